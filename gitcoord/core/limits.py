@@ -1,0 +1,18 @@
+"""Every limit, with the reason for its value. An error that names one says what to do next."""
+
+from __future__ import annotations
+
+EVENT_BYTES_MAX = 64 * 1024  # a commit message of the linux kernel's longest fits; a log file does not
+SEGMENT_BYTES = 8 * 1024  # 30,000 events: 8.6 MB at 8 KiB, 13 at 16 KiB, 40 at 64 KiB (measured)
+SEGMENT_BYTES_MAX = 256 * 1024  # a sealed segment of one large batch; a forge still shows it
+SEGMENTS_PER_FOLDER = 100  # GitHub advises 3,000 entries in a folder; 100 keep each tree object small
+BATCH_EVENTS_MAX = 20_000  # one ledger commit: ten thousand queued events go in one push
+OUTBOX_CHUNK_EVENTS = 256  # outbox blobs are cut here, so that a long queue is not sent again each time
+AGENTS_PER_EVENT_MAX = 100  # recipients named in `to`
+CATCH_UP_COMMITS_MAX = 1000  # more commits than this behind: read the tip's tree, not each commit
+ROUND_RACES_MAX = 12  # ledger races lost in a row before a round gives up and says so
+PUSHED_IDS_MAX = 1000  # own outbox commits remembered, to tell a copied clone from ourselves
+INTERACTION_MAX = 2**53 - 1  # what every JSON reader holds exactly
+TERM_MAX = 2**53 - 1
+BEAT_PROMISE_S_MAX = 600.0  # a leader may not promise longer silence than this
+JSON_DEPTH_MAX = 32  # of `data`; deeper is nobody's payload

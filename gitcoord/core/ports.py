@@ -1,0 +1,110 @@
+"""What the core asks of the world: content-addressed objects, one remote, one durable disk.
+
+`store/git.py` answers with git, `store/memory.py` with dicts; one contract suite
+(`tests/store/test_contract.py`) holds both to the words below.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+Oid = str
+"""The name of a git object: 40 hexadecimal characters."""
+
+
+class Outcome(enum.Enum):
+    """What became of one compare-and-swap (DESIGN, section 4)."""
+
+    ACCEPTED = "accepted"
+    STALE = "stale"  # the ref was not at `old`: a lost race
+    DENIED = "denied"  # permission, a hook, a protected ref
+    UNREACHABLE = "unreachable"  # the push certainly did not arrive
+    UNKNOWN = "unknown"  # no answer: the server may still apply it; only a fetch can tell
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One compare-and-swap: `ref` goes from `old` (None: must not exist) to `new` (None: delete)."""
+
+    ref: str
+    old: Oid | None
+    new: Oid | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """The answer to one `Update`; `reason` is the remote's own words, one line, for a person."""
+
+    outcome: Outcome
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One name in a tree."""
+
+    oid: Oid
+    is_tree: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CommitInfo:
+    """What a commit object says."""
+
+    oid: Oid
+    tree: Oid
+    parents: tuple[Oid, ...]
+    message: str
+
+
+class Objects(Protocol):
+    """The node's private object database. Writing is idempotent; equal content has equal oids.
+
+    Reading an object that is not there, or is of another kind, raises `Corrupt`.
+    """
+
+    def put_blob(self, data: bytes) -> Oid: ...
+
+    def put_tree(self, entries: Mapping[str, Entry]) -> Oid: ...
+
+    def put_commit(
+        self, *, tree: Oid, parents: Sequence[Oid], message: str, author: str, time_s: int
+    ) -> Oid:
+        """`author` is an agent id; `time_s` seconds since 1970, UTC."""
+
+    def blob(self, oid: Oid) -> bytes: ...
+
+    def tree(self, oid: Oid) -> dict[str, Entry]: ...
+
+    def commit(self, oid: Oid) -> CommitInfo: ...
+
+    def is_ancestor(self, old: Oid, new: Oid) -> bool:
+        """Whether `new` descends from `old` (or is it). False when either is not here."""
+
+    def first_parents(self, tip: Oid, *, stop: Oid | None, limit: int) -> list[Oid]:
+        """Commits from just after `stop` (None: from the root) to `tip`, oldest first.
+
+        Follows first parents. When there are more than `limit`, only the newest `limit` of them.
+        """
+
+    def keep(self, name: str, oid: Oid | None) -> None:
+        """Set (None: delete) a local ref, so that what it reaches stays here. `name` is `[a-z0-9/-]+`."""
+
+    def kept(self, prefix: str = "") -> dict[str, Oid]:
+        """Local refs set by `keep`, by name, that begin with `prefix`."""
+
+
+class Remote(Protocol):
+    """The shared git remote."""
+
+    def fetch(self) -> dict[str, Oid]:
+        """Bring the ledger and every outbox here. Their full ref names on the remote, with values.
+
+        Raises `Unreachable`, `BadCredentials` or `Denied`.
+        """
+
+    def push(self, updates: Sequence[Update]) -> dict[str, Pushed]:
+        """Try each update by itself, in one conversation. Never raises for what the remote did."""

@@ -1,0 +1,1 @@
+"""Who acts: drives the protocol, retries, leads, reacts."""
