@@ -1,0 +1,293 @@
+"""An event is one signed line of JSON; its bytes are its truth and are never written anew.
+
+The first five fields are those of the original five-field log format. `seq` and `prev` chain the events of
+one node; control lines (an election, a beat) stand outside any chain and have neither.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from gitcoord.core import limits, names
+from gitcoord.core.errors import Refused
+
+FORMAT = 1
+"""The version of the event format; part of what is signed."""
+
+_SIG = b',"sig":"'
+_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z\Z")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Malformed(ValueError):
+    """The line is not an event; says why."""
+
+
+class Signer(Protocol):
+    """Signs for one agent."""
+
+    key: str
+
+    def sign(self, message: bytes) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What an author wants to say, before it has a place in a chain."""
+
+    actor: str
+    type: str
+    content: str
+    timestamp: str
+    uid: str
+    interaction: int | None = None
+    re: str | None = None
+    to: tuple[str, ...] = ()
+    term: int | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of a node's chain: the last `seq` and the hash of that line. `Head()` is an empty chain."""
+
+    seq: int = 0
+    hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A parsed line. `seq` and `prev` are None on control lines."""
+
+    interaction: int | None
+    actor: str
+    type: str
+    content: str
+    timestamp: str
+    uid: str
+    node: str
+    seq: int | None
+    prev: str | None
+    re: str | None
+    to: tuple[str, ...]
+    term: int | None
+    data: Mapping[str, Any]
+    key: str
+    sig: str
+    line: bytes
+
+    @property
+    def head(self) -> Head:
+        """Where the chain of its node stands after this event."""
+        return Head(self.seq or 0, hash_of(self.line))
+
+    def draft(self) -> Draft:
+        """The same words, free to be chained anew; the identity (`uid`) stays."""
+        return Draft(
+            actor=self.actor, type=self.type, content=self.content, timestamp=self.timestamp, uid=self.uid,
+            interaction=self.interaction, re=self.re, to=self.to, term=self.term, data=self.data,
+        )
+
+    @property
+    def shown_actor(self) -> str:
+        """The author to show: for an imported event, the original one."""
+        return str(self._source.get("actor", self.actor))
+
+    @property
+    def shown_timestamp(self) -> str:
+        """The time to show: for an imported event, the original one."""
+        return str(self._source.get("timestamp", self.timestamp))
+
+    @property
+    def _source(self) -> Mapping[str, Any]:
+        source = self.data.get("source")
+        return source if isinstance(source, dict) else {}
+
+    def as_json(self) -> dict[str, Any]:
+        """The line as a JSON object."""
+        value: dict[str, Any] = json.loads(self.line)
+        return value
+
+
+def hash_of(line: bytes) -> str:
+    """SHA-256 of a line, base64url without padding: 43 characters."""
+    return base64.urlsafe_b64encode(hashlib.sha256(line).digest()).decode().rstrip("=")
+
+
+def context_of(fleet: str) -> bytes:
+    """What precedes the signed bytes, so that no signature is good in another fleet or format."""
+    return f"gitcoord/{FORMAT} {fleet}\n".encode()
+
+
+def seal(draft: Draft, *, node: str, after: Head | None, signer: Signer, fleet: str) -> Event:
+    """The signed event for `draft`: next after `after` in the node's chain, or a control line (None).
+
+    Raises Refused when a name is wrong or the line is too large.
+    """
+    fields: dict[str, Any] = {
+        "interaction": draft.interaction, "actor": names.agent_id(draft.actor), "type": names.event_type(draft.type),
+        "content": draft.content, "timestamp": draft.timestamp, "uid": draft.uid, "node": node,
+    }
+    if after is not None:
+        fields |= {"seq": after.seq + 1, "prev": after.hash}
+    if draft.re is not None:
+        fields["re"] = draft.re
+    if draft.to:
+        fields["to"] = list(draft.to)
+    if draft.term is not None:
+        fields["term"] = draft.term
+    if draft.data:
+        fields["data"] = dict(draft.data)
+    fields["key"] = signer.key
+    try:
+        text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        signed = text[:-1].encode()
+    except (ValueError, TypeError, RecursionError) as wrong:
+        raise Refused(f"this cannot be written as JSON text: {wrong}") from None
+    sig = signer.sign(context_of(fleet) + signed)
+    line = signed + _SIG + sig.encode() + b'"}'
+    if len(line) > limits.EVENT_BYTES_MAX:
+        raise Refused(
+            f"the event has {len(line)} bytes; at most {limits.EVENT_BYTES_MAX} fit: "
+            "put the content into a file or a commit and name that"
+        )
+    try:
+        return parse(line)
+    except Malformed as wrong:
+        raise Refused(f"not a valid event: {wrong}") from None
+
+
+def signed_part(line: bytes) -> bytes:
+    """The bytes that a line's signature covers."""
+    return line[: line.rindex(_SIG)]
+
+
+def parse(line: bytes) -> Event:
+    """The event that `line` (without its newline) holds. Raises Malformed, never anything else."""
+    if len(line) > limits.EVENT_BYTES_MAX:
+        raise Malformed(f"{len(line)} bytes, more than {limits.EVENT_BYTES_MAX}")
+    fields = _object(line)
+    if _SIG not in line or not line.endswith(b'"}') or b'"' in line[line.rindex(_SIG) + len(_SIG): -2]:
+        raise Malformed("`sig` is not its last field")
+    take = _Fields(fields)
+    event = Event(
+        interaction=take.integer("interaction", limits.INTERACTION_MAX, null=True),
+        actor=take.text("actor"), type=take.text("type"), content=take.text("content"),
+        timestamp=take.text("timestamp"), uid=take.text("uid"), node=take.text("node"),
+        seq=take.integer("seq", limits.INTERACTION_MAX, absent=True), prev=take.text("prev", absent=True),
+        re=take.text("re", absent=True), to=take.recipients(),
+        term=take.integer("term", limits.TERM_MAX, absent=True), data=take.mapping("data"),
+        key=take.text("key") or "", sig=take.text("sig") or "", line=line,
+    )
+    _check(event)
+    return event
+
+
+def _check(event: Event) -> None:
+    if not names.is_agent_id(event.actor):
+        raise Malformed("`actor` is not an agent id")
+    if not names.EVENT_TYPE.match(event.type):
+        raise Malformed("`type` is not an event type")
+    if not names.NODE.match(event.node):
+        raise Malformed("`node` is not a node id")
+    if not names.UID.match(event.uid) or (event.re is not None and not names.UID.match(event.re)):
+        raise Malformed("`uid` or `re` is not an event id")
+    if not _TIMESTAMP.match(event.timestamp):
+        raise Malformed("`timestamp` is not an UTC time")
+    if (event.seq is None) != (event.prev is None) or event.seq == 0:
+        raise Malformed("`seq` counts from 1 and goes with `prev`")
+
+
+class _Fields:
+    """Typed access to a line's fields."""
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.fields = fields
+
+    def text(self, name: str, *, absent: bool = False) -> Any:
+        value = self.fields.get(name)
+        if value is None and absent and name not in self.fields:
+            return None
+        if not isinstance(value, str):
+            raise Malformed(f"`{name}` is not text")
+        return value
+
+    def integer(self, name: str, most: int, *, null: bool = False, absent: bool = False) -> int | None:
+        if name not in self.fields:
+            if absent:
+                return None
+            raise Malformed(f"`{name}` is missing")
+        value = self.fields[name]
+        if value is None and null:
+            return None
+        if type(value) is not int or not 0 <= value <= most:
+            raise Malformed(f"`{name}` is not an integer from 0 to {most}")
+        return value
+
+    def recipients(self) -> tuple[str, ...]:
+        value = self.fields.get("to", [])
+        if not isinstance(value, list) or len(value) > limits.AGENTS_PER_EVENT_MAX:
+            raise Malformed(f"`to` is not a list of at most {limits.AGENTS_PER_EVENT_MAX} agents")
+        if not all(isinstance(one, str) and names.is_agent_id(one) for one in value):
+            raise Malformed("`to` names what is no agent id")
+        return tuple(value)
+
+    def mapping(self, name: str) -> dict[str, Any]:
+        value = self.fields.get(name, {})
+        if not isinstance(value, dict):
+            raise Malformed(f"`{name}` is not an object")
+        return value
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    """The JSON object of a line: strict, so that no two readers see two different events in it."""
+    if b"\n" in line or b"\r" in line:
+        raise Malformed("a newline inside the line")
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as wrong:
+        raise Malformed(f"not UTF-8 at byte {wrong.start}") from None
+    try:
+        value = json.loads(text, object_pairs_hook=_pairs, parse_constant=_no_constant)
+    except Malformed:
+        raise
+    except RecursionError:
+        raise Malformed("nested too deeply") from None
+    except ValueError as wrong:
+        raise Malformed(f"not JSON: {wrong}") from None
+    if not isinstance(value, dict):
+        raise Malformed("not a JSON object")
+    # A lone surrogate passes JSON but is no character: it could never be written out again.
+    if "\\u" in text and _SURROGATE.search(json.dumps(value, ensure_ascii=False)):
+        raise Malformed("a lone surrogate")
+    if text.count("{") + text.count("[") > limits.JSON_DEPTH_MAX and _depth(value) > limits.JSON_DEPTH_MAX:
+        raise Malformed(f"nested deeper than {limits.JSON_DEPTH_MAX}")
+    return value
+
+
+def _depth(value: Any) -> int:
+    deepest, stack = 0, [(value, 1)]
+    while stack:
+        one, level = stack.pop()
+        if isinstance(one, (dict, list)):
+            deepest = max(deepest, level)
+            inner = one.values() if isinstance(one, dict) else one
+            stack.extend((child, level + 1) for child in inner)
+    return deepest
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise Malformed("a field stands twice")
+    return value
+
+
+def _no_constant(text: str) -> Any:
+    raise Malformed(f"{text} is not JSON")
