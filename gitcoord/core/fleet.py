@@ -1,0 +1,207 @@
+"""The fleet is a fold of the ledger: lines go in one by one, and everything that anybody knows comes out.
+
+A line is *admissible* when it is well formed, rightly signed and next in its node's chain; then it takes a
+position. An admissible line may still be *void*: it keeps its position and changes nothing, with a reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ValidationError
+
+from gitcoord.core import members, terms
+from gitcoord.core.event import Draft, Event, Head, Malformed, hash_of, parse
+from gitcoord.core.keys import Verifier
+from gitcoord.core.members import Members
+from gitcoord.core.terms import Terms
+
+CONTROL = frozenset({"fleet_founded", "leader_election", "leader_renewed"})
+"""Types that stand outside any chain, and only outside."""
+
+CORE_EVENTS: dict[str, type[BaseModel]] = {**members.EVENTS, **terms.EVENTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event at its position. `void` says why it has no effect; `payload` is its typed data."""
+
+    position: int
+    event: Event
+    void: str | None = None
+    payload: BaseModel | None = None
+
+
+class Inadmissible(ValueError):
+    """The line cannot take a position; says why. `gap`: an earlier line of its node is missing."""
+
+    def __init__(self, reason: str, *, gap: bool = False) -> None:
+        super().__init__(reason)
+        self.gap = gap
+
+
+class Feature(Protocol):
+    """A vertical slice: a module of `gitcoord.features` with these names."""
+
+    EVENTS: Mapping[str, type[BaseModel]]
+
+    def State(self) -> Any: ...
+
+    def fold(self, state: Any, recorded: Recorded) -> None: ...
+
+    def duty(self, state: Any, now: str, fleet: Fleet) -> Iterable[Duty]: ...
+
+    def dump(self, state: Any) -> Any: ...
+
+    def load(self, value: Any) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """An event that the leader ought to append; `key` names the occasion, so that it is appended once."""
+
+    type: str
+    content: str
+    key: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Fleet:
+    """The folded ledger. `take` is the only way in; the same lines give the same state anywhere."""
+
+    def __init__(self, features: Mapping[str, Feature], verifier: Verifier | None = None) -> None:
+        self.features = features
+        self.verifier = verifier
+        self.position = 0
+        self.digest = hash_of(b"gitcoord ledger")
+        self.heads: dict[str, Head] = {}  # each node's chain as sequenced
+        self.positions: dict[str, int] = {}  # uid → the position that has effect
+        self.members = Members()
+        self.terms = Terms()
+        self.states: dict[str, Any] = {name: feature.State() for name, feature in features.items()}
+        self._models = dict(CORE_EVENTS)
+        for feature in features.values():
+            self._models.update(feature.EVENTS)
+
+    @property
+    def id(self) -> str | None:
+        """The fleet's random id, from the ledger's first line."""
+        return self.members.founded.fleet if self.members.founded else None
+
+    def admissible(self, line: bytes, *, heads: Mapping[str, Head] | None = None) -> Event:
+        """The event in `line`, if it may come next; raises Inadmissible. Changes nothing.
+
+        `heads` stands in for the fold's own chains while a batch is put together.
+        """
+        try:
+            event = parse(line)
+        except Malformed as wrong:
+            raise Inadmissible(str(wrong)) from None
+        if (event.type in CONTROL) == (event.seq is not None):
+            raise Inadmissible(f"{event.type} inside a chain" if event.seq else f"{event.type} outside a chain")
+        if event.seq is not None:
+            head = (self.heads if heads is None else heads).get(event.node, Head())
+            if event.seq <= head.seq:
+                raise Inadmissible(f"{event.node} has sequenced its event {event.seq} already")
+            if event.seq > head.seq + 1:
+                raise Inadmissible(f"events {head.seq + 1} to {event.seq - 1} of {event.node} are missing", gap=True)
+            if event.prev != head.hash:
+                raise Inadmissible(f"not the successor of event {head.seq} of {event.node}")
+        if (self.position == 0) != (event.type == "fleet_founded"):
+            raise Inadmissible("a ledger begins with fleet_founded, and has one")
+        self._check_signature(event)
+        return event
+
+    def _check_signature(self, event: Event) -> None:
+        if self.verifier is None:
+            return
+        fleet = self.id if event.type != "fleet_founded" else str(event.data.get("fleet", ""))
+        wrong = self.verifier.rejects(event, fleet or "")
+        if wrong:
+            raise Inadmissible(wrong)
+
+    def take(self, line: bytes) -> Recorded:
+        """Give `line` the next position and fold it; raises Inadmissible and changes nothing."""
+        return self.record(self.admissible(line))
+
+    def record(self, event: Event) -> Recorded:
+        """Fold an event that is known to be admissible."""
+        payload, void = self._judge(event)
+        recorded = Recorded(self.position + 1, event, void, payload)
+        if event.term is not None:
+            self.terms.highest = max(self.terms.highest, event.term)
+        if void is None:
+            self.members.fold(recorded.position, event, payload)
+            self.terms.fold(recorded.position, event, payload)
+            self.positions[event.uid] = recorded.position
+        if event.seq is not None:
+            self.heads[event.node] = event.head
+        self.position += 1
+        self.digest = hash_of(self.digest.encode() + event.line)
+        for name, feature in self.features.items():
+            feature.fold(self.states[name], recorded)
+        return recorded
+
+    def _judge(self, event: Event) -> tuple[BaseModel | None, str | None]:
+        payload: BaseModel | None = None
+        model = self._models.get(event.type)
+        if model is not None:
+            try:
+                payload = model.model_validate(event.data)
+            except ValidationError as wrong:
+                first = wrong.errors(include_url=False)[0]
+                return None, f"its data is wrong: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        if event.uid in self.positions:
+            return payload, f"the same event as at position {self.positions[event.uid]}"
+        void = self.members.rejects(event) or self.terms.rejects(event, payload, self.digest)
+        return payload, void
+
+    def model_of(self, type_: str) -> type[BaseModel] | None:
+        """The payload model of an event type that a feature or the core knows."""
+        return self._models.get(type_)
+
+    def duties(self, now: str) -> list[Duty]:
+        """What the leader ought to append now."""
+        return [
+            duty for name, feature in self.features.items() for duty in feature.duty(self.states[name], now, self)
+        ]
+
+    def dump(self) -> dict[str, Any]:
+        """The state as JSON values, equal on every machine for equal lines."""
+        uids = sorted(self.positions.items(), key=lambda item: item[1])
+        return {
+            "schema": "gitcoord.state/1",
+            "position": self.position,
+            "digest": self.digest,
+            "heads": {node: [head.seq, head.hash] for node, head in sorted(self.heads.items())},
+            "uids": [[uid, position] for uid, position in uids],
+            "members": self.members.dump(),
+            "terms": self.terms.dump(),
+            "features": {name: self.features[name].dump(state) for name, state in self.states.items()},
+        }
+
+    @classmethod
+    def load(
+        cls, value: Mapping[str, Any], features: Mapping[str, Feature], verifier: Verifier | None = None
+    ) -> Fleet:
+        """The fleet that `dump` wrote down. Raises KeyError, TypeError or ValueError on anything else."""
+        if value["schema"] != "gitcoord.state/1":
+            raise ValueError("a state of another version")
+        fleet = cls(features, verifier)
+        fleet.position, fleet.digest = int(value["position"]), str(value["digest"])
+        fleet.heads = {node: Head(*head) for node, head in value["heads"].items()}
+        fleet.positions = {uid: position for uid, position in value["uids"]}
+        fleet.members = Members.load(value["members"])
+        fleet.terms = Terms.load(value["terms"])
+        fleet.states = {name: feature.load(value["features"][name]) for name, feature in features.items()}
+        return fleet
+
+
+def draft_of(duty: Duty, *, actor: str, term: int, timestamp: str, uid: str) -> Draft:
+    """The leader's event for a duty. Its `data.duty` is the occasion, so that a successor sees it done."""
+    return Draft(
+        actor=actor, type=duty.type, content=duty.content, timestamp=timestamp, uid=uid, term=term,
+        data={**duty.data, "duty": duty.key},
+    )

@@ -1,0 +1,91 @@
+"""Terms: one leader each, numbers that only grow, decided by where an election stands in the ledger.
+
+An election names the digest of the log that it extends and is valid only there; so it can be neither carried
+along, nor replayed, nor land after something that its author had not seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from gitcoord.core.event import Event
+
+
+class LeaderElection(BaseModel):
+    """A control line: its author leads from here on, in the session named."""
+
+    session: str = Field(min_length=1, max_length=64)
+    after: str  # the digest of the log before this line
+    reason: str = Field(default="", max_length=500)
+
+
+class LeaderRenewed(BaseModel):
+    """A control line: the leader had nothing to write, and shows that it still could."""
+
+    session: str
+    after: str
+
+
+class LeaderResigned(BaseModel):
+    """The leader steps down; anyone may stand at once."""
+
+    reason: str = Field(default="", max_length=500)
+
+
+EVENTS: dict[str, type[BaseModel]] = {
+    "leader_election": LeaderElection,
+    "leader_renewed": LeaderRenewed,
+    "leader_resigned": LeaderResigned,
+}
+
+
+@dataclass(slots=True)
+class Terms:
+    """Who leads, as the ledger tells it."""
+
+    term: int = 0  # of the newest valid election
+    highest: int = 0  # ever seen in any line, valid or not: the next term goes above it
+    leader: str | None = None  # agent id; None when nobody ever led, or the leader resigned
+    session: str | None = None
+    node: str | None = None
+    since: int = 0  # position of the election
+    since_time: str = ""  # by the leader's own clock, for people
+    reason: str = ""
+    signs: int = 0  # lines of this term by its leader: each is a sign of life
+
+    def rejects(self, event: Event, payload: BaseModel | None, digest: str) -> str | None:
+        """Why a line has no effect for want of the right term; None otherwise. Changes nothing."""
+        if isinstance(payload, LeaderElection):
+            if event.term is None or event.term <= self.highest:
+                return f"term {event.term} is not above {self.highest}"
+            if payload.after != digest:
+                return "an election that extends another log"
+            return None
+        if event.type in EVENTS and event.term is None:
+            return "a leader's line without a term"
+        if isinstance(payload, LeaderRenewed) and payload.after != digest:
+            return "a renewal that extends another log"
+        if event.term is not None and (event.term != self.term or event.actor != self.leader):
+            return f"of term {event.term}, but here {self.leader or 'nobody'} leads term {self.term}"
+        return None
+
+    def fold(self, position: int, event: Event, payload: BaseModel | None) -> None:
+        """Apply a line that `rejects` let through."""
+        if isinstance(payload, LeaderElection) and event.term is not None:
+            self.term, self.leader, self.session = event.term, event.actor, payload.session
+            self.node, self.since, self.since_time = event.node, position, event.timestamp
+            self.reason, self.signs = payload.reason, 0
+        elif isinstance(payload, LeaderResigned) or (event.type == "agent_left" and event.actor == self.leader):
+            self.leader = self.session = self.node = None
+        elif event.term is not None:
+            self.signs += 1
+
+    def dump(self) -> Any:
+        return asdict(self)
+
+    @classmethod
+    def load(cls, value: Any) -> Terms:
+        return cls(**value)
