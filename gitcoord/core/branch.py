@@ -6,6 +6,7 @@ tree is always written from the trusted copy, never from what was found: to writ
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -111,7 +112,7 @@ class Branch:
             if mine != theirs:
                 break
             common += 1
-        found = []
+        found: list[Found] = []
         for index in range(common, len(segments)):
             path = segment_path(index)
             lines = lines_of(self._blob(segments[index]))
@@ -228,8 +229,6 @@ class Branch:
 
 
 def _rightmost(starts: Sequence[int], position: int) -> int:
-    from bisect import bisect_right
-
     return bisect_right(starts, position) - 1
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
-from gitcoord.core import members, terms
+from gitcoord.core import limits, members, terms
 from gitcoord.core.event import Draft, Event, Head, Malformed, hash_of, parse
 from gitcoord.core.keys import Verifier
 from gitcoord.core.members import Members
@@ -81,6 +81,7 @@ class Fleet:
         self.members = Members()
         self.terms = Terms()
         self.states: dict[str, Any] = {name: feature.State() for name, feature in features.items()}
+        self.done: dict[str, None] = {}  # duties that the ledger holds, oldest first
         self._models = dict(CORE_EVENTS)
         for feature in features.values():
             self._models.update(feature.EVENTS)
@@ -136,6 +137,10 @@ class Fleet:
             self.members.fold(recorded.position, event, payload)
             self.terms.fold(recorded.position, event, payload)
             self.positions[event.uid] = recorded.position
+            if event.term is not None and isinstance(event.data.get("duty"), str):
+                self.done[event.data["duty"]] = None
+                if len(self.done) > limits.DUTIES_REMEMBERED_MAX:
+                    del self.done[next(iter(self.done))]
         if event.seq is not None:
             self.heads[event.node] = event.head
         self.position += 1
@@ -179,6 +184,7 @@ class Fleet:
             "uids": [[uid, position] for uid, position in uids],
             "members": self.members.dump(),
             "terms": self.terms.dump(),
+            "done": list(self.done),
             "features": {name: self.features[name].dump(state) for name, state in self.states.items()},
         }
 
@@ -195,6 +201,7 @@ class Fleet:
         fleet.positions = {uid: position for uid, position in value["uids"]}
         fleet.members = Members.load(value["members"])
         fleet.terms = Terms.load(value["terms"])
+        fleet.done = dict.fromkeys(value["done"])
         fleet.states = {name: feature.load(value["features"][name]) for name, feature in features.items()}
         return fleet
 

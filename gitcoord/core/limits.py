@@ -16,3 +16,4 @@ INTERACTION_MAX = 2**53 - 1  # what every JSON reader holds exactly
 TERM_MAX = 2**53 - 1
 BEAT_PROMISE_S_MAX = 600.0  # a leader may not promise longer silence than this
 JSON_DEPTH_MAX = 32  # of `data`; deeper is nobody's payload
+DUTIES_REMEMBERED_MAX = 10_000  # occasions for which the leader has done its duty already

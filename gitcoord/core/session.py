@@ -1,0 +1,227 @@
+"""Sessions: an agent that runs on a node beats, watches its leader, stands for election, and leads.
+
+No clock is compared between machines: silence is timed on one's own monotonic clock, and only between polls
+that succeeded. All of it is arithmetic on what a round saw; the round (`protocol.py`) calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from gitcoord.core import limits
+from gitcoord.core.event import Draft, Event, Signer, seal
+from gitcoord.core.fleet import Fleet
+from gitcoord.core.terms import Terms
+from gitcoord.core.timings import Profile
+
+POLLS_MIN = 3  # a follower that has looked less often than this knows nothing yet
+
+
+class Chance(Protocol):
+    """A source of randomness: `random.Random` is one."""
+
+    def uniform(self, a: float, b: float) -> float: ...
+
+    def randbytes(self, n: int) -> bytes: ...
+
+
+@dataclass(slots=True)
+class Session:
+    """One start of one agent. A restarted or copied process has another id, and does not lead by memory."""
+
+    agent: str
+    id: str
+    signer: Signer
+    may_lead: bool = True
+    priority: float = 1.0  # scales the random wait before standing: 0 stands first
+    proven_dead: str | None = None  # an older session of this agent, known to be dead: stand in its place
+    over: str | None = None  # a living session of this agent that this one takes over from
+    leaving: bool = False
+    count: int = 0
+    beat_at_s: float | None = None
+    line: bytes | None = None  # the newest beat
+    claims: bool = True  # False once denied the ledger: it leads no more, and says so by silence
+
+
+@dataclass(slots=True)
+class Watch:
+    """How long the leader has been silent, by this node's own successful polls."""
+
+    credit_s: float = 0.0
+    polls: int = 0
+    polled_at_s: float | None = None
+    sign: tuple[int, str, int, int] | None = None  # term, session, beat count, lines of its term
+    promised_s: float = 0.0
+    stand_at_s: float | None = None
+
+    def poll(self, now_s: float, sign: tuple[int, str, int, int] | None, cap_s: float) -> None:
+        """Count the time since the last successful poll as silence, unless there is a new sign of life."""
+        if sign != self.sign or sign is None:
+            self.credit_s, self.polls, self.sign, self.stand_at_s = 0.0, 0, sign, None
+        elif self.polled_at_s is not None:
+            self.credit_s += min(now_s - self.polled_at_s, cap_s)
+            self.polls += 1
+        self.polled_at_s = now_s
+
+    def lapse(self) -> None:
+        """A poll failed or cannot be trusted: the time until the next one is nobody's silence."""
+        self.polled_at_s = None
+
+
+@dataclass(slots=True)
+class Crew:
+    """The sessions of one process. A process that runs no agent has an empty crew."""
+
+    node: str
+    profile: Profile
+    chance: Chance
+    sessions: list[Session] = field(default_factory=list)
+    vitals: Callable[[], Mapping[str, Any]] = dict
+    eligible: Callable[[Fleet, str], bool] = lambda fleet, agent: True
+    neighbours: Callable[[], Sequence[bytes]] = tuple  # newest beats of this node's other processes
+    watch: Watch = field(default_factory=Watch)
+    stretch: float = 1.0  # of the beats' period, where the push budget binds
+    act_until_s: float = 0.0
+
+    def leading(self, terms: Terms) -> Session | None:
+        """The session here that leads, if the fold says that one does."""
+        for session in self.sessions:
+            if session.agent == terms.leader and session.id == terms.session:
+                return session
+        return None
+
+    def observe(self, fleet: Fleet, beats: Sequence[Event], now_s: float, *, trusted: bool) -> None:
+        """After each successful fetch. `trusted`: the remote showed our own outbox as we pushed it."""
+        if not trusted:
+            self.watch.lapse()
+            return
+        self.watch.poll(now_s, self._sign(fleet, beats), 2 * self.profile.poll_s)
+
+    def _sign(self, fleet: Fleet, beats: Sequence[Event]) -> tuple[int, str, int, int] | None:
+        terms = fleet.terms
+        if terms.leader is None or terms.session is None:
+            return None
+        newest = 0
+        for beat in beats:
+            # Only a beat that claims the term is one: a restarted leader would else hold a seat without leading.
+            if beat.actor == terms.leader and beat.term == terms.term and beat.data.get("session") == terms.session:
+                count, promise = beat.data.get("n"), beat.data.get("next_s")
+                if isinstance(count, int) and count > newest:
+                    newest = count
+                    if isinstance(promise, (int, float)):
+                        self.watch.promised_s = min(float(promise), limits.BEAT_PROMISE_S_MAX)
+        return (terms.term, terms.session, newest, terms.signs)
+
+    def stands(self, fleet: Fleet, now_s: float) -> tuple[Session, str] | None:
+        """The session that stands for election now, and why; None when none should."""
+        terms, watch = fleet.terms, self.watch
+        able = [s for s in self.sessions if self._may_stand(fleet, s)]
+        if not able or self.leading(terms):
+            return None
+        candidate = min(able, key=lambda session: session.priority)
+        for session in able:
+            if session.agent == terms.leader and terms.session in (session.proven_dead, session.over):
+                return session, f"in place of its own session {terms.session}, which ended"
+        if terms.leader is None:
+            reason = "nobody leads"
+        elif watch.polls >= POLLS_MIN and watch.credit_s >= self.profile.stretched_silence_s(watch.promised_s):
+            reason = f"no sign of {terms.leader} for {watch.credit_s:.1f} s"
+        else:
+            watch.stand_at_s = None
+            return None
+        if watch.stand_at_s is None:
+            watch.stand_at_s = now_s + self.chance.uniform(0, self.profile.jitter_s) * candidate.priority
+        return (candidate, reason) if now_s >= watch.stand_at_s else None
+
+    def _may_stand(self, fleet: Fleet, session: Session) -> bool:
+        member = fleet.members.get(session.agent)
+        return (
+            session.may_lead and session.claims and not session.leaving
+            and member is not None and member.admitted and member.key == session.signer.key
+            and self.eligible(fleet, session.agent)
+        )
+
+    def election(self, fleet: Fleet, session: Session, reason: str, *, term: int, timestamp: str, uid: str) -> bytes:
+        """The control line by which `session` stands; valid only right after the log as folded."""
+        data = {"session": session.id, "after": fleet.digest, "reason": reason}
+        return self._control(fleet, session, "leader_election", f"{session.agent} stands: {reason}",
+                             data, term=term, timestamp=timestamp, uid=uid)
+
+    def renewal(self, fleet: Fleet, session: Session, *, timestamp: str, uid: str) -> bytes:
+        """The control line of a leader that has nothing to write and must know that it still could."""
+        data = {"session": session.id, "after": fleet.digest}
+        return self._control(fleet, session, "leader_renewed", f"{session.agent} still leads",
+                             data, term=fleet.terms.term, timestamp=timestamp, uid=uid)
+
+    def _control(self, fleet: Fleet, session: Session, type_: str, content: str, data: Mapping[str, Any], *,
+                 term: int | None, timestamp: str, uid: str) -> bytes:
+        draft = Draft(actor=session.agent, type=type_, content=content, timestamp=timestamp, uid=uid,
+                      term=term, data=data)
+        return seal(draft, node=self.node, after=None, signer=session.signer, fleet=fleet.id or "").line
+
+    def beat_period_s(self, leading: bool) -> float:
+        """Between two beats, as promised to the others."""
+        period = self.profile.beat_s if leading else self.profile.follower_beat_s
+        return min(period * self.stretch, limits.BEAT_PROMISE_S_MAX)
+
+    def beat_due(self, fleet: Fleet, now_s: float) -> bool:
+        """Whether a session here should be heard of now."""
+        lead = self.leading(fleet.terms)
+        return any(
+            s.leaving or s.beat_at_s is None or now_s - s.beat_at_s >= self.beat_period_s(s is lead)
+            for s in self.sessions
+        )
+
+    def beats(self, fleet: Fleet, now_s: float, *, timestamp: str, fresh: bool) -> list[bytes]:
+        """The newest beat of every session of the node. `fresh`: those that run here beat anew."""
+        lead = self.leading(fleet.terms)
+        for session in self.sessions:
+            if fresh or session.line is None:
+                session.count += 1
+                session.beat_at_s = now_s
+                session.line = self._beat(fleet, session, session is lead, timestamp)
+        own = {session.agent for session in self.sessions}
+        others = [line for line in self.neighbours() if _actor_of(line) not in own]
+        return [session.line for session in self.sessions if session.line] + others
+
+    def _beat(self, fleet: Fleet, session: Session, lead: bool, timestamp: str) -> bytes:
+        data: dict[str, Any] = {
+            "session": session.id, "n": session.count, "next_s": self.beat_period_s(lead),
+            "state": "goodbye" if session.leaving else "alive", **self.vitals(),
+        }
+        if session.over:
+            data["over"] = session.over
+        claims = lead and session.claims and not session.leaving
+        return self._control(fleet, session, "heartbeat", "", data, term=fleet.terms.term if claims else None,
+                             timestamp=timestamp, uid="0" * 16)
+
+    def ousted(self, beats: Sequence[Event]) -> Session | None:
+        """A session here that another one, of the same agent elsewhere, says it takes over from."""
+        for session in self.sessions:
+            for beat in beats:
+                if beat.actor == session.agent and beat.data.get("over") == session.id:
+                    return session
+        return None
+
+    def next_due_s(self, fleet: Fleet, now_s: float) -> float:
+        """Seconds until the next round is wanted, for the sake of beats and standing."""
+        due = now_s + self.profile.poll_s
+        lead = self.leading(fleet.terms)
+        for session in self.sessions:
+            if session.beat_at_s is not None:
+                due = min(due, session.beat_at_s + self.beat_period_s(session is lead))
+        if self.watch.stand_at_s is not None:
+            due = min(due, self.watch.stand_at_s)
+        return max(0.0, due - now_s)
+
+
+def _actor_of(line: bytes) -> str | None:
+    import json
+
+    try:
+        actor = json.loads(line).get("actor")
+    except (ValueError, AttributeError):
+        return None
+    return actor if isinstance(actor, str) else None

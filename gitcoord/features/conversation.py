@@ -1,0 +1,84 @@
+"""Conversation: every event of a type that nothing else claims belongs to an interaction, a numbered thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from gitcoord.core.event import Event, parse
+from gitcoord.core.fleet import CORE_EVENTS, Duty, Fleet, Recorded
+from gitcoord.features.snapshot import Entry, Interaction
+
+EVENTS: Mapping[str, type[BaseModel]] = {}
+
+RECORDS = frozenset({*CORE_EVENTS, "config_changed", "heartbeat", "error"})
+"""Types that open no interaction of their own; with a number given, they still belong to that one."""
+
+
+@dataclass(slots=True)
+class State:
+    """Which positions make up which interaction."""
+
+    numbers: list[int] = field(default_factory=list)  # by position - 1; 0: in no interaction
+    positions: dict[int, list[int]] = field(default_factory=dict)
+    parents: dict[str, int] = field(default_factory=dict)  # uid → interaction
+    highest: int = 0
+
+
+def fold(state: State, recorded: Recorded) -> None:
+    number = 0 if recorded.void else _number(state, recorded.event)
+    _place(state, number)
+    if number:
+        state.parents[recorded.event.uid] = number
+
+
+def _number(state: State, event: Event) -> int:
+    """The caller's number, else the parent's, else a new one: so two nodes that are offline never collide."""
+    if event.interaction is not None:
+        return event.interaction
+    if event.re is not None and event.re in state.parents:
+        return state.parents[event.re]
+    return 0 if event.type in RECORDS else state.highest + 1
+
+
+def _place(state: State, number: int) -> None:
+    state.numbers.append(number)
+    if number:
+        state.positions.setdefault(number, []).append(len(state.numbers))
+        state.highest = max(state.highest, number)
+
+
+def number_of(state: State, position: int) -> int | None:
+    """The interaction of the event at `position`; None when it belongs to none."""
+    return state.numbers[position - 1] or None
+
+
+def interaction(state: State, number: int, line_at: Callable[[int], bytes]) -> Interaction:
+    """One interaction with its events, for rendering."""
+    return Interaction(number, [entry(position, parse(line_at(position))) for position in state.positions[number]])
+
+
+def entry(position: int | None, event: Event) -> Entry:
+    """What a page shows of an event."""
+    return Entry(
+        position=position, actor=event.shown_actor, type=event.type, content=event.content,
+        timestamp=event.shown_timestamp, to=event.to, uid=event.uid,
+    )
+
+
+def duty(state: State, now: str, fleet: Fleet) -> Iterable[Duty]:
+    return ()
+
+
+def dump(state: State) -> Any:
+    return {"numbers": state.numbers, "parents": state.parents}
+
+
+def load(value: Any) -> State:
+    state = State(parents=dict(value["parents"]))
+    for number in value["numbers"]:
+        _place(state, int(number))
+    return state

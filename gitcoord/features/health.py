@@ -1,0 +1,62 @@
+"""Health: the newest errors, and what was written but had no effect, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from gitcoord.core.fleet import Duty, Fleet, Recorded
+
+EVENTS: Mapping[str, type[BaseModel]] = {}
+
+SHOWN_MAX = 50
+
+
+@dataclass(slots=True)
+class Finding:
+    """One thing that a person may want to look at."""
+
+    position: int
+    actor: str
+    text: str
+    timestamp: str
+
+
+@dataclass(slots=True)
+class State:
+    """Bounded: the log keeps everything, this keeps the newest."""
+
+    errors: list[Finding] = field(default_factory=list)
+    void: list[Finding] = field(default_factory=list)
+    errors_total: int = 0
+    void_total: int = 0
+
+
+def fold(state: State, recorded: Recorded) -> None:
+    event = recorded.event
+    if recorded.void is not None:
+        state.void_total += 1
+        state.void.append(Finding(recorded.position, event.actor, f"{event.type}: {recorded.void}", event.timestamp))
+        del state.void[:-SHOWN_MAX]
+    elif event.type == "error":
+        state.errors_total += 1
+        state.errors.append(Finding(recorded.position, event.actor, event.content[:500], event.timestamp))
+        del state.errors[:-SHOWN_MAX]
+
+
+def duty(state: State, now: str, fleet: Fleet) -> Iterable[Duty]:
+    return ()
+
+
+def dump(state: State) -> Any:
+    return asdict(state)
+
+
+def load(value: Any) -> State:
+    return State(
+        [Finding(**one) for one in value["errors"]], [Finding(**one) for one in value["void"]],
+        value["errors_total"], value["void_total"],
+    )
