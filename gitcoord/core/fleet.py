@@ -32,6 +32,7 @@ class Recorded:
     event: Event
     void: str | None = None
     payload: BaseModel | None = None
+    parent: int | None = None  # position of the event that `re` names
 
 
 class Inadmissible(ValueError):
@@ -130,7 +131,8 @@ class Fleet:
     def record(self, event: Event) -> Recorded:
         """Fold an event that is known to be admissible."""
         payload, void = self._judge(event)
-        recorded = Recorded(self.position + 1, event, void, payload)
+        parent = self.positions.get(event.re) if event.re else None
+        recorded = Recorded(self.position + 1, event, void, payload, parent)
         if event.term is not None:
             self.terms.highest = max(self.terms.highest, event.term)
         if void is None:

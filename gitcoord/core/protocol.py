@@ -129,6 +129,8 @@ class Disk(Protocol):
     term: int  # the highest term ever seen
     carried: Sequence[bytes]
 
+    broken: bool  # lines are queued that do not fit the chain
+
     def pending(self) -> list[Event]:
         """The queue, in order."""
 
@@ -376,7 +378,10 @@ def _merge_own(me: Replica, disk: Disk, mine: Outbox) -> Steps:
 def _settle_queue(me: Replica, disk: Disk) -> Steps:
     """Trim what the ledger holds, line for line; where it holds another line in its place, chain anew."""
     ledger, base, pending = me.heads.get(disk.node, Head()), disk.base, disk.pending()
-    if ledger == base:
+    if disk.broken:
+        yield ChainAnew(ledger, frozenset(me.branch.fleet.positions))
+        me.durable = Head()
+    elif ledger == base:
         pass
     elif any(event.head == ledger for event in pending):
         yield Trim(ledger)

@@ -24,23 +24,19 @@ class State:
 
     numbers: list[int] = field(default_factory=list)  # by position - 1; 0: in no interaction
     positions: dict[int, list[int]] = field(default_factory=dict)
-    parents: dict[str, int] = field(default_factory=dict)  # uid → interaction
     highest: int = 0
 
 
 def fold(state: State, recorded: Recorded) -> None:
-    number = 0 if recorded.void else _number(state, recorded.event)
-    _place(state, number)
-    if number:
-        state.parents[recorded.event.uid] = number
+    _place(state, 0 if recorded.void else _number(state, recorded.event, recorded.parent))
 
 
-def _number(state: State, event: Event) -> int:
+def _number(state: State, event: Event, parent: int | None) -> int:
     """The caller's number, else the parent's, else a new one: so two nodes that are offline never collide."""
     if event.interaction is not None:
         return event.interaction
-    if event.re is not None and event.re in state.parents:
-        return state.parents[event.re]
+    if parent is not None and state.numbers[parent - 1]:
+        return state.numbers[parent - 1]
     return 0 if event.type in RECORDS else state.highest + 1
 
 
@@ -74,11 +70,11 @@ def duty(state: State, now: str, fleet: Fleet) -> Iterable[Duty]:
 
 
 def dump(state: State) -> Any:
-    return {"numbers": state.numbers, "parents": state.parents}
+    return state.numbers
 
 
 def load(value: Any) -> State:
-    state = State(parents=dict(value["parents"]))
-    for number in value["numbers"]:
+    state = State()
+    for number in value:
         _place(state, int(number))
     return state

@@ -1,0 +1,265 @@
+"""A node's home, `<git common dir>/gitcoord/`: what of it survives a crash, and where each thing lies."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from gitcoord.core import limits
+from gitcoord.core.errors import Corrupt, Refused
+from gitcoord.core.event import Draft, Event, Head, Signer
+from gitcoord.core.names import agent_id
+from gitcoord.core.ports import Oid
+from gitcoord.store.files import keep_reserve, write_durably, write_quickly
+from gitcoord.store.queue import Queue
+
+
+@dataclass(slots=True)
+class Config:
+    """The node's own settings, `config.json`. Made by `init`; a person may edit it."""
+
+    fleet: str
+    remote: str  # a remote's name in the user's repository, or a URL
+    namespace: str = "refs/gitcoord"
+    auth: str = "ed25519"
+    profile: str = "local"
+    agent: str | None = None  # whose words these are when nobody says
+    lead: bool = True
+    ledger: str = "refs/heads/gitcoord/ledger"
+    timeout_s: float = 60.0
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far this node's chain got; written by who syncs, read by who waits."""
+
+    node: str = ""
+    durable: int = 0  # seq
+    sequenced: int = 0  # seq
+    rounds: int = 0
+    online: bool = True
+    positions: dict[str, int] = field(default_factory=dict)  # of the newest events sequenced, by uid
+    problem: str = ""
+
+
+class Home:
+    """The files of one node. `queue` is its log; the rest is small and replaced whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.queue = Queue(path)
+        self.store = path / "store.git"
+        self.cache = path / "cache"
+        self.sync_lock = filelock.FileLock(path / "lock")
+
+    @property
+    def exists(self) -> bool:
+        return (self.path / "config.json").exists()
+
+    def create(self, config: Config, *, node: str, base: Head = Head()) -> None:
+        """Make a home. The configuration comes last: a home without one is not there yet."""
+        for folder in (self.path, self.path / "keys", self.cache, self.path / "beats"):
+            folder.mkdir(parents=True, exist_ok=True)
+        os.chmod(self.path / "keys", 0o700)
+        self.queue = Queue.create(self.path, node=node, base=base)
+        self.queue.path.touch()
+        keep_reserve(self.path)
+        self.save_config(config)
+
+    def save_config(self, config: Config) -> None:
+        text = json.dumps(asdict(config), indent=2, sort_keys=True)
+        write_durably(self.path / "config.json", text.encode() + b"\n")
+
+    def config(self) -> Config:
+        """Raises Refused where there is no fleet, Corrupt where the file is not one."""
+        path = self.path / "config.json"
+        try:
+            value = json.loads(path.read_bytes())
+            return Config(**{name: value[name] for name in Config.__dataclass_fields__ if name in value})
+        except FileNotFoundError:
+            raise Refused("this clone is in no fleet yet: run `gitcoord init --agent NAME`") from None
+        except (ValueError, TypeError) as wrong:
+            raise Corrupt(f"{path} cannot be read ({wrong}): mend it, or run `gitcoord init` again") from None
+
+    # Keys
+
+    def key_path(self, agent: str) -> Path:
+        return self.path / "keys" / f"{agent_id(agent).casefold()}.key"
+
+    def save_seed(self, agent: str, seed: bytes) -> None:
+        """Keep an agent's secret key, readable by this user only."""
+        write_durably(self.key_path(agent), seed.hex().encode() + b"\n", mode=0o600)
+
+    def seed(self, agent: str) -> bytes | None:
+        """An agent's 32 secret bytes; None when its key is not here."""
+        path = self.key_path(agent)
+        try:
+            return bytes.fromhex(path.read_text(encoding="ascii").strip())
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            raise Corrupt(f"{path} is not a key (64 hexadecimal characters): restore it from a backup") from None
+
+    # The last tip seen: no cache, but what tells a rollback
+
+    @property
+    def tip(self) -> Oid | None:
+        return self._tip()[0]
+
+    @property
+    def term(self) -> int:
+        return self._tip()[1]
+
+    def _tip(self) -> tuple[Oid | None, int]:
+        try:
+            oid, term = (self.path / "tip").read_text(encoding="ascii").split()
+            return oid, int(term)
+        except FileNotFoundError:
+            return None, 0
+        except ValueError:
+            raise Corrupt(f"{self.path / 'tip'} is damaged: remove it; the next sync trusts the remote") from None
+
+    def save_tip(self, oid: Oid, term: int) -> None:
+        write_durably(self.path / "tip", f"{oid} {term}\n".encode())
+
+    # Outbox commits of ours: what is not among them was written by a copy of this clone
+
+    def pushed(self, oid: Oid) -> bool:
+        return oid in self._pushed()
+
+    def _pushed(self) -> list[Oid]:
+        try:
+            return (self.path / "pushed").read_text(encoding="ascii").split()
+        except FileNotFoundError:
+            return []
+
+    def note_outbox(self, oid: Oid) -> None:
+        """Remember, durably, an outbox commit that is about to be pushed."""
+        path = self.path / "pushed"
+        known = self._pushed()
+        if len(known) >= 2 * limits.PUSHED_IDS_MAX:
+            write_durably(path, ("\n".join([*known[-limits.PUSHED_IDS_MAX:], oid]) + "\n").encode())
+            return
+        with open(path, "ab", buffering=0) as file:
+            file.write(f"{oid}\n".encode())
+            os.fsync(file.fileno())
+
+    # Lines that a ledger lost, to be offered again
+
+    @property
+    def carried(self) -> Sequence[bytes]:
+        try:
+            return (self.path / "carried.log").read_bytes().split(b"\n")[:-1]
+        except FileNotFoundError:
+            return ()
+
+    def carry(self, lines: Sequence[bytes]) -> None:
+        path = self.path / "carried.log"
+        if lines:
+            write_durably(path, b"".join(line + b"\n" for line in lines))
+        else:
+            path.unlink(missing_ok=True)
+
+    # Shared with the node's other processes
+
+    def progress(self) -> Progress:
+        try:
+            return Progress(**json.loads((self.path / "progress.json").read_bytes()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return Progress()
+
+    def save_progress(self, progress: Progress) -> None:
+        write_quickly(self.path / "progress.json", json.dumps(asdict(progress)).encode())
+
+    def run_lock(self, agent: str) -> filelock.FileLock:
+        """Held by the one `agent run` of an agent on this node, for as long as it lives."""
+        return filelock.FileLock(self.path / "beats" / f"{agent_id(agent).casefold()}.lock")
+
+    def running(self) -> list[str]:
+        """Agents (casefolded) that an `agent run` on this node holds now."""
+        found = []
+        for path in sorted((self.path / "beats").glob("*.lock")):
+            lock = filelock.FileLock(path)
+            try:
+                lock.acquire(timeout=0)
+                lock.release()
+            except filelock.Timeout:
+                found.append(path.name.removesuffix(".lock"))
+        return found
+
+    def save_beat(self, agent: str, line: bytes) -> None:
+        write_quickly(self.path / "beats" / f"{agent.casefold()}.line", line)
+
+    def beats(self, running: Sequence[str]) -> list[bytes]:
+        """The newest beats of agents that run on this node."""
+        lines = []
+        for agent in running:
+            with contextlib.suppress(FileNotFoundError):
+                lines.append((self.path / "beats" / f"{agent}.line").read_bytes())
+        return lines
+
+    def add_error(self, record: dict[str, Any]) -> None:
+        """One line into `events.error.log`: what was not taken, from where, and why."""
+        with open(self.path / "events.error.log", "ab") as file:
+            file.write(json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+
+    def checkpoint_path(self, agent: str) -> Path:
+        return self.path / f"agent-{agent_id(agent)}.checkpoint"
+
+    def paths(self) -> dict[str, str]:
+        """What `status` prints."""
+        names = ["events.offline.log", "events.error.log", "config.json", "keys", "store.git", "cache", "lock"]
+        return {"home": str(self.path)} | {name: str(self.path / name) for name in names}
+
+
+class NodeDisk:
+    """A home as the protocol sees it: its durable memory, and the effects that change it."""
+
+    def __init__(self, home: Home, *, fleet: str, signer: Callable[[str], Signer]) -> None:
+        self.home = home
+        self.fleet = fleet
+        self.signer = signer
+
+    @property
+    def node(self) -> str:
+        return self.home.queue.node
+
+    @property
+    def base(self) -> Head:
+        return self.home.queue.base
+
+    @property
+    def broken(self) -> bool:
+        return self.home.queue.broken
+
+    @property
+    def tip(self) -> Oid | None:
+        return self.home.tip
+
+    @property
+    def term(self) -> int:
+        return self.home.term
+
+    @property
+    def carried(self) -> Sequence[bytes]:
+        return self.home.carried
+
+    def pending(self) -> list[Event]:
+        return self.home.queue.pending()
+
+    def pushed(self, oid: Oid) -> bool:
+        return self.home.pushed(oid)
+
+    def append(self, drafts: Sequence[Draft]) -> list[Event]:
+        return self.home.queue.append(drafts, signer=self.signer, fleet=self.fleet)
+
+    def chain_anew(self, head: Head, without: frozenset[str], node: str | None = None) -> None:
+        self.home.queue.chain_anew(head, without=without, node=node, signer=self.signer, fleet=self.fleet)
