@@ -109,8 +109,8 @@ def test_the_seeds_two_party_conversation_has_the_seeds_lines() -> None:
         "# Communication Snapshot", "### Interaction #1", "#### A → B", "#### B → A", "#### A Follow-Up",
         "#### heartbeat (A)",
     ]
-    shown = snapshot.archive([Interaction(1, log), *conversation([2, 3, 4])], PLAIN)
-    assert "## Interaction #1\n\n- [A question 2026-11-21T03:00:05.678Z]\n\n      one?\n\n- [B answer " in shown
+    old = snapshot.archive([Interaction(1, log), *conversation([2, 3, 4])], PLAIN)
+    assert "## Interaction #1\n\n- [A question 2026-11-21T03:00:05.678Z]\n\n      one?\n\n- [B answer " in old
 
 
 @settings(max_examples=150, deadline=None)
