@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt
@@ -206,6 +207,25 @@ class Branch:
             }
             folders[f"{start // per:04d}"] = Entry(self.objects.put_tree(names), is_tree=True)
         return self.objects.put_tree(folders)
+
+    def dump(self) -> dict[str, Any]:
+        """The fold and where its lines lie, as JSON values: a checkpoint."""
+        return {"schema": "gitcoord.checkpoint/1", "fleet": self.fleet.dump(), "counts": list(self.log.counts),
+                "open": len(self.log.open)}
+
+    def resume(self, checkpoint: Mapping[str, Any], fleet: Fleet, commit: Oid) -> None:
+        """Start from a checkpoint, made at `commit` or an ancestor of it. Raises ValueError if it does not fit."""
+        counts, open_lines = tuple(map(int, checkpoint["counts"])), int(checkpoint["open"])
+        root = self.objects.tree(self.objects.commit(commit).tree)
+        segments = self._segments_of(root)[:len(counts)]
+        if len(segments) < len(counts) or sum(counts) + open_lines != fleet.position:
+            raise ValueError("the checkpoint is of another log")
+        self.fleet, self.log = fleet, Log(segments, counts, ())
+        _, found = self._new_lines(root)
+        if len(found) < open_lines:
+            raise ValueError("the checkpoint is ahead of the log")
+        self.log = replace(self.log, open=tuple(one.line for one in found[:open_lines]))
+        self.tip = None
 
     def line_at(self) -> Callable[[int], bytes]:
         """A reader of lines by position, that keeps the last segment at hand."""

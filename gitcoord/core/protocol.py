@@ -123,13 +123,28 @@ Steps = Generator[Effect, Any, None]
 class Disk(Protocol):
     """What of a node survives a crash; only effects change it."""
 
-    node: str
-    base: Head  # the chain before the first queued line
-    tip: Oid | None  # the last ledger tip seen
-    term: int  # the highest term ever seen
-    carried: Sequence[bytes]
+    @property
+    def node(self) -> str: ...
 
-    broken: bool  # lines are queued that do not fit the chain
+    @property
+    def base(self) -> Head:
+        """The chain before the first queued line."""
+
+    @property
+    def tip(self) -> Oid | None:
+        """The last ledger tip seen."""
+
+    @property
+    def term(self) -> int:
+        """The highest term ever seen."""
+
+    @property
+    def carried(self) -> Sequence[bytes]:
+        """Lines that a ledger lost, to be offered again."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether lines are queued that do not fit the chain."""
 
     def pending(self) -> list[Event]:
         """The queue, in order."""
@@ -251,14 +266,14 @@ def _follow_ledger(me: Replica, disk: Disk, refs: dict[str, Oid]) -> Steps:
     if tip is None or tip == me.branch.tip:
         return
     before = len(me.branch.bad)
-    _absorb(me, tip)
+    absorb(me, tip)
     if disk.tip is None or me.branch.tip != disk.tip:
         yield SaveTip(tip, max(disk.term, me.branch.fleet.terms.highest))
     for bad in me.branch.bad[before:]:
         yield Tell("bad_line", f"{bad.where}: {bad.reason}")
 
 
-def _absorb(me: Replica, tip: Oid) -> None:
+def absorb(me: Replica, tip: Oid) -> None:
     """Bring the branch to `tip`: commit by commit where they are few, else from the tip's own tree.
 
     A damaged tree is never believed on its own: then every commit is walked from the start, so that a
@@ -303,13 +318,13 @@ def _part(me: Replica, disk: Disk, seen: Oid, tip: Oid) -> Steps:
     """The remote's ledger has parted from ours: go on from it, and offer again every line that vanished."""
     mine = me.branch
     if mine.tip != seen:
-        _absorb(me, seen)
+        absorb(me, seen)
         mine = me.branch
     read = mine.line_at()
     ours = [read(position) for position in range(1, mine.fleet.position + 1)]
     me.objects.keep(f"forks/{seen[:12]}", seen)
     me.branch = me.fresh()
-    _absorb(me, tip)
+    absorb(me, tip)
     if mine.fleet.id != me.branch.fleet.id:
         theirs_id, me.branch = me.branch.fleet.id, mine
         raise Corrupt(

@@ -1,0 +1,277 @@
+"""Founding and joining: the first agent's push makes the fleet, and whoever comes later finds its card.
+
+The ledger's first line is a control line, pushed alone against "must not exist": of two who found at once,
+one has founded, and the other joins.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gitcoord.core import outbox
+from gitcoord.core.branch import Branch
+from gitcoord.core.errors import BadCredentials, Denied, Refused, Unreachable
+from gitcoord.core.event import Draft, Head, seal
+from gitcoord.core.fleet import Fleet
+from gitcoord.core.keys import SEED_BYTES
+from gitcoord.core.members import FleetFounded
+from gitcoord.core.names import agent_id, node_id
+from gitcoord.core.ports import Outcome, Pushed, Update
+from gitcoord.features import FEATURES, card
+from gitcoord.features.snapshot import Layout, archive, communication
+from gitcoord.node.keyring import Keyring, hmac_secret, seed_from_environment
+from gitcoord.node.node import Node, Store, new_node_id, new_uid, open_store, utc_now
+from gitcoord.store import git
+from gitcoord.store.files import write_durably
+from gitcoord.store.home import Config, Home
+
+FOUNDING_ATTEMPTS = 5
+NAMESPACES = ("refs/gitcoord", "refs/heads/gitcoord")
+BASELINE = ("events.log", "communication.md", "archive.md")
+
+
+@dataclass(slots=True)
+class Wish:
+    """What a user asked `init` for; None where the fleet's card or a default decides."""
+
+    agent: str
+    remote: str | None = None
+    profile: str | None = None
+    namespace: str | None = None
+    auth: str | None = None
+    lead: bool = True
+
+
+@dataclass(slots=True)
+class Joined:
+    """What `init` did, in words for a person."""
+
+    node: Node
+    founded: bool = False
+    joined: bool = False
+    said: list[str] = field(default_factory=list)
+
+
+def init(path: Path, wish: Wish) -> Joined:
+    """Make `path` part of a fleet. Run again it changes nothing. Raises GitcoordError's kinds."""
+    said: list[str] = []
+    agent_id(wish.agent)
+    path.mkdir(parents=True, exist_ok=True)
+    common = git.find_common_dir(path)
+    if common is None:
+        git.init_repository(path)
+        said.append(f"made {path} a git repository")
+        common = git.find_common_dir(path)
+        assert common is not None
+    home = Home(common / "gitcoord")
+    if home.exists:
+        return _again(home, common, wish, said)
+    remote = wish.remote or os.environ.get("GITCOORD_REMOTE") or _default_remote(common, said)
+    home.path.mkdir(parents=True, exist_ok=True)
+    config = Config(fleet="", remote=remote, agent=wish.agent, lead=wish.lead, auth=wish.auth or "ed25519",
+                    namespace=wish.namespace or NAMESPACES[0], profile=wish.profile or _profile_for(common, remote))
+    store = open_store(home, config, common)
+    try:
+        founded = _enter(home, store, config, wish, said)
+        store.close()
+        store = open_store(home, config, common)  # the card may have named another namespace
+        _settle_in(home, store, config)
+    except BaseException:
+        store.close()
+        raise
+    joined = Joined(Node(home, store), founded=founded, said=said)
+    _introduce(joined, wish)
+    return joined
+
+
+def _again(home: Home, common: Path, wish: Wish, said: list[str]) -> Joined:
+    """The clone is in a fleet already; another agent may join from it."""
+    config = home.config()
+    for name, asked, has in (("profile", wish.profile, config.profile), ("auth", wish.auth, config.auth),
+                             ("namespace", wish.namespace, config.namespace), ("remote", wish.remote, config.remote)):
+        if asked is not None and asked != has:
+            raise Refused(f"this clone is in fleet {config.fleet} with {name} {has}, not {asked}: "
+                          "run `gitcoord leave` first to change that")
+    joined = Joined(Node(home, open_store(home, config, common)), said=said)
+    _introduce(joined, wish)
+    return joined
+
+
+def _default_remote(common: Path, said: list[str]) -> str:
+    if git.remote_url(common, "origin") is not None:
+        return "origin"
+    embedded = common / "gitcoord-remote.git"
+    if not embedded.exists():
+        git.make_bare_remote(embedded)
+    said.append(f"no remote: made one at {embedded}")
+    return str(embedded)
+
+
+def _profile_for(common: Path, remote: str) -> str:
+    """Timings by the remote's host, until the card says otherwise."""
+    url = git.remote_url(common, remote) or remote
+    host = url.split("://", 1)[-1].split("@", 1)[-1].split("/", 1)[0].split(":", 1)[0].lower()
+    if "://" not in url and not ("@" in url and ":" in url):
+        return "local"
+    if url.startswith("file://") or host in ("localhost", "127.0.0.1", "[::1]", "["):
+        return "local"
+    return "github" if host in ("github.com", "gitlab.com", "bitbucket.org", "codeberg.org") else "lan"
+
+
+def _enter(home: Home, store: Store, config: Config, wish: Wish, said: list[str]) -> bool:
+    """Find the fleet, or found it; fills `config` from its card. True if we founded it."""
+    for _ in range(FOUNDING_ATTEMPTS):
+        refs = store.fetch()
+        if config.ledger in refs:
+            _read_card(store, refs[config.ledger], config, wish)
+            said.append(f"joins fleet {config.fleet}")
+            return False
+        answer = _found(home, store, config, wish)
+        if answer.outcome is Outcome.ACCEPTED:
+            said.append(f"founds fleet {config.fleet}")
+            return True
+        _raise_refusal(answer, "the ledger", config)
+    raise Unreachable("the remote gave no clear answer while the fleet was founded: run `gitcoord init` again")
+
+
+def _raise_refusal(answer: Pushed, what: str, config: Config) -> None:
+    if answer.reason.startswith("credentials:"):
+        raise BadCredentials(answer.reason.removeprefix("credentials:").strip())
+    if answer.outcome is Outcome.DENIED:
+        raise Denied(f"the remote refuses {what} ({config.ledger}): {answer.reason}")
+    if answer.outcome is Outcome.UNREACHABLE:
+        raise Unreachable(answer.reason)
+
+
+def _read_card(store: Store, tip: str, config: Config, wish: Wish) -> None:
+    """Take profile, namespace and signatures from the ledger's first line."""
+    branch = Branch(store, Fleet(FEATURES))
+    branch.absorb(store.first_parents(tip, stop=None, limit=10**9)[0])
+    founded = branch.fleet.members.founded
+    if founded is None:
+        raise Denied(f"{config.ledger} on this remote is not a gitcoord ledger: name another remote")
+    for name, asked, has in (("namespace", wish.namespace, founded.namespace), ("auth", wish.auth, founded.auth)):
+        if asked is not None and asked != has:
+            raise Refused(f"the fleet there has {name} {has}, not {asked}: leave the option out to join it")
+    config.fleet, config.namespace, config.auth = founded.fleet, founded.namespace, founded.auth
+    config.profile = wish.profile or founded.profile
+
+
+def _found(home: Home, store: Store, config: Config, wish: Wish) -> Pushed:
+    """Push the ledger's first commit against "must not exist"."""
+    if wish.namespace is None:
+        config.namespace = _accepted_namespace(store)
+    config.fleet = secrets.token_hex(8)
+    _ensure_key(home, config, wish.agent, founding=True)
+    signer = Keyring(home, config.auth).signer(wish.agent)
+    founded = FleetFounded.model_validate({
+        "fleet": config.fleet, "namespace": config.namespace, "profile": config.profile, "auth": config.auth,
+    })
+    draft = Draft(actor=wish.agent, type="fleet_founded", content=f"{wish.agent} founds fleet {config.fleet}",
+                  timestamp=utc_now(), uid=new_uid(), data=founded.model_dump())
+    event = seal(draft, node=new_node_id("founder"), after=None, signer=signer, fleet=config.fleet)
+    branch = Branch(store, Fleet(FEATURES))
+    branch.fleet.take(event.line)
+    files = {"README.md": card.readme(branch.fleet).encode()}
+    tree = Branch(store, Fleet(FEATURES)).write(branch.extend([event.line]), files)
+    commit = store.put_commit(tree=tree, parents=[], message=f"{draft.content} [skip ci]\n\nPosition: 1\n",
+                              author=wish.agent, time_s=_now_s())
+    return store.push([Update(config.ledger, None, commit)])[config.ledger]
+
+
+def _accepted_namespace(store: Store) -> str:
+    """Where the host lets outboxes live: some accept refs/heads/* only. Probed with a ref that is removed again."""
+    for namespace in NAMESPACES:
+        ref = f"{namespace}/nodes/{new_node_id('probe')}"
+        oid = outbox.write(store, node="probe", pending=(), beats=(), carried=(), nonce=new_uid(), parent=None,
+                           time_s=_now_s())
+        answer = store.push([Update(ref, None, oid)])[ref]
+        if answer.outcome is Outcome.ACCEPTED:
+            store.push([Update(ref, oid, None)])
+            return namespace
+        if answer.reason.startswith("credentials:"):
+            raise BadCredentials(answer.reason.removeprefix("credentials:").strip())
+        if answer.outcome is not Outcome.DENIED:
+            raise Unreachable(answer.reason or "the remote did not answer")
+    raise Denied(f"the remote refuses to be written to: {answer.reason}")
+
+
+def _settle_in(home: Home, store: Store, config: Config) -> None:
+    """Take a node id, and take up the chain that the ledger and the outbox of that node hold."""
+    node = node_id(os.environ["GITCOORD_NODE"]) if os.environ.get("GITCOORD_NODE") else new_node_id(_host_name())
+    refs = store.fetch()
+    base = Head()
+    mine = refs.get(f"{config.namespace}/nodes/{node}")
+    tip = refs.get(config.ledger)
+    if tip is not None and os.environ.get("GITCOORD_NODE"):
+        branch = Branch(store, Fleet(FEATURES))
+        branch.absorb(tip)
+        base = branch.fleet.heads.get(node, Head())
+    home.create(config, node=node, base=base)
+    if mine is not None:
+        home.note_outbox(mine)  # born empty with an identity given: the outbox as found is its own
+
+
+def _introduce(joined: Joined, wish: Wish) -> None:
+    """Make the agent a member, unless it is one; its key is made here, or comes from the environment."""
+    node = joined.node
+    node.sync()
+    _ensure_key(node.home, node.config, wish.agent)
+    signer = node.keyring.signer(wish.agent)
+    member = node.fleet.members.get(wish.agent)
+    if member is not None and (member.key != signer.key or member.id != wish.agent):
+        if member.key == signer.key:
+            raise Refused(f"the agent is called {member.id} in this fleet: use that name")
+        raise Refused(
+            f"{member.id} is in this fleet already, with another key: choose another name, or bring its key "
+            "(GITCOORD_AGENT and GITCOORD_KEY)"
+        )
+    waiting = any(e.type == "agent_joined" and e.actor == wish.agent for e in node.disk.pending())
+    if member is None and not waiting:
+        node.append(node.draft("agent_joined", f"{wish.agent} joins", actor=wish.agent))
+        joined.joined = True
+        joined.said.append(f"{wish.agent} joins from node {node.disk.node}")
+        node.sync()
+    if node.config.agent is None:
+        node.config.agent = wish.agent
+        node.home.save_config(node.config)
+
+
+def _ensure_key(home: Home, config: Config, agent: str, *, founding: bool = False) -> None:
+    if config.auth == "hmac":
+        if hmac_secret(home) is None and founding:
+            path = home.path / "keys" / "hmac.secret"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_durably(path, secrets.token_urlsafe(32).encode() + b"\n", mode=0o600)
+        return
+    if seed_from_environment(agent) is None and home.seed(agent) is None:
+        home.key_path(agent).parent.mkdir(parents=True, exist_ok=True)
+        home.save_seed(agent, secrets.token_bytes(SEED_BYTES))
+
+
+def write_baseline(path: Path) -> list[str]:
+    """The original file layout, where it is missing: empty logs and pages, and a folder for scripts."""
+    texts = {"events.log": "", "communication.md": communication([], Layout(), position=0),
+             "archive.md": archive([], Layout())}
+    made = []
+    for name in BASELINE:
+        if not (path / name).exists():
+            (path / name).write_text(texts[name], encoding="utf-8")
+            made.append(name)
+    if not (path / "scripts").exists():
+        (path / "scripts").mkdir()
+        made.append("scripts/")
+    return made
+
+
+def _host_name() -> str:
+    return socket.gethostname().split(".", 1)[0]
+
+
+def _now_s() -> int:
+    return int(time.time())

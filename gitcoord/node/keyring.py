@@ -1,0 +1,82 @@
+"""Whose key is at hand: from the environment (a workflow, a container) or from the node's home."""
+
+from __future__ import annotations
+
+import binascii
+import os
+
+from gitcoord.core.errors import Refused
+from gitcoord.core.event import Signer
+from gitcoord.core.keys import SEED_BYTES, Ed25519Signer, HmacSigner, Verifier, decode
+from gitcoord.core.names import same_agent
+from gitcoord.store.home import Home
+
+
+class Keyring:
+    """Signers by agent. Ed25519: one key each; HMAC: the fleet's one secret for all."""
+
+    def __init__(self, home: Home, auth: str) -> None:
+        self.home = home
+        self.auth = auth
+        self._signers: dict[str, Signer] = {}
+
+    def signer(self, agent: str) -> Signer:
+        """Raises Refused when the agent's key is not here."""
+        known = self._signers.get(agent.casefold())
+        if known is None:
+            known = self._signers[agent.casefold()] = self._find(agent)
+        return known
+
+    def _find(self, agent: str) -> Signer:
+        if self.auth == "hmac":
+            return self._shared()
+        seed = seed_from_environment(agent) or self.home.seed(agent)
+        if seed is None:
+            raise Refused(
+                f"the key of {agent} is not on this node: run `gitcoord init --agent '{agent}'` to join as a new "
+                "agent, or set GITCOORD_AGENT and GITCOORD_KEY"
+            )
+        return Ed25519Signer(seed)
+
+    def _shared(self) -> HmacSigner:
+        secret = hmac_secret(self.home)
+        if secret is None:
+            raise Refused(f"this fleet signs with HMAC: set GITCOORD_HMAC_KEY, or put it into "
+                          f"{self.home.path / 'keys' / 'hmac.secret'}")
+        return HmacSigner(secret)
+
+    def verifier(self) -> Verifier:
+        """Checks everyone's lines."""
+        return Verifier(self.auth, self._shared() if self.auth == "hmac" else None)
+
+
+def seed_from_environment(agent: str) -> bytes | None:
+    """The 32 bytes of GITCOORD_KEY (hexadecimal or base64url), if it is that agent's."""
+    text = os.environ.get("GITCOORD_KEY", "").strip()
+    owner = os.environ.get("GITCOORD_AGENT", "").strip()
+    if not text or (owner and not same_agent(owner, agent)):
+        return None
+    return seed_from_text(text)
+
+
+def seed_from_text(text: str) -> bytes:
+    """A key as people pass it on: 64 hexadecimal characters, or base64url. Raises Refused, without the text."""
+    for read in (bytes.fromhex, decode):
+        try:
+            seed = read(text)
+        except (ValueError, binascii.Error):
+            continue
+        if len(seed) == SEED_BYTES:
+            return seed
+    raise Refused("GITCOORD_KEY is not a key: 32 bytes as 64 hexadecimal characters or as base64 are needed")
+
+
+def hmac_secret(home: Home) -> bytes | None:
+    """GITCOORD_HMAC_KEY, else the home's file."""
+    text = os.environ.get("GITCOORD_HMAC_KEY", "").strip()
+    if text:
+        return text.encode()
+    try:
+        return (home.path / "keys" / "hmac.secret").read_bytes().strip()
+    except FileNotFoundError:
+        return None

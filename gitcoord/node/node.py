@@ -1,0 +1,358 @@
+"""A node at work: it holds the queue, the store and the folded ledger together, and drives the protocol."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import random
+import re
+import secrets
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import filelock
+
+from gitcoord.core import protocol
+from gitcoord.core.branch import Branch
+from gitcoord.core.budget import Budget
+from gitcoord.core.credentials import looks_like_credential
+from gitcoord.core.errors import Corrupt, GitcoordError, NotConfirmed, Refused, Unreachable
+from gitcoord.core.event import Draft, Event, Head, parse
+from gitcoord.core.fleet import Fleet
+from gitcoord.core.names import uid_from
+from gitcoord.core.ports import Objects, Remote
+from gitcoord.core.protocol import Clock, Replica, Report
+from gitcoord.core.session import Crew
+from gitcoord.core.timings import PROFILES, Profile
+from gitcoord.features import FEATURES
+from gitcoord.node import publish
+from gitcoord.node.keyring import Keyring
+from gitcoord.store.files import check_not_paused, pausing, write_quickly
+from gitcoord.store.home import Config, Home, NodeDisk, Progress
+
+LEVELS = ("queued", "durable", "sequenced")
+CACHE_EVENTS = 64  # folded since the cache was written, before it is written anew
+POSITIONS_KEPT = 1000  # of newest events, told to processes that wait
+WAIT_POLL_S = 0.005
+
+T = TypeVar("T")
+
+
+class Store(Objects, Remote, Protocol):
+    """What a node needs of git."""
+
+    def close(self) -> None: ...
+
+
+def utc_now() -> str:
+    now = datetime.datetime.now(datetime.UTC)
+    return now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
+
+
+class Node:
+    """One process's hold on a node. Not shared between threads; closed when done."""
+
+    def __init__(self, home: Home, store: Store, *, tell: Callable[[str, str], None] | None = None) -> None:
+        self.home = home
+        self.store = store
+        self.config: Config = home.config()
+        self.keyring = Keyring(home, self.config.auth)
+        self.disk = NodeDisk(home, fleet=self.config.fleet, signer=self.keyring.signer)
+        self.tell = tell or (lambda kind, text: None)
+        self.chance = random.SystemRandom()
+        self.crew = Crew(self.disk.node, self.profile_named(self.config.profile), self.chance)
+        self.budget = Budget(self.crew.profile.pushes_per_minute)
+        self.pause: Callable[[float], None] = time.sleep
+        self.round_trip_s = 0.0
+        self._cached = 0  # position of the cache on disk
+        self._replica: Replica | None = None
+
+    # Opening
+
+    def __enter__(self) -> Node:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError, GitcoordError):
+            self._save_cache(force=True)
+        self.store.close()
+
+    @staticmethod
+    def profile_named(name: str) -> Profile:
+        if name not in PROFILES:
+            raise Refused(f"no profile {name!r}; there are: {', '.join(PROFILES)}")
+        return PROFILES[name]
+
+    @property
+    def replica(self) -> Replica:
+        """The folded ledger as this process has it, caught up with what the node has fetched."""
+        if self._replica is None:
+            self._replica = self._open_replica()
+        self._catch_up(self._replica)
+        return self._replica
+
+    @property
+    def fleet(self) -> Fleet:
+        return self.replica.branch.fleet
+
+    def _fresh_branch(self) -> Branch:
+        return Branch(self.store, Fleet(FEATURES, self.keyring.verifier()))
+
+    def _open_replica(self) -> Replica:
+        return Replica(
+            objects=self.store, fresh=self._fresh_branch, branch=self._cached_branch() or self._fresh_branch(),
+            ledger_ref=self.config.ledger, outbox_prefix=f"{self.config.namespace}/nodes/",
+            clock=Clock(time.monotonic, utc_now, lambda: int(time.time())), chance=self.chance,
+            publish=publish.due, parented_outbox=self.config.namespace.startswith("refs/heads/"),
+        )
+
+    def _catch_up(self, replica: Replica) -> None:
+        """Another process of this node may have fetched more: fold it, from the local store."""
+        tip = self.home.tip
+        if tip is not None and tip != replica.branch.tip:
+            protocol.absorb(replica, tip)
+
+    def _cached_branch(self) -> Branch | None:
+        """The fold as last written to `cache/`, which may be thrown away at any time."""
+        try:
+            value = json.loads((self.home.cache / "replica.json").read_bytes())
+            fleet = Fleet.load(value["fleet"], FEATURES, self.keyring.verifier())
+            branch = self._fresh_branch()
+            branch.resume(value, fleet, value["tip"])
+            branch.tip = value["tip"]
+            self._cached = fleet.position
+            return branch if fleet.id == self.config.fleet else None
+        except (FileNotFoundError, ValueError, KeyError, TypeError, Corrupt):
+            return None
+
+    def _save_cache(self, *, force: bool = False) -> None:
+        if self._replica is None:
+            return
+        branch = self._replica.branch
+        news = branch.fleet.position - self._cached
+        if branch.tip is None or branch.damaged or not (news >= CACHE_EVENTS or (force and news)):
+            return
+        value = branch.dump() | {"tip": branch.tip}
+        write_quickly(self.home.cache / "replica.json", json.dumps(value, separators=(",", ":")).encode())
+        self._cached = branch.fleet.position
+
+    # Writing
+
+    def draft(
+        self, type_: str, content: str, *, actor: str, interaction: int | None = None, re: str | None = None,
+        to: Sequence[str] = (), data: Mapping[str, Any] | None = None, uid: str | None = None, term: int | None = None,
+    ) -> Draft:
+        """A draft with a new identity. Refused when it looks like a credential."""
+        found = looks_like_credential(content) or looks_like_credential(json.dumps(data or {}, ensure_ascii=False))
+        if found:
+            raise Refused(f"this looks like {found}: the log cannot forget, so it was not written; revoke it if it "
+                          "has been elsewhere, and name where it is kept instead")
+        return Draft(
+            actor=actor, type=type_, content=content, timestamp=utc_now(), uid=uid or new_uid(),
+            interaction=interaction, re=re, to=tuple(to), term=term, data=data or {},
+        )
+
+    def append(self, *drafts: Draft) -> list[Event]:
+        """On the local disk when this returns (QUEUED), in this order."""
+        return self.disk.append(drafts)
+
+    def level(self, event: Event) -> tuple[str, int | None]:
+        """How far an event of this node got, as far as this node knows, and its position once sequenced."""
+        progress = self.home.progress()
+        if event.uid in progress.positions:
+            return "sequenced", progress.positions[event.uid]
+        pending = {one.uid: one for one in self.disk.pending()}
+        if event.uid not in pending:
+            return "sequenced", self.fleet.positions.get(event.uid)
+        seq = pending[event.uid].seq or 0
+        if progress.node == self.disk.node and seq <= progress.durable:
+            return "durable", None
+        return "queued", None
+
+    def confirm(
+        self, event: Event, level: str, *, timeout_s: float, rounds: int | None = None
+    ) -> tuple[str, int | None]:
+        """Wait until `event` reached `level`. Whoever holds the lock syncs for all; others wait for its result.
+
+        `rounds`: how many rounds of one's own to try (None: until the time is up). Raises NotConfirmed.
+        """
+        deadline = time.monotonic() + timeout_s
+        trouble: GitcoordError | None = None
+        tried = 0
+        while True:
+            reached, position = self.level(event)
+            if LEVELS.index(reached) >= LEVELS.index(level):
+                return reached, position
+            left_s = deadline - time.monotonic()
+            if left_s <= 0 or (rounds is not None and tried >= rounds):
+                break
+            if self.home.running():
+                self.pause(WAIT_POLL_S)
+                continue
+            try:
+                waiting = self.sync(lock_timeout_s=0).waiting
+                tried += 1
+                self.pause(min(1.0, left_s) if waiting else 0)
+            except filelock.Timeout:
+                self.pause(WAIT_POLL_S)
+            except Unreachable as wrong:
+                trouble, tried = wrong, tried + 1
+                if rounds is None:
+                    self.pause(min(self.chance.uniform(0, 0.2 * 2 ** min(tried, 6)), left_s))
+        because = f" ({trouble})" if trouble else ""
+        raise NotConfirmed(
+            f"event {event.uid[:8]} is {reached}, not {level}, after {timeout_s:g} s{because}: it is safe on this disk "
+            "and goes out with the next sync"
+        )
+
+    # Syncing
+
+    def sync(self, *, tick: bool = True, lock_timeout_s: float = 60.0, urgent: bool = False) -> Report:
+        """One round, for all processes of this node. Raises filelock.Timeout while another one holds the lock."""
+        check_not_paused(self.home.path)
+        with pausing(self.home.path), self.home.sync_lock.acquire(timeout=lock_timeout_s, poll_interval=WAIT_POLL_S):
+            replica = self.replica
+            before = replica.branch.fleet.position
+            started = time.monotonic()
+            try:
+                report = self._drive(protocol.sync(
+                    replica, self.disk, self.crew, tick=tick,
+                    may_push=lambda borrow: self.budget.allows(time.monotonic(), urgent=borrow or urgent),
+                ))
+            except (Unreachable, GitcoordError) as wrong:
+                self._save_progress(replica, before, problem=str(wrong))
+                raise
+            self.round_trip_s = time.monotonic() - started
+            self._save_progress(replica, before, report=report)
+            self._save_cache()
+            return report
+
+    def _drive(self, steps: Generator[protocol.Effect, Any, T]) -> T:
+        answer: Any = None
+        while True:
+            try:
+                effect = steps.send(answer)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            answer = self.perform(effect)
+
+    def perform(self, effect: protocol.Effect) -> Any:
+        """Do for real what the protocol asks for, and give it the answer."""
+        match effect:
+            case protocol.Fetch():
+                return self.store.fetch()
+            case protocol.Push(updates):
+                self.budget.spend(time.monotonic())
+                return self.store.push(updates)
+            case protocol.Wait(losses):
+                most = min(self.crew.profile.poll_s, max(self.round_trip_s, 0.02) * 2 ** losses)
+                return self.pause(self.chance.uniform(0, most))
+            case protocol.SaveTip(oid, term):
+                self.store.keep("ledger", oid)
+                return self.home.save_tip(oid, term)
+            case protocol.Trim(head):
+                return self.home.queue.trim(head)
+            case protocol.ChainAnew(head, sequenced):
+                return self.disk.chain_anew(head, sequenced)
+            case protocol.Adopt(events):
+                return self.home.queue.adopt(events)
+            case protocol.BecomeNewNode(reason):
+                return self._become_new_node(reason)
+            case protocol.NoteOutbox(oid):
+                return self.home.note_outbox(oid)
+            case protocol.Carry(lines):
+                return self.home.carry(lines)
+            case protocol.Append(drafts):
+                return self.disk.append(drafts)
+            case protocol.Tell(kind, text):
+                return self._told(kind, text)
+        raise AssertionError(f"an effect that nobody performs: {effect}")
+
+    def _become_new_node(self, reason: str) -> str:
+        old = self.disk.node
+        node = new_node_id(old.rsplit("-", 1)[0])
+        sequenced = frozenset(self._replica.branch.fleet.positions) if self._replica else frozenset()
+        self.disk.chain_anew(Head(), sequenced, node)
+        self._told("identity_shared", f"{reason}; this clone goes on as node {node}, with its agents and keys")
+        return node
+
+    def _told(self, kind: str, text: str) -> None:
+        if kind == "bad_line":
+            self.home.add_error({"time": utc_now(), "kind": kind, "text": text})
+        self.tell(kind, text)
+
+    def _save_progress(
+        self, replica: Replica, before: int, *, report: Report | None = None, problem: str = ""
+    ) -> None:
+        old = self.home.progress()
+        if report is None:
+            with contextlib.suppress(OSError):
+                self.home.save_progress(replace(old, rounds=old.rounds + 1, online=False, problem=problem))
+            return
+        positions = dict(old.positions) if old.node == self.disk.node else {}
+        fleet = replica.branch.fleet
+        if fleet.position > before:
+            read = replica.branch.line_at()
+            mine = f'"node":"{self.disk.node}"'.encode()
+            for position in range(max(before, fleet.position - 20_000) + 1, fleet.position + 1):
+                line = read(position)
+                if mine in line:
+                    positions[str(json.loads(line)["uid"])] = position
+        for uid in list(positions)[:-POSITIONS_KEPT]:
+            del positions[uid]
+        self.home.save_progress(Progress(
+            node=self.disk.node, durable=report.durable.seq, sequenced=report.sequenced.seq,
+            rounds=old.rounds + 1, online=True, positions=positions,
+        ))
+
+    # Reading
+
+    def events(self, since: int = 0) -> Iterator[tuple[int, Event]]:
+        """Sequenced events after position `since`, in order, with their positions; from the local copy."""
+        read = self.replica.branch.line_at()
+        for position in range(since + 1, self.fleet.position + 1):
+            yield position, parse(read(position))
+
+
+def new_uid() -> str:
+    return uid_from(secrets.token_bytes(10))
+
+
+def new_node_id(name: str) -> str:
+    """A short name and random hexadecimal digits, `laptop-3f9a7c`."""
+    short = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:24].strip("-") or "node"
+    return f"{short}-{secrets.token_hex(4)}"
+
+
+def open_node(path: Path, *, tell: Callable[[str, str], None] | None = None) -> Node:
+    """The node of the clone (or worktree) at `path`. Raises Refused when it is in no fleet."""
+    from gitcoord.store import git
+
+    common = git.find_common_dir(path)
+    if common is None:
+        raise Refused(f"{path} is in no git repository: run `gitcoord init` there first")
+    home = Home(common / "gitcoord")
+    config = home.config()
+    store = open_store(home, config, common)
+    return Node(home, store, tell=tell)
+
+
+def open_store(home: Home, config: Config, common: Path) -> Store:
+    """The node's private object store, with the remote that the configuration names."""
+    from gitcoord.store import git
+
+    if not home.store.exists():
+        git.GitStore.create(home.store)
+    url = git.remote_url(common, config.remote) or config.remote
+    return git.GitStore(
+        home.store, url=url, ledger_ref=config.ledger, outbox_prefix=f"{config.namespace}/nodes/",
+        config_from=common, timeout_s=config.timeout_s,
+    )
