@@ -1,0 +1,5 @@
+"""`python -m gitcoord`."""
+
+from gitcoord.cli.main import main
+
+main()

@@ -1,0 +1,83 @@
+"""`gitcoord append`: on the local disk before it returns, then as far as one round takes it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from gitcoord.cli.common import as_option, content_or_stdin, event_id, here, json_option, print_json, speaker
+from gitcoord.core.errors import NotConfirmed, Refused
+from gitcoord.core.names import agent_id
+
+ROUND_S = 20.0  # without --wait: how long one round, or that of a running agent, is waited for
+
+
+@click.command("append")
+@click.argument("type_", metavar="TYPE")
+@click.argument("content")
+@click.option("--interaction", metavar="N|new", help="The conversation it belongs to.  [default: that of --re, or new]")
+@click.option("--to", "recipients", metavar="ID", multiple=True, help="An agent that it is addressed to; repeatable.")
+@click.option("--re", "parent", metavar="EVENT", help="The event that it answers: an id, its beginning, or a position.")
+@click.option("--data", metavar="JSON", help="A JSON object to go with it.")
+@as_option
+@click.option("--wait", type=click.Choice(["queued", "durable", "sequenced"]), help="Wait until it is that safe.")
+@click.option("--timeout", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Seconds to wait.")
+@click.option("--no-sync", is_flag=True, help="Only queue it.")
+@json_option
+def command(type_: str, content: str, interaction: str | None, recipients: tuple[str, ...], parent: str | None,
+            data: str | None, actor: str | None, wait: str | None, timeout: float, no_sync: bool,
+            as_json: bool) -> None:
+    """Write an event of TYPE with CONTENT (`-`: standard input).
+
+    It is on the local disk before this returns, always. Levels: QUEUED (this disk), DURABLE (on the remote),
+    SEQUENCED (it has its place in the log). Exit code 4: the level of --wait was not reached in time.
+
+    \b
+    Example:
+      gitcoord append question "Who takes the parser?" --to bob
+    """
+    node = here()
+    draft = node.draft(
+        type_, content_or_stdin(content), actor=speaker(node, actor), interaction=_number(interaction),
+        re=event_id(node, parent) if parent else None, to=[agent_id(one) for one in recipients], data=_object(data),
+    )
+    [event] = node.append(draft)
+    level, position, trouble = "queued", None, None
+    try:
+        if wait:
+            level, position = node.confirm(event, wait, timeout_s=timeout)
+        elif not no_sync:
+            level, position = node.confirm(event, "sequenced", timeout_s=ROUND_S, rounds=1)
+    except NotConfirmed as wrong:
+        level, position = node.level(event)
+        trouble = wrong
+    if as_json:
+        print_json({"schema": "gitcoord.append/1", "id": event.uid, "level": level, "position": position})
+    else:
+        click.echo(f"{event.uid[:8]} {level.upper()}" + (f" at position {position}" if position else ""))
+    if trouble is not None:
+        if wait:
+            raise trouble
+        click.echo(f"gitcoord: {trouble}", err=True)
+
+
+def _number(text: str | None) -> int | None:
+    if text is None or text == "new":
+        return None
+    if not text.isdigit():
+        raise click.BadParameter("a number or `new`", param_hint="--interaction")
+    return int(text)
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    try:
+        value = json.loads(text)
+    except ValueError as wrong:
+        raise Refused(f"--data is not JSON: {wrong}") from None
+    if not isinstance(value, dict):
+        raise Refused("--data is not a JSON object, such as {\"path\": \"src/a.py\"}")
+    return value

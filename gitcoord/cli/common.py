@@ -1,0 +1,79 @@
+"""What commands share: opening the node, saying who speaks, and printing for people or for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from gitcoord.core.errors import Refused
+
+if TYPE_CHECKING:
+    from gitcoord.node.node import Node
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def json_option(function: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(function)
+
+
+def as_option(function: F) -> F:
+    return click.option("--as", "actor", metavar="ID", help="The agent that speaks.  [default: this clone's]")(function)
+
+
+def here() -> Node:
+    """The node of the clone that the command was started in; closed with the command."""
+    from gitcoord.node.node import open_node
+
+    node = open_node(Path.cwd(), tell=tell)
+    click.get_current_context().call_on_close(node.close)
+    return node
+
+
+def tell(kind: str, text: str) -> None:
+    """A remark of the protocol's, to the person at the terminal."""
+    click.echo(f"gitcoord: {text}", err=True)
+
+
+def speaker(node: Node, actor: str | None) -> str:
+    """Who speaks: --as, else GITCOORD_AGENT, else the clone's own agent; never a silent default."""
+    named = actor or os.environ.get("GITCOORD_AGENT") or node.config.agent
+    if not named:
+        raise Refused("who speaks? Name the agent with --as or GITCOORD_AGENT")
+    return named
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on one line."""
+    click.echo(json.dumps(value, ensure_ascii=False, separators=(", ", ": ")))
+
+
+def event_id(node: Node, short: str) -> str:
+    """The full id of the event that `short` begins, as git takes short commits; a position will do too."""
+    if short.isdigit() and len(short) < 16:
+        found = [uid for uid, position in node.fleet.positions.items() if position == int(short)]
+    else:
+        known = {*node.fleet.positions, *(event.uid for event in node.disk.pending())}
+        found = [uid for uid in known if uid.startswith(short.lower())]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise Refused(f"no event {short!r} is known here: `gitcoord events` shows them")
+    raise Refused(f"{short!r} may be {', '.join(sorted(found)[:5])}: give more of it")
+
+
+def content_or_stdin(content: str) -> str:
+    """`-` reads standard input, as UTF-8, without its last newline."""
+    if content != "-":
+        return content
+    try:
+        text = sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError as wrong:
+        raise Refused(f"standard input is not UTF-8 at byte {wrong.start}: an event holds text only") from None
+    return text.removesuffix("\n")

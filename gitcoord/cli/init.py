@@ -1,0 +1,74 @@
+"""`gitcoord init`: make a fleet, or join the one that the remote has."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from gitcoord.cli.common import json_option, print_json
+from gitcoord.core.errors import Refused
+
+
+@click.command("init")
+@click.argument("path", type=click.Path(file_okay=False, path_type=Path), default=".")
+@click.option("--remote", metavar="NAME|URL", help="The shared remote.  [default: origin, else one made here]")
+@click.option("--agent", metavar="ID", help="Who you are in the fleet.  [default: GITCOORD_AGENT, else asked for]")
+@click.option("--profile", type=click.Choice(["local", "lan", "github"]), help="Timings.  [default: by the remote]")
+@click.option("--namespace", type=click.Choice(["refs/gitcoord", "refs/heads/gitcoord"]), help="Where outboxes live.")
+@click.option("--auth", type=click.Choice(["ed25519", "hmac"]), help="Signatures.  [default: ed25519]")
+@click.option("--baseline", is_flag=True, help="Also make events.log, communication.md, archive.md and scripts/.")
+@click.option("--no-lead", is_flag=True, help="Agents of this clone never stand for election.")
+@click.option("--yes", is_flag=True, help="Ask nothing.")
+@json_option
+def command(path: Path, remote: str | None, agent: str | None, profile: str | None, namespace: str | None,
+            auth: str | None, baseline: bool, no_lead: bool, yes: bool, as_json: bool) -> None:
+    """Make a fleet in PATH, or join the one that its remote has. Run again, it changes nothing.
+
+    Without any remote it makes a bare one beside its home. Asks nothing where GITCOORD_REMOTE, GITCOORD_AGENT,
+    GITCOORD_KEY and GITCOORD_NODE are set.
+
+    \b
+    Example:
+      gitcoord init --agent alice
+    """
+    from gitcoord.node.found import Wish, init, write_baseline
+    from gitcoord.store import git
+
+    if git.git_version() < (2, 38):
+        raise Refused(f"git {'.'.join(map(str, git.git_version()))} is too old: 2.38 or later is needed")
+    name = agent or os.environ.get("GITCOORD_AGENT") or _ask(path, yes)
+    joined = init(path.resolve(), Wish(
+        agent=name, remote=remote, profile=profile, namespace=namespace, auth=auth, lead=not no_lead,
+    ))
+    click.get_current_context().call_on_close(joined.node.close)
+    made = write_baseline(path) if baseline else []
+    said = joined.said + ([f"made {', '.join(made)}"] if made else [])
+    node = joined.node
+    if as_json:
+        print_json({"schema": "gitcoord.init/1", "fleet": node.config.fleet, "node": node.disk.node, "agent": name,
+                    "founded": joined.founded, "joined": joined.joined, "did": said})
+        return
+    for line in said:
+        click.echo(line)
+    if not said:
+        click.echo(f"nothing to do: {name} is in fleet {node.config.fleet}")
+    else:
+        click.echo("next: gitcoord agent run, and gitcoord append question \"…\"")
+
+
+def _ask(path: Path, yes: bool) -> str:
+    from gitcoord.store import git
+    from gitcoord.store.home import Home
+
+    common = git.find_common_dir(path) if path.exists() else None
+    if common is not None and Home(common / "gitcoord").exists:
+        known = Home(common / "gitcoord").config().agent
+        if known:
+            return known
+    if yes or not sys.stdin.isatty():
+        raise Refused("who are you in the fleet? Say --agent NAME, or set GITCOORD_AGENT")
+    name: str = click.prompt("Who are you in the fleet (an agent's name)")
+    return name

@@ -1,0 +1,101 @@
+"""The command line's edge: finds commands, and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from gitcoord import __version__
+from gitcoord.core.errors import GitcoordError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    # name: (module with an attribute `command`, what it does). Listed by hand: nothing is imported to show help.
+    "init": ("gitcoord.cli.init", "Make a fleet, or join the one that the remote has"),
+    "append": ("gitcoord.cli.append", "Write an event"),
+    "events": ("gitcoord.cli.events", "Show events, newest last"),
+    "status": ("gitcoord.cli.status", "Show what needs attention, and how things stand"),
+    "sync": ("gitcoord.cli.sync", "Exchange events with the remote now"),
+    "agent": ("gitcoord.cli.agent", "Run an agent; admit one; change its key"),
+    "elect": ("gitcoord.cli.elect", "Take part in the election of a leader"),
+    "snapshot": ("gitcoord.cli.snapshot", "Render the conversations for people"),
+    "import": ("gitcoord.cli.import_", "Take over a log of five-field JSON lines"),
+    "queue": ("gitcoord.cli.queue", "Look at what waits on this disk"),
+    "config": ("gitcoord.cli.config", "Show and change settings of fleet and node"),
+    "verify": ("gitcoord.cli.verify", "Check the whole ledger from its first event"),
+    "doctor": ("gitcoord.cli.doctor", "Find out what is wrong here, and how to mend it"),
+    "resume": ("gitcoord.cli.resume", "Go on after a pause for disk or permission"),
+    "leave": ("gitcoord.cli.leave", "Take this clone out of the fleet"),
+    "demo": ("gitcoord.cli.demo", "See the main job done by real processes"),
+}
+
+
+class Commands(click.Group):
+    """Imports a command's module only when that command is asked for: `--help` stays fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="gitcoord")
+@click.option("-C", "directory", type=click.Path(file_okay=False), help="Act as if started in this folder.")
+def gitcoord(directory: str | None) -> None:
+    """Let agents on many machines work together through one git remote.
+
+    \b
+    Begin:     gitcoord init --agent alice
+    Say:       gitcoord append question "Who takes the parser?"
+    Take part: gitcoord agent run
+
+    Exit codes: 0 done, 1 failed, 2 wrong use, 3 lost (a claim, a race), 4 not confirmed in time (queued, or the
+    remote is unreachable), 5 credentials, 6 verification found something.
+    """
+    if directory is not None:
+        try:
+            os.chdir(directory)
+        except OSError as wrong:
+            raise click.BadParameter(f"{directory}: {wrong.strerror}", param_hint="-C") from None
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit. The only place that catches broadly."""
+    debug = os.environ.get("GITCOORD_DEBUG") == "1"
+    try:
+        code: Any = gitcoord.main(arguments, prog_name="gitcoord", standalone_mode=False)
+    except click.exceptions.Exit as end:
+        code = end.exit_code
+    except click.ClickException as wrong:
+        wrong.show()
+        code = 2
+    except (click.Abort, KeyboardInterrupt):
+        code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except GitcoordError as wrong:
+        if debug:
+            raise
+        click.echo(f"gitcoord: {wrong}", err=True)
+        code = wrong.exit_code
+    except Exception as wrong:
+        if debug:
+            raise
+        click.echo(f"gitcoord: {type(wrong).__name__}: {wrong}\nThis is a bug in gitcoord, or something it did not "
+                   "foresee; GITCOORD_DEBUG=1 shows where. What was acknowledged is safe.", err=True)
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
