@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -187,6 +187,17 @@ def parse(line: bytes) -> Event:
     )
     _check(event)
     return event
+
+
+def parse_all(lines: Iterable[bytes]) -> list[Event]:
+    """The events among `lines`; what is none is left out."""
+    events = []
+    for line in lines:
+        try:
+            events.append(parse(line))
+        except Malformed:
+            continue
+    return events
 
 
 def _check(event: Event) -> None:

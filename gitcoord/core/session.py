@@ -40,7 +40,8 @@ class Session:
     over: str | None = None  # a living session of this agent that this one takes over from
     leaving: bool = False
     count: int = 0
-    beat_at_s: float | None = None
+    made_at_s: float = 0.0  # when the newest beat was made
+    beat_at_s: float | None = None  # when the newest beat that the remote took was made
     line: bytes | None = None  # the newest beat
     claims: bool = True  # False once denied the ledger: it leads no more, and says so by silence
 
@@ -83,7 +84,8 @@ class Crew:
     neighbours: Callable[[], Sequence[bytes]] = tuple  # newest beats of this node's other processes
     watch: Watch = field(default_factory=Watch)
     stretch: float = 1.0  # of the beats' period, where the push budget binds
-    act_until_s: float = 0.0
+    wants_to_act: bool = False  # outside the ledger: then V must not run out
+    act_until_s: float = 0.0  # a leader may act outside the ledger until then
 
     def leading(self, terms: Terms) -> Session | None:
         """The session here that leads, if the fold says that one does."""
@@ -180,11 +182,16 @@ class Crew:
         for session in self.sessions:
             if fresh or session.line is None:
                 session.count += 1
-                session.beat_at_s = now_s
+                session.made_at_s = now_s
                 session.line = self._beat(fleet, session, session is lead, timestamp)
         own = {session.agent for session in self.sessions}
         others = [line for line in self.neighbours() if _actor_of(line) not in own]
         return [session.line for session in self.sessions if session.line] + others
+
+    def heard(self) -> None:
+        """The remote took the outbox with the newest beats."""
+        for session in self.sessions:
+            session.beat_at_s = session.made_at_s
 
     def _beat(self, fleet: Fleet, session: Session, lead: bool, timestamp: str) -> bytes:
         data: dict[str, Any] = {

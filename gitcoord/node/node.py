@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 import filelock
 
-from gitcoord.core import protocol
+from gitcoord.core import effects, protocol
 from gitcoord.core.branch import Branch
 from gitcoord.core.budget import Budget
 from gitcoord.core.credentials import looks_like_credential
@@ -25,7 +25,8 @@ from gitcoord.core.event import Draft, Event, Head, parse
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.names import uid_from
 from gitcoord.core.ports import Objects, Remote
-from gitcoord.core.protocol import Clock, Replica, Report
+from gitcoord.core.protocol import Report
+from gitcoord.core.replica import Clock, Replica, absorb
 from gitcoord.core.session import Crew
 from gitcoord.core.timings import PROFILES, Profile
 from gitcoord.features import FEATURES
@@ -117,7 +118,7 @@ class Node:
         """Another process of this node may have fetched more: fold it, from the local store."""
         tip = self.home.tip
         if tip is not None and tip != replica.branch.tip:
-            protocol.absorb(replica, tip)
+            absorb(replica, tip)
 
     def _cached_branch(self) -> Branch | None:
         """The fold as last written to `cache/`, which may be thrown away at any time."""
@@ -234,7 +235,7 @@ class Node:
             self._save_cache()
             return report
 
-    def _drive(self, steps: Generator[protocol.Effect, Any, T]) -> T:
+    def _drive(self, steps: Generator[effects.Effect, Any, T]) -> T:
         answer: Any = None
         while True:
             try:
@@ -244,35 +245,35 @@ class Node:
                 return result
             answer = self.perform(effect)
 
-    def perform(self, effect: protocol.Effect) -> Any:
+    def perform(self, effect: effects.Effect) -> Any:
         """Do for real what the protocol asks for, and give it the answer."""
         match effect:
-            case protocol.Fetch():
+            case effects.Fetch():
                 return self.store.fetch()
-            case protocol.Push(updates):
+            case effects.Push(updates):
                 self.budget.spend(time.monotonic())
                 return self.store.push(updates)
-            case protocol.Wait(losses):
+            case effects.Wait(losses):
                 most = min(self.crew.profile.poll_s, max(self.round_trip_s, 0.02) * 2 ** losses)
                 return self.pause(self.chance.uniform(0, most))
-            case protocol.SaveTip(oid, term):
+            case effects.SaveTip(oid, term):
                 self.store.keep("ledger", oid)
                 return self.home.save_tip(oid, term)
-            case protocol.Trim(head):
+            case effects.Trim(head):
                 return self.home.queue.trim(head)
-            case protocol.ChainAnew(head, sequenced):
+            case effects.ChainAnew(head, sequenced):
                 return self.disk.chain_anew(head, sequenced)
-            case protocol.Adopt(events):
+            case effects.Adopt(events):
                 return self.home.queue.adopt(events)
-            case protocol.BecomeNewNode(reason):
+            case effects.BecomeNewNode(reason):
                 return self._become_new_node(reason)
-            case protocol.NoteOutbox(oid):
+            case effects.NoteOutbox(oid):
                 return self.home.note_outbox(oid)
-            case protocol.Carry(lines):
+            case effects.Carry(lines):
                 return self.home.carry(lines)
-            case protocol.Append(drafts):
+            case effects.Append(drafts):
                 return self.disk.append(drafts)
-            case protocol.Tell(kind, text):
+            case effects.Tell(kind, text):
                 return self._told(kind, text)
         raise AssertionError(f"an effect that nobody performs: {effect}")
 

@@ -141,6 +141,10 @@ class Home:
         except FileNotFoundError:
             return []
 
+    def pushed_last(self) -> Oid | None:
+        known = self._pushed()
+        return known[-1] if known else None
+
     def note_outbox(self, oid: Oid) -> None:
         """Remember, durably, an outbox commit that is about to be pushed."""
         path = self.path / "pushed"
@@ -257,6 +261,9 @@ class NodeDisk:
 
     def pushed(self, oid: Oid) -> bool:
         return self.home.pushed(oid)
+
+    def pushed_last(self) -> Oid | None:
+        return self.home.pushed_last()
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         return self.home.queue.append(drafts, signer=self.signer, fleet=self.fleet)
