@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,11 +42,9 @@ entries = st.builds(
 )
 
 
-def said(
-    actor: str, kind: str, content: str, *to: str, minute: int = 0, uid: str = "", re: str = ""
-) -> Entry:
+def said(actor: str, kind: str, content: str, *to: str, minute: int = 0, uid: str = "") -> Entry:
     time = f"2026-11-21T03:{minute:02d}:05.678Z"
-    return Entry(None, actor, kind, content, time, to, uid=uid, re=re)
+    return Entry(None, actor, kind, content, time, to, uid=uid)
 
 
 CONVERSATION = [
@@ -165,31 +162,6 @@ def test_recorded_conversations_are_shown_whole_and_in_order() -> None:
     assert blocks == sum(bool(entry.content) for one in every for entry in one.entries)
 
 
-@pytest.mark.parametrize(
-    ("entry", "words"),
-    [
-        (said("alice", "question", "x"), "alice → all"),
-        (said("alice", "question", "x", "bob", "carol"), "alice → bob, carol"),
-        (said("alice", "question", "x", *"bcdefgh"), "alice → b, c, d, e, f and 2 more"),
-        (said("bob", "answer", "x"), "bob → alice"),
-        (said("bob", "answer", "x", re="u2"), "bob → carol"),
-        (said("bob", "answer", "x", "dave", re="u2"), "bob → dave"),
-        (said("alice", "answer", "x"), "alice → carol"),
-        (said("bob", "followup", "x"), "bob Follow-Up"),
-        (said("bob", "leader_election", "x"), "bob leader_election"),
-        (said("n" * 63, "heartbeat", "x"), f"heartbeat ({'n' * 63})"),
-    ],
-)
-def test_headings_say_who_speaks_to_whom(entry: Entry, words: str) -> None:
-    log = [said("alice", "question", "?", uid="u1"), said("carol", "question", "?", uid="u2"), entry]
-    assert snapshot.heading(entry, Interaction(1, log), PLAIN.template(entry.type)) == words
-
-
-def test_an_answer_to_nobody_is_for_all() -> None:
-    alone = said("bob", "answer", "x")
-    assert snapshot.heading(alone, Interaction(1, [alone]), PLAIN.template("answer")) == "bob → all"
-
-
 def test_a_fleet_words_its_own_headings() -> None:
     layout = Layout(recent=1, headings={"review": "{actor} reviews, {time}", "*": "{type} by {actor}"})
     log = [said("bob", "review", "x"), said("bob", "thought", "x"), said("bob", "followup", "x")]
@@ -197,38 +169,6 @@ def test_a_fleet_words_its_own_headings() -> None:
     assert [words for tag, words in headings(page) if tag == "h4"] == [
         "bob reviews, 2026-11-21T03:00:05.678Z", "thought by bob", "bob Follow-Up",
     ]
-
-
-@pytest.mark.parametrize(
-    ("kind", "template", "problem"),
-    [
-        ("question", "{author}", "{author} is no field: use {actor}, {to}, {type}, {time}"),
-        ("question", "{actor!r}", "is no field"),
-        ("question", "{actor:>9}", "is no field"),
-        ("question", "{actor.__class__}", "is no field"),
-        ("question", "{}", "is no field"),
-        ("question", "{actor", "a brace without its other half"),
-        ("question", "{{actor}}", "'{' may change the page"),
-        ("question", "{actor}{to}", "follows another field at once"),
-        ("question", "a\n# b", "may change the page"),
-        ("question", "<b>", "may change the page"),
-        ("question", "@{actor}", "may change the page"),
-        ("question", "\u202e{actor}", "may change the page"),
-        ("question", " ", "use 1 to 200 characters"),
-        ("question", "x" * 201, "use 1 to 200 characters"),
-        ("Question!", "{actor}", "'Question!' is no event type"),
-    ],
-)
-def test_a_heading_that_cannot_be_shown_is_refused_when_configured(
-    kind: str, template: str, problem: str
-) -> None:
-    assert any(problem in one for one in snapshot.check_headings({kind: template}))
-    with pytest.raises(Refused, match=re.escape(problem)):
-        Layout(headings={kind: template})
-
-
-def test_our_own_headings_are_fine() -> None:
-    assert snapshot.check_headings(snapshot.HEADINGS) == []
 
 
 @pytest.mark.parametrize("recent", [0, -1, 101])
