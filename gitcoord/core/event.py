@@ -180,7 +180,7 @@ def parse(line: bytes) -> Event:
         interaction=take.integer("interaction", limits.INTERACTION_MAX, null=True),
         actor=take.text("actor"), type=take.text("type"), content=take.text("content"),
         timestamp=take.text("timestamp"), uid=take.text("uid"), node=take.text("node"),
-        seq=take.integer("seq", limits.INTERACTION_MAX, absent=True), prev=take.text("prev", absent=True),
+        seq=take.integer("seq", limits.SEQ_MAX, absent=True), prev=take.text("prev", absent=True),
         re=take.text("re", absent=True), to=take.recipients(),
         term=take.integer("term", limits.TERM_MAX, absent=True), data=take.mapping("data"),
         key=take.text("key") or "", sig=take.text("sig") or "", line=line,

@@ -61,7 +61,7 @@ def entry(position: int | None, event: Event) -> Entry:
     """What a page shows of an event."""
     return Entry(
         position=position, actor=event.shown_actor, type=event.type, content=event.content,
-        timestamp=event.shown_timestamp, to=event.to, uid=event.uid,
+        timestamp=event.shown_timestamp, to=event.to, uid=event.uid, re=event.re or "",
     )
 
 

@@ -162,7 +162,7 @@ class Queue:
                     file.truncate(start)  # what was not acknowledged must not be sent either
                 raise
         self._events.extend(events)
-        self._seen = self._signature()
+        self._seen = self.signature()
 
     def _rewrite(self, rest: Sequence[Event]) -> None:
         if rest:
@@ -170,7 +170,7 @@ class Queue:
         else:
             os.truncate(self.path, 0)  # the head says that nothing in it counts: no need to sync
         self._events, self._loose = list(rest), []
-        self._seen = self._signature()
+        self._seen = self.signature()
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -200,7 +200,8 @@ class Queue:
 
     # Reading
 
-    def _signature(self) -> tuple[object, ...]:
+    def signature(self) -> tuple[object, ...]:
+        """Differs whenever any process has changed the queue."""
         found: list[object] = []
         for path in (self.path, self._head_path):
             try:
@@ -211,7 +212,7 @@ class Queue:
         return tuple(found)
 
     def _refresh(self, *, mend: bool = False) -> None:
-        signature = self._signature()
+        signature = self.signature()
         if signature == self._seen:
             return
         head = self._read_head()
@@ -222,7 +223,7 @@ class Queue:
         source = anew if head.swap and not mend and anew.exists() else self.path
         self._node, self._base = head.node, head.base
         self._chain(self._read(source), mend=mend)
-        self._seen = self._signature()
+        self._seen = self.signature()
 
     def _read_head(self) -> _HeadFile:
         try:
