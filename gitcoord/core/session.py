@@ -135,6 +135,8 @@ class Crew:
             return None
         if watch.stand_at_s is None:
             watch.stand_at_s = now_s + self.chance.uniform(0, self.profile.jitter_s) * candidate.priority
+            if candidate.agent == terms.resigned:
+                watch.stand_at_s += self.profile.silence_s  # who resigned lets the others go first
         return (candidate, reason) if now_s >= watch.stand_at_s else None
 
     def _may_stand(self, fleet: Fleet, session: Session) -> bool:

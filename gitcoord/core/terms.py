@@ -54,6 +54,7 @@ class Terms:
     since: int = 0  # position of the election
     since_time: str = ""  # by the leader's own clock, for people
     reason: str = ""
+    resigned: str | None = None  # the leader that stepped down last, until the next election
     signs: int = 0  # lines of this term by its leader: each is a sign of life
 
     def rejects(self, event: Event, payload: BaseModel | None, digest: str) -> str | None:
@@ -77,8 +78,9 @@ class Terms:
         if isinstance(payload, LeaderElection) and event.term is not None:
             self.term, self.leader, self.session = event.term, event.actor, payload.session
             self.node, self.since, self.since_time = event.node, position, event.timestamp
-            self.reason, self.signs = payload.reason, 0
+            self.reason, self.signs, self.resigned = payload.reason, 0, None
         elif isinstance(payload, LeaderResigned) or (event.type == "agent_left" and event.actor == self.leader):
+            self.resigned = self.leader
             self.leader = self.session = self.node = None
         elif event.term is not None:
             self.signs += 1
