@@ -59,7 +59,7 @@ class Watch:
 
     def poll(self, now_s: float, sign: tuple[int, str, int, int] | None, cap_s: float) -> None:
         """Count the time since the last successful poll as silence, unless there is a new sign of life."""
-        if sign != self.sign or sign is None:
+        if sign != self.sign:
             self.credit_s, self.polls, self.sign, self.stand_at_s = 0.0, 0, sign, None
         elif self.polled_at_s is not None:
             self.credit_s += min(now_s - self.polled_at_s, cap_s)

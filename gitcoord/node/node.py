@@ -91,6 +91,11 @@ class Node:
             raise Refused(f"no profile {name!r}; there are: {', '.join(PROFILES)}")
         return PROFILES[name]
 
+    def use_profile(self, name: str) -> None:
+        """Go by the timings and the push budget of another profile."""
+        self.crew.profile = self.profile_named(name)
+        self.budget = Budget(self.crew.profile.pushes_per_minute)
+
     @property
     def replica(self) -> Replica:
         """The folded ledger as this process has it, caught up with what the node has fetched."""

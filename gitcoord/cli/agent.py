@@ -1,0 +1,121 @@
+"""`gitcoord agent`: run agents; admit one to a closed fleet; change one's key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import click
+
+from gitcoord.cli.common import as_option, here, json_option, print_json, speaker
+from gitcoord.core.errors import Refused
+from gitcoord.core.names import agent_id
+
+
+@click.group("agent")
+def command() -> None:
+    """Run an agent; admit one to a closed fleet; change one's key.
+
+    \b
+    Example:
+      gitcoord agent run --once
+    """
+
+
+@command.command("run")
+@click.option("--id", "agents", metavar="ID", multiple=True, help="An agent to run; repeatable.")
+@click.option("--profile", type=click.Choice(["local", "lan", "github"]), help="Timings, other than the fleet's.")
+@click.option("--on-event", metavar="CMD", help="Run this for each event addressed to the agent: JSON on its input.")
+@click.option("--reply", is_flag=True, help="With --on-event: what the command prints becomes the answer.")
+@click.option("--no-lead", is_flag=True, help="Never stand for election.")
+@click.option("--once", is_flag=True, help="Do what is due, lead if nobody does, and say goodbye.")
+@click.option("--takeover", is_flag=True, help="Take over from the same agent that runs elsewhere.")
+@click.option("--for", "for_s", metavar="SECONDS", type=click.FloatRange(min=0), help="Stop after that long.")
+@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("--json-logs", is_flag=True, help="One JSON object a line.")
+def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, reply: bool, no_lead: bool, once: bool,
+        takeover: bool, for_s: float | None, quiet: bool, json_logs: bool) -> None:
+    """Run agents of this clone: beat, sync, stand for election, lead. Ctrl-C or SIGTERM says goodbye.
+
+    The command of --on-event gets the event as JSON on standard input and its id in GITCOORD_EVENT_ID; it is
+    called for each event, in order, until it ends with 0.
+
+    \b
+    Example:
+      gitcoord agent run --once
+      gitcoord agent run --for 1 --on-event 'cat > /dev/null; echo yes' --reply
+    """
+    from gitcoord.node.run import Options, Runner
+
+    if reply and not on_event:
+        raise click.UsageError("--reply goes with --on-event")
+    node = here()
+    node.tell = say = _teller(quiet, json_logs)
+    if profile:
+        node.use_profile(profile)
+    names = [agent_id(name) for name in agents] or [speaker(node, None)]
+    Runner(node, Options(
+        agents=names, on_event=on_event, reply=reply, lead=not no_lead, once=once, takeover=takeover, for_s=for_s,
+        say=say,
+    )).run()
+
+
+def _teller(quiet: bool, json_logs: bool) -> Callable[[str, str], None]:
+    from gitcoord.node.node import utc_now
+
+    def say(kind: str, text: str) -> None:
+        if json_logs:
+            click.echo(json.dumps({"schema": "gitcoord.log/1", "time": utc_now(), "kind": kind, "text": text}))
+        elif not quiet or kind in ("error", "offline", "credentials", "refused", "paused"):
+            click.echo(f"{utc_now()[11:23]} {kind}: {text}", err=True)
+
+    return say
+
+
+@command.command("admit")
+@click.argument("agent")
+@click.option("--admin", is_flag=True, help="May admit others in turn.")
+@as_option
+@json_option
+def admit(agent: str, admin: bool, actor: str | None, as_json: bool) -> None:
+    """Let AGENT into a closed fleet; only an admin may.
+
+    \b
+    Example:
+      gitcoord agent admit bob
+    """
+    node = here()
+    who = speaker(node, actor)
+    member, admitted = node.fleet.members.get(who), node.fleet.members.get(agent)
+    if admitted is None:
+        raise Refused(f"{agent} has not joined: `gitcoord init --agent '{agent}'` on its machine comes first")
+    if member is None or not member.admin:
+        raise Refused(f"{who} is no admin of this fleet: one of its admins has to admit {agent}")
+    data = {"agent": agent, "admin": admin}
+    [event] = node.append(node.draft("agent_admitted", f"{who} admits {agent}", actor=who, data=data))
+    level, position = node.confirm(event, "sequenced", timeout_s=60)
+    if as_json:
+        print_json({"schema": "gitcoord.append/1", "id": event.uid, "level": level, "position": position})
+    else:
+        click.echo(f"{agent} is admitted")
+
+
+@command.command("rekey")
+@as_option
+@json_option
+def rekey(actor: str | None, as_json: bool) -> None:
+    """Give an agent of this clone a new key, announced by an event that the old one signs.
+
+    \b
+    Example:
+      gitcoord agent rekey
+    """
+    from gitcoord.node.keyring import rekey as change
+
+    node = here()
+    who = speaker(node, actor)
+    event, key = change(node, who)
+    if as_json:
+        print_json({"schema": "gitcoord.rekey/1", "id": event.uid, "agent": who, "key": key})
+    else:
+        click.echo(f"{who} has a new key; the old one is worth nothing from here on")

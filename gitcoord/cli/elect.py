@@ -1,0 +1,73 @@
+"""`gitcoord elect`: who leads, how that is known, and to stand where nobody does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gitcoord.cli.common import as_option, here, json_option, print_json, speaker
+
+if TYPE_CHECKING:
+    from gitcoord.node.node import Node
+
+
+@click.command("elect")
+@click.option("--status", "only_status", is_flag=True, help="Only tell; take no part.")
+@click.option("--resign", is_flag=True, help="Step down, if an agent of this clone leads.")
+@click.option("--explain", is_flag=True, help="Print the timings, and the failover bound that follows from them.")
+@click.option("--wait", is_flag=True, help="Wait until somebody leads.")
+@click.option("--timeout", type=click.FloatRange(min=0), default=None, metavar="S", help="At most.  [the bound]")
+@as_option
+@json_option
+def command(only_status: bool, resign: bool, explain: bool, wait: bool, timeout: float | None, actor: str | None,
+            as_json: bool) -> None:
+    """Take part in the election now: tell who leads, and stand if nobody does.
+
+    A leader that is silent for longer than its profile allows (--explain) is replaced. Without --wait one look
+    decides, except that a leader's silence takes its time to be certain of.
+
+    \b
+    Example:
+      gitcoord elect
+      gitcoord elect --status --json
+    """
+    from gitcoord.node import election
+
+    node = here()
+    if explain:
+        _print_explanation(node, as_json)
+        return
+    if resign:
+        outcome = election.resign(node, speaker(node, actor))
+    elif only_status:
+        outcome = election.look(node)
+    else:
+        outcome = election.take_part(node, speaker(node, actor), wait=wait, timeout_s=timeout)
+    if as_json:
+        print_json(_as_json(outcome))
+        return
+    for line in outcome.lines():
+        click.echo(line)
+
+
+def _as_json(outcome: Any) -> dict[str, Any]:
+    leader = None if outcome.leader is None else {"agent": outcome.leader, "term": outcome.term}
+    return {
+        "schema": "gitcoord.elect/1", "leader": leader, "term": outcome.term, "since": outcome.since,
+        "since_time": outcome.since_time, "node": outcome.node, "reason": outcome.reason, "known_by": outcome.known_by,
+        "elected_here": outcome.elected_here,
+    }
+
+
+def _print_explanation(node: Node, as_json: bool) -> None:
+    from gitcoord.node import election
+
+    rows = election.explain(node)
+    if as_json:
+        print_json({"schema": "gitcoord.elect.explain/1", "profile": node.crew.profile.name,
+                    **{name: value for name, value, _ in rows}})
+        return
+    click.echo(f"profile {node.crew.profile.name} (seconds)")
+    for name, value, words in rows:
+        click.echo(f"  {name:<20} {value:>7.2f}  {words}")
