@@ -1,0 +1,282 @@
+"""A private bare repository: gitcoord's objects, its mirror of the remote's refs, and its one way out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from types import TracebackType
+
+import git
+import gitdb  # type: ignore[import-untyped]
+
+from gitcoord.core.errors import Corrupt, GitcoordError, Paused
+from gitcoord.core.ports import CommitInfo, Entry, Oid, Outcome, Pushed, Update
+from gitcoord.store import git_credentials, git_refs, git_words
+from gitcoord.store.git_objects import OID, decode_commit, decode_tree, encode_commit, encode_tree, oid_of
+from gitcoord.store.git_process import Result, finish
+from gitcoord.store.git_transport import PRIVATE, Transport
+
+OBJECT_BYTES_MAX = 64 * 1024 * 1024  # far above what gitcoord writes; a hostile blob must not fill memory
+NEAR_COMMITS = 64  # an ancestor is nearly always this close: 0.08 ms a commit in process, 3 ms a process
+
+KEPT = "refs/gitcoord/kept/"
+LOCAL_S = 30.0  # git without a network; only a hung disk takes longer
+
+REMOTE = {
+    # git 2.39 on ext4: while `pack-refs --prune` runs, 84 of 150 races had two winners or more.
+    "gc.packRefs": "false",
+    "receive.autogc": "false",
+}
+
+
+class GitStore:
+    """Objects and Remote on a private bare repository. For one thread; close it.
+
+    `url` is the shared remote; `config_from` the user's repository, whose credential and transport
+    settings hold for it. Errors never contain a token, nor a user or password of a URL.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        url: str,
+        ledger_ref: str,
+        outbox_prefix: str,
+        config_from: Path | None = None,
+        timeout_s: float = 60.0,
+    ) -> None:
+        self.path = path.resolve()
+        self._transport = Transport(
+            self.path,
+            url=url,
+            ledger_ref=ledger_ref,
+            outbox_prefix=outbox_prefix,
+            config_from=config_from,
+            timeout_s=timeout_s,
+            spawn=_spawn,
+        )
+        self._unsynced: set[Path] = set()
+        self._git = git.Git(str(self.path))
+        self._git.update_environment(GIT_DIR=str(self.path))
+        self._loose = gitdb.LooseObjectDB(str(self.path / "objects"))
+
+    @classmethod
+    def create(cls, path: Path) -> None:
+        """Make the private repository at `path`, or complete one whose making was interrupted."""
+        _init_bare(path, PRIVATE)
+        askpass = path / "askpass"
+        askpass.touch(0o700)
+        askpass.write_text(git_credentials.ASKPASS, "ascii")
+        askpass.chmod(0o700)
+
+    def __enter__(self) -> GitStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the children that read objects. The store may still be used; they start anew."""
+        self._git.clear_cache()
+
+    # -- objects ---------------------------------------------------------------------------------
+
+    def put_blob(self, data: bytes) -> Oid:
+        return self._put("blob", data)
+
+    def put_tree(self, entries: Mapping[str, Entry]) -> Oid:
+        return self._put("tree", encode_tree(entries))
+
+    def put_commit(
+        self, *, tree: Oid, parents: Sequence[Oid], message: str, author: str, time_s: int
+    ) -> Oid:
+        data = encode_commit(tree=tree, parents=parents, message=message, author=author, time_s=time_s)
+        return self._put("commit", data)
+
+    def blob(self, oid: Oid) -> bytes:
+        return self._read(oid, "blob")
+
+    def tree(self, oid: Oid) -> dict[str, Entry]:
+        return decode_tree(oid, self._read(oid, "tree"))
+
+    def commit(self, oid: Oid) -> CommitInfo:
+        return decode_commit(oid, self._read(oid, "commit"))
+
+    def is_ancestor(self, old: Oid, new: Oid) -> bool:
+        commit = new
+        for _ in range(NEAR_COMMITS):
+            if commit == old:
+                break
+            try:
+                parents = self.commit(commit).parents
+            except Corrupt:
+                return False
+            if not parents:
+                break
+            commit = parents[0]
+        if not self._is_commit(old):
+            return False
+        return commit == old or self._transport.run("merge-base", "--is-ancestor", old, new).status == 0
+
+    def first_parents(self, tip: Oid, *, stop: Oid | None, limit: int) -> list[Oid]:
+        newest_first: list[Oid] = []
+        at: Oid | None = tip
+        while at is not None and at != stop and len(newest_first) < limit:
+            newest_first.append(at)
+            at = next(iter(self.commit(at).parents), None)
+        return newest_first[::-1]
+
+    def keep(self, name: str, oid: Oid | None) -> None:
+        assert git_refs.NAME.match(name), name
+        ref = KEPT + name
+        if oid is None:
+            if not git_refs.delete_ref(self.path, ref):
+                self._transport.run("update-ref", "--no-deref", "-d", ref)
+            return
+        assert OID.match(oid), oid
+        git_refs.sync_files(self._unsynced)  # gitdb does not fsync: BEFORE the ref that names the objects
+        self._unsynced.clear()
+        git_refs.write_ref(self.path, ref, oid)
+
+    def kept(self, prefix: str = "") -> dict[str, Oid]:
+        refs = git_refs.read_refs(self.path, KEPT)
+        return {name: oid for name, oid in refs.items() if name.startswith(prefix)}
+
+    # -- the remote ------------------------------------------------------------------------------
+
+    def fetch(self) -> dict[str, Oid]:
+        return self._transport.fetch()
+
+    def push(self, updates: Sequence[Update]) -> dict[str, Pushed]:
+        outcomes = self._transport.push(updates)
+        for update in updates:
+            lost = outcomes[update.ref].outcome in (Outcome.UNREACHABLE, Outcome.UNKNOWN, Outcome.DENIED)
+            if lost and update.new is not None:
+                self.commit(update.new)  # Corrupt, if it is our own disk that lacks what was to be sent
+        return outcomes
+
+    # -- below -----------------------------------------------------------------------------------
+
+    def _put(self, kind: str, data: bytes) -> Oid:
+        oid = oid_of(kind, data)
+        path = git_refs.loose_path(self.path, oid)
+        try:
+            if path.exists():
+                if git_refs.is_sound(path, oid):
+                    return oid
+                path.unlink()  # gitdb, like git, would leave the torn file and report success
+            self._loose.store(gitdb.IStream(kind.encode(), len(data), BytesIO(data)))
+        except OSError as error:
+            raise Paused(
+                f"cannot write to {self.path} ({error}); free or repair the disk, then try again"
+            ) from error
+        self._unsynced.add(path)
+        return oid
+
+    def _read(self, oid: Oid, kind: str) -> bytes:
+        if not OID.match(oid):
+            raise Corrupt(f"{oid!r} does not name a git object")
+        try:
+            return self._cat(oid, kind)
+        except (EOFError, OSError):  # the child was killed, or met a torn object: ask a new one, once
+            self.close()
+        try:
+            return self._cat(oid, kind)
+        except (EOFError, OSError) as error:
+            self.close()
+            raise Corrupt(
+                f"object {oid} in {self.path} is damaged; sync again, and if that does not help delete "
+                "the folder: what it holds is fetched again"
+            ) from error
+
+    def _cat(self, oid: Oid, kind: str) -> bytes:
+        try:
+            _, found, size, stream = self._git.stream_object_data(oid)
+            if size > OBJECT_BYTES_MAX:
+                raise Corrupt(f"object {oid} has {size} bytes, more than {OBJECT_BYTES_MAX}: not gitcoord's")
+            data: bytes = stream.read(size)
+        except ValueError as error:
+            if "missing" in str(error) or "could not be resolved" in str(error):
+                raise Corrupt(f"object {oid} is not in {self.path}; sync, and it may be fetched") from error
+            raise EOFError(oid) from error
+        except BaseException:
+            self.close()  # the stream stands somewhere inside this object
+            raise
+        if len(data) != size:
+            raise EOFError(oid)
+        name: object = found  # GitPython 3.2 declares text and gives bytes
+        name = name.decode() if isinstance(name, bytes) else name
+        if name != kind:
+            raise Corrupt(f"object {oid} is a {name}, not a {kind}")
+        return data
+
+    def _is_commit(self, oid: Oid) -> bool:
+        try:
+            self.commit(oid)
+        except Corrupt:
+            return False
+        return True
+
+
+def make_bare_remote(path: Path) -> None:
+    """Make a shared remote at `path`, or make an existing one safe for compare-and-swap."""
+    _init_bare(path, REMOTE)
+
+
+def init_repository(path: Path) -> None:
+    """Make an ordinary repository at `path`, as `git init` does."""
+    git_credentials.leave_hook()
+    git.Repo.init(path).close()
+
+
+def find_common_dir(path: Path) -> Path | None:
+    """The git directory that all worktrees of the clone around `path` share; None outside of any."""
+    git_credentials.leave_hook()
+    try:
+        with git.Repo(path, search_parent_directories=True) as repo:
+            return Path(repo.common_dir).resolve()
+    except (git.InvalidGitRepositoryError, git.NoSuchPathError):
+        return None
+
+
+def remote_url(path: Path, name: str) -> str | None:
+    """Where remote `name` of the clone around `path` is, as configured; a relative path made absolute."""
+    git_credentials.leave_hook()
+    found = _spawn(["-C", str(path), "config", "--get", f"remote.{name}.url"], {}, LOCAL_S)
+    url = found.stdout.removesuffix("\n")
+    if found.status or not url:
+        return None
+    if git_credentials.is_local(url) and not Path(url).is_absolute():
+        top = _spawn(["-C", str(path), "rev-parse", "--show-toplevel"], {}, LOCAL_S).stdout.strip()
+        return str(Path(top or path, url).resolve())  # git takes it from the top of the work tree
+    return url
+
+
+def git_version() -> tuple[int, ...]:
+    """The version of the git that is run, like (2, 39, 5)."""
+    return git.Git().version_info
+
+
+def _init_bare(path: Path, settings: Mapping[str, str]) -> None:
+    git_credentials.leave_hook()
+    path.mkdir(parents=True, exist_ok=True)
+    options = ["--quiet", "--bare", "--template=", "--initial-branch=main"]
+    made = _spawn(["init", *options, "--", str(path)], {}, LOCAL_S)
+    if made.status:
+        raise Paused(f"cannot make a repository at {path}: {git_words.words(made.stderr)}")
+    for key, value in settings.items():
+        _spawn(["config", "--file", str(path / "config"), key, value], {}, LOCAL_S)
+
+
+def _spawn(args: Sequence[str], environment: Mapping[str, str], timeout_s: float) -> Result:
+    command = [git.Git.GIT_PYTHON_GIT_EXECUTABLE or "git", *args]
+    try:
+        child = git.Git().execute(command, as_process=True, env=environment, start_new_session=True)
+    except git.GitCommandNotFound as error:
+        raise GitcoordError("git is not installed, or not on PATH; gitcoord needs 2.31 or later") from error
+    assert child.proc is not None
+    return finish(child.proc, timeout_s)

@@ -1,0 +1,158 @@
+"""Credentials: from the user's own settings, or a token in git's environment; never in argv."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+ASKPASS = """#!/bin/sh
+# Answers git's questions from the environment, so that no token is in an argument or a file.
+case "$1" in
+Username*) printf '%s\\n' "${GITCOORD_ASKPASS_USER:-x-access-token}" ;;
+*) printf '%s\\n' "$GITCOORD_ASKPASS_TOKEN" ;;
+esac
+"""
+
+# What a clone may say about reaching its remote; everything else in its configuration is its own affair.
+_FORWARDED = re.compile(
+    r"(?:http|credential|url|protocol)\..+|ssh\.variant|core\.(?:sshcommand|askpass|gitproxy)\Z", re.I
+)
+_SCP_LIKE = re.compile(r"(?![A-Za-z]:[\\/])[^/]+:")
+
+# A hook runs with these set for the repository it belongs to; git would follow them instead of us
+# (`git rev-parse --local-env-vars`, without the two that carry `git -c` settings, and the quarantine).
+HOOK_VARIABLES = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_CONFIG",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_GRAFT_FILE",
+    "GIT_INDEX_FILE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_QUARANTINE_PATH",
+    "GIT_NAMESPACE",
+    "GIT_PUSH_OPTION_COUNT",
+)
+
+Pairs = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Access:
+    """How one remote is reached: its URL without a password, git's environment, what to blot out."""
+
+    url: str
+    environment: dict[str, str] = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+
+
+def is_local(url: str) -> bool:
+    """Whether `url` is a path on this machine, as git would take it."""
+    return "://" not in url and not _SCP_LIKE.match(url)
+
+
+def transport_settings(listing: str) -> Pairs:
+    """From `git config --list --show-scope -z`: the clone's own settings about transport, in order."""
+    parts = listing.split("\0")
+    pairs: Pairs = []
+    for scope, entry in zip(parts[0::2], parts[1::2], strict=False):
+        key, has_value, value = entry.partition("\n")
+        if scope in ("local", "worktree") and _FORWARDED.match(key):
+            pairs.append((key, value if has_value else "true"))
+    return pairs
+
+
+def has_setting(listing: str, name: str) -> bool:
+    """Whether any scope sets `http.…<name>` or `credential.…<name>`."""
+    keys = (entry.partition("\n") for entry in listing.split("\0")[1::2])
+    return any(key.lower().endswith("." + name) and value for key, _, value in keys)
+
+
+def has_header_for(listing: str, url: str) -> bool:
+    """Whether an extra header is configured for `url`: a second one beside it gives HTTP 400."""
+    for entry in listing.split("\0")[1::2]:
+        key, _, value = entry.partition("\n")
+        match = re.match(r"http\.(?:(.+)\.)?extraheader\Z", key, re.I)
+        if match and value and (match[1] is None or url.lower().startswith(match[1].lower())):
+            return True
+    return False
+
+
+def access(
+    url: str, listing: str, *, private: Mapping[str, str], askpass: Path, environ: Mapping[str, str]
+) -> Access:
+    """Decide how `url` is reached, from the clone's configuration (`listing`) and the environment."""
+    url, user, password = _without_password(url)
+    token = password or _token(url, listing, environ)
+    forwarded = transport_settings(listing)
+    pairs = forwarded + list(private.items())
+    extra = {"GIT_TERMINAL_PROMPT": "0"}
+    if token:
+        # Helpers are asked before GIT_ASKPASS, and are told to keep what worked: empty clears them.
+        pairs.append(("credential.helper", ""))
+        extra |= {"GIT_ASKPASS": str(askpass), "GITCOORD_ASKPASS_TOKEN": token}
+        if user:
+            extra["GITCOORD_ASKPASS_USER"] = user
+    extra |= config_environment(pairs, environ)
+    return Access(url, extra, tuple(_secrets(token, environ, forwarded)))
+
+
+def config_environment(pairs: Pairs, environ: Mapping[str, str]) -> dict[str, str]:
+    """Settings for git that no process list shows, after those that the environment has already."""
+    first = int(environ.get("GIT_CONFIG_COUNT") or 0)
+    result = {"GIT_CONFIG_COUNT": str(first + len(pairs))}
+    for number, (key, value) in enumerate(pairs, start=first):
+        result[f"GIT_CONFIG_KEY_{number}"] = key
+        result[f"GIT_CONFIG_VALUE_{number}"] = value
+    return result
+
+
+def leave_hook() -> None:
+    """Forget the repository that a surrounding hook has put into this process's environment."""
+    for name in HOOK_VARIABLES:
+        os.environ.pop(name, None)
+
+
+def _without_password(url: str) -> tuple[str, str, str]:
+    """A password in the URL would be in git's argv: it goes the way of tokens instead."""
+    match = re.match(r"(https?://)([^/@\s:]*):([^/@\s]*)@(.*)", url, re.S)
+    if not match:
+        return url, "", ""
+    user = match[2] + "@" if match[2] else ""
+    return match[1] + user + match[4], unquote(match[2]), unquote(match[3])
+
+
+def _token(url: str, listing: str, environ: Mapping[str, str]) -> str:
+    if not url.startswith(("https://", "http://")) or has_header_for(listing, url):
+        return ""
+    own = environ.get("GITCOORD_TOKEN", "")
+    if own:
+        return own
+    server = environ.get("GITHUB_SERVER_URL") or "https://github.com"
+    host, github = urlsplit(url).hostname, urlsplit(server).hostname
+    if host != github or urlsplit(url).scheme != urlsplit(server).scheme or has_setting(listing, "helper"):
+        return ""  # a developer's helper knows the account for git; GITHUB_TOKEN may be for reading the API
+    return environ.get("GITHUB_TOKEN", "")
+
+
+def _secrets(token: str, environ: Mapping[str, str], forwarded: Pairs) -> Iterable[str]:
+    for secret in (token, environ.get("GITCOORD_TOKEN", ""), environ.get("GITHUB_TOKEN", "")):
+        if len(secret) >= 4:  # shorter ones would blot out ordinary words
+            yield secret
+            yield base64.b64encode(f"x-access-token:{secret}".encode()).decode()
+    for key, value in forwarded:
+        if key.lower().endswith("extraheader") and value:
+            yield value
+            yield value.split()[-1]

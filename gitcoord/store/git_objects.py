@@ -1,0 +1,76 @@
+"""Objects: a git object is its kind, its length and its bytes, and is named by their SHA-1."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+
+from gitcoord.core.errors import Corrupt
+from gitcoord.core.ports import CommitInfo, Entry, Oid
+
+OID = re.compile(r"[0-9a-f]{40}\Z")
+
+_TREE_MODE = b"40000"
+_FILE_MODE = b"100644"
+_NOT_IN_A_NAME = re.compile(r"[\x00-\x1f\x7f<>]+")
+_NOT_IN_A_SLUG = re.compile(r"[^a-z0-9]+")
+
+
+def oid_of(kind: str, data: bytes) -> Oid:
+    """The name that git gives to an object of `kind` ("blob", "tree", "commit")."""
+    return hashlib.sha1(b"%s %d\0%s" % (kind.encode(), len(data), data), usedforsecurity=False).hexdigest()
+
+
+def encode_tree(entries: Mapping[str, Entry]) -> bytes:
+    """A tree's bytes. Git sorts a folder as if its name ended in a slash: `a.b` comes before `a/`."""
+    rows = []
+    for name, entry in entries.items():
+        raw = name.encode("utf-8", "surrogateescape")
+        assert raw and name not in (".", "..", ".git") and b"/" not in raw and b"\0" not in raw, name
+        key = raw + b"/" if entry.is_tree else raw
+        mode = _TREE_MODE if entry.is_tree else _FILE_MODE
+        rows.append((key, mode + b" " + raw + b"\0" + bytes.fromhex(entry.oid)))
+    return b"".join(row for _, row in sorted(rows))
+
+
+def decode_tree(oid: Oid, data: bytes) -> dict[str, Entry]:
+    """The entries of a tree, whoever wrote it; Corrupt if the bytes are no tree."""
+    entries: dict[str, Entry] = {}
+    at = 0
+    while at < len(data):
+        space = data.find(b" ", at)
+        end = data.find(b"\0", space + 1)
+        if space < 0 or end < 0 or end + 21 > len(data):
+            raise Corrupt(f"object {oid} is not a well-formed tree")
+        name = data[space + 1 : end].decode("utf-8", "surrogateescape")
+        is_tree = data[at:space].lstrip(b"0") == _TREE_MODE
+        entries[name] = Entry(data[end + 1 : end + 21].hex(), is_tree)
+        at = end + 21
+    return entries
+
+
+def encode_commit(*, tree: Oid, parents: Sequence[Oid], message: str, author: str, time_s: int) -> bytes:
+    """A commit's bytes; author and committer are one, and the zone is always +0000."""
+    name = _NOT_IN_A_NAME.sub(" ", author).strip(" .,:;\"'") or "gitcoord"
+    slug = _NOT_IN_A_SLUG.sub("-", name.lower()).strip("-") or "agent"
+    who = f"{name} <{slug}@gitcoord.invalid> {max(0, time_s)} +0000"
+    lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
+    lines += [f"author {who}", f"committer {who}", "", message.replace("\0", "")]
+    return "\n".join(lines).encode("utf-8", "replace")
+
+
+def decode_commit(oid: Oid, data: bytes) -> CommitInfo:
+    """What a commit says, whoever wrote it; headers that gitcoord does not know are passed over."""
+    head, _, message = data.partition(b"\n\n")
+    tree = ""
+    parents: list[Oid] = []
+    for line in head.split(b"\n"):
+        word, _, value = line.partition(b" ")
+        if word == b"tree" and not tree:
+            tree = value.decode("ascii", "replace")
+        elif word == b"parent":
+            parents.append(value.decode("ascii", "replace"))
+    if not all(OID.match(name) for name in (tree, *parents)):
+        raise Corrupt(f"object {oid} is not a well-formed commit")
+    return CommitInfo(oid, tree, tuple(parents), message.decode("utf-8", "replace"))

@@ -1,0 +1,86 @@
+"""One run of git: it answers in time, or its whole process group is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from dataclasses import dataclass
+
+OUTPUT_BYTES_MAX = 1024 * 1024  # a hook may print for ever; porcelain of a push of 1000 refs is 0.1 MB
+TERMINATE_S = 0.5  # git removes its lock files when it is told to stop, not when it is killed
+LINGER_S = 0.2  # ssh's ControlPersist master keeps standard error open long after git has ended
+
+
+@dataclass(frozen=True)
+class Result:
+    """How git ended and what it said; `status` is not 0 when it was killed."""
+
+    status: int
+    stdout: str
+    stderr: str
+    timed_out: bool = False
+
+
+def finish(process: subprocess.Popen[bytes], timeout_s: float) -> Result:
+    """Wait for a process that leads a session of its own, reading what it says within bounds.
+
+    Not `communicate(timeout=…)`: that waits for the pipes to close, which a background ssh does not do,
+    and `kill()` reaches git alone, not the ssh or git-remote-https that hangs.
+    """
+    assert process.stdout is not None and process.stderr is not None
+    readers = [_Reader(process.stdout.fileno()), _Reader(process.stderr.fileno())]
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        _signal_group(process, hard=False)
+        again = threading.Timer(TERMINATE_S, _signal_group, (process,), {"hard": True})
+        again.daemon = True
+        again.start()
+
+    watchdog = threading.Timer(timeout_s, stop)
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        status = process.wait()
+    except BaseException:
+        _signal_group(process, hard=True)
+        raise
+    finally:
+        watchdog.cancel()
+    if late.is_set():
+        _signal_group(process, hard=True)  # what git started and did not take along
+    for reader in readers:
+        reader.join(LINGER_S)
+    out, err = (bytes(reader.kept).decode("utf-8", "replace") for reader in readers)
+    return Result(status if not late.is_set() else status or 124, out, err, late.is_set())
+
+
+class _Reader(threading.Thread):
+    """Reads one pipe to its end through a descriptor of its own, and keeps the first part."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(daemon=True)
+        self.kept = bytearray()
+        self._fd = os.dup(fd)
+        self.start()
+
+    def run(self) -> None:
+        try:
+            while chunk := os.read(self._fd, 65536):
+                self.kept += chunk[: OUTPUT_BYTES_MAX - len(self.kept)]
+        finally:
+            os.close(self._fd)
+
+
+def _signal_group(process: subprocess.Popen[bytes], *, hard: bool) -> None:
+    try:
+        if os.name == "nt":
+            process.kill()
+        else:
+            # The group may outlive its leader, and keeps its number while it does.
+            os.killpg(process.pid, signal.SIGKILL if hard else signal.SIGTERM)
+    except (ProcessLookupError, PermissionError):
+        pass

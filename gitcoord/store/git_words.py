@@ -1,0 +1,159 @@
+"""Git's words: what its output says became of a fetch, or of each ref of a push."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError, Paused, Unreachable
+from gitcoord.core.ports import Outcome, Pushed, Update
+
+REASON_CHARS_MAX = 400  # a hook may print a page; one line of a terminal or log is what is shown
+
+_URL_USER = re.compile(r"(?<=://)[^/@\s]+@")
+_AUTH_HEADER = re.compile(r"(?i)(authorization:\s*\w+\s+)\S+")
+_FORGE_TOKEN = re.compile(r"\b(?:gh[pousr]_|github_pat_|glpat-)[\w-]{10,}")
+_UNPRINTABLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\t\n\x20-\x7e\xa0-\U0010ffff]")
+
+_BAD_CREDENTIALS = re.compile(
+    r"Authentication failed|could not read (?:Username|Password)|terminal prompts disabled"
+    r"|(?:returned error:|HTTP) 401|Permission denied \(|Host key verification failed"
+    r"|Invalid username or (?:password|token)",
+    re.I,
+)
+_DENIED = re.compile(
+    r"(?:returned error:|HTTP) (?:403|400|413)|Permission to \S+ denied|dubious ownership"
+    r"|does not have permission|access denied|insufficient permission",
+    re.I,
+)
+_NEVER_CONNECTED = re.compile(
+    # "unable to access" is said of the first request only (remote-curl.c, discover_refs); the two about
+    # the repository and the initial contact come before a byte of ours is sent (connect.c).
+    r"unable to access '|Could not resolve host|Connection refused|Failed to connect|No route to host"
+    r"|Network is unreachable|unable to connect|Could not read from remote repository"
+    r"|hung up upon initial contact|does not appear to be a git repository|repository '.*' not found"
+    r"|Repository not found|HTTP 429|transport '.*' not allowed|Unable to find remote helper",
+    re.I,
+)
+_LOCAL_STORE = re.compile(
+    r"bad object|is corrupt|object file \S+ is empty|did not send all necessary objects"
+    r"|bad tree object|missing blob|unable to read sha1|unable to read tree",
+    re.I,
+)
+_DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded|Read-only file system", re.I)
+_NOT_SAID = re.compile(
+    r"Please make sure you have|and the repository exists|^hint:|failed to push some refs|^From |^To |^$"
+)
+
+_STALE = re.compile(
+    r"stale info|fetch first|cannot lock ref|reference already exists|failed to update ref"
+    r"|atomic transaction failed|atomic push failed|incorrect old value|failed to lock",
+    re.I,
+)
+
+
+def scrub(text: str, secrets: Sequence[str]) -> str:
+    """`text` without secrets, without users in URLs, and without what would steer a terminal."""
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    text = text.replace("\r", "\n")  # progress is overwritten on a terminal, not in a log
+    text = _AUTH_HEADER.sub(r"\1***", _FORGE_TOKEN.sub("***", _URL_USER.sub("***@", text)))
+    return _UNPRINTABLE.sub(" ", text)
+
+
+def words(stderr: str) -> str:
+    """The lines of `stderr` that say something, as one line for a person."""
+    kept: list[str] = []
+    for line in stderr.split("\n"):
+        line = re.sub(r"^(?:(?:fatal|error|remote|ERROR): ?)+", "", " ".join(line.split()))
+        if line and not _NOT_SAID.search(line) and line not in kept:
+            kept.append(line)
+    return "; ".join(kept)[:REASON_CHARS_MAX]
+
+
+def is_local_damage(stderr: str) -> bool:
+    return bool(_LOCAL_STORE.search(stderr))
+
+
+def fetch_error(url: str, stderr: str) -> GitcoordError:
+    """The error that a failed fetch is. `url` and `stderr` are scrubbed already."""
+    said = words(stderr) or "git gave no reason"
+    if _DISK_FULL.search(stderr):
+        return Paused(f"the local disk refused what was fetched ({said}); free some space and try again")
+    if _BAD_CREDENTIALS.search(stderr):
+        return BadCredentials(
+            f"{url} does not accept our credentials ({said}); set GITCOORD_TOKEN, or check what "
+            "`git fetch` uses in this clone"
+        )
+    if _DENIED.search(stderr):
+        return Denied(f"{url} refused the fetch ({said}); ask its owner for access")
+    if is_local_damage(stderr):
+        return Corrupt(
+            f"the private store or {url} is damaged ({said}); `git fsck` tells which. The private store "
+            "can be deleted: what it holds is fetched again"
+        )
+    return Unreachable(f"{url} cannot be reached ({said}); what is queued goes out when it can")
+
+
+def push_outcomes(
+    updates: Sequence[Update], stdout: str, stderr: str, *, late: str = ""
+) -> dict[str, Pushed]:
+    """What became of each update, from `git push --porcelain`'s output (scrubbed).
+
+    A ref's own line decides; what broke afterwards does not: over file:// a lost race is followed by
+    "the remote end hung up unexpectedly". `late` says that git was killed, and after what time.
+    """
+    told = _porcelain(stdout)
+    silent = Pushed(Outcome.UNKNOWN, late) if late else _without_a_line(stderr)
+    result = {}
+    for update in updates:
+        flag, summary = told.get(update.ref, ("", ""))
+        result[update.ref] = _one(update.ref, flag, summary, stderr) if flag else silent
+    return result
+
+
+def _porcelain(stdout: str) -> dict[str, tuple[str, str]]:
+    told: dict[str, tuple[str, str]] = {}
+    for line in stdout.split("\n"):
+        match = re.match(r"([ +\-*=!])\t([^\t:]*):([^\t]+)\t(.*)", line)  # flag, from:to, summary (reason)
+        if match:
+            told[match[3]] = (match[1], match[4].strip())
+    return told
+
+
+def _one(ref: str, flag: str, summary: str, stderr: str) -> Pushed:
+    if flag == "=":
+        # Git compares nothing when the value is there already. Every commit that claims something carries a
+        # nonce, so the value is there because an earlier push of it, whose answer was lost, did arrive.
+        return Pushed(Outcome.ACCEPTED, "already there")
+    if flag != "!":
+        return Pushed(Outcome.ACCEPTED)
+    why = re.search(r"\((.*)\)\s*$", summary)
+    reason = why[1] if why else summary
+    if "remote failure" in summary or "failed to report status" in summary:
+        return Pushed(Outcome.UNKNOWN, reason)
+    if summary.startswith("[rejected]"):  # our own git compared: stale info, fetch first, non-fast-forward
+        return Pushed(Outcome.STALE, reason)
+    if _STALE.search(reason) and not _will_not_pass(ref, stderr):
+        return Pushed(Outcome.STALE, reason)
+    if reason == "unpacker error" and is_local_damage(stderr):
+        return Pushed(Outcome.UNREACHABLE, f"nothing was sent: {words(stderr)}")
+    said = words(stderr)
+    return Pushed(Outcome.DENIED, f"{reason}: {said}"[:REASON_CHARS_MAX] if said else reason)
+
+
+def _will_not_pass(ref: str, stderr: str) -> bool:
+    """Whether "failed to update ref" is for good: a branch has a folder's name, or the disk refuses."""
+    taken = f"cannot create '{ref}'" in stderr
+    return taken or "Permission denied" in stderr or bool(_DISK_FULL.search(stderr))
+
+
+def _without_a_line(stderr: str) -> Pushed:
+    said = words(stderr) or "git gave no reason"
+    if _BAD_CREDENTIALS.search(stderr):
+        return Pushed(Outcome.DENIED, f"credentials: {said}")
+    if _DENIED.search(stderr) or "invalid refspec" in stderr:
+        return Pushed(Outcome.DENIED, said)
+    if _NEVER_CONNECTED.search(stderr):
+        return Pushed(Outcome.UNREACHABLE, said)
+    return Pushed(Outcome.UNKNOWN, said)
