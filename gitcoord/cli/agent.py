@@ -38,7 +38,8 @@ def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, repl
     """Run agents of this clone: beat, sync, stand for election, lead. Ctrl-C or SIGTERM says goodbye.
 
     The command of --on-event gets the event as JSON on standard input and its id in GITCOORD_EVENT_ID; it is
-    called for each event, in order, until it ends with 0.
+    called for each event, in order, until it ends with 0. With --reply, printing nothing means no answer, and an
+    answer is never answered.
 
     \b
     Example:

@@ -116,6 +116,8 @@ class Reaction:
             self._failed(running, f"printed more than {ANSWER_BYTES_MAX} bytes", now_s)
             return False
         event = running.event
+        if not text or event.type == "answer":
+            return True  # nothing to say; and two agents must not answer each other's answers for ever
         uid = uid_from(hashlib.sha256(f"answer {event.uid} {self.agent.casefold()}".encode()).digest())
         if uid not in self.node.fleet.positions:
             self.node.append(self.node.draft("answer", text, actor=self.agent, re=event.uid, to=[event.actor], uid=uid))
