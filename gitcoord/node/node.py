@@ -192,6 +192,7 @@ class Node:
         deadline = time.monotonic() + timeout_s
         trouble: GitcoordError | None = None
         tried = 0
+        known = self.home.progress().rounds
         while True:
             reached, position = self.level(event)
             if LEVELS.index(reached) >= LEVELS.index(level):
@@ -200,6 +201,10 @@ class Node:
             if left_s <= 0 or (rounds is not None and tried >= rounds):
                 break
             if self.home.running():
+                progress = self.home.progress()
+                if rounds is not None and not progress.online and progress.rounds >= known + rounds:
+                    trouble = Unreachable(progress.problem)
+                    break
                 self.pause(WAIT_POLL_S)
                 continue
             try:
