@@ -133,8 +133,7 @@ class Fleet:
         payload, void = self._judge(event)
         parent = self.positions.get(event.re) if event.re else None
         recorded = Recorded(self.position + 1, event, void, payload, parent)
-        if event.term is not None:
-            self.terms.highest = max(self.terms.highest, event.term)
+        self.terms.see(event.term)
         if void is None:
             self.members.fold(recorded.position, event, payload)
             self.terms.fold(recorded.position, event, payload)

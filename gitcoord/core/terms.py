@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from gitcoord.core import limits
 from gitcoord.core.event import Event
 
 
@@ -62,6 +63,8 @@ class Terms:
         if isinstance(payload, LeaderElection):
             if event.term is None or event.term <= self.highest:
                 return f"term {event.term} is not above {self.highest}"
+            if event.term > self.highest + limits.TERM_JUMP_MAX:
+                return f"term {event.term} is too far above {self.highest}"
             if payload.after != digest:
                 return "an election that extends another log"
             return None
@@ -72,6 +75,11 @@ class Terms:
         if event.term is not None and (event.term != self.term or event.actor != self.leader):
             return f"of term {event.term}, but here {self.leader or 'nobody'} leads term {self.term}"
         return None
+
+    def see(self, term: int | None) -> None:
+        """Remember a term seen in any line, valid or not; but nobody may use them all up with one."""
+        if term is not None and self.highest < term <= self.highest + limits.TERM_JUMP_MAX:
+            self.highest = term
 
     def fold(self, position: int, event: Event, payload: BaseModel | None) -> None:
         """Apply a line that `rejects` let through."""
