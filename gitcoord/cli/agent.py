@@ -111,7 +111,7 @@ def rekey(actor: str | None, as_json: bool) -> None:
     Example:
       gitcoord agent rekey
     """
-    from gitcoord.node.keyring import rekey as change
+    from gitcoord.node.rekey import rekey as change
 
     node = here()
     who = speaker(node, actor)

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import binascii
 import os
-import secrets
-from typing import TYPE_CHECKING
 
 from gitcoord.core.errors import Refused
-from gitcoord.core.event import Event, Signer
+from gitcoord.core.event import Signer
 from gitcoord.core.keys import SEED_BYTES, Ed25519Signer, HmacSigner, Verifier, decode
 from gitcoord.core.names import same_agent
-from gitcoord.store.files import write_durably
 from gitcoord.store.home import Home
-
-if TYPE_CHECKING:
-    from gitcoord.node.node import Node
 
 
 class Keyring:
@@ -54,27 +48,6 @@ class Keyring:
     def verifier(self) -> Verifier:
         """Checks everyone's lines."""
         return Verifier(self.auth, self._shared() if self.auth == "hmac" else None)
-
-
-def rekey(node: Node, agent: str) -> tuple[Event, str]:
-    """Announce a new key, signed with the old one; it takes the old one's place once that is sequenced.
-
-    The new key is durable BEFORE it is announced: a crash between the two must not lose the only copy.
-    """
-    if node.config.auth == "hmac" or seed_from_environment(agent) is not None:
-        raise Refused("only a key in this clone's home can be changed here")
-    node.keyring.signer(agent)
-    coming = node.home.key_path(agent).with_suffix(".next")
-    if not coming.exists():
-        write_durably(coming, secrets.token_bytes(SEED_BYTES).hex().encode() + b"\n", mode=0o600)
-    key = Ed25519Signer(bytes.fromhex(coming.read_text(encoding="ascii"))).key
-    known = [event for event in node.disk.pending() if event.data.get("key") == key]
-    event = known[0] if known else node.append(
-        node.draft("key_changed", f"{agent} has a new key", actor=agent, data={"key": key})
-    )[0]
-    node.confirm(event, "sequenced", timeout_s=60)
-    os.replace(coming, node.home.key_path(agent))
-    return event, key
 
 
 def seed_from_environment(agent: str) -> bytes | None:
