@@ -30,7 +30,7 @@ from gitcoord.core.replica import Clock, Replica, absorb
 from gitcoord.core.session import Crew
 from gitcoord.core.timings import PROFILES, Profile
 from gitcoord.features import FEATURES
-from gitcoord.node import publish
+from gitcoord.node import publish, seen
 from gitcoord.node.keyring import Keyring
 from gitcoord.store.files import check_not_paused, pausing, write_quickly
 from gitcoord.store.home import Config, Home, NodeDisk, Progress
@@ -323,6 +323,8 @@ class Node:
             node=self.disk.node, durable=report.durable.seq, sequenced=report.sequenced.seq,
             rounds=old.rounds + 1, online=True, positions=positions,
         ))
+        with contextlib.suppress(OSError):
+            seen.note_beats(self.home.cache, replica.beats(), time.time())
 
     # Reading
 

@@ -1,0 +1,100 @@
+"""Liveness: an agent is as alive as its own last promise says, timed from when this node first saw that beat.
+
+Clocks of two machines are not compared: what counts is how long ago, by this machine, a beat's counter last moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from gitcoord.core import limits
+from gitcoord.core.event import Event
+
+ALIVE, LATE, GONE, GOODBYE, SILENT = "alive", "late", "gone", "goodbye", "silent"
+
+LATE_AFTER = 1.5  # promises; a beat may wait for a push budget or a slow round
+GONE_AFTER = 3.0
+SKEW_S_MAX = 2 * 3600  # an outbox met for the first time: only a beat older than any clock error tells its age
+OBSERVED_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One agent's newest beat on one node. `since_s` is this machine's time when it was first seen."""
+
+    agent: str
+    node: str
+    session: str
+    n: int
+    next_s: float
+    goodbye: bool
+    since_s: float
+    silent_s: float = 0.0  # how old it was known to be even then
+
+
+def observe(known: Iterable[Observation], beats: Iterable[Event], now_s: float) -> list[Observation]:
+    """What is known after a look at all outboxes at `now_s`: beats that moved on are seen anew.
+
+    An agent whose outbox went away keeps its last observation, so that it grows late and gone.
+    """
+    seen = {(one.agent, one.node): one for one in known}
+    for beat in beats:
+        observation = _observed(beat, now_s)
+        if observation is None:
+            continue
+        before = seen.get((observation.agent, observation.node))
+        if before is None or (before.session, before.n) != (observation.session, observation.n):
+            seen[observation.agent, observation.node] = observation
+        elif before.since_s > now_s:  # this machine's clock was set back
+            seen[observation.agent, observation.node] = observation
+    return sorted(seen.values(), key=lambda one: one.since_s)[-OBSERVED_MAX:]
+
+
+def _observed(beat: Event, now_s: float) -> Observation | None:
+    session, count, promise = beat.data.get("session"), beat.data.get("n"), beat.data.get("next_s")
+    if not isinstance(session, str) or type(count) is not int or type(promise) not in (int, float):
+        return None
+    next_s = min(max(float(promise or 0), 0.0), limits.BEAT_PROMISE_S_MAX)
+    age_s = now_s - _epoch_s(beat.timestamp, now_s)
+    return Observation(
+        beat.actor, beat.node, session, count, next_s, goodbye=beat.data.get("state") == "goodbye", since_s=now_s,
+        silent_s=age_s if age_s > SKEW_S_MAX + GONE_AFTER * next_s else 0.0,
+    )
+
+
+def _epoch_s(timestamp: str, otherwise: float) -> float:
+    try:
+        return datetime.fromisoformat(timestamp).timestamp()
+    except ValueError:
+        return otherwise
+
+
+def state(one: Observation, at_s: float, *, poll_s: float) -> str:
+    """How the agent stands, as of this node's last successful look at `at_s`; `poll_s` lies between two looks."""
+    if one.goodbye:
+        return GOODBYE
+    silent_s = max(0.0, at_s - one.since_s) + one.silent_s
+    if silent_s <= LATE_AFTER * one.next_s + poll_s:
+        return ALIVE
+    return LATE if silent_s <= GONE_AFTER * one.next_s + poll_s else GONE
+
+
+def newest(observations: Sequence[Observation]) -> dict[str, Observation]:
+    """By agent (casefolded): the observation that speaks for it, should it have run on several nodes.
+
+    A session that goes on counts for more than one that said goodbye, the one seen last for more than an older one.
+    """
+    ranked = sorted(observations, key=lambda one: (not one.goodbye, one.since_s - one.silent_s))
+    return {one.agent.casefold(): one for one in ranked}
+
+
+def dump(observations: Iterable[Observation]) -> list[Any]:
+    return [asdict(one) for one in observations]
+
+
+def load(value: Iterable[Any]) -> list[Observation]:
+    """Raises TypeError on anything that `dump` did not write."""
+    return [Observation(**one) for one in value]

@@ -1,0 +1,75 @@
+"""What this node last saw of the others: their beats, and what lies in their outboxes. Reading needs no network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gitcoord.core import liveness, outbox
+from gitcoord.core.event import Event
+from gitcoord.core.fleet import Inadmissible
+from gitcoord.core.liveness import Observation
+from gitcoord.core.outbox import Outbox
+from gitcoord.store.files import write_quickly
+from gitcoord.store.git_refs import read_refs
+from gitcoord.store.git_transport import MIRROR
+
+if TYPE_CHECKING:
+    from gitcoord.node.node import Node
+
+FILE = "beats.json"
+
+
+def note_beats(cache: Path, beats: Sequence[Event], now_s: float) -> None:
+    """After a round: remember when each beat was first seen, by this machine's own clock."""
+    known, _ = observations(cache)
+    seen = liveness.observe(known, beats, now_s)
+    write_quickly(cache / FILE, json.dumps({"at_s": now_s, "seen": liveness.dump(seen)}).encode())
+
+
+def observations(cache: Path) -> tuple[list[Observation], float | None]:
+    """What is remembered, and when the last round that succeeded was (None: there was none)."""
+    try:
+        value = json.loads((cache / FILE).read_bytes())
+        return liveness.load(value["seen"]), float(value["at_s"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return [], None
+
+
+def outboxes(node: Node) -> dict[str, Outbox]:
+    """All outboxes as the last fetch brought them here, by node id; beats with wrong signatures are left out."""
+    prefix = MIRROR + node.replica.outbox_prefix.removeprefix("refs/")
+    refs = read_refs(node.home.store, prefix)
+    return {name: outbox.read(node.store, oid) for name, oid in sorted(refs.items())}
+
+
+def live_beats(node: Node) -> list[Event]:
+    """The newest beats in all outboxes, signatures checked against the members' keys."""
+    fleet = node.fleet
+    return [
+        beat for box in outboxes(node).values() for beat in box.beats
+        if (member := fleet.members.get(beat.actor)) is not None and member.key == beat.key
+        and node.keyring.verifier().rejects(beat, fleet.id or "") is None
+    ]
+
+
+def pending(node: Node) -> Iterator[tuple[str, Event]]:
+    """What waits to be sequenced, with its level: others' events as they lie in their outboxes, then our own."""
+    fleet = node.fleet
+    heads = dict(fleet.heads)
+    for name, box in outboxes(node).items():
+        for line in box.lines if name != node.disk.node else ():
+            try:
+                event = fleet.admissible(line, heads=heads)
+            except Inadmissible:
+                continue
+            if event.seq is not None:
+                heads[event.node] = event.head
+                yield "durable", event
+    progress = node.home.progress()
+    durable = progress.durable if progress.node == node.disk.node else 0
+    for event in node.disk.pending():
+        if event.uid not in fleet.positions:
+            yield ("durable" if (event.seq or 0) <= durable else "queued"), event
