@@ -1,0 +1,263 @@
+"""The demo's stage: a temporary folder, real processes in it, waits with limits, and promises that are checked."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gitcoord.core.errors import GitcoordError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+LOOK_S = 0.01  # between two looks at what is waited for
+COMMAND_S_MAX = 60.0  # no command of the demo works that long
+RUN_S_MAX = 180  # agents end by themselves, should the demo be killed so hard that it cannot end them
+GOODBYE_S_MAX = 12.0
+
+T = TypeVar("T")
+A = TypeVar("A")
+
+
+class Broken(GitcoordError):
+    """The demo waited for something that did not come, or a command failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """One line of the summary: what was promised, what was seen, and whether that keeps it."""
+
+    what: str
+    seen: str
+    kept: bool
+
+
+class Child:
+    """A running `gitcoord` that prints JSON lines; each is kept with the moment of its arrival."""
+
+    def __init__(self, name: str, command: Sequence[str], *, log: Path, environment: dict[str, str]) -> None:
+        self.name = name
+        self.lines: list[tuple[float, dict[str, Any]]] = []
+        self._errors = open(log, "wb")
+        self.log = log
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._errors, env=environment,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with contextlib.suppress(ValueError):
+                self.lines.append((time.monotonic(), json.loads(line)))
+
+    def said(self, kind: str, *, ending: str = "", since: int = 0) -> tuple[float, str] | None:
+        """When the process first logged `kind`, after `since` lines, with a text that ends so; and the text."""
+        for moment, line in self.lines[since:]:
+            if line.get("kind") == kind and str(line.get("text", "")).endswith(ending):
+                return moment, str(line["text"])
+        return None
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def kill(self) -> None:
+        """SIGKILL: no last words."""
+        self.process.kill()
+        self.process.wait()
+
+    def end(self) -> None:
+        """Whatever is left of the process and of what it started."""
+        if self.alive:
+            self.process.kill()
+        with contextlib.suppress(OSError, AttributeError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self._reader.join(timeout=2)
+        if self.process.stdout is not None and not self._reader.is_alive():
+            self.process.stdout.close()
+        self._errors.close()
+
+
+@dataclass(slots=True)
+class Stage:
+    """Where the demo plays. A context manager: at its end no child lives, and the folder is gone (or kept)."""
+
+    console: Console
+    keep: bool = False
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="gitcoord-demo-")).resolve())
+    agents: dict[str, Child] = field(default_factory=dict)
+    children: list[Child] = field(default_factory=list)
+    promises: list[Promise] = field(default_factory=list)
+    acknowledged: dict[str, str] = field(default_factory=dict)  # event id → who was told that it is safe
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for child in self.children:
+            child.end()
+        if self.keep or (kind is not None and kind is not KeyboardInterrupt) or self.broken:
+            self.console.print(f"Everything is kept in {self.folder}", markup=False, soft_wrap=True)
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def remote(self) -> Path:
+        return self.folder / "shared.git"
+
+    @property
+    def broken(self) -> list[Promise]:
+        return [promise for promise in self.promises if not promise.kept]
+
+    # Telling
+
+    def title(self, number: int, words: str, why: str) -> None:
+        self.console.print()
+        self.console.print(f"[bold cyan]{number}. {words}[/]")
+        self.console.print(why, style="dim", markup=False)
+
+    def say(self, words: str, *, style: str = "") -> None:
+        self.console.print(words, style=style or None, markup=False, soft_wrap=True)
+
+    def shell(self, words: str) -> None:
+        """The command that a user would type."""
+        self.say(f"$ {words}", style="green")
+
+    def promise(self, what: str, seen: str, kept: bool) -> None:
+        """Write down a promise with what was seen of it; the demo fails in the end if one was broken."""
+        self.promises.append(Promise(what, seen, kept))
+        if kept:
+            self.say(f"  ok: {what}: {seen}")
+        else:
+            self.say(f"  BROKEN: {what}: {seen}", style="bold red")
+
+    # Processes
+
+    def environment(self) -> dict[str, str]:
+        """Nobody's fleet, remote or git settings but the demo's own; and this very copy of gitcoord."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("GITCOORD_", "GIT_"))}
+        package = str(Path(__file__).resolve().parents[2])
+        return kept | {
+            "PYTHONPATH": os.pathsep.join(filter(None, [package, kept.get("PYTHONPATH", "")])),
+            "PYTHONUTF8": "1", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull,
+        }
+
+    def command(self, clone: str, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "gitcoord", "-C", str(self.folder / clone), *arguments]
+
+    def run(self, clone: str, *arguments: str) -> str:
+        """What a `gitcoord` command in a clone prints. Raises Broken when it fails."""
+        return self._run(self.command(clone, *arguments), f"gitcoord {' '.join(arguments)} (in {clone})")
+
+    def json(self, clone: str, *arguments: str) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(self.run(clone, *arguments, "--json"))
+        return value
+
+    def git(self, *arguments: str) -> str:
+        """What git prints about the shared remote."""
+        return self._run(["git", f"--git-dir={self.remote}", *arguments], f"git {' '.join(arguments)}")
+
+    def clone(self, agent: str) -> None:
+        """A clone of the shared remote, for one agent."""
+        self._run(["git", "clone", "--quiet", str(self.remote), str(self.folder / agent)], "git clone")
+
+    def _run(self, command: Sequence[str], shown: str) -> str:
+        try:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=self.environment(),
+                                  cwd=self.folder, timeout=COMMAND_S_MAX, start_new_session=True)
+        except subprocess.TimeoutExpired:
+            raise Broken(f"{shown} did not end within {COMMAND_S_MAX:g} s") from None
+        if done.returncode != 0:
+            told = done.stderr.decode("utf-8", "replace").strip() or done.stdout.decode("utf-8", "replace").strip()
+            raise Broken(f"{shown} ended with {done.returncode}: {told[-2000:]}")
+        return done.stdout.decode("utf-8")
+
+    def start(self, agent: str, *arguments: str) -> Child:
+        """`gitcoord agent run` in the agent's own clone."""
+        child = Child(
+            agent, self.command(agent, "agent", "run", "--json-logs", "--for", str(RUN_S_MAX), *arguments),
+            log=self.folder / f"{agent}-{len(self.children)}.log", environment=self.environment(),
+        )
+        self.children.append(child)
+        self.agents[agent] = child
+        return child
+
+    def together(self, work: Callable[[A], T], items: Iterable[A]) -> list[T]:
+        """`work` on all items at the same time."""
+        todo = list(items)
+        with ThreadPoolExecutor(max_workers=max(1, len(todo))) as pool:
+            return list(pool.map(work, todo))
+
+    def append(self, agent: str, type_: str, content: str, *options: str) -> dict[str, Any]:
+        """An event by `agent`; what the command acknowledged, with the seconds that it took."""
+        began = time.monotonic()
+        answer = self.json(agent, "append", type_, content, *options)
+        self.acknowledged[answer["id"]] = agent
+        return answer | {"seconds": time.monotonic() - began}
+
+    # Waiting
+
+    def until(self, what: str, look: Callable[[], T | None], *, limit_s: float) -> T:
+        """What `look` finds at last. Raises Broken when the limit is over, or an agent that should live died."""
+        deadline = time.monotonic() + limit_s
+        while True:
+            found = look()
+            if found is not None and found is not False:
+                return found
+            for child in self.agents.values():
+                if not child.alive:
+                    words = child.log.read_text("utf-8", "replace").strip()[-500:]
+                    raise Broken(f"agent run of {child.name} ended with {child.process.returncode}: {words}")
+            if time.monotonic() >= deadline:
+                raise Broken(f"{what}: not within {limit_s:g} s")
+            time.sleep(LOOK_S)
+
+    def goodbye(self) -> float:
+        """SIGTERM to all agents; the seconds until the last has said goodbye. Raises Broken when one does not."""
+        began = time.monotonic()
+        leaving, self.agents = list(self.agents.values()), {}
+        for child in leaving:
+            child.process.terminate()
+        for child in leaving:
+            try:
+                code = child.process.wait(timeout=GOODBYE_S_MAX)
+            except subprocess.TimeoutExpired:
+                raise Broken(f"{child.name} did not say goodbye within {GOODBYE_S_MAX:g} s") from None
+            if code != 0:
+                raise Broken(f"agent run of {child.name} ended with {code} at SIGTERM")
+        return time.monotonic() - began
+
+    # Looking
+
+    def queued(self, agent: str) -> int:
+        """Lines that wait on the disk of an agent's clone."""
+        return (self.folder / agent / ".git" / "gitcoord" / "events.offline.log").read_bytes().count(b"\n")
+
+    def tip(self) -> str:
+        """The ledger on the shared remote: its newest commit."""
+        return self.git("rev-parse", "refs/heads/gitcoord/ledger").strip()
+
+    def seen_tip(self, agent: str) -> str:
+        """The newest commit of the ledger that an agent's clone knows."""
+        return (self.folder / agent / ".git" / "gitcoord" / "tip").read_text(encoding="ascii").split()[0]
+
+    def published(self, name: str) -> str:
+        """A file of the ledger branch, as the leader published it."""
+        return self.git("show", f"refs/heads/gitcoord/ledger:{name}")
