@@ -32,7 +32,7 @@ def snapshots(play: Play) -> None:
     began = time.monotonic()
     rendered = stage.together(render, cast)
     same = all(one == rendered[0] for one in rendered)
-    as_published = all(rendered[0].get(name, b"").decode() == stage.published(name) for name in (COMMUNICATION, ARCHIVE))
+    as_published = all(rendered[0][name].decode() == stage.published(name) for name in (COMMUNICATION, ARCHIVE))
     stage.promise("the same pages in every clone and on the remote",
                   f"{len(cast)} clones, {time.monotonic() - began:.1f} s", same and as_published)
 
@@ -55,8 +55,8 @@ def read(folder: Path) -> dict[str, bytes]:
 def verify(play: Play) -> None:
     """The whole log is checked, by the command and against what the demo itself was told."""
     stage, cast = play.stage, play.cast
-    stage.title(8, "Verify", "Every line is signed and chained. `verify` recomputes everything from the first event, so "
-                "anyone can catch a host or a leader that lies.")
+    stage.title(8, "Verify", "Every line is signed and chained. `verify` recomputes everything from the first event: "
+                "so anyone can catch a host or a leader that lies.")
     stage.shell("gitcoord verify")
     began = time.monotonic()
     for line in stage.run(cast[0], "verify").splitlines()[:6]:

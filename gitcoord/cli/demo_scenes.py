@@ -23,11 +23,11 @@ FAILOVER_S_MAX = 5.0  # promised of the local profile, whatever the bound
 TALK = (
     ("How do I start the server?", "Run `make serve`; it listens on port 8000."),
     ("Who takes the parser?", "I do. The lexer is done already."),
-    ("Does `rm -rf $(HOME)` in a message do anything?", "No: content is data, whatever it says. \"Quotes\" survive, too."),
+    ("Does `rm -rf $(HOME)` in a message do anything?", "No: content is data. \"Quotes\" survive, too."),
     ("May I merge the login page?", "Wait for the tests, please."),
 )
 
-ANSWER = '''"""Answers questions: what `gitcoord agent run --on-event` calls, once for each event, with JSON on its input."""
+ANSWER = '''"""Answers questions: `gitcoord agent run --on-event` calls it for each event, with JSON on its input."""
 import json, pathlib, sys
 
 event = json.load(sys.stdin)["event"]
@@ -82,8 +82,8 @@ def join(play: Play) -> None:
     from gitcoord.store.git import make_bare_remote
 
     stage, cast = play.stage, play.cast
-    stage.title(1, "Join", "Each agent works in its own clone. One command makes the fleet, or joins it; the git remote "
-                "that you have anyway is all that they share.")
+    stage.title(1, "Join", "Each agent works in its own clone. One command makes the fleet, or joins it; the git "
+                "remote that you have anyway is all that they share.")
     make_bare_remote(stage.remote)
     for agent in cast:
         stage.clone(agent)
@@ -121,8 +121,8 @@ def elect(play: Play) -> None:
 def talk(play: Play) -> None:
     """Agents ask, and the others' programs answer."""
     stage, cast = play.stage, play.cast
-    stage.title(3, "Talk", "A program of yours, or an AI agent's command line, gets each event that is addressed to its "
-                "agent as JSON, and what it prints becomes the answer.")
+    stage.title(3, "Talk", "A program of yours, or an AI agent's command line, gets each event that is addressed to "
+                "its agent as JSON, and what it prints becomes the answer.")
     pairs = [(asker, cast[(place + 1) % len(cast)], *TALK[place % len(TALK)]) for place, asker in enumerate(cast)]
     stage.shell(f'gitcoord append question "{pairs[0][2]}" --to {pairs[0][1]}')
 
@@ -170,7 +170,8 @@ def take_over(play: Play) -> None:
     found = sorted(_four(event.shown_actor, event.type, event.content, event.shown_timestamp)
                    for _, event in play.events(who) if "source" in event.data)
     wanted = sorted(_four(one["actor"], one["type"], one["content"], one["timestamp"]) for one in play.sample)
-    stage.promise("imported twice, in the log once", f"{len(found)} of {len(wanted)} lines, {took:.1f} s", found == wanted)
+    seen = f"{len(found)} of {len(wanted)} lines, {took:.1f} s"
+    stage.promise("imported twice, in the log once", seen, found == wanted)
 
 
 def _four(*fields: str) -> tuple[str, ...]:
@@ -217,8 +218,8 @@ def _return(play: Play, away: Path, began: float, before: tuple[str, int]) -> No
     away.rename(stage.remote)
     back = time.monotonic()
     stage.until("every queue is empty", lambda: all(stage.queued(agent) == 0 for agent in cast), limit_s=30)
-    drained = time.monotonic() - back
-    stage.promise("queues drain when the remote returns", f"{back - began:.1f} s away, drained {drained:.1f} s later", True)
+    seen = f"{back - began:.1f} s away, drained {time.monotonic() - back:.1f} s later"
+    stage.promise("queues drain when the remote returns", seen, True)
     after = play.leader()
     stage.promise("nobody takes an outage for the leader's death", f"{after[0]} leads term {after[1]}", after == before)
 
@@ -226,8 +227,8 @@ def _return(play: Play, away: Path, began: float, before: tuple[str, int]) -> No
 def failover(play: Play) -> None:
     """The leader is killed outright; another one leads, and the dead one's work is waiting for it."""
     stage, cast = play.stage, play.cast
-    stage.title(6, "Failover", "The leader's process is killed with SIGKILL: no last words. The others notice its silence "
-                "and elect a successor; meanwhile everybody writes as usual.")
+    stage.title(6, "Failover", "The leader's process is killed with SIGKILL: no last words. The others notice its "
+                "silence and elect a successor; meanwhile everybody writes as usual.")
     leader, term = play.leader()
     others = [agent for agent in cast if agent != leader]
     stage.shell("gitcoord elect --explain")
@@ -239,7 +240,7 @@ def failover(play: Play) -> None:
     dead.kill()
     killed = time.monotonic()
     note = stage.append(others[0], "note", "Nobody leads now, and I write all the same", "--wait", "sequenced")
-    stage.say(f"  {others[0]}'s note has its place in the log after {note['seconds']:.1f} s: no leader is needed for that")
+    stage.say(f"  {others[0]}'s note has its place in the log after {note['seconds']:.1f} s: that needs no leader")
     question = stage.append(others[0], "question", "Are you back?", "--to", leader)
 
     def successor() -> tuple[float, Child] | None:
@@ -258,12 +259,12 @@ def failover(play: Play) -> None:
 
 def _come_back(play: Play, agent: str, question: str) -> None:
     stage = play.stage
-    stage.say(f"{agent} is started again. It does not lead by memory, and goes on after the last event that it handled.")
+    stage.say(f"{agent} is started again. It does not lead by memory, and goes on after the last event it handled.")
     began = time.monotonic()
     play.run(agent)
     other = next(one for one in play.cast if one != agent)
     stage.until(f"{agent} answers what it was asked while it was dead", lambda: any(
         event.re == question and event.actor == agent for _, event in play.events(other)), limit_s=20)
     answers = sum(event.type == "answer" and event.actor == agent for _, event in play.events(other))
-    stage.promise("a restarted agent goes on where it was", f"answered {time.monotonic() - began:.1f} s after its start, "
-                  "nothing twice", answers == 2)
+    stage.promise("a restarted agent goes on where it was",
+                  f"answered {time.monotonic() - began:.1f} s after its start, nothing twice", answers == 2)
