@@ -11,10 +11,14 @@ from pathlib import Path
 from gitcoord.core.errors import Paused
 
 RESERVE_BYTES = 64 * 1024  # set free when the disk is full, so that the pause itself can be written down
+REMEDY = "mend it, then run `gitcoord resume`"
+
+_BINARY = getattr(os, "O_BINARY", 0)
 
 _WORDS = {
     errno.ENOSPC: "no space left on the disk",
     errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file would be larger than allowed here",
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
@@ -22,22 +26,62 @@ _WORDS = {
 }
 
 
-def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Replace `path` by `data`: after a crash it holds the old bytes or the new ones, never a mixture."""
+def write_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
+    """Replace `path` by `data`: after a crash it holds the old bytes or the new ones, never a mixture.
+
+    `mode` holds whatever the umask says; without it the umask decides.
+    """
     beside = path.with_name(path.name + ".new")
-    with open(beside, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    if mode is not None:
+        beside.unlink(missing_ok=True)  # left by a crash, perhaps with another mode: a secret must not pass through it
+    file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY, 0o666 if mode is None else mode)
+    try:
+        if mode is not None and hasattr(os, "fchmod"):
+            os.fchmod(file, mode)
+        write_all(file, data)
+        os.fsync(file)
+    finally:
+        os.close(file)
     os.replace(beside, path)
     sync_folder(path.parent)
+
+
+def append_durably(path: Path, data: bytes) -> None:
+    """Put `data` at the end of `path`, synced BEFORE this returns. On failure the file is as it was."""
+    made = not path.exists()
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _BINARY, 0o666)
+    try:
+        start = os.fstat(file).st_size
+        try:
+            write_all(file, data)
+            os.fsync(file)
+            if made:
+                sync_folder(path.parent)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.ftruncate(file, start)  # what was not acknowledged must not be sent either
+            raise
+    finally:
+        os.close(file)
+
+
+def write_all(file: int, data: bytes) -> None:
+    """All of `data`, however little the system takes at a time."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest):]
 
 
 def write_quickly(path: Path, data: bytes) -> None:
     """Replace `path` at once but without waiting for the disk: for what can be made anew."""
     beside = path.with_name(f"{path.name}.{os.getpid()}")
-    beside.write_bytes(data)
-    os.replace(beside, path)
+    try:
+        beside.write_bytes(data)
+        os.replace(beside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
 
 
 def sync_folder(folder: Path) -> None:
@@ -47,8 +91,14 @@ def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as wrong:
+        if wrong.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems sync files only
+            raise
     finally:
         os.close(descriptor)
+
+
+# Disk trouble
 
 
 def is_disk_trouble(wrong: OSError) -> bool:
@@ -57,7 +107,9 @@ def is_disk_trouble(wrong: OSError) -> bool:
 
 
 def in_words(wrong: OSError) -> str:
-    return _WORDS.get(wrong.errno or 0, wrong.strerror or str(wrong))
+    """What is wrong, and with which file."""
+    words = _WORDS.get(wrong.errno or 0) or wrong.strerror or str(wrong)
+    return f"{words} ({os.fspath(wrong.filename)})" if isinstance(wrong.filename, str | os.PathLike) else words
 
 
 @contextlib.contextmanager
@@ -68,30 +120,73 @@ def pausing(home: Path) -> Iterator[None]:
     except OSError as wrong:
         if not is_disk_trouble(wrong):
             raise
-        note(home, wrong)
-        raise Paused(
-            f"{in_words(wrong)} ({wrong.filename or home}): nothing acknowledged is lost; "
-            "mend it, then run `gitcoord resume`"
-        ) from wrong
+        words = in_words(wrong) if wrong.filename else f"{in_words(wrong)} ({home})"
+        note(home, words)
+        raise Paused(f"{words}: nothing acknowledged is lost; {REMEDY}") from wrong
+    except Paused as wrong:  # the private store met it, or another process noted it already
+        note(home, str(wrong))
+        if REMEDY in str(wrong):
+            raise
+        raise Paused(f"{wrong}: nothing acknowledged is lost; {REMEDY}") from wrong
 
 
-def note(home: Path, wrong: OSError) -> None:
-    """Leave the pause's reason in the home; on a full disk the reserve makes room for it."""
+def note(home: Path, words: str) -> None:
+    """Leave the pause's reason in the home, unless one is there. On a full disk the reserve makes room for it."""
+    path = home / "paused"
+    if path.exists():
+        return
     with contextlib.suppress(OSError):
         (home / "reserve").unlink()
     with contextlib.suppress(OSError):
-        (home / "paused").write_text(in_words(wrong) + "\n", encoding="utf-8")
+        path.write_text(" ".join(words.split()) + "\n", encoding="utf-8")
+
+
+def paused(home: Path) -> str | None:
+    """Why the node is paused; None when it is not."""
+    try:
+        return (home / "paused").read_text(encoding="utf-8", errors="replace").strip() or "writing to the disk failed"
+    except FileNotFoundError:
+        return None
 
 
 def check_not_paused(home: Path) -> None:
     """Raises Paused while a person has not resumed."""
-    with contextlib.suppress(FileNotFoundError):
-        reason = (home / "paused").read_text(encoding="utf-8").strip()
-        raise Paused(f"paused: {reason or 'writing to the disk failed'}; mend it, then run `gitcoord resume`")
+    reason = paused(home)
+    if reason is not None:
+        raise Paused(f"paused: {reason}; {REMEDY}")
 
 
-def keep_reserve(home: Path) -> None:
+def resume(home: Path) -> str | None:
+    """Go on after a pause: why it was one (None: there was none). Raises Paused while writing still fails."""
+    reason = paused(home)
+    try:
+        check_writable(home)
+        keep_reserve(home, anew=True)
+        (home / "paused").unlink(missing_ok=True)
+        sync_folder(home)
+    except OSError as wrong:
+        raise Paused(f"writing still fails: {in_words(wrong)}; {REMEDY}") from wrong
+    return reason
+
+
+def check_writable(home: Path) -> None:
+    """Write, sync and remove a file in every folder that a node writes to, and open what it appends to."""
+    for folder in (home, home / "beats", home / "cache", home / "store.git", home / "store.git" / "objects"):
+        if folder.is_dir():
+            probe = folder / f"probe.{os.getpid()}"
+            try:
+                write_durably(probe, b"\0" * 4096)
+            finally:
+                for path in (probe, probe.with_name(probe.name + ".new")):
+                    with contextlib.suppress(OSError):
+                        path.unlink(missing_ok=True)
+    for name in ("events.offline.log", "head.json", "queue.lock", "lock", "tip", "pushed"):
+        if (home / name).exists():
+            os.close(os.open(home / name, os.O_RDWR))
+
+
+def keep_reserve(home: Path, *, anew: bool = False) -> None:
     """Hold back some space for the day when there is none."""
     path = home / "reserve"
-    if not path.exists():
-        write_durably(path, b"\0" * RESERVE_BYTES)
+    if anew or not path.exists():
+        write_durably(path, os.urandom(RESERVE_BYTES))  # random: a compressing file system would keep no room for zeros

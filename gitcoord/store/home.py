@@ -17,7 +17,8 @@ from gitcoord.core.errors import Corrupt, Refused
 from gitcoord.core.event import Draft, Event, Head, Signer
 from gitcoord.core.names import agent_id
 from gitcoord.core.ports import Oid
-from gitcoord.store.files import keep_reserve, write_durably, write_quickly
+from gitcoord.store.files import append_durably, keep_reserve, sync_folder, write_durably, write_quickly
+from gitcoord.store.locks import is_held
 from gitcoord.store.queue import Queue
 
 
@@ -29,7 +30,7 @@ class Config:
     remote: str  # a remote's name in the user's repository, or a URL
     namespace: str = "refs/gitcoord"
     auth: str = "ed25519"
-    profile: str = "local"
+    profile: str | None = None  # None: the fleet's
     agent: str | None = None  # whose words these are when nobody says
     lead: bool = True
     ledger: str = "refs/heads/gitcoord/ledger"
@@ -71,7 +72,8 @@ class Home:
         os.chmod(self.path / "keys", 0o700)
         self.queue = Queue.create(self.path, node=node, base=base)
         self.queue.path.touch()
-        keep_reserve(self.path)
+        keep_reserve(self.path)  # syncs the folder: the queue's name is durable, and so must be the folder's
+        sync_folder(self.path.parent)
         self.save_config(config)
 
     def save_config(self, config: Config) -> None:
@@ -152,9 +154,8 @@ class Home:
         if len(known) >= 2 * limits.PUSHED_IDS_MAX:
             write_durably(path, ("\n".join([*known[-limits.PUSHED_IDS_MAX:], oid]) + "\n").encode())
             return
-        with open(path, "ab", buffering=0) as file:
-            file.write(f"{oid}\n".encode())
-            os.fsync(file.fileno())
+        torn = known and len(known[-1]) != len(oid)  # a power cut: this id must not run on from half of the last
+        append_durably(path, (f"\n{oid}\n" if torn else f"{oid}\n").encode())
 
     # Lines that a ledger lost, to be offered again
 
@@ -191,12 +192,9 @@ class Home:
         """Agents (casefolded) that an `agent run` on this node holds now."""
         found = []
         for path in sorted((self.path / "beats").glob("*.lock")):
-            lock = filelock.FileLock(path)
-            try:
-                lock.acquire(timeout=0)
-                lock.release()
-            except filelock.Timeout:
-                found.append(path.name.removesuffix(".lock"))
+            with contextlib.suppress(OSError):  # a disk that cannot be written to says nothing of others
+                if is_held(path):
+                    found.append(path.name.removesuffix(".lock"))
         return found
 
     def save_beat(self, agent: str, line: bytes) -> None:
@@ -212,8 +210,8 @@ class Home:
 
     def add_error(self, record: dict[str, Any]) -> None:
         """One line into `events.error.log`: what was not taken, from where, and why."""
-        with open(self.path / "events.error.log", "ab") as file:
-            file.write(json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+        append_durably(self.path / "events.error.log",
+                       json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
 
     def checkpoint_path(self, agent: str) -> Path:
         return self.path / f"agent-{agent_id(agent)}.checkpoint"

@@ -7,284 +7,236 @@ where its chain stood before the first of them. All processes of a node share bo
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import filelock
-import tenacity
 
-from gitcoord.core.errors import Corrupt, GitcoordError, Refused
-from gitcoord.core.event import Draft, Event, Head, Malformed, Signer, parse, seal
-from gitcoord.store.files import check_not_paused, pausing, write_durably
+from gitcoord.core.errors import Refused
+from gitcoord.core.event import Draft, Event, Head, Signer, seal
+from gitcoord.store import queue_file
+from gitcoord.store.files import append_durably, check_not_paused, pausing, sync_folder, write_durably
+from gitcoord.store.locks import LockHeld, acquire
+from gitcoord.store.queue_file import Content, HeadFile
+from gitcoord.store.spool import Spool
 
-LOCK_ATTEMPTS = 3
-LOCK_WAIT_S = 2.0  # each attempt; a holder writes some lines and syncs: milliseconds
+__all__ = ["LockHeld", "Queue"]
 
+LOCK_WAIT_S = 2.0  # each of three attempts; a holder writes some lines and syncs: milliseconds
+READS_MAX = 1000  # of files that others change meanwhile; each try takes longer than a change
 
-class _HeadFile(NamedTuple):
-    node: str
-    base: Head
-    swap: bool  # a queue chained anew waits beside the old one
-
-
-class LockHeld(GitcoordError):
-    """Another process holds the lock for longer than any write takes."""
+Signers = Callable[[str], Signer]
 
 
 class Queue:
-    """One node's queue on the local disk. Reads are cached until another process changes the files."""
+    """One node's queue on the local disk. Reads are cached; what others append is read from where it begins."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
         self.path = home / "events.offline.log"
+        self.spool = Spool(home)
         self._head_path = home / "head.json"
+        self._anew_path = home / "events.offline.anew"
         self._lock = filelock.FileLock(home / "queue.lock")
         self._seen: tuple[object, ...] = ()
-        self._node = ""
-        self._base = Head()
-        self._events: list[Event] = []
-        self._loose: list[Event] = []
+        self._head = HeadFile("", Head())
+        self._content = Content()
 
     @classmethod
     def create(cls, home: Path, *, node: str, base: Head = Head()) -> Queue:
         """A new, empty queue for `node`."""
         queue = cls(home)
-        queue._write_head(node, base)
+        queue._write_head(HeadFile(node, base))
         return queue
 
     @property
     def node(self) -> str:
         self._refresh()
-        return self._node
+        return self._head.node
 
     @property
     def base(self) -> Head:
         self._refresh()
-        return self._base
+        return self._head.base
 
     def pending(self) -> list[Event]:
         """The queued events in their order."""
         self._refresh()
-        return list(self._events)
+        return list(self._content.events)
 
     @property
     def broken(self) -> bool:
         """Whether lines are queued that do not fit the chain: a damaged line stood between."""
         self._refresh()
-        return bool(self._loose)
+        return bool(self._content.loose)
 
-    def append(self, drafts: Sequence[Draft], *, signer: Callable[[str], Signer], fleet: str) -> list[Event]:
-        """Chain, sign and store `drafts`, synced to the disk BEFORE this returns. All of them or none."""
-        with self.locked():
-            head = self._events[-1].head if self._events else self._base
-            known = {event.uid for event in self._events}
-            events = []
+    # Writing
+
+    def append(self, drafts: Sequence[Draft], *, signer: Signers, fleet: str) -> list[Event]:
+        """Chain, sign and store `drafts`, synced to the disk BEFORE this returns. All of them or none.
+
+        What waits in the spool goes before them. Raises LockHeld, and leaves that as an error in the spool.
+        """
+        with self.locked(actor=drafts[0].actor if drafts else None):
+            head = self._content.head
+
+            def chained(draft: Draft) -> Event:
+                nonlocal head
+                event = seal(draft, node=self._head.node, after=head, signer=signer(draft.actor), fleet=fleet)
+                head = event.head
+                return event
+
+            spooled, done = self.spool.take(chained, self._content.uids)
+            events: list[Event] = []
+            new: set[str] = set()
             for draft in drafts:
-                if draft.uid in known:
-                    continue
-                events.append(seal(draft, node=self._node, after=head, signer=signer(draft.actor), fleet=fleet))
-                head = events[-1].head
-            self._add(events)
+                if draft.uid not in self._content.uids and draft.uid not in new:
+                    new.add(draft.uid)
+                    events.append(chained(draft))
+            self._add([*spooled, *events])
+            for path in done:
+                path.unlink(missing_ok=True)
             return events
 
     def adopt(self, events: Sequence[Event]) -> None:
         """Put lines of our own chain, found in our outbox, at the queue's end."""
         with self.locked():
-            head = self._events[-1].head if self._events else self._base
+            head = self._content.head
             fitting = []
             for event in events:
                 if event.seq == head.seq + 1 and event.prev == head.hash:
                     fitting.append(event)
                     head = event.head
             self._add(fitting)
+            self._seen = ()  # a line that was damaged here may be back: what was loose may fit again
 
     def trim(self, head: Head) -> None:
         """Forget lines up to `head`, which the ledger holds. The head is durable BEFORE they go."""
         with self.locked():
-            self._write_head(self._node, head)
-            if self._loose:
-                return  # they are chained anew first; the head alone says what counts
-            self._rewrite([event for event in self._events if (event.seq or 0) > head.seq])
+            # By the line's hash, never by number alone: another process may have chained the queue anew.
+            if self._content.loose or not self._content.holds(head):
+                return
+            rest = self._content.after(head)
+            self._write_head(HeadFile(self._head.node, head))
+            if rest:
+                self._replace(rest)
+            else:
+                os.truncate(self.path, 0)  # the head says that nothing in it counts: no need to sync
+                self._took(Content(head))
 
-    def drop(self, uid: str, *, signer: Callable[[str], Signer], fleet: str) -> None:
+    def drop(self, uid: str, *, signer: Signers, fleet: str) -> None:
         """Remove an event that nobody has seen, and chain the ones after it anew."""
         with self.locked():
-            rest = [event for event in self._events if event.uid != uid]
-            if len(rest) == len(self._events):
+            if uid not in self._content.uids:
                 raise Refused(f"no event {uid} in the queue: `gitcoord queue list` shows what there is")
-            self._chain_anew(self._node, self._base, rest, signer, fleet)
+            rest = [event for event in self._content.all() if event.uid != uid]
+            self._chain_anew(HeadFile(self._head.node, self._head.base), rest, signer, fleet)
 
     def chain_anew(
-        self, head: Head, *, without: frozenset[str], signer: Callable[[str], Signer], fleet: str,
-        node: str | None = None,
+        self, head: Head, *, without: frozenset[str], signer: Signers, fleet: str, node: str | None = None
     ) -> None:
         """Chain what is queued after `head`, same uids; under another node id when `node` is given."""
         with self.locked():
-            rest = [event for event in (*self._events, *self._loose) if event.uid not in without]
-            self._chain_anew(node or self._node, head, rest, signer, fleet)
+            rest = [event for event in self._content.all() if event.uid not in without]
+            self._chain_anew(HeadFile(node or self._head.node, head), rest, signer, fleet)
 
-    def _chain_anew(
-        self, node: str, head: Head, events: Sequence[Event], signer: Callable[[str], Signer], fleet: str
-    ) -> None:
-        base, anew = head, []
+    def _chain_anew(self, to: HeadFile, events: Sequence[Event], signer: Signers, fleet: str) -> None:
+        head, anew = to.base, []
         for event in events:
-            anew.append(seal(event.draft(), node=node, after=head, signer=signer(event.actor), fleet=fleet))
+            anew.append(seal(event.draft(), node=to.node, after=head, signer=signer(event.actor), fleet=fleet))
             head = anew[-1].head
         # The new lines are durable beside the old ones, THEN the head points to them, THEN they take their place:
         # a crash between leaves one or the other, whole.
-        write_durably(self.path.with_suffix(".anew"), b"".join(event.line + b"\n" for event in anew))
-        self._write_head(node, base, swap=True)
+        write_durably(self._anew_path, queue_file.joined(anew))
+        self._write_head(to._replace(swap=True))
         self._finish_swap()
-        self._seen = ()
+        self._took(Content(to.base, anew))
 
     def _finish_swap(self) -> None:
-        anew = self.path.with_suffix(".anew")
-        if anew.exists():
-            os.replace(anew, self.path)
-        self._write_head(self._node, self._base)
+        with contextlib.suppress(FileNotFoundError):  # a crash came after this step
+            os.replace(self._anew_path, self.path)
+        sync_folder(self.home)  # BEFORE the head: a file system may order two renames as it likes
+        self._write_head(self._head._replace(swap=False))
 
     def _add(self, events: Sequence[Event]) -> None:
-        if not events:
-            return
-        data = b"".join(event.line + b"\n" for event in events)
-        with open(self.path, "ab", buffering=0) as file:
-            start = file.seek(0, os.SEEK_END)
-            try:
-                written = 0
-                while written < len(data):
-                    written += file.write(data[written:]) or 0
-                os.fsync(file.fileno())
-            except OSError:
-                with contextlib.suppress(OSError):
-                    file.truncate(start)  # what was not acknowledged must not be sent either
-                raise
-        self._events.extend(events)
-        self._seen = self.signature()
+        if events:
+            append_durably(self.path, queue_file.joined(events))
+            self._content.add(events)
+            self._seen = self.signature()
 
-    def _rewrite(self, rest: Sequence[Event]) -> None:
-        if rest:
-            write_durably(self.path, b"".join(event.line + b"\n" for event in rest))
-        else:
-            os.truncate(self.path, 0)  # the head says that nothing in it counts: no need to sync
-        self._events, self._loose = list(rest), []
-        self._seen = self.signature()
+    def _replace(self, rest: Sequence[Event]) -> None:
+        write_durably(self.path, queue_file.joined(rest))
+        self._took(Content(self._head.base, rest))
+
+    def _took(self, content: Content) -> None:
+        """What the file holds now that it was written under the lock."""
+        self._content, self._seen = content, self.signature()
+
+    def _write_head(self, head: HeadFile) -> None:
+        write_durably(self._head_path, head.text())
+        self._head = head
+
+    # The lock
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, *, actor: str | None = None) -> Iterator[None]:
         """Hold the queue: short, never across the network. Disk trouble inside pauses the node."""
         check_not_paused(self.home)
         with pausing(self.home):
-            self._acquire()
+            try:
+                acquire(self._lock, guards=self.path.name, wait_s=LOCK_WAIT_S)
+            except LockHeld as wrong:
+                if actor is not None:
+                    self.spool.put_error(actor, str(wrong))
+                raise
             try:
                 self._refresh(mend=True)
                 yield
+            except BaseException:
+                self._seen = ()  # what was half done is read again
+                raise
             finally:
                 self._lock.release()
-
-    def _acquire(self) -> None:
-        try:
-            for attempt in tenacity.Retrying(
-                stop=tenacity.stop_after_attempt(LOCK_ATTEMPTS), wait=tenacity.wait_random(0, 0.2), reraise=True,
-                retry=tenacity.retry_if_exception_type(filelock.Timeout),
-            ):
-                with attempt:
-                    self._lock.acquire(timeout=LOCK_WAIT_S, poll_interval=0.002)
-        except filelock.Timeout:
-            raise LockHeld(
-                f"Failed to acquire lock on {self.path.name}: another process holds {self._lock.lock_file} "
-                f"since {LOCK_ATTEMPTS} attempts; end it, then try again"
-            ) from None
 
     # Reading
 
     def signature(self) -> tuple[object, ...]:
         """Differs whenever any process has changed the queue."""
-        found: list[object] = []
-        for path in (self.path, self._head_path):
-            try:
-                stat = path.stat()
-                found += [stat.st_ino, stat.st_size, stat.st_mtime_ns]
-            except FileNotFoundError:
-                found.append(None)
-        return tuple(found)
+        try:
+            stat = self.path.stat()
+            return (queue_file.read(self._head_path), stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        except FileNotFoundError:
+            return (queue_file.read(self._head_path), None)
 
     def _refresh(self, *, mend: bool = False) -> None:
-        signature = self.signature()
-        if signature == self._seen:
+        """Read what changed. Without the lock the files may change meanwhile; with it (`mend`) damage is mended."""
+        before = self.signature()
+        if before == self._seen and not (mend and self._content.untidy):
             return
-        head = self._read_head()
-        if head.swap and mend:
-            self._node, self._base = head.node, head.base
-            self._finish_swap()
-        anew = self.path.with_suffix(".anew")
-        source = anew if head.swap and not mend and anew.exists() else self.path
-        self._node, self._base = head.node, head.base
-        self._chain(self._read(source), mend=mend)
-        self._seen = self.signature()
-
-    def _read_head(self) -> _HeadFile:
-        try:
-            value = json.loads(self._head_path.read_bytes())
-            base = Head(int(value["seq"]), str(value["hash"]))
-            return _HeadFile(str(value["node"]), base, bool(value.get("swap")))
-        except FileNotFoundError:
-            raise Refused(f"no queue at {self.home}: run `gitcoord init` first") from None
-        except (ValueError, KeyError, TypeError) as wrong:
-            raise Corrupt(f"{self._head_path} is damaged ({wrong}): restore it from a backup, or remove "
-                          f"{self.home} and run `gitcoord init`, which joins as a new node") from None
-
-    @staticmethod
-    def _read(path: Path) -> bytes:
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            return b""
-
-    def _chain(self, data: bytes, *, mend: bool) -> None:
-        """Read the lines that follow the base. What does not fit stays `loose`, to be chained anew.
-
-        A torn last line was never acknowledged, a damaged one cannot be read: both are set aside.
-        """
-        head = self._base
-        self._events, self._loose = [], []
-        lines = data.split(b"\n")
-        for number, line in enumerate(lines, 1):
-            if not line:
+        if before[:2] == self._seen[:2] and self._content.grow(self.path, self._head.node, whole=mend):
+            self._seen = before
+            return
+        for _ in range(READS_MAX):
+            before = self.signature()
+            head = HeadFile.parse(queue_file.read(self._head_path), self._head_path)
+            if head.swap and mend:
+                self._head = head
+                self._finish_swap()
                 continue
-            try:
-                event = parse(line)
-            except Malformed as wrong:
-                if mend:
-                    self._set_aside(number, line, str(wrong))
-                continue
-            if event.node == self._node and (event.seq or 0) <= self._base.seq:
-                continue
-            if event.node == self._node and event.seq == head.seq + 1 and event.prev == head.hash:
-                self._events.append(event)
-                head = event.head
-            else:
-                self._loose.append(event)
-        if mend and lines[-1]:
-            self._end_last_line(lines[-1])
+            data = queue_file.read(self._anew_path) if head.swap else None
+            data = queue_file.read(self.path) if data is None else data
+            if queue_file.read(self._head_path) == before[0]:
+                break  # else another process trimmed or swapped between the two files
+        self._head, self._content = head, Content.parse(head, data or b"", whole=mend)
+        self._seen = before
+        if mend and self._content.untidy:
+            self._mend()
 
-    def _set_aside(self, number: int, line: bytes, reason: str) -> None:
-        text = line.decode("utf-8", "backslashreplace")
-        record = {"file": self.path.name, "number": number, "reason": reason, "line": text}
-        with open(self.home / "events.error.log", "ab") as errors:
-            errors.write(json.dumps(record).encode() + b"\n")
-
-    def _end_last_line(self, line: bytes) -> None:
-        """Cut a torn last line off; a whole one only lacked its newline."""
-        if self._events and self._events[-1].line == line:
-            with open(self.path, "ab") as file:
-                file.write(b"\n")
-        else:
-            os.truncate(self.path, self.path.stat().st_size - len(line))
-
-    def _write_head(self, node: str, base: Head, *, swap: bool = False) -> None:
-        value = {"node": node, "seq": base.seq, "hash": base.hash} | ({"swap": True} if swap else {})
-        write_durably(self._head_path, json.dumps(value).encode())
-        self._node, self._base = node, base
+    def _mend(self) -> None:
+        """Set aside what is no event (durably, BEFORE it goes), so that the next line begins a line."""
+        for record in self._content.damaged:
+            append_durably(self.home / "events.error.log", record.text(self.path.name))
+        events, loose = self._content.events, self._content.loose
+        write_durably(self.path, queue_file.joined([*events, *loose]))
+        self._took(Content(self._head.base, events, loose))

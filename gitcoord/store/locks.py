@@ -1,0 +1,74 @@
+"""Locks between the processes of a node: they end with the process that holds them, however it ends."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import filelock
+import tenacity
+
+from gitcoord.core.errors import GitcoordError
+
+LOCK_ATTEMPTS = 3
+
+
+class LockHeld(GitcoordError):
+    """Another process holds the lock for longer than its work takes."""
+
+
+def acquire(lock: filelock.FileLock, *, guards: str, wait_s: float) -> None:
+    """Take `lock` in three attempts of at most `wait_s` each. Raises LockHeld with who has it."""
+    try:
+        for attempt in tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(LOCK_ATTEMPTS), wait=tenacity.wait_random(0, 0.2), reraise=True,
+            retry=tenacity.retry_if_exception_type(filelock.Timeout),
+        ):
+            with attempt:
+                lock.acquire(timeout=wait_s, poll_interval=0.002)
+    except filelock.Timeout:
+        raise LockHeld(
+            f"Failed to acquire lock on {guards} in {LOCK_ATTEMPTS} attempts: {holder(Path(lock.lock_file))} holds "
+            f"{lock.lock_file}; end that process, then try again"
+        ) from None
+
+
+def is_held(path: Path) -> bool:
+    """Whether any process holds the lock file at `path` now. A file that is there says nothing."""
+    if not path.exists():
+        return False
+    lock = filelock.FileLock(path, is_singleton=False)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def holder(path: Path) -> str:
+    """Who holds the lock file at `path`, for a person: a process and its command where the system tells."""
+    pid = _pid_of(path)
+    if pid is None:
+        return "another process"
+    import psutil
+
+    try:
+        words = psutil.Process(pid).cmdline()
+    except psutil.Error:
+        words = []
+    shown = " ".join(Path(word).name if number == 0 else word for number, word in enumerate(words[:4]))
+    return f"process {pid}" + (f" ({shown[:60]})" if shown else "")
+
+
+def _pid_of(path: Path) -> int | None:
+    try:
+        inode = os.stat(path).st_ino
+        table = Path("/proc/locks").read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return None
+    for line in table.splitlines():
+        words = line.split()  # 1: FLOCK ADVISORY WRITE 4711 08:02:1234 0 EOF
+        if len(words) >= 6 and words[1] == "FLOCK" and words[5].rsplit(":", 1)[-1] == str(inode):
+            return int(words[4]) if int(words[4]) > 0 else None
+    return None
