@@ -26,6 +26,7 @@ from gitcoord.features import FEATURES, card
 from gitcoord.features.snapshot import Layout, archive, communication
 from gitcoord.node.keyring import Keyring, hmac_secret, seed_from_environment
 from gitcoord.node.node import Node, Store, new_node_id, new_uid, open_store, utc_now
+from gitcoord.node.preferences import NODE, profile_of
 from gitcoord.store import git
 from gitcoord.store.files import write_durably
 from gitcoord.store.home import Config, Home
@@ -74,10 +75,10 @@ def init(path: Path, wish: Wish) -> Joined:
     remote = wish.remote or os.environ.get("GITCOORD_REMOTE") or _default_remote(common, said)
     home.path.mkdir(parents=True, exist_ok=True)
     config = Config(fleet="", remote=remote, agent=wish.agent, lead=wish.lead, auth=wish.auth or "ed25519",
-                    namespace=wish.namespace or NAMESPACES[0], profile=wish.profile or _profile_for(common, remote))
+                    namespace=wish.namespace or NAMESPACES[0])
     store = open_store(home, config, common)
     try:
-        founded = _enter(home, store, config, wish, said)
+        founded = _enter(home, common, store, config, wish, said)
         store.close()
         store = open_store(home, config, common)  # the card may have named another namespace
         _settle_in(home, store, config)
@@ -92,13 +93,21 @@ def init(path: Path, wish: Wish) -> Joined:
 def _again(home: Home, common: Path, wish: Wish, said: list[str]) -> Joined:
     """The clone is in a fleet already; another agent may join from it."""
     config = home.config()
-    for name, asked, has in (("profile", wish.profile, config.profile), ("auth", wish.auth, config.auth),
-                             ("namespace", wish.namespace, config.namespace), ("remote", wish.remote, config.remote)):
-        if asked is not None and asked != has:
-            raise Refused(f"this clone is in fleet {config.fleet} with {name} {has}, not {asked}: "
-                          "run `gitcoord leave` first to change that")
-    joined = Joined(Node(home, open_store(home, config, common)), said=said)
-    _introduce(joined, wish)
+    node = Node(home, open_store(home, config, common))
+    try:
+        for name, asked, has in (
+            ("profile", wish.profile, profile_of(config, node.fleet)), ("auth", wish.auth, config.auth),
+            ("namespace", wish.namespace, config.namespace), ("remote", wish.remote, config.remote),
+        ):
+            if asked is not None and asked != has:
+                cure = f"gitcoord config set {name} {asked} --node" if name in NODE else "gitcoord leave"
+                raise Refused(f"this clone is in fleet {config.fleet} with {name} {has}, not {asked}: "
+                              f"run `{cure}` first to change that")
+        joined = Joined(node, said=said)
+        _introduce(joined, wish)
+    except BaseException:
+        node.close()
+        raise
     return joined
 
 
@@ -123,7 +132,7 @@ def _profile_for(common: Path, remote: str) -> str:
     return "github" if host in ("github.com", "gitlab.com", "bitbucket.org", "codeberg.org") else "lan"
 
 
-def _enter(home: Home, store: Store, config: Config, wish: Wish, said: list[str]) -> bool:
+def _enter(home: Home, common: Path, store: Store, config: Config, wish: Wish, said: list[str]) -> bool:
     """Find the fleet, or found it; fills `config` from its card. True if we founded it."""
     for _ in range(FOUNDING_ATTEMPTS):
         refs = store.fetch()
@@ -131,7 +140,7 @@ def _enter(home: Home, store: Store, config: Config, wish: Wish, said: list[str]
             _read_card(store, refs[config.ledger], config, wish)
             said.append(f"joins fleet {config.fleet}")
             return False
-        answer = _found(home, store, config, wish)
+        answer = _found(home, store, config, wish, _profile_for(common, config.remote))
         if answer.outcome is Outcome.ACCEPTED:
             said.append(f"founds fleet {config.fleet}")
             return True
@@ -159,10 +168,10 @@ def _read_card(store: Store, tip: str, config: Config, wish: Wish) -> None:
         if asked is not None and asked != has:
             raise Refused(f"the fleet there has {name} {has}, not {asked}: leave the option out to join it")
     config.fleet, config.namespace, config.auth = founded.fleet, founded.namespace, founded.auth
-    config.profile = wish.profile or founded.profile
+    config.profile = wish.profile if wish.profile != founded.profile else None
 
 
-def _found(home: Home, store: Store, config: Config, wish: Wish) -> Pushed:
+def _found(home: Home, store: Store, config: Config, wish: Wish, timings: str) -> Pushed:
     """Push the ledger's first commit against "must not exist"."""
     if wish.namespace is None:
         config.namespace = _accepted_namespace(store)
@@ -170,7 +179,7 @@ def _found(home: Home, store: Store, config: Config, wish: Wish) -> Pushed:
     _ensure_key(home, config, wish.agent, founding=True)
     signer = Keyring(home, config.auth).signer(wish.agent)
     founded = FleetFounded.model_validate({
-        "fleet": config.fleet, "namespace": config.namespace, "profile": config.profile, "auth": config.auth,
+        "fleet": config.fleet, "namespace": config.namespace, "profile": wish.profile or timings, "auth": config.auth,
     })
     draft = Draft(actor=wish.agent, type="fleet_founded", content=f"{wish.agent} founds fleet {config.fleet}",
                   timestamp=utc_now(), uid=new_uid(), data=founded.model_dump())
@@ -232,14 +241,15 @@ def _introduce(joined: Joined, wish: Wish) -> None:
             "(GITCOORD_AGENT and GITCOORD_KEY)"
         )
     waiting = any(e.type == "agent_joined" and e.actor == wish.agent for e in node.disk.pending())
-    if member is None and not waiting:
+    if (member is None or member.left) and not waiting:
         node.append(node.draft("agent_joined", f"{wish.agent} joins", actor=wish.agent))
         joined.joined = True
         joined.said.append(f"{wish.agent} joins from node {node.disk.node}")
         node.sync()
-    if node.config.agent is None:
-        node.config.agent = wish.agent
-        node.home.save_config(node.config)
+    own = node.home.config()
+    if own.agent is None:
+        own.agent = node.config.agent = wish.agent
+        node.home.save_config(own)
 
 
 def _ensure_key(home: Home, config: Config, agent: str, *, founding: bool = False) -> None:

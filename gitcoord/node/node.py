@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import os
 import random
 import re
 import secrets
@@ -28,9 +29,9 @@ from gitcoord.core.ports import Objects, Remote
 from gitcoord.core.protocol import Report
 from gitcoord.core.replica import Clock, Replica, absorb
 from gitcoord.core.session import Crew
-from gitcoord.core.timings import PROFILES, Profile
+from gitcoord.core.timings import PROFILES
 from gitcoord.features import FEATURES
-from gitcoord.node import publish, seen
+from gitcoord.node import preferences, publish, seen
 from gitcoord.node.keyring import Keyring
 from gitcoord.store.files import check_not_paused, pausing, write_quickly
 from gitcoord.store.home import Config, Home, NodeDisk, Progress
@@ -60,12 +61,12 @@ class Node:
     def __init__(self, home: Home, store: Store, *, tell: Callable[[str, str], None] | None = None) -> None:
         self.home = home
         self.store = store
-        self.config: Config = home.config()
+        self.config: Config = preferences.overlaid(home.config(), os.environ)
         self.keyring = Keyring(home, self.config.auth)
         self.disk = NodeDisk(home, fleet=self.config.fleet, signer=self.keyring.signer)
         self.tell = tell or (lambda kind, text: None)
         self.chance = random.SystemRandom()
-        self.crew = Crew(self.disk.node, self.profile_named(self.config.profile), self.chance)
+        self.crew = Crew(self.disk.node, PROFILES[self.config.profile or "local"], self.chance)
         self.budget = Budget(self.crew.profile.pushes_per_minute)
         self.pause: Callable[[float], None] = time.sleep
         self.round_trip_s = 0.0
@@ -85,16 +86,15 @@ class Node:
             self._save_cache(force=True)
         self.store.close()
 
-    @staticmethod
-    def profile_named(name: str) -> Profile:
-        if name not in PROFILES:
-            raise Refused(f"no profile {name!r}; there are: {', '.join(PROFILES)}")
-        return PROFILES[name]
-
     def use_profile(self, name: str) -> None:
-        """Go by the timings and the push budget of another profile."""
-        self.crew.profile = self.profile_named(name)
-        self.budget = Budget(self.crew.profile.pushes_per_minute)
+        """Go by the timings and the push budget of this profile, whatever the fleet says."""
+        self.config.profile = preferences.profile_name(name)
+        self._follow_profile(self.config.profile)
+
+    def _follow_profile(self, name: str) -> None:
+        if self.crew.profile.name != name:
+            self.crew.profile = PROFILES[name]
+            self.budget = Budget(self.crew.profile.pushes_per_minute)
 
     @property
     def replica(self) -> Replica:
@@ -124,6 +124,7 @@ class Node:
         tip = self.home.tip
         if tip is not None and tip != replica.branch.tip:
             absorb(replica, tip)
+        self._follow_profile(preferences.profile_of(self.config, replica.branch.fleet))
 
     def _cached_branch(self) -> Branch | None:
         """The fold as last written to `cache/`, which may be thrown away at any time."""
@@ -353,7 +354,7 @@ def open_node(path: Path, *, tell: Callable[[str, str], None] | None = None) -> 
     if common is None:
         raise Refused(f"{path} is in no git repository: run `gitcoord init` there first")
     home = Home(common / "gitcoord")
-    config = home.config()
+    config = preferences.overlaid(home.config(), os.environ)
     store = open_store(home, config, common)
     return Node(home, store, tell=tell)
 

@@ -24,6 +24,7 @@ FILE = "beats.json"
 
 def note_beats(cache: Path, beats: Sequence[Event], now_s: float) -> None:
     """After a round: remember when each beat was first seen, by this machine's own clock."""
+    cache.mkdir(exist_ok=True)
     known, _ = observations(cache)
     seen = liveness.observe(known, beats, now_s)
     write_quickly(cache / FILE, json.dumps({"at_s": now_s, "seen": liveness.dump(seen)}).encode())
