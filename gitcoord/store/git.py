@@ -251,8 +251,9 @@ def remote_url(path: Path, name: str) -> str | None:
     if found.status or not url:
         return None
     if git_credentials.is_local(url) and not Path(url).is_absolute():
-        top = _spawn(["-C", str(path), "rev-parse", "--show-toplevel"], {}, LOCAL_S).stdout.strip()
-        return str(Path(top or path, url).resolve())  # git takes it from the top of the work tree
+        top = _spawn(["-C", str(path), "rev-parse", "--show-toplevel"], {}, LOCAL_S).stdout.removesuffix("\n")
+        base = path.parent if path.name == ".git" else Path(top or path)
+        return str((base / url).resolve())  # git, too, takes it from the top of the work tree
     return url
 
 

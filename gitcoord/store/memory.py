@@ -1,0 +1,197 @@
+"""The shared remote in memory: refs, objects, and git's rules about who may move which ref."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from gitcoord.core.errors import Corrupt, Unreachable
+from gitcoord.core.ports import CommitInfo, Entry, Oid, Outcome, Pushed, Update
+from gitcoord.store.git_objects import OID, decode_commit, decode_tree, encode_commit, encode_tree, oid_of
+from gitcoord.store.git_refs import NAME
+
+ObjectDict = dict[Oid, tuple[str, bytes]]
+"""Objects by name: kind and bytes."""
+
+
+class MemoryServer:
+    """A remote that several stores share. `reachable` and `deny` are its weather and its hook."""
+
+    def __init__(self) -> None:
+        self.refs: dict[str, Oid] = {}
+        self.objects: ObjectDict = {}
+        self.reachable = True
+        self.deny: Callable[[Update], str | None] = lambda update: None
+
+    def advertise(self) -> dict[str, Oid]:
+        """The first half of every conversation: all refs as they are now."""
+        return dict(self.refs)
+
+    def apply(self, update: Update, objects: Mapping[Oid, tuple[str, bytes]]) -> Pushed:
+        """The second half, for one ref: `update.old` is what was advertised, and must still hold."""
+        self.objects.update(objects)
+        refusal = self.deny(update)
+        if refusal is not None:
+            return Pushed(Outcome.DENIED, refusal)
+        if self.refs.get(update.ref) != update.old:
+            return Pushed(Outcome.STALE, "failed to update ref")
+        if any(_is_folder_of(update.ref, ref) for ref in self.refs) and update.new is not None:
+            return Pushed(Outcome.DENIED, f"cannot create '{update.ref}': another ref has its folder's name")
+        if update.new is None:
+            self.refs.pop(update.ref, None)
+        else:
+            self.refs[update.ref] = update.new
+        return Pushed(Outcome.ACCEPTED)
+
+
+def check_leases(
+    advertised: Mapping[str, Oid], updates: Sequence[Update]
+) -> tuple[list[Update], dict[str, Pushed]]:
+    """What a client sends after the advertisement, and what it answers by itself.
+
+    As git does: a value that is there already is not compared with anything, and counts as pushed.
+    """
+    send: list[Update] = []
+    told: dict[str, Pushed] = {}
+    for update in updates:
+        current = advertised.get(update.ref)
+        if update.new is not None and current == update.new:
+            told[update.ref] = Pushed(Outcome.ACCEPTED, "already there")
+        elif current != update.old:
+            told[update.ref] = Pushed(Outcome.STALE, "stale info")
+        else:
+            send.append(update)
+    return send, told
+
+
+def reachable_objects(source: ObjectDict, tips: Iterable[Oid], *, beside: Mapping[Oid, object]) -> ObjectDict:
+    """What `tips` reach in `source`, stopping at objects that `beside` has already."""
+    found: ObjectDict = {}
+    waiting = list(tips)
+    while waiting:
+        oid = waiting.pop()
+        if oid in beside or oid in found:
+            continue
+        if oid not in source:
+            raise Corrupt(f"object {oid} is missing from what is sent")
+        kind, data = found[oid] = source[oid]
+        if kind == "commit":
+            commit = decode_commit(oid, data)
+            waiting += [commit.tree, *commit.parents]
+        elif kind == "tree":
+            waiting += [entry.oid for entry in decode_tree(oid, data).values()]
+    return found
+
+
+class MemoryStore:
+    """Objects and Remote, with a database of its own: it sees what it wrote and what it fetched."""
+
+    def __init__(self, server: MemoryServer, *, ledger_ref: str, outbox_prefix: str) -> None:
+        self.server = server
+        self.objects: ObjectDict = {}
+        self._ledger_ref = ledger_ref
+        self._outboxes = outbox_prefix.rstrip("/") + "/"
+        self._kept: dict[str, Oid] = {}
+
+    def put_blob(self, data: bytes) -> Oid:
+        return self._put("blob", data)
+
+    def put_tree(self, entries: Mapping[str, Entry]) -> Oid:
+        return self._put("tree", encode_tree(entries))
+
+    def put_commit(
+        self, *, tree: Oid, parents: Sequence[Oid], message: str, author: str, time_s: int
+    ) -> Oid:
+        data = encode_commit(tree=tree, parents=parents, message=message, author=author, time_s=time_s)
+        return self._put("commit", data)
+
+    def blob(self, oid: Oid) -> bytes:
+        return self._read(oid, "blob")
+
+    def tree(self, oid: Oid) -> dict[str, Entry]:
+        return decode_tree(oid, self._read(oid, "tree"))
+
+    def commit(self, oid: Oid) -> CommitInfo:
+        return decode_commit(oid, self._read(oid, "commit"))
+
+    def is_ancestor(self, old: Oid, new: Oid) -> bool:
+        if not (self._is_commit(old) and self._is_commit(new)):
+            return False
+        seen: set[Oid] = set()
+        waiting = [new]
+        while waiting:
+            oid = waiting.pop()
+            if oid == old:
+                return True
+            if oid not in seen:
+                seen.add(oid)
+                waiting += self.commit(oid).parents[::-1]  # first parents first: the ledger is one line
+        return False
+
+    def first_parents(self, tip: Oid, *, stop: Oid | None, limit: int) -> list[Oid]:
+        newest_first: list[Oid] = []
+        at: Oid | None = tip
+        while at is not None and at != stop and len(newest_first) < limit:
+            newest_first.append(at)
+            at = next(iter(self.commit(at).parents), None)
+        return newest_first[::-1]
+
+    def keep(self, name: str, oid: Oid | None) -> None:
+        assert NAME.match(name), name
+        if oid is None:
+            self._kept.pop(name, None)
+        else:
+            self._kept[name] = oid
+
+    def kept(self, prefix: str = "") -> dict[str, Oid]:
+        return {name: oid for name, oid in self._kept.items() if name.startswith(prefix)}
+
+    def fetch(self) -> dict[str, Oid]:
+        if not self.server.reachable:
+            raise Unreachable("the remote cannot be reached; what is queued goes out when it can")
+        return self.take(self.server.advertise())
+
+    def take(self, advertised: Mapping[str, Oid]) -> dict[str, Oid]:
+        """Copy here what the advertised refs of this fleet reach; those refs."""
+        refs = {
+            ref: oid
+            for ref, oid in advertised.items()
+            if ref == self._ledger_ref or ref.startswith(self._outboxes)
+        }
+        self.objects |= reachable_objects(self.server.objects, refs.values(), beside=self.objects)
+        return refs
+
+    def push(self, updates: Sequence[Update]) -> dict[str, Pushed]:
+        if not self.server.reachable:
+            return {update.ref: Pushed(Outcome.UNREACHABLE, "cannot be reached") for update in updates}
+        send, told = check_leases(self.server.advertise(), updates)
+        for update in send:
+            told[update.ref] = self.server.apply(update, self.to_send(update))
+        return told
+
+    def to_send(self, update: Update) -> ObjectDict:
+        """The objects that the server needs for `update` and lacks."""
+        tips = [] if update.new is None else [update.new]
+        return reachable_objects(self.objects, tips, beside=self.server.objects)
+
+    def _put(self, kind: str, data: bytes) -> Oid:
+        oid = oid_of(kind, data)
+        self.objects[oid] = (kind, data)
+        return oid
+
+    def _read(self, oid: Oid, kind: str) -> bytes:
+        if not OID.match(oid):
+            raise Corrupt(f"{oid!r} does not name a git object")
+        if oid not in self.objects:
+            raise Corrupt(f"object {oid} is not here; sync, and it may be fetched")
+        found, data = self.objects[oid]
+        if found != kind:
+            raise Corrupt(f"object {oid} is a {found}, not a {kind}")
+        return data
+
+    def _is_commit(self, oid: Oid) -> bool:
+        return self.objects.get(oid, ("",))[0] == "commit"
+
+
+def _is_folder_of(one: str, other: str) -> bool:
+    """Whether one of two ref names is a folder in the other: git cannot hold both."""
+    return one.startswith(other + "/") or other.startswith(one + "/")
