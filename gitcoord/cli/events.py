@@ -1,0 +1,219 @@
+"""`gitcoord events`: the ledger as this node has it, newest last, then what still waits for its place in it."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import click
+
+from gitcoord.cli.common import here, json_option, print_json
+from gitcoord.core.errors import GitcoordError, Refused
+from gitcoord.core.names import event_type, same_agent
+
+if TYPE_CHECKING:
+    from gitcoord.core.event import Event
+    from gitcoord.node.node import Node
+
+Printer = Callable[[int | None, str, "Event"], None]
+
+LOOK_S = 0.1  # while following: how often this node's files are looked at, between rounds
+_PLAIN = re.compile(r"[A-Za-z0-9 ._-]+\Z")
+_TIMESTAMPS = re.compile(rb'"timestamp"\s*:\s*"([^"\\]*)"')
+
+
+@click.command("events")
+@click.option("-f", "--follow", is_flag=True, help="Go on, with each event that gets its place, until Ctrl-C.")
+@click.option("--type", "types", metavar="T", multiple=True, help="Only this type. `heartbeat`: live beats.")
+@click.option("--actor", "actors", metavar="A", multiple=True, help="Only what this agent wrote.")
+@click.option("--interaction", type=click.IntRange(min=1), metavar="N", help="Only this conversation.")
+@click.option("--since", metavar="POS|TIME", help="Only after this position, or from this time on (UTC).")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
+@click.option("--no-sync", is_flag=True, help="Show what is here, without asking the remote.")
+@json_option
+def command(follow: bool, types: tuple[str, ...], actors: tuple[str, ...], interaction: int | None,
+            since: str | None, limit: int | None, no_sync: bool, as_json: bool) -> None:
+    """Show events, newest last; then those that still wait for their place, marked so.
+
+    Asks the remote once before it shows them. What was imported is shown with its original author and time.
+
+    \b
+    Example:
+      gitcoord events --limit 20
+      gitcoord events --actor alice --type question --since 2026-01-31
+      gitcoord events --follow --json
+    """
+    node = here()
+    wanted = Wanted(frozenset(map(event_type, types)), actors, interaction, *_since(since))
+    show = _json_printer(node) if as_json else _line_printer(node)
+    if not follow:
+        _show(node, wanted, show, limit=limit, sync=not no_sync)
+        return
+    with contextlib.suppress(KeyboardInterrupt):
+        position = _show(node, wanted, show, limit=limit, sync=not no_sync, pending=False)
+        for place, event in following(node, wanted, after=position, sync=not no_sync):
+            show(place, "sequenced", event)
+
+
+def _show(node: Node, wanted: Wanted, show: Printer, *, limit: int | None, sync: bool, pending: bool = True) -> int:
+    """What there is now; returns the position up to which it was shown."""
+    if sync:
+        refresh(node)
+    position = node.fleet.position
+    waiting = list(_waiting(node, wanted)) if pending else []
+    waiting = waiting[-limit:] if limit else waiting
+    for place, event in _newest(node, wanted, limit - len(waiting) if limit else None):
+        show(place, "sequenced", event)
+    for level, event in waiting:
+        show(None, level, event)
+    return position
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a user asked to see."""
+
+    types: frozenset[str] = frozenset()
+    actors: tuple[str, ...] = ()
+    interaction: int | None = None
+    after: int = 0  # position
+    from_time: str | None = None
+
+    def has(self, event: Event) -> bool:
+        if self.types and event.type not in self.types:
+            return False
+        authors = (event.actor, event.shown_actor)
+        if self.actors and not any(same_agent(one, author) for one in self.actors for author in authors):
+            return False
+        return self.from_time is None or _comparable(event.shown_timestamp) >= self.from_time
+
+    def may_have(self, line: bytes) -> bool:
+        """False when the line certainly holds no such event: so most lines need not be parsed."""
+        if b"\\u" in line:
+            return True
+        if self.types and not any(f'"{one}"'.encode() in line for one in self.types):
+            return False
+        if self.actors:
+            lower = line.lower()
+            if all(_PLAIN.match(one) and f'"{one.lower()}"'.encode() not in lower for one in self.actors):
+                return False
+        if self.from_time is not None:
+            times = _TIMESTAMPS.findall(line)
+            return not times or any(_comparable(one.decode()) >= self.from_time for one in times)
+        return True
+
+
+def sequenced(node: Node, wanted: Wanted, *, newest_first: bool = False) -> Iterator[tuple[int, Event]]:
+    """The events of the ledger that are wanted, with their positions."""
+    from gitcoord.core.event import parse
+
+    read = node.replica.branch.line_at()
+    for position in _positions(node, wanted, newest_first):
+        line = read(position)
+        if wanted.may_have(line):
+            event = parse(line)
+            if wanted.has(event):
+                yield position, event
+
+
+def _positions(node: Node, wanted: Wanted, newest_first: bool) -> Iterable[int]:
+    if wanted.interaction is None:
+        positions: Sequence[int] = range(wanted.after + 1, node.fleet.position + 1)
+    else:
+        members = node.fleet.states["conversation"].positions.get(wanted.interaction, [])
+        positions = [position for position in members if position > wanted.after]
+    return reversed(positions) if newest_first else positions
+
+
+def _newest(node: Node, wanted: Wanted, limit: int | None) -> Iterable[tuple[int, Event]]:
+    """The newest `limit` (None: all), oldest of them first; of the others none is parsed."""
+    if limit is None:
+        return sequenced(node, wanted)
+    return reversed(list(islice(sequenced(node, wanted, newest_first=True), limit)))
+
+
+def _waiting(node: Node, wanted: Wanted) -> Iterator[tuple[str, Event]]:
+    """Pending events and, where asked for, live beats, with their levels. They have no position yet to be `after`."""
+    from gitcoord.cli import shown
+    from gitcoord.node import seen
+
+    for level, event in seen.pending(node):
+        if wanted.has(event) and wanted.interaction in (None, shown.interaction(node, event, None)):
+            yield level, event
+    if "heartbeat" in wanted.types and wanted.interaction is None:
+        for beat in seen.live_beats(node):
+            if wanted.has(beat):
+                yield "live", beat
+
+
+def following(node: Node, wanted: Wanted, *, after: int, sync: bool) -> Iterator[tuple[int, Event]]:
+    """Each wanted event that gets its place after position `after`, for ever."""
+    due_s, complained = 0.0, False
+    while True:
+        if sync and time.monotonic() >= due_s and not node.home.running():
+            complained = not refresh(node, quiet=complained)  # an outage is told once
+            due_s = time.monotonic() + node.crew.profile.poll_s
+        position = node.fleet.position
+        if position > after:
+            yield from sequenced(node, Wanted(wanted.types, wanted.actors, wanted.interaction, after, None))
+            after = position
+        time.sleep(LOOK_S)
+
+
+def refresh(node: Node, *, quiet: bool = False) -> bool:
+    """One round, unless a running agent does them. Trouble is told, not raised: what is here can be shown."""
+    import filelock
+
+    if node.home.running():
+        return True
+    try:
+        node.sync()
+    except filelock.Timeout:
+        return True  # another process of this node is at it
+    except GitcoordError as wrong:
+        if not quiet:
+            click.echo(f"gitcoord: {wrong}; showing what is here", err=True)
+        return False
+    return True
+
+
+def _json_printer(node: Node) -> Printer:
+    from gitcoord.cli import shown
+
+    return lambda place, level, event: print_json(shown.as_json(node, event, position=place, level=level))
+
+
+def _line_printer(node: Node) -> Printer:
+    from gitcoord.cli import shown
+
+    columns = shown.terminal_columns()
+    return lambda place, level, event: click.echo(
+        shown.one_line(node, event, position=place, level=level, columns=columns))
+
+
+def _since(text: str | None) -> tuple[int, str | None]:
+    """--since: a position, or a time as it is compared with others."""
+    if text is None:
+        return 0, None
+    if re.fullmatch(r"[0-9]{1,15}", text):
+        return int(text), None
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise Refused(f"--since {text!r} is neither a position nor a time such as 2026-01-31 or 2026-01-31T08:00Z"
+                      ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.UTC)
+    return 0, _comparable(moment.astimezone(datetime.UTC).isoformat())
+
+
+def _comparable(timestamp: str) -> str:
+    """UTC times have from 0 to 6 digits behind the point: equal lengths compare as text."""
+    whole, _, part = timestamp.removesuffix("Z").removesuffix("+00:00").partition(".")
+    return f"{whole}.{part:0<6}"

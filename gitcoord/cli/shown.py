@@ -1,0 +1,79 @@
+"""How an event is shown: one line for a person, one JSON object for a program."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+from gitcoord.core.event import Event
+from gitcoord.features.markdown import visible
+
+if TYPE_CHECKING:
+    from gitcoord.node.node import Node
+
+WHOLE = 10_000_000  # columns, where no terminal limits them
+
+
+def as_json(node: Node, event: Event, *, position: int | None, level: str) -> dict[str, Any]:
+    """`gitcoord.event/1`; docs/json.md tells what each field means."""
+    value: dict[str, Any] = {
+        "schema": "gitcoord.event/1", "position": position, "level": level,
+        "interaction": interaction(node, event, position), "event": event.as_json(),
+    }
+    reason = void_reason(node, event, position)
+    return value | ({"void": reason} if reason else {})
+
+
+def one_line(node: Node, event: Event, *, position: int | None, level: str, columns: int | None = None) -> str:
+    """`12  alice  question  #3  2026-…  hello`, cut to the terminal's width where there is one."""
+    number = interaction(node, event, position)
+    place = str(position) if position else "-"
+    who = plain(event.shown_actor)
+    to = f" → {', '.join(event.to)}" if event.to else ""
+    reason = void_reason(node, event, position)
+    marks = [f"[{level.upper()}]"] if position is None else []
+    marks += [f"[no effect: {plain(reason)}]"] if reason else []
+    if event.type == "heartbeat":
+        marks += [beat_words(event)]
+    content = [plain(event.content)] if event.content else []
+    head = f"{place:>4}  {who + to:<12}  {event.type:<12}  {f'#{number}' if number else '-':<4}  "
+    text = "  ".join([head + plain(event.shown_timestamp), *marks, *content])
+    width = columns or terminal_columns()
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def plain(text: str) -> str:
+    """Text of others on one line of a terminal: nothing in it can move the cursor or hide."""
+    return visible(text).replace("\n", "␤").replace("\t", "␉")
+
+
+def terminal_columns() -> int:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else WHOLE
+
+
+def beat_words(beat: Event) -> str:
+    """What a heartbeat says, in words."""
+    data = beat.data
+    words = [f"{key} {data[key]}" for key in ("state", "n", "next_s", "cpu_pct", "rss_mib") if key in data]
+    return plain(", ".join([*words, f"node {beat.node}", *([f"leads term {beat.term}"] if beat.term else [])]))
+
+
+def void_reason(node: Node, event: Event, position: int | None) -> str | None:
+    """Why a sequenced event has no effect; None when it has."""
+    if position is None or node.fleet.positions.get(event.uid) == position:
+        return None
+    for finding in node.fleet.states["health"].void:
+        if finding.position == position:
+            return str(finding.text).removeprefix(f"{event.type}: ")
+    return "`gitcoord verify` tells why"  # older than the findings that the fold keeps
+
+
+def interaction(node: Node, event: Event, position: int | None) -> int | None:
+    """The conversation's number; of a pending event as far as it is known already."""
+    from gitcoord.features import conversation
+
+    if position is None and event.interaction is not None:
+        return event.interaction
+    known = position or node.fleet.positions.get(event.re or "")
+    return conversation.number_of(node.fleet.states["conversation"], known) if known else None
