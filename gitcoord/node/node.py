@@ -33,8 +33,10 @@ from gitcoord.core.timings import PROFILES
 from gitcoord.features import FEATURES
 from gitcoord.node import preferences, publish, seen
 from gitcoord.node.keyring import Keyring
+from gitcoord.store import locks
 from gitcoord.store.files import check_not_paused, pausing, write_quickly
 from gitcoord.store.home import Config, Home, NodeDisk, Progress
+from gitcoord.store.locks import LockHeld
 
 LEVELS = ("queued", "durable", "sequenced")
 CACHE_EVENTS = 64  # folded since the cache was written, before it is written anew
@@ -63,6 +65,7 @@ class Node:
         self.store = store
         self.config: Config = preferences.overlaid(home.config(), os.environ)
         self.keyring = Keyring(home, self.config.auth)
+        home.queue.speaker = os.environ.get("GITCOORD_AGENT") or self.config.agent
         self.disk = NodeDisk(home, fleet=self.config.fleet, signer=self.keyring.signer)
         self.tell = tell or (lambda kind, text: None)
         self.chance = random.SystemRandom()
@@ -99,6 +102,14 @@ class Node:
     @property
     def replica(self) -> Replica:
         """The folded ledger as this process has it, caught up with what the node has fetched."""
+        try:
+            return self._caught_up()
+        except Corrupt as wrong:
+            if not self._mend_store(wrong):
+                raise
+            return self._caught_up()
+
+    def _caught_up(self) -> Replica:
         if self._replica is None:
             self._replica = self._open_replica()
         self._catch_up(self._replica)
@@ -218,6 +229,8 @@ class Node:
                 trouble, tried = wrong, tried + 1
                 if rounds is None:
                     self.pause(min(self.chance.uniform(0, 0.2 * 2 ** min(tried, 6)), left_s))
+        if trouble is None and not tried and locks.is_held(self.home.path / "lock"):
+            trouble = LockHeld(f"{locks.holder(self.home.path / 'lock')} holds the lock {self.home.path / 'lock'}")
         because = f" ({trouble})" if trouble else ""
         raise NotConfirmed(
             f"event {event.uid[:8]} is {reached}, not {level}, after {timeout_s:g} s{because}: it is safe on this disk "
@@ -227,24 +240,72 @@ class Node:
     # Syncing
 
     def sync(self, *, tick: bool = True, lock_timeout_s: float = 60.0, urgent: bool = False) -> Report:
-        """One round, for all processes of this node. Raises filelock.Timeout while another one holds the lock."""
+        """One round, for all processes of this node. While another one holds the lock for `lock_timeout_s`:
+        LockHeld, and an `error` event; with no time to wait, just filelock.Timeout at once.
+        """
         check_not_paused(self.home.path)
-        with pausing(self.home.path), self.home.sync_lock.acquire(timeout=lock_timeout_s, poll_interval=WAIT_POLL_S):
-            replica = self.replica
-            before = replica.branch.fleet.position
-            started = time.monotonic()
+        with pausing(self.home.path), self._sync_lock(lock_timeout_s):
+            if self.home.queue.spool:
+                self.disk.append(())  # words of one who could not lock the queue
             try:
-                report = self._drive(protocol.sync(
-                    replica, self.disk, self.crew, tick=tick,
-                    may_push=lambda borrow: self.budget.allows(time.monotonic(), urgent=borrow or urgent),
-                ))
-            except (Unreachable, GitcoordError) as wrong:
-                self._save_progress(replica, before, problem=str(wrong))
+                return self._round(tick, urgent)
+            except Corrupt as wrong:
+                if not self._mend_store(wrong):
+                    raise
+                return self._round(tick, urgent)
+
+    @contextlib.contextmanager
+    def _sync_lock(self, timeout_s: float) -> Iterator[None]:
+        lock = self.home.sync_lock
+        if not timeout_s:
+            lock.acquire(timeout=0)
+        else:
+            try:
+                locks.acquire(lock, guards="the sync", wait_s=timeout_s / locks.LOCK_ATTEMPTS)
+            except LockHeld as wrong:
+                self._note_lock(str(wrong))
                 raise
-            self.round_trip_s = time.monotonic() - started
-            self._save_progress(replica, before, report=report)
-            self._save_cache()
-            return report
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _note_lock(self, text: str) -> None:
+        """As an event, once for as long as nobody syncs."""
+        actor = self.home.queue.speaker
+        if actor and not any(e.type == "error" and e.content == text for e in self.disk.pending()):
+            with contextlib.suppress(GitcoordError):
+                self.append(self.draft("error", text, actor=actor))
+
+    def _mend_store(self, wrong: Corrupt) -> bool:
+        """Fetch the private store anew where it is damaged. False when something else is wrong."""
+        from gitcoord.node import mending
+
+        with self._sync_lock(60.0):
+            if not mending.store_damage(self.home):
+                return False
+            self.store.close()
+            aside = mending.rebuild_store(self.home, self.config)
+        self._replica = None
+        self.tell("store_rebuilt", f"the private store was damaged ({wrong}): fetched again, the old one is {aside}")
+        return True
+
+    def _round(self, tick: bool, urgent: bool) -> Report:
+        replica = self.replica
+        before = replica.branch.fleet.position
+        started = time.monotonic()
+        try:
+            report = self._drive(protocol.sync(
+                replica, self.disk, self.crew, tick=tick,
+                may_push=lambda borrow: self.budget.allows(time.monotonic(), urgent=borrow or urgent),
+            ))
+        except GitcoordError as wrong:
+            self._save_progress(replica, before, problem=str(wrong))
+            raise
+        self.round_trip_s = time.monotonic() - started
+        self._save_progress(replica, before, report=report)
+        self._save_cache()
+        return report
 
     def _drive(self, steps: Generator[effects.Effect, Any, T]) -> T:
         answer: Any = None

@@ -36,6 +36,7 @@ class Queue:
         self.home = home
         self.path = home / "events.offline.log"
         self.spool = Spool(home)
+        self.speaker: str | None = None  # who is the author of an error that concerns no one event
         self._head_path = home / "head.json"
         self._anew_path = home / "events.offline.anew"
         self._lock = filelock.FileLock(home / "queue.lock")
@@ -187,8 +188,9 @@ class Queue:
             try:
                 acquire(self._lock, guards=self.path.name, wait_s=LOCK_WAIT_S)
             except LockHeld as wrong:
-                if actor is not None:
-                    self.spool.put_error(actor, str(wrong))
+                speaker = actor or self.speaker
+                if speaker is not None:
+                    self.spool.put_error(speaker, str(wrong))
                 raise
             try:
                 self._refresh(mend=True)

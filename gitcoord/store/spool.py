@@ -29,14 +29,16 @@ class Spool:
         return self.folder.is_dir() and any(self.folder.glob("*.json"))
 
     def put_error(self, actor: str, text: str) -> None:
-        """Record, durably, that `actor` met an error. A disk that refuses has its own way to be told of."""
+        """Record, durably, that `actor` met an error, once. A disk that refuses has its own way to be told of."""
         now = datetime.datetime.now(datetime.UTC)
         timestamp = now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
         uid = names.uid_from(secrets.token_bytes(10))
         draft = Draft(actor=actor, type="error", content=text, timestamp=timestamp, uid=uid)
         with contextlib.suppress(OSError):
             self.folder.mkdir(exist_ok=True)
-            if len(list(self.folder.glob("*.json"))) < SPOOLED_MAX:
+            waiting = [_read(path) for path in self.folder.glob("*.json")]
+            told = any(one is not None and (one.actor, one.content) == (actor, text) for one in waiting)
+            if not told and len(waiting) < SPOOLED_MAX:
                 write_durably(self.folder / f"{uid}.json", json.dumps(asdict(draft)).encode())
 
     def take(self, seal: Callable[[Draft], Event], known: Container[str]) -> tuple[list[Event], list[Path]]:
