@@ -69,8 +69,13 @@ def pending(node: Node) -> Iterator[tuple[str, Event]]:
             if event.seq is not None:
                 heads[event.node] = event.head
                 yield "durable", event
+    yield from own_pending(node)
+
+
+def own_pending(node: Node) -> Iterator[tuple[str, Event]]:
+    """This node's queue, with the levels."""
     progress = node.home.progress()
     durable = progress.durable if progress.node == node.disk.node else 0
     for event in node.disk.pending():
-        if event.uid not in fleet.positions:
+        if event.uid not in node.fleet.positions:
             yield ("durable" if (event.seq or 0) <= durable else "queued"), event

@@ -1,0 +1,101 @@
+"""`gitcoord queue`: what waits on this disk, and how to take out what a remote will never accept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from gitcoord.cli.common import here, json_option, print_json
+from gitcoord.core.errors import Refused
+
+if TYPE_CHECKING:
+    from gitcoord.core.event import Event
+    from gitcoord.node.node import Node
+
+LOCK_S = 30.0  # a round in progress may be pushing the very event that is to go
+
+
+@click.group("queue")
+def command() -> None:
+    """Look at what waits on this disk, and drop what a remote refuses.
+
+    \b
+    Example:
+      gitcoord queue list
+    """
+
+
+@command.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List the events that have no place in the log yet, oldest first.
+
+    QUEUED: only on this disk. DURABLE: on the remote too, it gets its place with the next round of anyone.
+
+    \b
+    Example:
+      gitcoord queue list
+      gitcoord queue list --json
+    """
+    from gitcoord.cli import shown
+    from gitcoord.node import seen
+
+    node = here()
+    waiting = list(seen.own_pending(node))
+    if as_json:
+        events = [shown.as_json(node, event, position=None, level=level) for level, event in waiting]
+        print_json({"schema": "gitcoord.queue/1", "events": events})
+        return
+    for level, event in waiting:
+        click.echo(f"{event.uid[:8]}{shown.one_line(node, event, position=None, level=level)}")
+    if not waiting:
+        click.echo("nothing is queued")
+
+
+@command.command("drop")
+@click.argument("id_", metavar="ID")
+@click.option("--force", is_flag=True, help="Also what others may have seen already.")
+@json_option
+def drop(id_: str, force: bool, as_json: bool) -> None:
+    """Remove the event ID, or the one that ID begins, from the queue for ever.
+
+    For an event that a hook of the remote refuses because of what it says: nobody has seen it, and what is queued
+    behind it can go on. One that is on the remote already (DURABLE) is anybody's to put into the log: --force only
+    stops offering it.
+
+    \b
+    Example:
+      gitcoord queue drop k3f97hq2
+    """
+    from gitcoord.node import seen
+
+    node = here()
+    with node.home.sync_lock.acquire(timeout=LOCK_S):
+        waiting = list(seen.own_pending(node))
+        level, event = _named(waiting, id_)
+        if level == "durable" and not force:
+            raise Refused(f"event {event.uid[:8]} is on the remote already, others may have seen it: "
+                          "let it go out, or stop offering it with --force")
+        _drop(node, event)
+    if as_json:
+        print_json({"schema": "gitcoord.queue-drop/1", "id": event.uid, "level": level, "event": event.as_json()})
+    else:
+        click.echo(f"dropped {event.uid[:8]} ({event.type} by {event.actor})")
+
+
+def _named(waiting: list[tuple[str, Event]], short: str) -> tuple[str, Event]:
+    found = [row for row in waiting if short and row[1].uid.startswith(short.lower())]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise Refused(f"{short!r} may be {', '.join(event.uid for _, event in found[:5])}: give more of it")
+    raise Refused(f"no event {short!r} is queued here: `gitcoord queue list` shows what there is")
+
+
+def _drop(node: Node, event: Event) -> None:
+    node.home.queue.drop(event.uid, signer=node.keyring.signer, fleet=node.config.fleet)
+    progress = node.home.progress()
+    # What stood behind it is chained anew: none of those lines is on the remote any more.
+    node.home.save_progress(replace(progress, durable=min(progress.durable, (event.seq or 1) - 1)))

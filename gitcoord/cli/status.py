@@ -1,0 +1,132 @@
+"""`gitcoord status`: one screen, what needs attention first; as last seen, without asking the remote."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gitcoord.cli.common import here, json_option, print_json
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from gitcoord.node.node import Node
+
+REDRAW_S = 1.0
+STYLES = {"alive": "green", "late": "yellow", "gone": "red", "waiting": "yellow"}
+
+
+@click.command("status")
+@click.option("--watch", is_flag=True, help="Draw it anew each second, until Ctrl-C.")
+@json_option
+def command(watch: bool, as_json: bool) -> None:
+    """Show how things stand, what needs attention first.
+
+    Tells what this node saw last, and how long ago; `gitcoord sync` looks anew. Agents are alive as long as they keep
+    their own promises of the next beat: then late, then gone. One that is silent only writes.
+
+    \b
+    Example:
+      gitcoord status
+      gitcoord status --json
+      gitcoord status --watch
+    """
+    from gitcoord.node.standing import standing
+
+    node = here()
+    if not watch:
+        value = standing(node)
+        if as_json:
+            print_json(value)
+        else:
+            _draw(value)
+        return
+    with contextlib.suppress(KeyboardInterrupt):
+        _watch(node, as_json)
+
+
+def _watch(node: Node, as_json: bool) -> None:
+    from gitcoord.node.standing import standing
+
+    if as_json:
+        while True:
+            print_json(standing(node))
+            time.sleep(REDRAW_S)
+    from rich.console import Console, Group
+    from rich.live import Live
+
+    console = Console(highlight=False)
+    while not console.is_terminal:
+        _draw(standing(node))
+        time.sleep(REDRAW_S)
+    with Live(console=console, auto_refresh=False, screen=True) as live:
+        while True:
+            live.update(Group(*_lines(standing(node))), refresh=True)
+            time.sleep(REDRAW_S)
+
+
+def _draw(value: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)  # plain where it is piped, or where NO_COLOR is set
+    for line in _lines(value):
+        console.print(line, soft_wrap=True)
+
+
+def _lines(value: dict[str, Any]) -> Iterator[Text]:
+    from rich.text import Text
+
+    from gitcoord.cli.shown import plain
+    from gitcoord.node.standing import ago, count
+
+    for text in value["attention"]:
+        yield Text(f"! {plain(text)}", style="bold yellow")
+    if value["attention"]:
+        yield Text()
+    queue, ledger, leader, snapshot = value["queue"], value["ledger"], value["leader"], value["snapshot"]
+    seen = "never" if value["seen_s"] is None else f"{ago(value['seen_s'])} ago"
+    rows = [
+        ("fleet", value["fleet"]),
+        ("node", f"{value['node']}, {value['agent'] or 'no agent'}, profile {value['profile']}"),
+        ("remote", f"{'reached' if value['online'] else 'NOT reached'}, last seen {seen}"),
+        ("queue", f"{count(queue['events'], 'event')}, {queue['durable']} on the remote, the oldest for "
+            f"{ago(queue['oldest_s'])}" if queue["events"] else "empty"),
+        ("ledger", f"position {ledger['position']}, commit {(ledger['tip'] or 'none')[:12]}"),
+        ("leader", f"{leader['agent']} ({leader['state']}), term {leader['term']}, since position {leader['since']}"
+            if leader else "nobody"),
+        ("snapshot", f"position {snapshot['position']}, {snapshot['behind']} behind" if snapshot else "none yet"),
+    ]
+    if value["pushes_per_minute"]:
+        budget = value["pushes_per_minute"]
+        rows.append(("pushes", f"at most {budget['fleet']:g} a minute, shared by {count(budget['nodes'], 'node')}"))
+    for name, words in rows:
+        yield Text.assemble((f"{name:<9} ", "dim"), plain(words))
+    yield from _agents(value["agents"])
+    for title, entries in (("errors", value["errors"]), ("void", value["void"])):
+        for one in entries:
+            yield Text.assemble((f"{title:<9} ", "dim"), plain(
+                f"{one['position'] or '-'} {one['actor']}, {one['time']}: {one['text']}"))
+    yield Text()
+    for name, path in value["paths"].items():
+        yield Text.assemble((f"{name:<20} ", "dim"), plain(path))
+
+
+def _agents(agents: list[dict[str, Any]]) -> Iterator[Text]:
+    from rich.text import Text
+
+    from gitcoord.node.standing import ago
+
+    width = max((len(one["id"]) for one in agents), default=0)
+    for one in agents:
+        words = f"heard of {ago(one['heard_s'])} ago on {one['node']}" if one["node"] else "writes only"
+        if one["state"] == "alive":
+            words += f", promises the next within {one['next_s']:g} s"
+        if one["runs_here"]:
+            words += ", runs here"
+        mark = "leads " if one["leads"] else ""
+        yield Text.assemble(("agent     ", "dim"), f"{one['id']:<{width}}  ",
+                            (f"{one['state']:<8}", STYLES.get(one["state"], "")), f"  {mark}{words}")

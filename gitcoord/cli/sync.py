@@ -1,0 +1,88 @@
+"""`gitcoord sync`: one round with the remote now; beside a running agent, that one's next round."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gitcoord.cli.common import here, json_option, print_json
+from gitcoord.core.errors import NotConfirmed, Unreachable
+
+if TYPE_CHECKING:
+    from gitcoord.node.node import Node
+
+LOOK_S = 0.02
+
+
+@click.command("sync")
+@json_option
+def command(as_json: bool) -> None:
+    """Exchange events with the remote now: one round.
+
+    Beside a running agent it waits for that one's next round. Exit code 4: the remote did not answer, or some events
+    are still on this disk only; 5: it does not know us.
+
+    \b
+    Example:
+      gitcoord sync
+    """
+    import filelock
+
+    node = here()
+    before = node.disk.pending()
+    races = 0
+    try:
+        if node.home.running():
+            _wait_for_round(node)
+        else:
+            races = node.sync().races_lost
+    except filelock.Timeout:
+        raise NotConfirmed("another process of this node is syncing and does not end: try again") from None
+    outcome = _outcome(node, [event.uid for event in before], races)
+    if as_json:
+        print_json(outcome)
+    else:
+        click.echo(_words(outcome))
+    if outcome["queued"]:
+        raise NotConfirmed(f"{outcome['queued']} queued on this disk only: `gitcoord queue list` shows what waits, "
+                           "`gitcoord status` why")
+
+
+def _wait_for_round(node: Node) -> None:
+    """Until the running agent has ended a round. Raises Unreachable with what it met."""
+    profile = node.crew.profile
+    limit_s = 2 * profile.poll_s + profile.probe_s + node.config.timeout_s
+    deadline = time.monotonic() + limit_s
+    rounds = node.home.progress().rounds
+    while node.home.progress().rounds == rounds:
+        if time.monotonic() > deadline:
+            raise NotConfirmed(f"{', '.join(node.home.running()) or 'the agent'} ended no round in {limit_s:.0f} s: "
+                               "`gitcoord status` shows why")
+        if not node.home.running():
+            node.sync()
+            return
+        time.sleep(LOOK_S)
+    progress = node.home.progress()
+    if not progress.online:
+        raise Unreachable(f"{progress.problem} (met by the agent that runs here)")
+
+
+def _outcome(node: Node, uids: list[str], races: int) -> dict[str, Any]:
+    from gitcoord.node import seen
+
+    levels = [level for level, _ in seen.own_pending(node)]
+    positions = node.fleet.positions
+    return {
+        "schema": "gitcoord.sync/1", "position": node.fleet.position,
+        "sequenced": sum(uid in positions for uid in uids), "durable": levels.count("durable"),
+        "queued": levels.count("queued"), "races_lost": races,
+    }
+
+
+def _words(outcome: dict[str, Any]) -> str:
+    words = [f"position {outcome['position']}", f"{outcome['sequenced']} sequenced"]
+    words += [f"{outcome[level]} {level}" for level in ("durable", "queued") if outcome[level]]
+    words += [f"{outcome['races_lost']} races lost"] if outcome["races_lost"] else []
+    return ", ".join(words)
