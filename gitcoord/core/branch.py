@@ -13,11 +13,13 @@ from typing import Any
 
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt
+from gitcoord.core.event import Event
 from gitcoord.core.fleet import Fleet, Inadmissible, Recorded
 from gitcoord.core.ports import Entry, Objects, Oid
 
 OPEN = "events.log"
 SEALED = "events"
+_NO_NAMES = (".", "..", ".git")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Bad:
 
     @property
     def where(self) -> str:
-        return f"{self.file}:{self.number} in commit {self.commit[:12]}"
+        return f"{self.file}{f':{self.number}' if self.number else ''} in commit {self.commit[:12]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,16 @@ class Found:
     file: str
     number: int
     line: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A log file as found. `trouble` says why it could not be read."""
+
+    path: str
+    oid: Oid | None
+    lines: list[Found]
+    trouble: str = ""
 
 
 def segment_path(index: int) -> str:
@@ -74,60 +86,94 @@ class Branch:
         self.log = Log()
         self.tip: Oid | None = None
         self.damaged = False  # what lies on the branch differs from the trusted copy
+        self.damages = 0  # commits absorbed that did
+        self.walked = True  # every commit from the root was read, so that any tampering between was seen
         self.bad: list[Bad] = []
+        self._reported: set[tuple[bytes, str]] = set()  # while the damage lasts: each line is named once
         self._sealed_oid: Oid | None = None  # the `events` tree that `log.segments` was read from
+        self._folders: dict[Oid, tuple[tuple[str, Oid], ...]] = {}  # files of folder trees read before
+        self._folder_oids: dict[tuple[int, tuple[Oid, ...]], Oid] = {}  # folder trees written before
 
-    def absorb(self, commit: Oid) -> list[Recorded]:
-        """Read one commit on top of what is trusted, and fold what is new. Never fails on bad content."""
+    def absorb(self, commit: Oid, *, known: Mapping[bytes, Event] | None = None) -> list[Recorded]:
+        """Read one commit on top of what is trusted, and fold what is new. Never fails on bad content.
+
+        `known`: lines whose form and signature were checked already.
+        """
         root = self.objects.tree(self.objects.commit(commit).tree)
-        common, found = self._new_lines(root)
-        trusted = [line for oid in self.log.segments[common:] for line in lines_of(self.objects.blob(oid))]
-        trusted.extend(self.log.open)
-        fits = len(found) >= len(trusted) and all(f.line == t for f, t in zip(found, trusted))
+        common, files = self._new_files(root)
+        found = [one for file in files for one in file.lines]
+        trusted = self._trusted(common)
+        fits = len(found) >= len(trusted) and all(f.line == t.line for f, t in zip(found, trusted))
         fresh = found[len(trusted):] if fits else list(self._compare(commit, trusted, found))
-        recorded, bad = self._take(commit, fresh)
-        self.damaged = bool(bad) or not fits
+        recorded, whole = self._take(commit, fresh, known or {})
+        for file in files:
+            if file.trouble:
+                self._note(Bad(commit, file.path, 0, b"", file.trouble))
+                whole = False
+        self.damaged = not (fits and whole)
         if self.damaged:
-            self.bad.extend(bad)
+            self.damages += 1
             self.log = replace(self.log, open=self.log.open + tuple(r.event.line for r in recorded))
             self._sealed_oid = None
         else:
-            self.log = self._as_found(root, common, found)
+            self._reported.clear()
+            self.log = self._as_found(root, common, files)
         self.tip = commit
         return recorded
 
-    def _take(self, commit: Oid, fresh: Sequence[Found]) -> tuple[list[Recorded], list[Bad]]:
-        recorded, bad = [], []
+    def _take(
+        self, commit: Oid, fresh: Sequence[Found], known: Mapping[bytes, Event]
+    ) -> tuple[list[Recorded], bool]:
+        recorded, whole = [], True
         for one in fresh:
             try:
-                recorded.append(self.fleet.take(one.line))
+                event = known.get(one.line)
+                recorded.append(self.fleet.take(one.line) if event is None else self.fleet.take_checked(event))
             except Inadmissible as wrong:
-                bad.append(Bad(commit, one.file, one.number, one.line, str(wrong)))
-        return recorded, bad
+                self._note(Bad(commit, one.file, one.number, one.line, str(wrong)))
+                whole = False
+        return recorded, whole
 
-    def _new_lines(self, root: Mapping[str, Entry]) -> tuple[int, list[Found]]:
-        """How many leading segments are as trusted, and every line that lies after those."""
-        segments = self._segments_of(root)
-        common = 0
-        for mine, theirs in zip(self.log.segments, segments):
-            if mine != theirs:
-                break
-            common += 1
-        found: list[Found] = []
-        for index in range(common, len(segments)):
+    def _note(self, bad: Bad) -> None:
+        key = (bad.line, bad.reason)
+        if key not in self._reported and len(self.bad) < limits.BAD_LINES_MAX:
+            self._reported.add(key)
+            self.bad.append(bad)
+
+    def _trusted(self, common: int) -> list[Found]:
+        """The trusted lines after the first `common` segments, and where they belong."""
+        trusted = []
+        for index, oid in enumerate(self.log.segments[common:], common):
             path = segment_path(index)
-            lines = lines_of(self._blob(segments[index]))
-            found.extend(Found(path, number, line) for number, line in enumerate(lines, 1))
-        open_entry = root.get(OPEN)
-        data = self._blob(open_entry.oid) if open_entry and not open_entry.is_tree else b""
-        found.extend(Found(OPEN, number, line) for number, line in enumerate(lines_of(data), 1))
-        return common, found
+            trusted += [Found(path, number, line) for number, line in enumerate(lines_of(self.objects.blob(oid)), 1)]
+        return trusted + [Found(OPEN, number, line) for number, line in enumerate(self.log.open, 1)]
 
-    def _blob(self, oid: Oid) -> bytes:
+    def _new_files(self, root: Mapping[str, Entry]) -> tuple[int, list[_File]]:
+        """How many leading segments are as trusted, and every log file that lies after those."""
+        segments = self._segments_of(root)
+        common = len(segments)
+        if segments is not self.log.segments:
+            both = zip(self.log.segments, segments)
+            common = next((n for n, (mine, theirs) in enumerate(both) if mine != theirs),
+                          min(len(segments), len(self.log.segments)))
+        files = [self._file(segment_path(index), segments[index]) for index in range(common, len(segments))]
+        open_entry = root.get(OPEN)
+        if open_entry is None:
+            files.append(_File(OPEN, None, [], f"{OPEN} is missing"))
+        elif open_entry.is_tree:
+            files.append(_File(OPEN, None, [], f"{OPEN} is a folder"))
+        else:
+            files.append(self._file(OPEN, open_entry.oid))
+        return common, files
+
+    def _file(self, path: str, oid: Oid) -> _File:
         try:
-            return self.objects.blob(oid)
+            data = self.objects.blob(oid)
         except Corrupt:
-            return b""  # a tree may name what was never a blob: its lines are missing, and said so
+            return _File(path, oid, [], "not a file")  # a tree may name what was never a blob
+        if len(data) > limits.LOG_FILE_BYTES_MAX:
+            return _File(path, oid, [], f"{len(data)} bytes, more than any log file has")
+        return _File(path, oid, [Found(path, number, line) for number, line in enumerate(lines_of(data), 1)])
 
     def _segments_of(self, root: Mapping[str, Entry]) -> tuple[Oid, ...]:
         sealed = root.get(SEALED)
@@ -135,16 +181,21 @@ class Branch:
             return ()
         if sealed.oid == self._sealed_oid:
             return self.log.segments
-        segments: list[Oid] = []
-        for _, folder in sorted(self.objects.tree(sealed.oid).items()):
-            if folder.is_tree:
-                files = sorted(self.objects.tree(folder.oid).items())
-                segments.extend(entry.oid for name, entry in files if not entry.is_tree and name.endswith(".log"))
-        return tuple(segments)
+        return tuple(
+            oid for _, folder in sorted(_tree(self.objects, sealed.oid).items()) if folder.is_tree
+            for name, oid in self._files_in(folder.oid) if name.endswith(".log")
+        )
 
-    def _compare(self, commit: Oid, trusted: list[bytes], found: list[Found]) -> Iterator[Found]:
+    def _files_in(self, folder: Oid) -> tuple[tuple[str, Oid], ...]:
+        if folder not in self._folders:
+            entries = sorted(_tree(self.objects, folder).items())
+            self._folders[folder] = tuple((name, entry.oid) for name, entry in entries if not entry.is_tree)
+        return self._folders[folder]
+
+    def _compare(self, commit: Oid, trusted: Sequence[Found], found: Sequence[Found]) -> Iterator[Found]:
         """The found lines that are not trusted ones; what is gone or moved is recorded as bad."""
-        expected = {line: place for place, line in enumerate(trusted)}
+        expected = {one.line: place for place, one in enumerate(trusted)}
+        first = self.fleet.position - len(trusted) + 1
         seen: set[bytes] = set()
         last = -1
         for one in found:
@@ -153,28 +204,21 @@ class Branch:
                 yield one
                 continue
             if place < last:
-                self.bad.append(Bad(commit, one.file, one.number, one.line, "moved from its place"))
+                self._note(Bad(commit, one.file, one.number, one.line, f"position {first + place} was moved"))
             last = max(last, place)
             seen.add(one.line)
-        first = self.fleet.position - len(trusted) + 1
-        for place, line in enumerate(trusted):
-            if line not in seen:
-                reason = f"the line of position {first + place} was removed or altered"
-                self.bad.append(Bad(commit, OPEN, place + 1, line, reason))
+        for place, one in enumerate(trusted):
+            if one.line not in seen:
+                self._note(Bad(commit, one.file, one.number, one.line,
+                               f"the line of position {first + place} was removed or altered"))
 
-    def _as_found(self, root: Mapping[str, Entry], common: int, found: Sequence[Found]) -> Log:
+    def _as_found(self, root: Mapping[str, Entry], common: int, files: Sequence[_File]) -> Log:
         """The log as it lies in a tree that is known to be good."""
-        segments = self._segments_of(root)
         sealed = root.get(SEALED)
-        self._sealed_oid = sealed.oid if sealed else None
-        counts = {segment_path(index): 0 for index in range(common, len(segments))}
-        for one in found:
-            if one.file != OPEN:
-                counts[one.file] += 1
-        new_counts = tuple(counts[segment_path(index)] for index in range(common, len(segments)))
-        return Log(
-            segments, self.log.counts[:common] + new_counts, tuple(one.line for one in found if one.file == OPEN)
-        )
+        segments = self._segments_of(root)
+        self._sealed_oid = sealed.oid if sealed is not None and sealed.is_tree else None
+        counts = tuple(len(file.lines) for file in files[:-1])
+        return Log(segments, self.log.counts[:common] + counts, tuple(one.line for one in files[-1].lines))
 
     def extend(self, lines: Sequence[bytes]) -> Log:
         """The trusted log with `lines` after it, sealed where that is due. Changes nothing here."""
@@ -189,8 +233,9 @@ class Branch:
 
     def write(self, log: Log, files: Mapping[str, bytes | None]) -> Oid:
         """The tree that holds `log`, the tip's other files, and `files` in their place (None: removed)."""
-        root = {} if self.tip is None else self.objects.tree(self.objects.commit(self.tip).tree)
+        root = {} if self.tip is None else _clean(self.objects.tree(self.objects.commit(self.tip).tree))
         root[OPEN] = Entry(self.objects.put_blob(b"".join(line + b"\n" for line in log.open)))
+        root.pop(SEALED, None)
         if log.segments:
             root[SEALED] = Entry(self._sealed_tree(log), is_tree=True)
         for path, data in files.items():
@@ -198,14 +243,19 @@ class Branch:
         return self.objects.put_tree(root)
 
     def _sealed_tree(self, log: Log) -> Oid:
+        if log.segments == self.log.segments and self._sealed_oid is not None:
+            return self._sealed_oid
         per = limits.SEGMENTS_PER_FOLDER
         folders = {}
         for start in range(0, len(log.segments), per):
-            names = {
-                segment_path(start + offset).rsplit("/", 1)[1]: Entry(oid)
-                for offset, oid in enumerate(log.segments[start:start + per])
-            }
-            folders[f"{start // per:04d}"] = Entry(self.objects.put_tree(names), is_tree=True)
+            oids = log.segments[start:start + per]
+            folder = self._folder_oids.get((start, oids))
+            if folder is None or len(oids) < per:
+                names = {segment_path(start + n).rsplit("/", 1)[1]: Entry(oid) for n, oid in enumerate(oids)}
+                folder = self.objects.put_tree(names)
+                if len(oids) == per:
+                    self._folder_oids[start, oids] = folder
+            folders[f"{start // per:04d}"] = Entry(folder, is_tree=True)
         return self.objects.put_tree(folders)
 
     def dump(self) -> dict[str, Any]:
@@ -221,11 +271,12 @@ class Branch:
         if len(segments) < len(counts) or sum(counts) + open_lines != fleet.position:
             raise ValueError("the checkpoint is of another log")
         self.fleet, self.log = fleet, Log(segments, counts, ())
-        _, found = self._new_lines(root)
+        _, files = self._new_files(root)
+        found = [one for file in files for one in file.lines]
         if len(found) < open_lines:
             raise ValueError("the checkpoint is ahead of the log")
         self.log = replace(self.log, open=tuple(one.line for one in found[:open_lines]))
-        self.tip = None
+        self.tip, self.walked = None, False
 
     def line_at(self) -> Callable[[int], bytes]:
         """A reader of lines by position, that keeps the last segment at hand."""
@@ -265,6 +316,19 @@ def _chunks(lines: Sequence[bytes], bytes_max: int) -> Iterator[list[bytes]]:
         yield chunk
 
 
+def _tree(objects: Objects, oid: Oid) -> dict[str, Entry]:
+    """A tree that somebody else wrote; what is none reads as empty."""
+    try:
+        return objects.tree(oid)
+    except Corrupt:
+        return {}
+
+
+def _clean(entries: dict[str, Entry]) -> dict[str, Entry]:
+    """Without names that git itself would refuse to check out: somebody else may have put them there."""
+    return {name: entry for name, entry in entries.items() if name and "/" not in name and name not in _NO_NAMES}
+
+
 def _place(objects: Objects, root: dict[str, Entry], path: Sequence[str], data: bytes | None) -> None:
     name = path[0]
     if len(path) == 1:
@@ -274,6 +338,6 @@ def _place(objects: Objects, root: dict[str, Entry], path: Sequence[str], data: 
             root[name] = Entry(objects.put_blob(data))
         return
     inside = root.get(name)
-    entries = objects.tree(inside.oid) if inside is not None and inside.is_tree else {}
+    entries = _clean(_tree(objects, inside.oid)) if inside is not None and inside.is_tree else {}
     _place(objects, entries, path[1:], data)
     root[name] = Entry(objects.put_tree(entries), is_tree=True)

@@ -60,6 +60,13 @@ class Adopt:
 
 
 @dataclass(frozen=True, slots=True)
+class Reclaim:
+    """→ None. Vanished events whose place in their chain is taken: those whose key is here go to the queue's end"""
+
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class BecomeNewNode:
     """→ the new node id, durable, with the queue chained anew under it"""
 
@@ -96,7 +103,8 @@ class Tell:
 
 
 Effect = (
-    Fetch | Push | Wait | SaveTip | Trim | ChainAnew | Adopt | BecomeNewNode | NoteOutbox | Carry | Append | Tell
+    Fetch | Push | Wait | SaveTip | Trim | ChainAnew | Adopt | Reclaim | BecomeNewNode | NoteOutbox | Carry | Append
+    | Tell
 )
 Steps = Generator[Effect, Any, None]
 

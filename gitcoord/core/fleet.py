@@ -101,6 +101,12 @@ class Fleet:
             event = parse(line)
         except Malformed as wrong:
             raise Inadmissible(str(wrong)) from None
+        self.check_place(event, heads=heads)
+        self.check_signature(event)
+        return event
+
+    def check_place(self, event: Event, *, heads: Mapping[str, Head] | None = None) -> None:
+        """Raises Inadmissible unless `event` may come next; without a look at its signature."""
         if (event.type in CONTROL) == (event.seq is not None):
             raise Inadmissible(f"{event.type} inside a chain" if event.seq else f"{event.type} outside a chain")
         if event.seq is not None:
@@ -113,10 +119,11 @@ class Fleet:
                 raise Inadmissible(f"not the successor of event {head.seq} of {event.node}")
         if (self.position == 0) != (event.type == "fleet_founded"):
             raise Inadmissible("a ledger begins with fleet_founded, and has one")
-        self._check_signature(event)
-        return event
+        if event.seq is None and self.position and event.data.get("after") != self.digest:
+            raise Inadmissible(f"{event.type} that extends another log")  # replayed, or carried along by another
 
-    def _check_signature(self, event: Event) -> None:
+    def check_signature(self, event: Event) -> None:
+        """Raises Inadmissible when it is not good."""
         if self.verifier is None:
             return
         fleet = self.id if event.type != "fleet_founded" else str(event.data.get("fleet", ""))
@@ -127,6 +134,11 @@ class Fleet:
     def take(self, line: bytes) -> Recorded:
         """Give `line` the next position and fold it; raises Inadmissible and changes nothing."""
         return self.record(self.admissible(line))
+
+    def take_checked(self, event: Event) -> Recorded:
+        """As `take`, for an event whose signature was checked before."""
+        self.check_place(event)
+        return self.record(event)
 
     def record(self, event: Event) -> Recorded:
         """Fold an event that is known to be admissible."""

@@ -6,54 +6,85 @@ from collections.abc import Generator
 from typing import Any
 
 from gitcoord.core.effects import Carry, Disk, Effect, Push, SaveTip, Steps, Tell
-from gitcoord.core.errors import Corrupt, Denied, Unreachable
+from gitcoord.core.errors import BadCredentials, Corrupt, Unreachable
 from gitcoord.core.ports import Oid, Outcome, Update
-from gitcoord.core.replica import Replica, absorb
+from gitcoord.core.replica import QUIET_S, Replica, absorb, descends
 
 
-def follow_ledger(me: Replica, disk: Disk, refs: dict[str, Oid]) -> Steps:
-    """Fold what is new. A tip that does not descend from the last one seen is never followed silently."""
+def follow_ledger(me: Replica, disk: Disk, refs: dict[str, Oid]) -> Generator[Effect, Any, bool]:
+    """Fold what is new; False when the remote has moved meanwhile and must be fetched again.
+
+    A tip that does not descend from the last one seen is never followed silently.
+    """
     tip, seen = refs.get(me.ledger_ref), disk.tip
-    if seen is not None and tip != seen and not (tip and me.objects.is_ancestor(seen, tip)):
-        if tip is None or me.objects.is_ancestor(tip, seen):
-            tip = yield from _push_back(me, disk, refs, seen)
+    if seen is not None and tip != seen and not _is_here(me, seen):
+        yield Tell("forgotten", f"the ledger last seen ({seen[:12]}) is no longer in the private store: whether the "
+                   "remote's descends from it cannot be told; going on from the remote's")
+        seen = None
+    if seen is not None and tip != seen and not (tip and descends(me.objects, seen, tip)):
+        if tip is None or descends(me.objects, tip, seen):
+            if not (yield from _push_back(me, tip, seen)):
+                return False
+            tip = seen
         else:
             yield from _part(me, disk, seen, tip)
-    if tip is None or tip == me.branch.tip:
-        return
-    before = len(me.branch.bad)
-    absorb(me, tip)
-    if disk.tip is None or me.branch.tip != disk.tip:
+    if tip is None:
+        return True
+    before = set(me.branch.bad)
+    if tip != me.branch.tip:
+        absorb(me, tip)
+    if tip != disk.tip:
         yield SaveTip(tip, max(disk.term, me.branch.fleet.terms.highest))
-    for bad in me.branch.bad[before:]:
-        yield Tell("bad_line", f"{bad.where}: {bad.reason}")
+    for bad in me.branch.bad:
+        if bad not in before:
+            yield Tell("bad_line", f"{bad.where}: {bad.reason}")
+    return True
 
 
-def _push_back(me: Replica, disk: Disk, refs: dict[str, Oid], seen: Oid) -> Generator[Effect, Any, Oid | None]:
-    """The remote was set back to an older ledger: give it ours, which is a fast-forward."""
-    old = refs.get(me.ledger_ref)
+def _is_here(me: Replica, commit: Oid) -> bool:
+    try:
+        me.objects.commit(commit)
+    except Corrupt:
+        return False
+    return True
+
+
+def _push_back(me: Replica, old: Oid | None, seen: Oid) -> Generator[Effect, Any, bool]:
+    """The remote was set back to an older ledger: give it ours, which is a fast-forward.
+
+    False when somebody else moved it meanwhile. Where the remote refuses, this node goes by what it has seen,
+    keeps its outbox up, and stays quiet about the ledger.
+    """
+    if me.clock.monotonic_s() < me.quiet_until_s:
+        return True
     yield Tell("rollback", f"the remote's ledger was set back to {(old or 'nothing')[:12]}; restoring {seen[:12]}")
     answers = yield Push((Update(me.ledger_ref, old, seen),))
     answer = answers[me.ledger_ref]
-    if answer.outcome is Outcome.ACCEPTED:
-        refs[me.ledger_ref] = seen
-        return seen
+    if answer.reason.startswith("credentials:"):
+        raise BadCredentials(answer.reason.removeprefix("credentials:").strip())
+    if answer.outcome is Outcome.UNREACHABLE:
+        raise Unreachable(f"the ledger was set back; restoring it failed: {answer.reason}")
     if answer.outcome is Outcome.DENIED:
-        raise Denied(f"the ledger was set back, and the remote refuses to have it restored: {answer.reason}")
-    raise Unreachable(f"the ledger was set back; restoring it failed: {answer.reason or answer.outcome.value}")
+        me.quiet_until_s = me.clock.monotonic_s() + QUIET_S
+        yield Tell("ledger_denied", f"the ledger was set back, and the remote refuses to have it restored: "
+                   f"{answer.reason}")
+    return answer.outcome in (Outcome.ACCEPTED, Outcome.DENIED)
 
 
 def _part(me: Replica, disk: Disk, seen: Oid, tip: Oid) -> Steps:
     """The remote's ledger has parted from ours: go on from it, and offer again every line that vanished."""
-    mine = me.branch
-    if mine.tip != seen:
+    if me.branch.tip != seen:
         absorb(me, seen)
-        mine = me.branch
+    mine = me.branch
     read = mine.line_at()
     ours = [read(position) for position in range(1, mine.fleet.position + 1)]
     me.objects.keep(f"forks/{seen[:12]}", seen)
     me.branch = me.fresh()
-    absorb(me, tip)
+    try:
+        absorb(me, tip)
+    except Corrupt:
+        me.branch = mine
+        raise
     if mine.fleet.id != me.branch.fleet.id:
         theirs_id, me.branch = me.branch.fleet.id, mine
         raise Corrupt(
@@ -62,8 +93,8 @@ def _part(me: Replica, disk: Disk, seen: Oid, tip: Oid) -> Steps:
         )
     read = me.branch.line_at()
     kept = {read(position) for position in range(1, me.branch.fleet.position + 1)}
-    lost = tuple(line for line in ours if line not in kept and b'"seq":' in line)
-    yield Carry(tuple(disk.carried) + lost)
+    lost = [line for line in ours if line not in kept and b'"seq":' in line]
+    yield Carry(tuple(dict.fromkeys([*disk.carried, *lost])))
     yield SaveTip(tip, max(disk.term, mine.fleet.terms.highest, me.branch.fleet.terms.highest))
     yield Tell(
         "fork", f"the remote's ledger parted from the one seen before ({seen[:12]}, kept here as forks/{seen[:12]}): "

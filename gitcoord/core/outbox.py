@@ -5,8 +5,8 @@ A parentless commit, rewritten at each push: nobody needs its history, and it ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from gitcoord.core import limits
 from gitcoord.core.branch import lines_of
@@ -25,6 +25,7 @@ class Outbox:
     lines: tuple[bytes, ...] = ()
     carried: tuple[bytes, ...] = ()
     beats: tuple[Event, ...] = ()  # parsed, signatures NOT checked
+    blobs: Mapping[Oid, tuple[bytes, ...]] = field(default_factory=dict)  # its files, to be read once
 
 
 def write(
@@ -47,20 +48,37 @@ def write(
     return objects.put_commit(tree=objects.put_tree(root), parents=parents, message=message, author=node, time_s=time_s)
 
 
-def read(objects: Objects, oid: Oid) -> Outbox:
-    """What lies in an outbox. Others wrote it: what is not of its shape reads as nothing."""
+def read(objects: Objects, oid: Oid, before: Outbox | None = None) -> Outbox:
+    """What lies in an outbox. Others wrote it: what is not of its shape reads as nothing.
+
+    Files that were in `before` (the same outbox, earlier) are not read again.
+    """
+    blobs: dict[Oid, tuple[bytes, ...]] = {}
+    old = before.blobs if before is not None else {}
+
+    def lines_in(entry: Entry | None) -> tuple[bytes, ...]:
+        if entry is None or entry.is_tree:
+            return ()
+        if entry.oid not in blobs:
+            blobs[entry.oid] = old[entry.oid] if entry.oid in old else _lines(objects, entry.oid)
+        return blobs[entry.oid]
+
     try:
         root = objects.tree(objects.commit(oid).tree)
-        lines: list[bytes] = []
         queue = root.get(QUEUE)
-        if queue is not None and queue.is_tree:
-            for _, entry in sorted(objects.tree(queue.oid).items()):
-                lines.extend(lines_of(objects.blob(entry.oid)))
-        carried = lines_of(objects.blob(root[CARRIED].oid)) if CARRIED in root else []
-        beats = lines_of(objects.blob(root[BEATS].oid)) if BEATS in root else []
+        chunks = objects.tree(queue.oid) if queue is not None and queue.is_tree else {}
     except Corrupt:
         return Outbox(oid)
-    return Outbox(oid, tuple(lines), tuple(carried), tuple(_events(beats)))
+    lines = tuple(line for _, entry in sorted(chunks.items()) for line in lines_in(entry))
+    beats = tuple(_events(lines_in(root.get(BEATS))[:limits.BEATS_MAX]))
+    return Outbox(oid, lines, lines_in(root.get(CARRIED)), beats, blobs)
+
+
+def _lines(objects: Objects, oid: Oid) -> tuple[bytes, ...]:
+    try:
+        return tuple(lines_of(objects.blob(oid)))
+    except Corrupt:
+        return ()
 
 
 def _events(lines: Sequence[bytes]) -> list[Event]:

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from gitcoord.core import limits, outbox
-from gitcoord.core.effects import Append, Disk, Effect, NoteOutbox, Steps
-from gitcoord.core.event import Event, Head, hash_of, parse_all
+from gitcoord.core.effects import Append, Disk, NoteOutbox, Steps
+from gitcoord.core.event import Event, hash_of, parse
 from gitcoord.core.fleet import Duty, Inadmissible, draft_of
 from gitcoord.core.names import uid_from
 from gitcoord.core.ports import Oid, Update
 from gitcoord.core.replica import Replica, own_ref
 from gitcoord.core.session import Crew, Session
 
+DUTIES_PER_TICK = 50  # a flood of bad lines must not become a flood of events
+
 
 @dataclass(slots=True)
 class Plan:
-    updates: list[Update]
+    """What one push is to say. `build` makes its commits."""
+
+    pending: list[Event] = field(default_factory=list)
+    batch: list[Event] = field(default_factory=list)
+    files: Mapping[str, bytes | None] = field(default_factory=dict)
+    stander: Session | None = None
+    reason: str = ""  # of its standing
+    renews: bool = False
+    writes_ledger: bool = False
+    beats_anew: bool = False
+    updates: list[Update] = field(default_factory=list)
     commit: Oid | None = None  # of the ledger
     image: Oid | None = None  # of the outbox
-    pending: list[Event] = field(default_factory=list)
-    stander: Session | None = None
+    control: Event | None = None  # the election or renewal
 
 
 def do_duties(me: Replica, disk: Disk, crew: Crew) -> Steps:
@@ -31,54 +42,78 @@ def do_duties(me: Replica, disk: Disk, crew: Crew) -> Steps:
     lead = crew.leading(fleet.terms)
     if lead is None or lead.leaving or not lead.claims:
         return
-    waiting = {event.data.get("duty") for event in disk.pending()}
+    waiting = {duty for event in disk.pending() if isinstance(duty := event.data.get("duty"), str)}
     duties = fleet.duties(me.clock.timestamp()) + [
-        Duty("error", f"{bad.where}: {bad.reason}", f"bad:{hash_of(bad.line)[:16]}") for bad in me.branch.bad
+        Duty("error", f"{bad.where}: {bad.reason}", f"bad:{bad.commit[:12]}:{hash_of(bad.line)[:16]}")
+        for bad in me.branch.bad
     ]
+    duties = [duty for duty in duties if duty.key not in waiting and duty.key not in fleet.done]
     drafts = tuple(
         draft_of(duty, actor=lead.agent, term=fleet.terms.term, timestamp=me.clock.timestamp(),
                  uid=uid_from(me.chance.randbytes(10)))
-        for duty in {duty.key: duty for duty in duties}.values()
-        if duty.key not in waiting and duty.key not in fleet.done
+        for duty in list({duty.key: duty for duty in duties}.values())[:DUTIES_PER_TICK]
     )
     if drafts:
         yield Append(drafts)
 
 
-def make_plan(me: Replica, disk: Disk, crew: Crew, now_s: float) -> Generator[Effect, Any, Plan | None]:
-    """What to push, as commits that are ready; None when there is nothing to say."""
+def decide(me: Replica, disk: Disk, crew: Crew, now_s: float) -> Plan | None:
+    """What to push; None when there is nothing to say. Nothing is written yet: the budget may say no."""
     fleet = me.branch.fleet
-    pending = _unblocked(me, disk.pending())
-    batch, own = _admit(me, disk, pending)
-    standing = crew.stands(fleet, now_s) if now_s >= me.quiet_until_s else None
+    plan = Plan(pending=_unblocked(me, disk.pending()))
+    plan.batch, own = _admit(me, disk, plan.pending)
+    quiet = now_s < me.quiet_until_s or fleet.id is None
+    standing = None if quiet else crew.stands(fleet, now_s, beats=me.beats(), term_seen=disk.term)
+    if standing:
+        plan.stander, plan.reason = standing
     lead = crew.leading(fleet.terms)
-    files = me.publish(me.branch) if lead is not None and lead.claims else {}
-    waited_s = _longest_wait_s(me, batch, now_s)
+    waited_s = _longest_wait_s(me, plan.batch, now_s)
     if lead is not None and waited_s >= crew.profile.silence_s:
         lead.claims = False  # it lives, but it does not lead: let another one stand
-    leads = lead is not None and lead.claims
-    turn = standing or own or (leads and (batch or files or me.branch.damaged or crew.wants_to_act))
+    leads = lead is not None and lead.claims and not lead.leaving
+    if leads and not quiet and not me.suspects:
+        plan.files = me.publish(me.branch)
+    # One that stopped claiming asks the ledger whether it may lead on: a renewal that is accepted says so.
+    asks = lead is not None and not lead.claims and not lead.leaving
+    plan.renews = not standing and not plan.batch and not plan.files and (asks or (leads and crew.wants_to_act))
+    turn = standing or own or plan.renews or (leads and (plan.batch or plan.files or me.branch.damaged))
     turn = turn or waited_s >= 2 * crew.profile.poll_s  # two ticks: anyone helps
-    lines = list(batch)
-    if standing:
-        term = max(fleet.terms.highest, disk.term) + 1
-        uid = uid_from(me.chance.randbytes(10))
-        lines.insert(0, crew.election(fleet, *standing, term=term, timestamp=me.clock.timestamp(), uid=uid))
-    elif lead is not None and leads and crew.wants_to_act and not (lines or files):
-        lines.append(crew.renewal(fleet, lead, timestamp=me.clock.timestamp(), uid=uid_from(me.chance.randbytes(10))))
-    write_ledger = bool(turn) and now_s >= me.quiet_until_s and fleet.id is not None
+    plan.writes_ledger = bool(turn) and not quiet
     beat = crew.beat_due(fleet, now_s)
-    news = bool(pending) and pending[-1].head != me.durable
-    if not (write_ledger or beat or news):
+    news = bool(plan.pending) and plan.pending[-1].head != me.durable
+    if not (plan.writes_ledger or beat or news):
         return None
-    plan = Plan([], pending=pending, stander=standing[0] if standing and write_ledger else None)
-    fresh = beat or (write_ledger and lead is not None)
-    yield from add_outbox(me, disk, crew, plan, now_s, fresh=fresh)
-    if write_ledger:
-        author = _author(crew, standing, lead, own, disk)
-        plan.commit = _ledger_commit(me, lines, files, author, disk.node)
-        plan.updates.append(Update(me.ledger_ref, me.branch.tip, plan.commit))
+    plan.beats_anew = beat or (plan.writes_ledger and lead is not None)
     return plan
+
+
+def build(me: Replica, disk: Disk, crew: Crew, plan: Plan, now_s: float) -> Steps:
+    """Make the plan's commits."""
+    if plan.writes_ledger:
+        plan.control = _control(me, disk, crew, plan)
+        author = _author(me, crew, plan, disk)
+    yield from add_outbox(me, disk, crew, plan, now_s, fresh=plan.beats_anew)
+    if plan.writes_ledger:
+        events = [plan.control, *plan.batch] if plan.control else plan.batch
+        log = me.branch.extend([event.line for event in events])
+        plan.commit = me.objects.put_commit(
+            tree=me.branch.write(log, plan.files), parents=[me.branch.tip] if me.branch.tip else [],
+            message=_message(me, events, plan.files, disk.node), author=author, time_s=me.clock.epoch_s(),
+        )
+        plan.updates.append(Update(me.ledger_ref, me.branch.tip, plan.commit))
+
+
+def _control(me: Replica, disk: Disk, crew: Crew, plan: Plan) -> Event | None:
+    """The election or renewal that opens the commit: it is valid only right after the log as folded."""
+    fleet = me.branch.fleet
+    lead = crew.leading(fleet.terms)
+    stamp: dict[str, Any] = {"timestamp": me.clock.timestamp(), "uid": uid_from(me.chance.randbytes(10))}
+    if plan.stander is not None:
+        term = max(fleet.terms.highest, min(disk.term, fleet.terms.highest + limits.TERM_JUMP_MAX - 1)) + 1
+        return parse(crew.election(fleet, plan.stander, plan.reason, term=term, **stamp))
+    if plan.renews and lead is not None:
+        return parse(crew.renewal(fleet, lead, **stamp))
+    return None
 
 
 def _unblocked(me: Replica, pending: list[Event]) -> list[Event]:
@@ -89,40 +124,55 @@ def _unblocked(me: Replica, pending: list[Event]) -> list[Event]:
     return pending
 
 
-def _admit(me: Replica, disk: Disk, pending: Sequence[Event]) -> tuple[list[bytes], bool]:
-    """The next lines of every node that may be sequenced, and whether our own are among them."""
+def _admit(me: Replica, disk: Disk, pending: Sequence[Event]) -> tuple[list[Event], bool]:
+    """The next events of every node that may be sequenced, and whether our own are among them."""
     fleet = me.branch.fleet
+    if fleet.id is None:
+        return [], False
     heads = dict(fleet.heads)
-    batch: list[bytes] = []
-    own = False
-    for event in pending:
-        if len(batch) < limits.BATCH_EVENTS_MAX and event.seq == heads.get(disk.node, Head()).seq + 1:
-            if event.prev == heads.get(disk.node, Head()).hash and fleet.id is not None:
-                batch.append(event.line)  # our own: no need to check what we signed
-                heads[disk.node] = event.head
-                own = True
+    batch: list[Event] = []
+    room = [me.suspects or limits.BATCH_EVENTS_MAX, limits.BATCH_BYTES_MAX]
+
+    def take(event: Event) -> bool:
+        if room[0] <= 0 or room[1] < len(event.line) or event.uid in me.refused or event.seq is None:
+            return False
+        try:
+            fleet.check_place(event, heads=heads)
+        except Inadmissible:
+            return False
+        heads[event.node] = event.head
+        batch.append(event)
+        room[0] -= 1
+        room[1] -= len(event.line)
+        return True
+
+    carried = [event for line in disk.carried if (event := me.check(line))]
+    back = sum(take(event) for event in carried)  # what a ledger lost stood before everything that is new
+    own = sum(take(event) for event in pending)  # what we signed ourselves needs no check of that
+    offered = _offered(me, disk)
+    for event in offered:
+        if room[0] <= 0:
+            break
+        take(event)
+    if len(me.checked) > 2 * (len(offered) + len(carried)) + 1000:
+        me.checked = {event.line: event for event in [*offered, *carried]}
+    return batch, bool(own or back)
+
+
+def _offered(me: Replica, disk: Disk) -> list[Event]:
+    """What lies in the others' outboxes, each time another node's first: a batch that is capped rotates."""
     nodes = sorted(me.outboxes)
     me.rotation += 1
     turn = me.rotation % len(nodes) if nodes else 0
-    offers = [line for node in nodes[turn:] + nodes[:turn] if node != disk.node for line in me.outboxes[node].lines]
-    offers += [line for node in nodes for line in me.outboxes[node].carried]
-    for line in [*offers, *disk.carried]:
-        if len(batch) >= limits.BATCH_EVENTS_MAX:
-            break
-        try:
-            event = fleet.admissible(line, heads=heads)
-        except Inadmissible:
-            continue
-        if event.seq is not None:
-            heads[event.node] = event.head
-            batch.append(line)
-    return batch, own
+    lines = [line for node in nodes for line in me.outboxes[node].carried]
+    lines += [line for node in nodes[turn:] + nodes[:turn] if node != disk.node for line in me.outboxes[node].lines]
+    return [event for line in lines if (event := me.check(line))]
 
 
-def _longest_wait_s(me: Replica, batch: Sequence[bytes], now_s: float) -> float:
+def _longest_wait_s(me: Replica, batch: Sequence[Event], now_s: float) -> float:
     """How long the event that waits longest for its place has been seen to wait."""
     waiting = {}
-    for event in parse_all(batch):
+    for event in batch:
         if event.node not in waiting:
             before = me.waiting.get(event.node)
             since = before[1] if before is not None and before[0] == event.seq else now_s
@@ -131,13 +181,11 @@ def _longest_wait_s(me: Replica, batch: Sequence[bytes], now_s: float) -> float:
     return max((now_s - since for _, since in waiting.values()), default=0.0)
 
 
-def _author(crew: Crew, standing: tuple[Session, str] | None, lead: Session | None, own: bool, disk: Disk) -> str:
-    if standing:
-        return standing[0].agent
-    if lead is not None:
-        return lead.agent
-    pending = disk.pending() if own else []
-    return pending[-1].actor if pending else disk.node
+def _author(me: Replica, crew: Crew, plan: Plan, disk: Disk) -> str:
+    if plan.control is not None:
+        return plan.control.actor
+    lead = crew.leading(me.branch.fleet.terms)
+    return lead.agent if lead else next((event.actor for event in plan.batch if event.node == disk.node), disk.node)
 
 
 def add_outbox(me: Replica, disk: Disk, crew: Crew, plan: Plan, now_s: float, *, fresh: bool) -> Steps:
@@ -152,22 +200,9 @@ def add_outbox(me: Replica, disk: Disk, crew: Crew, plan: Plan, now_s: float, *,
     plan.updates.append(Update(own_ref(me, disk), me.own_seen, oid))
 
 
-def _ledger_commit(
-    me: Replica, lines: Sequence[bytes], files: Mapping[str, bytes | None], author: str, node: str
-) -> Oid:
-    log = me.branch.extend(lines)
-    tree = me.branch.write(log, files)
-    message = _message(me, lines, files, node)
-    parents = [me.branch.tip] if me.branch.tip else []
-    return me.objects.put_commit(
-        tree=tree, parents=parents, message=message, author=author, time_s=me.clock.epoch_s()
-    )
-
-
-def _message(me: Replica, lines: Sequence[bytes], files: Mapping[str, bytes | None], node: str) -> str:
+def _message(me: Replica, events: Sequence[Event], files: Mapping[str, bytes | None], node: str) -> str:
     """Subject and trailers of a ledger commit. Forges act on @ and #12 in subjects: neutralised."""
     fleet = me.branch.fleet
-    events = parse_all(lines)
     if len(events) == 1:
         subject = f"{events[0].actor}: {events[0].type}"
     elif events:
@@ -177,6 +212,6 @@ def _message(me: Replica, lines: Sequence[bytes], files: Mapping[str, bytes | No
     else:
         subject = "snapshot" if files else "repair"
     return (
-        f"{subject} [skip ci]\n\nPosition: {fleet.position + len(lines)}\nTerm: {fleet.terms.term}\n"
+        f"{subject} [skip ci]\n\nPosition: {fleet.position + len(events)}\nTerm: {fleet.terms.term}\n"
         f"Sequenced-by: {node}\nNonce: {uid_from(me.chance.randbytes(10))}\n"
     )

@@ -18,13 +18,11 @@ from gitcoord.core.effects import Disk, Effect, Fetch, Push, SaveTip, Steps, Tel
 from gitcoord.core.errors import BadCredentials, Denied, Lost, Unreachable
 from gitcoord.core.event import Head
 from gitcoord.core.following import follow_ledger
-from gitcoord.core.planning import Plan, add_outbox, do_duties, make_plan
+from gitcoord.core.planning import Plan, add_outbox, build, decide, do_duties
 from gitcoord.core.ports import Oid, Outcome, Pushed
-from gitcoord.core.replica import Replica, own_ref
+from gitcoord.core.replica import QUIET_S, Replica, absorb, own_ref
 from gitcoord.core.session import Crew, Session
 from gitcoord.core.settling import know_oneself, settle_queue
-
-QUIET_S = 60.0  # after a hook denied the ledger: leave it alone that long
 
 
 @dataclass(slots=True)
@@ -47,33 +45,41 @@ def sync(
     report = Report()
     while True:
         refs: dict[str, Oid] = yield Fetch()
-        yield from follow_ledger(me, disk, refs)
-        yield from know_oneself(me, disk, crew, refs)
-        yield from settle_queue(me, disk)
-        now_s = me.clock.monotonic_s()
-        mine = refs.get(own_ref(me, disk))
-        # A remote that does not show our outbox as we pushed it may be a stale mirror: its silence proves nothing.
-        crew.observe(me.branch.fleet, me.beats(), now_s, trusted=mine in (me.own_seen, disk.pushed_last()))
-        me.own_seen = mine
-        if tick and crew.leading(me.branch.fleet.terms):
-            yield from do_duties(me, disk, crew)
-        report.sequenced = me.heads.get(disk.node, Head())
-        report.durable = me.durable
-        plan = yield from make_plan(me, disk, crew, now_s)
-        if plan is None:
-            return report
-        if not may_push(plan.stander is not None):
-            report.waiting = True
-            return report
-        answers: dict[str, Pushed] = yield Push(tuple(plan.updates))
-        again = yield from _conclude(me, disk, crew, plan, answers, report, now_s)
+        again = not (yield from follow_ledger(me, disk, refs))
         if not again:
-            return report
+            yield from know_oneself(me, disk, crew, refs)
+            yield from settle_queue(me, disk)
+            plan, now_s = yield from _look(me, disk, crew, refs, report, tick)
+            if plan is None:
+                return report
+            if not may_push(plan.stander is not None):
+                report.waiting = True
+                return report
+            yield from build(me, disk, crew, plan, now_s)
+            answers: dict[str, Pushed] = yield Push(tuple(plan.updates))
+            if not (yield from _conclude(me, disk, crew, plan, answers, report, now_s)):
+                return report
         report.races_lost += 1
         if report.races_lost >= limits.ROUND_RACES_MAX:
             raise Lost(f"{report.races_lost} races for the ledger lost in a row: the events stay queued, sync again")
         if crew.leading(me.branch.fleet.terms) is None:
             yield Wait(report.races_lost)
+
+
+def _look(
+    me: Replica, disk: Disk, crew: Crew, refs: Mapping[str, Oid], report: Report, tick: bool
+) -> Generator[Effect, Any, tuple[Plan | None, float]]:
+    """After a fetch: who lives, what the leader's duties are, and what there is to push."""
+    now_s = me.clock.monotonic_s()
+    mine = refs.get(own_ref(me, disk))
+    # A remote that does not show our outbox as we pushed it may be a stale mirror: its silence proves nothing.
+    crew.observe(me.branch.fleet, me.beats(), now_s, trusted=me.confirm_own(mine))
+    me.own_seen = mine
+    if tick and crew.leading(me.branch.fleet.terms):
+        yield from do_duties(me, disk, crew)
+    report.sequenced = me.heads.get(disk.node, Head())
+    report.durable = me.durable
+    return decide(me, disk, crew, now_s), now_s
 
 
 def _conclude(
@@ -83,34 +89,68 @@ def _conclude(
     unsent = Pushed(Outcome.UNKNOWN)
     report.outbox = answers.get(own_ref(me, disk), unsent) if plan.image else None
     report.ledger = answers.get(me.ledger_ref, unsent) if plan.commit else None
+    if _is(report.outbox, Outcome.ACCEPTED):
+        _own_accepted(me, crew, plan, report)
+    if plan.commit is not None and _is(report.ledger, Outcome.ACCEPTED):
+        yield from _ledger_accepted(me, disk, crew, plan, report, started_s)
+        return _is(report.outbox, Outcome.STALE)
     _raise_if_hopeless(report)
-    if report.outbox is not None and report.outbox.outcome is Outcome.ACCEPTED:
-        me.own_seen = plan.image
-        crew.heard()
-        me.durable = report.durable = plan.pending[-1].head if plan.pending else me.durable
-    if report.ledger is not None and report.ledger.outcome is Outcome.ACCEPTED and plan.commit is not None:
-        me.branch.absorb(plan.commit)
-        for session in crew.sessions:
-            session.claims = True
-        yield SaveTip(plan.commit, max(disk.term, me.branch.fleet.terms.highest))
-        report.sequenced = me.heads.get(disk.node, Head())
-        if plan.stander is not None and crew.leading(me.branch.fleet.terms) is plan.stander:
-            report.elected = plan.stander
-        if report.outbox is not None and report.outbox.outcome is Outcome.ACCEPTED:
-            # V counts from the START of the push: nobody can have replaced us before T after it.
-            crew.act_until_s = started_s + crew.profile.act_s
-        return report.outbox is not None and report.outbox.outcome is Outcome.STALE
-    if report.ledger is not None and report.ledger.outcome is Outcome.DENIED:
-        me.quiet_until_s = me.clock.monotonic_s() + QUIET_S
-        lead = crew.leading(me.branch.fleet.terms)
-        if lead is not None:
-            lead.claims = False
-        yield Tell("ledger_denied", f"the remote refuses writes to the ledger: {report.ledger.reason}")
-    if report.outbox is not None and report.outbox.outcome is Outcome.DENIED:
+    if report.ledger is not None and _is(report.ledger, Outcome.DENIED):
+        yield from _ledger_denied(me, crew, plan, report.ledger)
+    if _is(report.outbox, Outcome.DENIED):
         yield from _outbox_alone(me, disk, crew, plan, report, started_s)
         return False
-    outcomes = {answer.outcome for answer in (report.outbox, report.ledger) if answer is not None}
-    return bool(outcomes & {Outcome.STALE, Outcome.UNKNOWN})
+    return any(_is(answer, bad) for answer in (report.outbox, report.ledger)
+               for bad in (Outcome.STALE, Outcome.UNKNOWN))
+
+
+def _is(answer: Pushed | None, outcome: Outcome) -> bool:
+    return answer is not None and answer.outcome is outcome
+
+
+def _own_accepted(me: Replica, crew: Crew, plan: Plan, report: Report) -> None:
+    me.own_seen = me.merged = plan.image
+    me.confirm_own(plan.image)
+    me.durable = report.durable = plan.pending[-1].head if plan.pending else me.durable
+    crew.heard()
+
+
+def _ledger_accepted(
+    me: Replica, disk: Disk, crew: Crew, plan: Plan, report: Report, started_s: float
+) -> Generator[Effect, Any, None]:
+    assert plan.commit is not None
+    events = [plan.control, *plan.batch] if plan.control else plan.batch
+    absorb(me, plan.commit, known={event.line: event for event in events})
+    yield SaveTip(plan.commit, max(disk.term, me.branch.fleet.terms.highest))
+    for session in crew.sessions:
+        session.claims = True
+    me.denied_alone = False
+    me.suspects = 2 * me.suspects if me.suspects < limits.BATCH_EVENTS_MAX else 0
+    report.sequenced = me.heads.get(disk.node, Head())
+    if plan.stander is not None and crew.leading(me.branch.fleet.terms) is plan.stander:
+        report.elected = plan.stander
+    if _is(report.outbox, Outcome.ACCEPTED):
+        # V counts from the START of the push: nobody can have replaced us before T after it.
+        crew.act_until_s = started_s + crew.profile.act_s
+
+
+def _ledger_denied(me: Replica, crew: Crew, plan: Plan, answer: Pushed) -> Steps:
+    """Quiet for a minute, and no claim to lead. Perhaps one event is minded: fewer are offered next time."""
+    me.quiet_until_s = me.clock.monotonic_s() + QUIET_S
+    lead = crew.leading(me.branch.fleet.terms)
+    if lead is not None:
+        lead.claims = False
+    yield Tell("ledger_denied", f"the remote refuses writes to the ledger: {answer.reason}")
+    if len(plan.batch) == 1:
+        event = plan.batch[0]
+        if me.denied_alone:
+            me.refused.clear()  # without the one named before, it was denied all the same: that one is not to blame
+        me.refused.add(event.uid)
+        me.denied_alone, me.suspects = True, 0
+        yield Tell("event_refused", f"the remote refuses the ledger with event {event.uid[:8]} by {event.actor}: "
+                   "going on without it, if the remote lets us")
+    elif plan.batch:
+        me.suspects = max(1, len(plan.batch) // 2)
 
 
 def _raise_if_hopeless(report: Report) -> None:
@@ -125,13 +165,13 @@ def _outbox_alone(me: Replica, disk: Disk, crew: Crew, plan: Plan, report: Repor
     """A hook denied the push. Try without the ledger; then with fewer events, to name the one that it minds."""
 
     def offer(count: int) -> Generator[Effect, Any, Pushed]:
-        part = Plan([], pending=plan.pending[:count])
+        part = Plan(pending=plan.pending[:count])
         yield from add_outbox(me, disk, crew, part, now_s, fresh=False)
         answers = yield Push(tuple(part.updates))
         answer: Pushed = answers.get(own_ref(me, disk), Pushed(Outcome.UNKNOWN))
         if answer.outcome is Outcome.ACCEPTED:
-            me.own_seen = part.image
-            me.durable = report.durable = part.pending[-1].head if part.pending else Head()
+            me.durable = Head()
+            _own_accepted(me, crew, part, report)
         report.outbox = answer
         return answer
 
@@ -149,6 +189,8 @@ def _outbox_alone(me: Replica, disk: Disk, crew: Crew, plan: Plan, report: Repor
             return
         passes, fails = (passes, middle) if answer.outcome is Outcome.DENIED else (middle, fails)
     event = plan.pending[fails - 1]
-    me.blocked = event.uid
+    me.blocked, me.quiet_until_s, me.suspects = event.uid, 0.0, 0  # the cause is known: the others may go on
+    for session in crew.sessions:
+        session.claims = True
     yield Tell("event_denied", f"the remote refuses event {event.uid[:8]} by {event.actor} ({words}): "
                f"`gitcoord queue drop {event.uid[:8]}` removes it; what comes after it waits")

@@ -9,10 +9,13 @@ from gitcoord.core import limits
 from gitcoord.core.branch import Branch
 from gitcoord.core.effects import Disk
 from gitcoord.core.errors import Corrupt
-from gitcoord.core.event import Event, Head
+from gitcoord.core.event import Event, Head, Malformed, parse
+from gitcoord.core.fleet import Inadmissible
 from gitcoord.core.outbox import Outbox
 from gitcoord.core.ports import Objects, Oid
 from gitcoord.core.session import Chance
+
+QUIET_S = 60.0  # after the remote denied the ledger: leave it alone that long
 
 
 @dataclass(slots=True)
@@ -43,7 +46,35 @@ class Replica:
     durable: Head = Head()  # our chain as the outbox on the remote has it
     waiting: dict[str, tuple[int, float]] = field(default_factory=dict)  # node → its first unsequenced seq, since
     own_seen: Oid | None = None  # our outbox as the last fetch showed it, or as accepted since
+    own_newest: Oid | None = None  # the newest value of our outbox that the remote is known to have had
+    own_past: dict[Oid, None] = field(default_factory=dict)  # values that came before that one
+    merged: Oid | None = None  # our outbox whose lines were compared with the queue
+    reclaimed: set[str] = field(default_factory=set)  # uids of vanished events that were chained anew here
+    void_uids: tuple[Oid | None, frozenset[tuple[str, str, str]]] | None = None  # at a tip: uid, actor, key
+    refused: set[str] = field(default_factory=set)  # uids that the remote refuses to have in the ledger
+    denied_alone: bool = False  # the last ledger write held one event and was denied
+    suspects: int = 0  # after a denied batch: no more than so many lines in the next; 0: no limit
     rotation: int = 0
+    checked: dict[bytes, Event | None] = field(default_factory=dict)  # offered lines: the event, if form and key fit
+
+    def check(self, line: bytes) -> Event | None:
+        """The event in an offered line, if it is well formed and rightly signed. Each line is checked once."""
+        if line not in self.checked:
+            self.checked[line] = _checked(self.branch, line)
+        return self.checked[line]
+
+    def confirm_own(self, oid: Oid | None) -> bool:
+        """Our outbox on the remote is `oid`; False when that is an older state than one known: a stale mirror."""
+        if oid == self.own_newest:
+            return True
+        if oid is None or oid in self.own_past:
+            return False
+        if self.own_newest is not None:
+            self.own_past[self.own_newest] = None
+            if len(self.own_past) > limits.PUSHED_IDS_MAX:
+                del self.own_past[next(iter(self.own_past))]
+        self.own_newest = oid
+        return True
 
     @property
     def heads(self) -> Mapping[str, Head]:
@@ -58,28 +89,59 @@ def own_ref(me: Replica, disk: Disk) -> str:
     return me.outbox_prefix + disk.node
 
 
-def absorb(me: Replica, tip: Oid) -> None:
+def _checked(branch: Branch, line: bytes) -> Event | None:
+    try:
+        event = parse(line)
+        branch.fleet.check_signature(event)
+    except (Malformed, Inadmissible):
+        return None
+    return event
+
+
+def descends(objects: Objects, old: Oid, new: Oid) -> bool:
+    """Whether `new` extends `old` along first parents: what a merge brings in from the side is no ledger."""
+    if old == new:
+        return True
+    try:
+        commits = objects.first_parents(new, stop=old, limit=limits.COMMITS_MAX)
+        return bool(commits) and objects.commit(commits[0]).parents[:1] == (old,)
+    except Corrupt:
+        return False
+
+
+def absorb(me: Replica, tip: Oid, *, known: Mapping[bytes, Event] | None = None) -> None:
     """Bring the branch to `tip`: commit by commit where they are few, else from the tip's own tree.
 
-    A damaged tree is never believed on its own: then every commit is walked from the start, so that a
-    newcomer and one who was there all the time trust the same lines.
+    What is trusted is a function of the whole history. Where a tree was believed without a look at what came
+    before it, and damage is found then or later, every commit is walked from the start: so a newcomer and one
+    who was there all the time trust the same lines.
     """
     branch = me.branch
-    commits = me.objects.first_parents(tip, stop=branch.tip, limit=limits.CATCH_UP_COMMITS_MAX + 1)
-    known = branch.tip is not None and me.objects.is_ancestor(branch.tip, tip)
-    if known and len(commits) <= limits.CATCH_UP_COMMITS_MAX:
+    if branch.tip is not None and descends(me.objects, branch.tip, tip):
+        damages = branch.damages
+        commits = me.objects.first_parents(tip, stop=branch.tip, limit=limits.CATCH_UP_COMMITS_MAX + 1)
+        if len(commits) > limits.CATCH_UP_COMMITS_MAX:
+            commits, branch.walked = [tip], False
         for commit in commits:
-            branch.absorb(commit)
+            branch.absorb(commit, known=known)
+        if branch.damages > damages and not branch.walked:
+            me.branch = _walk(me, tip)
         return
     fresh = me.fresh()
     fresh.absorb(tip)
+    fresh.walked = not me.objects.commit(tip).parents
     if fresh.damaged:
-        fresh = me.fresh()
-        for commit in me.objects.first_parents(tip, stop=None, limit=10**9):
-            fresh.absorb(commit)
+        fresh = _walk(me, tip)
     if branch.fleet.id and fresh.fleet.id != branch.fleet.id:
         raise Corrupt(
             f"the remote's ledger is of fleet {fresh.fleet.id}, this clone belongs to {branch.fleet.id}: "
             "name the right remote, or run `gitcoord leave` and `gitcoord init` to join the new one"
         )
     me.branch = fresh
+
+
+def _walk(me: Replica, tip: Oid) -> Branch:
+    fresh = me.fresh()
+    for commit in me.objects.first_parents(tip, stop=None, limit=limits.COMMITS_MAX):
+        fresh.absorb(commit)
+    return fresh

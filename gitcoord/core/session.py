@@ -59,6 +59,9 @@ class Watch:
 
     def poll(self, now_s: float, sign: tuple[int, str, int, int] | None, cap_s: float) -> None:
         """Count the time since the last successful poll as silence, unless there is a new sign of life."""
+        if sign is not None and self.sign is not None and sign[:2] == self.sign[:2]:
+            # A beat or a ledger shown again is none: within a session both counts only grow.
+            sign = (*sign[:2], max(sign[2], self.sign[2]), max(sign[3], self.sign[3]))
         if sign != self.sign:
             self.credit_s, self.polls, self.sign, self.stand_at_s = 0.0, 0, sign, None
         elif self.polled_at_s is not None:
@@ -106,35 +109,58 @@ class Crew:
         if terms.leader is None or terms.session is None:
             return None
         newest = 0
+        if self.watch.sign is not None and self.watch.sign[:2] == (terms.term, terms.session):
+            newest = self.watch.sign[2]
+        else:
+            self.watch.promised_s = 0.0
         for beat in beats:
             # Only a beat that claims the term is one: a restarted leader would else hold a seat without leading.
             if beat.actor == terms.leader and beat.term == terms.term and beat.data.get("session") == terms.session:
                 count, promise = beat.data.get("n"), beat.data.get("next_s")
-                if isinstance(count, int) and count > newest:
+                if type(count) is int and count > newest:
                     newest = count
                     if isinstance(promise, (int, float)):
-                        self.watch.promised_s = min(float(promise), limits.BEAT_PROMISE_S_MAX)
+                        self.watch.promised_s = float(max(0.0, min(promise, limits.BEAT_PROMISE_S_MAX)))
         return (terms.term, terms.session, newest, terms.signs)
 
-    def stands(self, fleet: Fleet, now_s: float) -> tuple[Session, str] | None:
-        """The session that stands for election now, and why; None when none should."""
+    def said_goodbye(self, fleet: Fleet, beats: Sequence[Event]) -> bool:
+        """Whether the leader's own session says that it ends."""
+        terms = fleet.terms
+        return terms.leader is not None and any(
+            beat.actor == terms.leader and beat.data.get("session") == terms.session
+            and beat.data.get("state") == "goodbye" for beat in beats
+        )
+
+    def stands(
+        self, fleet: Fleet, now_s: float, *, beats: Sequence[Event] = (), term_seen: int = 0
+    ) -> tuple[Session, str] | None:
+        """The session that stands for election now, and why; None when none should.
+
+        `term_seen`: the highest term ever seen, also in a ledger that was lost.
+        """
         terms, watch = fleet.terms, self.watch
         able = [s for s in self.sessions if self._may_stand(fleet, s)]
-        if not able or self.leading(terms):
+        lead = self.leading(terms)
+        if lead in able and lead is not None and term_seen > terms.highest:
+            return lead, f"terms up to {term_seen} were seen in a ledger that is lost"
+        if not able or lead is not None:
             return None
         candidate = min(able, key=lambda session: session.priority)
         for session in able:
             if session.agent == terms.leader and terms.session in (session.proven_dead, session.over):
                 return session, f"in place of its own session {terms.session}, which ended"
-        if terms.leader is None:
-            reason = "nobody leads"
+        gone = terms.leader is None or self.said_goodbye(fleet, beats)
+        if gone:
+            reason = f"{terms.leader} said goodbye" if terms.leader else "nobody leads"
         elif watch.polls >= POLLS_MIN and watch.credit_s >= self.profile.stretched_silence_s(watch.promised_s):
             reason = f"no sign of {terms.leader} for {watch.credit_s:.1f} s"
         else:
             watch.stand_at_s = None
             return None
         if watch.stand_at_s is None:
-            watch.stand_at_s = now_s + self.chance.uniform(0, self.profile.jitter_s) * candidate.priority
+            watch.stand_at_s = now_s  # nobody to disturb: at once
+            if not gone:
+                watch.stand_at_s += self.chance.uniform(0, self.profile.jitter_s) * candidate.priority
             if candidate.agent == terms.resigned:
                 watch.stand_at_s += self.profile.silence_s  # who resigned lets the others go first
         return (candidate, reason) if now_s >= watch.stand_at_s else None
@@ -164,6 +190,14 @@ class Crew:
         draft = Draft(actor=session.agent, type=type_, content=content, timestamp=timestamp, uid=uid,
                       term=term, data=data)
         return seal(draft, node=self.node, after=None, signer=session.signer, fleet=fleet.id or "").line
+
+    def begin_anew(self) -> None:
+        """A copy of this process may live on elsewhere: sessions with other ids, which lead nothing."""
+        for session in self.sessions:
+            session.id = self.chance.randbytes(6).hex()
+            session.count, session.beat_at_s, session.line, session.claims = 0, None, None, True
+        self.watch = Watch()
+        self.act_until_s = 0.0
 
     def beat_period_s(self, leading: bool) -> float:
         """Between two beats, as promised to the others."""

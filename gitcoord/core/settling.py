@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from gitcoord.core import outbox
-from gitcoord.core.effects import Adopt, BecomeNewNode, Carry, ChainAnew, Disk, Steps, Trim
-from gitcoord.core.event import Head, parse_all
+from gitcoord.core.effects import Adopt, BecomeNewNode, Carry, ChainAnew, Disk, Reclaim, Steps, Trim
+from gitcoord.core.event import Event, Head, parse, parse_all
 from gitcoord.core.outbox import Outbox
 from gitcoord.core.ports import Oid
 from gitcoord.core.replica import Replica
@@ -20,17 +20,28 @@ def know_oneself(me: Replica, disk: Disk, crew: Crew, refs: Mapping[str, Oid]) -
         if ref.startswith(me.outbox_prefix):
             node = ref[len(me.outbox_prefix):]
             old = me.outboxes.get(node)
-            boxes[node] = old if old is not None and old.oid == oid else _checked(me, outbox.read(me.objects, oid))
+            unchanged = old is not None and old.oid == oid
+            boxes[node] = old if old and unchanged else _checked(me, outbox.read(me.objects, oid, old))
     me.outboxes = boxes
     mine = boxes.get(disk.node)
     if mine is not None and not disk.pushed(mine.oid):
-        crew.node = yield BecomeNewNode(f"another clone writes as {disk.node}: identity shared (a copied clone?)")
-        me.durable, me.own_seen = Head(), None
+        yield from _become_new_node(me, disk, crew, mine)
         return
     if mine is None:
         me.durable = Head()
-        return
-    yield from _merge_own(me, disk, mine)
+    elif mine.oid != me.merged:
+        yield from _merge_own(me, disk, mine)
+        me.merged = mine.oid
+
+
+def _become_new_node(me: Replica, disk: Disk, crew: Crew, theirs: Outbox) -> Steps:
+    """Another clone writes under our id. What its outbox holds and the ledger lacks is carried along, FIRST."""
+    lacking = [line for line in theirs.lines if me.check(line) and not _sequenced(me, line)]
+    if lacking:
+        yield Carry(tuple(dict.fromkeys([*disk.carried, *lacking])))
+    crew.node = yield BecomeNewNode(f"another clone writes as {disk.node}: identity shared (a copied clone?)")
+    crew.begin_anew()
+    me.durable, me.own_seen, me.own_newest, me.merged = Head(), None, None, None
 
 
 def _checked(me: Replica, box: Outbox) -> Outbox:
@@ -42,7 +53,7 @@ def _checked(me: Replica, box: Outbox) -> Outbox:
         if member is not None and member.key == beat.key:
             if fleet.verifier is None or fleet.verifier.rejects(beat, fleet.id or "") is None:
                 good.append(beat)
-    return Outbox(box.oid, box.lines, box.carried, tuple(good))
+    return Outbox(box.oid, box.lines, box.carried, tuple(good), box.blobs)
 
 
 def _merge_own(me: Replica, disk: Disk, mine: Outbox) -> Steps:
@@ -69,15 +80,18 @@ def settle_queue(me: Replica, disk: Disk) -> Steps:
         me.durable = Head()
     elif ledger == base:
         pass
-    elif any(event.head == ledger for event in pending):
+    elif _at(pending, base, ledger.seq) == ledger:
         yield Trim(ledger)
     elif ledger.seq >= base.seq or not _continued(me, disk, ledger):
         yield ChainAnew(ledger, frozenset(e.uid for e in pending if e.uid in me.branch.fleet.positions))
         me.durable = Head()
-    if disk.carried:
-        rest = tuple(line for line in disk.carried if not _sequenced(me, line))
-        if len(rest) < len(disk.carried):
-            yield Carry(rest)
+    yield from _settle_carried(me, disk)
+
+
+def _at(pending: Sequence[Event], base: Head, seq: int) -> Head | None:
+    """Where the queued chain stands at `seq`; the queue is contiguous from its base."""
+    place = seq - base.seq - 1
+    return pending[place].head if 0 <= place < len(pending) else None
 
 
 def _continued(me: Replica, disk: Disk, head: Head) -> bool:
@@ -86,6 +100,56 @@ def _continued(me: Replica, disk: Disk, head: Head) -> bool:
     return any(e.node == disk.node and e.seq == head.seq + 1 and e.prev == head.hash for e in parse_all(offered))
 
 
+# What a ledger lost
+
+
+def _settle_carried(me: Replica, disk: Disk) -> Steps:
+    """Let go of carried lines that are back. One whose place was taken meanwhile goes out under its author's hand."""
+    carried = tuple(disk.carried)
+    if not carried and not any(box.carried for box in me.outboxes.values()):
+        return
+    everyones = dict.fromkeys([*carried, *(line for box in me.outboxes.values() for line in box.carried)])
+    queued = {event.uid for event in disk.pending()}
+    displaced = [event for event in _displaced(me, everyones) if event.uid not in queued | me.reclaimed]
+    if displaced:
+        yield Reclaim(tuple(displaced))
+        me.reclaimed.update(event.uid for event in displaced)
+    rest = tuple(line for line in carried if not _sequenced(me, line))
+    if len(rest) < len(carried):
+        yield Carry(rest)
+
+
+def _displaced(me: Replica, lines: Iterable[bytes]) -> list[Event]:
+    """Of the lines offered again, those that can never come back: another one has their place in the chain."""
+    found = []
+    for line in lines:
+        event = me.check(line)
+        if event is not None and event.seq is not None and event.term is None and not _sequenced(me, line):
+            if event.seq <= me.heads.get(event.node, Head()).seq:
+                found.append(event)
+    return found
+
+
 def _sequenced(me: Replica, line: bytes) -> bool:
-    events = parse_all([line])
-    return not events or (events[0].seq or 0) <= me.heads.get(events[0].node, Head()).seq
+    """Whether the ledger holds this event, at its own place or at another (or it can never count: a lost term's)."""
+    event = me.check(line)
+    if event is None or event.seq is None or event.uid in me.branch.fleet.positions:
+        return True
+    if event.seq > me.heads.get(event.node, Head()).seq:
+        return False
+    return event.term is not None or _void_in_ledger(me, event)
+
+
+def _void_in_ledger(me: Replica, event: Event) -> bool:
+    """Whether the ledger holds the event without effect. Reads the whole log: asked for displaced lines only."""
+    known = me.void_uids
+    if known is None or known[0] != me.branch.tip:
+        voids = set()
+        read = me.branch.line_at()
+        effective = set(me.branch.fleet.positions.values())
+        for position in range(1, me.branch.fleet.position + 1):
+            if position not in effective:
+                other = parse(read(position))
+                voids.add((other.uid, other.actor, other.key))
+        known = me.void_uids = (me.branch.tip, frozenset(voids))
+    return (event.uid, event.actor, event.key) in known[1]

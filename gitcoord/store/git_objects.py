@@ -13,6 +13,7 @@ OID = re.compile(r"[0-9a-f]{40}\Z")
 
 _TREE_MODE = b"40000"
 _FILE_MODE = b"100644"
+_SUBMODULE_MODE = b"160000"
 _NOT_IN_A_NAME = re.compile(r"[\x00-\x1f\x7f<>]+")
 _NOT_IN_A_SLUG = re.compile(r"[^a-z0-9]+")
 
@@ -44,8 +45,9 @@ def decode_tree(oid: Oid, data: bytes) -> dict[str, Entry]:
         if space < 0 or end < 0 or end + 21 > len(data):
             raise Corrupt(f"object {oid} is not a well-formed tree")
         name = data[space + 1 : end].decode("utf-8", "surrogateescape")
-        is_tree = data[at:space].lstrip(b"0") == _TREE_MODE
-        entries[name] = Entry(data[end + 1 : end + 21].hex(), is_tree)
+        mode = data[at:space].lstrip(b"0")
+        if mode != _SUBMODULE_MODE:  # it names a commit of another repository: nothing of it lies here
+            entries[name] = Entry(data[end + 1 : end + 21].hex(), mode == _TREE_MODE)
         at = end + 21
     return entries
 
