@@ -20,7 +20,6 @@ PUSHED_IDS_MAX = 1000  # own outbox commits remembered, to tell a copied clone f
 INTERACTION_MAX = 10**9  # a number that people can still say
 SEQ_MAX = 2**53 - 1  # what every JSON reader holds exactly
 TERM_MAX = 2**53 - 1
-TERM_JUMP_MAX = 10**6  # above the highest term seen: one line with a term of 2**53 must not be the last of all terms
 TERM_JUMP_MAX = 1000  # above the highest term seen: one line cannot use all terms up
 BEAT_PROMISE_S_MAX = 600.0  # a leader may not promise longer silence than this
 JSON_DEPTH_MAX = 32  # of `data`; deeper is nobody's payload
