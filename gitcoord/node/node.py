@@ -232,8 +232,9 @@ class Node:
         if trouble is None and not tried and locks.is_held(self.home.path / "lock"):
             trouble = LockHeld(f"{locks.holder(self.home.path / 'lock')} holds the lock {self.home.path / 'lock'}")
         because = f" ({trouble})" if trouble else ""
+        waited_s = timeout_s - max(0.0, deadline - time.monotonic())
         raise NotConfirmed(
-            f"event {event.uid[:8]} is {reached}, not {level}, after {timeout_s:g} s{because}: it is safe on this disk "
+            f"event {event.uid[:8]} is {reached}, not {level}, after {waited_s:.1f} s{because}: it is safe on this disk "
             "and goes out with the next sync"
         )
 
