@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from gitcoord.cli.common import here, json_option, print_json
-from gitcoord.core.errors import Refused
+from gitcoord.core.errors import NotConfirmed, Refused
 
 if TYPE_CHECKING:
     from gitcoord.core.event import Event
@@ -72,7 +74,7 @@ def drop(id_: str, force: bool, as_json: bool) -> None:
     from gitcoord.node import seen
 
     node = here()
-    with node.home.sync_lock.acquire(timeout=LOCK_S):
+    with _no_round(node):
         waiting = list(seen.own_pending(node))
         level, event = _named(waiting, id_)
         if level == "durable" and not force:
@@ -83,6 +85,17 @@ def drop(id_: str, force: bool, as_json: bool) -> None:
         print_json({"schema": "gitcoord.queue-drop/1", "id": event.uid, "level": level, "event": event.as_json()})
     else:
         click.echo(f"dropped {event.uid[:8]} ({event.type} by {event.actor})")
+
+
+@contextlib.contextmanager
+def _no_round(node: Node) -> Iterator[None]:
+    import filelock
+
+    try:
+        with node.home.sync_lock.acquire(timeout=LOCK_S):
+            yield
+    except filelock.Timeout:
+        raise NotConfirmed("a round is under way and does not end: try again") from None
 
 
 def _named(waiting: list[tuple[str, Event]], short: str) -> tuple[str, Event]:

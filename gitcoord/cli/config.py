@@ -1,0 +1,216 @@
+"""`gitcoord config`: settings of the fleet are events in its log, those of this node are in a file of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gitcoord.cli.common import as_option, here, json_option, print_json, speaker
+from gitcoord.core.errors import Refused
+
+if TYPE_CHECKING:
+    from gitcoord.node.node import Node
+
+TIMEOUT_S = 60.0
+
+node_option = click.option("--node", "of_node", is_flag=True, help="This node's own, in its file.")
+
+
+@click.group("config")
+def command() -> None:
+    """Show and change settings of fleet and node.
+
+    What counts is a command's own option, then GITCOORD_… in the environment, then this node's file, then the fleet.
+
+    \b
+    Example:
+      gitcoord config list
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting as it counts here, and where that comes from."""
+
+    name: str
+    value: Any
+    source: str  # flag, environment, node, fleet, card, default
+    scopes: tuple[str, ...]  # where it can be set: fleet, node
+    help: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {"name": self.name, "value": self.value, "source": self.source, "scopes": list(self.scopes),
+                "help": self.help}
+
+
+@command.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List all settings, as they count here and now, and where each comes from.
+
+    \b
+    Example:
+      gitcoord config list
+      gitcoord config list --json
+    """
+    found = settings(here())
+    if as_json:
+        print_json({"schema": "gitcoord.config/1", "settings": [one.as_json() for one in found.values()]})
+        return
+    for one in found.values():
+        click.echo(f"{one.name:<11} {_text(one.value):<12} {one.source:<12} {one.help}")
+
+
+@command.command("get")
+@click.argument("name")
+@json_option
+def get(name: str, as_json: bool) -> None:
+    """Print the value of NAME as it counts here.
+
+    \b
+    Example:
+      gitcoord config get recent
+    """
+    found = settings(here())
+    if name not in found:
+        raise Refused(f"no setting {name!r}; there are: {', '.join(found)}")
+    if as_json:
+        print_json({"schema": "gitcoord.config/1", "settings": [found[name].as_json()]})
+    else:
+        click.echo(_text(found[name].value))
+
+
+@command.command("set")
+@click.argument("name")
+@click.argument("value")
+@node_option
+@as_option
+@json_option
+def set_(name: str, value: str, of_node: bool, actor: str | None, as_json: bool) -> None:
+    """Set NAME to VALUE, for the whole fleet or (--node) for this clone.
+
+    A list is given as alice,bob; headings as JSON. The fleet's settings are events: everyone goes by them from their
+    place in the log on.
+
+    \b
+    Example:
+      gitcoord config set recent 5
+      gitcoord config set headings '{"proposal": "{actor} proposes"}'
+      gitcoord config set profile lan --node
+    """
+    _change(here(), name, value, of_node=of_node, actor=actor, as_json=as_json)
+
+
+@command.command("unset")
+@click.argument("name")
+@node_option
+@as_option
+@json_option
+def unset(name: str, of_node: bool, actor: str | None, as_json: bool) -> None:
+    """Take NAME back to its default.
+
+    \b
+    Example:
+      gitcoord config unset recent
+    """
+    _change(here(), name, None, of_node=of_node, actor=actor, as_json=as_json)
+
+
+def settings(node: Node) -> dict[str, Setting]:
+    """Every setting by name."""
+    from gitcoord.features.settings import Settings
+    from gitcoord.node import preferences
+    from gitcoord.store.home import Config
+
+    fleet: Settings = node.fleet.states["settings"].settings
+    own, found = node.home.config(), {}
+    defaults = Config(fleet="", remote="")
+    for name, (_, words) in preferences.NODE.items():
+        value, source = getattr(node.config, name), "node"
+        if os.environ.get(preferences.variable(name), "").strip():
+            source = "environment"
+        elif getattr(own, name) == getattr(defaults, name):
+            source = "default"
+        scopes: tuple[str, ...] = ("node", "fleet") if name in Settings.model_fields else ("node",)
+        if name == "profile" and source == "default":
+            value, source = preferences.profile_of(own, node.fleet), "fleet" if fleet.profile else "card"
+        found[name] = Setting(name, value, source, scopes, words)
+    founded = node.fleet.members.founded
+    for name, field in Settings.model_fields.items():
+        if name not in found:
+            value, source = getattr(fleet, name), "fleet" if name in fleet.model_fields_set else "default"
+            if name == "admission" and value is None and founded is not None:
+                value, source = founded.admission, "card"
+            found[name] = Setting(name, value, source, ("fleet",), field.description or "")
+    return found
+
+
+def _change(node: Node, name: str, text: str | None, *, of_node: bool, actor: str | None, as_json: bool) -> None:
+    """Set (None: unset) `name` where it belongs, and say so."""
+    from gitcoord.features.settings import Settings
+    from gitcoord.node import preferences
+
+    if name not in Settings.model_fields and name not in preferences.NODE:
+        raise Refused(f"no setting {name!r}; there are: {', '.join({**preferences.NODE, **Settings.model_fields})}")
+    if of_node or name not in Settings.model_fields:
+        scope, level = "node", None
+        value = _change_node(node, name, text)
+    else:
+        scope = "fleet"
+        value, level = _change_fleet(node, name, text, speaker(node, actor))
+    if as_json:
+        print_json({"schema": "gitcoord.config-set/1", "name": name, "value": value, "scope": scope, "level": level})
+        return
+    click.echo(f"{name} of this {scope}: {'back to its default' if text is None else _text(value)}"
+               + (f" ({level.upper()})" if level else ""))
+
+
+def _change_node(node: Node, name: str, text: str | None) -> Any:
+    from gitcoord.node import preferences
+    from gitcoord.store.home import Config
+
+    if name not in preferences.NODE:
+        raise Refused(f"{name} is the fleet's alone: leave --node out")
+    config = node.home.config()
+    if text is None and name == "remote":
+        raise Refused("a node needs a remote: set another one")
+    value = getattr(Config(fleet="", remote=""), name) if text is None else preferences.read(name, text)
+    setattr(config, name, value)
+    node.home.save_config(config)
+    return value
+
+
+def _change_fleet(node: Node, name: str, text: str | None, actor: str) -> tuple[Any, str]:
+    from gitcoord.core.errors import NotConfirmed
+    from gitcoord.features.settings import changed
+
+    value = None if text is None else _value(name, text)
+    changed(node.fleet.states["settings"].settings, name, value)  # Refused, politely, before it is in the log
+    words = f"{name} = {_text(value)}" if text is not None else f"{name} back to its default"
+    [event] = node.append(node.draft("config_changed", words, actor=actor, data={"set": {name: value}}))
+    try:
+        level, _ = node.confirm(event, "sequenced", timeout_s=TIMEOUT_S, rounds=1)
+    except NotConfirmed as wrong:
+        click.echo(f"gitcoord: {wrong}", err=True)
+        level, _ = node.level(event)
+    return value, level
+
+
+def _value(name: str, text: str) -> Any:
+    """What a person typed, as the setting's model wants it: JSON, a plain word, or words with commas between."""
+    from gitcoord.features.settings import Settings
+
+    if isinstance(Settings.model_fields[name].default, list) and not text.startswith("["):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

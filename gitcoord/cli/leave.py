@@ -1,0 +1,42 @@
+"""`gitcoord leave`: take this clone out of the fleet; its words stay in the log, its keys stay with the user."""
+
+from __future__ import annotations
+
+import click
+
+from gitcoord.cli.common import here, json_option, print_json
+
+
+@click.command("leave")
+@click.option("--force", is_flag=True, help="Go even if events cannot be delivered; they are kept in a file.")
+@click.option("--timeout", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="S",
+              help="Seconds to try to deliver what is queued.")
+@json_option
+def command(force: bool, timeout: float, as_json: bool) -> None:
+    """Take this clone, and the agents whose keys it keeps, out of the fleet.
+
+    First everything queued goes out; where it cannot, nothing is changed (exit code 4). The log keeps what was said,
+    and the agents' names stay theirs. Keys, queue and logs are moved aside, not deleted.
+
+    \b
+    Example:
+      gitcoord leave
+    """
+    from gitcoord.node.departure import leave
+    from gitcoord.node.standing import count
+
+    node = here()
+    fleet, undelivered_file = node.config.fleet, node.home.queue.path.name
+    left = leave(node, force=force, timeout_s=timeout)
+    if as_json:
+        print_json({"schema": "gitcoord.leave/1", "fleet": fleet, "agents": left.agents, "kept": str(left.kept),
+                    "undelivered": left.undelivered, "outbox_retired": left.outbox_retired,
+                    "problems": left.problems})
+        return
+    for problem in left.problems:
+        click.echo(f"gitcoord: {problem}", err=True)
+    click.echo(f"left fleet {fleet}" + (f": {', '.join(left.agents)}" if left.agents else ""))
+    click.echo(f"kept in {left.kept}: keys, queue and logs")
+    if left.undelivered:
+        click.echo(f"{count(left.undelivered, 'event')} undelivered: {left.kept / undelivered_file}")
+    click.echo("to come back as NAME: GITCOORD_KEY=$(cat …/keys/NAME.key) gitcoord init --agent NAME")
