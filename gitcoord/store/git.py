@@ -15,7 +15,7 @@ from gitcoord.core.ports import CommitInfo, Entry, Oid, Outcome, Pushed, Update
 from gitcoord.store import git_credentials, git_refs, git_words
 from gitcoord.store.git_objects import OID, decode_commit, decode_tree, encode_commit, encode_tree, oid_of
 from gitcoord.store.git_process import Result, finish
-from gitcoord.store.git_transport import PRIVATE, Transport
+from gitcoord.store.git_transport import MIRROR, PRIVATE, Transport
 
 OBJECT_BYTES_MAX = 64 * 1024 * 1024  # far above what gitcoord writes; a hostile blob must not fill memory
 NEAR_COMMITS = 64  # an ancestor is nearly always this close: 0.08 ms a commit in process, 3 ms a process
@@ -188,8 +188,9 @@ class GitStore:
             return self._cat(oid, kind)
         except (EOFError, OSError) as error:
             self.close()
+            git_refs.heal(self.path, MIRROR)  # or the next fetch would believe that it is here
             raise Corrupt(
-                f"object {oid} in {self.path} is damaged; sync again, and if that does not help delete "
+                f"object {oid} in {self.path} was damaged; sync again, and if that does not help delete "
                 "the folder: what it holds is fetched again"
             ) from error
 
@@ -200,7 +201,8 @@ class GitStore:
                 raise Corrupt(f"object {oid} has {size} bytes, more than {OBJECT_BYTES_MAX}: not gitcoord's")
             data: bytes = stream.read(size)
         except ValueError as error:
-            if "missing" in str(error) or "could not be resolved" in str(error):
+            # An empty object file is "missing" to git, too; a power loss leaves such files.
+            if "could not be resolved" in str(error) and not git_refs.loose_path(self.path, oid).exists():
                 raise Corrupt(f"object {oid} is not in {self.path}; sync, and it may be fetched") from error
             raise EOFError(oid) from error
         except BaseException:
