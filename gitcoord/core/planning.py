@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,7 +61,10 @@ def decide(me: Replica, disk: Disk, crew: Crew, now_s: float) -> Plan | None:
     """What to push; None when there is nothing to say. Nothing is written yet: the budget may say no."""
     fleet = me.branch.fleet
     plan = Plan(pending=_unblocked(me, disk.pending()))
-    plan.batch, own = _admit(me, disk, plan.pending)
+    plan.batch, own = _admit(me, disk, plan.pending, refused=me.refused)
+    if not plan.batch and me.refused:
+        again = {uid: until for uid, until in me.refused.items() if now_s < until}
+        plan.batch, own = _admit(me, disk, plan.pending, refused=again)
     quiet = now_s < me.quiet_until_s or fleet.id is None
     standing = None if quiet else crew.stands(fleet, now_s, beats=me.beats(), term_seen=disk.term)
     if standing:
@@ -124,7 +127,9 @@ def _unblocked(me: Replica, pending: list[Event]) -> list[Event]:
     return pending
 
 
-def _admit(me: Replica, disk: Disk, pending: Sequence[Event]) -> tuple[list[Event], bool]:
+def _admit(
+    me: Replica, disk: Disk, pending: Sequence[Event], *, refused: Container[str]
+) -> tuple[list[Event], bool]:
     """The next events of every node that may be sequenced, and whether our own are among them."""
     fleet = me.branch.fleet
     if fleet.id is None:
@@ -134,7 +139,7 @@ def _admit(me: Replica, disk: Disk, pending: Sequence[Event]) -> tuple[list[Even
     room = [me.suspects or limits.BATCH_EVENTS_MAX, limits.BATCH_BYTES_MAX]
 
     def take(event: Event) -> bool:
-        if room[0] <= 0 or room[1] < len(event.line) or event.uid in me.refused or event.seq is None:
+        if room[0] <= 0 or room[1] < len(event.line) or event.uid in refused or event.seq is None:
             return False
         try:
             fleet.check_place(event, heads=heads)

@@ -20,7 +20,7 @@ from gitcoord.core.event import Head
 from gitcoord.core.following import follow_ledger
 from gitcoord.core.planning import Plan, add_outbox, build, decide, do_duties
 from gitcoord.core.ports import Oid, Outcome, Pushed
-from gitcoord.core.replica import QUIET_S, Replica, absorb, own_ref
+from gitcoord.core.replica import QUIET_S, REFUSED_S, Replica, absorb, own_ref
 from gitcoord.core.session import Crew, Session
 from gitcoord.core.settling import know_oneself, settle_queue
 
@@ -125,6 +125,8 @@ def _ledger_accepted(
     for session in crew.sessions:
         session.claims = True
     me.denied_alone = False
+    taken = {event.uid for event in plan.batch}
+    me.refused = {uid: until or started_s + REFUSED_S for uid, until in me.refused.items() if uid not in taken}
     me.suspects = 2 * me.suspects if me.suspects < limits.BATCH_EVENTS_MAX else 0
     report.sequenced = me.heads.get(disk.node, Head())
     if plan.stander is not None and crew.leading(me.branch.fleet.terms) is plan.stander:
@@ -145,7 +147,7 @@ def _ledger_denied(me: Replica, crew: Crew, plan: Plan, answer: Pushed) -> Steps
         event = plan.batch[0]
         if me.denied_alone:
             me.refused.clear()  # without the one named before, it was denied all the same: that one is not to blame
-        me.refused.add(event.uid)
+        me.refused[event.uid] = 0.0
         me.denied_alone, me.suspects = True, 0
         yield Tell("event_refused", f"the remote refuses the ledger with event {event.uid[:8]} by {event.actor}: "
                    "going on without it, if the remote lets us")

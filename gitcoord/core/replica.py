@@ -16,6 +16,7 @@ from gitcoord.core.ports import Objects, Oid
 from gitcoord.core.session import Chance
 
 QUIET_S = 60.0  # after the remote denied the ledger: leave it alone that long
+REFUSED_S = 3600.0  # an event that a hook minds is tried again after that: hooks change
 
 
 @dataclass(slots=True)
@@ -51,7 +52,7 @@ class Replica:
     merged: Oid | None = None  # our outbox whose lines were compared with the queue
     reclaimed: set[str] = field(default_factory=set)  # uids of vanished events that were chained anew here
     void_uids: tuple[Oid | None, frozenset[tuple[str, str, str]]] | None = None  # at a tip: uid, actor, key
-    refused: set[str] = field(default_factory=set)  # uids that the remote refuses to have in the ledger
+    refused: dict[str, float] = field(default_factory=dict)  # uids that the ledger's hook seems to mind, until when
     denied_alone: bool = False  # the last ledger write held one event and was denied
     suspects: int = 0  # after a denied batch: no more than so many lines in the next; 0: no limit
     rotation: int = 0
