@@ -27,6 +27,9 @@ REMOTE = {
     # git 2.39 on ext4: while `pack-refs --prune` runs, 84 of 150 races had two winners or more.
     "gc.packRefs": "false",
     "receive.autogc": "false",
+    # By default git does not fsync the loose objects of small pushes: what it accepted would not outlive a
+    # power loss. 13.8 ms a push instead of 12.8.
+    "core.fsync": "all",
 }
 
 

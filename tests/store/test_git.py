@@ -574,7 +574,8 @@ def test_ten_thousand_commits_are_walked_without_recursion(store: GitStore) -> N
 # Setting up
 
 
-def test_a_bare_remote_never_packs_its_refs(bare: Path) -> None:
+def test_a_bare_remote_never_packs_its_refs_and_syncs_what_it_accepts(bare: Path) -> None:
+    assert git(bare, "config", "core.fsync") == "all"
     assert git(bare, "config", "gc.packRefs") == "false"
     assert git(bare, "config", "receive.autogc") == "false"
 
