@@ -121,7 +121,7 @@ def _default_remote(common: Path, said: list[str]) -> str:
     return str(embedded)
 
 
-def _profile_for(common: Path, remote: str) -> str:
+def profile_for(common: Path, remote: str) -> str:
     """Timings by the remote's host, until the card says otherwise."""
     url = git.remote_url(common, remote) or remote
     host = url.split("://", 1)[-1].split("@", 1)[-1].split("/", 1)[0].split(":", 1)[0].lower()
@@ -140,7 +140,7 @@ def _enter(home: Home, common: Path, store: Store, config: Config, wish: Wish, s
             _read_card(store, refs[config.ledger], config, wish)
             said.append(f"joins fleet {config.fleet}")
             return False
-        answer = _found(home, store, config, wish, _profile_for(common, config.remote))
+        answer = _found(home, store, config, wish, profile_for(common, config.remote))
         if answer.outcome is Outcome.ACCEPTED:
             said.append(f"founds fleet {config.fleet}")
             return True

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
+import tempfile
 from pathlib import Path
 
+from gitcoord.core import outbox
 from gitcoord.core.ports import Oid
 from gitcoord.store import git, git_credentials
 from gitcoord.store.git_process import Result
@@ -84,3 +86,35 @@ def git_path() -> str | None:
 def _run(repository: Path, *args: str, timeout_s: float = LOCAL_S) -> Result:
     git_credentials.leave_hook()
     return git._spawn(["--git-dir", str(git_folder(repository)), *args], {}, timeout_s)
+
+
+class Probe:
+    """A way to a remote with nothing behind it: scratch objects in a folder that goes with the probe."""
+
+    def __init__(self, url: str, *, ledger_ref: str, outbox_prefix: str, config_from: Path, timeout_s: float) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="gitcoord-probe-")
+        path = Path(self._folder.name) / "store.git"
+        git.GitStore.create(path)
+
+        def open_store() -> git.GitStore:
+            return git.GitStore(path, url=url, ledger_ref=ledger_ref, outbox_prefix=outbox_prefix,
+                                config_from=config_from, timeout_s=timeout_s)
+
+        self.again = open_store  # for another thread
+        self.store = open_store()
+
+    def __enter__(self) -> Probe:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.store.close()
+        self._folder.cleanup()
+
+    def refs(self) -> dict[str, Oid]:
+        """All refs of the remote, without fetching anything. Raises what a fetch would raise."""
+        return self.store._transport.ls_remote()
+
+    def commit(self, nonce: str, parent: Oid | None, time_s: int) -> Oid:
+        """A scratch commit in the shape of an empty outbox, unlike any other."""
+        return outbox.write(self.store, node="doctor", pending=(), beats=(), carried=(), nonce=nonce, parent=parent,
+                            time_s=time_s)

@@ -77,6 +77,16 @@ class Transport:
         outboxes = self._outbox_prefix + "/"
         return {ref: oid for ref, oid in refs.items() if ref == self._ledger_ref or ref.startswith(outboxes)}
 
+    def ls_remote(self) -> dict[str, Oid]:
+        """All refs that the remote shows, without fetching anything. Raises what a fetch would raise."""
+        result = self.run("ls-remote", "--quiet", "--refs", "--", self._reach().url)
+        if result.timed_out:
+            raise Unreachable(f"{self._name()} did not answer in {self._timeout_s:g} s")
+        if result.status:
+            raise git_words.fetch_error(self._name(), result.stderr)
+        rows = (line.split("\t", 1) for line in result.stdout.splitlines() if "\t" in line)
+        return {ref: oid for oid, ref in rows}
+
     def push(self, updates: Sequence[Update]) -> dict[str, Pushed]:
         if not updates:
             return {}

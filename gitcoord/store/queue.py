@@ -72,6 +72,12 @@ class Queue:
         self._refresh()
         return bool(self._content.loose)
 
+    @property
+    def damaged(self) -> int:
+        """How many lines are no events; who next has the lock sets them aside."""
+        self._refresh()
+        return len(self._content.damaged)
+
     # Writing
 
     def append(self, drafts: Sequence[Draft], *, signer: Signers, fleet: str) -> list[Event]:

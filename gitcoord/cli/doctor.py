@@ -1,0 +1,41 @@
+"""`gitcoord doctor`: what is wrong here, and how to mend it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from gitcoord.cli.common import json_option, print_json
+
+MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
+
+
+@click.command("doctor")
+@click.option("--fix", is_flag=True, help="Mend what can be mended from here.")
+@json_option
+def command(fix: bool, as_json: bool) -> None:
+    """Find out what is wrong here, and how to mend it.
+
+    Looks at git, disk, locks, queue, keys, the private store, the remote and what it lets us do (tried on a scratch
+    ref that is removed again), and the clock. Changes nothing else without --fix. Exit code 1: something fails;
+    5: credentials.
+
+    \b
+    Example:
+      gitcoord doctor --json
+    """
+    from gitcoord.node import doctor
+
+    findings = []
+    for finding in doctor.examine(Path.cwd(), fix=fix):
+        findings.append(finding)
+        if not as_json:
+            mark, colour = MARKS[finding.state]
+            click.echo(f"{click.style(mark, fg=colour)}  {finding.check}: {finding.seen}")
+            if finding.cure:
+                click.echo(f"      → {finding.cure}")
+    if as_json:
+        print_json({"schema": "gitcoord.doctor/1", "findings": [asdict(finding) for finding in findings]})
+    click.get_current_context().exit(doctor.exit_code(findings))
