@@ -11,6 +11,8 @@ from gitcoord.cli.common import as_option, here, json_option, print_json, speake
 from gitcoord.core.errors import Refused
 from gitcoord.core.names import agent_id
 
+CHATTER = ("start", "checking", "leader", "online", "resumed", "goodbye")  # what --quiet leaves out
+
 
 @click.group("agent")
 def command() -> None:
@@ -67,7 +69,7 @@ def _teller(quiet: bool, json_logs: bool) -> Callable[[str, str], None]:
     def say(kind: str, text: str) -> None:
         if json_logs:
             click.echo(json.dumps({"schema": "gitcoord.log/1", "time": utc_now(), "kind": kind, "text": text}))
-        elif not quiet or kind in ("error", "offline", "credentials", "refused", "paused"):
+        elif not quiet or kind not in CHATTER:
             click.echo(f"{utc_now()[11:23]} {kind}: {text}", err=True)
 
     return say

@@ -28,6 +28,13 @@ class Budget:
         self.refill(now_s)
         return self.tokens >= (1 - self.burst if urgent else 1)
 
+    def wait_s(self, now_s: float) -> float:
+        """Seconds until a push that is not urgent may go."""
+        if self.rate is None:
+            return 0.0
+        self.refill(now_s)
+        return max(0.0, 1 - self.tokens) * 60 / self.rate
+
     def spend(self, now_s: float) -> None:
         if self.rate is not None:
             self.refill(now_s)

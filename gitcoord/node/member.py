@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,10 +10,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from gitcoord.core.errors import Lost, Unreachable
 from gitcoord.core.event import Event
 from gitcoord.core.fleet import Fleet
 from gitcoord.node.found import Wish, init
 from gitcoord.node.node import Node
+from gitcoord.store.locks import LockHeld
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,8 @@ class Member:
                 time.sleep(0.1)  # `agent run` fetches for the whole node
             else:
                 time.sleep(self.node.crew.profile.poll_s if poll_s is None else poll_s)
-                self.node.sync()
+                with contextlib.suppress(Unreachable, Lost, LockHeld):  # an outage, or others are busy: it goes on
+                    self.node.sync()
 
     @property
     def state(self) -> Fleet:

@@ -11,17 +11,14 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
-
-import filelock
 
 from gitcoord.core import effects, protocol
 from gitcoord.core.branch import Branch
 from gitcoord.core.budget import Budget
 from gitcoord.core.credentials import looks_like_credential
-from gitcoord.core.errors import Corrupt, GitcoordError, NotConfirmed, Refused, Unreachable
+from gitcoord.core.errors import Corrupt, GitcoordError, Refused
 from gitcoord.core.event import Draft, Event, Head, parse
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.names import uid_from
@@ -31,17 +28,14 @@ from gitcoord.core.replica import Clock, Replica, absorb
 from gitcoord.core.session import Crew
 from gitcoord.core.timings import PROFILES
 from gitcoord.features import FEATURES
-from gitcoord.node import preferences, publish, seen
+from gitcoord.node import economy, levels, preferences, publish
 from gitcoord.node.keyring import Keyring
 from gitcoord.store import locks
 from gitcoord.store.files import check_not_paused, pausing, write_quickly
-from gitcoord.store.home import Config, Home, NodeDisk, Progress
+from gitcoord.store.home import Config, Home, NodeDisk
 from gitcoord.store.locks import LockHeld
 
-LEVELS = ("queued", "durable", "sequenced")
 CACHE_EVENTS = 64  # folded since the cache was written, before it is written anew
-POSITIONS_KEPT = 1000  # of newest events, told to processes that wait
-WAIT_POLL_S = 0.005
 
 T = TypeVar("T")
 
@@ -70,6 +64,7 @@ class Node:
         self.tell = tell or (lambda kind, text: None)
         self.chance = random.SystemRandom()
         self.crew = Crew(self.disk.node, PROFILES[self.config.profile or "local"], self.chance)
+        self.crew.neighbours = home.neighbours  # a command's push must not take the beats of an `agent run` away
         self.budget = Budget(self.crew.profile.pushes_per_minute)
         self.pause: Callable[[float], None] = time.sleep
         self.round_trip_s = 0.0
@@ -183,60 +178,13 @@ class Node:
 
     def level(self, event: Event) -> tuple[str, int | None]:
         """How far an event of this node got, as far as this node knows, and its position once sequenced."""
-        progress = self.home.progress()
-        if event.uid in progress.positions:
-            return "sequenced", progress.positions[event.uid]
-        pending = {one.uid: one for one in self.disk.pending()}
-        if event.uid not in pending:
-            return "sequenced", self.fleet.positions.get(event.uid)
-        seq = pending[event.uid].seq or 0
-        if progress.node == self.disk.node and seq <= progress.durable:
-            return "durable", None
-        return "queued", None
+        return levels.level(self, event)
 
     def confirm(
         self, event: Event, level: str, *, timeout_s: float, rounds: int | None = None
     ) -> tuple[str, int | None]:
-        """Wait until `event` reached `level`. Whoever holds the lock syncs for all; others wait for its result.
-
-        `rounds`: how many rounds of one's own to try (None: until the time is up). Raises NotConfirmed.
-        """
-        deadline = time.monotonic() + timeout_s
-        trouble: GitcoordError | None = None
-        tried = 0
-        known = self.home.progress().rounds
-        while True:
-            reached, position = self.level(event)
-            if LEVELS.index(reached) >= LEVELS.index(level):
-                return reached, position
-            left_s = deadline - time.monotonic()
-            if left_s <= 0 or (rounds is not None and tried >= rounds):
-                break
-            if self.home.running():
-                progress = self.home.progress()
-                if rounds is not None and not progress.online and progress.rounds >= known + rounds:
-                    trouble = Unreachable(progress.problem)
-                    break
-                self.pause(WAIT_POLL_S)
-                continue
-            try:
-                waiting = self.sync(lock_timeout_s=0).waiting
-                tried += 1
-                self.pause(min(1.0, left_s) if waiting else 0)
-            except filelock.Timeout:
-                self.pause(WAIT_POLL_S)
-            except Unreachable as wrong:
-                trouble, tried = wrong, tried + 1
-                if rounds is None:
-                    self.pause(min(self.chance.uniform(0, 0.2 * 2 ** min(tried, 6)), left_s))
-        if trouble is None and not tried and locks.is_held(self.home.path / "lock"):
-            trouble = LockHeld(f"{locks.holder(self.home.path / 'lock')} holds the lock {self.home.path / 'lock'}")
-        because = f" ({trouble})" if trouble else ""
-        waited_s = timeout_s - max(0.0, deadline - time.monotonic())
-        raise NotConfirmed(
-            f"event {event.uid[:8]} is {reached}, not {level}, after {waited_s:.1f} s{because}: it is safe on this disk "
-            "and goes out with the next sync"
-        )
+        """Wait until `event` reached `level`, in at most `rounds` rounds of one's own. Raises NotConfirmed."""
+        return levels.confirm(self, event, level, timeout_s=timeout_s, rounds=rounds)
 
     # Syncing
 
@@ -293,6 +241,7 @@ class Node:
 
     def _round(self, tick: bool, urgent: bool) -> Report:
         replica = self.replica
+        economy.take_up(self)
         before = replica.branch.fleet.position
         started = time.monotonic()
         try:
@@ -301,12 +250,20 @@ class Node:
                 may_push=lambda borrow: self.budget.allows(time.monotonic(), urgent=borrow or urgent),
             ))
         except GitcoordError as wrong:
-            self._save_progress(replica, before, problem=str(wrong))
+            levels.note_failure(self, wrong)
             raise
         self.round_trip_s = time.monotonic() - started
-        self._save_progress(replica, before, report=report)
+        self._save_beats()
+        economy.share(self, replica)
+        levels.note(self, replica, before, report)
         self._save_cache()
         return report
+
+    def _save_beats(self) -> None:
+        """Under the lock: another process of this node must not push an older beat over a newer one."""
+        for session in self.crew.sessions:
+            if session.line:
+                self.home.save_beat(session.agent, session.line)
 
     def _drive(self, steps: Generator[effects.Effect, Any, T]) -> T:
         answer: Any = None
@@ -373,32 +330,6 @@ class Node:
         if kind == "bad_line":
             self.home.add_error({"time": utc_now(), "kind": kind, "text": text})
         self.tell(kind, text)
-
-    def _save_progress(
-        self, replica: Replica, before: int, *, report: Report | None = None, problem: str = ""
-    ) -> None:
-        old = self.home.progress()
-        if report is None:
-            with contextlib.suppress(OSError):
-                self.home.save_progress(replace(old, rounds=old.rounds + 1, online=False, problem=problem))
-            return
-        positions = dict(old.positions) if old.node == self.disk.node else {}
-        fleet = replica.branch.fleet
-        if fleet.position > before:
-            read = replica.branch.line_at()
-            mine = f'"node":"{self.disk.node}"'.encode()
-            for position in range(max(before, fleet.position - 20_000) + 1, fleet.position + 1):
-                line = read(position)
-                if mine in line:
-                    positions[str(json.loads(line)["uid"])] = position
-        for uid in list(positions)[:-POSITIONS_KEPT]:
-            del positions[uid]
-        self.home.save_progress(Progress(
-            node=self.disk.node, durable=report.durable.seq, sequenced=report.sequenced.seq,
-            rounds=old.rounds + 1, online=True, positions=positions,
-        ))
-        with contextlib.suppress(OSError):
-            seen.note_beats(self.home.cache, replica.beats(), time.time())
 
     # Reading
 

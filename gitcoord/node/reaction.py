@@ -6,26 +6,25 @@ more; the command is told the event's id, and the answer's own id follows from i
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import signal
-import subprocess
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
-from gitcoord.core.event import Event
-from gitcoord.core.fleet import CORE_EVENTS, Fleet
+from gitcoord.core.errors import GitcoordError, Refused
+from gitcoord.core.event import Event, parse
+from gitcoord.core.fleet import CORE_EVENTS
 from gitcoord.core.names import same_agent, uid_from
+from gitcoord.node.command import TERM_S, Command
 from gitcoord.node.node import Node
-from gitcoord.store.files import write_durably
+from gitcoord.store.files import pausing, write_durably
 
 ANSWER_BYTES_MAX = 48 * 1024  # leaves room for the event around it
 FAILURES_TOLD = 5  # in a row, before an `error` event says so
 RETRY_S = (1.0, 60.0)  # after a failure: doubles from the first to the second
+DISK_RETRY_S = 1.0  # what a command has done is kept until it can be written down
 COMMAND_S_MAX = 3600.0
 
 
@@ -33,9 +32,18 @@ COMMAND_S_MAX = 3600.0
 class _Running:
     event: Event
     position: int
-    process: subprocess.Popen[bytes]
-    output: IO[bytes]
+    command: Command
     since_s: float
+    problem: str = ""  # why it was ended
+
+    def look(self, now_s: float) -> None:
+        """End it when it goes too far."""
+        if self.command.floods:
+            self.problem = "printed without end"
+        elif now_s - self.since_s > COMMAND_S_MAX:
+            self.problem = f"did not end in {COMMAND_S_MAX:g} s"
+        if self.problem:
+            self.command.end()
 
 
 class Reaction:
@@ -57,87 +65,120 @@ class Reaction:
     def busy(self) -> bool:
         return self._running is not None
 
+    def is_due(self, now_s: float) -> bool:
+        """Whether `step` has something to do although no round brought news."""
+        if now_s < self._not_before_s:
+            return False
+        if self._running is None:
+            return self._failures > 0
+        return self._running.command.code is not None or self._running.command.floods
+
     def step(self, now_s: float) -> bool:
         """Look after the running command, or start the next. True if anything was done."""
         if self._running is not None:
             return self._look_after(self._running, now_s)
         if now_s < self._not_before_s:
             return False
-        for position, event in self.node.events(self.position):
-            if self._is_mine(position, event):
-                self._start(position, event, now_s)
-                return True
-            self.position = position  # nothing to handle: remembered in memory, not worth a sync
-        return False
+        found = self._next()
+        if found is None:
+            return False
+        self._start(*found, now_s)
+        return True
 
-    def _is_mine(self, position: int, event: Event) -> bool:
-        fleet: Fleet = self.node.fleet
+    def _next(self) -> tuple[int, Event] | None:
+        """The next event addressed to this agent. What lies before it is remembered in memory: not worth a sync."""
+        fleet = self.node.fleet
+        read = self.node.replica.branch.line_at()
+        name = f'"{self.agent}"'.encode().lower()
+        for position in range(self.position + 1, fleet.position + 1):
+            line = read(position)
+            if name in line.lower():  # nearly all lines are not: they need not be parsed
+                event = parse(line)
+                # A void event has no effect here either.
+                if self._is_mine(event) and fleet.positions.get(event.uid) == position:
+                    return position, event
+            self.position = position
+        return None
+
+    def _is_mine(self, event: Event) -> bool:
         if event.type in CORE_EVENTS or event.type == "heartbeat" or same_agent(event.actor, self.agent):
             return False
-        if not any(same_agent(one, self.agent) for one in event.to):
-            return False
-        return fleet.positions.get(event.uid) == position  # a void event has no effect here either
+        return any(same_agent(one, self.agent) for one in event.to)
 
     def _start(self, position: int, event: Event, now_s: float) -> None:
         words = json.dumps({"schema": "gitcoord.event/1", "position": position, "level": "sequenced",
                             "event": event.as_json()}, ensure_ascii=False)
-        given, output = tempfile.TemporaryFile(), tempfile.TemporaryFile()
-        given.write(words.encode() + b"\n")
-        given.seek(0)
         environment = {**os.environ, "GITCOORD_EVENT_ID": event.uid, "GITCOORD_AGENT": self.agent}
-        with given:
-            process = subprocess.Popen(self.command, shell=True, stdin=given, stdout=output, env=environment,
-                                       start_new_session=True)
-        self._running = _Running(event, position, process, output, now_s)
+        try:
+            command = Command(self.command, given=words.encode() + b"\n", environment=environment,
+                              keep_output=self.reply)
+        except OSError as wrong:
+            self._failed(event, f"could not be started ({wrong})", now_s)
+            return
+        self._running = _Running(event, position, command, now_s)
 
     def _look_after(self, running: _Running, now_s: float) -> bool:
-        code = running.process.poll()
-        if code is None:
-            if now_s - running.since_s > COMMAND_S_MAX:
-                self.kill()
+        running.look(now_s)
+        code = running.command.code
+        if code is None or now_s < self._not_before_s:
+            return False
+        running.command.end()
+        try:
+            self._conclude(running, code, now_s)
+        except GitcoordError as wrong:  # the disk, or a lock: the command is done, and is not run again for that
+            self._not_before_s = now_s + DISK_RETRY_S
+            self.say("handler_waits", f"event {running.event.uid[:8]} is handled, but that cannot be noted: {wrong}")
             return False
         self._running = None
-        with running.output as output:
-            output.seek(0)
-            answer = output.read(ANSWER_BYTES_MAX + 1)
-        if code != 0:
-            self._failed(running, f"ended with {code}", now_s)
-            return True
-        if self.reply and not self._answer(running, answer, now_s):
-            return True
-        self._failures = 0
-        self.position = running.position
-        self._write_checkpoint(running)
         return True
 
-    def _answer(self, running: _Running, output: bytes, now_s: float) -> bool:
+    def _conclude(self, running: _Running, code: int, now_s: float) -> None:
+        problem = running.problem or (f"ended with {code}" if code else "")
+        if not problem and self.reply:
+            problem = self._answer(running.event, running.command.output())
+        if problem:
+            self._failed(running.event, problem, now_s)
+            return
+        self._write_checkpoint(running)
+        self.position = running.position
+        self._failures, self._not_before_s = 0, 0.0
+
+    def _answer(self, event: Event, output: bytes) -> str:
+        """Queue the answer; why that cannot be, or nothing."""
         text = output.decode("utf-8", "replace").removesuffix("\n")
         if len(output) > ANSWER_BYTES_MAX:
-            self._failed(running, f"printed more than {ANSWER_BYTES_MAX} bytes", now_s)
-            return False
-        event = running.event
+            return f"printed more than {ANSWER_BYTES_MAX} bytes"
         if not text or event.type == "answer":
-            return True  # nothing to say; and two agents must not answer each other's answers for ever
+            return ""  # nothing to say; and two agents must not answer each other's answers for ever
         uid = uid_from(hashlib.sha256(f"answer {event.uid} {self.agent.casefold()}".encode()).digest())
-        if uid not in self.node.fleet.positions:
+        if uid in self.node.fleet.positions:
+            return ""
+        try:
             self.node.append(self.node.draft("answer", text, actor=self.agent, re=event.uid, to=[event.actor], uid=uid))
-        return True
+        except Refused as wrong:
+            return f"printed what cannot be an answer: {wrong}"
+        return ""
 
-    def _failed(self, running: _Running, how: str, now_s: float) -> None:
+    def _failed(self, event: Event, how: str, now_s: float) -> None:
+        text = f"handling event {event.uid[:8]} failed: the command {how}"
+        if self._failures + 1 == FAILURES_TOLD:
+            self.node.append(self.node.draft("error", f"{text}, {FAILURES_TOLD} times in a row", actor=self.agent,
+                                             re=event.uid))
         self._failures += 1
         self._not_before_s = now_s + min(RETRY_S[0] * 2 ** (self._failures - 1), RETRY_S[1])
-        text = f"handling event {running.event.uid[:8]} failed: the command {how}"
         self.say("handler_failed", text)
-        if self._failures == FAILURES_TOLD:
-            self.node.append(self.node.draft("error", f"{text}, {self._failures} times in a row", actor=self.agent,
-                                             re=running.event.uid))
 
-    def kill(self) -> None:
-        """End the running command and whatever it started."""
-        if self._running is None:
-            return
-        with contextlib.suppress(ProcessLookupError, AttributeError):
-            os.killpg(self._running.process.pid, signal.SIGKILL)
+    def ask_to_end(self) -> None:
+        """Tell the running command that it is time; `end` does not ask."""
+        if self._running is not None:
+            self._running.command.ask_to_end()
+
+    def end(self) -> None:
+        """End the running command and whatever it started. Its event is handled anew by the next run."""
+        if self._running is not None:
+            self._running.command.ask_to_end()
+            self._running.command.end(grace_s=TERM_S)
+            self._running = None
 
     def _read_checkpoint(self) -> int:
         try:
@@ -153,4 +194,5 @@ class Reaction:
         state = self.node.fleet.states["conversation"]
         value = {"agent": self.agent, "interaction": state.numbers[running.position - 1] or None,
                  "position": running.position, "event": running.event.uid}
-        write_durably(self.path, json.dumps(value).encode() + b"\n")
+        with pausing(self.node.home.path):
+            write_durably(self.path, json.dumps(value).encode() + b"\n")

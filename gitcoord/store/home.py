@@ -49,6 +49,8 @@ class Progress:
     online: bool = True
     positions: dict[str, int] = field(default_factory=dict)  # of the newest events sequenced, by uid
     problem: str = ""
+    tokens: float | None = None  # of the push budget that all processes of the node share
+    tokens_at: float = 0.0  # seconds since 1970
 
 
 class Home:
@@ -59,6 +61,7 @@ class Home:
         self.queue = Queue(path)
         self.store = path / "store.git"
         self.cache = path / "cache"
+        self._progress: tuple[tuple[int, ...], Progress] = ((), Progress())
         self.sync_lock = filelock.FileLock(path / "lock")
 
     @property
@@ -176,10 +179,17 @@ class Home:
     # Shared with the node's other processes
 
     def progress(self) -> Progress:
+        """How far the node got. The same object as before while nobody wrote it anew: cheap to ask often."""
+        path = self.path / "progress.json"
         try:
-            return Progress(**json.loads((self.path / "progress.json").read_bytes()))
+            stat = path.stat()
+            made = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+            if made != self._progress[0]:
+                self._progress = (made, Progress(**json.loads(path.read_bytes())))
         except (FileNotFoundError, ValueError, TypeError):
-            return Progress()
+            if self._progress[0]:
+                self._progress = ((), Progress())
+        return self._progress[1]
 
     def save_progress(self, progress: Progress) -> None:
         write_quickly(self.path / "progress.json", json.dumps(asdict(progress)).encode())
@@ -200,12 +210,15 @@ class Home:
     def save_beat(self, agent: str, line: bytes) -> None:
         write_quickly(self.path / "beats" / f"{agent.casefold()}.line", line)
 
-    def beats(self, running: Sequence[str]) -> list[bytes]:
-        """The newest beats of agents that run on this node."""
+    def neighbours(self) -> list[bytes]:
+        """The newest beats of the agents of this node that run, or that said goodbye when they ended."""
         lines = []
-        for agent in running:
+        running = self.running()
+        for path in sorted((self.path / "beats").glob("*.line")):
             with contextlib.suppress(FileNotFoundError):
-                lines.append((self.path / "beats" / f"{agent}.line").read_bytes())
+                line = path.read_bytes()
+                if path.name.removesuffix(".line") in running or b'"state":"goodbye"' in line:
+                    lines.append(line)
         return lines
 
     def add_error(self, record: dict[str, Any]) -> None:

@@ -1,0 +1,175 @@
+"""Levels: how far an event of this node got, told to every process of the node by the one that syncs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import filelock
+
+from gitcoord.core.errors import GitcoordError, Lost, NotConfirmed, Unreachable
+from gitcoord.core.event import Event, Head
+from gitcoord.core.protocol import Report
+from gitcoord.core.replica import Replica
+from gitcoord.node import economy, seen
+from gitcoord.store import locks
+from gitcoord.store.home import Progress
+
+if TYPE_CHECKING:
+    from gitcoord.node.node import Node
+
+LEVELS = ("queued", "durable", "sequenced")
+POSITIONS_KEPT = 200  # of newest events, told to processes that wait; older ones are found in the fold
+POSITIONS_READ_MAX = 20_000  # of a long absence's lines: nobody waits for those before
+NEWS_POLL_S = 0.005
+RUNNING_POLL_S = 0.25  # between two looks whether an `agent run` lives here
+LOCK_POLL_S = 0.02
+FIRST_PAUSE_S = 0.02  # after a round that did not help; doubles
+OFFLINE_WAIT_S = 2.0  # for the next round of an agent that was offline when asked
+
+
+def level(node: Node, event: Event) -> tuple[str, int | None]:
+    """How far `event` got, as far as this node knows, and its position once sequenced.
+
+    Raises Lost when it was taken out of the queue.
+    """
+    progress = node.home.progress()
+    if event.uid in progress.positions:
+        return "sequenced", progress.positions[event.uid]
+    queued = _queued(node, event)
+    if queued is not None:
+        reached = progress.node == node.disk.node and (queued.seq or 0) <= progress.durable
+        return ("durable" if reached else "queued"), None
+    position = node.fleet.positions.get(event.uid)
+    if position is None and (event.seq or 0) > node.fleet.heads.get(event.node, Head()).seq:
+        raise Lost(f"event {event.uid[:8]} was taken out of the queue before anybody saw it")
+    return "sequenced", position
+
+
+def _queued(node: Node, event: Event) -> Event | None:
+    pending = node.disk.pending()
+    if pending:
+        place = (event.seq or 0) - (pending[0].seq or 0)
+        if 0 <= place < len(pending) and pending[place].uid == event.uid:
+            return pending[place]
+    return next((one for one in pending if one.uid == event.uid), None)  # chained anew meanwhile, or gone
+
+
+def confirm(
+    node: Node, event: Event, wanted: str, *, timeout_s: float, rounds: int | None = None
+) -> tuple[str, int | None]:
+    """Wait until `event` reached `wanted`. Whoever holds the lock syncs for all; others wait for its result.
+
+    `rounds`: how many rounds of one's own to try (None: until the time is up). Raises NotConfirmed; and at once
+    what a person has to mend: BadCredentials, Denied, Paused.
+    """
+    return _Wait(node, event, timeout_s, rounds).until(wanted)
+
+
+class _Wait:
+    def __init__(self, node: Node, event: Event, timeout_s: float, rounds: int | None) -> None:
+        self.node, self.event, self.timeout_s, self.rounds = node, event, timeout_s, rounds
+        self.deadline = time.monotonic() + timeout_s
+        self.tried = 0
+        self.trouble: GitcoordError | None = None
+        self.began = node.home.progress()
+        self.running = False
+        self.looked_s = float("-inf")
+
+    def until(self, wanted: str) -> tuple[str, int | None]:
+        while True:
+            reached, position = level(self.node, self.event)
+            if LEVELS.index(reached) >= LEVELS.index(wanted):
+                return reached, position
+            left_s = self.deadline - time.monotonic()
+            if left_s <= 0 or (self.rounds is not None and self.tried >= self.rounds):
+                break
+            if self._agent_syncs():
+                self._await_agent(min(left_s, RUNNING_POLL_S))
+            else:
+                self._sync(left_s)
+        lock = self.node.home.path / "lock"
+        if self.trouble is None and not self.tried and locks.is_held(lock):
+            self.trouble = locks.LockHeld(f"{locks.holder(lock)} holds the lock {lock}")
+        because = f" ({self.trouble})" if self.trouble else ""
+        waited_s = self.timeout_s - max(0.0, self.deadline - time.monotonic())
+        raise NotConfirmed(
+            f"event {self.event.uid[:8]} is {reached}, not {wanted}, after {waited_s:.1f} s{because}: "
+            "it is safe on this disk and goes out with the next sync"
+        )
+
+    def _agent_syncs(self) -> bool:
+        now = time.monotonic()
+        if now - self.looked_s >= RUNNING_POLL_S:
+            self.running, self.looked_s = bool(self.node.home.running()), now
+        return self.running
+
+    def _await_agent(self, at_most_s: float) -> None:
+        self._await_news(at_most_s)
+        now, rounds = self.node.home.progress(), self.rounds
+        if rounds is None or now.online:
+            return
+        waited_s = self.timeout_s - (self.deadline - time.monotonic())
+        if now.rounds >= self.began.rounds + rounds or (not self.began.online and waited_s >= OFFLINE_WAIT_S):
+            self.trouble, self.tried = Unreachable(now.problem), rounds
+
+    def _sync(self, left_s: float) -> None:
+        node = self.node
+        try:
+            report = node.sync(lock_timeout_s=0)
+        except filelock.Timeout:
+            self._await_news(min(left_s, LOCK_POLL_S))
+            return
+        except (Unreachable, Lost) as wrong:
+            self.trouble, self.tried = wrong, self.tried + 1
+            if self.rounds is None:
+                node.pause(min(node.chance.uniform(0, 0.2 * 2 ** min(self.tried, 6)), left_s))
+            return
+        self.tried += 1
+        self.trouble = None
+        if level(node, self.event)[0] != "sequenced" and self.rounds is None:
+            pause_s = max(0.1, node.budget.wait_s(time.monotonic())) if report.waiting else (
+                min(FIRST_PAUSE_S * 2 ** min(self.tried, 10), node.crew.profile.poll_s))
+            node.pause(min(pause_s, left_s))
+
+    def _await_news(self, at_most_s: float) -> None:
+        """Until whoever syncs has written down how it went."""
+        before = self.node.home.progress()
+        until = time.monotonic() + at_most_s
+        while time.monotonic() < until and self.node.home.progress() is before:
+            self.node.pause(NEWS_POLL_S)
+
+
+def note_failure(node: Node, wrong: GitcoordError) -> None:
+    """For those that wait: a round failed, and why."""
+    old = node.home.progress()
+    online = not isinstance(wrong, Unreachable) and old.online
+    with contextlib.suppress(OSError):
+        node.home.save_progress(replace(
+            old, rounds=old.rounds + 1, online=online, problem=str(wrong), **economy.saved(node)
+        ))
+
+
+def note(node: Node, replica: Replica, before: int, report: Report) -> None:
+    """For those that wait: how far this node's chain got, and the positions of its newest events."""
+    old = node.home.progress()
+    positions = dict(old.positions) if old.node == node.disk.node else {}
+    fleet = replica.branch.fleet
+    if fleet.position > before:
+        read = replica.branch.line_at()
+        mine = f'"node":"{node.disk.node}"'.encode()
+        for position in range(max(before, fleet.position - POSITIONS_READ_MAX) + 1, fleet.position + 1):
+            line = read(position)
+            if mine in line:
+                positions[str(json.loads(line)["uid"])] = position
+    for uid in list(positions)[:-POSITIONS_KEPT]:
+        del positions[uid]
+    node.home.save_progress(Progress(
+        node=node.disk.node, durable=report.durable.seq, sequenced=report.sequenced.seq,
+        rounds=old.rounds + 1, online=True, positions=positions, **economy.saved(node),
+    ))
+    with contextlib.suppress(OSError):
+        seen.note_beats(node.home.cache, replica.beats(), time.time())

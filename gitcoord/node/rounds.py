@@ -1,0 +1,100 @@
+"""Rounds: one after the other, retried while the remote is away, held back where a person has to mend something."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import filelock
+import tenacity
+
+from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError, Lost, Paused, Refused, Unreachable
+from gitcoord.core.protocol import Report
+from gitcoord.node.node import Node
+from gitcoord.node.stopping import Stop
+
+ATTEMPTS = 6  # one, and five retries; then the node is offline
+PAUSED_LOOK_S = 1.0
+KINDS = {BadCredentials: "credentials", Denied: "refused", Paused: "paused", Corrupt: "damaged"}
+
+
+@dataclass(slots=True)
+class Rounds:
+    """The rounds of one process, and how they have been going."""
+
+    node: Node
+    agent: str  # who reports an outage
+    say: Callable[[str, str], None]
+    stop: Stop
+    offline: bool = False
+    paused: bool = False
+    trouble: GitcoordError | None = None  # of the last round
+    not_before_s: float = 0.0  # a capped pace while something is wrong
+    _held: tuple[str, str] | None = None
+
+    def one(self) -> Report | None:
+        """One round; None when it failed. Raises Refused only: then this clone is no part of a fleet any more."""
+        try:
+            report = self._with_retries() if not self.offline else self.node.sync()
+        except Unreachable as wrong:
+            self._went_offline(wrong)
+        except Refused:
+            raise
+        except (filelock.Timeout, Lost) as wrong:
+            self._lapse(1.0)  # others are busy; what is queued goes along with theirs
+            self.trouble = Lost(str(wrong))
+        except GitcoordError as wrong:
+            self._hold(wrong)
+        else:
+            self._went_well()
+            return report
+        return None
+
+    def _with_retries(self) -> Report:
+        profile = self.node.crew.profile
+        retrying = tenacity.Retrying(
+            stop=lambda state: state.attempt_number >= ATTEMPTS or self.stop.is_set(),
+            wait=tenacity.wait_random_exponential(multiplier=profile.retry_s, max=profile.probe_s),
+            retry=tenacity.retry_if_exception_type(Unreachable), reraise=True, sleep=self.node.pause,
+            before_sleep=lambda state: self.node.crew.watch.lapse(),
+        )
+        report: Report = retrying(self.node.sync)
+        return report
+
+    def _went_offline(self, wrong: Unreachable) -> None:
+        """After the fifth retry: an `error` event and one message; then on with the queue, probing at a capped pace."""
+        self.trouble = wrong
+        self._lapse(self.node.crew.profile.probe_s)
+        if self.offline or self.stop.is_set():
+            return
+        self.offline = True
+        with contextlib.suppress(GitcoordError):
+            self.node.append(self.node.draft("error", f"offline after {ATTEMPTS - 1} retries: {wrong}",
+                                             actor=self.agent))
+        self.say("offline", f"offline: {wrong}; events are queued and go out when it answers")
+
+    def _hold(self, wrong: GitcoordError) -> None:
+        """Something that a person may have to mend: said once, tried again at a capped pace."""
+        self.trouble = wrong
+        self.offline = False
+        self.paused = isinstance(wrong, Paused)
+        self._lapse(PAUSED_LOOK_S if self.paused else self.node.crew.profile.probe_s)
+        kind = next((word for error, word in KINDS.items() if isinstance(wrong, error)), "error")
+        if self._held is None or self._held[0] != kind:
+            self._held = (kind, str(wrong))
+            self.say(kind, str(wrong))
+
+    def _lapse(self, pace_s: float) -> None:
+        self.node.crew.watch.lapse()
+        self.not_before_s = time.monotonic() + pace_s
+
+    def _went_well(self) -> None:
+        if self.offline:
+            self.say("online", "online again")
+        elif self._held is not None:
+            self.say("resumed", f"{self._held[0]}: over, going on")
+        self.offline = self.paused = False
+        self._held = self.trouble = None
+        self.not_before_s = 0.0

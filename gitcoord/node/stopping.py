@@ -1,0 +1,60 @@
+"""Stopping: a request to stop may come from a signal, in the middle of anything, and ends every wait at once."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Stop:
+    """Like `threading.Event`, but safe to set from a signal handler.
+
+    An Event's lock is not reentrant: a signal that arrives inside its `wait` would wait for itself for ever.
+    """
+
+    def __init__(self) -> None:
+        self.at_once = False  # asked twice: no last words
+        self._set = False
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # its `put` is documented as reentrant
+
+    def set(self) -> None:
+        self._set = True
+        self._wake.put(None)
+
+    def is_set(self) -> bool:
+        return self._set
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, but no longer than until `set`. Whether it is set."""
+        if not self._set and seconds > 0:
+            with contextlib.suppress(queue.Empty):
+                self._wake.get(timeout=seconds)
+        return self._set
+
+    @contextlib.contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """SIGTERM and Ctrl-C ask to stop; the second one does not wait for the last words.
+
+        Only the main thread can be told.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._told) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _told(self, number: int, frame: FrameType | None) -> None:
+        if self._set:
+            self.at_once = True
+            raise KeyboardInterrupt
+        self.set()
