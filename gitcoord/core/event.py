@@ -172,7 +172,7 @@ def parse(line: bytes) -> Event:
     """The event that `line` (without its newline) holds. Raises Malformed, never anything else."""
     if len(line) > limits.EVENT_BYTES_MAX:
         raise Malformed(f"{len(line)} bytes, more than {limits.EVENT_BYTES_MAX}")
-    fields = _object(line)
+    fields = json_object(line)
     if _SIG not in line or not line.endswith(b'"}') or b'"' in line[line.rindex(_SIG) + len(_SIG): -2]:
         raise Malformed("`sig` is not its last field")
     take = _Fields(fields)
@@ -256,7 +256,7 @@ class _Fields:
         return value
 
 
-def _object(line: bytes) -> dict[str, Any]:
+def json_object(line: bytes) -> dict[str, Any]:
     """The JSON object of a line: strict, so that no two readers see two different events in it."""
     if b"\n" in line or b"\r" in line:
         raise Malformed("a newline inside the line")

@@ -37,7 +37,13 @@ def _number(state: State, event: Event, parent: int | None) -> int:
         return event.interaction
     if parent is not None and state.numbers[parent - 1]:
         return state.numbers[parent - 1]
-    return 0 if event.type in RECORDS else state.highest + 1
+    return 0 if event.type in RECORDS and not _was_said(event) else state.highest + 1
+
+
+def _was_said(event: Event) -> bool:
+    """Whether it was imported from a conversation: there it stays, whatever its type."""
+    source = event.data.get("source")
+    return isinstance(source, dict) and source.get("interaction") is not None
 
 
 def _place(state: State, number: int) -> None:
