@@ -1,0 +1,102 @@
+"""`gitcoord import`: take over a log that other tools wrote, then sync until it has its place."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from gitcoord.cli.common import as_option, here, json_option, print_json, speaker
+from gitcoord.core.errors import NotConfirmed
+
+if TYPE_CHECKING:
+    from gitcoord.node.importing import Imported
+    from gitcoord.node.node import Node
+
+TIMEOUT_S = 60.0
+
+
+@click.command("import")
+@click.argument("file", type=click.File("rb"))
+@as_option
+@click.option("--timeout", type=click.FloatRange(min=0), default=TIMEOUT_S, show_default=True,
+              help="Seconds to wait until all is sequenced.")
+@click.option("--no-sync", is_flag=True, help="Only queue it.")
+@json_option
+def command(file: BinaryIO, actor: str | None, timeout: float, no_sync: bool, as_json: bool) -> None:
+    """Take over FILE (`-`: standard input), a log of JSON lines with the five fields interaction, actor, type,
+    content and timestamp; others are left out.
+
+    The importer signs. Original author, time, interaction and line number stay with each event and are what is
+    shown. Interactions stay together, under numbers of their own. Bad lines go to events.error.log with their
+    numbers. A file imported twice adds nothing. Exit code 1: there was nothing but bad lines.
+
+    \b
+    Example:
+      gitcoord import events.offline.log
+    """
+    from gitcoord.cli.events import refresh
+    from gitcoord.node.importing import import_log
+
+    node = here()
+    who = speaker(node, actor)
+    if not no_sync:
+        refresh(node)  # what others imported meanwhile is not imported again
+    with _progress(file) as progress:
+        done = import_log(node, file, name=file.name, actor=who, progress=progress)
+    level = "queued" if no_sync else _confirmed(node, done, timeout)
+    if as_json:
+        print_json({"schema": "gitcoord.import/1", "imported": done.imported, "known": done.known, "bad": done.bad,
+                    "level": level if done.last else None})
+    else:
+        click.echo(f"{done.imported} imported{f' ({level.upper()})' if done.last else ''}, {done.known} known already, "
+                   f"{done.bad} bad")
+    if done.bad:
+        _tell_bad(node, done)
+    if done.bad and not done.imported and not done.known:
+        click.get_current_context().exit(1)
+
+
+def _confirmed(node: Node, done: Imported, timeout_s: float) -> str:
+    """The level that the last event reached in time."""
+    if done.last is None:
+        return "sequenced"
+    try:
+        return node.confirm(done.last, "sequenced", timeout_s=timeout_s)[0]
+    except NotConfirmed as wrong:
+        click.echo(f"gitcoord: {wrong}", err=True)
+        return node.level(done.last)[0]
+
+
+def _tell_bad(node: Node, done: Imported) -> None:
+    for reason in done.reasons:
+        click.echo(f"gitcoord: {reason}", err=True)
+    more = done.bad - len(done.reasons)
+    click.echo(f"gitcoord: {f'{more} more bad lines; ' if more else ''}they are in "
+               f"{node.home.path / 'events.error.log'}", err=True)
+
+
+@contextlib.contextmanager
+def _progress(file: BinaryIO) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda end: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("importing", total=_size(file))
+        yield lambda end: bar.update(task, completed=end)
+
+
+def _size(file: BinaryIO) -> int | None:
+    """None where it cannot be known: a pipe."""
+    try:
+        return os.fstat(file.fileno()).st_size or None
+    except (OSError, ValueError):
+        return None

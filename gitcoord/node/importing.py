@@ -1,0 +1,204 @@
+"""Importing: a log of five-field lines becomes events that the importer signs; who said them first stays named.
+
+The id of an imported event is made of the fleet, the line's five fields, and how often the same line stood in
+the file before: so a file imported twice, or after it has grown, adds only what is new.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, NamedTuple
+
+from gitcoord.core import limits, names
+from gitcoord.core.credentials import looks_like_credential
+from gitcoord.core.event import Draft, Event, Malformed, json_object
+from gitcoord.core.fleet import Fleet
+from gitcoord.node.node import Node, utc_now
+
+FIELDS = ("interaction", "actor", "type", "content", "timestamp")
+LINE_BYTES_MAX = 4 * limits.EVENT_BYTES_MAX  # content written as \u escapes takes up to three times its bytes
+ENVELOPE_BYTES = 1024  # ids, chain, key and signature around the content of an event: 420 measured
+ACTOR_CHARACTERS_MAX = 200
+BATCH_EVENTS = 500  # one fsync each: 5,000 lines cost ten
+LINE_SHOWN_BYTES = 1000  # of a bad line, in events.error.log
+_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)\Z", re.ASCII)
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+class Line(NamedTuple):
+    """One line of the source. `trouble` says why it cannot be read at all."""
+
+    number: int
+    data: bytes
+    end: int  # bytes of the source up to its end
+    trouble: str = ""
+
+
+@dataclass(slots=True)
+class Imported:
+    """What became of a file's lines."""
+
+    imported: int = 0
+    known: int = 0  # in the ledger or the queue already
+    bad: int = 0
+    last: Event | None = None
+    reasons: list[str] = field(default_factory=list)  # of the first few bad lines
+
+
+REASONS_SHOWN_MAX = 5
+
+
+def import_log(
+    node: Node, source: BinaryIO, *, name: str, actor: str, progress: Callable[[int], None] = lambda end: None
+) -> Imported:
+    """Queue the lines of `source` as events of `actor`; bad ones go to events.error.log, with their numbers.
+
+    `progress` is told how many bytes are done. When this returns, all is on the local disk. Raises Refused when
+    the actor's key is not here.
+    """
+    node.keyring.signer(actor)
+    pending = {event.uid for event in node.disk.pending()}  # BEFORE the fleet: what leaves the queue is in there
+    reader = _Reader(node.fleet, actor, pending | set(node.fleet.positions))
+    done = Imported()
+    batch: list[Draft] = []
+    for line in lines_of(source):
+        try:
+            draft = reader.draft(line)
+        except Malformed as wrong:
+            _set_aside(node, done, line, name, str(wrong))
+            continue
+        if draft is None:
+            done.known += 1
+            continue
+        batch.append(draft)
+        if len(batch) >= BATCH_EVENTS:
+            _queue(node, done, batch)
+            progress(line.end)
+    _queue(node, done, batch)
+    return done
+
+
+def lines_of(source: BinaryIO) -> Iterator[Line]:
+    """The lines of a log that other tools wrote: with or without BOM and CR; empty ones are left out.
+
+    No more than one line is held in memory, and of an oversized one only its beginning.
+    """
+    number, end = 0, 0
+    while data := source.readline(LINE_BYTES_MAX + 2):
+        number, end, trouble = number + 1, end + len(data), ""
+        if len(data) > LINE_BYTES_MAX and not data.endswith(b"\n"):
+            size = len(data)
+            while (rest := source.readline(LINE_BYTES_MAX)) and not rest.endswith(b"\n"):
+                size += len(rest)
+            end += size - len(data) + len(rest)
+            trouble = f"longer than {LINE_BYTES_MAX} bytes"
+        if number == 1:
+            data = data.removeprefix(b"\xef\xbb\xbf")
+        data = data.rstrip(b"\r\n")
+        if data.strip():
+            yield Line(number, data, end, trouble)
+
+
+def uid_of(fleet: str, fields: dict[str, Any], occurrence: int) -> str:
+    """The id of the `occurrence`-th (from 1) line of a file with these five fields."""
+    words = [fleet, *(fields[name] for name in FIELDS), occurrence]
+    return names.uid_from(hashlib.sha256(json.dumps(words).encode()).digest()[:10])
+
+
+class _Reader:
+    """Makes drafts of lines, and remembers what came before in the file."""
+
+    def __init__(self, fleet: Fleet, actor: str, known: set[str]) -> None:
+        self.fleet = fleet
+        self.actor = actor
+        self.known = known
+        self.counts: Counter[str] = Counter()
+        self.first: dict[int, str] = {}  # the file's interactions, and the event that each began with here
+        self.now = utc_now()
+
+    def draft(self, line: Line) -> Draft | None:
+        """The draft for a line; None if there is such an event already. Raises Malformed with the reason."""
+        fields = checked(line)
+        same = uid_of("", fields, 0)
+        self.counts[same] += 1
+        uid = uid_of(self.fleet.id or "", fields, self.counts[same])
+        number = fields["interaction"]
+        parent = self.first.setdefault(number, uid) if number is not None else uid
+        if uid in self.known:
+            return None
+        self.known.add(uid)
+        source = {name: fields[name] for name in ("actor", "timestamp", "interaction")} | {"line": line.number}
+        type_ = fields["type"]
+        if self.fleet.model_of(type_) is not None:
+            # Words of another log must not act in this one: nobody is elected, admitted or sent away by them.
+            source["type"], type_ = type_, f"imported_{type_}"[:64]
+        return Draft(
+            actor=self.actor, type=type_, content=fields["content"], timestamp=self.now, uid=uid,
+            re=parent if parent != uid else None, data={"source": source},
+        )
+
+
+def checked(line: Line) -> dict[str, Any]:
+    """The five fields of a line, fit to become an event. Raises Malformed."""
+    if line.trouble:
+        raise Malformed(line.trouble)
+    value = json_object(line.data)
+    missing = [name for name in FIELDS if name not in value]
+    if missing:
+        raise Malformed(f"no `{missing[0]}`: a line has {', '.join(FIELDS)}")
+    number = value["interaction"]
+    if number is not None and (type(number) is not int or not 0 <= number <= limits.INTERACTION_MAX):
+        raise Malformed("`interaction` is not a whole number")
+    for name in FIELDS[1:]:
+        if not isinstance(value[name], str):
+            raise Malformed(f"`{name}` is not text")
+    if not names.EVENT_TYPE.match(value["type"]):
+        raise Malformed("`type` is not an event type (a-z 0-9 _)")
+    if not 1 <= len(value["actor"]) <= ACTOR_CHARACTERS_MAX or _CONTROL.search(value["actor"]):
+        raise Malformed(f"`actor` is not a name of 1 to {ACTOR_CHARACTERS_MAX} characters on one line")
+    if not is_time(value["timestamp"]):
+        raise Malformed("`timestamp` is not a time such as 2026-01-31T08:00:00Z")
+    found = looks_like_credential(value["content"]) or looks_like_credential(value["actor"])
+    if found:
+        raise Malformed(f"it looks like {found}: the log cannot forget, so it was left out")
+    size = sum(len(json.dumps(value[name], ensure_ascii=False).encode()) for name in FIELDS)
+    if size > limits.EVENT_BYTES_MAX - ENVELOPE_BYTES:
+        raise Malformed(f"{size} bytes; at most {limits.EVENT_BYTES_MAX - ENVELOPE_BYTES} fit into an event")
+    return {name: value[name] for name in FIELDS}
+
+
+def is_time(text: str) -> bool:
+    """Whether `text` is a point in time: ISO 8601 with its distance from UTC."""
+    if not _TIMESTAMP.match(text):
+        return False
+    try:
+        datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _queue(node: Node, done: Imported, batch: list[Draft]) -> None:
+    if batch:
+        events = node.append(*batch)
+        done.imported += len(events)
+        done.known += len(batch) - len(events)
+        done.last = events[-1] if events else done.last
+        batch.clear()
+
+
+def _set_aside(node: Node, done: Imported, line: Line, name: str, reason: str) -> None:
+    """Isolate a bad line. What looks like a credential is not copied anywhere."""
+    done.bad += 1
+    text = line.data[:LINE_SHOWN_BYTES].decode("utf-8", "backslashreplace")
+    shown = "" if looks_like_credential(line.data.decode("utf-8", "replace")) else text
+    node.home.add_error({"time": utc_now(), "kind": "import", "file": name, "number": line.number,
+                         "reason": reason, "line": shown})
+    if len(done.reasons) < REASONS_SHOWN_MAX:
+        done.reasons.append(f"line {line.number}: {reason}")
