@@ -150,7 +150,7 @@ class Branch:
 
     def _new_files(self, root: Mapping[str, Entry]) -> tuple[int, list[_File]]:
         """How many leading segments are as trusted, and every log file that lies after those."""
-        segments = self._segments_of(root)
+        segments, odd = self._segments_of(root)
         common = len(segments)
         if segments is not self.log.segments:
             both = zip(self.log.segments, segments)
@@ -164,6 +164,8 @@ class Branch:
             files.append(_File(OPEN, None, [], f"{OPEN} is a folder"))
         else:
             files.append(self._file(OPEN, open_entry.oid))
+        if odd:
+            files.insert(0, _File(_readable(odd), None, [], "not a log file of ours"))
         return common, files
 
     def _file(self, path: str, oid: Oid) -> _File:
@@ -175,21 +177,32 @@ class Branch:
             return _File(path, oid, [], f"{len(data)} bytes, more than any log file has")
         return _File(path, oid, [Found(path, number, line) for number, line in enumerate(lines_of(data), 1)])
 
-    def _segments_of(self, root: Mapping[str, Entry]) -> tuple[Oid, ...]:
+    def _segments_of(self, root: Mapping[str, Entry]) -> tuple[tuple[Oid, ...], str]:
+        """The segments in their order, and what lies there that is none of ours ("" when all is)."""
         sealed = root.get(SEALED)
-        if sealed is None or not sealed.is_tree:
-            return ()
+        if sealed is None:
+            return (), ""
+        if not sealed.is_tree:
+            return (), SEALED
         if sealed.oid == self._sealed_oid:
-            return self.log.segments
-        return tuple(
-            oid for _, folder in sorted(_tree(self.objects, sealed.oid).items()) if folder.is_tree
-            for name, oid in self._files_in(folder.oid) if name.endswith(".log")
-        )
+            return self.log.segments, ""
+        odd = ""
+        segments: list[Oid] = []
+        for folder_name, folder in sorted(_tree(self.objects, sealed.oid).items()):
+            files = self._files_in(folder.oid) if folder.is_tree else ()
+            if not files:
+                odd = f"{SEALED}/{folder_name}"
+            for name, oid in files:
+                path = f"{SEALED}/{folder_name}/{name}"
+                odd = odd if path == segment_path(len(segments)) else path
+                if name.endswith(".log"):
+                    segments.append(oid)
+        return tuple(segments), odd if segments or odd else SEALED
 
     def _files_in(self, folder: Oid) -> tuple[tuple[str, Oid], ...]:
         if folder not in self._folders:
             entries = sorted(_tree(self.objects, folder).items())
-            self._folders[folder] = tuple((name, entry.oid) for name, entry in entries if not entry.is_tree)
+            self._folders[folder] = tuple((name + "/" * entry.is_tree, entry.oid) for name, entry in entries)
         return self._folders[folder]
 
     def _compare(self, commit: Oid, trusted: Sequence[Found], found: Sequence[Found]) -> Iterator[Found]:
@@ -215,7 +228,7 @@ class Branch:
     def _as_found(self, root: Mapping[str, Entry], common: int, files: Sequence[_File]) -> Log:
         """The log as it lies in a tree that is known to be good."""
         sealed = root.get(SEALED)
-        segments = self._segments_of(root)
+        segments, _ = self._segments_of(root)
         self._sealed_oid = sealed.oid if sealed is not None and sealed.is_tree else None
         counts = tuple(len(file.lines) for file in files[:-1])
         return Log(segments, self.log.counts[:common] + counts, tuple(one.line for one in files[-1].lines))
@@ -267,7 +280,7 @@ class Branch:
         """Start from a checkpoint, made at `commit` or an ancestor of it. Raises ValueError if it does not fit."""
         counts, open_lines = tuple(map(int, checkpoint["counts"])), int(checkpoint["open"])
         root = self.objects.tree(self.objects.commit(commit).tree)
-        segments = self._segments_of(root)[:len(counts)]
+        segments = self._segments_of(root)[0][:len(counts)]
         if len(segments) < len(counts) or sum(counts) + open_lines != fleet.position:
             raise ValueError("the checkpoint is of another log")
         self.fleet, self.log = fleet, Log(segments, counts, ())
@@ -322,6 +335,11 @@ def _tree(objects: Objects, oid: Oid) -> dict[str, Entry]:
         return objects.tree(oid)
     except Corrupt:
         return {}
+
+
+def _readable(path: str) -> str:
+    """A path that somebody else chose, as it may stand in an event."""
+    return path.encode("unicode_escape", "backslashreplace").decode("ascii")[:100]
 
 
 def _clean(entries: dict[str, Entry]) -> dict[str, Entry]:
