@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from gitcoord.cli.common import as_option, here, json_option, print_json
-from gitcoord.core.errors import Paused
 
 if TYPE_CHECKING:
     from gitcoord.node.node import Node
-
-PROBE_BYTES = 256 * 1024  # several of the largest events
 
 
 @click.command("resume")
@@ -31,36 +27,18 @@ def command(actor: str | None, as_json: bool) -> None:
       gitcoord resume
     """
     from gitcoord.node.standing import ago
-    from gitcoord.store.files import keep_reserve
+    from gitcoord.store import files
 
     node = here()
     mark = node.home.path / "paused"
-    try:
-        reason, since_s = mark.read_text(encoding="utf-8").strip(), mark.stat().st_mtime
-    except FileNotFoundError:
+    since_s = mark.stat().st_mtime if mark.exists() else time.time()
+    reason = files.resume(node.home.path)  # looks whether writing works even where the pause could not be noted
+    if reason is None:
         _say(as_json, "nothing to resume", None, None)
         return
-    _try_to_write(node.home.path)
-    mark.unlink()
-    keep_reserve(node.home.path)
     paused_s = max(0.0, time.time() - since_s)
     uid = _tell_fleet(node, actor, f"was paused for {ago(paused_s)}: {reason}", reason, paused_s)
     _say(as_json, f"resumed after {ago(paused_s)}: {reason}", reason, uid)
-
-
-def _try_to_write(home: Path) -> None:
-    """Raises Paused, and leaves the pause as it is, while the disk still refuses."""
-    from gitcoord.store.files import in_words, write_durably
-
-    for folder in (home, home / "store.git"):
-        probe = folder / "probe"
-        try:
-            write_durably(probe, b"\0" * PROBE_BYTES)
-            probe.unlink()
-        except OSError as wrong:
-            for left in (probe, probe.with_name(probe.name + ".new")):
-                left.unlink(missing_ok=True)
-            raise Paused(f"still paused: {in_words(wrong)} ({folder}); mend it, then run `gitcoord resume`") from wrong
 
 
 def _tell_fleet(node: Node, actor: str | None, text: str, reason: str, paused_s: float) -> str | None:

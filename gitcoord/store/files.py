@@ -165,7 +165,7 @@ def resume(home: Path) -> str | None:
         (home / "paused").unlink(missing_ok=True)
         sync_folder(home)
     except OSError as wrong:
-        raise Paused(f"writing still fails: {in_words(wrong)}; {REMEDY}") from wrong
+        raise Paused(f"still paused: {in_words(wrong)}; {REMEDY}") from wrong
     return reason
 
 
