@@ -29,6 +29,7 @@ from gitcoord.node.node import Node, Store, new_node_id, new_uid, open_store, ut
 from gitcoord.node.preferences import NODE, profile_of
 from gitcoord.store import git
 from gitcoord.store.files import write_durably
+from gitcoord.store.git_credentials import is_local
 from gitcoord.store.home import Config, Home
 
 FOUNDING_ATTEMPTS = 5
@@ -70,9 +71,10 @@ def init(path: Path, wish: Wish) -> Joined:
         common = git.find_common_dir(path)
         assert common is not None
     home = Home(common / "gitcoord")
+    wish.remote = _whole(common, wish.remote)
     if home.exists:
         return _again(home, common, wish, said)
-    remote = wish.remote or os.environ.get("GITCOORD_REMOTE") or _default_remote(common, said)
+    remote = wish.remote or _whole(common, os.environ.get("GITCOORD_REMOTE")) or _default_remote(common, said)
     home.path.mkdir(parents=True, exist_ok=True)
     config = Config(fleet="", remote=remote, agent=wish.agent, lead=wish.lead, auth=wish.auth or "ed25519",
                     namespace=wish.namespace or NAMESPACES[0])
@@ -109,6 +111,13 @@ def _again(home: Home, common: Path, wish: Wish, said: list[str]) -> Joined:
         node.close()
         raise
     return joined
+
+
+def _whole(common: Path, remote: str | None) -> str | None:
+    """A path is remembered as absolute: the next command may be started in another folder."""
+    if remote and is_local(remote) and git.remote_url(common, remote) is None:
+        return str(Path(remote).resolve())
+    return remote
 
 
 def _default_remote(common: Path, said: list[str]) -> str:
