@@ -27,6 +27,8 @@ TALK = (
     ("May I merge the login page?", "Wait for the tests, please."),
 )
 
+BACK = ("Are you back?", "Yes, and I go on where I was.")
+
 ANSWER = '''"""Answers questions: `gitcoord agent run --on-event` calls it for each event, with JSON on its input."""
 import json, pathlib, sys
 
@@ -103,7 +105,7 @@ def elect(play: Play) -> None:
     stage.title(2, "Run", "`agent run` keeps an agent in touch: it beats, syncs, and stands for election when nobody "
                 "leads. The leader keeps the pages for people; nobody needs it in order to write.")
     (stage.folder / "answer.py").write_text(ANSWER, encoding="utf-8")
-    (stage.folder / "answers.json").write_text(json.dumps(dict(TALK)), encoding="utf-8")
+    (stage.folder / "answers.json").write_text(json.dumps(dict([*TALK, BACK])), encoding="utf-8")
     stage.shell("gitcoord agent run --on-event 'python answer.py' --reply")
     began = time.monotonic()
     children = [play.run(agent) for agent in cast]
@@ -241,7 +243,7 @@ def failover(play: Play) -> None:
     killed = time.monotonic()
     note = stage.append(others[0], "note", "Nobody leads now, and I write all the same", "--wait", "sequenced")
     stage.say(f"  {others[0]}'s note has its place in the log after {note['seconds']:.1f} s: that needs no leader")
-    question = stage.append(others[0], "question", "Are you back?", "--to", leader)
+    question = stage.append(others[0], "question", BACK[0], "--to", leader)
 
     def successor() -> tuple[float, Child] | None:
         for agent in others:
