@@ -1,0 +1,84 @@
+"""`gitcoord snapshot`: the conversations as pages, rendered here; the leader puts the same ones beside the log."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gitcoord.cli.common import here, json_option, print_json
+
+if TYPE_CHECKING:
+    from gitcoord.node.node import Node
+
+LOOK_S = 0.1  # with --watch: how often this node's files are looked at
+FILES = ("pages", "log", "all")
+
+
+@click.command("snapshot")
+@click.option("--watch", is_flag=True, help="Follow the log and render again, until Ctrl-C.")
+@click.option("--out", "folder", type=click.Path(file_okay=False, path_type=Path), default=".", metavar="DIR",
+              help="Where to write.  [default: the working folder]")
+@click.option("-k", "recent", type=click.IntRange(1, 100), metavar="N",
+              help="Conversations on the first page.  [default: the fleet's setting, 3]")
+@click.option("--files", type=click.Choice(FILES), default="pages", show_default=True,
+              help="communication.md and archive.md; events.log; or all of them.")
+@click.option("--no-sync", is_flag=True, help="Render what is here, without asking the remote.")
+@json_option
+def command(watch: bool, folder: Path, recent: int | None, files: str, no_sync: bool, as_json: bool) -> None:
+    """Write communication.md with the newest conversations and archive.md with the older ones into DIR.
+
+    Files that would not change are not touched; the last good page is kept as communication.md.bak. What is
+    queued here is shown as well.
+
+    \b
+    Example:
+      gitcoord snapshot
+      gitcoord snapshot --out pages -k 5
+    """
+    from gitcoord.cli.events import refresh
+
+    node = here()
+    due_s, complained, seen = 0.0, False, None
+    try:
+        while True:
+            if not no_sync and time.monotonic() >= due_s and not node.home.running():
+                complained = not refresh(node, quiet=complained)
+                due_s = time.monotonic() + node.crew.profile.poll_s
+            now = (node.home.tip, node.home.queue.signature())
+            if now != seen:
+                seen = now
+                _tell(node, _write(node, folder, recent, files), as_json, quiet=watch)
+            if not watch:
+                return
+            time.sleep(LOOK_S)
+    except KeyboardInterrupt:
+        if not watch:
+            raise
+
+
+def _write(node: Node, folder: Path, recent: int | None, files: str) -> list[str]:
+    from gitcoord.core.branch import OPEN
+    from gitcoord.node import pages
+
+    changed = []
+    if files != "pages":
+        grown, kept = pages.write_log(node, folder)
+        changed += [OPEN] if grown else []
+        if kept is not None:
+            click.echo(f"gitcoord: events.log held lines that are not this fleet's: they are in {kept.name}; "
+                       f"`gitcoord import {kept.name}` takes them over", err=True)
+    if files != "log":
+        changed += pages.write_snapshot(node, folder, recent=recent)
+    return changed
+
+
+def _tell(node: Node, changed: list[str], as_json: bool, *, quiet: bool) -> None:
+    if as_json:
+        print_json({"schema": "gitcoord.snapshot/1", "position": node.fleet.position, "changed": changed})
+    elif changed:
+        click.echo(f"position {node.fleet.position}: wrote {', '.join(changed)}")
+    elif not quiet:
+        click.echo(f"position {node.fleet.position}: nothing to do")
