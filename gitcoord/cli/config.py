@@ -163,7 +163,7 @@ def _change(node: Node, name: str, text: str | None, *, of_node: bool, actor: st
         scope = "fleet"
         value, level = _change_fleet(node, name, text, speaker(node, actor))
     if as_json:
-        print_json({"schema": "gitcoord.config-set/1", "name": name, "value": value, "scope": scope, "level": level})
+        print_json({"schema": "gitcoord.config.set/1", "name": name, "value": value, "scope": scope, "level": level})
         return
     click.echo(f"{name} of this {scope}: {'back to its default' if text is None else _text(value)}"
                + (f" ({level.upper()})" if level else ""))

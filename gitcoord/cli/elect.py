@@ -65,9 +65,9 @@ def _print_explanation(node: Node, as_json: bool) -> None:
 
     rows = election.explain(node)
     if as_json:
-        print_json({"schema": "gitcoord.elect.explain/1", "profile": node.crew.profile.name,
+        print_json({"schema": "gitcoord.elect.explain/1", "profile": node.profile.name,
                     **{name: value for name, value, _ in rows}})
         return
-    click.echo(f"profile {node.crew.profile.name} (seconds)")
+    click.echo(f"profile {node.profile.name} (seconds)")
     for name, value, words in rows:
         click.echo(f"  {name:<20} {value:>7.2f}  {words}")

@@ -82,7 +82,7 @@ def drop(id_: str, force: bool, as_json: bool) -> None:
                           "let it go out, or stop offering it with --force")
         _drop(node, event)
     if as_json:
-        print_json({"schema": "gitcoord.queue-drop/1", "id": event.uid, "level": level, "event": event.as_json()})
+        print_json({"schema": "gitcoord.queue.drop/1", "id": event.uid, "level": level, "event": event.as_json()})
     else:
         click.echo(f"dropped {event.uid[:8]} ({event.type} by {event.actor})")
 

@@ -31,7 +31,7 @@ def command(as_json: bool) -> None:
     import filelock
 
     node = here()
-    before = node.disk.pending()
+    before = [event.uid for event in node.disk.pending() if event.uid not in node.fleet.positions]
     races = 0
     try:
         if node.home.running():
@@ -40,7 +40,7 @@ def command(as_json: bool) -> None:
             races = node.sync().races_lost
     except filelock.Timeout:
         raise NotConfirmed("another process of this node is syncing and does not end: try again") from None
-    outcome = _outcome(node, [event.uid for event in before], races)
+    outcome = _outcome(node, before, races)
     if as_json:
         print_json(outcome)
     else:

@@ -120,7 +120,7 @@ def resign(node: Node, agent: str) -> Standing:
 
 def explain(node: Node) -> list[tuple[str, float, str]]:
     """The timings in force: name, seconds, what it is."""
-    profile, crew = node.crew.profile, node.crew
+    profile, crew = node.profile, node.crew
     travel = max(node.round_trip_s, profile.travel_s)
     stretch = crew.stretch
     silence = profile.stretched_silence_s(profile.beat_s * stretch)

@@ -26,7 +26,7 @@ from gitcoord.core.ports import Objects, Remote
 from gitcoord.core.protocol import Report
 from gitcoord.core.replica import Clock, Replica, absorb
 from gitcoord.core.session import Crew
-from gitcoord.core.timings import PROFILES
+from gitcoord.core.timings import PROFILES, Profile
 from gitcoord.features import FEATURES
 from gitcoord.node import economy, levels, preferences, publish
 from gitcoord.node.keyring import Keyring
@@ -83,6 +83,12 @@ class Node:
         with contextlib.suppress(OSError, GitcoordError):
             self._save_cache(force=True)
         self.store.close()
+
+    @property
+    def profile(self) -> Profile:
+        """The timings in force, once the fleet's settings have been read."""
+        assert self.replica is not None  # opening it reads them
+        return self.crew.profile
 
     def use_profile(self, name: str) -> None:
         """Go by the timings and the push budget of this profile, whatever the fleet says."""

@@ -1,0 +1,101 @@
+"""`gitcoord status`: one screen from what was seen last, without asking the remote."""
+
+from __future__ import annotations
+
+import signal
+
+from tests.cli.clones import Clone
+from tests.waiting import wait_until
+
+
+def test_the_json_has_the_documented_fields(alice: Clone) -> None:
+    value = alice("status", "--json").json()
+    assert value["schema"] == "gitcoord.status/1"
+    assert set(value) >= {"fleet", "node", "online", "queue", "ledger", "leader", "agents", "errors", "paths"}
+    assert value["online"] is True and value["leader"] is None
+    assert value["queue"] == {"events": 0, "oldest_s": 0.0, "durable": 0}
+    assert value["ledger"]["position"] == 1 and len(value["ledger"]["tip"]) == 40
+    assert [(one["id"], one["state"]) for one in value["agents"]] == [("alice", "silent")]
+    assert value["paths"]["home"] == str(alice.home)
+
+
+def test_it_does_not_ask_the_remote(alice: Clone, bob: Clone) -> None:
+    bob("append", "note", "new")
+    assert alice("status", "--json").json()["ledger"]["position"] == 1
+    alice("sync")
+    assert alice("status", "--json").json()["ledger"]["position"] == 3
+
+
+def test_an_outage_comes_first_with_the_queue(alice: Clone) -> None:
+    with alice.outage():
+        alice("append", "note", "waits")
+    value = alice("status", "--json").json()
+    assert value["online"] is False and value["queue"]["events"] == 1
+    first, second = alice("status").out.splitlines()[:2]
+    assert first.startswith("! the remote is not reached") and "1 event queued" in second
+
+
+def test_a_running_agent_is_alive_and_leads_until_it_says_goodbye(alice: Clone, bob: Clone) -> None:
+    runner = bob.start("agent", "run", "--quiet")
+
+    def bobs() -> dict[str, object]:
+        alice("sync")
+        value = alice("status", "--json").json()
+        return next(one for one in value["agents"] if one["id"] == "bob") | {"leader": value["leader"]}
+
+    try:
+        wait_until(lambda: bobs()["leads"], what="bob to lead")
+        seen = bobs()
+        assert seen["state"] == "alive" and seen["leader"]["agent"] == "bob"  # type: ignore[index]
+        assert "leads heard of" in alice("status").out
+        assert bob("status", "--json").json()["running"] == ["bob"]
+    finally:
+        runner.send_signal(signal.SIGTERM)
+        runner.communicate(timeout=20)
+    seen = bobs()
+    assert seen["state"] == "goodbye" and seen["leader"] is None
+
+
+def test_a_killed_agent_grows_late_and_is_gone_but_not_by_our_own_silence(alice: Clone, bob: Clone) -> None:
+    runner = bob.start("agent", "run", "--quiet", "--no-lead")
+
+    def state() -> str:
+        [one] = [one for one in alice("status", "--json").json()["agents"] if one["id"] == "bob"]
+        return str(one["state"])
+
+    def looked() -> str:
+        alice("sync")
+        return state()
+
+    wait_until(lambda: looked() == "alive", what="a beat")
+    runner.kill()
+    runner.communicate()
+    assert state() == "alive"
+    wait_until(lambda: looked() == "gone", what="three promises to pass")
+    with alice.outage():
+        alice("sync", code=4)
+        assert state() == "gone"
+
+
+def test_errors_and_paths_are_shown(alice: Clone) -> None:
+    alice("append", "error", "the build\nbroke")
+    out = alice("status").out
+    assert "! position 2, alice: the build␤broke" in out and "events.offline.log" in out
+    assert alice("status", "--json").json()["errors"][0]["text"] == "the build\nbroke"
+
+
+def test_it_is_plain_where_it_is_piped(alice: Clone) -> None:
+    assert "\x1b" not in alice("status").out
+
+
+def test_watching_draws_until_ctrl_c(alice: Clone) -> None:
+    watcher = alice.start("status", "--watch", PYTHONUNBUFFERED="1")
+    assert watcher.stdout is not None
+    seen = 0
+    for line in watcher.stdout:
+        seen += line.startswith("fleet")
+        if seen == 2:
+            break
+    watcher.send_signal(signal.SIGINT)
+    watcher.communicate(timeout=20)
+    assert watcher.returncode == 0

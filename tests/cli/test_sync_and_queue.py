@@ -1,0 +1,94 @@
+"""`gitcoord sync` and `gitcoord queue`: what a round achieves, and what waits on this disk."""
+
+from __future__ import annotations
+
+import signal
+
+from tests.cli.clones import Clone
+from tests.waiting import wait_until
+
+NO_POISON = (
+    "while read old new ref; do"
+    " if git archive $new | tr -d '\\0' | grep -q POISON; then echo no POISON here; exit 1; fi; done"
+)
+
+
+def contents(clone: Clone) -> list[str]:
+    return [row["event"]["content"] for row in clone("queue", "list", "--json").json()["events"]]
+
+
+def test_a_round_tells_what_it_achieved(alice: Clone, bob: Clone) -> None:
+    for text in ("one", "two"):
+        alice("append", "note", text, "--no-sync")
+    assert alice("sync", "--json").json() == {
+        "schema": "gitcoord.sync/1", "position": 4, "sequenced": 2, "durable": 0, "queued": 0, "races_lost": 0}
+    assert bob("sync").out == "position 4, 0 sequenced\n"
+
+
+def test_an_unreachable_remote_is_4(alice: Clone) -> None:
+    with alice.outage():
+        result = alice("sync", code=4)
+    assert "cannot be reached" in result.err and result.err.count("\n") == 1
+
+
+def test_beside_a_running_agent_it_waits_for_that_ones_round(alice: Clone) -> None:
+    runner = alice.start("agent", "run", "--quiet")
+    try:
+        wait_until(lambda: alice("status", "--json").json()["running"], what="the agent")
+        assert alice("sync", "--json").json()["races_lost"] == 0
+        with alice.outage():
+            assert "met by the agent" in alice("sync", code=4).err
+    finally:
+        runner.send_signal(signal.SIGTERM)
+        runner.communicate(timeout=20)
+
+
+def test_the_queue_is_listed_in_its_order_with_levels(alice: Clone) -> None:
+    assert alice("queue", "list").out == "nothing is queued\n"
+    for text in ("one", "two"):
+        alice("append", "note", text, "--no-sync")
+    assert contents(alice) == ["one", "two"]
+    assert [line.split()[-2:] for line in alice("queue", "list").out.splitlines()] == [
+        ["[QUEUED]", "one"], ["[QUEUED]", "two"]]
+    alice("sync")
+    assert contents(alice) == []
+
+
+def test_dropping_what_a_hook_denies_lets_the_rest_go_out(alice: Clone, bob: Clone) -> None:
+    alice.hook(NO_POISON)
+    alice("append", "note", "before", "--no-sync")
+    alice("append", "note", "POISON", "--no-sync")
+    alice("append", "note", "after", "--no-sync")
+    refused = alice("sync", code=None)
+    assert refused.code == 4 and "gitcoord queue drop" in refused.err
+    poison = next(row["event"]["uid"] for row in alice("queue", "list", "--json").json()["events"]
+                  if row["event"]["content"] == "POISON")
+    assert poison[:8] in refused.err
+    dropped = alice("queue", "drop", poison[:8], "--json").json()
+    assert dropped["id"] == poison and dropped["event"]["content"] == "POISON"
+    wait_until(lambda: alice("sync", code=None).code == 0 and not contents(alice), what="the rest to go out", timeout_s=70)
+    shown = [row["event"]["content"] for row in bob("events", "--type", "note", "--json").rows()]
+    assert shown == ["before", "after"]
+
+
+def test_what_is_on_the_remote_is_not_dropped_unless_forced(alice: Clone) -> None:
+    alice.hook("grep -q refs/heads/ && { echo no ledger; exit 1; }; exit 0")
+    alice("append", "note", "seen", "--no-sync")
+    alice("append", "note", "behind", "--no-sync")
+    alice("sync", code=None)
+    waiting = alice("queue", "list", "--json").json()["events"]
+    assert [row["level"] for row in waiting] == ["durable", "durable"]
+    uid = waiting[0]["event"]["uid"]
+    assert "--force" in alice("queue", "drop", uid, code=2).err
+    alice("queue", "drop", uid, "--force")
+    waiting = alice("queue", "list", "--json").json()["events"]
+    assert [(row["level"], row["event"]["content"]) for row in waiting] == [("queued", "behind")]
+
+
+def test_dropping_needs_one_event_that_is_queued(alice: Clone) -> None:
+    assert "no event" in alice("queue", "drop", "zzz", code=2).err
+    with alice.node() as node:
+        node.append(*(node.draft("note", "x", actor="alice", uid=uid) for uid in ("aa11" + "0" * 12, "aa22" + "0" * 12)))
+    assert "give more of it" in alice("queue", "drop", "aa", code=2).err
+    alice("queue", "drop", "AA2")
+    assert len(contents(alice)) == 1
