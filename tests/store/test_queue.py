@@ -249,7 +249,7 @@ def test_a_crash_between_any_two_steps_loses_nothing(
     raise AssertionError("never finished")
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", ["append", "trim", "chain anew", "become a new node"])
 def test_a_crash_while_mending_a_crash_loses_nothing(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
