@@ -65,14 +65,10 @@ class Play:
     def events(self, agent: str) -> list[tuple[int, Event]]:
         return list(self.view(agent).events())
 
-    def position_of(self, agent: str, uid: str) -> int | None:
-        """Where an event stands, as far as an agent's clone knows."""
-        return self.view(agent).fleet.positions.get(uid)
-
-    def leader(self) -> tuple[str, int]:
-        """The agent that leads, and its term, as the command tells."""
-        leader = self.stage.json(self.cast[0], "elect", "--status")["leader"]
-        return (leader["agent"], leader["term"]) if leader else ("", 0)
+    def leader(self, *, seen_by: str = "") -> tuple[str, int]:
+        """The agent that leads, and its term, as the ledger tells a clone."""
+        terms = self.view(seen_by or self.cast[0]).fleet.terms
+        return terms.leader or "nobody", terms.term
 
     def run(self, agent: str) -> Child:
         handler = f'"{sys.executable}" "{self.stage.folder / "answer.py"}"'
@@ -115,7 +111,7 @@ def elect(play: Play) -> None:
     stage.until("all agents know their leader", lambda: all(
         child.said("leader", ending=words.removesuffix(" (here)").split(" ", 1)[1]) or child is elected
         for child in children), limit_s=15)
-    leader, term = play.leader()
+    leader, term = play.leader(seen_by=elected.name)
     stage.promise("a fleet without a leader elects one", f"{leader} leads term {term} after {moment - began:.1f} s",
                   leader == elected.name and term == 1)
 
@@ -255,7 +251,7 @@ def failover(play: Play) -> None:
     moment, heir = stage.until("a successor", successor, limit_s=4 * bound)
     seconds = moment - killed
     stage.promise(f"a successor within {limit:.2f} s", f"{heir.name} leads term {term + 1} after {seconds:.2f} s",
-                  seconds < limit and play.leader() == (heir.name, term + 1))
+                  seconds < limit and play.leader(seen_by=heir.name) == (heir.name, term + 1))
     _come_back(play, leader, str(question["id"]))
 
 
