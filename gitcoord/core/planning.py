@@ -83,7 +83,9 @@ def decide(me: Replica, disk: Disk, crew: Crew, now_s: float) -> Plan | None:
     turn = turn or waited_s >= 2 * crew.profile.poll_s  # two ticks: anyone helps
     plan.writes_ledger = bool(turn) and not quiet
     beat = crew.beat_due(fleet, now_s)
+    box = me.outboxes.get(disk.node)
     news = bool(plan.pending) and plan.pending[-1].head != me.durable
+    news = news or tuple(disk.carried) != (box.carried if box else ())
     if not (plan.writes_ledger or beat or news):
         return None
     plan.beats_anew = beat or (plan.writes_ledger and lead is not None)

@@ -57,18 +57,29 @@ def _checked(me: Replica, box: Outbox) -> Outbox:
 
 
 def _merge_own(me: Replica, disk: Disk, mine: Outbox) -> Steps:
-    """Take from our own outbox what a restored disk lacks, and see how much of the queue is durable."""
+    """Take from our own outbox what the disk lacks, and see how much of the queue is durable.
+
+    What fits goes to the queue's end. What does not, because the queue grew before it was known, is carried: it
+    was acknowledged once, it is sequenced first, and the queue is chained anew after it.
+    """
     pending = disk.pending()
     head = pending[-1].head if pending else disk.base
-    lacking, durable = [], Head()
+    queued = {event.uid for event in pending}
+    lacking, displaced, durable = [], [], Head()
     for event in parse_all(mine.lines):
         durable = event.head
+        if event.uid in queued:
+            continue
         if event.node == disk.node and event.seq == head.seq + 1 and event.prev == head.hash:
             lacking.append(event)
             head = event.head
+        elif me.check(event.line) and not _sequenced(me, event.line):
+            displaced.append(event.line)
     ledger = me.heads.get(disk.node, Head())
     if lacking and lacking[-1].head.seq > ledger.seq:
         yield Adopt(tuple(lacking))
+    if displaced:
+        yield Carry(tuple(dict.fromkeys([*disk.carried, *displaced])))
     me.durable = durable
 
 
