@@ -1,0 +1,239 @@
+"""The documents are true: their examples run, and what they list is what the code has."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gitcoord.cli.main import COMMANDS
+from gitcoord.core import errors
+from gitcoord.core.fleet import Feature
+from gitcoord.core.timings import PROFILES
+from gitcoord.features import FEATURES
+from gitcoord.features.settings import Settings
+from gitcoord.node import preferences
+from tests.waiting import wait_until
+
+TOP = Path(__file__).resolve().parents[1]
+README = (TOP / "README.md").read_text(encoding="utf-8")
+ARCHITECTURE = (TOP / "ARCHITECTURE.md").read_text(encoding="utf-8")
+FROM_THE_DOCUMENTS = (TOP / "docs" / "from-the-documents.md").read_text(encoding="utf-8")
+DOCUMENTS = [TOP / "README.md", TOP / "ARCHITECTURE.md", *sorted((TOP / "docs").glob("*.md"))]
+GITHUB_URL = "git@github.com:OWNER/REPO.git"
+
+
+def section(text: str, heading: str) -> str:
+    """The part of a document under a `##` heading."""
+    return re.split(r"^## ", text.split(f"\n## {heading}\n", 1)[1], flags=re.MULTILINE)[0]
+
+
+def first_cells(text: str) -> list[str]:
+    """What stands in backquotes in the first column of the tables of a text."""
+    return [name for line in text.splitlines() if line.startswith("| ")
+            for name in re.findall(r"`([^`]+)`", line.split("|")[1])]
+
+
+def source() -> str:
+    return "\n".join(path.read_text(encoding="utf-8") for path in (TOP / "gitcoord").rglob("*.py"))
+
+
+# What is listed
+
+
+def test_every_command_is_in_the_readme_and_no_other() -> None:
+    rows = [name for name in first_cells(section(README, "Commands")) if name.isalpha()]
+    assert rows == list(COMMANDS)
+
+
+def test_every_environment_variable_is_in_the_readme_and_no_other() -> None:
+    text = source()
+    used = set(re.findall(r"\b(?:GITCOORD|GITHUB)_[A-Z_]*[A-Z]\b", text))
+    used |= {preferences.variable(name) for name in preferences.NODE} | {"NO_COLOR"}
+    used = {name for name in used if not name.startswith("GITCOORD_ASKPASS")}  # between gitcoord and its own git
+    assert set(first_cells(section(README, "Configuration"))) == used
+
+
+def test_every_exit_code_is_in_the_readme_and_no_other() -> None:
+    codes = {kind.exit_code for _, kind in inspect.getmembers(errors, inspect.isclass)
+             if issubclass(kind, errors.GitcoordError)}
+    table = section(README, "Commands").split("Exit codes", 1)[1]
+    assert {int(code) for code in re.findall(r"^\| (\d) \|", table, re.MULTILINE)} == codes | {0}
+
+
+def test_every_setting_of_the_fleet_is_in_the_readme() -> None:
+    text = section(README, "Configuration")
+    assert [name for name in Settings.model_fields if f"`{name}`" not in text] == []
+
+
+def test_every_word_of_a_profile_is_one() -> None:
+    assert set(re.findall(r"profile `(\w+)`", README)) <= set(PROFILES)
+
+
+def test_features_are_described_as_they_are() -> None:
+    text = section(ARCHITECTURE, "Adding a feature")
+    names = [name for name in vars(Feature) if not name.startswith("_")] + list(Feature.__annotations__)
+    assert [name for name in names if f"`{name}" not in text] == []
+    assert [(feature, name) for feature, module in FEATURES.items() for name in names if not hasattr(module, name)] == []
+
+
+def test_every_requirement_has_its_row() -> None:
+    wanted = [f"{letter}{number}" for letter, last in {"E": 14, "O": 13, "F": 8, "S": 3, "P": 16, "G": 5}.items()
+              for number in range(1, last + 1)]
+    rows = set(re.findall(r"^\| ([A-Z]\d+) \|", FROM_THE_DOCUMENTS, re.MULTILINE))
+    assert [one for one in wanted if one not in rows] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_and_paths_lead_somewhere(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if "://" not in link]
+    assert [link for link in links if not (document.parent / link).exists()] == []
+    if document.name != "from-the-documents.md":  # which names what others have
+        paths = re.findall(r"`((?:gitcoord|core|features|store|node|cli|tests)/[\w/]+\.(?:py|md|txt))`", text)
+        missing = [path for path in paths if not any((base / path).exists() for base in (TOP, TOP / "gitcoord"))]
+        assert [path for path in missing if "poll" not in path] == []  # the example of a feature to be
+
+
+def test_no_document_names_a_place_of_one_machine() -> None:
+    for document in DOCUMENTS:
+        assert not re.search(r"(?<![\w.])/(?:home|Users|work|tmp|root)/", document.read_text(encoding="utf-8")), document
+
+
+# What can be run
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    with Shell(tmp_path_factory.mktemp("docs")) as one:
+        yield one
+
+
+class Shell:
+    """A user's shell with `gitcoord` on the PATH, and a remote in place of GitHub's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.remote = folder / "remote.git"
+        self.running: list[subprocess.Popen[bytes]] = []
+        programs = folder / "bin"
+        programs.mkdir()
+        (programs / "gitcoord").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gitcoord "$@"\n')
+        (programs / "gitcoord").chmod(0o755)
+        self.environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(TOP)}
+        subprocess.run(["git", "init", "--quiet", "--bare", str(self.remote)], check=True)
+
+    def __enter__(self) -> Shell:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.running:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+        for process in self.running:
+            try:
+                process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    def run(self, script: str, folder: Path, *, codes: tuple[int, ...] = (0,)) -> str:
+        script = script.replace(GITHUB_URL, shlex.quote(str(self.remote)))
+        done = subprocess.run(["bash", "-ec", script], cwd=folder, env=self.environment, timeout=90, text=True,
+                              stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8")
+        assert done.returncode in codes, f"{script}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def start(self, line: str, folder: Path) -> None:
+        self.running.append(subprocess.Popen(
+            ["bash", "-c", f"exec {line}" if "|" not in line else line], cwd=folder, env=self.environment,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True))
+
+
+def block(machine: str) -> list[str]:
+    """The lines of the quickstart on one machine."""
+    found = re.search(rf"<!-- test: quickstart on {machine} -->\n```sh\n(.*?)```", README, re.DOTALL)
+    assert found is not None
+    return found[1].splitlines()
+
+
+@pytest.fixture(scope="module")
+def quickstart(shell: Shell) -> dict[str, str]:
+    """Both machines' blocks, run as they stand; what bob's printed."""
+    printed = {}
+    for machine in ("alice", "bob"):
+        folder = shell.folder / machine
+        folder.mkdir()
+        lines = block(machine)
+        printed[machine] = shell.run("\n".join(line for line in lines if "agent run" not in line), folder)
+        for line in lines:
+            if "agent run" in line:
+                shell.start(line, folder / "work")
+    return printed
+
+
+def test_the_quickstart_does_what_it_says(shell: Shell, quickstart: dict[str, str]) -> None:
+    assert "SEQUENCED at position" in quickstart["bob"]
+    bob = shell.folder / "bob" / "work"
+    wait_until(lambda: "I do" in shell.run("gitcoord events --type answer", bob), timeout_s=30, what="alice's answer")
+    assert (bob / "pages" / "communication.md").exists()
+    assert (bob / ".git").is_dir()
+
+
+def test_every_file_of_the_home_is_in_the_readme(shell: Shell, quickstart: dict[str, str]) -> None:
+    named = section(README, "Files").split("On each machine", 1)[1]
+    for machine in ("alice", "bob"):
+        home = shell.folder / machine / "work" / ".git" / "gitcoord"
+        names = {re.sub(r"agent-.*\.checkpoint", "agent-<id>.checkpoint", path.name) for path in home.iterdir()}
+        names -= {name for name in names if re.search(r"\.(?:new|anew|\d+)$", name)}  # in the middle of a write
+        assert [name for name in sorted(names) if f"`{name}`" not in named and f"`{name}/`" not in named] == []
+
+
+def test_every_file_of_the_branch_is_in_the_readme(shell: Shell, quickstart: dict[str, str]) -> None:
+    named = section(README, "Files")
+    listing = shell.run(f"git --git-dir={shell.remote} ls-tree --name-only gitcoord/ledger", shell.folder)
+    assert [name for name in listing.split() if f"`{name}`" not in named and f"`{name}/`" not in named] == []
+
+
+def examples() -> list[str]:
+    rows = [line for line in section(README, "Commands").splitlines() if line.startswith("| `")]
+    return [re.findall(r"`([^`]+)`", row.split("|")[3])[0] for row in rows]
+
+
+def test_every_example_of_a_command_runs(shell: Shell, tmp_path: Path) -> None:
+    """In the order of the table, whose last rows are `leave` and the demo (which has tests of its own)."""
+    folder = tmp_path / "work"
+    shell.run(f"gitcoord init {folder} --agent alice", tmp_path)
+    shell.run(f"gitcoord init other --agent bob --remote {folder}/.git/gitcoord-remote.git", tmp_path)
+    shutil.copy(TOP / "events.offline.log", folder)
+    for line in examples():
+        if " demo" not in line:
+            shell.run(line, folder)
+
+
+def test_the_python_example_runs(shell: Shell, tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert blocks
+    shell.run(f"git init -q {tmp_path / 'work'}", tmp_path)
+    for number, code in enumerate(blocks):
+        (tmp_path / f"example{number}.py").write_text(code)
+        printed = shell.run(f"{sys.executable} -W error ../example{number}.py", tmp_path / "work")
+        assert "sequenced" in printed
+        assert "alice question Who takes the parser?" in printed
+
+
+def test_completion_is_what_click_makes(shell: Shell) -> None:
+    assert '_GITCOORD_COMPLETE=bash_source gitcoord' in README
+    assert "complete" in shell.run("_GITCOORD_COMPLETE=bash_source gitcoord", shell.folder)
+    words = shell.run('COMP_WORDS="gitcoord ele" COMP_CWORD=1 _GITCOORD_COMPLETE=bash_complete gitcoord', shell.folder)
+    assert "elect" in words
