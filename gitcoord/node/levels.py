@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import filelock
 
 from gitcoord.core.errors import GitcoordError, Lost, NotConfirmed, Unreachable
-from gitcoord.core.event import Event, Head
+from gitcoord.core.event import Event, Head, parse
 from gitcoord.core.protocol import Report
 from gitcoord.core.replica import Replica
 from gitcoord.node import economy, seen
@@ -172,4 +172,10 @@ def note(node: Node, replica: Replica, before: int, report: Report) -> None:
         rounds=old.rounds + 1, online=True, positions=positions, **economy.saved(node),
     ))
     with contextlib.suppress(OSError):
-        seen.note_beats(node.home.cache, replica.beats(), time.time())
+        fetched = [beat for beat in replica.beats() if beat.node != node.disk.node]
+        own = [parse(line) for line in (*node.home.neighbours(), *_own_lines(node))]  # as pushed, not as fetched before
+        seen.note_beats(node.home.cache, [*fetched, *own], time.time())
+
+
+def _own_lines(node: Node) -> list[bytes]:
+    return [session.line for session in node.crew.sessions if session.line and session.beat_at_s is not None]
