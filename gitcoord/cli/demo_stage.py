@@ -113,7 +113,8 @@ class Stage:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for child in self.children:
             child.end()
-        if self.keep or (kind is not None and kind is not KeyboardInterrupt) or self.broken:
+        failed = kind is not None and issubclass(kind, Exception)  # unlike Ctrl-C and SIGTERM
+        if self.keep or failed or self.broken:
             self.console.print(f"Everything is kept in {self.folder}", markup=False, soft_wrap=True)
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
