@@ -34,7 +34,8 @@ def command(path: Path, remote: str | None, agent: str | None, profile: str | No
     Example:
       gitcoord init --agent alice
     """
-    from gitcoord.node.found import Wish, init, write_baseline
+    from gitcoord.node.found import Wish, init
+    from gitcoord.node.pages import write_baseline
     from gitcoord.store import git
 
     if git.git_version() < (2, 38):

@@ -6,16 +6,20 @@ one has founded, and the other joins.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import socket
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import filelock
+
 from gitcoord.core import outbox
 from gitcoord.core.branch import Branch
-from gitcoord.core.errors import BadCredentials, Denied, Refused, Unreachable
+from gitcoord.core.errors import BadCredentials, Denied, Lost, Refused, Unreachable
 from gitcoord.core.event import Draft, Head, seal
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.keys import SEED_BYTES
@@ -23,7 +27,6 @@ from gitcoord.core.members import FleetFounded
 from gitcoord.core.names import agent_id, node_id
 from gitcoord.core.ports import Outcome, Pushed, Update
 from gitcoord.features import FEATURES, card
-from gitcoord.features.snapshot import Layout, archive, communication
 from gitcoord.node.keyring import Keyring, hmac_secret, seed_from_environment
 from gitcoord.node.node import Node, Store, new_node_id, new_uid, open_store, utc_now
 from gitcoord.node.preferences import NODE, profile_of
@@ -33,8 +36,8 @@ from gitcoord.store.git_credentials import is_local
 from gitcoord.store.home import Config, Home
 
 FOUNDING_ATTEMPTS = 5
+INIT_WAIT_S = 120.0  # for another `init` of the same clone: some conversations with the remote
 NAMESPACES = ("refs/gitcoord", "refs/heads/gitcoord")
-BASELINE = ("events.log", "communication.md", "archive.md")
 
 
 @dataclass(slots=True)
@@ -71,11 +74,27 @@ def init(path: Path, wish: Wish) -> Joined:
         common = git.find_common_dir(path)
         assert common is not None
     home = Home(common / "gitcoord")
+    home.path.mkdir(parents=True, exist_ok=True)
+    with _alone(home):
+        return _init(home, common, wish, said)
+
+
+@contextlib.contextmanager
+def _alone(home: Home) -> Iterator[None]:
+    """One `init` of a clone at a time: two that made its home at once would each have thrown away the other's."""
+    try:
+        with filelock.FileLock(home.path / "init.lock").acquire(timeout=INIT_WAIT_S):
+            yield
+    except filelock.Timeout:
+        raise Lost(f"another `gitcoord init` runs in this clone for more than {INIT_WAIT_S:.0f} s: end it, then "
+                   "try again") from None
+
+
+def _init(home: Home, common: Path, wish: Wish, said: list[str]) -> Joined:
     wish.remote = _whole(common, wish.remote)
     if home.exists:
         return _again(home, common, wish, said)
     remote = wish.remote or _whole(common, os.environ.get("GITCOORD_REMOTE")) or _default_remote(common, said)
-    home.path.mkdir(parents=True, exist_ok=True)
     config = Config(fleet="", remote=remote, agent=wish.agent, lead=wish.lead, auth=wish.auth or "ed25519",
                     namespace=wish.namespace or NAMESPACES[0])
     store = open_store(home, config, common)
@@ -87,28 +106,30 @@ def init(path: Path, wish: Wish) -> Joined:
     except BaseException:
         store.close()
         raise
-    joined = Joined(Node(home, store), founded=founded, said=said)
-    _introduce(joined, wish)
-    return joined
+    return _introduced(Joined(Node(home, store), founded=founded, said=said), wish)
 
 
 def _again(home: Home, common: Path, wish: Wish, said: list[str]) -> Joined:
     """The clone is in a fleet already; another agent may join from it."""
     config = home.config()
     node = Node(home, open_store(home, config, common))
+    for name, asked, has in (
+        ("profile", wish.profile, profile_of(config, node.fleet)), ("auth", wish.auth, config.auth),
+        ("namespace", wish.namespace, config.namespace), ("remote", wish.remote, config.remote),
+    ):
+        if asked is not None and asked != has:
+            node.close()
+            cure = f"gitcoord config set {name} {asked} --node" if name in NODE else "gitcoord leave"
+            raise Refused(f"this clone is in fleet {config.fleet} with {name} {has}, not {asked}: "
+                          f"run `{cure}` first to change that")
+    return _introduced(Joined(node, said=said), wish)
+
+
+def _introduced(joined: Joined, wish: Wish) -> Joined:
     try:
-        for name, asked, has in (
-            ("profile", wish.profile, profile_of(config, node.fleet)), ("auth", wish.auth, config.auth),
-            ("namespace", wish.namespace, config.namespace), ("remote", wish.remote, config.remote),
-        ):
-            if asked is not None and asked != has:
-                cure = f"gitcoord config set {name} {asked} --node" if name in NODE else "gitcoord leave"
-                raise Refused(f"this clone is in fleet {config.fleet} with {name} {has}, not {asked}: "
-                              f"run `{cure}` first to change that")
-        joined = Joined(node, said=said)
         _introduce(joined, wish)
     except BaseException:
-        node.close()
+        joined.node.close()
         raise
     return joined
 
@@ -271,21 +292,6 @@ def _ensure_key(home: Home, config: Config, agent: str, *, founding: bool = Fals
     if seed_from_environment(agent) is None and home.seed(agent) is None:
         home.key_path(agent).parent.mkdir(parents=True, exist_ok=True)
         home.save_seed(agent, secrets.token_bytes(SEED_BYTES))
-
-
-def write_baseline(path: Path) -> list[str]:
-    """The original file layout, where it is missing: empty logs and pages, and a folder for scripts."""
-    texts = {"events.log": "", "communication.md": communication([], Layout(), position=0),
-             "archive.md": archive([], Layout())}
-    made = []
-    for name in BASELINE:
-        if not (path / name).exists():
-            (path / name).write_text(texts[name], encoding="utf-8")
-            made.append(name)
-    if not (path / "scripts").exists():
-        (path / "scripts").mkdir()
-        made.append("scripts/")
-    return made
 
 
 def _host_name() -> str:

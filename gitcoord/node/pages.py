@@ -22,6 +22,7 @@ from gitcoord.node import publish
 from gitcoord.node.node import Node
 from gitcoord.store.files import pausing, write_durably
 
+BASELINE = (OPEN, snapshot.COMMUNICATION, snapshot.ARCHIVE)
 BACKUP = f"{snapshot.COMMUNICATION}.bak"
 FOREIGN = "events.log.old"
 LOCK_S = 60.0  # others hold it while they render and write: a second for 100,000 events
@@ -121,6 +122,21 @@ def _is_event(line: bytes) -> bool:
     except Malformed:
         return False
     return True
+
+
+def write_baseline(path: Path) -> list[str]:
+    """The original file layout, where it is missing: empty logs and pages, and a folder for scripts."""
+    pages = {snapshot.COMMUNICATION: snapshot.communication([], Layout(), position=0),
+             snapshot.ARCHIVE: snapshot.archive([], Layout())}
+    made = []
+    for name in BASELINE:
+        if not (path / name).exists():
+            (path / name).write_text(pages.get(name, ""), encoding="utf-8")
+            made.append(name)
+    if not (path / "scripts").exists():
+        (path / "scripts").mkdir()
+        made.append("scripts/")
+    return made
 
 
 def with_pending(node: Node) -> Branch:
