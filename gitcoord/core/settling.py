@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from gitcoord.core import outbox
 from gitcoord.core.effects import Adopt, BecomeNewNode, Carry, ChainAnew, Disk, Reclaim, Steps, Trim
-from gitcoord.core.event import Event, Head, parse, parse_all
+from gitcoord.core.event import Event, Head, hash_of, parse, parse_all
 from gitcoord.core.outbox import Outbox
 from gitcoord.core.ports import Oid
 from gitcoord.core.replica import Replica
@@ -115,30 +115,56 @@ def _continued(me: Replica, disk: Disk, head: Head) -> bool:
 
 
 def _settle_carried(me: Replica, disk: Disk) -> Steps:
-    """Let go of carried lines that are back. One whose place was taken meanwhile goes out under its author's hand."""
+    """Let go of carried lines that are back. One that cannot come back goes out again under its author's hand."""
     carried = tuple(disk.carried)
     if not carried and not any(box.carried for box in me.outboxes.values()):
         return
-    everyones = dict.fromkeys([*carried, *(line for box in me.outboxes.values() for line in box.carried)])
     queued = {event.uid for event in disk.pending()}
-    displaced = [event for event in _displaced(me, everyones) if event.uid not in queued | me.reclaimed]
+    displaced = [event for event in _displaced(me, carried) if event.uid not in queued | me.reclaimed]
     if displaced:
         yield Reclaim(tuple(displaced))
         me.reclaimed.update(event.uid for event in displaced)
-    rest = tuple(line for line in carried if not _sequenced(me, line))
+    rest = _still_needed(me, carried)
     if len(rest) < len(carried):
         yield Carry(rest)
 
 
-def _displaced(me: Replica, lines: Iterable[bytes]) -> list[Event]:
-    """Of the lines offered again, those that can never come back: another one has their place in the chain."""
+def _displaced(me: Replica, carried: Sequence[bytes]) -> list[Event]:
+    """Lines offered again that can never come back: their place is taken, or nobody has the line before them.
+
+    Chained anew under the same uid they count once, should the missing line turn up after all.
+    """
+    again = dict.fromkeys([*carried, *(line for box in me.outboxes.values() for line in box.carried)])
+    others = (line for box in me.outboxes.values() for line in box.lines)
+    events = [event for line in dict.fromkeys([*again, *others]) if (event := me.check(line)) and event.seq]
+    heads = dict(me.heads)
     found = []
-    for line in lines:
-        event = me.check(line)
-        if event is not None and event.seq is not None and event.term is None and not _sequenced(me, line):
-            if event.seq <= me.heads.get(event.node, Head()).seq:
+    for event in sorted(events, key=lambda event: (event.node, event.seq)):
+        head = heads.get(event.node, Head())
+        if event.seq == head.seq + 1 and event.prev == head.hash:
+            heads[event.node] = event.head
+        elif event.line in again and event.term is None and event.uid not in me.branch.fleet.positions:
+            if not _sequenced(me, event.line):
                 found.append(event)
     return found
+
+
+def _still_needed(me: Replica, carried: Sequence[bytes]) -> tuple[bytes, ...]:
+    """The lines that are not back, and those that lead to them in their chains, in the order given."""
+    events = {line: event for line in carried if (event := me.check(line))}
+    by_hash = {hash_of(line): event for line, event in events.items()}
+    needed: set[bytes] = set()
+    for line in carried:
+        if not _sequenced(me, line):
+            event = events.get(line)
+            while event is not None and event.line not in needed:
+                needed.add(event.line)
+                event = by_hash.get(event.prev or "")
+    heads = me.heads
+    return tuple(
+        line for line in carried if line in needed
+        and (not _sequenced(me, line) or (events[line].seq or 0) > heads.get(events[line].node, Head()).seq)
+    )
 
 
 def _sequenced(me: Replica, line: bytes) -> bool:
