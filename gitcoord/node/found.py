@@ -6,20 +6,16 @@ one has founded, and the other joins.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import socket
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import filelock
-
 from gitcoord.core import outbox
 from gitcoord.core.branch import Branch
-from gitcoord.core.errors import BadCredentials, Denied, Lost, Refused, Unreachable
+from gitcoord.core.errors import BadCredentials, Denied, Refused, Unreachable
 from gitcoord.core.event import Draft, Head, seal
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.keys import SEED_BYTES
@@ -27,6 +23,7 @@ from gitcoord.core.members import FleetFounded
 from gitcoord.core.names import agent_id, node_id
 from gitcoord.core.ports import Outcome, Pushed, Update
 from gitcoord.features import FEATURES, card
+from gitcoord.node.clone import alone, common_dir
 from gitcoord.node.keyring import Keyring, hmac_secret, seed_from_environment
 from gitcoord.node.node import Node, Store, new_node_id, new_uid, open_store, utc_now
 from gitcoord.node.preferences import NODE, profile_of
@@ -36,7 +33,6 @@ from gitcoord.store.git_credentials import is_local
 from gitcoord.store.home import Config, Home
 
 FOUNDING_ATTEMPTS = 5
-INIT_WAIT_S = 120.0  # for another `init` of the same clone: some conversations with the remote
 NAMESPACES = ("refs/gitcoord", "refs/heads/gitcoord")
 
 
@@ -66,28 +62,10 @@ def init(path: Path, wish: Wish) -> Joined:
     """Make `path` part of a fleet. Run again it changes nothing. Raises GitcoordError's kinds."""
     said: list[str] = []
     agent_id(wish.agent)
-    path.mkdir(parents=True, exist_ok=True)
-    common = git.find_common_dir(path)
-    if common is None:
-        git.init_repository(path)
-        said.append(f"made {path} a git repository")
-        common = git.find_common_dir(path)
-        assert common is not None
+    common = common_dir(path, said)
     home = Home(common / "gitcoord")
-    home.path.mkdir(parents=True, exist_ok=True)
-    with _alone(home):
+    with alone(home):
         return _init(home, common, wish, said)
-
-
-@contextlib.contextmanager
-def _alone(home: Home) -> Iterator[None]:
-    """One `init` of a clone at a time: two that made its home at once would each have thrown away the other's."""
-    try:
-        with filelock.FileLock(home.path / "init.lock").acquire(timeout=INIT_WAIT_S):
-            yield
-    except filelock.Timeout:
-        raise Lost(f"another `gitcoord init` runs in this clone for more than {INIT_WAIT_S:.0f} s: end it, then "
-                   "try again") from None
 
 
 def _init(home: Home, common: Path, wish: Wish, said: list[str]) -> Joined:
