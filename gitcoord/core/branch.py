@@ -94,7 +94,7 @@ class Branch:
         self._folders: dict[Oid, tuple[tuple[str, Oid], ...]] = {}  # files of folder trees read before
         self._folder_oids: dict[tuple[int, tuple[Oid, ...]], Oid] = {}  # folder trees written before
 
-    def absorb(self, commit: Oid, *, known: Mapping[bytes, Event] | None = None) -> list[Recorded]:
+    def absorb(self, commit: Oid, *, known: Mapping[bytes, Event | None] | None = None) -> list[Recorded]:
         """Read one commit on top of what is trusted, and fold what is new. Never fails on bad content.
 
         `known`: lines whose form and signature were checked already.
@@ -122,7 +122,7 @@ class Branch:
         return recorded
 
     def _take(
-        self, commit: Oid, fresh: Sequence[Found], known: Mapping[bytes, Event]
+        self, commit: Oid, fresh: Sequence[Found], known: Mapping[bytes, Event | None]
     ) -> tuple[list[Recorded], bool]:
         recorded, whole = [], True
         for one in fresh:

@@ -32,7 +32,7 @@ def follow_ledger(me: Replica, disk: Disk, refs: dict[str, Oid]) -> Generator[Ef
         return True
     before = set(me.branch.bad)
     if tip != me.branch.tip:
-        absorb(me, tip)
+        absorb(me, tip, known=me.checked)  # most of it was offered in an outbox before
     if tip != disk.tip:
         yield SaveTip(tip, max(disk.term, me.branch.fleet.terms.highest))
     for bad in me.branch.bad:

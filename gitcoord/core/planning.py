@@ -8,7 +8,7 @@ from typing import Any
 
 from gitcoord.core import limits, outbox
 from gitcoord.core.effects import Append, Disk, NoteOutbox, Steps
-from gitcoord.core.event import Event, hash_of, parse
+from gitcoord.core.event import Event, Head, hash_of, parse
 from gitcoord.core.fleet import Duty, Inadmissible, draft_of
 from gitcoord.core.names import uid_from
 from gitcoord.core.ports import Oid, Update
@@ -61,11 +61,13 @@ def decide(me: Replica, disk: Disk, crew: Crew, now_s: float) -> Plan | None:
     """What to push; None when there is nothing to say. Nothing is written yet: the budget may say no."""
     fleet = me.branch.fleet
     plan = Plan(pending=_unblocked(me, disk.pending()))
-    plan.batch, own = _admit(me, disk, plan.pending, refused=me.refused)
-    if not plan.batch and me.refused:
-        again = {uid: until for uid, until in me.refused.items() if now_s < until}
-        plan.batch, own = _admit(me, disk, plan.pending, refused=again)
     quiet = now_s < me.quiet_until_s or fleet.id is None
+    own = False
+    if not quiet:
+        plan.batch, own = _admit(me, disk, plan.pending, refused=me.refused)
+        if not plan.batch and me.refused:
+            again = {uid: until for uid, until in me.refused.items() if now_s < until}
+            plan.batch, own = _admit(me, disk, plan.pending, refused=again)
     standing = None if quiet else crew.stands(fleet, now_s, beats=me.beats(), term_seen=disk.term)
     if standing:
         plan.stander, plan.reason = standing
@@ -140,12 +142,16 @@ def _admit(
     batch: list[Event] = []
     room = [me.suspects or limits.BATCH_EVENTS_MAX, limits.BATCH_BYTES_MAX]
 
-    def take(event: Event) -> bool:
-        if room[0] <= 0 or room[1] < len(event.line) or event.uid in refused or event.seq is None:
+    def take(event: Event, *, ours: bool = False) -> bool:
+        if event.seq is None or event.seq != heads.get(event.node, Head()).seq + 1:
+            return False
+        if room[0] <= 0 or room[1] < len(event.line) or event.uid in refused:
             return False
         try:
             fleet.check_place(event, heads=heads)
         except Inadmissible:
+            return False
+        if not ours and me.check(event.line) is None:
             return False
         heads[event.node] = event.head
         batch.append(event)
@@ -153,16 +159,15 @@ def _admit(
         room[1] -= len(event.line)
         return True
 
-    carried = [event for line in disk.carried if (event := me.check(line))]
+    carried = [event for line in disk.carried if (event := me.parse(line))]
     back = sum(take(event) for event in carried)  # what a ledger lost stood before everything that is new
-    own = sum(take(event) for event in pending)  # what we signed ourselves needs no check of that
+    own = sum(take(event, ours=True) for event in pending)  # what we signed ourselves needs no check of that
     offered = _offered(me, disk)
     for event in offered:
         if room[0] <= 0:
             break
         take(event)
-    if len(me.checked) > 2 * (len(offered) + len(carried)) + 1000:
-        me.checked = {event.line: event for event in [*offered, *carried]}
+    me.forget(event.line for event in [*offered, *carried])
     return batch, bool(own or back)
 
 
@@ -173,7 +178,7 @@ def _offered(me: Replica, disk: Disk) -> list[Event]:
     turn = me.rotation % len(nodes) if nodes else 0
     lines = [line for node in nodes for line in me.outboxes[node].carried]
     lines += [line for node in nodes[turn:] + nodes[:turn] if node != disk.node for line in me.outboxes[node].lines]
-    return [event for line in lines if (event := me.check(line))]
+    return [event for line in lines if (event := me.parse(line))]
 
 
 def _longest_wait_s(me: Replica, batch: Sequence[Event], now_s: float) -> float:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gitcoord.core import limits
 from gitcoord.core.branch import Branch
 from gitcoord.core.effects import Disk
 from gitcoord.core.errors import Corrupt
-from gitcoord.core.event import Event, Head, Malformed, parse
+from gitcoord.core.event import Event, Head, parse_all
 from gitcoord.core.fleet import Inadmissible
 from gitcoord.core.outbox import Outbox
 from gitcoord.core.ports import Objects, Oid
@@ -56,13 +56,28 @@ class Replica:
     denied_alone: bool = False  # the last ledger write held one event and was denied
     suspects: int = 0  # after a denied batch: no more than so many lines in the next; 0: no limit
     rotation: int = 0
-    checked: dict[bytes, Event | None] = field(default_factory=dict)  # offered lines: the event, if form and key fit
+    parsed: dict[bytes, Event | None] = field(default_factory=dict)  # offered lines: the event, if well formed
+    checked: dict[bytes, Event | None] = field(default_factory=dict)  # of those, when the signature is good as well
+
+    def parse(self, line: bytes) -> Event | None:
+        """The event in an offered line, if it is well formed. Each line is parsed once."""
+        if line not in self.parsed:
+            self.parsed[line] = next(iter(parse_all([line])), None)
+        return self.parsed[line]
 
     def check(self, line: bytes) -> Event | None:
         """The event in an offered line, if it is well formed and rightly signed. Each line is checked once."""
         if line not in self.checked:
-            self.checked[line] = _checked(self.branch, line)
+            event = self.parse(line)
+            self.checked[line] = event if event and _is_signed(self.branch, event) else None
         return self.checked[line]
+
+    def forget(self, keep: Iterable[bytes]) -> None:
+        """Let go of parsed lines that nobody offers any more."""
+        offered = set(keep)
+        if len(self.parsed) > 2 * len(offered) + 1000:
+            self.parsed = {line: event for line, event in self.parsed.items() if line in offered}
+            self.checked = {line: event for line, event in self.checked.items() if line in offered}
 
     def confirm_own(self, oid: Oid | None) -> bool:
         """Our outbox on the remote is `oid`; False when that is an older state than one known: a stale mirror."""
@@ -90,13 +105,12 @@ def own_ref(me: Replica, disk: Disk) -> str:
     return me.outbox_prefix + disk.node
 
 
-def _checked(branch: Branch, line: bytes) -> Event | None:
+def _is_signed(branch: Branch, event: Event) -> bool:
     try:
-        event = parse(line)
         branch.fleet.check_signature(event)
-    except (Malformed, Inadmissible):
-        return None
-    return event
+    except Inadmissible:
+        return False
+    return True
 
 
 def descends(objects: Objects, old: Oid, new: Oid) -> bool:
@@ -110,7 +124,7 @@ def descends(objects: Objects, old: Oid, new: Oid) -> bool:
         return False
 
 
-def absorb(me: Replica, tip: Oid, *, known: Mapping[bytes, Event] | None = None) -> None:
+def absorb(me: Replica, tip: Oid, *, known: Mapping[bytes, Event | None] | None = None) -> None:
     """Bring the branch to `tip`: commit by commit where they are few, else from the tip's own tree.
 
     What is trusted is a function of the whole history. Where a tree was believed without a look at what came
