@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from gitcoord.cli.common import as_option, content_or_stdin, event_id, here, json_option, print_json, speaker
-from gitcoord.core.errors import NotConfirmed, Refused
+from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.core.names import agent_id
 
 ROUND_S = 20.0  # without --wait: how long one round, or that of a running agent, is waited for
@@ -50,7 +50,7 @@ def command(type_: str, content: str, interaction: str | None, recipients: tuple
             level, position = node.confirm(event, wait, timeout_s=timeout)
         elif not no_sync:
             level, position = node.confirm(event, "sequenced", timeout_s=ROUND_S, rounds=1)
-    except NotConfirmed as wrong:
+    except GitcoordError as wrong:  # whatever the remote said: it is on this disk, and its id is told
         level, position = node.level(event)
         trouble = wrong
     if as_json:

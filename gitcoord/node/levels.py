@@ -28,7 +28,7 @@ NEWS_POLL_S = 0.005
 RUNNING_POLL_S = 0.25  # between two looks whether an `agent run` lives here
 LOCK_POLL_S = 0.02
 FIRST_PAUSE_S = 0.02  # after a round that did not help; doubles
-OFFLINE_WAIT_S = 2.0  # for the next round of an agent that was offline when asked
+TROUBLE_WAIT_S = 2.0  # for the next round of an agent that was in trouble when asked
 
 
 def level(node: Node, event: Event) -> tuple[str, int | None]:
@@ -110,11 +110,11 @@ class _Wait:
     def _await_agent(self, at_most_s: float) -> None:
         self._await_news(at_most_s)
         now, rounds = self.node.home.progress(), self.rounds
-        if rounds is None or now.online:
+        if rounds is None or not now.problem:
             return
         waited_s = self.timeout_s - (self.deadline - time.monotonic())
-        if now.rounds >= self.began.rounds + rounds or (not self.began.online and waited_s >= OFFLINE_WAIT_S):
-            self.trouble, self.tried = Unreachable(now.problem), rounds
+        if now.rounds >= self.began.rounds + rounds or (self.began.problem and waited_s >= TROUBLE_WAIT_S):
+            self.trouble, self.tried = GitcoordError(now.problem), rounds
 
     def _sync(self, left_s: float) -> None:
         node = self.node
