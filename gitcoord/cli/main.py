@@ -72,6 +72,11 @@ def gitcoord(directory: str | None) -> None:
             raise click.BadParameter(f"{directory}: {wrong.strerror}", param_hint="-C") from None
 
 
+def _pipe_closed() -> int:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit. The only place that catches broadly."""
     debug = os.environ.get("GITCOORD_DEBUG") == "1"
@@ -84,9 +89,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = 2
     except (click.Abort, KeyboardInterrupt):
         code = 130
+    except SystemExit as end:
+        if end.code != 1:
+            raise
+        code = _pipe_closed()  # click's way with a closed pipe, such as that of `| head`
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        code = _pipe_closed()
     except GitcoordError as wrong:
         if debug:
             raise

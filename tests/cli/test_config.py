@@ -58,7 +58,7 @@ def test_values_are_read_as_people_type_them(alice: Clone, name: str, text: str,
 
 
 @pytest.mark.parametrize("name, text, value", [
-    ("lead", "no", False), ("timeout_s", "5", 5.0), ("agent", "carol", "carol"), ("remote", "../elsewhere", "../elsewhere"),
+    ("lead", "no", False), ("timeout_s", "5", 5.0), ("agent", "carol", "carol"), ("remote", "../other", "../other"),
 ])
 def test_what_only_a_node_has_is_its_own_without_saying_so(alice: Clone, name: str, text: str, value: object) -> None:
     before = alice("events", "--no-sync").out

@@ -66,7 +66,7 @@ def test_dropping_what_a_hook_denies_lets_the_rest_go_out(alice: Clone, bob: Clo
     assert poison[:8] in refused.err
     dropped = alice("queue", "drop", poison[:8], "--json").json()
     assert dropped["id"] == poison and dropped["event"]["content"] == "POISON"
-    wait_until(lambda: alice("sync", code=None).code == 0 and not contents(alice), what="the rest to go out", timeout_s=70)
+    wait_until(lambda: alice("sync", code=None).code == 0 and not contents(alice), what="the rest to go out")
     shown = [row["event"]["content"] for row in bob("events", "--type", "note", "--json").rows()]
     assert shown == ["before", "after"]
 
@@ -88,7 +88,8 @@ def test_what_is_on_the_remote_is_not_dropped_unless_forced(alice: Clone) -> Non
 def test_dropping_needs_one_event_that_is_queued(alice: Clone) -> None:
     assert "no event" in alice("queue", "drop", "zzz", code=2).err
     with alice.node() as node:
-        node.append(*(node.draft("note", "x", actor="alice", uid=uid) for uid in ("aa11" + "0" * 12, "aa22" + "0" * 12)))
+        for uid in ("aa11" + "0" * 12, "aa22" + "0" * 12):
+            node.append(node.draft("note", "x", actor="alice", uid=uid))
     assert "give more of it" in alice("queue", "drop", "aa", code=2).err
     alice("queue", "drop", "AA2")
     assert len(contents(alice)) == 1

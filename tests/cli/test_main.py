@@ -1,0 +1,208 @@
+"""The command line as a whole: examples that run, JSON that is documented, exit codes, a quick `--help`."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import resource
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from gitcoord.cli.main import COMMANDS
+from gitcoord.cli.main import gitcoord as group
+from gitcoord.core import errors
+from tests.cli.clones import TOP, Clone, gitcoord, make_clone, process_environment
+
+EXAMPLE_S_MAX = 90.0
+ENDLESS_S = 4.0  # an example that follows or watches is let run so long, then it gets Ctrl-C
+ENDLESS = re.compile(r"(^|\s)(-f|--follow|--watch)(\s|$)|agent run(?!.*--(once|for))")
+QUEUED = "k3f97hq2m0x4w8zt"  # an event that `queue drop` may name
+
+
+def modules() -> Iterator[str]:
+    """The commands whose module is there."""
+    for name, (module, _) in COMMANDS.items():
+        if importlib.util.find_spec(module) is not None:
+            yield name
+
+
+def walk(command: click.Command, words: str) -> Iterator[tuple[str, click.Command]]:
+    yield words, command
+    if isinstance(command, click.Group):
+        for name in command.commands:
+            yield from walk(command.commands[name], f"{words} {name}")
+
+
+def every_command() -> list[tuple[str, click.Command]]:
+    context = click.Context(group)
+    found = []
+    for name in modules():
+        command = group.get_command(context, name)
+        assert command is not None
+        found += walk(command, name)
+    return found
+
+
+def examples(command: click.Command) -> list[str]:
+    """The lines below `Example:` in a command's help."""
+    paragraphs = [part for part in (command.help or "").split("\b") if part.strip().startswith("Example:")]
+    return [line.strip() for part in paragraphs for line in part.split("Example:", 1)[1].strip("\n").split("\n\n")[0]
+            .splitlines() if line.strip()]
+
+
+EXAMPLES = [(words, line) for words, command in every_command() for line in examples(command)
+            if words != "demo"]  # tests/system/test_demo.py runs that, and looks closer
+
+
+@pytest.fixture
+def prepared(alice: Clone, tmp_path: Path) -> Clone:
+    """A clone in which everything that an example may name is there."""
+    shutil.copy(TOP / "tests" / "data" / "history_sample.jsonl", alice.path / "events.jsonl")
+    for sample in TOP.glob("events*.log"):
+        shutil.copy(sample, alice.path)
+    make_clone(tmp_path / "bob", alice.remote, "bob")
+    for text in ("Who takes the parser?", "How do I start the server?"):
+        alice("append", "question", text, "--to", "bob")
+    with alice.node() as node:
+        node.append(node.draft("note", "waits", actor="alice", uid=QUEUED))
+    program = tmp_path / "bin" / "gitcoord"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m gitcoord "$@"\n')
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    return alice
+
+
+@pytest.mark.parametrize("name", list(modules()))
+def test_every_command_has_an_example(name: str) -> None:
+    lacking = [words for words, command in every_command() if words.split()[0] == name and not examples(command)]
+    assert not lacking, f"no Example: paragraph in the help of {lacking}"
+
+
+@pytest.mark.parametrize("words, line", EXAMPLES, ids=[line for _, line in EXAMPLES])
+def test_every_command_has_an_example_that_runs(words: str, line: str, prepared: Clone) -> None:
+    assert re.search(rf"\bgitcoord {words}\b", line), f"the example of `{words}` shows another command"
+    path = f"{prepared.path.parent / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    endless = ENDLESS.search(line) is not None
+    process = subprocess.Popen(
+        f"exec {line}" if endless else line, shell=True, cwd=prepared.path, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, env=process_environment({"PATH": path}), start_new_session=True,
+    )
+    try:
+        out, _ = process.communicate(timeout=ENDLESS_S if endless else EXAMPLE_S_MAX)
+    except subprocess.TimeoutExpired:
+        assert endless, f"still running after {EXAMPLE_S_MAX:g} s"
+        os.killpg(process.pid, signal.SIGINT)
+        out, _ = process.communicate(timeout=20)
+    assert process.returncode == 0, out
+
+
+@pytest.mark.parametrize("name", list(modules()))
+def test_help_says_what_to_type_and_fits_a_terminal(name: str, tmp_path: Path) -> None:
+    result = gitcoord(tmp_path, name, "--help")
+    assert result.code == 0 and result.out.startswith(f"Usage: gitcoord {name}")
+    assert max(map(len, result.out.splitlines())) <= 100
+
+
+def test_every_json_schema_is_documented() -> None:
+    documented = (TOP / "docs" / "json.md").read_text(encoding="utf-8")
+    printed = {
+        schema for path in (TOP / "gitcoord").rglob("*.py")
+        for schema in re.findall(r'"schema": "(gitcoord\.[a-z_.]+/\d+)"', path.read_text(encoding="utf-8"))
+    }
+    assert printed and not {schema for schema in printed if f"`{schema}`" not in documented}
+
+
+def test_no_documented_json_schema_is_gone() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in (TOP / "gitcoord").rglob("*.py"))
+    documented = re.findall(r"^#+ .*`(gitcoord\.[a-z_.]+/\d+)`", (TOP / "docs" / "json.md").read_text("utf-8"), re.M)
+    assert documented and [schema for schema in documented if f'"{schema}"' not in source] == []
+
+
+def test_the_fields_of_the_documented_json_are_those_printed(alice: Clone) -> None:
+    documented = (TOP / "docs" / "json.md").read_text(encoding="utf-8")
+    alice("append", "note", "waits", "--no-sync")
+    for arguments in (["status"], ["events", "--limit", "1"], ["queue", "list"], ["config", "list"], ["sync"],
+                      ["append", "note", "x"], ["resume"], ["elect", "--status"], ["elect", "--explain"], ["doctor"],
+                      ["snapshot"], ["init", "--agent", "alice"], ["leave"]):
+        value = alice(*arguments, "--json").rows()[0]
+        section = documented.split(f"`{value['schema']}`", 1)[1].split("\n## ", 1)[0]
+        assert [name for name in value if f"`{name}`" not in section] == [], arguments
+
+
+def test_help_is_quick_and_imports_no_git_and_no_models() -> None:
+    words = "import sys; from gitcoord.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    words += "print(sorted(sys.modules), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True,
+                          env=process_environment({}))
+    for module in ("git", "github", "pydantic", "nacl", "rich", "psutil", "requests", "urllib3"):
+        assert f"'{module}'" not in done.stderr
+    assert all(f"  {name} " in done.stdout for name in COMMANDS)
+
+
+def test_help_takes_less_than_150_ms() -> None:
+    took = []
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", "gitcoord", "--help"], check=True, capture_output=True,
+                       env=process_environment({}))
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+    assert min(took) < 0.150  # of the processor: how long others keep that busy is not our matter
+
+
+@pytest.mark.parametrize("error, code", [
+    (errors.Refused, 2), (errors.Lost, 3), (errors.NotConfirmed, 4), (errors.Unreachable, 4),
+    (errors.BadCredentials, 5), (errors.Corrupt, 6), (errors.Denied, 1), (errors.Paused, 1), (OSError, 1), (KeyboardInterrupt, 130),
+])
+def test_errors_end_with_their_exit_code_and_without_a_traceback(
+    alice: Clone, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], code: int
+) -> None:
+    def fail(path: Path, **_: object) -> None:
+        raise error("what happened")
+
+    monkeypatch.setattr("gitcoord.node.node.open_node", fail)
+    result = alice("status", code=code)
+    assert "Traceback" not in result.err and result.err.count("\n") <= 2
+    assert code == 130 or "what happened" in result.err
+
+
+def test_debugging_shows_the_traceback(alice: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path, **_: object) -> None:
+        raise errors.Refused("what happened")
+
+    monkeypatch.setattr("gitcoord.node.node.open_node", fail)
+    with pytest.raises(errors.Refused):
+        alice("status", GITCOORD_DEBUG="1")
+
+
+@pytest.mark.parametrize("arguments", [
+    ["nonsense"], ["--nonsense"], ["-C", "missing", "status"], ["append"], ["status", "x"],
+])
+def test_wrong_use_is_2(tmp_path: Path, arguments: list[str]) -> None:
+    result = gitcoord(tmp_path, *arguments)
+    assert (result.code, result.out) == (2, "") and "Traceback" not in result.err
+
+
+def test_outside_of_a_fleet_the_next_step_is_named(tmp_path: Path) -> None:
+    assert "gitcoord init" in gitcoord(tmp_path, "status").err
+
+
+def test_a_closed_pipe_is_no_error(alice: Clone) -> None:
+    for number in range(3):
+        alice("append", "note", f"{number}" * 50_000, "--no-sync")
+    process = alice.start("events", "--no-sync", "--json")
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.read(10)
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait(20) == 0
