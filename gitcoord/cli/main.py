@@ -103,7 +103,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as wrong:
         if debug:
             raise
-        click.echo(f"gitcoord: {type(wrong).__name__}: {wrong}\nThis is a bug in gitcoord, or something it did not "
-                   "foresee; GITCOORD_DEBUG=1 shows where. What was acknowledged is safe.", err=True)
+        click.echo(f"gitcoord: {_unforeseen(wrong)}", err=True)
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _unforeseen(wrong: Exception) -> str:
+    """The disk may refuse where no write pauses the node: a lock cannot be made, or a folder. All else is a bug."""
+    from gitcoord.store import files
+
+    if isinstance(wrong, OSError) and files.is_disk_trouble(wrong):
+        return f"{files.in_words(wrong)}: nothing acknowledged is lost; {files.REMEDY}"
+    return (f"{type(wrong).__name__}: {wrong}\nThis is a bug in gitcoord, or something it did not foresee; "
+            "GITCOORD_DEBUG=1 shows where. What was acknowledged is safe.")

@@ -235,7 +235,11 @@ def make_bare_remote(path: Path) -> None:
 def init_repository(path: Path) -> None:
     """Make an ordinary repository at `path`, as `git init` does."""
     git_credentials.leave_hook()
-    git.Repo.init(path).close()
+    try:
+        git.Repo.init(path).close()
+    except git.GitCommandError as error:
+        said = git_words.words(str(error.stderr).strip().removeprefix("stderr: ").strip("'"))
+        raise Paused(f"cannot make a repository at {path}: {said}; mend that, then try again") from error
 
 
 def find_common_dir(path: Path) -> Path | None:
