@@ -1,0 +1,247 @@
+"""Verifying trusts nobody: the ledger is folded anew from its first event, and all that lies beside it is compared.
+
+A finding is something that no honest node could have written. What lost an honest race has its place in the log,
+no effect, and is only counted.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import filelock
+
+from gitcoord.core import limits
+from gitcoord.core.branch import Branch, Log
+from gitcoord.core.errors import BadCredentials, Corrupt, Denied, Unreachable
+from gitcoord.core.event import Event, parse
+from gitcoord.core.fleet import CONTROL, Fleet, Recorded
+from gitcoord.core.keys import Verifier
+from gitcoord.core.ports import Entry, Oid
+from gitcoord.core.replica import descends
+from gitcoord.features import FEATURES, card, snapshot
+from gitcoord.node import publish
+from gitcoord.node.node import Node
+
+LOCK_S = 10.0  # another process of this node fetches: what it brings is as good
+STEP_EVENTS = 500  # between two signs of progress
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`kind` is one word for machines; `where` a position, a file and line of a commit, or a file."""
+
+    kind: str
+    where: str
+    text: str
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What verifying found. `races`: events without effect that lost an honest race; `notes`: for a person."""
+
+    position: int = 0
+    commits: int = 0
+    races: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def find(self, kind: str, where: str, text: str) -> None:
+        self.findings.append(Finding(kind, where, text))
+
+
+def verify(
+    node: Node, *, since: int = 0, history: bool = False, progress: Callable[[int], None] = lambda position: None
+) -> Verdict:
+    """Recompute everything. `since`: lines up to that position are folded, but taken as good. `history`: every
+    commit is read, not only the newest one."""
+    started = time.monotonic()
+    verdict = Verdict()
+    tip = _newest_tip(node, verdict)
+    if tip is not None:
+        try:
+            _Check(node, tip, verdict, since, progress).run(history)
+        except Corrupt as wrong:
+            verdict.find("object", f"commit {tip[:12]}", str(wrong))
+    verdict.seconds = time.monotonic() - started
+    return verdict
+
+
+def _newest_tip(node: Node, verdict: Verdict) -> Oid | None:
+    """The remote's ledger after one fetch; the last one seen where the remote cannot be asked."""
+    seen = node.home.tip
+    try:
+        with node.home.sync_lock.acquire(timeout=LOCK_S):
+            tip = node.store.fetch().get(node.config.ledger)
+    except (Unreachable, BadCredentials, Denied, filelock.Timeout) as wrong:
+        reason = "another process holds the lock" if isinstance(wrong, filelock.Timeout) else str(wrong)
+        verdict.notes.append(f"the remote could not be asked ({reason}): verifying what is here")
+        return seen
+    if seen is not None and (tip is None or not descends(node.store, seen, tip)):
+        verdict.find("rollback", f"commit {(tip or 'none')[:12]}",
+                     f"the remote's ledger does not descend from the last one seen here, {seen[:12]}")
+    return tip or seen
+
+
+class Witness(Fleet):
+    """A fleet that tells apart, of the events without effect, what is forged from what was merely late."""
+
+    def __init__(self, verifier: Verifier, verdict: Verdict, since: int, progress: Callable[[int], None]) -> None:
+        super().__init__(FEATURES, verifier)
+        self.verdict, self.since, self.progress = verdict, since, progress
+        self.lines: list[bytes] = []
+        self.moments: dict[int, list[Callable[[], None]]] = {}  # what to look at once that position is folded
+
+    def check_signature(self, event: Event) -> None:
+        if self.position >= self.since:
+            super().check_signature(event)
+
+    def record(self, event: Event) -> Recorded:
+        forged = self._forged(event) if self.position >= self.since else None
+        recorded = super().record(event)
+        self.lines.append(event.line)
+        if recorded.void is not None and recorded.position > self.since:
+            if forged or event.type in CONTROL:
+                self.verdict.find(forged or "election", f"position {recorded.position}",
+                                  f"{event.type} by {event.actor} from {event.node}: {recorded.void}")
+            else:
+                self.verdict.races += 1
+        for look in self.moments.get(recorded.position, ()):
+            look()
+        if recorded.position % STEP_EVENTS == 0:
+            self.progress(recorded.position)
+        return recorded
+
+    def _forged(self, event: Event) -> str | None:
+        """What is wrong with an event that an honest node cannot have written. Asked before it is folded."""
+        member = self.members.get(event.actor)
+        if member is not None and member.key != event.key:
+            return "wrong_key"
+        before = self.positions.get(event.uid)
+        if before is not None:
+            first = parse(self.lines[before - 1])
+            if (first.type, first.content) != (event.type, event.content):
+                return "uid_reused"
+        return None
+
+    def as_branch(self, branch: Branch) -> Branch:
+        """The fold as it stands now, for rendering."""
+        now = Branch(branch.objects, self)
+        now.log = Log(open=tuple(self.lines))
+        return now
+
+
+class _Check:
+    """One verification of one tip."""
+
+    def __init__(
+        self, node: Node, tip: Oid, verdict: Verdict, since: int, progress: Callable[[int], None]
+    ) -> None:
+        self.node, self.tip, self.verdict, self.since, self.progress = node, tip, verdict, since, progress
+        self.root = node.store.tree(node.store.commit(tip).tree)
+        self.saved: dict[str, Any] | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self.witness = Witness(self.node.keyring.verifier(), self.verdict, self.since, self.progress)
+        self.branch = Branch(self.node.store, self.witness)
+
+    def run(self, history: bool) -> None:
+        verdict, before = self.verdict, list(self.verdict.findings)
+        if not history:
+            self._expect()
+            self.branch.absorb(self.tip)
+            if self.branch.damaged:
+                verdict.notes.append("the newest commit is damaged: reading every commit, to know what to trust")
+                verdict.findings[:], verdict.races, history = before, 0, True
+                self._begin()
+        if history:
+            self._expect()
+            commits = self.node.store.first_parents(self.tip, stop=None, limit=limits.COMMITS_MAX)
+            for commit in commits:
+                self.branch.absorb(commit)
+            verdict.commits = len(commits)
+        for bad in self.branch.bad:
+            verdict.find("line", bad.where, bad.reason)
+        verdict.position = self.witness.position
+        if self.witness.id != self.node.config.fleet:
+            verdict.find("fleet", f"commit {self.tip[:12]}", f"this is the ledger of fleet {self.witness.id}; this "
+                         f"clone belongs to {self.node.config.fleet}")
+        for position in sorted(self.witness.moments):
+            if position > verdict.position:
+                verdict.find("snapshot", f"position {position}", "files beside the log claim to know more than it")
+        self._check_counts()
+
+    def _expect(self) -> None:
+        """Note at which positions the files beside the log were made, to compare them when the fold gets there."""
+        page = self._file(snapshot.COMMUNICATION)
+        shown = snapshot.parse_position(page.decode("utf-8", "replace")) if page is not None else None
+        if page is not None and shown is None:
+            self.verdict.find("snapshot", snapshot.COMMUNICATION, "it does not tell the position that it shows")
+        if shown:
+            self._at(shown, self._check_pages)
+        if page is None or shown:
+            self._at(shown or 1, self._check_card)
+        self.saved = self._saved()
+        if self.saved is not None:
+            self._at(int(self.saved["fleet"]["position"]), self._check_state)
+
+    def _at(self, position: int, look: Callable[[], None]) -> None:
+        self.witness.moments.setdefault(position, []).append(look)
+
+    def _saved(self) -> dict[str, Any] | None:
+        data = self._file(publish.CHECKPOINT)
+        if data is None:
+            return None
+        try:
+            value: dict[str, Any] = json.loads(data)
+            if value["schema"] == "gitcoord.checkpoint/1" and int(value["fleet"]["position"]) > 0:
+                [*map(int, value["counts"]), int(value["open"])]
+                return value
+            self.verdict.notes.append(f"{publish.CHECKPOINT} was written by another version: it is not compared")
+        except (ValueError, KeyError, TypeError, RecursionError):
+            self.verdict.find("checkpoint", publish.CHECKPOINT, "it is not a checkpoint")
+        return None
+
+    def _check_pages(self) -> None:
+        for path, expected in publish.render(self.witness.as_branch(self.branch)).items():
+            self._compare("snapshot", path, expected)
+
+    def _check_card(self) -> None:
+        self._compare("snapshot", publish.README, card.readme(self.witness).encode())
+
+    def _compare(self, kind: str, path: str, expected: bytes) -> None:
+        found = self._file(path)
+        if found != expected:
+            what = "it is missing" if found is None else "it differs from what the log gives"
+            self.verdict.find(kind, path, f"{what} at position {self.witness.position}")
+
+    def _check_state(self) -> None:
+        assert self.saved is not None
+        if self.saved["fleet"] != json.loads(json.dumps(self.witness.dump())):
+            self.verdict.find("checkpoint", publish.CHECKPOINT, "it differs from the fold of the log at position "
+                              f"{self.witness.position}")
+
+    def _check_counts(self) -> None:
+        """Where a checkpoint says that lines lie must be where they do."""
+        if self.saved is None or self.branch.damaged:
+            return
+        counts, position = list(self.saved["counts"]), int(self.saved["fleet"]["position"])
+        fits = counts == list(self.branch.log.counts[:len(counts)])
+        if not fits or sum(counts) + int(self.saved["open"]) != position:
+            self.verdict.find("checkpoint", publish.CHECKPOINT, "it is of a log that lies otherwise")
+
+    def _file(self, path: str) -> bytes | None:
+        """A file of the tip; None when there is none."""
+        entries: Mapping[str, Entry] = self.root
+        *folders, name = path.split("/")
+        try:
+            for folder in folders:
+                entries = self.node.store.tree(entries[folder].oid)
+            return self.node.store.blob(entries[name].oid)
+        except (KeyError, Corrupt):
+            return None
