@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import filelock
 
@@ -20,6 +20,8 @@ from gitcoord.core.ports import Oid
 from gitcoord.store.files import append_durably, keep_reserve, sync_folder, write_durably, write_quickly
 from gitcoord.store.locks import is_held
 from gitcoord.store.queue import Queue
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -62,6 +64,7 @@ class Home:
         self.store = path / "store.git"
         self.cache = path / "cache"
         self._progress: tuple[tuple[int, ...], Progress] = ((), Progress())
+        self._read: dict[str, tuple[Any, Any]] = {}
         self.sync_lock = filelock.FileLock(path / "lock")
 
     @property
@@ -141,10 +144,7 @@ class Home:
         return oid in self._pushed()
 
     def _pushed(self) -> list[Oid]:
-        try:
-            return (self.path / "pushed").read_text(encoding="ascii").split()
-        except FileNotFoundError:
-            return []
+        return self._rows("pushed", lambda data: data.decode("ascii", "replace").split())
 
     def pushed_last(self) -> Oid | None:
         known = self._pushed()
@@ -164,10 +164,20 @@ class Home:
 
     @property
     def carried(self) -> Sequence[bytes]:
+        return self._rows("carried.log", lambda data: data.split(b"\n")[:-1])
+
+    def _rows(self, name: str, split: Callable[[bytes], list[T]]) -> list[T]:
+        """A small file's rows, read again only when it was written since: a round asks for them several times."""
+        path = self.path / name
         try:
-            return (self.path / "carried.log").read_bytes().split(b"\n")[:-1]
+            stat = path.stat()
+            seen = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+            if self._read.get(name, (None, None))[0] != seen:
+                self._read[name] = seen, split(path.read_bytes())
         except FileNotFoundError:
-            return ()
+            return []
+        rows: list[T] = self._read[name][1]
+        return rows
 
     def carry(self, lines: Sequence[bytes]) -> None:
         path = self.path / "carried.log"
