@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from gitcoord.core.errors import Corrupt, Paused, Refused
-from gitcoord.core.event import Event, Head
+from gitcoord.core.event import Event, Head, Signer
 from gitcoord.store import files, queue, queue_file
 from gitcoord.store.queue import Queue
+from gitcoord.store.spool import SPOOLED_MAX, Spool
 from tests.store.drafts import FLEET, Crash, FaultyOs, draft, signer
 
 Change = Callable[[Queue], object]
@@ -322,6 +323,42 @@ def test_a_queue_that_forgets_to_sync_is_found_out(home: Path, monkeypatch: pyte
         put(home, "one", "two")
         disk.cut_power()
     assert contents(home) == []
+
+
+# The spool
+
+
+def test_what_waits_in_the_spool_goes_first_and_once(home: Path) -> None:
+    Spool(home).put_error("alice", "could not lock")
+    [waiting] = (home / "spool").iterdir()
+    kept = waiting.read_bytes()
+    put(home, "one")
+    assert contents(home) == ["could not lock", "one"] and not waiting.exists()
+    waiting.write_bytes(kept)  # a crash came before it was removed
+    put(home, "two")
+    assert contents(home) == ["could not lock", "one", "two"] and not waiting.exists()
+
+
+def test_a_spooled_draft_of_an_agent_without_a_key_here_waits_and_rubbish_goes(home: Path) -> None:
+    def only_alice(agent: str) -> Signer:
+        if agent != "alice":
+            raise Refused("no key")
+        return signer(agent)
+
+    Spool(home).put_error("bob", "could not lock")
+    (home / "spool" / "rubbish.json").write_bytes(b"{")
+    (home / "spool" / "wrong.json").write_bytes(b'{"actor": 1}')
+    Queue(home).append([draft("one")], signer=only_alice, fleet=FLEET)
+    assert contents(home) == ["one"]
+    assert len(list((home / "spool").iterdir())) == 1
+    put(home, "two")
+    assert contents(home) == ["one", "could not lock", "two"]
+
+
+def test_the_spool_is_bounded(home: Path) -> None:
+    for number in range(SPOOLED_MAX + 5):
+        Spool(home).put_error("alice", f"could not lock {number}")
+    assert len(list((home / "spool").iterdir())) == SPOOLED_MAX
 
 
 # Several processes

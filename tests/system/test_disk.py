@@ -74,8 +74,7 @@ def clone(tmp_path: Path) -> Clone:
 
 def assert_refused(clone: Clone, words: str) -> None:
     """Whatever would write says what is wrong and what to do, in one or two lines, and ends with 1."""
-    for arguments in (["append", "note", LARGE], ["append", "note", "small"], ["sync"],
-                      ["agent", "run", "--once", "--quiet"]):
+    for arguments in (["append", "note", LARGE], ["sync"], ["agent", "run", "--once", "--quiet"]):
         done = clone.run(*arguments, code=1)
         assert words in done.stderr and "gitcoord resume" in done.stderr, (arguments[:2], done.stderr)
         assert len(done.stderr.splitlines()) <= 2, done.stderr
@@ -98,6 +97,8 @@ def test_a_full_disk_pauses_loses_nothing_and_goes_on(disk: Disk) -> None:
     disk.fill()
     assert_refused(clone, "no space left on the disk" if disk.is_mounted else "larger than allowed")
     assert (clone.home / "paused").exists(), "the reserve made room for it"
+    assert len(clone.events()) >= len(acknowledged), "reading goes on"
+    assert "FAIL  paused" in clone.run("doctor", code=1).stdout
     assert "still paused" in clone.run("resume", code=1).stderr
     disk.free()
     assert "paused" in clone.run("append", "note", "not yet", code=1).stderr, "a person resumes, not the disk"
@@ -114,16 +115,6 @@ def test_a_disk_that_fills_before_a_sync_pauses_it(disk: Disk) -> None:
     disk.free()
     clone.run("resume")
     assert_goes_on(clone, acknowledged)
-
-
-def test_reading_works_on_a_full_disk(disk: Disk) -> None:
-    clone = disk.clone
-    uid = clone.append(LARGE)
-    disk.fill()
-    assert_refused(clone, "")
-    assert uid in [row["event"]["uid"] for row in clone.events()]
-    clone.run("status")
-    assert "FAIL  paused" in clone.run("doctor", code=1).stdout
 
 
 def test_a_running_agent_pauses_says_so_once_and_goes_on(tmp_path: Path) -> None:
@@ -177,7 +168,6 @@ def test_a_read_only_mount_pauses_loses_nothing_and_goes_on(clone: Clone) -> Non
     with read_only(clone.path) as words:
         assert_refused(clone, words)
         assert "still paused" in clone.run("resume", code=1).stderr
-        assert len(clone.events()) >= 3
         clone.run("status")
         assert words in clone.run("doctor", code=1).stdout
     clone.run("resume")
