@@ -1,0 +1,329 @@
+"""Bad days on real git: what the protocol's tests say in memory holds for homes on a disk and a bare repository."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gitcoord.core.errors import Corrupt, GitcoordError
+from gitcoord.core.fleet import Fleet
+from gitcoord.core.keys import Verifier
+from gitcoord.core.replica import absorb
+from gitcoord.features import FEATURES
+from gitcoord.node.found import Wish, init
+from gitcoord.node.node import Node, open_node
+
+LEDGER = "refs/heads/gitcoord/ledger"
+
+
+class Clones:
+    """Clones of one bare repository, and the days that they have."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.remote = folder / "remote.git"
+        subprocess.run(["git", "init", "-q", "--bare", str(self.remote)], check=True)
+        self.open: dict[str, Node] = {}
+        self.told: dict[str, list[str]] = {}
+
+    def join(self, name: str) -> Node:
+        init(self.folder / name, Wish(agent=name, remote=str(self.remote))).node.close()
+        return self.reopen(name)
+
+    def reopen(self, name: str) -> Node:
+        if name in self.open:
+            self.open.pop(name).close()
+        told = self.told.setdefault(name, [])
+        node = self.open[name] = open_node(self.folder / name, tell=lambda kind, text: told.append(kind))
+        node.pause = lambda seconds: None
+        return node
+
+    def say(self, name: str, content: str) -> None:
+        node = self.open[name]
+        node.append(node.draft("note", content, actor=node.config.agent or name))
+
+    def settle(self, rounds: int = 3) -> None:
+        for _ in range(rounds):
+            for node in self.open.values():
+                node.sync()
+
+    def git(self, *args: str, data: bytes | None = None) -> str:
+        done = subprocess.run(["git", "-C", str(self.remote), *args], input=data, capture_output=True, check=True)
+        return done.stdout.decode("utf-8", "replace").strip()
+
+    def tip(self) -> str:
+        return self.git("rev-parse", LEDGER)
+
+    def by_hand(self, log: bytes, *, parent: str | None = None) -> None:
+        """Put `log` in the place of events.log, as a person with git can."""
+        blob = self.git("hash-object", "-w", "--stdin", data=log)
+        tree = self.git("mktree", data=f"100644 blob {blob}\tevents.log\n".encode())
+        who = ["-c", "user.name=m", "-c", "user.email=m@example.invalid"]
+        commit = self.git(*who, "commit-tree", tree, "-p", parent or self.tip(), "-m", "by hand")
+        self.git("update-ref", LEDGER, commit)
+
+    def log(self) -> bytes:
+        done = subprocess.run(["git", "-C", str(self.remote), "show", f"{LEDGER}:events.log"], capture_output=True,
+                              check=True)
+        return done.stdout
+
+    def notes(self) -> list[str]:
+        node = next(iter(self.open.values()))
+        positions = node.fleet.positions
+        return [e.content for n, e in node.events() if e.type == "note" and positions.get(e.uid) == n]
+
+    def agree(self) -> None:
+        node = next(iter(self.open.values()))
+        newcomer = node._open_replica()
+        newcomer.branch = newcomer.fresh()
+        absorb(newcomer, self.tip())
+        for one in self.open.values():
+            assert one.fleet.dump() == newcomer.branch.fleet.dump()
+            assert not one.disk.pending() and not one.disk.carried
+
+
+@pytest.fixture
+def clones(tmp_path: Path) -> Iterator[Clones]:
+    clones = Clones(tmp_path)
+    for name in ("one", "other"):
+        clones.join(name)
+    clones.settle(2)
+    yield clones
+    for node in clones.open.values():
+        node.close()
+
+
+def test_lines_put_there_by_hand_are_named_and_mended(clones: Clones) -> None:
+    good = clones.log()
+    clones.by_hand(good + b"not an event\n" + bytes(range(128, 200)) + b"\n")
+    clones.settle(1)
+    assert clones.told["one"].count("bad_line") == clones.told["other"].count("bad_line") == 2
+    errors = (clones.open["one"].home.path / "events.error.log").read_text()
+    assert "events.log:" in errors and "in commit" in errors
+    clones.say("one", "after")
+    clones.settle()
+    assert clones.log().startswith(good) and b"not an event" not in clones.log()
+    clones.agree()
+
+
+def test_odd_entries_in_the_tree_do_not_stop_anybody(clones: Clones) -> None:
+    root = clones.git("rev-parse", f"{LEDGER}^{{tree}}")
+    listing = subprocess.run(["git", "-C", str(clones.remote), "ls-tree", "-z", root], capture_output=True, check=True)
+    blob = clones.git("hash-object", "-w", "--stdin", data=b"target")
+    odd = (f"120000 blob {blob}\tlink\0160000 commit {'1' * 40}\tsubmodule\0100755 blob {blob}\trun.sh\0"
+           f"100644 blob {blob}\tsmile \u263a\nnewline\0").encode()
+    tree = clones.git("mktree", "-z", data=listing.stdout + odd)
+    who = ["-c", "user.name=m", "-c", "user.email=m@example.invalid"]
+    commit = clones.git(*who, "commit-tree", tree, "-p", clones.tip(), "-m", "odd")
+    clones.git("update-ref", LEDGER, commit)
+    clones.say("one", "still here")
+    clones.settle()
+    assert clones.notes() == ["still here"]
+    clones.agree()
+
+
+def test_a_ledger_forced_back_is_pushed_back(clones: Clones) -> None:
+    old = clones.tip()
+    clones.say("one", "a")
+    clones.settle()
+    clones.git("update-ref", LEDGER, old)
+    clones.reopen("other")
+    clones.settle()
+    assert "rollback" in clones.told["one"] + clones.told["other"]
+    assert clones.notes() == ["a"]
+    clones.agree()
+
+
+def test_a_ledger_replaced_by_a_fork_gets_every_vanished_line_back(clones: Clones) -> None:
+    third = clones.join("third")
+    clones.settle(2)
+    old = clones.tip()
+    clones.say("one", "vanishes")
+    clones.open["one"].sync()
+    clones.open["other"].sync()
+    clones.git("update-ref", LEDGER, old)
+    for ref in clones.git("for-each-ref", "--format=%(refname)", "refs/gitcoord/nodes/").split():
+        clones.git("update-ref", "-d", ref)
+    clones.say("third", "elsewhere")
+    third.sync()  # it was away meanwhile, and goes on from what it finds
+    assert b"elsewhere" in clones.log() and b"vanishes" not in clones.log()
+    clones.settle(4)
+    assert "fork" in clones.told["one"]
+    assert sorted(clones.notes()) == ["elsewhere", "vanishes"]
+    assert clones.open["one"].store.kept("forks/")
+    clones.agree()
+
+
+def test_the_ledger_of_another_fleet_is_refused(clones: Clones, tmp_path: Path) -> None:
+    mine = clones.tip()
+    strange = Clones(tmp_path / "strange")
+    strange.join("stranger").close()
+    subprocess.run(["git", "-C", str(clones.remote), "fetch", "-q", str(strange.remote), f"+{LEDGER}:{LEDGER}"],
+                   check=True)
+    clones.say("one", "kept")
+    with pytest.raises(Corrupt, match="belongs to"):
+        clones.open["one"].sync()
+    with pytest.raises(Corrupt, match="belongs to"):
+        clones.reopen("one").sync()
+    clones.git("update-ref", LEDGER, mine)
+    clones.settle()
+    assert clones.notes() == ["kept"]
+    clones.agree()
+
+
+@pytest.mark.parametrize("queued", [False, True])
+def test_a_copied_clone_becomes_a_node_of_its_own(clones: Clones, queued: bool) -> None:
+    if queued:
+        clones.say("one", "queued before the copy")
+    clones.open["one"].close()
+    shutil.copytree(clones.folder / "one", clones.folder / "copy", symlinks=True)
+    clones.reopen("one")
+    clones.reopen("copy")
+    assert clones.open["one"].disk.node == clones.open["copy"].disk.node
+    for name in ("one", "copy"):
+        clones.say(name, f"from {name}")
+    clones.settle(4)
+    assert clones.open["one"].disk.node != clones.open["copy"].disk.node
+    assert (clones.told["one"] + clones.told["copy"]).count("identity_shared") == 1
+    assert sorted(clones.notes()) == ["from copy", "from one"] + ["queued before the copy"] * queued
+    clones.agree()
+
+
+def test_a_home_restored_from_an_old_backup_loses_nothing(clones: Clones) -> None:
+    clones.open.pop("one").close()
+    shutil.copytree(clones.folder / "one", clones.folder / "backup", symlinks=True)
+    clones.reopen("one")
+    for word in "abc":
+        clones.say("one", word)
+        clones.settle(1)
+    clones.open.pop("one").close()
+    shutil.rmtree(clones.folder / "one")
+    os.rename(clones.folder / "backup", clones.folder / "one")
+    clones.reopen("one")
+    clones.say("one", "after")
+    clones.settle(4)
+    assert clones.notes() == ["a", "b", "c", "after"]
+    clones.agree()
+
+
+def test_a_backup_and_a_fork_together_lose_nothing(clones: Clones) -> None:
+    old = clones.tip()
+    clones.open.pop("one").close()
+    shutil.copytree(clones.folder / "one", clones.folder / "backup", symlinks=True)
+    clones.reopen("one")
+    clones.say("one", "vanishes")
+    clones.settle(2)
+    clones.open.pop("one").close()
+    shutil.rmtree(clones.folder / "one")
+    os.rename(clones.folder / "backup", clones.folder / "one")
+    clones.git("update-ref", LEDGER, old)
+    for ref in clones.git("for-each-ref", "--format=%(refname)", "refs/gitcoord/nodes/one*").split():
+        clones.git("update-ref", "-d", ref)
+    clones.reopen("one")
+    clones.say("one", "in its place")
+    clones.open["one"].sync()
+    clones.settle(6)
+    assert sorted(clones.notes()) == ["in its place", "vanishes"]
+    clones.agree()
+
+
+def test_a_private_store_that_was_deleted_is_fetched_again(clones: Clones) -> None:
+    clones.say("one", "before")
+    clones.settle(2)
+    node = clones.open.pop("one")
+    node.close()
+    shutil.rmtree(node.home.store)
+    clones.reopen("one")
+    clones.say("one", "after")
+    clones.settle()
+    assert clones.notes() == ["before", "after"]
+    clones.agree()
+
+
+def test_a_home_without_its_list_of_outboxes_goes_on_as_a_new_node(clones: Clones) -> None:
+    clones.say("one", "a")
+    clones.settle(2)
+    before = clones.open["one"].disk.node
+    (clones.open["one"].home.path / "pushed").unlink()
+    clones.reopen("one")
+    clones.say("one", "b")
+    clones.settle(4)
+    assert clones.open["one"].disk.node != before
+    assert clones.notes() == ["a", "b"]
+    clones.agree()
+
+
+def test_a_machine_born_empty_with_an_identity_goes_on_with_its_chain(
+    clones: Clones, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clones.say("one", "a")
+    clones.settle(2)
+    clones.say("one", "b")
+    node = clones.open.pop("one")
+    node.sync()
+    name, seed = node.disk.node, node.home.seed("one")
+    node.close()
+    assert seed is not None
+    monkeypatch.setenv("GITCOORD_NODE", name)
+    monkeypatch.setenv("GITCOORD_AGENT", "one")
+    monkeypatch.setenv("GITCOORD_KEY", seed.hex())
+    born = clones.join("born")
+    monkeypatch.delenv("GITCOORD_NODE")
+    assert born.disk.node == name
+    born.append(born.draft("note", "c", actor="one"))
+    clones.settle()
+    assert clones.notes() == ["a", "b", "c"]
+    assert "identity_shared" not in clones.told["born"]
+    clones.agree()
+
+
+def test_a_hook_that_minds_one_event_names_it_and_drop_sets_the_rest_free(clones: Clones) -> None:
+    hook = clones.remote / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\nwhile read old new ref; do\n"
+                    "git ls-tree -r \"$new\" | while read mode kind oid path; do git cat-file blob $oid; done |"
+                    " grep -q FORBIDDEN && { echo 'we do not say that' >&2; exit 1; }\ndone\nexit 0\n")
+    hook.chmod(0o755)
+    for word in ("fine", "FORBIDDEN", "behind"):
+        clones.say("one", word)
+    one = clones.open["one"]
+    try:
+        one.sync()
+    except GitcoordError as wrong:
+        raise AssertionError(wrong) from wrong
+    assert "event_denied" in clones.told["one"]
+    clones.settle(2)
+    assert clones.notes() == ["fine"]
+    [bad] = [event for event in one.disk.pending() if event.content == "FORBIDDEN"]
+    one.home.queue.drop(bad.uid, signer=one.keyring.signer, fleet=one.config.fleet)
+    clones.settle(3)
+    assert clones.notes() == ["fine", "behind"]
+    clones.agree()
+
+
+def test_one_who_was_there_and_one_who_comes_now_agree_after_all_of_it(clones: Clones) -> None:
+    good = clones.log()
+    old = clones.tip()
+    clones.say("one", "a")
+    clones.settle(2)
+    clones.by_hand(b"junk\n" + clones.log())
+    clones.say("other", "b")
+    clones.settle(2)
+    clones.by_hand(b"".join(clones.log().splitlines(keepends=True)[::-1]))
+    clones.say("one", "c")
+    clones.settle(2)
+    clones.git("update-ref", LEDGER, old)
+    clones.settle(3)
+    assert clones.log().startswith(good)
+    assert clones.notes() == ["a", "b", "c"]
+    clones.join("late")
+    clones.settle(3)
+    clones.agree()
+    fleet = Fleet(FEATURES, Verifier())
+    for line in clones.log().splitlines():
+        fleet.take(line)
+    assert fleet.dump() == clones.open["late"].fleet.dump()
