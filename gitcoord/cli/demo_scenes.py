@@ -263,6 +263,6 @@ def _come_back(play: Play, agent: str, question: str) -> None:
     other = next(one for one in play.cast if one != agent)
     stage.until(f"{agent} answers what it was asked while it was dead", lambda: any(
         event.re == question and event.actor == agent for _, event in play.events(other)), limit_s=20)
-    answers = sum(event.actor == agent and event.re is not None for _, event in play.events(other))
+    answers = sum(event.shown_actor == agent and event.type == "answer" for _, event in play.events(other))
     stage.promise("a restarted agent goes on where it was",
                   f"answered {time.monotonic() - began:.1f} s after its start, nothing twice", answers == 2)
