@@ -30,6 +30,8 @@ def one_line(node: Node, event: Event, *, position: int | None, level: str, colu
     number = interaction(node, event, position)
     place = str(position) if position else "-"
     who = plain(event.shown_actor)
+    if event.shown_actor != event.actor:
+        who += f" via {event.actor}"  # anybody may say whom they quote; who did is signed
     to = f" → {', '.join(event.to)}" if event.to else ""
     reason = void_reason(node, event, position)
     marks = [f"[{level.upper()}]"] if position is None else []

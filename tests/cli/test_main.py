@@ -93,8 +93,9 @@ def test_every_command_has_an_example_that_runs(words: str, line: str, prepared:
     path = f"{prepared.path.parent / 'bin'}{os.pathsep}{os.environ['PATH']}"
     endless = ENDLESS.search(line) is not None
     process = subprocess.Popen(
-        f"exec {line}" if endless else line, shell=True, cwd=prepared.path, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, env=process_environment({"PATH": path}), start_new_session=True,
+        f"exec {line}" if endless else line, shell=True, cwd=prepared.path, text=True, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env=process_environment({"PATH": path}),
     )
     try:
         out, _ = process.communicate(timeout=ENDLESS_S if endless else EXAMPLE_S_MAX)
@@ -161,7 +162,8 @@ def test_help_takes_less_than_150_ms() -> None:
 
 @pytest.mark.parametrize("error, code", [
     (errors.Refused, 2), (errors.Lost, 3), (errors.NotConfirmed, 4), (errors.Unreachable, 4),
-    (errors.BadCredentials, 5), (errors.Corrupt, 6), (errors.Denied, 1), (errors.Paused, 1), (OSError, 1), (KeyboardInterrupt, 130),
+    (errors.BadCredentials, 5), (errors.Corrupt, 6), (errors.Denied, 1), (errors.Paused, 1),
+    (OSError, 1), (KeyboardInterrupt, 130),
 ])
 def test_errors_end_with_their_exit_code_and_without_a_traceback(
     alice: Clone, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], code: int

@@ -1,0 +1,172 @@
+"""The fold: which line may take the next position, what has no effect, and the same state from the same lines."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitcoord.core import limits
+from gitcoord.core.event import Head
+from gitcoord.core.fleet import Duty, Fleet, Inadmissible, draft_of
+from gitcoord.core.keys import Verifier
+from gitcoord.features import FEATURES
+from tests.core.lines import Story
+
+LINES = st.lists(
+    st.tuples(st.sampled_from(["alice", "bob", "Carol"]),
+              st.sampled_from(["note", "question", "agent_joined", "agent_left", "config_changed", "error",
+              "key_changed"]),
+              st.none() | st.integers(0, 9),
+              st.sampled_from([{}, {"set": {"recent": 5}}, {"set": {"recent": -1, "no": 1}}, {"key": "x"},
+              {"set": 1}])),
+    max_size=25,
+)
+
+
+def told(lines: list[tuple[str, str, int | None, dict[str, Any]]]) -> tuple[Story, list[bytes]]:
+    story, written = Story().founded(), []
+    for actor, type_, interaction, data in lines:
+        written.append(story.say(actor, type_, "x", interaction=interaction, data=data).event.line)
+    return story, written
+
+
+def test_a_ledger_begins_with_its_founding() -> None:
+    story = Story()
+    with pytest.raises(Inadmissible, match="begins with fleet_founded"):
+        story.say("alice", "note")
+    assert story.fleet.id is None
+    assert story.founded().fleet.id == "testfleet1"
+
+
+def test_each_nodes_lines_come_in_their_order_each_once() -> None:
+    story = Story().founded()
+    first = story.sealed("alice", "note", node="n", after=Head())
+    second = story.sealed("alice", "note", node="n", after=first.head)
+    rival = story.sealed("alice", "note", node="n", after=Head(1, "x" * 43))
+    with pytest.raises(Inadmissible, match="events 1 to 1 of n are missing") as gap:
+        story.fleet.take(second.line)
+    assert gap.value.gap
+    story.fleet.take(first.line)
+    with pytest.raises(Inadmissible, match="has sequenced its event 1 already"):
+        story.fleet.take(first.line)
+    with pytest.raises(Inadmissible, match="not the successor of event 1"):
+        story.fleet.take(rival.line)
+    story.fleet.take(second.line)
+    assert story.fleet.heads["n"] == second.head
+
+
+@pytest.mark.parametrize("type_, chained, words", [
+    ("leader_election", True, "leader_election inside a chain"), ("fleet_founded", True,
+    "fleet_founded inside a chain"),
+    ("note", False, "note outside a chain"), ("heartbeat", False, "heartbeat outside a chain"),
+])
+def test_control_lines_stand_outside_any_chain_and_nothing_else_does(type_: str, chained: bool, words: str) -> None:
+    story = Story().founded()
+    line = story.sealed("alice", type_, node="n", after=Head() if chained else None).line
+    with pytest.raises(Inadmissible, match=words):
+        story.fleet.take(line)
+
+
+def test_a_line_that_is_refused_changes_nothing() -> None:
+    story = Story().founded()
+    before = story.fleet.dump()
+    forged = story.sealed("alice", "note", node="n", after=Head()).line.replace(b'"content":""', b'"content":"x"')
+    for line in (forged, b"", b"{}", b"\xff", b"[" * 1000):
+        with pytest.raises(Inadmissible):
+            story.fleet.take(line)
+    assert story.fleet.dump() == before
+
+
+def test_wrong_data_of_a_known_type_has_no_effect_and_says_where() -> None:
+    story = Story().founded()
+    assert str(story.say("alice", "config_changed", data={"set": 1}).void).startswith("its data is wrong: set: ")
+    assert str(story.say("alice", "agent_admitted").void).startswith("its data is wrong: agent: ")
+    assert story.say("alice", "whatever", data={"set": 1}).void is None
+
+
+def test_an_event_chained_anew_counts_once() -> None:
+    story = Story().founded()
+    story.say("alice", "note", uid="a" * 16, node="old")
+    again = story.say("alice", "note", uid="a" * 16, node="new")
+    assert again.void == "the same event as at position 2"
+    assert story.fleet.positions["a" * 16] == 2
+
+
+def test_a_void_event_does_not_take_its_id_away_from_the_true_one() -> None:
+    story = Story().founded()
+    assert story.say("mallory", "note", uid="a" * 16).void is not None
+    assert story.say("alice", "note", uid="a" * 16).void is None
+    assert story.fleet.positions["a" * 16] == 3
+
+
+def test_the_event_that_is_answered_is_found_when_it_has_its_place() -> None:
+    story = Story().founded()
+    story.say("alice", "question", uid="a" * 16)
+    assert story.say("alice", "answer", re="a" * 16).parent == 2
+    assert story.say("alice", "answer", re="b" * 16).parent is None
+
+
+def test_a_duty_is_done_once_the_leader_said_so_in_its_term() -> None:
+    story = Story().founded()
+    story.elect("alice", 1)
+    duty = draft_of(Duty("error", "x", "bad:1"), actor="alice", term=1, timestamp="", uid="")
+    story.say("alice", "error", data=duty.data)
+    assert "bad:1" not in story.fleet.done
+    story.say("alice", "error", data=duty.data, term=2)
+    assert "bad:1" not in story.fleet.done
+    story.say("alice", "error", data=duty.data, term=1)
+    assert "bad:1" in story.fleet.done
+
+
+def test_what_is_done_is_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "DUTIES_REMEMBERED_MAX", 3)
+    story = Story().founded()
+    story.elect("alice", 1)
+    for number in range(5):
+        story.say("alice", "error", data={"duty": f"d{number}"}, term=1)
+    assert list(story.fleet.done) == ["d2", "d3", "d4"]
+
+
+@given(LINES)
+def test_equal_lines_give_equal_states(lines: list[tuple[str, str, int | None, dict[str, Any]]]) -> None:
+    story, written = told(lines)
+    founding = Story().founded().fleet
+    for line in written:
+        founding.take(line)
+    assert json.dumps(founding.dump()) == json.dumps(story.fleet.dump())
+    assert story.fleet.position == len(written) + 1
+
+
+@given(LINES, st.data())
+def test_a_fold_may_stop_anywhere_be_written_down_and_go_on(
+    lines: list[tuple[str, str, int | None, dict[str, Any]]], data: st.DataObject
+) -> None:
+    story, written = told(lines)
+    stop = data.draw(st.integers(0, len(written)))
+    first = Story().founded().fleet
+    for line in written[:stop]:
+        first.take(line)
+    second = Fleet.load(json.loads(json.dumps(first.dump())), FEATURES, Verifier())
+    for line in written[stop:]:
+        second.take(line)
+    assert json.dumps(second.dump()) == json.dumps(story.fleet.dump())
+
+
+@given(st.permutations(["alice", "bob", "Carol", "alice", "bob", "bob"]))
+def test_nodes_may_be_sequenced_in_any_order_and_each_keeps_its_own(order: list[str]) -> None:
+    story = Story().founded()
+    for actor in order:
+        story.say(actor, "note", actor)
+    assert {node: head.seq for node, head in story.fleet.heads.items()} == {
+        "node-alice": 2, "node-bob": 3, "node-carol": 1}
+
+
+@pytest.mark.parametrize("spoil", [{"schema": "gitcoord.state/2"}, {"position": None}, {"heads": 5}, {"features": {}}])
+def test_a_state_of_another_shape_is_not_loaded(spoil: dict[str, Any]) -> None:
+    value = Story().founded().fleet.dump() | spoil
+    with pytest.raises((KeyError, TypeError, ValueError, AttributeError)):
+        Fleet.load(value, FEATURES)
