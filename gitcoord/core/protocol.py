@@ -43,6 +43,7 @@ def sync(
 ) -> Generator[Effect, Any, Report]:
     """One round. `may_push(urgent)` asks the budget; `tick`: the leader's duties are due."""
     report = Report()
+    goal: int | None = None  # the newest of our own events when the round began
     while True:
         refs: dict[str, Oid] = yield Fetch()
         again = not (yield from follow_ledger(me, disk, refs))
@@ -52,6 +53,10 @@ def sync(
             plan, now_s = yield from _look(me, disk, crew, refs, report, tick)
             if plan is None:
                 return report
+            if goal is None:
+                goal = plan.pending[-1].seq or 0 if plan.pending else 0
+            elif goal and report.sequenced.seq >= goal and plan.stander is None:
+                return report  # winners carried it along; what was queued since is for the next round, not a chase
             if not may_push(plan.stander is not None):
                 report.waiting = True
                 return report

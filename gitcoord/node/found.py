@@ -6,6 +6,7 @@ one has founded, and the other joins.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import socket
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from gitcoord.core import outbox
 from gitcoord.core.branch import Branch
-from gitcoord.core.errors import BadCredentials, Denied, Refused, Unreachable
+from gitcoord.core.errors import BadCredentials, Denied, Lost, Refused, Unreachable
 from gitcoord.core.event import Draft, Head, seal
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.keys import SEED_BYTES
@@ -31,6 +32,7 @@ from gitcoord.store import git
 from gitcoord.store.files import write_durably
 from gitcoord.store.git_credentials import is_local
 from gitcoord.store.home import Config, Home
+from gitcoord.store.locks import LockHeld
 
 FOUNDING_ATTEMPTS = 5
 NAMESPACES = ("refs/gitcoord", "refs/heads/gitcoord")
@@ -237,7 +239,11 @@ def _settle_in(home: Home, store: Store, config: Config) -> None:
 def _introduce(joined: Joined, wish: Wish) -> None:
     """Make the agent a member, unless it is one; its key is made here, or comes from the environment."""
     node = joined.node
-    node.sync()
+    try:
+        node.sync()
+    except (Unreachable, Lost, LockHeld):
+        if not _is_known(node, wish.agent):  # else an outage keeps nobody from writing to the queue
+            raise
     _ensure_key(node.home, node.config, wish.agent)
     signer = node.keyring.signer(wish.agent)
     member = node.fleet.members.get(wish.agent)
@@ -253,11 +259,17 @@ def _introduce(joined: Joined, wish: Wish) -> None:
         node.append(node.draft("agent_joined", f"{wish.agent} joins", actor=wish.agent))
         joined.joined = True
         joined.said.append(f"{wish.agent} joins from node {node.disk.node}")
-        node.sync()
+        with contextlib.suppress(Unreachable, Lost, LockHeld):  # it is queued
+            node.sync()
     own = node.home.config()
     if own.agent is None:
         own.agent = node.config.agent = wish.agent
         node.home.save_config(own)
+
+
+def _is_known(node: Node, agent: str) -> bool:
+    joining = any(e.type == "agent_joined" and e.actor == agent for e in node.disk.pending())
+    return joining or node.fleet.members.get(agent) is not None
 
 
 def _ensure_key(home: Home, config: Config, agent: str, *, founding: bool = False) -> None:

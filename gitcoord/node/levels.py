@@ -110,11 +110,13 @@ class _Wait:
     def _await_agent(self, at_most_s: float) -> None:
         self._await_news(at_most_s)
         now, rounds = self.node.home.progress(), self.rounds
-        if rounds is None or not now.problem:
+        if rounds is None:
             return
-        waited_s = self.timeout_s - (self.deadline - time.monotonic())
-        if now.rounds >= self.began.rounds + rounds or (self.began.problem and waited_s >= TROUBLE_WAIT_S):
+        ended, waited_s = now.rounds - self.began.rounds, self.timeout_s - (self.deadline - time.monotonic())
+        if now.problem and (ended >= rounds or (self.began.problem and waited_s >= TROUBLE_WAIT_S)):
             self.trouble, self.tried = GitcoordError(now.problem), rounds
+        elif ended > rounds:  # the first of them may have begun before the event was queued
+            self.tried = rounds
 
     def _sync(self, left_s: float) -> None:
         node = self.node

@@ -32,6 +32,8 @@ PRIVATE = {
     "fetch.fsckObjects": "false",
 }
 
+FETCHES_BESIDE_MAX = 5  # tries again while a fetch that a killed process left behind is still at work
+
 
 Spawn = Callable[[Sequence[str], Mapping[str, str], float], Result]
 """Runs git with arguments and additional environment, for at most so many seconds."""
@@ -66,7 +68,9 @@ class Transport:
 
     def fetch(self) -> dict[str, Oid]:
         result = self._fetch_once()
-        if result.status and self._can_mend(result.stderr):
+        for _ in range(FETCHES_BESIDE_MAX):
+            if not result.status or not self._can_mend(result.stderr):
+                break
             result = self._fetch_once()
         if result.timed_out:
             raise Unreachable(f"{self._name()} did not answer in {self._timeout_s:g} s; it is tried again")
@@ -121,6 +125,8 @@ class Transport:
 
     def _can_mend(self, stderr: str) -> bool:
         """Whether what stopped a fetch was left behind by a crash, and is now out of the way."""
+        if re.search(r"cannot lock ref 'refs/\S+': (?:is at|reference already exists|unable to resolve)", stderr):
+            return True  # the fetch of a killed process went on for a while beside ours, and moved the mirror
         lock = re.search(r"Unable to create '(.+?\.lock)': File exists", stderr)
         if lock:
             path = Path(lock[1])
