@@ -63,7 +63,8 @@ def verify(play: Play) -> None:
         stage.say(f"  {line}")
     stage.promise("verify finds nothing", f"{time.monotonic() - began:.1f} s", True)
     states = {hashlib.sha256(json.dumps(play.view(agent).fleet.dump()).encode()).hexdigest() for agent in cast}
-    stage.promise("every clone has the same state", f"{len(cast)} clones, {len(states)} state", len(states) == 1)
+    seen = f"{len(cast)} clones, " + ("all equal" if len(states) == 1 else f"{len(states)} different states")
+    stage.promise("every clone has the same state", seen, len(states) == 1)
     _exactly_once(play)
     _one_leader_a_term(play)
 
