@@ -13,10 +13,10 @@ TOKENS = [
     ("a GitHub token", "gh" + "p_" + A[:36]), ("a GitHub token", "gh" + "s_" + A[:40]),
     ("a GitHub token", "github" + "_pat_" + A[:22] + "_" + A[:59]), ("a GitLab token", "gl" + "pat-" + A[:20]),
     ("a Bitbucket token", "AT" + "BB" + A[:32]), ("an Azure DevOps token", A[:76] + "AZ" + "DO" + "aB3a"),
-    ("an AWS access key", "AK" + "IA" + "ABCDEFGH23456722"), ("a private key",
-    "-----BEGIN " + "OPENSSH PRIVATE KEY-----"),
-    ("a private key", "-----BEGIN " + "PRIVATE KEY-----"), ("a private key",
-    "-----BEGIN PGP " + "PRIVATE KEY BLOCK-----"),
+    ("an AWS access key", "AK" + "IA" + "ABCDEFGH23456722"),
+    ("a private key", "-----BEGIN " + "OPENSSH PRIVATE KEY-----"),
+    ("a private key", "-----BEGIN " + "PRIVATE KEY-----"),
+    ("a private key", "-----BEGIN PGP " + "PRIVATE KEY BLOCK-----"),
 ]
 
 

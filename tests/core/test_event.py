@@ -104,10 +104,10 @@ def test_malformed_lines_say_why(line: bytes, words: str) -> None:
 
 
 @pytest.mark.parametrize("words", [
-    draft("../x", "question"), draft("alice", "Question"), draft("alice", "x", "\ud800"), draft("alice", "x",
-    uid="short"),
-    draft("alice", "x", data={"a": float("nan")}), draft("alice", "x", data={"a": {1, 2}}), draft("alice", "x",
-    to=("a/b",)),
+    draft("../x", "question"), draft("alice", "Question"), draft("alice", "x", "\ud800"),
+    draft("alice", "x", uid="short"),
+    draft("alice", "x", data={"a": float("nan")}), draft("alice", "x", data={"a": {1, 2}}),
+    draft("alice", "x", to=("a/b",)),
     draft("alice", "x", interaction=-1), draft("alice", "x", timestamp="now"),
 ])
 def test_what_could_not_be_read_is_refused_when_it_is_written(words: Draft) -> None:

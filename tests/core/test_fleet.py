@@ -17,12 +17,12 @@ from gitcoord.features import FEATURES
 from tests.core.lines import Story
 
 LINES = st.lists(
-    st.tuples(st.sampled_from(["alice", "bob", "Carol"]),
-              st.sampled_from(["note", "question", "agent_joined", "agent_left", "config_changed", "error",
-              "key_changed"]),
-              st.none() | st.integers(0, 9),
-              st.sampled_from([{}, {"set": {"recent": 5}}, {"set": {"recent": -1, "no": 1}}, {"key": "x"},
-              {"set": 1}])),
+    st.tuples(
+        st.sampled_from(["alice", "bob", "Carol"]),
+        st.sampled_from(["note", "agent_joined", "agent_left", "config_changed", "error", "key_changed"]),
+        st.none() | st.integers(0, 9),
+        st.sampled_from([{}, {"set": {"recent": 5}}, {"set": {"recent": -1, "no": 1}}, {"key": "x"}, {"set": 1}]),
+    ),
     max_size=25,
 )
 
@@ -60,8 +60,8 @@ def test_each_nodes_lines_come_in_their_order_each_once() -> None:
 
 
 @pytest.mark.parametrize("type_, chained, words", [
-    ("leader_election", True, "leader_election inside a chain"), ("fleet_founded", True,
-    "fleet_founded inside a chain"),
+    ("leader_election", True, "leader_election inside a chain"),
+    ("fleet_founded", True, "fleet_founded inside a chain"),
     ("note", False, "note outside a chain"), ("heartbeat", False, "heartbeat outside a chain"),
 ])
 def test_control_lines_stand_outside_any_chain_and_nothing_else_does(type_: str, chained: bool, words: str) -> None:
