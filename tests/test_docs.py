@@ -201,6 +201,16 @@ def test_every_file_of_the_home_is_in_the_readme(shell: Shell, quickstart: dict[
         assert [name for name in sorted(names) if f"`{name}`" not in named and f"`{name}/`" not in named] == []
 
 
+def test_every_file_that_the_code_puts_into_the_home_is_in_the_readme() -> None:
+    named = section(README, "Files").split("On each machine", 1)[1]
+    code = "\n".join((TOP / "gitcoord" / "store" / name).read_text("utf-8") for name in ("home.py", "queue.py"))
+    code += "\n".join(path.read_text(encoding="utf-8") for path in (TOP / "gitcoord" / "node").glob("*.py"))
+    names = set(re.findall(r'(?:self\.path|self\.home|home|home\.path) / "([\w.]+)"', code))
+    names = {name for name in names if not name.endswith((".anew", ".fresh", ".bak"))}  # in the middle of a write
+    assert {"keys", "tip", "lock"} <= names
+    assert [name for name in sorted(names) if f"`{name}`" not in named and f"`{name}/`" not in named] == []
+
+
 def test_every_file_of_the_branch_is_in_the_readme(shell: Shell, quickstart: dict[str, str]) -> None:
     named = section(README, "Files")
     listing = shell.run(f"git --git-dir={shell.remote} ls-tree --name-only gitcoord/ledger", shell.folder)
