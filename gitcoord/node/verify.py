@@ -7,8 +7,10 @@ no effect, and is only counted.
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,15 +92,37 @@ def _newest_tip(node: Node, verdict: Verdict) -> Oid | None:
 class Witness(Fleet):
     """A fleet that tells apart, of the events without effect, what is forged from what was merely late."""
 
-    def __init__(self, verifier: Verifier, verdict: Verdict, since: int, progress: Callable[[int], None]) -> None:
+    def __init__(
+        self, verifier: Verifier, verdict: Verdict, since: int, progress: Callable[[int], None],
+        pool: ThreadPoolExecutor | None,
+    ) -> None:
         super().__init__(FEATURES, verifier)
-        self.verdict, self.since, self.progress = verdict, since, progress
+        self.verdict, self.since, self.progress, self.pool = verdict, since, progress, pool
         self.lines: list[bytes] = []
         self.moments: dict[int, list[Callable[[], None]]] = {}  # what to look at once that position is folded
+        self._unchecked: list[Event] = []
+        self._answers: list[Future[bool]] = []
 
     def check_signature(self, event: Event) -> None:
-        if self.position >= self.since:
+        """With a pool, beside the fold: 65 of the 100 µs that an event costs are spent without the interpreter."""
+        if self.position < self.since:
+            return
+        if self.pool is None or self.position == 0:
             super().check_signature(event)
+            return
+        self._unchecked.append(event)
+        if len(self._unchecked) >= STEP_EVENTS:
+            self._hand_over(self.pool)
+
+    def _hand_over(self, pool: ThreadPoolExecutor) -> None:
+        chunk, self._unchecked = self._unchecked, []
+        self._answers.append(pool.submit(_all_signed, self.verifier, chunk, self.id or ""))
+
+    def all_signed(self) -> bool:
+        """Whether every signature was good. If not, what was folded since is worth nothing."""
+        if self.pool is not None:
+            self._hand_over(self.pool)
+        return all(answer.result() for answer in self._answers)
 
     def record(self, event: Event) -> Recorded:
         forged = self._forged(event) if self.position >= self.since else None
@@ -135,6 +159,10 @@ class Witness(Fleet):
         return now
 
 
+def _all_signed(verifier: Verifier | None, events: Sequence[Event], fleet: str) -> bool:
+    return verifier is None or not any(verifier.rejects(event, fleet) for event in events)
+
+
 class _Check:
     """One verification of one tip."""
 
@@ -144,27 +172,35 @@ class _Check:
         self.node, self.tip, self.verdict, self.since, self.progress = node, tip, verdict, since, progress
         self.root = node.store.tree(node.store.commit(tip).tree)
         self.saved: dict[str, Any] | None = None
-        self._begin()
-
-    def _begin(self) -> None:
-        self.witness = Witness(self.node.keyring.verifier(), self.verdict, self.since, self.progress)
-        self.branch = Branch(self.node.store, self.witness)
 
     def run(self, history: bool) -> None:
-        verdict, before = self.verdict, list(self.verdict.findings)
-        if not history:
-            self._expect()
-            self.branch.absorb(self.tip)
-            if self.branch.damaged:
-                verdict.notes.append("the newest commit is damaged: reading every commit, to know what to trust")
-                verdict.findings[:], verdict.races, history = before, 0, True
-                self._begin()
+        before = list(self.verdict.findings), list(self.verdict.notes)
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+            pool: ThreadPoolExecutor | None = threads
+            while True:
+                self._read(history, pool)
+                if pool is not None and not self.witness.all_signed():
+                    pool = None  # somewhere a signature is wrong: again, each BEFORE its line is folded
+                elif self.branch.damaged and not history:
+                    history = True  # what to trust can only be told from what came before
+                else:
+                    break
+                self.verdict.findings[:], self.verdict.notes[:], self.verdict.races = *before, 0
+        self._conclude()
+
+    def _read(self, history: bool, pool: ThreadPoolExecutor | None) -> None:
+        self.witness = Witness(self.node.keyring.verifier(), self.verdict, self.since, self.progress, pool)
+        self.branch = Branch(self.node.store, self.witness)
+        self._expect()
+        commits = [self.tip]
         if history:
-            self._expect()
             commits = self.node.store.first_parents(self.tip, stop=None, limit=limits.COMMITS_MAX)
-            for commit in commits:
-                self.branch.absorb(commit)
-            verdict.commits = len(commits)
+            self.verdict.commits = len(commits)
+        for commit in commits:
+            self.branch.absorb(commit)
+
+    def _conclude(self) -> None:
+        verdict = self.verdict
         for bad in self.branch.bad:
             verdict.find("line", bad.where, bad.reason)
         verdict.position = self.witness.position
@@ -200,11 +236,14 @@ class _Check:
         try:
             value: dict[str, Any] = json.loads(data)
             if value["schema"] == "gitcoord.checkpoint/1" and int(value["fleet"]["position"]) > 0:
-                [*map(int, value["counts"]), int(value["open"])]
-                return value
-            self.verdict.notes.append(f"{publish.CHECKPOINT} was written by another version: it is not compared")
-        except (ValueError, KeyError, TypeError, RecursionError):
-            self.verdict.find("checkpoint", publish.CHECKPOINT, "it is not a checkpoint")
+                if all(type(count) is int for count in (*value["counts"], value["open"])):
+                    return value
+            if value["schema"] != "gitcoord.checkpoint/1":
+                self.verdict.notes.append(f"{publish.CHECKPOINT} is of another version: it is not compared")
+                return None
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            pass
+        self.verdict.find("checkpoint", publish.CHECKPOINT, "it is not a checkpoint")
         return None
 
     def _check_pages(self) -> None:
