@@ -88,6 +88,14 @@ def test_features_are_described_as_they_are() -> None:
     assert lacking == []
 
 
+def test_every_module_of_core_and_node_is_in_the_architecture() -> None:
+    table = section(ARCHITECTURE, "Layers").split("| core |", 1)[1]
+    named = re.findall(r"`(\w+)(\*?)`", table)
+    modules = {path.stem for layer in ("core", "node") for path in (TOP / "gitcoord" / layer).glob("[a-z]*.py")}
+    known = {one for one in modules for name, star in named if one == name or (star and one.startswith(name))}
+    assert modules - known == set()
+
+
 def test_every_requirement_has_its_row() -> None:
     wanted = [f"{letter}{number}" for letter, last in {"E": 14, "O": 13, "F": 8, "S": 3, "P": 16, "G": 5}.items()
               for number in range(1, last + 1)]
