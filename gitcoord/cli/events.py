@@ -19,9 +19,10 @@ from gitcoord.core.names import event_type, same_agent
 
 if TYPE_CHECKING:
     from gitcoord.core.event import Event
+    from gitcoord.core.fleet import Fleet
     from gitcoord.node.node import Node
 
-Printer = Callable[[int | None, str, "Event"], None]
+    Printer = Callable[[Fleet, int | None, str, Event], None]
 
 LOOK_S = 0.1  # while following: how often this node's files are looked at, between rounds
 _PLAIN = re.compile(r"[A-Za-z0-9 ._-]+\Z")
@@ -51,28 +52,28 @@ def command(follow: bool, types: tuple[str, ...], actors: tuple[str, ...], inter
     """
     node = here()
     wanted = Wanted(frozenset(map(event_type, types)), actors, interaction, *_since(since))
-    show = _json_printer(node) if as_json else _line_printer(node)
+    show = _json_printer() if as_json else _line_printer()
     if not follow:
         _show(node, wanted, show, limit=limit, sync=not no_sync)
         return
     with contextlib.suppress(KeyboardInterrupt):
         position = _show(node, wanted, show, limit=limit, sync=not no_sync, pending=False)
         for place, event in following(node, wanted, after=position, sync=not no_sync):
-            show(place, "sequenced", event)
+            show(node.fleet, place, "sequenced", event)
 
 
 def _show(node: Node, wanted: Wanted, show: Printer, *, limit: int | None, sync: bool, pending: bool = True) -> int:
     """What there is now; returns the position up to which it was shown."""
     if sync:
         refresh(node)
-    position = node.fleet.position
+    fleet = node.fleet
     waiting = list(_waiting(node, wanted)) if pending else []
     waiting = waiting[-limit:] if limit else waiting
     for place, event in _newest(node, wanted, limit - len(waiting) if limit else None):
-        show(place, "sequenced", event)
+        show(fleet, place, "sequenced", event)
     for level, event in waiting:
-        show(None, level, event)
-    return position
+        show(fleet, None, level, event)
+    return fleet.position
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +144,9 @@ def _waiting(node: Node, wanted: Wanted) -> Iterator[tuple[str, Event]]:
     from gitcoord.cli import shown
     from gitcoord.node import seen
 
+    fleet = node.fleet
     for level, event in seen.pending(node):
-        if wanted.has(event) and wanted.interaction in (None, shown.interaction(node, event, None)):
+        if wanted.has(event) and wanted.interaction in (None, shown.interaction(fleet, event, None)):
             yield level, event
     if "heartbeat" in wanted.types and wanted.interaction is None:
         for beat in seen.live_beats(node):
@@ -183,18 +185,19 @@ def refresh(node: Node, *, quiet: bool = False) -> bool:
     return True
 
 
-def _json_printer(node: Node) -> Printer:
+def _json_printer() -> Printer:
     from gitcoord.cli import shown
 
-    return lambda place, level, event: print_json(shown.as_json(node, event, position=place, level=level))
+    return lambda fleet, place, level, event: print_json(
+        shown.as_json(fleet, event, position=place, level=level))
 
 
-def _line_printer(node: Node) -> Printer:
+def _line_printer() -> Printer:
     from gitcoord.cli import shown
 
     columns = shown.terminal_columns()
-    return lambda place, level, event: click.echo(
-        shown.one_line(node, event, position=place, level=level, columns=columns))
+    return lambda fleet, place, level, event: click.echo(
+        shown.one_line(fleet, event, position=place, level=level, columns=columns))
 
 
 def _since(text: str | None) -> tuple[int, str | None]:

@@ -45,13 +45,13 @@ def list_(as_json: bool) -> None:
     from gitcoord.node import seen
 
     node = here()
-    waiting = list(seen.own_pending(node))
+    fleet, waiting = node.fleet, list(seen.own_pending(node))
     if as_json:
-        events = [shown.as_json(node, event, position=None, level=level) for level, event in waiting]
+        events = [shown.as_json(fleet, event, position=None, level=level) for level, event in waiting]
         print_json({"schema": "gitcoord.queue/1", "events": events})
         return
     for level, event in waiting:
-        click.echo(f"{event.uid[:8]}{shown.one_line(node, event, position=None, level=level)}")
+        click.echo(f"{event.uid[:8]}{shown.one_line(fleet, event, position=None, level=level)}")
     if not waiting:
         click.echo("nothing is queued")
 

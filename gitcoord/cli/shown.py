@@ -4,36 +4,35 @@ from __future__ import annotations
 
 import shutil
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gitcoord.core.event import Event
+from gitcoord.core.fleet import Fleet
+from gitcoord.features import conversation
 from gitcoord.features.markdown import visible
-
-if TYPE_CHECKING:
-    from gitcoord.node.node import Node
 
 WHOLE = 10_000_000  # columns, where no terminal limits them
 
 
-def as_json(node: Node, event: Event, *, position: int | None, level: str) -> dict[str, Any]:
+def as_json(fleet: Fleet, event: Event, *, position: int | None, level: str) -> dict[str, Any]:
     """`gitcoord.event/1`; docs/json.md tells what each field means."""
     value: dict[str, Any] = {
         "schema": "gitcoord.event/1", "position": position, "level": level,
-        "interaction": interaction(node, event, position), "event": event.as_json(),
+        "interaction": interaction(fleet, event, position), "event": event.as_json(),
     }
-    reason = void_reason(node, event, position)
+    reason = void_reason(fleet, event, position)
     return value | ({"void": reason} if reason else {})
 
 
-def one_line(node: Node, event: Event, *, position: int | None, level: str, columns: int | None = None) -> str:
+def one_line(fleet: Fleet, event: Event, *, position: int | None, level: str, columns: int | None = None) -> str:
     """`12  alice  question  #3  2026-…  hello`, cut to the terminal's width where there is one."""
-    number = interaction(node, event, position)
+    number = interaction(fleet, event, position)
     place = str(position) if position else "-"
     who = plain(event.shown_actor)
     if event.shown_actor != event.actor:
         who += f" via {event.actor}"  # anybody may say whom they quote; who did is signed
     to = f" → {', '.join(event.to)}" if event.to else ""
-    reason = void_reason(node, event, position)
+    reason = void_reason(fleet, event, position)
     marks = [f"[{level.upper()}]"] if position is None else []
     marks += [f"[no effect: {plain(reason)}]"] if reason else []
     if event.type == "heartbeat":
@@ -61,21 +60,19 @@ def beat_words(beat: Event) -> str:
     return plain(", ".join([*words, f"node {beat.node}", *([f"leads term {beat.term}"] if beat.term else [])]))
 
 
-def void_reason(node: Node, event: Event, position: int | None) -> str | None:
+def void_reason(fleet: Fleet, event: Event, position: int | None) -> str | None:
     """Why a sequenced event has no effect; None when it has."""
-    if position is None or node.fleet.positions.get(event.uid) == position:
+    if position is None or fleet.positions.get(event.uid) == position:
         return None
-    for finding in node.fleet.states["health"].void:
+    for finding in fleet.states["health"].void:
         if finding.position == position:
             return str(finding.text).removeprefix(f"{event.type}: ")
     return "`gitcoord verify` tells why"  # older than the findings that the fold keeps
 
 
-def interaction(node: Node, event: Event, position: int | None) -> int | None:
+def interaction(fleet: Fleet, event: Event, position: int | None) -> int | None:
     """The conversation's number; of a pending event as far as it is known already."""
-    from gitcoord.features import conversation
-
     if position is None and event.interaction is not None:
         return event.interaction
-    known = position or node.fleet.positions.get(event.re or "")
-    return conversation.number_of(node.fleet.states["conversation"], known) if known else None
+    known = position or fleet.positions.get(event.re or "")
+    return conversation.number_of(fleet.states["conversation"], known) if known else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from gitcoord.core.event import Event
 from gitcoord.core.fleet import Inadmissible
 from gitcoord.core.liveness import Observation
 from gitcoord.core.outbox import Outbox
+from gitcoord.store import shape
 from gitcoord.store.files import write_quickly
 from gitcoord.store.git_refs import read_refs
 from gitcoord.store.git_transport import MIRROR
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
     from gitcoord.node.node import Node
 
 FILE = "beats.json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    at_s: float
+    seen: list[Observation]
 
 
 def note_beats(cache: Path, beats: Sequence[Event], now_s: float) -> None:
@@ -33,9 +41,9 @@ def note_beats(cache: Path, beats: Sequence[Event], now_s: float) -> None:
 def observations(cache: Path) -> tuple[list[Observation], float | None]:
     """What is remembered, and when the last round that succeeded was (None: there was none)."""
     try:
-        value = json.loads((cache / FILE).read_bytes())
-        return liveness.load(value["seen"]), float(value["at_s"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        value = shape.read(_Seen, (cache / FILE).read_bytes())
+        return value.seen, value.at_s
+    except (FileNotFoundError, ValueError):
         return [], None
 
 
@@ -74,8 +82,8 @@ def pending(node: Node) -> Iterator[tuple[str, Event]]:
 
 def own_pending(node: Node) -> Iterator[tuple[str, Event]]:
     """This node's queue, with the levels."""
-    progress = node.home.progress()
+    fleet, progress = node.fleet, node.home.progress()
     durable = progress.durable if progress.node == node.disk.node else 0
     for event in node.disk.pending():
-        if event.uid not in node.fleet.positions:
+        if event.uid not in fleet.positions:
             yield ("durable" if (event.seq or 0) <= durable else "queued"), event

@@ -133,7 +133,7 @@ def test_the_fields_of_the_documented_json_are_those_printed(alice: Clone) -> No
     alice("append", "note", "waits", "--no-sync")
     for arguments in (["status"], ["events", "--limit", "1"], ["queue", "list"], ["config", "list"], ["sync"],
                       ["append", "note", "x"], ["resume"], ["elect", "--status"], ["elect", "--explain"], ["doctor"],
-                      ["snapshot"], ["init", "--agent", "alice"], ["leave"]):
+                      ["verify"], ["snapshot"], ["init", "--agent", "alice"], ["leave"]):
         value = alice(*arguments, "--json").rows()[0]
         section = documented.split(f"`{value['schema']}`", 1)[1].split("\n## ", 1)[0]
         assert [name for name in value if f"`{name}`" not in section] == [], arguments
