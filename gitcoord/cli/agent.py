@@ -103,6 +103,31 @@ def admit(agent: str, admin: bool, actor: str | None, as_json: bool) -> None:
         click.echo(f"{agent} is admitted")
 
 
+@command.command("admission")
+@click.argument("who", type=click.Choice(["open", "closed"]))
+@as_option
+@json_option
+def admission(who: str, actor: str | None, as_json: bool) -> None:
+    """Open the fleet to whoever comes, or close it: then an admin admits each new agent.
+
+    \b
+    Example:
+      gitcoord agent admission open
+    """
+    node = here()
+    name = speaker(node, actor)
+    member = node.fleet.members.get(name)
+    if member is None or not member.admin:
+        raise Refused(f"{name} is no admin of this fleet: one of its admins has to do that")
+    words = f"{name} makes the fleet {who}"
+    [event] = node.append(node.draft("admission_changed", words, actor=name, data={"admission": who}))
+    level, position = node.confirm(event, "sequenced", timeout_s=60)
+    if as_json:
+        print_json({"schema": "gitcoord.append/1", "id": event.uid, "level": level, "position": position})
+    else:
+        click.echo(f"the fleet is {who}")
+
+
 @command.command("rekey")
 @as_option
 @json_option

@@ -139,12 +139,9 @@ def settings(node: Node) -> dict[str, Setting]:
         if name == "profile" and source == "default":
             value, source = preferences.profile_of(own, node.fleet), "fleet" if fleet.profile else "card"
         found[name] = Setting(name, value, source, scopes, words)
-    founded = node.fleet.members.founded
     for name, field in Settings.model_fields.items():
         if name not in found:
             value, source = getattr(fleet, name), "fleet" if name in fleet.model_fields_set else "default"
-            if name == "admission" and value is None and founded is not None:
-                value, source = founded.admission, "card"
             found[name] = Setting(name, value, source, ("fleet",), field.description or "")
     return found
 

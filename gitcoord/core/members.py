@@ -38,6 +38,12 @@ class AgentAdmitted(BaseModel):
     admin: bool = False
 
 
+class AdmissionChanged(BaseModel):
+    """An admin opens the fleet to whoever comes, or closes it."""
+
+    admission: Literal["open", "closed"]
+
+
 class KeyChanged(BaseModel):
     """Signed with the old key: from the next event on, the new one speaks for the agent."""
 
@@ -52,6 +58,7 @@ EVENTS: dict[str, type[BaseModel]] = {
     "fleet_founded": FleetFounded,
     "agent_joined": AgentJoined,
     "agent_admitted": AgentAdmitted,
+    "admission_changed": AdmissionChanged,
     "key_changed": KeyChanged,
     "agent_left": AgentLeft,
 }
@@ -74,6 +81,7 @@ class Members:
     """Who belongs to the fleet, by id without regard to case."""
 
     founded: FleetFounded | None = None
+    admission: Literal["open", "closed"] = "open"
     by_id: dict[str, Member] = field(default_factory=dict)
 
     def get(self, agent: str) -> Member | None:
@@ -92,20 +100,19 @@ class Members:
             return f"the agent is called {member.id}"
         if not member.admitted and event.type != "agent_joined":
             return f"{member.id} waits to be admitted"
-        if event.type == "agent_admitted" and not member.admin:
+        if event.type in ("agent_admitted", "admission_changed") and not member.admin:
             return f"{member.id} is no admin"
         return None
 
     def fold(self, position: int, event: Event, payload: BaseModel | None) -> None:
         """Apply an event that `rejects` let through."""
         if isinstance(payload, FleetFounded):
-            self.founded = payload
+            self.founded, self.admission = payload, payload.admission
             self.by_id[event.actor.casefold()] = Member(event.actor, event.key, position, admitted=True, admin=True)
         elif isinstance(payload, AgentJoined):
             member = self.get(event.actor)
             if member is None:
-                is_open = self.founded is None or self.founded.admission == "open"
-                member = Member(event.actor, event.key, position, admitted=is_open)
+                member = Member(event.actor, event.key, position, admitted=self.admission == "open")
                 self.by_id[event.actor.casefold()] = member
             member.left = False
         elif isinstance(payload, AgentAdmitted):
@@ -113,6 +120,8 @@ class Members:
             if admitted is not None:
                 admitted.admitted = True
                 admitted.admin = admitted.admin or payload.admin
+        elif isinstance(payload, AdmissionChanged):
+            self.admission = payload.admission
         elif isinstance(payload, KeyChanged):
             self.by_id[event.actor.casefold()].key = payload.key
         elif isinstance(payload, AgentLeft):
@@ -121,12 +130,13 @@ class Members:
     def dump(self) -> Any:
         return {
             "founded": self.founded.model_dump() if self.founded else None,
+            "admission": self.admission,
             "members": [[m.id, m.key, m.joined, m.admitted, m.admin, m.left] for m in self.by_id.values()],
         }
 
     @classmethod
     def load(cls, value: Any) -> Members:
-        members = cls(FleetFounded.model_validate(value["founded"]) if value["founded"] else None)
+        members = cls(FleetFounded.model_validate(value["founded"]) if value["founded"] else None, value["admission"])
         for fields in value["members"]:
             member = Member(*fields)
             members.by_id[member.id.casefold()] = member

@@ -18,7 +18,7 @@ def readme(fleet: Fleet) -> str:
     rows = [
         ("fleet", founded.fleet), ("format", str(founded.format)), ("least version", founded.least_version),
         ("namespace", founded.namespace), ("profile", settings.profile or founded.profile),
-        ("signatures", founded.auth), ("admission", settings.admission or founded.admission),
+        ("signatures", founded.auth), ("admission", fleet.members.admission),
         ("leader", leader), ("agents", agents or "none"),
     ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)

@@ -17,6 +17,8 @@ EVENTS: Mapping[str, type[BaseModel]] = {}
 RECORDS = frozenset({*CORE_EVENTS, "config_changed", "heartbeat", "error"})
 """Types that open no interaction of their own; with a number given, they still belong to that one."""
 
+JUMP_MAX = 100_000  # a caller's number further above than that does not move the numbers given here
+
 
 @dataclass(slots=True)
 class State:
@@ -50,7 +52,8 @@ def _place(state: State, number: int) -> None:
     state.numbers.append(number)
     if number:
         state.positions.setdefault(number, []).append(len(state.numbers))
-        state.highest = max(state.highest, number)
+        if number <= state.highest + JUMP_MAX:
+            state.highest = max(state.highest, number)
 
 
 def number_of(state: State, position: int) -> int | None:
@@ -68,6 +71,7 @@ def entry(position: int | None, event: Event) -> Entry:
     return Entry(
         position=position, actor=event.shown_actor, type=event.type, content=event.content,
         timestamp=event.shown_timestamp, to=event.to, uid=event.uid, re=event.re or "",
+        via="" if event.shown_actor == event.actor else event.actor,
     )
 
 

@@ -46,6 +46,7 @@ class Entry:
     to: tuple[str, ...] = ()
     uid: str = ""
     re: str = ""
+    via: str = ""  # who imported it: the author is that one's word
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ class Interaction:
 
 def heading(entry: Entry, interaction: Interaction, template: str) -> str:
     """The words of an entry's heading, without the `####`."""
-    return _FIELD.sub(lambda found: _value(found[1], entry, interaction), template)
+    words = _FIELD.sub(lambda found: _value(found[1], entry, interaction), template)
+    return f"{words} (via {inline(entry.via)})" if entry.via else words
 
 
 def check_headings(table: Mapping[str, str]) -> list[str]:

@@ -24,7 +24,6 @@ class Settings(BaseModel):
     profile: Literal["local", "lan", "github"] | None = Field(None, description="timings; else the card's")
     heartbeats: Literal["live", "log"] = Field("live", description="where beats go: outboxes only, or the log too")
     leaders: list[str] = Field([], description="agents that may lead; empty: every one")
-    admission: Literal["open", "closed"] | None = Field(None, description="trust new agents, or wait for an admin")
 
     @field_validator("headings")
     @classmethod

@@ -217,6 +217,7 @@ def _archived_page(title: str, links: str, interactions: Iterable[Interaction]) 
         lines += [f"## Interaction #{interaction.number}", ""]
         for entry in _shown(interaction, lines):
             who, what, when = inline(entry.actor), inline(entry.type), inline(entry.timestamp)
+            who += f" via {inline(entry.via)}" if entry.via else ""
             lines += [f"- [{who} {what} {when}]", "", *_content(entry, indent="  ")]
     return "\n".join(lines)
 

@@ -48,7 +48,6 @@ def test_a_stranger_changes_nothing() -> None:
     ("recent", "many", "recent: "), ("profile", "fast", "profile: "), ("heartbeats", "loud", "heartbeats: "),
     ("leaders", ["a/b"], "'a/b' is not an agent id"), ("leaders", "alice", "leaders: "),
     ("headings", {"question": "<b>"}, "headings: "), ("headings", {"No": "x"}, "headings: "),
-    ("admission", "ajar", "admission: "),
 ])
 def test_a_wrong_value_is_refused_with_the_reason(name: str, value: Any, words: str) -> None:
     with pytest.raises(Refused, match=words.replace(".", r"\.")):
