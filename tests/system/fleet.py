@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,12 +80,13 @@ class Clone:
     def home(self) -> Path:
         return self.path / ".git" / "gitcoord"
 
-    def run(self, *words: str, code: int | None = 0, given: str | None = None, **environment: str
-            ) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *words: str, code: int | None = 0, given: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """A `gitcoord` command; fails unless it ends with `code` (None: whatever)."""
         done = subprocess.run(
-            [sys.executable, "-m", "gitcoord", *words], cwd=self.path, env=surroundings(**environment), input=given,
-            capture_output=True, text=True, encoding="utf-8", timeout=LONG_S,
+            [sys.executable, "-m", "gitcoord", *words], cwd=self.path, env=surroundings(**(environment or {})),
+            input=given, capture_output=True, text=True, encoding="utf-8", timeout=LONG_S,
         )
         assert code is None or done.returncode == code, f"{words} ended with {done.returncode}: {done.stderr}"
         return done
@@ -158,7 +159,7 @@ class Fleet:
         """A new folder that has joined the fleet (or founded it)."""
         clone = Clone(self.folder / name, agent or name, self)
         clone.path.mkdir()
-        clone.run("init", "--remote", self.url, "--agent", clone.agent, *options, code=code, **environment)
+        clone.run("init", "--remote", self.url, "--agent", clone.agent, *options, code=code, environment=environment)
         return clone
 
     def next_log(self) -> Path:

@@ -90,7 +90,8 @@ def test_no_answer_in_time_is_decided_by_a_fetch(server: HttpRemote, web: Fleet)
     alice = web.clone("alice")
     for applied in (True, False):
         with server.hold(applied=applied) as held:
-            alice.run("append", "note", f"applied {applied}", "--wait", "sequenced", GITCOORD_TIMEOUT_S="2")
+            alice.run("append", "note", f"applied {applied}", "--wait", "sequenced",
+                      environment={"GITCOORD_TIMEOUT_S": "2"})
             assert held.hits == 1
     assert contents(alice, "note") == ["applied True", "applied False"]
 
@@ -108,12 +109,12 @@ def test_a_slow_remote_is_slow_and_nothing_else(server: HttpRemote, web: Fleet) 
 def test_wrong_credentials_at_the_start_halt(server: HttpRemote, web: Fleet) -> None:
     alice = web.clone("alice")
     for words in (("agent", "run"), ("sync",)):
-        done = alice.run(*words, code=5, GITCOORD_TOKEN="wrong")
+        done = alice.run(*words, code=5, environment={"GITCOORD_TOKEN": "wrong"})
         assert "credentials" in done.stderr and "Traceback" not in done.stderr and "wrong" not in done.stderr
         assert len(done.stderr.strip().splitlines()) <= 2
     bob = web.clone("bob", code=5, GITCOORD_TOKEN="wrong")
     assert not (bob.home / "config.json").exists()
-    said = alice.run("append", "note", "kept", "--json", GITCOORD_TOKEN="wrong", code=None)
+    said = alice.run("append", "note", "kept", "--json", environment={"GITCOORD_TOKEN": "wrong"}, code=None)
     assert json.loads(said.stdout)["level"] == "queued"
     alice.run("sync")
     assert contents(alice, "note") == ["kept"]

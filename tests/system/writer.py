@@ -38,4 +38,8 @@ def note(path: Path, line: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except (Unreachable, Lost) as wrong:  # it could not join now
+        print(wrong, file=sys.stderr)
+        sys.exit(wrong.exit_code)
