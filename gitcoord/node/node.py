@@ -148,7 +148,7 @@ class Node:
             branch.tip = value["tip"]
             self._cached = fleet.position
             return branch if fleet.id == self.config.fleet else None
-        except (FileNotFoundError, ValueError, KeyError, TypeError, Corrupt):
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, Corrupt):
             return None
 
     def _save_cache(self, *, force: bool = False) -> None:

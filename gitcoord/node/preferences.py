@@ -10,9 +10,8 @@ from gitcoord.core.errors import Refused
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.names import agent_id
 from gitcoord.core.timings import PROFILES
-from gitcoord.store.home import Config
+from gitcoord.store.home import TIMEOUT_S_MAX, Config
 
-TIMEOUT_S_MAX = 3600.0
 YES_NO = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
 
 

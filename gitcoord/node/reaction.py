@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.core.event import Event, parse
@@ -19,6 +18,7 @@ from gitcoord.core.fleet import CORE_EVENTS
 from gitcoord.core.names import same_agent, uid_from
 from gitcoord.node.command import TERM_S, Command
 from gitcoord.node.node import Node
+from gitcoord.store import shape
 from gitcoord.store.files import pausing, write_durably
 
 ANSWER_BYTES_MAX = 48 * 1024  # leaves room for the event around it
@@ -26,6 +26,11 @@ FAILURES_TOLD = 5  # in a row, before an `error` event says so
 RETRY_S = (1.0, 60.0)  # after a failure: doubles from the first to the second
 DISK_RETRY_S = 1.0  # what a command has done is kept until it can be written down
 COMMAND_S_MAX = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Checkpoint:
+    position: int
 
 
 @dataclass(slots=True)
@@ -182,11 +187,10 @@ class Reaction:
 
     def _read_checkpoint(self) -> int:
         try:
-            value: Any = json.loads(self.path.read_bytes())
-            return int(value["position"])
+            return max(0, shape.read(_Checkpoint, self.path.read_bytes()).position)
         except FileNotFoundError:
             return 0
-        except (ValueError, KeyError, TypeError):
+        except ValueError:
             self.say("checkpoint", f"{self.path.name} cannot be read: starting from the first event again")
             return 0
 

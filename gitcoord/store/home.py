@@ -14,12 +14,15 @@ import filelock
 
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt, Refused
-from gitcoord.core.event import Draft, Event, Head, Signer
+from gitcoord.core.event import Draft, Event, Head, Malformed, Signer, parse
 from gitcoord.core.names import agent_id
 from gitcoord.core.ports import Oid
+from gitcoord.store import shape
 from gitcoord.store.files import append_durably, keep_reserve, sync_folder, write_durably, write_quickly
 from gitcoord.store.locks import is_held
 from gitcoord.store.queue import Queue
+
+TIMEOUT_S_MAX = 3600.0  # of one conversation with the remote
 
 T = TypeVar("T")
 
@@ -90,11 +93,13 @@ class Home:
         """Raises Refused where there is no fleet, Corrupt where the file is not one."""
         path = self.path / "config.json"
         try:
-            value = json.loads(path.read_bytes())
-            return Config(**{name: value[name] for name in Config.__dataclass_fields__ if name in value})
+            config = shape.read(Config, path.read_bytes())
+            if not 0 < config.timeout_s <= TIMEOUT_S_MAX:
+                raise ValueError(f"`timeout_s` is not above 0 and at most {TIMEOUT_S_MAX:g}")
+            return config
         except FileNotFoundError:
             raise Refused("this clone is in no fleet yet: run `gitcoord init --agent NAME`") from None
-        except (ValueError, TypeError) as wrong:
+        except ValueError as wrong:
             raise Corrupt(f"{path} cannot be read ({wrong}): mend it, or run `gitcoord init` again") from None
 
     # Keys
@@ -195,8 +200,8 @@ class Home:
             stat = path.stat()
             made = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
             if made != self._progress[0]:
-                self._progress = (made, Progress(**json.loads(path.read_bytes())))
-        except (FileNotFoundError, ValueError, TypeError):
+                self._progress = (made, shape.read(Progress, path.read_bytes()))
+        except (FileNotFoundError, ValueError):
             if self._progress[0]:
                 self._progress = ((), Progress())
         return self._progress[1]
@@ -225,8 +230,9 @@ class Home:
         lines = []
         running = self.running()
         for path in sorted((self.path / "beats").glob("*.line")):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, Malformed):  # a power cut leaves what is none
                 line = path.read_bytes()
+                parse(line)
                 if path.name.removesuffix(".line") in running or b'"state":"goodbye"' in line:
                     lines.append(line)
         return lines

@@ -11,6 +11,17 @@ from typing import NamedTuple
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt, Refused
 from gitcoord.core.event import Event, Head, Malformed, parse
+from gitcoord.store import shape
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """`head.json` as it is written."""
+
+    node: str
+    seq: int
+    hash: str
+    swap: bool = False
 
 
 class HeadFile(NamedTuple):
@@ -30,9 +41,9 @@ class HeadFile(NamedTuple):
         if data is None:
             raise Refused(f"no queue at {path.parent}: run `gitcoord init` first")
         try:
-            value = json.loads(data)
-            return cls(str(value["node"]), Head(int(value["seq"]), str(value["hash"])), bool(value.get("swap")))
-        except (ValueError, KeyError, TypeError) as wrong:
+            value = shape.read(_Head, data)
+            return cls(value.node, Head(value.seq, value.hash), value.swap)
+        except ValueError as wrong:
             raise Corrupt(f"{path} is damaged ({wrong}): restore it from a backup, or move {path.parent} away and run "
                           "`gitcoord init`, which joins as a new node; events.offline.log there holds what was "
                           "queued") from None

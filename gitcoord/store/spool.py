@@ -13,6 +13,7 @@ from pathlib import Path
 from gitcoord.core import names
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.event import Draft, Event
+from gitcoord.store import shape
 from gitcoord.store.files import write_durably
 
 SPOOLED_MAX = 100  # a lock that is held for hours is one finding, not thousands
@@ -68,6 +69,6 @@ class Spool:
 def _read(path: Path) -> Draft | None:
     try:
         data = path.read_bytes()
-        return Draft(**json.loads(data)) if len(data) <= DRAFT_BYTES_MAX else None
-    except (OSError, ValueError, TypeError):
+        return shape.read(Draft, data) if len(data) <= DRAFT_BYTES_MAX else None
+    except (OSError, ValueError):
         return None
