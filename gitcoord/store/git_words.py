@@ -9,6 +9,7 @@ from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError,
 from gitcoord.core.ports import Outcome, Pushed, Update
 
 REASON_CHARS_MAX = 400  # a hook may print a page; one line of a terminal or log is what is shown
+LINE_CHARS_MAX = 2000  # of what a remote prints: patterns are searched in it, and some take the square of its length
 
 _URL_USER = re.compile(r"(?<=://)[^/@\s]+@")
 _AUTH_HEADER = re.compile(r"(?i)(authorization:\s*\w+\s+)\S+")
@@ -53,21 +54,26 @@ _STALE = re.compile(
 
 
 def scrub(text: str, secrets: Sequence[str]) -> str:
-    """`text` without secrets, without users in URLs, and without what would steer a terminal."""
+    """`text` without secrets, without users in URLs, without what would steer a terminal, its lines cut."""
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, "***")
     text = text.replace("\r", "\n")  # progress is overwritten on a terminal, not in a log
     text = _AUTH_HEADER.sub(r"\1***", _FORGE_TOKEN.sub("***", _URL_USER.sub("***@", text)))
-    return _UNPRINTABLE.sub(" ", text)
+    text = _UNPRINTABLE.sub(" ", text)
+    return "\n".join(line[:LINE_CHARS_MAX] for line in text.split("\n"))
 
 
 def words(stderr: str) -> str:
     """The lines of `stderr` that say something, as one line for a person."""
-    kept: list[str] = []
-    for line in stderr.split("\n"):
+    kept: dict[str, None] = {}
+    length = 0
+    for line in filter(None, stderr.split("\n")):
         line = re.sub(r"^(?:(?:fatal|error|remote|ERROR): ?)+", "", " ".join(line.split()))
         if line and not _NOT_SAID.search(line) and line not in kept:
-            kept.append(line)
+            kept[line] = None
+            length += len(line) + 2
+            if length > REASON_CHARS_MAX:
+                break
     return "; ".join(kept)[:REASON_CHARS_MAX]
 
 
@@ -128,8 +134,8 @@ def _one(ref: str, flag: str, summary: str, stderr: str) -> Pushed:
         return Pushed(Outcome.ACCEPTED, "already there")
     if flag != "!":
         return Pushed(Outcome.ACCEPTED)
-    why = re.search(r"\((.*)\)\s*$", summary)
-    reason = why[1] if why else summary
+    opened = summary.find("(")
+    reason = summary[opened + 1:-1] if opened >= 0 and summary.endswith(")") else summary
     if "remote failure" in summary or "failed to report status" in summary:
         return Pushed(Outcome.UNKNOWN, reason)
     if summary.startswith("[rejected]"):  # our own git compared: stale info, fetch first, non-fast-forward
