@@ -21,7 +21,7 @@ FORMAT = 1
 """The version of the event format; part of what is signed."""
 
 _SIG = b',"sig":"'
-_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z\Z")
+_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z\Z", re.ASCII)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

@@ -69,7 +69,8 @@ class Verifier:
                 return "no HMAC secret to check it with: set GITCOORD_HMAC_KEY"
             if event.key != self.shared.key:
                 return "signed with another secret"
-            return None if hmac.compare_digest(self.shared.sign(message), event.sig) else "wrong signature"
+            good = self.shared.sign(message).encode()  # bytes: text beyond ASCII cannot be compared
+            return None if hmac.compare_digest(good, event.sig.encode()) else "wrong signature"
         try:
             _verify_key(event.key).verify(message, decode(event.sig))
         except (BadSignatureError, ValueError, TypeError):

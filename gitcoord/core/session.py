@@ -265,6 +265,6 @@ def _actor_of(line: bytes) -> str | None:
 
     try:
         actor = json.loads(line).get("actor")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return None
     return actor if isinstance(actor, str) else None
