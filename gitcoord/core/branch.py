@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gitcoord.core import limits
-from gitcoord.core.errors import Corrupt
+from gitcoord.core.errors import Corrupt, Oversized
 from gitcoord.core.event import Event
 from gitcoord.core.fleet import Fleet, Inadmissible, Recorded
 from gitcoord.core.ports import Entry, Objects, Oid
@@ -99,7 +99,7 @@ class Branch:
 
         `known`: lines whose form and signature were checked already.
         """
-        root = self.objects.tree(self.objects.commit(commit).tree)
+        root = root_of(self.objects, commit)
         common, files = self._new_files(root)
         found = [one for file in files for one in file.lines]
         trusted = self._trusted(common)
@@ -170,11 +170,13 @@ class Branch:
 
     def _file(self, path: str, oid: Oid) -> _File:
         try:
-            data = self.objects.blob(oid)
+            data = self.objects.blob(oid, bytes_max=limits.LOG_FILE_BYTES_MAX)
+        except Oversized:
+            return _File(path, oid, [], f"more than {limits.LOG_FILE_BYTES_MAX} bytes: no log file of ours")
         except Corrupt:
             return _File(path, oid, [], "not a file")  # a tree may name what was never a blob
-        if len(data) > limits.LOG_FILE_BYTES_MAX:
-            return _File(path, oid, [], f"{len(data)} bytes, more than any log file has")
+        if data.count(b"\n") > limits.LOG_FILE_LINES_MAX:
+            return _File(path, oid, [], f"more than {limits.LOG_FILE_LINES_MAX} lines: no log file of ours")
         return _File(path, oid, [Found(path, number, line) for number, line in enumerate(lines_of(data), 1)])
 
     def _segments_of(self, root: Mapping[str, Entry]) -> tuple[tuple[Oid, ...], str]:
@@ -188,15 +190,21 @@ class Branch:
             return self.log.segments, ""
         odd = ""
         segments: list[Oid] = []
+        seen: set[Oid] = set()
         for folder_name, folder in sorted(_tree(self.objects, sealed.oid).items()):
-            files = self._files_in(folder.oid) if folder.is_tree else ()
+            # Lines stand once: a small tree could name one folder, or one file, a million times.
+            files = self._files_in(folder.oid) if folder.is_tree and folder.oid not in seen else ()
+            seen.add(folder.oid)
             if not files:
                 odd = f"{SEALED}/{folder_name}"
             for name, oid in files:
                 path = f"{SEALED}/{folder_name}/{name}"
                 odd = odd if path == segment_path(len(segments)) else path
-                if name.endswith(".log"):
+                if oid in seen:
+                    odd = path
+                elif name.endswith(".log"):
                     segments.append(oid)
+                    seen.add(oid)
         return tuple(segments), odd if segments or odd else SEALED
 
     def _files_in(self, folder: Oid) -> tuple[tuple[str, Oid], ...]:
@@ -246,7 +254,7 @@ class Branch:
 
     def write(self, log: Log, files: Mapping[str, bytes | None]) -> Oid:
         """The tree that holds `log`, the tip's other files, and `files` in their place (None: removed)."""
-        root = {} if self.tip is None else _clean(self.objects.tree(self.objects.commit(self.tip).tree))
+        root = {} if self.tip is None else _clean(root_of(self.objects, self.tip))
         root[OPEN] = Entry(self.objects.put_blob(b"".join(line + b"\n" for line in log.open)))
         root.pop(SEALED, None)
         if log.segments:
@@ -327,6 +335,14 @@ def _chunks(lines: Sequence[bytes], bytes_max: int) -> Iterator[list[bytes]]:
         size += len(line) + 1
     if chunk:
         yield chunk
+
+
+def root_of(objects: Objects, commit: Oid) -> dict[str, Entry]:
+    """What lies at the top of a commit; nothing, where somebody has put more than can be read."""
+    try:
+        return objects.tree(objects.commit(commit).tree)
+    except Oversized:
+        return {}
 
 
 def _tree(objects: Objects, oid: Oid) -> dict[str, Entry]:

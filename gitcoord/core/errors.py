@@ -54,6 +54,10 @@ class Corrupt(GitcoordError):
     exit_code = 6
 
 
+class Oversized(Corrupt):
+    """An object is larger than what it stands for can be; it was not read."""
+
+
 class Paused(GitcoordError):
     """Writing to the local disk failed; nothing is attempted until a person resumes."""
 

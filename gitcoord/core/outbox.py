@@ -5,7 +5,7 @@ A parentless commit, rewritten at each push: nobody needs its history, and it ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gitcoord.core import limits
@@ -48,20 +48,32 @@ def write(
     return objects.put_commit(tree=objects.put_tree(root), parents=parents, message=message, author=node, time_s=time_s)
 
 
-def read(objects: Objects, oid: Oid, before: Outbox | None = None) -> Outbox:
+def read(objects: Objects, oid: Oid, before: Outbox | None = None, *, whole: bool = False) -> Outbox:
     """What lies in an outbox. Others wrote it: what is not of its shape reads as nothing.
 
-    Files that were in `before` (the same outbox, earlier) are not read again.
+    Files that were in `before` (the same outbox, earlier) are not read again. Unless `whole` (it is our own) no more
+    is taken than fits into memory: when that is sequenced, the outbox shrinks, and the rest has its turn.
     """
     blobs: dict[Oid, tuple[bytes, ...]] = {}
     old = before.blobs if before is not None else {}
 
-    def lines_in(entry: Entry | None) -> tuple[bytes, ...]:
+    def lines_in(entry: Entry | None, bytes_max: int | None) -> tuple[bytes, ...]:
         if entry is None or entry.is_tree:
             return ()
         if entry.oid not in blobs:
-            blobs[entry.oid] = old[entry.oid] if entry.oid in old else _lines(objects, entry.oid)
+            blobs[entry.oid] = old[entry.oid] if entry.oid in old else _lines(objects, entry.oid, bytes_max)
         return blobs[entry.oid]
+
+    def taken(entries: Iterable[Entry | None]) -> tuple[bytes, ...]:
+        taken: list[bytes] = []
+        room = limits.OUTBOX_BYTES_MAX
+        for entry in entries:
+            lines = lines_in(entry, None if whole else limits.OUTBOX_FILE_BYTES_MAX)
+            taken += lines
+            room -= sum(map(len, lines))
+            if not whole and (room < 0 or len(taken) >= limits.OUTBOX_LINES_MAX):
+                return tuple(taken[:limits.OUTBOX_LINES_MAX])
+        return tuple(taken)
 
     try:
         root = objects.tree(objects.commit(oid).tree)
@@ -69,16 +81,18 @@ def read(objects: Objects, oid: Oid, before: Outbox | None = None) -> Outbox:
         chunks = objects.tree(queue.oid) if queue is not None and queue.is_tree else {}
     except Corrupt:
         return Outbox(oid)
-    lines = tuple(line for _, entry in sorted(chunks.items()) for line in lines_in(entry))
-    beats = tuple(_events(lines_in(root.get(BEATS))[:limits.BEATS_MAX]))
-    return Outbox(oid, lines, lines_in(root.get(CARRIED)), beats, blobs)
+    lines = taken(entry for _, entry in sorted(chunks.items()))
+    beats = tuple(_events(lines_in(root.get(BEATS), limits.BEATS_BYTES_MAX)[:limits.BEATS_MAX]))
+    return Outbox(oid, lines, taken([root.get(CARRIED)]), beats, blobs)
 
 
-def _lines(objects: Objects, oid: Oid) -> tuple[bytes, ...]:
+def _lines(objects: Objects, oid: Oid, bytes_max: int | None) -> tuple[bytes, ...]:
     try:
-        return tuple(lines_of(objects.blob(oid)))
+        data = objects.blob(oid, bytes_max=bytes_max)
     except Corrupt:
         return ()
+    few = data.count(b"\n") <= limits.LOG_FILE_LINES_MAX + len(data) // limits.LINE_BYTES_MIN
+    return tuple(lines_of(data)) if few else ()
 
 
 def _events(lines: Sequence[bytes]) -> list[Event]:

@@ -75,7 +75,8 @@ class Objects(Protocol):
     ) -> Oid:
         """`author` is an agent id; `time_s` seconds since 1970, UTC."""
 
-    def blob(self, oid: Oid) -> bytes: ...
+    def blob(self, oid: Oid, *, bytes_max: int | None = None) -> bytes:
+        """Raises Oversized, before anything is read, where there is more than `bytes_max`."""
 
     def tree(self, oid: Oid) -> dict[str, Entry]: ...
 

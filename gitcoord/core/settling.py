@@ -21,7 +21,8 @@ def know_oneself(me: Replica, disk: Disk, crew: Crew, refs: Mapping[str, Oid]) -
             node = ref[len(me.outbox_prefix):]
             old = me.outboxes.get(node)
             unchanged = old is not None and old.oid == oid
-            boxes[node] = old if old and unchanged else _checked(me, outbox.read(me.objects, oid, old))
+            boxes[node] = old if old and unchanged else _checked(
+                me, outbox.read(me.objects, oid, old, whole=node == disk.node and disk.pushed(oid)))
     me.outboxes = boxes
     mine = boxes.get(disk.node)
     if mine is not None and not disk.pushed(mine.oid):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from gitcoord.core.branch import Branch
+from gitcoord.core.branch import Branch, root_of
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.ports import Entry, Oid
 from gitcoord.features import card, conversation, snapshot
@@ -80,7 +80,7 @@ def checkpoint(branch: Branch) -> bytes:
 
 
 def _root(branch: Branch) -> Mapping[str, Entry]:
-    return {} if branch.tip is None else branch.objects.tree(branch.objects.commit(branch.tip).tree)
+    return {} if branch.tip is None else root_of(branch.objects, branch.tip)
 
 
 def _shown_position(branch: Branch) -> int | None:
@@ -112,7 +112,7 @@ def _position_in(data: bytes) -> int:
     try:
         value: Any = json.loads(data)
         return int(value["fleet"]["position"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return 0
 
 

@@ -10,7 +10,7 @@ from types import TracebackType
 import git
 import gitdb  # type: ignore[import-untyped]
 
-from gitcoord.core.errors import Corrupt, GitcoordError, Paused
+from gitcoord.core.errors import Corrupt, GitcoordError, Oversized, Paused
 from gitcoord.core.ports import CommitInfo, Entry, Oid, Outcome, Pushed, Update
 from gitcoord.store import git_credentials, git_refs, git_words
 from gitcoord.store.git_objects import OID, decode_commit, decode_tree, encode_commit, encode_tree, oid_of
@@ -18,7 +18,10 @@ from gitcoord.store.git_process import Result, finish
 from gitcoord.store.git_transport import MIRROR, PRIVATE, Transport
 
 OBJECT_BYTES_MAX = 64 * 1024 * 1024  # far above what gitcoord writes; a hostile blob must not fill memory
+TREE_BYTES_MAX = 8 * 1024 * 1024  # two hundred thousand names; a ledger of ten million events has 4,000 in one
 NEAR_COMMITS = 64  # an ancestor is nearly always this close: 0.08 ms a commit in process, 3 ms a process
+
+UNSYNCED_MAX = 2000  # objects remembered; then all are fsynced
 
 KEPT = "refs/gitcoord/kept/"
 LOCAL_S = 30.0  # git without a network; only a hung disk takes longer
@@ -60,7 +63,7 @@ class GitStore:
             timeout_s=timeout_s,
             spawn=_spawn,
         )
-        self._unsynced: set[Path] = set()
+        self._unsynced: dict[Oid, tuple[Oid, ...]] = {}  # written, not yet fsynced: what each names in turn
         self._git = git.Git(str(self.path))
         self._git.update_environment(GIT_DIR=str(self.path))
         self._loose = gitdb.LooseObjectDB(str(self.path / "objects"))
@@ -89,22 +92,22 @@ class GitStore:
     # -- objects ---------------------------------------------------------------------------------
 
     def put_blob(self, data: bytes) -> Oid:
-        return self._put("blob", data)
+        return self._put("blob", data, ())
 
     def put_tree(self, entries: Mapping[str, Entry]) -> Oid:
-        return self._put("tree", encode_tree(entries))
+        return self._put("tree", encode_tree(entries), [entry.oid for entry in entries.values()])
 
     def put_commit(
         self, *, tree: Oid, parents: Sequence[Oid], message: str, author: str, time_s: int
     ) -> Oid:
         data = encode_commit(tree=tree, parents=parents, message=message, author=author, time_s=time_s)
-        return self._put("commit", data)
+        return self._put("commit", data, [tree, *parents])
 
-    def blob(self, oid: Oid) -> bytes:
-        return self._read(oid, "blob")
+    def blob(self, oid: Oid, *, bytes_max: int | None = None) -> bytes:
+        return self._read(oid, "blob", OBJECT_BYTES_MAX if bytes_max is None else bytes_max)
 
     def tree(self, oid: Oid) -> dict[str, Entry]:
-        return decode_tree(oid, self._read(oid, "tree"))
+        return decode_tree(oid, self._read(oid, "tree", TREE_BYTES_MAX))
 
     def commit(self, oid: Oid) -> CommitInfo:
         return decode_commit(oid, self._read(oid, "commit"))
@@ -141,8 +144,7 @@ class GitStore:
                 self._transport.run("update-ref", "--no-deref", "-d", ref)
             return
         assert OID.match(oid), oid
-        git_refs.sync_files(self._unsynced)  # gitdb does not fsync: BEFORE the ref that names the objects
-        self._unsynced.clear()
+        self._sync(oid)  # gitdb does not fsync: BEFORE the ref that names the objects
         git_refs.write_ref(self.path, ref, oid)
 
     def kept(self, prefix: str = "") -> dict[str, Oid]:
@@ -164,8 +166,22 @@ class GitStore:
 
     # -- below -----------------------------------------------------------------------------------
 
-    def _put(self, kind: str, data: bytes) -> Oid:
+    def _sync(self, tip: Oid) -> None:
+        """fsync what `tip` reaches of the objects written here. Outboxes are not: their lines are in the queue."""
+        below, paths = [tip], []
+        while below:
+            oid = below.pop()
+            if oid in self._unsynced:
+                below += self._unsynced.pop(oid)
+                paths.append(git_refs.loose_path(self.path, oid))
+        git_refs.sync_files(paths)
+
+    def _put(self, kind: str, data: bytes, names: Sequence[Oid]) -> Oid:
         oid = oid_of(kind, data)
+        if len(self._unsynced) >= UNSYNCED_MAX:
+            git_refs.sync_files([git_refs.loose_path(self.path, one) for one in self._unsynced])
+            self._unsynced.clear()
+        self._unsynced[oid] = tuple(names)
         path = git_refs.loose_path(self.path, oid)
         try:
             if path.exists():
@@ -177,18 +193,17 @@ class GitStore:
             raise Paused(
                 f"cannot write to {self.path} ({error}); free or repair the disk, then try again"
             ) from error
-        self._unsynced.add(path)
         return oid
 
-    def _read(self, oid: Oid, kind: str) -> bytes:
+    def _read(self, oid: Oid, kind: str, bytes_max: int = OBJECT_BYTES_MAX) -> bytes:
         if not OID.match(oid):
             raise Corrupt(f"{oid!r} does not name a git object")
         try:
-            return self._cat(oid, kind)
+            return self._cat(oid, kind, bytes_max)
         except (EOFError, OSError):  # the child was killed, or met a torn object: ask a new one, once
             self.close()
         try:
-            return self._cat(oid, kind)
+            return self._cat(oid, kind, bytes_max)
         except (EOFError, OSError) as error:
             self.close()
             git_refs.heal(self.path, MIRROR)  # or the next fetch would believe that it is here
@@ -197,11 +212,11 @@ class GitStore:
                 "the folder: what it holds is fetched again"
             ) from error
 
-    def _cat(self, oid: Oid, kind: str) -> bytes:
+    def _cat(self, oid: Oid, kind: str, bytes_max: int) -> bytes:
         try:
             _, found, size, stream = self._git.stream_object_data(oid)
-            if size > OBJECT_BYTES_MAX:
-                raise Corrupt(f"object {oid} has {size} bytes, more than {OBJECT_BYTES_MAX}: not gitcoord's")
+            if size > bytes_max:
+                raise Oversized(f"object {oid} has {size} bytes, more than {bytes_max}: not gitcoord's")
             data: bytes = stream.read(size)
         except ValueError as error:
             # An empty object file is "missing" to git, too; a power loss leaves such files.

@@ -18,6 +18,7 @@ MIRROR = "refs/gitcoord/remote/"
 PRIVATE = {
     "core.hooksPath": os.devnull,  # the user's hooks (or their global hooksPath) are not about our pushes
     "core.fsync": "all",
+    "core.bigFileThreshold": "4m",  # what is larger is streamed: nobody's large blob fills our memory
     "gc.auto": "0",
     "gc.packRefs": "false",
     "maintenance.auto": "false",

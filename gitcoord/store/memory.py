@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from gitcoord.core.errors import Corrupt, Unreachable
+from gitcoord.core.errors import Corrupt, Oversized, Unreachable
 from gitcoord.core.ports import CommitInfo, Entry, Oid, Outcome, Pushed, Update
 from gitcoord.store.git_objects import OID, decode_commit, decode_tree, encode_commit, encode_tree, oid_of
 from gitcoord.store.git_refs import NAME
@@ -104,8 +104,11 @@ class MemoryStore:
         data = encode_commit(tree=tree, parents=parents, message=message, author=author, time_s=time_s)
         return self._put("commit", data)
 
-    def blob(self, oid: Oid) -> bytes:
-        return self._read(oid, "blob")
+    def blob(self, oid: Oid, *, bytes_max: int | None = None) -> bytes:
+        data = self._read(oid, "blob")
+        if bytes_max is not None and len(data) > bytes_max:
+            raise Oversized(f"object {oid} has {len(data)} bytes, more than {bytes_max}: not gitcoord's")
+        return data
 
     def tree(self, oid: Oid) -> dict[str, Entry]:
         return decode_tree(oid, self._read(oid, "tree"))
