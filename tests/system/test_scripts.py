@@ -44,7 +44,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
 
 
 def run(script: str, *arguments: str, cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(TOP / "scripts" / script), *arguments], cwd=cwd, env=env, text=True, timeout=100,
+    return subprocess.run([str(TOP / "scripts" / script), *arguments], cwd=cwd, env=env, text=True, timeout=250,
                           capture_output=True, stdin=subprocess.DEVNULL)
 
 
@@ -86,6 +86,7 @@ def test_any_content_is_data(tmp_path: Path, environment: Mapping[str, str]) -> 
     assert not list(tmp_path.glob("*pwned*"))
 
 
+@pytest.mark.timeout(300)  # 48 starts of Python: 10 s where nothing else runs
 def test_concurrent_calls_lose_nothing(tmp_path: Path, environment: Mapping[str, str]) -> None:
     """From the very first one: sixteen at once in a folder that is no fleet yet, by four agents."""
     with ThreadPoolExecutor(CALLS) as pool:
