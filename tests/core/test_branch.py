@@ -60,6 +60,7 @@ TAMPERINGS: dict[str, Tamper] = {
     "replayed": lambda world, lines, one: [*lines, lines[4]],
     "replayed_control": lambda world, lines, one: [
         *lines, next(line for line in lines if b'"leader_election"' in line)],
+    "twice": lambda world, lines, one: [*lines[:3], lines[2], *lines[3:]],
     "refounded": lambda world, lines, one: [*lines, lines[0]],
     "gap": lambda world, lines, one: [
         *lines, event_of("witness", "x", node=one.disk.node, after=Head(next_of(one).seq + 1, next_of(one).hash))],
@@ -83,6 +84,7 @@ def test_what_somebody_put_there_by_hand_takes_no_position_and_drops_no_good_lin
     witness.round()
     assert witness.fleet.dump() == before
     assert witness.me.branch.damaged
+    assert world.newcomer().dump() == before, "also for one who reads only now, while it lies there"
     found = witness.me.branch.bad
     assert found and all(bad.commit == commit and bad.file == "events.log" and bad.number > 0 for bad in found)
     assert [f"{bad.where}: {bad.reason}" for bad in found] == witness.heard("bad_line")
