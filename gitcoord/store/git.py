@@ -1,14 +1,18 @@
-"""A private bare repository: gitcoord's objects, its mirror of the remote's refs, and its one way out."""
+"""A private bare repository: gitcoord's objects, its mirror of the remote's refs, and its one way out.
+
+GitPython takes 0.1 s to import, as long as a whole command may: it is imported when objects are first read or written.
+"""
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
-
-import git
-import gitdb  # type: ignore[import-untyped]
+from typing import TYPE_CHECKING, Any
 
 from gitcoord.core.errors import Corrupt, GitcoordError, Oversized, Paused
 from gitcoord.core.ports import CommitInfo, Entry, Oid, Outcome, Pushed, Update
@@ -16,6 +20,9 @@ from gitcoord.store import git_credentials, git_refs, git_words
 from gitcoord.store.git_objects import OID, decode_commit, decode_tree, encode_commit, encode_tree, oid_of
 from gitcoord.store.git_process import Result, finish
 from gitcoord.store.git_transport import MIRROR, PRIVATE, Transport
+
+if TYPE_CHECKING:
+    from git import Git
 
 OBJECT_BYTES_MAX = 64 * 1024 * 1024  # far above what gitcoord writes; a hostile blob must not fill memory
 TREE_BYTES_MAX = 8 * 1024 * 1024  # two hundred thousand names; a ledger of ten million events has 4,000 in one
@@ -64,9 +71,22 @@ class GitStore:
             spawn=_spawn,
         )
         self._unsynced: dict[Oid, tuple[Oid, ...]] = {}  # written, not yet fsynced: what each names in turn
-        self._git = git.Git(str(self.path))
-        self._git.update_environment(GIT_DIR=str(self.path))
-        self._loose = gitdb.LooseObjectDB(str(self.path / "objects"))
+
+    @cached_property
+    def _git(self) -> Git:
+        """Reads objects, through children that stay."""
+        from git import Git
+
+        reader = Git(str(self.path))
+        reader.update_environment(GIT_DIR=str(self.path))
+        return reader
+
+    @cached_property
+    def _loose(self) -> Any:
+        """Writes objects, in process."""
+        from gitdb import LooseObjectDB  # type: ignore[import-untyped]
+
+        return LooseObjectDB(str(self.path / "objects"))
 
     @classmethod
     def create(cls, path: Path) -> None:
@@ -87,7 +107,8 @@ class GitStore:
 
     def close(self) -> None:
         """End the children that read objects. The store may still be used; they start anew."""
-        self._git.clear_cache()
+        if "_git" in self.__dict__:
+            self._git.clear_cache()
 
     # -- objects ---------------------------------------------------------------------------------
 
@@ -177,6 +198,8 @@ class GitStore:
         git_refs.sync_files(paths)
 
     def _put(self, kind: str, data: bytes, names: Sequence[Oid]) -> Oid:
+        from gitdb import IStream
+
         oid = oid_of(kind, data)
         if len(self._unsynced) >= UNSYNCED_MAX:
             git_refs.sync_files([git_refs.loose_path(self.path, one) for one in self._unsynced])
@@ -188,7 +211,7 @@ class GitStore:
                 if git_refs.is_sound(path, oid):
                     return oid
                 path.unlink()  # gitdb, like git, would leave the torn file and report success
-            self._loose.store(gitdb.IStream(kind.encode(), len(data), BytesIO(data)))
+            self._loose.store(IStream(kind.encode(), len(data), BytesIO(data)))
         except OSError as error:
             raise Paused(
                 f"cannot write to {self.path} ({error}); free or repair the disk, then try again"
@@ -249,10 +272,12 @@ def make_bare_remote(path: Path) -> None:
 
 def init_repository(path: Path) -> None:
     """Make an ordinary repository at `path`, as `git init` does."""
+    from git import GitCommandError, Repo
+
     git_credentials.leave_hook()
     try:
-        git.Repo.init(path).close()
-    except git.GitCommandError as error:
+        Repo.init(path).close()
+    except GitCommandError as error:
         said = git_words.words(str(error.stderr).strip().removeprefix("stderr: ").strip("'"))
         raise Paused(f"cannot make a repository at {path}: {said}; mend that, then try again") from error
 
@@ -260,11 +285,29 @@ def init_repository(path: Path) -> None:
 def find_common_dir(path: Path) -> Path | None:
     """The git directory that all worktrees of the clone around `path` share; None outside of any."""
     git_credentials.leave_hook()
+    plain = _plain_clone(path)
+    if plain is not None:
+        return plain
+    from git import InvalidGitRepositoryError, NoSuchPathError, Repo
+
     try:
-        with git.Repo(path, search_parent_directories=True) as repo:
+        with Repo(path, search_parent_directories=True) as repo:
             return Path(repo.common_dir).resolve()
-    except (git.InvalidGitRepositoryError, git.NoSuchPathError):
+    except (InvalidGitRepositoryError, NoSuchPathError):
         return None
+
+
+def _plain_clone(path: Path) -> Path | None:
+    """The `.git` folder of an ordinary clone around `path`; None for anything else, which GitPython looks at."""
+    path = path.absolute()
+    for folder in (path, *path.parents):
+        found = folder / ".git"
+        if found.is_dir():
+            parts = (found / "HEAD").is_file() and (found / "objects").is_dir() and (found / "refs").is_dir()
+            return found.resolve() if parts and not (found / "commondir").exists() else None
+        if found.exists() or (folder / "HEAD").exists():
+            return None  # a worktree, a submodule, inside a git directory
+    return None
 
 
 def remote_url(path: Path, name: str) -> str | None:
@@ -283,7 +326,9 @@ def remote_url(path: Path, name: str) -> str | None:
 
 def git_version() -> tuple[int, ...]:
     """The version of the git that is run, like (2, 39, 5)."""
-    return git.Git().version_info
+    from git import Git
+
+    return Git().version_info
 
 
 def _init_bare(path: Path, settings: Mapping[str, str]) -> None:
@@ -298,10 +343,11 @@ def _init_bare(path: Path, settings: Mapping[str, str]) -> None:
 
 
 def _spawn(args: Sequence[str], environment: Mapping[str, str], timeout_s: float) -> Result:
-    command = [git.Git.GIT_PYTHON_GIT_EXECUTABLE or "git", *args]
+    command = [os.environ.get("GIT_PYTHON_GIT_EXECUTABLE") or "git", *args]  # GitPython's variable, and its locale
+    whole = {**os.environ, "LANGUAGE": "C", "LC_ALL": "C", **environment}
     try:
-        child = git.Git().execute(command, as_process=True, env=environment, start_new_session=True)
-    except git.GitCommandNotFound as error:
+        with subprocess.Popen(command, env=whole, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, start_new_session=True) as child:
+            return finish(child, timeout_s)
+    except FileNotFoundError as error:
         raise GitcoordError("git is not installed, or not on PATH; gitcoord needs 2.31 or later") from error
-    assert child.proc is not None
-    return finish(child.proc, timeout_s)
