@@ -1,0 +1,158 @@
+"""The parts of `agent run`: stopping, seats, rounds, the shared budget."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gitcoord
+from gitcoord.core.errors import BadCredentials, Corrupt, GitcoordError, Lost, Refused, Unreachable
+from gitcoord.core.protocol import Report
+from gitcoord.core.session import Session
+from gitcoord.node import economy, seats
+from gitcoord.node.node import Node
+from gitcoord.node.rounds import ATTEMPTS, Rounds
+from gitcoord.node.run import Options, Runner
+from gitcoord.node.stopping import Stop
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    with gitcoord.join(tmp_path / "alice", agent="alice") as me:
+        me.node.pause = lambda seconds: None
+        yield me.node
+
+
+def rounds_of(node: Node, monkeypatch: pytest.MonkeyPatch, *answers: GitcoordError | None) -> tuple[Rounds, list[str]]:
+    """Rounds whose syncs fail as listed (None: they go well), and what they say."""
+    left = list(answers)
+    said: list[str] = []
+
+    def sync(**options: Any) -> Report:
+        answer = left.pop(0)
+        if answer is not None:
+            raise answer
+        return Report()
+
+    monkeypatch.setattr(node, "sync", sync)
+    return Rounds(node, "alice", lambda kind, text: said.append(kind), Stop()), said
+
+
+def test_a_remote_that_answers_at_the_fifth_retry_was_never_away(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds, said = rounds_of(node, monkeypatch, *[Unreachable("gone")] * (ATTEMPTS - 1), None)
+    assert rounds.one() is not None
+    assert said == [] and [event for event in node.disk.pending() if event.type == "error"] == []
+
+
+def test_after_five_retries_it_is_offline_says_so_once_and_probes_once_each(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, said = rounds_of(node, monkeypatch, *[Unreachable("gone")] * (ATTEMPTS + 3), None, Unreachable("again"))
+    for _ in range(4):
+        assert rounds.one() is None and rounds.offline and rounds.not_before_s > 0
+    assert said == ["offline"]
+    [error] = [event for event in node.disk.pending() if event.type == "error"]
+    assert error.content == "offline after 5 retries: gone"
+    assert rounds.one() is not None and rounds.not_before_s == 0.0
+    assert said == ["offline", "online"]
+
+
+def test_what_a_person_has_to_mend_is_said_once_for_each_kind(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = [BadCredentials("401"), BadCredentials("401 again"), Corrupt("odd"), Corrupt("odd"), None,
+             BadCredentials("401")]
+    rounds, said = rounds_of(node, monkeypatch, *wrong)
+    for _ in wrong:
+        rounds.one()
+    assert said == ["credentials", "damaged", "resumed", "credentials"]
+    assert node.crew.watch.polled_at_s is None
+
+
+def test_lost_races_are_no_trouble_to_tell_and_a_clone_outside_a_fleet_ends(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, said = rounds_of(node, monkeypatch, Lost("12 races"), Refused("no queue"))
+    assert rounds.one() is None and said == []
+    with pytest.raises(Refused):
+        rounds.one()
+
+
+def test_stop_may_be_set_by_a_signal_inside_its_own_wait() -> None:
+    stop = Stop()
+    with stop.on_signals():
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        assert stop.wait(30.0)
+        assert stop.wait(30.0) and not stop.at_once
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            stop.wait(0.0)
+        assert stop.at_once
+
+
+def test_one_run_of_an_agent_on_a_node(node: Node) -> None:
+    with seats.locked(node, ["alice"]):
+        assert node.home.running() == ["alice"]
+        with pytest.raises(Lost, match="Alice runs on this node already"), seats.locked(node, ["Alice"]):
+            pass
+    assert node.home.running() == []
+
+
+def test_names_are_taken_as_the_fleet_writes_them(node: Node) -> None:
+    node.sync()
+    taking = seats.Seats(node, lambda kind, text: None, lambda: False)
+    assert taking.names(["ALICE", "alice"]) == ["alice"]
+    with pytest.raises(Refused, match="the key of bob is not on this node"):
+        taking.names(["bob"])
+    node.home.save_seed("bob", secrets.token_bytes(32))
+    with pytest.raises(Refused, match="bob has not joined this fleet"):
+        taking.names(["bob"])
+
+
+def test_of_two_runs_that_see_each_other_move_the_smaller_session_stays(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taking = seats.Seats(node, lambda kind, text: None, lambda: False)
+    other: dict[str, Any] = {"session": "aaa", "n": 1, "state": "alive"}
+    monkeypatch.setattr(seats, "elsewhere", lambda node, agent: {"far": dict(other)})
+    session = Session("alice", "mmm", node.keyring.signer("alice"))
+    assert taking.lost(session, []) is None
+    assert taking.lost(session, []) is None  # it does not move: a dead one's last beat
+    other["n"] = 2
+    assert "runs on node far as well" in str(taking.lost(session, []))
+    session.over = "aaa"
+    assert taking.lost(session, []) is None  # that one we take over from: it ends, not we
+    session.over, session.id = None, "000"
+    assert taking.lost(session, []) is None  # the other one ends
+
+
+def test_a_round_that_leaves_nothing_to_do_is_not_followed_by_another(node: Node) -> None:
+    node.crew.sessions = [Session("alice", "s", node.keyring.signer("alice"))]
+    runner = Runner(node, Options(["alice"]))
+    runner._round()
+    now = runner._due_s - 0.001
+    assert not runner._is_due(now)
+    node.append(node.draft("note", "new", actor="alice"))
+    assert runner._is_due(now)  # the queue is watched: no poll is waited for
+    runner._round()
+    assert not runner._is_due(runner._due_s - 0.001)
+    runner._rounds.not_before_s = runner._due_s + 100
+    assert not runner._is_due(runner._due_s + 50)  # an outage: neither polls nor news make it faster
+
+
+def test_all_processes_of_a_node_share_one_push_budget(node: Node) -> None:
+    node.use_profile("github")
+    pushed = []
+    for number in range(6):  # as many commands, one after the other
+        node.budget = type(node.budget)(node.crew.profile.pushes_per_minute)
+        node.append(node.draft("note", f"number {number}", actor="alice"))
+        pushed.append(not node.sync().waiting)
+    assert pushed.count(True) <= 3 and not pushed[-1]
+    node.budget = type(node.budget)(node.crew.profile.pushes_per_minute)
+    economy.take_up(node)
+    assert 5 < node.budget.wait_s(node.budget.at_s or 0.0) <= 10.1
