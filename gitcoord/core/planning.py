@@ -78,9 +78,10 @@ def decide(me: Replica, disk: Disk, crew: Crew, now_s: float) -> Plan | None:
     leads = lead is not None and lead.claims and not lead.leaving
     if leads and not quiet and not me.suspects:
         plan.files = me.publish(me.branch)
-    # One that stopped claiming asks the ledger whether it may lead on: a renewal that is accepted says so.
+    # One that stopped claiming asks the ledger whether it may lead on: a renewal that is accepted says so, also to
+    # the others. Others' lines alone would be no sign of life, and it would act again while one of them stands.
     asks = lead is not None and not lead.claims and not lead.leaving
-    plan.renews = not standing and not plan.batch and not plan.files and (asks or (leads and crew.wants_to_act))
+    plan.renews = not standing and (asks or (leads and crew.wants_to_act and not plan.batch and not plan.files))
     turn = standing or own or plan.renews or (leads and (plan.batch or plan.files or me.branch.damaged))
     turn = turn or waited_s >= 2 * crew.profile.poll_s  # two ticks: anyone helps
     plan.writes_ledger = bool(turn) and not quiet

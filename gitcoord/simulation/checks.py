@@ -1,0 +1,130 @@
+"""What must hold when a schedule is over, against the independent record of what was promised."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from gitcoord.core.event import parse
+from gitcoord.simulation import naive
+from gitcoord.simulation.machine import Machine
+from gitcoord.simulation.mischief import outbox_lines
+from gitcoord.simulation.naive import Ledger
+from gitcoord.simulation.remote import Remote
+from gitcoord.simulation.world import LEDGER, World
+
+
+def all_of(world: World, remote: Remote, *, stops: bool) -> None:
+    """Raises Violation for the first thing that does not hold."""
+    verifier = world.signers.verifier
+    ledger = naive.read(world.god, world.tip, lambda line: verifier.rejects(parse(line), "simulatedfleet1") is None)
+    _once_each(world, ledger)
+    _terms(world, remote, ledger)
+    _same_state(world, ledger)
+    _nobody_flagged(world, ledger)
+    if stops:
+        _drained(world, ledger)
+        _one_leader(world, ledger)
+    else:
+        _nothing_gone(world, ledger)
+
+
+def _once_each(world: World, ledger: Ledger) -> None:
+    for uid, fields in ledger.effective.items():
+        said = world.attempted.get(uid)
+        if fields.get("seq") is not None and (said is None or said != fields["content"]):
+            world.fail(f"event {uid[:6]} of {fields['actor']} is in the ledger, and nobody wrote it")
+    done: set[tuple[int, str]] = set()
+    for fields in ledger.effective.values():
+        duty = fields.get("data", {}).get("duty")
+        if duty is not None and (fields["term"], duty) in done:
+            world.fail(f"the duty {duty} was done twice in term {fields['term']}")
+        if duty is not None:
+            done.add((fields["term"], duty))
+
+
+def _terms(world: World, remote: Remote, ledger: Ledger) -> None:
+    last = 0
+    for fields in ledger.elections:
+        if fields["term"] <= last:
+            world.fail(f"term {fields['term']} begins after term {last}")
+        last = fields["term"]
+    if remote.set_back_at_s is not None:
+        return  # of a ledger that was set back only the promise above is left
+    by_term: dict[int, str] = {}
+    for election in remote.elections.values():
+        if by_term.setdefault(election.term, election.session) != election.session:
+            world.fail(f"term {election.term} had two leaders")
+
+
+def _same_state(world: World, ledger: Ledger) -> None:
+    """The product's fold at the same tip says what the naive one says, on every machine the same bytes."""
+    states = set()
+    for machine in world.machines:
+        branch = machine.replica.branch
+        if machine.dead or branch.tip != world.tip:
+            continue
+        fleet = branch.fleet
+        mine: Any = (
+            {node: (head.seq, head.hash) for node, head in fleet.heads.items()}, fleet.positions, fleet.terms.term,
+            fleet.terms.highest, fleet.terms.leader, fleet.terms.session, fleet.digest,
+        )
+        plain = (ledger.heads, ledger.positions, ledger.term, ledger.highest, ledger.leader, ledger.session,
+                 ledger.digest)
+        for name, one, other in zip(("heads", "positions", "term", "highest", "leader", "session", "digest"),
+                                    mine, plain):
+            if one != other:
+                world.fail(f"{machine.name}'s {name} differ from those of a plain fold of the same ledger")
+        states.add(json.dumps(fleet.dump(), sort_keys=False))
+    if len(states) > 1:
+        world.fail("machines at the same tip have different states")
+
+
+def _nobody_flagged(world: World, ledger: Ledger) -> None:
+    for machine in world.machines:
+        if machine.bad and not world.forged:
+            world.fail(f"{machine.name} flags an honest fleet: {machine.bad[0]}")
+    for fields in ledger.void:
+        double = fields["uid"] in ledger.effective
+        if not double and fields.get("term") is None and fields["actor"] != "liar":
+            world.fail(f"event {fields['uid'][:6]} of {fields['actor']} is in the ledger without effect")
+
+
+def _missing(world: World, ledger: Ledger) -> list[str]:
+    return [uid for uid in world.acknowledged if uid not in ledger.effective and uid not in world.excused]
+
+
+def _drained(world: World, ledger: Ledger) -> None:
+    for uid in _missing(world, ledger):
+        where = [machine.name for machine in world.machines if _holds(machine, uid)]
+        if where:
+            world.fail(f"event {uid[:6]} still waits on {', '.join(where)}, long after the faults stopped")
+        world.fail(f"event {uid[:6]} was acknowledged and is LOST")
+
+
+def _holds(machine: Machine, uid: str) -> bool:
+    lines = [*machine.disk.carried, *(event.line for event in machine.disk.content.all())]
+    return any(parse(line).uid == uid for line in lines)
+
+
+def _nothing_gone(world: World, ledger: Ledger) -> None:
+    """In the middle of it: what was promised is in the ledger, on a disk, or in an outbox."""
+    boxes = {parse(line).uid for ref, oid in world.server.refs.items() if ref != LEDGER
+             for line in outbox_lines(world, oid)}
+    tips = {machine.disk.tip for machine in world.machines if not machine.dead and machine.disk.tip}
+    seen = {parse(line).uid for tip in sorted(tips - {world.tip}) for line in naive.raw_lines(world.god, tip)
+            if line not in world.forged}
+    for uid in _missing(world, ledger):
+        if uid not in boxes | seen and not any(_holds(m, uid) for m in world.machines if not m.dead):
+            world.fail(f"event {uid[:6]} was acknowledged and is LOST")
+
+
+def _one_leader(world: World, ledger: Ledger) -> None:
+    leaders = [
+        machine.name for machine in world.machines
+        if not machine.dead and (lead := machine.crew.leading(machine.replica.branch.fleet.terms)) is not None
+        and lead.claims and lead.id == ledger.session
+    ]
+    if len(leaders) != 1:
+        bound_s = world.end_s - world.calm_at_s
+        world.fail(f"{bound_s:.0f} s after the faults stopped, {len(leaders)} machines lead: {', '.join(leaders)}")

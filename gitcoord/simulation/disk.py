@@ -1,0 +1,172 @@
+"""A modelled disk: what was synced survives a crash, and a crash may come before any write.
+
+The queue's files are read back by the product's own reader, so that half-done trims and swaps are met as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from gitcoord.core.event import Draft, Event, Head, Signer, seal
+from gitcoord.core.ports import Oid
+from gitcoord.store.queue_file import Content, HeadFile, joined
+
+
+class Crash(Exception):
+    """The power went."""
+
+
+@dataclass(slots=True)
+class Files:
+    """What lies on the disk, synced."""
+
+    head: HeadFile
+    log: bytes = b""
+    anew: bytes = b""
+    tip: Oid | None = None
+    term: int = 0
+    carried: tuple[bytes, ...] = ()
+    outboxes: tuple[Oid, ...] = ()
+
+
+@dataclass(slots=True)
+class SimDisk:
+    """`Files`, as the protocol sees them, and the effects that change them."""
+
+    files: Files
+    signer: Callable[[str], Signer]
+    fleet: str
+    fuse: int | None = None  # the power goes before the write of that number
+    torn: float = 0.0  # how much of that write arrives, if it is an append
+    content: Content = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.recover()
+
+    @property
+    def node(self) -> str:
+        return self.files.head.node
+
+    @property
+    def base(self) -> Head:
+        return self.files.head.base
+
+    @property
+    def tip(self) -> Oid | None:
+        return self.files.tip
+
+    @property
+    def term(self) -> int:
+        return self.files.term
+
+    @property
+    def carried(self) -> Sequence[bytes]:
+        return self.files.carried
+
+    @property
+    def broken(self) -> bool:
+        return bool(self.content.loose)
+
+    def pending(self) -> list[Event]:
+        return list(self.content.events)
+
+    def pushed(self, oid: Oid) -> bool:
+        return oid in self.files.outboxes
+
+    def pushed_last(self) -> Oid | None:
+        return self.files.outboxes[-1] if self.files.outboxes else None
+
+    def image(self) -> Files:
+        """A copy of what lies here, as a backup or a copied clone has it."""
+        return replace(self.files)
+
+    # Writing: the order of the steps is the queue's own (`store/queue.py`)
+
+    def append(self, drafts: Sequence[Draft]) -> list[Event]:
+        head, events = self.content.head, []
+        for draft in drafts:
+            if draft.uid not in self.content.uids:
+                events.append(self._seal(draft, self.node, head))
+                head = events[-1].head
+        self._add(events)
+        return events
+
+    def adopt(self, events: Sequence[Event]) -> None:
+        head, fitting = self.content.head, []
+        for event in events:
+            if event.seq == head.seq + 1 and event.prev == head.hash:
+                fitting.append(event)
+                head = event.head
+        self._add(fitting)
+
+    def trim(self, head: Head) -> None:
+        if self.content.loose or not self.content.holds(head):
+            return
+        rest = self.content.after(head)
+        self._save_head(HeadFile(self.node, head))
+        self._save_log(rest)
+
+    def chain_anew(self, to: Head, without: frozenset[str], node: str | None = None) -> None:
+        head, anew, name = to, [], node or self.node
+        for event in self.content.all():
+            if event.uid not in without:
+                anew.append(self._seal(event.draft(), name, head))
+                head = anew[-1].head
+        self._step()
+        self.files.anew = joined(anew)
+        self._save_head(HeadFile(name, to, swap=True))
+        self._save_log(anew, base=to)
+        self._save_head(HeadFile(name, to))
+
+    def save_tip(self, oid: Oid, term: int) -> None:
+        self._step()
+        self.files.tip, self.files.term = oid, term
+
+    def note_outbox(self, oid: Oid) -> None:
+        self._step()
+        self.files.outboxes += (oid,)
+
+    def carry(self, lines: tuple[bytes, ...]) -> None:
+        self._step()
+        self.files.carried = lines
+
+    def recover(self) -> None:
+        """What a process finds that starts here."""
+        self.fuse = None
+        if self.files.head.swap:
+            self.files.log, self.files.head = self.files.anew, self.files.head._replace(swap=False)
+        content = Content.parse(self.files.head, self.files.log, whole=True)
+        if content.untidy:
+            self.files.log = joined([*content.events, *content.loose])
+            content = Content(self.files.head.base, content.events, content.loose)
+        self.content = content
+
+    def _seal(self, draft: Draft, node: str, after: Head) -> Event:
+        return seal(draft, node=node, after=after, signer=self.signer(draft.actor), fleet=self.fleet)
+
+    def _add(self, events: Sequence[Event]) -> None:
+        if events:
+            data = joined(events)
+            try:
+                self._step()
+            except Crash:
+                self.files.log += data[:int(len(data) * self.torn)]
+                raise
+            self.files.log += data
+            self.content.add(events)
+
+    def _save_head(self, head: HeadFile) -> None:
+        self._step()
+        self.files.head = head
+
+    def _save_log(self, events: Sequence[Event], base: Head | None = None) -> None:
+        self._step()
+        self.files.log = joined(events)
+        self.content = Content(base or self.base, events)
+
+    def _step(self) -> None:
+        if self.fuse is not None:
+            self.fuse -= 1
+            if self.fuse < 0:
+                raise Crash

@@ -1,0 +1,57 @@
+"""Faults: what may go wrong, each with a rate that the seed draws; some schedules know few of them, some all."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+FAULTS: dict[str, str] = {
+    "lost": "a request that never arrives, an answer that never comes back",
+    "late": "a push that is applied after its client gave up",
+    "delay": "an answer that takes seconds",
+    "partition": "some nodes are cut off for a while",
+    "pause": "a process stops between its look and its push",
+    "crash": "a process dies at any effect or any write, and starts again from what was synced",
+    "death": "a machine is gone for good",
+    "clock": "clocks run at different rates and show different times",
+    "suspend": "a machine sleeps for minutes",
+    "torn": "refs read at different moments",
+    "refused": "the host refuses for rate",
+    "copy": "a clone is copied, and both are used",
+    "restore": "a machine goes on from an old backup of its disk",
+    "rollback": "the remote is set back to an older state",
+    "cas": "one compare-and-swap with two winners",
+    "liar": "a node sequences forged, doubled or re-ordered lines",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """Rates of one schedule. A class that is not in `on` never happens."""
+
+    on: frozenset[str] = frozenset()
+    rates: dict[str, float] = field(default_factory=dict)
+
+    def rate(self, name: str) -> float:
+        """A chance per occasion, from 0 to 1; 0 where the class is off."""
+        return self.rates[name] if name in self.on else 0.0
+
+
+MOST = {"lost": 0.2, "late": 0.1, "delay": 0.4, "pause": 0.1, "crash": 0.05, "suspend": 0.02, "torn": 0.5,
+        "refused": 0.15}
+
+
+def draw(seed: int, *, only: Collection[str] | None = None, without: Collection[str] = ()) -> Weather:
+    """The weather of a seed. `only` and `without` take classes away and leave the other rates as they were."""
+    chance = random.Random(f"{seed}/weather")
+    rates, on = {}, set()
+    calm = chance.random()  # how many classes stay away
+    for name in FAULTS:
+        rates[name] = chance.random() ** 2 * MOST.get(name, 1.0)
+        if chance.random() > calm or only is not None:
+            on.add(name)
+    if only is not None:
+        on &= set(only)
+        rates |= {name: max(rates[name], MOST.get(name, 1.0) / 4) for name in only}
+    return Weather(frozenset(on - set(without)), rates)

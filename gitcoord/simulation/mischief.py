@@ -1,0 +1,163 @@
+"""What happens to a fleet from outside: machines cut off, copied, restored, gone; a remote set back; a liar."""
+
+from __future__ import annotations
+
+from gitcoord.core.event import Draft, parse, seal
+from gitcoord.core.ports import Oid
+from gitcoord.simulation import naive
+from gitcoord.simulation.disk import Files
+from gitcoord.simulation.machine import Machine
+from gitcoord.simulation.remote import Remote
+from gitcoord.simulation.world import FLEET, LEDGER, Life, World
+
+
+def plan(world: World, remote: Remote) -> None:
+    """Set off what the weather knows of."""
+    lives = {"partition": _partitions, "copy": _copy, "restore": _restore, "death": _death, "rollback": _rollback,
+             "liar": _lie}
+    for name, life in lives.items():
+        if name in world.weather.on:
+            world.spawn(_while_faults_last(world, life(world, remote)))
+
+
+def _while_faults_last(world: World, life: Life) -> Life:
+    for sleep_s in life:
+        if world.now_s + sleep_s >= world.calm_at_s - 1:
+            return
+        yield sleep_s
+
+
+def _partitions(world: World, remote: Remote) -> Life:
+    dice = world.dice("partition")
+    while True:
+        yield dice.expovariate(1 / 250)
+        length_s = dice.uniform(5, 4 * world.profile.silence_s)
+        for machine in world.machines:
+            if dice.random() < 0.4:
+                remote.cut_until_s[machine.name] = world.now_s + length_s
+                world.say(machine.name, f"is CUT OFF for {length_s:.0f} s")
+
+
+def _death(world: World, remote: Remote) -> Life:
+    dice = world.dice("death")
+    yield dice.uniform(50, world.end_s)
+    machine = dice.choice(world.machines[1:])
+    if any(one.may_lead and one.runs and one is not machine and not one.dead for one in world.machines):
+        excuse(world, machine, None, "its machine is gone")
+        machine.dead = True
+
+
+def _copy(world: World, remote: Remote) -> Life:
+    dice = world.dice("copy")
+    for number in range(2):
+        yield dice.uniform(30, world.end_s / 2)
+        machine = dice.choice(world.machines)
+        if machine.dead or machine.fate is not None:
+            continue
+        name = f"{machine.name}c{number + 1}"
+        writes = sorted(dice.uniform(world.now_s, world.end_s * 0.8) for _ in range(dice.randrange(8)))
+        copy = Machine(world, remote, name, machine.agent, machine.disk.image(), writes_s=writes,
+                       runs=dice.random() < 0.6, may_lead=machine.may_lead, acts=machine.acts)
+        copy.store.objects = dict(machine.store.objects)
+        for ref, oid in machine.store.kept().items():
+            copy.store.keep(ref, oid)
+        world.machines.append(copy)
+        world.say(name, f"is a COPY of {machine.name}")
+        world.spawn(copy.life(), dice.uniform(0, 60))
+
+
+def _restore(world: World, remote: Remote) -> Life:
+    dice = world.dice("restore")
+    while True:
+        yield dice.uniform(20, world.end_s / 3)
+        machine = dice.choice(world.machines)
+        backup = machine.disk.image()
+        kept = dict(machine.store.objects)
+        yield dice.uniform(20, world.end_s / 3)
+        if not machine.dead:
+            excuse(world, machine, backup, "its disk was restored from a backup made before")
+            machine.store.objects |= kept
+            machine.fate = backup
+
+
+def excuse(world: World, machine: Machine, backup: Files | None, why: str) -> None:
+    """What only this disk held is lost with it, and nobody promised otherwise."""
+    elsewhere = _known_elsewhere(world, machine)
+    held = [*machine.disk.content.all(), *map(parse, machine.disk.carried)]
+    held += [parse(line) for line in _ledger_of(world, machine.disk.tip)]
+    kept = {parse(line).uid for line in backup.log.split(b"\n")[:-1]} if backup is not None else set()
+    kept |= {parse(line).uid for line in _ledger_of(world, backup.tip)} if backup is not None else set()
+    for event in held:
+        if event.uid not in elsewhere and event.uid not in kept:
+            world.excused.setdefault(event.uid, why)
+
+
+def _known_elsewhere(world: World, but: Machine) -> set[str]:
+    """Events on the remote, or in the ledger that another machine remembers durably."""
+    lines = list(_ledger_of(world, world.tip))
+    for ref, oid in world.server.refs.items():
+        if ref != LEDGER:
+            lines += outbox_lines(world, oid)
+    for machine in world.machines:
+        if machine is not but and not machine.dead:
+            lines += [*_ledger_of(world, machine.disk.tip), *machine.disk.carried]
+            lines += [event.line for event in machine.disk.content.all()]
+    return {event.uid for event in map(parse, lines)}
+
+
+def outbox_lines(world: World, oid: Oid) -> list[bytes]:
+    """The lines in an outbox, pending and carried."""
+    from gitcoord.core import outbox
+
+    box = outbox.read(world.god, oid)
+    return [*box.lines, *box.carried]
+
+
+def _ledger_of(world: World, tip: Oid | None) -> list[bytes]:
+    if tip is None:
+        return []
+    return [line for line in naive.raw_lines(world.god, tip) if line not in world.forged]
+
+
+def _rollback(world: World, remote: Remote) -> Life:
+    dice = world.dice("rollback")
+    for _ in range(2):
+        yield dice.uniform(50, world.end_s / 2)
+        backup = dict(world.server.refs)
+        yield dice.uniform(5, 200)
+        whole = dice.random() < 0.5
+        for ref, oid in backup.items():
+            if whole or ref == LEDGER:
+                world.server.refs[ref] = oid
+        remote.set_back_at_s = world.now_s
+        world.say("the remote", f"is SET BACK to {backup[LEDGER][:8]}{' with its outboxes' if whole else ''}")
+
+
+def _lie(world: World, remote: Remote) -> Life:
+    """A member whose commits hold lines that no honest one would sequence."""
+    dice = world.dice("liar")
+    while True:
+        yield dice.uniform(30, 300)
+        tree = world.god.tree(world.god.commit(world.tip).tree)
+        lines = [line for line in world.god.blob(tree["events.log"].oid).split(b"\n") if line]
+        kind = dice.choice(["forged", "doubled", "re-ordered", "removed", "unchained"])
+        if kind == "forged":
+            victim = dice.choice(world.machines).agent
+            draft = Draft(victim, "note", "I never said this", world.wall(), world.uid("liar"))
+            line = seal(draft, node=f"liar-{dice.randrange(3)}", after=world.machines[0].disk.content.base,
+                        signer=world.signers.of("liar"), fleet=FLEET).line
+            lines.append(line.replace(b'"seq":', b'"seq":1', 1))
+        elif kind == "unchained":
+            draft = Draft("liar", "note", "out of the chain", world.wall(), world.uid("liar"))
+            lines.append(seal(draft, node="liar-9", after=parse(lines[-1]).head if lines else None,
+                              signer=world.signers.of("liar"), fleet=FLEET).line if lines else b"nonsense")
+        elif kind == "doubled" and lines:
+            lines.append(dice.choice(lines))
+        elif kind == "re-ordered" and len(lines) > 2:
+            at = dice.randrange(len(lines) - 1)
+            lines[at], lines[at + 1] = lines[at + 1], lines[at]
+        elif kind == "removed" and len(lines) > 1:
+            del lines[dice.randrange(1, len(lines))]
+        world.forged.update(lines[-1:] if kind in ("forged", "unchained") else [b"lied"])
+        world.say("the liar", f"sequences a {kind} line")
+        world.put_commit(lines, parents=(world.tip,), author="liar")

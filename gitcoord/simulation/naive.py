@@ -1,0 +1,130 @@
+"""The ledger folded once more, from scratch and as plainly as can be, by code that shares nothing with the fold.
+
+Slow and simple on purpose: where both agree, neither is likely to be wrong.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from gitcoord.core.ports import Objects, Oid
+
+CONTROL = ("leader_election", "leader_renewed")
+LEADERS = ("leader_election", "leader_renewed", "leader_resigned")
+
+
+@dataclass
+class Ledger:
+    """What the lines mean."""
+
+    lines: list[bytes] = field(default_factory=list)
+    heads: dict[str, tuple[int, str]] = field(default_factory=dict)
+    effective: dict[str, dict[str, Any]] = field(default_factory=dict)  # uid → fields
+    positions: dict[str, int] = field(default_factory=dict)
+    void: list[dict[str, Any]] = field(default_factory=list)
+    keys: dict[str, str] = field(default_factory=dict)  # agent → key
+    term: int = 0
+    highest: int = 0
+    leader: str | None = None
+    session: str | None = None
+    digest: str = ""
+    elections: list[dict[str, Any]] = field(default_factory=list)
+
+
+def digest(data: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+
+
+def read(objects: Objects, tip: Oid, signed: Callable[[bytes], bool]) -> Ledger:
+    """Every commit from the root to `tip`: good new lines count, in the order in which they came."""
+    commits: list[Oid] = []
+    at: Oid | None = tip
+    while at is not None:
+        commits.append(at)
+        at = next(iter(objects.commit(at).parents), None)
+    ledger = Ledger(digest=digest(b"gitcoord ledger"))
+    seen: dict[Oid, list[bytes]] = {}
+    known: set[bytes] = set()
+    for commit in reversed(commits):
+        for line in raw_lines(objects, commit, seen):
+            if line not in known and take(ledger, line, signed):
+                known.add(line)
+    return ledger
+
+
+def raw_lines(objects: Objects, commit: Oid, seen: dict[Oid, list[bytes]] | None = None) -> list[bytes]:
+    """The lines as they lie in a commit's tree."""
+    seen = {} if seen is None else seen
+    root = objects.tree(objects.commit(commit).tree)
+    blobs = []
+    if "events" in root:
+        for _, folder in sorted(objects.tree(root["events"].oid).items()):
+            blobs += [segment.oid for _, segment in sorted(objects.tree(folder.oid).items())]
+    blobs += [root["events.log"].oid] if "events.log" in root else []
+    for oid in blobs:
+        if oid not in seen:
+            seen[oid] = [line for line in objects.blob(oid).split(b"\n") if line]
+    return [line for oid in blobs for line in seen[oid]]
+
+
+def take(ledger: Ledger, line: bytes, signed: Callable[[bytes], bool]) -> bool:
+    """Whether the line gets the next position; it is folded then."""
+    try:
+        fields = json.loads(line)
+        actor, kind, uid, node = (fields[name] for name in ("actor", "type", "uid", "node"))
+    except (ValueError, KeyError, TypeError):
+        return False
+    seq, first = fields.get("seq"), not ledger.lines
+    if first != (kind == "fleet_founded") or (seq is None) != (first or kind in CONTROL):
+        return False
+    if seq is not None:
+        last, hash_ = ledger.heads.get(node, (0, ""))
+        if seq != last + 1 or fields.get("prev") != hash_:
+            return False
+    elif not first and fields.get("data", {}).get("after") != ledger.digest:
+        return False
+    if not signed(line):
+        return False
+    if _counts(ledger, fields, first):
+        ledger.effective[uid] = fields
+        ledger.positions[uid] = len(ledger.lines) + 1
+        _fold(ledger, fields)
+    else:
+        ledger.void.append(fields)
+    ledger.highest = max(ledger.highest, fields.get("term") or 0)
+    if seq is not None:
+        ledger.heads[node] = (seq, digest(line))
+    ledger.lines.append(line)
+    ledger.digest = digest(ledger.digest.encode() + line)
+    return True
+
+
+def _counts(ledger: Ledger, fields: dict[str, Any], first: bool) -> bool:
+    if fields["uid"] in ledger.effective:
+        return False
+    key = ledger.keys.get(fields["actor"].casefold())
+    if key is None and not (first or fields["type"] == "agent_joined"):
+        return False
+    if key is not None and key != fields["key"]:
+        return False
+    term = fields.get("term")
+    if fields["type"] == "leader_election":
+        return term is not None and term > ledger.highest
+    if term is None:
+        return fields["type"] not in LEADERS
+    return bool(term == ledger.term and fields["actor"] == ledger.leader)
+
+
+def _fold(ledger: Ledger, fields: dict[str, Any]) -> None:
+    if fields["type"] in ("fleet_founded", "agent_joined"):
+        ledger.keys.setdefault(fields["actor"].casefold(), fields["key"])
+    elif fields["type"] == "leader_election":
+        ledger.term, ledger.leader, ledger.session = fields["term"], fields["actor"], fields["data"]["session"]
+        ledger.elections.append(fields)
+    elif fields["type"] == "leader_resigned" or (fields["type"] == "agent_left" and fields["actor"] == ledger.leader):
+        ledger.leader = ledger.session = None

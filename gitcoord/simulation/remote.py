@@ -1,0 +1,194 @@
+"""The line to the remote, in two phases: the client looks and checks its leases, the server applies later.
+
+A push that one model call performs at once hides real bugs: here each ref is applied by itself, perhaps after the
+client gave up, perhaps beside another's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gitcoord.core import outbox
+from gitcoord.core.errors import Unreachable
+from gitcoord.core.event import parse_all
+from gitcoord.core.ports import Oid, Outcome, Pushed, Update
+from gitcoord.simulation.world import LEDGER, OUTBOXES, World
+from gitcoord.store.memory import MemoryStore, ObjectDict, check_leases
+
+TIMEOUT_S = 20.0  # a client's patience with one push
+LATE_S_MAX = 90.0  # how long after that a server may still apply it
+
+
+@dataclass(slots=True)
+class Sign:
+    """When the remote last took a beat that claims a term."""
+
+    term: int
+    session: str
+    at_s: float
+
+
+@dataclass(slots=True)
+class Election:
+    """An election that the remote took, and the leader that it replaced."""
+
+    term: int
+    session: str
+    actor: str
+    uid: str
+    commit: Oid
+
+
+@dataclass(slots=True)
+class Remote:
+    """What all machines talk to, and what an observer beside it saw."""
+
+    world: World
+    signs: dict[tuple[int, str], Sign] = field(default_factory=dict)
+    elections: dict[str, Election] = field(default_factory=dict)  # by uid
+    leader: Election | None = None
+    fetched_at_s: dict[str, float] = field(default_factory=dict)  # by machine: when its last look was true
+    cut_until_s: dict[str, float] = field(default_factory=dict)
+    backups: list[dict[str, Oid]] = field(default_factory=list)
+    set_back_at_s: float | None = None  # or a compare-and-swap had two winners
+    twice_left: int = 1  # violated compare-and-swaps that may still happen
+    history: list[tuple[float, str, Oid]] = field(default_factory=list)  # of the ledger: when, by whom, what
+    pushes: int = 0
+
+    def trip_s(self, who: str) -> float:
+        chance = self.world.dice(f"trip/{who}")
+        slow = chance.uniform(0, 8) if self.world.happens("delay", who) else 0.0
+        return chance.uniform(0.05, 0.6) * self.world.profile.travel_s / 4 + slow
+
+    def _refuses(self, who: str) -> str:
+        world = self.world
+        if world.now_s < min(self.cut_until_s.get(who, 0.0), world.calm_at_s):
+            return "cut off"
+        if world.happens("refused", who):
+            return "HTTP 429: too many requests"
+        return ""
+
+    # Fetch
+
+    def fetch(self, who: str, store: MemoryStore) -> Generator[float, None, dict[str, Oid]]:
+        world = self.world
+        yield self.trip_s(who)
+        refusal = self._refuses(who)
+        if refusal or world.happens("lost", who):
+            yield self.trip_s(who)
+            raise Unreachable(refusal or "no answer")
+        self.fetched_at_s[who] = world.now_s
+        shown = world.server.advertise()
+        if world.happens("torn", who):
+            yield self.trip_s(who)
+            dice = world.dice(f"torn/{who}")
+            later = world.server.advertise()
+            shown |= {ref: later[ref] for ref in sorted(later) if dice.random() < 0.5}
+        refs = store.take(shown)
+        yield self.trip_s(who)
+        return refs
+
+    # Push
+
+    def push(
+        self, who: str, store: MemoryStore, updates: Sequence[Update]
+    ) -> Generator[float, None, Mapping[str, Any]]:
+        world = self.world
+        self.pushes += 1
+        asked_s = world.now_s
+        there_s = self.trip_s(who)
+        yield there_s
+        refusal = self._refuses(who)
+        if refusal:
+            return {update.ref: Pushed(Outcome.UNREACHABLE, refusal) for update in updates}
+        send, told = check_leases(world.server.advertise(), updates)
+        if not send:
+            return told
+        if world.happens("lost", f"{who}/request"):
+            yield TIMEOUT_S
+            return told | {update.ref: Pushed(Outcome.UNKNOWN, "no answer") for update in send}
+        if world.happens("pause", f"{who}/push"):
+            yield world.dice(f"pause/{who}").uniform(0.1, 15)
+        applied_s = self._send(who, store, send, told)
+        answer_s = applied_s + self.trip_s(who)
+        lost = world.happens("lost", f"{who}/answer")
+        given_up_s = max(asked_s + TIMEOUT_S, world.now_s)
+        yield (given_up_s if lost or answer_s > given_up_s else answer_s) - world.now_s
+        if lost or answer_s > given_up_s:
+            return {update.ref: Pushed(Outcome.UNKNOWN, "no answer") for update in updates}
+        return told
+
+    def _send(self, who: str, store: MemoryStore, send: Sequence[Update], told: dict[str, Pushed]) -> float:
+        """Each ref by itself, in either order; when the last one will have been applied."""
+        world, dice = self.world, self.world.dice(f"apply/{who}")
+        late_s = dice.uniform(TIMEOUT_S, LATE_S_MAX) if world.happens("late", who) else 0.0
+        at_s = world.now_s + late_s
+        order = list(send)
+        if dice.random() < 0.5:
+            order.reverse()
+        for update in order:
+            at_s += self.trip_s(who) / 2
+            world.at(at_s, self._applying(who, update, store.to_send(update), told))
+        return at_s
+
+    def _applying(self, who: str, update: Update, objects: ObjectDict, told: dict[str, Pushed]) -> Any:
+        def apply() -> None:
+            told[update.ref] = self.apply(who, update, objects)
+
+        return apply
+
+    def apply(self, who: str, update: Update, objects: ObjectDict) -> Pushed:
+        """The server's half. Once in a while two who compare with the same value both win."""
+        world, server = self.world, self.world.server
+        there = server.refs.get(update.ref)
+        answer = server.apply(update, objects)
+        stale = answer.outcome is Outcome.STALE and update.ref == LEDGER and update.new is not None
+        if stale and self.twice_left and world.happens("cas"):
+            self.twice_left -= 1
+            self.set_back_at_s = world.now_s
+            assert update.new is not None
+            server.refs[LEDGER] = update.new
+            world.say(who, f"WINS a compare-and-swap that {(there or 'nothing')[:8]} had won")
+            answer = Pushed(Outcome.ACCEPTED)
+        if answer.outcome is Outcome.ACCEPTED and update.new is not None:
+            self._note(who, update.ref, update.new)
+        return answer
+
+    # What an observer beside the remote writes down
+
+    def _note(self, who: str, ref: str, oid: Oid) -> None:
+        world = self.world
+        if ref != LEDGER:
+            for beat in outbox.read(world.god, oid).beats:
+                if beat.term is not None:
+                    session = str(beat.data.get("session"))
+                    self.signs[beat.term, session] = Sign(beat.term, session, world.now_s)
+            world.say(who, f"outbox {ref.removeprefix(OUTBOXES)} is {oid[:8]}")
+            return
+        self.history.append((world.now_s, who, oid))
+        world.say(who, f"LEDGER is {oid[:8]}")
+        tree = world.god.tree(world.god.commit(oid).tree)
+        blobs = [tree["events.log"].oid] if "events.log" in tree else []
+        if "events" in tree:
+            _, folder = max(world.god.tree(tree["events"].oid).items())
+            blobs.append(max(world.god.tree(folder.oid).items())[1].oid)
+        for blob in blobs:
+            found = [line for line in world.god.blob(blob).split(b"\n") if b'"leader_election"' in line]
+            for event in parse_all(found):
+                if event.uid not in self.elections and event.line not in world.forged:
+                    self._elected(who, Election(event.term or 0, str(event.data.get("session")), event.actor,
+                                                event.uid, oid), event.content)
+
+    def _elected(self, who: str, election: Election, reason: str) -> None:
+        world, before = self.world, self.leader
+        self.elections[election.uid], self.leader = election, election
+        world.say(who, f"{election.actor} is ELECTED for term {election.term}: {reason}")
+        if before is None or "no sign of" not in reason or self.set_back_at_s is not None:
+            return
+        sign = self.signs.get((before.term, before.session))
+        seen_s = self.fetched_at_s.get(who, 0.0)
+        if sign is not None and 0 < seen_s - sign.at_s < world.profile.silence_s * 0.98 - 0.01:
+            world.fail(f"{election.actor} deposed {before.actor}, whose sign of life was {seen_s - sign.at_s:.1f} s "
+                       f"old when it looked; {world.profile.silence_s} s is the least")

@@ -1,0 +1,90 @@
+"""One schedule: a fleet, its work and its weather from one seed; what it did, and whether all held that must."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass, field
+
+from gitcoord.core.event import Head
+from gitcoord.core.timings import PROFILES
+from gitcoord.simulation import checks, faults, mischief
+from gitcoord.simulation.disk import Files
+from gitcoord.simulation.machine import Machine
+from gitcoord.simulation.remote import Remote
+from gitcoord.simulation.signing import Signers
+from gitcoord.simulation.world import Violation, World
+from gitcoord.store.queue_file import HeadFile
+
+REAL_ONE_IN = 50  # schedules with real signatures
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is simulated, besides the seed."""
+
+    nodes: int = 4
+    profile: str = "github"
+    seconds: float = 1500.0
+    only: frozenset[str] | None = None  # fault classes; None: as the seed draws them
+    without: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Result:
+    """How a schedule ended. `violation` is empty where everything held."""
+
+    seed: int
+    violation: str = ""
+    classes: tuple[str, ...] = ()
+    events: int = 0
+    elections: int = 0
+    pushes: int = 0
+    excused: int = 0
+    trace: list[str] = field(default_factory=list)
+
+
+def run(seed: int, options: Options, *, keep_trace: bool = False) -> Result:
+    """Simulate one seed. The same seed and options give the same result, byte for byte."""
+    weather = faults.draw(seed, only=options.only, without=options.without)
+    # Half of the schedules end while faults still strike; in the others these stop, and the fleet must recover.
+    profile = PROFILES[options.profile]
+    bound_s = profile.bound_s()
+    stops = seed % 2 == 0
+    calm_at_s = max(options.seconds * 0.2, options.seconds - 4 * bound_s) if stops else options.seconds
+    world = World(seed, weather, profile, Signers(real=seed % REAL_ONE_IN == REAL_ONE_IN - 1), calm_at_s,
+                  options.seconds)
+    remote = Remote(world)
+    result = Result(seed, classes=tuple(sorted(weather.on)))
+    try:
+        _people(world, remote, options.nodes)
+        mischief.plan(world, remote)
+        world.run()
+        checks.all_of(world, remote, stops=stops)
+    except Violation as wrong:
+        result.violation = str(wrong)
+    except Exception as wrong:
+        place = traceback.extract_tb(wrong.__traceback__)[-1]
+        result.violation = f"{type(wrong).__name__} in {place.name}: {wrong}"
+        world.say("BUG", "".join(traceback.format_exception(wrong)))
+    result.events, result.elections = len(world.acknowledged), len(remote.elections)
+    result.pushes, result.excused = remote.pushes, len(world.excused)
+    if keep_trace or result.violation:
+        result.trace = world.trace
+    return result
+
+
+def _people(world: World, remote: Remote, nodes: int) -> None:
+    """Each machine has one agent, that joins and then has something to say now and then."""
+    dice = world.dice("people")
+    pace_s = dice.choice([40, 100, 300, 600])
+    acts = dice.random() < 0.5
+    for number in range(nodes):
+        name = f"m{number + 1}"
+        writes, at_s = [], 0.0
+        while (at_s := at_s + dice.expovariate(1 / pace_s)) < world.end_s - (world.end_s - world.calm_at_s) / 2:
+            writes.append(at_s)
+        machine = Machine(world, remote, name, f"agent{number + 1}", Files(HeadFile(f"{name}-1", Head())),
+                          writes_s=writes, may_lead=number < 2 or dice.random() < 0.7, acts=acts)
+        machine.write("agent_joined", f"{machine.agent} joins", safely=True)
+        world.machines.append(machine)
+        world.spawn(machine.life(), dice.uniform(0, 10))

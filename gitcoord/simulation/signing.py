@@ -1,0 +1,45 @@
+"""Signatures that cost nothing: in a simulation nobody guesses a key, so a keyed digest proves who wrote."""
+
+from __future__ import annotations
+
+import hashlib
+
+from gitcoord.core.event import Event, Signer, context_of, signed_part
+from gitcoord.core.keys import Ed25519Signer, Verifier
+
+
+class StubSigner:
+    """Signs as its key says; who knows the key could forge, and no simulated liar does."""
+
+    def __init__(self, agent: str) -> None:
+        self.key = "stub-" + hashlib.sha256(agent.encode()).hexdigest()[:24]
+
+    def sign(self, message: bytes) -> str:
+        return _digest(self.key, message)
+
+
+class StubVerifier(Verifier):
+    """Checks what `StubSigner` signed."""
+
+    def rejects(self, event: Event, fleet: str) -> str | None:
+        good = event.sig == _digest(event.key, context_of(fleet) + signed_part(event.line))
+        return None if good else "wrong signature"
+
+
+def _digest(key: str, message: bytes) -> str:
+    return hashlib.blake2b(message, key=key.encode(), digest_size=12).hexdigest()
+
+
+class Signers:
+    """Every agent's signer, real or not."""
+
+    def __init__(self, *, real: bool) -> None:
+        self.real = real
+        self.verifier = Verifier() if real else StubVerifier()
+        self._known: dict[str, Signer] = {}
+
+    def of(self, agent: str) -> Signer:
+        if agent not in self._known:
+            seed = hashlib.sha256(f"simulated {agent}".encode()).digest()
+            self._known[agent] = Ed25519Signer(seed) if self.real else StubSigner(agent)
+        return self._known[agent]

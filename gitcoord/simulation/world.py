@@ -1,0 +1,134 @@
+"""Virtual time: whatever is due next happens next, ties in the order of asking; every die is thrown from one seed."""
+
+from __future__ import annotations
+
+import datetime
+import heapq
+import random
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gitcoord.core.event import Draft, seal
+from gitcoord.core.names import uid_from
+from gitcoord.core.ports import Entry, Oid
+from gitcoord.core.timings import Profile
+from gitcoord.simulation.faults import Weather
+from gitcoord.simulation.objects import Decoded, SimStore
+from gitcoord.simulation.signing import Signers
+from gitcoord.store.memory import MemoryServer
+
+if TYPE_CHECKING:
+    from gitcoord.simulation.machine import Machine
+
+FLEET = "simulatedfleet1"
+LEDGER = "refs/heads/gitcoord/ledger"
+OUTBOXES = "refs/gitcoord/nodes/"
+EPOCH = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
+
+Life = Generator[float, None, None]
+"""A process: it yields the seconds that it sleeps."""
+
+
+class Violation(Exception):
+    """Something that must always hold does not."""
+
+
+@dataclass(slots=True)
+class World:
+    """One schedule: the remote, the time, the dice, and an independent record of what was promised."""
+
+    seed: int
+    weather: Weather
+    profile: Profile
+    signers: Signers
+    calm_at_s: float  # faults stop then
+    end_s: float
+    trace: list[str] = field(default_factory=list)
+    now_s: float = 0.0
+    server: MemoryServer = field(default_factory=MemoryServer)
+    machines: list[Machine] = field(default_factory=list)
+    attempted: dict[str, str] = field(default_factory=dict)  # uid → content
+    acknowledged: dict[str, str] = field(default_factory=dict)
+    excused: dict[str, str] = field(default_factory=dict)  # uid → why its loss is nobody's broken promise
+    forged: set[bytes] = field(default_factory=set)  # lines that a liar made
+    decoded: Decoded = field(default_factory=Decoded)
+    god: SimStore = field(init=False)
+    _dice: dict[str, random.Random] = field(default_factory=dict)
+    _due: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
+    _asked: int = 0
+
+    def __post_init__(self) -> None:
+        self.god = self.store()
+        self.god.objects = self.server.objects  # an observer sees everything
+        founded = Draft("founder", "fleet_founded", "founder founds", self.wall(), self.uid("founder"),
+                        data={"fleet": FLEET, "profile": self.profile.name})
+        line = seal(founded, node="founder-0", after=None, signer=self.signers.of("founder"), fleet=FLEET).line
+        self.put_commit([line], parents=(), author="founder")
+
+    def store(self) -> SimStore:
+        return SimStore(self.server, self.decoded, ledger_ref=LEDGER, outbox_prefix=OUTBOXES)
+
+    # Dice
+
+    def dice(self, concern: str) -> random.Random:
+        """Each concern throws its own: to take one fault away does not change the others."""
+        if concern not in self._dice:
+            self._dice[concern] = random.Random(f"{self.seed}/{concern}")
+        return self._dice[concern]
+
+    def happens(self, fault: str, who: str = "") -> bool:
+        """Whether a fault strikes now. None does once calm has come."""
+        rate = self.weather.rate(fault) if self.now_s < self.calm_at_s else 0.0
+        return self.dice(f"{fault}/{who}").random() < rate if fault in self.weather.on else False
+
+    def uid(self, concern: str) -> str:
+        return uid_from(self.dice(f"uid/{concern}").randbytes(10))
+
+    # Time
+
+    def wall(self, offset_s: float = 0.0) -> str:
+        when = EPOCH + datetime.timedelta(seconds=self.now_s + offset_s)
+        return when.strftime("%Y-%m-%dT%H:%M:%S.") + f"{when.microsecond // 1000:03d}Z"
+
+    def at(self, when_s: float, what: Callable[[], None]) -> None:
+        self._asked += 1
+        heapq.heappush(self._due, (max(when_s, self.now_s), self._asked, what))
+
+    def spawn(self, life: Iterator[float], delay_s: float = 0.0) -> None:
+        def step() -> None:
+            sleep_s = next(life, None)
+            if sleep_s is not None:
+                self.at(self.now_s + max(sleep_s, 1e-6), step)
+
+        self.at(self.now_s + delay_s, step)
+
+    def run(self) -> None:
+        while self._due and self._due[0][0] <= self.end_s:
+            self.now_s, _, what = heapq.heappop(self._due)
+            what()
+        self.now_s = self.end_s
+
+    def say(self, who: str, text: str) -> None:
+        self.trace.append(f"{self.now_s:9.2f}  {who:<12} {text}")
+
+    def fail(self, text: str) -> None:
+        self.say("VIOLATION", text)
+        raise Violation(text)
+
+    # The remote, by hand
+
+    @property
+    def tip(self) -> Oid:
+        return self.server.refs[LEDGER]
+
+    def put_commit(self, lines: list[bytes], *, parents: tuple[Oid, ...], author: str) -> Oid:
+        """A ledger commit whose open file is `lines`; the other files are the parent's. Forced there."""
+        tree: dict[str, Entry] = {}
+        if parents:
+            tree = self.god.tree(self.god.commit(parents[0]).tree)
+        tree["events.log"] = Entry(self.god.put_blob(b"".join(line + b"\n" for line in lines)))
+        commit = self.god.put_commit(tree=self.god.put_tree(tree), parents=parents, author=author,
+                                     message=f"by {author} {self.uid(author)}", time_s=int(self.now_s))
+        self.server.refs[LEDGER] = commit
+        return commit
