@@ -1,0 +1,157 @@
+"""Every reader of what others wrote, or a crash left, as a function of bytes: it ends, with a value or a typed error.
+
+Used by the tests here with hypothesis, and by `scripts/fuzz` with atheris.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from gitcoord.core import outbox
+from gitcoord.core.branch import SEALED, Branch
+from gitcoord.core.errors import Corrupt, GitcoordError
+from gitcoord.core.event import Malformed, parse
+from gitcoord.core.fleet import Fleet, Inadmissible
+from gitcoord.core.keys import HmacSigner, Verifier
+from gitcoord.core.ports import Entry, Outcome, Update
+from gitcoord.core.session import _actor_of
+from gitcoord.features import FEATURES, snapshot
+from gitcoord.node import importing, publish, seen
+from gitcoord.store import git_credentials, git_objects, git_words
+from gitcoord.store.home import Home
+from gitcoord.store.memory import MemoryServer, MemoryStore
+from gitcoord.store.queue_file import Content, HeadFile
+from gitcoord.store.spool import Spool
+from tests.core.lines import FLEET, Story
+
+LEDGER, NODES = "refs/heads/gitcoord/ledger", "refs/gitcoord/nodes"
+OID = "0123456789abcdef0123456789abcdef01234567"
+SECRET = HmacSigner(b"a secret of the fleet")
+
+
+def store() -> MemoryStore:
+    return MemoryStore(MemoryServer(), ledger_ref=LEDGER, outbox_prefix=NODES)
+
+
+def event(data: bytes) -> None:
+    try:
+        found = parse(data)
+    except Malformed:
+        return
+    assert found.line == data
+    assert isinstance(found.shown_actor, str) and isinstance(found.shown_timestamp, str)
+    Verifier().rejects(found, FLEET)
+    assert Verifier("hmac", SECRET).rejects(found, FLEET)
+    try:
+        Story().founded().fleet.admissible(data)
+    except Inadmissible:
+        pass
+
+
+def log(data: bytes) -> None:
+    """A log file on the ledger branch, open and sealed, after good lines."""
+    objects = store()
+    blob = Entry(objects.put_blob(data))
+    folder = Entry(objects.put_tree({"00000000.log": blob, "odd\udcff.log": blob}), is_tree=True)
+    root = {"events.log": blob, SEALED: Entry(objects.put_tree({"0000": folder}), is_tree=True), "state.json": blob,
+            "communication.md": blob}
+    branch = Branch(objects, Fleet(FEATURES, Verifier()))
+    tip = objects.put_commit(tree=objects.put_tree(root), parents=[], message="by hand", author="x", time_s=0)
+    branch.absorb(tip)
+    branch.write(branch.extend([b"a line"]), {"communication.md": b"mended"})
+    assert len(branch.bad) <= 1000
+    publish._shown_position(branch)
+    publish._checkpointed(branch)
+
+
+def box(data: bytes) -> None:
+    """An outbox of which each file holds `data`."""
+    objects = store()
+    blob = Entry(objects.put_blob(data))
+    queue = Entry(objects.put_tree({"00000000.log": blob, "x": blob}), is_tree=True)
+    for root in ({"queue": queue, "beats.log": blob, "carried.log": blob},
+                 {"queue": blob, "beats.log": queue, "carried.log": queue}):
+        tree = objects.put_tree(root)
+        oid = objects.put_commit(tree=tree, parents=[], message="by hand", author="x", time_s=0)
+        assert all(beat.type == "heartbeat" for beat in outbox.read(objects, oid).beats)
+
+
+def checkpoint(data: bytes) -> None:
+    publish._position_in(data)
+    snapshot.parse_position(data.decode("utf-8", "replace"))
+
+
+def objects(data: bytes) -> None:
+    """The bytes of a tree and of a commit."""
+    for read in (git_objects.decode_tree, git_objects.decode_commit):
+        try:
+            read(OID, data)
+        except Corrupt:
+            pass
+
+
+def words(data: bytes) -> None:
+    """What git, a remote or a hook prints."""
+    text = git_words.scrub(data.decode("utf-8", "replace"), ["secret"])
+    assert "\x1b" not in text and "secret" not in text
+    update = Update(LEDGER, OID, OID)
+    answer = git_words.push_outcomes([update], text, text)[LEDGER]
+    assert isinstance(answer.outcome, Outcome) and "\n" not in answer.reason
+    assert len(answer.reason) <= git_words.LINE_CHARS_MAX
+    assert isinstance(git_words.fetch_error("the remote", text), GitcoordError)
+    git_credentials.transport_settings(text.replace("\n", "\0"))
+
+
+def imported(data: bytes) -> None:
+    for line in importing.lines_of(io.BytesIO(data)):
+        try:
+            importing.checked(line)
+        except Malformed:
+            pass
+
+
+def home(data: bytes) -> None:
+    """The small files of a node's home."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        mine = Home(path)
+        for name in ("config.json", "head.json", "progress.json", "tip", "pushed", "carried.log", "paused"):
+            (path / name).write_bytes(data)
+        for name in ("beats", "cache", "spool", "keys"):
+            (path / name).mkdir()
+        (path / "beats" / "alice.line").write_bytes(data + b'"state":"goodbye"')
+        (path / "cache" / "beats.json").write_bytes(data)
+        (path / "spool" / "one.json").write_bytes(data)
+        (path / "keys" / "alice.key").write_bytes(data)
+        for read in (mine.config, mine.progress, lambda: mine.tip, lambda: mine.term, lambda: mine.seed("alice"),
+                     lambda: mine.pushed(OID), lambda: mine.carried, mine.neighbours, lambda: mine.queue.pending(),
+                     lambda: seen.observations(path / "cache"), lambda: Spool(path).take(_unsealed, set())):
+            try:
+                read()
+            except GitcoordError:
+                pass
+    _actor_of(data)
+
+
+def _unsealed(draft: object) -> None:
+    raise Corrupt("nobody signs here")
+
+
+def queue(data: bytes) -> None:
+    """`events.offline.log`, behind a good head and with the bytes as a head of their own."""
+    try:
+        HeadFile.parse(data, Path("head.json"))
+    except GitcoordError:
+        pass
+    good = HeadFile.parse(b'{"node":"laptop-1","seq":0,"hash":""}', Path("head.json"))
+    for whole in (False, True):
+        content = Content.parse(good, data, whole=whole)
+        assert len(content.all()) <= data.count(b"\n") + 1
+
+
+PARSERS: dict[str, Callable[[bytes], None]] = {
+    parser.__name__: parser for parser in (event, log, box, checkpoint, objects, words, imported, home, queue)
+}
