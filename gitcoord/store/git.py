@@ -239,6 +239,7 @@ class GitStore:
         try:
             _, found, size, stream = self._git.stream_object_data(oid)
             if size > bytes_max:
+                stream._nbr = size  # else GitPython reads all of it after all, when the stream is collected
                 raise Oversized(f"object {oid} has {size} bytes, more than {bytes_max}: not gitcoord's")
             data: bytes = stream.read(size)
         except ValueError as error:
