@@ -91,6 +91,7 @@ class Branch:
         self.bad: list[Bad] = []
         self._reported: set[tuple[bytes, str]] = set()  # while the damage lasts: each line is named once
         self._sealed_oid: Oid | None = None  # the `events` tree that `log.segments` was read from
+        self._shapes: dict[Oid, tuple[tuple[Oid, ...], bytes]] = {}  # of the commits compared last
         self._folders: dict[Oid, tuple[tuple[str, Oid], ...]] = {}  # files of folder trees read before
         self._folder_oids: dict[tuple[int, tuple[Oid, ...]], Oid] = {}  # folder trees written before
 
@@ -120,6 +121,28 @@ class Branch:
             self.log = self._as_found(root, common, files)
         self.tip = commit
         return recorded
+
+    def extends(self, older: Oid, newer: Oid) -> bool:
+        """Whether the log of commit `newer` is that of `older` and then more; no line is looked at."""
+        segments, tail = self._shape(older)
+        more, end = self._shape(newer)
+        if more[:len(segments)] != segments:
+            return False
+        return (b"".join(self._bytes(oid) for oid in more[len(segments):]) + end).startswith(tail)
+
+    def _shape(self, commit: Oid) -> tuple[tuple[Oid, ...], bytes]:
+        if commit not in self._shapes:
+            root = root_of(self.objects, commit)
+            entry = root.get(OPEN)
+            tail = b"" if entry is None or entry.is_tree else self._bytes(entry.oid)
+            self._shapes = dict([*self._shapes.items()][-1:]) | {commit: (self._segments_of(root)[0], tail)}
+        return self._shapes[commit]
+
+    def _bytes(self, oid: Oid) -> bytes:
+        try:
+            return self.objects.blob(oid, bytes_max=limits.LOG_FILE_BYTES_MAX)
+        except Corrupt:
+            return b""
 
     def _take(
         self, commit: Oid, fresh: Sequence[Found], known: Mapping[bytes, Event | None]

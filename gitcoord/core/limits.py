@@ -20,6 +20,7 @@ BEATS_BYTES_MAX = 1024 * 1024  # a beat has half a kilobyte
 BEATS_MAX = 1000  # read of one outbox: agents that run on one node
 AGENTS_PER_EVENT_MAX = 100  # recipients named in `to`
 COMMITS_MAX = 10**9  # of a whole ledger: a century at thirty a second
+LOOK_BACK_COMMITS = 64  # before a tip that is read for the first time: hours of a busy fleet, 20 ms
 CATCH_UP_COMMITS_MAX = 1000  # more commits than this behind: read the tip's tree, not each commit
 ROUND_RACES_MAX = 12  # ledger races lost in a row before a round gives up and says so
 PUSHED_IDS_MAX = 1000  # own outbox commits remembered, to tell a copied clone from ourselves

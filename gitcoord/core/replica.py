@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from gitcoord.core import limits
 from gitcoord.core.branch import Branch
@@ -145,7 +146,7 @@ def absorb(me: Replica, tip: Oid, *, known: Mapping[bytes, Event | None] | None 
     fresh = me.fresh()
     fresh.absorb(tip)
     fresh.walked = not me.objects.commit(tip).parents
-    if fresh.damaged:
+    if fresh.damaged or not _only_grew(me, tip):
         fresh = _walk(me, tip)
     if branch.fleet.id and fresh.fleet.id != branch.fleet.id:
         raise Corrupt(
@@ -153,6 +154,13 @@ def absorb(me: Replica, tip: Oid, *, known: Mapping[bytes, Event | None] | None 
             "name the right remote, or run `gitcoord leave` and `gitcoord init` to join the new one"
         )
     me.branch = fresh
+
+
+def _only_grew(me: Replica, tip: Oid) -> bool:
+    """Whether none of the newest commits took lines away: what was tampered with lately may look well formed."""
+    commits = me.objects.first_parents(tip, stop=None, limit=limits.LOOK_BACK_COMMITS)
+    scan = me.fresh()
+    return all(scan.extends(older, newer) for older, newer in pairwise(commits))
 
 
 def _walk(me: Replica, tip: Oid) -> Branch:

@@ -70,6 +70,7 @@ TAMPERINGS: dict[str, Tamper] = {
     "reversed": lambda world, lines, one: lines[::-1],
     "removed": lambda world, lines, one: lines[:3] + lines[4:],
     "removed_last": lambda world, lines, one: lines[:-1],
+    "cut_in_half": lambda world, lines, one: lines[:len(lines) // 2],
     "removed_all": lambda world, lines, one: [],
     "altered": lambda world, lines, one: [line.replace(b"from witness 1", b"from witness 7") for line in lines],
     "inserted": lambda world, lines, one: [*lines[:3], b"{}", *lines[3:]],
@@ -141,7 +142,17 @@ def test_a_flood_of_bad_lines_does_not_become_a_flood_of_events() -> None:
     assert len(leader.me.branch.bad) <= limits.BAD_LINES_MAX
 
 
-def test_a_swap_that_is_well_formed_deceives_a_newcomer_only_until_it_is_mended() -> None:
+def test_a_swap_that_is_well_formed_does_not_deceive_a_newcomer() -> None:
+    world, leader, witness = a_fleet()
+    before, lines = witness.fleet.dump(), world.lines()
+    world.put_by_hand([*lines[:-2], lines[-1], lines[-2]])
+    assert world.newcomer().dump() == before
+
+
+def test_an_old_swap_that_is_well_formed_deceives_a_newcomer_only_until_it_is_mended(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LOOK_BACK_COMMITS", 1)
     world, leader, witness = a_fleet()
     lines = world.lines()
     assert parse(lines[-1]).node != parse(lines[-2]).node

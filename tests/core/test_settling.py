@@ -224,6 +224,20 @@ def test_a_home_without_its_list_of_outboxes_becomes_a_new_node() -> None:
     assert one.disk.node != "one-1" and notes(world) == ["a", "b"]
 
 
+def test_a_carried_line_keeps_those_that_lead_to_it_though_they_count_elsewhere() -> None:
+    world, one, other = a_fleet()
+    first = other.say("a")
+    world.settle(2)
+    del world.machines["other"]  # its key is nowhere else
+    twin = seal(first.draft(), node="gone-1", after=Head(), signer=signer_of("other"), fleet=FLEET)
+    draft = replace(first.draft(), uid=world.uid(), content="b")
+    world.attempted[draft.uid] = ("other", "b")
+    second = seal(draft, node="gone-1", after=twin.head, signer=signer_of("other"), fleet=FLEET)
+    one.disk.written.carried = (twin.line, second.line)
+    world.settle(3)
+    assert notes(world) == ["a", "b"] and not one.disk.carried
+
+
 # Identities that are given
 
 
