@@ -18,7 +18,9 @@ MIRROR = "refs/gitcoord/remote/"
 PRIVATE = {
     "core.hooksPath": os.devnull,  # the user's hooks (or their global hooksPath) are not about our pushes
     "core.fsync": "all",
-    "core.bigFileThreshold": "4m",  # what is larger is streamed: nobody's large blob fills our memory
+    # What is larger is streamed, so that nobody's large blob fills our memory; and git looks for no deltas in it: of
+    # a long queue's signed lines there are none, and looking took three quarters of the push: 1.8 s, not 0.45.
+    "core.bigFileThreshold": "64k",
     "gc.auto": "0",
     "gc.packRefs": "false",
     "maintenance.auto": "false",
