@@ -265,7 +265,7 @@ def json_object(line: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as wrong:
         raise Malformed(f"not UTF-8 at byte {wrong.start}") from None
     try:
-        value = json.loads(text, object_pairs_hook=_pairs, parse_constant=_no_constant)
+        value = _DECODER.decode(text)
     except Malformed:
         raise
     except RecursionError:
@@ -302,3 +302,6 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(text: str) -> Any:
     raise Malformed(f"{text} is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_no_constant)  # json.loads makes one a line
