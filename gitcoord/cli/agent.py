@@ -64,7 +64,7 @@ def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, repl
 
 
 def _teller(quiet: bool, json_logs: bool) -> Callable[[str, str], None]:
-    from gitcoord.node.node import utc_now
+    from gitcoord.node.naming import utc_now
 
     def say(kind: str, text: str) -> None:
         if json_logs:

@@ -13,7 +13,8 @@ from gitcoord.core.event import Event
 from gitcoord.core.ports import Oid, Outcome, Pushed, Update
 from gitcoord.node.findings import FAIL, OK, WARN, Check, Finding, Patient, age_s, rounded
 from gitcoord.node.found import profile_for
-from gitcoord.node.node import Node, new_node_id, new_uid, open_node
+from gitcoord.node.naming import new_node_id, new_uid
+from gitcoord.node.node import Node, open_node
 from gitcoord.store import git, git_checkup
 from gitcoord.store.git_checkup import Probe
 

@@ -26,7 +26,8 @@ from gitcoord.core.ports import Outcome, Pushed, Update
 from gitcoord.features import FEATURES, card
 from gitcoord.node.clone import alone, common_dir
 from gitcoord.node.keyring import Keyring, hmac_secret, seed_from_environment
-from gitcoord.node.node import Node, Store, new_node_id, new_uid, open_store, utc_now
+from gitcoord.node.naming import new_node_id, new_uid, utc_now
+from gitcoord.node.node import Node, Store, open_store
 from gitcoord.node.preferences import NODE, profile_of
 from gitcoord.store import git
 from gitcoord.store.files import write_durably

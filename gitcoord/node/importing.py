@@ -19,7 +19,8 @@ from gitcoord.core import limits, names
 from gitcoord.core.credentials import looks_like_credential
 from gitcoord.core.event import Draft, Event, Malformed, json_object
 from gitcoord.core.fleet import Fleet
-from gitcoord.node.node import Node, utc_now
+from gitcoord.node.naming import utc_now
+from gitcoord.node.node import Node
 
 FIELDS = ("interaction", "actor", "type", "content", "timestamp")
 LINE_BYTES_MAX = 4 * limits.EVENT_BYTES_MAX  # content written as \u escapes takes up to three times its bytes

@@ -3,52 +3,42 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import json
 import os
 import random
-import re
-import secrets
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-from gitcoord.core import effects, protocol
+from gitcoord.core import protocol
 from gitcoord.core.branch import Branch
 from gitcoord.core.budget import Budget
 from gitcoord.core.credentials import looks_like_credential
 from gitcoord.core.errors import Corrupt, GitcoordError, Refused
-from gitcoord.core.event import Draft, Event, Head, parse
+from gitcoord.core.event import Draft, Event, parse
 from gitcoord.core.fleet import Fleet
-from gitcoord.core.names import uid_from
 from gitcoord.core.ports import Objects, Remote
 from gitcoord.core.protocol import Report
 from gitcoord.core.replica import Clock, Replica, absorb
 from gitcoord.core.session import Crew
 from gitcoord.core.timings import PROFILES, Profile
 from gitcoord.features import FEATURES
-from gitcoord.node import economy, levels, preferences, publish
+from gitcoord.node import cache, driving, economy, levels, preferences, publish
 from gitcoord.node.keyring import Keyring
+from gitcoord.node.naming import new_uid, utc_now
 from gitcoord.store import locks
-from gitcoord.store.files import check_not_paused, pausing, write_quickly
+from gitcoord.store.files import check_not_paused, pausing
 from gitcoord.store.home import Config, Home, NodeDisk
 from gitcoord.store.locks import LockHeld
 
 CACHE_EVENTS = 64  # folded since the cache was written, before it is written anew
-
-T = TypeVar("T")
 
 
 class Store(Objects, Remote, Protocol):
     """What a node needs of git."""
 
     def close(self) -> None: ...
-
-
-def utc_now() -> str:
-    now = datetime.datetime.now(datetime.UTC)
-    return now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
 
 
 class Node:
@@ -81,7 +71,7 @@ class Node:
 
     def close(self) -> None:
         with contextlib.suppress(OSError, GitcoordError):
-            self._save_cache(force=True)
+            self._save_cache()
         self.store.close()
 
     @property
@@ -139,28 +129,18 @@ class Node:
         self._follow_profile(preferences.profile_of(self.config, replica.branch.fleet))
 
     def _cached_branch(self) -> Branch | None:
-        """The fold as last written to `cache/`, which may be thrown away at any time."""
-        try:
-            value = json.loads((self.home.cache / "replica.json").read_bytes())
-            fleet = Fleet.load(value["fleet"], FEATURES, self.keyring.verifier())
-            branch = self._fresh_branch()
-            branch.resume(value, fleet, value["tip"])
-            branch.tip = value["tip"]
-            self._cached = fleet.position
-            return branch if fleet.id == self.config.fleet else None
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, Corrupt):
+        branch = cache.read(self.home, self._fresh_branch(), self.keyring.verifier())
+        if branch is None or branch.fleet.id != self.config.fleet:
             return None
-
-    def _save_cache(self, *, force: bool = False) -> None:
-        if self._replica is None:
-            return
-        branch = self._replica.branch
-        news = branch.fleet.position - self._cached
-        if branch.tip is None or branch.damaged or not (news >= CACHE_EVENTS or (force and news)):
-            return
-        value = branch.dump() | {"tip": branch.tip}
-        write_quickly(self.home.cache / "replica.json", json.dumps(value, separators=(",", ":")).encode())
         self._cached = branch.fleet.position
+        return branch
+
+    def _save_cache(self) -> None:
+        """Now and then only: it costs as much as the history is long, and reading on from it costs little."""
+        branch = self._replica.branch if self._replica is not None else None
+        if branch is not None and branch.fleet.position - self._cached >= CACHE_EVENTS:
+            if cache.save(self.home, branch):
+                self._cached = branch.fleet.position
 
     # Writing
 
@@ -251,7 +231,7 @@ class Node:
         before = replica.branch.fleet.position
         started = time.monotonic()
         try:
-            report = self._drive(protocol.sync(
+            report = driving.drive(self, protocol.sync(
                 replica, self.disk, self.crew, tick=tick,
                 may_push=lambda borrow: self.budget.allows(time.monotonic(), urgent=borrow or urgent),
             ))
@@ -271,72 +251,6 @@ class Node:
             if session.line:
                 self.home.save_beat(session.agent, session.line)
 
-    def _drive(self, steps: Generator[effects.Effect, Any, T]) -> T:
-        answer: Any = None
-        while True:
-            try:
-                effect = steps.send(answer)
-            except StopIteration as done:
-                result: T = done.value
-                return result
-            answer = self.perform(effect)
-
-    def perform(self, effect: effects.Effect) -> Any:
-        """Do for real what the protocol asks for, and give it the answer."""
-        match effect:
-            case effects.Fetch():
-                return self.store.fetch()
-            case effects.Push(updates):
-                self.budget.spend(time.monotonic())
-                return self.store.push(updates)
-            case effects.Wait(losses):
-                most = min(self.crew.profile.poll_s, max(self.round_trip_s, 0.02) * 2 ** losses)
-                return self.pause(self.chance.uniform(0, most))
-            case effects.SaveTip(oid, term):
-                self.store.keep("ledger", oid)
-                return self.home.save_tip(oid, term)
-            case effects.Trim(head):
-                return self.home.queue.trim(head)
-            case effects.ChainAnew(head, sequenced):
-                return self.disk.chain_anew(head, sequenced)
-            case effects.Adopt(events):
-                return self.home.queue.adopt(events)
-            case effects.Reclaim(events):
-                return self._reclaim(events)
-            case effects.BecomeNewNode(reason):
-                return self._become_new_node(reason)
-            case effects.NoteOutbox(oid):
-                return self.home.note_outbox(oid)
-            case effects.Carry(lines):
-                return self.home.carry(lines)
-            case effects.Append(drafts):
-                return self.disk.append(drafts)
-            case effects.Tell(kind, text):
-                return self._told(kind, text)
-        raise AssertionError(f"an effect that nobody performs: {effect}")
-
-    def _reclaim(self, events: Sequence[Event]) -> None:
-        """Chain anew, under their own ids, the vanished events whose authors' keys are here."""
-        mine = []
-        for event in events:
-            with contextlib.suppress(Refused):
-                if self.keyring.signer(event.actor).key == event.key:
-                    mine.append(event.draft())
-        self.disk.append(mine)
-
-    def _become_new_node(self, reason: str) -> str:
-        old = self.disk.node
-        node = new_node_id(old.rsplit("-", 1)[0])
-        sequenced = frozenset(self._replica.branch.fleet.positions) if self._replica else frozenset()
-        self.disk.chain_anew(Head(), sequenced, node)
-        self._told("identity_shared", f"{reason}; this clone goes on as node {node}, with its agents and keys")
-        return node
-
-    def _told(self, kind: str, text: str) -> None:
-        if kind == "bad_line":
-            self.home.add_error({"time": utc_now(), "kind": kind, "text": text})
-        self.tell(kind, text)
-
     # Reading
 
     def events(self, since: int = 0) -> Iterator[tuple[int, Event]]:
@@ -344,16 +258,6 @@ class Node:
         read = self.replica.branch.line_at()
         for position in range(since + 1, self.fleet.position + 1):
             yield position, parse(read(position))
-
-
-def new_uid() -> str:
-    return uid_from(secrets.token_bytes(10))
-
-
-def new_node_id(name: str) -> str:
-    """A short name and random hexadecimal digits, `laptop-3f9a7c`."""
-    short = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:24].strip("-") or "node"
-    return f"{short}-{secrets.token_hex(4)}"
 
 
 def open_node(path: Path, *, tell: Callable[[str, str], None] | None = None) -> Node:

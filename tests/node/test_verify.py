@@ -19,7 +19,8 @@ from gitcoord.core.ports import Oid, Outcome, Update
 from gitcoord.core.terms import LeaderElection
 from gitcoord.node import publish
 from gitcoord.node.found import Wish, init
-from gitcoord.node.node import Node, new_uid, utc_now
+from gitcoord.node.naming import new_uid, utc_now
+from gitcoord.node.node import Node
 from gitcoord.node.verify import Verdict, verify
 
 LEDGER = "refs/heads/gitcoord/ledger"

@@ -1,0 +1,36 @@
+"""The cache: the fold as last written down. It may be thrown away at any time, and is believed where it fits."""
+
+from __future__ import annotations
+
+import json
+
+from gitcoord.core.branch import Branch
+from gitcoord.core.errors import Corrupt
+from gitcoord.core.fleet import Fleet
+from gitcoord.core.keys import Verifier
+from gitcoord.features import FEATURES
+from gitcoord.store.files import write_quickly
+from gitcoord.store.home import Home
+
+FILE = "replica.json"
+NOT_OURS = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, Corrupt)
+
+
+def read(home: Home, branch: Branch, verifier: Verifier) -> Branch | None:
+    """`branch`, which is empty, as it was when saved; None where there is no such file, or anything else in it."""
+    try:
+        value = json.loads((home.cache / FILE).read_bytes())
+        branch.resume(value, Fleet.load(value["fleet"], FEATURES, verifier), value["tip"])
+        branch.tip = value["tip"]
+    except NOT_OURS:
+        return None
+    return branch
+
+
+def save(home: Home, branch: Branch) -> bool:
+    """Whether it was: a branch that waits to be repaired is not."""
+    if branch.tip is None or branch.damaged:
+        return False
+    value = branch.dump() | {"tip": branch.tip}
+    write_quickly(home.cache / FILE, json.dumps(value, separators=(",", ":")).encode())
+    return True

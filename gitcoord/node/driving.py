@@ -1,0 +1,88 @@
+"""Driving: do for real what the protocol asks for, and give it the answer."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gitcoord.core import effects
+from gitcoord.core.errors import Refused
+from gitcoord.core.event import Event, Head
+from gitcoord.node.naming import new_node_id, utc_now
+
+if TYPE_CHECKING:
+    from gitcoord.node.node import Node
+
+ROUND_TRIP_S_MIN = 0.02
+
+T = TypeVar("T")
+
+
+def drive(node: Node, steps: Generator[effects.Effect, Any, T]) -> T:
+    answer: Any = None
+    while True:
+        try:
+            effect = steps.send(answer)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        answer = perform(node, effect)
+
+
+def perform(node: Node, effect: effects.Effect) -> Any:
+    match effect:
+        case effects.Fetch():
+            return node.store.fetch()
+        case effects.Push(updates):
+            node.budget.spend(time.monotonic())
+            return node.store.push(updates)
+        case effects.Wait(losses):
+            most = min(node.crew.profile.poll_s, max(node.round_trip_s, ROUND_TRIP_S_MIN) * 2 ** losses)
+            return node.pause(node.chance.uniform(0, most))
+        case effects.SaveTip(oid, term):
+            node.store.keep("ledger", oid)
+            return node.home.save_tip(oid, term)
+        case effects.Trim(head):
+            return node.home.queue.trim(head)
+        case effects.ChainAnew(head, sequenced):
+            return node.disk.chain_anew(head, sequenced)
+        case effects.Adopt(events):
+            return node.home.queue.adopt(events)
+        case effects.Reclaim(events):
+            return _reclaim(node, events)
+        case effects.BecomeNewNode(reason):
+            return _become_new_node(node, reason)
+        case effects.NoteOutbox(oid):
+            return node.home.note_outbox(oid)
+        case effects.Carry(lines):
+            return node.home.carry(lines)
+        case effects.Append(drafts):
+            return node.disk.append(drafts)
+        case effects.Tell(kind, text):
+            return _told(node, kind, text)
+    raise AssertionError(f"an effect that nobody performs: {effect}")
+
+
+def _reclaim(node: Node, events: Sequence[Event]) -> None:
+    """Chain anew, under their own ids, the vanished events whose authors' keys are here."""
+    mine = []
+    for event in events:
+        with contextlib.suppress(Refused):
+            if node.keyring.signer(event.actor).key == event.key:
+                mine.append(event.draft())
+    node.disk.append(mine)
+
+
+def _become_new_node(node: Node, reason: str) -> str:
+    name = new_node_id(node.disk.node.rsplit("-", 1)[0])
+    node.disk.chain_anew(Head(), frozenset(node.fleet.positions), name)
+    _told(node, "identity_shared", f"{reason}; this clone goes on as node {name}, with its agents and keys")
+    return name
+
+
+def _told(node: Node, kind: str, text: str) -> None:
+    if kind == "bad_line":
+        node.home.add_error({"time": utc_now(), "kind": kind, "text": text})
+    node.tell(kind, text)

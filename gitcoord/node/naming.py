@@ -1,0 +1,24 @@
+"""Naming: what nobody else has, and when."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import secrets
+
+from gitcoord.core.names import uid_from
+
+
+def utc_now() -> str:
+    now = datetime.datetime.now(datetime.UTC)
+    return now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
+
+
+def new_uid() -> str:
+    return uid_from(secrets.token_bytes(10))
+
+
+def new_node_id(name: str) -> str:
+    """A short name and random hexadecimal digits, `laptop-3f9a7c`."""
+    short = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:24].strip("-") or "node"
+    return f"{short}-{secrets.token_hex(4)}"
