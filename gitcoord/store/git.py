@@ -236,10 +236,10 @@ class GitStore:
             ) from error
 
     def _cat(self, oid: Oid, kind: str, bytes_max: int) -> bytes:
+        stream: Any = None
         try:
             _, found, size, stream = self._git.stream_object_data(oid)
             if size > bytes_max:
-                stream._nbr = size  # else GitPython reads all of it after all, when the stream is collected
                 raise Oversized(f"object {oid} has {size} bytes, more than {bytes_max}: not gitcoord's")
             data: bytes = stream.read(size)
         except ValueError as error:
@@ -248,9 +248,11 @@ class GitStore:
                 raise Corrupt(f"object {oid} is not in {self.path}; sync, and it may be fetched") from error
             raise EOFError(oid) from error
         except BaseException:
+            _let_go(stream)
             self.close()  # the stream stands somewhere inside this object
             raise
         if len(data) != size:
+            _let_go(stream)
             raise EOFError(oid)
         name: object = found  # GitPython 3.2 declares text and gives bytes
         name = name.decode() if isinstance(name, bytes) else name
@@ -264,6 +266,12 @@ class GitStore:
         except Corrupt:
             return False
         return True
+
+
+def _let_go(stream: Any) -> None:
+    """Else GitPython reads what is left of a stream when it is collected: of what is too large, or a closed file."""
+    if stream is not None:
+        stream._nbr = stream._size
 
 
 def make_bare_remote(path: Path) -> None:
