@@ -59,9 +59,6 @@ class Watch:
 
     def poll(self, now_s: float, sign: tuple[int, str, int, int] | None, cap_s: float) -> None:
         """Count the time since the last successful poll as silence, unless there is a new sign of life."""
-        if sign is not None and self.sign is not None and sign[:2] == self.sign[:2]:
-            # A beat or a ledger shown again is none: within a session both counts only grow.
-            sign = (*sign[:2], max(sign[2], self.sign[2]), max(sign[3], self.sign[3]))
         if sign != self.sign:
             self.credit_s, self.polls, self.sign, self.stand_at_s = 0.0, 0, sign, None
         elif self.polled_at_s is not None:
@@ -102,7 +99,12 @@ class Crew:
         if not trusted:
             self.watch.lapse()
             return
+        before = self.watch.sign
         self.watch.poll(now_s, self._sign(fleet, beats), 2 * self.profile.poll_s)
+        after = self.watch.sign
+        for session in self.sessions:
+            if before is not None and after is not None and after != before and session.proven_dead == after[1]:
+                session.proven_dead = None  # it was only asleep: who stood in its place now would depose the living
 
     def _sign(self, fleet: Fleet, beats: Sequence[Event]) -> tuple[int, str, int, int] | None:
         terms = fleet.terms
@@ -110,6 +112,7 @@ class Crew:
             return None
         newest = 0
         if self.watch.sign is not None and self.watch.sign[:2] == (terms.term, terms.session):
+            # A beat shown again is none: within a session they only count up.
             newest = self.watch.sign[2]
         else:
             self.watch.promised_s = 0.0
@@ -196,6 +199,7 @@ class Crew:
         for session in self.sessions:
             session.id = self.chance.randbytes(6).hex()
             session.count, session.beat_at_s, session.line, session.claims = 0, None, None, True
+            session.proven_dead = None  # its lock proves nothing: what it was may live where the copy was made from
         self.watch = Watch()
         self.act_until_s = 0.0
 

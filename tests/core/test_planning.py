@@ -56,7 +56,7 @@ def test_a_commit_says_who_wrote_and_what_in_its_subject_and_trailers() -> None:
 def test_a_batch_that_is_capped_rotates_among_the_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     world, machines = a_fleet(6)
     for machine in machines[1:]:
-        durable_only(world, machine, *"abcdefgh")
+        durable_only(world, machine, *(str(number) for number in range(60)))
     monkeypatch.setattr(limits, "BATCH_EVENTS_MAX", 9)
     helped = set()
     for number in range(10):

@@ -98,6 +98,23 @@ def test_every_pushed_commit_differs_from_every_other_by_a_nonce() -> None:
     assert all("Nonce: " in world.god.commit(oid).message for oid in world.god.fetch().values())
 
 
+def test_the_same_words_pushed_twice_in_one_second_are_two_commits() -> None:
+    world, [one, _] = fleet_of(2)
+    one.say("twice")
+    one.pushes.clear()
+    one.answers(Outcome.UNKNOWN, times=2)
+    one.round()
+    assert len({updates[0].new for updates in one.pushes}) == len(one.pushes) == 3
+
+
+def test_a_ledger_won_beside_an_outbox_lost_begins_the_round_again() -> None:
+    world, [one, _] = fleet_of(2)
+    one.say("shared?")
+    one.push_through = lambda updates: {updates[0].ref: Pushed(Outcome.STALE)} | one.store.push(updates[1:])
+    one.round()
+    assert len([effect for effect in one.effects if isinstance(effect, effects.Fetch)]) > 1
+
+
 def test_a_lost_race_is_tried_again_until_it_is_won() -> None:
     world, [one, _] = fleet_of(2)
     one.say("third time")
@@ -253,12 +270,14 @@ def test_an_event_that_only_the_ledger_s_hook_minds_does_not_stop_the_fleet() ->
         for machine in (one, other):
             machine.round()
     assert contents(world) == ["innocent"]
+    denials = len(other.heard("ledger_denied"))
     other.say("still going")
     for _ in range(4):
         world.pass_time(QUIET_S / 2 + 1)
         for machine in (one, other):
             machine.round()
     assert contents(world) == ["innocent", "still going"]
+    assert len(other.heard("ledger_denied")) == denials, "what is minded is not tried again and again"
 
 
 def test_a_remote_that_refuses_everything_says_so() -> None:

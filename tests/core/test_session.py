@@ -10,7 +10,7 @@ from gitcoord.core import outbox
 from gitcoord.core.errors import Unreachable
 from gitcoord.core.event import Draft, Event, Head, parse, seal
 from gitcoord.core.ports import Oid, Outcome, Pushed, Update
-from gitcoord.core.session import Session
+from gitcoord.core.session import Session, Watch
 from gitcoord.core.timings import PROFILES
 from tests.core.driver import FLEET, LEDGER, OUTBOXES, Machine, World, run, signer_of
 
@@ -134,10 +134,14 @@ def test_an_old_goodbye_of_another_session_is_none() -> None:
     world, [one, other] = a_fleet("one", "other")
     one.session.leaving = True
     one.round()
+    last = one.session.line or b""
     one.start()
     live(world, [one], 8)
     assert one.leads
     live(world, [one, other], 20)
+    assert one.leads
+    put_outbox(world, "mallory-1", beats=[last])
+    live(world, [one, other], 5)
     assert one.leads
 
 
@@ -358,6 +362,16 @@ def test_a_beat_told_by_another_node_counts_when_the_leader_signed_it() -> None:
     assert not other.leads
 
 
+def test_one_long_gap_between_two_polls_is_little_credit_and_two_polls_are_none() -> None:
+    watch = Watch()
+    for now_s in (0.0, 1000.0):
+        watch.poll(now_s, (1, "s", 1, 0), 1.0)
+    assert watch.credit_s == 1.0
+    world, [leader, other] = a_fleet("leader", "other")
+    other.crew.watch.credit_s, other.crew.watch.polls = 1000.0, 2
+    assert other.crew.stands(other.fleet, world.now_s) is None
+
+
 # Leaders that cannot lead
 
 
@@ -500,6 +514,11 @@ def test_a_leader_acts_outside_only_within_v_of_the_start_of_a_push_that_took_bo
     world.pass_time(2)
     leader.round()
     assert leader.crew.act_until_s == before, "an accepted outbox alone says nothing"
+    leader.push_through = lambda updates: {
+        u.ref: own([u])[u.ref] if u.ref == LEDGER else Pushed(Outcome.UNKNOWN) for u in updates}
+    leader.say("something")
+    leader.round()
+    assert leader.crew.act_until_s == before, "nor does an accepted ledger, without the claim beside it"
 
 
 def test_a_renewal_is_written_when_there_is_nothing_else_to_write() -> None:
