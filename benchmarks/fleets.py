@@ -33,7 +33,7 @@ from gitcoord.store.memory import MemoryServer, MemoryStore, ObjectDict
 
 LEDGER = "refs/heads/gitcoord/ledger"
 OUTBOXES = "refs/gitcoord/nodes/"
-BUILDER = 3  # changes with what it builds: kept ledgers of another number are not used
+BUILDER = 4  # changes with what it builds: kept ledgers of another number are not used
 PER_COMMIT = 10  # events; a fleet of ten that talks
 PUBLISH_EVERY = 10  # commits; the leader's tick
 AGENTS, NODES = 10, 4
@@ -86,7 +86,8 @@ class Large:
 
 def large(events: int, into: Path, cache: Path | None = None) -> Large:
     """A copy in `into` of the ledger of so many events, which is built where it is not kept."""
-    kept = (cache or default_cache()) / f"ledger-{events}-{BUILDER}"
+    form = hashlib.sha256(json.dumps(Fleet(FEATURES).dump()).encode()).hexdigest()[:8]  # of a checkpoint, as of now
+    kept = (cache or default_cache()) / f"ledger-{events}-{BUILDER}-{form}"
     if not kept.exists():
         _build(events, kept)
     shutil.copytree(kept, into, symlinks=True)
@@ -109,7 +110,7 @@ def _build(events: int, kept: Path) -> None:
         remote = beside / "remote.git"
         make_bare_remote(remote)
         _write_ledger(events, remote)
-        git("gc", "--quiet", "--prune=now", folder=remote)
+        git("repack", "-a", "-d", "-f", "--quiet", folder=remote)  # -f: gc leaves whole objects whole
         with fresh(beside, "bench", url=str(remote)):
             pass
         clone = beside / "bench"
