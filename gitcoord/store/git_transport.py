@@ -81,8 +81,22 @@ class Transport:
             self._access = None  # credentials may be renewed meanwhile: look again next time
             raise git_words.fetch_error(self._name(), result.stderr)
         refs = {"refs/" + name: oid for name, oid in git_refs.read_refs(self._path, MIRROR).items()}
+        if not refs:
+            self._check_empty()
         outboxes = self._outbox_prefix + "/"
         return {ref: oid for ref, oid in refs.items() if ref == self._ledger_ref or ref.startswith(outboxes)}
+
+    def _check_empty(self) -> None:
+        """Raises Unreachable where what answered is no git server: git takes a page without a line for an empty one.
+
+        (The old HTTP protocol, in which refs are a plain file; a push does not speak it.)
+        """
+        if not self._url.startswith(("http://", "https://")):
+            return
+        nobody = f":{self._outbox_prefix}/nobody"
+        result = self.run("push", "--dry-run", "--porcelain", "--no-verify", "--", self._reach().url, nobody)
+        if result.status:
+            raise git_words.fetch_error(self._name(), result.stderr)
 
     def ls_remote(self) -> dict[str, Oid]:
         """All refs that the remote shows, without fetching anything. Raises what a fetch would raise."""
