@@ -53,7 +53,8 @@ LINE = sealed(data={"source": {"actor": "bob"}, "n": 1}).line
 GIT_WORDS = st.sampled_from([
     "!\trefs/x:refs/heads/gitcoord/ledger\t[remote rejected] (", "failed to update ref", ")", "To x\n", "remote: ",
     "fatal: ",
-    "repository '", "' not found", "Unable to create '", ".lock': File exists", "HTTP 401", "\x1b[2J", "secret", "://a@",
+    "repository '", "' not found", "Unable to create '", ".lock': File exists", "HTTP 401", "\x1b[2J", "secret",
+    "://a@",
     "authorization: basic ", "\r", "\t", "cannot lock ref 'refs/x'", "Permission to ", " denied", "\n", "\0", "Done",
 ])
 
