@@ -19,6 +19,7 @@ from gitcoord.node.node import Node
 from gitcoord.node.reaction import Reaction
 from gitcoord.node.rounds import Rounds
 from gitcoord.node.stopping import Stop
+from gitcoord.store.locks import LockHeld
 
 LOOK_S = 0.05  # how often the queue is looked at: what another process queued is picked up within 100 ms
 GOODBYE_S = 10.0  # at most, for the last words
@@ -84,7 +85,7 @@ class Runner:
             self.node.sync(tick=False)
         except Unreachable as wrong:
             self.options.say("unreachable", f"{wrong}; starting all the same, events are queued")
-        except (Lost, filelock.Timeout):
+        except (Lost, LockHeld):
             pass
 
     def _take_seats(self, agents: Sequence[str]) -> None:

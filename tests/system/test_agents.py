@@ -188,7 +188,7 @@ def test_two_runs_of_one_agent_that_began_at_once_end_as_one(pair: tuple[Clone, 
             bob.launch("-m", "gitcoord", "agent", "run", "--json-logs", "--id", "alice")]
     ended = wait_until(lambda: [run for run in runs if run.process.poll() is not None], timeout_s=40,
                        what="one of the two to end")
-    assert len(ended) == 1 and ended[0].process.returncode == 3
+    assert len(ended) == 1 and ended[0].process.returncode == 3, ended[0].complaint()
     assert "runs on node" in ended[0].complaint()
     [stays] = [run for run in runs if run not in ended]
     stays.wait_for("leader", "(here)")
