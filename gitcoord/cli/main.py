@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("gitcoord.cli.config", "Show and change settings of fleet and node"),
     "verify": ("gitcoord.cli.verify", "Check the whole ledger from its first event"),
     "doctor": ("gitcoord.cli.doctor", "Find out what is wrong here, and how to mend it"),
+    "simulate": ("gitcoord.cli.simulate", "Try the protocol in virtual time, with faults"),
     "resume": ("gitcoord.cli.resume", "Go on after a pause for disk or permission"),
     "leave": ("gitcoord.cli.leave", "Take this clone out of the fleet"),
     "demo": ("gitcoord.cli.demo", "See the main job done by real processes"),

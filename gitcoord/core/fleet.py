@@ -174,6 +174,9 @@ class Fleet:
         if event.uid in self.positions:
             return payload, f"the same event as at position {self.positions[event.uid]}"
         void = self.members.rejects(event) or self.terms.rejects(event, payload, self.digest)
+        duty = event.data.get("duty")
+        if void is None and event.term is not None and isinstance(duty, str) and duty in self.done:
+            void = "its duty was done before"  # a ledger lost it, and it came back after it was done again
         return payload, void
 
     def model_of(self, type_: str) -> type[BaseModel] | None:

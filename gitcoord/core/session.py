@@ -149,8 +149,10 @@ class Crew:
         if not able or lead is not None:
             return None
         candidate = min(able, key=lambda session: session.priority)
+        looked = watch.polled_at_s is not None  # a stale mirror does not show whether a dead session lives again
         for session in able:
-            if session.agent == terms.leader and terms.session in (session.proven_dead, session.over):
+            dead = session.proven_dead if looked else None
+            if session.agent == terms.leader and terms.session in (dead, session.over):
                 return session, f"in place of its own session {terms.session}, which ended"
         gone = terms.leader is None or self.said_goodbye(fleet, beats)
         if gone:

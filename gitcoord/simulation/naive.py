@@ -117,6 +117,10 @@ def _counts(ledger: Ledger, fields: dict[str, Any], first: bool) -> bool:
         return term is not None and term > ledger.highest
     if term is None:
         return fields["type"] not in LEADERS
+    duty = fields.get("data", {}).get("duty")
+    if isinstance(duty, str) and any(one.get("term") and one.get("data", {}).get("duty") == duty
+                                     for one in ledger.effective.values()):
+        return False
     return bool(term == ledger.term and fields["actor"] == ledger.leader)
 
 

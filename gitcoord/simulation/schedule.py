@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from gitcoord.core.event import Head
 from gitcoord.core.timings import PROFILES
-from gitcoord.simulation import checks, faults, mischief
+from gitcoord.simulation import checks, faults, memo, mischief
 from gitcoord.simulation.disk import Files
 from gitcoord.simulation.machine import Machine
 from gitcoord.simulation.remote import Remote
@@ -53,13 +53,14 @@ def run(seed: int, options: Options, *, keep_trace: bool = False) -> Result:
     calm_at_s = max(options.seconds * 0.2, options.seconds - 4 * bound_s) if stops else options.seconds
     world = World(seed, weather, profile, Signers(real=seed % REAL_ONE_IN == REAL_ONE_IN - 1), calm_at_s,
                   options.seconds)
-    remote = Remote(world)
     result = Result(seed, classes=tuple(sorted(weather.on)))
+    remote = Remote(world)
     try:
-        _people(world, remote, options.nodes)
-        mischief.plan(world, remote)
-        world.run()
-        checks.all_of(world, remote, stops=stops)
+        with memo.shared(world.signers):
+            _people(world, remote, options.nodes)
+            mischief.plan(world, remote)
+            world.run()
+            checks.all_of(world, remote, stops=stops)
     except Violation as wrong:
         result.violation = str(wrong)
     except Exception as wrong:

@@ -17,3 +17,43 @@ def test_a_leader_that_asks_to_lead_on_shows_itself_to_the_others() -> None:
     alice.round()
     assert alice.session.claims and alice.crew.act_until_s > world.now_s
     assert alice.fleet.terms.signs > signs
+
+
+def test_a_duty_that_comes_back_from_a_lost_ledger_does_not_count_twice() -> None:
+    """Seed 1017: the ledger was set back, the leader did its duty again, then the first one came back."""
+    world = World()
+    alice = world.machine("alice", runs=True)
+    world.settle()
+    for content in ("the duty", "the same duty, come back"):
+        alice.append("note", content, term=alice.fleet.terms.term, data={"duty": "once"})
+    alice.round()
+    counted = [event.content for event in world.events() if event.uid in alice.fleet.positions]
+    assert "the duty" in counted and "the same duty, come back" not in counted
+
+
+def test_a_session_believed_dead_is_left_alone_once_it_is_heard_again() -> None:
+    """Seed 1106: a run of the same agent elsewhere slept, woke, and was deposed by the one that had waited for it."""
+    world = World()
+    alice, bob = world.machine("alice", runs=True), world.machine("bob", runs=True)
+    world.settle()
+    assert alice.leads
+    bob.session.proven_dead = alice.session.id
+    alice.say("I live")
+    alice.session.beat_at_s = None
+    alice.round()
+    bob.round()
+    assert bob.session.proven_dead is None
+
+
+def test_a_copy_of_a_clone_does_not_stand_in_place_of_the_session_that_it_was_copied_from() -> None:
+    """Seed 88: its lock had proven the old session dead, before it knew that it was a copy."""
+    world = World()
+    alice = world.machine("alice", runs=True)
+    world.settle()
+    copy = alice.copy("copy")
+    alice.session.beat_at_s = None
+    alice.round()
+    copy.session.proven_dead = alice.session.id
+    copy.round()
+    world.settle(2)
+    assert alice.leads and not copy.leads
