@@ -62,7 +62,7 @@ def test_a_batch_that_is_capped_rotates_among_the_nodes(monkeypatch: pytest.Monk
     for number in range(10):
         machines[0].say(str(number))
         machines[0].round()
-        helped |= {event.node for event in world.events()[-8:]}
+        helped |= {event.node for event in world.events()[-9:]}
     assert helped == {machine.disk.node for machine in machines}
 
 
