@@ -8,9 +8,10 @@ from typing import Any
 
 from gitcoord.core import limits, outbox
 from gitcoord.core.effects import Append, Disk, NoteOutbox, Steps
-from gitcoord.core.event import Event, Head, hash_of, parse
+from gitcoord.core.event import Event, Head, hash_of, parse, parse_all
 from gitcoord.core.fleet import Duty, Inadmissible, draft_of
 from gitcoord.core.names import uid_from
+from gitcoord.core.outbox import Outbox
 from gitcoord.core.ports import Oid, Update
 from gitcoord.core.replica import Replica, own_ref
 from gitcoord.core.session import Crew, Session
@@ -30,6 +31,7 @@ class Plan:
     renews: bool = False
     writes_ledger: bool = False
     beats_anew: bool = False
+    retires: list[Update] = field(default_factory=list)  # outboxes of nodes that are gone
     updates: list[Update] = field(default_factory=list)
     commit: Oid | None = None  # of the ledger
     image: Oid | None = None  # of the outbox
@@ -91,6 +93,8 @@ def decide(me: Replica, disk: Disk, crew: Crew, now_s: float) -> Plan | None:
     news = news or tuple(disk.carried) != (box.carried if box else ())
     if not (plan.writes_ledger or beat or news):
         return None
+    if leads and not quiet:
+        plan.retires = _forsaken(me, disk, now_s)
     plan.beats_anew = beat or (plan.writes_ledger and lead is not None)
     return plan
 
@@ -109,6 +113,7 @@ def build(me: Replica, disk: Disk, crew: Crew, plan: Plan, now_s: float) -> Step
             message=_message(me, events, plan.files, disk.node), author=author, time_s=me.clock.epoch_s(),
         )
         plan.updates.append(Update(me.ledger_ref, me.branch.tip, plan.commit))
+    plan.updates.extend(plan.retires)
 
 
 def _control(me: Replica, disk: Disk, crew: Crew, plan: Plan) -> Event | None:
@@ -192,6 +197,28 @@ def _longest_wait_s(me: Replica, batch: Sequence[Event], now_s: float) -> float:
             waiting[event.node] = (event.seq or 0, since)
     me.waiting = waiting
     return max((now_s - since for _, since in waiting.values()), default=0.0)
+
+
+def _forsaken(me: Replica, disk: Disk, now_s: float) -> list[Update]:
+    """Outboxes that this process has seen unchanged for a day, with nothing in them that the ledger lacks.
+
+    Nothing is lost if their node comes back: it then finds no outbox, and pushes a new one.
+    """
+    since = {}
+    for node, box in me.outboxes.items():
+        before = me.unchanged.get(node)
+        since[node] = before if before is not None and before[0] == box.oid else (box.oid, now_s)
+    me.unchanged = since
+    gone = [node for node, (_, at_s) in since.items() if now_s - at_s >= limits.OUTBOX_FORSAKEN_S]
+    done = [node for node in gone if node != disk.node and not _lacks(me, me.outboxes[node])]
+    return [Update(me.outbox_prefix + node, since[node][0], None) for node in done[:limits.OUTBOXES_RETIRED_AT_ONCE]]
+
+
+def _lacks(me: Replica, box: Outbox) -> bool:
+    """Whether an outbox holds a line that the ledger does not."""
+    last = parse_all(box.lines[-1:])
+    unread = bool(box.lines) and not last
+    return unread or bool(box.carried) or any((e.seq or 0) > me.heads.get(e.node, Head()).seq for e in last)
 
 
 def _author(me: Replica, crew: Crew, plan: Plan, disk: Disk) -> str:

@@ -47,6 +47,7 @@ class Replica:
     blocked: str | None = None  # uid of a queued event that the remote refuses
     durable: Head = Head()  # our chain as the outbox on the remote has it
     waiting: dict[str, tuple[int, float]] = field(default_factory=dict)  # node → its first unsequenced seq, since
+    unchanged: dict[str, tuple[Oid, float]] = field(default_factory=dict)  # node → its outbox, seen so since
     own_seen: Oid | None = None  # our outbox as the last fetch showed it, or as accepted since
     own_newest: Oid | None = None  # the newest value of our outbox that the remote is known to have had
     own_past: dict[Oid, None] = field(default_factory=dict)  # values that came before that one

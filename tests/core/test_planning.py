@@ -187,3 +187,23 @@ def test_any_order_of_any_events_of_any_author_folds_and_round_trips_at_any_pref
         text = json.dumps(fleet.dump())
         resumed = Fleet.load(json.loads(text), FEATURES, Verifier())
         assert json.dumps(resumed.dump()) == text
+
+
+def test_the_leader_retires_the_outbox_of_a_node_gone_for_a_day() -> None:
+    from tests.core.test_session import a_fleet
+
+    world, [leader, other] = a_fleet("leader", "other")
+    leader.round()
+    ref = f"refs/gitcoord/nodes/{other.disk.node}"
+    assert ref in world.server.refs
+    for _ in range(3):
+        world.pass_time(86_000)
+        leader.round()
+        if _ == 0:
+            assert ref in world.server.refs, "a day is not over"
+    assert ref not in world.server.refs
+    other.append("note", "back again", actor="other")
+    other.round()
+    leader.round()
+    assert ref in world.server.refs
+    world.check()
