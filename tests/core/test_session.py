@@ -369,7 +369,17 @@ def test_one_long_gap_between_two_polls_is_little_credit_and_two_polls_are_none(
     assert watch.credit_s == 1.0
     world, [leader, other] = a_fleet("leader", "other")
     other.crew.watch.credit_s, other.crew.watch.polls = 1000.0, 2
-    assert other.crew.stands(other.fleet, world.now_s) is None
+    assert other.crew.stands(other.fleet, world.now_s) is None and other.crew.watch.stand_at_s is None
+
+
+def test_a_leader_that_has_seen_higher_terms_in_a_lost_ledger_stands_again_above_them() -> None:
+    world, [leader, other] = a_fleet("leader", "other")
+    leader.disk.written.term = 7
+    leader.round()
+    assert leader.leads and leader.fleet.terms.term == 8
+    other.disk.written.term = 20
+    live(world, [leader, other], 5)
+    assert leader.fleet.terms.term == 8, "a follower that has does not depose it"
 
 
 # Leaders that cannot lead
