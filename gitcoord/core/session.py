@@ -149,7 +149,7 @@ class Crew:
         if not able or lead is not None:
             return None
         candidate = min(able, key=lambda session: session.priority)
-        looked = watch.polled_at_s is not None  # a stale mirror does not show whether a dead session lives again
+        looked = watch.polled_at_s is not None  # a stale mirror does not show who lives
         for session in able:
             dead = session.proven_dead if looked else None
             if session.agent == terms.leader and terms.session in (dead, session.over):
@@ -157,7 +157,7 @@ class Crew:
         gone = terms.leader is None or self.said_goodbye(fleet, beats)
         if gone:
             reason = f"{terms.leader} said goodbye" if terms.leader else "nobody leads"
-        elif watch.polls >= POLLS_MIN and watch.credit_s >= self.profile.stretched_silence_s(watch.promised_s):
+        elif looked and watch.polls >= POLLS_MIN and watch.credit_s >= self.profile.stretched_silence_s(watch.promised_s):
             reason = f"no sign of {terms.leader} for {watch.credit_s:.1f} s"
         else:
             watch.stand_at_s = None

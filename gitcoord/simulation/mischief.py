@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gitcoord.core.event import Draft, parse, seal
+from gitcoord.core.event import Draft, Head, parse, seal
 from gitcoord.core.ports import Oid
 from gitcoord.simulation import naive
 from gitcoord.simulation.disk import Files
@@ -140,7 +140,7 @@ def _lie(world: World, remote: Remote) -> Life:
         yield dice.uniform(30, 300)
         tree = world.god.tree(world.god.commit(world.tip).tree)
         lines = [line for line in world.god.blob(tree["events.log"].oid).split(b"\n") if line]
-        kind = dice.choice(["forged", "doubled", "re-ordered", "removed", "unchained"])
+        kind = dice.choice(["forged", "doubled", "re-ordered", "removed", "unchained", "misplaced"])
         if kind == "forged":
             victim = dice.choice(world.machines).agent
             draft = Draft(victim, "note", "I never said this", world.wall(), world.uid("liar"))
@@ -151,6 +151,12 @@ def _lie(world: World, remote: Remote) -> Life:
             draft = Draft("liar", "note", "out of the chain", world.wall(), world.uid("liar"))
             lines.append(seal(draft, node="liar-9", after=parse(lines[-1]).head if lines else None,
                               signer=world.signers.of("liar"), fleet=FLEET).line if lines else b"nonsense")
+        elif kind == "misplaced":
+            head = dice.choice(world.machines).replica.branch.fleet.heads
+            node = dice.choice(sorted(head)) if head else "liar-8"
+            draft = Draft("liar", "agent_joined", "in another's chain", world.wall(), world.uid("liar"))
+            after = Head(head[node].seq if head else 0, "elsewhere")
+            lines.append(seal(draft, node=node, after=after, signer=world.signers.of("liar"), fleet=FLEET).line)
         elif kind == "doubled" and lines:
             lines.append(dice.choice(lines))
         elif kind == "re-ordered" and len(lines) > 2:
@@ -158,6 +164,6 @@ def _lie(world: World, remote: Remote) -> Life:
             lines[at], lines[at + 1] = lines[at + 1], lines[at]
         elif kind == "removed" and len(lines) > 1:
             del lines[dice.randrange(1, len(lines))]
-        world.forged.update(lines[-1:] if kind in ("forged", "unchained") else [b"lied"])
+        world.forged.update(lines[-1:] if kind in ("forged", "unchained", "misplaced") else [b"lied"])
         world.say("the liar", f"sequences a {kind} line")
         world.put_commit(lines, parents=(world.tip,), author="liar")

@@ -57,3 +57,15 @@ def test_a_copy_of_a_clone_does_not_stand_in_place_of_the_session_that_it_was_co
     copy.round()
     world.settle(2)
     assert alice.leads and not copy.leads
+
+
+def test_silence_of_one_leader_is_no_credit_against_the_next() -> None:
+    """Seed 0 of liar, rollback, copy, suspend: after a look at a stale mirror the new leader was deposed at once."""
+    world = World()
+    alice, bob = world.machine("alice", runs=True), world.machine("bob", runs=True)
+    world.settle()
+    assert alice.leads
+    bob.crew.watch.credit_s, bob.crew.watch.polls = 1e3, 9
+    bob.crew.watch.stand_at_s = 0.0
+    bob.crew.observe(bob.fleet, bob.me.beats(), world.now_s, trusted=False)
+    assert bob.crew.stands(bob.fleet, world.now_s) is None
