@@ -155,9 +155,10 @@ class Crew:
             if session.agent == terms.leader and terms.session in (dead, session.over):
                 return session, f"in place of its own session {terms.session}, which ended"
         gone = terms.leader is None or self.said_goodbye(fleet, beats)
+        least_s = self.profile.stretched_silence_s(watch.promised_s)
         if gone:
             reason = f"{terms.leader} said goodbye" if terms.leader else "nobody leads"
-        elif looked and watch.polls >= POLLS_MIN and watch.credit_s >= self.profile.stretched_silence_s(watch.promised_s):
+        elif looked and watch.polls >= POLLS_MIN and watch.credit_s >= least_s:
             reason = f"no sign of {terms.leader} for {watch.credit_s:.1f} s"
         else:
             watch.stand_at_s = None
