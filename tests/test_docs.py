@@ -247,7 +247,7 @@ def test_the_python_example_runs(shell: Shell, tmp_path: Path) -> None:
     shell.run(f"git init -q {tmp_path / 'work'}", tmp_path)
     for number, code in enumerate(blocks):
         (tmp_path / f"example{number}.py").write_text(code)
-        printed = shell.run(f"{sys.executable} -W error ../example{number}.py", tmp_path / "work")
+        printed = shell.run(f"'{sys.executable}' -W error ../example{number}.py", tmp_path / "work")
         assert "sequenced" in printed
         assert "alice question Who takes the parser?" in printed
 

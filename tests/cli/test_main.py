@@ -76,7 +76,7 @@ def prepared(alice: Clone, tmp_path: Path) -> Clone:
         node.append(node.draft("note", "waits", actor="alice", uid=QUEUED))
     program = tmp_path / "bin" / "gitcoord"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m gitcoord "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gitcoord "$@"\n')
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     return alice
 

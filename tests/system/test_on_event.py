@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ def log(word):
         file.write(word + " " + os.environ["GITCOORD_EVENT_ID"] + " " + event["event"]["content"] + "\\n")
 {text}
 """, encoding="utf-8")
-    return f"{sys.executable} {path}"
+    return shlex.join([sys.executable, str(path)])
 
 
 def handled(folder: Path) -> list[list[str]]:
