@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
 from gitcoord.cli.common import as_option, here, json_option, print_json, speaker
 from gitcoord.core.errors import Refused
 from gitcoord.core.names import agent_id
+
+if TYPE_CHECKING:
+    from gitcoord.core.event import Event
+    from gitcoord.node.node import Node
 
 CHATTER = ("start", "checking", "leader", "online", "resumed", "goodbye")  # what --quiet leaves out
 
@@ -96,11 +101,7 @@ def admit(agent: str, admin: bool, actor: str | None, as_json: bool) -> None:
         raise Refused(f"{who} is no admin of this fleet: one of its admins has to admit {agent}")
     data = {"agent": agent, "admin": admin}
     [event] = node.append(node.draft("agent_admitted", f"{who} admits {agent}", actor=who, data=data))
-    level, position = node.confirm(event, "sequenced", timeout_s=60)
-    if as_json:
-        print_json({"schema": "gitcoord.append/1", "id": event.uid, "level": level, "position": position})
-    else:
-        click.echo(f"{agent} is admitted")
+    _told_once_sequenced(node, event, f"{agent} is admitted", as_json)
 
 
 @command.command("admission")
@@ -121,11 +122,15 @@ def admission(who: str, actor: str | None, as_json: bool) -> None:
         raise Refused(f"{name} is no admin of this fleet: one of its admins has to do that")
     words = f"{name} makes the fleet {who}"
     [event] = node.append(node.draft("admission_changed", words, actor=name, data={"admission": who}))
+    _told_once_sequenced(node, event, f"the fleet is {who}", as_json)
+
+
+def _told_once_sequenced(node: Node, event: Event, words: str, as_json: bool) -> None:
     level, position = node.confirm(event, "sequenced", timeout_s=60)
     if as_json:
         print_json({"schema": "gitcoord.append/1", "id": event.uid, "level": level, "position": position})
     else:
-        click.echo(f"the fleet is {who}")
+        click.echo(words)
 
 
 @command.command("rekey")
