@@ -47,6 +47,18 @@ def test_a_closed_fleet_ignores_who_was_not_admitted_by_an_admin() -> None:
     assert story.say("carol", "note").void is None
 
 
+def test_an_admin_closes_the_fleet_and_nobody_else_does() -> None:
+    story = Story().founded()
+    story.say("bob", "agent_joined")
+    assert story.say("bob", "admission_changed", data={"admission": "closed"}).void == "bob is no admin"
+    assert story.say("alice", "admission_changed", data={"admission": "closed"}).void is None
+    story.say("carol", "agent_joined")
+    assert story.say("carol", "note").void == "carol waits to be admitted"
+    story.say("alice", "admission_changed", data={"admission": "open"})
+    story.say("dan", "agent_joined")
+    assert story.say("dan", "note").void is None
+
+
 def test_admitting_who_never_joined_changes_nothing() -> None:
     story = Story().founded()
     story.say("alice", "agent_admitted", data={"agent": "nobody", "admin": True})
