@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import filelock
+import tenacity
 
 from gitcoord.core.errors import GitcoordError, Lost, NotConfirmed, Unreachable
 from gitcoord.core.event import Event, Head, parse
@@ -25,6 +26,7 @@ LEVELS = ("queued", "durable", "sequenced")
 POSITIONS_KEPT = 200  # of newest events, told to processes that wait; older ones are found in the fold
 POSITIONS_READ_MAX = 20_000  # of a long absence's lines: nobody waits for those before
 NEWS_POLL_S = 0.005
+RETRY_S_MAX = 12.8  # the longest random wait between rounds that fail
 RUNNING_POLL_S = 0.25  # between two looks whether an `agent run` lives here
 LOCK_POLL_S = 0.02
 FIRST_PAUSE_S = 0.02  # after a round that did not help; doubles
@@ -121,14 +123,12 @@ class _Wait:
     def _sync(self, left_s: float) -> None:
         node = self.node
         try:
-            report = node.sync(lock_timeout_s=0)
+            report = self._retrying(left_s)(node.sync, lock_timeout_s=0)
         except filelock.Timeout:
             self._await_news(min(left_s, LOCK_POLL_S))
             return
         except (Unreachable, Lost) as wrong:
             self.trouble, self.tried = wrong, self.tried + 1
-            if self.rounds is None:
-                node.pause(min(node.chance.uniform(0, 0.2 * 2 ** min(self.tried, 6)), left_s))
             return
         self.tried += 1
         self.trouble = None
@@ -136,6 +136,15 @@ class _Wait:
             pause_s = max(0.1, node.budget.wait_s(time.monotonic())) if report.waiting else (
                 min(FIRST_PAUSE_S * 2 ** min(self.tried, 10), node.crew.profile.poll_s))
             node.pause(min(pause_s, left_s))
+
+    def _retrying(self, left_s: float) -> tenacity.Retrying:
+        """Rounds that fail are tried again until the time is up; a caller of one round gets one."""
+        stop = tenacity.stop_after_delay(left_s) if self.rounds is None else tenacity.stop_after_attempt(1)
+        return tenacity.Retrying(
+            stop=stop, wait=tenacity.wait_random_exponential(multiplier=0.2, max=RETRY_S_MAX), reraise=True,
+            retry=tenacity.retry_if_exception_type((Unreachable, Lost)),
+            sleep=lambda seconds: self.node.pause(max(0.0, min(seconds, self.deadline - time.monotonic()))),
+        )
 
     def _await_news(self, at_most_s: float) -> None:
         """Until whoever syncs has written down how it went."""
