@@ -9,14 +9,14 @@ import pytest
 
 from tests.faults.soak import Soak
 
-SECONDS = 30
+SECONDS = 12
 
 
 @pytest.mark.timeout(400)
-def test_half_a_minute_of_torment_loses_nothing(tmp_path: Path) -> None:
+def test_twelve_seconds_of_torment_lose_nothing(tmp_path: Path) -> None:
     soak = Soak(tmp_path, SECONDS, agents=4, nodes=2, seed=7)
     assert soak.run(), "\n".join([*soak.story, *soak.wrong])
-    assert soak.kills >= 5 and soak.outages >= 1 and "acknowledged" in soak.figures
+    assert soak.kills >= 2 and soak.outages >= 1 and "acknowledged" in soak.figures
 
 
 def test_the_books_find_what_is_lost_doubled_or_never_attempted(tmp_path: Path) -> None:
