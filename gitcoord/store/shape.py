@@ -1,29 +1,85 @@
-"""The shape of a JSON file: it is read with its types, or it is damaged, whatever lies in it."""
+"""The shape of a JSON file: it is read with its types, or it is damaged, whatever lies in it.
+
+Every command reads some of these files first. To import pydantic for them would take longer than all else that a
+short command does.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
-
-from pydantic import TypeAdapter, ValidationError
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+
+_WORDS = {str: "text", int: "an integer", float: "a number", bool: "true or false", NoneType: "null"}
 
 
 def read(kind: type[T], data: bytes) -> T:
     """The `kind` (a dataclass) that `data` holds; fields that it does not know are passed over.
 
+    Fields may be text, numbers, booleans, `X | None`, lists, tuples of one kind, objects, dataclasses and Any.
     Raises ValueError, in one line, on anything else: no JSON, nested without end, a field of another type.
     """
     try:
-        value: T = _adapter(kind).validate_json(data, strict=True)  # type: ignore[arg-type]
+        text = data.decode("utf-8")
+        value = json.loads(text)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate could never be written out again
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    fitting: T = _fitting(kind, value, "")
+    return fitting
+
+
+def _fitting(kind: Any, value: Any, where: str) -> Any:
+    """`value` as a `kind`; `where` it stands is told if it is none."""
+    if kind is Any:
         return value
-    except ValidationError as wrong:
-        first = wrong.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{where}: {first['msg']}" if where else first["msg"]) from None
+    outer, inner = get_origin(kind) or kind, get_args(kind)
+    if outer is UnionType:
+        if value is None and NoneType in inner:
+            return None
+        [kind] = [one for one in inner if one is not NoneType]
+        return _fitting(kind, value, where)
+    if is_dataclass(outer):
+        return _record(outer, value, where)
+    if outer in (dict, Mapping):
+        _check(isinstance(value, dict), where, "an object")
+        return {name: _fitting(inner[1], one, f"{where}.{name}") for name, one in value.items()}
+    if outer in (list, tuple):
+        _check(isinstance(value, list), where, "a list")
+        return outer(_fitting(inner[0], one, f"{where}.{number}") for number, one in enumerate(value))
+    if outer is float and type(value) is int:
+        _check(abs(value) < 2**1023, where, "a number")
+        return float(value)
+    _check(type(value) is outer, where, _WORDS[outer])
+    return value
+
+
+def _record(kind: Any, value: Any, where: str) -> Any:
+    _check(isinstance(value, dict), where, "an object")
+    found = {}
+    for name, (hint, needed) in _fields(kind).items():
+        place = f"{where}.{name}"
+        if name in value:
+            found[name] = _fitting(hint, value[name], place)
+        elif needed:
+            raise ValueError(f"`{place[1:]}` is missing")
+    return kind(**found)
+
+
+def _check(fits: bool, where: str, words: str) -> None:
+    if not fits:
+        raise ValueError(f"`{where[1:]}` is not {words}" if where else f"not {words}")
 
 
 @lru_cache(maxsize=32)
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+def _fields(kind: Any) -> dict[str, tuple[Any, bool]]:
+    """Of a dataclass: each field's kind, and whether it must be there."""
+    hints = get_type_hints(kind)
+    return {one.name: (hints[one.name], one.default is MISSING and one.default_factory is MISSING)
+            for one in fields(kind)}
