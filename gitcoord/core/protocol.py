@@ -137,8 +137,7 @@ def _ledger_accepted(
     if plan.stander is not None and crew.leading(me.branch.fleet.terms) is plan.stander:
         report.elected = plan.stander
     if _is(report.outbox, Outcome.ACCEPTED):
-        # V counts from the START of the push: nobody can have replaced us before T after it.
-        crew.act_until_s = started_s + crew.profile.act_s
+        crew.confirmed(me.branch.fleet.terms, started_s, me.clock.monotonic_s())
 
 
 def _ledger_denied(me: Replica, crew: Crew, plan: Plan, answer: Pushed) -> Steps:

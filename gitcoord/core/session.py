@@ -85,7 +85,9 @@ class Crew:
     watch: Watch = field(default_factory=Watch)
     stretch: float = 1.0  # of the beats' period, where the push budget binds
     wants_to_act: bool = False  # outside the ledger: then V must not run out
-    act_until_s: float = 0.0  # a leader may act outside the ledger until then
+    act_from_s: float = 0.0  # a leader may act outside the ledger from then
+    act_until_s: float = 0.0  # until then
+    reign: tuple[int, str | None] = (0, None)  # the term and session that these two are about
 
     def leading(self, terms: Terms) -> Session | None:
         """The session here that leads, if the fold says that one does."""
@@ -93,6 +95,25 @@ class Crew:
             if session.agent == terms.leader and session.id == terms.session:
                 return session
         return None
+
+    def may_act(self, terms: Terms, now_s: float) -> bool:
+        """Whether the leader here may act outside the ledger now."""
+        lead = self.leading(terms)
+        mine = lead is not None and not lead.leaving and self.reign == (terms.term, terms.session)
+        return mine and self.act_from_s <= now_s < self.act_until_s
+
+    def confirmed(self, terms: Terms, started_s: float, now_s: float) -> None:
+        """The remote took ledger and outbox from a push begun at `started_s`: the leader here may act outside.
+
+        V counts from the START of the push: nobody can have replaced us before T after it. A new leader, or one whose
+        time had run out, first waits V: so long may another one act who was copied, or whose ledger is lost.
+        """
+        if self.leading(terms) is None:
+            return
+        reign = (terms.term, terms.session)
+        if reign != self.reign or now_s >= self.act_until_s:
+            self.reign, self.act_from_s = reign, now_s + self.profile.outlast_s()
+        self.act_until_s = started_s + self.profile.act_s
 
     def observe(self, fleet: Fleet, beats: Sequence[Event], now_s: float, *, trusted: bool) -> None:
         """After each successful fetch. `trusted`: the remote showed our own outbox as we pushed it."""
@@ -204,7 +225,7 @@ class Crew:
             session.count, session.beat_at_s, session.line, session.claims = 0, None, None, True
             session.proven_dead = None  # its lock proves nothing: what it was may live where the copy was made from
         self.watch = Watch()
-        self.act_until_s = 0.0
+        self.act_until_s, self.reign = 0.0, (0, None)
 
     def beat_period_s(self, leading: bool) -> float:
         """Between two beats, as promised to the others."""

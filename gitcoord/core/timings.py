@@ -32,6 +32,10 @@ class Profile:
         travel = self.travel_s if travel_s is None else max(travel_s, self.travel_s)
         return (2.2 * self.poll_s + self.silence_s + self.jitter_s) / 0.99 + travel
 
+    def outlast_s(self) -> float:
+        """How long to wait until nobody else's V, that began before, can go on: clocks differ by 1 %."""
+        return self.act_s / 0.99
+
     def stretched_silence_s(self, promised_s: float) -> float:
         """T, when the leader promised its next beat only after `promised_s`."""
         return self.silence_s * max(1.0, promised_s / self.beat_s)

@@ -77,8 +77,7 @@ class Machine:
     @property
     def may_act(self) -> bool:
         """Whether it would act outside the ledger now."""
-        lead = self.crew.leading(self.replica.branch.fleet.terms)
-        return lead is not None and not lead.leaving and self.local_s() < self.crew.act_until_s
+        return self.crew.may_act(self.replica.branch.fleet.terms, self.local_s())
 
     # Its life
 
@@ -187,10 +186,10 @@ class Machine:
         self._check_alone()
 
     def _check_alone(self) -> None:
-        """Two leaders never act at once; but a host that takes a ledger back takes V to be believed."""
-        world, back_s = self.world, self.remote.set_back_at_s
+        """Two leaders never act outside at once, whatever the host does to the ledger."""
+        world = self.world
         acting = [machine.name for machine in world.machines if not machine.dead and machine.may_act]
-        if len(acting) > 1 and (back_s is None or world.now_s > back_s + world.profile.act_s / 0.99):
+        if len(acting) > 1:
             world.fail(f"{' and '.join(acting)} may act outside the ledger at once")
 
     def _unreachable(self, wrong: Unreachable) -> None:

@@ -531,6 +531,40 @@ def test_a_leader_acts_outside_only_within_v_of_the_start_of_a_push_that_took_bo
     assert leader.crew.act_until_s == before, "nor does an accepted ledger, without the claim beside it"
 
 
+def test_a_new_leader_and_one_whose_time_had_run_out_wait_v_before_they_act() -> None:
+    """So long may another one act who was copied, or whose election the remote has lost."""
+    world, [leader] = a_fleet("leader")
+    leader.crew.wants_to_act = True
+    crew, terms = leader.crew, leader.fleet.terms
+
+    def acts() -> list[bool]:
+        """At each of the next ten ticks."""
+        ticks = []
+        for _ in range(10):
+            leader.round()
+            ticks.append(crew.may_act(terms, world.now_s))
+            world.pass_time(LOCAL.poll_s)
+        return ticks
+
+    waiting_ticks = int(LOCAL.outlast_s() / LOCAL.poll_s) + 1
+    crew.reign = (0, None)  # as if it had been elected just now
+    assert acts() == [False] * waiting_ticks + [True] * (10 - waiting_ticks)
+    assert acts() == [True] * 10
+    world.pass_time(LOCAL.act_s)
+    assert not crew.may_act(terms, world.now_s)
+    assert acts() == [False] * waiting_ticks + [True] * (10 - waiting_ticks)
+    leader.session.leaving = True
+    assert not crew.may_act(terms, world.now_s)
+
+
+def test_only_who_leads_gets_time_to_act() -> None:
+    world, [leader, other] = a_fleet("leader", "other")
+    other.crew.act_until_s = 0.0
+    other.say("both refs of this push are taken")
+    other.round()
+    assert other.crew.act_until_s == 0.0 and not other.crew.may_act(other.fleet.terms, world.now_s)
+
+
 def test_a_renewal_is_written_when_there_is_nothing_else_to_write() -> None:
     world, [leader] = a_fleet("leader")
     leader.round()
