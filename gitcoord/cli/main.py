@@ -12,6 +12,7 @@ import click
 
 from gitcoord import __version__
 from gitcoord.core.errors import GitcoordError
+from gitcoord.features import LISTED
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module with an attribute `command`, what it does). Listed by hand: nothing is imported to show help.
@@ -35,20 +36,35 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+FEATURE_WORDS = {
+    word: help_ for words in LISTED.values() for word, help_ in words.items() if word not in COMMANDS
+}
+
+
 class Commands(click.Group):
     """Imports a command's module only when that command is asked for: `--help` stays fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return [*COMMANDS, *FEATURE_WORDS]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name in FEATURE_WORDS:
+            from gitcoord.cli import derived
+
+            return derived.command(name)
         if name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(COMMANDS[name][0]).command
+        if isinstance(command, click.Group) and any(name in words for words in LISTED.values()):
+            from gitcoord.cli import derived
+
+            derived.extend(command, name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
+        with formatter.section("What agents do together"):
+            formatter.write_dl(list(FEATURE_WORDS.items()))
+        with formatter.section("The fleet, and this clone"):
             formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
 
 

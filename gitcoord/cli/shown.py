@@ -62,8 +62,10 @@ def beat_words(beat: Event) -> str:
 
 def void_reason(fleet: Fleet, event: Event, position: int | None) -> str | None:
     """Why a sequenced event has no effect; None when it has."""
-    if position is None or fleet.positions.get(event.uid) == position:
+    if position is None:
         return None
+    if fleet.positions.get(event.uid) == position:
+        return fleet.refusals.get(event.uid)
     for finding in fleet.states["health"].void:
         if finding.position == position:
             return str(finding.text).removeprefix(f"{event.type}: ")

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ValidationError
 
 from gitcoord.core import limits, members, terms
+from gitcoord.core.commands import Command, Look, Query
 from gitcoord.core.event import Draft, Event, Head, Malformed, hash_of, parse
 from gitcoord.core.keys import Verifier
 from gitcoord.core.members import Members
@@ -47,12 +48,13 @@ class Feature(Protocol):
     """A vertical slice: a module of `gitcoord.features` with these names."""
 
     EVENTS: Mapping[str, type[BaseModel]]
+    COMMANDS: Mapping[str, Command | Query]
 
     def State(self) -> Any: ...
 
-    def fold(self, state: Any, recorded: Recorded) -> None: ...
+    def fold(self, state: Any, recorded: Recorded) -> str | None: ...
 
-    def duty(self, state: Any, now: str, fleet: Fleet) -> Iterable[Duty]: ...
+    def duty(self, state: Any, look: Look) -> Iterable[Duty]: ...
 
     def dump(self, state: Any) -> Any: ...
 
@@ -67,6 +69,8 @@ class Duty:
     content: str
     key: str
     data: Mapping[str, Any] = field(default_factory=dict)
+    to: tuple[str, ...] = ()
+    re: str | None = None
 
 
 class Fleet:
@@ -83,6 +87,7 @@ class Fleet:
         self.terms = Terms()
         self.states: dict[str, Any] = {name: feature.State() for name, feature in features.items()}
         self.done: dict[str, None] = {}  # duties that the ledger holds, oldest first
+        self.refusals: dict[str, str] = {}  # uid → why a feature let the event change nothing, oldest first
         self._models = dict(CORE_EVENTS)
         for feature in features.values():
             self._models.update(feature.EVENTS)
@@ -159,7 +164,11 @@ class Fleet:
         self.position += 1
         self.digest = hash_of(self.digest.encode() + event.line)
         for name, feature in self.features.items():
-            feature.fold(self.states[name], recorded)
+            reason = feature.fold(self.states[name], recorded)
+            if reason is not None:
+                self.refusals[event.uid] = reason
+                if len(self.refusals) > limits.REFUSALS_REMEMBERED_MAX:
+                    del self.refusals[next(iter(self.refusals))]
         return recorded
 
     def _judge(self, event: Event) -> tuple[BaseModel | None, str | None]:
@@ -183,11 +192,9 @@ class Fleet:
         """The payload model of an event type that a feature or the core knows."""
         return self._models.get(type_)
 
-    def duties(self, now: str) -> list[Duty]:
+    def duties(self, look: Look) -> list[Duty]:
         """What the leader ought to append now."""
-        return [
-            duty for name, feature in self.features.items() for duty in feature.duty(self.states[name], now, self)
-        ]
+        return [duty for name, feature in self.features.items() for duty in feature.duty(self.states[name], look)]
 
     def dump(self) -> dict[str, Any]:
         """The state as JSON values, equal on every machine for equal lines."""
@@ -201,6 +208,7 @@ class Fleet:
             "members": self.members.dump(),
             "terms": self.terms.dump(),
             "done": list(self.done),
+            "refusals": self.refusals,
             "features": {name: self.features[name].dump(state) for name, state in self.states.items()},
         }
 
@@ -218,6 +226,7 @@ class Fleet:
         fleet.members = Members.load(value["members"])
         fleet.terms = Terms.load(value["terms"])
         fleet.done = dict.fromkeys(value["done"])
+        fleet.refusals = dict(value["refusals"])
         fleet.states = {name: feature.load(value["features"][name]) for name, feature in features.items()}
         return fleet
 
@@ -226,5 +235,5 @@ def draft_of(duty: Duty, *, actor: str, term: int, timestamp: str, uid: str) -> 
     """The leader's event for a duty. Its `data.duty` is the occasion, so that a successor sees it done."""
     return Draft(
         actor=actor, type=duty.type, content=duty.content, timestamp=timestamp, uid=uid, term=term,
-        data={**duty.data, "duty": duty.key},
+        data={**duty.data, "duty": duty.key}, to=duty.to, re=duty.re,
     )

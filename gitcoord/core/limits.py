@@ -31,5 +31,6 @@ TERM_JUMP_MAX = 1000  # above the highest term seen: one line cannot use all ter
 BEAT_PROMISE_S_MAX = 600.0  # a leader may not promise longer silence than this
 JSON_DEPTH_MAX = 32  # of `data`; deeper is nobody's payload
 DUTIES_REMEMBERED_MAX = 10_000  # occasions for which the leader has done its duty already
+REFUSALS_REMEMBERED_MAX = 1000  # events that came too late, for their authors to look up
 OUTBOX_FORSAKEN_S = 86_400.0  # a day: longer than a night's sleep of a laptop
 OUTBOXES_RETIRED_AT_ONCE = 50  # with one push

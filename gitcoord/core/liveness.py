@@ -91,6 +91,27 @@ def newest(observations: Sequence[Observation]) -> dict[str, Observation]:
     return {one.agent.casefold(): one for one in ranked}
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an agent stood at this node's last look."""
+
+    agent: str
+    state: str  # ALIVE, LATE, GONE, GOODBYE
+    node: str
+    session: str
+    silent_s: float
+    next_s: float
+
+
+def standings(observations: Sequence[Observation], at_s: float, *, poll_s: float) -> dict[str, Standing]:
+    """By agent (casefolded), as of the last successful look at `at_s`. Who never beat is not in it."""
+    return {
+        agent: Standing(one.agent, state(one, at_s, poll_s=poll_s), one.node, one.session,
+                        max(0.0, at_s - one.since_s) + one.silent_s, one.next_s)
+        for agent, one in newest(observations).items()
+    }
+
+
 def dump(observations: Iterable[Observation]) -> list[Any]:
     return [asdict(one) for one in observations]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gitcoord.core import limits, outbox
+from gitcoord.core.commands import Look
 from gitcoord.core.effects import Append, Disk, NoteOutbox, Steps
 from gitcoord.core.event import Event, Head, hash_of, parse, parse_all
 from gitcoord.core.fleet import Duty, Inadmissible, draft_of
@@ -45,7 +46,8 @@ def do_duties(me: Replica, disk: Disk, crew: Crew) -> Steps:
     if lead is None or lead.leaving or not lead.claims:
         return
     waiting = {duty for event in disk.pending() if isinstance(duty := event.data.get("duty"), str)}
-    duties = fleet.duties(me.clock.timestamp()) + [
+    look = Look(fleet, me.clock.timestamp(), lead.agent, disk.node, seen=crew.standings())
+    duties = fleet.duties(look) + [
         Duty("error", f"{bad.where}: {bad.reason}", f"bad:{bad.commit[:12]}:{hash_of(bad.line)[:16]}")
         for bad in me.branch.bad
     ]

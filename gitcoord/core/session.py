@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from gitcoord.core import limits
 from gitcoord.core.event import Draft, Event, Signer, seal
 from gitcoord.core.fleet import Fleet
+from gitcoord.core.liveness import Standing
 from gitcoord.core.terms import Terms
 from gitcoord.core.timings import Profile
 
@@ -81,6 +82,7 @@ class Crew:
     sessions: list[Session] = field(default_factory=list)
     vitals: Callable[[], Mapping[str, Any]] = dict
     eligible: Callable[[Fleet, str], bool] = lambda fleet, agent: True
+    standings: Callable[[], Mapping[str, Standing]] = dict  # who is how alive, as of the last look
     neighbours: Callable[[], Sequence[bytes]] = tuple  # newest beats of this node's other processes
     watch: Watch = field(default_factory=Watch)
     stretch: float = 1.0  # of the beats' period, where the push budget binds

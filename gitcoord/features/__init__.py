@@ -2,11 +2,40 @@
 
 from __future__ import annotations
 
-from gitcoord.core.fleet import Feature
-from gitcoord.features import conversation, health, settings
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-FEATURES: dict[str, Feature] = {
-    "conversation": conversation,
-    "settings": settings,
-    "health": health,
+if TYPE_CHECKING:
+    from gitcoord.core.fleet import Feature
+
+LISTED: dict[str, dict[str, str]] = {
+    # a module of this package, in the order of folding: the words that it adds to the command line
+    "conversation": {},
+    "settings": {},
+    "health": {},
+    "reservations": {
+        "reserve": "Keep others out of paths for a while",
+        "release": "Give reserved paths back",
+        "reservations": "Show who holds which paths",
+    },
 }
+
+
+class Features(Mapping[str, "Feature"]):
+    """The modules listed above, imported when first asked for: what only shows help needs none of them."""
+
+    def __getitem__(self, name: str) -> Feature:
+        if name not in LISTED:
+            raise KeyError(name)
+        feature: Feature = importlib.import_module(f"gitcoord.features.{name}")
+        return feature
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(LISTED)
+
+    def __len__(self) -> int:
+        return len(LISTED)
+
+
+FEATURES = Features()

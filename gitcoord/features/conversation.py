@@ -9,13 +9,16 @@ from typing import Any
 from pydantic import BaseModel
 
 from gitcoord.core.event import Event, parse
-from gitcoord.core.fleet import CORE_EVENTS, Duty, Fleet, Recorded
+from gitcoord.core.commands import Command, Look, Query
+from gitcoord.core.fleet import Duty, Recorded
 from gitcoord.features.snapshot import Entry, Interaction
 
 EVENTS: Mapping[str, type[BaseModel]] = {}
+COMMANDS: Mapping[str, Command | Query] = {}
 
-RECORDS = frozenset({*CORE_EVENTS, "config_changed", "heartbeat", "error"})
-"""Types that open no interaction of their own; with a number given, they still belong to that one."""
+RECORDS = frozenset({"heartbeat", "error"})
+"""Types that open no interaction of their own, as those that a feature knows; with a number given, they still belong
+to that one. A payload model with `SAID = True` is conversation all the same."""
 
 JUMP_MAX = 100_000  # a caller's number further above than that does not move the numbers given here
 
@@ -30,16 +33,22 @@ class State:
 
 
 def fold(state: State, recorded: Recorded) -> None:
-    _place(state, 0 if recorded.void else _number(state, recorded.event, recorded.parent))
+    _place(state, 0 if recorded.void else _number(state, recorded))
 
 
-def _number(state: State, event: Event, parent: int | None) -> int:
+def _number(state: State, recorded: Recorded) -> int:
     """The caller's number, else the parent's, else a new one: so two nodes that are offline never collide."""
+    event, parent = recorded.event, recorded.parent
     if event.interaction is not None:
         return event.interaction
     if parent is not None and state.numbers[parent - 1]:
         return state.numbers[parent - 1]
-    return 0 if event.type in RECORDS and not _was_said(event) else state.highest + 1
+    return 0 if _is_record(recorded) and not _was_said(event) else state.highest + 1
+
+
+def _is_record(recorded: Recorded) -> bool:
+    known = recorded.payload is not None and not getattr(recorded.payload, "SAID", False)
+    return known or recorded.event.type in RECORDS
 
 
 def _was_said(event: Event) -> bool:
@@ -75,7 +84,7 @@ def entry(position: int | None, event: Event) -> Entry:
     )
 
 
-def duty(state: State, now: str, fleet: Fleet) -> Iterable[Duty]:
+def duty(state: State, look: Look) -> Iterable[Duty]:
     return ()
 
 

@@ -8,9 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gitcoord.core.fleet import Duty, Fleet, Recorded
+from gitcoord.core.commands import Command, Look, Query
+from gitcoord.core.fleet import Duty, Recorded
 
 EVENTS: Mapping[str, type[BaseModel]] = {}
+COMMANDS: Mapping[str, Command | Query] = {}
 
 SHOWN_MAX = 50
 
@@ -47,7 +49,7 @@ def fold(state: State, recorded: Recorded) -> None:
         del state.errors[:-SHOWN_MAX]
 
 
-def duty(state: State, now: str, fleet: Fleet) -> Iterable[Duty]:
+def duty(state: State, look: Look) -> Iterable[Duty]:
     return ()
 
 

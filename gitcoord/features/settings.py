@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from gitcoord.core.commands import Command, Look, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fleet import Duty, Fleet, Recorded
 from gitcoord.core.names import is_agent_id
@@ -49,6 +50,7 @@ class ConfigChanged(BaseModel):
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {"config_changed": ConfigChanged}
+COMMANDS: Mapping[str, Command | Query] = {}
 
 
 @dataclass(slots=True)
@@ -85,7 +87,7 @@ def may_lead(fleet: Fleet, agent: str) -> bool:
     return not leaders or any(agent.casefold() == one.casefold() for one in leaders)
 
 
-def duty(state: State, now: str, fleet: Fleet) -> Iterable[Duty]:
+def duty(state: State, look: Look) -> Iterable[Duty]:
     return ()
 
 

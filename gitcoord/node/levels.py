@@ -61,19 +61,20 @@ def _queued(node: Node, event: Event) -> Event | None:
 
 
 def confirm(
-    node: Node, event: Event, wanted: str, *, timeout_s: float, rounds: int | None = None
+    node: Node, event: Event, wanted: str, *, timeout_s: float, rounds: int | None = None, urgent: bool = False
 ) -> tuple[str, int | None]:
     """Wait until `event` reached `wanted`. Whoever holds the lock syncs for all; others wait for its result.
 
-    `rounds`: how many rounds of one's own to try (None: until the time is up). Raises NotConfirmed; and at once
+    `rounds`: how many rounds of one's own to try (None: until the time is up); `urgent` ones may borrow from the push
+    budget. Raises NotConfirmed; and at once
     what a person has to mend: BadCredentials, Denied, Paused.
     """
-    return _Wait(node, event, timeout_s, rounds).until(wanted)
+    return _Wait(node, event, timeout_s, rounds, urgent).until(wanted)
 
 
 class _Wait:
-    def __init__(self, node: Node, event: Event, timeout_s: float, rounds: int | None) -> None:
-        self.node, self.event, self.timeout_s, self.rounds = node, event, timeout_s, rounds
+    def __init__(self, node: Node, event: Event, timeout_s: float, rounds: int | None, urgent: bool) -> None:
+        self.node, self.event, self.timeout_s, self.rounds, self.urgent = node, event, timeout_s, rounds, urgent
         self.deadline = time.monotonic() + timeout_s
         self.tried = 0
         self.trouble: GitcoordError | None = None
@@ -123,7 +124,7 @@ class _Wait:
     def _sync(self, left_s: float) -> None:
         node = self.node
         try:
-            report = self._retrying(left_s)(node.sync, lock_timeout_s=0)
+            report = self._retrying(left_s)(node.sync, lock_timeout_s=0, urgent=self.urgent)
         except filelock.Timeout:
             self._await_news(min(left_s, LOCK_POLL_S))
             return

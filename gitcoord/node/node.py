@@ -24,7 +24,7 @@ from gitcoord.core.replica import Clock, Replica, absorb
 from gitcoord.core.session import Crew
 from gitcoord.core.timings import PROFILES, Profile
 from gitcoord.features import FEATURES
-from gitcoord.node import cache, driving, economy, levels, preferences, publish
+from gitcoord.node import cache, driving, economy, levels, preferences, publish, seen
 from gitcoord.node.keyring import Keyring
 from gitcoord.node.naming import new_uid, utc_now
 from gitcoord.store import locks
@@ -44,8 +44,10 @@ class Store(Objects, Remote, Protocol):
 class Node:
     """One process's hold on a node. Not shared between threads; closed when done."""
 
-    def __init__(self, home: Home, store: Store, *, tell: Callable[[str, str], None] | None = None) -> None:
+    def __init__(self, home: Home, store: Store, *, place: str = "",
+                 tell: Callable[[str, str], None] | None = None) -> None:
         self.home = home
+        self.place = place  # the work tree that is acted from; "" is the clone's own
         self.store = store
         self.config: Config = preferences.overlaid(home.config(), os.environ)
         self.keyring = Keyring(home, self.config.auth)
@@ -54,6 +56,7 @@ class Node:
         self.tell = tell or (lambda kind, text: None)
         self.chance = random.SystemRandom()
         self.crew = Crew(self.disk.node, PROFILES[self.config.profile or "local"], self.chance)
+        self.crew.standings = lambda: seen.standings(self)
         self.crew.neighbours = home.neighbours  # a command's push must not take the beats of an `agent run` away
         self.budget = Budget(self.crew.profile.pushes_per_minute)
         self.pause: Callable[[float], None] = time.sleep
@@ -167,10 +170,10 @@ class Node:
         return levels.level(self, event)
 
     def confirm(
-        self, event: Event, level: str, *, timeout_s: float, rounds: int | None = None
+        self, event: Event, level: str, *, timeout_s: float, rounds: int | None = None, urgent: bool = False
     ) -> tuple[str, int | None]:
         """Wait until `event` reached `level`, in at most `rounds` rounds of one's own. Raises NotConfirmed."""
-        return levels.confirm(self, event, level, timeout_s=timeout_s, rounds=rounds)
+        return levels.confirm(self, event, level, timeout_s=timeout_s, rounds=rounds, urgent=urgent)
 
     # Syncing
 
@@ -270,7 +273,7 @@ def open_node(path: Path, *, tell: Callable[[str, str], None] | None = None) -> 
     home = Home(common / "gitcoord")
     config = preferences.overlaid(home.config(), os.environ)
     store = open_store(home, config, common)
-    return Node(home, store, tell=tell)
+    return Node(home, store, place=git.worktree_name(path), tell=tell)
 
 
 def open_store(home: Home, config: Config, common: Path) -> Store:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gitcoord.core import liveness, outbox
 from gitcoord.core.event import Event
 from gitcoord.core.fleet import Inadmissible
-from gitcoord.core.liveness import Observation
+from gitcoord.core.liveness import Observation, Standing
 from gitcoord.core.outbox import Outbox
 from gitcoord.store import shape
 from gitcoord.store.files import write_quickly
@@ -45,6 +45,12 @@ def observations(cache: Path) -> tuple[list[Observation], float | None]:
         return value.seen, value.at_s
     except (FileNotFoundError, ValueError):
         return [], None
+
+
+def standings(node: Node) -> dict[str, Standing]:
+    """How alive each agent was at this node's last look, by agent (casefolded)."""
+    known, looked_s = observations(node.home.cache)
+    return {} if looked_s is None else liveness.standings(known, looked_s, poll_s=node.crew.profile.poll_s)
 
 
 def outboxes(node: Node) -> dict[str, Outbox]:

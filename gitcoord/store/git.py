@@ -319,6 +319,18 @@ def _plain_clone(path: Path) -> Path | None:
     return None
 
 
+def worktree_name(path: Path) -> str:
+    """The name of the linked work tree around `path`, as git keeps it; "" in a clone's own."""
+    for folder in (path.absolute(), *path.absolute().parents):
+        found = folder / ".git"
+        if found.is_dir():
+            return ""
+        if found.is_file():
+            place = Path(found.read_text(encoding="utf-8", errors="surrogateescape").removeprefix("gitdir:").strip())
+            return place.name if place.parent.name == "worktrees" else ""
+    return ""
+
+
 def remote_url(path: Path, name: str) -> str | None:
     """Where remote `name` of the clone around `path` is, as configured; a relative path made absolute."""
     git_credentials.leave_hook()

@@ -38,6 +38,11 @@ class Story:
         self.control(agent, "fleet_founded", data={"fleet": FLEET, **card})
         return self
 
+    def joined(self, *agents: str) -> Story:
+        for agent in agents:
+            self.say(agent, "agent_joined", f"{agent} joins")
+        return self
+
     def say(self, actor: str, type_: str, content: str = "", *, signer: Any = None, node: str | None = None,
             **fields: Any) -> Recorded:
         """The next event of the actor's node, at its position."""

@@ -44,8 +44,3 @@ def test_a_long_error_is_cut_in_the_state_not_in_the_log() -> None:
     story = Story().founded()
     event = story.say("alice", "error", "x" * 5000).event
     assert len(health_of(story).errors[0].text) == 500 and len(event.content) == 5000
-
-
-def test_health_gives_the_leader_nothing_to_do() -> None:
-    story = Story().founded()
-    assert list(health.duty(health_of(story), "", story.fleet)) == []

@@ -1,0 +1,231 @@
+"""The command line of the features: options, help, tables and JSON follow from their commands and queries."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+import click
+from pydantic.fields import FieldInfo
+
+from gitcoord.cli.common import as_option, content_or_stdin, here, json_option, print_json, speaker
+from gitcoord.core import times
+from gitcoord.core.commands import ROWS_MAX, Answer, Command, Query
+from gitcoord.features import FEATURES, LISTED
+
+if TYPE_CHECKING:
+    from gitcoord.node.node import Node
+
+REDRAW_S = 1.0
+
+
+def command(word: str) -> click.Command:
+    """What `gitcoord WORD` runs: a command, or a group of those that begin with it."""
+    found = _named(word)
+    if word in found:
+        return _click(word, found[word])
+    group = click.Group(word, help=_group_help(word, found))
+    extend(group, word)
+    return group
+
+
+def extend(group: click.Group, word: str) -> None:
+    """Add to `group` what the features have under `word`."""
+    for name, what in _named(word).items():
+        group.add_command(_click(name, what))
+
+
+def _named(word: str) -> dict[str, Command | Query]:
+    return {
+        name: what for feature, words in LISTED.items() if word in words
+        for name, what in FEATURES[feature].COMMANDS.items() if name.split(" ")[0] == word
+    }
+
+
+def _group_help(word: str, found: Mapping[str, Command | Query]) -> str:
+    help_ = next(words[word] for words in LISTED.values() if word in words)
+    first = next(iter(found.values()))
+    return f"{help_}.\n\n\b\nExample:\n" + "\n".join(f"  {line}" for line in (*first.before, first.example))
+
+
+def _click(name: str, what: Command | Query) -> click.Command:
+    run: Callable[..., None] = _runs_command(name, what) if isinstance(what, Command) else _runs_query(name, what)
+    for field_name, field in reversed(what.arguments.model_fields.items()):
+        run = _parameter(field.alias or field_name, field, field_name in what.positional)(run)
+    lines = "\n".join(f"  {line}" for line in (*what.before, what.example))
+    return click.command(name.split(" ")[-1], help=f"{what.help}.\n\n\b\nExample:\n{lines}")(run)
+
+
+def _parameter(name: str, field: FieldInfo, positional: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """One argument or option; values stay text here, the model reads them."""
+    kind = _inner(field.annotation)
+    many = get_origin(kind) is list
+    inner = _inner(get_args(kind)[0]) if many else kind
+    choice = click.Choice(get_args(inner)) if get_origin(inner) is Literal else None
+    if positional:
+        required = field.is_required()
+        metavar = f"{name.upper().removesuffix('S')}..." if many else name.upper()
+        return click.argument(name, metavar=metavar if required else f"[{metavar}]", type=choice,
+                              nargs=-1 if many else 1, required=required)
+    option = f"--{name.replace('_', '-')}"
+    text = f"{field.description}.{'  Repeatable.' if many else ''}{_default(field)}"
+    if inner is bool:
+        return click.option(option, name, is_flag=True, default=None, help=text)
+    metavar = "SPAN" if times.READS_SPAN in field.metadata else {int: "N", float: "X"}.get(inner, "TEXT")
+    return click.option(option, name, type=choice, multiple=many, required=field.is_required(), help=text,
+                        metavar=None if choice else metavar)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required() or field.default_factory is not None or field.default in (None, "", False):
+        return ""
+    spans = times.READS_SPAN in field.metadata
+    return f"  [default: {times.in_words(field.default) if spans else field.default}]"
+
+
+def _inner(annotation: Any) -> Any:
+    """Without `Annotated` and `| None`."""
+    if hasattr(annotation, "__metadata__"):
+        return _inner(annotation.__origin__)
+    options = [one for one in get_args(annotation) if one is not type(None)]
+    if type(None) in get_args(annotation) and len(options) == 1:
+        return _inner(options[0])
+    return annotation
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What was said on the command line; `-` stands for standard input."""
+    given = {name: list(value) if isinstance(value, tuple) else value
+             for name, value in values.items() if value is not None and value != ()}
+    return {name: content_or_stdin(value) if value == "-" else value for name, value in given.items()}
+
+
+# Commands
+
+
+def _runs_command(name: str, what: Command) -> Callable[..., None]:
+    @as_option
+    @click.option("--timeout", type=click.FloatRange(min=0), default=60.0, show_default=True,
+                  help="Seconds to wait for the ledger's word.")
+    @click.option("--dry-run", is_flag=True, help="Only show what would be written.")
+    @json_option
+    def run(*, actor: str | None, timeout: float, dry_run: bool, as_json: bool, **values: Any) -> None:
+        from gitcoord.node import acting
+
+        node = here()
+        who, given = speaker(node, actor), _given(values)
+        if dry_run:
+            _show_proposals(name, [
+                {"type": one.type, "content": one.content, "data": one.data, "to": list(one.to), "re": one.re}
+                for one in acting.propose(node, what, given, actor=who)
+            ], as_json)
+            return
+        _show_outcome(name, acting.act(node, what, given, actor=who, timeout_s=timeout), as_json)
+
+    return run
+
+
+def _show_proposals(name: str, proposals: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print_json({"schema": f"gitcoord.{name.replace(' ', '.')}/1", "dry_run": True, "events": proposals})
+    for one in proposals if not as_json else ():
+        click.echo(f"would write {one['type']}: {one['content']}")
+
+
+def _show_outcome(name: str, outcome: Any, as_json: bool) -> None:
+    ids = [event.uid for event in outcome.events]
+    if as_json:
+        print_json({"schema": f"gitcoord.{name.replace(' ', '.')}/1", "ids": ids, "level": outcome.level,
+                    "position": outcome.position, **outcome.answer})
+    elif not ids:
+        click.echo("nothing to do")
+    for event in outcome.events if not as_json else ():
+        click.echo(f"{event.uid[:8]} {event.content}" + (f" ({outcome.level.upper()})" if outcome.trouble else ""))
+    if outcome.trouble is not None:
+        click.echo(f"gitcoord: {outcome.trouble}", err=True)
+
+
+# Queries
+
+
+def _runs_query(name: str, what: Query) -> Callable[..., None]:
+    @as_option
+    @click.option("--watch", is_flag=True, help="Show it again whenever it changed, until Ctrl-C.")
+    @json_option
+    def run(*, actor: str | None, watch: bool, as_json: bool, limit: int = ROWS_MAX, after: int = 0,
+            **values: Any) -> None:
+        from gitcoord.node import acting
+
+        node = here()
+        who = actor or _whoever(node)
+        given, shown = _given(values), None
+        while True:
+            answer = acting.ask(node, what, given, actor=who)
+            answer = answer[after: after + limit] if isinstance(answer, Sequence) else answer
+            if answer != shown:
+                _show_answer(name, what, answer, as_json)
+            shown = answer
+            if not watch:
+                return
+            time.sleep(REDRAW_S)
+
+    if not what.columns:
+        return run
+    run = click.option("--after", type=click.IntRange(min=0), default=0, help="Leave out so many from the first.")(run)
+    return click.option("--limit", type=click.IntRange(1, ROWS_MAX), default=ROWS_MAX, show_default=True,
+                        help="Show at most so many.")(run)
+
+
+def _whoever(node: Node) -> str:
+    """Reading needs no name: who has none sees what everybody sees."""
+    import os
+
+    return os.environ.get("GITCOORD_AGENT") or node.config.agent or ""
+
+
+def _show_answer(name: str, what: Query, answer: Sequence[Answer] | Answer, as_json: bool) -> None:
+    if as_json:
+        value = {"items": list(answer)} if isinstance(answer, Sequence) else dict(answer)
+        print_json({"schema": f"gitcoord.{name.replace(' ', '.')}/1", **value})
+    elif isinstance(answer, Sequence):
+        _table(what.columns, answer)
+    else:
+        width = max((len(key) for key in answer), default=0)
+        for key, one in answer.items():
+            click.echo(f"{key.replace('_', ' '):<{width}}  {_text(one)}")
+
+
+def _table(columns: Sequence[str], rows: Sequence[Answer]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from gitcoord.cli.shown import WHOLE
+
+    if not rows:
+        return
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False, show_header=console.is_terminal, header_style="dim")
+    for column in columns:
+        table.add_column(column.replace("_", " "), overflow="ellipsis", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(_text(row[column][:8] if column == "id" else row[column])) for column in columns))
+    if not console.is_terminal:
+        console.width = min(WHOLE, 100_000)
+    console.print(table)
+
+
+def _text(value: Any) -> str:
+    """For one line of a terminal: nothing in it can move the cursor or hide."""
+    from gitcoord.cli.shown import plain
+
+    if value is None or value == "" or value == []:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(_text(one) for one in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_text(one)}" for key, one in value.items())
+    return plain(str(value))

@@ -1,0 +1,86 @@
+"""Commands: what a member may ask for. `decide` refuses early and politely; the fold is the judge.
+
+The command line, the Python interface and the tools for AI agents are derived from these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from gitcoord.core.liveness import Standing
+
+if TYPE_CHECKING:
+    from gitcoord.core.fleet import Fleet
+
+ROWS_MAX = 1000  # of one answer; `--after` goes on
+
+
+class Arguments(BaseModel):
+    """What a command is told: each field an option (or a positional) with its description. No others."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, defer_build=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one who decides can see: the fold, the time, who he is, and how alive the others were at the last look."""
+
+    fleet: Fleet
+    now: str  # UTC, as in events
+    actor: str = ""
+    node: str = ""
+    place: str = ""  # the work tree that he acts from; "" is the clone's own
+    seen: Mapping[str, Standing] = field(default_factory=dict)  # by agent, casefolded
+
+    def state(self, feature: str) -> Any:
+        """A feature's state. Not to be changed."""
+        return self.fleet.states[feature]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """An event that a command wants to be written."""
+
+    type: str
+    content: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    to: tuple[str, ...] = ()
+    re: str | None = None
+    interaction: int | None = None
+
+
+Answer = Mapping[str, Any]  # JSON values
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Changes something. Its key in `COMMANDS` is what people type: `task claim`."""
+
+    help: str  # imperative, one line, no full stop
+    example: str  # a line that runs after `before`
+    arguments: type[BaseModel]
+    decide: Callable[[Look, Any], Sequence[Proposal]]  # raises Refused, or Lost where the ledger shows that it is
+    positional: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()  # lines that the example needs
+    answer: Callable[[Look, str], Answer] | None = None  # what came of it, by the id of its first event
+    judged: bool = True  # only the ledger can tell whether it took effect: without its word the exit code is 4
+    urgent: bool = False  # somebody waits for the outcome: may borrow from the push budget
+    destructive: bool = False
+    idempotent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Reads. The answer is a list of rows, or one thing."""
+
+    help: str
+    example: str
+    arguments: type[BaseModel]
+    ask: Callable[[Look, Any], Sequence[Answer] | Answer]  # raises Refused
+    columns: tuple[str, ...] = ()  # of a list's table; () for one thing
+    positional: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()

@@ -1,0 +1,51 @@
+"""Paths and patterns of paths, from the top of a repository, with `/` between; `*`, `?` and `**` as in .gitignore.
+
+A pattern stands for the files that it matches and for everything below the folders that it matches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from gitcoord.core.errors import Refused
+
+PARTS_MAX = 50
+
+
+def check(pattern: str) -> None:
+    """Raises Refused unless it is one."""
+    parts = pattern.strip("/").split("/")
+    if pattern.startswith("/") or ".." in parts or not pattern.strip("/") or "\\" in pattern or "\0" in pattern:
+        raise Refused(f"{pattern!r} is no path inside the repository: write it from the top, such as src/auth/**")
+    if len(parts) > PARTS_MAX:
+        raise Refused(f"{pattern[:40]!r}… has more than {PARTS_MAX} parts")
+
+
+@lru_cache(maxsize=10_000)
+def overlap(one: str, other: str) -> bool:
+    """Whether some path is in both."""
+    return _meet((*one.strip("/").split("/"), "**"), (*other.strip("/").split("/"), "**"), "**", _names_meet)
+
+
+@lru_cache(maxsize=10_000)
+def _names_meet(one: str, other: str) -> bool:
+    return _meet(one, other, "*", lambda a, b: a == b or "?" in (a, b))
+
+
+def _meet(one: Sequence[str], other: Sequence[str], star: str, meets: Callable[[str, str], bool]) -> bool:
+    """Whether two patterns have a word in common, where `star` stands for any number of letters.
+
+    Row by row, as for an edit distance: whether the first i of one and the first j of the other have one.
+    """
+    row = [True]
+    for rival in other:
+        row.append(row[-1] and rival == star)
+    for part in one:
+        above, row = row, [row[0] and part == star]
+        for j, rival in enumerate(other):
+            if star in (part, rival):
+                row.append(above[j + 1] or row[j])
+            else:
+                row.append(above[j] and meets(part, rival))
+    return row[-1]

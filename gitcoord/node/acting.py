@@ -1,0 +1,109 @@
+"""Acting: a command goes into the queue and is judged by the ledger; a query is answered from the fold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from gitcoord.core.commands import Answer, Command, Look, Proposal, Query
+from gitcoord.core.errors import GitcoordError, Lost, NotConfirmed, Refused
+from gitcoord.core.event import Event
+from gitcoord.features import FEATURES, LISTED
+from gitcoord.node import seen
+from gitcoord.node.naming import utc_now
+
+if TYPE_CHECKING:
+    from gitcoord.node.node import Node
+
+TIMEOUT_S = 60.0  # for the ledger's word
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a command: its events, how far they got, and what the feature says of it."""
+
+    events: tuple[Event, ...]
+    level: str
+    position: int | None
+    answer: Answer
+    trouble: GitcoordError | None = None  # why it got no further, where that is no failure
+
+
+def named(name: str) -> Command | Query:
+    """The command or query that people type as `name`, such as `task claim`. Raises Refused."""
+    word = name.split(" ")[0]
+    for feature, words in LISTED.items():
+        if word in words and name in FEATURES[feature].COMMANDS:
+            return FEATURES[feature].COMMANDS[name]
+    raise Refused(f"no command {name!r}: `gitcoord --help` shows what there is")
+
+
+def look(node: Node, actor: str) -> Look:
+    """What `actor` can see from here and now."""
+    fleet = node.fleet
+    member = fleet.members.get(actor)
+    return Look(fleet, utc_now(), member.id if member else actor, node.disk.node, node.place, seen.standings(node))
+
+
+def arguments(what: Command | Query, given: Mapping[str, Any]) -> BaseModel:
+    """Raises Refused, naming the argument and what is wrong with it."""
+    try:
+        return what.arguments.model_validate(dict(given))
+    except ValidationError as wrong:
+        first = wrong.errors(include_url=False)[0]
+        name = " ".join(str(part) for part in first["loc"][:1]) or "the arguments"
+        raise Refused(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def ask(node: Node, query: Query, given: Mapping[str, Any], *, actor: str) -> Sequence[Answer] | Answer:
+    """The answer from the fold as this node has it. Raises Refused."""
+    return query.ask(look(node, actor), arguments(query, given))
+
+
+def propose(node: Node, command: Command, given: Mapping[str, Any], *, actor: str) -> Sequence[Proposal]:
+    """What the command would write. Raises Refused, or Lost where that is known already."""
+    return command.decide(look(node, actor), arguments(command, given))
+
+
+def act(
+    node: Node, command: Command, given: Mapping[str, Any], *, actor: str, timeout_s: float = TIMEOUT_S
+) -> Outcome:
+    """Write what the command asks for, and wait for the ledger's word on it.
+
+    Raises Refused; Lost, when somebody else was first; NotConfirmed, when the ledger has not judged it within
+    `timeout_s` (it is queued all the same).
+    """
+    proposals = propose(node, command, given, actor=actor)
+    if not proposals:
+        return Outcome((), "sequenced", None, {})
+    events = tuple(node.append(*(
+        node.draft(one.type, one.content, actor=actor, interaction=one.interaction, re=one.re, to=one.to,
+                   data=one.data) for one in proposals
+    )))
+    try:
+        level, position = node.confirm(events[-1], "sequenced", timeout_s=timeout_s, urgent=command.urgent)
+    except NotConfirmed as wrong:
+        if command.judged:
+            raise
+        return Outcome(events, node.level(events[-1])[0], None, {}, wrong)
+    fleet = node.fleet
+    for event in events:
+        reason = why_without_effect(node, event)
+        if reason is not None:
+            raise Lost(reason)
+    answer = command.answer(look(node, actor), events[0].uid) if command.answer else {}
+    return Outcome(events, level, fleet.positions.get(events[0].uid, position), answer)
+
+
+def why_without_effect(node: Node, event: Event) -> str | None:
+    """Why a sequenced event changed nothing; None when it did."""
+    fleet = node.fleet
+    if event.uid in fleet.refusals:
+        return fleet.refusals[event.uid]
+    if event.uid not in fleet.positions:
+        return next((one.text for one in reversed(fleet.states["health"].void)
+                     if one.text.startswith(f"{event.type}: ")), "it has no effect: `gitcoord verify` tells why")
+    return None

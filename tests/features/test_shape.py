@@ -1,0 +1,102 @@
+"""Every feature has the same shape, and keeps to the same rules; a new one is tested here without a word."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from gitcoord.core.commands import Command, Look
+from gitcoord.core.fleet import Fleet
+from gitcoord.core.keys import Verifier
+from gitcoord.features import FEATURES, LISTED
+from tests.core.lines import NOW, Story
+from tests.features.payloads import payloads
+
+COMMANDS = {(feature, name): what for feature, module in FEATURES.items() for name, what in module.COMMANDS.items()}
+EVENTS = {type_: model for module in FEATURES.values() for type_, model in module.EVENTS.items()}
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_it_opens_with_one_sentence_and_has_every_name(name: str) -> None:
+    module = FEATURES[name]
+    assert (module.__doc__ or "").splitlines()[0].count(":") >= 1
+    for one in ("EVENTS", "COMMANDS", "State", "fold", "duty", "dump", "load"):
+        assert hasattr(module, one)
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_each_command_stands_under_a_listed_word(name: str) -> None:
+    words = {command.split(" ")[0] for command in FEATURES[name].COMMANDS}
+    assert words == set(LISTED[name])
+
+
+@pytest.mark.parametrize(("feature", "name"), COMMANDS)
+def test_a_command_is_documented(feature: str, name: str) -> None:
+    what = COMMANDS[feature, name]
+    assert what.help[0].isupper() and not what.help.endswith(".") and "\n" not in what.help
+    assert f"gitcoord {name}" in what.example
+    for field_name, field in what.arguments.model_fields.items():
+        assert field.description and field.description[0].isupper(), field_name
+        assert not field.description.endswith("."), field_name
+    assert set(what.positional) <= set(what.arguments.model_fields)
+
+
+def test_no_type_of_event_belongs_to_two() -> None:
+    types = [type_ for module in FEATURES.values() for type_ in module.EVENTS]
+    assert len(types) == len(set(types))
+
+
+@pytest.mark.parametrize("type_", EVENTS)
+def test_an_event_makes_the_round_trip(type_: str) -> None:
+    @settings(max_examples=10, deadline=None, suppress_health_check=SLOW)
+    @given(payloads(EVENTS[type_]))
+    def round_trip(payload: BaseModel) -> None:
+        again = EVENTS[type_].model_validate(json.loads(payload.model_dump_json()))
+        assert again == payload
+
+    round_trip()
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> Story:
+    """Any events of any authors in any order, some of them answers to others."""
+    story = Story().founded().joined("bob", "carol")
+    uids: list[str] = []
+    for type_ in draw(st.lists(st.sampled_from(sorted(EVENTS)), max_size=12)):
+        payload = draw(payloads(EVENTS[type_]))
+        parent = draw(st.none() | st.sampled_from(uids)) if uids else None
+        recorded = story.say(draw(st.sampled_from(["alice", "bob", "carol", "mallory"])), type_, "words",
+                             data=json.loads(payload.model_dump_json()), re=parent,
+                             to=draw(st.sampled_from([(), ("bob",), ("nobody", "alice")])))
+        uids.append(recorded.event.uid)
+    return story
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
+@given(stories())
+def test_any_order_of_any_events_folds_and_comes_back_from_json(story: Story) -> None:
+    dumped = story.fleet.dump()
+    again = Fleet.load(json.loads(json.dumps(dumped)), FEATURES, Verifier())
+    assert again.dump() == dumped
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
+@given(stories())
+def test_duties_and_queries_change_nothing(story: Story) -> None:
+    look = Look(story.fleet, NOW, "alice", "node-alice")
+    before = copy.deepcopy(story.fleet.dump())
+    story.fleet.duties(look)
+    for what in COMMANDS.values():
+        if not isinstance(what, Command) and not any(f.is_required() for f in what.arguments.model_fields.values()):
+            answer: Any = what.ask(look, what.arguments())
+            json.dumps(list(answer) if isinstance(answer, list) else answer)
+            if what.columns:
+                assert all(set(what.columns) <= set(row) for row in answer)
+    assert story.fleet.dump() == before
