@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gitcoord.core import effects
 from gitcoord.core.errors import Refused
 from gitcoord.core.event import Event, Head
-from gitcoord.node.naming import new_node_id, utc_now
+from gitcoord.node.naming import new_node_id, since_boot_s, utc_now
 
 if TYPE_CHECKING:
     from gitcoord.node.node import Node
@@ -36,7 +35,7 @@ def perform(node: Node, effect: effects.Effect) -> Any:
         case effects.Fetch():
             return node.store.fetch()
         case effects.Push(updates):
-            node.budget.spend(time.monotonic())
+            node.budget.spend(since_boot_s())
             return node.store.push(updates)
         case effects.Wait(losses):
             most = min(node.crew.profile.poll_s, max(node.round_trip_s, ROUND_TRIP_S_MIN) * 2 ** losses)

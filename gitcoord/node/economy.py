@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gitcoord.core.replica import Replica
+from gitcoord.node.naming import since_boot_s
 
 if TYPE_CHECKING:
     from gitcoord.node.node import Node
@@ -19,14 +20,14 @@ def take_up(node: Node) -> None:
         return
     passed_s = max(0.0, time.time() - progress.tokens_at)  # by the wall's clock: monotonic ones are not shared
     node.budget.tokens = min(node.budget.burst, progress.tokens + passed_s * node.budget.rate / 60)
-    node.budget.at_s = time.monotonic()
+    node.budget.at_s = since_boot_s()
 
 
 def saved(node: Node) -> Mapping[str, Any]:
     """The fields of `Progress` that pass the bucket on."""
     if node.budget.rate is None:
         return {"tokens": None, "tokens_at": 0.0}
-    node.budget.refill(time.monotonic())
+    node.budget.refill(since_boot_s())
     return {"tokens": node.budget.tokens, "tokens_at": time.time()}
 
 

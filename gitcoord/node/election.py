@@ -14,6 +14,7 @@ from gitcoord.core.errors import Lost, Unreachable
 from gitcoord.core.names import same_agent
 from gitcoord.core.session import Session
 from gitcoord.features import settings
+from gitcoord.node.naming import since_boot_s
 from gitcoord.node.node import Node
 
 
@@ -104,7 +105,7 @@ def _watch(node: Node, session: Session, *, stands: bool, wait: bool, deadline: 
             if wait and terms.leader is None:
                 raise Lost("nobody leads yet: no agent may, or none runs; start `gitcoord agent run`")
             return _standing(node)
-        node.pause(min(node.crew.next_due_s(node.fleet, time.monotonic()) + 0.01, node.crew.profile.poll_s))
+        node.pause(min(node.crew.next_due_s(node.fleet, since_boot_s()) + 0.01, node.crew.profile.poll_s))
 
 
 def resign(node: Node, agent: str) -> Standing:

@@ -16,6 +16,7 @@ from gitcoord.core.event import Event, Head, parse
 from gitcoord.core.protocol import Report
 from gitcoord.core.replica import Replica
 from gitcoord.node import economy, seen
+from gitcoord.node.naming import since_boot_s
 from gitcoord.store import locks
 from gitcoord.store.home import Progress
 
@@ -134,7 +135,7 @@ class _Wait:
         self.tried += 1
         self.trouble = None
         if level(node, self.event)[0] != "sequenced" and self.rounds is None:
-            pause_s = max(0.1, node.budget.wait_s(time.monotonic())) if report.waiting else (
+            pause_s = max(0.1, node.budget.wait_s(since_boot_s())) if report.waiting else (
                 min(FIRST_PAUSE_S * 2 ** min(self.tried, 10), node.crew.profile.poll_s))
             node.pause(min(pause_s, left_s))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 import secrets
+import time
 
 from gitcoord.core.names import uid_from
 
@@ -12,6 +13,15 @@ from gitcoord.core.names import uid_from
 def utc_now() -> str:
     now = datetime.datetime.now(datetime.UTC)
     return now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
+
+
+def since_boot_s() -> float:
+    """Monotonic seconds that go on while the machine sleeps: else a leader that wakes would act on time long gone.
+
+    Linux counts sleep in CLOCK_BOOTTIME only, macOS in its CLOCK_MONOTONIC, Windows in Python's monotonic clock.
+    """
+    clock = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 def new_uid() -> str:

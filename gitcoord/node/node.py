@@ -26,7 +26,7 @@ from gitcoord.core.timings import PROFILES, Profile
 from gitcoord.features import FEATURES
 from gitcoord.node import cache, driving, economy, levels, preferences, publish, seen
 from gitcoord.node.keyring import Keyring
-from gitcoord.node.naming import new_uid, utc_now
+from gitcoord.node.naming import new_uid, since_boot_s, utc_now
 from gitcoord.store import locks
 from gitcoord.store.files import check_not_paused, pausing
 from gitcoord.store.home import Config, Home, NodeDisk
@@ -120,7 +120,7 @@ class Node:
         return Replica(
             objects=self.store, fresh=self._fresh_branch, branch=self._cached_branch() or self._fresh_branch(),
             ledger_ref=self.config.ledger, outbox_prefix=f"{self.config.namespace}/nodes/",
-            clock=Clock(time.monotonic, utc_now, lambda: int(time.time())), chance=self.chance,
+            clock=Clock(since_boot_s, utc_now, lambda: int(time.time())), chance=self.chance,
             publish=publish.due, parented_outbox=self.config.namespace.startswith("refs/heads/"),
         )
 
@@ -236,7 +236,7 @@ class Node:
         try:
             report = driving.drive(self, protocol.sync(
                 replica, self.disk, self.crew, tick=tick,
-                may_push=lambda borrow: self.budget.allows(time.monotonic(), urgent=borrow or urgent),
+                may_push=lambda borrow: self.budget.allows(since_boot_s(), urgent=borrow or urgent),
             ))
         except GitcoordError as wrong:
             levels.note_failure(self, wrong)

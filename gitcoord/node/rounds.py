@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ import tenacity
 
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError, Lost, Paused, Refused, Unreachable
 from gitcoord.core.protocol import Report
+from gitcoord.node.naming import since_boot_s
 from gitcoord.node.node import Node
 from gitcoord.node.stopping import Stop
 
@@ -88,7 +88,7 @@ class Rounds:
 
     def _lapse(self, pace_s: float) -> None:
         self.node.crew.watch.lapse()
-        self.not_before_s = time.monotonic() + pace_s
+        self.not_before_s = since_boot_s() + pace_s
 
     def _went_well(self) -> None:
         if self.offline:

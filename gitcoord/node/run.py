@@ -15,6 +15,7 @@ from gitcoord.core.errors import GitcoordError, Lost, Unreachable
 from gitcoord.core.session import Session
 from gitcoord.features import settings
 from gitcoord.node import seats
+from gitcoord.node.naming import since_boot_s
 from gitcoord.node.node import Node
 from gitcoord.node.reaction import Reaction
 from gitcoord.node.rounds import Rounds
@@ -68,7 +69,7 @@ class Runner:
             node.crew.vitals = vitals()
             node.crew.eligible = settings.may_lead
             self._first_round()
-            started = time.monotonic()
+            started = since_boot_s()
             try:
                 self._take_seats(self._seats.names(agents))
                 self._go_on(started)
@@ -103,15 +104,15 @@ class Runner:
     def _go_on(self, started: float) -> None:
         end = float("inf") if self.options.for_s is None else started + self.options.for_s
         done = self._once_done(started) if self.options.once else lambda: False
-        while not self.stop.is_set() and time.monotonic() < end:
+        while not self.stop.is_set() and since_boot_s() < end:
             self._turn()
             if done() or not self.node.crew.sessions:
                 break
             self._sleep(end)
 
     def _turn(self) -> None:
-        """One round if one is due, with its retries; then the reactions."""
-        if self._is_due(time.monotonic()):
+        """One round if one is due, with its retries; then the reactions, whose commands sleep when the machine does."""
+        if self._is_due(since_boot_s()):
             self._round()
         if not self._rounds.paused:
             for reaction in self.reactions:
@@ -129,7 +130,7 @@ class Runner:
         report = self._rounds.one()
         if report is not None:
             self._went_well()
-        now = time.monotonic()
+        now = since_boot_s()
         self._due_s = now + node.crew.next_due_s(node.fleet, now)
         if report is not None and report.waiting:  # the budget is spent: no round is worth its fetch before
             self._rounds.not_before_s = self._due_s = now + max(0.1, node.budget.wait_s(now))
@@ -174,7 +175,7 @@ class Runner:
         if node.fleet.states["settings"].settings.heartbeats != "log":
             return
         leading = node.crew.leading(node.fleet.terms)
-        now = time.monotonic()
+        now = since_boot_s()
         if now - self._logged_beat_s >= node.crew.beat_period_s(leading is not None):
             self._logged_beat_s = now
             with contextlib.suppress(GitcoordError):
@@ -185,11 +186,11 @@ class Runner:
     def _sleep(self, end_s: float) -> None:
         """Until the next round is due, the queue changed, a command wants to be looked at, or it is time to stop."""
         while not self.stop.is_set():
-            now = time.monotonic()
+            now = since_boot_s()
             wake_s = min(max(self._due_s, self._rounds.not_before_s), end_s)
             if now >= wake_s or self._is_due(now):
                 return
-            if not self._rounds.paused and any(reaction.is_due(now) for reaction in self.reactions):
+            if not self._rounds.paused and any(reaction.is_due(time.monotonic()) for reaction in self.reactions):
                 return
             self.stop.wait(min(LOOK_S, wake_s - now))
 
@@ -206,7 +207,7 @@ class Runner:
             node = self.node
             if self._rounds.trouble is not None and not isinstance(self._rounds.trouble, Lost):
                 return True
-            if time.monotonic() - started > bound:
+            if since_boot_s() - started > bound:
                 return True
             if any(reaction.busy for reaction in self.reactions):
                 return False
@@ -239,11 +240,11 @@ class Runner:
         for session in node.crew.sessions:
             session.leaving = True
         node.pause = time.sleep
-        deadline = time.monotonic() + GOODBYE_S
+        deadline = since_boot_s() + GOODBYE_S
         if lead is not None:
             node.append(node.draft("leader_resigned", f"{lead.agent} resigns: goodbye", actor=lead.agent,
                                    term=node.fleet.terms.term))
-        while time.monotonic() < deadline:
+        while since_boot_s() < deadline:
             with contextlib.suppress(Unreachable):
                 if not node.sync(lock_timeout_s=GOODBYE_S, urgent=True).waiting:
                     return

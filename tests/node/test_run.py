@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,30 @@ def test_stop_may_be_set_by_a_signal_inside_its_own_wait() -> None:
             os.kill(os.getpid(), signal.SIGINT)
             stop.wait(0.0)
         assert stop.at_once
+
+
+def test_a_leader_whose_machine_slept_does_not_act_on_time_long_gone(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+    if clock is None:
+        pytest.skip("Python's monotonic clock counts sleep here")
+    real, slept = time.clock_gettime, [0.0]
+    monkeypatch.setattr(time, "clock_gettime", lambda which: real(which) + (slept[0] if which == clock else 0.0))
+    node.crew.sessions.append(Session("alice", secrets.token_hex(6), node.keyring.signer("alice")))
+    node.crew.wants_to_act = True
+
+    def may_act() -> bool:
+        return node.crew.may_act(node.fleet.terms, node.replica.clock.monotonic_s())
+
+    node.sync()
+    assert node.crew.leading(node.fleet.terms) and not may_act()
+    for _ in range(4):
+        slept[0] += node.profile.act_s * 0.4
+        node.sync()
+    assert may_act()
+    slept[0] += 3600
+    assert not may_act()
 
 
 def test_one_run_of_an_agent_on_a_node(node: Node) -> None:
