@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gitcoord.cli.common import as_option, content_or_stdin, event_id, here, json_option, print_json, speaker
+from gitcoord.cli.common import as_option, content_or_stdin, desk, event_id, here, json_option, print_json, speaker
 from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.core.names import agent_id
 
@@ -38,19 +38,22 @@ def command(type_: str, content: str, interaction: str | None, recipients: tuple
     Example:
       gitcoord append question "Who takes the parser?" --to bob
     """
-    node = here()
-    draft = node.draft(
-        type_, content_or_stdin(content), actor=speaker(node, actor), interaction=_number(interaction),
-        re=event_id(node, parent) if parent else None, to=[agent_id(one) for one in recipients], data=_object(data),
+    node = here() if wait or parent or not no_sync else None
+    writer = node or desk()
+    draft = writer.draft(
+        type_, content_or_stdin(content), actor=speaker(writer, actor), interaction=_number(interaction),
+        re=event_id(node, parent) if node and parent else None, to=[agent_id(one) for one in recipients],
+        data=_object(data),
     )
-    [event] = node.append(draft)
+    [event] = writer.append(draft)
     level, position, trouble = "queued", None, None
     try:
-        if wait:
+        if node and wait:
             level, position = node.confirm(event, wait, timeout_s=timeout)
-        elif not no_sync:
+        elif node and not no_sync:
             level, position = node.confirm(event, "sequenced", timeout_s=ROUND_S, rounds=1)
     except GitcoordError as wrong:  # whatever the remote said: it is on this disk, and its id is told
+        assert node is not None
         level, position = node.level(event)
         trouble = wrong
     if as_json:

@@ -14,6 +14,7 @@ import click
 from gitcoord.core.errors import Refused
 
 if TYPE_CHECKING:
+    from gitcoord.node.desk import Desk
     from gitcoord.node.node import Node
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -36,12 +37,19 @@ def here() -> Node:
     return node
 
 
+def desk() -> Desk:
+    """Where to write on that node; for commands that read nothing of the fleet."""
+    from gitcoord.node.desk import Desk, find_home
+
+    return Desk(find_home(Path.cwd()))
+
+
 def tell(kind: str, text: str) -> None:
     """A remark of the protocol's, to the person at the terminal."""
     click.echo(f"gitcoord: {text}", err=True)
 
 
-def speaker(node: Node, actor: str | None) -> str:
+def speaker(node: Node | Desk, actor: str | None) -> str:
     """Who speaks: --as, else GITCOORD_AGENT, else the clone's own agent; never a silent default."""
     named = actor or os.environ.get("GITCOORD_AGENT") or node.config.agent
     if not named:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from gitcoord.core import protocol
 from gitcoord.core.branch import Branch
 from gitcoord.core.budget import Budget
-from gitcoord.core.credentials import looks_like_credential
-from gitcoord.core.errors import Corrupt, GitcoordError, Refused
-from gitcoord.core.event import Draft, Event, parse
+from gitcoord.core.errors import Corrupt, GitcoordError
+from gitcoord.core.event import Event, parse
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.ports import Objects, Remote
 from gitcoord.core.protocol import Report
@@ -25,11 +23,11 @@ from gitcoord.core.session import Crew
 from gitcoord.core.timings import PROFILES, Profile
 from gitcoord.features import FEATURES
 from gitcoord.node import cache, driving, economy, levels, preferences, publish, seen
-from gitcoord.node.keyring import Keyring
-from gitcoord.node.naming import new_uid, since_boot_s, utc_now
-from gitcoord.store import locks
+from gitcoord.node.desk import Desk, find_home
+from gitcoord.node.naming import since_boot_s, utc_now
+from gitcoord.store import checkout, locks
 from gitcoord.store.files import check_not_paused, pausing
-from gitcoord.store.home import Config, Home, NodeDisk
+from gitcoord.store.home import Config, Home
 from gitcoord.store.locks import LockHeld
 
 CACHE_EVENTS = 64  # folded since the cache was written, before it is written anew
@@ -46,13 +44,11 @@ class Node:
 
     def __init__(self, home: Home, store: Store, *, place: str = "",
                  tell: Callable[[str, str], None] | None = None) -> None:
-        self.home = home
+        self.desk = Desk(home)
+        self.home, self.config, self.keyring, self.disk = home, self.desk.config, self.desk.keyring, self.desk.disk
+        self.draft, self.append = self.desk.draft, self.desk.append
         self.place = place  # the work tree that is acted from; "" is the clone's own
         self.store = store
-        self.config: Config = preferences.overlaid(home.config(), os.environ)
-        self.keyring = Keyring(home, self.config.auth)
-        home.queue.speaker = os.environ.get("GITCOORD_AGENT") or self.config.agent
-        self.disk = NodeDisk(home, fleet=self.config.fleet, signer=self.keyring.signer)
         self.tell = tell or (lambda kind, text: None)
         self.chance = random.SystemRandom()
         self.crew = Crew(self.disk.node, PROFILES[self.config.profile or "local"], self.chance)
@@ -145,25 +141,7 @@ class Node:
             if cache.save(self.home, branch):
                 self._cached = branch.fleet.position
 
-    # Writing
-
-    def draft(
-        self, type_: str, content: str, *, actor: str, interaction: int | None = None, re: str | None = None,
-        to: Sequence[str] = (), data: Mapping[str, Any] | None = None, uid: str | None = None, term: int | None = None,
-    ) -> Draft:
-        """A draft with a new identity. Refused when it looks like a credential."""
-        found = looks_like_credential(content) or looks_like_credential(json.dumps(data or {}, ensure_ascii=False))
-        if found:
-            raise Refused(f"this looks like {found}: the log cannot forget, so it was not written; revoke it if it "
-                          "has been elsewhere, and name where it is kept instead")
-        return Draft(
-            actor=actor, type=type_, content=content, timestamp=utc_now(), uid=uid or new_uid(),
-            interaction=interaction, re=re, to=tuple(to), term=term, data=data or {},
-        )
-
-    def append(self, *drafts: Draft) -> list[Event]:
-        """On the local disk when this returns (QUEUED), in this order."""
-        return self.disk.append(drafts)
+    # Writing: `draft` and `append` are the desk's
 
     def level(self, event: Event) -> tuple[str, int | None]:
         """How far an event of this node got, as far as this node knows, and its position once sequenced."""
@@ -265,15 +243,10 @@ class Node:
 
 def open_node(path: Path, *, tell: Callable[[str, str], None] | None = None) -> Node:
     """The node of the clone (or worktree) at `path`. Raises Refused when it is in no fleet."""
-    from gitcoord.store import git
-
-    common = git.find_common_dir(path)
-    if common is None:
-        raise Refused(f"{path} is in no git repository: run `gitcoord init` there first")
-    home = Home(common / "gitcoord")
+    home = find_home(path)
     config = preferences.overlaid(home.config(), os.environ)
-    store = open_store(home, config, common)
-    return Node(home, store, place=git.worktree_name(path), tell=tell)
+    store = open_store(home, config, home.path.parent)
+    return Node(home, store, place=checkout.worktree_name(path), tell=tell)
 
 
 def open_store(home: Home, config: Config, common: Path) -> Store:

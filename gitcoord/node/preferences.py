@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gitcoord.core.errors import Refused
-from gitcoord.core.fleet import Fleet
 from gitcoord.core.names import agent_id
 from gitcoord.core.timings import PROFILES
 from gitcoord.store.home import TIMEOUT_S_MAX, Config
+
+if TYPE_CHECKING:
+    from gitcoord.core.fleet import Fleet
 
 YES_NO = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitcoord.core.errors import Corrupt, GitcoordError, Oversized, Paused
 from gitcoord.core.ports import CommitInfo, Entry, Oid, Outcome, Pushed, Update
-from gitcoord.store import git_credentials, git_refs, git_words
+from gitcoord.store import checkout, git_credentials, git_refs, git_words
 from gitcoord.store.git_objects import OID, decode_commit, decode_tree, encode_commit, encode_tree, oid_of
 from gitcoord.store.git_process import Result, finish
 from gitcoord.store.git_transport import MIRROR, PRIVATE, Transport
@@ -294,7 +294,7 @@ def init_repository(path: Path) -> None:
 def find_common_dir(path: Path) -> Path | None:
     """The git directory that all worktrees of the clone around `path` share; None outside of any."""
     git_credentials.leave_hook()
-    plain = _plain_clone(path)
+    plain = checkout.plain_common_dir(path)
     if plain is not None:
         return plain
     from git import InvalidGitRepositoryError, NoSuchPathError, Repo
@@ -304,31 +304,6 @@ def find_common_dir(path: Path) -> Path | None:
             return Path(repo.common_dir).resolve()
     except (InvalidGitRepositoryError, NoSuchPathError):
         return None
-
-
-def _plain_clone(path: Path) -> Path | None:
-    """The `.git` folder of an ordinary clone around `path`; None for anything else, which GitPython looks at."""
-    path = path.absolute()
-    for folder in (path, *path.parents):
-        found = folder / ".git"
-        if found.is_dir():
-            parts = (found / "HEAD").is_file() and (found / "objects").is_dir() and (found / "refs").is_dir()
-            return found.resolve() if parts and not (found / "commondir").exists() else None
-        if found.exists() or (folder / "HEAD").exists():
-            return None  # a worktree, a submodule, inside a git directory
-    return None
-
-
-def worktree_name(path: Path) -> str:
-    """The name of the linked work tree around `path`, as git keeps it; "" in a clone's own."""
-    for folder in (path.absolute(), *path.absolute().parents):
-        found = folder / ".git"
-        if found.is_dir():
-            return ""
-        if found.is_file():
-            place = Path(found.read_text(encoding="utf-8", errors="surrogateescape").removeprefix("gitdir:").strip())
-            return place.name if place.parent.name == "worktrees" else ""
-    return ""
 
 
 def remote_url(path: Path, name: str) -> str | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
 import filelock
-import tenacity
 
 from gitcoord.core.errors import GitcoordError
 
@@ -19,6 +19,11 @@ class LockHeld(GitcoordError):
 
 def acquire(lock: filelock.FileLock, *, guards: str, wait_s: float) -> None:
     """Take `lock` in three attempts of at most `wait_s` each. Raises LockHeld with who has it."""
+    with contextlib.suppress(filelock.Timeout):
+        lock.acquire(timeout=0)  # nearly always; who has to wait has the time to import what waits
+        return
+    import tenacity
+
     try:
         for attempt in tenacity.Retrying(
             stop=tenacity.stop_after_attempt(LOCK_ATTEMPTS), wait=tenacity.wait_random(0, 0.2), reraise=True,

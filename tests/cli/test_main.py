@@ -208,3 +208,19 @@ def test_a_closed_pipe_is_no_error(alice: Clone) -> None:
     assert process.stderr.read() == ""
     process.stderr.close()
     assert process.wait(20) == 0
+
+
+def imported(clone: Clone, *arguments: str) -> str:
+    """The modules in a process that has run a command."""
+    words = f"import sys; from gitcoord.cli.main import main\ntry: main({list(arguments)})\nexcept SystemExit: pass\n"
+    words += "print(sorted(sys.modules), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True, cwd=clone.path,
+                          env=process_environment({}))
+    return done.stderr
+
+
+def test_to_queue_an_event_imports_nothing_that_folds(alice: Clone) -> None:
+    modules = imported(alice, "append", "note", "x", "--no-sync")
+    for module in ("git", "pydantic", "rich", "tenacity", "psutil", "gitcoord.core.fleet", "gitcoord.store.git"):
+        assert f"'{module}'" not in modules
+    assert "'nacl'" in modules and alice("queue", "list", "--json").rows()

@@ -1,0 +1,55 @@
+"""Where a path stands: in which clone, in which of its work trees. Found in the files, without starting git."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def common_dir(path: Path) -> Path | None:
+    """The git directory that all work trees of the clone around `path` share; None outside of any."""
+    plain = plain_common_dir(path)
+    if plain is not None:
+        return plain
+    from gitcoord.store import git  # 0.1 s to import, for what is found seldom
+
+    return git.find_common_dir(path)
+
+
+def plain_common_dir(path: Path) -> Path | None:
+    """That of an ordinary clone, or of a linked work tree; None for anything else, which GitPython looks at."""
+    path = path.absolute()
+    for folder in (path, *path.parents):
+        found = folder / ".git"
+        if found.is_dir():
+            return found.resolve() if _is_whole(found) and not (found / "commondir").exists() else None
+        if found.is_file():
+            return _of_linked(found)
+        if found.exists() or (folder / "HEAD").exists():
+            return None  # inside a git directory, or something odd
+    return None
+
+
+def _of_linked(found: Path) -> Path | None:
+    """`.git` is a file that names the work tree's own git directory, and that one names the common one."""
+    try:
+        own = found.parent / found.read_text("utf-8").removeprefix("gitdir:").strip()
+        common = (own / (own / "commondir").read_text("utf-8").strip()).resolve()
+    except (OSError, ValueError):
+        return None  # a submodule, or damaged
+    return common if (own / "HEAD").is_file() and _is_whole(common) else None
+
+
+def _is_whole(folder: Path) -> bool:
+    return (folder / "HEAD").is_file() and (folder / "objects").is_dir() and (folder / "refs").is_dir()
+
+
+def worktree_name(path: Path) -> str:
+    """The name of the linked work tree around `path`, as git keeps it; "" in a clone's own."""
+    for folder in (path.absolute(), *path.absolute().parents):
+        found = folder / ".git"
+        if found.is_dir():
+            return ""
+        if found.is_file():
+            place = Path(found.read_text(encoding="utf-8", errors="surrogateescape").removeprefix("gitdir:").strip())
+            return place.name if place.parent.name == "worktrees" else ""
+    return ""
