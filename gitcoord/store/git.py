@@ -1,34 +1,25 @@
-"""A private bare repository: gitcoord's objects, its mirror of the remote's refs, and its one way out.
-
-GitPython takes 0.1 s to import, as long as a whole command may: it is imported when objects are first read or written.
-"""
+"""A private bare repository: gitcoord's objects, its mirror of the remote's refs, and its one way out."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from functools import cached_property
-from io import BytesIO
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
 
-from gitcoord.core.errors import Corrupt, GitcoordError, Oversized, Paused
+from gitcoord.core.errors import Corrupt, GitcoordError, Paused
 from gitcoord.core.ports import CommitInfo, Entry, Oid, Outcome, Pushed, Update
 from gitcoord.store import checkout, git_credentials, git_refs, git_words
-from gitcoord.store.git_objects import OID, decode_commit, decode_tree, encode_commit, encode_tree, oid_of
+from gitcoord.store.git_loose import Loose
+from gitcoord.store.git_objects import OID, decode_commit, decode_tree, encode_commit, encode_tree
 from gitcoord.store.git_process import Result, finish
+from gitcoord.store.git_reader import Reader
 from gitcoord.store.git_transport import MIRROR, PRIVATE, Transport
-
-if TYPE_CHECKING:
-    from git import Git
 
 OBJECT_BYTES_MAX = 64 * 1024 * 1024  # far above what gitcoord writes; a hostile blob must not fill memory
 TREE_BYTES_MAX = 8 * 1024 * 1024  # two hundred thousand names; a ledger of ten million events has 4,000 in one
 NEAR_COMMITS = 64  # an ancestor is nearly always this close: 0.08 ms a commit in process, 3 ms a process
-
-UNSYNCED_MAX = 2000  # objects remembered; then all are fsynced
 
 KEPT = "refs/gitcoord/kept/"
 LOCAL_S = 30.0  # git without a network; only a hung disk takes longer
@@ -70,23 +61,8 @@ class GitStore:
             timeout_s=timeout_s,
             spawn=_spawn,
         )
-        self._unsynced: dict[Oid, tuple[Oid, ...]] = {}  # written, not yet fsynced: what each names in turn
-
-    @cached_property
-    def _git(self) -> Git:
-        """Reads objects, through children that stay."""
-        from git import Git
-
-        reader = Git(str(self.path))
-        reader.update_environment(GIT_DIR=str(self.path))
-        return reader
-
-    @cached_property
-    def _loose(self) -> Any:
-        """Writes objects, in process."""
-        from gitdb import LooseObjectDB  # type: ignore[import-untyped]
-
-        return LooseObjectDB(str(self.path / "objects"))
+        self._loose = Loose(self.path)
+        self._reader = Reader(self.path, MIRROR)
 
     @classmethod
     def create(cls, path: Path) -> None:
@@ -107,8 +83,7 @@ class GitStore:
 
     def close(self) -> None:
         """End the children that read objects. The store may still be used; they start anew."""
-        if "_git" in self.__dict__:
-            self._git.clear_cache()
+        self._reader.close()
 
     # -- objects ---------------------------------------------------------------------------------
 
@@ -165,7 +140,7 @@ class GitStore:
                 self._transport.run("update-ref", "--no-deref", "-d", ref)
             return
         assert OID.match(oid), oid
-        self._sync(oid)  # gitdb does not fsync: BEFORE the ref that names the objects
+        self._loose.sync(oid)  # BEFORE the ref that names the objects
         git_refs.write_ref(self.path, ref, oid)
 
     def kept(self, prefix: str = "") -> dict[str, Oid]:
@@ -182,83 +157,19 @@ class GitStore:
         for update in updates:
             lost = outcomes[update.ref].outcome in (Outcome.UNREACHABLE, Outcome.UNKNOWN, Outcome.DENIED)
             if lost and update.new is not None:
+                self._reader.close()
                 self.commit(update.new)  # Corrupt, if it is our own disk that lacks what was to be sent
         return outcomes
 
     # -- below -----------------------------------------------------------------------------------
 
-    def _sync(self, tip: Oid) -> None:
-        """fsync what `tip` reaches of the objects written here. Outboxes are not: their lines are in the queue."""
-        below, paths = [tip], []
-        while below:
-            oid = below.pop()
-            if oid in self._unsynced:
-                below += self._unsynced.pop(oid)
-                paths.append(git_refs.loose_path(self.path, oid))
-        git_refs.sync_files(paths)
-
     def _put(self, kind: str, data: bytes, names: Sequence[Oid]) -> Oid:
-        from gitdb import IStream
-
-        oid = oid_of(kind, data)
-        if len(self._unsynced) >= UNSYNCED_MAX:
-            git_refs.sync_files([git_refs.loose_path(self.path, one) for one in self._unsynced])
-            self._unsynced.clear()
-        self._unsynced[oid] = tuple(names)
-        path = git_refs.loose_path(self.path, oid)
-        try:
-            if path.exists():
-                if git_refs.is_sound(path, oid):
-                    return oid
-                path.unlink()  # gitdb, like git, would leave the torn file and report success
-            self._loose.store(IStream(kind.encode(), len(data), BytesIO(data)))
-        except OSError as error:
-            raise Paused(
-                f"cannot write to {self.path} ({error}); free or repair the disk, then try again"
-            ) from error
+        oid = self._loose.put(kind, data, names)
+        self._reader.remember(oid, kind, data)
         return oid
 
     def _read(self, oid: Oid, kind: str, bytes_max: int = OBJECT_BYTES_MAX) -> bytes:
-        if not OID.match(oid):
-            raise Corrupt(f"{oid!r} does not name a git object")
-        try:
-            return self._cat(oid, kind, bytes_max)
-        except (EOFError, OSError):  # the child was killed, or met a torn object: ask a new one, once
-            self.close()
-        try:
-            return self._cat(oid, kind, bytes_max)
-        except (EOFError, OSError) as error:
-            self.close()
-            git_refs.heal(self.path, MIRROR)  # or the next fetch would believe that it is here
-            raise Corrupt(
-                f"object {oid} in {self.path} was damaged; sync again, and if that does not help delete "
-                "the folder: what it holds is fetched again"
-            ) from error
-
-    def _cat(self, oid: Oid, kind: str, bytes_max: int) -> bytes:
-        stream: Any = None
-        try:
-            _, found, size, stream = self._git.stream_object_data(oid)
-            if size > bytes_max:
-                raise Oversized(f"object {oid} has {size} bytes, more than {bytes_max}: not gitcoord's")
-            data: bytes = stream.read(size)
-        except ValueError as error:
-            # An empty object file is "missing" to git, too; a power loss leaves such files.
-            if "could not be resolved" in str(error) and not git_refs.loose_path(self.path, oid).exists():
-                raise Corrupt(f"object {oid} is not in {self.path}; sync, and it may be fetched") from error
-            raise EOFError(oid) from error
-        except BaseException:
-            _let_go(stream)
-            self.close()  # the stream stands somewhere inside this object
-            raise
-        if len(data) != size:
-            _let_go(stream)
-            raise EOFError(oid)
-        name: object = found  # GitPython 3.2 declares text and gives bytes
-        name = name.decode() if isinstance(name, bytes) else name
-        if name != kind:
-            raise Corrupt(f"object {oid} is a {name}, not a {kind}")
-        return data
+        return self._reader.read(oid, kind, bytes_max)
 
     def _is_commit(self, oid: Oid) -> bool:
         try:
@@ -266,12 +177,6 @@ class GitStore:
         except Corrupt:
             return False
         return True
-
-
-def _let_go(stream: Any) -> None:
-    """Else GitPython reads what is left of a stream when it is collected: of what is too large, or a closed file."""
-    if stream is not None:
-        stream._nbr = stream._size
 
 
 def make_bare_remote(path: Path) -> None:

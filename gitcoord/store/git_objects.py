@@ -20,7 +20,12 @@ _NOT_IN_A_SLUG = re.compile(r"[^a-z0-9]+")
 
 def oid_of(kind: str, data: bytes) -> Oid:
     """The name that git gives to an object of `kind` ("blob", "tree", "commit")."""
-    return hashlib.sha1(b"%s %d\0%s" % (kind.encode(), len(data), data), usedforsecurity=False).hexdigest()
+    return hashlib.sha1(encoded(kind, data), usedforsecurity=False).hexdigest()
+
+
+def encoded(kind: str, data: bytes) -> bytes:
+    """An object as git names and stores it."""
+    return b"%s %d\0%s" % (kind.encode(), len(data), data)
 
 
 def encode_tree(entries: Mapping[str, Entry]) -> bytes:
