@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -38,10 +39,11 @@ def command() -> None:
 @click.option("--once", is_flag=True, help="Do what is due, lead if nobody does, and say goodbye.")
 @click.option("--takeover", is_flag=True, help="Take over from the same agent that runs elsewhere.")
 @click.option("--for", "for_s", metavar="SECONDS", type=click.FloatRange(min=0), help="Stop after that long.")
+@click.option("--until-eof", is_flag=True, help="Stop when standard input ends, as it does when a parent dies.")
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("--json-logs", is_flag=True, help="One JSON object a line.")
 def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, reply: bool, no_lead: bool, once: bool,
-        takeover: bool, for_s: float | None, quiet: bool, json_logs: bool) -> None:
+        takeover: bool, for_s: float | None, until_eof: bool, quiet: bool, json_logs: bool) -> None:
     """Run agents of this clone: beat, sync, stand for election, lead. Ctrl-C or SIGTERM says goodbye.
 
     The command of --on-event gets the event as JSON on standard input and its id in GITCOORD_EVENT_ID; it is
@@ -54,6 +56,7 @@ def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, repl
       gitcoord agent run --for 1 --on-event 'cat > /dev/null; echo yes' --reply
     """
     from gitcoord.node.run import Options, Runner
+    from gitcoord.node.stopping import Stop
 
     if reply and not on_event:
         raise click.UsageError("--reply goes with --on-event")
@@ -62,10 +65,13 @@ def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, repl
     if profile:
         node.use_profile(profile)
     names = [agent_id(name) for name in agents] or [speaker(node, None)]
+    stop = Stop()
+    if until_eof:
+        stop.at_eof(sys.stdin.buffer)
     Runner(node, Options(
         agents=names, on_event=on_event, reply=reply, lead=not no_lead, once=once, takeover=takeover, for_s=for_s,
         say=say,
-    )).run()
+    ), stop).run()
 
 
 def _teller(quiet: bool, json_logs: bool) -> Callable[[str, str], None]:

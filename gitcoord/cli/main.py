@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("gitcoord.cli.simulate", "Try the protocol in virtual time, with faults"),
     "resume": ("gitcoord.cli.resume", "Go on after a pause for disk or permission"),
     "leave": ("gitcoord.cli.leave", "Take this clone out of the fleet"),
+    "mcp": ("gitcoord.cli.mcp", "Serve the fleet to an AI agent (Model Context Protocol)"),
     "demo": ("gitcoord.cli.demo", "See the main job done by real processes"),
 }
 

@@ -71,6 +71,7 @@ class Command:
     urgent: bool = False  # somebody waits for the outcome: may borrow from the push budget
     destructive: bool = False
     idempotent: bool = False
+    tool: str | None = None  # the tool, `noun_verb`, that offers it to AI agents, perhaps with others; None: none does
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +85,4 @@ class Query:
     columns: tuple[str, ...] = ()  # of a list's table; () for one thing
     positional: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
+    tool: str | None = None

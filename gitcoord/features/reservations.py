@@ -178,14 +178,16 @@ COMMANDS: Mapping[str, Command | Query] = {
         help="Keep others out of paths for a while",
         example="gitcoord reserve 'src/auth/**' --for 2h --why 'new login'",
         arguments=Reserve, decide=reserve, positional=("paths",), answer=_answer, urgent=True,
+        tool="path_reserve",
     ),
     "release": Command(
         help="Give reserved paths back", example="gitcoord release", before=("gitcoord reserve README.md",),
-        arguments=Release, decide=release, positional=("ids",), idempotent=True,
+        arguments=Release, decide=release, positional=("ids",), idempotent=True, tool="path_reserve",
     ),
     "reservations": Query(
         help="Show who holds which paths", example="gitcoord reservations --path src/auth/login.py",
         arguments=Reservations, ask=reservations, columns=("id", "agent", "place", "paths", "until", "why"),
+        tool="fleet_show",
     ),
 }
 

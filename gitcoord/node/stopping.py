@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
+from typing import IO
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -36,6 +37,16 @@ class Stop:
             with contextlib.suppress(queue.Empty):
                 self._wake.get(timeout=seconds)
         return self._set
+
+    def at_eof(self, stream: IO[bytes]) -> None:
+        """Be set when the stream ends."""
+
+        def read() -> None:
+            while stream.read(4096):
+                pass
+            self.set()
+
+        threading.Thread(target=read, daemon=True).start()
 
     @contextlib.contextmanager
     def on_signals(self) -> Iterator[None]:

@@ -1,0 +1,65 @@
+"""`gitcoord mcp`: an AI agent takes part in the fleet through the Model Context Protocol."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from gitcoord.cli.common import as_option, here, speaker, tell
+from gitcoord.core.errors import Refused
+
+
+GOODBYE_S = 15.0  # for the agent's last words
+
+
+@click.command("mcp")
+@as_option
+@click.option("--no-run", is_flag=True, help="Do not run the agent: it only writes, and nobody sees that it lives.")
+def command(actor: str | None, no_run: bool) -> None:
+    """Serve the fleet to an AI agent over standard input and output (Model Context Protocol).
+
+    A client such as Claude Code or Codex starts this by itself, once it is told so; it needs the package's extra `mcp`.
+    As long as the client is there, `gitcoord agent run` keeps its agent in touch.
+
+    \b
+    Example:
+      gitcoord mcp --as alice < /dev/null
+      # claude mcp add gitcoord -- gitcoord mcp --as alice
+    """
+    try:
+        from gitcoord.mcp import server
+    except ModuleNotFoundError as wrong:
+        raise Refused(f"{wrong.name} is not installed: pip install 'gitcoord[mcp]'") from None
+    from gitcoord.mcp.calls import Calls
+    from gitcoord.node.node import open_node
+
+    who = speaker(here(), actor)
+    calls = Calls(lambda: open_node(Path.cwd(), tell=tell), who)
+    with contextlib.nullcontext() if no_run else _running(who):
+        server.serve(calls)
+
+
+@contextlib.contextmanager
+def _running(agent: str) -> Iterator[None]:
+    """A process that beats and syncs for the agent. One that runs already is as good: this one then ends by itself.
+
+    It ends with the pipe to it, so that it never outlives this process, however that ends.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gitcoord", "agent", "run", "--id", agent, "--quiet", "--until-eof"],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )
+    assert process.stdin is not None
+    try:
+        yield
+    finally:
+        process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=GOODBYE_S)
+        process.kill()
+        process.wait()

@@ -1,0 +1,75 @@
+"""Calls of an AI agent: to one node, one after the other, and fresh enough to be true."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import filelock
+
+from gitcoord.core.commands import Command
+from gitcoord.core.errors import GitcoordError
+from gitcoord.mcp.tools import PAGE, tools
+from gitcoord.node import acting, pages, publish
+from gitcoord.node.node import Node
+from gitcoord.node.standing import standing
+
+COMMAND_S = 60.0  # for the ledger's word; below the patience of the clients
+PAGE_BYTES_MAX = 200_000  # of communication.md: what a model can read
+
+
+@dataclass(slots=True)
+class Calls:
+    """Not shared between threads."""
+
+    open: Callable[[], Node]
+    actor: str
+    _node: Node | None = None
+    _looked_s: float = float("-inf")
+
+    @property
+    def node(self) -> Node:
+        if self._node is None:
+            self._node = self.open()
+        return self._node
+
+    def close(self) -> None:
+        if self._node is not None:
+            self._node.close()
+
+    def call(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What the tool answers, as JSON values. Raises GitcoordError."""
+        _, what, rest = tools()[name].chosen(given)
+        after = rest.pop("after", 0) if "after" not in what.arguments.model_fields else 0
+        self._look()
+        if isinstance(what, Command):
+            done = acting.act(self.node, what, rest, actor=self.actor, timeout_s=COMMAND_S)
+            return {"ids": [event.uid for event in done.events], "level": done.level, "position": done.position,
+                    "said": [event.content for event in done.events], **done.answer}
+        answer = acting.ask(self.node, what, rest, actor=self.actor)
+        if not isinstance(answer, Sequence):
+            return dict(answer)
+        rows = list(answer[after: after + PAGE])
+        return {"items": rows, "next": after + PAGE if len(answer) > after + PAGE else None}
+
+    def status(self) -> str:
+        self._look()
+        return json.dumps(standing(self.node), ensure_ascii=False)
+
+    def communication(self) -> str:
+        self._look()
+        page = publish.render(pages.with_pending(self.node))["communication.md"]
+        return page[:PAGE_BYTES_MAX].decode("utf-8", "ignore")
+
+    def _look(self) -> None:
+        """Ask the remote, unless a running agent of this clone does, or this process has just done so."""
+        node = self.node
+        if node.home.running() or time.monotonic() - self._looked_s < node.crew.profile.poll_s:
+            return
+        with contextlib.suppress(GitcoordError, filelock.Timeout):  # an outage: what is known here is the answer
+            node.sync(tick=False)
+        self._looked_s = time.monotonic()

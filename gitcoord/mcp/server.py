@@ -1,0 +1,105 @@
+"""An MCP server over standard input and output, for one agent, by the official SDK.
+
+Calls are served one after the other, in a thread of their own: a node belongs to one thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import mcp_types as types
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.server.stdio import stdio_server
+
+from gitcoord import __version__
+from gitcoord.core.errors import GitcoordError
+from gitcoord.mcp.calls import Calls
+from gitcoord.mcp.tools import tools
+
+T = TypeVar("T")
+Context = ServerRequestContext[Any]
+
+STATUS, COMMUNICATION = "gitcoord://status", "gitcoord://communication.md"
+
+INSTRUCTIONS = """\
+You are the agent {agent} of a fleet that works on one repository. What you write is signed, kept for ever, and read by
+the others. Look for work with task_list, take it with task_claim, and tell how it goes with task_update. Reserve paths
+before you change them, and give them back. Read your inbox between two steps. An answer that begins with "lost" says
+that somebody else was first: choose something else. Never write secrets."""
+
+
+def server(calls: Calls, worker: ThreadPoolExecutor) -> Server[Any]:
+    """It touches the node in `worker` only, which has one thread."""
+
+    async def in_worker(function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(worker, function, *arguments)
+
+    async def list_tools(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=[
+            types.Tool(
+                name=tool.name, description=tool.description, input_schema=tool.schema,
+                annotations=types.ToolAnnotations(
+                    read_only_hint=tool.read_only, destructive_hint=tool.destructive,
+                    idempotent_hint=tool.idempotent, open_world_hint=False,
+                ),
+            ) for tool in tools().values()
+        ])
+
+    async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+        if params.name not in tools():
+            return _error(f"no tool {params.name!r}; there are {', '.join(tools())}")
+        try:
+            answer = await in_worker(calls.call, params.name, params.arguments or {})
+        except GitcoordError as wrong:
+            return _error(f"{type(wrong).__name__.lower()}: {wrong}")
+        text = json.dumps(answer, ensure_ascii=False)
+        return types.CallToolResult(content=[types.TextContent(text=text)], structured_content=answer)
+
+    async def list_resources(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
+        return types.ListResourcesResult(resources=[
+            types.Resource(name="status", uri=STATUS, mime_type="application/json",
+                           description="Queue, leader, agents, and what needs attention"),
+            types.Resource(name="communication.md", uri=COMMUNICATION, mime_type="text/markdown",
+                           description="The latest conversations of the fleet"),
+        ])
+
+    async def read_resource(ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+        reads = {STATUS: (calls.status, "application/json"),
+                 COMMUNICATION: (calls.communication, "text/markdown")}
+        if str(params.uri) not in reads:
+            raise ValueError(f"no resource {params.uri}; there are {', '.join(reads)}")
+        read, kind = reads[str(params.uri)]
+        text = await in_worker(read)
+        return types.ReadResourceResult(contents=[
+            types.TextResourceContents(uri=params.uri, mime_type=kind, text=text)
+        ])
+
+    return Server(
+        "gitcoord", version=__version__, instructions=INSTRUCTIONS.format(agent=calls.actor),
+        on_list_tools=list_tools, on_call_tool=call_tool, on_list_resources=list_resources,
+        on_read_resource=read_resource,
+    )
+
+
+def _error(text: str) -> types.CallToolResult:
+    return types.CallToolResult(content=[types.TextContent(text=text)], is_error=True)
+
+
+def serve(calls: Calls) -> None:
+    """Until standard input ends."""
+
+    async def run() -> None:
+        async with stdio_server() as (reading, writing):
+            served = server(calls, worker)
+            await served.run(reading, writing, served.create_initialization_options())
+
+    with ThreadPoolExecutor(1) as worker:
+        try:
+            asyncio.run(run())
+        finally:
+            worker.submit(calls.close).result()

@@ -1,0 +1,91 @@
+"""The server, asked by the SDK's own client, as an AI agent's program does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from mcp import Client, StdioServerParameters, stdio_client
+
+from tests.cli.clones import TOP, Clone, make_clone, make_remote
+from tests.waiting import wait_until
+
+LIMIT_S = 60
+
+
+@pytest.fixture
+def alice(tmp_path: Any) -> Clone:
+    return make_clone(tmp_path / "alice", make_remote(tmp_path / "remote.git"), "alice")
+
+
+@pytest.fixture
+def bob(alice: Clone) -> Clone:
+    return make_clone(alice.path.with_name("bob"), alice.remote, "bob")
+
+
+@asynccontextmanager
+async def connected(clone: Clone, *options: str) -> AsyncIterator[Client]:
+    parameters = StdioServerParameters(
+        command=sys.executable, args=["-m", "gitcoord", "mcp", *options], cwd=clone.path,
+        env={**os.environ, "PYTHONPATH": str(TOP)},
+    )
+    async with asyncio.timeout(LIMIT_S), Client(stdio_client(parameters)) as client:
+        yield client
+
+
+async def call(client: Client, tool: str, **arguments: Any) -> tuple[bool, Any]:
+    """Whether it went well, and what it answered."""
+    result = await client.call_tool(tool, arguments)
+    text: str = result.content[0].text  # type: ignore[union-attr]
+    return not result.is_error, text if result.is_error else json.loads(text)
+
+
+def test_a_client_sees_tools_and_resources_and_what_is_wrong(alice: Clone) -> None:
+    async def talk() -> None:
+        async with connected(alice, "--no-run") as client:
+            assert "You are the agent alice" in str(client.instructions)
+            names = [tool.name for tool in (await client.list_tools()).tools]
+            assert "path_reserve" in names and "fleet_show" in names
+            status = await client.read_resource("gitcoord://status")
+            assert json.loads(status.contents[0].text)["schema"] == "gitcoord.status/1"  # type: ignore[union-attr]
+            page = await client.read_resource("gitcoord://communication.md")
+            assert "BEGIN COMMUNICATION" in page.contents[0].text  # type: ignore[union-attr]
+            assert await call(client, "path_reserve", action="reserve", paths=["/etc"]) == (
+                False, "refused: '/etc' is no path inside the repository: write it from the top, such as src/auth/**")
+            well, text = await call(client, "path_reserve", action="reserve", pfad="x")
+            assert not well and text.startswith("refused: paths: Field required")
+            well, text = await call(client, "no_tool")
+            assert not well and "path_reserve" in text
+
+    asyncio.run(talk())
+
+
+def test_of_two_clients_that_claim_the_same_one_wins_and_the_other_is_told(alice: Clone, bob: Clone) -> None:
+    async def talk() -> list[tuple[bool, Any]]:
+        async with connected(alice, "--no-run") as one, connected(bob, "--no-run") as two:
+            return await asyncio.gather(*(
+                call(client, "path_reserve", action="reserve", paths=["src/**"]) for client in (one, two)))
+
+    answers = asyncio.run(talk())
+    assert sorted(well for well, _ in answers) == [False, True]
+    [lost], [won] = ([text for well, text in answers if well is wanted] for wanted in (False, True))
+    assert lost.startswith("lost: ") and f"{won['reservation']['agent']} has src/**" in lost
+
+
+def test_the_agent_lives_as_long_as_its_client(alice: Clone) -> None:
+    def state() -> str:
+        agents = alice("status", "--json").json()["agents"]
+        return str(agents[0]["state"])
+
+    async def talk() -> None:
+        async with connected(alice):
+            await asyncio.to_thread(wait_until, lambda: state() == "alive", timeout_s=30, what="alice's first beat")
+
+    asyncio.run(talk())
+    wait_until(lambda: state() == "goodbye", timeout_s=30, what="alice's goodbye")
