@@ -72,10 +72,12 @@ class Verifier:
             good = self.shared.sign(message).encode()  # bytes: text beyond ASCII cannot be compared
             return None if hmac.compare_digest(good, event.sig.encode()) else "wrong signature"
         try:
-            _verify_key(event.key).verify(message, decode(event.sig))
+            signature = decode(event.sig)
+            _verify_key(event.key).verify(message, signature)
         except (BadSignatureError, ValueError, TypeError):
             return "wrong signature"
-        return None
+        # One signature, one spelling: else anybody could make a second line of one that its author has signed.
+        return None if encode(signature) == event.sig else "wrong signature"
 
 
 @lru_cache(maxsize=4096)
