@@ -81,11 +81,7 @@ class Event:
     key: str
     sig: str
     line: bytes
-
-    @property
-    def head(self) -> Head:
-        """Where the chain of its node stands after this event."""
-        return Head(self.seq or 0, hash_of(self.line))
+    head: Head  # where the chain of its node stands after this event
 
     def draft(self) -> Draft:
         """The same words, free to be chained anew; the identity (`uid`) stays."""
@@ -146,8 +142,7 @@ def seal(draft: Draft, *, node: str, after: Head | None, signer: Signer, fleet: 
         fields["data"] = dict(draft.data)
     fields["key"] = signer.key
     try:
-        text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        signed = text[:-1].encode()
+        signed = _ENCODER.encode(fields)[:-1].encode()
     except (ValueError, TypeError, RecursionError) as wrong:
         raise Refused(f"this cannot be written as JSON text: {wrong}") from None
     sig = signer.sign(context_of(fleet) + signed)
@@ -176,14 +171,16 @@ def parse(line: bytes) -> Event:
     if _SIG not in line or not line.endswith(b'"}') or b'"' in line[line.rindex(_SIG) + len(_SIG): -2]:
         raise Malformed("`sig` is not its last field")
     take = _Fields(fields)
+    seq = take.integer("seq", limits.SEQ_MAX, absent=True)
     event = Event(
         interaction=take.integer("interaction", limits.INTERACTION_MAX, null=True),
         actor=take.text("actor"), type=take.text("type"), content=take.text("content"),
         timestamp=take.text("timestamp"), uid=take.text("uid"), node=take.text("node"),
-        seq=take.integer("seq", limits.SEQ_MAX, absent=True), prev=take.text("prev", absent=True),
+        seq=seq, prev=take.text("prev", absent=True),
         re=take.text("re", absent=True), to=take.recipients(),
         term=take.integer("term", limits.TERM_MAX, absent=True), data=take.mapping("data"),
         key=take.text("key") or "", sig=take.text("sig") or "", line=line,
+        head=Head(seq or 0, hash_of(line)),
     )
     _check(event)
     return event
@@ -304,4 +301,5 @@ def _no_constant(text: str) -> Any:
     raise Malformed(f"{text} is not JSON")
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_no_constant)  # json.loads makes one a line

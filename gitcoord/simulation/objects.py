@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gitcoord.core.ports import CommitInfo, Entry, Oid, Update
-from gitcoord.store.git_objects import decode_commit, decode_tree
 from gitcoord.store.memory import MemoryServer, MemoryStore, ObjectDict
 
 
@@ -27,15 +26,16 @@ class SimStore(MemoryStore):
         self.decoded = decoded
 
     def commit(self, oid: Oid) -> CommitInfo:
-        if oid in self.objects and oid in self.decoded.commits:
-            return self.decoded.commits[oid]
-        info = self.decoded.commits[oid] = super().commit(oid)
+        info = self.decoded.commits.get(oid)
+        if info is None or oid not in self.objects:
+            info = self.decoded.commits[oid] = super().commit(oid)
         return info
 
     def tree(self, oid: Oid) -> dict[str, Entry]:
-        if oid not in self.objects or oid not in self.decoded.trees:
-            self.decoded.trees[oid] = super().tree(oid)
-        return dict(self.decoded.trees[oid])
+        tree = self.decoded.trees.get(oid)
+        if tree is None or oid not in self.objects:
+            tree = self.decoded.trees[oid] = super().tree(oid)
+        return dict(tree)
 
     def take(self, advertised: Mapping[str, Oid]) -> dict[str, Oid]:
         refs = {ref: oid for ref, oid in advertised.items()
@@ -54,22 +54,24 @@ class SimStore(MemoryStore):
     def reach(self, source: ObjectDict, tips: Iterable[Oid], *, beside: Mapping[Oid, object]) -> ObjectDict:
         """What `tips` reach in `source`, stopping at what `beside` has already."""
         found: ObjectDict = {}
+        known = self.decoded.links
         waiting = [oid for oid in tips if oid not in beside]
         while waiting:
             oid = waiting.pop()
             if oid not in found:
-                found[oid] = source[oid]
-                waiting += [one for one in self._links(oid, *found[oid]) if one not in beside]
+                kind, _ = found[oid] = source[oid]
+                if kind != "blob":
+                    links = known.get(oid) or self._read_links(oid, kind, source)
+                    waiting += [one for one in links if one not in beside]
         return found
 
-    def _links(self, oid: Oid, kind: str, data: bytes) -> tuple[Oid, ...]:
-        links = self.decoded.links.get(oid)
-        if links is None:
-            links = ()
-            if kind == "commit":
-                commit = decode_commit(oid, data)
-                links = (commit.tree, *commit.parents)
-            elif kind == "tree":
-                links = tuple(entry.oid for entry in decode_tree(oid, data).values())
-            self.decoded.links[oid] = links
+    def _read_links(self, oid: Oid, kind: str, source: ObjectDict) -> tuple[Oid, ...]:
+        there = SimStore(self.server, self.decoded, ledger_ref=self._ledger_ref, outbox_prefix=self._outboxes)
+        there.objects = source
+        if kind == "commit":
+            commit = there.commit(oid)
+            links = (commit.tree, *commit.parents)
+        else:
+            links = tuple(entry.oid for entry in there.tree(oid).values())
+        self.decoded.links[oid] = links
         return links

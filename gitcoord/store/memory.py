@@ -34,7 +34,8 @@ class MemoryServer:
             return Pushed(Outcome.DENIED, refusal)
         if self.refs.get(update.ref) != update.old:
             return Pushed(Outcome.STALE, "failed to update ref")
-        if any(_is_folder_of(update.ref, ref) for ref in self.refs) and update.new is not None:
+        is_new = update.ref not in self.refs and update.new is not None
+        if is_new and any(_is_folder_of(update.ref, ref) for ref in self.refs):
             return Pushed(Outcome.DENIED, f"cannot create '{update.ref}': another ref has its folder's name")
         if update.new is None:
             self.refs.pop(update.ref, None)
@@ -148,7 +149,7 @@ class MemoryStore:
     def kept(self, prefix: str = "") -> dict[str, Oid]:
         return {name: oid for name, oid in self._kept.items() if name.startswith(prefix)}
 
-    def fetch(self) -> dict[str, Oid]:
+    def fetch(self, *, newcomer: bool = False) -> dict[str, Oid]:
         if not self.server.reachable:
             raise Unreachable("the remote cannot be reached; what is queued goes out when it can")
         return self.take(self.server.advertise())
@@ -182,9 +183,9 @@ class MemoryStore:
         return oid
 
     def _read(self, oid: Oid, kind: str) -> bytes:
-        if not OID.match(oid):
-            raise Corrupt(f"{oid!r} does not name a git object")
         if oid not in self.objects:
+            if not OID.match(oid):
+                raise Corrupt(f"{oid!r} does not name a git object")
             raise Corrupt(f"object {oid} is not here; sync, and it may be fetched")
         found, data = self.objects[oid]
         if found != kind:
