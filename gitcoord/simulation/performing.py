@@ -1,0 +1,112 @@
+"""Effects of a round performed on a simulated machine, in weather that may strike before any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gitcoord.core import effects
+from gitcoord.core.errors import GitcoordError
+from gitcoord.core.event import Draft, Event, Head
+from gitcoord.core.protocol import Report
+from gitcoord.simulation.disk import Crash
+from gitcoord.simulation.world import Life
+
+if TYPE_CHECKING:
+    from gitcoord.simulation.machine import Machine
+
+
+def drive(machine: Machine, steps: Generator[effects.Effect, Any, Report]) -> Generator[float, None, Report]:
+    """The protocol's own generator, to its end."""
+    answer: Any = None
+    wrong: GitcoordError | None = None
+    while True:
+        try:
+            effect = steps.throw(wrong) if wrong is not None else steps.send(answer)
+        except StopIteration as done:
+            report: Report = done.value
+            return report
+        answer, wrong = None, None
+        yield from _weather(machine, effect)
+        try:
+            answer = yield from _perform(machine, effect)
+        except GitcoordError as raised:
+            wrong = raised
+        machine.look_at_fate()
+
+
+def _weather(machine: Machine, effect: effects.Effect) -> Life:
+    world, chance = machine.world, machine.chance
+    if world.happens("crash", machine.name):
+        if chance.random() < 0.5:
+            raise Crash
+        machine.disk.fuse, machine.disk.torn = chance.randrange(3), chance.random()
+    if world.happens("suspend", machine.name):
+        asleep_s = chance.uniform(5, 3 * world.profile.silence_s)
+        machine.say(f"is suspended for {asleep_s:.0f} s before {type(effect).__name__}")
+        yield asleep_s
+        machine.look_at_fate()
+    elif isinstance(effect, effects.Push) and world.happens("pause", machine.name):
+        yield chance.uniform(0.1, 2 * world.profile.poll_s)
+        machine.look_at_fate()
+
+
+def _perform(machine: Machine, effect: effects.Effect) -> Generator[float, None, Any]:
+    match effect:
+        case effects.Fetch():
+            return (yield from machine.remote.fetch(machine.name, machine.store))
+        case effects.Push(updates):
+            machine.budget.spend(machine.local_s())
+            return (yield from machine.remote.push(machine.name, machine.store, updates))
+        case effects.Wait(losses):
+            longest_s = min(machine.crew.profile.poll_s, max(machine.round_trip_s, 0.02) * 2 ** losses)
+            yield machine.chance.uniform(0, longest_s)
+        case effects.Tell(kind, text):
+            machine.say(f"{kind}: {text}")
+            if kind == "bad_line":
+                machine.bad.append(text)
+        case effects.BecomeNewNode(reason):
+            return _become_new_node(machine, reason)
+        case _:
+            _write_down(machine, effect)
+    return None
+
+
+def _write_down(machine: Machine, effect: effects.Effect) -> None:
+    disk = machine.disk
+    match effect:
+        case effects.SaveTip(oid, term):
+            machine.store.keep("ledger", oid)
+            disk.save_tip(oid, term)
+        case effects.Trim(head):
+            disk.trim(head)
+            machine.say(f"trims up to {head.seq}")
+        case effects.ChainAnew(head, sequenced):
+            disk.chain_anew(head, sequenced)
+            machine.say(f"chains its queue anew after {head.seq}")
+        case effects.Adopt(events):
+            disk.adopt(events)
+        case effects.Reclaim(events):
+            _append(machine, [event.draft() for event in events if event.actor == machine.agent])
+        case effects.NoteOutbox(oid):
+            disk.note_outbox(oid)
+        case effects.Carry(lines):
+            disk.carry(lines)
+            machine.say(f"carries {len(lines)} lines")
+        case effects.Append(drafts):
+            _append(machine, drafts)
+        case _:
+            raise AssertionError(effect)
+
+
+def _append(machine: Machine, drafts: Sequence[Draft]) -> Sequence[Event]:
+    for draft in drafts:
+        machine.world.attempted.setdefault(draft.uid, draft.content)
+    return machine.disk.append(drafts)
+
+
+def _become_new_node(machine: Machine, reason: str) -> str:
+    node = f"{machine.name}-{machine.chance.randbytes(3).hex()}"
+    machine.disk.chain_anew(Head(), frozenset(machine.replica.branch.fleet.positions), node)
+    machine.say(f"becomes node {node}: {reason}")
+    return node

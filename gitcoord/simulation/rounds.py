@@ -1,0 +1,87 @@
+"""Rounds of a simulated machine, paced and retried as `node/run.py` and `node/rounds.py` do it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from gitcoord.core import protocol
+from gitcoord.core.errors import Corrupt, GitcoordError, Lost, Unreachable
+from gitcoord.core.protocol import Report
+from gitcoord.node import economy
+from gitcoord.simulation import performing, seat
+from gitcoord.simulation.world import Life
+
+if TYPE_CHECKING:
+    from gitcoord.node.node import Node
+    from gitcoord.simulation.machine import Machine
+
+RETRIES = 5
+
+
+def one(machine: Machine) -> Life:
+    """One round, and when the next one is due."""
+    seen, began_s = machine.queue, machine.local_s()
+    try:
+        report = yield from performing.drive(machine, protocol.sync(
+            machine.replica, machine.disk, machine.crew, tick=machine.seated,
+            may_push=lambda borrow: machine.budget.allows(machine.local_s(), urgent=borrow),
+        ))
+    except Unreachable as wrong:
+        _unreachable(machine, wrong)
+    except Lost:
+        _lapse(machine, 1.0)
+    except GitcoordError as wrong:
+        if isinstance(wrong, Corrupt) and not machine.world.forged:
+            machine.world.fail(f"{machine.name} finds the data corrupt: {wrong}")
+        machine.say(f"{type(wrong).__name__}: {wrong}")
+        _lapse(machine, machine.world.profile.probe_s)
+    else:
+        _went_well(machine, report, began_s)
+        machine.queue_seen = machine.queue if machine.queue == seen or not machine.disk.content.events else None
+        return
+    machine.queue_seen = machine.queue
+
+
+def _went_well(machine: Machine, report: Report, began_s: float) -> None:
+    now, terms = machine.local_s(), machine.replica.branch.fleet.terms
+    machine.failures, machine.offline, machine.not_before_s = 0, False, 0.0
+    machine.round_trip_s = now - began_s
+    economy.share(cast("Node", machine), machine.replica)
+    if not machine.seated:
+        seat.take(machine)
+    for session in list(machine.crew.sessions):
+        if not session.leaving and machine.seats.lost(session, machine.replica.beats()):
+            machine.say(f"{session.agent} runs elsewhere: its session here ends")
+            machine.crew.sessions.remove(session)
+    machine.due_s = now + machine.crew.next_due_s(machine.replica.branch.fleet, now)
+    if report.waiting:
+        machine.not_before_s = machine.due_s = now + max(0.1, machine.budget.wait_s(now))
+    if (terms.term, terms.session) != machine.leader_seen:
+        machine.leader_seen = (terms.term, terms.session)
+        machine.say(f"sees {terms.leader} lead term {terms.term}")
+    _check_alone(machine)
+
+
+def _check_alone(machine: Machine) -> None:
+    """Two leaders never act outside at once, whatever the host does to the ledger."""
+    world = machine.world
+    acting = [machine.name for machine in world.machines if not machine.dead and machine.may_act]
+    if len(acting) > 1:
+        world.fail(f"{' and '.join(acting)} may act outside the ledger at once")
+
+
+def _unreachable(machine: Machine, wrong: Unreachable) -> None:
+    profile = machine.world.profile
+    machine.failures += 1
+    if machine.failures <= RETRIES:
+        _lapse(machine, machine.chance.uniform(0, min(profile.probe_s, profile.retry_s * 2 ** machine.failures)))
+        return
+    _lapse(machine, profile.probe_s)
+    if not machine.offline:
+        machine.offline = True
+        machine.write("error", f"offline: {wrong}")
+
+
+def _lapse(machine: Machine, pace_s: float) -> None:
+    machine.crew.watch.lapse()
+    machine.not_before_s = machine.local_s() + pace_s

@@ -1,0 +1,50 @@
+"""The seat of a simulated machine's agent, given as `node/seats.py` gives it: one runs at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from gitcoord.core.session import Session
+from gitcoord.node import seats
+
+if TYPE_CHECKING:
+    from gitcoord.node.node import Node
+    from gitcoord.simulation.machine import Machine
+
+
+@dataclass(slots=True)
+class Patience:
+    """How long to watch whether the agent's run elsewhere still beats."""
+
+    until_s: float
+    counts: dict[str, Any]  # node → session and count of its newest beat
+    polls: int = 0
+
+
+def take(machine: Machine) -> None:
+    """A session for the machine's agent, once no other run of it is alive; called after each round until then."""
+    if not machine.runs:
+        machine.seated = True
+        return
+    terms = machine.replica.branch.fleet.terms
+    others = seats.elsewhere(cast("Node", machine), machine.agent)
+    if others and not _waited(machine, others):
+        return
+    session = Session(machine.agent, machine.chance.randbytes(6).hex(), machine.world.signers.of(machine.agent),
+                      may_lead=machine.may_lead)
+    here = terms.leader == machine.agent and terms.node == machine.disk.node
+    if here or terms.session in {data["session"] for data in others.values()}:
+        session.proven_dead = terms.session
+    machine.crew.sessions.append(session)
+    machine.seated = True
+
+
+def _waited(machine: Machine, others: Any) -> bool:
+    now = machine.local_s()
+    counts = {node: (data["session"], data["n"]) for node, data in others.items()}
+    if machine.patience is None or machine.patience.counts != counts:
+        longest = max(float(data.get("next_s") or 1) for data in others.values())
+        machine.patience = Patience(now + 2 * longest + machine.world.profile.poll_s, counts)
+    machine.patience.polls += 1
+    return now >= machine.patience.until_s and machine.patience.polls >= 3
