@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 OUTPUT_BYTES_MAX = 1024 * 1024  # a hook may print for ever; porcelain of a push of 1000 refs is 0.1 MB
 TERMINATE_S = 0.5  # git removes its lock files when it is told to stop, not when it is killed
@@ -56,6 +57,20 @@ def finish(process: subprocess.Popen[bytes], timeout_s: float) -> Result:
         reader.join(LINGER_S)
     out, err = (bytes(reader.kept).decode("utf-8", "replace") for reader in readers)
     return Result(status if not late.is_set() else status or 124, out, err, late.is_set())
+
+
+def works_on(store: Path) -> bool:
+    """Whether a git, perhaps of a process that was killed meanwhile, writes to the repository at `store` now."""
+    import psutil
+
+    for process in psutil.process_iter():
+        try:
+            if process.name().startswith("git") and process.environ().get("GIT_DIR") == str(store):
+                if "cat-file" not in process.cmdline():  # reads, for as long as we live
+                    return True
+        except psutil.Error:  # it has ended, or it is another user's
+            continue
+    return False
 
 
 class _Reader(threading.Thread):

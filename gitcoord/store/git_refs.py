@@ -58,6 +58,15 @@ def write_ref(store: Path, ref: str, oid: Oid) -> None:
         sync_folder(folder)
 
 
+def write_copy(store: Path, ref: str, oid: Oid) -> None:
+    """Set a ref that may be lost: the mirror of another repository's."""
+    path = store / ref
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.lock")
+    draft.write_text(oid + "\n", encoding="ascii")
+    os.replace(draft, path)
+
+
 def delete_ref(store: Path, ref: str) -> bool:
     """Delete a loose ref, durably. False if packed-refs holds it too, which only git may rewrite."""
     path = store / ref

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
+import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -497,16 +499,73 @@ def test_an_emptied_ref_of_the_mirror_mends_itself(store: GitStore) -> None:
     assert store.fetch() == {ONE: tip}
 
 
-def test_a_lock_left_by_a_crash_is_removed_when_nobody_can_hold_it(store: GitStore) -> None:
+def test_a_lock_left_by_a_crash_is_removed_when_nobody_can_hold_it(store: GitStore, bare: Path) -> None:
     tip = commit(store, "x")
     store.push([Update(ONE, None, tip)])
+    newer = commit_elsewhere(bare, tip)
     lock = store.path / "refs/gitcoord/remote/gitcoord/nodes/one.lock"
-    lock.parent.mkdir(parents=True)
     lock.touch()
-    with pytest.raises(GitcoordError):
+    environment = {**os.environ, "GIT_DIR": str(store.path)}
+    with subprocess.Popen(["git", "hash-object", "--stdin"], stdin=subprocess.PIPE, env=environment):
+        with pytest.raises(GitcoordError):  # some git works on the store: it may be that one's
+            store.fetch()
+    assert store.fetch() == {ONE: newer}
+
+
+def test_what_others_pushed_is_seen_after_quiet_looks(store: GitStore, bare: Path) -> None:
+    tip = commit(store, "x")
+    store.push([Update(ONE, None, tip)])
+    assert [store.fetch() for _ in range(3)] == [{ONE: tip}] * 3
+    newer = commit_elsewhere(bare, tip)
+    assert store.fetch() == {ONE: newer} and store.commit(newer).parents == (tip,)
+    assert store.fetch() == {ONE: newer}
+    git(bare, "update-ref", "-d", ONE)
+    assert store.fetch() == {}
+
+
+def test_a_quiet_look_starts_one_git_and_fetches_nothing(store: GitStore, tmp_path: Path) -> None:
+    store.push([Update(ONE, None, commit(store, "x"))])
+    store.fetch()
+    with tracing(tmp_path / "trace") as started:
         store.fetch()
-    os.utime(lock, (1, 1))
-    assert store.fetch() == {ONE: tip}
+        store.push([Update(ONE, store.fetch()[ONE], commit(store, "y"))])
+        store.fetch()
+    assert [words.split()[1] for words in started() if words.startswith("git ")] == [
+        "ls-remote", "ls-remote", "push", "ls-remote"]
+
+
+def test_a_remote_with_many_other_refs_is_not_listed_twice(store: GitStore, bare: Path, tmp_path: Path) -> None:
+    tip = commit(store, "x")
+    store.push([Update(ONE, None, tip)])
+    store.fetch()
+    lines = "".join(f"create refs/pull/{number}/head {tip}\n" for number in range(300))
+    subprocess.run(["git", "-C", str(bare), "update-ref", "--stdin"], input=lines, text=True, check=True)
+    with tracing(tmp_path / "trace") as started:
+        assert [store.fetch() for _ in range(3)] == [{ONE: tip}] * 3
+    assert sum(words.startswith("git ls-remote") for words in started()) == 1
+
+
+def test_damage_that_was_found_is_mended_although_nothing_is_new(store: GitStore) -> None:
+    tip = commit(store, "x")
+    store.push([Update(ONE, None, tip)])
+    store.fetch()
+    blob = store.tree(store.commit(tip).tree)["events.log"].oid
+    damage(loose_path(store.path, blob), b"")
+    store.close()
+    with pytest.raises(Corrupt, match="sync again"):
+        store.blob(blob)
+    store.fetch()
+    assert store.blob(blob) == b"x"
+
+
+@contextlib.contextmanager
+def tracing(path: Path) -> Iterator[Callable[[], list[str]]]:
+    """The commands of git that are started meanwhile."""
+    path.touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GIT_TRACE2_EVENT", str(path))
+        yield lambda: [" ".join(event["argv"]) for event in map(json.loads, path.read_text("utf-8").splitlines())
+                       if event["event"] == "start" and event["sid"].count("/") == 0]
 
 
 def test_packed_refs_are_read(store: GitStore) -> None:
