@@ -6,7 +6,7 @@ client gave up, perhaps beside another's.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -175,8 +175,7 @@ class Remote:
             _, folder = max(world.god.tree(tree["events"].oid).items())
             blobs.append(max(world.god.tree(folder.oid).items())[1].oid)
         for blob in blobs:
-            found = [line for line in world.god.blob(blob).split(b"\n") if b'"leader_election"' in line]
-            for event in parse_all(found):
+            for event in parse_all(_lines_with(b'"leader_election"', world.god.blob(blob))):
                 if event.uid not in self.elections and event.line not in world.forged:
                     self._elected(who, Election(event.term or 0, str(event.data.get("session")), event.actor,
                                                 event.uid, oid), event.content)
@@ -192,3 +191,11 @@ class Remote:
         if sign is not None and 0 < seen_s - sign.at_s < world.profile.silence_s * 0.98 - 0.01:
             world.fail(f"{election.actor} deposed {before.actor}, whose sign of life was {seen_s - sign.at_s:.1f} s "
                        f"old when it looked; {world.profile.silence_s} s is the least")
+
+
+def _lines_with(mark: bytes, data: bytes) -> Iterator[bytes]:
+    at = data.find(mark)
+    while at >= 0:
+        end = data.find(b"\n", at)
+        yield data[data.rfind(b"\n", 0, at) + 1:end]
+        at = data.find(mark, end)

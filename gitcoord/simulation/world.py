@@ -79,8 +79,9 @@ class World:
 
     def happens(self, fault: str, who: str = "") -> bool:
         """Whether a fault strikes now. None does once calm has come."""
-        rate = self.weather.rate(fault) if self.now_s < self.calm_at_s else 0.0
-        return self.dice(f"{fault}/{who}").random() < rate if fault in self.weather.on else False
+        if fault not in self.weather.on or self.now_s >= self.calm_at_s:
+            return False
+        return self.dice(f"{fault}/{who}").random() < self.weather.rates[fault]
 
     def uid(self, concern: str) -> str:
         return uid_from(self.dice(f"uid/{concern}").randbytes(10))
@@ -89,7 +90,7 @@ class World:
 
     def wall(self, offset_s: float = 0.0) -> str:
         when = EPOCH + datetime.timedelta(seconds=self.now_s + offset_s)
-        return when.strftime("%Y-%m-%dT%H:%M:%S.") + f"{when.microsecond // 1000:03d}Z"
+        return when.isoformat(timespec="milliseconds")[:23] + "Z"
 
     def at(self, when_s: float, what: Callable[[], None]) -> None:
         self._asked += 1
