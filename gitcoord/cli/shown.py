@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gitcoord.core.event import Event
-from gitcoord.core.fleet import Fleet
-from gitcoord.features import conversation
 from gitcoord.features.markdown import visible
+
+if TYPE_CHECKING:
+    from gitcoord.core.fleet import Fleet
 
 WHOLE = 10_000_000  # columns, where no terminal limits them
 
@@ -74,6 +75,8 @@ def void_reason(fleet: Fleet, event: Event, position: int | None) -> str | None:
 
 def interaction(fleet: Fleet, event: Event, position: int | None) -> int | None:
     """The conversation's number; of a pending event as far as it is known already."""
+    from gitcoord.features import conversation
+
     if position is None and event.interaction is not None:
         return event.interaction
     known = position or fleet.positions.get(event.re or "")

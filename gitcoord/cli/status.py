@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcoord.cli.common import here, json_option, print_json
+from gitcoord.cli.common import desk, json_option, print_json, tell
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
-    from gitcoord.node.node import Node
+    from gitcoord.node.desk import Desk
 
 REDRAW_S = 1.0
+
+Line = tuple[tuple[str, str], ...]  # parts, each with its style on a terminal
 STYLES = {"alive": "green", "late": "yellow", "gone": "red", "waiting": "yellow"}
 
 
@@ -35,58 +37,71 @@ def command(watch: bool, as_json: bool) -> None:
       gitcoord status --json
       gitcoord status --watch
     """
-    from gitcoord.node.standing import standing
-
-    node = here()
+    here = desk()
     if not watch:
-        value = standing(node)
+        value = _standing(here)
         if as_json:
             print_json(value)
         else:
             _draw(value)
         return
     with contextlib.suppress(KeyboardInterrupt):
-        _watch(node, as_json)
+        _watch(here, as_json)
 
 
-def _watch(node: Node, as_json: bool) -> None:
+def _standing(here: Desk) -> dict[str, Any]:
+    from gitcoord.node import glance
     from gitcoord.node.standing import standing
 
+    seen = glance.read(here.home)
+    if seen is None:  # a round was cut short before it wrote one
+        from gitcoord.node.node import open_node
+
+        with open_node(Path.cwd(), tell=tell) as node:
+            seen = glance.take(node)
+        glance.save(here.home, seen)
+    return standing(here, seen)
+
+
+def _watch(here: Desk, as_json: bool) -> None:
     if as_json:
         while True:
-            print_json(standing(node))
+            print_json(_standing(here))
             time.sleep(REDRAW_S)
+    while not sys.stdout.isatty():
+        _draw(_standing(here))
+        time.sleep(REDRAW_S)
     from rich.console import Console, Group
     from rich.live import Live
+    from rich.text import Text
 
-    console = Console(highlight=False)
-    while not console.is_terminal:
-        _draw(standing(node))
-        time.sleep(REDRAW_S)
-    with Live(console=console, auto_refresh=False, screen=True) as live:
+    with Live(console=Console(highlight=False), auto_refresh=False, screen=True) as live:
         while True:
-            live.update(Group(*_lines(standing(node))), refresh=True)
+            live.update(Group(*(Text.assemble(*line) for line in _lines(_standing(here)))), refresh=True)
             time.sleep(REDRAW_S)
 
 
 def _draw(value: dict[str, Any]) -> None:
+    if not sys.stdout.isatty():
+        for line in _lines(value):
+            click.echo("".join(words for words, _ in line))
+        return
     from rich.console import Console
-
-    console = Console(highlight=False)  # plain where it is piped, or where NO_COLOR is set
-    for line in _lines(value):
-        console.print(line, soft_wrap=True)
-
-
-def _lines(value: dict[str, Any]) -> Iterator[Text]:
     from rich.text import Text
 
+    console = Console(highlight=False)  # honours NO_COLOR
+    for line in _lines(value):
+        console.print(Text.assemble(*line), soft_wrap=True)
+
+
+def _lines(value: dict[str, Any]) -> Iterator[Line]:
     from gitcoord.cli.shown import plain
     from gitcoord.node.standing import ago, count
 
     for text in value["attention"]:
-        yield Text(f"! {plain(text)}", style="bold yellow")
+        yield ((f"! {plain(text)}", "bold yellow"),)
     if value["attention"]:
-        yield Text()
+        yield ()
     queue, ledger, leader, snapshot = value["queue"], value["ledger"], value["leader"], value["snapshot"]
     seen = "never" if value["seen_s"] is None else f"{ago(value['seen_s'])} ago"
     rows = [
@@ -104,20 +119,18 @@ def _lines(value: dict[str, Any]) -> Iterator[Text]:
         budget = value["pushes_per_minute"]
         rows.append(("pushes", f"at most {budget['fleet']:g} a minute, shared by {count(budget['nodes'], 'node')}"))
     for name, words in rows:
-        yield Text.assemble((f"{name:<9} ", "dim"), plain(words))
+        yield (f"{name:<9} ", "dim"), (plain(words), "")
     yield from _agents(value["agents"])
     for title, entries in (("errors", value["errors"]), ("void", value["void"])):
         for one in entries:
-            yield Text.assemble((f"{title:<9} ", "dim"), plain(
-                f"{one['position'] or '-'} {one['actor']}, {one['time']}: {one['text']}"))
-    yield Text()
+            words = f"{one['position'] or '-'} {one['actor']}, {one['time']}: {one['text']}"
+            yield (f"{title:<9} ", "dim"), (plain(words), "")
+    yield ()
     for name, path in value["paths"].items():
-        yield Text.assemble((f"{name:<20} ", "dim"), plain(path))
+        yield (f"{name:<20} ", "dim"), (plain(path), "")
 
 
-def _agents(agents: list[dict[str, Any]]) -> Iterator[Text]:
-    from rich.text import Text
-
+def _agents(agents: list[dict[str, Any]]) -> Iterator[Line]:
     from gitcoord.node.standing import ago
 
     width = max((len(one["id"]) for one in agents), default=0)
@@ -128,5 +141,5 @@ def _agents(agents: list[dict[str, Any]]) -> Iterator[Text]:
         if one["runs_here"]:
             words += ", runs here"
         mark = "leads " if one["leads"] else ""
-        yield Text.assemble(("agent     ", "dim"), f"{one['id']:<{width}}  ",
-                            (f"{one['state']:<8}", STYLES.get(one["state"], "")), f"  {mark}{words}")
+        yield (("agent     ", "dim"), (f"{one['id']:<{width}}  ", ""),
+               (f"{one['state']:<8}", STYLES.get(one["state"], "")), (f"  {mark}{words}", ""))

@@ -14,7 +14,7 @@ import filelock
 from gitcoord.core.commands import Command
 from gitcoord.core.errors import GitcoordError
 from gitcoord.mcp.tools import PAGE, tools
-from gitcoord.node import acting, pages, publish
+from gitcoord.node import acting, glance, pages, publish
 from gitcoord.node.node import Node
 from gitcoord.node.standing import standing
 
@@ -58,7 +58,7 @@ class Calls:
 
     def status(self) -> str:
         self._look()
-        return json.dumps(standing(self.node), ensure_ascii=False)
+        return json.dumps(standing(self.node.desk, glance.take(self.node)), ensure_ascii=False)
 
     def communication(self) -> str:
         self._look()

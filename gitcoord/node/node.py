@@ -22,7 +22,7 @@ from gitcoord.core.replica import Clock, Replica, absorb
 from gitcoord.core.session import Crew
 from gitcoord.core.timings import PROFILES, Profile
 from gitcoord.features import FEATURES
-from gitcoord.node import cache, driving, economy, levels, preferences, publish, seen
+from gitcoord.node import cache, driving, economy, glance, levels, preferences, publish, seen
 from gitcoord.node.desk import Desk, find_home
 from gitcoord.node.naming import since_boot_s, utc_now
 from gitcoord.store import checkout, locks
@@ -58,6 +58,7 @@ class Node:
         self.pause: Callable[[float], None] = time.sleep
         self.round_trip_s = 0.0
         self._cached = 0  # position of the cache on disk
+        self._glanced: tuple[str | None, str] | None = None  # the tip and the node of the glance on disk
         self._replica: Replica | None = None
 
     # Opening
@@ -223,8 +224,15 @@ class Node:
         self._save_beats()
         economy.share(self, replica)
         levels.note(self, replica, before, report)
+        self._glance(replica)
         self._save_cache()
         return report
+
+    def _glance(self, replica: Replica) -> None:
+        now = (replica.branch.tip, self.disk.node)
+        if now != self._glanced:
+            glance.save(self.home, glance.take(self))
+            self._glanced = now
 
     def _save_beats(self) -> None:
         """Under the lock: another process of this node must not push an older beat over a newer one."""

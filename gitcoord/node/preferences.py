@@ -81,7 +81,12 @@ def overlaid(config: Config, environ: Mapping[str, str]) -> Config:
 
 
 def profile_of(config: Config, fleet: Fleet) -> str:
-    """The timings to go by: the node's own, else the fleet's setting, else the card's."""
-    settings = fleet.states["settings"].settings
+    """The timings to go by: the node's own, else the fleet's."""
+    return config.profile or fleet_profile(fleet)
+
+
+def fleet_profile(fleet: Fleet) -> str:
+    """The fleet's timings: its setting, else the card's."""
     founded = fleet.members.founded
-    return config.profile or settings.profile or (founded.profile if founded else "local")
+    profile: str = fleet.states["settings"].settings.profile or (founded.profile if founded else "local")
+    return profile

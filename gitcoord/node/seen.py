@@ -8,17 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitcoord.core import liveness, outbox
+from gitcoord.core import liveness
 from gitcoord.core.event import Event
-from gitcoord.core.fleet import Inadmissible
 from gitcoord.core.liveness import Observation, Standing
-from gitcoord.core.outbox import Outbox
 from gitcoord.store import shape
 from gitcoord.store.files import write_quickly
-from gitcoord.store.git_refs import read_refs
-from gitcoord.store.git_transport import MIRROR
 
 if TYPE_CHECKING:
+    from gitcoord.core.outbox import Outbox
     from gitcoord.node.node import Node
 
 FILE = "beats.json"
@@ -55,6 +52,10 @@ def standings(node: Node) -> dict[str, Standing]:
 
 def outboxes(node: Node) -> dict[str, Outbox]:
     """All outboxes as the last fetch brought them here, by node id; beats with wrong signatures are left out."""
+    from gitcoord.core import outbox
+    from gitcoord.store.git_refs import read_refs
+    from gitcoord.store.git_transport import MIRROR
+
     prefix = MIRROR + node.replica.outbox_prefix.removeprefix("refs/")
     refs = read_refs(node.home.store, prefix)
     return {name: outbox.read(node.store, oid) for name, oid in sorted(refs.items())}
@@ -72,6 +73,8 @@ def live_beats(node: Node) -> list[Event]:
 
 def pending(node: Node) -> Iterator[tuple[str, Event]]:
     """What waits to be sequenced, with its level: others' events as they lie in their outboxes, then our own."""
+    from gitcoord.core.fleet import Inadmissible
+
     fleet = node.fleet
     heads = dict(fleet.heads)
     for name, box in outboxes(node).items():

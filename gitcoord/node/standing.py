@@ -4,40 +4,48 @@ from __future__ import annotations
 
 import datetime
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from gitcoord.core import liveness
 from gitcoord.core.liveness import Observation
+from gitcoord.core.timings import PROFILES
 from gitcoord.node import seen
+from gitcoord.node.desk import Desk
+from gitcoord.node.glance import FINDINGS_KEPT, Glance
+from gitcoord.store.files import paused
 
-if TYPE_CHECKING:
-    from gitcoord.node.node import Node
-
-ERRORS_SHOWN = 10
 QUEUE_LATE_S = 60.0  # a queue that is older needs attention, even where nobody noticed an outage
 RECENT_S = 3600.0  # errors in the log need attention this long; afterwards they are history
 
 
-def standing(node: Node, now_s: float | None = None) -> dict[str, Any]:
+def standing(desk: Desk, glance: Glance, now_s: float | None = None) -> dict[str, Any]:
     """`gitcoord.status/1`, without asking the remote; docs/json.md tells what each field means."""
     now_s = time.time() if now_s is None else now_s
-    fleet, progress, home = node.fleet, node.home.progress(), node.home
-    _, looked_s = seen.observations(home.cache)
+    home, progress, running = desk.home, desk.home.progress(), desk.home.running()
+    profile = PROFILES[desk.config.profile or glance.profile]
+    observed, looked_s = seen.observations(home.cache)
+    states = {agent: liveness.state(one, looked_s or now_s, poll_s=profile.poll_s)
+              for agent, one in liveness.newest(observed).items()}  # as of the last look: our outage is no silence
     value: dict[str, Any] = {
-        "schema": "gitcoord.status/1", "fleet": node.config.fleet, "node": node.disk.node,
-        "agent": node.config.agent, "profile": node.crew.profile.name, "online": progress.online,
+        "schema": "gitcoord.status/1", "fleet": desk.config.fleet, "node": desk.disk.node,
+        "agent": desk.config.agent, "profile": profile.name, "online": progress.online,
         "seen_s": None if looked_s is None else round(max(0.0, now_s - looked_s), 1), "problem": progress.problem,
-        "paused": _paused(node), "running": home.running(), "queue": _queue(node, now_s),
-        "ledger": {"position": fleet.position, "tip": home.tip},
-        "leader": None, "agents": _agents(node, now_s), "snapshot": _snapshot(node),
-        "errors": _errors(node), "void": _findings(node), "pushes_per_minute": _budget(node, now_s),
+        "paused": paused(home.path), "running": running, "queue": _queue(desk, glance, now_s),
+        "ledger": {"position": glance.position, "tip": glance.tip or None},
+        "leader": None, "agents": _agents(glance, observed, states, running, now_s), "snapshot": None,
+        "errors": _errors(desk, glance), "void": glance.void, "pushes_per_minute": None,
         "paths": home.paths(),
     }
-    terms = fleet.terms
-    if terms.leader is not None:
-        state = next((one["state"] for one in value["agents"] if one["id"] == terms.leader), liveness.SILENT)
-        value["leader"] = {"agent": terms.leader, "term": terms.term, "node": terms.node, "since": terms.since,
-                           "state": state}
+    if glance.leader is not None:
+        state = states.get(glance.leader.casefold(), liveness.SILENT)
+        value["leader"] = {"agent": glance.leader, "term": glance.term, "node": glance.leader_node,
+                           "since": glance.since, "state": state}
+    if glance.snapshot is not None:
+        value["snapshot"] = {"position": glance.snapshot, "behind": glance.position - glance.snapshot}
+    if profile.pushes_per_minute is not None:  # what the host recommends for all, and among how many it is shared
+        alive = {one.node for one in observed if liveness.state(one, now_s, poll_s=profile.poll_s) == liveness.ALIVE}
+        value["pushes_per_minute"] = {"fleet": profile.pushes_per_minute, "nodes": len(alive | {desk.disk.node})}
     value["attention"] = attention(value, now_s)
     return value
 
@@ -79,77 +87,38 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _queue(node: Node, now_s: float) -> dict[str, Any]:
-    waiting = list(seen.own_pending(node))
-    ages = [now_s - (_epoch_s(event.timestamp) or now_s) for _, event in waiting]
+def _queue(desk: Desk, glance: Glance, now_s: float) -> dict[str, Any]:
+    progress = desk.home.progress()
+    durable = progress.durable if progress.node == desk.disk.node else 0
+    waiting = [event for event in desk.disk.pending() if (event.seq or 0) > glance.sequenced]
+    ages = [now_s - (_epoch_s(event.timestamp) or now_s) for event in waiting]
     return {"events": len(waiting), "oldest_s": round(max([0.0, *ages]), 1),
-            "durable": sum(level == "durable" for level, _ in waiting)}
+            "durable": sum((event.seq or 0) <= durable for event in waiting)}
 
 
-def _agents(node: Node, now_s: float) -> list[dict[str, Any]]:
+def _agents(glance: Glance, observed: Sequence[Observation], states: Mapping[str, str], running: Sequence[str],
+            now_s: float) -> list[dict[str, Any]]:
     """Every member, those that matter first."""
-    observed, looked_s = seen.observations(node.home.cache)
     newest = liveness.newest(observed)
-    terms = node.fleet.terms
     agents = []
-    for member in node.fleet.members.by_id.values():
+    for member in glance.members:
         one = newest.get(member.id.casefold())
-        state = _state(node, one, looked_s or now_s)
+        state = states.get(member.id.casefold(), liveness.SILENT)
         agents.append({
             "id": member.id, "state": "left" if member.left else state if member.admitted else "waiting",
-            "leads": terms.leader == member.id, "node": one.node if one else None,
+            "leads": glance.leader == member.id, "node": one.node if one else None,
             "heard_s": round(max(0.0, now_s - one.since_s) + one.silent_s, 1) if one else None,
-            "next_s": one.next_s if one else None, "runs_here": member.id.casefold() in node.home.running(),
+            "next_s": one.next_s if one else None, "runs_here": member.id.casefold() in running,
             "admin": member.admin,
         })
     order = [liveness.LATE, "waiting", liveness.ALIVE, liveness.GONE, liveness.GOODBYE, liveness.SILENT, "left"]
     return sorted(agents, key=lambda one: (not one["leads"], order.index(str(one["state"]))))
 
 
-def _state(node: Node, one: Observation | None, looked_s: float) -> str:
-    # As of the last look: what happened since, nobody here can know. An outage of ours is not their silence.
-    return liveness.SILENT if one is None else liveness.state(one, looked_s, poll_s=node.crew.profile.poll_s)
-
-
-def _snapshot(node: Node) -> dict[str, Any] | None:
-    from gitcoord.features import snapshot
-    from gitcoord.node import publish
-
-    page = publish.read_file(node.replica.branch, snapshot.COMMUNICATION)
-    position = snapshot.parse_position(page.decode("utf-8", "replace")) if page else None
-    return None if position is None else {"position": position, "behind": node.fleet.position - position}
-
-
-def _errors(node: Node) -> list[dict[str, Any]]:
-    found = [
-        {"position": one.position, "actor": one.actor, "text": one.text, "time": one.timestamp}
-        for one in node.fleet.states["health"].errors
-    ]
+def _errors(desk: Desk, glance: Glance) -> list[dict[str, Any]]:
     waiting = [{"position": None, "actor": event.actor, "text": event.content, "time": event.timestamp}
-               for event in node.disk.pending() if event.type == "error"]
-    return (found + waiting)[-ERRORS_SHOWN:]
-
-
-def _findings(node: Node) -> list[dict[str, Any]]:
-    return [
-        {"position": one.position, "actor": one.actor, "text": one.text, "time": one.timestamp}
-        for one in node.fleet.states["health"].void[-ERRORS_SHOWN:]
-    ]
-
-
-def _budget(node: Node, now_s: float) -> dict[str, Any] | None:
-    """What the host recommends for the whole repository, and among how many nodes it is shared."""
-    whole = node.crew.profile.pushes_per_minute
-    alive = {one.node for one in seen.observations(node.home.cache)[0]
-             if liveness.state(one, now_s, poll_s=node.crew.profile.poll_s) == liveness.ALIVE}
-    return None if whole is None else {"fleet": whole, "nodes": len(alive | {node.disk.node})}
-
-
-def _paused(node: Node) -> str | None:
-    try:
-        return (node.home.path / "paused").read_text(encoding="utf-8").strip() or "writing to the disk failed"
-    except FileNotFoundError:
-        return None
+               for event in desk.disk.pending() if event.type == "error"]
+    return (glance.errors + waiting)[-FINDINGS_KEPT:]
 
 
 def _epoch_s(timestamp: str) -> float | None:

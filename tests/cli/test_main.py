@@ -224,3 +224,9 @@ def test_to_queue_an_event_imports_nothing_that_folds(alice: Clone) -> None:
     for module in ("git", "pydantic", "rich", "tenacity", "psutil", "gitcoord.core.fleet", "gitcoord.store.git"):
         assert f"'{module}'" not in modules
     assert "'nacl'" in modules and alice("queue", "list", "--json").rows()
+
+
+def test_status_imports_nothing_that_folds(alice: Clone) -> None:
+    modules = imported(alice, "status")
+    for module in ("git", "pydantic", "rich", "tenacity", "psutil", "gitcoord.core.fleet", "gitcoord.store.git"):
+        assert f"'{module}'" not in modules

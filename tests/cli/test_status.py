@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 from tests.cli.clones import Clone
@@ -99,3 +100,24 @@ def test_watching_draws_until_ctrl_c(alice: Clone) -> None:
     watcher.send_signal(signal.SIGINT)
     watcher.communicate(timeout=20)
     assert watcher.returncode == 0
+
+
+def test_what_a_glance_tells_is_what_the_fold_tells(alice: Clone, bob: Clone) -> None:
+    bob("append", "error", "the build broke")
+    bob("agent", "run", "--once", "--quiet")
+    alice("append", "note", "waits", "--no-sync")
+    alice("sync")
+    path = alice.home / "cache" / "glance.json"
+    glanced = json.loads(path.read_bytes())
+    path.write_text("{}")  # as a round leaves it that was cut short
+    assert alice("status", "--json").json()["ledger"]["position"] == glanced["position"] > 4
+    assert json.loads(path.read_bytes()) == glanced
+
+
+def test_a_glance_of_another_tip_is_not_believed(alice: Clone, bob: Clone) -> None:
+    path = alice.home / "cache" / "glance.json"
+    old = path.read_bytes()
+    bob("append", "error", "the build broke")
+    alice("sync")
+    path.write_bytes(old)
+    assert alice("status", "--json").json()["errors"][0]["text"] == "the build broke"

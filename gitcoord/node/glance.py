@@ -1,0 +1,88 @@
+"""A glance at the fleet: what `status` shows of the ledger, written down after each round, so that nobody has to fold
+the ledger in order to look. It is told by the tip that it is of: one of another tip is made anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from gitcoord.node.preferences import fleet_profile
+from gitcoord.store import shape
+from gitcoord.store.files import write_quickly
+from gitcoord.store.home import Home
+
+if TYPE_CHECKING:
+    from gitcoord.node.node import Node
+
+FILE = "glance.json"
+FINDINGS_KEPT = 10  # of each kind, the newest
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A member, as far as `status` tells."""
+
+    id: str
+    admitted: bool
+    admin: bool
+    left: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """The fold at `tip`, as node `node` sees it."""
+
+    tip: str
+    node: str
+    position: int
+    sequenced: int  # seq of the node's own chain
+    profile: str  # the fleet's
+    term: int
+    leader: str | None
+    leader_node: str | None
+    since: int  # position of the leader's election
+    members: list[Seat]
+    errors: list[dict[str, Any]]  # position, actor, text, time
+    void: list[dict[str, Any]]
+    snapshot: int | None  # the position that its page shows
+
+
+def read(home: Home) -> Glance | None:
+    """The newest one, if it is of what this node fetched last."""
+    try:
+        glance = shape.read(Glance, (home.cache / FILE).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return glance if (glance.tip, glance.node) == (home.tip, home.queue.node) else None
+
+
+def take(node: Node) -> Glance:
+    """Of the fold as this process has it."""
+    from gitcoord.features import snapshot
+    from gitcoord.node import publish
+
+    branch = node.replica.branch
+    fleet, terms, health = branch.fleet, branch.fleet.terms, branch.fleet.states["health"]
+    page = publish.read_file(branch, snapshot.COMMUNICATION)
+    own = fleet.heads.get(node.disk.node)
+    return Glance(
+        tip=branch.tip or "", node=node.disk.node, position=fleet.position, sequenced=own.seq if own else 0,
+        profile=fleet_profile(fleet), term=terms.term, leader=terms.leader, leader_node=terms.node, since=terms.since,
+        members=[Seat(one.id, one.admitted, one.admin, one.left) for one in fleet.members.by_id.values()],
+        errors=_rows(health.errors), void=_rows(health.void),
+        snapshot=snapshot.parse_position(page.decode("utf-8", "replace")) if page else None,
+    )
+
+
+def save(home: Home, glance: Glance) -> None:
+    """For those who look next. It can be made anew: a disk that refuses is told of elsewhere."""
+    with contextlib.suppress(OSError):
+        write_quickly(home.cache / FILE, json.dumps(asdict(glance), separators=(",", ":")).encode())
+
+
+def _rows(findings: list[Any]) -> list[dict[str, Any]]:
+    return [{"position": one.position, "actor": one.actor, "text": one.text, "time": one.timestamp}
+            for one in findings[-FINDINGS_KEPT:]]
