@@ -19,6 +19,7 @@ LISTED: dict[str, dict[str, str]] = {
         "release": "Give reserved paths back",
         "reservations": "Show who holds which paths",
     },
+    "agents": {"agent": "Take part in the work, and see who does"},
 }
 
 

@@ -46,7 +46,7 @@ class Story:
     def say(self, actor: str, type_: str, content: str = "", *, signer: Any = None, node: str | None = None,
             **fields: Any) -> Recorded:
         """The next event of the actor's node, at its position."""
-        node = node or f"node-{actor.lower()}"
+        node = node or f"node-{actor.lower().replace(' ', '-')}"
         head = self.heads.get(node, Head())
         event = self.sealed(actor, type_, content, node=node, after=head, signer=signer, **fields)
         self.heads[node] = event.head

@@ -1,0 +1,72 @@
+"""Dependencies: who needs whom is a graph without cycles, and whoever is needed comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+Graph = Mapping[str, Sequence[str]]  # name → the names that it needs; who stands nowhere needs nobody
+
+
+def cycle(graph: Graph, start: str) -> list[str]:
+    """A way from `start` over what it needs back to itself: `[a, b, a]`; empty when there is none."""
+    before: dict[str, str] = {}
+    waiting = [start]
+    while waiting:
+        one = waiting.pop()
+        for needed in graph.get(one, ()):
+            if needed == start:
+                return _way(before, start, one)
+            if needed not in before:
+                before[needed] = one
+                waiting.append(needed)
+    return []
+
+
+def _way(before: Mapping[str, str], start: str, last: str) -> list[str]:
+    way = [last]
+    while way[-1] != start:
+        way.append(before[way[-1]])
+    return [*reversed(way), start]
+
+
+def layers(graph: Graph, wanted: Iterable[str]) -> list[list[str]]:
+    """The `wanted` in the order of starting (Kahn): all of a layer at once, when those before it are up.
+
+    Only what stands among the `wanted` counts. A cycle, which a fold never lets in, comes last as one layer.
+    """
+    chosen = set(wanted)
+    missing = {one: {needed for needed in graph.get(one, ()) if needed in chosen and needed != one} for one in chosen}
+    order = []
+    while missing:
+        layer = sorted(one for one, needs in missing.items() if not needs) or sorted(missing)
+        order.append(layer)
+        for one in layer:
+            del missing[one]
+        for needs in missing.values():
+            needs.difference_update(layer)
+    return order
+
+
+def needed_by(graph: Graph, one: str) -> list[str]:
+    """All that `one` needs, directly or not, in no particular order; without itself."""
+    return _reached(graph, one)
+
+
+def dependants(graph: Graph, one: str) -> list[str]:
+    """All that need `one`, directly or not, nearest first."""
+    turned: dict[str, list[str]] = {}
+    for name, needs in graph.items():
+        for needed in needs:
+            turned.setdefault(needed, []).append(name)
+    return _reached(turned, one)
+
+
+def _reached(graph: Graph, start: str) -> list[str]:
+    found: dict[str, None] = {start: None}
+    for_later = [start]
+    for one in for_later:
+        for other in graph.get(one, ()):
+            if other not in found:
+                found[other] = None
+                for_later.append(other)
+    return list(found)[1:]
