@@ -77,7 +77,7 @@ class Fleet:
     """The folded ledger. `take` is the only way in; the same lines give the same state anywhere."""
 
     def __init__(self, features: Mapping[str, Feature], verifier: Verifier | None = None) -> None:
-        self.features = features
+        self.features = dict(features)  # at hand: each is asked for at every event
         self.verifier = verifier
         self.position = 0
         self.digest = hash_of(b"gitcoord ledger")

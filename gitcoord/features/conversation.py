@@ -47,8 +47,9 @@ def _number(state: State, recorded: Recorded) -> int:
 
 
 def _is_record(recorded: Recorded) -> bool:
-    known = recorded.payload is not None and not getattr(recorded.payload, "SAID", False)
-    return known or recorded.event.type in RECORDS
+    if recorded.event.type in RECORDS:
+        return True
+    return recorded.payload is not None and not getattr(type(recorded.payload), "SAID", False)
 
 
 def _was_said(event: Event) -> bool:
