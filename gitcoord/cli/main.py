@@ -12,7 +12,7 @@ import click
 
 from gitcoord import __version__
 from gitcoord.core.errors import GitcoordError
-from gitcoord.features import LISTED
+from gitcoord.features import LISTED, control
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module with an attribute `command`, what it does). Listed by hand: nothing is imported to show help.
@@ -47,6 +47,11 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*COMMANDS, *FEATURE_WORDS]
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        return super().resolve_command(ctx, control.command_line(args))
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name in FEATURE_WORDS:

@@ -20,6 +20,12 @@ LISTED: dict[str, dict[str, str]] = {
         "reservations": "Show who holds which paths",
     },
     "agents": {"agent": "Take part in the work, and see who does"},
+    "autonomy": {
+        "approve": "Let the leader do what it proposed",
+        "reject": "See to it that what the leader proposed is never done",
+        "proposals": "Show what the leader would do if it were let",
+        "autonomy": "Say how much the leader decides by itself",
+    },
 }
 
 

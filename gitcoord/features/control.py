@@ -1,0 +1,53 @@
+"""Control words: `*autonomy:supervised`, `*workflow:start NAME`; an event's whole content, or typed as a command.
+
+They are those of the original documents. What each does is told by the feature that its first part names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from gitcoord.core.fleet import Recorded
+
+NOUNS = ("autonomy", "workflow")
+
+_WORD = re.compile(rf"\*({'|'.join(NOUNS)}):([a-z]+)(?:[ \t]+(\S.*?))?\s*\Z")
+
+
+class Word(NamedTuple):
+    """`*noun:verb rest`."""
+
+    noun: str
+    verb: str
+    rest: str = ""
+
+
+def read(text: str) -> Word | None:
+    """The control word that is all of `text`."""
+    found = _WORD.match(text) if text.startswith("*") else None
+    return Word(found[1], found[2], found[3] or "") if found else None
+
+
+def said(recorded: Recorded, noun: str) -> Word | None:
+    """What somebody says to the feature `noun` in conversation: in a message, or in any event that no feature owns.
+
+    What was imported was said long ago, and to others.
+    """
+    event = recorded.event
+    if not event.content.startswith("*") or recorded.void is not None or "source" in event.data:
+        return None
+    if recorded.payload is not None and not getattr(recorded.payload, "SAID", False):
+        return None
+    word = read(event.content)
+    return word if word is not None and word.noun == noun else None
+
+
+def command_line(arguments: Sequence[str]) -> list[str]:
+    """`'*workflow:start' code_sync` as `workflow start code_sync`; anything else as it is."""
+    word = read(arguments[0]) if arguments else None
+    if word is None:
+        return list(arguments)
+    return [word.noun, word.verb, *([word.rest] if word.rest else []), *arguments[1:]]

@@ -1,0 +1,187 @@
+"""Autonomy: under supervision a decision waits for somebody's word; what was rejected is never done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from gitcoord.core import times
+from gitcoord.core.commands import Look
+from gitcoord.core.errors import Lost, Refused
+from gitcoord.core.fleet import Duty, Recorded
+from gitcoord.features import autonomy, control
+from gitcoord.features.autonomy import COMMANDS, Change, Chosen, Proposals, Rejected
+from tests.core.lines import NOW, Story
+
+ASSIGN = Duty("task_assigned", "the parser goes to bob", "assign:t1:1", {"agent": "bob", "attempt": 1})
+
+
+def story(level: str = "supervised") -> Story:
+    """alice founded the fleet and is its admin; bob leads it."""
+    one = Story().founded().joined("bob", "carol", "dave")
+    one.elect("bob", 1)
+    for agent in ("bob", "carol", "dave"):
+        one.say(agent, "agent_registered", data={"capabilities": ["python"]})
+    if level != "full":
+        one.say("alice", "autonomy_changed", data={"level": level})
+    return one
+
+
+def look(one: Story, actor: str = "bob", now: str = NOW) -> Look:
+    return Look(one.fleet, now, actor, f"node-{actor}")
+
+
+def lead(one: Story, duty: Duty, now: str = NOW) -> Recorded:
+    """bob, who leads, does his duty."""
+    return one.say("bob", duty.type, duty.content, term=1, data={**duty.data, "duty": duty.key}, re=duty.re,
+                   to=duty.to, timestamp=now)
+
+
+def proposed(one: Story, duty: Duty = ASSIGN, kind: str = "assignment", now: str = NOW) -> str:
+    [proposal] = autonomy.gate(look(one), kind, duty)
+    assert proposal.type == "proposal_made"
+    return lead(one, proposal, now).event.uid
+
+
+def decide(one: Story, actor: str, name: str, asked: Any) -> Recorded:
+    """What the command writes, in the ledger."""
+    what = COMMANDS[name]
+    [draft] = what.decide(look(one, actor), asked)  # type: ignore[union-attr]
+    return one.say(actor, draft.type, draft.content, data=draft.data, re=draft.re)
+
+
+def status(one: Story) -> Mapping[str, str]:
+    rows = COMMANDS["proposals"].ask(look(one), Proposals(all=True))  # type: ignore[union-attr]
+    return {row["id"]: row["status"] for row in rows}
+
+
+def test_full_autonomy_asks_nobody_and_supervision_only_for_what_matters() -> None:
+    assert autonomy.gate(look(story("full")), "assignment", ASSIGN) == (ASSIGN,)
+    assert autonomy.gate(look(story()), "step", ASSIGN) == (ASSIGN,)
+    for one, kind in ((story(), "assignment"), (story("manual"), "step")):
+        [waiting] = autonomy.gate(look(one), kind, ASSIGN)
+        assert (waiting.type, waiting.content) == ("proposal_made", "proposes: the parser goes to bob")
+
+
+def test_what_waits_is_not_proposed_again_and_an_approved_one_is_done_as_it_was_approved() -> None:
+    one = story()
+    uid = proposed(one)
+    later = Duty(ASSIGN.type, "the parser goes to carol", ASSIGN.key, {"agent": "carol", "attempt": 1})
+    assert autonomy.gate(look(one), "assignment", later) == ()  # the leader thinks again; bob is still there
+    decide(one, "carol", "approve", Chosen(ids=[uid]))
+    [done] = autonomy.gate(look(one), "assignment", later)
+    assert (done.key, done.data["agent"], done.data["proposal"]) == (ASSIGN.key, "bob", uid)
+    lead(one, done)
+    assert status(one) == {uid: "done"}
+
+
+def test_what_was_rejected_is_never_done() -> None:
+    one = story()
+    uid = proposed(one)
+    decide(one, "carol", "reject", Rejected(ids=[uid], why="not on a Friday"))
+    assert autonomy.gate(look(one), "assignment", ASSIGN) == ()
+    again = Duty("proposal_made", "", "propose:assign:t1:1:2",
+                 {"kind": "assignment", "occasion": ASSIGN.key, "event": {"type": "x", "content": "y"}})
+    assert one.fleet.refusals[lead(one, again).event.uid] == "it was rejected before"
+    with pytest.raises(Lost, match="rejected by carol already"):
+        decide(one, "alice", "approve", Chosen(ids=[uid]))
+
+
+def test_the_first_answer_in_the_ledger_counts() -> None:
+    one = story()
+    uid = proposed(one)
+    one.say("carol", "proposal_approved", re=uid)
+    late = one.say("dave", "proposal_rejected", re=uid)
+    assert one.fleet.refusals[late.event.uid] == "it was approved by carol already"
+    assert status(one) == {uid: "approved"}
+
+
+def test_an_approved_assignment_to_an_agent_that_is_gone_is_proposed_anew() -> None:
+    one = story()
+    first = proposed(one)
+    decide(one, "carol", "approve", Chosen(all=True))
+    lead(one, Duty("agent_lost", "bob is lost", "lost:bob", {"agent": "bob", "session": "s", "silent_s": 9.0}))
+    other = Duty(ASSIGN.type, "the parser goes to carol", ASSIGN.key, {"agent": "carol", "attempt": 1})
+    second = proposed(one, other)
+    assert status(one) == {first: "overtaken", second: "pending"}
+
+
+def test_what_is_wanted_no_more_is_not_done_and_lapses() -> None:
+    one = story()
+    uid = proposed(one)
+    decide(one, "carol", "approve", Chosen(all=True))
+    state = one.fleet.states["autonomy"]
+    assert list(autonomy.duty(state, look(one, now=times.later(NOW, 599)))) == []
+    [lapse] = autonomy.duty(state, look(one, now=times.later(NOW, 601)))
+    lead(one, lapse)
+    assert status(one) == {uid: "lapsed"}
+    [anew] = autonomy.gate(look(one), "assignment", ASSIGN)
+    assert anew.key == "propose:assign:t1:1:2"  # should it be wanted again
+
+
+def test_who_proposes_does_not_approve_but_another_member_or_an_admin_does() -> None:
+    one = story()
+    uid = proposed(one)
+    with pytest.raises(Refused, match="bob proposed it"):
+        decide(one, "bob", "approve", Chosen(ids=[uid]))
+    recorded = one.say("bob", "proposal_approved", re=uid)  # past the command: the fold judges
+    assert "bob proposed it" in one.fleet.refusals[recorded.event.uid]
+    decide(one, "alice", "approve", Chosen(ids=[uid]))
+
+
+def test_a_fleet_can_leave_it_to_its_admins() -> None:
+    one = story()
+    decide(one, "alice", "autonomy supervised", Change(approvers="admins"))
+    uid = proposed(one)
+    with pytest.raises(Refused, match="only admins approve"):
+        decide(one, "carol", "approve", Chosen(ids=[uid]))
+    with pytest.raises(Refused, match="only admins decide here"):
+        decide(one, "carol", "autonomy full", Change())
+    carols = one.say("carol", "note", "*autonomy:full")
+    assert "only admins" in one.fleet.refusals[carols.event.uid]
+    one.say("alice", "agent_admitted", data={"agent": "carol", "admin": True})
+    decide(one, "carol", "approve", Chosen(ids=[uid]))
+
+
+def test_only_the_leader_proposes_and_ends_proposals() -> None:
+    one = story()
+    uid = proposed(one)
+    [wish] = autonomy.gate(look(one), "assignment", Duty("x", "y", "z"))
+    for type_, re in (("proposal_made", None), ("proposal_lapsed", uid)):
+        recorded = one.say("carol", type_, data=dict(wish.data), re=re)
+        assert "only the leader" in one.fleet.refusals[recorded.event.uid]
+    assert status(one) == {uid: "pending"}
+
+
+def test_all_needs_a_word_and_nothing_waiting_is_nothing_to_do() -> None:
+    one = story()
+    with pytest.raises(Refused, match="--all is all of it"):
+        decide(one, "alice", "approve", Chosen())
+    assert COMMANDS["approve"].decide(look(one, "alice"), Chosen(all=True)) == []  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("type_, data", [("note", {}), ("message", {})])
+def test_the_seeds_control_words_are_understood_in_what_is_said(type_: str, data: dict[str, Any]) -> None:
+    one = story("full")
+    if type_ in autonomy.EVENTS or one.fleet.model_of(type_) is None and type_ != "note":
+        pytest.skip("no messages here")
+    for word in ("supervised", "manual", "full", "supervised"):
+        one.say("carol", type_, f"*autonomy:{word}", data=data)
+        assert one.fleet.states["autonomy"].level == word
+    wrong = one.say("carol", type_, "*autonomy:sometimes", data=data)
+    assert "is none of *autonomy:full" in one.fleet.refusals[wrong.event.uid]
+    one.say("carol", type_, "I would say *autonomy:full", data=data)
+    one.say("carol", type_, "*autonomy:full", data={**data, "source": {"actor": "x"}})  # imported: said long ago
+    assert one.fleet.states["autonomy"].level == "supervised"
+
+
+@pytest.mark.parametrize("typed, meant", [
+    (["*autonomy:full"], ["autonomy", "full"]),
+    (["*workflow:start code_sync", "--json"], ["workflow", "start", "code_sync", "--json"]),
+    (["*workflow:stop", "k3f9"], ["workflow", "stop", "k3f9"]),
+    (["status"], ["status"]), (["*nothing:known"], ["*nothing:known"]), ([], []),
+])
+def test_a_control_word_is_a_command(typed: list[str], meant: list[str]) -> None:
+    assert control.command_line(typed) == meant
