@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import filelock
@@ -11,6 +13,7 @@ import filelock
 from gitcoord.core.errors import GitcoordError
 
 LOCK_ATTEMPTS = 3
+POLL_S = 0.002  # between looks at a lock whose holder needs milliseconds
 
 
 class LockHeld(GitcoordError):
@@ -19,36 +22,66 @@ class LockHeld(GitcoordError):
 
 def acquire(lock: filelock.FileLock, *, guards: str, wait_s: float) -> None:
     """Take `lock` in three attempts of at most `wait_s` each. Raises LockHeld with who has it."""
-    with contextlib.suppress(filelock.Timeout):
-        lock.acquire(timeout=0)  # nearly always; who has to wait has the time to import what waits
-        return
-    import tenacity
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        _retry(lambda: lock.acquire(timeout=wait_s, poll_interval=POLL_S), Path(lock.lock_file), guards)
+
+
+@contextlib.contextmanager
+def holding(path: Path, *, guards: str, wait_s: float) -> Iterator[None]:
+    """Hold the lock file at `path`, for so short a time that a FileLock's own 60 µs would be most of it.
+
+    Not reentrant. Raises LockHeld as `acquire` does.
+    """
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        if not filelock.lock_descriptor(file, blocking=False):
+            _retry(lambda: _wait(file, path, wait_s), path, guards)
+        try:
+            yield
+        finally:
+            filelock.unlock_descriptor(file)
+    finally:
+        os.close(file)
+
+
+def _wait(file: int, path: Path, wait_s: float) -> None:
+    until = time.monotonic() + wait_s
+    while not filelock.lock_descriptor(file, blocking=False):
+        if time.monotonic() >= until:
+            raise filelock.Timeout(str(path))
+        time.sleep(POLL_S)
+
+
+def _retry(attempt: Callable[[], object], path: Path, guards: str) -> None:
+    import tenacity  # most locks are free: who has to wait has the time for this
 
     try:
-        for attempt in tenacity.Retrying(
+        tenacity.Retrying(
             stop=tenacity.stop_after_attempt(LOCK_ATTEMPTS), wait=tenacity.wait_random(0, 0.2), reraise=True,
             retry=tenacity.retry_if_exception_type(filelock.Timeout),
-        ):
-            with attempt:
-                lock.acquire(timeout=wait_s, poll_interval=0.002)
+        )(attempt)
     except filelock.Timeout:
         raise LockHeld(
-            f"Failed to acquire lock on {guards} in {LOCK_ATTEMPTS} attempts: {holder(Path(lock.lock_file))} holds "
-            f"{lock.lock_file}; end that process, then try again"
+            f"Failed to acquire lock on {guards} in {LOCK_ATTEMPTS} attempts: {holder(path)} holds "
+            f"{path}; end that process, then try again"
         ) from None
 
 
 def is_held(path: Path) -> bool:
     """Whether any process holds the lock file at `path` now. A file that is there says nothing."""
-    if not path.exists():
-        return False
-    lock = filelock.FileLock(path, is_singleton=False)
     try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        return True
-    lock.release()
-    return False
+        file = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        if not filelock.lock_descriptor(file, blocking=False):
+            return True
+        filelock.unlock_descriptor(file)
+        return False
+    finally:
+        os.close(file)
 
 
 def holder(path: Path) -> str:

@@ -11,13 +11,11 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import filelock
-
 from gitcoord.core.errors import Refused
 from gitcoord.core.event import Draft, Event, Head, Signer, seal
 from gitcoord.store import queue_file
 from gitcoord.store.files import append_durably, check_not_paused, pausing, sync_folder, write_durably
-from gitcoord.store.locks import LockHeld, acquire
+from gitcoord.store.locks import LockHeld, holding
 from gitcoord.store.queue_file import Content, HeadFile
 from gitcoord.store.spool import Spool
 
@@ -39,7 +37,7 @@ class Queue:
         self.speaker: str | None = None  # who is the author of an error that concerns no one event
         self._head_path = home / "head.json"
         self._anew_path = home / "events.offline.anew"
-        self._lock = filelock.FileLock(home / "queue.lock")
+        self._lock_path = home / "queue.lock"
         self._seen: tuple[object, ...] = ()
         self._head = HeadFile("", Head())
         self._content = Content()
@@ -192,20 +190,18 @@ class Queue:
         check_not_paused(self.home)
         with pausing(self.home):
             try:
-                acquire(self._lock, guards=self.path.name, wait_s=LOCK_WAIT_S)
+                with holding(self._lock_path, guards=self.path.name, wait_s=LOCK_WAIT_S):
+                    try:
+                        self._refresh(mend=True)
+                        yield
+                    except BaseException:
+                        self._seen = ()  # what was half done is read again
+                        raise
             except LockHeld as wrong:
                 speaker = actor or self.speaker
                 if speaker is not None:
                     self.spool.put_error(speaker, str(wrong))
                 raise
-            try:
-                self._refresh(mend=True)
-                yield
-            except BaseException:
-                self._seen = ()  # what was half done is read again
-                raise
-            finally:
-                self._lock.release()
 
     # Reading
 
