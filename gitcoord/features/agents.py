@@ -12,11 +12,12 @@ from gitcoord.core.errors import Refused
 from gitcoord.core.liveness import ALIVE, GONE, GOODBYE, SILENT
 from gitcoord.core.lookup import member
 from gitcoord.features import dependencies, roster, values, watching
-from gitcoord.features.roster import NEEDS_MAX, SLOTS_MAX
+from gitcoord.features import agent_events as said
+from gitcoord.features.agent_events import NEEDS_MAX, SLOTS_MAX
 
 Shown = Literal["active", "busy", "idle", "input-required", "paused", "offline", "gone"]
 
-EVENTS = roster.EVENTS
+EVENTS = said.EVENTS
 State = roster.State
 Agent = roster.Agent
 fold = roster.fold
@@ -58,12 +59,12 @@ def enrolled(look: Look, *, capabilities: Sequence[str] = (), slots: int = 1) ->
     An agent that registered before keeps its role, its dependencies and its backup.
     """
     known = get(look, look.actor)
-    able = roster.AgentRegistered.model_validate({"capabilities": list(capabilities)}).capabilities
+    able = said.AgentRegistered.model_validate({"capabilities": list(capabilities)}).capabilities
     wanted: dict[str, Any] = {"capabilities": list(dict.fromkeys(able)), "slots": slots}
     if known is not None:
-        wanted["capabilities"] = wanted["capabilities"] or known.capabilities
+        wanted["capabilities"] = wanted["capabilities"] or known.own
     events = []
-    if known is None or [known.capabilities, known.slots] != list(wanted.values()):
+    if known is None or [known.own, known.slots] != list(wanted.values()):
         events.append(_registration(look.actor, {**_said(known), **wanted}))
     if known is None or known.status in ("idle", "offline"):
         events.append(Proposal("agent_status_changed", f"{look.actor} is active", {"status": "active"}))
@@ -71,8 +72,9 @@ def enrolled(look: Look, *, capabilities: Sequence[str] = (), slots: int = 1) ->
 
 
 def _said(known: Agent | None) -> dict[str, Any]:
-    names = roster.AgentRegistered.model_fields
-    return {name: getattr(known, name) for name in names} if known is not None else {}
+    if known is None:
+        return {}
+    return {name: getattr(known, name) for name in said.AgentRegistered.model_fields} | {"capabilities": known.own}
 
 
 def _registration(actor: str, data: Mapping[str, Any]) -> Proposal:
@@ -84,7 +86,7 @@ def _registration(actor: str, data: Mapping[str, Any]) -> Proposal:
 
 
 class Register(Arguments):
-    capabilities: roster.Capabilities = Field([], description="What it can do, such as python,backend")
+    capabilities: said.Capabilities = Field([], description="What it can do, such as python,backend")
     role: str = Field("", max_length=100, description="What it is there for, in a word or two")
     depends_on: list[str] = Field([], max_length=NEEDS_MAX, description="An agent that it needs")
     backup: str | None = Field(None, description="The agent that stands in for it when it is gone")
@@ -94,10 +96,10 @@ class Register(Arguments):
 
 class Set(Arguments):
     agent: str | None = Field(None, description="Whose; none: one's own")
-    status: roster.Status | None = Field(None, description="What it is doing")
+    status: said.Status | None = Field(None, description="What it is doing")
     task: str | None = Field(None, max_length=200, description="What it is at, in words; '' is nothing")
     workload: float | None = Field(None, ge=0, le=1, description="How loaded it is, 0 to 1")
-    capabilities: roster.Capabilities | None = Field(None, description="In place of those that it had")
+    capabilities: said.Capabilities | None = Field(None, description="In place of those that it had")
     role: str | None = Field(None, max_length=100, description="What it is there for")
     depends_on: list[str] | None = Field(None, max_length=NEEDS_MAX, description="In place of those that it needed")
     backup: str | None = Field(None, description="Who stands in for it; '' is nobody")
@@ -212,7 +214,7 @@ def shown(look: Look, agent: Agent) -> dict[str, Any]:
         "agent": agent.id, "status": status(look, agent), "liveness": liveness(look, agent), "role": agent.role,
         "capabilities": agent.capabilities, "task": agent.task, "workload": agent.workload, "slots": agent.slots,
         "depends_on": agent.depends_on, "backup": agent.backup, "node": agent.node, "supervised": agent.supervised,
-        "about": agent.about, "since": agent.since, "registered": True,
+        "stands_in_for": list(agent.stands_in), "about": agent.about, "since": agent.since, "registered": True,
     }
 
 
@@ -221,8 +223,8 @@ def _member(look: Look, agent: str) -> dict[str, Any]:
     return {
         "agent": agent, "status": None, "liveness": standing.state if standing else SILENT, "role": "",
         "capabilities": [], "task": "", "workload": None, "slots": None, "depends_on": [], "backup": None,
-        "node": standing.node if standing else None, "supervised": False, "about": "", "since": None,
-        "registered": False,
+        "node": standing.node if standing else None, "supervised": False, "stands_in_for": [],
+        "about": "", "since": None, "registered": False,
     }
 
 

@@ -7,108 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
+from pydantic import BaseModel
 
 from gitcoord.core.fleet import Recorded
 from gitcoord.core.liveness import ALIVE, GONE, GOODBYE, LATE
 from gitcoord.core.members import AgentLeft
 from gitcoord.features import dependencies
-
-REGISTERED_MAX = 1000  # at a time
-CAPABILITIES_MAX = 50
-NEEDS_MAX = 50
-SLOTS_MAX = 64  # tasks at a time: more than a machine has cores
-
-Status = Literal["active", "busy", "idle", "input-required", "paused", "offline"]
-Agent_id = Annotated[str, StringConstraints(min_length=1, max_length=63)]
-Capability = Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True, min_length=1, max_length=64)]
-
-
-def _apart(value: object) -> object:
-    """`python,backend` is two."""
-    if isinstance(value, list):
-        return [part for one in value for part in (one.split(",") if isinstance(one, str) else [one])
-                if not isinstance(part, str) or part.strip()]
-    return value
-
-
-READS_LIST = BeforeValidator(_apart)
-Capabilities = Annotated[list[Capability], READS_LIST, Field(max_length=CAPABILITIES_MAX)]
-"""What an agent can do: words that the fleet agrees on, in small letters; `python,backend` is two."""
-
-
-class AgentRegistered(BaseModel):
-    """The author takes part in the fleet's work; said again, it is as if said for the first time."""
-
-    capabilities: Capabilities = []
-    role: str = Field("", max_length=100)
-    depends_on: list[Agent_id] = Field([], max_length=NEEDS_MAX)
-    backup: Agent_id | None = None
-    slots: int = Field(1, ge=1, le=SLOTS_MAX)
-    about: str = Field("", max_length=500)
-    supervised: bool = False  # a supervisor on its node starts it, and starts it again
-
-
-class AgentUnregistered(BaseModel):
-    """The author, or the agent named, takes no more part in the work. It stays a member."""
-
-    agent: Agent_id | None = None
-
-
-class AgentStatusChanged(BaseModel):
-    """Of the author, or of the agent named. What is null stays as it is; an empty task is none."""
-
-    agent: Agent_id | None = None
-    status: Status | None = None
-    task: str | None = Field(None, max_length=200)
-    workload: float | None = Field(None, ge=0, le=1)
-
-
-class AgentExited(BaseModel):
-    """The supervisor, in the agent's name: its process ended without a goodbye."""
-
-    session: str = Field("", max_length=64)
-    code: int = 0
-
-
-class Sighting(BaseModel):
-    """By the leader: how an agent's beats look."""
-
-    agent: Agent_id
-    session: str = Field("", max_length=64)
-    silent_s: float = Field(0, ge=0)
-
-
-class AgentSuspected(Sighting):
-    """Its beat is late."""
-
-
-class AgentLost(Sighting):
-    """It has not been heard of for several beats."""
-
-
-class AgentReturned(Sighting):
-    """It was lost, late or had said goodbye, and is heard again."""
-
-
-class AgentDeparted(Sighting):
-    """It said goodbye."""
-
-
-class SightDoubted(BaseModel):
-    """By the leader: half the fleet fell silent at once, so it may be the leader that hears badly. It looks again."""
-
-    agents: list[Agent_id] = Field(max_length=REGISTERED_MAX)
-
-
-EVENTS: Mapping[str, type[BaseModel]] = {
-    "agent_registered": AgentRegistered, "agent_unregistered": AgentUnregistered,
-    "agent_status_changed": AgentStatusChanged, "agent_exited": AgentExited, "agent_suspected": AgentSuspected,
-    "agent_lost": AgentLost, "agent_returned": AgentReturned, "agent_departed": AgentDeparted,
-    "sight_doubted": SightDoubted,
-}
+from gitcoord.features.agent_events import (
+    REGISTERED_MAX, AgentDeparted, AgentExited, AgentLost, AgentRegistered, AgentReturned, AgentStatusChanged,
+    AgentSuspected, AgentUnregistered, BackupActivated, SightDoubted, Sighting, Status,
+)
 
 SEEN: Mapping[type[BaseModel], str] = {
     AgentSuspected: LATE, AgentLost: GONE, AgentReturned: ALIVE, AgentDeparted: GOODBYE,
@@ -121,7 +31,7 @@ class Agent:
 
     id: str
     registration: str  # uid of the event that began it
-    capabilities: list[str]
+    own: list[str]  # capabilities
     role: str
     depends_on: list[str]
     backup: str | None
@@ -137,10 +47,16 @@ class Agent:
     changes: int = 0  # of liveness, since the registration
     changed: str = ""  # when it last did
     ended: str = ""  # the session that its supervisor saw end
+    stands_in: dict[str, list[str]] = field(default_factory=dict)  # for whom (casefolded), and what those can do
 
     @property
     def key(self) -> str:
         return self.id.casefold()
+
+    @property
+    def capabilities(self) -> list[str]:
+        """Its own, and those of the agents that it stands in for."""
+        return list(dict.fromkeys([*self.own, *(one for able in self.stands_in.values() for one in able)]))
 
 
 @dataclass(slots=True)
@@ -183,21 +99,46 @@ def _register(state: State, recorded: Recorded, said: AgentRegistered) -> str | 
     )
     if known is not None:
         agent.status, agent.task, agent.workload, agent.since = known.status, known.task, known.workload, known.since
-        agent.liveness, agent.changes = known.liveness, known.changes
-        agent.changed, agent.ended = known.changed, known.ended
+        agent.liveness, agent.changes, agent.changed = known.liveness, known.changes, known.changed
+        agent.ended, agent.stands_in = known.ended, known.stands_in
     state.agents[key] = agent
     return None
 
 
 def _unregister(state: State, recorded: Recorded, said: AgentUnregistered) -> str | None:
     name = said.agent or recorded.event.actor
-    if state.agents.pop(name.casefold(), None) is None:
+    if name.casefold() not in state.agents:
         return f"{name} is not registered"
+    _remove(state, name)
     return None
 
 
 def _leave(state: State, recorded: Recorded, said: AgentLeft) -> None:
-    state.agents.pop(recorded.event.actor.casefold(), None)
+    if recorded.event.actor.casefold() in state.agents:
+        _remove(state, recorded.event.actor)
+
+
+def _remove(state: State, agent: str) -> None:
+    del state.agents[agent.casefold()]
+    _relieve(state, agent)
+
+
+def _relieve(state: State, agent: str) -> None:
+    """Nobody stands in for it any more."""
+    for other in state.agents.values():
+        other.stands_in.pop(agent.casefold(), None)
+
+
+def _activate(state: State, recorded: Recorded, said: BackupActivated) -> str | None:
+    if recorded.event.term is None:
+        return "only the leader lets one agent stand in for another"
+    agent, backup = state.agents.get(said.agent.casefold()), state.agents.get(said.backup.casefold())
+    if agent is None or backup is None:
+        return f"{said.agent if agent is None else said.backup} is not registered"
+    if agent is backup:
+        return f"{agent.id} cannot stand in for itself"
+    backup.stands_in[agent.key] = agent.own
+    return None
 
 
 def _change_status(state: State, recorded: Recorded, said: AgentStatusChanged) -> str | None:
@@ -228,6 +169,8 @@ def _see(state: State, recorded: Recorded, said: Sighting) -> str | None:
     if agent is None:
         return f"{said.agent} is not registered"
     _becomes(agent, SEEN[type(said)], recorded)
+    if agent.liveness == ALIVE:
+        _relieve(state, agent.id)
     return None
 
 
@@ -245,7 +188,7 @@ def _doubt(state: State, recorded: Recorded, said: SightDoubted) -> str | None:
 
 APPLY: Mapping[type[Any], Callable[[State, Recorded, Any], str | None]] = {
     AgentRegistered: _register, AgentUnregistered: _unregister, AgentLeft: _leave,
-    AgentStatusChanged: _change_status, AgentExited: _exit, SightDoubted: _doubt,
+    AgentStatusChanged: _change_status, AgentExited: _exit, BackupActivated: _activate, SightDoubted: _doubt,
     **dict.fromkeys(SEEN, _see),
 }
 

@@ -13,7 +13,7 @@ from gitcoord.core.commands import Look
 from gitcoord.core.errors import Refused
 from gitcoord.core.fleet import draft_of
 from gitcoord.core.liveness import ALIVE, GONE, GOODBYE, LATE, Standing
-from gitcoord.features import agents, roster
+from gitcoord.features import agent_events, agents
 from gitcoord.features.agents import Leave, List, Order, Register, Set, Show
 from tests.core.lines import NOW, Story
 
@@ -294,5 +294,27 @@ def test_there_is_a_limit_to_how_many_register() -> None:
     one = story("bob")
     state = one.fleet.states["agents"]
     register(one, "alice")
-    state.agents.update({f"agent{n}": state.agents["alice"] for n in range(roster.REGISTERED_MAX - 1)})
+    state.agents.update({f"agent{n}": state.agents["alice"] for n in range(agent_events.REGISTERED_MAX - 1)})
     assert register(one, "bob") == "1000 agents are registered already: let one leave"
+
+
+def test_a_backup_can_do_what_the_other_could_until_that_one_is_back() -> None:
+    one = led()
+    register(one, "bob", "rust")
+    register(one, "carol", "python")
+
+    def leader(type_: str, **data: str) -> str | None:
+        uid = one.say("alice", type_, data=data, term=1).event.uid
+        return one.fleet.refusals.get(uid)
+
+    assert leader("backup_activated", agent="bob", backup="Carol") is None
+    assert (rows(one)["carol"]["capabilities"], rows(one)["carol"]["stands_in_for"]) == (["python", "rust"], ["bob"])
+    assert agents.enrolled(look(one, "carol"), capabilities=["python"])[0].type == "agent_status_changed"
+    register(one, "carol", "go")
+    assert rows(one)["carol"]["capabilities"] == ["go", "rust"]
+    assert leader("agent_returned", agent="bob") is None
+    assert rows(one)["carol"]["capabilities"] == ["go"]
+    assert leader("backup_activated", agent="bob", backup="BOB") == "bob cannot stand in for itself"
+    assert leader("backup_activated", agent="bob", backup="nobody") == "nobody is not registered"
+    uid = one.say("bob", "backup_activated", data={"agent": "carol", "backup": "bob"}).event.uid
+    assert "only the leader" in one.fleet.refusals[uid]
