@@ -16,7 +16,7 @@ from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.core.event import Event, parse
 from gitcoord.core.fleet import CORE_EVENTS
 from gitcoord.core.names import same_agent, uid_from
-from gitcoord.node.command import TERM_S, Command
+from gitcoord.node.command import TERM_S, Command, Kept
 from gitcoord.node.node import Node
 from gitcoord.store import shape
 from gitcoord.store.files import pausing, write_durably
@@ -38,6 +38,7 @@ class _Running:
     event: Event
     position: int
     command: Command
+    output: Kept | None
     since_s: float
     problem: str = ""  # why it was ended
 
@@ -115,12 +116,12 @@ class Reaction:
                             "event": event.as_json()}, ensure_ascii=False)
         environment = {**os.environ, "GITCOORD_EVENT_ID": event.uid, "GITCOORD_AGENT": self.agent}
         try:
-            command = Command(self.command, given=words.encode() + b"\n", environment=environment,
-                              keep_output=self.reply)
+            output = Kept() if self.reply else None
+            command = Command(self.command, given=words.encode() + b"\n", environment=environment, output=output)
         except OSError as wrong:
             self._failed(event, f"could not be started ({wrong})", now_s)
             return
-        self._running = _Running(event, position, command, now_s)
+        self._running = _Running(event, position, command, output, now_s)
 
     def _look_after(self, running: _Running, now_s: float) -> bool:
         running.look(now_s)
@@ -139,8 +140,8 @@ class Reaction:
 
     def _conclude(self, running: _Running, code: int, now_s: float) -> None:
         problem = running.problem or (f"ended with {code}" if code else "")
-        if not problem and self.reply:
-            problem = self._answer(running.event, running.command.output())
+        if not problem and running.output is not None:
+            problem = self._answer(running.event, bytes(running.output.bytes))
         if problem:
             self._failed(running.event, problem, now_s)
             return
