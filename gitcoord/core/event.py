@@ -145,15 +145,15 @@ def seal(draft: Draft, *, node: str, after: Head | None, signer: Signer, fleet: 
         signed = _ENCODER.encode(fields)[:-1].encode()
     except (ValueError, TypeError, RecursionError) as wrong:
         raise Refused(f"this cannot be written as JSON text: {wrong}") from None
-    sig = signer.sign(context_of(fleet) + signed)
-    line = signed + _SIG + sig.encode() + b'"}'
+    fields["sig"] = signer.sign(context_of(fleet) + signed)
+    line = signed + _SIG + fields["sig"].encode() + b'"}'
     if len(line) > limits.EVENT_BYTES_MAX:
         raise Refused(
             f"the event has {len(line)} bytes; at most {limits.EVENT_BYTES_MAX} fit: "
             "put the content into a file or a commit and name that"
         )
     try:
-        return parse(line)
+        return parse(line) if draft.data else _event(fields, line)  # data is anything: what counts is how it reads
     except Malformed as wrong:
         raise Refused(f"not a valid event: {wrong}") from None
 
@@ -170,6 +170,10 @@ def parse(line: bytes) -> Event:
     fields = json_object(line)
     if _SIG not in line or not line.endswith(b'"}') or b'"' in line[line.rindex(_SIG) + len(_SIG): -2]:
         raise Malformed("`sig` is not its last field")
+    return _event(fields, line)
+
+
+def _event(fields: dict[str, Any], line: bytes) -> Event:
     take = _Fields(fields)
     seq = take.integer("seq", limits.SEQ_MAX, absent=True)
     event = Event(

@@ -11,8 +11,7 @@ from gitcoord.core.names import uid_from
 
 
 def utc_now() -> str:
-    now = datetime.datetime.now(datetime.UTC)
-    return now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")[:23] + "Z"
 
 
 def since_boot_s() -> float:

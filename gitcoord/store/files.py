@@ -48,8 +48,11 @@ def write_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
 
 def append_durably(path: Path, data: bytes) -> None:
     """Put `data` at the end of `path`, synced BEFORE this returns. On failure the file is as it was."""
-    made = not path.exists()
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _BINARY, 0o666)
+    flags, made = os.O_WRONLY | os.O_APPEND | _BINARY, False
+    try:
+        file = os.open(path, flags)
+    except FileNotFoundError:
+        file, made = os.open(path, flags | os.O_CREAT, 0o666), True
     try:
         start = os.fstat(file).st_size
         try:
@@ -143,6 +146,8 @@ def note(home: Path, words: str) -> None:
 
 def paused(home: Path) -> str | None:
     """Why the node is paused; None when it is not."""
+    if not os.path.exists(f"{home}/paused"):
+        return None  # asked at each write: to open a file that is not there takes four times as long
     try:
         return (home / "paused").read_text(encoding="utf-8", errors="replace").strip() or "writing to the disk failed"
     except FileNotFoundError:

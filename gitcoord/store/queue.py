@@ -33,6 +33,7 @@ class Queue:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.path = home / "events.offline.log"
+        self._file = str(self.path)  # for what is done at each look: a Path is turned into text each time
         self.spool = Spool(home)
         self.speaker: str | None = None  # who is the author of an error that concerns no one event
         self._head_path = home / "head.json"
@@ -168,7 +169,7 @@ class Queue:
         if events:
             append_durably(self.path, queue_file.joined(events))
             self._content.add(events)
-            self._seen = self.signature()
+            self._seen = (self._seen[0], *self._stat())  # the head is as it was: we hold the lock
 
     def _replace(self, rest: Sequence[Event]) -> None:
         write_durably(self.path, queue_file.joined(rest))
@@ -207,11 +208,14 @@ class Queue:
 
     def signature(self) -> tuple[object, ...]:
         """Differs whenever any process has changed the queue."""
+        return (queue_file.read(self._head_path), *self._stat())
+
+    def _stat(self) -> tuple[object, ...]:
         try:
-            stat = self.path.stat()
-            return (queue_file.read(self._head_path), stat.st_ino, stat.st_size, stat.st_mtime_ns)
+            stat = os.stat(self._file)
         except FileNotFoundError:
-            return (queue_file.read(self._head_path), None)
+            return (None,)
+        return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
     def _refresh(self, *, mend: bool = False) -> None:
         """Read what changed. Without the lock the files may change meanwhile; with it (`mend`) damage is mended."""

@@ -204,6 +204,7 @@ def joined(events: Iterable[Event]) -> bytes:
 def read(path: Path) -> bytes | None:
     """The file's bytes; None when it is not there."""
     try:
-        return path.read_bytes()
+        with open(path, "rb", buffering=0) as file:
+            return file.readall()
     except FileNotFoundError:
         return None

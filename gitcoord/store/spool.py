@@ -31,8 +31,7 @@ class Spool:
 
     def put_error(self, actor: str, text: str) -> None:
         """Record, durably, that `actor` met an error, once. A disk that refuses has its own way to be told of."""
-        now = datetime.datetime.now(datetime.UTC)
-        timestamp = now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
+        timestamp = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")[:23] + "Z"
         uid = names.uid_from(secrets.token_bytes(10))
         draft = Draft(actor=actor, type="error", content=text, timestamp=timestamp, uid=uid)
         with contextlib.suppress(OSError):
