@@ -60,13 +60,12 @@ def command(watch: bool, folder: Path, recent: int | None, files: str, no_sync: 
 
 
 def _write(node: Node, folder: Path, recent: int | None, files: str) -> list[str]:
-    from gitcoord.core.branch import OPEN
     from gitcoord.node import pages
 
     changed = []
     if files != "pages":
         grown, kept = pages.write_log(node, folder)
-        changed += [OPEN] if grown else []
+        changed += [pages.LOG] if grown else []
         if kept is not None:
             click.echo(f"gitcoord: events.log held lines that are not this fleet's: they are in {kept.name}; "
                        f"`gitcoord import {kept.name}` takes them over", err=True)

@@ -12,7 +12,9 @@ from gitcoord.core.ports import Oid, Update
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """→ refs by name; raises Unreachable, BadCredentials, Denied"""
+    """→ refs by name; raises Unreachable, BadCredentials, Denied. `newcomer`: the newest commits will do"""
+
+    newcomer: bool = False
 
 
 @dataclass(frozen=True, slots=True)

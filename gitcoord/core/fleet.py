@@ -6,13 +6,13 @@ position. An admissible line may still be *void*: it keeps its position and chan
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
-from gitcoord.core import limits, members, terms
+from gitcoord.core import limits, members, names, terms
 from gitcoord.core.commands import Command, Look, Query
 from gitcoord.core.event import Draft, Event, Head, Malformed, hash_of, parse
 from gitcoord.core.keys import Verifier
@@ -23,6 +23,12 @@ CONTROL = frozenset({"fleet_founded", "leader_election", "leader_renewed"})
 """Types that stand outside any chain, and only outside."""
 
 CORE_EVENTS: dict[str, type[BaseModel]] = {**members.EVENTS, **terms.EVENTS}
+
+SCHEMA = "gitcoord.state/2"
+"""Of what `dump` gives. It changes with its shape: a checkpoint or a cache of another one is not read."""
+
+EMPTY = hash_of(b"gitcoord ledger")
+"""The digest of a log without lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,7 @@ class Fleet:
         self.features = dict(features)  # at hand: each is asked for at every event
         self.verifier = verifier
         self.position = 0
-        self.digest = hash_of(b"gitcoord ledger")
+        self.digest = EMPTY
         self.heads: dict[str, Head] = {}  # each node's chain as sequenced
         self.positions: dict[str, int] = {}  # uid → the position that has effect
         self.members = Members()
@@ -198,13 +204,14 @@ class Fleet:
 
     def dump(self) -> dict[str, Any]:
         """The state as JSON values, equal on every machine for equal lines."""
-        uids = sorted(self.positions.items(), key=lambda item: item[1])
+        effective = set(self.positions.values())
         return {
-            "schema": "gitcoord.state/1",
+            "schema": SCHEMA,
             "position": self.position,
             "digest": self.digest,
             "heads": {node: [head.seq, head.hash] for node, head in sorted(self.heads.items())},
-            "uids": [[uid, position] for uid, position in uids],
+            "uids": "".join(self.positions),
+            "void": [position for position in range(1, self.position + 1) if position not in effective],
             "members": self.members.dump(),
             "terms": self.terms.dump(),
             "done": list(self.done),
@@ -217,18 +224,27 @@ class Fleet:
         cls, value: Mapping[str, Any], features: Mapping[str, Feature], verifier: Verifier | None = None
     ) -> Fleet:
         """The fleet that `dump` wrote down. Raises KeyError, TypeError or ValueError on anything else."""
-        if value["schema"] != "gitcoord.state/1":
+        if value["schema"] != SCHEMA:
             raise ValueError("a state of another version")
         fleet = cls(features, verifier)
         fleet.position, fleet.digest = int(value["position"]), str(value["digest"])
-        fleet.heads = {node: Head(*head) for node, head in value["heads"].items()}
-        fleet.positions = {uid: position for uid, position in value["uids"]}
+        fleet.heads = {node: Head(int(seq), str(hash)) for node, (seq, hash) in value["heads"].items()}
+        fleet.positions = _positions(str(value["uids"]), set(value["void"]), fleet.position)
         fleet.members = Members.load(value["members"])
         fleet.terms = Terms.load(value["terms"])
         fleet.done = dict.fromkeys(value["done"])
         fleet.refusals = dict(value["refusals"])
         fleet.states = {name: feature.load(value["features"][name]) for name, feature in features.items()}
         return fleet
+
+
+def _positions(uids: str, void: Set[int], last: int) -> dict[str, int]:
+    """Each event's position, from the ids of those with effect, in their order."""
+    size = names.UID_CHARACTERS
+    if len(uids) != (last - len(void)) * size:
+        raise ValueError(f"{len(uids)} characters are not the ids of {last - len(void)} events")
+    effective = (position for position in range(1, last + 1) if position not in void)
+    return {uids[at:at + size]: position for at, position in zip(range(0, len(uids), size), effective)}
 
 
 def draft_of(duty: Duty, *, actor: str, term: int, timestamp: str, uid: str) -> Draft:

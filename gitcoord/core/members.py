@@ -136,8 +136,11 @@ class Members:
 
     @classmethod
     def load(cls, value: Any) -> Members:
+        """Raises TypeError or ValueError where something is of another kind."""
         members = cls(FleetFounded.model_validate(value["founded"]) if value["founded"] else None, value["admission"])
         for fields in value["members"]:
             member = Member(*fields)
+            if [*map(type, fields)] != [str, str, int, bool, bool, bool]:
+                raise TypeError(f"no member: {fields!r}")
             members.by_id[member.id.casefold()] = member
         return members

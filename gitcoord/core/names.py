@@ -9,6 +9,7 @@ from gitcoord.core.errors import Refused
 AGENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}\Z")
 NODE = re.compile(r"[a-z0-9][a-z0-9-]{0,40}\Z")
 EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
+UID_CHARACTERS = 16
 UID = re.compile(r"[0-9a-z]{16}\Z")
 
 UID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"

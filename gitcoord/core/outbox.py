@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gitcoord.core import limits
-from gitcoord.core.branch import lines_of
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.event import Event, Malformed, parse
+from gitcoord.core.log_files import lines_of
 from gitcoord.core.ports import Entry, Objects, Oid
 
 QUEUE, BEATS, CARRIED = "queue", "beats.log", "carried.log"

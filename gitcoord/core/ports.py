@@ -88,7 +88,8 @@ class Objects(Protocol):
     def first_parents(self, tip: Oid, *, stop: Oid | None, limit: int) -> list[Oid]:
         """Commits from just after `stop` (None: from the root) to `tip`, oldest first.
 
-        Follows first parents. When there are more than `limit`, only the newest `limit` of them.
+        Follows first parents. When there are more than `limit`, only the newest `limit` of them. What a newcomer's
+        fetch left on the remote is brought here first (Unreachable, if it cannot be); Corrupt, where it is nowhere.
         """
 
     def keep(self, name: str, oid: Oid | None) -> None:
@@ -101,9 +102,10 @@ class Objects(Protocol):
 class Remote(Protocol):
     """The shared git remote."""
 
-    def fetch(self) -> dict[str, Oid]:
+    def fetch(self, *, newcomer: bool = False) -> dict[str, Oid]:
         """Bring the ledger and every outbox here. Their full ref names on the remote, with values.
 
+        `newcomer`: of a ledger that is not here at all, the newest `LOOK_BACK_COMMITS` are enough for now.
         Raises `Unreachable`, `BadCredentials` or `Denied`.
         """
 

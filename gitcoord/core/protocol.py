@@ -45,7 +45,7 @@ def sync(
     report = Report()
     goal: int | None = None  # the newest of our own events when the round began
     while True:
-        refs: dict[str, Oid] = yield Fetch()
+        refs: dict[str, Oid] = yield Fetch(newcomer=disk.tip is None)
         again = not (yield from follow_ledger(me, disk, refs))
         if not again:
             yield from know_oneself(me, disk, crew, refs)

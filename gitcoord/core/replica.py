@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from gitcoord.core import limits
+from gitcoord.core import checkpoint, limits
 from gitcoord.core.branch import Branch
 from gitcoord.core.effects import Disk
 from gitcoord.core.errors import Corrupt
@@ -127,7 +127,7 @@ def descends(objects: Objects, old: Oid, new: Oid) -> bool:
 
 
 def absorb(me: Replica, tip: Oid, *, known: Mapping[bytes, Event | None] | None = None) -> None:
-    """Bring the branch to `tip`: commit by commit where they are few, else from the tip's own tree.
+    """Bring the branch to `tip`: commit by commit where they are few, else from the tip's own tree and checkpoint.
 
     What is trusted is a function of the whole history. Where a tree was believed without a look at what came
     before it, and damage is found then or later, every commit is walked from the start: so a newcomer and one
@@ -138,13 +138,17 @@ def absorb(me: Replica, tip: Oid, *, known: Mapping[bytes, Event | None] | None 
         damages = branch.damages
         commits = me.objects.first_parents(tip, stop=branch.tip, limit=limits.CATCH_UP_COMMITS_MAX + 1)
         if len(commits) > limits.CATCH_UP_COMMITS_MAX:
-            commits, branch.walked = [tip], False
-        for commit in commits:
-            branch.absorb(commit, known=known)
+            branch.walked = False
+            branch.absorb(tip, known=known)
+        else:
+            for commit in commits:
+                checkpoint.check(branch, commit)
+                branch.absorb(commit, known=known)
         if branch.damages > damages and not branch.walked:
             me.branch = _walk(me, tip)
         return
     fresh = me.fresh()
+    checkpoint.start(fresh, tip)
     fresh.absorb(tip)
     fresh.walked = not me.objects.commit(tip).parents
     if fresh.damaged or not _only_grew(me, tip):

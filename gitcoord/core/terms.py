@@ -43,6 +43,9 @@ EVENTS: dict[str, type[BaseModel]] = {
 }
 
 
+_OR_NONE = ("leader", "session", "node", "resigned")
+
+
 @dataclass(slots=True)
 class Terms:
     """Who leads, as the ledger tells it."""
@@ -98,4 +101,10 @@ class Terms:
 
     @classmethod
     def load(cls, value: Any) -> Terms:
-        return cls(**value)
+        """Raises TypeError where something is of another kind: a fold that goes on from here must not fail later."""
+        terms, empty = cls(**value), cls()
+        for name, found in asdict(terms).items():
+            usual = getattr(empty, name)
+            if not (type(found) is type(usual) or (name in _OR_NONE and isinstance(found, str | None))):
+                raise TypeError(f"`{name}` is {found!r}")
+        return terms

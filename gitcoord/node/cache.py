@@ -20,8 +20,8 @@ def read(home: Home, branch: Branch, verifier: Verifier) -> Branch | None:
     """`branch`, which is empty, as it was when saved; None where there is no such file, or anything else in it."""
     try:
         value = json.loads((home.cache / FILE).read_bytes())
-        branch.resume(value, Fleet.load(value["fleet"], FEATURES, verifier), value["tip"])
-        branch.tip = value["tip"]
+        branch.resume(Fleet.load(value["fleet"], FEATURES, verifier), [*map(int, value["counts"])], value["tip"])
+        branch.believed = int(value["believed"])
     except NOT_OURS:
         return None
     return branch
@@ -31,6 +31,6 @@ def save(home: Home, branch: Branch) -> bool:
     """Whether it was: a branch that waits to be repaired is not."""
     if branch.tip is None or branch.damaged:
         return False
-    value = branch.dump() | {"tip": branch.tip}
+    value = {"fleet": branch.fleet.dump(), "counts": branch.log.counts, "believed": branch.believed, "tip": branch.tip}
     write_quickly(home.cache / FILE, json.dumps(value, separators=(",", ":")).encode())
     return True

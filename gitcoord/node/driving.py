@@ -32,8 +32,8 @@ def drive(node: Node, steps: Generator[effects.Effect, Any, T]) -> T:
 
 def perform(node: Node, effect: effects.Effect) -> Any:
     match effect:
-        case effects.Fetch():
-            return node.store.fetch()
+        case effects.Fetch(newcomer):
+            return node.store.fetch(newcomer=newcomer)
         case effects.Push(updates):
             node.budget.spend(since_boot_s())
             return node.store.push(updates)

@@ -25,6 +25,7 @@ from gitcoord.core.names import agent_id, node_id
 from gitcoord.core.ports import Outcome, Pushed, Update
 from gitcoord.features import FEATURES, card
 from gitcoord.node.clone import alone, common_dir
+from gitcoord.node.joining import card_of, chain_of
 from gitcoord.node.keyring import Keyring, hmac_secret, seed_from_environment
 from gitcoord.node.naming import new_node_id, new_uid, utc_now
 from gitcoord.node.node import Node, Store, open_store
@@ -146,9 +147,9 @@ def profile_for(common: Path, remote: str) -> str:
 def _enter(home: Home, common: Path, store: Store, config: Config, wish: Wish, said: list[str]) -> bool:
     """Find the fleet, or found it; fills `config` from its card. True if we founded it."""
     for _ in range(FOUNDING_ATTEMPTS):
-        refs = store.fetch()
+        refs = store.fetch(newcomer=True)
         if config.ledger in refs:
-            _read_card(store, refs[config.ledger], config, wish)
+            _agree(card_of(store, refs[config.ledger]), config, wish)
             said.append(f"joins fleet {config.fleet}")
             return False
         answer = _found(home, store, config, wish, profile_for(common, config.remote))
@@ -168,11 +169,8 @@ def _raise_refusal(answer: Pushed, what: str, config: Config) -> None:
         raise Unreachable(answer.reason)
 
 
-def _read_card(store: Store, tip: str, config: Config, wish: Wish) -> None:
-    """Take profile, namespace and signatures from the ledger's first line."""
-    branch = Branch(store, Fleet(FEATURES))
-    branch.absorb(store.first_parents(tip, stop=None, limit=10**9)[0])
-    founded = branch.fleet.members.founded
+def _agree(founded: FleetFounded | None, config: Config, wish: Wish) -> None:
+    """Take profile, namespace and signatures from the fleet's card."""
     if founded is None:
         raise Denied(f"{config.ledger} on this remote is not a gitcoord ledger: name another remote")
     for name, asked, has in (("namespace", wish.namespace, founded.namespace), ("auth", wish.auth, founded.auth)):
@@ -224,14 +222,12 @@ def _accepted_namespace(store: Store) -> str:
 def _settle_in(home: Home, store: Store, config: Config) -> None:
     """Take a node id, and take up the chain that the ledger and the outbox of that node hold."""
     node = node_id(os.environ["GITCOORD_NODE"]) if os.environ.get("GITCOORD_NODE") else new_node_id(_host_name())
-    refs = store.fetch()
+    refs = store.fetch(newcomer=True)
     base = Head()
     mine = refs.get(f"{config.namespace}/nodes/{node}")
     tip = refs.get(config.ledger)
     if tip is not None and os.environ.get("GITCOORD_NODE"):
-        branch = Branch(store, Fleet(FEATURES))
-        branch.absorb(tip)
-        base = branch.fleet.heads.get(node, Head())
+        base = chain_of(store, tip, node)
     home.create(config, node=node, base=base)
     if mine is not None:
         home.note_outbox(mine)  # born empty with an identity given: the outbox as found is its own

@@ -12,17 +12,19 @@ from pathlib import Path
 
 import filelock
 
-from gitcoord.core.branch import OPEN, Branch, Log, lines_of
+from gitcoord.core.branch import Branch
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.event import Malformed, parse
 from gitcoord.core.fleet import Fleet, Inadmissible
+from gitcoord.core.log_files import Log, lines_of
 from gitcoord.features import FEATURES, snapshot
 from gitcoord.features.snapshot import Layout
 from gitcoord.node import publish
 from gitcoord.node.node import Node
 from gitcoord.store.files import pausing, write_durably
 
-BASELINE = (OPEN, snapshot.COMMUNICATION, snapshot.ARCHIVE)
+LOG = "events.log"
+BASELINE = (LOG, snapshot.COMMUNICATION, snapshot.ARCHIVE)
 BACKUP = f"{snapshot.COMMUNICATION}.bak"
 FOREIGN = "events.log.old"
 LOCK_S = 60.0  # others hold it while they render and write: a second for 100,000 events
@@ -78,7 +80,7 @@ def write_log(node: Node, folder: Path) -> tuple[bool, Path | None]:
     added, except where queued ones found another order in the ledger.
     """
     with writing(node, folder):
-        path = folder / OPEN
+        path = folder / LOG
         pending = node.disk.pending()  # BEFORE the ledger: what leaves the queue is there
         fleet, read = node.fleet, node.replica.branch.line_at()
         lines = [read(position) for position in range(1, fleet.position + 1)]

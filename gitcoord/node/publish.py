@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Mapping
-from typing import Any
+import re
+from collections.abc import Collection
 
-from gitcoord.core.branch import Branch, root_of
+from gitcoord.core import checkpoint, limits
+from gitcoord.core.branch import Branch
 from gitcoord.core.errors import Corrupt
-from gitcoord.core.ports import Entry, Oid
+from gitcoord.core.ports import Oid
 from gitcoord.features import card, conversation, snapshot
 from gitcoord.features.snapshot import Interaction, Layout
 
-CHECKPOINT_EVENTS = 4096  # between checkpoints: a newcomer replays at most these; 25 of them in 100,000 events
-CHECKPOINT = "state.json"
+CHECKPOINT_EVENTS = 4096  # between checkpoints, at least: to replay so many takes a newcomer half a second
+CHECKPOINT_PART = 16  # and this part of the log: so all together grow as the log does, and not as its square
 POSITIONS_KEPT = 16  # of checkpoints read; one leads to the next
 README = "README.md"
 
@@ -26,8 +26,9 @@ def due(branch: Branch) -> dict[str, bytes | None]:
     if shown != fleet.position:
         files.update(render(branch, since=shown))
         files[README] = card.readme(fleet).encode()
-    if fleet.position // CHECKPOINT_EVENTS > _checkpointed(branch) // CHECKPOINT_EVENTS:
-        files[CHECKPOINT] = checkpoint(branch)
+    saved = _checkpointed(branch)
+    if saved is None or fleet.position - saved >= max(CHECKPOINT_EVENTS, saved // CHECKPOINT_PART):
+        files[checkpoint.PATH] = checkpoint.write(fleet)
     return files
 
 
@@ -74,15 +75,6 @@ def _numbers_in(state: conversation.State, only: Collection[str], layout: Layout
     return wanted
 
 
-def checkpoint(branch: Branch) -> bytes:
-    """The fold at the tip, as JSON; `Branch.resume` starts from it."""
-    return json.dumps(branch.dump(), separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
-
-
-def _root(branch: Branch) -> Mapping[str, Entry]:
-    return {} if branch.tip is None else root_of(branch.objects, branch.tip)
-
-
 def _shown_position(branch: Branch) -> int | None:
     page = read_file(branch, snapshot.COMMUNICATION)
     shown = snapshot.parse_position(page.decode("utf-8", "replace")) if page else None
@@ -90,38 +82,34 @@ def _shown_position(branch: Branch) -> int | None:
     return shown if shown is not None and shown <= branch.fleet.position else None
 
 
-def _checkpointed(branch: Branch) -> int:
-    entry = _root(branch).get(CHECKPOINT)
-    if entry is None or entry.is_tree:
+def _checkpointed(branch: Branch) -> int | None:
+    """The position of the checkpoint on the branch, 0 without one; None where a wrong one lies there."""
+    entry = branch.root.get(checkpoint.PATH)
+    if entry is None:
         return 0
     if entry.oid not in _positions:
-        data = read_file(branch, CHECKPOINT)
-        if data is None:
-            return 0
         if len(_positions) >= POSITIONS_KEPT:
             _positions.clear()
-        _positions[entry.oid] = _position_in(data)
-    return _positions[entry.oid]
+        data = read_file(branch, checkpoint.PATH) or b""
+        found = _POSITION.match(data)
+        _positions[entry.oid] = int(found[1]) if found else None
+    position = _positions[entry.oid]
+    right = position is not None and position <= branch.fleet.position and entry.oid != branch.disbelieved
+    return position if right else None
 
 
-# Of checkpoints, by the blob's id: its bytes never change, and at 100,000 events to parse them takes 0.1 s a tick.
-_positions: dict[Oid, int] = {}
+_POSITION = re.compile(rb'\{"schema":"[a-z./0-9]{1,40}","position":(\d{1,16}),')
 
-
-def _position_in(data: bytes) -> int:
-    try:
-        value: Any = json.loads(data)
-        return int(value["fleet"]["position"])
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return 0
+# Of checkpoints, by the blob's id: its bytes never change, and at 100,000 events there are megabytes of them.
+_positions: dict[Oid, int | None] = {}
 
 
 def read_file(branch: Branch, path: str) -> bytes | None:
     """A file at the top of the ledger branch's tip; None when it is not there."""
-    entry = _root(branch).get(path)
+    entry = branch.root.get(path)
     if entry is None or entry.is_tree:
         return None
     try:
-        return branch.objects.blob(entry.oid)
+        return branch.objects.blob(entry.oid, bytes_max=limits.CHECKPOINT_BYTES_MAX)
     except Corrupt:
         return None

@@ -16,12 +16,13 @@ from typing import Any
 
 import filelock
 
-from gitcoord.core import limits
-from gitcoord.core.branch import Branch, Log
+from gitcoord.core import checkpoint, limits
+from gitcoord.core.branch import Branch
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, Unreachable
 from gitcoord.core.event import Event, parse
-from gitcoord.core.fleet import CONTROL, Fleet, Recorded
+from gitcoord.core.fleet import CONTROL, SCHEMA, Fleet, Recorded
 from gitcoord.core.keys import Verifier
+from gitcoord.core.log_files import Log
 from gitcoord.core.ports import Entry, Oid
 from gitcoord.core.replica import descends
 from gitcoord.features import FEATURES, card, snapshot
@@ -210,7 +211,6 @@ class _Check:
         for position in sorted(self.witness.moments):
             if position > verdict.position:
                 verdict.find("snapshot", f"position {position}", "files beside the log claim to know more than it")
-        self._check_counts()
 
     def _expect(self) -> None:
         """Note at which positions the files beside the log were made, to compare them when the fold gets there."""
@@ -224,26 +224,25 @@ class _Check:
             self._at(shown or 1, self._check_card)
         self.saved = self._saved()
         if self.saved is not None:
-            self._at(int(self.saved["fleet"]["position"]), self._check_state)
+            self._at(int(self.saved["position"]), self._check_state)
 
     def _at(self, position: int, look: Callable[[], None]) -> None:
         self.witness.moments.setdefault(position, []).append(look)
 
     def _saved(self) -> dict[str, Any] | None:
-        data = self._file(publish.CHECKPOINT)
+        data = self._file(checkpoint.PATH)
         if data is None:
             return None
         try:
             value: dict[str, Any] = json.loads(data)
-            if value["schema"] == "gitcoord.checkpoint/1" and int(value["fleet"]["position"]) > 0:
-                if all(type(count) is int for count in (*value["counts"], value["open"])):
-                    return value
-            if value["schema"] != "gitcoord.checkpoint/1":
-                self.verdict.notes.append(f"{publish.CHECKPOINT} is of another version: it is not compared")
+            if value["schema"] == SCHEMA and type(value["position"]) is int and value["position"] > 0:
+                return value
+            if value["schema"] != SCHEMA:
+                self.verdict.notes.append(f"{checkpoint.PATH} is of another version: it is not compared")
                 return None
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             pass
-        self.verdict.find("checkpoint", publish.CHECKPOINT, "it is not a checkpoint")
+        self.verdict.find("checkpoint", checkpoint.PATH, "it is not a checkpoint")
         return None
 
     def _check_pages(self) -> None:
@@ -261,18 +260,9 @@ class _Check:
 
     def _check_state(self) -> None:
         assert self.saved is not None
-        if self.saved["fleet"] != json.loads(json.dumps(self.witness.dump())):
-            self.verdict.find("checkpoint", publish.CHECKPOINT, "it differs from the fold of the log at position "
+        if self.saved != json.loads(json.dumps(self.witness.dump())):
+            self.verdict.find("checkpoint", checkpoint.PATH, "it differs from the fold of the log at position "
                               f"{self.witness.position}")
-
-    def _check_counts(self) -> None:
-        """Where a checkpoint says that lines lie must be where they do."""
-        if self.saved is None or self.branch.damaged:
-            return
-        counts, position = list(self.saved["counts"]), int(self.saved["fleet"]["position"])
-        fits = counts == list(self.branch.log.counts[:len(counts)])
-        if not fits or sum(counts) + int(self.saved["open"]) != position:
-            self.verdict.find("checkpoint", publish.CHECKPOINT, "it is of a log that lies otherwise")
 
     def _file(self, path: str) -> bytes | None:
         """A file of the tip; None when there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gitcoord.core.event import Draft, Head, parse, seal
+from gitcoord.core.log_files import LogFiles
 from gitcoord.core.ports import Oid
 from gitcoord.simulation import naive
 from gitcoord.simulation.disk import Files
@@ -139,7 +140,8 @@ def _lie(world: World, remote: Remote) -> Life:
     while True:
         yield dice.uniform(30, 300)
         tree = world.god.tree(world.god.commit(world.tip).tree)
-        lines = [line for line in world.god.blob(tree["events.log"].oid).split(b"\n") if line]
+        newest = tree[LogFiles(world.god).listing(tree).open_path]
+        lines = [line for line in world.god.blob(newest.oid).split(b"\n") if line]
         kind = dice.choice(["forged", "doubled", "re-ordered", "removed", "unchained", "misplaced"])
         if kind == "forged":
             victim = dice.choice(world.machines).agent

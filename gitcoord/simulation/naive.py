@@ -65,7 +65,8 @@ def raw_lines(objects: Objects, commit: Oid, seen: dict[Oid, list[bytes]] | None
     if "events" in root:
         for _, folder in sorted(objects.tree(root["events"].oid).items()):
             blobs += [segment.oid for _, segment in sorted(objects.tree(folder.oid).items())]
-    blobs += [root["events.log"].oid] if "events.log" in root else []
+    name = f"events-{len(blobs):08d}.log"
+    blobs += [root[name].oid] if name in root else []
     for oid in blobs:
         if oid not in seen:
             seen[oid] = [line for line in objects.blob(oid).split(b"\n") if line]

@@ -13,6 +13,7 @@ from typing import Any
 from gitcoord.core import outbox
 from gitcoord.core.errors import Unreachable
 from gitcoord.core.event import parse_all
+from gitcoord.core.log_files import LogFiles
 from gitcoord.core.ports import Oid, Outcome, Pushed, Update
 from gitcoord.simulation.world import LEDGER, OUTBOXES, World
 from gitcoord.store.memory import MemoryStore, ObjectDict, check_leases
@@ -170,10 +171,8 @@ class Remote:
         self.history.append((world.now_s, who, oid))
         world.say(who, f"LEDGER is {oid[:8]}")
         tree = world.god.tree(world.god.commit(oid).tree)
-        blobs = [tree["events.log"].oid] if "events.log" in tree else []
-        if "events" in tree:
-            _, folder = max(world.god.tree(tree["events"].oid).items())
-            blobs.append(max(world.god.tree(folder.oid).items())[1].oid)
+        listing = LogFiles(world.god).listing(tree)
+        blobs = [*([listing.open.oid] if listing.open else []), *listing.segments[-1:]]
         for blob in blobs:
             for event in parse_all(_lines_with(b'"leader_election"', world.god.blob(blob))):
                 if event.uid not in self.elections and event.line not in world.forged:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gitcoord.core.event import Draft, seal
+from gitcoord.core.log_files import LogFiles, joined
 from gitcoord.core.names import uid_from
 from gitcoord.core.ports import Entry, Oid
 from gitcoord.core.timings import Profile
@@ -128,7 +129,7 @@ class World:
         tree: dict[str, Entry] = {}
         if parents:
             tree = self.god.tree(self.god.commit(parents[0]).tree)
-        tree["events.log"] = Entry(self.god.put_blob(b"".join(line + b"\n" for line in lines)))
+        tree[LogFiles(self.god).listing(tree).open_path] = Entry(self.god.put_blob(joined(lines)))
         commit = self.god.put_commit(tree=self.god.put_tree(tree), parents=parents, author=author,
                                      message=f"by {author} {self.uid(author)}", time_s=int(self.now_s))
         self.server.refs[LEDGER] = commit

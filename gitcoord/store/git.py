@@ -125,6 +125,14 @@ class GitStore:
         return commit == old or self._transport.run("merge-base", "--is-ancestor", old, new).status == 0
 
     def first_parents(self, tip: Oid, *, stop: Oid | None, limit: int) -> list[Oid]:
+        try:
+            return self._first_parents(tip, stop, limit)
+        except Corrupt:
+            if not self._transport.deepen():
+                raise
+        return self._first_parents(tip, stop, limit)
+
+    def _first_parents(self, tip: Oid, stop: Oid | None, limit: int) -> list[Oid]:
         newest_first: list[Oid] = []
         at: Oid | None = tip
         while at is not None and at != stop and len(newest_first) < limit:
@@ -149,8 +157,8 @@ class GitStore:
 
     # -- the remote ------------------------------------------------------------------------------
 
-    def fetch(self) -> dict[str, Oid]:
-        return self._transport.fetch()
+    def fetch(self, *, newcomer: bool = False) -> dict[str, Oid]:
+        return self._transport.fetch(newcomer=newcomer)
 
     def push(self, updates: Sequence[Update]) -> dict[str, Pushed]:
         outcomes = self._transport.push(updates)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt, Refused, Unreachable
 from gitcoord.core.ports import Oid, Outcome, Pushed, Update
 from gitcoord.store import git_credentials, git_refs, git_words
@@ -76,11 +77,15 @@ class Transport:
         self._calm = False  # the last look brought nothing new: look at the refs before fetching anything
         self._crowded = False  # the remote has so many other refs that looking at all of them takes longer
 
-    def fetch(self) -> dict[str, Oid]:
+    def fetch(self, *, newcomer: bool) -> dict[str, Oid]:
         before = self._mirrored()
         if self._calm and before and not self._crowded and self._listed() == before:
             return before
-        refs = self._fetched()
+        if before or not newcomer or not self._fetched_newest():
+            self._fetch(())
+        refs = self._mirrored()
+        if not refs:
+            self._check_empty()
         self._calm = refs == before
         return refs
 
@@ -99,21 +104,30 @@ class Transport:
         self._crowded = len(shown) - len(ours) > OTHERS_MAX
         return ours
 
-    def _fetched(self) -> dict[str, Oid]:
-        result = self._fetch_once()
+    def _fetched_newest(self) -> bool:
+        """False for an empty remote, or a server that cannot count commits: there a plain fetch is in place."""
+        return self._fetch_once([f"--depth={limits.LOOK_BACK_COMMITS}"]).status == 0
+
+    def deepen(self) -> bool:
+        """Bring here what a newcomer's fetch left on the remote; whether that changed anything."""
+        boundary = self._path / "shallow"
+        if not boundary.exists():
+            return False
+        before = boundary.read_bytes()
+        self._fetch(["--unshallow"])
+        return not boundary.exists() or boundary.read_bytes() != before
+
+    def _fetch(self, more: Sequence[str]) -> None:
+        result = self._fetch_once(more)
         for _ in range(FETCHES_BESIDE_MAX):
             if not result.status or not self._can_mend(result.stderr):
                 break
-            result = self._fetch_once()
+            result = self._fetch_once(more)
         if result.timed_out:
             raise Unreachable(f"{self._name()} did not answer in {self._timeout_s:g} s; it is tried again")
         if result.status:
             self._access = None  # credentials may be renewed meanwhile: look again next time
             raise git_words.fetch_error(self._name(), result.stderr)
-        refs = self._mirrored()
-        if not refs:
-            self._check_empty()
-        return refs
 
     def _is_ours(self, ref: str) -> bool:
         return ref == self._ledger_ref or ref.startswith(self._outbox_prefix + "/")
@@ -171,14 +185,14 @@ class Transport:
         out, err = (git_words.scrub(text, access.secrets) for text in (result.stdout, result.stderr))
         return Result(result.status, out, err, result.timed_out)
 
-    def _fetch_once(self) -> Result:
+    def _fetch_once(self, more: Sequence[str]) -> Result:
         # An exact ref that is missing fails the fetch, a pattern does not: the star stands before the last
         # letter, where hardly any other ref fits; those that do are left out of the answer.
         ledger = self._ledger_ref[5:-1] + "*" + self._ledger_ref[-1]
         outboxes = self._outbox_prefix[5:] + "/*"
         specs = [f"+refs/{one}:{MIRROR}{one}" for one in (ledger, outboxes)]
         options = ["--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]
-        options += ["--refmap=", "--no-recurse-submodules", "--no-show-forced-updates"]
+        options += ["--refmap=", "--no-recurse-submodules", "--no-show-forced-updates", *more]
         return self.run("fetch", *options, "--", self._reach().url, *specs)
 
     def _can_mend(self, stderr: str) -> bool:

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gitcoord.core import effects, protocol
-from gitcoord.core.branch import Branch, Log, lines_of
+from gitcoord.core.branch import Branch
 from gitcoord.core.effects import Effect
 from gitcoord.core.event import Draft, Event, Head, parse, seal
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.keys import Ed25519Signer, Verifier
+from gitcoord.core.log_files import Log, lines_of, open_path
 from gitcoord.core.names import uid_from
 from gitcoord.core.ports import Entry, Objects, Oid, Outcome, Pushed, Update
 from gitcoord.core.protocol import Report
@@ -154,7 +155,7 @@ class World:
 
     def put_by_hand(self, lines: Sequence[bytes], *, parents: Sequence[Oid] | None = None, **files: bytes) -> Oid:
         """A commit on the ledger branch whose events.log is `lines`, forced there as a person could."""
-        root = {"events.log": Entry(self.god.put_blob(b"".join(line + b"\n" for line in lines)))}
+        root = {open_path(0): Entry(self.god.put_blob(b"".join(line + b"\n" for line in lines)))}
         return self.put_tree(root | {n: Entry(self.god.put_blob(d)) for n, d in files.items()}, parents=parents)
 
     def put_tree(self, root: Mapping[str, Entry], *, parents: Sequence[Oid] | None = None) -> Oid:
@@ -200,14 +201,17 @@ class World:
 
 
 def raw_lines(objects: Objects, commit: Oid) -> list[bytes]:
-    """The lines of `events/*/*.log` and `events.log` in a commit's tree."""
+    """The lines of `events/*/*.log` and the open `events-*.log` in a commit's tree."""
     root = objects.tree(objects.commit(commit).tree)
     found: list[bytes] = []
+    sealed = 0
     if "events" in root:
         for _, folder in sorted(objects.tree(root["events"].oid).items()):
             for _, segment in sorted(objects.tree(folder.oid).items()):
                 found += lines_of(objects.blob(segment.oid))
-    return found + (lines_of(objects.blob(root["events.log"].oid)) if "events.log" in root else [])
+                sealed += 1
+    name = open_path(sealed)
+    return found + (lines_of(objects.blob(root[name].oid)) if name in root else [])
 
 
 def replica_of(store: MemoryStore, world: World, clock: Callable[[], float]) -> Replica:

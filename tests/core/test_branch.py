@@ -9,10 +9,11 @@ from dataclasses import replace
 import pytest
 
 from gitcoord.core import limits
-from gitcoord.core.branch import Branch, lines_of, segment_path
+from gitcoord.core.branch import Branch
 from gitcoord.core.event import Draft, Event, Head, parse, seal
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.keys import Verifier
+from gitcoord.core.log_files import lines_of, open_path, segment_path
 from gitcoord.core.ports import Entry
 from gitcoord.core.replica import absorb
 from gitcoord.features import FEATURES
@@ -87,7 +88,7 @@ def test_what_somebody_put_there_by_hand_takes_no_position_and_drops_no_good_lin
     assert witness.me.branch.damaged
     assert world.newcomer().dump() == before, "also for one who reads only now, while it lies there"
     found = witness.me.branch.bad
-    assert found and all(bad.commit == commit and bad.file == "events.log" and bad.number > 0 for bad in found)
+    assert found and all(bad.commit == commit and bad.file == open_path(0) and bad.number > 0 for bad in found)
     assert [f"{bad.where}: {bad.reason}" for bad in found] == witness.heard("bad_line")
     world.settle(3)
     assert world.lines()[:len(good)] == good, "the next ledger commit wrote the log as it was trusted"
@@ -199,22 +200,22 @@ def test_trees_of_the_wrong_shape_are_survived_and_mended(wrong: str) -> None:
 
     root = world.root()
     if wrong == "log_missing":
-        del root["events.log"]
+        del root[open_path(0)]
     root |= {
-        "log_is_tree": {"events.log": Entry(empty, True)},
+        "log_is_tree": {open_path(0): Entry(empty, True)},
         "events_is_file": {"events": Entry(blob)},
         "events_empty": {"events": Entry(empty, True)},
-        "bogus_segment": {"events": sealed("00000000.log", Entry(blob))},
-        "segment_is_tree": {"events": sealed("00000000.log", Entry(empty, True))},
+        "bogus_segment": {"events": sealed(open_path(0), Entry(blob))},
+        "segment_is_tree": {"events": sealed(open_path(0), Entry(empty, True))},
         "folder_is_a_blob": {"events": Entry(god.put_tree({"0000": Entry(blob)}), True)},
-        "huge_log": {"events.log": Entry(huge)},
+        "huge_log": {open_path(0): Entry(huge)},
     }.get(wrong, {})
     if wrong in ("log_is_missing_object", "segment_missing_object", "sealed_tree_is_a_blob"):
         # Objects that no fetch could bring: the reader meets them in its own store only.
         lacking = "1" * 40
         root |= {
-            "log_is_missing_object": {"events.log": Entry(lacking)},
-            "segment_missing_object": {"events": sealed("00000000.log", Entry(lacking))},
+            "log_is_missing_object": {open_path(0): Entry(lacking)},
+            "segment_missing_object": {"events": sealed(open_path(0), Entry(lacking))},
             "sealed_tree_is_a_blob": {"events": Entry(odd, True)},
         }[wrong]
         store = witness.store
@@ -287,18 +288,30 @@ def commit_of(world: World, branch: Branch, lines: list[bytes]) -> str:
     return commit
 
 
-def test_the_log_is_sealed_at_8_kib_and_sealed_segments_never_change() -> None:
-    world, branch, events = history(200)
+def test_a_full_log_file_is_sealed_as_it_is_and_never_changes() -> None:
+    world, branch, events = history(300)
     sealed: list[str] = []
     for event in events:
+        entry, before = world.root()[branch.log.open_path] if branch.tip else None, branch.log
         branch.absorb(commit_of(world, branch, [event.line]))
         assert list(branch.log.segments[:len(sealed)]) == sealed
+        if len(branch.log.segments) > len(sealed):
+            assert entry and branch.log.segments[-1] == entry.oid, "its object was there: nothing is stored twice"
+            assert branch.log.open == (event.line,) and before.open_path not in world.root()
         sealed = list(branch.log.segments)
-        assert sum(len(line) + 1 for line in branch.log.open) < limits.SEGMENT_BYTES
     assert len(sealed) > 5
     for oid in sealed:
         assert limits.SEGMENT_BYTES <= len(world.god.blob(oid)) < limits.SEGMENT_BYTES + limits.EVENT_BYTES_MAX
     assert world.lines() == [world.founding, *(event.line for event in events)]
+
+
+def test_a_log_file_that_is_none_of_ours_is_told_and_goes() -> None:
+    world, leader, witness = a_fleet()
+    good = world.lines()
+    world.put_tree(world.root() | {open_path(7): world.root()[open_path(0)]})
+    world.settle(3)
+    assert [bad.file for bad in witness.me.branch.bad] == [open_path(7)]
+    assert open_path(7) not in world.root() and world.lines()[:len(good)] == good
 
 
 def test_segments_lie_a_hundred_to_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,7 +322,7 @@ def test_segments_lie_a_hundred_to_a_folder(monkeypatch: pytest.MonkeyPatch) -> 
     root = world.god.tree(world.root()["events"].oid)
     sizes = [len(world.god.tree(folder.oid)) for _, folder in sorted(root.items())]
     assert list(sorted(root)) == ["0000", "0001", "0002"] and sizes[:2] == [100, 100]
-    assert segment_path(199) == "events/0001/00000199.log"
+    assert segment_path(199) == "events/0001/events-00000199.log"
     again = Branch(world.god, Fleet(FEATURES, Verifier()))
     again.absorb(world.tip or "")
     assert again.log == branch.log and again.fleet.dump() == branch.fleet.dump()
@@ -376,30 +389,22 @@ def test_catching_up_by_the_tip_s_tree_equals_catching_up_commit_by_commit(monke
     assert stale.branch.fleet.dump() == branch.fleet.dump()
 
 
-def test_a_checkpoint_resumed_at_any_later_commit_equals_the_replay() -> None:
+def test_a_fold_that_was_written_down_goes_on_where_it_stood() -> None:
     world, branch, events = history(160)
-    checkpoints = []
+    saved = []
     for event in events:
         branch.absorb(commit_of(world, branch, [event.line]))
-        checkpoints.append((json.loads(json.dumps(branch.dump())), branch.tip))
-    for value, tip in checkpoints[::13]:
+        saved.append((json.loads(json.dumps(branch.fleet.dump())), branch.log.counts, branch.tip or ""))
+    for value, counts, tip in saved[::13]:
         resumed = Branch(world.god, Fleet(FEATURES, Verifier()))
-        resumed.resume(value, Fleet.load(value["fleet"], FEATURES, Verifier()), world.tip or "")
+        resumed.resume(Fleet.load(value, FEATURES, Verifier()), counts, tip)
+        assert resumed.tip == tip and resumed.fleet.position == len(world.lines(tip))
         resumed.absorb(world.tip or "")
         assert resumed.fleet.dump() == branch.fleet.dump() and resumed.log == branch.log and not resumed.damaged
-        at = Branch(world.god, Fleet(FEATURES, Verifier()))
-        at.resume(value, Fleet.load(value["fleet"], FEATURES, Verifier()), tip or "")
-        assert at.fleet.position + 1 == len(world.lines(tip)) + 1
-
-
-def test_a_checkpoint_of_another_log_does_not_fit() -> None:
-    world, branch, events = history(60)
-    branch.absorb(commit_of(world, branch, [event.line for event in events]))
-    value = branch.dump()
-    for wrong in ({"counts": [1, 2, 3]}, {"open": 7}, {"counts": []}):
+    value, counts, tip = saved[-1]
+    for wrong in ([], [*counts, 1], [counts[0] + 1, *counts[1:]]):
         with pytest.raises(ValueError):
-            Branch(world.god, Fleet(FEATURES)).resume(
-                value | wrong, Fleet.load(value["fleet"], FEATURES), world.tip or "")
+            Branch(world.god, Fleet(FEATURES)).resume(Fleet.load(value, FEATURES), wrong, tip)
 
 
 def test_extend_changes_nothing_here() -> None:

@@ -165,7 +165,7 @@ def test_nodes_may_be_sequenced_in_any_order_and_each_keeps_its_own(order: list[
         "node-alice": 2, "node-bob": 3, "node-carol": 1}
 
 
-@pytest.mark.parametrize("spoil", [{"schema": "gitcoord.state/2"}, {"position": None}, {"heads": 5}, {"features": {}}])
+@pytest.mark.parametrize("spoil", [{"schema": "gitcoord.state/1"}, {"position": None}, {"heads": 5}, {"features": {}}])
 def test_a_state_of_another_shape_is_not_loaded(spoil: dict[str, Any]) -> None:
     value = Story().founded().fleet.dump() | spoil
     with pytest.raises((KeyError, TypeError, ValueError, AttributeError)):

@@ -11,11 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gitcoord.core import outbox
-from gitcoord.core.branch import SEALED, Branch
+from gitcoord.core import checkpoint
+from gitcoord.core.branch import Branch
 from gitcoord.core.errors import Corrupt, GitcoordError
 from gitcoord.core.event import Malformed, parse
 from gitcoord.core.fleet import Fleet, Inadmissible
 from gitcoord.core.keys import HmacSigner, Verifier
+from gitcoord.core.log_files import SEALED, open_path
 from gitcoord.core.ports import Entry, Outcome, Update
 from gitcoord.core.session import _actor_of
 from gitcoord.features import FEATURES, snapshot
@@ -55,11 +57,12 @@ def log(data: bytes) -> None:
     """A log file on the ledger branch, open and sealed, after good lines."""
     objects = store()
     blob = Entry(objects.put_blob(data))
-    folder = Entry(objects.put_tree({"00000000.log": blob, "odd\udcff.log": blob}), is_tree=True)
-    root = {"events.log": blob, SEALED: Entry(objects.put_tree({"0000": folder}), is_tree=True), "state.json": blob,
+    folder = Entry(objects.put_tree({open_path(0): blob, "odd\udcff.log": blob}), is_tree=True)
+    root = {open_path(1): blob, SEALED: Entry(objects.put_tree({"0000": folder}), is_tree=True), "state.json": blob,
             "communication.md": blob}
     branch = Branch(objects, Fleet(FEATURES, Verifier()))
     tip = objects.put_commit(tree=objects.put_tree(root), parents=[], message="by hand", author="x", time_s=0)
+    checkpoint.start(branch, tip)
     branch.absorb(tip)
     branch.write(branch.extend([b"a line"]), {"communication.md": b"mended"})
     assert len(branch.bad) <= 1000
@@ -79,8 +82,18 @@ def box(data: bytes) -> None:
         assert all(beat.type == "heartbeat" for beat in outbox.read(objects, oid).beats)
 
 
-def checkpoint(data: bytes) -> None:
-    publish._position_in(data)
+def state(data: bytes) -> None:
+    """A checkpoint beside a good log."""
+    objects = store()
+    story = Story().founded()
+    branch = Branch(objects, story.fleet)
+    tree = branch.write(branch.extend([b"a line"]), {checkpoint.PATH: data, "communication.md": data})
+    tip = objects.put_commit(tree=tree, parents=[], message="by hand", author="x", time_s=0)
+    began = Branch(objects, Fleet(FEATURES, Verifier()))
+    checkpoint.start(began, tip)
+    assert not began.believed
+    began.absorb(tip)
+    assert publish._checkpointed(began) is None or data.startswith(b'{"schema":')
     snapshot.parse_position(data.decode("utf-8", "replace"))
 
 
@@ -153,5 +166,5 @@ def queue(data: bytes) -> None:
 
 
 PARSERS: dict[str, Callable[[bytes], None]] = {
-    parser.__name__: parser for parser in (event, log, box, checkpoint, objects, words, imported, home, queue)
+    parser.__name__: parser for parser in (event, log, box, state, objects, words, imported, home, queue)
 }

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gitcoord.core.event import Draft, Event, Head, seal
+from gitcoord.core.fleet import SCHEMA
 from gitcoord.core.names import uid_from
 from tests.core.lines import FLEET, NOW, signer_of
 from tests.fuzz.parsers import PARSERS
@@ -39,7 +40,10 @@ SHAPES: dict[str, dict[str, Any]] = {
     "progress": {"node": "laptop-1", "durable": 1, "positions": {"u": 1}, "tokens": None, "tokens_at": 0.5},
     "beats": {"at_s": 1.0, "seen": [{"agent": "a", "node": "n", "session": "s", "n": 1, "next_s": 1.0,
                                      "goodbye": False, "since_s": 1.0, "silent_s": 0.0}]},
-    "checkpoint": {"schema": "gitcoord.checkpoint/1", "fleet": {"position": 4096}, "counts": [1], "open": 1},
+    "state": {"schema": SCHEMA, "position": 1, "digest": "d" * 43, "heads": {"n-1": [1, "h"]}, "uids": "0" * 16,
+              "members": {"founded": None, "admission": "open", "members": [["a", "k", 1, True, True, False]]},
+              "void": [],
+              "terms": {}, "done": [], "refusals": {}, "features": {}},
     "draft": {"actor": "alice", "type": "note", "content": "c", "timestamp": NOW, "uid": "0" * 16, "to": ["bob"]},
 }
 
@@ -107,7 +111,7 @@ HUGE = {
     "deep lists": deep(b"[", b"]", 200_000),
     "deep objects": deep(b'{"fleet":', b"}", 100_000),
     "deep enough": deep(b'{"\\u0041":', b"}", 990),
-    "deep in a position": b'{"schema":"gitcoord.checkpoint/1","fleet":{"position":' + deep(b"[", b"]", 100_000) + b"}}",
+    "deep in a position": b'{"schema":"gitcoord.state/2","position":' + deep(b"[", b"]", 100_000) + b"}",
     "a number without end": b'{"fleet":{"position":' + b"9" * MIB + b"}}",
     "an infinite number": b'{"fleet":{"position":1e999},"position":1e999,"seq":1e999}',
     "a long key": b'{"' + b"k" * MIB + b'":1}',

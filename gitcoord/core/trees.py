@@ -1,0 +1,63 @@
+"""Trees: folders of a commit, read with distrust, for somebody else may have written them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gitcoord.core.errors import Corrupt, Oversized
+from gitcoord.core.ports import Entry, Objects, Oid
+
+_NO_NAMES = (".", "..", ".git")
+
+
+def root_of(objects: Objects, commit: Oid) -> dict[str, Entry]:
+    """What lies at the top of a commit; nothing, where somebody has put more than can be read."""
+    try:
+        return objects.tree(objects.commit(commit).tree)
+    except Oversized:
+        return {}
+
+
+def tree_of(objects: Objects, oid: Oid) -> dict[str, Entry]:
+    """A tree that somebody else wrote; what is none reads as empty."""
+    try:
+        return objects.tree(oid)
+    except Corrupt:
+        return {}
+
+
+def file_of(objects: Objects, commit: Oid, path: str, *, bytes_max: int | None = None) -> bytes | None:
+    """A file of a commit; None when there is none, or a larger one."""
+    entries = root_of(objects, commit)
+    *folders, name = path.split("/")
+    try:
+        for folder in folders:
+            entries = objects.tree(entries[folder].oid)
+        return None if entries[name].is_tree else objects.blob(entries[name].oid, bytes_max=bytes_max)
+    except (KeyError, Corrupt):
+        return None
+
+
+def readable(path: str) -> str:
+    """A path that somebody else chose, as it may stand in an event."""
+    return path.encode("unicode_escape", "backslashreplace").decode("ascii")[:100]
+
+
+def clean(entries: dict[str, Entry]) -> dict[str, Entry]:
+    """Without names that git itself would refuse to check out: somebody else may have put them there."""
+    return {name: entry for name, entry in entries.items() if name and "/" not in name and name not in _NO_NAMES}
+
+
+def place(objects: Objects, root: dict[str, Entry], path: Sequence[str], data: bytes | None) -> None:
+    """Put a file at `path` into `root`, which changes, and into the folders on the way (None: remove it)."""
+    name = path[0]
+    if len(path) == 1:
+        if data is None:
+            root.pop(name, None)
+        else:
+            root[name] = Entry(objects.put_blob(data))
+        return
+    inside = root.get(name)
+    entries = clean(tree_of(objects, inside.oid)) if inside is not None and inside.is_tree else {}
+    place(objects, entries, path[1:], data)
+    root[name] = Entry(objects.put_tree(entries), is_tree=True)

@@ -1,0 +1,142 @@
+"""Checkpoints: a newcomer begins with one that is of the very lines beside it, and with no other."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gitcoord.core import checkpoint, limits
+from gitcoord.core.branch import Branch
+from gitcoord.core.fleet import Fleet
+from gitcoord.core.keys import Verifier
+from gitcoord.core.log_files import open_path
+from gitcoord.core.ports import Entry
+from gitcoord.core.replica import Replica, absorb
+from gitcoord.features import FEATURES
+from tests.core.driver import World, replica_of
+from tests.core.test_branch import commit_of, history
+
+
+def empty(world: World) -> Branch:
+    return Branch(world.god, Fleet(FEATURES, Verifier()))
+
+
+def newcomer(world: World) -> Replica:
+    world.god.fetch()
+    replica = replica_of(world.god, world, lambda: 0.0)
+    absorb(replica, world.tip or "")
+    return replica
+
+
+def a_ledger(*, events: int = 120, at: int = 80) -> tuple[World, Branch, dict[str, Any]]:
+    """A ledger of so many events, with a checkpoint of an earlier position, and that one's value."""
+    world, branch, said = history(events)
+    for event in said[:at]:
+        branch.absorb(commit_of(world, branch, [event.line]))
+    data = checkpoint.write(branch.fleet)
+    for event in said[at:]:
+        tree = branch.write(branch.extend([event.line]), {checkpoint.PATH: data})
+        commit = world.god.put_commit(tree=tree, parents=[branch.tip or ""], message=world.uid(), author="a", time_s=0)
+        branch.absorb(commit)
+    world.server.objects |= world.god.objects
+    world.server.refs["refs/heads/gitcoord/ledger"] = branch.tip or ""
+    value: dict[str, Any] = json.loads(data)
+    return world, branch, value
+
+
+def _entry(world: World, data: bytes) -> Entry:
+    return Entry(world.god.put_blob(data))
+
+
+def put(world: World, data: bytes) -> str:
+    """Put a checkpoint of these bytes there, as a person could."""
+    return world.put_tree(world.root() | {checkpoint.PATH: _entry(world, data)})
+
+
+@pytest.mark.parametrize("at", [1, 31, 32, 33, 34, 80, 119, 120])
+def test_a_newcomer_begins_with_the_checkpoint_and_has_the_state_and_the_log_of_a_replay(at: int) -> None:
+    world, branch, value = a_ledger(at=at) if at < 120 else a_ledger(at=119)
+    found = newcomer(world).branch
+    assert found.believed == value["position"] > 0
+    assert found.fleet.dump() == branch.fleet.dump() and found.log == branch.log and not found.bad
+    read = found.line_at()
+    assert [read(position) for position in range(1, found.fleet.position + 1)] == world.lines()
+
+
+def test_the_lines_before_a_checkpoint_are_not_folded_by_a_newcomer(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, branch, value = a_ledger()
+    folded = []
+    take = Fleet.take
+    monkeypatch.setattr(Fleet, "take", lambda fleet, line: folded.append(line) or take(fleet, line))
+    newcomer(world)
+    assert len(folded) == branch.fleet.position - value["position"] == 40
+
+
+SPOILT = {
+    "no_json": lambda value: b"nonsense",
+    "nothing": lambda value: b"",
+    "no_object": lambda value: b"[1]",
+    "deep": lambda value: b"[" * 100_000,
+    "bad_utf8": lambda value: b'{"schema":"\xff"}',
+    "too_large": lambda value: b" " * (limits.CHECKPOINT_BYTES_MAX + 1),
+    "of_other_lines": lambda value: value | {"digest": "A" * 43},
+    "later": lambda value: value | {"position": 5000, "void": list(range(1, 4920))},
+    "far_later": lambda value: value | {"position": 10**15},
+    "earlier": lambda value: value | {"position": value["position"] - 1, "uids": value["uids"][:-16]},
+    "below_nothing": lambda value: value | {"position": -3, "uids": ""},
+    "no_position": lambda value: value | {"position": None},
+    "no_members": lambda value: {name: part for name, part in value.items() if name != "members"},
+    "odd_members": lambda value: value | {"members": {"founded": None, "admission": "open", "members": [[1, 2, 3, 4]]}},
+    "odd_terms": lambda value: value | {"terms": value["terms"] | {"highest": "many"}},
+    "odd_heads": lambda value: value | {"heads": {"n-1": ["one", 2]}},
+    "odd_features": lambda value: value | {"features": {name: "odd" for name in value["features"]}},
+    "odd_ids": lambda value: value | {"uids": 7},
+}
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_a_wrong_checkpoint_is_told_and_everything_is_folded(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "CHECKPOINT_BYTES_MAX", 1024 * 1024)
+    world, branch, value = a_ledger()
+    spoilt = SPOILT[how](value)
+    put(world, spoilt if isinstance(spoilt, bytes) else json.dumps(spoilt).encode())
+    found = newcomer(world).branch
+    assert not found.believed and found.fleet.dump() == branch.fleet.dump() and not found.damaged
+    assert [(bad.file, bad.commit) for bad in found.bad] == [(checkpoint.PATH, world.tip)]
+
+
+def test_a_checkpoint_of_another_version_is_left_alone() -> None:
+    world, branch, value = a_ledger()
+    put(world, json.dumps(value | {"schema": "gitcoord.state/999"}).encode())
+    found = newcomer(world).branch
+    assert not found.believed and not found.bad and found.fleet.dump() == branch.fleet.dump()
+
+
+def test_everybody_who_follows_compares_each_checkpoint_with_their_own_fold() -> None:
+    world, branch, value = a_ledger()
+    follower = newcomer(world)
+    put(world, checkpoint.write(branch.fleet))
+    absorb(follower, world.tip or "")
+    assert not follower.branch.bad
+    lie = json.loads(checkpoint.write(branch.fleet))
+    lie["members"]["members"][0][4] = not lie["members"]["members"][0][4]  # who is an admin
+    commit = put(world, json.dumps(lie, separators=(",", ":")).encode() + b"\n")
+    absorb(follower, commit)
+    [bad] = follower.branch.bad
+    assert (bad.file, bad.commit) == (checkpoint.PATH, commit) and "differs from the fold" in bad.reason
+    assert newcomer(world).branch.believed, "what only a fold can tell, one who does not fold believes"
+    put(world, world.god.blob(world.root()[checkpoint.PATH].oid))
+    absorb(follower, world.tip or "")
+    assert len(follower.branch.bad) == 1, "told once"
+
+
+def test_damage_in_the_log_beside_a_checkpoint_is_found_by_a_newcomer_too() -> None:
+    world, branch, value = a_ledger()
+    root = world.root()
+    lines = [line.replace(b"xxx", b"yyy") for line in branch.log.open]
+    world.put_tree(root | {open_path(len(branch.log.segments)): _entry(world, b"\n".join(lines) + b"\n")})
+    found = newcomer(world).branch
+    assert found.damaged and found.walked and not found.believed
+    assert found.fleet.dump() == branch.fleet.dump()
