@@ -35,6 +35,7 @@ class Look:
     node: str = ""
     place: str = ""  # the work tree that he acts from; "" is the clone's own
     seen: Mapping[str, Standing] = field(default_factory=dict)  # by agent, casefolded
+    read: Callable[[int], bytes] | None = None  # the ledger's line at a position; None where only the fold is at hand
 
     def state(self, feature: str) -> Any:
         """A feature's state. Not to be changed."""

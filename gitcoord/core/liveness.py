@@ -33,6 +33,7 @@ class Observation:
     goodbye: bool
     since_s: float
     silent_s: float = 0.0  # how old it was known to be even then
+    position: int = 0  # of the ledger, as far as its node had folded it
 
 
 def observe(known: Iterable[Observation], beats: Iterable[Event], now_s: float) -> list[Observation]:
@@ -62,6 +63,7 @@ def _observed(beat: Event, now_s: float) -> Observation | None:
     return Observation(
         beat.actor, beat.node, session, count, next_s, goodbye=beat.data.get("state") == "goodbye", since_s=now_s,
         silent_s=age_s if age_s > SKEW_S_MAX + GONE_AFTER * next_s else 0.0,
+        position=position if type(position := beat.data.get("position")) is int and position > 0 else 0,
     )
 
 
@@ -101,13 +103,14 @@ class Standing:
     session: str
     silent_s: float
     next_s: float
+    position: int = 0  # of the ledger, as far as its node has folded it
 
 
 def standings(observations: Sequence[Observation], at_s: float, *, poll_s: float) -> dict[str, Standing]:
     """By agent (casefolded), as of the last successful look at `at_s`. Who never beat is not in it."""
     return {
         agent: Standing(one.agent, state(one, at_s, poll_s=poll_s), one.node, one.session,
-                        max(0.0, at_s - one.since_s) + one.silent_s, one.next_s)
+                        max(0.0, at_s - one.since_s) + one.silent_s, one.next_s, one.position)
         for agent, one in newest(observations).items()
     }
 

@@ -262,7 +262,7 @@ class Crew:
     def _beat(self, fleet: Fleet, session: Session, lead: bool, timestamp: str) -> bytes:
         data: dict[str, Any] = {
             "session": session.id, "n": session.count, "next_s": self.beat_period_s(lead),
-            "state": "goodbye" if session.leaving else "alive", **self.vitals(),
+            "state": "goodbye" if session.leaving else "alive", "position": fleet.position, **self.vitals(),
         }
         if session.over:
             data["over"] = session.over

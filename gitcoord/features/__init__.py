@@ -20,6 +20,10 @@ LISTED: dict[str, dict[str, str]] = {
         "reservations": "Show who holds which paths",
     },
     "agents": {"agent": "Take part in the work, and see who does"},
+    "messages": {
+        "message": "Say something to agents, and see whether it was read",
+        "inbox": "Show what was said to you and is unread",
+    },
     "autonomy": {
         "approve": "Let the leader do what it proposed",
         "reject": "See to it that what the leader proposed is never done",

@@ -23,6 +23,9 @@ HEADINGS: Mapping[str, str] = {
     "answer": "{actor} → {to}",
     "followup": "{actor} Follow-Up",
     "heartbeat": "heartbeat ({actor})",
+    "message": "{actor} → {to}",
+    "request_lapsed": "{actor} → {to} request lapsed",
+    "directive_issued": "{actor} directs {to}",
     ANY_TYPE: "{actor} {type}",
 }
 """From event type to the words of its heading; `*` stands for every type that is not named."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from gitcoord.core.commands import Answer, Command, Look, Proposal, Query
-from gitcoord.core.errors import GitcoordError, Lost, NotConfirmed, Refused
+from gitcoord.core.errors import GitcoordError, Lost, Refused
 from gitcoord.core.event import Event
 from gitcoord.features import FEATURES, LISTED
 from gitcoord.node import seen
@@ -45,7 +45,8 @@ def look(node: Node, actor: str) -> Look:
     """What `actor` can see from here and now."""
     fleet = node.fleet
     member = fleet.members.get(actor)
-    return Look(fleet, utc_now(), member.id if member else actor, node.disk.node, node.place, seen.standings(node))
+    return Look(fleet, utc_now(), member.id if member else actor, node.disk.node, node.place, seen.standings(node),
+                node.replica.branch.line_at())
 
 
 def arguments(what: Command | Query, given: Mapping[str, Any]) -> BaseModel:
@@ -84,8 +85,9 @@ def act(
                    data=one.data) for one in proposals
     )))
     try:
-        level, position = node.confirm(events[-1], "sequenced", timeout_s=timeout_s, urgent=command.urgent)
-    except NotConfirmed as wrong:
+        level, position = node.confirm(events[-1], "sequenced", timeout_s=timeout_s, urgent=command.urgent,
+                                       rounds=None if command.judged else 1)
+    except GitcoordError as wrong:  # whatever the remote said: what nobody judges needs no more than this disk
         if command.judged:
             raise
         return Outcome(events, node.level(events[-1])[0], None, {}, wrong)

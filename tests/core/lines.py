@@ -33,6 +33,7 @@ class Story:
     fleet: Fleet = field(default_factory=lambda: Fleet(FEATURES, Verifier()))
     heads: dict[str, Head] = field(default_factory=dict)
     uids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    lines: list[bytes] = field(default_factory=list)
 
     def founded(self, agent: str = "alice", **card: Any) -> Story:
         self.control(agent, "fleet_founded", data={"fleet": FLEET, **card})
@@ -50,11 +51,20 @@ class Story:
         head = self.heads.get(node, Head())
         event = self.sealed(actor, type_, content, node=node, after=head, signer=signer, **fields)
         self.heads[node] = event.head
-        return self.fleet.take(event.line)
+        return self._take(event)
 
     def control(self, actor: str, type_: str, **fields: Any) -> Recorded:
         """A line outside any chain."""
-        return self.fleet.take(self.sealed(actor, type_, node=f"node-{actor.lower()}", after=None, **fields).line)
+        return self._take(self.sealed(actor, type_, node=f"node-{actor.lower()}", after=None, **fields))
+
+    def _take(self, event: Event) -> Recorded:
+        recorded = self.fleet.take(event.line)
+        self.lines.append(event.line)
+        return recorded
+
+    def read(self, position: int) -> bytes:
+        """The line at a position."""
+        return self.lines[position - 1]
 
     def elect(self, actor: str, term: int, **fields: Any) -> Recorded:
         data = {"session": f"s-{actor}", "after": self.fleet.digest, "reason": "nobody leads"}
