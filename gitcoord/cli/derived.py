@@ -62,7 +62,7 @@ def _parameter(name: str, field: FieldInfo, positional: bool) -> Callable[[Calla
     kind = _inner(field.annotation)
     many = get_origin(kind) is list
     inner = _inner(get_args(kind)[0]) if many else kind
-    choice = click.Choice(get_args(inner)) if get_origin(inner) is Literal else None
+    choice = click.Choice(get_args(inner), case_sensitive=False) if get_origin(inner) is Literal else None
     if positional:
         required = field.is_required()
         metavar = f"{name.upper().removesuffix('S')}..." if many else name.upper()
@@ -72,16 +72,20 @@ def _parameter(name: str, field: FieldInfo, positional: bool) -> Callable[[Calla
     text = f"{field.description}.{'  Repeatable.' if many else ''}{_default(field)}"
     if inner is bool:
         return click.option(option, name, is_flag=True, default=None, help=text)
-    metavar = "SPAN" if times.READS_SPAN in field.metadata else {int: "N", float: "X"}.get(inner, "TEXT")
+    metavar = "SPAN" if _is_span(field) else {int: "N", float: "X"}.get(inner, "TEXT")
     return click.option(option, name, type=choice, multiple=many, required=field.is_required(), help=text,
                         metavar=None if choice else metavar)
 
 
 def _default(field: FieldInfo) -> str:
-    if field.is_required() or field.default_factory is not None or field.default in (None, "", False):
+    if field.is_required() or field.default_factory is not None or field.default in (None, "", False, [], {}):
         return ""
-    spans = times.READS_SPAN in field.metadata
-    return f"  [default: {times.in_words(field.default) if spans else field.default}]"
+    return f"  [default: {times.in_words(field.default) if _is_span(field) else field.default}]"
+
+
+def _is_span(field: FieldInfo) -> bool:
+    return any(times.READS_SPAN in getattr(one, "__metadata__", ())
+               for one in (field.annotation, *get_args(field.annotation))) or times.READS_SPAN in field.metadata
 
 
 def _inner(annotation: Any) -> Any:

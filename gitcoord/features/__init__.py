@@ -20,6 +20,10 @@ LISTED: dict[str, dict[str, str]] = {
         "reservations": "Show who holds which paths",
     },
     "agents": {"agent": "Take part in the work, and see who does"},
+    "tasks": {
+        "task": "Open tasks, take them, finish them or give them back",
+        "ready": "Show what can be taken now, the most urgent first",
+    },
     "messages": {
         "message": "Say something to agents, and see whether it was read",
         "inbox": "Show what was said to you and is unread",

@@ -1,0 +1,266 @@
+"""Dispatch: capability, then priority, then age, then load and speed; nobody gets more than its slots."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gitcoord.core.liveness import GONE, GOODBYE, LATE
+from gitcoord.features import dispatch
+from gitcoord.features.dispatch import RISES_EVERY_S
+from gitcoord.features.task_duties import ACCEPT_S, GRACE_S
+from tests.features.work import Work
+
+
+def given_to(one: Work) -> dict[str, str]:
+    """Who has what, by title."""
+    return {task.title: str(task.agent) for task in one.state.tasks.values() if task.agent}
+
+
+def test_capability_comes_first() -> None:
+    one = Work(bob=["python"], carol=["python", "rust"])
+    one.create("a", needs=["rust", "python"])
+    one.create("b", needs=["python"])
+    one.lead()
+    assert given_to(one) == {"a": "carol", "b": "bob"}
+
+
+def test_then_priority_then_age() -> None:
+    one = Work(bob=[])
+    for title, priority in (("old", "low"), ("new", "low"), ("urgent", "critical"), ("high", "high")):
+        one.create(title, priority=priority)
+        one.wait(1)
+    assert [row["title"] for row in one.ask("bob", "ready")] == ["urgent", "high", "old", "new"]
+    one.lead()
+    assert given_to(one) == {"urgent": "bob"}
+
+
+def test_a_starved_task_rises() -> None:
+    one = Work(bob=[])
+    one.create("starved", priority="low")
+    one.wait(3 * RISES_EVERY_S)
+    one.create("urgent", priority="critical")
+    one.lead()
+    assert given_to(one) == {"starved": "bob"}
+
+
+def test_who_is_overdue_comes_first_and_the_leader_says_so_once() -> None:
+    one = Work(bob=["none of these"])
+    one.create("urgent", priority="critical")
+    uid = one.create("late", priority="low", deadline="1m", needs=["rust"])
+    assert not any("overdue" in duty.content for duty in one.duties())
+    one.wait(61)
+    assert any("'late' is overdue since" in content for content in one.lead())
+    assert one.task(uid).overdue and not any("overdue" in content for content in one.lead())
+    assert dispatch.in_order(one.state, one.now)[0].id == uid
+
+
+def test_then_load_then_speed() -> None:
+    one = Work()
+    for agent in ("bob", "carol"):
+        one.story.joined(agent)
+        one.do(agent, "agent register", slots=2)
+    for agent, needs_s in (("bob", 60), ("carol", 5)):
+        uid = one.create("warming up")
+        one.do(agent, "task claim", task=uid)
+        one.do(agent, "task start", task=uid)
+        one.wait(needs_s)
+        one.do(agent, "task finish", task=uid)
+    uids = [one.create(f"{number}") for number in range(3)]
+    one.lead()
+    assert [one.task(uid).agent for uid in uids] == ["carol", "bob", "carol"]  # the quicker one; the idle one; again
+    assert one.task(uids[0]).last.why == "0 of 2 slots taken, takes 5.0 s on the average, best of 2"
+
+
+def test_who_says_that_it_is_busy_comes_last() -> None:
+    one = Work(bob=[], carol=[])
+    one.do("bob", "agent set", status="busy")
+    one.create("a")
+    one.lead()
+    assert given_to(one) == {"a": "carol"}
+
+
+@pytest.mark.parametrize("state", [GONE, GOODBYE])
+def test_nobody_gets_work_who_is_away(state: str) -> None:
+    one = Work(bob=[], carol=[])
+    one.away["bob"] = state
+    for title in ("a", "b"):
+        one.create(title)
+    one.lead()
+    assert given_to(one) == {"a": "carol"}
+    assert one.away.update(bob=LATE) is None and one.lead() and given_to(one) == {"a": "carol", "b": "bob"}
+
+
+def test_a_task_that_is_meant_for_one_waits_for_it_but_not_when_it_is_away() -> None:
+    one = Work(bob=[], carol=[])
+    one.create("first", agent="carol")
+    one.lead()
+    one.create("second", agent="carol")
+    assert not one.lead()
+    [why] = [row for row in one.ask("bob", "task explain", task=_last(one))["agents"]
+             if row["agent"] == "bob"]
+    assert why["reason"] == "it is meant for carol"
+    one.away["carol"] = GONE
+    one.lead()
+    assert given_to(one)["second"] == "bob"
+
+
+def _last(one: Work) -> str:
+    return list(one.state.tasks)[-1]
+
+
+def test_what_is_not_taken_on_in_time_goes_to_another_and_that_is_no_failure() -> None:
+    one = Work(bob=[], carol=[])
+    uid = one.create("a")
+    one.lead()
+    assert one.task(uid).agent == "bob"
+    one.wait(ACCEPT_S)
+    assert not one.lead()
+    one.wait(1)
+    assert one.lead() == ["'a' is taken back: bob did not take it on within 2m"]
+    one.lead()
+    assert one.task(uid).agent == "carol" and one.task(uid).failures == 0
+
+
+def test_what_takes_longer_than_it_may_is_taken_back_and_that_is_a_failure() -> None:
+    one = Work(bob=[], carol=[])
+    uid = one.create("a", time_limit="10m")
+    one.do("bob", "task claim", task=uid)
+    one.wait(600 + GRACE_S)
+    assert not one.lead()
+    one.wait(1)
+    assert one.lead() == ["'a' is taken back: bob had more than 10m"]
+    assert one.task(uid).failures == 1
+
+
+def test_who_could_not_do_it_rests_while_another_one_tries() -> None:
+    one = Work(bob=[])
+    uid = one.create("a")
+    one.lead()
+    one.do("bob", "task fail", task=uid, reason="no access")
+    assert not one.lead()
+    assert one.ask("bob", "task explain", task=uid)["because"] == (
+        "none of those who could do it is free (bob: its last attempt was failed: again after 5s)")
+    one.story.joined("carol")
+    one.do("carol", "agent register")
+    one.lead()
+    assert one.task(uid).agent == "carol"
+    one.do("carol", "task release", task=uid)
+    one.wait(10)
+    one.lead()
+    assert one.task(uid).agent == "bob"
+
+
+def test_explain_says_why_nobody_has_it() -> None:
+    one = Work()
+    uid = one.create("a", needs=["rust", "python"])
+
+    def because() -> str:
+        return str(one.ask("alice", "task explain", task=uid)["because"])
+
+    assert because() == "nobody is registered for work: `gitcoord agent register` is what an agent does"
+    for agent, capability in (("bob", "python"), ("dave", "go")):
+        one.story.joined(agent)
+        one.do(agent, "agent register", capabilities=[capability])
+    assert because() == "nobody has rust"
+    one.do("dave", "agent set", capabilities=["rust"])
+    assert because() == "nobody has all of python, rust" or because() == "nobody has all of rust, python"
+    one.do("dave", "agent set", capabilities=["rust", "python"], status="paused")
+    assert because() == "none of those who could do it is free (dave: it is paused)"
+    one.do("dave", "agent set", status="active")
+    other = one.create("other")
+    one.do("dave", "task claim", task=other)
+    assert because() == "none of those who could do it is free (dave: it is full (1 of 1))"
+    one.do("dave", "task finish", task=other)
+    assert because().startswith("dave can have it")
+    one.lead()
+    assert because() == f"dave has it (assigned, attempt 1, since {one.now}): has rust, python, 0 of 1 slots taken, " \
+                        "the only one free"
+
+
+def test_under_supervision_an_assignment_waits_and_nobody_gets_more_than_its_slots_by_approval() -> None:
+    one = Work(bob=[], carol=[])
+    one.do("alice", "autonomy supervised")
+    first, second = one.create("first"), one.create("second")
+    assert [content.split(":")[0] for content in one.lead()] == ["proposes"] * 2
+    assert not one.state.held and not one.lead()
+    one.do("carol", "task claim", task=one.create("carol's own"))  # so that what was proposed for her must wait
+    one.do("alice", "approve", all=True)
+    one.lead()
+    assert given_to(one) == {"first": "bob", "carol's own": "carol"}
+    one.do("bob", "task finish", task=first)
+    assert not one.lead() and one.task(second).agent is None
+    one.do("carol", "task finish", task=_last(one))
+    one.lead()
+    assert one.task(second).agent == "carol"
+
+
+def test_what_was_rejected_is_not_given_and_keeps_nothing_from_the_others() -> None:
+    one = Work(bob=[])
+    one.do("alice", "autonomy supervised")
+    first, second = one.create("first"), one.create("second")
+    one.lead()
+    one.do("alice", "reject", all=True, why="not today")
+    one.lead()
+    one.do("alice", "approve", all=True)
+    one.lead()
+    assert given_to(one) == {"second": "bob"}
+    assert "alice rejected it (not today): it can be claimed" in one.ask("bob", "task explain", task=first)["because"]
+    assert "bob has it" in one.ask("bob", "task explain", task=second)["because"]
+
+
+fleets = st.dictionaries(st.sampled_from(["bob", "carol", "dave"]), st.tuples(
+    st.lists(st.sampled_from(["python", "rust"]), max_size=2, unique=True), st.integers(1, 3)), min_size=1)
+wishes = st.lists(st.tuples(st.lists(st.sampled_from(["python", "rust"]), max_size=2, unique=True),
+                            st.sampled_from(["low", "high"])), max_size=12)
+
+
+STEPS = st.sampled_from(["lead", "finish", "fail", "claim", "wait", "die", "back"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(fleets, wishes, st.lists(STEPS, max_size=25), st.randoms(use_true_random=False))
+def test_nobody_gets_more_than_its_slots_and_all_is_done_in_the_end(
+    fleet: dict[str, tuple[list[str], int]], wanted: list[tuple[list[str], str]], course: list[str], chance: Random,
+) -> None:
+    one = Work()
+    for agent, (capabilities, slots) in fleet.items():
+        one.story.joined(agent)
+        one.do(agent, "agent register", capabilities=capabilities, slots=slots)
+    for number, (needs, priority) in enumerate(wanted):
+        one.create(f"{number}", needs=needs, priority=priority, attempts=100)
+    for step in [*course, *["back", "wait", "lead", "finish"] * (len(wanted) + 2)]:
+        _step(one, step, fleet, chance)
+    for task in one.state.tasks.values():
+        able = any(set(task.needs) <= set(capabilities) for capabilities, _ in fleet.values())
+        assert task.status == ("done" if able else "ready"), task
+
+
+def _step(one: Work, step: str, fleet: dict[str, tuple[list[str], int]], chance: Random) -> None:
+    agent = chance.choice(sorted(fleet))
+    holding = list(one.state.held.get(agent, ()))
+    if step == "lead":
+        before = {name: len(held) for name, held in one.state.held.items()}
+        one.lead()
+        for name, (capabilities, slots) in fleet.items():
+            held = one.state.held.get(name, {})
+            assert len(held) <= max(slots, before.get(name, 0))
+            assert all(set(one.task(uid).needs) <= set(capabilities) for uid in held)
+    elif step == "finish":
+        for uid in [uid for held in one.state.held.values() for uid in held]:
+            one.do(str(one.task(uid).agent), "task finish", task=uid)
+    elif step == "fail" and holding:
+        one.do(agent, "task fail", task=holding[0])
+    elif step == "claim":
+        able = [row["id"] for row in one.ask(agent, "ready", agent=agent)]
+        for uid in able[:1]:
+            one.do(agent, "task claim", task=uid)
+    elif step == "wait":
+        one.wait(700)
+    elif step == "die":
+        one.away[agent] = GONE
+    elif step == "back":
+        one.away.clear()
