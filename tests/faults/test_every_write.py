@@ -105,7 +105,7 @@ def let_a_minute_pass(clone: Clone) -> None:
 def test_append_at_every_write(machine: Machine, fleet: Fleet) -> None:
     books = Books(machine, fleet.clone("alice"))
     points = books.append("--no-sync", watch=True).points
-    assert len(points) >= 3
+    assert len(points) >= 2  # the write and its fsync
     for at, (call, when) in enumerate(spread(points, 6)):
         for fault in every(call, when, turn=at):
             books.append("--no-sync", fault=fault)
