@@ -34,6 +34,7 @@ LISTED: dict[str, dict[str, str]] = {
         "proposals": "Show what the leader would do if it were let",
         "autonomy": "Say how much the leader decides by itself",
     },
+    "recovery": {"recovery": "Show who was gone, and what was done about it"},
 }
 
 

@@ -43,14 +43,24 @@ def status(look: Look, agent: Agent) -> str:
     return {GONE: "gone", GOODBYE: "offline"}.get(liveness(look, agent), agent.status)
 
 
-def available(look: Look) -> list[Agent]:
-    """Who can be given work now: registered, heard of, neither paused nor offline. Without regard to their load.
+def away(look: Look, agent: Agent) -> str:
+    """Why it cannot be given work now, whatever its load; "" when it can.
 
     Where nothing has been seen at all yet, the ledger's word counts.
     """
+    shown_status = status(look, agent)
+    if shown_status in ("gone", "paused", "offline"):
+        return f"it is {shown_status}"
+    if liveness(look, agent) == SILENT:
+        return "it does not run anywhere that is seen"
+    circuit = look.state("recovery").circuits.get(agent.key)
+    return circuit.reason if circuit is not None and circuit.state == "open" else ""
+
+
+def available(look: Look) -> list[Agent]:
+    """Who can be given work now."""
     agents: Mapping[str, Agent] = look.state("agents").agents
-    return [one for one in agents.values()
-            if status(look, one) not in ("gone", "paused", "offline") and liveness(look, one) != SILENT]
+    return [one for one in agents.values() if not away(look, one)]
 
 
 def enrolled(look: Look, *, capabilities: Sequence[str] = (), slots: int = 1) -> list[Proposal]:

@@ -58,17 +58,12 @@ def in_order(state: State, now: str) -> list[Task]:
 def workers(look: Look) -> list[Worker]:
     """Every registered agent, by name."""
     registered: dict[str, agents.Agent] = look.state("agents").agents
-    held, free = look.state("tasks").held, {one.key for one in agents.available(look)}
+    held = look.state("tasks").held
     return [
         Worker(one.id, frozenset(one.capabilities), one.slots, len(held.get(key, ())), one.workload or 0.0,
-               one.status in ("busy", "input-required"), "" if key in free else _away(look, one))
+               one.status in ("busy", "input-required"), agents.away(look, one))
         for key, one in sorted(registered.items())
     ]
-
-
-def _away(look: Look, agent: agents.Agent) -> str:
-    status = agents.status(look, agent)
-    return f"it is {status}" if status in ("gone", "paused", "offline") else "it does not run anywhere that is seen"
 
 
 def assignments(

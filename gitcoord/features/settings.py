@@ -25,6 +25,13 @@ class Settings(BaseModel):
     profile: Literal["local", "lan", "github"] | None = Field(None, description="timings; else the card's")
     heartbeats: Literal["live", "log"] = Field("live", description="where beats go: outboxes only, or the log too")
     leaders: list[str] = Field([], description="agents that may lead; empty: every one")
+    recovery: list[Literal["restart", "backup", "redistribute", "degrade", "escalate"]] = Field(
+        ["restart", "backup", "redistribute", "degrade", "escalate"], max_length=5,
+        description="what is tried for an agent that is gone, in this order; []: nothing")
+    restarts_max: int = Field(3, ge=0, le=50, description="restarts of one agent in an hour")
+    recovery_wait_s: float = Field(15, gt=0, le=3600, description="seconds for a restart, then the next is tried")
+    alerts: list[Literal["error", "escalated", "degraded"]] = Field(
+        ["error", "escalated"], max_length=3, description="what people are alerted to; where to is up to each node")
 
     @field_validator("headings")
     @classmethod
