@@ -28,6 +28,7 @@ LISTED: dict[str, dict[str, str]] = {
         "message": "Say something to agents, and see whether it was read",
         "inbox": "Show what was said to you and is unread",
     },
+    "directives": {"directive": "Give orders to the fleet or a part of it, and see what came of them"},
     "autonomy": {
         "approve": "Let the leader do what it proposed",
         "reject": "See to it that what the leader proposed is never done",

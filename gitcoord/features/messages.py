@@ -254,7 +254,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         arguments=Broadcast, decide=_broadcast, positional=("text",), answer=_answer, judged=False,
     ),
     "message request": Command(
-        help="Ask agents for something; one answer is enough, and that there is none in time is told",
+        help="Ask agents for something, and be told if nobody answers in time",
         example="gitcoord message request 'Which schema has the API?' --to bob --within 10m",
         arguments=Request, decide=_request, positional=("text",), answer=_answer, judged=False, urgent=True,
     ),

@@ -119,7 +119,8 @@ def _say(state: State, recorded: Recorded) -> None:
     event = recorded.event
     if event.type in RECORDS or "source" in event.data:
         return  # what was imported was said long ago
-    to, known = list(event.to), state.said.get(event.re or "")
+    # A directive to more than an event can name has a list of its own.
+    to, known = list(event.to) or list(getattr(recorded.payload, "agents", ())), state.said.get(event.re or "")
     if known is not None and event.type != "request_lapsed":
         _answer(state, known, event)
     if not to and event.re is not None:  # an answer is for who asked
@@ -130,9 +131,10 @@ def _say(state: State, recorded: Recorded) -> None:
         state.authors[event.uid] = event.actor
         _bound(state.authors, AUTHORS_MAX)
         return
-    said = Said(event.uid, recorded.position, event.timestamp, event.actor, event.type, to, event.re)
+    said = Said(event.uid, recorded.position, event.timestamp, event.actor, event.type, to, event.re,
+                getattr(recorded.payload, "priority", "MEDIUM"))
     if message is not None:
-        said.priority, said.capability, said.expires = message.priority, message.capability, message.expires
+        said.capability, said.expires = message.capability, message.expires
         if message.request_s is not None and to:
             said.answer_by = times.later(event.timestamp, message.request_s)
             state.waiting[said.id] = said.answer_by

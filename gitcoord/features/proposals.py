@@ -24,7 +24,7 @@ MAJOR = frozenset({"assignment", "recovery", "contingency", "workflow"})
 WAITING_MAX = 200  # proposals at a time: more than anybody reads
 FINISHED_MAX = 500  # kept, so that what was rejected stays so
 PENDING_S = 86_400.0  # unanswered for a day, it is proposed anew if it is still wanted
-APPROVED_S = 600.0  # wanted no more: what it was about is over
+APPROVED_S = 3600.0  # not asked for since then: what it was about is over
 
 Key = Annotated[str, StringConstraints(max_length=300)]
 
