@@ -31,6 +31,7 @@ class Plan:
     reason: str = ""  # of its standing
     renews: bool = False
     writes_ledger: bool = False
+    offers: bool = True  # the outbox goes along: it has something new
     beats_anew: bool = False
     retires: list[Update] = field(default_factory=list)  # outboxes of nodes that are gone
     updates: list[Update] = field(default_factory=list)
@@ -64,7 +65,7 @@ def do_duties(me: Replica, disk: Disk, crew: Crew) -> Steps:
 def decide(me: Replica, disk: Disk, crew: Crew, now_s: float) -> Plan | None:
     """What to push; None when there is nothing to say. Nothing is written yet: the budget may say no."""
     fleet = me.branch.fleet
-    plan = Plan(pending=_unblocked(me, disk.pending()))
+    plan = Plan(pending=unblocked(me, disk.pending()))
     quiet = now_s < me.quiet_until_s or fleet.id is None
     own = False
     if not quiet:
@@ -90,15 +91,21 @@ def decide(me: Replica, disk: Disk, crew: Crew, now_s: float) -> Plan | None:
     turn = turn or waited_s >= 2 * crew.profile.poll_s  # two ticks: anyone helps
     plan.writes_ledger = bool(turn) and not quiet
     beat = crew.beat_due(fleet, now_s)
-    box = me.outboxes.get(disk.node)
-    news = bool(plan.pending) and plan.pending[-1].head != me.durable
-    news = news or tuple(disk.carried) != (box.carried if box else ())
+    news = is_news(me, disk, plan.pending)
     if not (plan.writes_ledger or beat or news):
         return None
     if leads and not quiet:
         plan.retires = _forsaken(me, disk, now_s)
     plan.beats_anew = beat or (plan.writes_ledger and lead is not None)
+    plan.offers = news or plan.beats_anew or plan.stander is not None
     return plan
+
+
+def is_news(me: Replica, disk: Disk, pending: Sequence[Event]) -> bool:
+    """Whether our outbox on the remote lacks something that it is to hold."""
+    box = me.outboxes.get(disk.node)
+    lines = bool(pending) and pending[-1].head != me.durable
+    return lines or tuple(disk.carried) != (box.carried if box else ())
 
 
 def build(me: Replica, disk: Disk, crew: Crew, plan: Plan, now_s: float) -> Steps:
@@ -106,7 +113,8 @@ def build(me: Replica, disk: Disk, crew: Crew, plan: Plan, now_s: float) -> Step
     if plan.writes_ledger:
         plan.control = _control(me, disk, crew, plan)
         author = _author(me, crew, plan, disk)
-    yield from add_outbox(me, disk, crew, plan, now_s, fresh=plan.beats_anew)
+    if plan.offers:
+        yield from add_outbox(me, disk, crew, plan, now_s, fresh=plan.beats_anew)
     if plan.writes_ledger:
         events = [plan.control, *plan.batch] if plan.control else plan.batch
         log = me.branch.extend([event.line for event in events])
@@ -131,7 +139,7 @@ def _control(me: Replica, disk: Disk, crew: Crew, plan: Plan) -> Event | None:
     return None
 
 
-def _unblocked(me: Replica, pending: list[Event]) -> list[Event]:
+def unblocked(me: Replica, pending: list[Event]) -> list[Event]:
     for place, event in enumerate(pending):
         if event.uid == me.blocked:
             return pending[:place]

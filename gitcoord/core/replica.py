@@ -44,6 +44,7 @@ class Replica:
     publish: Callable[[Branch], Mapping[str, bytes | None]] = lambda branch: {}
     parented_outbox: bool = False  # the host denies rewriting: give outbox commits their predecessor
     quiet_until_s: float = 0.0
+    contended_until_s: float = 0.0  # others extend the ledger just now: give way
     blocked: str | None = None  # uid of a queued event that the remote refuses
     durable: Head = Head()  # our chain as the outbox on the remote has it
     waiting: dict[str, tuple[int, float]] = field(default_factory=dict)  # node → its first unsequenced seq, since

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,8 +39,12 @@ def perform(node: Node, effect: effects.Effect) -> Any:
             node.budget.spend(since_boot_s())
             return node.store.push(updates)
         case effects.Wait(losses):
-            most = min(node.crew.profile.poll_s, max(node.round_trip_s, ROUND_TRIP_S_MIN) * 2 ** losses)
-            return node.pause(node.chance.uniform(0, most))
+            trip_s = max(node.round_trip_s, ROUND_TRIP_S_MIN)
+            most = min(max(node.crew.profile.poll_s, 4 * trip_s), trip_s * 2 ** losses)
+            began_s = time.monotonic()
+            node.pause(node.chance.uniform(most / 4, most))  # the winner's next round takes others' lines along
+            node.waited_s += time.monotonic() - began_s
+            return None
         case effects.SaveTip(oid, term):
             node.store.keep("ledger", oid)
             return node.home.save_tip(oid, term)

@@ -56,7 +56,8 @@ class Node:
         self.crew.neighbours = home.neighbours  # a command's push must not take the beats of an `agent run` away
         self.budget = Budget(self.crew.profile.pushes_per_minute)
         self.pause: Callable[[float], None] = time.sleep
-        self.round_trip_s = 0.0
+        self.round_trip_s = 0.0  # of a fetch and a push
+        self.waited_s = 0.0  # in this round, for others
         self._cached = 0  # position of the cache on disk
         self._glanced: tuple[str | None, str] | None = None  # the tip and the node of the glance on disk
         self._replica: Replica | None = None
@@ -211,7 +212,7 @@ class Node:
         replica = self.replica
         economy.take_up(self)
         before = replica.branch.fleet.position
-        started = time.monotonic()
+        self.waited_s, started = 0.0, time.monotonic()
         try:
             report = driving.drive(self, protocol.sync(
                 replica, self.disk, self.crew, tick=tick,
@@ -220,7 +221,7 @@ class Node:
         except GitcoordError as wrong:
             levels.note_failure(self, wrong)
             raise
-        self.round_trip_s = time.monotonic() - started
+        self.round_trip_s = (time.monotonic() - started - self.waited_s) / (1 + report.races_lost)
         self._save_beats()
         economy.share(self, replica)
         levels.note(self, replica, before, report)

@@ -418,6 +418,14 @@ class Machine:
 
         self.push_through = push
 
+    def loses_every_race(self) -> None:
+        """From now on its outbox is taken, and the ledger is always somebody else's."""
+        def push(updates: Sequence[Update]) -> dict[str, Pushed]:
+            stale = {update.ref: Pushed(Outcome.STALE) for update in updates if update.ref == LEDGER}
+            return self.store.push([update for update in updates if update.ref != LEDGER]) | stale
+
+        self.push_through = push
+
 
 def run(*machines: Machine, seed: int = 0) -> None:
     """One round of each, interleaved effect by effect in a random order. `LEDGER` races are real ones."""

@@ -12,7 +12,7 @@ from gitcoord.core.errors import BadCredentials, Denied, Lost, Unreachable
 from gitcoord.core.event import parse
 from gitcoord.core.ports import Outcome, Pushed, Update
 from gitcoord.core.replica import QUIET_S
-from tests.core.driver import LEDGER, Machine, World, run
+from tests.core.driver import LEDGER, OUTBOXES, Machine, World, run
 
 
 def fleet_of(count: int, **settings: object) -> tuple[World, list[Machine]]:
@@ -105,6 +105,48 @@ def test_the_same_words_pushed_twice_in_one_second_are_two_commits() -> None:
     one.answers(Outcome.UNKNOWN, times=2)
     one.round()
     assert len({updates[0].new for updates in one.pushes}) == len(one.pushes) == 3
+
+
+def test_an_outbox_that_has_landed_is_not_sent_again_with_the_next_try() -> None:
+    world, [one, _] = fleet_of(2)
+    one.say("mine")
+    one.loses_every_race()
+    one.pushes.clear()
+    with pytest.raises(Lost):
+        one.round()
+    assert [len(updates) for updates in one.pushes[:3]] == [2, 1, 1]
+
+
+def test_who_lost_a_race_offers_its_lines_first_and_waits_to_be_carried() -> None:
+    world, [winner, loser] = fleet_of(2)
+    loser.say("one")
+    loser.loses_every_race()
+    with pytest.raises(Lost):
+        loser.round()
+    winner.say("two")
+    loser.say("three")
+    loser.pushes.clear()
+    for effect in loser.steps():
+        if isinstance(effect, effects.Wait):
+            winner.round()
+    assert [[update.ref for update in updates] for updates in loser.pushes] == [[f"{OUTBOXES}{loser.disk.node}"]]
+    assert contents(world) == ["two", "one", "three"]
+
+
+def test_of_those_whose_outboxes_lie_there_one_goes_first() -> None:
+    world, machines = fleet_of(4)
+    for machine in machines:
+        machine.say(machine.agent)
+        machine.loses_every_race()
+        with pytest.raises(Lost):
+            machine.round()
+        machine.push_through = machine.store.push
+    firsts = [next(effect for effect in machine.steps() if isinstance(effect, effects.Push | effects.Wait))
+              for machine in machines]
+    assert sorted(type(effect).__name__ for effect in firsts) == ["Push", "Wait", "Wait", "Wait"]
+    for machine in machines:
+        machine.round()
+    assert sorted(contents(world)) == sorted(machine.agent for machine in machines)
 
 
 def test_a_ledger_won_beside_an_outbox_lost_begins_the_round_again() -> None:
@@ -324,8 +366,7 @@ def test_events_that_lie_for_two_ticks_are_helped_by_anyone() -> None:
     world, [absent, helper] = fleet_of(2)
     absent.say("help")
     absent.on_effect = lambda effect: None
-    own = absent.store.push
-    absent.push_through = lambda updates: own(updates[:1]) | {u.ref: Pushed(Outcome.STALE) for u in updates[1:]}
+    absent.loses_every_race()
     with pytest.raises(Lost):
         absent.round()
     helper.round()

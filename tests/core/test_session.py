@@ -444,8 +444,7 @@ def test_a_leader_that_stopped_claiming_asks_the_ledger_and_leads_on_if_it_may()
 def test_a_leader_that_sees_an_event_lie_for_t_stops_claiming() -> None:
     world, [leader, other] = a_fleet("leader", "other")
     third = world.machine("third")
-    own = third.store.push
-    third.push_through = lambda updates: own(updates[:1]) | {u.ref: Pushed(Outcome.STALE) for u in updates[1:]}
+    third.loses_every_race()
     from gitcoord.core.errors import Lost
     with pytest.raises(Lost):
         third.round()
