@@ -136,7 +136,7 @@ def test_who_lost_a_race_offers_its_lines_first_and_waits_to_be_carried() -> Non
 def test_of_those_whose_outboxes_lie_there_one_goes_first() -> None:
     world, machines = fleet_of(4)
     for machine in machines:
-        machine.say(machine.agent)
+        machine.say(machine.disk.node)
         machine.loses_every_race()
         with pytest.raises(Lost):
             machine.round()
@@ -146,7 +146,7 @@ def test_of_those_whose_outboxes_lie_there_one_goes_first() -> None:
     assert sorted(type(effect).__name__ for effect in firsts) == ["Push", "Wait", "Wait", "Wait"]
     for machine in machines:
         machine.round()
-    assert sorted(contents(world)) == sorted(machine.agent for machine in machines)
+    assert sorted(contents(world)) == sorted(machine.disk.node for machine in machines)
 
 
 def test_a_ledger_won_beside_an_outbox_lost_begins_the_round_again() -> None:
