@@ -10,12 +10,16 @@ import base64
 import hashlib
 import hmac
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
+from nacl.bindings import crypto_sign, crypto_sign_BYTES, crypto_sign_seed_keypair
 from nacl.exceptions import BadSignatureError
-from nacl.signing import SigningKey, VerifyKey
 
 from gitcoord.core.errors import Refused
 from gitcoord.core.event import Event, context_of, signed_part
+
+if TYPE_CHECKING:
+    from nacl.signing import VerifyKey
 
 HMAC_PREFIX = "hmac-"
 SEED_BYTES = 32
@@ -34,11 +38,11 @@ class Ed25519Signer:
     """An agent's own key, from its 32 secret bytes."""
 
     def __init__(self, seed: bytes) -> None:
-        self._key = SigningKey(seed)
-        self.key = encode(bytes(self._key.verify_key))
+        public, self._secret = crypto_sign_seed_keypair(seed)
+        self.key = encode(public)
 
     def sign(self, message: bytes) -> str:
-        return encode(self._key.sign(message).signature)
+        return encode(crypto_sign(message, self._secret)[:crypto_sign_BYTES])
 
 
 class HmacSigner:
@@ -82,6 +86,8 @@ class Verifier:
 
 @lru_cache(maxsize=4096)
 def _verify_key(key: str) -> VerifyKey:
+    from nacl.signing import VerifyKey  # who only signs needs none of that
+
     return VerifyKey(decode(key))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt, Refused
 from gitcoord.core.event import Event, Head, Malformed, parse
 from gitcoord.store import shape
+
+READ_BYTES = 64 * 1024  # at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +205,15 @@ def joined(events: Iterable[Event]) -> bytes:
 
 
 def read(path: Path) -> bytes | None:
-    """The file's bytes; None when it is not there."""
+    """The file's bytes; None when it is not there. No file object: the head is read at each look."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            return file.readall()
+        file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
         return None
+    try:
+        parts = []
+        while part := os.read(file, READ_BYTES):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(file)
