@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "events": ("gitcoord.cli.events", "Show events, newest last"),
     "status": ("gitcoord.cli.status", "Show what needs attention, and how things stand"),
     "sync": ("gitcoord.cli.sync", "Exchange events with the remote now"),
+    "wait": ("gitcoord.cli.wait", "Wait until something is so"),
     "agent": ("gitcoord.cli.agent", "Run an agent; admit one; change its key"),
     "elect": ("gitcoord.cli.elect", "Take part in the election of a leader"),
     "snapshot": ("gitcoord.cli.snapshot", "Render the conversations for people"),

@@ -203,7 +203,7 @@ def _created(look: Look, uid: str) -> dict[str, Any]:
 
 
 _MADE = ("gitcoord task create 'Mend the parser'",)
-_CLAIMED = (*_MADE, "gitcoord task claim 4")
+_CLAIMED = (*_MADE, "gitcoord task claim 3")
 
 COMMANDS: Mapping[str, Command] = {
     "task create": Command(
@@ -211,32 +211,32 @@ COMMANDS: Mapping[str, Command] = {
         arguments=Create, decide=create, positional=("title",), answer=_created,
     ),
     "task claim": Command(
-        help="Take a task; who is first in the ledger has it", example="gitcoord task claim 4", before=_MADE,
+        help="Take a task; who is first in the ledger has it", example="gitcoord task claim 3", before=_MADE,
         arguments=Claim, decide=claim, positional=("task",), urgent=True, idempotent=True,
     ),
     "task start": Command(
-        help="Say that one works on it now", example="gitcoord task start 4", before=_CLAIMED,
+        help="Say that one works on it now", example="gitcoord task start 3", before=_CLAIMED,
         arguments=Start, decide=start, positional=("task",), idempotent=True,
     ),
     "task progress": Command(
         help="Say how far one is, or what one must know to go on", before=_CLAIMED,
-        example="gitcoord task progress 4 0.5 'tests are written'",
+        example="gitcoord task progress 3 0.5 'tests are written'",
         arguments=Progress, decide=progress, positional=("task", "share", "text"),
     ),
     "task finish": Command(
-        help="Say that it is done, and what came of it", example="gitcoord task finish 4 'merged' --artifact main",
+        help="Say that it is done, and what came of it", example="gitcoord task finish 3 'merged' --artifact main",
         before=_CLAIMED, arguments=Finish, decide=finish, positional=("task", "result"), urgent=True,
     ),
     "task fail": Command(
         help="Say that this attempt came to nothing; it is tried again while it may be", before=_CLAIMED,
-        example="gitcoord task fail 4 'no access'", arguments=Fail, decide=fail, positional=("task", "reason"),
+        example="gitcoord task fail 3 'no access'", arguments=Fail, decide=fail, positional=("task", "reason"),
     ),
     "task release": Command(
-        help="Give it back, for another one to do", example="gitcoord task release 4 'going home'", before=_CLAIMED,
+        help="Give it back, for another one to do", example="gitcoord task release 3 'going home'", before=_CLAIMED,
         arguments=Release, decide=release, positional=("task", "reason"),
     ),
     "task cancel": Command(
-        help="End it; nobody needs to do it", example="gitcoord task cancel 4 'no longer needed'", before=_MADE,
+        help="End it; nobody needs to do it", example="gitcoord task cancel 3 'no longer needed'", before=_MADE,
         arguments=Cancel, decide=cancel, positional=("task", "reason"), destructive=True, idempotent=True,
     ),
 }

@@ -154,11 +154,11 @@ QUERIES: Mapping[str, Query] = {
         arguments=List, ask=list_, columns=("id", "status", "priority", "agent", "title"),
     ),
     "task show": Query(
-        help="Show one task, with its attempts", example="gitcoord task show 4", before=_MADE,
+        help="Show one task, with its attempts", example="gitcoord task show 3", before=_MADE,
         arguments=Show, ask=show, positional=("task",),
     ),
     "task explain": Query(
-        help="Say why nobody has a task, or why the one who has it", example="gitcoord task explain 4", before=_MADE,
+        help="Say why nobody has a task, or why the one who has it", example="gitcoord task explain 3", before=_MADE,
         arguments=Show, ask=explain, positional=("task",),
     ),
     "ready": Query(

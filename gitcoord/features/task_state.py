@@ -208,6 +208,7 @@ def load(value: Any) -> State:
     """Raises KeyError, TypeError or ValueError on what `dump` did not write."""
     state = State(speeds=value["speeds"])
     for one in [*value["over"], *value["open"]]:
-        attempts = [Attempt(**attempt) for attempt in one.get("attempts", ())]
-        state.put(Task(**{**one, "attempts": attempts}))
+        task = Task(**one)
+        task.attempts = [Attempt(**attempt) for attempt in one.get("attempts", ())]
+        state.put(task)
     return state

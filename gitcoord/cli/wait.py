@@ -1,0 +1,45 @@
+"""`gitcoord wait`: until something is so."""
+
+from __future__ import annotations
+
+import click
+
+from gitcoord.cli.common import as_option, here, json_option, print_json
+
+
+@click.command("wait")
+@click.option("--for", "wanted", metavar="CONDITION", multiple=True, required=True,
+              help="What to wait for; repeatable, then all of it.")
+@click.option("--timeout", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Seconds to wait.")
+@as_option
+@json_option
+def command(wanted: tuple[str, ...], timeout: float, actor: str | None, as_json: bool) -> None:
+    """Wait until something is so.
+
+    \b
+    A CONDITION is one of
+      task ID done       any status of a task, or `over`
+      agent NAME alive   late, gone, goodbye, joined, registered, or what it says: active, idle, …
+      leader [NAME]      that somebody leads
+      message ID read    delivered, read, acknowledged by all whom it is for; answered
+      event TYPE         the next one
+
+    Exit code 4: it is not so in time; 1: it can never be, such as `done` of a task that was cancelled.
+
+    \b
+    Example:
+      gitcoord wait --for 'agent alice joined' --timeout 30
+    """
+    import time
+
+    from gitcoord.node import awaiting
+
+    node = here()
+    deadline = time.monotonic() + timeout
+    for text in wanted:
+        left_s = max(0.0, deadline - time.monotonic())
+        words = awaiting.wait_for(node, text, actor=actor or "", timeout_s=left_s)
+        if as_json:
+            print_json({"schema": "gitcoord.wait/1", "for": text, "because": words})
+        else:
+            click.echo(words)

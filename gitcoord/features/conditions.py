@@ -1,0 +1,118 @@
+"""Conditions: what somebody can wait for, in words such as `task 4 done`. Each is met, not yet, or never will be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gitcoord.core import liveness
+from gitcoord.core.commands import Look
+from gitcoord.core.errors import Refused
+from gitcoord.core.lookup import find
+from gitcoord.core.names import same_agent
+from gitcoord.features import agents, post, task_queries
+from gitcoord.features.task_state import OVER, STATUSES, in_words
+
+FORMS = (
+    "task ID done", "agent NAME alive", "leader", "leader NAME", "message ID answered", "event TYPE",
+)
+"""As people type them. After a task any of its statuses may stand, or `over`; after an agent its status or liveness."""
+
+_AGENT_STATES = (liveness.ALIVE, liveness.LATE, liveness.GONE, liveness.GOODBYE, "active", "busy", "idle",
+                 "input-required", "paused", "offline", "registered", "joined")
+_MESSAGE_STATES = ("delivered", "read", "acknowledged", "answered")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How it is with what is waited for, in words; `never`: it cannot come about any more."""
+
+    met: bool
+    words: str
+    never: bool = False
+
+
+Condition = Callable[[Look], Standing]
+
+
+def condition(look: Look, text: str) -> Condition:
+    """What `text` says. Raises Refused where it names nothing that is known, or nothing at all."""
+    kind, *words = text.split() or [""]
+    if kind not in KINDS:
+        raise Refused(f"cannot wait for {text!r}: one waits for {', '.join(FORMS)}")
+    return KINDS[kind](look, words)
+
+
+def _task(look: Look, words: Sequence[str]) -> Condition:
+    name, wanted = _two(words, "task", (*STATUSES, "over"))
+    uid = task_queries.named(look, name).id
+
+    def standing(look: Look) -> Standing:
+        task = look.state("tasks").tasks.get(uid)
+        if task is None:
+            return Standing(False, f"task {uid[:8]} was over long ago", never=True)
+        met = task.status in OVER if wanted == "over" else task.status == wanted
+        return Standing(met, f"task {uid[:8]}: {in_words(task)}", never=task.status in OVER)
+
+    return standing
+
+
+def _agent(look: Look, words: Sequence[str]) -> Condition:
+    name, wanted = _two([" ".join(words[:-1]), *words[-1:]], "agent", _AGENT_STATES)
+
+    def standing(look: Look) -> Standing:
+        known = agents.get(look, name)
+        seen = look.seen.get(name.casefold())
+        alive = agents.liveness(look, known) if known else seen.state if seen else liveness.SILENT
+        member = look.fleet.members.get(name)
+        says = [alive, *([known.status, "registered"] if known else []),
+                *(["joined"] if member and member.admitted and not member.left else [])]
+        return Standing(wanted in says, f"{name} is {', '.join(says)}")
+
+    return standing
+
+
+def _leader(look: Look, words: Sequence[str]) -> Condition:
+    name = " ".join(words)
+
+    def standing(look: Look) -> Standing:
+        leader = look.fleet.terms.leader
+        seen = look.seen.get((leader or "").casefold())
+        leads = leader is not None and (seen is None or seen.state in (liveness.ALIVE, liveness.LATE))
+        return Standing(leads and (not name or same_agent(name, leader or "")),
+                        f"{leader} leads" if leads else "nobody leads")
+
+    return standing
+
+
+def _message(look: Look, words: Sequence[str]) -> Condition:
+    name, wanted = _two(words, "message", _MESSAGE_STATES)
+    said: Mapping[str, post.Said] = look.state("messages").said
+    uid = find(look, said, name, "message", shown_by="message list")
+    if wanted == "answered" and post.request(said[uid]) is None:
+        raise Refused(f"message {uid[:8]} asks for no answer: `gitcoord message request` does")
+
+    def standing(look: Look) -> Standing:
+        one: post.Said | None = look.state("messages").said.get(uid)
+        if one is None:
+            return Standing(False, f"message {uid[:8]} was over long ago", never=True)
+        if wanted == "answered":
+            now = post.request(one)
+            return Standing(now == wanted, f"message {uid[:8]} is {now}", never=now == "lapsed")
+        got = {agent: post.receipt(look, one, agent) for agent in post.recipients(look, one)}
+        met = all(_MESSAGE_STATES.index(wanted) <= _MESSAGE_STATES.index(state) for state in got.values()
+                  if state in _MESSAGE_STATES) and "sent" not in got.values()
+        return Standing(met, f"message {uid[:8]}: " + ", ".join(f"{agent} {state}" for agent, state in got.items()))
+
+    return standing
+
+
+def _two(words: Sequence[str], kind: str, known: Sequence[str]) -> tuple[str, str]:
+    if len(words) != 2 or words[1] not in known or not words[0]:
+        raise Refused(f"say whose and what, such as `{kind} NAME {known[0]}`; one of {', '.join(known)}")
+    return words[0], words[1]
+
+
+KINDS: Mapping[str, Callable[[Look, Sequence[str]], Condition]] = {
+    "task": _task, "agent": _agent, "leader": _leader, "message": _message,
+}
