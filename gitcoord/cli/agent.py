@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,8 +17,9 @@ from gitcoord.core.names import agent_id
 if TYPE_CHECKING:
     from gitcoord.core.event import Event
     from gitcoord.node.node import Node
+    from gitcoord.node.work import Contract
 
-CHATTER = ("start", "checking", "leader", "online", "resumed", "goodbye")  # what --quiet leaves out
+CHATTER = ("start", "checking", "leader", "online", "resumed", "goodbye", "task", "draining")  # what --quiet leaves out
 
 
 @click.group("agent")
@@ -35,6 +37,16 @@ def command() -> None:
 @click.option("--profile", type=click.Choice(["local", "lan", "github"]), help="Timings, other than the fleet's.")
 @click.option("--on-event", metavar="CMD", help="Run this for each event addressed to the agent: JSON on its input.")
 @click.option("--reply", is_flag=True, help="With --on-event: what the command prints becomes the answer.")
+@click.option("--capabilities", metavar="LIST", multiple=True, help="What the agent can do, such as python,backend.")
+@click.option("--exec", "words", metavar="CMD", help="Run this for each task given to it: JSON on its input.")
+@click.option("--handler", metavar="MODULE:FUNCTION", help="Call this Python function for each task instead.")
+@click.option("--slots", metavar="N", type=click.IntRange(1, 100), default=1, show_default=True,
+              help="Tasks at a time.")
+@click.option("--time-limit", metavar="SECONDS", type=click.FloatRange(min=0, min_open=True), default=3600.0,
+              show_default=True, help="For one task; its own limit counts as well.")
+@click.option("--worktree", is_flag=True, help="Do each task in a fresh git worktree, on a branch of its own.")
+@click.option("--drain", metavar="SECONDS", type=click.FloatRange(min=0), default=20.0, show_default=True,
+              help="Told to stop: how long tasks may go on before they are given back.")
 @click.option("--no-lead", is_flag=True, help="Never stand for election.")
 @click.option("--once", is_flag=True, help="Do what is due, lead if nobody does, and say goodbye.")
 @click.option("--takeover", is_flag=True, help="Take over from the same agent that runs elsewhere.")
@@ -42,17 +54,25 @@ def command() -> None:
 @click.option("--until-eof", is_flag=True, help="Stop when standard input ends, as it does when a parent dies.")
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("--json-logs", is_flag=True, help="One JSON object a line.")
-def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, reply: bool, no_lead: bool, once: bool,
-        takeover: bool, for_s: float | None, until_eof: bool, quiet: bool, json_logs: bool) -> None:
+def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, reply: bool,
+        capabilities: tuple[str, ...], words: str | None, handler: str | None, slots: int, time_limit: float,
+        worktree: bool, drain: float, no_lead: bool, once: bool, takeover: bool, for_s: float | None, until_eof: bool,
+        quiet: bool, json_logs: bool) -> None:
     """Run agents of this clone: beat, sync, stand for election, lead. Ctrl-C or SIGTERM says goodbye.
 
     The command of --on-event gets the event as JSON on standard input and its id in GITCOORD_EVENT_ID; it is
     called for each event, in order, until it ends with 0. With --reply, printing nothing means no answer, and an
     answer is never answered.
 
+    The command of --exec gets the task as JSON on standard input and in GITCOORD_TASK_ID, _TITLE, _ATTEMPT, _PRIORITY,
+    _FOLDER, _BRANCH; it begins in an empty folder. What it prints is the result. A line `::progress 0.4 words` tells
+    how far it is, `::artifact PATH` what it made, `::input QUESTION` what it has to be told. Exit code 0: done; 75:
+    given back, for another agent; any other: failed.
+
     \b
     Example:
       gitcoord agent run --once
+      gitcoord agent run --for 1 --exec 'python3 -c "print(6 * 7)"' --slots 2
       gitcoord agent run --for 1 --on-event 'cat > /dev/null; echo yes' --reply
     """
     from gitcoord.node.run import Options, Runner
@@ -65,13 +85,30 @@ def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, repl
     if profile:
         node.use_profile(profile)
     names = [agent_id(name) for name in agents] or [speaker(node, None)]
+    work = _contract(words, handler, slots, time_limit, worktree)
     stop = Stop()
     if until_eof:
         stop.at_eof(sys.stdin.buffer)
     Runner(node, Options(
-        agents=names, on_event=on_event, reply=reply, lead=not no_lead, once=once, takeover=takeover, for_s=for_s,
-        say=say,
+        agents=names, on_event=on_event, reply=reply, work=work, capabilities=capabilities, drain_s=drain,
+        lead=not no_lead, once=once, takeover=takeover, for_s=for_s, say=say,
     ), stop).run()
+
+
+def _contract(words: str | None, handler: str | None, slots: int, time_limit: float, worktree: bool
+              ) -> Contract | None:
+    from gitcoord.node import job
+    from gitcoord.node.handler import load
+    from gitcoord.node.work import Contract
+
+    if words and handler:
+        raise click.UsageError("--exec and --handler say the same in two ways: give one of them")
+    if not words and not handler:
+        return None
+    top = Path.cwd()
+    if handler:
+        load(handler, str(top))  # a wrong name is told now, not with the first task
+    return Contract(words or job.handler_words(handler or "", top), slots, time_limit, worktree, top)
 
 
 def _teller(quiet: bool, json_logs: bool) -> Callable[[str, str], None]:

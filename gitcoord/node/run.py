@@ -13,13 +13,14 @@ import filelock
 
 from gitcoord.core.errors import GitcoordError, Lost, Unreachable
 from gitcoord.core.session import Session
-from gitcoord.features import settings
-from gitcoord.node import seats
+from gitcoord.features import agents, settings
+from gitcoord.node import acting, seats
 from gitcoord.node.naming import since_boot_s
 from gitcoord.node.node import Node
 from gitcoord.node.reaction import Reaction
 from gitcoord.node.rounds import Rounds
 from gitcoord.node.stopping import Stop
+from gitcoord.node.work import Contract, Worker
 from gitcoord.store.locks import LockHeld
 
 LOOK_S = 0.05  # how often the queue is looked at: what another process queued is picked up within 100 ms
@@ -33,6 +34,9 @@ class Options:
     agents: Sequence[str]
     on_event: str | None = None
     reply: bool = False
+    work: Contract | None = None
+    capabilities: Sequence[str] = ()
+    drain_s: float = 0.0  # told to stop: how long what is begun may take, before it is given back
     lead: bool = True
     once: bool = False
     takeover: bool = False
@@ -47,7 +51,7 @@ class Runner:
     node: Node
     options: Options
     stop: Stop = field(default_factory=Stop)
-    reactions: list[Reaction] = field(default_factory=list)
+    reactions: list[Reaction | Worker] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)  # why sessions were lost to another run
     _rounds: Rounds = field(init=False)
     _seats: seats.Seats = field(init=False)
@@ -63,16 +67,17 @@ class Runner:
     def run(self) -> None:
         """Until told to stop, or `for_s` is over. Raises Lost when an agent runs elsewhere, or was taken over."""
         node = self.node
-        agents = list({agent.casefold(): agent for agent in self.options.agents}.values())
-        with seats.locked(node, agents), self.stop.on_signals():
+        names = list({agent.casefold(): agent for agent in self.options.agents}.values())
+        with seats.locked(node, names), self.stop.on_signals():
             node.pause = lambda seconds: None if self.stop.wait(seconds) else None
             node.crew.vitals = vitals()
             node.crew.eligible = settings.may_lead
             self._first_round()
             started = since_boot_s()
             try:
-                self._take_seats(self._seats.names(agents))
+                self._take_seats(self._seats.names(names))
                 self._go_on(started)
+                self._drain()
             finally:
                 self._say_goodbye()
         if self.ended:
@@ -89,15 +94,26 @@ class Runner:
         except (Lost, LockHeld):
             pass
 
-    def _take_seats(self, agents: Sequence[str]) -> None:
+    def _take_seats(self, names: Sequence[str]) -> None:
         lead = self.options.lead and self.node.config.lead
-        for agent in agents:
+        for agent in names:
             self._seats.take(agent, may_lead=lead, takeover=self.options.takeover)
             if self.options.on_event:
                 self.reactions.append(Reaction(self.node, agent, self.options.on_event, reply=self.options.reply,
                                                say=self.options.say))
-        self.options.say("start", f"{', '.join(agents)} on node {self.node.disk.node}, profile "
+            if self.options.work is not None:
+                self.reactions.append(Worker(self.node, agent, self.options.work, say=self.options.say))
+            if self.options.work is not None or self.options.capabilities:
+                self._enrol(agent)
+        self.options.say("start", f"{', '.join(names)} on node {self.node.disk.node}, profile "
                          f"{self.node.crew.profile.name}")
+
+    def _enrol(self, agent: str) -> None:
+        """Tell the fleet what the agent can do, unless it knows."""
+        slots = self.options.work.slots if self.options.work is not None else 1
+        look = acting.look(self.node, agent)
+        proposals = agents.enrolled(look, capabilities=self.options.capabilities, slots=slots)
+        self.node.append(*(self.node.draft(one.type, one.content, actor=agent, data=one.data) for one in proposals))
 
     # Going on
 
@@ -195,6 +211,19 @@ class Runner:
             self.stop.wait(min(LOOK_S, wake_s - now))
 
     # Ending
+
+    def _drain(self) -> None:
+        """What is begun may end: the agent beats on, but takes on nothing more. A second signal does not wait."""
+        workers = [one for one in self.reactions if isinstance(one, Worker)]
+        for worker in workers:
+            worker.rest()
+        if any(worker.busy for worker in workers):
+            self.options.say("draining", f"waiting at most {self.options.drain_s:g} s for what is begun")
+        self.node.pause = time.sleep
+        end_s = time.monotonic() + self.options.drain_s
+        while any(worker.busy for worker in workers) and time.monotonic() < end_s and not self.stop.at_once:
+            self._turn()
+            time.sleep(LOOK_S)
 
     def _once_done(self, started: float) -> Callable[[], bool]:
         """`--once`: until a leader shows that it lives, or we lead and have done what is due."""
