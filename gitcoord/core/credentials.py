@@ -22,6 +22,10 @@ PATTERNS: dict[str, tuple[tuple[str, ...], str]] = {
     "a private key": (("PRIVATE KEY",), r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"),
 }
 
+SAID = re.compile(r"(?i)\b((?:[\w-]*(?:token|passw(?:or)?d|secret|api[_-]?key))[\"']?\s*[=:]\s*[\"']?)[^\s\"',;]+")
+IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@]+@")
+HIDDEN = "[hidden]"
+
 
 def looks_like_credential(text: str) -> str | None:
     """What `text` seems to hold ("a GitHub token"), or None."""
@@ -29,3 +33,12 @@ def looks_like_credential(text: str) -> str | None:
         if any(part in text for part in parts) and re.search(pattern, text):
             return what
     return None
+
+
+def redacted(text: str) -> str:
+    """`text` for a place outside the log, without what seems to be a credential, a password or a URL's user."""
+    for what, (parts, pattern) in PATTERNS.items():
+        if any(part in text for part in parts):
+            rest = r"[\s\S]*" if what == "a private key" else ""  # its words only begin it
+            text = re.sub(pattern + rest, HIDDEN, text)
+    return SAID.sub(rf"\1{HIDDEN}", IN_URL.sub(rf"\1{HIDDEN}@", text))

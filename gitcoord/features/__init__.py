@@ -36,6 +36,7 @@ LISTED: dict[str, dict[str, str]] = {
         "autonomy": "Say how much the leader decides by itself",
     },
     "recovery": {"recovery": "Show who was gone, and what was done about it"},
+    "alerts": {"alerts": "Show what people were alerted to"},
 }
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitcoord.core.credentials import looks_like_credential
+from gitcoord.core.credentials import looks_like_credential, redacted
 
 A = "aB3" * 40
 TOKENS = [
@@ -45,3 +45,18 @@ def test_text_around_it_does_not_hide_it_behind_a_blank(before: str, token: tupl
 def test_long_text_is_read_in_no_time() -> None:
     for text in ("a" * 65_000, "gh" + "p_" * 30_000, "-----BEGIN " * 5_000, "A" * 76 * 800):
         assert looks_like_credential(text) is None
+
+
+@pytest.mark.parametrize("kind, token", TOKENS)
+def test_what_leaves_the_log_has_no_token_in_it(kind: str, token: str) -> None:
+    assert token not in redacted(f"push failed: {token}\nand its second line")
+
+
+@pytest.mark.parametrize("text, shown", [
+    ("https://me:word@host/path failed", "https://[hidden]@host/path failed"),
+    ("password: hunter2, then", "password: [hidden], then"), ('{"api_key": "abc"}', '{"api_key": "[hidden]"}'),
+    ("GITCOORD_TOKEN=abc", "GITCOORD_TOKEN=[hidden]"), ("the token ring at 10:30", "the token ring at 10:30"),
+    ("bad line at events.log:3", "bad line at events.log:3"),
+])
+def test_passwords_are_hidden_by_the_words_before_them(text: str, shown: str) -> None:
+    assert redacted(text) == shown

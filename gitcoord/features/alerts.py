@@ -1,0 +1,149 @@
+"""Alerts: what a person should hear of, wherever they are; told once each, whoever leads.
+
+What to tell is the fleet's setting. Where to is not in the ledger: addresses hold secrets, and a log cannot forget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gitcoord.core import times
+from gitcoord.core.commands import Arguments, Command, Look, Query
+from gitcoord.core.credentials import redacted
+from gitcoord.core.fleet import Duty, Recorded
+from gitcoord.features import values
+from gitcoord.features.recovery_state import Escalated, FleetDegraded
+
+WAITING_MAX = 500  # the oldest go first: who has so many to hear of looks at the log
+SENT_MAX = 100  # kept, to be shown
+AT_ONCE_MAX = 20  # in one message; it says how many more there are
+EVERY_S = 60.0  # between two messages: what comes meanwhile goes into the next one
+FORGOTTEN_S = 6 * 3600.0  # too old to be news: a fleet that had no addresses does not tell its whole past
+TEXT_MAX = 500
+
+Kind = Literal["error", "escalated", "degraded"]
+
+
+class AlertSent(BaseModel):
+    """The author, which led, has told people of these events; `re` is the first of them."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    events: list[str] = Field([], max_length=WAITING_MAX)
+    addresses: int = Field(0, ge=0)
+
+
+EVENTS: Mapping[str, type[BaseModel]] = {"alert_sent": AlertSent}
+
+
+@dataclass(slots=True)
+class Alert:
+    """An event that people ought to hear of."""
+
+    id: str
+    kind: Kind
+    actor: str
+    text: str
+    at: str
+    sent: str = ""  # when; empty while it waits
+
+
+@dataclass(slots=True)
+class State:
+    """By the event's id, oldest first."""
+
+    waiting: dict[str, Alert] = field(default_factory=dict)
+    sent: dict[str, Alert] = field(default_factory=dict)
+    last: str = ""  # when the newest message went out
+
+
+def fold(state: State, recorded: Recorded) -> str | None:
+    if recorded.void is not None:
+        return None
+    match recorded.payload:
+        case AlertSent() as told:
+            return _note_sent(state, recorded, told)
+        case Escalated():
+            _want(state, recorded, "escalated")
+        case FleetDegraded():
+            _want(state, recorded, "degraded")
+        case None if recorded.event.type == "error":
+            _want(state, recorded, "error")
+    return None
+
+
+def _want(state: State, recorded: Recorded, kind: Kind) -> None:
+    event = recorded.event
+    if kind != "error" and event.term is None:
+        return  # only the leader says so
+    state.waiting[event.uid] = Alert(event.uid, kind, event.shown_actor, event.content[:TEXT_MAX], event.timestamp)
+    while len(state.waiting) > WAITING_MAX:
+        del state.waiting[next(iter(state.waiting))]
+
+
+def _note_sent(state: State, recorded: Recorded, told: AlertSent) -> str | None:
+    found = [state.waiting.pop(uid) for uid in dict.fromkeys(told.events) if uid in state.waiting]
+    if not found:
+        return "people were told of these before"
+    for alert in found:
+        alert.sent = state.last = recorded.event.timestamp
+        state.sent[alert.id] = alert
+    while len(state.sent) > SENT_MAX:
+        del state.sent[next(iter(state.sent))]
+    return None
+
+
+def due(look: Look) -> list[Alert]:
+    """What a message should be sent about now; nothing, while the last one is too fresh."""
+    state: State = look.state("alerts")
+    kinds = look.state("settings").settings.alerts
+    found = [one for one in state.waiting.values()
+             if one.kind in kinds and times.between_s(one.at, look.now) < FORGOTTEN_S]
+    quiet = not state.last or not 0 <= times.between_s(state.last, look.now) < EVERY_S
+    return found if quiet else []
+
+
+def message(alerts: list[Alert], fleet: str) -> tuple[str, str]:
+    """Title and text, without what looks like a secret."""
+    first = alerts[0]
+    title = f"gitcoord {fleet[:8]}: {first.kind}" + (f" and {len(alerts) - 1} more" if len(alerts) > 1 else "")
+    lines = [f"{one.at} {one.kind} ({one.actor}): {redacted(one.text)}" for one in alerts[:AT_ONCE_MAX]]
+    if len(alerts) > AT_ONCE_MAX:
+        lines.append(f"… and {len(alerts) - AT_ONCE_MAX} more: `gitcoord alerts` shows them")
+    return title, "\n".join(lines)
+
+
+class Alerts(Arguments):
+    waiting: bool = Field(False, description="Only those that nobody was told of yet")
+
+
+def alerts(look: Look, asked: Alerts) -> list[dict[str, Any]]:
+    state: State = look.state("alerts")
+    kinds = look.state("settings").settings.alerts
+    rows = [] if asked.waiting else list(state.sent.values())
+    rows += [one for one in state.waiting.values() if one.kind in kinds]
+    return [{**asdict(one), "sent": one.sent or None} for one in rows]
+
+
+COMMANDS: Mapping[str, Command | Query] = {
+    "alerts": Query(
+        help="Show what people were alerted to, and what they are still to be", example="gitcoord alerts --waiting",
+        arguments=Alerts, ask=alerts, columns=("id", "kind", "actor", "text", "at", "sent"),
+    ),
+}
+
+
+def duty(state: State, look: Look) -> Iterable[Duty]:
+    return ()  # to send a message is no duty but a reaction: gitcoord/node/alerts.py
+
+
+def dump(state: State) -> Any:
+    return values.dump(state)
+
+
+def load(value: Any) -> State:
+    return values.load(State, value)
