@@ -22,11 +22,21 @@ def all_of(world: World, remote: Remote, *, stops: bool) -> None:
     _terms(world, remote, ledger)
     _same_state(world, ledger)
     _nobody_flagged(world, ledger)
+    if world.weather.on <= {"rush", "clock"}:
+        _nobody_starves(world, remote)
     if stops:
         _drained(world, ledger)
         _one_leader(world, ledger)
     else:
         _nothing_gone(world, ledger)
+
+
+def _nobody_starves(world: World, remote: Remote) -> None:
+    """With nothing amiss but that all write at once, the slowest one's words have their place soon."""
+    waited_s, uid = remote.witness.slowest_s(remote.history)
+    polls = 2 if world.profile.pushes_per_minute is None else 2 + 1.5 * len(world.machines)  # measured: half of it
+    if waited_s > polls * world.profile.poll_s:
+        world.fail(f"event {uid[:6]} waited {waited_s:.0f} s for its place, and all that was amiss is that all write")
 
 
 def _once_each(world: World, ledger: Ledger) -> None:

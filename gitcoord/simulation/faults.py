@@ -23,6 +23,8 @@ FAULTS: dict[str, str] = {
     "rollback": "the remote is set back to an older state",
     "cas": "one compare-and-swap with two winners",
     "liar": "a node sequences forged, doubled or re-ordered lines",
+    "image": "a machine is copied while it runs, memory and all, and the image resumed, perhaps minutes later",
+    "rush": "everybody writes at the same moment",
 }
 
 

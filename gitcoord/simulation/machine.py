@@ -43,6 +43,9 @@ class Machine:
         self.dead = False
         self.fate: Files | None = None  # a backup that is to be put back
         self.bad: list[str] = []
+        self.resting = self.asleep = False
+        self.slept_s = 0.0
+        self.image_until_s = 0.0  # a machine's image, resumed: so long it may act by what it remembers
         self.start()
 
     def start(self) -> None:
@@ -84,7 +87,7 @@ class Machine:
     @property
     def may_act(self) -> bool:
         """Whether it would act outside the ledger now."""
-        return self.crew.may_act(self.replica.branch.fleet.terms, self.local_s())
+        return not self.asleep and self.crew.may_act(self.replica.branch.fleet.terms, self.local_s())
 
     # Its life
 
@@ -114,6 +117,7 @@ class Machine:
     def _put_back(self, files: Files) -> None:
         self.fate, self.disk.files = None, files
         self.store.keep("ledger", files.tip)
+        self.remote.witness.wrote_down(self.name, files.tip, anew=True)
         self.say("is RESTORED from an old backup")
 
     def _run(self) -> Life:
@@ -129,7 +133,9 @@ class Machine:
             wake_s = max(self.due_s, self.not_before_s) - now
             if self.writes_s:
                 wake_s = min(wake_s, self.writes_s[0] - self.world.now_s)
+            self.resting = True
             yield max(wake_s / self.clock_rate, LEAST_SLEEP_S)
+            self.resting = False
 
     def look_at_fate(self) -> None:
         """What befell it while it was not looking ends this process."""
@@ -145,4 +151,5 @@ class Machine:
             self.disk.fuse, self.disk.torn = 0, self.chance.random()
         self.disk.append([draft])
         world.acknowledged[draft.uid] = content
+        self.remote.witness.promised_s[draft.uid] = world.now_s
         self.say(f"acknowledges {draft.uid[:6]} ({type_}), seq {self.disk.content.head.seq}")

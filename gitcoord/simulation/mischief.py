@@ -7,6 +7,7 @@ from gitcoord.core.log_files import LogFiles
 from gitcoord.core.ports import Oid
 from gitcoord.simulation import naive
 from gitcoord.simulation.disk import Files
+from gitcoord.simulation.image import resume
 from gitcoord.simulation.machine import Machine
 from gitcoord.simulation.remote import Remote
 from gitcoord.simulation.world import FLEET, LEDGER, Life, World
@@ -15,10 +16,12 @@ from gitcoord.simulation.world import FLEET, LEDGER, Life, World
 def plan(world: World, remote: Remote) -> None:
     """Set off what the weather knows of."""
     lives = {"partition": _partitions, "copy": _copy, "restore": _restore, "death": _death, "rollback": _rollback,
-             "liar": _lie}
+             "liar": _lie, "image": _image}
     for name, life in lives.items():
         if name in world.weather.on:
             world.spawn(_while_faults_last(world, life(world, remote)))
+    if "rush" in world.weather.on:
+        _rush(world)
 
 
 def _while_faults_last(world: World, life: Life) -> Life:
@@ -55,16 +58,38 @@ def _copy(world: World, remote: Remote) -> Life:
         machine = dice.choice(world.machines)
         if machine.dead or machine.fate is not None:
             continue
-        name = f"{machine.name}c{number + 1}"
-        writes = sorted(dice.uniform(world.now_s, world.end_s * 0.8) for _ in range(dice.randrange(8)))
-        copy = Machine(world, remote, name, machine.agent, machine.disk.image(), writes_s=writes,
-                       runs=dice.random() < 0.6, may_lead=machine.may_lead, acts=machine.acts)
-        copy.store.objects = dict(machine.store.objects)
-        for ref, oid in machine.store.kept().items():
-            copy.store.keep(ref, oid)
-        world.machines.append(copy)
-        world.say(name, f"is a COPY of {machine.name}")
+        copy = _copied(world, remote, machine, f"{machine.name}c{number + 1}", runs=dice.random() < 0.6)
         world.spawn(copy.life(), dice.uniform(0, 60))
+
+
+def _copied(world: World, remote: Remote, machine: Machine, name: str, *, runs: bool) -> Machine:
+    """Another machine with the same disk."""
+    dice = world.dice("copy")
+    writes = sorted(dice.uniform(world.now_s, world.end_s * 0.8) for _ in range(dice.randrange(8)))
+    copy = Machine(world, remote, name, machine.agent, machine.disk.image(), writes_s=writes, runs=runs,
+                   may_lead=machine.may_lead, acts=machine.acts)
+    copy.store.objects = dict(machine.store.objects)
+    for ref, oid in machine.store.kept().items():
+        copy.store.keep(ref, oid)
+    remote.witness.wrote_down(name, copy.disk.tip)
+    world.machines.append(copy)
+    world.say(name, f"is a COPY of {machine.name}")
+    return copy
+
+
+def _image(world: World, remote: Remote) -> Life:
+    """The leader's machine, most of the time: others have nothing to act on. Its clock stood still meanwhile."""
+    dice = world.dice("image")
+    yield dice.uniform(30, world.end_s / 2)
+    leads = [machine for machine in world.machines if machine.crew.leading(machine.replica.branch.fleet.terms)]
+    machine = dice.choice(leads if leads and dice.random() < 0.8 else world.machines)
+    while not machine.resting:
+        yield 0.1
+    late_s = dice.choice([0.0, dice.uniform(1, 300)])
+    image = _copied(world, remote, machine, f"{machine.name}i", runs=machine.runs)
+    resume(image, machine, late_s)
+    world.say(image.name, f"is an IMAGE, memory and all; it is resumed after {late_s:.0f} s")
+    world.spawn(image.life(), late_s)
 
 
 def _restore(world: World, remote: Remote) -> Life:
@@ -89,11 +114,19 @@ def excuse(world: World, machine: Machine, backup: Files | None, why: str) -> No
     kept = {parse(line).uid for line in backup.log.split(b"\n")[:-1]} if backup is not None else set()
     kept |= {parse(line).uid for line in _ledger_of(world, backup.tip)} if backup is not None else set()
     for event in held:
-        if event.uid not in elsewhere and event.uid not in kept:
-            world.excused.setdefault(event.uid, why)
+        if event.uid not in kept:
+            (world.at_risk if event.uid in elsewhere else world.excused).setdefault(event.uid, why)
 
 
-def _known_elsewhere(world: World, but: Machine) -> set[str]:
+def excuse_second_losses(world: World) -> None:
+    """The remote was set back: what a disk had lost before, and nobody else had seen, is gone with it."""
+    elsewhere = _known_elsewhere(world, None)
+    for uid, why in world.at_risk.items():
+        if uid not in elsewhere:
+            world.excused.setdefault(uid, f"{why}, and the remote set back")
+
+
+def _known_elsewhere(world: World, but: Machine | None) -> set[str]:
     """Events on the remote, or in the ledger that another machine remembers durably."""
     lines = list(_ledger_of(world, world.tip))
     for ref, oid in world.server.refs.items():
@@ -124,14 +157,20 @@ def _rollback(world: World, remote: Remote) -> Life:
     dice = world.dice("rollback")
     for _ in range(2):
         yield dice.uniform(50, world.end_s / 2)
-        backup = dict(world.server.refs)
-        yield dice.uniform(5, 200)
+        backup, updates = dict(world.server.refs), len(remote.history)
+        if dice.random() < 0.5:
+            yield dice.uniform(5, 200)
+        else:  # it fails over to a replica that lacks the newest update
+            while len(remote.history) == updates:
+                backup = dict(world.server.refs)
+                yield 0.1
         whole = dice.random() < 0.5
         for ref, oid in backup.items():
             if whole or ref == LEDGER:
                 world.server.refs[ref] = oid
         remote.set_back_at_s = world.now_s
         world.say("the remote", f"is SET BACK to {backup[LEDGER][:8]}{' with its outboxes' if whole else ''}")
+        excuse_second_losses(world)
 
 
 def _lie(world: World, remote: Remote) -> Life:
@@ -169,3 +208,11 @@ def _lie(world: World, remote: Remote) -> Life:
         world.forged.update(lines[-1:] if kind in ("forged", "unchained", "misplaced") else [b"lied"])
         world.say("the liar", f"sequences a {kind} line")
         world.put_commit(lines, parents=(world.tip,), author="liar")
+
+
+def _rush(world: World) -> None:
+    dice = world.dice("rush")
+    at_s = 0.0
+    while (at_s := at_s + dice.uniform(60, 240)) < world.end_s - 300:
+        for machine in world.machines:
+            machine.writes_s = sorted([*machine.writes_s, *[at_s] * dice.randrange(1, 4)])

@@ -44,7 +44,9 @@ def _weather(machine: Machine, effect: effects.Effect) -> Life:
     if world.happens("suspend", machine.name):
         asleep_s = chance.uniform(5, 3 * world.profile.silence_s)
         machine.say(f"is suspended for {asleep_s:.0f} s before {type(effect).__name__}")
+        machine.asleep = True
         yield asleep_s
+        machine.asleep, machine.slept_s = False, machine.slept_s + asleep_s
         machine.look_at_fate()
     elif isinstance(effect, effects.Push) and world.happens("pause", machine.name):
         yield chance.uniform(0.1, 2 * world.profile.poll_s)
@@ -78,6 +80,7 @@ def _write_down(machine: Machine, effect: effects.Effect) -> None:
         case effects.SaveTip(oid, term):
             machine.store.keep("ledger", oid)
             disk.save_tip(oid, term)
+            machine.remote.witness.wrote_down(machine.name, oid)
         case effects.Trim(head):
             disk.trim(head)
             machine.say(f"trims up to {head.seq}")
@@ -106,6 +109,8 @@ def _append(machine: Machine, drafts: Sequence[Draft]) -> Sequence[Event]:
 
 
 def _become_new_node(machine: Machine, reason: str) -> str:
+    if not machine.world.weather.on & {"copy", "image", "restore", "rollback"}:
+        machine.world.fail(f"{machine.name} takes itself for a copy: {reason}")
     node = f"{machine.name}-{machine.chance.randbytes(3).hex()}"
     machine.disk.chain_anew(Head(), frozenset(machine.replica.branch.fleet.positions), node)
     machine.say(f"becomes node {node}: {reason}")

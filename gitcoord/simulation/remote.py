@@ -15,6 +15,7 @@ from gitcoord.core.errors import Unreachable
 from gitcoord.core.event import parse_all
 from gitcoord.core.log_files import LogFiles
 from gitcoord.core.ports import Oid, Outcome, Pushed, Update
+from gitcoord.simulation.witness import Witness
 from gitcoord.simulation.world import LEDGER, OUTBOXES, World
 from gitcoord.store.memory import MemoryStore, ObjectDict, check_leases
 
@@ -57,6 +58,11 @@ class Remote:
     twice_left: int = 1  # violated compare-and-swaps that may still happen
     history: list[tuple[float, str, Oid]] = field(default_factory=list)  # of the ledger: when, by whom, what
     pushes: int = 0
+    ended: set[str] = field(default_factory=set)  # sessions that ended themselves
+    witness: Witness = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.witness = Witness(self.world)
 
     def trip_s(self, who: str) -> float:
         chance = self.world.dice(f"trip/{who}")
@@ -79,6 +85,7 @@ class Remote:
         refusal = self._refuses(who)
         if refusal or world.happens("lost", who):
             yield self.trip_s(who)
+            self.witness.looked(who, well=False)
             raise Unreachable(refusal or "no answer")
         self.fetched_at_s[who] = world.now_s
         shown = world.server.advertise()
@@ -88,6 +95,7 @@ class Remote:
             later = world.server.advertise()
             shown |= {ref: later[ref] for ref in sorted(later) if dice.random() < 0.5}
         refs = store.take(shown)
+        self.witness.looked(who, well=True)
         yield self.trip_s(who)
         return refs
 
@@ -99,6 +107,8 @@ class Remote:
         world = self.world
         self.pushes += 1
         asked_s = world.now_s
+        for update in updates:
+            self.witness.offers(who, update.new or "")
         there_s = self.trip_s(who)
         yield there_s
         refusal = self._refuses(who)
@@ -173,23 +183,35 @@ class Remote:
         tree = world.god.tree(world.god.commit(oid).tree)
         listing = LogFiles(world.god).listing(tree)
         blobs = [*([listing.open.oid] if listing.open else []), *listing.segments[-1:]]
+        term = 0
         for blob in blobs:
             for event in parse_all(_lines_with(b'"leader_election"', world.god.blob(blob))):
+                term = max(term, event.term or 0)
                 if event.uid not in self.elections and event.line not in world.forged:
                     self._elected(who, Election(event.term or 0, str(event.data.get("session")), event.actor,
                                                 event.uid, oid), event.content)
+        self.witness.extended(next(iter(world.god.commit(oid).parents), None), oid, term)
 
     def _elected(self, who: str, election: Election, reason: str) -> None:
         world, before = self.world, self.leader
         self.elections[election.uid], self.leader = election, election
         world.say(who, f"{election.actor} is ELECTED for term {election.term}: {reason}")
+        known = self.witness.offered.get(election.commit, 0)
+        if election.term <= known:
+            world.fail(f"{election.actor} stood for term {election.term}, and its disk knew of term {known}")
         if before is None or "no sign of" not in reason or self.set_back_at_s is not None:
             return
-        sign = self.signs.get((before.term, before.session))
+        sign, least_s = self.signs.get((before.term, before.session)), world.profile.silence_s
         seen_s = self.fetched_at_s.get(who, 0.0)
-        if sign is not None and 0 < seen_s - sign.at_s < world.profile.silence_s * 0.98 - 0.01:
+        if sign is None or seen_s <= sign.at_s or before.session in self.ended:
+            return
+        if seen_s - sign.at_s < least_s * 0.98 - 0.01:
             world.fail(f"{election.actor} deposed {before.actor}, whose sign of life was {seen_s - sign.at_s:.1f} s "
-                       f"old when it looked; {world.profile.silence_s} s is the least")
+                       f"old when it looked; {least_s} s is the least")
+        watched_s = self.witness.silence_s(who, sign.at_s)
+        if watched_s < least_s / 2:
+            world.fail(f"{election.actor} deposed {before.actor} after it could watch it for {watched_s:.1f} s only: "
+                       "its own outage is nobody's silence")
 
 
 def _lines_with(mark: bytes, data: bytes) -> Iterator[bytes]:

@@ -53,6 +53,7 @@ def _went_well(machine: Machine, report: Report, began_s: float) -> None:
         if not session.leaving and machine.seats.lost(session, machine.replica.beats()):
             machine.say(f"{session.agent} runs elsewhere: its session here ends")
             machine.crew.sessions.remove(session)
+            machine.remote.ended.add(session.id)
     machine.due_s = now + machine.crew.next_due_s(machine.replica.branch.fleet, now)
     if report.waiting:
         machine.not_before_s = machine.due_s = now + max(0.1, machine.budget.wait_s(now))
@@ -63,9 +64,10 @@ def _went_well(machine: Machine, report: Report, began_s: float) -> None:
 
 
 def _check_alone(machine: Machine) -> None:
-    """Two leaders never act outside at once, whatever the host does to the ledger."""
+    """Two leaders never act outside at once, whatever the host does to the ledger; but for a resumed image."""
     world = machine.world
-    acting = [machine.name for machine in world.machines if not machine.dead and machine.may_act]
+    acting = [machine.name for machine in world.machines
+              if not machine.dead and machine.may_act and world.now_s >= machine.image_until_s]
     if len(acting) > 1:
         world.fail(f"{' and '.join(acting)} may act outside the ledger at once")
 

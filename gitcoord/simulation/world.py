@@ -52,6 +52,7 @@ class World:
     attempted: dict[str, str] = field(default_factory=dict)  # uid → content
     acknowledged: dict[str, str] = field(default_factory=dict)
     excused: dict[str, str] = field(default_factory=dict)  # uid → why its loss is nobody's broken promise
+    at_risk: dict[str, str] = field(default_factory=dict)  # uid → why its author's disk has it no more
     forged: set[bytes] = field(default_factory=set)  # lines that a liar made
     decoded: Decoded = field(default_factory=Decoded)
     god: SimStore = field(init=False)

@@ -1,0 +1,29 @@
+"""A machine's image: copied while it runs, memory and all, and resumed elsewhere, perhaps much later."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gitcoord.core.replica import absorb
+from gitcoord.simulation.machine import Machine
+
+
+def resume(image: Machine, other: Machine, late_s: float) -> None:
+    """Let `image` go on, in `late_s`, where the process of `other` is now; its clock stands still until then."""
+    world, old, crew = image.world, other.replica, other.crew
+    image.clock_rate, image.slept_s = other.clock_rate, other.slept_s
+    image.clock_offset_s = other.clock_offset_s - late_s * other.clock_rate
+    image.replica = replace(
+        old, objects=image.store, fresh=image.fresh, branch=image.replica.branch, clock=image.replica.clock,
+        chance=image.chance, outboxes=dict(old.outboxes), own_past=dict(old.own_past), waiting=dict(old.waiting),
+        unchanged=dict(old.unchanged), reclaimed=set(old.reclaimed), refused=dict(old.refused), parsed={}, checked={},
+    )
+    if old.branch.tip is not None:
+        absorb(image.replica, old.branch.tip)
+    image.crew = replace(crew, sessions=[replace(session) for session in crew.sessions], watch=replace(crew.watch),
+                         chance=image.chance)
+    image.budget = replace(other.budget)
+    image.seated, image.due_s, image.not_before_s = other.seated, other.due_s, other.not_before_s
+    witness = image.remote.witness
+    witness.looks[image.name] = list(witness.looks.get(other.name, ()))
+    image.image_until_s = world.now_s + late_s + world.profile.outlast_s()
