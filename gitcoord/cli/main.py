@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("gitcoord.cli.import_", "Take over a log of five-field JSON lines"),
     "queue": ("gitcoord.cli.queue", "Look at what waits on this disk"),
     "config": ("gitcoord.cli.config", "Show and change settings of fleet and node"),
+    "hook": ("gitcoord.cli.hook", "Be told before a commit touches what is reserved"),
     "verify": ("gitcoord.cli.verify", "Check the whole ledger from its first event"),
     "doctor": ("gitcoord.cli.doctor", "Find out what is wrong here, and how to mend it"),
     "simulate": ("gitcoord.cli.simulate", "Try the protocol in virtual time, with faults"),

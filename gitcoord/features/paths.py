@@ -5,12 +5,14 @@ A pattern stands for the files that it matches and for everything below the fold
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from gitcoord.core.errors import Refused
 
 PARTS_MAX = 50
+_WILD = re.compile(r"[*?]")
 
 
 def check(pattern: str) -> None:
@@ -20,6 +22,12 @@ def check(pattern: str) -> None:
         raise Refused(f"{pattern!r} is no path inside the repository: write it from the top, such as src/auth/**")
     if len(parts) > PARTS_MAX:
         raise Refused(f"{pattern[:40]!r}… has more than {PARTS_MAX} parts")
+
+
+def holds(pattern: str, path: str) -> bool:
+    """Whether a pattern stands for a path. Most are told apart by their beginnings."""
+    head = _WILD.split(pattern.strip("/"), maxsplit=1)[0]
+    return f"{path}/".startswith(head) and overlap(pattern, path)
 
 
 @lru_cache(maxsize=10_000)

@@ -25,6 +25,8 @@ class Settings(BaseModel):
     profile: Literal["local", "lan", "github"] | None = Field(None, description="timings; else the card's")
     heartbeats: Literal["live", "log"] = Field("live", description="where beats go: outboxes only, or the log too")
     leaders: list[str] = Field([], description="agents that may lead; empty: every one")
+    hook: Literal["warn", "refuse"] = Field(
+        "warn", description="what the pre-commit hook does about what another agent has reserved")
     recovery: list[Literal["restart", "backup", "redistribute", "degrade", "escalate"]] = Field(
         ["restart", "backup", "redistribute", "degrade", "escalate"], max_length=5,
         description="what is tried for an agent that is gone, in this order; []: nothing")

@@ -14,6 +14,7 @@ from gitcoord.store.home import TIMEOUT_S_MAX, Config
 if TYPE_CHECKING:
     from gitcoord.core.fleet import Fleet
 
+HOOK = ("warn", "refuse")
 YES_NO = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
 
 
@@ -45,6 +46,12 @@ def _remote(text: str) -> str:
     raise Refused(f"{text!r} is neither a remote's name nor a URL")
 
 
+def _hook(text: str) -> str:
+    if text in HOOK:
+        return text
+    raise Refused(f"{text!r} is none of {', '.join(HOOK)}")
+
+
 NODE: dict[str, tuple[Callable[[str], Any], str]] = {
     # name: (reads a value as people type it, what it is)
     "agent": (agent_id, "whose words these are when nobody says"),
@@ -52,6 +59,7 @@ NODE: dict[str, tuple[Callable[[str], Any], str]] = {
     "lead": (_yes_no, "whether agents of this node stand for election"),
     "timeout_s": (_seconds, "seconds that one conversation with the remote may take"),
     "remote": (_remote, "the shared remote: a name in this clone, or a URL"),
+    "hook": (_hook, "what its pre-commit hook does; else what the fleet says"),
 }
 
 
@@ -90,3 +98,8 @@ def fleet_profile(fleet: Fleet) -> str:
     founded = fleet.members.founded
     profile: str = fleet.states["settings"].settings.profile or (founded.profile if founded else "local")
     return profile
+
+
+def hook_of(config: Config, fleet: Fleet) -> str:
+    """What the pre-commit hook does: warn or refuse."""
+    return config.hook or str(fleet.states["settings"].settings.hook)

@@ -40,6 +40,7 @@ class Config:
     lead: bool = True
     ledger: str = "refs/heads/gitcoord/ledger"
     timeout_s: float = 60.0
+    hook: str | None = None  # None: what the fleet says
     extra: dict[str, Any] = field(default_factory=dict)
 
 

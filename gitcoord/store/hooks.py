@@ -1,0 +1,129 @@
+"""The user's hooks: what a commit is about to change, and the one file that `gitcoord hook install` writes."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitcoord.core.errors import Refused
+
+NAME = "pre-commit"
+BEFORE = "pre-commit.before-gitcoord"
+MARK = "# gitcoord: "
+GIT_S = 30.0  # a first look at a large index on a slow disk
+
+SCRIPT = """\
+#!/bin/sh
+{mark}tells when a commit touches what another has reserved; `gitcoord hook uninstall` takes this away.
+before="$(dirname "$0")/{before}"
+if [ -x "$before" ]; then "$before" "$@" || exit $?; fi
+command -v {program} > /dev/null 2>&1 || exit 0
+exec {command} hook pre-commit
+"""
+
+
+def staged_paths(folder: Path) -> list[str]:
+    """What the commit that is being made in `folder`'s work tree changes, from its top; both sides of a rename.
+
+    Of a merge, only what is in it as it is on neither side. Raises Refused.
+    """
+    diff = ("diff", "--cached", "--name-only", "--no-renames", "-z")
+    paths = _git(folder, *diff)
+    if subprocess.run(["git", "rev-parse", "-q", "--verify", "MERGE_HEAD"], cwd=folder, capture_output=True,
+                      timeout=GIT_S, check=False).returncode == 0:
+        theirs = set(_git(folder, *diff, "MERGE_HEAD").split("\0"))
+        return [path for path in paths.split("\0") if path and path in theirs]
+    return [path for path in paths.split("\0") if path]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where git looks for hooks of the clone. `shared`: with other clones, by the user's own configuration."""
+
+    folder: Path
+    shared: bool
+    own: bool  # in the git directory, where nothing else is kept
+
+    @property
+    def file(self) -> Path:
+        return self.folder / NAME
+
+
+def place(folder: Path) -> Place:
+    """Of the clone around `folder`. Raises Refused outside of any work tree."""
+    top = Path(_git(folder, "rev-parse", "--show-toplevel").rstrip("\n"))
+    hooks = (top / _git(top, "rev-parse", "--git-path", "hooks").rstrip("\n")).resolve()
+    common = (top / _git(top, "rev-parse", "--git-common-dir").rstrip("\n")).resolve()
+    configured = _git(top, "config", "--show-scope", "--default", "", "--get", "core.hooksPath").split("\t")[0]
+    return Place(hooks, configured in ("global", "system", "command"), hooks.is_relative_to(common))
+
+
+def install(folder: Path) -> str:
+    """Write the hook; what was done, in words ("": nothing). A hook that is there is kept, and runs first."""
+    where = place(folder)
+    by_hand = f"call `gitcoord hook {NAME} || exit $?` from {where.file} yourself"
+    if where.shared:
+        raise Refused(f"core.hooksPath of this user or machine is {where.folder}: a hook there runs in every "
+                      f"repository; {by_hand}, or set core.hooksPath in this clone alone")
+    # In the work tree it may be committed, and run on other machines.
+    program = [sys.executable, "-m", "gitcoord"] if where.own else ["gitcoord"]
+    script = SCRIPT.format(mark=MARK, before=BEFORE, program=shlex.quote(program[0]), command=shlex.join(program))
+    before = where.folder / BEFORE
+    try:
+        if where.file.is_symlink() or where.file.exists():
+            if _is_ours(where.file):
+                if where.file.read_text("utf-8") == script:
+                    return ""
+            elif before.exists():
+                raise Refused(f"{where.file} is not gitcoord's, and {before} is there from before: {by_hand}, "
+                              "or remove one of them")
+            else:
+                where.file.rename(before)
+        where.folder.mkdir(parents=True, exist_ok=True)
+        where.file.write_text(script, encoding="utf-8", newline="\n")
+        where.file.chmod(0o755)
+    except OSError as wrong:
+        raise Refused(f"{wrong.filename}: {wrong.strerror}; {by_hand}") from None
+    kept = f"; the hook that was there is kept as {BEFORE}, and runs first" if before.exists() else ""
+    return f"wrote {where.file}{kept}"
+
+
+def uninstall(folder: Path) -> str:
+    """Take the hook away, and put the one before it back; what was done, in words ("": nothing)."""
+    where = place(folder)
+    before = where.folder / BEFORE
+    try:
+        if not _is_ours(where.file):
+            if before.exists():
+                raise Refused(f"{where.file} is not gitcoord's any more: put {before} back by hand, or remove it")
+            return ""
+        where.file.unlink()
+        if before.exists():
+            before.rename(where.file)
+            return f"removed gitcoord from {where.file}: what was there before is back"
+    except OSError as wrong:
+        raise Refused(f"{wrong.filename}: {wrong.strerror}") from None
+    return f"removed {where.file}"
+
+
+def _is_ours(file: Path) -> bool:
+    try:
+        return f"\n{MARK}" in file.read_text("utf-8", "replace")[:200]
+    except FileNotFoundError:
+        return False
+
+
+def _git(folder: Path, *args: str) -> str:
+    """In the environment as it is: git tells its hooks there which index the commit is made from."""
+    try:
+        done = subprocess.run(["git", *args], cwd=folder, capture_output=True, timeout=GIT_S, check=False,
+                              env={**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"})
+    except (OSError, subprocess.TimeoutExpired) as wrong:
+        raise Refused(f"git did not answer: {wrong}") from None
+    if done.returncode:
+        raise Refused(f"git {args[0]}: {done.stderr.decode('utf-8', 'replace').strip()}")
+    return done.stdout.decode("utf-8", "replace")
