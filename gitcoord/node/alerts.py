@@ -16,7 +16,7 @@ from gitcoord.core.commands import Look
 from gitcoord.core.errors import GitcoordError
 from gitcoord.features import alerts
 from gitcoord.features.alerts import Alert
-from gitcoord.node.naming import utc_now
+from gitcoord.node.naming import since_boot_s, utc_now
 from gitcoord.node.node import Node
 
 VARIABLE = "GITCOORD_ALERTS"
@@ -71,7 +71,7 @@ class Alerts:
         lead = crew.leading(terms)
         wanted = self._wanted() if lead is not None and now_s >= self._not_before_s else None
         crew.wants_to_act = wanted is not None
-        if wanted is None or not crew.may_act(terms, now_s):
+        if wanted is None or not crew.may_act(terms, since_boot_s()):
             return False
         self._message = wanted
         wanted.failed = []

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import filelock
 
@@ -15,6 +14,7 @@ from gitcoord.core.errors import GitcoordError, Lost, Unreachable
 from gitcoord.core.session import Session
 from gitcoord.features import agents, settings
 from gitcoord.node import acting, seats
+from gitcoord.node.alerts import Alerts, addresses
 from gitcoord.node.naming import since_boot_s
 from gitcoord.node.node import Node
 from gitcoord.node.reaction import Reaction
@@ -51,7 +51,7 @@ class Runner:
     node: Node
     options: Options
     stop: Stop = field(default_factory=Stop)
-    reactions: list[Reaction | Worker] = field(default_factory=list)
+    reactions: list[Reaction | Worker | Alerts] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)  # why sessions were lost to another run
     _rounds: Rounds = field(init=False)
     _seats: seats.Seats = field(init=False)
@@ -70,7 +70,7 @@ class Runner:
         names = list({agent.casefold(): agent for agent in self.options.agents}.values())
         with seats.locked(node, names), self.stop.on_signals():
             node.pause = lambda seconds: None if self.stop.wait(seconds) else None
-            node.crew.vitals = vitals()
+            node.crew.vitals = seats.vitals()
             node.crew.eligible = settings.may_lead
             self._first_round()
             started = since_boot_s()
@@ -105,6 +105,9 @@ class Runner:
                 self.reactions.append(Worker(self.node, agent, self.options.work, say=self.options.say))
             if self.options.work is not None or self.options.capabilities:
                 self._enrol(agent)
+        urls = addresses(os.environ)
+        if urls:
+            self.reactions.append(Alerts(self.node, urls, say=self.options.say))
         self.options.say("start", f"{', '.join(names)} on node {self.node.disk.node}, profile "
                          f"{self.node.crew.profile.name}")
 
@@ -286,17 +289,3 @@ def _last(node: Node) -> object:
     """The newest event in the queue; None when it is empty."""
     pending = node.disk.pending()
     return pending[-1].head if pending else None
-
-
-def vitals() -> Callable[[], Mapping[str, Any]]:
-    """Tells the process's own load, for its beat: the processor's share since the beat before."""
-    import psutil
-
-    process = psutil.Process(os.getpid())
-    process.cpu_percent()
-
-    def tell() -> Mapping[str, Any]:
-        with process.oneshot():
-            return {"cpu_pct": round(process.cpu_percent(), 1), "rss_mib": round(process.memory_info().rss / 2**20)}
-
-    return tell
