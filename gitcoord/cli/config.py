@@ -139,8 +139,7 @@ def settings(node: Node) -> dict[str, Setting]:
         if name == "profile" and source == "default":
             value, source = preferences.profile_of(own, node.fleet), "fleet" if fleet.profile else "card"
         if name == "hook" and source == "default":
-            value = preferences.hook_of(own, node.fleet)
-            source = "fleet" if "hook" in fleet.model_fields_set else "default"
+            value, source = fleet.hook, "fleet" if "hook" in fleet.model_fields_set else "default"
         found[name] = Setting(name, value, source, scopes, words)
     for name, field in Settings.model_fields.items():
         if name not in found:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from gitcoord.cli.common import here, json_option, print_json
+from gitcoord.cli.common import desk, json_option, print_json, tell
 from gitcoord.core.errors import GitcoordError, Lost
 
-if TYPE_CHECKING:
-    from gitcoord.features.reservations import Held
+Reservation = Mapping[str, Any]  # as `gitcoord reservations --json` has it
+Touched = Mapping[str, Any]  # `touches`: paths, `reservation`
 
 PATHS_SHOWN = 3
 
@@ -43,42 +44,56 @@ def pre_commit(as_json: bool) -> None:
       gitcoord hook pre-commit
     """
     try:
-        touched, refuses = _look(Path.cwd())
+        found, refuses = _look(Path.cwd())
     except GitcoordError as wrong:
         click.echo(f"gitcoord: reservations were not looked at: {wrong}", err=True)
         return
     if as_json:
-        print_json({"schema": "gitcoord.hook.pre_commit/1", "refused": bool(touched and refuses), "touched": touched})
-    for one in touched if not as_json else ():
+        print_json({"schema": "gitcoord.hook.pre_commit/1", "refused": bool(found and refuses), "touched": found})
+    for one in found if not as_json else ():
         click.echo(f"gitcoord: {_in_words(one)}", err=True)
-    if touched and refuses:
+    if found and refuses:
         raise Lost("the commit is refused: talk to them, wait, or commit with --no-verify")
 
 
-def _look(folder: Path) -> tuple[list[dict[str, Any]], bool]:
+def _look(folder: Path) -> tuple[list[Touched], bool]:
     """What is touched of the others' reservations, and whether that is to be refused. Raises GitcoordError."""
-    from gitcoord.features import reservations
-    from gitcoord.node import acting, preferences
-    from gitcoord.node.desk import find_home
-    from gitcoord.store import hooks
+    from gitcoord.node import glance
+    from gitcoord.node.naming import utc_now
+    from gitcoord.store import checkout, hooks
 
-    paths = hooks.staged_paths(folder)  # BEFORE the node is opened: that forgets which index a surrounding git uses
-    if not paths:
-        return [], False
-    find_home(folder)
-    node = here()
-    agent = os.environ.get("GITCOORD_AGENT") or node.config.agent or ""
-    found = reservations.touched(acting.look(node, agent), paths)
-    return [_row(one, hit) for one, hit in found], preferences.hook_of(node.config, node.fleet) == "refuse"
+    paths = hooks.staged_paths(folder)  # BEFORE a repository is opened: that forgets which index a surrounding git uses
+    at = desk()
+    seen = glance.read(at.home)
+    if seen is None:  # no round has ended here since the last fetch
+        from gitcoord.node.node import open_node
 
-
-def _row(one: Held, hit: list[str]) -> dict[str, Any]:
-    from gitcoord.features.reservations import shown
-
-    return {"touches": hit, "reservation": shown(one)}
+        with open_node(folder, tell=tell) as node:
+            seen = glance.take(node)
+    agent = os.environ.get("GITCOORD_AGENT") or at.config.agent or ""
+    others = [one for one in seen.held if one["until"] > utc_now()
+              and not _is_own(one, agent, seen.node, checkout.worktree_name(folder))]
+    return touched(others, paths), (at.config.hook or seen.hook) == "refuse"
 
 
-def _in_words(row: dict[str, Any]) -> str:
+def _is_own(one: Reservation, agent: str, node: str, place: str) -> bool:
+    """Where nobody says who acts, all that this work tree has is his."""
+    same = one["agent"].casefold() == agent.casefold() or not agent
+    return same and (one["node"], one["place"]) == (node, place)
+
+
+def touched(held: Iterable[Reservation], changed: Sequence[str]) -> list[Touched]:
+    """Reservations that any of the changed paths is in, each with those paths."""
+    from gitcoord.features import paths
+
+    found: list[Touched] = []
+    for one in held:
+        hit = [path for path in changed if any(paths.holds(pattern, path) for pattern in one["paths"])]
+        found += [{"touches": hit, "reservation": one}] if hit else []
+    return found
+
+
+def _in_words(row: Touched) -> str:
     from gitcoord.cli.shown import plain
 
     one, hit = row["reservation"], row["touches"]

@@ -111,21 +111,6 @@ def overlapping(state: State, party: tuple[str, str, str], wanted: Sequence[str]
     return None
 
 
-def touched(look: Look, changed: Sequence[str]) -> list[tuple[Held, list[str]]]:
-    """Others' reservations in force, each with the paths among `changed` that are in it; oldest first.
-
-    Where nobody says who acts, all that this work tree has is its own.
-    """
-    party = (look.actor, look.node, look.place)
-    found = []
-    for one in look.state("reservations").held.values():
-        own = one.party == party or (not look.actor and one.party[1:] == party[1:])
-        if not own and one.until > look.now:
-            hit = [path for path in changed if any(paths.holds(pattern, path) for pattern in one.paths)]
-            found += [(one, hit)] if hit else []
-    return found
-
-
 def in_words(one: Held) -> str:
     why = f" ({one.why})" if one.why else ""
     return f"{one.agent} has {', '.join(one.paths[:3])} until {one.until}{why}"

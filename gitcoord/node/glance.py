@@ -1,5 +1,7 @@
-"""A glance at the fleet: what `status` shows of the ledger, written down after each round, so that nobody has to fold
-the ledger in order to look. It is told by the tip that it is of: one of another tip is made anew.
+"""A glance at the fleet: what `status` shows of the ledger, and what the pre-commit hook needs.
+
+It is written down after each round, so that nobody has to fold the ledger in order to look. It is told by the tip that
+it is of: one of another tip is made anew.
 """
 
 from __future__ import annotations
@@ -48,6 +50,8 @@ class Glance:
     errors: list[dict[str, Any]]  # position, actor, text, time
     void: list[dict[str, Any]]
     snapshot: int | None  # the position that its page shows
+    hook: str  # the fleet's setting
+    held: list[dict[str, Any]]  # reservations, as `gitcoord reservations` shows them
 
 
 def read(home: Home) -> Glance | None:
@@ -61,7 +65,7 @@ def read(home: Home) -> Glance | None:
 
 def take(node: Node) -> Glance:
     """Of the fold as this process has it."""
-    from gitcoord.features import snapshot
+    from gitcoord.features import reservations, snapshot
     from gitcoord.node import publish
 
     branch = node.replica.branch
@@ -74,6 +78,8 @@ def take(node: Node) -> Glance:
         members=[Seat(one.id, one.admitted, one.admin, one.left) for one in fleet.members.by_id.values()],
         errors=_rows(health.errors), void=_rows(health.void),
         snapshot=snapshot.parse_position(page.decode("utf-8", "replace")) if page else None,
+        hook=fleet.states["settings"].settings.hook,
+        held=[reservations.shown(one) for one in fleet.states["reservations"].held.values()],
     )
 
 

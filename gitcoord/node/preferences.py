@@ -98,8 +98,3 @@ def fleet_profile(fleet: Fleet) -> str:
     founded = fleet.members.founded
     profile: str = fleet.states["settings"].settings.profile or (founded.profile if founded else "local")
     return profile
-
-
-def hook_of(config: Config, fleet: Fleet) -> str:
-    """What the pre-commit hook does: warn or refuse."""
-    return config.hook or str(fleet.states["settings"].settings.hook)
