@@ -42,6 +42,7 @@ class Replica:
     chance: Chance
     outboxes: dict[str, Outbox] = field(default_factory=dict)
     publish: Callable[[Branch], Mapping[str, bytes | None]] = lambda branch: {}
+    believes: bool = True  # a newcomer may begin with a checkpoint
     parented_outbox: bool = False  # the host denies rewriting: give outbox commits their predecessor
     quiet_until_s: float = 0.0
     contended_until_s: float = 0.0  # others extend the ledger just now: give way
@@ -149,7 +150,8 @@ def absorb(me: Replica, tip: Oid, *, known: Mapping[bytes, Event | None] | None 
             me.branch = _walk(me, tip)
         return
     fresh = me.fresh()
-    checkpoint.start(fresh, tip)
+    if me.believes:
+        checkpoint.start(fresh, tip)
     fresh.absorb(tip)
     fresh.walked = not me.objects.commit(tip).parents
     if fresh.damaged or not _only_grew(me, tip):

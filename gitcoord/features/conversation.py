@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gitcoord.core.event import Event, parse
+from gitcoord.core.event import Event
 from gitcoord.core.commands import Command, Look, Query
 from gitcoord.core.fleet import Duty, Recorded
 from gitcoord.features.snapshot import Entry, Interaction
@@ -71,9 +71,9 @@ def number_of(state: State, position: int) -> int | None:
     return state.numbers[position - 1] or None
 
 
-def interaction(state: State, number: int, line_at: Callable[[int], bytes]) -> Interaction:
+def interaction(state: State, number: int, entry_at: Callable[[int], Entry]) -> Interaction:
     """One interaction with its events, for rendering."""
-    return Interaction(number, [entry(position, parse(line_at(position))) for position in state.positions[number]])
+    return Interaction(number, [entry_at(position) for position in state.positions[number]])
 
 
 def entry(position: int | None, event: Event) -> Entry:

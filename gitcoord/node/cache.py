@@ -34,3 +34,7 @@ def save(home: Home, branch: Branch) -> bool:
     value = {"fleet": branch.fleet.dump(), "counts": branch.log.counts, "believed": branch.believed, "tip": branch.tip}
     write_quickly(home.cache / FILE, json.dumps(value, separators=(",", ":")).encode())
     return True
+
+
+def drop(home: Home) -> None:
+    (home.cache / FILE).unlink(missing_ok=True)

@@ -9,16 +9,20 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import filelock
 
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.names import same_agent
-from gitcoord.node import mending
+from gitcoord.node import mending, trust
 from gitcoord.node.findings import FAIL, OK, WARN, Check, Finding, Patient, age_s, rounded
 from gitcoord.node.keyring import Keyring, seed_from_environment
 from gitcoord.store import files, locks
 from gitcoord.store.home import Config, Home
+
+if TYPE_CHECKING:
+    from gitcoord.node.node import Node
 
 FREE_BYTES_MIN = 64 * 1024 * 1024
 FSYNC_S_MAX = 0.25  # an append waits for two of them
@@ -194,12 +198,23 @@ def _identity(patient: Patient) -> Iterator[Finding]:
                               f"`gitcoord agent admit '{agent}'`")
             else:
                 yield Finding("agent", OK, f"{agent} is a member")
+        yield _verified(node)
         leader = fleet.terms.leader
         yield Finding("leader", OK if leader else WARN,
                       f"{leader} leads term {fleet.terms.term}, as last seen" if leader else "nobody leads",
                       "" if leader else "run `gitcoord agent run` on a machine that stays on")
         if errors:
             yield Finding("errors", OK, f"{errors} error events in the log; `gitcoord events --type error` shows them")
+
+
+def _verified(node: Node) -> Finding:
+    """Whether this clone has folded by itself all that its state is of."""
+    believed = node.replica.branch.believed
+    if believed <= trust.read(node.home).position:
+        return Finding("verified", OK, "every event was folded here")
+    return Finding("verified", WARN, f"the first {believed} events were not folded here: this clone began with a "
+                   "checkpoint, which is of these events, and took on trust that it tells what they come to",
+                   "run `gitcoord verify`")
 
 
 CHECKS: dict[str, Check] = {

@@ -22,7 +22,7 @@ from gitcoord.core.replica import Clock, Replica, absorb
 from gitcoord.core.session import Crew
 from gitcoord.core.timings import PROFILES, Profile
 from gitcoord.features import FEATURES
-from gitcoord.node import cache, driving, economy, glance, levels, preferences, publish, seen
+from gitcoord.node import cache, driving, economy, glance, levels, preferences, publish, seen, trust
 from gitcoord.node.desk import Desk, find_home
 from gitcoord.node.naming import since_boot_s, utc_now
 from gitcoord.store import checkout, locks
@@ -119,7 +119,8 @@ class Node:
             objects=self.store, fresh=self._fresh_branch, branch=self._cached_branch() or self._fresh_branch(),
             ledger_ref=self.config.ledger, outbox_prefix=f"{self.config.namespace}/nodes/",
             clock=Clock(since_boot_s, utc_now, lambda: int(time.time())), chance=self.chance,
-            publish=publish.due, parented_outbox=self.config.namespace.startswith("refs/heads/"),
+            publish=publish.due, believes=trust.read(self.home).believes,
+            parented_outbox=self.config.namespace.startswith("refs/heads/"),
         )
 
     def _catch_up(self, replica: Replica) -> None:

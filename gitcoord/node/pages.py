@@ -46,7 +46,7 @@ def write_snapshot(node: Node, folder: Path, *, recent: int | None = None) -> li
     """Bring the snapshot in `folder` up to what this node knows, queued events included; the files that changed."""
     with writing(node, folder):
         branch = with_pending(node)
-        layout = publish.layout_of(branch)
+        layout = publish.layout_of(branch.fleet)
         if recent is not None:
             layout = Layout(recent=recent, headings=layout.headings)
         return put_pages(folder, publish.render(branch, layout=layout))

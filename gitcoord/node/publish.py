@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from gitcoord.core import checkpoint, limits
 from gitcoord.core.branch import Branch
 from gitcoord.core.errors import Corrupt
+from gitcoord.core.event import parse
+from gitcoord.core.fleet import Fleet
 from gitcoord.core.ports import Oid
 from gitcoord.features import card, conversation, snapshot
-from gitcoord.features.snapshot import Interaction, Layout
+from gitcoord.features.snapshot import Entry, Interaction, Layout
 
 CHECKPOINT_EVENTS = 4096  # between checkpoints, at least: to replay so many takes a newcomer half a second
 CHECKPOINT_PART = 16  # and this part of the log: so all together grow as the log does, and not as its square
@@ -34,26 +36,34 @@ def due(branch: Branch) -> dict[str, bytes | None]:
 
 def render(branch: Branch, *, since: int | None = None, layout: Layout | None = None) -> dict[str, bytes]:
     """The snapshot's files; those that changed after position `since`, or (None) all."""
-    state: conversation.State = branch.fleet.states["conversation"]
-    layout = layout or layout_of(branch)
-    only = None if since is None else _changed(branch, state, since, layout)
+    layout = layout or layout_of(branch.fleet)
+    only = None if since is None else _changed(branch, since, layout)
     read = branch.line_at()
+    return pages(branch.fleet, layout, lambda at: conversation.entry(at, parse(read(at))), only=only)
+
+
+def pages(
+    fleet: Fleet, layout: Layout, entry_at: Callable[[int], Entry], *, only: Collection[str] | None = None
+) -> dict[str, bytes]:
+    """The snapshot's files (of `only`, where it is given), from what a page shows of the event at each position."""
+    state: conversation.State = fleet.states["conversation"]
     wanted = set(state.positions) if only is None else _numbers_in(state, only, layout)
     interactions = [
-        conversation.interaction(state, number, read) if number in wanted else Interaction(number, ())
+        conversation.interaction(state, number, entry_at) if number in wanted else Interaction(number, ())
         for number in sorted(state.positions)
     ]
-    rendered = snapshot.files(interactions, layout, position=branch.fleet.position, only=only)
+    rendered = snapshot.files(interactions, layout, position=fleet.position, only=only)
     return {path: text.encode() for path, text in rendered.items()}
 
 
-def layout_of(branch: Branch) -> Layout:
+def layout_of(fleet: Fleet) -> Layout:
     """The fleet's own settings, over the built-in ones."""
-    settings = branch.fleet.states["settings"].settings
+    settings = fleet.states["settings"].settings
     return Layout(recent=settings.recent, headings={**snapshot.HEADINGS, **settings.headings})
 
 
-def _changed(branch: Branch, state: conversation.State, since: int, layout: Layout) -> Collection[str] | None:
+def _changed(branch: Branch, since: int, layout: Layout) -> Collection[str] | None:
+    state: conversation.State = branch.fleet.states["conversation"]
     read = branch.line_at()
     for position in range(since + 1, branch.fleet.position + 1):
         if b'"type":"config_changed"' in read(position):

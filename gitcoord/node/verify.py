@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import filelock
@@ -19,14 +19,15 @@ import filelock
 from gitcoord.core import checkpoint, limits
 from gitcoord.core.branch import Branch
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, Unreachable
-from gitcoord.core.event import Event, parse
+from gitcoord.core.event import Event
 from gitcoord.core.fleet import CONTROL, SCHEMA, Fleet, Recorded
 from gitcoord.core.keys import Verifier
-from gitcoord.core.log_files import Log
-from gitcoord.core.ports import Entry, Oid
+from gitcoord.core.ports import Oid
 from gitcoord.core.replica import descends
-from gitcoord.features import FEATURES, card, snapshot
-from gitcoord.node import publish
+from gitcoord.core.trees import file_of
+from gitcoord.features import FEATURES, card, conversation, snapshot
+from gitcoord.features.snapshot import Entry
+from gitcoord.node import cache, publish, trust
 from gitcoord.node.node import Node
 
 LOCK_S = 10.0  # another process of this node fetches: what it brings is as good
@@ -70,8 +71,23 @@ def verify(
             _Check(node, tip, verdict, since, progress).run(history)
         except Corrupt as wrong:
             verdict.find("object", f"commit {tip[:12]}", str(wrong))
+        if not since:
+            _remember(node, verdict)
     verdict.seconds = time.monotonic() - started
     return verdict
+
+
+def _remember(node: Node, verdict: Verdict) -> None:
+    """Write down how far this clone has checked the ledger itself, and that it is done with checkpoints if one lied."""
+    kinds = {finding.kind for finding in verdict.findings}
+    before = trust.read(node.home)
+    if "checkpoint" in kinds:
+        trust.note(node.home, replace(before, believes=False))
+        cache.drop(node.home)
+        verdict.notes.append("this clone begins with no checkpoint again: end `gitcoord agent run` where it runs here, "
+                             "so that it, too, folds every event itself")
+    elif not kinds:
+        trust.note(node.home, replace(before, position=verdict.position))
 
 
 def _newest_tip(node: Node, verdict: Verdict) -> Oid | None:
@@ -99,7 +115,7 @@ class Witness(Fleet):
     ) -> None:
         super().__init__(FEATURES, verifier)
         self.verdict, self.since, self.progress, self.pool = verdict, since, progress, pool
-        self.lines: list[bytes] = []
+        self.entries: list[Entry] = []  # what pages show: each line is parsed once
         self.moments: dict[int, list[Callable[[], None]]] = {}  # what to look at once that position is folded
         self._unchecked: list[Event] = []
         self._answers: list[Future[bool]] = []
@@ -128,7 +144,7 @@ class Witness(Fleet):
     def record(self, event: Event) -> Recorded:
         forged = self._forged(event) if self.position >= self.since else None
         recorded = super().record(event)
-        self.lines.append(event.line)
+        self.entries.append(conversation.entry(recorded.position, event))
         if recorded.void is not None and recorded.position > self.since:
             if forged or event.type in CONTROL:
                 self.verdict.find(forged or "election", f"position {recorded.position}",
@@ -148,16 +164,10 @@ class Witness(Fleet):
             return "wrong_key"
         before = self.positions.get(event.uid)
         if before is not None:
-            first = parse(self.lines[before - 1])
+            first = self.entries[before - 1]
             if (first.type, first.content) != (event.type, event.content):
                 return "uid_reused"
         return None
-
-    def as_branch(self, branch: Branch) -> Branch:
-        """The fold as it stands now, for rendering."""
-        now = Branch(branch.objects, self)
-        now.log = Log(open=tuple(self.lines))
-        return now
 
 
 def _all_signed(verifier: Verifier | None, events: Sequence[Event], fleet: str) -> bool:
@@ -171,7 +181,6 @@ class _Check:
         self, node: Node, tip: Oid, verdict: Verdict, since: int, progress: Callable[[int], None]
     ) -> None:
         self.node, self.tip, self.verdict, self.since, self.progress = node, tip, verdict, since, progress
-        self.root = node.store.tree(node.store.commit(tip).tree)
         self.saved: dict[str, Any] | None = None
 
     def run(self, history: bool) -> None:
@@ -246,7 +255,9 @@ class _Check:
         return None
 
     def _check_pages(self) -> None:
-        for path, expected in publish.render(self.witness.as_branch(self.branch)).items():
+        entries = self.witness.entries
+        pages = publish.pages(self.witness, publish.layout_of(self.witness), lambda position: entries[position - 1])
+        for path, expected in pages.items():
             self._compare("snapshot", path, expected)
 
     def _check_card(self) -> None:
@@ -266,11 +277,4 @@ class _Check:
 
     def _file(self, path: str) -> bytes | None:
         """A file of the tip; None when there is none."""
-        entries: Mapping[str, Entry] = self.root
-        *folders, name = path.split("/")
-        try:
-            for folder in folders:
-                entries = self.node.store.tree(entries[folder].oid)
-            return self.node.store.blob(entries[name].oid)
-        except (KeyError, Corrupt):
-            return None
+        return file_of(self.node.store, self.tip, path, bytes_max=limits.CHECKPOINT_BYTES_MAX)

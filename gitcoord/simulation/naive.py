@@ -65,7 +65,7 @@ def raw_lines(objects: Objects, commit: Oid, seen: dict[Oid, list[bytes]] | None
     if "events" in root:
         for _, folder in sorted(objects.tree(root["events"].oid).items()):
             blobs += [segment.oid for _, segment in sorted(objects.tree(folder.oid).items())]
-    name = f"events-{len(blobs):08d}.log"
+    name = f"events-{'-'.join(str(len(blobs)).zfill(6))}.log"
     blobs += [root[name].oid] if name in root else []
     for oid in blobs:
         if oid not in seen:

@@ -322,7 +322,7 @@ def test_segments_lie_a_hundred_to_a_folder(monkeypatch: pytest.MonkeyPatch) -> 
     root = world.god.tree(world.root()["events"].oid)
     sizes = [len(world.god.tree(folder.oid)) for _, folder in sorted(root.items())]
     assert list(sorted(root)) == ["0000", "0001", "0002"] and sizes[:2] == [100, 100]
-    assert segment_path(199) == "events/0001/events-00000199.log"
+    assert segment_path(199) == "events/0001/events-0-0-0-1-9-9.log"
     again = Branch(world.god, Fleet(FEATURES, Verifier()))
     again.absorb(world.tip or "")
     assert again.log == branch.log and again.fleet.dump() == branch.fleet.dump()

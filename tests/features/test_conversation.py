@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitcoord.core import limits
-from gitcoord.core.event import Event
+from gitcoord.core.event import Event, parse
 from gitcoord.features import conversation
 from gitcoord.features.conversation import State
 from tests.core.lines import Story
@@ -93,7 +93,8 @@ def test_an_interaction_is_put_together_for_the_page() -> None:
     lines.append(story.say("alice", "question", "who?", to=("bob",), uid="a" * 16).event.line)
     story_source: dict[str, Any] = {"source": {"actor": "Old Hand", "timestamp": "2001-01-01T00:00:00Z"}}
     lines.append(story.say("alice", "answer", "me", re="a" * 16, data=story_source).event.line)
-    page = conversation.interaction(state_of(story), 1, lambda position: lines[position - 1])
+    page = conversation.interaction(
+        state_of(story), 1, lambda position: conversation.entry(position, parse(lines[position - 1])))
     assert page.number == 1
     assert [(one.actor, one.content, one.to, one.timestamp[:4]) for one in page.entries] == [
         ("alice", "who?", ("bob",), "2026"), ("Old Hand", "me", (), "2001")]

@@ -9,6 +9,7 @@ import pytest
 from gitcoord.core import times
 from gitcoord.core.commands import Look, Proposal
 from gitcoord.core.errors import Refused
+from gitcoord.core.event import parse
 from gitcoord.core.liveness import ALIVE, Standing
 from gitcoord.features import conversation, messages
 from gitcoord.features.messages import COMMANDS
@@ -259,5 +260,6 @@ def test_the_page_for_people_shows_messages_and_no_receipts() -> None:
     state = post.story.fleet.states["conversation"]
     number = conversation.number_of(state, post.story.fleet.positions[uid])
     assert number is not None
-    shown: Interaction = conversation.interaction(state, number, post.story.read)
+    shown: Interaction = conversation.interaction(
+        state, number, lambda position: conversation.entry(position, parse(post.story.read(position))))
     assert [entry.content for entry in shown.entries] == ["the parser is yours", "thanks"]

@@ -59,7 +59,7 @@ def test_a_sound_node_has_nothing_that_fails(clone: Path) -> None:
     assert [name for name, f in found.items() if f.state == WARN] == ["leader"]
     assert set(found) == {
         "git", "python", "fleet", "paused", "disk", "lock", "queue", "keys", "store", "leftovers", "agent", "leader",
-        "remote", "credentials", "ledger", "namespace", "compare-and-swap", "rewriting", "removal", "packing",
+        "verified", "remote", "credentials", "ledger", "namespace", "compare-and-swap", "rewriting", "removal", "packing",
         "outboxes", "clock", "profile",
     }
     assert all(f.cure for f in found.values() if f.state != OK)
@@ -208,7 +208,7 @@ def test_who_holds_a_lock_is_named(clone: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_words_from_the_future(clone: Path, remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with found.init(tmp_path / "bob", Wish(agent="bob", remote=str(remote))).node as node:
-        monkeypatch.setattr("gitcoord.node.node.utc_now", lambda: "2099-01-01T00:00:00.000Z")
+        monkeypatch.setattr("gitcoord.node.desk.utc_now", lambda: "2099-01-01T00:00:00.000Z")
         node.append(node.draft("note", "from the future", actor="bob"))
         node.sync()
         name = node.disk.node
