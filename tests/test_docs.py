@@ -236,6 +236,7 @@ def test_every_example_of_a_command_runs(shell: Shell, tmp_path: Path) -> None:
     shell.run(f"gitcoord init {folder} --agent alice", tmp_path)
     shell.run(f"gitcoord init other --agent bob --remote {folder}/.git/gitcoord-remote.git", tmp_path)
     shutil.copy(TOP / "events.offline.log", folder)
+    shutil.copytree(TOP / "examples", folder / "examples")
     for line in sorted(examples(), key=lambda line: line == "gitcoord leave"):
         if " demo" not in line:
             shell.run(line, folder)

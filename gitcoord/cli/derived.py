@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
@@ -11,7 +12,8 @@ from pydantic.fields import FieldInfo
 
 from gitcoord.cli.common import as_option, content_or_stdin, here, json_option, print_json, speaker
 from gitcoord.core import times
-from gitcoord.core.commands import ROWS_MAX, Answer, Command, Query
+from gitcoord.core.commands import FROM_FILE, ROWS_MAX, Answer, Command, Query
+from gitcoord.core.errors import Refused
 from gitcoord.features import FEATURES, LISTED
 
 if TYPE_CHECKING:
@@ -98,11 +100,25 @@ def _inner(annotation: Any) -> Any:
     return annotation
 
 
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What was said on the command line; `-` stands for standard input."""
+def _given(values: Mapping[str, Any], what: Command | Query) -> dict[str, Any]:
+    """What was said on the command line; `-` stands for standard input, a file's name for what it holds."""
     given = {name: list(value) if isinstance(value, tuple) else value
              for name, value in values.items() if value is not None and value != ()}
-    return {name: content_or_stdin(value) if value == "-" else value for name, value in given.items()}
+    files = {field.alias or name for name, field in what.arguments.model_fields.items()
+             if field.json_schema_extra == FROM_FILE}
+    return {name: content_or_stdin(value) if value == "-" else _text_of(str(value)) if name in files else value
+            for name, value in given.items()}
+
+
+def _text_of(name: str) -> str:
+    """Of the file, if there is one of that name; else the name, which may be that of something known."""
+    path = Path(name)
+    if not path.is_file():
+        return name
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as wrong:
+        raise Refused(f"{name} cannot be read: {wrong}") from None
 
 
 # Commands
@@ -118,7 +134,7 @@ def _runs_command(name: str, what: Command) -> Callable[..., None]:
         from gitcoord.node import acting
 
         node = here()
-        who, given = speaker(node, actor), _given(values)
+        who, given = speaker(node, actor), _given(values, what)
         if dry_run:
             _show_proposals(name, [
                 {"type": one.type, "content": one.content, "data": one.data, "to": list(one.to), "re": one.re}
@@ -163,7 +179,7 @@ def _runs_query(name: str, what: Query) -> Callable[..., None]:
 
         node = here()
         who = actor or _whoever(node)
-        given, shown = _given(values), None
+        given, shown = _given(values, what), None
         while True:
             answer = acting.ask(node, what, given, actor=who)
             answer = answer[after: after + limit] if isinstance(answer, Sequence) else answer

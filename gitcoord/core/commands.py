@@ -16,6 +16,9 @@ from gitcoord.core.liveness import Standing
 if TYPE_CHECKING:
     from gitcoord.core.fleet import Fleet
 
+FROM_FILE: dict[str, Any] = {"file": True}
+"""`json_schema_extra` of an argument that is a text: people name a file that holds it."""
+
 ROWS_MAX = 1000  # of one answer; `--after` goes on
 
 

@@ -29,6 +29,7 @@ LISTED: dict[str, dict[str, str]] = {
         "inbox": "Show what was said to you and is unread",
     },
     "directives": {"directive": "Give orders to the fleet or a part of it, and see what came of them"},
+    "workflows": {"workflow": "Run graphs of tasks that outlive their agents"},
     "autonomy": {
         "approve": "Let the leader do what it proposed",
         "reject": "See to it that what the leader proposed is never done",

@@ -144,7 +144,8 @@ def start(look: Look, asked: Start) -> list[Proposal]:
 def progress(look: Look, asked: Progress) -> list[Proposal]:
     task, attempt = _own(look, asked.task, asked.attempt)
     if asked.ask:
-        return [Proposal("task_input_requested", asked.ask, {"attempt": attempt, "text": asked.ask}, re=task.id)]
+        to = () if same_agent(task.created_by, look.actor) else (task.created_by,)
+        return [Proposal("task_input_requested", asked.ask, {"attempt": attempt, "text": asked.ask}, to, task.id)]
     if asked.share is None and not asked.text:
         raise Refused("say how much is done, from 0 to 1, or what, or what to --ask")
     data = {"attempt": attempt, "share": asked.share, "text": asked.text}

@@ -15,16 +15,16 @@ GRACE_S = 60.0  # beyond a task's time limit, which its agent keeps itself
 
 
 def duties(state: State, look: Look) -> Iterator[Duty]:
-    for uid in state.dated:
-        task = state.tasks[uid]
-        if times.between_s(task.deadline or "", look.now) > 0:
-            yield Duty("task_overdue", f"{task.title!r} is overdue since {task.deadline}", f"overdue:{uid}", re=uid)
     for holding in state.held.values():
         for uid in holding:
             reason = _stuck(state.tasks[uid], look.now)
             if reason:
                 yield release(state.tasks[uid], reason)
     yield from _assignments(state, look)
+    for uid in state.dated:
+        task = state.tasks[uid]
+        if times.between_s(task.deadline or "", look.now) > 0:
+            yield Duty("task_overdue", f"{task.title!r} is overdue since {task.deadline}", f"overdue:{uid}", re=uid)
 
 
 def _assignments(state: State, look: Look) -> Iterator[Duty]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -86,7 +86,9 @@ class TaskProgressed(_Model):
 
 
 class TaskInputRequested(_Model):
-    """The author cannot go on without an answer."""
+    """The author cannot go on without an answer. It is a question like any other."""
+
+    SAID: ClassVar[bool] = True
 
     attempt: Attempt
     text: str = Field("", max_length=REASON_MAX)

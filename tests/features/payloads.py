@@ -35,6 +35,8 @@ def _values(schema: Mapping[str, Any], known: Mapping[str, Any]) -> st.SearchStr
     if "anyOf" in schema:
         return st.one_of([_values(one, known) for one in schema["anyOf"]])
     match schema.get("type"):
+        case "string" if "pattern" in schema:
+            return st.from_regex(schema["pattern"], fullmatch=True).map(lambda text: text.strip())
         case "string":
             least, most = schema.get("minLength", 0), schema.get("maxLength", 100)
             return WORDS.map(lambda text: (text + "x" * (least - len(text)))[:most])
@@ -59,6 +61,9 @@ def _values(schema: Mapping[str, Any], known: Mapping[str, Any]) -> st.SearchStr
 def _object(schema: Mapping[str, Any], known: Mapping[str, Any]) -> st.SearchStrategy[Any]:
     fields = {name: _values(one, known) for name, one in schema.get("properties", {}).items()}
     needed = {name: one for name, one in fields.items() if name in schema.get("required", [])}
+    for pattern, inner in schema.get("patternProperties", {}).items():
+        return st.dictionaries(st.from_regex(pattern, fullmatch=True).map(lambda text: text.strip()),
+                               _values(inner, known), min_size=schema.get("minProperties", 0), max_size=2)
     if not fields:
         inner = schema.get("additionalProperties")
         return st.dictionaries(WORDS, _values(inner if isinstance(inner, dict) else {}, known), max_size=3)
