@@ -13,8 +13,8 @@ from gitcoord.core.commands import Look
 from gitcoord.core.errors import Refused
 from gitcoord.core.fleet import draft_of
 from gitcoord.core.liveness import ALIVE, GONE, GOODBYE, LATE, Standing
-from gitcoord.features import agent_events, agents
-from gitcoord.features.agents import Leave, List, Order, Register, Set, Show
+from gitcoord.features import agent_commands, agent_events, agents
+from gitcoord.features.agent_commands import Leave, List, Order, Register, Set, Show
 from tests.core.lines import NOW, Story
 
 NINE = {
@@ -53,7 +53,7 @@ def standing(agent: str, state: str, *, session: str = "s1", silent_s: float = 0
 
 
 def rows(one: Story, **asked: Any) -> dict[str, Any]:
-    return {row["agent"]: row for row in agents.list_(look(one), List.model_validate(asked))}
+    return {row["agent"]: row for row in agent_commands.list_(look(one), List.model_validate(asked))}
 
 
 # What an agent says of itself
@@ -88,9 +88,9 @@ def test_registering_again_says_it_anew_and_keeps_status() -> None:
 def test_set_changes_only_what_it_names() -> None:
     one = story("bob")
     register(one, "bob", "python", role="developer", backup="alice")
-    [told] = agents.set_(look(one, "bob"), Set(workload=0.2))
+    [told] = agent_commands.set_(look(one, "bob"), Set(workload=0.2))
     assert told.data == {"agent": "bob", "workload": 0.2}
-    [registered, told] = agents.set_(look(one, "bob"), Set(role="tester", status="idle", backup=""))
+    [registered, told] = agent_commands.set_(look(one, "bob"), Set(role="tester", status="idle", backup=""))
     assert registered.data["role"] == "tester" and registered.data["capabilities"] == ["python"]
     assert registered.data["backup"] is None
     assert told.data == {"agent": "bob", "status": "idle"}
@@ -99,28 +99,28 @@ def test_set_changes_only_what_it_names() -> None:
 def test_somebody_else_may_pause_an_agent_but_not_speak_for_it() -> None:
     one = story("bob")
     register(one, "bob", "python")
-    [paused] = agents.set_(look(one), Set(agent="BOB", status="paused"))
+    [paused] = agent_commands.set_(look(one), Set(agent="BOB", status="paused"))
     one.say("alice", paused.type, data=dict(paused.data))
     assert rows(one)["bob"]["status"] == "paused"
     assert agents.available(look(one)) == []
     with pytest.raises(Refused, match="only bob can say"):
-        agents.set_(look(one), Set(agent="bob", role="cook"))
+        agent_commands.set_(look(one), Set(agent="bob", role="cook"))
     with pytest.raises(Refused, match="alice is not registered"):
-        agents.set_(look(one), Set(status="idle"))
+        agent_commands.set_(look(one), Set(status="idle"))
     with pytest.raises(Refused, match="nothing to set"):
-        agents.set_(look(one, "bob"), Set())
+        agent_commands.set_(look(one, "bob"), Set())
 
 
 def test_leaving_ends_the_registration_and_so_does_leaving_the_fleet() -> None:
     one = story("bob", "carol")
     register(one, "bob")
     register(one, "carol")
-    [left] = agents.leave(look(one, "bob"), Leave())
+    [left] = agent_commands.leave(look(one, "bob"), Leave())
     one.say("bob", left.type, data=dict(left.data))
     one.say("carol", "agent_left")
     assert rows(one, registered=True) == {}
     with pytest.raises(Refused, match="bob is not registered"):
-        agents.leave(look(one, "bob"), Leave())
+        agent_commands.leave(look(one, "bob"), Leave())
 
 
 @pytest.mark.parametrize(("wish", "why"), [
@@ -131,7 +131,7 @@ def test_leaving_ends_the_registration_and_so_does_leaving_the_fleet() -> None:
 ])
 def test_what_cannot_be_is_refused(wish: dict[str, Any], why: str) -> None:
     with pytest.raises(Refused, match=why):
-        agents.register(look(story("bob"), "bob"), Register.model_validate(wish))
+        agent_commands.register(look(story("bob"), "bob"), Register.model_validate(wish))
 
 
 @pytest.mark.parametrize("wish", [{"workload": 1.5}, {"status": "gone"}, {"slots": 0}, {"capabilities": ["x" * 65]}])
@@ -160,20 +160,20 @@ def test_a_cycle_is_refused_with_its_agents_named() -> None:
     register(one, "alice", depends_on=["bob"])
     register(one, "bob", depends_on=["Carol"])
     with pytest.raises(Refused, match="carol → alice → bob → carol"):
-        agents.register(look(one, "carol"), Register(depends_on=["alice"]))
+        agent_commands.register(look(one, "carol"), Register(depends_on=["alice"]))
     assert register(one, "carol", depends_on=["alice"]) == (
         "the dependencies would go in a circle: carol → alice → bob → carol")
     assert "carol" not in one.fleet.states["agents"].agents
 
 
 def test_the_order_of_start_is_by_layers() -> None:
-    found = agents.order(look(nine()), Order())
+    found = agent_commands.order(look(nine()), Order())
     assert [layer["agents"] for layer in found] == [
         ["Pattern Master", "Risk Genius", "Session Expert"], ["Execution Expert", "Pair Specialist"],
         ["Decision Master", "Market Microstructure Genius"], ["Sentiment Integration Genius"],
         ["AI Model Coordinator"],
     ]
-    named = agents.order(look(nine()), Order(agents=["Decision Master"]))
+    named = agent_commands.order(look(nine()), Order(agents=["Decision Master"]))
     assert [layer["agents"] for layer in named] == [
         ["Pattern Master", "Risk Genius"], ["Execution Expert"], ["Decision Master"]]
 
@@ -183,7 +183,7 @@ def test_the_order_of_restoring_has_only_those_that_are_down() -> None:
     seen = {name.casefold(): standing(name, ALIVE) for name in NINE}
     for name in ("Decision Master", "Risk Genius"):
         seen[name.casefold()] = standing(name, GONE)
-    assert [layer["agents"] for layer in agents.order(look(one, **seen), Order(down=True))] == [
+    assert [layer["agents"] for layer in agent_commands.order(look(one, **seen), Order(down=True))] == [
         ["Risk Genius"], ["Decision Master"]]
 
 
@@ -191,18 +191,18 @@ def test_resolving_the_nine_takes_far_less_than_fifty_milliseconds() -> None:
     one, asked = look(nine()), Order()
     spent = time.process_time()
     for _ in range(50):
-        agents.order(one, asked)
+        agent_commands.order(one, asked)
     assert (time.process_time() - spent) / 50 < 0.05  # P2; about 0.1 ms
 
 
 def test_one_is_shown_with_whom_it_needs_and_who_needs_it() -> None:
-    found = agents.show(look(nine()), Show(agent="execution expert"))
+    found = agent_commands.show(look(nine()), Show(agent="execution expert"))
     assert found["needs"] == [{"agent": "Risk Genius", "status": "idle"}, {"agent": "Pattern Master", "status": "idle"}]
     assert found["needed_by"] == ["Decision Master", "Market Microstructure Genius", "AI Model Coordinator",
                                   "Sentiment Integration Genius"]
-    assert agents.show(look(nine()), Show(agent="alice"))["registered"] is False
+    assert agent_commands.show(look(nine()), Show(agent="alice"))["registered"] is False
     with pytest.raises(Refused, match="no agent 'nobody'"):
-        agents.show(look(nine()), Show(agent="nobody"))
+        agent_commands.show(look(nine()), Show(agent="nobody"))
 
 
 # Liveness
@@ -242,7 +242,7 @@ def test_status_shows_who_is_gone_and_work_goes_to_nobody_that_is() -> None:
     one = led()
     seen = {"alice": standing("alice", ALIVE), "bob": standing("bob", GONE), "carol": standing("carol", GOODBYE),
             "dave": standing("dave", LATE)}
-    listed = {row["agent"]: row for row in agents.list_(look(one, **seen), List())}
+    listed = {row["agent"]: row for row in agent_commands.list_(look(one, **seen), List())}
     assert [listed[name]["status"] for name in ("alice", "bob", "carol", "dave", "eve")] == [
         "idle", "gone", "offline", "idle", "idle"]
     assert listed["eve"]["liveness"] == "silent"  # has never beat
@@ -318,3 +318,14 @@ def test_a_backup_can_do_what_the_other_could_until_that_one_is_back() -> None:
     assert leader("backup_activated", agent="bob", backup="nobody") == "nobody is not registered"
     uid = one.say("bob", "backup_activated", data={"agent": "carol", "backup": "bob"}).event.uid
     assert "only the leader" in one.fleet.refusals[uid]
+
+
+def test_a_supervisor_announces_an_agent_once_for_each_node() -> None:
+    one = story("bob")
+    [told] = agents.announced(look(one, "bob"), capabilities=["python"], backup="alice", role="developer")
+    assert told.data["supervised"] and told.data["backup"] == "alice"
+    one.say("bob", told.type, data=dict(told.data))
+    assert agents.announced(look(one, "bob"), capabilities=["python"], backup="alice", role="developer") == []
+    assert agents.announced(look(one, "bob"), capabilities=["rust"]) != []
+    with pytest.raises(Refused, match="its own backup"):
+        agents.announced(look(one, "bob"), backup="bob")
