@@ -71,18 +71,19 @@ class Branch:
         root = root_of(self.objects, commit)
         listing = self.files.listing(root)
         common = _in_common(self.log.segments, listing.segments)
-        trusted = self._trusted(common)
+        trusted = [line for oid in self.log.segments[common:] for line in lines_of(self.objects.blob(oid))]
+        trusted += self.log.open
         files = self.files.files(listing, common)
         first: list[File] = []
         while sum(len(file.lines) for file in first) < len(trusted) and (file := next(files, None)):
             first.append(file)
         found = [line for file in first for line in file.lines]
-        fits = [one.line for one in trusted] == found[:len(trusted)]
+        fits = trusted == found[:len(trusted)]
         take = _Taking(self, commit, known or {})
         if fits:
             take.files(chain(first, files), skip=len(trusted))
         else:
-            take.lines(self._compare(commit, trusted, [*first, *files]))
+            take.lines(self._compare(commit, self._trusted(common), [*first, *files]))
         self.damaged = not (fits and take.whole)
         if self.damaged:
             self.damages += 1

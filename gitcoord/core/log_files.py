@@ -125,8 +125,9 @@ class LogFiles:
             return File(path, (), f"more than {limits.LOG_FILE_BYTES_MAX} bytes: no log file of ours")
         except Corrupt:
             return File(path, (), "not a file")  # a tree may name what was never a blob
-        if data.count(b"\n") > limits.LOG_FILE_LINES_MAX:
-            return File(path, (), f"more than {limits.LOG_FILE_LINES_MAX} lines: no log file of ours")
+        most = limits.LOG_FILE_LINES_MAX
+        if len(data) > most and data.count(b"\n") > most:
+            return File(path, (), f"more than {most} lines: no log file of ours")
         return File(path, lines_of(data))
 
     def _segments_of(self, root: Mapping[str, Entry]) -> tuple[tuple[Oid, ...], str]:

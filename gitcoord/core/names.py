@@ -54,4 +54,4 @@ def event_type(text: str) -> str:
 def uid_from(entropy: bytes) -> str:
     """An event's id from 10 bytes: 80 bits as 16 characters of base32."""
     number = int.from_bytes(entropy[:10], "big")
-    return "".join(UID_ALPHABET[(number >> shift) & 31] for shift in range(75, -1, -5))
+    return "".join([UID_ALPHABET[(number >> shift) & 31] for shift in range(75, -1, -5)])

@@ -91,7 +91,8 @@ def _lines(objects: Objects, oid: Oid, bytes_max: int | None) -> tuple[bytes, ..
         data = objects.blob(oid, bytes_max=bytes_max)
     except Corrupt:
         return ()
-    few = data.count(b"\n") <= limits.LOG_FILE_LINES_MAX + len(data) // limits.LINE_BYTES_MIN
+    most = limits.LOG_FILE_LINES_MAX + len(data) // limits.LINE_BYTES_MIN
+    few = len(data) <= most or data.count(b"\n") <= most
     return tuple(lines_of(data)) if few else ()
 
 
