@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 from gitcoord.core.event import parse
@@ -19,6 +20,7 @@ def all_of(world: World, remote: Remote, *, stops: bool) -> None:
     verifier = world.signers.verifier
     ledger = naive.read(world.god, world.tip, lambda line: verifier.rejects(parse(line), "simulatedfleet1") is None)
     _once_each(world, ledger)
+    _duties(world, ledger, stops=stops)
     _terms(world, remote, ledger)
     _same_state(world, ledger)
     _nobody_flagged(world, ledger)
@@ -44,13 +46,23 @@ def _once_each(world: World, ledger: Ledger) -> None:
         said = world.attempted.get(uid)
         if fields.get("seq") is not None and (said is None or said != fields["content"]):
             world.fail(f"event {uid[:6]} of {fields['actor']} is in the ledger, and nobody wrote it")
-    done: set[tuple[int, str]] = set()
-    for fields in ledger.effective.values():
-        duty = fields.get("data", {}).get("duty")
-        if duty is not None and (fields["term"], duty) in done:
-            world.fail(f"the duty {duty} was done twice in term {fields['term']}")
-        if duty is not None:
-            done.add((fields["term"], duty))
+
+
+def _duties(world: World, ledger: Ledger, *, stops: bool) -> None:
+    """No duty counts twice, and none is done twice in a term by a leader that nobody copied or set back."""
+    for machine in world.machines:
+        chores = machine.replica.branch.fleet.states["chores"]
+        for number, times in Counter(chores.done).items():
+            if times > 1:
+                world.fail(f"chore {number} counts {times} times on {machine.name}")
+        if stops and chores.due and not machine.dead and machine.replica.branch.tip == world.tip:
+            world.fail(f"chore {chores.due[0]} still waits for a leader, long after the faults stopped")
+    if world.weather.on.isdisjoint({"copy", "image", "rollback", "cas"}):
+        lines = [*ledger.effective.values(), *ledger.void]
+        done = Counter((line["term"], duty) for line in lines if (duty := line.get("data", {}).get("duty")))
+        for (term, duty), times in done.items():
+            if times > 1:
+                world.fail(f"the duty {duty} was done {times} times in term {term}")
 
 
 def _terms(world: World, remote: Remote, ledger: Ledger) -> None:

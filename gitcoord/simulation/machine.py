@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, cast
 from gitcoord.core.branch import Branch
 from gitcoord.core.budget import Budget
 from gitcoord.core.event import Draft, Head
-from gitcoord.core.fleet import Fleet
+from gitcoord.core.fleet import Feature, Fleet
 from gitcoord.core.replica import Clock, Replica
 from gitcoord.core.session import Crew
-from gitcoord.features import FEATURES
+from gitcoord.features import conversation, settings
 from gitcoord.node.seats import Seats
-from gitcoord.simulation import rounds
+from gitcoord.simulation import chores, rounds
 from gitcoord.simulation.disk import Crash, Files, SimDisk
 from gitcoord.simulation.remote import Remote
 from gitcoord.simulation.seat import Patience
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from gitcoord.node.node import Node
 
 LEAST_SLEEP_S = 0.05
+
+FEATURES: dict[str, Feature] = {"conversation": conversation, "settings": settings, "chores": chores}
+"""Few: to the protocol they are all one, and a schedule folds each line on every machine."""
 
 
 class Machine:

@@ -1,36 +1,26 @@
-"""A line, a signature or an outbox means the same to everybody: within one schedule each is read once."""
+"""A line, a file, a signature or an outbox means the same to everybody: within one schedule each is read once."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeVar
 
-from gitcoord.core import event, outbox
+from gitcoord.core import event, log_files, outbox
 from gitcoord.core.event import Event
 from gitcoord.core.outbox import Outbox
 from gitcoord.core.ports import Objects, Oid
 from gitcoord.simulation.signing import Signers
 
-LINES_MAX = 50_000
+KNOWN_MAX = 50_000
+
+T = TypeVar("T")
 
 
 @contextmanager
 def shared(signers: Signers) -> Iterator[None]:
-    """While this lasts, the product's modules share one memory of what they parsed and checked."""
-    real, known = event.parse, dict[bytes, Event]()
-
-    def parse(line: bytes) -> Event:
-        found = known.get(line)
-        if found is None:
-            if len(known) >= LINES_MAX:
-                known.clear()
-            found = known[line] = real(line)
-        return found
-
-    places: list[Any] = [module for name, module in sys.modules.items()
-                         if name.startswith("gitcoord.") and getattr(module, "parse", None) is real]
+    """While this lasts, all machines share one memory of what they parsed and checked."""
     verifier, verdicts = signers.verifier, dict[tuple[bytes, str], str | None]()
     rejects = verifier.rejects
 
@@ -48,12 +38,37 @@ def shared(signers: Signers) -> Iterator[None]:
         return boxes[oid, whole]
 
     vars(verifier)["rejects"] = judge
-    vars(outbox)["read"] = read_outbox
+    with ExitStack() as stack:
+        stack.enter_context(_in_place_of(event.parse, _remembering(event.parse)))
+        stack.enter_context(_in_place_of(log_files.lines_of, _remembering(log_files.lines_of)))
+        stack.enter_context(_in_place_of(read, read_outbox))
+        yield
+
+
+def _remembering(real: Callable[[bytes], T]) -> Callable[[bytes], T]:
+    known: dict[bytes, T] = {}
+
+    def remembering(data: bytes) -> T:
+        found = known.get(data)
+        if found is None:
+            if len(known) >= KNOWN_MAX:
+                known.clear()
+            found = known[data] = real(data)
+        return found
+
+    return remembering
+
+
+@contextmanager
+def _in_place_of(real: Any, other: Any) -> Iterator[None]:
+    """Every module of the product that has `real` gets `other`, for as long as this lasts."""
+    name = real.__name__
+    places = [module for module in list(sys.modules.values())
+              if getattr(module, "__name__", "").startswith("gitcoord.") and vars(module).get(name) is real]
     for module in places:
-        module.parse = parse
+        setattr(module, name, other)
     try:
         yield
     finally:
-        vars(outbox)["read"] = read
         for module in places:
-            module.parse = real
+            setattr(module, name, real)

@@ -1,8 +1,8 @@
-"""Object stores of simulated machines: what each one has is its own, how an object reads is worked out once."""
+"""Object stores of simulated machines: what each one has is its own, how an object reads is known to all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gitcoord.core.ports import CommitInfo, Entry, Oid, Update
@@ -11,7 +11,7 @@ from gitcoord.store.memory import MemoryServer, MemoryStore, ObjectDict
 
 @dataclass(slots=True)
 class Decoded:
-    """Objects by name: their names are their contents, so no machine can read them otherwise than another."""
+    """Objects as they were written: their names are their contents, so nobody can read them otherwise."""
 
     commits: dict[Oid, CommitInfo] = field(default_factory=dict)
     trees: dict[Oid, dict[str, Entry]] = field(default_factory=dict)
@@ -24,6 +24,19 @@ class SimStore(MemoryStore):
     def __init__(self, server: MemoryServer, decoded: Decoded, *, ledger_ref: str, outbox_prefix: str) -> None:
         super().__init__(server, ledger_ref=ledger_ref, outbox_prefix=outbox_prefix)
         self.decoded = decoded
+
+    def put_tree(self, entries: Mapping[str, Entry]) -> Oid:
+        oid = super().put_tree(entries)
+        if oid not in self.decoded.trees:
+            self.decoded.trees[oid] = dict(entries)
+            self.decoded.links[oid] = tuple([entry.oid for entry in entries.values()])
+        return oid
+
+    def put_commit(self, *, tree: Oid, parents: Sequence[Oid], message: str, author: str, time_s: int) -> Oid:
+        oid = super().put_commit(tree=tree, parents=parents, message=message, author=author, time_s=time_s)
+        self.decoded.commits[oid] = CommitInfo(oid, tree, tuple(parents), message)
+        self.decoded.links[oid] = (tree, *parents)
+        return oid
 
     def commit(self, oid: Oid) -> CommitInfo:
         info = self.decoded.commits.get(oid)
@@ -54,24 +67,12 @@ class SimStore(MemoryStore):
     def reach(self, source: ObjectDict, tips: Iterable[Oid], *, beside: Mapping[Oid, object]) -> ObjectDict:
         """What `tips` reach in `source`, stopping at what `beside` has already."""
         found: ObjectDict = {}
-        known = self.decoded.links
+        links = self.decoded.links
         waiting = [oid for oid in tips if oid not in beside]
         while waiting:
             oid = waiting.pop()
             if oid not in found:
                 kind, _ = found[oid] = source[oid]
                 if kind != "blob":
-                    links = known.get(oid) or self._read_links(oid, kind, source)
-                    waiting += [one for one in links if one not in beside]
+                    waiting += [one for one in links[oid] if one not in beside]
         return found
-
-    def _read_links(self, oid: Oid, kind: str, source: ObjectDict) -> tuple[Oid, ...]:
-        there = SimStore(self.server, self.decoded, ledger_ref=self._ledger_ref, outbox_prefix=self._outboxes)
-        there.objects = source
-        if kind == "commit":
-            commit = there.commit(oid)
-            links = (commit.tree, *commit.parents)
-        else:
-            links = tuple(entry.oid for entry in there.tree(oid).values())
-        self.decoded.links[oid] = links
-        return links

@@ -27,7 +27,8 @@ def drive(machine: Machine, steps: Generator[effects.Effect, Any, Report]) -> Ge
             report: Report = done.value
             return report
         answer, wrong = None, None
-        yield from _weather(machine, effect)
+        if machine.world.stormy:
+            yield from _weather(machine, effect)
         try:
             answer = yield from _perform(machine, effect)
         except GitcoordError as raised:

@@ -79,6 +79,11 @@ class World:
             self._dice[concern] = random.Random(f"{self.seed}/{concern}")
         return self._dice[concern]
 
+    @property
+    def stormy(self) -> bool:
+        """Whether machines may crash or fall asleep."""
+        return self.now_s < self.calm_at_s and not self.weather.on.isdisjoint(("crash", "suspend", "pause"))
+
     def happens(self, fault: str, who: str = "") -> bool:
         """Whether a fault strikes now. None does once calm has come."""
         if fault not in self.weather.on or self.now_s >= self.calm_at_s:

@@ -1,0 +1,57 @@
+"""Chores: what a simulated leader has for duties, one for every few notes that anybody wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from gitcoord.core.commands import Command, Look, Query
+from gitcoord.core.fleet import Duty, Recorded
+
+NOTES_EACH = 5
+
+
+class ChoreDone(BaseModel):
+    """The leader did the chore of that number."""
+
+    number: int
+
+
+EVENTS: Mapping[str, type[BaseModel]] = {"chore_done": ChoreDone}
+COMMANDS: Mapping[str, Command | Query] = {}
+
+
+@dataclass(slots=True)
+class State:
+    """How many notes there are, and which chores were done, in that order."""
+
+    notes: int = 0
+    done: list[int] = field(default_factory=list)
+
+    @property
+    def due(self) -> list[int]:
+        """Chores that wait for a leader."""
+        return [number for number in range(1, self.notes // NOTES_EACH + 1) if number not in self.done]
+
+
+def fold(state: State, recorded: Recorded) -> str | None:
+    if recorded.void is None:
+        state.notes += recorded.event.type == "note"
+        if isinstance(recorded.payload, ChoreDone):
+            state.done.append(recorded.payload.number)
+    return None
+
+
+def duty(state: State, look: Look) -> Iterable[Duty]:
+    return [Duty("chore_done", f"chore {number}", f"chore:{number}", {"number": number}) for number in state.due]
+
+
+def dump(state: State) -> Any:
+    return asdict(state)
+
+
+def load(value: Any) -> State:
+    return State(**value)
