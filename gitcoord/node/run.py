@@ -23,7 +23,8 @@ from gitcoord.node.stopping import Stop
 from gitcoord.node.work import Contract, Worker
 from gitcoord.store.locks import LockHeld
 
-LOOK_S = 0.05  # how often the queue is looked at: what another process queued is picked up within 100 ms
+LOOK_S = 0.05  # how often the queue is looked at: what another process queued is picked up within 100 ms…
+LOOK_S_MAX = 0.25  # …or so: where a look at the remote takes a second, most of what an idle agent costs are these
 GOODBYE_S = 10.0  # at most, for the last words
 
 
@@ -141,7 +142,7 @@ class Runner:
     def _is_due(self, now_s: float) -> bool:
         if now_s < self._rounds.not_before_s:
             return False
-        return now_s >= self._due_s or self.node.home.queue.signature() != self._queue_seen
+        return now_s >= self._due_s or self.node.home.queue.stamp() != self._queue_seen
 
     def _round(self) -> None:
         node = self.node
@@ -153,9 +154,9 @@ class Runner:
         self._due_s = now + node.crew.next_due_s(node.fleet, now)
         if report is not None and report.waiting:  # the budget is spent: no round is worth its fetch before
             self._rounds.not_before_s = self._due_s = now + max(0.1, node.budget.wait_s(now))
-        # The signature BEFORE the look: what is queued between the two is seen at the next look.
-        signature = node.home.queue.signature()
-        self._queue_seen = signature if _last(node) in (before, None) else None
+        # The stamp BEFORE the look: what is queued between the two is seen at the next look.
+        stamp = node.home.queue.stamp()
+        self._queue_seen = stamp if _last(node) in (before, None) else None
 
     def _went_well(self) -> None:
         node = self.node
@@ -204,6 +205,7 @@ class Runner:
 
     def _sleep(self, end_s: float) -> None:
         """Until the next round is due, the queue changed, a command wants to be looked at, or it is time to stop."""
+        look_s = LOOK_S if self.reactions else min(max(LOOK_S, self.node.crew.profile.poll_s / 20), LOOK_S_MAX)
         while not self.stop.is_set():
             now = since_boot_s()
             wake_s = min(max(self._due_s, self._rounds.not_before_s), end_s)
@@ -211,7 +213,7 @@ class Runner:
                 return
             if not self._rounds.paused and any(reaction.is_due(time.monotonic()) for reaction in self.reactions):
                 return
-            self.stop.wait(min(LOOK_S, wake_s - now))
+            self.stop.wait(min(look_s, wake_s - now))
 
     # Ending
 
