@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 
 import pytest
@@ -13,6 +14,24 @@ from gitcoord.features import dispatch
 from gitcoord.features.dispatch import RISES_EVERY_S
 from gitcoord.features.task_duties import ACCEPT_S, GRACE_S
 from tests.features.work import Work
+
+
+def with_slots(**slots: int) -> Work:
+    one = Work()
+    for agent, number in slots.items():
+        one.story.joined(agent)
+        one.do(agent, "agent register", slots=number)
+    return one
+
+
+def test_nobody_is_chosen_for_more_than_its_slots() -> None:
+    one = with_slots(bob=1, carol=3)
+    for number in range(6):
+        one.create(f"{number}")
+    one.do("carol", "task claim", task=_last(one))
+    chosen = Counter(choice.agent for choice in dispatch.assignments(
+        one.state, dispatch.workers(one.look("alice")), one.now))
+    assert chosen == {"bob": 1, "carol": 2}
 
 
 def given_to(one: Work) -> dict[str, str]:
@@ -59,10 +78,7 @@ def test_who_is_overdue_comes_first_and_the_leader_says_so_once() -> None:
 
 
 def test_then_load_then_speed() -> None:
-    one = Work()
-    for agent in ("bob", "carol"):
-        one.story.joined(agent)
-        one.do(agent, "agent register", slots=2)
+    one = with_slots(bob=2, carol=2)
     for agent, needs_s in (("bob", 60), ("carol", 5)):
         uid = one.create("warming up")
         one.do(agent, "task claim", task=uid)
@@ -79,6 +95,16 @@ def test_who_says_that_it_is_busy_comes_last() -> None:
     one = Work(bob=[], carol=[])
     one.do("bob", "agent set", status="busy")
     one.create("a")
+    one.lead()
+    assert given_to(one) == {"a": "carol"}
+
+
+def test_another_one_tries_first_what_one_could_not_do() -> None:
+    one = Work(bob=[], carol=[])
+    uid = one.create("a")
+    one.do("bob", "task claim", task=uid)
+    one.do("bob", "task fail", task=uid)
+    one.wait(3600)
     one.lead()
     assert given_to(one) == {"a": "carol"}
 

@@ -53,6 +53,7 @@ def test_only_the_leader_assigns_and_takes_back() -> None:
     one.do("bob", "task claim", task=uid)
     assert one.say("carol", "task_released", re=uid, attempt=1) == "attempt 1 is bob's"
     assert "only the leader" in str(one.say("bob", "task_overdue", re=uid))
+    assert one.say("alice", "task_assigned", re=one.create(), term=1, agent="bob", attempt=2) == "it is ready"
     assert "no such task" in str(one.say("alice", "task_assigned", re="0" * 16, term=1, agent="bob", attempt=1))
 
 
@@ -78,6 +79,15 @@ def test_a_task_is_assigned_taken_on_started_and_done() -> None:
         "done", "bob", "merged", ["refs/heads/main"], {"file": "a.py"})
     assert one.state.speeds == {"bob": {"python": [1, 30.0]}}
     assert not one.state.held and not one.state.ready
+
+
+def test_what_an_agent_must_know_is_asked_of_whoever_opened_the_task() -> None:
+    one = work()
+    uid = one.create()
+    one.do("bob", "task claim", task=uid)
+    asked = one.do("bob", "task progress", task=uid, ask="Which version?")
+    assert [row["id"] for row in one.ask("alice", "inbox")] == [asked]
+    assert one.task(uid).status == "input-required" and one.task(uid).text == "Which version?"
 
 
 def test_a_result_twice_is_told_and_the_first_one_counts() -> None:
@@ -182,6 +192,7 @@ def test_a_task_waits_for_those_before_it_and_becomes_ready_when_they_are_done()
         one.do("bob", "task claim", task=last)
     assert f"it waits for {first[:8]} 'first': it is ready" in one.ask("bob", "task explain", task=last)["because"]
     for uid in (first, second):
+        assert status(one, last) == "created"
         one.do("bob", "task claim", task=uid)
         one.do("bob", "task finish", task=uid)
     assert status(one, last) == "ready"
