@@ -189,11 +189,11 @@ def _admit(
 
 def _offered(me: Replica, disk: Disk) -> list[Event]:
     """What lies in the others' outboxes, each time another node's first: a batch that is capped rotates."""
-    nodes = sorted(me.outboxes)
+    nodes, own = sorted(me.outboxes), disk.node
     me.rotation += 1
     turn = me.rotation % len(nodes) if nodes else 0
     lines = [line for node in nodes for line in me.outboxes[node].carried]
-    lines += [line for node in nodes[turn:] + nodes[:turn] if node != disk.node for line in me.outboxes[node].lines]
+    lines += [line for node in nodes[turn:] + nodes[:turn] if node != own for line in me.outboxes[node].lines]
     return [event for line in lines if (event := me.parse(line))]
 
 

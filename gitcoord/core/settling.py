@@ -15,16 +15,16 @@ from gitcoord.core.session import Crew
 
 def know_oneself(me: Replica, disk: Disk, crew: Crew, refs: Mapping[str, Oid]) -> Steps:
     """Read the outboxes; an outbox of ours that we did not write means that this clone was copied."""
-    boxes = {}
+    boxes, own = {}, disk.node
     for ref, oid in refs.items():
         if ref.startswith(me.outbox_prefix):
             node = ref[len(me.outbox_prefix):]
             old = me.outboxes.get(node)
             unchanged = old is not None and old.oid == oid
             boxes[node] = old if old and unchanged else _checked(
-                me, outbox.read(me.objects, oid, old, whole=node == disk.node and disk.pushed(oid)))
+                me, outbox.read(me.objects, oid, old, whole=node == own and disk.pushed(oid)))
     me.outboxes = boxes
-    mine = boxes.get(disk.node)
+    mine = boxes.get(own)
     if mine is not None and not disk.pushed(mine.oid):
         yield from _become_new_node(me, disk, crew, mine)
         return

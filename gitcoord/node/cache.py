@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 
 from gitcoord.core.branch import Branch
 from gitcoord.core.errors import Corrupt
@@ -25,6 +27,14 @@ def read(home: Home, branch: Branch, verifier: Verifier) -> Branch | None:
     except NOT_OURS:
         return None
     return branch
+
+
+def age_s(home: Home) -> float:
+    """Seconds since any process of the node wrote it."""
+    try:
+        return abs(time.time() - os.stat(home.cache / FILE).st_mtime)
+    except OSError:
+        return float("inf")
 
 
 def save(home: Home, branch: Branch) -> bool:

@@ -112,7 +112,7 @@ class _Wait:
         return self.running
 
     def _await_agent(self, at_most_s: float) -> None:
-        self._await_news(at_most_s)
+        self._await_news(at_most_s, self.node.home.progress())
         now, rounds = self.node.home.progress(), self.rounds
         if rounds is None:
             return
@@ -124,10 +124,11 @@ class _Wait:
 
     def _sync(self, left_s: float) -> None:
         node = self.node
+        if self._others_sync(left_s):
+            return
         try:
             report = self._retrying(left_s)(node.sync, lock_timeout_s=0, urgent=self.urgent)
         except filelock.Timeout:
-            self._await_news(min(left_s, LOCK_POLL_S))
             return
         except (Unreachable, Lost) as wrong:
             self.trouble, self.tried = wrong, self.tried + 1
@@ -139,6 +140,15 @@ class _Wait:
                 min(FIRST_PAUSE_S * 2 ** min(self.tried, 10), node.crew.profile.poll_s))
             node.pause(min(pause_s, left_s))
 
+    def _others_sync(self, left_s: float) -> bool:
+        """Wait while another process of this node holds the lock: what it takes along, it tells. False: nobody does."""
+        path, before, end_s = self.node.home.path / "lock", self.node.home.progress(), time.monotonic() + left_s
+        if not locks.is_held(path):
+            return False
+        while self._await_news(LOCK_POLL_S, before) and time.monotonic() < end_s and locks.is_held(path):
+            pass
+        return True
+
     def _retrying(self, left_s: float) -> tenacity.Retrying:
         """Rounds that fail are tried again until the time is up; a caller of one round gets one."""
         stop = tenacity.stop_after_delay(left_s) if self.rounds is None else tenacity.stop_after_attempt(1)
@@ -148,12 +158,14 @@ class _Wait:
             sleep=lambda seconds: self.node.pause(max(0.0, min(seconds, self.deadline - time.monotonic()))),
         )
 
-    def _await_news(self, at_most_s: float) -> None:
-        """Until whoever syncs has written down how it went."""
-        before = self.node.home.progress()
+    def _await_news(self, at_most_s: float, before: Progress) -> bool:
+        """Until whoever syncs has written down how it went; True when nothing was, for so long."""
         until = time.monotonic() + at_most_s
-        while time.monotonic() < until and self.node.home.progress() is before:
+        while self.node.home.progress() is before:
+            if time.monotonic() >= until:
+                return True
             self.node.pause(NEWS_POLL_S)
+        return False
 
 
 def note_failure(node: Node, wrong: GitcoordError) -> None:

@@ -31,6 +31,8 @@ from gitcoord.store.home import Config, Home
 from gitcoord.store.locks import LockHeld
 
 CACHE_EVENTS = 64  # folded since the cache was written, before it is written anew
+CACHE_S = 10.0  # between two writings, by any process of the node: many that write fast would each write it
+OWN_MAX = 10_000  # lines of the queue remembered until they are folded
 
 
 class Store(Objects, Remote, Protocol):
@@ -58,6 +60,7 @@ class Node:
         self.pause: Callable[[float], None] = time.sleep
         self.round_trip_s = 0.0  # of a fetch and a push
         self.waited_s = 0.0  # in this round, for others
+        self._own: dict[bytes, Event | None] = {}  # lines seen in our queue: signed here, whoever carried them along
         self._cached = 0  # position of the cache on disk
         self._glanced: tuple[str | None, str] | None = None  # the tip and the node of the glance on disk
         self._replica: Replica | None = None
@@ -127,7 +130,8 @@ class Node:
         """Another process of this node may have fetched more: fold it, from the local store."""
         tip = self.home.tip
         if tip is not None and tip != replica.branch.tip:
-            absorb(replica, tip)
+            absorb(replica, tip, known=self._own)
+        self._own.clear()
         self._follow_profile(preferences.profile_of(self.config, replica.branch.fleet))
 
     def _cached_branch(self) -> Branch | None:
@@ -141,7 +145,7 @@ class Node:
         """Now and then only: it costs as much as the history is long, and reading on from it costs little."""
         branch = self._replica.branch if self._replica is not None else None
         if branch is not None and branch.fleet.position - self._cached >= CACHE_EVENTS:
-            if cache.save(self.home, branch):
+            if cache.age_s(self.home) >= CACHE_S and cache.save(self.home, branch):
                 self._cached = branch.fleet.position
 
     # Writing: `draft` and `append` are the desk's
@@ -154,6 +158,8 @@ class Node:
         self, event: Event, level: str, *, timeout_s: float, rounds: int | None = None, urgent: bool = False
     ) -> tuple[str, int | None]:
         """Wait until `event` reached `level`, in at most `rounds` rounds of one's own. Raises NotConfirmed."""
+        if len(self._own) < OWN_MAX:
+            self._own.update((one.line, one) for one in self.disk.pending())
         return levels.confirm(self, event, level, timeout_s=timeout_s, rounds=rounds, urgent=urgent)
 
     # Syncing

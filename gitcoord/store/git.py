@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -61,6 +62,7 @@ class GitStore:
             timeout_s=timeout_s,
             spawn=_spawn,
         )
+        self._ledger_ref = ledger_ref
         self._loose = Loose(self.path)
         self._reader = Reader(self.path, MIRROR)
 
@@ -161,13 +163,20 @@ class GitStore:
         return self._transport.fetch(newcomer=newcomer)
 
     def push(self, updates: Sequence[Update]) -> dict[str, Pushed]:
-        outcomes = self._transport.push(updates)
+        outcomes = self._transport.push(updates, lambda: self._sync_ledger(updates))
         for update in updates:
             lost = outcomes[update.ref].outcome in (Outcome.UNREACHABLE, Outcome.UNKNOWN, Outcome.DENIED)
             if lost and update.new is not None:
                 self._reader.close()
                 self.commit(update.new)  # Corrupt, if it is our own disk that lacks what was to be sent
         return outcomes
+
+    def _sync_ledger(self, updates: Sequence[Update]) -> None:
+        """fsync what a ledger is made of while it is sent: it will be kept, and git does not wait for our disk."""
+        with contextlib.suppress(OSError):  # `keep` tries again, and tells
+            for update in updates:
+                if update.ref == self._ledger_ref and update.new is not None:
+                    self._loose.sync(update.new)
 
     # -- below -----------------------------------------------------------------------------------
 
@@ -251,12 +260,14 @@ def _init_bare(path: Path, settings: Mapping[str, str]) -> None:
         _spawn(["config", "--file", str(path / "config"), key, value], {}, LOCAL_S)
 
 
-def _spawn(args: Sequence[str], environment: Mapping[str, str], timeout_s: float) -> Result:
+def _spawn(
+    args: Sequence[str], environment: Mapping[str, str], timeout_s: float, meanwhile: Callable[[], None] = lambda: None
+) -> Result:
     command = [os.environ.get("GIT_PYTHON_GIT_EXECUTABLE") or "git", *args]  # GitPython's variable, and its locale
     whole = {**os.environ, "LANGUAGE": "C", "LC_ALL": "C", **environment}
     try:
         with subprocess.Popen(command, env=whole, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, start_new_session=True) as child:
-            return finish(child, timeout_s)
+            return finish(child, timeout_s, meanwhile)
     except FileNotFoundError as error:
         raise GitcoordError("git is not installed, or not on PATH; gitcoord needs 2.31 or later") from error

@@ -48,13 +48,14 @@ class Loose:
 
     def sync(self, tip: Oid) -> None:
         """fsync what `tip` reaches of the objects written here. Outboxes are not: their lines are in the queue."""
-        below, paths = [tip], []
+        below, found = [tip], dict.fromkeys([tip] if tip in self._unsynced else ())
         while below:
-            oid = below.pop()
-            if oid in self._unsynced:
-                below += self._unsynced.pop(oid)
-                paths.append(git_refs.loose_path(self._store, oid))
-        git_refs.sync_files(paths)
+            named = [oid for oid in self._unsynced.get(below.pop(), ()) if oid in self._unsynced and oid not in found]
+            found.update(dict.fromkeys(named))
+            below += named
+        git_refs.sync_files([git_refs.loose_path(self._store, oid) for oid in found])
+        for oid in found:
+            del self._unsynced[oid]
 
 
 def _write(path: Path, data: bytes) -> None:

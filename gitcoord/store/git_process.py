@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +25,8 @@ class Result:
     timed_out: bool = False
 
 
-def finish(process: subprocess.Popen[bytes], timeout_s: float) -> Result:
-    """Wait for a process that leads a session of its own, reading what it says within bounds.
+def finish(process: subprocess.Popen[bytes], timeout_s: float, meanwhile: Callable[[], None]) -> Result:
+    """Wait for a process that leads a session of its own, reading what it says within bounds; `meanwhile` comes first.
 
     Not `communicate(timeout=…)`: that waits for the pipes to close, which a background ssh does not do,
     and `kill()` reaches git alone, not the ssh or git-remote-https that hangs.
@@ -45,6 +46,7 @@ def finish(process: subprocess.Popen[bytes], timeout_s: float) -> Result:
     watchdog.daemon = True
     watchdog.start()
     try:
+        meanwhile()
         status = process.wait()
     except BaseException:
         _signal_group(process, hard=True)

@@ -44,8 +44,8 @@ FETCHES_BESIDE_MAX = 5  # tries again while a fetch that a killed process left b
 OTHERS_MAX = 200  # refs that are not ours; `ls-remote` lists all there are, and a fetch asks for ours only
 
 
-Spawn = Callable[[Sequence[str], Mapping[str, str], float], Result]
-"""Runs git with arguments and additional environment, for at most so many seconds."""
+Spawn = Callable[[Sequence[str], Mapping[str, str], float, Callable[[], None]], Result]
+"""Runs git with arguments and additional environment, for at most so many seconds; does something meanwhile."""
 
 
 class Transport:
@@ -155,14 +155,15 @@ class Transport:
         rows = (line.split("\t", 1) for line in result.stdout.splitlines() if "\t" in line)
         return {ref: oid for oid, ref in rows}
 
-    def push(self, updates: Sequence[Update]) -> dict[str, Pushed]:
+    def push(self, updates: Sequence[Update], meanwhile: Callable[[], None]) -> dict[str, Pushed]:
+        """Try each update; `meanwhile` is done while git is at it, and its disk trouble is not a push's."""
         if not updates:
             return {}
         leases = [f"--force-with-lease={update.ref}:{update.old or ''}" for update in updates]
         # No + before a refspec: it would silently switch the lease off.
         specs = [f"{update.new or ''}:{update.ref}" for update in updates]
         options = ["--porcelain", "--no-verify", "--no-progress", *leases]
-        result = self.run("push", *options, "--", self._reach().url, *specs)
+        result = self.run("push", *options, "--", self._reach().url, *specs, meanwhile=meanwhile)
         late = f"no answer in {self._timeout_s:g} s" if result.timed_out else ""
         outcomes = git_words.push_outcomes(updates, result.stdout, result.stderr, late=late)
         if any(was.outcome is Outcome.DENIED for was in outcomes.values()):
@@ -177,11 +178,11 @@ class Transport:
                 with contextlib.suppress(OSError):  # then it is fetched
                     git_refs.write_copy(self._path, MIRROR + update.ref.removeprefix("refs/"), update.new)
 
-    def run(self, *args: str) -> Result:
+    def run(self, *args: str, meanwhile: Callable[[], None] = lambda: None) -> Result:
         """Run git in the private repository; what it said is scrubbed."""
         access = self._reach()
         environment = {**access.environment, "GIT_DIR": str(self._path)}
-        result = self._spawn(args, environment, self._timeout_s)
+        result = self._spawn(args, environment, self._timeout_s, meanwhile)
         out, err = (git_words.scrub(text, access.secrets) for text in (result.stdout, result.stderr))
         return Result(result.status, out, err, result.timed_out)
 
@@ -219,7 +220,7 @@ class Transport:
             listing = ""
             if self._config_from is not None:
                 args = ["-C", str(self._config_from), "config", "--list", "--includes", "--show-scope", "-z"]
-                listing = self._spawn(args, {}, self._timeout_s).stdout
+                listing = self._spawn(args, {}, self._timeout_s, lambda: None).stdout
             self._access = git_credentials.access(
                 self._url, listing, private=PRIVATE, askpass=self._path / "askpass", environ=os.environ
             )

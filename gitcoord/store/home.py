@@ -67,6 +67,7 @@ class Home:
         self.queue = Queue(path)
         self.store = path / "store.git"
         self.cache = path / "cache"
+        self._progress_path = path / "progress.json"
         self._progress: tuple[tuple[int, ...], Progress] = ((), Progress())
         self._read: dict[str, tuple[Any, Any]] = {}
         self.sync_lock = filelock.FileLock(path / "lock")
@@ -196,19 +197,18 @@ class Home:
 
     def progress(self) -> Progress:
         """How far the node got. The same object as before while nobody wrote it anew: cheap to ask often."""
-        path = self.path / "progress.json"
         try:
-            stat = path.stat()
+            stat = os.stat(self._progress_path)
             made = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
             if made != self._progress[0]:
-                self._progress = (made, shape.read(Progress, path.read_bytes()))
+                self._progress = (made, shape.read(Progress, self._progress_path.read_bytes()))
         except (FileNotFoundError, ValueError):
             if self._progress[0]:
                 self._progress = ((), Progress())
         return self._progress[1]
 
     def save_progress(self, progress: Progress) -> None:
-        write_quickly(self.path / "progress.json", json.dumps(asdict(progress)).encode())
+        write_quickly(self._progress_path, json.dumps(asdict(progress)).encode())
 
     def run_lock(self, agent: str) -> filelock.FileLock:
         """Held by the one `agent run` of an agent on this node, for as long as it lives."""

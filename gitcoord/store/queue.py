@@ -22,6 +22,7 @@ from gitcoord.store.spool import Spool
 __all__ = ["LockHeld", "Queue"]
 
 LOCK_WAIT_S = 2.0  # each of three attempts; a holder writes some lines and syncs: milliseconds
+DEAD_BYTES_MAX = 4096  # of lines before the head: all processes of the node read past them
 READS_MAX = 1000  # of files that others change meanwhile; each try takes longer than a change
 
 Signers = Callable[[str], Signer]
@@ -125,11 +126,14 @@ class Queue:
                 return
             rest = self._content.after(head)
             self._write_head(HeadFile(self._head.node, head))
-            if rest:
-                self._replace(rest)
-            else:
+            if not rest:
                 os.truncate(self.path, 0)  # the head says that nothing in it counts: no need to sync
                 self._took(Content(head))
+            elif self.path.stat().st_size - sum(len(event.line) + 1 for event in rest) > DEAD_BYTES_MAX:
+                self._replace(rest)
+            else:  # nor to write all anew, each time another line waits already
+                self._content.forget(head)
+                self._seen = self.signature()
 
     def drop(self, uid: str, *, signer: Signers, fleet: str) -> None:
         """Remove an event that nobody has seen, and chain the ones after it anew."""

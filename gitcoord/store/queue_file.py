@@ -107,6 +107,11 @@ class Content:
         place = head.seq - self.base.seq - 1
         return 0 <= place < len(self.events) and self.events[place].head == head
 
+    def forget(self, head: Head) -> None:
+        """The lines up to `head`, which is held, count no more; in the file they may lie on."""
+        self.base, self.events = head, self.after(head)
+        self.uids = {event.uid for event in (*self.events, *self.loose)}
+
     def after(self, head: Head) -> list[Event]:
         return self.events[head.seq - self.base.seq:]
 
