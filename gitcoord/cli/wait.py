@@ -19,6 +19,7 @@ def command(wanted: tuple[str, ...], timeout: float, actor: str | None, as_json:
     \b
     A CONDITION is one of
       task ID done       any status of a task, or `over`
+      workflow ID done   the same of a run, or of a workflow's newest by its name
       agent NAME alive   late, gone, goodbye, joined, registered, or what it says: active, idle, …
       leader [NAME]      that somebody leads
       message ID read    delivered, read, acknowledged by all whom it is for; answered

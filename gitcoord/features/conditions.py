@@ -10,16 +10,19 @@ from gitcoord.core.commands import Look
 from gitcoord.core.errors import Refused
 from gitcoord.core.lookup import find
 from gitcoord.core.names import same_agent
-from gitcoord.features import agents, post, task_queries
-from gitcoord.features.task_state import OVER, STATUSES, in_words
+from gitcoord.features import agents, post, task_queries, workflow_runs
+from gitcoord.features.task_state import DONE, FAILED, OVER, STATUSES, in_words
 
 FORMS = (
-    "task ID done", "agent NAME alive", "leader", "leader NAME", "message ID answered", "event TYPE",
+    "task ID done", "workflow ID done", "agent NAME alive", "leader", "leader NAME", "message ID answered",
+    "event TYPE",
 )
-"""As people type them. After a task any of its statuses may stand, or `over`; after an agent its status or liveness."""
+"""As people type them. After a task or a run of a workflow any of its statuses may stand, or `over`; after an agent its
+status or liveness; in place of a run the workflow's name, for its newest one."""
 
 _AGENT_STATES = (liveness.ALIVE, liveness.LATE, liveness.GONE, liveness.GOODBYE, "active", "busy", "idle",
                  "input-required", "paused", "offline", "registered", "joined")
+_RUN_STATES = (DONE, workflow_runs.RUNNING, workflow_runs.STOPPING, FAILED, workflow_runs.STOPPED, "over")
 _MESSAGE_STATES = ("delivered", "read", "acknowledged", "answered")
 
 
@@ -53,6 +56,23 @@ def _task(look: Look, words: Sequence[str]) -> Condition:
             return Standing(False, f"task {uid[:8]} was over long ago", never=True)
         met = task.status in OVER if wanted == "over" else task.status == wanted
         return Standing(met, f"task {uid[:8]}: {in_words(task)}", never=task.status in OVER)
+
+    return standing
+
+
+def _workflow(look: Look, words: Sequence[str]) -> Condition:
+    name, wanted = _two([" ".join(words[:-1]), *words[-1:]], "workflow", _RUN_STATES)
+    runs: Mapping[str, workflow_runs.Run] = look.state("workflows").runs
+    named = [run.id for run in runs.values() if run.definition.name == name]
+    uid = named[-1] if named else find(look, runs, name, "run of a workflow", shown_by="workflow list --all")
+
+    def standing(look: Look) -> Standing:
+        run: workflow_runs.Run | None = look.state("workflows").runs.get(uid)
+        if run is None:
+            return Standing(False, f"workflow {uid[:8]} was over long ago", never=True)
+        because = f" ({run.reason})" if run.reason else ""
+        return Standing(run.over if wanted == "over" else run.status == wanted,
+                        f"workflow {uid[:8]} {run.definition.name} is {run.status}{because}", never=run.over)
 
     return standing
 
@@ -114,5 +134,5 @@ def _two(words: Sequence[str], kind: str, known: Sequence[str]) -> tuple[str, st
 
 
 KINDS: Mapping[str, Callable[[Look, Sequence[str]], Condition]] = {
-    "task": _task, "agent": _agent, "leader": _leader, "message": _message,
+    "task": _task, "workflow": _workflow, "agent": _agent, "leader": _leader, "message": _message,
 }
