@@ -20,11 +20,14 @@ from gitcoord.core.errors import Refused
 @click.option("--namespace", type=click.Choice(["refs/gitcoord", "refs/heads/gitcoord"]), help="Where outboxes live.")
 @click.option("--auth", type=click.Choice(["ed25519", "hmac"]), help="Signatures.  [default: ed25519]")
 @click.option("--baseline", is_flag=True, help="Also make events.log, communication.md, archive.md and scripts/.")
+@click.option("--agent-guide", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+              help="Also write what an AI agent must know into FILE of PATH, such as AGENTS.md; the rest of it stays.")
 @click.option("--no-lead", is_flag=True, help="Agents of this clone never stand for election.")
 @click.option("--yes", is_flag=True, help="Ask nothing.")
 @json_option
 def command(path: Path, remote: str | None, agent: str | None, profile: str | None, namespace: str | None,
-            auth: str | None, baseline: bool, no_lead: bool, yes: bool, as_json: bool) -> None:
+            auth: str | None, baseline: bool, agent_guide: Path | None, no_lead: bool, yes: bool,
+            as_json: bool) -> None:
     """Make a fleet in PATH, or join the one that its remote has. Run again, it changes nothing.
 
     Without any remote it makes a bare one beside its home. Asks nothing where GITCOORD_REMOTE, GITCOORD_AGENT,
@@ -33,7 +36,9 @@ def command(path: Path, remote: str | None, agent: str | None, profile: str | No
     \b
     Example:
       gitcoord init --agent alice
+      gitcoord init --agent alice --agent-guide AGENTS.md
     """
+    from gitcoord.node import guide
     from gitcoord.node.found import Wish, init
     from gitcoord.node.pages import write_baseline
     from gitcoord.store import git
@@ -47,6 +52,8 @@ def command(path: Path, remote: str | None, agent: str | None, profile: str | No
     click.get_current_context().call_on_close(joined.node.close)
     made = write_baseline(path) if baseline else []
     said = joined.said + ([f"made {', '.join(made)}"] if made else [])
+    if agent_guide is not None and guide.write(path / agent_guide):
+        said.append(f"wrote the guide for agents into {agent_guide}")
     node = joined.node
     if as_json:
         print_json({"schema": "gitcoord.init/1", "fleet": node.config.fleet, "node": node.disk.node, "agent": name,

@@ -224,11 +224,12 @@ COMMANDS: Mapping[str, Command | Query] = {
     "directive issue": Command(
         help="Give an order to agents, to those with a capability, or to all", arguments=Issue, decide=_issue,
         example="gitcoord directive issue 'Freeze the schema' --to bob --ack all --on-failure 'task Freeze the schema'",
-        positional=("text",), answer=_answer,
+        positional=("text",), answer=_answer, tool="directive_update",
     ),
     "directive list": Query(
         help="Show directives and whom they wait for", example="gitcoord directive list --all", arguments=List,
         ask=_list, columns=("id", "status", "priority", "text", "by", "waiting", "unacknowledged", "plan"),
+        tool="fleet_show",
     ),
     "directive show": Query(
         help="Show a directive with each agent's part", before=ISSUED, example="gitcoord directive show 3",
@@ -237,20 +238,21 @@ COMMANDS: Mapping[str, Command | Query] = {
     "directive ack": Command(
         help="Say that you have a directive", before=ISSUED, example="gitcoord directive ack 3 --as bob", arguments=One,
         decide=_reports("directive_acknowledged", "acknowledges", ""), positional=("directive",),
+        tool="directive_update",
     ),
     "directive done": Command(
         help="Say that your part of a directive is done", before=ISSUED, arguments=Done,
-        example="gitcoord directive done 3 --as bob --result 'it is frozen'", positional=("directive",),
-        decide=_reports("directive_done", "has done", "result"),
+        example="gitcoord directive done 3 'it is frozen' --as bob", positional=("directive", "result"),
+        decide=_reports("directive_done", "has done", "result"), tool="directive_update",
     ),
     "directive fail": Command(
         help="Say that you cannot do your part, so that its plan is followed", before=ISSUED, arguments=Because,
-        example="gitcoord directive fail 3 --as bob --reason 'no access'", positional=("directive",),
-        decide=_reports("directive_failed", "fails at", "reason"),
+        example="gitcoord directive fail 3 'no access' --as bob", positional=("directive", "reason"),
+        decide=_reports("directive_failed", "fails at", "reason"), tool="directive_update",
     ),
     "directive withdraw": Command(
         help="Take back a directive of yours", before=ISSUED, example="gitcoord directive withdraw 3",
-        arguments=Because, decide=_withdraw, positional=("directive",), destructive=True,
+        arguments=Because, decide=_withdraw, positional=("directive", "reason"), destructive=True,
     ),
 }
 

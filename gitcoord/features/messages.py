@@ -248,49 +248,52 @@ COMMANDS: Mapping[str, Command | Query] = {
         help="Say something to agents, or to those with a capability",
         example="gitcoord message send 'The parser is yours' --to bob --priority high",
         arguments=Send, decide=_send, positional=("text",), answer=_answer, judged=False,
+        tool="message_send",
     ),
     "message broadcast": Command(
         help="Say something to all", example="gitcoord message broadcast 'Release at noon' --expires 4h",
         arguments=Broadcast, decide=_broadcast, positional=("text",), answer=_answer, judged=False,
+        tool="message_send",
     ),
     "message request": Command(
         help="Ask agents for something, and be told if nobody answers in time",
         example="gitcoord message request 'Which schema has the API?' --to bob --within 10m",
         arguments=Request, decide=_request, positional=("text",), answer=_answer, judged=False, urgent=True,
+        tool="message_send",
     ),
     "message reply": Command(
         help="Answer what somebody said; the answer belongs to the same conversation",
         before=("gitcoord append question 'Who takes the parser?' --to bob --wait sequenced",),
         example="gitcoord message reply 3 'I do'", arguments=Reply, decide=_reply, positional=("message", "text"),
-        answer=_answer, judged=False,
+        answer=_answer, judged=False, tool="message_send",
     ),
     "message ack": Command(
         help="Acknowledge messages, so that their authors know", arguments=Chosen, decide=_acknowledge,
         before=("gitcoord append question 'Who takes the parser?' --to bob --wait sequenced",),
         example="gitcoord message ack 3 --as bob", positional=("messages",), idempotent=True,
+        tool="message_send",
     ),
     "message read": Command(
         help="Say what you have read, so that the inbox shows it no more", example="gitcoord message read",
-        arguments=Read, decide=_read, positional=("messages",), judged=False, idempotent=True,
+        arguments=Read, decide=_read, positional=("messages",), judged=False, idempotent=True, tool="message_send",
     ),
     "message list": Query(
         help="Show what you said and what was said to you", example="gitcoord message list --waiting",
-        arguments=List, ask=_list, columns=COLUMNS,
+        arguments=List, ask=_list, columns=COLUMNS, tool="message_show",
     ),
     "message show": Query(
         help="Show a message, and how far it got with each recipient", arguments=Show, ask=_show,
         before=("gitcoord message broadcast 'Release at noon'",), example="gitcoord message show 3",
-        positional=("message",),
+        positional=("message",), tool="message_show",
     ),
     "inbox": Query(
         help="Show what was said to you and is unread, in order", example="gitcoord inbox", arguments=Inbox,
-        ask=_inbox, columns=COLUMNS,
+        ask=_inbox, columns=COLUMNS, tool="message_show",
     ),
 }
 
 
-def dump(state: post.State) -> Any:
-    return values.dump(state)
+dump = values.dump
 
 
 def load(value: Any) -> post.State:
