@@ -27,6 +27,8 @@ CORE_EVENTS: dict[str, type[BaseModel]] = {**members.EVENTS, **terms.EVENTS}
 SCHEMA = "gitcoord.state/2"
 """Of what `dump` gives. It changes with its shape: a checkpoint or a cache of another one is not read."""
 
+_NO_HEAD = Head()
+
 EMPTY = hash_of(b"gitcoord ledger")
 """The digest of a log without lines."""
 
@@ -121,7 +123,7 @@ class Fleet:
         if (event.type in CONTROL) == (event.seq is not None):
             raise Inadmissible(f"{event.type} inside a chain" if event.seq else f"{event.type} outside a chain")
         if event.seq is not None:
-            head = (self.heads if heads is None else heads).get(event.node, Head())
+            head = (self.heads if heads is None else heads).get(event.node, _NO_HEAD)
             if event.seq <= head.seq:
                 raise Inadmissible(f"{event.node} has sequenced its event {event.seq} already")
             if event.seq > head.seq + 1:

@@ -106,6 +106,8 @@ class Members:
 
     def fold(self, position: int, event: Event, payload: BaseModel | None) -> None:
         """Apply an event that `rejects` let through."""
+        if payload is None:
+            return  # nearly all that is said
         if isinstance(payload, FleetFounded):
             self.founded, self.admission = payload, payload.admission
             self.by_id[event.actor.casefold()] = Member(event.actor, event.key, position, admitted=True, admin=True)
