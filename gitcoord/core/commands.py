@@ -71,6 +71,7 @@ class Command:
     positional: tuple[str, ...] = ()
     before: tuple[str, ...] = ()  # lines that the example needs
     answer: Callable[[Look, str], Answer] | None = None  # what came of it, by the id of its first event
+    answers_thread: bool = False  # or by the id of what that event is about: its `re`
     judged: bool = True  # only the ledger can tell whether it took effect: without its word the exit code is 4
     urgent: bool = False  # somebody waits for the outcome: may borrow from the push budget
     destructive: bool = False

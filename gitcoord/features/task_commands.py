@@ -20,7 +20,7 @@ from gitcoord.features.task_queries import named, shown
 from gitcoord.features.task_state import ASSIGNED, CANCELLED, DONE, FAILED, HELD, OVER, READY, Task, in_words
 
 ID = Field(description="The beginning of its id, or the position of its event")
-ATTEMPT = Field(None, ge=1, le=said.ATTEMPTS_MAX, description="Which attempt this is of; none: one's newest")
+ATTEMPT = Field(None, ge=1, le=said.ATTEMPTS_MAX, description="Which attempt; none: one's newest")
 IN_A_FILE = "write what is longer to a file, commit it, and name that"
 
 
@@ -38,14 +38,14 @@ def _object(text: object) -> object:
 
 class Create(Arguments):
     title: str = Field(min_length=1, max_length=said.TITLE_MAX, description="What to do, in one line")
-    body: str = Field("", description="All that one needs to know in order to do it; - reads standard input")
+    body: str = Field("", description="All that one must know to do it; - is standard input")
     needs: Capabilities = Field([], description="A capability that its agent must have")
     priority: Annotated[said.Priority, BeforeValidator(_capital)] = Field("MEDIUM", description="How urgent it is")
     deadline: str | None = Field(None, description="When it must be done: a span such as 2h, or a time (UTC)")
     after: list[str] = Field([], max_length=said.AFTER_MAX, description="A task that must be done before")
     attempts: int = Field(3, ge=1, le=said.ATTEMPTS_MAX, description="How many times it may fail")
     time_limit: times.Span | None = Field(None, le=said.TIMEOUT_S_MAX, description="How long one attempt may take")
-    agent: str | None = Field(None, description="Who it is meant for; the others get it when that one is away")
+    agent: str | None = Field(None, description="Who it is meant for, unless that one is away")
     data: Annotated[dict[str, Any], BeforeValidator(_object)] = Field({}, description="A JSON object for its agent")
 
 
@@ -60,12 +60,12 @@ class Start(Claim):
 class Progress(Claim):
     share: float | None = Field(None, ge=0, le=1, description="How much is done, 0 to 1")
     text: str = Field("", max_length=500, description="What is being done")
-    ask: str = Field("", max_length=said.REASON_MAX, description="What one must know to go on: it waits for input")
+    ask: str = Field("", max_length=said.REASON_MAX, description="What one must know to go on")
     attempt: int | None = ATTEMPT
 
 
 class Finish(Claim):
-    result: str = Field("", description="What came of it; - reads standard input")
+    result: str = Field("", description="What came of it")
     artifacts: list[str] = Field([], alias="artifact", max_length=said.ARTIFACTS_MAX,
                                  description="A ref or a path that it made")
     attempt: int | None = ATTEMPT
@@ -199,8 +199,9 @@ def _own(look: Look, text: str, attempt: int | None) -> tuple[Task, int]:
     return task, attempt or mine[-1]
 
 
-def _created(look: Look, uid: str) -> dict[str, Any]:
-    return {"task": shown(look, look.state("tasks").tasks[uid])}
+def _answer(look: Look, uid: str) -> dict[str, Any]:
+    task = look.state("tasks").tasks.get(uid)
+    return {"task": shown(look, task)} if task is not None else {}
 
 
 _MADE = ("gitcoord task create 'Mend the parser'",)
@@ -209,35 +210,42 @@ _CLAIMED = (*_MADE, "gitcoord task claim 3")
 COMMANDS: Mapping[str, Command] = {
     "task create": Command(
         help="Open a task", example="gitcoord task create 'Mend the parser' --priority high --needs python",
-        arguments=Create, decide=create, positional=("title",), answer=_created,
+        arguments=Create, decide=create, positional=("title",), answer=_answer, tool="task_create",
     ),
     "task claim": Command(
         help="Take a task; who is first in the ledger has it", example="gitcoord task claim 3", before=_MADE,
         arguments=Claim, decide=claim, positional=("task",), urgent=True, idempotent=True,
+        answer=_answer, answers_thread=True, tool="task_update",
     ),
     "task start": Command(
         help="Say that one works on it now", example="gitcoord task start 3", before=_CLAIMED,
         arguments=Start, decide=start, positional=("task",), idempotent=True,
+        answer=_answer, answers_thread=True, tool="task_update",
     ),
     "task progress": Command(
         help="Say how far one is, or what one must know to go on", before=_CLAIMED,
         example="gitcoord task progress 3 0.5 'tests are written'",
         arguments=Progress, decide=progress, positional=("task", "share", "text"),
+        answer=_answer, answers_thread=True, tool="task_update",
     ),
     "task finish": Command(
         help="Say that it is done, and what came of it", example="gitcoord task finish 3 'merged' --artifact main",
         before=_CLAIMED, arguments=Finish, decide=finish, positional=("task", "result"), urgent=True,
+        answer=_answer, answers_thread=True, tool="task_update",
     ),
     "task fail": Command(
-        help="Say that this attempt came to nothing; it is tried again while it may be", before=_CLAIMED,
+        help="Say that this attempt came to nothing", before=_CLAIMED,
         example="gitcoord task fail 3 'no access'", arguments=Fail, decide=fail, positional=("task", "reason"),
+        answer=_answer, answers_thread=True, tool="task_update",
     ),
     "task release": Command(
         help="Give it back, for another one to do", example="gitcoord task release 3 'going home'", before=_CLAIMED,
         arguments=Release, decide=release, positional=("task", "reason"),
+        answer=_answer, answers_thread=True, tool="task_update",
     ),
     "task cancel": Command(
         help="End it; nobody needs to do it", example="gitcoord task cancel 3 'no longer needed'", before=_MADE,
         arguments=Cancel, decide=cancel, positional=("task", "reason"), destructive=True, idempotent=True,
+        answer=_answer, answers_thread=True, tool="task_update",
     ),
 }

@@ -151,18 +151,18 @@ _MADE = ("gitcoord task create 'Mend the parser' --needs python",)
 QUERIES: Mapping[str, Query] = {
     "task list": Query(
         help="Show the tasks that are open", example="gitcoord task list --status ready", before=_MADE,
-        arguments=List, ask=list_, columns=("id", "status", "priority", "agent", "title"),
+        arguments=List, ask=list_, columns=("id", "status", "priority", "agent", "title"), tool="task_show",
     ),
     "task show": Query(
         help="Show one task, with its attempts", example="gitcoord task show 3", before=_MADE,
-        arguments=Show, ask=show, positional=("task",),
+        arguments=Show, ask=show, positional=("task",), tool="task_show",
     ),
     "task explain": Query(
         help="Say why nobody has a task, or why the one who has it", example="gitcoord task explain 3", before=_MADE,
-        arguments=Show, ask=explain, positional=("task",),
+        arguments=Show, ask=explain, positional=("task",), tool="task_show",
     ),
     "ready": Query(
         help="Show what can be taken now, the most urgent first", example="gitcoord ready --agent alice", before=_MADE,
-        arguments=Ready, ask=ready, columns=("id", "priority", "needs", "title"),
+        arguments=Ready, ask=ready, columns=("id", "priority", "needs", "title"), tool="task_show",
     ),
 }

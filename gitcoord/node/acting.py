@@ -96,7 +96,8 @@ def act(
         reason = why_without_effect(node, event)
         if reason is not None:
             raise Lost(reason)
-    answer = command.answer(look(node, actor), events[0].uid) if command.answer else {}
+    subject = events[0].re if command.answers_thread else events[0].uid
+    answer = command.answer(look(node, actor), subject) if command.answer and subject else {}
     return Outcome(events, level, fleet.positions.get(events[0].uid, position), answer)
 
 
