@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import resource
+import shlex
 import shutil
 import signal
 import stat
@@ -60,8 +61,9 @@ def examples(command: click.Command) -> list[str]:
             .splitlines() if line.strip()]
 
 
+OF_FEATURES = {name: what for feature in FEATURES.values() for name, what in feature.COMMANDS.items()}
 EXAMPLES = [(words, line) for words, command in every_command() for line in examples(command)
-            if words != "demo"]  # tests/system/test_demo.py runs that, and looks closer
+            if words not in (*OF_FEATURES, "demo")]  # tests/system/test_demo.py runs that, and looks closer
 
 
 @pytest.fixture
@@ -112,6 +114,19 @@ def test_help_says_what_to_type_and_fits_a_terminal(name: str, tmp_path: Path) -
     result = gitcoord(tmp_path, name, "--help")
     assert result.code == 0 and result.out.startswith(f"Usage: gitcoord {name}")
     assert max(map(len, result.out.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("name", OF_FEATURES)
+def test_every_example_of_a_feature_runs(name: str, alice: Clone, bob: Clone) -> None:
+    """In a fleet of alice and bob in which nothing has happened: the first event is at position 3."""
+    shutil.copytree(TOP / "examples", alice.path / "examples")
+    what = OF_FEATURES[name]
+    for line in (*what.before, what.example):
+        program, *words = shlex.split(line)
+        assert program == "gitcoord"
+        clone = bob if words[-2:] == ["--as", "bob"] else alice
+        clone("sync")
+        clone(*words)
 
 
 def test_every_json_schema_is_documented() -> None:
