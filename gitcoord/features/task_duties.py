@@ -17,9 +17,7 @@ GRACE_S = 60.0  # beyond a task's time limit, which its agent keeps itself
 def duties(state: State, look: Look) -> Iterator[Duty]:
     for holding in state.held.values():
         for uid in holding:
-            reason = _stuck(state.tasks[uid], look.now)
-            if reason:
-                yield release(state.tasks[uid], reason)
+            yield from _taken_back(state.tasks[uid], look)
     yield from _assignments(state, look)
     for uid in state.dated:
         task = state.tasks[uid]
@@ -53,21 +51,24 @@ def _rejected(state: State, look: Look) -> set[str]:
     return {uid for uid in state.ready if occasion(state.tasks[uid]) in rejected} if rejected else set()
 
 
-def _stuck(task: Task, now: str) -> str:
-    """Why a task in somebody's hands is taken back; "" while all goes well."""
+def _taken_back(task: Task, look: Look) -> Iterator[Duty]:
+    """What is in hands in which it does not go on. Of agents that are gone, recovery takes care."""
     last = task.last
-    if task.status == ASSIGNED and times.between_s(last.since, now) > ACCEPT_S:
-        return f"{last.agent} did not take it on within {times.in_words(ACCEPT_S)}"
-    if task.timeout_s is not None and task.status not in (ASSIGNED, INPUT_REQUIRED) and (
-            times.between_s(last.started or last.since, now) > task.timeout_s + GRACE_S):
-        return f"{last.agent} had more than {times.in_words(task.timeout_s)}"
-    return ""
+    member = look.fleet.members.get(last.agent)
+    if member is not None and member.left:
+        yield release(task, f"{last.agent} has left the fleet")
+    elif task.status == ASSIGNED and times.between_s(last.since, look.now) > ACCEPT_S:
+        reason = f"{last.agent} did not take it on within {times.in_words(ACCEPT_S)}"
+        yield release(task, reason, occasion="unaccepted", only=ASSIGNED)  # it may be taking it on right now
+    elif task.timeout_s is not None and task.status not in (ASSIGNED, INPUT_REQUIRED) and (
+            times.between_s(last.started or last.since, look.now) > task.timeout_s + GRACE_S):
+        yield release(task, f"{last.agent} had more than {times.in_words(task.timeout_s)}")
 
 
-def release(task: Task, reason: str) -> Duty:
-    """Take a task back from its agent, such as one that is gone. For the leader."""
-    return Duty("task_released", f"{task.title!r} is taken back: {reason}", f"release:{task.id}:{task.attempt}",
-                {"attempt": task.attempt, "reason": reason}, re=task.id)
+def release(task: Task, reason: str, *, occasion: str = "release", only: str | None = None) -> Duty:
+    """Take a task back from its agent, such as one that is gone; `only` if it still stands so. For the leader."""
+    return Duty("task_released", f"{task.title!r} is taken back: {reason}", f"{occasion}:{task.id}:{task.attempt}",
+                {"attempt": task.attempt, "reason": reason, "only": only}, re=task.id)
 
 
 def release_all(state: State, agent: str, reason: str) -> list[Duty]:

@@ -110,10 +110,11 @@ class TaskFailed(_Model):
 
 
 class TaskReleased(_Model):
-    """The attempt is given back by its agent, or taken back by the leader."""
+    """The attempt is given back by its agent, or taken back by the leader. `only`: if the task still stands so."""
 
     attempt: Attempt
     reason: Reason = ""
+    only: str | None = Field(None, max_length=20)
 
 
 class TaskCancelled(_Model):

@@ -153,6 +153,8 @@ def _release(state: State, event: Event, told: said.TaskReleased) -> str | None:
         task = state.tasks.get(event.re or "")
         if task is None or task.status not in HELD or told.attempt != task.attempt:
             return _not_so(task)
+        if told.only not in (None, task.status):
+            return in_words(task)
         reason, lost = None, task.status != ASSIGNED
     if task is not None:
         _again(state, task, "released", event, told.reason, counts=lost)

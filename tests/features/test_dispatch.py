@@ -151,6 +151,19 @@ def test_what_is_not_taken_on_in_time_goes_to_another_and_that_is_no_failure() -
     assert one.task(uid).agent == "carol" and one.task(uid).failures == 0
 
 
+def test_who_takes_it_on_just_then_keeps_it_and_it_can_be_taken_back_later() -> None:
+    one = Work(bob=[])
+    uid = one.create("a")
+    one.lead()
+    one.wait(ACCEPT_S + 1)
+    meant = one.duties()
+    one.do("bob", "task claim", task=uid)
+    assert len(one.lead(meant)) == 1 and one.task(uid).status == "accepted"
+    one.story.say("bob", "agent_left")
+    assert one.lead() == ["'a' is taken back: bob has left the fleet"]
+    assert one.task(uid).status == "ready"
+
+
 def test_what_takes_longer_than_it_may_is_taken_back_and_that_is_a_failure() -> None:
     one = Work(bob=[], carol=[])
     uid = one.create("a", time_limit="10m")
