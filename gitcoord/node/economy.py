@@ -31,6 +31,14 @@ def saved(node: Node) -> Mapping[str, Any]:
     return {"tokens": node.budget.tokens, "tokens_at": time.time()}
 
 
+def wait_s(node: Node, now_s: float) -> float:
+    """How long until the next round is worth its fetch, where something is due and the budget is spent.
+
+    A poll at the most: a push waits for its budget, a look does not. Else the leader's silence is noticed too late.
+    """
+    return min(max(0.1, node.budget.wait_s(now_s)), node.crew.profile.poll_s)
+
+
 def share(node: Node, replica: Replica) -> None:
     """Share the repository's budget among the nodes seen alive; where it binds, beats stretch."""
     profile, crew = node.crew.profile, node.crew

@@ -13,7 +13,7 @@ import filelock
 from gitcoord.core.errors import GitcoordError, Lost, Unreachable
 from gitcoord.core.session import Session
 from gitcoord.features import agents, settings
-from gitcoord.node import acting, seats
+from gitcoord.node import acting, economy, seats
 from gitcoord.node.alerts import Alerts, addresses
 from gitcoord.node.naming import since_boot_s
 from gitcoord.node.node import Node
@@ -152,8 +152,8 @@ class Runner:
             self._went_well()
         now = since_boot_s()
         self._due_s = now + node.crew.next_due_s(node.fleet, now)
-        if report is not None and report.waiting:  # the budget is spent: no round is worth its fetch before
-            self._rounds.not_before_s = self._due_s = now + max(0.1, node.budget.wait_s(now))
+        if report is not None and report.waiting:
+            self._rounds.not_before_s = self._due_s = now + economy.wait_s(node, now)
         # The stamp BEFORE the look: what is queued between the two is seen at the next look.
         stamp = node.home.queue.stamp()
         self._queue_seen = stamp if _last(node) in (before, None) else None

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from gitcoord.core.event import parse
-from gitcoord.simulation import naive
+from gitcoord.simulation import failover, naive
 from gitcoord.simulation.machine import Machine
 from gitcoord.simulation.mischief import outbox_lines
 from gitcoord.simulation.naive import Ledger
@@ -24,6 +24,7 @@ def all_of(world: World, remote: Remote, *, stops: bool) -> None:
     _terms(world, remote, ledger)
     _same_state(world, ledger)
     _nobody_flagged(world, ledger)
+    failover.check(world, remote)
     if world.weather.on <= {"rush", "clock"}:
         _nobody_starves(world, remote)
     if stops:
@@ -59,8 +60,8 @@ def _duties(world: World, ledger: Ledger, *, stops: bool) -> None:
             world.fail(f"chore {chores.due[0]} still waits for a leader, long after the faults stopped")
     if world.weather.on.isdisjoint({"copy", "image", "rollback", "cas"}):
         lines = [*ledger.effective.values(), *ledger.void]
-        done = Counter((line["term"], duty) for line in lines if (duty := line.get("data", {}).get("duty")))
-        for (term, duty), times in done.items():
+        done = {(line["term"], duty, line["uid"]) for line in lines if (duty := line.get("data", {}).get("duty"))}
+        for (term, duty), times in Counter((term, duty) for term, duty, _ in done).items():
             if times > 1:
                 world.fail(f"the duty {duty} was done {times} times in term {term}")
 

@@ -44,6 +44,7 @@ class Machine:
         self.clock_offset_s = clock.uniform(-1e5, 1e5) if ill else 0.0
         self.writes_s = list(writes_s)
         self.dead = False
+        self.died_s = 0.0
         self.fate: Files | None = None  # a backup that is to be put back
         self.bad: list[str] = []
         self.resting = self.asleep = False

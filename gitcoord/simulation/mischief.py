@@ -48,7 +48,7 @@ def _death(world: World, remote: Remote) -> Life:
     machine = dice.choice(world.machines[1:])
     if any(one.may_lead and one.runs and one is not machine and not one.dead for one in world.machines):
         excuse(world, machine, None, "its machine is gone")
-        machine.dead = True
+        machine.dead, machine.died_s = True, world.now_s
 
 
 def _copy(world: World, remote: Remote) -> Life:

@@ -41,6 +41,7 @@ class Election:
     actor: str
     uid: str
     commit: Oid
+    at_s: float
 
 
 @dataclass(slots=True)
@@ -189,7 +190,7 @@ class Remote:
                 term = max(term, event.term or 0)
                 if event.uid not in self.elections and event.line not in world.forged:
                     self._elected(who, Election(event.term or 0, str(event.data.get("session")), event.actor,
-                                                event.uid, oid), event.content)
+                                                event.uid, oid, world.now_s), event.content)
         self.witness.extended(next(iter(world.god.commit(oid).parents), None), oid, term)
 
     def _elected(self, who: str, election: Election, reason: str) -> None:

@@ -56,7 +56,7 @@ def _went_well(machine: Machine, report: Report, began_s: float) -> None:
             machine.remote.ended.add(session.id)
     machine.due_s = now + machine.crew.next_due_s(machine.replica.branch.fleet, now)
     if report.waiting:
-        machine.not_before_s = machine.due_s = now + max(0.1, machine.budget.wait_s(now))
+        machine.not_before_s = machine.due_s = now + economy.wait_s(cast("Node", machine), now)
     if (terms.term, terms.session) != machine.leader_seen:
         machine.leader_seen = (terms.term, terms.session)
         machine.say(f"sees {terms.leader} lead term {terms.term}")

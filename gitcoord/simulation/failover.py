@@ -1,0 +1,31 @@
+"""Failover: how long a fleet was without its leader, against the bound that its timings promise."""
+
+from __future__ import annotations
+
+from gitcoord.simulation.machine import Machine
+from gitcoord.simulation.remote import Election, Remote
+from gitcoord.simulation.world import World
+
+HARMLESS = {"death", "clock", "rush"}
+"""What may strike beside a leader's death without making its successor late."""
+
+
+def gaps_s(world: World, remote: Remote) -> list[float]:
+    """From each death of a leader's machine to its successor's election, as the remote took it; or to the end."""
+    elections = [*remote.elections.values()]
+    ends = [*(after.at_s for after in elections[1:]), world.end_s]
+    return [end_s - max(machine.died_s, before.at_s) for before, end_s in zip(elections, ends)
+            if (machine := _machine_of(world, before)) is not None and machine.dead]
+
+
+def check(world: World, remote: Remote) -> None:
+    """A dead leader is replaced within the bound, wherever nothing else is amiss."""
+    bound_s = world.profile.bound_s()
+    for gap_s in gaps_s(world, remote) if world.weather.on <= HARMLESS else ():
+        if gap_s > bound_s:
+            world.fail(f"nobody led for {gap_s:.1f} s after the leader was gone; {bound_s:.1f} s is the bound")
+
+
+def _machine_of(world: World, election: Election) -> Machine | None:
+    return next((machine for machine in world.machines
+                 for session in machine.crew.sessions if session.id == election.session), None)
