@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import json
-import shlex
 import subprocess
 
 import pytest
 
-from gitcoord.features import FEATURES
 from tests.cli.clones import Clone
 from tests.waiting import wait_until
 
-COMMANDS = FEATURES["tasks"].COMMANDS
-
-
 def create(clone: Clone, title: str, *options: str) -> str:
     return str(clone("task", "create", title, *options, "--json").json()["ids"][0])
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_the_example_runs(name: str, alice: Clone, bob: Clone) -> None:
-    """Position 3 is the first after both have joined."""
-    for line in (*COMMANDS[name].before, COMMANDS[name].example):
-        alice(*shlex.split(line)[1:])
 
 
 def test_of_two_clones_that_claim_a_task_at_once_one_has_it_and_the_other_knows_who(alice: Clone, bob: Clone) -> None:
