@@ -6,7 +6,7 @@ A commit's tree is always written from the trusted copy, never from what was fou
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -164,9 +164,9 @@ class Branch:
 
     # Writing
 
-    def extend(self, lines: Sequence[bytes]) -> Log:
-        """The trusted log with `lines` after it, sealed where that is due. Changes nothing here."""
-        return self.files.extended(self.log, lines)
+    def extend(self, lines: Sequence[bytes], cuts: Container[int] = ()) -> Log:
+        """The trusted log with `lines` after it, sealed where due; many lines at `cuts`. Changes nothing."""
+        return self.files.extended(self.log, lines, cuts)
 
     def write(self, log: Log, files: Mapping[str, bytes | None]) -> Oid:
         """The tree that holds `log`, the tip's other files, and `files` in their place (None: removed)."""

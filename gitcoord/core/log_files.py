@@ -11,7 +11,7 @@ because neighbours fall together in that hash (a character moves it by two bits)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gitcoord.core import limits
@@ -168,13 +168,19 @@ class LogFiles:
 
     # Writing
 
-    def extended(self, log: Log, lines: Sequence[bytes]) -> Log:
-        """`log` with `lines` after it. A full open end is sealed as it is: its object is there already."""
+    def extended(self, log: Log, lines: Sequence[bytes], cuts: Container[int] = ()) -> Log:
+        """`log` with `lines` after it. A full open end is sealed as it is: its object is there already.
+
+        Where there are so many lines that they are cut in any case, they are cut before those at `cuts`, too.
+        """
         if not lines:
             return log
         full = sum(map(len, log.open)) + len(log.open) >= limits.SEGMENT_BYTES
+        open_lines = () if full else log.open
+        many = sum(map(len, lines)) > limits.SEGMENT_BYTES_MAX
         pieces = [log.open] if full else []
-        pieces += _pieces([*(() if full else log.open), *lines], limits.SEGMENT_BYTES_MAX)
+        pieces += _pieces([*open_lines, *lines], limits.SEGMENT_BYTES_MAX,
+                          lambda index: many and index - len(open_lines) in cuts)
         *sealed, rest = pieces
         oids = [self.objects.put_blob(joined(piece)) for piece in sealed]
         return Log((*log.segments, *oids), (*log.counts, *map(len, sealed)), rest)
@@ -203,12 +209,12 @@ class LogFiles:
         return self.objects.put_tree(folders)
 
 
-def _pieces(lines: Sequence[bytes], bytes_max: int) -> list[tuple[bytes, ...]]:
-    """`lines`, of which there are some, cut where a piece would have more than `bytes_max`."""
+def _pieces(lines: Sequence[bytes], bytes_max: int, is_cut: Callable[[int], bool]) -> list[tuple[bytes, ...]]:
+    """`lines`, of which there are some, cut where that is wished, or a piece would have more than `bytes_max`."""
     pieces: list[tuple[bytes, ...]] = []
     start = size = 0
     for index, line in enumerate(lines):
-        if index > start and size + len(line) + 1 > bytes_max:
+        if index > start and (size + len(line) + 1 > bytes_max or is_cut(index)):
             pieces.append(tuple(lines[start:index]))
             start, size = index, 0
         size += len(line) + 1

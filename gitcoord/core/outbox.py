@@ -36,7 +36,7 @@ def write(
     root = {}
     chunks: dict[int, list[bytes]] = {}
     for event in pending:
-        chunks.setdefault((event.seq or 0) // limits.OUTBOX_CHUNK_EVENTS, []).append(event.line)
+        chunks.setdefault(chunk_of(event), []).append(event.line)
     if chunks:
         names = {f"{number:08d}.log": Entry(objects.put_blob(_joined(lines))) for number, lines in chunks.items()}
         root[QUEUE] = Entry(objects.put_tree(names), is_tree=True)
@@ -46,6 +46,11 @@ def write(
     message = f"outbox of {node}: {len(pending)} pending, {len(beats)} beats [skip ci]\n\nNonce: {nonce}\n"
     parents = [parent] if parent else []
     return objects.put_commit(tree=objects.put_tree(root), parents=parents, message=message, author=node, time_s=time_s)
+
+
+def chunk_of(event: Event) -> int:
+    """The number of the file that holds an event in its node's outbox."""
+    return (event.seq or 0) // limits.OUTBOX_CHUNK_EVENTS
 
 
 def read(objects: Objects, oid: Oid, before: Outbox | None = None, *, whole: bool = False) -> Outbox:

@@ -117,13 +117,19 @@ def build(me: Replica, disk: Disk, crew: Crew, plan: Plan, now_s: float) -> Step
         yield from add_outbox(me, disk, crew, plan, now_s, fresh=plan.beats_anew)
     if plan.writes_ledger:
         events = [plan.control, *plan.batch] if plan.control else plan.batch
-        log = me.branch.extend([event.line for event in events])
+        log = me.branch.extend([event.line for event in events], _cuts(events))
         plan.commit = me.objects.put_commit(
             tree=me.branch.write(log, plan.files), parents=[me.branch.tip] if me.branch.tip else [],
             message=_message(me, events, plan.files, disk.node), author=author, time_s=me.clock.epoch_s(),
         )
         plan.updates.append(Update(me.ledger_ref, me.branch.tip, plan.commit))
     plan.updates.extend(plan.retires)
+
+
+def _cuts(events: Sequence[Event]) -> frozenset[int]:
+    """Where an outbox is cut as well: a long queue's lines are then the same objects in both, and are sent once."""
+    chunks = [outbox.chunk_of(event) for event in events]
+    return frozenset(index for index in range(1, len(events)) if chunks[index] != chunks[index - 1])
 
 
 def _control(me: Replica, disk: Disk, crew: Crew, plan: Plan) -> Event | None:

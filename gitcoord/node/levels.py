@@ -182,14 +182,7 @@ def note(node: Node, replica: Replica, before: int, report: Report) -> None:
     """For those that wait: how far this node's chain got, and the positions of its newest events."""
     old = node.home.progress()
     positions = dict(old.positions) if old.node == node.disk.node else {}
-    fleet = replica.branch.fleet
-    if fleet.position > before:
-        read = replica.branch.line_at()
-        mine = f'"node":"{node.disk.node}"'.encode()
-        for position in range(max(before, fleet.position - POSITIONS_READ_MAX) + 1, fleet.position + 1):
-            line = read(position)
-            if mine in line:
-                positions[str(json.loads(line)["uid"])] = position
+    positions |= _newest(node, replica, before)
     for uid in list(positions)[:-POSITIONS_KEPT]:
         del positions[uid]
     node.home.save_progress(Progress(
@@ -200,6 +193,20 @@ def note(node: Node, replica: Replica, before: int, report: Report) -> None:
         fetched = [beat for beat in replica.beats() if beat.node != node.disk.node]
         own = [parse(line) for line in (*node.home.neighbours(), *_own_lines(node))]  # as pushed, not as fetched before
         seen.note_beats(node.home.cache, [*fetched, *own], time.time())
+
+
+def _newest(node: Node, replica: Replica, before: int) -> dict[str, int]:
+    """The positions after `before` of this node's newest events, by uid, oldest first."""
+    found: list[tuple[str, int]] = []
+    last, read = replica.branch.fleet.position, replica.branch.line_at()
+    mine = f'"node":"{node.disk.node}"'.encode()
+    for position in range(last, max(before, last - POSITIONS_READ_MAX), -1):
+        line = read(position)
+        if mine in line:
+            found.append((str(json.loads(line)["uid"]), position))
+            if len(found) == POSITIONS_KEPT:
+                break
+    return dict(reversed(found))
 
 
 def _own_lines(node: Node) -> list[bytes]:

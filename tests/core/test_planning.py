@@ -14,7 +14,7 @@ from gitcoord.core.fleet import Duty, Fleet, Inadmissible
 from gitcoord.core.keys import Verifier
 from gitcoord.core.ports import Outcome
 from gitcoord.features import FEATURES
-from tests.core.driver import FLEET, LEDGER, Machine, World, signer_of
+from tests.core.driver import FLEET, LEDGER, OUTBOXES, Machine, World, signer_of
 
 
 def a_fleet(count: int = 2, **more: object) -> tuple[World, list[Machine]]:
@@ -207,3 +207,17 @@ def test_the_leader_retires_the_outbox_of_a_node_gone_for_a_day() -> None:
     leader.round()
     assert ref in world.server.refs
     world.check()
+
+
+def test_a_long_queues_lines_are_the_same_objects_in_outbox_and_ledger() -> None:
+    world, [machine, _] = a_fleet(2)
+    for number in range(3 * limits.OUTBOX_CHUNK_EVENTS):
+        machine.say(f"{number} " + "x" * 400)
+    machine.round()
+    store = world.god
+    refs = store.fetch()
+    box = store.tree(store.tree(store.commit(refs[f"{OUTBOXES}{machine.disk.node}"]).tree)["queue"].oid)
+    chunks = {entry.oid for entry in box.values()}
+    ledger = store.tree(store.tree(store.commit(refs[LEDGER]).tree)["events"].oid)
+    sealed = {entry.oid for folder in ledger.values() for entry in store.tree(folder.oid).values()}
+    assert len(chunks & sealed) >= 2
