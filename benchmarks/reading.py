@@ -121,7 +121,7 @@ def storage(options: Options) -> Iterator[Figure]:
             Series("objects a push of one event", "", [(after - before) / pushes])],
         beside, [Check("of the raw lines, compressed", ratio(measured, beside), 2.0)],
         [f"the raw lines are {len(lines) / mib:.1f} MiB; the snapshot is written every "
-         f"{fleets.PER_COMMIT * fleets.PUBLISH_EVERY} events, the checkpoint every 4096 or more"])
+         f"{fleets.PER_COMMIT * fleets.PUBLISH_EVERY} events, the checkpoint every 2048 or more"])
 
 
 def _packed_bytes(remote: Path) -> int:

@@ -20,6 +20,7 @@ from gitcoord.core.ports import Entry, Objects, Oid
 from gitcoord.core.trees import readable, tree_of
 
 SEALED = "events"
+AHEAD_FILES_MIN = 32  # to start a process takes as long as to ask for some
 _OPEN = re.compile(r"events(-\d)+\.log\Z", re.ASCII)
 
 
@@ -102,6 +103,8 @@ class LogFiles:
         """The log files in their order, from segment number `first` on; the open end is the last one."""
         if listing.odd:
             yield File(readable(listing.odd), (), "not a log file of ours")
+        if len(listing.segments) - first >= AHEAD_FILES_MIN:
+            self.objects.ahead(listing.segments[first:])
         for index in range(first, len(listing.segments)):
             yield self._file(segment_path(index), listing.segments[index])
         if listing.open is None:

@@ -78,6 +78,9 @@ class Objects(Protocol):
     def blob(self, oid: Oid, *, bytes_max: int | None = None) -> bytes:
         """Raises Oversized, before anything is read, where there is more than `bytes_max`."""
 
+    def ahead(self, oids: Sequence[Oid]) -> None:
+        """A hint, which changes no answer: these blobs are read next, in this order."""
+
     def tree(self, oid: Oid) -> dict[str, Entry]: ...
 
     def commit(self, oid: Oid) -> CommitInfo: ...

@@ -138,6 +138,8 @@ class Node:
         branch = cache.read(self.home, self._fresh_branch(), self.keyring.verifier())
         if branch is None or branch.fleet.id != self.config.fleet:
             return None
+        if branch.believed and not trust.read(self.home).believes:
+            return None  # a process that began with it, before its lie was found, wrote it down again
         self._cached = branch.fleet.position
         return branch
 

@@ -14,8 +14,8 @@ from gitcoord.core.ports import Oid
 from gitcoord.features import card, conversation, snapshot
 from gitcoord.features.snapshot import Entry, Interaction, Layout
 
-CHECKPOINT_EVENTS = 4096  # between checkpoints, at least: to replay so many takes a newcomer half a second
-CHECKPOINT_PART = 16  # and this part of the log: so all together grow as the log does, and not as its square
+CHECKPOINT_EVENTS = 2048  # between checkpoints, at least: to replay so many takes a newcomer a quarter of a second
+CHECKPOINT_PART = 24  # and this part of the log: so all together grow as the log does, and not as its square
 POSITIONS_KEPT = 16  # of checkpoints read; one leads to the next
 README = "README.md"
 

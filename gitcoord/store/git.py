@@ -104,6 +104,9 @@ class GitStore:
     def blob(self, oid: Oid, *, bytes_max: int | None = None) -> bytes:
         return self._read(oid, "blob", OBJECT_BYTES_MAX if bytes_max is None else bytes_max)
 
+    def ahead(self, oids: Sequence[Oid]) -> None:
+        self._reader.ahead(oids)
+
     def tree(self, oid: Oid) -> dict[str, Entry]:
         return decode_tree(oid, self._read(oid, "tree", TREE_BYTES_MAX))
 

@@ -5,6 +5,7 @@ GitPython takes 0.1 s to import, as long as a whole command may: it is imported 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gitcoord.core.errors import Corrupt, Oversized
 from gitcoord.core.ports import Oid
 from gitcoord.store import git_refs
+from gitcoord.store.git_ahead import Ahead
 from gitcoord.store.git_objects import OID
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ class Reader:
         self._mirror = mirror
         self._recent: dict[Oid, tuple[str, bytes]] = {}
         self._recent_bytes = 0
+        self._ahead: Ahead | None = None
 
     @cached_property
     def _git(self) -> Git:
@@ -42,8 +45,16 @@ class Reader:
         """End the children, and believe nothing but the disk. It may still be used; they start anew."""
         self._recent.clear()
         self._recent_bytes = 0
+        if self._ahead is not None:
+            self._ahead.close()
         if "_git" in self.__dict__:
             self._git.clear_cache()
+
+    def ahead(self, oids: Sequence[Oid]) -> None:
+        """These blobs are read next, in this order."""
+        if self._ahead is not None:
+            self._ahead.close()
+        self._ahead = Ahead(self._store, oids) if all(map(OID.match, oids)) else None
 
     def remember(self, oid: Oid, kind: str, data: bytes) -> None:
         """The object was just written."""
@@ -62,6 +73,10 @@ class Reader:
         if oid in self._recent:
             found, data = self._recent[oid]
             return _checked(oid, found, kind, data, bytes_max)
+        if self._ahead is not None and kind == "blob":
+            poured = self._ahead.blob(oid, bytes_max)
+            if poured is not None:
+                return poured
         try:
             found, data = self._cat(oid, bytes_max)
         except (EOFError, OSError):  # the child was killed, or met a torn object: ask a new one, once

@@ -111,6 +111,9 @@ class MemoryStore:
             raise Oversized(f"object {oid} has {len(data)} bytes, more than {bytes_max}: not gitcoord's")
         return data
 
+    def ahead(self, oids: Sequence[Oid]) -> None:
+        """Nothing takes time here."""
+
     def tree(self, oid: Oid) -> dict[str, Entry]:
         return decode_tree(oid, self._read(oid, "tree"))
 

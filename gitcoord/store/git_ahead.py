@@ -1,0 +1,53 @@
+"""Reading ahead: many objects whose order is known are poured out by one child of git, and none is asked for.
+
+To ask for one object after the other takes 0.2 ms each on a busy machine, nearly all of it waiting for the other
+process to be woken; so half of a newcomer's time went into the three thousand files of a log.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+
+from gitcoord.core.ports import Oid
+
+
+class Ahead:
+    """Blobs of the repository at `store`, to be read in this order; what is odd is left to whoever reads as ever."""
+
+    def __init__(self, store: Path, oids: Iterable[Oid]) -> None:
+        self._next = deque(oids)
+        with tempfile.TemporaryFile() as names:
+            names.write("".join(f"{oid}\n" for oid in self._next).encode("ascii"))
+            names.seek(0)
+            command = [os.environ.get("GIT_PYTHON_GIT_EXECUTABLE") or "git", "cat-file", "--batch", "--buffer"]
+            self._child = subprocess.Popen(command, env={**os.environ, "GIT_DIR": str(store)}, stdin=names,
+                                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+    def close(self) -> None:
+        self._next.clear()
+        if self._child.returncode is None:
+            self._child.kill()
+            self._child.communicate()
+
+    def blob(self, oid: Oid, bytes_max: int) -> bytes | None:
+        """The blob, if it is the next one; None for any other, and for all from the first that is none or too large."""
+        if not self._next or self._next[0] != oid:
+            return None
+        assert self._child.stdout is not None
+        self._next.popleft()
+        name, _, rest = self._child.stdout.readline().partition(b" blob ")
+        if name.decode("ascii", "replace") != oid or not rest.strip().isdigit() or int(rest) > bytes_max:
+            self.close()
+            return None
+        data = self._child.stdout.read(int(rest))
+        if len(data) != int(rest) or self._child.stdout.read(1) != b"\n":
+            self.close()
+            return None
+        if not self._next:
+            self.close()
+        return data
