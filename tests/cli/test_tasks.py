@@ -10,6 +10,7 @@ import pytest
 from tests.cli.clones import Clone
 from tests.waiting import wait_until
 
+
 def create(clone: Clone, title: str, *options: str) -> str:
     return str(clone("task", "create", title, *options, "--json").json()["ids"][0])
 
