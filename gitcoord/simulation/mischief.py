@@ -55,11 +55,17 @@ def _copy(world: World, remote: Remote) -> Life:
     dice = world.dice("copy")
     for number in range(2):
         yield dice.uniform(30, world.end_s / 2)
-        machine = dice.choice(world.machines)
+        machine = dice.choice(_leaders(world) if dice.random() < 0.5 else world.machines)
         if machine.dead or machine.fate is not None:
             continue
         copy = _copied(world, remote, machine, f"{machine.name}c{number + 1}", runs=dice.random() < 0.6)
-        world.spawn(copy.life(), dice.uniform(0, 60))
+        world.spawn(copy.life(), dice.uniform(0, dice.choice([5, 60])))
+
+
+def _leaders(world: World) -> list[Machine]:
+    """Who believes to lead; everybody where nobody does."""
+    return [machine for machine in world.machines
+            if machine.crew.leading(machine.replica.branch.fleet.terms)] or world.machines
 
 
 def _copied(world: World, remote: Remote, machine: Machine, name: str, *, runs: bool) -> Machine:
@@ -81,8 +87,7 @@ def _image(world: World, remote: Remote) -> Life:
     """The leader's machine, most of the time: others have nothing to act on. Its clock stood still meanwhile."""
     dice = world.dice("image")
     yield dice.uniform(30, world.end_s / 2)
-    leads = [machine for machine in world.machines if machine.crew.leading(machine.replica.branch.fleet.terms)]
-    machine = dice.choice(leads if leads and dice.random() < 0.8 else world.machines)
+    machine = dice.choice(_leaders(world) if dice.random() < 0.8 else world.machines)
     while not machine.resting:
         yield 0.1
     late_s = dice.choice([0.0, dice.uniform(1, 300)])
@@ -157,13 +162,14 @@ def _rollback(world: World, remote: Remote) -> Life:
     dice = world.dice("rollback")
     for _ in range(2):
         yield dice.uniform(50, world.end_s / 2)
-        backup, updates = dict(world.server.refs), len(remote.history)
-        if dice.random() < 0.5:
+        backup, updates, elections = dict(world.server.refs), len(remote.history), len(remote.elections)
+        kind = dice.choice(["backup", "backup", "replica", "election"])
+        while (kind == "replica" and len(remote.history) == updates
+               or kind == "election" and len(remote.elections) == elections):
+            backup = dict(world.server.refs)  # a replica lacks the newest update; or the newest election is undone
+            yield 0.5
+        if kind != "replica":
             yield dice.uniform(5, 200)
-        else:  # it fails over to a replica that lacks the newest update
-            while len(remote.history) == updates:
-                backup = dict(world.server.refs)
-                yield 0.1
         whole = dice.random() < 0.5
         for ref, oid in backup.items():
             if whole or ref == LEDGER:

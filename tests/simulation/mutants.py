@@ -1,0 +1,250 @@
+"""Wrong variants of the protocol: each breaks one rule, and says which promise the simulator then sees broken.
+
+Where a second rule would hide the mistake, the mutant takes that one away as well, and says so: both are needed.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import FunctionType
+from typing import Any
+
+import pytest
+
+from gitcoord.core import following, planning, protocol, session, settling, terms, timings
+from gitcoord.core.event import Event
+from gitcoord.core.fleet import Fleet
+from gitcoord.core.ports import Oid, Pushed, Update
+from gitcoord.simulation import naive, remote
+from gitcoord.simulation.disk import SimDisk
+from gitcoord.simulation.machine import Machine
+from gitcoord.simulation.schedule import Options
+from gitcoord.simulation.world import LEDGER
+from gitcoord.store.memory import check_leases
+from gitcoord.store.queue_file import Content
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+def rewritten(owner: Any, name: str, *changes: tuple[str, str]) -> Patch:
+    """A function of the product with some of its words changed; every module that knows it gets the wrong one."""
+    real = getattr(owner, name)
+    source = textwrap.dedent(inspect.getsource(real))
+    for right, wrong in changes:
+        assert right in source, f"{name} does not say {right!r} any more: mend the mutant"
+        source = source.replace(right, wrong)
+    space: dict[str, Any] = {}
+    exec(compile("from __future__ import annotations\n" + source, f"<mutant of {name}>", "exec"),
+         real.__globals__, space)
+    mutant = space[name]
+    assert isinstance(mutant, FunctionType)
+
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(owner, name, mutant)
+        for module in list(sys.modules.values()):
+            if getattr(module, "__name__", "").startswith("gitcoord.") and vars(module).get(name) is real:
+                monkeypatch.setattr(module, name, mutant)
+
+    return patch
+
+
+def on(owner: Any, name: str, mutant: Any) -> Patch:
+    return lambda monkeypatch: monkeypatch.setattr(owner, name, mutant)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`breaks`: the rule that it does not keep. `faults`: the classes that reveal it, from seed `start` on.
+    `seen`: what the simulator then says, a regular expression.
+    """
+
+    breaks: str
+    faults: str
+    seen: str
+    patches: Sequence[Patch]
+    start: int = 0
+    options: Options = Options()
+
+    def apply(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for patch in self.patches:
+            patch(monkeypatch)
+
+    @property
+    def world(self) -> Options:
+        return replace(self.options, only=frozenset(self.faults.split(",")))
+
+
+LOST = r"was acknowledged and is LOST|still waits on"
+TWO_ACT = "may act outside the ledger at once"
+KNEW = "its disk knew of term"
+DEPOSED = r"deposed agent\d"
+DIFFERS = r"differ from those of a plain fold|have different states"
+CROWD = Options(nodes=8, seconds=700)
+
+
+# What does not fit into one changed word
+
+def acknowledged_before_it_is_synced(self: SimDisk, events: list[Event]) -> None:
+    self.content.add(events)
+
+
+def trimmed_and_then_the_head_saved(self: SimDisk, head: Any) -> None:
+    if self.content.loose or not self.content.holds(head):
+        return
+    rest = self.content.after(head)
+    self._save_log(rest, base=head)
+    self._save_head(self.files.head._replace(base=head))
+
+
+recover = SimDisk.recover
+
+
+def without_loose_lines(self: SimDisk) -> None:
+    recover(self)
+    self.content = Content(self.content.base, self.content.events)
+
+
+def without_its_tip(self: SimDisk) -> None:
+    recover(self)
+    self.files.tip, self.files.term = None, 0
+
+
+def without_what_it_pushed(self: SimDisk) -> None:
+    recover(self)
+    self.files.outboxes = self.files.outboxes[:-1]
+
+
+def forced(advertised: Mapping[str, Oid], updates: Sequence[Update]) -> tuple[list[Update], dict[str, Pushed]]:
+    return check_leases(advertised, [
+        replace(update, old=advertised.get(update.ref)) if update.ref == LEDGER else update for update in updates])
+
+
+def awake_s(self: Machine) -> float:
+    return self.clock_offset_s + 2e5 + (self.world.now_s - self.slept_s) * self.clock_rate
+
+
+ELECTED_FROM_THE_QUEUE = """    if plan.stander and not any(e.type == "leader_election" for e in plan.pending):
+        from gitcoord.core.event import Draft
+        yield Append((Draft(
+            plan.stander.agent, "leader_election", plan.reason, me.clock.timestamp(), uid_from(me.chance.randbytes(10)),
+            term=max(me.branch.fleet.terms.highest, disk.term) + 1,
+            data={"session": plan.stander.id, "after": "", "reason": plan.reason}),))
+        plan.pending = disk.pending()
+        plan.batch, _ = _admit(me, disk, plan.pending, refused=me.refused)
+    plan.stander = None
+    if plan.writes_ledger:
+        plan.control ="""
+
+
+MUTANTS: dict[str, Mutant] = {
+    # The queue and the outbox
+    "told_before_the_queue_is_synced": Mutant(
+        "An event is acknowledged once it is on the disk.", "crash", f"{LOST}|without effect",
+        [on(SimDisk, "_add", acknowledged_before_it_is_synced)]),
+    "trim_on_the_pushs_answer": Mutant(
+        "Only a fetch trims the queue. (Alone it does no harm: what was accepted is the durable tip, and what a ledger "
+        "lost is offered again from there. So this one keeps no tip on a push's answer either.)", "rollback", LOST,
+        [rewritten(protocol, "_ledger_accepted", (
+            "yield SaveTip(plan.commit, max(disk.term, me.branch.fleet.terms.highest))",
+            "from gitcoord.core.effects import Trim\n    if plan.pending:\n        yield Trim(me.heads[disk.node])"))]),
+    "the_head_is_saved_after_the_trim": Mutant(
+        "The head is durable BEFORE the queue is trimmed. (Lines that fit nowhere any more are chained anew, which "
+        "mends it: here they are dropped.)", "crash", LOST,
+        [on(SimDisk, "trim", trimmed_and_then_the_head_saved), on(SimDisk, "recover", without_loose_lines)]),
+    "an_outbox_s_id_is_not_durable_before_its_push": Mutant(
+        "A node knows its own outbox again after a crash.", "crash", "takes itself for a copy",
+        [on(SimDisk, "recover", without_what_it_pushed)]),
+    "rechained_copies_are_not_voided": Mutant(
+        "A second event with a uid that was seen is void.", "restore,copy,late", DIFFERS,
+        [rewritten(Fleet, "_judge", ("if event.uid in self.positions:", "if False:"))], start=50),
+    "admission_without_prev": Mutant(
+        "A line is its node's next: its `prev` is the hash of the one before.", "liar", DIFFERS,
+        [rewritten(Fleet, "check_place", ("if event.prev != head.hash:", "if False:"))]),
+    "a_copied_clone_overwrites_the_outbox": Mutant(
+        "An outbox of ours that we did not write means a copied clone.", "copy", f"{LOST}|{DEPOSED}|{TWO_ACT}",
+        [rewritten(settling, "know_oneself", ("not disk.pushed(mine.oid)", "False"))]),
+
+    # The ledger
+    "a_rollback_is_followed": Mutant(
+        "A tip that does not descend from the last one seen is not followed.", "rollback", LOST,
+        [rewritten(following, "follow_ledger", ("tip, seen = refs.get(me.ledger_ref), disk.tip",
+                                                "tip, seen = refs.get(me.ledger_ref), None"))]),
+    "no_durable_last_tip": Mutant(
+        "The last tip seen survives a crash.", "rollback,crash", f"{LOST}|{KNEW}",
+        [on(SimDisk, "recover", without_its_tip)]),
+    "what_a_fork_lost_is_not_offered_again": Mutant(
+        "What vanished with a fork is carried until it is back.", "cas,rollback", LOST,
+        [rewritten(following, "_part", ("yield Carry(tuple(dict.fromkeys([*disk.carried, *lost])))", "pass"))],
+        start=240),
+    "a_forced_ledger_push": Mutant(
+        "The ledger is pushed against the tip that was folded.", "delay", "two leaders|plain fold|LOST|acts? outside",
+        [on(remote, "check_leases", forced)]),
+    "retry_without_fetching": Mutant(
+        "Every round fetches before it pushes, also the second time.", "rush", "waited .* for its place",
+        [rewritten(protocol, "sync", (
+            "while True:\n        refs: dict[str, Oid] = yield Fetch(newcomer=disk.tip is None)",
+            "refs = yield Fetch()\n    while True:"))], options=CROWD),
+
+    # Terms
+    "terms_ignored_by_the_fold": Mutant(
+        "A line of a term that is over is void.", "liar,partition,suspend", DIFFERS,
+        [rewritten(terms.Terms, "rejects", (
+            "if event.term is not None and (event.term != self.term or event.actor != self.leader):", "if False:"))]),
+    "elections_queued_and_carried_by_others": Mutant(
+        "An election counts right after what its author saw, or never. (It stands outside any chain and names the log "
+        "before it: here neither is asked for, by the fold and by the plain one.)", "partition,lost,delay",
+        f"{DEPOSED}|{KNEW}",
+        [rewritten(planning, "build", ("    if plan.writes_ledger:\n        plan.control =", ELECTED_FROM_THE_QUEUE)),
+         rewritten(Fleet, "check_place", ("(event.type in CONTROL) == (event.seq is not None)", "False")),
+         rewritten(terms.Terms, "rejects", (
+             'if payload.after != digest:\n            return "an election',
+             'if False:\n            return "an election')),
+         rewritten(naive, "take", ("(seq is None) != (first or kind in CONTROL)", "False"))]),
+    "terms_seen_in_a_lost_ledger_are_forgotten": Mutant(
+        "Terms go on above every term ever seen.", "rollback,crash", KNEW,
+        [rewritten(planning, "_control", ("min(disk.term,", "min(0,"))]),
+
+    # Who lives
+    "signs_of_life_from_any_change_of_the_outbox": Mutant(
+        "Only a beat that claims the term is its leader's sign of life.", "restore,crash", "0 machines lead",
+        [rewritten(session.Crew, "_sign", (
+            'beat.actor == terms.leader and beat.term == terms.term and beat.data.get("session") == terms.session',
+            "beat.actor == terms.leader"), ("type(count) is int and count > newest", "type(count) is int"))]),
+    "credit_earned_during_ones_own_outage": Mutant(
+        "One's own outage is nobody's silence.", "partition", "its own outage is nobody's silence",
+        [on(session.Watch, "lapse", lambda self: None),
+         rewritten(session.Watch, "poll", ("min(now_s - self.polled_at_s, cap_s)", "now_s - self.polled_at_s"))],
+        start=95),
+    "an_impatient_follower": Mutant(
+        "Nobody stands before T of silence.", "partition,suspend,delay", DEPOSED,
+        [rewritten(timings.Profile, "stretched_silence_s", ("return self.silence_s", "return 0.3 * self.silence_s"))]),
+
+    # Who acts outside the ledger
+    "a_new_leader_acts_at_once": Mutant(
+        "A new leader waits V: so long may the one before it act that was copied, or whose ledger is lost.", "copy",
+        TWO_ACT, [rewritten(session.Crew, "confirmed", ("now_s + self.profile.outlast_s()", "now_s"))]),
+    "a_leader_whose_time_had_run_out_acts_at_once": Mutant(
+        "So does a leader whose V had run out: another may have led meanwhile, in a ledger that is lost.",
+        "rollback,partition,suspend", TWO_ACT,
+        [rewritten(session.Crew, "confirmed", (" or now_s >= self.act_until_s", ""))]),
+    "v_without_an_end": Mutant(
+        "A leader acts for V after its last accepted push, and not for ever.", "partition,suspend", TWO_ACT,
+        [rewritten(session.Crew, "confirmed", ("started_s + self.profile.act_s", "started_s + 1e6"))]),
+    "v_counted_from_the_answer": Mutant(
+        "V counts from the start of the push. (A new leader waits V as well, which hides it: here it does not.)",
+        "late,delay,pause,suspend", TWO_ACT,
+        [rewritten(session.Crew, "confirmed", ("started_s + self.profile.act_s", "now_s + self.profile.act_s"),
+                   ("now_s + self.profile.outlast_s()", "now_s"))]),
+    "v_counted_from_an_accepted_outbox": Mutant(
+        "V counts from a push in which ledger AND outbox were accepted. (As before, without the new leader's wait.)",
+        "partition,delay,lost,suspend", TWO_ACT,
+        [rewritten(protocol, "_own_accepted", (
+            "crew.heard()", "crew.heard()\n    crew.confirmed(me.branch.fleet.terms, *[me.clock.monotonic_s()] * 2)")),
+         rewritten(session.Crew, "confirmed", ("now_s + self.profile.outlast_s()", "now_s"))]),
+    "a_clock_that_stands_still_in_sleep": Mutant(
+        "Time goes on while a machine sleeps.", "suspend", TWO_ACT, [on(Machine, "local_s", awake_s)]),
+}
