@@ -32,6 +32,7 @@ from gitcoord.store.locks import LockHeld
 
 CACHE_EVENTS = 64  # folded since the cache was written, before it is written anew
 CACHE_S = 10.0  # between two writings, by any process of the node: many that write fast would each write it
+COMMANDS_PATIENCE = 10  # where no `agent run` tidies up at a quiet moment, one command in hundreds does
 OWN_MAX = 10_000  # lines of the queue remembered until they are folded
 
 
@@ -39,6 +40,8 @@ class Store(Objects, Remote, Protocol):
     """What a node needs of git."""
 
     def close(self) -> None: ...
+
+    def tidy(self, patience: int = 1) -> bool: ...
 
 
 class Node:
@@ -76,6 +79,8 @@ class Node:
     def close(self) -> None:
         with contextlib.suppress(OSError, GitcoordError):
             self._save_cache()
+            if self.round_trip_s:
+                self.tidy(COMMANDS_PATIENCE)
         self.store.close()
 
     @property
@@ -180,6 +185,11 @@ class Node:
                 if not self._mend_store(wrong):
                     raise
                 return self._round(tick, urgent)
+
+    def tidy(self, patience: int = 1) -> None:
+        """Tidy the private store up, if it is time for that and nobody syncs."""
+        with contextlib.suppress(TimeoutError), self._sync_lock(0):
+            self.store.tidy(patience)
 
     @contextlib.contextmanager
     def _sync_lock(self, timeout_s: float) -> Iterator[None]:

@@ -25,6 +25,7 @@ from gitcoord.store.locks import LockHeld
 
 LOOK_S = 0.05  # how often the queue is looked at: what another process queued is picked up within 100 ms…
 LOOK_S_MAX = 0.25  # …or so: where a look at the remote takes a second, most of what an idle agent costs are these
+TIDY_S = 60.0  # between two looks whether the private store wants to be tidied up
 GOODBYE_S = 10.0  # at most, for the last words
 
 
@@ -60,6 +61,7 @@ class Runner:
     _queue_seen: object = None
     _leader_seen: object = None
     _logged_beat_s: float = 0.0
+    _tidy_s: float = 0.0
 
     def __post_init__(self) -> None:
         self._rounds = Rounds(self.node, self.options.agents[0], self.options.say, self.stop)
@@ -154,6 +156,9 @@ class Runner:
         self._due_s = now + node.crew.next_due_s(node.fleet, now)
         if report is not None and report.waiting:
             self._rounds.not_before_s = self._due_s = now + economy.wait_s(node, now)
+        elif report is not None and now >= self._tidy_s and not (report.ledger or report.outbox):
+            self._tidy_s = now + TIDY_S
+            node.tidy()
         # The stamp BEFORE the look: what is queued between the two is seen at the next look.
         stamp = node.home.queue.stamp()
         self._queue_seen = stamp if _last(node) in (before, None) else None

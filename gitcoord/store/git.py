@@ -14,13 +14,16 @@ from gitcoord.core.ports import CommitInfo, Entry, Oid, Outcome, Pushed, Update
 from gitcoord.store import checkout, git_credentials, git_refs, git_words
 from gitcoord.store.git_loose import Loose
 from gitcoord.store.git_objects import OID, decode_commit, decode_tree, encode_commit, encode_tree
-from gitcoord.store.git_process import Result, finish
+from gitcoord.store.git_process import Result, finish, works_on
 from gitcoord.store.git_reader import Reader
 from gitcoord.store.git_transport import MIRROR, PRIVATE, Transport
 
 OBJECT_BYTES_MAX = 64 * 1024 * 1024  # far above what gitcoord writes; a hostile blob must not fill memory
 TREE_BYTES_MAX = 8 * 1024 * 1024  # two hundred thousand names; a ledger of ten million events has 4,000 in one
 NEAR_COMMITS = 64  # an ancestor is nearly always this close: 0.08 ms a commit in process, 3 ms a process
+
+LOOSE_MAX = 4000  # objects; git's own limit is 6,700
+PACKS_MAX = 50  # as git's own: each is looked into for what is not in the others
 
 KEPT = "refs/gitcoord/kept/"
 LOCAL_S = 30.0  # git without a network; only a hung disk takes longer
@@ -180,6 +183,18 @@ class GitStore:
             for update in updates:
                 if update.ref == self._ledger_ref and update.new is not None:
                     self._loose.sync(update.new)
+
+    def tidy(self, patience: int = 1) -> bool:
+        """Pack what many fetches and writes left lying, and let go of what no ref names; whether it was time for that.
+
+        Nobody else may write here meanwhile. `patience`: leave so many times as much lying.
+        """
+        loose, packs = git_refs.clutter(self.path)
+        if (loose < LOOSE_MAX * patience and packs < PACKS_MAX * patience) or works_on(self.path):
+            return False
+        self.close()
+        packed = self._transport.run("repack", "-a", "-d", "-q").status == 0  # synced BEFORE what it replaces goes
+        return packed and self._transport.run("prune", "--expire=now").status == 0
 
     # -- below -----------------------------------------------------------------------------------
 

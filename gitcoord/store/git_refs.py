@@ -107,6 +107,12 @@ def loose_path(store: Path, oid: Oid) -> Path:
     return store / "objects" / oid[:2] / oid[2:]
 
 
+def clutter(store: Path) -> tuple[int, int]:
+    """About how many loose objects there are (one folder of 256, counted), and how many packs."""
+    packs = (store / "objects" / "pack").glob("*.pack")
+    return 256 * sum(1 for _ in (store / "objects" / "17").glob("*")), sum(1 for _ in packs)
+
+
 def is_sound(path: Path, oid: Oid) -> bool:
     """Whether a loose object's file holds the object that it is named for."""
     try:

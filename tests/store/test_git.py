@@ -592,6 +592,28 @@ def test_objects_are_read_after_they_were_packed(store: GitStore) -> None:
     assert store.commit(tip).message == "x"
 
 
+def test_a_cluttered_store_is_packed_and_keeps_what_its_refs_name(
+    store: GitStore, bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tip = commit(store, "x")
+    store.push([Update(ONE, None, tip)])
+    store.keep("ledger", tip)
+    for _ in range(3):
+        newer = commit_elsewhere(bare, store.fetch()[ONE])
+        assert store.fetch() == {ONE: newer}
+    dropped = store.put_blob(b"nobody names this")
+    assert store.tidy() is False
+    monkeypatch.setattr("gitcoord.store.git.PACKS_MAX", 3)
+    assert store.tidy() is True
+    assert store.tidy() is False
+    assert len(list((store.path / "objects" / "pack").glob("*.pack"))) == 1
+    assert [store.commit(oid).oid for oid in (tip, newer)] == [tip, newer]
+    with pytest.raises(Corrupt):
+        store.blob(dropped)
+    assert store.put_blob(b"nobody names this") == dropped and store.blob(dropped)
+    assert git(store.path, "fsck", "--full", "--no-dangling") == ""
+
+
 def test_a_killed_reader_is_started_again(store: GitStore) -> None:
     oids = [store.put_blob(text) for text in (b"x", b"y")]
     store.close()
