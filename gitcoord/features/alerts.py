@@ -16,6 +16,7 @@ from gitcoord.core.commands import Arguments, Command, Look, Query
 from gitcoord.core.credentials import redacted
 from gitcoord.core.fleet import Duty, Recorded
 from gitcoord.features import values
+from gitcoord.features.orders import DirectiveEscalated
 from gitcoord.features.recovery_state import Escalated, FleetDegraded
 
 WAITING_MAX = 500  # the oldest go first: who has so many to hear of looks at the log
@@ -67,7 +68,7 @@ def fold(state: State, recorded: Recorded) -> str | None:
     match recorded.payload:
         case AlertSent() as told:
             return _note_sent(state, recorded, told)
-        case Escalated():
+        case Escalated() | DirectiveEscalated():
             _want(state, recorded, "escalated")
         case FleetDegraded():
             _want(state, recorded, "degraded")

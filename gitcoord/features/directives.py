@@ -178,8 +178,13 @@ def duty(state: orders.State, look: Look) -> Iterable[Duty]:
     for one in state.open.values():
         for key, part in one.parts.items():
             reason = _failing(look, one, key, part) if one.plan is not None and not part.followed else ""
-            if reason:
-                yield from autonomy.gate(look, "contingency", _follows(look, one, part, reason))
+            if not reason:
+                continue
+            wanted = _follows(look, one, part, reason)
+            if wanted.type == "directive_escalated":
+                yield wanted  # to tell a person needs nobody's approval
+            else:
+                yield from autonomy.gate(look, "contingency", wanted)
 
 
 def _failing(look: Look, one: Directive, key: str, part: Part) -> str:

@@ -149,6 +149,15 @@ def test_under_supervision_the_plan_waits_for_a_word() -> None:
     assert parts(work, uid) == {"bob": "failed, agent", "carol": "open"}
 
 
+def test_word_to_people_needs_no_approval_and_reaches_them_wherever_they_are() -> None:
+    work = fleet()
+    work.do("alice", "autonomy manual")
+    work.do("bob", "directive fail", directive=issue(work, on_failure="escalate"), reason="no access")
+    assert lead(work) == [("directive_escalated", ("alice",))]
+    [alert] = work.story.fleet.states["alerts"].waiting.values()
+    assert (alert.kind, alert.text) == ("escalated", "bob failed at 'freeze the schema' (no access)")
+
+
 def test_it_is_withdrawn_by_who_issued_it_or_an_admin() -> None:
     work = fleet()
     uid = work.do("bob", "directive issue", text="review my branch", to=["carol"], on_failure="escalate")
