@@ -58,7 +58,7 @@ def _copy(world: World, remote: Remote) -> Life:
         machine = dice.choice(_leaders(world) if dice.random() < 0.5 else world.machines)
         if machine.dead or machine.fate is not None:
             continue
-        copy = _copied(world, remote, machine, f"{machine.name}c{number + 1}", runs=dice.random() < 0.6)
+        copy = copied(world, remote, machine, f"{machine.name}c{number + 1}", runs=dice.random() < 0.6)
         world.spawn(copy.life(), dice.uniform(0, dice.choice([5, 60])))
 
 
@@ -68,7 +68,7 @@ def _leaders(world: World) -> list[Machine]:
             if machine.crew.leading(machine.replica.branch.fleet.terms)] or world.machines
 
 
-def _copied(world: World, remote: Remote, machine: Machine, name: str, *, runs: bool) -> Machine:
+def copied(world: World, remote: Remote, machine: Machine, name: str, *, runs: bool) -> Machine:
     """Another machine with the same disk."""
     dice = world.dice("copy")
     writes = sorted(dice.uniform(world.now_s, world.end_s * 0.8) for _ in range(dice.randrange(8)))
@@ -91,7 +91,7 @@ def _image(world: World, remote: Remote) -> Life:
     while not machine.resting:
         yield 0.1
     late_s = dice.choice([0.0, dice.uniform(1, 300)])
-    image = _copied(world, remote, machine, f"{machine.name}i", runs=machine.runs)
+    image = copied(world, remote, machine, f"{machine.name}i", runs=machine.runs)
     resume(image, machine, late_s)
     world.say(image.name, f"is an IMAGE, memory and all; it is resumed after {late_s:.0f} s")
     world.spawn(image.life(), late_s)

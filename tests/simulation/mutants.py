@@ -175,7 +175,7 @@ MUTANTS: dict[str, Mutant] = {
                                                 "tip, seen = refs.get(me.ledger_ref), None"))]),
     "no_durable_last_tip": Mutant(
         "The last tip seen survives a crash.", "rollback,crash", f"{LOST}|{KNEW}",
-        [on(SimDisk, "recover", without_its_tip)]),
+        [on(SimDisk, "recover", without_its_tip)], start=180),
     "what_a_fork_lost_is_not_offered_again": Mutant(
         "What vanished with a fork is carried until it is back.", "cas,rollback", LOST,
         [rewritten(following, "_part", ("yield Carry(tuple(dict.fromkeys([*disk.carried, *lost])))", "pass"))],
@@ -210,10 +210,11 @@ MUTANTS: dict[str, Mutant] = {
 
     # Who lives
     "signs_of_life_from_any_change_of_the_outbox": Mutant(
-        "Only a beat that claims the term is its leader's sign of life.", "restore,crash", "0 machines lead",
+        "Only a beat that claims the term is its leader's sign of life.", "restore,crash",
+        "0 machines lead|waits for a leader",
         [rewritten(session.Crew, "_sign", (
             'beat.actor == terms.leader and beat.term == terms.term and beat.data.get("session") == terms.session',
-            "beat.actor == terms.leader"), ("type(count) is int and count > newest", "type(count) is int"))]),
+            "beat.actor == terms.leader"), ("type(count) is int and count > newest", "type(count) is int"))], start=155),
     "credit_earned_during_ones_own_outage": Mutant(
         "One's own outage is nobody's silence.", "partition", "its own outage is nobody's silence",
         [on(session.Watch, "lapse", lambda self: None),
