@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import filelock
 
@@ -16,11 +16,13 @@ from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt, Refused
 from gitcoord.core.event import Draft, Event, Head, Malformed, Signer, parse
 from gitcoord.core.names import agent_id
-from gitcoord.core.ports import Oid
 from gitcoord.store import shape
 from gitcoord.store.files import append_durably, keep_reserve, sync_folder, write_durably, write_quickly
 from gitcoord.store.locks import is_held
 from gitcoord.store.queue import Queue
+
+if TYPE_CHECKING:
+    from gitcoord.core.ports import Oid
 
 TIMEOUT_S_MAX = 3600.0  # of one conversation with the remote
 
