@@ -1,0 +1,1 @@
+"""The code that is coordinated: trial merges of branches, and what would conflict."""

@@ -1,0 +1,127 @@
+"""Conflicts between branches, before anybody merges them: who, where, how bad, and in what order to merge."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gitcoord.code import merges
+from gitcoord.code.hunks import Hunk, hunks
+from gitcoord.code.merges import Conflicted, Merge
+from gitcoord.code.objects import Repository
+from gitcoord.code.touched import Touched, common_ancestor, touched
+
+REFS_MAX = 2000
+BATCH = 200  # pairs that one process of git merges
+LEVELS = ("low", "medium", "high", "critical")
+WEIGHTS = {"content": 1.0, "mode": 0.5, "rename": 2.0, "delete": 2.0, "directory": 3.0, "binary": 3.0, "submodule": 3.0}
+"""Of a conflicted path, beside a line of text: what no marker shows is harder to settle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A branch or a pull request, by its commit; `agent`: who works on it, where that is known."""
+
+    name: str
+    commit: str
+    agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictedPath:
+    """A path that the merge of two refs leaves unmerged. `central`: how many of the refs touch it."""
+
+    path: str
+    kind: str
+    hunks: tuple[Hunk, ...]
+    central: int
+    said: tuple[str, ...]
+
+    @property
+    def lines(self) -> int:
+        return sum(hunk.lines for hunk in self.hunks)
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two refs that cannot be merged without somebody's help. `age_s`: since the older of both was last changed."""
+
+    a: Ref
+    b: Ref
+    paths: tuple[ConflictedPath, ...]
+    age_s: float
+
+    @property
+    def score(self) -> float:
+        """Lines and files, each path the more the more refs touch it; growing slowly with age."""
+        size = sum((WEIGHTS[one.kind] * 5 + one.lines) * math.sqrt(one.central) for one in self.paths)
+        return size * (1 + min(self.age_s / 86_400, 30) / 30)
+
+    @property
+    def severity(self) -> str:
+        return LEVELS[sum(self.score >= least for least in (10, 50, 200))]
+
+
+@dataclass(slots=True)
+class Found:
+    """All conflicts among some refs, the worst first."""
+
+    conflicts: list[Conflict] = field(default_factory=list)
+    pairs: int = 0
+    tried: int = 0  # pairs that had something in common
+    order: list[tuple[Ref, int]] = field(default_factory=list)  # each with how many before it conflict with it
+
+
+def between(repository: Repository, refs: Sequence[Ref], *, base: Ref | None = None, now_s: float,
+            known: Mapping[tuple[str, str], Merge] | None = None) -> Found:
+    """Every pair of refs, and each with the base. `known`: merges that were tried before, by their commits."""
+    everyone = [*refs, *([base] if base else [])]
+    ancestor = common_ancestor(repository, [one.commit for one in everyone])
+    marks = {one.commit: touched(repository, ancestor, one.commit) for one in everyone}
+    pairs = [pair for pair in itertools.combinations(everyone, 2) if pair[0].commit != pair[1].commit]
+    tried = [pair for pair in pairs if marks[pair[0].commit].meets(marks[pair[1].commit])]
+    done = dict(known or {})
+    missing = list(dict.fromkeys((a.commit, b.commit) for a, b in tried if (a.commit, b.commit) not in done))
+    for first in range(0, len(missing), BATCH):
+        for merge in merges.trial(repository, missing[first: first + BATCH]):
+            done[merge.ours, merge.theirs] = merge
+    dates = _dates(repository, everyone)
+    conflicts = [
+        Conflict(a, b, tuple(_path(repository, done[a.commit, b.commit], one, marks) for one in merge.conflicted),
+                 max(0.0, now_s - min(dates[a.commit], dates[b.commit])))
+        for a, b in tried if not (merge := done[a.commit, b.commit]).clean
+    ]
+    conflicts.sort(key=lambda one: (-one.score, one.a.name, one.b.name))
+    return Found(conflicts, len(pairs), len(tried), order(refs, conflicts))
+
+
+def _path(repository: Repository, merge: Merge, file: Conflicted, marks: Mapping[str, Touched]) -> ConflictedPath:
+    central = sum(file.path in one.paths for one in marks.values())
+    return ConflictedPath(file.path, file.kind, tuple(hunks(repository, merge, file)), max(central, 1), file.said)
+
+
+def _dates(repository: Repository, refs: Iterable[Ref]) -> dict[str, float]:
+    """When each commit was made, in seconds since 1970."""
+    commits = list(dict.fromkeys(ref.commit for ref in refs))
+    out = repository.git("log", "--no-walk=unsorted", "--format=%H %ct", *commits, "--").decode().split()
+    return {commit: float(date) for commit, date in zip(out[::2], out[1::2], strict=True)}
+
+
+def order(refs: Sequence[Ref], conflicts: Sequence[Conflict]) -> list[tuple[Ref, int]]:
+    """An order of merging: again and again the one that conflicts least with what is still to come.
+
+    Whoever comes before its rival is merged without help; so those that would get in the way of many come last.
+    """
+    rivals: dict[str, set[str]] = {ref.name: set() for ref in refs}
+    for one in conflicts:
+        if one.a.name in rivals and one.b.name in rivals:
+            rivals[one.a.name].add(one.b.name)
+            rivals[one.b.name].add(one.a.name)
+    left, ordered = {ref.name: ref for ref in refs}, list[tuple[Ref, int]]()
+    while left:
+        taken = {ref.name for ref, _ in ordered}
+        name = min(left, key=lambda one: (len(rivals[one] & taken), len(rivals[one] & left.keys()), one))
+        ordered.append((left.pop(name), len(rivals[name] & taken)))
+    return ordered

@@ -1,0 +1,105 @@
+"""Trial merges: what `git merge` would say of two commits, many pairs at a time, in nobody's work tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from gitcoord.code.objects import Repository
+from gitcoord.core.errors import GitcoordError
+
+KINDS = {
+    # a word of git's own type of conflict → what it is called here; the first that fits
+    "submodule": "submodule", "binary": "binary", "rename": "rename", "location": "rename", "modify/delete": "delete",
+    "file/directory": "directory", "modes": "mode", "types": "mode", "contents": "content",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A file as one side of a merge has it."""
+
+    mode: str
+    oid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conflicted:
+    """A path that a merge leaves unmerged. `base`, `ours` and `theirs` are None where it does not exist."""
+
+    path: str
+    kind: str  # content, binary, rename, delete, mode, submodule, directory
+    base: Side | None = None
+    ours: Side | None = None
+    theirs: Side | None = None
+    said: tuple[str, ...] = ()  # git's own words
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """What became of merging commit `theirs` into `ours`; `tree` holds the files, with markers where they conflict."""
+
+    ours: str
+    theirs: str
+    tree: str
+    conflicted: tuple[Conflicted, ...] = ()
+
+    @property
+    def clean(self) -> bool:
+        return not self.conflicted
+
+
+def trial(repository: Repository, pairs: Sequence[tuple[str, str]]) -> Iterator[Merge]:
+    """Merge each pair of commits, by one process of git; in the order of the pairs.
+
+    Raises GitcoordError when git cannot (an object is missing, as in a shallow or partial clone).
+    """
+    if not pairs:
+        return
+    given = "".join(f"{ours} {theirs}\n" for ours, theirs in pairs).encode()
+    parts = repository.records("merge-tree", "--write-tree", "--stdin", "-z", "--allow-unrelated-histories",
+                               given=given, codes=(0, 1))
+    for ours, theirs in pairs:
+        flag = next(parts, "")
+        if flag not in ("0", "1"):
+            raise GitcoordError(f"git merge-tree answered what is not understood: {flag[:100]!r}")
+        tree = next(parts)
+        stages = list(iter(parts.__next__, ""))
+        said = dict[str, list[str]]() if flag == "1" else _messages(parts)
+        kinds = {path: [text.partition("\0")[0] for text in texts] for path, texts in said.items()}
+        yield Merge(ours, theirs, tree, tuple(_conflicted(stages, kinds, said)))
+
+
+def _messages(parts: Iterator[str]) -> dict[str, list[str]]:
+    """By path: type and text, with a zero between, of what git says about it."""
+    said: dict[str, list[str]] = {}
+    for count in iter(parts.__next__, ""):
+        paths = [next(parts) for _ in range(int(count))]
+        kind, text = next(parts), next(parts)
+        for path in paths if kind.startswith("CONFLICT") else ():
+            said.setdefault(path, []).append(f"{kind}\0{text.strip()}")
+    return said
+
+
+def _conflicted(
+    stages: Sequence[str], kinds: dict[str, list[str]], said: dict[str, list[str]]
+) -> Iterator[Conflicted]:
+    sides: dict[str, dict[str, Side]] = {}
+    for line in stages:
+        info, _, path = line.partition("\t")
+        mode, oid, stage = info.split(" ")
+        sides.setdefault(path, {})[stage] = Side(mode, oid)
+    for path, found in sides.items():
+        yield Conflicted(
+            path, _kind(kinds.get(path, []), found), found.get("1"), found.get("2"), found.get("3"),
+            tuple(text.partition("\0")[2] for text in said.get(path, ())),
+        )
+
+
+def _kind(words: Sequence[str], sides: dict[str, Side]) -> str:
+    for word, kind in KINDS.items():
+        if any(word in one for one in words):
+            return kind
+    if any(side.mode == "160000" for side in sides.values()):
+        return "submodule"
+    return "delete" if len(sides) < 3 and "1" in sides else "content"

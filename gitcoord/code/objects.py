@@ -1,0 +1,112 @@
+"""The objects of a user's repository, read beside new ones that are thrown away: the repository stays as it is.
+
+What a trial merge writes goes into a folder of its own, which borrows the user's objects (`alternates`).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from gitcoord.core.errors import GitcoordError, Refused
+
+GIT_S = 300.0
+LEAST_GIT = (2, 39)  # merge-tree --stdin
+BLOB_BYTES_MAX = 2 * 1024 * 1024  # of a merged file whose conflicts are looked at
+
+
+class Repository:
+    """A repository around `path`, and a folder for what is written beside it. A context manager."""
+
+    def __init__(self, path: Path) -> None:
+        found = subprocess.run(["git", "-C", str(path), "rev-parse", "--path-format=absolute", "--git-common-dir"],
+                               capture_output=True, text=True, encoding="utf-8", errors="surrogateescape")
+        if found.returncode:
+            raise Refused(f"{path} is in no git repository")
+        self.path = path
+        self.git_dir = Path(found.stdout.removesuffix("\n"))
+        self._folder = tempfile.TemporaryDirectory(prefix="gitcoord-merges-")
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
+            "GIT_DIR": str(self.git_dir), "GIT_OBJECT_DIRECTORY": self._folder.name,
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(self.git_dir / "objects"), "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": "merge.conflictStyle", "GIT_CONFIG_VALUE_0": "merge",
+            "GIT_CONFIG_KEY_1": "gc.auto", "GIT_CONFIG_VALUE_1": "0", "GIT_NO_LAZY_FETCH": "1",
+            "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C",
+        }
+        self._cat: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Repository:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._cat is not None:
+            assert self._cat.stdin is not None
+            self._cat.stdin.close()
+            self._cat.wait(GIT_S)
+        self._folder.cleanup()
+
+    def git(self, *words: str, given: bytes | None = None, codes: Sequence[int] = (0,)) -> bytes:
+        """What git answers. Raises GitcoordError with its reason."""
+        try:
+            done = subprocess.run(["git", *words], cwd=self._folder.name, env=self._environment, input=given,
+                                  stdin=subprocess.DEVNULL if given is None else None, capture_output=True,
+                                  timeout=GIT_S)
+        except subprocess.TimeoutExpired:
+            raise GitcoordError(f"git {words[0]} did not end in {GIT_S:g} s") from None
+        if done.returncode not in codes:
+            raise GitcoordError(f"git {words[0]}: {done.stderr.decode('utf-8', 'replace').strip()}")
+        return done.stdout
+
+    def commit(self, name: str) -> str:
+        """The commit that a ref or an id names. Raises Refused."""
+        found = self.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}",
+                         codes=(0, 1, 128))
+        if not found.strip():
+            raise Refused(f"no branch or commit {name!r} in {self.path}")
+        return found.decode().strip()
+
+    def merge_base(self, one: str, other: str) -> str | None:
+        """The best common ancestor, or None."""
+        return self.git("merge-base", one, other, codes=(0, 1)).decode().strip() or None
+
+    def changed(self, base: str, tip: str) -> frozenset[str]:
+        """Paths that differ between two commits, both names of what was renamed."""
+        out = self.git("diff-tree", "-r", "-z", "--no-renames", "--name-only", base, tip)
+        return frozenset(_path(part) for part in out.split(b"\0") if part)
+
+    def blob(self, oid: str) -> bytes:
+        """The content of a blob, up to `BLOB_BYTES_MAX`."""
+        if self._cat is None:
+            self._cat = subprocess.Popen(["git", "cat-file", "--batch"], cwd=self._folder.name, env=self._environment,
+                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._cat.stdin is not None and self._cat.stdout is not None
+        self._cat.stdin.write(oid.encode() + b"\n")
+        self._cat.stdin.flush()
+        header = self._cat.stdout.readline().split()
+        if len(header) < 3:
+            return b""
+        size = int(header[2])
+        data = self._cat.stdout.read(size + 1)[:-1]
+        return data[:BLOB_BYTES_MAX]
+
+    def records(self, *words: str, given: bytes | None = None, codes: Sequence[int] = (0,)) -> Iterator[str]:
+        """What git answers with -z, part by part."""
+        for part in self.git(*words, given=given, codes=codes).split(b"\0"):
+            yield _path(part)
+
+
+def _path(part: bytes) -> str:
+    return part.decode("utf-8", "surrogateescape")
+
+
+def _quoted(path: Path) -> str:
+    """For a list with colons between."""
+    text = str(path)
+    return text if not {":", '"', "\n"} & set(text) else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
