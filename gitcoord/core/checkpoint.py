@@ -15,7 +15,7 @@ from gitcoord.core import limits
 from gitcoord.core.branch import Bad, Branch
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.event import hash_of
-from gitcoord.core.fleet import EMPTY, SCHEMA, Fleet
+from gitcoord.core.fleet import EMPTY, Fleet
 from gitcoord.core.log_files import Log
 from gitcoord.core.ports import Entry, Oid
 from gitcoord.core.trees import root_of
@@ -82,7 +82,7 @@ def _read(branch: Branch, oid: Oid) -> Fleet | None:
     """The fold that was written down; None where another version wrote it. Raises Unbelievable."""
     try:
         value = json.loads(branch.objects.blob(oid, bytes_max=limits.CHECKPOINT_BYTES_MAX))
-        if str(value["schema"]) != SCHEMA and str(value["schema"]).startswith(SCHEMA.rpartition("/")[0] + "/"):
+        if value["schema"] != branch.fleet.schema and str(value["schema"]).startswith("gitcoord.state/"):
             return None
         return Fleet.load(value, branch.fleet.features, branch.fleet.verifier)
     except (*NOT_OURS, Corrupt) as wrong:

@@ -24,8 +24,9 @@ CONTROL = frozenset({"fleet_founded", "leader_election", "leader_renewed"})
 
 CORE_EVENTS: dict[str, type[BaseModel]] = {**members.EVENTS, **terms.EVENTS}
 
-SCHEMA = "gitcoord.state/2"
-"""Of what `dump` gives. It changes with its shape: a checkpoint or a cache of another one is not read."""
+STATE = "gitcoord.state/2"
+"""Of what `dump` gives, without the features' names. It changes with the shape of any part: a checkpoint or a cache of
+another one is not read (`tests/core/test_state_shape.py` tells)."""
 
 _NO_HEAD = Head()
 
@@ -99,6 +100,11 @@ class Fleet:
         self._models = dict(CORE_EVENTS)
         for feature in features.values():
             self._models.update(feature.EVENTS)
+
+    @property
+    def schema(self) -> str:
+        """Of what `dump` gives: with another set of features it is another one."""
+        return " ".join([STATE, *sorted(self.features)])
 
     @property
     def id(self) -> str | None:
@@ -208,7 +214,7 @@ class Fleet:
         """The state as JSON values, equal on every machine for equal lines."""
         effective = set(self.positions.values())
         return {
-            "schema": SCHEMA,
+            "schema": self.schema,
             "position": self.position,
             "digest": self.digest,
             "heads": {node: [head.seq, head.hash] for node, head in sorted(self.heads.items())},
@@ -226,9 +232,9 @@ class Fleet:
         cls, value: Mapping[str, Any], features: Mapping[str, Feature], verifier: Verifier | None = None
     ) -> Fleet:
         """The fleet that `dump` wrote down. Raises KeyError, TypeError or ValueError on anything else."""
-        if value["schema"] != SCHEMA:
-            raise ValueError("a state of another version")
         fleet = cls(features, verifier)
+        if value["schema"] != fleet.schema:
+            raise ValueError("a state of another version")
         fleet.position, fleet.digest = int(value["position"]), str(value["digest"])
         fleet.heads = {node: Head(int(seq), str(hash)) for node, (seq, hash) in value["heads"].items()}
         fleet.positions = _positions(str(value["uids"]), set(value["void"]), fleet.position)

@@ -108,7 +108,7 @@ def _checkpointed(branch: Branch) -> int | None:
     return position if right else None
 
 
-_POSITION = re.compile(rb'\{"schema":"[a-z./0-9]{1,40}","position":(\d{1,16}),')
+_POSITION = re.compile(rb'\{"schema":"[a-z_./0-9 ]{1,1000}","position":(\d{1,16}),')
 
 # Of checkpoints, by the blob's id: its bytes never change, and at 100,000 events there are megabytes of them.
 _positions: dict[Oid, int | None] = {}

@@ -20,7 +20,7 @@ from gitcoord.core import checkpoint, limits
 from gitcoord.core.branch import Branch
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, Unreachable
 from gitcoord.core.event import Event
-from gitcoord.core.fleet import CONTROL, SCHEMA, Fleet, Recorded
+from gitcoord.core.fleet import CONTROL, Fleet, Recorded
 from gitcoord.core.keys import Verifier
 from gitcoord.core.ports import Oid
 from gitcoord.core.replica import descends
@@ -244,9 +244,9 @@ class _Check:
             return None
         try:
             value: dict[str, Any] = json.loads(data)
-            if value["schema"] == SCHEMA and type(value["position"]) is int and value["position"] > 0:
+            if value["schema"] == self.witness.schema and type(value["position"]) is int and value["position"] > 0:
                 return value
-            if value["schema"] != SCHEMA:
+            if value["schema"] != self.witness.schema:
                 self.verdict.notes.append(f"{checkpoint.PATH} is of another version: it is not compared")
                 return None
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):

@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gitcoord.core.event import Draft, Event, Head, seal
-from gitcoord.core.fleet import SCHEMA
+from gitcoord.core.fleet import Fleet
 from gitcoord.core.names import uid_from
+from gitcoord.features import FEATURES
 from tests.core.lines import FLEET, NOW, signer_of
 from tests.fuzz.parsers import PARSERS
 
@@ -40,7 +41,8 @@ SHAPES: dict[str, dict[str, Any]] = {
     "progress": {"node": "laptop-1", "durable": 1, "positions": {"u": 1}, "tokens": None, "tokens_at": 0.5},
     "beats": {"at_s": 1.0, "seen": [{"agent": "a", "node": "n", "session": "s", "n": 1, "next_s": 1.0,
                                      "goodbye": False, "since_s": 1.0, "silent_s": 0.0}]},
-    "state": {"schema": SCHEMA, "position": 1, "digest": "d" * 43, "heads": {"n-1": [1, "h"]}, "uids": "0" * 16,
+    "state": {"schema": Fleet(FEATURES).schema, "position": 1, "digest": "d" * 43, "uids": "0" * 16,
+              "heads": {"n-1": [1, "h"]},
               "members": {"founded": None, "admission": "open", "members": [["a", "k", 1, True, True, False]]},
               "void": [],
               "terms": {}, "done": [], "refusals": {}, "features": {}},
