@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, get_args
+
+from gitcoord.features.task_events import Priority
 
 CREATED, READY, ASSIGNED, ACCEPTED, RUNNING = "created", "ready", "assigned", "accepted", "running"
 INPUT_REQUIRED, DONE, FAILED, CANCELLED = "input-required", "done", "failed", "cancelled"
@@ -205,10 +207,33 @@ def _dump_task(task: Task) -> dict[str, Any]:
 
 
 def load(value: Any) -> State:
-    """Raises KeyError, TypeError or ValueError on what `dump` did not write."""
-    state = State(speeds=value["speeds"])
+    """Raises KeyError, TypeError or ValueError on what `dump` did not write: a checkpoint comes from others."""
+    state = State(speeds={
+        str(agent): {str(name): [int(count), float(mean_s)] for name, (count, mean_s) in known.items()}
+        for agent, known in value["speeds"].items()
+    })
     for one in [*value["over"], *value["open"]]:
+        _check(one, _TASK_KINDS)
         task = Task(**one)
-        task.attempts = [Attempt(**attempt) for attempt in one.get("attempts", ())]
+        if task.status not in STATUSES or task.priority not in get_args(Priority):
+            raise ValueError(f"task {task.id} is {task.status}, {task.priority}")
+        attempts = one.get("attempts", ())
+        for attempt in attempts:
+            _check(attempt, _ATTEMPT_KINDS)
+        task.attempts = [Attempt(**attempt) for attempt in attempts]
         state.put(task)
     return state
+
+
+def _check(value: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> None:
+    for name, one in value.items():
+        if type(one) not in kinds[name] or (name in _TEXTS and not all(type(text) is str for text in one)):
+            raise ValueError(f"{name} is {one!r}")
+
+
+_TEXTS = ("needs", "after", "waits", "artifacts")
+_ATTEMPT_KINDS: Mapping[str, tuple[type, ...]] = {one.name: (str,) for one in fields(Attempt)}
+_TASK_KINDS: Mapping[str, tuple[type, ...]] = {
+    **{name: (type(getattr(_BLANK, name)),) for name in _TASK_FIELDS}, "deadline": (str,), "timeout_s": (float, int),
+    "wished": (str,), "workflow": (dict,), "share": (float, int),
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, get_args
 
 import pytest
@@ -269,6 +270,20 @@ def test_the_table_knows_every_status_and_every_event_in_it() -> None:
         assert set(moves) <= set(EVENTS) and set(moves.values()) <= set(STATUSES)
     assert all(tasks.NEXT[one] == {} for one in OVER) and all("task_finished" in tasks.NEXT[one] for one in HELD)
     assert set(tasks.CHANGES) == set(EVENTS.values())
+
+
+@pytest.mark.parametrize("wrong", [
+    {"status": "lost"}, {"status": "running"}, {"priority": "URGENT"}, {"title": 5}, {"deadline": 1.0}, {"needs": [1]},
+    {"attempts": ["bob"]}, {"attempts": [{"agent": "bob", "since": 5}]}, {"unheard": "of"}, {"id": None},
+])
+def test_a_state_that_nobody_of_us_wrote_is_not_read(wrong: dict[str, Any]) -> None:
+    one = work()
+    one.create(deadline="1h")
+    dumped = json.loads(json.dumps(task_state.dump(one.state)))
+    assert task_state.dump(task_state.load(dumped)) == dumped
+    dumped["open"][0].update(wrong)
+    with pytest.raises((ValueError, TypeError, LookupError, AttributeError)):
+        task_state.load(dumped)
 
 
 moves = st.tuples(
