@@ -128,6 +128,23 @@ def test_who_does_not_acknowledge_in_time_has_failed() -> None:
     assert lead(work) == []
 
 
+def test_an_agent_that_left_has_failed() -> None:
+    work = fleet()
+    issue(work, on_failure="agent carol")
+    work.story.say("bob", "agent_left")
+    assert lead(work) == [("directive_reassigned", ("carol",))]
+
+
+def test_what_was_done_meanwhile_is_not_done_again() -> None:
+    work = fleet()
+    uid = issue(work, to=["bob", "dave"], on_failure="agent carol")
+    lose(work, "bob")
+    [late] = directives.duty(work.story.fleet.states["directives"], work.look("alice"))
+    work.do("bob", "directive done", directive=uid)  # it was only away
+    assert work.say("alice", late.type, term=1, re=uid, duty=late.key, **late.data) == "that part is over already"
+    assert parts(work, uid) == {"bob": "done", "dave": "open"}
+
+
 def test_without_a_plan_nothing_follows_and_a_lost_agent_may_still_come_back() -> None:
     work = fleet()
     uid = issue(work)

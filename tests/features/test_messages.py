@@ -216,6 +216,7 @@ def test_one_answer_in_time_is_enough() -> None:
     post = Post()
     uid = post.do("alice", "message request", text="which schema?", to=["bob", "carol"])
     post.do("dave", "message reply", message=uid, text="me neither")  # he was not asked
+    assert post.ask("alice", "message show", message=uid)["request"] == "waiting"
     post.do("carol", "message reply", message=uid, text="v2", data={"version": 2})
     post.now = times.later(NOW, 10_000)
     assert post.lead() == []
