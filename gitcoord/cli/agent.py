@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from gitcoord.cli.common import as_option, here, json_option, print_json, speaker
+from gitcoord.cli.common import as_option, here, json_option, print_json, speaker, teller
 from gitcoord.core.errors import Refused
 from gitcoord.core.names import agent_id
 
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
     from gitcoord.core.event import Event
     from gitcoord.node.node import Node
     from gitcoord.node.work import Contract
-
-CHATTER = ("start", "checking", "leader", "online", "resumed", "goodbye", "task", "draining")  # what --quiet leaves out
 
 
 @click.group("agent")
@@ -81,7 +77,7 @@ def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, repl
     if reply and not on_event:
         raise click.UsageError("--reply goes with --on-event")
     node = here()
-    node.tell = say = _teller(quiet, json_logs)
+    node.tell = say = teller(quiet=quiet, json_logs=json_logs)
     if profile:
         node.use_profile(profile)
     names = [agent_id(name) for name in agents] or [speaker(node, None)]
@@ -109,18 +105,6 @@ def _contract(words: str | None, handler: str | None, slots: int, time_limit: fl
     if handler:
         load(handler, str(top))  # a wrong name is told now, not with the first task
     return Contract(words or job.handler_words(handler or "", top), slots, time_limit, worktree, top)
-
-
-def _teller(quiet: bool, json_logs: bool) -> Callable[[str, str], None]:
-    from gitcoord.node.naming import utc_now
-
-    def say(kind: str, text: str) -> None:
-        if json_logs:
-            click.echo(json.dumps({"schema": "gitcoord.log/1", "time": utc_now(), "kind": kind, "text": text}))
-        elif not quiet or kind not in CHATTER:
-            click.echo(f"{utc_now()[11:23]} {kind}: {text}", err=True)
-
-    return say
 
 
 @command.command("admit")

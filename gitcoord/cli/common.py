@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+CHATTER = ("start", "checking", "leader", "online", "resumed", "goodbye", "task", "draining")  # what --quiet leaves out
+
 
 def json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(function)
@@ -85,3 +87,16 @@ def content_or_stdin(content: str) -> str:
     except UnicodeDecodeError as wrong:
         raise Refused(f"standard input is not UTF-8 at byte {wrong.start}: an event holds text only") from None
     return text.removesuffix("\n")
+
+
+def teller(*, quiet: bool, json_logs: bool) -> Callable[[str, str], None]:
+    """What a process that goes on says of itself, line by line."""
+    from gitcoord.node.naming import utc_now
+
+    def say(kind: str, text: str) -> None:
+        if json_logs:
+            click.echo(json.dumps({"schema": "gitcoord.log/1", "time": utc_now(), "kind": kind, "text": text}))
+        elif not quiet or kind not in CHATTER:
+            click.echo(f"{utc_now()[11:23]} {kind}: {text}", err=True)
+
+    return say

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sync": ("gitcoord.cli.sync", "Exchange events with the remote now"),
     "wait": ("gitcoord.cli.wait", "Wait until something is so"),
     "agent": ("gitcoord.cli.agent", "Run an agent; admit one; change its key"),
+    "fleet": ("gitcoord.cli.fleet", "Run the agents of a fleet file on this machine"),
     "elect": ("gitcoord.cli.elect", "Take part in the election of a leader"),
     "snapshot": ("gitcoord.cli.snapshot", "Render the conversations for people"),
     "import": ("gitcoord.cli.import_", "Take over a log of five-field JSON lines"),

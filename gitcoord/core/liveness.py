@@ -17,6 +17,7 @@ ALIVE, LATE, GONE, GOODBYE, SILENT = "alive", "late", "gone", "goodbye", "silent
 
 LATE_AFTER = 1.5  # promises; a beat may wait for a push budget or a slow round
 GONE_AFTER = 3.0
+HUNG_AFTER = 15.0  # of an agent whose process is known to live: a machine may be busy
 SKEW_S_MAX = 2 * 3600  # an outbox met for the first time: only a beat older than any clock error tells its age
 OBSERVED_MAX = 1000
 

@@ -143,7 +143,7 @@ def _released(case: Case) -> list[Duty]:
 def _missing(case: Case) -> tuple[list[str], list[str]] | None:
     """Capabilities that nobody has any more, and agents that need this one; None when there are neither."""
     others = {able for one in agents.available(case.look) if one.key != case.agent.key for able in one.capabilities}
-    capabilities = [one for one in case.agent.own if one not in others]
+    capabilities = [one for one in case.agent.capabilities if one not in others]
     dependants = [one.id for one in case.look.state("agents").agents.values()
                   if any(needed.casefold() == case.agent.key for needed in one.depends_on)]
     return (capabilities, dependants) if capabilities or dependants else None

@@ -137,7 +137,7 @@ def _activate(state: State, recorded: Recorded, said: BackupActivated) -> str | 
         return f"{said.agent if agent is None else said.backup} is not registered"
     if agent is backup:
         return f"{agent.id} cannot stand in for itself"
-    backup.stands_in[agent.key] = agent.own
+    backup.stands_in[agent.key] = agent.capabilities  # also of those whom it stood in for
     return None
 
 

@@ -21,6 +21,8 @@ TOLD: Mapping[str, tuple[str, frozenset[str], str]] = {
     ALIVE: ("agent_returned", frozenset({LATE, GONE, GOODBYE}), "is back"),
 }
 
+SUSPECTED_AFTER = 2.5  # promises: who is late and comes a moment later is no news
+
 News = Sequence[tuple[Agent, Standing]]
 
 
@@ -49,6 +51,8 @@ def _is_news(agent: Agent, standing: Standing, look: Look) -> bool:
         return False
     if standing.state == ALIVE:
         return standing.session != agent.ended  # its last beat outlives it by a little
+    if standing.state == LATE and standing.silent_s < SUSPECTED_AFTER * standing.next_s:
+        return False
     return standing.state == GOODBYE or agent.key != look.actor.casefold()
 
 

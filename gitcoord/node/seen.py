@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +47,19 @@ def observations(cache: Path) -> tuple[list[Observation], float | None]:
 def standings(node: Node) -> dict[str, Standing]:
     """How alive each agent was at this node's last look, by agent (casefolded)."""
     known, looked_s = observations(node.home.cache)
-    return {} if looked_s is None else liveness.standings(known, looked_s, poll_s=node.crew.profile.poll_s)
+    if looked_s is None:
+        return {}
+    found = liveness.standings(known, looked_s, poll_s=node.crew.profile.poll_s)
+    here = [one for one in found.values() if one.node == node.disk.node and one.state != liveness.GOODBYE]
+    running = set(node.home.running()) if here else set()
+    return found | {one.agent.casefold(): at_home(one, one.agent.casefold() in running) for one in here}
+
+
+def at_home(one: Standing, runs: bool) -> Standing:
+    """Of an agent of this node more is known than its beats: a process that ended is gone, one that is slow is not."""
+    if not runs:
+        return replace(one, state=liveness.GONE)
+    return replace(one, state=liveness.ALIVE) if one.silent_s < liveness.HUNG_AFTER * one.next_s else one
 
 
 def outboxes(node: Node) -> dict[str, Outbox]:

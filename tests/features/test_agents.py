@@ -230,11 +230,12 @@ def tick(one: Story, now: str = NOW, **seen: Standing) -> list[str]:
 def test_each_turn_of_an_agents_liveness_is_told_once() -> None:
     one = led()
     assert tick(one, bob=standing("bob", ALIVE)) == []
+    assert tick(one, bob=standing("bob", LATE, silent_s=2.1)) == []  # a moment
     for state, told in ((LATE, "agent_suspected"), (GONE, "agent_lost"), (ALIVE, "agent_returned"),
                         (GONE, "agent_lost"), (ALIVE, "agent_returned"), (GOODBYE, "agent_departed"),
                         (ALIVE, "agent_returned")):
-        assert tick(one, bob=standing("bob", state)) == [told]
-        assert tick(one, bob=standing("bob", state)) == []
+        assert tick(one, bob=standing("bob", state, silent_s=2.6)) == [told]
+        assert tick(one, bob=standing("bob", state, silent_s=2.6)) == []
     assert one.fleet.refusals == {}
 
 

@@ -1,0 +1,110 @@
+"""`gitcoord fleet`: run the agents of a fleet file on this machine; see how they are; stop them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import click
+
+from gitcoord.cli.common import desk, here, json_option, print_json, teller
+from gitcoord.core.errors import GitcoordError
+
+STOP_S = 60.0  # the supervisor gives its agents less than that
+
+
+@click.group("fleet")
+def command() -> None:
+    """Run the agents of a fleet file on this machine, in the order of their dependencies.
+
+    \b
+    Example:
+      gitcoord fleet status
+    """
+
+
+@command.command("start")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--check", is_flag=True, help="Only read the file, and show the order of the start.")
+@json_option
+def start(file: Path, check: bool, as_json: bool) -> None:
+    """Start the agents of FILE, those first that others need, and look after them until Ctrl-C or SIGTERM.
+
+    FILE is TOML, with a table [agents.NAME] for each: capabilities, role, depends_on, backup, slots, exec (the command
+    for its tasks) or handler, lead, about. One that crashes is started again when the leader asks for it, as the
+    fleet's setting `recovery` has it. GITCOORD_FLEET_FOLDER tells the commands where FILE lies.
+
+    \b
+    Example:
+      printf '[agents.bob]\\ncapabilities = ["python"]\\n' > fleet.toml
+      gitcoord fleet start fleet.toml --check
+    """
+    from gitcoord.node import fleet_file
+    from gitcoord.node.stopping import Stop
+    from gitcoord.node.supervisor import Supervisor
+
+    node = here()
+    plan = fleet_file.read(file, known=[one.id for one in node.fleet.members.by_id.values()])
+    if check and as_json:
+        print_json({"schema": "gitcoord.fleet.start/1", "agents": [
+            {"agent": name, **one.model_dump()} for name, one in plan.agents.items()]})
+    elif check:
+        for name, one in plan.agents.items():
+            click.echo(name + (f" (after {', '.join(one.depends_on)})" if one.depends_on else ""))
+    else:
+        node.tell = say = teller(quiet=False, json_logs=as_json)
+        Supervisor(node, plan, folder=Path.cwd(), say=say, stop=Stop()).run()
+
+
+@command.command("stop")
+@json_option
+def stop(as_json: bool) -> None:
+    """Stop the agents of this node's supervisor: what they have begun may end, then each says goodbye.
+
+    \b
+    Example:
+      gitcoord fleet stop
+    """
+    from gitcoord.node import supervisor
+
+    home = desk().home
+    found = supervisor.status(home)
+    if found is not None:
+        os.kill(found.pid, signal.SIGTERM)
+        until_s = time.monotonic() + STOP_S
+        while supervisor.status(home) is not None:
+            if time.monotonic() > until_s:
+                raise GitcoordError(f"process {found.pid} did not end in {STOP_S:.0f} s: see what its agents do")
+            time.sleep(0.1)
+    if as_json:
+        print_json({"schema": "gitcoord.fleet.stop/1", "stopped": found is not None})
+    else:
+        click.echo("stopped" if found is not None else "no supervisor runs on this node")
+
+
+@command.command("status")
+@json_option
+def status(as_json: bool) -> None:
+    """Show how the agents of this node's supervisor are.
+
+    \b
+    Example:
+      gitcoord fleet status
+    """
+    from gitcoord.node import supervisor
+
+    found = supervisor.status(desk().home)
+    if as_json:
+        print_json({"schema": "gitcoord.fleet.status/1", "running": found is not None,
+                    "pid": found.pid if found else None, "file": found.file if found else None,
+                    "agents": found.agents if found else []})
+        return
+    if found is None:
+        click.echo("no supervisor runs on this node: gitcoord fleet start FILE")
+        return
+    click.echo(f"process {found.pid} runs {found.file}")
+    for one in found.agents:
+        again = f", started {one['starts']} times" if one["starts"] > 1 else ""
+        click.echo(f"{one['state']:<8} {one['agent']}" + (f" (process {one['pid']}{again})" if one["pid"] else again))
