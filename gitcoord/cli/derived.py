@@ -240,7 +240,7 @@ def _text(value: Any) -> str:
     """For one line of a terminal: nothing in it can move the cursor or hide."""
     from gitcoord.cli.shown import plain
 
-    if value is None or value == "" or value == []:
+    if value in (None, "", [], {}):
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
