@@ -19,6 +19,7 @@ LISTED: dict[str, dict[str, str]] = {
         "release": "Give reserved paths back",
         "reservations": "Show who holds which paths",
     },
+    "conflicts": {"conflict": "Show which branches conflict, and say what is settled"},
     "agents": {"agent": "Take part in the work, and see who does"},
     "tasks": {
         "task": "Open tasks, take them, finish them or give them back",

@@ -56,8 +56,7 @@ class Tool:
         if len(self.actions) > 1:
             properties = {"action": {"enum": list(self.actions)}, **properties}
             required = {"action"} | (required or set())
-        return {"type": "object", "properties": properties, "required": sorted(required or ()),
-                "additionalProperties": False}
+        return {"type": "object", "properties": properties, "required": sorted(required or ())}
 
     def chosen(self, given: Mapping[str, Any]) -> tuple[str, Command | Query, dict[str, Any]]:
         """What people would type, the command, and its arguments. Raises Refused."""
@@ -87,13 +86,13 @@ def _action(name: str, tool: str) -> str:
 
 
 def _plain(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what only costs tokens: titles, and that a thing may be left out."""
-    value = {key: one for key, one in schema.items() if key not in ("title", "default", "maxLength", "minLength")}
-    options = [one for one in value.pop("anyOf", []) if one != {"type": "null"}]
+    """What a model needs in order to fill it in. Bounds are left to the command, whose refusal names them."""
+    value = {key: one for key, one in schema.items() if key in ("type", "enum", "description")}
+    options = [one for one in schema.get("anyOf", []) if one != {"type": "null"}]
     if len(options) == 1:
         value |= _plain(options[0])
     elif options:
         value["anyOf"] = [_plain(one) for one in options]
-    if isinstance(value.get("items"), Mapping):
-        value["items"] = _plain(value["items"])
+    if isinstance(schema.get("items"), Mapping):
+        value["items"] = _plain(schema["items"])
     return value

@@ -1,0 +1,227 @@
+"""Conflicts: branches that cannot be merged without help, found before anybody merges; told to both, closed when gone.
+
+Whoever looks (`gitcoord conflicts --record`, or the leader now and then) says all that it found among the branches it
+looked at; what is known of these and not found again is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
+from gitcoord.core.errors import Refused
+from gitcoord.core.event import Event
+from gitcoord.core.fleet import Duty, Recorded
+from gitcoord.core.lookup import find
+from gitcoord.features import values
+
+OPEN_MAX = 1000
+CLOSED_KEPT = 200
+PATHS_TOLD = 20  # of one conflict; there may be more
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=250)]
+Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40,64}$")]
+Severity = Literal["low", "medium", "high", "critical"]
+
+
+class Branch(BaseModel):
+    """A branch or pull request, by the commit that was looked at."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    name: Name
+    commit: Commit
+    agent: str | None = Field(None, max_length=63)
+
+
+class Place(BaseModel):
+    """A path that both changed, and how git calls that."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    path: str = Field(max_length=500)
+    kind: str = Field(max_length=20)
+    lines: int = Field(0, ge=0)
+    functions: list[Annotated[str, StringConstraints(max_length=200)]] = Field([], max_length=20)
+
+
+class ConflictFound(BaseModel):
+    """The author tried to merge two branches."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    a: Branch
+    b: Branch
+    paths: list[Place] = Field(min_length=1, max_length=PATHS_TOLD)
+    more: int = Field(0, ge=0, description="paths beside those")
+    severity: Severity
+
+
+class ConflictClosed(BaseModel):
+    """The conflict that the event's `re` names is no more: merged, changed, or settled by somebody."""
+
+    reason: str = Field("", max_length=500)
+
+
+EVENTS: Mapping[str, type[BaseModel]] = {"conflict_found": ConflictFound, "conflict_closed": ConflictClosed}
+
+
+@dataclass(slots=True)
+class Known:
+    """A conflict between two branches, in the order of their names."""
+
+    id: str
+    a: Branch
+    b: Branch
+    paths: list[Place]
+    more: int
+    severity: str
+    by: str
+    since: str
+    until: str = ""
+    reason: str = ""
+
+    @property
+    def names(self) -> tuple[str, str]:
+        return (self.a.name, self.b.name)
+
+
+@dataclass(slots=True)
+class State:
+    open: dict[str, Known] = field(default_factory=dict)
+    closed: dict[str, Known] = field(default_factory=dict)
+
+
+def fold(state: State, recorded: Recorded) -> str | None:
+    if recorded.void is not None:
+        return None
+    match recorded.payload:
+        case ConflictFound() as found:
+            return _find(state, recorded.event, found)
+        case ConflictClosed() as closed:
+            return _close(state, recorded.event, closed.reason)
+    return None
+
+
+def _find(state: State, event: Event, found: ConflictFound) -> str | None:
+    a, b = sorted((found.a, found.b), key=lambda one: one.name)
+    known = between(state, a.name, b.name)
+    if known is not None and (known.a.commit, known.b.commit) == (a.commit, b.commit):
+        return f"{known.by} has said so"
+    if known is None and len(state.open) >= OPEN_MAX:
+        return f"{OPEN_MAX} conflicts are open already"
+    if known is not None:  # the same two, further on: one conversation
+        known.a, known.b, known.paths, known.more, known.severity = a, b, found.paths, found.more, found.severity
+        return None
+    state.open[event.uid] = Known(event.uid, a, b, found.paths, found.more, found.severity, event.actor,
+                                  event.timestamp)
+    return None
+
+
+def _close(state: State, event: Event, reason: str) -> str | None:
+    known = state.open.pop(event.re or "", None)
+    if known is None:
+        return "it is closed already"
+    known.until, known.reason = event.timestamp, reason
+    state.closed[known.id] = known
+    while len(state.closed) > CLOSED_KEPT:
+        del state.closed[next(iter(state.closed))]
+    return None
+
+
+def between(state: State, a: str, b: str) -> Known | None:
+    """The open conflict of two branches."""
+    wanted = tuple(sorted((a, b)))
+    return next((one for one in state.open.values() if one.names == wanted), None)
+
+
+def news(look: Look, found: Sequence[ConflictFound], looked_at: Iterable[str]) -> list[Proposal]:
+    """What is to be written after a look at some branches: what is new or has moved on, and what is gone."""
+    state: State = look.state("conflicts")
+    proposals, seen = [], set[str]()
+    for one in found:
+        known = between(state, one.a.name, one.b.name)
+        if known is not None:
+            seen.add(known.id)
+            if {known.a.commit, known.b.commit} == {one.a.commit, one.b.commit}:
+                continue
+        paths = ", ".join(place.path for place in one.paths[:3]) + (" …" if len(one.paths) > 3 or one.more else "")
+        to = tuple(dict.fromkeys(agent for agent in (one.a.agent, one.b.agent) if agent))
+        proposals.append(Proposal("conflict_found", f"{one.a.name} and {one.b.name} conflict in {paths}",
+                                  one.model_dump(mode="json"), to=to, re=known.id if known else None))
+    names = set(looked_at)
+    for known in state.open.values():
+        if known.id not in seen and names.issuperset(known.names):
+            proposals.append(_closing(known, "they can be merged"))
+    return proposals
+
+
+def _closing(known: Known, reason: str) -> Proposal:
+    to = tuple(dict.fromkeys(agent for agent in (known.a.agent, known.b.agent) if agent))
+    return Proposal("conflict_closed", f"{known.a.name} and {known.b.name}: {reason}", {"reason": reason}, to=to,
+                    re=known.id)
+
+
+# Commands
+
+
+class List(Arguments):
+    agent: str | None = Field(None, description="Only those of this agent's branches")
+    all: bool = Field(False, description="Those that are closed too")
+
+
+class Resolve(Arguments):
+    conflict: str = Field(description="The conflict: the beginning of its id, or the position of its event")
+    why: str = Field("settled", max_length=500, description="How it was settled, to be shown to the others")
+
+
+def list_(look: Look, asked: List) -> list[dict[str, Any]]:
+    state: State = look.state("conflicts")
+    chosen = [*state.open.values(), *(state.closed.values() if asked.all else ())]
+    return [shown(one) for one in chosen if asked.agent is None or asked.agent.casefold() in
+            {(branch.agent or "").casefold() for branch in (one.a, one.b)}]
+
+
+def shown(one: Known) -> dict[str, Any]:
+    """A conflict as it was recorded."""
+    return {"id": one.id, "severity": one.severity, "a": one.a.model_dump(), "b": one.b.model_dump(),
+            "between": f"{one.a.name} and {one.b.name}", "files": [place.path for place in one.paths],
+            "paths": [place.model_dump() for place in one.paths], "more": one.more, "by": one.by, "since": one.since,
+            "until": one.until or None, "reason": one.reason}
+
+
+def resolve(look: Look, asked: Resolve) -> list[Proposal]:
+    state: State = look.state("conflicts")
+    known = {**state.open, **state.closed}
+    chosen = known[find(look, known, asked.conflict, "conflict", shown_by="conflict list --all")]
+    if chosen.until:
+        raise Refused(f"it is closed since {chosen.until}: {chosen.reason}")
+    return [_closing(chosen, asked.why)]
+
+
+COMMANDS: Mapping[str, Command | Query] = {
+    "conflict list": Query(
+        help="Show the conflicts between branches that were recorded", example="gitcoord conflict list --all",
+        arguments=List, ask=list_, columns=("id", "severity", "between", "files", "since"), tool="fleet_show",
+    ),
+    "conflict resolve": Command(
+        help="Say that a conflict is settled", example="gitcoord conflict resolve 3 --why 'alice takes both'",
+        arguments=Resolve, decide=resolve, positional=("conflict",), idempotent=True,
+    ),
+}
+
+
+def duty(state: State, look: Look) -> Iterable[Duty]:
+    return ()  # only who has the code can look: `gitcoord conflicts`
+
+
+def dump(state: State) -> Any:
+    return values.dump(state)
+
+
+def load(value: Any) -> State:
+    return values.load(State, value)
