@@ -28,10 +28,12 @@ FAILED = 6  # verification found something
               help="Virtual time of each.")
 @click.option("--only", default=None, metavar="FAULTS", help="Only these classes of faults; `none` for none.")
 @click.option("--without", default="", metavar="FAULTS", help="Leave these classes of faults out.")
+@click.option("--processes", type=click.IntRange(1), default=None, metavar="N",
+              help="Schedules at a time.  [default: as many as processors]")
 @click.option("--trace", is_flag=True, help="Print everything that happened.")
 @json_option
 def command(schedules: int, seed: int | None, nodes: int, profile: str, seconds: float, only: str | None,
-            without: str, trace: bool, as_json: bool) -> None:
+            without: str, processes: int | None, trace: bool, as_json: bool) -> None:
     """Run the protocol in virtual time, against a remote and machines that fail in every way known.
 
     Each schedule has its own seed, draws its faults from it, and is checked against an independent record of what
@@ -46,7 +48,7 @@ def command(schedules: int, seed: int | None, nodes: int, profile: str, seconds:
     options = Options(nodes, profile, float(seconds), None if only is None else _classes(only), _classes(without))
     first = random.SystemRandom().randrange(10**6) if seed is None else seed
     began = time.monotonic()
-    found = _run(range(first, first + schedules), options, trace=trace)
+    found = _run(range(first, first + schedules), options, processes=processes, trace=trace)
     took_s = time.monotonic() - began
     failed = [result for result in found if result.violation]
     if as_json:
@@ -72,17 +74,23 @@ def _classes(text: str) -> frozenset[str]:
     return names
 
 
-def _run(seeds: range, options: Options, *, trace: bool) -> list[Result]:
+def _run(seeds: range, options: Options, *, processes: int | None, trace: bool) -> list[Result]:
+    """All results. Those that failed are told as they come: a long run may be cut short."""
     from gitcoord.simulation import many, schedule
 
-    if not trace:
-        return list(many.results(seeds, options))
+    traced = (_traced(schedule.run(seed, options, keep_trace=True)) for seed in seeds)
     found = []
-    for seed in seeds:
-        found.append(schedule.run(seed, options, keep_trace=True))
-        for line in found[-1].trace:
-            click.echo(line)
+    for result in traced if trace else many.results(seeds, options, processes=processes):
+        found.append(result)
+        if result.violation:
+            click.echo(f"seed {result.seed} failed: {result.violation}", err=True)
     return found
+
+
+def _traced(result: Result) -> Result:
+    for line in result.trace:
+        click.echo(line)
+    return result
 
 
 def _print(first: int, found: list[Result], took_s: float) -> None:
@@ -96,5 +104,5 @@ def _tell(failed: list[Result], options: Options) -> None:
     from gitcoord.simulation import story
 
     for result in failed[:3]:
-        click.echo(f"\nseed {result.seed} failed: {result.violation}; shrinking it", err=True)
+        click.echo(f"\nseed {result.seed}: shrinking it", err=True)
         click.echo("\n" + story.tell(*story.shrink(result.seed, options)))

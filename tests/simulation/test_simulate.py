@@ -86,7 +86,18 @@ def test_the_command_tells_people_and_programs() -> None:
     assert people.exit_code == 0 and "2 schedules from seed 4" in people.output
     programs = CliRunner().invoke(command, ["--schedules", "2", "--seed", "4", "--seconds", "300", "--json"])
     assert json.loads(programs.output)["failed"] == []
+    alone = CliRunner().invoke(command, ["--schedules", "2", "--seed", "4", "--seconds", "300", "--processes", "1"])
+    assert alone.output.split(" in ")[0] == people.output.split(" in ")[0]
     traced = CliRunner().invoke(command, ["--schedules", "1", "--seed", "4", "--seconds", "300", "--trace"])
     assert "LEDGER is" in traced.output
     wrong = CliRunner().invoke(command, ["--only", "rain"])
     assert wrong.exit_code != 0
+
+
+def test_a_failing_seed_is_told_when_it_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk.SimDisk, "recover", lambda self: _forgetful(self))
+    told = CliRunner().invoke(command, ["--schedules", "8", "--seed", "0", "--only", "crash,lost", "--processes", "1",
+                                      "--json"])
+    assert told.exit_code == 6
+    failed = json.loads(told.stdout)["failed"]
+    assert [f"seed {one['seed']} failed: {one['violation']}" for one in failed] == told.stderr.splitlines()
