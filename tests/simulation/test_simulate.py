@@ -96,8 +96,8 @@ def test_the_command_tells_people_and_programs() -> None:
 
 def test_a_failing_seed_is_told_when_it_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk.SimDisk, "recover", lambda self: _forgetful(self))
-    told = CliRunner().invoke(command, ["--schedules", "8", "--seed", "0", "--only", "crash,lost", "--processes", "1",
-                                      "--json"])
+    words = "--schedules 8 --seed 0 --only crash,lost --processes 1 --json"
+    told = CliRunner().invoke(command, words.split())
     assert told.exit_code == 6
     failed = json.loads(told.stdout)["failed"]
     assert [f"seed {one['seed']} failed: {one['violation']}" for one in failed] == told.stderr.splitlines()
