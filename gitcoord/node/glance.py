@@ -52,6 +52,7 @@ class Glance:
     snapshot: int | None  # the position that its page shows
     hook: str  # the fleet's setting
     held: list[dict[str, Any]]  # reservations, as `gitcoord reservations` shows them
+    proposals: int  # that wait for somebody's approval
 
 
 def read(home: Home) -> Glance | None:
@@ -80,6 +81,7 @@ def take(node: Node) -> Glance:
         snapshot=snapshot.parse_position(page.decode("utf-8", "replace")) if page else None,
         hook=fleet.states["settings"].settings.hook,
         held=[reservations.shown(one) for one in fleet.states["reservations"].held.values()],
+        proposals=sum(one.status == "pending" for one in fleet.states["autonomy"].proposals.values()),
     )
 
 

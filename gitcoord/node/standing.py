@@ -35,7 +35,7 @@ def standing(desk: Desk, glance: Glance, now_s: float | None = None) -> dict[str
         "ledger": {"position": glance.position, "tip": glance.tip or None},
         "leader": None, "agents": _agents(glance, observed, states, running, now_s), "snapshot": None,
         "errors": _errors(desk, glance), "void": glance.void, "pushes_per_minute": None,
-        "paths": home.paths(),
+        "proposals": glance.proposals, "paths": home.paths(),
     }
     if glance.leader is not None:
         state = states.get(glance.leader.casefold(), liveness.SILENT)
@@ -65,6 +65,9 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
         found.append("nobody leads: run `gitcoord agent run`, or `gitcoord elect`")
     elif leader["state"] in (liveness.LATE, liveness.GONE, liveness.GOODBYE):
         found.append(f"the leader, {leader['agent']}, is {leader['state']}: `gitcoord elect` tells more, or stands")
+    if value["proposals"]:
+        found.append(f"{count(value['proposals'], 'proposal')} of the leader's to be approved or rejected: "
+                     "`gitcoord proposals` shows what waits")
     found += [f"{one['id']} is {one['state']}, last heard of {ago(one['heard_s'])} ago on node {one['node']}"
               for one in value["agents"] if one["state"] == liveness.LATE and not one["leads"]]
     for one in value["errors"] + value["void"]:
