@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pydantic import BaseModel, ValidationError
 
@@ -34,8 +34,7 @@ EMPTY = hash_of(b"gitcoord ledger")
 """The digest of a log without lines."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """An event at its position. `void` says why it has no effect; `payload` is its typed data."""
 
     position: int

@@ -6,6 +6,7 @@ node has read the ledger is told by its beats (`Standing.position`): that is wha
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
@@ -91,10 +92,11 @@ class Said:
 
 @dataclass(slots=True)
 class State:
-    said: dict[str, Said] = field(default_factory=dict)  # by id, oldest first
+    # Ordered: a dict looks for its oldest key behind the places of all that have gone.
+    said: OrderedDict[str, Said] = field(default_factory=OrderedDict)  # by id, oldest first
     marks: dict[str, int] = field(default_factory=dict)  # agent, casefolded → all up to that position is read
     waiting: dict[str, str] = field(default_factory=dict)  # id of a request without an answer → by when
-    authors: dict[str, str] = field(default_factory=dict)  # of what was said to nobody in particular
+    authors: OrderedDict[str, str] = field(default_factory=OrderedDict)  # of what was said to nobody in particular
 
 
 def fold(state: State, recorded: Recorded) -> str | None:
@@ -140,14 +142,13 @@ def _say(state: State, recorded: Recorded) -> None:
             state.waiting[said.id] = said.answer_by
     state.said[said.id] = said
     if len(state.said) > KEPT_MAX:
-        oldest = next(iter(state.said))
-        del state.said[oldest]
+        oldest, _ = state.said.popitem(last=False)
         state.waiting.pop(oldest, None)
 
 
-def _bound(mapping: dict[str, Any], most: int) -> None:
+def _bound(mapping: OrderedDict[str, Any], most: int) -> None:
     if len(mapping) > most:
-        del mapping[next(iter(mapping))]
+        mapping.popitem(last=False)
 
 
 def _answer(state: State, known: Said, event: Event) -> None:

@@ -29,7 +29,7 @@ def shape_of(kind: Any, found: dict[str, Any] | None = None) -> dict[str, Any]:
     if issubclass(kind, BaseModel):
         fields = {name: str(field.annotation) for name, field in kind.model_fields.items()}
     else:
-        fields = {field.name: str(field.type) for field in dataclasses.fields(kind)}
+        fields = {field.name: str(field.type).replace("OrderedDict", "dict") for field in dataclasses.fields(kind)}
     found[kind.__name__] = fields
     names = sorted({word for text in fields.values() for word in re.findall(r"\w+", text)})
     for name in names:
