@@ -38,8 +38,7 @@ def start(file: Path, check: bool, as_json: bool) -> None:
 
     \b
     Example:
-      printf '[agents.bob]\\ncapabilities = ["python"]\\n' > fleet.toml
-      gitcoord fleet start fleet.toml --check
+      gitcoord fleet start examples/nine.toml --check
     """
     from gitcoord.node import fleet_file
     from gitcoord.node.stopping import Stop

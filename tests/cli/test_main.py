@@ -72,6 +72,7 @@ def prepared(alice: Clone, tmp_path: Path) -> Clone:
     shutil.copy(TOP / "tests" / "data" / "history_sample.jsonl", alice.path / "events.jsonl")
     for sample in TOP.glob("events*.log"):
         shutil.copy(sample, alice.path)
+    shutil.copytree(TOP / "examples", alice.path / "examples")
     make_clone(tmp_path / "bob", alice.remote, "bob")
     for text in ("Who takes the parser?", "How do I start the server?"):
         alice("append", "question", text, "--to", "bob")
