@@ -24,6 +24,7 @@ FAULTS: dict[str, str] = {
     "cas": "one compare-and-swap with two winners",
     "liar": "a node sequences forged, doubled or re-ordered lines",
     "image": "a machine is copied while it runs, memory and all, and the image resumed, perhaps minutes later",
+    "deleted": "an outbox is deleted on the remote, also that of a machine just restored",
     "rush": "everybody writes at the same moment",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gitcoord.core import outbox
 from gitcoord.core.event import Draft, Head, parse, seal
 from gitcoord.core.log_files import LogFiles
 from gitcoord.core.ports import Oid
@@ -10,13 +11,14 @@ from gitcoord.simulation.disk import Files
 from gitcoord.simulation.image import resume
 from gitcoord.simulation.machine import Machine
 from gitcoord.simulation.remote import Remote
-from gitcoord.simulation.world import FLEET, LEDGER, Life, World
+from gitcoord.simulation.world import FLEET, LEDGER, OUTBOXES, Life, World
 
 
 def plan(world: World, remote: Remote) -> None:
     """Set off what the weather knows of."""
     lives = {"partition": _partitions, "copy": _copy, "restore": _restore, "death": _death, "rollback": _rollback,
-             "liar": _lie, "image": _image}
+             "liar": _lie, "image": _image,
+             "deleted": _deletions}
     for name, life in lives.items():
         if name in world.weather.on:
             world.spawn(_while_faults_last(world, life(world, remote)))
@@ -109,6 +111,25 @@ def _restore(world: World, remote: Remote) -> Life:
             excuse(world, machine, backup, "its disk was restored from a backup made before")
             machine.store.objects |= kept
             machine.fate = backup
+            if "deleted" in world.weather.on:
+                _delete_outbox(world, remote, OUTBOXES + machine.disk.node)
+
+
+def _deletions(world: World, remote: Remote) -> Life:
+    dice = world.dice("deleted")
+    while True:
+        yield dice.expovariate(1 / 300)
+        _delete_outbox(world, remote, dice.choice(sorted(world.server.refs)))
+
+
+def _delete_outbox(world: World, remote: Remote, ref: str) -> None:
+    """Signs of life go with it, and nobody is blamed who had not seen them."""
+    if ref == LEDGER or ref not in world.server.refs:
+        return
+    for beat in outbox.read(world.god, world.server.refs.pop(ref)).beats:
+        remote.signs.pop((beat.term or 0, str(beat.data.get("session"))), None)
+    world.say("the remote", f"has {ref} DELETED")
+    excuse_second_losses(world)
 
 
 def excuse(world: World, machine: Machine, backup: Files | None, why: str) -> None:
@@ -146,8 +167,6 @@ def _known_elsewhere(world: World, but: Machine | None) -> set[str]:
 
 def outbox_lines(world: World, oid: Oid) -> list[bytes]:
     """The lines in an outbox, pending and carried."""
-    from gitcoord.core import outbox
-
     box = outbox.read(world.god, oid)
     return [*box.lines, *box.carried]
 

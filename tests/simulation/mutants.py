@@ -151,6 +151,12 @@ MUTANTS: dict[str, Mutant] = {
         [rewritten(protocol, "_ledger_accepted", (
             "yield SaveTip(plan.commit, max(disk.term, me.branch.fleet.terms.highest))",
             "from gitcoord.core.effects import Trim\n    if plan.pending:\n        yield Trim(me.heads[disk.node])"))]),
+    "trim_by_seq_without_the_hash": Mutant(
+        "What is trimmed is the very line that the ledger holds. (The queue looks at the hash as well: both do not.)",
+        "restore,deleted", LOST,
+        [rewritten(settling, "settle_queue", ("elif _at(pending, base, ledger.seq) == ledger:",
+                                              "elif _at(pending, base, ledger.seq):")),
+         on(Content, "holds", lambda self, head: 0 <= head.seq - self.base.seq - 1 < len(self.events))]),
     "the_head_is_saved_after_the_trim": Mutant(
         "The head is durable BEFORE the queue is trimmed. (Lines that fit nowhere any more are chained anew, which "
         "mends it: here they are dropped.)", "crash", LOST,
@@ -158,6 +164,9 @@ MUTANTS: dict[str, Mutant] = {
     "an_outbox_s_id_is_not_durable_before_its_push": Mutant(
         "A node knows its own outbox again after a crash.", "crash", "takes itself for a copy",
         [on(SimDisk, "recover", without_what_it_pushed)]),
+    "no_chaining_anew": Mutant(
+        "Where the ledger holds another line at our place, the queue is chained anew.", "restore,deleted", LOST,
+        [rewritten(settling, "settle_queue", ("yield ChainAnew(ledger, frozenset(e.uid", "(ledger, frozenset(e.uid"))]),
     "rechained_copies_are_not_voided": Mutant(
         "A second event with a uid that was seen is void.", "restore,copy,late", DIFFERS,
         [rewritten(Fleet, "_judge", ("if event.uid in self.positions:", "if False:"))], start=50),
@@ -214,7 +223,8 @@ MUTANTS: dict[str, Mutant] = {
         "0 machines lead|waits for a leader",
         [rewritten(session.Crew, "_sign", (
             'beat.actor == terms.leader and beat.term == terms.term and beat.data.get("session") == terms.session',
-            "beat.actor == terms.leader"), ("type(count) is int and count > newest", "type(count) is int"))], start=155),
+            "beat.actor == terms.leader"), ("type(count) is int and count > newest", "type(count) is int"))],
+        start=155),
     "credit_earned_during_ones_own_outage": Mutant(
         "One's own outage is nobody's silence.", "partition", "its own outage is nobody's silence",
         [on(session.Watch, "lapse", lambda self: None),
