@@ -177,8 +177,8 @@ class Node:
         """
         check_not_paused(self.home.path)
         with pausing(self.home.path), self._sync_lock(lock_timeout_s):
-            if self.home.queue.spool:
-                self.disk.append(())  # words of one who could not lock the queue
+            if self.home.queue.spool or self.home.queue.untidy:
+                self.disk.append(())  # words of one who could not lock the queue; what a crash left there
             try:
                 return self._round(tick, urgent)
             except Corrupt as wrong:

@@ -73,6 +73,12 @@ class Queue:
         return bool(self._content.loose)
 
     @property
+    def untidy(self) -> bool:
+        """Whether the file holds what counts for nothing; who next has the lock tidies up."""
+        self._refresh()
+        return self._content.untidy
+
+    @property
     def damaged(self) -> int:
         """How many lines are no events; who next has the lock sets them aside."""
         self._refresh()

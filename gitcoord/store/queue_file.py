@@ -74,7 +74,7 @@ class _Tail:
 
 
 class Content:
-    """The queue as read. `untidy`: it holds bytes that are no line, to be mended by who has the lock."""
+    """The queue as read. `untidy`: it holds bytes that count for nothing, to be mended by who has the lock."""
 
     def __init__(self, base: Head = Head(), events: Iterable[Event] = (), loose: Iterable[Event] = ()) -> None:
         self.base = base
@@ -151,7 +151,8 @@ class Content:
         while hash_ in old:
             hash_ = old.pop(hash_).prev or ""
         content._fit([*old.values(), *others])
-        content.untidy = bool(content.damaged or rest)
+        dead = bool(data) and not (content.events or content.loose)  # a crash came between the head and the trimming
+        content.untidy = bool(content.damaged or rest) or dead
         content._tail = _Tail(len(data) - len(rest), lines[-1] if lines else b"")
         return content
 

@@ -163,6 +163,39 @@ def test_trim_goes_by_the_line_and_not_by_its_number(home: Path) -> None:
     assert contents(home) == [] and mine.base.seq == 1
 
 
+def test_a_trim_while_another_line_waits_leaves_the_file_and_another_process_agrees(home: Path) -> None:
+    mine, other = Queue(home), Queue(home)
+    events = put(home, "one", "two", "three")
+    assert other.pending() == mine.pending() == events
+    for event in events[:2]:
+        mine.trim(event.head)
+    assert len(lines(home)) == 3 + 1
+    assert mine.pending() == other.pending() == Queue(home).pending() == events[2:]
+    [four] = other.append([draft("four")], signer=signer, fleet=FLEET)
+    assert_chained(mine.pending(), events[1].head)
+    mine.trim(four.head)
+    assert lines(home) == [b""]
+
+
+def test_many_lines_that_are_trimmed_are_taken_out_of_the_file(home: Path) -> None:
+    events = put(home, *(f"{number} " + "x" * 400 for number in range(20)))
+    mine = Queue(home)
+    for event in events[:19]:
+        mine.trim(event.head)
+    assert contents(home) == [events[19].content] and len(lines(home)) < 10
+
+
+def test_lines_that_a_crash_left_before_the_head_are_taken_out(home: Path) -> None:
+    [one] = put(home, "one")
+    data = (home / "events.offline.log").read_bytes()
+    Queue(home).trim(one.head)
+    (home / "events.offline.log").write_bytes(data)  # the head was written, the file was not cut
+    again = Queue(home)
+    assert again.untidy and again.pending() == []
+    again.append([], signer=signer, fleet=FLEET)
+    assert lines(home) == [b""] and not again.untidy
+
+
 def test_drop_chains_the_rest_anew_with_the_same_uids(home: Path) -> None:
     events = put(home, "one", "two", "three")
     Queue(home).drop(events[0].uid, signer=signer, fleet=FLEET)
