@@ -88,6 +88,7 @@ class LogFiles:
         self.objects = objects
         self._sealed: tuple[Oid, tuple[Oid, ...], str] = ("", (), "")  # the `events` tree met last, and what is in it
         self._folders: dict[Oid, tuple[tuple[str, Oid], ...]] = {}
+        self._wholes: dict[tuple[Oid, int], tuple[Oid, ...]] = {}
         self._folder_oids: dict[tuple[int, tuple[Oid, ...]], Oid] = {}
 
     # Reading
@@ -148,6 +149,11 @@ class LogFiles:
         segments: list[Oid] = []
         seen: set[Oid] = set()
         for folder_name, folder in sorted(tree_of(self.objects, oid).items()):
+            ours = self._whole(folder_name, folder, len(segments))
+            if ours and seen.isdisjoint((folder.oid, *ours)):
+                segments += ours
+                seen.update((folder.oid, *ours))
+                continue
             # Lines stand once: a small tree could name one folder, or one file, a million times.
             files = self._files_in(folder.oid) if folder.is_tree and folder.oid not in seen else ()
             seen.add(folder.oid)
@@ -162,6 +168,17 @@ class LogFiles:
                     segments.append(file)
                     seen.add(file)
         return tuple(segments), odd if segments or odd else SEALED
+
+    def _whole(self, name: str, folder: Entry, first: int) -> tuple[Oid, ...]:
+        """The files of a folder that is just as we would write it, from number `first` on; none of any other."""
+        key = (folder.oid, first)
+        if key not in self._wholes:
+            files = self._files_in(folder.oid) if folder.is_tree else ()
+            names = [open_path(first + n) for n in range(len(files))]
+            good = [file for file, _ in files] == names and len({oid for _, oid in files}) == len(files)
+            good = good and len(files) <= limits.SEGMENTS_PER_FOLDER
+            self._wholes[key] = tuple(oid for _, oid in files) if good else ()
+        return self._wholes[key] if segment_path(first) == f"{SEALED}/{name}/{open_path(first)}" else ()
 
     def _files_in(self, folder: Oid) -> tuple[tuple[str, Oid], ...]:
         if folder not in self._folders:

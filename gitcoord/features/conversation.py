@@ -95,6 +95,14 @@ def dump(state: State) -> Any:
 
 def load(value: Any) -> State:
     state = State()
-    for number in value:
-        _place(state, int(number))
+    state.numbers = [int(number) for number in value]
+    highest, positions = 0, state.positions
+    for position, number in enumerate(state.numbers, 1):
+        if number in positions:
+            positions[number].append(position)
+        elif number:
+            positions[number] = [position]
+            if highest < number <= highest + JUMP_MAX:
+                highest = number
+    state.highest = highest
     return state
