@@ -22,7 +22,8 @@ SCRIPT = """\
 before="$(dirname "$0")/{before}"
 if [ -x "$before" ]; then "$before" "$@" || exit $?; fi
 command -v {program} > /dev/null 2>&1 || exit 0
-exec {command} hook pre-commit
+{command} hook pre-commit
+[ $? -ne 3 ]  # whatever else befalls gitcoord stops no commit
 """
 
 
@@ -65,7 +66,7 @@ def place(folder: Path) -> Place:
 def install(folder: Path) -> str:
     """Write the hook; what was done, in words ("": nothing). A hook that is there is kept, and runs first."""
     where = place(folder)
-    by_hand = f"call `gitcoord hook {NAME} || exit $?` from {where.file} yourself"
+    by_hand = f"call `gitcoord hook {NAME}; [ $? -ne 3 ] || exit 1` from {where.file} yourself"
     if where.shared:
         raise Refused(f"core.hooksPath of this user or machine is {where.folder}: a hook there runs in every "
                       f"repository; {by_hand}, or set core.hooksPath in this clone alone")
