@@ -21,7 +21,8 @@ Approvers = Literal["members", "admins"]
 MAJOR = frozenset({"assignment", "recovery", "contingency", "workflow"})
 """Kinds of decisions that wait under `supervised`; under `manual` all do that come to `gate`."""
 
-WAITING_MAX = 200  # proposals at a time: more than anybody reads
+WAITING_MAX = 200  # proposals at a time: more than anybody reads; the leader makes no more
+KEPT_MAX = 1000  # of those that wait: a leader sees its newest ones only when they are in the ledger
 FINISHED_MAX = 500  # kept, so that what was rejected stays so
 PENDING_S = 86_400.0  # unanswered for a day, it is proposed anew if it is still wanted
 APPROVED_S = 3600.0  # not asked for since then: what it was about is over
@@ -131,6 +132,8 @@ def gate(look: Look, kind: str, duty: Duty) -> tuple[Duty, ...]:
         return (duty,)
     known = state.proposals.get(state.newest.get(duty.key, ""))
     if known is None or known.status == "lapsed" or (known.waits and _is_moot(look, known, duty)):
+        if _waiting(state) >= WAITING_MAX:
+            return ()
         return (_proposed(kind, duty, known.round + 1 if known else 1),)
     if known.status == "approved":
         data = {**known.data, "proposal": known.id}
@@ -220,8 +223,8 @@ def _propose(state: State, recorded: Recorded, made: ProposalMade) -> str | None
     before = state.proposals.get(state.newest.get(made.occasion, ""))
     if before is not None and before.status in ("rejected", "done"):
         return f"it was {before.status} before"
-    if sum(one.waits for one in state.proposals.values()) >= WAITING_MAX:
-        return f"{WAITING_MAX} proposals wait already"
+    if _waiting(state) >= KEPT_MAX:
+        return f"{KEPT_MAX} proposals wait already"
     if before is not None and before.waits:
         _finish(before, "overtaken", recorded)
     wanted = made.event
@@ -232,6 +235,10 @@ def _propose(state: State, recorded: Recorded, made: ProposalMade) -> str | None
     state.newest[made.occasion] = event.uid
     _forget(state)
     return None
+
+
+def _waiting(state: State) -> int:
+    return sum(one.waits for one in state.proposals.values())
 
 
 def _forget(state: State) -> None:

@@ -145,6 +145,21 @@ def test_a_fleet_can_leave_it_to_its_admins() -> None:
     decide(one, "carol", "approve", Chosen(ids=[uid]))
 
 
+def test_beyond_what_anybody_reads_nothing_is_proposed_until_something_is_answered(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gitcoord.features.proposals.WAITING_MAX", 2)
+    one = story()
+    for number in range(2):
+        proposed(one, Duty("x", "y", f"key{number}"))
+    assert autonomy.gate(look(one), "assignment", ASSIGN) == ()
+    decide(one, "carol", "approve", Chosen(ids=[next(iter(status(one)))]))  # it waits for the leader now
+    assert autonomy.gate(look(one), "assignment", ASSIGN) == ()
+    [done] = autonomy.gate(look(one), "assignment", Duty("x", "y", "key0"))
+    lead(one, done)
+    assert len(autonomy.gate(look(one), "assignment", ASSIGN)) == 1
+
+
 def test_only_the_leader_proposes_and_ends_proposals() -> None:
     one = story()
     uid = proposed(one)
