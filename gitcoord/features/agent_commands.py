@@ -113,7 +113,14 @@ def leave(look: Look, asked: Leave) -> list[Proposal]:
     known = get(look, asked.agent or look.actor)
     if known is None:
         raise Refused(f"{asked.agent or look.actor} is not registered: `gitcoord agent list` shows who is")
-    return [Proposal("agent_unregistered", f"{known.id} takes no more part in the work", {"agent": known.id})]
+    tasks = look.state("tasks")
+    held = tasks.held.get(known.key, ()) if known.id == look.actor else ()  # another one's are the leader's to take
+    given_back = [
+        Proposal("task_released", f"{known.id} gives it back",
+                 {"attempt": tasks.tasks[uid].attempt, "reason": f"{known.id} leaves"}, re=uid) for uid in held
+    ]
+    words = f"{known.id} takes no more part in the work"
+    return [*given_back, Proposal("agent_unregistered", words, {"agent": known.id})]
 
 
 def list_(look: Look, asked: List) -> list[dict[str, Any]]:

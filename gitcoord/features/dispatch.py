@@ -27,6 +27,7 @@ class Worker:
     held: int
     workload: float = 0.0
     busy: bool = False  # it says so: the others first
+    stands_in: frozenset[str] = frozenset()  # for agents (casefolded) that are gone
     away: str = ""
 
     @property
@@ -61,7 +62,7 @@ def workers(look: Look) -> list[Worker]:
     held = look.state("tasks").held
     return [
         Worker(one.id, frozenset(one.capabilities), one.slots, len(held.get(key, ())), one.workload or 0.0,
-               one.status in ("busy", "input-required"), agents.away(look, one))
+               one.status in ("busy", "input-required"), frozenset(one.stands_in), agents.away(look, one))
         for key, one in sorted(registered.items())
     ]
 
@@ -132,8 +133,9 @@ def _preference(state: State, task: Task, worker: Worker, held: int) -> _Prefere
     """The least is the best."""
     tried = any(one.agent.casefold() == worker.id.casefold() for one in task.attempts)
     wished = task.wished is not None and task.wished.casefold() == worker.id.casefold()
+    heir = bool(task.attempts) and task.last.agent.casefold() in worker.stands_in
     speed_s = mean_s(state, worker.id, task)
-    return (not wished, tried, worker.busy, held / worker.slots, worker.workload,
+    return (not (wished or heir), tried, worker.busy, held / worker.slots, worker.workload,
             speed_s if speed_s is not None else 0.0, worker.id)  # who is new gets its chance
 
 

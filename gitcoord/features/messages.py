@@ -15,7 +15,7 @@ from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.event import parse
 from gitcoord.core.lookup import find, member
-from gitcoord.features import conversation, post, values
+from gitcoord.features import circuits, conversation, post, values
 from gitcoord.features.post import Said
 from gitcoord.features.typed import PRIORITIES, Agents, AnyCase, JsonObject
 
@@ -98,6 +98,11 @@ def _request(look: Look, asked: Request) -> list[Proposal]:
     if not to or len(to) > limits.AGENTS_PER_EVENT_MAX:
         most = limits.AGENTS_PER_EVENT_MAX
         raise Refused(f"a request is for 1 to {most} agents: name them with --to, or a --capability")
+    named = [member(look, text) for text in asked.to]
+    reasons = {one: reason for one in to if (reason := circuits.why_not_ask(look, one)) is not None}
+    to = [one for one in to if one in named or one not in reasons]  # who was not named is left out
+    if reasons and (not to or any(one in reasons for one in to)):
+        raise Refused(f"{next(iter(reasons.values()))}: `gitcoord recovery circuits` shows whom not to ask")
     more = {"capability": asked.capability} if asked.capability else {}
     return _proposals(look, asked, to, {**more, "request_s": asked.within_s})
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from gitcoord.core import times
 from gitcoord.core.commands import Look
+from gitcoord.core.errors import Refused
 from gitcoord.core.fleet import draft_of
 from gitcoord.core.liveness import ALIVE, GONE, Standing
 from gitcoord.core.names import uid_from
-from gitcoord.features import agents, circuits, recovery
+from gitcoord.features import agent_commands, agents, circuits, messages, recovery
 from gitcoord.features.recovery import List, Nothing, Show
 from tests.core.lines import NOW, Story
 
@@ -122,6 +124,19 @@ def test_without_a_living_supervisor_the_backup_gets_capabilities_and_tasks() ->
     play.revive("bob")
     assert play.tick() == ["agent_returned"]
     assert agents.get(play.look, "carol").capabilities == ["python"]  # type: ignore[union-attr]
+
+
+def test_work_of_the_one_that_is_gone_goes_to_its_backup_first() -> None:
+    play = Play("bob", "carol")
+    for agent in ("alice", "carol"):
+        play.register(agent, "python")
+    play.register("bob", "python", backup="carol")
+    task = play.task("python", agent="bob")
+    play.tick()
+    assert play.holder(task) == "bob"
+    play.kill("bob")
+    play.tick(ticks=4)
+    assert play.holder(task) == "carol"  # not alice, who comes first by name
 
 
 def test_a_backup_that_is_gone_as_well_hands_on_to_its_own() -> None:
@@ -267,6 +282,36 @@ def test_a_breaker_is_tried_after_a_while_and_closed_by_success() -> None:
     play.say("bob", "task_finished", re=waiting, attempt=1)
     assert only(play.tick(), "circuit_closed") == ["circuit_closed"]
     assert play.tick(1, 5) == []
+
+
+def test_a_request_to_one_that_fails_is_refused_and_one_for_a_capability_goes_to_the_others() -> None:
+    play = Play("bob", "carol")
+    play.register("bob", "rust")
+    play.register("carol", "rust")
+    play.register("alice", "python", depends_on=["bob"])
+    play.kill("bob")
+    play.tick(ticks=3)
+    request = messages.COMMANDS["message request"]
+
+    def ask(**given: Any) -> Any:
+        return request.decide(play.look, request.arguments(text="what?", **given))  # type: ignore[union-attr]
+
+    with pytest.raises(Refused, match="bob: it is gone, do not ask it"):
+        ask(to=["BOB"])
+    [proposal] = ask(capability="rust")
+    assert proposal.to == ("carol",)
+
+
+def test_who_leaves_gives_back_what_it_has() -> None:
+    play = Play("bob")
+    play.register("bob", "python")
+    task = play.task("python")
+    play.tick()
+    left = agent_commands.leave(replace(play.look, actor="bob"), agent_commands.Leave())
+    assert [one.type for one in left] == ["task_released", "agent_unregistered"]
+    for one in left:
+        play.say("bob", one.type, re=one.re, **one.data)
+    assert play.holder(task) is None
 
 
 def test_a_trial_that_fails_doubles_the_wait() -> None:
