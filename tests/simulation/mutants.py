@@ -1,6 +1,11 @@
 """Wrong variants of the protocol: each breaks one rule, and says which promise the simulator then sees broken.
 
 Where a second rule would hide the mistake, the mutant takes that one away as well, and says so: both are needed.
+
+There is none without a nonce (`tests/core/test_protocol.py` sees to it). Two machines that push the very same commit
+are both told that it is theirs; but an outbox differs by its beats' count and time, a ledger's commit by its time and
+`Sequenced-by`, and a machine's image, where all of these are the same, meets an id that it has not written down yet as
+soon as it is the second to make it.
 """
 
 from __future__ import annotations
