@@ -159,7 +159,9 @@ def _known_elsewhere(world: World, but: Machine | None) -> set[str]:
         if ref != LEDGER:
             lines += outbox_lines(world, oid)
     for machine in world.machines:
-        if machine is not but and not machine.dead:
+        if machine.fate is not None:  # about to be restored: what the backup lacks is gone already
+            lines += [*_ledger_of(world, machine.fate.tip), *machine.fate.carried, *machine.fate.log.split(b"\n")[:-1]]
+        elif machine is not but and not machine.dead:
             lines += [*_ledger_of(world, machine.disk.tip), *machine.disk.carried]
             lines += [event.line for event in machine.disk.content.all()]
     return {event.uid for event in map(parse, lines)}
