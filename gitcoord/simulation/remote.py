@@ -51,6 +51,7 @@ class Remote:
     world: World
     signs: dict[tuple[int, str], Sign] = field(default_factory=dict)
     elections: dict[str, Election] = field(default_factory=dict)  # by uid
+    nodes: dict[str, str] = field(default_factory=dict)  # where each was written, by uid
     leader: Election | None = None
     fetched_at_s: dict[str, float] = field(default_factory=dict)  # by machine: when its last look was true
     cut_until_s: dict[str, float] = field(default_factory=dict)
@@ -190,19 +191,25 @@ class Remote:
                 term = max(term, event.term or 0)
                 if event.uid not in self.elections and event.line not in world.forged:
                     self._elected(who, Election(event.term or 0, str(event.data.get("session")), event.actor,
-                                                event.uid, oid, world.now_s), event.content)
+                                                event.uid, oid, world.now_s), event.content, event.node)
         self.witness.extended(next(iter(world.god.commit(oid).parents), None), oid, term)
 
-    def _elected(self, who: str, election: Election, reason: str) -> None:
+    def _elected(self, who: str, election: Election, reason: str, node: str) -> None:
         world, before = self.world, self.leader
         self.elections[election.uid], self.leader = election, election
+        self.nodes[election.uid] = node
         world.say(who, f"{election.actor} is ELECTED for term {election.term}: {reason}")
         known = self.witness.offered.get(election.commit, 0)
         if election.term <= known:
             world.fail(f"{election.actor} stood for term {election.term}, and its disk knew of term {known}")
-        if before is None or "no sign of" not in reason or self.set_back_at_s is not None:
+        if before is None or self.set_back_at_s is not None:
             return
         sign, least_s = self.signs.get((before.term, before.session)), world.profile.silence_s
+        if "no sign of" not in reason:
+            alive = sign is not None and self.fetched_at_s.get(who, 0.0) - sign.at_s < world.profile.beat_s
+            if "its own session" in reason and node != self.nodes.get(before.uid) and alive:
+                world.fail(f"{election.actor} deposed its own session, which lives on {self.nodes.get(before.uid)}")
+            return
         seen_s = self.fetched_at_s.get(who, 0.0)
         if sign is None or seen_s <= sign.at_s or before.session in self.ended:
             return

@@ -238,6 +238,9 @@ MUTANTS: dict[str, Mutant] = {
     "an_impatient_follower": Mutant(
         "Nobody stands before T of silence.", "partition,suspend,delay", DEPOSED,
         [rewritten(timings.Profile, "stretched_silence_s", ("return self.silence_s", "return 0.3 * self.silence_s"))]),
+    "a_copy_believes_that_its_old_session_is_dead": Mutant(
+        "A copy's lock proves nothing about the session that it was copied from.", "copy", "deposed its own session",
+        [rewritten(session.Crew, "begin_anew", ("session.proven_dead = None", "pass"))]),
 
     # Who acts outside the ledger
     "a_new_leader_acts_at_once": Mutant(
