@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("gitcoord.cli.simulate", "Try the protocol in virtual time, with faults"),
     "resume": ("gitcoord.cli.resume", "Go on after a pause for disk or permission"),
     "leave": ("gitcoord.cli.leave", "Take this clone out of the fleet"),
+    "conflicts": ("gitcoord.cli.conflicts", "See which branches conflict, before they are merged"),
     "mcp": ("gitcoord.cli.mcp", "Serve the fleet to an AI agent (Model Context Protocol)"),
     "demo": ("gitcoord.cli.demo", "See the main job done by real processes"),
 }

@@ -12,10 +12,11 @@ from gitcoord.code.hunks import Hunk, hunks
 from gitcoord.code.merges import Conflicted, Merge
 from gitcoord.code.objects import Repository
 from gitcoord.code.touched import Touched, common_ancestor, touched
+from gitcoord.features.conflicts import Severity
 
 REFS_MAX = 2000
 BATCH = 200  # pairs that one process of git merges
-LEVELS = ("low", "medium", "high", "critical")
+LEVELS: tuple[Severity, ...] = ("low", "medium", "high", "critical")
 WEIGHTS = {"content": 1.0, "mode": 0.5, "rename": 2.0, "delete": 2.0, "directory": 3.0, "binary": 3.0, "submodule": 3.0}
 """Of a conflicted path, beside a line of text: what no marker shows is harder to settle."""
 
@@ -60,7 +61,7 @@ class Conflict:
         return size * (1 + min(self.age_s / 86_400, 30) / 30)
 
     @property
-    def severity(self) -> str:
+    def severity(self) -> Severity:
         return LEVELS[sum(self.score >= least for least in (10, 50, 200))]
 
 
@@ -72,6 +73,7 @@ class Found:
     pairs: int = 0
     tried: int = 0  # pairs that had something in common
     order: list[tuple[Ref, int]] = field(default_factory=list)  # each with how many before it conflict with it
+    merges: list[Merge] = field(default_factory=list)  # all that were tried, now or before
 
 
 def between(repository: Repository, refs: Sequence[Ref], *, base: Ref | None = None, now_s: float,
@@ -94,12 +96,13 @@ def between(repository: Repository, refs: Sequence[Ref], *, base: Ref | None = N
         for a, b in tried if not (merge := done[a.commit, b.commit]).clean
     ]
     conflicts.sort(key=lambda one: (-one.score, one.a.name, one.b.name))
-    return Found(conflicts, len(pairs), len(tried), order(refs, conflicts))
+    return Found(conflicts, len(pairs), len(tried), order(refs, conflicts), list(done.values()))
 
 
 def _path(repository: Repository, merge: Merge, file: Conflicted, marks: Mapping[str, Touched]) -> ConflictedPath:
-    central = sum(file.path in one.paths for one in marks.values())
-    return ConflictedPath(file.path, file.kind, tuple(hunks(repository, merge, file)), max(central, 1), file.said)
+    name = file.name(merge.ours, merge.theirs)
+    central = sum(name in one.paths for one in marks.values())
+    return ConflictedPath(name, file.kind, tuple(hunks(repository, merge, file)), max(central, 1), file.said)
 
 
 def _dates(repository: Repository, refs: Iterable[Ref]) -> dict[str, float]:

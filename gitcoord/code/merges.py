@@ -34,6 +34,10 @@ class Conflicted:
     theirs: Side | None = None
     said: tuple[str, ...] = ()  # git's own words
 
+    def name(self, ours: str, theirs: str) -> str:
+        """The path without the side that git adds where a file and a folder want the same place."""
+        return self.path.removesuffix(f"~{ours}").removesuffix(f"~{theirs}")
+
 
 @dataclass(frozen=True, slots=True)
 class Merge:
@@ -73,7 +77,7 @@ def trial(repository: Repository, pairs: Sequence[tuple[str, str]]) -> Iterator[
 def _messages(parts: Iterator[str]) -> dict[str, list[str]]:
     """By path: type and text, with a zero between, of what git says about it."""
     said: dict[str, list[str]] = {}
-    for count in iter(parts.__next__, ""):
+    while (count := next(parts)).isdigit():  # then comes nothing, or git's advice on submodules, outside its own format
         paths = [next(parts) for _ in range(int(count))]
         kind, text = next(parts), next(parts)
         for path in paths if kind.startswith("CONFLICT") else ():

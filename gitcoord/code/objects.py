@@ -47,9 +47,7 @@ class Repository:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._cat is not None:
-            assert self._cat.stdin is not None
-            self._cat.stdin.close()
-            self._cat.wait(GIT_S)
+            self._cat.communicate()
         self._folder.cleanup()
 
     def git(self, *words: str, given: bytes | None = None, codes: Sequence[int] = (0,)) -> bytes:

@@ -39,7 +39,8 @@ def by_git_merge(repository: Path, pairs: list[tuple[str, str]]) -> Iterator[fro
             git("clean", "--quiet", "-xdff")
             git("merge", "--quiet", "--no-commit", "--no-ff", "--allow-unrelated-histories", theirs, check=False)
             unmerged = git("diff", "--name-only", "--diff-filter=U", "-z", "--no-relative")
-            yield frozenset(part.decode("utf-8", "surrogateescape") for part in unmerged.split(b"\0") if part)
+            paths = (part.decode("utf-8", "surrogateescape") for part in unmerged.split(b"\0") if part)
+            yield frozenset(path.removesuffix("~HEAD").removesuffix(f"~{theirs}") for path in paths)
             git("reset", "--quiet", "--hard", "HEAD", check=False)
 
 
@@ -59,7 +60,7 @@ def compare(path: Path, limit: int = MERGES_MAX) -> Compared:
         pairs = merge_commits(repository, limit)
         trials = merges.trial(repository, pairs)
         for pair, trial, truth in zip(pairs, trials, by_git_merge(repository.git_dir, pairs), strict=True):
-            found = frozenset(one.path for one in trial.conflicted)
+            found = frozenset(one.name(*pair) for one in trial.conflicted)
             compared.merges += 1
             compared.conflicting += bool(truth)
             if found != truth:

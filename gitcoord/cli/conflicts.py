@@ -1,0 +1,120 @@
+"""`gitcoord conflicts`: which branches would conflict, before anybody merges them."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gitcoord.cli.common import as_option, here, json_option, print_json, speaker, tell
+from gitcoord.core.errors import GitcoordError, Refused
+
+if TYPE_CHECKING:
+    from gitcoord.code.conflicts import Conflict, Found
+    from gitcoord.node.node import Node
+
+HUNK_LINES = 3  # of each side, for a person
+
+
+@click.command("conflicts")
+@click.argument("refs", metavar="[REF]...", nargs=-1)
+@click.option("--base", metavar="REF", help="What they are to be merged into.  [default: the remote's default branch]")
+@click.option("--record", is_flag=True, help="Write down what is new and what is gone, and tell those whose it is.")
+@as_option
+@json_option
+def command(refs: tuple[str, ...], base: str | None, record: bool, actor: str | None, as_json: bool) -> None:
+    """Try to merge branches with each other and with the base, in nobody's work tree.
+
+    Without REF: all branches, local and fetched, that the base does not hold. Nothing in the repository is changed.
+    The worst conflict comes first; at the end, an order of merging that conflicts least.
+
+    \b
+    Example:
+      gitcoord conflicts
+      gitcoord conflicts main --json
+    """
+    from gitcoord.code import branches, conflicts, remembered
+    from gitcoord.code.objects import Repository
+
+    node = _node()
+    if record and node is None:
+        raise Refused("--record writes into a fleet's log: run `gitcoord init` here first")
+    agents = [member.id for member in node.fleet.members.by_id.values()] if node is not None else []
+    with Repository(Path.cwd()) as repository:
+        onto = branches.base_of(repository, base)
+        chosen = (branches.chosen(repository, refs, agents) if refs
+                  else branches.branches(repository, onto, agents))
+        known = remembered.read(node.home.cache) if node is not None else {}
+        found = conflicts.between(repository, chosen, base=onto, now_s=time.time(), known=known)
+    if node is not None:
+        remembered.save(node.home.cache, found.merges)
+    if record and node is not None:
+        _record(node, found, speaker(node, actor), [one.name for one in (*chosen, onto)])
+    if as_json:
+        print_json({"schema": "gitcoord.conflicts/1", "base": onto.name, "refs": len(chosen), "pairs": found.pairs,
+                    "tried": found.tried, "conflicts": [_plain(one) for one in found.conflicts],
+                    "order": [{"ref": ref.name, "conflicts": count} for ref, count in found.order]})
+    else:
+        _show(found, onto.name)
+
+
+def _node() -> Node | None:
+    """That of the fleet that this clone is in; the command works without one too."""
+    with contextlib.suppress(GitcoordError):
+        return here()
+    return None
+
+
+def _plain(one: Conflict) -> dict[str, Any]:
+    return {
+        "severity": one.severity, "score": round(one.score, 1), "age_s": round(one.age_s),
+        **{side: {"name": ref.name, "commit": ref.commit, "agent": ref.agent}
+           for side, ref in (("a", one.a), ("b", one.b))},
+        "paths": [{
+            "path": path.path, "kind": path.kind, "lines": path.lines, "central": path.central, "said": path.said,
+            "hunks": [{"function": hunk.function, "a_at": hunk.ours_at, "a": hunk.ours, "b_at": hunk.theirs_at,
+                       "b": hunk.theirs} for hunk in path.hunks],
+        } for path in one.paths],
+    }
+
+
+def _show(found: Found, base: str) -> None:
+    from gitcoord.cli.shown import plain
+    from gitcoord.node.standing import ago
+
+    for one in found.conflicts:
+        who = " and ".join(plain(f"{ref.name} ({ref.agent})" if ref.agent else ref.name) for ref in (one.a, one.b))
+        click.echo(f"{one.severity}: {who}, {len(one.paths)} {'path' if len(one.paths) == 1 else 'paths'}, "
+                   f"{ago(one.age_s)} old")
+        for path in one.paths:
+            click.echo(f"  {plain(path.path)} ({path.kind})")
+            for hunk in path.hunks:
+                click.echo(f"    line {hunk.ours_at} and {hunk.theirs_at}"
+                           + (f", {plain(hunk.function)}" if hunk.function else ""))
+                for mark, lines in (("<", hunk.ours), (">", hunk.theirs)):
+                    for line in lines[:HUNK_LINES]:
+                        click.echo(f"      {mark} {plain(line)}")
+                    if len(lines) > HUNK_LINES:
+                        click.echo(f"      {mark} … {len(lines) - HUNK_LINES} more")
+    if not found.conflicts:
+        click.echo(f"no conflicts: {found.pairs} pairs, {found.tried} of them with something in common")
+    if found.order:
+        click.echo(f"merge into {plain(base)} in this order: " + ", ".join(
+            plain(ref.name) + (f" ({count} to settle)" if count else "") for ref, count in found.order))
+
+
+def _record(node: Node, found: Found, actor: str, looked_at: list[str]) -> None:
+    from gitcoord.code import telling
+    from gitcoord.features import conflicts
+    from gitcoord.node import acting
+
+    proposals = conflicts.news(acting.look(node, actor), telling.told(found.conflicts), looked_at)
+    for one in proposals:
+        node.append(node.draft(one.type, one.content, actor=actor, data=one.data, to=one.to, re=one.re))
+        tell("recorded", one.content)
+    if proposals:
+        with contextlib.suppress(GitcoordError):  # it is queued, and goes out with the next round
+            node.sync()

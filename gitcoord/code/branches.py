@@ -1,0 +1,60 @@
+"""Branches: which of a repository's are worth a look, and whose they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from gitcoord.code.conflicts import REFS_MAX, Ref
+from gitcoord.code.objects import Repository
+from gitcoord.core.errors import Refused
+
+OURS = "gitcoord/"  # branches that hold no code
+BASES = ("refs/remotes/origin/HEAD", "refs/heads/main", "refs/heads/master", "HEAD")
+
+
+def base_of(repository: Repository, name: str | None) -> Ref:
+    """What the branches are to be merged into: `name`, else the remote's default, main, master or HEAD."""
+    if name is not None:
+        return Ref(name, repository.commit(name))
+    for known in BASES:
+        try:
+            return Ref(_short(known, repository), repository.commit(known))
+        except Refused:
+            continue
+    raise Refused("this repository has no commit yet: there is nothing to merge into")
+
+
+def _short(name: str, repository: Repository) -> str:
+    found = repository.git("rev-parse", "--abbrev-ref", name, codes=(0, 128)).decode().strip()
+    return found or name
+
+
+def branches(repository: Repository, base: Ref, agents: Iterable[str]) -> list[Ref]:
+    """Local and remote branches that are not in the base yet, each commit once."""
+    out = repository.git("for-each-ref", f"--no-merged={base.commit}", f"--count={REFS_MAX}", "--sort=refname",
+                         "--format=%(objectname)%00%(refname)%00%(symref)", "refs/heads", "refs/remotes").decode()
+    known, found = list(agents), dict[str, Ref]()
+    for line in out.splitlines():
+        commit, name, symbolic = line.split("\0")
+        short = name.removeprefix("refs/heads/").removeprefix("refs/remotes/")
+        if not symbolic and f"/{OURS}" not in f"/{short}":
+            found.setdefault(commit, Ref(short, commit, agent_of(short, known)))
+    return list(found.values())
+
+
+def chosen(repository: Repository, names: Iterable[str], agents: Iterable[str]) -> list[Ref]:
+    """The branches of these names. Raises Refused."""
+    known = list(agents)
+    return [Ref(name, repository.commit(name), agent_of(name, known)) for name in names]
+
+
+def agent_of(branch: str, agents: Iterable[str]) -> str | None:
+    """The agent whose name is a part of a branch's, as in `alice/parser` or `task/k3f97hq2-1-alice-mend`."""
+    words = f"-{_words(branch)}-"
+    fitting = [agent for agent in agents if f"-{_words(agent)}-" in words]
+    return max(fitting, key=len, default=None)
+
+
+def _words(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

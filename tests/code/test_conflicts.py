@@ -1,0 +1,136 @@
+"""Conflicts between branches: hunks with their functions, severity, an order of merging, and what is skipped."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gitcoord.code import branches, conflicts, merges, telling
+from gitcoord.code.conflicts import Conflict, ConflictedPath, Found, Ref
+from gitcoord.code.hunks import Hunk, hunks
+from gitcoord.code.objects import Repository
+from gitcoord.code.touched import common_ancestor, touched
+from tests.cli.clones import Clone, make_clone, make_remote
+
+BUNDLE = Path(__file__).resolve().parents[1] / "data" / "merges.bundle"
+DAY_S = 86_400.0
+BUILT_S = 1_700_000_000.0
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("conflicts") / "repository"
+    subprocess.run(["git", "clone", "--quiet", "--mirror", str(BUNDLE), str(folder)], check=True)
+    return folder
+
+
+@pytest.fixture
+def alice(tmp_path: Path) -> Clone:
+    return make_clone(tmp_path / "alice", make_remote(tmp_path / "remote.git"), "alice")
+
+
+def among(path: Path, *names: str, now_s: float = BUILT_S + DAY_S) -> Found:
+    with Repository(path) as repository:
+        refs = branches.chosen(repository, names, ["alice", "bob"])
+        return conflicts.between(repository, refs, base=branches.base_of(repository, "main"), now_s=now_s)
+
+
+def test_hunks_have_the_lines_of_both_sides_and_the_function(path: Path) -> None:
+    with Repository(path) as repository:
+        [merge] = merges.trial(repository, [(repository.commit("two-hunks-a"), repository.commit("two-hunks-b"))])
+        assert hunks(repository, merge, merge.conflicted[0]) == [
+            Hunk(("    one = 11",), ("    one = 111",), 2, 2, "def first():"),
+            Hunk(("    four = 44",), ("    four = 444",), 9, 9, "def second():"),
+        ]
+
+
+def test_a_text_that_looks_like_markers_is_text(path: Path) -> None:
+    with Repository(path) as repository:
+        [merge] = merges.trial(repository, [(repository.commit("markers-a"), repository.commit("markers-b"))])
+        [hunk] = hunks(repository, merge, merge.conflicted[0])
+    assert hunk.ours == ("<<<<<<< ours", "five") or hunk.ours == ("<<<<<<< ours", "five", "=======")
+    assert hunk.ours_at == 5
+
+
+def test_pairs_that_touch_nothing_in_common_are_not_tried_and_lose_no_conflict(path: Path) -> None:
+    """Whatever is skipped is clean: all pairs of all branches, tried all the same."""
+    with Repository(path) as repository:
+        names = repository.git("for-each-ref", "--format=%(refname:short)", "refs/heads/*-[ab]").decode().split()
+        refs = {name: repository.commit(name) for name in names}
+        ancestor = common_ancestor(repository, list(refs.values()))
+        marks = {name: touched(repository, ancestor, commit) for name, commit in refs.items()}
+        pairs = list(itertools.combinations(names, 2))
+        tried = merges.trial(repository, [(refs[a], refs[b]) for a, b in pairs])
+        missed = [(a, b) for (a, b), merge in zip(pairs, tried, strict=True)
+                  if not merge.clean and not marks[a].meets(marks[b])]
+        skipped = sum(not marks[a].meets(marks[b]) for a, b in pairs)
+    assert missed == [] and skipped > len(pairs) / 3
+
+
+def test_the_worst_comes_first_and_age_makes_it_worse(path: Path) -> None:
+    names = ("content-a", "content-b", "deleted-a", "binary-a", "binary-b")
+    found = among(path, *names)
+    assert found.conflicts and found.tried < found.pairs
+    assert [one.score for one in found.conflicts] == sorted((one.score for one in found.conflicts), reverse=True)
+    later = among(path, *names, now_s=BUILT_S + 40 * DAY_S)
+    assert later.conflicts[0].score > found.conflicts[0].score
+    kinds = {frozenset((one.a.name, one.b.name)): one.paths[0].kind for one in found.conflicts}
+    assert kinds[frozenset(("binary-a", "binary-b"))] == "binary"
+    assert kinds[frozenset(("content-a", "deleted-a"))] == "delete"
+
+
+def test_in_the_suggested_order_as_many_as_can_be_merge_without_help() -> None:
+    refs = [Ref(name, name) for name in ("hub", "a", "b", "c", "alone")]
+    path = ConflictedPath("x", "content", (), 1, ())
+    found = [Conflict(refs[0], other, (path,), 0) for other in refs[1:4]]
+    ordered = conflicts.order(refs, found)
+    assert [(ref.name, count) for ref, count in ordered] == [
+        ("alone", 0), ("a", 0), ("b", 0), ("c", 0), ("hub", 3)]
+
+
+@pytest.mark.parametrize(("branch", "agent"), [
+    ("alice/parser", "alice"), ("task/k3f97hq2-1-agent-a-mend", "Agent A"), ("malice", None), ("origin/bob", "bob"),
+    ("bob-the-builder", "bob the builder"),
+])
+def test_whose_a_branch_is(branch: str, agent: str | None) -> None:
+    assert branches.agent_of(branch, ["alice", "bob", "Agent A", "bob the builder"]) == agent
+
+
+def test_what_is_told_fits_an_event(path: Path) -> None:
+    [told] = [one for one in telling.told(among(path, "two-hunks-a", "two-hunks-b").conflicts)]
+    assert told.paths[0].functions == ["def first():", "def second():"] and told.paths[0].lines == 2
+
+
+def test_the_command_tells_records_and_closes(alice: Clone) -> None:
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@y", *words], cwd=alice.path, check=True,
+                       capture_output=True)
+
+    def commit(branch: str, text: str) -> None:
+        git("checkout", "-q", "-B", branch, "main")
+        (alice.path / "a.py").write_text(text)
+        git("commit", "-qam", branch)
+
+    (alice.path / "a.py").write_text("def f():\n    return 0\n")
+    git("add", "a.py")
+    git("commit", "-qm", "base")
+    git("branch", "-M", "main")
+    commit("alice/one", "def f():\n    return 1\n")
+    commit("bob/two", "def f():\n    return 2\n")
+    git("checkout", "-q", "main")
+    shown = alice("conflicts", "--record")
+    assert "low: alice/one (alice) and bob/two, 1 path" in shown.out and "line 2 and 2, def f():" in shown.out
+    assert "merge into main in this order: alice/one, bob/two (1 to settle)" in shown.out
+    assert "alice/one and bob/two conflict in a.py" in shown.err
+    assert alice("conflicts", "--record").err == ""  # said once
+    [row] = alice("conflict", "list", "--json").json()["items"]
+    assert (row["files"], row["a"]["agent"]) == (["a.py"], "alice")
+    assert alice("conflicts", "--json").json()["conflicts"][0]["paths"][0]["hunks"][0]["a"] == ["    return 1"]
+    commit("bob/two", "def f():\n    return 1\n")
+    git("checkout", "-q", "main")
+    assert "they can be merged" in alice("conflicts", "--record").err
+    assert "no conflicts: 3 pairs" in alice("conflicts").out
+    assert "no branch or commit 'nothing'" in alice("conflicts", "nothing", code=2).err
