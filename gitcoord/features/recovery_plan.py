@@ -10,7 +10,7 @@ from gitcoord.core import times
 from gitcoord.core.commands import Look
 from gitcoord.core.fleet import Duty
 from gitcoord.core.liveness import ALIVE, GONE
-from gitcoord.features import agents, circuits, proposals, task_duties
+from gitcoord.features import agents, circuits, proposals, task_duties, watching
 from gitcoord.features.recovery_state import Loss, Recovery, State
 from gitcoord.features.roster import Agent
 
@@ -22,17 +22,18 @@ Strategy = Literal["restart", "backup", "redistribute", "degrade", "escalate"]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One recovery, as the leader looks at it."""
+    """One agent that is gone, as the leader looks at it. `number` is that of its loss, among all turns of its life."""
 
     look: Look
     agent: Agent
+    number: int
     loss: Loss
-    recovery: Recovery
+    recovery: Recovery | None  # None: it begins now
     losses: Sequence[str]  # of this agent, lately
 
     def duty(self, type_: str, words: str, *, to: Iterable[str] = (), **data: Any) -> Duty:
-        return Duty(type_, f"{self.agent.id} {words}", f"{type_}:{self.recovery.id}",
-                    {"agent": self.agent.id, **data}, tuple(to)[:TOLD_MAX], self.recovery.id)
+        return Duty(type_, f"{self.agent.id} {words}", f"{type_}:{self.agent.registration}:{self.number}",
+                    {"agent": self.agent.id, **data}, tuple(to)[:TOLD_MAX], self.agent.registration)
 
     @property
     def repeated(self) -> bool:
@@ -43,27 +44,36 @@ class Case:
 
 
 def duty(state: State, look: Look) -> Iterator[Duty]:
+    """A recovery begins with the same look that finds the agent lost: a tick in between would be waited for."""
     strategies: Sequence[Strategy] = _settings(look).recovery
     yield from circuits.duty(state.circuits, look)
+    for case in _cases(state, look) if strategies else ():
+        if case.recovery is None:
+            begun = proposals.gate(look, "recovery", case.duty(
+                "recovery_started", f"is recovered: {case.loss.reason}", reason=case.loss.reason))
+            yield from begun
+            if not any(one.type == "recovery_started" for one in begun):
+                continue  # it waits for approval
+        yield from _steps(case, strategies)
+
+
+def _cases(state: State, look: Look) -> Iterator[Case]:
+    known: Mapping[str, Agent] = look.state("agents").agents
     for key, loss in state.lost.items():
-        agent = look.state("agents").agents.get(key)
-        if agent is None or agent.liveness != GONE or not strategies:
-            continue
-        if not loss.recovery:
-            yield from proposals.gate(look, "recovery", Duty(
-                "recovery_started", f"{agent.id} is recovered: {loss.reason}",
-                f"recovery:{agent.registration}:{agent.changes}", {"agent": agent.id, "reason": loss.reason},
-                re=agent.registration))
-            continue
-        recovery = state.recoveries.get(loss.recovery)
-        if recovery is not None and not recovery.outcome:
-            yield from _steps(Case(look, agent, loss, recovery, state.losses.get(key, ())), strategies)
+        agent, recovery = known.get(key), state.recoveries.get(loss.recovery)
+        lasts = not loss.recovery or (recovery is not None and not recovery.outcome)
+        if agent is not None and agent.liveness == GONE and lasts:
+            yield Case(look, agent, agent.changes, loss, recovery, state.losses.get(key, ()))
+    for agent, standing in watching.lost(look.state("agents"), look):
+        if agent.key not in state.lost:
+            loss = Loss(look.now, told=False, reason=f"silent for {standing.silent_s:.1f} s")
+            yield Case(look, agent, agent.changes + 1, loss, None, [*state.losses.get(agent.key, ()), look.now])
 
 
 def _steps(case: Case, strategies: Sequence[Strategy]) -> Iterator[Duty]:
     """The next strategy that applies, and what follows from it at once."""
     for strategy in strategies:
-        step = case.recovery.tried(strategy)
+        step = case.recovery.tried(strategy) if case.recovery is not None else None
         if step is not None:
             if strategy == "restart" and times.between_s(step.at, case.look.now) < _settings(case.look).recovery_wait_s:
                 return

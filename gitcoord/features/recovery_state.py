@@ -34,7 +34,7 @@ class RecoveryStarted(_Model):
 
 
 class RestartRequested(_Model):
-    """By the leader: the supervisor on that node shall start it again. `re` is the recovery, as below."""
+    """By the leader: the supervisor on that node shall start it again."""
 
     node: str = Field(max_length=64)
 
@@ -190,13 +190,13 @@ def _start(state: State, agent: str, reason: str, recorded: Recorded) -> str | N
 
 
 def _restart(state: State, recorded: Recorded) -> str | None:
-    event, recovery = recorded.event, state.recoveries.get(recorded.event.re or "")
-    if recovery is None:
-        return "no such recovery is known"
+    event = recorded.event
     if isinstance(recorded.payload, RestartRequested) and event.term is None:
         return "only the leader asks for a restart"
-    if isinstance(recorded.payload, AgentRestarted) and event.actor.casefold() != recovery.agent.casefold():
-        return f"it is {recovery.agent} that is recovered"
+    agent = event.actor if isinstance(recorded.payload, AgentRestarted) else getattr(recorded.payload, "agent", "")
+    recovery = _of(state, agent)
+    if recovery is None:
+        return f"{agent} is not being recovered"
     if len(recovery.steps) < LOSSES_MAX:
         strategy = "restart" if isinstance(recorded.payload, RestartRequested) else "restarted"
         recovery.steps.append(Step(strategy, event.timestamp, event.content[:200]))
@@ -204,16 +204,23 @@ def _restart(state: State, recorded: Recorded) -> str | None:
 
 
 def _conclude(state: State, recorded: Recorded) -> str | None:
-    event, recovery = recorded.event, state.recoveries.get(recorded.event.re or "")
+    event, agent = recorded.event, getattr(recorded.payload, "agent", "")
     if event.term is None:
         return "only the leader recovers others"
+    recovery = _of(state, agent)
     if recovery is None:
-        return "no such recovery is known" if not isinstance(recorded.payload, BackupActivated) else None
+        return f"{agent} is not being recovered" if not isinstance(recorded.payload, BackupActivated) else None
     strategy, outcome = CONCLUDED[type(recorded.payload)] if recorded.payload is not None else ("", "")
     if len(recovery.steps) < LOSSES_MAX:
         recovery.steps.append(Step(strategy, event.timestamp, event.content[:200]))
     _finish(state, recovery, outcome, recorded)
     return None
+
+
+def _of(state: State, agent: str) -> Recovery | None:
+    """The recovery of an agent that is gone."""
+    loss = state.lost.get(agent.casefold())
+    return state.recoveries.get(loss.recovery) if loss is not None else None
 
 
 def _finish(state: State, recovery: Recovery, outcome: str, recorded: Recorded) -> None:

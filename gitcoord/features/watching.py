@@ -28,14 +28,13 @@ News = Sequence[tuple[Agent, Standing]]
 
 def duty(state: State, look: Look) -> Iterator[Duty]:
     """What the ledger does not say yet of the agents' liveness."""
-    news = [(agent, standing) for key, agent in state.agents.items()
-            if (standing := look.seen.get(key)) is not None and _is_news(agent, standing, look)]
-    lost = [(agent, standing) for agent, standing in news if standing.state == GONE]
-    doubts = _too_many(state, look, lost)
-    if doubts and not _has_doubted(state, look, lost):
-        yield _doubt(state, look, lost)
+    news = _news(state, look)
+    silent = [(agent, standing) for agent, standing in news if standing.state == GONE]
+    if _too_many(state, look, silent) and _doubted_s(state, look, silent) is None:
+        yield _doubt(state, look, silent)
+    gone = {agent.key for agent, _ in lost(state, look)}
     for agent, standing in news:
-        if standing.state == GONE and doubts and not _has_looked_again(state, look, lost):
+        if standing.state == GONE and agent.key not in gone:
             continue
         type_, _, words = TOLD[standing.state]
         silence = f": silent for {standing.silent_s:.1f} s" if standing.state in (LATE, GONE) else ""
@@ -44,6 +43,17 @@ def duty(state: State, look: Look) -> Iterator[Duty]:
             {"agent": agent.id, "session": standing.session, "silent_s": round(standing.silent_s, 1)},
             re=agent.registration,
         )
+
+
+def lost(state: State, look: Look) -> News:
+    """Those that are declared lost now: the ledger does not say so yet, and the leader does not doubt its sight."""
+    silent = [(agent, standing) for agent, standing in _news(state, look) if standing.state == GONE]
+    return [] if _too_many(state, look, silent) and not _has_looked_again(state, look, silent) else silent
+
+
+def _news(state: State, look: Look) -> News:
+    return [(agent, standing) for key, agent in state.agents.items()
+            if (standing := look.seen.get(key)) is not None and _is_news(agent, standing, look)]
 
 
 def _is_news(agent: Agent, standing: Standing, look: Look) -> bool:
@@ -75,10 +85,6 @@ def _doubted_s(state: State, look: Look, lost: News) -> float | None:
     if any(agent.key in doubt.agents and standing.silent_s >= ago_s >= 0 for agent, standing in lost):
         return ago_s
     return None
-
-
-def _has_doubted(state: State, look: Look, lost: News) -> bool:
-    return _doubted_s(state, look, lost) is not None
 
 
 def _has_looked_again(state: State, look: Look, lost: News) -> bool:

@@ -97,8 +97,7 @@ def test_restart_is_asked_for_where_a_supervisor_lives_and_the_agent_comes_back(
     play = Play("bob")
     play.register("bob", "python", supervised=True)
     play.say("bob", "agent_exited", session="s1", code=-9)
-    assert play.tick() == ["recovery_started"]
-    assert play.tick() == ["restart_requested"]
+    assert play.tick() == ["recovery_started", "restart_requested"]
     [lasting] = play.recoveries()
     assert lasting["outcome"] is None
     assert play.tick(ticks=10) == []  # it is given its time
@@ -106,7 +105,7 @@ def test_restart_is_asked_for_where_a_supervisor_lives_and_the_agent_comes_back(
     play.revive("bob")
     assert play.tick() == ["agent_returned"]
     [ended] = play.recoveries()
-    assert (ended["outcome"], ended["automatic"], ended["seconds"]) == ("restarted", True, 6.5)
+    assert (ended["outcome"], ended["automatic"], ended["seconds"]) == ("restarted", True, 6.0)
     assert play.tick(ticks=3) == []
 
 
@@ -117,7 +116,7 @@ def test_without_a_living_supervisor_the_backup_gets_capabilities_and_tasks() ->
     task = play.task("rust")
     assert play.tick() == ["task_assigned"] and play.holder(task) == "bob"
     play.kill("bob")
-    assert play.tick(ticks=3) == ["agent_lost", "recovery_started", "backup_activated", "task_released"]
+    assert play.tick() == ["agent_lost", "recovery_started", "backup_activated", "task_released"]  # in one breath
     play.tick()
     assert play.holder(task) == "carol"
     assert [one["outcome"] for one in play.recoveries()] == ["backup"]
@@ -174,7 +173,7 @@ def test_where_nobody_else_can_do_it_the_fleet_is_degraded_dependants_are_told_a
     play.kill("bob")
     said = play.tick(ticks=4)
     assert only(said, "work_redistributed", "fleet_degraded", "escalated", "circuit_opened") == [
-        "circuit_opened", "work_redistributed", "fleet_degraded", "escalated"]
+        "work_redistributed", "fleet_degraded", "escalated", "circuit_opened"]
     found = recovery.show(play.look, Show())
     assert found["outcome"] == "escalated" and not found["automatic"]
     assert [step["strategy"] for step in found["steps"]] == ["redistribute", "degrade", "escalate"]
@@ -204,7 +203,7 @@ def test_who_is_lost_again_and_again_is_no_longer_restarted_and_a_person_is_told
     assert play.tick(ticks=3) == ["recovery_started", "work_redistributed", "escalated"]
     assert [one["outcome"] for one in play.recoveries()] == ["restarted", "restarted", "escalated"]
     assert recovery.rate(play.look, Nothing()) == {
-        "recoveries": 3, "automatic": 2, "rate": 0.66667, "mean_s": 1.333, "lasting": 0,
+        "recoveries": 3, "automatic": 2, "rate": 0.66667, "mean_s": 1.167, "lasting": 0,
         "outcomes": {"escalated": 1, "restarted": 2}}
 
 
