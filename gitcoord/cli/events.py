@@ -136,7 +136,8 @@ def _newest(node: Node, wanted: Wanted, limit: int | None) -> Iterable[tuple[int
     """The newest `limit` (None: all), oldest of them first; of the others none is parsed."""
     if limit is None:
         return sequenced(node, wanted)
-    return reversed(list(islice(sequenced(node, wanted, newest_first=True), limit)))
+    newest = list(islice(sequenced(node, wanted, newest_first=True), limit))
+    return newest[::-1]
 
 
 def _waiting(node: Node, wanted: Wanted) -> Iterator[tuple[str, Event]]:
