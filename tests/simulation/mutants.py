@@ -174,7 +174,7 @@ MUTANTS: dict[str, Mutant] = {
         [rewritten(settling, "settle_queue", ("yield ChainAnew(ledger, frozenset(e.uid", "(ledger, frozenset(e.uid"))]),
     "rechained_copies_are_not_voided": Mutant(
         "A second event with a uid that was seen is void.", "restore,copy,late", DIFFERS,
-        [rewritten(Fleet, "_judge", ("if event.uid in self.positions:", "if False:"))], start=50),
+        [rewritten(Fleet, "_judge", ("if event.uid in self.positions:", "if False:"))], start=140),
     "admission_without_prev": Mutant(
         "A line is its node's next: its `prev` is the hash of the one before.", "liar", DIFFERS,
         [rewritten(Fleet, "check_place", ("if event.prev != head.hash:", "if False:"))]),
@@ -193,7 +193,7 @@ MUTANTS: dict[str, Mutant] = {
     "what_a_fork_lost_is_not_offered_again": Mutant(
         "What vanished with a fork is carried until it is back.", "cas,rollback", LOST,
         [rewritten(following, "_part", ("yield Carry(tuple(dict.fromkeys([*disk.carried, *lost])))", "pass"))],
-        start=240),
+        start=265),
     "a_forced_ledger_push": Mutant(
         "The ledger is pushed against the tip that was folded.", "delay", "two leaders|plain fold|LOST|acts? outside",
         [on(remote, "check_leases", forced)]),
@@ -234,7 +234,7 @@ MUTANTS: dict[str, Mutant] = {
         "One's own outage is nobody's silence.", "partition", "its own outage is nobody's silence",
         [on(session.Watch, "lapse", lambda self: None),
          rewritten(session.Watch, "poll", ("min(now_s - self.polled_at_s, cap_s)", "now_s - self.polled_at_s"))],
-        start=95),
+        start=195),
     "an_impatient_follower": Mutant(
         "Nobody stands before T of silence.", "partition,suspend,delay", DEPOSED,
         [rewritten(timings.Profile, "stretched_silence_s", ("return self.silence_s", "return 0.3 * self.silence_s"))]),
@@ -249,7 +249,7 @@ MUTANTS: dict[str, Mutant] = {
     "a_leader_whose_time_had_run_out_acts_at_once": Mutant(
         "So does a leader whose V had run out: another may have led meanwhile, in a ledger that is lost.",
         "rollback,partition,suspend", TWO_ACT,
-        [rewritten(session.Crew, "confirmed", (" or now_s >= self.act_until_s", ""))]),
+        [rewritten(session.Crew, "confirmed", (" or now_s >= self.act_until_s", ""))], start=460),
     "v_without_an_end": Mutant(
         "A leader acts for V after its last accepted push, and not for ever.", "partition,suspend", TWO_ACT,
         [rewritten(session.Crew, "confirmed", ("started_s + self.profile.act_s", "started_s + 1e6"))]),
