@@ -27,6 +27,7 @@ class Play:
         self.seconds = 0.0
         self.states = {name: ALIVE for name in ("alice", *others)}
         self.sessions = {name: 1 for name in self.states}
+        self.nodes = {name: f"node-{name}" for name in self.states}
         self.story.elect("alice", 1)
         if settings:
             self.say("alice", "config_changed", set=settings)
@@ -37,7 +38,7 @@ class Play:
 
     @property
     def look(self) -> Look:
-        seen = {name: Standing(name, state, f"node-{name}", f"s{self.sessions[name]}", 4.0, 1.0)
+        seen = {name: Standing(name, state, self.nodes[name], f"s{self.sessions[name]}", 4.0, 1.0)
                 for name, state in self.states.items()}
         return Look(self.story.fleet, self.now, "alice", "node-alice", seen=seen)
 
@@ -107,6 +108,20 @@ def test_restart_is_asked_for_where_a_supervisor_lives_and_the_agent_comes_back(
     [ended] = play.recoveries()
     assert (ended["outcome"], ended["automatic"], ended["seconds"]) == ("restarted", True, 6.0)
     assert play.tick(ticks=3) == []
+
+
+@pytest.mark.parametrize(("supervised", "neighbour", "said"), [
+    (True, True, "restart_requested"), (True, False, "work_redistributed"), (False, True, "work_redistributed"),
+])
+def test_only_whom_a_supervisor_on_a_living_node_started_is_started_again(
+    supervised: bool, neighbour: bool, said: str
+) -> None:
+    play = Play("bob", "carol")
+    play.register("bob", "python", supervised=supervised)
+    play.register("carol", "python")
+    play.nodes["carol"] = "node-bob" if neighbour else "node-carol"
+    play.kill("bob")
+    assert play.tick() == ["agent_lost", "recovery_started", said]
 
 
 def test_without_a_living_supervisor_the_backup_gets_capabilities_and_tasks() -> None:
