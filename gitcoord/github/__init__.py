@@ -1,0 +1,1 @@
+"""What only GitHub has: pull requests, reviews, statuses, issues, quotas. Nothing else here knows PyGithub."""

@@ -1,0 +1,66 @@
+"""Annotations: what GitHub shows beside a line of code, or on a workflow's page, when a step prints a command for it.
+
+https://docs.github.com/actions/reference/workflow-commands-for-github-actions
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Level = Literal["error", "warning", "notice"]
+
+SHOWN_MAX = 10  # of each level in a step: GitHub drops the others without a word
+TEXT_CHARS_MAX = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """`line` counts from 1; without a `file` it stands on the workflow's own page."""
+
+    level: Level
+    text: str
+    title: str = "gitcoord"
+    file: str | None = None
+    line: int | None = None
+
+    def command(self) -> str:
+        """The line that a step prints. Nothing in it can end the command, or begin another."""
+        where = {"title": self.title, "file": self.file, "line": self.line}
+        said = ",".join(f"{name}={_property(str(value))}" for name, value in where.items() if value is not None)
+        return f"::{self.level} {said}::{_data(self.text[:TEXT_CHARS_MAX])}"
+
+
+def commands(found: Iterable[Annotation]) -> Iterator[str]:
+    """As many as GitHub shows, the first ones of each level; the last one says how many more there are."""
+    shown: dict[str, int] = {}
+    left = 0
+    for one in found:
+        shown[one.level] = shown.get(one.level, 0) + 1
+        if shown[one.level] < SHOWN_MAX:
+            yield one.command()
+        else:
+            left += 1
+    if left:
+        yield Annotation("warning", f"{left} more are not shown here: the job's summary and its log have all").command()
+
+
+def of_conflicts(value: Mapping[str, Any]) -> Iterator[Annotation]:
+    """From `gitcoord.conflicts/1`: one for each hunk, else for each path, the worst conflict first."""
+    for conflict in value["conflicts"]:
+        level: Level = "error" if conflict["severity"] in ("high", "critical") else "warning"
+        names = " and ".join(conflict[side]["name"] for side in ("a", "b"))
+        for path in conflict["paths"]:
+            for hunk in path["hunks"] or [None]:
+                within = f", in {hunk['function']}" if hunk and hunk["function"] else ""
+                yield Annotation(level, f"{names} conflict here{within} ({path['kind']})", f"{conflict['severity']} "
+                                 "conflict", path["path"], hunk["a_at"] if hunk else None)
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,177 @@
+"""What GitHub says, as values of our own: no object of a library leaves this package, and none asks anything again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+Event = Literal["APPROVE", "COMMENT", "REQUEST_CHANGES"]
+State = Literal["pending", "success", "failure", "error"]
+
+FILES_MAX = 3000  # of a pull request: GitHub lists no more
+BODY_CHARS_MAX = 65_536
+DESCRIPTION_CHARS_MAX = 140
+ANNOTATIONS_MAX = 50  # that one request may carry
+GHOST = "ghost"  # whose account is gone
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    """A pull request. `head` and `base` are commits; `head_repository` is None where the fork was deleted.
+
+    `additions`, `deletions`, `changed_files` are None in a list: GitHub counts them only for one that is asked for.
+    """
+
+    number: int
+    title: str
+    author: str
+    head: str
+    head_ref: str
+    head_repository: str | None
+    base: str
+    base_ref: str
+    draft: bool
+    state: str  # open, closed
+    labels: tuple[str, ...]
+    updated: datetime | None
+    url: str
+    additions: int | None = None
+    deletions: int | None = None
+    changed_files: int | None = None
+    body: str = ""
+    merged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedFile:
+    """`patch` is None where GitHub shows none: a binary, a rename alone, or a diff that is too large."""
+
+    path: str
+    status: str  # added, removed, modified, renamed, copied, changed, unchanged
+    additions: int
+    deletions: int
+    patch: str | None
+    previous: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The changed files of a pull request. `cut`: GitHub lists no more, there may be others."""
+
+    listed: tuple[ChangedFile, ...]
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    id: int
+    author: str
+    state: str  # APPROVED, CHANGES_REQUESTED, COMMENTED, DISMISSED, PENDING
+    body: str
+    commit: str
+    at: datetime | None
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """An inline comment to be: `line` is one of the diff's, on its new side (RIGHT) or its old one (LEFT)."""
+
+    path: str
+    line: int
+    body: str
+    side: Literal["LEFT", "RIGHT"] = "RIGHT"
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """Of a conversation (`path` and `line` are None), or inline."""
+
+    id: int
+    author: str
+    body: str
+    at: datetime
+    url: str
+    path: str | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The newest status of a commit in one context."""
+
+    context: str
+    state: str
+    description: str
+    url: str
+    creator: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A check run. `conclusion` is None until it is completed."""
+
+    id: int
+    name: str
+    status: str  # queued, in_progress, completed
+    conclusion: str | None
+    url: str
+    marker: str
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    path: str
+    start_line: int
+    end_line: int
+    level: Literal["notice", "warning", "failure"]
+    message: str
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    number: int
+    title: str
+    body: str
+    state: str
+    labels: tuple[str, ...]
+    author: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Requests left of `limit` until `reset_at` (seconds since 1970)."""
+
+    limit: int
+    left: int
+    reset_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryFacts:
+    """What the token may do there, and how it may be reached."""
+
+    name: str
+    private: bool
+    default_branch: str
+    clone_url: str
+    ssh_url: str
+    may_push: bool
+    may_admin: bool
+    scopes: tuple[str, ...] | None  # of a classic token; None for others, which have permissions
+    expires: datetime | None  # of the token, where GitHub tells it
+
+
+def marker(name: str) -> str:
+    """What is put into a body so that it is found again: it shows on no page."""
+    assert "--" not in name and "\n" not in name, name
+    return f"<!-- gitcoord:{name} -->"
+
+
+def clipped(text: str, chars_max: int) -> str:
+    """`text`, its end left out where GitHub would refuse it."""
+    return text if len(text) <= chars_max else text[:chars_max - 1] + "…"
