@@ -33,7 +33,7 @@ from gitcoord.store.memory import MemoryServer, MemoryStore, ObjectDict
 
 LEDGER = "refs/heads/gitcoord/ledger"
 OUTBOXES = "refs/gitcoord/nodes/"
-BUILDER = 6  # changes with what it builds: kept ledgers of another number are not used
+BUILDER = 7  # changes with what it builds: kept ledgers of another number are not used
 PER_COMMIT = 10  # events; a fleet of ten that talks
 PUBLISH_EVERY = 10  # commits; the leader's tick
 AGENTS, NODES = 10, 4

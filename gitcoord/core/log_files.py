@@ -1,11 +1,11 @@
 """Log files: the ledger's lines lie in numbered files, of which only the last one grows.
 
-`events-0-0-0-0-1-2.log` is the open end. When it holds 16 KiB, the next commit moves it as it is into a folder of
-`events/`, 100 to each, and begins the next one. The name is made for git, which looks for differences between objects
+`events-0000000030.log` is the open end. When it holds 16 KiB, the next commit moves it as it is into a folder of
+`events/`, 64 to each, and begins the next one. The name is made for git, which looks for differences between objects
 whose names have one hash, in the order of their sizes. Of an open file that is always called the same, each version is
 packed almost whole: a log of 100,000 events took 2.1 times its compressed lines at ten events a commit, and 13.7 times
-at one. A file with one name for life packs into one object and tiny differences: 1.3 and 2.6. The digits stand apart
-because neighbours fall together in that hash (a character moves it by two bits): with `00000012` it is 1.7.
+at one. A file with one name for life packs into one object and tiny differences: 1.3 and 2.6. Its number has base four
+because each character moves that hash by two bits: digits from 0 to 3 never fall together, decimal ones do (1.7 times).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt, Oversized
@@ -21,7 +22,8 @@ from gitcoord.core.trees import readable, tree_of
 
 SEALED = "events"
 AHEAD_FILES_MIN = 32  # to start a process takes as long as to ask for some
-_OPEN = re.compile(r"events(-\d)+\.log\Z", re.ASCII)
+_OPEN = re.compile(r"events-\d+\.log\Z", re.ASCII)
+_SHIFTS = range(2 * limits.SEGMENT_DIGITS - 2, -1, -2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +61,24 @@ class File:
     trouble: str = ""
 
 
+@lru_cache(maxsize=4096)
 def open_path(index: int) -> str:
     """The path of log file `index` while it is the last one."""
-    return f"events-{'-'.join(f'{index:06d}')}.log"
+    return f"events-{_digits(index)}.log"
 
 
 def segment_path(index: int) -> str:
     """The path of log file `index` once it is sealed."""
-    return f"{SEALED}/{index // limits.SEGMENTS_PER_FOLDER:04d}/{open_path(index)}"
+    return f"{SEALED}/{_folder(index)}/{open_path(index)}"
+
+
+def _folder(index: int) -> str:
+    """The name of the folder in which log file `index` lies once it is sealed: the leading digits of its number."""
+    return _digits(index)[:-limits.SEGMENT_DIGITS_IN_FOLDER]
+
+
+def _digits(index: int) -> str:
+    return "".join([str(index >> shift & 3) for shift in _SHIFTS])
 
 
 def lines_of(data: bytes) -> list[bytes]:
@@ -225,7 +237,7 @@ class LogFiles:
                 folder = self.objects.put_tree({open_path(start + n): Entry(oid) for n, oid in enumerate(oids)})
                 if len(oids) == per:
                     self._folder_oids[start, oids] = folder
-            folders[f"{start // per:04d}"] = Entry(folder, is_tree=True)
+            folders[_folder(start)] = Entry(folder, is_tree=True)
         return self.objects.put_tree(folders)
 
 

@@ -65,7 +65,11 @@ def raw_lines(objects: Objects, commit: Oid, seen: dict[Oid, list[bytes]] | None
     if "events" in root:
         for _, folder in sorted(objects.tree(root["events"].oid).items()):
             blobs += [segment.oid for _, segment in sorted(objects.tree(folder.oid).items())]
-    name = f"events-{'-'.join(str(len(blobs)).zfill(6))}.log"
+    number, digits = len(blobs), ""
+    while len(digits) < 10:
+        number, digit = divmod(number, 4)
+        digits = f"{digit}{digits}"
+    name = f"events-{digits}.log"
     blobs += [root[name].oid] if name in root else []
     for oid in blobs:
         if oid not in seen:

@@ -196,7 +196,7 @@ def test_trees_of_the_wrong_shape_are_survived_and_mended(wrong: str) -> None:
     empty = god.put_tree({})
 
     def sealed(name: str, entry: Entry) -> Entry:
-        return Entry(god.put_tree({"0000": Entry(god.put_tree({name: entry}), True)}), True)
+        return Entry(god.put_tree({"0000000": Entry(god.put_tree({name: entry}), True)}), True)
 
     root = world.root()
     if wrong == "log_missing":
@@ -207,7 +207,7 @@ def test_trees_of_the_wrong_shape_are_survived_and_mended(wrong: str) -> None:
         "events_empty": {"events": Entry(empty, True)},
         "bogus_segment": {"events": sealed(open_path(0), Entry(blob))},
         "segment_is_tree": {"events": sealed(open_path(0), Entry(empty, True))},
-        "folder_is_a_blob": {"events": Entry(god.put_tree({"0000": Entry(blob)}), True)},
+        "folder_is_a_blob": {"events": Entry(god.put_tree({"0000000": Entry(blob)}), True)},
         "huge_log": {open_path(0): Entry(huge)},
     }.get(wrong, {})
     if wrong in ("log_is_missing_object", "segment_missing_object", "sealed_tree_is_a_blob"):
@@ -314,15 +314,15 @@ def test_a_log_file_that_is_none_of_ours_is_told_and_goes() -> None:
     assert open_path(7) not in world.root() and world.lines()[:len(good)] == good
 
 
-def test_segments_lie_a_hundred_to_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_segments_lie_64_to_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "SEGMENT_BYTES", 300)
     world, branch, events = history(250)
     for event in events:
         branch.absorb(commit_of(world, branch, [event.line]))
     root = world.god.tree(world.root()["events"].oid)
     sizes = [len(world.god.tree(folder.oid)) for _, folder in sorted(root.items())]
-    assert list(sorted(root)) == ["0000", "0001", "0002"] and sizes[:2] == [100, 100]
-    assert segment_path(199) == "events/0001/events-0-0-0-1-9-9.log"
+    assert list(sorted(root)) == ["0000000", "0000001", "0000002", "0000003"] and sizes[:3] == [64, 64, 64]
+    assert segment_path(199) == "events/0000003/events-0000003013.log"
     again = Branch(world.god, Fleet(FEATURES, Verifier()))
     again.absorb(world.tip or "")
     assert again.log == branch.log and again.fleet.dump() == branch.fleet.dump()
@@ -357,16 +357,16 @@ def test_a_sealed_segment_that_was_altered_is_found_and_mended(which: str) -> No
     world.settle(2)
     good, before = world.lines(), witness.fleet.dump()
     root = world.root()
-    folder = world.god.tree(world.god.tree(root["events"].oid)["0000"].oid)
+    folder = world.god.tree(world.god.tree(root["events"].oid)["0000000"].oid)
     name = sorted(folder)[0 if which == "first" else -1]
     lines = lines_of(world.god.blob(folder[name].oid))
     lines[1] = lines[1].replace(b"xxx", b"yyy")
     folder[name] = Entry(world.god.put_blob(b"\n".join(lines) + b"\n"))
-    root["events"] = Entry(world.god.put_tree({"0000": Entry(world.god.put_tree(folder), True)}), True)
+    root["events"] = Entry(world.god.put_tree({"0000000": Entry(world.god.put_tree(folder), True)}), True)
     world.put_tree(root)
     witness.round()
     assert witness.fleet.dump() == before
-    assert any(bad.file == f"events/0000/{name}" and bad.number == 2 for bad in witness.me.branch.bad)
+    assert any(bad.file == f"events/0000000/{name}" and bad.number == 2 for bad in witness.me.branch.bad)
     witness.say("mended")
     world.settle(2)
     assert world.lines()[:-1] == good

@@ -58,7 +58,7 @@ def log(data: bytes) -> None:
     objects = store()
     blob = Entry(objects.put_blob(data))
     folder = Entry(objects.put_tree({open_path(0): blob, "odd\udcff.log": blob}), is_tree=True)
-    root = {open_path(1): blob, SEALED: Entry(objects.put_tree({"0000": folder}), is_tree=True), "state.json": blob,
+    root = {open_path(1): blob, SEALED: Entry(objects.put_tree({"0000000": folder}), is_tree=True), "state.json": blob,
             "communication.md": blob}
     branch = Branch(objects, Fleet(FEATURES, Verifier()))
     tip = objects.put_commit(tree=objects.put_tree(root), parents=[], message="by hand", author="x", time_s=0)

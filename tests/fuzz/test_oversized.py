@@ -80,13 +80,13 @@ def test_what_is_too_large_on_the_ledger_branch_is_not_read_and_is_mended(fleet:
         folder = tree(fleet, {f"{number:08d}.log": one for number in range(100)})
         rows["events/"] = tree(fleet, {f"{number:04d}/": folder for number in range(1000)})
     else:
-        rows["events-0-0-0-0-0-0.log"] = blob(fleet, bytes(100 * MIB) if what == "zeros" else b"\n" * 40 * MIB)
+        rows["events-0000000000.log"] = blob(fleet, bytes(100 * MIB) if what == "zeros" else b"\n" * 40 * MIB)
     git(fleet, "update-ref", LEDGER, commit(fleet, tree(fleet, rows), tip), tip)
     for clone in (alice, bob):
         peak = run(clone, "append", "note", f"{clone.agent} after", "--wait", "sequenced")
         assert peak < PEAK_MIB_MAX, peak
     assert notes(alice) == notes(bob) == ["before", "alice after", "bob after"]
-    assert int(git(fleet, "cat-file", "-s", f"{LEDGER}:events-0-0-0-0-0-0.log")) < limits.LOG_FILE_BYTES_MAX
+    assert int(git(fleet, "cat-file", "-s", f"{LEDGER}:events-0000000000.log")) < limits.LOG_FILE_BYTES_MAX
     said = (alice.home / "events.error.log").read_text()
     assert "no log file of ours" in said or "not a log file" in said
 

@@ -60,15 +60,15 @@ class Clones:
         return self.git("rev-parse", LEDGER)
 
     def by_hand(self, log: bytes, *, parent: str | None = None) -> None:
-        """Put `log` in the place of events-0-0-0-0-0-0.log, as a person with git can."""
+        """Put `log` in the place of events-0000000000.log, as a person with git can."""
         blob = self.git("hash-object", "-w", "--stdin", data=log)
-        tree = self.git("mktree", data=f"100644 blob {blob}\tevents-0-0-0-0-0-0.log\n".encode())
+        tree = self.git("mktree", data=f"100644 blob {blob}\tevents-0000000000.log\n".encode())
         who = ["-c", "user.name=m", "-c", "user.email=m@example.invalid"]
         commit = self.git(*who, "commit-tree", tree, "-p", parent or self.tip(), "-m", "by hand")
         self.git("update-ref", LEDGER, commit)
 
     def log(self) -> bytes:
-        done = subprocess.run(["git", "-C", str(self.remote), "show", f"{LEDGER}:events-0-0-0-0-0-0.log"],
+        done = subprocess.run(["git", "-C", str(self.remote), "show", f"{LEDGER}:events-0000000000.log"],
                               capture_output=True, check=True)
         return done.stdout
 
@@ -104,7 +104,7 @@ def test_lines_put_there_by_hand_are_named_and_mended(clones: Clones) -> None:
     clones.settle(1)
     assert clones.told["one"].count("bad_line") == clones.told["other"].count("bad_line") == 2
     errors = (clones.open["one"].home.path / "events.error.log").read_text()
-    assert "events-0-0-0-0-0-0.log:" in errors and "in commit" in errors
+    assert "events-0000000000.log:" in errors and "in commit" in errors
     clones.say("one", "after")
     clones.settle()
     assert clones.log().startswith(good) and b"not an event" not in clones.log()
