@@ -26,6 +26,7 @@ T = TypeVar("T")
 ATTEMPTS = 5
 PATIENCE_S = 90.0  # a secondary limit asks for 60
 SECONDARY_WAIT_S = 60.0  # GitHub: "wait at least one minute", where it names no time
+WORDS_CHARS_MAX = 300  # of GitHub's, in a message of ours
 FIRST_WAIT_S, WAIT_S_MAX = 1.0, 20.0
 
 
@@ -103,8 +104,7 @@ class Asking:
         try:
             return ask()
         except GithubException as wrong:
-            raise in_our_words(what, self.who, wrong.status, wrong.message or _words(wrong.data),
-                               wrong.headers or {}) from wrong
+            raise in_our_words(what, self.who, wrong.status, _words(wrong.data), wrong.headers or {}) from wrong
         except requests.RequestException as wrong:
             raise Unreachable(f"{what}: GitHub did not answer ({type(wrong).__name__}); try again later") from wrong
 
@@ -182,7 +182,13 @@ def _lacks_right(message: str) -> bool:
 
 
 def _words(data: object) -> str:
-    return str(data)[:200] if data else ""
+    """GitHub's own: its message, and what is wrong in particular."""
+    if not isinstance(data, Mapping):
+        return str(data or "")[:WORDS_CHARS_MAX]
+    errors = data.get("errors")
+    parts = [str(one.get("message") or one) if isinstance(one, Mapping) else str(one)
+             for one in (errors if isinstance(errors, list) else [])]
+    return "; ".join([str(data.get("message") or ""), *parts])[:WORDS_CHARS_MAX]
 
 
 def _span(seconds: float) -> str:

@@ -71,8 +71,8 @@ class Repo:
 
 
 class Refusal(Exception):
-    def __init__(self, status: int, message: str) -> None:
-        self.status, self.message = status, message
+    def __init__(self, status: int, message: str, *errors: str) -> None:
+        self.status, self.body = status, {"message": message} | ({"errors": list(errors)} if errors else {})
 
 
 class FakeGitHub:
@@ -169,7 +169,7 @@ class FakeGitHub:
             headers["X-RateLimit-Remaining"] = str(self.left)
             status, value = self._routed(method, path, query, body)
         except Refusal as refusal:
-            return refusal.status, {"message": refusal.message}, headers
+            return refusal.status, refusal.body, headers
         if isinstance(value, list) or (isinstance(value, dict) and "check_runs" in value):
             value = _page(value, query, headers, self.url + path)
         return status, value, headers
@@ -260,12 +260,12 @@ def _reviews(fake: FakeGitHub, repo: Repo, number: str, **_: Any) -> tuple[int, 
 def _review(fake: FakeGitHub, repo: Repo, number: str, *, body: Any, **_: Any) -> tuple[int, Any]:
     pull = _there(repo.pulls, int(number))
     if body["event"] != "COMMENT" and pull["user"]["login"] == fake.login:
-        raise Refusal(422, "Can not approve or request changes on your own pull request")
+        raise Refusal(422, "Unprocessable Entity", "Can not approve your own pull request")
     for remark in body.get("comments", ()):
         patch = next((one.get("patch") for one in repo.files[int(number)] if one["filename"] == remark["path"]), None)
         shown = {(side, line) for side, line, _ in patches.lines(patch)}
         if (remark["side"], remark["line"]) not in shown:
-            raise Refusal(422, "Line could not be resolved")
+            raise Refusal(422, "Unprocessable Entity", "Line could not be resolved")
         repo.remarks.setdefault(int(number), []).append(fake._of(repo, "remark", **remark))
     states = {"APPROVE": "APPROVED", "COMMENT": "COMMENTED", "REQUEST_CHANGES": "CHANGES_REQUESTED"}
     one = fake._of(repo, "review", state=states[body["event"]], body=body["body"], submitted_at=AT,

@@ -59,7 +59,7 @@ def test_a_marker_in_the_words_of_somebody_else_is_not_ours(fake: FakeGitHub, pu
 
 
 def test_a_remark_outside_the_diff_is_told(pull: None, client: Client) -> None:
-    with pytest.raises(Unfit, match="Line could not be resolved"):
+    with pytest.raises(Unfit, match="422 Unprocessable Entity; Line could not be resolved"):
         put(client, remarks=[Remark("a.py", 99, "why?")])
     assert client.reviews(3) == []
 
