@@ -39,6 +39,11 @@ LISTED: dict[str, dict[str, str]] = {
     },
     "recovery": {"recovery": "Show who was gone, and what was done about it"},
     "alerts": {"alerts": "Show what people were alerted to"},
+    "issues": {},
+    "reviews": {
+        "vote": "Say whether a pull request should be merged",
+        "reviews": "Ask for reviews of pull requests, and see what came of them",
+    },
 }
 
 

@@ -65,10 +65,10 @@ def block(text: str, *, indent: str = "") -> list[str]:
     return lines
 
 
-def inline(text: str) -> str:
-    """`text` as a part of one line: bare if it is a plain name or time, else as a code span."""
-    if len(text) > NAME_CHARACTERS_MAX:
-        text = text[: NAME_CHARACTERS_MAX - 1] + "…"
+def inline(text: str, *, most: int = NAME_CHARACTERS_MAX) -> str:
+    """`text` as a part of one line: bare if it is a plain name or time, else as a code span of `most` characters."""
+    if len(text) > most:
+        text = text[: most - 1] + "…"
     if _PLAIN.match(text) and not _REFERENCE.search(text):
         return text
     text = visible(text).replace("\n", "␤").replace("\t", "␉")

@@ -12,7 +12,12 @@ from gitcoord.core.commands import Command, Look, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fleet import Duty, Fleet, Recorded
 from gitcoord.core.names import is_agent_id
+from gitcoord.features import paths
 from gitcoord.features.snapshot import check_headings
+
+NAME_CHARS_MAX = 200  # of a status, a label, a pattern
+VOTE_WEIGHT_MAX = 1000
+OWNERS_MAX = 50  # of one pattern
 
 
 class Settings(BaseModel):
@@ -34,6 +39,19 @@ class Settings(BaseModel):
     recovery_wait_s: float = Field(15, gt=0, le=3600, description="seconds for a restart, then the next is tried")
     alerts: list[Literal["error", "escalated", "degraded"]] = Field(
         ["error", "escalated"], max_length=3, description="what people are alerted to; where to is up to each node")
+    github_review: bool = Field(False, description="whether the leader reviews pull requests that are new or changed")
+    github_issues: list[Literal["error", "escalated", "degraded"]] = Field(
+        [], max_length=3, description="what the leader puts into an issue on GitHub")
+    conflicts_every_s: float = Field(
+        0, ge=0, le=86_400, description="seconds between two looks of the leader for branches that conflict; 0: none")
+    review_quorum: int = Field(1, ge=0, le=1000, description="weight of the votes without which nothing is approved")
+    review_weights: dict[str, int] = Field(
+        {}, max_length=200, description="agent to the weight of its vote; the others' weigh 1")
+    review_statuses: list[str] = Field([], max_length=50, description="statuses and checks that must succeed")
+    review_labels: list[str] = Field([], max_length=50, description="labels that a pull request must have")
+    review_max_lines: int = Field(0, ge=0, description="lines that a pull request may change; 0: any number")
+    review_owners: dict[str, list[str]] = Field(
+        {}, max_length=200, description="pattern of paths to the agents one of which must approve a change there")
 
     @field_validator("headings")
     @classmethod
@@ -46,10 +64,42 @@ class Settings(BaseModel):
     @field_validator("leaders")
     @classmethod
     def _leaders(cls, agents: list[str]) -> list[str]:
-        for agent in agents:
-            if not is_agent_id(agent):
-                raise ValueError(f"{agent!r} is not an agent id")
+        _check_agents(agents)
         return agents
+
+    @field_validator("review_weights")
+    @classmethod
+    def _weights(cls, weights: dict[str, int]) -> dict[str, int]:
+        _check_agents(weights)
+        if not all(0 <= weight <= VOTE_WEIGHT_MAX for weight in weights.values()):
+            raise ValueError(f"a vote weighs from 0 to {VOTE_WEIGHT_MAX}")
+        return weights
+
+    @field_validator("review_owners")
+    @classmethod
+    def _owners(cls, owners: dict[str, list[str]]) -> dict[str, list[str]]:
+        for pattern, agents in owners.items():
+            try:
+                paths.check(pattern)
+            except Refused as wrong:
+                raise ValueError(str(wrong)) from None
+            if not 0 < len(agents) <= OWNERS_MAX:
+                raise ValueError(f"{pattern} needs 1 to {OWNERS_MAX} owners")
+            _check_agents(agents)
+        return owners
+
+    @field_validator("review_statuses", "review_labels")
+    @classmethod
+    def _names(cls, names: list[str]) -> list[str]:
+        if not all(0 < len(name) <= NAME_CHARS_MAX for name in names):
+            raise ValueError(f"a name has 1 to {NAME_CHARS_MAX} characters")
+        return names
+
+
+def _check_agents(agents: Iterable[str]) -> None:
+    for agent in agents:
+        if not is_agent_id(agent):
+            raise ValueError(f"{agent!r} is not an agent id")
 
 
 class ConfigChanged(BaseModel):

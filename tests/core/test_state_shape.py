@@ -27,7 +27,8 @@ def shape_of(kind: Any, found: dict[str, Any] | None = None) -> dict[str, Any]:
     """The fields of a dataclass or model with their types, and those of all that they are made of, by name."""
     found = {} if found is None else found
     if issubclass(kind, BaseModel):
-        fields = {name: str(field.annotation) for name, field in kind.model_fields.items()}
+        fields = {name: re.sub(r" at 0x[0-9a-f]+", "", str(field.annotation))  # a place in memory is no shape
+                  for name, field in kind.model_fields.items()}
     else:
         fields = {field.name: str(field.type).replace("OrderedDict", "dict") for field in dataclasses.fields(kind)}
     found[kind.__name__] = fields

@@ -47,6 +47,9 @@ def test_a_stranger_changes_nothing() -> None:
     ("unknown", 1, "no setting 'unknown'; there are: recent, "), ("recent", 0, "recent: "), ("recent", 101, "recent: "),
     ("recent", "many", "recent: "), ("profile", "fast", "profile: "), ("heartbeats", "loud", "heartbeats: "),
     ("leaders", ["a/b"], "'a/b' is not an agent id"), ("leaders", "alice", "leaders: "),
+    ("review_weights", {"bob": -1}, "a vote weighs from 0"), ("review_weights", {"a/b": 1}, "is not an agent id"),
+    ("review_owners", {"../x": ["bob"]}, "no path inside"), ("review_owners", {"src/**": []}, "needs 1 to 50 owners"),
+    ("review_labels", [""], "a name has 1 to"), ("review_quorum", -1, "review_quorum: "),
     ("headings", {"question": "<b>"}, "headings: "), ("headings", {"No": "x"}, "headings: "),
 ])
 def test_a_wrong_value_is_refused_with_the_reason(name: str, value: Any, words: str) -> None:

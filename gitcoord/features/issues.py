@@ -1,0 +1,100 @@
+"""Issues: what went wrong and is to stay in sight stands in one issue of the forge's, and is put there once.
+
+What there is to tell is what people are alerted to (`alerts.py`). Which kinds of it become an issue is a setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gitcoord.core import times
+from gitcoord.core.commands import Command, Look, Proposal, Query
+from gitcoord.core.credentials import redacted
+from gitcoord.core.fleet import Duty, Recorded
+from gitcoord.features import alerts, values
+from gitcoord.features.alerts import Alert
+from gitcoord.features.markdown import inline
+
+TOLD_MAX = 1000  # events that are known to stand in an issue; more than the alerts that are kept
+SHOWN_MAX = 50  # of the newest events, in an issue's body
+
+
+class IssueUpdated(BaseModel):
+    """The author, which led, has put these events into an issue."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    kind: str = Field(max_length=20)
+    number: int = Field(ge=1)
+    url: str = Field("", max_length=500)
+    events: list[str] = Field(min_length=1, max_length=alerts.WAITING_MAX)
+
+
+EVENTS: Mapping[str, type[BaseModel]] = {"issue_updated": IssueUpdated}
+COMMANDS: Mapping[str, Command | Query] = {}
+
+
+@dataclass(slots=True)
+class State:
+    """Events that stand in an issue, and its number; the oldest are forgotten."""
+
+    told: dict[str, int] = field(default_factory=dict)
+
+
+def fold(state: State, recorded: Recorded) -> str | None:
+    if recorded.void is not None or not isinstance(recorded.payload, IssueUpdated):
+        return None
+    new = [uid for uid in recorded.payload.events if uid not in state.told]
+    state.told.update(dict.fromkeys(new, recorded.payload.number))
+    while len(state.told) > TOLD_MAX:
+        del state.told[next(iter(state.told))]
+    return None if new else "these stand in an issue already"
+
+
+def due(look: Look) -> dict[str, tuple[list[Alert], list[Alert]]]:
+    """By kind: what should stand in its issue and does not, and all that should be shown there, oldest first."""
+    known: alerts.State = look.state("alerts")
+    told = look.state("issues").told
+    found: dict[str, tuple[list[Alert], list[Alert]]] = {}
+    for kind in look.state("settings").settings.github_issues:
+        every = sorted((one for one in (*known.sent.values(), *known.waiting.values()) if one.kind == kind),
+                       key=lambda one: (one.at, one.id))
+        new = [one for one in every
+               if one.id not in told and times.between_s(one.at, look.now) < alerts.FORGOTTEN_S]
+        if new:
+            found[kind] = new, [one for one in every if one.id in told or one in new][-SHOWN_MAX:]
+    return found
+
+
+def title(kind: str) -> str:
+    return f"gitcoord: {kind}"
+
+
+def body(shown: Iterable[Alert]) -> str:
+    """Without what looks like a secret, and without anything that a forge would act on."""
+    lines = [f"- {one.at} {inline(one.actor)}: {inline(redacted(one.text), most=alerts.TEXT_MAX)}" for one in shown]
+    return "\n".join(["The newest comes last. Close this issue when it is dealt with: what comes then opens another.",
+                      "", *lines])
+
+
+def updated(kind: str, number: int, url: str, new: Iterable[Alert]) -> Proposal:
+    events = [one.id for one in new]
+    words = f"{len(events)} event{'s' if len(events) > 1 else ''} of kind {kind} stand in issue {number}"
+    return Proposal("issue_updated", words, {"kind": kind, "number": number, "url": url, "events": events},
+                    re=events[0])
+
+
+def duty(state: State, look: Look) -> Iterable[Duty]:
+    return ()  # to write an issue is a reaction: gitcoord/github/escalation.py
+
+
+def dump(state: State) -> Any:
+    return values.dump(state)
+
+
+def load(value: Any) -> State:
+    return values.load(State, value)

@@ -1,0 +1,67 @@
+"""Issues: each thing that went wrong is put into one once, and nothing in it is acted on by a forge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gitcoord.core.commands import Look
+from gitcoord.features import issues
+from tests.core.lines import NOW, Story
+
+
+def look(story: Story, now: str = NOW) -> Look:
+    return Look(story.fleet, now, "alice", "node-alice")
+
+
+def fleet(*kinds: str) -> Story:
+    story = Story().founded().joined("bob")
+    story.say("alice", "config_changed", data={"set": {"github_issues": list(kinds)}})
+    return story
+
+
+def told(story: Story, kind: str = "error", number: int = 7) -> str | None:
+    new, _ = issues.due(look(story))[kind]
+    one = issues.updated(kind, number, "https://x/7", new)
+    recorded: Any = story.say("alice", one.type, one.content, data=dict(one.data), re=one.re)
+    return story.fleet.refusals.get(recorded.event.uid)
+
+
+def test_only_what_the_fleet_wants_becomes_one() -> None:
+    story = fleet()
+    story.say("bob", "error", "the disk is full")
+    assert issues.due(look(story)) == {}
+    story.say("alice", "config_changed", data={"set": {"github_issues": ["error"]}})
+    assert [one.text for one in issues.due(look(story))["error"][0]] == ["the disk is full"]
+
+
+def test_each_is_told_once_and_the_next_one_stands_beside_it() -> None:
+    story = fleet("error")
+    story.say("bob", "error", "one")
+    assert told(story) is None
+    assert issues.due(look(story)) == {}
+    story.say("bob", "error", "two")
+    new, shown = issues.due(look(story))["error"]
+    assert ([one.text for one in new], [one.text for one in shown]) == (["two"], ["one", "two"])
+
+
+def test_two_leaders_of_one_moment_tell_it_once() -> None:
+    story = fleet("error")
+    story.say("bob", "error", "one")
+    new, _ = issues.due(look(story))["error"]
+    one = issues.updated("error", 7, "", new)
+    story.say("alice", one.type, data=dict(one.data))
+    uid = story.say("bob", one.type, data=dict(one.data)).event.uid
+    assert story.fleet.refusals[uid] == "these stand in an issue already"
+
+
+def test_what_is_old_is_no_news() -> None:
+    story = fleet("error")
+    story.say("bob", "error", "one")
+    assert issues.due(look(story, "2026-11-23T00:00:00.000Z")) == {}
+
+
+def test_a_forge_acts_on_nothing_in_its_text() -> None:
+    story = fleet("error")
+    story.say("bob", "error", "fixes #12, says @carol <!-- gitcoord:other -->")
+    text = issues.body(issues.due(look(story))["error"][1])
+    assert "`fixes #12, says @carol <!-- gitcoord:other -->`" in text

@@ -1,0 +1,133 @@
+"""Votes and reviews: who counts, what for, and what a push makes of both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gitcoord.core.commands import Look
+from gitcoord.core.errors import Refused
+from gitcoord.features import reviews
+from gitcoord.features.reviews import CastVote, OnPull, Request, ReviewPosted, Reviews, ReviewStale, Tally
+from tests.core.lines import NOW, Story
+
+OLD, NEW = "a" * 40, "b" * 40
+
+
+class Fleet:
+    def __init__(self, **settings: Any) -> None:
+        self.story = Story().founded().joined("bob", "carol")
+        self.story.say("alice", "config_changed", data={"set": settings})
+
+    def look(self, actor: str = "alice") -> Look:
+        return Look(self.story.fleet, NOW, actor, f"node-{actor}")
+
+    def write(self, actor: str, proposals: Any) -> str | None:
+        """Why the last of them had no effect."""
+        for one in proposals:
+            recorded = self.story.say(actor, one.type, one.content, data=dict(one.data), re=one.re, to=one.to)
+        return self.story.fleet.refusals.get(recorded.event.uid)
+
+    def vote(self, actor: str, verdict: Any, **more: Any) -> str | None:
+        return self.write(actor, reviews.cast(self.look(actor), CastVote(pr=12, verdict=verdict, **more)))
+
+    def posted(self, commit: str = OLD, verdict: Any = "comment", url: str = "https://x/1") -> ReviewPosted:
+        return ReviewPosted(pr=12, commit=commit, verdict=verdict, url=url)
+
+    def tally(self, commit: str = OLD, author: str = "") -> Tally:
+        pull = reviews.find(self.look(), "", 12)
+        return reviews.tally(pull, commit, self.look().state("settings").settings, author=author)
+
+
+def test_votes_count_by_weight_once_they_are_the_quorum_and_an_agents_last_one_counts() -> None:
+    fleet = Fleet(review_quorum=4, review_weights={"Bob": 3})
+    assert fleet.tally().outcome == "waiting"
+    fleet.vote("alice", "reject")
+    assert (fleet.tally().reject, fleet.tally().outcome) == (1, "waiting")
+    fleet.vote("bob", "approve")
+    assert (fleet.tally().approve, fleet.tally().outcome) == (3, "approved")
+    fleet.vote("bob", "reject", why="no tests")
+    assert (fleet.tally().approve, fleet.tally().reject, fleet.tally().outcome) == (0, 4, "rejected")
+    assert fleet.vote("bob", "reject", why="no tests") == "bob has said so already"
+
+
+@pytest.mark.parametrize("quorum, votes, outcome", [
+    (0, "", "none"), (0, "a", "approved"), (0, "r", "rejected"), (1, "", "waiting"), (2, "ar", "rejected"),
+    (3, "aar", "approved"), (3, "aa", "waiting"),
+])
+def test_a_tie_is_no_approval_and_silence_none_either(quorum: int, votes: str, outcome: str) -> None:
+    fleet = Fleet(review_quorum=quorum)
+    for agent, vote in zip(("alice", "bob", "carol"), votes, strict=False):
+        fleet.vote(agent, "approve" if vote == "a" else "reject")
+    assert fleet.tally().outcome == outcome
+
+
+def test_nobody_approves_of_what_is_his_own() -> None:
+    fleet = Fleet(review_quorum=1)
+    fleet.vote("bob", "approve")
+    assert fleet.tally(author="BOB").outcome == "waiting" and fleet.tally(author="carol").outcome == "approved"
+
+
+def test_a_vote_is_for_the_commit_that_is_reviewed_next_and_a_push_takes_its_weight_away() -> None:
+    fleet = Fleet()
+    fleet.vote("bob", "approve")
+    fleet.write("alice", reviews.news(fleet.look(), fleet.posted(OLD)))
+    assert fleet.tally(OLD).outcome == "approved"
+    assert (fleet.tally(NEW).outcome, [vote.agent for vote in fleet.tally(NEW).stale]) == ("waiting", ["bob"])
+    fleet.vote("carol", "approve")  # who says nothing of a commit means the one that he can have read of
+    assert fleet.tally(NEW).approve == 0 and fleet.tally(OLD).approve == 2
+    fleet.vote("carol", "approve", commit=NEW)
+    assert fleet.tally(NEW).approve == 1
+
+
+def test_a_review_is_recorded_once_and_again_when_it_says_something_new() -> None:
+    fleet = Fleet()
+    assert fleet.write("alice", reviews.news(fleet.look(), fleet.posted())) is None
+    assert reviews.news(fleet.look(), fleet.posted()) == []
+    [again] = reviews.news(fleet.look(), fleet.posted(verdict="approve"))
+    assert again.re == reviews.find(fleet.look(), "", 12).id  # type: ignore[union-attr]
+    assert fleet.write("alice", [again]) is None
+    assert fleet.write("bob", [again]) == "alice has said so already"  # two leaders of one moment
+
+
+def test_a_push_in_between_makes_it_stale_until_the_next_review() -> None:
+    fleet = Fleet()
+    stale = ReviewStale(pr=12, commit=OLD, head=NEW)
+    assert fleet.write("alice", reviews.outdated(fleet.look(), stale)) == "no review of that commit is the newest one"
+    fleet.write("alice", reviews.news(fleet.look(), fleet.posted(OLD)))
+    assert fleet.write("alice", reviews.outdated(fleet.look(), stale)) is None
+    assert fleet.write("bob", reviews.outdated(fleet.look(), stale)) == "that is known already"
+    [row] = reviews.list_(fleet.look(), Reviews(stale=True))
+    assert (row["commit"], row["stale"]) == (OLD, NEW)
+    fleet.write("alice", reviews.news(fleet.look(), fleet.posted(NEW)))
+    assert reviews.list_(fleet.look(), Reviews(stale=True)) == [] and len(reviews.list_(fleet.look(), Reviews())) == 1
+
+
+def test_who_wants_a_review_is_heard_until_there_is_one_and_asks_others_for_their_votes() -> None:
+    fleet = Fleet()
+    [wish] = reviews.request(fleet.look("bob"), Request(pr=12, to=["Carol", "alice"], why="the parser"))
+    assert wish.to == ("carol", "alice")
+    fleet.write("bob", [wish])
+    assert reviews.list_(fleet.look(), Reviews(stale=True))[0]["requested"] == NOW
+    fleet.write("alice", reviews.news(fleet.look(), fleet.posted()))
+    assert reviews.list_(fleet.look(), Reviews(stale=True)) == []
+    with pytest.raises(Refused, match="no agent 'dora'"):
+        reviews.request(fleet.look(), Request(pr=12, to=["dora"]))
+
+
+def test_repositories_are_told_apart() -> None:
+    fleet = Fleet()
+    fleet.write("bob", reviews.cast(fleet.look("bob"), CastVote(pr=12, repo="Other/Name", verdict="reject")))
+    assert fleet.tally().votes == ()
+    assert reviews.show(fleet.look(), OnPull(pr=12, repo="other/name"))["ballots"][0]["agent"] == "bob"
+    with pytest.raises(Refused, match="nobody has said anything of #12"):
+        reviews.show(fleet.look(), OnPull(pr=12))
+
+
+def test_the_quiet_ones_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reviews, "PULLS_MAX", 2)
+    fleet = Fleet()
+    for pr in (1, 2, 1, 3):
+        fleet.write("bob", reviews.request(fleet.look("bob"), Request(pr=pr)))
+    assert list(fleet.look().state("reviews").pulls) == ["#1", "#3"]
