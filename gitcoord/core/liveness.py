@@ -6,7 +6,7 @@ Clocks of two machines are not compared: what counts is how long ago, by this ma
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -35,14 +35,18 @@ class Observation:
     since_s: float
     silent_s: float = 0.0  # how old it was known to be even then
     position: int = 0  # of the ledger, as far as its node had folded it
+    blind_s: float = 0.0  # of the time since then, how long nobody here could look
 
 
-def observe(known: Iterable[Observation], beats: Iterable[Event], now_s: float) -> list[Observation]:
+def observe(
+    known: Iterable[Observation], beats: Iterable[Event], now_s: float, *, blind_s: float = 0.0
+) -> list[Observation]:
     """What is known after a look at all outboxes at `now_s`: beats that moved on are seen anew.
 
-    An agent whose outbox went away keeps its last observation, so that it grows late and gone.
+    An agent whose outbox went away keeps its last observation, so that it grows late and gone. `blind_s`: how long
+    it was since the last look, beyond what lies between two looks.
     """
-    seen = {(one.agent, one.node): one for one in known}
+    seen = {(one.agent, one.node): replace(one, blind_s=one.blind_s + blind_s) if blind_s else one for one in known}
     for beat in beats:
         observation = _observed(beat, now_s)
         if observation is None:
@@ -107,13 +111,24 @@ class Standing:
     position: int = 0  # of the ledger, as far as its node has folded it
 
 
-def standings(observations: Sequence[Observation], at_s: float, *, poll_s: float) -> dict[str, Standing]:
-    """By agent (casefolded), as of the last successful look at `at_s`. Who never beat is not in it."""
-    return {
-        agent: Standing(one.agent, state(one, at_s, poll_s=poll_s), one.node, one.session,
-                        max(0.0, at_s - one.since_s) + one.silent_s, one.next_s, one.position)
-        for agent, one in newest(observations).items()
-    }
+def standings(
+    observations: Sequence[Observation], at_s: float, *, poll_s: float, watched: bool = False
+) -> dict[str, Standing]:
+    """By agent (casefolded), as of the last successful look at `at_s`. Who never beat is not in it.
+
+    `watched`: only silence that was listened to counts; one's own outage is nobody's. Who judges others looks so.
+    """
+    found = {}
+    for agent, one in newest(observations).items():
+        until_s = at_s - one.blind_s if watched else at_s
+        found[agent] = Standing(one.agent, state(one, until_s, poll_s=poll_s), one.node, one.session,
+                                max(0.0, until_s - one.since_s) + one.silent_s, one.next_s, one.position)
+    return found
+
+
+def blind_s(last_s: float | None, now_s: float, *, poll_s: float) -> float:
+    """Between two successful looks: what is more than two polls, as for a follower's credit."""
+    return 0.0 if last_s is None else max(0.0, now_s - last_s - 2 * poll_s)
 
 
 def dump(observations: Iterable[Observation]) -> list[Any]:

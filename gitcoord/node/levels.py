@@ -192,7 +192,7 @@ def note(node: Node, replica: Replica, before: int, report: Report) -> None:
     with contextlib.suppress(OSError):
         fetched = [beat for beat in replica.beats() if beat.node != node.disk.node]
         own = [parse(line) for line in (*node.home.neighbours(), *_own_lines(node))]  # as pushed, not as fetched before
-        seen.note_beats(node.home.cache, [*fetched, *own], time.time())
+        seen.note_beats(node.home.cache, [*fetched, *own], time.time(), poll_s=node.crew.profile.poll_s)
 
 
 def _newest(node: Node, replica: Replica, before: int) -> dict[str, int]:

@@ -57,7 +57,7 @@ class Node:
         self.tell = tell or (lambda kind, text: None)
         self.chance = random.SystemRandom()
         self.crew = Crew(self.disk.node, PROFILES[self.config.profile or "local"], self.chance)
-        self.crew.standings = lambda: seen.standings(self)
+        self.crew.standings = lambda: seen.standings(self, watched=True)
         self.crew.neighbours = home.neighbours  # a command's push must not take the beats of an `agent run` away
         self.budget = Budget(self.crew.profile.pushes_per_minute)
         self.pause: Callable[[float], None] = time.sleep
@@ -79,7 +79,7 @@ class Node:
     def close(self) -> None:
         with contextlib.suppress(OSError, GitcoordError):
             self._save_cache()
-            if self.round_trip_s:
+            if self.round_trip_s and self.home.exists:  # `leave` has moved it away
                 self.tidy(COMMANDS_PATIENCE)
         self.store.close()
 

@@ -27,11 +27,11 @@ class _Seen:
     seen: list[Observation]
 
 
-def note_beats(cache: Path, beats: Sequence[Event], now_s: float) -> None:
+def note_beats(cache: Path, beats: Sequence[Event], now_s: float, *, poll_s: float) -> None:
     """After a round: remember when each beat was first seen, by this machine's own clock."""
     cache.mkdir(exist_ok=True)
-    known, _ = observations(cache)
-    seen = liveness.observe(known, beats, now_s)
+    known, looked_s = observations(cache)
+    seen = liveness.observe(known, beats, now_s, blind_s=liveness.blind_s(looked_s, now_s, poll_s=poll_s))
     write_quickly(cache / FILE, json.dumps({"at_s": now_s, "seen": liveness.dump(seen)}).encode())
 
 
@@ -44,12 +44,12 @@ def observations(cache: Path) -> tuple[list[Observation], float | None]:
         return [], None
 
 
-def standings(node: Node) -> dict[str, Standing]:
-    """How alive each agent was at this node's last look, by agent (casefolded)."""
+def standings(node: Node, *, watched: bool = False) -> dict[str, Standing]:
+    """How alive each agent was at this node's last look, by agent (casefolded). `watched` as in `liveness`."""
     known, looked_s = observations(node.home.cache)
     if looked_s is None:
         return {}
-    found = liveness.standings(known, looked_s, poll_s=node.crew.profile.poll_s)
+    found = liveness.standings(known, looked_s, poll_s=node.crew.profile.poll_s, watched=watched)
     here = [one for one in found.values() if one.node == node.disk.node and one.state != liveness.GOODBYE]
     running = set(node.home.running()) if here else set()
     return found | {one.agent.casefold(): at_home(one, one.agent.casefold() in running) for one in here}

@@ -54,6 +54,18 @@ def test_another_clock_says_nothing(skew_s: float) -> None:
     assert states(seen, NOW_S + skew_s) == {"bob": "alive"}
 
 
+def test_ones_own_outage_is_nobodys_silence() -> None:
+    seen = observe([], [beat(n=1)], NOW_S)
+    blind_s = liveness.blind_s(NOW_S, NOW_S + 600, poll_s=1.0)
+    seen = observe(seen, [beat(n=1)], NOW_S + 600, blind_s=blind_s)
+    judged = {watched: liveness.standings(seen, NOW_S + 600, poll_s=1.0, watched=watched)["bob"]
+              for watched in (True, False)}
+    assert [judged[True].state, judged[True].silent_s] == ["alive", 2.0]
+    assert [judged[False].state, judged[False].silent_s] == ["gone", 600.0]
+    seen = observe(seen, [beat(n=2)], NOW_S + 601)
+    assert seen[0].blind_s == 0.0 and liveness.blind_s(None, NOW_S, poll_s=1.0) == 0.0
+
+
 def test_an_outbox_of_last_week_met_for_the_first_time_is_not_taken_for_life() -> None:
     assert states(observe([], [beat()], NOW_S + 7 * 86400), NOW_S + 7 * 86400) == {"bob": "gone"}
 
