@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gitcoord.node.node import Node
 
 REDRAW_S = 1.0
+EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 
 def command(word: str) -> click.Command:
@@ -100,7 +101,7 @@ def _inner(annotation: Any) -> Any:
     return annotation
 
 
-def _given(values: Mapping[str, Any], what: Command | Query) -> dict[str, Any]:
+def said(values: Mapping[str, Any], what: Command | Query) -> dict[str, Any]:
     """What was said on the command line; `-` stands for standard input, a file's name for what it holds."""
     given = {name: list(value) if isinstance(value, tuple) else value
              for name, value in values.items() if value is not None and value != ()}
@@ -134,7 +135,7 @@ def _runs_command(name: str, what: Command) -> Callable[..., None]:
         from gitcoord.node import acting
 
         node = here()
-        who, given = speaker(node, actor), _given(values, what)
+        who, given = speaker(node, actor), said(values, what)
         if dry_run:
             _show_proposals(name, [
                 {"type": one.type, "content": one.content, "data": one.data, "to": list(one.to), "re": one.re}
@@ -179,7 +180,7 @@ def _runs_query(name: str, what: Query) -> Callable[..., None]:
 
         node = here()
         who = actor or _whoever(node)
-        given, shown = _given(values, what), None
+        given, shown = said(values, what), None
         while True:
             answer = acting.ask(node, what, given, actor=who)
             answer = answer[after: after + limit] if isinstance(answer, Sequence) else answer
@@ -211,9 +212,8 @@ def _show_answer(name: str, what: Query, answer: Sequence[Answer] | Answer, as_j
     elif isinstance(answer, Sequence):
         _table(what.columns, answer)
     else:
-        width = max((len(key) for key in answer), default=0)
-        for key, one in answer.items():
-            click.echo(f"{key.replace('_', ' '):<{width}}  {_text(one)}")
+        for line in detail(answer):
+            click.echo(line)
 
 
 def _table(columns: Sequence[str], rows: Sequence[Answer]) -> None:
@@ -230,22 +230,32 @@ def _table(columns: Sequence[str], rows: Sequence[Answer]) -> None:
     for column in columns:
         table.add_column(column.replace("_", " "), overflow="ellipsis", no_wrap=True)
     for row in rows:
-        table.add_row(*(Text(_text(row[column][:8] if column == "id" else row[column])) for column in columns))
+        table.add_row(*(Text(in_words(row[column][:8] if column == "id" else row[column])) for column in columns))
     if not console.is_terminal:
         console.width = min(WHOLE, 100_000)
     console.print(table)
 
 
-def _text(value: Any) -> str:
+def detail(answer: Answer) -> Iterator[str]:
+    """One thing, a line for each of its fields, and for each row of one that is a list of rows."""
+    width = max((len(key) for key in answer), default=0)
+    for key, value in answer.items():
+        has_rows = isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value)
+        for number, one in enumerate(value if has_rows else [value]):
+            kept = {name: part for name, part in one.items() if part not in EMPTY} if has_rows else one
+            yield f"{'' if number else key.replace('_', ' '):<{width}}  {in_words(kept)}"
+
+
+def in_words(value: Any) -> str:
     """For one line of a terminal: nothing in it can move the cursor or hide."""
     from gitcoord.cli.shown import plain
 
-    if value in (None, "", [], {}):
+    if value in EMPTY:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return ", ".join(_text(one) for one in value)
+        return ", ".join(in_words(one) for one in value)
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {_text(one)}" for key, one in value.items())
+        return ", ".join(f"{key}: {in_words(one)}" for key, one in value.items())
     return plain(str(value))
