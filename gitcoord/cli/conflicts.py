@@ -34,7 +34,7 @@ def command(refs: tuple[str, ...], base: str | None, record: bool, actor: str | 
     \b
     Example:
       gitcoord conflicts
-      gitcoord conflicts main --json
+      gitcoord conflicts --json
     """
     from gitcoord.code import branches, conflicts, remembered
     from gitcoord.code.objects import Repository
@@ -45,20 +45,20 @@ def command(refs: tuple[str, ...], base: str | None, record: bool, actor: str | 
     agents = [member.id for member in node.fleet.members.by_id.values()] if node is not None else []
     with Repository(Path.cwd()) as repository:
         onto = branches.base_of(repository, base)
-        chosen = (branches.chosen(repository, refs, agents) if refs
+        chosen = (branches.chosen(repository, refs, agents) if refs or onto is None
                   else branches.branches(repository, onto, agents))
         known = remembered.read(node.home.cache) if node is not None else {}
         found = conflicts.between(repository, chosen, base=onto, now_s=time.time(), known=known)
     if node is not None:
         remembered.save(node.home.cache, found.merges)
     if record and node is not None:
-        _record(node, found, speaker(node, actor), [one.name for one in (*chosen, onto)])
+        _record(node, found, speaker(node, actor), [one.name for one in (*chosen, onto) if one is not None])
     if as_json:
-        print_json({"schema": "gitcoord.conflicts/1", "base": onto.name, "refs": len(chosen), "pairs": found.pairs,
+        print_json({"schema": "gitcoord.conflicts/1", "base": onto.name if onto else None, "refs": len(chosen), "pairs": found.pairs,
                     "tried": found.tried, "conflicts": [_plain(one) for one in found.conflicts],
                     "order": [{"ref": ref.name, "conflicts": count} for ref, count in found.order]})
     else:
-        _show(found, onto.name)
+        _show(found, onto.name if onto else "a first commit")
 
 
 def _node() -> Node | None:

@@ -13,8 +13,11 @@ OURS = "gitcoord/"  # branches that hold no code
 BASES = ("refs/remotes/origin/HEAD", "refs/heads/main", "refs/heads/master", "HEAD")
 
 
-def base_of(repository: Repository, name: str | None) -> Ref:
-    """What the branches are to be merged into: `name`, else the remote's default, main, master or HEAD."""
+def base_of(repository: Repository, name: str | None) -> Ref | None:
+    """What the branches are to be merged into: `name`, else the remote's default, main, master or HEAD.
+
+    None where there is no commit yet. Raises Refused for a name that is none.
+    """
     if name is not None:
         return Ref(name, repository.commit(name))
     for known in BASES:
@@ -22,7 +25,7 @@ def base_of(repository: Repository, name: str | None) -> Ref:
             return Ref(_short(known, repository), repository.commit(known))
         except Refused:
             continue
-    raise Refused("this repository has no commit yet: there is nothing to merge into")
+    return None
 
 
 def _short(name: str, repository: Repository) -> str:

@@ -77,12 +77,16 @@ class Found:
 
 
 def between(repository: Repository, refs: Sequence[Ref], *, base: Ref | None = None, now_s: float,
-            known: Mapping[tuple[str, str], Merge] | None = None) -> Found:
-    """Every pair of refs, and each with the base. `known`: merges that were tried before, by their commits."""
+            known: Mapping[tuple[str, str], Merge] | None = None, of: Ref | None = None) -> Found:
+    """Every pair of refs, and each with the base; `of`: only the pairs of this one of them.
+
+    `known`: merges that were tried before, by their commits.
+    """
     everyone = [*refs, *([base] if base else [])]
     ancestor = common_ancestor(repository, [one.commit for one in everyone])
     marks = {one.commit: touched(repository, ancestor, one.commit) for one in everyone}
-    pairs = [pair for pair in itertools.combinations(everyone, 2) if pair[0].commit != pair[1].commit]
+    pairs = [pair for pair in itertools.combinations(everyone, 2)
+             if pair[0].commit != pair[1].commit and of in (None, *pair)]
     tried = [pair for pair in pairs if marks[pair[0].commit].meets(marks[pair[1].commit])]
     done = dict(known or {})
     missing = list(dict.fromkeys((a.commit, b.commit) for a, b in tried if (a.commit, b.commit) not in done))
@@ -108,6 +112,8 @@ def _path(repository: Repository, merge: Merge, file: Conflicted, marks: Mapping
 def _dates(repository: Repository, refs: Iterable[Ref]) -> dict[str, float]:
     """When each commit was made, in seconds since 1970."""
     commits = list(dict.fromkeys(ref.commit for ref in refs))
+    if not commits:
+        return {}
     out = repository.git("log", "--no-walk=unsorted", "--format=%H %ct", *commits, "--").decode().split()
     return {commit: float(date) for commit, date in zip(out[::2], out[1::2], strict=True)}
 

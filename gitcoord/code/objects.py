@@ -50,6 +50,11 @@ class Repository:
             self._cat.communicate()
         self._folder.cleanup()
 
+    @property
+    def scratch(self) -> dict[str, str]:
+        """For another process of git: new objects go to the folder that is thrown away, beside the user's."""
+        return {name: self._environment[name] for name in ("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES")}
+
     def git(self, *words: str, given: bytes | None = None, codes: Sequence[int] = (0,)) -> bytes:
         """What git answers. Raises GitcoordError with its reason."""
         try:

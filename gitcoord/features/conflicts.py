@@ -175,7 +175,8 @@ class List(Arguments):
 
 
 class Resolve(Arguments):
-    conflict: str = Field(description="The conflict: the beginning of its id, or the position of its event")
+    conflict: str | None = Field(None, description="The conflict: the beginning of its id, or its event's position")
+    all: bool = Field(False, description="All that are open")
     why: str = Field("settled", max_length=500, description="How it was settled, to be shown to the others")
 
 
@@ -196,6 +197,10 @@ def shown(one: Known) -> dict[str, Any]:
 
 def resolve(look: Look, asked: Resolve) -> list[Proposal]:
     state: State = look.state("conflicts")
+    if asked.all:
+        return [_closing(one, asked.why) for one in state.open.values()]
+    if asked.conflict is None:
+        raise Refused("which one? `gitcoord conflict list` shows them; --all is all of them")
     known = {**state.open, **state.closed}
     chosen = known[find(look, known, asked.conflict, "conflict", shown_by="conflict list --all")]
     if chosen.until:
@@ -209,7 +214,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         arguments=List, ask=list_, columns=("id", "severity", "between", "files", "since"), tool="fleet_show",
     ),
     "conflict resolve": Command(
-        help="Say that a conflict is settled", example="gitcoord conflict resolve 3 --why 'alice takes both'",
+        help="Say that a conflict is settled", example="gitcoord conflict resolve --all --why 'alice takes both'",
         arguments=Resolve, decide=resolve, positional=("conflict",), idempotent=True,
     ),
 }

@@ -190,7 +190,7 @@ def test_errors_end_with_their_exit_code_and_without_a_traceback(
         raise error("what happened")
 
     monkeypatch.setattr("gitcoord.node.node.open_node", fail)
-    result = alice("status", code=code)
+    result = alice("sync", code=code)
     assert "Traceback" not in result.err and result.err.count("\n") <= 2
     assert code == 130 or "what happened" in result.err
 
@@ -201,7 +201,7 @@ def test_debugging_shows_the_traceback(alice: Clone, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("gitcoord.node.node.open_node", fail)
     with pytest.raises(errors.Refused):
-        alice("status", GITCOORD_DEBUG="1")
+        alice("sync", GITCOORD_DEBUG="1")
 
 
 @pytest.mark.parametrize("arguments", [

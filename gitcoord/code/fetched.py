@@ -1,0 +1,126 @@
+"""Commits of a remote, fetched beside a user's repository and thrown away with the trial merges made of them.
+
+Nothing is checked out, and no ref, no FETCH_HEAD and no configuration of the user's is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitcoord.code.objects import Repository
+from gitcoord.core.errors import GitcoordError, Unreachable
+from gitcoord.store import git_credentials
+
+AT_ONCE = 500  # commits that one fetch asks for
+ALONE_MAX = 20  # that are asked for one by one, where they cannot be had together
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A remote by its URL, reached with the settings of the clone at `clone`, if there is one."""
+
+    url: str
+    clone: Path | None = None
+
+
+@contextlib.contextmanager
+def beside(clone: Path | None) -> Iterator[Repository]:
+    """The clone's objects, where it has whole histories; else an empty repository, for as long as it is needed."""
+    if clone is not None and _is_whole(clone):
+        with Repository(clone) as repository:
+            yield repository
+        return
+    with tempfile.TemporaryDirectory(prefix="gitcoord-fetched-") as folder:
+        _git(["init", "--quiet", "--bare", "--template=", folder], {})
+        with Repository(Path(folder)) as repository:
+            yield repository
+
+
+def _is_whole(clone: Path) -> bool:
+    """Trial merges need all commits since the ancestor, and all files."""
+    done = _git(["-C", str(clone), "rev-parse", "--is-shallow-repository"], {}, check=False)
+    partial = _git(["-C", str(clone), "config", "--get", "extensions.partialClone"], {}, check=False)
+    return done.strip() == "false" and not partial.strip()
+
+
+def heads(repository: Repository, source: Source, patterns: Sequence[str]) -> dict[str, str]:
+    """Refs of the remote and their commits. Raises GitcoordError."""
+    with _reaching(repository, source) as (url, environment):
+        out = _git(["ls-remote", "--quiet", "--", url, *patterns], environment)
+    pairs = (line.split("\t") for line in out.splitlines())
+    return {name: commit for commit, name in pairs}
+
+
+def bring(repository: Repository, source: Source, commits: Iterable[str]) -> set[str]:
+    """Fetch what the repository lacks of these commits. Those that are there now. Raises GitcoordError."""
+    wanted = list(dict.fromkeys(commits))
+    missing = [one for one in wanted if not _has(repository, one)]
+    with _reaching(repository, source) as (url, environment):
+        for first in range(0, len(missing), AT_ONCE):
+            some = missing[first: first + AT_ONCE]
+            try:
+                _fetch(url, some, environment)
+            except GitcoordError:
+                if len(some) == 1:
+                    continue
+                for one in some[:ALONE_MAX]:  # one that is gone from the remote spoils them all
+                    with contextlib.suppress(GitcoordError):
+                        _fetch(url, [one], environment)
+    return {one for one in wanted if one not in missing or _has(repository, one)}
+
+
+def _fetch(url: str, commits: Sequence[str], environment: dict[str, str]) -> None:
+    _git(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules",
+          "--stdin", "--", url], environment, given="".join(f"{one}\n" for one in commits))
+
+
+def _has(repository: Repository, commit: str) -> bool:
+    return bool(repository.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}",
+                               codes=(0, 1, 128)).strip())
+
+
+@contextlib.contextmanager
+def _reaching(repository: Repository, source: Source) -> Iterator[tuple[str, dict[str, str]]]:
+    """The URL without a password, and git's environment: a repository of no refs, whose objects are the scratch ones."""
+    plain = {name: value for name, value in os.environ.items()
+             if name not in git_credentials.HOOK_VARIABLES and not name.startswith("GIT_TRACE")}
+    listing = ""
+    if source.clone is not None:
+        listing = _git(["-C", str(source.clone), "config", "--list", "--show-scope", "-z"], {}, check=False)
+    with tempfile.TemporaryDirectory(prefix="gitcoord-fetching-") as folder:
+        askpass = Path(folder) / "askpass"
+        askpass.write_text(git_credentials.ASKPASS)
+        askpass.chmod(0o700)
+        _git(["init", "--quiet", "--bare", "--template=", f"{folder}/git"], {})
+        access = git_credentials.access(source.url, listing, private={}, askpass=askpass, environ=plain)
+        try:
+            yield access.url, {**plain, **access.environment, **repository.scratch, "GIT_DIR": f"{folder}/git",
+                               "LC_ALL": "C"}
+        except GitcoordError as wrong:
+            said = str(wrong)
+            for secret in access.secrets:
+                said = said.replace(secret, "…")
+            raise Unreachable(said) from None
+
+
+def _git(words: Sequence[str], environment: dict[str, str], *, given: str | None = None, check: bool = True) -> str:
+    """What git answers; with `check` off also what it said before it failed. Raises GitcoordError."""
+    from gitcoord.code.objects import GIT_S
+
+    plain = environment or {name: value for name, value in os.environ.items()
+                            if name not in git_credentials.HOOK_VARIABLES}
+    try:
+        done = subprocess.run(["git", *words], env=plain, text=True, encoding="utf-8", errors="replace", timeout=GIT_S,
+                              capture_output=True, **({"input": given} if given is not None
+                                                      else {"stdin": subprocess.DEVNULL}))
+    except subprocess.TimeoutExpired:
+        raise GitcoordError(f"git {words[0]} did not end in {GIT_S:g} s") from None
+    if check and done.returncode:
+        raise GitcoordError(f"git {words[0]}: {done.stderr.strip()}")
+    return done.stdout
