@@ -87,7 +87,7 @@ def _has(repository: Repository, commit: str) -> bool:
 
 @contextlib.contextmanager
 def _reaching(repository: Repository, source: Source) -> Iterator[tuple[str, dict[str, str]]]:
-    """The URL without a password, and git's environment: a repository of no refs, whose objects are the scratch ones."""
+    """The URL without a password, and git's environment: a repository of no refs, and of the scratch objects."""
     plain = {name: value for name, value in os.environ.items()
              if name not in git_credentials.HOOK_VARIABLES and not name.startswith("GIT_TRACE")}
     listing = ""

@@ -10,6 +10,7 @@ from gitcoord.github.shapes import ChangedFile
 
 Side = Literal["LEFT", "RIGHT"]
 
+_SPAN = re.compile(r"@@ -(\d+)(?:,(\d+))? ")
 _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 
 
@@ -42,3 +43,14 @@ def commentable(files: Iterable[ChangedFile]) -> dict[str, frozenset[tuple[Side,
 def added(file: ChangedFile) -> list[int]:
     """The line numbers that the change wrote, on the new side."""
     return [number for side, number, mark in lines(file.patch) if mark == "+"]
+
+
+def spans(patch: str) -> list[tuple[int, int]]:
+    """First and last line of the base in each hunk of a patch, with the unchanged ones that it stands on."""
+    found = []
+    for line in patch.split("\n"):
+        hunk = _SPAN.match(line)
+        if hunk:
+            first, count = int(hunk[1]), int(hunk[2] or 1)
+            found.append((first, first + max(count, 1) - 1))
+    return found

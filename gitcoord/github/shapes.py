@@ -41,6 +41,7 @@ class PullRequest:
     changed_files: int | None = None
     body: str = ""
     merged: bool = False
+    mergeable: bool | None = None  # None: GitHub has not found out yet, or it was not asked for by itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from github.CheckRun import CheckRun
 from github.CommitStatus import CommitStatus
 from github.File import File
+from github.InstallationAuthorization import InstallationAuthorization
 from github.Issue import Issue
 from github.IssueComment import IssueComment
 from github.PullRequest import PullRequest
@@ -17,6 +19,8 @@ from github.Rate import Rate
 from github.Repository import Repository
 
 from gitcoord.github import shapes
+
+EXPIRY = "github-authentication-token-expiration"
 
 
 def _login(user: Any) -> str:
@@ -30,8 +34,20 @@ def facts(one: Repository) -> shapes.RepositoryFacts:
         name=name, private=one.private, default_branch=one.default_branch or "", clone_url=one.clone_url or "",
         ssh_url=one.ssh_url or "", may_push=bool(may and may.push), may_admin=bool(may and may.admin),
         scopes=tuple(scope for scope in scopes if scope) if scopes is not None else None,
-        expires=None,
+        expires=_expiry(one.raw_headers.get(EXPIRY)),
     )
+
+
+def _expiry(text: object) -> datetime | None:
+    """A token's end, as GitHub writes it: "2026-12-01 12:00:00 UTC"."""
+    try:
+        return datetime.strptime(str(text)[:19], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def token(one: InstallationAuthorization) -> tuple[str, datetime]:
+    return one.token, one.expires_at
 
 
 def quota(one: Rate) -> shapes.Quota:
@@ -48,6 +64,7 @@ def pull(one: PullRequest, whole: bool = False) -> shapes.PullRequest:
         labels=tuple(label.name for label in one.labels), updated=one.updated_at, url=one.html_url,
         additions=data.get("additions"), deletions=data.get("deletions"), changed_files=data.get("changed_files"),
         body=data.get("body") or "", merged=bool(data.get("merged_at")),
+        mergeable=data.get("mergeable"),
     )
 
 
