@@ -6,16 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.clones import Clone, make_clone, make_remote
+from tests.cli.clones import Clone, copied
 
 
 @pytest.fixture
-def alice(tmp_path: Path) -> Clone:
+def pair(tmp_path: Path, request: pytest.FixtureRequest) -> list[Clone]:
+    """The founder's clone, and bob's where the test asks for it."""
+    return copied(tmp_path, "alice", *(["bob"] if "bob" in request.fixturenames else []))
+
+
+@pytest.fixture
+def alice(pair: list[Clone]) -> Clone:
     """The founder of a fleet, alone."""
-    return make_clone(tmp_path / "alice", make_remote(tmp_path / "remote.git"), "alice")
+    return pair[0]
 
 
 @pytest.fixture
-def bob(alice: Clone) -> Clone:
+def bob(pair: list[Clone]) -> Clone:
     """Another clone of alice's fleet."""
-    return make_clone(alice.path.with_name("bob"), alice.remote, "bob")
+    return pair[1]

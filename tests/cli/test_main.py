@@ -22,7 +22,7 @@ from gitcoord.cli.main import COMMANDS
 from gitcoord.cli.main import gitcoord as group
 from gitcoord.core import errors
 from gitcoord.features import FEATURES
-from tests.cli.clones import TOP, Clone, gitcoord, make_clone, process_environment
+from tests.cli.clones import TOP, Clone, gitcoord, process_environment
 
 EXAMPLE_S_MAX = 90.0
 ENDLESS_S = 4.0  # an example that follows or watches is let run so long, then it gets Ctrl-C
@@ -67,13 +67,12 @@ EXAMPLES = [(words, line) for words, command in every_command() for line in exam
 
 
 @pytest.fixture
-def prepared(alice: Clone, tmp_path: Path) -> Clone:
+def prepared(alice: Clone, bob: Clone, tmp_path: Path) -> Clone:
     """A clone in which everything that an example may name is there."""
     shutil.copy(TOP / "tests" / "data" / "history_sample.jsonl", alice.path / "events.jsonl")
     for sample in TOP.glob("events*.log"):
         shutil.copy(sample, alice.path)
     shutil.copytree(TOP / "examples", alice.path / "examples")
-    make_clone(tmp_path / "bob", alice.remote, "bob")
     for text in ("Who takes the parser?", "How do I start the server?"):
         alice("append", "question", text, "--to", "bob")
     with alice.node() as node:

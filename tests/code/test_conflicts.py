@@ -13,7 +13,7 @@ from gitcoord.code.conflicts import Conflict, ConflictedPath, Found, Ref
 from gitcoord.code.hunks import Hunk, hunks
 from gitcoord.code.objects import Repository
 from gitcoord.code.touched import common_ancestor, touched
-from tests.cli.clones import Clone, make_clone, make_remote
+from tests.cli.clones import Clone, copied
 
 BUNDLE = Path(__file__).resolve().parents[1] / "data" / "merges.bundle"
 DAY_S = 86_400.0
@@ -29,7 +29,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def alice(tmp_path: Path) -> Clone:
-    return make_clone(tmp_path / "alice", make_remote(tmp_path / "remote.git"), "alice")
+    return copied(tmp_path, "alice")[0]
 
 
 def among(path: Path, *names: str, now_s: float = BUILT_S + DAY_S) -> Found:

@@ -8,25 +8,31 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp import Client, StdioServerParameters, stdio_client
 
-from tests.cli.clones import TOP, Clone, make_clone, make_remote
+from tests.cli.clones import TOP, Clone, copied
 from tests.waiting import wait_until
 
 LIMIT_S = 60
 
 
 @pytest.fixture
-def alice(tmp_path: Any) -> Clone:
-    return make_clone(tmp_path / "alice", make_remote(tmp_path / "remote.git"), "alice")
+def pair(tmp_path: Path) -> list[Clone]:
+    return copied(tmp_path, "alice", "bob")
 
 
 @pytest.fixture
-def bob(alice: Clone) -> Clone:
-    return make_clone(alice.path.with_name("bob"), alice.remote, "bob")
+def alice(pair: list[Clone]) -> Clone:
+    return pair[0]
+
+
+@pytest.fixture
+def bob(pair: list[Clone]) -> Clone:
+    return pair[1]
 
 
 @asynccontextmanager
