@@ -45,6 +45,7 @@ def command() -> None:
               help="Told to stop: how long tasks may go on before they are given back.")
 @click.option("--no-lead", is_flag=True, help="Never stand for election.")
 @click.option("--once", is_flag=True, help="Do what is due, lead if nobody does, and say goodbye.")
+@click.option("--wait-for-credentials", is_flag=True, help="Wrong credentials at the start: wait for others.")
 @click.option("--takeover", is_flag=True, help="Take over from the same agent that runs elsewhere.")
 @click.option("--for", "for_s", metavar="SECONDS", type=click.FloatRange(min=0), help="Stop after that long.")
 @click.option("--until-eof", is_flag=True, help="Stop when standard input ends, as it does when a parent dies.")
@@ -52,8 +53,8 @@ def command() -> None:
 @click.option("--json-logs", is_flag=True, help="One JSON object a line.")
 def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, reply: bool,
         capabilities: tuple[str, ...], words: str | None, handler: str | None, slots: int, time_limit: float,
-        worktree: bool, drain: float, no_lead: bool, once: bool, takeover: bool, for_s: float | None, until_eof: bool,
-        quiet: bool, json_logs: bool) -> None:
+        worktree: bool, drain: float, no_lead: bool, once: bool, wait_for_credentials: bool,
+        takeover: bool, for_s: float | None, until_eof: bool, quiet: bool, json_logs: bool) -> None:
     """Run agents of this clone: beat, sync, stand for election, lead. Ctrl-C or SIGTERM says goodbye.
 
     The command of --on-event gets the event as JSON on standard input and its id in GITCOORD_EVENT_ID; it is
@@ -71,7 +72,9 @@ def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, repl
       gitcoord agent run --for 1 --exec 'python3 -c "print(6 * 7)"' --slots 2
       gitcoord agent run --for 1 --on-event 'cat > /dev/null; echo yes' --reply
     """
-    from gitcoord.node.run import Options, Runner
+    from gitcoord.github import account
+    from gitcoord.node.options import Options
+    from gitcoord.node.run import Runner
     from gitcoord.node.stopping import Stop
 
     if reply and not on_event:
@@ -85,9 +88,14 @@ def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, repl
     stop = Stop()
     if until_eof:
         stop.at_eof(sys.stdin.buffer)
+    there = account.of(node, say=say)
+    if there is not None:
+        there.check(stop, wait=wait_for_credentials)
     Runner(node, Options(
         agents=names, on_event=on_event, reply=reply, work=work, capabilities=capabilities, drain_s=drain,
         lead=not no_lead, once=once, takeover=takeover, for_s=for_s, say=say,
+        wait_for_credentials=wait_for_credentials, reactions=[there] if there is not None else [],
+        vitals=there.vitals if there is not None else dict,
     ), stop).run()
 
 

@@ -36,6 +36,10 @@ def here() -> Node:
 
     node = open_node(Path.cwd(), tell=tell)
     click.get_current_context().call_on_close(node.close)
+    if os.environ.get("GITCOORD_APP_ID"):
+        from gitcoord.github import account
+
+        account.lend_here(account.remote_url(node), say=tell)
     return node
 
 

@@ -19,17 +19,18 @@ def command(fix: bool, as_json: bool) -> None:
     """Find out what is wrong here, and how to mend it.
 
     Looks at git, disk, locks, queue, keys, the private store, the remote and what it lets us do (tried on a scratch
-    ref that is removed again), and the clock. Changes nothing else without --fix. Exit code 1: something fails;
-    5: credentials.
+    ref that is removed again), the clock, and for a remote on GitHub at the credentials for its API and what is left
+    of its requests. Changes nothing else without --fix. Exit code 1: something fails; 5: credentials.
 
     \b
     Example:
       gitcoord doctor --json
     """
+    from gitcoord.github import checkup
     from gitcoord.node import doctor
 
     findings = []
-    for finding in doctor.examine(Path.cwd(), fix=fix):
+    for finding in doctor.examine(Path.cwd(), fix=fix, more=checkup.CHECKS):
         findings.append(finding)
         if not as_json:
             mark, colour = MARKS[finding.state]

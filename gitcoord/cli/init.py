@@ -8,13 +8,15 @@ from pathlib import Path
 
 import click
 
-from gitcoord.cli.common import json_option, print_json
+from gitcoord.cli.common import json_option, print_json, tell
 from gitcoord.core.errors import Refused
 
 
 @click.command("init")
 @click.argument("path", type=click.Path(file_okay=False, path_type=Path), default=".")
 @click.option("--remote", metavar="NAME|URL", help="The shared remote.  [default: origin, else one made here]")
+@click.option("--github", metavar="OWNER/NAME", help="A repository on GitHub as origin; made where it is missing.")
+@click.option("--public", is_flag=True, help="With --github: a new repository is public, not private.")
 @click.option("--agent", metavar="ID", help="Who you are in the fleet.  [default: GITCOORD_AGENT, else asked for]")
 @click.option("--profile", type=click.Choice(["local", "lan", "github"]), help="Timings.  [default: by the remote]")
 @click.option("--namespace", type=click.Choice(["refs/gitcoord", "refs/heads/gitcoord"]), help="Where outboxes live.")
@@ -25,13 +27,14 @@ from gitcoord.core.errors import Refused
 @click.option("--no-lead", is_flag=True, help="Agents of this clone never stand for election.")
 @click.option("--yes", is_flag=True, help="Ask nothing.")
 @json_option
-def command(path: Path, remote: str | None, agent: str | None, profile: str | None, namespace: str | None,
+def command(path: Path, remote: str | None, github: str | None, public: bool, agent: str | None,
+            profile: str | None, namespace: str | None,
             auth: str | None, baseline: bool, agent_guide: Path | None, no_lead: bool, yes: bool,
             as_json: bool) -> None:
     """Make a fleet in PATH, or join the one that its remote has. Run again, it changes nothing.
 
-    Without any remote it makes a bare one beside its home. Asks nothing where GITCOORD_REMOTE, GITCOORD_AGENT,
-    GITCOORD_KEY and GITCOORD_NODE are set.
+    Without any remote it makes a bare one beside its home. With --github it makes the repository there, and sets it
+    as this clone's origin. Asks nothing where GITCOORD_REMOTE, GITCOORD_AGENT, GITCOORD_KEY and GITCOORD_NODE are set.
 
     \b
     Example:
@@ -46,12 +49,16 @@ def command(path: Path, remote: str | None, agent: str | None, profile: str | No
     if git.git_version() < (2, 38):
         raise Refused(f"git {'.'.join(map(str, git.git_version()))} is too old: 2.38 or later is needed")
     name = agent or os.environ.get("GITCOORD_AGENT") or _ask(path, yes)
+    before: list[str] = []
+    if github is not None:
+        remote = _on_github(path, github, remote, public, before)
+    _ready(path, remote)
     joined = init(path.resolve(), Wish(
         agent=name, remote=remote, profile=profile, namespace=namespace, auth=auth, lead=not no_lead,
     ))
     click.get_current_context().call_on_close(joined.node.close)
     made = write_baseline(path) if baseline else []
-    said = joined.said + ([f"made {', '.join(made)}"] if made else [])
+    said = before + joined.said + ([f"made {', '.join(made)}"] if made else [])
     if agent_guide is not None and guide.write(path / agent_guide):
         said.append(f"wrote the guide for agents into {agent_guide}")
     node = joined.node
@@ -65,6 +72,25 @@ def command(path: Path, remote: str | None, agent: str | None, profile: str | No
         click.echo(f"nothing to do: {name} is in fleet {node.config.fleet}")
     else:
         click.echo("next: gitcoord agent run, and gitcoord append question \"…\"")
+
+
+def _on_github(path: Path, name: str, remote: str | None, public: bool, said: list[str]) -> str:
+    from gitcoord.github import repositories
+
+    if remote is not None:
+        raise click.UsageError("--github and --remote name two remotes: give one of them")
+    return repositories.connect(path.resolve(), name, public=public, said=said)
+
+
+def _ready(path: Path, remote: str | None) -> None:
+    """The credentials for a remote on GitHub, looked at before anything is made with them."""
+    from gitcoord.github import account
+    from gitcoord.store import git
+
+    remote = remote or os.environ.get("GITCOORD_REMOTE") or "origin"
+    common = git.find_common_dir(path) if path.exists() else None
+    url = common and git.remote_url(common, remote)
+    account.ready(url or remote, say=tell)
 
 
 def _ask(path: Path, yes: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from itertools import islice
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ from github.Repository import Repository
 
 import gitcoord
 from gitcoord.core.errors import BadCredentials, Denied, Refused
-from gitcoord.github import shapes, shaping
+from gitcoord.github import places, shapes, shaping
 from gitcoord.github.asking import PATIENCE_S, Asking, NotFound, Plan
 from gitcoord.github.credentials import Credentials
 from gitcoord.github.limits import Meter
@@ -23,7 +24,6 @@ from gitcoord.github.shapes import Check, Comment, Files, Issue, PullRequest, Qu
 G = TypeVar("G", bound=GithubObject)
 T = TypeVar("T")
 
-PUBLIC_API = "https://api.github.com"
 PER_PAGE = 100
 TIMEOUT_S = 30
 BETWEEN_WRITES_S = 1.0  # GitHub: "pause at least one second between each request" that changes something
@@ -33,7 +33,7 @@ PULLS_MAX, REVIEWS_MAX, ISSUES_MAX, STATUSES_MAX, COMMENTS_MAX, CHECKS_MAX = 100
 class Client:
     """One repository ("owner/name") as GitHub shows it to these credentials; for one thread.
 
-    Its requests raise errors of `gitcoord.core.errors` only: BadCredentials, Denied (`NotFound`, `Unfit`), Lost
+    Requests raise errors of `gitcoord.core.errors` only: BadCredentials, Denied (`NotFound`, `Unfit`), Lost
     (`Changed`), and Unreachable (`Limited`) after retries within `patience_s` seconds.
     """
 
@@ -46,8 +46,8 @@ class Client:
         self.asking = Asking(self.meter, who=credentials.said, patience_s=patience_s, sleep=sleep)
         self._me: str | None = None
         self.github = github.Github(
-            auth=credentials.auth(), base_url=base_url or api_url(), timeout=TIMEOUT_S, per_page=PER_PAGE,
-            user_agent=f"gitcoord/{gitcoord.__version__}",
+            auth=credentials.auth(), base_url=base_url or places.api_url(os.environ), timeout=TIMEOUT_S,
+            per_page=PER_PAGE, user_agent=f"gitcoord/{gitcoord.__version__}",
             retry=None, seconds_between_requests=None, seconds_between_writes=BETWEEN_WRITES_S,  # see `asking.py`
             lazy=True,  # an object is asked for when something of it is read: not for its URL alone
         )
@@ -107,11 +107,20 @@ class Client:
         if self.credentials.kind == "workflow":
             return "github-actions[bot]"
         if self.credentials.app is not None:
-            app = self.credentials.app
-            integration = github.GithubIntegration(
-                auth=github.Auth.AppAuth(app.id, app.key), base_url=self.github.requester.base_url, retry=None)
-            return self.read("the app", lambda: f"{integration.get_app().slug}[bot]")
+            return self.read("the app", lambda: f"{self._as_app().get_app().slug}[bot]")
         return self.read("the account", lambda: self.github.get_user().login)
+
+    def installation_token(self) -> tuple[str, datetime]:
+        """A new token of the app's installation, for git, and when it ends."""
+        app = self.credentials.app
+        assert app is not None, "a token is made for an app's installation"
+        return self.read("the installation", lambda: shaping.token(self._as_app().get_access_token(app.installation)))
+
+    def _as_app(self) -> github.GithubIntegration:
+        app = self.credentials.app
+        assert app is not None
+        return github.GithubIntegration(auth=github.Auth.AppAuth(app.id, app.key), retry=None,
+                                        base_url=self.github.requester.base_url)
 
     def quota(self) -> Quota:
         """Asked for; which costs nothing of it."""
@@ -196,8 +205,3 @@ class Client:
     def issue_with(self, marker: str, *, labels: Iterable[str] = (), state: str = "open") -> Issue | None:
         """The oldest issue whose body holds `marker` (`shapes.marker`)."""
         return next((one for one in reversed(self.issues(labels=labels, state=state)) if marker in one.body), None)
-
-
-def api_url() -> str:
-    """Where the API is: as the environment says, or github.com's."""
-    return (os.environ.get("GITHUB_API_URL") or PUBLIC_API).rstrip("/")

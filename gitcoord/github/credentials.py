@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from gitcoord.core.errors import BadCredentials
+from gitcoord.store.git_credentials import own_token
 
 if TYPE_CHECKING:
     from github import Auth
@@ -35,6 +36,7 @@ class Credentials:
     said: str
     token: str = field(default="", repr=False)
     app: App | None = None
+    is_ours: bool = True  # set for gitcoord: not found lying about, as GITHUB_TOKEN may be
 
     @property
     def may_check(self) -> bool:
@@ -44,10 +46,17 @@ class Credentials:
     def auth(self) -> Auth.Auth:
         """What PyGithub signs its requests with; an installation's token is renewed by itself."""
         from github import Auth
+        from jwt import PyJWTError
 
-        if self.app is not None:
-            return Auth.AppInstallationAuth(Auth.AppAuth(self.app.id, self.app.key), self.app.installation)
-        return Auth.Token(self.token)
+        if self.app is None:
+            return Auth.Token(self.token)
+        as_app = Auth.AppAuth(self.app.id, self.app.key)
+        try:
+            assert as_app.token  # signs
+        except (PyJWTError, ValueError) as wrong:
+            raise BadCredentials("what GITCOORD_APP_KEY holds is no private key that can sign: download a new one from "
+                                 "the app's page on GitHub") from wrong
+        return Auth.AppInstallationAuth(as_app, self.app.installation)
 
 
 def find(environ: Mapping[str, str]) -> Credentials | None:
@@ -58,13 +67,14 @@ def find(environ: Mapping[str, str]) -> Credentials | None:
     if environ.get("GITCOORD_APP_ID"):
         app = _app(environ)
         return Credentials("app", f"the app {app.id} (installation {app.installation})", app=app)
-    if environ.get("GITCOORD_TOKEN"):
-        return Credentials("token", "the token in GITCOORD_TOKEN", environ["GITCOORD_TOKEN"].strip())
-    if environ.get("GITHUB_TOKEN"):
-        kind: Literal["token", "workflow"] = "workflow" if environ.get("GITHUB_ACTIONS") == "true" else "token"
-        said = "the workflow's token" if kind == "workflow" else "the token in GITHUB_TOKEN"
-        return Credentials(kind, said, environ["GITHUB_TOKEN"].strip())
-    return None
+    own = own_token(environ)
+    if own:
+        where = "GITCOORD_TOKEN" if environ.get("GITCOORD_TOKEN") else "the file that GITCOORD_TOKEN_FILE names"
+        return Credentials("token", f"the token in {where}", own)
+    found = environ.get("GITHUB_TOKEN", "").strip()
+    if found and environ.get("GITHUB_ACTIONS") == "true":
+        return Credentials("workflow", "the workflow's token", found)
+    return Credentials("token", "the token in GITHUB_TOKEN", found, is_ours=False) if found else None
 
 
 def required(environ: Mapping[str, str]) -> Credentials:

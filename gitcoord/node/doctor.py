@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gitcoord.node import doctor_home, doctor_remote
@@ -18,11 +18,15 @@ GIT_TESTED = (2, 38)  # merge-tree --write-tree
 PYTHON_MIN = (3, 11)
 
 
-def examine(path: Path, *, fix: bool = False) -> Iterator[Finding]:
-    """Every finding as it is made. Without `fix` nothing is changed; the remote sees scratch refs that go again."""
+def examine(path: Path, *, fix: bool = False, more: Mapping[str, Check] | None = None) -> Iterator[Finding]:
+    """Every finding as it is made. Without `fix` nothing is changed; the remote sees scratch refs that go again.
+
+    `more`: checks of the layers above, which need no fleet.
+    """
     patient = Patient(path.resolve(), fix)
-    for name, check in CHECKS.items():
-        if name in OUTSIDE or patient.config is not None or (name in doctor_remote.ANYWHERE and patient.url):
+    anywhere = {*OUTSIDE, *(more or ())}
+    for name, check in (CHECKS | dict(more or {})).items():
+        if name in anywhere or patient.config is not None or (name in doctor_remote.ANYWHERE and patient.url):
             yield from performed(name, check, patient)
 
 

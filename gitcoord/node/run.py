@@ -10,17 +10,18 @@ from dataclasses import dataclass, field
 
 import filelock
 
-from gitcoord.core.errors import GitcoordError, Lost, Unreachable
+from gitcoord.core.errors import BadCredentials, GitcoordError, Lost, Unreachable
 from gitcoord.core.session import Session
 from gitcoord.features import agents, settings
 from gitcoord.node import acting, economy, seats
 from gitcoord.node.alerts import Alerts, addresses
 from gitcoord.node.naming import since_boot_s
 from gitcoord.node.node import Node
+from gitcoord.node.options import Options, Reacting
 from gitcoord.node.reaction import Reaction
 from gitcoord.node.rounds import Rounds
 from gitcoord.node.stopping import Stop
-from gitcoord.node.work import Contract, Worker
+from gitcoord.node.work import Worker
 from gitcoord.store.locks import LockHeld
 
 LOOK_S = 0.05  # how often the queue is looked at: what another process queued is picked up within 100 ms…
@@ -30,30 +31,13 @@ GOODBYE_S = 10.0  # at most, for the last words
 
 
 @dataclass(slots=True)
-class Options:
-    """What `agent run` was told."""
-
-    agents: Sequence[str]
-    on_event: str | None = None
-    reply: bool = False
-    work: Contract | None = None
-    capabilities: Sequence[str] = ()
-    drain_s: float = 0.0  # told to stop: how long what is begun may take, before it is given back
-    lead: bool = True
-    once: bool = False
-    takeover: bool = False
-    for_s: float | None = None
-    say: Callable[[str, str], None] = lambda kind, text: None
-
-
-@dataclass(slots=True)
 class Runner:
     """The agents of one process, on one node."""
 
     node: Node
     options: Options
     stop: Stop = field(default_factory=Stop)
-    reactions: list[Reaction | Worker | Alerts] = field(default_factory=list)
+    reactions: list[Reacting] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)  # why sessions were lost to another run
     _rounds: Rounds = field(init=False)
     _seats: seats.Seats = field(init=False)
@@ -73,7 +57,8 @@ class Runner:
         names = list({agent.casefold(): agent for agent in self.options.agents}.values())
         with seats.locked(node, names), self.stop.on_signals():
             node.pause = lambda seconds: None if self.stop.wait(seconds) else None
-            node.crew.vitals = seats.vitals()
+            load = seats.vitals()
+            node.crew.vitals = lambda: {**load(), **self.options.vitals()}
             node.crew.eligible = settings.may_lead
             self._first_round()
             started = since_boot_s()
@@ -94,6 +79,10 @@ class Runner:
             self.node.sync(tick=False)
         except Unreachable as wrong:
             self.options.say("unreachable", f"{wrong}; starting all the same, events are queued")
+        except BadCredentials as wrong:
+            if not self.options.wait_for_credentials:
+                raise
+            self.options.say("credentials", f"{wrong}; waiting for others, events are queued")
         except (Lost, LockHeld):
             pass
 
@@ -108,6 +97,7 @@ class Runner:
                 self.reactions.append(Worker(self.node, agent, self.options.work, say=self.options.say))
             if self.options.work is not None or self.options.capabilities:
                 self._enrol(agent)
+        self.reactions += self.options.reactions
         urls = addresses(os.environ)
         if urls:
             self.reactions.append(Alerts(self.node, urls, say=self.options.say))
@@ -210,7 +200,9 @@ class Runner:
 
     def _sleep(self, end_s: float) -> None:
         """Until the next round is due, the queue changed, a command wants to be looked at, or it is time to stop."""
-        look_s = LOOK_S if self.reactions else min(max(LOOK_S, self.node.crew.profile.poll_s / 20), LOOK_S_MAX)
+        look_s = min(max(LOOK_S, self.node.crew.profile.poll_s / 20), LOOK_S_MAX)
+        if any(reaction.agent for reaction in self.reactions):
+            look_s = LOOK_S
         while not self.stop.is_set():
             now = since_boot_s()
             wake_s = min(max(self._due_s, self._rounds.not_before_s), end_s)

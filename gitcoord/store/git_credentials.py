@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from gitcoord.core.errors import BadCredentials
+
 ASKPASS = """#!/bin/sh
 # Answers git's questions from the environment, so that no token is in an argument or a file.
 case "$1" in
@@ -45,6 +47,9 @@ HOOK_VARIABLES = (
     "GIT_NAMESPACE",
     "GIT_PUSH_OPTION_COUNT",
 )
+
+LENT = "GITCOORD_ASKPASS_LENT"  # a GitHub app's token, which `gitcoord/github/account.py` makes and renews
+TOKEN_BYTES_MAX = 64 * 1024
 
 Pairs = list[tuple[str, str]]
 
@@ -137,18 +142,34 @@ def _without_password(url: str) -> tuple[str, str, str]:
 def _token(url: str, listing: str, environ: Mapping[str, str]) -> str:
     if not url.startswith(("https://", "http://")) or has_header_for(listing, url):
         return ""
-    own = environ.get("GITCOORD_TOKEN", "")
+    own = own_token(environ)
     if own:
         return own
     server = environ.get("GITHUB_SERVER_URL") or "https://github.com"
     host, github = urlsplit(url).hostname, urlsplit(server).hostname
-    if host != github or urlsplit(url).scheme != urlsplit(server).scheme or has_setting(listing, "helper"):
-        return ""  # a developer's helper knows the account for git; GITHUB_TOKEN may be for reading the API
-    return environ.get("GITHUB_TOKEN", "")
+    if host != github or urlsplit(url).scheme != urlsplit(server).scheme:
+        return ""
+    if environ.get(LENT):
+        return environ[LENT]
+    # A developer's helper knows the account for git; GITHUB_TOKEN may be for reading the API.
+    return "" if has_setting(listing, "helper") else environ.get("GITHUB_TOKEN", "")
+
+
+def own_token(environ: Mapping[str, str]) -> str:
+    """The token that is set for gitcoord: in the environment, or in a file that may be written anew at any time."""
+    path = environ.get("GITCOORD_TOKEN_FILE", "")
+    if environ.get("GITCOORD_TOKEN") or not path:
+        return environ.get("GITCOORD_TOKEN", "").strip()
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read(TOKEN_BYTES_MAX).strip()
+    except (OSError, ValueError) as wrong:
+        reason = wrong.strerror if isinstance(wrong, OSError) else "it is no text"
+        raise BadCredentials(f"the file that GITCOORD_TOKEN_FILE names cannot be read ({reason})") from None
 
 
 def _secrets(token: str, environ: Mapping[str, str], forwarded: Pairs) -> Iterable[str]:
-    for secret in (token, environ.get("GITCOORD_TOKEN", ""), environ.get("GITHUB_TOKEN", "")):
+    for secret in (token, *(environ.get(name, "") for name in ("GITCOORD_TOKEN", "GITHUB_TOKEN", LENT))):
         if len(secret) >= 4:  # shorter ones would blot out ordinary words
             yield secret
             yield base64.b64encode(f"x-access-token:{secret}".encode()).decode()

@@ -74,6 +74,7 @@ class Transport:
         self._timeout_s = timeout_s
         self._spawn = spawn
         self._access: git_credentials.Access | None = None
+        self._lent = ""  # what it was made with: a lent token is renewed before it fails
         self._calm = False  # the last look brought nothing new: look at the refs before fetching anything
         self._crowded = False  # the remote has so many other refs that looking at all of them takes longer
 
@@ -216,8 +217,9 @@ class Transport:
         return False
 
     def _reach(self) -> git_credentials.Access:
-        if self._access is None:
-            listing = ""
+        lent = os.environ.get(git_credentials.LENT, "")
+        if self._access is None or lent != self._lent:
+            self._lent, listing = lent, ""
             if self._config_from is not None:
                 args = ["-C", str(self._config_from), "config", "--list", "--includes", "--show-scope", "-z"]
                 listing = self._spawn(args, {}, self._timeout_s, lambda: None).stdout

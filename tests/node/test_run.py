@@ -20,7 +20,8 @@ from gitcoord.core.session import Session
 from gitcoord.node import economy, seats
 from gitcoord.node.node import Node
 from gitcoord.node.rounds import ATTEMPTS, Rounds
-from gitcoord.node.run import Options, Runner
+from gitcoord.node.options import Options
+from gitcoord.node.run import Runner
 from gitcoord.node.stopping import Stop
 
 

@@ -1,0 +1,65 @@
+"""Credentials are looked at before anything is begun with them: each way in which they do not fit has its own words."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gitcoord.core.errors import BadCredentials
+from gitcoord.github import credentials, places
+from gitcoord.node.findings import OK, WARN, Check, Finding, Patient, rounded
+
+if TYPE_CHECKING:
+    from gitcoord.github.client import Client
+    from gitcoord.github.shapes import RepositoryFacts
+
+SCARCE = 0.1  # of the quota
+EXPIRES_SOON_S = 7 * 86400.0
+
+
+def checked(client: Client) -> RepositoryFacts:
+    """What the credentials may do there. Raises BadCredentials where that is less than an agent needs."""
+    facts, who = client.facts(), client.credentials.said
+    enough = {"repo"} if facts.private else {"repo", "public_repo"}
+    if facts.scopes is not None and not enough & set(facts.scopes):
+        has = ", ".join(facts.scopes) or "none"
+        raise BadCredentials(f"{who} lacks the scope `repo` (it has {has}): add it in GitHub's settings, or make a "
+                             "token that has it")
+    # An app's rights are not a collaborator's: what it may do is told by git, and by the first request.
+    if client.credentials.kind == "token" and not facts.may_push:
+        raise BadCredentials(f"{who} may read {facts.name} and not write to it: give it write access, or ask the "
+                             "repository's owner to make its account a collaborator")
+    return facts
+
+
+def _github(patient: Patient) -> Iterator[Finding]:
+    """Only of a remote on GitHub, and only where there are credentials for its API."""
+    name = places.repository_of(patient.url, os.environ) if patient.url else None
+    if name is None:
+        return
+    known = credentials.find(os.environ)
+    if known is None:
+        yield Finding("github", WARN, "no credentials for GitHub's API: no reviews, statuses or issues from here",
+                      "set GITCOORD_TOKEN, where this clone is to do that")
+        return
+    from gitcoord.github.client import Client
+
+    with Client(name, known, patience_s=0) as client:
+        facts = checked(client)
+        left = client.quota()
+    yield Finding("github", OK, f"{known.said} may use {facts.name}")
+    now = datetime.datetime.now(datetime.UTC)
+    renewed = rounded(max(0.0, left.reset_at - now.timestamp()))
+    words = f"{left.left} of {left.limit} requests left, renewed in {renewed}"
+    if left.left < SCARCE * left.limit:
+        yield Finding("quota", WARN, words, "reviews wait until then; find out what else uses this account's requests")
+    else:
+        yield Finding("quota", OK, words)
+    if facts.expires is not None and (facts.expires - now).total_seconds() < EXPIRES_SOON_S:
+        yield Finding("token", WARN, f"{known.said} expires at {facts.expires:%Y-%m-%d %H:%M} UTC",
+                      "make a new one in GitHub's settings and set it")
+
+
+CHECKS: dict[str, Check] = {"github": _github}
