@@ -36,6 +36,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("gitcoord.cli.resume", "Go on after a pause for disk or permission"),
     "leave": ("gitcoord.cli.leave", "Take this clone out of the fleet"),
     "conflicts": ("gitcoord.cli.conflicts", "See which branches conflict, before they are merged"),
+    "review": ("gitcoord.cli.review", "Say on GitHub what the fleet thinks of a pull request"),
+    "actions": ("gitcoord.cli.actions", "Tell a workflow on GitHub how the fleet stands"),
     "mcp": ("gitcoord.cli.mcp", "Serve the fleet to an AI agent (Model Context Protocol)"),
     "demo": ("gitcoord.cli.demo", "See the main job done by real processes"),
 }

@@ -39,7 +39,7 @@ def command(watch: bool, as_json: bool) -> None:
     """
     here = desk()
     if not watch:
-        value = _standing(here)
+        value = read(here)
         if as_json:
             print_json(value)
         else:
@@ -49,7 +49,8 @@ def command(watch: bool, as_json: bool) -> None:
         _watch(here, as_json)
 
 
-def _standing(here: Desk) -> dict[str, Any]:
+def read(here: Desk) -> dict[str, Any]:
+    """`gitcoord.status/1`, as this node saw things last."""
     from gitcoord.node import glance
     from gitcoord.node.standing import standing
 
@@ -66,10 +67,10 @@ def _standing(here: Desk) -> dict[str, Any]:
 def _watch(here: Desk, as_json: bool) -> None:
     if as_json:
         while True:
-            print_json(_standing(here))
+            print_json(read(here))
             time.sleep(REDRAW_S)
     while not sys.stdout.isatty():
-        _draw(_standing(here))
+        _draw(read(here))
         time.sleep(REDRAW_S)
     from rich.console import Console, Group
     from rich.live import Live
@@ -77,24 +78,25 @@ def _watch(here: Desk, as_json: bool) -> None:
 
     with Live(console=Console(highlight=False), auto_refresh=False, screen=True) as live:
         while True:
-            live.update(Group(*(Text.assemble(*line) for line in _lines(_standing(here)))), refresh=True)
+            live.update(Group(*(Text.assemble(*line) for line in lines(read(here)))), refresh=True)
             time.sleep(REDRAW_S)
 
 
 def _draw(value: dict[str, Any]) -> None:
     if not sys.stdout.isatty():
-        for line in _lines(value):
+        for line in lines(value):
             click.echo("".join(words for words, _ in line))
         return
     from rich.console import Console
     from rich.text import Text
 
     console = Console(highlight=False)  # honours NO_COLOR
-    for line in _lines(value):
+    for line in lines(value):
         console.print(Text.assemble(*line), soft_wrap=True)
 
 
-def _lines(value: dict[str, Any]) -> Iterator[Line]:
+def lines(value: dict[str, Any]) -> Iterator[Line]:
+    """The screen, line by line."""
     from gitcoord.cli.shown import plain
     from gitcoord.node.standing import ago, count
 

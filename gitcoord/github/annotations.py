@@ -13,6 +13,7 @@ Level = Literal["error", "warning", "notice"]
 
 SHOWN_MAX = 10  # of each level in a step: GitHub drops the others without a word
 TEXT_CHARS_MAX = 2000
+FINDINGS: Mapping[str, Level] = {"error": "error", "warning": "warning", "note": "notice"}  # of a review
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +34,29 @@ class Annotation:
 
 
 def commands(found: Iterable[Annotation]) -> Iterator[str]:
-    """As many as GitHub shows, the first ones of each level; the last one says how many more there are."""
+    """Those that GitHub would show, the first ones of each level; the last one says how many more there are."""
     shown: dict[str, int] = {}
     left = 0
     for one in found:
         shown[one.level] = shown.get(one.level, 0) + 1
-        if shown[one.level] < SHOWN_MAX:
+        if shown[one.level] < SHOWN_MAX:  # one place is for what is said last
             yield one.command()
         else:
             left += 1
     if left:
-        yield Annotation("warning", f"{left} more are not shown here: the job's summary and its log have all").command()
+        yield Annotation("warning", f"{left} more are in the log of the step that found them, not here").command()
 
 
-def of_conflicts(value: Mapping[str, Any]) -> Iterator[Annotation]:
-    """From `gitcoord.conflicts/1`: one for each hunk, else for each path, the worst conflict first."""
+def of(value: Mapping[str, Any]) -> Iterator[Annotation]:
+    """From what a command printed with --json; nothing from what is about no lines of code."""
+    if value["schema"] == "gitcoord.conflicts/1":
+        yield from _conflicts(value)
+    elif value["schema"] == "gitcoord.review/1":
+        yield from _findings(value)
+
+
+def _conflicts(value: Mapping[str, Any]) -> Iterator[Annotation]:
+    """One for each hunk, else for each path, the worst conflict first."""
     for conflict in value["conflicts"]:
         level: Level = "error" if conflict["severity"] in ("high", "critical") else "warning"
         names = " and ".join(conflict[side]["name"] for side in ("a", "b"))
@@ -56,6 +65,11 @@ def of_conflicts(value: Mapping[str, Any]) -> Iterator[Annotation]:
                 within = f", in {hunk['function']}" if hunk and hunk["function"] else ""
                 yield Annotation(level, f"{names} conflict here{within} ({path['kind']})", f"{conflict['severity']} "
                                  "conflict", path["path"], hunk["a_at"] if hunk else None)
+
+
+def _findings(value: Mapping[str, Any]) -> Iterator[Annotation]:
+    for one in value["findings"]:
+        yield Annotation(FINDINGS[one["severity"]], one["text"], "gitcoord review", one["path"], one["first"])
 
 
 def _data(text: str) -> str:

@@ -42,6 +42,14 @@ def render(branch: Branch, *, since: int | None = None, layout: Layout | None = 
     return pages(branch.fleet, layout, lambda at: conversation.entry(at, parse(read(at))), only=only)
 
 
+def newest_page(branch: Branch) -> bytes:
+    """`communication.md` alone, which costs no more where the archive is long."""
+    read = branch.line_at()
+    rendered = pages(branch.fleet, layout_of(branch.fleet), lambda at: conversation.entry(at, parse(read(at))),
+                     only={snapshot.COMMUNICATION})
+    return rendered[snapshot.COMMUNICATION]
+
+
 def pages(
     fleet: Fleet, layout: Layout, entry_at: Callable[[int], Entry], *, only: Collection[str] | None = None
 ) -> dict[str, bytes]:

@@ -1,0 +1,101 @@
+"""`gitcoord actions`: what a workflow on GitHub is told: a job summary, annotations, outputs."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gitcoord.cli import status
+from gitcoord.cli.common import desk, here
+from gitcoord.core.errors import Refused
+
+SCREEN_CHARS_MAX = 64 * 1024
+PAGE_BYTES_MAX = 512 * 1024  # GitHub takes 1 MiB of a step's summary, and nothing of a longer one
+ANSWER_BYTES_MAX = 16 * 1024 * 1024
+
+
+@click.group("actions")
+def command() -> None:
+    """Tell a workflow on GitHub how the fleet stands; `gitcoord init --github-actions` writes such workflows.
+
+    \b
+    Example:
+      gitcoord actions report
+    """
+
+
+@command.command("report")
+@click.argument("answers", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path))
+def report(answers: tuple[Path, ...]) -> None:
+    """Write the job's summary and outputs, and print annotations for what needs attention.
+
+    FILE is what a command printed with --json: the conflicts in it, and a review's findings, become annotations of
+    their lines; any other is passed over. The summary goes to GITHUB_STEP_SUMMARY and the outputs to GITHUB_OUTPUT;
+    outside of a workflow both are printed.
+
+    \b
+    Example:
+      gitcoord actions report
+    """
+    from gitcoord.github import annotations
+    from gitcoord.node import standing
+
+    values = [value for path in answers for value in _values(path)]
+    now = status.read(desk())
+    # A workflow's leader says goodbye at the end of its tick: that nobody leads until the next one is no news.
+    attention = standing.attention(now if now["leader"] else {**now, "leader": {"agent": "", "state": ""}}, time.time())
+    found = [annotations.Annotation("warning", text) for text in attention]
+    found += [one for value in values for one in annotations.of(value)]
+    _put("GITHUB_STEP_SUMMARY", "".join(_summary(now)))
+    outputs = {"position": now["ledger"]["position"], "leader": (now["leader"] or {}).get("agent", ""),
+               "attention": len(found)}
+    outputs |= {"verdict": value["verdict"] for value in values if "verdict" in value}
+    _put("GITHUB_OUTPUT", "".join(f"{name}={value}\n" for name, value in outputs.items()))
+    for line in annotations.commands(found):
+        click.echo(line)
+
+
+def _values(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The JSON objects in a file of lines; what a person was to read is none."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(ANSWER_BYTES_MAX + 1)
+    except OSError as wrong:
+        raise Refused(f"{path}: {wrong.strerror}") from None
+    if len(data) > ANSWER_BYTES_MAX:
+        raise Refused(f"{path} has more than {ANSWER_BYTES_MAX} bytes: ask for less, with --limit")
+    for line in data.splitlines():
+        if line.startswith(b'{"schema": "gitcoord.'):
+            yield json.loads(line)
+
+
+def _summary(now: dict[str, Any]) -> Iterator[str]:
+    """Markdown: the screen of `gitcoord status`, and the newest conversations."""
+    from gitcoord.node import pages, publish
+
+    screen = "\n".join("".join(words for words, _ in line) for line in status.lines(now))
+    yield f"## gitcoord\n\n<pre>{html.escape(screen[:SCREEN_CHARS_MAX])}</pre>\n\n"
+    page = publish.newest_page(pages.with_pending(here()))
+    if len(page) > PAGE_BYTES_MAX:
+        page = page[:PAGE_BYTES_MAX].rpartition(b"\n")[0] + b"\n\nCut here: the branch gitcoord/ledger has all.\n"
+    yield page.decode("utf-8", "ignore")
+
+
+def _put(variable: str, text: str) -> None:
+    """Add to the file that the runner reads when the step has ended."""
+    path = os.environ.get(variable)
+    if not path:
+        click.echo(text, nl=False)
+        return
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as wrong:
+        raise Refused(f"{variable}: {path}: {wrong.strerror}") from None

@@ -1,0 +1,99 @@
+"""The action: each of its steps, run as a runner runs them, with a git remote behind HTTP."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.actions.conftest import TOP
+from tests.actions.runner import Runner, Step
+from tests.http_remote import HttpRemote
+
+ACTION = yaml.safe_load((TOP / "action.yml").read_text(encoding="utf-8"))
+TOKEN = "the-token-of-a-workflow"
+KEY = "5a" * 32
+
+
+class Job:
+    """A job of a workflow that uses the action; each `use` begins on a machine that is empty but for the package."""
+
+    def __init__(self, folder: Path, checkout: Path, url: str) -> None:
+        server, _, path = url.partition("/octo/")
+        self.folder, self.checkout = folder, checkout
+        self.github = {"server_url": server, "repository": f"octo/{path.removesuffix('.git')}", "token": TOKEN}
+
+    def use(self, *arguments: str, **inputs: str) -> tuple[Runner, dict[str, str], list[Step]]:
+        shutil.rmtree(self.folder / "temp" / "gitcoord-fleet", ignore_errors=True)
+        runner = Runner(self.folder, {"github": self.github},
+                        environment={"GITHUB_ACTION_PATH": str(self.checkout)})
+        defaults = {name: runner.fill(one["default"]) for name, one in ACTION["inputs"].items() if "default" in one}
+        given = {"arguments": "\n".join([*arguments, ""]), "agent": "ci", "key": KEY}
+        runner.contexts["inputs"] = defaults | given | {name.replace("_", "-"): one for name, one in inputs.items()}
+        steps = runner.run(ACTION["runs"]["steps"])
+        return runner, {name: runner.fill(one["value"]) for name, one in ACTION["outputs"].items()}, steps
+
+
+@pytest.fixture(scope="module")
+def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpRemote]:
+    with HttpRemote(tmp_path_factory.mktemp("server"), token=TOKEN) as server:
+        server.make("octo/fleet.git")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory, checkout: Path, remote: HttpRemote) -> Job:
+    return Job(tmp_path_factory.mktemp("job"), checkout, remote.url("octo/fleet.git"))
+
+
+def test_a_command_is_run_as_a_member_and_its_answer_is_an_output(job: Job, remote: HttpRemote) -> None:
+    text = 'It is "red"; $(touch pwned) `touch pwned` ${{ github.token }}'
+    runner, outputs, steps = job.use("append", "note", text, "--wait", "sequenced")
+    assert [step.code for step in steps] == [0, 0, 0], [step.log for step in steps]
+    assert (outputs["exit-code"], outputs["position"], outputs["leader"]) == ("0", "2", "")
+    assert "SEQUENCED at position 2" in outputs["answer"]
+    assert "#### ci" in steps[-1].summary and "touch pwned" in steps[-1].summary and "<pre>" in steps[-1].summary
+    assert not list(job.folder.rglob("pwned"))
+
+    runner, outputs, _ = job.use("events", "--type", "note", "--json")
+    [event] = [json.loads(line) for line in outputs["answer"].splitlines()]
+    assert event["event"]["content"] == text and event["event"]["node"] == "github-actions"
+    assert (runner.temp / "gitcoord" / "lib").is_dir(), "installed anywhere else"
+
+
+def test_what_agents_write_is_no_command_to_the_runner(tmp_path: Path, checkout: Path, remote: HttpRemote) -> None:
+    program = tmp_path / "temp" / "gitcoord" / "bin" / "gitcoord"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\necho '::error file=a.py,line=1::forged'\n")
+    program.chmod(0o755)
+    _, outputs, steps = Job(tmp_path, checkout, remote.url("octo/fleet.git")).use("events")
+    assert "::forged" in outputs["answer"] and "::forged" in steps[1].log
+    assert steps[1].said("error") == []
+
+
+def test_the_commands_exit_code_is_the_steps_and_the_report_comes_all_the_same(job: Job) -> None:
+    runner, outputs, steps = job.use("task", "claim", "nosuchtask")
+    assert runner.failed and steps[1].code == 2 and outputs["exit-code"] == "2"
+    assert steps[-1].name == "Report" and "position" in steps[-1].outputs
+
+
+def test_without_a_key_nothing_is_begun(job: Job, remote: HttpRemote) -> None:
+    before = len(remote.requests())
+    runner, outputs, steps = job.use("status", key="")
+    assert runner.failed and [step.code for step in steps] == [0, 5]
+    [text] = steps[1].said("error")
+    assert "openssl rand -hex 32" in text and len(remote.requests()) == before
+
+
+def test_a_wrong_token_is_named_and_never_printed(job: Job) -> None:
+    runner, outputs, steps = job.use("status", token="another-token")
+    assert outputs["exit-code"] == "5" and runner.failed
+    assert not any("another-token" in step.log for step in steps)
+
+
+def test_no_expression_is_put_into_a_script() -> None:
+    assert [step for step in ACTION["runs"]["steps"] if "${{" in step.get("run", "")] == []

@@ -1,0 +1,49 @@
+"""`gitcoord actions report`: what a runner's files hold after it, and what it prints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cli.clones import Clone
+
+
+def report(alice: Clone, folder: Path, *files: Path, code: int = 0) -> tuple[list[str], str, str]:
+    """The printed lines, the summary and the outputs."""
+    summary, output = folder / "summary", folder / "output"
+    done = alice("actions", "report", *map(str, files), code=code, GITHUB_STEP_SUMMARY=str(summary),
+                 GITHUB_OUTPUT=str(output))
+    texts = [path.read_text(encoding="utf-8") if path.exists() else "" for path in (summary, output)]
+    return done.out.splitlines(), texts[0], texts[1]
+
+
+def test_the_summary_shows_the_status_and_the_newest_conversations(alice: Clone, tmp_path: Path) -> None:
+    alice("append", "question", "Who takes the parser?")
+    lines, summary, outputs = report(alice, tmp_path)
+    assert lines == []
+    assert summary.startswith("## gitcoord\n\n<pre>") and "\nledger    position 2" in summary
+    assert "### Interaction #1" in summary and "Who takes the parser?" in summary
+    assert outputs == "position=2\nleader=\nattention=0\n"
+
+
+def test_what_needs_attention_is_annotated_but_not_that_nobody_leads(alice: Clone, tmp_path: Path) -> None:
+    assert "nobody leads" in alice("status").out
+    with alice.outage():
+        alice("append", "note", "waits", code=None)
+        lines, _, outputs = report(alice, tmp_path)
+    assert lines and all(line.startswith("::warning title=gitcoord::") for line in lines)
+    assert f"attention={len(lines)}\n" in outputs
+    assert "nobody leads" not in "".join(lines)
+
+
+def test_answers_of_other_commands_are_annotated_and_others_passed_over(alice: Clone, tmp_path: Path) -> None:
+    review = tmp_path / "review.json"
+    review.write_text("hello\n" + json.dumps({"schema": "gitcoord.review/1", "verdict": "comment", "findings": [
+        {"severity": "warning", "text": "bob has reserved it", "path": "a.py", "first": None, "last": None}]}) + "\n")
+    lines, _, outputs = report(alice, tmp_path, review)
+    assert lines == ["::warning title=gitcoord review,file=a.py::bob has reserved it"]
+    assert outputs.endswith("attention=1\nverdict=comment\n")
+
+
+def test_a_file_that_is_not_there_is_named(alice: Clone, tmp_path: Path) -> None:
+    assert report(alice, tmp_path, tmp_path / "missing", code=2)[2] == ""
