@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import signal
 import threading
@@ -42,7 +43,7 @@ class Stop:
         """Be set when the stream ends."""
 
         def read() -> None:
-            while stream.read(4096):
+            while os.read(stream.fileno(), 4096):  # past the buffer: its lock, still held at the exit, would be fatal
                 pass
             self.set()
 

@@ -186,7 +186,7 @@ class Supervisor:
             self.say("start", f"{child.id} starts (process {child.process.pid if child.process else 0})")
 
     def _write_status(self) -> None:
-        value = {"pid": os.getpid(), "file": str(self.plan.path),
+        value = {"pid": os.getpid(), "file": str(self.plan.path.resolve()),
                  "agents": [one.shown() for one in self.children.values()]}
         if value != self._written:
             with contextlib.suppress(OSError):
