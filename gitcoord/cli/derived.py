@@ -11,6 +11,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from gitcoord.cli.common import as_option, content_or_stdin, here, json_option, print_json, speaker
+from gitcoord.cli.events import refresh
 from gitcoord.core import times
 from gitcoord.core.commands import FROM_FILE, ROWS_MAX, Answer, Command, Query
 from gitcoord.core.errors import Refused
@@ -173,16 +174,19 @@ def _show_outcome(name: str, outcome: Any, as_json: bool) -> None:
 def _runs_query(name: str, what: Query) -> Callable[..., None]:
     @as_option
     @click.option("--watch", is_flag=True, help="Show it again whenever it changed, until Ctrl-C.")
+    @click.option("--no-sync", is_flag=True, help="Show what is here, without asking the remote.")
     @json_option
-    def run(*, actor: str | None, watch: bool, as_json: bool, limit: int = ROWS_MAX, after: int = 0,
+    def run(*, actor: str | None, watch: bool, no_sync: bool, as_json: bool, limit: int = ROWS_MAX, after: int = 0,
             **values: Any) -> None:
         from gitcoord.node import acting
 
         node = here()
         who = actor or _whoever(node)
-        given, shown = said(values, what), None
+        given, shown, complained = said(values, what), None, False
         while True:
-            answer = acting.ask(node, what, given, actor=who)
+            if not no_sync:  # an outage is told once
+                complained = not refresh(node, quiet=complained, fresh_s=node.crew.profile.poll_s)
+            answer = acting.ask(node, what, given, actor=who, again=not no_sync)
             answer = answer[after: after + limit] if isinstance(answer, Sequence) else answer
             if answer != shown:
                 _show_answer(name, what, answer, as_json)

@@ -169,11 +169,17 @@ def following(node: Node, wanted: Wanted, *, after: int, sync: bool) -> Iterator
         time.sleep(LOOK_S)
 
 
-def refresh(node: Node, *, quiet: bool = False) -> bool:
-    """One round, unless a running agent does them. Trouble is told, not raised: what is here can be shown."""
+def refresh(node: Node, *, quiet: bool = False, fresh_s: float = 0.0) -> bool:
+    """One round, unless a running agent does them, or the last one was less than `fresh_s` ago.
+
+    Trouble is told, not raised: what is here can be shown.
+    """
     import filelock
 
-    if node.home.running():
+    from gitcoord.node import seen
+
+    _, looked_s = seen.observations(node.home.cache)
+    if node.home.running() or (looked_s is not None and 0 <= time.time() - looked_s < fresh_s):
         return True
     try:
         node.sync()

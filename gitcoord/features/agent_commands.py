@@ -191,29 +191,31 @@ COLUMNS = ("agent", "status", "liveness", "role", "capabilities", "task", "workl
 COMMANDS: Mapping[str, Command | Query] = {
     "agent register": Command(
         help="Take part in the fleet's work", example="gitcoord agent register --capabilities python,backend",
-        arguments=Register, decide=register, answer=_answer, idempotent=True,
+        arguments=Register, decide=register, answer=_answer, idempotent=True, tool="agent_register",
     ),
     "agent list": Query(
         help="Show who takes part, what each can do, and how it is", example="gitcoord agent list --status idle",
-        arguments=List, ask=list_, columns=COLUMNS,
+        arguments=List, ask=list_, columns=COLUMNS, tool="fleet_show",
     ),
     "agent show": Query(
         help="Show one agent, whom it needs and who needs it", example="gitcoord agent show alice",
-        arguments=Show, ask=show, positional=("agent",),
+        arguments=Show, ask=show, positional=("agent",), tool="fleet_show",
     ),
     "agent set": Command(
         help="Say what one is doing, or change what one said at the registration",
         example="gitcoord agent set --status busy --task 'the parser' --workload 0.7",
         before=("gitcoord agent register --capabilities python",),
         arguments=Set, decide=set_, positional=("agent",), answer=_answer, judged=False, idempotent=True,
+        tool="agent_register",
     ),
     "agent order": Query(
         help="Show in which order agents are started or restored: a layer at once, after those before it",
         example="gitcoord agent order --down", arguments=Order, ask=order, positional=("agents",),
-        columns=("layer", "agents"),
+        columns=("layer", "agents"), tool="fleet_show",
     ),
     "agent leave": Command(
         help="Take no more part in the work; the agent stays a member", example="gitcoord agent leave",
         before=("gitcoord agent register",), arguments=Leave, decide=leave, positional=("agent",), destructive=True,
+        tool="agent_register",
     ),
 }

@@ -85,8 +85,10 @@ def _agent(look: Look, words: Sequence[str]) -> Condition:
         seen = look.seen.get(name.casefold())
         alive = agents.liveness(look, known) if known else seen.state if seen else liveness.SILENT
         member = look.fleet.members.get(name)
+        if member is None:
+            return Standing(False, f"nobody of the name {name} is in this fleet yet")
         says = [alive, *([known.status, "registered"] if known else []),
-                *(["joined"] if member and member.admitted and not member.left else [])]
+                *(["joined"] if member.admitted and not member.left else [])]
         return Standing(wanted in says, f"{name} is {', '.join(says)}")
 
     return standing

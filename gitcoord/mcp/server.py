@@ -28,9 +28,10 @@ STATUS, COMMUNICATION = "gitcoord://status", "gitcoord://communication.md"
 
 INSTRUCTIONS = """\
 You are the agent {agent} of a fleet that works on one repository. What you write is signed, kept for ever, and read by
-the others. Look for work with task_list, take it with task_claim, and tell how it goes with task_update. Reserve paths
-before you change them, and give them back. Read your inbox between two steps. An answer that begins with "lost" says
-that somebody else was first: choose something else. Never write secrets."""
+the others. Say what you can do with agent_register. Look for work with task_show, take it and tell how it goes with
+task_update. Reserve paths with path_reserve before you change them, and give them back. Read your inbox with
+message_show between two steps. An answer that begins with "lost" says that somebody else was first: choose something
+else. Never write secrets."""
 
 
 def server(calls: Calls, worker: ThreadPoolExecutor) -> Server[Any]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import filelock
 from pydantic import BaseModel, ValidationError
 
 from gitcoord.core.commands import Answer, Command, Look, Proposal, Query
@@ -18,7 +21,10 @@ from gitcoord.node.naming import utc_now
 if TYPE_CHECKING:
     from gitcoord.node.node import Node
 
+T = TypeVar("T")
+
 TIMEOUT_S = 60.0  # for the ledger's word
+BUSY_S = 5.0  # for the round of another process of this node
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +65,43 @@ def arguments(what: Command | Query, given: Mapping[str, Any]) -> BaseModel:
         raise Refused(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
-def ask(node: Node, query: Query, given: Mapping[str, Any], *, actor: str) -> Sequence[Answer] | Answer:
-    """The answer from the fold as this node has it. Raises Refused."""
-    return query.ask(look(node, actor), arguments(query, given))
+def ask(
+    node: Node, query: Query, given: Mapping[str, Any], *, actor: str, again: bool = True
+) -> Sequence[Answer] | Answer:
+    """The answer from the fold as this node has it; `again`: what is not known here is looked for. Raises Refused."""
+    asked = arguments(query, given)
+    if not again:
+        return query.ask(look(node, actor), asked)
+    return _judged_anew(node, lambda: query.ask(look(node, actor), asked))
 
 
 def propose(node: Node, command: Command, given: Mapping[str, Any], *, actor: str) -> Sequence[Proposal]:
     """What the command would write. Raises Refused, or Lost where that is known already."""
-    return command.decide(look(node, actor), arguments(command, given))
+    asked = arguments(command, given)
+    return _judged_anew(node, lambda: command.decide(look(node, actor), asked))
+
+
+def _judged_anew(node: Node, judge: Callable[[], T]) -> T:
+    """What is refused, or not known here, may be news: nobody is told so before one more look at the remote."""
+    try:
+        return judge()
+    except (Refused, Lost):
+        position = node.fleet.position
+        with contextlib.suppress(GitcoordError):  # an outage
+            _look_anew(node)
+        if node.fleet.position == position:
+            raise
+    return judge()
+
+
+def _look_anew(node: Node) -> None:
+    until_s = time.monotonic() + BUSY_S
+    while time.monotonic() < until_s:
+        try:
+            node.sync(tick=False, lock_timeout_s=0)
+            return
+        except filelock.Timeout:  # another process of this node looks just now, perhaps since before the news
+            node.pause(0.05)
 
 
 def act(

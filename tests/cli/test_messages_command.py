@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.cli.clones import Clone
+from tests.waiting import wait_until
 
 
 def test_two_clones_talk(alice: Clone, bob: Clone) -> None:
@@ -31,6 +32,16 @@ def test_a_message_waits_in_the_queue_while_the_remote_is_away(alice: Clone, bob
     alice("sync")
     bob("sync")
     assert "later" in bob("inbox").out
+
+
+def test_who_looks_into_the_inbox_sees_what_is_on_the_remote(alice: Clone, bob: Clone) -> None:
+    bob("inbox")
+    alice("message", "send", "news", "--to", "bob")
+    assert bob("inbox", "--no-sync").out == ""
+    wait_until(lambda: "news" in bob("inbox").out, timeout_s=30, what="the message")  # not twice within a poll
+    with bob.outage():
+        wait_until(lambda: "showing what is here" in bob("inbox").err, timeout_s=30, what="the outage to be told")
+        assert "news" in bob("inbox").out
 
 
 def test_what_agent_run_has_seen_is_delivered(alice: Clone, bob: Clone) -> None:

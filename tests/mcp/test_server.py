@@ -84,6 +84,20 @@ def test_of_two_clients_that_claim_the_same_one_wins_and_the_other_is_told(alice
     assert lost.startswith("lost: ") and f"{won['reservation']['agent']} has src/**" in lost
 
 
+def test_what_a_client_is_told_of_is_known_to_the_other_at_once(alice: Clone, bob: Clone) -> None:
+    async def talk() -> None:
+        async with connected(alice) as one, connected(bob) as two:
+            for _ in range(3):  # bob's agent looks at the remote by itself, but not that often
+                _, made = await call(one, "task_create", title="for two")
+                well, answer = await call(two, "task_update", action="claim", task=made["ids"][0])
+                assert well and answer["task"]["agent"] == "bob", answer
+            assert (await call(one, "agent_register", action="register", capabilities=["python"]))[0]
+            _, known = await call(two, "fleet_show", action="agent_show", agent="alice")
+            assert known["liveness"] == "alive"
+
+    asyncio.run(talk())
+
+
 def test_the_agent_lives_as_long_as_its_client(alice: Clone) -> None:
     def state() -> str:
         agents = alice("status", "--json").json()["agents"]

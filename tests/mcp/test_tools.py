@@ -12,7 +12,7 @@ from gitcoord.core.errors import Refused
 from gitcoord.mcp.server import INSTRUCTIONS
 from gitcoord.mcp.tools import TOOLS_MAX, tools
 
-TOKENS_MAX = 3000
+TOKENS_MAX = 3600
 BYTES_PER_TOKEN = 3.5  # of JSON in English; less than most tokenizers need
 
 
@@ -28,6 +28,11 @@ def test_names_are_a_noun_and_a_verb_and_each_argument_is_described() -> None:
         properties = tool.schema["properties"]
         assert set(tool.schema["required"]) <= set(properties)
         assert all("description" in one for name, one in properties.items() if name != "action"), tool.name
+
+
+def test_the_instructions_name_tools_that_there_are() -> None:
+    named = re.findall(r"\b[a-z]+_[a-z]+\b", INSTRUCTIONS)
+    assert named and set(named) <= set(tools())
 
 
 def test_hints_are_honest() -> None:
