@@ -23,6 +23,7 @@ from gitcoord.core.timings import PROFILES
 from gitcoord.features import FEATURES
 from gitcoord.features.settings import Settings
 from gitcoord.node import preferences
+from tests.github.fake import forge
 from tests.waiting import wait_until
 
 TOP = Path(__file__).resolve().parents[1]
@@ -141,12 +142,14 @@ class Shell:
         (programs / "gitcoord").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gitcoord "$@"\n')
         (programs / "gitcoord").chmod(0o755)
         self.environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(TOP)}
+        self.forge = contextlib.ExitStack()
         subprocess.run(["git", "init", "--quiet", "--bare", str(self.remote)], check=True)
 
     def __enter__(self) -> Shell:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.forge.close()
         for process in self.running:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
@@ -159,8 +162,9 @@ class Shell:
 
     def run(self, script: str, folder: Path, *, codes: tuple[int, ...] = (0,)) -> str:
         script = script.replace(GITHUB_URL, shlex.quote(str(self.remote)))
-        done = subprocess.run(["bash", "-ec", script], cwd=folder, env=self.environment, timeout=90, text=True,
-                              stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8")
+        variables = self.forge.enter_context(forge()) if "--repo" in script else {}
+        done = subprocess.run(["bash", "-ec", script], cwd=folder, env=self.environment | variables, timeout=90,
+                              text=True, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8")
         assert done.returncode in codes, f"{script}\n{done.stdout}{done.stderr}"
         return done.stdout
 

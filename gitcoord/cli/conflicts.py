@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcoord.cli.common import as_option, here, json_option, print_json, speaker, tell
+from gitcoord.cli.common import as_option, json_option, print_json, speaker, tell
+from gitcoord.cli.forge import at, node_if_any
 from gitcoord.core.errors import GitcoordError, Refused
 
 if TYPE_CHECKING:
-    from gitcoord.code.conflicts import Conflict, Found
+    from gitcoord.code.conflicts import Conflict, Found, Ref
+    from gitcoord.code.objects import Repository
     from gitcoord.node.node import Node
 
 HUNK_LINES = 3  # of each side, for a person
@@ -22,10 +25,12 @@ HUNK_LINES = 3  # of each side, for a person
 @click.command("conflicts")
 @click.argument("refs", metavar="[REF]...", nargs=-1)
 @click.option("--base", metavar="REF", help="What they are to be merged into.  [default: the remote's default branch]")
+@click.option("--prs", is_flag=True, help="Instead of branches: the open pull requests on GitHub.")
 @click.option("--record", is_flag=True, help="Write down what is new and what is gone, and tell those whose it is.")
 @as_option
 @json_option
-def command(refs: tuple[str, ...], base: str | None, record: bool, actor: str | None, as_json: bool) -> None:
+def command(refs: tuple[str, ...], base: str | None, prs: bool, record: bool, actor: str | None, as_json: bool
+            ) -> None:
     """Try to merge branches with each other and with the base, in nobody's work tree.
 
     Without REF: all branches, local and fetched, that the base does not hold. Nothing in the repository is changed.
@@ -36,17 +41,17 @@ def command(refs: tuple[str, ...], base: str | None, record: bool, actor: str | 
       gitcoord conflicts
       gitcoord conflicts --json
     """
-    from gitcoord.code import branches, conflicts, remembered
+    from gitcoord.code import conflicts, fetched, remembered
     from gitcoord.code.objects import Repository
 
-    node = _node()
+    if prs and refs:
+        raise click.UsageError("--prs takes all open pull requests: leave REF out")
+    node = node_if_any()
     if record and node is None:
         raise Refused("--record writes into a fleet's log: run `gitcoord init` here first")
     agents = [member.id for member in node.fleet.members.by_id.values()] if node is not None else []
-    with Repository(Path.cwd()) as repository:
-        onto = branches.base_of(repository, base)
-        chosen = (branches.chosen(repository, refs, agents) if refs or onto is None
-                  else branches.branches(repository, onto, agents))
+    with fetched.beside(Path.cwd()) if prs else Repository(Path.cwd()) as repository:
+        chosen, onto = _pulls(repository, node, agents, base) if prs else _branches(repository, refs, agents, base)
         known = remembered.read(node.home.cache) if node is not None else {}
         found = conflicts.between(repository, chosen, base=onto, now_s=time.time(), known=known)
     if node is not None:
@@ -54,18 +59,31 @@ def command(refs: tuple[str, ...], base: str | None, record: bool, actor: str | 
     if record and node is not None:
         _record(node, found, speaker(node, actor), [one.name for one in (*chosen, onto) if one is not None])
     if as_json:
-        print_json({"schema": "gitcoord.conflicts/1", "base": onto.name if onto else None, "refs": len(chosen), "pairs": found.pairs,
-                    "tried": found.tried, "conflicts": [_plain(one) for one in found.conflicts],
+        print_json({"schema": "gitcoord.conflicts/1", "base": onto.name if onto else None, "refs": len(chosen),
+                    "pairs": found.pairs, "tried": found.tried, "conflicts": [_plain(one) for one in found.conflicts],
                     "order": [{"ref": ref.name, "conflicts": count} for ref, count in found.order]})
     else:
         _show(found, onto.name if onto else "a first commit")
 
 
-def _node() -> Node | None:
-    """That of the fleet that this clone is in; the command works without one too."""
-    with contextlib.suppress(GitcoordError):
-        return here()
-    return None
+def _branches(repository: Repository, refs: tuple[str, ...], agents: list[str], base: str | None
+              ) -> tuple[list[Ref], Ref | None]:
+    from gitcoord.code import branches
+
+    onto = branches.base_of(repository, base)
+    return (branches.chosen(repository, refs, agents) if refs or onto is None
+            else branches.branches(repository, onto, agents)), onto
+
+
+def _pulls(repository: Repository, node: Node | None, agents: list[str], base: str | None) -> tuple[list[Ref], Ref]:
+    from gitcoord.github import credentials, heads
+    from gitcoord.github.client import Client
+
+    known, forge = credentials.required(os.environ), at(node, None)
+    with Client(forge.name, known) as client:
+        source = forge.source(client)
+        assert source is not None  # it is the remote here
+        return heads.opened(client, repository, source, agents, base=base)
 
 
 def _plain(one: Conflict) -> dict[str, Any]:

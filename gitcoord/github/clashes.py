@@ -10,6 +10,7 @@ from gitcoord.code import branches, conflicts, fetched
 from gitcoord.code.conflicts import Conflict, ConflictedPath, Ref
 from gitcoord.code.fetched import Source
 from gitcoord.core.errors import GitcoordError
+from gitcoord.features.markdown import inline
 from gitcoord.github import patches
 from gitcoord.github.client import Client
 from gitcoord.github.shapes import ChangedFile, PullRequest
@@ -35,7 +36,7 @@ def of(client: Client, pull: PullRequest, files: Sequence[ChangedFile], others: 
         try:
             return _by_merging(pull, rivals, source, list(agents))
         except GitcoordError as wrong:
-            why = str(wrong).splitlines()[0][:200]
+            why = str(wrong).splitlines()[0]
     return _by_patches(client, pull, files, rivals, why)
 
 
@@ -50,8 +51,8 @@ def _by_merging(pull: PullRequest, rivals: Sequence[PullRequest], source: Source
         refs = [Ref(f"#{one.number}", one.head, branches.agent_of(one.head_ref, agents)) for one in rivals
                 if one.head in there]
         found = conflicts.between(repository, [mine, *refs], base=Ref(pull.base_ref, base), now_s=time.time(), of=mine)
-    gone = [f"#{one.number}" for one in rivals if one.head not in there]
-    blind = (f"could not be merged on trial with {', '.join(gone[:10])}: the commits are gone",) if gone else ()
+    gone = ", ".join(f"#{one.number}" for one in rivals if one.head not in there)
+    blind = (f"could not be merged on trial with {inline(gone)}: the commits are gone",) if gone else ()
     return Clashes(tuple(_clash(one, mine, pull.base_ref) for one in found.conflicts), blind)
 
 
@@ -80,9 +81,9 @@ def _by_patches(client: Client, pull: PullRequest, files: Sequence[ChangedFile],
         places = [place for file in client.files(rival.number).listed for place in _meeting(file, mine)]
         if places:
             found.append(Clash(f"#{rival.number}", False, tuple(places), certain=False))
-    blind = [f"was not merged on trial, its patches were compared: {why}"]
+    blind = [f"was not merged on trial, its patches were compared: {inline(why, most=200)}"]
     if pull.mergeable is None:
-        blind.append(f"GitHub has not said yet whether it can be merged into {pull.base_ref}")
+        blind.append(f"GitHub has not said yet whether it can be merged into {inline(pull.base_ref)}")
     if len(rivals) > BY_PATCHES_MAX:
         blind.append(f"was compared with the {BY_PATCHES_MAX} of {len(rivals)} pull requests that changed last")
     return Clashes(tuple(found), tuple(blind))

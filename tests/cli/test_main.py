@@ -23,6 +23,7 @@ from gitcoord.cli.main import gitcoord as group
 from gitcoord.core import errors
 from gitcoord.features import FEATURES
 from tests.cli.clones import TOP, Clone, gitcoord, process_environment
+from tests.github.fake import forge
 
 EXAMPLE_S_MAX = 90.0
 ENDLESS_S = 4.0  # an example that follows or watches is let run so long, then it gets Ctrl-C
@@ -95,17 +96,18 @@ def test_every_command_has_an_example_that_runs(words: str, line: str, prepared:
     assert re.search(rf"\bgitcoord {words}\b", line), f"the example of `{words}` shows another command"
     path = f"{prepared.path.parent / 'bin'}{os.pathsep}{os.environ['PATH']}"
     endless = ENDLESS.search(line) is not None
-    process = subprocess.Popen(
-        f"exec {line}" if endless else line, shell=True, cwd=prepared.path, text=True, start_new_session=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        env=process_environment({"PATH": path}),
-    )
-    try:
-        out, _ = process.communicate(timeout=ENDLESS_S if endless else EXAMPLE_S_MAX)
-    except subprocess.TimeoutExpired:
-        assert endless, f"still running after {EXAMPLE_S_MAX:g} s"
-        os.killpg(process.pid, signal.SIGINT)
-        out, _ = process.communicate(timeout=20)
+    with forge() as variables:
+        process = subprocess.Popen(
+            f"exec {line}" if endless else line, shell=True, cwd=prepared.path, text=True, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env=process_environment({"PATH": path} | (variables if "--repo" in line else {})),
+        )
+        try:
+            out, _ = process.communicate(timeout=ENDLESS_S if endless else EXAMPLE_S_MAX)
+        except subprocess.TimeoutExpired:
+            assert endless, f"still running after {EXAMPLE_S_MAX:g} s"
+            os.killpg(process.pid, signal.SIGINT)
+            out, _ = process.communicate(timeout=20)
     assert process.returncode == 0, out
 
 

@@ -10,11 +10,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -83,6 +84,7 @@ class FakeGitHub:
         self.left, self.limit, self.reset_at = 4999, 5000, int(time.time()) + 3600
         self.repos: dict[str, Repo] = {}
         self.log: list[tuple[str, str, Any]] = []
+        self.sent: list[tuple[str, str, Any]] = []  # the same, with what stands after the question mark
         self.errors: list[BaseException] = []
         self.minted = 0
         self._faults: list[Fault] = []
@@ -147,6 +149,7 @@ class FakeGitHub:
         query = {key: values[-1] for key, values in parse_qs(urlsplit(target).query).items()}
         with self._lock:
             self.log.append((method, path, body))
+            self.sent.append((method, target, body))
             fault = next((one for one in self._faults if one.times and one.when(method, path)), None)
             if fault is not None:
                 fault.times -= 1
@@ -445,3 +448,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
+
+
+@contextlib.contextmanager
+def forge() -> Iterator[dict[str, str]]:
+    """GitHub for another process: the environment in which it finds OWNER/REPO, with a pull request 12."""
+    with FakeGitHub() as github:
+        github.repo("OWNER/REPO")
+        github.pull(12, files=[changed("a.py", "@@ -1 +1,2 @@\n x\n+y")], fork="OWNER/REPO", name="OWNER/REPO")
+        yield {"GITHUB_API_URL": github.url, "GITCOORD_TOKEN": github.token}

@@ -59,7 +59,8 @@ def test_votes_decide_once_they_are_the_quorum(votes: tuple[Vote, ...], verdict:
 @pytest.mark.parametrize("clash, verdict, words", [
     (Clash("main", True, (Place("src/a.py", "content", 11, 11, "def f():"),)), "request_changes",
      "conflicts with main (content, in `def f():`)"),
-    (Clash("#4", False, (Place("src/a.py", "delete"),), agent="carol"), "comment", "conflicts with `#4` (carol) (delete)"),
+    (Clash("#4", False, (Place("src/a.py", "delete"),), agent="carol"), "comment",
+     "conflicts with `#4` (carol) (delete)"),
     (Clash("#4", False, (Place("src/a.py", "content"),), certain=False), "comment",
      "changes the same lines as `#4` (content)"),
 ])
@@ -166,7 +167,8 @@ def held(agent: str, *patterns: str) -> Held:
 def test_reservations_and_tasks_of_others_are_found_by_their_paths() -> None:
     around = Surroundings(
         reservations=(held("alice", "src/**"), held("bob", "src/a.py"), held("carol", "docs/*.md", "src/?.py")),
-        tasks=(Running("k3f97hq2m0x4w8zt", "Mend", "alice", ("src/a.py",)), Running("x" * 16, "Other", "dora", ("lib",)),
+        tasks=(Running("k3f97hq2m0x4w8zt", "Mend", "alice", ("src/a.py",)),
+               Running("x" * 16, "Other", "dora", ("lib",)),
                Running("z" * 16, "All of it", "Bob", ("src",))))
     found = surroundings.overlaps(around, ["src/a.py", "src/sub/b.py", "README.md"], author="bob", branch="topic")
     assert [(one.agent, one.paths) for one in found] == [

@@ -1,0 +1,64 @@
+"""Which repository on GitHub a command is about, and how git reaches it; the fleet is asked where there is one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gitcoord.cli.common import here
+from gitcoord.core.errors import GitcoordError, Refused
+
+if TYPE_CHECKING:
+    from gitcoord.code.fetched import Source
+    from gitcoord.github.client import Client
+    from gitcoord.node.node import Node
+
+
+@dataclass(frozen=True)
+class Forge:
+    """`name` is "owner/name"; `remote` is how the clone here reaches it, None where it is another repository."""
+
+    name: str
+    remote: Source | None
+
+    @property
+    def told(self) -> str:
+        """As events name it: the fleet's own has no name."""
+        return "" if self.remote is not None else self.name
+
+    def source(self, client: Client) -> Source | None:
+        """Where its commits can be fetched from."""
+        from gitcoord.code.fetched import Source
+
+        if self.remote is not None:
+            return self.remote
+        url = client.facts().clone_url
+        return Source(url) if url else None
+
+
+def node_if_any() -> Node | None:
+    """That of the fleet that this clone is in, for commands that work without one too."""
+    with contextlib.suppress(GitcoordError):
+        return here()
+    return None
+
+
+def at(node: Node | None, repo: str | None) -> Forge:
+    """What `--repo` names, else what the remote here is. Raises Refused."""
+    from gitcoord.code.fetched import Source
+    from gitcoord.github import places
+    from gitcoord.store import checkout, git
+
+    wanted = places.repository_name(repo) if repo is not None else None
+    common = node.home.path.parent if node is not None else checkout.common_dir(Path.cwd())
+    remote = node.config.remote if node is not None else "origin"
+    url = (git.remote_url(common, remote) or remote) if common is not None else ""
+    own = places.repository_of(url, os.environ) if url else None
+    if wanted is None and own is None:
+        raise Refused("which repository? The remote here is not on GitHub: give --repo owner/name")
+    if own is not None and (wanted is None or wanted.casefold() == own.casefold()):
+        return Forge(own, Source(url, common))
+    return Forge(wanted or "", None)

@@ -1,0 +1,102 @@
+"""`gitcoord review`: look at a pull request, and say on GitHub what the fleet thinks of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gitcoord.cli.common import as_option, json_option, print_json, speaker, tell
+from gitcoord.cli.forge import at, node_if_any
+from gitcoord.core.errors import GitcoordError, Lost
+
+if TYPE_CHECKING:
+    from gitcoord.github.review import Reviewed
+    from gitcoord.node.node import Node
+
+
+@click.command("review")
+@click.option("--pr", "number", metavar="N", type=click.IntRange(1), required=True, help="The pull request.")
+@click.option("--repo", metavar="OWNER/NAME", help="Its repository.  [default: that of the remote]")
+@click.option("--dry-run", is_flag=True, help="Write nothing: show what would be said.")
+@as_option
+@json_option
+def command(number: int, repo: str | None, dry_run: bool, actor: str | None, as_json: bool) -> None:
+    """Review a pull request on GitHub: conflicts, what others are at, gates, votes.
+
+    It is read through the API and merged on trial; its code is never checked out or run. One review is posted, with a
+    status and labels; run again, it is updated. The verdict is approve, comment, or request changes.
+
+    Exit code 3: somebody pushed meanwhile, again and again.
+
+    \b
+    Example:
+      gitcoord review --pr 12 --repo OWNER/REPO --dry-run
+    """
+    from gitcoord.github import credentials, review, surroundings
+    from gitcoord.github.client import Client
+    from gitcoord.node import acting
+
+    known = credentials.required(os.environ)
+    node = node_if_any()
+    who = speaker(node, actor) if node is not None and not dry_run else ""
+    forge = at(node, repo)
+    around = surroundings.around(acting.look(node, who)) if node is not None else surroundings.Surroundings()
+    with Client(forge.name, known) as client:
+        found = review.reviewed(client, number, around, repo=forge.told, source=forge.source(client), dry_run=dry_run)
+    if node is not None and not dry_run:
+        _record(node, found, who, forge.told)
+    _show(found, forge.name, as_json)
+    if found.posted is not None and found.posted.event is None:
+        raise Lost(f"{found.posted.stale} was pushed meanwhile: run it again")
+
+
+def _record(node: Node, found: Reviewed, actor: str, repo: str) -> None:
+    """In the ledger, once; an outage of the remote is no failure: it is queued."""
+    from gitcoord.github import recording
+    from gitcoord.node import acting
+
+    proposals = recording.proposals(acting.look(node, actor), found, repo)
+    for one in proposals:
+        node.append(node.draft(one.type, one.content, actor=actor, data=one.data, re=one.re))
+    if proposals:
+        with contextlib.suppress(GitcoordError):
+            node.sync()
+
+
+def _show(found: Reviewed, name: str, as_json: bool) -> None:
+    from gitcoord.cli.shown import plain
+    from gitcoord.github import words
+
+    if as_json:
+        print_json(_plain(found, name))
+        return
+    posted = found.posted
+    click.echo(f"{name}#{found.picture.pull.number} at {found.picture.pull.head[:12]}: {words.status(found.judgement)}")
+    for one in found.judgement.findings:
+        at = f"{plain(one.path)}{f':{one.first}' if one.first else ''}: " if one.path else ""
+        click.echo(f"  {one.severity}: {at}{plain(one.text)}")
+    if posted is None:
+        click.echo("nothing was posted (--dry-run)")
+        return
+    if posted.event is not None:
+        click.echo(posted.url)
+    for wrong in posted.failed:
+        tell("review", wrong)
+    if posted.event is not None and posted.stale is not None:
+        tell("review", f"stale: {posted.stale[:12]} was pushed meanwhile; run it again")
+
+
+def _plain(found: Reviewed, name: str) -> dict[str, Any]:
+    posted, pull = found.posted, found.picture.pull
+    return {
+        "schema": "gitcoord.review/1", "repo": name, "pr": pull.number, "commit": pull.head, "base": pull.base_ref,
+        "verdict": found.judgement.verdict, "labels": list(found.judgement.labels),
+        "findings": [{"severity": one.severity, "path": one.path, "first": one.first, "last": one.last,
+                      "text": one.text} for one in found.judgement.findings],
+        "posted": posted is not None and posted.event is not None, "url": posted.url or None if posted else None,
+        "event": posted.event if posted else None, "stale": posted.stale if posted else None,
+        "failed": posted.failed if posted else [],
+    }
