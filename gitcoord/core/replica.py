@@ -175,4 +175,7 @@ def _walk(me: Replica, tip: Oid) -> Branch:
     fresh = me.fresh()
     for commit in me.objects.first_parents(tip, stop=None, limit=limits.COMMITS_MAX):
         fresh.absorb(commit)
+        if not fresh.fleet.position:  # each of thousands of commits would be damage that nobody mends
+            raise Corrupt(f"the ledger does not begin as this version of gitcoord writes one ({commit[:12]}): another "
+                          "version wrote it; use that one, or run `gitcoord leave` and `gitcoord init` elsewhere")
     return fresh

@@ -10,6 +10,7 @@ import pytest
 
 from gitcoord.core import limits
 from gitcoord.core.branch import Branch
+from gitcoord.core.errors import Corrupt
 from gitcoord.core.event import Draft, Event, Head, parse, seal
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.keys import Verifier
@@ -387,6 +388,15 @@ def test_catching_up_by_the_tip_s_tree_equals_catching_up_commit_by_commit(monke
     absorb(stale, commit)
     assert stale.branch.walked and stale.branch.damaged
     assert stale.branch.fleet.dump() == branch.fleet.dump()
+
+
+def test_a_ledger_of_another_form_is_refused_rather_than_taken_for_one_in_ruins() -> None:
+    world, _, _ = a_fleet()
+    log = Entry(world.god.put_blob(b"".join(line + b"\n" for line in world.lines())))
+    world.put_tree({"events.log": log}, parents=[])
+    tip = world.put_tree({"events.log": log})
+    with pytest.raises(Corrupt, match="another version wrote it"):
+        world.newcomer(tip)
 
 
 def test_a_fold_that_was_written_down_goes_on_where_it_stood() -> None:
