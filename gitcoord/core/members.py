@@ -8,13 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from gitcoord.core.event import Event
 
 
 class FleetFounded(BaseModel):
     """The ledger's first line, a control line: what the fleet is."""
+
+    model_config = ConfigDict(defer_build=True)
 
     fleet: str = Field(min_length=8, max_length=64, pattern=r"^[a-z0-9]+$")
     format: int = 1
@@ -28,11 +30,15 @@ class FleetFounded(BaseModel):
 class AgentJoined(BaseModel):
     """An agent's first event. Its key is the line's own `key`."""
 
+    model_config = ConfigDict(defer_build=True)
+
     about: str = Field(default="", max_length=500)
 
 
 class AgentAdmitted(BaseModel):
     """An admitted admin lets an agent into a closed fleet."""
+
+    model_config = ConfigDict(defer_build=True)
 
     agent: str
     admin: bool = False
@@ -41,17 +47,23 @@ class AgentAdmitted(BaseModel):
 class AdmissionChanged(BaseModel):
     """An admin opens the fleet to whoever comes, or closes it."""
 
+    model_config = ConfigDict(defer_build=True)
+
     admission: Literal["open", "closed"]
 
 
 class KeyChanged(BaseModel):
     """Signed with the old key: from the next event on, the new one speaks for the agent."""
 
+    model_config = ConfigDict(defer_build=True)
+
     key: str
 
 
 class AgentLeft(BaseModel):
     """The agent is done here. Its key stays known, so that nobody else takes the name."""
+
+    model_config = ConfigDict(defer_build=True)
 
 
 EVENTS: dict[str, type[BaseModel]] = {

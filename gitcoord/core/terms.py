@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from gitcoord.core import limits
 from gitcoord.core.event import Event
@@ -17,6 +17,8 @@ from gitcoord.core.event import Event
 
 class LeaderElection(BaseModel):
     """A control line: its author leads from here on, in the session named."""
+
+    model_config = ConfigDict(defer_build=True)
 
     session: str = Field(min_length=1, max_length=64)
     after: str  # the digest of the log before this line
@@ -26,12 +28,16 @@ class LeaderElection(BaseModel):
 class LeaderRenewed(BaseModel):
     """A control line: the leader had nothing to write, and shows that it still could."""
 
+    model_config = ConfigDict(defer_build=True)
+
     session: str
     after: str
 
 
 class LeaderResigned(BaseModel):
     """The leader steps down; anyone may stand at once."""
+
+    model_config = ConfigDict(defer_build=True)
 
     reason: str = Field(default="", max_length=500)
 

@@ -66,14 +66,15 @@ def fold(state: State, recorded: Recorded) -> str | None:
     if recorded.void is not None:
         return None
     match recorded.payload:
+        case None:
+            if recorded.event.type == "error":
+                _want(state, recorded, "error")
         case AlertSent() as told:
             return _note_sent(state, recorded, told)
         case Escalated() | DirectiveEscalated():
             _want(state, recorded, "escalated")
         case FleetDegraded():
             _want(state, recorded, "degraded")
-        case None if recorded.event.type == "error":
-            _want(state, recorded, "error")
     return None
 
 

@@ -104,6 +104,8 @@ def fold(state: State, recorded: Recorded) -> str | None:
     if recorded.void is not None:
         return None
     match payload:
+        case None:  # most events of a conversation; to ask pydantic's classes takes longer than the rest
+            pass
         case MessagesRead():
             _read(state, recorded.event, payload)
         case MessagesAcknowledged():
@@ -128,13 +130,14 @@ def _say(state: State, recorded: Recorded) -> None:
     if not to and event.re is not None:  # an answer is for who asked
         author = known.author if known is not None else state.authors.get(event.re)
         to = [author] if author is not None and author != event.actor else []
-    message = recorded.payload if isinstance(recorded.payload, Message) else None
+    payload = recorded.payload
+    message = payload if payload is not None and isinstance(payload, Message) else None
     if not to and message is None:
         state.authors[event.uid] = event.actor
         _bound(state.authors, AUTHORS_MAX)
         return
     said = Said(event.uid, recorded.position, event.timestamp, event.actor, event.type, to, event.re,
-                getattr(recorded.payload, "priority", "MEDIUM"))
+                getattr(payload, "priority", "MEDIUM"))
     if message is not None:
         said.capability, said.expires = message.capability, message.expires
         if message.request_s is not None and to:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from gitcoord.core import times
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
@@ -31,6 +31,8 @@ Pattern = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 class PathsReserved(BaseModel):
     """The author, in the work tree `place` of its node, works on these paths for so long."""
 
+    model_config = ConfigDict(defer_build=True)
+
     paths: list[Pattern] = Field(min_length=1, max_length=PATTERNS_MAX)
     for_s: float = Field(gt=0, le=HOLD_S_MAX)
     place: str = Field("", max_length=200)
@@ -39,6 +41,8 @@ class PathsReserved(BaseModel):
 
 class PathsReleased(BaseModel):
     """The reservation that the event's `re` names is over."""
+
+    model_config = ConfigDict(defer_build=True)
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {"paths_reserved": PathsReserved, "paths_released": PathsReleased}
@@ -70,7 +74,7 @@ class State:
 
 
 def fold(state: State, recorded: Recorded) -> str | None:
-    if recorded.void is not None:
+    if recorded.void is not None or recorded.event.type not in EVENTS:
         return None
     match recorded.payload:
         case PathsReserved() as wish:

@@ -128,7 +128,7 @@ def key(repo: str, pr: int) -> str:
 
 
 def fold(state: State, recorded: Recorded) -> str | None:
-    if recorded.void is not None:
+    if recorded.void is not None or recorded.event.type not in EVENTS:
         return None
     match recorded.payload:
         case VoteCast() as vote:

@@ -97,7 +97,7 @@ class State:
 def fold(state: State, recorded: Recorded) -> str | None:
     if recorded.void is not None:
         return None
-    reason = _fold_own(state, recorded.event, recorded.payload)
+    reason = _fold_own(state, recorded.event, recorded.payload) if recorded.payload is not None else None
     word = control.said(recorded, "workflow")
     if word is not None:
         reason = _obey(state, recorded.event, word)
@@ -107,7 +107,7 @@ def fold(state: State, recorded: Recorded) -> str | None:
     return reason
 
 
-def _fold_own(state: State, event: Event, said: BaseModel | None) -> str | None:
+def _fold_own(state: State, event: Event, said: BaseModel) -> str | None:
     match said:
         case WorkflowDefined():
             return _define(state, said.definition)
