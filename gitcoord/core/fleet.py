@@ -250,8 +250,8 @@ def _positions(uids: str, void: Set[int], last: int) -> dict[str, int]:
     size = names.UID_CHARACTERS
     if len(uids) != (last - len(void)) * size:
         raise ValueError(f"{len(uids)} characters are not the ids of {last - len(void)} events")
-    effective = (position for position in range(1, last + 1) if position not in void)
-    return {uids[at:at + size]: position for at, position in zip(range(0, len(uids), size), effective)}
+    effective = [position for position in range(1, last + 1) if position not in void] if void else range(1, last + 1)
+    return dict(zip([uids[at:at + size] for at in range(0, len(uids), size)], effective))
 
 
 def draft_of(duty: Duty, *, actor: str, term: int, timestamp: str, uid: str) -> Draft:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import os
 import time
+from collections.abc import Iterator
 
 from gitcoord.core.branch import Branch
 from gitcoord.core.errors import Corrupt
@@ -27,6 +30,20 @@ def read(home: Home, branch: Branch, verifier: Verifier) -> Branch | None:
     except NOT_OURS:
         return None
     return branch
+
+
+@contextlib.contextmanager
+def nothing_collected() -> Iterator[None]:
+    """While features are imported and a fold is read: all of it stays, and the search for garbage in it, again and
+    again, took an eighth of a short command.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def age_s(home: Home) -> float:

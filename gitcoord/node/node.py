@@ -111,7 +111,8 @@ class Node:
 
     def _caught_up(self) -> Replica:
         if self._replica is None:
-            self._replica = self._open_replica()
+            with cache.nothing_collected():
+                self._replica = self._open_replica()
         self._catch_up(self._replica)
         return self._replica
 
@@ -152,7 +153,8 @@ class Node:
         """Now and then only: it costs as much as the history is long, and reading on from it costs little."""
         branch = self._replica.branch if self._replica is not None else None
         if branch is not None and branch.fleet.position - self._cached >= CACHE_EVENTS:
-            if cache.age_s(self.home) >= CACHE_S and cache.save(self.home, branch):
+            # One that could not be read, and took a whole fold, is replaced however new it is.
+            if (not self._cached or cache.age_s(self.home) >= CACHE_S) and cache.save(self.home, branch):
                 self._cached = branch.fleet.position
 
     # Writing: `draft` and `append` are the desk's
