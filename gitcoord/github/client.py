@@ -10,7 +10,9 @@ from itertools import islice
 from typing import TypeVar
 
 import github
+from github.CommitStatus import CommitStatus
 from github.GithubObject import GithubObject
+from github.PaginatedList import PaginatedList
 from github.Repository import Repository
 
 import gitcoord
@@ -178,12 +180,17 @@ class Client:
 
     def statuses(self, commit: str) -> list[Status]:
         """The newest of each context."""
-        listed = self._list(f"the statuses of {commit[:12]}", lambda: self.there.get_commit(commit).get_statuses(),
-                            shaping.status, STATUSES_MAX)
+        listed = self._list(f"the statuses of {commit[:12]}", lambda: self.statuses_of(commit), shaping.status,
+                            STATUSES_MAX)
         newest: dict[str, Status] = {}
         for one in listed:  # the newest first
             newest.setdefault(one.context, one)
         return list(newest.values())
+
+    def statuses_of(self, commit: str) -> PaginatedList[CommitStatus]:
+        """For this package only. (PyGithub's own goes to an address that GitHub documents no more.)"""
+        there = self.there.get_commit(commit)
+        return PaginatedList(CommitStatus, there.requester, f"{there.url}/statuses", None)
 
     def checks(self, commit: str) -> list[Check]:
         """The newest check run of each name and app. Empty where these credentials may not read them."""

@@ -103,11 +103,12 @@ def put_status(client: Client, commit: str, *, context: str, state: State, descr
     words = clipped(description, DESCRIPTION_CHARS_MAX)
 
     def plan() -> Done[Status] | Callable[[], Status]:
-        there = client.there.get_commit(commit)
-        newest = next((shaping.status(one) for one in there.get_statuses() if one.context == context), None)
+        listed = client.statuses_of(commit)
+        newest = next((shaping.status(one) for one in listed if one.context == context), None)
         if newest is not None and (newest.state, newest.description, newest.url) == (state, words, url):
             return Done(newest)
-        return lambda: shaping.status(there.create_status(state, url or NotSet, words, context))
+        return lambda: shaping.status(
+            client.there.get_commit(commit).create_status(state, url or NotSet, words, context))
 
     return client.write(f"a status of {commit[:12]}", plan)
 

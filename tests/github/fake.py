@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import re
 import threading
@@ -149,7 +150,7 @@ class FakeGitHub:
         query = {key: values[-1] for key, values in parse_qs(urlsplit(target).query).items()}
         with self._lock:
             self.log.append((method, path, body))
-            self.sent.append((method, target, body))
+            self.sent.append((method, target, copy.deepcopy(body)))
             fault = next((one for one in self._faults if one.times and one.when(method, path)), None)
             if fault is not None:
                 fault.times -= 1
@@ -404,7 +405,7 @@ _ROUTES: list[tuple[str, Callable[..., tuple[int, Any]]]] = [
     (r"PUT /pulls/(\d+)/reviews/(\d+)/(dismissals)", _changed_review),
     (r"GET /pulls/(\d+)/comments", _remarks),
     (r"GET /commits/(\w+)", _commit),
-    (r"GET (?:/commits)?/statuses/(\w+)", _statuses),
+    (r"GET /commits/(\w+)/statuses", _statuses),
     (r"POST /statuses/(\w+)", _status),
     (r"GET /commits/(\w+)/check-runs", _checks),
     (r"POST /check-runs", _check),
