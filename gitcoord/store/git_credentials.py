@@ -79,17 +79,12 @@ def transport_settings(listing: str) -> Pairs:
     return pairs
 
 
-def has_setting(listing: str, name: str) -> bool:
-    """Whether any scope sets `http.…<name>` or `credential.…<name>`."""
-    keys = (entry.partition("\n") for entry in listing.split("\0")[1::2])
-    return any(key.lower().endswith("." + name) and value for key, _, value in keys)
-
-
-def has_header_for(listing: str, url: str) -> bool:
-    """Whether an extra header is configured for `url`: a second one beside it gives HTTP 400."""
+def is_set_for(listing: str, name: str, url: str) -> bool:
+    """Whether any scope sets `name`, such as `http.extraheader`, for all URLs or for those that begin as `url` does."""
+    kind, _, last = name.partition(".")
     for entry in listing.split("\0")[1::2]:
         key, _, value = entry.partition("\n")
-        match = re.match(r"http\.(?:(.+)\.)?extraheader\Z", key, re.I)
+        match = re.match(rf"{kind}\.(?:(.+)\.)?{last}\Z", key, re.I)
         if match and value and (match[1] is None or url.lower().startswith(match[1].lower())):
             return True
     return False
@@ -140,8 +135,8 @@ def _without_password(url: str) -> tuple[str, str, str]:
 
 
 def _token(url: str, listing: str, environ: Mapping[str, str]) -> str:
-    if not url.startswith(("https://", "http://")) or has_header_for(listing, url):
-        return ""
+    if not url.startswith(("https://", "http://")) or is_set_for(listing, "http.extraheader", url):
+        return ""  # a second header beside it gives HTTP 400
     own = own_token(environ)
     if own:
         return own
@@ -152,7 +147,7 @@ def _token(url: str, listing: str, environ: Mapping[str, str]) -> str:
     if environ.get(LENT):
         return environ[LENT]
     # A developer's helper knows the account for git; GITHUB_TOKEN may be for reading the API.
-    return "" if has_setting(listing, "helper") else environ.get("GITHUB_TOKEN", "")
+    return "" if is_set_for(listing, "credential.helper", url) else environ.get("GITHUB_TOKEN", "")
 
 
 def own_token(environ: Mapping[str, str]) -> str:

@@ -5,14 +5,51 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.actions.runner import OFFLINE
+from tests.github.fake import FakeGitHub
+from tests.http_remote import HttpRemote
 
 TOP = Path(__file__).resolve().parents[2]
+TOKEN = "the-token-of-a-workflow"
+KEY = "5a" * 32
 BUILT_FROM = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE")
+
+
+@dataclass(frozen=True)
+class GitHub:
+    """What a runner talks to: git behind HTTP, and the API. There is one repository, octo/fleet."""
+
+    git: HttpRemote
+    api: FakeGitHub
+
+    @property
+    def url(self) -> str:
+        return self.git.url("octo/fleet.git")
+
+    @property
+    def context(self) -> dict[str, Any]:
+        return {"server_url": self.git.url("").removesuffix("/"), "repository": "octo/fleet", "token": TOKEN}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"GITHUB_SERVER_URL": self.context["server_url"], "GITHUB_REPOSITORY": "octo/fleet",
+                "GITHUB_API_URL": self.api.url}
+
+
+@pytest.fixture(scope="module")
+def github(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHub]:
+    with HttpRemote(tmp_path_factory.mktemp("server"), token=TOKEN) as git, FakeGitHub() as api:
+        git.make("octo/fleet.git")
+        api.token = TOKEN
+        api.repo("octo/fleet")
+        yield GitHub(git, api)
 
 
 @pytest.fixture(scope="session")

@@ -93,14 +93,12 @@ class Runner:
         script.write_text(step["run"], encoding="utf-8")
         output.write_text("")
         summary.write_text("")
-        github = self.contexts["github"]
         path = os.pathsep.join([str(self.folder / "bin"), str(Path(self.python).parent), os.environ["PATH"]])
         environment = {
             **OFFLINE, "PATH": path, "HOME": str(self.folder / "home"), "CI": "true", "GITHUB_ACTIONS": "true",
             "RUNNER_TEMP": str(self.temp), "RUNNER_OS": "Linux", "GITHUB_WORKSPACE": str(self.folder / "workspace"),
-            "GITHUB_OUTPUT": str(output), "GITHUB_STEP_SUMMARY": str(summary), "GITHUB_SERVER_URL":
-            github["server_url"], "GITHUB_REPOSITORY": github["repository"], "GITHUB_SHA": "0" * 40,
-            "no_proxy": "127.0.0.1,localhost", **self.environment,
+            "GITHUB_OUTPUT": str(output), "GITHUB_STEP_SUMMARY": str(summary),
+            "GIT_CONFIG_NOSYSTEM": "1", "no_proxy": "127.0.0.1,localhost", **self.environment,
             **{name: self.fill(value) for part in (more, step.get("env", {})) for name, value in part.items()},
         }
         done = subprocess.run([*SHELLS[shell], str(script)], cwd=self.folder / "workspace", env=environment,

@@ -4,53 +4,40 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.actions.conftest import TOP
+from tests.actions.conftest import KEY, TOP, GitHub
 from tests.actions.runner import Runner, Step
-from tests.http_remote import HttpRemote
 
 ACTION = yaml.safe_load((TOP / "action.yml").read_text(encoding="utf-8"))
-TOKEN = "the-token-of-a-workflow"
-KEY = "5a" * 32
 
 
 class Job:
     """A job of a workflow that uses the action; each `use` begins on a machine that is empty but for the package."""
 
-    def __init__(self, folder: Path, checkout: Path, url: str) -> None:
-        server, _, path = url.partition("/octo/")
-        self.folder, self.checkout = folder, checkout
-        self.github = {"server_url": server, "repository": f"octo/{path.removesuffix('.git')}", "token": TOKEN}
+    def __init__(self, folder: Path, checkout: Path, github: GitHub) -> None:
+        self.folder, self.checkout, self.github = folder, checkout, github
 
     def use(self, *arguments: str, **inputs: str) -> tuple[Runner, dict[str, str], list[Step]]:
         shutil.rmtree(self.folder / "temp" / "gitcoord-fleet", ignore_errors=True)
-        runner = Runner(self.folder, {"github": self.github},
-                        environment={"GITHUB_ACTION_PATH": str(self.checkout)})
+        environment = self.github.environment | {"GITHUB_ACTION_PATH": str(self.checkout)}
+        runner = Runner(self.folder, {"github": self.github.context}, environment=environment)
         defaults = {name: runner.fill(one["default"]) for name, one in ACTION["inputs"].items() if "default" in one}
         given = {"arguments": "\n".join([*arguments, ""]), "agent": "ci", "key": KEY}
-        runner.contexts["inputs"] = defaults | given | {name.replace("_", "-"): one for name, one in inputs.items()}
+        runner.contexts["inputs"] = defaults | given | inputs
         steps = runner.run(ACTION["runs"]["steps"])
         return runner, {name: runner.fill(one["value"]) for name, one in ACTION["outputs"].items()}, steps
 
 
 @pytest.fixture(scope="module")
-def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpRemote]:
-    with HttpRemote(tmp_path_factory.mktemp("server"), token=TOKEN) as server:
-        server.make("octo/fleet.git")
-        yield server
+def job(tmp_path_factory: pytest.TempPathFactory, checkout: Path, github: GitHub) -> Job:
+    return Job(tmp_path_factory.mktemp("job"), checkout, github)
 
 
-@pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory, checkout: Path, remote: HttpRemote) -> Job:
-    return Job(tmp_path_factory.mktemp("job"), checkout, remote.url("octo/fleet.git"))
-
-
-def test_a_command_is_run_as_a_member_and_its_answer_is_an_output(job: Job, remote: HttpRemote) -> None:
+def test_a_command_is_run_as_a_member_and_its_answer_is_an_output(job: Job) -> None:
     text = 'It is "red"; $(touch pwned) `touch pwned` ${{ github.token }}'
     runner, outputs, steps = job.use("append", "note", text, "--wait", "sequenced")
     assert [step.code for step in steps] == [0, 0, 0], [step.log for step in steps]
@@ -65,12 +52,12 @@ def test_a_command_is_run_as_a_member_and_its_answer_is_an_output(job: Job, remo
     assert (runner.temp / "gitcoord" / "lib").is_dir(), "installed anywhere else"
 
 
-def test_what_agents_write_is_no_command_to_the_runner(tmp_path: Path, checkout: Path, remote: HttpRemote) -> None:
+def test_what_agents_write_is_no_command_to_the_runner(tmp_path: Path, checkout: Path, github: GitHub) -> None:
     program = tmp_path / "temp" / "gitcoord" / "bin" / "gitcoord"
     program.parent.mkdir(parents=True)
     program.write_text("#!/bin/sh\necho '::error file=a.py,line=1::forged'\n")
     program.chmod(0o755)
-    _, outputs, steps = Job(tmp_path, checkout, remote.url("octo/fleet.git")).use("events")
+    _, outputs, steps = Job(tmp_path, checkout, github).use("events")
     assert "::forged" in outputs["answer"] and "::forged" in steps[1].log
     assert steps[1].said("error") == []
 
@@ -81,12 +68,12 @@ def test_the_commands_exit_code_is_the_steps_and_the_report_comes_all_the_same(j
     assert steps[-1].name == "Report" and "position" in steps[-1].outputs
 
 
-def test_without_a_key_nothing_is_begun(job: Job, remote: HttpRemote) -> None:
-    before = len(remote.requests())
+def test_without_a_key_nothing_is_begun(job: Job) -> None:
+    before = len(job.github.git.requests())
     runner, outputs, steps = job.use("status", key="")
     assert runner.failed and [step.code for step in steps] == [0, 5]
     [text] = steps[1].said("error")
-    assert "openssl rand -hex 32" in text and len(remote.requests()) == before
+    assert "openssl rand -hex 32" in text and len(job.github.git.requests()) == before
 
 
 def test_a_wrong_token_is_named_and_never_printed(job: Job) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,9 @@ import pytest
 import yaml
 
 from gitcoord.github import workflows
-from tests.actions.conftest import TOP
+from tests.actions.conftest import KEY, TOKEN, TOP, GitHub
 from tests.actions.runner import Runner, Step
-from tests.http_remote import HttpRemote
-
-TOKEN = "the-token-of-a-workflow"
-KEY = "5a" * 32
-
-
-@pytest.fixture
-def remote(tmp_path: Path) -> Iterator[HttpRemote]:
-    with HttpRemote(tmp_path / "server", token=TOKEN) as server:
-        server.make("octo/fleet.git")
-        yield server
+from tests.github.fake import changed
 
 
 @pytest.fixture
@@ -36,51 +25,98 @@ def written(tmp_path: Path, wheel: Path) -> Path:
     return tmp_path / "clone" / workflows.FOLDER
 
 
-def member(remote: HttpRemote, folder: Path, *words: str) -> str:
-    """A command of bob's, on a machine of his own."""
-    environment = os.environ | {"PYTHONPATH": str(TOP), "GITCOORD_AGENT": "bob", "GITCOORD_TOKEN": TOKEN,
-                                "GITCOORD_REMOTE": remote.url("octo/fleet.git")}
-    folder.mkdir(exist_ok=True)
-    done = subprocess.run([sys.executable, "-m", "gitcoord", *words], cwd=folder, env=environment, check=True,
-                          capture_output=True, text=True)
-    return done.stdout
+class Machine:
+    """Somebody's own: `gitcoord` and `git` are typed in a clone of octo/fleet."""
+
+    def __init__(self, folder: Path, github: GitHub, agent: str) -> None:
+        self.folder = folder
+        self.environment = os.environ | github.environment | {
+            "PYTHONPATH": str(TOP), "GITCOORD_AGENT": agent, "GITCOORD_TOKEN": TOKEN, "GITCOORD_REMOTE": github.url,
+        }
+        self.run("git", "clone", "--quiet", github.git.url("octo/fleet.git", password=TOKEN), str(folder), at=Path("/"))
+
+    def run(self, *words: str, at: Path | None = None) -> str:
+        done = subprocess.run(words, cwd=at or self.folder, env=self.environment, check=True, capture_output=True,
+                              text=True)
+        return done.stdout.strip()
+
+    def gitcoord(self, *words: str) -> str:
+        return self.run(sys.executable, "-m", "gitcoord", *words)
+
+    def commit(self, branch: str, **files: str) -> str:
+        for name, text in files.items():
+            (self.folder / f"{name}.py").write_text(text)
+        self.run("git", "add", ".")
+        self.run("git", "commit", "--quiet", "-m", "change")
+        self.run("git", "push", "--quiet", "origin", f"HEAD:{branch}")
+        return self.run("git", "rev-parse", "HEAD")
 
 
-def tick(workflow: Path, folder: Path, remote: HttpRemote, python: str, **contexts: Any) -> tuple[Runner, list[Step]]:
+def perform(workflow: Path, folder: Path, github: GitHub, python: str, event: dict[str, Any] = {},
+            **contexts: Any) -> tuple[Runner, list[Step]]:
     """The workflow's only job, on a fresh machine."""
     text = yaml.safe_load(workflow.read_text(encoding="utf-8"))
     [job] = text["jobs"].values()
-    server = remote.url("")[:-1]
-    github = {"server_url": server, "repository": "octo/fleet", "token": TOKEN, "event": {}}
-    runner = Runner(folder, {"github": github, "vars": {}, "secrets": {"GITCOORD_KEY": KEY}} | contexts, python)
+    known = {"github": github.context | {"event": event}, "vars": {}, "secrets": {"GITCOORD_KEY": KEY}} | contexts
+    runner = Runner(folder, known, python, github.environment)
+    if "if" in job and not runner.evaluate(job["if"].removeprefix("${{").removesuffix("}}")):
+        return runner, []
     return runner, runner.run(job["steps"], shell=job["defaults"]["run"]["shell"], environment=job["env"])
 
 
 def test_the_leaders_tick_renders_what_was_written(
-    tmp_path: Path, written: Path, remote: HttpRemote, python: str
+    tmp_path: Path, written: Path, github: GitHub, python: str
 ) -> None:
-    workflow = written / "gitcoord-leader.yml"
-    member(remote, tmp_path / "bob", "init", "--yes")
-    member(remote, tmp_path / "bob", "append", "question", "Who leads? ::error::nobody", "--no-sync")
-    member(remote, tmp_path / "bob", "sync")
-    runner, steps = tick(workflow, tmp_path / "machine", remote, python)
+    bob = Machine(tmp_path / "bob", github, "bob")
+    bob.gitcoord("init", "--yes")
+    bob.gitcoord("append", "question", "Who leads? ::error::nobody")
+    runner, steps = perform(written / "gitcoord-leader.yml", tmp_path / "machine", github, python)
     assert [step.code for step in steps] == [0, 0, 0], [step.log for step in steps]
     report = runner.steps["report"]
     assert "Who leads?" in report.summary and "github-actions" in report.summary
     assert report.outputs == {"position": report.outputs["position"], "leader": "", "attention": "0"}
+    assert int(report.outputs["position"]) >= 4  # bob, his question, the agent, its election
     assert [step.commands for step in steps if step.said("error") or step.said("warning")] == []
-    page = remote.git("show", "gitcoord/ledger:communication.md", name="octo/fleet.git")
-    assert "Who leads?" in page
-    assert TOKEN not in "".join(step.log for step in steps) and KEY not in "".join(step.log for step in steps)
+    assert "Who leads?" in github.git.git("show", "gitcoord/ledger:communication.md", name="octo/fleet.git")
+    assert not any(secret in step.log for step in steps for secret in (TOKEN, KEY))
 
 
-def test_a_tick_without_its_key_says_what_to_do(
-    tmp_path: Path, written: Path, remote: HttpRemote, python: str
-) -> None:
-    runner, steps = tick(written / "gitcoord-leader.yml", tmp_path / "machine", remote, python, secrets={})
+def test_a_tick_without_its_key_says_what_to_do(tmp_path: Path, written: Path, github: GitHub, python: str) -> None:
+    before = len(github.git.requests())
+    runner, steps = perform(written / "gitcoord-leader.yml", tmp_path / "machine", github, python, secrets={})
     assert [step.code for step in steps] == [0, 5]
     [text] = runner.steps["tick"].said("error")
-    assert "gh secret set GITCOORD_KEY" in text and remote.requests() == []
+    assert "gh secret set GITCOORD_KEY" in text and len(github.git.requests()) == before
+
+
+def test_a_pull_request_is_reviewed_and_its_conflicts_are_annotated(
+    tmp_path: Path, written: Path, github: GitHub, python: str
+) -> None:
+    bob = Machine(tmp_path / "bob", github, "bob")
+    start = bob.commit("main", a="one\ntwo\nthree\n")
+    head = bob.commit("refs/pull/7/head", a="one\nTWO\nthree\n")
+    bob.run("git", "checkout", "--quiet", "-B", "main", start)
+    base = bob.commit("main", a="one\n2\nthree\n")
+    patch = "@@ -1,3 +1,3 @@\n one\n-two\n+TWO\n three"
+    github.api.pull(7, files=[changed("a.py", patch)], head=head, base=base, author="bob", name="octo/fleet",
+                    fork="octo/fleet")
+    event = {"pull_request": {"number": 7, "head": {"repo": {"full_name": "octo/fleet"}}}}
+    runner, steps = perform(written / "gitcoord-review.yml", tmp_path / "machine", github, python, event)
+    assert [step.code for step in steps] == [0, 0, 0], [step.log for step in steps]
+    report = runner.steps["report"]
+    assert report.outputs["verdict"] == "request_changes"
+    [found] = [where for name, where, _ in report.commands if name == "error"]
+    assert (found["file"], found["line"]) == ("a.py", "2")
+    repo = github.api.repos["octo/fleet"]
+    assert len(repo.reviews[7]) == 1 and repo.statuses[head] and repo.checks[head]
+    assert not list((tmp_path / "machine" / "temp").rglob("a.py")), "checked out"
+
+
+def test_a_pull_request_from_a_fork_is_left_to_the_leader(
+    tmp_path: Path, written: Path, github: GitHub, python: str
+) -> None:
+    event = {"pull_request": {"number": 8, "head": {"repo": {"full_name": "someone/fleet"}}}}
+    assert perform(written / "gitcoord-review.yml", tmp_path / "machine", github, python, event)[1] == []
 
 
 def test_every_step_of_ours_that_installs_takes_the_source_as_data(written: Path) -> None:

@@ -315,6 +315,20 @@ def test_githubs_token_goes_to_github_only(tmp_path: Path, monkeypatch: pytest.M
         assert {request.user for request in server.requests() if request.user} == {"x-access-token"}
 
 
+@pytest.mark.parametrize("host, known", [("https://elsewhere.invalid", True), (None, False)])
+def test_a_helper_keeps_githubs_token_back_where_it_is_for_that_host(
+    tmp_path: Path, clone: Path, monkeypatch: pytest.MonkeyPatch, host: str | None, known: bool
+) -> None:
+    git(clone, "config", f"credential.{host}.helper" if host else "credential.helper", "!true")
+    monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
+    with HttpRemote(tmp_path / "server", token=TOKEN) as server:
+        url = server.make()
+        monkeypatch.setenv("GITHUB_SERVER_URL", url.rpartition("/")[0])
+        with new_store(tmp_path, url, config_from=clone) as store:
+            with contextlib.nullcontext() if known else pytest.raises(BadCredentials):
+                assert store.fetch() == {}
+
+
 def test_a_token_is_kept_from_the_users_helper(
     tmp_path: Path, clone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
