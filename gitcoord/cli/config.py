@@ -170,6 +170,7 @@ def _change(node: Node, name: str, text: str | None, *, of_node: bool, actor: st
 
 def _change_node(node: Node, name: str, text: str | None) -> Any:
     from gitcoord.node import preferences
+    from gitcoord.node.found import whole
     from gitcoord.store.home import Config
 
     if name not in preferences.NODE:
@@ -178,6 +179,8 @@ def _change_node(node: Node, name: str, text: str | None) -> Any:
     if text is None and name == "remote":
         raise Refused("a node needs a remote: set another one")
     value = getattr(Config(fleet="", remote=""), name) if text is None else preferences.read(name, text)
+    if name == "remote":
+        value = whole(node.home.path.parent, value)
     setattr(config, name, value)
     node.home.save_config(config)
     return value

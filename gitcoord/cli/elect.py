@@ -25,7 +25,8 @@ def command(only_status: bool, resign: bool, explain: bool, wait: bool, timeout:
     """Take part in the election now: tell who leads, and stand if nobody does.
 
     A leader that is silent for longer than its profile allows (--explain) is replaced. Without --wait one look
-    decides, except that a leader's silence takes its time to be certain of.
+    decides, except that a leader's silence takes its time to be certain of. Who was elected so and then started no
+    `gitcoord agent run` stands again, in a new term: the session that was elected ended with its command.
 
     \b
     Example:

@@ -142,6 +142,6 @@ def _agents(agents: list[dict[str, Any]]) -> Iterator[Line]:
             words += f", promises the next within {one['next_s']:g} s"
         if one["runs_here"]:
             words += ", runs here"
-        mark = "leads " if one["leads"] else ""
+        mark = ("admin " if one["admin"] else "") + ("leads " if one["leads"] else "")
         yield (("agent     ", "dim"), (f"{one['id']:<{width}}  ", ""),
                (f"{one['state']:<8}", STYLES.get(one["state"], "")), (f"  {mark}{words}", ""))

@@ -36,7 +36,6 @@ class Session:
     id: str
     signer: Signer
     may_lead: bool = True
-    priority: float = 1.0  # scales the random wait before standing: 0 stands first
     proven_dead: str | None = None  # an older session of this agent, known to be dead: stand in its place
     over: str | None = None  # a living session of this agent that this one takes over from
     leaving: bool = False
@@ -81,7 +80,7 @@ class Crew:
     chance: Chance
     sessions: list[Session] = field(default_factory=list)
     vitals: Callable[[], Mapping[str, Any]] = dict
-    eligible: Callable[[Fleet, str], bool] = lambda fleet, agent: True
+    wait_share: Callable[[Fleet, str], float | None] = lambda fleet, agent: 1.0  # None: it never stands
     standings: Callable[[], Mapping[str, Standing]] = dict  # who is how alive, as of the last look
     neighbours: Callable[[], Sequence[bytes]] = tuple  # newest beats of this node's other processes
     watch: Watch = field(default_factory=Watch)
@@ -171,7 +170,8 @@ class Crew:
             return lead, f"terms up to {term_seen} were seen in a ledger that is lost"
         if not able or lead is not None:
             return None
-        candidate = min(able, key=lambda session: session.priority)
+        shares = {session.agent: self.wait_share(fleet, session.agent) or 0.0 for session in able}
+        candidate = min(able, key=lambda session: shares[session.agent])
         looked = watch.polled_at_s is not None  # a stale mirror does not show who lives
         for session in able:
             dead = session.proven_dead if looked else None
@@ -189,7 +189,7 @@ class Crew:
         if watch.stand_at_s is None:
             watch.stand_at_s = now_s  # nobody to disturb: at once
             if not gone:
-                watch.stand_at_s += self.chance.uniform(0, self.profile.jitter_s) * candidate.priority
+                watch.stand_at_s += self.chance.uniform(0, self.profile.jitter_s) * shares[candidate.agent]
             if candidate.agent == terms.resigned:
                 watch.stand_at_s += self.profile.silence_s  # who resigned lets the others go first
         return (candidate, reason) if now_s >= watch.stand_at_s else None
@@ -199,7 +199,7 @@ class Crew:
         return (
             session.may_lead and session.claims and not session.leaving
             and member is not None and member.admitted and member.key == session.signer.key
-            and self.eligible(fleet, session.agent)
+            and self.wait_share(fleet, session.agent) is not None
         )
 
     def election(self, fleet: Fleet, session: Session, reason: str, *, term: int, timestamp: str, uid: str) -> bytes:

@@ -29,7 +29,7 @@ class Settings(BaseModel):
     headings: dict[str, str] = Field({}, description="event type to heading, added to the built-in table")
     profile: Literal["local", "lan", "github"] | None = Field(None, description="timings; else the card's")
     heartbeats: Literal["live", "log"] = Field("live", description="where beats go: outboxes only, or the log too")
-    leaders: list[str] = Field([], description="agents that may lead; empty: every one")
+    leaders: list[str] = Field([], description="agents that may lead, the preferred first; empty: every one")
     hook: Literal["warn", "refuse"] = Field(
         "warn", description="what the pre-commit hook does about what another agent has reserved")
     recovery: list[Literal["restart", "backup", "redistribute", "degrade", "escalate"]] = Field(
@@ -105,6 +105,8 @@ def _check_agents(agents: Iterable[str]) -> None:
 class ConfigChanged(BaseModel):
     """Sets some settings; null takes one back to its default. Unknown names and wrong values are left out."""
 
+    model_config = ConfigDict(defer_build=True)
+
     set: dict[str, Any]
 
 
@@ -140,10 +142,12 @@ def changed(settings: Settings, name: str, value: Any) -> Settings:
         raise Refused(f"{name}: {wrong.errors(include_url=False)[0]['msg']}") from None
 
 
-def may_lead(fleet: Fleet, agent: str) -> bool:
-    """Whether the fleet lets this agent stand."""
-    leaders = fleet.states["settings"].settings.leaders
-    return not leaders or any(agent.casefold() == one.casefold() for one in leaders)
+def wait_share(fleet: Fleet, agent: str) -> float | None:
+    """Its share of the random wait before standing: 0 for the first of `leaders`. None: it never stands."""
+    leaders = [one.casefold() for one in fleet.states["settings"].settings.leaders]
+    if not leaders:
+        return 1.0
+    return leaders.index(agent.casefold()) / len(leaders) if agent.casefold() in leaders else None
 
 
 def duty(state: State, look: Look) -> Iterable[Duty]:

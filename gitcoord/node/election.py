@@ -80,7 +80,7 @@ def take_part(node: Node, agent: str, *, wait: bool = False, timeout_s: float | 
                 stands = False
         session = Session(agent, secrets.token_hex(6), node.keyring.signer(agent), may_lead=node.config.lead)
         if stands:
-            node.crew.eligible = settings.may_lead
+            node.crew.wait_share = settings.wait_share
             node.crew.sessions = [session]
         return _watch(node, session, stands=stands, wait=wait, deadline=deadline)
 

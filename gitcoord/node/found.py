@@ -73,10 +73,10 @@ def init(path: Path, wish: Wish) -> Joined:
 
 
 def _init(home: Home, common: Path, wish: Wish, said: list[str]) -> Joined:
-    wish.remote = _whole(common, wish.remote)
+    wish.remote = whole(common, wish.remote)
     if home.exists:
         return _again(home, common, wish, said)
-    remote = wish.remote or _whole(common, os.environ.get("GITCOORD_REMOTE")) or _default_remote(common, said)
+    remote = wish.remote or whole(common, os.environ.get("GITCOORD_REMOTE")) or _default_remote(common, said)
     config = Config(fleet="", remote=remote, agent=wish.agent, lead=wish.lead, auth=wish.auth or "ed25519",
                     namespace=wish.namespace or NAMESPACES[0])
     store = open_store(home, config, common)
@@ -116,7 +116,7 @@ def _introduced(joined: Joined, wish: Wish) -> Joined:
     return joined
 
 
-def _whole(common: Path, remote: str | None) -> str | None:
+def whole(common: Path, remote: str | None) -> str | None:
     """A path is remembered as absolute: the next command may be started in another folder."""
     if remote and is_local(remote) and git.remote_url(common, remote) is None:
         return str(Path(remote).resolve())

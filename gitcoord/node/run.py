@@ -59,7 +59,7 @@ class Runner:
             node.pause = lambda seconds: None if self.stop.wait(seconds) else None
             load = seats.vitals()
             node.crew.vitals = lambda: {**load(), **self.options.vitals()}
-            node.crew.eligible = settings.may_lead
+            node.crew.wait_share = settings.wait_share
             self._first_round()
             started = since_boot_s()
             try:
@@ -97,10 +97,10 @@ class Runner:
                 self.reactions.append(Worker(self.node, agent, self.options.work, say=self.options.say))
             if self.options.work is not None or self.options.capabilities:
                 self._enrol(agent)
-        self.reactions += self.options.reactions
         urls = addresses(os.environ)
         if urls:
             self.reactions.append(Alerts(self.node, urls, say=self.options.say))
+        self.reactions += self.options.reactions
         self.options.say("start", f"{', '.join(names)} on node {self.node.disk.node}, profile "
                          f"{self.node.crew.profile.name}")
 
@@ -127,6 +127,7 @@ class Runner:
         if self._is_due(since_boot_s()):
             self._round()
         if not self._rounds.paused:
+            self.node.crew.wants_to_act = False  # each that does says so again
             for reaction in self.reactions:
                 while reaction.step(time.monotonic()):
                     pass

@@ -58,7 +58,8 @@ def test_values_are_read_as_people_type_them(alice: Clone, name: str, text: str,
 
 
 @pytest.mark.parametrize("name, text, value", [
-    ("lead", "no", False), ("timeout_s", "5", 5.0), ("agent", "carol", "carol"), ("remote", "../other", "../other"),
+    ("lead", "no", False), ("timeout_s", "5", 5.0), ("agent", "carol", "carol"),
+    ("remote", "https://forge.example/x.git", "https://forge.example/x.git"),
 ])
 def test_what_only_a_node_has_is_its_own_without_saying_so(alice: Clone, name: str, text: str, value: object) -> None:
     before = alice("events", "--no-sync").out
@@ -90,6 +91,11 @@ def test_a_wrong_setting_is_refused_with_the_reason_and_not_written(
     result = alice("config", *arguments, code=2)
     assert words in result.err
     assert alice("events", "--no-sync", "--json").out.count("\n") == 1
+
+
+def test_a_remote_that_is_a_path_is_found_from_any_folder(alice: Clone) -> None:
+    alice("config", "set", "remote", "../remote.git", "--node")
+    assert setting(alice, "remote") == (str(alice.path.parent / "remote.git"), "node")
 
 
 def test_a_wrong_environment_is_refused(alice: Clone) -> None:

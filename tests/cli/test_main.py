@@ -21,6 +21,7 @@ import pytest
 from gitcoord.cli.main import COMMANDS
 from gitcoord.cli.main import gitcoord as group
 from gitcoord.core import errors
+from gitcoord.core.commands import Query
 from gitcoord.features import FEATURES
 from tests.cli.clones import TOP, Clone, gitcoord, process_environment
 from tests.github.fake import forge
@@ -137,6 +138,8 @@ def test_every_json_schema_is_documented() -> None:
         schema for path in (TOP / "gitcoord").rglob("*.py")
         for schema in re.findall(r'"schema": "(gitcoord\.[a-z_.]+/\d+)"', path.read_text(encoding="utf-8"))
     }
+    printed |= {f"gitcoord.{name.replace(' ', '.')}/1" for feature in FEATURES.values()
+                for name, what in feature.COMMANDS.items() if isinstance(what, Query)}
     assert printed and not {schema for schema in printed if f"`{schema}`" not in documented}
 
 

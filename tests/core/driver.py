@@ -229,10 +229,10 @@ class Machine:
 
     def __init__(
         self, world: World, written: Written, agents: list[str], *, runs: bool = False, may_lead: bool = True,
-        clock_rate: float = 1.0, wall_offset_s: float = 0.0, priority: float = 1.0,
+        clock_rate: float = 1.0, wall_offset_s: float = 0.0, wait_share: float = 1.0,
     ) -> None:
         self.world, self.agents, self.runs, self.may_lead = world, agents, runs, may_lead
-        self.clock_rate, self.wall_offset_s, self.priority = clock_rate, wall_offset_s, priority
+        self.clock_rate, self.wall_offset_s, self.wait_share = clock_rate, wall_offset_s, wait_share
         self.disk = Disk(written)
         self.store = MemoryStore(world.server, ledger_ref=LEDGER, outbox_prefix=OUTBOXES)
         self.told: list[tuple[str, str]] = []
@@ -247,12 +247,12 @@ class Machine:
         """A new process: everything that was not written down is gone."""
         self.me = replica_of(self.store, self.world, lambda: self.world.now_s * self.clock_rate)
         self.me.clock.timestamp = lambda: self.world.wall(self.wall_offset_s)
-        self.crew = Crew(self.disk.node, self.world.profile, self.world.chance)
+        self.crew = Crew(self.disk.node, self.world.profile, self.world.chance,
+                         wait_share=lambda fleet, agent: self.wait_share)
         if self.runs:
             for agent in self.agents:
                 self.crew.sessions.append(Session(
                     agent, self.world.chance.randbytes(6).hex(), signer_of(agent), may_lead=self.may_lead,
-                    priority=self.priority,
                 ))
 
     def crash(self) -> None:
