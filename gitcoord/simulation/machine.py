@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from gitcoord.core.branch import Branch
@@ -15,6 +16,7 @@ from gitcoord.features import conversation, settings
 from gitcoord.node.seats import Seats
 from gitcoord.simulation import chores, rounds
 from gitcoord.simulation.disk import Crash, Files, SimDisk
+from gitcoord.simulation.objects import SimStore
 from gitcoord.simulation.remote import Remote
 from gitcoord.simulation.seat import Patience
 from gitcoord.simulation.world import FLEET, LEDGER, OUTBOXES, Life, World
@@ -26,6 +28,14 @@ LEAST_SLEEP_S = 0.05
 
 FEATURES: dict[str, Feature] = {"conversation": conversation, "settings": settings, "chores": chores}
 """Few: to the protocol they are all one, and a schedule folds each line on every machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """All that lay on a machine's disk: its files, and its objects with the refs that keep them."""
+
+    files: Files
+    store: SimStore
 
 
 class Machine:
@@ -45,7 +55,7 @@ class Machine:
         self.writes_s = list(writes_s)
         self.dead = False
         self.died_s = 0.0
-        self.fate: Files | None = None  # a backup that is to be put back
+        self.fate: Backup | None = None  # what is to be put back
         self.bad: list[str] = []
         self.resting = self.asleep = False
         self.slept_s = 0.0
@@ -118,10 +128,15 @@ class Machine:
             self.say("is gone for good")
         return self.dead
 
-    def _put_back(self, files: Files) -> None:
-        self.fate, self.disk.files = None, files
-        self.store.keep("ledger", files.tip)
-        self.remote.witness.wrote_down(self.name, files.tip, anew=True)
+    def backup(self) -> Backup:
+        store = self.world.store()
+        store.become(self.store)
+        return Backup(self.disk.image(), store)
+
+    def _put_back(self, backup: Backup) -> None:
+        self.fate, self.disk.files = None, replace(backup.files)
+        self.store.become(backup.store)
+        self.remote.witness.wrote_down(self.name, backup.files.tip, anew=True)
         self.say("is RESTORED from an old backup")
 
     def _run(self) -> Life:

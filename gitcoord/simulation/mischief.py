@@ -76,9 +76,7 @@ def copied(world: World, remote: Remote, machine: Machine, name: str, *, runs: b
     writes = sorted(dice.uniform(world.now_s, world.end_s * 0.8) for _ in range(dice.randrange(8)))
     copy = Machine(world, remote, name, machine.agent, machine.disk.image(), writes_s=writes, runs=runs,
                    may_lead=machine.may_lead, acts=machine.acts)
-    copy.store.objects = dict(machine.store.objects)
-    for ref, oid in machine.store.kept().items():
-        copy.store.keep(ref, oid)
+    copy.store.become(machine.store)
     remote.witness.wrote_down(name, copy.disk.tip)
     world.machines.append(copy)
     world.say(name, f"is a COPY of {machine.name}")
@@ -104,12 +102,10 @@ def _restore(world: World, remote: Remote) -> Life:
     while True:
         yield dice.uniform(20, world.end_s / 3)
         machine = dice.choice(world.machines)
-        backup = machine.disk.image()
-        kept = dict(machine.store.objects)
+        backup = machine.backup()
         yield dice.uniform(20, world.end_s / 3)
         if not machine.dead:
-            excuse(world, machine, backup, "its disk was restored from a backup made before")
-            machine.store.objects |= kept
+            excuse(world, machine, backup.files, "its disk was restored from a backup made before")
             machine.fate = backup
             if "deleted" in world.weather.on:
                 _delete_outbox(world, remote, OUTBOXES + machine.disk.node)
@@ -160,7 +156,8 @@ def _known_elsewhere(world: World, but: Machine | None) -> set[str]:
             lines += outbox_lines(world, oid)
     for machine in world.machines:
         if machine.fate is not None:  # about to be restored: what the backup lacks is gone already
-            lines += [*_ledger_of(world, machine.fate.tip), *machine.fate.carried, *machine.fate.log.split(b"\n")[:-1]]
+            files = machine.fate.files
+            lines += [*_ledger_of(world, files.tip), *files.carried, *files.log.split(b"\n")[:-1]]
         elif machine is not but and not machine.dead:
             lines += [*_ledger_of(world, machine.disk.tip), *machine.disk.carried]
             lines += [event.line for event in machine.disk.content.all()]

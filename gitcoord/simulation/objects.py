@@ -60,6 +60,10 @@ class SimStore(MemoryStore):
         tips = [] if update.new is None else [update.new]
         return self.reach(self.objects, tips, beside=self.server.objects)
 
+    def become(self, other: SimStore) -> None:
+        """Hold what `other` holds, and nothing else."""
+        self.objects, self._kept = dict(other.objects), other.kept()
+
     def forget_unkept(self) -> None:
         """Objects that no kept ref reaches were never synced."""
         self.objects = self.reach(self.objects, self.kept().values(), beside={})

@@ -20,7 +20,7 @@ from gitcoord.core.timings import PROFILES
 from gitcoord.simulation import checks, image, memo, mischief
 from gitcoord.simulation.disk import Files
 from gitcoord.simulation.faults import Weather
-from gitcoord.simulation.machine import Machine
+from gitcoord.simulation.machine import Backup, Machine
 from gitcoord.simulation.remote import Remote
 from gitcoord.simulation.signing import Signers
 from gitcoord.simulation.world import LEDGER, Violation, World
@@ -45,7 +45,7 @@ class Story(RuleBasedStateMachine):
         self.world = World(0, weather, LOCAL, Signers(real=False), float("inf"), 0.0)
         self.remote = Remote(self.world)
         self.open.enter_context(memo.shared(self.world.signers))
-        self.backup: tuple[Machine, Files] | None = None
+        self.backup: tuple[Machine, Backup] | None = None
         self.snapshot: dict[str, Oid] | None = None
 
     @initialize(acts=st.booleans())
@@ -103,15 +103,15 @@ class Story(RuleBasedStateMachine):
 
     @rule(number=which)
     def disk_is_backed_up(self, number: int) -> None:
-        self.backup = (self.machine(number), self.machine(number).disk.image())
+        self.backup = (self.machine(number), self.machine(number).backup())
 
     @precondition(lambda self: self.backup is not None)
     @rule()
     def restore(self) -> None:
         assert self.backup is not None
-        machine, files = self.backup
-        mischief.excuse(self.world, machine, files, "its disk was restored from a backup made before")
-        machine.fate = files
+        machine, backup = self.backup
+        mischief.excuse(self.world, machine, backup.files, "its disk was restored from a backup made before")
+        machine.fate = backup
 
     @precondition(lambda self: 3 <= len(self.world.machines) < MACHINES_MAX)
     @rule(number=which, memory=st.booleans(), runs=st.booleans(), late_s=st.sampled_from([0.0, 5.0]))
