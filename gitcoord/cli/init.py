@@ -24,13 +24,17 @@ from gitcoord.core.errors import Refused
 @click.option("--baseline", is_flag=True, help="Also make events.log, communication.md, archive.md and scripts/.")
 @click.option("--agent-guide", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
               help="Also write what an AI agent must know into FILE of PATH, such as AGENTS.md; the rest of it stays.")
+@click.option("--github-actions", is_flag=True, help="Also write workflows that lead the fleet, and review, on GitHub.")
+@click.option("--source", metavar="WHAT",
+              help="What they install gitcoord from, as pip takes it.  [default: this version]")
+@click.option("--force", is_flag=True, help="Replace workflows of the same name that hold something else.")
 @click.option("--no-lead", is_flag=True, help="Agents of this clone never stand for election.")
 @click.option("--yes", is_flag=True, help="Ask nothing.")
 @json_option
 def command(path: Path, remote: str | None, github: str | None, public: bool, agent: str | None,
             profile: str | None, namespace: str | None,
-            auth: str | None, baseline: bool, agent_guide: Path | None, no_lead: bool, yes: bool,
-            as_json: bool) -> None:
+            auth: str | None, baseline: bool, agent_guide: Path | None, github_actions: bool, source: str | None,
+            force: bool, no_lead: bool, yes: bool, as_json: bool) -> None:
     """Make a fleet in PATH, or join the one that its remote has. Run again, it changes nothing.
 
     Without any remote it makes a bare one beside its home. With --github it makes the repository there, and sets it
@@ -40,12 +44,15 @@ def command(path: Path, remote: str | None, github: str | None, public: bool, ag
     Example:
       gitcoord init --agent alice
       gitcoord init --agent alice --agent-guide AGENTS.md
+      gitcoord init --agent alice --github-actions
     """
     from gitcoord.node import guide
     from gitcoord.node.found import Wish, init
     from gitcoord.node.pages import write_baseline
     from gitcoord.store import git
 
+    if (source or force) and not github_actions:
+        raise click.UsageError("--source and --force go with --github-actions")
     if git.git_version() < (2, 38):
         raise Refused(f"git {'.'.join(map(str, git.git_version()))} is too old: 2.38 or later is needed")
     name = agent or os.environ.get("GITCOORD_AGENT") or _ask(path, yes)
@@ -61,6 +68,8 @@ def command(path: Path, remote: str | None, github: str | None, public: bool, ag
     said = before + joined.said + ([f"made {', '.join(made)}"] if made else [])
     if agent_guide is not None and guide.write(path / agent_guide):
         said.append(f"wrote the guide for agents into {agent_guide}")
+    if github_actions:
+        said += _write_workflows(path, source, force)
     node = joined.node
     if as_json:
         print_json({"schema": "gitcoord.init/1", "fleet": node.config.fleet, "node": node.disk.node, "agent": name,
@@ -72,6 +81,14 @@ def command(path: Path, remote: str | None, github: str | None, public: bool, ag
         click.echo(f"nothing to do: {name} is in fleet {node.config.fleet}")
     else:
         click.echo("next: gitcoord agent run, and gitcoord append question \"…\"")
+
+
+def _write_workflows(path: Path, source: str | None, force: bool) -> list[str]:
+    from gitcoord.github import workflows
+
+    source = source or workflows.installed_from()
+    written = workflows.write(path, source, force=force)
+    return [f"wrote {' and '.join(written)}, which install {source} (--source names another)"] if written else []
 
 
 def _on_github(path: Path, name: str, remote: str | None, public: bool, said: list[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from gitcoord import __version__
 from tests.cli.clones import Clone
 
 
@@ -47,3 +48,18 @@ def test_answers_of_other_commands_are_annotated_and_others_passed_over(alice: C
 
 def test_a_file_that_is_not_there_is_named(alice: Clone, tmp_path: Path) -> None:
     assert report(alice, tmp_path, tmp_path / "missing", code=2)[2] == ""
+
+
+def test_init_writes_the_workflows_once_and_again_only_by_force(alice: Clone) -> None:
+    said = alice("init", "--agent", "alice", "--github-actions").out
+    file = alice.path / ".github" / "workflows" / "gitcoord-leader.yml"
+    assert ".github/workflows/gitcoord-review.yml" in said and "--source" in said
+    assert f"gitcoord=={__version__}" in said and f"gitcoord=={__version__}" in file.read_text("utf-8")
+    assert "nothing to do" in alice("init", "--agent", "alice", "--github-actions").out
+    other = ["init", "--agent", "alice", "--github-actions", "--source", "git+https://host.invalid/r@0123abc"]
+    assert "--force" in alice(*other, code=2).err
+    assert "0123abc" in alice(*other, "--force").out and "@0123abc" in file.read_text("utf-8")
+
+
+def test_init_takes_the_words_about_workflows_only_where_it_writes_them(alice: Clone) -> None:
+    assert "--github-actions" in alice("init", "--agent", "alice", "--source", "gitcoord", code=2).err
