@@ -26,9 +26,10 @@ def command(fix: bool, as_json: bool) -> None:
     Example:
       gitcoord doctor --json
     """
-    from gitcoord.github import checkup
+    from gitcoord.github import account, checkup
     from gitcoord.node import doctor
 
+    account.lend_beside(Path.cwd())
     findings = []
     for finding in doctor.examine(Path.cwd(), fix=fix, more=checkup.CHECKS):
         findings.append(finding)

@@ -6,9 +6,11 @@ long before. What this process has used of GitHub's limits goes into its beats; 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping, MutableMapping
+from pathlib import Path
 from typing import Any
 
 from gitcoord.core.errors import BadCredentials, GitcoordError, Unreachable
@@ -144,6 +146,17 @@ def lend_here(url: str, *, say: Say) -> None:
         lend(name, os.environ)
     except Unreachable as wrong:
         say("unreachable", str(wrong))
+
+
+def lend_beside(path: Path) -> None:
+    """The same for the doctor, who tells by himself what is wrong with credentials."""
+    from gitcoord.store import git, git_checkup
+
+    common = git.find_common_dir(path)
+    url = git_checkup.default_remote(common) if common is not None else None
+    if url is not None:
+        with contextlib.suppress(GitcoordError):
+            lend_here(url, say=lambda kind, text: None)
 
 
 def repository(node: Node) -> str | None:

@@ -83,6 +83,7 @@ class FakeGitHub:
     def __init__(self) -> None:
         self.token, self.login, self.scopes = "t0ken", "robot", "repo"
         self.left, self.limit, self.reset_at = 4999, 5000, int(time.time()) + 3600
+        self.server = "https://github.example"  # whose repositories they are, for git
         self.repos: dict[str, Repo] = {}
         self.log: list[tuple[str, str, Any]] = []
         self.sent: list[tuple[str, str, Any]] = []  # the same, with what stands after the question mark
@@ -110,7 +111,7 @@ class FakeGitHub:
     # What a test sets up and looks at
 
     def repo(self, name: str, *, permissions: Json = PERMISSIONS, private: bool = False) -> Repo:
-        url = f"https://github.example/{name}"
+        url = f"{self.server}/{name}"
         self.repos[name] = Repo({
             "id": self._number(), "name": name.split("/")[1], "full_name": name, "private": private,
             "owner": {"login": name.split("/")[0]}, "permissions": permissions, "default_branch": "main",
