@@ -51,7 +51,7 @@ class Worker:
         self._told_s: dict[str, float] = {}
         self._not_before_s = 0.0
         self._seen: object = None
-        self._done: dict[str, int] = {}  # tasks whose attempt is over here, though the ledger may not say so yet
+        self._done = _told_of(node, agent)  # tasks whose attempt is over here, though the ledger may not say so yet
         for left in workplace.clear(node.home.path, agent):
             self._tell(left.task, "task_released", "its agent ended in the middle of it",
                        {"attempt": left.attempt, "reason": "its agent ended in the middle of it"})
@@ -105,13 +105,17 @@ class Worker:
 
     def _start(self, task: Task, now_s: float) -> None:
         limit_s = min(task.timeout_s or self.contract.limit_s, self.contract.limit_s)
+        place = None
         try:
             place = workplace.make(self.node.home.path, self.contract.top, self.agent, task.id, task.title,
                                    task.attempt, worktree=self.contract.worktree)
             shown = task_queries.shown(acting.look(self.node, self.agent), task)
+            place.occupied_by(0, task.id, task.attempt, self.agent)
             begun = job.start(self.contract.words, shown, task.attempt, self.agent, place, now_s=now_s,
                               limit_s=limit_s)
         except (OSError, GitcoordError) as wrong:
+            if place is not None:
+                place.leave()
             self._done[task.id] = task.attempt
             self._tell(task.id, "task_failed", f"{task.title}: could not be started",
                        {"attempt": task.attempt, "reason": f"could not be started: {wrong}"})
@@ -195,3 +199,13 @@ class Worker:
                            {"attempt": one.attempt, "reason": f"{self.agent} was told to stop"})
             one.place.leave()
         self.jobs.clear()
+
+
+def _told_of(node: Node, agent: str) -> dict[str, int]:
+    """Task → attempt of what an earlier run has told, though it has not left this disk yet."""
+    told: dict[str, int] = {}
+    for event in node.disk.pending():
+        attempt = event.data.get("attempt")
+        if same_agent(event.actor, agent) and event.term is None and event.re and type(attempt) is int:
+            told[event.re] = max(attempt, told.get(event.re, 0))
+    return told

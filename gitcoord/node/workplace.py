@@ -33,10 +33,13 @@ class Workplace:
     base: str = ""  # the commit that the branch began at
 
     def occupied_by(self, pid: int, task: str, attempt: int, agent: str) -> None:
-        """Write down which process works here, so that it can be ended should this one die."""
+        """Write down which process works here, so that it can be ended should this one die.
+
+        Pid 0 BEFORE it is started: an attempt that was perhaps begun is never begun again.
+        """
         born = 0.0
         with contextlib.suppress(psutil.Error):
-            born = psutil.Process(pid).create_time()
+            born = psutil.Process(pid).create_time() if pid else 0.0
         value = {"pid": pid, "born": born, "task": task, "attempt": attempt, "agent": agent, "branch": self.branch}
         write_quickly(self.note, json.dumps(value).encode())
 
@@ -99,20 +102,31 @@ def clear(home: Path, agent: str) -> list[Leftover]:
             note.unlink(missing_ok=True)  # cut off in the middle of being written: before the command was looked after
             continue
         if of.casefold() == agent.casefold():
-            _end(pid, born)
-            found.append(leftover)
             folder = note.with_suffix("")
+            _end(pid or _at(folder), born)
+            found.append(leftover)
             if not value.get("branch"):
                 shutil.rmtree(folder, ignore_errors=True)
             note.unlink(missing_ok=True)
     return found
 
 
+def _at(folder: Path) -> int:
+    """The process that works in a folder; 0 when there is none."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if Path(process.cwd()) == folder:
+                return process.pid
+    return 0
+
+
 def _end(pid: int, born: float) -> None:
-    """The process and what it started, if it is still that one: numbers are used again."""
+    """The process and what it started, if it is still that one: numbers are used again. `born` 0: not known."""
+    if not pid:
+        return
     try:
         process = psutil.Process(pid)
-        if abs(process.create_time() - born) > 1.0:
+        if born and abs(process.create_time() - born) > 1.0:
             return
         family = [*process.children(recursive=True), process]
     except psutil.Error:

@@ -32,6 +32,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
         seats = Seats(me.node, lambda kind, text: None, lambda: False)
         for agent in ("alice", "bob"):
             seats.take(agent, may_lead=agent == "alice", takeover=False)
+        me.node.crew.standings = dict  # no `agent run` holds these agents' locks: the ledger's word counts
         act(me.node, "bob", "agent register", capabilities=["python"], slots=4)
         yield me.node
 
@@ -194,6 +195,38 @@ def test_a_new_run_ends_what_a_killed_one_left_and_gives_it_back(node: Node, tmp
     result = done(node, other, uid)
     assert (result.status, result.attempt, result.result) == ("done", 2, "again")
     assert result.attempts[0].reason == "its agent ended in the middle of it"
+
+
+def test_an_attempt_that_was_perhaps_begun_is_not_begun_again(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The power goes just when the command has started, before its process is written down."""
+    uid = create(node, "Once")
+    real = work.job.start
+
+    def start(*words: Any, **more: Any) -> Any:
+        begun.append(real(*words, **more))
+        raise KeyboardInterrupt
+
+    begun: list[job.Job] = []
+    monkeypatch.setattr(work.job, "start", start)
+    with pytest.raises(KeyboardInterrupt):
+        worker(node, "exec sleep 600").step(NOW_S)
+    monkeypatch.undo()
+    two = worker(node, f"touch {tmp_path}/again")
+    wait_until(lambda: begun[0].command.code is not None, what="the first one's command to be ended")
+    two.step(NOW_S)
+    node.sync()
+    assert not two.busy and task(node, uid).attempts[0].outcome == "released"
+
+
+def test_what_is_told_but_has_not_left_this_disk_is_not_done_again(node: Node) -> None:
+    uid = create(node, "Once")
+    node.append(node.draft("task_started", "bob starts", actor="bob", re=uid, data={"attempt": 1}),
+                node.draft("task_finished", "bob finishes", actor="bob", re=uid, data={"attempt": 1}))
+    one = worker(node, "echo again")
+    one.step(NOW_S)
+    assert not one.busy
 
 
 def test_the_late_outcome_of_an_attempt_that_was_taken_away_changes_nothing(node: Node) -> None:
