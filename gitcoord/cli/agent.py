@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,9 @@ from gitcoord.core.names import agent_id
 
 if TYPE_CHECKING:
     from gitcoord.core.event import Event
+    from gitcoord.github.account import Account
     from gitcoord.node.node import Node
+    from gitcoord.node.options import Reacting
     from gitcoord.node.work import Contract
 
 
@@ -94,9 +97,28 @@ def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, repl
     Runner(node, Options(
         agents=names, on_event=on_event, reply=reply, work=work, capabilities=capabilities, drain_s=drain,
         lead=not no_lead, once=once, takeover=takeover, for_s=for_s, say=say,
-        wait_for_credentials=wait_for_credentials, reactions=[there] if there is not None else [],
+        wait_for_credentials=wait_for_credentials, reactions=_reactions(node, there, say),
         vitals=there.vitals if there is not None else dict,
     ), stop).run()
+
+
+def _reactions(node: Node, there: Account | None, say: Callable[[str, str], None]) -> list[Reacting]:
+    """What the leader does outside the ledger."""
+    from gitcoord.code.fetched import Source
+    from gitcoord.code.looking import Looking
+    from gitcoord.github import account
+    from gitcoord.node.errands import Errand, Errands
+
+    source = Source(account.remote_url(node), node.home.path.parent)
+    errands: list[Errand] = [Looking(source)]
+    if there is None:
+        return [Errands(node, errands, say=say)]
+    from gitcoord.github.escalation import Escalating
+    from gitcoord.github.reviewing import Reviewing
+
+    errands += [Reviewing(there.name, there.known, source, there.meter),
+                Escalating(there.name, there.known, there.meter)]
+    return [there, Errands(node, errands, say=say)]
 
 
 def _contract(words: str | None, handler: str | None, slots: int, time_limit: float, worktree: bool

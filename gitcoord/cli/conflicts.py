@@ -129,7 +129,7 @@ def _record(node: Node, found: Found, actor: str, looked_at: list[str]) -> None:
     from gitcoord.features import conflicts
     from gitcoord.node import acting
 
-    proposals = conflicts.news(acting.look(node, actor), telling.told(found.conflicts), looked_at)
+    proposals = conflicts.news(acting.look(node, actor).state("conflicts"), telling.told(found.conflicts), looked_at)
     for one in proposals:
         node.append(node.draft(one.type, one.content, actor=actor, data=one.data, to=one.to, re=one.re))
         tell("recorded", one.content)

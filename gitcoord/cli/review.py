@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +14,7 @@ from gitcoord.cli.forge import at, node_if_any
 from gitcoord.core.errors import GitcoordError, Lost
 
 if TYPE_CHECKING:
+    from gitcoord.core.commands import Proposal
     from gitcoord.github.review import Reviewed
     from gitcoord.node.node import Node
 
@@ -35,7 +37,7 @@ def command(number: int, repo: str | None, dry_run: bool, actor: str | None, as_
     Example:
       gitcoord review --pr 12 --repo OWNER/REPO --dry-run
     """
-    from gitcoord.github import credentials, review, surroundings
+    from gitcoord.github import credentials, recording, review, surroundings
     from gitcoord.github.client import Client
     from gitcoord.node import acting
 
@@ -47,18 +49,14 @@ def command(number: int, repo: str | None, dry_run: bool, actor: str | None, as_
     with Client(forge.name, known) as client:
         found = review.reviewed(client, number, around, repo=forge.told, source=forge.source(client), dry_run=dry_run)
     if node is not None and not dry_run:
-        _record(node, found, who, forge.told)
+        _record(node, recording.proposals(around, found, forge.told), who)
     _show(found, forge.name, as_json)
     if found.posted is not None and found.posted.event is None:
         raise Lost(f"{found.posted.stale} was pushed meanwhile: run it again")
 
 
-def _record(node: Node, found: Reviewed, actor: str, repo: str) -> None:
+def _record(node: Node, proposals: Sequence[Proposal], actor: str) -> None:
     """In the ledger, once; an outage of the remote is no failure: it is queued."""
-    from gitcoord.github import recording
-    from gitcoord.node import acting
-
-    proposals = recording.proposals(acting.look(node, actor), found, repo)
     for one in proposals:
         node.append(node.draft(one.type, one.content, actor=actor, data=one.data, re=one.re))
     if proposals:

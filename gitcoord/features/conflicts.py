@@ -139,9 +139,8 @@ def between(state: State, a: str, b: str) -> Known | None:
     return next((one for one in state.open.values() if one.names == wanted), None)
 
 
-def news(look: Look, found: Sequence[ConflictFound], looked_at: Iterable[str]) -> list[Proposal]:
+def news(state: State, found: Sequence[ConflictFound], looked_at: Iterable[str]) -> list[Proposal]:
     """What is to be written after a look at some branches: what is new or has moved on, and what is gone."""
-    state: State = look.state("conflicts")
     proposals, seen = [], set[str]()
     for one in found:
         known = between(state, one.a.name, one.b.name)

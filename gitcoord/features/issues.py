@@ -55,18 +55,34 @@ def fold(state: State, recorded: Recorded) -> str | None:
     return None if new else "these stand in an issue already"
 
 
-def due(look: Look) -> dict[str, tuple[list[Alert], list[Alert]]]:
-    """By kind: what should stand in its issue and does not, and all that should be shown there, oldest first."""
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What should stand in an issue and does not; `told`: what stands in which. The oldest first."""
+
+    new: list[Alert]
+    told: dict[int, list[Alert]]
+
+    def shown(self, number: int) -> list[Alert]:
+        """What an issue should hold now; 0: one that is opened now."""
+        return [*self.told.get(number, []), *self.new][-SHOWN_MAX:]
+
+
+def due(look: Look) -> dict[str, Due]:
+    """By kind."""
     known: alerts.State = look.state("alerts")
     told = look.state("issues").told
-    found: dict[str, tuple[list[Alert], list[Alert]]] = {}
+    found: dict[str, Due] = {}
     for kind in look.state("settings").settings.github_issues:
         every = sorted((one for one in (*known.sent.values(), *known.waiting.values()) if one.kind == kind),
                        key=lambda one: (one.at, one.id))
         new = [one for one in every
                if one.id not in told and times.between_s(one.at, look.now) < alerts.FORGOTTEN_S]
+        there: dict[int, list[Alert]] = {}
+        for one in every:
+            if one.id in told:
+                there.setdefault(told[one.id], []).append(one)
         if new:
-            found[kind] = new, [one for one in every if one.id in told or one in new][-SHOWN_MAX:]
+            found[kind] = Due(new, there)
     return found
 
 

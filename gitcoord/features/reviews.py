@@ -213,9 +213,8 @@ def tally(pull: Pull | None, commit: str, settings: Settings, *, author: str = "
                  sums["reject"], settings.review_quorum)
 
 
-def news(look: Look, posted: ReviewPosted) -> list[Proposal]:
+def news(pull: Pull | None, posted: ReviewPosted) -> list[Proposal]:
     """What is to be written after a review was posted: nothing, where the ledger has it."""
-    pull = find(look, posted.repo, posted.pr)
     known = pull.review if pull else None
     if pull is not None and known is not None and not pull.requested and not known.stale and (
             known.verdict, known.commit, known.url, known.findings) == (
@@ -225,11 +224,10 @@ def news(look: Look, posted: ReviewPosted) -> list[Proposal]:
                    f"{posted.verdict.replace('_', ' ')}", posted)]
 
 
-def outdated(look: Look, stale: ReviewStale) -> list[Proposal]:
+def outdated(pull: Pull | None, stale: ReviewStale) -> Proposal:
     """What is to be written when a push came in between."""
-    pull = find(look, stale.repo, stale.pr)
-    return [_about(pull, "review_stale", f"{stale.repo}#{stale.pr}: {stale.head[:12]} was pushed while "
-                   f"{stale.commit[:12]} was reviewed", stale)]
+    return _about(pull, "review_stale", f"{stale.repo}#{stale.pr}: {stale.head[:12]} was pushed while "
+                  f"{stale.commit[:12]} was reviewed", stale)
 
 
 def find(look: Look, repo: str, pr: int) -> Pull | None:

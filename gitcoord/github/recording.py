@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from gitcoord.core.commands import Look, Proposal
+from gitcoord.core.commands import Proposal
 from gitcoord.features import reviews
 from gitcoord.github.review import Reviewed
+from gitcoord.github.surroundings import Surroundings
 
 
-def proposals(look: Look, found: Reviewed, repo: str) -> list[Proposal]:
+def proposals(around: Surroundings, found: Reviewed, repo: str) -> list[Proposal]:
     """`repo` is empty for that of the fleet's remote."""
+    pull = around.pull(repo, found.picture.pull.number)
     posted, stale = found.event(repo), found.stale(repo)
-    written = reviews.news(look, posted) if posted is not None else []
-    if stale is not None and posted is not None:
-        written = [*written, *reviews.outdated(look, stale)]
-    return written
+    written = reviews.news(pull, posted) if posted is not None else []
+    return [*written, reviews.outdated(pull, stale)] if stale is not None and posted is not None else written

@@ -29,7 +29,7 @@ class Fleet:
 
     def tell(self, *some: ConflictFound, looked_at: str = "one two three") -> list[str]:
         """What is written after a look, in words; all of it takes effect."""
-        proposals = conflicts.news(self.look(), some, looked_at.split())
+        proposals = conflicts.news(self.look().state("conflicts"), some, looked_at.split())
         for one in proposals:
             recorded = self.story.say("alice", one.type, one.content, data=dict(one.data), re=one.re, to=one.to)
             assert recorded.event.uid not in self.story.fleet.refusals
@@ -73,7 +73,7 @@ def test_who_settles_it_says_how_and_whose_it_is_can_be_asked() -> None:
 
 def test_two_who_look_at_once_tell_it_once() -> None:
     fleet = Fleet()
-    [one] = conflicts.news(fleet.look(), [found("one", "two")], ["one", "two"])
+    [one] = conflicts.news(fleet.look().state("conflicts"), [found("one", "two")], ["one", "two"])
     fleet.story.say("alice", one.type, data=dict(one.data))
     uid = fleet.story.say("bob", one.type, data=dict(one.data)).event.uid
     assert fleet.story.fleet.refusals[uid] == "alice has said so" and len(fleet.rows()) == 1

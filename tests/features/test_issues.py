@@ -20,7 +20,7 @@ def fleet(*kinds: str) -> Story:
 
 
 def told(story: Story, kind: str = "error", number: int = 7) -> str | None:
-    new, _ = issues.due(look(story))[kind]
+    new = issues.due(look(story))[kind].new
     one = issues.updated(kind, number, "https://x/7", new)
     recorded: Any = story.say("alice", one.type, one.content, data=dict(one.data), re=one.re)
     return story.fleet.refusals.get(recorded.event.uid)
@@ -31,7 +31,7 @@ def test_only_what_the_fleet_wants_becomes_one() -> None:
     story.say("bob", "error", "the disk is full")
     assert issues.due(look(story)) == {}
     story.say("alice", "config_changed", data={"set": {"github_issues": ["error"]}})
-    assert [one.text for one in issues.due(look(story))["error"][0]] == ["the disk is full"]
+    assert [one.text for one in issues.due(look(story))["error"].new] == ["the disk is full"]
 
 
 def test_each_is_told_once_and_the_next_one_stands_beside_it() -> None:
@@ -40,14 +40,15 @@ def test_each_is_told_once_and_the_next_one_stands_beside_it() -> None:
     assert told(story) is None
     assert issues.due(look(story)) == {}
     story.say("bob", "error", "two")
-    new, shown = issues.due(look(story))["error"]
-    assert ([one.text for one in new], [one.text for one in shown]) == (["two"], ["one", "two"])
+    due = issues.due(look(story))["error"]
+    assert [one.text for one in due.shown(7)] == ["one", "two"]
+    assert [one.text for one in due.shown(0)] == ["two"]  # issue 7 was closed: what stood there is dealt with
 
 
 def test_two_leaders_of_one_moment_tell_it_once() -> None:
     story = fleet("error")
     story.say("bob", "error", "one")
-    new, _ = issues.due(look(story))["error"]
+    new = issues.due(look(story))["error"].new
     one = issues.updated("error", 7, "", new)
     story.say("alice", one.type, data=dict(one.data))
     uid = story.say("bob", one.type, data=dict(one.data)).event.uid
@@ -63,5 +64,5 @@ def test_what_is_old_is_no_news() -> None:
 def test_a_forge_acts_on_nothing_in_its_text() -> None:
     story = fleet("error")
     story.say("bob", "error", "fixes #12, says @carol <!-- gitcoord:other -->")
-    text = issues.body(issues.due(look(story))["error"][1])
+    text = issues.body(issues.due(look(story))["error"].new)
     assert "`fixes #12, says @carol <!-- gitcoord:other -->`" in text

@@ -35,6 +35,10 @@ class Fleet:
     def posted(self, commit: str = OLD, verdict: Any = "comment", url: str = "https://x/1") -> ReviewPosted:
         return ReviewPosted(pr=12, commit=commit, verdict=verdict, url=url)
 
+    @property
+    def pull(self) -> reviews.Pull | None:
+        return reviews.find(self.look(), "", 12)
+
     def tally(self, commit: str = OLD, author: str = "") -> Tally:
         pull = reviews.find(self.look(), "", 12)
         return reviews.tally(pull, commit, self.look().state("settings").settings, author=author)
@@ -72,7 +76,7 @@ def test_nobody_approves_of_what_is_his_own() -> None:
 def test_a_vote_is_for_the_commit_that_is_reviewed_next_and_a_push_takes_its_weight_away() -> None:
     fleet = Fleet()
     fleet.vote("bob", "approve")
-    fleet.write("alice", reviews.news(fleet.look(), fleet.posted(OLD)))
+    fleet.write("alice", reviews.news(fleet.pull, fleet.posted(OLD)))
     assert fleet.tally(OLD).outcome == "approved"
     assert (fleet.tally(NEW).outcome, [vote.agent for vote in fleet.tally(NEW).stale]) == ("waiting", ["bob"])
     fleet.vote("carol", "approve")  # who says nothing of a commit means the one that he can have read of
@@ -83,9 +87,9 @@ def test_a_vote_is_for_the_commit_that_is_reviewed_next_and_a_push_takes_its_wei
 
 def test_a_review_is_recorded_once_and_again_when_it_says_something_new() -> None:
     fleet = Fleet()
-    assert fleet.write("alice", reviews.news(fleet.look(), fleet.posted())) is None
-    assert reviews.news(fleet.look(), fleet.posted()) == []
-    [again] = reviews.news(fleet.look(), fleet.posted(verdict="approve"))
+    assert fleet.write("alice", reviews.news(fleet.pull, fleet.posted())) is None
+    assert reviews.news(fleet.pull, fleet.posted()) == []
+    [again] = reviews.news(fleet.pull, fleet.posted(verdict="approve"))
     assert again.re == reviews.find(fleet.look(), "", 12).id  # type: ignore[union-attr]
     assert fleet.write("alice", [again]) is None
     assert fleet.write("bob", [again]) == "alice has said so already"  # two leaders of one moment
@@ -94,13 +98,13 @@ def test_a_review_is_recorded_once_and_again_when_it_says_something_new() -> Non
 def test_a_push_in_between_makes_it_stale_until_the_next_review() -> None:
     fleet = Fleet()
     stale = ReviewStale(pr=12, commit=OLD, head=NEW)
-    assert fleet.write("alice", reviews.outdated(fleet.look(), stale)) == "no review of that commit is the newest one"
-    fleet.write("alice", reviews.news(fleet.look(), fleet.posted(OLD)))
-    assert fleet.write("alice", reviews.outdated(fleet.look(), stale)) is None
-    assert fleet.write("bob", reviews.outdated(fleet.look(), stale)) == "that is known already"
+    assert fleet.write("alice", [reviews.outdated(fleet.pull, stale)]) == "no review of that commit is the newest one"
+    fleet.write("alice", reviews.news(fleet.pull, fleet.posted(OLD)))
+    assert fleet.write("alice", [reviews.outdated(fleet.pull, stale)]) is None
+    assert fleet.write("bob", [reviews.outdated(fleet.pull, stale)]) == "that is known already"
     [row] = reviews.list_(fleet.look(), Reviews(stale=True))
     assert (row["commit"], row["stale"]) == (OLD, NEW)
-    fleet.write("alice", reviews.news(fleet.look(), fleet.posted(NEW)))
+    fleet.write("alice", reviews.news(fleet.pull, fleet.posted(NEW)))
     assert reviews.list_(fleet.look(), Reviews(stale=True)) == [] and len(reviews.list_(fleet.look(), Reviews())) == 1
 
 
@@ -110,7 +114,7 @@ def test_who_wants_a_review_is_heard_until_there_is_one_and_asks_others_for_thei
     assert wish.to == ("carol", "alice")
     fleet.write("bob", [wish])
     assert reviews.list_(fleet.look(), Reviews(stale=True))[0]["requested"] == NOW
-    fleet.write("alice", reviews.news(fleet.look(), fleet.posted()))
+    fleet.write("alice", reviews.news(fleet.pull, fleet.posted()))
     assert reviews.list_(fleet.look(), Reviews(stale=True)) == []
     with pytest.raises(Refused, match="no agent 'dora'"):
         reviews.request(fleet.look(), Request(pr=12, to=["dora"]))
