@@ -199,7 +199,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     ),
     "agent show": Query(
         help="Show one agent, whom it needs and who needs it", example="gitcoord agent show alice",
-        arguments=Show, ask=show, positional=("agent",), tool="fleet_show",
+        arguments=Show, ask=show, positional=("agent",),
     ),
     "agent set": Command(
         help="Say what one is doing, or change what one said at the registration",
@@ -211,11 +211,10 @@ COMMANDS: Mapping[str, Command | Query] = {
     "agent order": Query(
         help="Show in which order agents are started or restored: a layer at once, after those before it",
         example="gitcoord agent order --down", arguments=Order, ask=order, positional=("agents",),
-        columns=("layer", "agents"), tool="fleet_show",
+        columns=("layer", "agents"),
     ),
     "agent leave": Command(
         help="Take no more part in the work; the agent stays a member", example="gitcoord agent leave",
         before=("gitcoord agent register",), arguments=Leave, decide=leave, positional=("agent",), destructive=True,
-        tool="agent_register",
     ),
 }

@@ -284,7 +284,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     ),
     "message list": Query(
         help="Show what you said and what was said to you", example="gitcoord message list --waiting",
-        arguments=List, ask=_list, columns=COLUMNS, tool="message_show",
+        arguments=List, ask=_list, columns=COLUMNS,
     ),
     "message show": Query(
         help="Show a message, and how far it got with each recipient", arguments=Show, ask=_show,

@@ -12,6 +12,7 @@ from gitcoord.features import FEATURES
 
 TOOLS_MAX = 12  # a model that is shown more of them chooses worse
 PAGE = 20  # rows of one answer
+STDIN = "; - reads standard input"  # which only people have
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,8 @@ def _action(name: str, tool: str) -> str:
 def _plain(schema: Mapping[str, Any]) -> dict[str, Any]:
     """What a model needs in order to fill it in. Bounds are left to the command, whose refusal names them."""
     value = {key: one for key, one in schema.items() if key in ("type", "enum", "description")}
+    if "description" in value:
+        value["description"] = str(value["description"]).removesuffix(STDIN)
     options = [one for one in schema.get("anyOf", []) if one != {"type": "null"}]
     if len(options) == 1:
         value |= _plain(options[0])
