@@ -1,0 +1,56 @@
+"""`gitcoord review` and `vote`: what was said on GitHub stands in the ledger once."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitcoord.github import client as clients
+from tests.cli.clones import Clone
+from tests.github.fake import FakeGitHub, changed, forge
+
+PR = ("review", "--pr", "12", "--repo", "OWNER/REPO")
+
+
+def test_a_review_is_posted_and_recorded_once_and_votes_change_it(
+    alice: Clone, bob: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "BETWEEN_WRITES_S", None)
+    with forge() as variables:
+        alice(*PR, "--dry-run", **variables)
+        assert alice("reviews", "list", "--json").json()["items"] == []
+        first = alice(*PR, "--json", **variables).json()
+        assert (first["verdict"], first["posted"], first["commit"]) == ("comment", True, "a" * 40)
+        assert alice(*PR, "--json", **variables).json() == first
+        bob("vote", "12", "approve", "--repo", "OWNER/REPO", "--commit", "a" * 40)
+        alice("sync")
+        again = alice(*PR, "--json", **variables).json()
+        assert not any("votes" in one["text"] for one in again["findings"])
+    [row] = alice("reviews", "list", "--json").json()["items"]
+    assert (row["pull"], row["by"], row["outcome"]) == ("OWNER/REPO#12", "alice", "approved")
+    posted = alice("events", "--type", "review_posted", "--json").rows()
+    assert len(posted) == 2 and not any("void" in one for one in posted)  # one finding less is news
+
+
+def test_somebody_who_pushes_all_the_time_has_lost_the_race(alice: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "BETWEEN_WRITES_S", None)
+    with FakeGitHub() as github:
+        github.repo("OWNER/REPO")
+        one = github.pull(12, files=[changed("a.py", "@@ -1 +1,2 @@\n x\n+y")], fork="OWNER/REPO", name="OWNER/REPO")
+        answered = github.answer
+
+        def answer(method: str, target: str, body: object, authorization: str) -> object:
+            if target.startswith("/repos/OWNER/REPO/pulls/12/files"):
+                one["head"]["sha"] = f"{len(github.log):040x}"
+            return answered(method, target, body, authorization)
+
+        monkeypatch.setattr(github, "answer", answer)
+        result = alice(*PR, code=3, GITHUB_API_URL=github.url, GITCOORD_TOKEN=github.token)
+    assert "was pushed meanwhile: run it again" in result.err and github.writes() == []
+
+
+def test_without_credentials_or_a_repository_it_says_what_to_do(alice: Clone) -> None:
+    result = alice(*PR, code=5, GITCOORD_TOKEN="", GITHUB_TOKEN="")
+    assert "GITCOORD_TOKEN" in result.err
+    result = alice("review", "--pr", "12", code=2, GITCOORD_TOKEN="x")
+    assert "give --repo owner/name" in result.err
+    assert "give --repo" in alice("conflicts", "--prs", code=2, GITCOORD_TOKEN="x").err
