@@ -17,16 +17,14 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from gitcoord.github import patches
+from tests.github.answers import AT, ROUTES, Json, Refusal, Repo
 
-Json = dict[str, Any]
 When = Callable[[str, str], bool]
-AT = "2026-11-21T10:00:00Z"
 PERMISSIONS = {"admin": True, "push": True, "pull": True}
 
 
@@ -55,26 +53,6 @@ class Fault:
     headers: Mapping[str, str]
     message: str
     applied: bool
-
-
-@dataclass
-class Repo:
-    """What one repository holds. Numbers of issues and pull requests are one series, as GitHub's are."""
-
-    facts: Json
-    issues: dict[int, Json] = field(default_factory=dict)
-    pulls: dict[int, Json] = field(default_factory=dict)
-    files: dict[int, list[Json]] = field(default_factory=dict)
-    reviews: dict[int, list[Json]] = field(default_factory=dict)
-    remarks: dict[int, list[Json]] = field(default_factory=dict)
-    comments: dict[int, list[Json]] = field(default_factory=dict)
-    statuses: dict[str, list[Json]] = field(default_factory=dict)
-    checks: dict[str, list[Json]] = field(default_factory=dict)
-
-
-class Refusal(Exception):
-    def __init__(self, status: int, message: str, *errors: str) -> None:
-        self.status, self.body = status, {"message": message} | ({"errors": list(errors)} if errors else {})
 
 
 class FakeGitHub:
@@ -113,7 +91,7 @@ class FakeGitHub:
     def repo(self, name: str, *, permissions: Json = PERMISSIONS, private: bool = False) -> Repo:
         url = f"{self.server}/{name}"
         self.repos[name] = Repo({
-            "id": self._number(), "name": name.split("/")[1], "full_name": name, "private": private,
+            "id": self.number(), "name": name.split("/")[1], "full_name": name, "private": private,
             "owner": {"login": name.split("/")[0]}, "permissions": permissions, "default_branch": "main",
             "clone_url": f"{url}.git", "ssh_url": f"git@github.example:{name}.git", "html_url": url})
         return self.repos[name]
@@ -130,7 +108,7 @@ class FakeGitHub:
                "html_url": f"{repo.facts['html_url']}/pull/{number}", "additions": 1, "deletions": 1,
                "changed_files": len(files)}
         repo.pulls[number], repo.files[number] = one, list(files)
-        repo.issues[number] = self._issue(repo, number, one["title"], "", labels, author) | {"pull_request": {}}
+        repo.issues[number] = self.new_issue(repo, number, one["title"], "", labels, author) | {"pull_request": {}}
         return one
 
     def fail(self, status: int, *, when: When = is_any, times: int = 1, message: str = "injected",
@@ -198,23 +176,23 @@ class FakeGitHub:
         if match is None or match[1] not in self.repos:
             raise Refusal(404, "Not Found")
         repo, rest = self.repos[match[1]], match[2] or ""
-        for pattern, serve in _ROUTES:
+        for pattern, serve in ROUTES:
             found = re.fullmatch(pattern, f"{method} {rest}")
             if found:
                 return serve(self, repo, *found.groups(), body=body, query=query)
         raise Refusal(404, "Not Found")
 
-    def _number(self) -> int:
+    def number(self) -> int:
         self._next += 1
         return self._next
 
-    def _issue(self, repo: Repo, number: int, title: str, body: str, labels: Any, author: str) -> Json:
+    def new_issue(self, repo: Repo, number: int, title: str, body: str, labels: Any, author: str) -> Json:
         return {"number": number, "title": title, "body": body, "state": "open", "user": {"login": author},
                 "labels": [{"name": name} for name in labels], "html_url": f"{repo.facts['html_url']}/issues/{number}",
                 "url": f"{self.url}/repos/{repo.facts['full_name']}/issues/{number}"}
 
-    def _of(self, repo: Repo, kind: str, **values: Any) -> Json:
-        return {"id": self._number(), "user": {"login": self.login}, "created_at": AT, "updated_at": AT,
+    def made(self, repo: Repo, kind: str, **values: Any) -> Json:
+        return {"id": self.number(), "user": {"login": self.login}, "created_at": AT, "updated_at": AT,
                 "html_url": f"{repo.facts['html_url']}#{kind}", **values}
 
 
@@ -226,203 +204,6 @@ def _page(value: Any, query: Mapping[str, str], headers: dict[str, str], url: st
         headers["Link"] = f'<{url}?{more}&page={page + 1}>; rel="next"'
     part = rows[(page - 1) * size:page * size]
     return part if isinstance(value, list) else {"total_count": len(rows), "check_runs": part}
-
-
-def _there(table: Mapping[Any, Any], key: Any) -> Any:
-    if key not in table:
-        raise Refusal(404, "Not Found")
-    return table[key]
-
-
-# One function for each thing that is asked for
-
-
-def _repository(fake: FakeGitHub, repo: Repo, **_: Any) -> tuple[int, Any]:
-    return 200, repo.facts
-
-
-def _pulls(fake: FakeGitHub, repo: Repo, *, query: Mapping[str, str], **_: Any) -> tuple[int, Any]:
-    lean = ("additions", "deletions", "changed_files")
-    return 200, [{key: part for key, part in one.items() if key not in lean} | {"labels": repo.issues[number]["labels"]}
-                 for number, one in repo.pulls.items() if one["state"] == query.get("state", "open")]
-
-
-def _pull(fake: FakeGitHub, repo: Repo, number: str, **_: Any) -> tuple[int, Any]:
-    one = _there(repo.pulls, int(number))
-    url = f"{fake.url}/repos/{repo.facts['full_name']}/pulls/{number}"
-    return 200, one | {"labels": repo.issues[int(number)]["labels"], "url": url}
-
-
-def _files(fake: FakeGitHub, repo: Repo, number: str, **_: Any) -> tuple[int, Any]:
-    return 200, _there(repo.files, int(number))[:3000]
-
-
-def _reviews(fake: FakeGitHub, repo: Repo, number: str, **_: Any) -> tuple[int, Any]:
-    _there(repo.pulls, int(number))
-    return 200, repo.reviews.get(int(number), [])
-
-
-def _review(fake: FakeGitHub, repo: Repo, number: str, *, body: Any, **_: Any) -> tuple[int, Any]:
-    pull = _there(repo.pulls, int(number))
-    if body["event"] != "COMMENT" and pull["user"]["login"] == fake.login:
-        raise Refusal(422, "Unprocessable Entity", "Can not approve your own pull request")
-    for remark in body.get("comments", ()):
-        patch = next((one.get("patch") for one in repo.files[int(number)] if one["filename"] == remark["path"]), None)
-        shown = {(side, line) for side, line, _ in patches.lines(patch)}
-        if (remark["side"], remark["line"]) not in shown:
-            raise Refusal(422, "Unprocessable Entity", "Line could not be resolved")
-        repo.remarks.setdefault(int(number), []).append(fake._of(repo, "remark", **remark))
-    states = {"APPROVE": "APPROVED", "COMMENT": "COMMENTED", "REQUEST_CHANGES": "CHANGES_REQUESTED"}
-    one = fake._of(repo, "review", state=states[body["event"]], body=body["body"], submitted_at=AT,
-                   commit_id=body.get("commit_id") or pull["head"]["sha"],
-                   pull_request_url=f"{fake.url}/repos/{repo.facts['full_name']}/pulls/{number}")
-    repo.reviews.setdefault(int(number), []).append(one)
-    return 200, one
-
-
-def _changed_review(fake: FakeGitHub, repo: Repo, number: str, review: str, dismissal: str | None = None, *, body: Any,
-                    **_: Any) -> tuple[int, Any]:
-    one = _there({row["id"]: row for row in repo.reviews.get(int(number), [])}, int(review))
-    one |= {"state": "DISMISSED"} if dismissal else {"body": body["body"]}
-    return 200, one
-
-
-def _remarks(fake: FakeGitHub, repo: Repo, number: str, **_: Any) -> tuple[int, Any]:
-    return 200, repo.remarks.get(int(number), [])
-
-
-def _commit(fake: FakeGitHub, repo: Repo, commit: str, **_: Any) -> tuple[int, Any]:
-    return 200, {"sha": commit, "url": f"{fake.url}/repos/{repo.facts['full_name']}/commits/{commit}"}
-
-
-def _statuses(fake: FakeGitHub, repo: Repo, commit: str, **_: Any) -> tuple[int, Any]:
-    return 200, repo.statuses.get(commit, [])
-
-
-def _status(fake: FakeGitHub, repo: Repo, commit: str, *, body: Any, **_: Any) -> tuple[int, Any]:
-    if len(body.get("description") or "") > 140:
-        raise Refusal(422, "description is too long (maximum is 140 characters)")
-    lacking = {"description": None, "target_url": None, "context": "default"}
-    one = fake._of(repo, "status", creator={"login": fake.login}, **lacking | body)
-    repo.statuses.setdefault(commit, []).insert(0, one)
-    return 201, one
-
-
-def _checks(fake: FakeGitHub, repo: Repo, commit: str, *, query: Mapping[str, str], **_: Any) -> tuple[int, Any]:
-    return 200, {"check_runs": [one for one in repo.checks.get(commit, [])
-                                if query.get("check_name") in (None, one["name"])]}
-
-
-def _check(fake: FakeGitHub, repo: Repo, *, body: Any, **_: Any) -> tuple[int, Any]:
-    if len(body.get("output", {}).get("annotations", ())) > 50:
-        raise Refusal(422, "No more than 50 annotations")
-    one = fake._of(repo, "check", **body)
-    one["url"] = f"{fake.url}/repos/{repo.facts['full_name']}/check-runs/{one['id']}"
-    repo.checks.setdefault(body["head_sha"], []).insert(0, one)
-    return 201, one
-
-
-def _changed_check(fake: FakeGitHub, repo: Repo, number: str, *, body: Any, **_: Any) -> tuple[int, Any]:
-    one = _there({row["id"]: row for rows in repo.checks.values() for row in rows}, int(number))
-    before = one["output"].get("annotations", [])
-    one |= body
-    one["output"]["annotations"] = before + one["output"].get("annotations", [])
-    return 200, one
-
-
-def _issues(fake: FakeGitHub, repo: Repo, *, query: Mapping[str, str], **_: Any) -> tuple[int, Any]:
-    wanted = set(filter(None, query.get("labels", "").split(",")))
-    state = query.get("state", "open")
-    rows = [one for one in repo.issues.values() if state in ("all", one["state"])
-            and wanted <= {label["name"] for label in one["labels"]}]
-    return 200, sorted(rows, key=lambda one: one["number"], reverse=query.get("direction") != "asc")
-
-
-def _issue(fake: FakeGitHub, repo: Repo, number: str, **_: Any) -> tuple[int, Any]:
-    return 200, _there(repo.issues, int(number))
-
-
-def _new_issue(fake: FakeGitHub, repo: Repo, *, body: Any, **_: Any) -> tuple[int, Any]:
-    number = max(repo.issues, default=0) + 1
-    repo.issues[number] = fake._issue(repo, number, body["title"], body.get("body", ""), body.get("labels", ()),
-                                      fake.login)
-    return 201, repo.issues[number]
-
-
-def _changed_issue(fake: FakeGitHub, repo: Repo, number: str, *, body: Any, **_: Any) -> tuple[int, Any]:
-    one = _there(repo.issues, int(number))
-    one |= {key: value for key, value in body.items() if key in ("title", "body", "state", "state_reason")}
-    return 200, one
-
-
-def _comments(fake: FakeGitHub, repo: Repo, number: str, **_: Any) -> tuple[int, Any]:
-    return 200, repo.comments.get(int(number), [])
-
-
-def _comment(fake: FakeGitHub, repo: Repo, number: str, *, body: Any, **_: Any) -> tuple[int, Any]:
-    one = fake._of(repo, "comment", body=body["body"])
-    one["url"] = f"{fake.url}/repos/{repo.facts['full_name']}/issues/comments/{one['id']}"
-    repo.comments.setdefault(int(number), []).append(one)
-    return 201, one
-
-
-def _changed_comment(fake: FakeGitHub, repo: Repo, number: str, *, body: Any, **_: Any) -> tuple[int, Any]:
-    one = _there({row["id"]: row for rows in repo.comments.values() for row in rows}, int(number))
-    one["body"] = body["body"]
-    return 200, one
-
-
-def _labels(fake: FakeGitHub, repo: Repo, number: str, **_: Any) -> tuple[int, Any]:
-    return 200, _there(repo.issues, int(number))["labels"]
-
-
-def _add_labels(fake: FakeGitHub, repo: Repo, number: str, *, body: Any, **_: Any) -> tuple[int, Any]:
-    have = _there(repo.issues, int(number))["labels"]
-    names = body["labels"] if isinstance(body, dict) else body
-    have += [{"name": name} for name in names if name not in {one["name"] for one in have}]
-    return 200, have
-
-
-def _remove_label(fake: FakeGitHub, repo: Repo, number: str, name: str, **_: Any) -> tuple[int, Any]:
-    one = _there(repo.issues, int(number))
-    _there({label["name"]: 1 for label in one["labels"]}, name)
-    one["labels"] = [label for label in one["labels"] if label["name"] != name]
-    return 200, one["labels"]
-
-
-def _permission(fake: FakeGitHub, repo: Repo, login: str, **_: Any) -> tuple[int, Any]:
-    roles = repo.facts.setdefault("roles", {})
-    return 200, {"permission": roles.get(login, "read"), "user": {"login": login}}
-
-
-_ROUTES: list[tuple[str, Callable[..., tuple[int, Any]]]] = [
-    (r"GET ", _repository),
-    (r"GET /pulls", _pulls),
-    (r"GET /pulls/(\d+)", _pull),
-    (r"GET /pulls/(\d+)/files", _files),
-    (r"GET /pulls/(\d+)/reviews", _reviews),
-    (r"POST /pulls/(\d+)/reviews", _review),
-    (r"PUT /pulls/(\d+)/reviews/(\d+)", _changed_review),
-    (r"PUT /pulls/(\d+)/reviews/(\d+)/(dismissals)", _changed_review),
-    (r"GET /pulls/(\d+)/comments", _remarks),
-    (r"GET /commits/(\w+)", _commit),
-    (r"GET /commits/(\w+)/statuses", _statuses),
-    (r"POST /statuses/(\w+)", _status),
-    (r"GET /commits/(\w+)/check-runs", _checks),
-    (r"POST /check-runs", _check),
-    (r"PATCH /check-runs/(\d+)", _changed_check),
-    (r"GET /issues", _issues),
-    (r"POST /issues", _new_issue),
-    (r"GET /issues/(\d+)", _issue),
-    (r"PATCH /issues/(\d+)", _changed_issue),
-    (r"GET /issues/(\d+)/comments", _comments),
-    (r"POST /issues/(\d+)/comments", _comment),
-    (r"PATCH /issues/comments/(\d+)", _changed_comment),
-    (r"GET /issues/(\d+)/labels", _labels),
-    (r"POST /issues/(\d+)/labels", _add_labels),
-    (r"DELETE /issues/(\d+)/labels/(.+)", _remove_label),
-    (r"GET /collaborators/([^/]+)/permission", _permission),
-]
 
 
 class _Handler(BaseHTTPRequestHandler):
