@@ -21,8 +21,8 @@ SETUP_PYTHON = "actions/setup-python@"
 COMMAND = re.compile(r"::(\w[\w-]*)(?: ([^:]*))?::(.*)")
 
 # What is built here is built from what the tests' own environment has: a step needs no package index.
-OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PYTHONPATH":
-           sysconfig.get_path("purelib")}
+OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_NO_COMPILE": "1",
+           "PYTHONPATH": sysconfig.get_path("purelib")}
 
 
 @dataclass

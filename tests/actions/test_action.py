@@ -12,6 +12,7 @@ import yaml
 from tests.actions.conftest import KEY, TOP, GitHub
 from tests.actions.runner import Runner, Step
 
+pytestmark = pytest.mark.timeout(240)  # installs the package, and starts a dozen processes
 ACTION = yaml.safe_load((TOP / "action.yml").read_text(encoding="utf-8"))
 
 

@@ -18,6 +18,9 @@ from tests.actions.runner import Runner, Step
 from tests.github.fake import changed
 
 
+pytestmark = pytest.mark.timeout(240)  # installs the package, and starts a dozen processes
+
+
 @pytest.fixture
 def written(tmp_path: Path, wheel: Path) -> Path:
     (tmp_path / "clone" / ".git").mkdir(parents=True)
