@@ -318,7 +318,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         positional=("pr",), judged=False, idempotent=True,
     ),
     "reviews list": Query(
-        help="Show what came of reviews and votes", example="gitcoord reviews list --stale",
+        help="Show reviews and votes", example="gitcoord reviews list --stale",
         arguments=Reviews, ask=list_, columns=("pull", "verdict", "commit", "stale", "votes", "at"), tool="fleet_show",
     ),
     "reviews show": Query(
