@@ -16,6 +16,7 @@ import reading
 import report
 import running
 import starting
+import working
 import writing
 from measure import Figure
 from options import Options
@@ -34,6 +35,10 @@ FIGURES: dict[str, Callable[[Options], Iterator[Figure]]] = {
     "pushes": running.pushes,
     "resident": running.resident,
     "commands": starting.commands,
+    "claim-race": working.claim_race,
+    "dispatch": working.dispatch,
+    "recovery": working.recovery,
+    "mixed": working.mixed,
 }
 RESULTS = Path(__file__).resolve().parent / "results"
 
