@@ -38,7 +38,9 @@ def check_figure(figure: dict[str, Any]) -> None:
         assert check["met"] == enough
 
 
-@pytest.mark.parametrize("name", ["append-queued", "append-sequenced", "drain", "idle-round", "refold", "storage", "mixed"])
+@pytest.mark.parametrize("name", [
+    "append-queued", "append-sequenced", "drain", "idle-round", "refold", "storage", "mixed",
+])
 def test_a_figure_is_taken_beside_its_floor(name: str, tmp_path: Path) -> None:
     told = json.loads(bench("--quick", "--json", "--cache", str(tmp_path), name).stdout)
     assert told["schema"] == "gitcoord.bench/1" and told["quick"] and not told["failed"]
