@@ -61,6 +61,9 @@ BECOMES: Mapping[type[BaseModel], Literal["open", "half-open", "closed"]] = {
 }
 
 
+IS_GONE = "it is gone, do not ask it"
+
+
 @dataclass(slots=True)
 class Circuit:
     """Of one agent."""
@@ -76,6 +79,9 @@ class Circuit:
 
     @property
     def wait_s(self) -> float:
+        """Before it may be tried: at once when it is back from a first absence, then longer each time."""
+        if self.reason == IS_GONE and self.tries <= 1:
+            return 0.0
         return min(OPEN_S * float(2 ** min(max(self.tries - 1, 0), 20)), OPEN_S_MAX)
 
 
@@ -134,7 +140,7 @@ def duty(circuits: Circuits, look: Look) -> Iterator[Duty]:
 
 def _when_closed(one: Circuit, agent: roster.Agent, look: Look, needed: bool) -> tuple[str, str] | None:
     if agent.liveness == GONE and needed:
-        return "circuit_opened", "it is gone, do not ask it"
+        return "circuit_opened", IS_GONE
     if one.failures >= FAILURES_MAX:
         return "circuit_opened", f"{one.failures} of its tasks failed in a row, do not ask it"
     return None

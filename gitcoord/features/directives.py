@@ -229,7 +229,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     "directive issue": Command(
         help="Give an order to agents, to those with a capability, or to all", arguments=Issue, decide=_issue,
         example="gitcoord directive issue 'Freeze the schema' --to bob --ack all --on-failure 'task Freeze the schema'",
-        positional=("text",), answer=_answer, tool="directive_update",
+        positional=("text",), answer=_answer,
     ),
     "directive list": Query(
         help="Show directives and whom they wait for", example="gitcoord directive list --all", arguments=List,

@@ -92,8 +92,8 @@ def test_what_a_client_is_told_of_is_known_to_the_other_at_once(alice: Clone, bo
                 well, answer = await call(two, "task_update", action="claim", task=made["ids"][0])
                 assert well and answer["task"]["agent"] == "bob", answer
             assert (await call(one, "agent_register", action="register", capabilities=["python"]))[0]
-            _, known = await call(two, "fleet_show", action="agent_show", agent="alice")
-            assert known["liveness"] == "alive"
+            _, known = await call(two, "fleet_show", action="agent_list")
+            assert {row["agent"]: row["liveness"] for row in known["items"]}["alice"] == "alive"
 
     asyncio.run(talk())
 
