@@ -176,9 +176,14 @@ class Shell:
 
 def block(machine: str) -> list[str]:
     """The lines of the quickstart on one machine."""
-    found = re.search(rf"<!-- test: quickstart on {machine} -->\n```sh\n(.*?)```", README, re.DOTALL)
+    return sh(f"quickstart on {machine}").splitlines()
+
+
+def sh(name: str) -> str:
+    """The README's block of that name."""
+    found = re.search(rf"<!-- test: {name} -->\n```sh\n(.*?)```", README, re.DOTALL)
     assert found is not None
-    return found[1].splitlines()
+    return found[1]
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +199,18 @@ def quickstart(shell: Shell) -> dict[str, str]:
             if "agent run" in line:
                 shell.start(line, folder / "work")
     return printed
+
+
+def test_a_fleet_of_three_does_what_it_says(tmp_path: Path) -> None:
+    with Shell(tmp_path) as shell:
+        shell.run(f"""git init --quiet code && cd code && for name in one two three; do echo "pass" > $name.py; done
+            git add . && git commit --quiet -m code && git push --quiet {shlex.quote(str(shell.remote))} HEAD:main""",
+                  tmp_path)
+        subprocess.run(["git", "-C", str(shell.remote), "symbolic-ref", "HEAD", "refs/heads/main"], check=True)
+        lines = sh("a fleet of three").splitlines()
+        printed = shell.run("\n".join(line.replace("toml &", "toml > fleet.log 2>&1 &") for line in lines), tmp_path)
+    rows = [line.split() for line in printed.splitlines() if line.split()[1:2] == ["done"]]
+    assert {row[-1] for row in rows} == {"one.py", "two.py", "three.py"}
 
 
 def test_the_quickstart_does_what_it_says(shell: Shell, quickstart: dict[str, str]) -> None:
