@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from gitcoord.cli.demo_scenes import Play
-from gitcoord.features.snapshot import ARCHIVE, COMMUNICATION, parse_position
+from gitcoord.features.pages.snapshot import ARCHIVE, COMMUNICATION, parse_position
 
 
 def snapshots(play: Play) -> None:

@@ -12,7 +12,8 @@ import click
 
 from gitcoord import __version__
 from gitcoord.core.errors import GitcoordError
-from gitcoord.features import LISTED, control
+from gitcoord.features import LISTED
+from gitcoord.features.autonomy import control
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module with an attribute `command`, what it does). Listed by hand: nothing is imported to show help.

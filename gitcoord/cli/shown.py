@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from gitcoord.core.event import Event
-from gitcoord.features.markdown import visible
+from gitcoord.features.pages.markdown import visible
 
 if TYPE_CHECKING:
     from gitcoord.core.fleet import Fleet

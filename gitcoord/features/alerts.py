@@ -16,8 +16,8 @@ from gitcoord.core.commands import Arguments, Command, Look, Query
 from gitcoord.core.credentials import redacted
 from gitcoord.core.fleet import Duty, Recorded
 from gitcoord.features import values
-from gitcoord.features.orders import DirectiveEscalated
-from gitcoord.features.recovery_state import Escalated, FleetDegraded
+from gitcoord.features.directives.orders import DirectiveEscalated
+from gitcoord.features.recovery.state import Escalated, FleetDegraded
 
 WAITING_MAX = 500  # the oldest go first: who has so many to hear of looks at the log
 SENT_MAX = 100  # kept, to be shown

@@ -10,8 +10,11 @@ from gitcoord.core.commands import Look
 from gitcoord.core.errors import Refused
 from gitcoord.core.lookup import find
 from gitcoord.core.names import same_agent
-from gitcoord.features import agents, post, task_queries, workflow_runs
-from gitcoord.features.task_state import DONE, FAILED, OVER, STATUSES, in_words
+from gitcoord.features import agents
+from gitcoord.features.messages import post
+from gitcoord.features.tasks import queries as task_queries
+from gitcoord.features.workflows import runs as workflow_runs
+from gitcoord.features.tasks.state import DONE, FAILED, OVER, STATUSES, in_words
 
 FORMS = (
     "task ID done", "workflow ID done", "agent NAME alive", "leader", "leader NAME", "message ID answered",

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from gitcoord.core.event import Event
 from gitcoord.core.commands import Command, Look, Query
 from gitcoord.core.fleet import Duty, Recorded
-from gitcoord.features.snapshot import Entry, Interaction
+from gitcoord.features.pages.snapshot import Entry, Interaction
 
 EVENTS: Mapping[str, type[BaseModel]] = {}
 COMMANDS: Mapping[str, Command | Query] = {}

@@ -17,7 +17,7 @@ from gitcoord.core.credentials import redacted
 from gitcoord.core.fleet import Duty, Recorded
 from gitcoord.features import alerts, values
 from gitcoord.features.alerts import Alert
-from gitcoord.features.markdown import inline
+from gitcoord.features.pages.markdown import inline
 
 TOLD_MAX = 1000  # events that are known to stand in an issue; more than the alerts that are kept
 SHOWN_MAX = 50  # of the newest events, in an issue's body

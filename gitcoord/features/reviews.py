@@ -19,7 +19,7 @@ from gitcoord.core.event import Event
 from gitcoord.core.fleet import Duty, Recorded
 from gitcoord.features import values
 from gitcoord.features.settings import Settings
-from gitcoord.features.typed import Agents
+from gitcoord.features.messages.typed import Agents
 
 PULLS_MAX = 1000  # the ones that were quiet for longest are forgotten
 VOTES_MAX = 200  # on one

@@ -13,7 +13,7 @@ from gitcoord.core.errors import Refused
 from gitcoord.core.fleet import Duty, Fleet, Recorded
 from gitcoord.core.names import is_agent_id
 from gitcoord.features import paths
-from gitcoord.features.snapshot import check_headings
+from gitcoord.features.pages.snapshot import check_headings
 
 NAME_CHARS_MAX = 200  # of a status, a label, a pattern
 VOTE_WEIGHT_MAX = 1000

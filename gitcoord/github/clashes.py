@@ -10,7 +10,7 @@ from gitcoord.code import branches, conflicts, fetched
 from gitcoord.code.conflicts import Conflict, ConflictedPath, Ref
 from gitcoord.code.fetched import Source
 from gitcoord.core.errors import GitcoordError
-from gitcoord.features.markdown import inline
+from gitcoord.features.pages.markdown import inline
 from gitcoord.github import patches
 from gitcoord.github.client import Client
 from gitcoord.github.shapes import ChangedFile, PullRequest

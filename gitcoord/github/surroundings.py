@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gitcoord.core.commands import Look
-from gitcoord.features import paths, reviews, task_state
-from gitcoord.features.markdown import inline
+from gitcoord.features import paths, reviews
+from gitcoord.features.tasks import state as task_state
+from gitcoord.features.pages.markdown import inline
 from gitcoord.features.reservations import Held
 from gitcoord.features.reviews import Pull
 from gitcoord.features.settings import Settings
-from gitcoord.features.task_state import Task
+from gitcoord.features.tasks.state import Task
 
 TASKS_MAX = 1000
 WORDS_MAX = 200  # of a task's text that may be a path

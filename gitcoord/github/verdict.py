@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gitcoord.features import paths
-from gitcoord.features.markdown import inline
+from gitcoord.features.pages.markdown import inline
 from gitcoord.features.reviews import Tally, Verdict
 from gitcoord.features.settings import Settings
 from gitcoord.github.shapes import Check, Files, PullRequest, Status

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from gitcoord.features.markdown import inline
+from gitcoord.features.pages.markdown import inline
 from gitcoord.features.reviews import Verdict
 from gitcoord.github import patches
 from gitcoord.github.patches import Side

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from gitcoord.core.errors import Refused
 from gitcoord.core.names import is_agent_id
-from gitcoord.features import dependencies
-from gitcoord.features.agent_events import NEEDS_MAX, SLOTS_MAX, Capabilities
+from gitcoord.features.agents import dependencies
+from gitcoord.features.agents.events import NEEDS_MAX, SLOTS_MAX, Capabilities
 
 AGENTS_MAX = 64  # processes of one machine
 BYTES_MAX = 1024 * 1024

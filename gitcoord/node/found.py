@@ -23,7 +23,8 @@ from gitcoord.core.keys import SEED_BYTES
 from gitcoord.core.members import FleetFounded
 from gitcoord.core.names import agent_id, node_id
 from gitcoord.core.ports import Outcome, Pushed, Update
-from gitcoord.features import FEATURES, card
+from gitcoord.features import FEATURES
+from gitcoord.features.pages import card
 from gitcoord.node.clone import alone, common_dir
 from gitcoord.node.joining import card_of, chain_of
 from gitcoord.node.keyring import Keyring, hmac_secret, seed_from_environment

@@ -66,7 +66,8 @@ def read(home: Home) -> Glance | None:
 
 def take(node: Node) -> Glance:
     """Of the fold as this process has it."""
-    from gitcoord.features import reservations, snapshot
+    from gitcoord.features import reservations
+    from gitcoord.features.pages import snapshot
     from gitcoord.node import publish
 
     branch = node.replica.branch

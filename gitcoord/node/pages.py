@@ -17,8 +17,9 @@ from gitcoord.core.errors import GitcoordError
 from gitcoord.core.event import Malformed, parse
 from gitcoord.core.fleet import Fleet, Inadmissible
 from gitcoord.core.log_files import Log, lines_of
-from gitcoord.features import FEATURES, snapshot
-from gitcoord.features.snapshot import Layout
+from gitcoord.features import FEATURES
+from gitcoord.features.pages import snapshot
+from gitcoord.features.pages.snapshot import Layout
 from gitcoord.node import publish
 from gitcoord.node.node import Node
 from gitcoord.store.files import pausing, write_durably

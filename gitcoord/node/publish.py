@@ -11,8 +11,9 @@ from gitcoord.core.errors import Corrupt
 from gitcoord.core.event import parse
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.ports import Oid
-from gitcoord.features import card, conversation, snapshot
-from gitcoord.features.snapshot import Entry, Interaction, Layout
+from gitcoord.features import conversation
+from gitcoord.features.pages import card, snapshot
+from gitcoord.features.pages.snapshot import Entry, Interaction, Layout
 
 CHECKPOINT_EVENTS = 2048  # between checkpoints, at least: to replay so many takes a newcomer a quarter of a second
 CHECKPOINT_PART = 24  # and this part of the log: so all together grow as the log does, and not as its square

@@ -22,7 +22,7 @@ from gitcoord.core.errors import GitcoordError, Lost
 from gitcoord.core.event import parse
 from gitcoord.core.liveness import ALIVE, Standing
 from gitcoord.features import agents
-from gitcoord.features.recovery_state import Recovery
+from gitcoord.features.recovery.state import Recovery
 from gitcoord.node import acting, seen
 from gitcoord.node.child import CRASHED, ENDED, UP, WAITING, Child, in_words
 from gitcoord.node.fleet_file import Plan

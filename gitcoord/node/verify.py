@@ -25,8 +25,9 @@ from gitcoord.core.keys import Verifier
 from gitcoord.core.ports import Oid
 from gitcoord.core.replica import descends
 from gitcoord.core.trees import file_of
-from gitcoord.features import FEATURES, card, conversation, snapshot
-from gitcoord.features.snapshot import Entry
+from gitcoord.features import FEATURES, conversation
+from gitcoord.features.pages import card, snapshot
+from gitcoord.features.pages.snapshot import Entry
 from gitcoord.node import cache, publish, trust
 from gitcoord.node.node import Node
 

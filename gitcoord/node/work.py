@@ -13,9 +13,9 @@ from typing import Any, get_args
 
 from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.core.names import same_agent
-from gitcoord.features import task_queries, task_state
-from gitcoord.features.task_events import Priority
-from gitcoord.features.task_state import Task
+from gitcoord.features.tasks import queries as task_queries, state as task_state
+from gitcoord.features.tasks.events import Priority
+from gitcoord.features.tasks.state import Task
 from gitcoord.node import acting, job, workplace
 from gitcoord.node.command import TERM_S
 from gitcoord.node.job import Job

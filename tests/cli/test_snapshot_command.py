@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gitcoord.cli.snapshot import command
-from gitcoord.features.snapshot import BEGIN, END
+from gitcoord.features.pages.snapshot import BEGIN, END
 from gitcoord.node import pages
 from gitcoord.node.found import Wish, init
 from gitcoord.node.node import Node

@@ -13,8 +13,9 @@ from gitcoord.core.commands import Look
 from gitcoord.core.errors import Refused
 from gitcoord.core.fleet import draft_of
 from gitcoord.core.liveness import ALIVE, GONE, GOODBYE, LATE, Standing
-from gitcoord.features import agent_commands, agent_events, agents
-from gitcoord.features.agent_commands import Leave, List, Order, Register, Set, Show
+from gitcoord.features import agents
+from gitcoord.features.agents import commands as agent_commands, events as agent_events
+from gitcoord.features.agents.commands import Leave, List, Order, Register, Set, Show
 from tests.core.lines import NOW, Story
 
 NINE = {

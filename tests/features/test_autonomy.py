@@ -11,7 +11,8 @@ from gitcoord.core import times
 from gitcoord.core.commands import Look
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.fleet import Duty, Recorded
-from gitcoord.features import autonomy, control
+from gitcoord.features import autonomy
+from gitcoord.features.autonomy import control
 from gitcoord.features.autonomy import COMMANDS, Change, Chosen, Proposals, Rejected
 from tests.core.lines import NOW, Story
 
@@ -148,7 +149,7 @@ def test_a_fleet_can_leave_it_to_its_admins() -> None:
 def test_beyond_what_anybody_reads_nothing_is_proposed_until_something_is_answered(
     monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gitcoord.features.proposals.WAITING_MAX", 2)
+    monkeypatch.setattr("gitcoord.features.autonomy.proposals.WAITING_MAX", 2)
     one = story()
     for number in range(2):
         proposed(one, Duty("x", "y", f"key{number}"))

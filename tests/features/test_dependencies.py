@@ -7,7 +7,7 @@ import graphlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitcoord.features import dependencies
+from gitcoord.features.agents import dependencies
 
 NINE = {
     "risk": [], "session": [], "pattern": [], "execution": ["risk", "pattern"], "pair": ["session"],

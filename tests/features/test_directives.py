@@ -227,7 +227,7 @@ def test_one_to_more_than_an_event_can_name_lists_them_itself() -> None:
 
 
 def test_what_is_over_is_kept_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gitcoord.features.orders.OVER_MAX", 2)
+    monkeypatch.setattr("gitcoord.features.directives.orders.OVER_MAX", 2)
     work = fleet()
     for number in range(4):
         work.now = times.later(work.now, 1)

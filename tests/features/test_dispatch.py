@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitcoord.core.liveness import GONE, GOODBYE, LATE
-from gitcoord.features import dispatch
-from gitcoord.features.dispatch import RISES_EVERY_S
-from gitcoord.features.task_duties import ACCEPT_S, GRACE_S
+from gitcoord.features.tasks import dispatch
+from gitcoord.features.tasks.dispatch import RISES_EVERY_S
+from gitcoord.features.tasks.duties import ACCEPT_S, GRACE_S
 from tests.features.work import Work
 
 

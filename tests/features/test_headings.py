@@ -7,8 +7,8 @@ import re
 import pytest
 
 from gitcoord.core.errors import Refused
-from gitcoord.features.headings import HEADINGS, Entry, Interaction, check_headings, heading
-from gitcoord.features.snapshot import Layout
+from gitcoord.features.pages.headings import HEADINGS, Entry, Interaction, check_headings, heading
+from gitcoord.features.pages.snapshot import Layout
 
 PLAIN = Layout()
 

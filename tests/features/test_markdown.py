@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from gitcoord.features.markdown import WIDTH, block, inline, visible
+from gitcoord.features.pages.markdown import WIDTH, block, inline, visible
 
 GFM = MarkdownIt("js-default", {"html": True, "typographer": True})
 

@@ -13,7 +13,7 @@ from gitcoord.core.event import parse
 from gitcoord.core.liveness import ALIVE, Standing
 from gitcoord.features import conversation, messages
 from gitcoord.features.messages import COMMANDS
-from gitcoord.features.snapshot import Interaction
+from gitcoord.features.pages.snapshot import Interaction
 from tests.core.lines import NOW, Story
 
 
@@ -244,7 +244,7 @@ def test_bad_recipients_are_refused() -> None:
 
 
 def test_what_is_kept_is_bounded_and_the_oldest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gitcoord.features.post.KEPT_MAX", 5)
+    monkeypatch.setattr("gitcoord.features.messages.post.KEPT_MAX", 5)
     post = Post()
     for number in range(8):
         post.do("alice", "message request", text=str(number), to=["bob"])

@@ -14,7 +14,9 @@ from gitcoord.core.errors import Refused
 from gitcoord.core.fleet import draft_of
 from gitcoord.core.liveness import ALIVE, GONE, Standing
 from gitcoord.core.names import uid_from
-from gitcoord.features import agent_commands, agents, circuits, messages, recovery
+from gitcoord.features import agents, messages, recovery
+from gitcoord.features.agents import commands as agent_commands
+from gitcoord.features.recovery import circuits
 from gitcoord.features.recovery import List, Nothing, Show
 from tests.core.lines import NOW, Story
 

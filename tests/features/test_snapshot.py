@@ -14,8 +14,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from gitcoord.core.errors import Refused
-from gitcoord.features import snapshot
-from gitcoord.features.snapshot import Entry, Interaction, Layout
+from gitcoord.features.pages import snapshot
+from gitcoord.features.pages.snapshot import Entry, Interaction, Layout
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden"

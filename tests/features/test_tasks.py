@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitcoord.core.errors import Lost, Refused
-from gitcoord.features import task_queries, task_state, tasks
-from gitcoord.features.task_events import ATTEMPTS_MAX, BODY_MAX, EVENTS
-from gitcoord.features.task_state import HELD, OVER, STATUSES
+from gitcoord.features import tasks
+from gitcoord.features.tasks import queries as task_queries, state as task_state
+from gitcoord.features.tasks.events import ATTEMPTS_MAX, BODY_MAX, EVENTS
+from gitcoord.features.tasks.state import HELD, OVER, STATUSES
 from tests.features.work import Work
 
 

@@ -11,9 +11,9 @@ import pytest
 from gitcoord.core.commands import Look
 from gitcoord.core.errors import Refused
 from gitcoord.core.fleet import draft_of
-from gitcoord.features import workflow_commands, workflow_file
-from gitcoord.features.workflow_commands import Status
-from gitcoord.features.workflow_runs import Run
+from gitcoord.features.workflows import commands as workflow_commands, file as workflow_file
+from gitcoord.features.workflows.commands import Status
+from gitcoord.features.workflows.runs import Run
 from tests.core.lines import NOW, Story
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "examples").glob("re*.[yt]*ml"))

@@ -10,7 +10,7 @@ from gitcoord.core.commands import Command, Look, Query
 from gitcoord.core.fleet import Duty
 from gitcoord.core.liveness import ALIVE, Standing
 from gitcoord.features import FEATURES
-from gitcoord.features.task_state import State, Task
+from gitcoord.features.tasks.state import State, Task
 from tests.core.lines import NOW, Story
 
 COMMANDS = {name: what for module in FEATURES.values() for name, what in module.COMMANDS.items()}

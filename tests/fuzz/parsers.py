@@ -20,7 +20,8 @@ from gitcoord.core.keys import HmacSigner, Verifier
 from gitcoord.core.log_files import SEALED, open_path
 from gitcoord.core.ports import Entry, Outcome, Update
 from gitcoord.core.session import _actor_of
-from gitcoord.features import FEATURES, snapshot
+from gitcoord.features import FEATURES
+from gitcoord.features.pages import snapshot
 from gitcoord.node import importing, publish, seen
 from gitcoord.store import git_credentials, git_objects, git_words
 from gitcoord.store.home import Home

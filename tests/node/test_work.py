@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 import gitcoord
-from gitcoord.features.task_state import OVER, Task
+from gitcoord.features.tasks.state import OVER, Task
 from gitcoord.node import acting, job, work, workplace
 from gitcoord.node.node import Node
 from gitcoord.node.seats import Seats

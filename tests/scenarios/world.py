@@ -21,7 +21,8 @@ from gitcoord.core.errors import Lost, Refused, Unreachable
 from gitcoord.core.event import Event
 from gitcoord.core.fleet import Fleet, Recorded
 from gitcoord.core.keys import Verifier
-from gitcoord.features import FEATURES, task_state
+from gitcoord.features import FEATURES
+from gitcoord.features.tasks import state as task_state
 from gitcoord.node import acting
 from tests.core.driver import Machine, World, run
 

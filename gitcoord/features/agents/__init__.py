@@ -1,0 +1,62 @@
+"""Agents: each says what it can do, whom it needs and who stands in for it; the leader says who is gone or back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gitcoord.core.commands import Look, Proposal
+from gitcoord.features import values
+from gitcoord.features.agents import commands as agent_commands, events as agent_events, presence, roster, watching
+from gitcoord.features.agents.events import AgentRegistered
+
+EVENTS = agent_events.EVENTS
+COMMANDS = agent_commands.COMMANDS
+State = roster.State
+Agent = roster.Agent
+fold = roster.fold
+duty = watching.duty
+
+get = presence.get
+liveness = presence.liveness
+status = presence.status
+away = presence.away
+available = presence.available
+
+
+def enrolled(look: Look, *, capabilities: Sequence[str] = (), slots: int = 1) -> list[Proposal]:
+    """What is to be written when `look.actor` begins to work: nothing, where the ledger says it already.
+
+    An agent that registered before keeps its role, its dependencies and its backup.
+    """
+    known = get(look, look.actor)
+    able = AgentRegistered.model_validate({"capabilities": list(capabilities)}).capabilities
+    wanted: dict[str, Any] = {"capabilities": list(dict.fromkeys(able)), "slots": slots}
+    if known is not None:
+        wanted["capabilities"] = wanted["capabilities"] or known.own
+    events = []
+    if known is None or [known.own, known.slots] != list(wanted.values()):
+        events.append(agent_commands.registration(look.actor, {**agent_commands.said_before(known), **wanted}))
+    if known is None or known.status in ("idle", "offline"):
+        events.append(Proposal("agent_status_changed", f"{look.actor} is active", {"status": "active"}))
+    return events
+
+
+def announced(look: Look, **said: Any) -> list[Proposal]:
+    """What a supervisor writes in an agent's name before it starts it: nothing, where the ledger says it already.
+
+    `said` as in `AgentRegistered`. Raises Refused.
+    """
+    known = get(look, look.actor)
+    wanted = AgentRegistered.model_validate({**said, "supervised": True}).model_dump()
+    if known is not None and known.node == look.node and agent_commands.said_before(known) == wanted:
+        return []
+    return [agent_commands.checked(look, wanted)]
+
+
+def dump(state: State) -> Any:
+    return values.dump(state)
+
+
+def load(value: Any) -> State:
+    return values.load(State, value)

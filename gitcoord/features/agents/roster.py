@@ -1,0 +1,204 @@
+"""The roster: which agents take part, what they can do and need, and how they were last known to be.
+
+An agent speaks for itself; that another one is late, gone or back is said by the leader alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from gitcoord.core.fleet import Recorded
+from gitcoord.core.liveness import ALIVE, GONE, GOODBYE, LATE
+from gitcoord.core.members import AgentLeft
+from gitcoord.features.agents import dependencies
+from gitcoord.features.agents.events import (
+    REGISTERED_MAX, AgentDeparted, AgentExited, AgentLost, AgentRegistered, AgentReturned, AgentStatusChanged,
+    AgentSuspected, AgentUnregistered, BackupActivated, SightDoubted, Sighting, Status,
+)
+
+SEEN: Mapping[type[BaseModel], str] = {
+    AgentSuspected: LATE, AgentLost: GONE, AgentReturned: ALIVE, AgentDeparted: GOODBYE,
+}
+
+
+@dataclass(slots=True)
+class Agent:
+    """A registered agent as the ledger knows it. Its `depends_on` and `backup` are as they were written."""
+
+    id: str
+    registration: str  # uid of the event that began it
+    own: list[str]  # capabilities
+    role: str
+    depends_on: list[str]
+    backup: str | None
+    slots: int
+    about: str
+    supervised: bool
+    node: str  # from which it registered
+    since: str  # of its status
+    status: Status = "idle"
+    task: str = ""
+    workload: float = 0.0
+    liveness: str = ALIVE  # as last recorded; who just registered lives
+    changes: int = 0  # of liveness, since the registration
+    changed: str = ""  # when it last did
+    ended: str = ""  # the session that its supervisor saw end
+    stands_in: dict[str, list[str]] = field(default_factory=dict)  # for whom (casefolded), and what those can do
+
+    @property
+    def key(self) -> str:
+        return self.id.casefold()
+
+    @property
+    def capabilities(self) -> list[str]:
+        """Its own, and those of the agents that it stands in for."""
+        return list(dict.fromkeys([*self.own, *(one for able in self.stands_in.values() for one in able)]))
+
+
+@dataclass(slots=True)
+class Doubt:
+    """A leader's, about its own sight: good for its own term only."""
+
+    term: int
+    since: str
+    agents: list[str]  # casefolded
+
+
+@dataclass(slots=True)
+class State:
+    """Registered agents by casefolded id, in the order of registration."""
+
+    agents: dict[str, Agent] = field(default_factory=dict)
+    doubt: Doubt | None = None
+
+
+def fold(state: State, recorded: Recorded) -> str | None:
+    if recorded.void is not None:
+        return None
+    apply = APPLY.get(type(recorded.payload))
+    return apply(state, recorded, recorded.payload) if apply is not None else None
+
+
+def _register(state: State, recorded: Recorded, said: AgentRegistered) -> str | None:
+    event, key = recorded.event, recorded.event.actor.casefold()
+    if said.backup is not None and said.backup.casefold() == key:
+        return f"{event.actor} cannot be its own backup"
+    way = dependencies.cycle({**graph(state), key: [one.casefold() for one in said.depends_on]}, key)
+    if way:
+        return circle(state, way, event.actor)
+    known = state.agents.get(key)
+    if known is None and len(state.agents) >= REGISTERED_MAX:
+        return f"{REGISTERED_MAX} agents are registered already: let one leave"
+    agent = Agent(
+        event.actor, known.registration if known else event.uid, list(dict.fromkeys(said.capabilities)), said.role,
+        said.depends_on, said.backup, said.slots, said.about, said.supervised, event.node, event.timestamp,
+    )
+    if known is not None:
+        agent.status, agent.task, agent.workload, agent.since = known.status, known.task, known.workload, known.since
+        agent.liveness, agent.changes, agent.changed = known.liveness, known.changes, known.changed
+        agent.ended, agent.stands_in = known.ended, known.stands_in
+    state.agents[key] = agent
+    return None
+
+
+def _unregister(state: State, recorded: Recorded, said: AgentUnregistered) -> str | None:
+    name = said.agent or recorded.event.actor
+    if name.casefold() not in state.agents:
+        return f"{name} is not registered"
+    _remove(state, name)
+    return None
+
+
+def _leave(state: State, recorded: Recorded, said: AgentLeft) -> None:
+    if recorded.event.actor.casefold() in state.agents:
+        _remove(state, recorded.event.actor)
+
+
+def _remove(state: State, agent: str) -> None:
+    del state.agents[agent.casefold()]
+    _relieve(state, agent)
+
+
+def _relieve(state: State, agent: str) -> None:
+    """Nobody stands in for it any more."""
+    for other in state.agents.values():
+        other.stands_in.pop(agent.casefold(), None)
+
+
+def _activate(state: State, recorded: Recorded, said: BackupActivated) -> str | None:
+    if recorded.event.term is None:
+        return "only the leader lets one agent stand in for another"
+    agent, backup = state.agents.get(said.agent.casefold()), state.agents.get(said.backup.casefold())
+    if agent is None or backup is None:
+        return f"{said.agent if agent is None else said.backup} is not registered"
+    if agent is backup:
+        return f"{agent.id} cannot stand in for itself"
+    backup.stands_in[agent.key] = agent.capabilities  # also of those whom it stood in for
+    return None
+
+
+def _change_status(state: State, recorded: Recorded, said: AgentStatusChanged) -> str | None:
+    name = said.agent or recorded.event.actor
+    agent = state.agents.get(name.casefold())
+    if agent is None:
+        return f"{name} is not registered"
+    if said.status is not None:
+        agent.status, agent.since = said.status, recorded.event.timestamp
+    agent.task = agent.task if said.task is None else said.task
+    agent.workload = agent.workload if said.workload is None else said.workload
+    return None
+
+
+def _exit(state: State, recorded: Recorded, said: AgentExited) -> str | None:
+    agent = state.agents.get(recorded.event.actor.casefold())
+    if agent is None:
+        return f"{recorded.event.actor} is not registered"
+    _becomes(agent, GONE, recorded)
+    agent.ended = said.session
+    return None
+
+
+def _see(state: State, recorded: Recorded, said: Sighting) -> str | None:
+    if recorded.event.term is None:
+        return "only the leader says how others are"
+    agent = state.agents.get(said.agent.casefold())
+    if agent is None:
+        return f"{said.agent} is not registered"
+    _becomes(agent, SEEN[type(said)], recorded)
+    if agent.liveness == ALIVE:
+        _relieve(state, agent.id)
+    return None
+
+
+def _becomes(agent: Agent, liveness: str, recorded: Recorded) -> None:
+    agent.liveness, agent.changed = liveness, recorded.event.timestamp
+    agent.changes += 1
+
+
+def _doubt(state: State, recorded: Recorded, said: SightDoubted) -> str | None:
+    if recorded.event.term is None:
+        return "only the leader looks at all"
+    state.doubt = Doubt(recorded.event.term, recorded.event.timestamp, [one.casefold() for one in said.agents])
+    return None
+
+
+APPLY: Mapping[type[Any], Callable[[State, Recorded, Any], str | None]] = {
+    AgentRegistered: _register, AgentUnregistered: _unregister, AgentLeft: _leave,
+    AgentStatusChanged: _change_status, AgentExited: _exit, BackupActivated: _activate, SightDoubted: _doubt,
+    **dict.fromkeys(SEEN, _see),
+}
+
+
+def graph(state: State) -> dict[str, list[str]]:
+    """Casefolded id → casefolded ids of those it needs."""
+    return {key: [one.casefold() for one in agent.depends_on] for key, agent in state.agents.items()}
+
+
+def circle(state: State, way: list[str], actor: str) -> str:
+    """A cycle in words, with the names as they were written."""
+    names = [actor if one == actor.casefold() else state.agents[one].id for one in way]
+    return f"the dependencies would go in a circle: {' → '.join(names)}"

@@ -1,0 +1,154 @@
+"""Autonomy: how much the leader decides by itself; what it may not decide waits as a proposal for somebody's approval.
+
+`full` asks nobody. Under `supervised` major decisions wait, under `manual` every one. gitcoord cannot tell people from
+programs: any member but the proposer approves, and admins always may; a fleet can leave it to its admins alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
+
+from pydantic import Field
+
+from gitcoord.core.commands import Arguments, Command, Look, Query
+from gitcoord.core.commands import Proposal as Draft
+from gitcoord.core.errors import Lost, Refused
+from gitcoord.core.lookup import find
+from gitcoord.features import values
+from gitcoord.features.autonomy import proposals
+from gitcoord.features.autonomy.proposals import Approvers, Level, Proposal, why_not_change, why_not_judge
+
+EVENTS = proposals.EVENTS
+State = proposals.State
+fold = proposals.fold
+duty = proposals.duty
+gate = proposals.gate
+
+# Commands
+
+
+class Change(Arguments):
+    approvers: Approvers | None = Field(None, description="Who approves: any member but the proposer, or admins only")
+
+
+class Nothing(Arguments):
+    pass
+
+
+class Chosen(Arguments):
+    ids: list[str] = Field(default_factory=list, description="Proposals", max_length=100)
+    all: bool = Field(False, description="All that wait")
+
+
+class Rejected(Chosen):
+    why: str = Field("", max_length=2000, description="Why not, to be shown to the others")
+
+
+class Proposals(Arguments):
+    status: Literal["pending", "approved", "rejected", "done", "lapsed", "overtaken"] | None = Field(
+        None, description="Only these; else those that wait")
+    kind: str | None = Field(None, description="Only this kind of decision, such as assignment")
+    all: bool = Field(False, description="Also those that are done with")
+
+
+def _changes(level: Level) -> Command:
+    def decide(look: Look, asked: Change) -> list[Draft]:
+        state: State = look.state("autonomy")
+        reason = why_not_change(state, look.actor)
+        if reason is not None:
+            raise Refused(f"{reason}: `gitcoord status` shows who they are")
+        if state.level == level and asked.approvers in (None, state.approvers):
+            return []
+        approvers = f", approved by {asked.approvers}" if asked.approvers else ""
+        return [Draft("autonomy_changed", f"autonomy: {level}{approvers}",
+                      {"level": level, "approvers": asked.approvers})]
+
+    return Command(help=HELP[level], example=f"gitcoord autonomy {level}", arguments=Change, decide=decide,
+                   answer=lambda look, uid: _status(look), idempotent=True)
+
+
+def _approve(look: Look, asked: Chosen) -> list[Draft]:
+    return [Draft("proposal_approved", f"{look.actor} approves: {one.content}", re=one.id)
+            for one in _chosen(look, asked)]
+
+
+def _reject(look: Look, asked: Rejected) -> list[Draft]:
+    why = f" ({asked.why})" if asked.why else ""
+    return [Draft("proposal_rejected", f"{look.actor} rejects: {one.content}{why}", {"why": asked.why}, re=one.id)
+            for one in _chosen(look, asked)]
+
+
+def _chosen(look: Look, asked: Chosen) -> list[Proposal]:
+    state: State = look.state("autonomy")
+    if not asked.ids and not asked.all:
+        raise Refused("which ones? `gitcoord proposals` shows what waits; --all is all of it")
+    chosen = [state.proposals[find(look, state.proposals, text, "proposal", shown_by="proposals")]
+              for text in asked.ids]
+    chosen += [one for one in state.proposals.values() if asked.all and one.status == "pending" and one not in chosen]
+    for one in chosen:
+        reason = why_not_judge(state, look.actor, one)
+        if reason is not None:
+            raise (Lost if one.status != "pending" else Refused)(f"{one.id[:8]}: {reason}")
+    return chosen
+
+
+def _status(look: Look) -> dict[str, Any]:
+    state: State = look.state("autonomy")
+    pending = sum(one.status == "pending" for one in state.proposals.values())
+    return {"autonomy": state.level, "approvers": state.approvers, "set_by": state.by, "since": state.since,
+            "pending": pending}
+
+
+def _proposals(look: Look, asked: Proposals) -> Sequence[dict[str, Any]]:
+    state: State = look.state("autonomy")
+    return [
+        shown(one) for one in state.proposals.values()
+        if (asked.all or (one.waits if asked.status is None else one.status == asked.status))
+        and asked.kind in (None, one.kind)
+    ]
+
+
+def shown(one: Proposal) -> dict[str, Any]:
+    event = {"type": one.type, "data": one.data, "to": one.to, "re": one.re}
+    return {"id": one.id, "kind": one.kind, "status": one.status, "proposal": one.content, "event": event,
+            "by": one.by, "since": one.since, "judge": one.judge, "why": one.why}
+
+
+def _answer(look: Look, uid: str) -> dict[str, Any]:
+    return {"waiting": sum(one.status == "pending" for one in look.state("autonomy").proposals.values())}
+
+
+HELP: Mapping[Level, str] = {
+    "full": "Let the leader decide everything by itself",
+    "supervised": "Let major decisions of the leader wait for approval",
+    "manual": "Let every decision of the leader wait for approval",
+}
+
+COMMANDS: Mapping[str, Command | Query] = {
+    "approve": Command(
+        help="Let the leader do what it proposed", example="gitcoord approve --all", arguments=Chosen,
+        decide=_approve, positional=("ids",), answer=_answer, urgent=True,
+    ),
+    "reject": Command(
+        help="See to it that what the leader proposed is never done", arguments=Rejected,
+        example="gitcoord reject --all --why 'not on a Friday'", decide=_reject, positional=("ids",), answer=_answer,
+    ),
+    "proposals": Query(
+        help="Show what the leader would do if it were let", example="gitcoord proposals", arguments=Proposals,
+        ask=_proposals, columns=("id", "kind", "status", "proposal", "by", "since"),
+    ),
+    "autonomy status": Query(
+        help="Show how much the leader decides by itself", example="gitcoord autonomy status", arguments=Nothing,
+        ask=lambda look, asked: _status(look),
+    ),
+    **{f"autonomy {level}": _changes(level) for level in get_args(Level)},
+}
+
+
+def dump(state: State) -> Any:
+    return values.dump(state)
+
+
+def load(value: Any) -> State:
+    return values.load(State, value)

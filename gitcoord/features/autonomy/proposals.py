@@ -1,0 +1,288 @@
+"""Proposals: what the leader would do if it were let; the first answer counts, and what was rejected is never done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from gitcoord.core import times
+from gitcoord.core.commands import Look
+from gitcoord.core.fleet import Duty, Recorded
+from gitcoord.core.members import AgentAdmitted, FleetFounded
+from gitcoord.features.autonomy import control
+
+Level = Literal["full", "supervised", "manual"]
+Approvers = Literal["members", "admins"]
+
+MAJOR = frozenset({"assignment", "recovery", "contingency", "workflow"})
+"""Kinds of decisions that wait under `supervised`; under `manual` all do that come to `gate`."""
+
+WAITING_MAX = 200  # proposals at a time: more than anybody reads; the leader makes no more
+KEPT_MAX = 1000  # of those that wait: a leader sees its newest ones only when they are in the ledger
+FINISHED_MAX = 500  # kept, so that what was rejected stays so
+PENDING_S = 86_400.0  # unanswered for a day, it is proposed anew if it is still wanted
+APPROVED_S = 3600.0  # not asked for since then: what it was about is over
+
+Key = Annotated[str, StringConstraints(max_length=300)]
+
+
+class AutonomyChanged(BaseModel):
+    """From here on the leader decides so much by itself; `approvers` null: as before."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    level: Level
+    approvers: Approvers | None = None
+
+
+class Wanted(BaseModel):
+    """The event that the leader would append."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    type: str = Field(max_length=64)
+    content: str
+    data: dict[str, Any] = {}
+    to: list[str] = []
+    re: str | None = None
+
+
+class ProposalMade(BaseModel):
+    """The leader would do this. `occasion` is the key of the duty, `round` counts the proposals for it from 1."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    kind: str = Field(max_length=64)
+    occasion: Key
+    round: int = Field(1, ge=1)
+    event: Wanted
+
+
+class ProposalApproved(BaseModel):
+    """The proposal that the event's `re` names shall be done."""
+
+
+class ProposalRejected(BaseModel):
+    """It shall never be done."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    why: str = Field("", max_length=2000)
+
+
+class ProposalLapsed(BaseModel):
+    """By the leader: nobody answered in a day, or what was approved is wanted no more."""
+
+
+EVENTS: Mapping[str, type[BaseModel]] = {
+    "autonomy_changed": AutonomyChanged, "proposal_made": ProposalMade, "proposal_approved": ProposalApproved,
+    "proposal_rejected": ProposalRejected, "proposal_lapsed": ProposalLapsed,
+}
+
+
+@dataclass(slots=True)
+class Proposal:
+    """What the leader would do. `status`: pending, approved, rejected, done, lapsed, or overtaken by a newer one."""
+
+    id: str
+    kind: str
+    occasion: str
+    round: int
+    type: str
+    content: str
+    data: dict[str, Any]
+    to: list[str]
+    re: str | None
+    by: str
+    since: str
+    status: str = "pending"
+    judge: str = ""
+    why: str = ""
+    changed: str = ""
+
+    @property
+    def waits(self) -> bool:
+        return self.status in ("pending", "approved")
+
+
+@dataclass(slots=True)
+class State:
+    level: Level = "full"
+    approvers: Approvers = "members"
+    by: str = ""  # who set the level
+    since: str = ""
+    admins: list[str] = field(default_factory=list)  # casefolded
+    proposals: dict[str, Proposal] = field(default_factory=dict)  # by id, oldest first
+    newest: dict[str, str] = field(default_factory=dict)  # occasion → id
+
+
+def gate(look: Look, kind: str, duty: Duty) -> tuple[Duty, ...]:
+    """What the leader may append for the sake of `duty`: itself, a proposal, or nothing while that waits for an answer.
+
+    `kind` is one of MAJOR, or anything else for a minor decision. Ask again for as long as the duty is wanted: what was
+    approved is appended only then, as it was approved. What was rejected is given no more. Where the proposal names
+    an agent (`data["agent"]`) that is gone, and the duty names another one, it is proposed anew.
+    """
+    state: State = look.state("autonomy")
+    if state.level == "full" or (state.level == "supervised" and kind not in MAJOR):
+        return (duty,)
+    known = state.proposals.get(state.newest.get(duty.key, ""))
+    if known is None or known.status == "lapsed" or (known.waits and _is_moot(look, known, duty)):
+        if _waiting(state) >= WAITING_MAX:
+            return ()
+        return (_proposed(kind, duty, known.round + 1 if known else 1),)
+    if known.status == "approved":
+        data = {**known.data, "proposal": known.id}
+        return (Duty(known.type, known.content, duty.key, data, tuple(known.to), known.re),)
+    return ()
+
+
+def _proposed(kind: str, duty: Duty, round_: int) -> Duty:
+    event = {"type": duty.type, "content": duty.content, "data": dict(duty.data), "to": list(duty.to), "re": duty.re}
+    return Duty("proposal_made", f"proposes: {duty.content}", f"propose:{duty.key}:{round_}",
+                {"kind": kind, "occasion": duty.key, "round": round_, "event": event}, re=duty.re)
+
+
+def _is_moot(look: Look, known: Proposal, duty: Duty) -> bool:
+    agent, wanted = known.data.get("agent"), duty.data.get("agent")
+    if not isinstance(agent, str) or agent == wanted:
+        return False
+    registered = look.state("agents").agents.get(agent.casefold())
+    return registered is None or registered.liveness == "gone"
+
+
+def fold(state: State, recorded: Recorded) -> str | None:
+    event, payload = recorded.event, recorded.payload
+    if recorded.void is not None:
+        return None
+    if event.term is not None and state.newest:
+        _note_done(state, recorded)
+    if payload is None or event.content.startswith("*"):
+        word = control.said(recorded, "autonomy")
+        return _command(state, recorded, word) if word is not None and word.verb != "status" else None
+    match payload:
+        case AutonomyChanged(level=level, approvers=approvers):
+            return _change(state, recorded, level, approvers)
+        case ProposalMade():
+            return _propose(state, recorded, payload)
+        case ProposalApproved():
+            return _judge(state, recorded, "approved", "")
+        case ProposalRejected(why=why):
+            return _judge(state, recorded, "rejected", why)
+        case ProposalLapsed():
+            return _lapse(state, recorded)
+        case FleetFounded():
+            state.admins.append(event.actor.casefold())
+        case AgentAdmitted(admin=True, agent=agent) if agent.casefold() not in state.admins:
+            state.admins.append(agent.casefold())
+    return None
+
+
+def _command(state: State, recorded: Recorded, word: control.Word) -> str | None:
+    level = next((level for level in get_args(Level) if level == word.verb), None)
+    if level is None or word.rest:
+        return f"*autonomy:{word.verb} is none of *autonomy:full, *autonomy:supervised, *autonomy:manual"
+    return _change(state, recorded, level, None)
+
+
+def _change(state: State, recorded: Recorded, level: Level, approvers: Approvers | None) -> str | None:
+    reason = why_not_change(state, recorded.event.actor)
+    if reason is None:
+        state.level, state.approvers = level, approvers or state.approvers
+        state.by, state.since = recorded.event.actor, recorded.event.timestamp
+    return reason
+
+
+def why_not_change(state: State, actor: str) -> str | None:
+    if state.approvers == "admins" and actor.casefold() not in state.admins:
+        return "only admins decide here how much the fleet does by itself"
+    return None
+
+
+def why_not_judge(state: State, actor: str, proposal: Proposal) -> str | None:
+    if proposal.status != "pending":
+        judge = f" by {proposal.judge}" if proposal.judge else ""
+        return f"it was {proposal.status}{judge} already"
+    if actor.casefold() in state.admins:
+        return None
+    if state.approvers == "admins":
+        return "only admins approve here"
+    if actor == proposal.by:
+        return f"{actor} proposed it: another member approves, or an admin"
+    return None
+
+
+def _propose(state: State, recorded: Recorded, made: ProposalMade) -> str | None:
+    event = recorded.event
+    if event.term is None:
+        return "only the leader proposes"
+    before = state.proposals.get(state.newest.get(made.occasion, ""))
+    if before is not None and before.status in ("rejected", "done"):
+        return f"it was {before.status} before"
+    if _waiting(state) >= KEPT_MAX:
+        return f"{KEPT_MAX} proposals wait already"
+    if before is not None and before.waits:
+        _finish(before, "overtaken", recorded)
+    wanted = made.event
+    state.proposals[event.uid] = Proposal(
+        event.uid, made.kind, made.occasion, made.round, wanted.type, wanted.content, wanted.data, wanted.to, wanted.re,
+        event.actor, event.timestamp,
+    )
+    state.newest[made.occasion] = event.uid
+    _forget(state)
+    return None
+
+
+def _waiting(state: State) -> int:
+    return sum(one.waits for one in state.proposals.values())
+
+
+def _forget(state: State) -> None:
+    finished = [one for one in state.proposals.values() if not one.waits]
+    for one in finished[:-FINISHED_MAX]:
+        del state.proposals[one.id]
+        if state.newest.get(one.occasion) == one.id:
+            del state.newest[one.occasion]
+
+
+def _judge(state: State, recorded: Recorded, status: str, why: str) -> str | None:
+    proposal = state.proposals.get(recorded.event.re or "")
+    if proposal is None:
+        return "it is no proposal that is known"
+    reason = why_not_judge(state, recorded.event.actor, proposal)
+    if reason is None:
+        proposal.judge, proposal.why = recorded.event.actor, why
+        _finish(proposal, status, recorded)
+    return reason
+
+
+def _lapse(state: State, recorded: Recorded) -> str | None:
+    proposal = state.proposals.get(recorded.event.re or "")
+    if recorded.event.term is None or proposal is None or not proposal.waits:
+        return "only the leader ends a proposal that waits"
+    _finish(proposal, "lapsed", recorded)
+    return None
+
+
+def _note_done(state: State, recorded: Recorded) -> None:
+    occasion = recorded.event.data.get("duty")
+    proposal = state.proposals.get(state.newest.get(occasion, "")) if isinstance(occasion, str) else None
+    if proposal is not None and proposal.waits:
+        _finish(proposal, "done", recorded)
+
+
+def _finish(proposal: Proposal, status: str, recorded: Recorded) -> None:
+    proposal.status, proposal.changed = status, recorded.event.timestamp
+    if not proposal.waits:
+        proposal.data = {}  # the ledger has it; here it would only take room
+
+
+def duty(state: State, look: Look) -> Iterable[Duty]:
+    for one in state.proposals.values():
+        limit_s = {"pending": PENDING_S, "approved": APPROVED_S}.get(one.status)
+        if limit_s is not None and times.between_s(one.changed or one.since, look.now) > limit_s:
+            yield Duty("proposal_lapsed", f"no more: {one.content}", f"lapse:{one.id}", re=one.id)

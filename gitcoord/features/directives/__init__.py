@@ -1,0 +1,271 @@
+"""Directives: orders to the fleet or a part of it; each agent answers for its part, and a plan for its failure.
+
+An agent fails when it says so, when it is gone or has left, or when it does not acknowledge in time what it must.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from gitcoord.core import limits, times
+from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
+from gitcoord.core.errors import Lost, Refused
+from gitcoord.core.fleet import Duty
+from gitcoord.core.lookup import find, member
+from gitcoord.features import autonomy, values
+from gitcoord.features.directives import orders
+from gitcoord.features.directives.orders import CONTINGENCY, Directive, Part
+from gitcoord.features.messages.typed import Agents, AnyCase
+
+EVENTS = orders.EVENTS
+State = orders.State
+fold = orders.fold
+
+PLANS = "'task TITLE', 'agent ID' or 'escalate'"
+EVERYBODY = "all"
+
+
+class Issue(Arguments):
+    text: str = Field(min_length=1, description="The order; - reads standard input")
+    to: Agents = Field([], description="An agent that it is for; all: every one")
+    capability: str | None = Field(None, max_length=100, description="All agents that can do this")
+    priority: AnyCase = Field("MEDIUM", description="How urgent it is")
+    ack: Agents = Field([], description="An agent that must acknowledge it; all: each that it is for")
+    ack_within_s: times.Span | None = Field(None, alias="ack_within", description="In which time they must")
+    on_failure: str | None = Field(None, max_length=orders.TEXT_KEPT,
+                                   description=f"What follows when an agent fails: {PLANS}")
+
+
+class One(Arguments):
+    directive: str = Field(description="The beginning of its id, or its position")
+
+
+class Done(One):
+    result: str = Field("", max_length=orders.REASON_MAX, description="What came of it")
+
+
+class Because(One):
+    reason: str = Field("", max_length=orders.REASON_MAX, description="Why")
+
+
+class List(Arguments):
+    agent: str | None = Field(None, description="Only those that have a part for this agent")
+    status: Literal["open", "done", "failed", "withdrawn"] | None = Field(None, description="Only these; else the open")
+    all: bool = Field(False, description="Also those that are over")
+
+
+def _issue(look: Look, asked: Issue) -> list[Proposal]:
+    agents = _agents(look, asked)
+    data: dict[str, Any] = {"agents": agents, "priority": asked.priority}
+    if asked.capability is not None:
+        data["capability"] = asked.capability
+    if asked.ack or asked.ack_within_s is not None:
+        data["acknowledge"] = agents if EVERYBODY in asked.ack or not asked.ack else _some_of(look, agents, asked.ack)
+        data["ack_s"] = asked.ack_within_s
+    if asked.on_failure is not None:
+        data["plan"] = _plan(look, asked.on_failure)
+    to = tuple(agents) if len(agents) <= limits.AGENTS_PER_EVENT_MAX else ()
+    return [Proposal("directive_issued", asked.text, data, to=to)]
+
+
+def _agents(look: Look, asked: Issue) -> list[str]:
+    if EVERYBODY in asked.to:
+        agents = [one.id for one in look.fleet.members.by_id.values() if not one.left and one.id != look.actor]
+    else:
+        agents = [member(look, text) for text in asked.to]
+    if asked.capability is not None:
+        wanted = asked.capability.strip().lower()
+        able = [one.id for one in look.state("agents").agents.values() if wanted in one.capabilities]
+        if not able:
+            raise Refused(f"nobody can {wanted!r}: `gitcoord agent list` shows who can do what")
+        agents += able
+    if not agents:
+        raise Refused("for whom? Name agents with --to (all: every one), or a --capability")
+    if len(agents) > orders.AGENTS_MAX:
+        raise Refused(f"a directive is for at most {orders.AGENTS_MAX} agents: issue several")
+    return list(dict.fromkeys(agents))
+
+
+def _some_of(look: Look, agents: list[str], names: Iterable[str]) -> list[str]:
+    found = [member(look, name) for name in names]
+    stranger = next((one for one in found if one not in agents), None)
+    if stranger is not None:
+        raise Refused(f"{stranger} cannot acknowledge what is not for it: name it with --to as well")
+    return found
+
+
+def _plan(look: Look, text: str) -> dict[str, str]:
+    kind, _, rest = text.strip().partition(" ")
+    rest = rest.strip()
+    if kind == "agent" and rest:
+        return {"kind": kind, "text": member(look, rest)}
+    if (kind == "task" and rest) or (kind == "escalate" and not rest):
+        return {"kind": kind, "text": rest}
+    raise Refused(f"{text!r} is no plan: write {PLANS}")
+
+
+def _named(look: Look, text: str) -> Directive:
+    state: orders.State = look.state("directives")
+    known = {**state.over, **state.open}
+    return known[find(look, known, text, "directive", shown_by="directive list")]
+
+
+def _reports(type_: str, verb: str, words: str) -> Any:
+    """The `decide` of an agent's word on its own part."""
+    def decide(look: Look, asked: One) -> list[Proposal]:
+        one = _named(look, asked.directive)
+        reason = orders.why_not(one, look.actor)
+        if reason is not None:
+            raise (Lost if one.status != "open" else Refused)(reason)
+        data = asked.model_dump(exclude={"directive"}, exclude_defaults=True)
+        more = f": {getattr(asked, words)}" if words and getattr(asked, words) else ""
+        return [Proposal(type_, f"{look.actor} {verb} {one.text[:60]!r}{more}", data, to=(one.issuer,), re=one.id)]
+
+    return decide
+
+
+def _withdraw(look: Look, asked: Because) -> list[Proposal]:
+    one = _named(look, asked.directive)
+    if one.status != "open":
+        raise Lost(f"it is {one.status} already")
+    reason = orders.why_not_withdraw(look.state("directives"), one, look.actor)
+    if reason is not None:
+        raise Refused(reason)
+    to = tuple(part.agent for part in one.parts.values())[:limits.AGENTS_PER_EVENT_MAX]
+    return [Proposal("directive_withdrawn", f"{look.actor} withdraws {one.text[:60]!r}", {"reason": asked.reason},
+                     to=to, re=one.id)]
+
+
+def _list(look: Look, asked: List) -> list[dict[str, Any]]:
+    state: orders.State = look.state("directives")
+    wanted = asked.status or ("" if asked.all else "open")
+    return [
+        shown(one) for one in [*state.over.values(), *state.open.values()]
+        if wanted in ("", one.status) and (asked.agent is None or asked.agent.casefold() in one.parts)
+    ]
+
+
+def shown(one: Directive) -> dict[str, Any]:
+    unacknowledged = [part.agent for key, part in one.parts.items()
+                      if key in one.must_acknowledge and not part.acknowledged]
+    return {
+        "id": one.id, "status": one.status, "priority": one.priority, "text": one.text, "by": one.issuer, "at": one.at,
+        "capability": one.capability, "waiting": [part.agent for part in one.parts.values() if part.status == "open"],
+        "unacknowledged": unacknowledged, "ack_by": one.ack_by,
+        "plan": f"{one.plan.kind} {one.plan.text}".strip() if one.plan is not None else None,
+    }
+
+
+def _show(look: Look, asked: One) -> dict[str, Any]:
+    one = _named(look, asked.directive)
+    return {**shown(one), "parts": [
+        {"agent": part.agent, "status": part.status, "acknowledged": part.acknowledged or None, "words": part.words,
+         "followed": part.followed or None} for part in one.parts.values()
+    ]}
+
+
+def _answer(look: Look, uid: str) -> dict[str, Any]:
+    one = look.state("directives").open.get(uid)
+    return {"directive": shown(one)} if one is not None else {}
+
+
+# What the leader does
+
+
+def duty(state: orders.State, look: Look) -> Iterable[Duty]:
+    for one in state.open.values():
+        for key, part in one.parts.items():
+            reason = _failing(look, one, key, part) if one.plan is not None and not part.followed else ""
+            if not reason:
+                continue
+            wanted = _follows(look, one, part, reason)
+            if wanted.type == "directive_escalated":
+                yield wanted  # to tell a person needs nobody's approval
+            else:
+                yield from autonomy.gate(look, "contingency", wanted)
+
+
+def _failing(look: Look, one: Directive, key: str, part: Part) -> str:
+    """Why an agent's part needs the plan; "" while it does not."""
+    if part.status == "failed":
+        return part.words or "it says that it failed"
+    if part.status == "done":
+        return ""
+    registered, known = look.state("agents").agents.get(key), look.fleet.members.get(part.agent)
+    if known is not None and known.left:
+        return "it has left the fleet"
+    if registered is not None and registered.liveness == "gone":
+        return "it is gone"
+    late = one.ack_by is not None and not part.acknowledged and key in one.must_acknowledge
+    return "it did not acknowledge in time" if late and times.between_s(one.ack_by or "", look.now) > 0 else ""
+
+
+def _follows(look: Look, one: Directive, part: Part, reason: str) -> Duty:
+    """The planned duty; another agent that fails itself, or has a part already, is no help: it is escalated."""
+    assert one.plan is not None
+    key = f"{CONTINGENCY}{one.id}:{part.agent.casefold()}"
+    why = f"{part.agent} failed at {one.text[:80]!r} ({reason})"
+    if one.plan.kind == "task":
+        data: dict[str, Any] = {
+            "title": one.plan.text, "body": f"{why}; by directive {one.id} of {one.issuer}: {one.text}",
+            "priority": one.priority, "needs": [one.capability] if one.capability else [],
+            "data": {"directive": one.id},
+        }
+        return Duty("task_created", one.plan.text, key, data)
+    other = one.plan.text
+    key_of_other = other.casefold()
+    helps = key_of_other not in one.parts and not _failing(look, one, key_of_other, Part(other))
+    if one.plan.kind == "agent" and helps:
+        data = {"agent": other, "instead_of": part.agent}
+        return Duty("directive_reassigned", f"{other} instead: {why}", key, data, to=(other,), re=one.id)
+    return Duty("directive_escalated", why, key, {"agent": part.agent}, to=(one.issuer,), re=one.id)
+
+
+ISSUED = ("gitcoord directive issue 'Freeze the schema' --to bob",)
+
+COMMANDS: Mapping[str, Command | Query] = {
+    "directive issue": Command(
+        help="Give an order to agents, to those with a capability, or to all", arguments=Issue, decide=_issue,
+        example="gitcoord directive issue 'Freeze the schema' --to bob --ack all --on-failure 'task Freeze the schema'",
+        positional=("text",), answer=_answer,
+    ),
+    "directive list": Query(
+        help="Show directives and whom they wait for", example="gitcoord directive list --all", arguments=List,
+        ask=_list, columns=("id", "status", "priority", "text", "by", "waiting", "unacknowledged", "plan"),
+        tool="fleet_show",
+    ),
+    "directive show": Query(
+        help="Show a directive with each agent's part", before=ISSUED, example="gitcoord directive show 3",
+        arguments=One, ask=_show, positional=("directive",),
+    ),
+    "directive ack": Command(
+        help="Say that you have a directive", before=ISSUED, example="gitcoord directive ack 3 --as bob", arguments=One,
+        decide=_reports("directive_acknowledged", "acknowledges", ""), positional=("directive",),
+        tool="directive_update",
+    ),
+    "directive done": Command(
+        help="Say that your part of a directive is done", before=ISSUED, arguments=Done,
+        example="gitcoord directive done 3 'it is frozen' --as bob", positional=("directive", "result"),
+        decide=_reports("directive_done", "has done", "result"), tool="directive_update",
+    ),
+    "directive fail": Command(
+        help="Say that you cannot do your part, so that its plan is followed", before=ISSUED, arguments=Because,
+        example="gitcoord directive fail 3 'no access' --as bob", positional=("directive", "reason"),
+        decide=_reports("directive_failed", "fails at", "reason"), tool="directive_update",
+    ),
+    "directive withdraw": Command(
+        help="Take back a directive of yours", before=ISSUED, example="gitcoord directive withdraw 3",
+        arguments=Because, decide=_withdraw, positional=("directive", "reason"), destructive=True,
+    ),
+}
+
+
+def dump(state: orders.State) -> Any:
+    return values.dump(state)
+
+
+def load(value: Any) -> orders.State:
+    return values.load(orders.State, value)

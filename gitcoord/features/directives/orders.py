@@ -1,0 +1,267 @@
+"""Orders: each directive has a part for every agent that it is for; a part is open, done, or failed and then made good.
+
+Whatever makes a part good, by the contingency plan, is a duty of the leader's with the key `contingency:ID:AGENT`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from gitcoord.core import times
+from gitcoord.core.event import Event
+from gitcoord.core.fleet import Recorded
+from gitcoord.core.members import AgentAdmitted, FleetFounded
+from gitcoord.features.messages.typed import Priority
+
+AGENTS_MAX = 1000  # of one directive
+OPEN_MAX = 500  # at a time
+OVER_MAX = 200  # kept of those that are over
+TEXT_KEPT = 200  # characters, for lists and plans; the ledger has all of it
+REASON_MAX = 2000
+
+CONTINGENCY = "contingency:"
+
+Agent = Annotated[str, StringConstraints(min_length=1, max_length=63)]
+
+
+class Plan(BaseModel):
+    """What follows when an agent fails: a task of that title, another agent in its place, or word to the issuer."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    kind: Literal["task", "agent", "escalate"]
+    text: str = Field("", max_length=TEXT_KEPT)
+
+
+class DirectiveIssued(BaseModel):
+    """The content is the order. Those in `acknowledge` say that they have it, within `ack_s` if that is given."""
+
+    model_config = ConfigDict(defer_build=True)
+    SAID: ClassVar[bool] = True
+
+    agents: list[Agent] = Field(min_length=1, max_length=AGENTS_MAX)
+    capability: str | None = Field(None, max_length=100)
+    priority: Priority = "MEDIUM"
+    acknowledge: list[Agent] = Field([], max_length=AGENTS_MAX)
+    ack_s: float | None = Field(None, gt=0, le=times.SPAN_S_MAX)
+    plan: Plan | None = None
+
+
+class DirectiveAcknowledged(BaseModel):
+    """The author has it."""
+
+
+class DirectiveDone(BaseModel):
+    """The author has done its part."""
+
+    model_config = ConfigDict(defer_build=True)
+    SAID: ClassVar[bool] = True
+
+    result: str = Field("", max_length=REASON_MAX)
+
+
+class DirectiveFailed(BaseModel):
+    """The author cannot do its part."""
+
+    model_config = ConfigDict(defer_build=True)
+    SAID: ClassVar[bool] = True
+
+    reason: str = Field("", max_length=REASON_MAX)
+
+
+class DirectiveWithdrawn(BaseModel):
+    """Its issuer, or an admin, wants it no more."""
+
+    model_config = ConfigDict(defer_build=True)
+    SAID: ClassVar[bool] = True
+
+    reason: str = Field("", max_length=REASON_MAX)
+
+
+class DirectiveReassigned(BaseModel):
+    """By the leader, as planned: another agent is to do what one did not."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    agent: Agent
+    instead_of: Agent
+
+
+class DirectiveEscalated(BaseModel):
+    """By the leader: an agent failed, and nobody stands in for it."""
+
+    model_config = ConfigDict(defer_build=True)
+    SAID: ClassVar[bool] = True
+
+    agent: Agent
+
+
+EVENTS: Mapping[str, type[BaseModel]] = {
+    "directive_issued": DirectiveIssued, "directive_acknowledged": DirectiveAcknowledged,
+    "directive_done": DirectiveDone, "directive_failed": DirectiveFailed, "directive_withdrawn": DirectiveWithdrawn,
+    "directive_reassigned": DirectiveReassigned, "directive_escalated": DirectiveEscalated,
+}
+
+
+@dataclass(slots=True)
+class Part:
+    """One agent's. `followed`: what was done when it failed (task, agent, escalate)."""
+
+    agent: str
+    status: Literal["open", "done", "failed"] = "open"
+    acknowledged: str = ""  # when
+    words: str = ""  # its result, or why it failed
+    followed: str = ""
+
+    @property
+    def made_good(self) -> bool:
+        return self.followed in ("task", "agent")
+
+
+@dataclass(slots=True)
+class Directive:
+    """An order. `parts` by casefolded agent."""
+
+    id: str
+    position: int
+    at: str
+    issuer: str
+    text: str  # its beginning
+    capability: str | None
+    priority: Priority
+    must_acknowledge: list[str]  # casefolded
+    ack_by: str | None
+    plan: Plan | None
+    parts: dict[str, Part]
+    withdrawn: bool = False
+
+    @property
+    def status(self) -> str:
+        """withdrawn, open, failed (some part failed, and nothing made it good), done."""
+        if self.withdrawn:
+            return "withdrawn"
+        failed = [part for part in self.parts.values() if part.status == "failed"]
+        if any(part.status == "open" for part in self.parts.values()) or (
+                self.plan is not None and any(not part.followed for part in failed)):
+            return "open"
+        return "done" if all(part.made_good for part in failed) else "failed"
+
+
+@dataclass(slots=True)
+class State:
+    open: dict[str, Directive] = field(default_factory=dict)  # by id, oldest first
+    over: dict[str, Directive] = field(default_factory=dict)
+    admins: list[str] = field(default_factory=list)  # casefolded
+
+
+def fold(state: State, recorded: Recorded) -> str | None:
+    event, payload = recorded.event, recorded.payload
+    if recorded.void is not None or payload is None:
+        return None
+    match payload:
+        case DirectiveIssued():
+            return _issue(state, recorded, payload)
+        case FleetFounded():
+            state.admins.append(event.actor.casefold())
+        case AgentAdmitted(admin=True, agent=agent) if agent.casefold() not in state.admins:
+            state.admins.append(agent.casefold())
+        case DirectiveAcknowledged() | DirectiveDone() | DirectiveFailed():
+            return _report(state, event, payload)
+        case DirectiveWithdrawn():
+            return _withdraw(state, event)
+        case DirectiveReassigned() | DirectiveEscalated() if event.term is None:
+            return "only the leader follows a plan"
+    duty = event.data.get("duty") if event.term is not None else None
+    if isinstance(duty, str) and duty.startswith(CONTINGENCY):
+        return _follow(state, duty, recorded)
+    return None
+
+
+def _issue(state: State, recorded: Recorded, said: DirectiveIssued) -> str | None:
+    event = recorded.event
+    if len(state.open) >= OPEN_MAX:
+        return f"{OPEN_MAX} directives are open already: withdraw some"
+    state.open[event.uid] = Directive(
+        event.uid, recorded.position, event.timestamp, event.actor, event.content[:TEXT_KEPT], said.capability,
+        said.priority, [one.casefold() for one in said.acknowledge],
+        times.later(event.timestamp, said.ack_s) if said.ack_s is not None else None, said.plan,
+        {agent.casefold(): Part(agent) for agent in said.agents},
+    )
+    return None
+
+
+def why_not(one: Directive | None, agent: str) -> str | None:
+    """Why an agent has nothing to say of a directive; None when its part is open."""
+    if one is None or one.status != "open":
+        return f"it is {one.status} already" if one is not None else "no directive of that id is open"
+    part = one.parts.get(agent.casefold())
+    if part is None:
+        return f"it is not for {agent}"
+    return None if part.status == "open" else f"{agent}'s part is {part.status} already"
+
+
+def _report(
+    state: State, event: Event, said: DirectiveAcknowledged | DirectiveDone | DirectiveFailed
+) -> str | None:
+    one = state.open.get(event.re or "") or state.over.get(event.re or "")
+    reason = why_not(one, event.actor)
+    if reason is not None or one is None:
+        return reason
+    part = one.parts[event.actor.casefold()]
+    part.acknowledged = part.acknowledged or event.timestamp
+    match said:
+        case DirectiveDone(result=result):
+            part.status, part.words = "done", result[:TEXT_KEPT]
+        case DirectiveFailed(reason=why):
+            part.status, part.words = "failed", why[:TEXT_KEPT]
+    _settle(state, one)
+    return None
+
+
+def why_not_withdraw(state: State, one: Directive, actor: str) -> str | None:
+    if actor != one.issuer and actor.casefold() not in state.admins:
+        return f"only {one.issuer} or an admin withdraws it"
+    return None
+
+
+def _withdraw(state: State, event: Event) -> str | None:
+    one = state.open.get(event.re or "")
+    if one is None:
+        return "it is over already"
+    reason = why_not_withdraw(state, one, event.actor)
+    if reason is None:
+        one.withdrawn = True
+        _settle(state, one)
+    return reason
+
+
+def _follow(state: State, duty: str, recorded: Recorded) -> str | None:
+    """The leader did what is planned for one agent's failing."""
+    uid, _, agent = duty.removeprefix(CONTINGENCY).partition(":")
+    one = state.open.get(uid)
+    part = one.parts.get(agent) if one is not None else None
+    if one is None or part is None or part.followed or part.status == "done":
+        return "that part is over already"
+    part.status, part.words = "failed", part.words or recorded.event.content[:TEXT_KEPT]
+    match recorded.payload:
+        case DirectiveReassigned(agent=other):
+            part.followed = "agent"
+            one.parts.setdefault(other.casefold(), Part(other))
+        case DirectiveEscalated():
+            part.followed = "escalate"
+        case _:
+            part.followed = "task"
+    _settle(state, one)
+    return None
+
+
+def _settle(state: State, one: Directive) -> None:
+    if one.status != "open":
+        del state.open[one.id]
+        state.over[one.id] = one
+        if len(state.over) > OVER_MAX:
+            del state.over[next(iter(state.over))]

@@ -1,0 +1,307 @@
+"""Messages: from one agent to one, several, all, or those with a capability; read in order, whenever they are back.
+
+Who has a capability is settled when the message is sent. What is for all is one event, however many they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from gitcoord.core import limits, times
+from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
+from gitcoord.core.errors import Refused
+from gitcoord.core.event import parse
+from gitcoord.core.lookup import find, member
+from gitcoord.features import conversation, values
+from gitcoord.features.messages import post
+from gitcoord.features.recovery import circuits
+from gitcoord.features.messages.post import Said
+from gitcoord.features.messages.typed import PRIORITIES, Agents, AnyCase, JsonObject
+
+EVENTS = post.EVENTS
+State = post.State
+fold = post.fold
+duty = post.duty
+
+WITHIN_S = 600.0  # for an answer: an agent at work looks up now and then
+
+
+class Broadcast(Arguments):
+    text: str = Field(min_length=1, description="What to say; - reads standard input")
+    priority: AnyCase = Field("MEDIUM", description="How urgent it is")
+    expires_s: times.Span | None = Field(None, alias="expires", description="After how long nobody needs it any more")
+    data: JsonObject = Field({}, description="A JSON object to go with it")
+
+
+class Send(Broadcast):
+    to: Agents = Field([], description="An agent that it is for")
+    capability: str | None = Field(None, max_length=100, description="All agents that can do this")
+
+
+class Request(Send):
+    within_s: times.Span = Field(WITHIN_S, alias="within", description="How long to wait for an answer")
+
+
+class Reply(Arguments):
+    message: str = Field(description="What is answered: the beginning of its id, or its position")
+    text: str = Field(min_length=1, description="What to say; - reads standard input")
+    priority: AnyCase = Field("MEDIUM", description="How urgent it is")
+    data: JsonObject = Field({}, description="A JSON object to go with it")
+
+
+class Chosen(Arguments):
+    messages: list[str] = Field(min_length=1, max_length=100, description="Messages: ids, or positions")
+
+
+class Read(Arguments):
+    messages: list[str] = Field([], max_length=post.IDS_MAX, description="Messages; none: all that the inbox shows")
+
+
+class Show(Arguments):
+    message: str = Field(description="The beginning of its id, or its position")
+
+
+class Filters(Arguments):
+    by: str | None = Field(None, alias="from", description="Only from this agent")
+    priority: AnyCase | None = Field(None, description="Only these, and what is more urgent")
+    interaction: int | None = Field(None, ge=0, description="Only of this conversation")
+
+
+class Inbox(Filters):
+    all: bool = Field(False, description="Also what was read or is past its time")
+    order: Literal["ledger", "priority"] = Field("ledger", description="As it was said, or the most urgent first")
+
+
+class List(Filters):
+    to: str | None = Field(None, description="Only what is for this agent")
+    waiting: bool = Field(False, description="Only requests without an answer")
+    all: bool = Field(False, description="Also what others said to each other")
+
+
+# Writing
+
+
+def _send(look: Look, asked: Send) -> list[Proposal]:
+    to = _recipients(look, asked)
+    if not to:
+        raise Refused("to whom? Name agents with --to, or a --capability; `gitcoord message broadcast` is for all")
+    return _proposals(look, asked, to, {"capability": asked.capability} if asked.capability else {})
+
+
+def _broadcast(look: Look, asked: Broadcast) -> list[Proposal]:
+    return _proposals(look, asked, [], {})
+
+
+def _request(look: Look, asked: Request) -> list[Proposal]:
+    to = _recipients(look, asked)
+    if not to or len(to) > limits.AGENTS_PER_EVENT_MAX:
+        most = limits.AGENTS_PER_EVENT_MAX
+        raise Refused(f"a request is for 1 to {most} agents: name them with --to, or a --capability")
+    named = [member(look, text) for text in asked.to]
+    reasons = {one: reason for one in to if (reason := circuits.why_not_ask(look, one)) is not None}
+    to = [one for one in to if one in named or one not in reasons]  # who was not named is left out
+    if reasons and (not to or any(one in reasons for one in to)):
+        raise Refused(f"{next(iter(reasons.values()))}: `gitcoord recovery circuits` shows whom not to ask")
+    more = {"capability": asked.capability} if asked.capability else {}
+    return _proposals(look, asked, to, {**more, "request_s": asked.within_s})
+
+
+def _recipients(look: Look, asked: Send) -> list[str]:
+    """Those named, and those that can do what is asked for, but the author himself."""
+    to = [_present(look, text) for text in asked.to]
+    if asked.capability is not None:
+        wanted = asked.capability.strip().lower()
+        able = [one.id for one in look.state("agents").agents.values()
+                if wanted in one.capabilities and one.id != look.actor]
+        if not able:
+            raise Refused(f"nobody else can {wanted!r}: `gitcoord agent list` shows who can do what")
+        to += able
+    return list(dict.fromkeys(to))
+
+
+def _present(look: Look, text: str) -> str:
+    found = member(look, text)
+    known = look.fleet.members.get(found)
+    if known is not None and known.left:
+        raise Refused(f"{found} has left the fleet: `gitcoord agent list` shows who is there")
+    return found
+
+
+def _proposals(look: Look, asked: Broadcast, to: Sequence[str], more: Mapping[str, Any]) -> list[Proposal]:
+    """One for each hundred recipients, and one for all."""
+    data: dict[str, Any] = {"priority": asked.priority, **more}
+    if asked.expires_s is not None:
+        data["expires"] = times.later(look.now, asked.expires_s)
+    if asked.data:
+        data["payload"] = asked.data
+    size = limits.AGENTS_PER_EVENT_MAX
+    parts = [tuple(to[at:at + size]) for at in range(0, len(to), size)] or [()]
+    return [Proposal("message", asked.text, data, to=part) for part in parts]
+
+
+def _reply(look: Look, asked: Reply) -> list[Proposal]:
+    one = _named(look, asked.message)
+    others = one.to if one.author == look.actor else [one.author]  # one's own: a word more to the same
+    data: dict[str, Any] = {"priority": asked.priority}
+    if asked.data:
+        data["payload"] = asked.data
+    return [Proposal("message", asked.text, data, to=tuple(others), re=one.id)]
+
+
+def _acknowledge(look: Look, asked: Chosen) -> list[Proposal]:
+    chosen = [_named(look, text) for text in asked.messages]
+    for one in chosen:
+        if not post.is_for(one, look.actor):
+            raise Refused(f"{one.id[:8]} is not for {look.actor or 'nobody'}: `gitcoord inbox` shows what is")
+    ids = [one.id for one in chosen if look.actor.casefold() not in one.acknowledged]
+    words = f"{look.actor} acknowledges {', '.join(uid[:8] for uid in ids[:5])}"
+    return [Proposal("messages_acknowledged", words, {"ids": ids})] if ids else []
+
+
+def _read(look: Look, asked: Read) -> list[Proposal]:
+    unread = [one for one in _mine(look) if not post.is_read(look.state("messages"), one, look.actor)]
+    if asked.messages:
+        ids = [_named(look, text).id for text in asked.messages]
+        chosen = [one for one in unread if one.id in ids]
+        data: dict[str, Any] = {"ids": [one.id for one in chosen]}
+    else:
+        chosen = unread
+        data = {"upto": chosen[-1].position} if chosen else {}
+    if not chosen:
+        return []
+    return [Proposal("messages_read", f"{look.actor} has read {len(chosen)} messages", data)]
+
+
+# Reading
+
+
+def _named(look: Look, text: str) -> Said:
+    said: dict[str, Said] = look.state("messages").said
+    return said[find(look, said, text, "message", shown_by="message list")]
+
+
+def _mine(look: Look) -> list[Said]:
+    """What is for him who looks, since he joined, as it was said."""
+    known = look.fleet.members.get(look.actor)
+    if known is None:
+        raise Refused("whose messages? Say who you are with --as or GITCOORD_AGENT")
+    return [one for one in look.state("messages").said.values()
+            if post.is_for(one, known.id, joined=known.joined)]
+
+
+def _inbox(look: Look, asked: Inbox) -> list[dict[str, Any]]:
+    state = look.state("messages")
+    rows = [
+        shown(look, one) for one in _mine(look)
+        if (asked.all or not (post.is_read(state, one, look.actor) or post.is_over(one, look.now)))
+        and _fits(look, one, asked)
+    ]
+    if asked.order == "priority":
+        rows.sort(key=lambda row: PRIORITIES.index(row["priority"]))
+    return rows
+
+
+def _list(look: Look, asked: List) -> list[dict[str, Any]]:
+    return [
+        shown(look, one) for one in look.state("messages").said.values()
+        if (asked.all or one.author == look.actor or post.is_for(one, look.actor))
+        and (asked.to is None or post.is_for(one, asked.to))
+        and (not asked.waiting or post.request(one) == "waiting")
+        and _fits(look, one, asked)
+    ]
+
+
+def _fits(look: Look, one: Said, asked: Filters) -> bool:
+    return (
+        (asked.by is None or one.author.casefold() == asked.by.casefold())
+        and (asked.priority is None or PRIORITIES.index(one.priority) <= PRIORITIES.index(asked.priority))
+        and (asked.interaction is None or _interaction(look, one) == asked.interaction)
+    )
+
+
+def _interaction(look: Look, one: Said) -> int | None:
+    return conversation.number_of(look.state("conversation"), one.position)
+
+
+def shown(look: Look, one: Said) -> dict[str, Any]:
+    event = parse(look.read(one.position)) if look.read is not None else None
+    payload = event.data.get("payload") if event is not None else None
+    return {
+        "id": one.id, "position": one.position, "interaction": _interaction(look, one), "from": one.author,
+        "to": one.to or "all", "type": one.type, "priority": one.priority, "text": event.content if event else "",
+        "data": payload if isinstance(payload, dict) else {}, "re": one.re, "at": one.at, "expires": one.expires,
+        "answer_by": one.answer_by, "request": post.request(one),
+    }
+
+
+def _show(look: Look, asked: Show) -> dict[str, Any]:
+    one = _named(look, asked.message)
+    receipts = {agent: post.receipt(look, one, agent) for agent in post.recipients(look, one)}
+    answers = [other.id for other in look.state("messages").said.values() if other.re == one.id]
+    return {**shown(look, one), "capability": one.capability, "receipts": receipts, "answers": answers}
+
+
+def _answer(look: Look, uid: str) -> dict[str, Any]:
+    return {"message": shown(look, look.state("messages").said[uid])}
+
+
+COLUMNS = ("id", "at", "from", "to", "priority", "text", "request")
+
+COMMANDS: Mapping[str, Command | Query] = {
+    "message send": Command(
+        help="Say something to agents, or to those with a capability",
+        example="gitcoord message send 'The parser is yours' --to bob --priority high",
+        arguments=Send, decide=_send, positional=("text",), answer=_answer, judged=False,
+        tool="message_send",
+    ),
+    "message broadcast": Command(
+        help="Say something to all", example="gitcoord message broadcast 'Release at noon' --expires 4h",
+        arguments=Broadcast, decide=_broadcast, positional=("text",), answer=_answer, judged=False,
+        tool="message_send",
+    ),
+    "message request": Command(
+        help="Ask agents for something, and be told if nobody answers in time",
+        example="gitcoord message request 'Which schema has the API?' --to bob --within 10m",
+        arguments=Request, decide=_request, positional=("text",), answer=_answer, judged=False, urgent=True,
+        tool="message_send",
+    ),
+    "message reply": Command(
+        help="Answer what somebody said; the answer belongs to the same conversation",
+        before=("gitcoord append question 'Who takes the parser?' --to bob --wait sequenced",),
+        example="gitcoord message reply 3 'I do'", arguments=Reply, decide=_reply, positional=("message", "text"),
+        answer=_answer, judged=False, tool="message_send",
+    ),
+    "message ack": Command(
+        help="Acknowledge messages, so that their authors know", arguments=Chosen, decide=_acknowledge,
+        before=("gitcoord append question 'Who takes the parser?' --to bob --wait sequenced",),
+        example="gitcoord message ack 3 --as bob", positional=("messages",), idempotent=True,
+        tool="message_send",
+    ),
+    "message read": Command(
+        help="Say what you have read, so that the inbox shows it no more", example="gitcoord message read",
+        arguments=Read, decide=_read, positional=("messages",), judged=False, idempotent=True, tool="message_send",
+    ),
+    "message list": Query(
+        help="Show what you said and what was said to you", example="gitcoord message list --waiting",
+        arguments=List, ask=_list, columns=COLUMNS,
+    ),
+    "message show": Query(
+        help="Show a message, and how far it got with each recipient", arguments=Show, ask=_show,
+        before=("gitcoord message broadcast 'Release at noon'",), example="gitcoord message show 3",
+        positional=("message",), tool="message_show",
+    ),
+    "inbox": Query(
+        help="Show what was said to you and is unread, in order", example="gitcoord inbox", arguments=Inbox,
+        ask=_inbox, columns=COLUMNS, tool="message_show",
+    ),
+}
+
+
+dump = values.dump
+
+
+def load(value: Any) -> post.State:
+    return values.load(post.State, value)

@@ -1,0 +1,253 @@
+"""Post: what was said to whom, who has read it, and which requests wait for an answer; each reader has one mark.
+
+Events that no feature owns belong to it as well, where they name a recipient or answer somebody. How far a recipient's
+node has read the ledger is told by its beats (`Standing.position`): that is what `delivered` means, and costs no event.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from gitcoord.core import times
+from gitcoord.core.commands import Look
+from gitcoord.core.event import Event
+from gitcoord.core.fleet import Duty, Recorded
+from gitcoord.features.conversation import RECORDS
+from gitcoord.features.messages.typed import Priority
+
+KEPT_MAX = 3000  # of what was said: the newest; the ledger has the rest
+AUTHORS_MAX = 1000  # of what was said to nobody in particular: so many may still be answered
+IDS_MAX = 1000  # named as read by one event
+
+Uid = Annotated[str, StringConstraints(min_length=1, max_length=16)]
+
+
+class Message(BaseModel):
+    """The content, to the agents in `to`; without any, to all. `request_s`: an answer is wanted within so long."""
+
+    model_config = ConfigDict(defer_build=True)
+    SAID: ClassVar[bool] = True
+
+    priority: Priority = "MEDIUM"
+    capability: str | None = Field(None, max_length=100)
+    expires: str | None = Field(None, max_length=40)
+    request_s: float | None = Field(None, gt=0, le=times.SPAN_S_MAX)
+    payload: dict[str, Any] = {}
+
+
+class MessagesRead(BaseModel):
+    """The author has read all that was for it up to that position, and these."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    upto: int = Field(0, ge=0)
+    ids: list[Uid] = Field([], max_length=IDS_MAX)
+
+
+class MessagesAcknowledged(BaseModel):
+    """The author has taken note of these. Not by `re`: a receipt is no part of the conversation."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    ids: list[Uid] = Field(min_length=1, max_length=IDS_MAX)
+
+
+class RequestLapsed(BaseModel):
+    """By the leader: nobody has answered what `re` names in time."""
+
+    SAID: ClassVar[bool] = True
+
+
+EVENTS: Mapping[str, type[BaseModel]] = {
+    "message": Message, "messages_read": MessagesRead, "messages_acknowledged": MessagesAcknowledged,
+    "request_lapsed": RequestLapsed,
+}
+
+
+@dataclass(slots=True)
+class Said:
+    """Something that was said to somebody; its words are in the ledger."""
+
+    id: str
+    position: int
+    at: str
+    author: str
+    type: str
+    to: list[str]  # none: all
+    re: str | None
+    priority: Priority = "MEDIUM"
+    capability: str | None = None
+    expires: str | None = None
+    answer_by: str | None = None  # of a request
+    answer: str | None = None  # its first one, or the word that there is none
+    lapsed: bool = False
+    read: list[str] = field(default_factory=list)  # by whom, casefolded, beside those whose mark lies behind it
+    acknowledged: dict[str, str] = field(default_factory=dict)  # by whom, casefolded, and when
+
+
+@dataclass(slots=True)
+class State:
+    # Ordered: a dict looks for its oldest key behind the places of all that have gone.
+    said: OrderedDict[str, Said] = field(default_factory=OrderedDict)  # by id, oldest first
+    marks: dict[str, int] = field(default_factory=dict)  # agent, casefolded → all up to that position is read
+    waiting: dict[str, str] = field(default_factory=dict)  # id of a request without an answer → by when
+    authors: OrderedDict[str, str] = field(default_factory=OrderedDict)  # of what was said to nobody in particular
+
+
+def fold(state: State, recorded: Recorded) -> str | None:
+    payload = recorded.payload
+    if recorded.void is not None:
+        return None
+    match payload:
+        case None:  # most events of a conversation; to ask pydantic's classes takes longer than the rest
+            pass
+        case MessagesRead():
+            _read(state, recorded.event, payload)
+        case MessagesAcknowledged():
+            return _acknowledge(state, recorded.event, payload)
+        case RequestLapsed():
+            reason = _lapse(state, recorded.event)
+            if reason is not None:
+                return reason
+    if payload is None or getattr(payload, "SAID", False):
+        _say(state, recorded)
+    return None
+
+
+def _say(state: State, recorded: Recorded) -> None:
+    event = recorded.event
+    if event.type in RECORDS or "source" in event.data:
+        return  # what was imported was said long ago
+    # A directive to more than an event can name has a list of its own.
+    to, known = list(event.to) or list(getattr(recorded.payload, "agents", ())), state.said.get(event.re or "")
+    if known is not None and event.type != "request_lapsed":
+        _answer(state, known, event)
+    if not to and event.re is not None:  # an answer is for who asked
+        author = known.author if known is not None else state.authors.get(event.re)
+        to = [author] if author is not None and author != event.actor else []
+    payload = recorded.payload
+    message = payload if payload is not None and isinstance(payload, Message) else None
+    if not to and message is None:
+        state.authors[event.uid] = event.actor
+        _bound(state.authors, AUTHORS_MAX)
+        return
+    said = Said(event.uid, recorded.position, event.timestamp, event.actor, event.type, to, event.re,
+                getattr(payload, "priority", "MEDIUM"))
+    if message is not None:
+        said.capability, said.expires = message.capability, message.expires
+        if message.request_s is not None and to:
+            said.answer_by = times.later(event.timestamp, message.request_s)
+            state.waiting[said.id] = said.answer_by
+    state.said[said.id] = said
+    if len(state.said) > KEPT_MAX:
+        oldest, _ = state.said.popitem(last=False)
+        state.waiting.pop(oldest, None)
+
+
+def _bound(mapping: OrderedDict[str, Any], most: int) -> None:
+    if len(mapping) > most:
+        mapping.popitem(last=False)
+
+
+def _answer(state: State, known: Said, event: Event) -> None:
+    if not is_for(known, event.actor):
+        return
+    _mark(known, event.actor.casefold())
+    if known.answer_by is not None and known.answer is None:
+        known.answer = event.uid
+        state.waiting.pop(known.id, None)
+
+
+def _mark(said: Said, reader: str) -> None:
+    if reader not in said.read:
+        said.read.append(reader)
+
+
+def _read(state: State, event: Event, what: MessagesRead) -> None:
+    reader = event.actor.casefold()
+    # Nobody reads ahead: a mark that lies further on would hide what is still to come.
+    state.marks[reader] = max(state.marks.get(reader, 0), min(what.upto, _newest(state)))
+    for uid in what.ids:
+        said = state.said.get(uid)
+        if said is not None and is_for(said, event.actor):
+            _mark(said, reader)
+
+
+def _newest(state: State) -> int:
+    return state.said[next(reversed(state.said))].position if state.said else 0
+
+
+def _acknowledge(state: State, event: Event, what: MessagesAcknowledged) -> str | None:
+    known = [said for uid in what.ids if (said := state.said.get(uid)) is not None and is_for(said, event.actor)]
+    for said in known:
+        said.acknowledged.setdefault(event.actor.casefold(), event.timestamp)
+        _mark(said, event.actor.casefold())
+    return None if known else f"none of them is for {event.actor}"
+
+
+def _lapse(state: State, event: Event) -> str | None:
+    if event.term is None:
+        return "only the leader says that a request has lapsed"
+    said = state.said.get(event.re or "")
+    if said is None or state.waiting.pop(said.id, None) is None:
+        return "it does not wait any more"
+    said.lapsed = True
+    return None
+
+
+def duty(state: State, look: Look) -> Iterable[Duty]:
+    for uid, answer_by in state.waiting.items():
+        if times.between_s(answer_by, look.now) > 0:
+            said = state.said[uid]
+            yield Duty("request_lapsed", f"{', '.join(said.to)} did not answer in time", f"request_lapsed:{uid}",
+                       to=(said.author,), re=uid)
+
+
+# For whom, and how far
+
+
+def is_for(said: Said, agent: str, *, joined: int = 0) -> bool:
+    """Whether it is addressed to that agent, who joined at that position."""
+    key = agent.casefold()
+    if not said.to:
+        return said.author.casefold() != key and said.position > joined
+    return any(one.casefold() == key for one in said.to)
+
+
+def is_read(state: State, said: Said, agent: str) -> bool:
+    key = agent.casefold()
+    return state.marks.get(key, 0) >= said.position or key in said.read
+
+
+def is_over(said: Said, now: str) -> bool:
+    return said.expires is not None and times.between_s(said.expires, now) > 0
+
+
+def recipients(look: Look, said: Said) -> list[str]:
+    """Whom it is for; of what is for all, those who were members then and still are."""
+    if said.to:
+        return said.to
+    return [one.id for one in look.fleet.members.by_id.values()
+            if not one.left and is_for(said, one.id, joined=one.joined)]
+
+
+def receipt(look: Look, said: Said, agent: str) -> str:
+    """How far it got with one recipient: acknowledged, read, delivered (its node has folded it), sent."""
+    if agent.casefold() in said.acknowledged:
+        return "acknowledged"
+    if is_read(look.state("messages"), said, agent):
+        return "read"
+    standing = look.seen.get(agent.casefold())
+    return "delivered" if standing is not None and standing.position >= said.position else "sent"
+
+
+def request(said: Said) -> str | None:
+    """Of a request: waiting, answered, lapsed; None of anything else."""
+    if said.answer_by is None:
+        return None
+    return "answered" if said.answer else "lapsed" if said.lapsed else "waiting"

@@ -1,0 +1,226 @@
+"""Snapshots: the newest interactions on one page, the older ones in an archive, for people to read.
+
+Pure functions of what they are given: the same ledger prefix gives the same bytes on every machine.
+Files cost as much to keep as what changed: `changed` names the few to render again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gitcoord.core.errors import Refused
+from gitcoord.features.pages.headings import ANY_TYPE, HEADINGS, Entry, Interaction, check_headings, heading
+from gitcoord.features.pages.markdown import block, inline
+
+__all__ = [
+    "HEADINGS", "Entry", "Interaction", "Layout", "changed", "check_headings", "communication", "archive",
+    "files", "heading", "parse_position", "paths", "render_archive_index", "render_volume", "split",
+    "volume_of", "volume_path", "volumes_of",
+]
+
+COMMUNICATION = "communication.md"
+ARCHIVE = "archive.md"
+BEGIN = "<!-- BEGIN COMMUNICATION -->"
+END = "<!-- END COMMUNICATION -->"
+
+CONTENT_CHARACTERS_MAX = 4000  # shown of one event: some screens of text; the log keeps all
+ENTRIES_SHOWN_MAX = 1000  # of one interaction, the newest: a forge does not render files of megabytes
+RECENT_MAX = 100  # interactions on one page
+VOLUME_INTERACTIONS = 100  # in one file of the archive, by number: a late reply changes one file only
+
+_POSITION = re.compile(r"^Ledger position (\d{1,16})\b", re.MULTILINE | re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a fleet wants its snapshot: `recent` interactions on the page, and its own `headings`.
+
+    Refused, with what is wrong, if it cannot be shown so. Types that `headings` leaves out keep ours.
+    """
+
+    recent: int = 3
+    headings: Mapping[str, str] = field(default_factory=lambda: HEADINGS)
+
+    def __post_init__(self) -> None:
+        problems = check_headings(self.headings)
+        if not 1 <= self.recent <= RECENT_MAX:
+            problems.append(f"{self.recent} recent interactions: use 1 to {RECENT_MAX}")
+        if problems:
+            raise Refused("; ".join(problems))
+
+    def template(self, event_type: str) -> str:
+        words = {**HEADINGS, **self.headings}
+        return words.get(event_type, words[ANY_TYPE])
+
+
+def communication(interactions: Sequence[Interaction], layout: Layout, *, position: int) -> str:
+    """The page of the last `layout.recent` interactions, by number, at a ledger position."""
+    recent = _by_number(interactions)[-layout.recent:]
+    links = f"older interactions: [{ARCHIVE}]({ARCHIVE}) · about this place: [README.md](README.md)"
+    lines = ["# Communication Snapshot", "", f"Ledger position {position} · {links}", "", BEGIN, ""]
+    for interaction in recent:
+        lines += [f"### Interaction #{interaction.number}", ""]
+        for entry in _shown(interaction, lines):
+            words = heading(entry, interaction, layout.template(entry.type))
+            lines += [f"#### {words}", "", *_content(entry, indent="")]
+    if not recent:
+        lines += ["No interaction yet.", ""]
+    return "\n".join([*lines, END, ""])
+
+
+def archive(interactions: Sequence[Interaction], layout: Layout) -> str:
+    """`archive.md`: all that is older than the page; the index of volumes once it has grown."""
+    archived, _ = split([one.number for one in interactions], layout)
+    if is_split(archived):
+        return render_archive_index(archived)
+    wanted = set(archived)
+    return _archived_page(
+        "# Communication Archive",
+        f"The newest interactions are in [{COMMUNICATION}]({COMMUNICATION}).",
+        (one for one in interactions if one.number in wanted),
+    )
+
+
+def render_archive_index(archived: Iterable[int]) -> str:
+    """`archive.md` once there are volumes: links to them, the newest first."""
+    lines = [
+        "# Communication Archive",
+        "",
+        f"The newest interactions are in [{COMMUNICATION}]({COMMUNICATION}). Older ones, by number:",
+        "",
+    ]
+    for volume, numbers in reversed(volumes_of(archived).items()):
+        label = f"#{numbers[0]}" if len(numbers) == 1 else f"#{numbers[0]} to #{numbers[-1]}"
+        lines.append(f"- [Interactions {label}]({volume_path(volume)})")
+    return "\n".join([*lines, ""])
+
+
+def render_volume(volume: int, interactions: Iterable[Interaction]) -> str:
+    """One volume of the archive. `interactions` are those archived in it: `volumes_of` tells which."""
+    return _archived_page(
+        f"# Communication Archive, volume {volume}",
+        f"All volumes: [{ARCHIVE}](../{ARCHIVE}) · "
+        f"the newest interactions: [{COMMUNICATION}](../{COMMUNICATION})",
+        interactions,
+    )
+
+
+def split(numbers: Iterable[int], layout: Layout) -> tuple[list[int], list[int]]:
+    """The numbers of (archived, recent) interactions, ascending."""
+    ordered = sorted(set(numbers))
+    return ordered[: -layout.recent], ordered[-layout.recent:]
+
+
+def is_split(archived: Collection[int]) -> bool:
+    """Whether the archive has grown out of one file. Interactions never vanish, so it never goes back."""
+    return len(archived) > VOLUME_INTERACTIONS
+
+
+def volume_of(number: int) -> int:
+    """1 holds interactions 1 to 100, 2 holds 101 to 200 …; 0 whatever an imported log counts from 0."""
+    return max(0, (number - 1) // VOLUME_INTERACTIONS + 1)
+
+
+def volumes_of(archived: Iterable[int]) -> dict[int, list[int]]:
+    """The archived numbers of each volume that has any, ascending."""
+    volumes: dict[int, list[int]] = {}
+    for number in sorted(set(archived)):
+        volumes.setdefault(volume_of(number), []).append(number)
+    return volumes
+
+
+def volume_path(volume: int) -> str:
+    return f"archive/{volume:04d}.md"
+
+
+def paths(numbers: Iterable[int], layout: Layout) -> list[str]:
+    """Every file of a snapshot of these interactions. Others under `archive/` are left-overs."""
+    archived, _ = split(numbers, layout)
+    volumes = [volume_path(volume) for volume in volumes_of(archived)] if is_split(archived) else []
+    return [COMMUNICATION, ARCHIVE, *volumes]
+
+
+def changed(
+    before: Iterable[int], after: Iterable[int], *, touched: Collection[int], layout: Layout
+) -> set[str]:
+    """The files to render again, one layout throughout: all others have the bytes that they had.
+
+    `before`, `after`: the numbers of all interactions at the last snapshot and now; `touched`: those
+    that have had events since.
+    """
+    old, new = split(before, layout)[0], split(after, layout)[0]
+    if is_split(old) != is_split(new):
+        return set(paths(after, layout))
+    moved = set(old) ^ set(new)
+    stale = moved.union(touched).intersection(new)
+    if not is_split(new):
+        return {COMMUNICATION, ARCHIVE} if moved or stale or not old else {COMMUNICATION}
+    volumes = {volume_path(volume_of(number)) for number in stale}
+    return {COMMUNICATION, *volumes} | ({ARCHIVE} if moved else set())
+
+
+def files(
+    interactions: Sequence[Interaction],
+    layout: Layout,
+    *,
+    position: int,
+    only: Collection[str] | None = None,
+) -> dict[str, str]:
+    """The snapshot's files by path: all of them, or those of `only` that exist (see `changed`)."""
+    archived, _ = split((one.number for one in interactions), layout)
+    rendered: dict[str, str] = {}
+    if only is None or COMMUNICATION in only:
+        rendered[COMMUNICATION] = communication(interactions, layout, position=position)
+    if only is None or ARCHIVE in only:
+        rendered[ARCHIVE] = archive(interactions, layout)
+    by_number = {one.number: one for one in interactions}
+    for volume, numbers in volumes_of(archived).items() if is_split(archived) else ():
+        path = volume_path(volume)
+        if only is None or path in only:
+            rendered[path] = render_volume(volume, [by_number[number] for number in numbers])
+    return rendered
+
+
+def parse_position(text: str) -> int | None:
+    """The ledger position that a `communication.md` says it shows; None if it says none."""
+    found = _POSITION.search(text.partition(BEGIN)[0])
+    return int(found[1]) if found else None
+
+
+def _shown(interaction: Interaction, lines: list[str]) -> Sequence[Entry]:
+    """The newest entries; when there are too many, `lines` says so first."""
+    hidden = len(interaction.entries) - ENTRIES_SHOWN_MAX
+    if hidden <= 0:
+        return interaction.entries
+    lines += [f"… {hidden} earlier events are in the log only.", ""]
+    return interaction.entries[hidden:]
+
+
+def _content(entry: Entry, *, indent: str) -> Iterator[str]:
+    shown = entry.content[:CONTENT_CHARACTERS_MAX]
+    if not shown:
+        return
+    yield from block(shown, indent=indent)
+    yield ""
+    more = len(entry.content) - len(shown)
+    if more:
+        name = inline(entry.uid) if entry.uid else f"at position {entry.position}"
+        yield f"{indent}… ({more} more characters; event {name})"
+        yield ""
+
+
+def _archived_page(title: str, links: str, interactions: Iterable[Interaction]) -> str:
+    lines = [title, "", links, ""]
+    for interaction in _by_number(interactions):
+        lines += [f"## Interaction #{interaction.number}", ""]
+        for entry in _shown(interaction, lines):
+            who, what, when = inline(entry.actor), inline(entry.type), inline(entry.timestamp)
+            who += f" via {inline(entry.via)}" if entry.via else ""
+            lines += [f"- [{who} {what} {when}]", "", *_content(entry, indent="  ")]
+    return "\n".join(lines)
+
+
+def _by_number(interactions: Iterable[Interaction]) -> list[Interaction]:
+    return sorted(interactions, key=lambda one: one.number)

@@ -1,0 +1,94 @@
+"""Recovery: an agent that is gone is started again, or replaced, or its work goes to others, or people are told.
+
+One strategy after the other, as the fleet has configured them; what was tried and what came of it is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from gitcoord.core.commands import Arguments, Command, Look, Query
+from gitcoord.core.lookup import find, member
+from gitcoord.features import values
+from gitcoord.features.recovery import circuits, plan as recovery_plan, state as recovery_state
+from gitcoord.features.recovery.state import AUTOMATIC, Recovery, shown
+
+EVENTS = recovery_state.EVENTS
+State = recovery_state.State
+fold = recovery_state.fold
+duty = recovery_plan.duty
+
+
+class List(Arguments):
+    agent: str | None = Field(None, description="Only this agent's")
+    open: bool = Field(False, description="Only those that last")
+
+
+class Show(Arguments):
+    id: str | None = Field(None, description="The recovery; none: the newest")
+
+
+class Nothing(Arguments):
+    pass
+
+
+def list_(look: Look, asked: List) -> list[dict[str, Any]]:
+    whose = member(look, asked.agent) if asked.agent is not None else None
+    found: list[Recovery] = list(look.state("recovery").recoveries.values())
+    return [{**shown(one), "strategies": [step.strategy for step in one.steps if step.strategy]} for one in found
+            if whose in (None, one.agent) and not (asked.open and one.outcome)]
+
+
+def show(look: Look, asked: Show) -> dict[str, Any]:
+    known: Mapping[str, Recovery] = look.state("recovery").recoveries
+    if asked.id is None:
+        return shown(list(known.values())[-1]) if known else {}
+    return shown(known[find(look, known, asked.id, "recovery", shown_by="recovery list")])
+
+
+def rate(look: Look, asked: Nothing) -> dict[str, Any]:
+    state = look.state("recovery")
+    ended = sum(state.outcomes.values())
+    automatic = sum(state.outcomes.get(one, 0) for one in AUTOMATIC)
+    return {
+        "recoveries": ended, "automatic": automatic, "rate": round(automatic / ended, 5) if ended else None,
+        "mean_s": round(state.seconds / ended, 3) if ended else None,
+        "outcomes": {name: count for name, count in sorted(state.outcomes.items()) if count},
+        "lasting": sum(not one.outcome for one in state.recoveries.values()),
+    }
+
+
+def broken(look: Look, asked: Nothing) -> list[dict[str, Any]]:
+    return [circuits.shown(one, look) for one in look.state("recovery").circuits.values()
+            if one.state != circuits.CLOSED or one.failures]
+
+
+COMMANDS: Mapping[str, Command | Query] = {
+    "recovery list": Query(
+        help="Show who was gone, what was done about it, and what came of it", example="gitcoord recovery list --open",
+        arguments=List, ask=list_, columns=("id", "agent", "outcome", "strategies", "lost", "seconds"),
+    ),
+    "recovery show": Query(
+        help="Show one recovery, step by step", example="gitcoord recovery show", arguments=Show, ask=show,
+        positional=("id",),
+    ),
+    "recovery rate": Query(
+        help="Show how many recoveries needed nobody, and how long they took", example="gitcoord recovery rate",
+        arguments=Nothing, ask=rate,
+    ),
+    "recovery circuits": Query(
+        help="Show which agents fail, and from when they may be tried again", example="gitcoord recovery circuits",
+        arguments=Nothing, ask=broken, columns=("agent", "circuit", "failures", "reason", "half_open_from"),
+    ),
+}
+
+
+def dump(state: State) -> Any:
+    return values.dump(state)
+
+
+def load(value: Any) -> State:
+    return values.load(State, value)

@@ -1,0 +1,184 @@
+"""Circuit breakers: whom others depend on and who fails is left alone for a while, then tried, then trusted again.
+
+A breaker belongs to the agent that fails. Those that need it are told and stop asking; what they cannot do meanwhile
+is not held against them, so that nothing goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gitcoord.core import times
+from gitcoord.core.commands import Look
+from gitcoord.core.fleet import Duty, Recorded
+from gitcoord.core.liveness import GONE
+from gitcoord.features import agents
+from gitcoord.features.agents import roster
+from gitcoord.features.agents.events import Agent_id
+from gitcoord.features.tasks.events import TaskFailed, TaskFinished
+
+FAILURES_MAX = 5  # tasks in a row: two or three may be the tasks' own fault
+OPEN_S = 30.0  # left alone so long at first; doubled each time that the trial fails
+OPEN_S_MAX = 600.0
+QUIET_S = 30.0  # half-open for so long without a failure, it is trusted again
+KNOWN_MAX = 1000
+
+OPEN: Literal["open"] = "open"
+HALF_OPEN: Literal["half-open"] = "half-open"
+CLOSED: Literal["closed"] = "closed"
+
+
+class _Turned(BaseModel):
+    """By the leader; `to` has the agents that depend on it."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    agent: Agent_id
+    reason: str = Field("", max_length=500)
+
+
+class CircuitOpened(_Turned):
+    """It fails: do not ask it."""
+
+
+class CircuitHalfOpened(_Turned):
+    """It may be tried."""
+
+
+class CircuitClosed(_Turned):
+    """It works again."""
+
+
+EVENTS: Mapping[str, type[BaseModel]] = {
+    "circuit_opened": CircuitOpened, "circuit_half_opened": CircuitHalfOpened, "circuit_closed": CircuitClosed,
+}
+
+BECOMES: Mapping[type[BaseModel], Literal["open", "half-open", "closed"]] = {
+    CircuitOpened: OPEN, CircuitHalfOpened: HALF_OPEN, CircuitClosed: CLOSED,
+}
+
+
+IS_GONE = "it is gone, do not ask it"
+
+
+@dataclass(slots=True)
+class Circuit:
+    """Of one agent."""
+
+    agent: str
+    state: Literal["open", "half-open", "closed"] = CLOSED
+    since: str = ""
+    reason: str = ""
+    turns: int = 0  # how often it changed
+    tries: int = 0  # how often it opened since it was last closed
+    failures: int = 0  # of its tasks, in a row
+    tried: Literal["", "failed", "done"] = ""  # how the trial went
+
+    @property
+    def wait_s(self) -> float:
+        """Before it may be tried: at once when it is back from a first absence, then longer each time."""
+        if self.reason == IS_GONE and self.tries <= 1:
+            return 0.0
+        return min(OPEN_S * float(2 ** min(max(self.tries - 1, 0), 20)), OPEN_S_MAX)
+
+
+Circuits = dict[str, Circuit]  # by casefolded agent
+
+
+def fold(circuits: Circuits, recorded: Recorded) -> str | None:
+    match recorded.payload:
+        case TaskFailed():
+            one = _of(circuits, recorded.event.actor)
+            one.failures, one.tried = one.failures + 1, "failed"
+        case TaskFinished():
+            if recorded.event.actor.casefold() in circuits:
+                one = circuits[recorded.event.actor.casefold()]
+                one.failures, one.tried = 0, "done"
+        case _Turned() as told:
+            return _turn(circuits, recorded, told)
+    return None
+
+
+def _turn(circuits: Circuits, recorded: Recorded, told: _Turned) -> str | None:
+    if recorded.event.term is None:
+        return "only the leader turns a circuit breaker"
+    one = _of(circuits, told.agent)
+    one.state, one.since, one.reason = BECOMES[type(told)], recorded.event.timestamp, told.reason
+    one.turns, one.tried, one.failures = one.turns + 1, "", 0
+    one.tries = {OPEN: one.tries + 1, HALF_OPEN: one.tries, CLOSED: 0}[one.state]
+    return None
+
+
+def _of(circuits: Circuits, agent: str) -> Circuit:
+    key = agent.casefold()
+    if key not in circuits:
+        if len(circuits) >= KNOWN_MAX:
+            del circuits[next(iter(circuits))]
+        circuits[key] = Circuit(agent)
+    return circuits[key]
+
+
+def duty(circuits: Circuits, look: Look) -> Iterator[Duty]:
+    """The turns that are due."""
+    needed: dict[str, list[str]] = {}
+    for agent in look.state("agents").agents.values():
+        for other in agent.depends_on:
+            needed.setdefault(other.casefold(), []).append(agent.id)
+    for key, agent in look.state("agents").agents.items():
+        one = circuits.get(key)
+        if one is None and agent.liveness == GONE and key in needed:
+            one = Circuit(agent.id)
+        turn = TURNS[one.state](one, agent, look, key in needed) if one is not None else None
+        if one is not None and turn is not None:
+            type_, reason = turn
+            yield Duty(type_, f"{agent.id}: {reason}", f"circuit:{agent.registration}:{one.turns}",
+                       {"agent": agent.id, "reason": reason}, tuple(needed.get(key, ())[:100]), agent.registration)
+
+
+def _when_closed(one: Circuit, agent: roster.Agent, look: Look, needed: bool) -> tuple[str, str] | None:
+    if agent.liveness == GONE and needed:
+        return "circuit_opened", IS_GONE
+    if one.failures >= FAILURES_MAX:
+        return "circuit_opened", f"{one.failures} of its tasks failed in a row, do not ask it"
+    return None
+
+
+def _when_open(one: Circuit, agent: roster.Agent, look: Look, needed: bool) -> tuple[str, str] | None:
+    if agent.liveness != GONE and times.between_s(one.since, look.now) >= one.wait_s:
+        return "circuit_half_opened", "it may be tried"
+    return None
+
+
+def _when_half_open(one: Circuit, agent: roster.Agent, look: Look, needed: bool) -> tuple[str, str] | None:
+    if agent.liveness == GONE:
+        return "circuit_opened", "it is gone again, do not ask it"
+    if one.tried == "failed":
+        return "circuit_opened", "the trial failed, do not ask it"
+    if one.tried == "done" or times.between_s(one.since, look.now) >= QUIET_S:
+        return "circuit_closed", "it works again"
+    return None
+
+
+Turn = Callable[[Circuit, roster.Agent, Look, bool], "tuple[str, str] | None"]
+TURNS: Mapping[str, Turn] = {CLOSED: _when_closed, OPEN: _when_open, HALF_OPEN: _when_half_open}
+
+
+def shown(one: Circuit, look: Look) -> dict[str, Any]:
+    tried_from = times.later(one.since, one.wait_s) if one.state == OPEN else None
+    return {"agent": one.agent, "circuit": one.state, "since": one.since or None, "reason": one.reason,
+            "failures": one.failures, "half_open_from": tried_from}
+
+
+def why_not_ask(look: Look, agent: str) -> str | None:
+    """Why nobody should ask this agent for anything now; None when all is well, or a trial is welcome."""
+    one: Circuit | None = look.state("recovery").circuits.get(agent.casefold())
+    if one is None or one.state != OPEN:
+        return None
+    known = agents.get(look, agent)
+    is_gone = known is not None and known.liveness == GONE
+    again = "once it is back" if is_gone else f"from {times.later(one.since, one.wait_s)}"
+    return f"{one.agent}: {one.reason} (again {again})"

@@ -1,0 +1,167 @@
+"""What the leader does about an agent that is gone: one strategy after the other, as the fleet has configured them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from gitcoord.core import times
+from gitcoord.core.commands import Look
+from gitcoord.core.fleet import Duty
+from gitcoord.core.liveness import ALIVE, GONE
+from gitcoord.features import agents
+from gitcoord.features.agents import watching
+from gitcoord.features.autonomy import proposals
+from gitcoord.features.recovery import circuits
+from gitcoord.features.tasks import duties as task_duties
+from gitcoord.features.recovery.state import Loss, Recovery, State
+from gitcoord.features.agents.roster import Agent
+
+WINDOW_S = 3600.0  # in which an agent may be restarted so often as the settings allow
+TOLD_MAX = 100  # dependants named in one event
+
+Strategy = Literal["restart", "backup", "redistribute", "degrade", "escalate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One agent that is gone, as the leader looks at it. `number` is that of its loss, among all turns of its life."""
+
+    look: Look
+    agent: Agent
+    number: int
+    loss: Loss
+    recovery: Recovery | None  # None: it begins now
+    losses: Sequence[str]  # of this agent, lately
+
+    def duty(self, type_: str, words: str, *, to: Iterable[str] = (), **data: Any) -> Duty:
+        return Duty(type_, f"{self.agent.id} {words}", f"{type_}:{self.agent.registration}:{self.number}",
+                    {"agent": self.agent.id, **data}, tuple(to)[:TOLD_MAX], self.agent.registration)
+
+    @property
+    def repeated(self) -> bool:
+        """Whether it was lost more often than it may be restarted."""
+        since = times.later(self.look.now, -WINDOW_S)
+        most: int = _settings(self.look).restarts_max
+        return sum(at >= since for at in self.losses) > most
+
+
+def duty(state: State, look: Look) -> Iterator[Duty]:
+    """A recovery begins with the same look that finds the agent lost: a tick in between would be waited for."""
+    strategies: Sequence[Strategy] = _settings(look).recovery
+    yield from circuits.duty(state.circuits, look)
+    for case in _cases(state, look) if strategies else ():
+        if case.recovery is None:
+            begun = proposals.gate(look, "recovery", case.duty(
+                "recovery_started", f"is recovered: {case.loss.reason}", reason=case.loss.reason))
+            yield from begun
+            if not any(one.type == "recovery_started" for one in begun):
+                continue  # it waits for approval
+        yield from _steps(case, strategies)
+
+
+def _cases(state: State, look: Look) -> Iterator[Case]:
+    known: Mapping[str, Agent] = look.state("agents").agents
+    for key, loss in state.lost.items():
+        agent, recovery = known.get(key), state.recoveries.get(loss.recovery)
+        lasts = not loss.recovery or (recovery is not None and not recovery.outcome)
+        if agent is not None and agent.liveness == GONE and lasts:
+            yield Case(look, agent, agent.changes, loss, recovery, state.losses.get(key, ()))
+    for agent, standing in watching.lost(look.state("agents"), look):
+        if agent.key not in state.lost:
+            loss = Loss(look.now, told=False, reason=f"silent for {standing.silent_s:.1f} s")
+            yield Case(look, agent, agent.changes + 1, loss, None, [*state.losses.get(agent.key, ()), look.now])
+
+
+def _steps(case: Case, strategies: Sequence[Strategy]) -> Iterator[Duty]:
+    """The next strategy that applies, and what follows from it at once."""
+    for strategy in strategies:
+        step = case.recovery.tried(strategy) if case.recovery is not None else None
+        if step is not None:
+            if strategy == "restart" and times.between_s(step.at, case.look.now) < _settings(case.look).recovery_wait_s:
+                return
+            continue
+        duties, is_enough = STRATEGIES[strategy](case)
+        yield from duties
+        if is_enough:
+            if strategy in ("backup", "redistribute") and case.repeated and "escalate" in strategies:
+                yield from _escalate(case)[0]
+            return
+    if "escalate" not in strategies and not ("degrade" in strategies and _missing(case)):
+        yield case.duty("recovery_failed", "is not recovered: all that is configured was tried")
+
+
+Done = tuple[list[Duty], bool]  # what to append, and whether that is enough
+
+
+def _restart(case: Case) -> Done:
+    """Where its supervisor lives, and it was not lost too often."""
+    look, agent = case.look, case.agent
+    neighbour = any(one.node == agent.node and one.state == ALIVE for one in look.seen.values())
+    if not agent.supervised or case.repeated or not (case.loss.told or neighbour):
+        return [], False
+    return [case.duty("restart_requested", f"is to be started again on {agent.node}", node=agent.node)], True
+
+
+def _backup(case: Case) -> Done:
+    """The first one in the chain of backups that is there."""
+    free = {one.key: one for one in agents.available(case.look)}
+    passed = {case.agent.key}
+    name = case.agent.backup
+    while name is not None and name.casefold() not in passed:
+        backup = free.get(name.casefold())
+        if backup is not None:
+            activated = case.duty("backup_activated", f"is gone: {backup.id} stands in for it", to=[backup.id],
+                                  backup=backup.id)
+            return [activated, *_released(case)], True
+        passed.add(name.casefold())
+        known = agents.get(case.look, name)
+        name = known.backup if known is not None else None
+    return [], False
+
+
+def _redistribute(case: Case) -> Done:
+    """Its tasks go to whoever can do them. Not enough, where nobody can do what it did."""
+    released = _released(case)
+    told = case.duty("work_redistributed", f"is gone: {len(released)} of its tasks go to others", tasks=len(released))
+    return [*released, told], not _missing(case)
+
+
+def _degrade(case: Case) -> Done:
+    missing = _missing(case)
+    if not missing:
+        return [], False
+    capabilities, dependants = missing
+    lacks = "; ".join(part for part in (
+        f"nobody else can do {', '.join(capabilities[:5])}" if capabilities else "",
+        f"{', '.join(dependants[:5])} must do without it" if dependants else "") if part)
+    return [case.duty("fleet_degraded", f"is gone: {lacks}", to=dependants, capabilities=capabilities,
+                      dependants=dependants)], False
+
+
+def _escalate(case: Case) -> Done:
+    reason = f"was lost {len(case.losses)} times in a row" if case.repeated else "cannot be recovered"
+    return [case.duty("escalated", f"{reason}: a person has to look after it", reason=reason)], True
+
+
+STRATEGIES: Mapping[str, Any] = {
+    "restart": _restart, "backup": _backup, "redistribute": _redistribute, "degrade": _degrade, "escalate": _escalate,
+}
+
+
+def _released(case: Case) -> list[Duty]:
+    return task_duties.release_all(case.look.state("tasks"), case.agent.id, f"{case.agent.id} is gone")
+
+
+def _missing(case: Case) -> tuple[list[str], list[str]] | None:
+    """Capabilities that nobody has any more, and agents that need this one; None when there are neither."""
+    others = {able for one in agents.available(case.look) if one.key != case.agent.key for able in one.capabilities}
+    capabilities = [one for one in case.agent.capabilities if one not in others]
+    dependants = [one.id for one in case.look.state("agents").agents.values()
+                  if any(needed.casefold() == case.agent.key for needed in one.depends_on)]
+    return (capabilities, dependants) if capabilities or dependants else None
+
+
+def _settings(look: Look) -> Any:
+    return look.state("settings").settings

@@ -1,0 +1,246 @@
+"""What is known of recoveries: who was lost, what was tried, what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gitcoord.core import times
+from gitcoord.core.fleet import Recorded
+from gitcoord.core.members import AgentLeft
+from gitcoord.features.recovery import circuits
+from gitcoord.features.agents.events import (
+    REGISTERED_MAX, Agent_id, AgentDeparted, AgentExited, AgentLost, AgentReturned, AgentUnregistered,
+    BackupActivated,
+)
+from gitcoord.features.recovery.circuits import Circuit
+
+HISTORY_MAX = 200  # recoveries kept; the ledger has the older ones
+LOSSES_MAX = 50  # of one agent, that are remembered
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(defer_build=True)
+
+    agent: Agent_id
+
+
+class RecoveryStarted(_Model):
+    """By the leader: this agent is gone, and something is done about it. `re` is its registration."""
+
+    reason: str = Field("", max_length=500)
+
+
+class RestartRequested(_Model):
+    """By the leader: the supervisor on that node shall start it again."""
+
+    node: str = Field(max_length=64)
+
+
+class AgentRestarted(_Model):
+    """By the supervisor, in the agent's name: its process is started."""
+
+    pid: int = 0
+
+
+class WorkRedistributed(_Model):
+    """By the leader: its tasks were taken back, for others to do."""
+
+    tasks: int = Field(0, ge=0)
+
+
+class FleetDegraded(_Model):
+    """By the leader: nobody does what it did. `to` has those that depend on it."""
+
+    capabilities: list[str] = []
+    dependants: list[Agent_id] = []
+
+
+class Escalated(_Model):
+    """By the leader: a person has to look after it."""
+
+    reason: str = Field("", max_length=500)
+
+
+class RecoveryFailed(_Model):
+    """By the leader: all that is configured was tried."""
+
+
+EVENTS: Mapping[str, type[BaseModel]] = {
+    "recovery_started": RecoveryStarted, "restart_requested": RestartRequested, "agent_restarted": AgentRestarted,
+    "work_redistributed": WorkRedistributed, "fleet_degraded": FleetDegraded, "escalated": Escalated,
+    "recovery_failed": RecoveryFailed, **circuits.EVENTS,
+}
+
+CONCLUDED: Mapping[type[BaseModel], tuple[str, str]] = {
+    # the event: (the strategy, the outcome)
+    BackupActivated: ("backup", "backup"), WorkRedistributed: ("redistribute", "redistributed"),
+    FleetDegraded: ("degrade", "degraded"), Escalated: ("escalate", "escalated"), RecoveryFailed: ("", "failed"),
+}
+AUTOMATIC = ("returned", "restarted", "backup", "redistributed")
+"""Outcomes after which nothing is missing, and nobody had to do anything."""
+
+
+@dataclass(slots=True)
+class Step:
+    """A strategy that was tried."""
+
+    strategy: str
+    at: str
+    text: str
+
+
+@dataclass(slots=True)
+class Recovery:
+    """What was done about one loss of one agent. `lost`, `finished`, `returned` are times."""
+
+    id: str
+    agent: str
+    reason: str
+    lost: str
+    started: str
+    steps: list[Step] = field(default_factory=list)
+    outcome: str = ""  # empty while it lasts
+    finished: str = ""
+    returned: str = ""
+
+    def tried(self, strategy: str) -> Step | None:
+        return next((step for step in self.steps if step.strategy == strategy), None)
+
+
+@dataclass(slots=True)
+class Loss:
+    """An agent that is gone, and the recovery that deals with it."""
+
+    at: str
+    told: bool  # by its supervisor, whose node is thus alive
+    reason: str
+    recovery: str = ""
+
+
+@dataclass(slots=True)
+class State:
+    recoveries: dict[str, Recovery] = field(default_factory=dict)  # by id, oldest first
+    lost: dict[str, Loss] = field(default_factory=dict)  # by casefolded agent, until it is back
+    losses: dict[str, list[str]] = field(default_factory=dict)  # by casefolded agent: when it was lost, oldest first
+    outcomes: dict[str, int] = field(default_factory=dict)  # how many recoveries ended so, ever
+    seconds: float = 0.0  # of all that ended, from the loss on
+    circuits: dict[str, Circuit] = field(default_factory=dict)
+
+
+def fold(state: State, recorded: Recorded) -> str | None:
+    if recorded.void is not None or recorded.payload is None:
+        return None
+    event = recorded.event
+    match recorded.payload:
+        case AgentLost(agent=agent) if event.term is not None:
+            _lose(state, agent, recorded, told=False)
+        case AgentExited():
+            _lose(state, event.actor, recorded, told=True)
+        case AgentReturned(agent=agent) | AgentDeparted(agent=agent) if event.term is not None:
+            _return(state, agent, recorded)
+        case AgentUnregistered(agent=named):
+            _return(state, named or event.actor, recorded)
+        case AgentLeft():
+            _return(state, event.actor, recorded)
+        case RecoveryStarted(agent=agent, reason=reason):
+            return _start(state, agent, reason, recorded)
+        case AgentRestarted() | RestartRequested():
+            return _restart(state, recorded)
+        case _ if type(recorded.payload) in CONCLUDED:
+            return _conclude(state, recorded)
+    return circuits.fold(state.circuits, recorded)
+
+
+def _lose(state: State, agent: str, recorded: Recorded, *, told: bool) -> None:
+    key, at = agent.casefold(), recorded.event.timestamp
+    if key not in state.lost and len(state.lost) < REGISTERED_MAX:
+        state.lost[key] = Loss(at, told, recorded.event.content[:200] or f"{agent} is gone")
+        state.losses.setdefault(key, []).append(at)
+        del state.losses[key][:-LOSSES_MAX]
+        while len(state.losses) > REGISTERED_MAX:
+            del state.losses[next(iter(state.losses))]
+
+
+def _return(state: State, agent: str, recorded: Recorded) -> None:
+    loss = state.lost.pop(agent.casefold(), None)
+    recovery = state.recoveries.get(loss.recovery) if loss is not None else None
+    if recovery is not None:
+        recovery.returned = recorded.event.timestamp
+        if not recovery.outcome:
+            _finish(state, recovery, "restarted" if recovery.tried("restart") else "returned", recorded)
+
+
+def _start(state: State, agent: str, reason: str, recorded: Recorded) -> str | None:
+    loss = state.lost.get(agent.casefold())
+    if recorded.event.term is None:
+        return "only the leader recovers others"
+    if loss is None:
+        return f"{agent} is not gone"
+    if loss.recovery:
+        return f"{agent} is being recovered already"
+    event = recorded.event
+    loss.recovery = event.uid
+    state.recoveries[event.uid] = Recovery(event.uid, agent, reason, loss.at, event.timestamp)
+    while len(state.recoveries) > HISTORY_MAX:
+        del state.recoveries[next(iter(state.recoveries))]
+    return None
+
+
+def _restart(state: State, recorded: Recorded) -> str | None:
+    event = recorded.event
+    if isinstance(recorded.payload, RestartRequested) and event.term is None:
+        return "only the leader asks for a restart"
+    agent = event.actor if isinstance(recorded.payload, AgentRestarted) else getattr(recorded.payload, "agent", "")
+    recovery = _of(state, agent)
+    if recovery is None:
+        return f"{agent} is not being recovered"
+    if len(recovery.steps) < LOSSES_MAX:
+        strategy = "restart" if isinstance(recorded.payload, RestartRequested) else "restarted"
+        recovery.steps.append(Step(strategy, event.timestamp, event.content[:200]))
+    return None
+
+
+def _conclude(state: State, recorded: Recorded) -> str | None:
+    event, agent = recorded.event, getattr(recorded.payload, "agent", "")
+    if event.term is None:
+        return "only the leader recovers others"
+    recovery = _of(state, agent)
+    if recovery is None:
+        return f"{agent} is not being recovered" if not isinstance(recorded.payload, BackupActivated) else None
+    strategy, outcome = CONCLUDED[type(recorded.payload)] if recorded.payload is not None else ("", "")
+    if len(recovery.steps) < LOSSES_MAX:
+        recovery.steps.append(Step(strategy, event.timestamp, event.content[:200]))
+    _finish(state, recovery, outcome, recorded)
+    return None
+
+
+def _of(state: State, agent: str) -> Recovery | None:
+    """The recovery of an agent that is gone."""
+    loss = state.lost.get(agent.casefold())
+    return state.recoveries.get(loss.recovery) if loss is not None else None
+
+
+def _finish(state: State, recovery: Recovery, outcome: str, recorded: Recorded) -> None:
+    """The last word counts: work that went to others, and still a fleet that lacks something."""
+    took_s = max(0.0, times.between_s(recovery.lost, recorded.event.timestamp))
+    if recovery.outcome:
+        state.outcomes[recovery.outcome] -= 1
+    else:
+        state.seconds += took_s
+        recovery.finished = recorded.event.timestamp
+    recovery.outcome = outcome
+    state.outcomes[outcome] = state.outcomes.get(outcome, 0) + 1
+
+
+def shown(recovery: Recovery) -> dict[str, Any]:
+    return {
+        "id": recovery.id, "agent": recovery.agent, "outcome": recovery.outcome or None, "lost": recovery.lost,
+        "started": recovery.started, "finished": recovery.finished or None, "returned": recovery.returned or None,
+        "seconds": round(times.between_s(recovery.lost, recovery.finished), 3) if recovery.finished else None,
+        "automatic": recovery.outcome in AUTOMATIC if recovery.outcome else None, "reason": recovery.reason,
+        "steps": [{"strategy": step.strategy, "at": step.at, "text": step.text} for step in recovery.steps],
+    }

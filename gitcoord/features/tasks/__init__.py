@@ -1,0 +1,236 @@
+"""Tasks: opened once, done by one agent at a time, finished once or given back.
+
+Each go of an agent at a task is an attempt, by number. What is said of an older attempt is recorded and changes
+nothing: so a task is done once in effect, whoever was thought dead and came back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from gitcoord.core import times
+from gitcoord.core.commands import Command, Query
+from gitcoord.core.event import Event
+from gitcoord.core.fleet import Recorded
+from gitcoord.core.names import same_agent
+from gitcoord.features.tasks import events as said
+from gitcoord.features.tasks import duties as task_duties, state as task_state
+from gitcoord.features.tasks.commands import COMMANDS as ACTIONS
+from gitcoord.features.tasks.queries import QUERIES
+from gitcoord.features.tasks.state import (
+    ACCEPTED, ASSIGNED, CANCELLED, CREATED, DONE, FAILED, HELD, INPUT_REQUIRED, OPEN_BYTES_MAX, OPEN_MAX, OVER, READY,
+    RUNNING, State, Task, in_words,
+)
+
+EVENTS = said.EVENTS
+COMMANDS: Mapping[str, Command | Query] = {**ACTIONS, **QUERIES}
+
+_WORKED_ON: Mapping[str, str] = {
+    "task_started": RUNNING, "task_progressed": RUNNING, "task_input_requested": INPUT_REQUIRED,
+    "task_finished": DONE, "task_failed": READY, "task_released": READY, "task_cancelled": CANCELLED,
+}
+NEXT: Mapping[str, Mapping[str, str]] = {
+    CREATED: {"task_cancelled": CANCELLED},  # READY once all that it waits for is done
+    READY: {"task_assigned": ASSIGNED, "task_claimed": ACCEPTED, "task_cancelled": CANCELLED},
+    ASSIGNED: {"task_claimed": ACCEPTED, "task_accepted": ACCEPTED, **_WORKED_ON},
+    ACCEPTED: {"task_claimed": ACCEPTED, "task_accepted": ACCEPTED, **_WORKED_ON},
+    RUNNING: {"task_claimed": RUNNING, "task_accepted": RUNNING, **_WORKED_ON},
+    INPUT_REQUIRED: {"task_claimed": INPUT_REQUIRED, "task_accepted": INPUT_REQUIRED, **_WORKED_ON},
+    DONE: {},
+    FAILED: {},
+    CANCELLED: {},
+}
+"""What follows when an event comes to a task in a status. READY after an attempt is FAILED when it was the last."""
+
+
+def fold(state: State, recorded: Recorded) -> str | None:
+    if recorded.void is not None:
+        return None
+    change = CHANGES.get(type(recorded.payload))
+    return change(state, recorded.event, recorded.payload) if change else None
+
+
+def _create(state: State, event: Event, new: said.TaskCreated) -> str | None:
+    if len(state.tasks) - len(state.over) >= OPEN_MAX:
+        return f"{OPEN_MAX} tasks are open already: finish or cancel some"
+    if state.open_bytes + len(event.line) > OPEN_BYTES_MAX:
+        return f"the open tasks hold {OPEN_BYTES_MAX >> 20} MiB already: keep long texts in files, and name these"
+    # What a task waits for stands before it in the ledger: so no circle of them can come about.
+    unknown = next((uid for uid in new.after if uid not in state.tasks), None)
+    if unknown is not None:
+        return f"it would wait for {unknown[:8]}, and no such task came before it"
+    waits = [uid for uid in dict.fromkeys(new.after) if state.tasks[uid].status != DONE]
+    task = Task(
+        event.uid, new.title, event.timestamp, event.actor, CREATED if waits else READY, new.body, new.needs,
+        new.priority, new.deadline if times.seconds(new.deadline or "") else None, new.after, new.attempts_max,
+        new.timeout_s, new.agent, new.workflow.model_dump() if new.workflow else None, new.data, waits,
+        "" if waits else event.timestamp, size=len(event.line),
+    )
+    state.put(task)
+    return None
+
+
+def _assign(state: State, event: Event, given: said.TaskAssigned) -> str | None:
+    task = state.tasks.get(event.re or "")
+    if event.term is None:
+        return "only the leader assigns"
+    if task is None or event.type not in NEXT[task.status] or given.attempt != task.attempt + 1:
+        return _not_so(task)
+    state.give(task, given.agent, at=event.timestamp, status=ASSIGNED, why=given.why)
+    return None
+
+
+def _claim(state: State, event: Event, _: said.TaskClaimed) -> str | None:
+    task = state.tasks.get(event.re or "")
+    if task is None or event.type not in NEXT[task.status]:
+        return _not_so(task)
+    status = NEXT[task.status][event.type]
+    if task.status == READY:
+        state.give(task, event.actor, at=event.timestamp, status=status)
+    elif not same_agent(task.last.agent, event.actor):
+        return in_words(task)
+    task.status = status
+    return None
+
+
+def _accept(state: State, event: Event, told: said.TaskAccepted) -> str | None:
+    task, reason = _of_attempt(state, event, told.attempt)
+    if task is not None:
+        task.status = NEXT[task.status][event.type]
+    return reason
+
+
+def _start(state: State, event: Event, told: said.TaskStarted) -> str | None:
+    task, reason = _of_attempt(state, event, told.attempt)
+    if task is not None:
+        task.status, task.last.started = NEXT[task.status][event.type], task.last.started or event.timestamp
+    return reason
+
+
+def _progress(state: State, event: Event, told: said.TaskProgressed) -> str | None:
+    task, reason = _of_attempt(state, event, told.attempt)
+    if task is not None:
+        task.status, task.last.started = NEXT[task.status][event.type], task.last.started or event.timestamp
+        task.share = task.share if told.share is None else told.share
+        task.text = told.text or task.text
+    return reason
+
+
+def _ask_for_input(state: State, event: Event, told: said.TaskInputRequested) -> str | None:
+    task, reason = _of_attempt(state, event, told.attempt)
+    if task is not None:
+        task.status, task.text = NEXT[task.status][event.type], told.text[:500]
+    return reason
+
+
+def _finish(state: State, event: Event, told: said.TaskFinished) -> str | None:
+    task, reason = _of_attempt(state, event, told.attempt)
+    if task is not None:
+        begun = task.last.started or task.last.since
+        state.note_speed(event.actor, task.needs, max(0.0, times.between_s(begun, event.timestamp)))
+        task.result, task.artifacts, task.share = told.result, told.artifacts, 1.0
+        state.take_back(task, "done", at=event.timestamp, reason="")
+        state.end(task, DONE, at=event.timestamp, bytes_more=len(event.line))
+    return reason
+
+
+def _fail(state: State, event: Event, told: said.TaskFailed) -> str | None:
+    task, reason = _of_attempt(state, event, told.attempt)
+    if task is not None:
+        _again(state, task, "failed", event, told.reason, counts=True)
+    return reason
+
+
+def _release(state: State, event: Event, told: said.TaskReleased) -> str | None:
+    """A task that was lost while it was worked on may be what its agents die of: that counts as a failure."""
+    if event.term is None:
+        task, reason = _of_attempt(state, event, told.attempt)
+        lost = False
+    else:
+        task = state.tasks.get(event.re or "")
+        if task is None or task.status not in HELD or told.attempt != task.attempt:
+            return _not_so(task)
+        if told.only not in (None, task.status):
+            return in_words(task)
+        reason, lost = None, task.status != ASSIGNED
+    if task is not None:
+        _again(state, task, "released", event, told.reason, counts=lost)
+    return reason
+
+
+def _again(state: State, task: Task, outcome: str, event: Event, reason: str, *, counts: bool) -> None:
+    state.take_back(task, outcome, at=event.timestamp, reason=reason[:task_state.REASON_KEPT])
+    task.failures += counts
+    if task.failures >= task.attempts_max or task.attempt >= said.ATTEMPTS_MAX:
+        times_ = "once" if task.attempt == 1 else f"{task.attempt} times"
+        task.reason = f"tried {times_}; last: {task.last.reason or outcome}"
+        state.end(task, FAILED, at=event.timestamp)
+    else:
+        state.make_ready(task, at=event.timestamp)
+
+
+def _cancel(state: State, event: Event, told: said.TaskCancelled) -> str | None:
+    task = state.tasks.get(event.re or "")
+    if task is None or event.type not in NEXT[task.status]:
+        return _not_so(task)
+    if task.status in HELD:
+        state.take_back(task, "cancelled", at=event.timestamp, reason=told.reason[:task_state.REASON_KEPT])
+    task.reason = told.reason[:task_state.REASON_KEPT] or f"cancelled by {event.actor}"
+    state.end(task, CANCELLED, at=event.timestamp)
+    return None
+
+
+def _note_overdue(state: State, event: Event, _: said.TaskOverdue) -> str | None:
+    task = state.tasks.get(event.re or "")
+    if event.term is None:
+        return "only the leader tells what is overdue"
+    if task is None or task.status in OVER:
+        return _not_so(task)
+    task.overdue = True
+    state.dated.pop(task.id, None)
+    return None
+
+
+def _of_attempt(state: State, event: Event, number: int) -> tuple[Task | None, str | None]:
+    """The task, if the event's author has it and this is the attempt that lasts; else why the event has no effect."""
+    task = state.tasks.get(event.re or "")
+    if task is None:
+        return None, _not_so(None)
+    if number > task.attempt:
+        return None, f"there was no attempt {number} yet: {in_words(task)}"
+    attempt = task.attempts[number - 1]
+    if not same_agent(attempt.agent, event.actor):
+        return None, f"attempt {number} is {attempt.agent}'s"
+    if number < task.attempt or task.status not in HELD:
+        attempt.late = f"{event.type.removeprefix('task_')} at {event.timestamp}"
+        return None, f"attempt {number} was {attempt.outcome} before: {in_words(task)}"
+    return task, None
+
+
+def _not_so(task: Task | None) -> str:
+    return "no such task is known: it never was, or it was over long ago" if task is None else in_words(task)
+
+
+CHANGES: Mapping[type[BaseModel] | type[None], Callable[[State, Event, Any], str | None]] = {
+    said.TaskCreated: _create,
+    said.TaskAssigned: _assign,
+    said.TaskClaimed: _claim,
+    said.TaskAccepted: _accept,
+    said.TaskStarted: _start,
+    said.TaskProgressed: _progress,
+    said.TaskInputRequested: _ask_for_input,
+    said.TaskFinished: _finish,
+    said.TaskFailed: _fail,
+    said.TaskReleased: _release,
+    said.TaskCancelled: _cancel,
+    said.TaskOverdue: _note_overdue,
+}
+
+
+duty = task_duties.duties
+release_all = task_duties.release_all
+dump = task_state.dump
+load = task_state.load

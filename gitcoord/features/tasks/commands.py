@@ -1,0 +1,251 @@
+"""What people and agents do with tasks. Each refuses early what cannot be; the fold is the judge."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from gitcoord.core import times
+from gitcoord.core.commands import Arguments, Command, Look, Proposal
+from gitcoord.core.errors import Lost, Refused
+from gitcoord.core.lookup import member
+from gitcoord.core.names import same_agent
+from gitcoord.features.tasks import dispatch
+from gitcoord.features.tasks import events as said
+from gitcoord.features.agents.events import Capabilities
+from gitcoord.features.tasks.queries import named, shown
+from gitcoord.features.tasks.state import ASSIGNED, CANCELLED, DONE, FAILED, HELD, OVER, READY, Task, in_words
+
+ID = Field(description="The beginning of its id, or the position of its event")
+ATTEMPT = Field(None, ge=1, le=said.ATTEMPTS_MAX, description="Which attempt; none: one's newest")
+IN_A_FILE = "write what is longer to a file, commit it, and name that"
+
+
+def _capital(text: object) -> object:
+    return text.upper() if isinstance(text, str) else text
+
+
+def _object(text: object) -> object:
+    """JSON as it is typed."""
+    try:
+        return json.loads(text) if isinstance(text, str) else text
+    except ValueError as wrong:
+        raise ValueError(f"it is not JSON: {wrong}") from None
+
+
+class Create(Arguments):
+    title: str = Field(min_length=1, max_length=said.TITLE_MAX, description="What to do, in one line")
+    body: str = Field("", description="All that one must know to do it; - is standard input")
+    needs: Capabilities = Field([], description="A capability that its agent must have")
+    priority: Annotated[said.Priority, BeforeValidator(_capital)] = Field("MEDIUM", description="How urgent it is")
+    deadline: str | None = Field(None, description="When it must be done: a span such as 2h, or a time (UTC)")
+    after: list[str] = Field([], max_length=said.AFTER_MAX, description="A task that must be done before")
+    attempts: int = Field(3, ge=1, le=said.ATTEMPTS_MAX, description="How many times it may fail")
+    time_limit: times.Span | None = Field(None, le=said.TIMEOUT_S_MAX, description="How long one attempt may take")
+    agent: str | None = Field(None, description="Who it is meant for, unless that one is away")
+    data: Annotated[dict[str, Any], BeforeValidator(_object)] = Field({}, description="A JSON object for its agent")
+
+
+class Claim(Arguments):
+    task: str = ID
+
+
+class Start(Claim):
+    attempt: int | None = ATTEMPT
+
+
+class Progress(Claim):
+    share: float | None = Field(None, ge=0, le=1, description="How much is done, 0 to 1")
+    text: str = Field("", max_length=500, description="What is being done")
+    ask: str = Field("", max_length=said.REASON_MAX, description="What one must know to go on")
+    attempt: int | None = ATTEMPT
+
+
+class Finish(Claim):
+    result: str = Field("", description="What came of it")
+    artifacts: list[str] = Field([], alias="artifact", max_length=said.ARTIFACTS_MAX,
+                                 description="A ref or a path that it made")
+    attempt: int | None = ATTEMPT
+
+
+class Fail(Claim):
+    reason: str = Field("", max_length=said.REASON_MAX, description="Why")
+    attempt: int | None = ATTEMPT
+
+
+class Release(Fail):
+    pass
+
+
+class Cancel(Claim):
+    reason: str = Field("", max_length=said.REASON_MAX, description="Why")
+
+
+def create(look: Look, asked: Create) -> list[Proposal]:
+    _bounded("body", asked.body, said.BODY_MAX)
+    after = [named(look, text) for text in asked.after]
+    for task in after:
+        if task.status in (FAILED, CANCELLED):
+            raise Refused(f"it would wait for ever for {task.id[:8]}: {in_words(task)}")
+    data = {
+        "title": asked.title, "body": asked.body, "needs": list(dict.fromkeys(asked.needs)),
+        "priority": asked.priority, "deadline": _moment(look, asked.deadline), "after": [task.id for task in after],
+        "attempts_max": asked.attempts, "timeout_s": asked.time_limit, "data": asked.data,
+        "agent": member(look, asked.agent) if asked.agent else None,
+    }
+    return [Proposal("task_created", asked.title, {name: value for name, value in data.items()
+                                                   if value not in (None, "", [], {})})]
+
+
+def _moment(look: Look, text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        return times.later(look.now, float(str(times.span_s(text))))
+    except ValueError:
+        pass
+    if not times.seconds(text):
+        raise Refused(f"--deadline {text!r} is neither a span such as 2h nor a time such as 2026-01-31T08:00Z")
+    return times.later(text, 0)
+
+
+def _bounded(what: str, text: str, characters_max: int) -> None:
+    if len(text) > characters_max:
+        raise Refused(f"the {what} has {len(text)} characters, and {characters_max} go into an event: {IN_A_FILE}")
+
+
+def claim(look: Look, asked: Claim) -> list[Proposal]:
+    task = named(look, asked.task)
+    if task.status in HELD and same_agent(task.last.agent, look.actor):
+        if task.status != ASSIGNED:
+            return []  # it has it
+        return [Proposal("task_accepted", f"{look.actor} takes on {task.title!r}", {"attempt": task.attempt},
+                         re=task.id)]
+    if task.status in HELD or task.status == DONE:
+        raise Lost(in_words(task))
+    if task.status != READY:
+        raise Refused(f"{task.id[:8]} cannot be claimed: {in_words(task)}")
+    crowd = dispatch.workers(look)
+    me = next((one for one in crowd if same_agent(one.id, look.actor)), None)
+    if task.needs and (me is None or dispatch.lacks(me, task)):
+        raise Refused(f"{task.id[:8]} needs {', '.join(task.needs)}: "
+                      f"`gitcoord agent register --capabilities {','.join(task.needs)}` says that one can")
+    return [Proposal("task_claimed", f"{look.actor} claims {task.title!r}", re=task.id)]
+
+
+def start(look: Look, asked: Start) -> list[Proposal]:
+    task, attempt = _own(look, asked.task, asked.attempt)
+    return [Proposal("task_started", f"{look.actor} starts {task.title!r}", {"attempt": attempt}, re=task.id)]
+
+
+def progress(look: Look, asked: Progress) -> list[Proposal]:
+    task, attempt = _own(look, asked.task, asked.attempt)
+    if asked.ask:
+        to = () if same_agent(task.created_by, look.actor) else (task.created_by,)
+        return [Proposal("task_input_requested", asked.ask, {"attempt": attempt, "text": asked.ask}, to, task.id)]
+    if asked.share is None and not asked.text:
+        raise Refused("say how much is done, from 0 to 1, or what, or what to --ask")
+    data = {"attempt": attempt, "share": asked.share, "text": asked.text}
+    percent = f"{asked.share:.0%} " if asked.share is not None else ""
+    return [Proposal("task_progressed", f"{percent}{asked.text}".strip(), data, re=task.id)]
+
+
+def finish(look: Look, asked: Finish) -> list[Proposal]:
+    _bounded("result", asked.result, said.RESULT_MAX)
+    for one in asked.artifacts:
+        _bounded("artifact's name", one, 500)
+    task, attempt = _own(look, asked.task, asked.attempt)
+    data = {"attempt": attempt, "result": asked.result, "artifacts": asked.artifacts}
+    return [Proposal("task_finished", f"{look.actor} has done {task.title!r}", data, re=task.id)]
+
+
+def fail(look: Look, asked: Fail) -> list[Proposal]:
+    task, attempt = _own(look, asked.task, asked.attempt)
+    because = f": {asked.reason}" if asked.reason else ""
+    return [Proposal("task_failed", f"{look.actor} could not do {task.title!r}{because}",
+                     {"attempt": attempt, "reason": asked.reason}, re=task.id)]
+
+
+def release(look: Look, asked: Release) -> list[Proposal]:
+    task, attempt = _own(look, asked.task, asked.attempt)
+    because = f": {asked.reason}" if asked.reason else ""
+    return [Proposal("task_released", f"{look.actor} gives {task.title!r} back{because}",
+                     {"attempt": attempt, "reason": asked.reason}, re=task.id)]
+
+
+def cancel(look: Look, asked: Cancel) -> list[Proposal]:
+    task = named(look, asked.task)
+    if task.status == CANCELLED:
+        return []
+    if task.status in OVER:
+        raise Refused(f"{task.id[:8]} cannot be cancelled: {in_words(task)}")
+    because = f": {asked.reason}" if asked.reason else ""
+    return [Proposal("task_cancelled", f"{look.actor} cancels {task.title!r}{because}", {"reason": asked.reason},
+                     re=task.id)]
+
+
+def _own(look: Look, text: str, attempt: int | None) -> tuple[Task, int]:
+    """The task and the speaker's attempt at it. What is said of one that is over is recorded, without effect."""
+    task = named(look, text)
+    mine = [number for number, one in enumerate(task.attempts, 1) if same_agent(one.agent, look.actor)]
+    if not mine:
+        cure = f"`gitcoord task claim {task.id[:8]}` comes first" if task.status == READY else in_words(task)
+        raise Refused(f"{look.actor} does not have {task.id[:8]}: {cure}")
+    if attempt is not None and attempt not in mine:
+        raise Refused(f"attempt {attempt} at {task.id[:8]} is not {look.actor}'s: {in_words(task)}")
+    return task, attempt or mine[-1]
+
+
+def _answer(look: Look, uid: str) -> dict[str, Any]:
+    task = look.state("tasks").tasks.get(uid)
+    return {"task": shown(look, task)} if task is not None else {}
+
+
+_MADE = ("gitcoord task create 'Mend the parser'",)
+_CLAIMED = (*_MADE, "gitcoord task claim 3")
+
+COMMANDS: Mapping[str, Command] = {
+    "task create": Command(
+        help="Open a task", example="gitcoord task create 'Mend the parser' --priority high --needs python",
+        arguments=Create, decide=create, positional=("title",), answer=_answer, tool="task_create",
+    ),
+    "task claim": Command(
+        help="Take a task; who is first in the ledger has it", example="gitcoord task claim 3", before=_MADE,
+        arguments=Claim, decide=claim, positional=("task",), urgent=True, idempotent=True,
+        answer=_answer, answers_thread=True, tool="task_update",
+    ),
+    "task start": Command(
+        help="Say that one works on it now", example="gitcoord task start 3", before=_CLAIMED,
+        arguments=Start, decide=start, positional=("task",), idempotent=True,
+        answer=_answer, answers_thread=True, tool="task_update",
+    ),
+    "task progress": Command(
+        help="Say how far one is, or what one must know to go on", before=_CLAIMED,
+        example="gitcoord task progress 3 0.5 'tests are written'",
+        arguments=Progress, decide=progress, positional=("task", "share", "text"),
+        answer=_answer, answers_thread=True, tool="task_update",
+    ),
+    "task finish": Command(
+        help="Say that it is done, and what came of it", example="gitcoord task finish 3 'merged' --artifact main",
+        before=_CLAIMED, arguments=Finish, decide=finish, positional=("task", "result"), urgent=True,
+        answer=_answer, answers_thread=True, tool="task_update",
+    ),
+    "task fail": Command(
+        help="Say that this attempt came to nothing", before=_CLAIMED,
+        example="gitcoord task fail 3 'no access'", arguments=Fail, decide=fail, positional=("task", "reason"),
+        answer=_answer, answers_thread=True, tool="task_update",
+    ),
+    "task release": Command(
+        help="Give it back, for another one to do", example="gitcoord task release 3 'going home'", before=_CLAIMED,
+        arguments=Release, decide=release, positional=("task", "reason"),
+        answer=_answer, answers_thread=True, tool="task_update",
+    ),
+    "task cancel": Command(
+        help="End it; nobody needs to do it", example="gitcoord task cancel 3 'no longer needed'", before=_MADE,
+        arguments=Cancel, decide=cancel, positional=("task", "reason"), destructive=True, idempotent=True,
+        answer=_answer, answers_thread=True, tool="task_update",
+    ),
+}

@@ -1,0 +1,158 @@
+"""Dispatch: who gets which ready task, and why. Capability first, then priority, age, workload and measured speed."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
+
+from gitcoord.core import times
+from gitcoord.core.commands import Look
+from gitcoord.features import agents
+from gitcoord.features.tasks.state import State, Task
+
+LEVELS = {"CRITICAL": 0, "HIGH": 1, "MEDIUM": 2, "LOW": 3}
+RISES_EVERY_S = 600.0  # a task that waits so long goes up one level: LOW is as urgent as CRITICAL after half an hour
+RESTS_S = 5.0  # an agent is not given again at once what it could not do; doubled with each attempt
+RESTS_S_MAX = 600.0
+ASSIGNED_AT_ONCE = 50  # with one look: as many as a tick appends
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """An agent, as dispatch sees it. `away` says why it gets nothing at all; "" when it may."""
+
+    id: str
+    capabilities: frozenset[str]
+    slots: int
+    held: int
+    workload: float = 0.0
+    busy: bool = False  # it says so: the others first
+    stands_in: frozenset[str] = frozenset()  # for agents (casefolded) that are gone
+    away: str = ""
+
+    @property
+    def full(self) -> bool:
+        return self.held >= self.slots
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One task for one agent."""
+
+    task: Task
+    agent: str
+    why: str
+
+
+def urgency(task: Task, now: str) -> tuple[int, str, str]:
+    """Sorts the most urgent first: by level, then by age. Who waits long rises, and so does who is overdue."""
+    waited_s = times.between_s(task.ready, now)
+    level = 0 if task.overdue else max(0, LEVELS[task.priority] - int(max(0.0, waited_s) // RISES_EVERY_S))
+    return level, task.ready, task.id
+
+
+def in_order(state: State, now: str) -> list[Task]:
+    """The ready tasks, the most urgent first."""
+    return sorted((state.tasks[uid] for uid in state.ready), key=lambda task: urgency(task, now))
+
+
+def workers(look: Look) -> list[Worker]:
+    """Every registered agent, by name."""
+    registered: dict[str, agents.Agent] = look.state("agents").agents
+    held = look.state("tasks").held
+    return [
+        Worker(one.id, frozenset(one.capabilities), one.slots, len(held.get(key, ())), one.workload or 0.0,
+               one.status in ("busy", "input-required"), frozenset(one.stands_in), agents.away(look, one))
+        for key, one in sorted(registered.items())
+    ]
+
+
+def assignments(
+    state: State, crowd: Sequence[Worker], now: str, *, but: Container[str] = frozenset()
+) -> Iterator[Choice]:
+    """What to give to whom now, the most urgent first, `but` these tasks; nobody gets more than its slots."""
+    free = {worker.id: worker.slots - worker.held for worker in crowd if not worker.away and not worker.full}
+    if not free or not state.ready:
+        return
+    able: dict[tuple[str, ...], list[Worker]] = {}
+    known = {worker.id.casefold(): worker for worker in crowd}
+    given = 0
+    for task in in_order(state, now):
+        if task.id in but:
+            continue
+        needs = tuple(task.needs)
+        if needs not in able:
+            able[needs] = [worker for worker in crowd if worker.id in free and not lacks(worker, task)]
+        found = [one for one in able[needs] if free[one.id] > 0 and not reserved(task, one, known)
+                 and not rests(task, one, now)]
+        if not found:
+            continue
+        best = min(found, key=lambda one: _preference(state, task, one, one.slots - free[one.id]))
+        yield Choice(task, best.id, _why(state, task, best, len(found), best.slots - free[best.id]))
+        free[best.id] -= 1
+        given += 1
+        if given == ASSIGNED_AT_ONCE or not any(free.values()):
+            return
+
+
+def unfit(task: Task, worker: Worker, crowd: Sequence[Worker], now: str) -> str:
+    """Why this agent is not given the task; "" when it may be."""
+    known = {one.id.casefold(): one for one in crowd}
+    return (lacks(worker, task) or worker.away or reserved(task, worker, known) or rests(task, worker, now)
+            or (f"it is full ({worker.held} of {worker.slots})" if worker.full else ""))
+
+
+def lacks(worker: Worker, task: Task) -> str:
+    missing = [one for one in task.needs if one not in worker.capabilities]
+    return f"it lacks {', '.join(missing)}" if missing else ""
+
+
+def reserved(task: Task, worker: Worker, known: dict[str, Worker]) -> str:
+    """A task that is meant for one agent waits for it, unless that one cannot do it or is away."""
+    if task.wished is None or task.wished.casefold() == worker.id.casefold():
+        return ""
+    wished = known.get(task.wished.casefold())
+    return f"it is meant for {wished.id}" if wished and not wished.away and not lacks(wished, task) else ""
+
+
+def rests(task: Task, worker: Worker, now: str) -> str:
+    """Who could not do it is not given it again at once."""
+    before = [one for one in task.attempts if one.agent.casefold() == worker.id.casefold()]
+    if not before:
+        return ""
+    rest_s = min(RESTS_S * 2 ** min(task.attempt - 1, 20), RESTS_S_MAX)
+    if times.between_s(before[-1].until, now) >= rest_s:
+        return ""
+    return f"its last attempt was {before[-1].outcome}: again after {times.in_words(rest_s)}"
+
+
+_Preference = tuple[bool, bool, bool, float, float, float, str]
+
+
+def _preference(state: State, task: Task, worker: Worker, held: int) -> _Preference:
+    """The least is the best."""
+    tried = any(one.agent.casefold() == worker.id.casefold() for one in task.attempts)
+    wished = task.wished is not None and task.wished.casefold() == worker.id.casefold()
+    heir = bool(task.attempts) and task.last.agent.casefold() in worker.stands_in
+    speed_s = mean_s(state, worker.id, task)
+    return (not (wished or heir), tried, worker.busy, held / worker.slots, worker.workload,
+            speed_s if speed_s is not None else 0.0, worker.id)  # who is new gets its chance
+
+
+def mean_s(state: State, agent: str, task: Task) -> float | None:
+    """The mean duration of what the agent finished of this kind; None: nothing yet."""
+    known = state.speeds.get(agent.casefold(), {})
+    means = [known[one][1] for one in task.needs or [""] if one in known]
+    return sum(means) / len(means) if means else None
+
+
+def _why(state: State, task: Task, worker: Worker, candidates: int, held: int) -> str:
+    reasons = [f"has {', '.join(task.needs)}"] if task.needs else []
+    if task.wished is not None and task.wished.casefold() == worker.id.casefold():
+        reasons.append("was wished for")
+    reasons.append(f"{held} of {worker.slots} slots taken")
+    speed_s = mean_s(state, worker.id, task)
+    if speed_s is not None:
+        reasons.append(f"takes {speed_s:.1f} s on the average")
+    reasons.append("the only one free" if candidates == 1 else f"best of {candidates}")
+    return ", ".join(reasons)[:500]

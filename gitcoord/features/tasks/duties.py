@@ -1,0 +1,77 @@
+"""The leader's care of tasks: gives out what nobody claimed, takes back what nobody takes on, tells what is late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gitcoord.core import times
+from gitcoord.core.commands import Look
+from gitcoord.core.fleet import Duty
+from gitcoord.features import autonomy
+from gitcoord.features.tasks import dispatch
+from gitcoord.features.tasks.state import ASSIGNED, INPUT_REQUIRED, State, Task
+
+ACCEPT_S = 120.0  # two polls of the slowest profile: who has not taken it on by then does not look
+GRACE_S = 60.0  # beyond a task's time limit, which its agent keeps itself
+
+
+def duties(state: State, look: Look) -> Iterator[Duty]:
+    for holding in state.held.values():
+        for uid in holding:
+            yield from _taken_back(state.tasks[uid], look)
+    yield from _assignments(state, look)
+    for uid in state.dated:
+        task = state.tasks[uid]
+        if times.between_s(task.deadline or "", look.now) > 0:
+            yield Duty("task_overdue", f"{task.title!r} is overdue since {task.deadline}", f"overdue:{uid}", re=uid)
+
+
+def _assignments(state: State, look: Look) -> Iterator[Duty]:
+    crowd = dispatch.workers(look)
+    slots = {worker.id: worker.slots - worker.held for worker in crowd if not worker.away}
+    for one in dispatch.assignments(state, crowd, look.now, but=_rejected(state, look)):
+        task, attempt = one.task, one.task.attempt + 1
+        wanted = Duty("task_assigned", f"{one.agent} gets {task.title!r}: {one.why}", occasion(task),
+                      {"agent": one.agent, "attempt": attempt, "why": one.why}, to=(one.agent,), re=task.id)
+        for duty in autonomy.gate(look, "assignment", wanted):
+            agent = duty.data.get("agent", one.agent)  # what was approved may be for another one than now
+            if slots.get(agent, 0) > 0:
+                slots[agent] -= 1
+                yield duty
+
+
+def occasion(task: Task) -> str:
+    """The key of its next assignment."""
+    return f"assign:{task.id}:{task.attempt + 1}"
+
+
+def _rejected(state: State, look: Look) -> set[str]:
+    """Ready tasks that somebody did not let the leader give out: they keep no slot from the others."""
+    known = look.state("autonomy")
+    rejected = {one.occasion for one in known.proposals.values() if one.status == "rejected"}
+    return {uid for uid in state.ready if occasion(state.tasks[uid]) in rejected} if rejected else set()
+
+
+def _taken_back(task: Task, look: Look) -> Iterator[Duty]:
+    """What is in hands in which it does not go on. Of agents that are gone, recovery takes care."""
+    last = task.last
+    member = look.fleet.members.get(last.agent)
+    if member is not None and member.left:
+        yield release(task, f"{last.agent} has left the fleet")
+    elif task.status == ASSIGNED and times.between_s(last.since, look.now) > ACCEPT_S:
+        reason = f"{last.agent} did not take it on within {times.in_words(ACCEPT_S)}"
+        yield release(task, reason, occasion="unaccepted", only=ASSIGNED)  # it may be taking it on right now
+    elif task.timeout_s is not None and task.status not in (ASSIGNED, INPUT_REQUIRED) and (
+            times.between_s(last.started or last.since, look.now) > task.timeout_s + GRACE_S):
+        yield release(task, f"{last.agent} had more than {times.in_words(task.timeout_s)}")
+
+
+def release(task: Task, reason: str, *, occasion: str = "release", only: str | None = None) -> Duty:
+    """Take a task back from its agent, such as one that is gone; `only` if it still stands so. For the leader."""
+    return Duty("task_released", f"{task.title!r} is taken back: {reason}", f"{occasion}:{task.id}:{task.attempt}",
+                {"attempt": task.attempt, "reason": reason, "only": only}, re=task.id)
+
+
+def release_all(state: State, agent: str, reason: str) -> list[Duty]:
+    """The same for everything that an agent has."""
+    return [release(state.tasks[uid], reason) for uid in state.held.get(agent.casefold(), ())]

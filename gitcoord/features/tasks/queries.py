@@ -1,0 +1,168 @@
+"""What can be asked of tasks: which there are, how one stands, and why nobody has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from gitcoord.core.commands import Arguments, Look, Query
+from gitcoord.core.lookup import find, member
+from gitcoord.core.names import same_agent
+from gitcoord.features.tasks import dispatch, duties as task_duties
+from gitcoord.features.tasks.state import CREATED, HELD, OVER, Task, in_words
+
+Status = Literal["created", "ready", "assigned", "accepted", "running", "input-required", "done", "failed",
+                 "cancelled"]
+
+
+class List(Arguments):
+    status: Status | None = Field(None, description="Only those that are so")
+    agent: str | None = Field(None, description="Only what this agent has or did")
+    needs: str | None = Field(None, description="Only those that need this capability")
+    all: bool = Field(False, description="Those that are over too")
+
+
+class Ready(Arguments):
+    agent: str | None = Field(None, description="Only what this agent is able to do")
+
+
+class Show(Arguments):
+    task: str = Field(description="The beginning of its id, or the position of its event")
+
+
+def named(look: Look, text: str) -> Task:
+    """The task that `text` names. Raises Refused."""
+    tasks: Mapping[str, Task] = look.state("tasks").tasks
+    return tasks[find(look, tasks, text, "task", shown_by="task list --all")]
+
+
+def list_(look: Look, asked: List) -> list[dict[str, Any]]:
+    tasks: Mapping[str, Task] = look.state("tasks").tasks
+    positions = look.fleet.positions
+    chosen = [
+        task for task in tasks.values()
+        if (asked.all or asked.status in OVER or task.status not in OVER)
+        and asked.status in (None, task.status)
+        and (asked.needs is None or asked.needs.casefold() in task.needs)
+        and (asked.agent is None or (task.agent is not None and same_agent(task.agent, asked.agent)))
+    ]
+    return [row(task) for task in sorted(chosen, key=lambda task: positions.get(task.id, 0))]
+
+
+def ready(look: Look, asked: Ready) -> list[dict[str, Any]]:
+    tasks = dispatch.in_order(look.state("tasks"), look.now)
+    if asked.agent is not None:
+        who = member(look, asked.agent)
+        able = {one for worker in dispatch.workers(look) if worker.id == who for one in worker.capabilities}
+        tasks = [task for task in tasks if able.issuperset(task.needs)]
+    return [row(task) for task in tasks]
+
+
+def show(look: Look, asked: Show) -> dict[str, Any]:
+    return shown(look, named(look, asked.task))
+
+
+def explain(look: Look, asked: Show) -> dict[str, Any]:
+    """Why a task is where it is; of one that is ready, what keeps each agent from it."""
+    task = named(look, asked.task)
+    answer: dict[str, Any] = {"task": task.id, "title": task.title, "status": task.status, "because": "", "agents": []}
+    if task.status == CREATED:
+        answer["because"] = "; ".join(_awaited(look, uid) for uid in task.waits)
+    elif task.status in HELD:
+        answer["because"] = in_words(task) + f": {task.last.why or 'it claimed it'}"
+    elif task.status in OVER:
+        answer["because"] = in_words(task)
+    else:
+        crowd = dispatch.workers(look)
+        decided = _decided(look, task)
+        reasons = {one.id: dispatch.unfit(task, one, crowd, look.now) for one in crowd}
+        answer["because"] = decided or _unassigned(task, crowd, reasons)
+        answer["agents"] = [{"agent": agent, "reason": reason or "it can have it"}
+                            for agent, reason in reasons.items()]
+    return answer
+
+
+def _awaited(look: Look, uid: str) -> str:
+    other: Task | None = look.state("tasks").tasks.get(uid)
+    if other is None:
+        return f"it waits for {uid[:8]}, which failed or was cancelled long ago: cancel it, or open it anew"
+    if other.status in OVER:
+        return f"it waits for {uid[:8]} {other.title!r}, and {in_words(other)}: cancel it, or open it anew"
+    return f"it waits for {uid[:8]} {other.title!r}: {in_words(other)}"
+
+
+def _decided(look: Look, task: Task) -> str:
+    """What people said of its assignment, or have yet to say; "" when nobody was asked."""
+    state = look.state("autonomy")
+    asked = state.proposals.get(state.newest.get(task_duties.occasion(task), ""))
+    if asked is None or asked.status not in ("pending", "approved", "rejected"):
+        return ""
+    if asked.status == "pending":
+        return f"it waits for approval: `gitcoord approve {asked.id[:8]}` ({asked.content})"
+    if asked.status == "approved":
+        return f"{asked.judge} approved it, and it waits until {asked.data.get('agent')} is free"
+    why = f" ({asked.why})" if asked.why else ""
+    return f"{asked.judge} rejected it{why}: it can be claimed, or opened anew"
+
+
+def _unassigned(task: Task, crowd: list[dispatch.Worker], reasons: Mapping[str, str]) -> str:
+    if not crowd:
+        return "nobody is registered for work: `gitcoord agent register` is what an agent does"
+    able = [one for one in crowd if not dispatch.lacks(one, task)]
+    if not able:
+        for need in task.needs:
+            if not any(need in one.capabilities for one in crowd):
+                return f"nobody has {need}"
+        return f"nobody has all of {', '.join(task.needs)}"
+    if all(reasons[one.id] for one in able):
+        who = "; ".join(f"{one.id}: {reasons[one.id]}" for one in able)
+        return f"none of those who could do it is free ({who})"
+    free = next(one for one in able if not reasons[one.id])
+    return f"{free.id} can have it: the leader gives it out with its next round, the most urgent first"
+
+
+def row(task: Task) -> dict[str, Any]:
+    """A task in one line."""
+    return {"id": task.id, "status": task.status, "priority": task.priority, "title": task.title,
+            "needs": task.needs, "agent": task.agent, "attempt": task.attempt, "share": task.share,
+            "deadline": task.deadline, "overdue": task.overdue}
+
+
+def shown(look: Look, task: Task) -> dict[str, Any]:
+    """All of it."""
+    return {
+        **row(task), "position": look.fleet.positions.get(task.id), "body": task.body, "data": task.data,
+        "created": task.created, "created_by": task.created_by, "wished": task.wished, "after": task.after,
+        "waits_for": task.waits, "attempts_max": task.attempts_max, "failures": task.failures,
+        "timeout_s": task.timeout_s, "workflow": task.workflow, "text": task.text, "over": task.over or None,
+        "reason": task.reason, "result": task.result, "artifacts": task.artifacts,
+        "attempts": [
+            {"agent": one.agent, "since": one.since, "why": one.why, "started": one.started or None,
+             "until": one.until or None, "outcome": one.outcome or None, "reason": one.reason, "late": one.late}
+            for one in task.attempts
+        ],
+    }
+
+
+_MADE = ("gitcoord task create 'Mend the parser' --needs python",)
+
+QUERIES: Mapping[str, Query] = {
+    "task list": Query(
+        help="Show the tasks that are open", example="gitcoord task list --status ready", before=_MADE,
+        arguments=List, ask=list_, columns=("id", "status", "priority", "agent", "title"), tool="task_show",
+    ),
+    "task show": Query(
+        help="Show one task, with its attempts", example="gitcoord task show 3", before=_MADE,
+        arguments=Show, ask=show, positional=("task",), tool="task_show",
+    ),
+    "task explain": Query(
+        help="Say why nobody has a task, or why the one who has it", example="gitcoord task explain 3", before=_MADE,
+        arguments=Show, ask=explain, positional=("task",), tool="task_show",
+    ),
+    "ready": Query(
+        help="Show what can be taken now, the most urgent first", example="gitcoord ready --agent alice", before=_MADE,
+        arguments=Ready, ask=ready, columns=("id", "priority", "needs", "title"), tool="task_show",
+    ),
+}

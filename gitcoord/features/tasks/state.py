@@ -1,0 +1,239 @@
+"""A task and its attempts, and all tasks of a fleet with the indices that keep a fold quick."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, get_args
+
+from gitcoord.features.tasks.events import Priority
+
+CREATED, READY, ASSIGNED, ACCEPTED, RUNNING = "created", "ready", "assigned", "accepted", "running"
+INPUT_REQUIRED, DONE, FAILED, CANCELLED = "input-required", "done", "failed", "cancelled"
+
+HELD = (ASSIGNED, ACCEPTED, RUNNING, INPUT_REQUIRED)  # in somebody's hands
+OVER = (DONE, FAILED, CANCELLED)
+STATUSES = (CREATED, READY, *HELD, *OVER)
+
+OPEN_MAX = 20_000  # tasks that are not over: an hour's work for a hundred agents at a third of a minute each
+OPEN_BYTES_MAX = 16 * 1024 * 1024  # of their events: the state is read by every command
+OVER_MAX = 1000  # that are over and still known; the ledger has the others
+OVER_BYTES_MAX = 4 * 1024 * 1024
+REASON_KEPT = 500  # characters of a reason; the event has all of it
+SPEEDS_MAX = 50  # capabilities of one agent whose speed is known
+SPEED_WEIGHT = 20  # of a mean: what an agent did long ago counts less and less
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One agent's go at a task. Times are those of the events; `outcome` is empty while it lasts."""
+
+    agent: str
+    since: str
+    why: str = ""  # why to that agent; empty when it was claimed
+    started: str = ""
+    until: str = ""
+    outcome: str = ""  # done, failed, released, cancelled
+    reason: str = ""
+    late: str = ""  # what its agent still said of it when it was over
+
+
+@dataclass(slots=True)
+class Task:
+    """As the ledger has it. `size` is the length of the events whose text it holds."""
+
+    id: str
+    title: str
+    created: str
+    created_by: str
+    status: str = READY
+    body: str = ""
+    needs: list[str] = field(default_factory=list)
+    priority: str = "MEDIUM"
+    deadline: str | None = None
+    after: list[str] = field(default_factory=list)
+    attempts_max: int = 3
+    timeout_s: float | None = None
+    wished: str | None = None  # the agent that it is meant for
+    workflow: dict[str, str] | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+    waits: list[str] = field(default_factory=list)  # those of `after` that are not done
+    ready: str = ""  # when it first could be done
+    attempts: list[Attempt] = field(default_factory=list)
+    failures: int = 0  # attempts that count against `attempts_max`
+    overdue: bool = False
+    share: float = 0.0
+    text: str = ""  # the newest progress, or what input is asked for
+    over: str = ""  # when it was
+    reason: str = ""  # why it failed or was cancelled
+    result: str = ""
+    artifacts: list[str] = field(default_factory=list)
+    size: int = 0
+
+    @property
+    def attempt(self) -> int:
+        """The number of the newest attempt; 0: there was none."""
+        return len(self.attempts)
+
+    @property
+    def agent(self) -> str | None:
+        """Whoever has it, or did it."""
+        return self.attempts[-1].agent if self.status in HELD or self.status == DONE else None
+
+    @property
+    def last(self) -> Attempt:
+        return self.attempts[-1]
+
+
+@dataclass(slots=True)
+class State:
+    """All tasks by id, oldest first, and what follows from them."""
+
+    tasks: dict[str, Task] = field(default_factory=dict)
+    over: dict[str, None] = field(default_factory=dict)  # those that are, in the order in which they became so
+    speeds: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    """By agent (casefolded) and capability ("" for tasks that need none): how many, and their mean seconds."""
+
+    ready: dict[str, None] = field(default_factory=dict)
+    held: dict[str, dict[str, None]] = field(default_factory=dict)  # by agent (casefolded)
+    dated: dict[str, None] = field(default_factory=dict)  # open ones whose deadline has not been seen to pass
+    dependants: dict[str, dict[str, None]] = field(default_factory=dict)  # open ones that wait for another
+    open_bytes: int = 0
+    over_bytes: int = 0
+
+    def put(self, task: Task) -> None:
+        """Take in a task, new or as it was written down."""
+        self.tasks[task.id] = task
+        if task.status in OVER:
+            self.over[task.id] = None
+            self.over_bytes += task.size
+            return
+        self.open_bytes += task.size
+        if task.status == READY:
+            self.ready[task.id] = None
+        elif task.status in HELD:
+            self.held.setdefault(task.last.agent.casefold(), {})[task.id] = None
+        if task.deadline is not None and not task.overdue:
+            self.dated[task.id] = None
+        for uid in task.waits:
+            self.dependants.setdefault(uid, {})[task.id] = None
+
+    def give(self, task: Task, agent: str, *, at: str, status: str, why: str = "") -> None:
+        """A new attempt."""
+        self.ready.pop(task.id, None)
+        self.held.setdefault(agent.casefold(), {})[task.id] = None
+        task.attempts.append(Attempt(agent, at, why))
+        task.status, task.share, task.text = status, 0.0, ""
+
+    def take_back(self, task: Task, outcome: str, *, at: str, reason: str) -> None:
+        """The attempt is over; where the task goes from here is for the caller to say."""
+        last = task.last
+        holding = self.held[last.agent.casefold()]
+        del holding[task.id]
+        if not holding:
+            del self.held[last.agent.casefold()]
+        last.until, last.outcome, last.reason = at, outcome, reason
+
+    def make_ready(self, task: Task, *, at: str) -> None:
+        task.status, task.ready = READY, task.ready or at
+        self.ready[task.id] = None
+
+    def end(self, task: Task, status: str, *, at: str, bytes_more: int = 0) -> None:
+        """It is over. What waited for it becomes ready, if it is done; the oldest that are over are forgotten."""
+        self.ready.pop(task.id, None)
+        self.dated.pop(task.id, None)
+        for uid in task.waits:
+            self.dependants[uid].pop(task.id)
+        task.status, task.over = status, at
+        self.open_bytes -= task.size
+        task.size += bytes_more
+        self.over[task.id] = None
+        self.over_bytes += task.size
+        if status == DONE:
+            for uid in self.dependants.pop(task.id, ()):
+                other = self.tasks[uid]
+                other.waits.remove(task.id)
+                if not other.waits:
+                    self.make_ready(other, at=at)
+        while len(self.over) > OVER_MAX or (self.over_bytes > OVER_BYTES_MAX and len(self.over) > 1):
+            oldest = next(iter(self.over))
+            del self.over[oldest]
+            self.over_bytes -= self.tasks.pop(oldest).size
+
+    def note_speed(self, agent: str, needs: Iterable[str], duration_s: float) -> None:
+        known = self.speeds.setdefault(agent.casefold(), {})
+        for capability in list(needs) or [""]:
+            count, mean_s = known.pop(capability, [0, 0.0])
+            mean_s += (duration_s - mean_s) / min(count + 1, SPEED_WEIGHT)
+            known[capability] = [count + 1, round(mean_s, 3)]
+        while len(known) > SPEEDS_MAX:
+            del known[next(iter(known))]
+
+
+def in_words(task: Task) -> str:
+    """How it stands, for somebody who wanted it otherwise."""
+    if task.status in HELD:
+        return f"{task.last.agent} has it ({task.status}, attempt {task.attempt}, since {task.last.since})"
+    if task.status == DONE:
+        return f"it is done, by {task.last.agent} at {task.over}"
+    if task.status in (FAILED, CANCELLED):
+        return f"it {'has failed' if task.status == FAILED else 'was cancelled'} ({task.reason})"
+    return "it is ready" if task.status == READY else f"it waits for {', '.join(uid[:8] for uid in task.waits[:5])}"
+
+
+_BLANK = Task("", "", "", "")
+_BLANK_ATTEMPT = Attempt("", "")
+_TASK_FIELDS = [one.name for one in fields(Task)]
+_ATTEMPT_FIELDS = [one.name for one in fields(Attempt)]
+
+
+def dump(state: State) -> Any:
+    """Only what differs from a blank task: ten thousand are read by every command."""
+    over = [state.tasks[uid] for uid in state.over]
+    still_open = [task for task in state.tasks.values() if task.id not in state.over]
+    return {"open": [_dump_task(task) for task in still_open], "over": [_dump_task(task) for task in over],
+            "speeds": {agent: {name: [*one] for name, one in known.items()} for agent, known in state.speeds.items()}}
+
+
+def _dump_task(task: Task) -> dict[str, Any]:
+    value = {name: [*one] if isinstance(one, list) else one
+             for name in _TASK_FIELDS if (one := getattr(task, name)) != getattr(_BLANK, name)}
+    if task.attempts:
+        value["attempts"] = [
+            {name: text for name in _ATTEMPT_FIELDS if (text := getattr(one, name)) != getattr(_BLANK_ATTEMPT, name)}
+            for one in task.attempts
+        ]
+    return value
+
+
+def load(value: Any) -> State:
+    """Raises KeyError, TypeError or ValueError on what `dump` did not write: a checkpoint comes from others."""
+    state = State(speeds={
+        str(agent): {str(name): [int(count), float(mean_s)] for name, (count, mean_s) in known.items()}
+        for agent, known in value["speeds"].items()
+    })
+    for one in [*value["over"], *value["open"]]:
+        _check(one, _TASK_KINDS)
+        task = Task(**one)
+        if task.status not in STATUSES or task.priority not in get_args(Priority):
+            raise ValueError(f"task {task.id} is {task.status}, {task.priority}")
+        attempts = one.get("attempts", ())
+        for attempt in attempts:
+            _check(attempt, _ATTEMPT_KINDS)
+        task.attempts = [Attempt(**attempt) for attempt in attempts]
+        state.put(task)
+    return state
+
+
+def _check(value: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> None:
+    for name, one in value.items():
+        if type(one) not in kinds[name] or (name in _TEXTS and not all(type(text) is str for text in one)):
+            raise ValueError(f"{name} is {one!r}")
+
+
+_TEXTS = ("needs", "after", "waits", "artifacts")
+_ATTEMPT_KINDS: Mapping[str, tuple[type, ...]] = {one.name: (str,) for one in fields(Attempt)}
+_TASK_KINDS: Mapping[str, tuple[type, ...]] = {
+    **{name: (type(getattr(_BLANK, name)),) for name in _TASK_FIELDS}, "deadline": (str,), "timeout_s": (float, int),
+    "wished": (str,), "workflow": (dict,), "share": (float, int),
+}

@@ -1,0 +1,299 @@
+"""Workflows: graphs of tasks; the leader makes a step's tasks when its turn has come, so a run outlives any agent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gitcoord.core.commands import Look
+from gitcoord.core.event import Event
+from gitcoord.core.fleet import Duty, Recorded
+from gitcoord.features import autonomy, values
+from gitcoord.features.autonomy import control
+from gitcoord.features.workflows import commands as workflow_commands, runs as workflow_runs
+from gitcoord.features.tasks.events import TaskCreated
+from gitcoord.features.tasks.state import DONE, FAILED, OVER, Task
+from gitcoord.features.workflows.file import Definition, faults
+from gitcoord.features.workflows.runs import RESULT_MAX, RUNNING, STOPPED, STOPPING, UNDO, WAITING, Made, Now, Run
+
+DEFINED_MAX = 100
+RUNS_MAX = 200  # that go on
+KEPT_MAX = 100  # that are over and still known
+WISHES_MAX = 100  # to start one, that the leader has not seen yet
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(defer_build=True)
+
+
+class WorkflowDefined(_Model):
+    """From now on it can be started by its name."""
+
+    definition: Definition
+
+
+class WorkflowStarted(_Model):
+    """A run of it begins; its id is the event's. `wish` names the event that asked the leader for it."""
+
+    definition: Definition
+    wish: str | None = Field(None, max_length=40)
+
+
+class WorkflowStopped(_Model):
+    """The run that the event's `re` names shall end: its open tasks are cancelled, what is done is taken back."""
+
+    reason: str = Field("", max_length=500)
+
+
+class WorkflowAutomated(_Model):
+    """It starts by itself after each event of this type; null: no more."""
+
+    name: str = Field(max_length=41)
+    on: str | None = Field(None, max_length=64)
+
+
+class WorkflowStepEnded(_Model):
+    """By the leader: how a task of the run ended, kept for as long as the run."""
+
+    key: str = Field(max_length=60)
+    status: str = Field(max_length=20)
+    result: str = Field("", max_length=RESULT_MAX)
+    until: str = Field(max_length=40)
+
+
+class WorkflowStepSkipped(_Model):
+    """By the leader."""
+
+    step: str = Field(max_length=41)
+    reason: str = Field("", max_length=2000)
+
+
+class WorkflowFinished(_Model):
+    """By the leader: done, failed or stopped."""
+
+    status: str = Field(max_length=20)
+    reason: str = Field("", max_length=500)
+
+
+EVENTS: Mapping[str, type[BaseModel]] = {
+    "workflow_defined": WorkflowDefined, "workflow_started": WorkflowStarted, "workflow_stopped": WorkflowStopped,
+    "workflow_automated": WorkflowAutomated, "workflow_step_ended": WorkflowStepEnded,
+    "workflow_step_skipped": WorkflowStepSkipped, "workflow_finished": WorkflowFinished,
+}
+COMMANDS = workflow_commands.COMMANDS
+
+
+@dataclass(slots=True)
+class State:
+    """Runs by id, oldest first. `wishes`: what asked for a start → the workflow's name."""
+
+    runs: dict[str, Run] = field(default_factory=dict)
+    defined: dict[str, Definition] = field(default_factory=dict)
+    automated: dict[str, str] = field(default_factory=dict)  # workflow → type of event
+    wishes: dict[str, str] = field(default_factory=dict)
+
+
+def fold(state: State, recorded: Recorded) -> str | None:
+    if recorded.void is not None:
+        return None
+    reason = _fold_own(state, recorded.event, recorded.payload) if recorded.payload is not None else None
+    word = control.said(recorded, "workflow")
+    if word is not None:
+        reason = _obey(state, recorded.event, word)
+    for name, type_ in state.automated.items():
+        if type_ == recorded.event.type:
+            _wish(state, f"{recorded.event.uid}.{name}", name)
+    return reason
+
+
+def _fold_own(state: State, event: Event, said: BaseModel) -> str | None:
+    match said:
+        case WorkflowDefined():
+            return _define(state, said.definition)
+        case WorkflowStarted():
+            return _start(state, event, said)
+        case WorkflowStopped():
+            return _stop(state, event, said.reason)
+        case WorkflowAutomated():
+            return _automate(state, said)
+        case TaskCreated() if said.workflow is not None and event.term is not None:
+            run = state.runs.get(said.workflow.run)
+            if run is not None and not run.over:
+                run.made.setdefault(said.workflow.step, Made(event.uid, event.timestamp))
+        case WorkflowStepEnded() | WorkflowStepSkipped() | WorkflowFinished():
+            return _note(state, event, said)
+    return None
+
+
+def _define(state: State, definition: Definition) -> str | None:
+    wrong = next(faults(definition), None)
+    if wrong is not None:
+        return wrong[1]
+    if len(state.defined) >= DEFINED_MAX and definition.name not in state.defined:
+        return f"{DEFINED_MAX} workflows are defined already"
+    state.defined[definition.name] = definition
+    return None
+
+
+def _start(state: State, event: Event, said: WorkflowStarted) -> str | None:
+    wrong = next(faults(said.definition), None)
+    if said.wish is not None:
+        state.wishes.pop(said.wish, None)
+    if wrong is not None:
+        return wrong[1]
+    if sum(not run.over for run in state.runs.values()) >= RUNS_MAX:
+        return f"{RUNS_MAX} workflows run already"
+    state.runs[event.uid] = Run(event.uid, said.definition, event.actor, event.timestamp)
+    return None
+
+
+def _stop(state: State, event: Event, reason: str) -> str | None:
+    run = state.runs.get(event.re or "")
+    if run is None or run.status != RUNNING:
+        return "it does not run"
+    run.status, run.reason = STOPPING, reason or f"{event.actor} stopped it"
+    return None
+
+
+def _automate(state: State, said: WorkflowAutomated) -> str | None:
+    if said.on is None:
+        return None if state.automated.pop(said.name, None) else "it does not start by itself"
+    if said.name not in state.defined:
+        return f"no workflow {said.name!r} is defined"
+    if said.on in EVENTS or said.on.startswith("task_"):
+        return "a workflow cannot be started by what workflows write"
+    state.automated[said.name] = said.on
+    return None
+
+
+def _obey(state: State, event: Event, word: control.Word) -> str | None:
+    """`*workflow:start NAME` and `*workflow:stop RUN`, said in conversation."""
+    if word.verb == "start":
+        return _wish(state, event.uid, word.rest)
+    if word.verb == "stop":
+        found = [run for run in state.runs.values() if word.rest and run.id.startswith(word.rest)]
+        if len(found) != 1 or found[0].status != RUNNING:
+            return f"no workflow {word.rest!r} runs"
+        found[0].status, found[0].reason = STOPPING, f"{event.actor} stopped it"
+    return None
+
+
+def _wish(state: State, wish: str, name: str) -> str | None:
+    if name not in state.defined:
+        return f"no workflow {name!r} is defined"
+    if len(state.wishes) >= WISHES_MAX:
+        return f"{WISHES_MAX} workflows wait for their start already"
+    state.wishes[wish] = name
+    return None
+
+
+def _note(state: State, event: Event, said: WorkflowStepEnded | WorkflowStepSkipped | WorkflowFinished) -> str | None:
+    run = state.runs.get(event.re or "")
+    if event.term is None:
+        return "only the leader says so"
+    if run is None or run.over:
+        return "that run is over"
+    match said:
+        case WorkflowStepEnded():
+            made = run.made.get(said.key)
+            if made is None or made.status:
+                return "that is known"
+            made.status, made.result, made.until = said.status, said.result, said.until
+        case WorkflowStepSkipped():
+            run.skipped.setdefault(said.step, said.reason)
+        case WorkflowFinished():
+            run.status = said.status if said.status in (DONE, FAILED, STOPPED) else FAILED
+            run.until, run.reason = event.timestamp, said.reason
+            over = [one.id for one in state.runs.values() if one.over]
+            for uid in over[:-KEPT_MAX]:
+                del state.runs[uid]
+    return None
+
+
+# Duties
+
+
+def duty(state: State, look: Look) -> Iterator[Duty]:
+    tasks: Mapping[str, Task] = look.state("tasks").tasks
+    for wish, name in state.wishes.items():
+        if name in state.defined:
+            wanted = Duty("workflow_started", f"{name} starts", f"workflow:{wish}",
+                          {"definition": state.defined[name].model_dump(mode="json"), "wish": wish})
+            yield from autonomy.gate(look, "workflow", wanted)
+    for run in state.runs.values():
+        if not run.over:
+            yield from _go_on(run, tasks)
+
+
+def _go_on(run: Run, tasks: Mapping[str, Task]) -> Iterator[Duty]:
+    """What is next in a run. All of it is said anew until the ledger holds it."""
+    yield from _ends(run, tasks)
+    steps = workflow_runs.stand(run, tasks)
+    if run.status == RUNNING:
+        turns = list(workflow_runs.due(run, steps))
+        for name, skip in turns:
+            if skip:
+                yield Duty("workflow_step_skipped", f"{run.definition.name}: {name} is skipped", f"wf:{run.id}:{name}",
+                           {"step": name, "reason": skip[:2000]}, re=run.id)
+            else:
+                yield from _tasks(run, name, steps)
+        if turns or any(now.status in (WAITING, "running") for now in steps.values()):
+            return
+    else:
+        yield from _cancellations(run, tasks)
+        if any(workflow_runs.ended(made, tasks) is None for made in run.made.values()):
+            return
+    yield from _end(run, steps, tasks)
+
+
+def _ends(run: Run, tasks: Mapping[str, Task]) -> Iterator[Duty]:
+    for key, made in run.made.items():
+        end = workflow_runs.ended(made, tasks)
+        if not made.status and end is not None:
+            yield Duty("workflow_step_ended", f"{run.definition.name}: {key} is {end[0]}", f"wf-end:{run.id}:{key}",
+                       {"key": key, "status": end[0], "result": end[1], "until": end[2]}, re=run.id)
+
+
+def _tasks(run: Run, name: str, steps: Mapping[str, Now]) -> Iterator[Duty]:
+    step = run.definition.steps[name]
+    for number, item in enumerate(workflow_runs.items(step, steps)):
+        key = f"{name}#{number}" if step.for_each is not None else name
+        yield _task(run, key, workflow_runs.task_of(run, key, step, item, steps))
+
+
+def _task(run: Run, key: str, data: Mapping[str, Any]) -> Duty:
+    return Duty("task_created", str(data["title"]), f"wf-task:{run.id}:{key}", data)
+
+
+def _cancellations(run: Run, tasks: Mapping[str, Task]) -> Iterator[Duty]:
+    for key, made in run.made.items():
+        if not key.startswith(UNDO) and made.task in tasks and tasks[made.task].status not in OVER:
+            yield Duty("task_cancelled", f"{tasks[made.task].title!r} is cancelled: its workflow is stopped",
+                       f"wf-cancel:{made.task}", {"reason": f"its workflow is stopped: {run.reason}"}, re=made.task)
+
+
+def _end(run: Run, steps: Mapping[str, Now], tasks: Mapping[str, Task]) -> Iterable[Duty]:
+    """Where it failed or was stopped, what is done is taken back first, one step after the other."""
+    failed = workflow_runs.failed(run, steps)
+    if failed or run.status == STOPPING:
+        for name in workflow_runs.to_undo(run, steps):
+            made, undo = run.made.get(UNDO + name), run.definition.steps[name].undo
+            if made is None and undo is not None:
+                return [_task(run, UNDO + name, workflow_runs.task_of(run, UNDO + name, undo, "", steps))]
+            if made is not None and workflow_runs.ended(made, tasks) is None:
+                return []
+    status = STOPPED if run.status == STOPPING else FAILED if failed else DONE
+    reason = run.reason if run.status == STOPPING else f"{', '.join(failed)} failed"[:500] if failed else ""
+    return [Duty("workflow_finished", f"{run.definition.name} is {status}", f"wf-over:{run.id}",
+                 {"status": status, "reason": reason}, re=run.id)]
+
+
+def dump(state: State) -> Any:
+    return values.dump(state)
+
+
+def load(value: Any) -> State:
+    return values.load(State, value)

@@ -1,0 +1,242 @@
+"""A workflow's file: steps in YAML or TOML, checked as a whole before it starts; faults are told by their line."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+
+from gitcoord.core.errors import Refused
+from gitcoord.core.times import Span
+from gitcoord.features.agents import dependencies
+from gitcoord.features.agents.events import Capabilities
+from gitcoord.features.tasks.events import ATTEMPTS_MAX, TIMEOUT_S_MAX, Priority
+
+FILE_BYTES_MAX = 40_000  # it goes into one event
+STEPS_MAX = 100
+ITEMS_MAX = 100  # of one fan-out
+REFERENCE = re.compile(r"\{([a-z][a-z0-9_]*)\.result\}")
+ITEM = "{item}"
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
+StepName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,40}$")]  # stands in conditions
+Lines = Mapping[tuple[str | int, ...], int]
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+StepNames = Annotated[list[StepName], BeforeValidator(_listed), Field(max_length=STEPS_MAX)]
+
+
+class Work(BaseModel):
+    """What becomes a task. `{item}` and `{step.result}` in title and body are filled in when it starts."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    title: str = Field(min_length=1, max_length=150)
+    body: str = Field("", max_length=8000)
+    needs: Annotated[Capabilities, BeforeValidator(_listed)] = []
+    priority: Priority = "MEDIUM"
+    agent: str | None = None
+
+
+class Step(Work):
+    """`when`: a condition over the steps before, in place of "all of them are done". `undo`: what takes it back."""
+
+    after: StepNames = []
+    when: str | None = Field(None, max_length=1000)
+    for_each: Annotated[list[str], Field(max_length=ITEMS_MAX)] | str | None = None
+    retries: int = Field(2, ge=0, lt=ATTEMPTS_MAX)
+    timeout: Annotated[Span, Field(le=TIMEOUT_S_MAX)] | None = None
+    optional: bool = False
+    undo: Work | None = None
+
+
+class Definition(BaseModel):
+    """A graph of steps by name."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    name: Name
+    about: str = Field("", max_length=500)
+    steps: dict[StepName, Step] = Field(min_length=1, max_length=STEPS_MAX)
+
+
+def read(text: str) -> Definition:
+    """Raises Refused, with the line and what is wrong there."""
+    if len(text.encode()) > FILE_BYTES_MAX:
+        raise Refused(f"a workflow's file has at most {FILE_BYTES_MAX} bytes: put long texts where its tasks find them")
+    value, lines = _toml(text) if _looks_like_toml(text) else _yaml(text)
+    try:
+        definition = Definition.model_validate(value)
+    except ValidationError as wrong:
+        errors = wrong.errors(include_url=False)
+        # A word that is mistyped is also missing: the first is what helps.
+        first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
+        place = [part for part in first["loc"] if part != "[key]" and not str(part).startswith(("function-", "list["))]
+        unknown = f"there is no such field; there are: {', '.join(Step.model_fields)}"
+        told = unknown if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        raise _at(lines, place, told) from None
+    for place, reason in faults(definition):
+        raise _at(lines, place, reason)
+    return definition
+
+
+def _at(lines: Lines, place: Sequence[str | int], reason: str) -> Refused:
+    """The error with the line of the innermost thing that has one."""
+    known = next((lines[tuple(place[:end])] for end in range(len(place), -1, -1) if tuple(place[:end]) in lines), 1)
+    where = ".".join(map(str, place))
+    return Refused(f"line {known}: {where + ': ' if where else ''}{reason}")
+
+
+def faults(definition: Definition) -> Iterator[tuple[list[str | int], str]]:
+    """What each step says of others."""
+    steps, graph = definition.steps, {name: step.after for name, step in definition.steps.items()}
+    for name, step in steps.items():
+        for other in step.after:
+            if other not in steps:
+                yield ["steps", name, "after"], f"no step {other!r}; there are: {', '.join(steps)}"
+        way = dependencies.cycle(graph, name)
+        if way:
+            yield ["steps", name, "after"], f"the steps wait for each other: {' → '.join(reversed(way))}"
+        before = set(dependencies.needed_by(graph, name))
+        yield from _references(name, step, before)
+
+
+def _references(name: str, step: Step, before: set[str]) -> Iterator[tuple[list[str | int], str]]:
+    words = [("title", step.title), ("body", step.body)]
+    for field, text in words:
+        for other in REFERENCE.findall(text):
+            if other not in before:
+                yield ["steps", name, field], f"{{{other}.result}} is not known then: {name!r} is not after {other!r}"
+    if isinstance(step.for_each, str) and step.for_each.removesuffix(".result") not in before:
+        yield ["steps", name, "for_each"], "a list, or STEP.result of a step before: one task for each of its lines"
+    if step.when is not None:
+        try:
+            unknown = [one for one in condition_names(step.when) if one not in before]
+        except ValueError as wrong:
+            yield ["steps", name, "when"], str(wrong)
+            return
+        for other in unknown:
+            yield ["steps", name, "when"], f"{other!r} is not known then: {name!r} is not after it"
+
+
+# Conditions: a few of Python's expressions, never run by Python
+
+
+def condition_names(text: str) -> set[str]:
+    """The steps that a condition speaks of. Raises ValueError when it is none."""
+    return {one.value.id for one in ast.walk(_condition(text))
+            if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name)}
+
+
+def holds(text: str, steps: Mapping[str, tuple[str, str]]) -> bool:
+    """Whether the condition is true of the steps' status and result. Raises ValueError when it is none."""
+    return bool(_value(_condition(text).body, steps))
+
+
+def _condition(text: str) -> ast.Expression:
+    try:
+        tree = ast.parse(text, mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise ValueError(f"{text!r} is no condition: {_SUCH}") from None
+    for one in ast.walk(tree):
+        if not isinstance(one, _ALLOWED) or (isinstance(one, ast.Attribute) and (
+                one.attr not in ("status", "result") or not isinstance(one.value, ast.Name))):
+            raise ValueError(f"{text!r} is no condition: {_SUCH}")
+    return tree
+
+
+_SUCH = "write such as test.status == 'failed' and 'yes' in ask.result"
+_ALLOWED = (ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.Compare, ast.Eq, ast.NotEq, ast.In,
+            ast.NotIn, ast.Attribute, ast.Name, ast.Load, ast.Constant)
+
+
+def _value(node: ast.expr, steps: Mapping[str, tuple[str, str]]) -> Any:
+    match node:
+        case ast.Constant(value=value):
+            return value if isinstance(value, bool) else str(value)
+        case ast.Attribute(value=ast.Name(id=name), attr=attribute):
+            return steps.get(name, ("", ""))[attribute == "result"]
+        case ast.UnaryOp(operand=operand):
+            return not _value(operand, steps)
+        case ast.BoolOp(op=op, values=values):
+            found = (bool(_value(one, steps)) for one in values)
+            return all(found) if isinstance(op, ast.And) else any(found)
+        case ast.Compare(left=left, ops=[op], comparators=[right]):
+            return _compare(op, str(_value(left, steps)), str(_value(right, steps)))
+    raise ValueError(f"no condition: {_SUCH}")
+
+
+def _compare(op: ast.cmpop, left: str, right: str) -> bool:
+    if isinstance(op, ast.Eq | ast.NotEq):
+        return (left == right) is isinstance(op, ast.Eq)
+    return (left in right) is isinstance(op, ast.In)
+
+
+# Reading, with the line of each thing
+
+
+def _looks_like_toml(text: str) -> bool:
+    """Its first line that says something is a table or has an equals sign before any colon."""
+    for line in text.splitlines():
+        line = line.strip()
+        if line and not line.startswith("#"):
+            return line.startswith("[") or re.match(r"[\w\"'.-]+\s*=", line) is not None
+    return False
+
+
+def _toml(text: str) -> tuple[Any, Lines]:
+    try:
+        value = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as wrong:
+        raise Refused(f"this is no TOML: {wrong}") from None
+    lines: dict[tuple[str | int, ...], int] = {}
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        header, key = re.match(r"\s*\[+([^\]]+)\]", line), re.match(r"\s*([\w.\"'-]+)\s*=", line)
+        if header:
+            table = tuple(part.strip().strip("\"'") for part in header[1].split("."))
+            lines.setdefault(table, number)
+        elif key:
+            lines.setdefault((*table, *(part.strip("\"'") for part in key[1].split("."))), number)
+    return value, lines
+
+
+def _yaml(text: str) -> tuple[Any, Lines]:
+    import yaml
+
+    try:
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            raise Refused("a workflow's file has no aliases (*name): write it out")  # they can make much of little
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        value = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as wrong:
+        line = wrong.problem_mark.line + 1 if wrong.problem_mark else 1
+        raise Refused(f"line {line}: this is no YAML: {wrong.problem}") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as wrong:
+        raise Refused(f"this is no YAML: {wrong}") from None
+    lines: dict[tuple[str | int, ...], int] = {}
+    if root is not None:
+        _note_lines(root, (), lines)
+    return value, lines
+
+
+def _note_lines(node: Any, place: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int]) -> None:
+    lines.setdefault(place, node.start_mark.line + 1)
+    if node.id == "mapping":
+        for key, value in node.value:
+            inner = (*place, str(key.value))
+            if inner in lines:
+                raise Refused(f"line {key.start_mark.line + 1}: {'.'.join(map(str, inner))} stands twice")
+            lines[inner] = key.start_mark.line + 1
+            _note_lines(value, inner, lines)
+    elif node.id == "sequence":
+        for number, value in enumerate(node.value):
+            _note_lines(value, (*place, number), lines)

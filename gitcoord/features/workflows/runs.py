@@ -1,0 +1,155 @@
+"""A run of a workflow: which of its steps have become tasks, how those ended, and what follows from that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from gitcoord.features.workflows import file as workflow_file
+from gitcoord.features.tasks.state import CANCELLED, DONE, FAILED, OVER, Task
+from gitcoord.features.workflows.file import ITEM, ITEMS_MAX, REFERENCE, Definition, Step, Work
+
+RUNNING, STOPPING, STOPPED = "running", "stopping", "stopped"
+WAITING, SKIPPED = "waiting", "skipped"
+UNDO = "undo:"  # before the name of a step, in the name of the task that takes it back
+RESULT_MAX = 4000  # characters of a step's result that the others can use
+
+
+@dataclass(slots=True)
+class Made:
+    """A task that came of a step. `status` is empty until the leader wrote down how it ended."""
+
+    task: str
+    since: str
+    status: str = ""
+    result: str = ""
+    until: str = ""
+
+
+@dataclass(slots=True)
+class Run:
+    """`made`: by `step`, `step#2` for the third item of a fan-out, or `undo:step`."""
+
+    id: str
+    definition: Definition
+    by: str
+    since: str
+    status: str = RUNNING  # running, stopping, done, failed, stopped
+    until: str = ""
+    reason: str = ""
+    made: dict[str, Made] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)  # step → why
+
+    @property
+    def over(self) -> bool:
+        return self.status in (DONE, FAILED, STOPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """How a step stands, from what is written down and from how its tasks are."""
+
+    status: str  # waiting, running, done, failed, skipped
+    result: str = ""
+    since: str = ""
+    until: str = ""
+    tasks: int = 0
+    done: int = 0
+
+
+def ended(made: Made, tasks: Mapping[str, Task]) -> tuple[str, str, str] | None:
+    """How a task ended, with its result and when; None while it is open."""
+    if made.status:
+        return made.status, made.result, made.until
+    task = tasks.get(made.task)
+    if task is None:
+        return FAILED, "its task is not known any more", made.since
+    if task.status not in OVER:
+        return None
+    return task.status, (task.result if task.status == DONE else task.reason)[:RESULT_MAX], task.over
+
+
+def stand(run: Run, tasks: Mapping[str, Task]) -> dict[str, Now]:
+    """All steps as they are."""
+    return {name: _stand(run, name, tasks) for name in run.definition.steps}
+
+
+def _stand(run: Run, name: str, tasks: Mapping[str, Task]) -> Now:
+    if name in run.skipped:
+        return Now(SKIPPED, run.skipped[name])
+    mine = [made for key, made in run.made.items() if key.partition("#")[0] == name]
+    if not mine:
+        return Now(WAITING)
+    ends = [one for one in (ended(made, tasks) for made in mine) if one is not None]
+    since, done = min(made.since for made in mine), sum(status == DONE for status, _, _ in ends)
+    if len(ends) < len(mine):
+        return Now("running", "", since, "", len(mine), done)
+    failed = next((result for status, result, _ in ends if status in (FAILED, CANCELLED)), None)
+    status = DONE if failed is None else FAILED
+    result = "\n".join(result for _, result, _ in ends) if failed is None else failed
+    return Now(status, result[:RESULT_MAX], since, max(until for _, _, until in ends), len(mine), done)
+
+
+def due(run: Run, steps: Mapping[str, Now]) -> Iterator[tuple[str, str]]:
+    """The steps whose turn it is, each with why it is skipped ("": it starts)."""
+    for name, step in run.definition.steps.items():
+        before = [steps[other] for other in step.after]
+        if steps[name].status != WAITING or any(one.status in (WAITING, "running") for one in before):
+            continue
+        if step.when is not None:
+            try:
+                holds = workflow_file.holds(step.when, {key: (one.status, one.result) for key, one in steps.items()})
+            except ValueError:
+                holds = False
+            yield name, "" if holds else f"its condition does not hold: {step.when}"
+            continue
+        broken = [other for other in step.after if not _is_good(run.definition.steps[other], steps[other])]
+        if broken:
+            yield name, f"{', '.join(broken)} {'was skipped' if steps[broken[0]].status == SKIPPED else 'failed'}"
+        else:
+            yield name, "" if items(step, steps) else "there is nothing to do it for"
+
+
+def _is_good(step: Step, now: Now) -> bool:
+    return now.status == DONE or (now.status == FAILED and step.optional)
+
+
+def failed(run: Run, steps: Mapping[str, Now]) -> list[str]:
+    """The steps whose failure is the run's. One that another step answers to by a condition is not."""
+    answered = {other for step in run.definition.steps.values() if step.when is not None
+                for other in workflow_file.condition_names(step.when)}
+    return [name for name, now in steps.items()
+            if now.status == FAILED and not run.definition.steps[name].optional and name not in answered]
+
+
+def to_undo(run: Run, steps: Mapping[str, Now]) -> list[str]:
+    """The steps that are to be taken back, the last one that was done first."""
+    done = [name for name, now in steps.items() if now.status == DONE and run.definition.steps[name].undo is not None]
+    return sorted(reversed(done), key=lambda name: steps[name].until, reverse=True)
+
+
+def items(step: Step, steps: Mapping[str, Now]) -> list[str]:
+    """What the step is done for; one empty word where it is no fan-out."""
+    if step.for_each is None:
+        return [""]
+    if isinstance(step.for_each, list):
+        return step.for_each
+    lines = steps[step.for_each.removesuffix(".result")].result.splitlines()
+    return [line.strip() for line in lines if line.strip()][:ITEMS_MAX]
+
+
+def filled(text: str, item: str, steps: Mapping[str, Now]) -> str:
+    """With `{item}` and `{step.result}` in their places."""
+    return REFERENCE.sub(lambda found: steps[found[1]].result if found[1] in steps else found[0],
+                         text.replace(ITEM, item))
+
+
+def task_of(run: Run, key: str, work: Work, item: str, steps: Mapping[str, Now]) -> dict[str, object]:
+    """The data of the task that a step becomes."""
+    step = work if isinstance(work, Step) else None
+    return {
+        "title": filled(work.title, item, steps)[:200], "body": filled(work.body, item, steps)[:16_000],
+        "needs": list(work.needs), "priority": work.priority, "agent": work.agent,
+        "attempts_max": step.retries + 1 if step else 3, "timeout_s": step.timeout if step else None,
+        "workflow": {"run": run.id, "step": key}, "data": {"item": item} if item else {},
+    }
