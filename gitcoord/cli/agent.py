@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.group("agent")
 def command() -> None:
-    """Run an agent; admit one to a closed fleet; change one's key.
+    """Run an agent, say what it can do, see who takes part; admit one to a closed fleet; change one's key.
 
     \b
     Example:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -204,8 +205,6 @@ def _runs_query(name: str, what: Query) -> Callable[..., None]:
 
 def _whoever(node: Node) -> str:
     """Reading needs no name: who has none sees what everybody sees."""
-    import os
-
     return os.environ.get("GITCOORD_AGENT") or node.config.agent or ""
 
 
@@ -258,6 +257,8 @@ def in_words(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.2f}".rstrip("0").rstrip(".")
     if isinstance(value, list):
         return ", ".join(in_words(one) for one in value)
     if isinstance(value, dict):

@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("gitcoord.cli.status", "Show what needs attention, and how things stand"),
     "sync": ("gitcoord.cli.sync", "Exchange events with the remote now"),
     "wait": ("gitcoord.cli.wait", "Wait until something is so"),
-    "agent": ("gitcoord.cli.agent", "Run an agent; admit one; change its key"),
+    "agent": ("gitcoord.cli.agent", "Run an agent, say what it can do, see who takes part"),
     "fleet": ("gitcoord.cli.fleet", "Run the agents of a fleet file on this machine"),
     "elect": ("gitcoord.cli.elect", "Take part in the election of a leader"),
     "snapshot": ("gitcoord.cli.snapshot", "Render the conversations for people"),
