@@ -13,7 +13,7 @@ import click
 from gitcoord import __version__
 from gitcoord.core.errors import GitcoordError
 from gitcoord.features import LISTED
-from gitcoord.features.autonomy import control
+from gitcoord.features import control
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module with an attribute `command`, what it does). Listed by hand: nothing is imported to show help.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import resource
 import shlex
 import shutil
 import signal
@@ -169,17 +168,6 @@ def test_help_is_quick_and_imports_no_git_and_no_models() -> None:
     for module in ("git", "github", "pydantic", "nacl", "rich", "psutil", "requests", "urllib3"):
         assert f"'{module}'" not in done.stderr
     assert all(f"  {name} " in done.stdout for name in COMMANDS)
-
-
-def test_help_takes_less_than_150_ms() -> None:
-    took = []
-    for _ in range(5):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-m", "gitcoord", "--help"], check=True, capture_output=True,
-                       env=process_environment({}))
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        took.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
-    assert min(took) < 0.150  # of the processor: how long others keep that busy is not our matter
 
 
 @pytest.mark.parametrize("error, code", [

@@ -12,7 +12,7 @@ from gitcoord.core.commands import Look
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.fleet import Duty, Recorded
 from gitcoord.features import autonomy
-from gitcoord.features.autonomy import control
+from gitcoord.features import control
 from gitcoord.features.autonomy import COMMANDS, Change, Chosen, Proposals, Rejected
 from tests.core.lines import NOW, Story
 

@@ -13,7 +13,7 @@ from gitcoord.core import times
 from gitcoord.core.commands import Look
 from gitcoord.core.fleet import Duty, Recorded
 from gitcoord.core.members import AgentAdmitted, FleetFounded
-from gitcoord.features.autonomy import control
+from gitcoord.features import control
 
 Level = Literal["full", "supervised", "manual"]
 Approvers = Literal["members", "admins"]

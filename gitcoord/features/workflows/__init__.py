@@ -11,8 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from gitcoord.core.commands import Look
 from gitcoord.core.event import Event
 from gitcoord.core.fleet import Duty, Recorded
-from gitcoord.features import autonomy, values
-from gitcoord.features.autonomy import control
+from gitcoord.features import autonomy, control, values
 from gitcoord.features.workflows import commands as workflow_commands, runs as workflow_runs
 from gitcoord.features.tasks.events import TaskCreated
 from gitcoord.features.tasks.state import DONE, FAILED, OVER, Task

