@@ -1,6 +1,7 @@
 """Runs `gitcoord` commands as processes of their own that need no start: forked from one that has loaded everything.
 
-Reads one request a line, answers one a line (JSON). A child waits on a pipe until its tracer, if any, is there:
+Reads one request a line, answers one a line (JSON). A child is answered when all is open that it needs, since a tracer
+that attaches sooner would count those calls as the command's; it waits on a pipe until its tracer, if any, is there:
 `{"cwd", "arguments", "out", "err", "fault"}` → `{"pid"}`, then a line "go" → `{"code"}`.
 """
 
@@ -27,14 +28,15 @@ def load_everything() -> None:
         importlib.import_module(name)
 
 
-def child(request: dict[str, Any], ready: int) -> None:
+def child(request: dict[str, Any], prepared: int, go: int) -> None:
     os.chdir(request["cwd"])
     for number, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PTRACER, ctypes.c_ulong(ANYBODY), 0, 0, 0)
-    os.read(ready, 1)
+    os.write(prepared, b"!")
+    os.read(go, 1)
     if request.get("layer"):
         from tests.faults.layer import install
 
@@ -48,22 +50,24 @@ def serve() -> None:
     load_everything()
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
-        ready, go = os.pipe()
+        (prepared, told), (waiting, go) = os.pipe(), os.pipe()
         pid = os.fork()
         if not pid:
             code = 70
             try:
-                child(json.loads(line), ready)
+                child(json.loads(line), told, waiting)
             except SystemExit as end:
                 code = end.code if isinstance(end.code, int) else 0
             finally:
                 sys.stdout.flush()
                 os._exit(code)
+        os.close(told)  # so that the end of a child that cannot prepare is seen
+        assert os.read(prepared, 1), f"{line} could not be prepared"
         print(json.dumps({"pid": pid}), flush=True)
         assert sys.stdin.readline() == "go\n"
         os.write(go, b"!")
-        os.close(go)
-        os.close(ready)
+        for end in (prepared, waiting, go):
+            os.close(end)
         print(json.dumps({"code": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}), flush=True)
 
 
