@@ -6,6 +6,7 @@ client gave up, perhaps beside another's.
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,11 +26,24 @@ LATE_S_MAX = 90.0  # how long after that a server may still apply it
 
 @dataclass(slots=True)
 class Sign:
-    """When the remote last took a beat that claims a term."""
+    """Beats of a session that claim a term: when the remote took each, and on which outbox they stand."""
 
-    term: int
     session: str
-    at_s: float
+    ref: str
+    at_s: list[float] = field(default_factory=list)
+
+    def age_s(self, seen_s: float) -> float | None:
+        """How old the newest one was for who looked then; None where there was none to see."""
+        place = bisect.bisect_left(self.at_s, seen_s)
+        return seen_s - self.at_s[place - 1] if place else None
+
+
+@dataclass(slots=True)
+class Overwritten:
+    """A session's sign was written over by another process, on this outbox."""
+
+    by: str
+    ref: str
 
 
 @dataclass(slots=True)
@@ -50,6 +64,7 @@ class Remote:
 
     world: World
     signs: dict[tuple[int, str], Sign] = field(default_factory=dict)
+    overwritten: dict[str, Overwritten] = field(default_factory=dict)  # by session
     elections: dict[str, Election] = field(default_factory=dict)  # by uid
     nodes: dict[str, str] = field(default_factory=dict)  # where each was written, by uid
     leader: Election | None = None
@@ -156,6 +171,8 @@ class Remote:
         """The server's half. Once in a while two who compare with the same value both win."""
         world, server = self.world, self.world.server
         there = server.refs.get(update.ref)
+        if there is None:  # deleted: nobody can see any more who had written over whom
+            self.overwritten = {name: past for name, past in self.overwritten.items() if past.ref != update.ref}
         answer = server.apply(update, objects)
         stale = answer.outcome is Outcome.STALE and update.ref == LEDGER and update.new is not None
         if stale and self.twice_left and world.happens("cas"):
@@ -174,10 +191,12 @@ class Remote:
     def _note(self, who: str, ref: str, oid: Oid) -> None:
         world = self.world
         if ref != LEDGER:
-            for beat in outbox.read(world.god, oid).beats:
+            beats = outbox.read(world.god, oid).beats
+            self._overwritten(who, ref, {str(beat.data.get("session")) for beat in beats})
+            for beat in beats:
                 if beat.term is not None:
                     session = str(beat.data.get("session"))
-                    self.signs[beat.term, session] = Sign(beat.term, session, world.now_s)
+                    self.signs.setdefault((beat.term, session), Sign(session, ref)).at_s.append(world.now_s)
             world.say(who, f"outbox {ref.removeprefix(OUTBOXES)} is {oid[:8]}")
             return
         self.history.append((world.now_s, who, oid))
@@ -194,6 +213,22 @@ class Remote:
                                                 event.uid, oid, world.now_s), event.content, event.node)
         self.witness.extended(next(iter(world.god.commit(oid).parents), None), oid, term)
 
+    def _overwritten(self, who: str, ref: str, sessions: set[str]) -> None:
+        """A sign that stands no more is none, if it was a copy or a later process of the same node that took its place.
+
+        What it overwrote was the end of that session: a process that died, or one that finds its outbox taken over by a
+        copy, begins anew, and leads nothing. Who still has the session must keep its sign, or is to blame.
+        """
+        for session in sorted(sessions & self.overwritten.keys()):
+            if self.set_back_at_s is None:
+                self.world.fail(f"{who} goes on where {self.overwritten[session].by} had overwritten its outbox")
+        alive = {session.id for machine in self.world.machines if machine.name == who and not machine.dead
+                 for session in machine.crew.sessions}
+        for key, sign in list(self.signs.items()):
+            if sign.ref == ref and sign.session not in sessions | alive:
+                del self.signs[key]
+                self.overwritten[sign.session] = Overwritten(who, ref)
+
     def _elected(self, who: str, election: Election, reason: str, node: str) -> None:
         world, before = self.world, self.leader
         self.elections[election.uid], self.leader = election, election
@@ -204,19 +239,19 @@ class Remote:
             world.fail(f"{election.actor} stood for term {election.term}, and its disk knew of term {known}")
         if before is None or self.set_back_at_s is not None:
             return
-        sign, least_s = self.signs.get((before.term, before.session)), world.profile.silence_s
+        sign, seen_s = self.signs.get((before.term, before.session)), self.fetched_at_s.get(who, 0.0)
+        age_s = sign.age_s(seen_s) if sign is not None else None
+        if age_s is None or before.session in self.ended:
+            return
         if "no sign of" not in reason:
-            alive = sign is not None and self.fetched_at_s.get(who, 0.0) - sign.at_s < world.profile.beat_s
-            if "its own session" in reason and node != self.nodes.get(before.uid) and alive:
+            if "its own session" in reason and node != self.nodes.get(before.uid) and age_s < world.profile.beat_s:
                 world.fail(f"{election.actor} deposed its own session, which lives on {self.nodes.get(before.uid)}")
             return
-        seen_s = self.fetched_at_s.get(who, 0.0)
-        if sign is None or seen_s <= sign.at_s or before.session in self.ended:
-            return
-        if seen_s - sign.at_s < least_s * 0.98 - 0.01:
-            world.fail(f"{election.actor} deposed {before.actor}, whose sign of life was {seen_s - sign.at_s:.1f} s "
-                       f"old when it looked; {least_s} s is the least")
-        watched_s = self.witness.silence_s(who, sign.at_s)
+        least_s = world.profile.silence_s
+        if age_s < least_s * 0.98 - 0.01:
+            world.fail(f"{election.actor} deposed {before.actor}, whose sign of life was {age_s:.1f} s old when it "
+                       f"looked; {least_s} s is the least")
+        watched_s = self.witness.silence_s(who, seen_s - age_s)
         if watched_s < least_s / 2:
             world.fail(f"{election.actor} deposed {before.actor} after it could watch it for {watched_s:.1f} s only: "
                        "its own outage is nobody's silence")

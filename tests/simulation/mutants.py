@@ -179,7 +179,7 @@ MUTANTS: dict[str, Mutant] = {
         "A line is its node's next: its `prev` is the hash of the one before.", "liar", DIFFERS,
         [rewritten(Fleet, "check_place", ("if event.prev != head.hash:", "if False:"))]),
     "a_copied_clone_overwrites_the_outbox": Mutant(
-        "An outbox of ours that we did not write means a copied clone.", "copy", f"{LOST}|{DEPOSED}|{TWO_ACT}",
+        "An outbox of ours that we did not write means a copied clone.", "copy", "goes on where",
         [rewritten(settling, "know_oneself", ("not disk.pushed(mine.oid)", "False"))]),
 
     # The ledger
