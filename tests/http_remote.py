@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import os
 import socket
 import struct
@@ -378,9 +379,20 @@ class _Exchange(BaseHTTPRequestHandler):
 
 
 def _bound(port: int) -> socket.socket:
+    """Bound, and not listening. A backend that was forked and has not begun yet holds a closed server's socket."""
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind(("127.0.0.1", port))
+
+    def free() -> bool:
+        try:
+            bound.bind(("127.0.0.1", port))
+        except OSError as wrong:
+            if wrong.errno != errno.EADDRINUSE:
+                raise
+            return False
+        return True
+
+    wait_until(free, what=f"port {port} to be free")
     return bound
 
 
