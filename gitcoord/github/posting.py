@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gitcoord.core.errors import BadCredentials, Denied
-from gitcoord.features.reviews import Verdict
+from gitcoord.features.reviews.events import Verdict
 from gitcoord.github import words, writing
 from gitcoord.github.asking import Unfit
 from gitcoord.github.client import Client

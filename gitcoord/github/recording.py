@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gitcoord.core.commands import Proposal
-from gitcoord.features import reviews
+from gitcoord.features.reviews import commands
 from gitcoord.github.review import Reviewed
 from gitcoord.github.surroundings import Surroundings
 
@@ -12,5 +12,5 @@ def proposals(around: Surroundings, found: Reviewed, repo: str) -> list[Proposal
     """`repo` is empty for that of the fleet's remote."""
     pull = around.pull(repo, found.picture.pull.number)
     posted, stale = found.event(repo), found.stale(repo)
-    written = reviews.news(pull, posted) if posted is not None else []
-    return [*written, reviews.outdated(pull, stale)] if stale is not None and posted is not None else written
+    written = commands.news(pull, posted) if posted is not None else []
+    return [*written, commands.outdated(pull, stale)] if stale is not None and posted is not None else written

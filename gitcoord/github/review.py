@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from gitcoord.code import branches
 from gitcoord.code.fetched import Source
 from gitcoord.core.errors import Denied, Refused
-from gitcoord.features import reviews
-from gitcoord.features.reviews import ReviewPosted, ReviewStale
+from gitcoord.features.reviews.events import ReviewPosted, ReviewStale
+from gitcoord.features.reviews.state import tally
 from gitcoord.github import clashes, posting, surroundings, verdict
 from gitcoord.github.client import Client
 from gitcoord.github.posting import Posted
@@ -57,7 +57,7 @@ def look(client: Client, number: int, around: Surroundings, *, repo: str, source
     author = branches.agent_of(pull.head_ref, around.agents) or pull.author
     return Picture(
         pull, files, around.settings,
-        reviews.tally(around.pull(repo, number), pull.head, around.settings, author=author),
+        tally(around.pull(repo, number), pull.head, around.settings, author=author),
         found.found, tuple(surroundings.overlaps(around, verdict.touched(files), author=author, branch=pull.head_ref)),
         _statuses(client, pull.head) if around.settings.review_statuses else None, found.blind,
     )

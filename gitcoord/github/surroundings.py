@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gitcoord.core.commands import Look
-from gitcoord.features import paths, reviews
+from gitcoord.features import paths
 from gitcoord.features.tasks import state as task_state
 from gitcoord.features.pages.markdown import inline
 from gitcoord.features.reservations import Held
-from gitcoord.features.reviews import Pull
+from gitcoord.features.reviews.state import Pull, key
 from gitcoord.features.settings import Settings
 from gitcoord.features.tasks.state import Task
 
@@ -43,7 +43,7 @@ class Surroundings:
     pulls: Mapping[str, Pull] = field(default_factory=dict)
 
     def pull(self, repo: str, number: int) -> Pull | None:
-        return self.pulls.get(reviews.key(repo, number))
+        return self.pulls.get(key(repo, number))
 
 
 @dataclass(frozen=True, slots=True)

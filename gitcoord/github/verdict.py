@@ -8,7 +8,8 @@ from typing import Literal
 
 from gitcoord.features import paths
 from gitcoord.features.pages.markdown import inline
-from gitcoord.features.reviews import Tally, Verdict
+from gitcoord.features.reviews.events import Verdict
+from gitcoord.features.reviews.state import Tally
 from gitcoord.features.settings import Settings
 from gitcoord.github.shapes import Check, Files, PullRequest, Status
 from gitcoord.github.surroundings import Overlap

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gitcoord.features.pages.markdown import inline
-from gitcoord.features.reviews import Verdict
+from gitcoord.features.reviews.events import Verdict
 from gitcoord.github import patches
 from gitcoord.github.patches import Side
 from gitcoord.github.shapes import Annotation, Remark

@@ -9,7 +9,10 @@ import pytest
 from gitcoord.core.commands import Look
 from gitcoord.core.errors import Refused
 from gitcoord.features import reviews
-from gitcoord.features.reviews import CastVote, OnPull, Request, ReviewPosted, Reviews, ReviewStale, Tally
+from gitcoord.features.reviews import commands, state
+from gitcoord.features.reviews.commands import CastVote, OnPull, Request, Reviews
+from gitcoord.features.reviews.events import ReviewPosted, ReviewStale
+from gitcoord.features.reviews.state import Tally
 from tests.core.lines import NOW, Story
 
 OLD, NEW = "a" * 40, "b" * 40
@@ -30,18 +33,18 @@ class Fleet:
         return self.story.fleet.refusals.get(recorded.event.uid)
 
     def vote(self, actor: str, verdict: Any, **more: Any) -> str | None:
-        return self.write(actor, reviews.cast(self.look(actor), CastVote(pr=12, verdict=verdict, **more)))
+        return self.write(actor, commands.cast(self.look(actor), CastVote(pr=12, verdict=verdict, **more)))
 
     def posted(self, commit: str = OLD, verdict: Any = "comment", url: str = "https://x/1") -> ReviewPosted:
         return ReviewPosted(pr=12, commit=commit, verdict=verdict, url=url)
 
     @property
-    def pull(self) -> reviews.Pull | None:
-        return reviews.find(self.look(), "", 12)
+    def pull(self) -> state.Pull | None:
+        return state.find(self.look(), "", 12)
 
     def tally(self, commit: str = OLD, author: str = "") -> Tally:
-        pull = reviews.find(self.look(), "", 12)
-        return reviews.tally(pull, commit, self.look().state("settings").settings, author=author)
+        pull = state.find(self.look(), "", 12)
+        return state.tally(pull, commit, self.look().state("settings").settings, author=author)
 
 
 def test_votes_count_by_weight_once_they_are_the_quorum_and_an_agents_last_one_counts() -> None:
@@ -76,7 +79,7 @@ def test_nobody_approves_of_what_is_his_own() -> None:
 def test_a_vote_is_for_the_commit_that_is_reviewed_next_and_a_push_takes_its_weight_away() -> None:
     fleet = Fleet()
     fleet.vote("bob", "approve")
-    fleet.write("alice", reviews.news(fleet.pull, fleet.posted(OLD)))
+    fleet.write("alice", commands.news(fleet.pull, fleet.posted(OLD)))
     assert fleet.tally(OLD).outcome == "approved"
     assert (fleet.tally(NEW).outcome, [vote.agent for vote in fleet.tally(NEW).stale]) == ("waiting", ["bob"])
     fleet.vote("carol", "approve")  # who says nothing of a commit means the one that he can have read of
@@ -87,10 +90,10 @@ def test_a_vote_is_for_the_commit_that_is_reviewed_next_and_a_push_takes_its_wei
 
 def test_a_review_is_recorded_once_and_again_when_it_says_something_new() -> None:
     fleet = Fleet()
-    assert fleet.write("alice", reviews.news(fleet.pull, fleet.posted())) is None
-    assert reviews.news(fleet.pull, fleet.posted()) == []
-    [again] = reviews.news(fleet.pull, fleet.posted(verdict="approve"))
-    assert again.re == reviews.find(fleet.look(), "", 12).id  # type: ignore[union-attr]
+    assert fleet.write("alice", commands.news(fleet.pull, fleet.posted())) is None
+    assert commands.news(fleet.pull, fleet.posted()) == []
+    [again] = commands.news(fleet.pull, fleet.posted(verdict="approve"))
+    assert again.re == state.find(fleet.look(), "", 12).id  # type: ignore[union-attr]
     assert fleet.write("alice", [again]) is None
     assert fleet.write("bob", [again]) == "alice has said so already"  # two leaders of one moment
 
@@ -98,40 +101,40 @@ def test_a_review_is_recorded_once_and_again_when_it_says_something_new() -> Non
 def test_a_push_in_between_makes_it_stale_until_the_next_review() -> None:
     fleet = Fleet()
     stale = ReviewStale(pr=12, commit=OLD, head=NEW)
-    assert fleet.write("alice", [reviews.outdated(fleet.pull, stale)]) == "no review of that commit is the newest one"
-    fleet.write("alice", reviews.news(fleet.pull, fleet.posted(OLD)))
-    assert fleet.write("alice", [reviews.outdated(fleet.pull, stale)]) is None
-    assert fleet.write("bob", [reviews.outdated(fleet.pull, stale)]) == "that is known already"
-    [row] = reviews.list_(fleet.look(), Reviews(stale=True))
+    assert fleet.write("alice", [commands.outdated(fleet.pull, stale)]) == "no review of that commit is the newest one"
+    fleet.write("alice", commands.news(fleet.pull, fleet.posted(OLD)))
+    assert fleet.write("alice", [commands.outdated(fleet.pull, stale)]) is None
+    assert fleet.write("bob", [commands.outdated(fleet.pull, stale)]) == "that is known already"
+    [row] = commands.list_(fleet.look(), Reviews(stale=True))
     assert (row["commit"], row["stale"]) == (OLD, NEW)
-    fleet.write("alice", reviews.news(fleet.pull, fleet.posted(NEW)))
-    assert reviews.list_(fleet.look(), Reviews(stale=True)) == [] and len(reviews.list_(fleet.look(), Reviews())) == 1
+    fleet.write("alice", commands.news(fleet.pull, fleet.posted(NEW)))
+    assert commands.list_(fleet.look(), Reviews(stale=True)) == [] and len(commands.list_(fleet.look(), Reviews())) == 1
 
 
 def test_who_wants_a_review_is_heard_until_there_is_one_and_asks_others_for_their_votes() -> None:
     fleet = Fleet()
-    [wish] = reviews.request(fleet.look("bob"), Request(pr=12, to=["Carol", "alice"], why="the parser"))
+    [wish] = commands.request(fleet.look("bob"), Request(pr=12, to=["Carol", "alice"], why="the parser"))
     assert wish.to == ("carol", "alice")
     fleet.write("bob", [wish])
-    assert reviews.list_(fleet.look(), Reviews(stale=True))[0]["requested"] == NOW
-    fleet.write("alice", reviews.news(fleet.pull, fleet.posted()))
-    assert reviews.list_(fleet.look(), Reviews(stale=True)) == []
+    assert commands.list_(fleet.look(), Reviews(stale=True))[0]["requested"] == NOW
+    fleet.write("alice", commands.news(fleet.pull, fleet.posted()))
+    assert commands.list_(fleet.look(), Reviews(stale=True)) == []
     with pytest.raises(Refused, match="no agent 'dora'"):
-        reviews.request(fleet.look(), Request(pr=12, to=["dora"]))
+        commands.request(fleet.look(), Request(pr=12, to=["dora"]))
 
 
 def test_repositories_are_told_apart() -> None:
     fleet = Fleet()
-    fleet.write("bob", reviews.cast(fleet.look("bob"), CastVote(pr=12, repo="Other/Name", verdict="reject")))
+    fleet.write("bob", commands.cast(fleet.look("bob"), CastVote(pr=12, repo="Other/Name", verdict="reject")))
     assert fleet.tally().votes == ()
-    assert reviews.show(fleet.look(), OnPull(pr=12, repo="other/name"))["ballots"][0]["agent"] == "bob"
+    assert commands.show(fleet.look(), OnPull(pr=12, repo="other/name"))["ballots"][0]["agent"] == "bob"
     with pytest.raises(Refused, match="nobody has said anything of #12"):
-        reviews.show(fleet.look(), OnPull(pr=12))
+        commands.show(fleet.look(), OnPull(pr=12))
 
 
 def test_the_quiet_ones_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reviews, "PULLS_MAX", 2)
     fleet = Fleet()
     for pr in (1, 2, 1, 3):
-        fleet.write("bob", reviews.request(fleet.look("bob"), Request(pr=pr)))
+        fleet.write("bob", commands.request(fleet.look("bob"), Request(pr=pr)))
     assert list(fleet.look().state("reviews").pulls) == ["#1", "#3"]

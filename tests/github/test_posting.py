@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gitcoord.features.reviews import Tally
+from gitcoord.features.reviews.state import Tally
 from gitcoord.features.settings import Settings
 from gitcoord.github import posting, verdict
 from gitcoord.github.client import Client

@@ -10,7 +10,7 @@ import pytest
 
 from gitcoord.code.fetched import Source
 from gitcoord.core.errors import Refused
-from gitcoord.features.reviews import Pull, Vote
+from gitcoord.features.reviews.state import Pull, Vote
 from gitcoord.features.settings import Settings
 from gitcoord.github import clashes, review
 from gitcoord.github.client import Client

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gitcoord.features.reservations import Held
-from gitcoord.features.reviews import Tally, Vote
+from gitcoord.features.reviews.state import Tally, Vote
 from gitcoord.features.settings import Settings
 from gitcoord.github import surroundings, words
 from gitcoord.github.shapes import ChangedFile, Check, Files, PullRequest, Status

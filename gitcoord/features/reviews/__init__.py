@@ -1,0 +1,92 @@
+"""Reviews: agents vote on pull requests, somebody who looked says what came of it, and a push makes both old news.
+
+A pull request is on a forge, which no fold can ask. So a vote that names no commit is for the one that the next review
+looks at: from then on it is pinned to it, and a later push takes its weight away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from gitcoord.core.commands import Look
+from gitcoord.core.event import Event
+from gitcoord.core.fleet import Duty, Recorded
+from gitcoord.features import values
+from gitcoord.features.reviews import commands, events
+from gitcoord.features.reviews.events import OfPull, ReviewPosted, ReviewRequested, ReviewStale, VoteCast
+from gitcoord.features.reviews.state import Posted, Pull, State, Vote, key
+
+PULLS_MAX = 1000  # the ones that were quiet for longest are forgotten
+VOTES_MAX = 200  # on one
+
+EVENTS = events.EVENTS
+COMMANDS = commands.COMMANDS
+
+
+def fold(state: State, recorded: Recorded) -> str | None:
+    if recorded.void is not None or recorded.event.type not in EVENTS:
+        return None
+    match recorded.payload:
+        case VoteCast() as vote:
+            return _vote(_pull(state, recorded.event, vote), recorded.event, vote)
+        case ReviewRequested() as wish:
+            _pull(state, recorded.event, wish).requested = recorded.event.timestamp
+        case ReviewPosted() as posted:
+            return _post(_pull(state, recorded.event, posted), recorded.event, posted)
+        case ReviewStale() as stale:
+            return _outdate(_pull(state, recorded.event, stale), stale)
+    return None
+
+
+def _pull(state: State, event: Event, about: OfPull) -> Pull:
+    name = key(about.repo, about.pr)
+    found = state.pulls.pop(name, None) or Pull(event.uid, about.repo, about.pr)
+    state.pulls[name] = found
+    while len(state.pulls) > PULLS_MAX:
+        del state.pulls[next(iter(state.pulls))]
+    return found
+
+
+def _vote(pull: Pull, event: Event, vote: VoteCast) -> str | None:
+    voter = event.actor.casefold()
+    known = pull.votes.get(voter)
+    if known is None and len(pull.votes) >= VOTES_MAX:
+        return f"{VOTES_MAX} agents have voted on {pull.name} already"
+    if known is not None and (known.verdict, known.why, known.commit) == (vote.verdict, vote.why, vote.commit):
+        return f"{known.agent} has said so already"
+    pull.votes[voter] = Vote(event.actor, vote.verdict, vote.why, vote.commit, event.timestamp)
+    return None
+
+
+def _post(pull: Pull, event: Event, posted: ReviewPosted) -> str | None:
+    known = pull.review
+    pull.requested = ""
+    for vote in pull.votes.values():
+        vote.commit = vote.commit or posted.commit
+    if known is not None and (known.verdict, known.commit, known.url, known.findings) == (
+            posted.verdict, posted.commit, posted.url, posted.findings):
+        return f"{known.by} has said so already"
+    pull.review = Posted(posted.verdict, posted.commit, posted.url, event.actor, event.timestamp, posted.findings)
+    return None
+
+
+def _outdate(pull: Pull, stale: ReviewStale) -> str | None:
+    if pull.review is None or pull.review.commit != stale.commit:
+        return "no review of that commit is the newest one"
+    if pull.review.stale == stale.head:
+        return "that is known already"
+    pull.review.stale = stale.head
+    return None
+
+
+def duty(state: State, look: Look) -> Iterable[Duty]:
+    return ()  # only who can reach the forge can review: gitcoord/github/reviewing.py
+
+
+def dump(state: State) -> Any:
+    return values.dump(state)
+
+
+def load(value: Any) -> State:
+    return values.load(State, value)

@@ -1,0 +1,125 @@
+"""Votes, wishes for reviews, what is to be seen of both, and what is to be written after a review was posted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from pydantic import Field
+
+from gitcoord.core import lookup
+from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
+from gitcoord.core.errors import Refused
+from gitcoord.features.messages.typed import Agents
+from gitcoord.features.reviews.events import (
+    WHY_CHARS_MAX, Commit, OfPull, Repo, ReviewPosted, ReviewRequested, ReviewStale, Voice, VoteCast,
+)
+from gitcoord.features.reviews.state import Pull, State, find, tally
+
+
+class OnPull(Arguments):
+    pr: int = Field(ge=1, description="The pull request's number")
+    repo: Repo = Field("", description="Its owner/name, unless it is the fleet's own")
+
+
+class CastVote(OnPull):
+    verdict: Voice = Field(description="Your opinion")
+    commit: Commit = Field("", description="What you looked at")
+    why: str = Field("", max_length=WHY_CHARS_MAX, description="Why, in public")
+
+
+class Request(OnPull):
+    to: Agents = Field([], description="Agents that are asked to vote")
+    why: str = Field("", max_length=WHY_CHARS_MAX, description="What to look at")
+
+
+class Reviews(Arguments):
+    stale: bool = Field(False, description="Only those to be reviewed again")
+
+
+def cast(look: Look, asked: CastVote) -> list[Proposal]:
+    pull = find(look, asked.repo, asked.pr)
+    review = pull.review if pull else None
+    commit = asked.commit or (review.commit if review and not review.stale else "")
+    payload = VoteCast(pr=asked.pr, repo=asked.repo, commit=commit, verdict=asked.verdict, why=asked.why)
+    verb = "approves" if asked.verdict == "approve" else "rejects"
+    return [_about(pull, "vote_cast", f"{look.actor} {verb} {asked.repo}#{asked.pr}"
+                   + (f": {asked.why}" if asked.why else ""), payload)]
+
+
+def request(look: Look, asked: Request) -> list[Proposal]:
+    voters = [lookup.member(look, agent) for agent in asked.to]
+    payload = ReviewRequested(pr=asked.pr, repo=asked.repo, why=asked.why)
+    return [_about(find(look, asked.repo, asked.pr), "review_requested", f"{look.actor} asks for a review of "
+                   f"{asked.repo}#{asked.pr}" + (f": {asked.why}" if asked.why else ""), payload, voters)]
+
+
+def list_(look: Look, asked: Reviews) -> list[dict[str, Any]]:
+    state: State = look.state("reviews")
+    return [shown(look, pull) for pull in state.pulls.values()
+            if not asked.stale or pull.requested or (pull.review is not None and pull.review.stale)]
+
+
+def show(look: Look, asked: OnPull) -> dict[str, Any]:
+    pull = find(look, asked.repo, asked.pr)
+    if pull is None:
+        raise Refused(f"nobody has said anything of {asked.repo}#{asked.pr}: `gitcoord reviews list` shows the others")
+    return shown(look, pull) | {"ballots": [asdict(vote) for vote in pull.votes.values()]}
+
+
+def shown(look: Look, pull: Pull) -> dict[str, Any]:
+    """As recorded; the votes as they count for the commit that was reviewed."""
+    review = pull.review
+    count = tally(pull, review.commit if review else "", look.state("settings").settings)
+    return {
+        "id": pull.id, "pull": pull.name, "repo": pull.repo or None, "pr": pull.pr,
+        "verdict": review.verdict if review else None, "commit": review.commit if review else None,
+        "stale": review.stale or None if review else None, "by": review.by if review else None,
+        "at": review.at if review else None, "url": review.url or None if review else None,
+        "votes": f"{count.approve} for, {count.reject} against, {count.quorum} needed", "outcome": count.outcome,
+        "requested": pull.requested or None,
+    }
+
+
+COMMANDS: Mapping[str, Command | Query] = {
+    "vote": Command(
+        help="Vote on a pull request", example="gitcoord vote 12 approve --why 'tests are in'",
+        arguments=CastVote, decide=cast, positional=("pr", "verdict"), idempotent=True, tool="proposal_decide",
+    ),
+    "reviews request": Command(
+        help="Ask for a review of a pull request, and agents for their votes",
+        example="gitcoord reviews request 12 --why 'the parser is new'", arguments=Request, decide=request,
+        positional=("pr",), judged=False, idempotent=True,
+    ),
+    "reviews list": Query(
+        help="Show reviews and votes", example="gitcoord reviews list --stale",
+        arguments=Reviews, ask=list_, columns=("pull", "verdict", "commit", "stale", "votes", "at"), tool="fleet_show",
+    ),
+    "reviews show": Query(
+        help="Show the review of a pull request, and who voted how", example="gitcoord reviews show 12",
+        arguments=OnPull, ask=show, positional=("pr",), before=("gitcoord vote 12 approve",),
+    ),
+}
+
+
+def news(pull: Pull | None, posted: ReviewPosted) -> list[Proposal]:
+    """What is to be written after a review was posted: nothing, where the ledger has it."""
+    known = pull.review if pull else None
+    if pull is not None and known is not None and not pull.requested and not known.stale and (
+            known.verdict, known.commit, known.url, known.findings) == (
+            posted.verdict, posted.commit, posted.url, posted.findings):
+        return []
+    return [_about(pull, "review_posted", f"{posted.repo}#{posted.pr} at {posted.commit[:12]}: "
+                   f"{posted.verdict.replace('_', ' ')}", posted)]
+
+
+def outdated(pull: Pull | None, stale: ReviewStale) -> Proposal:
+    """What is to be written when a push came in between."""
+    return _about(pull, "review_stale", f"{stale.repo}#{stale.pr}: {stale.head[:12]} was pushed while "
+                  f"{stale.commit[:12]} was reviewed", stale)
+
+
+def _about(pull: Pull | None, type_: str, words: str, payload: OfPull, to: Iterable[str] = ()) -> Proposal:
+    """One pull request is one conversation."""
+    return Proposal(type_, words, payload.model_dump(mode="json"), to=tuple(to), re=pull.id if pull else None)

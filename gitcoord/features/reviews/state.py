@@ -1,0 +1,97 @@
+"""What a fleet has said of pull requests: the votes of agents, and the newest review of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gitcoord.core.commands import Look
+from gitcoord.features.settings import Settings
+
+Outcome = Literal["none", "waiting", "approved", "rejected"]
+
+
+@dataclass(slots=True)
+class Vote:
+    """Of one agent. `commit` is empty until a review has looked at one."""
+
+    agent: str
+    verdict: str
+    why: str
+    commit: str
+    at: str
+
+
+@dataclass(slots=True)
+class Posted:
+    """The newest review. `stale`: the commit that was pushed since, as far as it is known."""
+
+    verdict: str
+    commit: str
+    url: str
+    by: str
+    at: str
+    findings: int = 0
+    stale: str = ""
+
+
+@dataclass(slots=True)
+class Pull:
+    """What the fleet has said of a pull request; `id` is that of the first event about it."""
+
+    id: str
+    repo: str
+    pr: int
+    votes: dict[str, Vote] = field(default_factory=dict)  # by agent, casefolded
+    requested: str = ""  # since when a review is wanted
+    review: Posted | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.repo}#{self.pr}"
+
+
+@dataclass(slots=True)
+class State:
+    """By `key`, those that were spoken of last at the end."""
+
+    pulls: dict[str, Pull] = field(default_factory=dict)
+
+
+def key(repo: str, pr: int) -> str:
+    return f"{repo.casefold()}#{pr}"
+
+
+def find(look: Look, repo: str, pr: int) -> Pull | None:
+    state: State = look.state("reviews")
+    return state.pulls.get(key(repo, pr))
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Votes on one commit, by their weight. `outcome`: whoever has more, once all together are the quorum."""
+
+    votes: tuple[Vote, ...]
+    stale: tuple[Vote, ...]  # on another commit
+    approve: int
+    reject: int
+    quorum: int
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.approve + self.reject < self.quorum:
+            return "waiting"
+        if self.reject and self.reject >= self.approve:
+            return "rejected"
+        return "approved" if self.approve else "none"
+
+
+def tally(pull: Pull | None, commit: str, settings: Settings, *, author: str = "") -> Tally:
+    """What the votes on `commit` amount to; that of the pull request's own author counts for nothing."""
+    weights = {agent.casefold(): weight for agent, weight in settings.review_weights.items()}
+    cast = [vote for voter, vote in (pull.votes if pull else {}).items() if voter != author.casefold()]
+    counted = tuple(vote for vote in cast if vote.commit in ("", commit))
+    sums = {voice: sum(weights.get(vote.agent.casefold(), 1) for vote in counted if vote.verdict == voice)
+            for voice in ("approve", "reject")}
+    return Tally(counted, tuple(vote for vote in cast if vote.commit not in ("", commit)), sums["approve"],
+                 sums["reject"], settings.review_quorum)
