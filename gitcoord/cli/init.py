@@ -26,7 +26,7 @@ from gitcoord.core.errors import Refused
               help="Also write what an AI agent must know into FILE of PATH, such as AGENTS.md; the rest of it stays.")
 @click.option("--github-actions", is_flag=True, help="Also write workflows that lead the fleet, and review, on GitHub.")
 @click.option("--source", metavar="WHAT",
-              help="What they install gitcoord from, as pip takes it.  [default: this version]")
+              help="What they install gitcoord from, as pip takes it.  [default: the commit of this version]")
 @click.option("--force", is_flag=True, help="Replace workflows of the same name that hold something else.")
 @click.option("--no-lead", is_flag=True, help="Agents of this clone never stand for election.")
 @click.option("--yes", is_flag=True, help="Ask nothing.")
@@ -44,7 +44,7 @@ def command(path: Path, remote: str | None, github: str | None, public: bool, ag
     Example:
       gitcoord init --agent alice
       gitcoord init --agent alice --agent-guide AGENTS.md
-      gitcoord init --agent alice --github-actions
+      gitcoord init --agent alice --github-actions --source git+https://github.com/OWNER/gitcoord@COMMIT
     """
     from gitcoord.node import guide
     from gitcoord.node.found import Wish, init
@@ -55,6 +55,8 @@ def command(path: Path, remote: str | None, github: str | None, public: bool, ag
         raise click.UsageError("--source and --force go with --github-actions")
     if git.git_version() < (2, 38):
         raise Refused(f"git {'.'.join(map(str, git.git_version()))} is too old: 2.38 or later is needed")
+    if github_actions and source is None:
+        source = _this_version()
     name = agent or os.environ.get("GITCOORD_AGENT") or _ask(path, yes)
     before: list[str] = []
     if github is not None:
@@ -68,7 +70,7 @@ def command(path: Path, remote: str | None, github: str | None, public: bool, ag
     said = before + joined.said + ([f"made {', '.join(made)}"] if made else [])
     if agent_guide is not None and guide.write(path / agent_guide):
         said.append(f"wrote the guide for agents into {agent_guide}")
-    if github_actions:
+    if source is not None:
         said += _write_workflows(path, source, force)
     node = joined.node
     if as_json:
@@ -83,12 +85,17 @@ def command(path: Path, remote: str | None, github: str | None, public: bool, ag
         click.echo("next: gitcoord agent run, and gitcoord append question \"…\"")
 
 
-def _write_workflows(path: Path, source: str | None, force: bool) -> list[str]:
+def _write_workflows(path: Path, source: str, force: bool) -> list[str]:
     from gitcoord.github import workflows
 
-    source = source or workflows.installed_from()
     written = workflows.write(path, source, force=force)
     return [f"wrote {' and '.join(written)}, which install {source} (--source names another)"] if written else []
+
+
+def _this_version() -> str:
+    from gitcoord.github import origin
+
+    return origin.of_this_version()
 
 
 def _on_github(path: Path, name: str, remote: str | None, public: bool, said: list[str]) -> str:

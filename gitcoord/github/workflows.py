@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
 import re
 from importlib import resources
 from pathlib import Path
 
-from gitcoord import __version__
 from gitcoord.core.errors import Refused
 from gitcoord.store.files import write_durably
 
@@ -20,14 +17,14 @@ SOURCE_CHARS_MAX = 300
 _SOURCE = re.compile(r"[A-Za-z0-9./~][A-Za-z0-9 ./:@+=<>!~,;_#&?%\[\]()-]*")
 
 
-def write(path: Path, source: str | None = None, *, force: bool = False) -> list[str]:
+def write(path: Path, source: str, *, force: bool = False) -> list[str]:
     """Write the workflows into the work tree around `path`; which of them changed, relative to its top.
 
-    `source`: what pip installs gitcoord from, see `installed_from`. Raises Refused, and writes nothing, where another
-    file would be lost (unless `force`).
+    `source`: what pip installs gitcoord from, see `origin.of_this_version`. Raises Refused, and writes nothing,
+    where another file would be lost (unless `force`).
     """
     top = _top(path.resolve())
-    files = {top / FOLDER / name: text.encode() for name, text in _texts(source or installed_from()).items()}
+    files = {top / FOLDER / name: text.encode() for name, text in _texts(source).items()}
     try:
         changed = {file: data for file, data in files.items() if not file.exists() or file.read_bytes() != data}
         lost = [str(file.relative_to(top)) for file in changed if file.exists()]
@@ -42,22 +39,10 @@ def write(path: Path, source: str | None = None, *, force: bool = False) -> list
     return [str(file.relative_to(top)) for file in changed]
 
 
-def installed_from() -> str:
-    """What pip installs this same version from: the commit that it was installed from, else the package by version."""
-    try:
-        told = importlib.metadata.distribution("gitcoord").read_text("direct_url.json")  # PEP 610
-    except importlib.metadata.PackageNotFoundError:
-        told = None
-    origin = json.loads(told or "{}")
-    if "vcs_info" in origin:
-        return f"{origin['vcs_info']['vcs']}+{origin['url']}@{origin['vcs_info']['commit_id']}"
-    return f"gitcoord=={__version__}"
-
-
 def _texts(source: str) -> dict[str, str]:
     if not _SOURCE.fullmatch(source) or len(source) > SOURCE_CHARS_MAX:
         raise Refused(f"{source!r} is nothing that pip installs from: give --source a requirement such as "
-                      f"gitcoord=={__version__}, or git+https://HOST/OWNER/REPO@COMMIT")
+                      "git+https://HOST/OWNER/REPO@COMMIT")
     folder = resources.files("gitcoord.github") / "templates"
     return {name: (folder / name).read_text(encoding="utf-8").replace("@SOURCE@", source) for name in NAMES}
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from gitcoord import __version__
-from tests.cli.clones import Clone
+import pytest
+
+from gitcoord.core.errors import Refused
+from gitcoord.github import origin
+from tests.cli.clones import Clone, gitcoord
 
 
 def report(alice: Clone, folder: Path, *files: Path, code: int = 0) -> tuple[list[str], str, str]:
@@ -50,15 +53,27 @@ def test_a_file_that_is_not_there_is_named(alice: Clone, tmp_path: Path) -> None
     assert report(alice, tmp_path, tmp_path / "missing", code=2)[2] == ""
 
 
-def test_init_writes_the_workflows_once_and_again_only_by_force(alice: Clone) -> None:
+def test_init_writes_the_workflows_once_and_again_only_by_force(alice: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(origin, "of_this_version", lambda: "git+https://host.invalid/own@4567def")
     said = alice("init", "--agent", "alice", "--github-actions").out
     file = alice.path / ".github" / "workflows" / "gitcoord-leader.yml"
     assert ".github/workflows/gitcoord-review.yml" in said and "--source" in said
-    assert f"gitcoord=={__version__}" in said and f"gitcoord=={__version__}" in file.read_text("utf-8")
+    assert "own@4567def" in said and "own@4567def" in file.read_text("utf-8")
     assert "nothing to do" in alice("init", "--agent", "alice", "--github-actions").out
     other = ["init", "--agent", "alice", "--github-actions", "--source", "git+https://host.invalid/r@0123abc"]
     assert "--force" in alice(*other, code=2).err
     assert "0123abc" in alice(*other, "--force").out and "@0123abc" in file.read_text("utf-8")
+
+
+def test_init_begins_nothing_where_nobody_knows_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown() -> str:
+        raise Refused("say --source")
+
+    monkeypatch.setattr(origin, "of_this_version", unknown)
+    words = ("init", "--agent", "alice", "--github-actions")
+    assert gitcoord(tmp_path, *words).code == 2 and not list(tmp_path.iterdir())
 
 
 def test_init_takes_the_words_about_workflows_only_where_it_writes_them(alice: Clone) -> None:

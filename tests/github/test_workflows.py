@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from gitcoord import __version__
 from gitcoord.core.errors import Refused
 from gitcoord.github import workflows
 
@@ -66,21 +63,3 @@ def test_one_that_was_changed_is_replaced_only_by_force(clone: Path) -> None:
     assert mine.read_text() == "mine" and not (clone / workflows.FOLDER / workflows.NAMES[0]).exists()
     assert len(workflows.write(clone, "gitcoord==1", force=True)) == 2
     assert sources(clone) == {"gitcoord==1"}
-
-
-@pytest.mark.parametrize("told, source", [
-    ({"url": "https://host.invalid/r.git", "vcs_info": {"vcs": "git", "commit_id": "0123abc"}},
-     "git+https://host.invalid/r.git@0123abc"),
-    ({"url": "file:///somewhere", "dir_info": {"editable": True}}, f"gitcoord=={__version__}"),
-    (None, f"gitcoord=={__version__}"),
-])
-def test_the_version_that_writes_them_is_the_one_they_install(
-    monkeypatch: pytest.MonkeyPatch, told: dict[str, Any] | None, source: str
-) -> None:
-    class Distribution:
-        def read_text(self, name: str) -> str | None:
-            assert name == "direct_url.json"
-            return told and json.dumps(told)
-
-    monkeypatch.setattr("importlib.metadata.distribution", lambda name: Distribution())
-    assert workflows.installed_from() == source
