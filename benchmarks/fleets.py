@@ -48,7 +48,7 @@ def fresh(folder: Path, agent: str = "alice", *, url: str | None = None, profile
         if not Path(url).exists():
             make_bare_remote(Path(url))
     path = folder / agent
-    path.mkdir(parents=True)
+    git("init", "--quiet", str(path))  # else one of a folder above would be taken
     joined = init(path, Wish(agent=agent, remote=url, profile=profile))
     member = Member(joined.node, agent)
     for _ in range(2):
