@@ -123,7 +123,9 @@ def _delete_outbox(world: World, remote: Remote, ref: str) -> None:
     if ref == LEDGER or ref not in world.server.refs:
         return
     for beat in outbox.read(world.god, world.server.refs.pop(ref)).beats:
-        remote.signs.pop((beat.term or 0, str(beat.data.get("session"))), None)
+        sign = remote.signs.get((beat.term or 0, str(beat.data.get("session"))))
+        if sign is not None:
+            sign.at_s.clear()
     world.say("the remote", f"has {ref} DELETED")
     excuse_second_losses(world)
 

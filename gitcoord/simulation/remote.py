@@ -30,7 +30,14 @@ class Sign:
 
     session: str
     ref: str
+    count: int = 0
     at_s: list[float] = field(default_factory=list)
+
+    def add(self, count: int, now_s: float) -> None:
+        """A beat shown again, or that of an older image, is none: within a session they only count up."""
+        if count > self.count:
+            self.count = count
+            self.at_s.append(now_s)
 
     def age_s(self, seen_s: float) -> float | None:
         """How old the newest one was for who looked then; None where there was none to see."""
@@ -125,7 +132,7 @@ class Remote:
         self.pushes += 1
         asked_s = world.now_s
         for update in updates:
-            self.witness.offers(who, update.new or "")
+            self.witness.offers(who, update.new or "", self.fetched_at_s.get(who, 0.0))
         there_s = self.trip_s(who)
         yield there_s
         refusal = self._refuses(who)
@@ -196,7 +203,8 @@ class Remote:
             for beat in beats:
                 if beat.term is not None:
                     session = str(beat.data.get("session"))
-                    self.signs.setdefault((beat.term, session), Sign(session, ref)).at_s.append(world.now_s)
+                    sign = self.signs.setdefault((beat.term, session), Sign(session, ref))
+                    sign.add(int(beat.data["n"]), world.now_s)
             world.say(who, f"outbox {ref.removeprefix(OUTBOXES)} is {oid[:8]}")
             return
         self.history.append((world.now_s, who, oid))
@@ -224,9 +232,9 @@ class Remote:
                 self.world.fail(f"{who} goes on where {self.overwritten[session].by} had overwritten its outbox")
         alive = {session.id for machine in self.world.machines if machine.name == who and not machine.dead
                  for session in machine.crew.sessions}
-        for key, sign in list(self.signs.items()):
-            if sign.ref == ref and sign.session not in sessions | alive:
-                del self.signs[key]
+        for sign in self.signs.values():
+            if sign.at_s and sign.ref == ref and sign.session not in sessions | alive:
+                sign.at_s.clear()
                 self.overwritten[sign.session] = Overwritten(who, ref)
 
     def _elected(self, who: str, election: Election, reason: str, node: str) -> None:
@@ -234,12 +242,12 @@ class Remote:
         self.elections[election.uid], self.leader = election, election
         self.nodes[election.uid] = node
         world.say(who, f"{election.actor} is ELECTED for term {election.term}: {reason}")
-        known = self.witness.offered.get(election.commit, 0)
+        known, seen_s = self.witness.offered.get(election.commit, (0, 0.0))
         if election.term <= known:
             world.fail(f"{election.actor} stood for term {election.term}, and its disk knew of term {known}")
         if before is None or self.set_back_at_s is not None:
             return
-        sign, seen_s = self.signs.get((before.term, before.session)), self.fetched_at_s.get(who, 0.0)
+        sign = self.signs.get((before.term, before.session))
         age_s = sign.age_s(seen_s) if sign is not None else None
         if age_s is None or before.session in self.ended:
             return

@@ -20,7 +20,7 @@ class Witness:
     world: World
     looks: dict[str, list[tuple[float, bool]]] = field(default_factory=dict)  # by machine: when, whether it succeeded
     saved: dict[str, int] = field(default_factory=dict)  # by machine: the highest term of any ledger it wrote down
-    offered: dict[Oid, int] = field(default_factory=dict)  # by commit pushed: the same of its maker, at that time
+    offered: dict[Oid, tuple[int, float]] = field(default_factory=dict)  # by commit: its maker's, and when that looked
     terms: dict[Oid, int] = field(default_factory=dict)  # by ledger commit: the highest term in it
     promised_s: dict[str, float] = field(default_factory=dict)  # by uid: when it was acknowledged
 
@@ -35,8 +35,9 @@ class Witness:
         before = 0 if anew else self.saved.get(who, 0)
         self.saved[who] = max(before, self.terms.get(tip or "", 0))
 
-    def offers(self, who: str, commit: Oid) -> None:
-        self.offered[commit] = self.saved.get(who, 0)
+    def offers(self, who: str, commit: Oid, looked_s: float) -> None:
+        """`who` pushes it, perhaps to be applied much later, after a look at that time."""
+        self.offered.setdefault(commit, (self.saved.get(who, 0), looked_s))
 
     def extended(self, parent: Oid | None, tip: Oid, term: int) -> None:
         """The remote took a ledger whose newest commit elects nobody (0) or somebody for `term`."""
