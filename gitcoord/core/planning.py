@@ -6,7 +6,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gitcoord.core import limits, outbox
+from gitcoord.core import beside, limits, outbox
 from gitcoord.core.commands import Look
 from gitcoord.core.effects import Append, Disk, NoteOutbox, Steps
 from gitcoord.core.event import Event, Head, hash_of, parse, parse_all
@@ -90,14 +90,16 @@ def decide(me: Replica, disk: Disk, crew: Crew, now_s: float) -> Plan | None:
     turn = standing or own or plan.renews or (leads and (plan.batch or plan.files or me.branch.damaged))
     turn = turn or waited_s >= 2 * crew.profile.poll_s  # two ticks: anyone helps
     plan.writes_ledger = bool(turn) and not quiet
+    box = me.outboxes.get(disk.node)
     beat = crew.beat_due(fleet, now_s)
     news = is_news(me, disk, plan.pending)
-    if not (plan.writes_ledger or beat or news):
+    left = beside.is_due(crew.neighbours(), box.beats if box else (), fleet.members)
+    if not (plan.writes_ledger or beat or news or left):
         return None
     if leads and not quiet:
         plan.retires = _forsaken(me, disk, now_s)
     plan.beats_anew = beat or (plan.writes_ledger and lead is not None)
-    plan.offers = news or plan.beats_anew or plan.stander is not None
+    plan.offers = news or left or plan.beats_anew or plan.stander is not None
     return plan
 
 

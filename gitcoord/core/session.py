@@ -10,13 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gitcoord.core import limits
+from gitcoord.core import beside, limits
 from gitcoord.core.event import Draft, Event, Signer, seal
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.liveness import Standing
+from gitcoord.core.silence import Watch
 from gitcoord.core.terms import Terms
 from gitcoord.core.timings import Profile
 
+LEFT_MAX = 16  # beats left for neighbours that are remembered: what is older was pushed, or never is
 POLLS_MIN = 3  # a follower that has looked less often than this knows nothing yet
 
 
@@ -43,32 +45,8 @@ class Session:
     made_at_s: float = 0.0  # when the newest beat was made
     beat_at_s: float | None = None  # when the newest beat that the remote took was made
     line: bytes | None = None  # the newest beat
+    left: dict[object, float] = field(default_factory=dict)  # counts of beats that a neighbour may push → when made
     claims: bool = True  # False once denied the ledger: it leads no more, and says so by silence
-
-
-@dataclass(slots=True)
-class Watch:
-    """How long the leader has been silent, by this node's own successful polls."""
-
-    credit_s: float = 0.0
-    polls: int = 0
-    polled_at_s: float | None = None
-    sign: tuple[int, str, int, int] | None = None  # term, session, beat count, lines of its term
-    promised_s: float = 0.0
-    stand_at_s: float | None = None
-
-    def poll(self, now_s: float, sign: tuple[int, str, int, int] | None, cap_s: float) -> None:
-        """Count the time since the last successful poll as silence, unless there is a new sign of life."""
-        if sign != self.sign:
-            self.credit_s, self.polls, self.sign, self.stand_at_s = 0.0, 0, sign, None
-        elif self.polled_at_s is not None:
-            self.credit_s += min(now_s - self.polled_at_s, cap_s)
-            self.polls += 1
-        self.polled_at_s = now_s
-
-    def lapse(self) -> None:
-        """A poll failed or cannot be trusted: the time until the next one is nobody's silence."""
-        self.polled_at_s = None
 
 
 @dataclass(slots=True)
@@ -118,6 +96,7 @@ class Crew:
 
     def observe(self, fleet: Fleet, beats: Sequence[Event], now_s: float, *, trusted: bool) -> None:
         """After each successful fetch. `trusted`: the remote showed our own outbox as we pushed it."""
+        self._heard_by_neighbours(beats)
         if not trusted:
             self.watch.lapse()
             return
@@ -225,6 +204,7 @@ class Crew:
         for session in self.sessions:
             session.id = self.chance.randbytes(6).hex()
             session.count, session.beat_at_s, session.line, session.claims = 0, None, None, True
+            session.left.clear()
             session.proven_dead = None  # its lock proves nothing: what it was may live where the copy was made from
         self.watch = Watch()
         self.act_until_s, self.reign = 0.0, (0, None)
@@ -244,20 +224,41 @@ class Crew:
 
     def beats(self, fleet: Fleet, now_s: float, *, timestamp: str, fresh: bool) -> list[bytes]:
         """The newest beat of every session of the node. `fresh`: those that run here beat anew."""
-        lead = self.leading(fleet.terms)
         for session in self.sessions:
             if fresh or session.line is None:
-                session.count += 1
-                session.made_at_s = now_s
-                session.line = self._beat(fleet, session, session is lead, timestamp)
-        own = {session.agent for session in self.sessions}
-        others = [line for line in self.neighbours() if _actor_of(line) not in own]
-        return [session.line for session in self.sessions if session.line] + others
+                self._beat_anew(fleet, session, now_s, timestamp)
+        own = [session.agent for session in self.sessions]
+        return [session.line for session in self.sessions if session.line] + beside.others(self.neighbours(), own)
+
+    def leave(self, fleet: Fleet, now_s: float, *, timestamp: str) -> list[Session]:
+        """Sessions that beat anew because half of what they promised is over: a neighbour's push may take it along."""
+        lead, due = self.leading(fleet.terms), []
+        for session in self.sessions:
+            half_s = self.beat_period_s(session is lead) / 2
+            if session.beat_at_s is None or now_s - session.beat_at_s >= half_s:
+                self._beat_anew(fleet, session, now_s, timestamp)
+                session.left[session.count] = now_s
+                session.left.pop(session.count - LEFT_MAX, None)
+                due.append(session)
+        return due
 
     def heard(self) -> None:
         """The remote took the outbox with the newest beats."""
         for session in self.sessions:
             session.beat_at_s = session.made_at_s
+            session.left.clear()
+
+    def _heard_by_neighbours(self, beats: Sequence[Event]) -> None:
+        """A neighbour's push took along what was left for it."""
+        for session in self.sessions:
+            mine = [one for one in beats if one.actor == session.agent and one.data.get("session") == session.id]
+            for count in {one.data.get("n") for one in mine} & session.left.keys():
+                session.beat_at_s = max(session.left[count], session.beat_at_s or 0.0)
+
+    def _beat_anew(self, fleet: Fleet, session: Session, now_s: float, timestamp: str) -> None:
+        session.count += 1
+        session.made_at_s = now_s
+        session.line = self._beat(fleet, session, session is self.leading(fleet.terms), timestamp)
 
     def _beat(self, fleet: Fleet, session: Session, lead: bool, timestamp: str) -> bytes:
         data: dict[str, Any] = {
@@ -288,13 +289,3 @@ class Crew:
         if self.watch.stand_at_s is not None:
             due = min(due, self.watch.stand_at_s)
         return max(0.0, due - now_s)
-
-
-def _actor_of(line: bytes) -> str | None:
-    import json
-
-    try:
-        actor = json.loads(line).get("actor")
-    except (ValueError, AttributeError, RecursionError):
-        return None
-    return actor if isinstance(actor, str) else None

@@ -178,6 +178,8 @@ class Node:
         LockHeld, and an `error` event; with no time to wait, just filelock.Timeout at once.
         """
         check_not_paused(self.home.path)
+        with pausing(self.home.path):
+            self._leave_beats()
         with pausing(self.home.path), self._sync_lock(lock_timeout_s):
             if self.home.queue.spool or self.home.queue.untidy:
                 self.disk.append(())  # words of one who could not lock the queue; what a crash left there
@@ -256,8 +258,13 @@ class Node:
             glance.save(self.home, glance.take(self))
             self._glanced = now
 
+    def _leave_beats(self) -> None:
+        """BEFORE the lock is asked for: whoever of this node holds it, or has it next, takes them along."""
+        if self._replica is not None:
+            for session in self.crew.leave(self._replica.branch.fleet, since_boot_s(), timestamp=utc_now()):
+                self.home.save_beat(session.agent, session.line or b"")
+
     def _save_beats(self) -> None:
-        """Under the lock: another process of this node must not push an older beat over a newer one."""
         for session in self.crew.sessions:
             if session.line:
                 self.home.save_beat(session.agent, session.line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import filelock
 import tenacity
 
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError, Lost, Paused, Refused, Unreachable
+from gitcoord.core.names import uid_from
 from gitcoord.core.protocol import Report
 from gitcoord.node.naming import since_boot_s
 from gitcoord.node.node import Node
@@ -70,9 +72,12 @@ class Rounds:
         if self.offline or self.stop.is_set():
             return
         self.offline = True
+        node = self.node
+        # All processes of a node give the event of one outage the same id: the queue takes the first of them.
+        outage = hashlib.sha256(f"offline {node.disk.node} {node.home.tip}".encode()).digest()
         with contextlib.suppress(GitcoordError):
-            self.node.append(self.node.draft("error", f"offline after {ATTEMPTS - 1} retries: {wrong}",
-                                             actor=self.agent))
+            node.append(node.draft("error", f"offline after {ATTEMPTS - 1} retries: {wrong}", actor=self.agent,
+                                   uid=uid_from(outage)))
         self.say("offline", f"offline: {wrong}; events are queued and go out when it answers")
 
     def _hold(self, wrong: GitcoordError) -> None:

@@ -10,7 +10,8 @@ from gitcoord.core import outbox
 from gitcoord.core.errors import Unreachable
 from gitcoord.core.event import Draft, Event, Head, parse, seal
 from gitcoord.core.ports import Oid, Outcome, Pushed, Update
-from gitcoord.core.session import Session, Watch
+from gitcoord.core.session import Session
+from gitcoord.core.silence import Watch
 from gitcoord.core.timings import PROFILES
 from tests.core.driver import FLEET, LEDGER, OUTBOXES, Machine, World, run, signer_of
 
@@ -592,6 +593,49 @@ def test_beats_of_neighbours_go_along_and_junk_among_them_does_not() -> None:
     leader.round()
     box = outbox.read(leader.store, world.server.refs[OUTBOXES + "leader-1"])
     assert [beat.actor for beat in box.beats] == ["leader", "other"]
+
+
+def test_a_beat_that_a_neighbour_left_is_pushed_when_its_promise_is_over_and_not_before() -> None:
+    world, [leader, other, _] = a_fleet("leader", "other", "beside")
+    other.crew.sessions[0].may_lead = False
+
+    def left(count: int) -> bytes:
+        data = {"session": "s", "n": count, "next_s": 10}
+        draft = Draft("beside", "heartbeat", "", world.wall(), "0" * 16, data=data)
+        return seal(draft, node="other-1", after=None, signer=signer_of("beside"), fleet=FLEET).line
+
+    def boxed() -> list[object]:
+        box = outbox.read(other.store, world.server.refs[OUTBOXES + "other-1"])
+        return [beat.data["n"] for beat in box.beats if beat.actor == "beside"]
+
+    lines = [left(1)]
+    other.crew.neighbours = lambda: lines
+    other.round()
+    assert boxed() == [1]
+    other.crew.sessions.clear()  # whoever has nothing to say itself
+    for passed_s, count, expected in ((5, 2, [1]), (6, 3, [3])):
+        world.pass_time(passed_s)
+        lines[:] = [left(count)]
+        other.round()
+        assert boxed() == expected
+
+
+def test_a_session_is_heard_of_when_a_neighbour_has_pushed_what_it_left() -> None:
+    world, [leader, other] = a_fleet("leader", "other")
+    world.pass_time(1)
+    other.round()
+    crew, fleet = other.crew, other.fleet
+    assert crew.leave(fleet, world.now_s, timestamp=world.wall()) == []  # half of its promise is not over
+    world.pass_time(1.1)
+    assert crew.beat_due(fleet, world.now_s)
+    [session] = crew.leave(fleet, world.now_s, timestamp=world.wall())
+    pushed = parse(session.line or b"")
+    world.pass_time(0.7)
+    crew.leave(fleet, world.now_s, timestamp=world.wall())
+    crew.observe(fleet, [pushed], world.now_s, trusted=True)
+    assert not crew.beat_due(fleet, world.now_s)
+    world.pass_time(0.4)
+    assert crew.beat_due(fleet, world.now_s)
 
 
 def test_heads_default_to_an_empty_chain() -> None:

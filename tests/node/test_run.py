@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pytest
 
 import gitcoord
@@ -66,6 +67,20 @@ def test_after_five_retries_it_is_offline_says_so_once_and_probes_once_each(
     assert said == ["offline", "online"]
 
 
+def test_an_outage_is_one_event_however_many_agents_of_the_node_see_it(
+    node: Node, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with gitcoord.join(tmp_path / "alice", agent="bob") as me:
+        me.node.pause = lambda seconds: None
+        me.sync()
+        for agent, one in (("alice", node), ("bob", me.node)):
+            rounds, said = rounds_of(one, monkeypatch, *[Unreachable(f"gone, says {agent}")] * ATTEMPTS)
+            rounds.agent = agent
+            assert rounds.one() is None and said == ["offline"]
+    [error] = [event for event in node.disk.pending() if event.type == "error"]
+    assert error.actor == "alice"
+
+
 def test_what_a_person_has_to_mend_is_said_once_for_each_kind(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = [BadCredentials("401"), BadCredentials("401 again"), Corrupt("odd"), Corrupt("odd"), None,
              BadCredentials("401")]
@@ -101,10 +116,9 @@ def test_a_leader_whose_machine_slept_does_not_act_on_time_long_gone(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
-    if clock is None:
-        pytest.skip("Python's monotonic clock counts sleep here")
-    real, slept = time.clock_gettime, [0.0]
-    monkeypatch.setattr(time, "clock_gettime", lambda which: real(which) + (slept[0] if which == clock else 0.0))
+    name = "monotonic" if clock is None else "clock_gettime"  # the one that counts sleep here
+    real, slept = getattr(time, name), [0.0]
+    monkeypatch.setattr(time, name, lambda *which: real(*which) + (slept[0] if which in ((), (clock,)) else 0.0))
     node.crew.sessions.append(Session("alice", secrets.token_hex(6), node.keyring.signer("alice")))
     node.crew.wants_to_act = True
 
@@ -119,6 +133,20 @@ def test_a_leader_whose_machine_slept_does_not_act_on_time_long_gone(
     assert may_act()
     slept[0] += 3600
     assert not may_act()
+
+
+def test_a_beat_that_cannot_have_the_lock_is_pushed_by_whoever_has_it(node: Node, tmp_path: Path) -> None:
+    with gitcoord.join(tmp_path / "alice", agent="bob") as me, seats.locked(me.node, ["bob"]):
+        mine = me.node
+        seats.Seats(mine, lambda kind, text: None, lambda: False).take("bob", may_lead=False, takeover=False)
+        with node.home.sync_lock, pytest.raises(filelock.Timeout):
+            mine.sync(lock_timeout_s=0)
+        assert node.sync().outbox is not None
+        assert [beat.actor for beat in node.replica.beats()] == []
+        node.sync()
+        assert [beat.actor for beat in node.replica.beats()] == ["bob"]
+        before = mine.crew.sessions[0].count
+        assert mine.sync().outbox is None and mine.crew.sessions[0].count <= before + 1
 
 
 def test_one_run_of_an_agent_on_a_node(node: Node) -> None:
