@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from gitcoord.cli import status
-from gitcoord.cli.common import desk, here
+from gitcoord.cli.common import Noun, desk, here
 from gitcoord.core.errors import Refused
 
 SCREEN_CHARS_MAX = 64 * 1024
@@ -21,7 +21,7 @@ PAGE_BYTES_MAX = 512 * 1024  # GitHub takes 1 MiB of a step's summary, and nothi
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 
 
-@click.group("actions")
+@click.group("actions", cls=Noun)
 def command() -> None:
     """Tell a workflow on GitHub how the fleet stands; `gitcoord init --github-actions` writes such workflows.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitcoord.cli.common import as_option, here, json_option, print_json, speaker, teller
+from gitcoord.cli.common import Noun, as_option, here, json_option, print_json, speaker, teller
 from gitcoord.core.errors import Refused
 from gitcoord.core.names import agent_id
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gitcoord.node.work import Contract
 
 
-@click.group("agent")
+@click.group("agent", cls=Noun)
 def command() -> None:
     """Run an agent, say what it can do, see who takes part; admit one to a closed fleet; change one's key.
 
@@ -65,9 +65,10 @@ def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, repl
     answer is never answered.
 
     The command of --exec gets the task as JSON on standard input and in GITCOORD_TASK_ID, _TITLE, _ATTEMPT, _PRIORITY,
-    _FOLDER, _BRANCH; it begins in an empty folder. What it prints is the result. A line `::progress 0.4 words` tells
-    how far it is, `::artifact PATH` what it made, `::input QUESTION` what it has to be told. Exit code 0: done; 75:
-    given back, for another agent; any other: failed.
+    _FOLDER, _BRANCH; it begins in an empty folder. Its standard output is the result. A line `::progress 0.4 words`
+    tells how far it is, `::artifact PATH` what it made, `::input QUESTION` what it has to be told. Exit code 0: done;
+    75: given back, for another agent; any other: failed, and the end of its standard error (or output, if that is
+    empty) is the reason.
 
     \b
     Example:

@@ -23,7 +23,8 @@ ROUND_S = 20.0  # without --wait: how long one round, or that of a running agent
 @click.option("--data", metavar="JSON", help="A JSON object to go with it.")
 @as_option
 @click.option("--wait", type=click.Choice(["queued", "durable", "sequenced"]), help="Wait until it is that safe.")
-@click.option("--timeout", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Seconds to wait.")
+@click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), default=60.0, show_default=True,
+              help="How long to wait.")
 @click.option("--no-sync", is_flag=True, help="Only queue it.")
 @json_option
 def command(type_: str, content: str, interaction: str | None, recipients: tuple[str, ...], parent: str | None,

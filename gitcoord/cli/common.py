@@ -19,7 +19,18 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+WHOLE_SENTENCE = 1000  # characters, more than any has
 CHATTER = ("start", "checking", "leader", "online", "resumed", "goodbye", "task", "draining")  # what --quiet leaves out
+
+
+class Noun(click.Group):
+    """A group whose help shows each command's sentence whole; click would cut it to fit one line."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, one.get_short_help_str(WHOLE_SENTENCE).rstrip("."))
+                                for name, one in found if one is not None and not one.hidden])
 
 
 def json_option(function: F) -> F:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcoord.cli.common import as_option, here, json_option, print_json, speaker
+from gitcoord.cli.common import Noun, as_option, here, json_option, print_json, speaker
+from gitcoord.cli.tables import print_table
 from gitcoord.core.errors import Refused
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ TIMEOUT_S = 60.0
 node_option = click.option("--node", "of_node", is_flag=True, help="This node's own, in its file.")
 
 
-@click.group("config")
+@click.group("config", cls=Noun)
 def command() -> None:
     """Show and change settings of fleet and node.
 
@@ -61,8 +62,9 @@ def list_(as_json: bool) -> None:
     if as_json:
         print_json({"schema": "gitcoord.config/1", "settings": [one.as_json() for one in found.values()]})
         return
-    for one in found.values():
-        click.echo(f"{one.name:<11} {_text(one.value):<12} {one.source:<12} {one.help}")
+    print_table(("name", "value", "source", "help"), [
+        {"name": one.name, "value": _text(one.value), "source": one.source, "help": one.help} for one in found.values()
+    ], wrapped="help")
 
 
 @command.command("get")

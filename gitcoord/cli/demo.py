@@ -18,7 +18,8 @@ FAST_AGENTS, AGENTS = 3, 5
 
 
 @click.command("demo")
-@click.option("--agents", type=click.IntRange(2, 10), help=f"How many.  [default: {AGENTS}; {FAST_AGENTS} with --fast]")
+@click.option("--agents", metavar="N", type=click.IntRange(2, 10),
+              help=f"How many.  [default: {AGENTS}; {FAST_AGENTS} with --fast]")
 @click.option("--fast", is_flag=True, help="Fewer agents and less of everything.")
 @click.option("--keep", is_flag=True, help="Keep the temporary folder, to look around in.")
 def command(agents: int | None, fast: bool, keep: bool) -> None:

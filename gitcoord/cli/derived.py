@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
 from pydantic.fields import FieldInfo
 
-from gitcoord.cli.common import as_option, content_or_stdin, here, json_option, print_json, speaker
+from gitcoord.cli.common import Noun, as_option, content_or_stdin, here, json_option, print_json, speaker
 from gitcoord.cli.events import refresh
+from gitcoord.cli.tables import detail, print_table
 from gitcoord.core import times
 from gitcoord.core.commands import FROM_FILE, ROWS_MAX, Answer, Command, Query
 from gitcoord.core.errors import Refused
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from gitcoord.node.node import Node
 
 REDRAW_S = 1.0
-EMPTY: tuple[Any, ...] = (None, "", [], {})
+METAVARS = {"agent": "AGENT", "to": "AGENT", "from": "AGENT", "backup": "AGENT", "needs": "CAPABILITY",
+            "capability": "CAPABILITY", "capabilities": "CAPABILITY", "deadline": "SPAN|TIME",
+            "after": "TASK"}
 
 
 def command(word: str) -> click.Command:
@@ -30,7 +33,7 @@ def command(word: str) -> click.Command:
     found = _named(word)
     if word in found:
         return _click(word, found[word])
-    group = click.Group(word, help=_group_help(word, found))
+    group = Noun(word, help=_group_help(word, found))
     extend(group, word)
     return group
 
@@ -77,7 +80,8 @@ def _parameter(name: str, field: FieldInfo, positional: bool) -> Callable[[Calla
     text = f"{field.description}.{'  Repeatable.' if many else ''}{_default(field)}"
     if inner is bool:
         return click.option(option, name, is_flag=True, default=None, help=text)
-    metavar = "SPAN" if _is_span(field) else {int: "N", float: "X"}.get(inner, "TEXT")
+    kinds: dict[Any, str] = {int: "N", float: "X", dict: "JSON"}
+    metavar = METAVARS.get(name) or ("SPAN" if _is_span(field) else kinds.get(get_origin(inner) or inner, "TEXT"))
     return click.option(option, name, type=choice, multiple=many, required=field.is_required(), help=text,
                         metavar=None if choice else metavar)
 
@@ -85,7 +89,8 @@ def _parameter(name: str, field: FieldInfo, positional: bool) -> Callable[[Calla
 def _default(field: FieldInfo) -> str:
     if field.is_required() or field.default_factory is not None or field.default in (None, "", False, [], {}):
         return ""
-    return f"  [default: {times.in_words(field.default) if _is_span(field) else field.default}]"
+    shown = times.in_words(field.default) if _is_span(field) else field.default
+    return f"  [default: {shown.lower() if get_origin(_inner(field.annotation)) is Literal else shown}]"
 
 
 def _is_span(field: FieldInfo) -> bool:
@@ -129,8 +134,8 @@ def _text_of(name: str) -> str:
 
 def _runs_command(name: str, what: Command) -> Callable[..., None]:
     @as_option
-    @click.option("--timeout", type=click.FloatRange(min=0), default=60.0, show_default=True,
-                  help="Seconds to wait for the ledger's word.")
+    @click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), default=60.0, show_default=True,
+                  help="How long to wait for the ledger's word.")
     @click.option("--dry-run", is_flag=True, help="Only show what would be written.")
     @json_option
     def run(*, actor: str | None, timeout: float, dry_run: bool, as_json: bool, **values: Any) -> None:
@@ -190,7 +195,7 @@ def _runs_query(name: str, what: Query) -> Callable[..., None]:
             answer = acting.ask(node, what, given, actor=who, again=not no_sync)
             answer = answer[after: after + limit] if isinstance(answer, Sequence) else answer
             if answer != shown:
-                _show_answer(name, what, answer, as_json)
+                _show_answer(name, what, given, answer, as_json)
             shown = answer
             if not watch:
                 return
@@ -198,8 +203,9 @@ def _runs_query(name: str, what: Query) -> Callable[..., None]:
 
     if not what.columns:
         return run
-    run = click.option("--after", type=click.IntRange(min=0), default=0, help="Leave out so many from the first.")(run)
-    return click.option("--limit", type=click.IntRange(1, ROWS_MAX), default=ROWS_MAX, show_default=True,
+    run = click.option("--after", metavar="N", type=click.IntRange(min=0), default=0,
+                       help="Leave out so many from the first.")(run)
+    return click.option("--limit", metavar="N", type=click.IntRange(1, ROWS_MAX), default=ROWS_MAX, show_default=True,
                         help="Show at most so many.")(run)
 
 
@@ -208,59 +214,22 @@ def _whoever(node: Node) -> str:
     return os.environ.get("GITCOORD_AGENT") or node.config.agent or ""
 
 
-def _show_answer(name: str, what: Query, answer: Sequence[Answer] | Answer, as_json: bool) -> None:
+def _show_answer(name: str, what: Query, given: Mapping[str, Any], answer: Sequence[Answer] | Answer,
+                 as_json: bool) -> None:
     if as_json:
         value = {"items": list(answer)} if isinstance(answer, Sequence) else dict(answer)
         print_json({"schema": f"gitcoord.{name.replace(' ', '.')}/1", **value})
     elif isinstance(answer, Sequence):
-        _table(what.columns, answer)
+        if answer:
+            print_table(what.columns, answer)
+        else:  # beside the output: a program that counts lines counts none
+            click.echo(_nothing(what, given), err=True)
     else:
         for line in detail(answer):
             click.echo(line)
 
 
-def _table(columns: Sequence[str], rows: Sequence[Answer]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from gitcoord.cli.shown import WHOLE
-
-    if not rows:
-        return
-    console = Console(highlight=False)
-    table = Table(box=None, pad_edge=False, show_header=console.is_terminal, header_style="dim")
-    for column in columns:
-        table.add_column(column.replace("_", " "), overflow="ellipsis", no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(in_words(row[column][:8] if column == "id" else row[column])) for column in columns))
-    if not console.is_terminal:
-        console.width = min(WHOLE, 100_000)
-    console.print(table)
-
-
-def detail(answer: Answer) -> Iterator[str]:
-    """One thing, a line for each of its fields, and for each row of one that is a list of rows."""
-    width = max((len(key) for key in answer), default=0)
-    for key, value in answer.items():
-        has_rows = isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value)
-        for number, one in enumerate(value if has_rows else [value]):
-            kept = {name: part for name, part in one.items() if part not in EMPTY} if has_rows else one
-            yield f"{'' if number else key.replace('_', ' '):<{width}}  {in_words(kept)}"
-
-
-def in_words(value: Any) -> str:
-    """For one line of a terminal: nothing in it can move the cursor or hide."""
-    from gitcoord.cli.shown import plain
-
-    if value in EMPTY:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.2f}".rstrip("0").rstrip(".")
-    if isinstance(value, list):
-        return ", ".join(in_words(one) for one in value)
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {in_words(one)}" for key, one in value.items())
-    return plain(str(value))
+def _nothing(what: Query, given: Mapping[str, Any]) -> str:
+    more = what.arguments.model_fields.get("all")
+    words = f"; --all: {more.description[0].lower()}{more.description[1:]}" if more and more.description else ""
+    return "gitcoord: nothing to show" + (words if not given.get("all") else "")

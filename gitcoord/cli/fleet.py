@@ -9,13 +9,13 @@ from pathlib import Path
 
 import click
 
-from gitcoord.cli.common import desk, here, json_option, print_json, teller
+from gitcoord.cli.common import Noun, desk, here, json_option, print_json, teller
 from gitcoord.core.errors import GitcoordError
 
 STOP_S = 60.0  # the supervisor gives its agents less than that
 
 
-@click.group("fleet")
+@click.group("fleet", cls=Noun)
 def command() -> None:
     """Run the agents of a fleet file on this machine, in the order of their dependencies.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from gitcoord.cli.common import desk, json_option, print_json, tell
+from gitcoord.cli.common import Noun, desk, json_option, print_json, tell
 from gitcoord.core.errors import GitcoordError, Lost
 
 Reservation = Mapping[str, Any]  # as `gitcoord reservations --json` has it
@@ -18,7 +18,7 @@ Touched = Mapping[str, Any]  # `touches`: paths, `reservation`
 PATHS_SHOWN = 3
 
 
-@click.group("hook")
+@click.group("hook", cls=Noun)
 def command() -> None:
     """Be told before a commit touches what another agent has reserved.
 

@@ -23,8 +23,8 @@ TIMEOUT_S = 60.0
 @click.command("import")
 @click.argument("file", type=click.File("rb"))
 @as_option
-@click.option("--timeout", type=click.FloatRange(min=0), default=TIMEOUT_S, show_default=True,
-              help="Seconds to wait until all is sequenced.")
+@click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), default=TIMEOUT_S, show_default=True,
+              help="How long to wait until all is sequenced.")
 @click.option("--no-sync", is_flag=True, help="Only queue it.")
 @json_option
 def command(file: BinaryIO, actor: str | None, timeout: float, no_sync: bool, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitcoord.cli.common import here, json_option, print_json
+from gitcoord.cli.common import Noun, here, json_option, print_json
 from gitcoord.core.errors import NotConfirmed, Refused
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LOCK_S = 30.0  # a round in progress may be pushing the very event that is to go
 
 
-@click.group("queue")
+@click.group("queue", cls=Noun)
 def command() -> None:
     """Look at what waits on this disk, and drop what a remote refuses.
 

@@ -62,7 +62,8 @@ def arguments(what: Command | Query, given: Mapping[str, Any]) -> BaseModel:
     except ValidationError as wrong:
         first = wrong.errors(include_url=False)[0]
         name = " ".join(str(part) for part in first["loc"][:1]) or "the arguments"
-        raise Refused(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
+        words = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        raise Refused(f"{name}: {'must not be empty' if first['type'] == 'string_too_short' else words}") from None
 
 
 def ask(

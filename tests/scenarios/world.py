@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from gitcoord.cli import derived
+from gitcoord.cli import derived, tables
 from gitcoord.core import liveness
 from gitcoord.core.commands import Command, Look, Query
 from gitcoord.core.errors import Lost, Refused, Unreachable
@@ -30,7 +30,7 @@ DAWN_S = 9 * 3600.0
 WAIT_S = 10.0  # for the ledger's word
 EPOCH_S = datetime(2026, 11, 21, tzinfo=UTC).timestamp()
 UNSHOWN = {"fleet_founded", "leader_renewed"}
-WHEN = re.compile(r"\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d)\.\d{3}Z")
+WHEN = re.compile(r"\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d)(?:\.\d{3})?Z")
 
 
 class Stage:
@@ -261,11 +261,10 @@ def _fields(what: Command | Query) -> set[str]:
 
 def _table(what: Query, answer: Any) -> Iterator[str]:
     if not isinstance(answer, Sequence):
-        yield from derived.detail({key: value for key, value in answer.items()
-                                   if value not in derived.EMPTY and key != "id"})
+        yield from tables.detail({key: value for key, value in answer.items() if key != "id"})
         return
     columns = [column for column in what.columns if column != "id"]
-    rows = [[derived.in_words(row[column]) for column in columns] for row in answer]
+    rows = [[tables.in_words(row[column]) for column in columns] for row in answer]
     widths = [max(map(len, cells)) for cells in zip(*rows)]
     yield from ("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
     if not rows:

@@ -1,0 +1,80 @@
+"""How answers are shown to people: tables that fit the terminal, and single things, a line for each field."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import click
+
+from gitcoord.core.commands import Answer
+
+EMPTY: tuple[Any, ...] = (None, "", [], {})
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.\d+Z")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Answer], *, wrapped: str = "") -> None:
+    """On a terminal with a header, as wide as it is; elsewhere whole, so that programs lose nothing.
+
+    What is too long for its column is cut; in the column `wrapped` it goes on in the next line.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from gitcoord.cli.shown import WHOLE
+
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False, show_header=console.is_terminal, header_style="dim")
+    for column in columns:
+        # What may not wrap shrinks last: ids stay whole, because they are typed. The texts are cut, not wrapped.
+        table.add_column(Text(column.replace("_", " "), no_wrap=True, overflow="ellipsis"), no_wrap=column == "id")
+    for row in rows:
+        words = {column: in_words(row[column][:8] if column == "id" else row[column]) for column in columns}
+        table.add_row(*(Text(text, no_wrap=column != wrapped, overflow="ellipsis") for column, text in words.items()))
+    if console.is_terminal:
+        console.print(table)
+        return
+    console.width = min(WHOLE, 100_000)
+    with console.capture() as drawn:
+        console.print(table)
+    for line in drawn.get().splitlines():
+        click.echo(line.rstrip())
+
+
+def detail(answer: Answer) -> Iterator[str]:
+    """One thing: a line for each field that says something, and for each row of one that is a list of rows."""
+    kept = {key: value for key, value in answer.items() if value not in EMPTY}
+    width = max((len(_label(key)) for key in kept), default=0)
+    for key, value in kept.items():
+        has_rows = isinstance(value, list) and all(isinstance(one, Mapping) for one in value)
+        for number, one in enumerate(value if has_rows else [value]):
+            yield f"{'' if number else _label(key):<{width}}  {_with_unit(key, one)}"
+
+
+def in_words(value: Any) -> str:
+    """For one line of a terminal: nothing in it can move the cursor or hide. Times are cut to whole seconds."""
+    from gitcoord.cli.shown import plain
+
+    if value in EMPTY:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.2f}".rstrip("0").rstrip(".")
+    if isinstance(value, list):
+        return ", ".join(in_words(one) for one in value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{_label(key)}: {_with_unit(key, one)}" for key, one in value.items() if one not in EMPTY)
+    return _TIME.sub(r"\1Z", plain(str(value))) if _TIME.fullmatch(str(value)) else plain(str(value))
+
+
+def _label(key: str) -> str:
+    return key.removesuffix("_s").replace("_", " ")
+
+
+def _with_unit(key: str, value: Any) -> str:
+    """Seconds are told as such: `timeout_s` is shown as `timeout  90 s`."""
+    is_seconds = key.endswith("_s") and isinstance(value, int | float)
+    return in_words(value) + (" s" if is_seconds else "")
