@@ -51,13 +51,14 @@ def command(refs: tuple[str, ...], base: str | None, prs: bool, record: bool, ac
         raise Refused("--record writes into a fleet's log: run `gitcoord init` here first")
     agents = [member.id for member in node.fleet.members.by_id.values()] if node is not None else []
     with fetched.beside(Path.cwd()) if prs else Repository(Path.cwd()) as repository:
-        chosen, onto = _pulls(repository, node, agents, base) if prs else _branches(repository, refs, agents, base)
+        chosen, onto, names = (_pulls(repository, node, agents, base) if prs
+                               else _branches(repository, node, refs, agents, base))
         known = remembered.read(node.home.cache) if node is not None else {}
         found = conflicts.between(repository, chosen, base=onto, now_s=time.time(), known=known)
     if node is not None:
         remembered.save(node.home.cache, found.merges)
     if record and node is not None:
-        _record(node, found, speaker(node, actor), [one.name for one in (*chosen, onto) if one is not None])
+        _record(node, found.conflicts, speaker(node, actor), [one for one in (*chosen, onto) if one is not None], names)
     if as_json:
         print_json({"schema": "gitcoord.conflicts/1", "base": onto.name if onto else None, "refs": len(chosen),
                     "pairs": found.pairs, "tried": found.tried, "conflicts": [_plain(one) for one in found.conflicts],
@@ -66,16 +67,19 @@ def command(refs: tuple[str, ...], base: str | None, prs: bool, record: bool, ac
         _show(found, onto.name if onto else "a first commit")
 
 
-def _branches(repository: Repository, refs: tuple[str, ...], agents: list[str], base: str | None
-              ) -> tuple[list[Ref], Ref | None]:
+def _branches(repository: Repository, node: Node | None, refs: tuple[str, ...], agents: list[str], base: str | None
+              ) -> tuple[list[Ref], Ref | None, dict[str, str]]:
+    """What to look at, what to merge it into, and by commit what the fleet's remote calls it."""
     from gitcoord.code import branches
 
     onto = branches.base_of(repository, base)
-    return (branches.chosen(repository, refs, agents) if refs or onto is None
-            else branches.branches(repository, onto, agents)), onto
+    chosen = (branches.chosen(repository, refs, agents) if refs or onto is None
+              else branches.branches(repository, onto, agents))
+    return chosen, onto, branches.shared(repository, node.config.remote) if node is not None else {}
 
 
-def _pulls(repository: Repository, node: Node | None, agents: list[str], base: str | None) -> tuple[list[Ref], Ref]:
+def _pulls(repository: Repository, node: Node | None, agents: list[str], base: str | None
+           ) -> tuple[list[Ref], Ref, dict[str, str]]:
     from gitcoord.github import credentials, heads
     from gitcoord.github.client import Client
 
@@ -83,7 +87,8 @@ def _pulls(repository: Repository, node: Node | None, agents: list[str], base: s
     with Client(forge.name, known) as client:
         source = forge.source(client)
         assert source is not None  # it is the remote here
-        return heads.opened(client, repository, source, agents, base=base)
+        found = heads.opened(client, repository, source, agents, base=base)
+    return found.refs, found.base, found.names
 
 
 def _plain(one: Conflict) -> dict[str, Any]:
@@ -124,12 +129,15 @@ def _show(found: Found, base: str) -> None:
             plain(ref.name) + (f" ({count} to settle)" if count else "") for ref, count in found.order))
 
 
-def _record(node: Node, found: Found, actor: str, looked_at: list[str]) -> None:
+def _record(node: Node, found: list[Conflict], actor: str, looked_at: list[Ref], names: dict[str, str]) -> None:
+    """By the remote's names, as the leader tells them: one conflict is one conversation, whoever finds it."""
     from gitcoord.code import telling
     from gitcoord.features import conflicts
     from gitcoord.node import acting
 
-    proposals = conflicts.news(acting.look(node, actor).state("conflicts"), telling.told(found.conflicts), looked_at)
+    shared, refs = telling.shared(found, looked_at, names)
+    proposals = conflicts.news(acting.look(node, actor).state("conflicts"), telling.told(shared),
+                               [one.name for one in refs])
     for one in proposals:
         node.append(node.draft(one.type, one.content, actor=actor, data=one.data, to=one.to, re=one.re))
         tell("recorded", one.content)

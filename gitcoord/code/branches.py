@@ -46,6 +46,14 @@ def branches(repository: Repository, base: Ref, agents: Iterable[str]) -> list[R
     return list(found.values())
 
 
+def shared(repository: Repository, remote: str) -> dict[str, str]:
+    """By commit, the branches of a remote as they were fetched last: under the names that all clones know."""
+    out = repository.git("for-each-ref", f"--count={REFS_MAX}", "--format=%(objectname)%00%(refname)%00%(symref)",
+                         f"refs/remotes/{remote}").decode()
+    rows = [line.split("\0") for line in out.splitlines()]
+    return {commit: name.removeprefix(f"refs/remotes/{remote}/") for commit, name, symbolic in rows if not symbolic}
+
+
 def chosen(repository: Repository, names: Iterable[str], agents: Iterable[str]) -> list[Ref]:
     """The branches of these names. Raises Refused."""
     known = list(agents)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from gitcoord.code.conflicts import Conflict, Ref
 from gitcoord.features.conflicts import PATHS_TOLD, Branch, ConflictFound, Place
@@ -20,6 +21,19 @@ def told(conflicts: Sequence[Conflict]) -> list[ConflictFound]:
             ],
         ) for one in conflicts
     ]
+
+
+def shared(conflicts: Sequence[Conflict], refs: Sequence[Ref], names: Mapping[str, str]
+           ) -> tuple[list[Conflict], list[Ref]]:
+    """Conflicts, and all refs that were looked at, by the `names` that every clone knows commits by.
+
+    A branch that has such a name and another commit is this clone's affair until it is pushed: it is left out.
+    """
+    taken = set(names.values())
+    known = {ref: replace(ref, name=names.get(ref.commit, ref.name)) for ref in refs
+             if ref.commit in names or ref.name not in taken}
+    return ([replace(one, a=known[one.a], b=known[one.b]) for one in conflicts if one.a in known and one.b in known],
+            list(known.values()))
 
 
 def _branch(ref: Ref) -> Branch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from gitcoord.code import branches, fetched
 from gitcoord.code.conflicts import REFS_MAX, Ref
@@ -12,11 +13,21 @@ from gitcoord.core.errors import Refused
 from gitcoord.github.client import Client
 
 
-def opened(client: Client, repository: Repository, source: Source, agents: Iterable[str], *, base: str | None
-           ) -> tuple[list[Ref], Ref]:
-    """Those to be merged into `base` (the repository's default branch), and the base itself; fetched into `repository`.
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """`names`: the branches that they are of, by commit; one from a fork has none here."""
 
-    One whose commit is gone is left out. Raises Refused where there is no such branch.
+    refs: list[Ref]
+    base: Ref
+    names: dict[str, str]
+
+
+def opened(client: Client, repository: Repository, source: Source, agents: Iterable[str], *, base: str | None
+           ) -> Opened:
+    """Those to be merged into `base` (the repository's default branch), fetched by their commits into `repository`.
+
+    GitHub gives the commits of forks too. One whose commit is gone is left out. Raises Refused where there is no such
+    branch.
     """
     onto = base or client.facts().default_branch
     known = list(agents)
@@ -28,4 +39,6 @@ def opened(client: Client, repository: Repository, source: Source, agents: Itera
     there = fetched.bring(repository, source, [tip, *(one.head for one in pulls)])
     refs = [Ref(f"#{one.number}", one.head, branches.agent_of(one.head_ref, known)) for one in pulls
             if one.head in there]
-    return refs, Ref(onto, tip)
+    here = client.repository.casefold()
+    own = {one.head: one.head_ref for one in pulls if (one.head_repository or "").casefold() == here}
+    return Opened(refs, Ref(onto, tip), own | {tip: onto})
