@@ -72,7 +72,7 @@ class Errands:
         lead = crew.leading(terms)
         self._until_s = crew.act_until_s if lead is not None else 0.0
         if self._running is not None:
-            return self._has_ended() and self._conclude(now_s)
+            return self._concluded(now_s)
         due = [one for one in self.errands if now_s >= self._next_s.get(one.name, 0.0)] if lead is not None else []
         self._waits = False
         if lead is None or not due:
@@ -96,8 +96,7 @@ class Errands:
     def end(self) -> None:
         if self._running is not None and self._running.thread is not None:
             self._running.thread.join(END_S)
-            if self._has_ended():
-                self._conclude(0.0)
+            self._concluded(0.0)
 
     def _may_act(self) -> bool:
         return since_boot_s() < self._until_s
@@ -121,16 +120,23 @@ class Errands:
         thread = self._running.thread if self._running is not None else None
         return thread is not None and not thread.is_alive()
 
-    def _conclude(self, now_s: float) -> bool:
+    def _concluded(self, now_s: float) -> bool:
+        """Whether it has ended: then the next one may begin at once, which a run of one turn would never see else."""
+        if not self._has_ended():
+            return False
         running, self._running = self._running, None
         assert running is not None
+        self._conclude(running, now_s)
+        return True
+
+    def _conclude(self, running: _Running, now_s: float) -> None:
         name = running.errand.name
         if running.wrong:
             count = self._failures[name] = self._failures.get(name, 0) + 1
             pause_s = max(0.0, self._next_s[name] - now_s)
             self._next_s[name] = now_s + min(max(pause_s, 1.0) * 2 ** min(count, 20), WAIT_S_MAX)
             self.say("errand_failed", f"{name}: {running.wrong}")
-            return False
+            return
         self._failures.pop(name, None)
         lead = self.node.crew.leading(self.node.fleet.terms)
         actor = lead.agent if lead is not None else self.node.crew.sessions[0].agent
@@ -139,7 +145,6 @@ class Errands:
                                for one in running.done))
         except GitcoordError as wrong:  # the disk: it is found again at the next look
             self.say("errand_failed", f"{name} cannot be noted: {wrong}")
-            return False
+            return
         for one in running.done:
             self.say(name, one.content)
-        return bool(running.done)

@@ -109,3 +109,15 @@ def test_a_failure_is_told_and_tried_again_later_and_later(node: Node, wrong: Ex
     assert not to_end(errands, 119.0) and to_end(errands, 120.0) and not to_end(errands, 359.0)
     one.wrong = None
     assert to_end(errands, 360.0) and notes(node) == ["note is done"] and to_end(errands, 420.0)
+
+
+def test_after_one_that_found_nothing_the_next_begins_at_once(node: Node) -> None:
+    """`agent run --once` goes on for as long as something is busy, and takes a step until there is nothing to do."""
+    nothing = Notes("nothing")
+    nothing.wrong = Unreachable("GitHub is in trouble")
+    errands = Errands(node, [nothing, Notes("two")], say=lambda kind, text: None)
+    assert errands.step(1.0)
+    wait_until(lambda: errands.is_due(1.0), what="the first one to end")
+    assert errands.step(1.0) and errands.step(1.0) and errands.busy
+    errands.end()
+    assert notes(node) == ["two is done"]
