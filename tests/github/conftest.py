@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gitcoord.github import client as clients
 from gitcoord.github.client import Client
-from gitcoord.github.credentials import Credentials
+from gitcoord.github.credentials import App, Credentials
 from tests.github.fake import FakeGitHub
 
 
@@ -21,11 +22,31 @@ class Made:
         self.slept: list[float] = []
         self.open: list[Client] = []
 
-    def __call__(self, name: str = "o/r", *, kind: Any = "token", token: str = "", **options: Any) -> Client:
-        credentials = Credentials(kind, "the token in GITCOORD_TOKEN", token or self.fake.token)
+    def __call__(self, name: str = "o/r", *, kind: Any = "token", token: str = "", app: App | None = None,
+                 **options: Any) -> Client:
+        credentials = Credentials(kind, "the token in GITCOORD_TOKEN", token or self.fake.token, app)
         options = {"base_url": self.fake.url, "sleep": self.slept.append} | options
         self.open.append(Client(name, credentials, **options))
         return self.open[-1]
+
+
+@pytest.fixture(scope="session")
+def pem() -> str:
+    """A private key as GitHub gives it to the owner of an app."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL,
+                             serialization.NoEncryption()).decode()
+
+
+@pytest.fixture
+def app(pem: str, tmp_path: Path) -> dict[str, str]:
+    """The environment of an app's installation."""
+    (tmp_path / "app.pem").write_text(pem, encoding="ascii")
+    return {"GITCOORD_TOKEN": "", "GITCOORD_APP_ID": "7", "GITCOORD_APP_INSTALLATION": "8",
+            "GITCOORD_APP_KEY": str(tmp_path / "app.pem")}
 
 
 @pytest.fixture

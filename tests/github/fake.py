@@ -66,7 +66,7 @@ class FakeGitHub:
         self.log: list[tuple[str, str, Any]] = []
         self.sent: list[tuple[str, str, Any]] = []  # the same, with what stands after the question mark
         self.errors: list[BaseException] = []
-        self.minted = 0
+        self.minted, self.token_ends = 0, "2099-01-01T00:00:00Z"  # an app's tokens
         self._faults: list[Fault] = []
         self._next = 1000
         self._lock = threading.RLock()
@@ -145,7 +145,7 @@ class FakeGitHub:
         try:
             if re.fullmatch(r"/app/installations/\d+/access_tokens", path):
                 self.minted += 1
-                return 201, {"token": self.token, "expires_at": "2099-01-01T00:00:00Z", "permissions": {}}, {}
+                return 201, {"token": self.token, "expires_at": self.token_ends, "permissions": {}}, {}
             if authorization.split()[-1:] != [self.token] and path != "/app":
                 raise Refusal(401, "Bad credentials")
             self.left -= path != "/rate_limit"

@@ -133,15 +133,7 @@ def test_an_agent_waits_for_other_credentials_when_told_to(machine: Machine, tmp
     assert "leads term 1 (here)" in told.err
 
 
-def test_an_app_is_lent_a_token_for_git_and_its_use_is_told_in_beats(machine: Machine, tmp_path: Path) -> None:
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
-    (tmp_path / "app.pem").write_bytes(key)
-    app = {"GITCOORD_TOKEN": "", "GITCOORD_APP_ID": "7", "GITCOORD_APP_INSTALLATION": "8",
-           "GITCOORD_APP_KEY": str(tmp_path / "app.pem")}
+def test_an_app_is_lent_a_token_for_git_and_its_use_is_told_in_beats(machine: Machine, app: dict[str, str]) -> None:
     machine.clone()
     machine("init", "--agent", "alice", **app)
     assert {request.user for request in machine.git.requests() if request.status == 200} == {"x-access-token"}
