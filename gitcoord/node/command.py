@@ -11,7 +11,7 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 OUTPUT_BYTES_KEPT = 64 * 1024
 FLOOD_BYTES = 1024 * 1024  # a command that prints more than any event holds is not going to stop by itself
@@ -42,24 +42,26 @@ class Kept:
 class Command:
     """Started when made; raises OSError when it cannot be. Look at it with `code`, and `end` it in any case.
 
-    `words` as one text go to the shell. With an `output`, what goes to standard error goes there as well if `errors`.
+    `words` as one text go to the shell. Standard error without `errors` is ours, and standard output without `output`.
     """
 
     def __init__(self, words: str | Sequence[str], *, given: bytes, environment: Mapping[str, str],
-                 output: Output | None = None, errors: bool = False, folder: Path | None = None) -> None:
+                 output: Output | None = None, errors: Output | None = None, folder: Path | None = None) -> None:
         with tempfile.TemporaryFile() as file:  # not a pipe: a command need not read it
             file.write(given)
             file.seek(0)
             self._process = subprocess.Popen(
                 words, shell=isinstance(words, str), stdin=file, cwd=folder, env=environment, start_new_session=True,
                 stdout=_our_errors() if output is None else subprocess.PIPE,
-                stderr=subprocess.STDOUT if errors else None,
+                stderr=None if errors is None else subprocess.PIPE,
             )
-        self._output = output
-        self._printed = 0
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        if output is not None:
-            self._reader.start()
+        self.floods = False  # it prints more than is meant to be read
+        self._readers = [
+            threading.Thread(target=self._read, args=(pipe, taker), daemon=True)
+            for pipe, taker in ((self._process.stdout, output), (self._process.stderr, errors)) if pipe and taker
+        ]
+        for reader in self._readers:
+            reader.start()
 
     @property
     def pid(self) -> int:
@@ -71,10 +73,6 @@ class Command:
         """Its exit status; None while it runs."""
         return self._process.poll()
 
-    @property
-    def floods(self) -> bool:
-        return self._output is not None and self._printed > self._output.flood_bytes
-
     def ask_to_end(self) -> None:
         if self.code is None:
             self._signal(signal.SIGTERM)
@@ -85,8 +83,8 @@ class Command:
             self._process.wait(grace_s)
         self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
         self._process.wait()
-        if self._reader.is_alive():
-            self._reader.join(READ_S)
+        for reader in self._readers:
+            reader.join(READ_S)
 
     def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -95,12 +93,13 @@ class Command:
             else:
                 self._process.kill()
 
-    def _read(self) -> None:
-        assert self._process.stdout is not None and self._output is not None
-        with self._process.stdout as pipe, contextlib.suppress(OSError, ValueError):
+    def _read(self, pipe: IO[bytes], taker: Output) -> None:
+        printed = 0
+        with pipe, contextlib.suppress(OSError, ValueError):
             while chunk := os.read(pipe.fileno(), 65536):
-                self._output.take(chunk)
-                self._printed += len(chunk)
+                taker.take(chunk)
+                printed += len(chunk)
+                self.floods = self.floods or printed > taker.flood_bytes
 
 
 def _our_errors() -> int:

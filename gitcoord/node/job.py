@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -24,13 +25,14 @@ MARK = b"::"
 
 
 class Tail:
-    """The end of the output, without the lines by which the command tells how far it is, such as `::progress 0.4 x`."""
+    """The end of what goes to one stream, without the lines by which the command tells how far it is, such as
+    `::progress 0.4 x`."""
 
     flood_bytes = 64 * 1024 * 1024  # a long build prints a lot; this much is an error in a loop
 
-    def __init__(self) -> None:
+    def __init__(self, notes: queue.Queue[tuple[str, str]]) -> None:
         self.text = bytearray()
-        self.notes: queue.Queue[tuple[str, str]] = queue.Queue(NOTES_MAX)  # word, and what follows it
+        self.notes = notes  # word, and what follows it
         self._line = bytearray()
 
     def take(self, chunk: bytes) -> None:
@@ -53,7 +55,7 @@ class Tail:
     def _take_line(self, line: bytes) -> None:
         word, _, rest = line.removeprefix(MARK).decode("utf-8", "replace").strip().partition(" ")
         if line.startswith(MARK) and word in ("progress", "artifact", "input"):
-            if not self.notes.full():
+            with contextlib.suppress(queue.Full):
                 self.notes.put_nowait((word, rest.strip()))
         else:
             self._add(line + b"\n")
@@ -72,6 +74,7 @@ class Job:
     agent: str
     command: Command
     output: Tail
+    errors: Tail
     place: Workplace
     since_s: float
     limit_s: float
@@ -117,16 +120,16 @@ class Job:
     def outcome(self) -> tuple[str, Mapping[str, Any]]:
         """The event that says how it went, and its data. The command has ended."""
         self._read_notes()
-        said, code = self.output.ended(), self.command.code
+        said, errors, code = self.output.ended(), self.errors.ended(), self.command.code
         self._read_notes()
         told: dict[str, Any] = {"attempt": self.attempt}
         if not self.problem and code == 0:
             return "task_finished", told | {"result": said, "artifacts": [*self.artifacts, *self.place.keep()]}
         if not self.problem and code == HANDED_BACK:
-            return "task_released", told | {"reason": _end_of(said) or "its command handed it back"}
+            return "task_released", told | {"reason": _end_of(errors or said) or "its command handed it back"}
         how = self.problem or (f"its command ended with {code}" if code and code > 0 else f"killed by signal {-code}"
                                if code else "its command ended")
-        return "task_failed", told | {"reason": f"{how}\n{_end_of(said)}".strip()}
+        return "task_failed", told | {"reason": f"{how}\n{_end_of(errors or said)}".strip()}
 
 
 def _share(text: str) -> float | None:
@@ -146,7 +149,8 @@ def _end_of(text: str) -> str:
 def start(words: str | Sequence[str], task: Mapping[str, Any], attempt: int, agent: str, place: Workplace, *,
           now_s: float, limit_s: float) -> Job:
     """Begin an attempt. Raises OSError when the command cannot be started."""
-    output = Tail()
+    notes: queue.Queue[tuple[str, str]] = queue.Queue(NOTES_MAX)
+    output, errors = Tail(notes), Tail(notes)
     environment = {
         **os.environ, "GITCOORD_AGENT": agent, "GITCOORD_TASK_ID": str(task["id"]),
         "GITCOORD_TASK_TITLE": str(task["title"]), "GITCOORD_TASK_ATTEMPT": str(attempt),
@@ -154,8 +158,8 @@ def start(words: str | Sequence[str], task: Mapping[str, Any], attempt: int, age
         "GITCOORD_TASK_BRANCH": place.branch,
     }
     given = json.dumps({"schema": "gitcoord.task/1", **task}, ensure_ascii=False).encode() + b"\n"
-    command = Command(words, given=given, environment=environment, output=output, errors=True, folder=place.folder)
-    return Job(str(task["id"]), attempt, agent, command, output, place, now_s, limit_s)
+    command = Command(words, given=given, environment=environment, output=output, errors=errors, folder=place.folder)
+    return Job(str(task["id"]), attempt, agent, command, output, errors, place, now_s, limit_s)
 
 
 def handler_words(spec: str, top: Path) -> list[str]:

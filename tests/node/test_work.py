@@ -84,6 +84,12 @@ def test_the_command_gets_the_task_and_what_it_prints_is_the_result(node: Node) 
     assert result.status == "done" and list((node.home.path / workplace.FOLDER).iterdir()) == []
 
 
+def test_what_goes_to_standard_error_is_no_part_of_the_result(node: Node) -> None:
+    uid = create(node, "Mend it")
+    result = done(node, worker(node, "echo a warning >&2; echo 42; echo ::artifact made.txt >&2"), uid)
+    assert result.result == "42" and result.artifacts == ["made.txt"]
+
+
 def test_lines_tell_progress_artifacts_and_questions_and_are_no_result(node: Node) -> None:
     uid = create(node, "Mend it")
     one = worker(node, "echo ::progress 40% half of it; echo ::artifact src/a.py; echo '::input which tab width?'; "
@@ -96,6 +102,7 @@ def test_lines_tell_progress_artifacts_and_questions_and_are_no_result(node: Nod
 
 @pytest.mark.parametrize(("words", "status", "reason"), [
     ("echo why; exit 3", "ready", "its command ended with 3\nwhy"),
+    ("echo half a result; echo why >&2; exit 3", "ready", "its command ended with 3\nwhy"),
     ("kill -9 $$", "ready", "killed by signal 9"),
     ("echo not mine; exit 75", "ready", "not mine"),
     ("/no/such/command", "ready", "its command ended with 127"),
