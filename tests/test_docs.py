@@ -23,6 +23,7 @@ from gitcoord.core.timings import PROFILES
 from gitcoord.features import FEATURES
 from gitcoord.features.settings import Settings
 from gitcoord.node import preferences
+from tests.cli.clones import copied
 from tests.github.fake import forge
 from tests.waiting import wait_until
 
@@ -142,14 +143,12 @@ class Shell:
         (programs / "gitcoord").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gitcoord "$@"\n')
         (programs / "gitcoord").chmod(0o755)
         self.environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(TOP)}
-        self.forge = contextlib.ExitStack()
         subprocess.run(["git", "init", "--quiet", "--bare", str(self.remote)], check=True)
 
     def __enter__(self) -> Shell:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.forge.close()
         for process in self.running:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
@@ -162,9 +161,8 @@ class Shell:
 
     def run(self, script: str, folder: Path, *, codes: tuple[int, ...] = (0,)) -> str:
         script = script.replace(GITHUB_URL, shlex.quote(str(self.remote)))
-        variables = self.forge.enter_context(forge()) if "--repo" in script else {}
-        done = subprocess.run(["bash", "-ec", script], cwd=folder, env=self.environment | variables, timeout=90,
-                              text=True, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8")
+        done = subprocess.run(["bash", "-ec", script], cwd=folder, env=self.environment, timeout=90, text=True,
+                              stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8")
         assert done.returncode in codes, f"{script}\n{done.stdout}{done.stderr}"
         return done.stdout
 
@@ -253,14 +251,17 @@ def examples() -> list[str]:
 
 def test_every_example_of_a_command_runs(shell: Shell, tmp_path: Path) -> None:
     """In the order of the table, but `leave` at the end, and without the demo (which has tests of its own)."""
-    folder = tmp_path / "work"
-    shell.run(f"gitcoord init {folder} --agent alice", tmp_path)
-    shell.run(f"gitcoord init other --agent bob --remote {folder}/.git/gitcoord-remote.git", tmp_path)
-    shutil.copy(TOP / "events.offline.log", folder)
-    shutil.copytree(TOP / "examples", folder / "examples")
-    for line in sorted(examples(), key=lambda line: line == "gitcoord leave"):
-        if " demo" not in line:
-            shell.run(line, folder)
+    alice, _ = copied(tmp_path, "alice", "bob")
+    shutil.copy(TOP / "events.offline.log", alice.path)
+    shutil.copytree(TOP / "examples", alice.path / "examples")
+    with forge() as variables:
+        for line in sorted(examples(), key=lambda line: line == "gitcoord leave"):
+            program, *arguments = shlex.split(line)
+            assert program == "gitcoord"
+            if "<" in arguments:
+                shell.run(line, alice.path)
+            elif arguments[0] != "demo":
+                alice(*arguments, **(variables if "--repo" in line else {}))
 
 
 def test_the_python_example_runs(shell: Shell, tmp_path: Path) -> None:

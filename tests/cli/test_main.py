@@ -11,7 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -26,7 +26,8 @@ from tests.cli.clones import TOP, Clone, gitcoord, process_environment
 from tests.github.fake import forge
 
 EXAMPLE_S_MAX = 90.0
-ENDLESS_S = 4.0  # an example that follows or watches is let run so long, then it gets Ctrl-C
+OF_A_SHELL = re.compile(r"[#<>|;&]")
+# An example that follows or watches gets Ctrl-C once it has said something.
 ENDLESS = re.compile(r"(^|\s)(-f|--follow|--watch)(\s|$)|agent run(?!.*--(once|for))")
 QUEUED = "k3f97hq2m0x4w8zt"  # an event that `queue drop` may name
 
@@ -94,20 +95,29 @@ def test_every_command_has_an_example(name: str) -> None:
 @pytest.mark.parametrize("words, line", EXAMPLES, ids=[line for _, line in EXAMPLES])
 def test_every_command_has_an_example_that_runs(words: str, line: str, prepared: Clone) -> None:
     assert re.search(rf"\bgitcoord {words}\b", line), f"the example of `{words}` shows another command"
-    path = f"{prepared.path.parent / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    endless = ENDLESS.search(line) is not None
     with forge() as variables:
-        process = subprocess.Popen(
-            f"exec {line}" if endless else line, shell=True, cwd=prepared.path, text=True, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env=process_environment({"PATH": path} | (variables if "--repo" in line else {})),
-        )
-        try:
-            out, _ = process.communicate(timeout=ENDLESS_S if endless else EXAMPLE_S_MAX)
-        except subprocess.TimeoutExpired:
-            assert endless, f"still running after {EXAMPLE_S_MAX:g} s"
-            os.killpg(process.pid, signal.SIGINT)
-            out, _ = process.communicate(timeout=20)
+        environment = variables if "--repo" in line else {}
+        if OF_A_SHELL.search(line) or ENDLESS.search(line):
+            in_a_shell(line, prepared, environment)
+        else:
+            program, *arguments = shlex.split(line)
+            assert program == "gitcoord"
+            prepared(*arguments, **environment)
+
+
+def in_a_shell(line: str, clone: Clone, environment: Mapping[str, str]) -> None:
+    path = f"{clone.path.parent / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    endless = ENDLESS.search(line) is not None
+    process = subprocess.Popen(
+        f"exec {line}" if endless else line, shell=True, cwd=clone.path, text=True, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env=process_environment({"PATH": path, **environment}),
+    )
+    assert process.stdout is not None
+    if endless:
+        assert process.stdout.readline(), "it ended and said nothing"
+        os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=EXAMPLE_S_MAX)
     assert process.returncode == 0, out
 
 
