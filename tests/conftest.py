@@ -17,9 +17,10 @@ import pytest
 from tests.http_remote import HttpRemote
 from tests.skips import SkipJudge
 
+# Without bytecode each of a thousand child processes would compile gitcoord again: a quarter of its start.
 OURS_OR_THEIRS = re.compile(
     r"(?:GIT|GITCOORD|GITHUB|GH|ACTIONS|RUNNER|XDG)_.*|(?:https?|all|no)_proxy"
-    r"|CI|SSH_ASKPASS|NO_COLOR|FORCE_COLOR|COLUMNS",
+    r"|CI|SSH_ASKPASS|NO_COLOR|FORCE_COLOR|COLUMNS|PYTHONDONTWRITEBYTECODE",
     re.IGNORECASE,
 )
 NOWHERE = "http://127.0.0.1:9"  # a proxy that refuses: no child process gets off this machine either
