@@ -139,7 +139,7 @@ def in_our_words(what: str, who: str, status: int, message: str, headers: Mappin
                               "GitHub's settings")
     if status == 403 and _lacks_right(message):
         wanted = headers.get("x-accepted-github-permissions") or headers.get("x-accepted-oauth-scopes")
-        needs = f"it needs {wanted}" if wanted else "give it the rights that the README lists"
+        needs = f"it needs {wanted}" if wanted else "give it the rights that docs/github.md lists"
         return BadCredentials(f"{what}: {who} lacks a right (403 {message}): {needs}")
     if status == 404:
         return NotFound(f"{what} is not there, or {who} may not see it (404)")
