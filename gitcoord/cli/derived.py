@@ -170,8 +170,8 @@ def _show_outcome(name: str, outcome: Any, as_json: bool) -> None:
         click.echo("nothing to do")
     for event in outcome.events if not as_json else ():
         click.echo(f"{event.uid[:8]} {event.content}" + (f" ({outcome.level.upper()})" if outcome.trouble else ""))
-    if outcome.trouble is not None:
-        click.echo(f"gitcoord: {outcome.trouble}", err=True)
+    for complaint in filter(None, (outcome.trouble, outcome.answer.get("warning"))):
+        click.echo(f"gitcoord: {complaint}", err=True)
 
 
 # Queries

@@ -11,12 +11,14 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from gitcoord.core.liveness import GONE
 from gitcoord.node.preferences import fleet_profile
 from gitcoord.store import shape
 from gitcoord.store.files import write_quickly
 from gitcoord.store.home import Home
 
 if TYPE_CHECKING:
+    from gitcoord.core.fleet import Fleet
     from gitcoord.node.node import Node
 
 FILE = "glance.json"
@@ -53,6 +55,7 @@ class Glance:
     hook: str  # the fleet's setting
     held: list[dict[str, Any]]  # reservations, as `gitcoord reservations` shows them
     proposals: int  # that wait for somebody's approval
+    lost: list[dict[str, Any]]  # registered agents that are gone: agent, since, outcome of its recovery
 
 
 def read(home: Home) -> Glance | None:
@@ -83,7 +86,14 @@ def take(node: Node) -> Glance:
         hook=fleet.states["settings"].settings.hook,
         held=[reservations.shown(one) for one in fleet.states["reservations"].held.values()],
         proposals=sum(one.status == "pending" for one in fleet.states["autonomy"].proposals.values()),
+        lost=_lost(fleet),
     )
+
+
+def _lost(fleet: Fleet) -> list[dict[str, Any]]:
+    outcomes = {one.agent.casefold(): one.outcome for one in fleet.states["recovery"].recoveries.values()}
+    return [{"agent": one.id, "since": one.changed, "outcome": outcomes.get(one.id.casefold(), "")}
+            for one in fleet.states["agents"].agents.values() if one.liveness == GONE][:FINDINGS_KEPT]
 
 
 def save(home: Home, glance: Glance) -> None:

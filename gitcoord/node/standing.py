@@ -19,6 +19,13 @@ QUEUE_LATE_S = 60.0  # a queue that is older needs attention, even where nobody 
 RECENT_S = 3600.0  # errors in the log need attention this long; afterwards they are history
 
 
+LOST = {  # what nobody but a person can mend, by the outcome of the recovery
+    "escalated": "somebody has to look after it (`gitcoord recovery show`)",
+    "failed": "all that `recovery` lists was tried in vain (`gitcoord recovery show`)",
+    "degraded": "nobody does what it did (`gitcoord recovery show`)",
+}
+
+
 def standing(desk: Desk, glance: Glance, now_s: float | None = None) -> dict[str, Any]:
     """`gitcoord.status/1`, without asking the remote; docs/json.md tells what each field means."""
     now_s = time.time() if now_s is None else now_s
@@ -35,7 +42,7 @@ def standing(desk: Desk, glance: Glance, now_s: float | None = None) -> dict[str
         "ledger": {"position": glance.position, "tip": glance.tip or None},
         "leader": None, "agents": _agents(glance, observed, states, running, now_s), "snapshot": None,
         "errors": _errors(desk, glance), "void": glance.void, "pushes_per_minute": None,
-        "proposals": glance.proposals, "paths": home.paths(),
+        "proposals": glance.proposals, "lost": glance.lost, "paths": home.paths(),
     }
     if glance.leader is not None:
         state = states.get(glance.leader.casefold(), liveness.SILENT)
@@ -68,6 +75,11 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
     if value["proposals"]:
         found.append(f"{count(value['proposals'], 'proposal')} of the leader's to be approved or rejected: "
                      "`gitcoord proposals` shows what waits")
+    for one in value["lost"]:
+        when = _epoch_s(one["since"])
+        since = f", since {ago(max(0.0, now_s - when))}" if when is not None else ""
+        what = LOST.get(one["outcome"], "`gitcoord recovery show` tells what is done about it")
+        found.append(f"{one['agent']} is gone{since}: {what}")
     found += [f"{one['id']} is {one['state']}, last heard of {ago(one['heard_s'])} ago on node {one['node']}"
               for one in value["agents"] if one["state"] == liveness.LATE and not one["leads"]]
     for one in value["errors"] + value["void"]:

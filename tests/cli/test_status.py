@@ -78,6 +78,18 @@ def test_a_killed_agent_grows_late_and_is_gone_but_not_by_our_own_silence(alice:
         assert state() == "gone"
 
 
+def test_an_agent_that_is_gone_and_whom_nobody_replaced_is_told_of(alice: Clone) -> None:
+    alice("sync")
+    path = alice.home / "cache" / "glance.json"
+    glance = json.loads(path.read_bytes())
+    assert alice("status", "--json").json()["lost"] == glance["lost"] == []
+    lost = [{"agent": "bob", "since": "2026-11-21T10:00:00.000Z", "outcome": "escalated"}]
+    path.write_text(json.dumps({**glance, "lost": lost}))
+    told = alice("status", "--json").json()
+    assert told["lost"] == lost
+    assert any("bob is gone, since" in line and "somebody has to look after it" in line for line in told["attention"])
+
+
 def test_errors_and_paths_are_shown(alice: Clone) -> None:
     alice("append", "error", "the build\nbroke")
     out = alice("status").out

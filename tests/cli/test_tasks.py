@@ -56,6 +56,13 @@ def test_a_result_of_an_attempt_that_is_over_is_recorded_and_ends_with_3(alice: 
     assert alice("task", "show", uid, "--json").json()["attempts"][0]["late"].startswith("finished at")
 
 
+def test_a_task_that_nobody_can_do_is_opened_with_a_warning(alice: Clone) -> None:
+    made = alice("task", "create", "Mend", "--needs", "cobol")
+    assert "Mend" in made.out and made.err.startswith("gitcoord: no agent can 'cobol'")
+    alice("agent", "register", "--capabilities", "cobol")
+    assert alice("task", "create", "Mend", "--needs", "cobol").err == ""
+
+
 def test_a_text_comes_from_standard_input_and_nothing_is_written_for_a_dry_run(alice: Clone) -> None:
     made = alice("task", "create", "Mend", "--body", "-", "--json", stdin=b"All of it\n").json()["task"]
     assert made["status"] == "ready"

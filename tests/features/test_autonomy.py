@@ -86,7 +86,17 @@ def test_what_was_rejected_is_never_done() -> None:
     again = Duty("proposal_made", "", "propose:assign:t1:1:2",
                  {"kind": "assignment", "occasion": ASSIGN.key, "event": {"type": "x", "content": "y"}})
     assert one.fleet.refusals[lead(one, again).event.uid] == "it was rejected before"
-    with pytest.raises(Lost, match="rejected by carol already"):
+    with pytest.raises(Lost, match="carol rejected it already"):
+        decide(one, "alice", "approve", Chosen(ids=[uid]))
+
+
+def test_who_answers_what_is_over_is_told_how_it_ended() -> None:
+    one = story()
+    uid = proposed(one)
+    decide(one, "carol", "approve", Chosen(ids=[uid]))
+    lead(one, *autonomy.gate(look(one), "assignment", ASSIGN))
+    assert status(one) == {uid: "done"}
+    with pytest.raises(Lost, match="carol approved it, and it is done"):
         decide(one, "alice", "approve", Chosen(ids=[uid]))
 
 
@@ -95,7 +105,7 @@ def test_the_first_answer_in_the_ledger_counts() -> None:
     uid = proposed(one)
     one.say("carol", "proposal_approved", re=uid)
     late = one.say("dave", "proposal_rejected", re=uid)
-    assert one.fleet.refusals[late.event.uid] == "it was approved by carol already"
+    assert one.fleet.refusals[late.event.uid] == "carol approved it already"
     assert status(one) == {uid: "approved"}
 
 

@@ -27,6 +27,13 @@ FINISHED_MAX = 500  # kept, so that what was rejected stays so
 PENDING_S = 86_400.0  # unanswered for a day, it is proposed anew if it is still wanted
 APPROVED_S = 3600.0  # not asked for since then: what it was about is over
 
+OVER = {
+    "approved": "{judge} approved it already", "rejected": "{judge} rejected it already",
+    "done": "{judge} approved it, and it is done", "overtaken": "a newer proposal took its place",
+    "lapsed": "it lapsed without an answer; what is still wanted is proposed anew",
+}
+"""Why nobody judges a proposal of that status any more."""
+
 Key = Annotated[str, StringConstraints(max_length=300)]
 
 
@@ -205,8 +212,7 @@ def why_not_change(state: State, actor: str) -> str | None:
 
 def why_not_judge(state: State, actor: str, proposal: Proposal) -> str | None:
     if proposal.status != "pending":
-        judge = f" by {proposal.judge}" if proposal.judge else ""
-        return f"it was {proposal.status}{judge} already"
+        return OVER[proposal.status].format(judge=proposal.judge or "somebody")
     if actor.casefold() in state.admins:
         return None
     if state.approvers == "admins":

@@ -204,13 +204,24 @@ def _answer(look: Look, uid: str) -> dict[str, Any]:
     return {"task": shown(look, task)} if task is not None else {}
 
 
+def _created(look: Look, uid: str) -> dict[str, Any]:
+    """With a `warning` where nobody can do it as yet."""
+    answer = _answer(look, uid)
+    lacking = [need for need in answer["task"]["needs"]
+               if not any(need in one.capabilities for one in look.state("agents").agents.values())] if answer else []
+    if lacking:
+        answer["warning"] = (f"no agent can {', '.join(map(repr, lacking))}: it waits until one that can registers "
+                             "(`gitcoord agent list` shows who can do what)")
+    return answer
+
+
 _MADE = ("gitcoord task create 'Mend the parser'",)
 _CLAIMED = (*_MADE, "gitcoord task claim 3")
 
 COMMANDS: Mapping[str, Command] = {
     "task create": Command(
         help="Open a task", example="gitcoord task create 'Mend the parser' --priority high --needs python",
-        arguments=Create, decide=create, positional=("title",), answer=_answer, tool="task_create",
+        arguments=Create, decide=create, positional=("title",), answer=_created, tool="task_create",
     ),
     "task claim": Command(
         help="Take a task; who is first in the ledger has it", example="gitcoord task claim 3", before=_MADE,
