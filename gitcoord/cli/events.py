@@ -178,8 +178,13 @@ def refresh(node: Node, *, quiet: bool = False, fresh_s: float = 0.0) -> bool:
 
     from gitcoord.node import seen
 
+    if node.home.running():
+        progress = node.home.progress()
+        if not progress.online and not quiet:
+            click.echo(f"gitcoord: {progress.problem}; showing what is here", err=True)
+        return progress.online
     _, looked_s = seen.observations(node.home.cache)
-    if node.home.running() or (looked_s is not None and 0 <= time.time() - looked_s < fresh_s):
+    if looked_s is not None and 0 <= time.time() - looked_s < fresh_s:
         return True
     try:
         node.sync()

@@ -58,7 +58,10 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        return super().resolve_command(ctx, control.command_line(args))
+        try:
+            return super().resolve_command(ctx, control.command_line(args))
+        except click.NoSuchCommand as wrong:  # with what it was meant to be, among those not imported yet
+            raise click.NoSuchCommand(wrong.command_name, possibilities=self.list_commands(ctx), ctx=ctx) from None
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name in FEATURE_WORDS:

@@ -34,7 +34,7 @@ def command(actor: str | None, no_run: bool) -> None:
     try:
         from gitcoord.mcp import server
     except ModuleNotFoundError as wrong:
-        raise Refused(f"{wrong.name} is not installed: pip install 'gitcoord[mcp]'") from None
+        raise Refused(f"the MCP SDK is not installed ({wrong.name} is missing): pip install 'gitcoord[mcp]'") from None
     from gitcoord.mcp.calls import Calls
     from gitcoord.node.node import open_node
 

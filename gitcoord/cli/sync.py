@@ -38,6 +38,8 @@ def command(as_json: bool) -> None:
             _wait_for_round(node)
         else:
             races = node.sync().races_lost
+    except Unreachable as wrong:
+        raise Unreachable(f"{wrong}; what is queued is safe on this disk, and goes out when it can") from None
     except filelock.Timeout:
         raise NotConfirmed("another process of this node is syncing and does not end: try again") from None
     outcome = _outcome(node, before, races)

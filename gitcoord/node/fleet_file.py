@@ -72,7 +72,10 @@ def read(path: Path, *, known: Iterable[str] = ()) -> Plan:
     except ValidationError as wrong:
         first = wrong.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise Refused(f"{path}: {place}: {first['msg'].removeprefix('Value error, ')}") from None
+        fields = (Planned if len(first["loc"]) > 1 else _File).model_fields
+        unknown = f"there is no such field; there are: {', '.join(fields)}"
+        told = unknown if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        raise Refused(f"{path}: {place}: {told.replace('Input should be', 'must be')}") from None
     except ValueError as wrong:  # of TOML, with its line, or of UTF-8
         raise Refused(f"{path}: {wrong}") from None
     return Plan(path, _checked(path, file.agents, known))

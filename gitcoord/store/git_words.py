@@ -98,7 +98,7 @@ def fetch_error(url: str, stderr: str) -> GitcoordError:
             f"the private store or {url} is damaged ({said}); `git fsck` tells which. The private store "
             "can be deleted: what it holds is fetched again"
         )
-    return Unreachable(f"{url} cannot be reached ({said}); what is queued goes out when it can")
+    return Unreachable(f"{url} cannot be reached ({said})")
 
 
 def push_outcomes(

@@ -154,7 +154,7 @@ class MemoryStore:
 
     def fetch(self, *, newcomer: bool = False) -> dict[str, Oid]:
         if not self.server.reachable:
-            raise Unreachable("the remote cannot be reached; what is queued goes out when it can")
+            raise Unreachable("the remote cannot be reached")
         return self.take(self.server.advertise())
 
     def take(self, advertised: Mapping[str, Oid]) -> dict[str, Oid]:

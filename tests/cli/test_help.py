@@ -20,6 +20,11 @@ def pages() -> Iterator[tuple[str, ...]]:
             yield name, part
 
 
+@pytest.mark.parametrize(("mistyped", "meant"), [("tsk", "task"), ("statu", "status")])
+def test_a_mistyped_word_is_answered_with_what_was_meant(mistyped: str, meant: str) -> None:
+    assert f"'{meant}'" in CliRunner().invoke(gitcoord, [mistyped]).output
+
+
 @pytest.mark.parametrize("words", list(pages()), ids=" ".join)
 def test_no_page_cuts_a_sentence_or_calls_a_value_by_its_type(words: tuple[str, ...]) -> None:
     page = CliRunner().invoke(gitcoord, [*words, "--help"]).output

@@ -28,7 +28,7 @@ def test_a_round_tells_what_it_achieved(alice: Clone, bob: Clone) -> None:
 def test_an_unreachable_remote_is_4(alice: Clone) -> None:
     with alice.outage():
         result = alice("sync", code=4)
-    assert "cannot be reached" in result.err and result.err.count("\n") == 1
+    assert "cannot be reached" in result.err and "goes out when it can" in result.err and result.err.count("\n") == 1
 
 
 def test_beside_a_running_agent_it_waits_for_that_ones_round(alice: Clone) -> None:
@@ -40,6 +40,7 @@ def test_beside_a_running_agent_it_waits_for_that_ones_round(alice: Clone) -> No
             # A round that began before the outage may still end well.
             wait_until(lambda: "met by the agent" in alice("sync", code=None).err, what="the agent to meet it")
             alice("sync", code=4)
+            assert "showing what is here" in alice("task", "list").err
     finally:
         runner.send_signal(signal.SIGTERM)
         runner.communicate(timeout=20)
