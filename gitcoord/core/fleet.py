@@ -14,9 +14,10 @@ from pydantic import BaseModel, ValidationError
 
 from gitcoord.core import limits, members, names, terms
 from gitcoord.core.commands import Command, Look, Query
-from gitcoord.core.event import Draft, Event, Head, Malformed, hash_of, parse
+from gitcoord.core.event import Draft, Event, Head, hash_of, parse
 from gitcoord.core.keys import Verifier
 from gitcoord.core.members import Members
+from gitcoord.core.strict_json import Malformed
 from gitcoord.core.terms import Terms
 
 CONTROL = frozenset({"fleet_founded", "leader_election", "leader_renewed"})

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt
-from gitcoord.core.event import Event, Malformed, parse
+from gitcoord.core.event import Event, parse
 from gitcoord.core.log_files import lines_of
 from gitcoord.core.ports import Entry, Objects, Oid
+from gitcoord.core.strict_json import Malformed
 
 QUEUE, BEATS, CARRIED = "queue", "beats.log", "carried.log"
 

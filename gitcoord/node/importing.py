@@ -17,8 +17,9 @@ from typing import Any, BinaryIO, NamedTuple
 
 from gitcoord.core import limits, names
 from gitcoord.core.credentials import looks_like_credential
-from gitcoord.core.event import Draft, Event, Malformed, json_object
+from gitcoord.core.event import Draft, Event
 from gitcoord.core.fleet import Fleet
+from gitcoord.core.strict_json import Malformed, json_object
 from gitcoord.node.naming import utc_now
 from gitcoord.node.node import Node
 

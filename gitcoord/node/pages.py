@@ -14,9 +14,10 @@ import filelock
 
 from gitcoord.core.branch import Branch
 from gitcoord.core.errors import GitcoordError
-from gitcoord.core.event import Malformed, parse
+from gitcoord.core.event import parse
 from gitcoord.core.fleet import Fleet, Inadmissible
 from gitcoord.core.log_files import Log, lines_of
+from gitcoord.core.strict_json import Malformed
 from gitcoord.features import FEATURES
 from gitcoord.features.pages import snapshot
 from gitcoord.features.pages.snapshot import Layout

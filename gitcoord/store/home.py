@@ -14,8 +14,9 @@ import filelock
 
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt, Refused
-from gitcoord.core.event import Draft, Event, Head, Malformed, Signer, parse
+from gitcoord.core.event import Draft, Event, Head, Signer, parse
 from gitcoord.core.names import agent_id
+from gitcoord.core.strict_json import Malformed
 from gitcoord.store import shape
 from gitcoord.store.files import append_durably, keep_reserve, sync_folder, write_durably, write_quickly
 from gitcoord.store.locks import is_held

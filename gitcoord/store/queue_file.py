@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt, Refused
-from gitcoord.core.event import Event, Head, Malformed, parse
+from gitcoord.core.event import Event, Head, parse
+from gitcoord.core.strict_json import Malformed
 from gitcoord.store import shape
 
 READ_BYTES = 64 * 1024  # at a time

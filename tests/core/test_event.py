@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitcoord.core import limits
+from gitcoord.core import event, limits
 from gitcoord.core.errors import Refused
-from gitcoord.core.event import Draft, Head, Malformed, context_of, hash_of, parse, seal, signed_part
+from gitcoord.core.event import Draft, Head, context_of, hash_of, parse, seal, signed_part
 from gitcoord.core.keys import Verifier
+from gitcoord.core.strict_json import Malformed
 from tests.core.lines import FLEET, NOW, draft, signer_of
 
 JSON = st.recursive(
@@ -61,6 +62,43 @@ def test_every_changed_byte_is_noticed(words: Draft, data: st.DataObject) -> Non
     except Malformed:
         return
     assert Verifier().rejects(other, FLEET) == "wrong signature"
+
+
+FRAGMENTS = st.sampled_from([
+    b'"', b"\\", b"\\n", b"\\u00e9", b"\\ud800", b"0", b"9" * 15, b"1e3", b"-0", b"null", b" ", b".", b"\t", b"\r",
+    b",", b"}", b"[[", b"]]", b"\xff", "ß".encode(), b'"a":1,', b',"re":"' + b"0" * 16 + b'"', b',"data":{"a":1}',
+    b',"to":["bob"]', b',"term":1',
+])
+
+
+@given(DRAFTS, st.none() | st.integers(0, 99), st.data())
+def test_a_line_is_the_same_event_whichever_way_it_is_read(words: Draft, seq: int | None, data: st.DataObject) -> None:
+    after = None if seq is None else Head(seq, "h")
+    line = seal(words, node="n1", after=after, signer=signer_of(words.actor), fleet=FLEET).line
+    place, more = data.draw(st.integers(0, len(line) - 1)), data.draw(FRAGMENTS)
+    for one in (line, line[:place] + more + line[place:], line[:place] + more + line[place + len(more):]):
+        plain = event._plain(one)
+        assert plain is None or plain == event._otherwise_spelled(one)
+
+
+@pytest.mark.parametrize("old, new", [
+    (b'"interaction":3', b'"interaction":03'), (b'"interaction":3', b'"interaction":1000000001'),
+    (b'"actor":"alice"', b'"actor":"alice."'), (b'"actor":"alice"', b'"actor":"alice "'),
+    (b'"actor":"alice"', b'"actor":"a' + b"b" * 63 + b'"'), (b'"bob"', b'"bob."'),
+    (b'["bob"]', b'["bob"' + b',"bob"' * 100 + b"]"), (b'"seq":1', b'"seq":0'), (b'"seq":1', b'"seq":9007199254740992'),
+    (b'"term":2', b'"term":9007199254740992'), (b'"term":2', b'"term":-1'),
+    (b'"data":{"a":1}', b'"data":{"a":1},"data":{"b":2}'), (b'"data":{"a":1}', b'"data":{"a":1,"a":2}'),
+    (b'"data":{"a":1}', b'"data":{"a":' + b"[" * 31 + b"]" * 31 + b"}"), (b'"data":{"a":1}', b'"data":{"a":NaN}'),
+    (b'"data":{"a":1}', b'"data":{"a":"\\ud800"}'), (b'"data":{"a":1}', b'"data":{"a":1}\r'),
+    (b'"content":"x"', b'"content":"\t"'), (b'"content":"x"', b'"content":"\\ud800"'),
+    (b'"content":"x"', b'"content":"\\x"'), (b'"content":"x"', b'"content":"\\"'),
+])
+def test_what_is_wrong_is_wrong_in_a_line_of_the_usual_spelling(old: bytes, new: bytes) -> None:
+    words = draft("alice", "x", "x", interaction=3, to=("bob",), term=2, data={"a": 1})
+    line = seal(words, node="n1", after=Head(), signer=signer_of("alice"), fleet=FLEET).line
+    assert event._plain(line) and line.count(old) == 1
+    with pytest.raises(Malformed):
+        parse(line.replace(old, new))
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode) | JSON.map(json.dumps).map(str.encode))

@@ -14,12 +14,13 @@ from gitcoord.core import outbox
 from gitcoord.core import checkpoint
 from gitcoord.core.branch import Branch
 from gitcoord.core.errors import Corrupt, GitcoordError
-from gitcoord.core.event import Malformed, parse
+from gitcoord.core.event import parse
 from gitcoord.core.fleet import Fleet, Inadmissible
 from gitcoord.core.keys import HmacSigner, Verifier
 from gitcoord.core.log_files import SEALED, open_path
 from gitcoord.core.ports import Entry, Outcome, Update
 from gitcoord.core.session import _actor_of
+from gitcoord.core.strict_json import Malformed
 from gitcoord.features import FEATURES
 from gitcoord.features.pages import snapshot
 from gitcoord.node import importing, publish, seen
