@@ -35,6 +35,9 @@ REMOTE = {
     # By default git does not fsync the loose objects of small pushes: what it accepted would not outlive a
     # power loss. 13.8 ms a push instead of 12.8.
     "core.fsync": "all",
+    # What has more objects stays the pack as which it came, with one fsync for each file of that. Ten thousand events
+    # are 88 objects: unpacked, each synced, they took 0.21 s of processor time and up to three times as long; now 0.14.
+    "receive.unpackLimit": "32",
 }
 
 

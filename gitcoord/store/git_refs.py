@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gitcoord.core.errors import Corrupt
@@ -18,20 +18,30 @@ NAME = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)*\Z")
 def read_refs(store: Path, under: str) -> dict[str, Oid]:
     """All refs under `under` ("refs/x/"), by what follows it. A loose ref wins over a packed one."""
     refs = {name[len(under) :]: oid for name, oid in _packed(store).items() if name.startswith(under)}
-    top = store / under
-    for folder, _, files in os.walk(top):
-        for file in files:
-            if file.startswith(".") or file.endswith(".lock"):
-                continue
-            path = Path(folder, file)
-            try:
-                oid = path.read_text("ascii", "replace").strip()
-            except FileNotFoundError:  # another process pruned it
-                continue
-            if not OID.match(oid):
-                raise Corrupt(f"{path} should name a git object and does not; delete it and sync again")
-            refs[path.relative_to(top).as_posix()] = oid
+    top = os.path.join(store, under)
+    for path in _loose_files(top):
+        try:
+            with open(path, encoding="ascii", errors="replace") as file:
+                oid = file.read().strip()
+        except FileNotFoundError:  # another process pruned it
+            continue
+        if not OID.match(oid):
+            raise Corrupt(f"{path} should name a git object and does not; delete it and sync again")
+        refs[path[len(top) :].replace(os.sep, "/")] = oid
     return refs
+
+
+def _loose_files(folder: str) -> Iterator[str]:
+    try:
+        with os.scandir(folder) as entries:
+            found = list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in found:
+        if entry.is_dir():
+            yield from _loose_files(entry.path)
+        elif not entry.name.startswith(".") and not entry.name.endswith(".lock"):
+            yield entry.path
 
 
 def _packed(store: Path) -> dict[str, Oid]:

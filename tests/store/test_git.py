@@ -679,6 +679,18 @@ def test_a_bare_remote_never_packs_its_refs_and_syncs_what_it_accepts(bare: Path
     assert git(bare, "config", "receive.autogc") == "false"
 
 
+def test_a_long_queue_stays_one_pack_on_a_bare_remote_and_a_short_one_is_unpacked(
+    store: GitStore, bare: Path
+) -> None:
+    def packs_after(blobs: int) -> int:
+        files = {f"{number}.log": Entry(store.put_blob(f"{blobs} {number}".encode())) for number in range(blobs)}
+        tip = store.put_commit(tree=store.put_tree(files), parents=[], message="", author="a", time_s=0)
+        store.push([Update(f"{NODES}/of-{blobs}", None, tip)])
+        return len(list((bare / "objects" / "pack").glob("*.pack")))
+
+    assert (packs_after(10), packs_after(40)) == (0, 1)
+
+
 def test_worktrees_of_one_clone_share_a_directory(clone: Path, tmp_path: Path) -> None:
     git(clone, "commit", "--allow-empty", "-m", "first")
     git(clone, "worktree", "add", "-q", str(tmp_path / "tree"))
