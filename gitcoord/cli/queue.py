@@ -50,8 +50,9 @@ def list_(as_json: bool) -> None:
         events = [shown.as_json(fleet, event, position=None, level=level) for level, event in waiting]
         print_json({"schema": "gitcoord.queue/1", "events": events})
         return
+    columns = shown.terminal_columns() - 8
     for level, event in waiting:
-        click.echo(f"{event.uid[:8]}{shown.one_line(fleet, event, position=None, level=level)}")
+        click.echo(f"{event.uid[:8]}{shown.one_line(fleet, event, position=None, level=level, columns=columns)}")
     if not waiting:
         click.echo("nothing is queued")
 

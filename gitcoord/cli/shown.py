@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from gitcoord.core.fleet import Fleet
 
 WHOLE = 10_000_000  # columns, where no terminal limits them
+COLUMNS_MAX = 10_000  # of any terminal
+_TIME = re.compile(r"\d{4}-(\d\d-\d\d)T(\d\d:\d\d:\d\d)\.\d+Z\Z")
 
 
 def as_json(fleet: Fleet, event: Event, *, position: int | None, level: str) -> dict[str, Any]:
@@ -40,9 +43,20 @@ def one_line(fleet: Fleet, event: Event, *, position: int | None, level: str, co
         marks += [beat_words(event)]
     content = [plain(event.content)] if event.content else []
     head = f"{place:>4}  {who + to:<12}  {event.type:<12}  {f'#{number}' if number else '-':<4}  "
-    text = "  ".join([head + plain(event.shown_timestamp), *marks, *content])
-    width = columns or terminal_columns()
-    return text if len(text) <= width else text[: width - 1] + "…"
+    width, when = columns or terminal_columns(), plain(event.shown_timestamp)
+    if width > COLUMNS_MAX:
+        return "  ".join([head + when, *marks, *content])
+    when = _TIME.sub(r"\1 \2", when)  # a terminal's columns are for what was said
+    return cut("  ".join([head + when, *marks, *content]), width)
+
+
+def cut(text: str, width: int) -> str:
+    """At most `width` columns of a terminal, of which some characters take two."""
+    from rich.text import Text
+
+    line = Text(text)
+    line.truncate(width, overflow="ellipsis")
+    return line.plain
 
 
 def plain(text: str) -> str:

@@ -137,11 +137,7 @@ def _agents(agents: list[dict[str, Any]]) -> Iterator[Line]:
 
     width = max((len(one["id"]) for one in agents), default=0)
     for one in agents:
-        words = f"heard of {ago(one['heard_s'])} ago on {one['node']}" if one["node"] else "writes only"
-        if one["state"] == "alive":
-            words += f", promises the next within {one['next_s']:g} s"
-        if one["runs_here"]:
-            words += ", runs here"
-        mark = ("admin " if one["admin"] else "") + ("leads " if one["leads"] else "")
+        words = [word for word in ("leads", "admin") if one[word]] + ["runs here"] * one["runs_here"]
+        words.append(f"seen {ago(one['heard_s'])} ago on {one['node']}" if one["node"] else "writes only")
         yield (("agent     ", "dim"), (f"{one['id']:<{width}}  ", ""),
-               (f"{one['state']:<8}", STYLES.get(one["state"], "")), (f"  {mark}{words}", ""))
+               (f"{one['state']:<8}", STYLES.get(one["state"], "")), (f"  {', '.join(words)}", ""))

@@ -48,7 +48,7 @@ def test_a_running_agent_is_alive_and_leads_until_it_says_goodbye(alice: Clone, 
         wait_until(lambda: bobs()["leads"], what="bob to lead")
         seen = bobs()
         assert seen["state"] == "alive" and seen["leader"]["agent"] == "bob"  # type: ignore[index]
-        assert "leads heard of" in alice("status").out
+        assert "leads, seen " in alice("status").out
         assert bob("status", "--json").json()["running"] == ["bob"]
     finally:
         runner.send_signal(signal.SIGTERM)

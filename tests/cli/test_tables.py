@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gitcoord.cli import shown as words
 from gitcoord.cli.tables import detail, print_table
 
 COLUMNS = ("id", "status", "priority", "agent", "title")
@@ -50,7 +51,7 @@ def test_one_thing_shows_what_there_is_to_say_in_the_units_of_people() -> None:
     assert list(detail({
         "id": "erpasff1k2m3n4p5", "status": "running", "body": "", "artifacts": [], "overdue": False, "timeout_s": 90,
         "created_by": "alice", "deadline": "2026-11-21T13:46:28.971Z", "share": 0.5,
-        "attempts": [{"agent": "bob", "took_s": 1.25, "late": None}, {"agent": "carol", "text": "two\nlines"}],
+        "attempts": [{"agent": "bob", "took_s": 1.25, "late": None}, {"agent": "carol", "text": "too late"}],
     })) == [
         "id          erpasff1k2m3n4p5",
         "status      running",
@@ -60,5 +61,10 @@ def test_one_thing_shows_what_there_is_to_say_in_the_units_of_people() -> None:
         "deadline    2026-11-21T13:46:28Z",
         "share       0.5",
         "attempts    agent: bob, took: 1.25 s",
-        "            agent: carol, text: two␤lines",
+        "            agent: carol, text: too late",
     ]
+
+
+def test_a_line_is_cut_by_the_columns_that_a_terminal_needs_for_it() -> None:
+    assert words.cut("漢字漢字 and more", 9) == "漢字漢字…"
+    assert words.cut("short", 9) == "short"
