@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from gitcoord.cli.common import Noun, desk, json_option, print_json, tell
+from gitcoord.core import times
 from gitcoord.core.errors import GitcoordError, Lost
 
 Reservation = Mapping[str, Any]  # as `gitcoord reservations --json` has it
@@ -101,7 +102,7 @@ def _in_words(row: Touched) -> str:
     where = f" in the work tree {one['place']}" if one["place"] else ""
     why = f" ({one['why']})" if one["why"] else ""
     return plain(f"{', '.join(hit[:PATHS_SHOWN])}{more}: {one['agent']}{where} has {', '.join(one['paths'][:3])} "
-                 f"until {one['until']}{why}")
+                 f"until {times.shown(one['until'])}{why}")
 
 
 @command.command("install")

@@ -44,12 +44,13 @@ def print_table(columns: Sequence[str], rows: Sequence[Answer], *, wrapped: str 
 
 
 def detail(answer: Answer) -> Iterator[str]:
-    """One thing: a line for each field that says something, and for each row of one that is a list of rows."""
+    """One thing: a line for each field that says something; for each row of one that has rows, or lines."""
     kept = {key: value for key, value in answer.items() if value not in EMPTY}
     width = max((len(_label(key)) for key in kept), default=0)
     for key, value in kept.items():
         has_rows = isinstance(value, list) and all(isinstance(one, Mapping) for one in value)
-        for number, one in enumerate(value if has_rows else [value]):
+        rows = value if has_rows else value.rstrip().split("\n") if isinstance(value, str) else [value]
+        for number, one in enumerate(rows):
             yield f"{'' if number else _label(key):<{width}}  {_with_unit(key, one)}"
 
 
@@ -67,7 +68,8 @@ def in_words(value: Any) -> str:
         return ", ".join(in_words(one) for one in value)
     if isinstance(value, Mapping):
         return ", ".join(f"{_label(key)}: {_with_unit(key, one)}" for key, one in value.items() if one not in EMPTY)
-    return _TIME.sub(r"\1Z", plain(str(value))) if _TIME.fullmatch(str(value)) else plain(str(value))
+    text = str(value).strip().replace("\n", " / ")
+    return _TIME.sub(r"\1Z", plain(text)) if _TIME.fullmatch(text) else plain(text)
 
 
 def _label(key: str) -> str:

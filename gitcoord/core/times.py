@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 
 SPAN_S_MAX = 366 * 86_400.0
 LAST_S = 253_402_300_799.0  # the year 9999: what a timestamp can say
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?\Z")
 _UNITS_S = {None: 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 
@@ -31,6 +32,15 @@ def later(timestamp: str, span: float) -> str:
 def between_s(earlier: str, now: str) -> float:
     """Seconds from one to the other; negative when the order is wrong."""
     return seconds(now) - seconds(earlier)
+
+
+def shown(timestamp: str) -> str:
+    """As people read it in a sentence: `21 Nov 12:03 UTC`. What is no time stays as it is."""
+    try:
+        then = datetime.fromisoformat(timestamp).astimezone(UTC)
+    except ValueError:
+        return timestamp
+    return f"{then.day} {MONTHS[then.month - 1]} {then:%H:%M} UTC"
 
 
 def span_s(text: object) -> object:

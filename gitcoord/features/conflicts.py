@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from gitcoord.core import times
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.event import Event
@@ -203,7 +204,7 @@ def resolve(look: Look, asked: Resolve) -> list[Proposal]:
     known = {**state.open, **state.closed}
     chosen = known[find(look, known, asked.conflict, "conflict", shown_by="conflict list --all")]
     if chosen.until:
-        raise Refused(f"it is closed since {chosen.until}: {chosen.reason}")
+        raise Refused(f"it is closed since {times.shown(chosen.until)}: {chosen.reason}")
     return [_closing(chosen, asked.why)]
 
 

@@ -117,7 +117,7 @@ def overlapping(state: State, party: tuple[str, str, str], wanted: Sequence[str]
 
 def in_words(one: Held) -> str:
     why = f" ({one.why})" if one.why else ""
-    return f"{one.agent} has {', '.join(one.paths[:3])} until {one.until}{why}"
+    return f"{one.agent} has {', '.join(one.paths[:3])} until {times.shown(one.until)}{why}"
 
 
 # Commands

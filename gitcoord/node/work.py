@@ -9,19 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.core.names import same_agent
 from gitcoord.features.tasks import queries as task_queries, state as task_state
-from gitcoord.features.tasks.events import Priority
 from gitcoord.features.tasks.state import Task
+from gitcoord.features.typed import PRIORITIES
 from gitcoord.node import acting, job, workplace
 from gitcoord.node.command import TERM_S
 from gitcoord.node.job import Job
 from gitcoord.node.node import Node
 
-PRIORITIES = get_args(Priority)  # the most urgent first
 LIMIT_S = 3600.0  # of an attempt, unless the task or the command line says otherwise
 PROGRESS_S = 5.0  # between two events that tell it: each is kept for ever
 DISK_RETRY_S = 1.0

@@ -68,3 +68,8 @@ def test_one_thing_shows_what_there_is_to_say_in_the_units_of_people() -> None:
 def test_a_line_is_cut_by_the_columns_that_a_terminal_needs_for_it() -> None:
     assert words.cut("漢字漢字 and more", 9) == "漢字漢字…"
     assert words.cut("short", 9) == "short"
+
+
+def test_lines_stay_lines_in_one_thing_and_are_parted_by_strokes_in_a_row() -> None:
+    shown = list(detail({"result": "one\ntwo\n", "steps": [{"step": "a", "result": "yes\nno"}]}))
+    assert shown == ["result  one", "        two", "steps   step: a, result: yes / no"]

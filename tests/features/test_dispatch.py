@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gitcoord.core import times
 from gitcoord.core.liveness import GONE, GOODBYE, LATE
 from gitcoord.features.tasks import dispatch
 from gitcoord.features.tasks.dispatch import RISES_EVERY_S
@@ -216,7 +217,8 @@ def test_explain_says_why_nobody_has_it() -> None:
     one.do("dave", "task finish", task=other)
     assert because().startswith("dave can have it")
     one.lead()
-    assert because() == f"dave has it (assigned, attempt 1, since {one.now}): has rust, python, 0 of 1 slots taken, " \
+    since = times.shown(one.now)
+    assert because() == f"dave has it (assigned, attempt 1, since {since}): has rust, python, 0 of 1 slots taken, " \
                         "the only one free"
 
 

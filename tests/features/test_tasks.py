@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gitcoord.core import times
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.features import tasks
 from gitcoord.features.tasks import queries as task_queries, state as task_state
@@ -32,7 +33,7 @@ def test_first_claim_in_ledger_order_wins_and_the_loser_is_told_who_won() -> Non
     one = work()
     uid = one.create()
     assert one.say("bob", "task_claimed", re=uid) is None
-    assert one.say("carol", "task_claimed", re=uid) == f"bob has it (accepted, attempt 1, since {one.now})"
+    assert one.say("carol", "task_claimed", re=uid) == f"bob has it (accepted, attempt 1, since {times.shown(one.now)})"
     with pytest.raises(Lost, match="bob has it"):
         one.do("carol", "task claim", task=uid)
     assert one.do("bob", "task claim", task=uid) == ""  # it has it already
@@ -98,7 +99,7 @@ def test_a_result_twice_is_told_and_the_first_one_counts() -> None:
     one.do("bob", "task claim", task=uid)
     one.do("bob", "task finish", task=uid, result="first")
     reason = one.say("bob", "task_finished", re=uid, attempt=1, result="second")
-    assert reason == f"attempt 1 was done before: it is done, by bob at {one.now}"
+    assert reason == f"attempt 1 was done before: it is done, by bob on {times.shown(one.now)}"
     assert one.task(uid).result == "first"
 
 

@@ -18,7 +18,7 @@ from gitcoord.core.lookup import find, member
 from gitcoord.features import autonomy, values
 from gitcoord.features.directives import orders
 from gitcoord.features.directives.orders import CONTINGENCY, Directive, Part
-from gitcoord.features.messages.typed import Agents, AnyCase
+from gitcoord.features.typed import Agents, AnyCase
 
 EVENTS = orders.EVENTS
 State = orders.State

@@ -15,7 +15,7 @@ from gitcoord.core import times
 from gitcoord.core.event import Event
 from gitcoord.core.fleet import Recorded
 from gitcoord.core.members import AgentAdmitted, FleetFounded
-from gitcoord.features.messages.typed import Priority
+from gitcoord.features.typed import Priority
 
 AGENTS_MAX = 1000  # of one directive
 OPEN_MAX = 500  # at a time

@@ -6,20 +6,18 @@ Who has a capability is settled when the message is sent. What is for all is one
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
 from gitcoord.core import limits, times
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Refused
-from gitcoord.core.event import parse
-from gitcoord.core.lookup import find, member
-from gitcoord.features import conversation, values
-from gitcoord.features.messages import post
+from gitcoord.core.lookup import member
+from gitcoord.features import values
+from gitcoord.features.messages import post, queries
 from gitcoord.features.recovery import circuits
-from gitcoord.features.messages.post import Said
-from gitcoord.features.messages.typed import PRIORITIES, Agents, AnyCase, JsonObject
+from gitcoord.features.typed import Agents, AnyCase, JsonObject
 
 EVENTS = post.EVENTS
 State = post.State
@@ -58,30 +56,6 @@ class Chosen(Arguments):
 
 class Read(Arguments):
     messages: list[str] = Field([], max_length=post.IDS_MAX, description="Messages; none: all that the inbox shows")
-
-
-class Show(Arguments):
-    message: str = Field(description="The beginning of its id, or its position")
-
-
-class Filters(Arguments):
-    by: str | None = Field(None, alias="from", description="Only from this agent")
-    priority: AnyCase | None = Field(None, description="Only these, and what is more urgent")
-    interaction: int | None = Field(None, ge=0, description="Only of this conversation")
-
-
-class Inbox(Filters):
-    all: bool = Field(False, description="Also what was read or is past its time")
-    order: Literal["ledger", "priority"] = Field("ledger", description="As it was said, or the most urgent first")
-
-
-class List(Filters):
-    to: str | None = Field(None, description="Only what is for this agent")
-    waiting: bool = Field(False, description="Only requests without an answer")
-    all: bool = Field(False, description="Also what others said to each other")
-
-
-# Writing
 
 
 def _send(look: Look, asked: Send) -> list[Proposal]:
@@ -143,7 +117,7 @@ def _proposals(look: Look, asked: Broadcast, to: Sequence[str], more: Mapping[st
 
 
 def _reply(look: Look, asked: Reply) -> list[Proposal]:
-    one = _named(look, asked.message)
+    one = queries.named(look, asked.message)
     others = one.to if one.author == look.actor else [one.author]  # one's own: a word more to the same
     data: dict[str, Any] = {"priority": asked.priority}
     if asked.data:
@@ -152,7 +126,7 @@ def _reply(look: Look, asked: Reply) -> list[Proposal]:
 
 
 def _acknowledge(look: Look, asked: Chosen) -> list[Proposal]:
-    chosen = [_named(look, text) for text in asked.messages]
+    chosen = [queries.named(look, text) for text in asked.messages]
     for one in chosen:
         if not post.is_for(one, look.actor):
             raise Refused(f"{one.id[:8]} is not for {look.actor or 'nobody'}: `gitcoord inbox` shows what is")
@@ -162,9 +136,9 @@ def _acknowledge(look: Look, asked: Chosen) -> list[Proposal]:
 
 
 def _read(look: Look, asked: Read) -> list[Proposal]:
-    unread = [one for one in _mine(look) if not post.is_read(look.state("messages"), one, look.actor)]
+    unread = [one for one in queries.mine(look) if not post.is_read(look.state("messages"), one, look.actor)]
     if asked.messages:
-        ids = [_named(look, text).id for text in asked.messages]
+        ids = [queries.named(look, text).id for text in asked.messages]
         chosen = [one for one in unread if one.id in ids]
         data: dict[str, Any] = {"ids": [one.id for one in chosen]}
     else:
@@ -172,80 +146,11 @@ def _read(look: Look, asked: Read) -> list[Proposal]:
         data = {"upto": chosen[-1].position} if chosen else {}
     if not chosen:
         return []
-    return [Proposal("messages_read", f"{look.actor} has read {len(chosen)} messages", data)]
-
-
-# Reading
-
-
-def _named(look: Look, text: str) -> Said:
-    said: dict[str, Said] = look.state("messages").said
-    return said[find(look, said, text, "message", shown_by="message list")]
-
-
-def _mine(look: Look) -> list[Said]:
-    """What is for him who looks, since he joined, as it was said."""
-    known = look.fleet.members.get(look.actor)
-    if known is None:
-        raise Refused("whose messages? Say who you are with --as or GITCOORD_AGENT")
-    return [one for one in look.state("messages").said.values()
-            if post.is_for(one, known.id, joined=known.joined)]
-
-
-def _inbox(look: Look, asked: Inbox) -> list[dict[str, Any]]:
-    state = look.state("messages")
-    rows = [
-        shown(look, one) for one in _mine(look)
-        if (asked.all or not (post.is_read(state, one, look.actor) or post.is_over(one, look.now)))
-        and _fits(look, one, asked)
-    ]
-    if asked.order == "priority":
-        rows.sort(key=lambda row: PRIORITIES.index(row["priority"]))
-    return rows
-
-
-def _list(look: Look, asked: List) -> list[dict[str, Any]]:
-    return [
-        shown(look, one) for one in look.state("messages").said.values()
-        if (asked.all or one.author == look.actor or post.is_for(one, look.actor))
-        and (asked.to is None or post.is_for(one, asked.to))
-        and (not asked.waiting or post.request(one) == "waiting")
-        and _fits(look, one, asked)
-    ]
-
-
-def _fits(look: Look, one: Said, asked: Filters) -> bool:
-    return (
-        (asked.by is None or one.author.casefold() == asked.by.casefold())
-        and (asked.priority is None or PRIORITIES.index(one.priority) <= PRIORITIES.index(asked.priority))
-        and (asked.interaction is None or _interaction(look, one) == asked.interaction)
-    )
-
-
-def _interaction(look: Look, one: Said) -> int | None:
-    return conversation.number_of(look.state("conversation"), one.position)
-
-
-def shown(look: Look, one: Said) -> dict[str, Any]:
-    event = parse(look.read(one.position)) if look.read is not None else None
-    payload = event.data.get("payload") if event is not None else None
-    return {
-        "id": one.id, "position": one.position, "interaction": _interaction(look, one), "from": one.author,
-        "to": one.to or "all", "type": one.type, "priority": one.priority, "text": event.content if event else "",
-        "data": payload if isinstance(payload, dict) else {}, "re": one.re, "at": one.at, "expires": one.expires,
-        "answer_by": one.answer_by, "request": post.request(one),
-    }
-
-
-def _show(look: Look, asked: Show) -> dict[str, Any]:
-    one = _named(look, asked.message)
-    receipts = {agent: post.receipt(look, one, agent) for agent in post.recipients(look, one)}
-    answers = [other.id for other in look.state("messages").said.values() if other.re == one.id]
-    return {**shown(look, one), "capability": one.capability, "receipts": receipts, "answers": answers}
+    return [Proposal("messages_read", f"{look.actor} has read {len(chosen)} message{'s' * (len(chosen) != 1)}", data)]
 
 
 def _answer(look: Look, uid: str) -> dict[str, Any]:
-    return {"message": shown(look, look.state("messages").said[uid])}
+    return {"message": queries.shown(look, look.state("messages").said[uid])}
 
 
 COLUMNS = ("id", "at", "from", "to", "priority", "text", "request")
@@ -286,16 +191,16 @@ COMMANDS: Mapping[str, Command | Query] = {
     ),
     "message list": Query(
         help="Show what you said and what was said to you", example="gitcoord message list --waiting",
-        arguments=List, ask=_list, columns=COLUMNS,
+        arguments=queries.List, ask=queries.list_, columns=COLUMNS,
     ),
     "message show": Query(
-        help="Show a message, and how far it got with each recipient", arguments=Show, ask=_show,
+        help="Show a message, and how far it got with each recipient", arguments=queries.Show, ask=queries.show,
         before=("gitcoord message broadcast 'Release at noon'",), example="gitcoord message show 3",
         positional=("message",), tool="message_show",
     ),
     "inbox": Query(
-        help="Show what was said to you and is unread, in order", example="gitcoord inbox", arguments=Inbox,
-        ask=_inbox, columns=COLUMNS, tool="message_show",
+        help="Show what was said to you and is unread, in order", example="gitcoord inbox", arguments=queries.Inbox,
+        ask=queries.inbox, columns=COLUMNS, tool="message_show",
     ),
 }
 

@@ -18,7 +18,7 @@ from gitcoord.core.commands import Look
 from gitcoord.core.event import Event
 from gitcoord.core.fleet import Duty, Recorded
 from gitcoord.features.conversation import RECORDS
-from gitcoord.features.messages.typed import Priority
+from gitcoord.features.typed import Priority
 
 KEPT_MAX = 3000  # of what was said: the newest; the ledger has the rest
 AUTHORS_MAX = 1000  # of what was said to nobody in particular: so many may still be answered

@@ -11,7 +11,7 @@ from pydantic import Field
 from gitcoord.core import lookup
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Refused
-from gitcoord.features.messages.typed import Agents
+from gitcoord.features.typed import Agents
 from gitcoord.features.reviews.events import (
     WHY_CHARS_MAX, Commit, OfPull, Repo, ReviewPosted, ReviewRequested, ReviewStale, Voice, VoteCast,
 )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from gitcoord.core import times
 from gitcoord.core.commands import Arguments, Command, Look, Proposal
@@ -18,35 +17,24 @@ from gitcoord.features.tasks import events as said
 from gitcoord.features.agents.events import Capabilities
 from gitcoord.features.tasks.queries import named, shown
 from gitcoord.features.tasks.state import ASSIGNED, CANCELLED, DONE, FAILED, HELD, OVER, READY, Task, in_words
+from gitcoord.features.typed import AnyCase, JsonObject
 
 ID = Field(description="The beginning of its id, or the position of its event")
 ATTEMPT = Field(None, ge=1, le=said.ATTEMPTS_MAX, description="Which attempt; none: one's newest")
 IN_A_FILE = "write what is longer to a file, commit it, and name that"
 
 
-def _capital(text: object) -> object:
-    return text.upper() if isinstance(text, str) else text
-
-
-def _object(text: object) -> object:
-    """JSON as it is typed."""
-    try:
-        return json.loads(text) if isinstance(text, str) else text
-    except ValueError as wrong:
-        raise ValueError(f"it is not JSON: {wrong}") from None
-
-
 class Create(Arguments):
     title: str = Field(min_length=1, max_length=said.TITLE_MAX, description="What to do, in one line")
     body: str = Field("", description="All that one must know to do it; - is standard input")
     needs: Capabilities = Field([], description="A capability that its agent must have")
-    priority: Annotated[said.Priority, BeforeValidator(_capital)] = Field("MEDIUM", description="How urgent it is")
+    priority: AnyCase = Field("MEDIUM", description="How urgent it is")
     deadline: str | None = Field(None, description="When it must be done: a span such as 2h, or a time (UTC)")
     after: list[str] = Field([], max_length=said.AFTER_MAX, description="A task that must be done before")
     attempts: int = Field(3, ge=1, le=said.ATTEMPTS_MAX, description="How many times it may fail")
     time_limit: times.Span | None = Field(None, le=said.TIMEOUT_S_MAX, description="How long one attempt may take")
     agent: str | None = Field(None, description="Who it is meant for, unless that one is away")
-    data: Annotated[dict[str, Any], BeforeValidator(_object)] = Field({}, description="A JSON object for its agent")
+    data: JsonObject = Field({}, description="A JSON object for its agent")
 
 
 class Claim(Arguments):

@@ -23,7 +23,8 @@ def duties(state: State, look: Look) -> Iterator[Duty]:
     for uid in state.dated:
         task = state.tasks[uid]
         if times.between_s(task.deadline or "", look.now) > 0:
-            yield Duty("task_overdue", f"{task.title!r} is overdue since {task.deadline}", f"overdue:{uid}", re=uid)
+            since = times.shown(task.deadline or "")
+            yield Duty("task_overdue", f"{task.title!r} is overdue since {since}", f"overdue:{uid}", re=uid)
 
 
 def _assignments(state: State, look: Look) -> Iterator[Duty]:

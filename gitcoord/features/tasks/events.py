@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from gitcoord.features.agents.events import Capabilities
+from gitcoord.features.typed import Priority
 
 TITLE_MAX = 200  # characters: what a table can show
 BODY_MAX = 16_000  # characters: four in UTF-8 still fit into an event
@@ -18,7 +19,6 @@ ARTIFACTS_MAX = 50
 ATTEMPTS_MAX = 100  # of all kinds: what went from hand to hand so often goes to a person
 TIMEOUT_S_MAX = 30 * 86_400.0
 
-Priority = Literal["CRITICAL", "HIGH", "MEDIUM", "LOW"]
 Uid = Annotated[str, StringConstraints(min_length=1, max_length=16)]
 Agent = Annotated[str, StringConstraints(min_length=1, max_length=63)]
 Attempt = Annotated[int, Field(ge=1, le=ATTEMPTS_MAX)]

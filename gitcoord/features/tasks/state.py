@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, get_args
+from typing import Any
 
-from gitcoord.features.tasks.events import Priority
+from gitcoord.core import times
+from gitcoord.features.typed import PRIORITIES
 
 CREATED, READY, ASSIGNED, ACCEPTED, RUNNING = "created", "ready", "assigned", "accepted", "running"
 INPUT_REQUIRED, DONE, FAILED, CANCELLED = "input-required", "done", "failed", "cancelled"
@@ -173,9 +174,9 @@ class State:
 def in_words(task: Task) -> str:
     """How it stands, for somebody who wanted it otherwise."""
     if task.status in HELD:
-        return f"{task.last.agent} has it ({task.status}, attempt {task.attempt}, since {task.last.since})"
+        return f"{task.last.agent} has it ({task.status}, attempt {task.attempt}, since {times.shown(task.last.since)})"
     if task.status == DONE:
-        return f"it is done, by {task.last.agent} at {task.over}"
+        return f"it is done, by {task.last.agent} on {times.shown(task.over)}"
     if task.status in (FAILED, CANCELLED):
         return f"it {'has failed' if task.status == FAILED else 'was cancelled'} ({task.reason})"
     return "it is ready" if task.status == READY else f"it waits for {', '.join(uid[:8] for uid in task.waits[:5])}"
@@ -215,7 +216,7 @@ def load(value: Any) -> State:
     for one in [*value["over"], *value["open"]]:
         _check(one, _TASK_KINDS)
         task = Task(**one)
-        if task.status not in STATUSES or task.priority not in get_args(Priority):
+        if task.status not in STATUSES or task.priority not in PRIORITIES:
             raise ValueError(f"task {task.id} is {task.status}, {task.priority}")
         attempts = one.get("attempts", ())
         for attempt in attempts:

@@ -14,7 +14,8 @@ from gitcoord.core.errors import Refused
 from gitcoord.core.times import Span
 from gitcoord.features.agents import dependencies
 from gitcoord.features.agents.events import Capabilities
-from gitcoord.features.tasks.events import ATTEMPTS_MAX, TIMEOUT_S_MAX, Priority
+from gitcoord.features.tasks.events import ATTEMPTS_MAX, TIMEOUT_S_MAX
+from gitcoord.features.typed import Priority
 
 FILE_BYTES_MAX = 40_000  # it goes into one event
 STEPS_MAX = 100

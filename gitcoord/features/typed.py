@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator
 
 Priority = Literal["CRITICAL", "HIGH", "MEDIUM", "LOW"]
-PRIORITIES: tuple[Priority, ...] = ("CRITICAL", "HIGH", "MEDIUM", "LOW")
+PRIORITIES: tuple[Priority, ...] = get_args(Priority)  # the most urgent first
 
 
 def _capital(text: object) -> object:
