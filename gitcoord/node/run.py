@@ -28,6 +28,7 @@ LOOK_S = 0.05  # how often the queue is looked at: what another process queued i
 LOOK_S_MAX = 0.25  # …or so: where a look at the remote takes a second, most of what an idle agent costs are these
 TIDY_S = 60.0  # between two looks whether the private store wants to be tidied up
 GOODBYE_S = 10.0  # at most, for the last words
+ONCE_BUSY_S_MAX = 300.0  # `--once`: for what a leader has begun to do outside the ledger, such as ten reviews
 
 
 @dataclass(slots=True)
@@ -239,11 +240,13 @@ class Runner:
             node = self.node
             if self._rounds.trouble is not None and not isinstance(self._rounds.trouble, Lost):
                 return True
-            if since_boot_s() - started > bound:
+            leading = node.crew.leading(node.fleet.terms) is not None
+            busy = any(reaction.busy for reaction in self.reactions)
+            if since_boot_s() - started > (max(bound, ONCE_BUSY_S_MAX) if leading and busy else bound):
                 return True
-            if any(reaction.busy for reaction in self.reactions):
+            if busy:
                 return False
-            if node.crew.leading(node.fleet.terms):
+            if leading:
                 return not node.disk.pending() and not node.replica.publish(node.replica.branch)
             if not any(session.may_lead for session in node.crew.sessions):
                 return True

@@ -11,6 +11,7 @@ import yaml
 
 from tests.actions.conftest import KEY, TOP, GitHub
 from tests.actions.runner import Runner, Step
+from tests.code.kinds import Builder
 
 pytestmark = pytest.mark.timeout(240)  # installs the package, and starts a dozen processes
 ACTION = yaml.safe_load((TOP / "action.yml").read_text(encoding="utf-8"))
@@ -67,6 +68,31 @@ def test_the_commands_exit_code_is_the_steps_and_the_report_comes_all_the_same(j
     runner, outputs, steps = job.use("task", "claim", "nosuchtask")
     assert runner.failed and steps[1].code == 2 and outputs["exit-code"] == "2"
     assert steps[-1].name == "Report" and "position" in steps[-1].outputs
+
+
+def test_conflicts_in_a_clone_of_the_jobs_are_told_beside_their_lines(
+    job: Job, tmp_path: Path, github: GitHub
+) -> None:
+    """`directory` names what a step before checked out; nothing in it is changed but what joining a fleet writes."""
+    clone = job.folder / "workspace" / "code"
+    clone.mkdir(parents=True)
+    work = Builder(clone)
+    work.write("a.py", "one\ntwo\nthree\n")
+    work.commit("first")
+    for branch, word in (("alice/uno", "uno"), ("bob/eins", "eins")):
+        work.git("checkout", "--quiet", "-B", branch, "main")
+        work.edit("a.py", "one", word)
+        work.commit(word)
+    work.git("checkout", "--quiet", "main")
+    before = work.git("for-each-ref"), work.git("status", "--porcelain")
+    _, outputs, steps = job.use("conflicts", "--json", directory="code")
+    assert [step.code for step in steps] == [0, 0, 0], [step.log for step in steps]
+    [found] = json.loads(outputs["answer"])["conflicts"]
+    assert {found[side]["name"] for side in "ab"} == {"alice/uno", "bob/eins"}
+    [(level, where, text)] = [one for one in steps[-1].commands if one[1].get("file")]
+    assert (level, where["file"], where["line"]) == ("warning", "a.py", "1")
+    assert "alice/uno and bob/eins conflict here" in text
+    assert (work.git("for-each-ref"), work.git("status", "--porcelain")) == before
 
 
 def test_without_a_key_nothing_is_begun(job: Job) -> None:

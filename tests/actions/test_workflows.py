@@ -84,6 +84,35 @@ def test_the_leaders_tick_renders_what_was_written(
     assert not any(secret in step.log for step in steps for secret in (TOKEN, KEY))
 
 
+def test_the_leaders_tick_reviews_where_the_fleet_wants_it(
+    tmp_path: Path, written: Path, github: GitHub, python: str
+) -> None:
+    """A pull request from a fork too, which a workflow of its own could not: nothing of it is checked out."""
+    carol = Machine(tmp_path / "carol", github, "carol")
+    carol.gitcoord("init", "--yes")
+    for name, value in (("github_review", "true"), ("review_quorum", "0"), ("conflicts_every_s", "60")):
+        carol.gitcoord("config", "set", name, value)
+    base = carol.commit("main", b="one\n")
+    head = carol.commit("refs/pull/9/head", b="uno\n")
+    github.api.pull(9, files=[changed("b.py", "@@ -1 +1 @@\n-one\n+uno")], head=head, base=base, author="stranger",
+                    name="octo/fleet", fork="stranger/fleet")
+    github.api.login = "github-actions[bot]"  # who a workflow's token is
+    try:
+        for machine in ("first", "second"):  # the next tick has nothing to add
+            runner, steps = perform(written / "gitcoord-leader.yml", tmp_path / machine, github, python)
+            assert [step.code for step in steps] == [0, 0, 0], [step.log for step in steps]
+            repo = github.api.repos["octo/fleet"]
+            assert [one["commit_id"] for one in repo.reviews[9]] == [head]
+            assert len(repo.statuses[head]) == 1 and not list((tmp_path / machine / "temp").rglob("b.py"))
+        carol.gitcoord("sync")
+        rows = json.loads(carol.gitcoord("reviews", "list", "--json"))["items"]
+        assert [(row["pr"], row["commit"], row["by"]) for row in rows if row["pr"] == 9] == [
+            (9, head, "github-actions")]
+    finally:
+        carol.gitcoord("config", "set", "github_review", "false")
+        github.api.repos["octo/fleet"].pulls[9]["state"] = "closed"
+
+
 def test_a_tick_without_its_key_says_what_to_do(tmp_path: Path, written: Path, github: GitHub, python: str) -> None:
     before = len(github.git.requests())
     runner, steps = perform(written / "gitcoord-leader.yml", tmp_path / "machine", github, python, secrets={})
