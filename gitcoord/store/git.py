@@ -11,19 +11,16 @@ from types import TracebackType
 
 from gitcoord.core.errors import Corrupt, GitcoordError, Paused
 from gitcoord.core.ports import CommitInfo, Entry, Oid, Outcome, Pushed, Update
-from gitcoord.store import checkout, git_credentials, git_refs, git_words
+from gitcoord.store import checkout, git_credentials, git_refs, git_tidying, git_words
 from gitcoord.store.git_loose import Loose
 from gitcoord.store.git_objects import OID, decode_commit, decode_tree, encode_commit, encode_tree
-from gitcoord.store.git_process import Result, finish, works_on
+from gitcoord.store.git_process import Result, finish
 from gitcoord.store.git_reader import Reader
 from gitcoord.store.git_transport import MIRROR, PRIVATE, Transport
 
 OBJECT_BYTES_MAX = 64 * 1024 * 1024  # far above what gitcoord writes; a hostile blob must not fill memory
 TREE_BYTES_MAX = 8 * 1024 * 1024  # two hundred thousand names; a ledger of ten million events has 4,000 in one
 NEAR_COMMITS = 64  # an ancestor is nearly always this close: 0.08 ms a commit in process, 3 ms a process
-
-LOOSE_MAX = 4000  # objects; git's own limit is 6,700
-PACKS_MAX = 50  # as git's own: each is looked into for what is not in the others
 
 KEPT = "refs/gitcoord/kept/"
 LOCAL_S = 30.0  # git without a network; only a hung disk takes longer
@@ -68,7 +65,7 @@ class GitStore:
             timeout_s=timeout_s,
             spawn=_spawn,
         )
-        self._ledger_ref = ledger_ref
+        self._ledger_ref, self._timeout_s = ledger_ref, timeout_s
         self._loose = Loose(self.path)
         self._reader = Reader(self.path, MIRROR)
 
@@ -169,6 +166,7 @@ class GitStore:
     # -- the remote ------------------------------------------------------------------------------
 
     def fetch(self, *, newcomer: bool = False) -> dict[str, Oid]:
+        git_tidying.outlast(self.path, self._timeout_s)
         return self._transport.fetch(newcomer=newcomer)
 
     def push(self, updates: Sequence[Update]) -> dict[str, Pushed]:
@@ -192,12 +190,10 @@ class GitStore:
 
         Nobody else may write here meanwhile. `patience`: leave so many times as much lying.
         """
-        loose, packs = git_refs.clutter(self.path)
-        if (loose < LOOSE_MAX * patience and packs < PACKS_MAX * patience) or works_on(self.path):
+        if not git_tidying.is_due(self.path, patience):
             return False
         self.close()
-        packed = self._transport.run("repack", "-a", "-d", "-q").status == 0  # synced BEFORE what it replaces goes
-        return packed and self._transport.run("prune", "--expire=now").status == 0
+        return git_tidying.tidy(self.path, self._transport.run)
 
     # -- below -----------------------------------------------------------------------------------
 

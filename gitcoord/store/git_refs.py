@@ -141,9 +141,10 @@ def heal(store: Path, mirror: str) -> int:
     anew, and one ref that names such an object makes every later fetch fail (git 2.39). Both are copies.
     """
     removed = 0
-    for folder in (store / "objects").glob("[0-9a-f][0-9a-f]"):
-        for path in folder.iterdir():
-            if len(path.name) == 38 and not is_sound(path, folder.name + path.name):
+    for folder, _, files in os.walk(store / "objects"):  # which passes over what another git removes meanwhile
+        for name in files:
+            path = Path(folder, name)
+            if OID.fullmatch(path.parent.name + name) and not is_sound(path, path.parent.name + name):
                 path.unlink(missing_ok=True)
                 removed += 1
     for folder_name, _, files in os.walk(store / mirror):

@@ -17,7 +17,7 @@ import pytest
 
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError, Paused, Refused, Unreachable
 from gitcoord.core.ports import Entry, Oid, Outcome, Pushed, Update
-from gitcoord.store import git_words
+from gitcoord.store import git_process, git_tidying, git_words
 from gitcoord.store.git import (
     GitStore,
     find_common_dir,
@@ -617,7 +617,7 @@ def test_a_cluttered_store_is_packed_and_keeps_what_its_refs_name(
         assert store.fetch() == {ONE: newer}
     dropped = store.put_blob(b"nobody names this")
     assert store.tidy() is False
-    monkeypatch.setattr("gitcoord.store.git.PACKS_MAX", 3)
+    monkeypatch.setattr("gitcoord.store.git_tidying.PACKS_MAX", 3)
     assert store.tidy() is True
     assert store.tidy() is False
     assert len(list((store.path / "objects" / "pack").glob("*.pack"))) == 1
@@ -626,6 +626,35 @@ def test_a_cluttered_store_is_packed_and_keeps_what_its_refs_name(
         store.blob(dropped)
     assert store.put_blob(b"nobody names this") == dropped and store.blob(dropped)
     assert git(store.path, "fsck", "--full", "--no-dangling") == ""
+
+
+def test_a_fetch_outlasts_a_tidying_whose_process_was_killed(
+    store: GitStore, bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would take what is fetched for rubbish: no ref names that yet."""
+    (store.path / git_tidying.MARK).touch()
+    environment = {**os.environ, "GIT_DIR": str(store.path)}
+    with subprocess.Popen(["git", "hash-object", "--stdin"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                          env=environment) as tidying:
+        looked = []
+
+        def works_on(path: Path) -> bool:
+            looked.append(git_process.works_on(path))
+            if len(looked) == 3:
+                tidying.communicate()
+            return looked[-1]
+
+        monkeypatch.setattr(git_tidying, "works_on", works_on)
+        assert store.fetch() == {}
+    assert looked == [True, True, True, False] and not (store.path / git_tidying.MARK).exists()
+
+
+def test_a_tidying_without_end_is_told(store: GitStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    (store.path / git_tidying.MARK).touch()
+    monkeypatch.setattr(git_tidying, "works_on", lambda path: True)
+    with pytest.raises(Paused, match="still tidies"):
+        git_tidying.outlast(store.path, 0.05)
+    assert (store.path / git_tidying.MARK).exists()
 
 
 def test_a_killed_reader_is_started_again(store: GitStore) -> None:

@@ -1,0 +1,49 @@
+"""Tidying the private store up: what many fetches and writes left lying is packed, and what no ref names is let go.
+
+A git that tidies goes on when the process that started it is killed, and takes what is fetched meanwhile for rubbish:
+no ref names it yet. A mark lies there from before the first git until after the last, so that who comes next can wait.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from gitcoord.core.errors import Paused
+from gitcoord.store import git_refs
+from gitcoord.store.git_process import Result, works_on
+
+LOOSE_MAX = 4000  # objects; git's own limit is 6,700
+PACKS_MAX = 50  # as git's own: each is looked into for what is not in the others
+MARK = "tidying"
+POLL_S = 0.02
+
+
+def is_due(store: Path, patience: int) -> bool:
+    """Whether so much lies about that packing pays, and no other git is at it. `patience`: so many times as much."""
+    loose, packs = git_refs.clutter(store)
+    return (loose >= LOOSE_MAX * patience or packs >= PACKS_MAX * patience) and not works_on(store)
+
+
+def tidy(store: Path, run: Callable[..., Result]) -> bool:
+    """Nobody else may write there meanwhile. Whether it was done."""
+    mark = store / MARK
+    mark.touch()
+    packed = run("repack", "-a", "-d", "-q").status == 0  # synced BEFORE what it replaces goes
+    done = packed and run("prune", "--expire=now").status == 0
+    mark.unlink(missing_ok=True)
+    return done
+
+
+def outlast(store: Path, timeout_s: float) -> None:
+    """Wait for the end of a tidying whose process was killed. Raises Paused when that takes too long."""
+    mark = store / MARK
+    if not mark.exists():
+        return
+    deadline = time.monotonic() + timeout_s
+    while works_on(store):
+        if time.monotonic() >= deadline:
+            raise Paused(f"git still tidies {store} up for a process that was killed; it is tried again")
+        time.sleep(POLL_S)
+    mark.unlink(missing_ok=True)
