@@ -134,8 +134,11 @@ def test_a_commit_that_is_gone_is_said_to_be(fake: FakeGitHub, client: Client, f
     assert texts(reviewed(client, forge)) == ["could not be merged on trial with `#4`: the commits are gone"]
 
 
-def test_a_branch_that_was_deleted_can_still_be_reviewed(fake: FakeGitHub, client: Client, forge: Forge) -> None:
-    forge.pull(fake, 3, "line 1\n", "line one\n", fork=None, author="ghost")
+@pytest.mark.parametrize(("fork", "author"), [("stranger/r", "stranger"), (None, "ghost")])
+def test_one_from_a_fork_and_one_whose_branch_was_deleted_are_reviewed_like_any(
+    fake: FakeGitHub, client: Client, forge: Forge, fork: str | None, author: str
+) -> None:
+    forge.pull(fake, 3, "line 1\n", "line one\n", fork=fork, author=author)
     assert reviewed(client, forge).judgement.verdict == "approve"
 
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 import requests
 
 from gitcoord.core.errors import BadCredentials
-from gitcoord.github import repositories, writing
+from gitcoord.features.settings import Settings
+from gitcoord.github import repositories, review, writing
 from gitcoord.github.client import Client
+from gitcoord.github.credentials import App
 from gitcoord.github.shapes import Annotation, Remark, marker
+from gitcoord.github.surroundings import Surroundings
 from tests.github import simulators
 from tests.github.conftest import Made
 from tests.github.fake import FakeGitHub, changed
 
 TOKEN = "test_token_admin"  # emulate's own
+AS_ADMIN = {"Authorization": f"token {TOKEN}"}
 MARK = marker("review")
 HEAD = "a" * 40
 
@@ -38,7 +44,7 @@ def emulated(urls: dict[str, str], made: Made) -> Client:
 
     def ask(method: str, path: str, **body: Any) -> Any:
         answer = requests.request(method, f"{urls['emulate']}/repos/admin/work{path}", json=body or None, timeout=30,
-                                  headers={"Authorization": f"token {TOKEN}"})
+                                  headers=AS_ADMIN)
         answer.raise_for_status()
         return answer.json()
 
@@ -83,18 +89,68 @@ def test_an_app_writes_one_check_run(urls: dict[str, str], made: Made, emulated:
     assert [(one.name, one.conclusion) for one in client.checks(head)] == [("gitcoord", "neutral")]
 
 
+class Both(FakeGitHub):
+    """emulate, and the fake for what it lacks: the files of a pull request, and statuses."""
+
+    LACKS = re.compile(r"/pulls/\d+/files|/statuses")
+
+    def __init__(self, emulate: str) -> None:
+        super().__init__()
+        self.emulate, self.token = emulate, TOKEN
+        self.repo("admin/work")
+
+    def answer(self, method: str, target: str, body: Any, authorization: str) -> tuple[int, Any, Mapping[str, str]]:
+        if self.LACKS.search(target):
+            return super().answer(method, target, body, authorization)
+        self.log.append((method, target, body))
+        said = requests.request(method, self.emulate + target, json=body, timeout=30,
+                                headers={"Authorization": authorization})
+        return said.status_code, json.loads(said.text.replace(self.emulate, self.url) or "null"), {}
+
+
+def test_a_pull_request_is_reviewed_once_on_a_github_of_others_and_again_when_it_has_changed(
+    urls: dict[str, str], made: Made, emulated: Client
+) -> None:
+    with Both(urls["emulate"]) as both:
+        client = made("admin/work", token=TOKEN, base_url=both.url)
+        [pull] = client.open_pulls()
+        both.repos["admin/work"].files[pull.number] = [changed("b.py", "@@ -0,0 +1 @@\n+a")]
+
+        def reviewed() -> list[tuple[str, str]]:
+            settings = Settings.model_validate({"review_quorum": 0})
+            found = review.reviewed(client, pull.number, Surroundings(settings), repo="", source=None)
+            assert found.posted is not None and found.posted.failed == []
+            return [(one.commit, one.state) for one in client.reviews(pull.number)]
+
+        assert reviewed() == [(pull.head, "COMMENTED")]  # there is no git to merge with: more is not said
+        assert client.labels(pull.number) == ["gitcoord: waiting"]
+        [status] = client.statuses(pull.head)
+        assert (status.context, status.state) == ("gitcoord/review", "pending")
+        asked = len(both.log)
+        assert len(reviewed()) == 1
+        assert all(method == "GET" for method, _, _ in both.log[asked:]), "it wrote what was there"
+
+        # A push is made like this: emulate moves no pull request with its branch, and edits no review that is posted.
+        requests.put(f"{urls['emulate']}/repos/admin/work/pulls/{pull.number}/update-branch", json={}, timeout=30,
+                     headers=AS_ADMIN).raise_for_status()
+        head = client.pull(pull.number).head
+        assert head != pull.head and reviewed() == [(pull.head, "COMMENTED"), (head, "COMMENTED")]
+        assert [one.context for one in client.statuses(head)] == ["gitcoord/review"]
+
+
 @pytest.fixture(autouse=True)
 def anew(request: pytest.FixtureRequest) -> None:
     """Each test begins with an empty GitHub."""
     if "emulated" in request.fixturenames:
         url = request.getfixturevalue("urls")["emulate"]
-        requests.delete(f"{url}/repos/admin/work", headers={"Authorization": f"token {TOKEN}"}, timeout=30)
+        requests.delete(f"{url}/repos/admin/work", headers=AS_ADMIN, timeout=30)
 
 
 def test_every_request_that_we_send_has_the_shape_that_github_documents(urls: dict[str, str], fake: FakeGitHub,
-                                                                        made: Made) -> None:
+                                                                        made: Made, pem: str) -> None:
     """What the fake was sent is sent to a server that holds it against GitHub's OpenAPI: 400 is a wrong body."""
     everything(fake, made)
+    as_app(made, pem)
     wrong = []
     kinds = set()
     for method, target, body in fake.sent:
@@ -104,12 +160,18 @@ def test_every_request_that_we_send_has_the_shape_that_github_documents(urls: di
         if answer.status_code >= 400:
             wrong.append((method, target, body, answer.status_code, answer.text[:300]))
     assert wrong == []
-    assert len(kinds) > 20
+    assert len(kinds) > 20 and {("POST", "/app/installations/8/access_tokens"), ("GET", "/app")} <= kinds
 
 
 def test_a_wrong_shape_is_noticed(urls: dict[str, str]) -> None:
     assert requests.post(f"{urls['simulacrum']}/repos/o/r/issues", json={"titel": 1}, timeout=30).status_code == 400
     assert requests.get(f"{urls['simulacrum']}/repos/o/r/nothing", timeout=30).status_code == 404
+
+
+def as_app(made: Made, pem: str) -> None:
+    """What only an app asks: for its name, for git's token, and before its first request for the API's."""
+    client = made(kind="app", app=App("7", 8, pem))
+    client.me(), client.installation_token(), client.open_pulls()
 
 
 def everything(fake: FakeGitHub, made: Made) -> None:
