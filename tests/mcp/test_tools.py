@@ -30,6 +30,12 @@ def test_names_are_a_noun_and_a_verb_and_each_argument_is_described() -> None:
         assert all("description" in one for name, one in properties.items() if name != "action"), tool.name
 
 
+def test_what_agents_need_is_among_them_and_what_people_decide_is_not() -> None:
+    offered = {name for one in tools().values() for name in one.names.values()}
+    assert {"agent show", "agent leave", "message list", "workflow list", "workflow defined"} <= offered
+    assert not {"directive issue", "approve", "reject", "autonomy full", "agent order"} & offered
+
+
 def test_the_instructions_name_tools_that_there_are() -> None:
     named = re.findall(r"\b[a-z]+_[a-z]+\b", INSTRUCTIONS)
     assert named and set(named) <= set(tools())

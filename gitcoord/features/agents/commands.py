@@ -199,7 +199,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     ),
     "agent show": Query(
         help="Show one agent, whom it needs and who needs it", example="gitcoord agent show alice",
-        arguments=Show, ask=show, positional=("agent",),
+        arguments=Show, ask=show, positional=("agent",), tool="fleet_show",
     ),
     "agent set": Command(
         help="Say what one is doing, or change what one said at the registration",
@@ -216,5 +216,6 @@ COMMANDS: Mapping[str, Command | Query] = {
     "agent leave": Command(
         help="Take no more part in the work; the agent stays a member", example="gitcoord agent leave",
         before=("gitcoord agent register",), arguments=Leave, decide=leave, positional=("agent",), destructive=True,
+        tool="agent_register",
     ),
 }

@@ -191,7 +191,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     ),
     "message list": Query(
         help="Show what you said and what was said to you", example="gitcoord message list --waiting",
-        arguments=queries.List, ask=queries.list_, columns=COLUMNS,
+        arguments=queries.List, ask=queries.list_, columns=COLUMNS, tool="message_show",
     ),
     "message show": Query(
         help="Show a message, and how far it got with each recipient", arguments=queries.Show, ask=queries.show,

@@ -178,7 +178,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     ),
     "workflow list": Query(
         help="Show the runs", example="gitcoord workflow list --all", arguments=List, ask=list_,
-        columns=("id", "name", "status", "complete", "since", "reason"),
+        columns=("id", "name", "status", "complete", "since", "reason"), tool="fleet_show",
     ),
     "workflow check": Query(
         help="Check a workflow's file, and show the order of its steps",
@@ -190,7 +190,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     ),
     "workflow defined": Query(
         help="Show the workflows that are known by name", example="gitcoord workflow defined", arguments=Nothing,
-        ask=defined, columns=("name", "steps", "on", "about"), before=_MADE,
+        ask=defined, columns=("name", "steps", "on", "about"), before=_MADE, tool="fleet_show",
     ),
     "workflow auto": Command(
         help="Start a workflow by itself after each event of a type, or no more", arguments=Auto, decide=auto,
