@@ -155,7 +155,8 @@ class Transport:
 
     def ls_remote(self) -> dict[str, Oid]:
         """All refs that the remote shows, without fetching anything. Raises what a fetch would raise."""
-        result = self.run("ls-remote", "--quiet", "--refs", "--", self._reach().url)
+        # In the newer protocol the server is asked twice: what it can do, and for its refs.
+        result = self.run("-c", "protocol.version=0", "ls-remote", "--quiet", "--refs", "--", self._reach().url)
         if result.timed_out:
             raise Unreachable(f"{self._name()} did not answer in {self._timeout_s:g} s; it is tried again")
         if result.status:
