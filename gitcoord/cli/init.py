@@ -44,7 +44,7 @@ def command(path: Path, remote: str | None, github: str | None, public: bool, ag
     Example:
       gitcoord init --agent alice
       gitcoord init --agent alice --agent-guide AGENTS.md
-      gitcoord init --agent alice --github-actions --source git+https://github.com/OWNER/gitcoord@COMMIT
+      gitcoord init --agent alice --github-actions --source git+https://HOST/OWNER/REPO@COMMIT
     """
     from gitcoord.node import guide
     from gitcoord.node.found import Wish, init
