@@ -19,7 +19,8 @@ from gitcoord.node import preferences
 from gitcoord.node.keyring import Keyring
 from gitcoord.node.naming import new_uid, utc_now
 from gitcoord.store import checkout
-from gitcoord.store.home import Config, Home, NodeDisk
+from gitcoord.store.disk import NodeDisk
+from gitcoord.store.home import Config, Home
 
 
 class Desk:
