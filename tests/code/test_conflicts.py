@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from gitcoord.code import branches, conflicts, merges, telling
+from gitcoord.code import branches, conflicts, merges, remembered, telling
 from gitcoord.code.conflicts import Conflict, ConflictedPath, Found, Ref
 from gitcoord.code.hunks import Hunk, hunks
 from gitcoord.code.objects import Repository
@@ -134,3 +135,40 @@ def test_the_command_tells_records_and_closes(alice: Clone) -> None:
     assert "they can be merged" in alice("conflicts", "--record").err
     assert "no conflicts: 3 pairs" in alice("conflicts").out
     assert "no branch or commit 'nothing'" in alice("conflicts", "nothing", code=2).err
+
+
+def test_a_pair_that_merged_cleanly_is_never_tried_again(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                                         ) -> None:
+    tried: list[tuple[str, str]] = []
+    trial = merges.trial
+
+    def counted(repository: Repository, pairs: Sequence[tuple[str, str]]) -> list[merges.Merge]:
+        tried.extend(pairs)
+        return trial(repository, pairs)
+
+    monkeypatch.setattr(merges, "trial", counted)
+
+    def look() -> Found:
+        with Repository(path) as repository:
+            names = repository.git("for-each-ref", "--format=%(refname:short)", "refs/heads/*-[ab]").decode().split()
+            refs = branches.chosen(repository, names, [])
+            found = conflicts.between(repository, refs, base=branches.base_of(repository, "main"), now_s=BUILT_S,
+                                      known=remembered.read(tmp_path))
+        remembered.save(tmp_path, found.merges)
+        return found
+
+    first, count = look(), len(tried)
+    tried.clear()
+    again = look()
+    assert again.conflicts == first.conflicts and again.order == first.order
+    clean = sum(one.clean for one in first.merges)
+    assert clean and len(tried) == count - clean
+
+
+def test_what_only_this_clone_has_under_a_name_of_the_remotes_is_told_to_nobody() -> None:
+    mine, theirs, rival, own = Ref("x", "1" * 40), Ref("origin/x", "2" * 40), Ref("y", "3" * 40), Ref("z", "4" * 40)
+    path = ConflictedPath("a", "content", (), 1, ())
+    found = [Conflict(mine, rival, (path,), 0), Conflict(theirs, rival, (path,), 0), Conflict(rival, own, (path,), 0)]
+    told, refs = telling.shared(found, [mine, theirs, rival, own], {"2" * 40: "x", "3" * 40: "y"})
+    assert [(one.a.name, one.a.commit[0], one.b.name) for one in told] == [("x", "2", "y"), ("y", "3", "z")]
+    assert [one.name for one in refs] == ["x", "y", "z"]
