@@ -47,11 +47,15 @@ def branches(repository: Repository, base: Ref, agents: Iterable[str]) -> list[R
 
 
 def shared(repository: Repository, remote: str) -> dict[str, str]:
-    """By commit, the branches of a remote as they were fetched last: under the names that all clones know."""
+    """By commit, the branches of a remote (its name or its URL) as they were fetched last: as all clones know them."""
+    known = repository.git("config", "--get-regexp", r"^remote\..*\.url$", codes=(0, 1)).decode()
+    urls = {url: key[len("remote."):-len(".url")] for key, _, url in
+            (line.partition(" ") for line in known.splitlines())}
+    top = f"refs/remotes/{urls.get(remote, remote)}/"
     out = repository.git("for-each-ref", f"--count={REFS_MAX}", "--format=%(objectname)%00%(refname)%00%(symref)",
-                         f"refs/remotes/{remote}").decode()
+                         top).decode()
     rows = [line.split("\0") for line in out.splitlines()]
-    return {commit: name.removeprefix(f"refs/remotes/{remote}/") for commit, name, symbolic in rows if not symbolic}
+    return {commit: name.removeprefix(top) for commit, name, symbolic in rows if not symbolic}
 
 
 def chosen(repository: Repository, names: Iterable[str], agents: Iterable[str]) -> list[Ref]:

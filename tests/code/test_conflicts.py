@@ -172,3 +172,12 @@ def test_what_only_this_clone_has_under_a_name_of_the_remotes_is_told_to_nobody(
     told, refs = telling.shared(found, [mine, theirs, rival, own], {"2" * 40: "x", "3" * 40: "y"})
     assert [(one.a.name, one.a.commit[0], one.b.name) for one in told] == [("x", "2", "y"), ("y", "3", "z")]
     assert [one.name for one in refs] == ["x", "y", "z"]
+
+
+def test_a_remote_is_known_by_its_name_and_by_its_url(tmp_path: Path) -> None:
+    subprocess.run(["git", "clone", "--quiet", str(BUNDLE), str(tmp_path / "clone")], check=True)
+    with Repository(tmp_path / "clone") as repository:
+        shared = branches.shared(repository, "origin")
+        assert shared[repository.commit("origin/content-a")] == "content-a" and "HEAD" not in shared.values()
+        assert branches.shared(repository, str(BUNDLE)) == shared
+        assert branches.shared(repository, "https://host.invalid/r.git") == {}
