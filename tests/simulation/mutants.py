@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from gitcoord.core import following, planning, protocol, session, settling, terms, timings
+from gitcoord.core import following, planning, protocol, session, settling, silence, terms, timings
 from gitcoord.core.event import Event
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.ports import Oid, Pushed, Update
@@ -232,8 +232,8 @@ MUTANTS: dict[str, Mutant] = {
         start=155),
     "credit_earned_during_ones_own_outage": Mutant(
         "One's own outage is nobody's silence.", "partition", "its own outage is nobody's silence",
-        [on(session.Watch, "lapse", lambda self: None),
-         rewritten(session.Watch, "poll", ("min(now_s - self.polled_at_s, cap_s)", "now_s - self.polled_at_s"))],
+        [on(silence.Watch, "lapse", lambda self: None),
+         rewritten(silence.Watch, "poll", ("min(now_s - self.polled_at_s, cap_s)", "now_s - self.polled_at_s"))],
         start=195),
     "an_impatient_follower": Mutant(
         "Nobody stands before T of silence.", "partition,suspend,delay", DEPOSED,
