@@ -15,6 +15,7 @@ from typing import Any
 
 from gitcoord.node.node import Node, open_node
 from gitcoord.store.git import make_bare_remote
+from tests.cli.clones import gitcoord
 from tests.waiting import wait_until
 
 TOP = Path(__file__).resolve().parents[2]
@@ -156,10 +157,12 @@ class Fleet:
             agent.process.wait()
 
     def clone(self, name: str, *options: str, agent: str = "", code: int = 0, **environment: str) -> Clone:
-        """A new folder that has joined the fleet (or founded it)."""
+        """A new folder that has joined the fleet (or founded it), in this process: it is not yet what is tested."""
         clone = Clone(self.folder / name, agent or name, self)
         clone.path.mkdir()
-        clone.run("init", "--remote", self.url, "--agent", clone.agent, *options, code=code, environment=environment)
+        words = ("init", "--remote", self.url, "--agent", clone.agent, *options)
+        done = gitcoord(clone.path, *words, environment=environment)
+        assert done.code == code, done
         return clone
 
     def next_log(self) -> Path:
