@@ -1,103 +1,92 @@
-"""Effects: what the protocol asks of its driver, for real or in a model; behind each, what it is answered with."""
+"""Effects: what the protocol asks of its driver, for real or in a model; behind each, what it is answered with.
+
+Tuples, like those of `ports`: one is made in a third of a dataclass's time, and a round makes many.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from gitcoord.core.event import Draft, Event, Head
 from gitcoord.core.ports import Oid, Update
 
 
-@dataclass(frozen=True, slots=True)
-class Fetch:
+class Fetch(NamedTuple):
     """→ refs by name; raises Unreachable, BadCredentials, Denied. `newcomer`: the newest commits will do"""
 
     newcomer: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Push:
+class Push(NamedTuple):
     """→ `Pushed` by ref"""
 
     updates: tuple[Update, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(NamedTuple):
     """→ None, after a random time of at most this (or two round trips × 2^losses, whichever is less)"""
 
     losses: int
 
 
-@dataclass(frozen=True, slots=True)
-class SaveTip:
+class SaveTip(NamedTuple):
     """→ None, once the last tip seen and the highest term are durable"""
 
     oid: Oid
     term: int
 
 
-@dataclass(frozen=True, slots=True)
-class Trim:
+class Trim(NamedTuple):
     """→ None. Queued lines up to `head` are in the ledger. The head is made durable BEFORE they go"""
 
     head: Head
 
 
-@dataclass(frozen=True, slots=True)
-class ChainAnew:
+class ChainAnew(NamedTuple):
     """→ None. What is queued is chained again after `head`, same uids, without those that are sequenced"""
 
     head: Head
     sequenced: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Adopt:
+class Adopt(NamedTuple):
     """→ None. Lines of our own outbox that the disk lacks go to the queue's end"""
 
     events: tuple[Event, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Reclaim:
+class Reclaim(NamedTuple):
     """→ None. Vanished events whose place in their chain is taken: those whose key is here go to the queue's end"""
 
     events: tuple[Event, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class BecomeNewNode:
+class BecomeNewNode(NamedTuple):
     """→ the new node id, durable, with the queue chained anew under it"""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class NoteOutbox:
+class NoteOutbox(NamedTuple):
     """→ None, once the id of the outbox commit about to be pushed is durable"""
 
     oid: Oid
 
 
-@dataclass(frozen=True, slots=True)
-class Carry:
+class Carry(NamedTuple):
     """→ None, once these lines, which a ledger lost, are durable here to be offered again"""
 
     lines: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(NamedTuple):
     """→ None, once the leader's own events are durable in the queue"""
 
     drafts: tuple[Draft, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Tell:
+class Tell(NamedTuple):
     """→ None. `kind` is one word for machines, `text` for people"""
 
     kind: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
+from gitcoord.core.branch import Bad
 from gitcoord.core.effects import Carry, Disk, Effect, Push, SaveTip, Steps, Tell
 from gitcoord.core.errors import BadCredentials, Corrupt, Unreachable
 from gitcoord.core.ports import Oid, Outcome, Update
@@ -30,14 +31,15 @@ def follow_ledger(me: Replica, disk: Disk, refs: dict[str, Oid]) -> Generator[Ef
             yield from _part(me, disk, seen, tip)
     if tip is None:
         return True
-    before = set(me.branch.bad)
+    news: list[Bad] = []
     if tip != me.branch.tip:
+        before = set(me.branch.bad)
         absorb(me, tip, known=me.checked)  # most of it was offered in an outbox before
+        news = [bad for bad in me.branch.bad if bad not in before]
     if tip != disk.tip:
         yield SaveTip(tip, max(disk.term, me.branch.fleet.terms.highest))
-    for bad in me.branch.bad:
-        if bad not in before:
-            yield Tell("bad_line", f"{bad.where}: {bad.reason}")
+    for bad in news:
+        yield Tell("bad_line", f"{bad.where}: {bad.reason}")
     return True
 
 

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt, Oversized
@@ -39,8 +40,7 @@ class Log:
         return open_path(len(self.segments))
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(NamedTuple):
     """The log files that a tree names. `odd`: what lies there and is none of ours ("" when all is)."""
 
     segments: tuple[Oid, ...]
@@ -52,8 +52,7 @@ class Listing:
         return open_path(len(self.segments))
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """A log file as found. `trouble` says why it could not be read."""
 
     path: str

@@ -15,6 +15,8 @@ UID = re.compile(r"[0-9a-z]{16}\Z")
 UID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base32: no i, l, o, u, so that an id can be read aloud."""
 
+_PAIRS = [one + other for one in UID_ALPHABET for other in UID_ALPHABET]
+
 
 def is_agent_id(text: str) -> bool:
     return bool(AGENT.match(text)) and text[-1] not in " ."
@@ -54,4 +56,4 @@ def event_type(text: str) -> str:
 def uid_from(entropy: bytes) -> str:
     """An event's id from 10 bytes: 80 bits as 16 characters of base32."""
     number = int.from_bytes(entropy[:10], "big")
-    return "".join([UID_ALPHABET[(number >> shift) & 31] for shift in range(75, -1, -5)])
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(70, -1, -10)])

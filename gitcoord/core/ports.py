@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 Oid = str
 """The name of a git object: 40 hexadecimal characters."""
@@ -25,8 +24,7 @@ class Outcome(enum.Enum):
     UNKNOWN = "unknown"  # no answer: the server may still apply it; only a fetch can tell
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(NamedTuple):
     """One compare-and-swap: `ref` goes from `old` (None: must not exist) to `new` (None: delete)."""
 
     ref: str
@@ -34,24 +32,21 @@ class Update:
     new: Oid | None
 
 
-@dataclass(frozen=True, slots=True)
-class Pushed:
+class Pushed(NamedTuple):
     """The answer to one `Update`; `reason` is the remote's own words, one line, for a person."""
 
     outcome: Outcome
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One name in a tree."""
 
     oid: Oid
     is_tree: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CommitInfo:
+class CommitInfo(NamedTuple):
     """What a commit object says."""
 
     oid: Oid

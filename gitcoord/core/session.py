@@ -77,9 +77,10 @@ class Crew:
 
     def may_act(self, terms: Terms, now_s: float) -> bool:
         """Whether the leader here may act outside the ledger now."""
+        if not self.act_from_s <= now_s < self.act_until_s:
+            return False
         lead = self.leading(terms)
-        mine = lead is not None and not lead.leaving and self.reign == (terms.term, terms.session)
-        return mine and self.act_from_s <= now_s < self.act_until_s
+        return lead is not None and not lead.leaving and self.reign == (terms.term, terms.session)
 
     def confirmed(self, terms: Terms, started_s: float, now_s: float) -> None:
         """The remote took ledger and outbox from a push begun at `started_s`: the leader here may act outside.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from gitcoord.core import outbox
 from gitcoord.core.effects import Adopt, BecomeNewNode, Carry, ChainAnew, Disk, Reclaim, Steps, Trim
@@ -54,7 +55,7 @@ def _checked(me: Replica, box: Outbox) -> Outbox:
         if member is not None and member.key == beat.key:
             if fleet.verifier is None or fleet.verifier.rejects(beat, fleet.id or "") is None:
                 good.append(beat)
-    return Outbox(box.oid, box.lines, box.carried, tuple(good), box.blobs)
+    return box if len(good) == len(box.beats) else replace(box, beats=tuple(good))
 
 
 def _merge_own(me: Replica, disk: Disk, mine: Outbox) -> Steps:

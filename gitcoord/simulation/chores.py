@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
@@ -50,7 +50,7 @@ def duty(state: State, look: Look) -> Iterable[Duty]:
 
 
 def dump(state: State) -> Any:
-    return asdict(state)
+    return {"notes": state.notes, "done": state.done[:]}
 
 
 def load(value: Any) -> State:

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
-from gitcoord.core.branch import Branch
 from gitcoord.core.budget import Budget
 from gitcoord.core.event import Draft, Head
 from gitcoord.core.fleet import Feature, Fleet
 from gitcoord.core.replica import Clock, Replica
 from gitcoord.core.session import Crew
-from gitcoord.features import conversation, settings
 from gitcoord.node.seats import Seats
 from gitcoord.simulation import chores, rounds
 from gitcoord.simulation.disk import Crash, Files, SimDisk
+from gitcoord.simulation.folds import SharedBranch
 from gitcoord.simulation.objects import SimStore
 from gitcoord.simulation.remote import Remote
 from gitcoord.simulation.seat import Patience
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
 
 LEAST_SLEEP_S = 0.05
 
-FEATURES: dict[str, Feature] = {"conversation": conversation, "settings": settings, "chores": chores}
-"""Few: to the protocol they are all one, and a schedule folds each line on every machine."""
+FEATURES: dict[str, Feature] = {"chores": chores}
+"""To the protocol they are all one: what they fold, it never looks at, and of duties it has plenty here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +81,9 @@ class Machine:
         self.seats = Seats(cast("Node", self), lambda kind, text: None, lambda: False)
         self.leader_seen: object = None
 
-    def fresh(self) -> Branch:
+    def fresh(self) -> SharedBranch:
         """A reader that has read nothing yet."""
-        return Branch(self.store, Fleet(FEATURES, self.world.signers.verifier))
+        return SharedBranch(self.store, Fleet(FEATURES, self.world.signers.verifier), self.world.folds)
 
     def local_s(self) -> float:
         """This machine's own monotonic clock."""

@@ -152,17 +152,17 @@ def excuse_second_losses(world: World) -> None:
 
 def _known_elsewhere(world: World, but: Machine | None) -> set[str]:
     """Events on the remote, or in the ledger that another machine remembers durably."""
-    lines = list(_ledger_of(world, world.tip))
+    lines = set(_ledger_of(world, world.tip))
     for ref, oid in world.server.refs.items():
         if ref != LEDGER:
-            lines += outbox_lines(world, oid)
+            lines.update(outbox_lines(world, oid))
     for machine in world.machines:
         if machine.fate is not None:  # about to be restored: what the backup lacks is gone already
             files = machine.fate.files
-            lines += [*_ledger_of(world, files.tip), *files.carried, *files.log.split(b"\n")[:-1]]
+            lines.update(_ledger_of(world, files.tip), files.carried, files.log.split(b"\n")[:-1])
         elif machine is not but and not machine.dead:
-            lines += [*_ledger_of(world, machine.disk.tip), *machine.disk.carried]
-            lines += [event.line for event in machine.disk.content.all()]
+            lines.update(_ledger_of(world, machine.disk.tip), machine.disk.carried)
+            lines.update(event.line for event in machine.disk.content.all())
     return {event.uid for event in map(parse, lines)}
 
 

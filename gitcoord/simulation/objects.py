@@ -76,7 +76,8 @@ class SimStore(MemoryStore):
         while waiting:
             oid = waiting.pop()
             if oid not in found:
-                kind, _ = found[oid] = source[oid]
-                if kind != "blob":
-                    waiting += [one for one in links[oid] if one not in beside]
+                found[oid] = source[oid]
+                for one in links.get(oid, ()):  # a blob has none
+                    if one not in beside:
+                        waiting.append(one)
         return found

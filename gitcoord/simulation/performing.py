@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from gitcoord.simulation.machine import Machine
 
 
+_LASTS = (effects.Fetch, effects.Push, effects.Wait)
+
+
 def drive(machine: Machine, steps: Generator[effects.Effect, Any, Report]) -> Generator[float, None, Report]:
     """The protocol's own generator, to its end."""
     answer: Any = None
@@ -30,7 +33,10 @@ def drive(machine: Machine, steps: Generator[effects.Effect, Any, Report]) -> Ge
         if machine.world.stormy:
             yield from _weather(machine, effect)
         try:
-            answer = yield from _perform(machine, effect)
+            if isinstance(effect, _LASTS):
+                answer = yield from _lasting(machine, effect)
+            else:
+                answer = _at_once(machine, effect)
         except GitcoordError as raised:
             wrong = raised
         machine.look_at_fate()
@@ -54,7 +60,7 @@ def _weather(machine: Machine, effect: effects.Effect) -> Life:
         machine.look_at_fate()
 
 
-def _perform(machine: Machine, effect: effects.Effect) -> Generator[float, None, Any]:
+def _lasting(machine: Machine, effect: effects.Effect) -> Generator[float, None, Any]:
     match effect:
         case effects.Fetch():
             return (yield from machine.remote.fetch(machine.name, machine.store))
@@ -64,6 +70,11 @@ def _perform(machine: Machine, effect: effects.Effect) -> Generator[float, None,
         case effects.Wait(losses):
             longest_s = min(machine.crew.profile.poll_s, max(machine.round_trip_s, 0.02) * 2 ** losses)
             yield machine.chance.uniform(0, longest_s)
+    return None
+
+
+def _at_once(machine: Machine, effect: effects.Effect) -> Any:
+    match effect:
         case effects.Tell(kind, text):
             machine.say(f"{kind}: {text}")
             if kind == "bad_line":

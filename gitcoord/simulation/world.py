@@ -15,6 +15,7 @@ from gitcoord.core.names import uid_from
 from gitcoord.core.ports import Entry, Oid
 from gitcoord.core.timings import Profile
 from gitcoord.simulation.faults import Weather
+from gitcoord.simulation.folds import Folds
 from gitcoord.simulation.objects import Decoded, SimStore
 from gitcoord.simulation.signing import Signers
 from gitcoord.store.memory import MemoryServer
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 FLEET = "simulatedfleet1"
 LEDGER = "refs/heads/gitcoord/ledger"
 OUTBOXES = "refs/gitcoord/nodes/"
-EPOCH = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
+EPOCH = datetime.datetime(2026, 11, 21)  # UTC, which need not be said again for each event
 
 Life = Generator[float, None, None]
 """A process: it yields the seconds that it sleeps."""
@@ -55,6 +56,7 @@ class World:
     at_risk: dict[str, str] = field(default_factory=dict)  # uid → why its author's disk has it no more
     forged: set[bytes] = field(default_factory=set)  # lines that a liar made
     decoded: Decoded = field(default_factory=Decoded)
+    folds: Folds = field(default_factory=dict)
     god: SimStore = field(init=False)
     _dice: dict[str, random.Random] = field(default_factory=dict)
     _due: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
@@ -97,7 +99,7 @@ class World:
 
     def wall(self, offset_s: float = 0.0) -> str:
         when = EPOCH + datetime.timedelta(seconds=self.now_s + offset_s)
-        return when.isoformat(timespec="milliseconds")[:23] + "Z"
+        return when.isoformat(timespec="milliseconds") + "Z"
 
     def at(self, when_s: float, what: Callable[[], None]) -> None:
         self._asked += 1

@@ -125,7 +125,7 @@ def without_what_it_pushed(self: SimDisk) -> None:
 
 def forced(advertised: Mapping[str, Oid], updates: Sequence[Update]) -> tuple[list[Update], dict[str, Pushed]]:
     return check_leases(advertised, [
-        replace(update, old=advertised.get(update.ref)) if update.ref == LEDGER else update for update in updates])
+        update._replace(old=advertised.get(update.ref)) if update.ref == LEDGER else update for update in updates])
 
 
 def awake_s(self: Machine) -> float:

@@ -11,7 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from gitcoord.cli.simulate import command
+from gitcoord.core.branch import Branch
 from gitcoord.simulation import disk, faults, many, story
+from gitcoord.simulation.folds import SharedBranch
 from gitcoord.simulation.schedule import Options, run
 from gitcoord.store.queue_file import HeadFile
 
@@ -46,6 +48,13 @@ def test_a_seed_replays_byte_for_byte_in_another_process() -> None:
     }
     assert len(told) == 1
     assert "LEDGER" in told.pop()
+
+
+def test_what_machines_share_of_their_folds_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds = (14, 29)  # nearly every class of faults
+    shared = [run(seed, SHORT, keep_trace=True) for seed in seeds]
+    monkeypatch.setattr(SharedBranch, "absorb", Branch.absorb)
+    assert [run(seed, SHORT, keep_trace=True) for seed in seeds] == shared
 
 
 def test_processes_beside_each_other_find_what_one_finds() -> None:

@@ -1,0 +1,72 @@
+"""Folds: whoever took the same commits in the same order knows the same, so within a schedule each is folded once.
+
+The fold is the product's own. What is saved is to do it again on every machine, after every crash and in every copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from gitcoord.core.branch import Bad, Branch
+from gitcoord.core.event import Event
+from gitcoord.core.fleet import Fleet
+from gitcoord.core.log_files import Log
+from gitcoord.core.members import Member, Members
+from gitcoord.core.ports import Entry, Objects, Oid
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """What a branch knows after some commits. Never changed: a branch that goes on from here does so on a copy."""
+
+    number: int
+    fleet: Fleet
+    log: Log
+    root: dict[str, Entry]
+    damaged: bool
+    damages: int
+    bad: list[Bad]
+    reported: set[tuple[bytes, str]]
+
+
+Folds = dict[tuple[int, Oid], Fold]
+"""By the number of the fold before (0: nothing was read yet), and the commit taken then."""
+
+
+class SharedBranch(Branch):
+    """A branch that takes each commit as another one took it that knew the same."""
+
+    def __init__(self, objects: Objects, fleet: Fleet, folds: Folds) -> None:
+        super().__init__(objects, fleet)
+        self._folds = folds
+        self._number = 0
+
+    def absorb(self, commit: Oid, *, known: Mapping[bytes, Event | None] | None = None) -> None:
+        key = (self._number, commit)
+        fold = self._folds.get(key)
+        if fold is None:
+            fold = self._folds[key] = self._taken(commit, known)
+        self.objects.commit(commit)  # what was not fetched cannot be read, whoever else read it
+        self._number, self.tip = fold.number, commit
+        self.fleet, self.log, self.root, self.bad = fold.fleet, fold.log, fold.root, fold.bad
+        self.damaged, self.damages, self._reported = fold.damaged, fold.damages, fold.reported
+
+    def _taken(self, commit: Oid, known: Mapping[bytes, Event | None] | None) -> Fold:
+        self.fleet, self.bad, self._reported = _copied(self.fleet), list(self.bad), set(self._reported)
+        super().absorb(commit, known=known)
+        return Fold(len(self._folds) + 1, self.fleet, self.log, self.root, self.damaged, self.damages, self.bad,
+                    self._reported)
+
+
+def _copied(fleet: Fleet) -> Fleet:
+    """A fleet of its own, that may go on. By hand: `copy` takes as long as a fold."""
+    other = object.__new__(Fleet)
+    vars(other).update(vars(fleet))
+    other.heads, other.positions = dict(fleet.heads), dict(fleet.positions)
+    other.done, other.refusals = dict(fleet.done), dict(fleet.refusals)
+    by_id = {id_: Member(m.id, m.key, m.joined, m.admitted, m.admin, m.left) for id_, m in fleet.members.by_id.items()}
+    other.members = Members(fleet.members.founded, fleet.members.admission, by_id)
+    other.terms = replace(fleet.terms)
+    other.states = {name: feature.load(feature.dump(fleet.states[name])) for name, feature in fleet.features.items()}
+    return other
