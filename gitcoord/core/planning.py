@@ -167,7 +167,8 @@ def _admit(
     room = [me.suspects or limits.BATCH_EVENTS_MAX, limits.BATCH_BYTES_MAX]
 
     def take(event: Event, *, ours: bool = False) -> bool:
-        if event.seq is None or event.seq != heads.get(event.node, Head()).seq + 1:
+        head = heads.get(event.node)
+        if event.seq != (head.seq if head is not None else 0) + 1:
             return False
         if room[0] <= 0 or room[1] < len(event.line) or event.uid in refused:
             return False

@@ -34,7 +34,8 @@ class State:
     @property
     def due(self) -> list[int]:
         """Chores that wait for a leader."""
-        return [number for number in range(1, self.notes // NOTES_EACH + 1) if number not in self.done]
+        done = set(self.done)
+        return [number for number in range(1, self.notes // NOTES_EACH + 1) if number not in done]
 
 
 def fold(state: State, recorded: Recorded) -> str | None:

@@ -84,9 +84,10 @@ class Remote:
     pushes: int = 0
     ended: set[str] = field(default_factory=set)  # sessions that ended themselves
     witness: Witness = field(init=False)
+    files: LogFiles = field(init=False)
 
     def __post_init__(self) -> None:
-        self.witness = Witness(self.world)
+        self.witness, self.files = Witness(self.world), LogFiles(self.world.god)
 
     def trip_s(self, who: str) -> float:
         chance = self.world.dice(f"trip/{who}")
@@ -210,7 +211,7 @@ class Remote:
         self.history.append((world.now_s, who, oid))
         world.say(who, f"LEDGER is {oid[:8]}")
         tree = world.god.tree(world.god.commit(oid).tree)
-        listing = LogFiles(world.god).listing(tree)
+        listing = self.files.listing(tree)
         blobs = [*([listing.open.oid] if listing.open else []), *listing.segments[-1:]]
         term = 0
         for blob in blobs:
