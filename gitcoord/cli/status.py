@@ -98,7 +98,7 @@ def _draw(value: dict[str, Any]) -> None:
 def lines(value: dict[str, Any]) -> Iterator[Line]:
     """The screen, line by line."""
     from gitcoord.cli.shown import plain
-    from gitcoord.node.standing import ago, count
+    from gitcoord.node.standing import ago, count, finding, shortened
 
     for text in value["attention"]:
         yield ((f"! {plain(text)}", "bold yellow"),)
@@ -125,7 +125,9 @@ def lines(value: dict[str, Any]) -> Iterator[Line]:
     yield from _agents(value["agents"])
     for title, entries in (("errors", value["errors"]), ("void", value["void"])):
         for one in entries:
-            words = f"{one['position'] or '-'} {one['actor']}, {one['time']}: {one['text']}"
+            if finding(one) in value["attention"]:
+                continue
+            words = f"{one['position'] or '-'} {one['actor']}, {one['time']}: {shortened(one['text'])}"
             yield (f"{title:<9} ", "dim"), (plain(words), "")
     yield ()
     for name, path in value["paths"].items():

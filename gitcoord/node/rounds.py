@@ -13,6 +13,7 @@ import tenacity
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError, Lost, Paused, Refused, Unreachable
 from gitcoord.core.names import uid_from
 from gitcoord.core.protocol import Report
+from gitcoord.features.health import OUTAGE
 from gitcoord.node.naming import since_boot_s
 from gitcoord.node.node import Node
 from gitcoord.node.stopping import Stop
@@ -76,7 +77,7 @@ class Rounds:
         # All processes of a node give the event of one outage the same id: the queue takes the first of them.
         outage = hashlib.sha256(f"offline {node.disk.node} {node.home.tip}".encode()).digest()
         with contextlib.suppress(GitcoordError):
-            node.append(node.draft("error", f"offline after {ATTEMPTS - 1} retries: {wrong}", actor=self.agent,
+            node.append(node.draft("error", f"{OUTAGE}{ATTEMPTS - 1} retries: {wrong}", actor=self.agent,
                                    uid=uid_from(outage)))
         self.say("offline", f"offline: {wrong}; events are queued and go out when it answers")
 

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gitcoord.core import liveness
+from gitcoord.core.event import Event
 from gitcoord.core.liveness import Observation
 from gitcoord.core.timings import PROFILES
+from gitcoord.features.health import OUTAGE
 from gitcoord.node import seen
 from gitcoord.node.desk import Desk
 from gitcoord.node.glance import FINDINGS_KEPT, Glance
@@ -17,6 +19,7 @@ from gitcoord.store.files import paused
 
 QUEUE_LATE_S = 60.0  # a queue that is older needs attention, even where nobody noticed an outage
 RECENT_S = 3600.0  # errors in the log need attention this long; afterwards they are history
+TEXT_SHOWN = 100  # characters of an error: git may say much
 
 
 LOST = {  # what nobody but a person can mend, by the outcome of the recovery
@@ -63,14 +66,15 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
     found = []
     if value["paused"]:
         found.append(f"paused: {value['paused']}; mend it, then run `gitcoord resume`")
-    if not value["online"]:
-        found.append(f"the remote is not reached: {value['problem']}; `gitcoord doctor` looks into it")
-    if queue["events"] and (queue["oldest_s"] >= QUEUE_LATE_S or not value["online"]):
+    if not value["online"]:  # said once, for the queue too: no other command helps meanwhile
+        queued = f"; {count(queue['events'], 'event')} queued, to go out when it answers" if queue["events"] else ""
+        found.append(f"offline: {value['problem']}{queued}; `gitcoord doctor` looks into it")
+    elif queue["events"] and queue["oldest_s"] >= QUEUE_LATE_S:
         found.append(f"{count(queue['events'], 'event')} queued, the oldest for {ago(queue['oldest_s'])}: "
                      "run `gitcoord sync`")
-    if leader is None:
+    if leader is None and value["online"]:
         found.append("nobody leads: run `gitcoord agent run`, or `gitcoord elect`")
-    elif leader["state"] in (liveness.LATE, liveness.GONE, liveness.GOODBYE):
+    if leader is not None and leader["state"] in (liveness.LATE, liveness.GONE, liveness.GOODBYE):
         found.append(f"the leader, {leader['agent']}, is {leader['state']}: `gitcoord elect` tells more, or stands")
     if value["proposals"]:
         found.append(f"{count(value['proposals'], 'proposal')} of the leader's to be approved or rejected: "
@@ -84,10 +88,19 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
               for one in value["agents"] if one["state"] == liveness.LATE and not one["leads"]]
     for one in value["errors"] + value["void"]:
         when = _epoch_s(one["time"])
-        if when is not None and now_s - when < RECENT_S:
-            found.append(f"position {one['position']}, {one['actor']}: {one['text']}" if one["position"]
-                         else str(one["text"]))
+        if when is not None and now_s - when < RECENT_S and not one["text"].startswith(OUTAGE):
+            found.append(finding(one))
     return found
+
+
+def finding(one: Mapping[str, Any]) -> str:
+    """An error, or an event without effect, in one line; `gitcoord events` has the whole."""
+    place = f"position {one['position']}" if one["position"] else "queued"
+    return f"{place}, {one['actor']}: {shortened(one['text'])}"
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= TEXT_SHOWN else text[:TEXT_SHOWN - 1].rstrip() + "…"
 
 
 def ago(seconds: float) -> str:
@@ -105,7 +118,7 @@ def count(number: int, noun: str) -> str:
 def _queue(desk: Desk, glance: Glance, now_s: float) -> dict[str, Any]:
     progress = desk.home.progress()
     durable = progress.durable if progress.node == desk.disk.node else 0
-    waiting = [event for event in desk.disk.pending() if (event.seq or 0) > glance.sequenced]
+    waiting = _waiting(desk, glance)
     ages = [now_s - (_epoch_s(event.timestamp) or now_s) for event in waiting]
     return {"events": len(waiting), "oldest_s": round(max([0.0, *ages]), 1),
             "durable": sum((event.seq or 0) <= durable for event in waiting)}
@@ -132,8 +145,14 @@ def _agents(glance: Glance, observed: Sequence[Observation], states: Mapping[str
 
 def _errors(desk: Desk, glance: Glance) -> list[dict[str, Any]]:
     waiting = [{"position": None, "actor": event.actor, "text": event.content, "time": event.timestamp}
-               for event in desk.disk.pending() if event.type == "error"]
+               for event in _waiting(desk, glance)
+               if event.type == "error" and not event.content.startswith(OUTAGE)]  # as long as it waits, `online` tells
     return (glance.errors + waiting)[-FINDINGS_KEPT:]
+
+
+def _waiting(desk: Desk, glance: Glance) -> list[Event]:
+    """What the ledger lacks: the queue is trimmed only after it was seen there."""
+    return [event for event in desk.disk.pending() if (event.seq or 0) > glance.sequenced]
 
 
 def _epoch_s(timestamp: str) -> float | None:

@@ -33,7 +33,27 @@ def test_an_outage_comes_first_with_the_queue(alice: Clone) -> None:
     value = alice("status", "--json").json()
     assert value["online"] is False and value["queue"]["events"] == 1
     first, second = alice("status").out.splitlines()[:2]
-    assert first.startswith("! the remote is not reached") and "1 event queued" in second
+    assert first.startswith("! offline: ") and "1 event queued" in first and "gitcoord doctor" in first
+    assert not second, "an outage is said once, and nothing else can be done meanwhile"
+
+
+def test_an_outage_that_is_over_is_history(alice: Clone, bob: Clone) -> None:
+    text = "offline after 5 retries: no route to host" + ", says git" * 20
+    with alice.outage():
+        alice("append", "error", text)
+        assert [line for line in alice("status").out.splitlines() if "5 retries" in line] == []
+    alice("sync")
+    told = bob("sync") and bob("status")
+    assert not any(line.startswith("! ") and "retries" in line for line in told.out.splitlines())
+    [line] = [line for line in told.out.splitlines() if line.startswith("errors")]
+    assert "offline after 5 retries: no route" in line and line.endswith("…") and len(line) < 200
+    assert bob("status", "--json").json()["errors"][0]["text"] == text
+
+
+def test_an_error_is_said_once_also_while_the_queue_still_holds_what_the_ledger_has(alice: Clone) -> None:
+    alice("append", "error", "the build broke")
+    assert len([line for line in alice("status").out.splitlines() if "the build broke" in line]) == 1
+    assert len(alice("status", "--json").json()["errors"]) == 1
 
 
 def test_a_running_agent_is_alive_and_leads_until_it_says_goodbye(alice: Clone, bob: Clone) -> None:
