@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from gitcoord.core import limits
+from gitcoord.core.errors import Corrupt
 from gitcoord.core.event import Event
 from gitcoord.core.fleet import Fleet, Inadmissible
 from gitcoord.core.log_files import File, Log, LogFiles, lines_of, segment_path
@@ -194,6 +195,9 @@ class Branch:
                 if len(cache) > SEGMENTS_AT_HAND:
                     cache.clear()
                 cache[index] = lines_of(self.objects.blob(self.log.segments[index]))
+                if len(cache[index]) != self.log.counts[index]:  # as a checkpoint said that was believed
+                    raise Corrupt(f"{segment_path(index)} does not hold {self.log.counts[index]} lines, as the "
+                                  "checkpoint says with which this clone began: run `gitcoord verify`")
             return cache[index][position - starts[index]]
 
         return read

@@ -1,22 +1,23 @@
 """A checkpoint: the fold as it stood at some position, so that a newcomer need not replay what came before.
 
-What is believed, and why: the state of a checkpoint names the running digest of the lines that it was folded from.
-A newcomer computes that digest from the lines in the very tree where the checkpoint lies, and believes no state of
-other lines. That the fold of these lines was honest it cannot see in this way: everybody who follows the ledger
-compares each new checkpoint with their own fold, byte for byte, and `gitcoord verify` folds all lines anew.
+What is believed, and why: a checkpoint names the log files that it was folded from, by the ids of their objects.
+A newcomer believes it only beside these very files: nobody took a line away or changed one. No line is read for that.
+That the fold of these lines was honest it cannot see in this way: everybody who follows the ledger compares each new
+checkpoint with their own fold, byte for byte, and `gitcoord verify` folds all lines anew.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from gitcoord.core import limits
 from gitcoord.core.branch import Bad, Branch
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.event import hash_of
-from gitcoord.core.fleet import EMPTY, Fleet
-from gitcoord.core.log_files import Log
+from gitcoord.core.fleet import Fleet
+from gitcoord.core.log_files import Log, joined
 from gitcoord.core.ports import Entry, Oid
 from gitcoord.core.trees import root_of
 
@@ -28,9 +29,14 @@ class Unbelievable(ValueError):
     """The checkpoint is not of the log that it lies beside; says why."""
 
 
-def write(fleet: Fleet) -> bytes:
-    """The checkpoint of a fold: the same bytes on every machine."""
-    return json.dumps(fleet.dump(), separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+def write(branch: Branch) -> bytes:
+    """The checkpoint of a fold and its log: the same bytes on every machine."""
+    value = branch.fleet.dump() | {"log": {"counts": branch.log.counts, "files": _name_of(branch.log)}}
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+
+
+def _name_of(log: Log) -> str:
+    return hash_of("".join(f"{oid}\n" for oid in log.segments).encode() + joined(log.open))
 
 
 def start(branch: Branch, commit: Oid) -> None:
@@ -44,9 +50,10 @@ def start(branch: Branch, commit: Oid) -> None:
     if oid is None:
         return
     try:
-        fleet = _read(branch, oid)
-        if fleet is not None:
-            branch.log = _log_before(branch, root, fleet)
+        value = _read(branch, oid)
+        if value is not None:
+            fleet = _fleet_of(branch, value)
+            branch.log = log_of(branch, root, value)
             branch.fleet, branch.believed = fleet, fleet.position
     except Unbelievable as wrong:
         _disbelieve(branch, commit, oid, str(wrong))
@@ -58,13 +65,13 @@ def check(branch: Branch, commit: Oid) -> None:
     if oid is None or oid == _oid_in(branch.root) or branch.tip is None or branch.damaged:
         return
     try:
-        if branch.objects.blob(oid, bytes_max=limits.CHECKPOINT_BYTES_MAX) == write(branch.fleet):
+        if branch.objects.blob(oid, bytes_max=limits.CHECKPOINT_BYTES_MAX) == write(branch):
             return
-        fleet = _read(branch, oid)
+        value = _read(branch, oid)
     except (Unbelievable, Corrupt) as wrong:
         _disbelieve(branch, commit, oid, str(wrong))
     else:
-        if fleet is not None:
+        if value is not None:
             _disbelieve(branch, commit, oid, f"it differs from the fold at position {branch.fleet.position}")
 
 
@@ -78,36 +85,39 @@ def _disbelieve(branch: Branch, commit: Oid, oid: Oid, reason: str) -> None:
     branch.note(Bad(commit, PATH, 0, b"", f"the checkpoint is not believed: {reason}"))
 
 
-def _read(branch: Branch, oid: Oid) -> Fleet | None:
-    """The fold that was written down; None where another version wrote it. Raises Unbelievable."""
+def _read(branch: Branch, oid: Oid) -> Mapping[str, Any] | None:
+    """What was written down; None where another version wrote it. Raises Unbelievable."""
     try:
-        value = json.loads(branch.objects.blob(oid, bytes_max=limits.CHECKPOINT_BYTES_MAX))
-        if value["schema"] != branch.fleet.schema and str(value["schema"]).startswith("gitcoord.state/"):
-            return None
-        return Fleet.load(value, branch.fleet.features, branch.fleet.verifier)
+        value: dict[str, Any] = json.loads(branch.objects.blob(oid, bytes_max=limits.CHECKPOINT_BYTES_MAX))
+        of_others = value["schema"] != branch.fleet.schema and str(value["schema"]).startswith("gitcoord.state/")
     except (*NOT_OURS, Corrupt) as wrong:
-        raise Unbelievable(f"it is no state of a fleet ({type(wrong).__name__})") from None
+        raise _no_state(wrong) from None
+    return None if of_others else value
 
 
-def _log_before(branch: Branch, root: Mapping[str, Entry], fleet: Fleet) -> Log:
-    """The log as it lies in a tree, up to the position of `fleet`. Raises Unbelievable."""
-    digest, left = EMPTY, fleet.position
-    counts: list[int] = []
-    rest: list[bytes] = []
+def _fleet_of(branch: Branch, value: Mapping[str, Any]) -> Fleet:
+    try:
+        return Fleet.load(value, branch.fleet.features, branch.fleet.verifier)
+    except NOT_OURS as wrong:
+        raise _no_state(wrong) from None
+
+
+def _no_state(wrong: Exception) -> Unbelievable:
+    return Unbelievable(f"it is no state of a fleet ({type(wrong).__name__})")
+
+
+def log_of(branch: Branch, root: Mapping[str, Entry], value: Mapping[str, Any]) -> Log:
+    """The log that a checkpoint is of, as it lies in the same tree. Raises Unbelievable where it does not."""
+    try:
+        position, counts, files = int(value["position"]), tuple(map(int, value["log"]["counts"])), value["log"]["files"]
+    except NOT_OURS as wrong:
+        raise _no_state(wrong) from None
     listing = branch.files.listing(root)
-    for file in branch.files.files(listing):
-        if file.trouble:
-            raise Unbelievable(f"the log beside it is damaged: {file.path}: {file.trouble}")
-        for line in file.lines[:left]:
-            digest = hash_of(digest.encode() + line)
-        if left < len(file.lines) or file.path == listing.open_path:
-            rest = list(file.lines[:left])
-            left -= len(rest)
-            break
-        counts.append(len(file.lines))
-        left -= len(file.lines)
-    if left:
-        raise Unbelievable(f"it is of position {fleet.position}, and the log ends at {fleet.position - left}")
-    if digest != fleet.digest:
-        raise Unbelievable(f"it is not of the {fleet.position} lines that lie beside it")
-    return Log(listing.segments[:len(counts)], tuple(counts), tuple(rest))
+    file = next(branch.files.files(listing, len(counts)))
+    if file.trouble:
+        raise Unbelievable(f"the log beside it is damaged: {file.path}: {file.trouble}")
+    rest = position - sum(counts)
+    log = Log(listing.segments[:len(counts)], counts, tuple(file.lines[:max(0, rest)]))
+    if _name_of(log) != files or len(log.open) != rest or min(counts, default=1) < 1:
+        raise Unbelievable(f"it is not of the {position} lines that lie beside it")
+    return log

@@ -25,7 +25,7 @@ CONTROL = frozenset({"fleet_founded", "leader_election", "leader_renewed"})
 
 CORE_EVENTS: dict[str, type[BaseModel]] = {**members.EVENTS, **terms.EVENTS}
 
-STATE = "gitcoord.state/2"
+STATE = "gitcoord.state/3"
 """Of what `dump` gives, without the features' names. It changes with the shape of any part: a checkpoint or a cache of
 another one is not read (`tests/core/test_state_shape.py` tells)."""
 

@@ -199,13 +199,14 @@ def _newest(node: Node, replica: Replica, before: int) -> dict[str, int]:
     """The positions after `before` of this node's newest events, by uid, oldest first."""
     found: list[tuple[str, int]] = []
     last, read = replica.branch.fleet.position, replica.branch.line_at()
-    mine = f'"node":"{node.disk.node}"'.encode()
+    wanted = min(POSITIONS_KEPT, replica.heads.get(node.disk.node, Head()).seq)
+    mine = f'"node":"{node.disk.node}","seq":'.encode()
     for position in range(last, max(before, last - POSITIONS_READ_MAX), -1):
+        if len(found) >= wanted:
+            break
         line = read(position)
         if mine in line:
             found.append((str(json.loads(line)["uid"]), position))
-            if len(found) == POSITIONS_KEPT:
-                break
     return dict(reversed(found))
 
 

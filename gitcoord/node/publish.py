@@ -31,7 +31,7 @@ def due(branch: Branch) -> dict[str, bytes | None]:
         files[README] = card.readme(fleet).encode()
     saved = _checkpointed(branch)
     if saved is None or fleet.position - saved >= max(CHECKPOINT_EVENTS, saved // CHECKPOINT_PART):
-        files[checkpoint.PATH] = checkpoint.write(fleet)
+        files[checkpoint.PATH] = checkpoint.write(branch)
     return files
 
 

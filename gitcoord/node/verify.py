@@ -24,7 +24,7 @@ from gitcoord.core.fleet import CONTROL, Fleet, Recorded
 from gitcoord.core.keys import Verifier
 from gitcoord.core.ports import Oid
 from gitcoord.core.replica import descends
-from gitcoord.core.trees import file_of
+from gitcoord.core.trees import file_of, root_of
 from gitcoord.features import FEATURES, conversation
 from gitcoord.features.pages import card, snapshot
 from gitcoord.features.pages.snapshot import Entry
@@ -218,6 +218,7 @@ class _Check:
         if self.witness.id != self.node.config.fleet:
             verdict.find("fleet", f"commit {self.tip[:12]}", f"this is the ledger of fleet {self.witness.id}; this "
                          f"clone belongs to {self.node.config.fleet}")
+        self._check_log_of_state()
         for position in sorted(self.witness.moments):
             if position > verdict.position:
                 verdict.find("snapshot", f"position {position}", "files beside the log claim to know more than it")
@@ -272,9 +273,21 @@ class _Check:
 
     def _check_state(self) -> None:
         assert self.saved is not None
-        if self.saved != json.loads(json.dumps(self.witness.dump())):
+        saved = {name: part for name, part in self.saved.items() if name != "log"}
+        if saved != json.loads(json.dumps(self.witness.dump())):
             self.verdict.find("checkpoint", checkpoint.PATH, "it differs from the fold of the log at position "
                               f"{self.witness.position}")
+
+    def _check_log_of_state(self) -> None:
+        if self.saved is None or self.branch.damaged or int(self.saved["position"]) > self.witness.position:
+            return  # found already
+        try:
+            log = checkpoint.log_of(self.branch, root_of(self.node.store, self.tip), self.saved)
+        except checkpoint.Unbelievable as wrong:
+            self.verdict.find("checkpoint", checkpoint.PATH, str(wrong))
+        else:
+            if log.counts != self.branch.log.counts[:len(log.counts)]:
+                self.verdict.find("checkpoint", checkpoint.PATH, "it has other numbers of lines than the log files")
 
     def _file(self, path: str) -> bytes | None:
         """A file of the tip; None when there is none."""

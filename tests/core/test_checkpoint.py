@@ -9,6 +9,7 @@ import pytest
 
 from gitcoord.core import checkpoint, limits
 from gitcoord.core.branch import Branch
+from gitcoord.core.errors import Corrupt
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.keys import Verifier
 from gitcoord.core.log_files import open_path
@@ -35,7 +36,7 @@ def a_ledger(*, events: int = 120, at: int = 80) -> tuple[World, Branch, dict[st
     world, branch, said = history(events)
     for event in said[:at]:
         branch.absorb(commit_of(world, branch, [event.line]))
-    data = checkpoint.write(branch.fleet)
+    data = checkpoint.write(branch)
     for event in said[at:]:
         tree = branch.write(branch.extend([event.line]), {checkpoint.PATH: data})
         commit = world.god.put_commit(tree=tree, parents=[branch.tip or ""], message=world.uid(), author="a", time_s=0)
@@ -74,6 +75,10 @@ def test_the_lines_before_a_checkpoint_are_not_folded_by_a_newcomer(monkeypatch:
     assert len(folded) == branch.fleet.position - value["position"] == 40
 
 
+def _with_first(log: dict[str, Any], more: int) -> dict[str, Any]:
+    return log | {"counts": [log["counts"][0] + more, *log["counts"][1:]]}
+
+
 SPOILT = {
     "no_json": lambda value: b"nonsense",
     "nothing": lambda value: b"",
@@ -81,7 +86,14 @@ SPOILT = {
     "deep": lambda value: b"[" * 100_000,
     "bad_utf8": lambda value: b'{"schema":"\xff"}',
     "too_large": lambda value: b" " * (limits.CHECKPOINT_BYTES_MAX + 1),
-    "of_other_lines": lambda value: value | {"digest": "A" * 43},
+    "of_other_files": lambda value: value | {"log": value["log"] | {"files": "A" * 43}},
+    "no_log": lambda value: {name: part for name, part in value.items() if name != "log"},
+    "odd_counts": lambda value: value | {"log": value["log"] | {"counts": "many"}},
+    "fewer_files": lambda value: value | {"log": value["log"] | {"counts": value["log"]["counts"][:-1]}},
+    "more_files": lambda value: value | {"log": value["log"] | {"counts": [*value["log"]["counts"], *[1] * 500]}},
+    "fewer_lines": lambda value: value | {"log": _with_first(value["log"], -1)},
+    "more_lines": lambda value: value | {"log": _with_first(value["log"], 1)},
+    "no_lines": lambda value: value | {"log": _with_first(value["log"], -10**6)},
     "later": lambda value: value | {"position": 5000, "void": list(range(1, 4920))},
     "far_later": lambda value: value | {"position": 10**15},
     "earlier": lambda value: value | {"position": value["position"] - 1, "uids": value["uids"][:-16]},
@@ -117,10 +129,10 @@ def test_a_checkpoint_of_another_version_is_left_alone() -> None:
 def test_everybody_who_follows_compares_each_checkpoint_with_their_own_fold() -> None:
     world, branch, value = a_ledger()
     follower = newcomer(world)
-    put(world, checkpoint.write(branch.fleet))
+    put(world, checkpoint.write(branch))
     absorb(follower, world.tip or "")
     assert not follower.branch.bad
-    lie = json.loads(checkpoint.write(branch.fleet))
+    lie = json.loads(checkpoint.write(branch))
     lie["members"]["members"][0][4] = not lie["members"]["members"][0][4]  # who is an admin
     commit = put(world, json.dumps(lie, separators=(",", ":")).encode() + b"\n")
     absorb(follower, commit)
@@ -140,3 +152,18 @@ def test_damage_in_the_log_beside_a_checkpoint_is_found_by_a_newcomer_too() -> N
     found = newcomer(world).branch
     assert found.damaged and found.walked and not found.believed
     assert found.fleet.dump() == branch.fleet.dump()
+
+
+def test_a_lie_about_the_numbers_of_lines_is_met_by_who_reads_them_and_found_by_who_follows() -> None:
+    world, branch, value = a_ledger()
+    follower = newcomer(world)
+    lie = json.loads(checkpoint.write(branch))
+    first, second, *others = lie["log"]["counts"]
+    lie["log"]["counts"] = [first + 1, second - 1, *others]
+    put(world, json.dumps(lie, separators=(",", ":")).encode() + b"\n")
+    absorb(follower, world.tip or "")
+    assert "differs from the fold" in follower.branch.bad[0].reason
+    found = newcomer(world).branch
+    assert found.believed and found.fleet.dump() == branch.fleet.dump()
+    with pytest.raises(Corrupt, match="run `gitcoord verify`"):
+        found.line_at()(1)

@@ -113,7 +113,7 @@ HUGE = {
     "deep lists": deep(b"[", b"]", 200_000),
     "deep objects": deep(b'{"fleet":', b"}", 100_000),
     "deep enough": deep(b'{"\\u0041":', b"}", 990),
-    "deep in a position": b'{"schema":"gitcoord.state/2","position":' + deep(b"[", b"]", 100_000) + b"}",
+    "deep in a position": b'{"schema":"gitcoord.state/3","position":' + deep(b"[", b"]", 100_000) + b"}",
     "a number without end": b'{"fleet":{"position":' + b"9" * MIB + b"}}",
     "an infinite number": b'{"fleet":{"position":1e999},"position":1e999,"seq":1e999}',
     "a long key": b'{"' + b"k" * MIB + b'":1}',

@@ -43,7 +43,7 @@ def put_checkpoint(clones: Clones, node: Node, spoil: tuple[bytes, bytes] = (b""
     node.sync()
     branch = node.replica.branch
     files = {name: data for name, data in publish.due(branch).items() if name != "state.json"}
-    files["state.json"] = publish.checkpoint.write(branch.fleet).replace(*spoil)
+    files["state.json"] = publish.checkpoint.write(branch).replace(*spoil)
     tree = branch.write(branch.log, files)
     commit = node.store.put_commit(tree=tree, parents=[branch.tip or ""], message="pages", author="one", time_s=0)
     node.store.keep("ledger", commit)
@@ -128,6 +128,16 @@ def test_a_lying_checkpoint_is_found_by_verifying_and_never_believed_again(clone
     clones.settle(1)
     assert honest.fleet.dump() == one.fleet.dump() and not honest.replica.branch.believed
     assert json.loads((honest.home.path / "verified.json").read_text())["believes"] is False
+
+
+def test_a_checkpoint_of_other_log_files_is_believed_by_nobody_and_found_by_verifying(clones: Clones) -> None:
+    one = clones.open["one"]
+    put_checkpoint(clones, one, (b'"files":"', b'"files":"A'))
+    assert clones.told["one"] == ["bad_line"]
+    wary = clones.join("wary")
+    assert not wary.replica.branch.believed and wary.fleet.members.get("one") is not None
+    [finding] = verify(wary).findings
+    assert finding.kind == "checkpoint" and "not of the" in finding.text
 
 
 def test_the_doctor_says_whether_this_clone_has_checked_what_it_believes(clones: Clones) -> None:
