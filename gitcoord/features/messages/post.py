@@ -17,7 +17,7 @@ from gitcoord.core import times
 from gitcoord.core.commands import Look
 from gitcoord.core.event import Event
 from gitcoord.core.fleet import Duty, Recorded
-from gitcoord.features.conversation import RECORDS
+from gitcoord.features.conversation import RECORDS, is_said
 from gitcoord.features.typed import Priority
 
 KEPT_MAX = 3000  # of what was said: the newest; the ledger has the rest
@@ -114,7 +114,7 @@ def fold(state: State, recorded: Recorded) -> str | None:
             reason = _lapse(state, recorded.event)
             if reason is not None:
                 return reason
-    if payload is None or getattr(payload, "SAID", False):
+    if payload is None or is_said(type(payload)):
         _say(state, recorded)
     return None
 
