@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import os
 import re
@@ -23,6 +22,7 @@ from gitcoord.core.timings import PROFILES
 from gitcoord.features import FEATURES
 from gitcoord.features.settings import Settings
 from gitcoord.node import preferences
+from gitcoord.store.git import LEAST_GIT
 from tests.cli.clones import copied
 from tests.github.fake import forge
 from tests.waiting import wait_until
@@ -116,6 +116,12 @@ def test_links_and_paths_lead_somewhere(document: Path) -> None:
         assert [path for path in missing if "poll" not in path] == []  # the example of a feature to be
 
 
+def test_all_ask_for_the_same_git() -> None:
+    least = ".".join(map(str, LEAST_GIT))
+    assert f"git ≥ {least}," in README
+    assert f"GIT_MIN={least} " in (TOP / "scripts" / "env.sh").read_text(encoding="utf-8")
+
+
 def test_no_document_names_a_place_of_one_machine() -> None:
     for document in DOCUMENTS:
         found = re.search(r"(?<![\w.])/(?:home|Users|work|tmp|root)/", document.read_text(encoding="utf-8"))
@@ -150,8 +156,8 @@ class Shell:
 
     def __exit__(self, *_: object) -> None:
         for process in self.running:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
+            assert process.stdin is not None
+            process.stdin.close()
         for process in self.running:
             try:
                 process.wait(timeout=15)
@@ -167,9 +173,10 @@ class Shell:
         return done.stdout
 
     def start(self, line: str, folder: Path) -> None:
+        """It ends with this process, however that ends: then nobody holds the other end of its standard input."""
         self.running.append(subprocess.Popen(
-            ["bash", "-c", f"exec {line}" if "|" not in line else line], cwd=folder, env=self.environment,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True))
+            ["bash", "-c", f"trap : TERM\n{line} &\ncat\nkill 0\nwait"], cwd=folder, env=self.environment,
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True))
 
 
 def block(machine: str) -> list[str]:
