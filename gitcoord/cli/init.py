@@ -53,8 +53,9 @@ def command(path: Path, remote: str | None, github: str | None, public: bool, ag
 
     if (source or force) and not github_actions:
         raise click.UsageError("--source and --force go with --github-actions")
-    if git.git_version() < (2, 38):
-        raise Refused(f"git {'.'.join(map(str, git.git_version()))} is too old: 2.38 or later is needed")
+    if git.git_version() < git.LEAST_GIT:
+        raise Refused(f"{git.shown_version(git.git_version())} is too old: install {git.shown_version(git.LEAST_GIT)} "
+                      "or later")
     if github_actions and source is None:
         source = _this_version()
     name = agent or os.environ.get("GITCOORD_AGENT") or _ask(path, yes)

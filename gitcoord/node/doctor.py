@@ -13,8 +13,6 @@ from gitcoord.store import git, git_checkup
 
 __all__ = ["FAIL", "OK", "WARN", "Finding", "examine", "exit_code", "rebuild_store"]
 
-GIT_MIN = (2, 30)
-GIT_TESTED = (2, 38)  # merge-tree --write-tree
 PYTHON_MIN = (3, 11)
 
 
@@ -37,17 +35,15 @@ def exit_code(findings: list[Finding]) -> int:
 
 
 def _git(patient: Patient) -> Iterator[Finding]:
+    cure = f"install {git.shown_version(git.LEAST_GIT)} or later"
     if git_checkup.git_path() is None:
-        yield Finding("git", FAIL, "git is not installed, or not on PATH", "install git 2.38 or later")
+        yield Finding("git", FAIL, "git is not installed, or not on PATH", cure)
         return
     version = git.git_version()
-    shown = f"git {'.'.join(map(str, version))}"
-    if version < GIT_MIN:
-        yield Finding("git", FAIL, shown, "install git 2.38 or later")
-    elif version < GIT_TESTED:
-        yield Finding("git", WARN, f"{shown} is older than what gitcoord is tested with", "install git 2.38 or later")
+    if version < git.LEAST_GIT:
+        yield Finding("git", FAIL, f"{git.shown_version(version)} is too old", cure)
     else:
-        yield Finding("git", OK, shown)
+        yield Finding("git", OK, git.shown_version(version))
 
 
 def _python(patient: Patient) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from gitcoord.store.git_process import Result, finish
 from gitcoord.store.git_reader import Reader
 from gitcoord.store.git_transport import MIRROR, PRIVATE, Transport
 
+LEAST_GIT = (2, 38)  # the first with `merge-tree --write-tree`; README and scripts/env.sh say so too
 OBJECT_BYTES_MAX = 64 * 1024 * 1024  # far above what gitcoord writes; a hostile blob must not fill memory
 TREE_BYTES_MAX = 8 * 1024 * 1024  # two hundred thousand names; a ledger of ten million events has 4,000 in one
 NEAR_COMMITS = 64  # an ancestor is nearly always this close: 0.08 ms a commit in process, 3 ms a process
@@ -266,6 +267,11 @@ def git_version() -> tuple[int, ...]:
     return Git().version_info
 
 
+def shown_version(version: Sequence[int]) -> str:
+    """Like `git 2.39.5`."""
+    return f"git {'.'.join(map(str, version))}"
+
+
 def _init_bare(path: Path, settings: Mapping[str, str]) -> None:
     git_credentials.leave_hook()
     path.mkdir(parents=True, exist_ok=True)
@@ -287,4 +293,5 @@ def _spawn(
                               stderr=subprocess.PIPE, start_new_session=True) as child:
             return finish(child, timeout_s, meanwhile)
     except FileNotFoundError as error:
-        raise GitcoordError("git is not installed, or not on PATH; gitcoord needs 2.31 or later") from error
+        least = shown_version(LEAST_GIT)
+        raise GitcoordError(f"git is not installed, or not on PATH: install {least} or later") from error

@@ -19,6 +19,7 @@ from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError,
 from gitcoord.core.ports import Entry, Oid, Outcome, Pushed, Update
 from gitcoord.store import git_process, git_tidying, git_words
 from gitcoord.store.git import (
+    LEAST_GIT,
     GitStore,
     find_common_dir,
     git_version,
@@ -739,7 +740,7 @@ def test_a_relative_remote_is_made_absolute(clone: Path, tmp_path: Path) -> None
 
 
 def test_gits_version_is_a_tuple_of_numbers() -> None:
-    assert git_version() >= (2, 31)
+    assert git_version() >= LEAST_GIT
 
 
 def test_making_a_store_again_completes_it(tmp_path: Path, store: GitStore) -> None:
