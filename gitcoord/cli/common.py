@@ -24,7 +24,16 @@ CHATTER = ("start", "checking", "leader", "online", "resumed", "goodbye", "task"
 
 
 class Noun(click.Group):
-    """A group whose help shows each command's sentence whole; click would cut it to fit one line."""
+    """A group whose help shows each command's sentence whole, which click would cut; it tells what there is."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as wrong:
+            words = f"No such command {wrong.command_name!r}: one of {', '.join(self.list_commands(ctx))}."
+            raise click.NoSuchCommand(wrong.command_name, words, self.list_commands(ctx), ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))

@@ -16,17 +16,20 @@ from gitcoord.features.tasks import queries as task_queries
 from gitcoord.features.workflows import runs as workflow_runs
 from gitcoord.features.tasks.state import DONE, FAILED, OVER, STATUSES, in_words
 
-FORMS = (
-    "task ID done", "workflow ID done", "agent NAME alive", "leader", "leader NAME", "message ID answered",
-    "event TYPE",
-)
-"""As people type them. After a task or a run of a workflow any of its statuses may stand, or `over`; after an agent its
-status or liveness; in place of a run the workflow's name, for its newest one."""
-
 _AGENT_STATES = (liveness.ALIVE, liveness.LATE, liveness.GONE, liveness.GOODBYE, "active", "busy", "idle",
                  "input-required", "paused", "offline", "registered", "joined")
 _RUN_STATES = (DONE, workflow_runs.RUNNING, workflow_runs.STOPPING, FAILED, workflow_runs.STOPPED, "over")
 _MESSAGE_STATES = ("delivered", "read", "acknowledged", "answered")
+
+FORMS = {
+    "task": f"task ID {'|'.join((*STATUSES, 'over'))}",
+    "workflow": f"workflow ID|NAME {'|'.join(_RUN_STATES)}",  # of a name, its newest run
+    "agent": f"agent NAME {'|'.join(_AGENT_STATES)}",
+    "leader": "leader [NAME]",
+    "message": f"message ID {'|'.join(_MESSAGE_STATES)}",
+    "event": "event TYPE",
+}
+"""As people type them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ def condition(look: Look, text: str) -> Condition:
     """What `text` says. Raises Refused where it names nothing that is known, or nothing at all."""
     kind, *words = text.split() or [""]
     if kind not in KINDS:
-        raise Refused(f"cannot wait for {text!r}: one waits for {', '.join(FORMS)}")
+        forms = "\n  ".join(FORMS.values())
+        raise Refused(f"cannot wait for {text!r}: say one of\n  {forms}")
     return KINDS[kind](look, words)
 
 
@@ -134,7 +138,7 @@ def _message(look: Look, words: Sequence[str]) -> Condition:
 
 def _two(words: Sequence[str], kind: str, known: Sequence[str]) -> tuple[str, str]:
     if len(words) != 2 or words[1] not in known or not words[0]:
-        raise Refused(f"say whose and what, such as `{kind} NAME {known[0]}`; one of {', '.join(known)}")
+        raise Refused(f"cannot wait for {' '.join([kind, *words]).strip()!r}: say {FORMS[kind]}")
     return words[0], words[1]
 
 

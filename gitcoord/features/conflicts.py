@@ -204,7 +204,7 @@ def resolve(look: Look, asked: Resolve) -> list[Proposal]:
     known = {**state.open, **state.closed}
     chosen = known[find(look, known, asked.conflict, "conflict", shown_by="conflict list --all")]
     if chosen.until:
-        raise Refused(f"it is closed since {times.shown(chosen.until)}: {chosen.reason}")
+        raise Refused(f"conflict {chosen.id[:8]} is closed since {times.shown(chosen.until)}: {chosen.reason}")
     return [_closing(chosen, asked.why)]
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TIMEOUT_S = 60.0  # for the ledger's word
+SAID_SHOWN = 80  # characters of what came to nothing
 BUSY_S = 5.0  # for the round of another process of this node
 
 
@@ -131,7 +132,7 @@ def act(
     for event in events:
         reason = why_without_effect(node, event)
         if reason is not None:
-            raise Lost(reason)
+            raise Lost(f"{event.content[:SAID_SHOWN]!r} has no effect: {reason}")
     subject = events[0].re if command.answers_thread else events[0].uid
     answer = command.answer(look(node, actor), subject) if command.answer and subject else {}
     return Outcome(events, level, fleet.positions.get(events[0].uid, position), answer)

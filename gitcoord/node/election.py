@@ -34,7 +34,7 @@ class Standing:
 
     def lines(self) -> Iterator[str]:
         if self.leader is None:
-            yield f"nobody leads (the last term was {self.term})"
+            yield f"nobody leads {f'(the last term was {self.term})' if self.term else 'yet'}"
         else:
             yield f"{self.leader} leads term {self.term}, since position {self.since} ({self.since_time})"
             yield f"elected because: {self.reason}"

@@ -101,4 +101,4 @@ def test_what_names_nothing_is_refused(text: str) -> None:
 def test_the_forms_are_told() -> None:
     with pytest.raises(Refused) as told:
         condition(Work().look("alice"), "nonsense")
-    assert all(form in str(told.value) for form in FORMS)
+    assert all(form in str(told.value) for form in FORMS.values())

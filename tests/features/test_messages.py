@@ -143,6 +143,10 @@ def test_receipts_go_from_sent_over_delivered_and_read_to_acknowledged() -> None
     assert post.decide("bob", "message ack", messages=[uid]) == []
     with pytest.raises(Refused, match="is not for dave"):
         post.decide("dave", "message ack", messages=[uid])
+    with pytest.raises(Refused, match=f"message ack {uid[:8]}` acknowledges what waits"):
+        post.decide("carol", "message ack")
+    with pytest.raises(Refused, match="None waits for your word"):
+        post.decide("bob", "message ack")
     late = post.say("dave", "messages_acknowledged", data={"ids": [uid]})
     assert post.story.fleet.refusals[late] == "none of them is for dave"
 

@@ -211,7 +211,7 @@ def test_who_waits_for_what_failed_says_so() -> None:
     assert one.ask("bob", "task explain", task=last)["because"] == (
         f"it waits for {first[:8]} 'first', and it has failed (tried once; last: no access): "
         "cancel it, or open it anew")
-    with pytest.raises(Refused, match="it would wait for ever"):
+    with pytest.raises(Refused, match="the new task would wait for ever for"):
         one.create("another", after=[first])
     one.do("bob", "task cancel", task=last)
     assert not one.state.dependants.get(first)

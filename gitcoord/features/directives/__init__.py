@@ -119,7 +119,7 @@ def _reports(type_: str, verb: str, words: str) -> Any:
         one = _named(look, asked.directive)
         reason = orders.why_not(one, look.actor)
         if reason is not None:
-            raise (Lost if one.status != "open" else Refused)(reason)
+            raise (Lost if one.status != "open" else Refused)(_refusal(one, reason))
         data = asked.model_dump(exclude={"directive"}, exclude_defaults=True)
         more = f": {getattr(asked, words)}" if words and getattr(asked, words) else ""
         return [Proposal(type_, f"{look.actor} {verb} {one.text[:60]!r}{more}", data, to=(one.issuer,), re=one.id)]
@@ -130,13 +130,17 @@ def _reports(type_: str, verb: str, words: str) -> Any:
 def _withdraw(look: Look, asked: Because) -> list[Proposal]:
     one = _named(look, asked.directive)
     if one.status != "open":
-        raise Lost(f"it is {one.status} already")
+        raise Lost(_refusal(one, f"it is {one.status} already"))
     reason = orders.why_not_withdraw(look.state("directives"), one, look.actor)
     if reason is not None:
-        raise Refused(reason)
+        raise Refused(_refusal(one, reason))
     to = tuple(part.agent for part in one.parts.values())[:limits.AGENTS_PER_EVENT_MAX]
     return [Proposal("directive_withdrawn", f"{look.actor} withdraws {one.text[:60]!r}", {"reason": asked.reason},
                      to=to, re=one.id)]
+
+
+def _refusal(one: Directive, reason: str) -> str:
+    return f"directive {one.id[:8]} {one.text[:60]!r}: {reason}; `gitcoord directive show {one.id[:8]}` tells more"
 
 
 def _list(look: Look, asked: List) -> list[dict[str, Any]]:

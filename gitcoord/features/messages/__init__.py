@@ -13,7 +13,7 @@ from pydantic import Field
 from gitcoord.core import limits, times
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Refused
-from gitcoord.core.lookup import member
+from gitcoord.core.lookup import SHOWN_MAX, member
 from gitcoord.features import values
 from gitcoord.features.messages import post, queries
 from gitcoord.features.recovery import circuits
@@ -51,7 +51,7 @@ class Reply(Arguments):
 
 
 class Chosen(Arguments):
-    messages: list[str] = Field(min_length=1, max_length=100, description="Messages: ids, or positions")
+    messages: list[str] = Field([], max_length=100, description="Messages: ids, or positions")
 
 
 class Read(Arguments):
@@ -126,6 +126,8 @@ def _reply(look: Look, asked: Reply) -> list[Proposal]:
 
 
 def _acknowledge(look: Look, asked: Chosen) -> list[Proposal]:
+    if not asked.messages:
+        raise Refused(_which(look))
     chosen = [queries.named(look, text) for text in asked.messages]
     for one in chosen:
         if not post.is_for(one, look.actor):
@@ -133,6 +135,15 @@ def _acknowledge(look: Look, asked: Chosen) -> list[Proposal]:
     ids = [one.id for one in chosen if look.actor.casefold() not in one.acknowledged]
     words = f"{look.actor} acknowledges {', '.join(uid[:8] for uid in ids[:5])}"
     return [Proposal("messages_acknowledged", words, {"ids": ids})] if ids else []
+
+
+def _which(look: Look) -> str:
+    waiting = [one for one in queries.mine(look)
+               if look.actor.casefold() not in one.acknowledged and not post.is_over(one, look.now)]
+    if not waiting:
+        return "which message? None waits for your word: `gitcoord inbox --all` shows what was said to you"
+    ids = " ".join(one.id[:8] for one in waiting[-SHOWN_MAX:])
+    return f"which message? `gitcoord message ack {ids}` acknowledges what waits; `gitcoord inbox --all` shows it"
 
 
 def _read(look: Look, asked: Read) -> list[Proposal]:

@@ -77,7 +77,7 @@ def create(look: Look, asked: Create) -> list[Proposal]:
     after = [named(look, text) for text in asked.after]
     for task in after:
         if task.status in (FAILED, CANCELLED):
-            raise Refused(f"it would wait for ever for {task.id[:8]}: {in_words(task)}")
+            raise Refused(f"the new task would wait for ever for {task.id[:8]}: {in_words(task)}")
     data = {
         "title": asked.title, "body": asked.body, "needs": list(dict.fromkeys(asked.needs)),
         "priority": asked.priority, "deadline": _moment(look, asked.deadline), "after": [task.id for task in after],
