@@ -25,7 +25,7 @@ from gitcoord.node.work import Worker
 from gitcoord.store.locks import LockHeld
 
 LOOK_S = 0.05  # how often the queue is looked at: what another process queued is picked up within 100 ms…
-LOOK_S_MAX = 0.25  # …or so: where a look at the remote takes a second, most of what an idle agent costs are these
+LOOK_S_MAX = 0.5  # …or so: where a look at the remote takes a second, most of what an idle agent costs are these
 TIDY_S = 60.0  # between two looks whether the private store wants to be tidied up
 GOODBYE_S = 10.0  # at most, for the last words
 ONCE_BUSY_S_MAX = 300.0  # `--once`: for what a leader has begun to do outside the ledger, such as ten reviews
