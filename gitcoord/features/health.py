@@ -15,7 +15,6 @@ EVENTS: Mapping[str, type[BaseModel]] = {}
 COMMANDS: Mapping[str, Command | Query] = {}
 
 SHOWN_MAX = 50
-OUTAGE = "offline after "  # so begins an error that tells of an outage; with a position it tells of one that is over
 
 
 @dataclass(slots=True)

@@ -13,9 +13,9 @@ import tenacity
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError, Lost, Paused, Refused, Unreachable
 from gitcoord.core.names import uid_from
 from gitcoord.core.protocol import Report
-from gitcoord.features.health import OUTAGE
 from gitcoord.node.naming import since_boot_s
 from gitcoord.node.node import Node
+from gitcoord.node.standing import OUTAGE
 from gitcoord.node.stopping import Stop
 
 ATTEMPTS = 6  # one, and five retries; then the node is offline

@@ -11,12 +11,12 @@ from gitcoord.core import liveness
 from gitcoord.core.event import Event
 from gitcoord.core.liveness import Observation
 from gitcoord.core.timings import PROFILES
-from gitcoord.features.health import OUTAGE
 from gitcoord.node import seen
 from gitcoord.node.desk import Desk
 from gitcoord.node.glance import FINDINGS_KEPT, Glance
 from gitcoord.store.files import paused
 
+OUTAGE = "offline after "  # so begins an error that tells of an outage; with a position it tells of one that is over
 QUEUE_LATE_S = 60.0  # a queue that is older needs attention, even where nobody noticed an outage
 RECENT_S = 3600.0  # errors in the log need attention this long; afterwards they are history
 TEXT_SHOWN = 100  # characters of an error: git may say much

@@ -10,8 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from gitcoord.core import outbox
-from gitcoord.core import checkpoint
+from gitcoord.core import beside, checkpoint, outbox
 from gitcoord.core.branch import Branch
 from gitcoord.core.errors import Corrupt, GitcoordError
 from gitcoord.core.event import parse
@@ -19,7 +18,6 @@ from gitcoord.core.fleet import Fleet, Inadmissible
 from gitcoord.core.keys import HmacSigner, Verifier
 from gitcoord.core.log_files import SEALED, open_path
 from gitcoord.core.ports import Entry, Outcome, Update
-from gitcoord.core.session import _actor_of
 from gitcoord.core.strict_json import Malformed
 from gitcoord.features import FEATURES
 from gitcoord.features.pages import snapshot
@@ -148,7 +146,7 @@ def home(data: bytes) -> None:
                 read()
             except GitcoordError:
                 pass
-    _actor_of(data)
+    beside.is_due(beside.others([data, data + b"\n"], {"alice"}), [], Story().founded().fleet.members)
 
 
 def _unsealed(draft: object) -> None:
