@@ -154,7 +154,9 @@ class Worker:
     def _tell_progress(self, one: Job, now_s: float) -> None:
         if one.question is not None:
             question, one.question = one.question, None
-            self._tell(one.task, "task_input_requested", question, {"attempt": one.attempt, "text": question})
+            asked = self.node.fleet.states["tasks"].tasks[one.task].created_by
+            self._tell(one.task, "task_input_requested", question, {"attempt": one.attempt, "text": question},
+                       to=() if same_agent(asked, self.agent) else (asked,))
         if one.progress is not None and now_s - self._told_s.get(one.task, 0.0) >= PROGRESS_S:
             (share, text), one.progress = one.progress, None
             self._told_s[one.task] = now_s
@@ -172,8 +174,8 @@ class Worker:
                 "attempt": one.attempt, "result" if type_ == "task_finished" else "reason": f"not shown: {wrong}"})
         self._told_s.pop(one.task, None)
 
-    def _tell(self, task: str, type_: str, words: str, data: Mapping[str, Any]) -> None:
-        self.node.append(self.node.draft(type_, words, actor=self.agent, re=task, data=data))
+    def _tell(self, task: str, type_: str, words: str, data: Mapping[str, Any], *, to: tuple[str, ...] = ()) -> None:
+        self.node.append(self.node.draft(type_, words, actor=self.agent, re=task, data=data, to=to))
 
     # Ending
 

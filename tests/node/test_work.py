@@ -96,8 +96,10 @@ def test_lines_tell_progress_artifacts_and_questions_and_are_no_result(node: Nod
                        "sleep 0.3; echo '::unknown 1'; printf 'no newline'")
     result = done(node, one, uid)
     assert result.artifacts == ["src/a.py"] and result.result == "::unknown 1\nno newline"
-    told = [event.type for _, event in node.events() if event.re == uid]
+    told = {event.type: event for _, event in node.events() if event.re == uid}
     assert {"task_progressed", "task_input_requested", "task_finished"} <= set(told)
+    asked = told["task_input_requested"]  # whoever opened the task has it in the inbox
+    assert (asked.to, asked.content) == (("alice",), "which tab width?")
 
 
 @pytest.mark.parametrize(("words", "status", "reason"), [
