@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from gitcoord.core.commands import Command, Look
+from gitcoord.core.commands import Command, Look, Proposal
+from gitcoord.core.errors import GitcoordError
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.keys import Verifier
 from gitcoord.features import FEATURES, LISTED
@@ -66,14 +67,16 @@ def test_an_event_makes_the_round_trip(type_: str) -> None:
 
 @st.composite
 def stories(draw: st.DrawFn) -> Story:
-    """Any events of any authors in any order, some of them answers to others."""
+    """Any events of any authors in any order, some of them answers to others, some of them the leader's."""
     story = Story().founded().joined("bob", "carol")
+    story.elect("alice", 1)
     uids: list[str] = []
     for type_ in draw(st.lists(st.sampled_from(sorted(EVENTS)), max_size=12)):
         payload = draw(payloads(EVENTS[type_]))
         parent = draw(st.none() | st.sampled_from(uids)) if uids else None
-        recorded = story.say(draw(st.sampled_from(["alice", "bob", "carol", "mallory"])), type_, "words",
-                             data=json.loads(payload.model_dump_json()), re=parent,
+        author, term = draw(st.sampled_from([("alice", 1), ("alice", None), ("bob", None), ("carol", None),
+                                             ("mallory", None), ("bob", 1)]))
+        recorded = story.say(author, type_, "words", data=json.loads(payload.model_dump_json()), re=parent, term=term,
                              to=draw(st.sampled_from([(), ("bob",), ("nobody", "alice")])))
         uids.append(recorded.event.uid)
     return story
@@ -88,15 +91,21 @@ def test_any_order_of_any_events_folds_and_comes_back_from_json(story: Story) ->
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
-@given(stories())
-def test_duties_and_queries_change_nothing(story: Story) -> None:
-    look = Look(story.fleet, NOW, "alice", "node-alice")
+@given(stories(), st.data())
+def test_duties_commands_and_queries_change_nothing(story: Story, data: st.DataObject) -> None:
+    look = Look(story.fleet, NOW, "alice", "node-alice", read=story.read)
     before = copy.deepcopy(story.fleet.dump())
     story.fleet.duties(look)
-    for what in COMMANDS.values():
-        if not isinstance(what, Command) and not any(f.is_required() for f in what.arguments.model_fields.values()):
-            answer: Any = what.ask(look, what.arguments())
+    for key in data.draw(st.lists(st.sampled_from(sorted(COMMANDS)), min_size=15, max_size=25, unique=True)):
+        what = COMMANDS[key]
+        asked = data.draw(payloads(what.arguments), label=key[1])
+        try:
+            answer: Any = what.decide(look, asked) if isinstance(what, Command) else what.ask(look, asked)
+        except GitcoordError:
+            continue
+        if isinstance(what, Command):
+            assert all(isinstance(one, Proposal) for one in answer)
+        else:
             json.dumps(list(answer) if isinstance(answer, list) else answer)
-            if what.columns:
-                assert all(set(what.columns) <= set(row) for row in answer)
+            assert not what.columns or all(set(what.columns) <= set(row) for row in answer)
     assert story.fleet.dump() == before
