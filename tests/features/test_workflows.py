@@ -218,6 +218,7 @@ def test_the_examples_are_right(path: Path) -> None:
     ("after: lint", "after: lnt", "line 13: steps.test.after: no step 'lnt'"),
     ("timeout: 10m", "timeout: 10x", "line 9: steps.lint.timeout: '10x' is no span of time"),
     ("title: Lint the code", "titel: Lint", "line 6: steps.lint.titel: there is no such field; there are: title"),
+    ("steps:", "stepz:", "line 4: stepz: there is no such field; there are: name, about, steps"),
     ("after: tag", "after: publish", "line 29: steps.ask.after: the steps wait for each other: "),
     ("ask.result\n", "aks.result\n", "line 36: steps.publish.when: 'aks' is not known then"),
     ("ask.status ==", "exit() or ask.status ==", "line 36: steps.publish.when: "),

@@ -81,7 +81,9 @@ def read(text: str) -> Definition:
         # A word that is mistyped is also missing: the first is what helps.
         first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
         place = [part for part in first["loc"] if part != "[key]" and not str(part).startswith(("function-", "list["))]
-        unknown = f"there is no such field; there are: {', '.join(Step.model_fields)}"
+        fields = Definition.model_fields if len(place) < 2 else Work.model_fields if "undo" in place[2:-1] \
+            else Step.model_fields
+        unknown = f"there is no such field; there are: {', '.join(fields)}"
         told = unknown if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
         raise _at(lines, place, told) from None
     for place, reason in faults(definition):
