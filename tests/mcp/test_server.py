@@ -72,7 +72,20 @@ def test_a_client_sees_tools_and_resources_and_what_is_wrong(alice: Clone) -> No
     asyncio.run(talk())
 
 
-def test_of_two_clients_that_claim_the_same_one_wins_and_the_other_is_told(alice: Clone, bob: Clone) -> None:
+def test_of_two_clients_that_claim_the_same_task_one_has_it_and_the_other_is_told(alice: Clone, bob: Clone) -> None:
+    async def talk() -> list[tuple[bool, Any]]:
+        async with connected(alice, "--no-run") as one, connected(bob, "--no-run") as two:
+            _, made = await call(one, "task_create", title="for one of us")
+            return await asyncio.gather(*(
+                call(client, "task_update", action="claim", task=made["ids"][0]) for client in (one, two)))
+
+    answers = asyncio.run(talk())
+    assert sorted(well for well, _ in answers) == [False, True]
+    [lost], [won] = ([text for well, text in answers if well is wanted] for wanted in (False, True))
+    assert lost.startswith("lost: ") and f"{won['task']['agent']} has it (accepted, attempt 1" in lost
+
+
+def test_of_two_clients_that_reserve_the_same_one_has_it_and_the_other_is_told(alice: Clone, bob: Clone) -> None:
     async def talk() -> list[tuple[bool, Any]]:
         async with connected(alice, "--no-run") as one, connected(bob, "--no-run") as two:
             return await asyncio.gather(*(
