@@ -101,6 +101,9 @@ def _conflicted(
 
 
 def _kind(words: Sequence[str], sides: dict[str, Side]) -> str:
+    ours, theirs = sides.get("2"), sides.get("3")
+    if ours and theirs and ours.oid == theirs.oid and ours.mode != theirs.mode:
+        return "mode"  # git calls that one a conflict of contents
     for word, kind in KINDS.items():
         if any(word in one for one in words):
             return kind

@@ -83,6 +83,18 @@ def test_the_worst_comes_first_and_age_makes_it_worse(path: Path) -> None:
     assert kinds[frozenset(("content-a", "deleted-a"))] == "delete"
 
 
+@pytest.mark.parametrize(("lines", "files", "central", "severity"), [
+    (1, 1, 1, "low"), (6, 1, 1, "medium"), (50, 1, 1, "high"), (250, 1, 1, "critical"), (1, 2, 1, "medium"),
+    (1, 1, 4, "medium"),
+])
+def test_lines_files_and_how_central_a_path_is_make_it_severe(
+    lines: int, files: int, central: int, severity: str
+) -> None:
+    hunk = Hunk(("a",) * lines, ("b",), 1, 1)
+    paths = tuple(ConflictedPath(f"file{number}", "content", (hunk,), central, ()) for number in range(files))
+    assert Conflict(Ref("a", "1"), Ref("b", "2"), paths, 0).severity == severity
+
+
 def test_in_the_suggested_order_as_many_as_can_be_merge_without_help() -> None:
     refs = [Ref(name, name) for name in ("hub", "a", "b", "c", "alone")]
     path = ConflictedPath("x", "content", (), 1, ())

@@ -12,6 +12,7 @@ import pytest
 from gitcoord.code import merges, truth
 from gitcoord.code.objects import Repository
 from gitcoord.core.errors import GitcoordError, Refused
+from tests.code.kinds import Builder
 
 BUNDLE = Path(__file__).resolve().parents[1] / "data" / "merges.bundle"
 KINDS = {
@@ -55,6 +56,14 @@ def test_the_kind_of_each_conflict(path: Path, kind: str) -> None:
 def test_kinds_that_git_words_differently_in_each_version(path: Path, kind: str) -> None:
     merge = trial(path, kind)
     assert not merge.clean and all(one.kind in (*merges.KINDS.values(), "delete") for one in merge.conflicted)
+
+
+def test_the_same_file_with_two_modes_is_a_conflict_of_modes(tmp_path: Path) -> None:
+    make = Builder(tmp_path)
+    make.commit("base")
+    make.kind("mode", lambda b: (b.write("new", "x\n"), (b.folder / "new").chmod(0o755)),
+              lambda b: b.write("new", "x\n"))
+    assert {one.path: one.kind for one in trial(tmp_path, "mode").conflicted} == {"new": "mode"}
 
 
 def test_many_pairs_are_merged_by_one_process_in_their_order(path: Path) -> None:
