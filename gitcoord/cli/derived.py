@@ -74,7 +74,8 @@ def _parameter(name: str, field: FieldInfo, positional: bool) -> Callable[[Calla
     if positional:
         required = field.is_required()
         metavar = f"{name.upper().removesuffix('S')}..." if many else name.upper()
-        return click.argument(name, metavar=metavar if required else f"[{metavar}]", type=choice,
+        shown = metavar if required else f"[{metavar}]"
+        return click.argument(name, metavar=None if choice else shown, type=choice,  # click names the choices
                               nargs=-1 if many else 1, required=required)
     option = f"--{name.replace('_', '-')}"
     text = f"{field.description}.{'  Repeatable.' if many else ''}{_default(field)}"

@@ -30,3 +30,7 @@ def test_no_page_cuts_a_sentence_or_calls_a_value_by_its_type(words: tuple[str, 
     page = CliRunner().invoke(gitcoord, [*words, "--help"]).output
     assert [line for line in page.splitlines() if line.endswith("...") and "Usage" not in line] == []
     assert "RANGE" not in page and "INTEGER" not in page
+
+
+def test_an_argument_that_is_one_of_few_words_names_them() -> None:
+    assert "PR {approve|reject}" in CliRunner().invoke(gitcoord, ["vote", "--help"]).output
