@@ -132,6 +132,12 @@ def test_repositories_are_told_apart() -> None:
         commands.show(fleet.look(), OnPull(pr=12))
 
 
+def test_a_pull_request_may_be_named_as_it_is_shown() -> None:
+    fleet = Fleet()
+    fleet.write("bob", commands.cast(fleet.look("bob"), CastVote.model_validate({"pr": "#12", "verdict": "approve"})))
+    assert fleet.pull and (fleet.pull.pr, list(fleet.pull.votes)) == (12, ["bob"])
+
+
 def test_the_quiet_ones_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reviews, "PULLS_MAX", 2)
     fleet = Fleet()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from gitcoord.core import lookup
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
@@ -18,8 +18,13 @@ from gitcoord.features.reviews.events import (
 from gitcoord.features.reviews.state import Pull, State, find, tally
 
 
+def _bare(given: object) -> object:
+    """A number may be given as it is shown: #12."""
+    return given.removeprefix("#") if isinstance(given, str) else given
+
+
 class OnPull(Arguments):
-    pr: int = Field(ge=1, description="The pull request's number")
+    pr: Annotated[int, BeforeValidator(_bare)] = Field(ge=1, description="The pull request's number")
     repo: Repo = Field("", description="Its owner/name, unless it is the fleet's own")
 
 
