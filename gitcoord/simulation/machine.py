@@ -134,6 +134,7 @@ class Machine:
 
     def _put_back(self, backup: Backup) -> None:
         self.fate, self.disk.files = None, replace(backup.files)
+        self.disk.recover()  # while it is down, nobody takes what only the lost disk held for kept
         self.store.become(backup.store)
         self.remote.witness.wrote_down(self.name, backup.files.tip, anew=True)
         self.say("is RESTORED from an old backup")

@@ -7,6 +7,7 @@ client gave up, perhaps beside another's.
 from __future__ import annotations
 
 import bisect
+import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,7 @@ class Sign:
     ref: str
     count: int = 0
     at_s: list[float] = field(default_factory=list)
+    given_up_s: float = math.inf  # when the session first showed that it claims the term no more
 
     def add(self, count: int, now_s: float) -> None:
         """A beat shown again, or that of an older image, is none: within a session they only count up."""
@@ -40,7 +42,9 @@ class Sign:
             self.at_s.append(now_s)
 
     def age_s(self, seen_s: float) -> float | None:
-        """How old the newest one was for who looked then; None where there was none to see."""
+        """How old the newest was for who looked then; None where none was to see, or the leader had given up."""
+        if self.given_up_s < seen_s:
+            return None
         place = bisect.bisect_left(self.at_s, seen_s)
         return seen_s - self.at_s[place - 1] if place else None
 
@@ -202,10 +206,12 @@ class Remote:
             beats = outbox.read(world.god, oid).beats
             self._overwritten(who, ref, {str(beat.data.get("session")) for beat in beats})
             for beat in beats:
+                session, count = str(beat.data.get("session")), int(beat.data["n"])
                 if beat.term is not None:
-                    session = str(beat.data.get("session"))
-                    sign = self.signs.setdefault((beat.term, session), Sign(session, ref))
-                    sign.add(int(beat.data["n"]), world.now_s)
+                    self.signs.setdefault((beat.term, session), Sign(session, ref)).add(count, world.now_s)
+                elif (sign := self._sign(self.leader)) is not None and (sign.session, sign.ref) == (session, ref):
+                    if count > sign.count:
+                        sign.given_up_s = min(sign.given_up_s, world.now_s)
             world.say(who, f"outbox {ref.removeprefix(OUTBOXES)} is {oid[:8]}")
             return
         self.history.append((world.now_s, who, oid))
@@ -221,6 +227,9 @@ class Remote:
                     self._elected(who, Election(event.term or 0, str(event.data.get("session")), event.actor,
                                                 event.uid, oid, world.now_s), event.content, event.node)
         self.witness.extended(next(iter(world.god.commit(oid).parents), None), oid, term)
+
+    def _sign(self, election: Election | None) -> Sign | None:
+        return self.signs.get((election.term, election.session)) if election is not None else None
 
     def _overwritten(self, who: str, ref: str, sessions: set[str]) -> None:
         """A sign that stands no more is none, if it was a copy or a later process of the same node that took its place.
@@ -248,7 +257,7 @@ class Remote:
             world.fail(f"{election.actor} stood for term {election.term}, and its disk knew of term {known}")
         if before is None or self.set_back_at_s is not None:
             return
-        sign = self.signs.get((before.term, before.session))
+        sign = self._sign(before)
         age_s = sign.age_s(seen_s) if sign is not None else None
         if age_s is None or before.session in self.ended:
             return
