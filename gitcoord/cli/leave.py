@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from gitcoord.cli.common import here, json_option, print_json
@@ -39,4 +41,5 @@ def command(force: bool, timeout: float, as_json: bool) -> None:
     click.echo(f"kept in {left.kept}: keys, queue and logs")
     if left.undelivered:
         click.echo(f"{count(left.undelivered, 'event')} undelivered: {left.kept / undelivered_file}")
-    click.echo("to come back as NAME: GITCOORD_KEY=$(cat …/keys/NAME.key) gitcoord init --agent NAME")
+    key = shlex.quote(str(left.kept / "keys" / "NAME.key"))
+    click.echo(f"to come back as NAME: GITCOORD_KEY=$(cat {key}) gitcoord init --agent NAME")

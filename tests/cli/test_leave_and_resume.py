@@ -52,9 +52,10 @@ def test_leaving_in_an_outage_changes_nothing_unless_forced(alice: Clone, bob: C
 
 
 def test_who_left_may_come_back_with_the_same_key(alice: Clone, bob: Clone) -> None:
-    bob("leave")
+    told = bob("leave").out
     assert "another key" in bob("init", "--agent", "bob", "--remote", str(bob.remote), code=2).err
     [kept] = left_homes(bob)
+    assert f"$(cat {kept}/keys/NAME.key)" in told
     key = (kept / "keys" / "bob.key").read_text().strip()
     bob("init", "--remote", str(bob.remote), GITCOORD_AGENT="bob", GITCOORD_KEY=key)
     alice("sync")
