@@ -157,10 +157,12 @@ def _known_elsewhere(world: World, but: Machine | None) -> set[str]:
         if ref != LEDGER:
             lines.update(outbox_lines(world, oid))
     for machine in world.machines:
+        if machine is but or machine.dead:
+            continue
         if machine.fate is not None:  # about to be restored: what the backup lacks is gone already
             files = machine.fate.files
             lines.update(_ledger_of(world, files.tip), files.carried, files.log.split(b"\n")[:-1])
-        elif machine is not but and not machine.dead:
+        else:
             lines.update(_ledger_of(world, machine.disk.tip), machine.disk.carried)
             lines.update(event.line for event in machine.disk.content.all())
     return {event.uid for event in map(parse, lines)}
