@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import threading
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -153,7 +154,7 @@ def _lost(member: Member) -> bool:
 
 
 def mixed(options: Options) -> Iterator[Figure]:
-    """fold of 100,000 mixed events of all features; `ready` among 10,000 open tasks"""
+    """fold of 100,000 mixed events of all features; `ready` among 10,000 open tasks; the order of nine agents"""
     tasks = options.times(12_500, 50)
     events = list(_mixed(tasks))
     fold, parse = Series("fold", "s"), Series("the lines read once and hashed", "s")
@@ -176,21 +177,46 @@ def mixed(options: Options) -> Iterator[Figure]:
         1000 * took(lambda: ready.ask(Look(crowded, NOW, "agent0"), arguments)) for _ in range(options.times(20, 2))])
     yield Figure("ready", f"ready among {open_tasks:,} open tasks", [shown], None,
                  [] if options.quick else [Check("ready", shown.median, 100.0, "ms")])
+    order, nine = acting.named("agent order"), Fleet(FEATURES)
+    assert isinstance(order, Query)
+    for line in _nine():
+        nine.take(line)
+    arguments = order.arguments.model_validate({})
+    if sum(len(layer["agents"]) for layer in order.ask(Look(nine, NOW, "agent0"), arguments)) != 10:
+        raise RuntimeError("an agent of the nine is missing")
+    shown = Series("agent order, from the fold at hand", "ms", [
+        1000 * took(lambda: order.ask(Look(nine, NOW, "agent0"), arguments)) for _ in range(options.times(200, 2))])
+    yield Figure("order", "the order in which nine agents start, by what they depend on", [shown], None,
+                 [] if options.quick else [Check("order", shown.median, 50.0, "ms")])
 
 
 class _Writer:
     """One node's chain, as long as is wanted. Its lines are signed; the folds here check no signature."""
 
     def __init__(self) -> None:
-        self.signer, self.head, self.count = Ed25519Signer(hashlib.sha256(b"bench").digest()), Head(), 0
+        self.head, self.count = Head(), 0
 
-    def line(self, type_: str, content: str, *, re: str | None = None, chained: bool = True, **data: Any) -> bytes:
+    def line(self, type_: str, content: str, *, actor: str = "agent0", re: str | None = None, chained: bool = True,
+             **data: Any) -> bytes:
         self.count += 1
         self.uid = uid_from(self.count.to_bytes(10, "big"))
-        draft = Draft("agent0", type_, content, NOW, self.uid, re=re, data=data)
-        event = seal(draft, node="node-0", after=self.head if chained else None, signer=self.signer, fleet="benchfleet")
+        draft = Draft(actor, type_, content, NOW, self.uid, re=re, data=data)
+        event = seal(draft, node="node-0", after=self.head if chained else None, fleet="benchfleet",
+                     signer=Ed25519Signer(hashlib.sha256(actor.encode()).digest()))
         self.head = event.head if chained else self.head
         return event.line
+
+
+def _nine() -> Iterator[bytes]:
+    """The agents of the fleet file that ships, beside the founder."""
+    writer = _Writer()
+    yield from _founded(writer)
+    plan = tomllib.loads((Path(__file__).parent.parent / "examples" / "nine.toml").read_text())["agents"]
+    for agent in plan:
+        yield writer.line("agent_joined", f"{agent} joins", actor=agent)
+    for agent, planned in plan.items():
+        yield writer.line("agent_registered", f"{agent} registers", actor=agent,
+                          capabilities=planned["capabilities"], depends_on=planned.get("depends_on", []))
 
 
 def _founded(writer: _Writer) -> Iterator[bytes]:

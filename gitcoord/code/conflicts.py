@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from gitcoord.code import merges
 from gitcoord.code.hunks import Hunk, hunks
-from gitcoord.code.merges import Conflicted, Merge
+from gitcoord.code.merges import Merge
 from gitcoord.code.objects import Repository
 from gitcoord.code.touched import Touched, common_ancestor, touched
 from gitcoord.features.conflicts import Severity
@@ -95,18 +95,23 @@ def between(repository: Repository, refs: Sequence[Ref], *, base: Ref | None = N
             done[merge.ours, merge.theirs] = merge
     dates = _dates(repository, everyone)
     conflicts = [
-        Conflict(a, b, tuple(_path(repository, done[a.commit, b.commit], one, marks) for one in merge.conflicted),
-                 max(0.0, now_s - min(dates[a.commit], dates[b.commit])))
+        Conflict(a, b, _paths(repository, merge, marks), max(0.0, now_s - min(dates[a.commit], dates[b.commit])))
         for a, b in tried if not (merge := done[a.commit, b.commit]).clean
     ]
     conflicts.sort(key=lambda one: (-one.score, one.a.name, one.b.name))
     return Found(conflicts, len(pairs), len(tried), order(refs, conflicts), list(done.values()))
 
 
-def _path(repository: Repository, merge: Merge, file: Conflicted, marks: Mapping[str, Touched]) -> ConflictedPath:
-    name = file.name(merge.ours, merge.theirs)
-    central = sum(name in one.paths for one in marks.values())
-    return ConflictedPath(name, file.kind, tuple(hunks(repository, merge, file)), max(central, 1), file.said)
+def _paths(repository: Repository, merge: Merge, marks: Mapping[str, Touched]) -> tuple[ConflictedPath, ...]:
+    """Each once: of a file against a link git leaves two entries, one of them under a name that nobody gave."""
+    found: dict[str, ConflictedPath] = {}
+    for file in merge.conflicted:
+        name = file.name(merge.ours, merge.theirs)
+        if name not in found:
+            central = sum(name in one.paths for one in marks.values())
+            found[name] = ConflictedPath(name, file.kind, tuple(hunks(repository, merge, file)), max(central, 1),
+                                         file.said)
+    return tuple(found.values())
 
 
 def _dates(repository: Repository, refs: Iterable[Ref]) -> dict[str, float]:

@@ -83,6 +83,11 @@ def test_the_worst_comes_first_and_age_makes_it_worse(path: Path) -> None:
     assert kinds[frozenset(("content-a", "deleted-a"))] == "delete"
 
 
+def test_a_file_against_a_link_is_one_path(path: Path) -> None:
+    [one] = among(path, "symlink-a", "symlink-b").conflicts
+    assert [(place.path, place.kind, len(place.said)) for place in one.paths] == [("spot", "mode", 1)]
+
+
 @pytest.mark.parametrize(("lines", "files", "central", "severity"), [
     (1, 1, 1, "low"), (6, 1, 1, "medium"), (50, 1, 1, "high"), (250, 1, 1, "critical"), (1, 2, 1, "medium"),
     (1, 1, 4, "medium"),
