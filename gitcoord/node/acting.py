@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from gitcoord.core.commands import Answer, Command, Look, Proposal, Query
 from gitcoord.core.errors import GitcoordError, Lost, Refused
-from gitcoord.core.event import Event
+from gitcoord.core.event import Draft, Event
 from gitcoord.features import FEATURES, LISTED
 from gitcoord.node import seen
 from gitcoord.node.naming import utc_now
@@ -83,6 +83,12 @@ def propose(node: Node, command: Command, given: Mapping[str, Any], *, actor: st
     return _judged_anew(node, lambda: command.decide(look(node, actor), asked))
 
 
+def drafted(node: Node, proposals: Sequence[Proposal], actor: str) -> list[Draft]:
+    """The events that `actor` would write. Raises Refused where one looks like a credential."""
+    return [node.draft(one.type, one.content, actor=actor, interaction=one.interaction, re=one.re, to=one.to,
+                       data=one.data) for one in proposals]
+
+
 def _judged_anew(node: Node, judge: Callable[[], T]) -> T:
     """What is refused, or not known here, may be news: nobody is told so before one more look at the remote."""
     try:
@@ -114,13 +120,10 @@ def act(
     Raises Refused; Lost, when somebody else was first; NotConfirmed, when the ledger has not judged it within
     `timeout_s` (it is queued all the same).
     """
-    proposals = propose(node, command, given, actor=actor)
-    if not proposals:
+    drafts = drafted(node, propose(node, command, given, actor=actor), actor)
+    if not drafts:
         return Outcome((), "sequenced", None, {})
-    events = tuple(node.append(*(
-        node.draft(one.type, one.content, actor=actor, interaction=one.interaction, re=one.re, to=one.to,
-                   data=one.data) for one in proposals
-    )))
+    events = tuple(node.append(*drafts))
     try:
         level, position = node.confirm(events[-1], "sequenced", timeout_s=timeout_s, urgent=command.urgent,
                                        rounds=None if command.judged else 1)

@@ -14,12 +14,13 @@ from typing import Any
 
 from gitcoord.core.credentials import looks_like_credential
 from gitcoord.core.errors import Refused
-from gitcoord.core.event import Draft, Event
+from gitcoord.core.event import Draft, Event, Head, seal
 from gitcoord.node import preferences
 from gitcoord.node.keyring import Keyring
 from gitcoord.node.naming import new_uid, utc_now
 from gitcoord.store import checkout
 from gitcoord.store.disk import NodeDisk
+from gitcoord.store.files import check_not_paused
 from gitcoord.store.home import Config, Home
 
 
@@ -52,6 +53,13 @@ class Desk:
     def append(self, *drafts: Draft) -> list[Event]:
         """On the local disk when this returns (QUEUED), in this order."""
         return self.disk.append(drafts)
+
+    def check(self, *drafts: Draft) -> None:
+        """Raises what `append` would: no key, too large, paused. Writes nothing."""
+        check_not_paused(self.home.path)
+        for draft in drafts:
+            seal(draft, node=self.disk.node, after=Head(), signer=self.keyring.signer(draft.actor),
+                 fleet=self.config.fleet)
 
 
 def find_home(path: Path) -> Home:

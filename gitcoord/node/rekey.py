@@ -6,7 +6,7 @@ import os
 import secrets
 
 from gitcoord.core.errors import Refused
-from gitcoord.core.event import Event
+from gitcoord.core.event import Draft, Event
 from gitcoord.core.keys import SEED_BYTES, Ed25519Signer
 from gitcoord.node.keyring import seed_from_environment
 from gitcoord.node.node import Node
@@ -18,17 +18,25 @@ def rekey(node: Node, agent: str) -> tuple[Event, str]:
 
     The new key is durable BEFORE it is announced: a crash between the two must not lose the only copy.
     """
-    if node.config.auth == "hmac" or seed_from_environment(agent) is not None:
-        raise Refused("only a key in this clone's home can be changed here")
-    node.keyring.signer(agent)
+    check(node, agent)
     coming = node.home.key_path(agent).with_suffix(".next")
     if not coming.exists():
         write_durably(coming, secrets.token_bytes(SEED_BYTES).hex().encode() + b"\n", mode=0o600)
     key = Ed25519Signer(bytes.fromhex(coming.read_text(encoding="ascii"))).key
     known = [event for event in node.disk.pending() if event.data.get("key") == key]
-    event = known[0] if known else node.append(
-        node.draft("key_changed", f"{agent} has a new key", actor=agent, data={"key": key})
-    )[0]
+    event = known[0] if known else node.append(announced(node, agent, key))[0]
     node.confirm(event, "sequenced", timeout_s=60)
     os.replace(coming, node.home.key_path(agent))
     return event, key
+
+
+def check(node: Node, agent: str) -> None:
+    """Raises Refused where the agent's key cannot be changed from here."""
+    if node.config.auth == "hmac" or seed_from_environment(agent) is not None:
+        raise Refused("only a key in this clone's home can be changed here")
+    node.keyring.signer(agent)
+
+
+def announced(node: Node, agent: str, key: str | None = None) -> Draft:
+    """`key`: None while there is none yet."""
+    return node.draft("key_changed", f"{agent} has a new key", actor=agent, data={"key": key} if key else {})

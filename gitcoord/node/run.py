@@ -13,7 +13,7 @@ import filelock
 from gitcoord.core.errors import BadCredentials, GitcoordError, Lost, Unreachable
 from gitcoord.core.session import Session
 from gitcoord.features import agents, settings
-from gitcoord.node import acting, economy, seats
+from gitcoord.node import acting, economy, once, seats
 from gitcoord.node.alerts import Alerts, addresses
 from gitcoord.node.naming import since_boot_s
 from gitcoord.node.node import Node
@@ -28,7 +28,6 @@ LOOK_S = 0.05  # how often the queue is looked at: what another process queued i
 LOOK_S_MAX = 0.5  # …or so: where a look at the remote takes a second, most of what an idle agent costs are these
 TIDY_S = 60.0  # between two looks whether the private store wants to be tidied up
 GOODBYE_S = 10.0  # at most, for the last words
-ONCE_BUSY_S_MAX = 300.0  # `--once`: for what a leader has begun to do outside the ledger, such as ten reviews
 
 
 @dataclass(slots=True)
@@ -116,7 +115,9 @@ class Runner:
 
     def _go_on(self, started: float) -> None:
         end = float("inf") if self.options.for_s is None else started + self.options.for_s
-        done = self._once_done(started) if self.options.once else lambda: False
+        done: Callable[[], bool] = lambda: False
+        if self.options.once:
+            done = once.over(self.node, self._rounds, lambda: any(one.busy for one in self.reactions), started)
         while not self.stop.is_set() and since_boot_s() < end:
             self._turn()
             if done() or not self.node.crew.sessions:
@@ -228,33 +229,6 @@ class Runner:
         while any(worker.busy for worker in workers) and time.monotonic() < end_s and not self.stop.at_once:
             self._turn()
             time.sleep(LOOK_S)
-
-    def _once_done(self, started: float) -> Callable[[], bool]:
-        """`--once`: until a leader shows that it lives, or we lead and have done what is due."""
-        first: object = None
-        seen = False
-        bound = self.node.crew.profile.bound_s() * 1.5
-
-        def done() -> bool:
-            nonlocal first, seen
-            node = self.node
-            if self._rounds.trouble is not None and not isinstance(self._rounds.trouble, Lost):
-                return True
-            leading = node.crew.leading(node.fleet.terms) is not None
-            busy = any(reaction.busy for reaction in self.reactions)
-            if since_boot_s() - started > (max(bound, ONCE_BUSY_S_MAX) if leading and busy else bound):
-                return True
-            if busy:
-                return False
-            if leading:
-                return not node.disk.pending() and not node.replica.publish(node.replica.branch)
-            if not any(session.may_lead for session in node.crew.sessions):
-                return True
-            if not seen:
-                first, seen = node.crew.watch.sign, True
-            return node.fleet.terms.leader is not None and node.crew.watch.sign != first
-
-        return done
 
     def _say_goodbye(self) -> None:
         """Last words: the leader resigns, so that it is replaced at once; every beat says goodbye."""
