@@ -111,7 +111,7 @@ def _reactions(node: Node, there: Account | None, say: Callable[[str, str], None
     from gitcoord.node.errands import Errand, Errands
 
     source = Source(account.remote_url(node), node.home.path.parent)
-    errands: list[Errand] = [Looking(source)]
+    errands: list[Errand] = [Looking(source, node.home.cache)]
     if there is None:
         return [Errands(node, errands, say=say)]
     from gitcoord.github.escalation import Escalating

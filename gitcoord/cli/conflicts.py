@@ -35,6 +35,7 @@ def command(refs: tuple[str, ...], base: str | None, prs: bool, record: bool, ac
 
     Without REF: all branches, local and fetched, that the base does not hold. Nothing in the repository is changed.
     The worst conflict comes first; at the end, an order of merging that conflicts least.
+    In a fleet's clone no two commits are tried twice; elsewhere nothing is kept, and all are tried each time.
 
     \b
     Example:
@@ -53,10 +54,10 @@ def command(refs: tuple[str, ...], base: str | None, prs: bool, record: bool, ac
     with fetched.beside(Path.cwd()) if prs else Repository(Path.cwd()) as repository:
         chosen, onto, names = (_pulls(repository, node, agents, base) if prs
                                else _branches(repository, node, refs, agents, base))
-        known = remembered.read(node.home.cache) if node is not None else {}
+        known = remembered.read(node.home.cache, repository) if node is not None else {}
         found = conflicts.between(repository, chosen, base=onto, now_s=time.time(), known=known)
-    if node is not None:
-        remembered.save(node.home.cache, found.merges)
+        if node is not None:
+            remembered.save(node.home.cache, repository, found.outcomes)
     if record and node is not None:
         _record(node, found.conflicts, speaker(node, actor), [one for one in (*chosen, onto) if one is not None], names)
     if as_json:

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gitcoord.code import merges
-from gitcoord.code.hunks import Hunk, hunks
-from gitcoord.code.merges import Merge
+from gitcoord.code.hunks import Hunk
 from gitcoord.code.objects import Repository
+from gitcoord.code.outcomes import Outcome, Pair, Unmerged, outcome
 from gitcoord.code.touched import Touched, common_ancestor, touched
 from gitcoord.features.conflicts import Severity
 
@@ -73,14 +73,14 @@ class Found:
     pairs: int = 0
     tried: int = 0  # pairs that had something in common
     order: list[tuple[Ref, int]] = field(default_factory=list)  # each with how many before it conflict with it
-    merges: list[Merge] = field(default_factory=list)  # all that were tried, now or before
+    outcomes: dict[Pair, Outcome] = field(default_factory=dict)  # all that are known; those of these refs come last
 
 
 def between(repository: Repository, refs: Sequence[Ref], *, base: Ref | None = None, now_s: float,
-            known: Mapping[tuple[str, str], Merge] | None = None, of: Ref | None = None) -> Found:
+            known: Mapping[Pair, Outcome] | None = None, of: Ref | None = None) -> Found:
     """Every pair of refs, and each with the base; `of`: only the pairs of this one of them.
 
-    `known`: merges that were tried before, by their commits.
+    `known`: outcomes of pairs that were tried before.
     """
     everyone = [*refs, *([base] if base else [])]
     ancestor = common_ancestor(repository, [one.commit for one in everyone])
@@ -92,26 +92,22 @@ def between(repository: Repository, refs: Sequence[Ref], *, base: Ref | None = N
     missing = list(dict.fromkeys((a.commit, b.commit) for a, b in tried if (a.commit, b.commit) not in done))
     for first in range(0, len(missing), BATCH):
         for merge in merges.trial(repository, missing[first: first + BATCH]):
-            done[merge.ours, merge.theirs] = merge
+            done[merge.ours, merge.theirs] = outcome(repository, merge)
+    for a, b in tried:
+        done[a.commit, b.commit] = done.pop((a.commit, b.commit))
     dates = _dates(repository, everyone)
     conflicts = [
-        Conflict(a, b, _paths(repository, merge, marks), max(0.0, now_s - min(dates[a.commit], dates[b.commit])))
-        for a, b in tried if not (merge := done[a.commit, b.commit]).clean
+        Conflict(a, b, tuple(_path(one, marks) for one in unmerged),
+                 max(0.0, now_s - min(dates[a.commit], dates[b.commit])))
+        for a, b in tried if (unmerged := done[a.commit, b.commit])
     ]
     conflicts.sort(key=lambda one: (-one.score, one.a.name, one.b.name))
-    return Found(conflicts, len(pairs), len(tried), order(refs, conflicts), list(done.values()))
+    return Found(conflicts, len(pairs), len(tried), order(refs, conflicts), done)
 
 
-def _paths(repository: Repository, merge: Merge, marks: Mapping[str, Touched]) -> tuple[ConflictedPath, ...]:
-    """Each once: of a file against a link git leaves two entries, one of them under a name that nobody gave."""
-    found: dict[str, ConflictedPath] = {}
-    for file in merge.conflicted:
-        name = file.name(merge.ours, merge.theirs)
-        if name not in found:
-            central = sum(name in one.paths for one in marks.values())
-            found[name] = ConflictedPath(name, file.kind, tuple(hunks(repository, merge, file)), max(central, 1),
-                                         file.said)
-    return tuple(found.values())
+def _path(one: Unmerged, marks: Mapping[str, Touched]) -> ConflictedPath:
+    central = sum(one.path in mark.paths for mark in marks.values())
+    return ConflictedPath(one.path, one.kind, one.hunks, max(central, 1), one.said)
 
 
 def _dates(repository: Repository, refs: Iterable[Ref]) -> dict[str, float]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import time
+from pathlib import Path
 
-from gitcoord.code import branches, conflicts, fetched, telling
+from gitcoord.code import branches, conflicts, fetched, remembered, telling
 from gitcoord.code.branches import OURS
 from gitcoord.code.conflicts import REFS_MAX, Ref
 from gitcoord.code.fetched import Source
@@ -19,12 +20,15 @@ BASES = ("main", "master")
 
 
 class Looking:
-    """An errand (`node/errands.py`). The clone is left as it is: what it lacks is fetched beside it."""
+    """An errand (`node/errands.py`). The clone is left as it is: what it lacks is fetched beside it.
+
+    `cache`: the node's, which knows the pairs that were tried before.
+    """
 
     name = "conflicts"
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
+    def __init__(self, source: Source, cache: Path) -> None:
+        self.source, self.cache = source, cache
 
     def every_s(self, look: Look) -> float:
         settings: Settings = look.state("settings").settings
@@ -38,7 +42,9 @@ class Looking:
     def _work(self, state: told.State, agents: list[str], may_act: May) -> list[Proposal]:
         with fetched.beside(self.source.clone) as repository:
             refs, base = self._branches(repository, agents)
-            found = conflicts.between(repository, refs, base=base, now_s=time.time())
+            known = remembered.read(self.cache, repository)
+            found = conflicts.between(repository, refs, base=base, now_s=time.time(), known=known)
+            remembered.save(self.cache, repository, found.outcomes)
         names = [one.name for one in refs] + ([base.name] if base else [])
         return told.news(state, telling.told(found.conflicts), names)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from gitcoord.code import branches, conflicts, merges, remembered, telling
 from gitcoord.code.conflicts import Conflict, ConflictedPath, Found, Ref
 from gitcoord.code.hunks import Hunk, hunks
 from gitcoord.code.objects import Repository
+from gitcoord.code.outcomes import Outcome, Pair, Unmerged
 from gitcoord.code.touched import common_ancestor, touched
 from tests.cli.clones import Clone, copied
 
@@ -122,7 +124,7 @@ def test_what_is_told_fits_an_event(path: Path) -> None:
     assert told.paths[0].functions == ["def first():", "def second():"] and told.paths[0].lines == 2
 
 
-def test_the_command_tells_records_and_closes(alice: Clone) -> None:
+def test_the_command_tells_records_and_closes(alice: Clone, tried: list[Pair]) -> None:
     def git(*words: str) -> None:
         subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@y", *words], cwd=alice.path, check=True,
                        capture_output=True)
@@ -143,10 +145,12 @@ def test_the_command_tells_records_and_closes(alice: Clone) -> None:
     assert "low: alice/one (alice) and bob/two, 1 path" in shown.out and "line 2 and 2, def f():" in shown.out
     assert "merge into main in this order: alice/one, bob/two (1 to settle)" in shown.out
     assert "alice/one and bob/two conflict in a.py" in shown.err
+    assert len(tried) == 1
     assert alice("conflicts", "--record").err == ""  # said once
     [row] = alice("conflict", "list", "--json").json()["items"]
     assert (row["files"], row["a"]["agent"]) == (["a.py"], "alice")
     assert alice("conflicts", "--json").json()["conflicts"][0]["paths"][0]["hunks"][0]["a"] == ["    return 1"]
+    assert len(tried) == 1  # and merged once
     commit("bob/two", "def f():\n    return 1\n")
     git("checkout", "-q", "main")
     assert "they can be merged" in alice("conflicts", "--record").err
@@ -154,32 +158,69 @@ def test_the_command_tells_records_and_closes(alice: Clone) -> None:
     assert "no branch or commit 'nothing'" in alice("conflicts", "nothing", code=2).err
 
 
-def test_a_pair_that_merged_cleanly_is_never_tried_again(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-                                                         ) -> None:
-    tried: list[tuple[str, str]] = []
+def test_no_pair_is_tried_twice_whether_it_conflicts_or_not(path: Path, tmp_path: Path, tried: list[Pair]) -> None:
+    first, count = remembering(path, tmp_path), len(tried)
+    tried.clear()
+    again = remembering(path, tmp_path)
+    assert tried == [] and count == len(first.outcomes)
+    assert any(first.outcomes.values()) and not all(first.outcomes.values())
+    assert again == first
+
+
+@pytest.mark.parametrize("change", [
+    lambda path, cache: subprocess.run(["git", "-C", str(path), "config", "merge.renames", "false"], check=True),
+    lambda path, cache: (path / "info" / "attributes").write_text("* -merge\n"),
+    lambda path, cache: (cache / remembered.FILE).write_bytes((cache / remembered.FILE).read_bytes()[:-9]),
+    lambda path, cache: (cache / remembered.FILE).write_bytes(b""),
+], ids=["settings", "attributes", "damage", "empty"])
+def test_what_was_judged_otherwise_or_is_damaged_is_tried_again(
+    path: Path, tmp_path: Path, tried: list[Pair], change: Callable[[Path, Path], object]
+) -> None:
+    shutil.copytree(path, tmp_path / "copy")
+    first = remembering(tmp_path / "copy", tmp_path, "content-a", "content-b")
+    change(tmp_path / "copy", tmp_path)
+    tried.clear()
+    remembering(tmp_path / "copy", tmp_path, "content-a", "content-b")
+    assert sorted(tried) == sorted(first.outcomes)
+
+
+def test_what_is_remembered_is_bounded_and_the_newest_stays(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = (Unmerged("x", "content", (Hunk(("y" * remembered.OUTCOME_BYTES_MAX,), (), 1, 1),)),)
+    odd = (Unmerged("name \udcff", "content", (Hunk(("a",), ("b",), 1, 2, "def f():"),), ("said",)),)
+    outcomes: dict[Pair, Outcome] = {(str(number), "b"): odd for number in range(9)}
+    monkeypatch.setattr(remembered, "BYTES_MAX", 300)
+    with Repository(path) as repository:
+        remembered.save(tmp_path, repository, {**outcomes, ("large", "b"): large, ("clean", "b"): ()})
+        known = remembered.read(tmp_path, repository)
+    assert [*known.items()][-2:] == [(("8", "b"), odd), (("clean", "b"), ())] and 2 < len(known) < 9
+    assert (tmp_path / remembered.FILE).stat().st_size < 400
+
+
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[Pair]:
+    """All pairs that are merged on trial from now on."""
+    found: list[Pair] = []
     trial = merges.trial
 
-    def counted(repository: Repository, pairs: Sequence[tuple[str, str]]) -> list[merges.Merge]:
-        tried.extend(pairs)
+    def counted(repository: Repository, pairs: Sequence[Pair]) -> Iterator[merges.Merge]:
+        found.extend(pairs)
         return trial(repository, pairs)
 
     monkeypatch.setattr(merges, "trial", counted)
+    return found
 
-    def look() -> Found:
-        with Repository(path) as repository:
-            names = repository.git("for-each-ref", "--format=%(refname:short)", "refs/heads/*-[ab]").decode().split()
-            refs = branches.chosen(repository, names, [])
-            found = conflicts.between(repository, refs, base=branches.base_of(repository, "main"), now_s=BUILT_S,
-                                      known=remembered.read(tmp_path))
-        remembered.save(tmp_path, found.merges)
-        return found
 
-    first, count = look(), len(tried)
-    tried.clear()
-    again = look()
-    assert again.conflicts == first.conflicts and again.order == first.order
-    clean = sum(one.clean for one in first.merges)
-    assert clean and len(tried) == count - clean
+def remembering(path: Path, cache: Path, *names: str) -> Found:
+    """A look at the branches of these names (all) that knows what those before it found."""
+    with Repository(path) as repository:
+        names = names or tuple(
+            repository.git("for-each-ref", "--format=%(refname:short)", "refs/heads/*-[ab]").decode().split())
+        found = conflicts.between(repository, branches.chosen(repository, names, []), now_s=BUILT_S,
+                                  base=branches.base_of(repository, "main"), known=remembered.read(cache, repository))
+        remembered.save(cache, repository, found.outcomes)
+    return found
 
 
 def test_what_only_this_clone_has_under_a_name_of_the_remotes_is_told_to_nobody() -> None:

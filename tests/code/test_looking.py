@@ -13,7 +13,7 @@ from tests.github.test_review import Forge
 
 def test_conflicts_among_the_remotes_branches_are_told_and_closed(tmp_path: Path) -> None:
     forge, story = Forge(tmp_path), Story().founded().joined("bob")
-    errand = Looking(forge.source)
+    errand = Looking(forge.source, tmp_path)
     assert errand.every_s(Look(story.fleet, NOW)) == 0
     story.say("alice", "config_changed", data={"set": {"conflicts_every_s": 60}})
     assert errand.every_s(Look(story.fleet, NOW)) == 60
@@ -36,5 +36,6 @@ def test_conflicts_among_the_remotes_branches_are_told_and_closed(tmp_path: Path
     before = forge.files()
     assert turn() == [("alice/one and bob/uno conflict in a.txt", ("alice", "bob"))]
     assert turn() == [] and forge.files() == before
+    assert "trial-merges" in {file.name for file in tmp_path.iterdir()}
     branch("bob/uno", "line one\n")
     assert turn() == [("alice/one and bob/uno: they can be merged", ("alice", "bob"))]

@@ -1,0 +1,33 @@
+"""Outcomes: what is worth keeping of a trial merge. They are of two commits alone, and these never change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gitcoord.code.hunks import Hunk, hunks
+from gitcoord.code.merges import Merge
+from gitcoord.code.objects import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class Unmerged:
+    """A path that the merge of two commits leaves unmerged; `said`: git's own words."""
+
+    path: str
+    kind: str
+    hunks: tuple[Hunk, ...] = ()
+    said: tuple[str, ...] = ()
+
+
+Pair = tuple[str, str]  # the ids of two commits: the second merged into the first
+Outcome = tuple[Unmerged, ...]  # empty: they merge cleanly
+
+
+def outcome(repository: Repository, merge: Merge) -> Outcome:
+    """Each path once: of a file against a link git leaves two entries, one of them under a name that nobody gave."""
+    found: dict[str, Unmerged] = {}
+    for file in merge.conflicted:
+        name = file.name(merge.ours, merge.theirs)
+        if name not in found:
+            found[name] = Unmerged(name, file.kind, tuple(hunks(repository, merge, file)), file.said)
+    return tuple(found.values())
