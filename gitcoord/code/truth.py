@@ -14,6 +14,7 @@ from pathlib import Path
 
 from gitcoord.code import merges
 from gitcoord.code.objects import Repository
+from gitcoord.core.errors import Refused
 
 MERGES_MAX = 500  # the newest of a repository
 
@@ -70,10 +71,14 @@ def compare(path: Path, limit: int = MERGES_MAX) -> Compared:
 
 
 def main(arguments: list[str]) -> int:
-    if len(arguments) not in (1, 2):
+    if len(arguments) not in (1, 2) or not all(word.isdecimal() for word in arguments[1:]):
         print("usage: scripts/conflict-check REPO [HOW_MANY]", file=sys.stderr)
         return 2
-    found = compare(Path(arguments[0]), int(arguments[1]) if len(arguments) > 1 else MERGES_MAX)
+    try:
+        found = compare(Path(arguments[0]), int(arguments[1]) if len(arguments) > 1 else MERGES_MAX)
+    except Refused as wrong:
+        print(f"conflict-check: {wrong}", file=sys.stderr)
+        return 2
     print(*found.differing, sep="\n", end="\n" if found.differing else "")
     print(f"{found.merges - len(found.differing)} of {found.merges} merges are judged as by git merge; "
           f"{found.conflicting} of them conflict")
