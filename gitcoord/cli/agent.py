@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from gitcoord.cli.common import Noun, as_option, here, json_option, print_json, speaker, teller
+from gitcoord.cli.dry_run import dry_run_option, would_write
 from gitcoord.core.errors import Refused
 from gitcoord.core.names import agent_id
 
 if TYPE_CHECKING:
-    from gitcoord.core.event import Event
+    from gitcoord.core.event import Draft
     from gitcoord.github.account import Account
     from gitcoord.node.node import Node
     from gitcoord.node.options import Reacting
@@ -142,8 +143,9 @@ def _contract(words: str | None, handler: str | None, slots: int, time_limit: fl
 @click.argument("agent")
 @click.option("--admin", is_flag=True, help="May admit others in turn.")
 @as_option
+@dry_run_option
 @json_option
-def admit(agent: str, admin: bool, actor: str | None, as_json: bool) -> None:
+def admit(agent: str, admin: bool, actor: str | None, dry_run: bool, as_json: bool) -> None:
     """Let AGENT into a closed fleet; only an admin may.
 
     \b
@@ -158,15 +160,16 @@ def admit(agent: str, admin: bool, actor: str | None, as_json: bool) -> None:
     if member is None or not member.admin:
         raise Refused(f"{who} is no admin of this fleet: one of its admins has to admit {agent}")
     data = {"agent": agent, "admin": admin}
-    [event] = node.append(node.draft("agent_admitted", f"{who} admits {agent}", actor=who, data=data))
-    _told_once_sequenced(node, event, f"{agent} is admitted", as_json)
+    draft = node.draft("agent_admitted", f"{who} admits {agent}", actor=who, data=data)
+    _write(node, draft, f"{agent} is admitted", dry_run, as_json)
 
 
 @command.command("admission")
 @click.argument("who", type=click.Choice(["open", "closed"]))
 @as_option
+@dry_run_option
 @json_option
-def admission(who: str, actor: str | None, as_json: bool) -> None:
+def admission(who: str, actor: str | None, dry_run: bool, as_json: bool) -> None:
     """Open the fleet to whoever comes, or close it: then an admin admits each new agent.
 
     \b
@@ -178,12 +181,16 @@ def admission(who: str, actor: str | None, as_json: bool) -> None:
     member = node.fleet.members.get(name)
     if member is None or not member.admin:
         raise Refused(f"{name} is no admin of this fleet: one of its admins has to do that")
-    words = f"{name} makes the fleet {who}"
-    [event] = node.append(node.draft("admission_changed", words, actor=name, data={"admission": who}))
-    _told_once_sequenced(node, event, f"the fleet is {who}", as_json)
+    draft = node.draft("admission_changed", f"{name} makes the fleet {who}", actor=name, data={"admission": who})
+    _write(node, draft, f"the fleet is {who}", dry_run, as_json)
 
 
-def _told_once_sequenced(node: Node, event: Event, words: str, as_json: bool) -> None:
+def _write(node: Node, draft: Draft, words: str, dry_run: bool, as_json: bool) -> None:
+    """`words` are said once it is sequenced."""
+    if dry_run:
+        would_write(node, "append", [draft], as_json)
+        return
+    [event] = node.append(draft)
     level, position = node.confirm(event, "sequenced", timeout_s=60)
     if as_json:
         print_json({"schema": "gitcoord.append/1", "id": event.uid, "level": level, "position": position})
@@ -193,19 +200,24 @@ def _told_once_sequenced(node: Node, event: Event, words: str, as_json: bool) ->
 
 @command.command("rekey")
 @as_option
+@dry_run_option
 @json_option
-def rekey(actor: str | None, as_json: bool) -> None:
+def rekey(actor: str | None, dry_run: bool, as_json: bool) -> None:
     """Give an agent of this clone a new key, announced by an event that the old one signs.
 
     \b
     Example:
       gitcoord agent rekey
     """
-    from gitcoord.node.rekey import rekey as change
+    from gitcoord.node import rekey as keys
 
     node = here()
     who = speaker(node, actor)
-    event, key = change(node, who)
+    keys.check(node, who)
+    if dry_run:
+        would_write(node, "rekey", [keys.announced(node, who)], as_json)
+        return
+    event, key = keys.rekey(node, who)
     if as_json:
         print_json({"schema": "gitcoord.rekey/1", "id": event.uid, "agent": who, "key": key})
     else:

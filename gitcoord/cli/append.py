@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from gitcoord.cli.common import as_option, content_or_stdin, desk, event_id, here, json_option, print_json, speaker
+from gitcoord.cli.dry_run import dry_run_option, would_write
 from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.core.names import agent_id
 
@@ -26,10 +27,11 @@ ROUND_S = 20.0  # without --wait: how long one round, or that of a running agent
 @click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), default=60.0, show_default=True,
               help="How long to wait.")
 @click.option("--no-sync", is_flag=True, help="Only queue it.")
+@dry_run_option
 @json_option
 def command(type_: str, content: str, interaction: str | None, recipients: tuple[str, ...], parent: str | None,
             data: str | None, actor: str | None, wait: str | None, timeout: float, no_sync: bool,
-            as_json: bool) -> None:
+            dry_run: bool, as_json: bool) -> None:
     """Write an event of TYPE with CONTENT (`-`: standard input).
 
     It is on the local disk before this returns, always. Levels: QUEUED (this disk), DURABLE (on the remote),
@@ -46,6 +48,9 @@ def command(type_: str, content: str, interaction: str | None, recipients: tuple
         re=event_id(node, parent) if node and parent else None, to=[agent_id(one) for one in recipients],
         data=_object(data),
     )
+    if dry_run:
+        would_write(writer, "append", [draft], as_json)
+        return
     [event] = writer.append(draft)
     level, position, trouble = "queued", None, None
     try:

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitcoord.cli.common import Noun, as_option, here, json_option, print_json, speaker
+from gitcoord.cli.dry_run import dry_run_option, would, would_write
 from gitcoord.cli.tables import print_table
 from gitcoord.core.errors import Refused
 
 if TYPE_CHECKING:
+    from gitcoord.core.event import Draft
     from gitcoord.node.node import Node
+    from gitcoord.store.home import Config
 
 TIMEOUT_S = 60.0
 
@@ -91,8 +94,9 @@ def get(name: str, as_json: bool) -> None:
 @click.argument("value")
 @node_option
 @as_option
+@dry_run_option
 @json_option
-def set_(name: str, value: str, of_node: bool, actor: str | None, as_json: bool) -> None:
+def set_(name: str, value: str, of_node: bool, actor: str | None, dry_run: bool, as_json: bool) -> None:
     """Set NAME to VALUE, for the whole fleet or (--node) for this clone.
 
     A list is given as alice,bob; headings as JSON. The fleet's settings are events: everyone goes by them from their
@@ -104,22 +108,23 @@ def set_(name: str, value: str, of_node: bool, actor: str | None, as_json: bool)
       gitcoord config set headings '{"proposal": "{actor} proposes"}'
       gitcoord config set profile lan --node
     """
-    _change(here(), name, value, of_node=of_node, actor=actor, as_json=as_json)
+    _change(here(), name, value, of_node=of_node, actor=actor, dry_run=dry_run, as_json=as_json)
 
 
 @command.command("unset")
 @click.argument("name")
 @node_option
 @as_option
+@dry_run_option
 @json_option
-def unset(name: str, of_node: bool, actor: str | None, as_json: bool) -> None:
+def unset(name: str, of_node: bool, actor: str | None, dry_run: bool, as_json: bool) -> None:
     """Take NAME back to its default.
 
     \b
     Example:
       gitcoord config unset recent
     """
-    _change(here(), name, None, of_node=of_node, actor=actor, as_json=as_json)
+    _change(here(), name, None, of_node=of_node, actor=actor, dry_run=dry_run, as_json=as_json)
 
 
 def settings(node: Node) -> dict[str, Setting]:
@@ -150,7 +155,8 @@ def settings(node: Node) -> dict[str, Setting]:
     return found
 
 
-def _change(node: Node, name: str, text: str | None, *, of_node: bool, actor: str | None, as_json: bool) -> None:
+def _change(node: Node, name: str, text: str | None, *, of_node: bool, actor: str | None, dry_run: bool,
+            as_json: bool) -> None:
     """Set (None: unset) `name` where it belongs, and say so."""
     from gitcoord.features.settings import Settings
     from gitcoord.node import preferences
@@ -159,10 +165,19 @@ def _change(node: Node, name: str, text: str | None, *, of_node: bool, actor: st
         raise Refused(f"no setting {name!r}; there are: {', '.join({**preferences.NODE, **Settings.model_fields})}")
     if of_node or name not in Settings.model_fields:
         scope, level = "node", None
-        value = _change_node(node, name, text)
+        config, value = _node_changed(node, name, text)
+        if dry_run:
+            to = "back to its default" if text is None else f"to {_text(value)}"
+            would("config.set", as_json, changes=[f"set {name} of this node {to}"])
+            return
+        node.home.save_config(config)
     else:
         scope = "fleet"
-        value, level = _change_fleet(node, name, text, speaker(node, actor))
+        draft, value = _fleet_changed(node, name, text, speaker(node, actor))
+        if dry_run:
+            would_write(node, "config.set", [draft], as_json)
+            return
+        level = _write(node, draft)
     if as_json:
         print_json({"schema": "gitcoord.config.set/1", "name": name, "value": value, "scope": scope, "level": level})
         return
@@ -170,7 +185,8 @@ def _change(node: Node, name: str, text: str | None, *, of_node: bool, actor: st
                + (f" ({level.upper()})" if level else ""))
 
 
-def _change_node(node: Node, name: str, text: str | None) -> Any:
+def _node_changed(node: Node, name: str, text: str | None) -> tuple[Config, Any]:
+    """What its file would hold, and the setting's value there."""
     from gitcoord.node import preferences
     from gitcoord.node.found import whole
     from gitcoord.store.home import Config
@@ -184,24 +200,29 @@ def _change_node(node: Node, name: str, text: str | None) -> Any:
     if name == "remote":
         value = whole(node.home.path.parent, value)
     setattr(config, name, value)
-    node.home.save_config(config)
-    return value
+    return config, value
 
 
-def _change_fleet(node: Node, name: str, text: str | None, actor: str) -> tuple[Any, str]:
-    from gitcoord.core.errors import NotConfirmed
+def _fleet_changed(node: Node, name: str, text: str | None, actor: str) -> tuple[Draft, Any]:
+    """The event that says so, and the setting's value after it."""
     from gitcoord.features.settings import changed
 
     value = None if text is None else _value(name, text)
     changed(node.fleet.states["settings"].settings, name, value)  # Refused, politely, before it is in the log
     words = f"{name} = {_text(value)}" if text is not None else f"{name} back to its default"
-    [event] = node.append(node.draft("config_changed", words, actor=actor, data={"set": {name: value}}))
+    return node.draft("config_changed", words, actor=actor, data={"set": {name: value}}), value
+
+
+def _write(node: Node, draft: Draft) -> str:
+    """The level that it has reached."""
+    from gitcoord.core.errors import NotConfirmed
+
+    [event] = node.append(draft)
     try:
-        level, _ = node.confirm(event, "sequenced", timeout_s=TIMEOUT_S, rounds=1)
+        return node.confirm(event, "sequenced", timeout_s=TIMEOUT_S, rounds=1)[0]
     except NotConfirmed as wrong:
         click.echo(f"gitcoord: {wrong}", err=True)
-        level, _ = node.level(event)
-    return value, level
+        return node.level(event)[0]
 
 
 def _value(name: str, text: str) -> Any:

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitcoord.cli.common import as_option, json_option, print_json, speaker, tell
+from gitcoord.cli.dry_run import dry_run_option, events
 from gitcoord.cli.forge import at, node_if_any
 from gitcoord.core.errors import GitcoordError, Refused
 
 if TYPE_CHECKING:
     from gitcoord.code.conflicts import Conflict, Found, Ref
     from gitcoord.code.objects import Repository
+    from gitcoord.core.event import Draft
     from gitcoord.node.node import Node
 
 HUNK_LINES = 3  # of each side, for a person
@@ -28,9 +30,10 @@ HUNK_LINES = 3  # of each side, for a person
 @click.option("--prs", is_flag=True, help="Instead of branches: the open pull requests on GitHub.")
 @click.option("--record", is_flag=True, help="Write down what is new and what is gone, and tell those whose it is.")
 @as_option
+@dry_run_option
 @json_option
-def command(refs: tuple[str, ...], base: str | None, prs: bool, record: bool, actor: str | None, as_json: bool
-            ) -> None:
+def command(refs: tuple[str, ...], base: str | None, prs: bool, record: bool, actor: str | None, dry_run: bool,
+            as_json: bool) -> None:
     """Try to merge branches with each other and with the base, in nobody's work tree.
 
     Without REF: all branches, local and fetched, that the base does not hold. Nothing in the repository is changed.
@@ -47,6 +50,8 @@ def command(refs: tuple[str, ...], base: str | None, prs: bool, record: bool, ac
 
     if prs and refs:
         raise click.UsageError("--prs takes all open pull requests: leave REF out")
+    if dry_run and not record:
+        raise click.UsageError("--dry-run goes with --record: else nothing is written")
     node = node_if_any()
     if record and node is None:
         raise Refused("--record writes into a fleet's log: run `gitcoord init` here first")
@@ -58,14 +63,23 @@ def command(refs: tuple[str, ...], base: str | None, prs: bool, record: bool, ac
         found = conflicts.between(repository, chosen, base=onto, now_s=time.time(), known=known)
         if node is not None:
             remembered.save(node.home.cache, repository, found.outcomes)
+    drafts: list[Draft] = []
     if record and node is not None:
-        _record(node, found.conflicts, speaker(node, actor), [one for one in (*chosen, onto) if one is not None], names)
+        drafts = _news(node, found.conflicts, speaker(node, actor),
+                       [one for one in (*chosen, onto) if one is not None], names)
+        if dry_run:
+            node.check(*drafts)
+        else:
+            _record(node, drafts)
     if as_json:
         print_json({"schema": "gitcoord.conflicts/1", "base": onto.name if onto else None, "refs": len(chosen),
                     "pairs": found.pairs, "tried": found.tried, "conflicts": [_plain(one) for one in found.conflicts],
-                    "order": [{"ref": ref.name, "conflicts": count} for ref, count in found.order]})
+                    "order": [{"ref": ref.name, "conflicts": count} for ref, count in found.order],
+                    **({"dry_run": True, "events": events(drafts)} if dry_run else {})})
     else:
         _show(found, onto.name if onto else "a first commit")
+        for draft in drafts if dry_run else ():
+            click.echo(f"would write {draft.type}: {draft.content}")
 
 
 def _branches(repository: Repository, node: Node | None, refs: tuple[str, ...], agents: list[str], base: str | None
@@ -130,7 +144,7 @@ def _show(found: Found, base: str) -> None:
             plain(ref.name) + (f" ({count} to settle)" if count else "") for ref, count in found.order))
 
 
-def _record(node: Node, found: list[Conflict], actor: str, looked_at: list[Ref], names: dict[str, str]) -> None:
+def _news(node: Node, found: list[Conflict], actor: str, looked_at: list[Ref], names: dict[str, str]) -> list[Draft]:
     """By the remote's names, as the leader tells them: one conflict is one conversation, whoever finds it."""
     from gitcoord.code import telling
     from gitcoord.features import conflicts
@@ -139,9 +153,13 @@ def _record(node: Node, found: list[Conflict], actor: str, looked_at: list[Ref],
     shared, refs = telling.shared(found, looked_at, names)
     proposals = conflicts.news(acting.look(node, actor).state("conflicts"), telling.told(shared),
                                [one.name for one in refs])
-    for one in proposals:
-        node.append(node.draft(one.type, one.content, actor=actor, data=one.data, to=one.to, re=one.re))
+    return acting.drafted(node, proposals, actor)
+
+
+def _record(node: Node, drafts: list[Draft]) -> None:
+    for one in drafts:
+        node.append(one)
         tell("recorded", one.content)
-    if proposals:
+    if drafts:
         with contextlib.suppress(GitcoordError):  # it is queued, and goes out with the next round
             node.sync()

@@ -12,6 +12,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from gitcoord.cli.common import Noun, as_option, content_or_stdin, here, json_option, print_json, speaker
+from gitcoord.cli.dry_run import dry_run_option, would_write
 from gitcoord.cli.events import refresh
 from gitcoord.cli.tables import detail, print_table
 from gitcoord.core import times
@@ -137,7 +138,7 @@ def _runs_command(name: str, what: Command) -> Callable[..., None]:
     @as_option
     @click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), default=60.0, show_default=True,
                   help="How long to wait for the ledger's word.")
-    @click.option("--dry-run", is_flag=True, help="Only show what would be written.")
+    @dry_run_option
     @json_option
     def run(*, actor: str | None, timeout: float, dry_run: bool, as_json: bool, **values: Any) -> None:
         from gitcoord.node import acting
@@ -145,21 +146,12 @@ def _runs_command(name: str, what: Command) -> Callable[..., None]:
         node = here()
         who, given = speaker(node, actor), said(values, what)
         if dry_run:
-            _show_proposals(name, [
-                {"type": one.type, "content": one.content, "data": one.data, "to": list(one.to), "re": one.re}
-                for one in acting.propose(node, what, given, actor=who)
-            ], as_json)
+            drafts = acting.drafted(node, acting.propose(node, what, given, actor=who), who)
+            would_write(node, name.replace(" ", "."), drafts, as_json)
             return
         _show_outcome(name, acting.act(node, what, given, actor=who, timeout_s=timeout), as_json)
 
     return run
-
-
-def _show_proposals(name: str, proposals: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        print_json({"schema": f"gitcoord.{name.replace(' ', '.')}/1", "dry_run": True, "events": proposals})
-    for one in proposals if not as_json else ():
-        click.echo(f"would write {one['type']}: {one['content']}")
 
 
 def _show_outcome(name: str, outcome: Any, as_json: bool) -> None:

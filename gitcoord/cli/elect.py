@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitcoord.cli.common import as_option, here, json_option, print_json, speaker
+from gitcoord.cli.dry_run import dry_run_option, would, would_write
 
 if TYPE_CHECKING:
     from gitcoord.node.node import Node
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 @click.option("--wait", is_flag=True, help="Wait until somebody leads.")
 @click.option("--timeout", type=click.FloatRange(min=0), default=None, metavar="S", help="At most.  [the bound]")
 @as_option
+@dry_run_option
 @json_option
 def command(only_status: bool, resign: bool, explain: bool, wait: bool, timeout: float | None, actor: str | None,
-            as_json: bool) -> None:
+            dry_run: bool, as_json: bool) -> None:
     """Take part in the election now: tell who leads, and stand if nobody does.
 
     A leader that is silent for longer than its profile allows (--explain) is replaced. Without --wait one look
@@ -39,6 +41,9 @@ def command(only_status: bool, resign: bool, explain: bool, wait: bool, timeout:
     if explain:
         _print_explanation(node, as_json)
         return
+    if dry_run and not only_status:
+        _print_plan(node, speaker(node, actor), resign, as_json)
+        return
     if resign:
         outcome = election.resign(node, speaker(node, actor))
     elif only_status:
@@ -50,6 +55,18 @@ def command(only_status: bool, resign: bool, explain: bool, wait: bool, timeout:
         return
     for line in outcome.lines():
         click.echo(line)
+
+
+def _print_plan(node: Node, agent: str, resign: bool, as_json: bool) -> None:
+    from gitcoord.node import election
+
+    if resign:
+        would_write(node, "elect", [election.resignation(node, agent)], as_json)
+        return
+    node.keyring.signer(agent)
+    leader = election.look(node).leader
+    would("elect", as_json, changes=[f"watch {leader}, and stand if it says nothing" if leader else "stand"]
+          if node.config.lead else [])
 
 
 def _as_json(outcome: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from gitcoord.cli.common import Noun, desk, here, json_option, print_json, teller
+from gitcoord.cli.dry_run import dry_run_option, would
 from gitcoord.core.errors import GitcoordError
 
 STOP_S = 60.0  # the supervisor gives its agents less than that
@@ -28,8 +29,9 @@ def command() -> None:
 @command.command("start")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--check", is_flag=True, help="Only read the file, and show the order of the start.")
+@dry_run_option
 @json_option
-def start(file: Path, check: bool, as_json: bool) -> None:
+def start(file: Path, check: bool, dry_run: bool, as_json: bool) -> None:
     """Start the agents of FILE, those first that others need, and look after them until Ctrl-C or SIGTERM.
 
     FILE is TOML, with a table [agents.NAME] for each: capabilities, role, depends_on, backup, slots, exec (the command
@@ -40,9 +42,8 @@ def start(file: Path, check: bool, as_json: bool) -> None:
     Example:
       gitcoord fleet start examples/nine.toml --check
     """
-    from gitcoord.node import fleet_file
+    from gitcoord.node import fleet_file, supervisor
     from gitcoord.node.stopping import Stop
-    from gitcoord.node.supervisor import Supervisor
 
     node = here()
     plan = fleet_file.read(file, known=[one.id for one in node.fleet.members.by_id.values()])
@@ -52,14 +53,20 @@ def start(file: Path, check: bool, as_json: bool) -> None:
     elif check:
         for name, one in plan.agents.items():
             click.echo(name + (f" (after {', '.join(one.depends_on)})" if one.depends_on else ""))
+    elif dry_run:
+        supervisor.check_alone(node.home)
+        would("fleet.start", as_json, changes=[
+            f"start {name}" + (f" after {', '.join(one.depends_on)}" if one.depends_on else "")
+            for name, one in plan.agents.items()])
     else:
         node.tell = say = teller(quiet=False, json_logs=as_json)
-        Supervisor(node, plan, folder=Path.cwd(), say=say, stop=Stop()).run()
+        supervisor.Supervisor(node, plan, folder=Path.cwd(), say=say, stop=Stop()).run()
 
 
 @command.command("stop")
+@dry_run_option
 @json_option
-def stop(as_json: bool) -> None:
+def stop(dry_run: bool, as_json: bool) -> None:
     """Stop the agents of this node's supervisor: what they have begun may end, then each says goodbye.
 
     \b
@@ -70,6 +77,9 @@ def stop(as_json: bool) -> None:
 
     home = desk().home
     found = supervisor.status(home)
+    if dry_run:
+        would("fleet.stop", as_json, changes=[f"stop process {found.pid}, which runs {found.file}"] if found else [])
+        return
     if found is not None:
         os.kill(found.pid, signal.SIGTERM)
         until_s = time.monotonic() + STOP_S

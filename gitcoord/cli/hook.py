@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from gitcoord.cli.common import Noun, desk, json_option, print_json, tell
+from gitcoord.cli.dry_run import dry_run_option, would
 from gitcoord.core import times
 from gitcoord.core.errors import GitcoordError, Lost
 
@@ -106,8 +107,9 @@ def _in_words(row: Touched) -> str:
 
 
 @command.command("install")
+@dry_run_option
 @json_option
-def install(as_json: bool) -> None:
+def install(dry_run: bool, as_json: bool) -> None:
     """Write the pre-commit hook of this clone and its work trees; one that is there is kept, and runs first.
 
     \b
@@ -116,12 +118,13 @@ def install(as_json: bool) -> None:
     """
     from gitcoord.store import hooks
 
-    _tell(hooks.install(Path.cwd()), as_json)
+    _tell(hooks.install(Path.cwd(), dry_run=dry_run), dry_run, as_json)
 
 
 @command.command("uninstall")
+@dry_run_option
 @json_option
-def uninstall(as_json: bool) -> None:
+def uninstall(dry_run: bool, as_json: bool) -> None:
     """Take the hook away, and put the one that was there before back.
 
     \b
@@ -130,11 +133,13 @@ def uninstall(as_json: bool) -> None:
     """
     from gitcoord.store import hooks
 
-    _tell(hooks.uninstall(Path.cwd()), as_json)
+    _tell(hooks.uninstall(Path.cwd(), dry_run=dry_run), dry_run, as_json)
 
 
-def _tell(did: str, as_json: bool) -> None:
-    if as_json:
+def _tell(did: str, dry_run: bool, as_json: bool) -> None:
+    if dry_run:
+        would("hook", as_json, changes=[did] if did else [])
+    elif as_json:
         print_json({"schema": "gitcoord.hook/1", "did": [did] if did else []})
     else:
         click.echo(did or "nothing to do")

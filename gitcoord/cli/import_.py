@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from gitcoord.cli.common import as_option, here, json_option, print_json, speaker
+from gitcoord.cli.dry_run import dry_run_option, would
 from gitcoord.core.errors import NotConfirmed
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ TIMEOUT_S = 60.0
 @click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), default=TIMEOUT_S, show_default=True,
               help="How long to wait until all is sequenced.")
 @click.option("--no-sync", is_flag=True, help="Only queue it.")
+@dry_run_option
 @json_option
-def command(file: BinaryIO, actor: str | None, timeout: float, no_sync: bool, as_json: bool) -> None:
+def command(file: BinaryIO, actor: str | None, timeout: float, no_sync: bool, dry_run: bool, as_json: bool) -> None:
     """Take over FILE (`-`: standard input), a log of JSON lines with the five fields interaction, actor, type,
     content and timestamp; others are left out.
 
@@ -47,16 +49,19 @@ def command(file: BinaryIO, actor: str | None, timeout: float, no_sync: bool, as
     if not no_sync:
         refresh(node)  # what others imported meanwhile is not imported again
     with _progress(file) as progress:
-        done = import_log(node, file, name=file.name, actor=who, progress=progress)
-    level = "queued" if no_sync else _confirmed(node, done, timeout)
-    if as_json:
+        done = import_log(node, file, name=file.name, actor=who, progress=progress, dry_run=dry_run)
+    level = "queued" if no_sync or dry_run else _confirmed(node, done, timeout)
+    counts = f"{done.known} known already, {done.bad} bad"
+    if dry_run:
+        would("import", as_json, changes=[f"import {done.imported}, {counts}"],
+              imported=done.imported, known=done.known, bad=done.bad)
+    elif as_json:
         print_json({"schema": "gitcoord.import/1", "imported": done.imported, "known": done.known, "bad": done.bad,
                     "level": level if done.last else None})
     else:
-        click.echo(f"{done.imported} imported{f' ({level.upper()})' if done.last else ''}, {done.known} known already, "
-                   f"{done.bad} bad")
+        click.echo(f"{done.imported} imported{f' ({level.upper()})' if done.last else ''}, {counts}")
     if done.bad:
-        _tell_bad(node, done)
+        _tell_bad(node, done, dry_run)
     if done.bad and not done.imported and not done.known:
         click.get_current_context().exit(1)
 
@@ -72,11 +77,12 @@ def _confirmed(node: Node, done: Imported, timeout_s: float) -> str:
         return node.level(done.last)[0]
 
 
-def _tell_bad(node: Node, done: Imported) -> None:
+def _tell_bad(node: Node, done: Imported, dry_run: bool) -> None:
     for reason in done.reasons:
         click.echo(f"gitcoord: {reason}", err=True)
     more = done.bad - len(done.reasons)
-    click.echo(f"gitcoord: {f'{more} more bad lines; ' if more else ''}they are in "
+    where = "would go to" if dry_run else "are in"
+    click.echo(f"gitcoord: {f'{more} more bad lines; ' if more else ''}they {where} "
                f"{node.home.path / 'events.error.log'}", err=True)
 
 

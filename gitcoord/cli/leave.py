@@ -7,14 +7,16 @@ import shlex
 import click
 
 from gitcoord.cli.common import here, json_option, print_json
+from gitcoord.cli.dry_run import dry_run_option, would
 
 
 @click.command("leave")
 @click.option("--force", is_flag=True, help="Go even if events cannot be delivered; they are kept in a file.")
 @click.option("--timeout", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="S",
               help="Seconds to try to deliver what is queued.")
+@dry_run_option
 @json_option
-def command(force: bool, timeout: float, as_json: bool) -> None:
+def command(force: bool, timeout: float, dry_run: bool, as_json: bool) -> None:
     """Take this clone, and the agents whose keys it keeps, out of the fleet.
 
     First everything queued goes out; where it cannot, nothing is changed (exit code 4). The log keeps what was said,
@@ -24,12 +26,16 @@ def command(force: bool, timeout: float, as_json: bool) -> None:
     Example:
       gitcoord leave
     """
-    from gitcoord.node.departure import leave
+    from gitcoord.node import departure
     from gitcoord.node.standing import count
 
     node = here()
     fleet, undelivered_file = node.config.fleet, node.home.queue.path.name
-    left = leave(node, force=force, timeout_s=timeout)
+    if dry_run:
+        departure.check(node)
+        would("leave", as_json, drafts=departure.goodbyes(node), changes=departure.changes(node))
+        return
+    left = departure.leave(node, force=force, timeout_s=timeout)
     if as_json:
         print_json({"schema": "gitcoord.leave/1", "fleet": fleet, "agents": left.agents, "kept": str(left.kept),
                     "undelivered": left.undelivered, "outbox_retired": left.outbox_retired,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gitcoord.cli.common import Noun, here, json_option, print_json
+from gitcoord.cli.dry_run import dry_run_option, would
 from gitcoord.core.errors import NotConfirmed, Refused
 
 if TYPE_CHECKING:
@@ -60,8 +61,9 @@ def list_(as_json: bool) -> None:
 @command.command("drop")
 @click.argument("id_", metavar="ID")
 @click.option("--force", is_flag=True, help="Also what others may have seen already.")
+@dry_run_option
 @json_option
-def drop(id_: str, force: bool, as_json: bool) -> None:
+def drop(id_: str, force: bool, dry_run: bool, as_json: bool) -> None:
     """Remove the event ID, or the one that ID begins, from the queue for ever.
 
     For an event that a hook of the remote refuses because of what it says: nobody has seen it, and what is queued
@@ -81,6 +83,9 @@ def drop(id_: str, force: bool, as_json: bool) -> None:
         if level == "durable" and not force:
             raise Refused(f"event {event.uid[:8]} is on the remote already, others may have seen it: "
                           "let it go out, or stop offering it with --force")
+        if dry_run:
+            would("queue.drop", as_json, changes=[f"drop {event.uid[:8]} ({event.type} by {event.actor})"])
+            return
         _drop(node, event)
     if as_json:
         print_json({"schema": "gitcoord.queue.drop/1", "id": event.uid, "level": level, "event": event.as_json()})

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING
 import click
 
 from gitcoord.cli.common import as_option, here, json_option, print_json
+from gitcoord.cli.dry_run import dry_run_option, would
 
 if TYPE_CHECKING:
+    from gitcoord.core.event import Draft
     from gitcoord.node.node import Node
 
 
 @click.command("resume")
 @as_option
+@dry_run_option
 @json_option
-def command(actor: str | None, as_json: bool) -> None:
+def command(actor: str | None, dry_run: bool, as_json: bool) -> None:
     """Go on after a pause: try whether the disk can be written to, then take the pause away.
 
     The pause itself becomes an `error` event, so that the fleet knows of it. Where nothing is paused it does nothing.
@@ -32,22 +35,30 @@ def command(actor: str | None, as_json: bool) -> None:
     node = here()
     mark = node.home.path / "paused"
     since_s = mark.stat().st_mtime if mark.exists() else time.time()
-    reason = files.resume(node.home.path)  # looks whether writing works even where the pause could not be noted
+    # Looks whether writing works even where the pause could not be noted.
+    reason = files.resume(node.home.path, dry_run=dry_run)
+    paused_s = max(0.0, time.time() - since_s)
+    draft = _news(node, actor, reason, paused_s) if reason is not None else None
+    if dry_run:
+        would("resume", as_json, drafts=[draft] if draft is not None else [],
+              changes=[f"end the pause: {reason}"] if reason is not None else [])
+        return
     if reason is None:
         _say(as_json, "nothing to resume", None, None)
         return
-    paused_s = max(0.0, time.time() - since_s)
-    uid = _tell_fleet(node, actor, f"was paused for {ago(paused_s)}: {reason}", reason, paused_s)
-    _say(as_json, f"resumed after {ago(paused_s)}: {reason}", reason, uid)
+    _say(as_json, f"resumed after {ago(paused_s)}: {reason}", reason,
+         node.append(draft)[0].uid if draft is not None else None)
 
 
-def _tell_fleet(node: Node, actor: str | None, text: str, reason: str, paused_s: float) -> str | None:
+def _news(node: Node, actor: str | None, reason: str, paused_s: float) -> Draft | None:
+    """For the fleet; None where nobody speaks."""
+    from gitcoord.node.standing import ago
+
     speaker = actor or os.environ.get("GITCOORD_AGENT") or node.config.agent
     if speaker is None:
         return None
     data = {"paused": {"reason": reason, "seconds": round(paused_s)}}
-    [event] = node.append(node.draft("error", text, actor=speaker, data=data))
-    return event.uid
+    return node.draft("error", f"was paused for {ago(paused_s)}: {reason}", actor=speaker, data=data)
 
 
 def _say(as_json: bool, words: str, reason: str | None, uid: str | None) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import filelock
 
 from gitcoord.core.errors import GitcoordError, NotConfirmed, Refused, Unreachable
-from gitcoord.core.event import Event
+from gitcoord.core.event import Draft, Event
 from gitcoord.core.ports import Outcome, Update
 from gitcoord.node.node import Node
 
@@ -30,20 +30,38 @@ class Left:
 
 def leave(node: Node, *, force: bool, timeout_s: float) -> Left:
     """Take this clone out of its fleet. Raises NotConfirmed where events would stay behind, unless `force`."""
-    running = node.home.running()
-    if running:
-        raise Refused(f"{', '.join(running)} runs on this node: end that `gitcoord agent run` first")
+    check(node)
     left = Left(Path(), [])
     _drain(node, timeout_s, left, force=force)
-    left.agents = agents_here(node)
-    if left.agents:
-        node.append(*(node.draft("agent_left", f"{agent} leaves", actor=agent) for agent in left.agents))
+    drafts = goodbyes(node)
+    left.agents = [draft.actor for draft in drafts]
+    if drafts:
+        node.append(*drafts)
     _drain(node, timeout_s, left, force=force)
     with node.home.sync_lock.acquire(timeout=timeout_s):
         left.undelivered = len(_undelivered(node))
         _retire_outbox(node, left)
     left.kept = _set_aside(node)
     return left
+
+
+def check(node: Node) -> None:
+    """Raises Refused while agents run here."""
+    running = node.home.running()
+    if running:
+        raise Refused(f"{', '.join(running)} runs on this node: end that `gitcoord agent run` first")
+
+
+def goodbyes(node: Node) -> list[Draft]:
+    """What the agents of this clone would say."""
+    return [node.draft("agent_left", f"{agent} leaves", actor=agent) for agent in agents_here(node)]
+
+
+def changes(node: Node) -> list[str]:
+    """What else leaving does, if everything queued can be delivered."""
+    waiting = len(_undelivered(node))
+    return [*([f"first deliver what is queued ({waiting})"] if waiting else []),
+            f"remove {_outbox(node)} from the remote", f"move {node.home.path} aside"]
 
 
 def agents_here(node: Node) -> list[str]:
@@ -96,7 +114,7 @@ def _undelivered(node: Node) -> list[Event]:
 
 def _retire_outbox(node: Node, left: Left) -> None:
     """Remove our outbox from the remote, unless it holds what the log lacks: others can still carry that along."""
-    ref = node.replica.outbox_prefix + node.disk.node
+    ref = _outbox(node)
     if left.problems:
         left.outbox_retired = False
         return
@@ -110,6 +128,10 @@ def _retire_outbox(node: Node, left: Left) -> None:
     except GitcoordError as wrong:
         left.outbox_retired = False
         left.problems.append(f"the outbox stays on the remote: {wrong}")
+
+
+def _outbox(node: Node) -> str:
+    return node.replica.outbox_prefix + node.disk.node
 
 
 def _set_aside(node: Node) -> Path:

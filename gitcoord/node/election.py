@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import filelock
 
 from gitcoord.core.errors import Lost, Unreachable
+from gitcoord.core.event import Draft
 from gitcoord.core.names import same_agent
 from gitcoord.core.session import Session
 from gitcoord.features import settings
@@ -110,13 +111,18 @@ def _watch(node: Node, session: Session, *, stands: bool, wait: bool, deadline: 
 
 def resign(node: Node, agent: str) -> Standing:
     """Step down, by an event of one's own term: anyone may stand at once. Raises Lost if the agent does not lead."""
+    [event] = node.append(resignation(node, agent))
+    node.confirm(event, "sequenced", timeout_s=60)
+    return _standing(node)
+
+
+def resignation(node: Node, agent: str) -> Draft:
+    """After a look at the remote. Raises Lost if the agent does not lead."""
     node.sync(tick=False)
     terms = node.fleet.terms
     if terms.leader is None or not same_agent(terms.leader, agent):
         raise Lost(f"{agent} does not lead: {terms.leader or 'nobody'} does, in term {terms.term}")
-    [event] = node.append(node.draft("leader_resigned", f"{agent} resigns", actor=agent, term=terms.term))
-    node.confirm(event, "sequenced", timeout_s=60)
-    return _standing(node)
+    return node.draft("leader_resigned", f"{agent} resigns", actor=agent, term=terms.term)
 
 
 def explain(node: Node) -> list[tuple[str, float, str]]:

@@ -57,14 +57,16 @@ REASONS_SHOWN_MAX = 5
 
 
 def import_log(
-    node: Node, source: BinaryIO, *, name: str, actor: str, progress: Callable[[int], None] = lambda end: None
+    node: Node, source: BinaryIO, *, name: str, actor: str, progress: Callable[[int], None] = lambda end: None,
+    dry_run: bool = False,
 ) -> Imported:
     """Queue the lines of `source` as events of `actor`; bad ones go to events.error.log, with their numbers.
 
     `progress` is told how many bytes are done. When this returns, all is on the local disk. Raises Refused when
-    the actor's key is not here.
+    the actor's key is not here. `dry_run` only counts.
     """
     node.keyring.signer(actor)
+    node.check()
     pending = {event.uid for event in node.disk.pending()}  # BEFORE the fleet: what leaves the queue is in there
     reader = _Reader(node.fleet, actor, pending | set(node.fleet.positions))
     done = Imported()
@@ -73,16 +75,18 @@ def import_log(
         try:
             draft = reader.draft(line)
         except Malformed as wrong:
-            _set_aside(node, done, line, name, str(wrong))
+            _count_bad(done, line, str(wrong))
+            if not dry_run:
+                _set_aside(node, line, name, str(wrong))
             continue
         if draft is None:
             done.known += 1
             continue
         batch.append(draft)
         if len(batch) >= BATCH_EVENTS:
-            _queue(node, done, batch)
+            _queue(node, done, batch, dry_run)
             progress(line.end)
-    _queue(node, done, batch)
+    _queue(node, done, batch, dry_run)
     return done
 
 
@@ -186,8 +190,11 @@ def is_time(text: str) -> bool:
     return True
 
 
-def _queue(node: Node, done: Imported, batch: list[Draft]) -> None:
-    if batch:
+def _queue(node: Node, done: Imported, batch: list[Draft], dry_run: bool) -> None:
+    if dry_run:
+        done.imported += len(batch)
+        batch.clear()
+    elif batch:
         events = node.append(*batch)
         done.imported += len(events)
         done.known += len(batch) - len(events)
@@ -195,12 +202,15 @@ def _queue(node: Node, done: Imported, batch: list[Draft]) -> None:
         batch.clear()
 
 
-def _set_aside(node: Node, done: Imported, line: Line, name: str, reason: str) -> None:
-    """Isolate a bad line. What looks like a credential is not copied anywhere."""
+def _count_bad(done: Imported, line: Line, reason: str) -> None:
     done.bad += 1
+    if len(done.reasons) < REASONS_SHOWN_MAX:
+        done.reasons.append(f"line {line.number}: {reason}")
+
+
+def _set_aside(node: Node, line: Line, name: str, reason: str) -> None:
+    """Isolate a bad line. What looks like a credential is not copied anywhere."""
     text = line.data[:LINE_SHOWN_BYTES].decode("utf-8", "backslashreplace")
     shown = "" if looks_like_credential(line.data.decode("utf-8", "replace")) else text
     node.home.add_error({"time": utc_now(), "kind": "import", "file": name, "number": line.number,
                          "reason": reason, "line": shown})
-    if len(done.reasons) < REASONS_SHOWN_MAX:
-        done.reasons.append(f"line {line.number}: {reason}")

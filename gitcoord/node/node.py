@@ -51,7 +51,7 @@ class Node:
                  tell: Callable[[str, str], None] | None = None) -> None:
         self.desk = Desk(home)
         self.home, self.config, self.keyring, self.disk = home, self.desk.config, self.desk.keyring, self.desk.disk
-        self.draft, self.append = self.desk.draft, self.desk.append
+        self.draft, self.check, self.append = self.desk.draft, self.desk.check, self.desk.append
         self.place = place  # the work tree that is acted from; "" is the clone's own
         self.store = store
         self.tell = tell or (lambda kind, text: None)
@@ -157,7 +157,7 @@ class Node:
             if (not self._cached or cache.age_s(self.home) >= CACHE_S) and cache.save(self.home, branch):
                 self._cached = branch.fleet.position
 
-    # Writing: `draft` and `append` are the desk's
+    # Writing: `draft`, `check` and `append` are the desk's
 
     def level(self, event: Event) -> tuple[str, int | None]:
         """How far an event of this node got, as far as this node knows, and its position once sequenced."""

@@ -36,6 +36,7 @@ from gitcoord.store.locks import is_held
 
 LOOK_S = 0.2  # how often the processes are looked at: a crash is told within it
 STOP_S = 40.0  # for the agents' last words: what they have begun may end first
+TWO = "a supervisor runs on this node already: `gitcoord fleet stop` ends it"
 ALONE_BOUNDS = 2.0  # so many times the time for an election: then nobody leads
 
 
@@ -71,7 +72,7 @@ class Supervisor:
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
-            raise Lost("a supervisor runs on this node already: `gitcoord fleet stop` ends it") from None
+            raise Lost(TWO) from None
         try:
             yield
         finally:
@@ -214,6 +215,12 @@ class Status:
     pid: int
     file: str
     agents: list[dict[str, Any]]
+
+
+def check_alone(home: Home) -> None:
+    """Raises Lost when one runs here."""
+    if is_held(_lock_path(home)):
+        raise Lost(TWO)
 
 
 def status(home: Home) -> Status | None:

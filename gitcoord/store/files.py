@@ -161,14 +161,18 @@ def check_not_paused(home: Path) -> None:
         raise Paused(f"paused: {reason}; {REMEDY}")
 
 
-def resume(home: Path) -> str | None:
-    """Go on after a pause: why it was one (None: there was none). Raises Paused while writing still fails."""
+def resume(home: Path, *, dry_run: bool = False) -> str | None:
+    """Go on after a pause: why it was one (None: there was none). Raises Paused while writing still fails.
+
+    `dry_run` only looks.
+    """
     reason = paused(home)
     try:
         check_writable(home)
-        keep_reserve(home, anew=True)
-        (home / "paused").unlink(missing_ok=True)
-        sync_folder(home)
+        if not dry_run:
+            keep_reserve(home, anew=True)
+            (home / "paused").unlink(missing_ok=True)
+            sync_folder(home)
     except OSError as wrong:
         raise Paused(f"still paused: {in_words(wrong)}; {REMEDY}") from wrong
     return reason

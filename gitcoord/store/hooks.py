@@ -63,8 +63,11 @@ def place(folder: Path) -> Place:
     return Place(hooks, configured in ("global", "system", "command"), hooks.is_relative_to(common))
 
 
-def install(folder: Path) -> str:
-    """Write the hook; what was done, in words ("": nothing). A hook that is there is kept, and runs first."""
+def install(folder: Path, *, dry_run: bool = False) -> str:
+    """Write the hook; what was done, in words ("": nothing). A hook that is there is kept, and runs first.
+
+    `dry_run`: what would be done, as an imperative.
+    """
     where = place(folder)
     by_hand = f"call `gitcoord hook {NAME}; [ $? -ne 3 ] || exit 1` from {where.file} yourself"
     if where.shared:
@@ -73,7 +76,7 @@ def install(folder: Path) -> str:
     # In the work tree it may be committed, and run on other machines.
     program = [sys.executable, "-m", "gitcoord"] if where.own else ["gitcoord"]
     script = SCRIPT.format(mark=MARK, before=BEFORE, program=shlex.quote(program[0]), command=shlex.join(program))
-    before = where.folder / BEFORE
+    before, aside = where.folder / BEFORE, False
     try:
         if where.file.is_symlink() or where.file.exists():
             if _is_ours(where.file):
@@ -83,18 +86,21 @@ def install(folder: Path) -> str:
                 raise Refused(f"{where.file} is not gitcoord's, and {before} is there from before: {by_hand}, "
                               "or remove one of them")
             else:
+                aside = True
+        if not dry_run:
+            if aside:
                 where.file.rename(before)
-        where.folder.mkdir(parents=True, exist_ok=True)
-        where.file.write_text(script, encoding="utf-8", newline="\n")
-        where.file.chmod(0o755)
+            where.folder.mkdir(parents=True, exist_ok=True)
+            where.file.write_text(script, encoding="utf-8", newline="\n")
+            where.file.chmod(0o755)
     except OSError as wrong:
         raise Refused(f"{wrong.filename}: {wrong.strerror}; {by_hand}") from None
-    kept = f"; the hook that was there is kept as {BEFORE}, and runs first" if before.exists() else ""
-    return f"wrote {where.file}{kept}"
+    kept = f"; the hook that was there is kept as {BEFORE}, and runs first" if aside or before.exists() else ""
+    return f"{'write' if dry_run else 'wrote'} {where.file}{kept}"
 
 
-def uninstall(folder: Path) -> str:
-    """Take the hook away, and put the one before it back; what was done, in words ("": nothing)."""
+def uninstall(folder: Path, *, dry_run: bool = False) -> str:
+    """Take the hook away, and put the one before it back; in words as of `install`."""
     where = place(folder)
     before = where.folder / BEFORE
     try:
@@ -102,13 +108,15 @@ def uninstall(folder: Path) -> str:
             if before.exists():
                 raise Refused(f"{where.file} is not gitcoord's any more: put {before} back by hand, or remove it")
             return ""
-        where.file.unlink()
-        if before.exists():
-            before.rename(where.file)
-            return f"removed gitcoord from {where.file}: what was there before is back"
+        back = before.exists()
+        if not dry_run:
+            where.file.unlink()
+            if back:
+                before.rename(where.file)
     except OSError as wrong:
         raise Refused(f"{wrong.filename}: {wrong.strerror}") from None
-    return f"removed {where.file}"
+    did = "remove" if dry_run else "removed"
+    return f"{did} gitcoord from {where.file}: what was there before is back" if back else f"{did} {where.file}"
 
 
 def _is_ours(file: Path) -> bool:

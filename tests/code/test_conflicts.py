@@ -141,6 +141,8 @@ def test_the_command_tells_records_and_closes(alice: Clone, tried: list[Pair]) -
     commit("alice/one", "def f():\n    return 1\n")
     commit("bob/two", "def f():\n    return 2\n")
     git("checkout", "-q", "main")
+    would = alice("conflicts", "--record", "--dry-run")
+    assert "would write conflict_found: alice/one and bob/two conflict in a.py" in would.out and would.err == ""
     shown = alice("conflicts", "--record")
     assert "low: alice/one (alice) and bob/two, 1 path" in shown.out and "line 2 and 2, def f():" in shown.out
     assert "merge into main in this order: alice/one, bob/two (1 to settle)" in shown.out

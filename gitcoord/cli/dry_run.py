@@ -1,0 +1,46 @@
+"""A dry run: what a command would write and do, said in the same words everywhere; what it refuses is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gitcoord.cli.common import F, print_json
+
+if TYPE_CHECKING:
+    from gitcoord.core.event import Draft
+    from gitcoord.node.desk import Desk
+    from gitcoord.node.node import Node
+
+
+def dry_run_option(function: F) -> F:
+    return click.option("--dry-run", is_flag=True, help="Only show what would be done.")(function)
+
+
+def would_write(node: Node | Desk, schema: str, drafts: Sequence[Draft], as_json: bool) -> None:
+    """Raises what the node would, were it to append these."""
+    node.check(*drafts)
+    would(schema, as_json, drafts=drafts)
+
+
+def would(schema: str, as_json: bool, *, drafts: Sequence[Draft] = (), changes: Sequence[str] = (), **more: Any
+          ) -> None:
+    """`changes`: what else would be done, imperative. `more`: fields of the JSON that are the command's own."""
+    if as_json:
+        print_json({"schema": f"gitcoord.{schema}/1", "dry_run": True, "events": events(drafts),
+                    "changes": list(changes), **more})
+        return
+    for draft in drafts:
+        click.echo(f"would write {draft.type}: {draft.content}")
+    for words in changes:
+        click.echo(f"would {words}")
+    if not drafts and not changes:
+        click.echo("nothing to do")
+
+
+def events(drafts: Sequence[Draft]) -> list[dict[str, Any]]:
+    """As JSON has those that would be written: without what they get when they are."""
+    return [{"type": one.type, "content": one.content, "data": one.data, "to": list(one.to), "re": one.re}
+            for one in drafts]
