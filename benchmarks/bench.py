@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import measure
+import merging
 import reading
 import report
 import running
@@ -39,6 +40,7 @@ FIGURES: dict[str, Callable[[Options], Iterator[Figure]]] = {
     "dispatch": working.dispatch,
     "recovery": working.recovery,
     "mixed": working.mixed,
+    "conflicts": merging.conflicts,
 }
 RESULTS = Path(__file__).resolve().parent / "results"
 

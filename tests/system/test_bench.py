@@ -39,7 +39,7 @@ def check_figure(figure: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", [
-    "append-queued", "append-sequenced", "drain", "idle-round", "refold", "storage", "mixed",
+    "append-queued", "append-sequenced", "drain", "idle-round", "refold", "storage", "mixed", "conflicts",
 ])
 def test_a_figure_is_taken_beside_its_floor(name: str, tmp_path: Path) -> None:
     told = json.loads(bench("--quick", "--json", "--cache", str(tmp_path), name).stdout)
