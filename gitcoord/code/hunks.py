@@ -66,14 +66,12 @@ def _marked(merged: bytes, ours_name: str, theirs_name: str) -> Iterator[Hunk]:
 
 
 def _functions(repository: Repository, merge: Merge, file: Conflicted) -> list[tuple[int, int, str]]:
-    """First line, last line and function of each change of our side, as `git diff` tells them."""
+    """First line, last line and function of each change of our side."""
     base = repository.merge_base(merge.ours, merge.theirs)
     if base is None:
         return []
-    out = repository.git("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--unified=0", base, merge.ours, "--",
-                         f":(top,literal){file.path}")
     found = []
-    for line in out.split(b"\n"):
+    for line in repository.hunk_headers(base, merge.ours, file.path):
         header = _HEADER.match(line)
         if header:
             first, count = int(header[1]), int(header[2] or 1)

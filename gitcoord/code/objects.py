@@ -5,6 +5,7 @@ What a trial merge writes goes into a folder of its own, which borrows the user'
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import tempfile
@@ -16,6 +17,7 @@ from gitcoord.core.errors import GitcoordError, Refused
 
 GIT_S = 300.0
 LEAST_GIT = (2, 39)  # merge-tree --stdin
+ANSWERS_MAX = 256  # that are kept, of one kind
 BLOB_BYTES_MAX = 2 * 1024 * 1024  # of a merged file whose conflicts are looked at
 
 
@@ -39,6 +41,9 @@ class Repository:
             "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C",
         }
         self._cat: subprocess.Popen[bytes] | None = None
+        # One branch against many others, and many paths of one pair: the same is asked again and again.
+        self.merge_base = functools.lru_cache(ANSWERS_MAX)(self._merge_base)
+        self.hunk_headers = functools.lru_cache(ANSWERS_MAX)(self._hunk_headers)
 
     def __enter__(self) -> Repository:
         return self
@@ -75,9 +80,15 @@ class Repository:
             raise Refused(f"no branch or commit {name!r} in {self.path}")
         return found.decode().strip()
 
-    def merge_base(self, one: str, other: str) -> str | None:
+    def _merge_base(self, one: str, other: str) -> str | None:
         """The best common ancestor, or None."""
         return self.git("merge-base", one, other, codes=(0, 1)).decode().strip() or None
+
+    def _hunk_headers(self, base: str, tip: str, path: str) -> list[bytes]:
+        """The lines `@@ … @@ function` of a file's changes between two commits, as `git diff` tells them."""
+        out = self.git("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--unified=0", base, tip, "--",
+                       f":(top,literal){path}")
+        return [line for line in out.split(b"\n") if line.startswith(b"@@ ")]
 
     def changed(self, base: str, tip: str) -> frozenset[str]:
         """Paths that differ between two commits, both names of what was renamed."""

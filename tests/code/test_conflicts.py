@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,20 @@ def test_hunks_have_the_lines_of_both_sides_and_the_function(path: Path) -> None
             Hunk(("    one = 11",), ("    one = 111",), 2, 2, "def first():"),
             Hunk(("    four = 44",), ("    four = 444",), 9, 9, "def second():"),
         ]
+
+
+def test_what_one_branch_changed_is_asked_of_git_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+    git = Repository.git
+
+    def counted(repository: Repository, *words: str, **more: Any) -> bytes:
+        asked.append(words)
+        return git(repository, *words, **more)
+
+    monkeypatch.setattr(Repository, "git", counted)
+    found = among(path, "content-a", "content-b", "file-to-folder-b", "deleted-b", "crossed-a", "crossed-b")
+    diffs = [words for words in asked if words[0] == "diff"]
+    assert len(set(diffs)) == len(diffs) < sum(bool(place.hunks) for one in found.conflicts for place in one.paths)
 
 
 def test_a_text_that_looks_like_markers_is_text(path: Path) -> None:
