@@ -15,6 +15,7 @@ from gitcoord.core import times
 from gitcoord.core.commands import Arguments, Command, Look, Query
 from gitcoord.core.credentials import redacted
 from gitcoord.core.fleet import Duty, Recorded
+from gitcoord.core.lookup import find
 from gitcoord.features import values
 from gitcoord.features.directives.orders import DirectiveEscalated
 from gitcoord.features.recovery.state import Escalated, FleetDegraded
@@ -120,21 +121,30 @@ def message(alerts: list[Alert], fleet: str) -> tuple[str, str]:
 
 
 class Alerts(Arguments):
+    id: str | None = Field(None, description="Only this one, with all that is known of it")
     waiting: bool = Field(False, description="Only those that nobody was told of yet")
 
 
-def alerts(look: Look, asked: Alerts) -> list[dict[str, Any]]:
+def alerts(look: Look, asked: Alerts) -> list[dict[str, Any]] | dict[str, Any]:
     state: State = look.state("alerts")
+    if asked.id is not None:
+        known = {**state.sent, **state.waiting}
+        one = known[find(look, known, asked.id, "alert", shown_by="alerts")]
+        return {**shown(one), "position": look.fleet.positions.get(one.id)}
     kinds = look.state("settings").settings.alerts
     rows = [] if asked.waiting else list(state.sent.values())
     rows += [one for one in state.waiting.values() if one.kind in kinds]
-    return [{**asdict(one), "sent": one.sent or None} for one in rows]
+    return [shown(one) for one in rows]
+
+
+def shown(one: Alert) -> dict[str, Any]:
+    return {**asdict(one), "sent": one.sent or None}
 
 
 COMMANDS: Mapping[str, Command | Query] = {
     "alerts": Query(
         help="Show what people were alerted to, and what they are still to be", example="gitcoord alerts --waiting",
-        arguments=Alerts, ask=alerts, columns=("id", "kind", "actor", "text", "at", "sent"),
+        arguments=Alerts, ask=alerts, positional=("id",), columns=("id", "kind", "actor", "text", "at", "sent"),
     ),
 }
 

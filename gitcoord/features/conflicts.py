@@ -174,6 +174,11 @@ class List(Arguments):
     all: bool = Field(False, description="Those that are closed too")
 
 
+class Show(Arguments):
+    conflict: str | None = Field(None, description="The conflict: the beginning of its id, or its event's position; "
+                                                   "none: the newest that is open")
+
+
 class Resolve(Arguments):
     conflict: str | None = Field(None, description="The conflict: the beginning of its id, or its event's position")
     all: bool = Field(False, description="All that are open")
@@ -195,14 +200,27 @@ def shown(one: Known) -> dict[str, Any]:
             "until": one.until or None, "reason": one.reason}
 
 
+def show(look: Look, asked: Show) -> dict[str, Any]:
+    newest = list(look.state("conflicts").open)[-1:]
+    if asked.conflict is None and not newest:
+        return {}
+    one = _named(look, asked.conflict or newest[0])
+    return {**shown(one), "position": look.fleet.positions.get(one.id)}
+
+
+def _named(look: Look, text: str) -> Known:
+    state: State = look.state("conflicts")
+    known = {**state.open, **state.closed}
+    return known[find(look, known, text, "conflict", shown_by="conflict list --all")]
+
+
 def resolve(look: Look, asked: Resolve) -> list[Proposal]:
     state: State = look.state("conflicts")
     if asked.all:
         return [_closing(one, asked.why) for one in state.open.values()]
     if asked.conflict is None:
         raise Refused("which one? `gitcoord conflict list` shows them; --all is all of them")
-    known = {**state.open, **state.closed}
-    chosen = known[find(look, known, asked.conflict, "conflict", shown_by="conflict list --all")]
+    chosen = _named(look, asked.conflict)
     if chosen.until:
         raise Refused(f"conflict {chosen.id[:8]} is closed since {times.shown(chosen.until)}: {chosen.reason}")
     return [_closing(chosen, asked.why)]
@@ -212,6 +230,10 @@ COMMANDS: Mapping[str, Command | Query] = {
     "conflict list": Query(
         help="Show the conflicts between branches that were recorded", example="gitcoord conflict list --all",
         arguments=List, ask=list_, columns=("id", "severity", "between", "files", "since"), tool="fleet_show",
+    ),
+    "conflict show": Query(
+        help="Show one conflict that was recorded, path by path", example="gitcoord conflict show",
+        arguments=Show, ask=show, positional=("conflict",),
     ),
     "conflict resolve": Command(
         help="Say that a conflict is settled", example="gitcoord conflict resolve --all --why 'alice takes both'",

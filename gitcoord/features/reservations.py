@@ -135,6 +135,7 @@ class Release(Arguments):
 
 
 class Reservations(Arguments):
+    id: str | None = Field(None, description="Only this one, with all that is known of it")
     path: str | None = Field(None, description="Only those that this path is in")
     agent: str | None = Field(None, description="Only this agent's")
 
@@ -160,10 +161,14 @@ def release(look: Look, asked: Release) -> list[Proposal]:
     return [Proposal("paths_released", f"{look.actor} releases {', '.join(one.paths)}", re=one.id) for one in chosen]
 
 
-def reservations(look: Look, asked: Reservations) -> list[dict[str, Any]]:
+def reservations(look: Look, asked: Reservations) -> list[dict[str, Any]] | dict[str, Any]:
+    held = {one.id: one for one in look.state("reservations").held.values() if one.until > look.now}
+    if asked.id is not None:
+        one = held[find(look, held, asked.id, "reservation", shown_by="reservations")]
+        return {**shown(one), "position": look.fleet.positions.get(one.id)}
     return [
-        shown(one) for one in look.state("reservations").held.values()
-        if one.until > look.now and (asked.agent is None or one.agent.casefold() == asked.agent.casefold())
+        shown(one) for one in held.values()
+        if (asked.agent is None or one.agent.casefold() == asked.agent.casefold())
         and (asked.path is None or any(paths.overlap(asked.path, pattern) for pattern in one.paths))
     ]
 
@@ -190,7 +195,8 @@ COMMANDS: Mapping[str, Command | Query] = {
     ),
     "reservations": Query(
         help="Show who holds which paths", example="gitcoord reservations --path src/auth/login.py",
-        arguments=Reservations, ask=reservations, columns=("id", "agent", "place", "paths", "until", "why"),
+        arguments=Reservations, ask=reservations, positional=("id",),
+        columns=("id", "agent", "place", "paths", "until", "why"),
         tool="fleet_show",
     ),
 }

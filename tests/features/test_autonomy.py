@@ -58,6 +58,15 @@ def status(one: Story) -> Mapping[str, str]:
     return {row["id"]: row["status"] for row in rows}
 
 
+def test_one_proposal_is_shown_by_its_id_also_when_it_is_done_with() -> None:
+    one = story()
+    uid = proposed(one)
+    decide(one, "alice", "reject", Rejected(ids=[uid], why="not today"))
+    shown = COMMANDS["proposals"].ask(look(one), Proposals(id=uid[:6]))  # type: ignore[union-attr]
+    assert isinstance(shown, Mapping) and (shown["id"], shown["why"], shown["judge"]) == (uid, "not today", "alice")
+    assert (shown["position"], shown["changed"]) == (one.fleet.positions[uid], NOW)
+
+
 def test_full_autonomy_asks_nobody_and_supervision_only_for_what_matters() -> None:
     assert autonomy.gate(look(story("full")), "assignment", ASSIGN) == (ASSIGN,)
     assert autonomy.gate(look(story()), "step", ASSIGN) == (ASSIGN,)

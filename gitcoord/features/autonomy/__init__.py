@@ -46,6 +46,7 @@ class Rejected(Chosen):
 
 
 class Proposals(Arguments):
+    id: str | None = Field(None, description="Only this one, with all that is known of it")
     status: Literal["pending", "approved", "rejected", "done", "lapsed", "overtaken"] | None = Field(
         None, description="Only these; else those that wait")
     kind: str | None = Field(None, description="Only this kind of decision, such as assignment")
@@ -100,8 +101,11 @@ def _status(look: Look) -> dict[str, Any]:
             "pending": pending}
 
 
-def _proposals(look: Look, asked: Proposals) -> Sequence[dict[str, Any]]:
+def _proposals(look: Look, asked: Proposals) -> Sequence[dict[str, Any]] | dict[str, Any]:
     state: State = look.state("autonomy")
+    if asked.id is not None:
+        one = state.proposals[find(look, state.proposals, asked.id, "proposal", shown_by="proposals --all")]
+        return {**shown(one), "changed": one.changed or None, "position": look.fleet.positions.get(one.id)}
     return [
         shown(one) for one in state.proposals.values()
         if (asked.all or (one.waits if asked.status is None else one.status == asked.status))
@@ -136,7 +140,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     ),
     "proposals": Query(
         help="Show what the leader would do if it were let", example="gitcoord proposals", arguments=Proposals,
-        ask=_proposals, columns=("id", "kind", "status", "proposal", "by", "since"),
+        ask=_proposals, positional=("id",), columns=("id", "kind", "status", "proposal", "by", "since"),
     ),
     "autonomy status": Query(
         help="Show how much the leader decides by itself", example="gitcoord autonomy status", arguments=Nothing,
