@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from gitcoord.node.node import Node
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
+REDRAW_S = 1.0
 WHOLE_SENTENCE = 1000  # characters, more than any has
 CHATTER = ("start", "checking", "leader", "online", "resumed", "goodbye", "task", "draining")  # what --quiet leaves out
 
@@ -48,6 +51,22 @@ def json_option(function: F) -> F:
 
 def as_option(function: F) -> F:
     return click.option("--as", "actor", metavar="ID", help="The agent that speaks.  [default: this clone's]")(function)
+
+
+def watch_option(function: F) -> F:
+    return click.option("--watch", is_flag=True, help="Show it again whenever it changed, until Ctrl-C.")(function)
+
+
+def show_again(look: Callable[[], T], show: Callable[[T], None], *, watch: bool) -> None:
+    """Show what `look` answers: once, or whenever it is another answer."""
+    shown = look()
+    show(shown)
+    while watch:
+        time.sleep(REDRAW_S)
+        answer = look()
+        if answer != shown:
+            show(answer)
+        shown = answer
 
 
 def here() -> Node:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcoord.cli.common import Noun, as_option, here, json_option, print_json, speaker
+from gitcoord.cli.common import Noun, as_option, here, json_option, print_json, show_again, speaker, watch_option
 from gitcoord.cli.dry_run import dry_run_option, would, would_write
 from gitcoord.cli.tables import print_table
 from gitcoord.core.errors import Refused
@@ -52,8 +52,9 @@ class Setting:
 
 
 @command.command("list")
+@watch_option
 @json_option
-def list_(as_json: bool) -> None:
+def list_(watch: bool, as_json: bool) -> None:
     """List all settings, as they count here and now, and where each comes from.
 
     \b
@@ -61,7 +62,11 @@ def list_(as_json: bool) -> None:
       gitcoord config list
       gitcoord config list --json
     """
-    found = settings(here())
+    node = here()
+    show_again(lambda: settings(node), lambda found: _show(found, as_json), watch=watch)
+
+
+def _show(found: dict[str, Setting], as_json: bool) -> None:
     if as_json:
         print_json({"schema": "gitcoord.config/1", "settings": [one.as_json() for one in found.values()]})
         return
@@ -135,9 +140,10 @@ def settings(node: Node) -> dict[str, Setting]:
 
     fleet: Settings = node.fleet.states["settings"].settings
     own, found = node.home.config(), {}
+    counts = preferences.overlaid(own, os.environ)
     defaults = Config(fleet="", remote="")
     for name, (_, words) in preferences.NODE.items():
-        value, source = getattr(node.config, name), "node"
+        value, source = getattr(counts, name), "node"
         if os.environ.get(preferences.variable(name), "").strip():
             source = "environment"
         elif getattr(own, name) == getattr(defaults, name):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
@@ -11,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 import click
 from pydantic.fields import FieldInfo
 
-from gitcoord.cli.common import Noun, as_option, content_or_stdin, here, json_option, print_json, speaker
+from gitcoord.cli.common import (
+    Noun, as_option, content_or_stdin, here, json_option, print_json, show_again, speaker, watch_option,
+)
 from gitcoord.cli.dry_run import dry_run_option, would_write
 from gitcoord.cli.events import refresh
 from gitcoord.cli.tables import detail, print_table
@@ -23,7 +24,6 @@ from gitcoord.features import FEATURES, LISTED
 if TYPE_CHECKING:
     from gitcoord.node.node import Node
 
-REDRAW_S = 1.0
 METAVARS = {"agent": "AGENT", "to": "AGENT", "from": "AGENT", "backup": "AGENT", "needs": "CAPABILITY",
             "capability": "CAPABILITY", "capabilities": "CAPABILITY", "deadline": "SPAN|TIME",
             "after": "TASK"}
@@ -172,7 +172,7 @@ def _show_outcome(name: str, outcome: Any, as_json: bool) -> None:
 
 def _runs_query(name: str, what: Query) -> Callable[..., None]:
     @as_option
-    @click.option("--watch", is_flag=True, help="Show it again whenever it changed, until Ctrl-C.")
+    @watch_option
     @click.option("--no-sync", is_flag=True, help="Show what is here, without asking the remote.")
     @json_option
     def run(*, actor: str | None, watch: bool, no_sync: bool, as_json: bool, limit: int = ROWS_MAX, after: int = 0,
@@ -181,18 +181,16 @@ def _runs_query(name: str, what: Query) -> Callable[..., None]:
 
         node = here()
         who = actor or _whoever(node)
-        given, shown, complained = said(values, what), None, False
-        while True:
+        given, complained = said(values, what), False
+
+        def look() -> Sequence[Answer] | Answer:
+            nonlocal complained
             if not no_sync:  # an outage is told once
                 complained = not refresh(node, quiet=complained, fresh_s=node.crew.profile.poll_s)
             answer = acting.ask(node, what, given, actor=who, again=not no_sync)
-            answer = answer[after: after + limit] if isinstance(answer, Sequence) else answer
-            if answer != shown:
-                _show_answer(name, what, given, answer, as_json)
-            shown = answer
-            if not watch:
-                return
-            time.sleep(REDRAW_S)
+            return answer[after: after + limit] if isinstance(answer, Sequence) else answer
+
+        show_again(look, lambda answer: _show_answer(name, what, given, answer, as_json), watch=watch)
 
     if not what.columns:
         return run

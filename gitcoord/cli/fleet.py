@@ -6,12 +6,16 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from gitcoord.cli.common import Noun, desk, here, json_option, print_json, teller
+from gitcoord.cli.common import Noun, desk, here, json_option, print_json, show_again, teller, watch_option
 from gitcoord.cli.dry_run import dry_run_option, would
 from gitcoord.core.errors import GitcoordError
+
+if TYPE_CHECKING:
+    from gitcoord.node.supervisor import Status
 
 STOP_S = 60.0  # the supervisor gives its agents less than that
 
@@ -94,8 +98,9 @@ def stop(dry_run: bool, as_json: bool) -> None:
 
 
 @command.command("status")
+@watch_option
 @json_option
-def status(as_json: bool) -> None:
+def status(watch: bool, as_json: bool) -> None:
     """Show how the agents of this node's supervisor are.
 
     \b
@@ -104,7 +109,11 @@ def status(as_json: bool) -> None:
     """
     from gitcoord.node import supervisor
 
-    found = supervisor.status(desk().home)
+    home = desk().home
+    show_again(lambda: supervisor.status(home), lambda found: _show(found, as_json), watch=watch)
+
+
+def _show(found: Status | None, as_json: bool) -> None:
     if as_json:
         print_json({"schema": "gitcoord.fleet.status/1", "running": found is not None,
                     "pid": found.pid if found else None, "file": found.file if found else None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitcoord.cli.common import Noun, here, json_option, print_json
+from gitcoord.cli.common import Noun, here, json_option, print_json, show_again, watch_option
 from gitcoord.cli.dry_run import dry_run_option, would
 from gitcoord.core.errors import NotConfirmed, Refused
 
@@ -31,8 +31,9 @@ def command() -> None:
 
 
 @command.command("list")
+@watch_option
 @json_option
-def list_(as_json: bool) -> None:
+def list_(watch: bool, as_json: bool) -> None:
     """List the events that have no place in the log yet, oldest first.
 
     QUEUED: only on this disk. DURABLE: on the remote too, it gets its place with the next round of anyone.
@@ -42,11 +43,16 @@ def list_(as_json: bool) -> None:
       gitcoord queue list
       gitcoord queue list --json
     """
-    from gitcoord.cli import shown
     from gitcoord.node import seen
 
     node = here()
-    fleet, waiting = node.fleet, list(seen.own_pending(node))
+    show_again(lambda: list(seen.own_pending(node)), lambda waiting: _show(node, waiting, as_json), watch=watch)
+
+
+def _show(node: Node, waiting: list[tuple[str, Event]], as_json: bool) -> None:
+    from gitcoord.cli import shown
+
+    fleet = node.fleet
     if as_json:
         events = [shown.as_json(fleet, event, position=None, level=level) for level, event in waiting]
         print_json({"schema": "gitcoord.queue/1", "events": events})
