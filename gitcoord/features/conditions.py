@@ -14,7 +14,7 @@ from gitcoord.features import agents
 from gitcoord.features.messages import post
 from gitcoord.features.tasks import queries as task_queries
 from gitcoord.features.workflows import runs as workflow_runs
-from gitcoord.features.tasks.state import DONE, FAILED, OVER, STATUSES, in_words
+from gitcoord.features.tasks.state import DONE, FAILED, OVER, STATUSES, in_a_line
 
 _AGENT_STATES = (liveness.ALIVE, liveness.LATE, liveness.GONE, liveness.GOODBYE, "active", "busy", "idle",
                  "input-required", "paused", "offline", "registered", "joined")
@@ -62,7 +62,7 @@ def _task(look: Look, words: Sequence[str]) -> Condition:
         if task is None:
             return Standing(False, f"task {uid[:8]} was over long ago", never=True)
         met = task.status in OVER if wanted == "over" else task.status == wanted
-        return Standing(met, f"task {uid[:8]}: {in_words(task)}", never=task.status in OVER)
+        return Standing(met, f"task {uid[:8]}: {in_a_line(task)}", never=task.status in OVER)
 
     return standing
 

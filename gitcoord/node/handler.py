@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +30,12 @@ def load(spec: str, folder: str) -> Callable[[Any], Any]:
 
 
 def main(spec: str, folder: str) -> None:
-    answer = load(spec, folder)(json.load(sys.stdin))
+    function, task = load(spec, folder), json.load(sys.stdin)
+    try:
+        answer = function(task)
+    except Exception as wrong:  # its trace is the reason of the failure, and begins in the user's own code
+        traceback.print_exception(wrong.with_traceback(wrong.__traceback__ and wrong.__traceback__.tb_next))
+        sys.exit(1)
     if answer is not None:
         print(answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False))
 

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 import gitcoord
+from gitcoord.core.errors import Refused
 from gitcoord.features.tasks.state import OVER, Task
 from gitcoord.node import acting, job, work, workplace
 from gitcoord.node.node import Node
@@ -265,6 +266,9 @@ def test_a_python_function_is_as_good_as_a_command(
     uid = create(node, "Break it", attempts=1)
     failed = done(node, worker(node, job.handler_words("mine:fail", tmp_path)), uid)  # type: ignore[arg-type]
     assert failed.status == "failed" and "ValueError: no such file" in failed.last.reason
+    assert "mine.py" in failed.last.reason and "handler.py" not in failed.last.reason
+    with pytest.raises(Refused, match=r"it has failed \(tried once; last: [^\n]* … ValueError: no such file\)$"):
+        acting.propose(node, acting.named("task claim"), {"task": uid}, actor="alice")  # type: ignore[arg-type]
     check = subprocess.run([sys.executable, "-m", "gitcoord", "agent", "run", "--handler", "mine:nothing"],
                            cwd=tmp_path / "alice", capture_output=True, text=True,
                            env=os.environ | {"PYTHONPATH": str(TOP)})

@@ -16,7 +16,7 @@ from gitcoord.features.tasks import dispatch
 from gitcoord.features.tasks import events as said
 from gitcoord.features.agents.events import Capabilities
 from gitcoord.features.tasks.queries import named, shown
-from gitcoord.features.tasks.state import ASSIGNED, CANCELLED, DONE, FAILED, HELD, OVER, READY, Task, in_words
+from gitcoord.features.tasks.state import ASSIGNED, CANCELLED, DONE, FAILED, HELD, OVER, READY, Task, in_a_line
 from gitcoord.features.typed import AnyCase, JsonObject
 
 ID = Field(description="The beginning of its id, or the position of its event")
@@ -77,7 +77,7 @@ def create(look: Look, asked: Create) -> list[Proposal]:
     after = [named(look, text) for text in asked.after]
     for task in after:
         if task.status in (FAILED, CANCELLED):
-            raise Refused(f"the new task would wait for ever for {task.id[:8]}: {in_words(task)}")
+            raise Refused(f"the new task would wait for ever for {task.id[:8]}: {in_a_line(task)}")
     data = {
         "title": asked.title, "body": asked.body, "needs": list(dict.fromkeys(asked.needs)),
         "priority": asked.priority, "deadline": _moment(look, asked.deadline), "after": [task.id for task in after],
@@ -113,9 +113,9 @@ def claim(look: Look, asked: Claim) -> list[Proposal]:
         return [Proposal("task_accepted", f"{look.actor} takes on {task.title!r}", {"attempt": task.attempt},
                          re=task.id)]
     if task.status in HELD or task.status == DONE:
-        raise Lost(in_words(task))
+        raise Lost(in_a_line(task))
     if task.status != READY:
-        raise Refused(f"{task.id[:8]} cannot be claimed: {in_words(task)}")
+        raise Refused(f"{task.id[:8]} cannot be claimed: {in_a_line(task)}")
     crowd = dispatch.workers(look)
     me = next((one for one in crowd if same_agent(one.id, look.actor)), None)
     if task.needs and (me is None or dispatch.lacks(me, task)):
@@ -169,7 +169,7 @@ def cancel(look: Look, asked: Cancel) -> list[Proposal]:
     if task.status == CANCELLED:
         return []
     if task.status in OVER:
-        raise Refused(f"{task.id[:8]} cannot be cancelled: {in_words(task)}")
+        raise Refused(f"{task.id[:8]} cannot be cancelled: {in_a_line(task)}")
     because = f": {asked.reason}" if asked.reason else ""
     return [Proposal("task_cancelled", f"{look.actor} cancels {task.title!r}{because}", {"reason": asked.reason},
                      re=task.id)]
@@ -180,10 +180,10 @@ def _own(look: Look, text: str, attempt: int | None) -> tuple[Task, int]:
     task = named(look, text)
     mine = [number for number, one in enumerate(task.attempts, 1) if same_agent(one.agent, look.actor)]
     if not mine:
-        cure = f"`gitcoord task claim {task.id[:8]}` comes first" if task.status == READY else in_words(task)
+        cure = f"`gitcoord task claim {task.id[:8]}` comes first" if task.status == READY else in_a_line(task)
         raise Refused(f"{look.actor} does not have {task.id[:8]}: {cure}")
     if attempt is not None and attempt not in mine:
-        raise Refused(f"attempt {attempt} at {task.id[:8]} is not {look.actor}'s: {in_words(task)}")
+        raise Refused(f"attempt {attempt} at {task.id[:8]} is not {look.actor}'s: {in_a_line(task)}")
     return task, attempt or mine[-1]
 
 

@@ -11,7 +11,7 @@ from gitcoord.core.commands import Arguments, Look, Query
 from gitcoord.core.lookup import find, member
 from gitcoord.core.names import same_agent
 from gitcoord.features.tasks import dispatch, duties as task_duties
-from gitcoord.features.tasks.state import CREATED, HELD, OVER, Task, in_words
+from gitcoord.features.tasks.state import CREATED, HELD, OVER, Task, in_a_line
 
 Status = Literal["created", "ready", "assigned", "accepted", "running", "input-required", "done", "failed",
                  "cancelled"]
@@ -71,9 +71,9 @@ def explain(look: Look, asked: Show) -> dict[str, Any]:
     if task.status == CREATED:
         answer["because"] = "; ".join(_awaited(look, uid) for uid in task.waits)
     elif task.status in HELD:
-        answer["because"] = in_words(task) + f": {task.last.why or 'it claimed it'}"
+        answer["because"] = in_a_line(task) + f": {task.last.why or 'it claimed it'}"
     elif task.status in OVER:
-        answer["because"] = in_words(task)
+        answer["because"] = in_a_line(task)
     else:
         crowd = dispatch.workers(look)
         decided = _decided(look, task)
@@ -89,8 +89,8 @@ def _awaited(look: Look, uid: str) -> str:
     if other is None:
         return f"it waits for {uid[:8]}, which failed or was cancelled long ago: cancel it, or open it anew"
     if other.status in OVER:
-        return f"it waits for {uid[:8]} {other.title!r}, and {in_words(other)}: cancel it, or open it anew"
-    return f"it waits for {uid[:8]} {other.title!r}: {in_words(other)}"
+        return f"it waits for {uid[:8]} {other.title!r}, and {in_a_line(other)}: cancel it, or open it anew"
+    return f"it waits for {uid[:8]} {other.title!r}: {in_a_line(other)}"
 
 
 def _decided(look: Look, task: Task) -> str:

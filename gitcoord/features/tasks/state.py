@@ -182,6 +182,12 @@ def in_words(task: Task) -> str:
     return "it is ready" if task.status == READY else f"it waits for {', '.join(uid[:8] for uid in task.waits[:5])}"
 
 
+def in_a_line(task: Task) -> str:
+    """The same for a person who is told so now: of a reason with many lines, as a trace has, the first and the last."""
+    lines = in_words(task).splitlines()
+    return lines[0] if len(lines) == 1 else f"{lines[0]}{': ' if len(lines) == 2 else ' … '}{lines[-1].strip()}"
+
+
 _BLANK = Task("", "", "", "")
 _BLANK_ATTEMPT = Attempt("", "")
 _TASK_FIELDS = [one.name for one in fields(Task)]
