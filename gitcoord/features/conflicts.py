@@ -201,10 +201,12 @@ def shown(one: Known) -> dict[str, Any]:
 
 
 def show(look: Look, asked: Show) -> dict[str, Any]:
-    newest = list(look.state("conflicts").open)[-1:]
-    if asked.conflict is None and not newest:
+    named = asked.conflict
+    if named is None:
+        named = next(reversed(look.state("conflicts").open), None)
+    if named is None:
         return {}
-    one = _named(look, asked.conflict or newest[0])
+    one = _named(look, named)
     return {**shown(one), "position": look.fleet.positions.get(one.id)}
 
 
