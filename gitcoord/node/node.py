@@ -110,10 +110,10 @@ class Node:
             return self._caught_up()
 
     def _caught_up(self) -> Replica:
-        if self._replica is None:
-            with cache.nothing_collected():
+        with cache.nothing_collected():
+            if self._replica is None:
                 self._replica = self._open_replica()
-        self._catch_up(self._replica)
+            self._catch_up(self._replica)
         return self._replica
 
     @property
@@ -237,10 +237,11 @@ class Node:
         before = replica.branch.fleet.position
         self.waited_s, started = 0.0, time.monotonic()
         try:
-            report = driving.drive(self, protocol.sync(
-                replica, self.disk, self.crew, tick=tick,
-                may_push=lambda borrow: self.budget.allows(since_boot_s(), urgent=borrow or urgent),
-            ))
+            with cache.nothing_collected():
+                report = driving.drive(self, protocol.sync(
+                    replica, self.disk, self.crew, tick=tick,
+                    may_push=lambda borrow: self.budget.allows(since_boot_s(), urgent=borrow or urgent),
+                ))
         except GitcoordError as wrong:
             levels.note_failure(self, wrong)
             raise

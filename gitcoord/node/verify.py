@@ -207,8 +207,9 @@ class _Check:
         if history:
             commits = self.node.store.first_parents(self.tip, stop=None, limit=limits.COMMITS_MAX)
             self.verdict.commits = len(commits)
-        for commit in commits:
-            self.branch.absorb(commit)
+        with cache.nothing_collected():
+            for commit in commits:
+                self.branch.absorb(commit)
 
     def _conclude(self) -> None:
         verdict = self.verdict

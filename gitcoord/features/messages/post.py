@@ -37,7 +37,7 @@ class Message(BaseModel):
     capability: str | None = Field(None, max_length=100)
     expires: str | None = Field(None, max_length=40)
     request_s: float | None = Field(None, gt=0, le=times.SPAN_S_MAX)
-    payload: dict[str, Any] = {}
+    payload: dict[str, Any] = Field(default_factory=dict)
 
 
 class MessagesRead(BaseModel):

@@ -42,15 +42,15 @@ class TaskCreated(_Model):
 
     title: str = Field(min_length=1, max_length=TITLE_MAX)
     body: str = Field("", max_length=BODY_MAX)
-    needs: Capabilities = []
+    needs: Capabilities = Field(default_factory=list)
     priority: Priority = "MEDIUM"
     deadline: str | None = Field(None, max_length=40)
-    after: list[Uid] = Field([], max_length=AFTER_MAX)
+    after: list[Uid] = Field(default_factory=list, max_length=AFTER_MAX)
     attempts_max: int = Field(3, ge=1, le=ATTEMPTS_MAX)
     timeout_s: float | None = Field(None, gt=0, le=TIMEOUT_S_MAX)
     agent: Agent | None = None
     workflow: Step | None = None
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = Field(default_factory=dict)
 
 
 class TaskAssigned(_Model):
@@ -99,7 +99,7 @@ class TaskFinished(_Model):
 
     attempt: Attempt
     result: str = Field("", max_length=RESULT_MAX)
-    artifacts: list[Artifact] = Field([], max_length=ARTIFACTS_MAX)
+    artifacts: list[Artifact] = Field(default_factory=list, max_length=ARTIFACTS_MAX)
 
 
 class TaskFailed(_Model):
