@@ -5,6 +5,7 @@ Clocks of two machines are not compared: what counts is how long ago, by this ma
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -87,6 +88,12 @@ def state(one: Observation, at_s: float, *, poll_s: float) -> str:
     if silent_s <= LATE_AFTER * one.next_s + poll_s:
         return ALIVE
     return LATE if silent_s <= GONE_AFTER * one.next_s + poll_s else GONE
+
+
+def gone_in_s(found: Iterable[Standing], *, poll_s: float) -> float:
+    """From the look until the next of these is gone, unless it is heard of before; infinite where none will be."""
+    lasts = (GONE_AFTER * one.next_s + poll_s - one.silent_s for one in found if one.state in (ALIVE, LATE))
+    return min((last_s for last_s in lasts if last_s > 0), default=math.inf)
 
 
 def newest(observations: Sequence[Observation]) -> dict[str, Observation]:

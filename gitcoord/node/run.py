@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 
 import filelock
 
+from gitcoord.core import liveness
 from gitcoord.core.errors import BadCredentials, GitcoordError, Lost, Unreachable
 from gitcoord.core.session import Session
 from gitcoord.features import agents, settings
@@ -27,6 +29,7 @@ from gitcoord.store.locks import LockHeld
 LOOK_S = 0.05  # how often the queue is looked at: what another process queued is picked up within 100 ms…
 LOOK_S_MAX = 0.5  # …or so: where a look at the remote takes a second, most of what an idle agent costs are these
 TIDY_S = 60.0  # between two looks whether the private store wants to be tidied up
+GONE_LATER_S = 0.02  # who is looked at then is gone, and not nearly
 GOODBYE_S = 10.0  # at most, for the last words
 
 
@@ -146,7 +149,7 @@ class Runner:
         if report is not None:
             self._went_well()
         now = since_boot_s()
-        self._due_s = now + node.crew.next_due_s(node.fleet, now)
+        self._due_s = now + min(node.crew.next_due_s(node.fleet, now), self._gone_in_s())
         if report is not None and report.waiting:
             self._rounds.not_before_s = self._due_s = now + economy.wait_s(node, now)
         elif report is not None and now >= self._tidy_s and not (report.ledger or report.outbox):
@@ -155,6 +158,13 @@ class Runner:
         # The stamp BEFORE the look: what is queued between the two is seen at the next look.
         stamp = node.home.queue.stamp()
         self._queue_seen = stamp if _last(node) in (before, None) else None
+
+    def _gone_in_s(self) -> float:
+        """A leader does not wait for its next tick where somebody's work can be given to others before that."""
+        crew = self.node.crew
+        if crew.leading(self.node.fleet.terms) is None:
+            return math.inf
+        return liveness.gone_in_s(crew.standings().values(), poll_s=crew.profile.poll_s) + GONE_LATER_S
 
     def _went_well(self) -> None:
         node = self.node

@@ -110,3 +110,15 @@ def test_what_is_remembered_survives_the_disk(beats: list[tuple[str, int, float,
 def test_what_is_remembered_is_bounded() -> None:
     seen = [Observation("bob", f"n{number}", "s", 1, 1.0, False, float(number)) for number in range(1100)]
     assert len(observe(seen, [], NOW_S)) == liveness.OBSERVED_MAX
+
+
+def test_the_time_until_the_next_one_is_gone_is_that_of_its_state() -> None:
+    carol = beat("carol", next_s=1, state="goodbye")
+    known = observe([], [beat("alice", next_s=4), beat("bob", next_s=1), carol], NOW_S)
+    for looked_s in (0.0, 2.0, 3.4):
+        found = liveness.standings(known, NOW_S + looked_s, poll_s=0.5).values()
+        assert liveness.gone_in_s(found, poll_s=0.5) == pytest.approx(3.5 - looked_s)
+        assert state(newest(known)["bob"], NOW_S + 3.51, poll_s=0.5) == liveness.GONE
+    found = liveness.standings(known, NOW_S + 4, poll_s=0.5).values()
+    assert liveness.gone_in_s(found, poll_s=0.5) == pytest.approx(12.5 - 4)  # bob is gone already
+    assert liveness.gone_in_s([], poll_s=0.5) == float("inf")
