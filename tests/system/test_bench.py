@@ -68,7 +68,8 @@ def test_pages_are_drawn_from_results_alone(tmp_path: Path) -> None:
     bench("--draw", str(told), where=copy)
     page = (copy / "README.md").read_text(encoding="utf-8")
     assert page.count("append, QUEUED (synced to disk)") == 1
-    for line in page.split("BEGIN FIGURES")[1].splitlines():
+    drawn = page.split("BEGIN FIGURES")[1].split("END FIGURES")[0]
+    for line in drawn.splitlines():
         assert not line.startswith("| ") or line.count(" |") == 6, line
     xml.parse(copy / "targets.svg")
 
