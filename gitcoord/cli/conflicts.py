@@ -75,7 +75,7 @@ def command(refs: tuple[str, ...], base: str | None, prs: bool, record: bool, ac
         print_json({"schema": "gitcoord.conflicts/1", "base": onto.name if onto else None, "refs": len(chosen),
                     "pairs": found.pairs, "tried": found.tried, "conflicts": [_plain(one) for one in found.conflicts],
                     "order": [{"ref": ref.name, "conflicts": count} for ref, count in found.order],
-                    **({"dry_run": True, "events": events(drafts)} if dry_run else {})})
+                    **({"dry_run": True, "events": events(drafts), "changes": []} if dry_run else {})})
     else:
         _show(found, onto.name if onto else "a first commit")
         for draft in drafts if dry_run else ():
