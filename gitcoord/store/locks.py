@@ -14,7 +14,7 @@ from gitcoord.core.errors import GitcoordError
 
 LOCK_ATTEMPTS = 3
 POLL_S = 0.002  # between looks at a lock whose holder needs milliseconds
-ROUND_POLL_S = 0.01  # at one whose holder talks to the remote: each who waits would take 5 % of a processor with 2 ms
+ROUND_POLL_S = 0.01  # at one whose holder talks to the remote; with 2 ms each who waits takes 4 % of a processor, not 2
 
 
 class LockHeld(GitcoordError):
