@@ -291,8 +291,7 @@ def open_store(home: Home, config: Config, common: Path) -> Store:
     """The node's private object store, with the remote that the configuration names."""
     from gitcoord.store import git
 
-    if not home.store.exists():
-        git.GitStore.create(home.store)
+    git.GitStore.create(home.store)
     url = git.remote_url(common, config.remote) or config.remote
     return git.GitStore(
         home.store, url=url, ledger_ref=config.ledger, outbox_prefix=f"{config.namespace}/nodes/",

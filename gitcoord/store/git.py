@@ -11,7 +11,7 @@ from types import TracebackType
 
 from gitcoord.core.errors import Corrupt, GitcoordError, Paused
 from gitcoord.core.ports import CommitInfo, Entry, Oid, Outcome, Pushed, Update
-from gitcoord.store import checkout, git_credentials, git_refs, git_tidying, git_words
+from gitcoord.store import checkout, files, git_credentials, git_refs, git_tidying, git_words
 from gitcoord.store.git_loose import Loose
 from gitcoord.store.git_objects import OID, decode_commit, decode_tree, encode_commit, encode_tree
 from gitcoord.store.git_process import Result, finish
@@ -72,12 +72,11 @@ class GitStore:
 
     @classmethod
     def create(cls, path: Path) -> None:
-        """Make the private repository at `path`, or complete one whose making was interrupted."""
-        _init_bare(path, PRIVATE)
-        askpass = path / "askpass"
-        askpass.touch(0o700)
-        askpass.write_text(git_credentials.ASKPASS, "ascii")
-        askpass.chmod(0o700)
+        """Make the private repository at `path` if it is not there, or complete one whose making was interrupted."""
+        last = path / "askpass"
+        if not last.exists():
+            _init_bare(path, PRIVATE)
+            files.write_durably(last, git_credentials.ASKPASS.encode("ascii"), mode=0o700)
 
     def __enter__(self) -> GitStore:
         return self
@@ -275,12 +274,22 @@ def shown_version(version: Sequence[int]) -> str:
 def _init_bare(path: Path, settings: Mapping[str, str]) -> None:
     git_credentials.leave_hook()
     path.mkdir(parents=True, exist_ok=True)
+    if not (path / "HEAD").exists():  # no repository yet, nor one without its settings; `git config` takes one each
+        files.write_durably(path / "config", _as_config(settings))
+        settings = {}
     options = ["--quiet", "--bare", "--template=", "--initial-branch=main"]
     made = _spawn(["init", *options, "--", str(path)], {}, LOCAL_S)
     if made.status:
         raise Paused(f"cannot make a repository at {path}: {git_words.words(made.stderr)}")
     for key, value in settings.items():
         _spawn(["config", "--file", str(path / "config"), key, value], {}, LOCAL_S)
+
+
+def _as_config(settings: Mapping[str, str]) -> bytes:
+    """In the format of git's configuration; for values without quotes and backslashes."""
+    named = (key.rpartition(".") for key in settings)
+    return "".join(f'[{section}]\n\t{name} = "{value}"\n'
+                   for (section, _, name), value in zip(named, settings.values(), strict=True)).encode()
 
 
 def _spawn(

@@ -27,7 +27,9 @@ from gitcoord.store.git import (
     make_bare_remote,
     remote_url,
 )
+from gitcoord.store.git_process import Result
 from gitcoord.store.git_refs import loose_path
+from gitcoord.store.git_transport import PRIVATE
 from tests.http_remote import HttpRemote, is_push
 from tests.waiting import wait_until
 
@@ -749,6 +751,18 @@ def test_making_a_store_again_completes_it(tmp_path: Path, store: GitStore) -> N
     GitStore.create(store.path)
     assert store.blob(oid) == b"x"
     assert (store.path / "askpass").exists()
+
+
+def test_a_store_has_its_settings_before_it_is_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "store.git"
+    with monkeypatch.context() as killed:
+        killed.setattr("gitcoord.store.git._spawn", lambda *_: Result(-9, "", "killed"))
+        with pytest.raises(Paused):
+            GitStore.create(path)
+    assert not (path / "HEAD").exists()
+    GitStore.create(path)
+    assert {key: git(path, "config", "--local", key) for key in PRIVATE} == PRIVATE
+    assert git(path, "config", "--local", "core.bare") == "true"
 
 
 def test_a_push_over_http_is_one_conversation(http_remote: HttpRemote, tmp_path: Path) -> None:
