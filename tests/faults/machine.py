@@ -146,8 +146,8 @@ class Machine:
 
 
 def spread(points: Sequence[tuple[str, int]], number: int) -> list[tuple[str, int]]:
-    """`number` of the points, from the first to the last; all of them where GITCOORD_FAULTS=all."""
-    if os.environ.get("GITCOORD_FAULTS") == "all" or len(points) <= number:
+    """`number` of the points, from the first to the last; all of them where FAULTS=all."""
+    if os.environ.get("FAULTS") == "all" or len(points) <= number:
         return list(points)
     return [points[at * (len(points) - 1) // (number - 1)] for at in range(number)]
 

@@ -1,6 +1,6 @@
 """Killed, or refused by the system, at each change of a file: the next command goes on, and all is as it was promised.
 
-In CI a spread of the places; all of them with GITCOORD_FAULTS=all (some minutes).
+In CI a spread of the places; all of them with FAULTS=all (some minutes).
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ def every(call: str, when: int, *, turn: int) -> list[Fault]:
     """The faults at one place: killed, and by turns one of the errors, once or for good (or all)."""
     faults = [Fault(call, when)]
     faults += [Fault(call, when, error, for_good) for error in ERRORS for for_good in (False, True)]
-    if os.environ.get("GITCOORD_FAULTS") == "all":
+    if os.environ.get("FAULTS") == "all":
         return faults
     chosen = [faults[0], faults[1 + turn % 6]]
     return chosen if turn % 2 else chosen[::-1]
