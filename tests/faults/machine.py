@@ -26,6 +26,7 @@ from tests.waiting import wait_until
 CHANGES = ("write,pwrite64,fsync,fdatasync,?rename,?renameat,?renameat2,?unlink,?unlinkat,ftruncate,truncate,?mkdir,"
            "?mkdirat,?rmdir,?link,?linkat,?chmod,fchmod,?fchmodat,openat")
 COMMAND_S_MAX = 120.0
+ALL = os.environ.get("FAULTS") == "all"  # every point, not a spread of them
 
 
 @dataclass(frozen=True)
@@ -146,8 +147,8 @@ class Machine:
 
 
 def spread(points: Sequence[tuple[str, int]], number: int) -> list[tuple[str, int]]:
-    """`number` of the points, from the first to the last; all of them where FAULTS=all."""
-    if os.environ.get("FAULTS") == "all" or len(points) <= number:
+    """`number` of the points, from the first to the last; all of them where `ALL`."""
+    if ALL or len(points) <= number:
         return list(points)
     return [points[at * (len(points) - 1) // (number - 1)] for at in range(number)]
 

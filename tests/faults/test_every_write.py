@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.machine import Done, Fault, Machine, may_trace, spread
+from tests.faults.machine import ALL, Done, Fault, Machine, may_trace, spread
 from tests.system.fleet import Clone, Fleet
+
+pytestmark = pytest.mark.timeout(3600 if ALL else 120)
 
 ERRORS = ("ENOSPC", "EIO", "EACCES")
 MANNERS = ("Traceback", "This is a bug")
@@ -197,7 +199,8 @@ def test_init_at_every_write(machine: Machine, tmp_path: Path, first: bool) -> N
         init(clone, fleet, fault)
         for _ in range(TURNS_MAX):
             let_a_minute_pass(clone)
-            (clone.path / ".git" / "config.lock").unlink(missing_ok=True)  # of a killed `git init`: the user's own
+            for lock in (clone.path / ".git").glob("*.lock"):  # of a killed `git init`: the user's own, and told by name
+                lock.unlink()
             if (clone.home / "paused").exists():
                 machine.run(clone.path, "resume")
             done = init(clone, fleet)
