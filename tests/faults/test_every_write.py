@@ -199,7 +199,7 @@ def test_init_at_every_write(machine: Machine, tmp_path: Path, first: bool) -> N
         init(clone, fleet, fault)
         for _ in range(TURNS_MAX):
             let_a_minute_pass(clone)
-            for lock in (clone.path / ".git").glob("*.lock"):  # of a killed `git init`: the user's own, and told by name
+            for lock in (clone.path / ".git").glob("*.lock"):  # of a killed `git init`: the user's own, told by name
                 lock.unlink()
             if (clone.home / "paused").exists():
                 machine.run(clone.path, "resume")
