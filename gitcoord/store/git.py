@@ -11,7 +11,7 @@ from types import TracebackType
 
 from gitcoord.core.errors import Corrupt, GitcoordError, Paused
 from gitcoord.core.ports import CommitInfo, Entry, Oid, Outcome, Pushed, Update
-from gitcoord.store import checkout, files, git_credentials, git_refs, git_tidying, git_words
+from gitcoord.store import checkout, files, git_credentials, git_refs, git_tidying, git_words, locks
 from gitcoord.store.git_loose import Loose
 from gitcoord.store.git_objects import OID, decode_commit, decode_tree, encode_commit, encode_tree
 from gitcoord.store.git_process import Result, finish
@@ -72,11 +72,18 @@ class GitStore:
 
     @classmethod
     def create(cls, path: Path) -> None:
-        """Make the private repository at `path` if it is not there, or complete one whose making was interrupted."""
+        """Make the private repository at `path` if it is not there, or complete one whose making was interrupted.
+
+        Several processes may do so at once. Raises Paused, or LockHeld when one of them does not come to an end.
+        """
         last = path / "askpass"
-        if not last.exists():
-            _init_bare(path, PRIVATE)
-            files.write_durably(last, git_credentials.ASKPASS.encode("ascii"), mode=0o700)
+        if last.exists():
+            return
+        path.mkdir(parents=True, exist_ok=True)
+        with locks.holding(path / "making", guards="the making of the store", wait_s=LOCAL_S):
+            if not last.exists():
+                _init_bare(path, PRIVATE)
+                files.write_durably(last, git_credentials.ASKPASS.encode("ascii"), mode=0o700)
 
     def __enter__(self) -> GitStore:
         return self
@@ -274,7 +281,7 @@ def shown_version(version: Sequence[int]) -> str:
 def _init_bare(path: Path, settings: Mapping[str, str]) -> None:
     git_credentials.leave_hook()
     path.mkdir(parents=True, exist_ok=True)
-    if not (path / "HEAD").exists():  # no repository yet, nor one without its settings; `git config` takes one each
+    if not (path / "HEAD").exists():  # before it is a repository, so that none is without them; and in no process
         files.write_durably(path / "config", _as_config(settings))
         settings = {}
     options = ["--quiet", "--bare", "--template=", "--initial-branch=main"]
@@ -287,9 +294,8 @@ def _init_bare(path: Path, settings: Mapping[str, str]) -> None:
 
 def _as_config(settings: Mapping[str, str]) -> bytes:
     """In the format of git's configuration; for values without quotes and backslashes."""
-    named = (key.rpartition(".") for key in settings)
-    return "".join(f'[{section}]\n\t{name} = "{value}"\n'
-                   for (section, _, name), value in zip(named, settings.values(), strict=True)).encode()
+    named = [(*key.split("."), value) for key, value in settings.items()]
+    return "".join(f'[{section}]\n\t{name} = "{value}"\n' for section, name, value in named).encode()
 
 
 def _spawn(

@@ -221,7 +221,7 @@ def every(call: str, when: int, *, turn: int) -> list[Fault]:
     """The faults at one place: killed, and by turns one of the errors, once or for good (or all)."""
     faults = [Fault(call, when)]
     faults += [Fault(call, when, error, for_good) for error in ERRORS for for_good in (False, True)]
-    if os.environ.get("FAULTS") == "all":
+    if ALL:
         return faults
     chosen = [faults[0], faults[1 + turn % 6]]
     return chosen if turn % 2 else chosen[::-1]

@@ -10,6 +10,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -763,6 +764,14 @@ def test_a_store_has_its_settings_before_it_is_a_repository(tmp_path: Path, monk
     GitStore.create(path)
     assert {key: git(path, "config", "--local", key) for key in PRIVATE} == PRIVATE
     assert git(path, "config", "--local", "core.bare") == "true"
+
+
+def test_several_may_make_a_store_at_once(tmp_path: Path) -> None:
+    for number in range(5):
+        path = tmp_path / f"store{number}.git"
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(GitStore.create, [path] * 8))
+        assert {key: git(path, "config", "--local", key) for key in PRIVATE} == PRIVATE
 
 
 def test_a_push_over_http_is_one_conversation(http_remote: HttpRemote, tmp_path: Path) -> None:
