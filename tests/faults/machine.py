@@ -26,7 +26,9 @@ from tests.waiting import wait_until
 CHANGES = ("write,pwrite64,fsync,fdatasync,?rename,?renameat,?renameat2,?unlink,?unlinkat,ftruncate,truncate,?mkdir,"
            "?mkdirat,?rmdir,?link,?linkat,?chmod,fchmod,?fchmodat,openat")
 COMMAND_S_MAX = 120.0
-ALL = os.environ.get("FAULTS") == "all"  # every point, not a spread of them
+KINDS = ("KILL", "ENOSPC", "EIO", "EACCES")
+WANTED = os.environ.get("FAULTS")  # a kind: that one at every point, instead of all at a spread of them
+assert WANTED is None or WANTED in KINDS, f"FAULTS={WANTED}: say one of {', '.join(KINDS)}"
 
 
 @dataclass(frozen=True)
@@ -147,8 +149,8 @@ class Machine:
 
 
 def spread(points: Sequence[tuple[str, int]], number: int) -> list[tuple[str, int]]:
-    """`number` of the points, from the first to the last; all of them where `ALL`."""
-    if ALL or len(points) <= number:
+    """`number` of the points, from the first to the last; all of them where one kind of fault is `WANTED`."""
+    if WANTED or len(points) <= number:
         return list(points)
     return [points[at * (len(points) - 1) // (number - 1)] for at in range(number)]
 
