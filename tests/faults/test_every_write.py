@@ -218,7 +218,7 @@ def test_init_at_every_write(machine: Machine, tmp_path: Path, first: bool) -> N
 
 
 def every(call: str, when: int, *, turn: int) -> list[Fault]:
-    """The faults at one place: killed, and by turns one of the errors, once or for good (or those that are `WANTED`)."""
+    """The faults at one place: killed, and by turns one of the errors, once or for good (or the `WANTED` ones)."""
     faults = [Fault(call, when)]
     faults += [Fault(call, when, error, for_good) for error in ERRORS for for_good in (False, True)]
     if WANTED:
