@@ -1,32 +1,79 @@
-"""Times in events are UTC text; spans are seconds, typed as `90s`, `15m`, `2h`, `3d`."""
+"""Times in events are UTC text; spans are seconds, typed as `90s`, `15m`, `2h`, `3d`.
+
+A time is read by arithmetic of our own. `datetime.fromisoformat` reads other texts in each version of Python, and takes
+a time without an offset for one of the machine's own zone: two machines would fold two states from one ledger.
+"""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 SPAN_S_MAX = 366 * 86_400.0
 LAST_S = 253_402_300_799.0  # the year 9999: what a timestamp can say
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?\Z")
+_TIME = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)"
+    r"(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?(Z|[+-]\d\d:\d\d)?)?\Z", re.ASCII)
+_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MOMENT_CHARACTERS = len("2026-11-30T12:00:00.000Z")
 _UNITS_S = {None: 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
+def is_moment(text: str) -> bool:
+    """Return whether `text` is a time that an event may carry: UTC, with a `Z`, a real day of 1970 to 9999."""
+    return text.endswith("Z") and _read(text) is not None
+
+
 def seconds(timestamp: str) -> float:
-    """Since 1970. A time that cannot be, such as the 30th of February, is 0: a fold never fails."""
-    try:
-        return datetime.fromisoformat(timestamp).timestamp()
-    except ValueError:
-        return 0.0
+    """Return the seconds since 1970. A text that is no time is 0: a fold never fails.
+
+    A time may have an offset such as `+02:00`. Without one it is UTC.
+    """
+    read = _read(timestamp)
+    return 0.0 if read is None else read
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> float | None:
+    found = _TIME.match(text)
+    if found is None:
+        return None
+    year, month, day, hour, minute, second = (int(part or 0) for part in found.groups()[:6])
+    fraction, offset = found[7], found[8]
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    if not (1970 <= year and 1 <= month <= 12 and 1 <= day <= _DAYS[month - 1] + (month == 2 and leap)):
+        return None
+    if hour > 23 or minute > 59 or second > 59:
+        return None
+    years, leaps = year - 1970, (year - 1) // 4 - (year - 1) // 100 + (year - 1) // 400 - 477
+    days = 365 * years + leaps + sum(_DAYS[:month - 1]) + (month > 2 and leap) + day - 1
+    at_s = days * 86_400.0 + hour * 3600 + minute * 60 + second + (float(f"0.{fraction}") if fraction else 0.0)
+    if offset not in (None, "Z"):
+        hours, minutes = int(offset[1:3]), int(offset[4:6])
+        if hours > 23 or minutes > 59:
+            return None
+        at_s -= (hours * 3600 + minutes * 60) * (-1 if offset[0] == "-" else 1)
+    return min(at_s, LAST_S) if at_s >= 0 else None
+
+
+def moment(timestamp: str) -> str:
+    """Return the time to the millisecond, 24 characters: two such texts compare as their times do."""
+    if len(timestamp) == MOMENT_CHARACTERS and timestamp[-1] == "Z" and _read(timestamp) is not None:
+        return timestamp
+    return later(timestamp, 0)
 
 
 def later(timestamp: str, span: float) -> str:
-    """`timestamp` and so many seconds, to the millisecond."""
-    then = datetime.fromtimestamp(min(max(seconds(timestamp) + span, 0.0), LAST_S), UTC)
-    return then.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Return `timestamp` and so many seconds, to the millisecond."""
+    at_s = min(max(seconds(timestamp) + span, 0.0), LAST_S)
+    return f"{(_EPOCH + timedelta(milliseconds=int(at_s * 1000 + 0.5))).isoformat(timespec='milliseconds')[:23]}Z"
 
 
 def between_s(earlier: str, now: str) -> float:
@@ -36,10 +83,10 @@ def between_s(earlier: str, now: str) -> float:
 
 def shown(timestamp: str) -> str:
     """As people read it in a sentence: `21 Nov 12:03 UTC`. What is no time stays as it is."""
-    try:
-        then = datetime.fromisoformat(timestamp).astimezone(UTC)
-    except ValueError:
+    at_s = _read(timestamp)
+    if at_s is None:
         return timestamp
+    then = _EPOCH + timedelta(seconds=int(at_s))
     return f"{then.day} {MONTHS[then.month - 1]} {then:%H:%M} UTC"
 
 
@@ -65,3 +112,13 @@ READS_SPAN = BeforeValidator(span_s)
 
 Span = Annotated[float, READS_SPAN, Field(gt=0, le=SPAN_S_MAX)]
 """A field for a span of time, in seconds; typed with a unit."""
+
+
+def _check_moment(text: str) -> str:
+    if not is_moment(text):
+        raise ValueError("it is no UTC time such as 2026-11-30T12:00:00Z")
+    return moment(text)
+
+
+Moment = Annotated[str, Field(max_length=40), AfterValidator(_check_moment)]
+"""A field for a time in an event: UTC, read as 24 characters."""
