@@ -19,7 +19,7 @@ from pathlib import Path
 from floors import git
 
 from gitcoord.core.branch import Branch
-from gitcoord.core.event import Draft, Event, Head, Signer, seal
+from gitcoord.core.event import Draft, Event, Head, Signer, fleet_id_of, seal
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.keys import Ed25519Signer
 from gitcoord.core.members import FleetFounded
@@ -170,15 +170,17 @@ class _Authors:
         }
         self.nodes = [f"node{number}-{chance.randbytes(4).hex()}" for number in range(NODES)]
         self.heads = {node: Head() for node in self.nodes}
-        self.fleet = chance.randbytes(8).hex()
+        self.fleet = ""  # its founding line gives it one
         self.asked: list[str] = []
 
     def lines(self, events: int) -> Iterator[Event]:
         names = list(self.signers)
         founded = FleetFounded.model_validate(
-            {"fleet": self.fleet, "namespace": "refs/gitcoord", "profile": "local", "auth": "ed25519"})
-        yield seal(self._draft(0, names[0], "fleet_founded", "founds", data=founded.model_dump()), node=self.nodes[0],
-                   after=None, signer=self.signers[names[0]], fleet=self.fleet)
+            {"namespace": "refs/gitcoord", "profile": "local", "auth": "ed25519"})
+        first = seal(self._draft(0, names[0], "fleet_founded", "founds", data=founded.model_dump()), node=self.nodes[0],
+                     after=None, signer=self.signers[names[0]], fleet="")
+        self.fleet = fleet_id_of(first.line)
+        yield first
         for number in range(1, events):
             actor = names[number % AGENTS] if number <= AGENTS else self.chance.choice(names)
             node = self.nodes[int(actor[5:]) % NODES]
@@ -192,7 +194,7 @@ class _Authors:
         content = " ".join(self.chance.choices(WORDS, k=self.chance.randint(8, 32)))
         if number % 8 == 3 or not self.asked:
             draft = self._draft(number, actor, "question", content)
-            self.asked = [*self.asked[-3:], draft.uid]
+            self.asked = [*self.asked[-3:], draft.event_uid]
             return draft
         return self._draft(number, actor, "answer", content, re=self.chance.choice(self.asked))
 

@@ -200,8 +200,8 @@ class _Writer:
     def line(self, type_: str, content: str, *, actor: str = "agent0", re: str | None = None, chained: bool = True,
              **data: Any) -> bytes:
         self.count += 1
-        self.uid = uid_from(self.count.to_bytes(10, "big"))
-        draft = Draft(actor, type_, content, NOW, self.uid, re=re, data=data)
+        draft = Draft(actor, type_, content, NOW, uid_from(self.count.to_bytes(10, "big")), re=re, data=data)
+        self.uid = draft.event_uid
         event = seal(draft, node="node-0", after=self.head if chained else None, fleet="benchfleet",
                      signer=Ed25519Signer(hashlib.sha256(actor.encode()).digest()))
         self.head = event.head if chained else self.head
@@ -221,7 +221,7 @@ def _nine() -> Iterator[bytes]:
 
 
 def _founded(writer: _Writer) -> Iterator[bytes]:
-    founded = FleetFounded(fleet="benchfleet").model_dump(mode="json", exclude_none=True)
+    founded = FleetFounded().model_dump(mode="json", exclude_none=True)
     yield writer.line("fleet_founded", "agent0 founds", chained=False, **founded)
     yield writer.line("agent_registered", "agent0 registers", capabilities=["python"], slots=10)
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     Printer = Callable[[Fleet, int | None, str, Event], None]
 
 LOOK_S = 0.1  # while following: how often this node's files are looked at, between rounds
-_PLAIN = re.compile(r"[A-Za-z0-9 ._-]+\Z")
-_TIMESTAMPS = re.compile(rb'"timestamp"\s*:\s*"([^"\\]*)"')
 
 
 @click.command("events")
@@ -96,18 +94,13 @@ class Wanted:
 
     def may_have(self, line: bytes) -> bool:
         """False when the line certainly holds no such event: so most lines need not be parsed."""
-        if b"\\u" in line:
-            return True
-        if self.types and not any(f'"{one}"'.encode() in line for one in self.types):
+        from gitcoord.core.event import may_name, times_in, type_of
+
+        if self.types and type_of(line) not in self.types:
             return False
-        if self.actors:
-            lower = line.lower()
-            if all(_PLAIN.match(one) and f'"{one.lower()}"'.encode() not in lower for one in self.actors):
-                return False
-        if self.from_time is not None:
-            times = _TIMESTAMPS.findall(line)
-            return not times or any(_comparable(one.decode()) >= self.from_time for one in times)
-        return True
+        if self.actors and not any(may_name(line, one) for one in self.actors):
+            return False
+        return self.from_time is None or any(_comparable(one) >= self.from_time for one in times_in(line))
 
 
 def sequenced(node: Node, wanted: Wanted, *, newest_first: bool = False) -> Iterator[tuple[int, Event]]:

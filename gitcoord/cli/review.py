@@ -57,8 +57,7 @@ def command(number: int, repo: str | None, dry_run: bool, actor: str | None, as_
 
 def _record(node: Node, proposals: Sequence[Proposal], actor: str) -> None:
     """In the ledger, once; an outage of the remote is no failure: it is queued."""
-    for one in proposals:
-        node.append(node.draft(one.type, one.content, actor=actor, data=one.data, re=one.re))
+    node.append(*node.drafted(proposals, actor=actor))
     if proposals:
         with contextlib.suppress(GitcoordError):
             node.sync()

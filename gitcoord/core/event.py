@@ -2,32 +2,31 @@
 
 The first five fields are those of the original five-field log format. `seq` and `prev` chain the events of
 one node; control lines (an election, a beat) stand outside any chain and have neither.
+
+A line has exactly one spelling: what `seal` would not write byte for byte is no event. All that the code knows of that
+spelling is here; other modules ask `parse`, or the functions below that look at a line without parsing it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from binascii import b2a_base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from gitcoord.core import limits, names
+from gitcoord.core import event_fields, limits, names
 from gitcoord.core.errors import Refused
-from gitcoord.core.strict_json import Malformed, json_object
+from gitcoord.core.strict_json import ONE_SPELLING, TEXT, Malformed, json_object, spelled_object, text_of, written
 
-FORMAT = 1
-"""The version of the event format; part of what is signed."""
+FORMAT = event_fields.FORMAT
+
+FOUNDING = "fleet_founded"
+"""The type of a ledger's first line: it is signed before there is a fleet, whose id follows from the line."""
 
 _SIG = b',"sig":"'
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
-_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z\Z", re.ASCII)
-
-
-_TEXTS = ("actor", "type", "content", "timestamp", "uid", "node", "key", "sig")
-_TEXTS_OR_ABSENT = ("prev", "re")
 
 
 class Signer(Protocol):
@@ -46,12 +45,17 @@ class Draft:
     type: str
     content: str
     timestamp: str
-    uid: str
+    uid: str  # the nonce: 16 characters of base32 that the author drew; with the author it gives the event's uid
     interaction: int | None = None
     re: str | None = None
     to: tuple[str, ...] = ()
     term: int | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def event_uid(self) -> str:
+        """The `uid` that the event will have."""
+        return uid_of(self.actor, self.uid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,8 @@ class Event(NamedTuple):
     type: str
     content: str
     timestamp: str
-    uid: str
+    uid: str  # the identity for ever: not in the line, it follows from `actor` and `nonce`
+    nonce: str
     node: str
     seq: int | None
     prev: str | None
@@ -86,7 +91,7 @@ class Event(NamedTuple):
     def draft(self) -> Draft:
         """The same words, free to be chained anew; the identity (`uid`) stays."""
         return Draft(
-            actor=self.actor, type=self.type, content=self.content, timestamp=self.timestamp, uid=self.uid,
+            actor=self.actor, type=self.type, content=self.content, timestamp=self.timestamp, uid=self.nonce,
             interaction=self.interaction, re=self.re, to=self.to, term=self.term, data=self.data,
         )
 
@@ -107,15 +112,25 @@ class Event(NamedTuple):
         return source if isinstance(source, dict) else {}
 
     def as_json(self) -> dict[str, Any]:
-        """The line as a JSON object."""
-        value: dict[str, Any] = json.loads(self.line)
-        return value
+        """The line as a JSON object, and the event's `uid`."""
+        return json_object(self.line) | {"uid": self.uid}
 
 
 def hash_of(line: bytes) -> str:
     """SHA-256 of a line, base64url without padding: 43 characters."""
     digest = hashlib.sha256(line).digest()
     return b2a_base64(digest, newline=False)[:43].translate(_URL_SAFE).decode()
+
+
+def uid_of(actor: str, nonce: str) -> str:
+    """Return the identity of what `actor` says with `nonce`: another author's event cannot have it."""
+    return names.uid_from(hashlib.sha256(f"{actor.casefold()}\n{nonce}".encode("utf-8", "surrogatepass")).digest())
+
+
+def fleet_id_of(founding: bytes) -> str:
+    """Return the id of the fleet that this line founds: 160 bits, so that no founder can make two fleets of one id."""
+    digest = hashlib.sha256(founding).digest()
+    return names.uid_from(digest) + names.uid_from(digest[10:])
 
 
 def context_of(fleet: str) -> bytes:
@@ -128,40 +143,55 @@ def seal(draft: Draft, *, node: str, after: Head | None, signer: Signer, fleet: 
 
     Raises Refused when a name is wrong or the line is too large.
     """
-    fields: dict[str, Any] = {
-        "interaction": draft.interaction, "actor": names.agent_id(draft.actor), "type": names.event_type(draft.type),
-        "content": draft.content, "timestamp": draft.timestamp, "uid": draft.uid, "node": node,
-    }
-    if after is not None:
-        fields |= {"seq": after.seq + 1, "prev": after.hash}
-    if draft.re is not None:
-        fields["re"] = draft.re
-    if draft.to:
-        fields["to"] = list(draft.to)
-    if draft.term is not None:
-        fields["term"] = draft.term
-    if draft.data:
-        fields["data"] = dict(draft.data)
-    fields["key"] = signer.key
+    names.agent_id(draft.actor)
+    names.event_type(draft.type)
+    seq, prev = (None, None) if after is None else (after.seq + 1, after.hash)
     try:
-        signed = _ENCODER.encode(fields)[:-1].encode()
+        signed = _signed_text(draft, node, seq, prev, signer.key)
     except (ValueError, TypeError, RecursionError) as wrong:
         raise Refused(f"this cannot be written as JSON text: {wrong}") from None
-    fields["sig"] = signer.sign(context_of(fleet) + signed)
-    line = signed + _SIG + fields["sig"].encode() + b'"}'
+    line = signed + _SIG + signer.sign(_context(draft.type, fleet) + signed).encode() + b'"}'
     if len(line) > limits.EVENT_BYTES_MAX:
         raise Refused(
             f"the event has {len(line)} bytes; at most {limits.EVENT_BYTES_MAX} fit: "
             "put the content into a file or a commit and name that"
         )
     try:
-        return parse(line) if draft.data else _event(fields, line)  # data is anything: what counts is how it reads
+        return parse(line)
     except Malformed as wrong:
         raise Refused(f"not a valid event: {wrong}") from None
 
 
+def _signed_text(said: Draft, node: str, seq: int | None, prev: str | None, key: str) -> bytes:
+    """Return the line up to its signature, in the one spelling that it has."""
+    fields: dict[str, Any] = {
+        "interaction": said.interaction, "actor": said.actor, "type": said.type, "content": said.content,
+        "timestamp": said.timestamp, "nonce": said.uid, "node": node,
+    }
+    if seq is not None:
+        fields |= {"seq": seq, "prev": prev}
+    if said.re is not None:
+        fields["re"] = said.re
+    if said.to:
+        fields["to"] = list(said.to)
+    if said.term is not None:
+        fields["term"] = said.term
+    if said.data:
+        fields["data"] = dict(said.data)
+    return written(fields | {"key": key})[:-1].encode()
+
+
+def _context(type_: str, fleet: str) -> bytes:
+    return context_of("" if type_ == FOUNDING else fleet)
+
+
+def signed_message(event: Event, fleet: str) -> bytes:
+    """Return the bytes that the signature of an event of this fleet covers."""
+    return _context(event.type, fleet) + signed_part(event.line)
+
+
 def signed_part(line: bytes) -> bytes:
-    """The bytes that a line's signature covers."""
+    """The bytes of a line that its signature covers."""
     return line[: line.rindex(_SIG)]
 
 
@@ -169,79 +199,49 @@ def parse(line: bytes) -> Event:
     """The event that `line` (without its newline) holds. Raises Malformed, never anything else."""
     if len(line) > limits.EVENT_BYTES_MAX:
         raise Malformed(f"{len(line)} bytes, more than {limits.EVENT_BYTES_MAX}")
-    return _plain(line) or _otherwise_spelled(line)
+    return _usual(line) or _looked_through(line)
 
 
-def _plain(line: bytes) -> Event | None:
-    """The event, if the line is spelled as `seal` spells nearly all; None of any other.
+def _usual(line: bytes) -> Event | None:
+    """The event, if the line fits the pattern of nearly all; None of any other.
 
     It takes half of the time: where all fits one pattern, there is no field to be looked at by itself.
     """
     try:
-        found = _PLAIN.match(line.decode())
+        found = _USUAL.match(line.decode())
         if found is None:
             return None
-        interaction, actor, type_, content, timestamp, uid, node, seq, prev, re_, to, term, data, key, sig = (
+        interaction, actor, type_, content, timestamp, nonce, node, seq, prev, re_, to, term, data, key, sig = (
             found.groups())
         if data and data.count("{") + data.count("[") >= limits.JSON_DEPTH_MAX:
             return None
         return Event(
             None if interaction == "null" else int(interaction), actor, type_,
-            json.loads(f'"{content}"') if "\\" in content else content, timestamp, uid, node, int(seq) if seq else None,
-            prev, re_, tuple(to.split('","')) if to else (), int(term) if term else None,
-            json_object(data.encode()) if data else {}, key, sig, line, Head(int(seq or 0), hash_of(line)),
+            text_of(content) if "\\" in content else content, timestamp,
+            uid_of(actor, nonce), nonce, node, int(seq) if seq else None, prev, re_,
+            tuple(to.split('","')) if to else (), int(term) if term else None,
+            spelled_object(data) if data else {}, key, sig, line, Head(int(seq or 0), hash_of(line)),
         )
     except (UnicodeDecodeError, Malformed):
         return None
 
 
-def _otherwise_spelled(line: bytes) -> Event:
+def _looked_through(line: bytes) -> Event:
+    """The event, read field by field: as strict, and it says what is wrong."""
     fields = json_object(line)
-    if _SIG not in line or not line.endswith(b'"}') or b'"' in line[line.rindex(_SIG) + len(_SIG): -2]:
-        raise Malformed("`sig` is not its last field")
-    return _event(fields, line)
-
-
-def _event(fields: dict[str, Any], line: bytes) -> Event:
-    for name in _TEXTS:
-        if type(fields.get(name)) is not str:
-            raise Malformed(f"`{name}` is not text")
-    for name in _TEXTS_OR_ABSENT:
-        if name in fields and type(fields[name]) is not str:
-            raise Malformed(f"`{name}` is not text")
-    if "interaction" not in fields:
-        raise Malformed("`interaction` is missing")
-    interaction = fields["interaction"]
-    if interaction is not None:
-        _check_integer("interaction", interaction, limits.INTERACTION_MAX)
-    seq, term, data = fields.get("seq"), fields.get("term"), fields.get("data", {})
-    if "seq" in fields:
-        _check_integer("seq", seq, limits.SEQ_MAX)
-    if "term" in fields:
-        _check_integer("term", term, limits.TERM_MAX)
-    if type(data) is not dict:
-        raise Malformed("`data` is not an object")
+    event_fields.check(fields)
+    spelled_object(line.decode())
+    seq = fields.get("seq")
     event = Event(
-        interaction, fields["actor"], fields["type"], fields["content"], fields["timestamp"], fields["uid"],
-        fields["node"], seq, fields.get("prev"), fields.get("re"), _recipients(fields) if "to" in fields else (), term,
-        data, fields["key"], fields["sig"], line, Head(seq or 0, hash_of(line)),
+        fields["interaction"], fields["actor"], fields["type"], fields["content"], fields["timestamp"],
+        uid_of(fields["actor"], fields["nonce"]), fields["nonce"], fields["node"], seq, fields.get("prev"),
+        fields.get("re"), tuple(fields.get("to", ())), fields.get("term"), fields.get("data", {}),
+        fields["key"], fields["sig"], line, Head(seq or 0, hash_of(line)),
     )
-    _check(event)
+    signed = _signed_text(event.draft(), event.node, seq, event.prev, event.key)
+    if line != signed + _SIG + event.sig.encode() + b'"}':
+        raise Malformed(f"its fields are not in the order, or not left out, as gitcoord writes them: {ONE_SPELLING}")
     return event
-
-
-def _check_integer(name: str, value: Any, most: int) -> None:
-    if type(value) is not int or not 0 <= value <= most:
-        raise Malformed(f"`{name}` is not an integer from 0 to {most}")
-
-
-def _recipients(fields: dict[str, Any]) -> tuple[str, ...]:
-    value = fields["to"]
-    if type(value) is not list or len(value) > limits.AGENTS_PER_EVENT_MAX:
-        raise Malformed(f"`to` is not a list of at most {limits.AGENTS_PER_EVENT_MAX} agents")
-    if not all(type(one) is str and names.is_agent_id(one) for one in value):
-        raise Malformed("`to` names what is no agent id")
-    return tuple(value)
 
 
 def parse_all(lines: Iterable[bytes]) -> list[Event]:
@@ -255,35 +255,42 @@ def parse_all(lines: Iterable[bytes]) -> list[Event]:
     return events
 
 
-def _check(event: Event) -> None:
-    if not names.is_agent_id(event.actor):
-        raise Malformed("`actor` is not an agent id")
-    if not names.EVENT_TYPE.match(event.type):
-        raise Malformed("`type` is not an event type")
-    if not names.NODE.match(event.node):
-        raise Malformed("`node` is not a node id")
-    if not names.UID.match(event.uid) or (event.re is not None and not names.UID.match(event.re)):
-        raise Malformed("`uid` or `re` is not an event id")
-    if not _TIMESTAMP.match(event.timestamp):
-        raise Malformed("`timestamp` is not an UTC time")
-    if (event.seq is None) != (event.prev is None) or event.seq == 0:
-        raise Malformed("`seq` counts from 1 and goes with `prev`")
+# Lines that `parse` accepts, looked at without parsing: most lines need not be
 
 
-def _inner(pattern: re.Pattern[str]) -> str:
-    return pattern.pattern.removesuffix(r"\Z")
+def type_of(line: bytes) -> str:
+    """Return the type of the event in `line`."""
+    found = _TYPE_OF.match(line)
+    return found[1].decode() if found else ""
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-_AGENT = _inner(names.AGENT) + "(?<![ .])"  # what `is_agent_id` says
-_TEXT = r'[^"\\\x00-\x1f]*+'
-_PLAIN = re.compile(rf"""
-    \{{"interaction":(null|0|[1-9][0-9]{{0,8}}),"actor":"({_AGENT})","type":"({_inner(names.EVENT_TYPE)})",
-    "content":"({_TEXT}(?:\\["\\/bfnrt]{_TEXT})*+)","timestamp":"({_inner(_TIMESTAMP)})",
-    "uid":"({_inner(names.UID)})","node":"({_inner(names.NODE)})"
-    (?:,"seq":([1-9][0-9]{{0,14}}),"prev":"({_TEXT})")?
-    (?:,"re":"({_inner(names.UID)})")?
+def may_name(line: bytes, name: str) -> bool:
+    """Return False if no text in `line` is `name`, in whatever case."""
+    return not name.isascii() or written(name).lower().encode() in line.lower()
+
+
+def may_be_of_node(line: bytes, node: str) -> bool:
+    """Return False if the event in `line` is certainly none of the chain of `node`."""
+    return f'"node":"{node}","seq":'.encode() in line
+
+
+def times_in(line: bytes) -> list[str]:
+    """Return the event's time and, of an imported one, the original time."""
+    return [found.decode() for found in _TIMES_IN.findall(line)]
+
+
+_AGENT = names.inner(names.AGENT) + "(?<![ .])"  # what `is_agent_id` says
+_UID, _HASH = names.inner(names.UID), names.inner(names.HASH)
+_USUAL = re.compile(rf"""
+    \{{"interaction":(null|0|[1-9][0-9]{{0,8}}),"actor":"({_AGENT})","type":"({names.inner(names.EVENT_TYPE)})",
+    "content":"({TEXT})","timestamp":"({names.inner(names.TIMESTAMP)})","nonce":"({_UID})",
+    "node":"({names.inner(names.NODE)})"
+    (?:,"seq":([1-9][0-9]{{0,14}}),"prev":"((?<=,"seq":1,"prev":")|(?<!,"seq":1,"prev":"){_HASH})")?
+    (?:,"re":"({_UID})")?
     (?:,"to":\["({_AGENT}(?:","{_AGENT}){{0,{limits.AGENTS_PER_EVENT_MAX - 1}}})"\])?
     (?:,"term":(0|[1-9][0-9]{{0,14}}))?
-    (?:,"data":(\{{.*\}}))?
-    ,"key":"({_TEXT})","sig":"({_TEXT})"\}}\Z""", re.VERBOSE | re.ASCII)  # numbers so short that none is too large
+    (?:,"data":(\{{.+\}}))?
+    ,"key":"({names.inner(names.KEY)})","sig":"({names.inner(names.SIGNATURE)})"\}}\Z""",
+    re.VERBOSE | re.ASCII)  # numbers so short that none is too large
+_TYPE_OF = re.compile(rb'\{"interaction":(?:null|[0-9]+),"actor":"[^"]*","type":"([^"]*)"')
+_TIMES_IN = re.compile(rb'"timestamp":"([^"\\]*)"')

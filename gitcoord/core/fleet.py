@@ -8,26 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from gitcoord.core import limits, members, names, terms
 from gitcoord.core.commands import Command, Look, Query
-from gitcoord.core.event import Draft, Event, Head, hash_of, parse
+from gitcoord.core.event import FORMAT, FOUNDING, Draft, Event, Head, fleet_id_of, hash_of, parse
 from gitcoord.core.keys import Verifier
 from gitcoord.core.members import Members
 from gitcoord.core.strict_json import Malformed
 from gitcoord.core.terms import Terms
 
-CONTROL = frozenset({"fleet_founded", "leader_election", "leader_renewed"})
+CONTROL = frozenset({FOUNDING, "leader_election", "leader_renewed"})
 """Types that stand outside any chain, and only outside."""
 
 CORE_EVENTS: dict[str, type[BaseModel]] = {**members.EVENTS, **terms.EVENTS}
 
-STATE = "gitcoord.state/3"
+STATE = "gitcoord.state/4"
 """Of what `dump` gives, without the features' names. It changes with the shape of any part: a checkpoint or a cache of
 another one is not read (`tests/core/test_state_shape.py` tells)."""
+
+T = TypeVar("T")
 
 _NO_HEAD = Head()
 
@@ -43,6 +45,14 @@ class Recorded(NamedTuple):
     void: str | None = None
     payload: BaseModel | None = None
     parent: int | None = None  # position of the event that `re` names
+
+
+class Void(NamedTuple):
+    """What became of an event without effect: its place, why, and the hash of the very line."""
+
+    position: int
+    reason: str
+    hash: str
 
 
 class Inadmissible(ValueError):
@@ -88,6 +98,7 @@ class Fleet:
     def __init__(self, features: Mapping[str, Feature], verifier: Verifier | None = None) -> None:
         self.features = dict(features)  # at hand: each is asked for at every event
         self.verifier = verifier
+        self.id: str | None = None  # follows from the ledger's first line
         self.position = 0
         self.digest = EMPTY
         self.heads: dict[str, Head] = {}  # each node's chain as sequenced
@@ -97,6 +108,7 @@ class Fleet:
         self.states: dict[str, Any] = {name: feature.State() for name, feature in features.items()}
         self.done: dict[str, None] = {}  # duties that the ledger holds, oldest first
         self.refusals: dict[str, str] = {}  # uid → why a feature let the event change nothing, oldest first
+        self.voids: dict[str, Void] = {}  # uid and key → of the newest events without effect, oldest first
         self._models = dict(CORE_EVENTS)
         for feature in features.values():
             self._models.update(feature.EVENTS)
@@ -105,11 +117,6 @@ class Fleet:
     def schema(self) -> str:
         """Of what `dump` gives: with another set of features it is another one."""
         return " ".join([STATE, *sorted(self.features)])
-
-    @property
-    def id(self) -> str | None:
-        """The fleet's random id, from the ledger's first line."""
-        return self.members.founded.fleet if self.members.founded else None
 
     def admissible(self, line: bytes, *, heads: Mapping[str, Head] | None = None) -> Event:
         """The event in `line`, if it may come next; raises Inadmissible. Changes nothing.
@@ -136,17 +143,29 @@ class Fleet:
                 raise Inadmissible(f"events {head.seq + 1} to {event.seq - 1} of {event.node} are missing", gap=True)
             if event.prev != head.hash:
                 raise Inadmissible(f"not the successor of event {head.seq} of {event.node}")
-        if (self.position == 0) != (event.type == "fleet_founded"):
+        if (self.position == 0) != (event.type == FOUNDING):
             raise Inadmissible("a ledger begins with fleet_founded, and has one")
+        if event.type == FOUNDING:
+            self._check_founding(event)
         if event.seq is None and self.position and event.data.get("after") != self.digest:
             raise Inadmissible(f"{event.type} that extends another log")  # replayed, or carried along by another
+
+    def _check_founding(self, event: Event) -> None:
+        """Raise Inadmissible where the line founds no fleet: there would be nobody who could ever speak in it."""
+        format_ = event.data.get("format", FORMAT)
+        if type(format_) is not int or format_ != FORMAT:
+            raise Inadmissible(f"written in format {format_} of gitcoord's events; this version reads {FORMAT}")
+        _, void = self._judge(event)
+        if void is not None:
+            raise Inadmissible(f"it founds no fleet: {void}")
 
     def check_signature(self, event: Event) -> None:
         """Raises Inadmissible when it is not good."""
         if self.verifier is None:
             return
-        fleet = self.id if event.type != "fleet_founded" else str(event.data.get("fleet", ""))
-        wrong = self.verifier.rejects(event, fleet or "")
+        if self.id is None and event.type != FOUNDING:
+            raise Inadmissible("no fleet is founded")  # under no id at all a line would be good in any such ledger
+        wrong = self.verifier.rejects(event, self.id or "")
         if wrong:
             raise Inadmissible(wrong)
 
@@ -166,24 +185,42 @@ class Fleet:
         recorded = Recorded(self.position + 1, event, void, payload, parent)
         self.terms.see(event.term)
         if void is None:
+            if event.type == FOUNDING:
+                self.id = fleet_id_of(event.line)
             self.members.fold(recorded.position, event, payload)
             self.terms.fold(recorded.position, event, payload)
             self.positions[event.uid] = recorded.position
             if event.term is not None and isinstance(event.data.get("duty"), str):
-                self.done[event.data["duty"]] = None
-                if len(self.done) > limits.DUTIES_REMEMBERED_MAX:
-                    del self.done[next(iter(self.done))]
+                _remember(self.done, event.data["duty"], None, limits.DUTIES_REMEMBERED_MAX)
+        else:
+            _remember(self.voids, _authored(event), Void(recorded.position, void, event.head.hash),
+                      limits.REFUSALS_REMEMBERED_MAX)
         if event.seq is not None:
             self.heads[event.node] = event.head
         self.position += 1
         self.digest = hash_of(self.digest.encode() + event.line)
         for name, feature in self.features.items():
             reason = feature.fold(self.states[name], recorded)
-            if reason is not None:
-                self.refusals[event.uid] = reason
-                if len(self.refusals) > limits.REFUSALS_REMEMBERED_MAX:
-                    del self.refusals[next(iter(self.refusals))]
+            if reason is not None and void is None:
+                _remember(self.refusals, event.uid, reason, limits.REFUSALS_REMEMBERED_MAX)
         return recorded
+
+    def why_without_effect(self, event: Event) -> str | None:
+        """Return why an event that is in the ledger changed nothing; None if it did.
+
+        An event with the uid of one that its author wrote before has none, unless it is that one, chained anew.
+        """
+        void = self.voids.get(_authored(event))
+        if event.uid in self.positions:
+            return void.reason if void and void.hash == event.head.hash else self.refusals.get(event.uid)
+        return void.reason if void else "why is no longer at hand here: `gitcoord verify` finds what was forged"
+
+    def position_of(self, event: Event) -> int | None:
+        """Return where the ledger holds an event, with or without effect; None where that is not known."""
+        void = self.voids.get(_authored(event))
+        if void is not None and (void.hash == event.head.hash or event.uid not in self.positions):
+            return void.position
+        return self.positions.get(event.uid)
 
     def _judge(self, event: Event) -> tuple[BaseModel | None, str | None]:
         payload: BaseModel | None = None
@@ -215,6 +252,7 @@ class Fleet:
         effective = set(self.positions.values())
         return {
             "schema": self.schema,
+            "fleet": self.id,
             "position": self.position,
             "digest": self.digest,
             "heads": {node: [head.seq, head.hash] for node, head in sorted(self.heads.items())},
@@ -224,6 +262,7 @@ class Fleet:
             "terms": self.terms.dump(),
             "done": list(self.done),
             "refusals": self.refusals,
+            "voids": self.voids,
             "features": {name: self.features[name].dump(state) for name, state in self.states.items()},
         }
 
@@ -235,6 +274,7 @@ class Fleet:
         fleet = cls(features, verifier)
         if value["schema"] != fleet.schema:
             raise ValueError("a state of another version")
+        fleet.id = None if value["fleet"] is None else str(value["fleet"])
         fleet.position, fleet.digest = int(value["position"]), str(value["digest"])
         fleet.heads = {node: Head(int(seq), str(hash)) for node, (seq, hash) in value["heads"].items()}
         fleet.positions = _positions(str(value["uids"]), set(value["void"]), fleet.position)
@@ -242,8 +282,20 @@ class Fleet:
         fleet.terms = Terms.load(value["terms"])
         fleet.done = dict.fromkeys(value["done"])
         fleet.refusals = dict(value["refusals"])
+        fleet.voids = {name: Void(int(at), str(why), str(hash)) for name, (at, why, hash) in value["voids"].items()}
         fleet.states = {name: feature.load(value["features"][name]) for name, feature in features.items()}
         return fleet
+
+
+def _authored(event: Event) -> str:
+    """Return what only the author of the event can have written: another's key may stand beside a copied nonce."""
+    return f"{event.uid} {event.key}"
+
+
+def _remember(known: dict[str, T], name: str, what: T, most: int) -> None:
+    known[name] = what
+    if len(known) > most:
+        del known[next(iter(known))]
 
 
 def _positions(uids: str, void: Set[int], last: int) -> dict[str, int]:

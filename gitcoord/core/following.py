@@ -8,6 +8,7 @@ from typing import Any
 from gitcoord.core.branch import Bad
 from gitcoord.core.effects import Carry, Disk, Effect, Push, SaveTip, Steps, Tell
 from gitcoord.core.errors import BadCredentials, Corrupt, Unreachable
+from gitcoord.core.event import parse
 from gitcoord.core.ports import Oid, Outcome, Update
 from gitcoord.core.replica import QUIET_S, Replica, absorb, descends
 
@@ -95,7 +96,7 @@ def _part(me: Replica, disk: Disk, seen: Oid, tip: Oid) -> Steps:
         )
     read = me.branch.line_at()
     kept = {read(position) for position in range(1, me.branch.fleet.position + 1)}
-    lost = [line for line in ours if line not in kept and b'"seq":' in line]
+    lost = [line for line in ours if line not in kept and parse(line).seq is not None]
     yield Carry(tuple(dict.fromkeys([*disk.carried, *lost])))
     yield SaveTip(tip, max(disk.term, mine.fleet.terms.highest, me.branch.fleet.terms.highest))
     yield Tell(

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from nacl.bindings import crypto_sign, crypto_sign_BYTES, crypto_sign_seed_keypair
 from nacl.exceptions import BadSignatureError
 
+from gitcoord.core import names
 from gitcoord.core.errors import Refused
-from gitcoord.core.event import Event, context_of, signed_part
+from gitcoord.core.event import Event, signed_message
 
 if TYPE_CHECKING:
     from nacl.signing import VerifyKey
@@ -67,7 +68,7 @@ class Verifier:
 
     def rejects(self, event: Event, fleet: str) -> str | None:
         """Why the signature is not good; None when it is."""
-        message = context_of(fleet) + signed_part(event.line)
+        message = signed_message(event, fleet)
         if self.auth == "hmac":
             if self.shared is None:
                 return "no HMAC secret to check it with: set GITCOORD_HMAC_KEY"
@@ -93,9 +94,4 @@ def _verify_key(key: str) -> VerifyKey:
 
 def is_public_key(text: str) -> bool:
     """Whether `text` can be the `key` of a line."""
-    if text.startswith(HMAC_PREFIX):
-        return 8 <= len(text) <= 64
-    try:
-        return len(decode(text)) == 32
-    except ValueError:
-        return False
+    return bool(names.KEY.match(text))

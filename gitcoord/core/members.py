@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gitcoord.core.event import Event
+from gitcoord.core.event import FORMAT, Event
 
 
 class FleetFounded(BaseModel):
@@ -18,8 +18,7 @@ class FleetFounded(BaseModel):
 
     model_config = ConfigDict(defer_build=True)
 
-    fleet: str = Field(min_length=8, max_length=64, pattern=r"^[a-z0-9]+$")
-    format: int = 1
+    format: int = FORMAT
     least_version: str = "0.1.0"
     namespace: Literal["refs/gitcoord", "refs/heads/gitcoord"] = "refs/gitcoord"
     profile: Literal["local", "lan", "github"] = "local"

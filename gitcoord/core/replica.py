@@ -71,6 +71,8 @@ class Replica:
 
     def check(self, line: bytes) -> Event | None:
         """The event in an offered line, if it is well formed and rightly signed. Each line is checked once."""
+        if self.branch.fleet.id is None:
+            return None  # no signature can be checked before the fleet is known
         if line not in self.checked:
             event = self.parse(line)
             self.checked[line] = event if event and _is_signed(self.branch, event) else None
@@ -176,6 +178,7 @@ def _walk(me: Replica, tip: Oid) -> Branch:
     for commit in me.objects.first_parents(tip, stop=None, limit=limits.COMMITS_MAX):
         fresh.absorb(commit)
         if not fresh.fleet.position:  # each of thousands of commits would be damage that nobody mends
-            raise Corrupt(f"the ledger does not begin as this version of gitcoord writes one ({commit[:12]}): another "
-                          "version wrote it; use that one, or run `gitcoord leave` and `gitcoord init` elsewhere")
+            reason = f": {fresh.bad[0].reason}" if fresh.bad else ""
+            raise Corrupt(f"the ledger does not begin as this version of gitcoord writes one ({commit[:12]}{reason}): "
+                          "use the version that wrote it, or run `gitcoord leave` and `gitcoord init` elsewhere")
     return fresh

@@ -11,8 +11,38 @@ from gitcoord.core import limits
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+TEXT = r'[^"\\\x00-\x1f]*+(?:\\(?:["\\bfnrt]|u00(?:0[0-7bef]|1[0-9a-f]))[^"\\\x00-\x1f]*+)*+'
+"""The pattern of what `written` puts between the quotes of a text. It has no other way to write that text."""
+
+ONE_SPELLING = "an event has one spelling"
+
+
 class Malformed(ValueError):
     """The line is not an event; says why."""
+
+
+def written(value: Any) -> str:
+    """Return `value` as JSON, in the one spelling that events have. Raises ValueError, TypeError, RecursionError."""
+    return _ENCODER.encode(value)
+
+
+def text_of(inner: str) -> str:
+    """Return the text that is written as `inner` between quotes; it fits `TEXT`."""
+    return str(_DECODER.decode(f'"{inner}"'))
+
+
+def spelled_object(text: str) -> dict[str, Any]:
+    """Return the JSON object of `text`, if `text` is how `written` writes it. Raises Malformed.
+
+    No field stands twice in it, no number is infinite, and no surrogate is alone: they would not come out again.
+    """
+    try:
+        value: dict[str, Any] = _SPELLED.decode(text)
+        if _ENCODER.encode(value) != text:
+            raise Malformed(f"not spelled as gitcoord writes JSON: {ONE_SPELLING}")
+    except (ValueError, RecursionError) as wrong:
+        raise Malformed(str(wrong)) from None
+    return value
 
 
 def json_object(line: bytes) -> dict[str, Any]:
@@ -63,4 +93,14 @@ def _no_constant(text: str) -> Any:
     raise Malformed(f"{text} is not JSON")
 
 
+def _integer(text: str) -> int:
+    value = int(text) if len(text) <= _INTEGER_CHARACTERS_MAX else limits.INTEGER_MAX + 1
+    if not -limits.INTEGER_MAX <= value <= limits.INTEGER_MAX:
+        raise Malformed(f"a number is not from -{limits.INTEGER_MAX} to {limits.INTEGER_MAX}")
+    return value
+
+
+_INTEGER_CHARACTERS_MAX = len(str(-limits.INTEGER_MAX))
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_SPELLED = json.JSONDecoder(parse_constant=_no_constant, parse_int=_integer)
 _DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_no_constant)  # json.loads makes one a line

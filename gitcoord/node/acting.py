@@ -85,8 +85,7 @@ def propose(node: Node, command: Command, given: Mapping[str, Any], *, actor: st
 
 def drafted(node: Node, proposals: Sequence[Proposal], actor: str) -> list[Draft]:
     """The events that `actor` would write. Raises Refused where one looks like a credential."""
-    return [node.draft(one.type, one.content, actor=actor, interaction=one.interaction, re=one.re, to=one.to,
-                       data=one.data) for one in proposals]
+    return node.drafted(proposals, actor=actor)
 
 
 def _judged_anew(node: Node, judge: Callable[[], T]) -> T:
@@ -143,10 +142,4 @@ def act(
 
 def why_without_effect(node: Node, event: Event) -> str | None:
     """Why a sequenced event changed nothing; None when it did."""
-    fleet = node.fleet
-    if event.uid in fleet.refusals:
-        return fleet.refusals[event.uid]
-    if event.uid not in fleet.positions:
-        return next((one.text for one in reversed(fleet.states["health"].void)
-                     if one.text.startswith(f"{event.type}: ")), "it has no effect: `gitcoord verify` tells why")
-    return None
+    return node.fleet.why_without_effect(event)

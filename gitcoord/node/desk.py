@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gitcoord.core.credentials import looks_like_credential
 from gitcoord.core.errors import Refused
@@ -22,6 +22,9 @@ from gitcoord.store import checkout
 from gitcoord.store.disk import NodeDisk
 from gitcoord.store.files import check_not_paused
 from gitcoord.store.home import Config, Home
+
+if TYPE_CHECKING:
+    from gitcoord.core.commands import Proposal
 
 
 class Desk:
@@ -49,6 +52,11 @@ class Desk:
             actor=actor, type=type_, content=content, timestamp=utc_now(), uid=uid or new_uid(),
             interaction=interaction, re=re, to=tuple(to), term=term, data=data or {},
         )
+
+    def drafted(self, proposals: Sequence[Proposal], *, actor: str) -> list[Draft]:
+        """Return the events that `actor` would write. Raises Refused where one looks like a credential."""
+        return [self.draft(one.type, one.content, actor=actor, interaction=one.interaction, re=one.re, to=one.to,
+                           data=one.data) for one in proposals]
 
     def append(self, *drafts: Draft) -> list[Event]:
         """On the local disk when this returns (QUEUED), in this order."""

@@ -141,8 +141,7 @@ class Errands:
         lead = self.node.crew.leading(self.node.fleet.terms)
         actor = lead.agent if lead is not None else self.node.crew.sessions[0].agent
         try:
-            self.node.append(*(self.node.draft(one.type, one.content, actor=actor, data=one.data, to=one.to, re=one.re)
-                               for one in running.done))
+            self.node.append(*self.node.drafted(running.done, actor=actor))
         except GitcoordError as wrong:  # the disk: it is found again at the next look
             self.say("errand_failed", f"{name} cannot be noted: {wrong}")
             return

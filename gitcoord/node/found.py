@@ -17,7 +17,7 @@ from pathlib import Path
 from gitcoord.core import outbox
 from gitcoord.core.branch import Branch
 from gitcoord.core.errors import BadCredentials, Denied, Lost, Refused, Unreachable
-from gitcoord.core.event import Draft, Head, seal
+from gitcoord.core.event import FOUNDING, Draft, Head, fleet_id_of, seal
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.keys import SEED_BYTES
 from gitcoord.core.members import FleetFounded
@@ -26,7 +26,7 @@ from gitcoord.core.ports import Outcome, Pushed, Update
 from gitcoord.features import FEATURES
 from gitcoord.features.pages import card
 from gitcoord.node.clone import alone, common_dir
-from gitcoord.node.joining import card_of, chain_of
+from gitcoord.node.joining import Card, card_of, chain_of
 from gitcoord.node.keyring import Keyring, hmac_secret, seed_from_environment
 from gitcoord.node.naming import new_node_id, new_uid, utc_now
 from gitcoord.node.node import Node, Store, open_store
@@ -150,7 +150,7 @@ def _enter(home: Home, common: Path, store: Store, config: Config, wish: Wish, s
     for _ in range(FOUNDING_ATTEMPTS):
         refs = store.fetch(newcomer=True)
         if config.ledger in refs:
-            _agree(card_of(store, refs[config.ledger]), config, wish)
+            _agree(card_of(store, refs[config.ledger], ledger=config.ledger), config, wish)
             said.append(f"joins fleet {config.fleet}")
             return False
         answer = _found(home, store, config, wish, profile_for(common, config.remote))
@@ -170,14 +170,13 @@ def _raise_refusal(answer: Pushed, what: str, config: Config) -> None:
         raise Unreachable(answer.reason)
 
 
-def _agree(founded: FleetFounded | None, config: Config, wish: Wish) -> None:
+def _agree(card: Card, config: Config, wish: Wish) -> None:
     """Take profile, namespace and signatures from the fleet's card."""
-    if founded is None:
-        raise Denied(f"{config.ledger} on this remote is not a gitcoord ledger: name another remote")
+    founded = card.founded
     for name, asked, has in (("namespace", wish.namespace, founded.namespace), ("auth", wish.auth, founded.auth)):
         if asked is not None and asked != has:
             raise Refused(f"the fleet there has {name} {has}, not {asked}: leave the option out to join it")
-    config.fleet, config.namespace, config.auth = founded.fleet, founded.namespace, founded.auth
+    config.fleet, config.namespace, config.auth = card.fleet_id, founded.namespace, founded.auth
     config.profile = wish.profile if wish.profile != founded.profile else None
 
 
@@ -185,15 +184,15 @@ def _found(home: Home, store: Store, config: Config, wish: Wish, timings: str) -
     """Push the ledger's first commit against "must not exist"."""
     if wish.namespace is None:
         config.namespace = _accepted_namespace(store)
-    config.fleet = secrets.token_hex(8)
     _ensure_key(home, config, wish.agent, founding=True)
     signer = Keyring(home, config.auth).signer(wish.agent)
     founded = FleetFounded.model_validate({
-        "fleet": config.fleet, "namespace": config.namespace, "profile": wish.profile or timings, "auth": config.auth,
+        "namespace": config.namespace, "profile": wish.profile or timings, "auth": config.auth,
     })
-    draft = Draft(actor=wish.agent, type="fleet_founded", content=f"{wish.agent} founds fleet {config.fleet}",
-                  timestamp=utc_now(), uid=new_uid(), data=founded.model_dump())
-    event = seal(draft, node=new_node_id("founder"), after=None, signer=signer, fleet=config.fleet)
+    draft = Draft(actor=wish.agent, type=FOUNDING, content=f"{wish.agent} founds a fleet", timestamp=utc_now(),
+                  uid=new_uid(), data=founded.model_dump())
+    event = seal(draft, node=new_node_id("founder"), after=None, signer=signer, fleet="")
+    config.fleet = fleet_id_of(event.line)
     branch = Branch(store, Fleet(FEATURES))
     branch.fleet.take(event.line)
     files = {"README.md": card.readme(branch.fleet).encode()}

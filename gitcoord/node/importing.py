@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from gitcoord.core import limits, names
 from gitcoord.core.credentials import looks_like_credential
-from gitcoord.core.event import Draft, Event
+from gitcoord.core.event import Draft, Event, uid_of
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.strict_json import Malformed, json_object
 from gitcoord.node.naming import utc_now
@@ -111,8 +111,8 @@ def lines_of(source: BinaryIO) -> Iterator[Line]:
             yield Line(number, data, end, trouble)
 
 
-def uid_of(fleet: str, fields: dict[str, Any], occurrence: int) -> str:
-    """The id of the `occurrence`-th (from 1) line of a file with these five fields."""
+def nonce_of(fleet: str, fields: dict[str, Any], occurrence: int) -> str:
+    """The nonce of the `occurrence`-th (from 1) line of a file with these five fields."""
     words = [fleet, *(fields[name] for name in FIELDS), occurrence]
     return names.uid_from(hashlib.sha256(json.dumps(words).encode()).digest()[:10])
 
@@ -131,9 +131,10 @@ class _Reader:
     def draft(self, line: Line) -> Draft | None:
         """The draft for a line; None if there is such an event already. Raises Malformed with the reason."""
         fields = checked(line)
-        same = uid_of("", fields, 0)
+        same = nonce_of("", fields, 0)
         self.counts[same] += 1
-        uid = uid_of(self.fleet.id or "", fields, self.counts[same])
+        nonce = nonce_of(self.fleet.id or "", fields, self.counts[same])
+        uid = uid_of(self.actor, nonce)
         number = fields["interaction"]
         parent = self.first.setdefault(number, uid) if number is not None else uid
         if uid in self.known:
@@ -145,7 +146,7 @@ class _Reader:
             # Words of another log must not act in this one: nobody is elected, admitted or sent away by them.
             source["type"], type_ = type_, f"imported_{type_}"[:64]
         return Draft(
-            actor=self.actor, type=type_, content=fields["content"], timestamp=self.now, uid=uid,
+            actor=self.actor, type=type_, content=fields["content"], timestamp=self.now, uid=nonce,
             re=parent if parent != uid else None, data={"source": source},
         )
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
+from dataclasses import dataclass
 
 from gitcoord.core import checkpoint, limits
 from gitcoord.core.branch import Branch
+from gitcoord.core.errors import Denied
 from gitcoord.core.event import Head
 from gitcoord.core.fleet import Fleet, Inadmissible
 from gitcoord.core.log_files import LogFiles
@@ -15,17 +16,33 @@ from gitcoord.core.trees import root_of
 from gitcoord.features import FEATURES
 
 
-def card_of(objects: Objects, tip: Oid) -> FleetFounded | None:
-    """What the ledger's first line says; where somebody has spoilt the newest tree, the line that was pushed first."""
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a fleet's first line says of it."""
+
+    fleet_id: str
+    founded: FleetFounded
+
+
+def card_of(objects: Objects, tip: Oid, *, ledger: str) -> Card:
+    """What the ledger's first line says; where somebody has spoilt the newest tree, the line that was pushed first.
+
+    Raises Denied where it founds no fleet that this version of gitcoord reads.
+    """
     files = LogFiles(objects)
     first = next(files.files(files.listing(root_of(objects, tip))))
     fleet = Fleet(FEATURES)
-    with contextlib.suppress(Inadmissible):
+    reason = ""
+    try:
         fleet.take(b"".join(first.lines[:1]))
-        return fleet.members.founded
-    branch = Branch(objects, Fleet(FEATURES))
-    branch.absorb(objects.first_parents(tip, stop=None, limit=limits.COMMITS_MAX)[0])
-    return branch.fleet.members.founded
+    except Inadmissible as wrong:
+        branch = Branch(objects, Fleet(FEATURES))
+        branch.absorb(objects.first_parents(tip, stop=None, limit=limits.COMMITS_MAX)[0])
+        fleet, reason = branch.fleet, f" ({wrong})" if first.lines else ""
+    if fleet.id is None or fleet.members.founded is None:
+        raise Denied(f"{ledger} on this remote is not a ledger that this version of gitcoord reads{reason}: name another "
+                     "remote, or use the version that wrote it")
+    return Card(fleet.id, fleet.members.founded)
 
 
 def chain_of(objects: Objects, tip: Oid, node: str) -> Head:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ import filelock
 import tenacity
 
 from gitcoord.core.errors import GitcoordError, Lost, NotConfirmed, Unreachable
-from gitcoord.core.event import Event, Head, parse
+from gitcoord.core.event import Event, Head, may_be_of_node, parse
 from gitcoord.core.protocol import Report
 from gitcoord.core.replica import Replica
 from gitcoord.node import economy, seen
@@ -46,7 +45,7 @@ def level(node: Node, event: Event) -> tuple[str, int | None]:
     if queued is not None:
         reached = progress.node == node.disk.node and (queued.seq or 0) <= progress.durable
         return ("durable" if reached else "queued"), None
-    position = node.fleet.positions.get(event.uid)
+    position = node.fleet.position_of(event)
     if position is None and (event.seq or 0) > node.fleet.heads.get(event.node, Head()).seq:
         raise Lost(f"event {event.uid[:8]} was taken out of the queue before anybody saw it")
     return "sequenced", position
@@ -200,13 +199,16 @@ def _newest(node: Node, replica: Replica, before: int) -> dict[str, int]:
     found: list[tuple[str, int]] = []
     last, read = replica.branch.fleet.position, replica.branch.line_at()
     wanted = min(POSITIONS_KEPT, replica.heads.get(node.disk.node, Head()).seq)
-    mine = f'"node":"{node.disk.node}","seq":'.encode()
     for position in range(last, max(before, last - POSITIONS_READ_MAX), -1):
         if len(found) >= wanted:
             break
         line = read(position)
-        if mine in line:
-            found.append((str(json.loads(line)["uid"]), position))
+        if may_be_of_node(line, node.disk.node):
+            event = parse(line)
+            member = replica.branch.fleet.members.get(event.actor)
+            # Another's line may stand in our chain, with the name and the nonce of one that still waits here.
+            if event.node == node.disk.node and event.seq and member is not None and member.key == event.key:
+                found.append((event.uid, position))
     return dict(reversed(found))
 
 

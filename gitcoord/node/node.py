@@ -49,9 +49,9 @@ class Node:
 
     def __init__(self, home: Home, store: Store, *, place: str = "",
                  tell: Callable[[str, str], None] | None = None) -> None:
-        self.desk = Desk(home)
+        self.desk = desk = Desk(home)
         self.home, self.config, self.keyring, self.disk = home, self.desk.config, self.desk.keyring, self.desk.disk
-        self.draft, self.check, self.append = self.desk.draft, self.desk.check, self.desk.append
+        self.draft, self.drafted, self.check, self.append = desk.draft, desk.drafted, desk.check, desk.append
         self.place = place  # the work tree that is acted from; "" is the clone's own
         self.store = store
         self.tell = tell or (lambda kind, text: None)
@@ -86,7 +86,7 @@ class Node:
     @property
     def profile(self) -> Profile:
         """The timings in force, once the fleet's settings have been read."""
-        assert self.replica is not None  # opening it reads them
+        self._follow_profile(preferences.profile_of(self.config, self.fleet))
         return self.crew.profile
 
     def use_profile(self, name: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from gitcoord.core import checkpoint, limits
 from gitcoord.core.branch import Branch
 from gitcoord.core.errors import Corrupt
-from gitcoord.core.event import parse
+from gitcoord.core.event import parse, type_of
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.ports import Oid
 from gitcoord.features import conversation
@@ -75,7 +75,7 @@ def _changed(branch: Branch, since: int, layout: Layout) -> Collection[str] | No
     state: conversation.State = branch.fleet.states["conversation"]
     read = branch.line_at()
     for position in range(since + 1, branch.fleet.position + 1):
-        if b'"type":"config_changed"' in read(position):
+        if type_of(read(position)) == "config_changed":
             return None  # another layout: everything may look different
     before = [number for number, positions in state.positions.items() if positions[0] <= since]
     touched = {number for number in state.numbers[since:] if number}

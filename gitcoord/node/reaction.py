@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gitcoord.core.errors import GitcoordError, Refused
-from gitcoord.core.event import Event, parse
+from gitcoord.core.event import Event, may_name, parse, uid_of
 from gitcoord.core.fleet import CORE_EVENTS
 from gitcoord.core.names import same_agent, uid_from
 from gitcoord.node.command import TERM_S, Command, Kept
@@ -95,10 +95,9 @@ class Reaction:
         """The next event addressed to this agent. What lies before it is remembered in memory: not worth a sync."""
         fleet = self.node.fleet
         read = self.node.replica.branch.line_at()
-        name = f'"{self.agent}"'.encode().lower()
         for position in range(self.position + 1, fleet.position + 1):
             line = read(position)
-            if name in line.lower():  # nearly all lines are not: they need not be parsed
+            if may_name(line, self.agent):  # nearly all lines do not: they need not be parsed
                 event = parse(line)
                 # A void event has no effect here either.
                 if self._is_mine(event) and fleet.positions.get(event.uid) == position:
@@ -156,11 +155,12 @@ class Reaction:
             return f"printed more than {ANSWER_BYTES_MAX} bytes"
         if not text or event.type == "answer":
             return ""  # nothing to say; and two agents must not answer each other's answers for ever
-        uid = uid_from(hashlib.sha256(f"answer {event.uid} {self.agent.casefold()}".encode()).digest())
-        if uid in self.node.fleet.positions:
+        nonce = uid_from(hashlib.sha256(f"answer {event.uid} {self.agent.casefold()}".encode()).digest())
+        if uid_of(self.agent, nonce) in self.node.fleet.positions:
             return ""
         try:
-            self.node.append(self.node.draft("answer", text, actor=self.agent, re=event.uid, to=[event.actor], uid=uid))
+            self.node.append(self.node.draft("answer", text, actor=self.agent, re=event.uid, to=[event.actor],
+                                             uid=nonce))
         except Refused as wrong:
             return f"printed what cannot be an answer: {wrong}"
         return ""

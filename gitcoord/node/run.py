@@ -112,7 +112,7 @@ class Runner:
         slots = self.options.work.slots if self.options.work is not None else 1
         look = acting.look(self.node, agent)
         proposals = agents.enrolled(look, capabilities=self.options.capabilities, slots=slots)
-        self.node.append(*(self.node.draft(one.type, one.content, actor=agent, data=one.data) for one in proposals))
+        self.node.append(*self.node.drafted(proposals, actor=agent))
 
     # Going on
 

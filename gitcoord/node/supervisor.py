@@ -87,8 +87,7 @@ class Supervisor:
                 init(self.folder, Wish(agent=child.id)).node.close()
         for child in self.children.values():
             proposals = agents.announced(acting.look(self.node, child.id), **child.planned.said)
-            self.node.append(*(self.node.draft(one.type, one.content, actor=child.id, data=one.data)
-                               for one in proposals))
+            self.node.append(*self.node.drafted(proposals, actor=child.id))
         self.node.sync()
 
     # Going on

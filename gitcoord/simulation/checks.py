@@ -18,7 +18,7 @@ from gitcoord.simulation.world import LEDGER, World
 def all_of(world: World, remote: Remote, *, stops: bool) -> None:
     """Raises Violation for the first thing that does not hold."""
     verifier = world.signers.verifier
-    ledger = naive.read(world.god, world.tip, lambda line: verifier.rejects(parse(line), "simulatedfleet1") is None)
+    ledger = naive.read(world.god, world.tip, lambda line: verifier.rejects(parse(line), world.fleet_id) is None)
     _once_each(world, ledger)
     _duties(world, ledger, stops=stops)
     _terms(world, remote, ledger)

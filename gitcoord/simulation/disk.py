@@ -86,7 +86,7 @@ class SimDisk:
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         head, events = self.content.head, []
         for draft in drafts:
-            if draft.uid not in self.content.uids:
+            if draft.event_uid not in self.content.uids:
                 events.append(self._seal(draft, self.node, head))
                 head = events[-1].head
         self._add(events)

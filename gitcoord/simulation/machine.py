@@ -18,7 +18,7 @@ from gitcoord.simulation.folds import SharedBranch
 from gitcoord.simulation.objects import SimStore
 from gitcoord.simulation.remote import Remote
 from gitcoord.simulation.seat import Patience
-from gitcoord.simulation.world import FLEET, LEDGER, OUTBOXES, Life, World
+from gitcoord.simulation.world import LEDGER, OUTBOXES, Life, World
 
 if TYPE_CHECKING:
     from gitcoord.node.node import Node
@@ -44,7 +44,7 @@ class Machine:
                  runs: bool = True, may_lead: bool = True, acts: bool = False) -> None:
         self.world, self.remote, self.name, self.agent = world, remote, name, agent
         self.runs, self.may_lead, self.acts = runs, may_lead, acts
-        self.disk = SimDisk(files, world.signers.of, FLEET)
+        self.disk = SimDisk(files, world.signers.of, world.fleet_id)
         self.store = world.store()
         self.chance = world.dice(f"machine/{name}")
         clock = world.dice(f"clock/{name}")
@@ -165,10 +165,11 @@ class Machine:
         """Queued, and promised to its author. `safely`: no crash in between."""
         world = self.world
         draft = Draft(self.agent, type_, content, world.wall(self.clock_offset_s), world.uid(self.name))
-        world.attempted[draft.uid] = content
+        uid = draft.event_uid
+        world.attempted[uid] = content
         if not safely and world.happens("crash", f"{self.name}/write"):
             self.disk.fuse, self.disk.torn = 0, self.chance.random()
         self.disk.append([draft])
-        world.acknowledged[draft.uid] = content
-        self.remote.witness.promised_s[draft.uid] = world.now_s
-        self.say(f"acknowledges {draft.uid[:6]} ({type_}), seq {self.disk.content.head.seq}")
+        world.acknowledged[uid] = content
+        self.remote.witness.promised_s[uid] = world.now_s
+        self.say(f"acknowledges {uid[:6]} ({type_}), seq {self.disk.content.head.seq}")

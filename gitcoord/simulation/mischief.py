@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gitcoord.core import outbox
-from gitcoord.core.event import Draft, Head, parse, seal
+from gitcoord.core.event import Draft, Head, hash_of, parse, seal
 from gitcoord.core.log_files import LogFiles
 from gitcoord.core.ports import Oid
 from gitcoord.simulation import naive
@@ -11,7 +11,7 @@ from gitcoord.simulation.disk import Files
 from gitcoord.simulation.image import resume
 from gitcoord.simulation.machine import Machine
 from gitcoord.simulation.remote import Remote
-from gitcoord.simulation.world import FLEET, LEDGER, OUTBOXES, Life, World
+from gitcoord.simulation.world import LEDGER, OUTBOXES, Life, World
 
 
 def plan(world: World, remote: Remote) -> None:
@@ -214,18 +214,18 @@ def _lie(world: World, remote: Remote) -> Life:
             victim = dice.choice(world.machines).agent
             draft = Draft(victim, "note", "I never said this", world.wall(), world.uid("liar"))
             line = seal(draft, node=f"liar-{dice.randrange(3)}", after=world.machines[0].disk.content.base,
-                        signer=world.signers.of("liar"), fleet=FLEET).line
-            lines.append(line.replace(b'"seq":', b'"seq":1', 1))
+                        signer=world.signers.of("liar"), fleet=world.fleet_id).line
+            lines.append(line.replace(b"I never said this", b"I never said that"))
         elif kind == "unchained":
             draft = Draft("liar", "note", "out of the chain", world.wall(), world.uid("liar"))
             lines.append(seal(draft, node="liar-9", after=parse(lines[-1]).head if lines else None,
-                              signer=world.signers.of("liar"), fleet=FLEET).line if lines else b"nonsense")
+                              signer=world.signers.of("liar"), fleet=world.fleet_id).line if lines else b"nonsense")
         elif kind == "misplaced":
             head = dice.choice(world.machines).replica.branch.fleet.heads
             node = dice.choice(sorted(head)) if head else "liar-8"
             draft = Draft("liar", "agent_joined", "in another's chain", world.wall(), world.uid("liar"))
-            after = Head(head[node].seq if head else 0, "elsewhere")
-            lines.append(seal(draft, node=node, after=after, signer=world.signers.of("liar"), fleet=FLEET).line)
+            after = Head(head[node].seq if head else 1, hash_of(b"elsewhere"))
+            lines.append(seal(draft, node=node, after=after, signer=world.signers.of("liar"), fleet=world.fleet_id).line)
         elif kind == "doubled" and lines:
             lines.append(dice.choice(lines))
         elif kind == "re-ordered" and len(lines) > 2:

@@ -40,6 +40,11 @@ def digest(data: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
 
 
+def identity(actor: str, nonce: str) -> str:
+    number = int.from_bytes(hashlib.sha256(f"{actor.casefold()}\n{nonce}".encode()).digest()[:10], "big")
+    return "".join("0123456789abcdefghjkmnpqrstvwxyz"[number >> shift & 31] for shift in range(75, -1, -5))
+
+
 def read(objects: Objects, tip: Oid, signed: Callable[[bytes], bool]) -> Ledger:
     """Every commit from the root to `tip`: good new lines count, in the order in which they came."""
     commits: list[Oid] = []
@@ -81,7 +86,8 @@ def take(ledger: Ledger, line: bytes, signed: Callable[[bytes], bool]) -> bool:
     """Whether the line gets the next position; it is folded then."""
     try:
         fields = json.loads(line)
-        actor, kind, uid, node = (fields[name] for name in ("actor", "type", "uid", "node"))
+        actor, kind, node = (fields[name] for name in ("actor", "type", "node"))
+        uid = fields["uid"] = identity(actor, fields["nonce"])
     except (ValueError, KeyError, TypeError):
         return False
     seq, first = fields.get("seq"), not ledger.lines

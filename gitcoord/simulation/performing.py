@@ -116,7 +116,7 @@ def _write_down(machine: Machine, effect: effects.Effect) -> None:
 
 def _append(machine: Machine, drafts: Sequence[Draft]) -> Sequence[Event]:
     for draft in drafts:
-        machine.world.attempted.setdefault(draft.uid, draft.content)
+        machine.world.attempted.setdefault(draft.event_uid, draft.content)
     return machine.disk.append(drafts)
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from gitcoord.core import outbox
 from gitcoord.core.errors import Unreachable
-from gitcoord.core.event import parse_all
-from gitcoord.core.log_files import LogFiles
+from gitcoord.core.event import parse_all, type_of
+from gitcoord.core.log_files import LogFiles, lines_of
 from gitcoord.core.ports import Oid, Outcome, Pushed, Update
 from gitcoord.simulation.witness import Witness
 from gitcoord.simulation.world import LEDGER, OUTBOXES, World
@@ -221,7 +221,8 @@ class Remote:
         blobs = [*([listing.open.oid] if listing.open else []), *listing.segments[-1:]]
         term = 0
         for blob in blobs:
-            for event in parse_all(_lines_with(b'"leader_election"', world.god.blob(blob))):
+            lines = lines_of(world.god.blob(blob))
+            for event in parse_all(line for line in lines if type_of(line) == "leader_election"):
                 term = max(term, event.term or 0)
                 if event.uid not in self.elections and event.line not in world.forged:
                     self._elected(who, Election(event.term or 0, str(event.data.get("session")), event.actor,
@@ -273,11 +274,3 @@ class Remote:
         if watched_s < least_s / 2:
             world.fail(f"{election.actor} deposed {before.actor} after it could watch it for {watched_s:.1f} s only: "
                        "its own outage is nobody's silence")
-
-
-def _lines_with(mark: bytes, data: bytes) -> Iterator[bytes]:
-    at = data.find(mark)
-    while at >= 0:
-        end = data.find(b"\n", at)
-        yield data[data.rfind(b"\n", 0, at) + 1:end]
-        at = data.find(mark, end)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 
-from gitcoord.core.event import Event, Signer, context_of, signed_part
-from gitcoord.core.keys import Ed25519Signer, Verifier
+from gitcoord.core.event import Event, Signer, signed_message
+from gitcoord.core.keys import Ed25519Signer, Verifier, encode
 
 
 class StubSigner:
-    """Signs as its key says; who knows the key could forge, and no simulated liar does."""
+    """Signs as its key says; who knows the key could forge, and no simulated liar does. All looks like the real."""
 
     def __init__(self, agent: str) -> None:
-        self.key = "stub-" + hashlib.sha256(agent.encode()).hexdigest()[:24]
+        self.key = encode(hashlib.sha256(agent.encode()).digest())
 
     def sign(self, message: bytes) -> str:
         return _digest(self.key, message)
@@ -22,12 +22,12 @@ class StubVerifier(Verifier):
     """Checks what `StubSigner` signed."""
 
     def rejects(self, event: Event, fleet: str) -> str | None:
-        good = event.sig == _digest(event.key, context_of(fleet) + signed_part(event.line))
+        good = event.sig == _digest(event.key, signed_message(event, fleet))
         return None if good else "wrong signature"
 
 
 def _digest(key: str, message: bytes) -> str:
-    return hashlib.blake2b(message, key=key.encode(), digest_size=12).hexdigest()
+    return encode(hashlib.blake2b(message, key=key.encode()).digest())
 
 
 class Signers:

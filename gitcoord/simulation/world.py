@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gitcoord.core.event import Draft, seal
+from gitcoord.core.event import Draft, fleet_id_of, seal
 from gitcoord.core.log_files import LogFiles, joined
 from gitcoord.core.names import uid_from
 from gitcoord.core.ports import Entry, Oid
@@ -23,7 +23,6 @@ from gitcoord.store.memory import MemoryServer
 if TYPE_CHECKING:
     from gitcoord.simulation.machine import Machine
 
-FLEET = "simulatedfleet1"
 LEDGER = "refs/heads/gitcoord/ledger"
 OUTBOXES = "refs/gitcoord/nodes/"
 EPOCH = datetime.datetime(2026, 11, 21)  # UTC, which need not be said again for each event
@@ -58,6 +57,7 @@ class World:
     decoded: Decoded = field(default_factory=Decoded)
     folds: Folds = field(default_factory=dict)
     god: SimStore = field(init=False)
+    fleet_id: str = field(init=False)
     _dice: dict[str, random.Random] = field(default_factory=dict)
     _due: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _asked: int = 0
@@ -66,8 +66,9 @@ class World:
         self.god = self.store()
         self.god.objects = self.server.objects  # an observer sees everything
         founded = Draft("founder", "fleet_founded", "founder founds", self.wall(), self.uid("founder"),
-                        data={"fleet": FLEET, "profile": self.profile.name})
-        line = seal(founded, node="founder-0", after=None, signer=self.signers.of("founder"), fleet=FLEET).line
+                        data={"profile": self.profile.name})
+        line = seal(founded, node="founder-0", after=None, signer=self.signers.of("founder"), fleet="").line
+        self.fleet_id = fleet_id_of(line)
         self.put_commit([line], parents=(), author="founder")
 
     def store(self) -> SimStore:

@@ -236,8 +236,8 @@ class Home:
         for path in sorted((self.path / "beats").glob("*.line")):
             with contextlib.suppress(FileNotFoundError, Malformed):  # a power cut leaves what is none
                 line = path.read_bytes()
-                parse(line)
-                if path.name.removesuffix(".line") in running or b'"state":"goodbye"' in line:
+                goodbye = parse(line).data.get("state") == "goodbye"
+                if path.name.removesuffix(".line") in running or goodbye:
                     lines.append(line)
         return lines
 

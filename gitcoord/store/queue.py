@@ -104,8 +104,8 @@ class Queue:
             events: list[Event] = []
             new: set[str] = set()
             for draft in drafts:
-                if draft.uid not in self._content.uids and draft.uid not in new:
-                    new.add(draft.uid)
+                if draft.event_uid not in self._content.uids and draft.event_uid not in new:
+                    new.add(draft.event_uid)
                     events.append(chained(draft))
             self._add([*spooled, *events])
             for path in done:

@@ -51,7 +51,7 @@ class Spool:
         done: list[Path] = []
         for path in self.folder.glob("*.json") if self.folder.is_dir() else ():
             draft = _read(path)
-            if draft is None or draft.uid in known:
+            if draft is None or draft.event_uid in known:
                 done.append(path)
             else:
                 drafts.append((draft, path))

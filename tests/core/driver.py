@@ -16,7 +16,7 @@ from typing import Any
 from gitcoord.core import effects, protocol
 from gitcoord.core.branch import Branch
 from gitcoord.core.effects import Effect
-from gitcoord.core.event import Draft, Event, Head, parse, seal
+from gitcoord.core.event import Draft, Event, Head, fleet_id_of, parse, seal
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.keys import Ed25519Signer, Verifier
 from gitcoord.core.log_files import Log, lines_of, open_path
@@ -29,17 +29,23 @@ from gitcoord.core.timings import PROFILES, Profile
 from gitcoord.features import FEATURES
 from gitcoord.store.memory import MemoryServer, MemoryStore, reachable_objects
 
-FLEET = "testfleet1"
 LEDGER = "refs/heads/gitcoord/ledger"
 OUTBOXES = "refs/gitcoord/nodes/"
 
 
-class Crash(Exception):
-    """The power went."""
-
-
 def signer_of(agent: str) -> Ed25519Signer:
     return Ed25519Signer(hashlib.sha256(agent.encode()).digest())
+
+
+FOUNDING = seal(
+    Draft("founder", "fleet_founded", "founder founds", "2026-11-21T00:16:40.000Z", "f" * 16),
+    node="founder-0", after=None, signer=signer_of("founder"), fleet="",
+).line
+FLEET = fleet_id_of(FOUNDING)
+
+
+class Crash(Exception):
+    """The power went."""
 
 
 @dataclass
@@ -93,11 +99,10 @@ class World:
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
-        founded = Draft("founder", "fleet_founded", "founder founds", self.wall(), self.uid(), data={"fleet": FLEET})
-        event = seal(founded, node="founder-0", after=None, signer=signer_of("founder"), fleet=FLEET)
-        self.founding = event.line
+        self.uid()
+        self.founding = FOUNDING
         self.god = MemoryStore(self.server, ledger_ref=LEDGER, outbox_prefix=OUTBOXES)
-        self.put_by_hand([event.line])
+        self.put_by_hand([FOUNDING])
 
     def uid(self) -> str:
         return uid_from(self.chance.randbytes(10))
@@ -288,10 +293,10 @@ class Machine:
         """Queued and acknowledged."""
         draft = Draft(actor or self.agents[0], type_, content, self.world.wall(self.wall_offset_s), self.world.uid(),
                       **more)
-        self.world.attempted[draft.uid] = (draft.actor, content)
+        self.world.attempted[draft.event_uid] = (draft.actor, content)
         [event] = self._append([draft])
         if draft.term is None:
-            self.world.acknowledged[draft.uid] = (draft.actor, content)
+            self.world.acknowledged[draft.event_uid] = (draft.actor, content)
         return event
 
     def say(self, content: str, **more: Any) -> Event:
@@ -301,9 +306,9 @@ class Machine:
         written = self.disk.written
         head, events = written.queue[-1].head if written.queue else written.base, []
         for draft in drafts:
-            if any(draft.uid == event.uid for event in written.queue):
+            if any(draft.event_uid == event.uid for event in written.queue):
                 continue
-            self.world.attempted.setdefault(draft.uid, (draft.actor, draft.content))
+            self.world.attempted.setdefault(draft.event_uid, (draft.actor, draft.content))
             events.append(seal(draft, node=written.node, after=head, signer=signer_of(draft.actor), fleet=FLEET))
             head = events[-1].head
         written.queue += tuple(events)

@@ -13,7 +13,6 @@ from gitcoord.core.keys import Ed25519Signer, Verifier
 from gitcoord.core.names import uid_from
 from gitcoord.features import FEATURES
 
-FLEET = "testfleet1"
 NOW = "2026-11-21T03:04:05.678Z"
 
 
@@ -36,7 +35,7 @@ class Story:
     lines: list[bytes] = field(default_factory=list)
 
     def founded(self, agent: str = "alice", **card: Any) -> Story:
-        self.control(agent, "fleet_founded", data={"fleet": FLEET, **card})
+        self.control(agent, "fleet_founded", data=card)
         return self
 
     def joined(self, *agents: str) -> Story:
@@ -74,4 +73,8 @@ class Story:
                **fields: Any) -> Event:
         fields.setdefault("uid", uid_from(next(self.uids).to_bytes(10, "big")))
         return seal(draft(actor, type_, content, **fields), node=node, after=after, signer=signer or signer_of(actor),
-                    fleet=FLEET)
+                    fleet=self.fleet.id or "")
+
+
+FLEET = Story().founded().fleet.id or ""
+"""The id of the fleet that `Story().founded()` founds."""

@@ -11,7 +11,7 @@ import pytest
 from gitcoord.core import limits
 from gitcoord.core.branch import Branch
 from gitcoord.core.errors import Corrupt
-from gitcoord.core.event import Draft, Event, Head, parse, seal
+from gitcoord.core.event import Draft, Event, Head, hash_of, parse, seal
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.keys import Verifier
 from gitcoord.core.log_files import lines_of, open_path, segment_path
@@ -67,7 +67,7 @@ TAMPERINGS: dict[str, Tamper] = {
     "gap": lambda world, lines, one: [
         *lines, event_of("witness", "x", node=one.disk.node, after=Head(next_of(one).seq + 1, next_of(one).hash))],
     "forked_chain": lambda world, lines, one: [
-        *lines, event_of("witness", "x", node=one.disk.node, after=Head(next_of(one).seq, "elsewhere"))],
+        *lines, event_of("witness", "x", node=one.disk.node, after=Head(next_of(one).seq, hash_of(b"elsewhere")))],
     "reordered": lambda world, lines, one: [*lines[:-2], lines[-1], lines[-2]],
     "reversed": lambda world, lines, one: lines[::-1],
     "removed": lambda world, lines, one: lines[:3] + lines[4:],
@@ -395,7 +395,7 @@ def test_a_ledger_of_another_form_is_refused_rather_than_taken_for_one_in_ruins(
     log = Entry(world.god.put_blob(b"".join(line + b"\n" for line in world.lines())))
     world.put_tree({"events.log": log}, parents=[])
     tip = world.put_tree({"events.log": log})
-    with pytest.raises(Corrupt, match="another version wrote it"):
+    with pytest.raises(Corrupt, match="use the version that wrote it"):
         world.newcomer(tip)
 
 

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitcoord.core import limits
-from gitcoord.core.event import Head
+from gitcoord.core.event import Head, fleet_id_of, hash_of
 from gitcoord.core.fleet import Duty, Fleet, Inadmissible, draft_of
 from gitcoord.core.keys import Verifier
 from gitcoord.features import FEATURES
-from tests.core.lines import Story
+from tests.core.lines import Story, signer_of
 
 LINES = st.lists(
     st.tuples(
@@ -39,14 +39,14 @@ def test_a_ledger_begins_with_its_founding() -> None:
     with pytest.raises(Inadmissible, match="begins with fleet_founded"):
         story.say("alice", "note")
     assert story.fleet.id is None
-    assert story.founded().fleet.id == "testfleet1"
+    assert story.founded().fleet.id == fleet_id_of(story.lines[0])
 
 
 def test_each_nodes_lines_come_in_their_order_each_once() -> None:
     story = Story().founded()
     first = story.sealed("alice", "note", node="n", after=Head())
     second = story.sealed("alice", "note", node="n", after=first.head)
-    rival = story.sealed("alice", "note", node="n", after=Head(1, "x" * 43))
+    rival = story.sealed("alice", "note", node="n", after=Head(1, hash_of(b"x")))
     with pytest.raises(Inadmissible, match="events 1 to 1 of n are missing") as gap:
         story.fleet.take(second.line)
     assert gap.value.gap
@@ -93,20 +93,24 @@ def test_an_event_chained_anew_counts_once() -> None:
     story.say("alice", "note", uid="a" * 16, node="old")
     again = story.say("alice", "note", uid="a" * 16, node="new")
     assert again.void == "the same event as at position 2"
-    assert story.fleet.positions["a" * 16] == 2
+    assert story.fleet.positions[again.event.uid] == 2
 
 
 def test_a_void_event_does_not_take_its_id_away_from_the_true_one() -> None:
     story = Story().founded()
     assert story.say("mallory", "note", uid="a" * 16).void is not None
-    assert story.say("alice", "note", uid="a" * 16).void is None
-    assert story.fleet.positions["a" * 16] == 3
+    true = story.say("alice", "note", uid="a" * 16)
+    assert true.void is None and story.fleet.positions[true.event.uid] == 3
+    forged = story.say("bob", "note", uid="b" * 16, signer=signer_of("mallory"), node="m")
+    true = story.say("bob", "agent_joined", uid="b" * 16)
+    assert (forged.void, true.void) == ("bob has not joined", None) and forged.event.uid == true.event.uid
+    assert story.fleet.positions[true.event.uid] == 5
 
 
 def test_the_event_that_is_answered_is_found_when_it_has_its_place() -> None:
     story = Story().founded()
-    story.say("alice", "question", uid="a" * 16)
-    assert story.say("alice", "answer", re="a" * 16).parent == 2
+    asked = story.say("alice", "question").event
+    assert story.say("alice", "answer", re=asked.uid).parent == 2
     assert story.say("alice", "answer", re="b" * 16).parent is None
 
 

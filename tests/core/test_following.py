@@ -199,17 +199,15 @@ def test_the_ledger_of_another_fleet_is_refused_and_nothing_is_lost() -> None:
     tip, outboxes = world.tip or "", dict(world.server.refs)
     before = one.fleet.dump()
     import tests.core.driver as driver
-    strange = World(seed=9)
-    line = strange.founding.replace(driver.FLEET.encode(), b"otherfleet")
-    from gitcoord.core.event import Draft, seal
-    founded = Draft("founder", "fleet_founded", "x", world.wall(), world.uid(), data={"fleet": "otherfleet"})
-    line = seal(founded, node="x-1", after=None, signer=driver.signer_of("founder"), fleet="otherfleet").line
+    from gitcoord.core.event import Draft, fleet_id_of, seal
+    founded = Draft("founder", "fleet_founded", "x", world.wall(), world.uid())
+    line = seal(founded, node="x-1", after=None, signer=driver.signer_of("founder"), fleet="").line
     world.put_by_hand([line], parents=[])
     event = one.say("meanwhile")
     for restarted in (False, True):
         if restarted:
             one.crash()
-        with pytest.raises(Corrupt, match="otherfleet"):
+        with pytest.raises(Corrupt, match=fleet_id_of(line)):
             one.round()
         assert one.disk.tip == tip and one.disk.pending()[-1].uid == event.uid
     world.server.refs = outboxes

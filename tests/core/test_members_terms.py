@@ -88,7 +88,7 @@ def test_a_name_stays_its_owners_after_leaving_and_may_come_back() -> None:
 def test_a_fleet_is_founded_once() -> None:
     story = Story().founded()
     with pytest.raises(ValueError, match="begins with fleet_founded, and has one"):
-        story.control("bob", "fleet_founded", data={"fleet": "otherfleet"})
+        story.control("bob", "fleet_founded", data={})
 
 
 # Terms

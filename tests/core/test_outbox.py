@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gitcoord.core import limits, outbox
-from gitcoord.core.event import Draft, Event, Head, seal
+from gitcoord.core.event import Draft, Event, Head, hash_of, seal
 from gitcoord.core.ports import Entry
 from gitcoord.store.memory import MemoryServer, MemoryStore
 from tests.core.driver import FLEET, LEDGER, OUTBOXES, World, signer_of
@@ -32,7 +32,7 @@ def written(store: MemoryStore, pending: list[Event], *, carried: tuple[bytes, .
 
 def test_what_was_written_is_read_in_its_order(store: MemoryStore) -> None:
     events = chain(600)
-    carried = tuple(event.line for event in chain(2, start=Head(5, "x")))
+    carried = tuple(event.line for event in chain(2, start=Head(5, hash_of(b"x"))))
     box = outbox.read(store, written(store, events, carried=carried))
     assert list(box.lines) == [event.line for event in events]
     assert box.carried == carried and box.beats == ()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitcoord.core import limits, planning
-from gitcoord.core.event import Draft, Event, Head, seal
+from gitcoord.core.event import Draft, Event, Head, seal, uid_of
 from gitcoord.core.fleet import Duty, Fleet, Inadmissible
 from gitcoord.core.keys import Verifier
 from gitcoord.core.ports import Outcome
@@ -151,7 +151,7 @@ def test_planning_limits_are_named() -> None:
 CORE = ["agent_joined", "agent_left", "agent_admitted", "key_changed", "config_changed", "leader_resigned", "error",
         "note", "question", "heartbeat", "unheard_of", "fleet_founded", "leader_election", "leader_renewed"]
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3)
+    st.none() | st.booleans() | st.integers(-limits.INTEGER_MAX, limits.INTEGER_MAX) | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3)
     | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=5)
 DATA = st.dictionaries(
     st.sampled_from(["agent", "key", "set", "reason", "about", "admin", "session", "after", "fleet", "duty", "source"])
@@ -173,7 +173,7 @@ def test_any_order_of_any_events_of_any_author_folds_and_round_trips_at_any_pref
     uids = [f"{number:016d}" for number in range(9)]
     for number, (actor, type_, content, interaction, re, term, data, key, control) in enumerate(drafts):
         draft = Draft(actor, type_, content, world.wall(), uids[number % 9], interaction=interaction,
-                      re=None if re is None else uids[re], term=term,
+                      re=None if re is None else uid_of("a", uids[re]), term=term,
                       data=dict(data) | ({"after": fleet.digest} if control else {}))
         after = None if control else fleet.heads.get(f"{actor.lower()}-1", Head())
         event: Event = seal(draft, node=f"{actor.lower()}-1", after=after, fleet=FLEET,

@@ -287,7 +287,7 @@ def test_a_line_is_trimmed_only_when_the_ledger_holds_that_line() -> None:
     assert twin.line == one.disk.pending()[0].line
     from gitcoord.core.event import Draft
     draft = Draft("one", "note", "another at its place", world.wall(), world.uid())
-    world.attempted[draft.uid] = ("one", draft.content)
+    world.attempted[draft.event_uid] = ("one", draft.content)
     taken = seal(draft, node="one-1", after=head, signer=signer_of("one"), fleet=FLEET)
     world.put_by_hand([*world.lines(), taken.line])
     one.round()

@@ -16,7 +16,7 @@ def readme(fleet: Fleet) -> str:
     agents = ", ".join(inline(m.id) for m in fleet.members.by_id.values() if m.admitted and not m.left)
     settings = fleet.states["settings"].settings
     rows = [
-        ("fleet", founded.fleet), ("format", str(founded.format)), ("least version", founded.least_version),
+        ("fleet", fleet.id or ""), ("format", str(founded.format)), ("least version", founded.least_version),
         ("namespace", founded.namespace), ("profile", settings.profile or founded.profile),
         ("signatures", founded.auth), ("admission", fleet.members.admission),
         ("leader", leader), ("agents", agents or "none"),
