@@ -9,7 +9,7 @@ import click
 
 from gitcoord.cli.common import as_option, content_or_stdin, desk, event_id, here, json_option, print_json, speaker
 from gitcoord.cli.dry_run import dry_run_option, would_write
-from gitcoord.core.errors import GitcoordError, Refused
+from gitcoord.core.errors import GitcoordError, NoEffect, Refused
 from gitcoord.core.names import agent_id
 
 ROUND_S = 20.0  # without --wait: how long one round, or that of a running agent, is waited for
@@ -35,7 +35,8 @@ def command(type_: str, content: str, interaction: str | None, recipients: tuple
     """Write an event of TYPE with CONTENT (`-`: standard input).
 
     It is on the local disk before this returns, always. Levels: QUEUED (this disk), DURABLE (on the remote),
-    SEQUENCED (it has its place in the log). Exit code 4: the level of --wait was not reached in time.
+    SEQUENCED (it has its place in the log). Exit code 4: the level of --wait was not reached in time; 3: it has its
+    place and changed nothing, with the reason.
 
     \b
     Example:
@@ -63,11 +64,12 @@ def command(type_: str, content: str, interaction: str | None, recipients: tuple
         level, position = node.level(event)
         trouble = wrong
     if as_json:
-        print_json({"schema": "gitcoord.append/1", "id": event.uid, "level": level, "position": position})
+        void = {"void": str(trouble)} if isinstance(trouble, NoEffect) else {}
+        print_json({"schema": "gitcoord.append/1", "id": event.uid, "level": level, "position": position, **void})
     else:
         click.echo(f"{event.uid[:8]} {level.upper()}" + (f" at position {position}" if position else ""))
     if trouble is not None:
-        if wait:
+        if wait or isinstance(trouble, NoEffect):
             raise trouble
         click.echo(f"gitcoord: {trouble}", err=True)
 

@@ -81,10 +81,7 @@ def void_reason(fleet: Fleet, event: Event, position: int | None) -> str | None:
         return None
     if fleet.positions.get(event.uid) == position:
         return fleet.refusals.get(event.uid)
-    for finding in fleet.states["health"].void:
-        if finding.position == position:
-            return str(finding.text).removeprefix(f"{event.type}: ")
-    return "`gitcoord verify` tells why"  # older than the findings that the fold keeps
+    return fleet.why_without_effect(event) or f"the same event as at position {fleet.positions.get(event.uid)}"
 
 
 def interaction(fleet: Fleet, event: Event, position: int | None) -> int | None:

@@ -24,6 +24,10 @@ class Lost(GitcoordError):
     exit_code = 3
 
 
+class NoEffect(Lost):
+    """The event has its place in the ledger, and it changed nothing there; says why."""
+
+
 class NotConfirmed(GitcoordError):
     """The event is safe on the local disk, but did not reach the asked level in time."""
 

@@ -290,7 +290,7 @@ _USUAL = re.compile(rf"""
     (?:,"to":\["({_AGENT}(?:","{_AGENT}){{0,{limits.AGENTS_PER_EVENT_MAX - 1}}})"\])?
     (?:,"term":(0|[1-9][0-9]{{0,14}}))?
     (?:,"data":(\{{.+\}}))?
-    ,"key":"({names.inner(names.KEY)})","sig":"({names.inner(names.SIGNATURE)})"\}}\Z""",
-    re.VERBOSE | re.ASCII)  # numbers so short that none is too large
+    ,"key":"({names.inner(names.KEY)})","sig":"({names.inner(names.SIGNATURE)})"\}}\Z""", re.VERBOSE)
+# Numbers are so short there that none is too large.
 _TYPE_OF = re.compile(rb'\{"interaction":(?:null|[0-9]+),"actor":"[^"]*","type":"([^"]*)"')
 _TIMES_IN = re.compile(rb'"timestamp":"([^"\\]*)"')

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 from pydantic import BaseModel, ValidationError
 
@@ -19,6 +19,7 @@ from gitcoord.core.keys import Verifier
 from gitcoord.core.members import Members
 from gitcoord.core.strict_json import Malformed
 from gitcoord.core.terms import Terms
+from gitcoord.core.voids import Voids, remember
 
 CONTROL = frozenset({FOUNDING, "leader_election", "leader_renewed"})
 """Types that stand outside any chain, and only outside."""
@@ -28,8 +29,6 @@ CORE_EVENTS: dict[str, type[BaseModel]] = {**members.EVENTS, **terms.EVENTS}
 STATE = "gitcoord.state/4"
 """Of what `dump` gives, without the features' names. It changes with the shape of any part: a checkpoint or a cache of
 another one is not read (`tests/core/test_state_shape.py` tells)."""
-
-T = TypeVar("T")
 
 _NO_HEAD = Head()
 
@@ -45,14 +44,6 @@ class Recorded(NamedTuple):
     void: str | None = None
     payload: BaseModel | None = None
     parent: int | None = None  # position of the event that `re` names
-
-
-class Void(NamedTuple):
-    """What became of an event without effect: its place, why, and the hash of the very line."""
-
-    position: int
-    reason: str
-    hash: str
 
 
 class Inadmissible(ValueError):
@@ -108,7 +99,7 @@ class Fleet:
         self.states: dict[str, Any] = {name: feature.State() for name, feature in features.items()}
         self.done: dict[str, None] = {}  # duties that the ledger holds, oldest first
         self.refusals: dict[str, str] = {}  # uid → why a feature let the event change nothing, oldest first
-        self.voids: dict[str, Void] = {}  # uid and key → of the newest events without effect, oldest first
+        self.voids = Voids()
         self._models = dict(CORE_EVENTS)
         for feature in features.values():
             self._models.update(feature.EVENTS)
@@ -191,10 +182,9 @@ class Fleet:
             self.terms.fold(recorded.position, event, payload)
             self.positions[event.uid] = recorded.position
             if event.term is not None and isinstance(event.data.get("duty"), str):
-                _remember(self.done, event.data["duty"], None, limits.DUTIES_REMEMBERED_MAX)
+                remember(self.done, event.data["duty"], None, limits.DUTIES_REMEMBERED_MAX)
         else:
-            _remember(self.voids, _authored(event), Void(recorded.position, void, event.head.hash),
-                      limits.REFUSALS_REMEMBERED_MAX)
+            self.voids.note(recorded.position, event, void)
         if event.seq is not None:
             self.heads[event.node] = event.head
         self.position += 1
@@ -202,7 +192,7 @@ class Fleet:
         for name, feature in self.features.items():
             reason = feature.fold(self.states[name], recorded)
             if reason is not None and void is None:
-                _remember(self.refusals, event.uid, reason, limits.REFUSALS_REMEMBERED_MAX)
+                remember(self.refusals, event.uid, reason, limits.REFUSALS_REMEMBERED_MAX)
         return recorded
 
     def why_without_effect(self, event: Event) -> str | None:
@@ -210,14 +200,14 @@ class Fleet:
 
         An event with the uid of one that its author wrote before has none, unless it is that one, chained anew.
         """
-        void = self.voids.get(_authored(event))
+        void = self.voids.of(event)
         if event.uid in self.positions:
             return void.reason if void and void.hash == event.head.hash else self.refusals.get(event.uid)
         return void.reason if void else "why is no longer at hand here: `gitcoord verify` finds what was forged"
 
     def position_of(self, event: Event) -> int | None:
         """Return where the ledger holds an event, with or without effect; None where that is not known."""
-        void = self.voids.get(_authored(event))
+        void = self.voids.of(event)
         if void is not None and (void.hash == event.head.hash or event.uid not in self.positions):
             return void.position
         return self.positions.get(event.uid)
@@ -262,7 +252,7 @@ class Fleet:
             "terms": self.terms.dump(),
             "done": list(self.done),
             "refusals": self.refusals,
-            "voids": self.voids,
+            "voids": self.voids.dump(),
             "features": {name: self.features[name].dump(state) for name, state in self.states.items()},
         }
 
@@ -282,20 +272,9 @@ class Fleet:
         fleet.terms = Terms.load(value["terms"])
         fleet.done = dict.fromkeys(value["done"])
         fleet.refusals = dict(value["refusals"])
-        fleet.voids = {name: Void(int(at), str(why), str(hash)) for name, (at, why, hash) in value["voids"].items()}
+        fleet.voids = Voids.load(value["voids"])
         fleet.states = {name: feature.load(value["features"][name]) for name, feature in features.items()}
         return fleet
-
-
-def _authored(event: Event) -> str:
-    """Return what only the author of the event can have written: another's key may stand beside a copied nonce."""
-    return f"{event.uid} {event.key}"
-
-
-def _remember(known: dict[str, T], name: str, what: T, most: int) -> None:
-    known[name] = what
-    if len(known) > most:
-        del known[next(iter(known))]
 
 
 def _positions(uids: str, void: Set[int], last: int) -> dict[str, int]:

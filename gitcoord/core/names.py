@@ -21,7 +21,7 @@ TIMESTAMP = re.compile(
     rf"(?:{_YEAR}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|{_YEAR}-(?:0[13-9]|1[0-2])-(?:29|30)"
     rf"|{_YEAR}-(?:0[13578]|1[02])-31|{_LEAP_YEAR}-02-29)"
     r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?Z\Z")
-"""A time in UTC of a real day from 1970 to 9999, as events carry it; told without arithmetic: it is asked for each line."""
+"""A time in UTC of a real day from 1970 to 9999, as events carry it. A pattern, because each line is asked for it."""
 
 # Of base64 there is one text for some bytes: the bits that the last character has to spare are zero.
 HASH = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]\Z")  # 32 bytes
@@ -74,5 +74,5 @@ def event_type(text: str) -> str:
 def uid_from(entropy: bytes) -> str:
     """An event's id from 10 bytes: 80 bits as 16 characters of base32."""
     n, pair = int.from_bytes(entropy[:10], "big"), _PAIRS
-    return (f"{pair[n >> 70]}{pair[n >> 60 & 1023]}{pair[n >> 50 & 1023]}{pair[n >> 40 & 1023]}"  # a loop takes twice as
-            f"{pair[n >> 30 & 1023]}{pair[n >> 20 & 1023]}{pair[n >> 10 & 1023]}{pair[n & 1023]}")  # long: one a line
+    return (f"{pair[n >> 70]}{pair[n >> 60 & 1023]}{pair[n >> 50 & 1023]}{pair[n >> 40 & 1023]}"
+            f"{pair[n >> 30 & 1023]}{pair[n >> 20 & 1023]}{pair[n >> 10 & 1023]}{pair[n & 1023]}")  # a loop takes twice

@@ -17,7 +17,7 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
 from gitcoord import __version__
-from gitcoord.core.errors import GitcoordError
+from gitcoord.core.errors import GitcoordError, Lost
 from gitcoord.mcp.calls import Calls
 from gitcoord.mcp.tools import tools
 
@@ -57,7 +57,7 @@ def server(calls: Calls, worker: ThreadPoolExecutor) -> Server[Any]:
         try:
             answer = await in_worker(calls.call, params.name, params.arguments or {})
         except GitcoordError as wrong:
-            return _error(f"{type(wrong).__name__.lower()}: {wrong}")
+            return _error(f"{'lost' if isinstance(wrong, Lost) else type(wrong).__name__.lower()}: {wrong}")
         text = json.dumps(answer, ensure_ascii=False)
         return types.CallToolResult(content=[types.TextContent(text=text)], structured_content=answer)
 

@@ -12,10 +12,10 @@ import filelock
 from pydantic import BaseModel, ValidationError
 
 from gitcoord.core.commands import Answer, Command, Look, Proposal, Query
-from gitcoord.core.errors import GitcoordError, Lost, Refused
+from gitcoord.core.errors import GitcoordError, Lost, NoEffect, Refused
 from gitcoord.core.event import Draft, Event
 from gitcoord.features import FEATURES, LISTED
-from gitcoord.node import seen
+from gitcoord.node import levels, seen
 from gitcoord.node.naming import utc_now
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TIMEOUT_S = 60.0  # for the ledger's word
-SAID_SHOWN = 80  # characters of what came to nothing
 BUSY_S = 5.0  # for the round of another process of this node
 
 
@@ -116,8 +115,8 @@ def act(
 ) -> Outcome:
     """Write what the command asks for, and wait for the ledger's word on it.
 
-    Raises Refused; Lost, when somebody else was first; NotConfirmed, when the ledger has not judged it within
-    `timeout_s` (it is queued all the same).
+    Raises Refused; NoEffect (a Lost), when the ledger says so, such as when somebody else was first; NotConfirmed,
+    when the ledger has not judged it within `timeout_s` (it is queued all the same).
     """
     drafts = drafted(node, propose(node, command, given, actor=actor), actor)
     if not drafts:
@@ -126,6 +125,8 @@ def act(
     try:
         level, position = node.confirm(events[-1], "sequenced", timeout_s=timeout_s, urgent=command.urgent,
                                        rounds=None if command.judged else 1)
+    except NoEffect:  # the first that has none is told below
+        level, position = "sequenced", None
     except GitcoordError as wrong:  # whatever the remote said: what nobody judges needs no more than this disk
         if command.judged:
             raise
@@ -134,7 +135,7 @@ def act(
     for event in events:
         reason = why_without_effect(node, event)
         if reason is not None:
-            raise Lost(f"{event.content[:SAID_SHOWN]!r} has no effect: {reason}")
+            raise NoEffect(f"{event.content[:levels.SAID_SHOWN]!r} has no effect: {reason}")
     subject = events[0].re if command.answers_thread else events[0].uid
     answer = command.answer(look(node, actor), subject) if command.answer and subject else {}
     return Outcome(events, level, fleet.positions.get(events[0].uid, position), answer)

@@ -40,8 +40,8 @@ def card_of(objects: Objects, tip: Oid, *, ledger: str) -> Card:
         branch.absorb(objects.first_parents(tip, stop=None, limit=limits.COMMITS_MAX)[0])
         fleet, reason = branch.fleet, f" ({wrong})" if first.lines else ""
     if fleet.id is None or fleet.members.founded is None:
-        raise Denied(f"{ledger} on this remote is not a ledger that this version of gitcoord reads{reason}: name another "
-                     "remote, or use the version that wrote it")
+        raise Denied(f"{ledger} on this remote is no ledger that this version of gitcoord reads{reason}: "
+                     "name another remote, or use the version that wrote it")
     return Card(fleet.id, fleet.members.founded)
 
 

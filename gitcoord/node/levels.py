@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import filelock
 import tenacity
 
-from gitcoord.core.errors import GitcoordError, Lost, NotConfirmed, Unreachable
+from gitcoord.core.errors import GitcoordError, Lost, NoEffect, NotConfirmed, Unreachable
 from gitcoord.core.event import Event, Head, may_be_of_node, parse
 from gitcoord.core.protocol import Report
 from gitcoord.core.replica import Replica
@@ -20,7 +21,10 @@ from gitcoord.store import locks
 from gitcoord.store.home import Progress
 
 if TYPE_CHECKING:
+    from gitcoord.core.fleet import Fleet
     from gitcoord.node.node import Node
+
+T = TypeVar("T")
 
 LEVELS = ("queued", "durable", "sequenced")
 POSITIONS_KEPT = 200  # of newest events, told to processes that wait; older ones are found in the fold
@@ -29,6 +33,7 @@ NEWS_POLL_S = 0.005
 RETRY_S_MAX = 12.8  # the longest random wait between rounds that fail
 RUNNING_POLL_S = 0.25  # between two looks whether an `agent run` lives here
 LOCK_POLL_S = 0.02
+SAID_SHOWN = 80  # characters of what came to nothing
 FIRST_PAUSE_S = 0.02  # after a round that did not help; doubles
 TROUBLE_WAIT_S = 2.0  # for the next round of an agent that was in trouble when asked
 
@@ -51,6 +56,14 @@ def level(node: Node, event: Event) -> tuple[str, int | None]:
     return "sequenced", position
 
 
+def why_without_effect(node: Node, event: Event) -> str | None:
+    """Return why an event of this node that is sequenced changed nothing; None if it did."""
+    progress = node.home.progress()
+    if event.uid in progress.positions:
+        return progress.reasons.get(event.head.hash, progress.reasons.get(event.uid))
+    return node.fleet.why_without_effect(event)
+
+
 def _queued(node: Node, event: Event) -> Event | None:
     pending = node.disk.pending()
     if pending:
@@ -66,8 +79,8 @@ def confirm(
     """Wait until `event` reached `wanted`. Whoever holds the lock syncs for all; others wait for its result.
 
     `rounds`: how many rounds of one's own to try (None: until the time is up); `urgent` ones may borrow from the push
-    budget. Raises NotConfirmed; and at once
-    what a person has to mend: BadCredentials, Denied, Paused.
+    budget. Raises NotConfirmed; NoEffect where it is sequenced and changed nothing; and at once what a person has to
+    mend: BadCredentials, Denied, Paused.
     """
     return _Wait(node, event, timeout_s, rounds, urgent).until(wanted)
 
@@ -85,6 +98,8 @@ class _Wait:
     def until(self, wanted: str) -> tuple[str, int | None]:
         while True:
             reached, position = level(self.node, self.event)
+            if reached == "sequenced" and (reason := why_without_effect(self.node, self.event)) is not None:
+                raise NoEffect(f"{self.event.content[:SAID_SHOWN]!r} has no effect: {reason}")
             if LEVELS.index(reached) >= LEVELS.index(wanted):
                 return reached, position
             left_s = self.deadline - time.monotonic()
@@ -180,13 +195,13 @@ def note_failure(node: Node, wrong: GitcoordError) -> None:
 def note(node: Node, replica: Replica, before: int, report: Report) -> None:
     """For those that wait: how far this node's chain got, and the positions of its newest events."""
     old = node.home.progress()
-    positions = dict(old.positions) if old.node == node.disk.node else {}
-    positions |= _newest(node, replica, before)
-    for uid in list(positions)[:-POSITIONS_KEPT]:
-        del positions[uid]
+    same = old.node == node.disk.node
+    found = _newest(node, replica, before)
+    positions = _last(old.positions if same else {}, {event.uid: position for position, event in found})
     node.home.save_progress(Progress(
         node=node.disk.node, durable=report.durable.seq, sequenced=report.sequenced.seq,
-        rounds=old.rounds + 1, online=True, positions=positions, **economy.saved(node),
+        rounds=old.rounds + 1, online=True, positions=positions,
+        reasons=_last(old.reasons if same else {}, _reasons(replica.branch.fleet, found)), **economy.saved(node),
     ))
     with contextlib.suppress(OSError):
         fetched = [beat for beat in replica.beats() if beat.node != node.disk.node]
@@ -194,9 +209,26 @@ def note(node: Node, replica: Replica, before: int, report: Report) -> None:
         seen.note_beats(node.home.cache, [*fetched, *own], time.time(), poll_s=node.crew.profile.poll_s)
 
 
-def _newest(node: Node, replica: Replica, before: int) -> dict[str, int]:
-    """The positions after `before` of this node's newest events, by uid, oldest first."""
-    found: list[tuple[str, int]] = []
+def _last(old: Mapping[str, T], new: Mapping[str, T]) -> dict[str, T]:
+    """Return those told last: of both, as many as are kept."""
+    return dict([*{**{name: old[name] for name in old.keys() - new.keys()}, **new}.items()][-POSITIONS_KEPT:])
+
+
+def _reasons(fleet: Fleet, events: Sequence[tuple[int, Event]]) -> dict[str, str]:
+    """Return why some of the events changed nothing: by the line; by the uid, if no other line of it had an effect."""
+    reasons = {}
+    for _, event in events:
+        reason = fleet.why_without_effect(event)
+        if reason is not None:
+            reasons[event.head.hash] = reason
+            if event.uid not in fleet.positions:
+                reasons[event.uid] = reason
+    return reasons
+
+
+def _newest(node: Node, replica: Replica, before: int) -> list[tuple[int, Event]]:
+    """Return this node's newest events after position `before`, oldest first."""
+    found: list[tuple[int, Event]] = []
     last, read = replica.branch.fleet.position, replica.branch.line_at()
     wanted = min(POSITIONS_KEPT, replica.heads.get(node.disk.node, Head()).seq)
     for position in range(last, max(before, last - POSITIONS_READ_MAX), -1):
@@ -208,8 +240,8 @@ def _newest(node: Node, replica: Replica, before: int) -> dict[str, int]:
             member = replica.branch.fleet.members.get(event.actor)
             # Another's line may stand in our chain, with the name and the nonce of one that still waits here.
             if event.node == node.disk.node and event.seq and member is not None and member.key == event.key:
-                found.append((event.uid, position))
-    return dict(reversed(found))
+                found.append((position, event))
+    return found[::-1]
 
 
 def _own_lines(node: Node) -> list[bytes]:

@@ -54,7 +54,8 @@ class Member:
         """Write an event: on the local disk when this returns, and at the level `wait` as well.
 
         `re` is the id of the event that it answers. Raises Refused (wrong words), NotConfirmed (the level was not
-        reached within `timeout_s`; the event is queued all the same), Paused (the disk).
+        reached within `timeout_s`; the event is queued all the same), NoEffect (a Lost: it has its place in the ledger
+        and changed nothing; says why), Paused (the disk).
         """
         draft = self.node.draft(type, content, actor=self.agent, to=to, re=re, interaction=interaction, data=data)
         [event] = self.node.append(draft)

@@ -65,7 +65,7 @@ def _copied(fleet: Fleet) -> Fleet:
     vars(other).update(vars(fleet))
     other.heads, other.positions = dict(fleet.heads), dict(fleet.positions)
     other.done, other.refusals = dict(fleet.done), dict(fleet.refusals)
-    other.voids = dict(fleet.voids)
+    other.voids = fleet.voids.copy()
     by_id = {id_: Member(m.id, m.key, m.joined, m.admitted, m.admin, m.left) for id_, m in fleet.members.by_id.items()}
     other.members = Members(fleet.members.founded, fleet.members.admission, by_id)
     other.terms = replace(fleet.terms)

@@ -225,7 +225,8 @@ def _lie(world: World, remote: Remote) -> Life:
             node = dice.choice(sorted(head)) if head else "liar-8"
             draft = Draft("liar", "agent_joined", "in another's chain", world.wall(), world.uid("liar"))
             after = Head(head[node].seq if head else 1, hash_of(b"elsewhere"))
-            lines.append(seal(draft, node=node, after=after, signer=world.signers.of("liar"), fleet=world.fleet_id).line)
+            lines.append(seal(draft, node=node, after=after, signer=world.signers.of("liar"),
+                              fleet=world.fleet_id).line)
         elif kind == "doubled" and lines:
             lines.append(dice.choice(lines))
         elif kind == "re-ordered" and len(lines) > 2:

@@ -57,6 +57,7 @@ class Progress:
     rounds: int = 0
     online: bool = True
     positions: dict[str, int] = field(default_factory=dict)  # of the newest events sequenced, by uid
+    reasons: dict[str, str] = field(default_factory=dict)  # why some changed nothing, by uid or by the line's hash
     problem: str = ""
     tokens: float | None = None  # of the push budget that all processes of the node share
     tokens_at: float = 0.0  # seconds since 1970

@@ -151,7 +151,8 @@ def test_planning_limits_are_named() -> None:
 CORE = ["agent_joined", "agent_left", "agent_admitted", "key_changed", "config_changed", "leader_resigned", "error",
         "note", "question", "heartbeat", "unheard_of", "fleet_founded", "leader_election", "leader_renewed"]
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-limits.INTEGER_MAX, limits.INTEGER_MAX) | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3)
+    st.none() | st.booleans() | st.integers(-limits.INTEGER_MAX, limits.INTEGER_MAX) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3)
     | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=5)
 DATA = st.dictionaries(
     st.sampled_from(["agent", "key", "set", "reason", "about", "admin", "session", "after", "fleet", "duty", "source"])

@@ -33,10 +33,10 @@ def test_whatever_answers_nothing_opens_an_interaction() -> None:
 
 def test_a_reply_belongs_to_what_it_answers() -> None:
     story = Story().founded()
-    story.say("alice", "question", uid="a" * 16)
+    asked = story.say("alice", "question").event
     story.say("alice", "question")
-    story.say("alice", "answer", re="a" * 16, uid="b" * 16)
-    story.say("alice", "followup", re="b" * 16)
+    answer = story.say("alice", "answer", re=asked.uid).event
+    story.say("alice", "followup", re=answer.uid)
     assert numbers(story) == [1, 2, 1, 1]
 
 
@@ -61,8 +61,8 @@ def test_records_open_no_interaction_but_may_belong_to_one(type_: str) -> None:
     story = Story().founded()
     data = {"set": {}} if type_ == "config_changed" else {}
     story.say("alice", type_, data=data)
-    story.say("alice", "question", uid="a" * 16)
-    story.say("alice", type_, data=data, re="a" * 16)
+    asked = story.say("alice", "question").event
+    story.say("alice", type_, data=data, re=asked.uid)
     story.say("alice", type_, data=data, interaction=5)
     assert numbers(story) == [0, 1, 1, 5]
 
@@ -90,9 +90,10 @@ def test_the_highest_number_leaves_room_for_new_ones() -> None:
 
 def test_an_interaction_is_put_together_for_the_page() -> None:
     story, lines = Story().founded(), [b""]
-    lines.append(story.say("alice", "question", "who?", to=("bob",), uid="a" * 16).event.line)
+    asked = story.say("alice", "question", "who?", to=("bob",)).event
+    lines.append(asked.line)
     story_source: dict[str, Any] = {"source": {"actor": "Old Hand", "timestamp": "2001-01-01T00:00:00Z"}}
-    lines.append(story.say("alice", "answer", "me", re="a" * 16, data=story_source).event.line)
+    lines.append(story.say("alice", "answer", "me", re=asked.uid, data=story_source).event.line)
     page = conversation.interaction(
         state_of(story), 1, lambda position: conversation.entry(position, parse(lines[position - 1])))
     assert page.number == 1

@@ -78,6 +78,12 @@ def test_who_is_overdue_comes_first_and_the_leader_says_so_once() -> None:
     assert dispatch.in_order(one.state, one.now)[0].id == uid
 
 
+def _created_later(one: Work, title: str) -> str:
+    """Of tasks of one moment the ids would decide which comes first."""
+    one.wait(0.001)
+    return one.create(title)
+
+
 def test_then_load_then_speed() -> None:
     one = with_slots(bob=2, carol=2)
     for agent, needs_s in (("bob", 60), ("carol", 5)):
@@ -86,7 +92,7 @@ def test_then_load_then_speed() -> None:
         one.do(agent, "task start", task=uid)
         one.wait(needs_s)
         one.do(agent, "task finish", task=uid)
-    uids = [one.create(f"{number}") for number in range(3)]
+    uids = [_created_later(one, f"{number}") for number in range(3)]
     one.lead()
     assert [one.task(uid).agent for uid in uids] == ["carol", "bob", "carol"]  # the quicker one; the idle one; again
     assert one.task(uids[0]).last.why == "0 of 2 slots taken, takes 5.0 s on the average, best of 2"
@@ -225,7 +231,7 @@ def test_explain_says_why_nobody_has_it() -> None:
 def test_under_supervision_an_assignment_waits_and_nobody_gets_more_than_its_slots_by_approval() -> None:
     one = Work(bob=[], carol=[])
     one.do("alice", "autonomy supervised")
-    first, second = one.create("first"), one.create("second")
+    first, second = _created_later(one, "first"), _created_later(one, "second")
     assert [content.split(":")[0] for content in one.lead()] == ["proposes"] * 2
     assert not one.state.held and not one.lead()
     one.do("carol", "task claim", task=one.create("carol's own"))  # so that what was proposed for her must wait

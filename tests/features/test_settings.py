@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gitcoord.core import limits
 from gitcoord.core.errors import Refused
 from gitcoord.features import settings
 from gitcoord.features.settings import Settings, changed, wait_share
 from tests.core.lines import Story
 
 DEFAULT = Settings.model_validate({})
+
+INTEGERS = st.integers(-limits.INTEGER_MAX, limits.INTEGER_MAX)
 
 
 def settings_of(story: Story) -> Settings:
@@ -78,7 +81,7 @@ def test_of_those_who_may_lead_the_first_waits_least() -> None:
 
 
 @given(st.dictionaries(st.sampled_from([*Settings.model_fields, "other"]),
-                       st.none() | st.integers() | st.text(max_size=9) | st.lists(st.text(max_size=9), max_size=2)
+                       st.none() | INTEGERS | st.text(max_size=9) | st.lists(st.text(max_size=9), max_size=2)
                        | st.sampled_from(["lan", "log", "closed", 7])))
 def test_a_fold_never_fails_and_its_state_survives_the_disk(values: dict[str, Any]) -> None:
     story = Story().founded()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gitcoord.core import times
 from gitcoord.core.errors import Lost, Refused
+from gitcoord.core.event import uid_of
 from gitcoord.features import tasks
 from gitcoord.features.tasks import queries as task_queries, state as task_state
 from gitcoord.features.tasks.events import ATTEMPTS_MAX, BODY_MAX, EVENTS
@@ -219,12 +220,14 @@ def test_who_waits_for_what_failed_says_so() -> None:
 
 def test_no_circle_of_tasks_can_come_about() -> None:
     one = work()
-    data: dict[str, Any] = {"title": "egg", "after": ["h" * 16]}
+    to_come = uid_of("bob", "h" * 16)
+    data: dict[str, Any] = {"title": "egg", "after": [to_come]}
     egg = one.story.say("bob", "task_created", data=data, uid="e" * 16).event.uid
     hen = one.story.say("bob", "task_created", data={"title": "hen", "after": [egg]}, uid="h" * 16).event.uid
     refusals = one.story.fleet.refusals
-    assert refusals[egg] == "it would wait for hhhhhhhh, and no such task came before it"
-    assert refusals[hen] == "it would wait for eeeeeeee, and no such task came before it"
+    assert hen == to_come
+    assert refusals[egg] == f"it would wait for {hen[:8]}, and no such task came before it"
+    assert refusals[hen] == f"it would wait for {egg[:8]}, and no such task came before it"
 
 
 # Limits
