@@ -11,6 +11,7 @@ from gitcoord.cli.common import here, json_option, print_json
 from gitcoord.core.errors import NotConfirmed, Unreachable
 
 if TYPE_CHECKING:
+    from gitcoord.core.event import Event
     from gitcoord.node.node import Node
 
 LOOK_S = 0.02
@@ -31,7 +32,7 @@ def command(as_json: bool) -> None:
     import filelock
 
     node = here()
-    before = [event.uid for event in node.disk.pending() if event.uid not in node.fleet.positions]
+    before = [event for event in node.disk.pending() if node.fleet.position_of(event) is None]
     races = 0
     try:
         if node.home.running():
@@ -47,6 +48,8 @@ def command(as_json: bool) -> None:
         print_json(outcome)
     else:
         click.echo(_words(outcome))
+        for one in outcome.get("void", ()):
+            click.echo(f"gitcoord: event {one['id'][:8]} has no effect: {one['reason']}", err=True)
     if outcome["queued"]:
         raise NotConfirmed(f"{outcome['queued']} queued on this disk only: `gitcoord queue list` shows what waits, "
                            "`gitcoord status` why")
@@ -71,20 +74,24 @@ def _wait_for_round(node: Node) -> None:
         raise Unreachable(f"{progress.problem} (met by the agent that runs here)")
 
 
-def _outcome(node: Node, uids: list[str], races: int) -> dict[str, Any]:
+def _outcome(node: Node, events: list[Event], races: int) -> dict[str, Any]:
     from gitcoord.node import seen
 
     levels = [level for level, _ in seen.own_pending(node)]
-    positions = node.fleet.positions
+    fleet = node.fleet
+    placed = [event for event in events if fleet.position_of(event) is not None]
+    void = [{"id": event.uid, "position": fleet.position_of(event), "reason": reason}
+            for event in placed if (reason := fleet.why_without_effect(event)) is not None]
     return {
-        "schema": "gitcoord.sync/1", "position": node.fleet.position,
-        "sequenced": sum(uid in positions for uid in uids), "durable": levels.count("durable"),
-        "queued": levels.count("queued"), "races_lost": races,
+        "schema": "gitcoord.sync/1", "position": fleet.position, "sequenced": len(placed),
+        "durable": levels.count("durable"), "queued": levels.count("queued"), "races_lost": races,
+        **({"void": void} if void else {}),
     }
 
 
 def _words(outcome: dict[str, Any]) -> str:
     words = [f"position {outcome['position']}", f"{outcome['sequenced']} sequenced"]
     words += [f"{outcome[level]} {level}" for level in ("durable", "queued") if outcome[level]]
+    words += [f"{len(outcome['void'])} without effect"] if "void" in outcome else []
     words += [f"{outcome['races_lost']} races lost"] if outcome["races_lost"] else []
     return ", ".join(words)

@@ -106,5 +106,5 @@ def own_pending(node: Node) -> Iterator[tuple[str, Event]]:
     fleet, progress = node.fleet, node.home.progress()
     durable = progress.durable if progress.node == node.disk.node else 0
     for event in node.disk.pending():
-        if event.uid not in fleet.positions:
+        if fleet.position_of(event) is None:
             yield ("durable" if (event.seq or 0) <= durable else "queued"), event

@@ -106,7 +106,7 @@ def test_content_cannot_reach_the_terminal(alice: Clone) -> None:
 
 
 def test_an_event_without_effect_says_why(alice: Clone, bob: Clone) -> None:
-    bob("append", "config_changed", "x", "--data", '{"set": 5}')
+    bob("append", "config_changed", "x", "--data", '{"set": 5}', code=3)
     row = alice("events", "--json", "--type", "config_changed").rows()[0]
     assert row["void"].startswith("its data is wrong")
     assert "[no effect: its data is wrong" in alice("events", "--type", "config_changed").out
@@ -142,3 +142,13 @@ def test_following_shows_each_event_once_and_ends_with_ctrl_c(alice: Clone, bob:
         follower.send_signal(signal.SIGINT)
         out, err = follower.communicate(timeout=20)
     assert (follower.returncode, out, err) == (0, "", "")
+
+
+@pytest.mark.parametrize("wait", [(), ("--wait", "sequenced"), ("--wait", "durable")])
+def test_what_is_appended_and_changes_nothing_is_3_and_says_why(alice: Clone, wait: Sequence[str]) -> None:
+    told = alice("append", "config_changed", "x", "--data", '{"nonsense": 1}', *wait, "--json", code=3)
+    assert told.json()["level"] == "sequenced" and told.json()["position"] == 2
+    assert "its data is wrong: set" in told.json()["void"] and "its data is wrong: set" in told.err
+    late = alice("append", "reservation_released", "x", "--data", "{}", *wait, code=3)
+    assert "SEQUENCED at position 3" in late.out and "has no effect: " in late.err
+    assert "void" not in alice("append", "note", "x", *wait, "--json").json()

@@ -25,6 +25,19 @@ def test_a_round_tells_what_it_achieved(alice: Clone, bob: Clone) -> None:
     assert bob("sync").out == "position 4, 0 sequenced\n"
 
 
+def test_what_a_round_brought_to_its_place_without_effect_is_told_with_the_reason(alice: Clone) -> None:
+    alice("append", "config_changed", "x", "--data", '{"nonsense": 1}', "--no-sync")
+    alice("append", "note", "fine", "--no-sync")
+    told = alice("sync", "--json").json()
+    assert (told["sequenced"], told["queued"]) == (2, 0)
+    [void] = told["void"]
+    assert void["position"] == 2 and void["reason"].startswith("its data is wrong: set")
+    assert contents(alice) == []
+    alice("append", "config_changed", "x", "--data", '{"nonsense": 1}', "--no-sync")
+    told = alice("sync")
+    assert "1 sequenced, 1 without effect" in told.out and "has no effect: its data is wrong: set" in told.err
+
+
 def test_an_unreachable_remote_is_4(alice: Clone) -> None:
     with alice.outage():
         result = alice("sync", code=4)

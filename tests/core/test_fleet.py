@@ -107,6 +107,93 @@ def test_a_void_event_does_not_take_its_id_away_from_the_true_one() -> None:
     assert story.fleet.positions[true.event.uid] == 5
 
 
+def test_why_an_event_is_void_is_told_of_that_event_and_not_of_another_of_its_type() -> None:
+    story = Story().founded().joined("bob")
+    wrong = story.say("bob", "config_changed", data={"nonsense": 1}).event
+    forged = story.say("mallory", "config_changed", data={"set": {"recent": 5}}).event
+    good = story.say("bob", "note").event
+    for fleet in (story.fleet, Fleet.load(json.loads(json.dumps(story.fleet.dump())), FEATURES, Verifier())):
+        assert str(fleet.why_without_effect(wrong)).startswith("its data is wrong: set: ")
+        assert fleet.why_without_effect(forged) == "mallory has not joined"
+        assert fleet.why_without_effect(good) is None
+        assert [fleet.position_of(event) for event in (wrong, forged, good)] == [3, 4, 5]
+
+
+def test_other_words_under_a_nonce_of_ones_own_are_told_where_the_first_are() -> None:
+    story = Story().founded()
+    first = story.say("alice", "note", "first", uid="a" * 16).event
+    second = story.say("alice", "note", "second", uid="a" * 16).event
+    assert story.fleet.why_without_effect(second) == "the same event as at position 2"
+    assert story.fleet.why_without_effect(first) is None
+    assert [story.fleet.position_of(event) for event in (first, second)] == [2, 3]
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_another_key_with_a_copied_nonce_hides_no_reason(early: bool) -> None:
+    story = Story().founded().joined("bob")
+
+    def forge() -> None:
+        forged = story.say("bob", "note", uid="c" * 16, signer=signer_of("mallory"), node="m")
+        assert forged.void == "signed by a key that is not bob's"
+
+    if early:
+        forge()
+    wrong = story.say("bob", "config_changed", data={"nonsense": 1}, uid="c" * 16).event
+    if not early:
+        forge()
+    assert str(story.fleet.why_without_effect(wrong)).startswith("its data is wrong: set: ")
+
+
+def test_reasons_are_kept_within_bounds_and_what_is_forgotten_is_still_no_success(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "REFUSALS_REMEMBERED_MAX", 3)
+    story = Story().founded()
+    events = [story.say("mallory", "note").event for _ in range(5)]
+    assert [story.fleet.why_without_effect(event) == "mallory has not joined" for event in events] == (
+        [False, False, True, True, True])
+    assert "no longer at hand" in str(story.fleet.why_without_effect(events[0]))
+    assert len(story.fleet.voids.known) == 3
+
+
+def test_lines_of_one_fleet_are_not_admissible_in_another_of_the_same_founder() -> None:
+    one, other = Story().founded(), Story()
+    other.control("alice", "fleet_founded", uid="b" * 16)
+    assert one.fleet.id != other.fleet.id
+    one.elect("alice", 1)
+    for line in (one.say("alice", "note").event.line, one.sealed("alice", "note", node="n", after=Head()).line):
+        with pytest.raises(Inadmissible, match="wrong signature"):
+            other.fleet.take(line)
+    for line in one.lines:
+        with pytest.raises(Inadmissible):
+            other.fleet.take(line)
+
+
+@pytest.mark.parametrize("data, words", [
+    ({"format": 3}, "written in format 3"), ({"format": 2.0}, "written in format 2.0"),
+    ({"profile": "none"}, "it founds no fleet: its data is wrong: profile"),
+])
+def test_what_founds_no_fleet_takes_no_position(data: dict[str, Any], words: str) -> None:
+    story = Story()
+    with pytest.raises(Inadmissible, match=words):
+        story.founded(**data)
+    with pytest.raises(Inadmissible, match="it founds no fleet: of term 1"):
+        story.control("alice", "fleet_founded", term=1)
+    assert (story.fleet.position, story.fleet.id) == (0, None)
+
+
+def test_a_founder_chooses_no_id() -> None:
+    story = Story().founded(fleet="my0wn1d0")
+    assert story.fleet.id == fleet_id_of(story.lines[0]) and story.say("alice", "note").void is None
+
+
+def test_no_line_is_good_before_there_is_a_fleet() -> None:
+    story = Story()
+    event = story.sealed("alice", "note", node="n", after=Head())  # under no id at all
+    with pytest.raises(Inadmissible, match="no fleet is founded"):
+        story.fleet.check_signature(event)
+
+
 def test_the_event_that_is_answered_is_found_when_it_has_its_place() -> None:
     story = Story().founded()
     asked = story.say("alice", "question").event

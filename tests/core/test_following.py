@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
+from gitcoord.core.effects import Carry
 from gitcoord.core.errors import Corrupt
+from gitcoord.core.event import Draft, context_of, fleet_id_of, parse, seal
 from gitcoord.core.ports import Outcome
-from tests.core.driver import LEDGER, Machine, World
+from gitcoord.core.strict_json import Malformed
+from tests.core.driver import FLEET, LEDGER, OUTBOXES, Machine, World, signer_of
 
 
 def a_fleet(**settings: object) -> tuple[World, Machine, Machine]:
@@ -142,6 +148,53 @@ def test_lines_of_an_author_who_is_gone_are_offered_again_by_whoever_saw_them() 
     agree(world, one, other, blind)
 
 
+@pytest.mark.parametrize("encode", [dict(separators=(", ", " : ")), dict(separators=(",", ":"))])
+def test_a_line_that_another_tool_wrote_comes_back_after_a_fork_or_was_never_one(encode: dict[str, Any]) -> None:
+    world, one, other = a_fleet()
+    third, old = world.machine("third"), world.tip or ""
+    fields = {"interaction": None, "actor": "third", "type": "note", "content": "by another tool",
+              "timestamp": world.wall(), "nonce": world.uid(), "node": "third-1", "seq": 2,
+              "prev": third.disk.pending()[-1].head.hash, "key": signer_of("third").key}
+    signed = json.dumps(fields, **encode)[:-1].encode()
+    line = signed + b',"sig":"' + signer_of("third").sign(context_of(FLEET) + signed).encode() + b'"}'
+    if " : " in encode["separators"]:
+        with pytest.raises(Malformed, match="one spelling"):
+            parse(line)
+        return
+    event = parse(line)
+    third.disk.written.queue = (*third.disk.pending(), event)
+    world.attempted[event.uid] = world.acknowledged[event.uid] = ("third", event.content)
+    for machine in (third, third, one):
+        machine.round()
+    assert "by another tool" in notes(world)
+    world.server.refs[LEDGER] = old
+    del world.server.refs[OUTBOXES + "third-1"]
+    del world.machines["third"]
+    other.say("elsewhere")
+    other.round()
+    world.settle(4)
+    assert one.heard("fork") and "by another tool" in notes(world)
+    agree(world, one, other)
+
+
+def test_a_control_line_is_not_offered_again_whatever_its_data_says() -> None:
+    world, one, other = a_fleet()
+    old = world.tip or ""
+    data = {"session": "s", "after": one.fleet.digest, "reason": "x", "seq": 5}
+    draft = Draft("one", "leader_election", "", world.wall(), world.uid(), term=1, data=data)
+    election = seal(draft, node="one-1", after=None, signer=signer_of("one"), fleet=FLEET).line
+    world.put_by_hand([*world.lines(), election])
+    one.round()
+    assert one.fleet.terms.leader == "one"
+    world.server.refs[LEDGER] = old
+    other.say("elsewhere")
+    other.round()
+    one.round()
+    offered = [line for effect in one.effects if isinstance(effect, Carry) for line in effect.lines]
+    [told] = one.heard("fork")
+    assert "0 events that vanished" in told and election not in offered
+
+
 @pytest.mark.parametrize("after", [False, True])
 def test_a_crash_at_any_effect_of_a_fork_loses_nothing(after: bool) -> None:
     for number in range(40):
@@ -198,10 +251,8 @@ def test_the_ledger_of_another_fleet_is_refused_and_nothing_is_lost() -> None:
     world.settle(2)
     tip, outboxes = world.tip or "", dict(world.server.refs)
     before = one.fleet.dump()
-    import tests.core.driver as driver
-    from gitcoord.core.event import Draft, fleet_id_of, seal
     founded = Draft("founder", "fleet_founded", "x", world.wall(), world.uid())
-    line = seal(founded, node="x-1", after=None, signer=driver.signer_of("founder"), fleet="").line
+    line = seal(founded, node="x-1", after=None, signer=signer_of("founder"), fleet="").line
     world.put_by_hand([line], parents=[])
     event = one.say("meanwhile")
     for restarted in (False, True):

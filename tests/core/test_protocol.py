@@ -9,10 +9,10 @@ import pytest
 
 from gitcoord.core import effects
 from gitcoord.core.errors import BadCredentials, Denied, Lost, Unreachable
-from gitcoord.core.event import parse
+from gitcoord.core.event import Draft, parse, seal
 from gitcoord.core.ports import Outcome, Pushed, Update
 from gitcoord.core.replica import QUIET_S
-from tests.core.driver import LEDGER, OUTBOXES, Machine, World, run
+from tests.core.driver import FLEET, LEDGER, OUTBOXES, Machine, World, run, signer_of
 
 
 def fleet_of(count: int, **settings: object) -> tuple[World, list[Machine]]:
@@ -426,3 +426,41 @@ def test_parsing_what_was_pushed_gives_back_what_was_said() -> None:
     event = one.say(said)
     one.round()
     assert parse(world.lines()[-1]).content == said and parse(world.lines()[-1]).uid == event.uid
+
+
+def test_who_copies_the_nonce_of_a_line_that_waits_takes_nothing_away() -> None:
+    world, [bob, mallory] = fleet_of(2)
+    one, two = bob.agents[0], mallory.agents[0]
+    bob.answers(Outcome.ACCEPTED, applied=False)
+    said = bob.say("do not release")
+    nonce = said.nonce
+    mine = Draft(two, "note", "release", world.wall(), nonce)
+    world.attempted[mine.event_uid] = (two, "release")
+    forged = Draft(one, "note", "release", world.wall(), nonce)
+    written = mallory.disk.written
+    head = written.queue[-1].head if written.queue else written.base
+    first = seal(mine, node=written.node, after=head, signer=signer_of(two), fleet=FLEET)
+    second = seal(forged, node=written.node, after=first.head, signer=signer_of(two), fleet=FLEET)
+    written.queue += (first, second)
+    mallory.round()
+    assert [event.content for event in world.events()][-2:] == ["release", "release"]
+    bob.round()
+    world.settle(3)
+    fleet = world.newcomer()
+    [at] = [place for place, event in enumerate(world.events(), 1) if event.content == "do not release"]
+    assert fleet.positions[said.uid] == at and fleet.why_without_effect(said) is None
+
+
+def test_a_line_that_a_carrier_spells_otherwise_has_no_place() -> None:
+    world, [bob, mallory] = fleet_of(2)
+    said = bob.say("first")
+    number = f"\\u{ord(said.sig[0]):04x}"
+    altered = said.line.replace(f'"sig":"{said.sig}'.encode(), f'"sig":"{number}{said.sig[1:]}'.encode())
+    assert altered != said.line
+    world.put_by_hand([*world.lines(), altered])
+    mallory.round()
+    assert "one spelling" in mallory.heard("bad_line")[0] or "not a signature" in mallory.heard("bad_line")[0]
+    bob.round()
+    world.settle(3)
+    assert world.lines().count(said.line) == 1 and altered not in world.lines()
+    world.check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 import gitcoord
 from gitcoord.core.event import Event
+from gitcoord.core.names import uid_from
 from gitcoord.node.node import Node
 from gitcoord.node.reaction import COMMAND_S_MAX, RETRY_S, Reaction
 from gitcoord.store import files
@@ -126,3 +128,15 @@ def test_only_what_counts_and_is_addressed_to_the_agent_is_handled(node: Node) -
     one = reaction(node, "true")
     assert not one.step(0.0)
     assert one.position == node.fleet.position
+
+
+def test_an_answer_cannot_be_taken_away_before_it_is_given(node: Node) -> None:
+    """What its nonce will be can be computed by everybody: it is worth nothing to anybody else."""
+    asked = ask(node, "who?")
+    nonce = uid_from(hashlib.sha256(f"answer {asked.uid} bob".encode()).digest())
+    [early] = node.append(node.draft("note", "taken", actor="alice", uid=nonce))
+    node.sync()
+    step_to_end(reaction(node, "echo I do", reply=True), 0.0)
+    node.sync()
+    [answer] = [event for _, event in node.events() if event.type == "answer"]
+    assert answer.nonce == early.nonce and {answer.uid, early.uid} <= node.fleet.positions.keys()

@@ -227,7 +227,7 @@ OPERATIONS: dict[str, Change] = {
     "trim": lambda q: q.trim(q.pending()[1].head),
     "trim all": lambda q: q.trim(q.pending()[-1].head),
     "drop": lambda q: q.drop(q.pending()[0].uid, signer=signer, fleet=FLEET),
-    "chain anew": lambda q: q.chain_anew(Head(7, hash_of(b"the seventh")), without=frozenset(), signer=signer, fleet=FLEET),
+    "chain anew": lambda q: q.chain_anew(Head(7, hash_of(b"7")), without=frozenset(), signer=signer, fleet=FLEET),
     "become a new node": lambda q: q.chain_anew(Head(), without=frozenset(), signer=signer, fleet=FLEET,
                                                 node="laptop-new"),
 }
