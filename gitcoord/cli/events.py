@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gitcoord.cli.common import here, json_option, print_json
+from gitcoord.core import times
 from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.core.names import event_type, same_agent
 
@@ -211,14 +211,9 @@ def _since(text: str | None) -> tuple[int, str | None]:
         return 0, None
     if re.fullmatch(r"[0-9]{1,15}", text):
         return int(text), None
-    try:
-        moment = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        raise Refused(f"--since {text!r} is neither a position nor a time such as 2026-01-31 or 2026-01-31T08:00Z"
-                      ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=datetime.UTC)
-    return 0, _comparable(moment.astimezone(datetime.UTC).isoformat())
+    if not times.is_time(text):
+        raise Refused(f"--since {text!r} is neither a position nor a time such as 2026-01-31 or 2026-01-31T08:00Z")
+    return 0, _comparable(times.later(text, 0))
 
 
 def _comparable(timestamp: str) -> str:

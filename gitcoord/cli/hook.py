@@ -60,8 +60,7 @@ def pre_commit(as_json: bool) -> None:
 
 def _look(folder: Path) -> tuple[list[Touched], bool]:
     """What is touched of the others' reservations, and whether that is to be refused. Raises GitcoordError."""
-    from gitcoord.node import glance
-    from gitcoord.node.naming import utc_now
+    from gitcoord.node import glance, seen as sightings
     from gitcoord.store import checkout, hooks
 
     paths = hooks.staged_paths(folder)  # BEFORE a repository is opened: that forgets which index a surrounding git uses
@@ -73,8 +72,8 @@ def _look(folder: Path) -> tuple[list[Touched], bool]:
         with open_node(folder, tell=tell) as node:
             seen = glance.take(node)
     agent = os.environ.get("GITCOORD_AGENT") or at.config.agent or ""
-    others = [one for one in seen.held if one["until"] > utc_now()
-              and not _is_own(one, agent, seen.node, checkout.worktree_name(folder))]
+    others = [one for one in sightings.in_force(at.home.cache, seen)
+              if not _is_own(one, agent, seen.node, checkout.worktree_name(folder))]
     return touched(others, paths), (at.config.hook or seen.hook) == "refuse"
 
 

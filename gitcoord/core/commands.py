@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from gitcoord.core import times
 from gitcoord.core.liveness import Standing
 
 if TYPE_CHECKING:
@@ -39,10 +40,20 @@ class Look:
     place: str = ""  # the work tree that he acts from; "" is the clone's own
     seen: Mapping[str, Standing] = field(default_factory=dict)  # by agent, casefolded
     read: Callable[[int], bytes] | None = None  # the ledger's line at a position; None where only the fold is at hand
+    seen_s: Callable[[int], float] | None = None  # seconds since this node first saw a position; None: by `now`
 
     def state(self, feature: str) -> Any:
         """A feature's state. Not to be changed."""
         return self.fleet.states[feature]
+
+    def age_s(self, at: str, position: int) -> float:
+        """Return the seconds since the event at `position`, which the ledger takes to be of the time `at`.
+
+        They are those that this node has seen pass, or more, where ledger time says so. No two clocks are compared.
+        """
+        if self.seen_s is None:
+            return times.between_s(at, self.now)
+        return max(self.seen_s(position), times.between_s(at, self.fleet.time.now))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from gitcoord.core import limits, members, names, terms
 from gitcoord.core.commands import Command, Look, Query
 from gitcoord.core.event import FORMAT, FOUNDING, Draft, Event, Head, fleet_id_of, hash_of, parse
 from gitcoord.core.keys import Verifier
+from gitcoord.core.ledger_time import LedgerTime
 from gitcoord.core.members import Members
 from gitcoord.core.strict_json import Malformed
 from gitcoord.core.terms import Terms
@@ -37,13 +38,18 @@ EMPTY = hash_of(b"gitcoord ledger")
 
 
 class Recorded(NamedTuple):
-    """An event at its position. `void` says why it has no effect; `payload` is its typed data."""
+    """An event at its position. `void` says why it has no effect; `payload` is its typed data.
+
+    `event.timestamp` is the time at which the ledger takes it to have been written, which may not be what its line
+    says; `now` is ledger time with this event (`ledger_time.py`).
+    """
 
     position: int
     event: Event
     void: str | None = None
     payload: BaseModel | None = None
     parent: int | None = None  # position of the event that `re` names
+    now: str = ""
 
 
 class Inadmissible(ValueError):
@@ -96,6 +102,7 @@ class Fleet:
         self.positions: dict[str, int] = {}  # uid → the position that has effect
         self.members = Members()
         self.terms = Terms()
+        self.time = LedgerTime()
         self.states: dict[str, Any] = {name: feature.State() for name, feature in features.items()}
         self.done: dict[str, None] = {}  # duties that the ledger holds, oldest first
         self.refusals: dict[str, str] = {}  # uid → why a feature let the event change nothing, oldest first
@@ -173,12 +180,18 @@ class Fleet:
         """Fold an event that is known to be admissible."""
         payload, void = self._judge(event)
         parent = self.positions.get(event.re) if event.re else None
-        recorded = Recorded(self.position + 1, event, void, payload, parent)
         self.terms.see(event.term)
         if void is None:
             if event.type == FOUNDING:
                 self.id = fleet_id_of(event.line)
-            self.members.fold(recorded.position, event, payload)
+            self.members.fold(self.position + 1, event, payload)
+            member = self.members.get(event.actor)
+            self.time.witness(event.actor, event.timestamp, admin=member is not None and member.admin)
+        at = self.time.accepted(event.timestamp)
+        if at != event.timestamp:
+            event = event._replace(timestamp=at)
+        recorded = Recorded(self.position + 1, event, void, payload, parent, self.time.now)
+        if void is None:
             self.terms.fold(recorded.position, event, payload)
             self.positions[event.uid] = recorded.position
             if event.term is not None and isinstance(event.data.get("duty"), str):
@@ -250,6 +263,7 @@ class Fleet:
             "void": [position for position in range(1, self.position + 1) if position not in effective],
             "members": self.members.dump(),
             "terms": self.terms.dump(),
+            "time": self.time.dump(),
             "done": list(self.done),
             "refusals": self.refusals,
             "voids": self.voids.dump(),
@@ -270,6 +284,7 @@ class Fleet:
         fleet.positions = _positions(str(value["uids"]), set(value["void"]), fleet.position)
         fleet.members = Members.load(value["members"])
         fleet.terms = Terms.load(value["terms"])
+        fleet.time = LedgerTime.load(value["time"])
         fleet.done = dict.fromkeys(value["done"])
         fleet.refusals = dict(value["refusals"])
         fleet.voids = Voids.load(value["voids"])

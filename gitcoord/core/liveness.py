@@ -8,10 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
 from typing import Any
 
-from gitcoord.core import limits
+from gitcoord.core import limits, times
 from gitcoord.core.event import Event
 
 ALIVE, LATE, GONE, GOODBYE, SILENT = "alive", "late", "gone", "goodbye", "silent"
@@ -65,19 +64,12 @@ def _observed(beat: Event, now_s: float) -> Observation | None:
     if not isinstance(session, str) or type(count) is not int or type(promise) not in (int, float):
         return None
     next_s = min(max(float(promise or 0), 0.0), limits.BEAT_PROMISE_S_MAX)
-    age_s = now_s - _epoch_s(beat.timestamp, now_s)
+    age_s = now_s - (times.seconds(beat.timestamp) or now_s)
     return Observation(
         beat.actor, beat.node, session, count, next_s, goodbye=beat.data.get("state") == "goodbye", since_s=now_s,
         silent_s=age_s if age_s > SKEW_S_MAX + GONE_AFTER * next_s else 0.0,
         position=position if type(position := beat.data.get("position")) is int and position > 0 else 0,
     )
-
-
-def _epoch_s(timestamp: str, otherwise: float) -> float:
-    try:
-        return datetime.fromisoformat(timestamp).timestamp()
-    except ValueError:
-        return otherwise
 
 
 def state(one: Observation, at_s: float, *, poll_s: float) -> str:

@@ -47,7 +47,8 @@ def do_duties(me: Replica, disk: Disk, crew: Crew) -> Steps:
     if lead is None or lead.leaving or not lead.claims:
         return
     waiting = {duty for event in disk.pending() if isinstance(duty := event.data.get("duty"), str)}
-    look = Look(fleet, me.clock.timestamp(), lead.agent, disk.node, seen=crew.standings())
+    look = Look(fleet, me.clock.timestamp(), lead.agent, disk.node, seen=crew.standings(),
+                seen_s=me.seen_s)
     duties = fleet.duties(look) + [
         Duty("error", f"{bad.where}: {bad.reason}", f"bad:{bad.commit[:12]}:{hash_of(bad.line)[:16]}")
         for bad in me.branch.bad

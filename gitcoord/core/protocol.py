@@ -109,6 +109,7 @@ def _look(
 ) -> Generator[Effect, Any, tuple[Plan | None, float]]:
     """After a fetch: who lives, what the leader's duties are, and what there is to push."""
     now_s = me.clock.monotonic_s()
+    me.first_seen.note(me.branch.fleet.position, now_s)
     mine = refs.get(own_ref(me, disk))
     # A remote that does not show our outbox as we pushed it may be a stale mirror: its silence proves nothing.
     crew.observe(me.branch.fleet, me.beats(), now_s, trusted=me.confirm_own(mine))

@@ -12,6 +12,7 @@ from gitcoord.core.effects import Disk
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.event import Event, Head, parse_all
 from gitcoord.core.fleet import Inadmissible
+from gitcoord.core.ledger_time import FirstSeen
 from gitcoord.core.outbox import Outbox
 from gitcoord.core.ports import Objects, Oid
 from gitcoord.core.session import Chance
@@ -55,6 +56,7 @@ class Replica:
     own_past: dict[Oid, None] = field(default_factory=dict)  # values that came before that one
     merged: Oid | None = None  # our outbox whose lines were compared with the queue
     reclaimed: set[str] = field(default_factory=set)  # uids of vanished events that were chained anew here
+    first_seen: FirstSeen = field(default_factory=FirstSeen)
     void_uids: tuple[Oid | None, frozenset[tuple[str, str, str]]] | None = None  # at a tip: uid, actor, key
     refused: dict[str, float] = field(default_factory=dict)  # uids that the ledger's hook seems to mind, until when
     denied_alone: bool = False  # the last ledger write held one event and was denied
@@ -62,6 +64,10 @@ class Replica:
     rotation: int = 0
     parsed: dict[bytes, Event | None] = field(default_factory=dict)  # offered lines: the event, if well formed
     checked: dict[bytes, Event | None] = field(default_factory=dict)  # of those, when the signature is good as well
+
+    def seen_s(self, position: int) -> float:
+        """Return the seconds since the ledger was first seen here to have this position."""
+        return self.first_seen.age_s(position, self.clock.monotonic_s())
 
     def parse(self, line: bytes) -> Event | None:
         """The event in an offered line, if it is well formed. Each line is parsed once."""

@@ -31,6 +31,11 @@ def is_moment(text: str) -> bool:
     return text.endswith("Z") and _read(text) is not None
 
 
+def is_time(text: str) -> bool:
+    """Return whether `seconds` can read `text`."""
+    return _read(text) is not None
+
+
 def seconds(timestamp: str) -> float:
     """Return the seconds since 1970. A text that is no time is 0: a fold never fails.
 

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gitcoord.core import times
 from gitcoord.core.commands import Arguments, Command, Look, Query
 from gitcoord.core.credentials import redacted
 from gitcoord.core.fleet import Duty, Recorded
@@ -52,6 +51,7 @@ class Alert:
     text: str
     at: str
     sent: str = ""  # when; empty while it waits
+    position: int = 0
 
 
 @dataclass(slots=True)
@@ -61,6 +61,7 @@ class State:
     waiting: dict[str, Alert] = field(default_factory=dict)
     sent: dict[str, Alert] = field(default_factory=dict)
     last: str = ""  # when the newest message went out
+    last_position: int = 0
 
 
 def fold(state: State, recorded: Recorded) -> str | None:
@@ -83,7 +84,8 @@ def _want(state: State, recorded: Recorded, kind: Kind) -> None:
     event = recorded.event
     if kind != "error" and event.term is None:
         return  # only the leader says so
-    state.waiting[event.uid] = Alert(event.uid, kind, event.shown_actor, event.content[:TEXT_MAX], event.timestamp)
+    state.waiting[event.uid] = Alert(event.uid, kind, event.shown_actor, event.content[:TEXT_MAX], event.timestamp,
+                                     position=recorded.position)
     while len(state.waiting) > WAITING_MAX:
         del state.waiting[next(iter(state.waiting))]
 
@@ -95,6 +97,7 @@ def _note_sent(state: State, recorded: Recorded, told: AlertSent) -> str | None:
     for alert in found:
         alert.sent = state.last = recorded.event.timestamp
         state.sent[alert.id] = alert
+    state.last_position = recorded.position
     while len(state.sent) > SENT_MAX:
         del state.sent[next(iter(state.sent))]
     return None
@@ -105,8 +108,8 @@ def due(look: Look) -> list[Alert]:
     state: State = look.state("alerts")
     kinds = look.state("settings").settings.alerts
     found = [one for one in state.waiting.values()
-             if one.kind in kinds and times.between_s(one.at, look.now) < FORGOTTEN_S]
-    quiet = not state.last or not 0 <= times.between_s(state.last, look.now) < EVERY_S
+             if one.kind in kinds and look.age_s(one.at, one.position) < FORGOTTEN_S]
+    quiet = not state.last or look.age_s(state.last, state.last_position) >= EVERY_S
     return found if quiet else []
 
 
@@ -138,7 +141,9 @@ def alerts(look: Look, asked: Alerts) -> list[dict[str, Any]] | dict[str, Any]:
 
 
 def shown(one: Alert) -> dict[str, Any]:
-    return {**asdict(one), "sent": one.sent or None}
+    row = asdict(one)
+    del row["position"]
+    return {**row, "sent": one.sent or None}
 
 
 COMMANDS: Mapping[str, Command | Query] = {

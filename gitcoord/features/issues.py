@@ -11,7 +11,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gitcoord.core import times
 from gitcoord.core.commands import Command, Look, Proposal, Query
 from gitcoord.core.credentials import redacted
 from gitcoord.core.fleet import Duty, Recorded
@@ -76,7 +75,7 @@ def due(look: Look) -> dict[str, Due]:
         every = sorted((one for one in (*known.sent.values(), *known.waiting.values()) if one.kind == kind),
                        key=lambda one: (one.at, one.id))
         new = [one for one in every
-               if one.id not in told and times.between_s(one.at, look.now) < alerts.FORGOTTEN_S]
+               if one.id not in told and look.age_s(one.at, one.position) < alerts.FORGOTTEN_S]
         there: dict[int, list[Alert]] = {}
         for one in every:
             if one.id in told:

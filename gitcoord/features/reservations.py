@@ -1,12 +1,13 @@
 """Reservations: a party asks the others to keep out of some paths for a while; whoever is first in the ledger has them.
 
-They are advice: nothing stops a commit but the hook that a clone has chosen to run. A party is an agent in a work
-tree, so that two work trees of one clone are two parties.
+A reservation ends when ledger time says so, or when the leader has seen its span pass: the clock of nobody who wants
+the paths counts. They are advice: nothing stops a commit but the hook that a clone has chosen to run. A party is an
+agent in a work tree, so that two work trees of one clone are two parties.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -23,6 +24,7 @@ from gitcoord.features import paths, values
 HOLD_S = 2 * 3600.0  # unless asked for otherwise: a long morning, and no longer than a forgotten one hurts
 HOLD_S_MAX = 7 * 86_400.0
 PATTERNS_MAX = 50  # of one reservation
+GRACE_S = 60.0  # before the leader ends what ledger time does not: mostly that follows as soon as somebody writes
 HELD_MAX = 2000  # in a fleet at a time: an overlap is looked for among all of them
 
 Pattern = Annotated[str, StringConstraints(min_length=1, max_length=500)]
@@ -40,7 +42,7 @@ class PathsReserved(BaseModel):
 
 
 class PathsReleased(BaseModel):
-    """The reservation that the event's `re` names is over."""
+    """The reservation that the event's `re` names is over: given back, or by the leader, when its time was up."""
 
     model_config = ConfigDict(defer_build=True)
 
@@ -60,6 +62,7 @@ class Held:
     since: str
     until: str
     why: str
+    position: int = 0
 
     @property
     def party(self) -> tuple[str, str, str]:
@@ -78,19 +81,19 @@ def fold(state: State, recorded: Recorded) -> str | None:
         return None
     match recorded.payload:
         case PathsReserved() as wish:
-            return _reserve(state, recorded.event, wish)
+            return _reserve(state, recorded, wish)
         case PathsReleased():
             return _release(state, recorded.event)
     return None
 
 
-def _reserve(state: State, event: Event, wish: PathsReserved) -> str | None:
-    # Whose time is up is forgotten by the time of whoever asks: clocks differ, but a reservation is no lock.
-    for one in [one for one in state.held.values() if one.until <= event.timestamp]:
+def _reserve(state: State, recorded: Recorded, wish: PathsReserved) -> str | None:
+    event = recorded.event
+    for one in [one for one in state.held.values() if one.until <= recorded.now]:
         del state.held[one.id]
     new = Held(event.uid, event.actor, event.node, wish.place, wish.paths, event.timestamp,
-               times.later(event.timestamp, wish.for_s), wish.why)
-    other = overlapping(state, new.party, new.paths, event.timestamp)
+               times.later(event.timestamp, wish.for_s), wish.why, recorded.position)
+    other = next(overlapping(state.held.values(), new.party, new.paths), None)
     if other is not None:
         return in_words(other)
     if len(state.held) >= HELD_MAX:
@@ -107,12 +110,23 @@ def _release(state: State, event: Event) -> str | None:
     return None
 
 
-def overlapping(state: State, party: tuple[str, str, str], wanted: Sequence[str], now: str) -> Held | None:
-    """The oldest reservation of somebody else that has a path in common with `wanted`."""
-    for one in state.held.values():
-        if one.party != party and one.until > now and any(paths.overlap(a, b) for a in wanted for b in one.paths):
-            return one
-    return None
+def overlapping(held: Iterable[Held], party: tuple[str, str, str], wanted: Sequence[str]) -> Iterator[Held]:
+    """Yield the reservations of somebody else that have a path in common with `wanted`, the oldest first."""
+    for one in held:
+        if one.party != party and any(paths.overlap(a, b) for a in wanted for b in one.paths):
+            yield one
+
+
+def is_over(one: Held, look: Look) -> bool:
+    """Return whether its time is up, as far as this node can tell. What the ledger takes it for may lag behind."""
+    span_s = times.between_s(one.since, one.until)
+    return one.until <= look.fleet.time.now or look.age_s(one.since, one.position) >= span_s
+
+
+def in_force(look: Look) -> Iterator[Held]:
+    """Yield the reservations whose time is not up, the oldest first."""
+    held: Mapping[str, Held] = look.state("reservations").held
+    return (one for one in held.values() if not is_over(one, look))
 
 
 def in_words(one: Held) -> str:
@@ -143,9 +157,14 @@ class Reservations(Arguments):
 def reserve(look: Look, asked: Reserve) -> list[Proposal]:
     for pattern in asked.paths:
         paths.check(pattern)
-    other = overlapping(look.state("reservations"), (look.actor, look.node, look.place), asked.paths, look.now)
-    if other is not None:
-        raise Lost(in_words(other))
+    party = (look.actor, look.node, look.place)
+    for other in overlapping(look.state("reservations").held.values(), party, asked.paths):
+        if not is_over(other, look):
+            raise Lost(in_words(other))
+        if other.until > look.fleet.time.now:
+            raise Lost(f"{in_words(other)}: that time is up, but the ledger does not know it yet. It will when "
+                       f"{other.agent} or another member writes; a leader (`gitcoord agent run`) or an admin can end "
+                       f"it now: `gitcoord release {other.id[:8]}`")
     data = {"paths": asked.paths, "for_s": asked.for_s, "place": look.place, "why": asked.why}
     return [Proposal("paths_reserved", f"{look.actor} reserves {', '.join(asked.paths)}", data)]
 
@@ -162,7 +181,7 @@ def release(look: Look, asked: Release) -> list[Proposal]:
 
 
 def reservations(look: Look, asked: Reservations) -> list[dict[str, Any]] | dict[str, Any]:
-    held = {one.id: one for one in look.state("reservations").held.values() if one.until > look.now}
+    held = {one.id: one for one in in_force(look)}
     if asked.id is not None:
         one = held[find(look, held, asked.id, "reservation", shown_by="reservations")]
         return {**shown(one), "position": look.fleet.positions.get(one.id)}
@@ -203,7 +222,12 @@ COMMANDS: Mapping[str, Command | Query] = {
 
 
 def duty(state: State, look: Look) -> Iterable[Duty]:
-    return ()  # whose time is up is over for everybody, without a word
+    """Yield the end of what this leader has seen last for its span, where ledger time does not say so by itself."""
+    for one in state.held.values():
+        span_s = times.between_s(one.since, one.until)
+        if one.until > look.fleet.time.now and look.age_s(one.since, one.position) > span_s + GRACE_S:
+            yield Duty("paths_released", f"the time of {one.agent}'s reservation of {', '.join(one.paths[:3])} is up",
+                       f"reservation:{one.id}", re=one.id)
 
 
 def dump(state: State) -> Any:

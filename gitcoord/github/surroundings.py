@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gitcoord.core.commands import Look
-from gitcoord.features import paths
+from gitcoord.features import paths, reservations
 from gitcoord.features.tasks import state as task_state
 from gitcoord.features.pages.markdown import inline
 from gitcoord.features.reservations import Held
@@ -61,7 +61,7 @@ def around(look: Look) -> Surroundings:
     held = [uid for ids in tasks.held.values() for uid in ids][:TASKS_MAX]
     return Surroundings(
         look.state("settings").settings, tuple(member.id for member in look.fleet.members.by_id.values()),
-        tuple(one for one in look.state("reservations").held.values() if one.until > look.now),
+        tuple(reservations.in_force(look)),
         tuple(_running(tasks.tasks[uid]) for uid in held), copy.deepcopy(look.state("reviews").pulls),
     )
 

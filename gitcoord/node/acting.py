@@ -52,7 +52,7 @@ def look(node: Node, actor: str) -> Look:
     fleet = node.fleet
     member = fleet.members.get(actor)
     return Look(fleet, utc_now(), member.id if member else actor, node.disk.node, node.place, seen.standings(node),
-                node.replica.branch.line_at())
+                node.replica.branch.line_at(), node.replica.seen_s)
 
 
 def arguments(what: Command | Query, given: Mapping[str, Any]) -> BaseModel:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gitcoord.core import times
 from gitcoord.core.errors import BadCredentials, GitcoordError
 from gitcoord.core.ports import Oid
 from gitcoord.node import preferences
@@ -60,11 +61,8 @@ class Patient:
 
 def age_s(timestamp: str) -> float:
     """Seconds since an event's timestamp, by this machine's clock; negative where it lies ahead."""
-    try:
-        then = datetime.datetime.fromisoformat(timestamp)
-        return (datetime.datetime.now(datetime.UTC) - then).total_seconds()
-    except (ValueError, TypeError, OverflowError):
-        return 0.0
+    then_s = times.seconds(timestamp)
+    return time.time() - then_s if then_s else 0.0
 
 
 def rounded(seconds: float) -> str:

@@ -52,6 +52,7 @@ class Glance:
     errors: list[dict[str, Any]]  # position, actor, text, time
     void: list[dict[str, Any]]
     snapshot: int | None  # the position that its page shows
+    time: str  # the ledger's
     hook: str  # the fleet's setting
     held: list[dict[str, Any]]  # reservations, as `gitcoord reservations` shows them
     proposals: int  # that wait for somebody's approval
@@ -83,8 +84,9 @@ def take(node: Node) -> Glance:
         members=[Seat(one.id, one.admitted, one.admin, one.left) for one in fleet.members.by_id.values()],
         errors=_rows(health.errors), void=_rows(health.void),
         snapshot=snapshot.parse_position(page.decode("utf-8", "replace")) if page else None,
-        hook=fleet.states["settings"].settings.hook,
-        held=[reservations.shown(one) for one in fleet.states["reservations"].held.values()],
+        time=fleet.time.now, hook=fleet.states["settings"].settings.hook,
+        held=[{**reservations.shown(one), "position": one.position}
+              for one in fleet.states["reservations"].held.values()],
         proposals=sum(one.status == "pending" for one in fleet.states["autonomy"].proposals.values()),
         lost=_lost(fleet),
     )

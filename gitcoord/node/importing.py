@@ -6,7 +6,6 @@ the file before: so a file imported twice, or after it has grown, adds only what
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import json
 import re
@@ -15,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple
 
-from gitcoord.core import limits, names
+from gitcoord.core import limits, names, times
 from gitcoord.core.credentials import looks_like_credential
 from gitcoord.core.event import Draft, Event, uid_of
 from gitcoord.core.fleet import Fleet
@@ -182,13 +181,7 @@ def checked(line: Line) -> dict[str, Any]:
 
 def is_time(text: str) -> bool:
     """Whether `text` is a point in time: ISO 8601 with its distance from UTC."""
-    if not _TIMESTAMP.match(text):
-        return False
-    try:
-        datetime.datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
+    return _TIMESTAMP.match(text) is not None and times.is_time(text)
 
 
 def _queue(node: Node, done: Imported, batch: list[Draft], dry_run: bool) -> None:

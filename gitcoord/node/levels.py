@@ -206,7 +206,8 @@ def note(node: Node, replica: Replica, before: int, report: Report) -> None:
     with contextlib.suppress(OSError):
         fetched = [beat for beat in replica.beats() if beat.node != node.disk.node]
         own = [parse(line) for line in (*node.home.neighbours(), *_own_lines(node))]  # as pushed, not as fetched before
-        seen.note_beats(node.home.cache, [*fetched, *own], time.time(), poll_s=node.crew.profile.poll_s)
+        seen.note_beats(node.home.cache, [*fetched, *own], time.time(), poll_s=node.crew.profile.poll_s,
+                        first_seen=replica.first_seen)
 
 
 def _last(old: Mapping[str, T], new: Mapping[str, T]) -> dict[str, T]:

@@ -130,6 +130,7 @@ class Node:
             clock=Clock(since_boot_s, utc_now, lambda: int(time.time())), chance=self.chance,
             publish=publish.due, believes=trust.read(self.home).believes,
             parented_outbox=self.config.namespace.startswith("refs/heads/"),
+            first_seen=seen.first_seen(self.home.cache),
         )
 
     def _catch_up(self, replica: Replica) -> None:
@@ -137,6 +138,7 @@ class Node:
         tip = self.home.tip
         if tip is not None and tip != replica.branch.tip:
             absorb(replica, tip, known=self._own)
+            replica.first_seen.note(replica.branch.fleet.position, since_boot_s())
         self._own.clear()
         self._follow_profile(preferences.profile_of(self.config, replica.branch.fleet))
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gitcoord.core import liveness
+from gitcoord.core import liveness, times
 from gitcoord.core.event import Event
+from gitcoord.core.ledger_time import FirstSeen
 from gitcoord.core.liveness import Observation, Standing
+from gitcoord.node.naming import since_boot_s
 from gitcoord.store import shape
 from gitcoord.store.files import write_quickly
 
 if TYPE_CHECKING:
     from gitcoord.core.outbox import Outbox
+    from gitcoord.node.glance import Glance
     from gitcoord.node.node import Node
 
 FILE = "beats.json"
@@ -25,14 +28,30 @@ FILE = "beats.json"
 class _Seen:
     at_s: float
     seen: list[Observation]
+    positions: list[int] = field(default_factory=list)
+    since_s: list[float] = field(default_factory=list)
 
 
-def note_beats(cache: Path, beats: Sequence[Event], now_s: float, *, poll_s: float) -> None:
-    """After a round: remember when each beat was first seen, by this machine's own clock."""
+def note_beats(
+    cache: Path, beats: Sequence[Event], now_s: float, *, poll_s: float, first_seen: FirstSeen | None = None
+) -> None:
+    """After a round: remember when each beat was first seen, by this machine's own clock, and each position."""
     cache.mkdir(exist_ok=True)
     known, looked_s = observations(cache)
     seen = liveness.observe(known, beats, now_s, blind_s=liveness.blind_s(looked_s, now_s, poll_s=poll_s))
-    write_quickly(cache / FILE, json.dumps({"at_s": now_s, "seen": liveness.dump(seen)}).encode())
+    marks = first_seen or FirstSeen()
+    value = {"at_s": now_s, "seen": liveness.dump(seen), "positions": marks.positions, "since_s": marks.since_s}
+    write_quickly(cache / FILE, json.dumps(value).encode())
+
+
+def first_seen(cache: Path) -> FirstSeen:
+    """Return when this machine first saw the ledger reach its positions, as remembered."""
+    try:
+        value = shape.read(_Seen, (cache / FILE).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return FirstSeen()
+    fits = len(value.positions) == len(value.since_s) and value.positions == sorted(value.positions)
+    return FirstSeen(value.positions, value.since_s) if fits else FirstSeen()
 
 
 def observations(cache: Path) -> tuple[list[Observation], float | None]:
@@ -42,6 +61,15 @@ def observations(cache: Path) -> tuple[list[Observation], float | None]:
         return value.seen, value.at_s
     except (FileNotFoundError, ValueError):
         return [], None
+
+
+def in_force(cache: Path, glance: Glance) -> list[dict[str, Any]]:
+    """Return the reservations of a glance whose time is not up, as far as this machine has seen it pass."""
+    marks, now_s = first_seen(cache), since_boot_s()
+    return [
+        one for one in glance.held if one["until"] > glance.time
+        and marks.age_s(one["position"], now_s) < times.between_s(one["since"], one["until"])
+    ]
 
 
 def standings(node: Node, *, watched: bool = False) -> dict[str, Standing]:

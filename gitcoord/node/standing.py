@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gitcoord.core import liveness
+from gitcoord.core import liveness, times
 from gitcoord.core.event import Event
 from gitcoord.core.liveness import Observation
 from gitcoord.core.timings import PROFILES
@@ -156,7 +155,4 @@ def _waiting(desk: Desk, glance: Glance) -> list[Event]:
 
 
 def _epoch_s(timestamp: str) -> float | None:
-    try:
-        return datetime.datetime.fromisoformat(timestamp).timestamp()
-    except ValueError:
-        return None
+    return times.seconds(timestamp) or None

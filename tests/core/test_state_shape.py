@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from gitcoord.core.fleet import STATE, Fleet
+from gitcoord.core.ledger_time import LedgerTime
 from gitcoord.core.members import Members
 from gitcoord.core.terms import Terms
 from gitcoord.features import FEATURES
@@ -44,7 +45,8 @@ def shape_of(kind: Any, found: dict[str, Any] | None = None) -> dict[str, Any]:
 def shape() -> dict[str, Any]:
     return {
         "version": STATE,
-        "core": {"Fleet": sorted(Fleet(FEATURES).dump()), **shape_of(Members), **shape_of(Terms)},
+        "core": {"Fleet": sorted(Fleet(FEATURES).dump()), **shape_of(Members), **shape_of(Terms),
+                 **shape_of(LedgerTime)},
         "features": {
             name: {"dump": type(feature.dump(feature.State())).__name__, **shape_of(feature.State)}
             for name, feature in sorted(FEATURES.items())

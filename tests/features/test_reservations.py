@@ -56,8 +56,60 @@ def test_time_over_sets_paths_free_and_nobody_sees_them_held() -> None:
     reserve(one, "alice", "src", for_s=3600)
     assert held(one, times.later(NOW, 3599)) == ["alice: src"]
     assert held(one, HOUR_LATER) == []
+    one.say("alice", "note", timestamp=HOUR_LATER)  # two members have reached that time
     assert reserve(one, "bob", "src", at=HOUR_LATER) is None
     assert held(one, HOUR_LATER) == ["bob: src"]
+
+
+@pytest.mark.parametrize("lead_s", [3 * 3600.0, 400 * 86_400.0])
+@pytest.mark.parametrize(("holder", "other"), [("alice", "bob"), ("bob", "alice")])
+def test_a_clock_ahead_takes_no_reservation_from_its_holder(holder: str, other: str, lead_s: float) -> None:
+    one = story().joined("carol")
+    assert reserve(one, holder, "src/**", for_s=3600) is None
+    reason = reserve(one, other, "src/x.py", at=times.later(NOW, lead_s))
+    if lead_s > 86_400 and other == "alice":
+        return  # an admin's clock that is a year ahead is believed, but for a day
+    assert reason is not None and reason.startswith(f"{holder} has src/**")
+    assert held(one, NOW)[0] == f"{holder}: src/**"
+
+
+def test_a_reservation_dated_far_ahead_lasts_no_longer_than_a_week_and_its_own_span() -> None:
+    one = story().joined("mallory")
+    one.say("mallory", "paths_reserved", timestamp="9999-12-30T00:00:00.000Z", data={"paths": ["**"], "for_s": 604_800})
+    only = next(iter(one.fleet.states["reservations"].held.values()))
+    assert only.until == times.later(NOW, 14 * 86_400)
+
+
+def test_a_clock_behind_ends_nothing_early() -> None:
+    one = story().joined("mallory")
+    assert reserve(one, "bob", "src", for_s=60) is None
+    one.say("mallory", "note", timestamp="1970-01-01T00:00:00.000Z")
+    assert reserve(one, "mallory", "src", at="1970-01-01T00:00:00.000Z") is not None
+    assert reserve(one, "mallory", "docs", for_s=60, at="1970-01-01T00:00:00.000Z") is None
+    assert held(one) == ["bob: src", "mallory: docs"]  # what is dated in the past is of ledger time
+
+
+def test_the_leader_ends_what_it_saw_last_for_its_span_though_nobody_else_writes() -> None:
+    one = story()
+    one.elect("alice", 1)
+    reserve(one, "bob", "src", for_s=3600)
+    age_s = 3600.0
+
+    def duties() -> list[str]:
+        seen = Look(one.fleet, NOW, "alice", "node-alice", seen_s=lambda position: age_s)
+        return [duty.type for duty in reservations.duty(one.fleet.states["reservations"], seen)]
+
+    assert duties() == []
+    age_s += reservations.GRACE_S + 1
+    assert duties() == ["paths_released"]
+
+
+def test_who_wants_what_only_the_ledger_takes_for_held_is_told_what_to_do() -> None:
+    one = story()
+    reserve(one, "alice", "src", for_s=3600)
+    later = Look(one.fleet, HOUR_LATER, "bob", "node-bob", seen_s=lambda position: 3601.0)
+    with pytest.raises(Lost, match="the ledger does not know it yet.*gitcoord release"):
+        reservations.reserve(later, Reserve(paths=["src"]))
 
 
 def test_release_gives_back_all_of_a_work_tree_or_what_is_named() -> None:

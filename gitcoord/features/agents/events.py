@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 REGISTERED_MAX = 1000  # at a time
 CAPABILITIES_MAX = 50
@@ -14,7 +14,16 @@ SLOTS_MAX = 64  # tasks at a time: more than a machine has cores
 
 Status = Literal["active", "busy", "idle", "input-required", "paused", "offline"]
 Agent_id = Annotated[str, StringConstraints(min_length=1, max_length=63)]
-Capability = Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True, min_length=1, max_length=64)]
+_SMALL = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+
+
+def small(text: str) -> str:
+    """Write A to Z small; what other letters become depends on the version of Unicode, which is each machine's own."""
+    return text.translate(_SMALL)
+
+
+Capability = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), AfterValidator(small)]
 
 
 def _apart(value: object) -> object:

@@ -66,6 +66,7 @@ class Doubt:
     term: int
     since: str
     agents: list[str]  # casefolded
+    position: int = 0
 
 
 @dataclass(slots=True)
@@ -182,7 +183,8 @@ def _becomes(agent: Agent, liveness: str, recorded: Recorded) -> None:
 def _doubt(state: State, recorded: Recorded, said: SightDoubted) -> str | None:
     if recorded.event.term is None:
         return "only the leader looks at all"
-    state.doubt = Doubt(recorded.event.term, recorded.event.timestamp, [one.casefold() for one in said.agents])
+    state.doubt = Doubt(recorded.event.term, recorded.event.timestamp, [one.casefold() for one in said.agents],
+                        recorded.position)
     return None
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from gitcoord.core import times
 from gitcoord.core.commands import Look
 from gitcoord.core.fleet import Duty
 from gitcoord.core.liveness import ALIVE, GONE, GOODBYE, LATE, Standing
@@ -81,7 +80,7 @@ def _doubted_s(state: State, look: Look, lost: News) -> float | None:
     doubt = state.doubt
     if doubt is None or doubt.term != look.fleet.terms.term:
         return None
-    ago_s = times.between_s(doubt.since, look.now)
+    ago_s = look.age_s(doubt.since, doubt.position)
     if any(agent.key in doubt.agents and standing.silent_s >= ago_s >= 0 for agent, standing in lost):
         return ago_s
     return None

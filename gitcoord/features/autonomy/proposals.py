@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from gitcoord.core import times
 from gitcoord.core.commands import Look
 from gitcoord.core.fleet import Duty, Recorded
 from gitcoord.core.members import AgentAdmitted, FleetFounded
@@ -110,6 +109,7 @@ class Proposal:
     judge: str = ""
     why: str = ""
     changed: str = ""
+    position: int = 0  # of the event that made it what it is
 
     @property
     def waits(self) -> bool:
@@ -236,7 +236,7 @@ def _propose(state: State, recorded: Recorded, made: ProposalMade) -> str | None
     wanted = made.event
     state.proposals[event.uid] = Proposal(
         event.uid, made.kind, made.occasion, made.round, wanted.type, wanted.content, wanted.data, wanted.to, wanted.re,
-        event.actor, event.timestamp,
+        event.actor, event.timestamp, position=recorded.position,
     )
     state.newest[made.occasion] = event.uid
     _forget(state)
@@ -282,7 +282,7 @@ def _note_done(state: State, recorded: Recorded) -> None:
 
 
 def _finish(proposal: Proposal, status: str, recorded: Recorded) -> None:
-    proposal.status, proposal.changed = status, recorded.event.timestamp
+    proposal.status, proposal.changed, proposal.position = status, recorded.event.timestamp, recorded.position
     if not proposal.waits:
         proposal.data = {}  # the ledger has it; here it would only take room
 
@@ -290,5 +290,5 @@ def _finish(proposal: Proposal, status: str, recorded: Recorded) -> None:
 def duty(state: State, look: Look) -> Iterable[Duty]:
     for one in state.proposals.values():
         limit_s = {"pending": PENDING_S, "approved": APPROVED_S}.get(one.status)
-        if limit_s is not None and times.between_s(one.changed or one.since, look.now) > limit_s:
+        if limit_s is not None and look.age_s(one.changed or one.since, one.position) > limit_s:
             yield Duty("proposal_lapsed", f"no more: {one.content}", f"lapse:{one.id}", re=one.id)

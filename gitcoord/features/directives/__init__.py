@@ -15,6 +15,7 @@ from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.fleet import Duty
 from gitcoord.core.lookup import find, member
+from gitcoord.features.agents.events import small
 from gitcoord.features import autonomy, values
 from gitcoord.features.directives import orders
 from gitcoord.features.directives.orders import CONTINGENCY, Directive, Part
@@ -77,7 +78,7 @@ def _agents(look: Look, asked: Issue) -> list[str]:
     else:
         agents = [member(look, text) for text in asked.to]
     if asked.capability is not None:
-        wanted = asked.capability.strip().lower()
+        wanted = small(asked.capability.strip())
         able = [one.id for one in look.state("agents").agents.values() if wanted in one.capabilities]
         if not able:
             raise Refused(f"nobody can {wanted!r}: `gitcoord agent list` shows who can do what")
@@ -203,8 +204,9 @@ def _failing(look: Look, one: Directive, key: str, part: Part) -> str:
         return "it has left the fleet"
     if registered is not None and registered.liveness == "gone":
         return "it is gone"
-    late = one.ack_by is not None and not part.acknowledged and key in one.must_acknowledge
-    return "it did not acknowledge in time" if late and times.between_s(one.ack_by or "", look.now) > 0 else ""
+    asked = one.ack_s is not None and not part.acknowledged and key in one.must_acknowledge
+    late = asked and look.age_s(one.at, one.position) > (one.ack_s or 0.0)
+    return "it did not acknowledge in time" if late else ""
 
 
 def _follows(look: Look, one: Directive, part: Part, reason: str) -> Duty:

@@ -134,10 +134,15 @@ class Directive:
     capability: str | None
     priority: Priority
     must_acknowledge: list[str]  # casefolded
-    ack_by: str | None
+    ack_s: float | None
     plan: Plan | None
     parts: dict[str, Part]
     withdrawn: bool = False
+
+    @property
+    def ack_by(self) -> str | None:
+        """By when it is to be acknowledged, in the ledger's time."""
+        return None if self.ack_s is None else times.later(self.at, self.ack_s)
 
     @property
     def status(self) -> str:
@@ -188,7 +193,7 @@ def _issue(state: State, recorded: Recorded, said: DirectiveIssued) -> str | Non
     state.open[event.uid] = Directive(
         event.uid, recorded.position, event.timestamp, event.actor, event.content[:TEXT_KEPT], said.capability,
         said.priority, [one.casefold() for one in said.acknowledge],
-        times.later(event.timestamp, said.ack_s) if said.ack_s is not None else None, said.plan,
+        said.ack_s, said.plan,
         {agent.casefold(): Part(agent) for agent in said.agents},
     )
     return None

@@ -14,6 +14,7 @@ from gitcoord.core import limits, times
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.lookup import SHOWN_MAX, member
+from gitcoord.features.agents.events import small
 from gitcoord.features import values
 from gitcoord.features.messages import post, queries
 from gitcoord.features.recovery import circuits
@@ -87,7 +88,7 @@ def _recipients(look: Look, asked: Send) -> list[str]:
     """Those named, and those that can do what is asked for, but the author himself."""
     to = [_present(look, text) for text in asked.to]
     if asked.capability is not None:
-        wanted = asked.capability.strip().lower()
+        wanted = small(asked.capability.strip())
         able = [one.id for one in look.state("agents").agents.values()
                 if wanted in one.capabilities and one.id != look.actor]
         if not able:
@@ -108,7 +109,7 @@ def _proposals(look: Look, asked: Broadcast, to: Sequence[str], more: Mapping[st
     """One for each hundred recipients, and one for all."""
     data: dict[str, Any] = {"priority": asked.priority, **more}
     if asked.expires_s is not None:
-        data["expires"] = times.later(look.now, asked.expires_s)
+        data["expires_s"] = asked.expires_s
     if asked.data:
         data["payload"] = asked.data
     size = limits.AGENTS_PER_EVENT_MAX
@@ -139,7 +140,7 @@ def _acknowledge(look: Look, asked: Chosen) -> list[Proposal]:
 
 def _which(look: Look) -> str:
     waiting = [one for one in queries.mine(look)
-               if look.actor.casefold() not in one.acknowledged and not post.is_over(one, look.now)]
+               if look.actor.casefold() not in one.acknowledged and not post.is_over(one, look)]
     if not waiting:
         return "which message? None waits for your word: `gitcoord inbox --all` shows what was said to you"
     ids = " ".join(one.id[:8] for one in waiting[-SHOWN_MAX:])

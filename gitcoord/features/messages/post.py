@@ -35,7 +35,7 @@ class Message(BaseModel):
 
     priority: Priority = "MEDIUM"
     capability: str | None = Field(None, max_length=100)
-    expires: str | None = Field(None, max_length=40)
+    expires_s: float | None = Field(None, gt=0, le=times.SPAN_S_MAX)
     request_s: float | None = Field(None, gt=0, le=times.SPAN_S_MAX)
     payload: dict[str, Any] = Field(default_factory=dict)
 
@@ -82,8 +82,8 @@ class Said:
     re: str | None
     priority: Priority = "MEDIUM"
     capability: str | None = None
-    expires: str | None = None
-    answer_by: str | None = None  # of a request
+    expires_s: float | None = None
+    request_s: float | None = None  # of a request: in which time an answer is wanted
     answer: str | None = None  # its first one, or the word that there is none
     lapsed: bool = False
     read: list[str] = field(default_factory=list)  # by whom, casefolded, beside those whose mark lies behind it
@@ -95,7 +95,7 @@ class State:
     # Ordered: a dict looks for its oldest key behind the places of all that have gone.
     said: OrderedDict[str, Said] = field(default_factory=OrderedDict)  # by id, oldest first
     marks: dict[str, int] = field(default_factory=dict)  # agent, casefolded → all up to that position is read
-    waiting: dict[str, str] = field(default_factory=dict)  # id of a request without an answer → by when
+    waiting: dict[str, None] = field(default_factory=dict)  # ids of requests without an answer
     authors: OrderedDict[str, str] = field(default_factory=OrderedDict)  # of what was said to nobody in particular
 
 
@@ -139,10 +139,10 @@ def _say(state: State, recorded: Recorded) -> None:
     said = Said(event.uid, recorded.position, event.timestamp, event.actor, event.type, to, event.re,
                 getattr(payload, "priority", "MEDIUM"))
     if message is not None:
-        said.capability, said.expires = message.capability, message.expires
+        said.capability, said.expires_s = message.capability, message.expires_s
         if message.request_s is not None and to:
-            said.answer_by = times.later(event.timestamp, message.request_s)
-            state.waiting[said.id] = said.answer_by
+            said.request_s = message.request_s
+            state.waiting[said.id] = None
     state.said[said.id] = said
     if len(state.said) > KEPT_MAX:
         oldest, _ = state.said.popitem(last=False)
@@ -158,7 +158,7 @@ def _answer(state: State, known: Said, event: Event) -> None:
     if not is_for(known, event.actor):
         return
     _mark(known, event.actor.casefold())
-    if known.answer_by is not None and known.answer is None:
+    if known.request_s is not None and known.answer is None:
         known.answer = event.uid
         state.waiting.pop(known.id, None)
 
@@ -194,16 +194,17 @@ def _lapse(state: State, event: Event) -> str | None:
     if event.term is None:
         return "only the leader says that a request has lapsed"
     said = state.said.get(event.re or "")
-    if said is None or state.waiting.pop(said.id, None) is None:
+    if said is None or said.id not in state.waiting:
         return "it does not wait any more"
+    del state.waiting[said.id]
     said.lapsed = True
     return None
 
 
 def duty(state: State, look: Look) -> Iterable[Duty]:
-    for uid, answer_by in state.waiting.items():
-        if times.between_s(answer_by, look.now) > 0:
-            said = state.said[uid]
+    for uid in state.waiting:
+        said = state.said[uid]
+        if look.age_s(said.at, said.position) > (said.request_s or 0.0):
             yield Duty("request_lapsed", f"{', '.join(said.to)} did not answer in time", f"request_lapsed:{uid}",
                        to=(said.author,), re=uid)
 
@@ -224,8 +225,8 @@ def is_read(state: State, said: Said, agent: str) -> bool:
     return state.marks.get(key, 0) >= said.position or key in said.read
 
 
-def is_over(said: Said, now: str) -> bool:
-    return said.expires is not None and times.between_s(said.expires, now) > 0
+def is_over(said: Said, look: Look) -> bool:
+    return said.expires_s is not None and look.age_s(said.at, said.position) > said.expires_s
 
 
 def recipients(look: Look, said: Said) -> list[str]:
@@ -248,6 +249,6 @@ def receipt(look: Look, said: Said, agent: str) -> str:
 
 def request(said: Said) -> str | None:
     """Of a request: waiting, answered, lapsed; None of anything else."""
-    if said.answer_by is None:
+    if said.request_s is None:
         return None
     return "answered" if said.answer else "lapsed" if said.lapsed else "waiting"

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from gitcoord.core import times
 from gitcoord.core.commands import Arguments, Look
 from gitcoord.core.errors import Refused
 from gitcoord.core.event import parse
@@ -55,7 +56,7 @@ def inbox(look: Look, asked: Inbox) -> list[dict[str, Any]]:
     state = look.state("messages")
     rows = [
         shown(look, one) for one in mine(look)
-        if (asked.all or not (post.is_read(state, one, look.actor) or post.is_over(one, look.now)))
+        if (asked.all or not (post.is_read(state, one, look.actor) or post.is_over(one, look)))
         and _fits(look, one, asked)
     ]
     if asked.order == "priority":
@@ -91,8 +92,10 @@ def shown(look: Look, one: Said) -> dict[str, Any]:
     return {
         "id": one.id, "position": one.position, "interaction": _interaction(look, one), "from": one.author,
         "to": one.to or "all", "type": one.type, "priority": one.priority, "text": event.content if event else "",
-        "data": payload if isinstance(payload, dict) else {}, "re": one.re, "at": one.at, "expires": one.expires,
-        "answer_by": one.answer_by, "request": post.request(one),
+        "data": payload if isinstance(payload, dict) else {}, "re": one.re, "at": one.at,
+        "expires": None if one.expires_s is None else times.later(one.at, one.expires_s),
+        "answer_by": None if one.request_s is None else times.later(one.at, one.request_s),
+        "request": post.request(one),
     }
 
 

@@ -72,6 +72,7 @@ class Circuit:
     agent: str
     state: Literal["open", "half-open", "closed"] = CLOSED
     since: str = ""
+    position: int = 0  # of the event that turned it
     reason: str = ""
     turns: int = 0  # how often it changed
     tries: int = 0  # how often it opened since it was last closed
@@ -108,6 +109,7 @@ def _turn(circuits: Circuits, recorded: Recorded, told: _Turned) -> str | None:
         return "only the leader turns a circuit breaker"
     one = _of(circuits, told.agent)
     one.state, one.since, one.reason = BECOMES[type(told)], recorded.event.timestamp, told.reason
+    one.position = recorded.position
     one.turns, one.tried, one.failures = one.turns + 1, "", 0
     one.tries = {OPEN: one.tries + 1, HALF_OPEN: one.tries, CLOSED: 0}[one.state]
     return None
@@ -148,7 +150,7 @@ def _when_closed(one: Circuit, agent: roster.Agent, look: Look, needed: bool) ->
 
 
 def _when_open(one: Circuit, agent: roster.Agent, look: Look, needed: bool) -> tuple[str, str] | None:
-    if agent.liveness != GONE and times.between_s(one.since, look.now) >= one.wait_s:
+    if agent.liveness != GONE and look.age_s(one.since, one.position) >= one.wait_s:
         return "circuit_half_opened", "it may be tried"
     return None
 
@@ -158,7 +160,7 @@ def _when_half_open(one: Circuit, agent: roster.Agent, look: Look, needed: bool)
         return "circuit_opened", "it is gone again, do not ask it"
     if one.tried == "failed":
         return "circuit_opened", "the trial failed, do not ask it"
-    if one.tried == "done" or times.between_s(one.since, look.now) >= QUIET_S:
+    if one.tried == "done" or look.age_s(one.since, one.position) >= QUIET_S:
         return "circuit_closed", "it works again"
     return None
 

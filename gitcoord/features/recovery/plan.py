@@ -79,7 +79,7 @@ def _steps(case: Case, strategies: Sequence[Strategy]) -> Iterator[Duty]:
     for strategy in strategies:
         step = case.recovery.tried(strategy) if case.recovery is not None else None
         if step is not None:
-            if strategy == "restart" and times.between_s(step.at, case.look.now) < _settings(case.look).recovery_wait_s:
+            if strategy == "restart" and case.look.age_s(step.at, step.position) < _settings(case.look).recovery_wait_s:
                 return
             continue
         duties, is_enough = STRATEGIES[strategy](case)

@@ -91,6 +91,7 @@ class Step:
     strategy: str
     at: str
     text: str
+    position: int = 0
 
 
 @dataclass(slots=True)
@@ -200,7 +201,7 @@ def _restart(state: State, recorded: Recorded) -> str | None:
         return f"{agent} is not being recovered"
     if len(recovery.steps) < LOSSES_MAX:
         strategy = "restart" if isinstance(recorded.payload, RestartRequested) else "restarted"
-        recovery.steps.append(Step(strategy, event.timestamp, event.content[:200]))
+        recovery.steps.append(Step(strategy, event.timestamp, event.content[:200], recorded.position))
     return None
 
 
@@ -213,7 +214,7 @@ def _conclude(state: State, recorded: Recorded) -> str | None:
         return f"{agent} is not being recovered" if not isinstance(recorded.payload, BackupActivated) else None
     strategy, outcome = CONCLUDED[type(recorded.payload)] if recorded.payload is not None else ("", "")
     if len(recovery.steps) < LOSSES_MAX:
-        recovery.steps.append(Step(strategy, event.timestamp, event.content[:200]))
+        recovery.steps.append(Step(strategy, event.timestamp, event.content[:200], recorded.position))
     _finish(state, recovery, outcome, recorded)
     return None
 

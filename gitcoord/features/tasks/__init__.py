@@ -50,10 +50,11 @@ def fold(state: State, recorded: Recorded) -> str | None:
     if recorded.void is not None:
         return None
     change = CHANGES.get(type(recorded.payload))
-    return change(state, recorded.event, recorded.payload) if change else None
+    return change(state, recorded, recorded.payload) if change else None
 
 
-def _create(state: State, event: Event, new: said.TaskCreated) -> str | None:
+def _create(state: State, recorded: Recorded, new: said.TaskCreated) -> str | None:
+    event = recorded.event
     if len(state.tasks) - len(state.over) >= OPEN_MAX:
         return f"{OPEN_MAX} tasks are open already: finish or cancel some"
     if state.open_bytes + len(event.line) > OPEN_BYTES_MAX:
@@ -67,85 +68,100 @@ def _create(state: State, event: Event, new: said.TaskCreated) -> str | None:
         event.uid, new.title, event.timestamp, event.actor, CREATED if waits else READY, new.body, new.needs,
         new.priority, new.deadline if times.seconds(new.deadline or "") else None, new.after, new.attempts_max,
         new.timeout_s, new.agent, new.workflow.model_dump() if new.workflow else None, new.data, waits,
-        "" if waits else event.timestamp, size=len(event.line),
+        "" if waits else event.timestamp, 0 if waits else recorded.position, size=len(event.line),
     )
     state.put(task)
     return None
 
 
-def _assign(state: State, event: Event, given: said.TaskAssigned) -> str | None:
+def _assign(state: State, recorded: Recorded, given: said.TaskAssigned) -> str | None:
+    event = recorded.event
     task = state.tasks.get(event.re or "")
     if event.term is None:
         return "only the leader assigns"
     if task is None or event.type not in NEXT[task.status] or given.attempt != task.attempt + 1:
         return _not_so(task)
-    state.give(task, given.agent, at=event.timestamp, status=ASSIGNED, why=given.why)
+    state.give(task, given.agent, at=event.timestamp, position=recorded.position, status=ASSIGNED, why=given.why)
     return None
 
 
-def _claim(state: State, event: Event, _: said.TaskClaimed) -> str | None:
+def _claim(state: State, recorded: Recorded, _: said.TaskClaimed) -> str | None:
+    event = recorded.event
     task = state.tasks.get(event.re or "")
     if task is None or event.type not in NEXT[task.status]:
         return _not_so(task)
     status = NEXT[task.status][event.type]
     if task.status == READY:
-        state.give(task, event.actor, at=event.timestamp, status=status)
+        state.give(task, event.actor, at=event.timestamp, position=recorded.position, status=status)
     elif not same_agent(task.last.agent, event.actor):
         return in_words(task)
     task.status = status
     return None
 
 
-def _accept(state: State, event: Event, told: said.TaskAccepted) -> str | None:
+def _accept(state: State, recorded: Recorded, told: said.TaskAccepted) -> str | None:
+    event = recorded.event
     task, reason = _of_attempt(state, event, told.attempt)
     if task is not None:
         task.status = NEXT[task.status][event.type]
     return reason
 
 
-def _start(state: State, event: Event, told: said.TaskStarted) -> str | None:
+def _start(state: State, recorded: Recorded, told: said.TaskStarted) -> str | None:
+    event = recorded.event
     task, reason = _of_attempt(state, event, told.attempt)
     if task is not None:
-        task.status, task.last.started = NEXT[task.status][event.type], task.last.started or event.timestamp
+        _begin(task, recorded)
     return reason
 
 
-def _progress(state: State, event: Event, told: said.TaskProgressed) -> str | None:
+def _begin(task: Task, recorded: Recorded) -> None:
+    task.status = NEXT[task.status][recorded.event.type]
+    if not task.last.started:
+        task.last.started, task.last.position = recorded.event.timestamp, recorded.position
+
+
+def _progress(state: State, recorded: Recorded, told: said.TaskProgressed) -> str | None:
+    event = recorded.event
     task, reason = _of_attempt(state, event, told.attempt)
     if task is not None:
-        task.status, task.last.started = NEXT[task.status][event.type], task.last.started or event.timestamp
+        _begin(task, recorded)
         task.share = task.share if told.share is None else told.share
         task.text = told.text or task.text
     return reason
 
 
-def _ask_for_input(state: State, event: Event, told: said.TaskInputRequested) -> str | None:
+def _ask_for_input(state: State, recorded: Recorded, told: said.TaskInputRequested) -> str | None:
+    event = recorded.event
     task, reason = _of_attempt(state, event, told.attempt)
     if task is not None:
         task.status, task.text = NEXT[task.status][event.type], told.text[:500]
     return reason
 
 
-def _finish(state: State, event: Event, told: said.TaskFinished) -> str | None:
+def _finish(state: State, recorded: Recorded, told: said.TaskFinished) -> str | None:
+    event = recorded.event
     task, reason = _of_attempt(state, event, told.attempt)
     if task is not None:
         begun = task.last.started or task.last.since
         state.note_speed(event.actor, task.needs, max(0.0, times.between_s(begun, event.timestamp)))
         task.result, task.artifacts, task.share = told.result, told.artifacts, 1.0
-        state.take_back(task, "done", at=event.timestamp, reason="")
-        state.end(task, DONE, at=event.timestamp, bytes_more=len(event.line))
+        state.take_back(task, "done", at=event.timestamp, position=recorded.position, reason="")
+        state.end(task, DONE, at=event.timestamp, position=recorded.position, bytes_more=len(event.line))
     return reason
 
 
-def _fail(state: State, event: Event, told: said.TaskFailed) -> str | None:
+def _fail(state: State, recorded: Recorded, told: said.TaskFailed) -> str | None:
+    event = recorded.event
     task, reason = _of_attempt(state, event, told.attempt)
     if task is not None:
-        _again(state, task, "failed", event, told.reason, counts=True)
+        _again(state, task, "failed", recorded, told.reason, counts=True)
     return reason
 
 
-def _release(state: State, event: Event, told: said.TaskReleased) -> str | None:
+def _release(state: State, recorded: Recorded, told: said.TaskReleased) -> str | None:
     """A task that was lost while it was worked on may be what its agents die of: that counts as a failure."""
+    event = recorded.event
     if event.term is None:
         task, reason = _of_attempt(state, event, told.attempt)
         lost = False
@@ -157,33 +173,38 @@ def _release(state: State, event: Event, told: said.TaskReleased) -> str | None:
             return in_words(task)
         reason, lost = None, task.status != ASSIGNED
     if task is not None:
-        _again(state, task, "released", event, told.reason, counts=lost)
+        _again(state, task, "released", recorded, told.reason, counts=lost)
     return reason
 
 
-def _again(state: State, task: Task, outcome: str, event: Event, reason: str, *, counts: bool) -> None:
-    state.take_back(task, outcome, at=event.timestamp, reason=reason[:task_state.REASON_KEPT])
+def _again(state: State, task: Task, outcome: str, recorded: Recorded, reason: str, *, counts: bool) -> None:
+    event = recorded.event
+    state.take_back(task, outcome, at=event.timestamp, position=recorded.position,
+                    reason=reason[:task_state.REASON_KEPT])
     task.failures += counts
     if task.failures >= task.attempts_max or task.attempt >= said.ATTEMPTS_MAX:
         times_ = "once" if task.attempt == 1 else f"{task.attempt} times"
         task.reason = f"tried {times_}; last: {task.last.reason or outcome}"
-        state.end(task, FAILED, at=event.timestamp)
+        state.end(task, FAILED, at=event.timestamp, position=recorded.position)
     else:
-        state.make_ready(task, at=event.timestamp)
+        state.make_ready(task, at=event.timestamp, position=recorded.position)
 
 
-def _cancel(state: State, event: Event, told: said.TaskCancelled) -> str | None:
+def _cancel(state: State, recorded: Recorded, told: said.TaskCancelled) -> str | None:
+    event = recorded.event
     task = state.tasks.get(event.re or "")
     if task is None or event.type not in NEXT[task.status]:
         return _not_so(task)
     if task.status in HELD:
-        state.take_back(task, "cancelled", at=event.timestamp, reason=told.reason[:task_state.REASON_KEPT])
+        state.take_back(task, "cancelled", at=event.timestamp, position=recorded.position,
+                        reason=told.reason[:task_state.REASON_KEPT])
     task.reason = told.reason[:task_state.REASON_KEPT] or f"cancelled by {event.actor}"
-    state.end(task, CANCELLED, at=event.timestamp)
+    state.end(task, CANCELLED, at=event.timestamp, position=recorded.position)
     return None
 
 
-def _note_overdue(state: State, event: Event, _: said.TaskOverdue) -> str | None:
+def _note_overdue(state: State, recorded: Recorded, _: said.TaskOverdue) -> str | None:
+    event = recorded.event
     task = state.tasks.get(event.re or "")
     if event.term is None:
         return "only the leader tells what is overdue"
@@ -214,7 +235,7 @@ def _not_so(task: Task | None) -> str:
     return "no such task is known: it never was, or it was over long ago" if task is None else in_words(task)
 
 
-CHANGES: Mapping[type[BaseModel] | type[None], Callable[[State, Event, Any], str | None]] = {
+CHANGES: Mapping[type[BaseModel] | type[None], Callable[[State, Recorded, Any], str | None]] = {
     said.TaskCreated: _create,
     said.TaskAssigned: _assign,
     said.TaskClaimed: _claim,

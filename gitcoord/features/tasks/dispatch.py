@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from gitcoord.core import times
@@ -15,6 +15,10 @@ RISES_EVERY_S = 600.0  # a task that waits so long goes up one level: LOW is as 
 RESTS_S = 5.0  # an agent is not given again at once what it could not do; doubled with each attempt
 RESTS_S_MAX = 600.0
 ASSIGNED_AT_ONCE = 50  # with one look: as many as a tick appends
+
+
+Age = Callable[[str, int], float]
+"""Seconds since an event, from its time and its position: `Look.age_s`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +48,16 @@ class Choice:
     why: str
 
 
-def urgency(task: Task, now: str) -> tuple[int, str, str]:
+def urgency(task: Task, age_s: Age) -> tuple[int, int, str]:
     """Sorts the most urgent first: by level, then by age. Who waits long rises, and so does who is overdue."""
-    waited_s = times.between_s(task.ready, now)
+    waited_s = age_s(task.ready, task.ready_position)
     level = 0 if task.overdue else max(0, LEVELS[task.priority] - int(max(0.0, waited_s) // RISES_EVERY_S))
-    return level, task.ready, task.id
+    return level, task.ready_position, task.id
 
 
-def in_order(state: State, now: str) -> list[Task]:
+def in_order(state: State, age_s: Age) -> list[Task]:
     """The ready tasks, the most urgent first."""
-    return sorted((state.tasks[uid] for uid in state.ready), key=lambda task: urgency(task, now))
+    return sorted((state.tasks[uid] for uid in state.ready), key=lambda task: urgency(task, age_s))
 
 
 def workers(look: Look) -> list[Worker]:
@@ -68,7 +72,7 @@ def workers(look: Look) -> list[Worker]:
 
 
 def assignments(
-    state: State, crowd: Sequence[Worker], now: str, *, but: Container[str] = frozenset()
+    state: State, crowd: Sequence[Worker], age_s: Age, *, but: Container[str] = frozenset()
 ) -> Iterator[Choice]:
     """What to give to whom now, the most urgent first, `but` these tasks; nobody gets more than its slots."""
     free = {worker.id: worker.slots - worker.held for worker in crowd if not worker.away and not worker.full}
@@ -77,14 +81,14 @@ def assignments(
     able: dict[tuple[str, ...], list[Worker]] = {}
     known = {worker.id.casefold(): worker for worker in crowd}
     given = 0
-    for task in in_order(state, now):
+    for task in in_order(state, age_s):
         if task.id in but:
             continue
         needs = tuple(task.needs)
         if needs not in able:
             able[needs] = [worker for worker in crowd if worker.id in free and not lacks(worker, task)]
         found = [one for one in able[needs] if free[one.id] > 0 and not reserved(task, one, known)
-                 and not rests(task, one, now)]
+                 and not rests(task, one, age_s)]
         if not found:
             continue
         best = min(found, key=lambda one: _preference(state, task, one, one.slots - free[one.id]))
@@ -95,10 +99,10 @@ def assignments(
             return
 
 
-def unfit(task: Task, worker: Worker, crowd: Sequence[Worker], now: str) -> str:
+def unfit(task: Task, worker: Worker, crowd: Sequence[Worker], age_s: Age) -> str:
     """Why this agent is not given the task; "" when it may be."""
     known = {one.id.casefold(): one for one in crowd}
-    return (lacks(worker, task) or worker.away or reserved(task, worker, known) or rests(task, worker, now)
+    return (lacks(worker, task) or worker.away or reserved(task, worker, known) or rests(task, worker, age_s)
             or (f"it is full ({worker.held} of {worker.slots})" if worker.full else ""))
 
 
@@ -115,13 +119,13 @@ def reserved(task: Task, worker: Worker, known: dict[str, Worker]) -> str:
     return f"it is meant for {wished.id}" if wished and not wished.away and not lacks(wished, task) else ""
 
 
-def rests(task: Task, worker: Worker, now: str) -> str:
+def rests(task: Task, worker: Worker, age_s: Age) -> str:
     """Who could not do it is not given it again at once."""
     before = [one for one in task.attempts if one.agent.casefold() == worker.id.casefold()]
     if not before:
         return ""
     rest_s = min(RESTS_S * 2 ** min(task.attempt - 1, 20), RESTS_S_MAX)
-    if times.between_s(before[-1].until, now) >= rest_s:
+    if age_s(before[-1].until, before[-1].position) >= rest_s:
         return ""
     return f"its last attempt was {before[-1].outcome}: again after {times.in_words(rest_s)}"
 

@@ -30,7 +30,7 @@ def duties(state: State, look: Look) -> Iterator[Duty]:
 def _assignments(state: State, look: Look) -> Iterator[Duty]:
     crowd = dispatch.workers(look)
     slots = {worker.id: worker.slots - worker.held for worker in crowd if not worker.away}
-    for one in dispatch.assignments(state, crowd, look.now, but=_rejected(state, look)):
+    for one in dispatch.assignments(state, crowd, look.age_s, but=_rejected(state, look)):
         task, attempt = one.task, one.task.attempt + 1
         wanted = Duty("task_assigned", f"{one.agent} gets {task.title!r}: {one.why}", occasion(task),
                       {"agent": one.agent, "attempt": attempt, "why": one.why}, to=(one.agent,), re=task.id)
@@ -59,11 +59,11 @@ def _taken_back(task: Task, look: Look) -> Iterator[Duty]:
     member = look.fleet.members.get(last.agent)
     if member is not None and member.left:
         yield release(task, f"{last.agent} has left the fleet")
-    elif task.status == ASSIGNED and times.between_s(last.since, look.now) > ACCEPT_S:
+    elif task.status == ASSIGNED and look.age_s(last.since, last.position) > ACCEPT_S:
         reason = f"{last.agent} did not take it on within {times.in_words(ACCEPT_S)}"
         yield release(task, reason, occasion="unaccepted", only=ASSIGNED)  # it may be taking it on right now
     elif task.timeout_s is not None and task.status not in (ASSIGNED, INPUT_REQUIRED) and (
-            times.between_s(last.started or last.since, look.now) > task.timeout_s + GRACE_S):
+            look.age_s(last.started or last.since, last.position) > task.timeout_s + GRACE_S):
         yield release(task, f"{last.agent} had more than {times.in_words(task.timeout_s)}")
 
 

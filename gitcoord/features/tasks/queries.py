@@ -10,6 +10,7 @@ from pydantic import Field
 from gitcoord.core.commands import Arguments, Look, Query
 from gitcoord.core.lookup import find, member
 from gitcoord.core.names import same_agent
+from gitcoord.features.agents.events import small
 from gitcoord.features.tasks import dispatch, duties as task_duties
 from gitcoord.features.tasks.state import CREATED, HELD, OVER, Task, in_a_line
 
@@ -45,14 +46,14 @@ def list_(look: Look, asked: List) -> list[dict[str, Any]]:
         task for task in tasks.values()
         if (asked.all or asked.status in OVER or task.status not in OVER)
         and asked.status in (None, task.status)
-        and (asked.needs is None or asked.needs.casefold() in task.needs)
+        and (asked.needs is None or small(asked.needs) in task.needs)
         and (asked.agent is None or (task.agent is not None and same_agent(task.agent, asked.agent)))
     ]
     return [row(task) for task in sorted(chosen, key=lambda task: positions.get(task.id, 0))]
 
 
 def ready(look: Look, asked: Ready) -> list[dict[str, Any]]:
-    tasks = dispatch.in_order(look.state("tasks"), look.now)
+    tasks = dispatch.in_order(look.state("tasks"), look.age_s)
     if asked.agent is not None:
         who = member(look, asked.agent)
         able = {one for worker in dispatch.workers(look) if worker.id == who for one in worker.capabilities}
@@ -77,7 +78,7 @@ def explain(look: Look, asked: Show) -> dict[str, Any]:
     else:
         crowd = dispatch.workers(look)
         decided = _decided(look, task)
-        reasons = {one.id: dispatch.unfit(task, one, crowd, look.now) for one in crowd}
+        reasons = {one.id: dispatch.unfit(task, one, crowd, look.age_s) for one in crowd}
         answer["because"] = decided or _unassigned(task, crowd, reasons)
         answer["agents"] = [{"agent": agent, "reason": reason or "it can have it"}
                             for agent, reason in reasons.items()]

@@ -37,6 +37,7 @@ class Attempt:
     outcome: str = ""  # done, failed, released, cancelled
     reason: str = ""
     late: str = ""  # what its agent still said of it when it was over
+    position: int = 0  # of the event that gave it, started it or ended it
 
 
 @dataclass(slots=True)
@@ -60,6 +61,7 @@ class Task:
     data: dict[str, Any] = field(default_factory=dict)
     waits: list[str] = field(default_factory=list)  # those of `after` that are not done
     ready: str = ""  # when it first could be done
+    ready_position: int = 0
     attempts: list[Attempt] = field(default_factory=list)
     failures: int = 0  # attempts that count against `attempts_max`
     overdue: bool = False
@@ -119,27 +121,29 @@ class State:
         for uid in task.waits:
             self.dependants.setdefault(uid, {})[task.id] = None
 
-    def give(self, task: Task, agent: str, *, at: str, status: str, why: str = "") -> None:
+    def give(self, task: Task, agent: str, *, at: str, position: int, status: str, why: str = "") -> None:
         """A new attempt."""
         self.ready.pop(task.id, None)
         self.held.setdefault(agent.casefold(), {})[task.id] = None
-        task.attempts.append(Attempt(agent, at, why))
+        task.attempts.append(Attempt(agent, at, why, position=position))
         task.status, task.share, task.text = status, 0.0, ""
 
-    def take_back(self, task: Task, outcome: str, *, at: str, reason: str) -> None:
+    def take_back(self, task: Task, outcome: str, *, at: str, position: int, reason: str) -> None:
         """The attempt is over; where the task goes from here is for the caller to say."""
         last = task.last
         holding = self.held[last.agent.casefold()]
         del holding[task.id]
         if not holding:
             del self.held[last.agent.casefold()]
-        last.until, last.outcome, last.reason = at, outcome, reason
+        last.until, last.outcome, last.reason, last.position = at, outcome, reason, position
 
-    def make_ready(self, task: Task, *, at: str) -> None:
-        task.status, task.ready = READY, task.ready or at
+    def make_ready(self, task: Task, *, at: str, position: int) -> None:
+        if not task.ready:
+            task.ready, task.ready_position = at, position
+        task.status = READY
         self.ready[task.id] = None
 
-    def end(self, task: Task, status: str, *, at: str, bytes_more: int = 0) -> None:
+    def end(self, task: Task, status: str, *, at: str, position: int, bytes_more: int = 0) -> None:
         """It is over. What waited for it becomes ready, if it is done; the oldest that are over are forgotten."""
         self.ready.pop(task.id, None)
         self.dated.pop(task.id, None)
@@ -155,7 +159,7 @@ class State:
                 other = self.tasks[uid]
                 other.waits.remove(task.id)
                 if not other.waits:
-                    self.make_ready(other, at=at)
+                    self.make_ready(other, at=at, position=position)
         while len(self.over) > OVER_MAX or (self.over_bytes > OVER_BYTES_MAX and len(self.over) > 1):
             oldest = next(iter(self.over))
             del self.over[oldest]
@@ -239,7 +243,8 @@ def _check(value: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> N
 
 
 _TEXTS = ("needs", "after", "waits", "artifacts")
-_ATTEMPT_KINDS: Mapping[str, tuple[type, ...]] = {one.name: (str,) for one in fields(Attempt)}
+_ATTEMPT_KINDS: Mapping[str, tuple[type, ...]] = {
+    name: (type(getattr(_BLANK_ATTEMPT, name)),) for name in _ATTEMPT_FIELDS}
 _TASK_KINDS: Mapping[str, tuple[type, ...]] = {
     **{name: (type(getattr(_BLANK, name)),) for name in _TASK_FIELDS}, "deadline": (str,), "timeout_s": (float, int),
     "wished": (str,), "workflow": (dict,), "share": (float, int),

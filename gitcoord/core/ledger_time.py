@@ -1,0 +1,133 @@
+"""Ledger time: what a fold takes for the time, so that no author's clock alone moves anybody else's things.
+
+Every event has its author's time, which may be wrong or a lie. Ledger time is the newest time that two different
+members have reached, each by its latest event. Where only one member ever wrote, it is that member's. It never lies
+more than `ADMIN_LEAD_S` behind the latest event of an admin: otherwise one member whose clock has stopped would hold it
+back in a fleet of two.
+
+An event is taken to be of its author's time, but not older than ledger time, and at most `LEAD_S` newer: the author was
+perhaps the only one who wrote since then.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gitcoord.core import times
+
+ADMIN_LEAD_S = 86_400.0  # no clock of an admin's is wrong by more, unless it is reset: then it is wrong by years
+LEAD_S = 7 * 86_400.0  # for so long may all but one be silent, as over holidays; as long as a reservation lasts at most
+
+_BEGINNING = "1970-01-01T00:00:00.000Z"
+
+
+@dataclass(slots=True)
+class LedgerTime:
+    """The latest time of each member (by id, casefolded), as `times.moment` writes it, and what follows from these."""
+
+    latest: dict[str, str] = field(default_factory=dict)
+    admins: dict[str, str] = field(default_factory=dict)  # of these, the admins'
+    now: str = _BEGINNING
+    _ordered: list[str] = field(default_factory=list)
+
+    def witness(self, author: str, timestamp: str, *, admin: bool) -> None:
+        """Count an event with effect by a member. It costs the logarithm of the members, and the admins."""
+        key, moment = author.casefold(), times.moment(timestamp)
+        self._set(key, moment)
+        if admin:
+            self.admins[key] = moment
+        elif key in self.admins:
+            del self.admins[key]
+        self._advance()
+
+    def forget(self, author: str) -> None:
+        """Take a member's time out of the count, as when it is expelled."""
+        key = author.casefold()
+        self._set(key, None)
+        self.admins.pop(key, None)
+        self._advance()
+
+    def accepted(self, timestamp: str) -> str:
+        """Return the time at which an event with this timestamp is taken to have been written."""
+        moment = times.moment(timestamp)
+        if moment <= self.now:
+            return self.now
+        if moment[:10] == self.now[:10]:  # nearly all: the same day
+            return moment
+        return min(moment, times.later(self.now, LEAD_S))
+
+    def _set(self, key: str, moment: str | None) -> None:
+        before = self.latest.pop(key, None)
+        if before is not None:
+            del self._ordered[bisect_left(self._ordered, before)]
+        if moment is not None:
+            self.latest[key] = moment
+            insort(self._ordered, moment)
+
+    def _advance(self) -> None:
+        if not self._ordered:
+            self.now = _BEGINNING
+            return
+        self.now = self._ordered[-1] if len(self._ordered) == 1 else self._ordered[-2]
+        newest = max(self.admins.values(), default=_BEGINNING)
+        if newest[:10] > self.now[:10]:
+            self.now = max(self.now, times.later(newest, -ADMIN_LEAD_S))
+
+    def dump(self) -> Any:
+        return {"latest": self.latest, "admins": list(self.admins)}
+
+    @classmethod
+    def load(cls, value: Mapping[str, Any]) -> LedgerTime:
+        """Raise KeyError, TypeError or ValueError on what `dump` did not write."""
+        latest = {str(key): str(moment) for key, moment in value["latest"].items()}
+        if not all(times.is_moment(moment) and len(moment) == times.MOMENT_CHARACTERS for moment in latest.values()):
+            raise ValueError("no times of members")
+        loaded = cls(latest, {str(key): latest[key] for key in value["admins"]}, _ordered=sorted(latest.values()))
+        loaded._advance()
+        return loaded
+
+
+MARKS_MAX = 512
+_COARSENESS = 0.05  # of its age: what a mark may lose when it is merged with the next one
+
+
+@dataclass(slots=True)
+class FirstSeen:
+    """When this machine first saw the ledger reach a position, by its own time since it was started.
+
+    A leader measures all spans with it. It never compares its own clock with another machine's, and what it has not
+    seen happen is as young as its own first look: a span may last longer than it was meant to, and never shorter.
+    """
+
+    positions: list[int] = field(default_factory=list)
+    since_s: list[float] = field(default_factory=list)
+
+    def note(self, position: int, now_s: float) -> None:
+        """Remember that the ledger has this position now."""
+        while self.positions and self.positions[-1] > position:  # a ledger that was set back
+            del self.positions[-1], self.since_s[-1]
+        if not self.positions or self.positions[-1] < position:
+            self.positions.append(position)
+            self.since_s.append(now_s)
+        if len(self.positions) > MARKS_MAX:
+            self._thin(now_s)
+
+    def age_s(self, position: int, now_s: float) -> float:
+        """Return the seconds since the event at `position` was first seen here; 0 if it was not."""
+        index = bisect_left(self.positions, position)
+        if index == len(self.positions):
+            return 0.0
+        since_s = self.since_s[index]
+        return now_s - since_s if since_s <= now_s else now_s  # of before the machine was started anew
+
+    def _thin(self, now_s: float) -> None:
+        """Drop marks that are nearly as old as the next one. Their events then count as a little younger."""
+        kept: list[tuple[int, float]] = []
+        for position, since_s in zip(reversed(self.positions), reversed(self.since_s)):
+            if not kept or kept[-1][1] - since_s >= _COARSENESS * (now_s - since_s):
+                kept.append((position, since_s))
+        kept = kept[MARKS_MAX - 1::-1]  # the newest of them, oldest first
+        self.positions, self.since_s = [position for position, _ in kept], [since_s for _, since_s in kept]
