@@ -128,7 +128,7 @@ def test_what_comes_meanwhile_goes_into_one_message(node: Node, receiver: Receiv
     assert step_to_end(one)
     fails(node, *(f"number {n} of many" for n in range(30)))
     assert not one.step(1.0)  # the last one is too fresh
-    node.fleet.states["alerts"].last = times.later(utc_now(), -feature.EVERY_S)
+    node.fleet.states["alerts"].last = times.later(utc_now(), -feature.EVERY_S - 60)
     assert step_to_end(one, 2.0)
     assert len(receiver.got) == 2 and "number 19 of many" in receiver.texts[1] and "10 more" in receiver.texts[1]
     assert "number 20" not in receiver.texts[1] and receiver.got[1]["title"].endswith("error and 29 more")
@@ -192,7 +192,7 @@ def test_only_what_the_fleet_wants_to_hear_and_is_news(node: Node, receiver: Rec
     node.append(node.draft("config_changed", "", actor="alice", data={"set": {"alerts": None}}))
     node.sync()
     for alert in node.fleet.states["alerts"].waiting.values():
-        alert.at = times.later(utc_now(), -feature.FORGOTTEN_S)
+        alert.at = times.later(utc_now(), -feature.FORGOTTEN_S - 60)
     assert not one.step(0.0)
 
 
