@@ -255,9 +255,7 @@ def parse_all(lines: Iterable[bytes]) -> list[Event]:
     return events
 
 
-# Lines that `parse` accepts, looked at without parsing: most lines need not be
-
-
+# Lines that `parse` accepts, looked at without parsing: most need not be
 def type_of(line: bytes) -> str:
     """Return the type of the event in `line`."""
     found = _TYPE_OF.match(line)
@@ -272,6 +270,11 @@ def may_name(line: bytes, name: str) -> bool:
 def may_be_of_node(line: bytes, node: str) -> bool:
     """Return False if the event in `line` is certainly none of the chain of `node`."""
     return f'"node":"{node}","seq":'.encode() in line
+
+
+def may_be_imported(line: bytes) -> bool:
+    """Return False if the event in `line` has certainly no original author."""
+    return b'"source":{' in line
 
 
 def times_in(line: bytes) -> list[str]:

@@ -1,7 +1,8 @@
 """Importing: a log of five-field lines becomes events that the importer signs; who said them first stays named.
 
 The id of an imported event is made of the fleet, the line's five fields, and how often the same line stood in
-the file before: so a file imported twice, or after it has grown, adds only what is new.
+the file before: so a file imported twice, or after it has grown, adds only what is new. What another agent has imported
+is known too once it is in the ledger; two that import at the same moment have it twice, each in its own name.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple
 
 from gitcoord.core import limits, names, times
 from gitcoord.core.credentials import looks_like_credential
-from gitcoord.core.event import Draft, Event, uid_of
+from gitcoord.core.event import Draft, Event, may_be_imported, parse, uid_of
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.strict_json import Malformed, json_object
 from gitcoord.node.naming import utc_now
@@ -67,7 +68,7 @@ def import_log(
     node.keyring.signer(actor)
     node.check()
     pending = {event.uid for event in node.disk.pending()}  # BEFORE the fleet: what leaves the queue is in there
-    reader = _Reader(node.fleet, actor, pending | set(node.fleet.positions))
+    reader = _Reader(node.fleet, actor, pending | set(node.fleet.positions), _by_others(node))
     done = Imported()
     batch: list[Draft] = []
     for line in lines_of(source):
@@ -119,8 +120,9 @@ def nonce_of(fleet: str, fields: dict[str, Any], occurrence: int) -> str:
 class _Reader:
     """Makes drafts of lines, and remembers what came before in the file."""
 
-    def __init__(self, fleet: Fleet, actor: str, known: set[str]) -> None:
+    def __init__(self, fleet: Fleet, actor: str, known: set[str], others: Mapping[tuple[Any, ...], str]) -> None:
         self.fleet = fleet
+        self.others = others
         self.actor = actor
         self.known = known
         self.counts: Counter[str] = Counter()
@@ -135,11 +137,12 @@ class _Reader:
         nonce = nonce_of(self.fleet.id or "", fields, self.counts[same])
         uid = uid_of(self.actor, nonce)
         number = fields["interaction"]
-        parent = self.first.setdefault(number, uid) if number is not None else uid
-        if uid in self.known:
+        source = {name: fields[name] for name in ("actor", "timestamp", "interaction")} | {"line": line.number}
+        imported = self.others.get(_same(nonce, fields["content"], source))  # whatever else has the same nonce
+        parent = self.first.setdefault(number, imported or uid) if number is not None else uid
+        if uid in self.known or imported is not None:
             return None
         self.known.add(uid)
-        source = {name: fields[name] for name in ("actor", "timestamp", "interaction")} | {"line": line.number}
         type_ = fields["type"]
         if self.fleet.model_of(type_) is not None:
             # Words of another log must not act in this one: nobody is elected, admitted or sent away by them.
@@ -148,6 +151,23 @@ class _Reader:
             actor=self.actor, type=type_, content=fields["content"], timestamp=self.now, uid=nonce,
             re=parent if parent != uid else None, data={"source": source},
         )
+
+
+def _by_others(node: Node) -> dict[tuple[Any, ...], str]:
+    """Return what the ledger holds of imports, by all that an importer cannot choose, with the uid."""
+    found = {}
+    read = node.replica.branch.line_at()
+    for position in range(1, node.fleet.position + 1):
+        line = read(position)
+        if may_be_imported(line):
+            event = parse(line)
+            if event.source and node.fleet.positions.get(event.uid) == position:
+                found[_same(event.nonce, event.content, event.source)] = event.uid
+    return found
+
+
+def _same(nonce: str, content: str, source: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (nonce, content, *(str(source.get(name)) for name in ("actor", "timestamp", "interaction")))
 
 
 def checked(line: Line) -> dict[str, Any]:

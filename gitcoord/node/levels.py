@@ -44,9 +44,10 @@ def level(node: Node, event: Event) -> tuple[str, int | None]:
     Raises Lost when it was taken out of the queue.
     """
     progress = node.home.progress()
-    if event.uid in progress.positions:
-        return "sequenced", progress.positions[event.uid]
     queued = _queued(node, event)
+    again = queued is not None and queued.line == event.line and (event.seq or 0) > progress.sequenced
+    if event.uid in progress.positions and not (again and progress.node == event.node):  # other words, under one nonce
+        return "sequenced", progress.positions[event.uid]
     if queued is not None:
         reached = progress.node == node.disk.node and (queued.seq or 0) <= progress.durable
         return ("durable" if reached else "queued"), None
@@ -197,7 +198,9 @@ def note(node: Node, replica: Replica, before: int, report: Report) -> None:
     old = node.home.progress()
     same = old.node == node.disk.node
     found = _newest(node, replica, before)
-    positions = _last(old.positions if same else {}, {event.uid: position for position, event in found})
+    effective = replica.branch.fleet.positions
+    told = {event.uid: effective.get(event.uid, position) for position, event in found}
+    positions = _last(old.positions if same else {}, told)
     node.home.save_progress(Progress(
         node=node.disk.node, durable=report.durable.seq, sequenced=report.sequenced.seq,
         rounds=old.rounds + 1, online=True, positions=positions,

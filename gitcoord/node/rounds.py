@@ -74,11 +74,12 @@ class Rounds:
             return
         self.offline = True
         node = self.node
-        # All processes of a node give the event of one outage the same id: the queue takes the first of them.
-        outage = hashlib.sha256(f"offline {node.disk.node} {node.home.tip}".encode()).digest()
+        # All processes of a node give the event of one outage the same nonce: the first to see it tells of it.
+        outage = uid_from(hashlib.sha256(f"offline {node.disk.node} {node.home.tip}".encode()).digest())
         with contextlib.suppress(GitcoordError):
-            node.append(node.draft("error", f"{OUTAGE}{ATTEMPTS - 1} retries: {wrong}", actor=self.agent,
-                                   uid=uid_from(outage)))
+            if not any(event.type == "error" and event.nonce == outage for event in node.disk.pending()):
+                words = f"{OUTAGE}{ATTEMPTS - 1} retries: {wrong}"
+                node.append(node.draft("error", words, actor=self.agent, uid=outage))
         self.say("offline", f"offline: {wrong}; events are queued and go out when it answers")
 
     def _hold(self, wrong: GitcoordError) -> None:

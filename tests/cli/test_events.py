@@ -149,6 +149,6 @@ def test_what_is_appended_and_changes_nothing_is_3_and_says_why(alice: Clone, wa
     told = alice("append", "config_changed", "x", "--data", '{"nonsense": 1}', *wait, "--json", code=3)
     assert told.json()["level"] == "sequenced" and told.json()["position"] == 2
     assert "its data is wrong: set" in told.json()["void"] and "its data is wrong: set" in told.err
-    late = alice("append", "reservation_released", "x", "--data", "{}", *wait, code=3)
+    late = alice("append", "task_assigned", "x", "--data", '{"agent": "alice", "attempt": 1}', *wait, code=3)
     assert "SEQUENCED at position 3" in late.out and "has no effect: " in late.err
     assert "void" not in alice("append", "note", "x", *wait, "--json").json()

@@ -12,7 +12,7 @@ import pytest
 
 from gitcoord.features import conversation
 from gitcoord.node.found import Wish, init
-from gitcoord.node.importing import LINE_BYTES_MAX, Imported, import_log
+from gitcoord.node.importing import LINE_BYTES_MAX, Imported, import_log, nonce_of
 from gitcoord.node.node import Node
 
 TOP = Path(__file__).resolve().parents[2]
@@ -94,13 +94,27 @@ def test_two_files_with_the_same_number_are_two_interactions(node: Node) -> None
 def test_two_clones_that_import_one_file_have_it_once(node: Node, tmp_path: Path) -> None:
     remote = str(node.config.remote)
     with init(tmp_path / "other", Wish(agent="bob", remote=remote)).node as other:
+        (other.home.path / "keys" / "alice.key").write_bytes(node.home.key_path("alice").read_bytes())
         take(node, five(1) + five(2))
-        import_log(other, io.BytesIO(five(1) + five(2)), name="old.log", actor="bob")
+        import_log(other, io.BytesIO(five(1) + five(2)), name="old.log", actor="alice")
         node.sync()
         other.sync()
         node.sync()
     assert node.fleet.states["health"].void_total == 2
     assert len(node.fleet.states["conversation"].positions) == 2
+
+
+def test_what_another_agent_imported_is_known_and_what_it_only_pretends_is_not(node: Node, tmp_path: Path) -> None:
+    with init(tmp_path / "other", Wish(agent="bob", remote=str(node.config.remote))).node as other:
+        first, second = (nonce_of(node.fleet.id or "", json.loads(line), 1) for line in (five(1), five(2)))
+        assert first != second
+        other.append(other.draft("note", "not what the log says", actor="bob", uid=first,
+                                 data={"source": {"actor": "a", "timestamp": "x", "interaction": 2}}))
+        import_log(other, io.BytesIO(five(2)), name="old.log", actor="bob")
+        other.sync()
+    node.sync()
+    done = take(node, five(1) + five(2))
+    assert (done.imported, done.known) == (1, 1)
 
 
 @pytest.mark.parametrize("ending", [b"\r\n", b"\n", b"\n\n", b"\n   \n"])

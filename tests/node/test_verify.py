@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from gitcoord.cli.verify import command
 from gitcoord.core import limits
 from gitcoord.core.branch import Branch
-from gitcoord.core.event import Draft, Event, Head, seal
+from gitcoord.core.event import Draft, Event, Head, hash_of, seal
 from gitcoord.core.keys import Ed25519Signer
 from gitcoord.core.log_files import Log, segment_path
 from gitcoord.core.ports import Oid, Outcome, Update
@@ -91,12 +91,12 @@ def test_nothing_is_changed(node: Node) -> None:
 
 
 BAD_LINES: dict[str, tuple[Callable[[Node], Sequence[bytes]], str]] = {
-    "malformed": (lambda node: [b"{}"], "`sig`"),
+    "malformed": (lambda node: [b"{}"], "`actor`"),
     "not JSON": (lambda node: [b"hello"], "not JSON"),
     "oversized": (lambda node: [b"x" * 70_000], "more than"),
     "wrong signature": (lambda node: [line(node).replace(b'"x"', b'"y"')], "wrong signature"),
     "of another fleet": (lambda node: [line(node, fleet="0000000000000000")], "wrong signature"),
-    "missing predecessor": (lambda node: [line(node, after=Head(4, "a" * 43))], "are missing"),
+    "missing predecessor": (lambda node: [line(node, after=Head(4, hash_of(b"a")))], "are missing"),
     "forked chain": (lambda node: [line(node, chain=node.disk.node)], "already"),
     "replayed": (lambda node: [node.replica.branch.line_at()(3)], "already"),
     "founded again": (lambda node: [node.replica.branch.line_at()(1)], "begins with fleet_founded"),
@@ -155,7 +155,7 @@ def test_an_event_by_a_key_that_is_not_its_actors_is_a_finding(node: Node) -> No
 
 
 def test_an_identity_used_for_other_words_is_a_finding(node: Node) -> None:
-    uid = say(node, "mine").uid
+    uid = say(node, "mine").nonce
     put(node, log=with_lines(node, line(node, uid=uid, content="other words")))
     assert kinds(verify(node)) == ["uid_reused"]
 
@@ -179,7 +179,7 @@ def test_an_election_whose_term_is_not_new_is_a_finding(node: Node) -> None:
 def test_who_lost_a_race_is_only_counted(node: Node) -> None:
     """The same event by two chains (a copied clone), a deposed leader's event, one who had not joined yet."""
     first = say(node, "once")
-    again = line(node, uid=first.uid, content="once", type_="question")
+    again = line(node, uid=first.nonce, content="once", type_="question")
     late = Draft("alice", "note", "as leader", utc_now(), new_uid(), term=7)
     deposed = seal(late, node="copy-2", after=Head(), signer=node.keyring.signer("alice"), fleet=node.config.fleet)
     early = line(node, actor="bob", signer=STRANGER, chain="bobs-3")
