@@ -52,7 +52,7 @@ class Credentials:
             return Auth.Token(self.token)
         as_app = Auth.AppAuth(self.app.id, self.app.key)
         try:
-            assert as_app.token  # signs
+            as_app.create_jwt()  # signs: a key that cannot is told here
         except (PyJWTError, ValueError) as wrong:
             raise BadCredentials("what GITCOORD_APP_KEY holds is no private key that can sign: download a new one from "
                                  "the app's page on GitHub") from wrong

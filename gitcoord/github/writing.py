@@ -173,7 +173,8 @@ def put_check(client: Client, commit: str, *, name: str, marker: str, conclusion
 
     Written anew only where conclusion, title or summary differ: GitHub adds annotations to a run, and takes none away.
     """
-    assert client.credentials.may_check, "check runs are written by apps"
+    if not client.credentials.may_check:
+        raise ValueError("check runs are written by apps: use a commit status")
     output: dict[str, Any] = {"title": title, "summary": clipped(summary, BODY_CHARS_MAX)}
     told = [_annotation(one) for one in annotations]
     pieces = [told[at:at + ANNOTATIONS_MAX] for at in range(0, len(told), ANNOTATIONS_MAX)] or [[]]

@@ -33,7 +33,8 @@ def encode_tree(entries: Mapping[str, Entry]) -> bytes:
     rows = []
     for name, entry in entries.items():
         raw = name.encode("utf-8", "surrogateescape")
-        assert raw and name not in (".", "..", ".git") and b"/" not in raw and b"\0" not in raw, name
+        if not _is_plain(raw):
+            raise ValueError(f"{name!r} cannot be the name of a tree's entry")
         key = raw + b"/" if entry.is_tree else raw
         mode = _TREE_MODE if entry.is_tree else _FILE_MODE
         rows.append((key, mode + b" " + raw + b"\0" + bytes.fromhex(entry.oid)))
@@ -51,10 +52,17 @@ def decode_tree(oid: Oid, data: bytes) -> dict[str, Entry]:
             raise Corrupt(f"object {oid} is not a well-formed tree")
         name = data[space + 1 : end].decode("utf-8", "surrogateescape")
         mode = data[at:space].lstrip(b"0")
-        if mode != _SUBMODULE_MODE:  # it names a commit of another repository: nothing of it lies here
+        # A submodule names a commit of another repository: nothing of it lies here. A name that git would not check
+        # out was put there by hand: left out, it is gone with the next commit, which could not be made with it.
+        if mode != _SUBMODULE_MODE and _is_plain(data[space + 1 : end]):
             entries[name] = Entry(data[end + 1 : end + 21].hex(), mode == _TREE_MODE)
         at = end + 21
     return entries
+
+
+def _is_plain(name: bytes) -> bool:
+    """Whether a tree's entry may have this name."""
+    return bool(name) and name.lower() not in (b".", b"..", b".git") and b"/" not in name and b"\0" not in name
 
 
 def encode_commit(*, tree: Oid, parents: Sequence[Oid], message: str, author: str, time_s: int) -> bytes:

@@ -64,7 +64,9 @@ class Transport:
     ) -> None:
         if url.startswith("-") or not url:
             raise Refused(f"{url!r} cannot be a remote; give a URL or a path")
-        assert ledger_ref.startswith("refs/") and outbox_prefix.startswith("refs/")
+        for ref in (ledger_ref, outbox_prefix):
+            if not ref.startswith("refs/"):  # of config.json, which people edit
+                raise Refused(f"{ref!r} is no ref: `ledger` and `namespace` in config.json begin with refs/")
         git_credentials.leave_hook()
         self._path = path
         self._url = str(Path(url).resolve()) if git_credentials.is_local(url) else url

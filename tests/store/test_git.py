@@ -779,3 +779,14 @@ def test_a_push_over_http_is_one_conversation(http_remote: HttpRemote, tmp_path:
         new = commit(store, "x")
         store.push([Update(ONE, None, new), Update(LEDGER, None, new)])
     assert len(http_remote.requests(is_push)) == 1
+
+
+@pytest.mark.parametrize("name", [b".git", b".GIT", b"..", b".", b"a/b", b""])
+def test_a_name_that_git_would_not_check_out_is_left_out_of_a_tree_and_cannot_be_put_into_one(name: bytes) -> None:
+    from gitcoord.core.ports import Entry
+    from gitcoord.store.git_objects import decode_tree, encode_tree
+
+    row = b"100644 " + name + b"\0" + b"\1" * 20
+    assert decode_tree("x", row + b"100644 kept\0" + b"\2" * 20) == {"kept": Entry("02" * 20, False)}
+    with pytest.raises(ValueError):
+        encode_tree({name.decode(): Entry("01" * 20, False)})
