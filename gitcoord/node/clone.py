@@ -10,7 +10,8 @@ import filelock
 import tenacity
 
 from gitcoord.core.errors import Lost, Paused
-from gitcoord.store import git
+from gitcoord.store import git, sharing
+from gitcoord.store.files import pausing
 from gitcoord.store.home import Home
 
 INIT_WAIT_S = 120.0  # for another `init` of the same clone: some conversations with the remote
@@ -33,16 +34,20 @@ def _common_dir(path: Path, said: list[str]) -> Path:
         git.init_repository(path)
         said.append(f"made {path} a git repository")
         common = git.find_common_dir(path)
-    assert common is not None
+    if common is None:
+        raise Paused(f"{path} is still no git repository after `git init`: see what `git -C {path} status` says")
     return common
 
 
 @contextlib.contextmanager
 def alone(home: Home) -> Iterator[None]:
     """One `init` of a clone at a time: two that made its home at once would each have thrown away the other's."""
-    home.path.mkdir(parents=True, exist_ok=True)
+    sharing.check_trusted(home.path.parent, home.store)
+    with pausing(home.path):
+        sharing.make_home(home.path, git.shared_repository(home.path.parent))
+        lock = filelock.FileLock(sharing.touch(home.path / "init.lock"))
     try:
-        with filelock.FileLock(home.path / "init.lock").acquire(timeout=INIT_WAIT_S):
+        with lock.acquire(timeout=INIT_WAIT_S):
             yield
     except filelock.Timeout:
         raise Lost(f"another `gitcoord init` runs in this clone for more than {INIT_WAIT_S:.0f} s: end it, then "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ from gitcoord.core.names import same_agent
 from gitcoord.node import mending, trust
 from gitcoord.node.findings import FAIL, OK, WARN, Check, Finding, Patient, age_s, rounded
 from gitcoord.node.keyring import Keyring, seed_from_environment
-from gitcoord.store import files, locks
+from gitcoord.store import files, locks, sharing
 from gitcoord.store.home import Config, Home
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ FSYNC_S_MAX = 0.25  # an append waits for two of them
 LOCK_LOOK_S = 2.0  # a round may hold the lock for so long and be well
 QUEUE_AGE_S_MAX = 3600.0
 QUEUE_EVENTS_MAX = 20_000
+SHOWN_MAX = 5
 LEFTOVER = re.compile(r".+\.(?:new|\d+|fresh)\Z")
 
 
@@ -108,11 +110,13 @@ def _keys(patient: Patient) -> Iterator[Finding]:
     home, config = _parts(patient)
     loose: list[Path] = []
     folder = home.path / "keys"
-    for path, allowed in ((folder, 0o700), *((path, 0o600) for path in sorted(folder.glob("*")))):
+    of_folder = sharing.KEYS_SHARED if sharing.is_shared(home.path) else 0o700
+    for path, allowed in ((folder, of_folder), *((path, 0o600) for path in sorted(folder.glob("*")))):
         if path.exists() and os.name != "nt" and stat.S_IMODE(path.stat().st_mode) & ~allowed:
             loose.append(path)
             if patient.fix:
-                path.chmod(allowed)
+                with contextlib.suppress(PermissionError):  # another user's, who has to do it
+                    path.chmod(allowed)
     if loose and not patient.fix:
         yield Finding("keys", FAIL, "others may read " + ", ".join(str(path) for path in loose),
                       "run `gitcoord doctor --fix`; if somebody may have, change the key with `gitcoord agent rekey`")
@@ -130,6 +134,25 @@ def _keys(patient: Patient) -> Iterator[Finding]:
         return
     whose = "the environment" if seed_from_environment(agent) else "this home"
     yield Finding("keys", OK, f"{agent} signs ({config.auth}) with a key from {whose}{mended}")
+
+
+def _sharing(patient: Patient) -> Iterator[Finding]:
+    """Whether those may write here who are meant to, and nobody else."""
+    home, _ = _parts(patient)
+    found = list(sharing.astray(home.path)) if os.name != "nt" else []
+    who = "its group works in this home" if sharing.is_shared(home.path) else "this home is its owner's alone"
+    if found and patient.fix:
+        left = [path for path in found if not sharing.bring_back(home.path, path)]
+        if not left:
+            yield Finding("sharing", OK, f"{who}; brought back {len(found)} files and folders that were not so")
+            return
+        found = left
+    if not found:
+        yield Finding("sharing", OK, who)
+        return
+    shown = ", ".join(str(path.relative_to(home.path)) for path in found[:SHOWN_MAX])
+    yield Finding("sharing", WARN, f"{who}, and {len(found)} files or folders are not so: {shown}",
+                  "run `gitcoord doctor --fix`, each user for what is theirs")
 
 
 def _store(patient: Patient) -> Iterator[Finding]:
@@ -218,6 +241,7 @@ def _verified(node: Node) -> Finding:
 
 
 CHECKS: dict[str, Check] = {
-    "paused": _paused, "disk": _disk, "lock": _lock, "queue": _queue, "keys": _keys, "store": _store,
+    "paused": _paused, "disk": _disk, "lock": _lock, "queue": _queue, "keys": _keys, "sharing": _sharing,
+    "store": _store,
     "leftovers": _leftovers, "agent": _identity,
 }

@@ -31,7 +31,7 @@ from gitcoord.node.keyring import Keyring, hmac_secret, seed_from_environment
 from gitcoord.node.naming import new_node_id, new_uid, utc_now
 from gitcoord.node.node import Node, Store, open_store
 from gitcoord.node.preferences import NODE, profile_of
-from gitcoord.store import git
+from gitcoord.store import git, sharing
 from gitcoord.store.files import write_durably
 from gitcoord.store.git_credentials import is_local
 from gitcoord.store.home import Config, Home
@@ -128,8 +128,9 @@ def _default_remote(common: Path, said: list[str]) -> str:
     if git.remote_url(common, "origin") is not None:
         return "origin"
     embedded = common / "gitcoord-remote.git"
-    if not embedded.exists():
-        git.make_bare_remote(embedded)
+    if not (embedded / "HEAD").exists():
+        sharing.make_home(embedded, git.shared_repository(common))
+        git.make_bare_remote(embedded, granted=sharing.mode_in(embedded))
     said.append(f"no remote: made one at {embedded}")
     return str(embedded)
 
@@ -273,11 +274,11 @@ def _ensure_key(home: Home, config: Config, agent: str, *, founding: bool = Fals
     if config.auth == "hmac":
         if hmac_secret(home) is None and founding:
             path = home.path / "keys" / "hmac.secret"
-            path.parent.mkdir(parents=True, exist_ok=True)
+            home.make_keys()
             write_durably(path, secrets.token_urlsafe(32).encode() + b"\n", mode=0o600)
         return
     if seed_from_environment(agent) is None and home.seed(agent) is None:
-        home.key_path(agent).parent.mkdir(parents=True, exist_ok=True)
+        home.make_keys()
         home.save_seed(agent, secrets.token_bytes(SEED_BYTES))
 
 

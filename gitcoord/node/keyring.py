@@ -77,6 +77,6 @@ def hmac_secret(home: Home) -> bytes | None:
     if text:
         return text.encode()
     try:
-        return (home.path / "keys" / "hmac.secret").read_bytes().strip()
+        return home.secret(home.path / "keys" / "hmac.secret").strip()
     except FileNotFoundError:
         return None

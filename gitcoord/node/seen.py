@@ -14,7 +14,7 @@ from gitcoord.core.ledger_time import FirstSeen
 from gitcoord.core.liveness import Observation, Standing
 from gitcoord.node.naming import since_boot_s
 from gitcoord.store import shape
-from gitcoord.store.files import write_quickly
+from gitcoord.store.files import make_folder, write_quickly
 
 if TYPE_CHECKING:
     from gitcoord.core.outbox import Outbox
@@ -36,7 +36,7 @@ def note_beats(
     cache: Path, beats: Sequence[Event], now_s: float, *, poll_s: float, first_seen: FirstSeen | None = None
 ) -> None:
     """After a round: remember when each beat was first seen, by this machine's own clock, and each position."""
-    cache.mkdir(exist_ok=True)
+    make_folder(cache, exist_ok=True)
     known, looked_s = observations(cache)
     seen = liveness.observe(known, beats, now_s, blind_s=liveness.blind_s(looked_s, now_s, poll_s=poll_s))
     marks = first_seen or FirstSeen()

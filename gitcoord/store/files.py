@@ -5,15 +5,20 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from gitcoord.core.errors import Paused
+from gitcoord.store import sharing
 
 RESERVE_BYTES = 64 * 1024  # set free when the disk is full, so that the pause itself can be written down
 REMEDY = "mend it, then run `gitcoord resume`"
 
+NEW_ATTEMPTS = 5  # to make a file of a name that others make as well
+
 _BINARY = getattr(os, "O_BINARY", 0)
+_NOT_THROUGH = getattr(os, "O_NOFOLLOW", 0)  # a link in the place of a file is not written through
 
 _WORDS = {
     errno.ENOSPC: "no space left on the disk",
@@ -23,21 +28,20 @@ _WORDS = {
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
     errno.EIO: "the disk reports an error",
+    errno.ELOOP: "a link lies where a file should be",
 }
 
 
-def write_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
+def write_durably(path: Path, data: bytes, *, mode: int | None = None, umask: bool = False) -> None:
     """Replace `path` by `data`: after a crash it holds the old bytes or the new ones, never a mixture.
 
-    `mode` holds whatever the umask says; without it the umask decides.
+    The mode is `mode`, or what the folder grants to whom, whatever the umask says; with `umask` it is the umask's.
     """
     beside = path.with_name(path.name + ".new")
-    if mode is not None:
-        beside.unlink(missing_ok=True)  # left by a crash, perhaps with another mode: a secret must not pass through it
-    file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY, 0o666 if mode is None else mode)
+    if mode is None and not umask:
+        mode = sharing.mode_in(path.parent)
+    file = open_new(beside, mode=mode)
     try:
-        if mode is not None and hasattr(os, "fchmod"):
-            os.fchmod(file, mode)
         write_all(file, data)
         os.fsync(file)
     finally:
@@ -48,12 +52,14 @@ def write_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
 
 def append_durably(path: Path, data: bytes) -> None:
     """Put `data` at the end of `path`, synced BEFORE this returns. On failure the file is as it was."""
-    flags, made = os.O_WRONLY | os.O_APPEND | _BINARY, False
+    flags, made = os.O_WRONLY | os.O_APPEND | _BINARY | _NOT_THROUGH, False
     try:
         file = os.open(path, flags)
     except FileNotFoundError:
-        file, made = os.open(path, flags | os.O_CREAT, 0o666), True
+        file, made = os.open(path, flags | os.O_CREAT, 0o600), True
     try:
+        if made:
+            sharing.settle(file, sharing.mode_in(path.parent))
         start = os.fstat(file).st_size
         try:
             write_all(file, data)
@@ -68,6 +74,59 @@ def append_durably(path: Path, data: bytes) -> None:
         os.close(file)
 
 
+def open_new(path: Path, *, mode: int | None) -> int:
+    """Open a file that is made now, in the place of what has its name: a crash leaves halves, a branch brings links.
+
+    No umask changes its mode; None: the umask makes it.
+    """
+    for attempt in range(NEW_ATTEMPTS):
+        path.unlink(missing_ok=True)
+        try:
+            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666 if mode is None else mode)
+        except FileExistsError:  # another process makes it at the same time
+            if attempt == NEW_ATTEMPTS - 1:
+                raise
+            continue
+        if mode is not None:
+            sharing.settle(file, mode)
+        return file
+    raise AssertionError("the last attempt returns or raises")
+
+
+def make_folder(path: Path, *, exist_ok: bool = False) -> None:
+    """Make a folder in one of ours, which grants what that one does."""
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        if not exist_ok or not path.is_dir():
+            raise
+        return
+    sharing.settle(path, sharing.folder_mode_in(path.parent))
+
+
+def make_folders(path: Path) -> None:
+    """Make a folder, and those around it, as the umask says: the user's, and none of ours."""
+    path.mkdir(parents=True, exist_ok=True)
+
+
+def read_regular(path: Path, *, bytes_max: int) -> bytes:
+    """Read a file that others may have put there: no pipe, device or folder, and no more than `bytes_max`.
+
+    Raises OSError; its errno is EOVERFLOW where the file is larger, EINVAL where it is none.
+    """
+    file = os.open(path, os.O_RDONLY | _BINARY | getattr(os, "O_NONBLOCK", 0))  # a pipe would have us wait for ever
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise OSError(errno.EINVAL, "is no regular file", str(path))
+        with os.fdopen(file, "rb", closefd=False) as whole:
+            data = whole.read(bytes_max + 1)
+    finally:
+        os.close(file)
+    if len(data) > bytes_max:
+        raise OSError(errno.EOVERFLOW, f"has more than {bytes_max} bytes", str(path))
+    return data
+
+
 def write_all(file: int, data: bytes) -> None:
     """All of `data`, however little the system takes at a time."""
     rest = memoryview(data)
@@ -79,7 +138,11 @@ def write_quickly(path: Path, data: bytes) -> None:
     """Replace `path` at once but without waiting for the disk: for what can be made anew."""
     beside = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        beside.write_bytes(data)
+        file = open_new(beside, mode=sharing.mode_in(path.parent))
+        try:
+            write_all(file, data)
+        finally:
+            os.close(file)
         os.replace(beside, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -115,6 +178,20 @@ def in_words(wrong: OSError) -> str:
     return f"{words} ({os.fspath(wrong.filename)})" if isinstance(wrong.filename, str | os.PathLike) else words
 
 
+class Forbidden(Paused):
+    """This user may not write what another user of the machine may: nothing is noted, and the other one goes on."""
+
+
+def forbid_another(home: Path, wrong: Exception, words: str) -> None:
+    """Raise Forbidden, with what to run, if a permission is missing because home or file are another user's."""
+    named = getattr(wrong, "filename", None)
+    denied = wrong.errno in (errno.EACCES, errno.EPERM) if isinstance(wrong, OSError) else "ermission" in words
+    whose = sharing.another_owner(home, Path(os.fsdecode(named)) if isinstance(named, str | os.PathLike) else home)
+    if denied and whose is not None:
+        raise Forbidden(f"{words}: this clone is {whose}'s, and you are {sharing.user()}. Use a clone of your own, or "
+                        f"let {whose} share this one: {sharing.remedy(home)}") from wrong
+
+
 @contextlib.contextmanager
 def pausing(home: Path) -> Iterator[None]:
     """Turn disk trouble into `Paused`, noted in the home, so that nothing more is tried until `resume`."""
@@ -124,9 +201,13 @@ def pausing(home: Path) -> Iterator[None]:
         if not is_disk_trouble(wrong):
             raise
         words = in_words(wrong) if wrong.filename else f"{in_words(wrong)} ({home})"
+        forbid_another(home, wrong, words)
         note(home, words)
         raise Paused(f"{words}: nothing acknowledged is lost; {REMEDY}") from wrong
+    except Forbidden:
+        raise
     except Paused as wrong:  # the private store met it, or another process noted it already
+        forbid_another(home, wrong, str(wrong))
         note(home, str(wrong))
         if REMEDY in str(wrong):
             raise
@@ -141,7 +222,7 @@ def note(home: Path, words: str) -> None:
     with contextlib.suppress(OSError):
         (home / "reserve").unlink()
     with contextlib.suppress(OSError):
-        path.write_text(" ".join(words.split()) + "\n", encoding="utf-8")
+        write_quickly(path, (" ".join(words.split()) + "\n").encode("utf-8", "replace"))
 
 
 def paused(home: Path) -> str | None:

@@ -11,7 +11,7 @@ from types import TracebackType
 
 from gitcoord.core.errors import Corrupt, GitcoordError, Paused
 from gitcoord.core.ports import CommitInfo, Entry, Oid, Outcome, Pushed, Update
-from gitcoord.store import checkout, files, git_credentials, git_refs, git_tidying, git_words, locks
+from gitcoord.store import checkout, files, git_credentials, git_refs, git_tidying, git_words, locks, sharing
 from gitcoord.store.git_loose import Loose
 from gitcoord.store.git_objects import OID, decode_commit, decode_tree, encode_commit, encode_tree
 from gitcoord.store.git_process import Result, finish
@@ -79,11 +79,14 @@ class GitStore:
         last = path / "askpass"
         if last.exists():
             return
-        path.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(path, exist_ok=True)
         with locks.holding(path / "making", guards="the making of the store", wait_s=LOCAL_S):
             if not last.exists():
-                _init_bare(path, PRIVATE)
-                files.write_durably(last, git_credentials.ASKPASS.encode("ascii"), mode=0o700)
+                granted = sharing.mode_in(path)  # git, too, makes files that no umask closes or opens
+                _init_bare(path, {**PRIVATE, "core.sharedRepository": f"0{granted:03o}"})
+                askpass = git_credentials.ASKPASS.encode("ascii")
+                files.write_durably(last, askpass, mode=granted | (granted & 0o444) >> 2)
 
     def __enter__(self) -> GitStore:
         return self
@@ -220,9 +223,14 @@ class GitStore:
         return True
 
 
-def make_bare_remote(path: Path) -> None:
-    """Make a shared remote at `path`, or make an existing one safe for compare-and-swap."""
-    _init_bare(path, REMOTE)
+def make_bare_remote(path: Path, *, granted: int | None = None) -> None:
+    """Make a shared remote at `path`, or make an existing one safe for compare-and-swap.
+
+    `granted`: the mode of its files, whatever the umask of those who push to it; without it git's own settings hold.
+    """
+    _init_bare(path, REMOTE if granted is None else {**REMOTE, "core.sharedRepository": f"0{granted:03o}"})
+    if granted is not None:  # `git init` forbids it where a group works; each outbox is written anew
+        _spawn(["config", "--file", str(path / "config"), "receive.denyNonFastforwards", "false"], {}, LOCAL_S)
 
 
 def init_repository(path: Path) -> None:
@@ -264,6 +272,11 @@ def remote_url(path: Path, name: str) -> str | None:
         base = path.parent if path.name == ".git" else Path(top or path)
         return str((base / url).resolve())  # git, too, takes it from the top of the work tree
     return url
+
+
+def shared_repository(path: Path) -> str:
+    """What core.sharedRepository of the repository at `path` says: who of the machine's users works in it."""
+    return _spawn(["-C", str(path), "config", "--get", "core.sharedRepository"], {}, LOCAL_S).stdout.strip()
 
 
 def git_version() -> tuple[int, ...]:

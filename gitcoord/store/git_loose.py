@@ -11,8 +11,8 @@ from pathlib import Path
 
 from gitcoord.core.errors import Paused
 from gitcoord.core.ports import Oid
-from gitcoord.store import git_refs
-from gitcoord.store.files import write_all
+from gitcoord.store import git_refs, sharing
+from gitcoord.store.files import make_folder, open_new, write_all
 from gitcoord.store.git_objects import encoded, oid_of
 
 UNSYNCED_MAX = 2000  # objects remembered; then all are fsynced
@@ -60,9 +60,9 @@ class Loose:
 
 def _write(path: Path, data: bytes) -> None:
     """Beside and renamed: whoever finds the name finds all of it."""
-    path.parent.mkdir(exist_ok=True)
+    make_folder(path.parent, exist_ok=True)
     beside = path.with_name(f"tmp_obj_{os.getpid()}_{next(_numbers)}")  # `git prune` removes what a crash left
-    file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o444)
+    file = open_new(beside, mode=sharing.mode_in(path.parent) & 0o444)
     try:
         try:
             write_all(file, data)

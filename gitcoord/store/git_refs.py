@@ -10,6 +10,8 @@ from pathlib import Path
 
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.ports import Oid
+from gitcoord.store import sharing
+from gitcoord.store.files import make_folder, open_new, write_all
 from gitcoord.store.git_objects import OID, oid_of
 
 NAME = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)*\Z")
@@ -56,13 +58,14 @@ def _packed(store: Path) -> dict[str, Oid]:
 def write_ref(store: Path, ref: str, oid: Oid) -> None:
     """Set a ref so that it outlives a power loss: fsync the file, rename it, fsync each new folder."""
     path = store / ref
-    made = [folder for folder in path.parents if not folder.exists()]
-    path.parent.mkdir(parents=True, exist_ok=True)
+    made = _make_folders(path.parent)
     draft = path.with_name(f".{path.name}.{os.getpid()}.lock")  # git passes over such names
-    with open(draft, "w", encoding="ascii") as file:
-        file.write(oid + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    file = open_new(draft, mode=sharing.mode_in(path.parent))
+    try:
+        write_all(file, f"{oid}\n".encode("ascii"))
+        os.fsync(file)
+    finally:
+        os.close(file)
     os.replace(draft, path)
     for folder in {path.parent, *(folder.parent for folder in made)}:
         sync_folder(folder)
@@ -71,10 +74,22 @@ def write_ref(store: Path, ref: str, oid: Oid) -> None:
 def write_copy(store: Path, ref: str, oid: Oid) -> None:
     """Set a ref that may be lost: the mirror of another repository's."""
     path = store / ref
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folders(path.parent)
     draft = path.with_name(f".{path.name}.{os.getpid()}.lock")
-    draft.write_text(oid + "\n", encoding="ascii")
+    file = open_new(draft, mode=sharing.mode_in(path.parent))
+    try:
+        write_all(file, f"{oid}\n".encode("ascii"))
+    finally:
+        os.close(file)
     os.replace(draft, path)
+
+
+def _make_folders(folder: Path) -> list[Path]:
+    """Make a folder and those around it; those that were missing."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    for one in reversed(missing):
+        make_folder(one, exist_ok=True)
+    return missing
 
 
 def delete_ref(store: Path, ref: str) -> bool:

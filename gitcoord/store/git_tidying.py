@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gitcoord.core.errors import Paused
-from gitcoord.store import git_refs
+from gitcoord.store import git_refs, sharing
 from gitcoord.store.git_process import Result, works_on
 
 LOOSE_MAX = 4000  # objects; git's own limit is 6,700
@@ -29,7 +29,7 @@ def is_due(store: Path, patience: int) -> bool:
 def tidy(store: Path, run: Callable[..., Result]) -> bool:
     """Nobody else may write there meanwhile. Whether it was done."""
     mark = store / MARK
-    mark.touch()
+    sharing.touch(mark)
     packed = run("repack", "-a", "-d", "-q").status == 0  # synced BEFORE what it replaces goes
     done = packed and run("prune", "--expire=now").status == 0
     mark.unlink(missing_ok=True)

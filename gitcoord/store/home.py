@@ -17,8 +17,10 @@ from gitcoord.core.errors import Corrupt, Refused
 from gitcoord.core.event import Head, parse
 from gitcoord.core.names import agent_id
 from gitcoord.core.strict_json import Malformed
-from gitcoord.store import shape
-from gitcoord.store.files import append_durably, keep_reserve, sync_folder, write_durably, write_quickly
+from gitcoord.store import shape, sharing
+from gitcoord.store.files import (
+    append_durably, keep_reserve, make_folder, pausing, sync_folder, write_durably, write_quickly,
+)
 from gitcoord.store.locks import is_held
 from gitcoord.store.queue import Queue
 
@@ -82,11 +84,13 @@ class Home:
 
     def create(self, config: Config, *, node: str, base: Head = Head()) -> None:
         """Make a home. The configuration comes last: a home without one is not there yet."""
-        for folder in (self.path, self.path / "keys", self.cache, self.path / "beats"):
-            folder.mkdir(parents=True, exist_ok=True)
-        os.chmod(self.path / "keys", 0o700)
+        sharing.make_home(self.path, "")
+        for folder in (self.cache, self.path / "beats"):
+            make_folder(folder, exist_ok=True)
+        self.make_keys()
         self.queue = Queue.create(self.path, node=node, base=base)
-        self.queue.path.touch()
+        for name in ("lock", self.queue.path.name):
+            sharing.touch(self.path / name)
         keep_reserve(self.path)  # syncs the folder: the queue's name is durable, and so must be the folder's
         sync_folder(self.path.parent)
         self.save_config(config)
@@ -110,6 +114,13 @@ class Home:
 
     # Keys
 
+    def make_keys(self) -> None:
+        """Make the folder of the keys, for the owner alone; in a shared home, for each user's own."""
+        keys = self.path / "keys"
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(keys, 0o700)
+            sharing.settle(keys, sharing.KEYS_SHARED if sharing.is_shared(self.path) else 0o700)
+
     def key_path(self, agent: str) -> Path:
         return self.path / "keys" / f"{agent_id(agent).casefold()}.key"
 
@@ -121,11 +132,26 @@ class Home:
         """An agent's 32 secret bytes; None when its key is not here."""
         path = self.key_path(agent)
         try:
-            return bytes.fromhex(path.read_text(encoding="ascii").strip())
+            return bytes.fromhex(self.secret(path).decode("ascii").strip())
         except FileNotFoundError:
             return None
         except ValueError:
             raise Corrupt(f"{path} is not a key (64 hexadecimal characters): restore it from a backup") from None
+
+    def secret(self, path: Path) -> bytes:
+        """What a file of keys holds. Raises Refused where others may read it, or where it is another user's."""
+        try:
+            with open(path, "rb") as file:
+                mode = os.fstat(file.fileno()).st_mode
+                data = file.read(limits.EVENT_BYTES_MAX)
+        except PermissionError:
+            raise Refused(f"{path} is the key of another user of this machine: join under a name of your own, with "
+                          "`gitcoord init --agent NAME`") from None
+        if os.name != "nt" and mode & 0o077:
+            raise Refused(f"{path} can be read by others, so it is not used: run `gitcoord doctor --fix`, which closes "
+                          "it, and `gitcoord agent rekey` if somebody may have read it. Where the disk knows no "
+                          "owners, set GITCOORD_KEY instead")
+        return data
 
     # The last tip seen: no cache, but what tells a rollback
 
@@ -216,7 +242,8 @@ class Home:
 
     def run_lock(self, agent: str) -> filelock.FileLock:
         """Held by the one `agent run` of an agent on this node, for as long as it lives."""
-        return filelock.FileLock(self.path / "beats" / f"{agent_id(agent).casefold()}.lock")
+        with pausing(self.path):
+            return filelock.FileLock(sharing.touch(self.path / "beats" / f"{agent_id(agent).casefold()}.lock"))
 
     def running(self) -> list[str]:
         """Agents (casefolded) that an `agent run` on this node holds now."""

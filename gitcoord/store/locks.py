@@ -11,6 +11,7 @@ from pathlib import Path
 import filelock
 
 from gitcoord.core.errors import GitcoordError
+from gitcoord.store import sharing
 
 LOCK_ATTEMPTS = 3
 POLL_S = 0.002  # between looks at a lock whose holder needs milliseconds
@@ -35,7 +36,7 @@ def holding(path: Path, *, guards: str, wait_s: float) -> Iterator[None]:
 
     Not reentrant. Raises LockHeld as `acquire` does.
     """
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    file = sharing.opened(path, os.O_RDWR)
     try:
         if not filelock.lock_descriptor(file, blocking=False):
             _retry(lambda: _wait(file, path, wait_s), path, guards)

@@ -14,7 +14,7 @@ from gitcoord.core import names
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.event import Draft, Event
 from gitcoord.store import shape
-from gitcoord.store.files import write_durably
+from gitcoord.store.files import make_folder, write_durably
 
 SPOOLED_MAX = 100  # a lock that is held for hours is one finding, not thousands
 DRAFT_BYTES_MAX = 64 * 1024
@@ -35,7 +35,7 @@ class Spool:
         uid = names.uid_from(secrets.token_bytes(10))
         draft = Draft(actor=actor, type="error", content=text, timestamp=timestamp, uid=uid)
         with contextlib.suppress(OSError):
-            self.folder.mkdir(exist_ok=True)
+            make_folder(self.folder, exist_ok=True)
             waiting = [_read(path) for path in self.folder.glob("*.json")]
             told = any(one is not None and (one.actor, one.content) == (actor, text) for one in waiting)
             if not told and len(waiting) < SPOOLED_MAX:

@@ -35,13 +35,48 @@ def test_a_secret_does_not_pass_through_an_open_file_that_a_crash_left(tmp_path:
     assert stat.S_IMODE((tmp_path / "alice.key").stat().st_mode) == 0o600
 
 
-def test_without_a_mode_the_umask_decides(tmp_path: Path) -> None:
-    before = os.umask(0o027)
+@pytest.mark.parametrize("umask", [0o000, 0o027, 0o077])
+@pytest.mark.parametrize("granted, mode", [(0o755, 0o644), (0o700, 0o600), (0o2770, 0o660), (0o777, 0o664)])
+def test_without_a_mode_the_folder_decides_and_no_umask(tmp_path: Path, umask: int, granted: int, mode: int) -> None:
+    tmp_path.chmod(granted)
+    before = os.umask(umask)
     try:
-        files.write_durably(tmp_path / "config.json", b"{}")
+        files.write_durably(tmp_path / "durably", b"{}")
+        files.write_quickly(tmp_path / "quickly", b"{}")
+        files.append_durably(tmp_path / "appended", b"{}")
+        files.make_folder(tmp_path / "folder")
+        files.write_durably(tmp_path / "a page", b"{}", umask=True)
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / "config.json").stat().st_mode) == 0o640
+    for name in ("durably", "quickly", "appended"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == mode, name
+    assert stat.S_IMODE((tmp_path / "folder").stat().st_mode) == granted & 0o2775
+    assert stat.S_IMODE((tmp_path / "a page").stat().st_mode) == 0o666 & ~umask
+
+
+def test_what_lies_beside_a_file_is_not_written_through(tmp_path: Path) -> None:
+    precious, beside = tmp_path / "precious", tmp_path / "page.md.new"
+    precious.write_text("mine")
+    for put in (beside.symlink_to, beside.hardlink_to):
+        put(precious)
+        files.write_durably(tmp_path / "page.md", b"new")
+        assert precious.read_text() == "mine" and (tmp_path / "page.md").read_text() == "new"
+    os.mkfifo(beside)
+    files.write_durably(tmp_path / "page.md", b"newer")
+    (tmp_path / "log").symlink_to(precious)
+    with pytest.raises(OSError):
+        files.append_durably(tmp_path / "log", b"added")
+    assert precious.read_text() == "mine" and (tmp_path / "page.md").read_text() == "newer"
+
+
+def test_what_is_no_regular_file_or_too_large_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")  # to open one waits for a writer
+    (tmp_path / "device").symlink_to("/dev/zero")
+    (tmp_path / "large").write_bytes(b"x" * 11)
+    for name in ("pipe", "device", "large", "."):
+        with pytest.raises(OSError):
+            files.read_regular(tmp_path / name, bytes_max=10)
+    assert files.read_regular(tmp_path / "large", bytes_max=11) == b"x" * 11
 
 
 @pytest.mark.parametrize("power_cut", [False, True], ids=["killed", "power cut"])

@@ -68,6 +68,9 @@ def test_keys_are_for_their_user_only(home: Home) -> None:
     assert home.seed("agent a") == b"s" * 32
     assert home.seed("bob") is None
     home.key_path("bob").write_bytes(b"not a key\n")
+    with pytest.raises(Refused, match=r"can be read by others, so it is not used: run `gitcoord doctor --fix`"):
+        home.seed("bob")
+    home.key_path("bob").chmod(0o600)
     with pytest.raises(Corrupt, match="is not a key"):
         home.seed("bob")
 

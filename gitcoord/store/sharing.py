@@ -1,0 +1,180 @@
+"""Sharing: who of the machine's users may read and write a home, whatever the umask of each process says.
+
+The home's own folder says it: made once, as core.sharedRepository of the user's repository asks for. Each folder and
+file below grants what its folder does, and nobody grants writing to all. Keys are their owner's alone, everywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from gitcoord.core.errors import Refused
+
+PRIVATE = 0o755  # and what the umask takes from it
+NOT_OTHERS = 0o775
+SETS_GROUP = 0o2000  # what is made in the folder belongs to its group
+KEYS_SHARED = 0o3770  # each user of the group may add a key, and remove none of another's
+ALL, GROUP = {"all", "world", "everybody", "2"}, {"group", "true", "yes", "on", "1"}
+
+
+def mode_in(folder: Path) -> int:
+    """The mode of a new file in `folder`."""
+    return stat.S_IMODE(os.stat(folder).st_mode) & NOT_OTHERS & 0o666
+
+
+def folder_mode_in(folder: Path) -> int:
+    """The mode of a new folder in `folder`."""
+    return stat.S_IMODE(os.stat(folder).st_mode) & (SETS_GROUP | NOT_OTHERS)
+
+
+def settle(made: int | Path, mode: int) -> None:
+    """Give what was just made its mode, whatever the umask took. Another user's, or no mode at all here: it stays."""
+    if os.name != "nt" and stat.S_IMODE(os.stat(made).st_mode) != mode:
+        with contextlib.suppress(PermissionError):
+            os.chmod(made, mode)
+
+
+def opened(path: Path, flags: int) -> int:
+    """Open a file for locks or marks, which is made if it is not there; a link in its place is not followed."""
+    flags |= getattr(os, "O_NOFOLLOW", 0)
+    try:
+        return os.open(path, flags)
+    except FileNotFoundError:
+        pass
+    with contextlib.suppress(FileExistsError):  # another process was first
+        file = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+        settle(file, mode_in(path.parent))
+        return file
+    return os.open(path, flags)
+
+
+def touch(path: Path) -> Path:
+    """Make an empty file unless it is there."""
+    os.close(opened(path, os.O_RDWR))
+    return path
+
+
+def is_shared(folder: Path) -> bool:
+    """Whether a group works in a folder of ours."""
+    return bool(os.stat(folder).st_mode & stat.S_IWGRP)
+
+
+def make_home(home: Path, shared: str) -> None:
+    """Make the home's folder, unless it is there. `shared`: core.sharedRepository of the repository around it."""
+    try:
+        os.makedirs(home, PRIVATE)
+    except FileExistsError:
+        return
+    around = os.stat(home.parent)
+    granted = _granted(shared.strip().lower(), stat.S_IMODE(os.stat(home).st_mode), stat.S_IMODE(around.st_mode))
+    if granted & stat.S_IWGRP and os.name != "nt":
+        with contextlib.suppress(PermissionError):  # of a group that this user is not in
+            os.chown(home, -1, around.st_gid)
+    settle(home, granted)
+
+
+def _granted(shared: str, made: int, around: int) -> int:
+    if shared in ALL:
+        return SETS_GROUP | NOT_OTHERS
+    if shared in GROUP or (not shared and around & SETS_GROUP and around & stat.S_IWGRP):
+        return SETS_GROUP | 0o770 | made & 0o005
+    with contextlib.suppress(ValueError):
+        bits = int(shared, 8) if shared.startswith("0") and len(shared) > 1 else 0
+        if bits & 0o600 == 0o600:
+            bits = (bits | (bits & 0o444) >> 2) & NOT_OTHERS
+            return bits | (SETS_GROUP if bits & stat.S_IWGRP else 0)
+    return made & PRIVATE
+
+
+def astray(home: Path) -> Iterator[Path]:
+    """What of a home all users may write, and, where a group works in it, what the group cannot.
+
+    Not the keys, and not what tasks leave in their folders.
+    """
+    shared = is_shared(home)
+    for folder, folders, files in os.walk(home):
+        if Path(folder) == home:
+            folders[:] = [name for name in folders if name not in ("keys", "work")]
+        for name in (*folders, *files):
+            path = Path(folder, name)
+            with contextlib.suppress(FileNotFoundError):  # others go on meanwhile
+                found = os.lstat(path)
+                if stat.S_ISLNK(found.st_mode) or not _is_astray(found, shared):
+                    continue
+                yield path
+
+
+def _is_astray(found: os.stat_result, shared: bool) -> bool:
+    if found.st_mode & stat.S_IWOTH or not shared and found.st_mode & stat.S_IWGRP:
+        return True
+    needed = SETS_GROUP | 0o070 if stat.S_ISDIR(found.st_mode) else 0o040 | (found.st_mode & 0o200) >> 3
+    return shared and found.st_mode & needed != needed
+
+
+def bring_back(home: Path, path: Path) -> bool:
+    """Give what went astray the mode that its place has; False where it is another user's."""
+    mode = os.lstat(path).st_mode
+    granted = folder_mode_in(home) if stat.S_ISDIR(mode) else mode_in(home)
+    if not stat.S_ISDIR(mode):
+        granted = granted & 0o444 if not mode & 0o200 else granted | mode & 0o100
+    with contextlib.suppress(PermissionError):
+        os.chmod(path, granted)
+        return True
+    return False
+
+
+# Users
+
+
+def another_owner(*paths: Path) -> str | None:
+    """The name of the first other user to whom one of the paths, or the folder around it, belongs."""
+    if not hasattr(os, "geteuid"):
+        return None
+    for path in paths:
+        for one in (path, path.parent):
+            with contextlib.suppress(OSError):
+                owner = os.lstat(one).st_uid
+                if owner != os.geteuid():
+                    return user(owner)
+                break
+    return None
+
+
+def check_trusted(*repositories: Path) -> None:
+    """Raise Refused, with what to run, where git will not work in another user's repository. Ours cost no process."""
+    untrusted = []
+    for path in repositories:
+        if path.exists() and another_owner(path) is not None:
+            done = subprocess.run(["git", "-C", str(path), "rev-parse", "--git-dir"], capture_output=True, check=False,
+                                  stdin=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C"})
+            if done.returncode and b"dubious ownership" in done.stderr:
+                untrusted.append(path)
+    if untrusted:
+        words = " && ".join(f"git config --global --add safe.directory {shlex.quote(str(path))}" for path in untrusted)
+        raise Refused(f"git does not work in another user's repository, {untrusted[0]}, unless told to: if you trust "
+                      f"whoever may write there, run `{words}`; otherwise use a clone of your own")
+
+
+def user(number: int | None = None) -> str:
+    """A user of this machine, for a person; ours without `number`."""
+    import pwd  # not on Windows, which has no such owners
+
+    number = os.geteuid() if number is None else number
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
+
+
+def remedy(home: Path) -> str:
+    """What the owner of a home runs so that the group of its repository may work in it, too."""
+    home_, around = shlex.quote(str(home)), shlex.quote(str(home.parent))
+    return (f"`git -C {around} config core.sharedRepository group`, then `chgrp -R GROUP {around} && chmod -R g+rwX "
+            f"{around} && find {around} -type d -exec chmod g+s {{}} + && chmod 3770 {home_}/keys && chmod 600 "
+            f"{home_}/keys/*`")
