@@ -69,7 +69,7 @@ def command(path: Path, remote: str | None, github: str | None, public: bool, ag
     click.get_current_context().call_on_close(joined.node.close)
     made = write_baseline(path) if baseline else []
     said = before + joined.said + ([f"made {', '.join(made)}"] if made else [])
-    if agent_guide is not None and guide.write(path / agent_guide):
+    if agent_guide is not None and guide.write(path / agent_guide, path):
         said.append(f"wrote the guide for agents into {agent_guide}")
     if source is not None:
         said += _write_workflows(path, source, force)

@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from gitcoord.core.errors import Refused
-from gitcoord.store.files import write_durably
+from gitcoord.store import work_files
 
 NAMES = ("gitcoord-leader.yml", "gitcoord-review.yml")
 FOLDER = Path(".github", "workflows")
@@ -26,14 +26,14 @@ def write(path: Path, source: str, *, force: bool = False) -> list[str]:
     top = _top(path.resolve())
     files = {top / FOLDER / name: text.encode() for name, text in _texts(source).items()}
     try:
-        changed = {file: data for file, data in files.items() if not file.exists() or file.read_bytes() != data}
-        lost = [str(file.relative_to(top)) for file in changed if file.exists()]
+        before = {file: work_files.read(file, top) for file in files}
+        changed = {file: data for file, data in files.items() if before[file] != data}
+        lost = [str(file.relative_to(top)) for file in changed if before[file] is not None]
         if lost and not force:
             raise Refused(f"{' and '.join(lost)} would be replaced, and hold something else: move what you need of "
                           "them, then say --force")
-        (top / FOLDER).mkdir(parents=True, exist_ok=True)
         for file, data in changed.items():
-            write_durably(file, data)
+            work_files.write(file, top, data)
     except OSError as wrong:
         raise Refused(f"{wrong.filename}: {wrong.strerror}") from None
     return [str(file.relative_to(top)) for file in changed]

@@ -14,6 +14,7 @@ from gitcoord.core.errors import Refused
 from gitcoord.core.names import is_agent_id
 from gitcoord.features.agents import dependencies
 from gitcoord.features.agents.events import NEEDS_MAX, SLOTS_MAX, Capabilities
+from gitcoord.store.files import read_regular
 
 AGENTS_MAX = 64  # processes of one machine
 BYTES_MAX = 1024 * 1024
@@ -63,9 +64,7 @@ class Plan:
 def read(path: Path, *, known: Iterable[str] = ()) -> Plan:
     """The plan in the file; `known`: agents that need not be in it. Raises Refused, with what is wrong where."""
     try:
-        text = path.read_bytes()[:BYTES_MAX + 1]
-        if len(text) > BYTES_MAX:
-            raise Refused(f"{path}: larger than {BYTES_MAX >> 20} MiB")
+        text = read_regular(path, bytes_max=BYTES_MAX)
         file = _File.model_validate(tomllib.loads(text.decode()))
     except OSError as wrong:
         raise Refused(f"{path}: {wrong.strerror}") from None

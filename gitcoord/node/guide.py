@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gitcoord.core.errors import Refused
-from gitcoord.store.files import write_durably
+from gitcoord.store import work_files
 
 BEGIN = "<!-- BEGIN GITCOORD -->"
 END = "<!-- END GITCOORD -->"
@@ -73,30 +73,22 @@ Good manners:
 """
 
 
-def write(file: Path) -> bool:
+def write(file: Path, top: Path) -> bool:
     """Put the guide into `file`, in the place of the one that is there, else at its end; all else stays as it is.
 
-    Whether anything changed. Raises Refused when the file is no text, or its markers are not a pair.
+    Whether anything changed. Raises Refused when the file is no text, its markers are not a pair, or a link leads out
+    of `top`: a branch may bring one.
     """
-    file = file.resolve()  # CLAUDE.md is often a link to AGENTS.md
     try:
-        data = file.read_bytes() if file.exists() else b""
-    except OSError as wrong:
-        raise Refused(f"{file}: {wrong.strerror}") from None
-    if len(data) > FILE_BYTES_MAX:
-        raise Refused(f"{file} has {len(data)} bytes, which is no guide for agents: name another file")
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise Refused(f"{file} is not UTF-8: name another file") from None
-    new = _with_guide(text, file).encode()
-    if new == data:
-        return False
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(file, new, mode=file.stat().st_mode & 0o777 if file.exists() else None)
+        data = work_files.read(file, top, bytes_max=FILE_BYTES_MAX) or b""
+        new = _with_guide(data.decode("utf-8"), file).encode()
+        if new == data:
+            return False
+        work_files.write(file, top, new)
     except OSError as wrong:
         raise Refused(f"{wrong.filename}: {wrong.strerror}") from None
+    except UnicodeDecodeError:
+        raise Refused(f"{file} is not UTF-8: name another file") from None
     return True
 
 

@@ -7,6 +7,7 @@ dies in between, `communication.md` or `communication.md.bak` is a whole page.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from gitcoord.features.pages import snapshot
 from gitcoord.features.pages.snapshot import Layout
 from gitcoord.node import publish
 from gitcoord.node.node import Node
-from gitcoord.store.files import pausing, write_durably
+from gitcoord.store import sharing, work_files
+from gitcoord.store.files import pausing
 
 LOG = "events.log"
 BASELINE = (LOG, snapshot.COMMUNICATION, snapshot.ARCHIVE)
@@ -35,10 +37,12 @@ LOCK_S = 60.0  # others hold it while they render and write: a second for 100,00
 @contextlib.contextmanager
 def writing(node: Node, folder: Path) -> Iterator[None]:
     """One process of this node writes pages at a time, so that no older page comes after a newer one."""
+    work_files.check_ground(folder, Path.cwd())
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with pausing(node.home.path), filelock.FileLock(node.home.path / "pages.lock").acquire(timeout=LOCK_S):
-            yield
+        with pausing(node.home.path):
+            with filelock.FileLock(sharing.touch(node.home.path / "pages.lock")).acquire(timeout=LOCK_S):
+                yield
     except filelock.Timeout:
         raise GitcoordError(f"another process writes pages for more than {LOCK_S:.0f} s: end it, then try again"
                             ) from None
@@ -59,13 +63,12 @@ def put_pages(folder: Path, pages: Mapping[str, bytes]) -> list[str]:
     order = sorted(pages, key=lambda path: (path == snapshot.COMMUNICATION, path == snapshot.ARCHIVE, path))
     changed = []
     for path in order:
-        old = _read(folder / path)
+        old = work_files.read(folder / path, folder)
         if old == pages[path]:
             continue
         if path == snapshot.COMMUNICATION and old is not None and is_whole(old):
-            write_durably(folder / BACKUP, old)
-        (folder / path).parent.mkdir(exist_ok=True)
-        write_durably(folder / path, pages[path])
+            work_files.write(folder / BACKUP, folder, old)
+        work_files.write(folder / path, folder, pages[path])
         changed.append(path)
     return changed
 
@@ -88,15 +91,14 @@ def write_log(node: Node, folder: Path) -> tuple[bool, Path | None]:
         lines = [read(position) for position in range(1, fleet.position + 1)]
         lines += [event.line for event in pending if event.uid not in fleet.positions]
         data = b"".join(line + b"\n" for line in lines)
-        old = _read(path) or b""
+        old = work_files.read(path, folder) or b""
         if old == data:
             return False, None
         kept = _keep_foreign(folder, old, lines)
         if old and data.startswith(old):
-            with open(path, "ab", buffering=0) as file:
-                file.write(data[len(old):])
+            work_files.append(path, folder, data[len(old):], old=old)
         else:
-            write_durably(path, data)
+            work_files.write(path, folder, data)
         return True, kept
 
 
@@ -107,8 +109,8 @@ def _keep_foreign(folder: Path, old: bytes, ours: Sequence[bytes]) -> Path | Non
         lines.pop()  # torn by a crash while it was added
     if all(_is_event(line) for line in lines):
         return None
-    kept = next(path for path in _names(folder) if not path.exists())
-    write_durably(kept, old)
+    kept = next(path for path in _names(folder) if not os.path.lexists(path))
+    work_files.write(kept, folder, old)
     return kept
 
 
@@ -134,10 +136,10 @@ def write_baseline(path: Path) -> list[str]:
              snapshot.ARCHIVE: snapshot.archive([], Layout())}
     made = []
     for name in BASELINE:
-        if not (path / name).exists():
-            (path / name).write_text(pages.get(name, ""), encoding="utf-8")
+        if not os.path.lexists(path / name):
+            work_files.write(path / name, path, pages.get(name, "").encode())
             made.append(name)
-    if not (path / "scripts").exists():
+    if not os.path.lexists(path / "scripts"):
         (path / "scripts").mkdir()
         made.append("scripts/")
     return made
@@ -159,10 +161,3 @@ def with_pending(node: Node) -> Branch:
     ahead = Branch(branch.objects, fleet)
     ahead.log = Log(branch.log.segments, branch.log.counts, (*branch.log.open, *taken))
     return ahead
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None

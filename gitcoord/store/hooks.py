@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import subprocess
@@ -10,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitcoord.core.errors import Refused
+from gitcoord.store.files import read_regular, write_durably
 
 NAME = "pre-commit"
 BEFORE = "pre-commit.before-gitcoord"
 MARK = "# gitcoord: "
+HOOK_BYTES_MAX = 1024 * 1024
 GIT_S = 30.0  # a first look at a large index on a slow disk
 
 SCRIPT = """\
@@ -57,7 +60,10 @@ class Place:
 def place(folder: Path) -> Place:
     """Of the clone around `folder`. Raises Refused outside of any work tree."""
     top = Path(_git(folder, "rev-parse", "--show-toplevel").rstrip("\n"))
-    hooks = (top / _git(top, "rev-parse", "--git-path", "hooks").rstrip("\n")).resolve()
+    named = Path(os.path.abspath(top / _git(top, "rev-parse", "--git-path", "hooks").rstrip("\n")))
+    hooks = named.resolve()
+    if named.is_relative_to(top) and not hooks.is_relative_to(top.resolve()) and ".git" not in named.parts:
+        raise Refused(f"core.hooksPath is {named}, a link of this checkout that leads out of it, to {hooks}: remove it")
     common = (top / _git(top, "rev-parse", "--git-common-dir").rstrip("\n")).resolve()
     configured = _git(top, "config", "--show-scope", "--default", "", "--get", "core.hooksPath").split("\t")[0]
     return Place(hooks, configured in ("global", "system", "command"), hooks.is_relative_to(common))
@@ -80,9 +86,9 @@ def install(folder: Path, *, dry_run: bool = False) -> str:
     try:
         if where.file.is_symlink() or where.file.exists():
             if _is_ours(where.file):
-                if where.file.read_text("utf-8") == script:
+                if where.file.read_text("utf-8") == script and not where.file.is_symlink():
                     return ""
-            elif before.exists():
+            elif os.path.lexists(before):
                 raise Refused(f"{where.file} is not gitcoord's, and {before} is there from before: {by_hand}, "
                               "or remove one of them")
             else:
@@ -91,8 +97,7 @@ def install(folder: Path, *, dry_run: bool = False) -> str:
             if aside:
                 where.file.rename(before)
             where.folder.mkdir(parents=True, exist_ok=True)
-            where.file.write_text(script, encoding="utf-8", newline="\n")
-            where.file.chmod(0o755)
+            write_durably(where.file, script.encode(), mode=0o755)  # a link in its place goes, and is not followed
     except OSError as wrong:
         raise Refused(f"{wrong.filename}: {wrong.strerror}; {by_hand}") from None
     kept = f"; the hook that was there is kept as {BEFORE}, and runs first" if aside or before.exists() else ""
@@ -121,9 +126,13 @@ def uninstall(folder: Path, *, dry_run: bool = False) -> str:
 
 def _is_ours(file: Path) -> bool:
     try:
-        return f"\n{MARK}" in file.read_text("utf-8", "replace")[:200]
+        return f"\n{MARK}".encode() in read_regular(file, bytes_max=HOOK_BYTES_MAX)[:200]
     except FileNotFoundError:
         return False
+    except OSError as wrong:
+        if wrong.errno in (errno.EOVERFLOW, errno.EINVAL, errno.ELOOP):  # large, a pipe, a folder, links in a circle
+            return False
+        raise
 
 
 def _git(folder: Path, *args: str) -> str:

@@ -50,12 +50,12 @@ def test_the_rest_of_the_file_stays(tmp_path: Path, newline: str) -> None:
     before, after = f"# Ours{newline}{newline}Keep it so.{newline}", f"{newline}{newline}## More{newline}"
     file.write_bytes(before.encode())
     file.chmod(0o640)
-    assert guide.write(file) and not guide.write(file)
+    assert guide.write(file, tmp_path) and not guide.write(file, tmp_path)
     text = file.read_bytes().decode()
     assert text == before + newline + guide.TEXT.replace("\n", newline)
     old = text.replace("Good manners", "Bad manners").removesuffix(newline) + after
     file.write_bytes(old.encode())
-    assert guide.write(file) and not guide.write(file)
+    assert guide.write(file, tmp_path) and not guide.write(file, tmp_path)
     assert file.read_bytes().decode() == text.removesuffix(newline) + after
     assert file.stat().st_mode & 0o777 == 0o640
 
@@ -63,7 +63,7 @@ def test_the_rest_of_the_file_stays(tmp_path: Path, newline: str) -> None:
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "AGENTS.md").write_text("no newline at its end")
     (tmp_path / "CLAUDE.md").symlink_to("AGENTS.md")
-    guide.write(tmp_path / "CLAUDE.md")
+    guide.write(tmp_path / "CLAUDE.md", tmp_path)
     assert (tmp_path / "CLAUDE.md").is_symlink()
     assert (tmp_path / "AGENTS.md").read_text("utf-8") == f"no newline at its end\n\n{guide.TEXT}"
 
@@ -76,5 +76,5 @@ def test_what_it_would_spoil_is_refused_and_left_as_it_is(tmp_path: Path, conten
     file = tmp_path / "AGENTS.md"
     file.write_bytes(content)
     with pytest.raises(Refused):
-        guide.write(file)
+        guide.write(file, tmp_path)
     assert file.read_bytes() == content

@@ -1,0 +1,83 @@
+"""Work files: read and written in a folder that others fill, such as a checkout, where a branch may bring links.
+
+A link may lead to another file of the same tree (CLAUDE.md is often one to AGENTS.md), and never out of it, nor into
+what git keeps of itself. Pipes and devices are not read, and what is written replaces a file, its other names excepted.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from gitcoord.core.errors import Refused
+from gitcoord.store.files import make_folders, read_regular, write_durably
+
+FILE_BYTES_MAX = 2**30
+
+
+def inside(path: Path, top: Path) -> Path:
+    """Where `path` leads to. Raises Refused out of `top`, which the user named, and for what is no regular file.
+
+    A path that is not below `top` was named by the user as well: then its own folder takes the place of `top`.
+    """
+    top, path = Path(os.path.abspath(top)), Path(os.path.abspath(path))
+    if not path.is_relative_to(top):
+        top = path.parent
+    try:
+        real, ground = path.resolve(), top.resolve()
+    except (OSError, RuntimeError) as wrong:  # links in a circle
+        raise Refused(f"{path} leads nowhere ({wrong}): remove that link") from None
+    if not real.is_relative_to(ground):
+        raise Refused(f"{path} is a link that leads out of {top}, to {real}: remove it, or name another file")
+    below, named = real.relative_to(ground).parts, path.relative_to(top).parts
+    if any(part.casefold() == ".git" for part in below) and below != named:
+        raise Refused(f"{path} is a link into what git keeps of itself, {real}: remove it, or name another file")
+    try:
+        mode = os.lstat(real).st_mode
+    except FileNotFoundError:
+        return real
+    except OSError as wrong:
+        raise Refused(f"{real}: {wrong.strerror}") from None
+    if not stat.S_ISREG(mode):
+        raise Refused(f"{real} is {'a folder' if stat.S_ISDIR(mode) else 'no regular file'}: name another file")
+    return real
+
+
+def check_ground(folder: Path, top: Path) -> None:
+    """Raise Refused where a folder below `top` is, or lies behind, a link that leads out of it."""
+    inside(folder / "any", top)
+
+
+def read(path: Path, top: Path, *, bytes_max: int = FILE_BYTES_MAX) -> bytes | None:
+    """The bytes of a file; None where there is none. Raises Refused as `inside` does, and where it is too large."""
+    try:
+        return read_regular(inside(path, top), bytes_max=bytes_max)
+    except FileNotFoundError:
+        return None
+    except OSError as wrong:
+        raise Refused(f"{path}: {wrong.strerror}: name another file, or move it away") from None
+
+
+def write(path: Path, top: Path, data: bytes) -> None:
+    """Replace a file, which keeps its mode; a new one has what the umask leaves. Raises as `read` does."""
+    real = inside(path, top)
+    make_folders(real.parent)
+    try:
+        mode = stat.S_IMODE(os.stat(real).st_mode)
+    except FileNotFoundError:
+        mode = None
+    write_durably(real, data, mode=mode, umask=True)
+
+
+def append(path: Path, top: Path, data: bytes, *, old: bytes) -> None:
+    """Add to a file that holds `old`. One that has other names, which may lie anywhere, is replaced instead."""
+    real = inside(path, top)
+    file = os.open(real, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0))
+    try:
+        if os.fstat(file).st_nlink == 1:
+            os.write(file, data)
+            return
+    finally:
+        os.close(file)
+    write(path, top, old + data)
