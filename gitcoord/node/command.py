@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -12,6 +13,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Protocol
+
+from gitcoord.core.errors import GitcoordError
 
 OUTPUT_BYTES_KEPT = 64 * 1024
 FLOOD_BYTES = 1024 * 1024  # a command that prints more than any event holds is not going to stop by itself
@@ -39,29 +42,45 @@ class Kept:
         self.bytes += chunk[:OUTPUT_BYTES_KEPT - len(self.bytes)]
 
 
+class CannotStart(GitcoordError):
+    """The operating system refused to start a command, in one line that says why and names no value that was given."""
+
+
 class Command:
-    """Started when made; raises OSError when it cannot be. Look at it with `code`, and `end` it in any case.
+    """Started when made; raises CannotStart when it cannot be. Look at it with `code`, and `end` it in any case.
 
     `words` as one text go to the shell. Standard error without `errors` is ours, and standard output without `output`.
     """
 
     def __init__(self, words: str | Sequence[str], *, given: bytes, environment: Mapping[str, str],
                  output: Output | None = None, errors: Output | None = None, folder: Path | None = None) -> None:
-        with tempfile.TemporaryFile() as file:  # not a pipe: a command need not read it
-            file.write(given)
-            file.seek(0)
-            self._process = subprocess.Popen(
-                words, shell=isinstance(words, str), stdin=file, cwd=folder, env=environment, start_new_session=True,
-                stdout=_our_errors() if output is None else subprocess.PIPE,
-                stderr=None if errors is None else subprocess.PIPE,
-            )
         self.floods = False  # it prints more than is meant to be read
+        _check(words, environment)
+        try:
+            with tempfile.TemporaryFile() as file:  # not a pipe: a command need not read it
+                file.write(given)
+                file.seek(0)
+                self._process = subprocess.Popen(
+                    words, shell=isinstance(words, str), stdin=file, cwd=folder, env=environment,
+                    stdout=_our_errors() if output is None else subprocess.PIPE,
+                    stderr=None if errors is None else subprocess.PIPE, start_new_session=True,
+                )
+        # Besides OSError: a NUL or a lone surrogate is a ValueError, a fork that failed in the child SubprocessError.
+        except (OSError, ValueError, subprocess.SubprocessError, MemoryError) as wrong:
+            raise CannotStart(_reason(wrong, folder)) from wrong
         self._readers = [
             threading.Thread(target=self._read, args=(pipe, taker), daemon=True)
             for pipe, taker in ((self._process.stdout, output), (self._process.stderr, errors)) if pipe and taker
         ]
-        for reader in self._readers:
-            reader.start()
+        try:
+            for reader in self._readers:
+                reader.start()
+        except (RuntimeError, MemoryError) as wrong:  # no thread is to be had: what it prints would not be read
+            self._readers = [reader for reader in self._readers if reader.ident is not None]
+            self.end()
+            for pipe in filter(None, (self._process.stdout, self._process.stderr)):
+                pipe.close()
+            raise CannotStart(_reason(wrong, folder)) from wrong
 
     @property
     def pid(self) -> int:
@@ -100,6 +119,30 @@ class Command:
                 taker.take(chunk)
                 printed += len(chunk)
                 self.floods = self.floods or printed > taker.flood_bytes
+
+
+def _check(words: str | Sequence[str], environment: Mapping[str, str]) -> None:
+    """Raise CannotStart for what the system would refuse, with the name of what holds it."""
+    texts = [("the command", word) for word in ([words] if isinstance(words, str) else words)]
+    for name, text in (*texts, *environment.items()):
+        if "\0" in text:
+            raise CannotStart(f"{name} holds a NUL character, which no command can be given")
+        try:
+            os.fsencode(text)
+        except UnicodeEncodeError:
+            raise CannotStart(f"{name} holds characters that cannot be encoded here") from None
+
+
+def _reason(wrong: BaseException, folder: Path | None) -> str:
+    if isinstance(wrong, OSError):
+        if wrong.errno == errno.E2BIG:
+            return "its words and its environment are longer than this system takes"
+        if wrong.errno == errno.EAGAIN:
+            return f"this user may start no more processes ({wrong.strerror}): end some, or raise `ulimit -u`"
+        if folder is not None and not folder.is_dir():
+            return f"its folder {folder} is gone"
+        return f"{wrong.strerror or wrong}" + (f": {wrong.filename}" if wrong.filename else "")
+    return f"{type(wrong).__name__}: {wrong}"
 
 
 def _our_errors() -> int:

@@ -148,7 +148,7 @@ def _end_of(text: str) -> str:
 
 def start(words: str | Sequence[str], task: Mapping[str, Any], attempt: int, agent: str, place: Workplace, *,
           now_s: float, limit_s: float) -> Job:
-    """Begin an attempt. Raises OSError when the command cannot be started."""
+    """Begin an attempt. Raises CannotStart when the command cannot be started."""
     notes: queue.Queue[tuple[str, str]] = queue.Queue(NOTES_MAX)
     output, errors = Tail(notes), Tail(notes)
     environment = {
@@ -157,7 +157,8 @@ def start(words: str | Sequence[str], task: Mapping[str, Any], attempt: int, age
         "GITCOORD_TASK_PRIORITY": str(task["priority"]), "GITCOORD_TASK_FOLDER": str(place.folder),
         "GITCOORD_TASK_BRANCH": place.branch,
     }
-    given = json.dumps({"schema": "gitcoord.task/1", **task}, ensure_ascii=False).encode() + b"\n"
+    told = json.dumps({"schema": "gitcoord.task/1", **task}, ensure_ascii=False)
+    given = told.encode("utf-8", "backslashreplace") + b"\n"  # a lone surrogate is `\udc80` in JSON, too
     command = Command(words, given=given, environment=environment, output=output, errors=errors, folder=place.folder)
     return Job(str(task["id"]), attempt, agent, command, output, errors, place, now_s, limit_s)
 

@@ -6,8 +6,10 @@ changes nothing. A run that finds attempts of an earlier one, which nobody looks
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,14 @@ from gitcoord.features.tasks.state import Task
 from gitcoord.features.typed import PRIORITIES
 from gitcoord.node import acting, job, workplace
 from gitcoord.node.command import TERM_S
+from gitcoord.node.guards import in_words
 from gitcoord.node.job import Job
 from gitcoord.node.node import Node
 
 LIMIT_S = 3600.0  # of an attempt, unless the task or the command line says otherwise
 PROGRESS_S = 5.0  # between two events that tell it: each is kept for ever
 DISK_RETRY_S = 1.0
+TEXTS = ("reason", "result", "text")  # in the data of a task's events: what a command, or a person, has said
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +75,14 @@ class Worker:
         """Look after what runs, and begin what is new. True if anything was begun or ended."""
         if now_s < self._not_before_s:
             return False
+        did = [self._tried(partial(self._look_after, one), now_s) for one in list(self.jobs.values())]
+        return any(did) or now_s >= self._not_before_s and self._tried(self._begin, now_s)
+
+    def _tried(self, part: Callable[[float], bool], now_s: float) -> bool:
+        """The disk may refuse, or a lock: a command that has ended is not run again for that, nor do others wait."""
         try:
-            ended = [self._look_after(one, now_s) for one in list(self.jobs.values())]
-            return any(ended) or self._begin(now_s)
-        except GitcoordError as wrong:  # the disk, or a lock: a command that has ended is not run again for that
+            return part(now_s)
+        except (GitcoordError, OSError) as wrong:
             self._not_before_s = now_s + DISK_RETRY_S
             self.say("work_waits", str(wrong))
             return False
@@ -112,15 +120,18 @@ class Worker:
             place.occupied_by(0, task.id, task.attempt, self.agent)
             begun = job.start(self.contract.words, shown, task.attempt, self.agent, place, now_s=now_s,
                               limit_s=limit_s)
-        except (OSError, GitcoordError) as wrong:
+        except Exception as wrong:  # whatever a task holds fails its attempt, and neither this process nor other tasks
             if place is not None:
                 place.leave()
             self._done[task.id] = task.attempt
+            reason = str(wrong) if isinstance(wrong, OSError) else in_words(wrong)
+            self.say("task", f"{task.id[:8]} could not be started: {reason}")
             self._tell(task.id, "task_failed", f"{task.title}: could not be started",
-                       {"attempt": task.attempt, "reason": f"could not be started: {wrong}"})
+                       {"attempt": task.attempt, "reason": f"could not be started: {reason}"})
             return
         self.jobs[task.id] = begun
-        place.occupied_by(begun.command.pid, task.id, task.attempt, self.agent)
+        with contextlib.suppress(OSError):  # the note that is there already has it found by its folder
+            place.occupied_by(begun.command.pid, task.id, task.attempt, self.agent)
         self.say("task", f"{task.id[:8]} begins: {task.title}")
         self._tell(task.id, "task_started", f"{self.agent} starts {task.title}", {"attempt": task.attempt})
 
@@ -167,14 +178,23 @@ class Worker:
         words = {"task_finished": "finishes", "task_failed": "fails in", "task_released": "gives back"}[type_]
         title = self.node.fleet.states["tasks"].tasks[one.task].title
         self.say("task", f"{one.task[:8]} {type_.removeprefix('task_')}: {title}")
-        try:
-            self._tell(one.task, type_, f"{self.agent} {words} {title}", data)
-        except Refused as wrong:  # what it printed may look like a credential: that is left out, not the outcome
-            self._tell(one.task, type_, f"{self.agent} {words} it", {
-                "attempt": one.attempt, "result" if type_ == "task_finished" else "reason": f"not shown: {wrong}"})
+        self._tell(one.task, type_, f"{self.agent} {words} {title}", data)
         self._told_s.pop(one.task, None)
 
     def _tell(self, task: str, type_: str, words: str, data: Mapping[str, Any], *, to: tuple[str, ...] = ()) -> None:
+        """A title, or what was printed, may look like a credential: the event is told without it, but it is told."""
+        plain = f"{self.agent}: {type_.replace('_', ' ')}"
+        try:
+            self._append(task, type_, words, data, to)
+        except Refused:
+            try:
+                self._append(task, type_, plain, data, to)
+            except Refused as wrong:
+                kept = {name: f"not shown: {wrong}" if name in TEXTS else value
+                        for name, value in data.items() if not isinstance(value, list)}
+                self._append(task, type_, plain, kept, to)
+
+    def _append(self, task: str, type_: str, words: str, data: Mapping[str, Any], to: tuple[str, ...]) -> None:
         self.node.append(self.node.draft(type_, words, actor=self.agent, re=task, data=data, to=to))
 
     # Ending

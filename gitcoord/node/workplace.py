@@ -7,19 +7,36 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
-from dataclasses import dataclass
+import stat
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
 
-from gitcoord.core.errors import Refused
-from gitcoord.store import worktrees
-from gitcoord.store.files import write_quickly
+from gitcoord.core.errors import GitcoordError, Refused
+from gitcoord.store import shape, worktrees
+from gitcoord.store.files import make_folder, read_regular, write_quickly
 
 FOLDER = "work"
 TITLE_WORDS = 40  # characters of a title in a branch's name
+NAMES_MAX = 100  # tried for a folder; each that is there already is somebody's
+PID_MAX = 2**31 - 1
+NOTE_BYTES_MAX = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """Who works in the folder beside it."""
+
+    task: str
+    attempt: int
+    agent: str
+    pid: int = 0
+    born: float = 0.0
+    branch: str = ""
 
 
 @dataclass(slots=True)
@@ -40,8 +57,8 @@ class Workplace:
         born = 0.0
         with contextlib.suppress(psutil.Error):
             born = psutil.Process(pid).create_time() if pid else 0.0
-        value = {"pid": pid, "born": born, "task": task, "attempt": attempt, "agent": agent, "branch": self.branch}
-        write_quickly(self.note, json.dumps(value).encode())
+        note = _Note(task, attempt, agent, pid, born, self.branch)
+        write_quickly(self.note, json.dumps(asdict(note)).encode())
 
     def keep(self) -> list[str]:
         """What of the work lasts, as artifacts: the branch, if there is something on it."""
@@ -53,7 +70,7 @@ class Workplace:
         """Clear up. What was not committed is left where it is: then the answer says where."""
         self.note.unlink(missing_ok=True)
         if not self.branch:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            _remove(self.folder)
             return ""
         if worktrees.is_dirty(self.folder):
             return f"what is not committed is left in {self.folder}"
@@ -64,22 +81,53 @@ class Workplace:
 
 
 def make(home: Path, top: Path, agent: str, task: str, title: str, attempt: int, *, worktree: bool) -> Workplace:
-    """A fresh folder, or work tree at HEAD. Raises GitcoordError when git will not."""
-    name = f"{task[:8]}-{attempt}-{re.sub(r'[^a-z0-9]+', '-', agent.lower()).strip('-')}"
-    folder = home / FOLDER / name
-    folder.parent.mkdir(exist_ok=True)
-    place = Workplace(folder, folder.with_name(f"{name}.json"), top)
+    """Make a fresh folder, or work tree at HEAD. Raises GitcoordError when git refuses, OSError when the disk does."""
+    slug = re.sub(r"[^a-z0-9]+", "-", agent.lower()).strip("-")
+    name = re.sub(r"[^A-Za-z0-9-]+", "-", f"{task}-{attempt}-{slug}")  # the full id: its author chooses how it begins
+    folder = _make_folder(_ground(home), name)
+    place = Workplace(folder, folder.with_name(f"{folder.name}.json"), top)
     if not worktree:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
         return place
-    base = worktrees.tip(top, "HEAD")
-    if not base:
-        raise Refused("--worktree needs a commit to begin at: this repository has none yet")
-    words = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:TITLE_WORDS].strip("-")
-    place.branch, place.base = f"task/{name}" + (f"-{words}" if words else ""), base
-    worktrees.add(top, folder, place.branch, base)
+    try:
+        base = worktrees.tip(top, "HEAD")
+        if not base:
+            raise Refused("--worktree needs a commit to begin at: this repository has none yet")
+        words = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:TITLE_WORDS].strip("-")
+        place.branch, place.base = f"task/{folder.name}" + (f"-{words}" if words else ""), base
+        worktrees.add(top, folder, place.branch, base)  # git takes an empty folder
+    except GitcoordError:
+        _remove(folder)
+        raise
     return place
+
+
+def _ground(home: Path) -> Path:
+    """The folder of all work folders. Raises Refused where a link leads elsewhere: what is there is not ours."""
+    ground = home / FOLDER
+    with contextlib.suppress(FileExistsError):
+        make_folder(ground)
+    if not stat.S_ISDIR(os.lstat(ground).st_mode):
+        raise Refused(f"{ground} is no folder: move it away, then try again")
+    return ground
+
+
+def _make_folder(ground: Path, name: str) -> Path:
+    """Make a new folder. What has the name already, in whatever case, is somebody's, and is left as it is."""
+    for number in range(NAMES_MAX):
+        folder = ground / (f"{name}-{number}" if number else name)
+        with contextlib.suppress(FileExistsError):
+            make_folder(folder)
+            return folder
+    raise Refused(f"{ground} holds {NAMES_MAX} folders named {name}: remove those that nobody works in")
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder of ours, or the link that was put in its place, and nothing that a link leads to."""
+    with contextlib.suppress(OSError):
+        if folder.is_symlink():
+            folder.unlink()
+        elif stat.S_ISDIR(os.lstat(folder.parent).st_mode):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,22 +141,28 @@ class Leftover:
 def clear(home: Path, agent: str) -> list[Leftover]:
     """End what an earlier run of the agent has left running, which nobody looks after; and tell what that was."""
     found = []
-    for note in sorted((home / FOLDER).glob("*.json")):
-        try:
-            value = json.loads(note.read_bytes())
-            pid, born, of = int(value["pid"]), float(value["born"]), str(value["agent"])
-            leftover = Leftover(str(value["task"]), int(value["attempt"]))
-        except (ValueError, KeyError, TypeError):
-            note.unlink(missing_ok=True)  # cut off in the middle of being written: before the command was looked after
-            continue
-        if of.casefold() == agent.casefold():
-            folder = note.with_suffix("")
-            _end(pid or _at(folder), born)
-            found.append(leftover)
-            if not value.get("branch"):
-                shutil.rmtree(folder, ignore_errors=True)
-            note.unlink(missing_ok=True)
+    for path in sorted((home / FOLDER).glob("*.json")):
+        note = _read(path)
+        if note is None:
+            with contextlib.suppress(OSError):
+                path.unlink()  # cut off in the middle of being written: before the command was looked after
+        elif note.agent.casefold() == agent.casefold():
+            folder = path.with_suffix("")
+            _end(note.pid or _at(folder), note.born)
+            found.append(Leftover(note.task, note.attempt))
+            with contextlib.suppress(OSError):
+                if not note.branch:
+                    _remove(folder)
+                path.unlink(missing_ok=True)
     return found
+
+
+def _read(path: Path) -> _Note | None:
+    try:
+        note = shape.read(_Note, read_regular(path, bytes_max=NOTE_BYTES_MAX))
+    except (OSError, ValueError):
+        return None
+    return note if 0 <= note.pid <= PID_MAX else None
 
 
 def _at(folder: Path) -> int:

@@ -285,7 +285,7 @@ def test_in_a_work_tree_the_branch_is_the_artifact_and_nothing_else_is_left(node
     uid = create(node, "Mend the parser!")
     result = done(node, worker(node, "echo x > a; git add a; git -c user.name=b -c user.email=b@c commit -qm mended; "
                                      "echo $GITCOORD_TASK_BRANCH", worktree=True, top=top), uid)
-    branch = f"task/{uid[:8]}-1-bob-mend-the-parser"
+    branch = f"task/{uid}-1-bob-mend-the-parser"
     assert (result.artifacts, result.result) == ([f"refs/heads/{branch}"], branch)
     uid = create(node, "Change nothing")
     assert done(node, worker(node, "true", worktree=True, top=top), uid).artifacts == []
@@ -300,3 +300,62 @@ def test_progress_is_told_now_and_then_only(node: Node) -> None:
     done(node, one, uid)
     told = [event for _, event in node.events() if event.re == uid and event.type == "task_progressed"]
     assert len(told) == 1 and work.PROGRESS_S > 1
+
+
+@pytest.mark.parametrize("title", ["a\0b", "the token ghp_" + "a" * 36])
+def test_a_title_that_no_command_can_be_given_or_that_no_log_takes_fails_or_hides_and_the_next_task_is_done(
+    node: Node, title: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:  # as a member writes it who does not ask our client
+        patched.setattr("gitcoord.node.desk.looks_like_credential", lambda text: None)
+        [event] = node.append(node.draft("task_created", "t", actor="alice", data={
+            "title": title, "needs": ["python"], "attempts_max": 1}))
+        wait_until(lambda: node.sync() and (node.fleet.states["tasks"].tasks.get(event.uid) is None
+                                            or task(node, event.uid).status == "assigned"), what="the ledger's word")
+    if event.uid not in node.fleet.states["tasks"].tasks:
+        return  # the ledger takes no such title
+    one = worker(node, "echo done")
+    ended = done(node, one, event.uid)
+    if "\0" in title:
+        assert ended.status == "failed"
+        assert ended.last.reason.startswith("could not be started: GITCOORD_TASK_TITLE holds a NUL character")
+    else:
+        assert (ended.status, ended.result) == ("done", "done")
+    assert done(node, one, create(node, "Mend it")).status == "done"
+
+
+def test_what_fails_about_one_command_keeps_no_other_from_being_looked_after(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = create(node, "one"), create(node, "two")
+    said: list[str] = []
+    one = worker(node, f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done", said, slots=2)
+    assert one.step(NOW_S) and one.step(NOW_S)
+    (tmp_path / "go").touch()
+    wait_until(lambda: all(each.command.code is not None for each in one.jobs.values()), what="their end")
+    looked_after = Worker._look_after
+
+    def fails_for_the_first(self: Worker, each: job.Job, now_s: float) -> bool:
+        if each.task == first:
+            raise OSError(28, "No space left on device")
+        return looked_after(self, each, now_s)
+
+    monkeypatch.setattr(Worker, "_look_after", fails_for_the_first)
+    assert one.step(NOW_S) and list(one.jobs) == [first] and any("work_waits" in words for words in said)
+    monkeypatch.undo()
+    one.step(NOW_S + 2)
+    node.sync()
+    assert task(node, first).status == task(node, second).status == "done"
+
+
+def test_whatever_fails_when_a_task_is_begun_fails_its_attempt(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    def overflows(*args: object, **more: object) -> None:
+        raise OverflowError("date value out of range")
+
+    uid = create(node, "Mend it", attempts=1)
+    monkeypatch.setattr("gitcoord.features.tasks.queries.shown", overflows)
+    one = worker(node, "true")
+    one.step(NOW_S)
+    node.sync()
+    assert not one.busy and "OverflowError: date value out of range" in task(node, uid).last.reason
+    assert list((node.home.path / workplace.FOLDER).iterdir()) == []
