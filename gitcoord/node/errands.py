@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gitcoord.core.commands import Look, Proposal
-from gitcoord.core.errors import GitcoordError
+from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.node import acting
+from gitcoord.node.guards import in_words
 from gitcoord.node.naming import since_boot_s
 from gitcoord.node.node import Node
 
@@ -79,13 +80,19 @@ class Errands:
             return False
         look = acting.look(self.node, lead.agent)
         for errand in due:
-            work = errand.prepare(look) if errand.every_s(look) > 0 else None
+            try:
+                every_s = errand.every_s(look)
+                work = errand.prepare(look) if every_s > 0 else None
+            except Exception as wrong:  # whatever the ledger holds: the others have their turn
+                self._next_s[errand.name] = now_s
+                self._failed(errand.name, in_words(wrong), now_s)
+                continue
             if work is None:
                 continue
             if not crew.may_act(terms, since_boot_s()):
                 crew.wants_to_act = self._waits = True
                 return False
-            self._begin(errand, work, now_s + errand.every_s(look))
+            self._begin(errand, work, now_s + every_s)
             return True
         return False
 
@@ -108,10 +115,8 @@ class Errands:
         def run() -> None:
             try:
                 running.done = list(work(self._may_act))
-            except GitcoordError as wrong:
-                running.wrong = str(wrong)
             except Exception as wrong:  # a bug there is no reason for an agent to end
-                running.wrong = f"{type(wrong).__name__}: {wrong}"
+                running.wrong = in_words(wrong)
 
         running.thread = threading.Thread(target=run, daemon=True)
         running.thread.start()
@@ -132,18 +137,30 @@ class Errands:
     def _conclude(self, running: _Running, now_s: float) -> None:
         name = running.errand.name
         if running.wrong:
-            count = self._failures[name] = self._failures.get(name, 0) + 1
-            pause_s = max(0.0, self._next_s[name] - now_s)
-            self._next_s[name] = now_s + min(max(pause_s, 1.0) * 2 ** min(count, 20), WAIT_S_MAX)
-            self.say("errand_failed", f"{name}: {running.wrong}")
+            self._failed(name, running.wrong, now_s)
             return
         self._failures.pop(name, None)
         lead = self.node.crew.leading(self.node.fleet.terms)
         actor = lead.agent if lead is not None else self.node.crew.sessions[0].agent
+        drafts = []
+        for one in running.done:
+            try:
+                [draft] = self.node.drafted([one], actor=actor)
+                self.node.check(draft)
+            except Refused as wrong:  # by what it found outside, such as a secret in a title: the others are noted
+                self.say("errand_failed", f"{name}: one of what it did cannot be noted: {wrong}")
+            else:
+                drafts.append(draft)
         try:
-            self.node.append(*self.node.drafted(running.done, actor=actor))
+            self.node.append(*drafts)
         except GitcoordError as wrong:  # the disk: it is found again at the next look
             self.say("errand_failed", f"{name} cannot be noted: {wrong}")
             return
-        for one in running.done:
-            self.say(name, one.content)
+        for noted in drafts:
+            self.say(name, noted.content)
+
+    def _failed(self, name: str, wrong: str, now_s: float) -> None:
+        count = self._failures[name] = self._failures.get(name, 0) + 1
+        pause_s = max(0.0, self._next_s[name] - now_s)
+        self._next_s[name] = now_s + min(max(pause_s, 1.0) * 2 ** min(count, 20), WAIT_S_MAX)
+        self.say("errand_failed", f"{name}: {wrong}")

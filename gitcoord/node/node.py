@@ -22,10 +22,10 @@ from gitcoord.core.replica import Clock, Replica, absorb
 from gitcoord.core.session import Crew
 from gitcoord.core.timings import PROFILES, Profile
 from gitcoord.features import FEATURES
-from gitcoord.node import cache, driving, economy, glance, levels, preferences, publish, seen, trust
+from gitcoord.node import cache, driving, economy, glance, guards, levels, preferences, publish, seen, trust
 from gitcoord.node.desk import Desk, find_home
 from gitcoord.node.naming import since_boot_s, utc_now
-from gitcoord.store import checkout, locks
+from gitcoord.store import checkout, locks, sharing
 from gitcoord.store.files import check_not_paused, pausing
 from gitcoord.store.home import Config, Home
 from gitcoord.store.locks import LockHeld
@@ -66,6 +66,7 @@ class Node:
         self._own: dict[bytes, Event | None] = {}  # lines seen in our queue: signed here, whoever carried them along
         self._cached = 0  # position of the cache on disk
         self._glanced: tuple[str | None, str] | None = None  # the tip and the node of the glance on disk
+        self._beside = guards.Beside(lambda kind, text: self.tell(kind, text))
         self._replica: Replica | None = None
 
     # Opening
@@ -128,7 +129,7 @@ class Node:
             objects=self.store, fresh=self._fresh_branch, branch=self._cached_branch() or self._fresh_branch(),
             ledger_ref=self.config.ledger, outbox_prefix=f"{self.config.namespace}/nodes/",
             clock=Clock(since_boot_s, utc_now, lambda: int(time.time())), chance=self.chance,
-            publish=publish.due, believes=trust.read(self.home).believes,
+            publish=publish.Publisher(self._beside.tell_once).due, believes=trust.read(self.home).believes,
             parented_outbox=self.config.namespace.startswith("refs/heads/"),
             first_seen=seen.first_seen(self.home.cache),
         )
@@ -251,12 +252,12 @@ class Node:
         self._save_beats()
         economy.share(self, replica)
         levels.note(self, replica, before, report)
-        self._glance(replica)
-        self._save_cache()
+        for part in (self._glance, self._save_cache):
+            self._beside.run(part)
         return report
 
-    def _glance(self, replica: Replica) -> None:
-        now = (replica.branch.tip, self.disk.node)
+    def _glance(self) -> None:
+        now = (self.replica.branch.tip, self.disk.node)
         if now != self._glanced:
             glance.save(self.home, glance.take(self))
             self._glanced = now
@@ -293,6 +294,7 @@ def open_store(home: Home, config: Config, common: Path) -> Store:
     """The node's private object store, with the remote that the configuration names."""
     from gitcoord.store import git
 
+    sharing.check_trusted(common, home.store)
     git.GitStore.create(home.store)
     url = git.remote_url(common, config.remote) or config.remote
     return git.GitStore(

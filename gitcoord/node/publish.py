@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from gitcoord.core import checkpoint, limits
 from gitcoord.core.branch import Branch
-from gitcoord.core.errors import Corrupt
+from gitcoord.core.errors import Corrupt, GitcoordError
 from gitcoord.core.event import parse, type_of
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.ports import Oid
 from gitcoord.features import conversation
 from gitcoord.features.pages import card, snapshot
 from gitcoord.features.pages.snapshot import Entry, Interaction, Layout
+from gitcoord.node.guards import in_words
 
 CHECKPOINT_EVENTS = 2048  # between checkpoints, at least: to replay so many takes a newcomer a quarter of a second
 CHECKPOINT_PART = 24  # and this part of the log: so all together grow as the log does, and not as its square
@@ -23,16 +24,53 @@ README = "README.md"
 
 def due(branch: Branch) -> dict[str, bytes | None]:
     """The files that the tip lacks or that are out of date; empty when nothing is due."""
-    fleet = branch.fleet
+    return {path: data for part in PARTS.values() for path, data in part(branch).items()}
+
+
+class Publisher:
+    """`due` for a process that goes on: a part that fails is left out and told, and the round goes on without it.
+
+    It is tried again when so many more events have come, twice as many each time: what it met is in the log.
+    """
+
+    def __init__(self, tell: Callable[[str, str], None]) -> None:
+        self.tell = tell
+        self._failures: dict[str, int] = {}
+        self._after: dict[str, int] = {}  # the position from which a part is tried again
+
+    def due(self, branch: Branch) -> dict[str, bytes | None]:
+        files: dict[str, bytes | None] = {}
+        for name, part in PARTS.items():
+            if branch.fleet.position < self._after.get(name, 0):
+                continue
+            try:
+                files.update(part(branch))
+            except GitcoordError:  # the disk, or the store, which is mended
+                raise
+            except Exception as wrong:  # whatever the ledger made of it
+                self._failures[name] = failures = self._failures.get(name, 0) + 1
+                self._after[name] = branch.fleet.position + 2 ** min(failures, 12)
+                self.tell("part_failed", f"the {name} cannot be written: {in_words(wrong)}; all else goes on")
+            else:
+                self._failures.pop(name, None)
+        return files
+
+
+def _pages(branch: Branch) -> Mapping[str, bytes | None]:
     shown = _shown_position(branch)
-    files: dict[str, bytes | None] = {}
-    if shown != fleet.position:
-        files.update(render(branch, since=shown))
-        files[README] = card.readme(fleet).encode()
+    if shown == branch.fleet.position:
+        return {}
+    return {**render(branch, since=shown), README: card.readme(branch.fleet).encode()}
+
+
+def _checkpoint(branch: Branch) -> Mapping[str, bytes | None]:
     saved = _checkpointed(branch)
-    if saved is None or fleet.position - saved >= max(CHECKPOINT_EVENTS, saved // CHECKPOINT_PART):
-        files[checkpoint.PATH] = checkpoint.write(branch)
-    return files
+    if saved is not None and branch.fleet.position - saved < max(CHECKPOINT_EVENTS, saved // CHECKPOINT_PART):
+        return {}
+    return {checkpoint.PATH: checkpoint.write(branch)}
+
+
+PARTS: Mapping[str, Callable[[Branch], Mapping[str, bytes | None]]] = {"snapshot": _pages, "checkpoint": _checkpoint}
 
 
 def render(branch: Branch, *, since: int | None = None, layout: Layout | None = None) -> dict[str, bytes]:

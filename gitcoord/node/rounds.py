@@ -13,6 +13,7 @@ import tenacity
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError, Lost, Paused, Refused, Unreachable
 from gitcoord.core.names import uid_from
 from gitcoord.core.protocol import Report
+from gitcoord.node.guards import in_words
 from gitcoord.node.naming import since_boot_s
 from gitcoord.node.node import Node
 from gitcoord.node.standing import OUTAGE
@@ -38,22 +39,27 @@ class Rounds:
     _held: tuple[str, str] | None = None
 
     def one(self) -> Report | None:
-        """One round; None when it failed. Raises Refused only: then this clone is no part of a fleet any more."""
+        """One round; None when it failed. Raises Refused only, where this clone is no part of a fleet any more."""
         try:
             report = self._with_retries() if not self.offline else self.node.sync()
         except Unreachable as wrong:
             self._went_offline(wrong)
-        except Refused:
-            raise
         except (filelock.Timeout, Lost) as wrong:
             self._lapse(1.0)  # others are busy; what is queued goes along with theirs
             self.trouble = Lost(str(wrong))
-        except GitcoordError as wrong:
-            self._hold(wrong)
+        except Exception as wrong:
+            self.failed(wrong)
         else:
             self._went_well()
             return report
         return None
+
+    def failed(self, wrong: Exception) -> None:
+        """Go on at a capped pace, whatever the ledger has led to. Raises Refused where this clone left the fleet."""
+        if isinstance(wrong, Refused) and not (self.node.home.exists and self.node.home.queue.exists):
+            raise wrong
+        self._hold(wrong if isinstance(wrong, GitcoordError) else GitcoordError(
+            f"{in_words(wrong)}: this is a bug in gitcoord; it is tried again, and what was acknowledged is safe"))
 
     def _with_retries(self) -> Report:
         profile = self.node.crew.profile

@@ -17,6 +17,7 @@ from gitcoord.core.session import Session
 from gitcoord.features import agents, settings
 from gitcoord.node import acting, economy, once, seats
 from gitcoord.node.alerts import Alerts, addresses
+from gitcoord.node.guards import Guards, in_words
 from gitcoord.node.naming import since_boot_s
 from gitcoord.node.node import Node
 from gitcoord.node.options import Options, Reacting
@@ -43,6 +44,7 @@ class Runner:
     reactions: list[Reacting] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)  # why sessions were lost to another run
     _rounds: Rounds = field(init=False)
+    _guards: Guards = field(init=False)
     _seats: seats.Seats = field(init=False)
     _due_s: float = 0.0
     _queue_seen: object = None
@@ -51,6 +53,7 @@ class Runner:
     _tidy_s: float = 0.0
 
     def __post_init__(self) -> None:
+        self._guards = Guards(self.options.say)
         self._rounds = Rounds(self.node, self.options.agents[0], self.options.say, self.stop)
         self._seats = seats.Seats(self.node, self.options.say, self.stop.is_set)
 
@@ -88,6 +91,10 @@ class Runner:
             self.options.say("credentials", f"{wrong}; waiting for others, events are queued")
         except (Lost, LockHeld):
             pass
+        except GitcoordError:
+            raise
+        except Exception as wrong:  # whatever the ledger holds: the rounds that follow tell more, and go on
+            self.options.say("part_failed", f"the first round: {in_words(wrong)}")
 
     def _take_seats(self, names: Sequence[str]) -> None:
         lead = self.options.lead and self.node.config.lead
@@ -95,7 +102,7 @@ class Runner:
             self._seats.take(agent, may_lead=lead, takeover=self.options.takeover)
             if self.options.on_event:
                 self.reactions.append(Reaction(self.node, agent, self.options.on_event, reply=self.options.reply,
-                                               say=self.options.say))
+                                               attempts=self.options.attempts, say=self.options.say))
             if self.options.work is not None:
                 self.reactions.append(Worker(self.node, agent, self.options.work, say=self.options.say))
             if self.options.work is not None or self.options.capabilities:
@@ -130,11 +137,14 @@ class Runner:
     def _turn(self) -> None:
         """One round if one is due, with its retries; then the reactions, whose commands sleep when the machine does."""
         if self._is_due(since_boot_s()):
-            self._round()
+            try:
+                self._round()
+            except Exception as wrong:
+                self._rounds.failed(wrong)
         if not self._rounds.paused:
             self.node.crew.wants_to_act = False  # each that does says so again
             for reaction in self.reactions:
-                while reaction.step(time.monotonic()):
+                while self._guards.step(reaction):
                     pass
 
     def _is_due(self, now_s: float) -> bool:
@@ -147,9 +157,10 @@ class Runner:
         before = _last(node)
         report = self._rounds.one()
         if report is not None:
-            self._went_well()
+            self._guards.run("after a round", self._went_well, otherwise=None, now_s=since_boot_s())
         now = since_boot_s()
-        self._due_s = now + min(node.crew.next_due_s(node.fleet, now), self._gone_in_s())
+        gone_in_s = self._guards.run("who is gone", self._gone_in_s, otherwise=math.inf, now_s=now)
+        self._due_s = now + min(node.crew.next_due_s(node.fleet, now), gone_in_s)
         if report is not None and report.waiting:
             self._rounds.not_before_s = self._due_s = now + economy.wait_s(node, now)
         elif report is not None and now >= self._tidy_s and not (report.ledger or report.outbox):
@@ -182,7 +193,7 @@ class Runner:
         self.options.say("lost", why)
         for reaction in self.reactions:
             if reaction.agent == session.agent:
-                reaction.end()
+                self._guards.ending(reaction.end)
         self.reactions = [reaction for reaction in self.reactions if reaction.agent != session.agent]
         session.leaving = True
         with contextlib.suppress(GitcoordError, filelock.Timeout):
@@ -221,7 +232,7 @@ class Runner:
             wake_s = min(max(self._due_s, self._rounds.not_before_s), end_s)
             if now >= wake_s or self._is_due(now):
                 return
-            if not self._rounds.paused and any(reaction.is_due(time.monotonic()) for reaction in self.reactions):
+            if not self._rounds.paused and any(map(self._guards.is_due, self.reactions)):
                 return
             self.stop.wait(min(look_s, wake_s - now))
 
@@ -243,14 +254,14 @@ class Runner:
     def _say_goodbye(self) -> None:
         """Last words: the leader resigns, so that it is replaced at once; every beat says goodbye."""
         for reaction in self.reactions:
-            reaction.ask_to_end()
+            self._guards.ending(reaction.ask_to_end)
         try:
             if self.node.crew.sessions and not self.stop.at_once:
                 with contextlib.suppress(GitcoordError, filelock.Timeout):
                     self._last_words()
         finally:
             for reaction in self.reactions:
-                reaction.end()
+                self._guards.ending(reaction.end)
         self.options.say("goodbye", "goodbye")
 
     def _last_words(self) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import filelock
 
-from gitcoord.core.errors import GitcoordError, Lost
+from gitcoord.core.errors import GitcoordError, Lost, Refused
 from gitcoord.core.event import parse
 from gitcoord.core.liveness import ALIVE, Standing
 from gitcoord.features import agents
@@ -27,9 +27,10 @@ from gitcoord.node import acting, seen
 from gitcoord.node.child import CRASHED, ENDED, UP, WAITING, Child, in_words
 from gitcoord.node.fleet_file import Plan
 from gitcoord.node.found import Wish, init
+from gitcoord.node.guards import Guards
 from gitcoord.node.node import Node
 from gitcoord.node.stopping import Stop
-from gitcoord.store import shape
+from gitcoord.store import shape, sharing
 from gitcoord.store.files import write_quickly
 from gitcoord.store.home import Home
 from gitcoord.store.locks import is_held
@@ -52,6 +53,7 @@ class Supervisor:
         self.children = {name.casefold(): Child(name, one) for name, one in plan.agents.items()}
         self._answered: set[str] = set()  # recoveries
         self._written: object = None
+        self._guard = Guards(say)
         self._sync_s = 0.0
 
     def run(self) -> None:
@@ -61,14 +63,16 @@ class Supervisor:
             self._enrol()
             try:
                 while not self.stop.is_set():
-                    self._turn()
+                    if not self.node.home.exists:
+                        raise Refused("this clone has left the fleet: `gitcoord init --agent NAME` joins again")
+                    self._guard.run("the supervisor", self._turn, otherwise=None, now_s=time.monotonic())
                     self.stop.wait(LOOK_S)
             finally:
                 self._end()
 
     @contextlib.contextmanager
     def _only_one(self) -> Iterator[None]:
-        lock = filelock.FileLock(_lock_path(self.node.home))
+        lock = filelock.FileLock(sharing.touch(_lock_path(self.node.home)))
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
@@ -97,8 +101,7 @@ class Supervisor:
         beats = self._beats()
         for child in self.children.values():
             self._look_at(child, beats)
-        for recovery in list(self.node.fleet.states["recovery"].recoveries.values()):
-            self._answer(recovery)
+        self._guard.run("recoveries", self._answer_all, otherwise=None, now_s=time.monotonic())
         standings = seen.standings(self.node)
         for child in self.children.values():
             if child.state == WAITING and all(self._is_up(one, standings) for one in child.planned.depends_on):
@@ -142,6 +145,10 @@ class Supervisor:
             self.node.append(self.node.draft("agent_exited", words, actor=child.id,
                                              data={"session": child.session, "code": code}))
 
+    def _answer_all(self) -> None:
+        for recovery in list(self.node.fleet.states["recovery"].recoveries.values()):
+            self._answer(recovery)
+
     def _answer(self, recovery: Recovery) -> None:
         """Start again whom the leader wants started again. One that beats is let alone, and that is told too."""
         child = self.children.get(recovery.agent.casefold())
@@ -179,7 +186,7 @@ class Supervisor:
     def _start(self, child: Child) -> None:
         try:
             child.start(self.folder, self.plan.path)
-        except OSError as wrong:
+        except (OSError, ValueError) as wrong:  # ValueError: a NUL in a word of the file
             child.becomes(CRASHED)
             self.say("crashed", f"{child.id} could not be started: {wrong}")
         else:

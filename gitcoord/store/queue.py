@@ -52,6 +52,10 @@ class Queue:
         return queue
 
     @property
+    def exists(self) -> bool:
+        return self._head_path.exists()
+
+    @property
     def node(self) -> str:
         self._refresh()
         return self._head.node

@@ -96,8 +96,18 @@ def test_lost_races_are_no_trouble_to_tell_and_a_clone_outside_a_fleet_ends(
 ) -> None:
     rounds, said = rounds_of(node, monkeypatch, Lost("12 races"), Refused("no queue"))
     assert rounds.one() is None and said == []
+    node.home.path.rename(node.home.path.with_name("left"))
     with pytest.raises(Refused):
         rounds.one()
+
+
+def test_nothing_that_the_ledger_leads_to_ends_the_rounds(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = [OverflowError("date value out of range"), Refused("an event of 70000 bytes"), KeyError("x"), None]
+    rounds, said = rounds_of(node, monkeypatch, *wrong)
+    for _ in wrong[:-1]:
+        assert rounds.one() is None and rounds.not_before_s > 0
+    assert said == ["error"]
+    assert rounds.one() is not None and said == ["error", "resumed"]
 
 
 def test_stop_may_be_set_by_a_signal_inside_its_own_wait() -> None:
