@@ -36,6 +36,8 @@ def command() -> None:
 @click.option("--id", "agents", metavar="ID", multiple=True, help="An agent to run; repeatable.")
 @click.option("--profile", type=click.Choice(["local", "lan", "github"]), help="Timings, other than the fleet's.")
 @click.option("--on-event", metavar="CMD", help="Run this for each event addressed to the agent: JSON on its input.")
+@click.option("--attempts", metavar="N", type=click.IntRange(1, 100), default=5, show_default=True,
+              help="With --on-event: after N failures an event is set aside.")
 @click.option("--reply", is_flag=True, help="With --on-event: what the command prints becomes the answer.")
 @click.option("--capabilities", metavar="LIST", multiple=True, help="What the agent can do, such as python,backend.")
 @click.option("--exec", "words", metavar="CMD", help="Run this for each task given to it: JSON on its input.")
@@ -55,15 +57,17 @@ def command() -> None:
 @click.option("--until-eof", is_flag=True, help="Stop when standard input ends, as it does when a parent dies.")
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("--json-logs", is_flag=True, help="One JSON object a line.")
-def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, reply: bool,
+def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, attempts: int, reply: bool,
         capabilities: tuple[str, ...], words: str | None, handler: str | None, slots: int, time_limit: float,
         worktree: bool, drain: float, no_lead: bool, once: bool, wait_for_credentials: bool,
         takeover: bool, for_s: float | None, until_eof: bool, quiet: bool, json_logs: bool) -> None:
     """Run agents of this clone: beat, sync, stand for election, lead. Ctrl-C or SIGTERM says goodbye.
 
     The command of --on-event gets the event as JSON on standard input and its id in GITCOORD_EVENT_ID; it is
-    called for each event, in order, until it ends with 0. With --reply, printing nothing means no answer, and an
-    answer is never answered.
+    called for each event, in order, until it ends with 0: again after 1 s, 2 s, 4 s, … up to a minute. After --attempts
+    failures the event is set aside, and the next one has its turn: `gitcoord inbox --failed` shows and replays it. An
+    attempt that a kill cut off does not count. With --reply, printing nothing means no answer, and an answer is never
+    answered.
 
     The command of --exec gets the task as JSON on standard input and in GITCOORD_TASK_ID, _TITLE, _ATTEMPT, _PRIORITY,
     _FOLDER, _BRANCH; it begins in an empty folder. Its standard output is the result. A line `::progress 0.4 words`
@@ -97,8 +101,8 @@ def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, repl
     if there is not None:
         there.check(stop, wait=wait_for_credentials)
     Runner(node, Options(
-        agents=names, on_event=on_event, reply=reply, work=work, capabilities=capabilities, drain_s=drain,
-        lead=not no_lead, once=once, takeover=takeover, for_s=for_s, say=say,
+        agents=names, on_event=on_event, attempts=attempts, reply=reply, work=work, capabilities=capabilities,
+        drain_s=drain, lead=not no_lead, once=once, takeover=takeover, for_s=for_s, say=say,
         wait_for_credentials=wait_for_credentials, reactions=_reactions(node, there, say),
         vitals=there.vitals if there is not None else dict,
     ), stop).run()

@@ -49,6 +49,9 @@ FEATURE_WORDS = {
 }
 
 
+EXTENDED = {"inbox": "gitcoord.cli.inbox"}  # a feature's words, with what this machine alone knows
+
+
 class Commands(click.Group):
     """Imports a command's module only when that command is asked for: `--help` stays fast."""
 
@@ -64,13 +67,15 @@ class Commands(click.Group):
             raise click.NoSuchCommand(wrong.command_name, possibilities=self.list_commands(ctx), ctx=ctx) from None
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        command: click.Command
         if name in FEATURE_WORDS:
             from gitcoord.cli import derived
 
-            return derived.command(name)
+            command = derived.command(name)
+            return importlib.import_module(EXTENDED[name]).extended(command) if name in EXTENDED else command
         if name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(COMMANDS[name][0]).command
+        command = importlib.import_module(COMMANDS[name][0]).command
         if isinstance(command, click.Group) and any(name in words for words in LISTED.values()):
             from gitcoord.cli import derived
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from gitcoord.node.reaction import ATTEMPTS
 from gitcoord.node.work import Contract
 
 
@@ -33,6 +34,7 @@ class Options:
     agents: Sequence[str]
     on_event: str | None = None
     reply: bool = False
+    attempts: int = ATTEMPTS  # of on_event, at an event
     work: Contract | None = None
     capabilities: Sequence[str] = ()
     drain_s: float = 0.0  # told to stop: how long what is begun may take, before it is given back

@@ -1,29 +1,35 @@
 """Reactions of an agent: a command of the user's for each event addressed to it, in order, one at a time.
 
 The checkpoint moves when the command ends with 0. Killed between the two, the agent handles that event once
-more; the command is told the event's id, and the answer's own id follows from it, so it counts once.
+more; the command is told the event's id, and the answer's own id follows from it, so it counts once. An event on which
+the command fails again and again becomes a dead letter, so that it does not hold up the later ones for ever.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.core.event import Event, may_name, parse, uid_of
 from gitcoord.core.fleet import CORE_EVENTS
 from gitcoord.core.names import same_agent, uid_from
 from gitcoord.node.command import TERM_S, Command, Kept
+from gitcoord.node.guards import in_words
+from gitcoord.node.naming import utc_now
 from gitcoord.node.node import Node
 from gitcoord.store import shape
+from gitcoord.store.dead_letters import DeadLetters, Letter
 from gitcoord.store.files import pausing, write_durably
 
 ANSWER_BYTES_MAX = 48 * 1024  # leaves room for the event around it
-FAILURES_TOLD = 5  # in a row, before an `error` event says so
+ATTEMPTS = 5  # at an event, before it becomes a dead letter
 RETRY_S = (1.0, 60.0)  # after a failure: doubles from the first to the second
+ERRORS_S = 60.0  # between two `error` events about dead letters: somebody may send many
 DISK_RETRY_S = 1.0  # what a command has done is kept until it can be written down
 COMMAND_S_MAX = 3600.0
 
@@ -40,6 +46,7 @@ class _Running:
     command: Command
     output: Kept | None
     since_s: float
+    replayed: bool  # a dead letter: the checkpoint is beyond it
     problem: str = ""  # why it was ended
 
     def look(self, now_s: float) -> None:
@@ -55,7 +62,8 @@ class _Running:
 class Reaction:
     """One agent's handling of what is addressed to it."""
 
-    def __init__(self, node: Node, agent: str, command: str, *, reply: bool, say: Callable[[str, str], None]) -> None:
+    def __init__(self, node: Node, agent: str, command: str, *, reply: bool, say: Callable[[str, str], None],
+                 attempts: int = ATTEMPTS) -> None:
         self.node = node
         self.agent = agent
         self.command = command
@@ -63,9 +71,12 @@ class Reaction:
         self.say = say
         self.path = node.home.checkpoint_path(agent)
         self.position = self._read_checkpoint()
+        self.attempts = attempts
+        self.letters = DeadLetters(node.home.path, agent)
         self._running: _Running | None = None
         self._failures = 0
         self._not_before_s = 0.0
+        self._error_s = -ERRORS_S
 
     @property
     def busy(self) -> bool:
@@ -76,7 +87,7 @@ class Reaction:
         if now_s < self._not_before_s:
             return False
         if self._running is None:
-            return self._failures > 0
+            return self._failures > 0 or self.letters.wanted() is not None
         return self._running.command.code is not None or self._running.command.floods
 
     def step(self, now_s: float) -> bool:
@@ -85,11 +96,25 @@ class Reaction:
             return self._look_after(self._running, now_s)
         if now_s < self._not_before_s:
             return False
-        found = self._next()
+        wanted = self.letters.wanted()
+        found = self._again(wanted) if wanted is not None else self._next()
         if found is None:
-            return False
-        self._start(*found, now_s)
+            return wanted is not None
+        position, event = found
+        try:
+            self._start(position, event, now_s, replayed=wanted is not None)
+        except Exception as wrong:  # whatever the event holds: the later ones are not held up
+            how = f"could not be started: {in_words(wrong)}"
+            self._failed(event, position, how, now_s, replayed=wanted is not None)
         return True
+
+    def _again(self, letter: Letter) -> tuple[int, Event] | None:
+        """The event of a dead letter; None when the ledger has it no more, and then the letter says so."""
+        position = self.node.fleet.positions.get(letter.event)
+        if position is None:
+            self.letters.set_aside(replace(letter, replay=False, reason="the ledger holds this event no more"))
+            return None
+        return position, parse(self.node.replica.branch.line_at()(position))
 
     def _next(self) -> tuple[int, Event] | None:
         """The next event addressed to this agent. What lies before it is remembered in memory: not worth a sync."""
@@ -110,17 +135,14 @@ class Reaction:
             return False
         return any(same_agent(one, self.agent) for one in event.to)
 
-    def _start(self, position: int, event: Event, now_s: float) -> None:
+    def _start(self, position: int, event: Event, now_s: float, *, replayed: bool) -> None:
         words = json.dumps({"schema": "gitcoord.event/1", "position": position, "level": "sequenced",
                             "event": event.as_json()}, ensure_ascii=False)
         environment = {**os.environ, "GITCOORD_EVENT_ID": event.uid, "GITCOORD_AGENT": self.agent}
-        try:
-            output = Kept() if self.reply else None
-            command = Command(self.command, given=words.encode() + b"\n", environment=environment, output=output)
-        except OSError as wrong:
-            self._failed(event, f"could not be started ({wrong})", now_s)
-            return
-        self._running = _Running(event, position, command, output, now_s)
+        output = Kept() if self.reply else None
+        given = words.encode("utf-8", "backslashreplace") + b"\n"
+        command = Command(self.command, given=given, environment=environment, output=output)
+        self._running = _Running(event, position, command, output, now_s, replayed)
 
     def _look_after(self, running: _Running, now_s: float) -> bool:
         running.look(now_s)
@@ -140,12 +162,19 @@ class Reaction:
     def _conclude(self, running: _Running, code: int, now_s: float) -> None:
         problem = running.problem or (f"ended with {code}" if code else "")
         if not problem and running.output is not None:
-            problem = self._answer(running.event, bytes(running.output.bytes))
+            try:
+                problem = self._answer(running.event, bytes(running.output.bytes))
+            except GitcoordError:
+                raise
+            except Exception as wrong:  # whatever was printed
+                problem = f"printed what cannot be an answer: {in_words(wrong)}"
         if problem:
-            self._failed(running.event, problem, now_s)
+            self._failed(running.event, running.position, problem, now_s, replayed=running.replayed)
             return
-        self._write_checkpoint(running)
-        self.position = running.position
+        if self.letters.tried(running.event.uid) or running.replayed:
+            self.letters.remove(running.event.uid)
+        if not running.replayed:
+            self._go_past(running.event, running.position)
         self._failures, self._not_before_s = 0, 0.0
 
     def _answer(self, event: Event, output: bytes) -> str:
@@ -165,14 +194,27 @@ class Reaction:
             return f"printed what cannot be an answer: {wrong}"
         return ""
 
-    def _failed(self, event: Event, how: str, now_s: float) -> None:
+    def _failed(self, event: Event, position: int, how: str, now_s: float, *, replayed: bool) -> None:
+        """Try again later, or set the event aside: durably, BEFORE the checkpoint moves past it."""
+        failures = self.letters.tried(event.uid) + 1
         text = f"handling event {event.uid[:8]} failed: the command {how}"
-        if self._failures + 1 == FAILURES_TOLD:
-            self.node.append(self.node.draft("error", f"{text}, {FAILURES_TOLD} times in a row", actor=self.agent,
-                                             re=event.uid))
-        self._failures += 1
-        self._not_before_s = now_s + min(RETRY_S[0] * 2 ** (self._failures - 1), RETRY_S[1])
         self.say("handler_failed", text)
+        if failures < self.attempts:
+            self.letters.note_failure(event.uid, failures)
+            self._failures = failures
+            self._not_before_s = now_s + min(RETRY_S[0] * 2 ** (failures - 1), RETRY_S[1])
+            return
+        self.letters.set_aside(Letter(event.uid, position, event.actor, event.type, event.content, failures, how,
+                                      utc_now()))
+        if not replayed:
+            self._go_past(event, position)
+        self._failures, self._not_before_s = 0, 0.0
+        self.say("set_aside", f"event {event.uid[:8]} is set aside: `gitcoord inbox --failed` shows it")
+        if now_s - self._error_s >= ERRORS_S:
+            self._error_s = now_s
+            with contextlib.suppress(GitcoordError):  # the letter is kept, and `status` tells of it
+                self.node.append(self.node.draft("error", f"{text}, {failures} times in a row; it is set aside",
+                                                 actor=self.agent, re=event.uid))
 
     def ask_to_end(self) -> None:
         """Tell the running command that it is time; `end` does not ask."""
@@ -195,9 +237,11 @@ class Reaction:
             self.say("checkpoint", f"{self.path.name} cannot be read: starting from the first event again")
             return 0
 
-    def _write_checkpoint(self, running: _Running) -> None:
+    def _go_past(self, event: Event, position: int) -> None:
+        """Move the checkpoint, durably."""
         state = self.node.fleet.states["conversation"]
-        value = {"agent": self.agent, "interaction": state.numbers[running.position - 1] or None,
-                 "position": running.position, "event": running.event.uid}
+        value = {"agent": self.agent, "interaction": state.numbers[position - 1] or None, "position": position,
+                 "event": event.uid}
         with pausing(self.node.home.path):
             write_durably(self.path, json.dumps(value).encode() + b"\n")
+        self.position = position

@@ -13,7 +13,9 @@ from gitcoord.core.timings import PROFILES
 from gitcoord.node import seen
 from gitcoord.node.desk import Desk
 from gitcoord.node.glance import FINDINGS_KEPT, Glance
+from gitcoord.store import dead_letters
 from gitcoord.store.files import paused
+from gitcoord.store.home import Home
 
 OUTAGE = "offline after "  # so begins an error that tells of an outage; with a position it tells of one that is over
 QUEUE_LATE_S = 60.0  # a queue that is older needs attention, even where nobody noticed an outage
@@ -44,7 +46,7 @@ def standing(desk: Desk, glance: Glance, now_s: float | None = None) -> dict[str
         "ledger": {"position": glance.position, "tip": glance.tip or None},
         "leader": None, "agents": _agents(glance, observed, states, running, now_s), "snapshot": None,
         "errors": _errors(desk, glance), "void": glance.void, "pushes_per_minute": None,
-        "proposals": glance.proposals, "lost": glance.lost, "paths": home.paths(),
+        "proposals": glance.proposals, "lost": glance.lost, "failed": _failed(home), "paths": home.paths(),
     }
     if glance.leader is not None:
         state = states.get(glance.leader.casefold(), liveness.SILENT)
@@ -78,6 +80,8 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
     if value["proposals"]:
         found.append(f"{count(value['proposals'], 'proposal')} of the leader's to be approved or rejected: "
                      "`gitcoord proposals` shows what waits")
+    found += [f"{count(one['events'], 'event')} that {one['agent']}'s handler failed on, the newest "
+              f"{one['newest'][:8]}: `gitcoord inbox --failed --as '{one['agent']}'`" for one in value["failed"]]
     for one in value["lost"]:
         when = _epoch_s(one["since"])
         since = f", since {ago(max(0.0, now_s - when))}" if when is not None else ""
@@ -140,6 +144,16 @@ def _agents(glance: Glance, observed: Sequence[Observation], states: Mapping[str
         })
     order = [liveness.LATE, "waiting", liveness.ALIVE, liveness.GONE, liveness.GOODBYE, liveness.SILENT, "left"]
     return sorted(agents, key=lambda one: (not one["leads"], order.index(str(one["state"]))))
+
+
+def _failed(home: Home) -> list[dict[str, Any]]:
+    """Dead letters of the agents of this node; those that are to be handled again need nobody."""
+    found = []
+    for agent, letters in dead_letters.everyones(home.path):
+        left = [one for one in letters if not one.replay]
+        if left:
+            found.append({"agent": agent, "events": len(left), "newest": left[-1].event, "at": left[-1].at})
+    return found
 
 
 def _errors(desk: Desk, glance: Glance) -> list[dict[str, Any]]:

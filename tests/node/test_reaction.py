@@ -13,8 +13,9 @@ import gitcoord
 from gitcoord.core.event import Event
 from gitcoord.core.names import uid_from
 from gitcoord.node.node import Node
-from gitcoord.node.reaction import COMMAND_S_MAX, RETRY_S, Reaction
+from gitcoord.node.reaction import ATTEMPTS, COMMAND_S_MAX, RETRY_S, Reaction
 from gitcoord.store import files
+from gitcoord.store.dead_letters import DeadLetters
 from tests.waiting import wait_until
 
 
@@ -42,20 +43,92 @@ def step_to_end(one: Reaction, now_s: float) -> None:
     wait_until(lambda: not one.busy or one.step(now_s), what="the command to end")
 
 
-def test_failures_double_their_distance_and_the_fifth_is_an_error_event(node: Node) -> None:
+def step_through(one: Reaction, now_s: float, attempts: int) -> float:
+    """Let an event fail so often; when that was over."""
+    for number in range(attempts):
+        assert one.is_due(now_s) or not number
+        step_to_end(one, now_s)
+        wait_s = min(RETRY_S[0] * 2 ** number, RETRY_S[1]) if number < attempts - 1 else 0.0
+        if wait_s:
+            assert not one.step(now_s + wait_s - 0.01) and not one.is_due(now_s + wait_s - 0.01)
+        now_s += wait_s
+    return now_s
+
+
+def test_an_event_that_fails_again_and_again_is_set_aside_and_the_next_one_has_its_turn(
+    node: Node, tmp_path: Path
+) -> None:
     said: list[str] = []
-    asked = ask(node, "hello")
-    one, now = reaction(node, "exit 3", said), 1000.0
-    for number in range(8):
-        step_to_end(one, now)
-        wait_s = min(RETRY_S[0] * 2 ** number, RETRY_S[1])
-        assert not one.step(now + wait_s - 0.01) and not one.is_due(now + wait_s - 0.01)
-        now += wait_s
-        assert one.is_due(now)
-        errors = [event for event in node.disk.pending() if event.type == "error"]
-        assert len(errors) == (1 if number >= 4 else 0)
-    assert errors[0].re == asked.uid and "ended with 3, 5 times in a row" in errors[0].content
-    assert len(said) == 8 and not one.path.exists()
+    bad, good = ask(node, "bad"), ask(node, "good")
+    one = reaction(node, f"grep -q bad && exit 3; echo $GITCOORD_EVENT_ID >> {tmp_path}/seen", said)
+    now = step_through(one, 1000.0, ATTEMPTS)
+    assert json.loads(one.path.read_text())["event"] == bad.uid  # the checkpoint is past it
+    step_to_end(one, now)
+    assert (tmp_path / "seen").read_text().split() == [good.uid] and not one.step(now)
+    [letter] = one.letters.all()
+    assert (letter.event, letter.attempts, letter.reason, letter.author) == (bad.uid, ATTEMPTS, "ended with 3", "alice")
+    [error] = [event for event in node.disk.pending() if event.type == "error"]
+    assert error.re == bad.uid and "ended with 3, 5 times in a row; it is set aside" in error.content
+    assert [words.split(":")[0] for words in said] == ["handler_failed"] * ATTEMPTS + ["set_aside"]
+
+
+def test_attempts_are_counted_over_restarts_and_as_many_as_asked_for(node: Node) -> None:
+    ask(node, "bad")
+    for number in range(3):
+        one = Reaction(node, "bob", "exit 3", reply=False, say=lambda kind, text: None, attempts=3)
+        assert not one.letters.all()
+        step_to_end(one, 0.0)
+    assert [letter.attempts for letter in one.letters.all()] == [3] and not one.step(0.0)
+
+
+def test_many_dead_letters_are_few_error_events(node: Node) -> None:
+    for number in range(4):
+        ask(node, f"bad {number}")
+    one = Reaction(node, "bob", "exit 3", reply=False, say=lambda kind, text: None, attempts=1)
+    for _ in range(4):
+        step_to_end(one, 1000.0)
+    assert len(one.letters.all()) == 4
+    assert len([event for event in node.disk.pending() if event.type == "error"]) == 1
+
+
+def test_a_dead_letter_is_handled_again_when_asked_and_goes_when_that_went_well(node: Node, tmp_path: Path) -> None:
+    bad = ask(node, "bad")
+    one = Reaction(node, "bob", f"test -e {tmp_path}/mended && echo $GITCOORD_EVENT_ID >> {tmp_path}/seen", reply=False,
+                   say=lambda kind, text: None, attempts=2)
+    step_to_end(one, 0.0)
+    step_to_end(one, 10.0)
+    new = ask(node, "new")
+    others = DeadLetters(node.home.path, "BOB")  # of another process
+    assert [letter.event for letter in others.replay(bad.uid[:8])] == [bad.uid] and one.is_due(20.0)
+    step_to_end(one, 20.0)
+    step_to_end(one, 30.0)
+    assert [letter.replay for letter in others.all()] == [False]  # as often again
+    (tmp_path / "mended").touch()
+    others.replay()
+    step_to_end(one, 40.0)
+    assert others.all() == [] and others.replay() == []
+    step_to_end(one, 40.0)
+    assert (tmp_path / "seen").read_text().split() == [bad.uid, new.uid] and not one.step(40.0)
+    assert json.loads(one.path.read_text())["event"] == new.uid
+
+
+def test_an_event_whose_bytes_no_command_can_be_given_is_set_aside(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(node, "bad")
+    good = ask(node, "good")
+    one = Reaction(node, "bob", f"echo $GITCOORD_EVENT_ID >> {tmp_path}/seen", reply=False,
+                   say=lambda kind, text: None, attempts=1)
+    monkeypatch.setattr("gitcoord.node.reaction.Command", overflows)
+    assert one.step(0.0) and not one.busy
+    monkeypatch.undo()
+    step_to_end(one, 0.0)
+    assert (tmp_path / "seen").read_text().split() == [good.uid]
+    assert "OverflowError" in one.letters.all()[0].reason
+
+
+def overflows(*args: object, **more: object) -> None:
+    raise OverflowError("too large")
 
 
 def test_the_checkpoint_moves_with_each_event_and_a_new_run_goes_on_after_it(node: Node, tmp_path: Path) -> None:

@@ -1,0 +1,74 @@
+"""`gitcoord inbox --failed`: what the agent's handler failed on; the inbox itself is the feature's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gitcoord.cli.common import desk, print_json, speaker
+
+if TYPE_CHECKING:
+    from gitcoord.store.dead_letters import Letter
+
+COLUMNS = ("id", "author", "type", "text", "attempts", "reason", "at", "replay")
+HELP = """
+
+--failed shows the events that the command of `agent run --on-event` failed on so often (--attempts) that they were set
+aside, on this node, for this agent. --replay has them handled again, or the one whose id it names: by the `agent run`
+that runs, before what is new, or by the next one. One that fails as often again is set aside again.
+"""
+EXAMPLE = "\n  gitcoord inbox --failed\n  gitcoord inbox --failed --replay"
+
+
+def extended(command: click.Command) -> click.Command:
+    """The feature's command, with `--failed`."""
+    shows: Callable[..., Any] | None = command.callback
+    words, example, lines = (command.help or "").partition("\n\n\b\n")
+    command.help = words + HELP.rstrip("\n") + example + lines + EXAMPLE
+    command.params += [
+        click.Option(["--failed"], is_flag=True, help="Show what the agent's handler failed on and set aside."),
+        click.Option(["--replay"], is_flag=False, flag_value="", metavar="[ID]",
+                     help="With --failed: have them handled again, or this one."),
+    ]
+
+    def run(*, failed: bool, replay: str | None, **rest: Any) -> None:
+        if replay is not None and not failed:
+            raise click.UsageError("--replay goes with --failed")
+        if failed:
+            _failed(rest["actor"], replay, as_json=rest["as_json"])
+        elif shows is not None:
+            shows(**rest)
+
+    command.callback = run
+    return command
+
+
+def _failed(actor: str | None, replay: str | None, *, as_json: bool) -> None:
+    from gitcoord.store.dead_letters import DeadLetters
+
+    here = desk()
+    letters = DeadLetters(here.home.path, speaker(here, actor))
+    if replay is not None:
+        chosen = letters.replay(replay)
+        rows = [_shown(one) | {"replay": True} for one in chosen]
+    else:
+        rows = [_shown(one) for one in letters.all()]
+    if as_json:
+        print_json({"schema": "gitcoord.inbox.failed/1", "items": rows})
+        return
+    if replay is not None:
+        click.echo(f"{len(rows)} to be handled again, by the `gitcoord agent run --on-event` of {letters.agent}" if rows
+                   else "nothing to do")
+    elif rows:
+        from gitcoord.cli.tables import print_table
+
+        print_table(COLUMNS, rows)
+    else:
+        click.echo(f"gitcoord: no event of {letters.agent} was set aside", err=True)
+
+
+def _shown(one: Letter) -> dict[str, Any]:
+    return {"id": one.event, "position": one.position, "author": one.author, "type": one.type, "text": one.text,
+            "attempts": one.attempts, "reason": one.reason, "at": one.at, "replay": one.replay}
