@@ -1,17 +1,18 @@
 #!/bin/sh
 # Log one event in the fleet of the folder that this is called in, and bring events.log there up to date.
 #
-#   scripts/log_event.sh INTERACTION ACTOR TYPE CONTENT
+#   scripts/log_event.sh [--allow-secret] INTERACTION ACTOR TYPE CONTENT
 #   scripts/log_event.sh 1 "Agent A" question "How do I start the MCP server?"
 #
 # Content is data, whatever it holds: it goes through a pipe and is never evaluated. Each actor is an agent of its
 # own, with its own key; its first event makes it a member, and the folder a fleet if it is none yet. The event is
-# on the local disk before this ends with 0; other exit codes are gitcoord's (2: wrong use).
+# on the local disk before this ends with 0; other exit codes are gitcoord's (2: wrong use). What looks like a secret is
+# refused, unless --allow-secret stands first.
 
 set -eu
 
 usage() {
-    echo "usage: ${0##*/} INTERACTION ACTOR TYPE CONTENT      (INTERACTION: a number, or new)" >&2
+    echo "usage: ${0##*/} [--allow-secret] INTERACTION ACTOR TYPE CONTENT      (INTERACTION: a number, or new)" >&2
     exit 2
 }
 
@@ -31,6 +32,11 @@ find_gitcoord() {
     exit 1
 }
 
+allow=
+if [ "${1-}" = --allow-secret ]; then
+    allow=$1
+    shift
+fi
 [ $# -eq 4 ] || usage
 case $1 in
     new) ;;
@@ -49,5 +55,5 @@ if [ -z "$known" ] || [ ! -e "$home/config.json" ] || [ ! -e "$known" ]; then
 fi
 
 # `-`: standard input. gitcoord takes one newline off its end: the one that is added here.
-printf '%s\n' "$4" | gitcoord append --interaction "$1" --as "$2" -- "$3" -
+printf '%s\n' "$4" | gitcoord append ${allow:+"$allow"} --interaction "$1" --as "$2" -- "$3" -
 gitcoord snapshot --files log --no-sync >/dev/null

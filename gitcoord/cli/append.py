@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
-from gitcoord.cli.common import as_option, content_or_stdin, desk, event_id, here, json_option, print_json, speaker
+from gitcoord.cli.common import (
+    allow_secret_option, as_option, content_or_stdin, desk, event_id, here, json_option, print_json, speaker,
+)
 from gitcoord.cli.dry_run import dry_run_option, would_write
 from gitcoord.core.errors import GitcoordError, NoEffect, Refused
 from gitcoord.core.names import agent_id
@@ -27,6 +29,7 @@ ROUND_S = 20.0  # without --wait: how long one round, or that of a running agent
 @click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), default=60.0, show_default=True,
               help="How long to wait.")
 @click.option("--no-sync", is_flag=True, help="Only queue it.")
+@allow_secret_option
 @dry_run_option
 @json_option
 def command(type_: str, content: str, interaction: str | None, recipients: tuple[str, ...], parent: str | None,

@@ -22,6 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 REDRAW_S = 1.0
+ALLOW_SECRET = "gitcoord.allow_secret"
 WHOLE_SENTENCE = 1000  # characters, more than any has
 CHATTER = ("start", "checking", "leader", "online", "resumed", "goodbye", "task", "draining")  # what --quiet leaves out
 
@@ -53,6 +54,15 @@ def as_option(function: F) -> F:
     return click.option("--as", "actor", metavar="ID", help="The agent that speaks.  [default: this clone's]")(function)
 
 
+def allow_secret_option(function: F) -> F:
+    """For every command that writes somebody's words. The desk that the command opens is told of it."""
+    def allow(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+        ctx.meta[ALLOW_SECRET] = value
+
+    return click.option("--allow-secret", is_flag=True, expose_value=False, callback=allow,
+                        help="Write it though it looks like a secret.")(function)
+
+
 def watch_option(function: F) -> F:
     return click.option("--watch", is_flag=True, help="Show it again whenever it changed, until Ctrl-C.")(function)
 
@@ -75,6 +85,7 @@ def here() -> Node:
 
     node = open_node(Path.cwd(), tell=tell)
     click.get_current_context().call_on_close(node.close)
+    _tell_desk(node.desk)
     if os.environ.get("GITCOORD_APP_ID"):
         from gitcoord.github import account
 
@@ -86,7 +97,16 @@ def desk() -> Desk:
     """Where to write on that node; for commands that read nothing of the fleet."""
     from gitcoord.node.desk import Desk, find_home
 
-    return Desk(find_home(Path.cwd()))
+    found = Desk(find_home(Path.cwd()))
+    _tell_desk(found)
+    return found
+
+
+def _tell_desk(writer: Desk) -> None:
+    if click.get_current_context().meta.get(ALLOW_SECRET):
+        from gitcoord.core.credentials import OnSecret
+
+        writer.on_secret = OnSecret.ALLOW
 
 
 def tell(kind: str, text: str) -> None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcoord.cli.common import Noun, as_option, here, json_option, print_json, show_again, speaker, watch_option
+from gitcoord.cli.common import (
+    Noun, allow_secret_option, as_option, here, json_option, print_json, show_again, speaker, watch_option,
+)
 from gitcoord.cli.dry_run import dry_run_option, would, would_write
 from gitcoord.cli.tables import print_table
 from gitcoord.core.errors import Refused
@@ -99,6 +101,7 @@ def get(name: str, as_json: bool) -> None:
 @click.argument("value")
 @node_option
 @as_option
+@allow_secret_option
 @dry_run_option
 @json_option
 def set_(name: str, value: str, of_node: bool, actor: str | None, dry_run: bool, as_json: bool) -> None:

@@ -13,6 +13,7 @@ import click
 from gitcoord.cli.common import as_option, json_option, print_json, speaker, tell
 from gitcoord.cli.dry_run import dry_run_option, events
 from gitcoord.cli.forge import at, node_if_any
+from gitcoord.core.credentials import OnSecret
 from gitcoord.core.errors import GitcoordError, Refused
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def _news(node: Node, found: list[Conflict], actor: str, looked_at: list[Ref], n
 
 def _record(node: Node, drafts: list[Draft]) -> None:
     for one in drafts:
-        node.append(one)
+        node.append(one, on_secret=OnSecret.HIDE)
         tell("recorded", one.content)
     if drafts:
         with contextlib.suppress(GitcoordError):  # it is queued, and goes out with the next round

@@ -11,7 +11,8 @@ import click
 from pydantic.fields import FieldInfo
 
 from gitcoord.cli.common import (
-    Noun, as_option, content_or_stdin, here, json_option, print_json, show_again, speaker, watch_option,
+    Noun, allow_secret_option, as_option, content_or_stdin, here, json_option, print_json, show_again, speaker,
+    watch_option,
 )
 from gitcoord.cli.dry_run import dry_run_option, would_write
 from gitcoord.cli.events import refresh
@@ -138,6 +139,7 @@ def _runs_command(name: str, what: Command) -> Callable[..., None]:
     @as_option
     @click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), default=60.0, show_default=True,
                   help="How long to wait for the ledger's word.")
+    @allow_secret_option
     @dry_run_option
     @json_option
     def run(*, actor: str | None, timeout: float, dry_run: bool, as_json: bool, **values: Any) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from gitcoord.cli.common import as_option, here, json_option, print_json, speaker
+from gitcoord.cli.common import allow_secret_option, as_option, here, json_option, print_json, speaker
 from gitcoord.cli.dry_run import dry_run_option, would
 from gitcoord.core.errors import NotConfirmed
 
@@ -27,6 +27,7 @@ TIMEOUT_S = 60.0
 @click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), default=TIMEOUT_S, show_default=True,
               help="How long to wait until all is sequenced.")
 @click.option("--no-sync", is_flag=True, help="Only queue it.")
+@allow_secret_option
 @dry_run_option
 @json_option
 def command(file: BinaryIO, actor: str | None, timeout: float, no_sync: bool, dry_run: bool, as_json: bool) -> None:

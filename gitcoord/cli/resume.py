@@ -32,6 +32,8 @@ def command(actor: str | None, dry_run: bool, as_json: bool) -> None:
     from gitcoord.node.standing import ago
     from gitcoord.store import files
 
+    from gitcoord.core.credentials import OnSecret
+
     node = here()
     mark = node.home.path / "paused"
     since_s = mark.stat().st_mtime if mark.exists() else time.time()
@@ -47,7 +49,7 @@ def command(actor: str | None, dry_run: bool, as_json: bool) -> None:
         _say(as_json, "nothing to resume", None, None)
         return
     _say(as_json, f"resumed after {ago(paused_s)}: {reason}", reason,
-         node.append(draft)[0].uid if draft is not None else None)
+         node.append(draft, on_secret=OnSecret.HIDE)[0].uid if draft is not None else None)
 
 
 def _news(node: Node, actor: str | None, reason: str, paused_s: float) -> Draft | None:

@@ -11,6 +11,7 @@ import click
 
 from gitcoord.cli.common import as_option, json_option, print_json, speaker, tell
 from gitcoord.cli.forge import at, node_if_any
+from gitcoord.core.credentials import OnSecret
 from gitcoord.core.errors import GitcoordError, Lost
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def command(number: int, repo: str | None, dry_run: bool, actor: str | None, as_
 
 def _record(node: Node, proposals: Sequence[Proposal], actor: str) -> None:
     """In the ledger, once; an outage of the remote is no failure: it is queued."""
-    node.append(*node.drafted(proposals, actor=actor))
+    node.append(*node.drafted(proposals, actor=actor), on_secret=OnSecret.HIDE)
     if proposals:
         with contextlib.suppress(GitcoordError):
             node.sync()

@@ -11,6 +11,7 @@ from github.Issue import Issue as GithubIssue
 from github.IssueComment import IssueComment
 from github.PullRequestReview import PullRequestReview
 
+from gitcoord.core.credentials import without_secrets
 from gitcoord.core.errors import BadCredentials, Denied
 from gitcoord.github import shaping
 from gitcoord.github.asking import Done
@@ -45,7 +46,7 @@ def put_review(client: Client, number: int, *, marker: str, commit: str, event: 
     def make() -> Review:
         pull, of = client.there.get_pull(number), client.there.get_commit(commit)
         inline: list[Any] = [{"path": one.path, "line": one.line, "side": one.side,
-                              "body": clipped(one.body, BODY_CHARS_MAX)} for one in remarks]
+                              "body": _fit(one.body, BODY_CHARS_MAX)} for one in remarks]
         return shaping.review(pull.create_review(commit=of, body=text, event=event, comments=inline))
 
     def plan() -> Done[Review] | Callable[[], Review]:
@@ -100,7 +101,7 @@ def _updated(one: C, text: str, shape: Callable[[C], T]) -> Done[T] | Callable[[
 
 def put_status(client: Client, commit: str, *, context: str, state: State, description: str, url: str = "") -> Status:
     """The status of a commit in one context; written only where it says something new."""
-    words = clipped(description, DESCRIPTION_CHARS_MAX)
+    words = _fit(description, DESCRIPTION_CHARS_MAX)
 
     def plan() -> Done[Status] | Callable[[], Status]:
         listed = client.statuses_of(commit)
@@ -115,7 +116,7 @@ def put_status(client: Client, commit: str, *, context: str, state: State, descr
 
 def put_labels(client: Client, number: int, wanted: Iterable[str], *, prefix: str = "gitcoord") -> None:
     """Of the labels that begin with `prefix` the wanted ones, and no others; labels of other people stay."""
-    goal = {clipped(name, LABEL_CHARS_MAX) for name in wanted}
+    goal = {_fit(name, LABEL_CHARS_MAX) for name in wanted}
     assert all(name.startswith(prefix) for name in goal), goal
 
     def plan() -> Done[None] | Callable[[], None]:
@@ -135,7 +136,7 @@ def put_labels(client: Client, number: int, wanted: Iterable[str], *, prefix: st
 
 def put_issue(client: Client, *, marker: str, title: str, body: str, labels: Sequence[str] = ("gitcoord",)) -> Issue:
     """The open issue of ours with `marker`: opened, or updated where it says something new. There is one, not many."""
-    text, head, me = _signed(body, marker), clipped(title, TITLE_CHARS_MAX), client.me()
+    text, head, me = _signed(body, marker), _fit(title, TITLE_CHARS_MAX), client.me()
 
     def open_one() -> Issue:
         return shaping.issue(client.there.create_issue(title=head, body=text, labels=list(labels)))
@@ -175,7 +176,8 @@ def put_check(client: Client, commit: str, *, name: str, marker: str, conclusion
     """
     if not client.credentials.may_check:
         raise ValueError("check runs are written by apps: use a commit status")
-    output: dict[str, Any] = {"title": title, "summary": clipped(summary, BODY_CHARS_MAX)}
+    heading = without_secrets(title)
+    output: dict[str, Any] = {"title": heading, "summary": _fit(summary, BODY_CHARS_MAX)}
     told = [_annotation(one) for one in annotations]
     pieces = [told[at:at + ANNOTATIONS_MAX] for at in range(0, len(told), ANNOTATIONS_MAX)] or [[]]
 
@@ -190,7 +192,7 @@ def put_check(client: Client, commit: str, *, name: str, marker: str, conclusion
     def plan() -> Done[Check] | Callable[[], Check]:
         ours = [one for one in client.there.get_commit(commit).get_check_runs(check_name=name)
                 if one.external_id == marker]
-        same = ours and _says(ours[0]) == (conclusion, title, output["summary"])
+        same = ours and _says(ours[0]) == (conclusion, heading, output["summary"])
         return Done(shaping.check(ours[0])) if same else make
 
     return client.write(f"a check of {commit[:12]}", plan)
@@ -202,10 +204,15 @@ def _says(run: CheckRun) -> tuple[str | None, str | None, str | None]:
 
 def _annotation(one: Annotation) -> dict[str, Any]:
     told: dict[str, Any] = {"path": one.path, "start_line": one.start_line, "end_line": one.end_line,
-                            "annotation_level": one.level, "message": clipped(one.message, BODY_CHARS_MAX)}
-    return told | ({"title": clipped(one.title, 255)} if one.title else {})
+                            "annotation_level": one.level, "message": _fit(one.message, BODY_CHARS_MAX)}
+    return told | ({"title": _fit(one.title, 255)} if one.title else {})
+
+
+def _fit(text: str, chars_max: int) -> str:
+    """Without secrets: what agents and pull requests say is shown there to everybody who may read."""
+    return clipped(without_secrets(text), chars_max)
 
 
 def _signed(body: str, marker: str) -> str:
     """With its marker at the end, and no longer than GitHub takes."""
-    return f"{clipped(body.rstrip(), BODY_CHARS_MAX - len(marker) - 2)}\n\n{marker}"
+    return f"{_fit(body.rstrip(), BODY_CHARS_MAX - len(marker) - 2)}\n\n{marker}"

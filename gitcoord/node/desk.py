@@ -6,18 +6,18 @@ that it takes to import.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gitcoord.core.credentials import looks_like_credential
+from gitcoord.core.credentials import OnSecret, OwnSecrets, hidden, secret_in
 from gitcoord.core.errors import Refused
 from gitcoord.core.event import Draft, Event, Head, seal
 from gitcoord.node import preferences
 from gitcoord.node.keyring import Keyring
 from gitcoord.node.naming import new_uid, utc_now
+from gitcoord.node.own_secrets import own_secrets
 from gitcoord.store import checkout
 from gitcoord.store.disk import NodeDisk
 from gitcoord.store.files import check_not_paused
@@ -28,44 +28,64 @@ if TYPE_CHECKING:
 
 
 class Desk:
-    """One process's place to write on a node."""
+    """One process's place to write on a node. All words that enter the ledger from here pass `append`."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
         self.config: Config = preferences.overlaid(home.config(), os.environ)
         self.keyring = Keyring(home, self.config.auth)
         home.queue.speaker = os.environ.get("GITCOORD_AGENT") or self.config.agent
+        self.on_secret = OnSecret.REFUSE
+        self._own: tuple[int, OwnSecrets] | None = None
         self.disk = NodeDisk(home, fleet=self.config.fleet, signer=self.keyring.signer)
 
     def draft(
         self, type_: str, content: str, *, actor: str, interaction: int | None = None, re: str | None = None,
         to: Sequence[str] = (), data: Mapping[str, Any] | None = None, uid: str | None = None, term: int | None = None,
     ) -> Draft:
-        """A draft with a new identity. Refused when it looks like a credential."""
-        found = looks_like_credential(content)
-        if found is None and data:
-            found = looks_like_credential(json.dumps(data, ensure_ascii=False))
-        if found:
-            raise Refused(f"this looks like {found}: the log cannot forget, so it was not written; revoke it if it "
-                          "has been elsewhere, and name where it is kept instead")
+        """A draft with a new identity."""
         return Draft(
             actor=actor, type=type_, content=content, timestamp=utc_now(), uid=uid or new_uid(),
             interaction=interaction, re=re, to=tuple(to), term=term, data=data or {},
         )
 
     def drafted(self, proposals: Sequence[Proposal], *, actor: str) -> list[Draft]:
-        """Return the events that `actor` would write. Raises Refused where one looks like a credential."""
+        """Return the events that `actor` would write."""
         return [self.draft(one.type, one.content, actor=actor, interaction=one.interaction, re=one.re, to=one.to,
                            data=one.data) for one in proposals]
 
-    def append(self, *drafts: Draft) -> list[Event]:
-        """On the local disk when this returns (QUEUED), in this order."""
-        return self.disk.append(drafts)
+    def append(self, *drafts: Draft, on_secret: OnSecret | None = None) -> list[Event]:
+        """Store the drafts on the local disk BEFORE this returns (QUEUED), in this order.
+
+        Raise Refused where a secret seems to stand in one; `on_secret` says otherwise.
+        """
+        return self.disk.append(self._guarded(drafts, on_secret))
+
+    def own_secrets(self) -> OwnSecrets:
+        """Return this node's keys and the secrets of the environment; read again after a key was added."""
+        keys = self.home.path / "keys"
+        stamp = keys.stat().st_mtime_ns if keys.is_dir() else 0
+        if self._own is None or self._own[0] != stamp:
+            self._own = stamp, own_secrets(keys, os.environ)
+        return self._own[1]
+
+    def _guarded(self, drafts: Sequence[Draft], on_secret: OnSecret | None) -> list[Draft]:
+        do = on_secret or self.on_secret
+        if do is OnSecret.ALLOW:
+            return list(drafts)
+        own = self.own_secrets()
+        found = [(draft, secret_in(draft, own)) for draft in drafts]
+        for draft, one in found:
+            if one is not None and do is OnSecret.REFUSE:
+                raise Refused(f"the event {draft.type!r} seems to hold a secret: {one[0]}, in {one[1]}. The ledger "
+                              "cannot forget, so nothing was written: say where the secret is kept instead, and revoke "
+                              "it if others have seen it. If it is none, a person can write it with --allow-secret")
+        return [draft if one is None else hidden(draft, own) for draft, one in found]
 
     def check(self, *drafts: Draft) -> None:
-        """Raises what `append` would: no key, too large, paused. Writes nothing."""
+        """Raise what `append` would: a secret, no key, too large, paused. Write nothing."""
         check_not_paused(self.home.path)
-        for draft in drafts:
+        for draft in self._guarded(drafts, None):
             seal(draft, node=self.disk.node, after=Head(), signer=self.keyring.signer(draft.actor),
                  fleet=self.config.fleet)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from gitcoord.core import outbox
 from gitcoord.core.branch import Branch
+from gitcoord.core.credentials import looks_like_credential
 from gitcoord.core.errors import BadCredentials, Denied, Lost, Refused, Unreachable
 from gitcoord.core.event import FOUNDING, Draft, Head, fleet_id_of, seal
 from gitcoord.core.fleet import Fleet
@@ -67,6 +68,8 @@ def init(path: Path, wish: Wish) -> Joined:
     """Make `path` part of a fleet. Run again it changes nothing. Raises GitcoordError's kinds."""
     said: list[str] = []
     agent_id(wish.agent)
+    if looks_like_credential(wish.agent):
+        raise Refused("the agent's name looks like a secret, and the ledger cannot forget: choose another one")
     common = common_dir(path, said)
     home = Home(common / "gitcoord")
     with alone(home):

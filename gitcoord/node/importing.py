@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple
 
 from gitcoord.core import limits, names, times
-from gitcoord.core.credentials import looks_like_credential
+from gitcoord.core.credentials import OnSecret, OwnSecrets, looks_like_credential
 from gitcoord.core.event import Draft, Event, may_be_imported, parse, uid_of
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.strict_json import Malformed, json_object
@@ -63,12 +63,14 @@ def import_log(
     """Queue the lines of `source` as events of `actor`; bad ones go to events.error.log, with their numbers.
 
     `progress` is told how many bytes are done. When this returns, all is on the local disk. Raises Refused when
-    the actor's key is not here. `dry_run` only counts.
+    the actor's key is not here. `dry_run` only counts. A line in which a secret seems to stand is a bad one, unless the
+    desk allows secrets.
     """
     node.keyring.signer(actor)
     node.check()
     pending = {event.uid for event in node.disk.pending()}  # BEFORE the fleet: what leaves the queue is in there
-    reader = _Reader(node.fleet, actor, pending | set(node.fleet.positions), _by_others(node))
+    own = None if node.desk.on_secret is OnSecret.ALLOW else node.desk.own_secrets()
+    reader = _Reader(node.fleet, actor, pending | set(node.fleet.positions), _by_others(node), own)
     done = Imported()
     batch: list[Draft] = []
     for line in lines_of(source):
@@ -120,7 +122,11 @@ def nonce_of(fleet: str, fields: dict[str, Any], occurrence: int) -> str:
 class _Reader:
     """Makes drafts of lines, and remembers what came before in the file."""
 
-    def __init__(self, fleet: Fleet, actor: str, known: set[str], others: Mapping[tuple[Any, ...], str]) -> None:
+    def __init__(
+        self, fleet: Fleet, actor: str, known: set[str], others: Mapping[tuple[Any, ...], str], own: OwnSecrets | None
+    ) -> None:
+        """`own`: what must not be in a line, besides all that looks like a secret; None: anything may."""
+        self.own = own
         self.fleet = fleet
         self.others = others
         self.actor = actor
@@ -132,6 +138,8 @@ class _Reader:
     def draft(self, line: Line) -> Draft | None:
         """The draft for a line; None if there is such an event already. Raises Malformed with the reason."""
         fields = checked(line)
+        if self.own is not None:
+            _check_secret(fields, self.own)
         same = nonce_of("", fields, 0)
         self.counts[same] += 1
         nonce = nonce_of(self.fleet.id or "", fields, self.counts[same])
@@ -190,13 +198,18 @@ def checked(line: Line) -> dict[str, Any]:
         raise Malformed(f"`actor` is not a name of 1 to {ACTOR_CHARACTERS_MAX} characters on one line")
     if not is_time(value["timestamp"]):
         raise Malformed("`timestamp` is not a time such as 2026-01-31T08:00:00Z")
-    found = looks_like_credential(value["content"]) or looks_like_credential(value["actor"])
-    if found:
-        raise Malformed(f"it looks like {found}: the log cannot forget, so it was left out")
     size = sum(len(json.dumps(value[name], ensure_ascii=False).encode()) for name in FIELDS)
     if size > limits.EVENT_BYTES_MAX - ENVELOPE_BYTES:
         raise Malformed(f"{size} bytes; at most {limits.EVENT_BYTES_MAX - ENVELOPE_BYTES} fit into an event")
     return {name: value[name] for name in FIELDS}
+
+
+def _check_secret(fields: dict[str, Any], own: OwnSecrets) -> None:
+    for name in ("content", "actor"):
+        kind = looks_like_credential(fields[name], own)
+        if kind:
+            raise Malformed(f"`{name}` seems to hold a secret: {kind}. The ledger cannot forget, so the line was left "
+                            "out; if it is none, import the file again with --allow-secret")
 
 
 def is_time(text: str) -> bool:
@@ -209,7 +222,7 @@ def _queue(node: Node, done: Imported, batch: list[Draft], dry_run: bool) -> Non
         done.imported += len(batch)
         batch.clear()
     elif batch:
-        events = node.append(*batch)
+        events = node.append(*batch, on_secret=OnSecret.ALLOW)  # each line was looked at
         done.imported += len(events)
         done.known += len(batch) - len(events)
         done.last = events[-1] if events else done.last
@@ -225,6 +238,6 @@ def _count_bad(done: Imported, line: Line, reason: str) -> None:
 def _set_aside(node: Node, line: Line, name: str, reason: str) -> None:
     """Isolate a bad line. What looks like a credential is not copied anywhere."""
     text = line.data[:LINE_SHOWN_BYTES].decode("utf-8", "backslashreplace")
-    shown = "" if looks_like_credential(line.data.decode("utf-8", "replace")) else text
+    shown = "" if looks_like_credential(line.data.decode("utf-8", "replace"), node.desk.own_secrets()) else text
     node.home.add_error({"time": utc_now(), "kind": "import", "file": name, "number": line.number,
                          "reason": reason, "line": shown})

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from gitcoord.core.credentials import OnSecret
 from gitcoord.core.errors import Lost, Unreachable
 from gitcoord.core.event import Event
 from gitcoord.core.fleet import Fleet
@@ -50,15 +51,16 @@ class Member:
     def append(
         self, type: str, content: str, *, to: Sequence[str] = (), re: str | None = None, interaction: int | None = None,
         data: Mapping[str, Any] | None = None, wait: str = "queued", timeout_s: float = 60.0,
+        allow_secret: bool = False,
     ) -> Receipt:
         """Write an event: on the local disk when this returns, and at the level `wait` as well.
 
-        `re` is the id of the event that it answers. Raises Refused (wrong words), NotConfirmed (the level was not
-        reached within `timeout_s`; the event is queued all the same), NoEffect (a Lost: it has its place in the ledger
-        and changed nothing; says why), Paused (the disk).
+        `re` is the id of the event that it answers. Raises Refused (wrong words, or a secret among them, unless
+        `allow_secret`), NotConfirmed (the level was not reached within `timeout_s`; the event is queued all the same),
+        NoEffect (a Lost: it has its place in the ledger and changed nothing; says why), Paused (the disk).
         """
         draft = self.node.draft(type, content, actor=self.agent, to=to, re=re, interaction=interaction, data=data)
-        [event] = self.node.append(draft)
+        [event] = self.node.append(draft, on_secret=OnSecret.ALLOW if allow_secret else None)
         if wait == "queued":
             return Receipt(event, "queued")
         return Receipt(event, *self.node.confirm(event, wait, timeout_s=timeout_s))

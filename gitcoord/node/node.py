@@ -13,6 +13,7 @@ from typing import Protocol
 from gitcoord.core import protocol
 from gitcoord.core.branch import Branch
 from gitcoord.core.budget import Budget
+from gitcoord.core.credentials import OnSecret
 from gitcoord.core.errors import Corrupt, GitcoordError
 from gitcoord.core.event import Event, parse
 from gitcoord.core.fleet import Fleet
@@ -219,7 +220,7 @@ class Node:
         actor = self.home.queue.speaker
         if actor and not any(e.type == "error" and e.content == text for e in self.disk.pending()):
             with contextlib.suppress(GitcoordError):
-                self.append(self.draft("error", text, actor=actor))
+                self.append(self.draft("error", text, actor=actor), on_secret=OnSecret.HIDE)
 
     def _mend_store(self, wrong: Corrupt) -> bool:
         """Fetch the private store anew where it is damaged. False when something else is wrong."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import filelock
 
 from gitcoord.core import liveness
+from gitcoord.core.credentials import OnSecret
 from gitcoord.core.errors import BadCredentials, GitcoordError, Lost, Unreachable
 from gitcoord.core.session import Session
 from gitcoord.features import agents, settings
@@ -54,6 +55,7 @@ class Runner:
 
     def __post_init__(self) -> None:
         self._guards = Guards(self.options.say)
+        self.node.desk.on_secret = OnSecret.HIDE  # nobody is here to be told: what a command prints counts without them
         self._rounds = Rounds(self.node, self.options.agents[0], self.options.say, self.stop)
         self._seats = seats.Seats(self.node, self.options.say, self.stop.is_set)
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import filelock
 
+from gitcoord.core.credentials import OnSecret
 from gitcoord.core.errors import GitcoordError, Lost, Refused
 from gitcoord.core.event import parse
 from gitcoord.core.liveness import ALIVE, Standing
@@ -46,6 +47,7 @@ class Supervisor:
 
     def __init__(self, node: Node, plan: Plan, *, folder: Path, say: Callable[[str, str], None], stop: Stop) -> None:
         self.node = node
+        node.desk.on_secret = OnSecret.HIDE  # nobody is here to be told, and what happened counts
         self.plan = plan
         self.folder = folder
         self.say = say

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from gitcoord.core import names
+from gitcoord.core.credentials import redacted
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.event import Draft, Event
 from gitcoord.store import shape
@@ -33,11 +34,11 @@ class Spool:
         """Record, durably, that `actor` met an error, once. A disk that refuses has its own way to be told of."""
         timestamp = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")[:23] + "Z"
         uid = names.uid_from(secrets.token_bytes(10))
-        draft = Draft(actor=actor, type="error", content=text, timestamp=timestamp, uid=uid)
+        draft = Draft(actor=actor, type="error", content=redacted(text), timestamp=timestamp, uid=uid)
         with contextlib.suppress(OSError):
             make_folder(self.folder, exist_ok=True)
             waiting = [_read(path) for path in self.folder.glob("*.json")]
-            told = any(one is not None and (one.actor, one.content) == (actor, text) for one in waiting)
+            told = any(one is not None and (one.actor, one.content) == (actor, draft.content) for one in waiting)
             if not told and len(waiting) < SPOOLED_MAX:
                 write_durably(self.folder / f"{uid}.json", json.dumps(asdict(draft)).encode())
 
