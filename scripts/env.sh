@@ -9,6 +9,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 
 PYTHON_MIN=3.11
+LOCK=gitcoord/github/requirements.txt
 GIT_MIN=2.38 # the first with `git merge-tree --write-tree`
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
@@ -52,9 +53,9 @@ environment() {
     local name=$1 extra=${2:-} key home link
     find_python
     key=$(cd "$root" && "$python" -c 'import hashlib, os, pathlib, sys
-parts = [pathlib.Path(name).read_bytes() for name in ("setup.cfg", "pyproject.toml")]
+parts = [pathlib.Path(name).read_bytes() for name in ("setup.cfg", "pyproject.toml", sys.argv[1])]
 parts += [part.encode() for part in (os.getcwd(), sys.version, sys.executable)]
-print(hashlib.sha256(b"\0".join(parts)).hexdigest()[:12])')
+print(hashlib.sha256(b"\0".join(parts)).hexdigest()[:12])' "$LOCK")
     link=$root/.environments/$name-$key
     env_python=$link/bin/python
     [ ! -x "$env_python" ] || return 0
@@ -63,7 +64,8 @@ print(hashlib.sha256(b"\0".join(parts)).hexdigest()[:12])')
     find "$root/.environments" -mindepth 1 -maxdepth 1 -mtime +7 -exec rm -rf {} +
     home=$link.$$
     "$python" -m venv "$home"
-    "$home/bin/python" -m pip install --quiet --editable "$root${extra:+[$extra]}"
+    sed -n 's/ *\\$//; /^[A-Za-z0-9]/p' "$root/$LOCK" >"$home/constraints.txt" # tests test the versions that are locked
+    "$home/bin/python" -m pip install --quiet --constraint "$home/constraints.txt" --editable "$root${extra:+[$extra]}"
     "$python" -c 'import os, sys; os.symlink(sys.argv[1], sys.argv[2])' "${home##*/}" "$link" 2>/dev/null ||
         env_python=$home/bin/python
 }

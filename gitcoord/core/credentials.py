@@ -206,11 +206,11 @@ def _secrets(text: str, own: OwnSecrets, depth: int = 0) -> Iterator[Found]:
     if any([word in low for word in secret_rules.ASSIGNED_KEYWORDS]):
         yield from _assigned(text)
     if any(compiled(_MIXED).search(run) for run in compiled(_RUN).findall(text)):
+        for rule in _by_keyword(low):
+            yield from _matches(rule, text)
         for match in compiled(secret_rules.PREFIXED).finditer(text):
             if is_prefixed_token(match[1], match[2]):
                 yield Found("prefixed-token", *match.span())
-        for rule in _by_keyword(low):
-            yield from _matches(rule, text)
         if depth < DECODED_DEPTH_MAX:
             yield from _in_base64(text, own, depth)
 
@@ -229,9 +229,9 @@ def _by_keyword(low: str) -> list[Rule]:
 
 def _matches(rule: Rule, text: str) -> Iterator[Found]:
     for match in compiled(rule.pattern).finditer(text):
-        secret = match[rule.group] if rule.group else next((one for one in match.groups() if one), match[0])
-        if not rule.entropy or entropy(secret) > rule.entropy:
-            yield Found(rule.kind, *match.span())
+        group = rule.group or next((number for number, one in enumerate(match.groups(), start=1) if one), 0)
+        if not rule.entropy or entropy(match[group]) > rule.entropy:
+            yield Found(rule.kind, *match.span(group))
 
 
 def _assigned(text: str) -> Iterator[Found]:

@@ -32,9 +32,9 @@ HEADERS = (
     Rule("putty-private-key", ("putty-user-key-file",), r"(?i)PuTTY-User-Key-File-\d"),
     Rule("minisign-secret-key", ("encrypted secret key", "signify secret key"),
          r"(?i)untrusted comment: [^\n]{0,60}secret key"),
-    Rule("netrc-password", ("login", ), r"(?i)\blogin\s{1,3}\S{1,80}\s{1,3}password\s{1,3}(\S{6,})"),
+    Rule("netrc-password", ("login", ), r"(?i)\blogin\s{1,3}\S{1,80}\s{1,3}password\s{1,3}(?![$<{\[*])(\S{6,})"),
     Rule("curl-user", ("curl",),
-         r"\bcurl\b[^\n]{0,300}?\s(?:-u|--user)[ =]{0,3}[\"']?[\w.@+-]{1,60}:([^\s\"']{6,})", 2.0),
+         r"\bcurl\b[^\n]{0,300}?\s(?:-u|--user)[ =]{0,3}[\"']?[\w.@+-]{1,60}:(?![$<{\[*])([^\s\"']{6,})", 2.0),
     Rule("url-with-password", ("://",), r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"'<>]{0,80}:"
          r"(?!(?:x-oauth-basic|password|passwd|pass|pwd?|secret|token)@|[$<{%*\[])([^\s/@\"'<>]{3,200})@[\w\[]"),
     Rule("authorization-header", ("bearer ", "basic "),
@@ -44,10 +44,10 @@ HEADERS = (
 
 # Tokens: one run of characters of sixteen or more.
 TOKENS = (
-    Rule("github-token", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"\bgh[pousr]_[A-Za-z0-9_.-]{36,}", 3.0),
-    Rule("github-fine-grained-token", ("github_pat_",), r"\bgithub_pat_[A-Za-z0-9_]{36,}", 3.0),
-    Rule("gitlab-token", ("glpat-", "gldt-", "glrt-", "glrtr-", "glcbt-", "glptt-", "glft-", "glsoat-", "glimt-", "glagent-",
-                          "glwt-", "glffct-", "gloas-"), r"\bgl[a-z]{1,5}-[A-Za-z0-9_=.-]{20,}", 3.0),
+    Rule("github-token", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"\bgh[pousr]_[A-Za-z0-9_.-]{36,}", 1.5),
+    Rule("github-fine-grained-token", ("github_pat_",), r"\bgithub_pat_[A-Za-z0-9_]{36,}", 1.5),
+    Rule("gitlab-token", ("glpat-", "gldt-", "glrt-", "glrtr-", "glcbt-", "glptt-", "glft-", "glsoat-", "glimt-",
+                          "glagent-", "glwt-", "glffct-", "gloas-"), r"\bgl[a-z]{1,5}-[A-Za-z0-9_=.-]{20,}", 1.5),
     Rule("bitbucket-token", ("atbb", "atctt3xffg", "atatt3xffg"),
          r"\b(?:ATBB|ATCTT3xFfG|ATATT3xFfG)[A-Za-z0-9_=-]{28,}"),
     Rule("azure-devops-token", ("azdo",), r"\b[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}\b"),
@@ -128,6 +128,7 @@ _PLACEHOLDER = (
     r"dummy|null\b|none\b|true\b|false\b|not[_ -]|secrets?\.|env[.:]|os\.|self\.|https?:|file:|/|~/|\./|--")
 _WORDS = r"[A-Za-z]+(?:[ _./:-][A-Za-z]+)*\Z"
 _CALL = r"[\w.]*[(\[]"
+_DOTTED = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+(?:[^\w-]|\Z)"
 _NUMBER = r"[\d.,:/TZ+-]*(?:[a-z]{1,3})?\Z"
 _FILE = r"[\w./-]*\.(?:py|md|txt|json|ya?ml|toml|pem|key|crt|sh|js|ts|go|rs|log)\Z"
 
@@ -152,7 +153,7 @@ def is_secret_value(value: str) -> bool:
     value = value.strip().rstrip(".,;:!?)]}>")
     if len(value) < 8 or len(value.split()) > 2:
         return False
-    if any(compiled(pattern).match(value) for pattern in (_PLACEHOLDER, _CALL, _NUMBER, _FILE, _WORDS)):
+    if any(compiled(pattern).match(value) for pattern in (_PLACEHOLDER, _CALL, _DOTTED, _NUMBER, _FILE, _WORDS)):
         return False
     letters, digits = any(one.isalpha() for one in value), any(one.isdigit() for one in value)
     signs = any(not one.isalnum() and one not in "-_./ :" for one in value)

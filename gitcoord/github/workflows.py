@@ -44,7 +44,19 @@ def _texts(source: str) -> dict[str, str]:
         raise Refused(f"{source!r} is nothing that pip installs from: give --source a requirement such as "
                       "git+https://HOST/OWNER/REPO@COMMIT")
     folder = resources.files("gitcoord.github") / "templates"
-    return {name: (folder / name).read_text(encoding="utf-8").replace("@SOURCE@", source) for name in NAMES}
+    words = {"@SOURCE@": source, "@BUILT_WITH@": built_with()}
+    texts = {}
+    for name in NAMES:
+        texts[name] = (folder / name).read_text(encoding="utf-8")
+        for place, value in words.items():
+            texts[name] = texts[name].replace(place, value)
+    return texts
+
+
+def built_with() -> str:
+    """Return the line of the lock for what pip builds gitcoord with, which it would fetch without looking at a hash."""
+    lock = (resources.files("gitcoord.github") / "requirements.txt").read_text(encoding="utf-8")
+    return " ".join(next(one for one in lock.replace("\\\n", "").splitlines() if one.startswith("setuptools==")).split())
 
 
 def _top(path: Path) -> Path:

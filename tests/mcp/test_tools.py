@@ -54,3 +54,8 @@ def test_an_action_chooses_the_command_and_its_arguments() -> None:
     assert (name, rest) == ("release", {"ids": ["k3f9"]}) and isinstance(what, Command)
     with pytest.raises(Refused, match="`action` is one of reserve, release"):
         reserve.chosen({"action": "steal"})
+
+
+def test_no_argument_of_a_tool_lets_a_secret_into_the_ledger() -> None:
+    """A person may overrule that, on the command line; a model may be talked into it."""
+    assert not [name for tool in tools().values() for name in tool.schema["properties"] if "secret" in name]

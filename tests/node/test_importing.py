@@ -147,7 +147,7 @@ BAD = {
     "too large for an event": five(content="x" * 65_000),
     "line oversized": five(content="x" * (LINE_BYTES_MAX + 10)),
     "nested": five(x=None).replace(b"null", b"[" * 5000 + b"]" * 5000),
-    "credential": five(content="use ghp_" + "a" * 36),
+    "credential": five(content="use ghp_" + "a1B2" * 9),
 }
 
 
