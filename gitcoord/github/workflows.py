@@ -56,7 +56,8 @@ def _texts(source: str) -> dict[str, str]:
 def built_with() -> str:
     """Return the line of the lock for what pip builds gitcoord with, which it would fetch without looking at a hash."""
     lock = (resources.files("gitcoord.github") / "requirements.txt").read_text(encoding="utf-8")
-    return " ".join(next(one for one in lock.replace("\\\n", "").splitlines() if one.startswith("setuptools==")).split())
+    lines = lock.replace("\\\n", "").splitlines()
+    return " ".join(next(one for one in lines if one.startswith("setuptools==")).split())
 
 
 def _top(path: Path) -> Path:

@@ -36,6 +36,7 @@ class Desk:
         self.keyring = Keyring(home, self.config.auth)
         home.queue.speaker = os.environ.get("GITCOORD_AGENT") or self.config.agent
         self.on_secret = OnSecret.REFUSE
+        self._keys = str(home.path / "keys")
         self._own: tuple[int, OwnSecrets] | None = None
         self.disk = NodeDisk(home, fleet=self.config.fleet, signer=self.keyring.signer)
 
@@ -63,10 +64,12 @@ class Desk:
 
     def own_secrets(self) -> OwnSecrets:
         """Return this node's keys and the secrets of the environment; read again after a key was added."""
-        keys = self.home.path / "keys"
-        stamp = keys.stat().st_mtime_ns if keys.is_dir() else 0
+        try:
+            stamp = os.stat(self._keys).st_mtime_ns
+        except OSError:
+            stamp = 0
         if self._own is None or self._own[0] != stamp:
-            self._own = stamp, own_secrets(keys, os.environ)
+            self._own = stamp, own_secrets(self.home.path / "keys", os.environ)
         return self._own[1]
 
     def _guarded(self, drafts: Sequence[Draft], on_secret: OnSecret | None) -> list[Draft]:

@@ -109,7 +109,8 @@ def test_a_release_is_built_listed_attested_and_published_with_no_more_rights_th
     assert release["permissions"] == {} and [one.get("needs") for one in jobs.values()] == [
         None, "build", "attest", "publish"]
     assert {name: set(job["permissions"].items()) for name, job in jobs.items()} == {
-        "build": {("contents", "read")}, "attest": {("id-token", "write"), ("attestations", "write")},
+        "build": {("contents", "read")},
+        "attest": {("id-token", "write"), ("attestations", "write")},
         "publish": {("id-token", "write")}, "announce": {("contents", "write")},
     }
     text = (TOP / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
@@ -139,7 +140,8 @@ def test_gos_patterns_are_spelled_as_pythons(go: str, python: str) -> None:
 
 
 def test_rules_that_say_nothing_alone_are_left_out() -> None:
-    rules = [{"id": one, "regex": "x", "keywords": ["X"]} for one in ("aws-token", "auth0-client-id", "generic-api-key")]
+    names = ("aws-token", "auth0-client-id", "generic-api-key")
+    rules = [{"id": one, "regex": "x", "keywords": ["X"]} for one in names]
     rules += [{"id": "part", "regex": "x", "keywords": ["x"], "skipReport": True}, {"id": "file", "path": "x"},
               {"id": "random", "regex": "y", "keywords": ["y"], "filter": 'entropy(finding["secret"]) <= 3.5'}]
     assert patterns().chosen(rules) == [  # type: ignore[attr-defined]
