@@ -166,7 +166,7 @@ def test_a_secret_in_an_answer_is_hidden_and_the_answer_counts(pair: tuple[Clone
     alice, bob = pair
     alice.append("question", "your token?", "--to", "bob", "--wait", "sequenced")
     run = bob.start("--on-event", "printf 'it is ghp_%s' 0123456789abcdefghijABCDEFGHIJ012345", "--reply")
-    wait_until(lambda: answers(alice) == ["it is [hidden]"], what="the answer")
+    assert [one.content for one in wait_for_answers(alice, 1)] == ["it is [hidden]"]
     assert run.terminate() == 0
 
 
