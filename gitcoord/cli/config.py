@@ -139,6 +139,7 @@ def settings(node: Node) -> dict[str, Setting]:
     """Every setting by name."""
     from gitcoord.features.settings import Settings
     from gitcoord.node import preferences
+    from gitcoord.store.git_url import without_secret
     from gitcoord.store.home import Config
 
     fleet: Settings = node.fleet.states["settings"].settings
@@ -156,7 +157,7 @@ def settings(node: Node) -> dict[str, Setting]:
             value, source = preferences.profile_of(own, node.fleet), "fleet" if fleet.profile else "card"
         if name == "hook" and source == "default":
             value, source = fleet.hook, "fleet" if "hook" in fleet.model_fields_set else "default"
-        found[name] = Setting(name, value, source, scopes, words)
+        found[name] = Setting(name, without_secret(value) if name == "remote" else value, source, scopes, words)
     for name, field in Settings.model_fields.items():
         if name not in found:
             value, source = getattr(fleet, name), "fleet" if name in fleet.model_fields_set else "default"
@@ -198,6 +199,7 @@ def _node_changed(node: Node, name: str, text: str | None) -> tuple[Config, Any]
     """What its file would hold, and the setting's value there."""
     from gitcoord.node import preferences
     from gitcoord.node.found import whole
+    from gitcoord.store.git_url import without_secret
     from gitcoord.store.home import Config
 
     if name not in preferences.NODE:
@@ -207,6 +209,9 @@ def _node_changed(node: Node, name: str, text: str | None) -> tuple[Config, Any]
         raise Refused("a node needs a remote: set another one")
     value = getattr(Config(fleet="", remote=""), name) if text is None else preferences.read(name, text)
     if name == "remote":
+        if without_secret(value) != value:
+            raise Refused("the remote's URL holds a login, which is not kept in a file: leave it out and set "
+                          "GITCOORD_TOKEN, or let git's credential helper know it")
         value = whole(node.home.path.parent, value)
     setattr(config, name, value)
     return config, value

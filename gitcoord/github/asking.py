@@ -105,6 +105,14 @@ class Asking:
             return ask()
         except GithubException as wrong:
             raise in_our_words(what, self.who, wrong.status, _words(wrong.data), wrong.headers or {}) from wrong
+        except RuntimeError as wrong:  # PyGithub follows no redirect to another server, and says so with this
+            if "redirected" not in str(wrong):
+                raise
+            raise Denied(f"{what}: {str(wrong)[:WORDS_CHARS_MAX]}; the token is not sent there. If that is right, set "
+                         "GITHUB_API_URL") from wrong
+        except KeyError as wrong:  # PyGithub takes a redirect that it does not follow for an answer
+            raise Denied(f"{what}: GitHub's answer lacks {wrong}; if GITHUB_API_URL leads to a redirect, set it to the "
+                         "address behind that") from wrong
         except requests.RequestException as wrong:
             raise Unreachable(f"{what}: GitHub did not answer ({type(wrong).__name__}); try again later") from wrong
 

@@ -22,6 +22,7 @@ from gitcoord.github.asking import PATIENCE_S, Asking, NotFound, Plan
 from gitcoord.github.credentials import Credentials
 from gitcoord.github.limits import Meter
 from gitcoord.github.shapes import Check, Comment, Files, Issue, PullRequest, Quota, RepositoryFacts, Review, Status
+from gitcoord.store.git_url import is_in_the_clear, without_secret
 
 G = TypeVar("G", bound=GithubObject)
 T = TypeVar("T")
@@ -47,8 +48,12 @@ class Client:
         self.meter = meter or Meter()
         self.asking = Asking(self.meter, who=credentials.said, patience_s=patience_s, sleep=sleep)
         self._me: str | None = None
+        address = base_url or places.api_url(os.environ)
+        if is_in_the_clear(address):
+            raise BadCredentials(f"{without_secret(address)} is plain http: everybody on the way could read "
+                                 f"{credentials.said}. Set GITHUB_API_URL to an https address")
         self.github = github.Github(
-            auth=credentials.auth(), base_url=base_url or places.api_url(os.environ), timeout=TIMEOUT_S,
+            auth=credentials.auth(), base_url=address, timeout=TIMEOUT_S,
             per_page=PER_PAGE, user_agent=f"gitcoord/{gitcoord.__version__}",
             retry=None, seconds_between_requests=None, seconds_between_writes=BETWEEN_WRITES_S,  # see `asking.py`
             lazy=True,  # an object is asked for when something of it is read: not for its URL alone

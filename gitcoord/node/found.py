@@ -34,7 +34,7 @@ from gitcoord.node.node import Node, Store, open_store
 from gitcoord.node.preferences import NODE, profile_of
 from gitcoord.store import git, sharing
 from gitcoord.store.files import write_durably
-from gitcoord.store.git_credentials import is_local
+from gitcoord.store.git_url import is_local, without_secret
 from gitcoord.store.home import Config, Home
 from gitcoord.store.locks import LockHeld
 
@@ -81,6 +81,9 @@ def _init(home: Home, common: Path, wish: Wish, said: list[str]) -> Joined:
     if home.exists:
         return _again(home, common, wish, said)
     remote = wish.remote or whole(common, os.environ.get("GITCOORD_REMOTE")) or _default_remote(common, said)
+    if without_secret(remote) != remote:
+        said.append("the login in the remote's URL is not kept: set GITCOORD_TOKEN or GITCOORD_REMOTE for each "
+                    "command, or let git's credential helper know it")
     config = Config(fleet="", remote=remote, agent=wish.agent, lead=wish.lead, auth=wish.auth or "ed25519",
                     namespace=wish.namespace or NAMESPACES[0])
     store = open_store(home, config, common)
@@ -101,7 +104,8 @@ def _again(home: Home, common: Path, wish: Wish, said: list[str]) -> Joined:
     node = Node(home, open_store(home, config, common))
     for name, asked, has in (
         ("profile", wish.profile, profile_of(config, node.fleet)), ("auth", wish.auth, config.auth),
-        ("namespace", wish.namespace, config.namespace), ("remote", wish.remote, config.remote),
+        ("namespace", wish.namespace, config.namespace),
+        ("remote", wish.remote and without_secret(wish.remote), config.remote),
     ):
         if asked is not None and asked != has:
             node.close()
@@ -152,7 +156,7 @@ def profile_for(common: Path, remote: str) -> str:
 def _enter(home: Home, common: Path, store: Store, config: Config, wish: Wish, said: list[str]) -> bool:
     """Find the fleet, or found it; fills `config` from its card. True if we founded it."""
     for _ in range(FOUNDING_ATTEMPTS):
-        refs = store.fetch(newcomer=True)
+        refs = store.fetch(newcomer=True).refs
         if config.ledger in refs:
             _agree(card_of(store, refs[config.ledger], ledger=config.ledger), config, wish)
             said.append(f"joins fleet {config.fleet}")
@@ -226,7 +230,7 @@ def _accepted_namespace(store: Store) -> str:
 def _settle_in(home: Home, store: Store, config: Config) -> None:
     """Take a node id, and take up the chain that the ledger and the outbox of that node hold."""
     node = node_id(os.environ["GITCOORD_NODE"]) if os.environ.get("GITCOORD_NODE") else new_node_id(_host_name())
-    refs = store.fetch(newcomer=True)
+    refs = store.fetch(newcomer=True, first={node}).refs
     base = Head()
     mine = refs.get(f"{config.namespace}/nodes/{node}")
     tip = refs.get(config.ledger)

@@ -8,15 +8,25 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from gitcoord.core.errors import BadCredentials
+from gitcoord.store import git_url
 
 ASKPASS = """#!/bin/sh
-# Answers git's questions from the environment, so that no token is in an argument or a file.
+# Answers git's questions from the environment, so that no token is in an argument or a file; for one server only.
+asked=${1#*\\'}
+scheme=${asked%%://*}
+host=${asked#*://}
+host=${host%%[/\\']*}
+host=${host##*@}
+if [ "$scheme://$host" != "$GITCOORD_ASKPASS_FOR" ]; then
+    echo "gitcoord: the token is for $GITCOORD_ASKPASS_FOR and is not given to $scheme://$host" >&2
+    exit 1
+fi
 case "$1" in
 Username*) printf '%s\\n' "${GITCOORD_ASKPASS_USER:-x-access-token}" ;;
-*) printf '%s\\n' "$GITCOORD_ASKPASS_TOKEN" ;;
+Password*) printf '%s\\n' "$GITCOORD_ASKPASS_TOKEN" ;;
+*) exit 1 ;;
 esac
 """
 
@@ -24,7 +34,6 @@ esac
 _FORWARDED = re.compile(
     r"(?:http|credential|url|protocol)\..+|ssh\.variant|core\.(?:sshcommand|askpass|gitproxy)\Z", re.I
 )
-_SCP_LIKE = re.compile(r"(?![A-Za-z]:[\\/])[^/]+:")
 
 # A hook runs with these set for the repository it belongs to; git would follow them instead of us
 # (`git rev-parse --local-env-vars`, without the two that carry `git -c` settings, and the quarantine).
@@ -50,6 +59,7 @@ HOOK_VARIABLES = (
 
 LENT = "GITCOORD_ASKPASS_LENT"  # a GitHub app's token, which `gitcoord/github/account.py` makes and renews
 TOKEN_BYTES_MAX = 64 * 1024
+TOKEN_CHARS_MIN = 20  # a user of a URL that is as long may be a token, which some forges take in its place
 
 Pairs = list[tuple[str, str]]
 
@@ -61,11 +71,6 @@ class Access:
     url: str
     environment: dict[str, str] = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
-
-
-def is_local(url: str) -> bool:
-    """Whether `url` is a path on this machine, as git would take it."""
-    return "://" not in url and not _SCP_LIKE.match(url)
 
 
 def transport_settings(listing: str) -> Pairs:
@@ -93,20 +98,44 @@ def is_set_for(listing: str, name: str, url: str) -> bool:
 def access(
     url: str, listing: str, *, private: Mapping[str, str], askpass: Path, environ: Mapping[str, str]
 ) -> Access:
-    """Decide how `url` is reached, from the clone's configuration (`listing`) and the environment."""
-    url, user, password = _without_password(url)
-    token = password or _token(url, listing, environ)
-    forwarded = transport_settings(listing)
-    pairs = forwarded + list(private.items())
+    """Decide how `url` is reached, from the clone's configuration (`listing`) and the environment.
+
+    Raises BadCredentials where a token would be sent in the clear, Refused for a URL that would show a password.
+    """
+    url, user, password = git_url.without_login(git_url.rewritten(url, listing))
+    own = "" if password else _token(url, listing, environ)
+    if own and git_url.is_in_the_clear(url):
+        raise BadCredentials(f"{url} is plain http: everybody on the way could read the token. Use https, or unset "
+                             "GITCOORD_TOKEN (and GITHUB_TOKEN) for this remote")
+    token, forwarded = password or own, transport_settings(listing)
+    pairs = forwarded + list(private.items()) + _to_one_server(url)
     extra = {"GIT_TERMINAL_PROMPT": "0"}
     if token:
         # Helpers are asked before GIT_ASKPASS, and are told to keep what worked: empty clears them.
         pairs.append(("credential.helper", ""))
-        extra |= {"GIT_ASKPASS": str(askpass), "GITCOORD_ASKPASS_TOKEN": token}
+        extra |= {"GIT_ASKPASS": str(askpass), "GITCOORD_ASKPASS_TOKEN": token, "GITCOORD_ASKPASS_FOR": _asked_for(url)}
         if user:
             extra["GITCOORD_ASKPASS_USER"] = user
+    elif user:
+        pairs.append((f"credential.{_asked_for(url)}.username", user))
     extra |= config_environment(pairs, environ)
-    return Access(url, extra, tuple(_secrets(token, environ, forwarded)))
+    return Access(url, extra, tuple(_secrets(token, environ, forwarded, user)))
+
+
+def _to_one_server(url: str) -> Pairs:
+    """Settings by which git goes nowhere else, be it with our token or with what a helper gives it.
+
+    The second one outdoes what a clone says of this URL: to git, the longest URL counts.
+    """
+    if not git_url.origin_of(url):
+        return []
+    return [("http.followRedirects", "false"), (f"http.{url}.followRedirects", "false")]
+
+
+def _asked_for(url: str) -> str:
+    """The server as git names it when it asks for a password: scheme and host, and a port that stands in the URL."""
+    match = re.match(r"(https?://[^/?#]*)", url)
+    return match[1] if match else ""
 
 
 def config_environment(pairs: Pairs, environ: Mapping[str, str]) -> dict[str, str]:
@@ -125,15 +154,6 @@ def leave_hook() -> None:
         os.environ.pop(name, None)
 
 
-def _without_password(url: str) -> tuple[str, str, str]:
-    """A password in the URL would be in git's argv: it goes the way of tokens instead."""
-    match = re.match(r"(https?://)([^/@\s:]*):([^/@\s]*)@(.*)", url, re.S)
-    if not match:
-        return url, "", ""
-    user = match[2] + "@" if match[2] else ""
-    return match[1] + user + match[4], unquote(match[2]), unquote(match[3])
-
-
 def _token(url: str, listing: str, environ: Mapping[str, str]) -> str:
     if not url.startswith(("https://", "http://")) or is_set_for(listing, "http.extraheader", url):
         return ""  # a second header beside it gives HTTP 400
@@ -141,8 +161,7 @@ def _token(url: str, listing: str, environ: Mapping[str, str]) -> str:
     if own:
         return own
     server = environ.get("GITHUB_SERVER_URL") or "https://github.com"
-    host, github = urlsplit(url).hostname, urlsplit(server).hostname
-    if host != github or urlsplit(url).scheme != urlsplit(server).scheme:
+    if git_url.origin_of(url) != git_url.origin_of(server):
         return ""
     if environ.get(LENT):
         return environ[LENT]
@@ -163,7 +182,9 @@ def own_token(environ: Mapping[str, str]) -> str:
         raise BadCredentials(f"the file that GITCOORD_TOKEN_FILE names cannot be read ({reason})") from None
 
 
-def _secrets(token: str, environ: Mapping[str, str], forwarded: Pairs) -> Iterable[str]:
+def _secrets(token: str, environ: Mapping[str, str], forwarded: Pairs, user: str) -> Iterable[str]:
+    if len(user) >= TOKEN_CHARS_MIN:
+        yield user
     for secret in (token, *(environ.get(name, "") for name in ("GITCOORD_TOKEN", "GITHUB_TOKEN", LENT))):
         if len(secret) >= 4:  # shorter ones would blot out ordinary words
             yield secret

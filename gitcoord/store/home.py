@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,7 +17,7 @@ from gitcoord.core.errors import Corrupt, Refused
 from gitcoord.core.event import Head, parse
 from gitcoord.core.names import agent_id
 from gitcoord.core.strict_json import Malformed
-from gitcoord.store import shape, sharing
+from gitcoord.store import git_url, shape, sharing
 from gitcoord.store.files import (
     append_durably, keep_reserve, make_folder, pausing, sync_folder, write_durably, write_quickly,
 )
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gitcoord.core.ports import Oid
 
 TIMEOUT_S_MAX = 3600.0  # of one conversation with the remote
+OID_CHARACTERS = 40
 
 T = TypeVar("T")
 
@@ -96,6 +97,8 @@ class Home:
         self.save_config(config)
 
     def save_config(self, config: Config) -> None:
+        """Keep the configuration. A password in the remote's URL is not kept: others may read this file."""
+        config = replace(config, remote=git_url.without_secret(config.remote))
         text = json.dumps(asdict(config), indent=2, sort_keys=True)
         write_durably(self.path / "config.json", text.encode() + b"\n")
 
@@ -181,21 +184,33 @@ class Home:
         return oid in self._pushed()
 
     def _pushed(self) -> list[Oid]:
-        return self._rows("pushed", lambda data: data.decode("ascii", "replace").split())
+        return [row[0] for row in self._noted()]
+
+    def _noted(self) -> list[list[str]]:
+        """Rows: an outbox commit, then the session and number of each beat in it, like 3f9a00c2d11e:17."""
+        return self._rows("pushed", _whole_rows)
 
     def pushed_last(self) -> Oid | None:
         known = self._pushed()
         return known[-1] if known else None
 
-    def note_outbox(self, oid: Oid) -> None:
-        """Remember, durably, an outbox commit that is about to be pushed."""
+    def beats_pushed(self, session: str) -> int:
+        """The highest number of this session's beats that any process of this node pushed; 0 for none."""
+        counts = (beat.rpartition(":") for row in self._noted() for beat in row[1:])
+        return max((int(count) for name, _, count in counts if name == session and count.isdigit()), default=0)
+
+    def note_outbox(self, oid: Oid, beats: Sequence[tuple[str, int]] = ()) -> None:
+        """Remember, durably, an outbox commit that is about to be pushed, and the beats in it."""
         path = self.path / "pushed"
-        known = self._pushed()
-        if len(known) >= 2 * limits.PUSHED_IDS_MAX:
-            write_durably(path, ("\n".join([*known[-limits.PUSHED_IDS_MAX:], oid]) + "\n").encode())
+        known = self._noted()
+        row = " ".join([oid, *(f"{session}:{count}" for session, count in beats)])
+        if len(known) < 2 * limits.PUSHED_IDS_MAX:
+            append_durably(path, f"\n{row}\n".encode())  # a power cut may have left half of a row before it
             return
-        torn = known and len(known[-1]) != len(oid)  # a power cut: this id must not run on from half of the last
-        append_durably(path, (f"\n{oid}\n" if torn else f"{oid}\n").encode())
+        ended = dict(beat.rsplit(":", 1) for row in known[:-limits.PUSHED_IDS_MAX] for beat in row[1:])
+        kept = [list(row) for row in known[-limits.PUSHED_IDS_MAX:]]
+        kept[0] += [f"{session}:{count}" for session, count in [*ended.items()][-limits.PUSHED_IDS_MAX:]]
+        write_durably(path, "".join(f"{' '.join(one)}\n" for one in [*kept, [row]]).encode())
 
     # Lines that a ledger lost, to be offered again
 
@@ -281,3 +296,8 @@ class Home:
         """What `status` prints."""
         names = ["events.offline.log", "events.error.log", "config.json", "keys", "store.git", "cache", "lock"]
         return {"home": str(self.path)} | {name: str(self.path / name) for name in names}
+
+
+def _whole_rows(data: bytes) -> list[list[str]]:
+    rows = map(str.split, data.decode("ascii", "replace").split("\n"))
+    return [row for row in rows if row and len(row[0]) == OID_CHARACTERS]

@@ -107,3 +107,16 @@ def test_every_setting_is_listed_with_its_source(alice: Clone) -> None:
     assert {row["name"] for row in rows} >= {"agent", "profile", "lead", "timeout_s", "remote", "recent", "headings"}
     assert all(row["help"] and row["scopes"] and row["source"] for row in rows)
     assert alice("config", "list").out.splitlines()[1].split()[:3] == ["profile", "local", "card"]
+
+
+def test_no_login_of_a_remotes_url_is_kept_or_shown(alice: Clone) -> None:
+    secret = "pw-5f2a91c07e"
+    url = f"https://me:{secret}@forge.invalid/o/r.git"
+    told = alice("config", "set", "remote", url, "--node", code=2)
+    assert "GITCOORD_TOKEN" in told.err and secret not in told.err
+    shown = alice("config", "get", "remote", GITCOORD_REMOTE=url)
+    assert shown.out.strip() == "https://forge.invalid/o/r.git"
+    failed = alice("sync", code=None, GITCOORD_REMOTE=url, GITCOORD_TIMEOUT_S="5")
+    assert failed.code and secret not in failed.out + failed.err
+    kept = [path for path in alice.home.rglob("*") if path.is_file()]
+    assert not any(secret.encode() in path.read_bytes() for path in kept)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitcoord.core.errors import BadCredentials, Refused
+from gitcoord.core.errors import BadCredentials, GitcoordError, Refused
 from gitcoord.github.client import Client
 from gitcoord.github.shapes import ChangedFile
 from tests.github.conftest import Made
@@ -92,3 +92,19 @@ def test_rights_of_a_user(fake: FakeGitHub, client: Client) -> None:
     fake.repos["o/r"].facts["roles"] = {"alice": "admin"}
     assert client.permission("alice") == "admin"
     assert client.permission("bob") == "read"
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_the_token_follows_no_redirect_to_another_server(fake: FakeGitHub, made: Made, status: int) -> None:
+    with FakeGitHub() as other:
+        for there in (other.url, other.url.replace("http:", "https:"), "http://127.0.0.2:9"):
+            fake.fail(status, times=10, headers={"Location": f"{there}/repos/o/r"})
+            with pytest.raises(GitcoordError) as caught:
+                made(patience_s=0).facts()
+            assert fake.token not in str(caught.value)
+        assert not other.requests()
+
+
+def test_the_token_is_sent_over_no_plain_line(made: Made) -> None:
+    with pytest.raises(BadCredentials, match="plain http.*GITHUB_API_URL"):
+        made(base_url="http://api.forge.invalid")
