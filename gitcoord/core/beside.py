@@ -16,6 +16,13 @@ def others(lines: Sequence[bytes], own: Container[str]) -> list[bytes]:
     return [line for line in lines if (left := _read(line)) and left.get("actor") not in own]
 
 
+def numbers(lines: Sequence[bytes]) -> tuple[tuple[str, int], ...]:
+    """The session and the number of each beat."""
+    said = [left["data"] for line in lines if (left := _read(line))]
+    return tuple((one["session"], one["n"]) for one in said
+                 if isinstance(one.get("session"), str) and type(one.get("n")) is int)
+
+
 def is_due(lines: Sequence[bytes], sent: Sequence[Event], members: Members) -> bool:
     """Whether one lies there that, by what its agent promised, the remote ought to have; it has `sent`."""
     known = {beat.actor: beat for beat in sent}

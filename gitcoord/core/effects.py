@@ -13,9 +13,10 @@ from gitcoord.core.ports import Oid, Update
 
 
 class Fetch(NamedTuple):
-    """→ refs by name; raises Unreachable, BadCredentials, Denied. `newcomer`: the newest commits will do"""
+    """→ `Fetched`; raises Unreachable, BadCredentials, Denied. Both as in `Remote.fetch`"""
 
     newcomer: bool = False
+    first: frozenset[str] = frozenset()
 
 
 class Push(NamedTuple):
@@ -69,9 +70,10 @@ class BecomeNewNode(NamedTuple):
 
 
 class NoteOutbox(NamedTuple):
-    """→ None, once the id of the outbox commit about to be pushed is durable"""
+    """→ None, once the id of the outbox commit about to be pushed is durable, and the sessions of its beats, counted"""
 
     oid: Oid
+    beats: tuple[tuple[str, int], ...] = ()
 
 
 class Carry(NamedTuple):
@@ -131,6 +133,12 @@ class Disk(Protocol):
 
     def pushed(self, oid: Oid) -> bool:
         """Whether this node wrote that outbox commit."""
+
+    def owns(self, event: Event) -> bool:
+        """Whether the event's key is that of an agent of this node."""
+
+    def beats_pushed(self, session: str) -> int:
+        """The highest number of the session's beats that this node, by any of its processes, pushed; 0 for none."""
 
     def pushed_last(self) -> Oid | None:
         """The outbox commit that this node, by any of its processes, wrote last."""

@@ -9,8 +9,11 @@ from gitcoord.core.branch import Bad
 from gitcoord.core.effects import Carry, Disk, Effect, Push, SaveTip, Steps, Tell
 from gitcoord.core.errors import BadCredentials, Corrupt, Unreachable
 from gitcoord.core.event import parse
-from gitcoord.core.ports import Oid, Outcome, Update
+from gitcoord.core.ports import Fetched, Oid, Outcome, Update
 from gitcoord.core.replica import QUIET_S, Replica, absorb, descends
+from gitcoord.core.trees import readable
+
+TOLD_AT_ONCE = 5  # refs; anybody who may push can make thousands
 
 
 def follow_ledger(me: Replica, disk: Disk, refs: dict[str, Oid]) -> Generator[Effect, Any, bool]:
@@ -42,6 +45,20 @@ def follow_ledger(me: Replica, disk: Disk, refs: dict[str, Oid]) -> Generator[Ef
     for bad in news:
         yield Tell("bad_line", f"{bad.where}: {bad.reason}")
     return True
+
+
+def tell_left(me: Replica, fetched: Fetched) -> Steps:
+    """Name the outboxes that stay on the remote, each once while it does; and say that there are odd refs."""
+    news = sorted(fetched.left.keys() - me.told_left)
+    if news:
+        shown = "; ".join(f"{readable(ref)}: {fetched.left[ref]}" for ref in news[:TOLD_AT_ONCE])
+        more = f"; and {len(news) - TOLD_AT_ONCE} more" if len(news) > TOLD_AT_ONCE else ""
+        yield Tell("outbox_left", f"left on the remote: {shown}{more}. The ledger and all other outboxes go on")
+    if fetched.strays and not me.told_strays:
+        some = ", ".join(readable(ref) for ref in sorted(fetched.strays)[:TOLD_AT_ONCE])
+        yield Tell("odd_refs", f"{len(fetched.strays)} refs among the outboxes can be none by their names, and are "
+                   f"passed over: {some}; their author, or the remote's owner, can delete them")
+    me.told_left, me.told_strays = frozenset(fetched.left), bool(fetched.strays)
 
 
 def _is_here(me: Replica, commit: Oid) -> bool:

@@ -19,6 +19,7 @@ OUTBOX_CHUNK_EVENTS = 256  # outbox blobs are cut here, so that a long queue is 
 OUTBOX_LINES_MAX = BATCH_EVENTS_MAX  # read of another node's outbox at a time: what is sequenced makes room
 OUTBOX_BYTES_MAX = BATCH_BYTES_MAX
 OUTBOX_FILE_BYTES_MAX = 17 * 1024 * 1024  # a chunk of the largest events, and their newlines
+OUTBOXES_MAX = 1000  # fetched: that many refs cost a fetch 59 ms, and nobody has so many clones at work
 BEATS_BYTES_MAX = 1024 * 1024  # a beat has half a kilobyte
 BEATS_MAX = 1000  # read of one outbox: agents that run on one node
 AGENTS_PER_EVENT_MAX = 100  # recipients named in `to`

@@ -5,14 +5,15 @@ A parentless commit, rewritten at each push: nobody needs its history, and it ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.event import Event, parse
 from gitcoord.core.log_files import lines_of
-from gitcoord.core.ports import Entry, Objects, Oid
+from gitcoord.core.names import NODE
+from gitcoord.core.ports import Entry, Fetched, Objects, Oid
 from gitcoord.core.strict_json import Malformed
 
 QUEUE, BEATS, CARRIED = "queue", "beats.log", "carried.log"
@@ -47,6 +48,21 @@ def write(
     message = f"outbox of {node}: {len(pending)} pending, {len(beats)} beats [skip ci]\n\nNonce: {nonce}\n"
     parents = [parent] if parent else []
     return objects.put_commit(tree=objects.put_tree(root), parents=parents, message=message, author=node, time_s=time_s)
+
+
+def chosen(shown: Mapping[str, Oid], *, ledger_ref: str, outboxes: str, first: Collection[str] = ()) -> Fetched:
+    """Return what of a remote's refs is to be fetched. `outboxes`: what the names of their refs begin with.
+
+    There may be any number, of any names: anybody who may push can make them. `first`: nodes that go before others.
+    """
+    below = {ref: ref.removeprefix(outboxes) for ref in shown if ref.startswith(outboxes)}
+    boxes = sorted(ref for ref, node in below.items() if NODE.match(node))
+    if len(boxes) > limits.OUTBOXES_MAX:
+        boxes.sort(key=lambda ref: below[ref] not in first)
+    wanted = [*boxes[:limits.OUTBOXES_MAX], *([ledger_ref] if ledger_ref in shown else [])]
+    why = f"there are {len(boxes)} outboxes, and {limits.OUTBOXES_MAX} at most are fetched"
+    return Fetched({ref: shown[ref] for ref in wanted}, dict.fromkeys(boxes[limits.OUTBOXES_MAX:], why),
+                   {ref: shown[ref] for ref, node in below.items() if not NODE.match(node)})
 
 
 def chunk_of(event: Event) -> int:

@@ -97,10 +97,12 @@ def decide(me: Replica, disk: Disk, crew: Crew, now_s: float) -> Plan | None:
     left = beside.is_due(crew.neighbours(), box.beats if box else (), fleet.members)
     if not (plan.writes_ledger or beat or news or left):
         return None
+    if now_s < me.own_quiet_until_s and not plan.writes_ledger:
+        return None
     if leads and not quiet:
         plan.retires = _forsaken(me, disk, now_s)
     plan.beats_anew = beat or (plan.writes_ledger and lead is not None)
-    plan.offers = news or left or plan.beats_anew or plan.stander is not None
+    plan.offers = (news or left or plan.beats_anew or plan.stander is not None) and now_s >= me.own_quiet_until_s
     return plan
 
 
@@ -249,13 +251,13 @@ def _author(me: Replica, crew: Crew, plan: Plan, disk: Disk) -> str:
 
 
 def add_outbox(me: Replica, disk: Disk, crew: Crew, plan: Plan, now_s: float, *, fresh: bool) -> Steps:
+    beats = crew.beats(me.branch.fleet, now_s, timestamp=me.clock.timestamp(), fresh=fresh)
     oid = outbox.write(
-        me.objects, node=disk.node, pending=plan.pending, carried=disk.carried,
-        beats=crew.beats(me.branch.fleet, now_s, timestamp=me.clock.timestamp(), fresh=fresh),
+        me.objects, node=disk.node, pending=plan.pending, carried=disk.carried, beats=beats,
         nonce=uid_from(me.chance.randbytes(10)), time_s=me.clock.epoch_s(),
         parent=me.own_seen if me.parented_outbox else None,
     )
-    yield NoteOutbox(oid)  # durable BEFORE it is pushed: else we would not know it for ours
+    yield NoteOutbox(oid, beside.numbers(beats))  # durable BEFORE it is pushed: else we would not know it for ours
     plan.image = oid
     plan.updates.append(Update(own_ref(me, disk), me.own_seen, oid))
 

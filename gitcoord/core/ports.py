@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 Oid = str
@@ -37,6 +37,19 @@ class Pushed(NamedTuple):
 
     outcome: Outcome
     reason: str = ""
+
+
+class Fetched(NamedTuple):
+    """What a fetch found. Whatever others put on the remote, it costs them their own outboxes only."""
+
+    refs: dict[str, Oid]
+    """The ledger and the outboxes, as the remote has them. All that they reach is here, but for those in `left`."""
+
+    left: dict[str, str] = {}
+    """Outboxes that stay on the remote, and why: too large, damaged, more than there may be. Perhaps not in `refs`."""
+
+    strays: dict[str, Oid] = {}
+    """Refs among the outboxes that can be none, by their names: nothing of them is fetched."""
 
 
 class Entry(NamedTuple):
@@ -100,11 +113,12 @@ class Objects(Protocol):
 class Remote(Protocol):
     """The shared git remote."""
 
-    def fetch(self, *, newcomer: bool = False) -> dict[str, Oid]:
-        """Bring the ledger and every outbox here. Their full ref names on the remote, with values.
+    def fetch(self, *, newcomer: bool = False, first: Collection[str] = ()) -> Fetched:
+        """Bring the ledger and the outboxes here.
 
         `newcomer`: of a ledger that is not here at all, the newest `LOOK_BACK_COMMITS` are enough for now.
-        Raises `Unreachable`, `BadCredentials` or `Denied`.
+        `first`: nodes whose outboxes are brought before others', where not all are: there may be `OUTBOXES_MAX`.
+        Raises `Unreachable`, `BadCredentials` or `Denied`, and for no outbox's sake.
         """
 
     def push(self, updates: Sequence[Update]) -> dict[str, Pushed]:

@@ -17,9 +17,9 @@ from gitcoord.core import limits
 from gitcoord.core.effects import Disk, Effect, Fetch, Push, SaveTip, Steps, Tell, Wait
 from gitcoord.core.errors import BadCredentials, Denied, Lost, Unreachable
 from gitcoord.core.event import Event, Head, hash_of
-from gitcoord.core.following import follow_ledger
+from gitcoord.core.following import follow_ledger, tell_left
 from gitcoord.core.planning import Plan, add_outbox, build, decide, do_duties, is_news, unblocked
-from gitcoord.core.ports import Oid, Outcome, Pushed
+from gitcoord.core.ports import Fetched, Oid, Outcome, Pushed
 from gitcoord.core.replica import QUIET_S, REFUSED_S, Replica, absorb, own_ref
 from gitcoord.core.session import Crew, Session
 from gitcoord.core.settling import know_oneself, settle_queue
@@ -53,10 +53,12 @@ def sync(
         yield from _offer(me, disk, crew, unblocked(me, disk.pending()), report, me.clock.monotonic_s())
         yield Wait(1)
     while True:
-        refs: dict[str, Oid] = yield Fetch(newcomer=disk.tip is None)
+        fetched: Fetched = yield Fetch(newcomer=disk.tip is None, first=_first(me, disk))
+        refs = fetched.refs
         again = not (yield from follow_ledger(me, disk, refs))
         if not again:
-            yield from know_oneself(me, disk, crew, refs)
+            yield from tell_left(me, fetched)
+            yield from know_oneself(me, disk, crew, fetched)
             yield from settle_queue(me, disk)
             plan, now_s = yield from _look(me, disk, crew, refs, report, tick)
             if plan is None:
@@ -82,6 +84,11 @@ def sync(
             raise Lost(f"{report.races_lost} races for the ledger lost in a row: the events stay queued, sync again")
         if crew.leading(me.branch.fleet.terms) is None:
             yield Wait(report.races_lost)
+
+
+def _first(me: Replica, disk: Disk) -> frozenset[str]:
+    """The nodes whose outboxes matter most, where there are more than can be fetched."""
+    return frozenset((*me.heads, disk.node))
 
 
 def _gives_way(me: Replica, disk: Disk, crew: Crew) -> bool:

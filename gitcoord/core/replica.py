@@ -10,7 +10,7 @@ from gitcoord.core import checkpoint, limits
 from gitcoord.core.branch import Branch
 from gitcoord.core.effects import Disk
 from gitcoord.core.errors import Corrupt
-from gitcoord.core.event import Event, Head, parse_all
+from gitcoord.core.event import Event, Head, parse, parse_all
 from gitcoord.core.fleet import Inadmissible
 from gitcoord.core.ledger_time import FirstSeen
 from gitcoord.core.outbox import Outbox
@@ -55,6 +55,12 @@ class Replica:
     own_newest: Oid | None = None  # the newest value of our outbox that the remote is known to have had
     own_past: dict[Oid, None] = field(default_factory=dict)  # values that came before that one
     merged: Oid | None = None  # our outbox whose lines were compared with the queue
+    defaced: Oid | None = None  # what somebody without our keys put into our outbox's place
+    defaced_times: int = 0  # lately
+    defaced_at_s: float = 0.0  # when it was found the last time
+    own_quiet_until_s: float = 0.0  # somebody overwrites our outbox again and again: push none until then
+    told_left: frozenset[str] = frozenset()  # outboxes of which it was told that they stay on the remote
+    told_strays: bool = False
     reclaimed: set[str] = field(default_factory=set)  # uids of vanished events that were chained anew here
     first_seen: FirstSeen = field(default_factory=FirstSeen)
     void_uids: tuple[Oid | None, frozenset[tuple[str, str, str]]] | None = None  # at a tip: uid, actor, key
@@ -103,6 +109,29 @@ class Replica:
                 del self.own_past[next(iter(self.own_past))]
         self.own_newest = oid
         return True
+
+    def is_sequenced(self, line: bytes) -> bool:
+        """Whether the ledger holds this event, at its own place or another (or it can never count: a lost term's)."""
+        event = self.check(line)
+        if event is None or event.seq is None or event.uid in self.branch.fleet.positions:
+            return True
+        if event.seq > self.heads.get(event.node, Head()).seq:
+            return False
+        return event.term is not None or self._is_void_in_ledger(event)
+
+    def _is_void_in_ledger(self, event: Event) -> bool:
+        """Whether the ledger holds the event without effect. Reads the whole log: asked for displaced lines only."""
+        known = self.void_uids
+        if known is None or known[0] != self.branch.tip:
+            voids = set()
+            read = self.branch.line_at()
+            effective = set(self.branch.fleet.positions.values())
+            for position in range(1, self.branch.fleet.position + 1):
+                if position not in effective:
+                    other = parse(read(position))
+                    voids.add((other.uid, other.actor, other.key))
+            known = self.void_uids = (self.branch.tip, frozenset(voids))
+        return (event.uid, event.actor, event.key) in known[1]
 
     @property
     def heads(self) -> Mapping[str, Head]:

@@ -45,6 +45,7 @@ class Session:
     made_at_s: float = 0.0  # when the newest beat was made
     beat_at_s: float | None = None  # when the newest beat that the remote took was made
     line: bytes | None = None  # the newest beat
+    made: dict[int, bytes] = field(default_factory=dict)  # the newest ones, by their numbers
     left: dict[object, float] = field(default_factory=dict)  # counts of beats that a neighbour may push → when made
     claims: bool = True  # False once denied the ledger: it leads no more, and says so by silence
 
@@ -74,6 +75,10 @@ class Crew:
             if session.agent == terms.leader and session.id == terms.session:
                 return session
         return None
+
+    def made(self, session_id: str, count: int) -> bytes | None:
+        """The beat of that number that a session here made, as far as that is remembered."""
+        return next((session.made.get(count) for session in self.sessions if session.id == session_id), None)
 
     def may_act(self, terms: Terms, now_s: float) -> bool:
         """Whether the leader here may act outside the ledger now."""
@@ -206,6 +211,7 @@ class Crew:
             session.id = self.chance.randbytes(6).hex()
             session.count, session.beat_at_s, session.line, session.claims = 0, None, None, True
             session.left.clear()
+            session.made.clear()
             session.proven_dead = None  # its lock proves nothing: what it was may live where the copy was made from
         self.watch = Watch()
         self.act_until_s, self.reign = 0.0, (0, None)
@@ -260,6 +266,8 @@ class Crew:
         session.count += 1
         session.made_at_s = now_s
         session.line = self._beat(fleet, session, session is self.leading(fleet.terms), timestamp)
+        session.made[session.count] = session.line
+        session.made.pop(session.count - LEFT_MAX, None)
 
     def _beat(self, fleet: Fleet, session: Session, lead: bool, timestamp: str) -> bytes:
         data: dict[str, Any] = {

@@ -5,43 +5,87 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gitcoord.core import outbox
-from gitcoord.core.effects import Adopt, BecomeNewNode, Carry, ChainAnew, Disk, Reclaim, Steps, Trim
-from gitcoord.core.event import Event, Head, hash_of, parse, parse_all
+from gitcoord.core import limits, outbox
+from gitcoord.core.effects import Adopt, BecomeNewNode, Carry, ChainAnew, Disk, Push, Reclaim, Steps, Tell, Trim
+from gitcoord.core.event import Event, Head, hash_of, parse_all
+from gitcoord.core.identity import is_of_a_copy
 from gitcoord.core.outbox import Outbox
-from gitcoord.core.ports import Oid
-from gitcoord.core.replica import Replica
+from gitcoord.core.ports import Fetched, Outcome, Pushed, Update
+from gitcoord.core.replica import Replica, own_ref
 from gitcoord.core.session import Crew
 
+COPIED = "another clone writes as {}: identity shared (a copied clone?)"
+DEFACED_FREE = 3  # times that our outbox is written anew at once
+DEFACED_PAUSE_S, DEFACED_PAUSE_S_MAX = 10.0, 600.0  # then so long after, doubled each time
+DEFACED_FORGOTTEN_S = 3600.0
 
-def know_oneself(me: Replica, disk: Disk, crew: Crew, refs: Mapping[str, Oid]) -> Steps:
-    """Read the outboxes; an outbox of ours that we did not write means that this clone was copied."""
+
+def know_oneself(me: Replica, disk: Disk, crew: Crew, fetched: Fetched) -> Steps:
+    """Read the outboxes. One in our place that a copy of this clone wrote makes us a new node; any other is rubbish."""
     boxes, own = {}, disk.node
-    for ref, oid in refs.items():
+    for ref, oid in fetched.refs.items():
         if ref.startswith(me.outbox_prefix):
             node = ref[len(me.outbox_prefix):]
             old = me.outboxes.get(node)
-            unchanged = old is not None and old.oid == oid
-            boxes[node] = old if old and unchanged else _checked(
-                me, outbox.read(me.objects, oid, old, whole=node == own and disk.pushed(oid)))
+            if old is not None and (old.oid == oid or ref in fetched.left and node != own):
+                boxes[node] = old
+            else:
+                boxes[node] = _checked(me, outbox.read(me.objects, oid, old, whole=node == own and disk.pushed(oid)))
     me.outboxes = boxes
     mine = boxes.get(own)
-    if mine is not None and not disk.pushed(mine.oid):
-        yield from _become_new_node(me, disk, crew, mine)
-        return
     if mine is None:
         me.durable = Head()
+        yield from _clear_way(me, disk, crew, fetched)
+    elif not disk.pushed(mine.oid):
+        if is_of_a_copy(me, disk, crew, mine):
+            yield from _become_new_node(me, disk, crew, mine, COPIED)
+        else:
+            yield from _pass_over(me, disk, mine)
     elif mine.oid != me.merged:
         yield from _merge_own(me, disk, mine)
         me.merged = mine.oid
 
 
-def _become_new_node(me: Replica, disk: Disk, crew: Crew, theirs: Outbox) -> Steps:
-    """Another clone writes under our id. What its outbox holds and the ledger lacks is carried along, FIRST."""
-    lacking = [line for line in theirs.lines if me.check(line) and not _sequenced(me, line)]
+def _pass_over(me: Replica, disk: Disk, theirs: Outbox) -> Steps:
+    """Somebody without our keys wrote to our outbox: our next push takes its place, after growing pauses.
+
+    Without them two who overwrite each other would do nothing else. Lines of ours come into the ledger all the same.
+    """
+    del me.outboxes[disk.node]
+    me.durable, me.merged = Head(), None
+    if theirs.oid == me.defaced:
+        return
+    now_s = me.clock.monotonic_s()
+    me.defaced_times = me.defaced_times + 1 if now_s - me.defaced_at_s < DEFACED_FORGOTTEN_S else 1
+    me.defaced, me.defaced_at_s = theirs.oid, now_s
+    pause_s = min(DEFACED_PAUSE_S * 2 ** (me.defaced_times - DEFACED_FREE), DEFACED_PAUSE_S_MAX)
+    if me.defaced_times > DEFACED_FREE:
+        me.own_quiet_until_s = now_s + pause_s
+    later = f" in {pause_s:.0f} s" if me.defaced_times > DEFACED_FREE else " when there is something to push"
+    yield Tell("outbox_defaced", f"somebody without this node's keys wrote to its outbox {own_ref(me, disk)} (commit "
+               f"{theirs.oid[:12]}; {me.defaced_times} times lately): it is written anew{later}; the remote's owner "
+               "can tell who pushes there")
+
+
+def _clear_way(me: Replica, disk: Disk, crew: Crew, fetched: Fetched) -> Steps:
+    """Remove refs below our outbox's name: git holds no ref whose name is a folder of another's."""
+    below = {ref: oid for ref, oid in fetched.strays.items() if ref.startswith(own_ref(me, disk) + "/")}
+    if not below:
+        return
+    yield Tell("outbox_blocked", f"{len(below)} refs below {own_ref(me, disk)}, which is this node's outbox: removing "
+               "them; the remote's owner can tell who pushes there")
+    updates = tuple(Update(ref, oid, None) for ref, oid in sorted(below.items())[:limits.OUTBOXES_RETIRED_AT_ONCE])
+    answers: Mapping[str, Pushed] = yield Push(updates)
+    if any(answer.outcome is Outcome.DENIED for answer in answers.values()):
+        yield from _become_new_node(me, disk, crew, Outbox(""), "refs below {}, its outbox, cannot be removed")
+
+
+def _become_new_node(me: Replica, disk: Disk, crew: Crew, theirs: Outbox, reason: str) -> Steps:
+    """Go on under another id. What its outbox holds and the ledger lacks is carried along, FIRST."""
+    lacking = [line for line in theirs.lines if me.check(line) and not me.is_sequenced(line)]
     if lacking:
         yield Carry(tuple(dict.fromkeys([*disk.carried, *lacking])))
-    crew.node = yield BecomeNewNode(f"another clone writes as {disk.node}: identity shared (a copied clone?)")
+    crew.node = yield BecomeNewNode(reason.format(disk.node))
     crew.begin_anew()
     me.durable, me.own_seen, me.own_newest, me.merged = Head(), None, None, None
 
@@ -75,7 +119,7 @@ def _merge_own(me: Replica, disk: Disk, mine: Outbox) -> Steps:
         if event.node == disk.node and event.seq == head.seq + 1 and event.prev == head.hash:
             lacking.append(event)
             head = event.head
-        elif me.check(event.line) and not _sequenced(me, event.line):
+        elif me.check(event.line) and not me.is_sequenced(event.line):
             displaced.append(event.line)
     ledger = me.heads.get(disk.node, Head())
     if lacking and lacking[-1].head.seq > ledger.seq:
@@ -146,7 +190,7 @@ def _displaced(me: Replica, carried: Sequence[bytes]) -> list[Event]:
         if event.seq == head.seq + 1 and event.prev == head.hash:
             heads[event.node] = event.head
         elif event.line in again and event.term is None and event.uid not in me.branch.fleet.positions:
-            if not _sequenced(me, event.line):
+            if not me.is_sequenced(event.line):
                 found.append(event)
     return found
 
@@ -157,7 +201,7 @@ def _still_needed(me: Replica, carried: Sequence[bytes]) -> tuple[bytes, ...]:
     by_hash = {hash_of(line): event for line, event in events.items()}
     needed: set[bytes] = set()
     for line in carried:
-        if not _sequenced(me, line):
+        if not me.is_sequenced(line):
             event = events.get(line)
             while event is not None and event.line not in needed:
                 needed.add(event.line)
@@ -165,30 +209,5 @@ def _still_needed(me: Replica, carried: Sequence[bytes]) -> tuple[bytes, ...]:
     heads = me.heads
     return tuple(
         line for line in carried if line in needed
-        and (not _sequenced(me, line) or (events[line].seq or 0) > heads.get(events[line].node, Head()).seq)
+        and (not me.is_sequenced(line) or (events[line].seq or 0) > heads.get(events[line].node, Head()).seq)
     )
-
-
-def _sequenced(me: Replica, line: bytes) -> bool:
-    """Whether the ledger holds this event, at its own place or at another (or it can never count: a lost term's)."""
-    event = me.check(line)
-    if event is None or event.seq is None or event.uid in me.branch.fleet.positions:
-        return True
-    if event.seq > me.heads.get(event.node, Head()).seq:
-        return False
-    return event.term is not None or _void_in_ledger(me, event)
-
-
-def _void_in_ledger(me: Replica, event: Event) -> bool:
-    """Whether the ledger holds the event without effect. Reads the whole log: asked for displaced lines only."""
-    known = me.void_uids
-    if known is None or known[0] != me.branch.tip:
-        voids = set()
-        read = me.branch.line_at()
-        effective = set(me.branch.fleet.positions.values())
-        for position in range(1, me.branch.fleet.position + 1):
-            if position not in effective:
-                other = parse(read(position))
-                voids.add((other.uid, other.actor, other.key))
-        known = me.void_uids = (me.branch.tip, frozenset(voids))
-    return (event.uid, event.actor, event.key) in known[1]

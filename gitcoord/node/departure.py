@@ -119,7 +119,7 @@ def _retire_outbox(node: Node, left: Left) -> None:
         left.outbox_retired = False
         return
     try:
-        mine = node.store.fetch().get(ref)
+        mine = node.store.fetch(first={node.disk.node}).refs.get(ref)
         if mine is not None:
             answer = node.store.push([Update(ref, mine, None)])[ref]
             left.outbox_retired = answer.outcome is Outcome.ACCEPTED

@@ -10,15 +10,19 @@ from collections.abc import Iterator, Sequence
 from gitcoord.core import outbox
 from gitcoord.core.errors import BadCredentials, Denied, Unreachable
 from gitcoord.core.event import Event
+from gitcoord.core.names import NODE
 from gitcoord.core.ports import Oid, Outcome, Pushed, Update
+from gitcoord.core.trees import readable
 from gitcoord.node.findings import FAIL, OK, WARN, Check, Finding, Patient, age_s, rounded
 from gitcoord.node.found import profile_for
 from gitcoord.node.naming import new_node_id, new_uid
 from gitcoord.node.node import Node, open_node
 from gitcoord.store import git, git_checkup
+from gitcoord.store.git_backoff import Backoff
 from gitcoord.store.git_checkup import Probe
 
 AHEAD_S_MAX = 300.0  # a clock may be off by so much without anybody minding
+LEFT_SHOWN = 5  # refs named in one finding
 OUTBOXES_MAX = 200  # a fetch of 100 refs takes 13 ms, of 1000 59 (measured)
 LOOSE_OBJECTS_MAX = 20_000  # 30,000 took 126 MB and 2.4 s for a cold fetch
 EVENTS_LOOKED_AT = 500
@@ -54,6 +58,10 @@ def _remote(patient: Patient) -> Iterator[Finding]:
             yield Finding("remote", FAIL, str(wrong), "ask the remote's owner for access")
             return
         took_ms = (time.monotonic() - started) * 1000
+    moved = probe.store._transport.moved_to
+    if moved:
+        yield Finding("remote", WARN, f"it redirects to {moved}: each command asks twice",
+                      "give the remote that address: `git remote set-url`, or `gitcoord config set remote URL --node`")
     yield Finding("remote", OK, f"answers in {took_ms:.0f} ms, {len(patient.refs)} refs")
     more = "" if patient.config else "; whether it may write is tried in a fleet"
     yield Finding("credentials", OK, f"may read{more}")
@@ -218,11 +226,32 @@ def _outboxes(patient: Patient) -> Iterator[Finding]:
     if patient.refs is None:
         return
     boxes = [ref for ref in patient.refs if ref.startswith(_prefix(patient))]
+    yield from _left(patient)
     if len(boxes) > OUTBOXES_MAX:
         yield Finding("outboxes", WARN, f"{len(boxes)} outboxes: every fetch reads their names",
                       "run `gitcoord leave` in clones that are done; the leader retires those silent for a day")
     else:
         yield Finding("outboxes", OK, f"{len(boxes)} on the remote")
+
+
+def _left(patient: Patient) -> Iterator[Finding]:
+    """What others put among the outboxes that no clone can use."""
+    assert patient.home is not None and patient.refs is not None
+    for ref, pause in sorted(Backoff(patient.home.store).failing().items())[:LEFT_SHOWN]:
+        yield Finding("outboxes", WARN, f"{ref} stays on the remote: {pause.why}", "ask whoever pushes there; the "
+                      f"remote's owner can remove it (`git push REMOTE :{ref}`), and all others go on meanwhile")
+    odd = sorted(ref for ref in patient.refs if ref.startswith(_prefix(patient))
+                 and not NODE.match(ref.removeprefix(_prefix(patient))))
+    if odd:
+        shown = ", ".join(readable(ref) for ref in odd[:LEFT_SHOWN])
+        yield Finding("outboxes", WARN, f"{len(odd)} refs, which can be no outboxes by their names, are passed over: "
+                      f"{shown}", "let the remote's owner remove them, and tell who may push there")
+    own = _prefix(patient) + patient.home.queue.node
+    there = patient.refs.get(own)
+    if there is not None and not patient.home.pushed(there):
+        yield Finding("outboxes", WARN, f"{own}, which is this node's, holds what was not written here ({there[:12]})",
+                      "run `gitcoord sync`: it writes it anew, or goes on as a new node where a copy of this clone is "
+                      "at work")
 
 
 def _clock(patient: Patient) -> Iterator[Finding]:

@@ -33,8 +33,8 @@ def drive(node: Node, steps: Generator[effects.Effect, Any, T]) -> T:
 
 def perform(node: Node, effect: effects.Effect) -> Any:
     match effect:
-        case effects.Fetch(newcomer):
-            return node.store.fetch(newcomer=newcomer)
+        case effects.Fetch(newcomer, first):
+            return node.store.fetch(newcomer=newcomer, first=first)
         case effects.Push(updates):
             node.budget.spend(since_boot_s())
             return node.store.push(updates)
@@ -58,8 +58,8 @@ def perform(node: Node, effect: effects.Effect) -> Any:
             return _reclaim(node, events)
         case effects.BecomeNewNode(reason):
             return _become_new_node(node, reason)
-        case effects.NoteOutbox(oid):
-            return node.home.note_outbox(oid)
+        case effects.NoteOutbox(oid, beats):
+            return node.home.note_outbox(oid, beats)
         case effects.Carry(lines):
             return node.home.carry(lines)
         case effects.Append(drafts):
@@ -87,6 +87,6 @@ def _become_new_node(node: Node, reason: str) -> str:
 
 
 def _told(node: Node, kind: str, text: str) -> None:
-    if kind == "bad_line":
+    if kind in ("bad_line", "outbox_defaced", "outbox_blocked"):
         node.home.add_error({"time": utc_now(), "kind": kind, "text": text})
     node.tell(kind, text)

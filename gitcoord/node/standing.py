@@ -15,11 +15,13 @@ from gitcoord.node.desk import Desk
 from gitcoord.node.glance import FINDINGS_KEPT, Glance
 from gitcoord.store import dead_letters
 from gitcoord.store.files import paused
+from gitcoord.store.git_backoff import Backoff
 from gitcoord.store.home import Home
 
 OUTAGE = "offline after "  # so begins an error that tells of an outage; with a position it tells of one that is over
 QUEUE_LATE_S = 60.0  # a queue that is older needs attention, even where nobody noticed an outage
 RECENT_S = 3600.0  # errors in the log need attention this long; afterwards they are history
+LEFT_SHOWN = 5  # outboxes that could not be fetched; anybody who may push can make thousands
 TEXT_SHOWN = 100  # characters of an error: git may say much
 
 
@@ -46,6 +48,7 @@ def standing(desk: Desk, glance: Glance, now_s: float | None = None) -> dict[str
         "ledger": {"position": glance.position, "tip": glance.tip or None},
         "leader": None, "agents": _agents(glance, observed, states, running, now_s), "snapshot": None,
         "errors": _errors(desk, glance), "void": glance.void, "pushes_per_minute": None,
+        "left": [{"ref": ref, "why": pause.why} for ref, pause in sorted(Backoff(home.store).failing().items())],
         "proposals": glance.proposals, "lost": glance.lost, "failed": _failed(home), "paths": home.paths(),
     }
     if glance.leader is not None:
@@ -77,6 +80,8 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
         found.append("nobody leads: run `gitcoord agent run`, or `gitcoord elect`")
     if leader is not None and leader["state"] in (liveness.LATE, liveness.GONE, liveness.GOODBYE):
         found.append(f"the leader, {leader['agent']}, is {leader['state']}: `gitcoord elect` tells more, or stands")
+    for one in value["left"][:LEFT_SHOWN]:
+        found.append(f"{one['ref']} stays on the remote: {shortened(one['why'])}; `gitcoord doctor` tells more")
     if value["proposals"]:
         found.append(f"{count(value['proposals'], 'proposal')} of the leader's to be approved or rejected: "
                      "`gitcoord proposals` shows what waits")

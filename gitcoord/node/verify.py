@@ -96,7 +96,7 @@ def _newest_tip(node: Node, verdict: Verdict) -> Oid | None:
     seen = node.home.tip
     try:
         with node.home.sync_lock.acquire(timeout=LOCK_S):
-            tip = node.store.fetch().get(node.config.ledger)
+            tip = node.store.fetch().refs.get(node.config.ledger)
     except (Unreachable, BadCredentials, Denied, filelock.Timeout) as wrong:
         reason = "another process holds the lock" if isinstance(wrong, filelock.Timeout) else str(wrong)
         verdict.notes.append(f"the remote could not be asked ({reason}): verifying what is here")

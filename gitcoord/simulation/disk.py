@@ -28,6 +28,7 @@ class Files:
     term: int = 0
     carried: tuple[bytes, ...] = ()
     outboxes: tuple[Oid, ...] = ()
+    beats: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(slots=True)
@@ -37,6 +38,7 @@ class SimDisk:
     files: Files
     signer: Callable[[str], Signer]
     fleet: str
+    agent: str
     fuse: int | None = None  # the power goes before the write of that number
     torn: float = 0.0  # how much of that write arrives, if it is an append
     content: Content = field(init=False)
@@ -73,6 +75,12 @@ class SimDisk:
 
     def pushed(self, oid: Oid) -> bool:
         return oid in self.files.outboxes
+
+    def owns(self, event: Event) -> bool:
+        return event.actor == self.agent and event.key == self.signer(self.agent).key
+
+    def beats_pushed(self, session: str) -> int:
+        return max((count for name, count in self.files.beats if name == session), default=0)
 
     def pushed_last(self) -> Oid | None:
         return self.files.outboxes[-1] if self.files.outboxes else None
@@ -123,9 +131,10 @@ class SimDisk:
         self._step()
         self.files.tip, self.files.term = oid, term
 
-    def note_outbox(self, oid: Oid) -> None:
+    def note_outbox(self, oid: Oid, beats: Sequence[tuple[str, int]]) -> None:
         self._step()
         self.files.outboxes += (oid,)
+        self.files.beats = tuple({**dict(self.files.beats), **dict(beats)}.items())  # within a session they count up
 
     def carry(self, lines: tuple[bytes, ...]) -> None:
         self._step()

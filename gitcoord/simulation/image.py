@@ -20,8 +20,8 @@ def resume(image: Machine, other: Machine, late_s: float) -> None:
     )
     if old.branch.tip is not None:
         absorb(image.replica, old.branch.tip)
-    image.crew = replace(crew, sessions=[replace(session) for session in crew.sessions], watch=replace(crew.watch),
-                         chance=image.chance)
+    sessions = [replace(session, made=dict(session.made)) for session in crew.sessions]
+    image.crew = replace(crew, sessions=sessions, watch=replace(crew.watch), chance=image.chance)
     image.budget = replace(other.budget)
     image.seated, image.due_s, image.not_before_s = other.seated, other.due_s, other.not_before_s
     witness = image.remote.witness

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gitcoord.core.ports import CommitInfo, Entry, Oid, Update
+from gitcoord.core.errors import Corrupt
+from gitcoord.core.ports import CommitInfo, Entry, Oid
 from gitcoord.store.memory import MemoryServer, MemoryStore, ObjectDict
 
 
@@ -50,16 +51,6 @@ class SimStore(MemoryStore):
             tree = self.decoded.trees[oid] = super().tree(oid)
         return dict(tree)
 
-    def take(self, advertised: Mapping[str, Oid]) -> dict[str, Oid]:
-        refs = {ref: oid for ref, oid in advertised.items()
-                if ref == self._ledger_ref or ref.startswith(self._outboxes)}
-        self.objects |= self.reach(self.server.objects, refs.values(), beside=self.objects)
-        return refs
-
-    def to_send(self, update: Update) -> ObjectDict:
-        tips = [] if update.new is None else [update.new]
-        return self.reach(self.objects, tips, beside=self.server.objects)
-
     def become(self, other: SimStore) -> None:
         """Hold what `other` holds, and nothing else."""
         self.objects, self._kept = dict(other.objects), other.kept()
@@ -76,6 +67,8 @@ class SimStore(MemoryStore):
         while waiting:
             oid = waiting.pop()
             if oid not in found:
+                if oid not in source:
+                    raise Corrupt(f"object {oid} is missing from what is sent")
                 found[oid] = source[oid]
                 for one in links.get(oid, ()):  # a blob has none
                     if one not in beside:

@@ -62,8 +62,8 @@ def _weather(machine: Machine, effect: effects.Effect) -> Life:
 
 def _lasting(machine: Machine, effect: effects.Effect) -> Generator[float, None, Any]:
     match effect:
-        case effects.Fetch():
-            return (yield from machine.remote.fetch(machine.name, machine.store))
+        case effects.Fetch(_, first):
+            return (yield from machine.remote.fetch(machine.name, machine.store, first))
         case effects.Push(updates):
             machine.budget.spend(machine.local_s())
             return (yield from machine.remote.push(machine.name, machine.store, updates))
@@ -103,8 +103,8 @@ def _write_down(machine: Machine, effect: effects.Effect) -> None:
             disk.adopt(events)
         case effects.Reclaim(events):
             _append(machine, [event.draft() for event in events if event.actor == machine.agent])
-        case effects.NoteOutbox(oid):
-            disk.note_outbox(oid)
+        case effects.NoteOutbox(oid, beats):
+            disk.note_outbox(oid, beats)
         case effects.Carry(lines):
             disk.carry(lines)
             machine.say(f"carries {len(lines)} lines")

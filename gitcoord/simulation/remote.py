@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from gitcoord.core import outbox
 from gitcoord.core.errors import Unreachable
 from gitcoord.core.event import parse_all, type_of
 from gitcoord.core.log_files import LogFiles, lines_of
-from gitcoord.core.ports import Oid, Outcome, Pushed, Update
+from gitcoord.core.ports import Fetched, Oid, Outcome, Pushed, Update
 from gitcoord.simulation.witness import Witness
 from gitcoord.simulation.world import LEDGER, OUTBOXES, World
 from gitcoord.store.memory import MemoryStore, ObjectDict, check_leases
@@ -108,7 +108,7 @@ class Remote:
 
     # Fetch
 
-    def fetch(self, who: str, store: MemoryStore) -> Generator[float, None, dict[str, Oid]]:
+    def fetch(self, who: str, store: MemoryStore, first: Collection[str]) -> Generator[float, None, Fetched]:
         world = self.world
         yield self.trip_s(who)
         refusal = self._refuses(who)
@@ -123,10 +123,10 @@ class Remote:
             dice = world.dice(f"torn/{who}")
             later = world.server.advertise()
             shown |= {ref: later[ref] for ref in sorted(later) if dice.random() < 0.5}
-        refs = store.take(shown)
+        fetched = store.take(shown, first)
         self.witness.looked(who, well=True)
         yield self.trip_s(who)
-        return refs
+        return fetched
 
     # Push
 

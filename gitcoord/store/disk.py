@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from gitcoord.core.errors import GitcoordError
 from gitcoord.core.event import Draft, Event, Head, Signer
 from gitcoord.store.home import Home
 
@@ -49,6 +50,15 @@ class NodeDisk:
 
     def pushed(self, oid: Oid) -> bool:
         return self.home.pushed(oid)
+
+    def owns(self, event: Event) -> bool:
+        try:
+            return self.signer(event.actor).key == event.key
+        except GitcoordError:  # its key is not here
+            return False
+
+    def beats_pushed(self, session: str) -> int:
+        return self.home.beats_pushed(session)
 
     def pushed_last(self) -> Oid | None:
         return self.home.pushed_last()

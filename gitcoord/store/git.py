@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from gitcoord.core.errors import Corrupt, GitcoordError, Paused
-from gitcoord.core.ports import CommitInfo, Entry, Oid, Outcome, Pushed, Update
-from gitcoord.store import checkout, files, git_credentials, git_refs, git_tidying, git_words, locks, sharing
+from gitcoord.core.ports import CommitInfo, Entry, Fetched, Oid, Outcome, Pushed, Update
+from gitcoord.store import checkout, files, git_credentials, git_refs, git_tidying, git_url, git_words, locks, sharing
+from gitcoord.store.git_mirror import Mirror
 from gitcoord.store.git_loose import Loose
 from gitcoord.store.git_objects import OID, decode_commit, decode_tree, encode_commit, encode_tree
-from gitcoord.store.git_process import Result, finish
+from gitcoord.store.git_process import Bounds, Result, finish
 from gitcoord.store.git_reader import Reader
 from gitcoord.store.git_transport import MIRROR, PRIVATE, Transport
 
@@ -60,12 +61,11 @@ class GitStore:
         self._transport = Transport(
             self.path,
             url=url,
-            ledger_ref=ledger_ref,
-            outbox_prefix=outbox_prefix,
             config_from=config_from,
             timeout_s=timeout_s,
             spawn=_spawn,
         )
+        self._mirror = Mirror(self.path, self._transport, ledger_ref=ledger_ref, outbox_prefix=outbox_prefix)
         self._ledger_ref, self._timeout_s = ledger_ref, timeout_s
         self._loose = Loose(self.path)
         self._reader = Reader(self.path, MIRROR)
@@ -77,12 +77,12 @@ class GitStore:
         Several processes may do so at once. Raises Paused, or LockHeld when one of them does not come to an end.
         """
         last = path / "askpass"
-        if last.exists():
+        if _is_askpass(last):
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         files.make_folder(path, exist_ok=True)
         with locks.holding(path / "making", guards="the making of the store", wait_s=LOCAL_S):
-            if not last.exists():
+            if not _is_askpass(last):
                 granted = sharing.mode_in(path)  # git, too, makes files that no umask closes or opens
                 _init_bare(path, {**PRIVATE, "core.sharedRepository": f"0{granted:03o}"})
                 askpass = git_credentials.ASKPASS.encode("ascii")
@@ -146,7 +146,7 @@ class GitStore:
         try:
             return self._first_parents(tip, stop, limit)
         except Corrupt:
-            if not self._transport.deepen():
+            if not self._mirror.deepen():
                 raise
         return self._first_parents(tip, stop, limit)
 
@@ -175,13 +175,16 @@ class GitStore:
 
     # -- the remote ------------------------------------------------------------------------------
 
-    def fetch(self, *, newcomer: bool = False) -> dict[str, Oid]:
+    def fetch(self, *, newcomer: bool = False, first: Collection[str] = ()) -> Fetched:
         git_tidying.outlast(self.path, self._timeout_s)
-        return self._transport.fetch(newcomer=newcomer)
+        return self._mirror.fetch(newcomer=newcomer, first=first)
 
     def push(self, updates: Sequence[Update]) -> dict[str, Pushed]:
         outcomes = self._transport.push(updates, lambda: self._sync_ledger(updates))
         for update in updates:
+            if outcomes[update.ref].outcome is Outcome.ACCEPTED and update.new is not None:
+                with contextlib.suppress(OSError):  # then it is fetched
+                    self._mirror.note(update.ref, update.new)
             lost = outcomes[update.ref].outcome in (Outcome.UNREACHABLE, Outcome.UNKNOWN, Outcome.DENIED)
             if lost and update.new is not None:
                 self._reader.close()
@@ -223,6 +226,13 @@ class GitStore:
         return True
 
 
+def _is_askpass(path: Path) -> bool:
+    try:
+        return path.read_text("ascii") == git_credentials.ASKPASS
+    except (FileNotFoundError, ValueError):
+        return False
+
+
 def make_bare_remote(path: Path, *, granted: int | None = None) -> None:
     """Make a shared remote at `path`, or make an existing one safe for compare-and-swap.
 
@@ -262,12 +272,14 @@ def find_common_dir(path: Path) -> Path | None:
 
 def remote_url(path: Path, name: str) -> str | None:
     """Where remote `name` of the clone around `path` is, as configured; a relative path made absolute."""
+    if not git_url.is_named(name):  # git would be asked for it in an argument, which may hold a password
+        return None
     git_credentials.leave_hook()
     found = _spawn(["-C", str(path), "config", "--get", f"remote.{name}.url"], {}, LOCAL_S)
     url = found.stdout.removesuffix("\n")
     if found.status or not url:
         return None
-    if git_credentials.is_local(url) and not Path(url).is_absolute():
+    if git_url.is_local(url) and not Path(url).is_absolute():
         top = _spawn(["-C", str(path), "rev-parse", "--show-toplevel"], {}, LOCAL_S).stdout.removesuffix("\n")
         base = path.parent if path.name == ".git" else Path(top or path)
         return str((base / url).resolve())  # git, too, takes it from the top of the work tree
@@ -312,9 +324,11 @@ def _as_config(settings: Mapping[str, str]) -> bytes:
 
 
 def _spawn(
-    args: Sequence[str], environment: Mapping[str, str], timeout_s: float, meanwhile: Callable[[], None] = lambda: None
+    args: Sequence[str], environment: Mapping[str, str], timeout_s: float, meanwhile: Callable[[], None] = lambda: None,
+    bounds: Bounds | None = None,
 ) -> Result:
     command = [os.environ.get("GIT_PYTHON_GIT_EXECUTABLE") or "git", *args]  # GitPython's variable, and its locale
+    command = bounds.applied(command) if bounds is not None else command
     whole = {**os.environ, "LANGUAGE": "C", "LC_ALL": "C", **environment}
     try:
         with subprocess.Popen(command, env=whole, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

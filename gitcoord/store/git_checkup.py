@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gitcoord.core import outbox
 from gitcoord.core.ports import Oid
-from gitcoord.store import git, git_credentials
+from gitcoord.store import git, git_credentials, git_url
 from gitcoord.store.git_process import Result
 from gitcoord.store.git_words import words
 
@@ -42,7 +42,7 @@ def salvage(old: Path, into: Path) -> None:
 
 def local_folder(url: str) -> Path | None:
     """The folder of a remote on this machine; None for any other."""
-    path = Path(url.removeprefix("file://")) if url.startswith("file://") or git_credentials.is_local(url) else None
+    path = Path(url.removeprefix("file://")) if url.startswith("file://") or git_url.is_local(url) else None
     return path if path is not None and path.is_dir() else None
 
 

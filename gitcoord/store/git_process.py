@@ -6,13 +6,31 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 OUTPUT_BYTES_MAX = 1024 * 1024  # a hook may print for ever; porcelain of a push of 1000 refs is 0.1 MB
 TERMINATE_S = 0.5  # git removes its lock files when it is told to stop, not when it is killed
 LINGER_S = 0.2  # ssh's ControlPersist master keeps standard error open long after git has ended
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What one process, git or a child of it, may use at most. (On Windows its time alone is bounded.)"""
+
+    file_bytes: int  # of one file that it writes: a pack is one
+    memory_bytes: int  # git unpacks a difference in memory, and a few bytes may be one of gigabytes
+    cpu_s: int | None = None
+
+    def applied(self, command: Sequence[str]) -> list[str]:
+        """Return the command that runs `command` within these bounds."""
+        if os.name == "nt":
+            return list(command)
+        limits = [f"-f {self.file_bytes // 512}", f"-d {self.memory_bytes // 1024}"]
+        limits += [f"-t {self.cpu_s}"] if self.cpu_s is not None else []
+        set_all = "".join(f"ulimit {one} 2>/dev/null; " for one in limits)  # a stricter one of the user's stays
+        return ["/bin/sh", "-c", f'{set_all}exec "$@"', "sh", *command]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ no ref names it yet. A mark lies there from before the first git until after the
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +20,7 @@ LOOSE_MAX = 4000  # objects; git's own limit is 6,700
 PACKS_MAX = 50  # as git's own: each is looked into for what is not in the others
 MARK = "tidying"
 POLL_S = 0.02
+UNFINISHED_S_MAX = 86_400.0  # no fetch takes a day: `timeout_s` ends it long before
 
 
 def is_due(store: Path, patience: int) -> bool:
@@ -34,6 +37,29 @@ def tidy(store: Path, run: Callable[..., Result]) -> bool:
     done = packed and run("prune", "--expire=now").status == 0
     mark.unlink(missing_ok=True)
     return done
+
+
+def remove_unfinished(store: Path) -> int:
+    """Remove the packs that fetches began and did not finish: git leaves them when it is killed. Return how many.
+
+    Not one that is being written: those that lie there are listed BEFORE it is asked whether a git is at work. Another
+    user's git cannot be seen, so what is not ours goes only when no fetch can have lasted that long.
+    """
+    unfinished = list((store / "objects" / "pack").glob("tmp_*"))
+    if not unfinished or works_on(store):
+        return 0
+    removed = 0
+    for path in unfinished:
+        with contextlib.suppress(OSError):
+            stat = path.stat()
+            if stat.st_uid == _user() or time.time() - stat.st_mtime > UNFINISHED_S_MAX:
+                path.unlink()
+                removed += 1
+    return removed
+
+
+def _user() -> int:
+    return os.getuid() if os.name != "nt" else 0  # where `stat` tells no user either
 
 
 def outlast(store: Path, timeout_s: float) -> None:

@@ -1,19 +1,18 @@
-"""The way to the shared remote: one fetch, one push, and what a crash left lying in between."""
+"""The way to the shared remote: its refs, a fetch, a push, and what a crash left lying in between."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from gitcoord.core import limits
-from gitcoord.core.errors import Corrupt, Refused, Unreachable
+from gitcoord.core.errors import BadCredentials, Denied, Paused, Refused, Unreachable
 from gitcoord.core.ports import Oid, Outcome, Pushed, Update
-from gitcoord.store import git_credentials, git_near, git_refs, git_words
-from gitcoord.store.git_process import Result, works_on
+from gitcoord.store import git_credentials, git_near, git_refs, git_url, git_words
+from gitcoord.store.git_process import Bounds, Result, works_on
 
 MIRROR = "refs/gitcoord/remote/"
 
@@ -41,129 +40,93 @@ PRIVATE = {
 }
 
 FETCHES_BESIDE_MAX = 5  # tries again while a fetch that a killed process left behind is still at work
-OTHERS_MAX = 200  # refs that are not ours; `ls-remote` lists all there are, and a fetch asks for ours only
+MOVES_MAX = 3  # addresses on one server, each of which names the next
 
 
-Spawn = Callable[[Sequence[str], Mapping[str, str], float, Callable[[], None]], Result]
+Spawn = Callable[[Sequence[str], Mapping[str, str], float, Callable[[], None], Bounds | None], Result]
 """Runs git with arguments and additional environment, for at most so many seconds; does something meanwhile."""
 
 
+def copy_of(ref: str) -> str:
+    """Return the ref of the private repository that is the mirror's copy of a ref of the remote."""
+    return MIRROR + ref.removeprefix("refs/")
+
+
 class Transport:
-    """Fetches into a mirror of the remote's refs, and pushes from the private repository at `path`."""
+    """Talks with the remote for the private repository at `path`: its refs, a fetch into the mirror of them, a push."""
 
     def __init__(
         self,
         path: Path,
         *,
         url: str,
-        ledger_ref: str,
-        outbox_prefix: str,
         config_from: Path | None,
         timeout_s: float,
         spawn: Spawn,
     ) -> None:
         if url.startswith("-") or not url:
             raise Refused(f"{url!r} cannot be a remote; give a URL or a path")
-        for ref in (ledger_ref, outbox_prefix):
-            if not ref.startswith("refs/"):  # of config.json, which people edit
-                raise Refused(f"{ref!r} is no ref: `ledger` and `namespace` in config.json begin with refs/")
         git_credentials.leave_hook()
+        self.timeout_s = timeout_s
+        self.moved_to = ""  # where on its server the remote is now, if it is not where it is said to be
         self._path = path
-        self._url = str(Path(url).resolve()) if git_credentials.is_local(url) else url
-        self._ledger_ref = ledger_ref
-        self._outbox_prefix = outbox_prefix.rstrip("/")
+        self._url = str(Path(url).resolve()) if git_url.is_local(url) else url
         self._config_from = config_from
-        self._timeout_s = timeout_s
         self._spawn = spawn
         self._access: git_credentials.Access | None = None
         self._near: Path | None = None  # the remote, where its own files may be looked at
         self._lent = ""  # what it was made with: a lent token is renewed before it fails
-        self._calm = False  # the last look brought nothing new: look at the refs before fetching anything
-        self._crowded = False  # the remote has so many other refs that looking at all of them takes longer
 
-    def fetch(self, *, newcomer: bool) -> dict[str, Oid]:
-        before = self._mirrored()
-        if before and self._shown() == before:
-            return before
-        if before or not newcomer or not self._fetched_newest():
-            self._fetch(())
-        refs = self._mirrored()
-        if not refs:
-            self._check_empty()
-        self._calm = refs == before
-        return refs
-
-    def _mirrored(self) -> dict[str, Oid]:
-        """Our refs on the remote as last fetched, or pushed, by any process of this node: their objects are here."""
-        try:
-            refs = {"refs/" + name: oid for name, oid in git_refs.read_refs(self._path, MIRROR).items()}
-        except Corrupt:  # a power cut: the fetch mends it
-            return {}
-        return {ref: oid for ref, oid in refs.items() if self._is_ours(ref)}
-
-    def _shown(self) -> dict[str, Oid] | None:
-        """Our refs, and nothing fetched; None where to fetch takes no longer than to look first.
-
-        A look takes half the time of a fetch that brings nothing but looks what is here; at files hardly any.
-        """
+    def near(self) -> Path | None:
+        """Return the remote's git directory, where its own files may be looked at."""
         self._reach()
-        near = git_near.shown(self._near, self._ledger_ref, self._outbox_prefix) if self._near else None
-        if near is not None or not self._calm or self._crowded:
-            return near
-        shown = self.ls_remote()
-        ours = {ref: oid for ref, oid in shown.items() if self._is_ours(ref)}
-        self._crowded = len(shown) - len(ours) > OTHERS_MAX
-        return ours
+        return self._near
 
-    def _fetched_newest(self) -> bool:
-        """False for an empty remote, or a server that cannot count commits: there a plain fetch is in place."""
-        return self._fetch_once([f"--depth={limits.LOOK_BACK_COMMITS}"]).status == 0
-
-    def deepen(self) -> bool:
-        """Bring here what a newcomer's fetch left on the remote; whether that changed anything."""
-        boundary = self._path / "shallow"
-        if not boundary.exists():
-            return False
-        before = boundary.read_bytes()
-        self._fetch(["--unshallow"])
-        return not boundary.exists() or boundary.read_bytes() != before
-
-    def _fetch(self, more: Sequence[str]) -> None:
-        result = self._fetch_once(more)
+    def bring(self, refs: Iterable[str], bounds: Bounds, *options: str, timeout_s: float | None = None) -> Result:
+        """Fetch refs of the remote, or what fits their patterns, into the mirror: all of them, or none."""
+        specs = [f"+{ref}:{copy_of(ref)}" for ref in refs]
+        fixed = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap="]
+        fixed += ["--no-recurse-submodules", "--no-show-forced-updates", *options]
+        may_heal = True
         for _ in range(FETCHES_BESIDE_MAX):
-            if not result.status or not self._can_mend(result.stderr):
+            result = self.talk("fetch", *fixed, after=specs, bounds=bounds, timeout_s=timeout_s)
+            if not result.status or result.timed_out or not self._can_mend(result.stderr, may_heal):
                 break
-            result = self._fetch_once(more)
-        if result.timed_out:
-            raise Unreachable(f"{self._name()} did not answer in {self._timeout_s:g} s; it is tried again")
-        if result.status:
-            self._access = None  # credentials may be renewed meanwhile: look again next time
-            raise git_words.fetch_error(self._name(), result.stderr)
+            may_heal = may_heal and not git_words.is_local_damage(result.stderr)
+        return result
 
-    def _is_ours(self, ref: str) -> bool:
-        return ref == self._ledger_ref or ref.startswith(self._outbox_prefix + "/")
+    def raise_trouble(self, result: Result) -> None:
+        """Return if a fetch failed for what others put on the remote, or may have.
 
-    def _check_empty(self) -> None:
+        Raise what a fetch raises where it is the way there that fails, or what lets us in.
+        """
+        if not result.timed_out:
+            error = git_words.fetch_error(self.name(), result.stderr)
+            if isinstance(error, (BadCredentials, Denied, Paused)) or git_words.is_of_the_way(result.stderr):
+                self._access = None  # credentials may be renewed meanwhile: look again next time
+                raise error
+        self.ls_remote(timeout_s=self.timeout_s / 2)
+
+    def check_empty(self, ref: str) -> None:
         """Raises Unreachable where what answered is no git server: git takes a page without a line for an empty one.
 
-        (The old HTTP protocol, in which refs are a plain file; a push does not speak it.)
+        (The old HTTP protocol, in which refs are a plain file; a push does not speak it.) `ref`: one that is not there.
         """
-        if not self._url.startswith(("http://", "https://")):
+        if not self._url.lower().startswith(("http://", "https://")):
             return
-        nobody = f":{self._outbox_prefix}/nobody"
-        result = self.run("push", "--dry-run", "--porcelain", "--no-verify", "--", self._reach().url, nobody)
+        result = self.talk("push", "--dry-run", "--porcelain", "--no-verify", after=[f":{ref}"])
         if result.status:
-            raise git_words.fetch_error(self._name(), result.stderr)
+            raise git_words.fetch_error(self.name(), result.stderr)
 
-    def ls_remote(self) -> dict[str, Oid]:
+    def ls_remote(self, *, timeout_s: float | None = None) -> dict[str, Oid]:
         """All refs that the remote shows, without fetching anything. Raises what a fetch would raise."""
         # In the newer protocol the server is asked twice: what it can do, and for its refs.
-        result = self.run("-c", "protocol.version=0", "ls-remote", "--quiet", "--refs", "--", self._reach().url)
+        result = self.talk("-c", "protocol.version=0", "ls-remote", "--quiet", "--refs", timeout_s=timeout_s)
         if result.timed_out:
-            raise Unreachable(f"{self._name()} did not answer in {self._timeout_s:g} s; it is tried again")
+            raise Unreachable(f"{self.name()} did not answer in {self.timeout_s:g} s; it is tried again")
         if result.status:
             self._access = None  # credentials may be renewed meanwhile: look again next time
-            raise git_words.fetch_error(self._name(), result.stderr)
+            raise git_words.fetch_error(self.name(), result.stderr)
         rows = (line.split("\t", 1) for line in result.stdout.splitlines() if "\t" in line)
         return {ref: oid for oid, ref in rows}
 
@@ -175,40 +138,59 @@ class Transport:
         # No + before a refspec: it would silently switch the lease off.
         specs = [f"{update.new or ''}:{update.ref}" for update in updates]
         options = ["--porcelain", "--no-verify", "--no-progress", *leases]
-        result = self.run("push", *options, "--", self._reach().url, *specs, meanwhile=meanwhile)
-        late = f"no answer in {self._timeout_s:g} s" if result.timed_out else ""
+        result = self.talk("push", *options, after=specs, meanwhile=meanwhile)
+        late = f"no answer in {self.timeout_s:g} s" if result.timed_out else ""
         outcomes = git_words.push_outcomes(updates, result.stdout, result.stderr, late=late)
         if any(was.outcome is Outcome.DENIED for was in outcomes.values()):
             self._access = None
-        self._note([update for update in updates if outcomes[update.ref].outcome is Outcome.ACCEPTED])
         return outcomes
 
-    def _note(self, accepted: Sequence[Update]) -> None:
-        """What was pushed is here: the mirror says so, and the next look finds nothing new in it."""
-        for update in accepted:
-            if update.new is not None and self._is_ours(update.ref):
-                with contextlib.suppress(OSError):  # then it is fetched
-                    git_refs.write_copy(self._path, MIRROR + update.ref.removeprefix("refs/"), update.new)
+    def talk(
+        self, *words: str, after: Sequence[str] = (), bounds: Bounds | None = None, timeout_s: float | None = None,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> Result:
+        """Run git with the remote's URL between `words` and `after`.
 
-    def run(self, *args: str, meanwhile: Callable[[], None] = lambda: None) -> Result:
+        git follows no redirect, for it would take the token along. One on the same server is followed here.
+        """
+        for _ in range(MOVES_MAX):
+            args = (*words, "--", self._reach().url, *after)
+            result = self.run(*args, bounds=bounds, timeout_s=timeout_s, meanwhile=meanwhile)
+            if not result.status or not git_words.is_redirect(result.stderr):
+                break
+            elsewhere = self._follow()
+            if elsewhere is not None:
+                return replace(result, stderr=git_words.moved(self.name(), elsewhere))
+        return result
+
+    def _follow(self) -> str | None:
+        """Go on with the address that the remote redirects to, if that is on the same server; return any other."""
+        location = self._location()
+        base = git_url.moved_to(location)
+        if not base or git_url.origin_of(base) != git_url.origin_of(self._reach().url):
+            return git_words.scrub(base or location, self._reach().secrets)
+        self._url, self.moved_to, self._access = git_url.with_login_of(self._url, base), base, None
+        return None
+
+    def _location(self) -> str:
+        """Return what the remote redirects git's first request to, with the login that git itself finds."""
+        trace = {"GIT_TRACE_CURL": "1", "GIT_TRACE_CURL_NO_DATA": "1", "GIT_TRACE_REDACT": "1"}
+        result = self.run("ls-remote", "--quiet", "--", self._reach().url, extra=trace)
+        found = re.findall(r"<= Recv header: location: *(\S+)", result.stderr, re.I)
+        return found[-1] if found else ""
+
+    def run(
+        self, *args: str, bounds: Bounds | None = None, timeout_s: float | None = None,
+        meanwhile: Callable[[], None] = lambda: None, extra: Mapping[str, str] | None = None,
+    ) -> Result:
         """Run git in the private repository; what it said is scrubbed."""
         access = self._reach()
-        environment = {**access.environment, "GIT_DIR": str(self._path)}
-        result = self._spawn(args, environment, self._timeout_s, meanwhile)
+        environment = {**access.environment, "GIT_DIR": str(self._path), **(extra or {})}
+        result = self._spawn(args, environment, timeout_s or self.timeout_s, meanwhile, bounds)
         out, err = (git_words.scrub(text, access.secrets) for text in (result.stdout, result.stderr))
         return Result(result.status, out, err, result.timed_out)
 
-    def _fetch_once(self, more: Sequence[str]) -> Result:
-        # An exact ref that is missing fails the fetch, a pattern does not: the star stands before the last
-        # letter, where hardly any other ref fits; those that do are left out of the answer.
-        ledger = self._ledger_ref[5:-1] + "*" + self._ledger_ref[-1]
-        outboxes = self._outbox_prefix[5:] + "/*"
-        specs = [f"+refs/{one}:{MIRROR}{one}" for one in (ledger, outboxes)]
-        options = ["--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]
-        options += ["--refmap=", "--no-recurse-submodules", "--no-show-forced-updates", *more]
-        return self.run("fetch", *options, "--", self._reach().url, *specs)
-
-    def _can_mend(self, stderr: str) -> bool:
+    def _can_mend(self, stderr: str, may_heal: bool) -> bool:
         """Whether what stopped a fetch was left behind by a crash, and is now out of the way."""
         if re.search(r"cannot lock ref 'refs/\S+': (?:is at|reference already exists|unable to resolve)", stderr):
             return True  # the fetch of a killed process went on for a while beside ours, and moved the mirror
@@ -217,12 +199,12 @@ class Transport:
             path = Path(lock[1])
             if self._path not in path.parents or not path.exists():
                 return self._path in path.parents
-            old = time.time() - path.stat().st_mtime > self._timeout_s + 10  # no git of ours lives that long
+            old = time.time() - path.stat().st_mtime > self.timeout_s + 10  # no git of ours lives that long
             if not old and works_on(self._path):
                 return False
             path.unlink(missing_ok=True)
             return True
-        if git_words.is_local_damage(stderr):
+        if may_heal and git_words.is_local_damage(stderr):
             git_refs.heal(self._path, MIRROR)
             return True
         return False
@@ -233,12 +215,12 @@ class Transport:
             self._lent, listing = lent, ""
             if self._config_from is not None:
                 args = ["-C", str(self._config_from), "config", "--list", "--includes", "--show-scope", "-z"]
-                listing = self._spawn(args, {}, self._timeout_s, lambda: None).stdout
+                listing = self._spawn(args, {}, self.timeout_s, lambda: None, None).stdout
             self._near = git_near.repository(self._url, listing)
             self._access = git_credentials.access(
                 self._url, listing, private=PRIVATE, askpass=self._path / "askpass", environ=os.environ
             )
         return self._access
 
-    def _name(self) -> str:
+    def name(self) -> str:
         return git_words.scrub(self._url, self._reach().secrets)

@@ -36,6 +36,10 @@ _NEVER_CONNECTED = re.compile(
     r"|Repository not found|HTTP 429|transport '.*' not allowed|Unable to find remote helper",
     re.I,
 )
+_OF_THE_WAY = re.compile(r"(?:returned error:|RPC failed; HTTP) [45]\d\d|Connection (?:reset|timed out)|SSL|"
+                         r"Unable to create '.*\.lock'", re.I)
+_REDIRECT = re.compile(r"unable to access .*returned error: 30[12378]\b")
+_MOVED = "it is now at "
 _LOCAL_STORE = re.compile(
     r"bad object|is corrupt|object file \S+ is empty|did not send all necessary objects"
     r"|bad tree object|missing blob|unable to read sha1|unable to read tree",
@@ -77,6 +81,26 @@ def words(stderr: str) -> str:
     return "; ".join(kept)[:REASON_CHARS_MAX]
 
 
+def is_redirect(stderr: str) -> bool:
+    return bool(_REDIRECT.search(stderr))
+
+
+def moved(url: str, elsewhere: str) -> str:
+    """As standard error: that the remote redirects to another server, where our credentials do not go."""
+    return (f"fatal: unable to access '{url}': it says that {_MOVED}{elsewhere or 'an address that is no repository'}; "
+            "if that is right, name it: `git remote set-url`, or `gitcoord config set remote URL --node`")
+
+
+def is_gone(stderr: str) -> bool:
+    """Whether a ref that was to be fetched is not on the remote any more."""
+    return "couldn't find remote ref" in stderr
+
+
+def is_of_the_way(stderr: str) -> bool:
+    """Whether a fetch failed on the way to the remote, or at its door, whatever lies there."""
+    return bool(_NEVER_CONNECTED.search(stderr) or _OF_THE_WAY.search(stderr))
+
+
 def is_local_damage(stderr: str) -> bool:
     return bool(_LOCAL_STORE.search(stderr))
 
@@ -91,6 +115,8 @@ def fetch_error(url: str, stderr: str) -> GitcoordError:
             f"{url} does not accept our credentials ({said}); set GITCOORD_TOKEN, or check what "
             "`git fetch` uses in this clone"
         )
+    if _MOVED in stderr:
+        return Denied(said)
     if _DENIED.search(stderr):
         return Denied(f"{url} refused the fetch ({said}); ask its owner for access")
     if is_local_damage(stderr):

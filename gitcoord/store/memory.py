@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from gitcoord.core.errors import Corrupt, Oversized, Unreachable
-from gitcoord.core.ports import CommitInfo, Entry, Oid, Outcome, Pushed, Update
+from gitcoord.core.outbox import chosen
+from gitcoord.core.ports import CommitInfo, Entry, Fetched, Oid, Outcome, Pushed, Update
 from gitcoord.store.git_objects import OID, decode_commit, decode_tree, encode_commit, encode_tree, oid_of
 from gitcoord.store.git_refs import NAME
 
@@ -152,20 +153,24 @@ class MemoryStore:
     def kept(self, prefix: str = "") -> dict[str, Oid]:
         return {name: oid for name, oid in self._kept.items() if name.startswith(prefix)}
 
-    def fetch(self, *, newcomer: bool = False) -> dict[str, Oid]:
+    def fetch(self, *, newcomer: bool = False, first: Collection[str] = ()) -> Fetched:
         if not self.server.reachable:
             raise Unreachable("the remote cannot be reached")
-        return self.take(self.server.advertise())
+        return self.take(self.server.advertise(), first)
 
-    def take(self, advertised: Mapping[str, Oid]) -> dict[str, Oid]:
-        """Copy here what the advertised refs of this fleet reach; those refs."""
-        refs = {
-            ref: oid
-            for ref, oid in advertised.items()
-            if ref == self._ledger_ref or ref.startswith(self._outboxes)
-        }
-        self.objects |= reachable_objects(self.server.objects, refs.values(), beside=self.objects)
-        return refs
+    def take(self, advertised: Mapping[str, Oid], first: Collection[str] = ()) -> Fetched:
+        """Copy here what the advertised refs of this fleet reach. An outbox that is not whole stays there."""
+        found = chosen(advertised, ledger_ref=self._ledger_ref, outboxes=self._outboxes, first=first)
+        left = dict(found.left)
+        for ref, oid in found.refs.items():
+            try:
+                if oid not in self.objects:
+                    self.objects |= self.reach(self.server.objects, [oid], beside=self.objects)
+            except Corrupt as wrong:
+                if ref == self._ledger_ref:
+                    raise Unreachable(f"the ledger cannot be brought here: {wrong}") from wrong
+                left[ref] = str(wrong)
+        return Fetched(found.refs, left, found.strays)
 
     def push(self, updates: Sequence[Update]) -> dict[str, Pushed]:
         if not self.server.reachable:
@@ -178,7 +183,11 @@ class MemoryStore:
     def to_send(self, update: Update) -> ObjectDict:
         """The objects that the server needs for `update` and lacks."""
         tips = [] if update.new is None else [update.new]
-        return reachable_objects(self.objects, tips, beside=self.server.objects)
+        return self.reach(self.objects, tips, beside=self.server.objects)
+
+    def reach(self, source: ObjectDict, tips: Iterable[Oid], *, beside: Mapping[Oid, object]) -> ObjectDict:
+        """What `tips` reach in `source`, stopping at what `beside` has already. Raises Corrupt for what is missing."""
+        return reachable_objects(source, tips, beside=beside)
 
     def _put(self, kind: str, data: bytes) -> Oid:
         oid = oid_of(kind, data)

@@ -21,7 +21,7 @@ from gitcoord.core.fleet import Fleet
 from gitcoord.core.keys import Ed25519Signer, Verifier
 from gitcoord.core.log_files import Log, lines_of, open_path
 from gitcoord.core.names import uid_from
-from gitcoord.core.ports import Entry, Objects, Oid, Outcome, Pushed, Update
+from gitcoord.core.ports import Entry, Fetched, Objects, Oid, Outcome, Pushed, Update
 from gitcoord.core.protocol import Report
 from gitcoord.core.replica import Clock, Replica
 from gitcoord.core.session import Crew, Session
@@ -59,14 +59,15 @@ class Written:
     term: int = 0
     carried: tuple[bytes, ...] = ()
     outboxes: tuple[Oid, ...] = ()
+    beats: tuple[tuple[str, int], ...] = ()
     broken: bool = False
 
 
 class Disk:
     """`Written`, as the protocol sees it."""
 
-    def __init__(self, written: Written) -> None:
-        self.written = written
+    def __init__(self, written: Written, agents: Sequence[str] = ()) -> None:
+        self.written, self.agents = written, agents
 
     node = property(lambda self: self.written.node)
     base = property(lambda self: self.written.base)
@@ -80,6 +81,12 @@ class Disk:
 
     def pushed(self, oid: Oid) -> bool:
         return oid in self.written.outboxes
+
+    def owns(self, event: Event) -> bool:
+        return event.actor in self.agents and event.key == signer_of(event.actor).key
+
+    def beats_pushed(self, session: str) -> int:
+        return max((count for name, count in self.written.beats if name == session), default=0)
 
     def pushed_last(self) -> Oid | None:
         return self.written.outboxes[-1] if self.written.outboxes else None
@@ -238,13 +245,13 @@ class Machine:
     ) -> None:
         self.world, self.agents, self.runs, self.may_lead = world, agents, runs, may_lead
         self.clock_rate, self.wall_offset_s, self.wait_share = clock_rate, wall_offset_s, wait_share
-        self.disk = Disk(written)
+        self.disk = Disk(written, agents)
         self.store = MemoryStore(world.server, ledger_ref=LEDGER, outbox_prefix=OUTBOXES)
         self.told: list[tuple[str, str]] = []
         self.effects: list[Effect] = []
         self.pushes: list[tuple[Update, ...]] = []
         self.push_through: Callable[[Sequence[Update]], dict[str, Pushed]] = self.store.push
-        self.fetch_through: Callable[[], dict[str, Oid]] = self.store.fetch
+        self.fetch_through: Callable[[], Fetched] = self.store.fetch
         self.on_effect: Callable[[Effect], None] = lambda effect: None
         self.start()
 
@@ -380,8 +387,8 @@ class Machine:
                 node = f"{written.node.split('-')[0]}-{self.world.chance.randbytes(3).hex()}"
                 self._chain_anew(Head(), frozenset(self.fleet.positions), node)
                 return node
-            case effects.NoteOutbox(oid):
-                written.outboxes = (*written.outboxes, oid)
+            case effects.NoteOutbox(oid, beats):
+                written.outboxes, written.beats = (*written.outboxes, oid), (*written.beats, *beats)
             case effects.Carry(lines):
                 written.carried = lines
             case effects.Append(drafts):

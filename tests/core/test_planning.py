@@ -216,7 +216,7 @@ def test_a_long_queues_lines_are_the_same_objects_in_outbox_and_ledger() -> None
         machine.say(f"{number} " + "x" * 400)
     machine.round()
     store = world.god
-    refs = store.fetch()
+    refs = store.fetch().refs
     box = store.tree(store.tree(store.commit(refs[f"{OUTBOXES}{machine.disk.node}"]).tree)["queue"].oid)
     chunks = {entry.oid for entry in box.values()}
     ledger = store.tree(store.tree(store.commit(refs[LEDGER]).tree)["events"].oid)

@@ -95,7 +95,7 @@ def test_every_pushed_commit_differs_from_every_other_by_a_nonce() -> None:
         run(*machines)
     pushed = [update.new for machine in machines for updates in machine.pushes for update in updates]
     assert len(pushed) == len(set(pushed))
-    assert all("Nonce: " in world.god.commit(oid).message for oid in world.god.fetch().values())
+    assert all("Nonce: " in world.god.commit(oid).message for oid in world.god.fetch().refs.values())
 
 
 def test_the_same_words_pushed_twice_in_one_second_are_two_commits() -> None:

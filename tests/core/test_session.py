@@ -9,7 +9,7 @@ import pytest
 from gitcoord.core import outbox
 from gitcoord.core.errors import Unreachable
 from gitcoord.core.event import Draft, Event, Head, parse, seal
-from gitcoord.core.ports import Oid, Outcome, Pushed, Update
+from gitcoord.core.ports import Fetched, Outcome, Pushed, Update
 from gitcoord.core.session import Session
 from gitcoord.core.silence import Watch
 from gitcoord.core.timings import PROFILES
@@ -266,7 +266,7 @@ def leader_written(world: World, node: str):  # type: ignore[no-untyped-def]
 def test_a_followers_own_outage_is_no_silence_of_the_leader() -> None:
     world, [leader, other] = a_fleet("leader", "other")
 
-    def gone() -> dict[str, Oid]:
+    def gone() -> Fetched:
         raise Unreachable("cable")
 
     other.fetch_through = gone
@@ -293,9 +293,9 @@ def test_a_stale_mirror_earns_no_credit() -> None:
     frozen = other.store.fetch()
     live(world, [leader, other], 3)
 
-    def mirror() -> dict[str, Oid]:
+    def mirror() -> Fetched:
         other.store.fetch()
-        return {ref: oid for ref, oid in frozen.items()}
+        return frozen
 
     other.fetch_through = mirror
     pushed: list[object] = []

@@ -90,10 +90,10 @@ def test_a_push_is_classified(name: str, server: HttpRemote, proxy: Proxy, store
     if name == "401":
         assert answer.reason.startswith("credentials:")
     _clear(server, proxy)
-    assert store.fetch().get(REF) in [new if one else None for one in holds]
+    assert store.fetch().refs.get(REF) in [new if one else None for one in holds]
     if answer.outcome is not Outcome.ACCEPTED:  # said again it is there, once, whatever became of it before
-        store.push([Update(REF, store.fetch().get(REF), new)])
-    assert store.fetch() == {REF: new}
+        store.push([Update(REF, store.fetch().refs.get(REF), new)])
+    assert store.fetch().refs == {REF: new}
 
 
 FETCHES: dict[str, tuple[Weather, type[Exception]]] = {
@@ -125,7 +125,7 @@ def test_a_fetch_is_classified_and_nothing_of_half_of_it_stays(
         with pytest.raises(error):
             fresh.fetch()
         _clear(server, proxy)
-        refs = fresh.fetch()
+        refs = fresh.fetch().refs
         assert sorted(refs) == [f"{REF}{number}" for number in range(3)]
         assert all(fresh.commit(oid) for oid in refs.values())
 
@@ -171,5 +171,5 @@ def _clear(server: HttpRemote, proxy: Proxy) -> None:
 def test_the_proxy_itself_spoils_nothing(server: HttpRemote, proxy: Proxy, store: GitStore) -> None:
     new = commit(store, b"new")
     assert store.push([Update(REF, None, new)])[REF].outcome is Outcome.ACCEPTED
-    assert store.fetch() == {REF: new}
+    assert store.fetch().refs == {REF: new}
     assert isinstance(proxy.spoil(times=0), Spoilt) and server.requests(is_any)

@@ -21,6 +21,7 @@ from gitcoord.core.errors import Lost, Refused, Unreachable
 from gitcoord.core.event import Event
 from gitcoord.core.fleet import Fleet, Recorded
 from gitcoord.core.keys import Verifier
+from gitcoord.core.ports import Fetched
 from gitcoord.features import FEATURES
 from gitcoord.features.tasks import state as task_state
 from gitcoord.node import acting
@@ -271,7 +272,7 @@ def _table(what: Query, answer: Any) -> Iterator[str]:
         yield "nothing"
 
 
-def _no_line() -> dict[str, str]:
+def _no_line() -> Fetched:
     raise Unreachable("no line to the remote")
 
 

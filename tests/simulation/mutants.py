@@ -200,8 +200,8 @@ MUTANTS: dict[str, Mutant] = {
     "retry_without_fetching": Mutant(
         "Every round fetches before it pushes, also the second time.", "rush", "waited .* for its place",
         [rewritten(protocol, "sync", (
-            "while True:\n        refs: dict[str, Oid] = yield Fetch(newcomer=disk.tip is None)",
-            "refs = yield Fetch()\n    while True:"))], options=CROWD),
+            "while True:\n        fetched: Fetched = yield Fetch(newcomer=disk.tip is None, first=_first(me, disk))",
+            "fetched = yield Fetch()\n    while True:"))], options=CROWD),
 
     # Terms
     "terms_ignored_by_the_fold": Mutant(

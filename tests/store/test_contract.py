@@ -11,9 +11,11 @@ from typing import Protocol
 
 import pytest
 
+from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt, Unreachable
 from gitcoord.core.ports import Entry, Objects, Oid, Outcome, Remote, Update
 from gitcoord.store.git import GitStore, make_bare_remote
+from gitcoord.store.git_refs import loose_path
 from gitcoord.store.memory import MemoryServer, MemoryStore
 from tests.http_remote import HttpRemote
 
@@ -31,11 +33,13 @@ class World:
     """A remote of some kind: stores that share it, and its misfortunes."""
 
     def __init__(
-        self, store: Callable[[], Store], down: Callable[[], object], deny: Callable[[str], None]
+        self, store: Callable[[], Store], down: Callable[[], object], deny: Callable[[str], None],
+        spoil: Callable[[Oid], None],
     ) -> None:
         self.store = store
         self.down = down
         self.deny = deny
+        self.spoil = spoil  # an object is lost on the remote
 
 
 @pytest.fixture(params=["memory", "file", "http"])
@@ -67,7 +71,10 @@ def memory_world() -> World:
     def deny(ref: str) -> None:
         server.deny = lambda update: "hook declined: not on Friday" if update.ref == ref else None
 
-    return World(lambda: MemoryStore(server, ledger_ref=LEDGER, outbox_prefix=NODES), down, deny)
+    def spoil(oid: Oid) -> None:
+        del server.objects[oid]
+
+    return World(lambda: MemoryStore(server, ledger_ref=LEDGER, outbox_prefix=NODES), down, deny, spoil)
 
 
 def git_world(stack: ExitStack, folder: Path, url: str, bare: Path, down: Callable[[], object]) -> World:
@@ -85,7 +92,10 @@ def git_world(stack: ExitStack, folder: Path, url: str, bare: Path, down: Callab
         hook.write_text(f'#!/bin/sh\n[ "$1" != "{ref}" ] || {{ echo not on Friday >&2; exit 1; }}\n')
         hook.chmod(0o755)
 
-    return World(store, down, deny)
+    def spoil(oid: Oid) -> None:
+        loose_path(bare, oid).unlink()
+
+    return World(store, down, deny, spoil)
 
 
 def commit(store: Objects, text: str, *parents: Oid) -> Oid:
@@ -248,7 +258,7 @@ def test_fetching_prunes_nothing_that_is_kept(world: World) -> None:
     store = world.store()
     tip = commit(store, "tip")
     store.keep("ledger", tip)
-    assert store.fetch() == {}
+    assert store.fetch().refs == {}
     assert store.kept() == {"ledger": tip}
 
 
@@ -256,7 +266,7 @@ def test_fetching_prunes_nothing_that_is_kept(world: World) -> None:
 
 
 def test_an_empty_remote_has_no_refs(world: World) -> None:
-    assert world.store().fetch() == {}
+    assert world.store().fetch().refs == {}
 
 
 def test_nothing_to_push_is_nothing(world: World) -> None:
@@ -270,7 +280,7 @@ def test_what_one_wrote_another_reads(world: World) -> None:
     assert push(alice, LEDGER, None, tip) is Outcome.ACCEPTED
     with pytest.raises(Corrupt):
         bob.commit(tip)
-    assert bob.fetch() == {LEDGER: tip}
+    assert bob.fetch().refs == {LEDGER: tip}
     assert bob.first_parents(tip, stop=None, limit=10) == [root, tip]
     assert bob.blob(bob.tree(bob.commit(tip).tree)["events.log"].oid) == b"tip"
 
@@ -281,7 +291,7 @@ def test_a_reader_sees_each_new_value(world: World) -> None:
     for number in range(4):
         new = commit(alice, f"beat {number}")  # parentless, as outboxes are
         assert push(alice, ONE, old, new) is Outcome.ACCEPTED
-        assert bob.fetch() == {ONE: new}
+        assert bob.fetch().refs == {ONE: new}
         assert bob.commit(new).message == f"beat {number}"
         old = new
 
@@ -290,7 +300,7 @@ def test_creating_what_exists_is_stale(world: World) -> None:
     alice, bob = world.store(), world.store()
     assert push(alice, ONE, None, commit(alice, "a")) is Outcome.ACCEPTED
     assert push(bob, ONE, None, commit(bob, "b")) is Outcome.STALE
-    assert bob.fetch() == {ONE: commit(alice, "a")}
+    assert bob.fetch().refs == {ONE: commit(alice, "a")}
 
 
 def test_updating_from_another_value_is_stale(world: World) -> None:
@@ -300,7 +310,7 @@ def test_updating_from_another_value_is_stale(world: World) -> None:
     assert push(store, ONE, b, c) is Outcome.STALE
     assert push(store, ONE, ABSENT, c) is Outcome.STALE
     assert push(store, ONE, a, c) is Outcome.ACCEPTED
-    assert store.fetch() == {ONE: c}
+    assert store.fetch().refs == {ONE: c}
 
 
 def test_a_fast_forward_with_a_wrong_expectation_is_stale(world: World) -> None:
@@ -308,13 +318,13 @@ def test_a_fast_forward_with_a_wrong_expectation_is_stale(world: World) -> None:
     a, b, c = line(store, 3)
     push(store, LEDGER, None, b)
     assert push(store, LEDGER, a, c) is Outcome.STALE
-    assert store.fetch() == {LEDGER: b}
+    assert store.fetch().refs == {LEDGER: b}
 
 
 def test_updating_what_is_absent_is_stale(world: World) -> None:
     store = world.store()
     assert push(store, ONE, commit(store, "a"), commit(store, "b")) is Outcome.STALE
-    assert store.fetch() == {}
+    assert store.fetch().refs == {}
 
 
 def test_a_ref_is_deleted_only_at_its_expected_value(world: World) -> None:
@@ -324,7 +334,7 @@ def test_a_ref_is_deleted_only_at_its_expected_value(world: World) -> None:
     assert push(store, ONE, b, None) is Outcome.STALE
     assert push(store, ONE, a, None) is Outcome.ACCEPTED
     assert push(store, ONE, a, None) is Outcome.STALE
-    assert store.fetch() == {}
+    assert store.fetch().refs == {}
 
 
 def test_a_value_that_is_there_already_is_not_compared(world: World) -> None:
@@ -350,7 +360,7 @@ def test_a_stale_ref_does_not_stop_the_other(world: World) -> None:
     mine = commit(bob, "outbox")
     told = bob.push([Update(TWO, None, mine), Update(LEDGER, None, commit(bob, "mine"))])
     assert {ref: was.outcome for ref, was in told.items()} == {TWO: Outcome.ACCEPTED, LEDGER: Outcome.STALE}
-    assert bob.fetch() == {TWO: mine, LEDGER: commit(alice, "ledger")}
+    assert bob.fetch().refs == {TWO: mine, LEDGER: commit(alice, "ledger")}
 
 
 def test_a_denied_ref_says_why_and_does_not_stop_the_other(world: World) -> None:
@@ -361,7 +371,7 @@ def test_a_denied_ref_says_why_and_does_not_stop_the_other(world: World) -> None
     assert told[LEDGER].outcome is Outcome.DENIED
     assert "not on Friday" in told[LEDGER].reason and "\n" not in told[LEDGER].reason
     assert told[ONE].outcome is Outcome.ACCEPTED
-    assert store.fetch() == {ONE: mine}
+    assert store.fetch().refs == {ONE: mine}
 
 
 def test_a_branch_in_the_way_of_a_folder_is_denied_not_stale(world: World) -> None:
@@ -376,9 +386,9 @@ def test_a_vanished_ref_is_gone_from_the_next_fetch(world: World) -> None:
     alice, bob = world.store(), world.store()
     a, ledger = commit(alice, "a"), commit(alice, "l")
     alice.push([Update(ONE, None, a), Update(TWO, None, a), Update(LEDGER, None, ledger)])
-    assert set(bob.fetch()) == {ONE, TWO, LEDGER}
+    assert set(bob.fetch().refs) == {ONE, TWO, LEDGER}
     alice.push([Update(ONE, a, None), Update(LEDGER, ledger, None)])
-    assert set(bob.fetch()) == {TWO}
+    assert set(bob.fetch().refs) == {TWO}
 
 
 def test_only_the_ledger_and_the_outboxes_are_fetched(world: World) -> None:
@@ -386,7 +396,65 @@ def test_only_the_ledger_and_the_outboxes_are_fetched(world: World) -> None:
     tip = commit(store, "tip")
     others = ["refs/heads/main", f"{LEDGER}-other", f"{LEDGER}-for", "refs/tags/x"]
     store.push([Update(ref, None, tip) for ref in [LEDGER, ONE, *others]])
-    assert store.fetch() == {LEDGER: tip, ONE: tip}
+    assert store.fetch().refs == {LEDGER: tip, ONE: tip}
+
+
+def test_an_outbox_that_cannot_be_brought_stays_alone_on_the_remote_and_is_named(world: World) -> None:
+    alice, mallory, bob = world.store(), world.store(), world.store()
+    ledger, good, bad = commit(alice, "ledger"), commit(alice, "good"), commit(mallory, "bad")
+    alice.push([Update(LEDGER, None, ledger), Update(ONE, None, good)])
+    push(mallory, TWO, None, bad)
+    world.spoil(mallory.tree(mallory.commit(bad).tree)["events.log"].oid)
+    for _ in range(2):
+        found = bob.fetch(newcomer=True)
+        assert found.refs == {LEDGER: ledger, ONE: good, TWO: bad} and set(found.left) == {TWO}
+        assert bob.commit(ledger).message == "ledger" and bob.commit(good).message == "good"
+    newer = commit(alice, "newer")
+    push(alice, ONE, good, newer)
+    found = bob.fetch(first={"one"})  # where others may wait after that, one that is known does not
+    assert found.refs[ONE] == newer and bob.commit(newer).message == "newer" and set(found.left) == {TWO}
+
+
+def test_an_outbox_that_was_brought_before_is_there_while_its_newest_state_cannot_be(world: World) -> None:
+    alice, bob = world.store(), world.store()
+    before, bad = commit(alice, "before"), commit(alice, "bad")
+    push(alice, ONE, None, before)
+    bob.fetch()
+    push(alice, ONE, before, bad)
+    world.spoil(alice.commit(bad).tree)
+    found = bob.fetch()
+    assert found.refs == {ONE: bad} and set(found.left) == {ONE} and bob.commit(before).message == "before"
+    assert push(bob, ONE, bad, commit(bob, "over it")) is Outcome.ACCEPTED
+    assert not bob.fetch().left
+
+
+def test_refs_that_can_be_no_outbox_by_their_names_are_passed_over(world: World) -> None:
+    store, reader = world.store(), world.store()
+    tip = commit(store, "tip")
+    odd = [f"{TWO}/below", f"{NODES}/Three", f"{NODES}/-dash", f"{NODES}/zw\N{LATIN SMALL LETTER O WITH DIAERESIS}lf",
+           f"{NODES}/{'x' * 42}", f"{NODES}/a.b", f"{NODES}/x/y/z"]
+    store.push([Update(ref, None, tip) for ref in [LEDGER, ONE, *odd]])
+    for _ in range(2):
+        found = reader.fetch()
+        assert found.refs == {LEDGER: tip, ONE: tip} and set(found.strays) == set(odd) and not found.left
+    assert store.push([Update(f"{TWO}/below", found.strays[f"{TWO}/below"], None)])[f"{TWO}/below"].outcome \
+        is Outcome.ACCEPTED
+    assert push(store, TWO, None, commit(store, "outbox")) is Outcome.ACCEPTED
+    assert reader.fetch().refs == {LEDGER: tip, ONE: tip, TWO: commit(store, "outbox")}
+
+
+def test_so_many_outboxes_are_fetched_and_those_that_matter_come_first(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "OUTBOXES_MAX", 3)
+    store, reader = world.store(), world.store()
+    tips = {f"{NODES}/n{number}": commit(store, f"tip {number}") for number in range(6)}
+    store.push([Update(LEDGER, None, tips[f"{NODES}/n0"]), *(Update(ref, None, oid) for ref, oid in tips.items())])
+    for _ in range(2):
+        found = reader.fetch(first={"n5", "n3"})
+        assert set(found.refs) == {LEDGER, *(f"{NODES}/n{number}" for number in (0, 3, 5))}
+        assert set(found.left) == {f"{NODES}/n{number}" for number in (1, 2, 4)}
+        assert all(reader.commit(oid) for oid in found.refs.values())
 
 
 def test_an_unreachable_remote_is_said_to_be_so(world: World) -> None:

@@ -138,7 +138,7 @@ def test_a_race_lost_on_the_server_is_stale(store: GitStore, bare: Path) -> None
     hook(bare, "pre-receive", "unset GIT_QUARANTINE_PATH\n" + script)
     told = store.push([Update(LEDGER, None, commit(store, "loser"))])[LEDGER]
     assert told.outcome is Outcome.STALE
-    assert store.fetch()[LEDGER] == winner
+    assert store.fetch().refs[LEDGER] == winner
 
 
 # Words of git that no test here can provoke; each was seen, or stands in git's sources.
@@ -209,7 +209,7 @@ def test_a_line_that_breaks_in_a_push_leaves_it_unknown(http_remote: HttpRemote,
     with new_store(tmp_path, http_remote.make()) as store:
         http_remote.cut(applied=True)
         assert push_one(store).outcome is Outcome.UNKNOWN
-        assert store.fetch() == {ONE: commit(store, "x")}  # only a fetch could tell
+        assert store.fetch().refs == {ONE: commit(store, "x")}  # only a fetch could tell
 
 
 def test_a_repository_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ def test_gitcoords_token_opens_any_http_remote(tmp_path: Path, monkeypatch: pyte
     with HttpRemote(tmp_path / "server", token=TOKEN) as server:
         with new_store(tmp_path, server.make()) as store:
             assert push_one(store).outcome is Outcome.ACCEPTED
-            assert set(store.fetch()) == {ONE}
+            assert set(store.fetch().refs) == {ONE}
             written = [path for path in store.path.rglob("*") if path.is_file()]
             assert not any(TOKEN.encode() in path.read_bytes() for path in written)
             assert (store.path / "askpass").stat().st_mode & 0o777 == 0o700
@@ -315,7 +315,7 @@ def test_githubs_token_goes_to_github_only(tmp_path: Path, monkeypatch: pytest.M
             store.fetch()
         monkeypatch.setenv("GITHUB_SERVER_URL", url.rpartition("/")[0])
         with new_store(tmp_path, url) as store:
-            assert store.fetch() == {}
+            assert store.fetch().refs == {}
         assert {request.user for request in server.requests() if request.user} == {"x-access-token"}
 
 
@@ -330,7 +330,7 @@ def test_a_helper_keeps_githubs_token_back_where_it_is_for_that_host(
         monkeypatch.setenv("GITHUB_SERVER_URL", url.rpartition("/")[0])
         with new_store(tmp_path, url, config_from=clone) as store:
             with contextlib.nullcontext() if known else pytest.raises(BadCredentials):
-                assert store.fetch() == {}
+                assert store.fetch().refs == {}
 
 
 def test_a_token_is_kept_from_the_users_helper(
@@ -341,7 +341,7 @@ def test_a_token_is_kept_from_the_users_helper(
     monkeypatch.setenv("GITCOORD_TOKEN", TOKEN)
     with HttpRemote(tmp_path / "server", token=TOKEN) as server:
         with new_store(tmp_path, server.make(), config_from=clone) as store:
-            assert store.fetch() == {}
+            assert store.fetch().refs == {}
     assert not asked.exists()
 
 
@@ -437,7 +437,7 @@ def test_a_surrounding_hooks_environment_is_not_followed(
     monkeypatch.setenv("GIT_DIR", str(clone / ".git"))
     with new_store(tmp_path, str(bare)) as store:
         assert push_one(store).outcome is Outcome.ACCEPTED
-        assert set(store.fetch()) == {ONE}
+        assert set(store.fetch().refs) == {ONE}
     assert picture(clone) == before
 
 
@@ -452,7 +452,7 @@ def test_the_users_hooks_and_push_settings_do_not_reach_us(
     with new_store(tmp_path, str(bare)) as store:
         assert push_one(store).outcome is Outcome.ACCEPTED
         hook(tmp_path, "reference-transaction", "exit 1\n")
-        assert set(store.fetch()) == {ONE}
+        assert set(store.fetch().refs) == {ONE}
 
 
 def test_the_settings_in_the_environment_are_kept(
@@ -462,7 +462,7 @@ def test_the_settings_in_the_environment_are_kept(
     monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.{bare.parent}/.insteadOf")
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", "https://forge.invalid/")
     with new_store(tmp_path, "https://forge.invalid/fleet.git") as store:
-        assert store.fetch() == {}
+        assert store.fetch().refs == {}
 
 
 # Crashes
@@ -489,7 +489,7 @@ def test_a_torn_object_is_corrupt_and_can_be_put_again(store: GitStore, data: by
 def test_a_fetch_brings_again_what_a_power_loss_tore(store: GitStore, bare: Path, kind: str) -> None:
     tip = commit(store, "x")
     store.push([Update(ONE, None, tip)])
-    assert store.fetch() == {ONE: tip}
+    assert store.fetch().refs == {ONE: tip}
     tree = store.commit(tip).tree
     torn = {"commit": tip, "tree": tree, "blob": store.tree(tree)["events.log"].oid}[kind]
     damage(loose_path(store.path, torn), b"")
@@ -498,7 +498,7 @@ def test_a_fetch_brings_again_what_a_power_loss_tore(store: GitStore, bare: Path
         with pytest.raises(Corrupt, match="sync again"):
             store.blob(torn) if kind == "blob" else store.tree(torn)
     newer = commit_elsewhere(bare, tip)
-    assert store.fetch() == {ONE: newer}
+    assert store.fetch().refs == {ONE: newer}
     assert store.blob(store.tree(store.commit(tip).tree)["events.log"].oid) == b"x"
 
 
@@ -514,7 +514,7 @@ def test_an_emptied_ref_of_the_mirror_mends_itself(store: GitStore) -> None:
     store.push([Update(ONE, None, tip)])
     store.fetch()
     damage(store.path / "refs/gitcoord/remote/gitcoord/nodes/one", b"")
-    assert store.fetch() == {ONE: tip}
+    assert store.fetch().refs == {ONE: tip}
 
 
 def test_a_lock_left_by_a_crash_is_removed_when_nobody_can_hold_it(store: GitStore, bare: Path) -> None:
@@ -527,18 +527,18 @@ def test_a_lock_left_by_a_crash_is_removed_when_nobody_can_hold_it(store: GitSto
     with subprocess.Popen(["git", "hash-object", "--stdin"], stdin=subprocess.PIPE, env=environment):
         with pytest.raises(GitcoordError):  # some git works on the store: it may be that one's
             store.fetch()
-    assert store.fetch() == {ONE: newer}
+    assert store.fetch().refs == {ONE: newer}
 
 
 def test_what_others_pushed_is_seen_after_quiet_looks(store: GitStore, bare: Path) -> None:
     tip = commit(store, "x")
     store.push([Update(ONE, None, tip)])
-    assert [store.fetch() for _ in range(3)] == [{ONE: tip}] * 3
+    assert [store.fetch().refs for _ in range(3)] == [{ONE: tip}] * 3
     newer = commit_elsewhere(bare, tip)
-    assert store.fetch() == {ONE: newer} and store.commit(newer).parents == (tip,)
-    assert store.fetch() == {ONE: newer}
+    assert store.fetch().refs == {ONE: newer} and store.commit(newer).parents == (tip,)
+    assert store.fetch().refs == {ONE: newer}
     git(bare, "update-ref", "-d", ONE)
-    assert store.fetch() == {}
+    assert store.fetch().refs == {}
 
 
 def test_a_quiet_look_starts_one_git_and_fetches_nothing(store: GitStore, tmp_path: Path) -> None:
@@ -546,7 +546,7 @@ def test_a_quiet_look_starts_one_git_and_fetches_nothing(store: GitStore, tmp_pa
     store.fetch()
     with tracing(tmp_path / "trace") as started:
         store.fetch()
-        store.push([Update(ONE, store.fetch()[ONE], commit(store, "y"))])
+        store.push([Update(ONE, store.fetch().refs[ONE], commit(store, "y"))])
         store.fetch()
     assert [words.removeprefix("git -c protocol.version=0 ").removeprefix("git ").split()[0] for words in started()
             if words.startswith("git ")] == ["ls-remote", "ls-remote", "push", "ls-remote"]
@@ -559,7 +559,7 @@ def test_a_remote_with_many_other_refs_is_not_listed_twice(store: GitStore, bare
     lines = "".join(f"create refs/pull/{number}/head {tip}\n" for number in range(300))
     subprocess.run(["git", "-C", str(bare), "update-ref", "--stdin"], input=lines, text=True, check=True)
     with tracing(tmp_path / "trace") as started:
-        assert [store.fetch() for _ in range(3)] == [{ONE: tip}] * 3
+        assert [store.fetch().refs for _ in range(3)] == [{ONE: tip}] * 3
     assert sum(" ls-remote " in words for words in started()) == 1
 
 
@@ -592,7 +592,7 @@ def test_packed_refs_are_read(store: GitStore) -> None:
     store.keep("ledger", tip)
     store.fetch()
     git(store.path, "pack-refs", "--all", "--prune")
-    assert store.fetch() == {ONE: tip}
+    assert store.fetch().refs == {ONE: tip}
     assert store.kept() == {"ledger": tip}
     store.keep("ledger", newer)
     assert store.kept() == {"ledger": newer}
@@ -617,8 +617,8 @@ def test_a_cluttered_store_is_packed_and_keeps_what_its_refs_name(
     store.push([Update(ONE, None, tip)])
     store.keep("ledger", tip)
     for _ in range(3):
-        newer = commit_elsewhere(bare, store.fetch()[ONE])
-        assert store.fetch() == {ONE: newer}
+        newer = commit_elsewhere(bare, store.fetch().refs[ONE])
+        assert store.fetch().refs == {ONE: newer}
     dropped = store.put_blob(b"nobody names this")
     assert store.tidy() is False
     monkeypatch.setattr("gitcoord.store.git_tidying.PACKS_MAX", 3)
@@ -649,7 +649,7 @@ def test_a_fetch_outlasts_a_tidying_whose_process_was_killed(
             return looked[-1]
 
         monkeypatch.setattr(git_tidying, "works_on", works_on)
-        assert store.fetch() == {}
+        assert store.fetch().refs == {}
     assert looked == [True, True, True, False] and not (store.path / git_tidying.MARK).exists()
 
 

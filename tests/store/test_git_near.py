@@ -69,7 +69,7 @@ def test_a_quiet_look_at_a_remote_on_this_machine_starts_no_git(store: GitStore,
     tip = commit(store, "x")
     store.push([Update(ONE, None, tip), Update(LEDGER, None, tip)])
     started.clear()
-    assert [store.fetch() for _ in range(3)] == [{ONE: tip, LEDGER: tip}] * 3
+    assert [store.fetch().refs for _ in range(3)] == [{ONE: tip, LEDGER: tip}] * 3
     assert started == []
 
 
@@ -78,11 +78,11 @@ def test_what_others_pushed_packed_and_deleted_there_is_seen_at_the_next_look(st
     store.push([Update(ONE, None, tip)])
     newer = git(bare, "commit-tree", "-p", tip, "-m", "newer", tip + "^{tree}")
     git(bare, "update-ref", LEDGER, newer)
-    assert store.fetch() == {ONE: tip, LEDGER: newer} and store.commit(newer).parents == (tip,)
+    assert store.fetch().refs == {ONE: tip, LEDGER: newer} and store.commit(newer).parents == (tip,)
     git(bare, "pack-refs", "--all", "--prune")
-    assert store.fetch() == {ONE: tip, LEDGER: newer}
+    assert store.fetch().refs == {ONE: tip, LEDGER: newer}
     git(bare, "update-ref", "-d", ONE)
-    assert store.fetch() == {LEDGER: newer}
+    assert store.fetch().refs == {LEDGER: newer}
 
 
 def test_a_remote_that_is_gone_is_unreachable_not_quiet(store: GitStore, bare: Path) -> None:
