@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 
 from tests.cli.clones import Clone
 from tests.waiting import wait_until
@@ -153,3 +154,44 @@ def test_a_glance_of_another_tip_is_not_believed(alice: Clone, bob: Clone) -> No
     alice("sync")
     path.write_bytes(old)
     assert alice("status", "--json").json()["errors"][0]["text"] == "the build broke"
+
+
+def test_an_outbox_that_cannot_be_fetched_is_named_and_the_doctor_tells_more(alice: Clone, bob: Clone) -> None:
+    spoil(alice, "evil-0000")
+    told = alice("sync")
+    assert "left on the remote: refs/gitcoord/nodes/evil-0000" in told.err and "go on" in told.err
+    value = alice("status", "--json").json()
+    assert [one["ref"] for one in value["left"]] == ["refs/gitcoord/nodes/evil-0000"]
+    assert any(line.startswith("! refs/gitcoord/nodes/evil-0000 stays") for line in alice("status").out.splitlines())
+    findings = [one for one in alice("doctor", "--json", code=None).json()["findings"] if one["check"] == "outboxes"]
+    assert any("evil-0000 stays on the remote" in one["seen"] for one in findings)
+    bob("append", "note", "meanwhile")
+    alice("sync")
+    assert "meanwhile" in alice("events").out
+
+
+def test_the_doctor_tells_what_others_put_among_the_outboxes(alice: Clone) -> None:
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(alice.remote), *words], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    own = f"refs/gitcoord/nodes/{alice('status', '--json').json()['node']}"
+    ledger = git("rev-parse", "refs/heads/gitcoord/ledger")
+    git("update-ref", "refs/gitcoord/nodes/Odd", ledger)
+    git("update-ref", own, ledger)
+    seen = " ".join(one["seen"] for one in alice("doctor", "--json", code=None).json()["findings"])
+    assert "1 refs, which can be no outboxes by their names" in seen and "refs/gitcoord/nodes/Odd" in seen
+    assert f"{own}, which is this node's, holds what was not written here" in seen
+
+
+def spoil(clone: Clone, node: str) -> None:
+    """Put an outbox on the remote whose tree is gone from there."""
+    def git(*words: str, given: str = "") -> str:
+        done = subprocess.run(["git", "-C", str(clone.remote), "-c", "user.name=m", "-c", "user.email=m", *words],
+                              input=given, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    blob = git("hash-object", "-w", "--stdin", given="x")
+    tree = git("mktree", given=f"100644 blob {blob}\tbeats.log\n")
+    git("update-ref", f"refs/gitcoord/nodes/{node}", git("commit-tree", tree, "-m", "x"))
+    (clone.remote / "objects" / tree[:2] / tree[2:]).unlink()

@@ -51,7 +51,7 @@ def say(node: Node, content: str) -> Event:
 
 def put(node: Node, *, files: Mapping[str, bytes | None] | None = None, log: Log | None = None) -> Oid:
     """A commit on the remote's ledger, by hand; whoever makes it needs no more than access."""
-    tip = node.store.fetch()[LEDGER]
+    tip = node.store.fetch().refs[LEDGER]
     branch = node.replica.branch
     writer = Branch(node.store, branch.fleet)
     writer.root = root_of(node.store, tip)
@@ -208,7 +208,7 @@ def test_missing_pages_and_pages_of_the_future_are_found(node: Node) -> None:
 
 
 def test_a_ledger_set_back_is_found(node: Node) -> None:
-    tip = node.store.fetch()[LEDGER]
+    tip = node.store.fetch().refs[LEDGER]
     [parent] = node.store.commit(tip).parents
     assert node.store.push([Update(LEDGER, tip, parent)])[LEDGER].outcome is Outcome.ACCEPTED
     assert kinds(verify(node)) == ["rollback"]
