@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from gitcoord.core import limits, names, outbox
-from gitcoord.core.errors import Corrupt
+from gitcoord.core.errors import Corrupt, Refused
 from gitcoord.core.ports import Fetched, Oid
 from gitcoord.store import git_near, git_refs, git_tidying
 from gitcoord.store.git_apart import STRANGERS, TOGETHER, Apart
