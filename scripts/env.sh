@@ -5,7 +5,18 @@
 # on, and holds the project as an editable installation: tests test the tree they stand in, runs after the first
 # start at once, and a changed setup.cfg gets a new environment.
 
+#
+# Whoever sources this may stand in any folder: Python is started with -I, which takes nothing from there.
+
 set -euo pipefail
+
+# A relative or empty entry of PATH means the folder that this is called in, whose files may be anybody's.
+safe='' IFS=: && set -f
+for entry in $PATH; do
+    case $entry in /*) safe=$safe${safe:+:}$entry ;; esac
+done
+unset IFS && set +f
+PATH=$safe
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 
 PYTHON_MIN=3.11
@@ -23,9 +34,9 @@ find_python() {
     local candidate path
     for candidate in ${PYTHON:+"$PYTHON"} python3 python3.14 python3.13 python3.12 python3.11 python; do
         path=$(command -v "$candidate" 2>/dev/null) || continue
-        if "$path" -c "import sys; sys.exit(sys.version_info < (${PYTHON_MIN/./, }))" 2>/dev/null; then
+        if "$path" -I -c "import sys; sys.exit(sys.version_info < (${PYTHON_MIN/./, }))" 2>/dev/null; then
             python=$path
-            "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+            "$python" -I -c 'import ensurepip, venv' 2>/dev/null ||
                 die "$python cannot make environments: install its venv package (Debian: python3-venv)"
             return
         fi
@@ -52,7 +63,7 @@ need_git() {
 environment() {
     local name=$1 extra=${2:-} key home link
     find_python
-    key=$(cd "$root" && "$python" -c 'import hashlib, os, pathlib, sys
+    key=$(cd "$root" && "$python" -I -c 'import hashlib, os, pathlib, sys
 parts = [pathlib.Path(name).read_bytes() for name in ("setup.cfg", "pyproject.toml", sys.argv[1])]
 parts += [part.encode() for part in (os.getcwd(), sys.version, sys.executable)]
 print(hashlib.sha256(b"\0".join(parts)).hexdigest()[:12])' "$LOCK")
@@ -63,9 +74,9 @@ print(hashlib.sha256(b"\0".join(parts)).hexdigest()[:12])' "$LOCK")
     mkdir -p "$root/.environments"
     find "$root/.environments" -mindepth 1 -maxdepth 1 -mtime +7 -exec rm -rf {} +
     home=$link.$$
-    "$python" -m venv "$home"
+    "$python" -I -m venv "$home"
     sed -n 's/ *\\$//; /^[A-Za-z0-9]/p' "$root/$LOCK" >"$home/constraints.txt" # tests test the versions that are locked
-    "$home/bin/python" -m pip install --quiet --constraint "$home/constraints.txt" --editable "$root${extra:+[$extra]}"
-    "$python" -c 'import os, sys; os.symlink(sys.argv[1], sys.argv[2])' "${home##*/}" "$link" 2>/dev/null ||
+    "$home/bin/python" -I -m pip install --quiet --constraint "$home/constraints.txt" --editable "$root${extra:+[$extra]}"
+    "$python" -I -c 'import os, sys; os.symlink(sys.argv[1], sys.argv[2])' "${home##*/}" "$link" 2>/dev/null ||
         env_python=$home/bin/python
 }

@@ -7,6 +7,14 @@
 
 set -eu
 
+# A relative or empty entry of PATH means the folder that this is called in, whose files may be anybody's.
+safe='' IFS=: && set -f
+for entry in $PATH; do
+    case $entry in /*) safe=$safe${safe:+:}$entry ;; esac
+done
+unset IFS && set +f
+PATH=$safe
+
 # `gitcoord` from the PATH, else from the tree that this script stands in.
 find_gitcoord() {
     if command -v gitcoord >/dev/null 2>&1; then
@@ -14,8 +22,9 @@ find_gitcoord() {
     fi
     tree=$(cd "$(dirname "$0")/.." && pwd -P)
     for python in "$tree"/.environments/*/bin/python python3; do
-        if [ -d "$tree/gitcoord" ] && PYTHONPATH=$tree "$python" -c 'import click, git, nacl' >/dev/null 2>&1; then
-            gitcoord() { PYTHONPATH=$tree "$python" -m gitcoord "$@"; }
+        # -I: nothing of the folder that this is called in is run.
+        if [ -d "$tree/gitcoord" ] && "$python" -I -c 'import click, git, nacl' >/dev/null 2>&1; then
+            gitcoord() { "$python" -I "$tree/gitcoord/__main__.py" "$@"; }
             return
         fi
     done

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,8 @@ def command() -> None:
 @click.option("--reply", is_flag=True, help="With --on-event: what the command prints becomes the answer.")
 @click.option("--capabilities", metavar="LIST", multiple=True, help="What the agent can do, such as python,backend.")
 @click.option("--exec", "words", metavar="CMD", help="Run this for each task given to it: JSON on its input.")
-@click.option("--handler", metavar="MODULE:FUNCTION", help="Call this Python function for each task instead.")
+@click.option("--handler", metavar="FILE.py:FUNCTION", help="Call this Python function for each task instead.")
+@click.option("--pass-env", metavar="NAME", multiple=True, help="A credential that these commands get; repeatable.")
 @click.option("--slots", metavar="N", type=click.IntRange(1, 100), default=1, show_default=True,
               help="Tasks at a time.")
 @click.option("--time-limit", metavar="SECONDS", type=click.FloatRange(min=0, min_open=True), default=3600.0,
@@ -58,8 +60,8 @@ def command() -> None:
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("--json-logs", is_flag=True, help="One JSON object a line.")
 def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, attempts: int, reply: bool,
-        capabilities: tuple[str, ...], words: str | None, handler: str | None, slots: int, time_limit: float,
-        worktree: bool, drain: float, no_lead: bool, once: bool, wait_for_credentials: bool,
+        capabilities: tuple[str, ...], words: str | None, handler: str | None, pass_env: tuple[str, ...], slots: int,
+        time_limit: float, worktree: bool, drain: float, no_lead: bool, once: bool, wait_for_credentials: bool,
         takeover: bool, for_s: float | None, until_eof: bool, quiet: bool, json_logs: bool) -> None:
     """Run agents of this clone: beat, sync, stand for election, lead. Ctrl-C or SIGTERM says goodbye.
 
@@ -75,13 +77,21 @@ def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, atte
     75: given back, for another agent; any other: failed, and the end of its standard error (or output, if that is
     empty) is the reason.
 
+    --handler takes the path of a file, `./work.py:function`, or `package.module:function` of a module that is installed
+    or in a folder that PYTHONPATH names by its absolute path. None is looked for in the working folder.
+
+    None of these commands gets a variable that looks like a credential, such as GITCOORD_KEY or GITHUB_TOKEN, unless
+    --pass-env names it. What others wrote may be an option or a path: read it from standard input, or give it after
+    `--`.
+
     \b
     Example:
       gitcoord agent run --once
-      gitcoord agent run --for 1 --exec 'python3 -c "print(6 * 7)"' --slots 2
+      gitcoord agent run --for 1 --exec 'python3 -I -c "print(6 * 7)"' --slots 2
       gitcoord agent run --for 1 --on-event 'cat > /dev/null; echo yes' --reply
     """
     from gitcoord.github import account
+    from gitcoord.node.command_environment import checked
     from gitcoord.node.options import Options
     from gitcoord.node.run import Runner
     from gitcoord.node.stopping import Stop
@@ -93,7 +103,9 @@ def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, atte
     if profile:
         node.use_profile(profile)
     names = [agent_id(name) for name in agents] or [speaker(node, None)]
-    work = _contract(words, handler, slots, time_limit, worktree)
+    passed = checked(pass_env)
+    work = _contract(words, handler, slots, time_limit, worktree, passed)
+    _tell_withheld(passed, say, concerned=bool(on_event or work))
     stop = Stop()
     if until_eof:
         stop.at_eof(sys.stdin.buffer)
@@ -101,7 +113,8 @@ def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, atte
     if there is not None:
         there.check(stop, wait=wait_for_credentials)
     Runner(node, Options(
-        agents=names, on_event=on_event, attempts=attempts, reply=reply, work=work, capabilities=capabilities,
+        agents=names, on_event=on_event, attempts=attempts, reply=reply, pass_env=passed, work=work,
+        capabilities=capabilities,
         drain_s=drain, lead=not no_lead, once=once, takeover=takeover, for_s=for_s, say=say,
         wait_for_credentials=wait_for_credentials, reactions=_reactions(node, there, say),
         vitals=there.vitals if there is not None else dict,
@@ -127,10 +140,17 @@ def _reactions(node: Node, there: Account | None, say: Callable[[str, str], None
     return [there, Errands(node, errands, say=say)]
 
 
-def _contract(words: str | None, handler: str | None, slots: int, time_limit: float, worktree: bool
-              ) -> Contract | None:
+def _tell_withheld(passed: Sequence[str], say: Callable[[str, str], None], *, concerned: bool) -> None:
+    from gitcoord.node.command_environment import withheld
+
+    names = withheld(os.environ, pass_env=passed) if concerned else []
+    if names:
+        say("withheld", f"commands are not given {', '.join(names)}; --pass-env NAME passes one on")
+
+
+def _contract(words: str | None, handler: str | None, slots: int, time_limit: float, worktree: bool,
+              pass_env: Sequence[str]) -> Contract | None:
     from gitcoord.node import job
-    from gitcoord.node.handler import load
     from gitcoord.node.work import Contract
 
     if words and handler:
@@ -139,8 +159,9 @@ def _contract(words: str | None, handler: str | None, slots: int, time_limit: fl
         return None
     top = Path.cwd()
     if handler:
-        load(handler, str(top))  # a wrong name is told now, not with the first task
-    return Contract(words or job.handler_words(handler or "", top), slots, time_limit, worktree, top)
+        handler = job.located(handler, top)
+        job.check_handler(handler, pass_env=pass_env)
+    return Contract(words or job.handler_words(handler or ""), slots, time_limit, worktree, top, pass_env)
 
 
 @command.command("admit")

@@ -24,7 +24,8 @@ T = TypeVar("T")
 REDRAW_S = 1.0
 ALLOW_SECRET = "gitcoord.allow_secret"
 WHOLE_SENTENCE = 1000  # characters, more than any has
-CHATTER = ("start", "checking", "leader", "online", "resumed", "goodbye", "task", "draining")  # what --quiet leaves out
+CHATTER = ("start", "checking", "leader", "online", "resumed", "goodbye", "task", "draining",
+           "withheld")  # what --quiet leaves out
 
 
 class Noun(click.Group):

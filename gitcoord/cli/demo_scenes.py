@@ -71,7 +71,7 @@ class Play:
         return terms.leader or "nobody", terms.term
 
     def run(self, agent: str) -> Child:
-        handler = f'"{sys.executable}" "{self.stage.folder / "answer.py"}"'
+        handler = f'"{sys.executable}" -I "{self.stage.folder / "answer.py"}"'
         return self.stage.start(agent, "--on-event", handler, "--reply")
 
 
@@ -102,7 +102,7 @@ def elect(play: Play) -> None:
                 "leads. The leader keeps the pages for people; nobody needs it in order to write.")
     (stage.folder / "answer.py").write_text(ANSWER, encoding="utf-8")
     (stage.folder / "answers.json").write_text(json.dumps(dict([*TALK, BACK])), encoding="utf-8")
-    stage.shell("gitcoord agent run --on-event 'python answer.py' --reply")
+    stage.shell("gitcoord agent run --on-event 'python -I answer.py' --reply")
     began = time.monotonic()
     children = [play.run(agent) for agent in cast]
     elected = stage.until("a leader", lambda: next((c for c in children if c.said("leader", ending="(here)")), None),

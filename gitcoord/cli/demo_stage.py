@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gitcoord.core.errors import GitcoordError
+from gitcoord.store import program
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -152,16 +152,12 @@ class Stage:
     # Processes
 
     def environment(self) -> dict[str, str]:
-        """Nobody's fleet, remote or git settings but the demo's own; and this very copy of gitcoord."""
+        """Nobody's fleet, remote or git settings but the demo's own."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("GITCOORD_", "GIT_"))}
-        package = str(Path(__file__).resolve().parents[2])
-        return kept | {
-            "PYTHONPATH": os.pathsep.join(filter(None, [package, kept.get("PYTHONPATH", "")])),
-            "PYTHONUTF8": "1", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull,
-        }
+        return kept | {"PYTHONUTF8": "1", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
 
     def command(self, clone: str, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "gitcoord", "-C", str(self.folder / clone), *arguments]
+        return program.gitcoord_argv("-C", str(self.folder / clone), *arguments)
 
     def run(self, clone: str, *arguments: str) -> str:
         """What a `gitcoord` command in a clone prints. Raises Broken when it fails."""
@@ -173,11 +169,11 @@ class Stage:
 
     def git(self, *arguments: str) -> str:
         """What git prints about the shared remote."""
-        return self._run(["git", f"--git-dir={self.remote}", *arguments], f"git {' '.join(arguments)}")
+        return self._run([program.git(), f"--git-dir={self.remote}", *arguments], f"git {' '.join(arguments)}")
 
     def clone(self, agent: str) -> None:
         """A clone of the shared remote, for one agent."""
-        self._run(["git", "clone", "--quiet", str(self.remote), str(self.folder / agent)], "git clone")
+        self._run([program.git(), "clone", "--quiet", str(self.remote), str(self.folder / agent)], "git clone")
 
     def _run(self, command: Sequence[str], shown: str) -> str:
         try:

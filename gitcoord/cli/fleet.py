@@ -39,8 +39,10 @@ def start(file: Path, check: bool, dry_run: bool, as_json: bool) -> None:
     """Start the agents of FILE, those first that others need, and look after them until Ctrl-C or SIGTERM.
 
     FILE is TOML, with a table [agents.NAME] for each: capabilities, role, depends_on, backup, slots, exec (the command
-    for its tasks) or handler, lead, about. One that crashes is started again when the leader asks for it, as the
-    fleet's setting `recovery` has it. GITCOORD_FLEET_FOLDER tells the commands where FILE lies.
+    for its tasks) or handler (FILE.py:FUNCTION, relative to the fleet file), lead, about, and pass_env: the names of
+    variables that look like credentials, such as GITHUB_TOKEN, and are given to its command all the same. One that
+    crashes is started again when the leader asks for it, as the fleet's setting `recovery` has it.
+    GITCOORD_FLEET_FOLDER tells the commands where FILE lies.
 
     \b
     Example:

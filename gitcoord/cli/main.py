@@ -14,6 +14,7 @@ from gitcoord import __version__
 from gitcoord.core.errors import GitcoordError
 from gitcoord.features import LISTED
 from gitcoord.features import control
+from gitcoord.store.program import search_path
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module with an attribute `command`, what it does). Listed by hand: nothing is imported to show help.
@@ -118,6 +119,7 @@ def _pipe_closed() -> int:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit. The only place that catches broadly."""
     debug = os.environ.get("GITCOORD_DEBUG") == "1"
+    os.environ["PATH"] = search_path(os.environ)  # also for what git and commands start: ssh, helpers, a shell
     try:
         code: Any = gitcoord.main(arguments, prog_name="gitcoord", standalone_mode=False)
     except click.exceptions.Exit as end:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import click
 
 from gitcoord.cli.common import as_option, here, speaker, tell
 from gitcoord.core.errors import Refused
-
+from gitcoord.store import program
 
 GOODBYE_S = 15.0  # for the agent's last words
 
@@ -51,7 +50,7 @@ def _running(agent: str) -> Iterator[None]:
     It ends with the pipe to it, so that it never outlives this process, however that ends.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "gitcoord", "agent", "run", "--id", agent, "--quiet", "--until-eof"],
+        program.gitcoord_argv("agent", "run", "--id", agent, "--quiet", "--until-eof"),
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )
     assert process.stdin is not None

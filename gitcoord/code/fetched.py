@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gitcoord.code.objects import Repository
 from gitcoord.core.errors import GitcoordError, Unreachable
-from gitcoord.store import git_credentials
+from gitcoord.store import git_credentials, program
 
 AT_ONCE = 500  # commits that one fetch asks for
 ALONE_MAX = 20  # that are asked for one by one, where they cannot be had together
@@ -116,9 +116,9 @@ def _git(words: Sequence[str], environment: dict[str, str], *, given: str | None
     plain = environment or {name: value for name, value in os.environ.items()
                             if name not in git_credentials.HOOK_VARIABLES}
     try:
-        done = subprocess.run(["git", *words], env=plain, text=True, encoding="utf-8", errors="replace", timeout=GIT_S,
-                              capture_output=True, **({"input": given} if given is not None
-                                                      else {"stdin": subprocess.DEVNULL}))
+        done = subprocess.run(["git", *words], executable=program.git(), env=plain, text=True, encoding="utf-8",
+                              errors="replace", timeout=GIT_S, capture_output=True,
+                              **({"input": given} if given is not None else {"stdin": subprocess.DEVNULL}))
     except subprocess.TimeoutExpired:
         raise GitcoordError(f"git {words[0]} did not end in {GIT_S:g} s") from None
     if check and done.returncode:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from gitcoord.core.errors import GitcoordError, Refused
+from gitcoord.store import checkout, program
 
 GIT_S = 300.0
 LEAST_GIT = (2, 39)  # merge-tree --stdin
@@ -25,12 +26,13 @@ class Repository:
     """A repository around `path`, and a folder for what is written beside it. A context manager."""
 
     def __init__(self, path: Path) -> None:
-        found = subprocess.run(["git", "-C", str(path), "rev-parse", "--path-format=absolute", "--git-common-dir"],
+        words = ["-C", str(path), "rev-parse", "--path-format=absolute", "--git-common-dir"]
+        found = subprocess.run(["git", *words], executable=program.git(),
                                capture_output=True, text=True, encoding="utf-8", errors="surrogateescape")
         if found.returncode:
             raise Refused(f"{path} is in no git repository")
         self.path = path
-        self.git_dir = Path(found.stdout.removesuffix("\n"))
+        self.git_dir = checkout.not_in_tree(Path(found.stdout.removesuffix("\n")))
         self._folder = tempfile.TemporaryDirectory(prefix="gitcoord-merges-")
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
@@ -63,7 +65,8 @@ class Repository:
     def git(self, *words: str, given: bytes | None = None, codes: Sequence[int] = (0,)) -> bytes:
         """What git answers. Raises GitcoordError with its reason."""
         try:
-            done = subprocess.run(["git", *words], cwd=self._folder.name, env=self._environment, input=given,
+            done = subprocess.run(["git", *words], executable=program.git(), cwd=self._folder.name,
+                                  env=self._environment, input=given,
                                   stdin=subprocess.DEVNULL if given is None else None, capture_output=True,
                                   timeout=GIT_S)
         except subprocess.TimeoutExpired:
@@ -98,7 +101,8 @@ class Repository:
     def blob(self, oid: str) -> bytes:
         """The content of a blob, up to `BLOB_BYTES_MAX`."""
         if self._cat is None:
-            self._cat = subprocess.Popen(["git", "cat-file", "--batch"], cwd=self._folder.name, env=self._environment,
+            self._cat = subprocess.Popen(["git", "cat-file", "--batch"], executable=program.git(),
+                                         cwd=self._folder.name, env=self._environment,
                                          stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._cat.stdin is not None and self._cat.stdout is not None
         self._cat.stdin.write(oid.encode() + b"\n")

@@ -15,6 +15,7 @@ from pathlib import Path
 from gitcoord.code import merges
 from gitcoord.code.objects import Repository
 from gitcoord.core.errors import Refused
+from gitcoord.store import program
 
 MERGES_MAX = 500  # the newest of a repository
 
@@ -31,8 +32,9 @@ def by_git_merge(repository: Path, pairs: list[tuple[str, str]]) -> Iterator[fro
     with tempfile.TemporaryDirectory(prefix="gitcoord-truth-") as folder:
         def git(*words: str, check: bool = True) -> bytes:
             return subprocess.run(
-                ["git", "-c", "user.name=truth", "-c", "user.email=truth@example.org", "-c", "core.hooksPath=/dev/null",
-                 "-c", "gc.auto=0", *words], cwd=folder, check=check, capture_output=True).stdout
+                ["git", *program.WITHOUT_HOOKS, "-c", "user.name=truth", "-c", "user.email=truth@example.org",
+                 "-c", "gc.auto=0", *words], executable=program.git(), cwd=folder, check=check,
+                capture_output=True).stdout
 
         git("clone", "--quiet", "--shared", "--no-checkout", str(repository), ".")
         for ours, theirs in pairs:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import gitcoord
 from gitcoord.core.errors import Refused
 from gitcoord.github import places
+from gitcoord.store import program
 
 GIT_S = 30
 MADE_OF = ("gitcoord", "pyproject.toml", "setup.cfg")
@@ -63,6 +64,6 @@ def _public(url: str) -> str | None:
 def _git(top: Path, *words: str) -> str:
     """What git answers; nothing where it refuses."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    done = subprocess.run(["git", "-C", str(top), *words], env=plain, stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, timeout=GIT_S)
+    done = subprocess.run(["git", *program.IN_CHECKOUT, "-C", str(top), *words], executable=program.git(), env=plain,
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=GIT_S)
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gitcoord.node.fleet_file import Planned
+from gitcoord.store import program
 
 HUNG_S = 10.0  # a machine that is busy is no hung process
 HUNG_PROMISES = 5.0
@@ -87,9 +87,9 @@ class Child:
 
 
 def words(agent: str, planned: Planned) -> Sequence[str]:
-    """The command line of one agent's run."""
-    line = [sys.executable, "-m", "gitcoord", "agent", "run", "--id", agent, "--quiet", "--until-eof",
-            "--slots", str(planned.slots)]
+    """Return the command line of one agent's run."""
+    line = program.gitcoord_argv("agent", "run", "--id", agent, "--quiet", "--until-eof", "--slots", str(planned.slots))
+    line += [word for name in planned.pass_env for word in ("--pass-env", name)]
     for name, value in (("--exec", planned.exec), ("--handler", planned.handler),
                         ("--capabilities", ",".join(planned.capabilities))):
         line += [name, value] if value else []

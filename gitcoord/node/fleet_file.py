@@ -14,6 +14,8 @@ from gitcoord.core.errors import Refused
 from gitcoord.core.names import is_agent_id
 from gitcoord.features.agents import dependencies
 from gitcoord.features.agents.events import NEEDS_MAX, SLOTS_MAX, Capabilities
+from gitcoord.node.command_environment import checked
+from gitcoord.node.job import located
 from gitcoord.store.files import read_regular
 
 AGENTS_MAX = 64  # processes of one machine
@@ -33,12 +35,17 @@ class Planned(BaseModel):
     slots: int = Field(1, ge=1, le=SLOTS_MAX)
     exec: str | None = Field(None, min_length=1)
     handler: str | None = Field(None, min_length=1)
+    pass_env: list[str] = []
     lead: bool = True
 
     @model_validator(mode="after")
     def _one_command(self) -> Planned:
         if self.exec and self.handler:
             raise ValueError("exec and handler say the same in two ways: keep one")
+        try:
+            self.pass_env = checked(self.pass_env)
+        except Refused as wrong:
+            raise ValueError(f"pass_env: {wrong}") from None
         return self
 
     @property
@@ -88,6 +95,12 @@ def _checked(path: Path, agents: Mapping[str, Planned], known: Iterable[str]) ->
         if name.casefold() in names:
             raise Refused(f"{path}: agents.{name}: there is {names[name.casefold()]} already; case does not count")
         names[name.casefold()] = name
+    for name, one in agents.items():
+        if one.handler:
+            try:
+                one.handler = located(one.handler, path.parent)
+            except Refused as wrong:
+                raise Refused(f"{path}: agents.{name}.handler: {wrong}") from None
     others = {one.casefold() for one in known}
     for name, one in agents.items():
         for field, named in [("depends_on", other) for other in one.depends_on] + [("backup", one.backup or name)]:

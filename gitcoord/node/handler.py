@@ -1,36 +1,72 @@
-"""A Python function that does tasks, called in a process of its own: `python -m gitcoord.node.handler SPEC FOLDER`.
+"""A Python function that does tasks, called in a process of its own.
 
+The process is started as `python -I handler.py PLACE FUNCTION`, without the rest of gitcoord: what the user's module
+imports is the standard library, what is installed, and what lies beside the module's own file.
 It is given the task as a dict; its answer, text or what JSON can write, is the result. What it raises fails the task.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
+import os
+import site
 import sys
 import traceback
 from collections.abc import Callable
 from typing import Any
 
-from gitcoord.core.errors import Refused
+HOW = "write FILE.py:function, or package.module:function for a module that is installed"
+WRONG = 2  # exit code of `--check`
 
 
-def load(spec: str, folder: str) -> Callable[[Any], Any]:
-    """The function that `package.module:function` names, looked for in `folder` first. Raises Refused."""
-    module, _, name = spec.partition(":")
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+class Unfit(Exception):
+    """There is no such function."""
+
+
+def load(place: str, name: str) -> Callable[[Any], Any]:
+    """Return the function `name` of a module: `place` is an absolute path of its file, or the module's name."""
     try:
-        found: Callable[[Any], Any] = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as wrong:
-        raise Refused(f"--handler {spec}: {wrong}; it is written as package.module:function") from None
+        module = _from_file(place) if os.path.isabs(place) else importlib.import_module(place)
+        found: Callable[[Any], Any] = getattr(module, name)
+    except (ImportError, AttributeError, ValueError, OSError, SyntaxError) as wrong:
+        raise Unfit(f"{wrong}; {HOW}. No module is looked for in the working folder") from None
     if not callable(found):
-        raise Refused(f"--handler {spec}: {name} is no function")
+        raise Unfit(f"{name} is no function")
     return found
 
 
-def main(spec: str, folder: str) -> None:
-    function, task = load(spec, folder), json.load(sys.stdin)
+def _from_file(path: str) -> Any:
+    name = os.path.splitext(os.path.basename(path))[0]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python file")
+    sys.path.append(os.path.dirname(path))  # last: what lies beside it takes the place of nothing that is installed
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(name, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _look_where_python_does() -> None:
+    """Add what -I leaves out and the user has chosen: PYTHONPATH and the user's site-packages, after all else."""
+    sys.path += [one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(one)]
+    own = site.getusersitepackages()
+    if os.path.isabs(own) and os.path.isdir(own) and not os.environ.get("PYTHONNOUSERSITE"):
+        site.addsitedir(own)
+
+
+def main(place: str, name: str, *options: str) -> None:
+    _look_where_python_does()
+    try:
+        function = load(place, name)
+    except Unfit as wrong:
+        print(wrong, file=sys.stderr)
+        sys.exit(WRONG)
+    if options == ("--check",):
+        return
+    task = json.load(sys.stdin)
     try:
         answer = function(task)
     except Exception as wrong:  # its trace is the reason of the failure, and begins in the user's own code
@@ -41,4 +77,4 @@ def main(spec: str, folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(*sys.argv[1:])

@@ -6,14 +6,18 @@ import contextlib
 import json
 import os
 import queue
-import sys
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gitcoord.core.errors import Refused
+from gitcoord.node import handler
 from gitcoord.node.command import TERM_S, Command
+from gitcoord.node.command_environment import command_environment
 from gitcoord.node.workplace import Workplace
+from gitcoord.store import program
 
 HANDED_BACK = 75  # EX_TEMPFAIL of sysexits.h: not now, not here
 TAIL_BYTES = 15_000  # of the output: the end says how it went; a result may have 16,000 characters
@@ -22,6 +26,7 @@ LINE_BYTES_MAX = 4096
 NOTES_MAX = 1000  # told and not yet read; more are dropped
 ARTIFACTS_MAX = 50
 MARK = b"::"
+CHECK_S = 60.0  # to import a handler's module, with all that it imports
 
 
 class Tail:
@@ -147,22 +152,52 @@ def _end_of(text: str) -> str:
 
 
 def start(words: str | Sequence[str], task: Mapping[str, Any], attempt: int, agent: str, place: Workplace, *,
-          now_s: float, limit_s: float) -> Job:
+          now_s: float, limit_s: float, pass_env: Sequence[str] = ()) -> Job:
     """Begin an attempt. Raises CannotStart when the command cannot be started."""
     notes: queue.Queue[tuple[str, str]] = queue.Queue(NOTES_MAX)
     output, errors = Tail(notes), Tail(notes)
-    environment = {
-        **os.environ, "GITCOORD_AGENT": agent, "GITCOORD_TASK_ID": str(task["id"]),
-        "GITCOORD_TASK_TITLE": str(task["title"]), "GITCOORD_TASK_ATTEMPT": str(attempt),
+    environment = command_environment(os.environ, {
+        "GITCOORD_AGENT": agent, "GITCOORD_TASK_ID": str(task["id"]),
+        "GITCOORD_TASK_TITLE": no_option(str(task["title"])), "GITCOORD_TASK_ATTEMPT": str(attempt),
         "GITCOORD_TASK_PRIORITY": str(task["priority"]), "GITCOORD_TASK_FOLDER": str(place.folder),
         "GITCOORD_TASK_BRANCH": place.branch,
-    }
+    }, pass_env=pass_env)
     told = json.dumps({"schema": "gitcoord.task/1", **task}, ensure_ascii=False)
     given = told.encode("utf-8", "backslashreplace") + b"\n"  # a lone surrogate is `\udc80` in JSON, too
     command = Command(words, given=given, environment=environment, output=output, errors=errors, folder=place.folder)
     return Job(str(task["id"]), attempt, agent, command, output, errors, place, now_s, limit_s)
 
 
-def handler_words(spec: str, top: Path) -> list[str]:
-    """The command that calls a Python function, `package.module:function`, for a task."""
-    return [sys.executable, "-m", "gitcoord.node.handler", spec, str(top)]
+def no_option(text: str) -> str:
+    """Return others' text as an argument that no command takes for an option: a space stands before a hyphen."""
+    return f" {text}" if text.startswith("-") else text
+
+
+def located(spec: str, folder: Path) -> str:
+    """Return a handler's name with the path of its file made absolute: it is relative to `folder`. Raises Refused."""
+    place, colon, function = spec.rpartition(":")
+    if not (place and colon and function.isidentifier()):
+        raise Refused(f"handler {spec!r} names no function: {handler.HOW}")
+    is_file = place.endswith(".py") or "/" in place or os.sep in place
+    return f"{(folder / place).absolute()}:{function}" if is_file else spec
+
+
+def handler_words(spec: str) -> list[str]:
+    """Return the command that calls a Python function for a task; `spec` as `located` gives it."""
+    place, _, function = spec.rpartition(":")
+    return program.script_argv(Path(handler.__file__), place, function)
+
+
+def check_handler(spec: str, *, pass_env: Sequence[str] = ()) -> None:
+    """Raise Refused if there is no such function: that is told now, and not with the first task.
+
+    Its module is imported in a process of its own, as for a task: never in the one that holds the keys.
+    """
+    environment = command_environment(os.environ, {}, pass_env=pass_env)
+    try:
+        done = subprocess.run([*handler_words(spec), "--check"], env=environment, stdin=subprocess.DEVNULL,
+                              capture_output=True, encoding="utf-8", errors="replace", timeout=CHECK_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as wrong:
+        raise Refused(f"--handler {spec}: {wrong}") from None
+    if done.returncode:
+        raise Refused(f"--handler {spec}: {_end_of(done.stderr.strip()) or f'its module ended with {done.returncode}'}")

@@ -35,6 +35,7 @@ class Options:
     on_event: str | None = None
     reply: bool = False
     attempts: int = ATTEMPTS  # of on_event, at an event
+    pass_env: Sequence[str] = ()  # variables that commands get although they look like credentials
     work: Contract | None = None
     capabilities: Sequence[str] = ()
     drain_s: float = 0.0  # told to stop: how long what is begun may take, before it is given back

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gitcoord.core.errors import GitcoordError, Refused
@@ -19,6 +19,7 @@ from gitcoord.core.event import Event, may_name, parse, uid_of
 from gitcoord.core.fleet import CORE_EVENTS
 from gitcoord.core.names import same_agent, uid_from
 from gitcoord.node.command import TERM_S, Command, Kept
+from gitcoord.node.command_environment import command_environment
 from gitcoord.node.guards import in_words
 from gitcoord.node.naming import utc_now
 from gitcoord.node.node import Node
@@ -63,11 +64,12 @@ class Reaction:
     """One agent's handling of what is addressed to it."""
 
     def __init__(self, node: Node, agent: str, command: str, *, reply: bool, say: Callable[[str, str], None],
-                 attempts: int = ATTEMPTS) -> None:
+                 attempts: int = ATTEMPTS, pass_env: Sequence[str] = ()) -> None:
         self.node = node
         self.agent = agent
         self.command = command
         self.reply = reply
+        self.pass_env = pass_env
         self.say = say
         self.path = node.home.checkpoint_path(agent)
         self.position = self._read_checkpoint()
@@ -138,7 +140,8 @@ class Reaction:
     def _start(self, position: int, event: Event, now_s: float, *, replayed: bool) -> None:
         words = json.dumps({"schema": "gitcoord.event/1", "position": position, "level": "sequenced",
                             "event": event.as_json()}, ensure_ascii=False)
-        environment = {**os.environ, "GITCOORD_EVENT_ID": event.uid, "GITCOORD_AGENT": self.agent}
+        environment = command_environment(
+            os.environ, {"GITCOORD_EVENT_ID": event.uid, "GITCOORD_AGENT": self.agent}, pass_env=self.pass_env)
         output = Kept() if self.reply else None
         given = words.encode("utf-8", "backslashreplace") + b"\n"
         command = Command(self.command, given=given, environment=environment, output=output)

@@ -104,7 +104,8 @@ class Runner:
             self._seats.take(agent, may_lead=lead, takeover=self.options.takeover)
             if self.options.on_event:
                 self.reactions.append(Reaction(self.node, agent, self.options.on_event, reply=self.options.reply,
-                                               attempts=self.options.attempts, say=self.options.say))
+                                               attempts=self.options.attempts, say=self.options.say,
+                                               pass_env=self.options.pass_env))
             if self.options.work is not None:
                 self.reactions.append(Worker(self.node, agent, self.options.work, say=self.options.say))
             if self.options.work is not None or self.options.capabilities:

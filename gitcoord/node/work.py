@@ -39,6 +39,7 @@ class Contract:
     limit_s: float = LIMIT_S
     worktree: bool = False
     top: Path = Path()  # of the user's work tree
+    pass_env: Sequence[str] = ()  # variables that the command gets although they look like credentials
 
 
 class Worker:
@@ -119,7 +120,7 @@ class Worker:
             shown = task_queries.shown(acting.look(self.node, self.agent), task)
             place.occupied_by(0, task.id, task.attempt, self.agent)
             begun = job.start(self.contract.words, shown, task.attempt, self.agent, place, now_s=now_s,
-                              limit_s=limit_s)
+                              limit_s=limit_s, pass_env=self.contract.pass_env)
         except Exception as wrong:  # whatever a task holds fails its attempt, and neither this process nor other tasks
             if place is not None:
                 place.leave()

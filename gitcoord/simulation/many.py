@@ -9,6 +9,7 @@ from functools import partial
 from multiprocessing import get_context
 
 from gitcoord.simulation.schedule import Options, Result, run
+from gitcoord.store.program import safe_children
 
 CHUNK = 4
 
@@ -19,7 +20,7 @@ def results(seeds: range, options: Options, *, processes: int | None = None) -> 
     if processes <= 1:
         yield from map(partial(run, options=options), seeds)
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with safe_children(), ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         try:
             yield from pool.map(partial(run, options=options), seeds, chunksize=CHUNK)
         finally:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gitcoord.core.errors import Refused
+
 
 def common_dir(path: Path) -> Path | None:
     """The git directory that all work trees of the clone around `path` share; None outside of any."""
@@ -41,6 +43,19 @@ def _of_linked(found: Path) -> Path | None:
 
 def _is_whole(folder: Path) -> bool:
     return (folder / "HEAD").is_file() and (folder / "objects").is_dir() and (folder / "refs").is_dir()
+
+
+def not_in_tree(git_dir: Path) -> Path:
+    """Return the git directory. Raise Refused if it lies among the files of another work tree.
+
+    A branch may hold a folder that looks like a bare repository; its configuration names commands, which git runs.
+    It cannot hold anything whose path has `.git` in it.
+    """
+    for folder in git_dir.parents if ".git" not in git_dir.parts else ():
+        if (folder / ".git").exists():
+            raise Refused(f"{git_dir} looks like a repository and lies in the work tree {folder}, whose branches may "
+                          "hold it: it is not used. Run the command elsewhere, or move that repository away")
+    return git_dir
 
 
 def worktree_name(path: Path) -> str:

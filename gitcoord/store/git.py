@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,9 @@ from types import TracebackType
 
 from gitcoord.core.errors import Corrupt, GitcoordError, Paused
 from gitcoord.core.ports import CommitInfo, Entry, Fetched, Oid, Outcome, Pushed, Update
-from gitcoord.store import checkout, files, git_credentials, git_refs, git_tidying, git_url, git_words, locks, sharing
+from gitcoord.store import (
+    checkout, files, git_credentials, git_refs, git_tidying, git_url, git_words, locks, program, sharing,
+)
 from gitcoord.store.git_mirror import Mirror
 from gitcoord.store.git_loose import Loose
 from gitcoord.store.git_objects import OID, decode_commit, decode_tree, encode_commit, encode_tree
@@ -245,14 +248,11 @@ def make_bare_remote(path: Path, *, granted: int | None = None) -> None:
 
 def init_repository(path: Path) -> None:
     """Make an ordinary repository at `path`, as `git init` does."""
-    from git import GitCommandError, Repo
-
     git_credentials.leave_hook()
-    try:
-        Repo.init(path).close()
-    except GitCommandError as error:
-        said = git_words.words(str(error.stderr).strip().removeprefix("stderr: ").strip("'"))
-        raise Paused(f"cannot make a repository at {path}: {said}; mend that, then try again") from error
+    made = _spawn(["init", "--quiet", "--", str(path)], {}, LOCAL_S)
+    if made.status:
+        said = git_words.words(made.stderr)
+        raise Paused(f"cannot make a repository at {path}: {said}; mend that, then try again")
 
 
 def find_common_dir(path: Path) -> Path | None:
@@ -265,7 +265,7 @@ def find_common_dir(path: Path) -> Path | None:
 
     try:
         with Repo(path, search_parent_directories=True) as repo:
-            return Path(repo.common_dir).resolve()
+            return checkout.not_in_tree(Path(repo.common_dir).resolve())
     except (InvalidGitRepositoryError, NoSuchPathError):
         return None
 
@@ -293,9 +293,8 @@ def shared_repository(path: Path) -> str:
 
 def git_version() -> tuple[int, ...]:
     """The version of the git that is run, like (2, 39, 5)."""
-    from git import Git
-
-    return Git().version_info
+    found = re.search(r"(\d+(?:\.\d+)*)", _spawn(["version"], {}, LOCAL_S).stdout)
+    return tuple(map(int, found[1].split("."))) if found else (0,)
 
 
 def shown_version(version: Sequence[int]) -> str:
@@ -327,9 +326,9 @@ def _spawn(
     args: Sequence[str], environment: Mapping[str, str], timeout_s: float, meanwhile: Callable[[], None] = lambda: None,
     bounds: Bounds | None = None,
 ) -> Result:
-    command = [os.environ.get("GIT_PYTHON_GIT_EXECUTABLE") or "git", *args]  # GitPython's variable, and its locale
+    command = [program.git(), *args]
     command = bounds.applied(command) if bounds is not None else command
-    whole = {**os.environ, "LANGUAGE": "C", "LC_ALL": "C", **environment}
+    whole = {**os.environ, "PATH": program.search_path(os.environ), "LANGUAGE": "C", "LC_ALL": "C", **environment}
     try:
         with subprocess.Popen(command, env=whole, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, start_new_session=True) as child:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gitcoord.core.ports import Oid
+from gitcoord.store import program
 
 
 class Ahead:
@@ -24,9 +25,10 @@ class Ahead:
         with tempfile.TemporaryFile() as names:
             names.write("".join(f"{oid}\n" for oid in self._next).encode("ascii"))
             names.seek(0)
-            command = [os.environ.get("GIT_PYTHON_GIT_EXECUTABLE") or "git", "cat-file", "--batch", "--buffer"]
-            self._child = subprocess.Popen(command, env={**os.environ, "GIT_DIR": str(store)}, stdin=names,
-                                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            command = ["git", "cat-file", "--batch", "--buffer"]
+            self._child = subprocess.Popen(command, executable=program.git(), stdin=names,
+                                           env={**os.environ, "GIT_DIR": str(store)}, stdout=subprocess.PIPE,
+                                           stderr=subprocess.DEVNULL)
 
     def close(self) -> None:
         self._next.clear()

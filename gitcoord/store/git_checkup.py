@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
 from pathlib import Path
 
 from gitcoord.core import outbox
 from gitcoord.core.ports import Oid
-from gitcoord.store import git, git_credentials, git_url
+from gitcoord.store import git, git_credentials, git_url, program
 from gitcoord.store.git_process import Result
 from gitcoord.store.git_words import words
 
@@ -80,7 +79,10 @@ def default_remote(repository: Path) -> str | None:
 
 
 def git_path() -> str | None:
-    return shutil.which("git")
+    try:
+        return program.git()
+    except FileNotFoundError:
+        return None
 
 
 def _run(repository: Path, *args: str, timeout_s: float = LOCAL_S) -> Result:

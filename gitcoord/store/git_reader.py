@@ -5,6 +5,7 @@ GitPython takes 0.1 s to import, as long as a whole command may: it is imported 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitcoord.core.errors import Corrupt, Oversized
 from gitcoord.core.ports import Oid
-from gitcoord.store import git_refs
+from gitcoord.store import git_refs, program
 from gitcoord.store.git_ahead import Ahead
 from gitcoord.store.git_objects import OID
 
@@ -38,7 +39,7 @@ class Reader:
         from git import Git
 
         reader = Git(str(self._store))
-        reader.update_environment(GIT_DIR=str(self._store))
+        reader.update_environment(GIT_DIR=str(self._store), PATH=program.search_path(os.environ))
         return reader
 
     def close(self) -> None:

@@ -6,11 +6,11 @@ import errno
 import os
 import shlex
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from gitcoord.core.errors import Refused
+from gitcoord.store import program
 from gitcoord.store.files import read_regular, write_durably
 
 NAME = "pre-commit"
@@ -22,9 +22,9 @@ GIT_S = 30.0  # a first look at a large index on a slow disk
 SCRIPT = """\
 #!/bin/sh
 {mark}tells when a commit touches what another has reserved; `gitcoord hook uninstall` takes this away.
-before="$(dirname "$0")/{before}"
+before="${{0%/*}}/{before}"
 if [ -x "$before" ]; then "$before" "$@" || exit $?; fi
-command -v {program} > /dev/null 2>&1 || exit 0
+{found} || exit 0
 {command} hook pre-commit
 [ $? -ne 3 ]  # whatever else befalls gitcoord stops no commit
 """
@@ -37,8 +37,7 @@ def staged_paths(folder: Path) -> list[str]:
     """
     diff = ("diff", "--cached", "--name-only", "--no-renames", "-z")
     paths = _git(folder, *diff)
-    if subprocess.run(["git", "rev-parse", "-q", "--verify", "MERGE_HEAD"], cwd=folder, capture_output=True,
-                      timeout=GIT_S, check=False).returncode == 0:
+    if _run(folder, "rev-parse", "-q", "--verify", "MERGE_HEAD").returncode == 0:
         theirs = set(_git(folder, *diff, "MERGE_HEAD").split("\0"))
         return [path for path in paths.split("\0") if path and path in theirs]
     return [path for path in paths.split("\0") if path]
@@ -80,8 +79,12 @@ def install(folder: Path, *, dry_run: bool = False) -> str:
         raise Refused(f"core.hooksPath of this user or machine is {where.folder}: a hook there runs in every "
                       f"repository; {by_hand}, or set core.hooksPath in this clone alone")
     # In the work tree it may be committed, and run on other machines.
-    program = [sys.executable, "-m", "gitcoord"] if where.own else ["gitcoord"]
-    script = SCRIPT.format(mark=MARK, before=BEFORE, program=shlex.quote(program[0]), command=shlex.join(program))
+    if where.own:
+        words = program.gitcoord_argv()
+        found = f"[ -x {shlex.quote(words[0])} ] && [ -f {shlex.quote(words[-1])} ]"
+    else:  # "./gitcoord", where PATH names the working folder, is a file of the branch
+        words, found = ["gitcoord"], 'case "$(command -v gitcoord)" in /*) ;; *) false ;; esac'
+    script = SCRIPT.format(mark=MARK, before=BEFORE, found=found, command=shlex.join(words))
     before, aside = where.folder / BEFORE, False
     try:
         if where.file.is_symlink() or where.file.exists():
@@ -137,11 +140,16 @@ def _is_ours(file: Path) -> bool:
 
 def _git(folder: Path, *args: str) -> str:
     """In the environment as it is: git tells its hooks there which index the commit is made from."""
-    try:
-        done = subprocess.run(["git", *args], cwd=folder, capture_output=True, timeout=GIT_S, check=False,
-                              env={**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"})
-    except (OSError, subprocess.TimeoutExpired) as wrong:
-        raise Refused(f"git did not answer: {wrong}") from None
+    done = _run(folder, *args)
     if done.returncode:
         raise Refused(f"git {args[0]}: {done.stderr.decode('utf-8', 'replace').strip()}")
     return done.stdout.decode("utf-8", "replace")
+
+
+def _run(folder: Path, *args: str) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(["git", *program.IN_CHECKOUT, *args], executable=program.git(), cwd=folder,
+                              capture_output=True, timeout=GIT_S, check=False,
+                              env={**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"})
+    except (OSError, subprocess.TimeoutExpired) as wrong:
+        raise Refused(f"git did not answer: {wrong}") from None

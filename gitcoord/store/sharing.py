@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gitcoord.core.errors import Refused
+from gitcoord.store import program
 
 PRIVATE = 0o755  # and what the umask takes from it
 NOT_OTHERS = 0o775
@@ -151,8 +152,9 @@ def check_trusted(*repositories: Path) -> None:
     untrusted = []
     for path in repositories:
         if path.exists() and another_owner(path) is not None:
-            done = subprocess.run(["git", "-C", str(path), "rev-parse", "--git-dir"], capture_output=True, check=False,
-                                  stdin=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C"})
+            done = subprocess.run(["git", "-C", str(path), "rev-parse", "--git-dir"], executable=program.git(),
+                                  capture_output=True, check=False, stdin=subprocess.DEVNULL,
+                                  env={**os.environ, "LC_ALL": "C"})
             if done.returncode and b"dubious ownership" in done.stderr:
                 untrusted.append(path)
     if untrusted:

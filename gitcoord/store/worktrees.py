@@ -6,8 +6,10 @@ import subprocess
 from pathlib import Path
 
 from gitcoord.core.errors import GitcoordError
+from gitcoord.store import program
 
 GIT_S = 120.0  # a checkout of a large repository
+OPTIONS = (*program.IN_CHECKOUT, *program.WITHOUT_HOOKS)
 
 
 def tip(top: Path, name: str) -> str:
@@ -37,8 +39,9 @@ def delete_branch(top: Path, branch: str) -> None:
 
 def _git(folder: Path, *words: str, check: bool = True) -> str:
     try:
-        done = subprocess.run(["git", "-C", str(folder), *words], stdin=subprocess.DEVNULL, capture_output=True,
-                              timeout=GIT_S, encoding="utf-8", errors="replace")
+        done = subprocess.run(["git", *OPTIONS, "-C", str(folder), *words], executable=program.git(),
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=GIT_S,
+                              encoding="utf-8", errors="replace")
     except (OSError, subprocess.TimeoutExpired) as wrong:
         raise GitcoordError(f"git {words[0]}: {wrong}") from None
     if done.returncode and check:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.actions.runner import OFFLINE
+from tests.actions.runner import OFFLINE, make_python
 from tests.github.fake import FakeGitHub
 from tests.http_remote import HttpRemote
 
@@ -65,7 +65,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(folder), str(checkout)],
+    subprocess.run([sys.executable, "-I", "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(folder), str(checkout)],
                    check=True, env={"PATH": "", "HOME": str(folder), **OFFLINE})
     return next(folder.iterdir())
 
@@ -74,5 +74,4 @@ def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An interpreter to install into; pip and what gitcoord depends on come from the tests' own environment."""
     folder = tmp_path_factory.mktemp("python")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    return str(folder / "bin" / "python")
+    return make_python(folder)

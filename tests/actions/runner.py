@@ -21,8 +21,30 @@ SETUP_PYTHON = "actions/setup-python@"
 COMMAND = re.compile(r"::(\w[\w-]*)(?: ([^:]*))?::(.*)")
 
 # What is built here is built from what the tests' own environment has: a step needs no package index.
-OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_NO_COMPILE": "1",
-           "PYTHONPATH": sysconfig.get_path("purelib")}
+OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_NO_COMPILE": "1"}
+
+# A Python as setup-python gives it: whatever environment it makes has the packages of the tests' own.
+PYTHON = """\
+#!/bin/sh
+"{real}" "$@" || exit
+case "$1 $2 $3" in "-I -m venv")
+    for folder; do :; done
+    for packages in "$folder"/lib/python*/site-packages; do echo '{packages}' > "$packages/offline.pth"; done
+esac
+"""
+
+
+def make_python(folder: Path) -> str:
+    """Make an interpreter to install into; pip and what gitcoord depends on come from the tests' own environment."""
+    subprocess.run([sys.executable, "-I", "-m", "venv", "--without-pip", str(folder)], check=True)
+    packages = sysconfig.get_path("purelib")
+    [own] = (folder / "lib").glob("python*/site-packages")
+    (own / "offline.pth").write_text(packages + "\n")
+    made, real = folder / "bin" / "python", folder / "bin" / "python-real"
+    made.rename(real)
+    made.write_text(PYTHON.format(real=real, packages=packages))
+    made.chmod(0o755)
+    return str(made)
 
 
 @dataclass
@@ -46,7 +68,7 @@ class Runner:
 
     folder: Path
     contexts: dict[str, Any]
-    python: str = sys.executable
+    python: str
     environment: Mapping[str, str] = field(default_factory=dict)
     failed: bool = False
     steps: dict[str, Step] = field(default_factory=dict)

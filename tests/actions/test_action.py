@@ -20,13 +20,14 @@ ACTION = yaml.safe_load((TOP / "action.yml").read_text(encoding="utf-8"))
 class Job:
     """A job of a workflow that uses the action; each `use` begins on a machine that is empty but for the package."""
 
-    def __init__(self, folder: Path, checkout: Path, github: GitHub) -> None:
-        self.folder, self.checkout, self.github = folder, checkout, github
+    def __init__(self, folder: Path, checkout: Path, github: GitHub, python: str) -> None:
+        self.folder, self.checkout, self.github, self.python = folder, checkout, github, python
+        self.environment: dict[str, str] = {}
 
     def use(self, *arguments: str, **inputs: str) -> tuple[Runner, dict[str, str], list[Step]]:
         shutil.rmtree(self.folder / "temp" / "gitcoord-fleet", ignore_errors=True)
-        environment = self.github.environment | {"GITHUB_ACTION_PATH": str(self.checkout)}
-        runner = Runner(self.folder, {"github": self.github.context}, environment=environment)
+        environment = self.github.environment | {"GITHUB_ACTION_PATH": str(self.checkout)} | self.environment
+        runner = Runner(self.folder, {"github": self.github.context}, self.python, environment)
         defaults = {name: runner.fill(one["default"]) for name, one in ACTION["inputs"].items() if "default" in one}
         given = {"arguments": "\n".join([*arguments, ""]), "agent": "ci", "key": KEY}
         runner.contexts["inputs"] = defaults | given | inputs
@@ -35,8 +36,8 @@ class Job:
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory, checkout: Path, github: GitHub) -> Job:
-    return Job(tmp_path_factory.mktemp("job"), checkout, github)
+def job(tmp_path_factory: pytest.TempPathFactory, checkout: Path, github: GitHub, python: str) -> Job:
+    return Job(tmp_path_factory.mktemp("job"), checkout, github, python)
 
 
 def test_a_command_is_run_as_a_member_and_its_answer_is_an_output(job: Job) -> None:
@@ -54,12 +55,14 @@ def test_a_command_is_run_as_a_member_and_its_answer_is_an_output(job: Job) -> N
     assert (runner.temp / "gitcoord" / "lib").is_dir(), "installed anywhere else"
 
 
-def test_what_agents_write_is_no_command_to_the_runner(tmp_path: Path, checkout: Path, github: GitHub) -> None:
+def test_what_agents_write_is_no_command_to_the_runner(
+    tmp_path: Path, checkout: Path, github: GitHub, python: str
+) -> None:
     program = tmp_path / "temp" / "gitcoord" / "bin" / "gitcoord"
     program.parent.mkdir(parents=True)
     program.write_text("#!/bin/sh\necho '::error file=a.py,line=1::forged'\n")
     program.chmod(0o755)
-    _, outputs, steps = Job(tmp_path, checkout, github).use("events")
+    _, outputs, steps = Job(tmp_path, checkout, github, python).use("events")
     assert "::forged" in outputs["answer"] and "::forged" in steps[1].log
     assert steps[1].said("error") == []
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +57,12 @@ class Machine:
 
 
 def perform(workflow: Path, folder: Path, github: GitHub, python: str, event: dict[str, Any] = {},
-            **contexts: Any) -> tuple[Runner, list[Step]]:
+            environment: Mapping[str, str] = {}, **contexts: Any) -> tuple[Runner, list[Step]]:
     """The workflow's only job, on a fresh machine."""
     text = yaml.safe_load(workflow.read_text(encoding="utf-8"))
     [job] = text["jobs"].values()
     known = {"github": github.context | {"event": event}, "vars": {}, "secrets": {"GITCOORD_KEY": KEY}} | contexts
-    runner = Runner(folder, known, python, github.environment)
+    runner = Runner(folder, known, python, github.environment | dict(environment))
     if "if" in job and not runner.evaluate(job["if"].removeprefix("${{").removesuffix("}}")):
         return runner, []
     return runner, runner.run(job["steps"], shell=job["defaults"]["run"]["shell"], environment=job["env"])

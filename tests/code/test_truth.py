@@ -17,9 +17,9 @@ TOP = Path(__file__).resolve().parents[2]
 BUNDLE = TOP / "tests" / "data" / "merges.bundle"
 # Makes environments at once, without a package index: all that is installed in one is what the tests have.
 PYTHON = """#!/bin/sh
-case "$1 $2" in
-"-m venv") mkdir -p "$3/bin" && ln -s "$0" "$3/bin/python" ;;
-"-m pip") ;;
+case "$1 $2 $3" in
+"-I -m venv") mkdir -p "$4/bin" && ln -s "$0" "$4/bin/python" ;;
+"-I -m pip") ;;
 *) exec '%s' "$@" ;;
 esac
 """

@@ -257,24 +257,46 @@ def test_the_late_outcome_of_an_attempt_that_was_taken_away_changes_nothing(node
 
 
 def test_a_python_function_is_as_good_as_a_command(
-    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    node: Node, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(TOP))
     (tmp_path / "mine.py").write_text("def work(task):\n    return {'title': task['title']}\n\n\n"
                                       "def fail(task):\n    raise ValueError('no such file')\n")
     uid = create(node, "Mend it")
-    words = job.handler_words("mine:work", tmp_path)
+    words = job.handler_words(job.located("./mine.py:work", tmp_path))
     assert done(node, worker(node, words), uid).result == '{"title": "Mend it"}'  # type: ignore[arg-type]
     uid = create(node, "Break it", attempts=1)
-    failed = done(node, worker(node, job.handler_words("mine:fail", tmp_path)), uid)  # type: ignore[arg-type]
+    failed = done(node, worker(node, job.handler_words(f"{tmp_path}/mine.py:fail")), uid)  # type: ignore[arg-type]
     assert failed.status == "failed" and "ValueError: no such file" in failed.last.reason
     assert "mine.py" in failed.last.reason and "handler.py" not in failed.last.reason
     with pytest.raises(Refused, match=r"it has failed \(tried once; last: [^\n]* … ValueError: no such file\)$"):
         acting.propose(node, acting.named("task claim"), {"task": uid}, actor="alice")  # type: ignore[arg-type]
-    check = subprocess.run([sys.executable, "-m", "gitcoord", "agent", "run", "--handler", "mine:nothing"],
+
+
+@pytest.mark.parametrize("spec", [
+    "../mine.py:nothing", "mine:work", "nowhere.py:work", "../mine.py", "os:sep", "os:a b",
+])
+def test_a_handler_that_is_none_is_refused_at_once_and_never_looked_for_in_the_working_folder(
+    node: Node, tmp_path: Path, spec: str
+) -> None:
+    for folder in (tmp_path, tmp_path / "alice"):
+        (folder / "mine.py").write_text("def work(task):\n    pass\n")
+    (tmp_path / "alice" / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\ndef work(task):\n    pass\n")
+    check = subprocess.run([sys.executable, "-P", "-m", "gitcoord", "agent", "run", "--once", "--handler", spec],
                            cwd=tmp_path / "alice", capture_output=True, text=True,
                            env=os.environ | {"PYTHONPATH": str(TOP)})
-    assert check.returncode == 2 and "package.module:function" in check.stderr
+    assert check.returncode == 2 and ("FILE.py:function" in check.stderr or "is no function" in check.stderr)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_title_that_begins_with_a_hyphen_is_no_option_of_the_command(node: Node, tmp_path: Path) -> None:
+    """README's command of old: `wc` prints the names that it finds in a file as its errors."""
+    secret = tmp_path / "secret"
+    secret.write_text("PASSWORD=correct-horse\n")
+    uid = create(node, f"--files0-from={secret}", attempts=1)
+    failed = done(node, worker(node, 'wc -l "$GITCOORD_TASK_TITLE"'), uid)
+    assert failed.status == "failed" and "correct-horse" not in failed.last.reason
+    uid = create(node, "-n x")
+    assert done(node, worker(node, "cat > given; grep -c '\"title\": \"-n x\"' given"), uid).result == "1"
 
 
 def test_in_a_work_tree_the_branch_is_the_artifact_and_nothing_else_is_left(node: Node, tmp_path: Path) -> None:
