@@ -26,7 +26,7 @@ ROWS_MAX = 1000  # of one answer; `--after` goes on
 class Arguments(BaseModel):
     """What a command is told: each field an option (or a positional) with its description. No others."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, defer_build=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,17 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from gitcoord.core import limits, members, names, terms
+from gitcoord.core import limits, members, names, quotas, terms
 from gitcoord.core.commands import Command, Look, Query
 from gitcoord.core.event import FORMAT, FOUNDING, Draft, Event, Head, fleet_id_of, hash_of, parse
+from gitcoord.core.fields import BUG, typed
 from gitcoord.core.keys import Verifier
 from gitcoord.core.ledger_time import LedgerTime
 from gitcoord.core.members import Members
+from gitcoord.core.occasions import Occasions
+from gitcoord.core.quotas import Quotas
 from gitcoord.core.strict_json import Malformed
 from gitcoord.core.terms import Terms
 from gitcoord.core.voids import Voids, remember
@@ -25,7 +28,7 @@ from gitcoord.core.voids import Voids, remember
 CONTROL = frozenset({FOUNDING, "leader_election", "leader_renewed"})
 """Types that stand outside any chain, and only outside."""
 
-CORE_EVENTS: dict[str, type[BaseModel]] = {**members.EVENTS, **terms.EVENTS}
+CORE_EVENTS: dict[str, type[BaseModel]] = {**members.EVENTS, **terms.EVENTS, **quotas.EVENTS}
 
 STATE = "gitcoord.state/4"
 """Of what `dump` gives, without the features' names. It changes with the shape of any part: a checkpoint or a cache of
@@ -103,8 +106,9 @@ class Fleet:
         self.members = Members()
         self.terms = Terms()
         self.time = LedgerTime()
+        self.quotas = Quotas()
         self.states: dict[str, Any] = {name: feature.State() for name, feature in features.items()}
-        self.done: dict[str, None] = {}  # duties that the ledger holds, oldest first
+        self.occasions = Occasions()
         self.refusals: dict[str, str] = {}  # uid → why a feature let the event change nothing, oldest first
         self.voids = Voids()
         self._models = dict(CORE_EVENTS)
@@ -115,6 +119,11 @@ class Fleet:
     def schema(self) -> str:
         """Of what `dump` gives: with another set of features it is another one."""
         return " ".join([STATE, *sorted(self.features)])
+
+    @property
+    def done(self) -> Mapping[str, None]:
+        """The duties that the ledger holds."""
+        return self.occasions.done
 
     def admissible(self, line: bytes, *, heads: Mapping[str, Head] | None = None) -> Event:
         """The event in `line`, if it may come next; raises Inadmissible. Changes nothing.
@@ -153,7 +162,7 @@ class Fleet:
         format_ = event.data.get("format", FORMAT)
         if type(format_) is not int or format_ != FORMAT:
             raise Inadmissible(f"written in format {format_} of gitcoord's events; this version reads {FORMAT}")
-        _, void = self._judge(event)
+        _, void = self.judge(event)
         if void is not None:
             raise Inadmissible(f"it founds no fleet: {void}")
 
@@ -178,7 +187,7 @@ class Fleet:
 
     def record(self, event: Event) -> Recorded:
         """Fold an event that is known to be admissible."""
-        payload, void = self._judge(event)
+        payload, void = self.judge(event)
         parent = self.positions.get(event.re) if event.re else None
         self.terms.see(event.term)
         if void is None:
@@ -193,17 +202,27 @@ class Fleet:
         recorded = Recorded(self.position + 1, event, void, payload, parent, self.time.now)
         if void is None:
             self.terms.fold(recorded.position, event, payload)
+            if isinstance(payload, quotas.AgentMuted):
+                self.terms.depose(payload.agent)
+            self.quotas.fold(event, at, payload, self.members)
             self.positions[event.uid] = recorded.position
-            if event.term is not None and isinstance(event.data.get("duty"), str):
-                remember(self.done, event.data["duty"], None, limits.DUTIES_REMEMBERED_MAX)
         else:
             self.voids.note(recorded.position, event, void)
+        if void is None or self.members.signed(event):
+            self.quotas.count(event, self.time.now, self.members, void)
+        if event.term is not None:
+            self._note_duty(event, void)
         if event.seq is not None:
             self.heads[event.node] = event.head
         self.position += 1
         self.digest = hash_of(self.digest.encode() + event.line)
         for name, feature in self.features.items():
-            reason = feature.fold(self.states[name], recorded)
+            try:
+                reason = feature.fold(self.states[name], recorded)
+            except (MemoryError, RecursionError):
+                raise  # of this machine, and not of the event: another one may fold it
+            except Exception as wrong:  # a bug: a fold that ended here would end for everybody, and for ever
+                reason = f"{BUG}: {name} fails with {type(wrong).__name__}"
             if reason is not None and void is None:
                 remember(self.refusals, event.uid, reason, limits.REFUSALS_REMEMBERED_MAX)
         return recorded
@@ -225,18 +244,25 @@ class Fleet:
             return void.position
         return self.positions.get(event.uid)
 
-    def _judge(self, event: Event) -> tuple[BaseModel | None, str | None]:
-        payload: BaseModel | None = None
-        model = self._models.get(event.type)
-        if model is not None:
-            try:
-                payload = model.model_validate(event.data)
-            except ValidationError as wrong:
-                first = wrong.errors(include_url=False)[0]
-                return None, f"its data is wrong: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+    def _note_duty(self, event: Event, void: str | None) -> None:
+        duty = event.data.get("duty")
+        if not isinstance(duty, str) or duty in self.done:
+            return
+        if void is None:
+            self.occasions.note_done(duty)
+        elif event.term == self.terms.term and event.actor == self.terms.leader and self.members.signed(event):
+            self.occasions.note_void(duty, event.timestamp, void)
+
+    def judge(self, event: Event) -> tuple[BaseModel | None, str | None]:
+        """Return the event's typed data, and why it has no effect here (None: it has). Changes nothing."""
+        try:
+            payload = typed(self._models.get(event.type), event.content, event.data)
+        except ValueError as wrong:
+            return None, f"its data is wrong: {wrong}"[:limits.VOID_REASON_KEPT]
         if event.uid in self.positions:
             return payload, f"the same event as at position {self.positions[event.uid]}"
-        void = self.members.rejects(event) or self.terms.rejects(event, payload, self.digest)
+        void = (self.members.rejects(event) or self.terms.rejects(event, payload, self.digest)
+                or self.quotas.rejects(event, self.time.now, self.members))
         duty = event.data.get("duty")
         if void is None and event.term is not None and isinstance(duty, str) and duty in self.done:
             void = "its duty was done before"  # a ledger lost it, and it came back after it was done again
@@ -245,10 +271,6 @@ class Fleet:
     def model_of(self, type_: str) -> type[BaseModel] | None:
         """The payload model of an event type that a feature or the core knows."""
         return self._models.get(type_)
-
-    def duties(self, look: Look) -> list[Duty]:
-        """What the leader ought to append now."""
-        return [duty for name, feature in self.features.items() for duty in feature.duty(self.states[name], look)]
 
     def dump(self) -> dict[str, Any]:
         """The state as JSON values, equal on every machine for equal lines."""
@@ -264,7 +286,8 @@ class Fleet:
             "members": self.members.dump(),
             "terms": self.terms.dump(),
             "time": self.time.dump(),
-            "done": list(self.done),
+            "quotas": self.quotas.dump(),
+            "occasions": self.occasions.dump(),
             "refusals": self.refusals,
             "voids": self.voids.dump(),
             "features": {name: self.features[name].dump(state) for name, state in self.states.items()},
@@ -285,7 +308,8 @@ class Fleet:
         fleet.members = Members.load(value["members"])
         fleet.terms = Terms.load(value["terms"])
         fleet.time = LedgerTime.load(value["time"])
-        fleet.done = dict.fromkeys(value["done"])
+        fleet.quotas = Quotas.load(value["quotas"])
+        fleet.occasions = Occasions.load(value["occasions"])
         fleet.refusals = dict(value["refusals"])
         fleet.voids = Voids.load(value["voids"])
         fleet.states = {name: feature.load(value["features"][name]) for name, feature in features.items()}

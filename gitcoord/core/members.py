@@ -6,63 +6,56 @@ An event by a key that is not its actor's keeps its position and has no effect: 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from gitcoord.core.event import FORMAT, Event
+from gitcoord.core.fields import NAMED, Agent, Count, Payload, Words
 
 
-class FleetFounded(BaseModel):
+Key = Annotated[str, Field(min_length=1, max_length=200), NAMED]
+Version = Annotated[str, Field(max_length=40), NAMED]
+
+
+class FleetFounded(Payload):
     """The ledger's first line, a control line: what the fleet is."""
 
-    model_config = ConfigDict(defer_build=True)
-
-    format: int = FORMAT
-    least_version: str = "0.1.0"
+    format: Count = FORMAT
+    least_version: Version = "0.1.0"
     namespace: Literal["refs/gitcoord", "refs/heads/gitcoord"] = "refs/gitcoord"
     profile: Literal["local", "lan", "github"] = "local"
     auth: Literal["ed25519", "hmac"] = "ed25519"
     admission: Literal["open", "closed"] = "open"
 
 
-class AgentJoined(BaseModel):
+class AgentJoined(Payload):
     """An agent's first event. Its key is the line's own `key`."""
 
-    model_config = ConfigDict(defer_build=True)
-
-    about: str = Field(default="", max_length=500)
+    about: Words = ""
 
 
-class AgentAdmitted(BaseModel):
+class AgentAdmitted(Payload):
     """An admitted admin lets an agent into a closed fleet."""
 
-    model_config = ConfigDict(defer_build=True)
-
-    agent: str
+    agent: Agent
     admin: bool = False
 
 
-class AdmissionChanged(BaseModel):
+class AdmissionChanged(Payload):
     """An admin opens the fleet to whoever comes, or closes it."""
-
-    model_config = ConfigDict(defer_build=True)
 
     admission: Literal["open", "closed"]
 
 
-class KeyChanged(BaseModel):
+class KeyChanged(Payload):
     """Signed with the old key: from the next event on, the new one speaks for the agent."""
 
-    model_config = ConfigDict(defer_build=True)
-
-    key: str
+    key: Key
 
 
-class AgentLeft(BaseModel):
+class AgentLeft(Payload):
     """The agent is done here. Its key stays known, so that nobody else takes the name."""
-
-    model_config = ConfigDict(defer_build=True)
 
 
 EVENTS: dict[str, type[BaseModel]] = {
@@ -97,6 +90,11 @@ class Members:
 
     def get(self, agent: str) -> Member | None:
         return self.by_id.get(agent.casefold())
+
+    def signed(self, event: Event) -> bool:
+        """Return whether an event is by the key that speaks for its author."""
+        member = self.get(event.actor)
+        return member is not None and member.key == event.key
 
     def rejects(self, event: Event) -> str | None:
         """Why an event may have no effect; None when its author may write it. Changes nothing."""

@@ -6,18 +6,16 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gitcoord.core import beside, limits, outbox
+from gitcoord.core import beside, duties as leader_duties, limits, outbox
 from gitcoord.core.commands import Look
 from gitcoord.core.effects import Append, Disk, NoteOutbox, Steps
 from gitcoord.core.event import Event, Head, hash_of, parse, parse_all
-from gitcoord.core.fleet import Duty, Inadmissible, draft_of
+from gitcoord.core.fleet import Duty, Inadmissible
 from gitcoord.core.names import uid_from
 from gitcoord.core.outbox import Outbox
 from gitcoord.core.ports import Oid, Update
 from gitcoord.core.replica import Replica, own_ref
 from gitcoord.core.session import Crew, Session
-
-DUTIES_PER_TICK = 50  # a flood of bad lines must not become a flood of events
 
 
 @dataclass(slots=True)
@@ -49,18 +47,26 @@ def do_duties(me: Replica, disk: Disk, crew: Crew) -> Steps:
     waiting = {duty for event in disk.pending() if isinstance(duty := event.data.get("duty"), str)}
     look = Look(fleet, me.clock.timestamp(), lead.agent, disk.node, seen=crew.standings(),
                 seen_s=me.seen_s)
-    duties = fleet.duties(look) + [
-        Duty("error", f"{bad.where}: {bad.reason}", f"bad:{bad.commit[:12]}:{hash_of(bad.line)[:16]}")
-        for bad in me.branch.bad
-    ]
-    duties = [duty for duty in duties if duty.key not in waiting and duty.key not in fleet.done]
-    drafts = tuple(
-        draft_of(duty, actor=lead.agent, term=fleet.terms.term, timestamp=me.clock.timestamp(),
-                 uid=uid_from(me.chance.randbytes(10)))
-        for duty in list({duty.key: duty for duty in duties}.values())[:DUTIES_PER_TICK]
-    )
+    found = leader_duties.wanted(fleet, look, but=waiting) + _bad_lines(me, waiting)
+    drafts = []
+    for duty in found:
+        if not me.duties.allows(me.clock.monotonic_s()):
+            break
+        draft = leader_duties.draft(fleet, duty, lead.signer, actor=lead.agent, node=disk.node,
+                                    timestamp=me.clock.timestamp(), uid=uid_from(me.chance.randbytes(10)))
+        if draft is not None:
+            me.duties.spend(me.clock.monotonic_s())
+            drafts.append(draft)
     if drafts:
-        yield Append(drafts)
+        yield Append(tuple(drafts))
+
+
+def _bad_lines(me: Replica, waiting: Container[str]) -> list[Duty]:
+    found = {bad.key: bad for bad in (
+        Duty("error", f"{bad.where}: {bad.reason}"[:500], f"bad:{bad.commit[:12]}:{hash_of(bad.line)[:16]}")
+        for bad in me.branch.bad)}
+    new = [duty for key, duty in found.items() if key not in waiting and key not in me.branch.fleet.done]
+    return new[:limits.DUTIES_PER_TICK]
 
 
 def decide(me: Replica, disk: Disk, crew: Crew, now_s: float) -> Plan | None:

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from gitcoord.core import checkpoint, limits
 from gitcoord.core.branch import Branch
+from gitcoord.core.budget import Budget
 from gitcoord.core.effects import Disk
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.event import Event, Head, parse, parse_all
@@ -68,6 +69,8 @@ class Replica:
     denied_alone: bool = False  # the last ledger write held one event and was denied
     suspects: int = 0  # after a denied batch: no more than so many lines in the next; 0: no limit
     rotation: int = 0
+    duties: Budget = field(default_factory=lambda: Budget(
+        limits.DUTIES_PER_MINUTE, limits.DUTIES_AT_ONCE, limits.DUTIES_AT_ONCE))
     parsed: dict[bytes, Event | None] = field(default_factory=dict)  # offered lines: the event, if well formed
     checked: dict[bytes, Event | None] = field(default_factory=dict)  # of those, when the signature is good as well
 

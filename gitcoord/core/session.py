@@ -183,6 +183,7 @@ class Crew:
         member = fleet.members.get(session.agent)
         return (
             session.may_lead and session.claims and not session.leaving
+            and fleet.quotas.mute_of(session.agent, fleet.quotas.at) is None
             and member is not None and member.admitted and member.key == session.signer.key
             and self.wait_share(fleet, session.agent) is not None
         )

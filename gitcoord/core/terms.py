@@ -7,39 +7,38 @@ along, nor replayed, nor land after something that its author had not seen.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from gitcoord.core import limits
 from gitcoord.core.event import Event
+from gitcoord.core.fields import NAMED, Payload, Session, Words
+from gitcoord.core.names import same_agent
 
 
-class LeaderElection(BaseModel):
+Digest = Annotated[str, Field(max_length=43), NAMED]
+
+
+class LeaderElection(Payload):
     """A control line: its author leads from here on, in the session named."""
 
-    model_config = ConfigDict(defer_build=True)
-
-    session: str = Field(min_length=1, max_length=64)
-    after: str  # the digest of the log before this line
-    reason: str = Field(default="", max_length=500)
+    session: Annotated[Session, Field(min_length=1)]
+    after: Digest  # the digest of the log before this line
+    reason: Words = ""
 
 
-class LeaderRenewed(BaseModel):
+class LeaderRenewed(Payload):
     """A control line: the leader had nothing to write, and shows that it still could."""
 
-    model_config = ConfigDict(defer_build=True)
-
-    session: str
-    after: str
+    session: Session
+    after: Digest
 
 
-class LeaderResigned(BaseModel):
+class LeaderResigned(Payload):
     """The leader steps down; anyone may stand at once."""
 
-    model_config = ConfigDict(defer_build=True)
-
-    reason: str = Field(default="", max_length=500)
+    reason: Words = ""
 
 
 EVENTS: dict[str, type[BaseModel]] = {
@@ -101,6 +100,12 @@ class Terms:
             self.leader = self.session = self.node = None
         elif event.term is not None:
             self.signs += 1
+
+    def depose(self, agent: str) -> None:
+        """Take the lead from an agent whose words count no more."""
+        if self.leader is not None and same_agent(self.leader, agent):
+            self.resigned = self.leader
+            self.leader = self.session = self.node = None
 
     def dump(self) -> Any:
         return asdict(self)

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from gitcoord.core.commands import Arguments, Command, Look, Query
 from gitcoord.core.credentials import redacted
+from gitcoord.core.fields import Count, Given, Payload, Uid
 from gitcoord.core.fleet import Duty, Recorded
 from gitcoord.core.lookup import find
 from gitcoord.features import values
@@ -20,6 +21,7 @@ from gitcoord.features.directives.orders import DirectiveEscalated
 from gitcoord.features.recovery.state import Escalated, FleetDegraded
 
 WAITING_MAX = 500  # the oldest go first: who has so many to hear of looks at the log
+WAITING_OF_ONE_MAX = 100  # of one author: a flood of its errors hides nobody else's
 SENT_MAX = 100  # kept, to be shown
 AT_ONCE_MAX = 20  # in one message; it says how many more there are
 EVERY_S = 60.0  # between two messages: what comes meanwhile goes into the next one
@@ -29,13 +31,11 @@ TEXT_MAX = 500
 Kind = Literal["error", "escalated", "degraded"]
 
 
-class AlertSent(BaseModel):
+class AlertSent(Payload):
     """The author, which led, has told people of these events; `re` is the first of them."""
 
-    model_config = ConfigDict(defer_build=True)
-
-    events: list[str] = Field([], max_length=WAITING_MAX)
-    addresses: int = Field(0, ge=0)
+    events: list[Uid] = Field([], max_length=WAITING_MAX)
+    addresses: Count = 0
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {"alert_sent": AlertSent}
@@ -86,6 +86,9 @@ def _want(state: State, recorded: Recorded, kind: Kind) -> None:
         return  # only the leader says so
     state.waiting[event.uid] = Alert(event.uid, kind, event.shown_actor, event.content[:TEXT_MAX], event.timestamp,
                                      position=recorded.position)
+    mine = [one.id for one in state.waiting.values() if one.actor == event.shown_actor]
+    for uid in mine[:-WAITING_OF_ONE_MAX]:
+        del state.waiting[uid]
     while len(state.waiting) > WAITING_MAX:
         del state.waiting[next(iter(state.waiting))]
 
@@ -124,7 +127,7 @@ def message(alerts: list[Alert], fleet: str) -> tuple[str, str]:
 
 
 class Alerts(Arguments):
-    id: str | None = Field(None, description="Only this one, with all that is known of it")
+    id: Given | None = Field(None, description="Only this one, with all that is known of it")
     waiting: bool = Field(False, description="Only those that nobody was told of yet")
 
 

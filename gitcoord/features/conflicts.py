@@ -6,66 +6,66 @@ looked at; what is known of these and not found again is closed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
-from gitcoord.core import times
+from gitcoord.core import quotas, times
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.event import Event
+from gitcoord.core.fields import NAMED, Agent, Count, Given, Payload, Words
 from gitcoord.core.fleet import Duty, Recorded
 from gitcoord.core.lookup import find
 from gitcoord.features import values
+from gitcoord.features.typed import AgentGiven
 
-OPEN_MAX = 1000
+OPEN_MAX = 2000
 CLOSED_KEPT = 200
 PATHS_TOLD = 20  # of one conflict; there may be more
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=250)]
-Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40,64}$")]
+Name = Annotated[str, Field(min_length=1, max_length=250), NAMED]
+Commit = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
+PathName = Annotated[str, Field(min_length=1, max_length=500), NAMED]
+Kind = Annotated[str, Field(max_length=20), NAMED]
+Function = Annotated[str, Field(max_length=200), NAMED]
 Severity = Literal["low", "medium", "high", "critical"]
 
 
-class Branch(BaseModel):
+class Branch(Payload):
     """A branch or pull request, by the commit that was looked at."""
-
-    model_config = ConfigDict(defer_build=True)
 
     name: Name
     commit: Commit
-    agent: str | None = Field(None, max_length=63)
+    agent: Agent | None = None
 
 
-class Place(BaseModel):
+class Place(Payload):
     """A path that both changed, and how git calls that."""
 
-    model_config = ConfigDict(defer_build=True)
-
-    path: str = Field(max_length=500)
-    kind: str = Field(max_length=20)
-    lines: int = Field(0, ge=0)
-    functions: list[Annotated[str, StringConstraints(max_length=200)]] = Field([], max_length=20)
+    path: PathName
+    kind: Kind
+    lines: Count = 0
+    functions: list[Function] = Field([], max_length=20)
 
 
-class ConflictFound(BaseModel):
+class ConflictFound(Payload):
     """The author tried to merge two branches."""
-
-    model_config = ConfigDict(defer_build=True)
 
     a: Branch
     b: Branch
     paths: list[Place] = Field(min_length=1, max_length=PATHS_TOLD)
-    more: int = Field(0, ge=0, description="paths beside those")
+    more: Count = Field(0, description="paths beside those")
     severity: Severity
 
 
-class ConflictClosed(BaseModel):
+class ConflictClosed(Payload):
     """The conflict that the event's `re` names is no more: merged, changed, or settled by somebody."""
 
-    reason: str = Field("", max_length=500)
+    reason: Words = ""
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {"conflict_found": ConflictFound, "conflict_closed": ConflictClosed}
@@ -91,10 +91,16 @@ class Known:
         return (self.a.name, self.b.name)
 
 
-@dataclass(slots=True)
+@dataclass
 class State:
+    """`ids` and `counts` follow from what is open: of two branches, and of who found how many."""
+
     open: dict[str, Known] = field(default_factory=dict)
     closed: dict[str, Known] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.ids = {one.names: one.id for one in self.open.values()}
+        self.counts = Counter(one.by for one in self.open.values())
 
 
 def fold(state: State, recorded: Recorded) -> str | None:
@@ -115,11 +121,15 @@ def _find(state: State, event: Event, found: ConflictFound) -> str | None:
         return f"{known.by} has said so"
     if known is None and len(state.open) >= OPEN_MAX:
         return f"{OPEN_MAX} conflicts are open already"
+    if known is None and state.counts[event.actor] >= quotas.CONFLICTS_OPEN:
+        return quotas.full(event.actor, "conflicts open", quotas.CONFLICTS_OPEN, "resolve some (`gitcoord conflict`)")
     if known is not None:  # the same two, further on: one conversation
         known.a, known.b, known.paths, known.more, known.severity = a, b, found.paths, found.more, found.severity
         return None
     state.open[event.uid] = Known(event.uid, a, b, found.paths, found.more, found.severity, event.actor,
                                   event.timestamp)
+    state.ids[a.name, b.name] = event.uid
+    state.counts[event.actor] += 1
     return None
 
 
@@ -127,6 +137,8 @@ def _close(state: State, event: Event, reason: str) -> str | None:
     known = state.open.pop(event.re or "", None)
     if known is None:
         return "it is closed already"
+    del state.ids[known.names]
+    state.counts[known.by] -= 1
     known.until, known.reason = event.timestamp, reason
     state.closed[known.id] = known
     while len(state.closed) > CLOSED_KEPT:
@@ -136,8 +148,8 @@ def _close(state: State, event: Event, reason: str) -> str | None:
 
 def between(state: State, a: str, b: str) -> Known | None:
     """The open conflict of two branches."""
-    wanted = tuple(sorted((a, b)))
-    return next((one for one in state.open.values() if one.names == wanted), None)
+    uid = state.ids.get((min(a, b), max(a, b)))
+    return state.open[uid] if uid is not None else None
 
 
 def news(state: State, found: Sequence[ConflictFound], looked_at: Iterable[str]) -> list[Proposal]:
@@ -170,19 +182,19 @@ def _closing(known: Known, reason: str) -> Proposal:
 
 
 class List(Arguments):
-    agent: str | None = Field(None, description="Only those of this agent's branches")
+    agent: AgentGiven | None = Field(None, description="Only those of this agent's branches")
     all: bool = Field(False, description="Those that are closed too")
 
 
 class Show(Arguments):
-    conflict: str | None = Field(None, description="The conflict: the beginning of its id, or its event's position; "
-                                                   "none: the newest that is open")
+    conflict: Given | None = Field(None, description="The conflict: the beginning of its id, or its event's position; "
+                                                     "none: the newest that is open")
 
 
 class Resolve(Arguments):
-    conflict: str | None = Field(None, description="The conflict: the beginning of its id, or its event's position")
+    conflict: Given | None = Field(None, description="The conflict: the beginning of its id, or its event's position")
     all: bool = Field(False, description="All that are open")
-    why: str = Field("settled", max_length=500, description="How it was settled, to be shown to the others")
+    why: Words = Field("settled", description="How it was settled, to be shown to the others")
 
 
 def list_(look: Look, asked: List) -> list[dict[str, Any]]:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 NOUNS = ("autonomy", "workflow")
 
-_WORD = re.compile(rf"\*({'|'.join(NOUNS)}):([a-z]+)(?:[ \t]+(\S.*?))?\s*\Z")
+_WORD = re.compile(rf"\*({'|'.join(NOUNS)}):([a-z]+)(?:[ \t]+(\S[^\n]*))?\Z")
+WORD_CHARACTERS_MAX = 200  # longer than the longest name of a workflow; what is longer is a message
 
 
 class Word(NamedTuple):
@@ -27,7 +28,9 @@ class Word(NamedTuple):
 
 def read(text: str) -> Word | None:
     """The control word that is all of `text`."""
-    found = _WORD.match(text) if text.startswith("*") else None
+    if not text.startswith("*") or len(text) > WORD_CHARACTERS_MAX:
+        return None
+    found = _WORD.match(text.rstrip())
     return Word(found[1], found[2], found[3] or "") if found else None
 
 

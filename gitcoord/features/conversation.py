@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from gitcoord.core.event import Event
 from gitcoord.core.commands import Command, Look, Query
 from gitcoord.core.fleet import Duty, Recorded
-from gitcoord.features.pages.snapshot import Entry, Interaction
+from gitcoord.features.pages.snapshot import ENTRIES_SHOWN_MAX, Entry, Interaction
 
 EVENTS: Mapping[str, type[BaseModel]] = {}
 COMMANDS: Mapping[str, Command | Query] = {}
@@ -29,7 +29,7 @@ class State:
     """Which positions make up which interaction."""
 
     numbers: list[int] = field(default_factory=list)  # by position - 1; 0: in no interaction
-    positions: dict[int, list[int]] = field(default_factory=dict)
+    positions: dict[int, list[int]] = field(default_factory=dict)  # in the order of their first events
     highest: int = 0
 
 
@@ -79,8 +79,10 @@ def number_of(state: State, position: int) -> int | None:
 
 
 def interaction(state: State, number: int, entry_at: Callable[[int], Entry]) -> Interaction:
-    """One interaction with its events, for rendering."""
-    return Interaction(number, [entry_at(position) for position in state.positions[number]])
+    """One interaction with its newest events, as many as a page shows."""
+    positions = state.positions[number]
+    shown = positions[-ENTRIES_SHOWN_MAX:]
+    return Interaction(number, [entry_at(position) for position in shown], len(positions) - len(shown))
 
 
 def entry(position: int | None, event: Event) -> Entry:

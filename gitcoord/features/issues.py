@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from gitcoord.core.commands import Command, Look, Proposal, Query
 from gitcoord.core.credentials import redacted
+from gitcoord.core.fields import Payload, Uid, Url
 from gitcoord.core.fleet import Duty, Recorded
 from gitcoord.features import alerts, values
 from gitcoord.features.alerts import Alert
@@ -22,15 +23,13 @@ TOLD_MAX = 1000  # events that are known to stand in an issue; more than the ale
 SHOWN_MAX = 50  # of the newest events, in an issue's body
 
 
-class IssueUpdated(BaseModel):
+class IssueUpdated(Payload):
     """The author, which led, has put these events into an issue."""
 
-    model_config = ConfigDict(defer_build=True)
-
-    kind: str = Field(max_length=20)
-    number: int = Field(ge=1)
-    url: str = Field("", max_length=500)
-    events: list[str] = Field(min_length=1, max_length=alerts.WAITING_MAX)
+    kind: Literal["error", "escalated", "degraded"]
+    number: int = Field(ge=1, le=2**31)
+    url: Url = ""
+    events: list[Uid] = Field(min_length=1, max_length=alerts.WAITING_MAX)
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {"issue_updated": IssueUpdated}

@@ -8,26 +8,69 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from gitcoord.core.errors import Refused
+from gitcoord.core.fields import check_name
 
 PARTS_MAX = 50
+PATTERN_CHARS_MAX = 500
 _WILD = re.compile(r"[*?]")
 
 
 def check(pattern: str) -> None:
     """Raises Refused unless it is one."""
-    parts = pattern.strip("/").split("/")
-    if pattern.startswith("/") or ".." in parts or not pattern.strip("/") or "\\" in pattern or "\0" in pattern:
+    names = pattern.strip("/").split("/")
+    if pattern.startswith("/") or not {"", ".", ".."}.isdisjoint(names) or "\\" in pattern:
         raise Refused(f"{pattern!r} is no path inside the repository: write it from the top, such as src/auth/**")
-    if len(parts) > PARTS_MAX:
-        raise Refused(f"{pattern[:40]!r}… has more than {PARTS_MAX} parts")
+    if len(names) > PARTS_MAX or len(pattern) > PATTERN_CHARS_MAX:
+        raise Refused(f"{pattern[:40]!r}… has more than {PARTS_MAX} parts, or {PATTERN_CHARS_MAX} characters")
+    try:
+        check_name(pattern)
+    except ValueError as wrong:
+        raise Refused(f"{pattern!r} is no path: {wrong}") from None
+
+
+def _pattern(text: str) -> str:
+    try:
+        check(text)
+    except Refused as wrong:
+        raise ValueError(str(wrong)) from None
+    return text
+
+
+Pattern = Annotated[str, Field(min_length=1, max_length=PATTERN_CHARS_MAX), AfterValidator(_pattern)]
+"""A field for a path, or a pattern of paths."""
 
 
 def holds(pattern: str, path: str) -> bool:
     """Whether a pattern stands for a path. Most are told apart by their beginnings."""
     head = _WILD.split(pattern.strip("/"), maxsplit=1)[0]
     return f"{path}/".startswith(head) and overlap(pattern, path)
+
+
+def parts(pattern: str) -> list[str]:
+    """Return its parts. A pattern has all that is below what it matches, so `src/**` is as `src`."""
+    names = pattern.strip("/").split("/")
+    while names and names[-1] == "**":
+        names.pop()
+    return names
+
+
+def is_wild(part: str) -> bool:
+    return "*" in part or "?" in part
+
+
+def may_meet(one: str, other: str) -> bool:
+    """Return False where the first parts that differ tell two patterns apart."""
+    for part, rival in zip(parts(one), parts(other)):
+        if part == rival and not is_wild(part):
+            continue
+        begin, start = _WILD.split(part, maxsplit=1)[0], _WILD.split(rival, maxsplit=1)[0]
+        return "**" in (part, rival) or begin.startswith(start) or start.startswith(begin)
+    return True
 
 
 @lru_cache(maxsize=10_000)

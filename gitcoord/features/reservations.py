@@ -11,40 +11,43 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field
 
-from gitcoord.core import times
+from gitcoord.core import quotas, times
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.event import Event
+from gitcoord.core.fields import NAMED, Given, Payload, Words
 from gitcoord.core.fleet import Duty, Recorded
 from gitcoord.core.lookup import find
 from gitcoord.features import paths, values
+from gitcoord.features.overlaps import Index, TooMuch, wild_characters
+from gitcoord.features.paths import Pattern
+from gitcoord.features.typed import AgentGiven, Chosen
 
 HOLD_S = 2 * 3600.0  # unless asked for otherwise: a long morning, and no longer than a forgotten one hurts
 HOLD_S_MAX = 7 * 86_400.0
 PATTERNS_MAX = 50  # of one reservation
 GRACE_S = 60.0  # before the leader ends what ledger time does not: mostly that follows as soon as somebody writes
-HELD_MAX = 2000  # in a fleet at a time: an overlap is looked for among all of them
+HELD_MAX = 2000  # in a fleet at a time
+PATTERNS_HELD_MAX = 5000  # of all of them
 
-Pattern = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Place = Annotated[str, Field(max_length=200), NAMED]
+
+PatternGiven = Annotated[str, Field(max_length=paths.PATTERN_CHARS_MAX)]
 
 
-class PathsReserved(BaseModel):
+class PathsReserved(Payload):
     """The author, in the work tree `place` of its node, works on these paths for so long."""
-
-    model_config = ConfigDict(defer_build=True)
 
     paths: list[Pattern] = Field(min_length=1, max_length=PATTERNS_MAX)
     for_s: float = Field(gt=0, le=HOLD_S_MAX)
-    place: str = Field("", max_length=200)
-    why: str = Field("", max_length=500)
+    place: Place = ""
+    why: Words = ""
 
 
-class PathsReleased(BaseModel):
+class PathsReleased(Payload):
     """The reservation that the event's `re` names is over: given back, or by the leader, when its time was up."""
-
-    model_config = ConfigDict(defer_build=True)
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {"paths_reserved": PathsReserved, "paths_released": PathsReleased}
@@ -70,10 +73,63 @@ class Held:
 
 
 @dataclass(slots=True)
+class Count:
+    """What one author holds."""
+
+    reservations: int = 0
+    patterns: int = 0
+    wild: int = 0  # characters of patterns that are not literal
+
+    def add(self, one: Held, sign: int) -> None:
+        self.reservations += sign
+        self.patterns += sign * len(one.paths)
+        self.wild += sign * wild_characters(one.paths)
+
+
+@dataclass
 class State:
-    """Those in force by id, oldest first."""
+    """Those in force by id, oldest first; `index` and `counts` follow from them."""
 
     held: dict[str, Held] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.index = Index()
+        self.counts: dict[str, Count] = {}
+        for one in self.held.values():
+            self._note(one)
+
+    def put(self, one: Held) -> None:
+        self.held[one.id] = one
+        self._note(one)
+
+    def drop(self, uid: str) -> None:
+        one = self.held.pop(uid)
+        self.index.remove(uid, one.paths)
+        count = self.counts[one.agent]
+        count.add(one, -1)
+        if not count.reservations:
+            del self.counts[one.agent]
+
+    def _note(self, one: Held) -> None:
+        self.index.add(one.id, one.paths)
+        self.counts.setdefault(one.agent, Count()).add(one, 1)
+
+    def full(self, new: Held) -> str | None:
+        """Return why `new` is one too many; None when it is not."""
+        if len(self.held) >= HELD_MAX or sum(one.patterns for one in self.counts.values()) >= PATTERNS_HELD_MAX:
+            return f"{len(self.held)} reservations are in force already: release some"
+        mine = self.counts.get(new.agent)
+        if mine is None:
+            return None
+        cure = "release some (`gitcoord reservations` shows them)"
+        if mine.reservations >= quotas.RESERVATIONS_HELD:
+            return quotas.full(new.agent, "reservations in force", quotas.RESERVATIONS_HELD, cure)
+        if mine.patterns + len(new.paths) > quotas.PATTERNS_HELD:
+            return quotas.full(new.agent, "patterns of paths in force", quotas.PATTERNS_HELD, cure)
+        if mine.wild + wild_characters(new.paths) > quotas.WILD_CHARACTERS_HELD:
+            return quotas.full(new.agent, "characters of patterns with wildcards in force",
+                               quotas.WILD_CHARACTERS_HELD, f"name folders instead, or {cure}")
+        return None
 
 
 def fold(state: State, recorded: Recorded) -> str | None:
@@ -90,31 +146,36 @@ def fold(state: State, recorded: Recorded) -> str | None:
 def _reserve(state: State, recorded: Recorded, wish: PathsReserved) -> str | None:
     event = recorded.event
     for one in [one for one in state.held.values() if one.until <= recorded.now]:
-        del state.held[one.id]
+        state.drop(one.id)
     new = Held(event.uid, event.actor, event.node, wish.place, wish.paths, event.timestamp,
                times.later(event.timestamp, wish.for_s), wish.why, recorded.position)
-    other = next(overlapping(state.held.values(), new.party, new.paths), None)
+    try:
+        other = next(overlapping(state, new.party, new.paths), None)
+    except TooMuch as wrong:
+        return str(wrong)
     if other is not None:
         return in_words(other)
-    if len(state.held) >= HELD_MAX:
-        return f"{HELD_MAX} reservations are in force already: release some"
-    state.held[new.id] = new
-    return None
+    reason = state.full(new)
+    if reason is None:
+        state.put(new)
+    return reason
 
 
 def _release(state: State, event: Event) -> str | None:
     one = state.held.get(event.re or "")
     if one is None:
         return "it is over already"
-    del state.held[one.id]
+    state.drop(one.id)
     return None
 
 
-def overlapping(held: Iterable[Held], party: tuple[str, str, str], wanted: Sequence[str]) -> Iterator[Held]:
-    """Yield the reservations of somebody else that have a path in common with `wanted`, the oldest first."""
-    for one in held:
-        if one.party != party and any(paths.overlap(a, b) for a in wanted for b in one.paths):
-            yield one
+def overlapping(state: State, party: tuple[str, str, str], wanted: Sequence[str]) -> Iterator[Held]:
+    """Return the reservations of somebody else that have a path in common with `wanted`, the oldest first.
+
+    Raises TooMuch.
+    """
+    found = state.index.owners(wanted, lambda uid: state.held[uid].party != party)
+    return (one for uid, one in state.held.items() if uid in found)
 
 
 def is_over(one: Held, look: Look) -> bool:
@@ -138,27 +199,27 @@ def in_words(one: Held) -> str:
 
 
 class Reserve(Arguments):
-    paths: list[str] = Field(description="Paths from the top of the repository; *, ** and ? as in .gitignore",
-                             min_length=1, max_length=PATTERNS_MAX)
+    paths: list[PatternGiven] = Field(description="Paths from the top of the repository; *, ** and ? as in .gitignore",
+                                      min_length=1, max_length=PATTERNS_MAX)
     for_s: times.Span = Field(HOLD_S, alias="for", le=HOLD_S_MAX, description="How long: 90s, 15m, 2h, 3d")
-    why: str = Field("", max_length=500, description="What for, to be shown to the others")
+    why: Words = Field("", description="What for, to be shown to the others")
 
 
 class Release(Arguments):
-    ids: list[str] = Field(default_factory=list, description="Reservations; none: all of this work tree")
+    ids: Chosen = Field([], description="Reservations; none: all of this work tree")
 
 
 class Reservations(Arguments):
-    id: str | None = Field(None, description="Only this one, with all that is known of it")
-    path: str | None = Field(None, description="Only those that this path is in")
-    agent: str | None = Field(None, description="Only this agent's")
+    id: Given | None = Field(None, description="Only this one, with all that is known of it")
+    path: PatternGiven | None = Field(None, description="Only those that this path is in")
+    agent: AgentGiven | None = Field(None, description="Only this agent's")
 
 
 def reserve(look: Look, asked: Reserve) -> list[Proposal]:
     for pattern in asked.paths:
         paths.check(pattern)
     party = (look.actor, look.node, look.place)
-    for other in overlapping(look.state("reservations").held.values(), party, asked.paths):
+    for other in overlapping(look.state("reservations"), party, asked.paths):
         if not is_over(other, look):
             raise Lost(in_words(other))
         if other.until > look.fleet.time.now:
@@ -185,10 +246,10 @@ def reservations(look: Look, asked: Reservations) -> list[dict[str, Any]] | dict
     if asked.id is not None:
         one = held[find(look, held, asked.id, "reservation", shown_by="reservations")]
         return {**shown(one), "position": look.fleet.positions.get(one.id)}
+    among = look.state("reservations").index.owners([asked.path]) if asked.path is not None else held
     return [
         shown(one) for one in held.values()
-        if (asked.agent is None or one.agent.casefold() == asked.agent.casefold())
-        and (asked.path is None or any(paths.overlap(asked.path, pattern) for pattern in one.paths))
+        if (asked.agent is None or one.agent.casefold() == asked.agent.casefold()) and one.id in among
     ]
 
 

@@ -4,32 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from gitcoord.core.commands import Command, Look, Query
 from gitcoord.core.errors import Refused
+from gitcoord.core.fields import NAMED, Agent, Json, Payload
 from gitcoord.core.fleet import Duty, Fleet, Recorded
-from gitcoord.core.names import is_agent_id
 from gitcoord.features import paths
 from gitcoord.features.pages.snapshot import check_headings
 
-NAME_CHARS_MAX = 200  # of a status, a label, a pattern
+LEADERS_MAX = 200
+HEADINGS_MAX = 200  # types of events
+LINES_MAX = 10_000_000  # of a change
+SET_MAX = 50  # settings in one event: each is judged by itself
 VOTE_WEIGHT_MAX = 1000
 OWNERS_MAX = 50  # of one pattern
+
+Check = Annotated[str, Field(min_length=1, max_length=200), NAMED]
+Weight = Annotated[int, Field(ge=0, le=VOTE_WEIGHT_MAX)]
+Owners = Annotated[list[Agent], Field(min_length=1, max_length=OWNERS_MAX)]
 
 
 class Settings(BaseModel):
     """What a fleet can set, with its defaults."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     recent: int = Field(3, ge=1, le=100, description="interactions shown in communication.md (K)")
-    headings: dict[str, str] = Field({}, description="event type to heading, added to the built-in table")
+    headings: dict[str, str] = Field(
+        {}, max_length=HEADINGS_MAX, description="event type to heading, added to the built-in table")
     profile: Literal["local", "lan", "github"] | None = Field(None, description="timings; else the card's")
     heartbeats: Literal["live", "log"] = Field("live", description="where beats go: outboxes only, or the log too")
-    leaders: list[str] = Field([], description="agents that may lead, the preferred first; empty: every one")
+    leaders: list[Agent] = Field(
+        [], max_length=LEADERS_MAX, description="agents that may lead, the preferred first; empty: every one")
     hook: Literal["warn", "refuse"] = Field(
         "warn", description="what the pre-commit hook does about what another agent has reserved")
     recovery: list[Literal["restart", "backup", "redistribute", "degrade", "escalate"]] = Field(
@@ -45,12 +54,14 @@ class Settings(BaseModel):
     conflicts_every_s: float = Field(
         0, ge=0, le=86_400, description="seconds between two looks of the leader for branches that conflict; 0: none")
     review_quorum: int = Field(1, ge=0, le=1000, description="weight of the votes without which nothing is approved")
-    review_weights: dict[str, int] = Field(
+    review_weights: dict[Agent, Weight] = Field(
         {}, max_length=200, description="agent to the weight of its vote; the others' weigh 1")
-    review_statuses: list[str] = Field([], max_length=50, description="statuses and checks that must succeed")
-    review_labels: list[str] = Field([], max_length=50, description="labels that a pull request must have")
-    review_max_lines: int = Field(0, ge=0, description="lines that a pull request may change; 0: any number")
-    review_owners: dict[str, list[str]] = Field(
+    review_statuses: list[Check] = Field([], max_length=50, description="statuses and checks that must succeed")
+    review_labels: list[Check] = Field(
+        [], max_length=50, description="labels that a pull request must have")
+    review_max_lines: int = Field(
+        0, ge=0, le=LINES_MAX, description="lines that a pull request may change; 0: any number")
+    review_owners: dict[paths.Pattern, Owners] = Field(
         {}, max_length=200, description="pattern of paths to the agents one of which must approve a change there")
 
     @field_validator("headings")
@@ -61,53 +72,11 @@ class Settings(BaseModel):
             raise ValueError("; ".join(problems))
         return table
 
-    @field_validator("leaders")
-    @classmethod
-    def _leaders(cls, agents: list[str]) -> list[str]:
-        _check_agents(agents)
-        return agents
 
-    @field_validator("review_weights")
-    @classmethod
-    def _weights(cls, weights: dict[str, int]) -> dict[str, int]:
-        _check_agents(weights)
-        if not all(0 <= weight <= VOTE_WEIGHT_MAX for weight in weights.values()):
-            raise ValueError(f"a vote weighs from 0 to {VOTE_WEIGHT_MAX}")
-        return weights
-
-    @field_validator("review_owners")
-    @classmethod
-    def _owners(cls, owners: dict[str, list[str]]) -> dict[str, list[str]]:
-        for pattern, agents in owners.items():
-            try:
-                paths.check(pattern)
-            except Refused as wrong:
-                raise ValueError(str(wrong)) from None
-            if not 0 < len(agents) <= OWNERS_MAX:
-                raise ValueError(f"{pattern} needs 1 to {OWNERS_MAX} owners")
-            _check_agents(agents)
-        return owners
-
-    @field_validator("review_statuses", "review_labels")
-    @classmethod
-    def _names(cls, names: list[str]) -> list[str]:
-        if not all(0 < len(name) <= NAME_CHARS_MAX for name in names):
-            raise ValueError(f"a name has 1 to {NAME_CHARS_MAX} characters")
-        return names
-
-
-def _check_agents(agents: Iterable[str]) -> None:
-    for agent in agents:
-        if not is_agent_id(agent):
-            raise ValueError(f"{agent!r} is not an agent id")
-
-
-class ConfigChanged(BaseModel):
+class ConfigChanged(Payload):
     """Sets some settings; null takes one back to its default. Unknown names and wrong values are left out."""
 
-    model_config = ConfigDict(defer_build=True)
-
-    set: dict[str, Any]
+    set: Json = Field(max_length=SET_MAX)
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {"config_changed": ConfigChanged}
@@ -132,14 +101,14 @@ def changed(settings: Settings, name: str, value: Any) -> Settings:
     """`settings` with one value set (None: the default). Raises Refused with the reason."""
     if name not in Settings.model_fields:
         raise Refused(f"no setting {name!r}; there are: {', '.join(Settings.model_fields)}")
-    values = settings.model_dump(exclude_unset=True)
-    values.pop(name, None)
-    if value is not None:
-        values[name] = value
+    if value is None:
+        kept = settings.model_fields_set - {name}
+        return Settings.model_construct(**{one: getattr(settings, one) for one in kept})
     try:
-        return Settings.model_validate(values)
+        new = Settings.model_validate({name: value})  # it alone: the others were looked at when they were set
     except ValidationError as wrong:
         raise Refused(f"{name}: {wrong.errors(include_url=False)[0]['msg']}") from None
+    return settings.model_copy(update={name: getattr(new, name)})
 
 
 def wait_share(fleet: Fleet, agent: str) -> float | None:

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+
+from gitcoord.core.fields import AGENT_CHARS_MAX, GIVEN_CHARS_MAX, NAMED, Json
+
+CAPABILITIES_MAX = 50  # of one agent, or that one task needs
+AGENTS_GIVEN_MAX = 1000  # by hand, or by a program, in one command
+CHOSEN_MAX = 100  # things that one command is about
 
 Priority = Literal["CRITICAL", "HIGH", "MEDIUM", "LOW"]
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)  # the most urgent first
+
+
+_SMALL = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+
+
+def small(text: str) -> str:
+    """Write A to Z small; what other letters become depends on the version of Unicode, which is each machine's own."""
+    return text.translate(_SMALL)
 
 
 def _capital(text: object) -> object:
@@ -25,11 +39,20 @@ def _object(text: object) -> object:
 def _apart(value: object) -> object:
     if not isinstance(value, list):
         return value
-    return [part.strip() for one in value for part in (one.split(",") if isinstance(one, str) else [one])
-            if not isinstance(part, str) or part.strip()]
+    parts = [part.strip() if isinstance(part, str) else part
+             for one in value for part in (one.split(",") if isinstance(one, str) else [one])]
+    return [part for part in parts if part != ""]
 
 
 AnyCase = Annotated[Priority, BeforeValidator(_capital)]
-JsonObject = Annotated[dict[str, Any], BeforeValidator(_object)]
-Agents = Annotated[list[str], BeforeValidator(_apart)]
+JsonObject = Annotated[Json, BeforeValidator(_object)]
+AgentGiven = Annotated[str, Field(max_length=AGENT_CHARS_MAX)]
+Agents = Annotated[list[AgentGiven], BeforeValidator(_apart), Field(max_length=AGENTS_GIVEN_MAX)]
 """Ids of agents; `alice,bob` is two."""
+Chosen = Annotated[list[Annotated[str, Field(max_length=GIVEN_CHARS_MAX)]], Field(max_length=CHOSEN_MAX)]
+"""Beginnings of ids, or positions."""
+Capability = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), AfterValidator(small), NAMED]
+CapabilityGiven = Annotated[str, Field(max_length=100)]
+Capabilities = Annotated[list[Capability], BeforeValidator(_apart), Field(max_length=CAPABILITIES_MAX)]
+"""What an agent can do: words that the fleet agrees on, in small letters; `python,backend` is two."""

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from gitcoord.core.commands import Answer, Command, Look, Proposal, Query
 from gitcoord.core.errors import GitcoordError, Lost, NoEffect, Refused
 from gitcoord.core.event import Draft, Event
+from gitcoord.core.fields import typed
 from gitcoord.features import FEATURES, LISTED
 from gitcoord.node import levels, seen
 from gitcoord.node.naming import utc_now
@@ -79,7 +80,13 @@ def ask(
 def propose(node: Node, command: Command, given: Mapping[str, Any], *, actor: str) -> Sequence[Proposal]:
     """What the command would write. Raises Refused, or Lost where that is known already."""
     asked = arguments(command, given)
-    return _judged_anew(node, lambda: command.decide(look(node, actor), asked))
+    proposals = _judged_anew(node, lambda: command.decide(look(node, actor), asked))
+    for one in proposals:
+        try:
+            typed(node.fleet.model_of(one.type), one.content, one.data)
+        except ValueError as wrong:  # the ledger would void it, for everybody and with the same words
+            raise Refused(str(wrong)) from None
+    return proposals
 
 
 def drafted(node: Node, proposals: Sequence[Proposal], actor: str) -> list[Draft]:

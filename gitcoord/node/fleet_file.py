@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from gitcoord.core.errors import Refused
 from gitcoord.core.names import is_agent_id
 from gitcoord.features.agents import dependencies
-from gitcoord.features.agents.events import NEEDS_MAX, SLOTS_MAX, Capabilities
+from gitcoord.features.agents.events import NEEDS_MAX, SLOTS_MAX
+from gitcoord.features.typed import Capabilities
 from gitcoord.node.command_environment import checked
 from gitcoord.node.job import located
 from gitcoord.store.files import read_regular

@@ -56,6 +56,7 @@ class Glance:
     hook: str  # the fleet's setting
     held: list[dict[str, Any]]  # reservations, as `gitcoord reservations` shows them
     proposals: int  # that wait for somebody's approval
+    floods: list[dict[str, Any]]  # who wrote much today: see `Quotas.floods`
     lost: list[dict[str, Any]]  # registered agents that are gone: agent, since, outcome of its recovery
 
 
@@ -88,7 +89,7 @@ def take(node: Node) -> Glance:
         held=[{**reservations.shown(one), "position": one.position}
               for one in fleet.states["reservations"].held.values()],
         proposals=sum(one.status == "pending" for one in fleet.states["autonomy"].proposals.values()),
-        lost=_lost(fleet),
+        floods=fleet.quotas.floods(), lost=_lost(fleet),
     )
 
 

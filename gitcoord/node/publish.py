@@ -97,7 +97,7 @@ def pages(
     wanted = set(state.positions) if only is None else _numbers_in(state, only, layout)
     interactions = [
         conversation.interaction(state, number, entry_at) if number in wanted else Interaction(number, ())
-        for number in sorted(state.positions)
+        for number in state.positions
     ]
     rendered = snapshot.files(interactions, layout, position=fleet.position, only=only)
     return {path: text.encode() for path, text in rendered.items()}

@@ -49,7 +49,8 @@ def standing(desk: Desk, glance: Glance, now_s: float | None = None) -> dict[str
         "leader": None, "agents": _agents(glance, observed, states, running, now_s), "snapshot": None,
         "errors": _errors(desk, glance), "void": glance.void, "pushes_per_minute": None,
         "left": [{"ref": ref, "why": pause.why} for ref, pause in sorted(Backoff(home.store).failing().items())],
-        "proposals": glance.proposals, "lost": glance.lost, "failed": _failed(home), "paths": home.paths(),
+        "proposals": glance.proposals, "lost": glance.lost, "floods": glance.floods, "failed": _failed(home),
+        "paths": home.paths(),
     }
     if glance.leader is not None:
         state = states.get(glance.leader.casefold(), liveness.SILENT)
@@ -87,6 +88,9 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
                      "`gitcoord proposals` shows what waits")
     found += [f"{count(one['events'], 'event')} that {one['agent']}'s handler failed on, the newest "
               f"{one['newest'][:8]}: `gitcoord inbox --failed --as '{one['agent']}'`" for one in value["failed"]]
+    found += [f"{one['agent']} floods the fleet: {count(one['events'], 'event')} today ({one['share']:.0%}), "
+              f"{one['void']} of its lines are void; an admin can `gitcoord agent mute {one['agent']}`"
+              for one in value["floods"] if one["void"] and not one["muted"]]
     for one in value["lost"]:
         when = _epoch_s(one["since"])
         since = f", since {ago(max(0.0, now_s - when))}" if when is not None else ""

@@ -13,6 +13,7 @@ from gitcoord.core.event import Event
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.log_files import Log
 from gitcoord.core.members import Member, Members
+from gitcoord.core.occasions import Occasions
 from gitcoord.core.ports import Entry, Objects, Oid
 
 
@@ -64,8 +65,10 @@ def _copied(fleet: Fleet) -> Fleet:
     other = object.__new__(Fleet)
     vars(other).update(vars(fleet))
     other.heads, other.positions = dict(fleet.heads), dict(fleet.positions)
-    other.done, other.refusals = dict(fleet.done), dict(fleet.refusals)
-    other.voids = fleet.voids.copy()
+    other.refusals, other.voids = dict(fleet.refusals), fleet.voids.copy()
+    other.occasions = Occasions(dict(fleet.occasions.done), dict(fleet.occasions.tried))
+    tallies = {agent: replace(tally) for agent, tally in fleet.quotas.tallies.items()}
+    other.quotas = replace(fleet.quotas, tallies=tallies, muted=dict(fleet.quotas.muted))
     by_id = {id_: Member(m.id, m.key, m.joined, m.admitted, m.admin, m.left) for id_, m in fleet.members.by_id.items()}
     other.members = Members(fleet.members.founded, fleet.members.admission, by_id)
     other.terms = replace(fleet.terms)

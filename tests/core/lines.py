@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gitcoord.core.event import Draft, Event, Head, seal
+from gitcoord.core.fields import BUG
 from gitcoord.core.fleet import Fleet, Recorded
 from gitcoord.core.keys import Ed25519Signer, Verifier
 from gitcoord.core.names import uid_from
@@ -59,6 +60,7 @@ class Story:
     def _take(self, event: Event) -> Recorded:
         recorded = self.fleet.take(event.line)
         self.lines.append(event.line)
+        assert BUG not in (recorded.void or self.fleet.refusals.get(event.uid, "")), (recorded, self.fleet.refusals)
         return recorded
 
     def read(self, position: int) -> bytes:

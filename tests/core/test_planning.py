@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitcoord.core import limits, planning
+from gitcoord.core import limits
 from gitcoord.core.event import Draft, Event, Head, seal, uid_of
 from gitcoord.core.fleet import Duty, Fleet, Inadmissible
 from gitcoord.core.keys import Verifier
@@ -95,7 +95,8 @@ def test_a_duty_is_appended_once_by_one_leader_and_its_successor(monkeypatch: py
     world = World()
     one, other = world.machine("one", runs=True), world.machine("other", runs=True)
     monkeypatch.setattr(
-        Fleet, "duties", lambda fleet, now: [Duty("error", "due", "the-key")] if fleet.position > 4 else [])
+        FEATURES["health"], "duty",
+        lambda state, look: [Duty("error", "due", "the-key")] if look.fleet.position > 4 else [])
     world.settle(10)
     assert one.leads or other.leads
     leader, heir = (one, other) if one.leads else (other, one)
@@ -108,7 +109,7 @@ def test_a_duty_is_appended_once_by_one_leader_and_its_successor(monkeypatch: py
 
 def test_a_duty_that_is_pending_is_not_appended_again(monkeypatch: pytest.MonkeyPatch) -> None:
     world, [one] = a_fleet(1, runs=True)
-    monkeypatch.setattr(Fleet, "duties", lambda fleet, now: [Duty("error", "due", "the-key")])
+    monkeypatch.setattr(FEATURES["health"], "duty", lambda state, look: [Duty("error", "due", "the-key")])
     one.answers(Outcome.UNKNOWN, times=100)
     for _ in range(3):
         try:
@@ -142,7 +143,7 @@ def test_own_events_that_wait_behind_a_line_brought_back_go_after_it() -> None:
 
 
 def test_planning_limits_are_named() -> None:
-    assert planning.DUTIES_PER_TICK < limits.DUTIES_REMEMBERED_MAX
+    assert limits.DUTIES_PER_TICK < limits.DUTIES_REMEMBERED_MAX
 
 
 # Folds: any order of any events

@@ -10,6 +10,12 @@ from pydantic import BaseModel, ValidationError
 
 WORDS = st.sampled_from(["alice", "bob", "Carol", "nobody", "python", "src/**", "a", "2026-11-21T03:04:05.678Z",
                          "0000000000000001", "0000000000000002"]) | st.text(max_size=20)
+BY_LENGTH = {
+    # the longest that a field allows → what may stand there: checks of our own stand in no schema
+    16: st.sampled_from(["0000000000000001", "0000000000000002", "0000000000000003"]),
+    40: st.just("2026-11-21T03:04:05.678Z"), 63: st.sampled_from(["alice", "bob", "Carol", "nobody"]),
+    500: st.sampled_from(["src/**", "README.md", "a/b", "words"]),
+}
 
 
 def payloads(model: type[BaseModel]) -> st.SearchStrategy[BaseModel]:
@@ -39,6 +45,8 @@ def _values(schema: Mapping[str, Any], known: Mapping[str, Any]) -> st.SearchStr
             return st.from_regex(schema["pattern"], fullmatch=True).map(lambda text: text.strip())
         case "string":
             least, most = schema.get("minLength", 0), schema.get("maxLength", 100)
+            if most in BY_LENGTH:
+                return BY_LENGTH[most]
             return WORDS.map(lambda text: (text + "x" * (least - len(text)))[:most])
         case "integer":
             return st.integers(schema.get("minimum", schema.get("exclusiveMinimum", -10)), schema.get("maximum", 100))

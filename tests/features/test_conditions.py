@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gitcoord.core.duties import wanted
 from gitcoord.core.errors import Refused
 from gitcoord.core.liveness import GONE
 from gitcoord.features.conditions import FORMS, condition
@@ -75,7 +76,7 @@ def test_a_request_that_lapsed_is_never_answered() -> None:
     one = Work(bob=[])
     uid = one.do("alice", "message request", text="Which schema?", to=["bob"], within="10m")
     one.wait(601)
-    one.lead(one.story.fleet.duties(one.look("alice")))
+    one.lead(wanted(one.story.fleet, one.look("alice")))
     assert standing(one, f"message {uid} answered")[:2] == (False, True)
 
 
@@ -84,7 +85,7 @@ def test_a_run_of_a_workflow_is_waited_for_by_its_id_or_by_its_name() -> None:
     uid = one.do("alice", "workflow start", workflow="name: release\nsteps:\n  build: {title: Build it}\n")
     assert standing(one, f"workflow {uid} running")[0] and standing(one, "workflow release done")[:2] == (False, False)
     for _ in range(3):
-        one.lead(one.story.fleet.duties(one.look("alice")))
+        one.lead(wanted(one.story.fleet, one.look("alice")))
         for task in list(one.state.held.get("bob", ())):
             one.do("bob", "task finish", task=task)
     assert standing(one, "workflow release done") == (True, True, f"workflow {uid[:8]} release is done")

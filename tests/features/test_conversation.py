@@ -12,6 +12,8 @@ from gitcoord.core import limits
 from gitcoord.core.event import Event, parse
 from gitcoord.features import conversation
 from gitcoord.features.conversation import State
+from gitcoord.features.pages.snapshot import Entry
+from gitcoord.node import publish
 from tests.core.lines import Story
 
 
@@ -122,3 +124,25 @@ def test_every_position_is_in_at_most_one_interaction_and_the_state_survives_the
     assert all(positions == sorted(positions) for positions in state.positions.values())
     assert state.highest == max([0, *state.positions])
     assert conversation.load(conversation.dump(state)) == state
+
+
+def test_numbers_that_somebody_chose_do_not_pin_the_page_and_a_long_thread_is_read_from_its_end() -> None:
+    story = Story().founded("alice")
+    story.say("alice", "question", "huge", interaction=10**9 - 1)
+    for number in range(5):
+        story.say("alice", "question", f"question {number}")
+    for number in range(1100):
+        story.say("alice", "note", f"more {number}", interaction=3)
+    state = story.fleet.states["conversation"]
+    asked: list[int] = []
+
+    def entry_at(position: int) -> Entry:
+        asked.append(position)
+        return conversation.entry(position, parse(story.read(position)))
+
+    pages = publish.pages(story.fleet, publish.layout_of(story.fleet), entry_at, only={"communication.md"})
+    page = pages["communication.md"].decode()
+    assert "#999999999" not in page and "more 1099" in page and "101 earlier events" in page
+    assert len(asked) < 1010
+    again = conversation.load(conversation.dump(state))
+    assert list(again.positions) == list(state.positions)

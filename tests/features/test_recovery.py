@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gitcoord.core import times
+from gitcoord.core.duties import wanted
 from gitcoord.core.commands import Look
 from gitcoord.core.errors import Refused
 from gitcoord.core.fleet import draft_of
@@ -65,7 +66,7 @@ class Play:
         said = []
         for _ in range(ticks):
             self.seconds += seconds
-            duties = {duty.key: duty for duty in self.fleet.duties(self.look)}
+            duties = {duty.key: duty for duty in wanted(self.fleet, self.look)}
             for duty in duties.values():
                 if duty.key in self.fleet.done:
                     continue

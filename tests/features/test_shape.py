@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from gitcoord.core.duties import wanted
 from gitcoord.core.commands import Command, Look, Proposal
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.fleet import Fleet
@@ -95,7 +96,7 @@ def test_any_order_of_any_events_folds_and_comes_back_from_json(story: Story) ->
 def test_duties_commands_and_queries_change_nothing(story: Story, data: st.DataObject) -> None:
     look = Look(story.fleet, NOW, "alice", "node-alice", read=story.read)
     before = copy.deepcopy(story.fleet.dump())
-    story.fleet.duties(look)
+    wanted(story.fleet, look)
     for key in data.draw(st.lists(st.sampled_from(sorted(COMMANDS)), min_size=15, max_size=25, unique=True)):
         what = COMMANDS[key]
         asked = data.draw(payloads(what.arguments), label=key[1])

@@ -229,17 +229,17 @@ def test_an_interactions_volume_is_its_number(number: int, path: str) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    before=st.sets(st.integers(0, 420)) | st.sets(st.integers(0, 420), min_size=100),
-    new=st.sets(st.integers(0, 450), max_size=5),
+    before=st.lists(st.integers(0, 420), unique=True) | st.sets(st.integers(0, 420), min_size=100).map(sorted),
+    new=st.lists(st.integers(0, 450) | st.just(10**9), max_size=5, unique=True),
     again=st.sets(st.integers(0, 420), max_size=5),
     recent=st.integers(1, 5),
 )
 def test_files_that_are_not_named_as_changed_keep_their_bytes(
-    before: set[int], new: set[int], again: set[int], recent: int
+    before: list[int], new: list[int], again: set[int], recent: int
 ) -> None:
-    layout, after = Layout(recent=recent), before | new
-    touched = new | (again & before)
-    old = snapshot.files(conversation(sorted(before), "old"), layout, position=1)
+    layout, after = Layout(recent=recent), list(dict.fromkeys([*before, *new]))
+    touched = set(new) | (again & set(before))
+    old = snapshot.files(conversation(before, "old"), layout, position=1)
     now = [Interaction(n, [said("alice", "question", "new" if n in touched else "old")]) for n in after]
     stale = snapshot.changed(before, after, touched=touched, layout=layout)
     everything = snapshot.files(now, layout, position=2)
@@ -247,6 +247,13 @@ def test_files_that_are_not_named_as_changed_keep_their_bytes(
     assert set(some) == stale & set(everything)
     kept = {path: page for path, page in old.items() if path in snapshot.paths(after, layout)}
     assert {**kept, **some} == everything
+
+
+def test_a_large_number_does_not_stay_on_the_page() -> None:
+    page = snapshot.communication(conversation([1, 10**9, 2, 3, 4]), PLAIN, position=5)
+    assert [words for _, words in headings(page) if words.startswith("Interaction")] == [
+        "Interaction #2", "Interaction #3", "Interaction #4"]
+    assert "Interaction #1000000000" in snapshot.archive(conversation([1, 10**9, 2, 3, 4]), PLAIN)
 
 
 def test_a_new_question_changes_few_files() -> None:

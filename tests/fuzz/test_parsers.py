@@ -45,7 +45,9 @@ SHAPES: dict[str, dict[str, Any]] = {
               "heads": {"n-1": [1, "h"]},
               "members": {"founded": None, "admission": "open", "members": [["a", "k", 1, True, True, False]]},
               "void": [],
-              "terms": {}, "done": [], "refusals": {}, "features": {}},
+              "terms": {}, "quotas": {"at": NOW, "day": NOW[:10], "tallies": {"a": [1, 2, "03", 1, 2, 0]},
+              "muted": [["a", "b", NOW, "", ""]]},
+              "occasions": {"done": [], "tried": {"k": [1, NOW, "why"]}}, "refusals": {}, "features": {}},
     "draft": {"actor": "alice", "type": "note", "content": "c", "timestamp": NOW, "uid": "0" * 16, "to": ["bob"]},
 }
 

@@ -174,7 +174,7 @@ MUTANTS: dict[str, Mutant] = {
         [rewritten(settling, "settle_queue", ("yield ChainAnew(ledger, frozenset(e.uid", "(ledger, frozenset(e.uid"))]),
     "rechained_copies_are_not_voided": Mutant(
         "A second event with a uid that was seen is void.", "restore,copy,late", DIFFERS,
-        [rewritten(Fleet, "_judge", ("if event.uid in self.positions:", "if False:"))], start=140),
+        [rewritten(Fleet, "judge", ("if event.uid in self.positions:", "if False:"))], start=140),
     "admission_without_prev": Mutant(
         "A line is its node's next: its `prev` is the hash of the one before.", "liar", DIFFERS,
         [rewritten(Fleet, "check_place", ("if event.prev != head.hash:", "if False:"))]),

@@ -7,56 +7,71 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from gitcoord.core import times
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Refused
+from gitcoord.core.fields import Label, Words
 from gitcoord.core.liveness import GONE, GOODBYE, SILENT
 from gitcoord.core.lookup import member
 from gitcoord.features.agents import events as said
 from gitcoord.features.agents import dependencies, roster
-from gitcoord.features.agents.events import NEEDS_MAX, SLOTS_MAX
+from gitcoord.features.agents.events import NEEDS_MAX, SLOTS_MAX, TaskWords
 from gitcoord.features.agents.presence import get, liveness, status
 from gitcoord.features.agents.roster import Agent
+from gitcoord.features.typed import AgentGiven, Agents, Capabilities, CapabilityGiven
 
 Shown = Literal["active", "busy", "idle", "input-required", "paused", "offline", "gone"]
 
 
 class Register(Arguments):
-    capabilities: said.Capabilities = Field([], description="What it can do, such as python,backend")
-    role: str = Field("", max_length=100, description="What it is there for, in a word or two")
-    depends_on: list[str] = Field([], max_length=NEEDS_MAX, description="An agent that it needs")
-    backup: str | None = Field(None, description="The agent that stands in for it when it is gone")
+    capabilities: Capabilities = Field([], description="What it can do, such as python,backend")
+    role: Label = Field("", description="What it is there for, in a word or two")
+    depends_on: list[AgentGiven] = Field([], max_length=NEEDS_MAX, description="An agent that it needs")
+    backup: AgentGiven | None = Field(None, description="The agent that stands in for it when it is gone")
     slots: int = Field(1, ge=1, le=SLOTS_MAX, description="How many tasks it does at a time")
-    about: str = Field("", max_length=500, description="A sentence about it")
+    about: Words = Field("", description="A sentence about it")
 
 
 class Set(Arguments):
-    agent: str | None = Field(None, description="Whose; none: one's own")
+    agent: AgentGiven | None = Field(None, description="Whose; none: one's own")
     status: said.Status | None = Field(None, description="What it is doing")
-    task: str | None = Field(None, max_length=200, description="What it is at, in words; '' is nothing")
+    task: TaskWords | None = Field(None, description="What it is at, in words; '' is nothing")
     workload: float | None = Field(None, ge=0, le=1, description="How loaded it is, 0 to 1")
-    capabilities: said.Capabilities | None = Field(None, description="In place of those that it had")
-    role: str | None = Field(None, max_length=100, description="What it is there for")
-    depends_on: list[str] | None = Field(None, max_length=NEEDS_MAX, description="In place of those that it needed")
-    backup: str | None = Field(None, description="Who stands in for it; '' is nobody")
+    capabilities: Capabilities | None = Field(None, description="In place of those that it had")
+    role: Label | None = Field(None, description="What it is there for")
+    depends_on: list[AgentGiven] | None = Field(
+        None, max_length=NEEDS_MAX, description="In place of those that it needed")
+    backup: AgentGiven | None = Field(None, description="Who stands in for it; '' is nobody")
     slots: int | None = Field(None, ge=1, le=SLOTS_MAX, description="How many tasks it does at a time")
 
 
 class Leave(Arguments):
-    agent: str | None = Field(None, description="Who; none: oneself")
+    agent: AgentGiven | None = Field(None, description="Who; none: oneself")
+
+
+class Mute(Arguments):
+    agent: AgentGiven = Field(description="Whose words shall have no effect")
+    for_s: times.Span | None = Field(
+        None, alias="for", description="For how long: 90s, 15m, 2h, 3d; none: until it is unmuted")
+    why: Words = Field("", description="Why, to be shown to the others")
+
+
+class Unmute(Arguments):
+    agent: AgentGiven = Field(description="Whose words shall count again")
 
 
 class List(Arguments):
-    capability: str | None = Field(None, description="Only those that can do this")
+    capability: CapabilityGiven | None = Field(None, description="Only those that can do this")
     status: Shown | None = Field(None, description="Only those that are so")
     registered: bool = Field(False, description="Only those that registered, not every member")
 
 
 class Show(Arguments):
-    agent: str = Field(description="Its id")
+    agent: AgentGiven = Field(description="Its id")
 
 
 class Order(Arguments):
-    agents: list[str] = Field(default_factory=list, description="These and all that they need; none: everybody")
+    agents: Agents = Field([], description="These and all that they need; none: everybody")
     down: bool = Field(False, description="Only those that are gone or offline: the order to restore them in")
 
 
@@ -102,7 +117,7 @@ def checked(look: Look, data: Mapping[str, Any]) -> Proposal:
     if backup is not None and backup.casefold() == key:
         raise Refused(f"{look.actor} cannot be its own backup: name another agent")
     state = look.state("agents")
-    way = dependencies.cycle({**roster.graph(state), key: [one.casefold() for one in others]}, key)
+    way = dependencies.cycle(roster.graph(state), key, needs=[one.casefold() for one in others])
     if way:
         raise Refused(f"{roster.circle(state, way, look.actor)}: leave one of these out")
     capabilities = list(dict.fromkeys(data["capabilities"]))
@@ -121,6 +136,31 @@ def leave(look: Look, asked: Leave) -> list[Proposal]:
     ]
     words = f"{known.id} takes no more part in the work"
     return [*given_back, Proposal("agent_unregistered", words, {"agent": known.id})]
+
+
+def mute(look: Look, asked: Mute) -> list[Proposal]:
+    whose = _for_admins(look, asked.agent)
+    if whose == look.actor:
+        raise Refused(f"{whose} would mute itself: name another agent")
+    until = times.later(look.now, asked.for_s) if asked.for_s is not None else None
+    words = f"{look.actor} mutes {whose}" + (f" until {times.shown(until)}" if until else "")
+    return [Proposal("agent_muted", words + (f": {asked.why}" if asked.why else ""),
+                     {"agent": whose, "until": until, "reason": asked.why})]
+
+
+def unmute(look: Look, asked: Unmute) -> list[Proposal]:
+    whose = _for_admins(look, asked.agent)
+    if look.fleet.quotas.mute_of(whose, "") is None:
+        return []
+    return [Proposal("agent_unmuted", f"{look.actor} unmutes {whose}", {"agent": whose})]
+
+
+def _for_admins(look: Look, agent: str) -> str:
+    known = look.fleet.members.get(look.actor)
+    if known is None or not known.admin:
+        admins = [one.id for one in look.fleet.members.by_id.values() if one.admin]
+        raise Refused(f"{look.actor} is no admin: ask {' or '.join(admins[:3])}")
+    return member(look, agent)
 
 
 def list_(look: Look, asked: List) -> list[dict[str, Any]]:
@@ -212,6 +252,14 @@ COMMANDS: Mapping[str, Command | Query] = {
         help="Show in which order agents are started or restored: a layer at once, after those before it",
         example="gitcoord agent order --down", arguments=Order, ask=order, positional=("agents",),
         columns=("layer", "agents"),
+    ),
+    "agent mute": Command(
+        help="Let what an agent says have no effect, such as one that floods the fleet", arguments=Mute, decide=mute,
+        example="gitcoord agent mute bob --for 2h --why 'it loops'", positional=("agent",), destructive=True,
+    ),
+    "agent unmute": Command(
+        help="Let what a muted agent says count again", arguments=Unmute, decide=unmute, positional=("agent",),
+        example="gitcoord agent unmute bob", before=("gitcoord agent mute bob",), idempotent=True,
     ),
     "agent leave": Command(
         help="Take no more part in the work; the agent stays a member", example="gitcoord agent leave",

@@ -7,13 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 Graph = Mapping[str, Sequence[str]]  # name → the names that it needs; who stands nowhere needs nobody
 
 
-def cycle(graph: Graph, start: str) -> list[str]:
-    """A way from `start` over what it needs back to itself: `[a, b, a]`; empty when there is none."""
+def cycle(graph: Graph, start: str, *, needs: Sequence[str] | None = None) -> list[str]:
+    """A way from `start` over what it needs back to itself: `[a, b, a]`; empty when there is none.
+
+    `needs` stands for what `graph` says of `start`.
+    """
     before: dict[str, str] = {}
     waiting = [start]
     while waiting:
         one = waiting.pop()
-        for needed in graph.get(one, ()):
+        for needed in needs if one == start and needs is not None else graph.get(one, ()):
             if needed == start:
                 return _way(before, start, one)
             if needed not in before:

@@ -19,6 +19,10 @@ from gitcoord.features.agents.events import (
     REGISTERED_MAX, AgentDeparted, AgentExited, AgentLost, AgentRegistered, AgentReturned, AgentStatusChanged,
     AgentSuspected, AgentUnregistered, BackupActivated, SightDoubted, Sighting, Status,
 )
+from gitcoord.features.typed import CAPABILITIES_MAX
+
+DEPENDENCIES_MAX = 10_000  # of all agents: ten each of a thousand; a circle is looked for among them
+STANDS_IN_MAX = 20  # agents that one stands in for at a time
 
 SEEN: Mapping[type[BaseModel], str] = {
     AgentSuspected: LATE, AgentLost: GONE, AgentReturned: ALIVE, AgentDeparted: GOODBYE,
@@ -69,12 +73,15 @@ class Doubt:
     position: int = 0
 
 
-@dataclass(slots=True)
+@dataclass
 class State:
-    """Registered agents by casefolded id, in the order of registration."""
+    """Registered agents by casefolded id, in the order of registration. `needs` follows: casefolded as well."""
 
     agents: dict[str, Agent] = field(default_factory=dict)
     doubt: Doubt | None = None
+
+    def __post_init__(self) -> None:
+        self.needs = {key: [one.casefold() for one in agent.depends_on] for key, agent in self.agents.items()}
 
 
 def fold(state: State, recorded: Recorded) -> str | None:
@@ -88,10 +95,12 @@ def _register(state: State, recorded: Recorded, said: AgentRegistered) -> str | 
     event, key = recorded.event, recorded.event.actor.casefold()
     if said.backup is not None and said.backup.casefold() == key:
         return f"{event.actor} cannot be its own backup"
-    way = dependencies.cycle({**graph(state), key: [one.casefold() for one in said.depends_on]}, key)
+    known, needs = state.agents.get(key), [one.casefold() for one in dict.fromkeys(said.depends_on)]
+    if needs and sum(map(len, state.needs.values())) + len(needs) > DEPENDENCIES_MAX:
+        return f"the agents here name {DEPENDENCIES_MAX} dependencies already: name only what one needs directly"
+    way = dependencies.cycle(state.needs, key, needs=needs) if needs else []
     if way:
         return circle(state, way, event.actor)
-    known = state.agents.get(key)
     if known is None and len(state.agents) >= REGISTERED_MAX:
         return f"{REGISTERED_MAX} agents are registered already: let one leave"
     agent = Agent(
@@ -102,7 +111,7 @@ def _register(state: State, recorded: Recorded, said: AgentRegistered) -> str | 
         agent.status, agent.task, agent.workload, agent.since = known.status, known.task, known.workload, known.since
         agent.liveness, agent.changes, agent.changed = known.liveness, known.changes, known.changed
         agent.ended, agent.stands_in = known.ended, known.stands_in
-    state.agents[key] = agent
+    state.agents[key], state.needs[key] = agent, needs
     return None
 
 
@@ -120,7 +129,7 @@ def _leave(state: State, recorded: Recorded, said: AgentLeft) -> None:
 
 
 def _remove(state: State, agent: str) -> None:
-    del state.agents[agent.casefold()]
+    del state.agents[agent.casefold()], state.needs[agent.casefold()]
     _relieve(state, agent)
 
 
@@ -138,7 +147,10 @@ def _activate(state: State, recorded: Recorded, said: BackupActivated) -> str | 
         return f"{said.agent if agent is None else said.backup} is not registered"
     if agent is backup:
         return f"{agent.id} cannot stand in for itself"
-    backup.stands_in[agent.key] = agent.capabilities  # also of those whom it stood in for
+    if len(backup.stands_in) >= STANDS_IN_MAX and agent.key not in backup.stands_in:
+        return f"{backup.id} stands in for {STANDS_IN_MAX} others already"
+    able = agent.capabilities  # also of those whom it stood in for
+    backup.stands_in[agent.key] = able[:CAPABILITIES_MAX]
     return None
 
 
@@ -196,8 +208,8 @@ APPLY: Mapping[type[Any], Callable[[State, Recorded, Any], str | None]] = {
 
 
 def graph(state: State) -> dict[str, list[str]]:
-    """Casefolded id → casefolded ids of those it needs."""
-    return {key: [one.casefold() for one in agent.depends_on] for key, agent in state.agents.items()}
+    """Casefolded id → casefolded ids of those it needs. Not to be changed."""
+    return state.needs
 
 
 def circle(state: State, way: list[str], actor: str) -> str:

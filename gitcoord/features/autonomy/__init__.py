@@ -14,8 +14,9 @@ from pydantic import Field
 from gitcoord.core.commands import Arguments, Command, Look, Query
 from gitcoord.core.commands import Proposal as Draft
 from gitcoord.core.errors import Lost, Refused
+from gitcoord.core.fields import Given, Reason
 from gitcoord.core.lookup import find
-from gitcoord.features import values
+from gitcoord.features import typed, values
 from gitcoord.features.autonomy import proposals
 from gitcoord.features.autonomy.proposals import Approvers, Level, Proposal, why_not_change, why_not_judge
 
@@ -37,19 +38,19 @@ class Nothing(Arguments):
 
 
 class Chosen(Arguments):
-    ids: list[str] = Field(default_factory=list, description="Proposals", max_length=100)
+    ids: typed.Chosen = Field([], description="Proposals")
     all: bool = Field(False, description="All that wait")
 
 
 class Rejected(Chosen):
-    why: str = Field("", max_length=2000, description="Why not, to be shown to the others")
+    why: Reason = Field("", description="Why not, to be shown to the others")
 
 
 class Proposals(Arguments):
-    id: str | None = Field(None, description="Only this one, with all that is known of it")
+    id: Given | None = Field(None, description="Only this one, with all that is known of it")
     status: Literal["pending", "approved", "rejected", "done", "lapsed", "overtaken"] | None = Field(
         None, description="Only these; else those that wait")
-    kind: str | None = Field(None, description="Only this kind of decision, such as assignment")
+    kind: Given | None = Field(None, description="Only this kind of decision, such as assignment")
     all: bool = Field(False, description="Also those that are done with")
 
 

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field
 
+from gitcoord.core import limits
 from gitcoord.core.commands import Look
+from gitcoord.core.fields import NAMED, Agent, Content, EventType, Json, Payload, Reason, Uid
 from gitcoord.core.fleet import Duty, Recorded
 from gitcoord.core.members import AgentAdmitted, FleetFounded
 from gitcoord.features import control
@@ -33,54 +35,46 @@ OVER = {
 }
 """Why nobody judges a proposal of that status any more."""
 
-Key = Annotated[str, StringConstraints(max_length=300)]
+Key = Annotated[str, Field(max_length=300), NAMED]
 
 
-class AutonomyChanged(BaseModel):
+class AutonomyChanged(Payload):
     """From here on the leader decides so much by itself; `approvers` null: as before."""
-
-    model_config = ConfigDict(defer_build=True)
 
     level: Level
     approvers: Approvers | None = None
 
 
-class Wanted(BaseModel):
+class Wanted(Payload):
     """The event that the leader would append."""
 
-    model_config = ConfigDict(defer_build=True)
-
-    type: str = Field(max_length=64)
-    content: str
-    data: dict[str, Any] = {}
-    to: list[str] = []
-    re: str | None = None
+    type: EventType
+    content: Content
+    data: Json = {}
+    to: list[Agent] = Field([], max_length=limits.AGENTS_PER_EVENT_MAX)
+    re: Uid | None = None
 
 
-class ProposalMade(BaseModel):
+class ProposalMade(Payload):
     """The leader would do this. `occasion` is the key of the duty, `round` counts the proposals for it from 1."""
 
-    model_config = ConfigDict(defer_build=True)
-
-    kind: str = Field(max_length=64)
+    kind: Annotated[str, Field(max_length=64), NAMED]
     occasion: Key
-    round: int = Field(1, ge=1)
+    round: int = Field(1, ge=1, le=1_000_000)
     event: Wanted
 
 
-class ProposalApproved(BaseModel):
+class ProposalApproved(Payload):
     """The proposal that the event's `re` names shall be done."""
 
 
-class ProposalRejected(BaseModel):
+class ProposalRejected(Payload):
     """It shall never be done."""
 
-    model_config = ConfigDict(defer_build=True)
-
-    why: str = Field("", max_length=2000)
+    why: Reason = ""
 
 
-class ProposalLapsed(BaseModel):
+class ProposalLapsed(Payload):
     """By the leader: nobody answered in a day, or what was approved is wanted no more."""
 
 
@@ -116,7 +110,7 @@ class Proposal:
         return self.status in ("pending", "approved")
 
 
-@dataclass(slots=True)
+@dataclass
 class State:
     level: Level = "full"
     approvers: Approvers = "members"
@@ -125,6 +119,9 @@ class State:
     admins: list[str] = field(default_factory=list)  # casefolded
     proposals: dict[str, Proposal] = field(default_factory=dict)  # by id, oldest first
     newest: dict[str, str] = field(default_factory=dict)  # occasion → id
+
+    def __post_init__(self) -> None:
+        self.waiting = sum(one.waits for one in self.proposals.values())
 
 
 def gate(look: Look, kind: str, duty: Duty) -> tuple[Duty, ...]:
@@ -139,7 +136,7 @@ def gate(look: Look, kind: str, duty: Duty) -> tuple[Duty, ...]:
         return (duty,)
     known = state.proposals.get(state.newest.get(duty.key, ""))
     if known is None or known.status == "lapsed" or (known.waits and _is_moot(look, known, duty)):
-        if _waiting(state) >= WAITING_MAX:
+        if state.waiting >= WAITING_MAX:
             return ()
         return (_proposed(kind, duty, known.round + 1 if known else 1),)
     if known.status == "approved":
@@ -229,22 +226,19 @@ def _propose(state: State, recorded: Recorded, made: ProposalMade) -> str | None
     before = state.proposals.get(state.newest.get(made.occasion, ""))
     if before is not None and before.status in ("rejected", "done"):
         return f"it was {before.status} before"
-    if _waiting(state) >= KEPT_MAX:
+    if state.waiting >= KEPT_MAX:
         return f"{KEPT_MAX} proposals wait already"
     if before is not None and before.waits:
-        _finish(before, "overtaken", recorded)
+        _finish(state, before, "overtaken", recorded)
     wanted = made.event
     state.proposals[event.uid] = Proposal(
         event.uid, made.kind, made.occasion, made.round, wanted.type, wanted.content, wanted.data, wanted.to, wanted.re,
         event.actor, event.timestamp, position=recorded.position,
     )
     state.newest[made.occasion] = event.uid
+    state.waiting += 1
     _forget(state)
     return None
-
-
-def _waiting(state: State) -> int:
-    return sum(one.waits for one in state.proposals.values())
 
 
 def _forget(state: State) -> None:
@@ -262,7 +256,7 @@ def _judge(state: State, recorded: Recorded, status: str, why: str) -> str | Non
     reason = why_not_judge(state, recorded.event.actor, proposal)
     if reason is None:
         proposal.judge, proposal.why = recorded.event.actor, why
-        _finish(proposal, status, recorded)
+        _finish(state, proposal, status, recorded)
     return reason
 
 
@@ -270,7 +264,7 @@ def _lapse(state: State, recorded: Recorded) -> str | None:
     proposal = state.proposals.get(recorded.event.re or "")
     if recorded.event.term is None or proposal is None or not proposal.waits:
         return "only the leader ends a proposal that waits"
-    _finish(proposal, "lapsed", recorded)
+    _finish(state, proposal, "lapsed", recorded)
     return None
 
 
@@ -278,11 +272,13 @@ def _note_done(state: State, recorded: Recorded) -> None:
     occasion = recorded.event.data.get("duty")
     proposal = state.proposals.get(state.newest.get(occasion, "")) if isinstance(occasion, str) else None
     if proposal is not None and proposal.waits:
-        _finish(proposal, "done", recorded)
+        _finish(state, proposal, "done", recorded)
 
 
-def _finish(proposal: Proposal, status: str, recorded: Recorded) -> None:
+def _finish(state: State, proposal: Proposal, status: str, recorded: Recorded) -> None:
+    waited = proposal.waits
     proposal.status, proposal.changed, proposal.position = status, recorded.event.timestamp, recorded.position
+    state.waiting += proposal.waits - waited
     if not proposal.waits:
         proposal.data = {}  # the ledger has it; here it would only take room
 

@@ -5,7 +5,7 @@ An agent fails when it says so, when it is gone or has left, or when it does not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, Literal
 
 from pydantic import Field
@@ -13,13 +13,13 @@ from pydantic import Field
 from gitcoord.core import limits, times
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Lost, Refused
+from gitcoord.core.fields import Content, Given, Reason
 from gitcoord.core.fleet import Duty
 from gitcoord.core.lookup import find, member
-from gitcoord.features.agents.events import small
 from gitcoord.features import autonomy, values
 from gitcoord.features.directives import orders
 from gitcoord.features.directives.orders import CONTINGENCY, Directive, Part
-from gitcoord.features.typed import Agents, AnyCase
+from gitcoord.features.typed import AgentGiven, Agents, AnyCase, CapabilityGiven, small
 
 EVENTS = orders.EVENTS
 State = orders.State
@@ -30,9 +30,9 @@ EVERYBODY = "all"
 
 
 class Issue(Arguments):
-    text: str = Field(min_length=1, description="The order; - reads standard input")
+    text: Content = Field(min_length=1, description="The order; - reads standard input")
     to: Agents = Field([], description="An agent that it is for; all: every one")
-    capability: str | None = Field(None, max_length=100, description="All agents that can do this")
+    capability: CapabilityGiven | None = Field(None, description="All agents that can do this")
     priority: AnyCase = Field("MEDIUM", description="How urgent it is")
     ack: Agents = Field([], description="An agent that must acknowledge it; all: each that it is for")
     ack_within_s: times.Span | None = Field(None, alias="ack_within", description="In which time they must")
@@ -41,19 +41,19 @@ class Issue(Arguments):
 
 
 class One(Arguments):
-    directive: str = Field(description="The beginning of its id, or its position")
+    directive: Given = Field(description="The beginning of its id, or its position")
 
 
 class Done(One):
-    result: str = Field("", max_length=orders.REASON_MAX, description="What came of it")
+    result: Reason = Field("", description="What came of it")
 
 
 class Because(One):
-    reason: str = Field("", max_length=orders.REASON_MAX, description="Why")
+    reason: Reason = Field("", description="Why")
 
 
 class List(Arguments):
-    agent: str | None = Field(None, description="Only those that have a part for this agent")
+    agent: AgentGiven | None = Field(None, description="Only those that have a part for this agent")
     status: Literal["open", "done", "failed", "withdrawn"] | None = Field(None, description="Only these; else the open")
     all: bool = Field(False, description="Also those that are over")
 
@@ -182,8 +182,9 @@ def _answer(look: Look, uid: str) -> dict[str, Any]:
 
 def duty(state: orders.State, look: Look) -> Iterable[Duty]:
     for one in state.open.values():
-        for key, part in one.parts.items():
-            reason = _failing(look, one, key, part) if one.plan is not None and not part.followed else ""
+        must = frozenset(one.must_acknowledge)
+        for key, part in one.parts.items() if one.plan is not None else ():
+            reason = _failing(look, one, key, part, must) if not part.followed else ""
             if not reason:
                 continue
             wanted = _follows(look, one, part, reason)
@@ -193,7 +194,7 @@ def duty(state: orders.State, look: Look) -> Iterable[Duty]:
                 yield from autonomy.gate(look, "contingency", wanted)
 
 
-def _failing(look: Look, one: Directive, key: str, part: Part) -> str:
+def _failing(look: Look, one: Directive, key: str, part: Part, must: Set[str] = frozenset()) -> str:
     """Why an agent's part needs the plan; "" while it does not."""
     if part.status == "failed":
         return part.words or "it says that it failed"
@@ -204,7 +205,7 @@ def _failing(look: Look, one: Directive, key: str, part: Part) -> str:
         return "it has left the fleet"
     if registered is not None and registered.liveness == "gone":
         return "it is gone"
-    asked = one.ack_s is not None and not part.acknowledged and key in one.must_acknowledge
+    asked = one.ack_s is not None and not part.acknowledged and key in must
     late = asked and look.age_s(one.at, one.position) > (one.ack_s or 0.0)
     return "it did not acknowledge in time" if late else ""
 

@@ -9,92 +9,91 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field, model_validator
 
-from gitcoord.core import times
+from gitcoord.core import quotas, times
 from gitcoord.core.event import Event
+from gitcoord.core.fields import NAMED, Agent, Payload, Reason, check_agent
 from gitcoord.core.fleet import Recorded
 from gitcoord.core.members import AgentAdmitted, FleetFounded
-from gitcoord.features.typed import Priority
+from gitcoord.features.typed import Capability, Priority
 
 AGENTS_MAX = 1000  # of one directive
 OPEN_MAX = 500  # at a time
+PARTS_MAX = 20_000  # of all that are open: the leader looks at each of them at every tick
 OVER_MAX = 200  # kept of those that are over
 TEXT_KEPT = 200  # characters, for lists and plans; the ledger has all of it
-REASON_MAX = 2000
 
 CONTINGENCY = "contingency:"
 
-Agent = Annotated[str, StringConstraints(min_length=1, max_length=63)]
 
-
-class Plan(BaseModel):
+class Plan(Payload):
     """What follows when an agent fails: a task of that title, another agent in its place, or word to the issuer."""
 
-    model_config = ConfigDict(defer_build=True)
-
     kind: Literal["task", "agent", "escalate"]
-    text: str = Field("", max_length=TEXT_KEPT)
+    text: Annotated[str, Field(max_length=TEXT_KEPT), NAMED] = ""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Plan:
+        """Raises ValueError where the leader could not follow it."""
+        if self.kind == "agent":
+            check_agent(self.text)
+        elif (self.kind == "task") != bool(self.text.strip()):
+            raise ValueError("a task needs a title, and an escalation has none")
+        return self
 
 
-class DirectiveIssued(BaseModel):
+class DirectiveIssued(Payload):
     """The content is the order. Those in `acknowledge` say that they have it, within `ack_s` if that is given."""
 
-    model_config = ConfigDict(defer_build=True)
     SAID: ClassVar[bool] = True
 
     agents: list[Agent] = Field(min_length=1, max_length=AGENTS_MAX)
-    capability: str | None = Field(None, max_length=100)
+    capability: Capability | None = None
     priority: Priority = "MEDIUM"
     acknowledge: list[Agent] = Field([], max_length=AGENTS_MAX)
     ack_s: float | None = Field(None, gt=0, le=times.SPAN_S_MAX)
     plan: Plan | None = None
 
 
-class DirectiveAcknowledged(BaseModel):
+class DirectiveAcknowledged(Payload):
     """The author has it."""
 
 
-class DirectiveDone(BaseModel):
+class DirectiveDone(Payload):
     """The author has done its part."""
 
-    model_config = ConfigDict(defer_build=True)
     SAID: ClassVar[bool] = True
 
-    result: str = Field("", max_length=REASON_MAX)
+    result: Reason = ""
 
 
-class DirectiveFailed(BaseModel):
+class DirectiveFailed(Payload):
     """The author cannot do its part."""
 
-    model_config = ConfigDict(defer_build=True)
     SAID: ClassVar[bool] = True
 
-    reason: str = Field("", max_length=REASON_MAX)
+    reason: Reason = ""
 
 
-class DirectiveWithdrawn(BaseModel):
+class DirectiveWithdrawn(Payload):
     """Its issuer, or an admin, wants it no more."""
 
-    model_config = ConfigDict(defer_build=True)
     SAID: ClassVar[bool] = True
 
-    reason: str = Field("", max_length=REASON_MAX)
+    reason: Reason = ""
 
 
-class DirectiveReassigned(BaseModel):
+class DirectiveReassigned(Payload):
     """By the leader, as planned: another agent is to do what one did not."""
-
-    model_config = ConfigDict(defer_build=True)
 
     agent: Agent
     instead_of: Agent
 
 
-class DirectiveEscalated(BaseModel):
+class DirectiveEscalated(Payload):
     """By the leader: an agent failed, and nobody stands in for it."""
 
-    model_config = ConfigDict(defer_build=True)
     SAID: ClassVar[bool] = True
 
     agent: Agent
@@ -190,6 +189,13 @@ def _issue(state: State, recorded: Recorded, said: DirectiveIssued) -> str | Non
     event = recorded.event
     if len(state.open) >= OPEN_MAX:
         return f"{OPEN_MAX} directives are open already: withdraw some"
+    if sum(len(one.parts) for one in state.open.values()) + len(said.agents) > PARTS_MAX:
+        return f"{PARTS_MAX:,} answers to directives are awaited already: withdraw some"
+    mine = [one for one in state.open.values() if one.issuer == event.actor]
+    if len(mine) >= quotas.DIRECTIVES_OPEN:
+        return quotas.full(event.actor, "directives open", quotas.DIRECTIVES_OPEN, "withdraw some")
+    if sum(len(one.parts) for one in mine) + len(said.agents) > quotas.PARTS_OPEN:
+        return quotas.full(event.actor, "answers to directives awaited", quotas.PARTS_OPEN, "withdraw some")
     state.open[event.uid] = Directive(
         event.uid, recorded.position, event.timestamp, event.actor, event.content[:TEXT_KEPT], said.capability,
         said.priority, [one.casefold() for one in said.acknowledge],

@@ -13,12 +13,12 @@ from pydantic import Field
 from gitcoord.core import limits, times
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Refused
+from gitcoord.core.fields import Content, Given
 from gitcoord.core.lookup import SHOWN_MAX, member
-from gitcoord.features.agents.events import small
-from gitcoord.features import values
+from gitcoord.features import typed, values
 from gitcoord.features.messages import post, queries
 from gitcoord.features.recovery import circuits
-from gitcoord.features.typed import Agents, AnyCase, JsonObject
+from gitcoord.features.typed import Agents, AnyCase, CapabilityGiven, JsonObject, small
 
 EVENTS = post.EVENTS
 State = post.State
@@ -29,7 +29,7 @@ WITHIN_S = 600.0  # for an answer: an agent at work looks up now and then
 
 
 class Broadcast(Arguments):
-    text: str = Field(min_length=1, description="What to say; - reads standard input")
+    text: Content = Field(min_length=1, description="What to say; - reads standard input")
     priority: AnyCase = Field("MEDIUM", description="How urgent it is")
     expires_s: times.Span | None = Field(None, alias="expires", description="After how long nobody needs it any more")
     data: JsonObject = Field({}, description="A JSON object to go with it")
@@ -37,7 +37,7 @@ class Broadcast(Arguments):
 
 class Send(Broadcast):
     to: Agents = Field([], description="An agent that it is for")
-    capability: str | None = Field(None, max_length=100, description="All agents that can do this")
+    capability: CapabilityGiven | None = Field(None, description="All agents that can do this")
 
 
 class Request(Send):
@@ -45,18 +45,18 @@ class Request(Send):
 
 
 class Reply(Arguments):
-    message: str = Field(description="What is answered: the beginning of its id, or its position")
-    text: str = Field(min_length=1, description="What to say; - reads standard input")
+    message: Given = Field(description="What is answered: the beginning of its id, or its position")
+    text: Content = Field(min_length=1, description="What to say; - reads standard input")
     priority: AnyCase = Field("MEDIUM", description="How urgent it is")
     data: JsonObject = Field({}, description="A JSON object to go with it")
 
 
 class Chosen(Arguments):
-    messages: list[str] = Field([], max_length=100, description="Messages: ids, or positions")
+    messages: typed.Chosen = Field([], description="Messages: ids, or positions")
 
 
 class Read(Arguments):
-    messages: list[str] = Field([], max_length=post.IDS_MAX, description="Messages; none: all that the inbox shows")
+    messages: list[Given] = Field([], max_length=post.IDS_MAX, description="Messages; none: all that the inbox shows")
 
 
 def _send(look: Look, asked: Send) -> list[Proposal]:
@@ -119,7 +119,7 @@ def _proposals(look: Look, asked: Broadcast, to: Sequence[str], more: Mapping[st
 
 def _reply(look: Look, asked: Reply) -> list[Proposal]:
     one = queries.named(look, asked.message)
-    others = one.to if one.author == look.actor else [one.author]  # one's own: a word more to the same
+    others = [*one.to.values()] if one.author == look.actor else [one.author]  # one's own: a word more to the same
     data: dict[str, Any] = {"priority": asked.priority}
     if asked.data:
         data["payload"] = asked.data

@@ -9,55 +9,52 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field
 
 from gitcoord.core import times
 from gitcoord.core.commands import Look
 from gitcoord.core.event import Event
+from gitcoord.core.fields import Count, Json, Payload, Uid
 from gitcoord.core.fleet import Duty, Recorded
 from gitcoord.features.conversation import RECORDS, is_said
-from gitcoord.features.typed import Priority
+from gitcoord.features.typed import Capability, Priority
 
 KEPT_MAX = 3000  # of what was said: the newest; the ledger has the rest
 AUTHORS_MAX = 1000  # of what was said to nobody in particular: so many may still be answered
 IDS_MAX = 1000  # named as read by one event
+KEPT_OF_ONE_MAX = 1000  # of one author: who says more has its own oldest forgotten, and not the others'
+READERS_MAX = 1000  # of one message that are remembered
+NAMED_MAX = 10  # in one sentence
 
-Uid = Annotated[str, StringConstraints(min_length=1, max_length=16)]
 
-
-class Message(BaseModel):
+class Message(Payload):
     """The content, to the agents in `to`; without any, to all. `request_s`: an answer is wanted within so long."""
 
-    model_config = ConfigDict(defer_build=True)
     SAID: ClassVar[bool] = True
 
     priority: Priority = "MEDIUM"
-    capability: str | None = Field(None, max_length=100)
+    capability: Capability | None = None
     expires_s: float | None = Field(None, gt=0, le=times.SPAN_S_MAX)
     request_s: float | None = Field(None, gt=0, le=times.SPAN_S_MAX)
-    payload: dict[str, Any] = Field(default_factory=dict)
+    payload: Json = Field(default_factory=dict)
 
 
-class MessagesRead(BaseModel):
+class MessagesRead(Payload):
     """The author has read all that was for it up to that position, and these."""
 
-    model_config = ConfigDict(defer_build=True)
-
-    upto: int = Field(0, ge=0)
+    upto: Count = 0
     ids: list[Uid] = Field([], max_length=IDS_MAX)
 
 
-class MessagesAcknowledged(BaseModel):
+class MessagesAcknowledged(Payload):
     """The author has taken note of these. Not by `re`: a receipt is no part of the conversation."""
-
-    model_config = ConfigDict(defer_build=True)
 
     ids: list[Uid] = Field(min_length=1, max_length=IDS_MAX)
 
 
-class RequestLapsed(BaseModel):
+class RequestLapsed(Payload):
     """By the leader: nobody has answered what `re` names in time."""
 
     SAID: ClassVar[bool] = True
@@ -78,7 +75,7 @@ class Said:
     at: str
     author: str
     type: str
-    to: list[str]  # none: all
+    to: dict[str, str]  # casefolded, and as it was written; none: all
     re: str | None
     priority: Priority = "MEDIUM"
     capability: str | None = None
@@ -86,17 +83,42 @@ class Said:
     request_s: float | None = None  # of a request: in which time an answer is wanted
     answer: str | None = None  # its first one, or the word that there is none
     lapsed: bool = False
-    read: list[str] = field(default_factory=list)  # by whom, casefolded, beside those whose mark lies behind it
+    read: dict[str, None] = field(default_factory=dict)  # by whom, casefolded, beside those whose mark lies behind it
     acknowledged: dict[str, str] = field(default_factory=dict)  # by whom, casefolded, and when
 
 
-@dataclass(slots=True)
+@dataclass
 class State:
+    """`by_author` follows from what was said: the ids of each one's, oldest first."""
+
     # Ordered: a dict looks for its oldest key behind the places of all that have gone.
     said: OrderedDict[str, Said] = field(default_factory=OrderedDict)  # by id, oldest first
     marks: dict[str, int] = field(default_factory=dict)  # agent, casefolded → all up to that position is read
     waiting: dict[str, None] = field(default_factory=dict)  # ids of requests without an answer
     authors: OrderedDict[str, str] = field(default_factory=OrderedDict)  # of what was said to nobody in particular
+
+    def __post_init__(self) -> None:
+        self.by_author: dict[str, OrderedDict[str, None]] = {}
+        for one in self.said.values():
+            self.by_author.setdefault(one.author, OrderedDict())[one.id] = None
+
+    def put(self, one: Said) -> None:
+        """Take in something new. The oldest of an author's are forgotten first, where it says very much."""
+        self.said[one.id] = one
+        mine = self.by_author.setdefault(one.author, OrderedDict())
+        mine[one.id] = None
+        if len(mine) > KEPT_OF_ONE_MAX:
+            self._forget(next(iter(mine)))
+        elif len(self.said) > KEPT_MAX:
+            self._forget(next(iter(self.said)))
+
+    def _forget(self, uid: str) -> None:
+        one = self.said.pop(uid)
+        self.waiting.pop(uid, None)
+        mine = self.by_author[one.author]
+        del mine[uid]
+        if not mine:
+            del self.by_author[one.author]
 
 
 def fold(state: State, recorded: Recorded) -> str | None:
@@ -124,29 +146,28 @@ def _say(state: State, recorded: Recorded) -> None:
     if event.type in RECORDS or "source" in event.data:
         return  # what was imported was said long ago
     # A directive to more than an event can name has a list of its own.
-    to, known = list(event.to) or list(getattr(recorded.payload, "agents", ())), state.said.get(event.re or "")
+    to, known = event.to or tuple(getattr(recorded.payload, "agents", ())), state.said.get(event.re or "")
     if known is not None and event.type != "request_lapsed":
         _answer(state, known, event)
     if not to and event.re is not None:  # an answer is for who asked
         author = known.author if known is not None else state.authors.get(event.re)
-        to = [author] if author is not None and author != event.actor else []
+        to = (author,) if author is not None and author != event.actor else ()
     payload = recorded.payload
     message = payload if payload is not None and isinstance(payload, Message) else None
     if not to and message is None:
         state.authors[event.uid] = event.actor
         _bound(state.authors, AUTHORS_MAX)
         return
-    said = Said(event.uid, recorded.position, event.timestamp, event.actor, event.type, to, event.re,
+    said = Said(event.uid, recorded.position, event.timestamp, event.actor, event.type,
+                {one.casefold(): one for one in to}, event.re,
                 getattr(payload, "priority", "MEDIUM"))
     if message is not None:
         said.capability, said.expires_s = message.capability, message.expires_s
         if message.request_s is not None and to:
             said.request_s = message.request_s
-            state.waiting[said.id] = None
-    state.said[said.id] = said
-    if len(state.said) > KEPT_MAX:
-        oldest, _ = state.said.popitem(last=False)
-        state.waiting.pop(oldest, None)
+    state.put(said)
+    if said.request_s is not None:
+        state.waiting[said.id] = None
 
 
 def _bound(mapping: OrderedDict[str, Any], most: int) -> None:
@@ -164,8 +185,8 @@ def _answer(state: State, known: Said, event: Event) -> None:
 
 
 def _mark(said: Said, reader: str) -> None:
-    if reader not in said.read:
-        said.read.append(reader)
+    if len(said.read) < READERS_MAX:
+        said.read[reader] = None
 
 
 def _read(state: State, event: Event, what: MessagesRead) -> None:
@@ -185,7 +206,8 @@ def _newest(state: State) -> int:
 def _acknowledge(state: State, event: Event, what: MessagesAcknowledged) -> str | None:
     known = [said for uid in what.ids if (said := state.said.get(uid)) is not None and is_for(said, event.actor)]
     for said in known:
-        said.acknowledged.setdefault(event.actor.casefold(), event.timestamp)
+        if len(said.acknowledged) < READERS_MAX:
+            said.acknowledged.setdefault(event.actor.casefold(), event.timestamp)
         _mark(said, event.actor.casefold())
     return None if known else f"none of them is for {event.actor}"
 
@@ -205,8 +227,13 @@ def duty(state: State, look: Look) -> Iterable[Duty]:
     for uid in state.waiting:
         said = state.said[uid]
         if look.age_s(said.at, said.position) > (said.request_s or 0.0):
-            yield Duty("request_lapsed", f"{', '.join(said.to)} did not answer in time", f"request_lapsed:{uid}",
+            yield Duty("request_lapsed", f"{_names(said)} did not answer in time", f"request_lapsed:{uid}",
                        to=(said.author,), re=uid)
+
+
+def _names(said: Said) -> str:
+    names = [*said.to.values()]
+    return ", ".join(names[:NAMED_MAX]) + (f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else "")
 
 
 # For whom, and how far
@@ -217,7 +244,7 @@ def is_for(said: Said, agent: str, *, joined: int = 0) -> bool:
     key = agent.casefold()
     if not said.to:
         return said.author.casefold() != key and said.position > joined
-    return any(one.casefold() == key for one in said.to)
+    return key in said.to
 
 
 def is_read(state: State, said: Said, agent: str) -> bool:
@@ -232,7 +259,7 @@ def is_over(said: Said, look: Look) -> bool:
 def recipients(look: Look, said: Said) -> list[str]:
     """Whom it is for; of what is for all, those who were members then and still are."""
     if said.to:
-        return said.to
+        return [*said.to.values()]
     return [one.id for one in look.fleet.members.by_id.values()
             if not one.left and is_for(said, one.id, joined=one.joined)]
 

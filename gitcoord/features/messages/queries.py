@@ -6,25 +6,26 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from gitcoord.core import times
+from gitcoord.core import limits, times
 from gitcoord.core.commands import Arguments, Look
 from gitcoord.core.errors import Refused
 from gitcoord.core.event import parse
+from gitcoord.core.fields import Given
 from gitcoord.core.lookup import find
 from gitcoord.features import conversation
 from gitcoord.features.messages import post
 from gitcoord.features.messages.post import Said
-from gitcoord.features.typed import PRIORITIES, AnyCase
+from gitcoord.features.typed import PRIORITIES, AgentGiven, AnyCase
 
 
 class Show(Arguments):
-    message: str = Field(description="The beginning of its id, or its position")
+    message: Given = Field(description="The beginning of its id, or its position")
 
 
 class Filters(Arguments):
-    by: str | None = Field(None, alias="from", description="Only from this agent")
+    by: AgentGiven | None = Field(None, alias="from", description="Only from this agent")
     priority: AnyCase | None = Field(None, description="Only these, and what is more urgent")
-    interaction: int | None = Field(None, ge=0, description="Only of this conversation")
+    interaction: int | None = Field(None, ge=0, le=limits.INTERACTION_MAX, description="Only of this conversation")
 
 
 class Inbox(Filters):
@@ -33,7 +34,7 @@ class Inbox(Filters):
 
 
 class List(Filters):
-    to: str | None = Field(None, description="Only what is for this agent")
+    to: AgentGiven | None = Field(None, description="Only what is for this agent")
     waiting: bool = Field(False, description="Only requests without an answer")
     all: bool = Field(False, description="Also what others said to each other")
 
@@ -91,7 +92,8 @@ def shown(look: Look, one: Said) -> dict[str, Any]:
     payload = event.data.get("payload") if event is not None else None
     return {
         "id": one.id, "position": one.position, "interaction": _interaction(look, one), "from": one.author,
-        "to": one.to or "all", "type": one.type, "priority": one.priority, "text": event.content if event else "",
+        "to": [*one.to.values()] or "all", "type": one.type, "priority": one.priority,
+        "text": event.content if event else "",
         "data": payload if isinstance(payload, dict) else {}, "re": one.re, "at": one.at,
         "expires": None if one.expires_s is None else times.later(one.at, one.expires_s),
         "answer_by": None if one.request_s is None else times.later(one.at, one.request_s),

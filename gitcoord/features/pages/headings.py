@@ -54,10 +54,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """One conversation; its entries in ledger order."""
+    """One conversation; its entries in ledger order, without the oldest, that are `hidden`."""
 
     number: int
     entries: Sequence[Entry]
+    hidden: int = 0
 
 
 def heading(entry: Entry, interaction: Interaction, template: str) -> str:

@@ -56,8 +56,11 @@ class Layout:
 
 
 def communication(interactions: Sequence[Interaction], layout: Layout, *, position: int) -> str:
-    """The page of the last `layout.recent` interactions, by number, at a ledger position."""
-    recent = _by_number(interactions)[-layout.recent:]
+    """The page of the last `layout.recent` of the `interactions`, which are in the order of their first events.
+
+    Not by number: anybody can give one, and the largest would stay on the page for ever.
+    """
+    recent = interactions[-layout.recent:]
     links = f"older interactions: [{ARCHIVE}]({ARCHIVE}) · about this place: [README.md](README.md)"
     lines = ["# Communication Snapshot", "", f"Ledger position {position} · {links}", "", BEGIN, ""]
     for interaction in recent:
@@ -108,9 +111,12 @@ def render_volume(volume: int, interactions: Iterable[Interaction]) -> str:
 
 
 def split(numbers: Iterable[int], layout: Layout) -> tuple[list[int], list[int]]:
-    """The numbers of (archived, recent) interactions, ascending."""
-    ordered = sorted(set(numbers))
-    return ordered[: -layout.recent], ordered[-layout.recent:]
+    """The numbers of (archived, recent) interactions, from those in the order of their first events.
+
+    What is archived is ascending, what is recent stays in that order.
+    """
+    ordered = list(dict.fromkeys(numbers))
+    return sorted(ordered[: -layout.recent]), ordered[-layout.recent:]
 
 
 def is_split(archived: Collection[int]) -> bool:
@@ -147,8 +153,8 @@ def changed(
 ) -> set[str]:
     """The files to render again, one layout throughout: all others have the bytes that they had.
 
-    `before`, `after`: the numbers of all interactions at the last snapshot and now; `touched`: those
-    that have had events since.
+    `before`, `after`: the numbers of all interactions at the last snapshot and now, in the order of their first
+    events; `touched`: those that have had events since.
     """
     old, new = split(before, layout)[0], split(after, layout)[0]
     if is_split(old) != is_split(new):
@@ -168,7 +174,10 @@ def files(
     position: int,
     only: Collection[str] | None = None,
 ) -> dict[str, str]:
-    """The snapshot's files by path: all of them, or those of `only` that exist (see `changed`)."""
+    """The snapshot's files by path: all of them, or those of `only` that exist (see `changed`).
+
+    `interactions` are in the order of their first events.
+    """
     archived, _ = split((one.number for one in interactions), layout)
     rendered: dict[str, str] = {}
     if only is None or COMMUNICATION in only:
@@ -191,11 +200,10 @@ def parse_position(text: str) -> int | None:
 
 def _shown(interaction: Interaction, lines: list[str]) -> Sequence[Entry]:
     """The newest entries; when there are too many, `lines` says so first."""
-    hidden = len(interaction.entries) - ENTRIES_SHOWN_MAX
-    if hidden <= 0:
-        return interaction.entries
-    lines += [f"… {hidden} earlier events are in the log only.", ""]
-    return interaction.entries[hidden:]
+    more = max(0, len(interaction.entries) - ENTRIES_SHOWN_MAX)
+    if more + interaction.hidden:
+        lines += [f"… {more + interaction.hidden} earlier events are in the log only.", ""]
+    return interaction.entries[more:]
 
 
 def _content(entry: Entry, *, indent: str) -> Iterator[str]:

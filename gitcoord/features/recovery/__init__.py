@@ -11,10 +11,12 @@ from typing import Any
 from pydantic import Field
 
 from gitcoord.core.commands import Arguments, Command, Look, Query
+from gitcoord.core.fields import Given
 from gitcoord.core.lookup import find, member
 from gitcoord.features import values
 from gitcoord.features.recovery import circuits, plan as recovery_plan, state as recovery_state
 from gitcoord.features.recovery.state import AUTOMATIC, Recovery, shown
+from gitcoord.features.typed import AgentGiven
 
 EVENTS = recovery_state.EVENTS
 State = recovery_state.State
@@ -23,12 +25,12 @@ duty = recovery_plan.duty
 
 
 class List(Arguments):
-    agent: str | None = Field(None, description="Only this agent's")
+    agent: AgentGiven | None = Field(None, description="Only this agent's")
     open: bool = Field(False, description="Only those that last")
 
 
 class Show(Arguments):
-    id: str | None = Field(None, description="The recovery; none: the newest")
+    id: Given | None = Field(None, description="The recovery; none: the newest")
 
 
 class Nothing(Arguments):

@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from gitcoord.core import times
 from gitcoord.core.commands import Look
+from gitcoord.core.fields import Agent, Payload, Words
 from gitcoord.core.fleet import Duty, Recorded
 from gitcoord.core.liveness import GONE
 from gitcoord.features import agents
 from gitcoord.features.agents import roster
-from gitcoord.features.agents.events import Agent_id
 from gitcoord.features.tasks.events import TaskFailed, TaskFinished
 
 FAILURES_MAX = 5  # tasks in a row: two or three may be the tasks' own fault
@@ -32,13 +32,11 @@ HALF_OPEN: Literal["half-open"] = "half-open"
 CLOSED: Literal["closed"] = "closed"
 
 
-class _Turned(BaseModel):
+class _Turned(Payload):
     """By the leader; `to` has the agents that depend on it."""
 
-    model_config = ConfigDict(defer_build=True)
-
-    agent: Agent_id
-    reason: str = Field("", max_length=500)
+    agent: Agent
+    reason: Words = ""
 
 
 class CircuitOpened(_Turned):

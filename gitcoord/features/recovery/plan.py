@@ -15,7 +15,7 @@ from gitcoord.features.agents import watching
 from gitcoord.features.autonomy import proposals
 from gitcoord.features.recovery import circuits
 from gitcoord.features.tasks import duties as task_duties
-from gitcoord.features.recovery.state import Loss, Recovery, State
+from gitcoord.features.recovery.state import LACKING_MAX, Loss, Recovery, State
 from gitcoord.features.agents.roster import Agent
 
 WINDOW_S = 3600.0  # in which an agent may be restarted so often as the settings allow
@@ -136,8 +136,8 @@ def _degrade(case: Case) -> Done:
     lacks = "; ".join(part for part in (
         f"nobody else can do {', '.join(capabilities[:5])}" if capabilities else "",
         f"{', '.join(dependants[:5])} must do without it" if dependants else "") if part)
-    return [case.duty("fleet_degraded", f"is gone: {lacks}", to=dependants, capabilities=capabilities,
-                      dependants=dependants)], False
+    return [case.duty("fleet_degraded", f"is gone: {lacks}", to=dependants, capabilities=capabilities[:LACKING_MAX],
+                      dependants=dependants[:LACKING_MAX])], False
 
 
 def _escalate(case: Case) -> Done:

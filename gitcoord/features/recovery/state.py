@@ -4,65 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from gitcoord.core import times
+from gitcoord.core.fields import NAMED, Agent, Count, Payload, Words
 from gitcoord.core.fleet import Recorded
 from gitcoord.core.members import AgentLeft
 from gitcoord.features.recovery import circuits
 from gitcoord.features.agents.events import (
-    REGISTERED_MAX, Agent_id, AgentDeparted, AgentExited, AgentLost, AgentReturned, AgentUnregistered,
+    REGISTERED_MAX, AgentDeparted, AgentExited, AgentLost, AgentReturned, AgentUnregistered,
     BackupActivated,
 )
 from gitcoord.features.recovery.circuits import Circuit
+from gitcoord.features.typed import Capability
 
 HISTORY_MAX = 200  # recoveries kept; the ledger has the older ones
+LACKING_MAX = 1000  # capabilities, or agents, that one loss touches
 LOSSES_MAX = 50  # of one agent, that are remembered
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(defer_build=True)
-
-    agent: Agent_id
+class _Model(Payload):
+    agent: Agent
 
 
 class RecoveryStarted(_Model):
     """By the leader: this agent is gone, and something is done about it. `re` is its registration."""
 
-    reason: str = Field("", max_length=500)
+    reason: Words = ""
 
 
 class RestartRequested(_Model):
     """By the leader: the supervisor on that node shall start it again."""
 
-    node: str = Field(max_length=64)
+    node: Annotated[str, Field(max_length=64), NAMED]
 
 
 class AgentRestarted(_Model):
     """By the supervisor, in the agent's name: its process is started."""
 
-    pid: int = 0
+    pid: Count = 0
 
 
 class WorkRedistributed(_Model):
     """By the leader: its tasks were taken back, for others to do."""
 
-    tasks: int = Field(0, ge=0)
+    tasks: Count = 0
 
 
 class FleetDegraded(_Model):
     """By the leader: nobody does what it did. `to` has those that depend on it."""
 
-    capabilities: list[str] = []
-    dependants: list[Agent_id] = []
+    capabilities: list[Capability] = Field([], max_length=LACKING_MAX)
+    dependants: list[Agent] = Field([], max_length=LACKING_MAX)
 
 
 class Escalated(_Model):
     """By the leader: a person has to look after it."""
 
-    reason: str = Field("", max_length=500)
+    reason: Words = ""
 
 
 class RecoveryFailed(_Model):

@@ -18,6 +18,7 @@ from gitcoord.features.reviews.events import OfPull, ReviewPosted, ReviewRequest
 from gitcoord.features.reviews.state import Posted, Pull, State, Vote, key
 
 PULLS_MAX = 1000  # the ones that were quiet for longest are forgotten
+PULLS_OF_ONE_MAX = 200  # that one author was the first to speak of
 VOTES_MAX = 200  # on one
 
 EVENTS = events.EVENTS
@@ -41,8 +42,11 @@ def fold(state: State, recorded: Recorded) -> str | None:
 
 def _pull(state: State, event: Event, about: OfPull) -> Pull:
     name = key(about.repo, about.pr)
-    found = state.pulls.pop(name, None) or Pull(event.uid, about.repo, about.pr)
+    found = state.pulls.pop(name, None) or Pull(event.uid, about.repo, about.pr, event.actor)
     state.pulls[name] = found
+    mine = [one for one, pull in state.pulls.items() if pull.by == found.by] if not found.votes else []
+    for one in mine[:-PULLS_OF_ONE_MAX]:
+        del state.pulls[one]
     while len(state.pulls) > PULLS_MAX:
         del state.pulls[next(iter(state.pulls))]
     return found

@@ -11,9 +11,10 @@ from pydantic import BeforeValidator, Field
 from gitcoord.core import lookup
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Refused
+from gitcoord.core.fields import Words
 from gitcoord.features.typed import Agents
 from gitcoord.features.reviews.events import (
-    WHY_CHARS_MAX, Commit, OfPull, Repo, ReviewPosted, ReviewRequested, ReviewStale, Voice, VoteCast,
+    Commit, OfPull, Repo, ReviewPosted, ReviewRequested, ReviewStale, Voice, VoteCast,
 )
 from gitcoord.features.reviews.state import Pull, State, find, tally
 
@@ -24,19 +25,19 @@ def _bare(given: object) -> object:
 
 
 class OnPull(Arguments):
-    pr: Annotated[int, BeforeValidator(_bare)] = Field(ge=1, description="The pull request's number")
+    pr: Annotated[int, BeforeValidator(_bare)] = Field(ge=1, le=2**31, description="The pull request's number")
     repo: Repo = Field("", description="Its owner/name, unless it is the fleet's own")
 
 
 class CastVote(OnPull):
     verdict: Voice = Field(description="Your opinion")
     commit: Commit = Field("", description="What you looked at")
-    why: str = Field("", max_length=WHY_CHARS_MAX, description="Why, in public")
+    why: Words = Field("", description="Why, in public")
 
 
 class Request(OnPull):
     to: Agents = Field([], description="Agents that are asked to vote")
-    why: str = Field("", max_length=WHY_CHARS_MAX, description="What to look at")
+    why: Words = Field("", description="What to look at")
 
 
 class Reviews(Arguments):

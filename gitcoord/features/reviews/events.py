@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
-WHY_CHARS_MAX = 500
+from gitcoord.core.fields import Count, Payload, Url, Words
 
 Commit = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})?$")]
 Repo = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100})?$")]
@@ -16,10 +16,8 @@ Voice = Literal["approve", "reject"]
 Verdict = Literal["approve", "comment", "request_changes"]
 
 
-class OfPull(BaseModel):
+class OfPull(Payload):
     """What an event is about. An empty `repo` is the one that the fleet's remote is; an empty `commit` any."""
-
-    model_config = ConfigDict(defer_build=True)
 
     pr: Number
     repo: Repo = ""
@@ -30,21 +28,21 @@ class VoteCast(OfPull):
     """The author's opinion, in place of an earlier one of his."""
 
     verdict: Voice
-    why: str = Field("", max_length=WHY_CHARS_MAX)
+    why: Words = ""
 
 
 class ReviewRequested(OfPull):
     """The author wants it to be reviewed (again); whom the event is addressed to is asked for a vote."""
 
-    why: str = Field("", max_length=WHY_CHARS_MAX)
+    why: Words = ""
 
 
 class ReviewPosted(OfPull):
     """The author looked at `commit`, and has said what came of it on the forge."""
 
     verdict: Verdict
-    url: str = Field("", max_length=500)
-    findings: int = Field(0, ge=0)
+    url: Url = ""
+    findings: Count = 0
 
 
 class ReviewStale(OfPull):

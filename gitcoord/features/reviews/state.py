@@ -42,6 +42,7 @@ class Pull:
     id: str
     repo: str
     pr: int
+    by: str  # who was the first to speak of it
     votes: dict[str, Vote] = field(default_factory=dict)  # by agent, casefolded
     requested: str = ""  # since when a review is wanted
     review: Posted | None = None

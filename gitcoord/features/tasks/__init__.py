@@ -21,7 +21,8 @@ from gitcoord.features.tasks import duties as task_duties, state as task_state
 from gitcoord.features.tasks.commands import COMMANDS as ACTIONS
 from gitcoord.features.tasks.queries import QUERIES
 from gitcoord.features.tasks.state import (
-    ACCEPTED, ASSIGNED, CANCELLED, CREATED, DONE, FAILED, HELD, INPUT_REQUIRED, OPEN_BYTES_MAX, OPEN_MAX, OVER, READY,
+    ACCEPTED, ASSIGNED, CANCELLED, CREATED, DEPENDANTS_MAX, DONE,
+    FAILED, HELD, INPUT_REQUIRED, OPEN_BYTES_MAX, OPEN_MAX, OVER, READY,
     RUNNING, State, Task, in_words,
 )
 
@@ -59,11 +60,17 @@ def _create(state: State, recorded: Recorded, new: said.TaskCreated) -> str | No
         return f"{OPEN_MAX} tasks are open already: finish or cancel some"
     if state.open_bytes + len(event.line) > OPEN_BYTES_MAX:
         return f"the open tasks hold {OPEN_BYTES_MAX >> 20} MiB already: keep long texts in files, and name these"
+    reason = state.full(event.actor, len(event.line)) if event.term is None else None
+    if reason is not None:
+        return reason
     # What a task waits for stands before it in the ledger: so no circle of them can come about.
     unknown = next((uid for uid in new.after if uid not in state.tasks), None)
     if unknown is not None:
         return f"it would wait for {unknown[:8]}, and no such task came before it"
     waits = [uid for uid in dict.fromkeys(new.after) if state.tasks[uid].status != DONE]
+    crowded = next((uid for uid in waits if len(state.dependants.get(uid, ())) >= DEPENDANTS_MAX), None)
+    if crowded is not None:
+        return f"{DEPENDANTS_MAX} tasks wait for {crowded[:8]} already: let a task in between wait for it"
     task = Task(
         event.uid, new.title, event.timestamp, event.actor, CREATED if waits else READY, new.body, new.needs,
         new.priority, new.deadline if times.seconds(new.deadline or "") else None, new.after, new.attempts_max,

@@ -10,30 +10,30 @@ from pydantic import Field
 from gitcoord.core import times
 from gitcoord.core.commands import Arguments, Command, Look, Proposal
 from gitcoord.core.errors import Lost, Refused
+from gitcoord.core.fields import GIVEN_CHARS_MAX, Content, Given, Reason, Title, Words
 from gitcoord.core.lookup import member
 from gitcoord.core.names import same_agent
 from gitcoord.features.tasks import dispatch
 from gitcoord.features.tasks import events as said
-from gitcoord.features.agents.events import Capabilities
 from gitcoord.features.tasks.queries import named, shown
 from gitcoord.features.tasks.state import ASSIGNED, CANCELLED, DONE, FAILED, HELD, OVER, READY, Task, in_a_line
-from gitcoord.features.typed import AnyCase, JsonObject
+from gitcoord.features.typed import AgentGiven, AnyCase, Capabilities, JsonObject
 
-ID = Field(description="The beginning of its id, or the position of its event")
+ID = Field(max_length=GIVEN_CHARS_MAX, description="The beginning of its id, or the position of its event")
 ATTEMPT = Field(None, ge=1, le=said.ATTEMPTS_MAX, description="Which attempt; none: one's newest")
 IN_A_FILE = "write what is longer to a file, commit it, and name that"
 
 
 class Create(Arguments):
-    title: str = Field(min_length=1, max_length=said.TITLE_MAX, description="What to do, in one line")
-    body: str = Field("", description="All that one must know to do it; - is standard input")
+    title: Title = Field(description="What to do, in one line")
+    body: Content = Field("", description="All that one must know to do it; - is standard input")
     needs: Capabilities = Field([], description="A capability that its agent must have")
     priority: AnyCase = Field("MEDIUM", description="How urgent it is")
-    deadline: str | None = Field(None, description="When it must be done: a span such as 2h, or a time (UTC)")
-    after: list[str] = Field([], max_length=said.AFTER_MAX, description="A task that must be done before")
+    deadline: Given | None = Field(None, description="When it must be done: a span such as 2h, or a time (UTC)")
+    after: list[Given] = Field([], max_length=said.AFTER_MAX, description="A task that must be done before")
     attempts: int = Field(3, ge=1, le=said.ATTEMPTS_MAX, description="How many times it may fail")
     time_limit: times.Span | None = Field(None, le=said.TIMEOUT_S_MAX, description="How long one attempt may take")
-    agent: str | None = Field(None, description="Who it is meant for, unless that one is away")
+    agent: AgentGiven | None = Field(None, description="Who it is meant for, unless that one is away")
     data: JsonObject = Field({}, description="A JSON object for its agent")
 
 
@@ -47,20 +47,20 @@ class Start(Claim):
 
 class Progress(Claim):
     share: float | None = Field(None, ge=0, le=1, description="How much is done, 0 to 1")
-    text: str = Field("", max_length=500, description="What is being done")
-    ask: str = Field("", max_length=said.REASON_MAX, description="What one must know to go on")
+    text: Words = Field("", description="What is being done")
+    ask: Reason = Field("", description="What one must know to go on")
     attempt: int | None = ATTEMPT
 
 
 class Finish(Claim):
-    result: str = Field("", description="What came of it")
-    artifacts: list[str] = Field([], alias="artifact", max_length=said.ARTIFACTS_MAX,
-                                 description="A ref or a path that it made")
+    result: Content = Field("", description="What came of it")
+    artifacts: list[said.Artifact] = Field([], alias="artifact", max_length=said.ARTIFACTS_MAX,
+                                           description="A ref or a path that it made")
     attempt: int | None = ATTEMPT
 
 
 class Fail(Claim):
-    reason: str = Field("", max_length=said.REASON_MAX, description="Why")
+    reason: Reason = Field("", description="Why")
     attempt: int | None = ATTEMPT
 
 
@@ -69,7 +69,7 @@ class Release(Fail):
 
 
 class Cancel(Claim):
-    reason: str = Field("", max_length=said.REASON_MAX, description="Why")
+    reason: Reason = Field("", description="Why")
 
 
 def create(look: Look, asked: Create) -> list[Proposal]:
@@ -143,8 +143,6 @@ def progress(look: Look, asked: Progress) -> list[Proposal]:
 
 def finish(look: Look, asked: Finish) -> list[Proposal]:
     _bounded("result", asked.result, said.RESULT_MAX)
-    for one in asked.artifacts:
-        _bounded("artifact's name", one, 500)
     task, attempt = _own(look, asked.task, asked.attempt)
     data = {"attempt": attempt, "result": asked.result, "artifacts": asked.artifacts}
     return [Proposal("task_finished", f"{look.actor} has done {task.title!r}", data, re=task.id)]

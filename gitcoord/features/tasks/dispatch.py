@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gitcoord.core import times
@@ -78,17 +78,13 @@ def assignments(
     free = {worker.id: worker.slots - worker.held for worker in crowd if not worker.away and not worker.full}
     if not free or not state.ready:
         return
-    able: dict[tuple[str, ...], list[Worker]] = {}
     known = {worker.id.casefold(): worker for worker in crowd}
+    able = _by_capability(worker for worker in crowd if worker.id in free)
     given = 0
     for task in in_order(state, age_s):
         if task.id in but:
             continue
-        needs = tuple(task.needs)
-        if needs not in able:
-            able[needs] = [worker for worker in crowd if worker.id in free and not lacks(worker, task)]
-        found = [one for one in able[needs] if free[one.id] > 0 and not reserved(task, one, known)
-                 and not rests(task, one, age_s)]
+        found = [one for one in _candidates(task, able, known) if free[one.id] > 0 and not rests(task, one, age_s)]
         if not found:
             continue
         best = min(found, key=lambda one: _preference(state, task, one, one.slots - free[one.id]))
@@ -97,6 +93,24 @@ def assignments(
         given += 1
         if given == ASSIGNED_AT_ONCE or not any(free.values()):
             return
+
+
+def _by_capability(workers: Iterable[Worker]) -> dict[str, dict[str, Worker]]:
+    """Each capability's agents by id; "" has all of them."""
+    able: dict[str, dict[str, Worker]] = {}
+    for worker in workers:
+        for one in ("", *worker.capabilities):
+            able.setdefault(one, {})[worker.id] = worker
+    return able
+
+
+def _candidates(task: Task, able: Mapping[str, Mapping[str, Worker]], known: dict[str, Worker]) -> Iterable[Worker]:
+    """The agents that have all that a task needs, and for which it is not too good. Few are looked at."""
+    rarest = min((able.get(need, {}) for need in task.needs), key=len, default=able[""])
+    wished = known.get(task.wished.casefold()) if task.wished is not None else None
+    if wished is not None and not wished.away and not lacks(wished, task):
+        return [wished] if wished.id in rarest else []
+    return [one for one in rarest.values() if not lacks(one, task)]
 
 
 def unfit(task: Task, worker: Worker, crowd: Sequence[Worker], age_s: Age) -> str:

@@ -3,127 +3,124 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field
 
-from gitcoord.features.agents.events import Capabilities
-from gitcoord.features.typed import Priority
+from gitcoord.core import times
+from gitcoord.core.fields import FREE, NAMED, Agent, Json, Payload, Reason, Title, Uid, Words
+from gitcoord.features.typed import Capabilities, Priority
 
-TITLE_MAX = 200  # characters: what a table can show
 BODY_MAX = 16_000  # characters: four in UTF-8 still fit into an event
 RESULT_MAX = 16_000
-REASON_MAX = 2000
 AFTER_MAX = 200  # tasks that one waits for; a wider join takes a task in between
 ARTIFACTS_MAX = 50
 ATTEMPTS_MAX = 100  # of all kinds: what went from hand to hand so often goes to a person
 TIMEOUT_S_MAX = 30 * 86_400.0
 
-Uid = Annotated[str, StringConstraints(min_length=1, max_length=16)]
-Agent = Annotated[str, StringConstraints(min_length=1, max_length=63)]
+StepKey = Annotated[str, Field(max_length=60, pattern=r"^(undo:)?[a-z][a-z0-9_]{0,40}(#[0-9]{1,3})?$")]
+"""Of a workflow: `step`, `step#2` for the third item of a fan-out, or `undo:step`."""
+
 Attempt = Annotated[int, Field(ge=1, le=ATTEMPTS_MAX)]
-Reason = Annotated[str, StringConstraints(max_length=REASON_MAX)]
-Artifact = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Body = Annotated[str, Field(max_length=BODY_MAX), FREE]
+Result = Annotated[str, Field(max_length=RESULT_MAX), FREE]
+Artifact = Annotated[str, Field(min_length=1, max_length=500), NAMED]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(defer_build=True)
-
-
-class Step(_Model):
+class Step(Payload):
     """The place of a task in a workflow."""
 
-    run: str = Field(max_length=100)
-    step: str = Field(max_length=100)
+    run: Uid
+    step: StepKey
 
 
-class TaskCreated(_Model):
+class TaskCreated(Payload):
     """Work for whoever has all that it `needs`, once the tasks that it comes `after` are done."""
 
-    title: str = Field(min_length=1, max_length=TITLE_MAX)
-    body: str = Field("", max_length=BODY_MAX)
+    title: Title
+    body: Body = ""
     needs: Capabilities = Field(default_factory=list)
     priority: Priority = "MEDIUM"
-    deadline: str | None = Field(None, max_length=40)
+    deadline: times.Moment | None = None
     after: list[Uid] = Field(default_factory=list, max_length=AFTER_MAX)
     attempts_max: int = Field(3, ge=1, le=ATTEMPTS_MAX)
     timeout_s: float | None = Field(None, gt=0, le=TIMEOUT_S_MAX)
     agent: Agent | None = None
     workflow: Step | None = None
-    data: dict[str, Any] = Field(default_factory=dict)
+    data: Json = Field(default_factory=dict)
 
 
-class TaskAssigned(_Model):
+class TaskAssigned(Payload):
     """The leader gives it to an agent, as its attempt of that number."""
 
     agent: Agent
     attempt: Attempt
-    why: str = Field("", max_length=500)
+    why: Words = ""
 
 
-class TaskClaimed(_Model):
+class TaskClaimed(Payload):
     """The author takes it, as its next attempt, or takes on what it was assigned."""
 
 
-class TaskAccepted(_Model):
+class TaskAccepted(Payload):
     """The author takes on what it was assigned."""
 
     attempt: Attempt
 
 
-class TaskStarted(_Model):
+class TaskStarted(Payload):
     """The author works on it from now on, or again."""
 
     attempt: Attempt
 
 
-class TaskProgressed(_Model):
+class TaskProgressed(Payload):
     """How much of it is done, from 0 to 1."""
 
     attempt: Attempt
     share: float | None = Field(None, ge=0, le=1)
-    text: str = Field("", max_length=500)
+    text: Words = ""
 
 
-class TaskInputRequested(_Model):
+class TaskInputRequested(Payload):
     """The author cannot go on without an answer. It is a question like any other."""
 
     SAID: ClassVar[bool] = True
 
     attempt: Attempt
-    text: str = Field("", max_length=REASON_MAX)
+    text: Reason = ""
 
 
-class TaskFinished(_Model):
+class TaskFinished(Payload):
     """It is done. Artifacts are refs or paths."""
 
     attempt: Attempt
-    result: str = Field("", max_length=RESULT_MAX)
+    result: Result = ""
     artifacts: list[Artifact] = Field(default_factory=list, max_length=ARTIFACTS_MAX)
 
 
-class TaskFailed(_Model):
+class TaskFailed(Payload):
     """This attempt came to nothing."""
 
     attempt: Attempt
     reason: Reason = ""
 
 
-class TaskReleased(_Model):
+class TaskReleased(Payload):
     """The attempt is given back by its agent, or taken back by the leader. `only`: if the task still stands so."""
 
     attempt: Attempt
     reason: Reason = ""
-    only: str | None = Field(None, max_length=20)
+    only: Literal["assigned", "accepted", "running", "input-required"] | None = None
 
 
-class TaskCancelled(_Model):
+class TaskCancelled(Payload):
     """Nobody needs to do it any more."""
 
     reason: Reason = ""
 
 
-class TaskOverdue(_Model):
+class TaskOverdue(Payload):
     """The leader saw its deadline pass."""
 
 

@@ -8,11 +8,12 @@ from typing import Any, Literal
 from pydantic import Field
 
 from gitcoord.core.commands import Arguments, Look, Query
+from gitcoord.core.fields import Given
 from gitcoord.core.lookup import find, member
 from gitcoord.core.names import same_agent
-from gitcoord.features.agents.events import small
 from gitcoord.features.tasks import dispatch, duties as task_duties
 from gitcoord.features.tasks.state import CREATED, HELD, OVER, Task, in_a_line
+from gitcoord.features.typed import AgentGiven, CapabilityGiven, small
 
 Status = Literal["created", "ready", "assigned", "accepted", "running", "input-required", "done", "failed",
                  "cancelled"]
@@ -20,17 +21,17 @@ Status = Literal["created", "ready", "assigned", "accepted", "running", "input-r
 
 class List(Arguments):
     status: Status | None = Field(None, description="Only those that are so")
-    agent: str | None = Field(None, description="Only what this agent has or did")
-    needs: str | None = Field(None, description="Only those that need this capability")
+    agent: AgentGiven | None = Field(None, description="Only what this agent has or did")
+    needs: CapabilityGiven | None = Field(None, description="Only those that need this capability")
     all: bool = Field(False, description="Those that are over too")
 
 
 class Ready(Arguments):
-    agent: str | None = Field(None, description="Only what this agent is able to do")
+    agent: AgentGiven | None = Field(None, description="Only what this agent is able to do")
 
 
 class Show(Arguments):
-    task: str = Field(description="The beginning of its id, or the position of its event")
+    task: Given = Field(description="The beginning of its id, or the position of its event")
 
 
 def named(look: Look, text: str) -> Task:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from gitcoord.core import times
+from gitcoord.core import quotas, times
 from gitcoord.features.typed import PRIORITIES
 
 CREATED, READY, ASSIGNED, ACCEPTED, RUNNING = "created", "ready", "assigned", "accepted", "running"
@@ -20,8 +20,10 @@ OPEN_MAX = 20_000  # tasks that are not over: an hour's work for a hundred agent
 OPEN_BYTES_MAX = 16 * 1024 * 1024  # of their events: the state is read by every command
 OVER_MAX = 1000  # that are over and still known; the ledger has the others
 OVER_BYTES_MAX = 4 * 1024 * 1024
+DEPENDANTS_MAX = 500  # tasks that wait for one: all of them become ready with one event
 REASON_KEPT = 500  # characters of a reason; the event has all of it
 SPEEDS_MAX = 50  # capabilities of one agent whose speed is known
+SPEED_AGENTS_MAX = 2000
 SPEED_WEIGHT = 20  # of a mean: what an agent did long ago counts less and less
 
 
@@ -101,6 +103,9 @@ class State:
     held: dict[str, dict[str, None]] = field(default_factory=dict)  # by agent (casefolded)
     dated: dict[str, None] = field(default_factory=dict)  # open ones whose deadline has not been seen to pass
     dependants: dict[str, dict[str, None]] = field(default_factory=dict)  # open ones that wait for another
+    by_author: dict[str, list[int]] = field(default_factory=dict)
+    """By author: how many of its tasks are open, and their bytes; without those that workflows make."""
+
     open_bytes: int = 0
     over_bytes: int = 0
 
@@ -111,7 +116,7 @@ class State:
             self.over[task.id] = None
             self.over_bytes += task.size
             return
-        self.open_bytes += task.size
+        self._count(task, 1)
         if task.status == READY:
             self.ready[task.id] = None
         elif task.status in HELD:
@@ -120,6 +125,25 @@ class State:
             self.dated[task.id] = None
         for uid in task.waits:
             self.dependants.setdefault(uid, {})[task.id] = None
+
+    def _count(self, task: Task, sign: int) -> None:
+        self.open_bytes += sign * task.size
+        if task.workflow is None:
+            mine = self.by_author.setdefault(task.created_by, [0, 0])
+            mine[0] += sign
+            mine[1] += sign * task.size
+            if not mine[0]:
+                del self.by_author[task.created_by]
+
+    def full(self, author: str, bytes_more: int) -> str | None:
+        """Return why an author may not open one task more; None when it may."""
+        tasks, held = self.by_author.get(author, (0, 0))
+        if tasks >= quotas.TASKS_OPEN:
+            return quotas.full(author, "tasks open", quotas.TASKS_OPEN, "finish or cancel some")
+        if held + bytes_more > quotas.TASK_BYTES_OPEN:
+            return quotas.full(author, "bytes of open tasks", quotas.TASK_BYTES_OPEN,
+                               "finish or cancel some, and keep long texts in files")
+        return None
 
     def give(self, task: Task, agent: str, *, at: str, position: int, status: str, why: str = "") -> None:
         """A new attempt."""
@@ -148,9 +172,12 @@ class State:
         self.ready.pop(task.id, None)
         self.dated.pop(task.id, None)
         for uid in task.waits:
-            self.dependants[uid].pop(task.id)
+            others = self.dependants[uid]
+            del others[task.id]
+            if not others:
+                del self.dependants[uid]
         task.status, task.over = status, at
-        self.open_bytes -= task.size
+        self._count(task, -1)
         task.size += bytes_more
         self.over[task.id] = None
         self.over_bytes += task.size
@@ -167,6 +194,8 @@ class State:
 
     def note_speed(self, agent: str, needs: Iterable[str], duration_s: float) -> None:
         known = self.speeds.setdefault(agent.casefold(), {})
+        if len(self.speeds) > SPEED_AGENTS_MAX:
+            del self.speeds[next(iter(self.speeds))]
         for capability in list(needs) or [""]:
             count, mean_s = known.pop(capability, [0, 0.0])
             mean_s += (duration_s - mean_s) / min(count + 1, SPEED_WEIGHT)

@@ -6,93 +6,54 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
+from gitcoord.core import quotas
 from gitcoord.core.commands import Look
 from gitcoord.core.event import Event
 from gitcoord.core.fleet import Duty, Recorded
 from gitcoord.features import autonomy, control, values
-from gitcoord.features.workflows import commands as workflow_commands, runs as workflow_runs
+from gitcoord.features.workflows import commands as workflow_commands, events, runs as workflow_runs
 from gitcoord.features.tasks.events import TaskCreated
 from gitcoord.features.tasks.state import DONE, FAILED, OVER, Task
-from gitcoord.features.workflows.file import Definition, faults
-from gitcoord.features.workflows.runs import RESULT_MAX, RUNNING, STOPPED, STOPPING, UNDO, WAITING, Made, Now, Run
+from gitcoord.features.workflows.events import (
+    WorkflowAutomated, WorkflowDefined, WorkflowFinished, WorkflowStarted, WorkflowStepEnded, WorkflowStepSkipped,
+    WorkflowStopped,
+)
+from gitcoord.features.workflows.file import TASKS_MAX, Definition, faults
+from gitcoord.features.workflows.runs import RUNNING, STOPPED, STOPPING, UNDO, WAITING, Made, Now, Run
 
-DEFINED_MAX = 100
+DEFINED_MAX = 200
 RUNS_MAX = 200  # that go on
 KEPT_MAX = 100  # that are over and still known
 WISHES_MAX = 100  # to start one, that the leader has not seen yet
 
-
-class _Model(BaseModel):
-    model_config = ConfigDict(defer_build=True)
-
-
-class WorkflowDefined(_Model):
-    """From now on it can be started by its name."""
-
-    definition: Definition
-
-
-class WorkflowStarted(_Model):
-    """A run of it begins; its id is the event's. `wish` names the event that asked the leader for it."""
-
-    definition: Definition
-    wish: str | None = Field(None, max_length=40)
-
-
-class WorkflowStopped(_Model):
-    """The run that the event's `re` names shall end: its open tasks are cancelled, what is done is taken back."""
-
-    reason: str = Field("", max_length=500)
-
-
-class WorkflowAutomated(_Model):
-    """It starts by itself after each event of this type; null: no more."""
-
-    name: str = Field(max_length=41)
-    on: str | None = Field(None, max_length=64)
-
-
-class WorkflowStepEnded(_Model):
-    """By the leader: how a task of the run ended, kept for as long as the run."""
-
-    key: str = Field(max_length=60)
-    status: str = Field(max_length=20)
-    result: str = Field("", max_length=RESULT_MAX)
-    until: str = Field(max_length=40)
-
-
-class WorkflowStepSkipped(_Model):
-    """By the leader."""
-
-    step: str = Field(max_length=41)
-    reason: str = Field("", max_length=2000)
-
-
-class WorkflowFinished(_Model):
-    """By the leader: done, failed or stopped."""
-
-    status: str = Field(max_length=20)
-    reason: str = Field("", max_length=500)
-
-
-EVENTS: Mapping[str, type[BaseModel]] = {
-    "workflow_defined": WorkflowDefined, "workflow_started": WorkflowStarted, "workflow_stopped": WorkflowStopped,
-    "workflow_automated": WorkflowAutomated, "workflow_step_ended": WorkflowStepEnded,
-    "workflow_step_skipped": WorkflowStepSkipped, "workflow_finished": WorkflowFinished,
-}
+EVENTS = events.EVENTS
 COMMANDS = workflow_commands.COMMANDS
 
 
 @dataclass(slots=True)
+class Wished:
+    """A start that somebody asked the leader for."""
+
+    name: str  # of the workflow
+    by: str
+
+
+@dataclass
 class State:
-    """Runs by id, oldest first. `wishes`: what asked for a start → the workflow's name."""
+    """Runs by id, oldest first; `wishes` by what asked for a start. `types` follows: what each type of event starts."""
 
     runs: dict[str, Run] = field(default_factory=dict)
     defined: dict[str, Definition] = field(default_factory=dict)
+    definers: dict[str, str] = field(default_factory=dict)  # workflow → who defined it last
     automated: dict[str, str] = field(default_factory=dict)  # workflow → type of event
-    wishes: dict[str, str] = field(default_factory=dict)
+    wishes: dict[str, Wished] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.types: dict[str, list[str]] = {}
+        for name, type_ in self.automated.items():
+            self.types.setdefault(type_, []).append(name)
 
 
 def fold(state: State, recorded: Recorded) -> str | None:
@@ -102,16 +63,15 @@ def fold(state: State, recorded: Recorded) -> str | None:
     word = control.said(recorded, "workflow")
     if word is not None:
         reason = _obey(state, recorded.event, word)
-    for name, type_ in state.automated.items():
-        if type_ == recorded.event.type:
-            _wish(state, f"{recorded.event.uid}.{name}", name)
+    for name in state.types.get(recorded.event.type, ()):
+        _wish(state, recorded.event, f"{recorded.event.uid}.{name}", name)
     return reason
 
 
 def _fold_own(state: State, event: Event, said: BaseModel) -> str | None:
     match said:
         case WorkflowDefined():
-            return _define(state, said.definition)
+            return _define(state, event, said.definition)
         case WorkflowStarted():
             return _start(state, event, said)
         case WorkflowStopped():
@@ -121,31 +81,50 @@ def _fold_own(state: State, event: Event, said: BaseModel) -> str | None:
         case TaskCreated() if said.workflow is not None and event.term is not None:
             run = state.runs.get(said.workflow.run)
             if run is not None and not run.over:
-                run.made.setdefault(said.workflow.step, Made(event.uid, event.timestamp))
+                _note_made(run, event, said.workflow.step)
         case WorkflowStepEnded() | WorkflowStepSkipped() | WorkflowFinished():
             return _note(state, event, said)
     return None
 
 
-def _define(state: State, definition: Definition) -> str | None:
+def _note_made(run: Run, event: Event, key: str) -> None:
+    if len(run.made) < 2 * TASKS_MAX:  # what the leader makes of a definition is less than half
+        run.made.setdefault(key, Made(event.uid, event.timestamp))
+
+
+def _define(state: State, event: Event, definition: Definition) -> str | None:
     wrong = next(faults(definition), None)
     if wrong is not None:
         return wrong[1]
-    if len(state.defined) >= DEFINED_MAX and definition.name not in state.defined:
+    name = definition.name
+    if len(state.defined) >= DEFINED_MAX and name not in state.defined:
         return f"{DEFINED_MAX} workflows are defined already"
-    state.defined[definition.name] = definition
+    mine = [one for one, by in state.definers.items() if by == event.actor]
+    if len(mine) >= quotas.WORKFLOWS_DEFINED and name not in mine:
+        return quotas.full(event.actor, "workflows defined", quotas.WORKFLOWS_DEFINED, "define one of these anew")
+    state.defined[name], state.definers[name] = definition, event.actor
     return None
 
 
 def _start(state: State, event: Event, said: WorkflowStarted) -> str | None:
-    wrong = next(faults(said.definition), None)
+    definition, by = said.definition, event.actor
     if said.wish is not None:
-        state.wishes.pop(said.wish, None)
+        if event.term is None:
+            return "only the leader fulfils a wish"
+        wished = state.wishes.pop(said.wish, None)
+        if wished is None or wished.name not in state.defined:
+            return "nobody waits for that start"
+        definition, by = state.defined[wished.name], wished.by
+    assert definition is not None  # as its model says
+    wrong = next(faults(definition), None) if said.wish is None else None
     if wrong is not None:
         return wrong[1]
-    if sum(not run.over for run in state.runs.values()) >= RUNS_MAX:
+    running = [run for run in state.runs.values() if not run.over]
+    if len(running) >= RUNS_MAX:
         return f"{RUNS_MAX} workflows run already"
-    state.runs[event.uid] = Run(event.uid, said.definition, event.actor, event.timestamp)
+    if sum(run.by == by for run in running) >= quotas.WORKFLOWS_RUNNING:
+        return quotas.full(by, "workflows running", quotas.WORKFLOWS_RUNNING, "stop some, or wait for their end")
+    state.runs[event.uid] = Run(event.uid, definition, by, event.timestamp)
     return None
 
 
@@ -158,20 +137,22 @@ def _stop(state: State, event: Event, reason: str) -> str | None:
 
 
 def _automate(state: State, said: WorkflowAutomated) -> str | None:
-    if said.on is None:
-        return None if state.automated.pop(said.name, None) else "it does not start by itself"
-    if said.name not in state.defined:
+    if said.on is not None and said.name not in state.defined:
         return f"no workflow {said.name!r} is defined"
-    if said.on in EVENTS or said.on.startswith("task_"):
-        return "a workflow cannot be started by what workflows write"
+    before = state.automated.pop(said.name, None)
+    if before is not None:
+        state.types[before].remove(said.name)
+    if said.on is None:
+        return None if before else "it does not start by itself"
     state.automated[said.name] = said.on
+    state.types.setdefault(said.on, []).append(said.name)
     return None
 
 
 def _obey(state: State, event: Event, word: control.Word) -> str | None:
     """`*workflow:start NAME` and `*workflow:stop RUN`, said in conversation."""
     if word.verb == "start":
-        return _wish(state, event.uid, word.rest)
+        return _wish(state, event, event.uid, word.rest)
     if word.verb == "stop":
         found = [run for run in state.runs.values() if word.rest and run.id.startswith(word.rest)]
         if len(found) != 1 or found[0].status != RUNNING:
@@ -180,12 +161,14 @@ def _obey(state: State, event: Event, word: control.Word) -> str | None:
     return None
 
 
-def _wish(state: State, wish: str, name: str) -> str | None:
+def _wish(state: State, event: Event, wish: str, name: str) -> str | None:
     if name not in state.defined:
         return f"no workflow {name!r} is defined"
     if len(state.wishes) >= WISHES_MAX:
         return f"{WISHES_MAX} workflows wait for their start already"
-    state.wishes[wish] = name
+    if sum(one.by == event.actor for one in state.wishes.values()) >= quotas.WORKFLOWS_WISHED:
+        return quotas.full(event.actor, "workflows waiting for their start", quotas.WORKFLOWS_WISHED, "wait for these")
+    state.wishes[wish] = Wished(name, event.actor)
     return None
 
 
@@ -217,10 +200,9 @@ def _note(state: State, event: Event, said: WorkflowStepEnded | WorkflowStepSkip
 
 def duty(state: State, look: Look) -> Iterator[Duty]:
     tasks: Mapping[str, Task] = look.state("tasks").tasks
-    for wish, name in state.wishes.items():
-        if name in state.defined:
-            wanted = Duty("workflow_started", f"{name} starts", f"workflow:{wish}",
-                          {"definition": state.defined[name].model_dump(mode="json"), "wish": wish})
+    for wish, one in state.wishes.items():
+        if one.name in state.defined:
+            wanted = Duty("workflow_started", f"{one.name} starts", f"workflow:{wish}", {"wish": wish})
             yield from autonomy.gate(look, "workflow", wanted)
     for run in state.runs.values():
         if not run.over:

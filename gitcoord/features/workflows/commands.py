@@ -10,6 +10,7 @@ from pydantic import Field
 from gitcoord.core import times
 from gitcoord.core.commands import FROM_FILE, Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Refused
+from gitcoord.core.fields import GIVEN_CHARS_MAX, Given, Words
 from gitcoord.core.lookup import find
 from gitcoord.core.names import EVENT_TYPE
 from gitcoord.features.agents import dependencies
@@ -18,8 +19,8 @@ from gitcoord.features.tasks.state import DONE
 from gitcoord.features.workflows.file import Definition
 from gitcoord.features.workflows.runs import RUNNING, SKIPPED, UNDO, Run
 
-FILE = Field(description="Its file, YAML or TOML", json_schema_extra=FROM_FILE)
-RUN = Field(description="The run: the beginning of its id, or the position of its event")
+FILE = Field(max_length=workflow_file.FILE_BYTES_MAX, description="Its file, YAML or TOML", json_schema_extra=FROM_FILE)
+RUN = Field(max_length=GIVEN_CHARS_MAX, description="The run: the beginning of its id, or the position of its event")
 
 
 class Check(Arguments):
@@ -27,17 +28,18 @@ class Check(Arguments):
 
 
 class Start(Arguments):
-    workflow: str = Field(description="Its file, or the name of one that is defined", json_schema_extra=FROM_FILE)
+    workflow: str = Field(max_length=workflow_file.FILE_BYTES_MAX,
+                          description="Its file, or the name of one that is defined", json_schema_extra=FROM_FILE)
 
 
 class Stop(Arguments):
     run: str = RUN
-    why: str = Field("", max_length=500, description="Why, to be shown to the others")
+    why: Words = Field("", description="Why, to be shown to the others")
 
 
 class Auto(Arguments):
-    name: str = Field(description="A workflow that is defined")
-    on: str | None = Field(None, description="The type of event after which it starts; none: it does so no more")
+    name: Given = Field(description="A workflow that is defined")
+    on: Given | None = Field(None, description="The type of event after which it starts; none: it does so no more")
 
 
 class List(Arguments):
@@ -45,7 +47,7 @@ class List(Arguments):
 
 
 class Status(Arguments):
-    run: str | None = Field(None, description="A run; none: how all of them go")
+    run: Given | None = Field(None, description="A run; none: how all of them go")
 
 
 class Nothing(Arguments):

@@ -5,26 +5,30 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from functools import lru_cache
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from gitcoord.core.errors import Refused
+from gitcoord.core.fields import FREE, NAMED, Agent, Payload, Words
 from gitcoord.core.times import Span
 from gitcoord.features.agents import dependencies
-from gitcoord.features.agents.events import Capabilities
 from gitcoord.features.tasks.events import ATTEMPTS_MAX, TIMEOUT_S_MAX
-from gitcoord.features.typed import Priority
+from gitcoord.features.typed import Capabilities, Priority
 
 FILE_BYTES_MAX = 40_000  # it goes into one event
 STEPS_MAX = 100
+CONDITION_CHARS_MAX = 1000
 ITEMS_MAX = 100  # of one fan-out
-REFERENCE = re.compile(r"\{([a-z][a-z0-9_]*)\.result\}")
-ITEM = "{item}"
+TASKS_MAX = 1000  # of one run: the leader looks at all of them at every tick
+PLACES = re.compile(r"\{(?:item|([a-z][a-z0-9_]*)\.result)\}")  # {item} has no name
+PLACES_MAX = 20  # in one text: what is filled in may be long
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
 StepName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,40}$")]  # stands in conditions
+Item = Annotated[str, Field(max_length=200), NAMED]
 Lines = Mapping[tuple[str | int, ...], int]
 
 
@@ -35,43 +39,43 @@ def _listed(value: object) -> object:
 StepNames = Annotated[list[StepName], BeforeValidator(_listed), Field(max_length=STEPS_MAX)]
 
 
-class Work(BaseModel):
+class Work(Payload):
     """What becomes a task. `{item}` and `{step.result}` in title and body are filled in when it starts."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
+    model_config = ConfigDict(extra="forbid")
 
-    title: str = Field(min_length=1, max_length=150)
-    body: str = Field("", max_length=8000)
+    title: Annotated[str, Field(min_length=1, max_length=150), NAMED]
+    body: Annotated[str, Field(max_length=8000), FREE] = ""
     needs: Annotated[Capabilities, BeforeValidator(_listed)] = []
     priority: Priority = "MEDIUM"
-    agent: str | None = None
+    agent: Agent | None = None
 
 
 class Step(Work):
     """`when`: a condition over the steps before, in place of "all of them are done". `undo`: what takes it back."""
 
     after: StepNames = []
-    when: str | None = Field(None, max_length=1000)
-    for_each: Annotated[list[str], Field(max_length=ITEMS_MAX)] | str | None = None
+    when: Annotated[str, Field(max_length=CONDITION_CHARS_MAX), NAMED] | None = None
+    for_each: Annotated[list[Item], Field(max_length=ITEMS_MAX)] | Item | None = None
     retries: int = Field(2, ge=0, lt=ATTEMPTS_MAX)
     timeout: Annotated[Span, Field(le=TIMEOUT_S_MAX)] | None = None
     optional: bool = False
     undo: Work | None = None
 
 
-class Definition(BaseModel):
+class Definition(Payload):
     """A graph of steps by name."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
+    model_config = ConfigDict(extra="forbid")
 
     name: Name
-    about: str = Field("", max_length=500)
+    about: Words = ""
     steps: dict[StepName, Step] = Field(min_length=1, max_length=STEPS_MAX)
 
 
 def read(text: str) -> Definition:
     """Raises Refused, with the line and what is wrong there."""
-    if len(text.encode()) > FILE_BYTES_MAX:
+    if len(text.encode("utf-8", "surrogatepass")) > FILE_BYTES_MAX:
         raise Refused(f"a workflow's file has at most {FILE_BYTES_MAX} bytes: put long texts where its tasks find them")
     value, lines = _toml(text) if _looks_like_toml(text) else _yaml(text)
     try:
@@ -99,25 +103,59 @@ def _at(lines: Lines, place: Sequence[str | int], reason: str) -> Refused:
 
 
 def faults(definition: Definition) -> Iterator[tuple[list[str | int], str]]:
-    """What each step says of others."""
-    steps, graph = definition.steps, {name: step.after for name, step in definition.steps.items()}
+    """What each step says of others, and what all of them amount to."""
+    steps = definition.steps
+    if sum(_tasks(step) for step in steps.values()) > TASKS_MAX:
+        yield ["steps"], f"its steps may become more than {TASKS_MAX} tasks: make workflows of it that start each other"
     for name, step in steps.items():
         for other in step.after:
             if other not in steps:
                 yield ["steps", name, "after"], f"no step {other!r}; there are: {', '.join(steps)}"
-        way = dependencies.cycle(graph, name)
-        if way:
-            yield ["steps", name, "after"], f"the steps wait for each other: {' → '.join(reversed(way))}"
-        before = set(dependencies.needed_by(graph, name))
-        yield from _references(name, step, before)
+    before = _before(steps)
+    for name, step in steps.items():
+        if name not in before:
+            way = dependencies.cycle({name: step.after for name, step in steps.items()}, name)
+            if way:
+                yield ["steps", name, "after"], f"the steps wait for each other: {' → '.join(reversed(way))}"
+                return
+        yield from _references(name, step, before.get(name, frozenset()))
 
 
-def _references(name: str, step: Step, before: set[str]) -> Iterator[tuple[list[str | int], str]]:
-    words = [("title", step.title), ("body", step.body)]
-    for field, text in words:
-        for other in REFERENCE.findall(text):
-            if other not in before:
+def _tasks(step: Step) -> int:
+    """How many it may become, with what takes it back."""
+    items = len(step.for_each) if isinstance(step.for_each, list) else 1 if step.for_each is None else ITEMS_MAX
+    return items + (step.undo is not None)
+
+
+def _before(steps: Mapping[str, Step]) -> dict[str, frozenset[str]]:
+    """What comes before each step, directly or not; without those that wait for each other."""
+    before: dict[str, frozenset[str]] = {}
+    waiting = {name: {other for other in step.after if other in steps} for name, step in steps.items()}
+    behind: dict[str, list[str]] = {}
+    for name, others in waiting.items():
+        for other in others:
+            behind.setdefault(other, []).append(name)
+    free = [name for name, others in waiting.items() if not others]
+    for name in free:  # grows
+        after = {other for other in steps[name].after if other in steps}
+        before[name] = frozenset(after).union(*(before[other] for other in after))
+        for later in behind.get(name, ()):
+            waiting[later].discard(name)
+            if not waiting[later]:
+                free.append(later)
+    return before
+
+
+def _references(name: str, step: Step, before: Set[str]) -> Iterator[tuple[list[str | int], str]]:
+    for field, text in (("title", step.title), ("body", step.body)):
+        used = PLACES.findall(text)
+        if len(used) > PLACES_MAX:
+            yield ["steps", name, field], f"more than {PLACES_MAX} places to be filled in"
+        for other in dict.fromkeys(used):
+            if other and other not in before:
                 yield ["steps", name, field], f"{{{other}.result}} is not known then: {name!r} is not after {other!r}"
+    if step.undo is not None and len(PLACES.findall(step.undo.title + step.undo.body)) > PLACES_MAX:
+        yield ["steps", name, "undo"], f"more than {PLACES_MAX} places to be filled in"
     if isinstance(step.for_each, str) and step.for_each.removesuffix(".result") not in before:
         yield ["steps", name, "for_each"], "a list, or STEP.result of a step before: one task for each of its lines"
     if step.when is not None:
@@ -126,17 +164,18 @@ def _references(name: str, step: Step, before: set[str]) -> Iterator[tuple[list[
         except ValueError as wrong:
             yield ["steps", name, "when"], str(wrong)
             return
-        for other in unknown:
+        for other in sorted(unknown):
             yield ["steps", name, "when"], f"{other!r} is not known then: {name!r} is not after it"
 
 
 # Conditions: a few of Python's expressions, never run by Python
 
 
-def condition_names(text: str) -> set[str]:
+@lru_cache(maxsize=1000)
+def condition_names(text: str) -> frozenset[str]:
     """The steps that a condition speaks of. Raises ValueError when it is none."""
-    return {one.value.id for one in ast.walk(_condition(text))
-            if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name)}
+    return frozenset(one.value.id for one in ast.walk(_condition(text))
+                     if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name))
 
 
 def holds(text: str, steps: Mapping[str, tuple[str, str]]) -> bool:
@@ -144,7 +183,10 @@ def holds(text: str, steps: Mapping[str, tuple[str, str]]) -> bool:
     return bool(_value(_condition(text).body, steps))
 
 
+@lru_cache(maxsize=1000)
 def _condition(text: str) -> ast.Expression:
+    if not _PLAIN.match(_WORDS.sub("''", text)) or text.count("(") > DEPTH_MAX or text.count("not") > DEPTH_MAX:
+        raise ValueError(f"{text!r} is no condition: {_SUCH}")
     try:
         tree = ast.parse(text, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -156,6 +198,10 @@ def _condition(text: str) -> ast.Expression:
     return tree
 
 
+# Before Python's own parser sees it, whose answer to odd texts is another one in each version.
+_WORDS = re.compile(r"'[^'\\\n]*'|\"[^\"\\\n]*\"")
+_PLAIN = re.compile(r"[A-Za-z0-9_ .()=!']*\Z")
+DEPTH_MAX = 20
 _SUCH = "write such as test.status == 'failed' and 'yes' in ask.result"
 _ALLOWED = (ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.Compare, ast.Eq, ast.NotEq, ast.In,
             ast.NotIn, ast.Attribute, ast.Name, ast.Load, ast.Constant)

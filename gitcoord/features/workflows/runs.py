@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gitcoord.core.fields import as_name
 from gitcoord.features.workflows import file as workflow_file
 from gitcoord.features.tasks.state import CANCELLED, DONE, FAILED, OVER, Task
-from gitcoord.features.workflows.file import ITEM, ITEMS_MAX, REFERENCE, Definition, Step, Work
+from gitcoord.features.workflows.file import ITEMS_MAX, PLACES, Definition, Step, Work
 
 RUNNING, STOPPING, STOPPED = "running", "stopping", "stopped"
 WAITING, SKIPPED = "waiting", "skipped"
@@ -71,13 +73,15 @@ def ended(made: Made, tasks: Mapping[str, Task]) -> tuple[str, str, str] | None:
 
 def stand(run: Run, tasks: Mapping[str, Task]) -> dict[str, Now]:
     """All steps as they are."""
-    return {name: _stand(run, name, tasks) for name in run.definition.steps}
+    made: dict[str, list[Made]] = {}
+    for key, one in run.made.items():
+        made.setdefault(key.partition("#")[0], []).append(one)
+    return {name: _stand(run, name, made.get(name, []), tasks) for name in run.definition.steps}
 
 
-def _stand(run: Run, name: str, tasks: Mapping[str, Task]) -> Now:
+def _stand(run: Run, name: str, mine: Sequence[Made], tasks: Mapping[str, Task]) -> Now:
     if name in run.skipped:
         return Now(SKIPPED, run.skipped[name])
-    mine = [made for key, made in run.made.items() if key.partition("#")[0] == name]
     if not mine:
         return Now(WAITING)
     ends = [one for one in (ended(made, tasks) for made in mine) if one is not None]
@@ -134,21 +138,25 @@ def items(step: Step, steps: Mapping[str, Now]) -> list[str]:
         return [""]
     if isinstance(step.for_each, list):
         return step.for_each
-    lines = steps[step.for_each.removesuffix(".result")].result.splitlines()
+    lines = steps[step.for_each.removesuffix(".result")].result.split("\n")
     return [line.strip() for line in lines if line.strip()][:ITEMS_MAX]
 
 
 def filled(text: str, item: str, steps: Mapping[str, Now]) -> str:
     """With `{item}` and `{step.result}` in their places."""
-    return REFERENCE.sub(lambda found: steps[found[1]].result if found[1] in steps else found[0],
-                         text.replace(ITEM, item))
+    def value(found: re.Match[str]) -> str:
+        if found[1] is None:
+            return item
+        return steps[found[1]].result if found[1] in steps else found[0]
+
+    return PLACES.sub(value, text)
 
 
 def task_of(run: Run, key: str, work: Work, item: str, steps: Mapping[str, Now]) -> dict[str, object]:
     """The data of the task that a step becomes."""
     step = work if isinstance(work, Step) else None
     return {
-        "title": filled(work.title, item, steps)[:200], "body": filled(work.body, item, steps)[:16_000],
+        "title": as_name(filled(work.title, item, steps)), "body": filled(work.body, item, steps)[:16_000],
         "needs": list(work.needs), "priority": work.priority, "agent": work.agent,
         "attempts_max": step.retries + 1 if step else 3, "timeout_s": step.timeout if step else None,
         "workflow": {"run": run.id, "step": key}, "data": {"item": item} if item else {},

@@ -1,0 +1,46 @@
+"""Occasions: which of the leader's duties the ledger holds, and which it voided. A duty is known by its key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from gitcoord.core import limits
+
+
+class Tried(NamedTuple):
+    """A duty that the ledger voided: how many times, when last by its leader's clock, and why."""
+
+    times: int
+    at: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Occasions:
+    """By key, oldest first."""
+
+    done: dict[str, None] = field(default_factory=dict)
+    tried: dict[str, Tried] = field(default_factory=dict)
+
+    def note_done(self, key: str) -> None:
+        self.tried.pop(key, None)
+        self.done[key] = None
+        if len(self.done) > limits.DUTIES_REMEMBERED_MAX:
+            del self.done[next(iter(self.done))]
+
+    def note_void(self, key: str, at: str, reason: str) -> None:
+        before = self.tried.pop(key, None)
+        self.tried[key] = Tried(before.times + 1 if before else 1, at, reason[:limits.VOID_REASON_KEPT])
+        if len(self.tried) > limits.DUTIES_TRIED_MAX:
+            del self.tried[next(iter(self.tried))]
+
+    def dump(self) -> Any:
+        return {"done": list(self.done), "tried": {key: [*one] for key, one in self.tried.items()}}
+
+    @classmethod
+    def load(cls, value: Mapping[str, Any]) -> Occasions:
+        """Raises KeyError, TypeError or ValueError on anything else than what `dump` wrote."""
+        tried = {str(key): Tried(int(times), str(at), str(why)) for key, (times, at, why) in value["tried"].items()}
+        return cls(dict.fromkeys(value["done"]), tried)

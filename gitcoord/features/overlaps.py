@@ -1,0 +1,115 @@
+"""Overlaps: whose patterns have a path in common with some others, found without a look at every pattern there is.
+
+Two patterns can meet only where the literal beginning of one continues that of the other. Most patterns are literal
+as a whole, and then that settles it. What is left is compared part by part, up to a number of steps that is the same
+on every machine: so no event costs more than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gitcoord.core.errors import Refused
+from gitcoord.features import paths
+
+STEPS_MAX = 50_000  # of one look: 5 ms; a look for ten patterns among a thousand takes a tenth of them
+
+Owners = dict[str, None]
+
+
+class TooMuch(Refused):
+    """The look would take more steps than one event may cost."""
+
+
+def wild_characters(patterns: Iterable[str]) -> int:
+    """Return the length of those that are not literal: to compare them takes steps."""
+    return sum(len(pattern) for pattern in patterns if _split(pattern)[1])
+
+
+@dataclass(slots=True)
+class Index:
+    """Patterns of owners. `at`: literal beginning → patterns that have it; `below`: and those that go on from there."""
+
+    at: dict[str, dict[str, Owners]] = field(default_factory=dict)
+    below: dict[str, dict[str, Owners]] = field(default_factory=dict)
+
+    def add(self, owner: str, patterns: Sequence[str]) -> None:
+        for pattern in patterns:
+            head, _ = _split(pattern)
+            self.at.setdefault(head, {}).setdefault(pattern, {})[owner] = None
+            for above in _ways(head):
+                self.below.setdefault(above, {}).setdefault(pattern, {})[owner] = None
+
+    def remove(self, owner: str, patterns: Sequence[str]) -> None:
+        for pattern in dict.fromkeys(patterns):
+            head, _ = _split(pattern)
+            _take(self.at, head, pattern, owner)
+            for above in _ways(head):
+                _take(self.below, above, pattern, owner)
+
+    def owners(self, wanted: Iterable[str], counts: Callable[[str], bool] = lambda owner: True) -> Owners:
+        """Return who has a path in common with `wanted`, of those that count. Raises TooMuch."""
+        found: Owners = {}
+        open_: list[tuple[str, str, list[str]]] = []
+        left = STEPS_MAX  # what is left does not depend on the order: a state read from a disk has another one
+        for one in dict.fromkeys(wanted):
+            head, tail = _split(one)
+            for other, owners in self._near(head):
+                new = [owner for owner in owners if counts(owner)]
+                left -= 1 + len(owners)
+                if new and not tail and not _split(other)[1]:
+                    found.update(dict.fromkeys(new))
+                elif new:
+                    left -= _steps(one, other)
+                    open_.append((one, other, new))
+                if left < 0:
+                    raise TooMuch(f"it takes more than {STEPS_MAX:,} steps to compare these patterns with what is "
+                                  "reserved: name fewer, or folders instead of wildcards")
+        for one, other, new in open_:
+            if not found.keys() >= set(new) and _meet(one, other):
+                found.update(dict.fromkeys(new))
+        return found
+
+    def _near(self, head: str) -> Iterator[tuple[str, Owners]]:
+        yield from self.below.get(head, {}).items()
+        for above in _ways(head):
+            if above != head:
+                yield from self.at.get(above, {}).items()
+
+
+def _split(pattern: str) -> tuple[str, str]:
+    """The parts before the first that is wild, each with its slash, and the rest. `src/**` is all that is below src."""
+    parts = paths.parts(pattern)
+    wild = next((number for number, part in enumerate(parts) if paths.is_wild(part)), len(parts))
+    return "".join(f"{part}/" for part in parts[:wild]), "/".join(parts[wild:])
+
+
+def _ways(head: str) -> list[str]:
+    """The folders on the way to `head`, the top ("") first and itself last."""
+    ends = [number + 1 for number, letter in enumerate(head) if letter == "/"]
+    return ["", *(head[:end] for end in ends)]
+
+
+def _meet(one: str, other: str) -> bool:
+    (head, tail), (rival, rest) = _split(one), _split(other)
+    if (not tail and rival.startswith(head)) or (not rest and head.startswith(rival)):
+        return True  # the literal one has all that is below it
+    return paths.overlap(one, other)
+
+
+def _steps(one: str, other: str) -> int:
+    """No less than comparing the two takes: each part with each, and the letters of those that are wild."""
+    if not paths.may_meet(one, other):
+        return 1
+    mine, others = paths.parts(one), paths.parts(other)
+    wild = sum(map(len, filter(paths.is_wild, mine))), sum(map(len, filter(paths.is_wild, others)))
+    return (len(mine) + 1) * (len(others) + 1) + wild[0] * len(other) + wild[1] * len(one)
+
+
+def _take(index: Mapping[str, dict[str, Owners]], place: str, pattern: str, owner: str) -> None:
+    owners = index.get(place, {}).get(pattern)
+    if owners is not None:
+        owners.pop(owner, None)
+        if not owners:
+            del index[place][pattern]

@@ -1,0 +1,130 @@
+"""Quotas: a flood costs its author, an admin can mute it, and the others' words count."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gitcoord.core import quotas
+from gitcoord.core.fleet import Fleet
+from gitcoord.core.keys import Verifier
+from gitcoord.features import FEATURES
+from tests.core.lines import NOW, Story
+from tests.features.work import Work
+
+TOMORROW = "2026-11-22T00:00:01.000Z"
+
+
+@pytest.fixture
+def story() -> Story:
+    return Story().founded().joined("bob", "carol")
+
+
+def test_beyond_the_days_events_an_author_has_no_effect_and_the_others_have(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quotas, "EVENTS_A_DAY", 5)
+    void = [story.say("bob", "note", str(number)).void for number in range(8)]
+    assert void[:4] == [None] * 4 and all("bob has written 5 events" in (one or "") for one in void[4:])
+    assert story.say("carol", "note", "hello").void is None
+    assert story.say("bob", "note", "again", timestamp=TOMORROW).void is None
+    assert [(one["agent"], one["events"], one["void"]) for one in story.fleet.quotas.floods()] == [("bob", 1, 0)]
+
+
+def test_the_days_bytes_are_bounded_as_well_and_what_is_void_counts(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quotas, "BYTES_A_DAY", 10_000)
+    assert story.say("bob", "task_created", data={"title": "x" * 9000}).void == (
+        "its data is wrong: title: String should have at most 200 characters")
+    assert "MiB on 2026-11-21" in (story.say("bob", "note", "x" * 1000).void or "")
+    flood = story.fleet.quotas.floods()[0]
+    assert (flood["agent"], flood["void"], flood["muted"]) == ("bob", 1, False) and flood["bytes"] > 9000
+
+
+def test_an_agent_may_still_leave_and_an_admin_may_import_what_was_said_in_years(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quotas, "EVENTS_A_DAY", 2)
+    source = {"source": {"actor": "old", "timestamp": NOW}}
+    assert [story.say("alice", "note", data=source).void for _ in range(9)] == [None] * 9
+    assert None in [story.say("bob", "note", data=source).void for _ in range(3)]
+    assert story.say("bob", "note", data=source).void is not None
+    assert story.say("bob", "agent_left").void is None
+
+
+def test_the_leaders_lines_count_for_its_term_and_not_for_its_quota(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = Story().founded().joined("bob")
+    story.elect("bob", 1)
+    monkeypatch.setattr(quotas, "EVENTS_A_DAY", 3)
+    assert [story.say("bob", "error", str(number), term=1).void for number in range(9)] == [None] * 9
+    assert story.say("bob", "note").void is None
+
+
+def test_what_a_muted_agent_says_has_no_effect_until_then(story: Story) -> None:
+    assert story.say("bob", "agent_muted", data={"agent": "carol"}).void == "bob is no admin"
+    until = "2026-11-21T05:00:00.000Z"
+    assert story.say("alice", "agent_muted", data={"agent": "Bob", "until": until, "reason": "loops"}).void is None
+    assert story.say("bob", "note", "x").void == (
+        "bob is muted until 21 Nov 05:00 UTC by alice (loops): `gitcoord agent unmute bob` of an admin ends that")
+    assert story.say("bob", "task_released", data={"attempt": 1}, re="0" * 16).void is None
+    assert story.say("bob", "agent_unmuted", data={"agent": "bob"}).void == "bob is no admin"
+    assert story.say("bob", "note", "x", timestamp="2026-11-21T05:00:00.001Z").void is None
+
+
+def test_who_leads_and_is_muted_leads_no_more_and_is_not_elected() -> None:
+    story = Story().founded().joined("bob")
+    story.elect("bob", 1)
+    story.say("alice", "agent_muted", data={"agent": "bob"})
+    assert story.fleet.terms.leader is None and story.fleet.terms.resigned == "bob"
+    assert "muted" in (story.elect("bob", 2).void or "")
+    story.say("alice", "agent_unmuted", data={"agent": "bob"})
+    assert story.elect("bob", 3).void is None
+
+
+def test_the_state_comes_back_from_json(story: Story) -> None:
+    story.say("alice", "agent_muted", data={"agent": "bob", "reason": "loops"})
+    story.say("bob", "note")
+    dumped = json.loads(json.dumps(story.fleet.dump()))
+    assert Fleet.load(dumped, FEATURES, Verifier()).dump() == dumped
+    assert "bob" in json.dumps(dumped["quotas"])
+
+
+def test_an_author_may_hold_so_much_open_and_the_others_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = Work(bob=[], carol=[])
+    for name, most in (("TASKS_OPEN", 2), ("RESERVATIONS_HELD", 1), ("DIRECTIVES_OPEN", 1), ("WORKFLOWS_DEFINED", 1),
+                       ("WORKFLOWS_RUNNING", 1), ("WORKFLOWS_WISHED", 1), ("CONFLICTS_OPEN", 1)):
+        monkeypatch.setattr(quotas, name, most)
+    definition = {"name": "w", "steps": {"a": {"title": "A"}}}
+
+    def conflict(number: int) -> dict[str, object]:
+        return {"a": {"name": f"a{number}", "commit": "a" * 40}, "b": {"name": "b", "commit": "b" * 40},
+                "paths": [{"path": "x", "kind": "content"}], "severity": "low"}
+
+    said = {
+        "task_created": lambda number: {"title": f"t{number}"},
+        "paths_reserved": lambda number: {"paths": [f"src/{number}"], "for_s": 60},
+        "directive_issued": lambda number: {"agents": ["alice"]},
+        "workflow_defined": lambda number: {"definition": {**definition, "name": f"w{number}"}},
+        "workflow_started": lambda number: {"definition": definition},
+        "conflict_found": conflict,
+    }
+    for type_, data in said.items():
+        for number in range(2 if type_ == "task_created" else 1):
+            assert work.say("bob", type_, **data(number)) is None, type_
+        refused = work.say("bob", type_, **data(7)) or ""
+        assert "bob has" in refused and "one author may have no more" in refused, refused
+        assert work.say("carol", type_, **data(8)) is None, type_
+    assert work.story.say("bob", "note", "*workflow:start w8").void is None
+    wish = work.story.say("bob", "note", "*workflow:start w8").event.uid
+    assert "waiting for their start" in work.story.fleet.refusals[wish]
+
+
+def test_messages_of_one_do_not_make_those_of_others_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = Work(bob=[], carol=[])
+    monkeypatch.setattr("gitcoord.features.messages.post.KEPT_OF_ONE_MAX", 3)
+    work.do("carol", "message send", text="mind this", to=["alice"])
+    for number in range(9):
+        work.do("bob", "message send", text=str(number), to=["alice"])
+    assert [one.author for one in work.story.fleet.states["messages"].said.values()] == ["carol", "bob", "bob", "bob"]

@@ -1,0 +1,323 @@
+"""Costs: whatever an event says, and however full the state is, it takes a bounded number of steps to fold it.
+
+Steps are instructions of Python, which no machine's speed changes. The state is filled to its limits by hand.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from gitcoord.core import limits, quotas, terms
+from gitcoord.core.commands import Look
+from gitcoord.core.duties import wanted
+from gitcoord.core.event import Event, Head
+from gitcoord.core.fields import BUG
+from gitcoord.core.fleet import CONTROL, CORE_EVENTS, Fleet, Recorded
+from gitcoord.core.liveness import ALIVE, GONE, Standing
+from gitcoord.core.members import Member
+from gitcoord.features import FEATURES, control, paths
+from gitcoord.features.agents import roster
+from gitcoord.features.autonomy import proposals
+from gitcoord.features.conflicts import OPEN_MAX, Branch, Known, Place
+from gitcoord.features.directives import orders
+from gitcoord.features.messages import post
+from gitcoord.features.recovery.state import Loss
+from gitcoord.features.reservations import PATTERNS_HELD_MAX, Held
+from gitcoord.features.reviews import PULLS_MAX, VOTES_MAX
+from gitcoord.features.reviews.state import Pull, Vote, key
+from gitcoord.features.tasks import state as task_state
+from gitcoord.features.workflows import DEFINED_MAX, RUNS_MAX
+from gitcoord.features.workflows.file import TASKS_MAX, Definition
+from gitcoord.features.workflows.runs import Made, Run
+
+NOW = "2026-11-21T03:04:05.678Z"
+MODELS: dict[str, type[BaseModel]] = {
+    **CORE_EVENTS, **{type_: model for module in FEATURES.values() for type_, model in module.EVENTS.items()}}
+
+STEPS_MAX = 500_000  # of one event: about 20 ms; a usual one takes 500
+DUTIES_STEPS_MAX = 40_000_000  # of one look of the leader at a state that is full everywhere: about a second
+AGENTS, AUTHORS = 1000, 12
+
+
+def uid(number: int) -> str:
+    return f"{number:016d}"
+
+
+def name(number: int) -> str:
+    return f"agent{number}"
+
+
+def task(number: int, **more: Any) -> task_state.Task:
+    return task_state.Task(uid(number), f"task {number}", NOW, name(number % AUTHORS), ready=NOW, **more)
+
+
+def fill_tasks(state: task_state.State) -> None:
+    first = task(1)
+    state.put(first)
+    for number in range(2, task_state.OPEN_MAX):
+        waits = [uid(1)] if number <= task_state.DEPENDANTS_MAX else []
+        waits += [uid(one) for one in range(2, 201)] if 1 < number - 300 <= 100 else []
+        status = task_state.CREATED if waits else task_state.READY
+        state.put(task(number, needs=[f"able{number % 50}"], waits=waits, after=waits, status=status, deadline=NOW))
+    state.give(first, name(0), at=NOW, status=task_state.ACCEPTED)
+    for number in range(1, 1000):
+        state.give(state.tasks[uid(10_000 + number)], name(number % 50), at=NOW, status=task_state.ASSIGNED)
+
+
+def fill_reservations(state: Any) -> None:
+    numbers = itertools.count()
+    wild = "*/" * 3 + "x*y"
+    for author in range(PATTERNS_HELD_MAX // quotas.PATTERNS_HELD):
+        for number in range(10):
+            held = [f"src/{next(numbers)}/" + "a/" * 40 for _ in range(45)]
+            held += [f"{wild}{next(numbers)}" for _ in range(5)]
+            state.put(Held(uid(next(numbers)), name(author), f"node{number}", "", held, NOW,
+                           "2027-01-01T00:00:00.000Z", ""))
+
+
+def fill_agents(state: roster.State) -> None:
+    for number in range(AGENTS):
+        needs = [name(other) for other in range(number + 1, min(number + 11, AGENTS))]
+        state.agents[name(number)] = roster.Agent(
+            name(number), uid(number), [f"able{one}" for one in range(50)], "", needs, None, 2, "", True,
+            f"node{number}", NOW, liveness=GONE if number % 10 == 1 else ALIVE)
+    state.__post_init__()
+
+
+def fill_messages(state: post.State) -> None:
+    everybody = {name(number): name(number) for number in range(AGENTS)}
+    for number in range(post.KEPT_MAX):
+        said = post.Said(uid(number), number + 1, NOW, name(number % AUTHORS), "message", everybody, None)
+        said.read = dict.fromkeys(everybody)
+        said.answer_by = NOW
+        state.put(said)
+        state.waiting[said.id] = NOW
+
+
+def fill_directives(state: orders.State) -> None:
+    plan = orders.Plan(kind="agent", text=name(2))
+    for number in range(orders.PARTS_MAX // orders.AGENTS_MAX - 1):
+        parts = {name(one): orders.Part(name(one)) for one in range(orders.AGENTS_MAX)}
+        state.open[uid(number)] = orders.Directive(
+            uid(number), number + 1, NOW, name(number % AUTHORS), "x" * 200, None, "HIGH", list(parts), NOW, plan,
+            parts)
+
+
+def definition(number: int, steps: int = 100) -> Definition:
+    after = {f"s{one}": [f"s{before}" for before in range(max(0, one - 15), one)] for one in range(steps)}
+    return Definition.model_validate({"name": f"w{number}", "steps": {
+        step: {"title": "x" * 100, "after": before, "when": f"{before[0]}.status == 'done'" if before else None}
+        for step, before in after.items()}})
+
+
+def fill_workflows(state: Any) -> None:
+    one = definition(0)
+    for number in range(DEFINED_MAX):
+        state.defined[f"w{number}"], state.definers[f"w{number}"] = one, name(number % AUTHORS)
+        state.automated[f"w{number}"] = "note"
+    for number in range(RUNS_MAX):
+        run = Run(uid(number), one, name(number % AUTHORS), NOW)
+        run.made = {f"s0#{item}": Made(uid(item), NOW) for item in range(TASKS_MAX if number < 10 else 20)}
+        state.runs[run.id] = run
+    state.__post_init__()
+
+
+def fill_autonomy(state: proposals.State) -> None:
+    for number in range(proposals.KEPT_MAX - 1 + proposals.FINISHED_MAX):
+        status = "pending" if number < proposals.KEPT_MAX - 1 else "lapsed"
+        state.proposals[uid(number)] = proposals.Proposal(
+            uid(number), "assignment", f"assign:{uid(number)}:1", 1, "note", "x", {}, [], None, name(0), NOW, status)
+        state.newest[f"assign:{uid(number)}:1"] = uid(number)
+    state.__post_init__()
+
+
+def fill_others(fleet: Fleet) -> None:
+    for number in range(OPEN_MAX - 1):
+        a, b = (Branch(name=f"{side}{number}", commit=side * 40) for side in "ab")
+        known = Known(uid(number), a, b, [Place(path="x", kind="x")], 0, "low", name(number % AUTHORS), NOW)
+        fleet.states["conflicts"].open[known.id] = known
+    fleet.states["conflicts"].__post_init__()
+    for number in range(PULLS_MAX):
+        votes = {name(one): Vote(name(one), "approve", "", "", NOW) for one in range(VOTES_MAX if number < 9 else 1)}
+        fleet.states["reviews"].pulls[key("", number + 1)] = Pull(uid(number), "", number + 1, name(1), votes)
+    for number in range(AGENTS):
+        fleet.states["recovery"].lost[name(number)] = Loss(NOW, True, "x")
+        fleet.members.by_id[name(number)] = Member(name(number), "k", 1, True, True)
+
+
+@pytest.fixture(scope="module")
+def full() -> Fleet:
+    """A fleet that has as much of everything as it may have."""
+    fleet = Fleet(FEATURES)
+    for feature, fill in {"tasks": fill_tasks, "reservations": fill_reservations, "agents": fill_agents,
+                          "messages": fill_messages, "directives": fill_directives, "workflows": fill_workflows,
+                          "autonomy": fill_autonomy}.items():
+        fill(fleet.states[feature])
+    fill_others(fleet)
+    fleet.members.founded = CORE_EVENTS["fleet_founded"].model_validate({"fleet": "f" * 16})  # type: ignore
+    fleet.terms.term, fleet.terms.leader, fleet.terms.session = 1, name(0), "s"
+    fleet.position = 1
+    fleet.states["conversation"].numbers.append(0)
+    return fleet
+
+
+def steps(what: Callable[[], Any]) -> int:
+    """How many instructions of Python it takes."""
+    count = 0
+
+    def local(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal count
+        count += event == "opcode"
+        return local
+
+    def enter(frame: FrameType, event: str, argument: Any) -> Any:
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        return local
+
+    before = sys.gettrace()
+    sys.settrace(enter)
+    try:
+        what()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+EXAMPLES = {16: uid, 40: lambda number: NOW, 58: uid, 63: lambda number: name(number % AGENTS),
+            41: lambda number: f"w{number}", 250: lambda number: f"branch{number}"}
+
+
+def largest(schema: Mapping[str, Any], known: Mapping[str, Any], most: int, numbers: Iterator[int]) -> Any:
+    """A value as large as the schema allows, with lists of at most so many."""
+    if "$ref" in schema:
+        return largest(known[schema["$ref"].rsplit("/", 1)[-1]], known, most, numbers)
+    if "enum" in schema or "const" in schema:
+        return schema.get("enum", [schema.get("const")])[0]
+    if "anyOf" in schema:
+        return largest(schema["anyOf"][0], known, most, numbers)
+    match schema.get("type"):
+        case "string" if schema.get("pattern", "").startswith("^(undo"):
+            return "s1"
+        case "string" if "0-9a-f" in schema.get("pattern", ""):
+            return "a" * 40
+        case "string" if schema.get("pattern", "").startswith("^[a-z"):
+            return f"w{next(numbers)}"
+        case "string" if "/" in schema.get("pattern", ""):
+            return "owner/repo"
+        case "string":
+            length = schema.get("maxLength", 100)
+            return EXAMPLES.get(length, lambda number: f"x{number}" + "y" * min(length - 12, 40))(next(numbers))
+        case "integer" | "number":
+            return schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
+        case "boolean":
+            return True
+        case "array":
+            return [largest(schema["items"], known, most, numbers) for _ in range(min(schema["maxItems"], most))]
+        case "object" if "properties" in schema:
+            return {field: largest(one, known, most, numbers) for field, one in schema["properties"].items()}
+        case "object" if schema.get("additionalProperties") is True:
+            return {str(number): [number] for number in range(most)}
+        case "object":
+            inner = schema.get("additionalProperties", {})
+            return {f"s{number}": largest(inner, known, min(most, 5), numbers) for number in range(min(most, 50))}
+    return None
+
+
+def of_schema(type_: str) -> dict[str, Any]:
+    schema = MODELS[type_].model_json_schema()
+    for most in (1000, 600, 300, 100, 50):
+        value: dict[str, Any] = largest(schema, schema.get("$defs", {}), most, itertools.count(1))
+        if len(json.dumps(value)) < limits.EVENT_BYTES_MAX - 1000:
+            return value
+    raise AssertionError(type_)
+
+
+def plain(model: BaseModel) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(model.model_dump_json())
+    return value
+
+
+WORST: Mapping[str, Mapping[str, Any]] = {
+    # where another event of the type takes more than the largest one of its schema
+    "paths_reserved": {"paths": [f"a*b?c*d{number}/**/x*" for number in range(50)], "for_s": 60, "place": "p"},
+    "task_created": {"title": "x", "after": [uid(number) for number in range(2, 202)]},
+    "task_finished": {"attempt": 1, "artifacts": [f"a{number}" for number in range(50)]},
+    "workflow_defined": {"definition": plain(definition(1))},
+    "workflow_started": {"definition": plain(definition(2))},
+    "agent_registered": {"depends_on": [name(number) for number in range(900, 950)], "capabilities": ["x"]},
+    "config_changed": {"set": {
+        "leaders": [name(number) for number in range(200)], "headings": {f"t{number}": "a" for number in range(200)},
+        "review_owners": {f"src/{number}": [name(one) for one in range(20)] for number in range(100)}}},
+    "messages_read": {"upto": 3000, "ids": [uid(number) for number in range(1000)]},
+    "messages_acknowledged": {"ids": [uid(number) for number in range(1000)]},
+    "conflict_found": {"a": {"name": "new", "commit": "c" * 40}, "b": {"name": "b", "commit": "d" * 40},
+                       "paths": [{"path": "x", "kind": "x"}], "severity": "low"},
+}
+
+
+def event(type_: str, data: Mapping[str, Any], number: int, *, term: int | None, content: str = "x" * 300) -> Event:
+    line = json.dumps(data).encode() + content.encode()
+    return Event(None, name(0), type_, content, NOW, uid(10**9 + number), "node0", number, "p", uid(1), (), term, data,
+                 "k", "s", line, Head(number, "h"))
+
+
+def cost(fleet: Fleet, one: Event) -> int:
+    """The steps of an event that has effect, as far as the core is concerned."""
+    fleet.members.by_id[name(0)] = Member(name(0), "k", 1, True, True)
+    fleet.terms.term, fleet.terms.highest, fleet.terms.leader, fleet.terms.session = 1, 1, name(0), "s"
+    fleet.quotas.muted.clear()
+    paths.overlap.cache_clear()
+    paths._names_meet.cache_clear()
+    taken: list[Recorded] = []
+    count = steps(lambda: taken.append(fleet.record(one)))
+    assert taken[0].void is None, taken[0].void
+    assert BUG not in fleet.refusals.get(one.uid, "")
+    return count
+
+
+@pytest.mark.parametrize("type_", [*sorted(MODELS.keys() - CONTROL), "note", "error"])
+def test_an_event_takes_a_bounded_number_of_steps(type_: str, full: Fleet) -> None:
+    model = MODELS.get(type_)
+    data = dict(WORST.get(type_) or (of_schema(type_) if model is not None else {}))
+    if model is not None:
+        model.model_validate(data)
+    for term in (1,) if type_ in terms.EVENTS else (None, 1):
+        assert cost(full, event(type_, data, full.position, term=term)) < STEPS_MAX
+
+
+@pytest.mark.parametrize("text", ["*workflow:start x" + " " * 60_000 + "y", "*workflow:start " + "x " * 30_000])
+def test_what_is_longer_than_any_control_word_is_none_and_is_not_matched_at_all(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "_WORD", None)  # to match it may take minutes
+    assert control.read(text) is None
+
+
+def test_what_is_held_is_found_among_thousands(full: Fleet) -> None:
+    state = full.states["reservations"]
+    owners = state.index.owners(["src/7"])
+    assert any(f"src/7/{'a/' * 40}" in state.held[one].paths for one in owners)
+    assert steps(lambda: state.index.owners([f"src/{number}/a/b" for number in range(50)])) < STEPS_MAX
+
+
+def test_a_look_of_the_leader_takes_a_bounded_number_of_steps(full: Fleet) -> None:
+    seen = {key: Standing(one.id, one.liveness, one.node, "s", 99.0, 1.0)
+            for key, one in full.states["agents"].agents.items()}
+    look = Look(full, "2026-11-21T09:00:00.000Z", name(0), "node0", seen=seen)
+    found: list[Any] = []
+    assert steps(lambda: found.extend(wanted(full, look))) < DUTIES_STEPS_MAX
+    assert len(found) >= 3 * limits.DUTIES_PER_TICK  # several features had more to say than a tick has room for
+
+
+def test_the_fixture_is_full(full: Fleet) -> None:
+    assert len(full.states["tasks"].tasks) >= task_state.OPEN_MAX - 2
+    assert dataclasses.is_dataclass(full.states["tasks"])

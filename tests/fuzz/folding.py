@@ -1,0 +1,234 @@
+"""Random events of every type through the fold, then all that is made of it: does anything fail?
+
+Each world is a function of its seed: events from the schemas of their models, with values from the edges of what a
+field may hold and from beyond; then the leader's duties, all queries, the pages, and the state's way to disk and back.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from gitcoord.core.commands import Look, Query
+from gitcoord.core.duties import draft, wanted
+from gitcoord.core.errors import GitcoordError
+from gitcoord.core.event import Head, parse
+from gitcoord.core.fields import BUG
+from gitcoord.core.fleet import CORE_EVENTS, Fleet
+from gitcoord.core.liveness import ALIVE, GONE, Standing
+from gitcoord.features import FEATURES, conversation
+from gitcoord.node import publish
+from tests.core.lines import Story, signer_of
+
+AGENTS = ("alice", "bob", "mal")
+MODELS: dict[str, type[BaseModel]] = {
+    **CORE_EVENTS, **{type_: model for module in FEATURES.values() for type_, model in module.EVENTS.items()}}
+SCHEMAS = {type_: model.model_json_schema() for type_, model in MODELS.items()}
+LEFT_OUT = {"fleet_founded", "leader_election", "leader_renewed", "leader_resigned", "agent_left", "key_changed",
+            "admission_changed", "agent_muted"}  # after which nothing else has effect
+TYPES = sorted(MODELS.keys() - LEFT_OUT) + ["note", "error"]
+COMMON = sorted(one for one in TYPES if one.startswith(("task_", "workflow_", "directive_", "agent_", "paths_")))
+
+MOMENTS = ("2026-01-01T00:00:00.000Z", "2026-01-01T00:05:00.123Z", "9999-12-31T23:59:59.999999Z",
+           "0001-01-01T00:00:00Z", "0000-00-00T00:00:00Z", "2026-02-30T25:61:61Z", "1970-01-01T00:00:00Z",
+           "2026-01-01T24:00:00Z")
+TEXTS = ("", "a", "alice", "bob", "mal", "ghost", "no id!", "x" * 63, "x" * 64, "x" * 200, "\0", "\n", "\u202e",
+         "../..", "-x", "**", "*/" * 60, "src/**", "{item}", "{a.result}", "{", "%s", "*workflow:start w",
+         "*autonomy:manual", "full", "2h", "1970-01-01", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59",
+         "2026-01-01T00:00Z",
+         "nan", "1e999", "task", "agent", "escalate", "w", "high", "CRITICAL", "a.status == 'done'", "a" * 16, "🏳️‍🌈",
+         "\U000e0041", "a\u2028b", "'" * 9, "not " * 300 + "a", "(" * 300)
+NUMBERS = (0, 1, -1, 2, 3, 0.5, 1e308, -1e308, 5e-324, 2**31, 2**53, 2**63, 10**300, float("inf"), float("nan"), True,
+           100, 101, 1000)
+NOISE = 0.03  # of values that are of another kind
+LATER = ("2026-01-01T00:10:00.000Z", "2026-01-03T00:00:00.000Z", "2030-01-01T00:00:00.000Z")
+
+
+class Trouble(AssertionError):
+    """Something failed that must not; says where."""
+
+
+def world(seed: int) -> int:
+    """Play one world; the number of its events. Raises Trouble."""
+    dice, story = random.Random(seed), Story(Fleet(FEATURES))
+    story.founded("alice").joined("bob", "mal")
+    story.elect("alice", 1)
+    uids: list[str] = []
+    for _ in range(dice.choice([20, 60, 120])):
+        _say(dice, story, uids)
+        if dice.random() < 0.1:
+            _lead(dice, story, dice.choice(LATER[:2]))
+    for now in LATER:
+        _lead(dice, story, now)
+        _ask(story, now)
+    _render(story)
+    _load(story)
+    return story.fleet.position
+
+
+def _say(dice: random.Random, story: Story, uids: list[str]) -> None:
+    type_ = dice.choice(COMMON if dice.random() < 0.5 else TYPES)
+    schema = SCHEMAS.get(type_, {})
+    data = value_of(dice, schema, schema.get("$defs", {}), uids[-12:]) if schema else {}
+    leads = story.fleet.terms.leader
+    actor = dice.choice(AGENTS)
+    fields: dict[str, Any] = {
+        "content": dice.choice(TEXTS), "timestamp": dice.choice(MOMENTS),
+        "term": story.fleet.terms.term if actor == leads and dice.random() < 0.5 else None,
+        "re": dice.choice(uids) if uids and dice.random() < 0.6 else None,
+        "to": tuple(dice.sample(AGENTS, dice.choice([0, 0, 1, 2]))),
+        "interaction": dice.choice([None, None, None, 1, 10**9]),
+    }
+    node, data = f"node-{actor}", data if isinstance(data, dict) else {}
+    try:
+        event = story.sealed(actor, type_, node=node, after=story.heads.get(node, Head()), **fields)
+    except GitcoordError:
+        return
+    event = event._replace(data=data)  # also what no parser lets through, such as infinity
+    story.heads[node] = event.head
+    try:
+        void = story.fleet.record(event).void
+    except Exception as wrong:
+        raise Trouble(f"the fold of {type_}: {_place(wrong)}: {json.dumps(data, default=str)[:300]}") from wrong
+    reason = void or story.fleet.refusals.get(event.uid, "")
+    if BUG in reason:
+        raise Trouble(f"the fold of {type_}: {reason}: {json.dumps(data, default=str)[:300]}")
+    story.lines.append(event.line)
+    uids.append(event.uid)
+
+
+def value_of(dice: random.Random, schema: Mapping[str, Any], known: Mapping[str, Any], uids: list[str], depth: int = 0
+             ) -> Any:
+    if dice.random() < NOISE or depth > 7:
+        return dice.choice([None, [], {}, dice.choice(TEXTS), dice.choice(NUMBERS), [dice.choice(TEXTS)]])
+    if "$ref" in schema:
+        return value_of(dice, known[schema["$ref"].rsplit("/", 1)[-1]], known, uids, depth + 1)
+    if "anyOf" in schema:
+        return value_of(dice, dice.choice(schema["anyOf"]), known, uids, depth + 1)
+    if "enum" in schema or "const" in schema:
+        return dice.choice(schema.get("enum", [schema.get("const")]))
+    match schema.get("type"):
+        case "string":
+            return _text(dice, schema, uids)
+        case "integer" | "number":
+            least = schema.get("minimum", schema.get("exclusiveMinimum", 0))
+            most = schema.get("maximum", schema.get("exclusiveMaximum", 10))
+            odd = dice.random() < 0.2
+            return dice.choice([1, 2, least, most, least - 1, dice.choice(NUMBERS)] if odd else [1, 1, 2])
+        case "boolean":
+            return dice.random() < 0.5
+        case "array":
+            count = max(schema.get("minItems", 0), dice.choice([0, 1, 1, 2, 3]))
+            return [value_of(dice, schema.get("items", {}), known, uids, depth + 1) for _ in range(count)]
+        case "object" if "properties" in schema:
+            return {name: value_of(dice, one, known, uids, depth + 1) for name, one in schema["properties"].items()
+                    if name in schema.get("required", ()) or dice.random() < 0.6}
+        case "object":
+            inner = schema.get("additionalProperties")
+            inner = inner if isinstance(inner, dict) else {}
+            return {dice.choice(["a", "b", "w", dice.choice(TEXTS)]): value_of(dice, inner, known, uids, depth + 1)
+                    for _ in range(dice.choice([1, 1, 2]))}
+    return dice.choice([dice.choice(TEXTS), dice.choice(NUMBERS), None, {"a": 1}])
+
+
+def _text(dice: random.Random, schema: Mapping[str, Any], uids: list[str]) -> str:
+    pattern, most = schema.get("pattern", ""), schema.get("maxLength", 100)
+    if pattern.startswith("^(undo"):
+        return dice.choice(["a", "b", "a#1", "undo:a"])
+    if pattern.startswith(("^[a-z", "^[0-9a-z]")):
+        return dice.choice(["w", "a", "b", *uids[-2:]])
+    if pattern:
+        return dice.choice(["a" * 40, "e" * 40, ""])
+    if most == 16 or (uids and dice.random() < 0.15):
+        return dice.choice(uids or ["0" * 16])
+    if most == 63 and dice.random() < 0.9:
+        return dice.choice(AGENTS)
+    if most == 40 and dice.random() < 0.9:
+        return dice.choice(MOMENTS[:2])
+    text = dice.choice(TEXTS)
+    if schema.get("minLength") and not text:
+        text = "a"
+    return text[:most] if dice.random() < 0.9 else text
+
+
+def _lead(dice: random.Random, story: Story, now: str) -> None:
+    """Whoever leads does its duties: each is written, takes effect, and is not wanted again at once."""
+    fleet = story.fleet
+    leader = fleet.terms.leader
+    if leader is None:
+        return
+    seen = {one: Standing(one, dice.choice([ALIVE, GONE]), f"node-{one}", "s", 99.0, 1.0) for one in AGENTS}
+    look = Look(fleet, now, leader, f"node-{leader}", seen=seen)
+    for duty in wanted(fleet, look):
+        if duty.key.startswith("duty-failed:"):
+            raise Trouble(f"a duty of {duty.key.split(':')[1]}: {duty.content}")
+        made = draft(fleet, duty, signer_of(leader), actor=leader, node=f"node-{leader}", timestamp=now, uid="z" * 16)
+        if made is None or (made.type == "error" and made.type != duty.type):
+            raise Trouble(f"the duty {duty.key}: {made.content if made is not None else 'not even its error'}")
+        recorded = story.say(leader, made.type, made.content, data=made.data, to=made.to, re=made.re, term=made.term,
+                             timestamp=now)
+        if recorded.void is not None and "done before" not in recorded.void:
+            raise Trouble(f"the duty {duty.key} is void: {recorded.void}")
+
+
+def _ask(story: Story, now: str) -> None:
+    look = Look(story.fleet, now, "alice", "node-alice", read=story.read)
+    for name, what in _queries():
+        for given in ({}, {"all": True}):
+            try:
+                json.dumps(what.ask(look, what.arguments.model_validate(given)))
+            except (GitcoordError, ValidationError):
+                continue
+            except Exception as wrong:
+                raise Trouble(f"the query {name}: {_place(wrong)}") from wrong
+
+
+def _queries() -> Iterator[tuple[str, Query]]:
+    for module in FEATURES.values():
+        for name, what in module.COMMANDS.items():
+            if isinstance(what, Query):
+                yield name, what
+
+
+def _render(story: Story) -> None:
+    try:
+        pages = publish.pages(story.fleet, publish.layout_of(story.fleet),
+                              lambda at: conversation.entry(at, parse(story.read(at))))
+    except Exception as wrong:
+        raise Trouble(f"the pages: {_place(wrong)}") from wrong
+    assert "communication.md" in pages
+
+
+def _load(story: Story) -> None:
+    dumped = story.fleet.dump()
+    text = json.dumps(dumped, allow_nan=False)
+    again = Fleet.load(json.loads(text), FEATURES).dump()
+    for name, state in dumped["features"].items():
+        if json.dumps(again["features"][name]) != json.dumps(state):
+            raise Trouble(f"the state of {name} is another one when it was read back")
+    if json.dumps(again) != text:
+        raise Trouble("the core's state is another one when it was read back")
+
+
+def _place(wrong: Exception) -> str:
+    frame = traceback.extract_tb(wrong.__traceback__)[-1]
+    return f"{type(wrong).__name__} at {Path(frame.filename).name}:{frame.lineno}: {str(wrong)[:200]}"
+
+
+def play(first: int, worlds: int | None = None, *, until_s: float | None = None) -> tuple[int, int]:
+    """Play worlds, as many or until then (by a monotonic clock); how many, and how many events. Raises Trouble."""
+    count = events = 0
+    while (worlds is None or count < worlds) and (until_s is None or time.monotonic() < until_s):
+        try:
+            events += world(first + count)
+        except Trouble as trouble:
+            raise Trouble(f"seed {first + count}: {trouble}") from trouble
+        count += 1
+    return count, events
