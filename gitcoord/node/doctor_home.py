@@ -242,6 +242,5 @@ def _verified(node: Node) -> Finding:
 
 CHECKS: dict[str, Check] = {
     "paused": _paused, "disk": _disk, "lock": _lock, "queue": _queue, "keys": _keys, "sharing": _sharing,
-    "store": _store,
-    "leftovers": _leftovers, "agent": _identity,
+    "store": _store, "leftovers": _leftovers, "agent": _identity,
 }
