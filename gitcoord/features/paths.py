@@ -17,6 +17,7 @@ from gitcoord.core.fields import check_name
 
 PARTS_MAX = 50
 PATTERN_CHARS_MAX = 500
+WILD_CHARS_MAX = 100  # from the part with the first wildcard on: to compare two of them takes their product
 _WILD = re.compile(r"[*?]")
 
 
@@ -27,6 +28,9 @@ def check(pattern: str) -> None:
         raise Refused(f"{pattern!r} is no path inside the repository: write it from the top, such as src/auth/**")
     if len(names) > PARTS_MAX or len(pattern) > PATTERN_CHARS_MAX:
         raise Refused(f"{pattern[:40]!r}… has more than {PARTS_MAX} parts, or {PATTERN_CHARS_MAX} characters")
+    wild = next((number for number, name in enumerate(names) if is_wild(name)), len(names))
+    if len("/".join(names[wild:])) > WILD_CHARS_MAX:
+        raise Refused(f"{pattern[:40]!r}… has more than {WILD_CHARS_MAX} characters from its first wildcard on")
     try:
         check_name(pattern)
     except ValueError as wrong:
@@ -73,23 +77,34 @@ def may_meet(one: str, other: str) -> bool:
     return True
 
 
-@lru_cache(maxsize=10_000)
 def overlap(one: str, other: str) -> bool:
     """Whether some path is in both."""
-    return _meet((*one.strip("/").split("/"), "**"), (*other.strip("/").split("/"), "**"), "**", _names_meet)
+    return compare(one, other)[0]
 
 
 @lru_cache(maxsize=10_000)
-def _names_meet(one: str, other: str) -> bool:
-    return _meet(one, other, "*", lambda a, b: a == b or "?" in (a, b))
+def compare(one: str, other: str) -> tuple[bool, int]:
+    """Return whether some path is in both, and how many steps it took to tell: the same number on every machine."""
+    if not may_meet(one, other):
+        return False, 1
+    return _meet((*parts(one), "**"), (*parts(other), "**"), "**", _names_meet)
 
 
-def _meet(one: Sequence[str], other: Sequence[str], star: str, meets: Callable[[str, str], bool]) -> bool:
+@lru_cache(maxsize=10_000)
+def _names_meet(one: str, other: str) -> tuple[bool, int]:
+    if not is_wild(one) and not is_wild(other):
+        return one == other, 1
+    return _meet(one, other, "*", lambda a, b: (a == b or "?" in (a, b), 0))
+
+
+def _meet(
+    one: Sequence[str], other: Sequence[str], star: str, meets: Callable[[str, str], tuple[bool, int]]
+) -> tuple[bool, int]:
     """Whether two patterns have a word in common, where `star` stands for any number of letters.
 
     Row by row, as for an edit distance: whether the first i of one and the first j of the other have one.
     """
-    row = [True]
+    row, steps = [True], (len(one) + 1) * (len(other) + 1)
     for rival in other:
         row.append(row[-1] and rival == star)
     for part in one:
@@ -97,6 +112,10 @@ def _meet(one: Sequence[str], other: Sequence[str], star: str, meets: Callable[[
         for j, rival in enumerate(other):
             if star in (part, rival):
                 row.append(above[j + 1] or row[j])
+            elif above[j]:
+                found, more = meets(part, rival)
+                row.append(found)
+                steps += more
             else:
-                row.append(above[j] and meets(part, rival))
-    return row[-1]
+                row.append(False)
+    return row[-1], steps

@@ -28,8 +28,11 @@ def test_beyond_the_days_events_an_author_has_no_effect_and_the_others_have(
     void = [story.say("bob", "note", str(number)).void for number in range(8)]
     assert void[:4] == [None] * 4 and all("bob has written 5 events" in (one or "") for one in void[4:])
     assert story.say("carol", "note", "hello").void is None
+    assert story.say("bob", "note", "again", timestamp=TOMORROW).void is not None  # its own clock moves nothing
+    for agent in ("alice", "carol"):
+        story.say(agent, "note", "good morning", timestamp=TOMORROW)
     assert story.say("bob", "note", "again", timestamp=TOMORROW).void is None
-    assert [(one["agent"], one["events"], one["void"]) for one in story.fleet.quotas.floods()] == [("bob", 1, 0)]
+    assert [(one["agent"], one["events"], one["void"]) for one in story.fleet.quotas.floods()][:1] == [("bob", 1, 0)]
 
 
 def test_the_days_bytes_are_bounded_as_well_and_what_is_void_counts(
@@ -70,7 +73,11 @@ def test_what_a_muted_agent_says_has_no_effect_until_then(story: Story) -> None:
         "bob is muted until 21 Nov 05:00 UTC by alice (loops): `gitcoord agent unmute bob` of an admin ends that")
     assert story.say("bob", "task_released", data={"attempt": 1}, re="0" * 16).void is None
     assert story.say("bob", "agent_unmuted", data={"agent": "bob"}).void == "bob is no admin"
-    assert story.say("bob", "note", "x", timestamp="2026-11-21T05:00:00.001Z").void is None
+    later = "2026-11-21T05:00:00.001Z"
+    assert story.say("bob", "note", "x", timestamp=later).void is not None  # its own clock moves nothing
+    for agent in ("alice", "carol"):
+        story.say(agent, "note", "x", timestamp=later)
+    assert story.say("bob", "note", "x", timestamp=later).void is None
 
 
 def test_who_leads_and_is_muted_leads_no_more_and_is_not_elected() -> None:
@@ -87,7 +94,7 @@ def test_the_state_comes_back_from_json(story: Story) -> None:
     story.say("alice", "agent_muted", data={"agent": "bob", "reason": "loops"})
     story.say("bob", "note")
     dumped = json.loads(json.dumps(story.fleet.dump()))
-    assert Fleet.load(dumped, FEATURES, Verifier()).dump() == dumped
+    assert json.loads(json.dumps(Fleet.load(dumped, FEATURES, Verifier()).dump())) == dumped
     assert "bob" in json.dumps(dumped["quotas"])
 
 

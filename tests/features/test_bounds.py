@@ -214,7 +214,7 @@ def test_what_is_refused_in_a_workflows_file_is_refused_by_the_fold(work: Work) 
                 workflow_file.read(yaml.safe_dump(worse))
             except GitcoordError:
                 tried += 1
-                if "\ud800" in str(bad) or len(str(worse)) > 60_000 or bad in (10**400,):
+                if "\ud800" in str(bad) or len(str(worse)) > 60_000 or bad in (10**400, 2**63, 1e308):
                     continue  # no line holds it
                 if bad in (float("inf"), float("-inf")) or bad != bad:
                     with pytest.raises(ValueError):

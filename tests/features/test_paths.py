@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitcoord.features.paths import overlap
+from gitcoord.core.errors import Refused
+from gitcoord.features.overlaps import Index
+from gitcoord.features.paths import check, overlap
 
 NAMES = ["a", "b", "a.py", "bb"]
 PATTERNS = st.lists(st.sampled_from(["a", "b", "a.py", "*", "*.py", "?", "**"]), min_size=1, max_size=2).map("/".join)
@@ -50,3 +52,40 @@ def _glob(pattern: str, name: str) -> bool:
 @given(PATTERNS, PATTERNS)
 def test_two_patterns_overlap_where_some_path_is_in_both(one: str, other: str) -> None:
     assert overlap(one, other) is any(below(one, path) and below(other, path) for path in ALL_PATHS)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.lists(PATTERNS, min_size=1, max_size=3)), max_size=6),
+       st.lists(PATTERNS, min_size=1, max_size=3), st.integers(0, 5))
+def test_an_index_finds_whose_patterns_overlap_as_comparing_each_does(
+    held: list[tuple[str, list[str]]], wanted: list[str], gone: int
+) -> None:
+    index, kept = Index(), {f"{owner}{number}": patterns for number, (owner, patterns) in enumerate(held)}
+    for owner, patterns in kept.items():
+        index.add(owner, patterns)
+    for owner in list(kept)[:gone]:
+        index.remove(owner, kept.pop(owner))
+    assert set(index.owners(wanted)) == {
+        owner for owner, patterns in kept.items() if any(overlap(one, other) for one in wanted for other in patterns)}
+    for owner, patterns in kept.items():
+        index.remove(owner, patterns)
+    assert not index.owners(wanted) and not any(index.at.values()) and not any(index.below.values())
+
+
+def test_too_many_steps_are_refused_in_whatever_order_the_patterns_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gitcoord.features.overlaps.STEPS_MAX", 1000)
+    held = [f"*/{letter}*{number}" for number in range(20) for letter in "ab"]
+    for patterns in (held, held[::-1]):
+        index = Index()
+        for number, pattern in enumerate(patterns):
+            index.add(str(number), [pattern])
+        with pytest.raises(Refused, match="name fewer"):
+            index.owners(["x/y*z/q"] * 2 + ["x/w*z/q"])
+        assert not index.owners(["src/x"], lambda owner: False)
+
+
+@pytest.mark.parametrize("pattern", ["/x", "../x", "a/../b", "a//b", "./a", "", "/", "a\\b", "a\0b", "a\nb", "a\u202eb",
+                                     "a/" * 51 + "b", "x" * 501, "*" + "x" * 100])
+def test_what_is_no_path_inside_the_repository_is_refused(pattern: str) -> None:
+    with pytest.raises(Refused):
+        check(pattern)

@@ -47,6 +47,21 @@ TEXTS = ("", "a", "alice", "bob", "mal", "ghost", "no id!", "x" * 63, "x" * 64, 
          "\U000e0041", "a\u2028b", "'" * 9, "not " * 300 + "a", "(" * 300)
 NUMBERS = (0, 1, -1, 2, 3, 0.5, 1e308, -1e308, 5e-324, 2**31, 2**53, 2**63, 10**300, float("inf"), float("nan"), True,
            100, 101, 1000)
+RIGHT: Mapping[str, tuple[Any, ...]] = {
+    # what random words hardly ever are
+    "workflow_defined": ({"definition": {"name": "w", "steps": {
+        "a": {"title": "A {item}", "for_each": ["x", "\u202e"]},
+        "b": {"title": "B {a.result}", "after": "a", "agent": "bob"},
+        "c": {"title": "C", "after": ["b"], "when": "b.status == 'failed' or 'x' in a.result",
+              "undo": {"title": "U"}}}}},),
+    "workflow_started": ({"definition": {"name": "v", "steps": {
+        "a": {"title": "A"}, "b": {"title": "{item}", "after": "a", "for_each": "a.result", "retries": 0}}}},),
+    "workflow_automated": ({"name": "w", "on": "note"}, {"name": "w", "on": "error"}),
+    "directive_issued": tuple({"agents": ["bob", "mal"], "plan": {"kind": kind, "text": text}, "ack_s": 1,
+                               "acknowledge": ["bob"]} for kind, text in
+                              (("task", "🏳️‍🌈 T"), ("agent", "alice"), ("agent", "mal"), ("escalate", ""))),
+    "task_finished": ({"attempt": 1, "result": "x\n\u202e\n\x1b[31m\n{a.result}"},),
+}
 NOISE = 0.03  # of values that are of another kind
 LATER = ("2026-01-01T00:10:00.000Z", "2026-01-03T00:00:00.000Z", "2030-01-01T00:00:00.000Z")
 
@@ -77,6 +92,8 @@ def _say(dice: random.Random, story: Story, uids: list[str]) -> None:
     type_ = dice.choice(COMMON if dice.random() < 0.5 else TYPES)
     schema = SCHEMAS.get(type_, {})
     data = value_of(dice, schema, schema.get("$defs", {}), uids[-12:]) if schema else {}
+    if type_ in RIGHT and dice.random() < 0.4:
+        data = dice.choice(RIGHT[type_])
     leads = story.fleet.terms.leader
     actor = dice.choice(AGENTS)
     fields: dict[str, Any] = {
