@@ -12,11 +12,9 @@ import click
 
 from gitcoord.cli.common import Noun, as_option, here, json_option, print_json, speaker, teller
 from gitcoord.cli.dry_run import dry_run_option, would_write
-from gitcoord.core.errors import Refused
 from gitcoord.core.names import agent_id
 
 if TYPE_CHECKING:
-    from gitcoord.core.event import Draft
     from gitcoord.github.account import Account
     from gitcoord.node.node import Node
     from gitcoord.node.options import Reacting
@@ -162,65 +160,6 @@ def _contract(words: str | None, handler: str | None, slots: int, time_limit: fl
         handler = job.located(handler, top)
         job.check_handler(handler, pass_env=pass_env)
     return Contract(words or job.handler_words(handler or ""), slots, time_limit, worktree, top, pass_env)
-
-
-@command.command("admit")
-@click.argument("agent")
-@click.option("--admin", is_flag=True, help="May admit others in turn.")
-@as_option
-@dry_run_option
-@json_option
-def admit(agent: str, admin: bool, actor: str | None, dry_run: bool, as_json: bool) -> None:
-    """Let AGENT into a closed fleet; only an admin may.
-
-    \b
-    Example:
-      gitcoord agent admit bob
-    """
-    node = here()
-    who = speaker(node, actor)
-    member, admitted = node.fleet.members.get(who), node.fleet.members.get(agent)
-    if admitted is None:
-        raise Refused(f"{agent} has not joined: `gitcoord init --agent '{agent}'` on its machine comes first")
-    if member is None or not member.admin:
-        raise Refused(f"{who} is no admin of this fleet: one of its admins has to admit {agent}")
-    data = {"agent": agent, "admin": admin}
-    draft = node.draft("agent_admitted", f"{who} admits {agent}", actor=who, data=data)
-    _write(node, draft, f"{agent} is admitted", dry_run, as_json)
-
-
-@command.command("admission")
-@click.argument("who", type=click.Choice(["open", "closed"]))
-@as_option
-@dry_run_option
-@json_option
-def admission(who: str, actor: str | None, dry_run: bool, as_json: bool) -> None:
-    """Open the fleet to whoever comes, or close it: then an admin admits each new agent.
-
-    \b
-    Example:
-      gitcoord agent admission open
-    """
-    node = here()
-    name = speaker(node, actor)
-    member = node.fleet.members.get(name)
-    if member is None or not member.admin:
-        raise Refused(f"{name} is no admin of this fleet: one of its admins has to do that")
-    draft = node.draft("admission_changed", f"{name} makes the fleet {who}", actor=name, data={"admission": who})
-    _write(node, draft, f"the fleet is {who}", dry_run, as_json)
-
-
-def _write(node: Node, draft: Draft, words: str, dry_run: bool, as_json: bool) -> None:
-    """`words` are said once it is sequenced."""
-    if dry_run:
-        would_write(node, "append", [draft], as_json)
-        return
-    [event] = node.append(draft)
-    level, position = node.confirm(event, "sequenced", timeout_s=60)
-    if as_json:
-        print_json({"schema": "gitcoord.append/1", "id": event.uid, "level": level, "position": position})
-    else:
-        click.echo(words)
 
 
 @command.command("rekey")

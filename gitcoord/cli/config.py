@@ -220,9 +220,11 @@ def _node_changed(node: Node, name: str, text: str | None) -> tuple[Config, Any]
 def _fleet_changed(node: Node, name: str, text: str | None, actor: str) -> tuple[Draft, Any]:
     """The event that says so, and the setting's value after it."""
     from gitcoord.features.settings import changed
+    from gitcoord.node import acting
 
     value = None if text is None else _value(name, text)
     changed(node.fleet.states["settings"].settings, name, value)  # Refused, politely, before it is in the log
+    acting.check_right(node, actor, "config_changed", re=None, data={"set": {name: value}})
     words = f"{name} = {_text(value)}" if text is not None else f"{name} back to its default"
     return node.draft("config_changed", words, actor=actor, data={"set": {name: value}}), value
 

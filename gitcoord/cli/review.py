@@ -58,6 +58,12 @@ def command(number: int, repo: str | None, dry_run: bool, actor: str | None, as_
 
 def _record(node: Node, proposals: Sequence[Proposal], actor: str) -> None:
     """In the ledger, once; an outage of the remote is no failure: it is queued."""
+    for one in proposals:
+        reason = node.fleet.why_not(one.type, actor=actor, re=one.re, data=one.data)
+        if reason is not None:
+            tell("review", f"not recorded in the ledger: {reason}. An admin can run "
+                 f"`gitcoord agent role {actor} reviewer`")
+            return
     node.append(*node.drafted(proposals, actor=actor), on_secret=OnSecret.HIDE)
     if proposals:
         with contextlib.suppress(GitcoordError):

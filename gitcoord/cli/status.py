@@ -108,6 +108,7 @@ def lines(value: dict[str, Any]) -> Iterator[Line]:
     seen = "never" if value["seen_s"] is None else f"{ago(value['seen_s'])} ago"
     rows = [
         ("fleet", value["fleet"]),
+        ("trust", value["trust"] or "not known yet"),
         ("node", f"{value['node']}, {value['agent'] or 'no agent'}, profile {value['profile']}"),
         ("remote", f"{'reached' if value['online'] else 'NOT reached'}, last seen {seen}"),
         ("queue", f"{count(queue['events'], 'event')}, {queue['durable']} on the remote, the oldest for "
@@ -139,7 +140,8 @@ def _agents(agents: list[dict[str, Any]]) -> Iterator[Line]:
 
     width = max((len(one["id"]) for one in agents), default=0)
     for one in agents:
-        words = [word for word in ("leads", "admin") if one[word]] + ["runs here"] * one["runs_here"]
+        words = ["leads"] * one["leads"] + [one["role"]] * (one["role"] != "member") + ["runs here"] * one["runs_here"]
+        words += [one["key"]] * (one["state"] == "waiting")
         words.append(f"seen {ago(one['heard_s'])} ago on {one['node']}" if one["node"] else "writes only")
         yield (("agent     ", "dim"), (f"{one['id']:<{width}}  ", ""),
                (f"{one['state']:<8}", STYLES.get(one["state"], "")), (f"  {', '.join(words)}", ""))

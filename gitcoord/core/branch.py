@@ -12,10 +12,11 @@ from itertools import chain
 
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt
-from gitcoord.core.event import Event
+from gitcoord.core.event import Event, parse
 from gitcoord.core.fleet import Fleet, Inadmissible
 from gitcoord.core.log_files import File, Log, LogFiles, lines_of, segment_path
 from gitcoord.core.ports import Entry, Objects, Oid
+from gitcoord.core.strict_json import Malformed
 from gitcoord.core.trees import clean, place, root_of
 
 SEGMENTS_AT_HAND = 32  # of which a reader keeps the lines: half a megabyte
@@ -163,6 +164,26 @@ class Branch:
         self.fleet, self.log = fleet, Log(listing.segments, tuple(counts), tuple(last.lines))
         self.tip, self.root, self.walked = commit, root, False
 
+    def fold_anew(self, taken: Sequence[bytes]) -> None:
+        """Fold all lines once more, those of the log and `taken` after them: what counts among them has changed.
+
+        Raises Corrupt where a checkpoint was believed, and is not of the lines that lie before it.
+        """
+        read, before = self.line_at(), sum(self.log.counts) + len(self.log.open)
+        lines = [*(read(position) for position in range(1, before + 1)), *taken]
+        while self.fleet.revocations.learnt is not None:  # each time it knows one more, or refuses one more
+            fleet = self.fleet.anew()
+            for line in lines:
+                try:
+                    fleet.take(line) if self.believed else fleet.take_checked(parse(line))
+                except (Inadmissible, Malformed) as wrong:
+                    raise Corrupt(f"position {fleet.position + 1} cannot be folded anew ({wrong}): run "
+                                  "`gitcoord verify`, which folds every event") from None
+                if fleet.revocations.learnt is not None:
+                    break
+            self.fleet = fleet
+        self.believed = 0  # every line was folded here now
+
     # Writing
 
     def extend(self, lines: Sequence[bytes], cuts: Container[int] = ()) -> Log:
@@ -239,6 +260,8 @@ class _Taking:
             self._note(file, number, line, str(wrong))
         else:
             self.taken.append(line)
+            if self.branch.fleet.revocations.learnt is not None:
+                self.branch.fold_anew(self.taken)
 
     def _note(self, file: str, number: int, line: bytes, reason: str) -> None:
         self.branch.note(Bad(self.commit, file, number, line, reason))

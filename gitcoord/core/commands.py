@@ -41,6 +41,7 @@ class Look:
     seen: Mapping[str, Standing] = field(default_factory=dict)  # by agent, casefolded
     read: Callable[[int], bytes] | None = None  # the ledger's line at a position; None where only the fold is at hand
     seen_s: Callable[[int], float] | None = None  # seconds since this node first saw a position; None: by `now`
+    head_of: Callable[[str, int], str] | None = None  # the commit of a pull request on the remote; "": none is seen
 
     def state(self, feature: str) -> Any:
         """A feature's state. Not to be changed."""

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 from pydantic import BaseModel
 
-from gitcoord.core import limits, members, names, quotas, terms
+from gitcoord.core import authority, limits, members, names, quotas, terms
+from gitcoord.core.authority import Asked, Role, Rule, Who
 from gitcoord.core.commands import Command, Look, Query
 from gitcoord.core.event import FORMAT, FOUNDING, Draft, Event, Head, fleet_id_of, hash_of, parse
 from gitcoord.core.fields import BUG, typed
 from gitcoord.core.keys import Verifier
 from gitcoord.core.ledger_time import LedgerTime
 from gitcoord.core.members import Members
+from gitcoord.core.membership import AgentJoined, KeyRevoked, stripped
 from gitcoord.core.occasions import Occasions
 from gitcoord.core.quotas import Quotas
+from gitcoord.core.revocations import Revocations
 from gitcoord.core.strict_json import Malformed
 from gitcoord.core.terms import Terms
 from gitcoord.core.voids import Voids, remember
@@ -30,7 +33,9 @@ CONTROL = frozenset({FOUNDING, "leader_election", "leader_renewed"})
 
 CORE_EVENTS: dict[str, type[BaseModel]] = {**members.EVENTS, **terms.EVENTS, **quotas.EVENTS}
 
-STATE = "gitcoord.state/4"
+CORE_AUTHORITY: dict[str, Who] = {**members.AUTHORITY, **terms.AUTHORITY, **quotas.AUTHORITY}
+
+STATE = "gitcoord.state/5"
 """Of what `dump` gives, without the features' names. It changes with the shape of any part: a checkpoint or a cache of
 another one is not read (`tests/core/test_state_shape.py` tells)."""
 
@@ -53,6 +58,7 @@ class Recorded(NamedTuple):
     payload: BaseModel | None = None
     parent: int | None = None  # position of the event that `re` names
     now: str = ""
+    role: Role = "member"  # of its author, at this position
 
 
 class Inadmissible(ValueError):
@@ -67,6 +73,7 @@ class Feature(Protocol):
     """A vertical slice: a module of `gitcoord.features` with these names."""
 
     EVENTS: Mapping[str, type[BaseModel]]
+    AUTHORITY: Mapping[str, Who]
     COMMANDS: Mapping[str, Command | Query]
 
     def State(self) -> Any: ...
@@ -95,7 +102,9 @@ class Duty:
 class Fleet:
     """The folded ledger. `take` is the only way in; the same lines give the same state anywhere."""
 
-    def __init__(self, features: Mapping[str, Feature], verifier: Verifier | None = None) -> None:
+    def __init__(
+        self, features: Mapping[str, Feature], verifier: Verifier | None = None, revocations: Revocations | None = None,
+    ) -> None:
         self.features = dict(features)  # at hand: each is asked for at every event
         self.verifier = verifier
         self.id: str | None = None  # follows from the ledger's first line
@@ -103,7 +112,8 @@ class Fleet:
         self.digest = EMPTY
         self.heads: dict[str, Head] = {}  # each node's chain as sequenced
         self.positions: dict[str, int] = {}  # uid → the position that has effect
-        self.members = Members()
+        self.revocations = revocations or Revocations()
+        self.members = Members(revoked=self.revocations.by_key())
         self.terms = Terms()
         self.time = LedgerTime()
         self.quotas = Quotas()
@@ -114,6 +124,11 @@ class Fleet:
         self._models = dict(CORE_EVENTS)
         for feature in features.values():
             self._models.update(feature.EVENTS)
+        self._rules: Mapping[str, Rule] = authority.rules(CORE_AUTHORITY, self.features)
+
+    def anew(self) -> Fleet:
+        """Return an empty fold of the same ledger that knows beforehand which keys are revoked."""
+        return type(self)(self.features, self.verifier, self.revocations.learnt or self.revocations)
 
     @property
     def schema(self) -> str:
@@ -189,21 +204,23 @@ class Fleet:
         """Fold an event that is known to be admissible."""
         payload, void = self.judge(event)
         parent = self.positions.get(event.re) if event.re else None
-        self.terms.see(event.term)
+        if event.type != "leader_election" or self.may_lead(event.actor):  # others' terms would only use numbers up
+            self.terms.see(event.term)
         if void is None:
             if event.type == FOUNDING:
                 self.id = fleet_id_of(event.line)
-            self.members.fold(self.position + 1, event, payload)
-            member = self.members.get(event.actor)
-            self.time.witness(event.actor, event.timestamp, admin=member is not None and member.admin)
+            self.members.fold(self.position + 1, event, payload, newcomer=self._newcomer_role(payload))
+        role = self.members.role_of(event.actor) or "guest"
+        if void is None and role != "guest":
+            self.time.witness(event.actor, event.timestamp, admin=role == "admin")
+            if (gone := stripped(payload)) is not None:
+                self.time.forget(gone)
         at = self.time.accepted(event.timestamp)
         if at != event.timestamp:
             event = event._replace(timestamp=at)
-        recorded = Recorded(self.position + 1, event, void, payload, parent, self.time.now)
+        recorded = Recorded(self.position + 1, event, void, payload, parent, self.time.now, role)
         if void is None:
             self.terms.fold(recorded.position, event, payload)
-            if isinstance(payload, quotas.AgentMuted):
-                self.terms.depose(payload.agent)
             self.quotas.fold(event, at, payload, self.members)
             self.positions[event.uid] = recorded.position
         else:
@@ -225,6 +242,8 @@ class Fleet:
                 reason = f"{BUG}: {name} fails with {type(wrong).__name__}"
             if reason is not None and void is None:
                 remember(self.refusals, event.uid, reason, limits.REFUSALS_REMEMBERED_MAX)
+        if void is None and payload is not None and (rule := self._rules.get(event.type)) and rule.who & Who.ADMIN:
+            self._depose_if_barred()  # an admin may have said that the leader leads no more
         return recorded
 
     def why_without_effect(self, event: Event) -> str | None:
@@ -261,12 +280,65 @@ class Fleet:
             return None, f"its data is wrong: {wrong}"[:limits.VOID_REASON_KEPT]
         if event.uid in self.positions:
             return payload, f"the same event as at position {self.positions[event.uid]}"
-        void = (self.members.rejects(event) or self.terms.rejects(event, payload, self.digest)
+        position = self.position + 1
+        void = (self.members.rejects(event, position) or self.terms.rejects(event, payload, self.digest)
+                or self.forbids(event.type, actor=event.actor, leads=event.term is not None, re=event.re,
+                                payload=payload)
                 or self.quotas.rejects(event, self.time.now, self.members))
+        if void is None and event.type in members.EVENTS:
+            void = self._objection(payload, event.actor, event.key)
+        if isinstance(payload, KeyRevoked):
+            key = self.members.key_named(payload.key) or ""
+            void = self.revocations.judge(position, key, payload.after, void, self.members.revoked.get(key))
         duty = event.data.get("duty")
         if void is None and event.term is not None and isinstance(duty, str) and duty in self.done:
             void = "its duty was done before"  # a ledger lost it, and it came back after it was done again
         return payload, void
+
+    def forbids(
+        self, type_: str, *, actor: str, leads: bool, re: str | None, payload: BaseModel | None
+    ) -> str | None:
+        """Return why `actor`, whose key is right, may not write such an event here and now; None when it may."""
+        rule = self._rules.get(type_)
+        if rule is None:
+            return None
+        asked = Asked(type_, actor, self.members.role_of(actor) or "guest", leads, re, payload)
+        return authority.rejects(rule, asked, self.states.get(rule.feature or ""), self.members)
+
+    def why_not(self, type_: str, *, actor: str, re: str | None, data: Mapping[str, Any]) -> str | None:
+        """Return why a member's event, not written yet, would be void for want of a right; None when it would not."""
+        if self.members.role_of(actor) is None:
+            return None  # who waits to be admitted, or is queued to join: the ledger says how that went
+        try:
+            payload = typed(self._models.get(type_), "", data)
+        except ValueError:
+            return None
+        reason = self.forbids(type_, actor=actor, leads=False, re=re, payload=payload)
+        return reason or (self._objection(payload, actor) if type_ in members.EVENTS else None)
+
+    def _objection(self, payload: BaseModel | None, actor: str, key: str | None = None) -> str | None:
+        member = self.members.get(actor)
+        return self.members.objects(payload, self.position + 1, actor=actor, key=key or (member.key if member else ""),
+                                    fleet_id=self.id or "", verifier=self.verifier)
+
+    def _newcomer_role(self, payload: BaseModel | None) -> Role:
+        """Return the role of an agent that joins by itself; a feature may have a setting for it."""
+        if isinstance(payload, AgentJoined):
+            for name, feature in self.features.items():
+                if hasattr(feature, "newcomer"):
+                    return cast(Role, feature.newcomer(self.states[name]))
+        return "member"
+
+    def may_lead(self, agent: str) -> bool:
+        """Return whether an election by `agent`, a member with this key, would count."""
+        member = self.members.get(agent)
+        return (member is not None and member.admitted and not member.expelled
+                and member.key not in self.members.revoked and self.quotas.mute_of(agent, self.time.now) is None
+                and self.forbids("leader_election", actor=agent, leads=False, re=None, payload=None) is None)
+
+    def _depose_if_barred(self) -> None:
+        if self.terms.leader is not None and not self.may_lead(self.terms.leader):
+            self.terms.depose()
 
     def model_of(self, type_: str) -> type[BaseModel] | None:
         """The payload model of an event type that a feature or the core knows."""
@@ -283,6 +355,7 @@ class Fleet:
             "heads": {node: [head.seq, head.hash] for node, head in sorted(self.heads.items())},
             "uids": "".join(self.positions),
             "void": [position for position in range(1, self.position + 1) if position not in effective],
+            "revocations": self.revocations.dump(),
             "members": self.members.dump(),
             "terms": self.terms.dump(),
             "time": self.time.dump(),
@@ -298,7 +371,7 @@ class Fleet:
         cls, value: Mapping[str, Any], features: Mapping[str, Feature], verifier: Verifier | None = None
     ) -> Fleet:
         """The fleet that `dump` wrote down. Raises KeyError, TypeError or ValueError on anything else."""
-        fleet = cls(features, verifier)
+        fleet = cls(features, verifier, Revocations.load(value["revocations"]))
         if value["schema"] != fleet.schema:
             raise ValueError("a state of another version")
         fleet.id = None if value["fleet"] is None else str(value["fleet"])

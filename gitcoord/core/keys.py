@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,13 @@ from nacl.exceptions import BadSignatureError
 
 from gitcoord.core import names
 from gitcoord.core.errors import Refused
-from gitcoord.core.event import Event, signed_message
+from gitcoord.core.event import Event, context_of, signed_message
 
 if TYPE_CHECKING:
     from nacl.signing import VerifyKey
 
 HMAC_PREFIX = "hmac-"
+FINGERPRINT_PREFIX = "SHA256:"
 SEED_BYTES = 32
 
 
@@ -33,6 +35,51 @@ def encode(raw: bytes) -> str:
 def decode(text: str) -> bytes:
     """Raises ValueError (binascii.Error is one)."""
     return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+
+
+@lru_cache(maxsize=1024)
+def fingerprint(key: str) -> str:
+    """Return the short form of a public key that people compare and pass on: `SHA256:` and 43 characters."""
+    try:
+        raw = decode(key) if not key.startswith(HMAC_PREFIX) else key.encode()
+    except ValueError:
+        raw = key.encode()
+    return FINGERPRINT_PREFIX + encode(hashlib.sha256(raw).digest())
+
+
+def is_named(key: str, name: str) -> bool:
+    """Return whether `name`, a whole key or a fingerprint, names this key."""
+    return name == key or (name.startswith(FINGERPRINT_PREFIX) and name == fingerprint(key))
+
+
+def check_form(key: str) -> None:
+    """Raise ValueError unless `key` is the one spelling of an Ed25519 public key with which signatures prove something.
+
+    A weak point, one of small order, would let anybody make signatures that some verifiers accept.
+    """
+    from nacl.bindings import crypto_core_ed25519_is_valid_point
+
+    raw = decode(key)
+    if len(raw) != SEED_BYTES or encode(raw) != key:
+        raise ValueError("it is not 32 bytes in base64url, in their one spelling")
+    if not crypto_core_ed25519_is_valid_point(raw):
+        raise ValueError("it is a weak key, or no point of the curve")
+
+
+def possession(fleet: str, agent: str, old: str, new: str) -> bytes:
+    """Return what the NEW key signs to prove that its holder makes the change, and makes this one."""
+    return context_of(fleet) + json.dumps(["key_changed", agent, old, new]).encode()
+
+
+def is_signed(key: str, message: bytes, signature: str) -> bool:
+    """Return whether `signature`, in its one spelling, is that of `message` by an Ed25519 key."""
+    try:
+        raw = decode(signature)
+        _verify_key(key).verify(message, raw)
+    except (BadSignatureError, ValueError, TypeError):
+        return False
+    # One signature has one spelling. Otherwise anybody could make a second line of one that its author has signed.
+    return encode(raw) == signature
 
 
 class Ed25519Signer:
@@ -76,20 +123,24 @@ class Verifier:
                 return "signed with another secret"
             good = self.shared.sign(message).encode()  # bytes: text beyond ASCII cannot be compared
             return None if hmac.compare_digest(good, event.sig.encode()) else "wrong signature"
-        try:
-            signature = decode(event.sig)
-            _verify_key(event.key).verify(message, signature)
-        except (BadSignatureError, ValueError, TypeError):
-            return "wrong signature"
-        # One signature, one spelling: else anybody could make a second line of one that its author has signed.
-        return None if encode(signature) == event.sig else "wrong signature"
+        return None if is_signed(event.key, message, event.sig) else "wrong signature"
+
+    def proves(self, key: str, message: bytes, signature: str) -> bool:
+        """Return whether `signature` of `message` was made by the holder of `key`."""
+        if self.auth == "hmac":
+            good = self.shared is not None and key == self.shared.key and self.shared.sign(message)
+            return bool(good) and hmac.compare_digest(str(good).encode(), signature.encode())
+        return is_signed(key, message, signature)
 
 
 @lru_cache(maxsize=4096)
 def _verify_key(key: str) -> VerifyKey:
     from nacl.signing import VerifyKey  # who only signs needs none of that
 
-    return VerifyKey(decode(key))
+    raw = decode(key)
+    if encode(raw) != key:  # otherwise one key would have several names, and a revoked one would speak on under another
+        raise ValueError("not the one spelling of a key")
+    return VerifyKey(raw)
 
 
 def is_public_key(text: str) -> bool:

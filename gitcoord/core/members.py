@@ -5,67 +5,21 @@ An event by a key that is not its actor's keeps its position and has no effect: 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
-from gitcoord.core.event import FORMAT, Event
-from gitcoord.core.fields import NAMED, Agent, Count, Payload, Words
+from gitcoord.core import keys, limits
+from gitcoord.core.authority import ROLES, Role
+from gitcoord.core.event import Event
+from gitcoord.core.keys import Verifier, fingerprint, is_named
+from gitcoord.core.membership import (
+    AUTHORITY, EVENTS, AdmissionChanged, AgentAdmitted, AgentExpelled, AgentJoined, AgentLeft, FleetFounded,
+    GithubClaimed, GithubConfirmed, KeyChanged, KeyRevoked, RoleChanged,
+)
 
-
-Key = Annotated[str, Field(min_length=1, max_length=200), NAMED]
-Version = Annotated[str, Field(max_length=40), NAMED]
-
-
-class FleetFounded(Payload):
-    """The ledger's first line, a control line: what the fleet is."""
-
-    format: Count = FORMAT
-    least_version: Version = "0.1.0"
-    namespace: Literal["refs/gitcoord", "refs/heads/gitcoord"] = "refs/gitcoord"
-    profile: Literal["local", "lan", "github"] = "local"
-    auth: Literal["ed25519", "hmac"] = "ed25519"
-    admission: Literal["open", "closed"] = "open"
-
-
-class AgentJoined(Payload):
-    """An agent's first event. Its key is the line's own `key`."""
-
-    about: Words = ""
-
-
-class AgentAdmitted(Payload):
-    """An admitted admin lets an agent into a closed fleet."""
-
-    agent: Agent
-    admin: bool = False
-
-
-class AdmissionChanged(Payload):
-    """An admin opens the fleet to whoever comes, or closes it."""
-
-    admission: Literal["open", "closed"]
-
-
-class KeyChanged(Payload):
-    """Signed with the old key: from the next event on, the new one speaks for the agent."""
-
-    key: Key
-
-
-class AgentLeft(Payload):
-    """The agent is done here. Its key stays known, so that nobody else takes the name."""
-
-
-EVENTS: dict[str, type[BaseModel]] = {
-    "fleet_founded": FleetFounded,
-    "agent_joined": AgentJoined,
-    "agent_admitted": AgentAdmitted,
-    "admission_changed": AdmissionChanged,
-    "key_changed": KeyChanged,
-    "agent_left": AgentLeft,
-}
+__all__ = ["AUTHORITY", "EVENTS", "Member", "Members", "AgentAdmitted", "AgentLeft", "FleetFounded"]
 
 
 @dataclass(slots=True)
@@ -76,8 +30,15 @@ class Member:
     key: str
     joined: int  # position
     admitted: bool
-    admin: bool = False
+    role: Role = "member"
     left: bool = False
+    expelled: bool = False
+    github: str = ""  # the login that an admin has confirmed
+    claim: str = ""  # the login that it claims
+
+    @property
+    def admin(self) -> bool:
+        return self.role == "admin"
 
 
 @dataclass(slots=True)
@@ -85,8 +46,12 @@ class Members:
     """Who belongs to the fleet, by id without regard to case."""
 
     founded: FleetFounded | None = None
+    founder_key: str = ""  # that signed the ledger's first line
     admission: Literal["open", "closed"] = "open"
     by_id: dict[str, Member] = field(default_factory=dict)
+    owners: dict[str, str] = field(default_factory=dict)  # each key that ever spoke for a member → its casefolded id
+    expected: dict[str, tuple[str, Role]] = field(default_factory=dict)  # admitted before they joined: key, role
+    revoked: dict[str, int] = field(default_factory=dict)  # key → the last position at which it counts
 
     def get(self, agent: str) -> Member | None:
         return self.by_id.get(agent.casefold())
@@ -96,62 +61,212 @@ class Members:
         member = self.get(event.actor)
         return member is not None and member.key == event.key
 
-    def rejects(self, event: Event) -> str | None:
-        """Why an event may have no effect; None when its author may write it. Changes nothing."""
+    def role_of(self, agent: str) -> Role | None:
+        """Return its role; None of an agent whose lines do not count."""
+        member = self.get(agent)
+        return member.role if member is not None and member.admitted and not member.expelled else None
+
+    def same_person(self, one: str, other: str) -> bool:
+        """Return whether two agents are known to be the same person: one id, one key, or one confirmed account."""
+        if one.casefold() == other.casefold():
+            return True
+        a, b = self.get(one), self.get(other)
+        if a is None or b is None:
+            return False
+        shared = self.founded is not None and self.founded.auth == "hmac"  # there all have one key
+        return (a.key == b.key and not shared) or bool(a.github and a.github.casefold() == b.github.casefold())
+
+    def of_login(self, login: str) -> frozenset[str]:
+        """Return the agents (casefolded) that are this account on GitHub, as admins have confirmed."""
+        wanted = login.casefold()
+        return frozenset(key for key, one in self.by_id.items() if wanted and one.github.casefold() == wanted)
+
+    def rejects(self, event: Event, position: int) -> str | None:
+        """Why an event may have no effect; None when its author is a member whose key it is. Changes nothing."""
+        if self.revoked and position > self.revoked.get(event.key, position):
+            return f"its key was revoked: nothing that it signed after position {self.revoked[event.key]} counts"
         member = self.get(event.actor)
         if event.type == "fleet_founded":
             return None if self.founded is None else "the fleet is founded already"
         if member is None:
             return None if event.type == "agent_joined" else f"{event.actor} has not joined"
+        if member.expelled:
+            return f"{member.id} was expelled"
         if member.key != event.key:
+            if event.type == "agent_joined" and self._is_replaced(member, event.key):
+                return None
             return f"signed by a key that is not {member.id}'s"
         if event.actor != member.id:
             return f"the agent is called {member.id}"
         if not member.admitted and event.type != "agent_joined":
-            return f"{member.id} waits to be admitted"
-        if event.type in ("agent_admitted", "admission_changed") and not member.admin:
-            return f"{member.id} is no admin"
+            return f"{member.id} waits to be admitted: its key is {fingerprint(member.key)}"
         return None
 
-    def fold(self, position: int, event: Event, payload: BaseModel | None) -> None:
-        """Apply an event that `rejects` let through."""
+    def _is_replaced(self, member: Member, key: str) -> bool:
+        """Whether an admin has admitted `key` under the name of a member who waits, or whose key is revoked."""
+        bound = self.expected.get(member.id.casefold())
+        return bound is not None and is_named(key, bound[0])
+
+    def objects(
+        self, payload: BaseModel | None, position: int, *, actor: str, key: str, fleet_id: str,
+        verifier: Verifier | None,
+    ) -> str | None:
+        """Why a change of members cannot be, whoever wants it; None when it can."""
+        match payload:
+            case AgentJoined():
+                return self._objects_to_joining(actor, key)
+            case AgentAdmitted():
+                return self._objects_to_admitting(payload)
+            case RoleChanged(agent=agent, role=role):
+                return self._objects_to_losing(agent, role)
+            case AgentExpelled(agent=agent):
+                return self._objects_to_losing(agent, None)
+            case GithubConfirmed(agent=agent) if self.get(agent) is None:
+                return f"{agent} has not joined"
+            case KeyChanged():
+                return self._objects_to_key(payload, actor, key, fleet_id, verifier)
+            case KeyRevoked():
+                return self._objects_to_revoking(payload, position)
+        return None
+
+    def _objects_to_joining(self, actor: str, key: str) -> str | None:
+        bound = self.expected.get(actor.casefold())
+        if bound is not None and not is_named(key, bound[0]):
+            return f"{actor} is admitted with the key {bound[0]}, and this one is {fingerprint(key)}"
+        return self._taken(key, actor)
+
+    def _taken(self, key: str, agent: str) -> str | None:
+        owner = self.owners.get(key)
+        if owner is None or owner == agent.casefold() or (self.founded is not None and self.founded.auth == "hmac"):
+            return None
+        return f"this key has spoken for {self.by_id[owner].id if owner in self.by_id else owner}: one key, one agent"
+
+    def _objects_to_admitting(self, wish: AgentAdmitted) -> str | None:
+        member = self.get(wish.agent)
+        if member is None:
+            full = len(self.expected) >= limits.ADMITTED_BEFORE_MAX
+            return f"{limits.ADMITTED_BEFORE_MAX} agents are admitted already that never joined" if full else None
+        if not is_named(member.key, wish.key) and member.admitted and member.key not in self.revoked:
+            return f"the key of {member.id} is {fingerprint(member.key)}, not {wish.key}"
+        return None if wish.role in (None, "admin") else self._objects_to_losing(wish.agent, wish.role)
+
+    def _objects_to_losing(self, agent: str, role: Role | None) -> str | None:
+        """Somebody can always mend what went wrong: a fleet keeps an admin."""
+        member = self.get(agent)
+        if member is None:
+            return f"{agent} has not joined"
+        return f"{member.id} is the last admin" if role != "admin" and self._is_last_admin(member) else None
+
+    def _is_last_admin(self, member: Member) -> bool:
+        return member.admin and not any(
+            one.admin and one.admitted and not one.left and not one.expelled and one.key not in self.revoked
+            for one in self.by_id.values() if one is not member
+        )
+
+    def _objects_to_key(
+        self, change: KeyChanged, actor: str, key: str, fleet_id: str, verifier: Verifier | None
+    ) -> str | None:
+        if self.founded is not None and self.founded.auth == "hmac":
+            return "all agents of this fleet share one secret"
+        try:
+            keys.check_form(change.key)
+        except ValueError as wrong:
+            return f"the new key cannot be one: {wrong}"
+        message = keys.possession(fleet_id, actor, key, change.key)
+        if verifier is not None and not verifier.proves(change.key, message, change.proof):
+            return "the new key has not signed the change: whoever holds it proves that by `proof`"
+        return "it is the key that it has" if change.key == key else self._taken(change.key, actor)
+
+    def _objects_to_revoking(self, wish: KeyRevoked, position: int) -> str | None:
+        key = self.key_named(wish.key)
+        if key is None:
+            return f"no member has or had the key {wish.key}"
+        if wish.after is not None and wish.after >= position:
+            return f"position {wish.after} is not before this line"
+        member = self.by_id.get(self.owners[key])
+        last = member is not None and member.key == key and self._is_last_admin(member)
+        return f"it is the key of {member.id}, the last admin" if last and member is not None else None
+
+    def key_named(self, name: str) -> str | None:
+        """Return the key that speaks or spoke for a member, by itself or by its fingerprint."""
+        return name if name in self.owners else next((key for key in self.owners if is_named(key, name)), None)
+
+    def fold(self, position: int, event: Event, payload: BaseModel | None, *, newcomer: Role = "member") -> None:
+        """Apply an event that nothing speaks against. `newcomer`: the role of an agent that nobody has admitted."""
         if payload is None:
             return  # nearly all that is said
-        if isinstance(payload, FleetFounded):
-            self.founded, self.admission = payload, payload.admission
-            self.by_id[event.actor.casefold()] = Member(event.actor, event.key, position, admitted=True, admin=True)
-        elif isinstance(payload, AgentJoined):
-            member = self.get(event.actor)
-            if member is None:
-                member = Member(event.actor, event.key, position, admitted=self.admission == "open")
-                self.by_id[event.actor.casefold()] = member
-            member.left = False
-        elif isinstance(payload, AgentAdmitted):
-            admitted = self.get(payload.agent)
-            if admitted is not None:
-                admitted.admitted = True
-                admitted.admin = admitted.admin or payload.admin
-        elif isinstance(payload, AdmissionChanged):
-            self.admission = payload.admission
-        elif isinstance(payload, KeyChanged):
-            self.by_id[event.actor.casefold()].key = payload.key
-        elif isinstance(payload, AgentLeft):
-            self.by_id[event.actor.casefold()].left = True
+        match payload:
+            case FleetFounded():
+                self.founded, self.founder_key, self.admission = payload, event.key, payload.admission
+                self._enter(Member(event.actor, event.key, position, admitted=True, role="admin"))
+            case AgentJoined():
+                self._join(position, event, newcomer)
+            case AgentAdmitted():
+                self._admit(payload)
+            case AdmissionChanged():
+                self.admission = payload.admission
+            case RoleChanged(agent=agent, role=role):
+                self.by_id[agent.casefold()].role = role
+            case AgentExpelled(agent=agent):
+                self.by_id[agent.casefold()].expelled = self.by_id[agent.casefold()].left = True
+            case KeyRevoked(key=name, after=after):
+                full = self.key_named(name) or name
+                self.revoked[full] = min(after or position, self.revoked.get(full, position))
+            case KeyChanged(key=key):
+                self.by_id[event.actor.casefold()].key = key
+                self.owners[key] = event.actor.casefold()
+            case GithubClaimed(login=login):
+                self.by_id[event.actor.casefold()].claim = login
+            case GithubConfirmed(agent=agent, login=login):
+                self.by_id[agent.casefold()].github = login
+            case AgentLeft():
+                self.by_id[event.actor.casefold()].left = True
+
+    def _join(self, position: int, event: Event, newcomer: Role) -> None:
+        member, bound = self.get(event.actor), self.expected.pop(event.actor.casefold(), None)
+        if member is None or member.key != event.key:
+            role = bound[1] if bound is not None else newcomer
+            admitted = bound is not None or self.admission == "open"
+            member = Member(event.actor, event.key, position, admitted=admitted, role=role)
+            self._enter(member)
+        member.left = False
+
+    def _enter(self, member: Member) -> None:
+        self.by_id[member.id.casefold()] = member
+        self.owners[member.key] = member.id.casefold()
+
+    def _admit(self, wish: AgentAdmitted) -> None:
+        member = self.get(wish.agent)
+        if member is None or not is_named(member.key, wish.key):
+            self.expected[wish.agent.casefold()] = (wish.key, wish.role or "member")
+        else:
+            member.admitted, member.expelled, member.role = True, False, wish.role or member.role
 
     def dump(self) -> Any:
         return {
             "founded": self.founded.model_dump() if self.founded else None,
-            "admission": self.admission,
-            "members": [[m.id, m.key, m.joined, m.admitted, m.admin, m.left] for m in self.by_id.values()],
+            "founder_key": self.founder_key, "admission": self.admission,
+            "members": [[getattr(one, name) for name in _FIELDS] for one in self.by_id.values()],
+            "owners": self.owners, "expected": {name: [*bound] for name, bound in self.expected.items()},
+            "revoked": self.revoked,
         }
 
     @classmethod
     def load(cls, value: Any) -> Members:
         """Raises TypeError or ValueError where something is of another kind."""
-        members = cls(FleetFounded.model_validate(value["founded"]) if value["founded"] else None, value["admission"])
-        for fields in value["members"]:
-            member = Member(*fields)
-            if [*map(type, fields)] != [str, str, int, bool, bool, bool]:
-                raise TypeError(f"no member: {fields!r}")
+        founded = FleetFounded.model_validate(value["founded"]) if value["founded"] else None
+        members = cls(founded, str(value["founder_key"]), value["admission"])
+        for found in value["members"]:
+            member = Member(*found)
+            if [*map(type, found)] != _KINDS or member.role not in ROLES:
+                raise TypeError(f"no member: {found!r}")
             members.by_id[member.id.casefold()] = member
+        members.owners = {str(key): str(agent) for key, agent in value["owners"].items()}
+        members.expected = {str(name): (str(key), ROLES[ROLES.index(role)])
+                            for name, (key, role) in value["expected"].items()}
+        members.revoked = {str(key): int(after) for key, after in value["revoked"].items()}
         return members
+
+
+_FIELDS = [one.name for one in fields(Member)]
+_KINDS = [str, str, int, bool, str, bool, bool, str, str]

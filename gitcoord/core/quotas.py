@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from gitcoord.core import times
+from gitcoord.core.authority import ADMIN, Who
 from gitcoord.core.event import Event
 from gitcoord.core.fields import Agent, Payload, Words
 from gitcoord.core.members import Members
@@ -38,8 +39,6 @@ FLOODS_SHOWN = 10
 HEARD = frozenset({"agent_left", "agent_unregistered", "agent_unmuted", "leader_resigned", "task_released"})
 """What a muted agent may still say: to go, and to give back what it has."""
 
-ADMINS = frozenset({"agent_muted", "agent_unmuted"})
-
 
 class AgentMuted(Payload):
     """By an admin: what this agent says has no effect, until then if that is given."""
@@ -56,6 +55,7 @@ class AgentUnmuted(Payload):
 
 
 EVENTS: dict[str, type[BaseModel]] = {"agent_muted": AgentMuted, "agent_unmuted": AgentUnmuted}
+AUTHORITY: Mapping[str, Who] = {"agent_muted": ADMIN, "agent_unmuted": ADMIN}
 
 
 @dataclass(slots=True)
@@ -109,8 +109,6 @@ class Quotas:
 
     def rejects(self, event: Event, at: str, members: Members) -> str | None:
         """Why a line of a member's has no effect for the sake of the others; None otherwise. Changes nothing."""
-        if event.type in ADMINS and not _is_admin(members, event):
-            return f"{event.actor} is no admin"
         if self.muted and event.type not in HEARD:
             mute = self.mute_of(event.actor, at)
             if mute is not None:

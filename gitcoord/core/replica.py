@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from gitcoord.core import checkpoint, limits
+from gitcoord.core import anchors as anchor, checkpoint, limits
+from gitcoord.core.anchors import Anchors
 from gitcoord.core.branch import Branch
 from gitcoord.core.budget import Budget
 from gitcoord.core.effects import Disk
@@ -44,6 +45,7 @@ class Replica:
     chance: Chance
     outboxes: dict[str, Outbox] = field(default_factory=dict)
     publish: Callable[[Branch], Mapping[str, bytes | None]] = lambda branch: {}
+    anchors: Anchors = field(default_factory=Anchors)  # what was given to go by: the founder's key, a digest
     believes: bool = True  # a newcomer may begin with a checkpoint
     parented_outbox: bool = False  # the host denies rewriting: give outbox commits their predecessor
     quiet_until_s: float = 0.0
@@ -191,7 +193,7 @@ def absorb(me: Replica, tip: Oid, *, known: Mapping[bytes, Event | None] | None 
         return
     fresh = me.fresh()
     if me.believes:
-        checkpoint.start(fresh, tip)
+        checkpoint.start(fresh, tip, me.anchors)
     fresh.absorb(tip)
     fresh.walked = not me.objects.commit(tip).parents
     if fresh.damaged or not _only_grew(me, tip):
@@ -201,6 +203,10 @@ def absorb(me: Replica, tip: Oid, *, known: Mapping[bytes, Event | None] | None 
             f"the remote's ledger is of fleet {fresh.fleet.id}, this clone belongs to {branch.fleet.id}: "
             "name the right remote, or run `gitcoord leave` and `gitcoord init` to join the new one"
         )
+    if me.anchors and not fresh.believed:
+        read = fresh.line_at()
+        wanted = max((position for position, _ in me.anchors.digests), default=1)
+        anchor.check(me.anchors, [read(at) for at in range(1, min(wanted, fresh.fleet.position) + 1)])
     me.branch = fresh
 
 

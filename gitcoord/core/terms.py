@@ -6,15 +6,16 @@ along, nor replayed, nor land after something that its author had not seen.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
 from gitcoord.core import limits
+from gitcoord.core.authority import CANDIDATE, LEADER, Who
 from gitcoord.core.event import Event
 from gitcoord.core.fields import NAMED, Payload, Session, Words
-from gitcoord.core.names import same_agent
 
 
 Digest = Annotated[str, Field(max_length=43), NAMED]
@@ -46,6 +47,7 @@ EVENTS: dict[str, type[BaseModel]] = {
     "leader_renewed": LeaderRenewed,
     "leader_resigned": LeaderResigned,
 }
+AUTHORITY: Mapping[str, Who] = {"leader_election": CANDIDATE, "leader_renewed": LEADER, "leader_resigned": LEADER}
 
 
 _OR_NONE = ("leader", "session", "node", "resigned")
@@ -76,8 +78,6 @@ class Terms:
             if payload.after != digest:
                 return "an election that extends another log"
             return None
-        if event.type in EVENTS and event.term is None:
-            return "a leader's line without a term"
         if isinstance(payload, LeaderRenewed) and payload.after != digest:
             return "a renewal that extends another log"
         if event.term is not None and (event.term != self.term or event.actor != self.leader):
@@ -96,16 +96,14 @@ class Terms:
             self.node, self.since, self.since_time = event.node, position, event.timestamp
             self.reason, self.signs, self.resigned = payload.reason, 0, None
         elif isinstance(payload, LeaderResigned) or (event.type == "agent_left" and event.actor == self.leader):
-            self.resigned = self.leader
-            self.leader = self.session = self.node = None
+            self.depose()
         elif event.term is not None:
             self.signs += 1
 
-    def depose(self, agent: str) -> None:
-        """Take the lead from an agent whose words count no more."""
-        if self.leader is not None and same_agent(self.leader, agent):
-            self.resigned = self.leader
-            self.leader = self.session = self.node = None
+    def depose(self) -> None:
+        """Nobody leads from here on, and anyone may stand at once."""
+        self.resigned = self.leader
+        self.leader = self.session = self.node = None
 
     def dump(self) -> Any:
         return asdict(self)

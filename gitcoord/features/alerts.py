@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from gitcoord.core.authority import LEADER, Who
 from gitcoord.core.commands import Arguments, Command, Look, Query
 from gitcoord.core.credentials import redacted
 from gitcoord.core.fields import Count, Given, Payload, Uid
@@ -39,6 +40,7 @@ class AlertSent(Payload):
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {"alert_sent": AlertSent}
+AUTHORITY: Mapping[str, Who] = {"alert_sent": LEADER}
 
 
 @dataclass(slots=True)
@@ -69,7 +71,7 @@ def fold(state: State, recorded: Recorded) -> str | None:
         return None
     match recorded.payload:
         case None:
-            if recorded.event.type == "error":
+            if recorded.event.type == "error" and recorded.role != "guest":  # a guest wakes nobody up
                 _want(state, recorded, "error")
         case AlertSent() as told:
             return _note_sent(state, recorded, told)
@@ -82,8 +84,6 @@ def fold(state: State, recorded: Recorded) -> str | None:
 
 def _want(state: State, recorded: Recorded, kind: Kind) -> None:
     event = recorded.event
-    if kind != "error" and event.term is None:
-        return  # only the leader says so
     state.waiting[event.uid] = Alert(event.uid, kind, event.shown_actor, event.content[:TEXT_MAX], event.timestamp,
                                      position=recorded.position)
     mine = [one.id for one in state.waiting.values() if one.actor == event.shown_actor]

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, StringConstraints
 
 from gitcoord.core import quotas, times
+from gitcoord.core.authority import ADMIN, LEADER, MEMBER, OWNER, Asked, Persons, Resolver, Who, Whose
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.event import Event
@@ -69,6 +70,7 @@ class ConflictClosed(Payload):
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {"conflict_found": ConflictFound, "conflict_closed": ConflictClosed}
+AUTHORITY: Mapping[str, Who] = {"conflict_found": MEMBER, "conflict_closed": OWNER | ADMIN | LEADER}
 
 
 @dataclass(slots=True)
@@ -101,6 +103,18 @@ class State:
     def __post_init__(self) -> None:
         self.ids = {one.names: one.id for one in self.open.values()}
         self.counts = Counter(one.by for one in self.open.values())
+
+
+def _parties(state: State, asked: Asked, persons: Persons) -> Whose | None:
+    known = state.open.get(asked.re or "")
+    if known is None:
+        return None
+    parties = dict.fromkeys([known.by, *(one.agent for one in (known.a, known.b) if one.agent)])
+    return Whose(f"{', '.join(parties)} (who found it or whose branch is in it)",
+                 lambda agent: agent in {one.casefold() for one in parties})
+
+
+WHOSE: Mapping[str, Resolver] = {"conflict_closed": _parties}
 
 
 def fold(state: State, recorded: Recorded) -> str | None:

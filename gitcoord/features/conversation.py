@@ -10,11 +10,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from gitcoord.core.event import Event
+from gitcoord.core.authority import Who
 from gitcoord.core.commands import Command, Look, Query
 from gitcoord.core.fleet import Duty, Recorded
 from gitcoord.features.pages.snapshot import ENTRIES_SHOWN_MAX, Entry, Interaction
 
 EVENTS: Mapping[str, type[BaseModel]] = {}
+AUTHORITY: Mapping[str, Who] = {}
 COMMANDS: Mapping[str, Command | Query] = {}
 
 RECORDS = frozenset({"heartbeat", "error"})

@@ -8,10 +8,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from gitcoord.core.authority import Who
 from gitcoord.core.commands import Command, Look, Query
 from gitcoord.core.fleet import Duty, Recorded
 
 EVENTS: Mapping[str, type[BaseModel]] = {}
+AUTHORITY: Mapping[str, Who] = {}
 COMMANDS: Mapping[str, Command | Query] = {}
 
 SHOWN_MAX = 50

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from gitcoord.core.authority import LEADER, Who
 from gitcoord.core.commands import Command, Look, Proposal, Query
 from gitcoord.core.credentials import redacted
 from gitcoord.core.fields import Payload, Uid, Url
@@ -33,6 +34,7 @@ class IssueUpdated(Payload):
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {"issue_updated": IssueUpdated}
+AUTHORITY: Mapping[str, Who] = {"issue_updated": LEADER}
 COMMANDS: Mapping[str, Command | Query] = {}
 
 

@@ -14,12 +14,15 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from gitcoord.core import quotas, times
+from gitcoord.core.authority import ADMIN, LEADER, MEMBER, OWNER, Asked, Persons, Resolver, Who, Whose, owned
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.event import Event
 from gitcoord.core.fields import NAMED, Given, Payload, Words
 from gitcoord.core.fleet import Duty, Recorded
 from gitcoord.core.lookup import find
+from gitcoord.core.membership import stripped
+from gitcoord.core.names import same_agent
 from gitcoord.features import paths, values
 from gitcoord.features.overlaps import Index, TooMuch, wild_characters
 from gitcoord.features.paths import Pattern
@@ -51,6 +54,7 @@ class PathsReleased(Payload):
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {"paths_reserved": PathsReserved, "paths_released": PathsReleased}
+AUTHORITY: Mapping[str, Who] = {"paths_reserved": MEMBER, "paths_released": OWNER | ADMIN | LEADER}
 
 
 @dataclass(slots=True)
@@ -132,7 +136,19 @@ class State:
         return None
 
 
+def _holder(state: State, asked: Asked, persons: Persons) -> Whose | None:
+    one = state.held.get(asked.re or "")
+    return owned(one.agent, "whose reservation it is") if one is not None else None
+
+
+WHOSE: Mapping[str, Resolver] = {"paths_released": _holder}
+
+
 def fold(state: State, recorded: Recorded) -> str | None:
+    gone = stripped(recorded.payload)
+    if recorded.void is None and gone is not None:
+        for uid in [one.id for one in state.held.values() if same_agent(one.agent, gone)]:
+            state.drop(uid)
     if recorded.void is not None or recorded.event.type not in EVENTS:
         return None
     match recorded.payload:

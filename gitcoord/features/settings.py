@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from gitcoord.core.authority import ADMIN, Asked, Persons, Resolver, Role, Who, Whose
 from gitcoord.core.commands import Command, Look, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import NAMED, Agent, Json, Payload
@@ -39,6 +40,7 @@ class Settings(BaseModel):
     heartbeats: Literal["live", "log"] = Field("live", description="where beats go: outboxes only, or the log too")
     leaders: list[Agent] = Field(
         [], max_length=LEADERS_MAX, description="agents that may lead, the preferred first; empty: every one")
+    newcomers: Literal["member", "guest"] = Field("member", description="role of an agent that joins by itself")
     hook: Literal["warn", "refuse"] = Field(
         "warn", description="what the pre-commit hook does about what another agent has reserved")
     recovery: list[Literal["restart", "backup", "redistribute", "degrade", "escalate"]] = Field(
@@ -80,6 +82,7 @@ class ConfigChanged(Payload):
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {"config_changed": ConfigChanged}
+AUTHORITY: Mapping[str, Who] = {"config_changed": ADMIN}
 COMMANDS: Mapping[str, Command | Query] = {}
 
 
@@ -109,6 +112,21 @@ def changed(settings: Settings, name: str, value: Any) -> Settings:
     except ValidationError as wrong:
         raise Refused(f"{name}: {wrong.errors(include_url=False)[0]['msg']}") from None
     return settings.model_copy(update={name: getattr(new, name)})
+
+
+def newcomer(state: State) -> Role:
+    """Return the role of an agent that joins by itself (`Fleet` asks for it)."""
+    return state.settings.newcomers
+
+
+def _candidates(state: State, asked: Asked, persons: Persons) -> Whose | None:
+    """Those whom `leaders` names; None while it names nobody."""
+    named = [one.casefold() for one in state.settings.leaders]
+    words = "an agent that the setting `leaders` names"
+    return Whose(words, lambda agent: agent in named) if named else None
+
+
+WHOSE: Mapping[str, Resolver] = {"leader_election": _candidates}
 
 
 def wait_share(fleet: Fleet, agent: str) -> float | None:

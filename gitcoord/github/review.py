@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gitcoord.code import branches
 from gitcoord.code.fetched import Source
 from gitcoord.core.errors import Denied, Refused
 from gitcoord.features.reviews.events import ReviewPosted, ReviewStale
@@ -54,10 +53,11 @@ def look(client: Client, number: int, around: Surroundings, *, repo: str, source
     files = client.files(number)
     found = clashes.of(client, pull, files.listed, others if others is not None else client.open_pulls(),
                        source=source, agents=around.agents)
-    author = branches.agent_of(pull.head_ref, around.agents) or pull.author
+    author = around.agents_of(pull.author)
     return Picture(
         pull, files, around.settings,
-        tally(around.pull(repo, number), pull.head, around.settings, author=author),
+        tally(around.pull(repo, number), pull.head, around.settings, author=author,
+              namesake=around.namesake(pull.author)),
         found.found, tuple(surroundings.overlaps(around, verdict.touched(files), author=author, branch=pull.head_ref)),
         _statuses(client, pull.head) if around.settings.review_statuses else None, found.blind,
     )

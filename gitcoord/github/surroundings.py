@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gitcoord.core.commands import Look
@@ -41,6 +41,17 @@ class Surroundings:
     reservations: tuple[Held, ...] = ()
     tasks: tuple[Running, ...] = ()
     pulls: Mapping[str, Pull] = field(default_factory=dict)
+    logins: Mapping[str, frozenset[str]] = field(default_factory=dict)  # confirmed ones → agents; all casefolded
+
+    def namesake(self, login: str | None) -> str:
+        """Return the agent (casefolded) with the account's name, of which nobody has said which account it is."""
+        name = (login or "").casefold()
+        known = {agent for agents in self.logins.values() for agent in agents}
+        return "" if name in known else name
+
+    def agents_of(self, login: str | None) -> frozenset[str]:
+        """Return the agents that admins have confirmed to be this account. A branch's name says nothing of that."""
+        return self.logins.get((login or "").casefold(), frozenset())
 
     def pull(self, repo: str, number: int) -> Pull | None:
         return self.pulls.get(key(repo, number))
@@ -63,6 +74,8 @@ def around(look: Look) -> Surroundings:
         look.state("settings").settings, tuple(member.id for member in look.fleet.members.by_id.values()),
         tuple(reservations.in_force(look)),
         tuple(_running(tasks.tasks[uid]) for uid in held), copy.deepcopy(look.state("reviews").pulls),
+        {one.github.casefold(): look.fleet.members.of_login(one.github)
+         for one in look.fleet.members.by_id.values() if one.github},
     )
 
 
@@ -73,21 +86,25 @@ def _running(task: Task) -> Running:
     return Running(task.id, task.title, task.agent or "", tuple(dict.fromkeys([*said, *words]))[:WORDS_MAX])
 
 
-def overlaps(around: Surroundings, changed: Iterable[str], *, author: str | None, branch: str) -> list[Overlap]:
-    """Reservations and tasks of others than `author` that have to do with these paths, in the order of the log."""
+def overlaps(
+    around: Surroundings, changed: Iterable[str], *, author: Collection[str], branch: str = ""
+) -> list[Overlap]:
+    """Reservations and tasks that have to do with these paths, in the order of the log; not those of `author`.
+
+    Whoever opens a pull request chooses the name of its branch: that hides nothing, and is only mentioned.
+    """
     touched = _Touched(changed)
-    mine = (author or "").casefold()
     found = []
     for held in around.reservations:
-        hit = touched.by(held.paths) if held.agent.casefold() != mine else []
+        hit = touched.by(held.paths) if held.agent.casefold() not in author else []
         if hit:
             why = f", for {inline(held.why)}" if held.why else ""
             found.append(Overlap(held.agent, f"has reserved this until {held.until}{why}", tuple(hit)))
     for task in around.tasks:
-        other = task.agent.casefold() != mine and task.id[:8] not in branch
-        hit = touched.by(task.words) if other else []
+        hit = touched.by(task.words) if task.agent.casefold() not in author else []
         if hit:
-            found.append(Overlap(task.agent, f"works here, on the task {inline(task.title)}", tuple(hit)))
+            maybe = ", which the branch's name mentions" if task.id[:8] in branch else ""
+            found.append(Overlap(task.agent, f"works here, on the task {inline(task.title)}{maybe}", tuple(hit)))
     return found
 
 

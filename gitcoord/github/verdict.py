@@ -132,7 +132,7 @@ def _votes(picture: Picture) -> Iterator[Finding]:
                       f"`gitcoord vote {picture.pull.number} approve`")
     if count.stale:
         names = ", ".join(sorted({inline(vote.agent) for vote in count.stale}))
-        yield Finding("note", f"voted on an earlier commit, which counts no more: {names}")
+        yield Finding("note", f"voted on another commit, or on none, which does not count: {names}")
 
 
 def _statuses(picture: Picture) -> Iterator[Finding]:

@@ -53,7 +53,15 @@ def look(node: Node, actor: str) -> Look:
     fleet = node.fleet
     member = fleet.members.get(actor)
     return Look(fleet, utc_now(), member.id if member else actor, node.disk.node, node.place, seen.standings(node),
-                node.replica.branch.line_at(), node.replica.seen_s)
+                node.replica.branch.line_at(), node.replica.seen_s, lambda repo, pr: _head_of(node, repo, pr))
+
+
+def _head_of(node: Node, repo: str, pr: int) -> str:
+    """Return the commit of a pull request as the fleet's remote shows it now, where it is a forge that does."""
+    if not repo:
+        with contextlib.suppress(GitcoordError):
+            return node.store.look_up(f"refs/pull/{pr}/head") or ""
+    return ""
 
 
 def arguments(what: Command | Query, given: Mapping[str, Any]) -> BaseModel:
@@ -80,13 +88,27 @@ def ask(
 def propose(node: Node, command: Command, given: Mapping[str, Any], *, actor: str) -> Sequence[Proposal]:
     """What the command would write. Raises Refused, or Lost where that is known already."""
     asked = arguments(command, given)
-    proposals = _judged_anew(node, lambda: command.decide(look(node, actor), asked))
+
+    def judged() -> Sequence[Proposal]:
+        proposals = command.decide(look(node, actor), asked)
+        for one in proposals:
+            check_right(node, actor, one.type, re=one.re, data=one.data)
+        return proposals
+
+    proposals = _judged_anew(node, judged)
     for one in proposals:
         try:
             typed(node.fleet.model_of(one.type), one.content, one.data)
         except ValueError as wrong:  # the ledger would void it, for everybody and with the same words
             raise Refused(str(wrong)) from None
     return proposals
+
+
+def check_right(node: Node, actor: str, type_: str, *, re: str | None, data: Mapping[str, Any]) -> None:
+    """Raise Refused where the ledger shows that `actor` may not write such an event. The fold is the judge."""
+    reason = node.fleet.why_not(type_, actor=actor, re=re, data=data)
+    if reason is not None:
+        raise Refused(f"{reason}: `gitcoord agent roles` shows who is what")
 
 
 def drafted(node: Node, proposals: Sequence[Proposal], actor: str) -> list[Draft]:

@@ -139,12 +139,17 @@ class Alerts:
         return True
 
     def _answer(self, message: _Message, reached: int) -> None:
-        lead = self.node.crew.leading(self.node.fleet.terms)
-        actor = lead.agent if lead is not None else self.node.crew.sessions[0].agent
+        terms = self.node.fleet.terms
+        lead = self.node.crew.leading(terms)
+        if lead is None:
+            self.say("alert", f"people are told: {message.title}. The leadership ended meanwhile: the next leader may "
+                     "tell them once more")
+            return
         count = len(message.alerts)
         self.node.append(self.node.draft(
-            "alert_sent", f"people are told of {count} event{'s' if count > 1 else ''}", actor=actor,
-            re=message.alerts[0].id, data={"events": [one.id for one in message.alerts], "addresses": reached}))
+            "alert_sent", f"people are told of {count} event{'s' if count > 1 else ''}", actor=lead.agent,
+            re=message.alerts[0].id, term=terms.term,
+            data={"events": [one.id for one in message.alerts], "addresses": reached}))
         self.say("alert", f"people are told: {message.title}")
 
 

@@ -50,10 +50,10 @@ class Desk:
             interaction=interaction, re=re, to=tuple(to), term=term, data=data or {},
         )
 
-    def drafted(self, proposals: Sequence[Proposal], *, actor: str) -> list[Draft]:
-        """Return the events that `actor` would write."""
+    def drafted(self, proposals: Sequence[Proposal], *, actor: str, term: int | None = None) -> list[Draft]:
+        """Return the events that `actor` would write, as the leader of `term` if it is given."""
         return [self.draft(one.type, one.content, actor=actor, interaction=one.interaction, re=one.re, to=one.to,
-                           data=one.data) for one in proposals]
+                           data=one.data, term=term) for one in proposals]
 
     def append(self, *drafts: Draft, on_secret: OnSecret | None = None) -> list[Event]:
         """Store the drafts on the local disk BEFORE this returns (QUEUED), in this order.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import filelock
 
 from gitcoord.core.errors import GitcoordError
+from gitcoord.core.keys import fingerprint
 from gitcoord.core.names import same_agent
 from gitcoord.node import mending, trust
 from gitcoord.node.findings import FAIL, OK, WARN, Check, Finding, Patient, age_s, rounded
@@ -218,9 +219,11 @@ def _identity(patient: Patient) -> Iterator[Finding]:
                               "effect", "bring the right key (GITCOORD_KEY), or join under another name")
             elif not member.admitted:
                 yield Finding("agent", WARN, f"{agent} waits to be admitted", "ask an admin of the fleet for "
-                              f"`gitcoord agent admit '{agent}'`")
+                              f"`gitcoord agent admit '{agent}' --key {fingerprint(member.key)}`")
             else:
                 yield Finding("agent", OK, f"{agent} is a member")
+        yield Finding("trust", OK, f"the fleet was founded with the key {trust.founder_of(fleet)}: where the fleet is "
+                      "closed, a machine that is born empty needs that in GITCOORD_TRUST")
         yield _verified(node)
         leader = fleet.terms.leader
         yield Finding("leader", OK if leader else WARN,

@@ -141,11 +141,13 @@ class Errands:
             return
         self._failures.pop(name, None)
         lead = self.node.crew.leading(self.node.fleet.terms)
-        actor = lead.agent if lead is not None else self.node.crew.sessions[0].agent
+        if lead is None:  # what only a leader may write would have no effect; the next one finds it again
+            self.say(name, "the leadership ended meanwhile: the next leader looks again")
+            return
         drafts = []
         for one in running.done:
             try:
-                [draft] = self.node.drafted([one], actor=actor)
+                [draft] = self.node.drafted([one], actor=lead.agent, term=self.node.fleet.terms.term)
                 self.node.check(draft)
             except Refused as wrong:  # by what it found outside, such as a secret in a title: the others are noted
                 self.say("errand_failed", f"{name}: one of what it did cannot be noted: {wrong}")

@@ -26,6 +26,7 @@ from gitcoord.core.names import agent_id, node_id
 from gitcoord.core.ports import Outcome, Pushed, Update
 from gitcoord.features import FEATURES
 from gitcoord.features.pages import card
+from gitcoord.node import trust
 from gitcoord.node.clone import alone, common_dir
 from gitcoord.node.joining import Card, card_of, chain_of
 from gitcoord.node.keyring import Keyring, hmac_secret, seed_from_environment
@@ -267,9 +268,12 @@ def _introduce(joined: Joined, wish: Wish) -> None:
         with contextlib.suppress(Unreachable, Lost, LockHeld):  # it is queued
             node.sync()
     own = node.home.config()
-    if own.agent is None:
-        own.agent = node.config.agent = wish.agent
+    if own.agent is None or not own.trust:
+        own.agent = node.config.agent = own.agent or wish.agent
+        own.trust = node.config.trust = own.trust or trust.founder_of(node.fleet)
         node.home.save_config(own)
+    if joined.said:
+        joined.said.append(f"trusts the fleet that was founded with the key {own.trust}")
 
 
 def _is_known(node: Node, agent: str) -> bool:

@@ -11,6 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from gitcoord.core.keys import fingerprint
 from gitcoord.core.liveness import GONE
 from gitcoord.node.preferences import fleet_profile
 from gitcoord.store import shape
@@ -31,8 +32,9 @@ class Seat:
 
     id: str
     admitted: bool
-    admin: bool
+    role: str
     left: bool
+    key: str  # its fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Glance:
     leader_node: str | None
     since: int  # position of the leader's election
     members: list[Seat]
+    founder: str  # the fingerprint of the key that founded the fleet
     errors: list[dict[str, Any]]  # position, actor, text, time
     void: list[dict[str, Any]]
     snapshot: int | None  # the position that its page shows
@@ -82,7 +85,9 @@ def take(node: Node) -> Glance:
     return Glance(
         tip=branch.tip or "", node=node.disk.node, position=fleet.position, sequenced=own.seq if own else 0,
         profile=fleet_profile(fleet), term=terms.term, leader=terms.leader, leader_node=terms.node, since=terms.since,
-        members=[Seat(one.id, one.admitted, one.admin, one.left) for one in fleet.members.by_id.values()],
+        members=[Seat(one.id, one.admitted, one.role, one.left, fingerprint(one.key))
+                 for one in fleet.members.by_id.values()],
+        founder=fingerprint(fleet.members.founder_key) if fleet.members.founder_key else "",
         errors=_rows(health.errors), void=_rows(health.void),
         snapshot=snapshot.parse_position(page.decode("utf-8", "replace")) if page else None,
         time=fleet.time.now, hook=fleet.states["settings"].settings.hook,

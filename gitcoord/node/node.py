@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from gitcoord.core import protocol
+from gitcoord.core import checkpoint, protocol
 from gitcoord.core.branch import Branch
 from gitcoord.core.budget import Budget
 from gitcoord.core.credentials import OnSecret
@@ -41,6 +41,8 @@ class Store(Objects, Remote, Protocol):
     """What a node needs of git."""
 
     def close(self) -> None: ...
+
+    def look_up(self, ref: str) -> str | None: ...
 
     def tidy(self, patience: int = 1) -> bool: ...
 
@@ -130,10 +132,20 @@ class Node:
             objects=self.store, fresh=self._fresh_branch, branch=self._cached_branch() or self._fresh_branch(),
             ledger_ref=self.config.ledger, outbox_prefix=f"{self.config.namespace}/nodes/",
             clock=Clock(since_boot_s, utc_now, lambda: int(time.time())), chance=self.chance,
-            publish=publish.Publisher(self._beside.tell_once).due, believes=trust.read(self.home).believes,
+            publish=publish.Publisher(self._beside.tell_once, self._sealed).due, anchors=trust.anchors(self.config),
+            believes=trust.read(self.home).believes,
             parented_outbox=self.config.namespace.startswith("refs/heads/"),
             first_seen=seen.first_seen(self.home.cache),
         )
+
+    def _sealed(self, data: bytes, branch: Branch) -> bytes:
+        """Return a checkpoint as the leader here signs it."""
+        fleet = branch.fleet
+        lead = self.crew.leading(fleet.terms)
+        if lead is None:
+            return data
+        return checkpoint.sign(data, agent=lead.agent, term=fleet.terms.term, position=fleet.position,
+                               signer=lead.signer, fleet_id=fleet.id or "")
 
     def _catch_up(self, replica: Replica) -> None:
         """Another process of this node may have fetched more: fold it, from the local store."""

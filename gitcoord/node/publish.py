@@ -22,9 +22,13 @@ POSITIONS_KEPT = 16  # of checkpoints read; one leads to the next
 README = "README.md"
 
 
-def due(branch: Branch) -> dict[str, bytes | None]:
-    """The files that the tip lacks or that are out of date; empty when nothing is due."""
-    return {path: data for part in PARTS.values() for path, data in part(branch).items()}
+Sealed = Callable[[bytes, Branch], bytes]
+Part = Callable[[Branch, Sealed], Mapping[str, bytes | None]]
+
+
+def due(branch: Branch, sealed: Sealed = lambda data, branch: data) -> dict[str, bytes | None]:
+    """The files that the tip lacks or that are out of date; empty when nothing is due. `sealed`: signs a checkpoint."""
+    return {path: data for part in PARTS.values() for path, data in part(branch, sealed).items()}
 
 
 class Publisher:
@@ -33,8 +37,8 @@ class Publisher:
     It is tried again when so many more events have come, twice as many each time: what it met is in the log.
     """
 
-    def __init__(self, tell: Callable[[str, str], None]) -> None:
-        self.tell = tell
+    def __init__(self, tell: Callable[[str, str], None], sealed: Sealed) -> None:
+        self.tell, self.sealed = tell, sealed
         self._failures: dict[str, int] = {}
         self._after: dict[str, int] = {}  # the position from which a part is tried again
 
@@ -44,7 +48,7 @@ class Publisher:
             if branch.fleet.position < self._after.get(name, 0):
                 continue
             try:
-                files.update(part(branch))
+                files.update(part(branch, self.sealed))
             except GitcoordError:  # the disk, or the store, which is mended
                 raise
             except Exception as wrong:  # whatever the ledger made of it
@@ -56,21 +60,21 @@ class Publisher:
         return files
 
 
-def _pages(branch: Branch) -> Mapping[str, bytes | None]:
+def _pages(branch: Branch, sealed: Sealed) -> Mapping[str, bytes | None]:
     shown = _shown_position(branch)
     if shown == branch.fleet.position:
         return {}
     return {**render(branch, since=shown), README: card.readme(branch.fleet).encode()}
 
 
-def _checkpoint(branch: Branch) -> Mapping[str, bytes | None]:
+def _checkpoint(branch: Branch, sealed: Sealed) -> Mapping[str, bytes | None]:
     saved = _checkpointed(branch)
     if saved is not None and branch.fleet.position - saved < max(CHECKPOINT_EVENTS, saved // CHECKPOINT_PART):
         return {}
-    return {checkpoint.PATH: checkpoint.write(branch)}
+    return {checkpoint.PATH: sealed(checkpoint.write(branch), branch)}
 
 
-PARTS: Mapping[str, Callable[[Branch], Mapping[str, bytes | None]]] = {"snapshot": _pages, "checkpoint": _checkpoint}
+PARTS: Mapping[str, Part] = {"snapshot": _pages, "checkpoint": _checkpoint}
 
 
 def render(branch: Branch, *, since: int | None = None, layout: Layout | None = None) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ import secrets
 
 from gitcoord.core.errors import Refused
 from gitcoord.core.event import Draft, Event
-from gitcoord.core.keys import SEED_BYTES, Ed25519Signer
+from gitcoord.core.keys import SEED_BYTES, Ed25519Signer, possession
 from gitcoord.node.keyring import seed_from_environment
 from gitcoord.node.node import Node
 from gitcoord.store.files import write_durably
@@ -22,12 +22,12 @@ def rekey(node: Node, agent: str) -> tuple[Event, str]:
     coming = node.home.key_path(agent).with_suffix(".next")
     if not coming.exists():
         write_durably(coming, secrets.token_bytes(SEED_BYTES).hex().encode() + b"\n", mode=0o600)
-    key = Ed25519Signer(bytes.fromhex(coming.read_text(encoding="ascii"))).key
-    known = [event for event in node.disk.pending() if event.data.get("key") == key]
-    event = known[0] if known else node.append(announced(node, agent, key))[0]
+    new = Ed25519Signer(bytes.fromhex(coming.read_text(encoding="ascii")))
+    known = [event for event in node.disk.pending() if event.data.get("key") == new.key]
+    event = known[0] if known else node.append(announced(node, agent, new))[0]
     node.confirm(event, "sequenced", timeout_s=60)
     os.replace(coming, node.home.key_path(agent))
-    return event, key
+    return event, new.key
 
 
 def check(node: Node, agent: str) -> None:
@@ -37,6 +37,10 @@ def check(node: Node, agent: str) -> None:
     node.keyring.signer(agent)
 
 
-def announced(node: Node, agent: str, key: str | None = None) -> Draft:
-    """`key`: None while there is none yet."""
-    return node.draft("key_changed", f"{agent} has a new key", actor=agent, data={"key": key} if key else {})
+def announced(node: Node, agent: str, new: Ed25519Signer | None = None) -> Draft:
+    """Return the event that tells of the key `new`, which proves that its holder wants it. None: there is none yet."""
+    data = {}
+    if new is not None:
+        old = node.keyring.signer(agent).key
+        data = {"key": new.key, "proof": new.sign(possession(node.config.fleet, agent, old, new.key))}
+    return node.draft("key_changed", f"{agent} has a new key", actor=agent, data=data)

@@ -49,8 +49,8 @@ def standing(desk: Desk, glance: Glance, now_s: float | None = None) -> dict[str
         "leader": None, "agents": _agents(glance, observed, states, running, now_s), "snapshot": None,
         "errors": _errors(desk, glance), "void": glance.void, "pushes_per_minute": None,
         "left": [{"ref": ref, "why": pause.why} for ref, pause in sorted(Backoff(home.store).failing().items())],
-        "proposals": glance.proposals, "lost": glance.lost, "floods": glance.floods, "failed": _failed(home),
-        "paths": home.paths(),
+        "trust": glance.founder or None, "proposals": glance.proposals, "lost": glance.lost, "floods": glance.floods,
+        "failed": _failed(home), "paths": home.paths(),
     }
     if glance.leader is not None:
         state = states.get(glance.leader.casefold(), liveness.SILENT)
@@ -149,7 +149,7 @@ def _agents(glance: Glance, observed: Sequence[Observation], states: Mapping[str
             "leads": glance.leader == member.id, "node": one.node if one else None,
             "heard_s": round(max(0.0, now_s - one.since_s) + one.silent_s, 1) if one else None,
             "next_s": one.next_s if one else None, "runs_here": member.id.casefold() in running,
-            "admin": member.admin,
+            "admin": member.role == "admin", "role": member.role, "key": member.key,
         })
     order = [liveness.LATE, "waiting", liveness.ALIVE, liveness.GONE, liveness.GOODBYE, liveness.SILENT, "left"]
     return sorted(agents, key=lambda one: (not one["leads"], order.index(str(one["state"]))))

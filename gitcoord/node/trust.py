@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 
+from gitcoord.core import anchors as anchor
+from gitcoord.core.anchors import Anchors
+from gitcoord.core.fleet import Fleet
+from gitcoord.core.keys import fingerprint
 from gitcoord.store.files import write_durably
-from gitcoord.store.home import Home
+from gitcoord.store.home import Config, Home
 
 FILE = "verified.json"
 
@@ -17,6 +22,16 @@ class Trust:
 
     position: int = 0
     believes: bool = True
+
+
+def anchors(config: Config) -> Anchors:
+    """Return what this clone was given to go by: in the environment, else in its own file. Raises Refused."""
+    return anchor.read(os.environ.get(anchor.VARIABLE, "") or config.trust)
+
+
+def founder_of(fleet: Fleet) -> str:
+    """Return the fingerprint of the key that founded the fleet: what to put into GITCOORD_TRUST elsewhere."""
+    return fingerprint(fleet.members.founder_key) if fleet.members.founder_key else ""
 
 
 def read(home: Home) -> Trust:

@@ -5,6 +5,7 @@ The fold is the product's own. What is saved is to do it again on every machine,
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -12,7 +13,6 @@ from gitcoord.core.branch import Bad, Branch
 from gitcoord.core.event import Event
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.log_files import Log
-from gitcoord.core.members import Member, Members
 from gitcoord.core.occasions import Occasions
 from gitcoord.core.ports import Entry, Objects, Oid
 
@@ -69,8 +69,10 @@ def _copied(fleet: Fleet) -> Fleet:
     other.occasions = Occasions(dict(fleet.occasions.done), dict(fleet.occasions.tried))
     tallies = {agent: replace(tally) for agent, tally in fleet.quotas.tallies.items()}
     other.quotas = replace(fleet.quotas, tallies=tallies, muted=dict(fleet.quotas.muted))
-    by_id = {id_: Member(m.id, m.key, m.joined, m.admitted, m.admin, m.left) for id_, m in fleet.members.by_id.items()}
-    other.members = Members(fleet.members.founded, fleet.members.admission, by_id)
+    by_id = {id_: copy.copy(member) for id_, member in fleet.members.by_id.items()}
+    other.members = replace(fleet.members, by_id=by_id, owners=dict(fleet.members.owners),
+                            expected=dict(fleet.members.expected), revoked=dict(fleet.members.revoked))
+    other.revocations = copy.deepcopy(fleet.revocations)
     other.terms = replace(fleet.terms)
     other.states = {name: feature.load(feature.dump(fleet.states[name])) for name, feature in fleet.features.items()}
     return other

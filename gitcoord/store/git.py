@@ -182,6 +182,10 @@ class GitStore:
         git_tidying.outlast(self.path, self._timeout_s)
         return self._mirror.fetch(newcomer=newcomer, first=first)
 
+    def look_up(self, ref: str) -> Oid | None:
+        """Return what the remote shows under a ref, which may be none of ours. Raises what a fetch would raise."""
+        return self._transport.ls_remote().get(ref)
+
     def push(self, updates: Sequence[Update]) -> dict[str, Pushed]:
         outcomes = self._transport.push(updates, lambda: self._sync_ledger(updates))
         for update in updates:

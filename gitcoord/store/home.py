@@ -47,6 +47,7 @@ class Config:
     ledger: str = "refs/heads/gitcoord/ledger"
     timeout_s: float = 60.0
     hook: str | None = None  # None: what the fleet says
+    trust: str = ""  # the founder's fingerprint, or POSITION:DIGEST (`core/anchors.py`)
     extra: dict[str, Any] = field(default_factory=dict)
 
 

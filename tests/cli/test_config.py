@@ -21,6 +21,10 @@ def test_a_setting_of_the_fleet_reaches_every_clone(alice: Clone, bob: Clone) ->
     bob("sync")
     assert setting(bob, "recent") == (5, "fleet")
     assert bob("events", "--type", "config_changed", "--json").rows()[0]["event"]["data"] == {"set": {"recent": 5}}
+    refused = bob("config", "unset", "recent", ok=False)
+    assert refused.code == 2 and "bob (member) may not write config_changed: only an admin may" in refused.err
+    alice("agent", "role", "bob", "admin")
+    bob("sync")
     bob("config", "unset", "recent")
     alice("sync")
     assert setting(alice, "recent") == (3, "default")

@@ -64,7 +64,7 @@ def held(clone: Clone) -> dict[str, object]:
 
 SAID = {
     "append question 'Who?' --to bob": "would write question: Who?",
-    "agent admit bob": "would write agent_admitted: alice admits bob",
+    "agent admit bob --role reviewer": "would write agent_admitted: alice admits bob",
     "agent admission closed": "would write admission_changed: alice makes the fleet closed",
     "agent rekey": "would write key_changed: alice has a new key",
     "config set recent 5": "would write config_changed: recent = 5",

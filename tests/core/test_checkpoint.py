@@ -10,13 +10,15 @@ import pytest
 from gitcoord.core import checkpoint, limits
 from gitcoord.core.branch import Branch
 from gitcoord.core.errors import Corrupt
+from gitcoord.core.event import Draft, seal
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.keys import Verifier
 from gitcoord.core.log_files import open_path
 from gitcoord.core.ports import Entry
 from gitcoord.core.replica import Replica, absorb
 from gitcoord.features import FEATURES
-from tests.core.driver import World, replica_of
+from tests.core.driver import FLEET, World, replica_of
+from tests.core.lines import signer_of
 from tests.core.test_branch import commit_of, history
 
 
@@ -34,9 +36,13 @@ def newcomer(world: World) -> Replica:
 def a_ledger(*, events: int = 120, at: int = 80) -> tuple[World, Branch, dict[str, Any]]:
     """A ledger of so many events, with a checkpoint of an earlier position, and that one's value."""
     world, branch, said = history(events)
+    election = seal(Draft("founder", "leader_election", "", world.wall(), world.uid(), term=1,
+                          data={"session": "s", "after": branch.fleet.digest}),
+                    node="n-1", after=None, signer=signer_of("founder"), fleet=FLEET)
+    branch.absorb(commit_of(world, branch, [election.line]))
     for event in said[:at]:
         branch.absorb(commit_of(world, branch, [event.line]))
-    data = checkpoint.write(branch)
+    data = signed(checkpoint.write(branch), branch.fleet.position)
     for event in said[at:]:
         tree = branch.write(branch.extend([event.line]), {checkpoint.PATH: data})
         commit = world.god.put_commit(tree=tree, parents=[branch.tip or ""], message=world.uid(), author="a", time_s=0)
@@ -45,6 +51,16 @@ def a_ledger(*, events: int = 120, at: int = 80) -> tuple[World, Branch, dict[st
     world.server.refs["refs/heads/gitcoord/ledger"] = branch.tip or ""
     value: dict[str, Any] = json.loads(data)
     return world, branch, value
+
+
+def signed(data: bytes, position: int, *, agent: str = "founder", signer: str = "founder", term: int = 1) -> bytes:
+    return checkpoint.sign(data, agent=agent, term=term, position=position, signer=signer_of(signer), fleet_id=FLEET)
+
+
+def written(value: Any, position: int) -> bytes:
+    """What somebody who holds the leader's key may write."""
+    unsigned = {name: part for name, part in value.items() if name != "signed"}
+    return signed(json.dumps(unsigned, separators=(",", ":"), ensure_ascii=False).encode() + b"\n", position)
 
 
 def _entry(world: World, data: bytes) -> Entry:
@@ -113,7 +129,7 @@ def test_a_wrong_checkpoint_is_told_and_everything_is_folded(how: str, monkeypat
     monkeypatch.setattr(limits, "CHECKPOINT_BYTES_MAX", 1024 * 1024)
     world, branch, value = a_ledger()
     spoilt = SPOILT[how](value)
-    put(world, spoilt if isinstance(spoilt, bytes) else json.dumps(spoilt).encode())
+    put(world, spoilt if isinstance(spoilt, bytes) else written(spoilt, value["position"]))
     found = newcomer(world).branch
     assert not found.believed and found.fleet.dump() == branch.fleet.dump() and not found.damaged
     assert [(bad.file, bad.commit) for bad in found.bad] == [(checkpoint.PATH, world.tip)]
@@ -121,7 +137,7 @@ def test_a_wrong_checkpoint_is_told_and_everything_is_folded(how: str, monkeypat
 
 def test_a_checkpoint_of_another_version_is_left_alone() -> None:
     world, branch, value = a_ledger()
-    put(world, json.dumps(value | {"schema": "gitcoord.state/999"}).encode())
+    put(world, written(value | {"schema": "gitcoord.state/999"}, value["position"]))
     found = newcomer(world).branch
     assert not found.believed and not found.bad and found.fleet.dump() == branch.fleet.dump()
 
@@ -129,12 +145,12 @@ def test_a_checkpoint_of_another_version_is_left_alone() -> None:
 def test_everybody_who_follows_compares_each_checkpoint_with_their_own_fold() -> None:
     world, branch, value = a_ledger()
     follower = newcomer(world)
-    put(world, checkpoint.write(branch))
+    put(world, signed(checkpoint.write(branch), branch.fleet.position))
     absorb(follower, world.tip or "")
     assert not follower.branch.bad
     lie = json.loads(checkpoint.write(branch))
-    lie["members"]["members"][0][4] = not lie["members"]["members"][0][4]  # who is an admin
-    commit = put(world, json.dumps(lie, separators=(",", ":")).encode() + b"\n")
+    lie["members"]["members"][0][7] = "somebodys-login"
+    commit = put(world, written(lie, branch.fleet.position))
     absorb(follower, commit)
     [bad] = follower.branch.bad
     assert (bad.file, bad.commit) == (checkpoint.PATH, commit) and "differs from the fold" in bad.reason
@@ -160,7 +176,7 @@ def test_a_lie_about_the_numbers_of_lines_is_met_by_who_reads_them_and_found_by_
     lie = json.loads(checkpoint.write(branch))
     first, second, *others = lie["log"]["counts"]
     lie["log"]["counts"] = [first + 1, second - 1, *others]
-    put(world, json.dumps(lie, separators=(",", ":")).encode() + b"\n")
+    put(world, written(lie, branch.fleet.position))
     absorb(follower, world.tip or "")
     assert "differs from the fold" in follower.branch.bad[0].reason
     found = newcomer(world).branch

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from gitcoord.core import limits
 from gitcoord.core.fleet import Inadmissible
+from gitcoord.core.keys import fingerprint, possession
 from gitcoord.core.members import Members
 from gitcoord.core.terms import Terms
-from tests.core.lines import Story, signer_of
+from tests.core.lines import FLEET, Story, signer_of
 
 # Members
 
@@ -37,39 +38,43 @@ def test_a_closed_fleet_ignores_who_was_not_admitted_by_an_admin() -> None:
     story = Story().founded(admission="closed")
     story.say("bob", "agent_joined")
     story.say("carol", "agent_joined")
-    assert story.say("bob", "note").void == "bob waits to be admitted"
-    assert story.say("bob", "agent_admitted", data={"agent": "bob"}).void == "bob waits to be admitted"
-    assert story.say("alice", "agent_admitted", data={"agent": "BOB"}).void is None
+    bob, carol = (signer_of(agent).key for agent in ("bob", "carol"))
+    waits = f"bob waits to be admitted: its key is {fingerprint(bob)}"
+    assert story.say("bob", "note").void == waits
+    assert story.say("bob", "agent_admitted", data={"agent": "bob", "key": bob}).void == waits
+    assert story.say("alice", "agent_admitted", data={"agent": "BOB", "key": bob}).void is None
     assert story.say("bob", "note").void is None
-    assert story.say("bob", "agent_admitted", data={"agent": "carol"}).void == "bob is no admin"
-    story.say("alice", "agent_admitted", data={"agent": "bob", "admin": True})
-    assert story.say("bob", "agent_admitted", data={"agent": "carol"}).void is None
+    admits = {"agent": "carol", "key": fingerprint(carol)}
+    assert "only an admin may" in str(story.say("bob", "agent_admitted", data=admits).void)
+    story.say("alice", "role_changed", data={"agent": "bob", "role": "admin"})
+    assert story.say("bob", "agent_admitted", data=admits).void is None
     assert story.say("carol", "note").void is None
 
 
 def test_an_admin_closes_the_fleet_and_nobody_else_does() -> None:
     story = Story().founded()
     story.say("bob", "agent_joined")
-    assert story.say("bob", "admission_changed", data={"admission": "closed"}).void == "bob is no admin"
+    assert story.say("bob", "admission_changed", data={"admission": "closed"}).void == (
+        "bob (member) may not write admission_changed: only an admin may")
     assert story.say("alice", "admission_changed", data={"admission": "closed"}).void is None
     story.say("carol", "agent_joined")
-    assert story.say("carol", "note").void == "carol waits to be admitted"
+    assert "carol waits to be admitted" in str(story.say("carol", "note").void)
     story.say("alice", "admission_changed", data={"admission": "open"})
     story.say("dan", "agent_joined")
     assert story.say("dan", "note").void is None
 
 
-def test_admitting_who_never_joined_changes_nothing() -> None:
-    story = Story().founded()
-    story.say("alice", "agent_admitted", data={"agent": "nobody", "admin": True})
-    assert story.fleet.members.get("nobody") is None
-
-
-def test_a_key_is_changed_by_the_old_one() -> None:
-    story = Story().founded()
+def test_a_key_is_changed_by_the_old_one_and_the_new_one_proves_that_it_is_held() -> None:
+    story = Story().founded().joined("bob")
     new = signer_of("alice's new key")
-    assert story.say("alice", "key_changed", data={"key": new.key}, signer=new).void is not None
-    assert story.say("alice", "key_changed", data={"key": new.key}).void is None
+    change = {"key": new.key, "proof": new.sign(possession(FLEET, "alice", signer_of("alice").key, new.key))}
+    assert story.say("alice", "key_changed", data=change, signer=new, node="m").void is not None
+    for proof in ("", change["proof"][::-1], new.sign(possession(FLEET, "bob", signer_of("alice").key, new.key)),
+                  new.sign(possession("otherfleet", "alice", signer_of("alice").key, new.key)),
+                  new.sign(possession(FLEET, "alice", signer_of("bob").key, new.key))):
+        void = story.say("alice", "key_changed", data={**change, "proof": proof}).void
+        assert "has not signed the change" in str(void)
+    assert story.say("alice", "key_changed", data=change).void is None
     assert story.say("alice", "note").void == "signed by a key that is not alice's"
     assert story.say("alice", "note", signer=new).void is None
 
@@ -140,7 +145,7 @@ def test_a_leaders_line_counts_in_its_own_term_only() -> None:
     assert story.say("alice", "note", term=2).void == "of term 2, but here alice leads term 1"
     story.elect("bob", 3)
     assert story.say("alice", "note", term=1).void == "of term 1, but here bob leads term 3"
-    assert story.say("alice", "leader_resigned").void == "a leader's line without a term"
+    assert "only the leader (by its term) may" in str(story.say("alice", "leader_resigned").void)
     assert story.fleet.terms.leader == "bob"
 
 

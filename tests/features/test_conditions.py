@@ -33,7 +33,7 @@ def test_a_condition_goes_on_with_the_fleet() -> None:
     uid = one.create()
     wanted = condition(one.look("alice"), f"task {uid} over")
     assert not wanted(one.look("alice")).met
-    one.do("bob", "task cancel", task=uid)
+    one.do("alice", "task cancel", task=uid)
     assert wanted(one.look("alice")).met
 
 

@@ -76,7 +76,7 @@ def test_each_speaks_for_its_own_part_once() -> None:
     uid = issue(work, to=["bob", "carol"])
     with pytest.raises(Refused, match="it is not for dave"):
         work.do("dave", "directive done", directive=uid)
-    assert work.say("dave", "directive_done", re=uid) == "it is not for dave"
+    assert "only an agent that it is for may" in str(work.say("dave", "directive_done", re=uid))
     work.do("bob", "directive fail", directive=uid)
     assert work.say("bob", "directive_done", re=uid) == "bob's part is failed already"
 
@@ -178,9 +178,9 @@ def test_word_to_people_needs_no_approval_and_reaches_them_wherever_they_are() -
 def test_it_is_withdrawn_by_who_issued_it_or_an_admin() -> None:
     work = fleet()
     uid = work.do("bob", "directive issue", text="review my branch", to=["carol"], on_failure="escalate")
-    with pytest.raises(Refused, match="only bob or an admin"):
+    with pytest.raises(Refused, match="only an admin or bob .whose directive it is. may"):
         work.do("carol", "directive withdraw", directive=uid)
-    assert work.say("carol", "directive_withdrawn", re=uid) == "only bob or an admin withdraws it"
+    assert "only an admin or bob" in str(work.say("carol", "directive_withdrawn", re=uid))
     work.do("alice", "directive withdraw", directive=uid)  # who founded the fleet is its admin
     lose(work, "carol")
     assert (lead(work), shown(work, uid)["status"]) == ([], "withdrawn")
@@ -193,7 +193,7 @@ def test_only_the_leader_follows_a_plan() -> None:
     uid = issue(work, on_failure="agent carol")
     reason = work.say("bob", "directive_reassigned", re=uid, agent="carol", instead_of="bob",
                       duty=f"contingency:{uid}:bob")
-    assert reason == "only the leader follows a plan" and parts(work, uid) == {"bob": "open"}
+    assert "only the leader" in str(reason) and parts(work, uid) == {"bob": "open"}
 
 
 @pytest.mark.parametrize("plan", ["", "task", "agent", "agent nobody", "escalate now", "pray"])

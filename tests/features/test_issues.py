@@ -15,6 +15,7 @@ def look(story: Story, now: str = NOW) -> Look:
 
 def fleet(*kinds: str) -> Story:
     story = Story().founded().joined("bob")
+    story.elect("alice", 1)
     story.say("alice", "config_changed", data={"set": {"github_issues": list(kinds)}})
     return story
 
@@ -22,7 +23,7 @@ def fleet(*kinds: str) -> Story:
 def told(story: Story, kind: str = "error", number: int = 7) -> str | None:
     new = issues.due(look(story))[kind].new
     one = issues.updated(kind, number, "https://x/7", new)
-    recorded: Any = story.say("alice", one.type, one.content, data=dict(one.data), re=one.re)
+    recorded: Any = story.say("alice", one.type, one.content, data=dict(one.data), re=one.re, term=1)
     return story.fleet.refusals.get(recorded.event.uid)
 
 
@@ -50,8 +51,10 @@ def test_two_leaders_of_one_moment_tell_it_once() -> None:
     story.say("bob", "error", "one")
     new = issues.due(look(story))["error"].new
     one = issues.updated("error", 7, "", new)
-    story.say("alice", one.type, data=dict(one.data))
-    uid = story.say("bob", one.type, data=dict(one.data)).event.uid
+    assert "only the leader" in str(story.say("bob", one.type, data=dict(one.data)).void)
+    story.say("alice", one.type, data=dict(one.data), term=1)
+    story.elect("bob", 2)
+    uid = story.say("bob", one.type, data=dict(one.data), term=2).event.uid
     assert story.fleet.refusals[uid] == "these stand in an issue already"
 
 

@@ -118,9 +118,11 @@ def test_release_gives_back_all_of_a_work_tree_or_what_is_named() -> None:
     reserve(one, "alice", "docs")
     both = reservations.release(look(one, "alice"), Release())
     assert [proposal.content for proposal in both] == ["alice releases src", "alice releases docs"]
-    [named] = reservations.release(look(one, "bob"), Release(ids=["3"]))  # by its position: anybody may
+    [named] = reservations.release(look(one, "alice"), Release(ids=["3"]))  # by its position
     assert named.re is not None
-    one.say("bob", named.type, re=named.re)
+    void = one.say("bob", named.type, re=named.re).void
+    assert void is not None and "only an admin, the leader (by its term) or alice (whose reservation it is) may" in void
+    one.say("alice", named.type, re=named.re)
     assert held(one) == ["alice: docs"]
     assert one.fleet.refusals.get(one.say("bob", named.type, re=named.re).event.uid) == "it is over already"
     with pytest.raises(Refused, match="nothing is reserved from here"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ OLD, NEW = "a" * 40, "b" * 40
 class Fleet:
     def __init__(self, **settings: Any) -> None:
         self.story = Story().founded().joined("bob", "carol")
+        self.story.say("alice", "role_changed", data={"agent": "bob", "role": "reviewer"})
         self.story.say("alice", "config_changed", data={"set": settings})
 
     def look(self, actor: str = "alice") -> Look:
@@ -32,7 +34,8 @@ class Fleet:
             recorded = self.story.say(actor, one.type, one.content, data=dict(one.data), re=one.re, to=one.to)
         return self.story.fleet.refusals.get(recorded.event.uid)
 
-    def vote(self, actor: str, verdict: Any, **more: Any) -> str | None:
+    def vote(self, actor: str, verdict: Any, *, commit: str = OLD, **more: Any) -> str | None:
+        more["commit"] = commit
         return self.write(actor, commands.cast(self.look(actor), CastVote(pr=12, verdict=verdict, **more)))
 
     def posted(self, commit: str = OLD, verdict: Any = "comment", url: str = "https://x/1") -> ReviewPosted:
@@ -42,7 +45,7 @@ class Fleet:
     def pull(self) -> state.Pull | None:
         return state.find(self.look(), "", 12)
 
-    def tally(self, commit: str = OLD, author: str = "") -> Tally:
+    def tally(self, commit: str = OLD, *author: str) -> Tally:
         pull = state.find(self.look(), "", 12)
         return state.tally(pull, commit, self.look().state("settings").settings, author=author)
 
@@ -73,16 +76,40 @@ def test_a_tie_is_no_approval_and_silence_none_either(quorum: int, votes: str, o
 def test_nobody_approves_of_what_is_his_own() -> None:
     fleet = Fleet(review_quorum=1)
     fleet.vote("bob", "approve")
-    assert fleet.tally(author="BOB").outcome == "waiting" and fleet.tally(author="carol").outcome == "approved"
+    assert fleet.tally(OLD, "bob").outcome == "waiting" and fleet.tally(OLD, "carol").outcome == "approved"
 
 
-def test_a_vote_is_for_the_commit_that_is_reviewed_next_and_a_push_takes_its_weight_away() -> None:
+def test_nobody_elses_event_pins_a_vote_to_a_commit() -> None:
+    fleet = Fleet()
+    fleet.vote("bob", "approve", commit="")
+    assert "counts for nothing" in commands._answer(fleet.look("bob"), "")["warning"]
+    fleet.write("alice", commands.news(fleet.pull, fleet.posted(OLD)))
+    assert fleet.tally(OLD).outcome == "waiting" and [vote.agent for vote in fleet.tally(OLD).stale] == ["bob"]
+
+
+def test_a_vote_without_a_commit_is_for_the_one_that_the_remote_shows() -> None:
+    fleet = Fleet()
+    look = dataclasses.replace(fleet.look("carol"), head_of=lambda repo, pr: NEW if (repo, pr) == ("", 12) else "")
+    [vote] = commands.cast(look, CastVote(pr=12, verdict="approve"))
+    assert vote.data["commit"] == NEW and f"at {NEW[:12]}" in vote.content
+
+
+def test_only_the_leader_an_admin_or_a_reviewer_says_what_a_review_found() -> None:
+    fleet = Fleet()
+    [posted] = commands.news(fleet.pull, fleet.posted(OLD))
+    void = fleet.story.say("carol", posted.type, data=dict(posted.data)).void
+    assert void == ("carol (member) may not write review_posted: only an admin, a reviewer or the leader (by its term) "
+                    "may")
+    assert fleet.write("bob", [posted]) is None
+
+
+def test_a_vote_is_for_one_commit_and_a_push_takes_its_weight_away() -> None:
     fleet = Fleet()
     fleet.vote("bob", "approve")
     fleet.write("alice", commands.news(fleet.pull, fleet.posted(OLD)))
     assert fleet.tally(OLD).outcome == "approved"
     assert (fleet.tally(NEW).outcome, [vote.agent for vote in fleet.tally(NEW).stale]) == ("waiting", ["bob"])
-    fleet.vote("carol", "approve")  # who says nothing of a commit means the one that he can have read of
+    fleet.vote("carol", "approve", commit="")  # who says nothing of a commit means the one that he can have read of
     assert fleet.tally(NEW).approve == 0 and fleet.tally(OLD).approve == 2
     fleet.vote("carol", "approve", commit=NEW)
     assert fleet.tally(NEW).approve == 1

@@ -53,9 +53,10 @@ def test_a_claim_before_the_leaders_word_makes_that_one_void() -> None:
 def test_only_the_leader_assigns_and_takes_back() -> None:
     one = work()
     uid = one.create()
-    assert one.say("bob", "task_assigned", re=uid, agent="bob", attempt=1) == "only the leader assigns"
+    assert one.say("bob", "task_assigned", re=uid, agent="bob", attempt=1) == (
+        "bob (member) may not write task_assigned: only the leader (by its term) may")
     one.do("bob", "task claim", task=uid)
-    assert one.say("carol", "task_released", re=uid, attempt=1) == "attempt 1 is bob's"
+    assert "or bob (whose attempt 1 at the task it is) may" in str(one.say("carol", "task_released", re=uid, attempt=1))
     assert "only the leader" in str(one.say("bob", "task_overdue", re=uid))
     assert one.say("alice", "task_assigned", re=one.create(), term=1, agent="bob", attempt=2) == "it is ready"
     assert "no such task" in str(one.say("alice", "task_assigned", re="0" * 16, term=1, agent="bob", attempt=1))
@@ -112,10 +113,10 @@ def test_what_is_over_cannot_be_claimed_nor_cancelled() -> None:
     with pytest.raises(Lost, match="it is done, by bob"):
         one.do("carol", "task claim", task=uid)
     with pytest.raises(Refused, match="cannot be cancelled: it is done"):
-        one.do("carol", "task cancel", task=uid)
+        one.do("alice", "task cancel", task=uid)
     other = one.create()
-    one.do("carol", "task cancel", task=other, reason="not needed")
-    assert one.do("carol", "task cancel", task=other) == ""
+    one.do("alice", "task cancel", task=other, reason="not needed")
+    assert one.do("alice", "task cancel", task=other) == ""
     with pytest.raises(Refused, match=r"cannot be claimed: it was cancelled \(not needed\)"):
         one.do("bob", "task claim", task=other)
     assert one.say("bob", "task_claimed", re=other) == "it was cancelled (not needed)"
@@ -214,7 +215,7 @@ def test_who_waits_for_what_failed_says_so() -> None:
         "cancel it, or open it anew")
     with pytest.raises(Refused, match="the new task would wait for ever for"):
         one.create("another", after=[first])
-    one.do("bob", "task cancel", task=last)
+    one.do("alice", "task cancel", task=last)
     assert not one.state.dependants.get(first)
 
 
@@ -253,7 +254,7 @@ def test_open_tasks_have_a_limit_and_the_oldest_that_are_over_are_forgotten(monk
     uids = [one.create() for _ in range(3)]
     assert "finish or cancel some" in str(one.say("bob", "task_created", title="one more"))
     for uid in uids:
-        one.do("bob", "task cancel", task=uid)
+        one.do("alice", "task cancel", task=uid)
     assert list(one.state.tasks) == uids[1:]
     assert one.state.open_bytes == 0 and one.state.over_bytes == sum(one.task(uid).size for uid in uids[1:])
     assert "over long ago" in str(one.say("bob", "task_claimed", re=uids[0]))

@@ -193,8 +193,7 @@ def test_only_the_leader_says_how_a_step_ended() -> None:
     fleet.tick()
     for type_, data in [("workflow_step_ended", {"key": "a", "status": "done", "until": NOW}),
                         ("workflow_step_skipped", {"step": "a"}), ("workflow_finished", {"status": "done"})]:
-        uid = fleet.story.say("bob", type_, data=data, re=fleet.run_id).event.uid
-        assert fleet.story.fleet.refusals[uid] == "only the leader says so"
+        assert "only the leader" in str(fleet.story.say("bob", type_, data=data, re=fleet.run_id).void)
     fleet.story.say("bob", "task_created", data={"title": "Mine", "workflow": {"run": fleet.run_id, "step": "b"}})
     assert list(fleet.run.made) == ["a"] and fleet.run.status == "running"
 

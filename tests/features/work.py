@@ -7,6 +7,7 @@ from typing import Any
 
 from gitcoord.core import times
 from gitcoord.core.commands import Command, Look, Query
+from gitcoord.core.errors import Refused
 from gitcoord.core.fleet import Duty
 from gitcoord.core.liveness import ALIVE, Standing
 from gitcoord.features import FEATURES
@@ -54,7 +55,12 @@ class Work:
         what = COMMANDS[name]
         assert isinstance(what, Command)
         uids = []
-        for one in what.decide(self.look(actor), what.arguments.model_validate(given)):
+        proposals = what.decide(self.look(actor), what.arguments.model_validate(given))
+        for one in proposals:
+            reason = self.story.fleet.why_not(one.type, actor=actor, re=one.re, data=one.data)
+            if reason is not None:  # as `acting.propose` says it
+                raise Refused(reason)
+        for one in proposals:
             recorded = self.story.say(actor, one.type, one.content, data=one.data, re=one.re, to=one.to,
                                       timestamp=self.now)
             assert recorded.void is None, recorded.void

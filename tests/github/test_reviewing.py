@@ -30,6 +30,7 @@ class Leader:
         monkeypatch.setenv("GITHUB_API_URL", fake.url)
         self.known = Credentials("token", "a token", fake.token)
         self.story = Story().founded().joined("bob")
+        self.story.elect("alice", 1)
         self.set(**settings)
 
     def set(self, **settings: Any) -> None:
@@ -44,7 +45,7 @@ class Leader:
         work = errand.prepare(look) if errand.every_s(look) else None
         written: list[Proposal] = work(lambda: may_act) if work else []
         for one in written:
-            self.story.say("alice", one.type, one.content, data=dict(one.data), re=one.re, to=one.to)
+            self.story.say("alice", one.type, one.content, data=dict(one.data), re=one.re, to=one.to, term=1)
         return [one.content for one in written]
 
 
@@ -65,7 +66,8 @@ def test_what_is_new_is_reviewed_once_and_what_has_changed_again(
     assert leader.turn(errand) == [] and len(fake.log) == asked + 1  # the list alone
     head = forge.pull(fake, 3, "line 1\n", "line one\n")
     assert leader.turn(errand) == [f"#3 at {head[:12]}: approve"]
-    leader.story.say("bob", "vote_cast", data={"pr": 4, "verdict": "reject", "why": "no"})
+    leader.story.say("bob", "vote_cast", data={"pr": 4, "verdict": "reject", "why": "no",
+                                               "commit": fake.repos["o/r"].pulls[4]["head"]["sha"]})
     assert [words[:2] for words in leader.turn(errand)] == ["#4"]
     assert client.reviews(4)[-1].state == "CHANGES_REQUESTED" and leader.turn(errand) == []
 

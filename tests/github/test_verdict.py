@@ -170,8 +170,9 @@ def test_reservations_and_tasks_of_others_are_found_by_their_paths() -> None:
         tasks=(Running("k3f97hq2m0x4w8zt", "Mend", "alice", ("src/a.py",)),
                Running("x" * 16, "Other", "dora", ("lib",)),
                Running("z" * 16, "All of it", "Bob", ("src",))))
-    found = surroundings.overlaps(around, ["src/a.py", "src/sub/b.py", "README.md"], author="bob", branch="topic")
+    found = surroundings.overlaps(around, ["src/a.py", "src/sub/b.py", "README.md"], author={"bob"}, branch="topic")
     assert [(one.agent, one.paths) for one in found] == [
         ("alice", ("src/a.py", "src/sub/b.py")), ("carol", ("src/a.py",)), ("alice", ("src/a.py",))]
-    own = surroundings.overlaps(around, ["src/a.py"], author=None, branch="task/k3f97hq2-1-alice-mend")
-    assert [one.agent for one in own] == ["alice", "bob", "carol", "Bob"]
+    found = surroundings.overlaps(around, ["src/a.py"], author=(), branch="task/k3f97hq2-1-alice-mend")
+    assert [one.agent for one in found] == ["alice", "bob", "carol", "alice", "Bob"], "a branch's name hides nothing"
+    assert "which the branch's name mentions" in found[3].what

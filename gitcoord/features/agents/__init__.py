@@ -7,11 +7,15 @@ from typing import Any
 
 from gitcoord.core.commands import Look, Proposal
 from gitcoord.features import values
-from gitcoord.features.agents import commands as agent_commands, events as agent_events, presence, roster, watching
+from gitcoord.features.agents import (
+    admission, commands as agent_commands, events as agent_events, presence, roster, watching,
+)
 from gitcoord.features.agents.events import AgentRegistered
 
 EVENTS = agent_events.EVENTS
-COMMANDS = agent_commands.COMMANDS
+AUTHORITY = agent_events.AUTHORITY
+WHOSE = agent_events.WHOSE
+COMMANDS = {**agent_commands.COMMANDS, **admission.COMMANDS}
 State = roster.State
 Agent = roster.Agent
 fold = roster.fold

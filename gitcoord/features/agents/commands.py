@@ -11,10 +11,12 @@ from gitcoord.core import times
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import Label, Words
+from gitcoord.core.keys import fingerprint
 from gitcoord.core.liveness import GONE, GOODBYE, SILENT
 from gitcoord.core.lookup import member
+from gitcoord.core.membership import Login
 from gitcoord.features.agents import events as said
-from gitcoord.features.agents import dependencies, roster
+from gitcoord.features.agents import admission, dependencies, roster
 from gitcoord.features.agents.events import NEEDS_MAX, SLOTS_MAX, TaskWords
 from gitcoord.features.agents.presence import get, liveness, status
 from gitcoord.features.agents.roster import Agent
@@ -43,6 +45,7 @@ class Set(Arguments):
         None, max_length=NEEDS_MAX, description="In place of those that it needed")
     backup: AgentGiven | None = Field(None, description="Who stands in for it; '' is nobody")
     slots: int | None = Field(None, ge=1, le=SLOTS_MAX, description="How many tasks it does at a time")
+    github: Login | None = Field(None, description="Its account on GitHub; an admin has to confirm it")
 
 
 class Leave(Arguments):
@@ -92,10 +95,15 @@ def register(look: Look, asked: Register) -> list[Proposal]:
 
 def set_(look: Look, asked: Set) -> list[Proposal]:
     whose = member(look, asked.agent or look.actor)
+    claims = [] if asked.github is None else [admission.claimed(look, asked.github)]
     known = get(look, whose)
+    if claims and whose != look.actor:
+        raise Refused(f"only {whose} can say which account it is: `gitcoord agent confirm` is what an admin says")
+    if claims and not asked.model_dump(exclude={"agent", "github"}, exclude_none=True):
+        return claims
     if known is None:
         raise Refused(f"{whose} is not registered: `gitcoord agent register` comes first")
-    given = asked.model_dump(exclude={"agent"}, exclude_none=True)
+    given = asked.model_dump(exclude={"agent", "github"}, exclude_none=True)
     told: dict[str, Any] = {name: given.pop(name) for name in ("status", "task", "workload") if name in given}
     if given and whose != look.actor:
         raise Refused(f"only {whose} can say what it is able to do and needs: act as it with --as")
@@ -106,7 +114,7 @@ def set_(look: Look, asked: Set) -> list[Proposal]:
     if told:
         words = ", ".join(f"{name} {value}" for name, value in told.items())
         events.append(Proposal("agent_status_changed", f"{known.id}: {words}", {"agent": known.id, **told}))
-    return events
+    return claims + events
 
 
 def checked(look: Look, data: Mapping[str, Any]) -> Proposal:
@@ -208,6 +216,7 @@ def shown(look: Look, agent: Agent) -> dict[str, Any]:
         "capabilities": agent.capabilities, "task": agent.task, "workload": agent.workload, "slots": agent.slots,
         "depends_on": agent.depends_on, "backup": agent.backup, "node": agent.node, "supervised": agent.supervised,
         "stands_in_for": list(agent.stands_in), "about": agent.about, "since": agent.since, "registered": True,
+        **_membership(look, agent.id),
     }
 
 
@@ -217,8 +226,14 @@ def _member(look: Look, agent: str) -> dict[str, Any]:
         "agent": agent, "status": None, "liveness": standing.state if standing else SILENT, "role": "",
         "capabilities": [], "task": "", "workload": None, "slots": None, "depends_on": [], "backup": None,
         "node": standing.node if standing else None, "supervised": False, "stands_in_for": [],
-        "about": "", "since": None, "registered": False,
+        "about": "", "since": None, "registered": False, **_membership(look, agent),
     }
+
+
+def _membership(look: Look, agent: str) -> dict[str, Any]:
+    known = look.fleet.members.get(agent)
+    return {"rights": known.role if known else None, "key": fingerprint(known.key) if known else None,
+            "github": known.github or None if known else None}
 
 
 def _answer(look: Look, uid: str) -> dict[str, Any]:

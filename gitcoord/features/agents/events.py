@@ -10,6 +10,8 @@ from pydantic import BaseModel, Field
 from gitcoord.core.fields import FREE, Agent, Label, Payload, Session, Words
 from gitcoord.features.typed import Capabilities
 
+from gitcoord.core.authority import ADMIN, LEADER, MEMBER, SELF, Resolver, Who, itself
+
 REGISTERED_MAX = 1000  # at a time
 NEEDS_MAX = 50
 SILENT_S_MAX = 1e9  # thirty years: a clock that is wrong
@@ -96,3 +98,10 @@ EVENTS: Mapping[str, type[BaseModel]] = {
     "agent_lost": AgentLost, "agent_returned": AgentReturned, "agent_departed": AgentDeparted,
     "backup_activated": BackupActivated, "sight_doubted": SightDoubted,
 }
+AUTHORITY: Mapping[str, Who] = {
+    "agent_registered": MEMBER, "agent_unregistered": SELF | ADMIN | LEADER,
+    "agent_status_changed": SELF | ADMIN | LEADER, "agent_exited": MEMBER, "agent_suspected": LEADER,
+    "agent_lost": LEADER, "agent_returned": LEADER, "agent_departed": LEADER, "backup_activated": LEADER,
+    "sight_doubted": LEADER,
+}
+WHOSE: Mapping[str, Resolver] = {"agent_unregistered": itself(), "agent_status_changed": itself()}

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from gitcoord.core.fleet import Recorded
 from gitcoord.core.liveness import ALIVE, GONE, GOODBYE, LATE
-from gitcoord.core.members import AgentLeft
+from gitcoord.core.membership import AgentLeft, stripped
 from gitcoord.features.agents import dependencies
 from gitcoord.features.agents.events import (
     REGISTERED_MAX, AgentDeparted, AgentExited, AgentLost, AgentRegistered, AgentReturned, AgentStatusChanged,
@@ -87,6 +87,9 @@ class State:
 def fold(state: State, recorded: Recorded) -> str | None:
     if recorded.void is not None:
         return None
+    gone = stripped(recorded.payload)
+    if gone is not None and gone.casefold() in state.agents:
+        _remove(state, gone)
     apply = APPLY.get(type(recorded.payload))
     return apply(state, recorded, recorded.payload) if apply is not None else None
 
@@ -140,8 +143,6 @@ def _relieve(state: State, agent: str) -> None:
 
 
 def _activate(state: State, recorded: Recorded, said: BackupActivated) -> str | None:
-    if recorded.event.term is None:
-        return "only the leader lets one agent stand in for another"
     agent, backup = state.agents.get(said.agent.casefold()), state.agents.get(said.backup.casefold())
     if agent is None or backup is None:
         return f"{said.agent if agent is None else said.backup} is not registered"
@@ -176,8 +177,6 @@ def _exit(state: State, recorded: Recorded, said: AgentExited) -> str | None:
 
 
 def _see(state: State, recorded: Recorded, said: Sighting) -> str | None:
-    if recorded.event.term is None:
-        return "only the leader says how others are"
     agent = state.agents.get(said.agent.casefold())
     if agent is None:
         return f"{said.agent} is not registered"
@@ -193,10 +192,8 @@ def _becomes(agent: Agent, liveness: str, recorded: Recorded) -> None:
 
 
 def _doubt(state: State, recorded: Recorded, said: SightDoubted) -> str | None:
-    if recorded.event.term is None:
-        return "only the leader looks at all"
-    state.doubt = Doubt(recorded.event.term, recorded.event.timestamp, [one.casefold() for one in said.agents],
-                        recorded.position)
+    state.doubt = Doubt(recorded.event.term or 0, recorded.event.timestamp,
+                        [one.casefold() for one in said.agents], recorded.position)
     return None
 
 

@@ -1,7 +1,7 @@
 """Autonomy: how much the leader decides by itself; what it may not decide waits as a proposal for somebody's approval.
 
 `full` asks nobody. Under `supervised` major decisions wait, under `manual` every one. gitcoord cannot tell people from
-programs: any member but the proposer approves, and admins always may; a fleet can leave it to its admins alone.
+programs: any member but the proposer approves; a fleet can leave it to its admins. Only an admin changes the level.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from gitcoord.core.fields import Given, Reason
 from gitcoord.core.lookup import find
 from gitcoord.features import typed, values
 from gitcoord.features.autonomy import proposals
-from gitcoord.features.autonomy.proposals import Approvers, Level, Proposal, why_not_change, why_not_judge
+from gitcoord.features.autonomy.proposals import Approvers, Level, Proposal, why_not_judge
 
 EVENTS = proposals.EVENTS
+AUTHORITY = proposals.AUTHORITY
+WHOSE = proposals.WHOSE
 State = proposals.State
 fold = proposals.fold
 duty = proposals.duty
@@ -57,9 +59,6 @@ class Proposals(Arguments):
 def _changes(level: Level) -> Command:
     def decide(look: Look, asked: Change) -> list[Draft]:
         state: State = look.state("autonomy")
-        reason = why_not_change(state, look.actor)
-        if reason is not None:
-            raise Refused(f"{reason}: `gitcoord status` shows who they are")
         if state.level == level and asked.approvers in (None, state.approvers):
             return []
         approvers = f", approved by {asked.approvers}" if asked.approvers else ""
@@ -89,9 +88,9 @@ def _chosen(look: Look, asked: Chosen) -> list[Proposal]:
               for text in asked.ids]
     chosen += [one for one in state.proposals.values() if asked.all and one.status == "pending" and one not in chosen]
     for one in chosen:
-        reason = why_not_judge(state, look.actor, one)
+        reason = why_not_judge(one)
         if reason is not None:
-            raise (Lost if one.status != "pending" else Refused)(f"{one.id[:8]}: {reason}")
+            raise Lost(f"{one.id[:8]}: {reason}")
     return chosen
 
 

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, Field
 
 from gitcoord.core import limits
+from gitcoord.core.authority import ADMIN, APPROVER, LEADER, Asked, Persons, Resolver, Who, Whose
 from gitcoord.core.commands import Look
 from gitcoord.core.fields import NAMED, Agent, Content, EventType, Json, Payload, Reason, Uid
 from gitcoord.core.fleet import Duty, Recorded
-from gitcoord.core.members import AgentAdmitted, FleetFounded
 from gitcoord.features import control
 
 Level = Literal["full", "supervised", "manual"]
@@ -82,6 +82,10 @@ EVENTS: Mapping[str, type[BaseModel]] = {
     "autonomy_changed": AutonomyChanged, "proposal_made": ProposalMade, "proposal_approved": ProposalApproved,
     "proposal_rejected": ProposalRejected, "proposal_lapsed": ProposalLapsed,
 }
+AUTHORITY: Mapping[str, Who] = {
+    "autonomy_changed": ADMIN, "proposal_made": LEADER, "proposal_approved": APPROVER, "proposal_rejected": APPROVER,
+    "proposal_lapsed": LEADER,
+}
 
 
 @dataclass(slots=True)
@@ -116,12 +120,28 @@ class State:
     approvers: Approvers = "members"
     by: str = ""  # who set the level
     since: str = ""
-    admins: list[str] = field(default_factory=list)  # casefolded
     proposals: dict[str, Proposal] = field(default_factory=dict)  # by id, oldest first
     newest: dict[str, str] = field(default_factory=dict)  # occasion → id
 
     def __post_init__(self) -> None:
         self.waiting = sum(one.waits for one in self.proposals.values())
+
+
+def _approvers(state: State, asked: Asked, persons: Persons) -> Whose | None:
+    """By admins or any members, as the fleet has set it; never by the proposer, under whatever name."""
+    proposal = state.proposals.get(asked.re or "")
+    if proposal is None:
+        return None
+    by, admins_only = proposal.by, state.approvers == "admins"
+    who = "an admin" if admins_only else "a member"
+
+    def may(agent: str) -> bool:
+        return not persons.same_person(agent, by) and (not admins_only or persons.role_of(agent) == "admin")
+
+    return Whose(f"{who} other than {by} (who proposed it)", may)
+
+
+WHOSE: Mapping[str, Resolver] = {"proposal_approved": _approvers, "proposal_rejected": _approvers}
 
 
 def gate(look: Look, kind: str, duty: Duty) -> tuple[Duty, ...]:
@@ -179,10 +199,6 @@ def fold(state: State, recorded: Recorded) -> str | None:
             return _judge(state, recorded, "rejected", why)
         case ProposalLapsed():
             return _lapse(state, recorded)
-        case FleetFounded():
-            state.admins.append(event.actor.casefold())
-        case AgentAdmitted(admin=True, agent=agent) if agent.casefold() not in state.admins:
-            state.admins.append(agent.casefold())
     return None
 
 
@@ -190,39 +206,25 @@ def _command(state: State, recorded: Recorded, word: control.Word) -> str | None
     level = next((level for level in get_args(Level) if level == word.verb), None)
     if level is None or word.rest:
         return f"*autonomy:{word.verb} is none of *autonomy:full, *autonomy:supervised, *autonomy:manual"
+    if recorded.role != "admin":
+        return "only an admin says how much the leader decides by itself"
     return _change(state, recorded, level, None)
 
 
 def _change(state: State, recorded: Recorded, level: Level, approvers: Approvers | None) -> str | None:
-    reason = why_not_change(state, recorded.event.actor)
-    if reason is None:
-        state.level, state.approvers = level, approvers or state.approvers
-        state.by, state.since = recorded.event.actor, recorded.event.timestamp
-    return reason
-
-
-def why_not_change(state: State, actor: str) -> str | None:
-    if state.approvers == "admins" and actor.casefold() not in state.admins:
-        return "only admins decide here how much the fleet does by itself"
+    state.level, state.approvers = level, approvers or state.approvers
+    state.by, state.since = recorded.event.actor, recorded.event.timestamp
     return None
 
 
-def why_not_judge(state: State, actor: str, proposal: Proposal) -> str | None:
+def why_not_judge(proposal: Proposal) -> str | None:
     if proposal.status != "pending":
         return OVER[proposal.status].format(judge=proposal.judge or "somebody")
-    if actor.casefold() in state.admins:
-        return None
-    if state.approvers == "admins":
-        return "only admins approve here"
-    if actor == proposal.by:
-        return f"{actor} proposed it: another member approves, or an admin"
     return None
 
 
 def _propose(state: State, recorded: Recorded, made: ProposalMade) -> str | None:
     event = recorded.event
-    if event.term is None:
-        return "only the leader proposes"
     before = state.proposals.get(state.newest.get(made.occasion, ""))
     if before is not None and before.status in ("rejected", "done"):
         return f"it was {before.status} before"
@@ -253,7 +255,7 @@ def _judge(state: State, recorded: Recorded, status: str, why: str) -> str | Non
     proposal = state.proposals.get(recorded.event.re or "")
     if proposal is None:
         return "it is no proposal that is known"
-    reason = why_not_judge(state, recorded.event.actor, proposal)
+    reason = why_not_judge(proposal)
     if reason is None:
         proposal.judge, proposal.why = recorded.event.actor, why
         _finish(state, proposal, status, recorded)
@@ -262,8 +264,8 @@ def _judge(state: State, recorded: Recorded, status: str, why: str) -> str | Non
 
 def _lapse(state: State, recorded: Recorded) -> str | None:
     proposal = state.proposals.get(recorded.event.re or "")
-    if recorded.event.term is None or proposal is None or not proposal.waits:
-        return "only the leader ends a proposal that waits"
+    if proposal is None or not proposal.waits:
+        return "it does not wait any more"
     _finish(state, proposal, "lapsed", recorded)
     return None
 

@@ -22,6 +22,8 @@ from gitcoord.features.directives.orders import CONTINGENCY, Directive, Part
 from gitcoord.features.typed import AgentGiven, Agents, AnyCase, CapabilityGiven, small
 
 EVENTS = orders.EVENTS
+AUTHORITY = orders.AUTHORITY
+WHOSE = orders.WHOSE
 State = orders.State
 fold = orders.fold
 
@@ -132,9 +134,6 @@ def _withdraw(look: Look, asked: Because) -> list[Proposal]:
     one = _named(look, asked.directive)
     if one.status != "open":
         raise Lost(_refusal(one, f"it is {one.status} already"))
-    reason = orders.why_not_withdraw(look.state("directives"), one, look.actor)
-    if reason is not None:
-        raise Refused(_refusal(one, reason))
     to = tuple(part.agent for part in one.parts.values())[:limits.AGENTS_PER_EVENT_MAX]
     return [Proposal("directive_withdrawn", f"{look.actor} withdraws {one.text[:60]!r}", {"reason": asked.reason},
                      to=to, re=one.id)]

@@ -12,10 +12,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from gitcoord.core import quotas, times
+from gitcoord.core.authority import ADMIN, ASSIGNEE, LEADER, MEMBER, OWNER, Asked, Persons, Resolver, Who, Whose, owned
 from gitcoord.core.event import Event
 from gitcoord.core.fields import NAMED, Agent, Payload, Reason, check_agent
 from gitcoord.core.fleet import Recorded
-from gitcoord.core.members import AgentAdmitted, FleetFounded
 from gitcoord.features.typed import Capability, Priority
 
 AGENTS_MAX = 1000  # of one directive
@@ -104,6 +104,11 @@ EVENTS: Mapping[str, type[BaseModel]] = {
     "directive_done": DirectiveDone, "directive_failed": DirectiveFailed, "directive_withdrawn": DirectiveWithdrawn,
     "directive_reassigned": DirectiveReassigned, "directive_escalated": DirectiveEscalated,
 }
+AUTHORITY: Mapping[str, Who] = {
+    "directive_issued": MEMBER, "directive_acknowledged": ASSIGNEE, "directive_done": ASSIGNEE,
+    "directive_failed": ASSIGNEE, "directive_withdrawn": OWNER | ADMIN, "directive_reassigned": LEADER,
+    "directive_escalated": LEADER,
+}
 
 
 @dataclass(slots=True)
@@ -159,7 +164,22 @@ class Directive:
 class State:
     open: dict[str, Directive] = field(default_factory=dict)  # by id, oldest first
     over: dict[str, Directive] = field(default_factory=dict)
-    admins: list[str] = field(default_factory=list)  # casefolded
+
+
+def _assignees(state: State, asked: Asked, persons: Persons) -> Whose | None:
+    one = state.open.get(asked.re or "") or state.over.get(asked.re or "")
+    return Whose("an agent that it is for", one.parts.__contains__) if one is not None else None
+
+
+def _issuer(state: State, asked: Asked, persons: Persons) -> Whose | None:
+    one = state.open.get(asked.re or "")
+    return owned(one.issuer, "whose directive it is") if one is not None else None
+
+
+WHOSE: Mapping[str, Resolver] = {
+    "directive_acknowledged": _assignees, "directive_done": _assignees, "directive_failed": _assignees,
+    "directive_withdrawn": _issuer,
+}
 
 
 def fold(state: State, recorded: Recorded) -> str | None:
@@ -169,16 +189,10 @@ def fold(state: State, recorded: Recorded) -> str | None:
     match payload:
         case DirectiveIssued():
             return _issue(state, recorded, payload)
-        case FleetFounded():
-            state.admins.append(event.actor.casefold())
-        case AgentAdmitted(admin=True, agent=agent) if agent.casefold() not in state.admins:
-            state.admins.append(agent.casefold())
         case DirectiveAcknowledged() | DirectiveDone() | DirectiveFailed():
             return _report(state, event, payload)
         case DirectiveWithdrawn():
             return _withdraw(state, event)
-        case DirectiveReassigned() | DirectiveEscalated() if event.term is None:
-            return "only the leader follows a plan"
     duty = event.data.get("duty") if event.term is not None else None
     if isinstance(duty, str) and duty.startswith(CONTINGENCY):
         return _follow(state, duty, recorded)
@@ -211,7 +225,7 @@ def why_not(one: Directive | None, agent: str) -> str | None:
         return f"it is {one.status} already" if one is not None else "no directive of that id is open"
     part = one.parts.get(agent.casefold())
     if part is None:
-        return f"it is not for {agent}"
+        return f"it is not for {agent}"  # the table keeps others from writing it; here they are told beforehand
     return None if part.status == "open" else f"{agent}'s part is {part.status} already"
 
 
@@ -233,21 +247,13 @@ def _report(
     return None
 
 
-def why_not_withdraw(state: State, one: Directive, actor: str) -> str | None:
-    if actor != one.issuer and actor.casefold() not in state.admins:
-        return f"only {one.issuer} or an admin withdraws it"
-    return None
-
-
 def _withdraw(state: State, event: Event) -> str | None:
     one = state.open.get(event.re or "")
     if one is None:
         return "it is over already"
-    reason = why_not_withdraw(state, one, event.actor)
-    if reason is None:
-        one.withdrawn = True
-        _settle(state, one)
-    return reason
+    one.withdrawn = True
+    _settle(state, one)
+    return None
 
 
 def _follow(state: State, duty: str, recorded: Recorded) -> str | None:

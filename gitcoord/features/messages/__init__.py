@@ -21,6 +21,7 @@ from gitcoord.features.recovery import circuits
 from gitcoord.features.typed import Agents, AnyCase, CapabilityGiven, JsonObject, small
 
 EVENTS = post.EVENTS
+AUTHORITY = post.AUTHORITY
 State = post.State
 fold = post.fold
 duty = post.duty

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, Field
 
 from gitcoord.core import times
+from gitcoord.core.authority import GUEST, LEADER, Who
 from gitcoord.core.commands import Look
 from gitcoord.core.event import Event
 from gitcoord.core.fields import Count, Json, Payload, Uid
@@ -63,6 +64,9 @@ class RequestLapsed(Payload):
 EVENTS: Mapping[str, type[BaseModel]] = {
     "message": Message, "messages_read": MessagesRead, "messages_acknowledged": MessagesAcknowledged,
     "request_lapsed": RequestLapsed,
+}
+AUTHORITY: Mapping[str, Who] = {
+    "message": GUEST, "messages_read": GUEST, "messages_acknowledged": GUEST, "request_lapsed": LEADER,
 }
 
 
@@ -213,8 +217,6 @@ def _acknowledge(state: State, event: Event, what: MessagesAcknowledged) -> str 
 
 
 def _lapse(state: State, event: Event) -> str | None:
-    if event.term is None:
-        return "only the leader says that a request has lapsed"
     said = state.said.get(event.re or "")
     if said is None or said.id not in state.waiting:
         return "it does not wait any more"

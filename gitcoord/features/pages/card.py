@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gitcoord.core.fleet import Fleet
+from gitcoord.core.keys import fingerprint
 from gitcoord.features.pages.markdown import inline
 
 
@@ -19,6 +20,7 @@ def readme(fleet: Fleet) -> str:
         ("fleet", fleet.id or ""), ("format", str(founded.format)), ("least version", founded.least_version),
         ("namespace", founded.namespace), ("profile", settings.profile or founded.profile),
         ("signatures", founded.auth), ("admission", fleet.members.admission),
+        ("founded with the key", fingerprint(fleet.members.founder_key)),
         ("leader", leader), ("agents", agents or "none"),
     ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)

@@ -19,6 +19,7 @@ from gitcoord.features.recovery.state import AUTOMATIC, Recovery, shown
 from gitcoord.features.typed import AgentGiven
 
 EVENTS = recovery_state.EVENTS
+AUTHORITY = recovery_state.AUTHORITY
 State = recovery_state.State
 fold = recovery_state.fold
 duty = recovery_plan.duty

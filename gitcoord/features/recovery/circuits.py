@@ -103,8 +103,6 @@ def fold(circuits: Circuits, recorded: Recorded) -> str | None:
 
 
 def _turn(circuits: Circuits, recorded: Recorded, told: _Turned) -> str | None:
-    if recorded.event.term is None:
-        return "only the leader turns a circuit breaker"
     one = _of(circuits, told.agent)
     one.state, one.since, one.reason = BECOMES[type(told)], recorded.event.timestamp, told.reason
     one.position = recorded.position

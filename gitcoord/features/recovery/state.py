@@ -9,9 +9,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from gitcoord.core import times
+from gitcoord.core.authority import LEADER, MEMBER, Who
 from gitcoord.core.fields import NAMED, Agent, Count, Payload, Words
 from gitcoord.core.fleet import Recorded
-from gitcoord.core.members import AgentLeft
+from gitcoord.core.membership import AgentExpelled, AgentLeft, RoleChanged
 from gitcoord.features.recovery import circuits
 from gitcoord.features.agents.events import (
     REGISTERED_MAX, AgentDeparted, AgentExited, AgentLost, AgentReturned, AgentUnregistered,
@@ -75,6 +76,7 @@ EVENTS: Mapping[str, type[BaseModel]] = {
     "work_redistributed": WorkRedistributed, "fleet_degraded": FleetDegraded, "escalated": Escalated,
     "recovery_failed": RecoveryFailed, **circuits.EVENTS,
 }
+AUTHORITY: Mapping[str, Who] = {**dict.fromkeys(EVENTS, LEADER), "agent_restarted": MEMBER}
 
 CONCLUDED: Mapping[type[BaseModel], tuple[str, str]] = {
     # the event: (the strategy, the outcome)
@@ -138,16 +140,18 @@ def fold(state: State, recorded: Recorded) -> str | None:
         return None
     event = recorded.event
     match recorded.payload:
-        case AgentLost(agent=agent) if event.term is not None:
+        case AgentLost(agent=agent):
             _lose(state, agent, recorded, told=False)
         case AgentExited():
             _lose(state, event.actor, recorded, told=True)
-        case AgentReturned(agent=agent) | AgentDeparted(agent=agent) if event.term is not None:
+        case AgentReturned(agent=agent) | AgentDeparted(agent=agent):
             _return(state, agent, recorded)
         case AgentUnregistered(agent=named):
             _return(state, named or event.actor, recorded)
         case AgentLeft():
             _return(state, event.actor, recorded)
+        case AgentExpelled(agent=agent) | RoleChanged(agent=agent, role="guest"):
+            _return(state, agent, recorded)
         case RecoveryStarted(agent=agent, reason=reason):
             return _start(state, agent, reason, recorded)
         case AgentRestarted() | RestartRequested():
@@ -178,8 +182,6 @@ def _return(state: State, agent: str, recorded: Recorded) -> None:
 
 def _start(state: State, agent: str, reason: str, recorded: Recorded) -> str | None:
     loss = state.lost.get(agent.casefold())
-    if recorded.event.term is None:
-        return "only the leader recovers others"
     if loss is None:
         return f"{agent} is not gone"
     if loss.recovery:
@@ -194,8 +196,6 @@ def _start(state: State, agent: str, reason: str, recorded: Recorded) -> str | N
 
 def _restart(state: State, recorded: Recorded) -> str | None:
     event = recorded.event
-    if isinstance(recorded.payload, RestartRequested) and event.term is None:
-        return "only the leader asks for a restart"
     agent = event.actor if isinstance(recorded.payload, AgentRestarted) else getattr(recorded.payload, "agent", "")
     recovery = _of(state, agent)
     if recovery is None:
@@ -208,8 +208,6 @@ def _restart(state: State, recorded: Recorded) -> str | None:
 
 def _conclude(state: State, recorded: Recorded) -> str | None:
     event, agent = recorded.event, getattr(recorded.payload, "agent", "")
-    if event.term is None:
-        return "only the leader recovers others"
     recovery = _of(state, agent)
     if recovery is None:
         return f"{agent} is not being recovered" if not isinstance(recorded.payload, BackupActivated) else None

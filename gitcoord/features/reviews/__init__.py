@@ -1,7 +1,7 @@
 """Reviews: agents vote on pull requests, somebody who looked says what came of it, and a push makes both old news.
 
-A pull request is on a forge, which no fold can ask. So a vote that names no commit is for the one that the next review
-looks at: from then on it is pinned to it, and a later push takes its weight away.
+A pull request is on a forge, which no fold can ask. So a vote is for the commit that its author names, and a later push
+takes its weight away. A vote that names none counts for nothing: nobody else's event says what its author has seen.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 from gitcoord.core.commands import Look
 from gitcoord.core.event import Event
 from gitcoord.core.fleet import Duty, Recorded
+from gitcoord.core.membership import stripped
 from gitcoord.features import values
 from gitcoord.features.reviews import commands, events
 from gitcoord.features.reviews.events import OfPull, ReviewPosted, ReviewRequested, ReviewStale, VoteCast
@@ -22,10 +23,15 @@ PULLS_OF_ONE_MAX = 200  # that one author was the first to speak of
 VOTES_MAX = 200  # on one
 
 EVENTS = events.EVENTS
+AUTHORITY = events.AUTHORITY
 COMMANDS = commands.COMMANDS
 
 
 def fold(state: State, recorded: Recorded) -> str | None:
+    gone = stripped(recorded.payload)
+    if recorded.void is None and gone is not None:
+        for pull in state.pulls.values():
+            pull.votes.pop(gone.casefold(), None)
     if recorded.void is not None or recorded.event.type not in EVENTS:
         return None
     match recorded.payload:
@@ -66,8 +72,6 @@ def _vote(pull: Pull, event: Event, vote: VoteCast) -> str | None:
 def _post(pull: Pull, event: Event, posted: ReviewPosted) -> str | None:
     known = pull.review
     pull.requested = ""
-    for vote in pull.votes.values():
-        vote.commit = vote.commit or posted.commit
     if known is not None and (known.verdict, known.commit, known.url, known.findings) == (
             posted.verdict, posted.commit, posted.url, posted.findings):
         return f"{known.by} has said so already"

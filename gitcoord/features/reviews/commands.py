@@ -12,6 +12,7 @@ from gitcoord.core import lookup
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import Words
+from gitcoord.core.names import same_agent
 from gitcoord.features.typed import Agents
 from gitcoord.features.reviews.events import (
     Commit, OfPull, Repo, ReviewPosted, ReviewRequested, ReviewStale, Voice, VoteCast,
@@ -31,7 +32,8 @@ class OnPull(Arguments):
 
 class CastVote(OnPull):
     verdict: Voice = Field(description="Your opinion")
-    commit: Commit = Field("", description="What you looked at")
+    commit: Commit = Field("", description="The commit that you looked at; none: that of the newest review, else the "
+                                           "one that the remote shows now")
     why: Words = Field("", description="Why, in public")
 
 
@@ -48,9 +50,12 @@ def cast(look: Look, asked: CastVote) -> list[Proposal]:
     pull = find(look, asked.repo, asked.pr)
     review = pull.review if pull else None
     commit = asked.commit or (review.commit if review and not review.stale else "")
+    if not commit and look.head_of is not None:
+        commit = look.head_of(asked.repo, asked.pr)
     payload = VoteCast(pr=asked.pr, repo=asked.repo, commit=commit, verdict=asked.verdict, why=asked.why)
     verb = "approves" if asked.verdict == "approve" else "rejects"
     return [_about(pull, "vote_cast", f"{look.actor} {verb} {asked.repo}#{asked.pr}"
+                   + (f" at {commit[:12]}" if commit else "")
                    + (f": {asked.why}" if asked.why else ""), payload)]
 
 
@@ -88,10 +93,23 @@ def shown(look: Look, pull: Pull) -> dict[str, Any]:
     }
 
 
+def _answer(look: Look, uid: str) -> dict[str, Any]:
+    """With a `warning` where the vote counts for nothing."""
+    state: State = look.state("reviews")
+    votes = [vote for pull in state.pulls.values() for vote in pull.votes.values()
+             if same_agent(vote.agent, look.actor)]
+    newest = max(votes, key=lambda vote: vote.at, default=None)
+    if newest is None or newest.commit:
+        return {}
+    return {"warning": "it names no commit, and the remote shows none: it counts for nothing until it is cast again "
+                       "with --commit"}
+
+
 COMMANDS: Mapping[str, Command | Query] = {
     "vote": Command(
         help="Vote on a pull request", example="gitcoord vote 12 approve --why 'tests are in'",
-        arguments=CastVote, decide=cast, positional=("pr", "verdict"), idempotent=True, tool="proposal_decide",
+        arguments=CastVote, decide=cast, positional=("pr", "verdict"), idempotent=True, answer=_answer,
+        tool="proposal_decide",
     ),
     "reviews request": Command(
         help="Ask for a review of a pull request, and agents for their votes",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from gitcoord.core.authority import ADMIN, LEADER, MEMBER, REVIEWER, Who
 from gitcoord.core.fields import Count, Payload, Url, Words
 
 Commit = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})?$")]
@@ -51,6 +52,10 @@ class ReviewStale(OfPull):
     head: Commit
 
 
+AUTHORITY: Mapping[str, Who] = {
+    "vote_cast": MEMBER, "review_requested": MEMBER, "review_posted": REVIEWER | ADMIN | LEADER,
+    "review_stale": REVIEWER | ADMIN | LEADER,
+}
 EVENTS: Mapping[str, type[BaseModel]] = {
     "vote_cast": VoteCast, "review_requested": ReviewRequested, "review_posted": ReviewPosted,
     "review_stale": ReviewStale,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,7 +14,7 @@ Outcome = Literal["none", "waiting", "approved", "rejected"]
 
 @dataclass(slots=True)
 class Vote:
-    """Of one agent. `commit` is empty until a review has looked at one."""
+    """Of one agent, on the commit that it named. Without one it counts for nothing: nobody knows what was looked at."""
 
     agent: str
     verdict: str
@@ -73,7 +74,7 @@ class Tally:
     """Votes on one commit, by their weight. `outcome`: whoever has more, once all together are the quorum."""
 
     votes: tuple[Vote, ...]
-    stale: tuple[Vote, ...]  # on another commit
+    stale: tuple[Vote, ...]  # on another commit, or on none
     approve: int
     reject: int
     quorum: int
@@ -87,12 +88,19 @@ class Tally:
         return "approved" if self.approve else "none"
 
 
-def tally(pull: Pull | None, commit: str, settings: Settings, *, author: str = "") -> Tally:
-    """What the votes on `commit` amount to; that of the pull request's own author counts for nothing."""
+def tally(
+    pull: Pull | None, commit: str, settings: Settings, *, author: Collection[str] = (), namesake: str = ""
+) -> Tally:
+    """What the votes on `commit` amount to. Those of the agents in `author` (casefolded) are its own author's.
+
+    `namesake` may be its author, as its name is the account's, and nobody has said so: it does not approve, but it may
+    well reject. Otherwise whoever takes a member's name for its account would silence that one.
+    """
     weights = {agent.casefold(): weight for agent, weight in settings.review_weights.items()}
-    cast = [vote for voter, vote in (pull.votes if pull else {}).items() if voter != author.casefold()]
-    counted = tuple(vote for vote in cast if vote.commit in ("", commit))
+    cast = [vote for voter, vote in (pull.votes if pull else {}).items()
+            if voter not in author and not (voter == namesake and vote.verdict == "approve")]
+    counted = tuple(vote for vote in cast if commit and vote.commit == commit)
     sums = {voice: sum(weights.get(vote.agent.casefold(), 1) for vote in counted if vote.verdict == voice)
             for voice in ("approve", "reject")}
-    return Tally(counted, tuple(vote for vote in cast if vote.commit not in ("", commit)), sums["approve"],
-                 sums["reject"], settings.review_quorum)
+    return Tally(counted, tuple(vote for vote in cast if vote not in counted), sums["approve"], sums["reject"],
+                 settings.review_quorum)

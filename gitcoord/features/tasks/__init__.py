@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from gitcoord.core import times
+from gitcoord.core.authority import ASSIGNEE, Asked, Persons, Resolver, Whose, owned
 from gitcoord.core.commands import Command, Query
 from gitcoord.core.event import Event
 from gitcoord.core.fleet import Recorded
@@ -27,6 +28,7 @@ from gitcoord.features.tasks.state import (
 )
 
 EVENTS = said.EVENTS
+AUTHORITY = said.AUTHORITY
 COMMANDS: Mapping[str, Command | Query] = {**ACTIONS, **QUERIES}
 
 _WORKED_ON: Mapping[str, str] = {
@@ -45,6 +47,28 @@ NEXT: Mapping[str, Mapping[str, str]] = {
     CANCELLED: {},
 }
 """What follows when an event comes to a task in a status. READY after an attempt is FAILED when it was the last."""
+
+
+def _worker(state: State, asked: Asked, persons: Persons) -> Whose | None:
+    """Whoever had the attempt that is spoken of. Whether it lasts is for the fold to say."""
+    task, number = state.tasks.get(asked.re or ""), getattr(asked.payload, "attempt", 0)
+    if task is None or not 0 < number <= task.attempt:
+        return None
+    return owned(task.attempts[number - 1].agent, f"whose attempt {number} at the task it is")
+
+
+def _creator(state: State, asked: Asked, persons: Persons) -> Whose | None:
+    task = state.tasks.get(asked.re or "")
+    if task is None:
+        return None
+    if task.workflow is not None:
+        return Whose("whoever stops its workflow", lambda agent: False)
+    return owned(task.created_by, "whose task it is")
+
+
+WHOSE: Mapping[str, Resolver] = {
+    **{type_: _worker for type_, who in AUTHORITY.items() if who & ASSIGNEE}, "task_cancelled": _creator,
+}
 
 
 def fold(state: State, recorded: Recorded) -> str | None:
@@ -84,8 +108,6 @@ def _create(state: State, recorded: Recorded, new: said.TaskCreated) -> str | No
 def _assign(state: State, recorded: Recorded, given: said.TaskAssigned) -> str | None:
     event = recorded.event
     task = state.tasks.get(event.re or "")
-    if event.term is None:
-        return "only the leader assigns"
     if task is None or event.type not in NEXT[task.status] or given.attempt != task.attempt + 1:
         return _not_so(task)
     state.give(task, given.agent, at=event.timestamp, position=recorded.position, status=ASSIGNED, why=given.why)
@@ -213,8 +235,6 @@ def _cancel(state: State, recorded: Recorded, told: said.TaskCancelled) -> str |
 def _note_overdue(state: State, recorded: Recorded, _: said.TaskOverdue) -> str | None:
     event = recorded.event
     task = state.tasks.get(event.re or "")
-    if event.term is None:
-        return "only the leader tells what is overdue"
     if task is None or task.status in OVER:
         return _not_so(task)
     task.overdue = True
@@ -230,8 +250,6 @@ def _of_attempt(state: State, event: Event, number: int) -> tuple[Task | None, s
     if number > task.attempt:
         return None, f"there was no attempt {number} yet: {in_words(task)}"
     attempt = task.attempts[number - 1]
-    if not same_agent(attempt.agent, event.actor):
-        return None, f"attempt {number} is {attempt.agent}'s"
     if number < task.attempt or task.status not in HELD:
         attempt.late = f"{event.type.removeprefix('task_')} at {event.timestamp}"
         return None, f"attempt {number} was {attempt.outcome} before: {in_words(task)}"

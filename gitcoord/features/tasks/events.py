@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, Field
 
 from gitcoord.core import times
+from gitcoord.core.authority import ADMIN, ASSIGNEE, LEADER, MEMBER, OWNER, Who
 from gitcoord.core.fields import FREE, NAMED, Agent, Json, Payload, Reason, Title, Uid, Words
 from gitcoord.features.typed import Capabilities, Priority
 
@@ -137,4 +138,18 @@ EVENTS: Mapping[str, type[BaseModel]] = {
     "task_released": TaskReleased,
     "task_cancelled": TaskCancelled,
     "task_overdue": TaskOverdue,
+}
+AUTHORITY: Mapping[str, Who] = {
+    "task_created": MEMBER,
+    "task_assigned": LEADER,
+    "task_claimed": MEMBER,
+    "task_accepted": ASSIGNEE,
+    "task_started": ASSIGNEE,
+    "task_progressed": ASSIGNEE,
+    "task_input_requested": ASSIGNEE,
+    "task_finished": ASSIGNEE,
+    "task_failed": ASSIGNEE,
+    "task_released": ASSIGNEE | LEADER,
+    "task_cancelled": OWNER | ADMIN | LEADER,
+    "task_overdue": LEADER,
 }

@@ -9,9 +9,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from gitcoord.core import quotas
+from gitcoord.core.authority import Asked, Persons, Resolver, Whose, owned
 from gitcoord.core.commands import Look
 from gitcoord.core.event import Event
 from gitcoord.core.fleet import Duty, Recorded
+from gitcoord.core.names import same_agent
 from gitcoord.features import autonomy, control, values
 from gitcoord.features.workflows import commands as workflow_commands, events, runs as workflow_runs
 from gitcoord.features.tasks.events import TaskCreated
@@ -29,6 +31,7 @@ KEPT_MAX = 100  # that are over and still known
 WISHES_MAX = 100  # to start one, that the leader has not seen yet
 
 EVENTS = events.EVENTS
+AUTHORITY = events.AUTHORITY
 COMMANDS = workflow_commands.COMMANDS
 
 
@@ -46,7 +49,7 @@ class State:
 
     runs: dict[str, Run] = field(default_factory=dict)
     defined: dict[str, Definition] = field(default_factory=dict)
-    definers: dict[str, str] = field(default_factory=dict)  # workflow → who defined it last
+    definers: dict[str, str] = field(default_factory=dict)  # workflow → who defined it first
     automated: dict[str, str] = field(default_factory=dict)  # workflow → type of event
     wishes: dict[str, Wished] = field(default_factory=dict)
 
@@ -56,14 +59,31 @@ class State:
             self.types.setdefault(type_, []).append(name)
 
 
+def _author(state: State, asked: Asked, persons: Persons) -> Whose | None:
+    """Whoever defined the workflow first; None of a new name, which any member may take."""
+    definition = getattr(asked.payload, "definition", None)
+    author = state.definers.get(definition.name if definition is not None else getattr(asked.payload, "name", ""))
+    return owned(author, "who defined it") if author is not None else None
+
+
+def _starter(state: State, asked: Asked, persons: Persons) -> Whose | None:
+    run = state.runs.get(asked.re or "")
+    return owned(run.by, "who started it") if run is not None else None
+
+
+WHOSE: Mapping[str, Resolver] = {
+    "workflow_defined": _author, "workflow_automated": _author, "workflow_stopped": _starter,
+}
+
+
 def fold(state: State, recorded: Recorded) -> str | None:
     if recorded.void is not None:
         return None
     reason = _fold_own(state, recorded.event, recorded.payload) if recorded.payload is not None else None
     word = control.said(recorded, "workflow")
     if word is not None:
-        reason = _obey(state, recorded.event, word)
-    for name in state.types.get(recorded.event.type, ()):
+        reason = _obey(state, recorded, word)
+    for name in state.types.get(recorded.event.type, ()) if recorded.role != "guest" else ():
         _wish(state, recorded.event, f"{recorded.event.uid}.{name}", name)
     return reason
 
@@ -100,9 +120,10 @@ def _define(state: State, event: Event, definition: Definition) -> str | None:
     if len(state.defined) >= DEFINED_MAX and name not in state.defined:
         return f"{DEFINED_MAX} workflows are defined already"
     mine = [one for one, by in state.definers.items() if by == event.actor]
-    if len(mine) >= quotas.WORKFLOWS_DEFINED and name not in mine:
+    if len(mine) >= quotas.WORKFLOWS_DEFINED and name not in state.defined:
         return quotas.full(event.actor, "workflows defined", quotas.WORKFLOWS_DEFINED, "define one of these anew")
-    state.defined[name], state.definers[name] = definition, event.actor
+    state.defined[name] = definition
+    state.definers.setdefault(name, event.actor)
     return None
 
 
@@ -149,14 +170,19 @@ def _automate(state: State, said: WorkflowAutomated) -> str | None:
     return None
 
 
-def _obey(state: State, event: Event, word: control.Word) -> str | None:
-    """`*workflow:start NAME` and `*workflow:stop RUN`, said in conversation."""
+def _obey(state: State, recorded: Recorded, word: control.Word) -> str | None:
+    """`*workflow:start NAME` and `*workflow:stop RUN`, said in conversation. Who may is as in AUTHORITY."""
+    event = recorded.event
+    if recorded.role == "guest":
+        return f"{event.actor} is a guest, whose words bind nobody"
     if word.verb == "start":
         return _wish(state, event, event.uid, word.rest)
     if word.verb == "stop":
         found = [run for run in state.runs.values() if word.rest and run.id.startswith(word.rest)]
         if len(found) != 1 or found[0].status != RUNNING:
             return f"no workflow {word.rest!r} runs"
+        if recorded.role != "admin" and not same_agent(found[0].by, event.actor):
+            return f"only an admin or {found[0].by}, who started it, may stop it"
         found[0].status, found[0].reason = STOPPING, f"{event.actor} stopped it"
     return None
 
@@ -174,8 +200,6 @@ def _wish(state: State, event: Event, wish: str, name: str) -> str | None:
 
 def _note(state: State, event: Event, said: WorkflowStepEnded | WorkflowStepSkipped | WorkflowFinished) -> str | None:
     run = state.runs.get(event.re or "")
-    if event.term is None:
-        return "only the leader says so"
     if run is None or run.over:
         return "that run is over"
     match said:

@@ -1,0 +1,176 @@
+"""Admission: what admins decide of members, their roles and keys, and what an agent says of its own account."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from gitcoord.core import lookup
+from gitcoord.core.authority import Role
+from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
+from gitcoord.core.errors import Refused
+from gitcoord.core.keys import fingerprint, is_named
+from gitcoord.core.membership import KeyName, Login
+from gitcoord.core.names import agent_id
+
+
+class Admit(Arguments):
+    agent: str = Field(description="Its id")
+    key: KeyName | None = Field(None, description="The fingerprint that it told you, or the whole key; none: the key "
+                                                  "that the ledger shows")
+    role: Role | None = Field(None, description="What it may do; none: as it is, member for a new one")
+
+
+class Admission(Arguments):
+    who: Literal["open", "closed"] = Field(description="Whoever comes, or only those that an admin admits")
+
+
+class GiveRole(Arguments):
+    agent: str = Field(description="Its id")
+    role: Role = Field(description="What it may do: `gitcoord agent roles` tells")
+
+
+class Expel(Arguments):
+    agent: str = Field(description="Its id")
+    reason: str = Field("", max_length=500, description="Why, to be shown to the others")
+
+
+class Revoke(Arguments):
+    key: str = Field(max_length=64, description="The key, its fingerprint, or the agent whose key it is")
+    after: int | None = Field(None, ge=1, description="The last position at which it counts; none: from here on")
+
+
+class Confirm(Arguments):
+    agent: str = Field(description="Its id")
+    github: Login = Field(description="Its account on GitHub")
+
+
+class Nothing(Arguments):
+    pass
+
+
+def _admit(look: Look, asked: Admit) -> list[Proposal]:
+    agent = agent_id(asked.agent)
+    member = look.fleet.members.get(agent)
+    if member is None and asked.key is None:
+        raise Refused(f"{agent} has not joined: `gitcoord init --agent '{agent}'` on its machine comes first, or name "
+                      "its key with --key")
+    if member is None:
+        key, shown = asked.key or "", asked.key or ""
+    else:
+        agent, key = member.id, asked.key or member.key
+        if is_named(member.key, key):
+            key = member.key  # in full, so that no other key can come to mean the same
+            if member.admitted and not member.expelled and asked.role in (None, member.role):
+                return []
+        shown = fingerprint(key) if key == member.key else key
+    role = f" as {asked.role}" if asked.role else ""
+    return [Proposal("agent_admitted", f"{look.actor} admits {agent} with the key {shown}{role}",
+                     {"agent": agent, "key": key, "role": asked.role})]
+
+
+def _admission(look: Look, asked: Admission) -> list[Proposal]:
+    if look.fleet.members.admission == asked.who:
+        return []
+    return [Proposal("admission_changed", f"{look.actor} makes the fleet {asked.who}", {"admission": asked.who})]
+
+
+def _role(look: Look, asked: GiveRole) -> list[Proposal]:
+    agent = lookup.member(look, asked.agent)
+    known = look.fleet.members.get(agent)
+    if known is not None and known.role == asked.role:
+        return []
+    return [Proposal("role_changed", f"{look.actor} makes {agent} {asked.role}", {"agent": agent, "role": asked.role})]
+
+
+def _expel(look: Look, asked: Expel) -> list[Proposal]:
+    agent = lookup.member(look, asked.agent)
+    known = look.fleet.members.get(agent)
+    if known is not None and known.expelled:
+        return []
+    because = f": {asked.reason}" if asked.reason else ""
+    return [Proposal("agent_expelled", f"{look.actor} expels {agent}{because}",
+                     {"agent": agent, "reason": asked.reason})]
+
+
+def _revoke(look: Look, asked: Revoke) -> list[Proposal]:
+    members = look.fleet.members
+    owner_of = members.get(asked.key)
+    key = owner_of.key if owner_of is not None else members.key_named(asked.key)
+    if key is None:
+        raise Refused(f"no member has or had the key {asked.key}: `gitcoord agent list` shows the fingerprints")
+    if asked.after is not None and asked.after > look.fleet.position:
+        raise Refused(f"the ledger has {look.fleet.position} positions: --after names an earlier one")
+    since = f"after position {asked.after}" if asked.after is not None else "from here on"
+    owner = members.by_id[members.owners[key]].id if members.owners[key] in members.by_id else members.owners[key]
+    return [Proposal("key_revoked", f"{look.actor} revokes the key {fingerprint(key)} of {owner} {since}",
+                     {"key": key, "after": asked.after})]
+
+
+def _confirm(look: Look, asked: Confirm) -> list[Proposal]:
+    agent = lookup.member(look, asked.agent)
+    known = look.fleet.members.get(agent)
+    if known is not None and known.github.casefold() == asked.github.casefold():
+        return []
+    return [Proposal("github_confirmed", f"{look.actor} confirms that {agent} is {asked.github} on GitHub",
+                     {"agent": agent, "login": asked.github})]
+
+
+def _roles(look: Look, asked: Nothing) -> list[dict[str, Any]]:
+    return [{"agent": one.id, "role": one.role, "state": _state(look, one), "key": fingerprint(one.key),
+             "github": one.github or None, "claims": one.claim if one.claim != one.github else None}
+            for one in look.fleet.members.by_id.values()]
+
+
+def _state(look: Look, one: Any) -> str:
+    if one.expelled or one.left:
+        return "expelled" if one.expelled else "left"
+    if one.key in look.fleet.members.revoked:
+        return "revoked"
+    return "member" if one.admitted else "waiting"
+
+
+def claimed(look: Look, login: str) -> Proposal:
+    """Return what the actor says of its own account."""
+    return Proposal("github_claimed", f"{look.actor} is {login} on GitHub, it says", {"login": login})
+
+
+_KEY = "SHA256:Mp2rV0OYrkJ2Yp2u3wBGiVfA6W1rYlWOXBpOfIpHiqY"
+
+COMMANDS: Mapping[str, Command | Query] = {
+    "agent admit": Command(
+        help="Let an agent into the fleet, with the key that it has; only an admin may",
+        example=f"gitcoord agent admit dora --key {_KEY}", arguments=Admit, decide=_admit, positional=("agent",),
+        idempotent=True,
+    ),
+    "agent admission": Command(
+        help="Open the fleet to whoever comes, or close it: then an admin admits each new agent",
+        example="gitcoord agent admission open", arguments=Admission, decide=_admission, positional=("who",),
+        idempotent=True,
+    ),
+    "agent role": Command(
+        help="Give an agent another role; only an admin may", example="gitcoord agent role alice admin",
+        arguments=GiveRole, decide=_role, positional=("agent", "role"), idempotent=True,
+    ),
+    "agent roles": Query(
+        help="Show each member's role, key and account on GitHub", example="gitcoord agent roles", arguments=Nothing,
+        ask=_roles, columns=("agent", "role", "state", "key", "github", "claims"),
+    ),
+    "agent expel": Command(
+        help="Send an agent away: nothing that it writes counts any more; only an admin may",
+        example="gitcoord agent expel bob", arguments=Expel, decide=_expel, positional=("agent",), destructive=True,
+        idempotent=True,
+    ),
+    "agent revoke": Command(
+        help="Take a key away, also for what it signed already; only an admin may",
+        example="gitcoord agent revoke bob", arguments=Revoke, decide=_revoke, positional=("key",),
+        destructive=True, idempotent=True,
+    ),
+    "agent confirm": Command(
+        help="Say which account on GitHub an agent is; only an admin may",
+        example="gitcoord agent confirm alice --github octocat", arguments=Confirm, decide=_confirm,
+        positional=("agent",), idempotent=True,
+    ),
+}
