@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field
 
 from gitcoord.core.authority import ADMIN, ANYBODY, GUEST, Role, Who
 from gitcoord.core.event import FORMAT
 from gitcoord.core.fields import NAMED, Agent, Count, Payload, Words
 
-Version = Annotated[str, Field(max_length=40), NAMED]
-KeyName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_:-]{8,64}$")]
+KeyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_:-]{8,64}$"), NAMED]
 """A key in full, or its fingerprint (`keys.fingerprint`)."""
-Login = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}(\[bot\])?$")]
+Login = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}(\[bot\])?$"), NAMED]
+Version = Annotated[str, Field(max_length=40), NAMED]
 
 
 class FleetFounded(Payload):

@@ -92,16 +92,14 @@ def propose(node: Node, command: Command, given: Mapping[str, Any], *, actor: st
     def judged() -> Sequence[Proposal]:
         proposals = command.decide(look(node, actor), asked)
         for one in proposals:
+            try:
+                typed(node.fleet.model_of(one.type), one.content, one.data)
+            except ValueError as wrong:  # the ledger would void it, for everybody and with the same words
+                raise Refused(str(wrong)) from None
             check_right(node, actor, one.type, re=one.re, data=one.data)
         return proposals
 
-    proposals = _judged_anew(node, judged)
-    for one in proposals:
-        try:
-            typed(node.fleet.model_of(one.type), one.content, one.data)
-        except ValueError as wrong:  # the ledger would void it, for everybody and with the same words
-            raise Refused(str(wrong)) from None
-    return proposals
+    return _judged_anew(node, judged)
 
 
 def check_right(node: Node, actor: str, type_: str, *, re: str | None, data: Mapping[str, Any]) -> None:

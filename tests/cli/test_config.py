@@ -21,7 +21,7 @@ def test_a_setting_of_the_fleet_reaches_every_clone(alice: Clone, bob: Clone) ->
     bob("sync")
     assert setting(bob, "recent") == (5, "fleet")
     assert bob("events", "--type", "config_changed", "--json").rows()[0]["event"]["data"] == {"set": {"recent": 5}}
-    refused = bob("config", "unset", "recent", ok=False)
+    refused = bob("config", "unset", "recent", code=None)
     assert refused.code == 2 and "bob (member) may not write config_changed: only an admin may" in refused.err
     alice("agent", "role", "bob", "admin")
     bob("sync")

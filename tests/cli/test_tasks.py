@@ -110,7 +110,7 @@ def test_waiting_tells_what_is_not_so_and_what_can_never_be(alice: Clone, bob: C
     late = alice("wait", "--for", f"task {uid} done", "--timeout", "0.2", code=4)
     assert late.err == f"gitcoord: 'task {uid} done' is not so after 0.2 s: task {uid[:8]}: it is ready\n"
     bob("sync")
-    bob("task", "cancel", uid, "not needed")
+    alice("task", "cancel", uid, "not needed")
     never = alice("wait", "--for", f"task {uid} done", "--timeout", "60", code=1)
     assert "can never be" in never.err and "was cancelled (not needed)" in never.err
     assert alice("wait", "--for", f"task {uid} over", "--for", "agent bob joined").out.count("\n") == 2

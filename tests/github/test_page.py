@@ -41,6 +41,8 @@ def test_from_nothing_to_a_reviewed_pull_request(
 
     said: dict[str, Result] = {}
     for line in lines():
+        if "$(git" in line:
+            line = line.replace('"$(git rev-parse two)"', shell("git rev-parse two"))
         words = shlex.split(line, comments=True)
         if words[0] == "gitcoord":
             said[" ".join(words[1:])] = machine(*words[1:])
