@@ -6,13 +6,13 @@ position. An admissible line may still be *void*: it keeps its position and chan
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, cast
 
 from pydantic import BaseModel
 
-from gitcoord.core import authority, limits, members, names, quotas, terms
+from gitcoord.core import authority, limits, members, quotas, terms
 from gitcoord.core.authority import Asked, Role, Rule, Who
 from gitcoord.core.commands import Command, Look, Query
 from gitcoord.core.event import FORMAT, FOUNDING, Draft, Event, Head, fleet_id_of, hash_of, parse
@@ -26,7 +26,7 @@ from gitcoord.core.quotas import Quotas
 from gitcoord.core.revocations import Revocations
 from gitcoord.core.strict_json import Malformed
 from gitcoord.core.terms import Terms
-from gitcoord.core.voids import Voids, remember
+from gitcoord.core.voids import Voids, positions_from, remember
 
 CONTROL = frozenset({FOUNDING, "leader_election", "leader_renewed"})
 """Types that stand outside any chain, and only outside."""
@@ -377,7 +377,7 @@ class Fleet:
         fleet.id = None if value["fleet"] is None else str(value["fleet"])
         fleet.position, fleet.digest = int(value["position"]), str(value["digest"])
         fleet.heads = {node: Head(int(seq), str(hash)) for node, (seq, hash) in value["heads"].items()}
-        fleet.positions = _positions(str(value["uids"]), set(value["void"]), fleet.position)
+        fleet.positions = positions_from(str(value["uids"]), set(value["void"]), fleet.position)
         fleet.members = Members.load(value["members"])
         fleet.terms = Terms.load(value["terms"])
         fleet.time = LedgerTime.load(value["time"])
@@ -387,15 +387,6 @@ class Fleet:
         fleet.voids = Voids.load(value["voids"])
         fleet.states = {name: feature.load(value["features"][name]) for name, feature in features.items()}
         return fleet
-
-
-def _positions(uids: str, void: Set[int], last: int) -> dict[str, int]:
-    """Each event's position, from the ids of those with effect, in their order."""
-    size = names.UID_CHARACTERS
-    if len(uids) != (last - len(void)) * size:
-        raise ValueError(f"{len(uids)} characters are not the ids of {last - len(void)} events")
-    effective = [position for position in range(1, last + 1) if position not in void] if void else range(1, last + 1)
-    return dict(zip([uids[at:at + size] for at in range(0, len(uids), size)], effective))
 
 
 def draft_of(duty: Duty, *, actor: str, term: int, timestamp: str, uid: str) -> Draft:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, NamedTuple, TypeVar
 
-from gitcoord.core import limits
+from gitcoord.core import limits, names
 from gitcoord.core.event import Event
 
 T = TypeVar("T")
@@ -46,6 +46,15 @@ class Voids:
         voids = cls()
         voids.known = {name: Void(int(at), str(why), str(hash)) for name, (at, why, hash) in value.items()}
         return voids
+
+
+def positions_from(uids: str, void: Set[int], last: int) -> dict[str, int]:
+    """Each event's position, from the ids of those with effect, in their order."""
+    size = names.UID_CHARACTERS
+    if len(uids) != (last - len(void)) * size:
+        raise ValueError(f"{len(uids)} characters are not the ids of {last - len(void)} events")
+    effective = [position for position in range(1, last + 1) if position not in void] if void else range(1, last + 1)
+    return dict(zip([uids[at:at + size] for at in range(0, len(uids), size)], effective))
 
 
 def remember(known: dict[str, T], name: str, what: T, most: int) -> None:

@@ -496,7 +496,7 @@ def test_a_leader_that_promised_a_longer_silence_is_given_it_and_not_for_ever() 
     assert time_until(world, [other], other) > 3 * LOCAL.silence_s
     other.crew.watch.promised_s = 0.0
     beat = Draft("other", "heartbeat", "", world.wall(), "0" * 16, term=other.fleet.terms.term,
-                 data={"session": other.session.id, "n": 10**9, "next_s": 10**400})
+                 data={"session": other.session.id, "n": 10**9, "next_s": 1e308})
     line = seal(beat, node="other-1", after=None, signer=signer_of("other"), fleet=FLEET).line
     leader.crew.observe(other.fleet, [parse(line)], world.now_s, trusted=True)
     assert leader.crew.watch.promised_s == 600.0

@@ -231,7 +231,7 @@ def test_a_carried_line_keeps_those_that_lead_to_it_though_they_count_elsewhere(
     del world.machines["other"]  # its key is nowhere else
     twin = seal(first.draft(), node="gone-1", after=Head(), signer=signer_of("other"), fleet=FLEET)
     draft = replace(first.draft(), uid=world.uid(), content="b")
-    world.attempted[draft.uid] = ("other", "b")
+    world.attempted[draft.event_uid] = ("other", "b")
     second = seal(draft, node="gone-1", after=twin.head, signer=signer_of("other"), fleet=FLEET)
     one.disk.written.carried = (twin.line, second.line)
     world.settle(3)

@@ -157,7 +157,7 @@ def test_a_gateway_that_sends_a_push_twice_sequences_it_once(server: HttpRemote,
 def check(clone: Clone) -> None:
     lines = [json.loads(line) for line in clone.lines()]
     assert [line["content"] for line in lines if line["type"] == "note"] == ["number 0", "number 1"]
-    assert max(Counter((line["node"], line.get("seq"), line["uid"]) for line in lines).values()) == 1
+    assert max(Counter((line["node"], line.get("seq"), line["nonce"]) for line in lines).values()) == 1
     clone.run("verify")
 
 

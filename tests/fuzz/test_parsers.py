@@ -33,7 +33,7 @@ JSON = st.recursive(
         st.sampled_from(["fleet", "position", "seen", "at_s", "node", "seq", "hash", "x"]), inner, max_size=4),
     max_leaves=10,
 )
-FIELDS = ["interaction", "actor", "type", "content", "timestamp", "uid", "node", "seq", "prev", "re", "to", "term",
+FIELDS = ["interaction", "actor", "type", "content", "timestamp", "nonce", "node", "seq", "prev", "re", "to", "term",
           "data", "key", "sig"]
 SHAPES: dict[str, dict[str, Any]] = {
     "config": {"fleet": "f" * 16, "remote": "origin", "timeout_s": 60.0, "agent": None, "lead": True, "extra": {}},
@@ -115,7 +115,7 @@ HUGE = {
     "deep lists": deep(b"[", b"]", 200_000),
     "deep objects": deep(b'{"fleet":', b"}", 100_000),
     "deep enough": deep(b'{"\\u0041":', b"}", 990),
-    "deep in a position": b'{"schema":"gitcoord.state/3","position":' + deep(b"[", b"]", 100_000) + b"}",
+    "deep in a position": b'{"schema":"gitcoord.state/4","position":' + deep(b"[", b"]", 100_000) + b"}",
     "a number without end": b'{"fleet":{"position":' + b"9" * MIB + b"}}",
     "an infinite number": b'{"fleet":{"position":1e999},"position":1e999,"seq":1e999}',
     "a long key": b'{"' + b"k" * MIB + b'":1}',

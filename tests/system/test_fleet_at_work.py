@@ -60,7 +60,7 @@ def tasks(node: Node, chance: random.Random) -> list[Draft]:
         layers.append([
             node.draft("task_created", f"Task {number}.{place}", actor="agent0", data={
                 "title": f"Task {number}.{place}", "needs": ["python"], "attempts_max": 50,
-                "after": [one.uid for one in chance.sample(layers[-1], chance.randint(1, 3))] if layers else [],
+                "after": [one.event_uid for one in chance.sample(layers[-1], chance.randint(1, 3))] if layers else [],
             }) for place in range(WIDTH)
         ])
     return [draft for layer in layers for draft in layer]
@@ -78,7 +78,7 @@ def test_every_task_is_done_once_in_effect_although_agents_are_killed(
         drafts = tasks(node, chance)
         began_s = time.monotonic()
         node.append(*drafts)
-        wanted = [draft.uid for draft in drafts]
+        wanted = [draft.event_uid for draft in drafts]
 
         def finished() -> int:
             state = node.fleet.states["tasks"].tasks
