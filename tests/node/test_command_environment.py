@@ -16,6 +16,7 @@ from gitcoord.node.command_environment import checked, command_environment, with
 from tests.cli.clones import copied
 from tests.waiting import wait_until
 
+TOKEN = "16C7e42F292c6912E7710c838347Ae178B4a"[::-1]  # in GitHub's shape, and nobody's
 SECRETS = {
     "GITCOORD_TOKEN": "t", "GITCOORD_TOKEN_FILE": "/f", "GITCOORD_KEY": "5a" * 32, "GITCOORD_HMAC_KEY": "k",
     "GITCOORD_APP_ID": "1", "GITCOORD_APP_KEY": "pem", "GITCOORD_APP_INSTALLATION": "2",
@@ -28,7 +29,7 @@ SECRETS = {
     "SOME_SECRET_THING": "x",
     "SLACK_WEBHOOK_URL": "x", "SENTRY_DSN": "x", "SSH_KEY": "x", "apikey": "x",
     "DATABASE_URL": "postgres://me:pw@host/db",
-    "HTTPS_PROXY": "http://me:pw@proxy:3128", "HARMLESS_NAME": "ghp_" + "a" * 36, "GIT_CONFIG_COUNT": "1",
+    "HTTPS_PROXY": "http://me:pw@proxy:3128", "HARMLESS_NAME": "ghp_" + TOKEN, "GIT_CONFIG_COUNT": "1",
     "GIT_CONFIG_KEY_0": "http.extraHeader", "GIT_CONFIG_VALUE_0": "Authorization: Basic eA==",
     "GIT_CONFIG_PARAMETERS": "'http.extraheader=x'", "GOOGLE_APPLICATION_CREDENTIALS": "/file",
 }
