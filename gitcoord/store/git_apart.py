@@ -22,7 +22,7 @@ TOGETHER = Bounds(file_bytes=1024 * MIB, memory_bytes=512 * MIB, cpu_s=10)
 # A ledger grows for years: ten million events are 2 GiB. None of its objects comes near the limit of memory.
 LEDGER = Bounds(file_bytes=16 * 1024 * MIB, memory_bytes=2048 * MIB)
 
-OUTBOXES_AT_ONCE = 16  # while it is sought which one is bad
+GROUPS = (200, 16, 1)  # outboxes that one fetch asks for: fewer at a time while it is sought which one is bad
 LEDGER_FAILS_MAX = 3  # its pauses grow to 40 s and no longer: nothing goes on without it
 STRANGERS = "*"  # in the backoff: outboxes of nodes that the log does not know, of which anybody can make more
 
@@ -71,46 +71,50 @@ class Apart:
                     going.append(ref)
                 else:
                     left[ref] = pause.why
-            for start in range(0, len(going), OUTBOXES_AT_ONCE):
-                group = going[start:start + OUTBOXES_AT_ONCE]
-                if time.monotonic() < deadline_s:
-                    left |= self._bring_group(group, what, more)
-                else:
-                    left |= dict.fromkeys(group, "others took all the time that a fetch may take")
+            left |= self._bring_in_groups(going, GROUPS, what, more, deadline_s)
             if what and going and not left.keys() & set(going):
                 self._backoff.succeeded(what)
         return left
 
-    def _bring_group(self, group: Sequence[str], what: str, more: Sequence[str]) -> dict[str, str]:
-        if len(group) > 1:
-            patience_s = self._transport.timeout_s / 2
-            result = self._transport.bring(group, TOGETHER, *more, timeout_s=patience_s)
-            if not result.status:
-                for ref in group:
-                    self._backoff.succeeded(ref)
-                return {}
-            self._transport.raise_trouble(result)
-        left = {}
-        for ref in group:
-            why = self._bring_one(ref, more)
-            if why:
-                left[ref] = why
-                for one in filter(None, (ref, what)):
-                    self._backoff.failed(one, why if one == ref else f"{ref} could not be brought, and its node is "
-                                         "unknown to the log: outboxes of such nodes wait")
+    def _bring_in_groups(
+        self, refs: Sequence[str], sizes: Sequence[int], what: str, more: Sequence[str], deadline_s: float
+    ) -> dict[str, str]:
+        """As `bring`, in groups of the first of `sizes`; one that cannot be brought is taken apart by the next."""
+        left: dict[str, str] = {}
+        for start in range(0, len(refs), sizes[0]):
+            group = refs[start:start + sizes[0]]
+            if time.monotonic() >= deadline_s:
+                left |= dict.fromkeys(group, "others took all the time that a fetch may take")
+            elif sizes[0] == 1:
+                left |= self._bring_one(group[0], what, more)
+            elif len(group) <= sizes[1] or not self._bring_group(group, more):
+                left |= self._bring_in_groups(group, sizes[1:], what, more, deadline_s)
         return left
 
-    def _bring_one(self, ref: str, more: Sequence[str]) -> str:
-        """Bring an outbox. Why it cannot be brought; nothing where it is here, or is gone from the remote."""
+    def _bring_group(self, group: Sequence[str], more: Sequence[str]) -> bool:
+        result = self._transport.bring(group, TOGETHER, *more, timeout_s=self._transport.timeout_s / 2)
+        if result.status:
+            self._transport.raise_trouble(result)
+            return False
+        for ref in group:
+            self._backoff.succeeded(ref)
+        return True
+
+    def _bring_one(self, ref: str, what: str, more: Sequence[str]) -> dict[str, str]:
+        """Bring an outbox; nothing is left where it is here then, or is gone from the remote."""
         patience_s = self._transport.timeout_s / 4
         result = self._transport.bring([ref], ONE_OUTBOX, *more, timeout_s=patience_s)
         if not result.status:
             self._backoff.succeeded(ref)
-            return ""
-        if git_words.is_gone(result.stderr):
-            return ""
+        if not result.status or git_words.is_gone(result.stderr):
+            return {}
         self._transport.raise_trouble(result)
-        return self._why(result, patience_s)
+        why = self._why(result, patience_s)
+        self._backoff.failed(ref, why)
+        if what:
+            self._backoff.failed(what, f"{ref} could not be brought, and its node is unknown to the log: the outboxes "
+                                 "of such nodes wait")
+        return {ref: why}
 
     @staticmethod
     def _why(result: Result, patience_s: float) -> str:
