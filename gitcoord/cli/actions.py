@@ -8,13 +8,14 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from gitcoord.cli import status
-from gitcoord.cli.common import Noun, desk, here
+from gitcoord.cli.common import Noun, desk, echo, here
 from gitcoord.core.errors import Refused
+from gitcoord.core.text import Place, fit
 
 SCREEN_CHARS_MAX = 64 * 1024
 PAGE_BYTES_MAX = 512 * 1024  # GitHub takes 1 MiB of a step's summary, and nothing of a longer one
@@ -44,6 +45,7 @@ def report(answers: tuple[Path, ...]) -> None:
     Example:
       gitcoord actions report
     """
+    from gitcoord.features.reviews.events import Verdict
     from gitcoord.github import annotations
     from gitcoord.node import standing
 
@@ -52,14 +54,17 @@ def report(answers: tuple[Path, ...]) -> None:
     # A workflow's leader says goodbye at the end of its tick: that nobody leads until the next one is no news.
     attention = standing.attention(now if now["leader"] else {**now, "leader": {"agent": "", "state": ""}}, time.time())
     found = [annotations.Annotation("warning", text) for text in attention]
-    found += [one for value in values for one in annotations.of(value)]
+    try:
+        found += [one for value in values for one in annotations.of(value)]
+    except (KeyError, TypeError, AttributeError):
+        raise Refused(f"{' '.join(map(str, answers))}: this is not what a command printed with --json") from None
     _put("GITHUB_STEP_SUMMARY", "".join(_summary(now)))
     outputs = {"position": now["ledger"]["position"], "leader": (now["leader"] or {}).get("agent", ""),
                "attention": len(found)}
-    outputs |= {"verdict": value["verdict"] for value in values if "verdict" in value}
-    _put("GITHUB_OUTPUT", "".join(f"{name}={value}\n" for name, value in outputs.items()))
+    outputs |= {"verdict": value["verdict"] for value in values if value.get("verdict") in get_args(Verdict)}
+    _put("GITHUB_OUTPUT", "".join(f"{name}={fit(str(value), Place.LINE)}\n" for name, value in outputs.items()))
     for line in annotations.commands(found):
-        click.echo(line)
+        echo(line, place=Place.DATA)
 
 
 def _values(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -73,14 +78,18 @@ def _values(path: Path) -> Iterator[Mapping[str, Any]]:
         raise Refused(f"{path} has more than {ANSWER_BYTES_MAX} bytes: ask for less, with --limit")
     for line in data.splitlines():
         if line.startswith(b'{"schema": "gitcoord.'):
-            yield json.loads(line)
+            try:
+                yield json.loads(line)
+            except ValueError:
+                raise Refused(f"{path}: a line of it is cut off: it is not what a command printed with --json"
+                              ) from None
 
 
 def _summary(now: dict[str, Any]) -> Iterator[str]:
     """Markdown: the screen of `gitcoord status`, and the newest conversations."""
     from gitcoord.node import pages, publish
 
-    screen = "\n".join("".join(words for words, _ in line) for line in status.lines(now))
+    screen = "\n".join("".join(fit(words, Place.LINE) for words, _ in line) for line in status.lines(now))
     yield f"## gitcoord\n\n<pre>{html.escape(screen[:SCREEN_CHARS_MAX])}</pre>\n\n"
     page = publish.newest_page(pages.with_pending(here()))
     if len(page) > PAGE_BYTES_MAX:
@@ -92,7 +101,8 @@ def _put(variable: str, text: str) -> None:
     """Add to the file that the runner reads when the step has ended."""
     path = os.environ.get(variable)
     if not path:
-        click.echo(text, nl=False)
+        for line in text.splitlines():
+            echo(line)
         return
     try:
         with open(path, "a", encoding="utf-8") as file:

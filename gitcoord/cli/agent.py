@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitcoord.cli.common import Noun, as_option, here, json_option, print_json, speaker, teller
+from gitcoord.cli.common import Noun, as_option, echo, here, json_option, print_json, speaker, teller
 from gitcoord.cli.dry_run import dry_run_option, would_write
 from gitcoord.core.names import agent_id
 
@@ -185,4 +185,4 @@ def rekey(actor: str | None, dry_run: bool, as_json: bool) -> None:
     if as_json:
         print_json({"schema": "gitcoord.rekey/1", "id": event.uid, "agent": who, "key": key})
     else:
-        click.echo(f"{who} has a new key; the old one is worth nothing from here on")
+        echo(f"{who} has a new key; the old one is worth nothing from here on")

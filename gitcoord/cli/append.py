@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from gitcoord.cli.common import (
-    allow_secret_option, as_option, content_or_stdin, desk, event_id, here, json_option, print_json, speaker,
+    allow_secret_option, as_option, content_or_stdin, desk, echo, event_id, here, json_option, print_json,
+    speaker,
 )
 from gitcoord.cli.dry_run import dry_run_option, would_write
 from gitcoord.core.errors import GitcoordError, NoEffect, Refused
@@ -70,11 +71,11 @@ def command(type_: str, content: str, interaction: str | None, recipients: tuple
         void = {"void": str(trouble)} if isinstance(trouble, NoEffect) else {}
         print_json({"schema": "gitcoord.append/1", "id": event.uid, "level": level, "position": position, **void})
     else:
-        click.echo(f"{event.uid[:8]} {level.upper()}" + (f" at position {position}" if position else ""))
+        echo(f"{event.uid[:8]} {level.upper()}" + (f" at position {position}" if position else ""))
     if trouble is not None:
         if wait or isinstance(trouble, NoEffect):
             raise trouble
-        click.echo(f"gitcoord: {trouble}", err=True)
+        echo(f"gitcoord: {trouble}", err=True)
 
 
 def _number(text: str | None) -> int | None:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from gitcoord.core import text as text_
 from gitcoord.core.errors import Refused
+from gitcoord.core.text import Place, fit
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from gitcoord.node.desk import Desk
     from gitcoord.node.node import Node
 
+Line = Sequence[tuple[str, str]]  # parts, each with its style on a terminal
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
@@ -45,6 +49,38 @@ class Noun(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, one.get_short_help_str(WHOLE_SENTENCE).rstrip("."))
                                 for name, one in found if one is not None and not one.hidden])
+
+
+def echo(text: str, *, err: bool = False, place: Place = Place.LINES) -> None:
+    """Print for a person. Nothing else prints: all that others wrote goes through here, and whoever adds a command
+    need not think of it. `Place.DATA` is for several lines of our own, and for commands to a workflow's runner.
+    """
+    click.echo(fit(text, place), err=err)
+
+
+def draw(lines: Iterable[Line]) -> None:
+    """Print lines with their styles, where a terminal has them."""
+    if not sys.stdout.isatty():
+        for line in lines:
+            echo("".join(fit(words, Place.LINE) for words, _ in line))
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False)  # honours NO_COLOR
+    for line in lines:
+        console.print(styled(line), soft_wrap=True)
+
+
+def styled(line: Line) -> Text:
+    """Return a line for rich."""
+    from rich.text import Text
+
+    return Text.assemble(*((fit(words, Place.LINE), style) for words, style in line))
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on one line."""
+    click.echo(text_.as_json(value))
 
 
 def json_option(function: F) -> F:
@@ -112,7 +148,7 @@ def _tell_desk(writer: Desk) -> None:
 
 def tell(kind: str, text: str) -> None:
     """A remark of the protocol's, to the person at the terminal."""
-    click.echo(f"gitcoord: {text}", err=True)
+    echo(f"gitcoord: {text}", err=True)
 
 
 def speaker(node: Node | Desk, actor: str | None) -> str:
@@ -121,11 +157,6 @@ def speaker(node: Node | Desk, actor: str | None) -> str:
     if not named:
         raise Refused("who speaks? Name the agent with --as or GITCOORD_AGENT")
     return named
-
-
-def print_json(value: Any) -> None:
-    """One JSON value on one line."""
-    click.echo(json.dumps(value, ensure_ascii=False, separators=(", ", ": ")))
 
 
 def event_id(node: Node, short: str) -> str:
@@ -159,8 +190,8 @@ def teller(*, quiet: bool, json_logs: bool) -> Callable[[str, str], None]:
 
     def say(kind: str, text: str) -> None:
         if json_logs:
-            click.echo(json.dumps({"schema": "gitcoord.log/1", "time": utc_now(), "kind": kind, "text": text}))
+            print_json({"schema": "gitcoord.log/1", "time": utc_now(), "kind": kind, "text": text})
         elif not quiet or kind not in CHATTER:
-            click.echo(f"{utc_now()[11:23]} {kind}: {text}", err=True)
+            echo(f"{utc_now()[11:23]} {kind}: {text}", err=True)
 
     return say

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitcoord.cli.common import (
-    Noun, allow_secret_option, as_option, here, json_option, print_json, show_again, speaker, watch_option,
+    Noun, allow_secret_option, as_option, echo, here, json_option, print_json, show_again, speaker, watch_option,
 )
 from gitcoord.cli.dry_run import dry_run_option, would, would_write
 from gitcoord.cli.tables import print_table
@@ -93,7 +93,7 @@ def get(name: str, as_json: bool) -> None:
     if as_json:
         print_json({"schema": "gitcoord.config/1", "settings": [found[name].as_json()]})
     else:
-        click.echo(_text(found[name].value))
+        echo(_text(found[name].value))
 
 
 @command.command("set")
@@ -191,8 +191,8 @@ def _change(node: Node, name: str, text: str | None, *, of_node: bool, actor: st
     if as_json:
         print_json({"schema": "gitcoord.config.set/1", "name": name, "value": value, "scope": scope, "level": level})
         return
-    click.echo(f"{name} of this {scope}: {'back to its default' if text is None else _text(value)}"
-               + (f" ({level.upper()})" if level else ""))
+    echo(f"{name} of this {scope}: {'back to its default' if text is None else _text(value)}"
+         + (f" ({level.upper()})" if level else ""))
 
 
 def _node_changed(node: Node, name: str, text: str | None) -> tuple[Config, Any]:
@@ -237,7 +237,7 @@ def _write(node: Node, draft: Draft) -> str:
     try:
         return node.confirm(event, "sequenced", timeout_s=TIMEOUT_S, rounds=1)[0]
     except NotConfirmed as wrong:
-        click.echo(f"gitcoord: {wrong}", err=True)
+        echo(f"gitcoord: {wrong}", err=True)
         return node.level(event)[0]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcoord.cli.common import as_option, json_option, print_json, speaker, tell
+from gitcoord.cli.common import as_option, echo, json_option, print_json, speaker, tell
 from gitcoord.cli.dry_run import dry_run_option, events
 from gitcoord.cli.forge import at, node_if_any
 from gitcoord.core.credentials import OnSecret
@@ -80,7 +80,7 @@ def command(refs: tuple[str, ...], base: str | None, prs: bool, record: bool, ac
     else:
         _show(found, onto.name if onto else "a first commit")
         for draft in drafts if dry_run else ():
-            click.echo(f"would write {draft.type}: {draft.content}")
+            echo(f"would write {draft.type}: {draft.content}")
 
 
 def _branches(repository: Repository, node: Node | None, refs: tuple[str, ...], agents: list[str], base: str | None
@@ -126,22 +126,22 @@ def _show(found: Found, base: str) -> None:
 
     for one in found.conflicts:
         who = " and ".join(plain(f"{ref.name} ({ref.agent})" if ref.agent else ref.name) for ref in (one.a, one.b))
-        click.echo(f"{one.severity}: {who}, {len(one.paths)} {'path' if len(one.paths) == 1 else 'paths'}, "
-                   f"{ago(one.age_s)} old")
+        echo(f"{one.severity}: {who}, {len(one.paths)} {'path' if len(one.paths) == 1 else 'paths'}, "
+             f"{ago(one.age_s)} old")
         for path in one.paths:
-            click.echo(f"  {plain(path.path)} ({path.kind})")
+            echo(f"  {plain(path.path)} ({path.kind})")
             for hunk in path.hunks:
-                click.echo(f"    line {hunk.ours_at} and {hunk.theirs_at}"
-                           + (f", {plain(hunk.function)}" if hunk.function else ""))
+                echo(f"    line {hunk.ours_at} and {hunk.theirs_at}"
+                     + (f", {plain(hunk.function)}" if hunk.function else ""))
                 for mark, lines in (("<", hunk.ours), (">", hunk.theirs)):
                     for line in lines[:HUNK_LINES]:
-                        click.echo(f"      {mark} {plain(line)}")
+                        echo(f"      {mark} {plain(line)}")
                     if len(lines) > HUNK_LINES:
-                        click.echo(f"      {mark} … {len(lines) - HUNK_LINES} more")
+                        echo(f"      {mark} … {len(lines) - HUNK_LINES} more")
     if not found.conflicts:
-        click.echo(f"no conflicts: {found.pairs} pairs, {found.tried} of them with something in common")
+        echo(f"no conflicts: {found.pairs} pairs, {found.tried} of them with something in common")
     if found.order:
-        click.echo(f"merge into {plain(base)} in this order: " + ", ".join(
+        echo(f"merge into {plain(base)} in this order: " + ", ".join(
             plain(ref.name) + (f" ({count} to settle)" if count else "") for ref, count in found.order))
 
 

@@ -11,8 +11,8 @@ import click
 from pydantic.fields import FieldInfo
 
 from gitcoord.cli.common import (
-    Noun, allow_secret_option, as_option, content_or_stdin, here, json_option, print_json, show_again, speaker,
-    watch_option,
+    Noun, allow_secret_option, as_option, content_or_stdin, echo, here, json_option, print_json, show_again,
+    speaker, watch_option,
 )
 from gitcoord.cli.dry_run import dry_run_option, would_write
 from gitcoord.cli.events import refresh
@@ -162,11 +162,11 @@ def _show_outcome(name: str, outcome: Any, as_json: bool) -> None:
         print_json({"schema": f"gitcoord.{name.replace(' ', '.')}/1", "ids": ids, "level": outcome.level,
                     "position": outcome.position, **outcome.answer})
     elif not ids:
-        click.echo("nothing to do")
+        echo("nothing to do")
     for event in outcome.events if not as_json else ():
-        click.echo(f"{event.uid[:8]} {event.content}" + (f" ({outcome.level.upper()})" if outcome.trouble else ""))
+        echo(f"{event.uid[:8]} {event.content}" + (f" ({outcome.level.upper()})" if outcome.trouble else ""))
     for complaint in filter(None, (outcome.trouble, outcome.answer.get("warning"))):
-        click.echo(f"gitcoord: {complaint}", err=True)
+        echo(f"gitcoord: {complaint}", err=True)
 
 
 # Queries
@@ -216,10 +216,10 @@ def _show_answer(name: str, what: Query, given: Mapping[str, Any], answer: Seque
         if answer:
             print_table(what.columns, answer)
         else:  # beside the output: a program that counts lines counts none
-            click.echo(_nothing(what, given), err=True)
+            echo(_nothing(what, given), err=True)
     else:
         for line in detail(answer):
-            click.echo(line)
+            echo(line)
 
 
 def _nothing(what: Query, given: Mapping[str, Any]) -> str:

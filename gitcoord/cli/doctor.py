@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gitcoord.cli.common import json_option, print_json
+from gitcoord.cli.common import draw, json_option, print_json
 
 MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
 
@@ -35,9 +35,8 @@ def command(fix: bool, as_json: bool) -> None:
         findings.append(finding)
         if not as_json:
             mark, colour = MARKS[finding.state]
-            click.echo(f"{click.style(mark, fg=colour)}  {finding.check}: {finding.seen}")
-            if finding.cure:
-                click.echo(f"      → {finding.cure}")
+            cure = [(("      → ", ""), (finding.cure, ""))] if finding.cure else []
+            draw([((mark, colour), (f"  {finding.check}: {finding.seen}", "")), *cure])
     if as_json:
         print_json({"schema": "gitcoord.doctor/1", "findings": [asdict(finding) for finding in findings]})
     click.get_current_context().exit(doctor.exit_code(findings))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcoord.cli.common import F, print_json
+from gitcoord.cli.common import F, echo, print_json
 
 if TYPE_CHECKING:
     from gitcoord.core.event import Draft
@@ -33,11 +33,11 @@ def would(schema: str, as_json: bool, *, drafts: Sequence[Draft] = (), changes: 
                     "changes": list(changes), **more})
         return
     for draft in drafts:
-        click.echo(f"would write {draft.type}: {draft.content}")
+        echo(f"would write {draft.type}: {draft.content}")
     for words in changes:
-        click.echo(f"would {words}")
+        echo(f"would {words}")
     if not drafts and not changes:
-        click.echo("nothing to do")
+        echo("nothing to do")
 
 
 def events(drafts: Sequence[Draft]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcoord.cli.common import as_option, here, json_option, print_json, speaker
+from gitcoord.cli.common import as_option, echo, here, json_option, print_json, speaker
 from gitcoord.cli.dry_run import dry_run_option, would, would_write
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def command(only_status: bool, resign: bool, explain: bool, wait: bool, timeout:
         print_json(_as_json(outcome))
         return
     for line in outcome.lines():
-        click.echo(line)
+        echo(line)
 
 
 def _print_plan(node: Node, agent: str, resign: bool, as_json: bool) -> None:
@@ -86,6 +86,6 @@ def _print_explanation(node: Node, as_json: bool) -> None:
         print_json({"schema": "gitcoord.elect.explain/1", "profile": node.profile.name,
                     **{name: value for name, value, _ in rows}})
         return
-    click.echo(f"profile {node.profile.name} (seconds)")
+    echo(f"profile {node.profile.name} (seconds)")
     for name, value, words in rows:
-        click.echo(f"  {name:<20} {value:>7.2f}  {words}")
+        echo(f"  {name:<20} {value:>7.2f}  {words}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitcoord.cli.common import here, json_option, print_json
+from gitcoord.cli.common import echo, here, json_option, print_json
 from gitcoord.core import times
 from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.core.names import event_type, same_agent
@@ -174,7 +174,7 @@ def refresh(node: Node, *, quiet: bool = False, fresh_s: float = 0.0) -> bool:
     if node.home.running():
         progress = node.home.progress()
         if not progress.online and not quiet:
-            click.echo(f"gitcoord: {progress.problem}; showing what is here", err=True)
+            echo(f"gitcoord: {progress.problem}; showing what is here", err=True)
         return progress.online
     _, looked_s = seen.observations(node.home.cache)
     if looked_s is not None and 0 <= time.time() - looked_s < fresh_s:
@@ -185,7 +185,7 @@ def refresh(node: Node, *, quiet: bool = False, fresh_s: float = 0.0) -> bool:
         return True  # another process of this node is at it
     except GitcoordError as wrong:
         if not quiet:
-            click.echo(f"gitcoord: {wrong}; showing what is here", err=True)
+            echo(f"gitcoord: {wrong}; showing what is here", err=True)
         return False
     return True
 
@@ -201,7 +201,7 @@ def _line_printer() -> Printer:
     from gitcoord.cli import shown
 
     columns = shown.terminal_columns()
-    return lambda fleet, place, level, event: click.echo(
+    return lambda fleet, place, level, event: echo(
         shown.one_line(fleet, event, position=place, level=level, columns=columns))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitcoord.cli.common import Noun, desk, here, json_option, print_json, show_again, teller, watch_option
+from gitcoord.cli.common import Noun, desk, echo, here, json_option, print_json, show_again, teller, watch_option
 from gitcoord.cli.dry_run import dry_run_option, would
 from gitcoord.core.errors import GitcoordError
 
@@ -58,7 +58,7 @@ def start(file: Path, check: bool, dry_run: bool, as_json: bool) -> None:
             {"agent": name, **one.model_dump()} for name, one in plan.agents.items()]})
     elif check:
         for name, one in plan.agents.items():
-            click.echo(name + (f" (after {', '.join(one.depends_on)})" if one.depends_on else ""))
+            echo(name + (f" (after {', '.join(one.depends_on)})" if one.depends_on else ""))
     elif dry_run:
         supervisor.check_alone(node.home)
         would("fleet.start", as_json, changes=[
@@ -96,7 +96,7 @@ def stop(dry_run: bool, as_json: bool) -> None:
     if as_json:
         print_json({"schema": "gitcoord.fleet.stop/1", "stopped": found is not None})
     else:
-        click.echo("stopped" if found is not None else "no supervisor runs on this node")
+        echo("stopped" if found is not None else "no supervisor runs on this node")
 
 
 @command.command("status")
@@ -122,9 +122,9 @@ def _show(found: Status | None, as_json: bool) -> None:
                     "agents": found.agents if found else []})
         return
     if found is None:
-        click.echo("no supervisor runs on this node: gitcoord fleet start FILE")
+        echo("no supervisor runs on this node: gitcoord fleet start FILE")
         return
-    click.echo(f"process {found.pid} runs {found.file}")
+    echo(f"process {found.pid} runs {found.file}")
     for one in found.agents:
         again = f", started {one['starts']} times" if one["starts"] > 1 else ""
-        click.echo(f"{one['state']:<8} {one['agent']}" + (f" (process {one['pid']}{again})" if one["pid"] else again))
+        echo(f"{one['state']:<8} {one['agent']}" + (f" (process {one['pid']}{again})" if one["pid"] else again))

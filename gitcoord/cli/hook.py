@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from gitcoord.cli.common import Noun, desk, json_option, print_json, tell
+from gitcoord.cli.common import Noun, desk, echo, json_option, print_json, tell
 from gitcoord.cli.dry_run import dry_run_option, would
 from gitcoord.core import times
 from gitcoord.core.errors import GitcoordError, Lost
@@ -48,12 +48,12 @@ def pre_commit(as_json: bool) -> None:
     try:
         found, refuses = _look(Path.cwd())
     except GitcoordError as wrong:
-        click.echo(f"gitcoord: reservations were not looked at: {wrong}", err=True)
+        echo(f"gitcoord: reservations were not looked at: {wrong}", err=True)
         return
     if as_json:
         print_json({"schema": "gitcoord.hook.pre_commit/1", "refused": bool(found and refuses), "touched": found})
     for one in found if not as_json else ():
-        click.echo(f"gitcoord: {_in_words(one)}", err=True)
+        echo(f"gitcoord: {_in_words(one)}", err=True)
     if found and refuses:
         raise Lost("the commit is refused: talk to them, wait, or commit with --no-verify")
 
@@ -141,4 +141,4 @@ def _tell(did: str, dry_run: bool, as_json: bool) -> None:
     elif as_json:
         print_json({"schema": "gitcoord.hook/1", "did": [did] if did else []})
     else:
-        click.echo(did or "nothing to do")
+        echo(did or "nothing to do")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from gitcoord.cli.common import allow_secret_option, as_option, here, json_option, print_json, speaker
+from gitcoord.cli.common import allow_secret_option, as_option, echo, here, json_option, print_json, speaker
 from gitcoord.cli.dry_run import dry_run_option, would
 from gitcoord.core.errors import NotConfirmed
 
@@ -60,7 +60,7 @@ def command(file: BinaryIO, actor: str | None, timeout: float, no_sync: bool, dr
         print_json({"schema": "gitcoord.import/1", "imported": done.imported, "known": done.known, "bad": done.bad,
                     "level": level if done.last else None})
     else:
-        click.echo(f"{done.imported} imported{f' ({level.upper()})' if done.last else ''}, {counts}")
+        echo(f"{done.imported} imported{f' ({level.upper()})' if done.last else ''}, {counts}")
     if done.bad:
         _tell_bad(node, done, dry_run)
     if done.bad and not done.imported and not done.known:
@@ -74,17 +74,17 @@ def _confirmed(node: Node, done: Imported, timeout_s: float) -> str:
     try:
         return node.confirm(done.last, "sequenced", timeout_s=timeout_s)[0]
     except NotConfirmed as wrong:
-        click.echo(f"gitcoord: {wrong}", err=True)
+        echo(f"gitcoord: {wrong}", err=True)
         return node.level(done.last)[0]
 
 
 def _tell_bad(node: Node, done: Imported, dry_run: bool) -> None:
     for reason in done.reasons:
-        click.echo(f"gitcoord: {reason}", err=True)
+        echo(f"gitcoord: {reason}", err=True)
     more = done.bad - len(done.reasons)
     where = "would go to" if dry_run else "are in"
-    click.echo(f"gitcoord: {f'{more} more bad lines; ' if more else ''}they {where} "
-               f"{node.home.path / 'events.error.log'}", err=True)
+    echo(f"gitcoord: {f'{more} more bad lines; ' if more else ''}they {where} "
+         f"{node.home.path / 'events.error.log'}", err=True)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcoord.cli.common import desk, print_json, speaker
+from gitcoord.cli.common import desk, echo, print_json, speaker
 
 if TYPE_CHECKING:
     from gitcoord.store.dead_letters import Letter
@@ -59,14 +59,14 @@ def _failed(actor: str | None, replay: str | None, *, as_json: bool) -> None:
         print_json({"schema": "gitcoord.inbox.failed/1", "items": rows})
         return
     if replay is not None:
-        click.echo(f"{len(rows)} to be handled again, by the `gitcoord agent run --on-event` of {letters.agent}" if rows
-                   else "nothing to do")
+        echo(f"{len(rows)} to be handled again, by the `gitcoord agent run --on-event` of {letters.agent}" if rows
+             else "nothing to do")
     elif rows:
         from gitcoord.cli.tables import print_table
 
         print_table(COLUMNS, rows)
     else:
-        click.echo(f"gitcoord: no event of {letters.agent} was set aside", err=True)
+        echo(f"gitcoord: no event of {letters.agent} was set aside", err=True)
 
 
 def _shown(one: Letter) -> dict[str, Any]:

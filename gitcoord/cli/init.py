@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from gitcoord.cli.common import json_option, print_json, tell
+from gitcoord.cli.common import echo, json_option, print_json, tell
 from gitcoord.core.errors import Refused
 
 
@@ -79,11 +79,11 @@ def command(path: Path, remote: str | None, github: str | None, public: bool, ag
                     "founded": joined.founded, "joined": joined.joined, "did": said})
         return
     for line in said:
-        click.echo(line)
+        echo(line)
     if not said:
-        click.echo(f"nothing to do: {name} is in fleet {node.config.fleet}")
+        echo(f"nothing to do: {name} is in fleet {node.config.fleet}")
     else:
-        click.echo("next: gitcoord agent run, and gitcoord append question \"…\"")
+        echo("next: gitcoord agent run, and gitcoord append question \"…\"")
 
 
 def _write_workflows(path: Path, source: str, force: bool) -> list[str]:

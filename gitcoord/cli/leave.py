@@ -6,7 +6,7 @@ import shlex
 
 import click
 
-from gitcoord.cli.common import here, json_option, print_json
+from gitcoord.cli.common import echo, here, json_option, print_json
 from gitcoord.cli.dry_run import dry_run_option, would
 
 
@@ -42,10 +42,10 @@ def command(force: bool, timeout: float, dry_run: bool, as_json: bool) -> None:
                     "problems": left.problems})
         return
     for problem in left.problems:
-        click.echo(f"gitcoord: {problem}", err=True)
-    click.echo(f"left fleet {fleet}" + (f": {', '.join(left.agents)}" if left.agents else ""))
-    click.echo(f"kept in {left.kept}: keys, queue and logs")
+        echo(f"gitcoord: {problem}", err=True)
+    echo(f"left fleet {fleet}" + (f": {', '.join(left.agents)}" if left.agents else ""))
+    echo(f"kept in {left.kept}: keys, queue and logs")
     if left.undelivered:
-        click.echo(f"{count(left.undelivered, 'event')} undelivered: {left.kept / undelivered_file}")
+        echo(f"{count(left.undelivered, 'event')} undelivered: {left.kept / undelivered_file}")
     key = shlex.quote(str(left.kept / "keys" / "NAME.key"))
-    click.echo(f"to come back as NAME: GITCOORD_KEY=$(cat {key}) gitcoord init --agent NAME")
+    echo(f"to come back as NAME: GITCOORD_KEY=$(cat {key}) gitcoord init --agent NAME")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from gitcoord import __version__
+from gitcoord.cli.common import echo
 from gitcoord.core.errors import GitcoordError
+from gitcoord.core.text import Place
 from gitcoord.features import LISTED
 from gitcoord.features import control
 from gitcoord.store.program import search_path
@@ -125,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.exceptions.Exit as end:
         code = end.exit_code
     except click.ClickException as wrong:
-        wrong.show()
+        _show(wrong)
         code = 2
     except (click.Abort, KeyboardInterrupt):
         code = 130
@@ -136,16 +139,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         code = _pipe_closed()
     except GitcoordError as wrong:
-        if debug:
-            raise
-        click.echo(f"gitcoord: {wrong}", err=True)
+        echo(_traced() if debug else f"gitcoord: {wrong}", err=True)
         code = wrong.exit_code
     except Exception as wrong:
-        if debug:
-            raise
-        click.echo(f"gitcoord: {_unforeseen(wrong)}", err=True)
+        echo(_traced() if debug else f"gitcoord: {_unforeseen(wrong)}", err=True)
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _show(wrong: click.ClickException) -> None:
+    """Tell of wrong use as click does; its own words quote what was typed, which may be others'."""
+    context = wrong.ctx if isinstance(wrong, click.UsageError) else None
+    if context is not None:
+        help_ = f"Try '{context.command_path} {max(context.help_option_names, key=len)}' for help."
+        echo(f"{context.get_usage()}\n{help_}\n", err=True, place=Place.DATA)
+    echo(f"Error: {wrong.format_message()}", err=True)
+
+
+def _traced() -> str:
+    return traceback.format_exc().rstrip("\n")
 
 
 def _unforeseen(wrong: Exception) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitcoord.cli.common import Noun, here, json_option, print_json, show_again, watch_option
+from gitcoord.cli.common import Noun, echo, here, json_option, print_json, show_again, watch_option
 from gitcoord.cli.dry_run import dry_run_option, would
 from gitcoord.core.errors import NotConfirmed, Refused
 
@@ -59,9 +59,9 @@ def _show(node: Node, waiting: list[tuple[str, Event]], as_json: bool) -> None:
         return
     columns = shown.terminal_columns() - 8
     for level, event in waiting:
-        click.echo(f"{event.uid[:8]}{shown.one_line(fleet, event, position=None, level=level, columns=columns)}")
+        echo(f"{event.uid[:8]}{shown.one_line(fleet, event, position=None, level=level, columns=columns)}")
     if not waiting:
-        click.echo("nothing is queued")
+        echo("nothing is queued")
 
 
 @command.command("drop")
@@ -96,7 +96,7 @@ def drop(id_: str, force: bool, dry_run: bool, as_json: bool) -> None:
     if as_json:
         print_json({"schema": "gitcoord.queue.drop/1", "id": event.uid, "level": level, "event": event.as_json()})
     else:
-        click.echo(f"dropped {event.uid[:8]} ({event.type} by {event.actor})")
+        echo(f"dropped {event.uid[:8]} ({event.type} by {event.actor})")
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitcoord.cli.common import as_option, here, json_option, print_json
+from gitcoord.cli.common import as_option, echo, here, json_option, print_json
 from gitcoord.cli.dry_run import dry_run_option, would
 
 if TYPE_CHECKING:
@@ -67,4 +67,4 @@ def _say(as_json: bool, words: str, reason: str | None, uid: str | None) -> None
     if as_json:
         print_json({"schema": "gitcoord.resume/1", "resumed": reason is not None, "reason": reason, "id": uid})
     else:
-        click.echo(words)
+        echo(words)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcoord.cli.common import as_option, json_option, print_json, speaker, tell
+from gitcoord.cli.common import as_option, echo, json_option, print_json, speaker, tell
 from gitcoord.cli.forge import at, node_if_any
 from gitcoord.core.credentials import OnSecret
 from gitcoord.core.errors import GitcoordError, Lost
@@ -78,15 +78,15 @@ def _show(found: Reviewed, name: str, as_json: bool) -> None:
         print_json(_plain(found, name))
         return
     posted = found.posted
-    click.echo(f"{name}#{found.picture.pull.number} at {found.picture.pull.head[:12]}: {words.status(found.judgement)}")
+    echo(f"{name}#{found.picture.pull.number} at {found.picture.pull.head[:12]}: {words.status(found.judgement)}")
     for one in found.judgement.findings:
         at = f"{plain(one.path)}{f':{one.first}' if one.first else ''}: " if one.path else ""
-        click.echo(f"  {one.severity}: {at}{plain(one.text)}")
+        echo(f"  {one.severity}: {at}{plain(one.text)}")
     if posted is None:
-        click.echo("nothing was posted (--dry-run)")
+        echo("nothing was posted (--dry-run)")
         return
     if posted.event is not None:
-        click.echo(posted.url)
+        echo(posted.url)
     for wrong in posted.failed:
         tell("review", wrong)
     if posted.event is not None and posted.stale is not None:

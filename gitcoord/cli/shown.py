@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from gitcoord.core.event import Event
-from gitcoord.features.pages.markdown import visible
+from gitcoord.core.text import Place, fit
 
 if TYPE_CHECKING:
     from gitcoord.core.fleet import Fleet
@@ -34,8 +34,8 @@ def one_line(fleet: Fleet, event: Event, *, position: int | None, level: str, co
     place = str(position) if position else "-"
     who = plain(event.shown_actor)
     if event.shown_actor != event.actor:
-        who += f" via {event.actor}"  # anybody may say whom they quote; who did is signed
-    to = f" → {', '.join(event.to)}" if event.to else ""
+        who += f" via {plain(event.actor)}"  # anybody may say whom they quote; who did is signed
+    to = f" → {plain(', '.join(event.to))}" if event.to else ""
     reason = void_reason(fleet, event, position)
     marks = [f"[{level.upper()}]"] if position is None else []
     marks += [f"[no effect: {plain(reason)}]"] if reason else []
@@ -60,8 +60,8 @@ def cut(text: str, width: int) -> str:
 
 
 def plain(text: str) -> str:
-    """Text of others on one line of a terminal: nothing in it can move the cursor or hide."""
-    return visible(text).replace("\n", "␤").replace("\t", "␉")
+    """Text of others as part of one line of a terminal."""
+    return fit(text, Place.LINE)
 
 
 def terminal_columns() -> int:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitcoord.cli.common import json_option, print_json
+from gitcoord.cli.common import echo, json_option, print_json
 from gitcoord.core.errors import Refused
+from gitcoord.core.text import Place
 from gitcoord.core.timings import PROFILES
 
 if TYPE_CHECKING:
@@ -83,26 +84,26 @@ def _run(seeds: range, options: Options, *, processes: int | None, trace: bool) 
     for result in traced if trace else many.results(seeds, options, processes=processes):
         found.append(result)
         if result.violation:
-            click.echo(f"seed {result.seed} failed: {result.violation}", err=True)
+            echo(f"seed {result.seed} failed: {result.violation}", err=True)
     return found
 
 
 def _traced(result: Result) -> Result:
     for line in result.trace:
-        click.echo(line)
+        echo(line)
     return result
 
 
 def _print(first: int, found: list[Result], took_s: float) -> None:
     events, elections = sum(one.events for one in found), sum(one.elections for one in found)
     failed = sum(1 for one in found if one.violation)
-    click.echo(f"{len(found)} schedules from seed {first} in {took_s:.1f} s ({len(found) / max(took_s, 0.001):.1f}/s): "
-               f"{events} events acknowledged, {elections} elections, {failed} failed")
+    echo(f"{len(found)} schedules from seed {first} in {took_s:.1f} s ({len(found) / max(took_s, 0.001):.1f}/s): "
+         f"{events} events acknowledged, {elections} elections, {failed} failed")
 
 
 def _tell(failed: list[Result], options: Options) -> None:
     from gitcoord.simulation import story
 
     for result in failed[:3]:
-        click.echo(f"\nseed {result.seed}: shrinking it", err=True)
-        click.echo("\n" + story.tell(*story.shrink(result.seed, options)))
+        echo(f"\nseed {result.seed}: shrinking it", err=True, place=Place.DATA)
+        echo("\n" + story.tell(*story.shrink(result.seed, options)), place=Place.DATA)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitcoord.cli.common import here, json_option, print_json
+from gitcoord.cli.common import echo, here, json_option, print_json
 
 if TYPE_CHECKING:
     from gitcoord.node.node import Node
@@ -67,8 +67,8 @@ def _write(node: Node, folder: Path, recent: int | None, files: str) -> list[str
         grown, kept = pages.write_log(node, folder)
         changed += [pages.LOG] if grown else []
         if kept is not None:
-            click.echo(f"gitcoord: events.log held lines that are not this fleet's: they are in {kept.name}; "
-                       f"`gitcoord import {kept.name}` takes them over", err=True)
+            echo(f"gitcoord: events.log held lines that are not this fleet's: they are in {kept.name}; "
+                 f"`gitcoord import {kept.name}` takes them over", err=True)
     if files != "log":
         changed += pages.write_snapshot(node, folder, recent=recent)
     return changed
@@ -78,6 +78,6 @@ def _tell(node: Node, changed: list[str], as_json: bool, *, quiet: bool) -> None
     if as_json:
         print_json({"schema": "gitcoord.snapshot/1", "position": node.fleet.position, "changed": changed})
     elif changed:
-        click.echo(f"position {node.fleet.position}: wrote {', '.join(changed)}")
+        echo(f"position {node.fleet.position}: wrote {', '.join(changed)}")
     elif not quiet:
-        click.echo(f"position {node.fleet.position}: nothing to do")
+        echo(f"position {node.fleet.position}: nothing to do")

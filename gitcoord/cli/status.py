@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcoord.cli.common import desk, json_option, print_json, tell
+from gitcoord.cli.common import Line, desk, draw, json_option, print_json, styled, tell
 
 if TYPE_CHECKING:
     from gitcoord.node.desk import Desk
 
 REDRAW_S = 1.0
 
-Line = tuple[tuple[str, str], ...]  # parts, each with its style on a terminal
 STYLES = {"alive": "green", "late": "yellow", "gone": "red", "waiting": "yellow"}
 
 
@@ -43,7 +42,7 @@ def command(watch: bool, as_json: bool) -> None:
         if as_json:
             print_json(value)
         else:
-            _draw(value)
+            draw(lines(value))
         return
     with contextlib.suppress(KeyboardInterrupt):
         _watch(here, as_json)
@@ -70,38 +69,23 @@ def _watch(here: Desk, as_json: bool) -> None:
             print_json(read(here))
             time.sleep(REDRAW_S)
     while not sys.stdout.isatty():
-        _draw(read(here))
+        draw(lines(read(here)))
         time.sleep(REDRAW_S)
     from rich.console import Console, Group
     from rich.live import Live
-    from rich.text import Text
 
     with Live(console=Console(highlight=False), auto_refresh=False, screen=True) as live:
         while True:
-            live.update(Group(*(Text.assemble(*line) for line in lines(read(here)))), refresh=True)
+            live.update(Group(*map(styled, lines(read(here)))), refresh=True)
             time.sleep(REDRAW_S)
-
-
-def _draw(value: dict[str, Any]) -> None:
-    if not sys.stdout.isatty():
-        for line in lines(value):
-            click.echo("".join(words for words, _ in line))
-        return
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(highlight=False)  # honours NO_COLOR
-    for line in lines(value):
-        console.print(Text.assemble(*line), soft_wrap=True)
 
 
 def lines(value: dict[str, Any]) -> Iterator[Line]:
     """The screen, line by line."""
-    from gitcoord.cli.shown import plain
     from gitcoord.node.standing import ago, count, finding, shortened
 
     for text in value["attention"]:
-        yield ((f"! {plain(text)}", "bold yellow"),)
+        yield ((f"! {text}", "bold yellow"),)
     if value["attention"]:
         yield ()
     queue, ledger, leader, snapshot = value["queue"], value["ledger"], value["leader"], value["snapshot"]
@@ -122,17 +106,17 @@ def lines(value: dict[str, Any]) -> Iterator[Line]:
         budget = value["pushes_per_minute"]
         rows.append(("pushes", f"at most {budget['fleet']:g} a minute, shared by {count(budget['nodes'], 'node')}"))
     for name, words in rows:
-        yield (f"{name:<9} ", "dim"), (plain(words), "")
+        yield (f"{name:<9} ", "dim"), (words, "")
     yield from _agents(value["agents"])
     for title, entries in (("errors", value["errors"]), ("void", value["void"])):
         for one in entries:
             if finding(one) in value["attention"]:
                 continue
             words = f"{one['position'] or '-'} {one['actor']}, {one['time']}: {shortened(one['text'])}"
-            yield (f"{title:<9} ", "dim"), (plain(words), "")
+            yield (f"{title:<9} ", "dim"), (words, "")
     yield ()
     for name, path in value["paths"].items():
-        yield (f"{name:<20} ", "dim"), (plain(path), "")
+        yield (f"{name:<20} ", "dim"), (path, "")
 
 
 def _agents(agents: list[dict[str, Any]]) -> Iterator[Line]:

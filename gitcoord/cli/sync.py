@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcoord.cli.common import here, json_option, print_json
+from gitcoord.cli.common import echo, here, json_option, print_json
 from gitcoord.core.errors import NotConfirmed, Unreachable
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def command(as_json: bool) -> None:
     if as_json:
         print_json(outcome)
     else:
-        click.echo(_words(outcome))
+        echo(_words(outcome))
         for one in outcome.get("void", ()):
-            click.echo(f"gitcoord: event {one['id'][:8]} has no effect: {one['reason']}", err=True)
+            echo(f"gitcoord: event {one['id'][:8]} has no effect: {one['reason']}", err=True)
     if outcome["queued"]:
         raise NotConfirmed(f"{outcome['queued']} queued on this disk only: `gitcoord queue list` shows what waits, "
                            "`gitcoord status` why")

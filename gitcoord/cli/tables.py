@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import click
-
+from gitcoord.cli.common import echo
 from gitcoord.core.commands import Answer
+from gitcoord.core.text import Place, fit
 
 EMPTY: tuple[Any, ...] = (None, "", [], {})
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.\d+Z")
@@ -41,7 +41,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Answer], *, wrapped: str 
     with console.capture() as drawn:
         console.print(table)
     for line in drawn.get().splitlines():
-        click.echo(line.rstrip())
+        echo(line.rstrip())
 
 
 def detail(answer: Answer) -> Iterator[str]:
@@ -57,8 +57,6 @@ def detail(answer: Answer) -> Iterator[str]:
 
 def in_words(value: Any) -> str:
     """For one line of a terminal: nothing in it can move the cursor or hide. Times are cut to whole seconds."""
-    from gitcoord.cli.shown import plain
-
     if value in EMPTY:
         return "-"
     if isinstance(value, bool):
@@ -69,12 +67,12 @@ def in_words(value: Any) -> str:
         return ", ".join(in_words(one) for one in value)
     if isinstance(value, Mapping):
         return ", ".join(f"{_label(key)}: {_with_unit(key, one)}" for key, one in value.items() if one not in EMPTY)
-    text = str(value).strip().replace("\n", " / ")
-    return _TIME.sub(r"\1Z", plain(text)) if _TIME.fullmatch(text) else plain(text)
+    text = fit(str(value).strip().replace("\n", " / "), Place.LINE)
+    return _TIME.sub(r"\1Z", text) if _TIME.fullmatch(text) else text
 
 
 def _label(key: str) -> str:
-    return key.removesuffix("_s").replace("_", " ")
+    return fit(key.removesuffix("_s").replace("_", " "), Place.LINE)
 
 
 def _with_unit(key: str, value: Any) -> str:

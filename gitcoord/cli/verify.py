@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 import click
 
-from gitcoord.cli.common import here, json_option, print_json
+from gitcoord.cli.common import echo, here, json_option, print_json
 
 FOUND = 6  # exit code
 
@@ -44,13 +44,13 @@ def command(since: int, history: bool, as_json: bool) -> None:
         })
     else:
         for note in verdict.notes:
-            click.echo(f"gitcoord: {note}", err=True)
+            echo(f"gitcoord: {note}", err=True)
         for finding in verdict.findings:
-            click.echo(plain(f"{finding.kind}: {finding.where}: {finding.text}"))
+            echo(plain(f"{finding.kind}: {finding.where}: {finding.text}"))
         counted = f"{verdict.position} events" + (f" in {verdict.commits} commits" if verdict.commits else "")
         races = f", {verdict.races} without effect (they lost a race)" if verdict.races else ""
         found = f"{len(verdict.findings)} findings" if verdict.findings else "nothing found"
-        click.echo(f"{counted}{races}: {found}, {verdict.seconds:.1f} s")
+        echo(f"{counted}{races}: {found}, {verdict.seconds:.1f} s")
     if verdict.findings:
         click.get_current_context().exit(FOUND)
 

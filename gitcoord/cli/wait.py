@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gitcoord.cli.common import as_option, here, json_option, print_json
+from gitcoord.cli.common import as_option, echo, here, json_option, print_json
 
 
 @click.command("wait")
@@ -44,4 +44,4 @@ def command(wanted: tuple[str, ...], timeout: float, actor: str | None, as_json:
         if as_json:
             print_json({"schema": "gitcoord.wait/1", "for": text, "because": words})
         else:
-            click.echo(words)
+            echo(words)

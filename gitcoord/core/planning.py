@@ -16,6 +16,7 @@ from gitcoord.core.outbox import Outbox
 from gitcoord.core.ports import Oid, Update
 from gitcoord.core.replica import Replica, own_ref
 from gitcoord.core.session import Crew, Session
+from gitcoord.core.text import Place, fit
 
 
 @dataclass(slots=True)
@@ -280,6 +281,7 @@ def _message(me: Replica, events: Sequence[Event], files: Mapping[str, bytes | N
     else:
         subject = "snapshot" if files else "repair"
     return (
-        f"{subject} [skip ci]\n\nPosition: {fleet.position + len(events)}\nTerm: {fleet.terms.term}\n"
+        f"{fit(subject, Place.SUBJECT)} [skip ci]\n\n"
+        f"Position: {fleet.position + len(events)}\nTerm: {fleet.terms.term}\n"
         f"Sequenced-by: {node}\nNonce: {uid_from(me.chance.randbytes(10))}\n"
     )

@@ -17,6 +17,7 @@ from gitcoord.core.credentials import redacted
 from gitcoord.core.fields import Count, Given, Payload, Uid
 from gitcoord.core.fleet import Duty, Recorded
 from gitcoord.core.lookup import find
+from gitcoord.core.text import Place, fit
 from gitcoord.features import values
 from gitcoord.features.directives.orders import DirectiveEscalated
 from gitcoord.features.recovery.state import Escalated, FleetDegraded
@@ -120,7 +121,8 @@ def message(alerts: list[Alert], fleet: str) -> tuple[str, str]:
     """Title and text, without what looks like a secret."""
     first = alerts[0]
     title = f"gitcoord {fleet[:8]}: {first.kind}" + (f" and {len(alerts) - 1} more" if len(alerts) > 1 else "")
-    lines = [f"{one.at} {one.kind} ({one.actor}): {redacted(one.text)}" for one in alerts[:AT_ONCE_MAX]]
+    lines = [fit(f"{one.at} {one.kind} ({one.actor}): {redacted(one.text)}", Place.CHAT)
+             for one in alerts[:AT_ONCE_MAX]]
     if len(alerts) > AT_ONCE_MAX:
         lines.append(f"… and {len(alerts) - AT_ONCE_MAX} more: `gitcoord alerts` shows them")
     return title, "\n".join(lines)

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from gitcoord.core.text import Place, fit
+
 Level = Literal["error", "warning", "notice"]
 
 SHOWN_MAX = 10  # of each level in a step: GitHub drops the others without a word
@@ -73,7 +75,7 @@ def _findings(value: Mapping[str, Any]) -> Iterator[Annotation]:
 
 
 def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return fit(text, Place.DATA).replace("%", "%25").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

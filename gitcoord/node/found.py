@@ -24,6 +24,7 @@ from gitcoord.core.keys import SEED_BYTES
 from gitcoord.core.members import FleetFounded
 from gitcoord.core.names import agent_id, node_id
 from gitcoord.core.ports import Outcome, Pushed, Update
+from gitcoord.core.text import Place, fit
 from gitcoord.features import FEATURES
 from gitcoord.features.pages import card
 from gitcoord.node import trust
@@ -206,7 +207,8 @@ def _found(home: Home, store: Store, config: Config, wish: Wish, timings: str) -
     branch.fleet.take(event.line)
     files = {"README.md": card.readme(branch.fleet).encode()}
     tree = Branch(store, Fleet(FEATURES)).write(branch.extend([event.line]), files)
-    commit = store.put_commit(tree=tree, parents=[], message=f"{draft.content} [skip ci]\n\nPosition: 1\n",
+    subject = fit(draft.content, Place.SUBJECT)
+    commit = store.put_commit(tree=tree, parents=[], message=f"{subject} [skip ci]\n\nPosition: 1\n",
                               author=wish.agent, time_s=_now_s())
     return store.push([Update(config.ledger, None, commit)])[config.ledger]
 

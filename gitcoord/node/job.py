@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import queue
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gitcoord.core.errors import Refused
+from gitcoord.core.text import Place, as_json, fit
 from gitcoord.node import handler
 from gitcoord.node.command import TERM_S, Command
 from gitcoord.node.command_environment import command_environment
@@ -158,12 +158,11 @@ def start(words: str | Sequence[str], task: Mapping[str, Any], attempt: int, age
     output, errors = Tail(notes), Tail(notes)
     environment = command_environment(os.environ, {
         "GITCOORD_AGENT": agent, "GITCOORD_TASK_ID": str(task["id"]),
-        "GITCOORD_TASK_TITLE": no_option(str(task["title"])), "GITCOORD_TASK_ATTEMPT": str(attempt),
+        "GITCOORD_TASK_TITLE": no_option(fit(str(task["title"]), Place.LINE)), "GITCOORD_TASK_ATTEMPT": str(attempt),
         "GITCOORD_TASK_PRIORITY": str(task["priority"]), "GITCOORD_TASK_FOLDER": str(place.folder),
         "GITCOORD_TASK_BRANCH": place.branch,
     }, pass_env=pass_env)
-    told = json.dumps({"schema": "gitcoord.task/1", **task}, ensure_ascii=False)
-    given = told.encode("utf-8", "backslashreplace") + b"\n"  # a lone surrogate is `\udc80` in JSON, too
+    given = as_json({"schema": "gitcoord.task/1", **task}).encode() + b"\n"
     command = Command(words, given=given, environment=environment, output=output, errors=errors, folder=place.folder)
     return Job(str(task["id"]), attempt, agent, command, output, errors, place, now_s, limit_s)
 

@@ -18,6 +18,7 @@ from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.core.event import Event, may_name, parse, uid_of
 from gitcoord.core.fleet import CORE_EVENTS
 from gitcoord.core.names import same_agent, uid_from
+from gitcoord.core.text import as_json
 from gitcoord.node.command import TERM_S, Command, Kept
 from gitcoord.node.command_environment import command_environment
 from gitcoord.node.guards import in_words
@@ -138,13 +139,12 @@ class Reaction:
         return any(same_agent(one, self.agent) for one in event.to)
 
     def _start(self, position: int, event: Event, now_s: float, *, replayed: bool) -> None:
-        words = json.dumps({"schema": "gitcoord.event/1", "position": position, "level": "sequenced",
-                            "event": event.as_json()}, ensure_ascii=False)
+        words = as_json({"schema": "gitcoord.event/1", "position": position, "level": "sequenced",
+                         "event": event.as_json()})
         environment = command_environment(
             os.environ, {"GITCOORD_EVENT_ID": event.uid, "GITCOORD_AGENT": self.agent}, pass_env=self.pass_env)
         output = Kept() if self.reply else None
-        given = words.encode("utf-8", "backslashreplace") + b"\n"
-        command = Command(self.command, given=given, environment=environment, output=output)
+        command = Command(self.command, given=words.encode() + b"\n", environment=environment, output=output)
         self._running = _Running(event, position, command, output, now_s, replayed)
 
     def _look_after(self, running: _Running, now_s: float) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError, Paused, Unreachable
 from gitcoord.core.ports import Outcome, Pushed, Update
+from gitcoord.core.text import Place, fit
 
 REASON_CHARS_MAX = 400  # a hook may print a page; one line of a terminal or log is what is shown
 LINE_CHARS_MAX = 2000  # of what a remote prints: patterns are searched in it, and some take the square of its length
@@ -14,7 +15,7 @@ LINE_CHARS_MAX = 2000  # of what a remote prints: patterns are searched in it, a
 _URL_USER = re.compile(r"(?<=://)[^/@\s]+@")
 _AUTH_HEADER = re.compile(r"(?i)(authorization:\s*\w+\s+)\S+")
 _FORGE_TOKEN = re.compile(r"\b(?:gh[pousr]_|github_pat_|glpat-)[\w-]{10,}")
-_UNPRINTABLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\t\n\x20-\x7e\xa0-\U0010ffff]")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # of hooks and servers that think they write to a terminal
 
 _BAD_CREDENTIALS = re.compile(
     r"Authentication failed|could not read (?:Username|Password)|terminal prompts disabled"
@@ -58,12 +59,12 @@ _STALE = re.compile(
 
 
 def scrub(text: str, secrets: Sequence[str]) -> str:
-    """`text` without secrets, without users in URLs, without what would steer a terminal, its lines cut."""
+    """`text` without secrets, without users in URLs, with nothing unseen, its lines cut."""
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, "***")
     text = text.replace("\r", "\n")  # progress is overwritten on a terminal, not in a log
     text = _AUTH_HEADER.sub(r"\1***", _FORGE_TOKEN.sub("***", _URL_USER.sub("***@", text)))
-    text = _UNPRINTABLE.sub(" ", text)
+    text = fit(_COLOUR.sub("", text), Place.DATA)
     return "\n".join(line[:LINE_CHARS_MAX] for line in text.split("\n"))
 
 

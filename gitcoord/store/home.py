@@ -17,6 +17,7 @@ from gitcoord.core.errors import Corrupt, Refused
 from gitcoord.core.event import Head, parse
 from gitcoord.core.names import agent_id
 from gitcoord.core.strict_json import Malformed
+from gitcoord.core.text import as_json
 from gitcoord.store import git_url, shape, sharing
 from gitcoord.store.files import (
     append_durably, keep_reserve, make_folder, pausing, sync_folder, write_durably, write_quickly,
@@ -288,7 +289,7 @@ class Home:
     def add_error(self, record: dict[str, Any]) -> None:
         """One line into `events.error.log`: what was not taken, from where, and why."""
         append_durably(self.path / "events.error.log",
-                       json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+                       as_json(record).encode() + b"\n")
 
     def checkpoint_path(self, agent: str) -> Path:
         return self.path / f"agent-{agent_id(agent)}.checkpoint"

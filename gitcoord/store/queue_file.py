@@ -13,6 +13,7 @@ from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt, Refused
 from gitcoord.core.event import Event, Head, parse
 from gitcoord.core.strict_json import Malformed
+from gitcoord.core.text import as_json
 from gitcoord.store import shape
 
 READ_BYTES = 64 * 1024  # at a time
@@ -63,7 +64,7 @@ class Damaged(NamedTuple):
     def text(self, file: str) -> bytes:
         shown = self.line[:limits.EVENT_BYTES_MAX].decode("utf-8", "backslashreplace")
         record = {"file": file, "number": self.number, "reason": self.reason, "bytes": len(self.line), "line": shown}
-        return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+        return as_json(record).encode() + b"\n"
 
 
 @dataclass(slots=True)

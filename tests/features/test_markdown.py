@@ -93,7 +93,7 @@ def test_every_line_of_a_block_begins_with_blanks_and_is_a_line_for_every_reader
     page = "\n".join(lines)
     assert [line for line in page.splitlines() if line] == [line for line in lines if line]
     assert all(len(line.rstrip()) <= 4 + WIDTH + 1 for line in lines)
-    unseen = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+    unseen = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
     assert not re.search(unseen, page)
 
 

@@ -16,7 +16,7 @@ def test_a_line_of_code_is_named() -> None:
 def test_nothing_in_it_begins_another_command() -> None:
     one = Annotation("warning", "a\n::error::b\r100%", "x::y", "odd,line=1:\n::error::.py", 3)
     assert one.command() == (
-        "::warning title=x%3A%3Ay,file=odd%2Cline=1%3A%0A%3A%3Aerror%3A%3A.py,line=3::a%0A::error::b%0D100%25"
+        "::warning title=x%3A%3Ay,file=odd%2Cline=1%3A%0A%3A%3Aerror%3A%3A.py,line=3::a%0A::error::b␍100%25"
     )
 
 

@@ -142,6 +142,12 @@ def test_secrets_do_not_leave(node: Node, receiver: Receiver) -> None:
     assert "hunter2" not in receiver.texts[0] and "abcdef" not in receiver.texts[0] and "[hidden]" in receiver.texts[0]
 
 
+def test_no_text_begins_a_line_calls_people_or_hides_in_a_message() -> None:
+    one = feature.Alert("a" * 16, "error", "bob", "x\n2026-01-01 error (carol): @all <!channel> \u202e", "2026-01-01")
+    _, text = feature.message([one], "f" * 16)
+    assert text == "2026-01-01 error (bob): x\n  | 2026-01-01 error (carol): @ all < !channel> ⟨U+202E⟩"
+
+
 def test_a_refusal_is_tried_again_later_and_then_only_where_it_failed(node: Node, receiver: Receiver) -> None:
     said: list[str] = []
     with Receiver() as other:
