@@ -148,6 +148,7 @@ def test_rules_that_say_nothing_alone_are_left_out() -> None:
         ("aws-token", ("x",), "x", 0.0, 0), ("random", ("y",), "y", 3.5, 0)]
 
 
+@pytest.mark.timeout(600)  # it reads the metadata of a hundred packages: a minute on a busy machine
 def test_the_sbom_names_what_is_locked(tmp_path: Path) -> None:
     """Of the tests' own environment, which holds all of that."""
     file = tmp_path / "sbom.json"

@@ -100,7 +100,7 @@ def test_concurrent_calls_lose_nothing(tmp_path: Path, environment: Mapping[str,
 
 
 @pytest.mark.parametrize(("script", "arguments", "words"), [
-    ("log_event.sh", ["1", "Agent A", "note"], "usage: log_event.sh INTERACTION ACTOR TYPE CONTENT"),
+    ("log_event.sh", ["1", "Agent A", "note"], "usage: log_event.sh [--allow-secret] INTERACTION ACTOR TYPE CONTENT"),
     ("log_event.sh", ["one", "Agent A", "note", "x"], "usage: log_event.sh"),
     ("log_event.sh", ["", "Agent A", "note", "x"], "usage: log_event.sh"),
     ("log_event.sh", ["1", "../x", "note", "x"], "cannot name an agent"),
