@@ -18,6 +18,7 @@ from gitcoord.cli.dry_run import dry_run_option, would_write
 from gitcoord.cli.events import refresh
 from gitcoord.cli.tables import detail, print_table
 from gitcoord.core import times
+from gitcoord.core.fields import READS_SPAN
 from gitcoord.core.commands import FROM_FILE, ROWS_MAX, Answer, Command, Query
 from gitcoord.core.errors import Refused
 from gitcoord.features import FEATURES, LISTED
@@ -97,8 +98,8 @@ def _default(field: FieldInfo) -> str:
 
 
 def _is_span(field: FieldInfo) -> bool:
-    return any(times.READS_SPAN in getattr(one, "__metadata__", ())
-               for one in (field.annotation, *get_args(field.annotation))) or times.READS_SPAN in field.metadata
+    return any(READS_SPAN in getattr(one, "__metadata__", ())
+               for one in (field.annotation, *get_args(field.annotation))) or READS_SPAN in field.metadata
 
 
 def _inner(annotation: Any) -> Any:

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from gitcoord.core import limits, names
+from gitcoord.core import limits, names, times
 from gitcoord.core.text import UNSEEN, Place, compiled, fit, spelled
 
 AGENT_CHARS_MAX = 63
@@ -131,3 +131,19 @@ Json = Annotated[dict[str, Any], AfterValidator(check_json)]
 
 Given = Annotated[str, Field(max_length=GIVEN_CHARS_MAX)]
 """What people type to name something that is there: the beginning of an id, a position, an agent."""
+
+
+READS_SPAN = BeforeValidator(times.span_s)
+
+Span = Annotated[float, READS_SPAN, Field(gt=0, le=times.SPAN_S_MAX)]
+"""A field for a span of time, in seconds; typed with a unit."""
+
+
+def _check_moment(text: str) -> str:
+    if not times.is_moment(text):
+        raise ValueError("it is no UTC time such as 2026-11-30T12:00:00Z")
+    return times.moment(text)
+
+
+Moment = Annotated[str, Field(max_length=40), AfterValidator(_check_moment)]
+"""A field for a time in an event: UTC, read as 24 characters."""

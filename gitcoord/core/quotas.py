@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from gitcoord.core import times
 from gitcoord.core.authority import ADMIN, Who
 from gitcoord.core.event import Event
-from gitcoord.core.fields import Agent, Payload, Words
+from gitcoord.core.fields import Agent, Moment, Payload, Words
 from gitcoord.core.members import Members
 
 EVENTS_A_DAY = 250_000  # nearly three a second all day; a busy agent writes one every few seconds
@@ -44,7 +44,7 @@ class AgentMuted(Payload):
     """By an admin: what this agent says has no effect, until then if that is given."""
 
     agent: Agent
-    until: times.Moment | None = None
+    until: Moment | None = None
     reason: Words = ""
 
 

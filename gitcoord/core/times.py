@@ -9,9 +9,6 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Annotated
-
-from pydantic import AfterValidator, BeforeValidator, Field
 
 SPAN_S_MAX = 366 * 86_400.0
 LAST_S = 253_402_300_799.0  # the year 9999: what a timestamp can say
@@ -111,19 +108,3 @@ def in_words(span: float) -> str:
         if span >= length and span % length == 0:
             return f"{span / length:.0f}{unit}"
     return f"{span:g}s"
-
-
-READS_SPAN = BeforeValidator(span_s)
-
-Span = Annotated[float, READS_SPAN, Field(gt=0, le=SPAN_S_MAX)]
-"""A field for a span of time, in seconds; typed with a unit."""
-
-
-def _check_moment(text: str) -> str:
-    if not is_moment(text):
-        raise ValueError("it is no UTC time such as 2026-11-30T12:00:00Z")
-    return moment(text)
-
-
-Moment = Annotated[str, Field(max_length=40), AfterValidator(_check_moment)]
-"""A field for a time in an event: UTC, read as 24 characters."""

@@ -18,7 +18,7 @@ from gitcoord.core.authority import ADMIN, LEADER, MEMBER, OWNER, Asked, Persons
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.event import Event
-from gitcoord.core.fields import NAMED, Given, Payload, Words
+from gitcoord.core.fields import NAMED, Given, Payload, Span, Words
 from gitcoord.core.fleet import Duty, Recorded
 from gitcoord.core.lookup import find
 from gitcoord.core.membership import stripped
@@ -217,7 +217,7 @@ def in_words(one: Held) -> str:
 class Reserve(Arguments):
     paths: list[PatternGiven] = Field(description="Paths from the top of the repository; *, ** and ? as in .gitignore",
                                       min_length=1, max_length=PATTERNS_MAX)
-    for_s: times.Span = Field(HOLD_S, alias="for", le=HOLD_S_MAX, description="How long: 90s, 15m, 2h, 3d")
+    for_s: Span = Field(HOLD_S, alias="for", le=HOLD_S_MAX, description="How long: 90s, 15m, 2h, 3d")
     why: Words = Field("", description="What for, to be shown to the others")
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from gitcoord.core import times
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Refused
-from gitcoord.core.fields import Label, Words
+from gitcoord.core.fields import Label, Span, Words
 from gitcoord.core.keys import fingerprint
 from gitcoord.core.liveness import GONE, GOODBYE, SILENT
 from gitcoord.core.lookup import member
@@ -54,7 +54,7 @@ class Leave(Arguments):
 
 class Mute(Arguments):
     agent: AgentGiven = Field(description="Whose words shall have no effect")
-    for_s: times.Span | None = Field(
+    for_s: Span | None = Field(
         None, alias="for", description="For how long: 90s, 15m, 2h, 3d; none: until it is unmuted")
     why: Words = Field("", description="Why, to be shown to the others")
 

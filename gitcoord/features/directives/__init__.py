@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from gitcoord.core import limits, times
+from gitcoord.core import limits
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Lost, Refused
-from gitcoord.core.fields import Content, Given, Reason
+from gitcoord.core.fields import Content, Given, Reason, Span
 from gitcoord.core.fleet import Duty
 from gitcoord.core.lookup import find, member
 from gitcoord.features import autonomy, values
@@ -37,7 +37,7 @@ class Issue(Arguments):
     capability: CapabilityGiven | None = Field(None, description="All agents that can do this")
     priority: AnyCase = Field("MEDIUM", description="How urgent it is")
     ack: Agents = Field([], description="An agent that must acknowledge it; all: each that it is for")
-    ack_within_s: times.Span | None = Field(None, alias="ack_within", description="In which time they must")
+    ack_within_s: Span | None = Field(None, alias="ack_within", description="In which time they must")
     on_failure: str | None = Field(None, max_length=orders.TEXT_KEPT,
                                    description=f"What follows when an agent fails: {PLANS}")
 

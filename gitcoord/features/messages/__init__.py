@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import Field
 
-from gitcoord.core import limits, times
+from gitcoord.core import limits
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Refused
-from gitcoord.core.fields import Content, Given
+from gitcoord.core.fields import Content, Given, Span
 from gitcoord.core.lookup import SHOWN_MAX, member
 from gitcoord.features import typed, values
 from gitcoord.features.messages import post, queries
@@ -32,7 +32,7 @@ WITHIN_S = 600.0  # for an answer: an agent at work looks up now and then
 class Broadcast(Arguments):
     text: Content = Field(min_length=1, description="What to say; - reads standard input")
     priority: AnyCase = Field("MEDIUM", description="How urgent it is")
-    expires_s: times.Span | None = Field(None, alias="expires", description="After how long nobody needs it any more")
+    expires_s: Span | None = Field(None, alias="expires", description="After how long nobody needs it any more")
     data: JsonObject = Field({}, description="A JSON object to go with it")
 
 
@@ -42,7 +42,7 @@ class Send(Broadcast):
 
 
 class Request(Send):
-    within_s: times.Span = Field(WITHIN_S, alias="within", description="How long to wait for an answer")
+    within_s: Span = Field(WITHIN_S, alias="within", description="How long to wait for an answer")
 
 
 class Reply(Arguments):

@@ -10,7 +10,7 @@ from pydantic import Field
 from gitcoord.core import times
 from gitcoord.core.commands import Arguments, Command, Look, Proposal
 from gitcoord.core.errors import Lost, Refused
-from gitcoord.core.fields import GIVEN_CHARS_MAX, Content, Given, Reason, Title, Words
+from gitcoord.core.fields import GIVEN_CHARS_MAX, Content, Given, Reason, Span, Title, Words
 from gitcoord.core.lookup import member
 from gitcoord.core.names import same_agent
 from gitcoord.features.tasks import dispatch
@@ -32,7 +32,7 @@ class Create(Arguments):
     deadline: Given | None = Field(None, description="When it must be done: a span such as 2h, or a time (UTC)")
     after: list[Given] = Field([], max_length=said.AFTER_MAX, description="A task that must be done before")
     attempts: int = Field(3, ge=1, le=said.ATTEMPTS_MAX, description="How many times it may fail")
-    time_limit: times.Span | None = Field(None, le=said.TIMEOUT_S_MAX, description="How long one attempt may take")
+    time_limit: Span | None = Field(None, le=said.TIMEOUT_S_MAX, description="How long one attempt may take")
     agent: AgentGiven | None = Field(None, description="Who it is meant for, unless that one is away")
     data: JsonObject = Field({}, description="A JSON object for its agent")
 

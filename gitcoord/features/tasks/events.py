@@ -7,9 +7,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
-from gitcoord.core import times
 from gitcoord.core.authority import ADMIN, ASSIGNEE, LEADER, MEMBER, OWNER, Who
-from gitcoord.core.fields import FREE, NAMED, Agent, Json, Payload, Reason, Title, Uid, Words
+from gitcoord.core.fields import FREE, NAMED, Agent, Json, Moment, Payload, Reason, Title, Uid, Words
 from gitcoord.features.typed import Capabilities, Priority
 
 BODY_MAX = 16_000  # characters: four in UTF-8 still fit into an event
@@ -42,7 +41,7 @@ class TaskCreated(Payload):
     body: Body = ""
     needs: Capabilities = Field(default_factory=list)
     priority: Priority = "MEDIUM"
-    deadline: times.Moment | None = None
+    deadline: Moment | None = None
     after: list[Uid] = Field(default_factory=list, max_length=AFTER_MAX)
     attempts_max: int = Field(3, ge=1, le=ATTEMPTS_MAX)
     timeout_s: float | None = Field(None, gt=0, le=TIMEOUT_S_MAX)

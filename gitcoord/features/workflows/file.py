@@ -12,8 +12,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from gitcoord.core.errors import Refused
-from gitcoord.core.fields import FREE, NAMED, Agent, Payload, Words
-from gitcoord.core.times import Span
+from gitcoord.core.fields import FREE, NAMED, Agent, Payload, Span, Words
 from gitcoord.features.agents import dependencies
 from gitcoord.features.tasks.events import ATTEMPTS_MAX, TIMEOUT_S_MAX
 from gitcoord.features.typed import Capabilities, Priority
