@@ -173,8 +173,7 @@ class Fine:
         return 1.0
 
     def prepare(self, look: Look) -> Callable[[Callable[[], bool]], list[Proposal]]:
-        token = "ghp_" + "a" * 36
-        return lambda may: [Proposal("note", f"a title with {token}", {}), Proposal("note", "the other one", {})]
+        return lambda may: [Proposal("note", "x" * 100_000, {}), Proposal("note", "the other one", {})]
 
 
 class Bad(Fine):
