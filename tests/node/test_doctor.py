@@ -59,7 +59,7 @@ def test_a_sound_node_has_nothing_that_fails(clone: Path) -> None:
     assert [name for name, f in found.items() if f.state == WARN] == ["leader"]
     assert set(found) == {
         "git", "python", "fleet", "paused", "disk", "lock", "queue", "keys", "sharing", "store", "leftovers", "agent",
-        "leader", "verified", "remote", "credentials", "ledger", "namespace", "compare-and-swap", "rewriting",
+        "leader", "verified", "trust", "remote", "credentials", "ledger", "namespace", "compare-and-swap", "rewriting",
         "removal", "packing", "outboxes", "clock", "profile",
     }
     assert all(f.cure for f in found.values() if f.state != OK)

@@ -146,15 +146,15 @@ def test_a_page_that_cannot_be_made_is_left_out_and_the_round_goes_on(
 def test_a_part_that_fails_is_tried_after_ever_more_events_and_keeps_no_other_from_being_written(node: Node) -> None:
     branch, tried = node.replica.branch, 0
 
-    def fails(branch: Branch) -> dict[str, bytes | None]:
+    def fails(branch: Branch, sealed: object) -> dict[str, bytes | None]:
         nonlocal tried
         tried += 1
         raise OverflowError("date")
 
     said: list[str] = []
-    publisher = publish.Publisher(lambda kind, text: said.append(text))
+    publisher = publish.Publisher(lambda kind, text: said.append(text), lambda data, branch: data)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(publish, "PARTS", {"bad": fails, "good": lambda branch: {"good": b"x"}})
+        patched.setattr(publish, "PARTS", {"bad": fails, "good": lambda branch, sealed: {"good": b"x"}})
         for branch.fleet.position in range(100, 200):
             assert publisher.due(branch) == {"good": b"x"}
         assert tried == 6
