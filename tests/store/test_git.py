@@ -18,7 +18,7 @@ import pytest
 
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError, Paused, Refused, Unreachable
 from gitcoord.core.ports import Entry, Oid, Outcome, Pushed, Update
-from gitcoord.store import git_process, git_tidying, git_words
+from gitcoord.store import git_process, git_tidying, git_words, program
 from gitcoord.store.git import (
     LEAST_GIT,
     GitStore,
@@ -548,8 +548,9 @@ def test_a_quiet_look_starts_one_git_and_fetches_nothing(store: GitStore, tmp_pa
         store.fetch()
         store.push([Update(ONE, store.fetch().refs[ONE], commit(store, "y"))])
         store.fetch()
-    assert [words.removeprefix("git -c protocol.version=0 ").removeprefix("git ").split()[0] for words in started()
-            if words.startswith("git ")] == ["ls-remote", "ls-remote", "push", "ls-remote"]
+    commands = [words.removeprefix(str(program.git())) for words in started()]  # git's own children are called `git`
+    assert [words.removeprefix(" -c protocol.version=0").split()[0] for words in commands
+            if words.startswith(" ")] == ["ls-remote", "ls-remote", "push", "ls-remote"]
 
 
 def test_a_remote_with_many_other_refs_is_not_listed_twice(store: GitStore, bare: Path, tmp_path: Path) -> None:

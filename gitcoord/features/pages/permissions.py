@@ -15,7 +15,7 @@ HEAD = """# Who may write what
 Each event is judged by the fold, on every machine in the same way: what this table does not allow is void, and the
 reason says who may. The tables stand beside the events in the code (`AUTHORITY` in `gitcoord/core/membership.py`,
 `core/terms.py` and each module of `gitcoord/features/`); this page is made of them by
-`python -m gitcoord.features.pages.permissions`, and a test fails when it is not what they say.
+`python -P -m gitcoord.features.pages.permissions`, and a test fails when it is not what they say.
 
 An event of a type that stands in no table (a note, a question, a type of your own) is speech: any member may write it,
 guests too, and it binds nobody. Control words (`*autonomy:full`, `*workflow:start NAME`) need the right to what they
