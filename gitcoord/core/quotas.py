@@ -129,10 +129,11 @@ class Quotas:
 
     def count(self, event: Event, at: str, members: Members, void: str | None) -> None:
         """Count a member's line. One that is void counts as well: it takes its place in the ledger."""
-        self.at = max(self.at, at)
-        if at[:10] > self.day:
-            self.day = at[:10]
-            self.tallies.clear()
+        if at != self.at:
+            self.at = max(self.at, at)
+            if at[:10] > self.day:
+                self.day = at[:10]
+                self.tallies.clear()
         if void is None and (event.term is not None or _is_imported(members, event)):
             return
         tally = self.tallies.get(event.actor)

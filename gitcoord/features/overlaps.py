@@ -83,8 +83,10 @@ def _split(pattern: str) -> tuple[str, str]:
 
 def _ways(head: str) -> list[str]:
     """The folders on the way to `head`, the top ("") first and itself last."""
-    ends = [number + 1 for number, letter in enumerate(head) if letter == "/"]
-    return ["", *(head[:end] for end in ends)]
+    ways = [""]
+    for name in head.split("/")[:-1]:
+        ways.append(f"{ways[-1]}{name}/")
+    return ways
 
 
 def _meet(one: str, other: str) -> tuple[bool, int]:

@@ -19,6 +19,7 @@ from gitcoord.features.agents.events import (
     BackupActivated,
 )
 from gitcoord.features.recovery.circuits import Circuit
+from gitcoord.features.tasks.events import TaskFailed, TaskFinished
 from gitcoord.features.typed import Capability
 
 HISTORY_MAX = 200  # recoveries kept; the ledger has the older ones
@@ -78,6 +79,10 @@ EVENTS: Mapping[str, type[BaseModel]] = {
 }
 AUTHORITY: Mapping[str, Who] = {**dict.fromkeys(EVENTS, LEADER), "agent_restarted": MEMBER}
 
+HEARD: frozenset[type[BaseModel]] = frozenset({
+    *EVENTS.values(), AgentLost, AgentExited, AgentReturned, AgentDeparted, AgentUnregistered, AgentLeft, AgentExpelled,
+    RoleChanged, BackupActivated, TaskFailed, TaskFinished})
+
 CONCLUDED: Mapping[type[BaseModel], tuple[str, str]] = {
     # the event: (the strategy, the outcome)
     BackupActivated: ("backup", "backup"), WorkRedistributed: ("redistribute", "redistributed"),
@@ -136,7 +141,7 @@ class State:
 
 
 def fold(state: State, recorded: Recorded) -> str | None:
-    if recorded.void is not None or recorded.payload is None:
+    if recorded.void is not None or type(recorded.payload) not in HEARD:
         return None
     event = recorded.event
     match recorded.payload:

@@ -31,6 +31,7 @@ KEPT_MAX = 100  # that are over and still known
 WISHES_MAX = 100  # to start one, that the leader has not seen yet
 
 EVENTS = events.EVENTS
+OWN = frozenset({*EVENTS, "task_created"})
 AUTHORITY = events.AUTHORITY
 COMMANDS = workflow_commands.COMMANDS
 
@@ -79,7 +80,8 @@ WHOSE: Mapping[str, Resolver] = {
 def fold(state: State, recorded: Recorded) -> str | None:
     if recorded.void is not None:
         return None
-    reason = _fold_own(state, recorded.event, recorded.payload) if recorded.payload is not None else None
+    own = recorded.payload if recorded.event.type in OWN else None
+    reason = _fold_own(state, recorded.event, own) if own is not None else None
     word = control.said(recorded, "workflow")
     if word is not None:
         reason = _obey(state, recorded, word)
