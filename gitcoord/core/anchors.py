@@ -65,8 +65,9 @@ def check(anchors: Anchors, lines: Sequence[bytes]) -> None:
         except Malformed:
             founder = "unreadable"
         if founder not in anchors.founders:
-            raise Corrupt(f"this is another fleet than {VARIABLE} names: the key of its founder is {founder}, not "
-                          f"{' or '.join(sorted(anchors.founders))}")
+            raise Corrupt(f"this is another fleet than the one that this clone trusts ({VARIABLE}): the key of its "
+                          f"founder is {founder}, not {' or '.join(sorted(anchors.founders))}. Name the right remote, "
+                          "or run `gitcoord leave` and `gitcoord init` to join that fleet")
     wanted, digest = dict(anchors.digests), EMPTY
     for position in wanted:
         if position > len(lines):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from gitcoord.core.authority import ADMIN, ANYBODY, GUEST, Role, Who
 from gitcoord.core.event import FORMAT
-from gitcoord.core.fields import NAMED, Agent, Count, Payload, Words
+from gitcoord.core.fields import COUNT_MAX, NAMED, Agent, Count, Payload, Words
 
 KeyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_:-]{8,64}$"), NAMED]
 """A key in full, or its fingerprint (`keys.fingerprint`)."""
@@ -66,7 +66,7 @@ class KeyRevoked(Payload):
     """An admin takes a key away. Nothing that it signed after position `after` counts; null: from this line on."""
 
     key: KeyName
-    after: int | None = Field(default=None, ge=1)
+    after: int | None = Field(default=None, ge=1, le=COUNT_MAX)
 
 
 class KeyChanged(Payload):

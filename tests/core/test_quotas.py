@@ -66,13 +66,15 @@ def test_the_leaders_lines_count_for_its_term_and_not_for_its_quota(monkeypatch:
 
 
 def test_what_a_muted_agent_says_has_no_effect_until_then(story: Story) -> None:
-    assert story.say("bob", "agent_muted", data={"agent": "carol"}).void == "bob is no admin"
+    assert story.say("bob", "agent_muted", data={"agent": "carol"}).void == (
+        "bob (member) may not write agent_muted: only an admin may")
     until = "2026-11-21T05:00:00.000Z"
     assert story.say("alice", "agent_muted", data={"agent": "Bob", "until": until, "reason": "loops"}).void is None
     assert story.say("bob", "note", "x").void == (
         "bob is muted until 21 Nov 05:00 UTC by alice (loops): `gitcoord agent unmute bob` of an admin ends that")
     assert story.say("bob", "task_released", data={"attempt": 1}, re="0" * 16).void is None
-    assert story.say("bob", "agent_unmuted", data={"agent": "bob"}).void == "bob is no admin"
+    assert story.say("bob", "agent_unmuted", data={"agent": "bob"}).void == (
+        "bob (member) may not write agent_unmuted: only an admin may")
     later = "2026-11-21T05:00:00.001Z"
     assert story.say("bob", "note", "x", timestamp=later).void is not None  # its own clock moves nothing
     for agent in ("alice", "carol"):

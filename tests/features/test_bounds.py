@@ -45,6 +45,12 @@ GIVEN: Mapping[str, dict[str, Any]] = {
     "agent mute": {"agent": "carol", "for": 321.0, "why": "marker why"},
     "agent unmute": {"agent": "dave"},
     "agent leave": {},
+    "agent admit": {"agent": "eve", "key": "SHA256:" + "k" * 43, "role": "reviewer"},
+    "agent admission": {"who": "closed"},
+    "agent role": {"agent": "carol", "role": "reviewer"},
+    "agent expel": {"agent": "carol", "reason": "marker reason"},
+    "agent revoke": {"key": "carol", "after": 2},
+    "agent confirm": {"agent": "carol", "github": "marker"},
     "task create": {"title": "marker title", "body": "marker body", "needs": ["marker"], "priority": "HIGH",
                     "deadline": "2030-01-01T00:00:00.000Z", "after": ["TASK"], "attempts": 7, "time_limit": 321.0,
                     "agent": "carol", "data": {"marker": 1}},
@@ -158,6 +164,8 @@ def of_field(given: Any, data: Mapping[str, Any]) -> list[Path]:
 
 def may_depend_on_state(path: Path, bad: Any) -> bool:
     """Whether it may be refused only for whom, or which attempt, it names: nobody of that name is there."""
+    if "after" in path and type(bad) is int:
+        return bad >= 1  # a revocation names a position that is there
     if "attempt" in path:
         return type(bad) is int and 1 <= bad <= 100
     named = {"agent", "agents", "backup", "depends_on", "acknowledge"}

@@ -13,8 +13,10 @@ from gitcoord.core import limits
 from gitcoord.node import publish
 from gitcoord.node.doctor import examine
 from gitcoord.node.node import Node
+from gitcoord.node.seats import Seats
 from gitcoord.node.verify import verify
 from tests.node.test_bad_days import LEDGER, Clones
+from tests.waiting import wait_until
 
 NEWEST = 5
 
@@ -26,6 +28,9 @@ def clones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clones]:
     monkeypatch.setattr("gitcoord.node.node.CACHE_EVENTS", 1)
     clones = Clones(tmp_path)
     one = clones.join("one")
+    Seats(one, lambda kind, text: None, lambda: False).take("one", may_lead=True, takeover=False)
+    wait_until(lambda: one.sync() and one.fleet.terms.leader, what="a leader")
+    one.crew.sessions.clear()  # it has led, and writes nothing more as a leader
     for number in range(12):
         clones.say("one", f"early {number}")
         clones.settle(1)
@@ -43,7 +48,11 @@ def put_checkpoint(clones: Clones, node: Node, spoil: tuple[bytes, bytes] = (b""
     node.sync()
     branch = node.replica.branch
     files = {name: data for name, data in publish.due(branch).items() if name != "state.json"}
-    files["state.json"] = publish.checkpoint.write(branch).replace(*spoil)
+    data = publish.checkpoint.write(branch).replace(*spoil)
+    terms = json.loads(data)["terms"]
+    files["state.json"] = publish.checkpoint.sign(
+        data, agent=terms["leader"], term=terms["term"], position=branch.fleet.position,
+        signer=node.keyring.signer("one"), fleet_id=branch.fleet.id or "")
     tree = branch.write(branch.log, files)
     commit = node.store.put_commit(tree=tree, parents=[branch.tip or ""], message="pages", author="one", time_s=0)
     node.store.keep("ledger", commit)

@@ -137,12 +137,12 @@ def claimed(look: Look, login: str) -> Proposal:
     return Proposal("github_claimed", f"{look.actor} is {login} on GitHub, it says", {"login": login})
 
 
-_KEY = "SHA256:Mp2rV0OYrkJ2Yp2u3wBGiVfA6W1rYlWOXBpOfIpHiqY"
+_OF_DORA = "SHA256:Mp2rV0OYrkJ2Yp2u3wBGiVfA6W1rYlWOXBpOfIpHiqY"
 
 COMMANDS: Mapping[str, Command | Query] = {
     "agent admit": Command(
         help="Let an agent into the fleet, with the key that it has; only an admin may",
-        example=f"gitcoord agent admit dora --key {_KEY}", arguments=Admit, decide=_admit, positional=("agent",),
+        example=f"gitcoord agent admit dora --key {_OF_DORA}", arguments=Admit, decide=_admit, positional=("agent",),
         idempotent=True,
     ),
     "agent admission": Command(

@@ -32,8 +32,7 @@ class OnPull(Arguments):
 
 class CastVote(OnPull):
     verdict: Voice = Field(description="Your opinion")
-    commit: Commit = Field("", description="The commit that you looked at; none: that of the newest review, else the "
-                                           "one that the remote shows now")
+    commit: Commit = Field("", description="What you looked at; none: the newest one reviewed or on GitHub")
     why: Words = Field("", description="Why, in public")
 
 
