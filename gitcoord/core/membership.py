@@ -66,7 +66,7 @@ class KeyRevoked(Payload):
     """An admin takes a key away. Nothing that it signed after position `after` counts; null: from this line on."""
 
     key: KeyName
-    after: int | None = Field(default=None, ge=1, le=COUNT_MAX)
+    after: Annotated[int, Field(ge=1, le=COUNT_MAX)] | None = None
 
 
 class KeyChanged(Payload):

@@ -42,6 +42,9 @@ GIVEN: Mapping[str, dict[str, Any]] = {
                        "slots": 7, "about": "marker about"},
     "agent set": {"status": "busy", "task": "marker task", "workload": 0.375, "capabilities": ["marker"],
                   "role": "marker role", "depends_on": ["carol"], "backup": "dave", "slots": 7},
+    "agent admit": {"agent": "bob", "role": "reviewer"}, "agent admission": {"who": "closed"},
+    "agent role": {"agent": "bob", "role": "guest"}, "agent expel": {"agent": "bob", "reason": "marker why"},
+    "agent revoke": {"key": "bob", "after": 7}, "agent confirm": {"agent": "bob", "github": "marker-login"},
     "agent mute": {"agent": "carol", "for": 321.0, "why": "marker why"},
     "agent unmute": {"agent": "dave"},
     "agent leave": {},
@@ -168,6 +171,8 @@ def may_depend_on_state(path: Path, bad: Any) -> bool:
         return bad >= 1  # a revocation names a position that is there
     if "attempt" in path:
         return type(bad) is int and 1 <= bad <= 100
+    if "after" in path:
+        return type(bad) is int and bad > 0
     named = {"agent", "agents", "backup", "depends_on", "acknowledge"}
     is_known = isinstance(bad, str) and (is_agent_id(bad) or (path[-1] == "backup" and not bad))
     return is_known and not named.isdisjoint(path)

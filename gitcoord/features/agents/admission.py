@@ -11,13 +11,15 @@ from gitcoord.core import lookup
 from gitcoord.core.authority import Role
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Refused
+from gitcoord.core.fields import COUNT_MAX, Words
 from gitcoord.core.keys import fingerprint, is_named
 from gitcoord.core.membership import KeyName, Login
 from gitcoord.core.names import agent_id
+from gitcoord.features.typed import AgentGiven
 
 
 class Admit(Arguments):
-    agent: str = Field(description="Its id")
+    agent: AgentGiven = Field(description="Its id")
     key: KeyName | None = Field(None, description="The fingerprint that it told you, or the whole key; none: the key "
                                                   "that the ledger shows")
     role: Role | None = Field(None, description="What it may do; none: as it is, member for a new one")
@@ -28,22 +30,23 @@ class Admission(Arguments):
 
 
 class GiveRole(Arguments):
-    agent: str = Field(description="Its id")
+    agent: AgentGiven = Field(description="Its id")
     role: Role = Field(description="What it may do: `gitcoord agent roles` tells")
 
 
 class Expel(Arguments):
-    agent: str = Field(description="Its id")
-    reason: str = Field("", max_length=500, description="Why, to be shown to the others")
+    agent: AgentGiven = Field(description="Its id")
+    reason: Words = Field("", description="Why, to be shown to the others")
 
 
 class Revoke(Arguments):
     key: str = Field(max_length=64, description="The key, its fingerprint, or the agent whose key it is")
-    after: int | None = Field(None, ge=1, description="The last position at which it counts; none: from here on")
+    after: int | None = Field(
+        None, ge=1, le=COUNT_MAX, description="The last position at which it counts; none: from here on")
 
 
 class Confirm(Arguments):
-    agent: str = Field(description="Its id")
+    agent: AgentGiven = Field(description="Its id")
     github: Login = Field(description="Its account on GitHub")
 
 
