@@ -14,7 +14,7 @@ from tests.cli.test_dry_run import commands, options
 TOKEN = "ghp_" + "a1B2" * 9
 NO_WORDS: Mapping[str, str] = {
     "leave": "an agent's name", "elect": "an agent's name", "resume": "what the disk said; secrets in it are hidden",
-    "agent admit": "an agent's name", "agent admission": "open or closed", "agent rekey": "a public key",
+    "agent rekey": "a public key",
     "review": "what GitHub says; secrets in it are hidden", "conflicts": "branches; secrets in them are hidden",
     "queue drop": "it takes an event away", "fleet start": "it starts agents, which hide secrets",
     "fleet stop": "it stops agents", "hook install": "a file of the clone's", "hook uninstall": "a file of the clone's",
