@@ -24,6 +24,7 @@ from gitcoord.core.fleet import CONTROL, Fleet, Recorded
 from gitcoord.core.keys import Verifier
 from gitcoord.core.ports import Oid
 from gitcoord.core.replica import descends
+from gitcoord.core.revocations import Revocations
 from gitcoord.core.trees import file_of, root_of
 from gitcoord.features import FEATURES, conversation
 from gitcoord.features.pages import card, snapshot
@@ -111,15 +112,27 @@ class Witness(Fleet):
     """A fleet that tells apart, of the events without effect, what is forged from what was merely late."""
 
     def __init__(
-        self, verifier: Verifier, verdict: Verdict, since: int, progress: Callable[[int], None],
-        pool: ThreadPoolExecutor | None,
+        self, verifier: Verifier | None, verdict: Verdict, since: int, progress: Callable[[int], None],
+        pool: ThreadPoolExecutor | None, revocations: Revocations | None = None,
     ) -> None:
-        super().__init__(FEATURES, verifier)
+        super().__init__(FEATURES, verifier, revocations)
         self.verdict, self.since, self.progress, self.pool = verdict, since, progress, pool
+        self.revoked_at = 0  # position of a line by which what came before it lost its effect
+        self._before = list(verdict.findings), list(verdict.notes), verdict.races
         self.entries: list[Entry] = []  # what pages show: each line is parsed once
-        self.moments: dict[int, list[Callable[[], None]]] = {}  # what to look at once that position is folded
+        self.moments: dict[int, list[Callable[[Witness], None]]] = {}  # what to look at once that position is folded
         self._unchecked: list[Event] = []
         self._answers: list[Future[bool]] = []
+
+    def anew(self) -> Witness:
+        """Begin once more, knowing which keys are revoked: what was found so far was of a fold without that."""
+        self.verdict.findings[:], self.verdict.notes[:], self.verdict.races = self._before
+        other = Witness(self.verifier, self.verdict, self.since, self.progress, self.pool,
+                        self.revocations.learnt or self.revocations)
+        if self.pool is not None:
+            self._hand_over(self.pool)  # lines that were read before are not looked at again
+        other.moments, other._answers, other.revoked_at = self.moments, self._answers, self.position
+        return other
 
     def check_signature(self, event: Event) -> None:
         """With a pool, beside the fold: 65 of the 100 µs that an event costs are spent without the interpreter."""
@@ -152,8 +165,13 @@ class Witness(Fleet):
                                   f"{event.type} by {event.actor} from {event.node}: {recorded.void}")
             else:
                 self.verdict.races += 1
-        for look in self.moments.get(recorded.position, ()):
-            look()
+        looks = self.moments.get(recorded.position, ())
+        if looks and recorded.position < self.revoked_at:
+            self.verdict.notes.append(f"files of position {recorded.position} are not compared: position "
+                                      f"{self.revoked_at} has revoked a key that counted when they were written")
+            looks = ()
+        for look in looks:
+            look(self)
         if recorded.position % STEP_EVENTS == 0:
             self.progress(recorded.position)
         return recorded
@@ -210,6 +228,8 @@ class _Check:
         with cache.nothing_collected():
             for commit in commits:
                 self.branch.absorb(commit)
+        assert isinstance(self.branch.fleet, Witness)
+        self.witness = self.branch.fleet  # another one, where a key was revoked that had counted
 
     def _conclude(self) -> None:
         verdict = self.verdict
@@ -238,7 +258,7 @@ class _Check:
         if self.saved is not None:
             self._at(int(self.saved["position"]), self._check_state)
 
-    def _at(self, position: int, look: Callable[[], None]) -> None:
+    def _at(self, position: int, look: Callable[[Witness], None]) -> None:
         self.witness.moments.setdefault(position, []).append(look)
 
     def _saved(self) -> dict[str, Any] | None:
@@ -257,27 +277,27 @@ class _Check:
         self.verdict.find("checkpoint", checkpoint.PATH, "it is not a checkpoint")
         return None
 
-    def _check_pages(self) -> None:
-        entries = self.witness.entries
-        pages = publish.pages(self.witness, publish.layout_of(self.witness), lambda position: entries[position - 1])
+    def _check_pages(self, witness: Witness) -> None:
+        entries = witness.entries
+        pages = publish.pages(witness, publish.layout_of(witness), lambda position: entries[position - 1])
         for path, expected in pages.items():
-            self._compare("snapshot", path, expected)
+            self._compare("snapshot", path, expected, witness.position)
 
-    def _check_card(self) -> None:
-        self._compare("snapshot", publish.README, card.readme(self.witness).encode())
+    def _check_card(self, witness: Witness) -> None:
+        self._compare("snapshot", publish.README, card.readme(witness).encode(), witness.position)
 
-    def _compare(self, kind: str, path: str, expected: bytes) -> None:
+    def _compare(self, kind: str, path: str, expected: bytes, position: int) -> None:
         found = self._file(path)
         if found != expected:
             what = "it is missing" if found is None else "it differs from what the log gives"
-            self.verdict.find(kind, path, f"{what} at position {self.witness.position}")
+            self.verdict.find(kind, path, f"{what} at position {position}")
 
-    def _check_state(self) -> None:
+    def _check_state(self, witness: Witness) -> None:
         assert self.saved is not None
         saved = {name: part for name, part in self.saved.items() if name not in ("log", "signed")}
-        if saved != json.loads(json.dumps(self.witness.dump())):
+        if saved != json.loads(json.dumps(witness.dump())):
             self.verdict.find("checkpoint", checkpoint.PATH, "it differs from the fold of the log at position "
-                              f"{self.witness.position}")
+                              f"{witness.position}")
 
     def _check_log_of_state(self) -> None:
         if self.saved is None or self.branch.damaged or int(self.saved["position"]) > self.witness.position:

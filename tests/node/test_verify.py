@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from gitcoord.cli.verify import command
 from gitcoord.core import limits
 from gitcoord.core.branch import Branch
-from gitcoord.core.event import Draft, Event, Head, hash_of, seal
+from gitcoord.core.event import Draft, Event, Head, hash_of, parse, seal
 from gitcoord.core.keys import Ed25519Signer
 from gitcoord.core.log_files import Log, segment_path
 from gitcoord.core.ports import Oid, Outcome, Update
@@ -236,3 +236,18 @@ def test_the_command_ends_with_6_and_names_each_finding_on_one_line(
     assert {key: value[key] for key in ("schema", "position", "events")} == {
         "schema": "gitcoord.verify/1", "position": 15, "events": 15}
     assert [set(finding) for finding in value["findings"]] == [{"kind", "where", "text"}] * 2
+
+
+@pytest.mark.parametrize("history", [False, True])
+def test_a_key_that_was_revoked_after_it_had_counted_makes_no_finding(node: Node, history: bool) -> None:
+    joined = line(node, actor="mallory", signer=STRANGER, type_="agent_joined")
+    head = parse(joined).head
+    put(node, log=with_lines(node, joined, line(node, actor="mallory", signer=STRANGER, after=head, content="said")))
+    node.sync()
+    said = node.fleet.position
+    node.append(node.draft("key_revoked", "mallory's key was stolen", actor="alice",
+                           data={"key": STRANGER.key, "after": said - 1}))
+    node.sync()
+    assert node.fleet.members.revoked == {STRANGER.key: said - 1}
+    verdict = verify(node, history=history)
+    assert (verdict.findings, verdict.races, verdict.position) == ([], 1, said + 1)
