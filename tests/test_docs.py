@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import os
 import re
@@ -30,8 +31,10 @@ from tests.waiting import wait_until
 TOP = Path(__file__).resolve().parents[1]
 README = (TOP / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (TOP / "ARCHITECTURE.md").read_text(encoding="utf-8")
+THREAT_MODEL = (TOP / "docs" / "threat-model.md").read_text(encoding="utf-8")
 FROM_THE_DOCUMENTS = (TOP / "docs" / "from-the-documents.md").read_text(encoding="utf-8")
 DOCUMENTS = [TOP / "README.md", TOP / "ARCHITECTURE.md", *sorted((TOP / "docs").glob("*.md"))]
+NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 GITHUB_URL = "git@github.com:OWNER/REPO.git"
 
 
@@ -114,6 +117,22 @@ def test_links_and_paths_lead_somewhere(document: Path) -> None:
         paths = re.findall(r"`((?:gitcoord|core|features|store|node|cli|tests)/[\w/]+\.(?:py|md|txt))`", text)
         missing = [path for path in paths if not any((base / path).exists() for base in (TOP, TOP / "gitcoord"))]
         assert [path for path in missing if "poll" not in path] == []  # the example of a feature to be
+
+
+def test_every_promise_of_the_threat_model_names_tests_that_there_are() -> None:
+    promised, not_promised = THREAT_MODEL.split("\n## What is not promised\n")
+    rows = [line for line in promised.split("\n## A stranger", 1)[1].splitlines()
+            if line.startswith("| ") and not line.startswith("| it tries")]
+    assert len(rows) > 50 and [row for row in rows if not NAMED_TEST.search(row.split("|")[3])] == []
+    named = NAMED_TEST.findall(promised + not_promised)
+    assert len(named) == THREAT_MODEL.count("::")  # none is named in another form
+    assert sorted({f"{path}::{name}" for path, name in named if name not in functions_of(TOP / path)}) == []
+
+
+def functions_of(path: Path) -> set[str]:
+    """The functions that a file defines at its top; none where there is no file."""
+    tree = ast.parse(path.read_text(encoding="utf-8") if path.exists() else "")
+    return {one.name for one in tree.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
 def test_all_ask_for_the_same_git() -> None:
