@@ -179,7 +179,7 @@ def test_a_dry_run_writes_nothing(fake: FakeGitHub, client: Client, forge: Forge
 def test_votes_and_what_others_do_count(fake: FakeGitHub, client: Client, forge: Forge) -> None:
     head = forge.pull(fake, 3, "line 1\n", "line one\n", ref="carol/topic")
     votes = {agent: Vote(agent, "approve", "", head, "") for agent in ("bob", "carol")}
-    known = around(pulls={"#3": Pull("1", "", 3, votes)}, settings={"review_quorum": 2})
+    known = around(pulls={"#3": Pull("1", "", 3, "dave", votes)}, settings={"review_quorum": 2})
     assert reviewed(client, forge, around=known).picture.tally.approve == 2  # the branch's name says nothing
     known = dataclasses.replace(known, logins={"alice": frozenset({"bob"})})
     one = reviewed(client, forge, around=known)
@@ -191,7 +191,7 @@ def test_a_namesake_of_the_author_does_not_approve_but_may_reject(
 ) -> None:
     head = forge.pull(fake, 3, "line 1\n", "line one\n")
     for verdict, count in (("approve", 0), ("reject", 1)):
-        known = around(pulls={"#3": Pull("1", "", 3, {"alice": Vote("alice", verdict, "", head, "")})})
+        known = around(pulls={"#3": Pull("1", "", 3, "dave", {"alice": Vote("alice", verdict, "", head, "")})})
         found = reviewed(client, forge, around=known).picture.tally
         assert found.approve + found.reject == count
 
