@@ -1,8 +1,8 @@
 """Anchors: what a newcomer was given by somebody it trusts, and goes by before it believes what others folded.
 
 An anchor is the fingerprint of the founder's key, or `POSITION:DIGEST`, the digest of the log up to a position. With
-one, a newcomer works out from the log itself who is a member, with which role and key. Only the lines about members are
-parsed, and their signatures checked. A checkpoint that says anything else is not believed.
+one, a newcomer works out from the log itself who is a member, with which role and key, and who leads. Only the lines
+about these are parsed, and their signatures checked. A checkpoint that says anything else is not believed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from gitcoord.core import membership
+from gitcoord.core import membership, terms
 from gitcoord.core.errors import Corrupt, Refused
 from gitcoord.core.event import hash_of, parse
 from gitcoord.core.fleet import EMPTY, Fleet, Inadmissible
@@ -19,7 +19,9 @@ from gitcoord.core.keys import FINGERPRINT_PREFIX, fingerprint
 from gitcoord.core.strict_json import Malformed
 
 VARIABLE = "GITCOORD_TRUST"
-GOVERNING = frozenset({*membership.EVENTS, "config_changed"})  # a setting says which role a newcomer has
+GOVERNING = frozenset({*membership.EVENTS, *terms.EVENTS, "config_changed"})
+"""Types of lines that say who is a member, and who leads; settings say which role a newcomer has, and who may lead."""
+
 _TYPE = re.compile(rb'"type":"(?:' + "|".join(sorted(GOVERNING)).encode() + rb')"')
 _CLOSES = re.compile(rb'"admission":"closed"')
 _DIGEST = re.compile(r"([1-9][0-9]{0,14}):([A-Za-z0-9_-]{43})")
@@ -81,16 +83,20 @@ def check(anchors: Anchors, lines: Sequence[bytes]) -> None:
 
 
 def members_of(lines: Sequence[bytes], like: Fleet) -> Fleet:
-    """Return a fold of the lines about members alone, for its `members`; of a fleet with the features of `like`.
+    """Return a fold of the lines about members and leaders alone, for its `members` and `terms`.
 
-    It can differ from the whole fold, as where an admin that leads wrote such a line with its term. Then a checkpoint
-    is not believed, and everything is folded.
+    It is of a fleet with the features of `like`. It can differ from the whole fold, as where a line's term was used up
+    by others. Then a checkpoint is not believed, and everything is folded.
     """
-    governing = [(position, line) for position, line in enumerate(lines, 1) if _TYPE.search(line)]
+    governing, digest = [], EMPTY
+    for position, line in enumerate(lines, 1):
+        if _TYPE.search(line):
+            governing.append((position, line, digest))
+        digest = hash_of(digest.encode() + line)
     fleet = Fleet({name: one for name, one in like.features.items() if hasattr(one, "newcomer")}, like.verifier)
     while True:
-        for position, line in governing:
-            _take(fleet, position, line)
+        for position, line, before in governing:
+            _take(fleet, position, line, before)
             if fleet.revocations.learnt is not None:
                 break
         else:
@@ -98,12 +104,12 @@ def members_of(lines: Sequence[bytes], like: Fleet) -> Fleet:
         fleet = fleet.anew()
 
 
-def _take(fleet: Fleet, position: int, line: bytes) -> None:
+def _take(fleet: Fleet, position: int, line: bytes, before: str) -> None:
     try:
         event = parse(line)
         if event.type in GOVERNING:
             fleet.check_signature(event)
-            fleet.position = position - 1
+            fleet.position, fleet.digest = position - 1, before  # an election counts only right after its log
             fleet.record(event)
     except (Malformed, Inadmissible):
         return  # then the whole fold differs, and is what counts

@@ -135,6 +135,8 @@ def _is_anchored(branch: Branch, root: Mapping[str, Entry], fleet: Fleet, anchor
         return False
     if known.members.dump() != fleet.members.dump():
         raise Unbelievable("it has other members, roles or keys than the lines that lie beside it")
+    if (known.terms.leader, known.terms.term) != (fleet.terms.leader, fleet.terms.term):
+        raise Unbelievable("it has another leader than the lines that lie beside it")
     return True
 
 

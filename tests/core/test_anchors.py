@@ -87,6 +87,17 @@ def test_with_the_founders_key_a_newcomer_believes_no_other_members_roles_or_key
     assert ["other members, roles or keys" in bad.reason for bad in found.bad] == [True]
 
 
+def test_a_term_that_nobody_won_in_the_log_seals_no_checkpoint_that_is_believed() -> None:
+    world, branch, value = a_ledger()
+    forged = value | {"terms": value["terms"] | {"term": 2, "highest": 2}}
+    forged.pop("signed")
+    body = json.dumps(forged, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    put(world, signed(body, value["position"], term=2))
+    found = newcomer(world, Anchors(founders=frozenset({FOUNDER})))
+    assert not found.believed and found.fleet.terms.term == 1
+    assert any("it has another leader" in bad.reason for bad in found.bad)
+
+
 def test_in_an_open_fleet_without_an_anchor_a_newcomer_takes_members_on_trust() -> None:
     """Not promised (docs/threat-model.md): whoever has been there, and `verify`, finds it out."""
     world, _, value = a_ledger(closed=False)
