@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -160,8 +161,8 @@ def test_the_same_agent_runs_once_and_the_second_is_told_where(pair: tuple[Clone
 
 
 def copy_key(one: Clone, other: Clone) -> None:
-    key = (one.home / "keys" / f"{one.agent}.key").read_bytes()
-    (other.home / "keys" / f"{one.agent}.key").write_bytes(key)
+    name = f"{one.agent}.key"
+    shutil.copy(one.home / "keys" / name, other.home / "keys" / name)  # with its mode: others may not read it
 
 
 def test_a_takeover_ends_the_old_run_and_leads_in_its_place(pair: tuple[Clone, Clone]) -> None:
