@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gitcoord.core import beside, duties as leader_duties, limits, outbox
+from gitcoord.core.branch import Bad
 from gitcoord.core.commands import Look
 from gitcoord.core.effects import Append, Disk, NoteOutbox, Steps
-from gitcoord.core.event import Event, Head, hash_of, parse, parse_all
+from gitcoord.core.event import Event, Head, parse, parse_all
 from gitcoord.core.fleet import Duty, Inadmissible
 from gitcoord.core.names import uid_from
 from gitcoord.core.outbox import Outbox
@@ -63,11 +64,18 @@ def do_duties(me: Replica, disk: Disk, crew: Crew) -> Steps:
 
 
 def _bad_lines(me: Replica, waiting: Container[str]) -> list[Duty]:
-    found = {bad.key: bad for bad in (
-        Duty("error", f"{bad.where}: {bad.reason}"[:500], f"bad:{bad.commit[:12]}:{hash_of(bad.line)[:16]}")
-        for bad in me.branch.bad)}
-    new = [duty for key, duty in found.items() if key not in waiting and key not in me.branch.fleet.done]
-    return new[:limits.DUTIES_PER_TICK]
+    """One for each commit that somebody tampered with: a commit may hold any number of bad lines."""
+    by_commit: dict[Oid, list[Bad]] = {}
+    for bad in me.branch.bad:
+        by_commit.setdefault(bad.commit, []).append(bad)
+    found = [(f"bad:{commit[:12]}", bads) for commit, bads in by_commit.items()]
+    new = [(key, bads) for key, bads in found if key not in waiting and key not in me.branch.fleet.done]
+    return [Duty("error", _told(bads), key) for key, bads in new[:limits.DUTIES_PER_TICK]]
+
+
+def _told(bads: Sequence[Bad]) -> str:
+    more = f"; {len(bads) - 1} more bad lines in this commit: `gitcoord verify` names them" if bads[1:] else ""
+    return f"{bads[0].where}: {bads[0].reason}"[:400] + more
 
 
 def decide(me: Replica, disk: Disk, crew: Crew, now_s: float) -> Plan | None:
