@@ -29,12 +29,13 @@ FAILED = 6  # verification found something
               help="Virtual time of each.")
 @click.option("--only", default=None, metavar="FAULTS", help="Only these classes of faults; `none` for none.")
 @click.option("--without", default="", metavar="FAULTS", help="Leave these classes of faults out.")
+@click.option("--hostile", is_flag=True, help="Have a hostile member in each schedule.")
 @click.option("--processes", type=click.IntRange(1), default=None, metavar="N",
               help="Schedules at a time.  [default: as many as processors]")
 @click.option("--trace", is_flag=True, help="Print everything that happened.")
 @json_option
 def command(schedules: int, seed: int | None, nodes: int, profile: str, seconds: float, only: str | None,
-            without: str, processes: int | None, trace: bool, as_json: bool) -> None:
+            without: str, hostile: bool, processes: int | None, trace: bool, as_json: bool) -> None:
     """Run the protocol in virtual time, against a remote and machines that fail in every way known.
 
     Each schedule has its own seed, draws its faults from it, and is checked against an independent record of what
@@ -46,7 +47,8 @@ def command(schedules: int, seed: int | None, nodes: int, profile: str, seconds:
     """
     from gitcoord.simulation.schedule import Options
 
-    options = Options(nodes, profile, float(seconds), None if only is None else _classes(only), _classes(without))
+    options = Options(nodes, profile, float(seconds), None if only is None else _classes(only), _classes(without),
+                      hostile)
     first = random.SystemRandom().randrange(10**6) if seed is None else seed
     began = time.monotonic()
     found = _run(range(first, first + schedules), options, processes=processes, trace=trace)

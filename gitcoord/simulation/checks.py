@@ -6,8 +6,8 @@ import json
 from collections import Counter
 from typing import Any
 
-from gitcoord.core.event import parse
-from gitcoord.simulation import failover, naive
+from gitcoord.core.event import parse, parse_all
+from gitcoord.simulation import failover, hostility, naive
 from gitcoord.simulation.machine import Machine
 from gitcoord.simulation.mischief import outbox_lines
 from gitcoord.simulation.naive import Ledger
@@ -18,7 +18,15 @@ from gitcoord.simulation.world import LEDGER, World
 def all_of(world: World, remote: Remote, *, stops: bool) -> None:
     """Raises Violation for the first thing that does not hold."""
     verifier = world.signers.verifier
-    ledger = naive.read(world.god, world.tip, lambda line: verifier.rejects(parse(line), world.fleet_id) is None)
+
+    def signed(line: bytes) -> bool:
+        events = parse_all([line])
+        return bool(events) and verifier.rejects(events[0], world.fleet_id) is None
+
+    honest = frozenset(machine.agent for machine in world.machines) if world.hostile is not None else None
+    ledger = naive.read(world.god, world.tip, signed, honest=honest)
+    if world.hostile is not None:
+        ledger = hostility.check(world, remote, ledger)
     _once_each(world, ledger)
     _duties(world, ledger, stops=stops)
     _terms(world, remote, ledger)
@@ -92,6 +100,8 @@ def _same_state(world: World, ledger: Ledger) -> None:
             {node: (head.seq, head.hash) for node, head in fleet.heads.items()}, fleet.positions, fleet.terms.term,
             fleet.terms.highest, fleet.terms.leader, fleet.terms.session, fleet.digest,
         )
+        if world.hostile is not None:  # which of its own words have effect, a plain fold cannot say
+            mine = (mine[0], {uid: at for uid, at in mine[1].items() if uid in ledger.positions}, *mine[2:])
         plain = (ledger.heads, ledger.positions, ledger.term, ledger.highest, ledger.leader, ledger.session,
                  ledger.digest)
         for name, one, other in zip(("heads", "positions", "term", "highest", "leader", "session", "digest"),
@@ -106,7 +116,7 @@ def _same_state(world: World, ledger: Ledger) -> None:
 
 def _nobody_flagged(world: World, ledger: Ledger) -> None:
     for machine in world.machines:
-        if machine.bad and not world.forged:
+        if machine.bad and not world.forged and world.hostile is None:
             world.fail(f"{machine.name} flags an honest fleet: {machine.bad[0]}")
     for fields in ledger.void:
         double = fields["uid"] in ledger.effective
@@ -133,8 +143,8 @@ def _holds(machine: Machine, uid: str) -> bool:
 
 def _nothing_gone(world: World, ledger: Ledger) -> None:
     """In the middle of it: what was promised is in the ledger, on a disk, or in an outbox."""
-    boxes = {parse(line).uid for ref, oid in world.server.refs.items() if ref != LEDGER
-             for line in outbox_lines(world, oid)}
+    boxes = {event.uid for ref, oid in world.server.refs.items() if ref != LEDGER
+             for event in parse_all(outbox_lines(world, oid)) if world.is_honest(event.actor, event.key)}
     tips = {machine.disk.tip for machine in world.machines if not machine.dead and machine.disk.tip}
     seen = {parse(line).uid for tip in sorted(tips - {world.tip}) for line in naive.raw_lines(world.god, tip)
             if line not in world.forged}

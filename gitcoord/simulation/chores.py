@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gitcoord.core.authority import MEMBER, Who
+from gitcoord.core.authority import LEADER, Who
 from gitcoord.core.commands import Command, Look, Query
 from gitcoord.core.fleet import Duty, Recorded
 
@@ -22,7 +22,7 @@ class ChoreDone(BaseModel):
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {"chore_done": ChoreDone}
-AUTHORITY: Mapping[str, Who] = {"chore_done": MEMBER}
+AUTHORITY: Mapping[str, Who] = {"chore_done": LEADER}
 COMMANDS: Mapping[str, Command | Query] = {}
 
 

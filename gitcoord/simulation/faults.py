@@ -26,7 +26,12 @@ FAULTS: dict[str, str] = {
     "image": "a machine is copied while it runs, memory and all, and the image resumed, perhaps minutes later",
     "deleted": "an outbox is deleted on the remote, also that of a machine just restored",
     "rush": "everybody writes at the same moment",
+    "hostile": "a member with a good key signs, sequences and overwrites whatever it likes",
 }
+BESIDE_HOSTILE = frozenset({"hostile", "lost", "late", "delay", "partition", "pause", "crash", "clock", "suspend",
+                            "torn", "refused", "rush"})
+"""What may strike beside a hostile member. The others break promises by themselves, and would hide what it breaks."""
+HOSTILE_SHARE = 0.3  # of the schedules in which its class is drawn: the features that it aims at take time to fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +50,12 @@ MOST = {"lost": 0.2, "late": 0.1, "delay": 0.4, "pause": 0.1, "crash": 0.05, "su
         "refused": 0.15}
 
 
-def draw(seed: int, *, only: Collection[str] | None = None, without: Collection[str] = ()) -> Weather:
-    """The weather of a seed. `only` and `without` take classes away and leave the other rates as they were."""
+def draw(seed: int, *, only: Collection[str] | None = None, without: Collection[str] = (),
+         hostile: bool = False) -> Weather:
+    """The weather of a seed. `only` and `without` take classes away and leave the other rates as they were.
+
+    `hostile`: there is a hostile member, whatever the seed draws.
+    """
     chance = random.Random(f"{seed}/weather")
     rates, on = {}, set()
     calm = chance.random()  # how many classes stay away
@@ -54,6 +63,9 @@ def draw(seed: int, *, only: Collection[str] | None = None, without: Collection[
         rates[name] = chance.random() ** 2 * MOST.get(name, 1.0)
         if chance.random() > calm or only is not None:
             on.add(name)
+    invited = hostile or ("hostile" in on and chance.random() < HOSTILE_SHARE)
+    if only is None:
+        on = (on | {"hostile"}) & BESIDE_HOSTILE if invited else on - {"hostile"}
     if only is not None:
         on &= set(only)
         rates |= {name: max(rates[name], MOST.get(name, 1.0) / 4) for name in only}

@@ -72,7 +72,7 @@ def _copied(fleet: Fleet) -> Fleet:
     by_id = {id_: copy.copy(member) for id_, member in fleet.members.by_id.items()}
     other.members = replace(fleet.members, by_id=by_id, owners=dict(fleet.members.owners),
                             expected=dict(fleet.members.expected), revoked=dict(fleet.members.revoked))
-    other.revocations = copy.deepcopy(fleet.revocations)
+    other.revocations, other.time = copy.deepcopy(fleet.revocations), copy.deepcopy(fleet.time)
     other.terms = replace(fleet.terms)
     other.states = {name: feature.load(feature.dump(fleet.states[name])) for name, feature in fleet.features.items()}
     return other

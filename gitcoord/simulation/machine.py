@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, cast
 
 from gitcoord.core.budget import Budget
 from gitcoord.core.event import Draft, Head
-from gitcoord.core.fleet import Feature, Fleet
+from gitcoord.core.fleet import Fleet
 from gitcoord.core.replica import Clock, Replica
 from gitcoord.core.session import Crew
 from gitcoord.node.seats import Seats
-from gitcoord.simulation import chores, rounds
+from gitcoord.simulation import rounds
 from gitcoord.simulation.disk import Crash, Files, SimDisk
 from gitcoord.simulation.folds import SharedBranch
 from gitcoord.simulation.objects import SimStore
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from gitcoord.node.node import Node
 
 LEAST_SLEEP_S = 0.05
-
-FEATURES: dict[str, Feature] = {"chores": chores}
-"""To the protocol they are all one: what they fold, it never looks at, and of duties it has plenty here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +80,7 @@ class Machine:
 
     def fresh(self) -> SharedBranch:
         """A reader that has read nothing yet."""
-        return SharedBranch(self.store, Fleet(FEATURES, self.world.signers.verifier), self.world.folds)
+        return SharedBranch(self.store, Fleet(self.world.features, self.world.signers.verifier), self.world.folds)
 
     def local_s(self) -> float:
         """This machine's own monotonic clock."""

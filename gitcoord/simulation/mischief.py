@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gitcoord.core import outbox
-from gitcoord.core.event import Draft, Head, hash_of, parse, seal
+from gitcoord.core.event import Draft, Head, hash_of, parse, parse_all, seal
 from gitcoord.core.log_files import LogFiles
 from gitcoord.core.ports import Oid
 from gitcoord.simulation import naive
@@ -165,7 +165,7 @@ def _known_elsewhere(world: World, but: Machine | None) -> set[str]:
         else:
             lines.update(_ledger_of(world, machine.disk.tip), machine.disk.carried)
             lines.update(event.line for event in machine.disk.content.all())
-    return {event.uid for event in map(parse, lines)}
+    return {event.uid for event in parse_all(lines)}
 
 
 def outbox_lines(world: World, oid: Oid) -> list[bytes]:

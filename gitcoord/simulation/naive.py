@@ -15,6 +15,7 @@ from typing import Any
 from gitcoord.core.ports import Objects, Oid
 
 CONTROL = ("leader_election", "leader_renewed")
+TERM_JUMP_MAX = 1000
 LEADERS = ("leader_election", "leader_renewed", "leader_resigned")
 
 
@@ -30,6 +31,7 @@ class Ledger:
     keys: dict[str, str] = field(default_factory=dict)  # agent → key
     term: int = 0
     highest: int = 0
+    honest: frozenset[str] | None = None  # whose elections and terms count; None: anybody's
     leader: str | None = None
     session: str | None = None
     digest: str = ""
@@ -45,14 +47,16 @@ def identity(actor: str, nonce: str) -> str:
     return "".join("0123456789abcdefghjkmnpqrstvwxyz"[number >> shift & 31] for shift in range(75, -1, -5))
 
 
-def read(objects: Objects, tip: Oid, signed: Callable[[bytes], bool]) -> Ledger:
+def read(
+    objects: Objects, tip: Oid, signed: Callable[[bytes], bool], *, honest: frozenset[str] | None = None
+) -> Ledger:
     """Every commit from the root to `tip`: good new lines count, in the order in which they came."""
     commits: list[Oid] = []
     at: Oid | None = tip
     while at is not None:
         commits.append(at)
         at = next(iter(objects.commit(at).parents), None)
-    ledger = Ledger(digest=digest(b"gitcoord ledger"))
+    ledger = Ledger(digest=digest(b"gitcoord ledger"), honest=honest)
     seen: dict[Oid, list[bytes]] = {}
     known: set[bytes] = set()
     for commit in reversed(commits):
@@ -67,7 +71,7 @@ def raw_lines(objects: Objects, commit: Oid, seen: dict[Oid, list[bytes]] | None
     seen = {} if seen is None else seen
     root = objects.tree(objects.commit(commit).tree)
     blobs = []
-    if "events" in root:
+    if "events" in root and root["events"].is_tree:
         for _, folder in sorted(objects.tree(root["events"].oid).items()):
             blobs += [segment.oid for _, segment in sorted(objects.tree(folder.oid).items())]
     number, digits = len(blobs), ""
@@ -87,9 +91,13 @@ def take(ledger: Ledger, line: bytes, signed: Callable[[bytes], bool]) -> bool:
     try:
         fields = json.loads(line)
         actor, kind, node = (fields[name] for name in ("actor", "type", "node"))
-        uid = fields["uid"] = identity(actor, fields["nonce"])
-    except (ValueError, KeyError, TypeError):
+        uid = identity(actor, fields["nonce"])
+        spelling = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False
+    if spelling != line or not signed(line):
+        return False
+    fields["uid"] = identity(actor, fields["nonce"])
     seq, first = fields.get("seq"), not ledger.lines
     if first != (kind == "fleet_founded") or (seq is None) != (first or kind in CONTROL):
         return False
@@ -99,20 +107,26 @@ def take(ledger: Ledger, line: bytes, signed: Callable[[bytes], bool]) -> bool:
             return False
     elif not first and fields.get("data", {}).get("after") != ledger.digest:
         return False
-    if not signed(line):
-        return False
     if _counts(ledger, fields, first):
         ledger.effective[uid] = fields
         ledger.positions[uid] = len(ledger.lines) + 1
         _fold(ledger, fields)
     else:
         ledger.void.append(fields)
-    ledger.highest = max(ledger.highest, fields.get("term") or 0)
+    term = fields.get("term") or 0
+    if _may_lead(ledger, fields) and term <= ledger.highest + TERM_JUMP_MAX:
+        ledger.highest = max(ledger.highest, term)
     if seq is not None:
         ledger.heads[node] = (seq, digest(line))
     ledger.lines.append(line)
     ledger.digest = digest(ledger.digest.encode() + line)
     return True
+
+
+def _may_lead(ledger: Ledger, fields: dict[str, Any]) -> bool:
+    """Whether it is no election, or one by an agent that may stand."""
+    return fields["type"] != "leader_election" or ledger.honest is None or (
+        fields["actor"] in ledger.honest and fields["actor"].casefold() in ledger.keys)
 
 
 def _counts(ledger: Ledger, fields: dict[str, Any], first: bool) -> bool:
@@ -123,9 +137,12 @@ def _counts(ledger: Ledger, fields: dict[str, Any], first: bool) -> bool:
         return False
     if key is not None and key != fields["key"]:
         return False
+    if key is None and fields["key"] in ledger.keys.values():
+        return False  # one key, one agent
     term = fields.get("term")
     if fields["type"] == "leader_election":
-        return term is not None and term > ledger.highest
+        near = term is not None and ledger.highest < term <= ledger.highest + TERM_JUMP_MAX
+        return near and _may_lead(ledger, fields)
     if term is None:
         return fields["type"] not in LEADERS
     duty = fields.get("data", {}).get("duty")

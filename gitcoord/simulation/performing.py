@@ -102,7 +102,7 @@ def _write_down(machine: Machine, effect: effects.Effect) -> None:
         case effects.Adopt(events):
             disk.adopt(events)
         case effects.Reclaim(events):
-            _append(machine, [event.draft() for event in events if event.actor == machine.agent])
+            _append(machine, [event.draft() for event in events if disk.owns(event)])
         case effects.NoteOutbox(oid, beats):
             disk.note_outbox(oid, beats)
         case effects.Carry(lines):

@@ -223,6 +223,8 @@ class Remote:
         for blob in blobs:
             lines = lines_of(world.god.blob(blob))
             for event in parse_all(line for line in lines if type_of(line) == "leader_election"):
+                if not world.is_honest(event.actor, event.key):
+                    continue
                 term = max(term, event.term or 0)
                 if event.uid not in self.elections and event.line not in world.forged:
                     self._elected(who, Election(event.term or 0, str(event.data.get("session")), event.actor,

@@ -31,7 +31,8 @@ def one(machine: Machine) -> Life:
     except Lost:
         _lapse(machine, 1.0)
     except GitcoordError as wrong:
-        if isinstance(wrong, Corrupt) and not machine.world.forged:
+        lied = machine.world.forged and machine.world.hostile is None
+        if isinstance(wrong, Corrupt) and not lied:
             machine.world.fail(f"{machine.name} finds the data corrupt: {wrong}")
         machine.say(f"{type(wrong).__name__}: {wrong}")
         _lapse(machine, machine.world.profile.probe_s)

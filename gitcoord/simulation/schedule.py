@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 from gitcoord.core.event import Head
 from gitcoord.core.timings import PROFILES
+from gitcoord.features import FEATURES
 from gitcoord.simulation import checks, faults, memo, mischief
 from gitcoord.simulation.disk import Files
+from gitcoord.simulation.hostile import Hostile
 from gitcoord.simulation.machine import Machine
 from gitcoord.simulation.remote import Remote
 from gitcoord.simulation.signing import Signers
@@ -27,6 +29,7 @@ class Options:
     seconds: float = 1500.0
     only: frozenset[str] | None = None  # fault classes; None: as the seed draws them
     without: frozenset[str] = frozenset()
+    hostile: bool = False  # a hostile member, whatever the seed draws
 
 
 @dataclass(slots=True)
@@ -45,7 +48,7 @@ class Result:
 
 def run(seed: int, options: Options, *, keep_trace: bool = False) -> Result:
     """Simulate one seed. The same seed and options give the same result, byte for byte."""
-    weather = faults.draw(seed, only=options.only, without=options.without)
+    weather = faults.draw(seed, only=options.only, without=options.without, hostile=options.hostile)
     # Half of the schedules end while faults still strike; in the others these stop, and the fleet must recover.
     profile = PROFILES[options.profile]
     bound_s = profile.bound_s()
@@ -57,6 +60,8 @@ def run(seed: int, options: Options, *, keep_trace: bool = False) -> Result:
     remote = Remote(world)
     try:
         with memo.shared(world.signers):
+            if "hostile" in weather.on:
+                _invite(world, remote, options.nodes)
             _people(world, remote, options.nodes)
             mischief.plan(world, remote)
             world.run()
@@ -72,6 +77,14 @@ def run(seed: int, options: Options, *, keep_trace: bool = False) -> Result:
     if keep_trace or result.violation:
         result.trace = world.trace
     return result
+
+
+def _invite(world: World, remote: Remote, nodes: int) -> None:
+    """A hostile member joins a fleet with all features: each has something that it might misuse."""
+    world.features = {**FEATURES, **world.features}
+    world.hostile = Hostile(world, remote)
+    world.hostile.join([f"agent{number + 1}" for number in range(nodes)])
+    world.spawn(world.hostile.life())
 
 
 def _people(world: World, remote: Remote, nodes: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gitcoord.core.event import parse
+from gitcoord.core.event import parse_all
 from gitcoord.core.ports import Oid
 from gitcoord.simulation import naive
 from gitcoord.simulation.world import World
@@ -55,8 +55,9 @@ class Witness:
         blobs: dict[Oid, list[bytes]] = {}
         placed: dict[str, float] = {}
         for at_s, _, tip in history:
-            for line in naive.raw_lines(self.world.god, tip, blobs):
-                placed.setdefault(parse(line).uid, at_s)
+            for event in parse_all(naive.raw_lines(self.world.god, tip, blobs)):
+                if self.world.is_honest(event.actor, event.key):
+                    placed.setdefault(event.uid, at_s)
         waits = [(placed.get(uid, self.world.end_s) - at_s, uid) for uid, at_s in self.promised_s.items()
                  if at_s > START_S]
         return max(waits, default=(0.0, ""))

@@ -5,15 +5,17 @@ from __future__ import annotations
 import datetime
 import heapq
 import random
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gitcoord.core.event import Draft, fleet_id_of, seal
+from gitcoord.core.fleet import Feature
 from gitcoord.core.log_files import LogFiles, joined
 from gitcoord.core.names import uid_from
 from gitcoord.core.ports import Entry, Oid
 from gitcoord.core.timings import Profile
+from gitcoord.simulation import chores
 from gitcoord.simulation.faults import Weather
 from gitcoord.simulation.folds import Folds
 from gitcoord.simulation.objects import Decoded, SimStore
@@ -21,11 +23,15 @@ from gitcoord.simulation.signing import Signers
 from gitcoord.store.memory import MemoryServer
 
 if TYPE_CHECKING:
+    from gitcoord.simulation.hostile import Hostile
     from gitcoord.simulation.machine import Machine
 
 LEDGER = "refs/heads/gitcoord/ledger"
 OUTBOXES = "refs/gitcoord/nodes/"
 EPOCH = datetime.datetime(2026, 11, 21)  # UTC, which need not be said again for each event
+
+FEATURES: dict[str, Feature] = {"chores": chores}
+"""To the protocol they are all one: what they fold, it never looks at, and of duties it has plenty here."""
 
 Life = Generator[float, None, None]
 """A process: it yields the seconds that it sleeps."""
@@ -49,6 +55,8 @@ class World:
     now_s: float = 0.0
     server: MemoryServer = field(default_factory=MemoryServer)
     machines: list[Machine] = field(default_factory=list)
+    features: Mapping[str, Feature] = field(default_factory=lambda: FEATURES)
+    hostile: Hostile | None = None
     attempted: dict[str, str] = field(default_factory=dict)  # uid → content
     acknowledged: dict[str, str] = field(default_factory=dict)
     excused: dict[str, str] = field(default_factory=dict)  # uid → why its loss is nobody's broken promise
@@ -119,6 +127,13 @@ class World:
             self.now_s, _, what = heapq.heappop(self._due)
             what()
         self.now_s = self.end_s
+
+    def is_honest(self, actor: str, key: str) -> bool:
+        """Whether an honest agent wrote under this name. Without a hostile member, or a liar, all do."""
+        if self.hostile is None:
+            return True
+        names = {machine.agent for machine in self.machines} | {"founder"}
+        return actor in names and key == self.signers.of(actor).key
 
     def say(self, who: str, text: str) -> None:
         self.trace.append(f"{self.now_s:9.2f}  {who:<12} {text}")

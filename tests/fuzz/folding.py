@@ -10,59 +10,30 @@ import json
 import random
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from gitcoord.core.commands import Look, Query
 from gitcoord.core.duties import draft, wanted
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.event import Head, parse
 from gitcoord.core.fields import BUG
-from gitcoord.core.fleet import CORE_EVENTS, Fleet
+from gitcoord.core.fleet import Fleet
 from gitcoord.core.liveness import ALIVE, GONE, Standing
 from gitcoord.features import FEATURES, conversation
 from gitcoord.node import publish
+from gitcoord.simulation.grammar import MODELS, MOMENTS, TEXTS, data_of
 from tests.core.lines import Story, signer_of
 
 AGENTS = ("alice", "bob", "mal")
-MODELS: dict[str, type[BaseModel]] = {
-    **CORE_EVENTS, **{type_: model for module in FEATURES.values() for type_, model in module.EVENTS.items()}}
-SCHEMAS = {type_: model.model_json_schema() for type_, model in MODELS.items()}
 LEFT_OUT = {"fleet_founded", "leader_election", "leader_renewed", "leader_resigned", "agent_left", "key_changed",
             "admission_changed", "agent_muted"}  # after which nothing else has effect
 TYPES = sorted(MODELS.keys() - LEFT_OUT) + ["note", "error"]
 COMMON = sorted(one for one in TYPES if one.startswith(("task_", "workflow_", "directive_", "agent_", "paths_")))
 
-MOMENTS = ("2026-01-01T00:00:00.000Z", "2026-01-01T00:05:00.123Z", "9999-12-31T23:59:59.999999Z",
-           "0001-01-01T00:00:00Z", "0000-00-00T00:00:00Z", "2026-02-30T25:61:61Z", "1970-01-01T00:00:00Z",
-           "2026-01-01T24:00:00Z")
-TEXTS = ("", "a", "alice", "bob", "mal", "ghost", "no id!", "x" * 63, "x" * 64, "x" * 200, "\0", "\n", "\u202e",
-         "../..", "-x", "**", "*/" * 60, "src/**", "{item}", "{a.result}", "{", "%s", "*workflow:start w",
-         "*autonomy:manual", "full", "2h", "1970-01-01", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59",
-         "2026-01-01T00:00Z",
-         "nan", "1e999", "task", "agent", "escalate", "w", "high", "CRITICAL", "a.status == 'done'", "a" * 16, "🏳️‍🌈",
-         "\U000e0041", "a\u2028b", "'" * 9, "not " * 300 + "a", "(" * 300)
-NUMBERS = (0, 1, -1, 2, 3, 0.5, 1e308, -1e308, 5e-324, 2**31, 2**53, 2**63, 10**300, float("inf"), float("nan"), True,
-           100, 101, 1000)
-RIGHT: Mapping[str, tuple[Any, ...]] = {
-    # what random words hardly ever are
-    "workflow_defined": ({"definition": {"name": "w", "steps": {
-        "a": {"title": "A {item}", "for_each": ["x", "\u202e"]},
-        "b": {"title": "B {a.result}", "after": "a", "agent": "bob"},
-        "c": {"title": "C", "after": ["b"], "when": "b.status == 'failed' or 'x' in a.result",
-              "undo": {"title": "U"}}}}},),
-    "workflow_started": ({"definition": {"name": "v", "steps": {
-        "a": {"title": "A"}, "b": {"title": "{item}", "after": "a", "for_each": "a.result", "retries": 0}}}},),
-    "workflow_automated": ({"name": "w", "on": "note"}, {"name": "w", "on": "error"}),
-    "directive_issued": tuple({"agents": ["bob", "mal"], "plan": {"kind": kind, "text": text}, "ack_s": 1,
-                               "acknowledge": ["bob"]} for kind, text in
-                              (("task", "🏳️‍🌈 T"), ("agent", "alice"), ("agent", "mal"), ("escalate", ""))),
-    "task_finished": ({"attempt": 1, "result": "x\n\u202e\n\x1b[31m\n{a.result}"},),
-}
-NOISE = 0.03  # of values that are of another kind
 LATER = ("2026-01-01T00:10:00.000Z", "2026-01-03T00:00:00.000Z", "2030-01-01T00:00:00.000Z")
 
 
@@ -90,10 +61,7 @@ def world(seed: int) -> int:
 
 def _say(dice: random.Random, story: Story, uids: list[str]) -> None:
     type_ = dice.choice(COMMON if dice.random() < 0.5 else TYPES)
-    schema = SCHEMAS.get(type_, {})
-    data = value_of(dice, schema, schema.get("$defs", {}), uids[-12:]) if schema else {}
-    if type_ in RIGHT and dice.random() < 0.4:
-        data = dice.choice(RIGHT[type_])
+    data = data_of(dice, type_, AGENTS, uids[-12:])
     leads = story.fleet.terms.leader
     actor = dice.choice(AGENTS)
     fields: dict[str, Any] = {
@@ -103,7 +71,7 @@ def _say(dice: random.Random, story: Story, uids: list[str]) -> None:
         "to": tuple(dice.sample(AGENTS, dice.choice([0, 0, 1, 2]))),
         "interaction": dice.choice([None, None, None, 1, 10**9]),
     }
-    node, data = f"node-{actor}", data if isinstance(data, dict) else {}
+    node = f"node-{actor}"
     try:
         event = story.sealed(actor, type_, node=node, after=story.heads.get(node, Head()), **fields)
     except GitcoordError:
@@ -119,60 +87,6 @@ def _say(dice: random.Random, story: Story, uids: list[str]) -> None:
         raise Trouble(f"the fold of {type_}: {reason}: {json.dumps(data, default=str)[:300]}")
     story.lines.append(event.line)
     uids.append(event.uid)
-
-
-def value_of(dice: random.Random, schema: Mapping[str, Any], known: Mapping[str, Any], uids: list[str], depth: int = 0
-             ) -> Any:
-    if dice.random() < NOISE or depth > 7:
-        return dice.choice([None, [], {}, dice.choice(TEXTS), dice.choice(NUMBERS), [dice.choice(TEXTS)]])
-    if "$ref" in schema:
-        return value_of(dice, known[schema["$ref"].rsplit("/", 1)[-1]], known, uids, depth + 1)
-    if "anyOf" in schema:
-        return value_of(dice, dice.choice(schema["anyOf"]), known, uids, depth + 1)
-    if "enum" in schema or "const" in schema:
-        return dice.choice(schema.get("enum", [schema.get("const")]))
-    match schema.get("type"):
-        case "string":
-            return _text(dice, schema, uids)
-        case "integer" | "number":
-            least = schema.get("minimum", schema.get("exclusiveMinimum", 0))
-            most = schema.get("maximum", schema.get("exclusiveMaximum", 10))
-            odd = dice.random() < 0.2
-            return dice.choice([1, 2, least, most, least - 1, dice.choice(NUMBERS)] if odd else [1, 1, 2])
-        case "boolean":
-            return dice.random() < 0.5
-        case "array":
-            count = max(schema.get("minItems", 0), dice.choice([0, 1, 1, 2, 3]))
-            return [value_of(dice, schema.get("items", {}), known, uids, depth + 1) for _ in range(count)]
-        case "object" if "properties" in schema:
-            return {name: value_of(dice, one, known, uids, depth + 1) for name, one in schema["properties"].items()
-                    if name in schema.get("required", ()) or dice.random() < 0.6}
-        case "object":
-            inner = schema.get("additionalProperties")
-            inner = inner if isinstance(inner, dict) else {}
-            return {dice.choice(["a", "b", "w", dice.choice(TEXTS)]): value_of(dice, inner, known, uids, depth + 1)
-                    for _ in range(dice.choice([1, 1, 2]))}
-    return dice.choice([dice.choice(TEXTS), dice.choice(NUMBERS), None, {"a": 1}])
-
-
-def _text(dice: random.Random, schema: Mapping[str, Any], uids: list[str]) -> str:
-    pattern, most = schema.get("pattern", ""), schema.get("maxLength", 100)
-    if pattern.startswith("^(undo"):
-        return dice.choice(["a", "b", "a#1", "undo:a"])
-    if pattern.startswith(("^[a-z", "^[0-9a-z]")):
-        return dice.choice(["w", "a", "b", *uids[-2:]])
-    if pattern:
-        return dice.choice(["a" * 40, "e" * 40, ""])
-    if most == 16 or (uids and dice.random() < 0.15):
-        return dice.choice(uids or ["0" * 16])
-    if most == 63 and dice.random() < 0.9:
-        return dice.choice(AGENTS)
-    if most == 40 and dice.random() < 0.9:
-        return dice.choice(MOMENTS[:2])
-    text = dice.choice(TEXTS)
-    if schema.get("minLength") and not text:
-        text = "a"
-    return text[:most] if dice.random() < 0.9 else text
 
 
 def _lead(dice: random.Random, story: Story, now: str) -> None:

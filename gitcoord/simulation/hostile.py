@@ -1,0 +1,259 @@
+"""A hostile member: it holds one good key and may push, and keeps none of the rules that honest machines keep.
+
+It is a plain member of an open fleet. It knows all that lies on the remote, and no key but its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gitcoord.core import outbox
+from gitcoord.core.errors import GitcoordError
+from gitcoord.core.event import Draft, Event, Head, hash_of, parse_all, seal
+from gitcoord.core.log_files import LogFiles
+from gitcoord.core.ports import Entry, Oid
+from gitcoord.simulation import grammar, naive
+from gitcoord.simulation.remote import Remote
+from gitcoord.simulation.world import LEDGER, OUTBOXES, Life, World
+
+NAME, NODE = "mallory", "mallory-1"
+PACE_S = 12.0  # between two acts, on average: a remote's limit of pushes holds for everybody
+OUTBOX_EVENTS_MAX = 200
+FLOOD_EVENTS = 60
+STRAYS_MAX = 30
+ODD_REFS = ("deep/er", "UPPER", "-x", "a..b", "x" * 60, "m1-1/below", "\u202e", "m1-1.lock")
+GARBAGE = (b"", b"{}", b"\xff\xfe\x00", b"[" * 5000, b"null", b'{"interaction":null}', b"x" * 70_000, b"\n\n\n")
+
+
+class Hostile:
+    """What it signed, and what it may do next."""
+
+    def __init__(self, world: World, remote: Remote) -> None:
+        self.world, self.remote = world, remote
+        self.rng = world.dice("hostile")
+        self.signer = world.signers.of(NAME)
+        self.chain: list[Event] = []  # all of its node's, in order
+        self.uids: list[str] = []
+        self.lines = 0  # that it wrote anywhere
+        self.defaces = True
+        self.old_boxes: list[Oid] = []
+        self.acts: dict[str, Callable[[], None]] = {
+            "says anything": self._say, "floods": self._flood, "claims leadership": self._lead,
+            "front-runs": self._front_run, "overwrites outboxes": self._deface, "makes stray refs": self._stray,
+            "respells lines": self._respell, "forges a checkpoint": self._checkpoint, "replays lines": self._replay,
+            "joins others' chains": self._squat,
+        }
+
+    def life(self) -> Life:
+        """Do harm, also after the faults have stopped: the fleet recovers beside it. Only outboxes are safe then.
+
+        It stops shortly before the end, so that the leader can have answered all that it said.
+        """
+        while self.world.now_s < self.world.end_s - self.world.profile.bound_s() / 2:
+            yield self.rng.expovariate(1 / PACE_S)
+            self.old_boxes += [oid for ref, oid in sorted(self.world.server.refs.items()) if ref != LEDGER]
+            del self.old_boxes[:-50]
+            name = self.rng.choice(sorted(self.acts))
+            if name == "overwrites outboxes" and self.world.now_s >= self.world.calm_at_s:
+                continue
+            self.world.say("the hostile", name)
+            self.acts[name]()
+            self._offer()
+
+    def join(self, agents: Sequence[str]) -> None:
+        """Let the founder begin what nobody else may end, and join as a plain member.
+
+        The founder, an admin, is never seen again: what it holds at the end, it holds by the ledger alone.
+        """
+        world, head, lines = self.world, Head(), [*naive.raw_lines(self.world.god, self.world.tip)]
+        for type_, data in (("config_changed", {"set": {"leaders": list(agents), "recovery": []}}),
+                            ("paths_reserved", {"paths": ["src/**"], "for_s": 7 * 86_400.0}),
+                            ("task_created", {"title": "the founder's", "agent": "founder"})):
+            draft = Draft("founder", type_, "by the founder", world.wall(), world.uid("founder"), data=data)
+            event = seal(draft, node="founder-0", after=head, signer=world.signers.of("founder"), fleet=world.fleet_id)
+            world.attempted[event.uid] = draft.content
+            head = event.head
+            lines.append(event.line)
+        self._next(NAME, "agent_joined", "I am harmless", timestamp=world.wall())
+        world.put_commit([*lines, self.chain[0].line], parents=(world.tip,), author="founder")
+
+    # What it signs
+
+    def sealed(
+        self, actor: str, type_: str, content: str, *, node: str, after: Head | None, **fields: Any
+    ) -> Event | None:
+        """Return an event by its key, also under others' names; None where there is no such line."""
+        fields = {"timestamp": self.rng.choice([self.world.wall(), *grammar.MOMENTS]),
+                  "uid": self.world.uid("hostile")} | fields
+        try:
+            event = seal(Draft(actor, type_, content, **fields), node=node, after=after, signer=self.signer,
+                         fleet=self.world.fleet_id)
+        except GitcoordError:
+            return None
+        self.lines += 1
+        return event
+
+    def _next(self, actor: str, type_: str, content: str, **fields: Any) -> None:
+        """Put an event into its own chain."""
+        head = self.chain[-1].head if self.chain else Head()
+        event = self.sealed(actor, type_, content, node=NODE, after=head, **fields)
+        if event is not None:
+            self.chain.append(event)
+            self.uids.append(event.uid)
+
+    def _anything(self) -> None:
+        rng, terms = self.rng, self.world.machines[0].replica.branch.fleet.terms
+        type_ = rng.choice(grammar.TYPES)
+        agents = [NAME, *sorted(self._honest())]
+        uids = [*self.uids[-8:], *sorted(self.world.attempted)[-8:]]
+        self._next(
+            rng.choice([NAME, NAME, NAME, *agents]), type_, rng.choice(grammar.TEXTS),
+            data=grammar.data_of(rng, type_, agents, uids) | rng.choice([{}, {"duty": f"chore:{rng.randrange(9)}"}]),
+            re=rng.choice(uids) if rng.random() < 0.6 else None, to=tuple(rng.sample(agents, rng.choice([0, 0, 1, 2]))),
+            term=rng.choice([None, None, terms.term, terms.highest + 1, 0, 2**53 - 1]),
+            interaction=rng.choice([None, None, 1, 10**9]),
+        )
+
+    def _say(self) -> None:
+        for _ in range(self.rng.randrange(1, 8)):
+            self._anything()
+
+    def _flood(self) -> None:
+        for number in range(FLOOD_EVENTS):
+            self._next(NAME, "note", "x" * (60_000 if number < 2 else 10))
+
+    def _lead(self) -> None:
+        """Elections, renewals and resignations, right after the log and out of turn."""
+        rng, world = self.rng, self.world
+        fleet = world.machines[0].replica.branch.fleet
+        session = rng.choice([fleet.terms.session or "0" * 12, "f" * 12])
+        lines = []
+        for type_ in rng.sample(["leader_election", "leader_renewed", "heartbeat", "fleet_founded"], 2):
+            data: dict[str, Any] = {"session": session, "after": fleet.digest, "reason": "I lead", "n": 10**6}
+            event = self.sealed(
+                rng.choice([NAME, fleet.terms.leader or NAME]), type_, "I lead", node=NODE, after=None,
+                term=rng.choice([fleet.terms.term, fleet.terms.highest + 1, fleet.terms.highest + 1000, 2**53 - 1]),
+                data=data if type_ != "fleet_founded" else {})
+            lines += [event.line] if event is not None else []
+        self._next(rng.choice([NAME, fleet.terms.leader or NAME]), "leader_resigned", "", term=fleet.terms.term)
+        self._sequence(lines)
+
+    def _front_run(self) -> None:
+        """Sign what waits in others' outboxes first: the same nonce, under its own name and under the author's."""
+        for _, box in self._boxes()[:4]:
+            for event in parse_all(box.lines[:5]):
+                for actor in (NAME, event.actor):
+                    self._next(actor, event.type, event.content, uid=event.nonce, timestamp=event.timestamp,
+                               re=event.re, to=event.to, term=event.term, data=event.data)
+        self._sequence([event.line for event in self._pending()])
+
+    def _squat(self) -> None:
+        """Go on in another node's chain."""
+        heads = self.world.machines[0].replica.branch.fleet.heads
+        lines = []
+        for node in self.rng.sample(sorted(heads), min(2, len(heads))):
+            after = Head(heads[node].seq + self.rng.choice([0, 5]), hash_of(b"elsewhere"))
+            event = self.sealed(NAME, "note", "in your chain", node=node, after=after)
+            lines += [event.line] if event is not None else []
+        self._sequence(lines)
+
+    # What it writes elsewhere
+
+    def _deface(self) -> None:
+        """Write over others' outboxes: with rubbish, with what lay there, with another's and with its own lines."""
+        rng, world = self.rng, self.world
+        for ref, box in self._boxes():
+            if rng.random() < 0.5:
+                continue
+            lines = [line for _, other in self._boxes() for line in other.lines]
+            kind = rng.choice(["rubbish", "old", "other", "mine"])
+            oid = rng.choice(self.old_boxes)
+            if kind == "rubbish":
+                oid = self._box(ref, [rng.choice(GARBAGE), *self._respelt(lines[:3])])
+            elif kind == "other":
+                oid = self._box(ref, lines[:50])
+            elif kind == "mine":
+                node, head = ref.removeprefix(OUTBOXES), box_head(box)
+                event = self.sealed(NAME, "note", "in your outbox", node=node, after=head)
+                oid = self._box(ref, [*box.lines, *([event.line] if event is not None else [])])
+            for beat in box.beats:
+                sign = self.remote.signs.get((beat.term or 0, str(beat.data.get("session"))))
+                if sign is not None:
+                    sign.at_s.clear()  # nobody is blamed who cannot see it any more
+            world.server.refs[ref] = oid
+            world.say("the hostile", f"overwrites {ref} ({kind})")
+
+    def _stray(self) -> None:
+        refs = self.world.server.refs
+        for _ in range(self.rng.randrange(1, 6)):
+            ref = OUTBOXES + self.rng.choice([*ODD_REFS, f"stray-{self.rng.randrange(STRAYS_MAX)}"])
+            rubbish = self._box(ref, [self.rng.choice(GARBAGE)])
+            refs[ref] = self.rng.choice([self.world.tip, rubbish, *self.old_boxes[:3]])
+
+    def _respell(self) -> None:
+        """Write others' lines, which are rightly signed, in other words than their authors."""
+        lines = [line for _, box in self._boxes() for line in box.lines[:10]]
+        self._sequence(self._respelt(lines[:self.rng.randrange(1, 9)]))
+
+    def _respelt(self, lines: Sequence[bytes]) -> list[bytes]:
+        found = []
+        for line in lines:
+            sig = line.rindex(b'"sig":"') + 7 if b'"sig":"' in line else 0
+            found.append(self.rng.choice([
+                line.replace(b'"seq":', b'"seq" : '), line + b" ", line[:-1] + b',"x":1}',
+                line[:sig] + b"\\u%04x" % line[sig] + line[sig + 1:] if sig else line,
+                line.replace(b'"actor":', b'"acto\\u0072":')])
+
+    # The remote, as it writes there
+
+    def _honest(self) -> set[str]:
+        return {machine.agent for machine in self.world.machines} | {"founder"}
+
+    def _boxes(self) -> list[tuple[str, outbox.Outbox]]:
+        """Return the honest nodes' outboxes, as they lie on the remote."""
+        refs = {OUTBOXES + machine.disk.node for machine in self.world.machines} & self.world.server.refs.keys()
+        return [(ref, outbox.read(self.world.god, self.world.server.refs[ref])) for ref in sorted(refs)]
+
+    def _pending(self) -> list[Event]:
+        sequenced = set(naive.raw_lines(self.world.god, self.world.tip))
+        return [event for event in self.chain if event.line not in sequenced][:OUTBOX_EVENTS_MAX]
+
+    def _offer(self) -> None:
+        ref = OUTBOXES + NODE
+        self.world.server.refs[ref] = self._box(ref, [event.line for event in self._pending()])
+
+    def _box(self, ref: str, lines: Sequence[bytes]) -> Oid:
+        """Make an outbox of these lines, and with a beat of its own."""
+        god, terms = self.world.god, self.world.machines[0].replica.branch.fleet.terms
+        beat = self.sealed(self.rng.choice([NAME, terms.leader or NAME]), "heartbeat", "", node=NODE, after=None,
+                           term=terms.term, data={"session": terms.session or "", "n": 10**6, "next_s": 1e9})
+        data = b"".join(line + b"\n" for line in lines)
+        root = {outbox.QUEUE: Entry(god.put_tree({"00000000.log": Entry(god.put_blob(data))}), is_tree=True),
+                outbox.BEATS: Entry(god.put_blob(beat.line + b"\n" if beat is not None else b"")),
+                outbox.CARRIED: Entry(god.put_blob(data[:2000]))}
+        self.world.forged.update(line for one in lines for line in one.split(b"\n") if not parse_all([line]))
+        return god.put_commit(tree=god.put_tree(root), parents=[], message=f"outbox {self.world.uid('hostile')}",
+                              author=ref, time_s=int(self.world.now_s))
+
+    def _sequence(self, lines: Sequence[bytes], tree: dict[str, Entry] | None = None) -> None:
+        """Put lines at the end of the ledger, on top of its tip."""
+        god, tip = self.world.god, self.world.tip
+        tree = god.tree(god.commit(tip).tree) if tree is None else tree
+        entry = LogFiles(god).listing(tree).open
+        open_ = god.blob(entry.oid) if entry is not None else b""
+        path = LogFiles(god).listing(tree).open_path
+        tree[path] = Entry(god.put_blob(open_ + b"".join(line + b"\n" for line in lines)))
+        self.world.server.refs[LEDGER] = god.put_commit(
+            tree=god.put_tree(tree), parents=[tip], message=f"by {NAME} {self.world.uid('hostile')}", author=NAME,
+            time_s=int(self.world.now_s))
+        self.world.forged.update(line for one in lines for line in one.split(b"\n") if not parse_all([line]))
+        self.remote.witness.extended(tip, self.world.tip, 0)
+        self.world.say("the hostile", f"LEDGER is {self.world.tip[:8]}: {len(lines)} lines")
+
+
+def box_head(box: outbox.Outbox) -> Head:
+    """Return where the chain in an outbox ends."""
+    events = parse_all(box.lines[-1:])
+    return events[0].head if events else Head()

@@ -1,0 +1,109 @@
+"""What a hostile member has not gained when a schedule is over: no right, no time, no name, no flood by the leader.
+
+Each check goes by what honest machines believe, or by what honest agents did, and never by what the hostile one says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gitcoord.core.event import parse
+from gitcoord.simulation.hostile import NAME
+from gitcoord.simulation.naive import Ledger
+
+if TYPE_CHECKING:
+    from gitcoord.core.fleet import Fleet
+    from gitcoord.simulation.machine import Machine
+    from gitcoord.simulation.remote import Remote
+    from gitcoord.simulation.world import World
+
+LEADER_EVENTS_EACH = 1.0  # that one line of anybody may make a leader write; measured: 0.2
+LEADER_EVENTS_MIN = 50
+CLOCK_ERROR_S = 1.5e5  # of the simulated clocks, at most
+
+
+def check(world: World, remote: Remote, ledger: Ledger) -> Ledger:
+    """Raise Violation for the first thing that it gained; return what honest agents did in the ledger."""
+    honest = replace(
+        ledger,
+        effective={uid: fields for uid, fields in ledger.effective.items() if _is_honest(world, fields)},
+        positions={uid: at for uid, at in ledger.positions.items() if _is_honest(world, ledger.effective[uid])},
+        void=[fields for fields in ledger.void if _is_honest(world, fields)],
+    )
+    _leader_is_bounded(world, honest)
+    for machine in machines_at_tip(world):
+        fleet = machine.replica.branch.fleet
+        _no_right_gained(world, fleet)
+        _nothing_taken(world, fleet)
+        _names_are_kept(world, machine)
+        _time_is_kept(world, fleet)
+    return honest
+
+
+def machines_at_tip(world: World) -> Iterator[Machine]:
+    """Yield honest machines that know the whole ledger; of those that share a fold, one."""
+    seen = set()
+    for machine in world.machines:
+        branch = machine.replica.branch
+        if not machine.dead and branch.tip == world.tip and id(branch.fleet) not in seen:
+            seen.add(id(branch.fleet))
+            yield machine
+
+
+def _is_honest(world: World, fields: dict[str, object]) -> bool:
+    return world.is_honest(str(fields["actor"]), str(fields["key"]))
+
+
+def _leader_is_bounded(world: World, honest: Ledger) -> None:
+    """All that leaders wrote, against what anybody gave them to write about."""
+    assert world.hostile is not None
+    written = [fields for fields in [*honest.effective.values(), *honest.void]
+               if fields.get("term") is not None and fields.get("seq") is not None]
+    given = world.hostile.lines + len(world.acknowledged)
+    if len(written) > LEADER_EVENTS_MIN + LEADER_EVENTS_EACH * given:
+        world.fail(f"leaders wrote {len(written)} events, and all others together {given}")
+
+
+def _no_right_gained(world: World, fleet: Fleet) -> None:
+    for member in fleet.members.by_id.values():
+        wanted = "admin" if member.id == "founder" else "member"
+        honest = world.is_honest(member.id, member.key)
+        if honest and (member.role != wanted or member.expelled or not member.admitted):
+            world.fail(f"{member.id} is {member.role}{', expelled' if member.expelled else ''}, and no admin said so")
+        if not honest and member.role != "member":
+            world.fail(f"{member.id}, whom no admin gave any right, is {member.role}")
+    if fleet.terms.leader is not None and fleet.terms.leader not in {machine.agent for machine in world.machines}:
+        world.fail(f"{fleet.terms.leader} leads, and is none of those whom the setting `leaders` names")
+    settings = fleet.features["settings"].dump(fleet.states["settings"])
+    if sorted(settings) != ["leaders", "recovery"] or len(settings["leaders"]) != len(world.machines):
+        world.fail(f"the settings are {settings}, and no admin changed them")
+    if fleet.quotas.muted or fleet.members.revoked or fleet.members.admission != "open":
+        world.fail("somebody was muted, a key revoked or the admission closed, and no admin said so")
+
+
+def _nothing_taken(world: World, fleet: Fleet) -> None:
+    """The founder said nothing more: it still has what it had."""
+    held = fleet.states["reservations"].held.values()
+    if not any(one.agent == "founder" for one in held):
+        world.fail("the founder's reservation was ended by somebody else")
+    tasks = [task for task in fleet.states["tasks"].tasks.values() if task.title == "the founder's"]
+    if not any(task.created_by == task.wished == "founder" and not task.over for task in tasks):
+        world.fail("the founder's task was ended by somebody else")
+
+
+def _names_are_kept(world: World, machine: Machine) -> None:
+    """Each honest event that has effect says what its author wrote, under its own name and by its own key."""
+    branch = machine.replica.branch
+    read = branch.line_at()
+    for uid, content in world.attempted.items():
+        at = branch.fleet.positions.get(uid)
+        event = parse(read(at)) if at is not None else None
+        if event is not None and (event.content != content or not world.is_honest(event.actor, event.key)):
+            world.fail(f"event {uid[:6]} is {event.actor}'s in the ledger, and another one wrote it")
+
+
+def _time_is_kept(world: World, fleet: Fleet) -> None:
+    if not world.wall(-CLOCK_ERROR_S) <= fleet.time.now <= world.wall(CLOCK_ERROR_S):
+        world.fail(f"the ledger's time is {fleet.time.now}, and {NAME} alone told it that time")
