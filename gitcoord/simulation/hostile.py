@@ -204,7 +204,26 @@ class Hostile:
             found.append(self.rng.choice([
                 line.replace(b'"seq":', b'"seq" : '), line + b" ", line[:-1] + b',"x":1}',
                 line[:sig] + b"\\u%04x" % line[sig] + line[sig + 1:] if sig else line,
-                line.replace(b'"actor":', b'"acto\\u0072":')])
+                line.replace(b'"actor":', b'"acto\\u0072":')]))
+        self.lines += len(found)
+        return found
+
+    def _checkpoint(self) -> None:
+        """Give the fold out for another one, beside things that belong into no ledger."""
+        tree = self.world.god.tree(self.world.god.commit(self.world.tip).tree)
+        put = self.world.god.put_blob
+        forged = {"schema": "1", "members": {"founder_key": self.signer.key}, "position": 10**6, "seal": [NAME] * 6}
+        tree["state.json"] = Entry(put(self.rng.choice([b"", b"\xff", json.dumps(forged).encode(), b"[" * 9999])))
+        tree[self.rng.choice(["README.md", "events", "communication.md"])] = Entry(put(b"\x1b[2J"))
+        self._sequence([], tree)
+
+    def _replay(self) -> None:
+        """Write lines of the ledger, in any order and once more, and what is no line at all."""
+        lines = naive.raw_lines(self.world.god, self.world.tip)
+        again = [self.rng.choice(lines) for _ in range(5 if lines else 0)]
+        garbage = self.rng.sample(GARBAGE, 3)
+        self.lines += len(again) + len(garbage)
+        self._sequence([*again, *garbage, *(event.line for event in self._pending()[:3])])
 
     # The remote, as it writes there
 

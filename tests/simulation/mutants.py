@@ -20,11 +20,13 @@ from typing import Any
 
 import pytest
 
-from gitcoord.core import following, planning, protocol, session, settling, silence, terms, timings
+from gitcoord.core import (authority, duties, event, following, ledger_time, members, planning, protocol, session,
+                           settling, silence, terms, timings)
+from gitcoord.core.commands import Look
 from gitcoord.core.event import Event
-from gitcoord.core.fleet import Fleet
+from gitcoord.core.fleet import Duty, Fleet
 from gitcoord.core.ports import Oid, Pushed, Update
-from gitcoord.simulation import naive, remote
+from gitcoord.simulation import chores, naive, remote
 from gitcoord.simulation.disk import SimDisk
 from gitcoord.simulation.machine import Machine
 from gitcoord.simulation.schedule import Options
@@ -89,6 +91,7 @@ KNEW = "its disk knew of term"
 DEPOSED = r"deposed agent\d"
 DIFFERS = r"differ from those of a plain fold|have different states"
 CROWD = Options(nodes=8, seconds=700)
+SMALL = Options(nodes=3, seconds=700)
 
 
 # What does not fit into one changed word
@@ -130,6 +133,12 @@ def forced(advertised: Mapping[str, Oid], updates: Sequence[Update]) -> tuple[li
 
 def awake_s(self: Machine) -> float:
     return self.clock_offset_s + 2e5 + (self.world.now_s - self.slept_s) * self.clock_rate
+
+
+def fails_after_a_flood(state: chores.State, look: Look) -> list[Duty]:
+    if state.notes > 50:
+        raise RuntimeError("too many notes")
+    return [Duty("chore_done", f"chore {number}", f"chore:{number}", {"number": number}) for number in state.due]
 
 
 ELECTED_FROM_THE_QUEUE = """    if plan.stander and not any(e.type == "leader_election" for e in plan.pending):
@@ -241,6 +250,50 @@ MUTANTS: dict[str, Mutant] = {
     "a_copy_believes_that_its_old_session_is_dead": Mutant(
         "A copy's lock proves nothing about the session that it was copied from.", "copy", "deposed its own session",
         [rewritten(session.Crew, "begin_anew", ("session.proven_dead = None", "pass"))]),
+
+    # A hostile member
+    "a_uid_is_not_bound_to_its_author": Mutant(
+        "Nobody can take the uid of another's event beforehand. (The plain fold is given the same mistake.)", "hostile",
+        "without effect|still waits|another one wrote it|is in the ledger, and nobody wrote it",
+        [rewritten(event, "uid_of", ('f"{actor.casefold()}\\n{nonce}"', 'f"{nonce}"')),
+         rewritten(naive, "identity", ('f"{actor.casefold()}\\n{nonce}"', 'f"{nonce}"'))], options=SMALL),
+    "authority_is_ignored": Mutant(
+        "Only who the tables name may write an event.", "hostile",
+        "no admin|by somebody else|leads, and is none|differ from those of a plain fold",
+        [rewritten(authority, "rejects", ("if rule.who & _HAS[asked.role, asked.leads]:", "if True:"))], options=SMALL),
+    "the_owner_of_a_thing_is_not_asked_for": Mutant(
+        "What belongs to one agent, another one does not end; and only `leaders` lead.", "hostile",
+        f"by somebody else|leads, and is none|{DIFFERS}",
+        [rewritten(authority, "rejects", (
+            "found is None or found.holds(asked.actor.casefold())", "True"))], options=SMALL),
+    "a_line_has_many_spellings": Mutant(
+        "What does not re-encode to the same bytes is no event.", "hostile", DIFFERS,
+        [rewritten(event, "_looked_through", ("    spelled_object(line.decode())\n", ""),
+                   ("if line != signed", "if False and line != signed"))], options=SMALL),
+    "ledger_time_is_the_author_s": Mutant(
+        "No author's clock alone moves the ledger's time.", "hostile", "the ledger's time is|by somebody else",
+        [rewritten(ledger_time.LedgerTime, "_advance", (
+            "self._ordered[-1] if len(self._ordered) == 1 else self._ordered[-2]", "self._ordered[-1]"))],
+        options=SMALL),
+    "rubbish_in_an_outbox_is_a_copied_clone": Mutant(
+        "Only what our keys signed shows that a copy of this clone is at work.", "hostile", "takes itself for a copy",
+        [rewritten(settling, "know_oneself", ("if is_of_a_copy(me, disk, crew, mine):", "if True:"))], options=SMALL),
+    "a_key_speaks_for_others": Mutant(
+        "Only a member's own key speaks for it.", "hostile",
+        f"{DIFFERS}|another one wrote it|no admin|somebody else|the ledger's time is",
+        [rewritten(members.Members, "rejects", ("if member.key != event.key:", "if False:"))], options=SMALL),
+    "each_bad_line_is_an_error_of_its_own": Mutant(
+        "A tampered commit makes the leader write one event, however many lines it holds.", "hostile",
+        "leaders wrote .* events",
+        [rewritten(planning, "_bad_lines", (
+            "by_commit.setdefault(bad.commit, []).append(bad)",
+            "by_commit.setdefault(f'{len(by_commit):012d}', []).append(bad)"))],
+        options=SMALL),
+    "one_duty_s_failure_ends_the_round": Mutant(
+        "A feature whose duties cannot be told, or whose event cannot be sealed, is one error, and no round's end. "
+        "(Here a feature fails as soon as the hostile member's flood is there.)", "hostile", "RuntimeError in",
+        [rewritten(duties, "_asked", ("except Exception as wrong:", "except MemoryError as wrong:")),
+         on(chores, "duty", fails_after_a_flood)], options=SMALL),
 
     # Who acts outside the ledger
     "a_new_leader_acts_at_once": Mutant(
