@@ -33,7 +33,7 @@ def all_of(world: World, remote: Remote, *, stops: bool) -> None:
     _same_state(world, ledger)
     _nobody_flagged(world, ledger)
     failover.check(world, remote)
-    if world.weather.on <= {"rush", "clock"}:
+    if world.weather.on <= {"rush", "clock"} or world.weather.on == {"hostile"}:
         _nobody_starves(world, remote)
     if stops:
         _drained(world, ledger)

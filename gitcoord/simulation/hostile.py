@@ -51,8 +51,10 @@ class Hostile:
 
         It stops shortly before the end, so that the leader can have answered all that it said.
         """
-        while self.world.now_s < self.world.end_s - self.world.profile.bound_s() / 2:
+        while True:
             yield self.rng.expovariate(1 / PACE_S)
+            if self.world.now_s > self.world.end_s - self.world.profile.bound_s() / 2:
+                return
             self.old_boxes += [oid for ref, oid in sorted(self.world.server.refs.items()) if ref != LEDGER]
             del self.old_boxes[:-50]
             name = self.rng.choice(sorted(self.acts))
