@@ -50,8 +50,8 @@ class SharedBranch(Branch):
             fold = self._folds[key] = self._taken(commit, known)
         self.objects.commit(commit)  # what was not fetched cannot be read, whoever else read it
         self._number, self.tip = fold.number, commit
-        self.fleet, self.log, self.root, self.bad = fold.fleet, fold.log, fold.root, fold.bad
-        self.damaged, self.damages, self._reported = fold.damaged, fold.damages, fold.reported
+        self.fleet, self.log, self.root, self.bad = fold.fleet, fold.log, fold.root, list(fold.bad)  # notes are its own
+        self.damaged, self.damages, self._reported = fold.damaged, fold.damages, set(fold.reported)
 
     def _taken(self, commit: Oid, known: Mapping[bytes, Event | None] | None) -> Fold:
         self.fleet, self.bad, self._reported = _copied(self.fleet), list(self.bad), set(self._reported)
