@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from gitcoord.store import git_backoff
 from tests.faults.machine import KINDS, WANTED, Done, Fault, Machine, may_trace, spread
 from tests.system.fleet import Clone, Fleet
 
@@ -97,10 +98,14 @@ class Books:
 
 
 def let_a_minute_pass(clone: Clone) -> None:
-    """A killed git's lock is not taken away before any git of ours must have ended: it is made to look old."""
+    """A killed git's lock is not taken away before any git of ours must have ended: it is made to look old.
+
+    A ref that could not be fetched is left alone for less than a minute at first.
+    """
     for lock in clone.home.glob("store.git/**/*.lock"):
         with contextlib.suppress(FileNotFoundError):
             os.utime(lock, (0, 0))
+    (clone.home / "store.git" / git_backoff.FILE).unlink(missing_ok=True)
 
 
 @BOTH_WAYS
