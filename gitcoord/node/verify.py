@@ -228,8 +228,9 @@ class _Check:
         with cache.nothing_collected():
             for commit in commits:
                 self.branch.absorb(commit)
-        assert isinstance(self.branch.fleet, Witness)
-        self.witness = self.branch.fleet  # another one, where a key was revoked that had counted
+        witness = self.branch.fleet  # another one, where a key was revoked that had counted
+        assert isinstance(witness, Witness)
+        self.witness = witness
 
     def _conclude(self) -> None:
         verdict = self.verdict
