@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -112,6 +112,7 @@ def test_the_seeds_two_party_conversation_has_the_seeds_lines() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.lists(entries, max_size=3), max_size=3))
+@example([[Entry(None, "a", "x", "", "t"), Entry(None, "a", "x", "", "]:")]])  # no definition of a link
 def test_no_words_change_the_structure_of_a_page(said_by_interaction: list[list[Entry]]) -> None:
     real = [Interaction(number, log) for number, log in enumerate(said_by_interaction, 1)]
     tame = [

@@ -226,7 +226,8 @@ def _archived_page(title: str, links: str, interactions: Iterable[Interaction]) 
         for entry in _shown(interaction, lines):
             who, what, when = inline(entry.actor), inline(entry.type), inline(entry.timestamp)
             who += f" via {inline(entry.via)}" if entry.via else ""
-            lines += [f"- [{who} {what} {when}]", "", *_content(entry, indent="  ")]
+            opens = "\\[" if "]" in f"{who}{what}{when}" else "["  # else `]:` makes a definition of a link of the line
+            lines += [f"- {opens}{who} {what} {when}]", "", *_content(entry, indent="  ")]
     return "\n".join(lines)
 
 
