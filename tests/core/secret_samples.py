@@ -147,7 +147,7 @@ SAMPLES: dict[str, str] = {
     "Clojars": "CLOJARS_" + some(60, HEX),
     "JFrog": "AKCp8" + some(68),
     "JFrog ref": "cmVmd" + some(59),
-    ".npmrc": "//registry.npmjs.org/:_authToken=" + uuid(),
+    ".npmrc": "//registry.example.com/:_authToken=" + uuid(),
     ".npmrc _auth": "//r.example.com/:_auth=" + b64(("me:" + some(12))),
     ".netrc": "machine api.example.com login me password " + some(14),
     "pypirc": "[pypi]\nusername = __token__\npassword = " + some(30),
