@@ -218,8 +218,10 @@ def _lie(world: World, remote: Remote) -> Life:
             lines.append(line.replace(b"I never said this", b"I never said that"))
         elif kind == "unchained":
             draft = Draft("liar", "note", "out of the chain", world.wall(), world.uid("liar"))
-            lines.append(seal(draft, node="liar-9", after=parse(lines[-1]).head if lines else None,
-                              signer=world.signers.of("liar"), fleet=world.fleet_id).line if lines else b"nonsense")
+            last = parse(lines[-1]).head if lines else None
+            after = Head(max(1, last.seq), last.hash) if last is not None else None  # a control line has no place
+            lines.append(seal(draft, node="liar-9", after=after, signer=world.signers.of("liar"),
+                              fleet=world.fleet_id).line if lines else b"nonsense")
         elif kind == "misplaced":
             head = dice.choice(world.machines).replica.branch.fleet.heads
             node = dice.choice(sorted(head)) if head else "liar-8"

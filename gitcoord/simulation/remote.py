@@ -248,7 +248,8 @@ class Remote:
         for sign in self.signs.values():
             if sign.at_s and sign.ref == ref and sign.session not in sessions | alive:
                 sign.at_s.clear()
-                self.overwritten[sign.session] = Overwritten(who, ref)
+                if sessions:  # an image without a beat may be one of ours that was put there again: rubbish
+                    self.overwritten[sign.session] = Overwritten(who, ref)
 
     def _elected(self, who: str, election: Election, reason: str, node: str) -> None:
         world, before = self.world, self.leader

@@ -42,8 +42,9 @@ class Forge:
         self.first = self.push("refs/heads/main")
         self.alice, self.bob = (fleet.clone(name, "--profile", "local", **self.environment)
                                 for name in ("alice", "bob"))
-        self.as_bob("config", "set", "github_review", "true")
-        self.as_bob("config", "set", "review_quorum", "0")
+        for name, value in (("github_review", "true"), ("review_quorum", "0")):
+            self.alice.run("config", "set", name, value, environment=self.environment)
+        self.as_bob("sync")
 
     def as_bob(self, *words: str) -> str:
         return self.bob.run(*words, environment=self.environment).stdout

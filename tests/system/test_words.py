@@ -16,7 +16,7 @@ def items(clone: Clone, *words: str) -> list[dict[str, Any]]:
 def test_under_supervision_the_leader_does_what_was_approved_and_nothing_else(pair: tuple[Clone, Clone]) -> None:
     alice, bob = pair
     alice.start().wait_for("leader", "alice leads term 1 (here)")
-    bob.run("*autonomy:supervised")
+    alice.run("*autonomy:supervised")
     bob.run("agent", "register", "--capabilities", "python", "--slots", "2")
     bob.start()
     ids = [bob.json("task", "create", title, "--needs", "python")["ids"][0] for title in ("parser", "schema")]
