@@ -220,7 +220,7 @@ MUTANTS: dict[str, Mutant] = {
     "elections_queued_and_carried_by_others": Mutant(
         "An election counts right after what its author saw, or never. (It stands outside any chain and names the log "
         "before it: here neither is asked for, by the fold and by the plain one.)", "partition,lost,delay",
-        f"{DEPOSED}|{KNEW}",
+        f"{DEPOSED}|{KNEW}|had two leaders",
         [rewritten(planning, "build", ("    if plan.writes_ledger:\n        plan.control =", ELECTED_FROM_THE_QUEUE)),
          rewritten(Fleet, "check_place", ("(event.type in CONTROL) == (event.seq is not None)", "False")),
          rewritten(terms.Terms, "rejects", (
