@@ -74,7 +74,7 @@ class Event(NamedTuple):
     type: str
     content: str
     timestamp: str
-    uid: str  # the identity for ever: not in the line, it follows from `actor` and `nonce`
+    uid: str  # the permanent identity: not in the line, it follows from `actor` and `nonce`
     nonce: str
     node: str
     seq: int | None

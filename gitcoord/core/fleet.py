@@ -239,7 +239,7 @@ class Fleet:
                 reason = feature.fold(self.states[name], recorded)
             except (MemoryError, RecursionError):
                 raise  # of this machine, and not of the event: another one may fold it
-            except Exception as wrong:  # a bug: a fold that ended here would end for everybody, and for ever
+            except Exception as wrong:  # a bug: a fold that ended here would end for everybody, forever
                 reason = f"{BUG}: {name} fails with {type(wrong).__name__}"
             if reason is not None and void is None:
                 remember(self.refusals, event.uid, reason, limits.REFUSALS_REMEMBERED_MAX)

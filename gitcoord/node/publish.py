@@ -49,7 +49,7 @@ class Publisher:
                 continue
             try:
                 files.update(part(branch, self.sealed))
-            except GitcoordError:  # the disk, or the store, which is mended
+            except GitcoordError:  # the disk, or the store, which is repaired
                 raise
             except Exception as wrong:  # whatever the ledger made of it
                 self._failures[name] = failures = self._failures.get(name, 0) + 1

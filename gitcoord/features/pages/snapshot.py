@@ -58,7 +58,7 @@ class Layout:
 def communication(interactions: Sequence[Interaction], layout: Layout, *, position: int) -> str:
     """The page of the last `layout.recent` of the `interactions`, which are in the order of their first events.
 
-    Not by number: anybody can give one, and the largest would stay on the page for ever.
+    Not by number: anybody can give one, and the largest would stay on the page forever.
     """
     recent = interactions[-layout.recent:]
     links = f"older interactions: [{ARCHIVE}]({ARCHIVE}) · about this place: [README.md](README.md)"
