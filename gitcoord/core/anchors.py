@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from gitcoord.core import membership, terms
 from gitcoord.core.errors import Corrupt, Refused
 from gitcoord.core.event import hash_of, parse
-from gitcoord.core.fleet import EMPTY, Fleet, Inadmissible
+from gitcoord.core.chains import Inadmissible
+from gitcoord.core.fleet import EMPTY, Fleet
 from gitcoord.core.keys import FINGERPRINT_PREFIX, fingerprint
 from gitcoord.core.strict_json import Malformed
 

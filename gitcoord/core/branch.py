@@ -13,7 +13,8 @@ from itertools import chain
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.event import Event, parse
-from gitcoord.core.fleet import Fleet, Inadmissible
+from gitcoord.core.chains import Inadmissible
+from gitcoord.core.fleet import Fleet
 from gitcoord.core.log_files import File, Log, LogFiles, lines_of, segment_path
 from gitcoord.core.ports import Entry, Objects, Oid
 from gitcoord.core.strict_json import Malformed

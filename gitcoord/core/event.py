@@ -79,6 +79,7 @@ class Event(NamedTuple):
     node: str
     seq: int | None
     prev: str | None
+    vouch: str | None  # of the node's key for `key`, where that is new to the chain (`chains.py`)
     re: str | None
     to: tuple[str, ...]
     term: int | None
@@ -138,7 +139,8 @@ def context_of(fleet: str) -> bytes:
     return f"gitcoord/{FORMAT} {fleet}\n".encode()
 
 
-def seal(draft: Draft, *, node: str, after: Head | None, signer: Signer, fleet: str) -> Event:
+def seal(draft: Draft, *, node: str, after: Head | None, signer: Signer, fleet: str,
+         vouch: str | None = None) -> Event:
     """The signed event for `draft`: next after `after` in the node's chain, or a control line (None).
 
     Raises Refused when a name is wrong or the line is too large.
@@ -147,13 +149,14 @@ def seal(draft: Draft, *, node: str, after: Head | None, signer: Signer, fleet: 
     names.event_type(draft.type)
     seq, prev = (None, None) if after is None else (after.seq + 1, after.hash)
     try:
-        signed = _signed_text(draft, node, seq, prev, signer.key)
+        signed = _signed_text(draft, node, seq, prev, vouch, signer.key)
     except (ValueError, TypeError, RecursionError) as wrong:
         raise Refused(f"this cannot be written as JSON text: {wrong}") from None
     line = signed + _SIG + signer.sign(_context(draft.type, fleet) + signed).encode() + b'"}'
-    if len(line) > limits.EVENT_BYTES_MAX:
+    most = limits.EVENT_BYTES_MAX - (0 if vouch else limits.VOUCH_BYTES)  # a vouch fits in, wherever it is needed
+    if len(line) > most:
         raise Refused(
-            f"the event has {len(line)} bytes; at most {limits.EVENT_BYTES_MAX} fit: "
+            f"the event has {len(line)} bytes; at most {most} fit: "
             "put the content into a file or a commit and name that"
         )
     try:
@@ -162,7 +165,7 @@ def seal(draft: Draft, *, node: str, after: Head | None, signer: Signer, fleet: 
         raise Refused(f"not a valid event: {wrong}") from None
 
 
-def _signed_text(said: Draft, node: str, seq: int | None, prev: str | None, key: str) -> bytes:
+def _signed_text(said: Draft, node: str, seq: int | None, prev: str | None, vouch: str | None, key: str) -> bytes:
     """Return the line up to its signature, in the one spelling that it has."""
     fields: dict[str, Any] = {
         "interaction": said.interaction, "actor": said.actor, "type": said.type, "content": said.content,
@@ -170,6 +173,8 @@ def _signed_text(said: Draft, node: str, seq: int | None, prev: str | None, key:
     }
     if seq is not None:
         fields |= {"seq": seq, "prev": prev}
+    if vouch is not None:
+        fields["vouch"] = vouch
     if said.re is not None:
         fields["re"] = said.re
     if said.to:
@@ -211,14 +216,14 @@ def _usual(line: bytes) -> Event | None:
         found = _USUAL.match(line.decode())
         if found is None:
             return None
-        interaction, actor, type_, content, timestamp, nonce, node, seq, prev, re_, to, term, data, key, sig = (
+        interaction, actor, type_, content, timestamp, nonce, node, seq, prev, vouch, re_, to, term, data, key, sig = (
             found.groups())
         if data and data.count("{") + data.count("[") >= limits.JSON_DEPTH_MAX:
             return None
         return Event(
             None if interaction == "null" else int(interaction), actor, type_,
             text_of(content) if "\\" in content else content, timestamp,
-            uid_of(actor, nonce), nonce, node, int(seq) if seq else None, prev, re_,
+            uid_of(actor, nonce), nonce, node, int(seq) if seq else None, prev, vouch, re_,
             tuple(to.split('","')) if to else (), int(term) if term else None,
             spelled_object(data) if data else {}, key, sig, line, Head(int(seq or 0), hash_of(line)),
         )
@@ -235,10 +240,10 @@ def _looked_through(line: bytes) -> Event:
     event = Event(
         fields["interaction"], fields["actor"], fields["type"], fields["content"], fields["timestamp"],
         uid_of(fields["actor"], fields["nonce"]), fields["nonce"], fields["node"], seq, fields.get("prev"),
-        fields.get("re"), tuple(fields.get("to", ())), fields.get("term"), fields.get("data", {}),
+        fields.get("vouch"), fields.get("re"), tuple(fields.get("to", ())), fields.get("term"), fields.get("data", {}),
         fields["key"], fields["sig"], line, Head(seq or 0, hash_of(line)),
     )
-    signed = _signed_text(event.draft(), event.node, seq, event.prev, event.key)
+    signed = _signed_text(event.draft(), event.node, seq, event.prev, event.vouch, event.key)
     if line != signed + _SIG + event.sig.encode() + b'"}':
         raise Malformed(f"its fields are not in the order, or not left out, as gitcoord writes them: {ONE_SPELLING}")
     return event
@@ -288,7 +293,8 @@ _USUAL = re.compile(rf"""
     \{{"interaction":(null|0|[1-9][0-9]{{0,8}}),"actor":"({_AGENT})","type":"({names.inner(names.EVENT_TYPE)})",
     "content":"({TEXT})","timestamp":"({names.inner(names.TIMESTAMP)})","nonce":"({_UID})",
     "node":"({names.inner(names.NODE)})"
-    (?:,"seq":([1-9][0-9]{{0,14}}),"prev":"((?<=,"seq":1,"prev":")|(?<!,"seq":1,"prev":"){_HASH})")?
+    (?:,"seq":([1-9][0-9]{{0,14}}),"prev":"((?<=,"seq":1,"prev":")|(?<!,"seq":1,"prev":"){_HASH})"
+    (?:,"vouch":"({names.inner(names.VOUCH)})")?)?
     (?:,"re":"({_UID})")?
     (?:,"to":\["({_AGENT}(?:","{_AGENT}){{0,{limits.AGENTS_PER_EVENT_MAX - 1}}})"\])?
     (?:,"term":(0|[1-9][0-9]{{0,14}}))?

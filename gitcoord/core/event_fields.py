@@ -14,11 +14,12 @@ FORMAT = 2
 _PATTERNS = {
     "type": (names.EVENT_TYPE, "an event type"), "node": (names.NODE, "a node id"),
     "nonce": (names.UID, "16 characters of base32"), "re": (names.UID, "an event id"),
+    "vouch": (names.VOUCH, "a key and its signature"),
     "timestamp": (names.TIMESTAMP, "an UTC time of a real day, such as 2026-01-31T08:00:00.000Z"),
     "key": (names.KEY, "a key"), "sig": (names.SIGNATURE, "a signature"),
 }
 _TEXTS = ("actor", "type", "content", "timestamp", "nonce", "node", "key", "sig")
-_TEXTS_OR_ABSENT = ("prev", "re")
+_TEXTS_OR_ABSENT = ("prev", "vouch", "re")
 _INTEGERS = {"interaction": limits.INTERACTION_MAX, "seq": limits.SEQ_MAX, "term": limits.TERM_MAX}
 _NAMES = frozenset({*_TEXTS, *_TEXTS_OR_ABSENT, *_INTEGERS, "to", "data"})
 
@@ -46,6 +47,8 @@ def check(fields: Mapping[str, Any]) -> None:
             raise Malformed(f"`{name}` is not {what}")
     _check_recipients(fields.get("to", []))
     _check_chain(fields.get("seq"), fields.get("prev"))
+    if "vouch" in fields and "seq" not in fields:
+        raise Malformed("`vouch` is for a line in a chain")
 
 
 def _check_integer(name: str, value: Any, most: int) -> None:

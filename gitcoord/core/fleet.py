@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from gitcoord.core import authority, limits, members, quotas, terms
 from gitcoord.core.authority import Asked, Role, Rule, Who
+from gitcoord.core.chains import Chains, Inadmissible
 from gitcoord.core.commands import Command, Look, Query
 from gitcoord.core.event import FORMAT, FOUNDING, Draft, Event, Head, fleet_id_of, hash_of, parse
 from gitcoord.core.fields import BUG, typed
@@ -35,11 +36,10 @@ CORE_EVENTS: dict[str, type[BaseModel]] = {**members.EVENTS, **terms.EVENTS, **q
 
 CORE_AUTHORITY: dict[str, Who] = {**members.AUTHORITY, **terms.AUTHORITY, **quotas.AUTHORITY}
 
-STATE = "gitcoord.state/5"
+STATE = "gitcoord.state/6"
 """Of what `dump` gives, without the features' names. It changes with the shape of any part: a checkpoint or a cache of
 another one is not read (`tests/core/test_state_shape.py` tells)."""
 
-_NO_HEAD = Head()
 _ADMIN = int(Who.ADMIN)  # a plain number: to join flags takes a microsecond, at every line
 
 EMPTY = hash_of(b"gitcoord ledger")
@@ -60,14 +60,6 @@ class Recorded(NamedTuple):
     parent: int | None = None  # position of the event that `re` names
     now: str = ""
     role: Role = "member"  # of its author, at this position
-
-
-class Inadmissible(ValueError):
-    """The line cannot take a position; says why. `gap`: an earlier line of its node is missing."""
-
-    def __init__(self, reason: str, *, gap: bool = False) -> None:
-        super().__init__(reason)
-        self.gap = gap
 
 
 class Feature(Protocol):
@@ -111,7 +103,7 @@ class Fleet:
         self.id: str | None = None  # follows from the ledger's first line
         self.position = 0
         self.digest = EMPTY
-        self.heads: dict[str, Head] = {}  # each node's chain as sequenced
+        self.chains = Chains()  # of each node, as sequenced
         self.positions: dict[str, int] = {}  # uid → the position that has effect
         self.revocations = revocations or Revocations()
         self.members = Members(revoked=self.revocations.by_key())
@@ -141,31 +133,30 @@ class Fleet:
         """The duties that the ledger holds."""
         return self.occasions.done
 
-    def admissible(self, line: bytes, *, heads: Mapping[str, Head] | None = None) -> Event:
+    @property
+    def heads(self) -> Mapping[str, Head]:
+        """Where each node's chain stands."""
+        return self.chains.heads
+
+    def admissible(self, line: bytes, *, chains: Chains | None = None) -> Event:
         """The event in `line`, if it may come next; raises Inadmissible. Changes nothing.
 
-        `heads` stands in for the fold's own chains while a batch is put together.
+        `chains` stands in for the fold's own while a batch is put together.
         """
         try:
             event = parse(line)
         except Malformed as wrong:
             raise Inadmissible(str(wrong)) from None
-        self.check_place(event, heads=heads)
+        self.check_place(event, chains=chains)
         self.check_signature(event)
         return event
 
-    def check_place(self, event: Event, *, heads: Mapping[str, Head] | None = None) -> None:
+    def check_place(self, event: Event, *, chains: Chains | None = None) -> None:
         """Raises Inadmissible unless `event` may come next; without a look at its signature."""
         if (event.type in CONTROL) == (event.seq is not None):
             raise Inadmissible(f"{event.type} inside a chain" if event.seq else f"{event.type} outside a chain")
         if event.seq is not None:
-            head = (self.heads if heads is None else heads).get(event.node, _NO_HEAD)
-            if event.seq <= head.seq:
-                raise Inadmissible(f"{event.node} has sequenced its event {event.seq} already")
-            if event.seq > head.seq + 1:
-                raise Inadmissible(f"events {head.seq + 1} to {event.seq - 1} of {event.node} are missing", gap=True)
-            if event.prev != head.hash:
-                raise Inadmissible(f"not the successor of event {head.seq} of {event.node}")
+            (chains or self.chains).check(event)
         if (self.position == 0) != (event.type == FOUNDING):
             raise Inadmissible("a ledger begins with fleet_founded, and has one")
         if event.type == FOUNDING:
@@ -231,7 +222,7 @@ class Fleet:
         if event.term is not None:
             self._note_duty(event, void)
         if event.seq is not None:
-            self.heads[event.node] = event.head
+            self.chains.take(event)
         self.position += 1
         self.digest = hash_of(self.digest.encode() + event.line)
         for name, feature in self.features.items():
@@ -353,7 +344,7 @@ class Fleet:
             "fleet": self.id,
             "position": self.position,
             "digest": self.digest,
-            "heads": {node: [head.seq, head.hash] for node, head in sorted(self.heads.items())},
+            "chains": self.chains.dump(),
             "uids": "".join(self.positions),
             "void": [position for position in range(1, self.position + 1) if position not in effective],
             "revocations": self.revocations.dump(),
@@ -377,7 +368,7 @@ class Fleet:
             raise ValueError("a state of another version")
         fleet.id = None if value["fleet"] is None else str(value["fleet"])
         fleet.position, fleet.digest = int(value["position"]), str(value["digest"])
-        fleet.heads = {node: Head(int(seq), str(hash)) for node, (seq, hash) in value["heads"].items()}
+        fleet.chains = Chains.load(value["chains"])
         fleet.positions = positions_from(str(value["uids"]), set(value["void"]), fleet.position)
         fleet.members = Members.load(value["members"])
         fleet.terms = Terms.load(value["terms"])

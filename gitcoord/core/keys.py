@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from nacl.bindings import crypto_sign, crypto_sign_BYTES, crypto_sign_seed_keypair
 from nacl.exceptions import BadSignatureError
 
-from gitcoord.core import names
+from gitcoord.core import chains, names
 from gitcoord.core.errors import Refused
 from gitcoord.core.event import Event, context_of, signed_message
 
@@ -114,8 +114,10 @@ class Verifier:
         self.shared = shared
 
     def rejects(self, event: Event, fleet: str) -> str | None:
-        """Why the signature is not good; None when it is."""
-        message = signed_message(event, fleet)
+        """Why the signatures are not good; None when they are."""
+        return self._misses(event, signed_message(event, fleet)) or self._vouch_misses(event, fleet)
+
+    def _misses(self, event: Event, message: bytes) -> str | None:
         if self.auth == "hmac":
             if self.shared is None:
                 return "no HMAC secret to check it with: set GITCOORD_HMAC_KEY"
@@ -124,6 +126,18 @@ class Verifier:
             good = self.shared.sign(message).encode()  # bytes: text beyond ASCII cannot be compared
             return None if hmac.compare_digest(good, event.sig.encode()) else "wrong signature"
         return None if is_signed(event.key, message, event.sig) else "wrong signature"
+
+    def _vouch_misses(self, event: Event, fleet: str) -> str | None:
+        if event.vouch is None:
+            return None
+        key, signature = chains.voucher_of(event)
+        message = chains.vouched_message(event, fleet)
+        if message is None:
+            return f"its vouch is by another key than that of {event.node}"
+        return None if self._is_of_node(key, message, signature) else "wrong signature in its vouch"
+
+    def _is_of_node(self, key: str, message: bytes, signature: str) -> bool:
+        return is_signed(key, message, signature)  # a node's key is Ed25519 also where agents share a secret
 
     def proves(self, key: str, message: bytes, signature: str) -> bool:
         """Return whether `signature` of `message` was made by the holder of `key`."""

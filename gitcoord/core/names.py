@@ -8,6 +8,7 @@ from gitcoord.core.errors import Refused
 
 AGENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}\Z")
 NODE = re.compile(r"[a-z0-9][a-z0-9-]{0,40}\Z")
+NODE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,23}\Z")  # of a node id, before its tag
 EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 UID_CHARACTERS = 16
 UID = re.compile(r"[0-9a-hjkmnp-tv-z]{16}\Z")  # of UID_ALPHABET
@@ -25,8 +26,11 @@ TIMESTAMP = re.compile(
 
 # Of base64 there is one text for some bytes: the bits that the last character has to spare are zero.
 HASH = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]\Z")  # 32 bytes
+KEY_CHARACTERS = 43
 KEY = re.compile(r"(?:[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]|hmac-[A-Za-z0-9_-]{16})\Z")  # Ed25519's, or of a secret
 SIGNATURE = re.compile(r"[A-Za-z0-9_-]{42}(?:[A-Za-z0-9_-]{43}[AQgw]|[AEIMQUYcgkosw048])\Z")  # 64 bytes; an HMAC's 32
+
+VOUCH = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048][A-Za-z0-9_-]{85}[AQgw]\Z")  # a key and what it signed
 
 _PAIRS = [one + other for one in UID_ALPHABET for other in UID_ALPHABET]
 
@@ -62,6 +66,19 @@ def node_id(text: str) -> str:
     raise Refused(
         f"{text!r} cannot name a node: use 1 to 41 of a-z 0-9 -, beginning with a letter or digit"
     )
+
+
+def node_name(text: str) -> str:
+    """`text` if a node id may begin with it; Refused with the rule otherwise."""
+    if NODE_NAME.match(text):
+        return text
+    raise Refused(f"{text!r} cannot name a node: use 1 to 24 of a-z 0-9 -, beginning with a letter or digit")
+
+
+def node_tag(node: str) -> str | None:
+    """Return the end of a node id that follows from the node's key; None where it has none."""
+    tag = node[-UID_CHARACTERS:]
+    return tag if node[-UID_CHARACTERS - 1:-UID_CHARACTERS] == "-" and UID.match(tag) else None
 
 
 def event_type(text: str) -> str:

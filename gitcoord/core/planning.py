@@ -11,7 +11,8 @@ from gitcoord.core.branch import Bad
 from gitcoord.core.commands import Look
 from gitcoord.core.effects import Append, Disk, NoteOutbox, Steps
 from gitcoord.core.event import Event, Head, parse, parse_all
-from gitcoord.core.fleet import Duty, Inadmissible
+from gitcoord.core.chains import Inadmissible
+from gitcoord.core.fleet import Duty
 from gitcoord.core.names import uid_from
 from gitcoord.core.outbox import Outbox
 from gitcoord.core.ports import Oid, Update
@@ -180,23 +181,23 @@ def _admit(
     fleet = me.branch.fleet
     if fleet.id is None:
         return [], False
-    heads = dict(fleet.heads)
+    chains = fleet.chains.fork()
     batch: list[Event] = []
     room = [me.suspects or limits.BATCH_EVENTS_MAX, limits.BATCH_BYTES_MAX]
 
     def take(event: Event, *, ours: bool = False) -> bool:
-        head = heads.get(event.node)
+        head = chains.heads.get(event.node)
         if event.seq != (head.seq if head is not None else 0) + 1:
             return False
         if room[0] <= 0 or room[1] < len(event.line) or event.uid in refused:
             return False
         try:
-            fleet.check_place(event, heads=heads)
+            fleet.check_place(event, chains=chains)
         except Inadmissible:
             return False
         if not ours and me.check(event.line) is None:
             return False
-        heads[event.node] = event.head
+        chains.take(event)
         batch.append(event)
         room[0] -= 1
         room[1] -= len(event.line)

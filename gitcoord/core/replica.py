@@ -13,7 +13,7 @@ from gitcoord.core.budget import Budget
 from gitcoord.core.effects import Disk
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.event import Event, Head, parse, parse_all
-from gitcoord.core.fleet import Inadmissible
+from gitcoord.core.chains import Inadmissible
 from gitcoord.core.ledger_time import FirstSeen
 from gitcoord.core.outbox import Outbox
 from gitcoord.core.ports import Objects, Oid

@@ -15,7 +15,7 @@ from gitcoord.core.ports import Oid, Outcome, Pushed, Update
 from gitcoord.core.trees import readable
 from gitcoord.node.findings import FAIL, OK, WARN, Check, Finding, Patient, age_s, rounded
 from gitcoord.node.found import profile_for
-from gitcoord.node.naming import new_node_id, new_uid
+from gitcoord.node.naming import passing_node_id, new_uid
 from gitcoord.node.node import Node, open_node
 from gitcoord.store import git, git_checkup
 from gitcoord.store.git_backoff import Backoff
@@ -91,7 +91,7 @@ class _Scratch:
     def __init__(self, patient: Patient, probe: Probe) -> None:
         self.patient = patient
         self.probe = probe
-        self.ref = _prefix(patient) + new_node_id("doctor")
+        self.ref = _prefix(patient) + passing_node_id("doctor")
         self.at: Oid | None = None
 
     def commit(self, parent: Oid | None = None) -> Oid:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from gitcoord.core import effects
 from gitcoord.core.errors import Refused
 from gitcoord.core.event import Event, Head
-from gitcoord.node.naming import new_node_id, since_boot_s, utc_now
+from gitcoord.node.naming import short_name, since_boot_s, utc_now
+from gitcoord.store import node_key
 
 if TYPE_CHECKING:
     from gitcoord.node.node import Node
@@ -80,10 +81,13 @@ def _reclaim(node: Node, events: Sequence[Event]) -> None:
 
 
 def _become_new_node(node: Node, reason: str) -> str:
-    name = new_node_id(node.disk.node.rsplit("-", 1)[0])
-    node.disk.chain_anew(Head(), frozenset(node.fleet.positions), name)
-    _told(node, "identity_shared", f"{reason}; this clone goes on as node {name}, with its agents and keys")
-    return name
+    old = node.disk.node
+    new, seed = node_key.new(short_name(old.rsplit("-", 1)[0]))
+    node_key.keep(node.home.path, new, seed)
+    node.disk.chain_anew(Head(), frozenset(node.fleet.positions), new)
+    node_key.forget(node.home.path, old)
+    _told(node, "identity_shared", f"{reason}; this clone goes on as node {new}, with its agents and keys")
+    return new
 
 
 def _told(node: Node, kind: str, text: str) -> None:

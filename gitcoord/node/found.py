@@ -7,6 +7,7 @@ one has founded, and the other joins.
 from __future__ import annotations
 
 import contextlib
+import hmac
 import os
 import secrets
 import socket
@@ -22,7 +23,7 @@ from gitcoord.core.event import FOUNDING, Draft, Head, fleet_id_of, seal
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.keys import SEED_BYTES
 from gitcoord.core.members import FleetFounded
-from gitcoord.core.names import agent_id, node_id
+from gitcoord.core.names import agent_id, node_name
 from gitcoord.core.ports import Outcome, Pushed, Update
 from gitcoord.core.text import Place, fit
 from gitcoord.features import FEATURES
@@ -31,10 +32,10 @@ from gitcoord.node import trust
 from gitcoord.node.clone import alone, common_dir
 from gitcoord.node.joining import Card, card_of, chain_of
 from gitcoord.node.keyring import Keyring, hmac_secret, seed_from_environment
-from gitcoord.node.naming import new_node_id, new_uid, utc_now
+from gitcoord.node.naming import new_uid, passing_node_id, short_name, utc_now
 from gitcoord.node.node import Node, Store, open_store
 from gitcoord.node.preferences import NODE, profile_of
-from gitcoord.store import git, sharing
+from gitcoord.store import git, node_key, sharing
 from gitcoord.store.files import write_durably
 from gitcoord.store.git_url import is_local, without_secret
 from gitcoord.store.home import Config, Home
@@ -201,7 +202,7 @@ def _found(home: Home, store: Store, config: Config, wish: Wish, timings: str) -
     })
     draft = Draft(actor=wish.agent, type=FOUNDING, content=f"{wish.agent} founds a fleet", timestamp=utc_now(),
                   uid=new_uid(), data=founded.model_dump())
-    event = seal(draft, node=new_node_id("founder"), after=None, signer=signer, fleet="")
+    event = seal(draft, node=passing_node_id("founder"), after=None, signer=signer, fleet="")
     config.fleet = fleet_id_of(event.line)
     branch = Branch(store, Fleet(FEATURES))
     branch.fleet.take(event.line)
@@ -216,7 +217,7 @@ def _found(home: Home, store: Store, config: Config, wish: Wish, timings: str) -
 def _accepted_namespace(store: Store) -> str:
     """Where the host lets outboxes live: some accept refs/heads/* only. Probed with a ref that is removed again."""
     for namespace in NAMESPACES:
-        ref = f"{namespace}/nodes/{new_node_id('probe')}"
+        ref = f"{namespace}/nodes/{passing_node_id('probe')}"
         oid = outbox.write(store, node="probe", pending=(), beats=(), carried=(), nonce=new_uid(), parent=None,
                            time_s=_now_s())
         answer = store.push([Update(ref, None, oid)])[ref]
@@ -232,16 +233,30 @@ def _accepted_namespace(store: Store) -> str:
 
 def _settle_in(home: Home, store: Store, config: Config) -> None:
     """Take a node id, and take up the chain that the ledger and the outbox of that node hold."""
-    node = node_id(os.environ["GITCOORD_NODE"]) if os.environ.get("GITCOORD_NODE") else new_node_id(_host_name())
+    node, seed = _node(home, config)
     refs = store.fetch(newcomer=True, first={node}).refs
     base = Head()
     mine = refs.get(f"{config.namespace}/nodes/{node}")
     tip = refs.get(config.ledger)
     if tip is not None and os.environ.get("GITCOORD_NODE"):
         base = chain_of(store, tip, node)
-    home.create(config, node=node, base=base)
+    home.create(config, node=node, base=base, seed=seed)
     if mine is not None:
         home.note_outbox(mine)  # born empty with an identity given: the outbox as found is its own
+
+
+def _node(home: Home, config: Config) -> tuple[str, bytes]:
+    """Return the id and the key of this node: new ones, or those that follow from GITCOORD_NODE and the agent's key."""
+    name = os.environ.get("GITCOORD_NODE")
+    if not name:
+        return node_key.new(short_name(_host_name()))
+    secret = hmac_secret(home) if config.auth == "hmac" else _seed(home, config.agent or "")
+    seed = hmac.digest(secret, f"gitcoord node {name}".encode(), "sha256") if secret else None
+    return node_key.new(node_name(name), seed)
+
+
+def _seed(home: Home, agent: str) -> bytes | None:
+    return seed_from_environment(agent) or home.seed(agent)
 
 
 def _introduce(joined: Joined, wish: Wish) -> None:
@@ -290,7 +305,7 @@ def _ensure_key(home: Home, config: Config, agent: str, *, founding: bool = Fals
             home.make_keys()
             write_durably(path, secrets.token_urlsafe(32).encode() + b"\n", mode=0o600)
         return
-    if seed_from_environment(agent) is None and home.seed(agent) is None:
+    if _seed(home, agent) is None:
         home.make_keys()
         home.save_seed(agent, secrets.token_bytes(SEED_BYTES))
 

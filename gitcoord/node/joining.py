@@ -8,7 +8,8 @@ from gitcoord.core import checkpoint, limits
 from gitcoord.core.branch import Branch
 from gitcoord.core.errors import Denied
 from gitcoord.core.event import Head
-from gitcoord.core.fleet import Fleet, Inadmissible
+from gitcoord.core.chains import Inadmissible
+from gitcoord.core.fleet import Fleet
 from gitcoord.core.log_files import LogFiles
 from gitcoord.core.members import FleetFounded
 from gitcoord.core.ports import Objects, Oid

@@ -27,7 +27,11 @@ def new_uid() -> str:
     return uid_from(secrets.token_bytes(10))
 
 
-def new_node_id(name: str) -> str:
-    """A short name and random hexadecimal digits, `laptop-3f9a7c`."""
-    short = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:24].strip("-") or "node"
-    return f"{short}-{secrets.token_hex(4)}"
+def short_name(name: str) -> str:
+    """Return what a node id may begin with."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:24].strip("-") or "node"
+
+
+def passing_node_id(name: str) -> str:
+    """Return an id for what writes in no chain, `doctor-3f9a7c21`: a founder's first line, a probe."""
+    return f"{short_name(name)}-{secrets.token_hex(4)}"

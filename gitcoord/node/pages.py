@@ -16,7 +16,8 @@ import filelock
 from gitcoord.core.branch import Branch
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.event import parse
-from gitcoord.core.fleet import Fleet, Inadmissible
+from gitcoord.core.chains import Inadmissible
+from gitcoord.core.fleet import Fleet
 from gitcoord.core.log_files import Log, lines_of
 from gitcoord.core.strict_json import Malformed
 from gitcoord.features import FEATURES

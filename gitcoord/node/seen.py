@@ -113,18 +113,18 @@ def live_beats(node: Node) -> list[Event]:
 
 def pending(node: Node) -> Iterator[tuple[str, Event]]:
     """What waits to be sequenced, with its level: others' events as they lie in their outboxes, then our own."""
-    from gitcoord.core.fleet import Inadmissible
+    from gitcoord.core.chains import Inadmissible
 
     fleet = node.fleet
-    heads = dict(fleet.heads)
+    chains = fleet.chains.fork()
     for name, box in outboxes(node).items():
         for line in box.lines if name != node.disk.node else ():
             try:
-                event = fleet.admissible(line, heads=heads)
+                event = fleet.admissible(line, chains=chains)
             except Inadmissible:
                 continue
             if event.seq is not None:
-                heads[event.node] = event.head
+                chains.take(event)
                 yield "durable", event
     yield from own_pending(node)
 

@@ -5,10 +5,11 @@ The queue's files are read back by the product's own reader, so that half-done t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from gitcoord.core.event import Draft, Event, Head, Signer, seal
+from gitcoord.core.chains import Sealing
+from gitcoord.core.event import Draft, Event, Head, Signer
 from gitcoord.core.ports import Oid
 from gitcoord.store.queue_file import Content, HeadFile, joined
 
@@ -39,6 +40,7 @@ class SimDisk:
     signer: Callable[[str], Signer]
     fleet: str
     agent: str
+    node_signer: Callable[[str], Signer]
     fuse: int | None = None  # the power goes before the write of that number
     torn: float = 0.0  # how much of that write arrives, if it is an append
     content: Content = field(init=False)
@@ -92,11 +94,8 @@ class SimDisk:
     # Writing: the order of the steps is the queue's own (`store/queue.py`)
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
-        head, events = self.content.head, []
-        for draft in drafts:
-            if draft.event_uid not in self.content.uids:
-                events.append(self._seal(draft, self.node, head))
-                head = events[-1].head
+        chained = self._sealing(self.node, self.content.head, self.content.keys)
+        events = [chained(draft) for draft in drafts if draft.event_uid not in self.content.uids]
         self._add(events)
         return events
 
@@ -112,15 +111,14 @@ class SimDisk:
         if self.content.loose or not self.content.holds(head):
             return
         rest = self.content.after(head)
-        self._save_head(HeadFile(self.node, head))
+        keys = {*self.files.head.keys, *self.content.keys_until(head)}
+        self._save_head(HeadFile(self.node, head, keys=tuple(sorted(keys))))
         self._save_log(rest)
 
     def chain_anew(self, to: Head, without: frozenset[str], node: str | None = None) -> None:
-        head, anew, name = to, [], node or self.node
-        for event in self.content.all():
-            if event.uid not in without:
-                anew.append(self._seal(event.draft(), name, head))
-                head = anew[-1].head
+        name = node or self.node
+        chained = self._sealing(name, to, ())
+        anew = [chained(event.draft()) for event in self.content.all() if event.uid not in without]
         self._step()
         self.files.anew = joined(anew)
         self._save_head(HeadFile(name, to, swap=True))
@@ -148,11 +146,11 @@ class SimDisk:
         content = Content.parse(self.files.head, self.files.log, whole=True)
         if content.untidy:
             self.files.log = joined([*content.events, *content.loose])
-            content = Content(self.files.head.base, content.events, content.loose)
+            content = Content(self.files.head.base, content.events, content.loose, self.files.head.keys)
         self.content = content
 
-    def _seal(self, draft: Draft, node: str, after: Head) -> Event:
-        return seal(draft, node=node, after=after, signer=self.signer(draft.actor), fleet=self.fleet)
+    def _sealing(self, node: str, after: Head, keys: Iterable[str]) -> Sealing:
+        return Sealing(node, after, keys, signer=self.signer, node_signer=self.node_signer, fleet=self.fleet)
 
     def _add(self, events: Sequence[Event]) -> None:
         if events:
@@ -172,7 +170,7 @@ class SimDisk:
     def _save_log(self, events: Sequence[Event], base: Head | None = None) -> None:
         self._step()
         self.files.log = joined(events)
-        self.content = Content(base or self.base, events)
+        self.content = Content(base or self.base, events, keys=self.files.head.keys)
 
     def _step(self) -> None:
         if self.fuse is not None:

@@ -64,7 +64,7 @@ def _copied(fleet: Fleet) -> Fleet:
     """A fleet of its own, that may go on. By hand: `copy` takes as long as a fold."""
     other = object.__new__(Fleet)
     vars(other).update(vars(fleet))
-    other.heads, other.positions = dict(fleet.heads), dict(fleet.positions)
+    other.chains, other.positions = fleet.chains.fork(), dict(fleet.positions)
     other.refusals, other.voids = dict(fleet.refusals), fleet.voids.copy()
     other.occasions = Occasions(dict(fleet.occasions.done), dict(fleet.occasions.tried))
     tallies = {agent: replace(tally) for agent, tally in fleet.quotas.tallies.items()}

@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gitcoord.core import outbox
+from gitcoord.core.chains import vouch
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.event import Draft, Event, Head, hash_of, parse_all, seal
 from gitcoord.core.log_files import LogFiles
+from gitcoord.core.names import node_tag
 from gitcoord.core.ports import Entry, Oid
 from gitcoord.simulation import grammar, naive
 from gitcoord.simulation.remote import Remote
@@ -23,7 +25,7 @@ PACE_S = 12.0  # between two acts, on average: a remote's limit of pushes holds 
 OUTBOX_EVENTS_MAX = 200
 FLOOD_EVENTS = 60
 STRAYS_MAX = 30
-ODD_REFS = ("deep/er", "UPPER", "-x", "a..b", "x" * 60, "m1-1/below", "\u202e", "m1-1.lock")
+ODD_REFS = ("deep/er", "UPPER", "-x", "a..b", "x" * 60, "\u202e")
 GARBAGE = (b"", b"{}", b"\xff\xfe\x00", b"[" * 5000, b"null", b'{"interaction":null}', b"x" * 70_000, b"\n\n\n")
 
 
@@ -84,14 +86,15 @@ class Hostile:
     # What it signs
 
     def sealed(
-        self, actor: str, type_: str, content: str, *, node: str, after: Head | None, **fields: Any
+        self, actor: str, type_: str, content: str, *, node: str, after: Head | None, vouch: str | None = None,
+        **fields: Any
     ) -> Event | None:
         """Return an event by its key, also under others' names; None where there is no such line."""
         fields = {"timestamp": self.rng.choice([self.world.wall(), *grammar.MOMENTS]),
                   "uid": self.world.uid("hostile")} | fields
         try:
             event = seal(Draft(actor, type_, content, **fields), node=node, after=after, signer=self.signer,
-                         fleet=self.world.fleet_id)
+                         fleet=self.world.fleet_id, vouch=vouch)
         except GitcoordError:
             return None
         self.lines += 1
@@ -152,12 +155,15 @@ class Hostile:
         self._sequence([event.line for event in self._pending()])
 
     def _squat(self) -> None:
-        """Go on in another node's chain."""
+        """Take the next place in another node's chain, and the first in one that is new to the ledger."""
         heads = self.world.machines[0].replica.branch.fleet.heads
+        nodes = sorted({machine.disk.node for machine in self.world.machines} | set(filter(node_tag, heads)))
         lines = []
-        for node in self.rng.sample(sorted(heads), min(2, len(heads))):
-            after = Head(heads[node].seq + self.rng.choice([0, 5]), hash_of(b"elsewhere"))
-            event = self.sealed(NAME, "note", "in your chain", node=node, after=after)
+        for node in self.rng.sample(nodes, min(2, len(nodes))):
+            head = heads.get(node, Head())
+            after = self.rng.choice([head, head, Head(head.seq + 5, hash_of(b"elsewhere"))])
+            vouched = self.rng.choice([None, vouch(self.signer, node, self.signer.key, self.world.fleet_id)])
+            event = self.sealed(NAME, "note", "in your chain", node=node, after=after, vouch=vouched)
             lines += [event.line] if event is not None else []
         self._sequence(lines)
 
@@ -190,7 +196,9 @@ class Hostile:
     def _stray(self) -> None:
         refs = self.world.server.refs
         for _ in range(self.rng.randrange(1, 6)):
-            ref = OUTBOXES + self.rng.choice([*ODD_REFS, f"stray-{self.rng.randrange(STRAYS_MAX)}"])
+            node = self.world.machines[0].disk.node
+            names = [*ODD_REFS, f"{node}/below", f"{node}.lock", f"stray-{self.rng.randrange(STRAYS_MAX)}"]
+            ref = OUTBOXES + self.rng.choice(names)
             rubbish = self._box(ref, [self.rng.choice(GARBAGE)])
             refs[ref] = self.rng.choice([self.world.tip, rubbish, *self.old_boxes[:3]])
 

@@ -41,7 +41,7 @@ class Machine:
                  runs: bool = True, may_lead: bool = True, acts: bool = False) -> None:
         self.world, self.remote, self.name, self.agent = world, remote, name, agent
         self.runs, self.may_lead, self.acts = runs, may_lead, acts
-        self.disk = SimDisk(files, world.signers.of, world.fleet_id, agent)
+        self.disk = SimDisk(files, world.signers.of, world.fleet_id, agent, world.signers.of_node)
         self.store = world.store()
         self.chance = world.dice(f"machine/{name}")
         clock = world.dice(f"clock/{name}")

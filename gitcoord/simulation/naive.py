@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,7 @@ class Ledger:
 
     lines: list[bytes] = field(default_factory=list)
     heads: dict[str, tuple[int, str]] = field(default_factory=dict)
+    node_keys: dict[str, set[str]] = field(default_factory=dict)  # node → keys that its own key vouched for
     effective: dict[str, dict[str, Any]] = field(default_factory=dict)  # uid → fields
     positions: dict[str, int] = field(default_factory=dict)
     void: list[dict[str, Any]] = field(default_factory=list)
@@ -105,6 +107,11 @@ def take(ledger: Ledger, line: bytes, signed: Callable[[bytes], bool]) -> bool:
         last, hash_ = ledger.heads.get(node, (0, ""))
         if seq != last + 1 or fields.get("prev") != hash_:
             return False
+        keys = ledger.node_keys.setdefault(node, set())
+        if re.search("-[0-9a-hjkmnp-tv-z]{16}$", node) and "vouch" not in fields and fields["key"] not in keys:
+            return False
+        if "vouch" in fields:
+            keys.add(fields["key"])
     elif not first and fields.get("data", {}).get("after") != ledger.digest:
         return False
     if _counts(ledger, fields, first):

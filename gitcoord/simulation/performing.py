@@ -123,7 +123,7 @@ def _append(machine: Machine, drafts: Sequence[Draft]) -> Sequence[Event]:
 def _become_new_node(machine: Machine, reason: str) -> str:
     if not machine.world.weather.on & {"copy", "image", "restore", "rollback"}:
         machine.world.fail(f"{machine.name} takes itself for a copy: {reason}")
-    node = f"{machine.name}-{machine.chance.randbytes(3).hex()}"
+    node = machine.world.signers.new_node(f"{machine.name}-{machine.chance.randbytes(3).hex()}")
     machine.disk.chain_anew(Head(), frozenset(machine.replica.branch.fleet.positions), node)
     machine.say(f"becomes node {node}: {reason}")
     return node

@@ -97,7 +97,8 @@ def _people(world: World, remote: Remote, nodes: int) -> None:
         writes, at_s = [], 0.0
         while (at_s := at_s + dice.expovariate(1 / pace_s)) < world.end_s - (world.end_s - world.calm_at_s) / 2:
             writes.append(at_s)
-        machine = Machine(world, remote, name, f"agent{number + 1}", Files(HeadFile(f"{name}-1", Head())),
+        files = Files(HeadFile(world.signers.new_node(name), Head()))
+        machine = Machine(world, remote, name, f"agent{number + 1}", files,
                           writes_s=writes, may_lead=number < 2 or dice.random() < 0.7, acts=acts)
         machine.write("agent_joined", f"{machine.agent} joins", safely=True)
         world.machines.append(machine)

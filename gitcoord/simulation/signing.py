@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from gitcoord.core.event import Event, Signer, signed_message
+from gitcoord.core.chains import node_id
+from gitcoord.core.event import Event, Signer
 from gitcoord.core.keys import Ed25519Signer, Verifier, encode
 
 
@@ -21,9 +22,11 @@ class StubSigner:
 class StubVerifier(Verifier):
     """Checks what `StubSigner` signed."""
 
-    def rejects(self, event: Event, fleet: str) -> str | None:
-        good = event.sig == _digest(event.key, signed_message(event, fleet))
-        return None if good else "wrong signature"
+    def _misses(self, event: Event, message: bytes) -> str | None:
+        return None if event.sig == _digest(event.key, message) else "wrong signature"
+
+    def _is_of_node(self, key: str, message: bytes, signature: str) -> bool:
+        return signature == _digest(key, message)
 
 
 def _digest(key: str, message: bytes) -> str:
@@ -37,9 +40,20 @@ class Signers:
         self.real = real
         self.verifier = Verifier() if real else StubVerifier()
         self._known: dict[str, Signer] = {}
+        self._nodes: dict[str, Signer] = {}
 
     def of(self, agent: str) -> Signer:
         if agent not in self._known:
             seed = hashlib.sha256(f"simulated {agent}".encode()).digest()
             self._known[agent] = Ed25519Signer(seed) if self.real else StubSigner(agent)
         return self._known[agent]
+
+    def new_node(self, name: str) -> str:
+        """Return the id of a node that is called `name` and has a key that follows from `name`."""
+        signer = self.of(f"node {name}")
+        node = node_id(name, signer.key)
+        self._nodes[node] = signer
+        return node
+
+    def of_node(self, node: str) -> Signer:
+        return self._nodes[node]

@@ -18,7 +18,7 @@ from gitcoord.core.event import Head, parse
 from gitcoord.core.names import agent_id
 from gitcoord.core.strict_json import Malformed
 from gitcoord.core.text import as_json
-from gitcoord.store import git_url, shape, sharing
+from gitcoord.store import git_url, node_key, shape, sharing
 from gitcoord.store.files import (
     append_durably, keep_reserve, make_folder, pausing, sync_folder, write_durably, write_quickly,
 )
@@ -85,12 +85,14 @@ class Home:
     def exists(self) -> bool:
         return (self.path / "config.json").exists()
 
-    def create(self, config: Config, *, node: str, base: Head = Head()) -> None:
-        """Make a home. The configuration comes last: a home without one is not there yet."""
+    def create(self, config: Config, *, node: str, base: Head = Head(), seed: bytes | None = None) -> None:
+        """Make a home; `seed` is the node's own key. The configuration comes last: without it, none is there."""
         sharing.make_home(self.path, "")
         for folder in (self.cache, self.path / "beats"):
             make_folder(folder, exist_ok=True)
         self.make_keys()
+        if seed is not None:
+            node_key.keep(self.path, node, seed)
         self.queue = Queue.create(self.path, node=node, base=base)
         for name in ("lock", self.queue.path.name):
             sharing.touch(self.path / name)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from gitcoord.core.errors import Refused
-from gitcoord.core.event import Draft, Event, Head, Signer, seal
-from gitcoord.store import queue_file
+from gitcoord.core.chains import Sealing
+from gitcoord.core.event import Draft, Event, Head, Signer
+from gitcoord.store import node_key, queue_file
 from gitcoord.store.files import append_durably, check_not_paused, pausing, sync_folder, write_durably
 from gitcoord.store.locks import LockHeld, holding
 from gitcoord.store.queue_file import Content, HeadFile
@@ -96,14 +97,7 @@ class Queue:
         What waits in the spool goes before them. Raises LockHeld, and leaves that as an error in the spool.
         """
         with self.locked(actor=drafts[0].actor if drafts else None):
-            head = self._content.head
-
-            def chained(draft: Draft) -> Event:
-                nonlocal head
-                event = seal(draft, node=self._head.node, after=head, signer=signer(draft.actor), fleet=fleet)
-                head = event.head
-                return event
-
+            chained = self._sealing(self._head.node, self._content.head, self._content.keys, signer, fleet)
             spooled, done = self.spool.take(chained, self._content.uids)
             events: list[Event] = []
             new: set[str] = set()
@@ -135,10 +129,11 @@ class Queue:
             if self._content.loose or not self._content.holds(head):
                 return
             rest = self._content.after(head)
-            self._write_head(HeadFile(self._head.node, head))
+            keys = {*self._head.keys, *self._content.keys_until(head)}
+            self._write_head(HeadFile(self._head.node, head, keys=tuple(sorted(keys))))
             if not rest:
                 os.truncate(self.path, 0)  # the head says that nothing in it counts: no need to sync
-                self._took(Content(head))
+                self._took(Content(head, keys=keys))
             elif self.path.stat().st_size - sum(len(event.line) + 1 for event in rest) > DEAD_BYTES_MAX:
                 self._replace(rest)
             else:  # nor to write all anew, each time another line waits already
@@ -151,7 +146,7 @@ class Queue:
             if uid not in self._content.uids:
                 raise Refused(f"no event {uid} in the queue: `gitcoord queue list` shows what there is")
             rest = [event for event in self._content.all() if event.uid != uid]
-            self._chain_anew(HeadFile(self._head.node, self._head.base), rest, signer, fleet)
+            self._chain_anew(self._head, rest, signer, fleet)
 
     def chain_anew(
         self, head: Head, *, without: frozenset[str], signer: Signers, fleet: str, node: str | None = None
@@ -162,16 +157,20 @@ class Queue:
             self._chain_anew(HeadFile(node or self._head.node, head), rest, signer, fleet)
 
     def _chain_anew(self, to: HeadFile, events: Sequence[Event], signer: Signers, fleet: str) -> None:
-        head, anew = to.base, []
-        for event in events:
-            anew.append(seal(event.draft(), node=to.node, after=head, signer=signer(event.actor), fleet=fleet))
-            head = anew[-1].head
+        chained = self._sealing(to.node, to.base, to.keys, signer, fleet)
+        anew = [chained(event.draft()) for event in events]
         # The new lines are durable beside the old ones, THEN the head points to them, THEN they take their place:
         # a crash between leaves one or the other, whole.
         write_durably(self._anew_path, queue_file.joined(anew))
         self._write_head(to._replace(swap=True))
         self._finish_swap()
-        self._took(Content(to.base, anew))
+        self._took(Content(to.base, anew, keys=to.keys))
+
+    def _sealing(self, node: str, after: Head, keys: Iterable[str], signer: Signers, fleet: str) -> Sealing:
+        def node_signer(node: str) -> Signer:
+            return node_key.signer(self.home, node)
+
+        return Sealing(node, after, keys, signer=signer, node_signer=node_signer, fleet=fleet)
 
     def _finish_swap(self) -> None:
         with contextlib.suppress(FileNotFoundError):  # a crash came after this step
@@ -187,7 +186,7 @@ class Queue:
 
     def _replace(self, rest: Sequence[Event]) -> None:
         write_durably(self.path, queue_file.joined(rest))
-        self._took(Content(self._head.base, rest))
+        self._took(Content(self._head.base, rest, keys=self._head.keys))
 
     def _took(self, content: Content) -> None:
         """What the file holds now that it was written under the lock."""
@@ -262,4 +261,4 @@ class Queue:
             append_durably(self.home / "events.error.log", record.text(self.path.name))
         events, loose = self._content.events, self._content.loose
         write_durably(self.path, queue_file.joined([*events, *loose]))
-        self._took(Content(self._head.base, events, loose))
+        self._took(Content(self._head.base, events, loose, self._head.keys))

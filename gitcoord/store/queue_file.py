@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt, Refused
@@ -27,6 +27,7 @@ class _Head:
     seq: int
     hash: str
     swap: bool = False
+    keys: list[str] = field(default_factory=list)
 
 
 class HeadFile(NamedTuple):
@@ -35,9 +36,11 @@ class HeadFile(NamedTuple):
     node: str
     base: Head
     swap: bool = False  # a queue chained anew waits beside the old one
+    keys: tuple[str, ...] = ()  # that wrote in the chain before the queue, as far as is known
 
     def text(self) -> bytes:
-        value = {"node": self.node, "seq": self.base.seq, "hash": self.base.hash}
+        value: dict[str, Any] = {"node": self.node, "seq": self.base.seq, "hash": self.base.hash}
+        value |= {"keys": list(self.keys)} if self.keys else {}
         return json.dumps(value | ({"swap": True} if self.swap else {})).encode()
 
     @classmethod
@@ -47,7 +50,7 @@ class HeadFile(NamedTuple):
             raise Refused(f"no queue at {path.parent}: run `gitcoord init` first")
         try:
             value = shape.read(_Head, data)
-            return cls(value.node, Head(value.seq, value.hash), value.swap)
+            return cls(value.node, Head(value.seq, value.hash), value.swap, tuple(value.keys))
         except ValueError as wrong:
             raise Corrupt(f"{path} is damaged ({wrong}): restore it from a backup, or move {path.parent} away and run "
                           "`gitcoord init`, which joins as a new node; events.offline.log there holds what was "
@@ -78,9 +81,11 @@ class _Tail:
 class Content:
     """The queue as read. `untidy`: it holds bytes that count for nothing, to be mended by who has the lock."""
 
-    def __init__(self, base: Head = Head(), events: Iterable[Event] = (), loose: Iterable[Event] = ()) -> None:
+    def __init__(self, base: Head = Head(), events: Iterable[Event] = (), loose: Iterable[Event] = (),
+                 keys: Iterable[str] = ()) -> None:
         self.base = base
         self.head = base
+        self.keys = set(keys)  # that write in the chain up to its end
         self.events: list[Event] = []
         self.loose = list(loose)
         self.uids: set[str] = {event.uid for event in self.loose}
@@ -114,12 +119,17 @@ class Content:
         self.base, self.events = head, self.after(head)
         self.uids = {event.uid for event in (*self.events, *self.loose)}
 
+    def keys_until(self, head: Head) -> set[str]:
+        """Those of the lines up to `head`, which is held."""
+        return {event.key for event in self.events[:head.seq - self.base.seq]}
+
     def after(self, head: Head) -> list[Event]:
         return self.events[head.seq - self.base.seq:]
 
     def _chain(self, events: Sequence[Event]) -> None:
         self.events.extend(events)
         self.uids.update(event.uid for event in events)
+        self.keys.update(event.key for event in events)
         if events:
             self.head = events[-1].head
 
@@ -135,7 +145,7 @@ class Content:
         A torn line was never acknowledged. Lines up to the base are those that the ledger holds, if they chain to
         it; a crash came before they went.
         """
-        content = cls(head.base)
+        content = cls(head.base, keys=head.keys)
         old: dict[str, Event] = {}
         others: list[Event] = []
         *lines, rest = data.split(b"\n")

@@ -72,10 +72,10 @@ class Story:
         return self.control(actor, "leader_election", term=term, data=data | fields)
 
     def sealed(self, actor: str, type_: str, content: str = "", *, node: str, after: Head | None, signer: Any = None,
-               **fields: Any) -> Event:
+               vouch: str | None = None, **fields: Any) -> Event:
         fields.setdefault("uid", uid_from(next(self.uids).to_bytes(10, "big")))
         return seal(draft(actor, type_, content, **fields), node=node, after=after, signer=signer or signer_of(actor),
-                    fleet=self.fleet.id or "")
+                    fleet=self.fleet.id or "", vouch=vouch)
 
 
 FLEET = Story().founded().fleet.id or ""

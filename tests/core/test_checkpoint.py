@@ -118,7 +118,7 @@ SPOILT = {
     "no_members": lambda value: {name: part for name, part in value.items() if name != "members"},
     "odd_members": lambda value: value | {"members": {"founded": None, "admission": "open", "members": [[1, 2, 3, 4]]}},
     "odd_terms": lambda value: value | {"terms": value["terms"] | {"highest": "many"}},
-    "odd_heads": lambda value: value | {"heads": {"n-1": ["one", 2]}},
+    "odd_chains": lambda value: value | {"chains": {"n-1": ["one", 2]}},
     "odd_features": lambda value: value | {"features": {name: "odd" for name in value["features"]}},
     "odd_ids": lambda value: value | {"uids": 7},
 }

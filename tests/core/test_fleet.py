@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from gitcoord.core import limits
 from gitcoord.core.event import Head, fleet_id_of, hash_of
-from gitcoord.core.fleet import Duty, Fleet, Inadmissible, draft_of
+from gitcoord.core.chains import Inadmissible
+from gitcoord.core.fleet import Duty, Fleet, draft_of
 from gitcoord.core.keys import Verifier
 from gitcoord.features import FEATURES
 from tests.core.lines import Story, signer_of
@@ -256,7 +257,7 @@ def test_nodes_may_be_sequenced_in_any_order_and_each_keeps_its_own(order: list[
         "node-alice": 2, "node-bob": 3, "node-carol": 1}
 
 
-@pytest.mark.parametrize("spoil", [{"schema": "gitcoord.state/1"}, {"position": None}, {"heads": 5}, {"features": {}}])
+@pytest.mark.parametrize("spoil", [{"schema": "gitcoord.state/1"}, {"position": None}, {"chains": 5}, {"features": {}}])
 def test_a_state_of_another_shape_is_not_loaded(spoil: dict[str, Any]) -> None:
     value = Story().founded().fleet.dump() | spoil
     with pytest.raises((KeyError, TypeError, ValueError, AttributeError)):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitcoord.core import limits
-from gitcoord.core.fleet import Inadmissible
+from gitcoord.core.chains import Inadmissible
 from gitcoord.core.keys import fingerprint, possession
 from gitcoord.core.members import Members
 from gitcoord.core.terms import Terms

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from gitcoord.core import limits
 from gitcoord.core.event import Draft, Event, Head, seal, uid_of
-from gitcoord.core.fleet import Duty, Fleet, Inadmissible
+from gitcoord.core.chains import Inadmissible
+from gitcoord.core.fleet import Duty, Fleet
 from gitcoord.core.keys import Verifier
 from gitcoord.core.ports import Outcome
 from gitcoord.features import FEATURES

@@ -14,7 +14,8 @@ from gitcoord.core import beside, checkpoint, outbox
 from gitcoord.core.branch import Branch
 from gitcoord.core.errors import Corrupt, GitcoordError
 from gitcoord.core.event import parse
-from gitcoord.core.fleet import Fleet, Inadmissible
+from gitcoord.core.chains import Inadmissible
+from gitcoord.core.fleet import Fleet
 from gitcoord.core.keys import HmacSigner, Verifier
 from gitcoord.core.log_files import SEALED, open_path
 from gitcoord.core.ports import Entry, Outcome, Update

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -10,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from gitcoord.core.errors import Corrupt, GitcoordError
+from gitcoord.core.chains import vouch
+from gitcoord.core.errors import Corrupt, GitcoordError, Refused
+from gitcoord.core.event import Draft, Head, seal
 from gitcoord.core.fleet import Fleet
-from gitcoord.core.keys import Verifier
+from gitcoord.core.keys import Ed25519Signer, Verifier
 from gitcoord.core.replica import absorb
 from gitcoord.features import FEATURES
 from gitcoord.node.found import Wish, init
+from gitcoord.node.naming import new_uid, utc_now
 from gitcoord.node.node import Node, open_node
 
 LEDGER = "refs/heads/gitcoord/ledger"
@@ -261,25 +265,67 @@ def test_a_home_without_its_list_of_outboxes_goes_on_as_a_new_node(clones: Clone
 def test_a_machine_born_empty_with_an_identity_goes_on_with_its_chain(
     clones: Clones, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clones.say("one", "a")
+    for name, value in (("NODE", "box"), ("AGENT", "ci"), ("KEY", "5a" * 32)):
+        monkeypatch.setenv(f"GITCOORD_{name}", value)
+    init(clones.folder / "first", Wish(agent="ci", remote=str(clones.remote))).node.close()
+    first = clones.reopen("first")
+    clones.say("first", "a")
     clones.settle(2)
-    clones.say("one", "b")
-    node = clones.open.pop("one")
-    node.sync()
-    name, seed = node.disk.node, node.home.seed("one")
-    node.close()
-    assert seed is not None
-    monkeypatch.setenv("GITCOORD_NODE", name)
-    monkeypatch.setenv("GITCOORD_AGENT", "one")
-    monkeypatch.setenv("GITCOORD_KEY", seed.hex())
-    born = clones.join("born")
+    clones.say("first", "b")
+    first.sync()
+    name = first.disk.node
+    clones.open.pop("first").close()
+    init(clones.folder / "born", Wish(agent="ci", remote=str(clones.remote))).node.close()
+    born = clones.reopen("born")
     monkeypatch.delenv("GITCOORD_NODE")
-    assert born.disk.node == name
-    born.append(born.draft("note", "c", actor="one"))
+    assert born.disk.node == name and name.startswith("box-")
+    clones.say("born", "c")
     clones.settle()
     assert clones.notes() == ["a", "b", "c"]
     assert "identity_shared" not in clones.told["born"]
     clones.agree()
+
+
+@pytest.mark.parametrize("place", ["its first", "its next"])
+def test_nobody_takes_the_place_of_a_dead_machines_durable_line(clones: Clones, place: str) -> None:
+    if place == "its next":
+        clones.say("one", "before")
+        clones.settle(1)
+    hook = clones.remote / "hooks" / "update"
+    hook.write_text(f"#!/bin/sh\n[ $1 != {LEDGER} ]\n")
+    hook.chmod(0o755)
+    dead = clones.open.pop("one")
+    dead.append(dead.draft("note", "mine", actor="one"))
+    with contextlib.suppress(GitcoordError):
+        dead.sync()
+    node, fleet, head = dead.disk.node, dead.config.fleet, dead.fleet.heads.get(dead.disk.node, Head())
+    dead.close()
+    hook.unlink()
+    thief = Ed25519Signer(bytes(32))
+    words = Draft("one", "note", "stolen", utc_now(), new_uid())
+    for vouched in (None, vouch(thief, node, thief.key, fleet)):
+        line = seal(words, node=node, after=head, signer=thief, fleet=fleet, vouch=vouched).line
+        clones.by_hand(clones.log() + line + b"\n")
+    clones.say("other", "takes it along")
+    clones.settle(2)
+    assert sorted(clones.notes()[-2:]) == ["mine", "takes it along"]
+    assert clones.open["other"].fleet.heads[node].seq == head.seq + 1
+    clones.agree()
+
+
+def test_two_agents_of_one_clone_write_in_one_chain(clones: Clones) -> None:
+    init(clones.folder / "one", Wish(agent="second")).node.close()
+    node = clones.reopen("one")
+    for actor in ("one", "second", "one"):
+        node.append(node.draft("note", f"of {actor}", actor=actor))
+    clones.settle(2)
+    assert clones.notes() == ["of one", "of second", "of one"]
+    vouched = [event.actor for _, event in node.events() if event.node == node.disk.node and event.vouch]
+    assert vouched == ["second", "one"]  # the founder's first line stands outside any chain
+    (node.home.path / f"{node.disk.node}.key").unlink()
+    node.append(node.draft("note", "goes on", actor="second"))
+    with pytest.raises(Refused, match="the key of this clone, is gone.*make a new clone"):
+        init(clones.folder / "one", Wish(agent="third"))
 
 
 def test_a_hook_that_minds_one_event_names_it_and_drop_sets_the_rest_free(clones: Clones) -> None:

@@ -22,9 +22,11 @@ import pytest
 
 from gitcoord.core import (authority, duties, event, following, ledger_time, members, planning, protocol, session,
                            settling, silence, terms, timings)
+from gitcoord.core.chains import Chains
 from gitcoord.core.commands import Look
 from gitcoord.core.event import Event
 from gitcoord.core.fleet import Duty, Fleet
+from gitcoord.core.keys import Verifier
 from gitcoord.core.ports import Oid, Pushed, Update
 from gitcoord.simulation import chores, naive, remote
 from gitcoord.simulation.disk import SimDisk
@@ -186,7 +188,15 @@ MUTANTS: dict[str, Mutant] = {
         [rewritten(Fleet, "judge", ("if event.uid in self.positions:", "if False:"))], start=140),
     "admission_without_prev": Mutant(
         "A line is its node's next: its `prev` is the hash of the one before.", "liar", DIFFERS,
-        [rewritten(Fleet, "check_place", ("if event.prev != head.hash:", "if False:"))]),
+        [rewritten(Chains, "check", ("if event.prev != head.hash:", "if False:"))]),
+    "a_chain_goes_on_by_any_key": Mutant(
+        "Only keys for which a node's own key vouched write in its chain.", "hostile", DIFFERS,
+        [rewritten(Chains, "check", ("if event.vouch is None:", "if False:"))]),
+    "anybody_vouches": Mutant(
+        "Only a node's own key vouches for keys in its chain.", "hostile", DIFFERS,
+        [rewritten(Verifier, "_vouch_misses", ("return None if self._is_of_node(key, message, signature)",
+                                               "return None if True"),
+                   ("if message is None:", "if False:"))]),
     "a_copied_clone_overwrites_the_outbox": Mutant(
         "An outbox of ours that we did not write means a copied clone.", "copy", "goes on where",
         [rewritten(settling, "know_oneself", ("not disk.pushed(mine.oid)", "False"))]),
