@@ -153,10 +153,11 @@ def seal(draft: Draft, *, node: str, after: Head | None, signer: Signer, fleet: 
     except (ValueError, TypeError, RecursionError) as wrong:
         raise Refused(f"this cannot be written as JSON text: {wrong}") from None
     line = signed + _SIG + signer.sign(_context(draft.type, fleet) + signed).encode() + b'"}'
-    most = limits.EVENT_BYTES_MAX - (0 if vouch else limits.VOUCH_BYTES)  # a vouch fits in, wherever it is needed
-    if len(line) > most:
+    most = limits.EVENT_BYTES_MAX - limits.VOUCH_BYTES  # so that a vouch fits in, wherever it is needed
+    size = len(line) - (limits.VOUCH_BYTES if vouch else 0)
+    if size > most:
         raise Refused(
-            f"the event has {len(line)} bytes; at most {most} fit: "
+            f"the event has {size} bytes; at most {most} fit: "
             "put the content into a file or a commit and name that"
         )
     try:

@@ -72,14 +72,13 @@ def test_other_words_under_the_same_nonce_are_no_success(alice: Member) -> None:
 
 
 def test_what_another_writes_in_our_name_with_our_nonce_is_not_taken_for_ours(alice: Member, tmp_path: Path) -> None:
-    """A line of another key, in this node's own chain, with the actor and the nonce of one that still waits here."""
-    from gitcoord.core.event import seal
+    """A line of another key with the actor and the nonce of one that still waits here."""
+    from gitcoord.core.event import Head, seal
     from gitcoord.core.keys import Ed25519Signer
 
     alice.append("note", "first", wait="sequenced")
     [mine] = alice.node.append(alice.node.draft("note", "mine", actor="alice"))
-    before = alice.node.fleet.heads[alice.node.disk.node]
-    forged = seal(dataclasses.replace(mine.draft(), content="forged"), node=alice.node.disk.node, after=before,
+    forged = seal(dataclasses.replace(mine.draft(), content="forged"), node="mallory-1", after=Head(),
                   signer=Ed25519Signer(b"m" * 32), fleet=alice.node.fleet.id or "")
     branch = alice.node.replica.branch
     commit = alice.node.store.put_commit(tree=branch.write(branch.extend([forged.line]), {}),
