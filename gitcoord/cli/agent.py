@@ -1,4 +1,4 @@
-"""`gitcoord agent`: run agents; admit one to a closed fleet; change one's key."""
+"""`gitcoord agent`: run agents; change one's key; prove which account on GitHub an agent is."""
 
 from __future__ import annotations
 
@@ -186,3 +186,31 @@ def rekey(actor: str | None, dry_run: bool, as_json: bool) -> None:
         print_json({"schema": "gitcoord.rekey/1", "id": event.uid, "agent": who, "key": key})
     else:
         echo(f"{who} has a new key; the old one is worth nothing from here on")
+
+
+@command.command("prove")
+@click.option("--repo", metavar="OWNER/NAME", help="The repository where you post it.  [default: that of the remote]")
+@as_option
+@json_option
+def prove(repo: str | None, actor: str | None, as_json: bool) -> None:
+    """Print a line that proves, posted by the account on GitHub, that the agent is that account.
+
+    Say first which account it is, with `gitcoord agent set --github LOGIN`. Then post the line under that account, as a
+    comment of a pull request or in its text. The next review of that pull request finds it and records it: no admin has
+    to confirm the account. It is good for this agent, account, repository and fleet only, and it is no secret.
+
+    \b
+    Example:
+      gitcoord agent prove --repo OWNER/REPO
+    """
+    from gitcoord.cli import forge
+    from gitcoord.node import account_proof
+
+    node = here()
+    who = speaker(node, actor)
+    proof = account_proof.of(node, who, forge.at(node, repo).name)
+    if as_json:
+        print_json({"schema": "gitcoord.proof/1", "agent": proof.agent, "github": proof.login,
+                    "repository": proof.repository, "line": proof.line()})
+    else:
+        echo(proof.line())

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from gitcoord.core import keys, limits
+from gitcoord.core.account_proof import AccountProof
 from gitcoord.core.authority import ROLES, Role
 from gitcoord.core.event import Event
 from gitcoord.core.keys import Verifier, fingerprint, is_named
@@ -33,7 +34,7 @@ class Member:
     role: Role = "member"
     left: bool = False
     expelled: bool = False
-    github: str = ""  # the login that an admin has confirmed
+    github: str = ""  # the login that is confirmed
     claim: str = ""  # the login that it claims
 
     @property
@@ -77,7 +78,7 @@ class Members:
         return (a.key == b.key and not shared) or bool(a.github and a.github.casefold() == b.github.casefold())
 
     def of_login(self, login: str) -> frozenset[str]:
-        """Return the agents (casefolded) that are this account on GitHub, as admins have confirmed."""
+        """Return the agents (casefolded) that are this account on GitHub, as it was confirmed."""
         wanted = login.casefold()
         return frozenset(key for key, one in self.by_id.items() if wanted and one.github.casefold() == wanted)
 
@@ -121,8 +122,8 @@ class Members:
                 return self._objects_to_losing(agent, role)
             case AgentExpelled(agent=agent):
                 return self._objects_to_losing(agent, None)
-            case GithubConfirmed(agent=agent) if self.get(agent) is None:
-                return f"{agent} has not joined"
+            case GithubConfirmed():
+                return self._objects_to_account(payload, actor, fleet_id)
             case KeyChanged():
                 return self._objects_to_key(payload, actor, key, fleet_id, verifier)
             case KeyRevoked():
@@ -176,6 +177,26 @@ class Members:
         if verifier is not None and not verifier.proves(change.key, message, change.proof):
             return "the new key has not signed the change: whoever holds it proves that by `proof`"
         return "it is the key that it has" if change.key == key else self._taken(change.key, actor)
+
+    def _objects_to_account(self, wish: GithubConfirmed, actor: str, fleet_id: str) -> str | None:
+        """Admins say so by their own word. Any other shows the agent's, which counts until something was confirmed."""
+        member = self.get(wish.agent)
+        if member is None:
+            return f"{wish.agent} has not joined"
+        if self.role_of(actor) == "admin" and not wish.proof:
+            return None
+        if not wish.proof:
+            return "only an admin may without the proof that `gitcoord agent prove` prints"
+        if self.founded is not None and self.founded.auth == "hmac":
+            return "all agents of this fleet share one secret: no signature is one agent's, so an admin confirms it"
+        if self.role_of(member.id) is None or member.key in self.revoked:
+            return f"{member.id} is no member whose key counts"
+        if member.claim.casefold() != wish.login.casefold():
+            return f"{member.id} does not say that it is {wish.login} on GitHub"
+        if member.github and member.github.casefold() != wish.login.casefold():  # an older proof may be shown again
+            return f"{member.id} is confirmed to be {member.github}: only an admin changes that"
+        proof = AccountProof(fleet_id, member.id, wish.login, wish.repository, wish.proof)
+        return None if proof.is_by(member.key) else f"the proof is not signed with the key of {member.id}"
 
     def _objects_to_revoking(self, wish: KeyRevoked, position: int) -> str | None:
         key = self.key_named(wish.key)

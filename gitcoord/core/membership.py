@@ -7,13 +7,15 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from gitcoord.core.authority import ADMIN, ANYBODY, GUEST, Role, Who
+from gitcoord.core.authority import ADMIN, ANYBODY, GUEST, LEADER, REVIEWER, Role, Who
 from gitcoord.core.event import FORMAT
 from gitcoord.core.fields import COUNT_MAX, NAMED, Agent, Count, Payload, Words
 
 KeyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_:-]{8,64}$"), NAMED]
 """A key in full, or its fingerprint (`keys.fingerprint`)."""
 Login = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}(\[bot\])?$"), NAMED]
+Repository = Annotated[str, Field(pattern=r"^([A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100})?$"), NAMED]
+"""A repository on GitHub, "owner/name"."""
 Version = Annotated[str, Field(max_length=40), NAMED]
 
 
@@ -80,16 +82,21 @@ class KeyChanged(Payload):
 
 
 class GithubClaimed(Payload):
-    """The author says that it is this account on GitHub. It counts once an admin has confirmed it."""
+    """The author says that it is this account on GitHub. It counts once that is confirmed."""
 
     login: Login
 
 
 class GithubConfirmed(Payload):
-    """An admin says that the agent is this account on GitHub."""
+    """The agent is this account on GitHub. An admin says so; whoever else says it shows `proof`.
+
+    `proof` is the agent's own signature (`account_proof.py`), found in what the account posted in `repository`.
+    """
 
     agent: Agent
     login: Login
+    repository: Repository = ""
+    proof: Annotated[str, Field(max_length=128), NAMED] = ""
 
 
 class AgentLeft(Payload):
@@ -105,7 +112,7 @@ EVENTS: dict[str, type[BaseModel]] = {
 AUTHORITY: Mapping[str, Who] = {
     "fleet_founded": ANYBODY, "agent_joined": ANYBODY, "agent_admitted": ADMIN, "admission_changed": ADMIN,
     "role_changed": ADMIN, "agent_expelled": ADMIN, "key_revoked": ADMIN, "key_changed": GUEST,
-    "github_claimed": GUEST, "github_confirmed": ADMIN, "agent_left": GUEST,
+    "github_claimed": GUEST, "github_confirmed": ADMIN | REVIEWER | LEADER, "agent_left": GUEST,
 }
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gitcoord.code.fetched import Source
+from gitcoord.core.account_proof import AccountProof
 from gitcoord.core.errors import Denied, Refused
 from gitcoord.features.reviews.events import ReviewPosted, ReviewStale
 from gitcoord.features.reviews.state import tally
-from gitcoord.github import clashes, posting, surroundings, verdict
+from gitcoord.github import account_proofs, clashes, posting, surroundings, verdict
 from gitcoord.github.client import Client
 from gitcoord.github.posting import Posted
 from gitcoord.github.shapes import PullRequest
@@ -25,6 +26,7 @@ class Reviewed:
     picture: Picture
     judgement: Judgement
     posted: Posted | None = None
+    proofs: tuple[AccountProof, ...] = ()  # of accounts, that stand in the pull request
 
     def event(self, repo: str) -> ReviewPosted | None:
         """What is to be recorded of it; `repo` is empty for that of the fleet's remote."""
@@ -81,4 +83,4 @@ def reviewed(client: Client, number: int, around: Surroundings, *, repo: str, so
         posted = posting.post(client, picture, judgement)
         if posted.event is not None:
             break
-    return Reviewed(picture, judgement, posted)
+    return Reviewed(picture, judgement, posted, account_proofs.shown(client, picture.pull, around))

@@ -60,7 +60,7 @@ class Reviewing:
                     found = review.reviewed(client, pull.number, around, repo="", source=self.source, others=pulls)
                 except Refused:
                     continue  # it was closed meanwhile
-                written += recording.proposals(around, found, "")
+                written += [one for one in recording.proposals(around, found, "") if one not in written]
                 if found.posted is not None and found.posted.event is not None and not found.posted.stale:
                     self._seen[pull.number] = self._mark(pull, around)
         return written
@@ -72,5 +72,6 @@ class Reviewing:
         labels = [label for label in pull.labels if not label.startswith(LABELS)]
         gates = around.settings.model_dump_json(exclude_unset=True)
         turn = self._turn // AGAIN_TURNS if around.settings.review_statuses else 0
+        said = pull.updated if around.claims else None  # a new comment may prove whose account it is
         return (pull.head, pull.base, pull.base_ref, pull.draft, labels, votes, told.requested if told else "", gates,
-                turn)
+                turn, said)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gitcoord.core.commands import Look
+from gitcoord.core.members import Members
 from gitcoord.features import paths, reservations
 from gitcoord.features.tasks import state as task_state
 from gitcoord.features.pages.markdown import inline
@@ -33,6 +34,14 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """What an agent says of its account, and the key that a proof of it is signed with."""
+
+    login: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Surroundings:
     """Of a fleet at a moment; empty where there is none."""
 
@@ -42,6 +51,8 @@ class Surroundings:
     tasks: tuple[Running, ...] = ()
     pulls: Mapping[str, Pull] = field(default_factory=dict)
     logins: Mapping[str, frozenset[str]] = field(default_factory=dict)  # confirmed ones → agents; all casefolded
+    fleet_id: str = ""
+    claims: Mapping[str, Claim] = field(default_factory=dict)  # of agents whose account is not confirmed
 
     def namesake(self, login: str | None) -> str:
         """Return the agent (casefolded) with the account's name, of which nobody has said which account it is."""
@@ -50,7 +61,7 @@ class Surroundings:
         return "" if name in known else name
 
     def agents_of(self, login: str | None) -> frozenset[str]:
-        """Return the agents that admins have confirmed to be this account. A branch's name says nothing of that."""
+        """Return the agents that are confirmed to be this account. A branch's name says nothing of that."""
         return self.logins.get((login or "").casefold(), frozenset())
 
     def pull(self, repo: str, number: int) -> Pull | None:
@@ -76,7 +87,16 @@ def around(look: Look) -> Surroundings:
         tuple(_running(tasks.tasks[uid]) for uid in held), copy.deepcopy(look.state("reviews").pulls),
         {one.github.casefold(): look.fleet.members.of_login(one.github)
          for one in look.fleet.members.by_id.values() if one.github},
+        look.fleet.id or "", _claims(look.fleet.members),
     )
+
+
+def _claims(members: Members) -> dict[str, Claim]:
+    """Return the claims that a proof can confirm (`Members` says the same of the event)."""
+    if members.founded is not None and members.founded.auth == "hmac":
+        return {}
+    return {one.id: Claim(one.claim, one.key) for one in members.by_id.values()
+            if one.claim and not one.github and members.role_of(one.id) and one.key not in members.revoked}
 
 
 def _running(task: Task) -> Running:

@@ -77,6 +77,7 @@ def prepared(alice: Clone, bob: Clone, tmp_path: Path) -> Clone:
     shutil.copytree(TOP / "examples", alice.path / "examples")
     for text in ("Who takes the parser?", "How do I start the server?"):
         alice("append", "question", text, "--to", "bob")
+    alice("agent", "set", "--github", "octocat")
     with alice.node() as node:
         node.append(node.draft("note", "waits", actor="alice"))
     program = tmp_path / "bin" / "gitcoord"

@@ -54,3 +54,26 @@ def test_without_credentials_or_a_repository_it_says_what_to_do(alice: Clone) ->
     result = alice("review", "--pr", "12", code=2, GITCOORD_TOKEN="x")
     assert "give --repo owner/name" in result.err
     assert "give --repo" in alice("conflicts", "--prs", code=2, GITCOORD_TOKEN="x").err
+
+
+def test_an_account_that_posts_what_its_agent_signed_is_confirmed_without_an_admins_word(
+    alice: Clone, bob: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "BETWEEN_WRITES_S", None)
+    prove = ("agent", "prove", "--repo", "OWNER/REPO")
+    assert "run `gitcoord agent set --github LOGIN`" in bob(*prove, code=2).err
+    bob("agent", "set", "--github", "octocat")
+    told = bob(*prove, "--json").json()
+    assert (told["agent"], told["github"], told["repository"]) == ("bob", "octocat", "OWNER/REPO")
+    assert bob(*prove).out.strip() == told["line"]
+    alice("sync")
+    with FakeGitHub() as github:
+        repo = github.repo("OWNER/REPO")
+        github.pull(12, files=[changed("a.py")], fork="OWNER/REPO", name="OWNER/REPO", author="octocat")["body"] = (
+            f"Please review.\n\n{told['line']}\n")
+        assert "o/r" in github.repos and repo.comments == {}
+        variables = {"GITHUB_API_URL": github.url, "GITCOORD_TOKEN": github.token}
+        alice(*PR, **variables)
+        alice(*PR, **variables)
+    assert alice("agent", "show", "bob", "--json").json()["github"] == "octocat"
+    assert len(alice("events", "--type", "github_confirmed", "--json").rows()) == 1

@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from gitcoord.core import authority
+from gitcoord.core.account_proof import AccountProof
 from gitcoord.core.authority import (
     ADMIN, ANYBODY, APPROVER, ASSIGNEE, CANDIDATE, GUEST, LEADER, MEMBER, OWNER, REVIEWER, SELF, Who,
 )
@@ -56,6 +57,7 @@ class Scene:
         self.make("proposal_made", "leader", term=1, kind="assignment", occasion="o",
                   event={"type": "x", "content": "y"})
         self.make("message", "owner", request_s=60)
+        self.make("github_claimed", "owner", login="x")
 
     def again(self) -> Scene:
         """Another one like it, that cost no signatures."""
@@ -91,6 +93,13 @@ class Scene:
         return self.story.say(author, type_, "words", data=data, re=self.about(type_), term=term).void
 
 
+def confirmation(story: Story, agent: str, login: str, **more: Any) -> dict[str, Any]:
+    """What is recorded of a proof that the agent has signed."""
+    proof = AccountProof(more.pop("fleet_id", story.fleet.id or ""), agent, login, "o/r")
+    signature = signer_of(more.pop("signer", agent)).sign(proof.message)
+    return {"agent": agent, "login": login, "repository": "o/r", "proof": signature} | more.pop("instead", {})
+
+
 def payload(type_: str, author: str, story: Story) -> dict[str, Any]:
     """The least that the model accepts, about the things of `owner`."""
     new = signer_of(f"{author}'s new key")
@@ -104,7 +113,7 @@ def payload(type_: str, author: str, story: Story) -> dict[str, Any]:
         "autonomy_changed": {"level": "full"}, "admission_changed": {"admission": "closed"},
         "review_posted": {"pr": 1, "commit": COMMIT, "verdict": "comment"}, "review_stale": {"pr": 1, "head": COMMIT},
         "vote_cast": {"pr": 1, "verdict": "approve"}, "review_requested": {"pr": 1}, "config_changed": {"set": {}},
-        "github_claimed": {"login": "x"}, "github_confirmed": {"agent": "owner", "login": "x"},
+        "github_claimed": {"login": "x"}, "github_confirmed": confirmation(story, "owner", "x"),
         "paths_reserved": {"paths": ["docs"], "for_s": 5}, "task_created": {"title": "T"},
         "task_assigned": {"agent": "owner", "attempt": 2}, "directive_issued": {"agents": ["owner"]},
         "directive_reassigned": {"agent": "owner", "instead_of": "member"},
@@ -202,6 +211,41 @@ def test_a_workflow_that_another_has_defined_is_not_replaced() -> None:
     assert void is not None and "only an admin or owner (who defined it) may" in void
     other = {**DEFINITION, "name": "another"}
     assert story.say("member", "workflow_defined", data={"definition": other}).void is None
+
+
+# Accounts
+
+
+def test_a_leader_confirms_an_account_by_the_agents_own_signature_and_by_nothing_else() -> None:
+    scene = Scene()
+    story = scene.story
+    story.say("member", "github_claimed", data={"login": "x"})
+    for more in ({"signer": "leader"}, {"fleet_id": "another fleet"}, *({"instead": other} for other in (
+            {"proof": ""}, {"proof": "A" * 86}, {"login": "X"}, {"login": "y"}, {"repository": "o/other"},
+            {"agent": "member"}, {"agent": "nobody"}))):
+        data = confirmation(story, "owner", "x", **more)
+        assert story.say("leader", "github_confirmed", data=data, term=1).void is not None, more
+    assert story.fleet.members.of_login("x") == frozenset()
+    assert story.say("leader", "github_confirmed", data=confirmation(story, "owner", "x"), term=1).void is None
+    assert story.fleet.members.of_login("X") == {"owner"}
+
+
+def test_a_proof_shown_again_takes_no_account_back() -> None:
+    story = Scene().story
+    old = confirmation(story, "owner", "x")
+    story.say("owner", "github_claimed", data={"login": "z"})
+    assert "does not say" in str(story.say("leader", "github_confirmed", data=old, term=1).void)
+    story.say("admin", "github_confirmed", data={"agent": "owner", "login": "z"})
+    story.say("owner", "github_claimed", data={"login": "x"})
+    assert "only an admin changes that" in str(story.say("leader", "github_confirmed", data=old, term=1).void)
+    assert story.fleet.members.of_login("z") == {"owner"}
+
+
+def test_a_proof_by_a_key_that_counts_no_more_is_none() -> None:
+    story = Scene().story
+    story.say("admin", "key_revoked", data={"key": signer_of("owner").key})
+    data = confirmation(story, "owner", "x")
+    assert "whose key counts" in str(story.say("leader", "github_confirmed", data=data, term=1).void)
 
 
 # Who leads

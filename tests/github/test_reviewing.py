@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
+from gitcoord.core.account_proof import AccountProof
 from gitcoord.core.commands import Look, Proposal
 from gitcoord.github import client as clients
 from gitcoord.github import escalation, reviewing
@@ -15,7 +17,7 @@ from gitcoord.github.escalation import Escalating
 from gitcoord.github.limits import Meter
 from gitcoord.github.reviewing import Reviewing
 from gitcoord.github.shapes import Quota
-from tests.core.lines import NOW, Story
+from tests.core.lines import NOW, Story, signer_of
 from tests.github.fake import FakeGitHub
 from tests.github.test_review import Forge, forge  # noqa: F401
 
@@ -79,6 +81,46 @@ def test_a_successor_looks_again_and_changes_nothing(
     leader.turn(errand)
     writes = fake.writes()
     assert leader.turn(Reviewing("o/r", leader.known, forge.source, Meter())) == [] and fake.writes() == writes
+
+
+def proof_of(leader: Leader, *, signer: str = "bob", login: str = "octocat", repository: str = "o/r") -> str:
+    proof = AccountProof(leader.story.fleet.id or "", "bob", login, repository)
+    return dataclasses.replace(proof, signature=signer_of(signer).sign(proof.message)).line()
+
+
+def comment(fake: FakeGitHub, author: str, body: str) -> None:
+    repo = fake.repos["o/r"]
+    repo.comments.setdefault(3, []).append({**fake.made(repo, "comment", body=body), "user": {"login": author}})
+    repo.pulls[3]["updated_at"] = f"2026-11-30T12:00:{len(repo.comments[3]):02d}Z"
+
+
+def test_an_account_is_confirmed_by_the_agents_line_that_the_account_posts(
+    fake: FakeGitHub, reviewer: tuple[Leader, Reviewing]
+) -> None:
+    leader, errand = reviewer
+    comment(fake, "octocat", proof_of(leader))
+    leader.turn(errand)
+    assert ("GET", "/repos/o/r/issues/3/comments") not in fake.requests(), "nobody waits for a proof"
+    leader.story.say("bob", "github_claimed", data={"login": "OctoCat"})
+    assert "bob is octocat on GitHub, which both say" in leader.turn(errand)
+    bob = leader.story.fleet.members.get("bob")
+    assert bob is not None and bob.github == "octocat" and not leader.story.fleet.refusals
+    assert leader.turn(errand) == []
+
+
+def test_a_line_that_another_posts_or_signs_or_that_is_for_elsewhere_proves_nothing(
+    fake: FakeGitHub, reviewer: tuple[Leader, Reviewing]
+) -> None:
+    leader, errand = reviewer
+    leader.story.say("bob", "github_claimed", data={"login": "octocat"})
+    for author, line in (("mallory", proof_of(leader)), ("octocat", proof_of(leader, signer="mallory")),
+                         ("octocat", proof_of(leader, repository="o/other")),
+                         ("mallory", proof_of(leader, login="mallory"))):
+        comment(fake, author, f"> {line}\n\nsee above")
+        assert not [words for words in leader.turn(errand) if "on GitHub" in words]
+    fake.repos["o/r"].pulls[3] |= {"user": {"login": "octocat"}, "body": proof_of(leader),
+                                   "updated_at": "2026-11-30T13:00:00Z"}
+    assert "bob is octocat on GitHub, which both say" in leader.turn(errand), "its author says so in its text"
 
 
 def test_not_wanted_not_allowed_or_no_requests_left_is_no_review(

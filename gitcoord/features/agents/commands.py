@@ -45,7 +45,8 @@ class Set(Arguments):
         None, max_length=NEEDS_MAX, description="In place of those that it needed")
     backup: AgentGiven | None = Field(None, description="Who stands in for it; '' is nobody")
     slots: int | None = Field(None, ge=1, le=SLOTS_MAX, description="How many tasks it does at a time")
-    github: Login | None = Field(None, description="Its account on GitHub, for an admin to confirm")
+    github: Login | None = Field(
+        None, description="Its account on GitHub, to be confirmed by an admin or by `agent prove`")
 
 
 class Leave(Arguments):

@@ -12,10 +12,11 @@ from gitcoord.core import lookup
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import Words
+from gitcoord.core.membership import Repository
 from gitcoord.core.names import same_agent
 from gitcoord.features.typed import Agents
 from gitcoord.features.reviews.events import (
-    Commit, OfPull, Repo, ReviewPosted, ReviewRequested, ReviewStale, Voice, VoteCast,
+    Commit, OfPull, ReviewPosted, ReviewRequested, ReviewStale, Voice, VoteCast,
 )
 from gitcoord.features.reviews.state import Pull, State, find, tally
 
@@ -27,7 +28,7 @@ def _bare(given: object) -> object:
 
 class OnPull(Arguments):
     pr: Annotated[int, BeforeValidator(_bare)] = Field(ge=1, le=2**31, description="The pull request's number")
-    repo: Repo = Field("", description="Its owner/name, unless it is the fleet's own")
+    repo: Repository = Field("", description="Its owner/name, unless it is the fleet's own")
 
 
 class CastVote(OnPull):

@@ -9,9 +9,9 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from gitcoord.core.authority import ADMIN, LEADER, MEMBER, REVIEWER, Who
 from gitcoord.core.fields import Count, Payload, Url, Words
+from gitcoord.core.membership import Repository
 
 Commit = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})?$")]
-Repo = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100})?$")]
 Number = Annotated[int, Field(ge=1, le=2**31)]
 Voice = Literal["approve", "reject"]
 Verdict = Literal["approve", "comment", "request_changes"]
@@ -21,7 +21,7 @@ class OfPull(Payload):
     """What an event is about. An empty `repo` is the one that the fleet's remote is; an empty `commit` any."""
 
     pr: Number
-    repo: Repo = ""
+    repo: Repository = ""
     commit: Commit = ""
 
 

@@ -1,0 +1,36 @@
+"""Account proofs in a pull request: what an agent has signed, posted by the account that it says it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gitcoord.core.account_proof import AccountProof, found_in
+from gitcoord.core.commands import Proposal
+from gitcoord.github.client import Client
+from gitcoord.github.shapes import PullRequest
+from gitcoord.github.surroundings import Surroundings
+
+
+def shown(client: Client, pull: PullRequest, around: Surroundings) -> tuple[AccountProof, ...]:
+    """Return the proofs in the body and the comments that hold. Nothing is asked while nobody's claim waits for one."""
+    if not around.claims:
+        return ()
+    posted = [(pull.author, pull.body), *((one.author, one.body) for one in client.comments(pull.number))]
+    found = {proof.agent: proof for author, text in posted for proof in found_in(text)
+             if _holds(proof, author, client.repository, around)}
+    return tuple(found.values())
+
+
+def _holds(proof: AccountProof, author: str, repository: str, around: Surroundings) -> bool:
+    claim = around.claims.get(proof.agent)
+    return (claim is not None and proof.fleet_id == around.fleet_id
+            and proof.login.casefold() == author.casefold() == claim.login.casefold()
+            and proof.repository.casefold() == repository.casefold() and proof.is_by(claim.key))
+
+
+def proposals(proofs: tuple[AccountProof, ...]) -> Iterator[Proposal]:
+    """Return what is to be recorded of them. The fold checks each signature again."""
+    for one in proofs:
+        yield Proposal(
+            "github_confirmed", f"{one.agent} is {one.login} on GitHub, which both say",
+            {"agent": one.agent, "login": one.login, "repository": one.repository, "proof": one.signature})

@@ -1,0 +1,27 @@
+"""An agent's proof of its account on GitHub, signed with its key here."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from gitcoord.core.account_proof import AccountProof
+from gitcoord.core.errors import Refused
+from gitcoord.node.node import Node
+
+
+def of(node: Node, agent: str, repository: str) -> AccountProof:
+    """Return the proof of the account that the agent claims. Raises Refused where none would count."""
+    if node.config.auth == "hmac":
+        raise Refused("all agents of this fleet share one secret, so that no signature is one agent's: ask an admin to "
+                      f"run `gitcoord agent confirm '{agent}' --github LOGIN`")
+    signer = node.keyring.signer(agent)
+    member = node.fleet.members.get(agent)
+    claim = member.claim if member is not None else ""
+    for event in node.disk.pending():
+        if event.type == "github_claimed" and event.actor.casefold() == agent.casefold():
+            claim = str(event.data.get("login", ""))
+    if not claim:
+        raise Refused(f"{agent} has not said which account on GitHub it is: run `gitcoord agent set --github LOGIN`, "
+                      "then this again")
+    proof = AccountProof(node.config.fleet, member.id if member is not None else agent, claim, repository)
+    return dataclasses.replace(proof, signature=signer.sign(proof.message))
