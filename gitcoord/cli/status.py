@@ -92,7 +92,7 @@ def lines(value: dict[str, Any]) -> Iterator[Line]:
     seen = "never" if value["seen_s"] is None else f"{ago(value['seen_s'])} ago"
     rows = [
         ("fleet", value["fleet"]),
-        ("trust", value["trust"] or "not known yet"),
+        ("trust", f"{value['trust']}, or {value['trust_digest']}" if value["trust"] else "not known yet"),
         ("node", f"{value['node']}, {value['agent'] or 'no agent'}, profile {value['profile']}"),
         ("remote", f"{'reached' if value['online'] else 'NOT reached'}, last seen {seen}"),
         ("queue", f"{count(queue['events'], 'event')}, {queue['durable']} on the remote, the oldest for "

@@ -222,8 +222,9 @@ def _identity(patient: Patient) -> Iterator[Finding]:
                               f"`gitcoord agent admit '{agent}' --key {fingerprint(member.key)}`")
             else:
                 yield Finding("agent", OK, f"{agent} is a member")
-        yield Finding("trust", OK, f"the fleet was founded with the key {trust.founder_of(fleet)}: where the fleet is "
-                      "closed, a machine that is born empty needs that in GITCOORD_TRUST")
+        yield Finding("trust", OK, f"the fleet was founded with the key {trust.founder_of(fleet)}, and its log is "
+                      f"{trust.newest_of(fleet)}: where the fleet is closed, a machine that is born empty needs one of "
+                      "the two in GITCOORD_TRUST")
         yield _verified(node)
         leader = fleet.terms.leader
         yield Finding("leader", OK if leader else WARN,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitcoord.core.keys import fingerprint
 from gitcoord.core.liveness import GONE
+from gitcoord.node import trust
 from gitcoord.node.preferences import fleet_profile
 from gitcoord.store import shape
 from gitcoord.store.files import write_quickly
@@ -52,6 +53,7 @@ class Glance:
     since: int  # position of the leader's election
     members: list[Seat]
     founder: str  # the fingerprint of the key that founded the fleet
+    newest: str  # POSITION:DIGEST of the log
     errors: list[dict[str, Any]]  # position, actor, text, time
     void: list[dict[str, Any]]
     snapshot: int | None  # the position that its page shows
@@ -87,7 +89,7 @@ def take(node: Node) -> Glance:
         profile=fleet_profile(fleet), term=terms.term, leader=terms.leader, leader_node=terms.node, since=terms.since,
         members=[Seat(one.id, one.admitted, one.role, one.left, fingerprint(one.key))
                  for one in fleet.members.by_id.values()],
-        founder=fingerprint(fleet.members.founder_key) if fleet.members.founder_key else "",
+        founder=trust.founder_of(fleet), newest=trust.newest_of(fleet),
         errors=_rows(health.errors), void=_rows(health.void),
         snapshot=snapshot.parse_position(page.decode("utf-8", "replace")) if page else None,
         time=fleet.time.now, hook=fleet.states["settings"].settings.hook,

@@ -34,6 +34,11 @@ def founder_of(fleet: Fleet) -> str:
     return fingerprint(fleet.members.founder_key) if fleet.members.founder_key else ""
 
 
+def newest_of(fleet: Fleet) -> str:
+    """Return `POSITION:DIGEST` of the log as it is known here: what else GITCOORD_TRUST may be; "" of an empty one."""
+    return f"{fleet.position}:{fleet.digest}" if fleet.position else ""
+
+
 def read(home: Home) -> Trust:
     """What is written down; an unreadable file is none."""
     try:

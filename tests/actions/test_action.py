@@ -67,6 +67,17 @@ def test_what_agents_write_is_no_command_to_the_runner(
     assert steps[1].said("error") == []
 
 
+def test_it_joins_no_other_fleet_than_the_one_that_it_is_told_to_trust(job: Job) -> None:
+    _, outputs, _ = job.use("status", "--json")
+    known = json.loads(outputs["answer"])
+    for trust in (known["trust"], known["trust_digest"]):
+        runner, _, _ = job.use("status", trust=trust)
+        assert not runner.failed
+    for trust in ("SHA256:" + "A" * 43, "1:" + "A" * 43):
+        runner, outputs, steps = job.use("status", trust=trust)
+        assert runner.failed and outputs["answer"] == "" and "GITCOORD_TRUST" in steps[1].log
+
+
 def test_the_commands_exit_code_is_the_steps_and_the_report_comes_all_the_same(job: Job) -> None:
     runner, outputs, steps = job.use("task", "claim", "nosuchtask")
     assert runner.failed and steps[1].code == 2 and outputs["exit-code"] == "2"

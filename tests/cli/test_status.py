@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 
-from tests.cli.clones import Clone
+from tests.cli.clones import Clone, gitcoord
 from tests.waiting import wait_until
 
 
@@ -195,3 +196,21 @@ def spoil(clone: Clone, node: str) -> None:
     tree = git("mktree", given=f"100644 blob {blob}\tbeats.log\n")
     git("update-ref", f"refs/gitcoord/nodes/{node}", git("commit-tree", tree, "-m", "x"))
     (clone.remote / "objects" / tree[:2] / tree[2:]).unlink()
+
+
+def test_what_trust_may_be_is_shown_in_both_forms_and_a_further_machine_takes_each(alice: Clone, bob: Clone) -> None:
+    alice("append", "note", "one more", "--wait", "sequenced")
+    status = alice("status", "--json").json()
+    founder, newest = status["trust"], status["trust_digest"]
+    assert founder.startswith("SHA256:") and newest.split(":")[0] == str(status["ledger"]["position"])
+    for told in (alice("status").out, alice("doctor", code=None).out):
+        assert founder in told and newest in told
+    bob("sync")
+    for form in (founder, newest):
+        assert "GITCOORD_TRUST" not in bob("verify", GITCOORD_TRUST=form).err
+    joined = gitcoord(alice.path.parent, "init", "third", "--agent", "carol", "--remote", str(alice.remote),
+                      environment={"GITCOORD_TRUST": newest})
+    assert joined.code == 0 and founder in joined.out and re.search(r"\b4:[A-Za-z0-9_-]{43}", joined.out)
+    wrong = gitcoord(alice.path.parent, "init", "fourth", "--agent", "dan", "--remote", str(alice.remote),
+                     environment={"GITCOORD_TRUST": newest[:-4] + "AAAA"})
+    assert wrong.code != 0 and "GITCOORD_TRUST names" in wrong.err
