@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gitcoord.code.objects import Repository
 from gitcoord.core.errors import GitcoordError, Unreachable
-from gitcoord.store import git_credentials, program
+from gitcoord.store import git_credentials, git_url, program
 
 AT_ONCE = 500  # commits that one fetch asks for
 ALONE_MAX = 20  # that are asked for one by one, where they cannot be had together
@@ -51,8 +51,8 @@ def _is_whole(clone: Path) -> bool:
 
 def heads(repository: Repository, source: Source, patterns: Sequence[str]) -> dict[str, str]:
     """Refs of the remote and their commits. Raises GitcoordError."""
-    with _reaching(repository, source) as (url, environment):
-        out = _git(["ls-remote", "--quiet", "--", url, *patterns], environment)
+    with _reaching(repository, source) as environment:
+        out = _git(["ls-remote", "--quiet", "--", git_url.ALIAS, *patterns], environment)
     pairs = (line.split("\t") for line in out.splitlines())
     return {name: commit for commit, name in pairs}
 
@@ -61,23 +61,23 @@ def bring(repository: Repository, source: Source, commits: Iterable[str]) -> set
     """Fetch what the repository lacks of these commits. Those that are there now. Raises GitcoordError."""
     wanted = list(dict.fromkeys(commits))
     missing = [one for one in wanted if not _has(repository, one)]
-    with _reaching(repository, source) as (url, environment):
+    with _reaching(repository, source) as environment:
         for first in range(0, len(missing), AT_ONCE):
             some = missing[first: first + AT_ONCE]
             try:
-                _fetch(url, some, environment)
+                _fetch(some, environment)
             except GitcoordError:
                 if len(some) == 1:
                     continue
                 for one in some[:ALONE_MAX]:  # one that is gone from the remote spoils them all
                     with contextlib.suppress(GitcoordError):
-                        _fetch(url, [one], environment)
+                        _fetch([one], environment)
     return {one for one in wanted if one not in missing or _has(repository, one)}
 
 
-def _fetch(url: str, commits: Sequence[str], environment: dict[str, str]) -> None:
+def _fetch(commits: Sequence[str], environment: dict[str, str]) -> None:
     _git(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules",
-          "--stdin", "--", url], environment, given="".join(f"{one}\n" for one in commits))
+          "--stdin", "--", git_url.ALIAS], environment, given="".join(f"{one}\n" for one in commits))
 
 
 def _has(repository: Repository, commit: str) -> bool:
@@ -86,22 +86,20 @@ def _has(repository: Repository, commit: str) -> bool:
 
 
 @contextlib.contextmanager
-def _reaching(repository: Repository, source: Source) -> Iterator[tuple[str, dict[str, str]]]:
-    """The URL without a password, and git's environment: a repository of no refs, and of the scratch objects."""
+def _reaching(repository: Repository, source: Source) -> Iterator[dict[str, str]]:
+    """Git's environment: the way to `git_url.ALIAS`, a repository of no refs, and of the scratch objects."""
     plain = {name: value for name, value in os.environ.items()
              if name not in git_credentials.HOOK_VARIABLES and not name.startswith("GIT_TRACE")}
-    listing = ""
-    if source.clone is not None:
-        listing = _git(["-C", str(source.clone), "config", "--list", "--show-scope", "-z"], {}, check=False)
     with tempfile.TemporaryDirectory(prefix="gitcoord-fetching-") as folder:
         askpass = Path(folder) / "askpass"
         askpass.write_text(git_credentials.ASKPASS)
         askpass.chmod(0o700)
         _git(["init", "--quiet", "--bare", "--template=", f"{folder}/git"], {})
+        listing = _git(["-C", str(source.clone or f"{folder}/git"), "config", "--list", "--show-scope", "-z"], {},
+                       check=False)
         access = git_credentials.access(source.url, listing, private={}, askpass=askpass, environ=plain)
         try:
-            yield access.url, {**plain, **access.environment, **repository.scratch, "GIT_DIR": f"{folder}/git",
-                               "LC_ALL": "C"}
+            yield {**plain, **access.environment, **repository.scratch, "GIT_DIR": f"{folder}/git", "LC_ALL": "C"}
         except GitcoordError as wrong:
             said = str(wrong)
             for secret in access.secrets:

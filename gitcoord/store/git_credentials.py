@@ -32,7 +32,7 @@ esac
 
 # What a clone may say about reaching its remote; everything else in its configuration is its own affair.
 _FORWARDED = re.compile(
-    r"(?:http|credential|url|protocol)\..+|ssh\.variant|core\.(?:sshcommand|askpass|gitproxy)\Z", re.I
+    r"(?:http|credential|protocol)\..+|ssh\.variant|core\.(?:sshcommand|askpass|gitproxy)\Z", re.I
 )
 
 # A hook runs with these set for the repository it belongs to; git would follow them instead of us
@@ -66,7 +66,10 @@ Pairs = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Access:
-    """How one remote is reached: its URL without a password, git's environment, what to blot out."""
+    """How one remote is reached: its URL without a password, git's environment, what to blot out.
+
+    `environment` makes the URL of `git_url.ALIAS`, which is what git is given: what it is given, it rewrites.
+    """
 
     url: str
     environment: dict[str, str] = field(repr=False)
@@ -96,19 +99,21 @@ def is_set_for(listing: str, name: str, url: str) -> bool:
 
 
 def access(
-    url: str, listing: str, *, private: Mapping[str, str], askpass: Path, environ: Mapping[str, str]
+    url: str, listing: str, *, private: Mapping[str, str], askpass: Path, environ: Mapping[str, str],
+    pushes: bool = False,
 ) -> Access:
-    """Decide how `url` is reached, from the clone's configuration (`listing`) and the environment.
+    """Decide how `url` is reached, to fetch or to push, from git's configuration (`listing`) and the environment.
 
     Raises BadCredentials where a token would be sent in the clear, Refused for a URL that would show a password.
     """
-    url, user, password = git_url.without_login(git_url.rewritten(url, listing))
+    url, user, password = git_url.without_login(git_url.rewritten(url, listing, pushes=pushes))
     own = "" if password else _token(url, listing, environ)
     if own and git_url.is_in_the_clear(url):
         raise BadCredentials(f"{url} is plain http: everybody on the way could read the token. Use https, or unset "
                              "GITCOORD_TOKEN (and GITHUB_TOKEN) for this remote")
     token, forwarded = password or own, transport_settings(listing)
     pairs = forwarded + list(private.items()) + _to_one_server(url)
+    pairs += [(f"url.{url}.{rewrites}", git_url.ALIAS) for rewrites in ("insteadOf", "pushInsteadOf")]
     extra = {"GIT_TERMINAL_PROMPT": "0"}
     if token:
         # Helpers are asked before GIT_ASKPASS, and are told to keep what worked: empty clears them.

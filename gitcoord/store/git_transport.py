@@ -70,10 +70,11 @@ class Transport:
         self.timeout_s = timeout_s
         self.moved_to = ""  # where on its server the remote is now, if it is not where it is said to be
         self._path = path
-        self._url = str(Path(url).resolve()) if git_url.is_local(url) else url
+        url = str(Path(url).resolve()) if git_url.is_local(url) else url
+        self._urls = {False: url, True: url}  # as they are configured: of fetches, and of pushes
         self._config_from = config_from
         self._spawn = spawn
-        self._access: git_credentials.Access | None = None
+        self._access: dict[bool, git_credentials.Access] = {}  # of fetches, and of pushes
         self._near: Path | None = None  # the remote, where its own files may be looked at
         self._lent = ""  # what it was made with: a lent token is renewed before it fails
 
@@ -103,7 +104,7 @@ class Transport:
         if not result.timed_out:
             error = git_words.fetch_error(self.name(), result.stderr)
             if isinstance(error, (BadCredentials, Denied, Paused)) or git_words.is_of_the_way(result.stderr):
-                self._access = None  # credentials may be renewed meanwhile: look again next time
+                self._access = {}  # credentials may be renewed meanwhile: look again next time
                 raise error
         self.ls_remote(timeout_s=self.timeout_s / 2)
 
@@ -112,7 +113,7 @@ class Transport:
 
         (The old HTTP protocol, in which refs are a plain file; a push does not speak it.) `ref`: one that is not there.
         """
-        if not self._url.lower().startswith(("http://", "https://")):
+        if not self._reach(pushes=True).url.lower().startswith(("http://", "https://")):
             return
         result = self.talk("push", "--dry-run", "--porcelain", "--no-verify", after=[f":{ref}"])
         if result.status:
@@ -125,7 +126,7 @@ class Transport:
         if result.timed_out:
             raise Unreachable(f"{self.name()} did not answer in {self.timeout_s:g} s; it is tried again")
         if result.status:
-            self._access = None  # credentials may be renewed meanwhile: look again next time
+            self._access = {}  # credentials may be renewed meanwhile: look again next time
             raise git_words.fetch_error(self.name(), result.stderr)
         rows = (line.split("\t", 1) for line in result.stdout.splitlines() if "\t" in line)
         return {ref: oid for oid, ref in rows}
@@ -142,7 +143,7 @@ class Transport:
         late = f"no answer in {self.timeout_s:g} s" if result.timed_out else ""
         outcomes = git_words.push_outcomes(updates, result.stdout, result.stderr, late=late)
         if any(was.outcome is Outcome.DENIED for was in outcomes.values()):
-            self._access = None
+            self._access = {}
         return outcomes
 
     def talk(
@@ -153,38 +154,42 @@ class Transport:
 
         git follows no redirect, for it would take the token along. One on the same server is followed here.
         """
+        pushes = words[0] == "push"
         for _ in range(MOVES_MAX):
-            args = (*words, "--", self._reach().url, *after)
-            result = self.run(*args, bounds=bounds, timeout_s=timeout_s, meanwhile=meanwhile)
+            args = (*words, "--", git_url.ALIAS, *after)
+            result = self.run(*args, bounds=bounds, timeout_s=timeout_s, meanwhile=meanwhile, pushes=pushes)
             if not result.status or not git_words.is_redirect(result.stderr):
                 break
-            elsewhere = self._follow()
+            elsewhere = self._follow(pushes)
             if elsewhere is not None:
                 return replace(result, stderr=git_words.moved(self.name(), elsewhere))
         return result
 
-    def _follow(self) -> str | None:
+    def _follow(self, pushes: bool) -> str | None:
         """Go on with the address that the remote redirects to, if that is on the same server; return any other."""
-        location = self._location()
+        location, access = self._location(pushes), self._reach(pushes)
         base = git_url.moved_to(location)
-        if not base or git_url.origin_of(base) != git_url.origin_of(self._reach().url):
-            return git_words.scrub(base or location, self._reach().secrets)
-        self._url, self.moved_to, self._access = git_url.with_login_of(self._url, base), base, None
+        if not base or git_url.origin_of(base) != git_url.origin_of(access.url):
+            return git_words.scrub(base or location, access.secrets)
+        for way in (False, True):
+            if self._reach(way).url == access.url:
+                self._urls[way] = git_url.with_login_of(self._urls[way], base)
+        self.moved_to, self._access = base, {}
         return None
 
-    def _location(self) -> str:
+    def _location(self, pushes: bool) -> str:
         """Return what the remote redirects git's first request to, with the login that git itself finds."""
         trace = {"GIT_TRACE_CURL": "1", "GIT_TRACE_CURL_NO_DATA": "1", "GIT_TRACE_REDACT": "1"}
-        result = self.run("ls-remote", "--quiet", "--", self._reach().url, extra=trace)
+        result = self.run("ls-remote", "--quiet", "--", git_url.ALIAS, extra=trace, pushes=pushes)
         found = re.findall(r"<= Recv header: location: *(\S+)", result.stderr, re.I)
         return found[-1] if found else ""
 
     def run(
         self, *args: str, bounds: Bounds | None = None, timeout_s: float | None = None,
-        meanwhile: Callable[[], None] = lambda: None, extra: Mapping[str, str] | None = None,
+        meanwhile: Callable[[], None] = lambda: None, extra: Mapping[str, str] | None = None, pushes: bool = False,
     ) -> Result:
         """Run git in the private repository; what it said is scrubbed."""
-        access = self._reach()
+        access = self._reach(pushes)
         environment = {**access.environment, "GIT_DIR": str(self._path), **(extra or {})}
         result = self._spawn(args, environment, timeout_s or self.timeout_s, meanwhile, bounds)
         out, err = (git_words.scrub(text, access.secrets) for text in (result.stdout, result.stderr))
@@ -209,18 +214,17 @@ class Transport:
             return True
         return False
 
-    def _reach(self) -> git_credentials.Access:
+    def _reach(self, pushes: bool = False) -> git_credentials.Access:
         lent = os.environ.get(git_credentials.LENT, "")
-        if self._access is None or lent != self._lent:
-            self._lent, listing = lent, ""
-            if self._config_from is not None:
-                args = ["-C", str(self._config_from), "config", "--list", "--includes", "--show-scope", "-z"]
-                listing = self._spawn(args, {}, self.timeout_s, lambda: None, None).stdout
-            self._near = git_near.repository(self._url, listing)
-            self._access = git_credentials.access(
-                self._url, listing, private=PRIVATE, askpass=self._path / "askpass", environ=os.environ
-            )
-        return self._access
+        if not self._access or lent != self._lent:
+            self._lent = lent
+            args = ["-C", str(self._config_from or self._path), "config", "--list", "--includes", "--show-scope", "-z"]
+            listing = self._spawn(args, {}, self.timeout_s, lambda: None, None).stdout
+            self._near = git_near.repository(self._urls[False], listing) if self._config_from is not None else None
+            self._access = {
+                way: git_credentials.access(url, listing, private=PRIVATE, askpass=self._path / "askpass",
+                                            environ=os.environ, pushes=way) for way, url in self._urls.items()}
+        return self._access[pushes]
 
     def name(self) -> str:
-        return git_words.scrub(self._url, self._reach().secrets)
+        return git_words.scrub(self._urls[False], self._reach().secrets)

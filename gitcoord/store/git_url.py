@@ -11,10 +11,13 @@ from gitcoord.core.errors import Refused
 
 INFO_REFS = "/info/refs?service=git-upload-pack"  # what git asks an HTTP server first; a redirect's address ends so
 
+ALIAS = "gitcoord://remote"
+"""What stands for the remote's URL in git's arguments: a setting of ours makes the URL of it."""
+
 _SCP_LIKE = re.compile(r"(?![A-Za-z]:[\\/])[^/]+:")
 _HTTP = re.compile(r"(https?)://([^/?#]*)(.*)", re.I | re.S)
 _PASSWORD = re.compile(r"://[^/?#\s]*:[^/?#\s]*@")
-_INSTEAD_OF = re.compile(r"url\.(.+)\.insteadof\Z", re.I | re.S)
+_INSTEAD_OF = re.compile(r"url\.(.+)\.(push)?insteadof\Z", re.I | re.S)
 _PORTS = {"http": "80", "https": "443"}
 
 
@@ -57,18 +60,20 @@ def without_secret(url: str) -> str:
     return without_login(url).url
 
 
-def rewritten(url: str, listing: str) -> str:
-    """Return what git makes of `url` by `url.BASE.insteadOf`; `listing` is from `git config --list --show-scope -z`.
+def rewritten(url: str, listing: str, *, pushes: bool) -> str:
+    """Return what git makes of `url` by `url.BASE.insteadOf`, and for a push by `pushInsteadOf`, which goes first.
 
-    git would put the result into its children's arguments, with a password that BASE may hold.
+    `listing` is from `git config --list --show-scope -z`. git would put the result into its children's arguments, with
+    a password that BASE may hold. So git is given `ALIAS` in place of the URL, and rewrites nothing else.
     """
-    best = ("", "")
+    best: dict[bool, tuple[str, str]] = {}
     for entry in listing.split("\0")[1::2]:
         key, _, begins = entry.partition("\n")
         match = _INSTEAD_OF.match(key)
-        if match and begins and url.startswith(begins) and len(begins) > len(best[0]):
-            best = (begins, match[1])
-    return best[1] + url[len(best[0]):] if best[0] else url
+        if match and begins and url.startswith(begins) and len(begins) > len(best.get(bool(match[2]), ("", ""))[0]):
+            best[bool(match[2])] = begins, match[1]
+    begins, base = (best.get(True) if pushes else None) or best.get(False) or ("", "")
+    return base + url[len(begins):]
 
 
 def origin_of(url: str) -> str:

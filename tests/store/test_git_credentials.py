@@ -161,7 +161,7 @@ def test_githubs_token_goes_to_its_very_server(tmp_path: Path) -> None:
                   "local\0url.https://evil.example/.insteadof\nhttps://github.com/\0") == ""
 
 
-@pytest.mark.parametrize("where", ["url", "insteadOf", "user", "name"])
+@pytest.mark.parametrize("where", ["url", "insteadOf", "pushInsteadOf", "of itself", "twice", "user", "name"])
 def test_no_part_of_a_urls_login_is_in_any_argument(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
@@ -171,7 +171,15 @@ def test_no_part_of_a_urls_login_is_in_any_argument(
         server.make()
         host = f"http://me:{TOKEN}@127.0.0.1:{server.port}/"
         url = f"{host}fleet.git"
-        if where == "insteadOf":
+        if where in ("insteadOf", "pushInsteadOf"):
+            git(tmp_path / "clone", "config", f"url.{host}.{where}", "fleet:")
+            git(tmp_path / "clone", "config", f"url.{host}.insteadOf", "fleet:")
+            url = "fleet:fleet.git"
+        if where in ("of itself", "twice"):  # git would rewrite what we have rewritten, and bring the password back
+            for rewrites in ("insteadOf", "pushInsteadOf"):
+                git(tmp_path / "clone", "config", f"url.{url}.{rewrites}", f"http://127.0.0.1:{server.port}/fleet.git")
+            url = f"http://127.0.0.1:{server.port}/fleet.git"
+        if where == "twice":
             git(tmp_path / "clone", "config", f"url.{host}.insteadOf", "fleet:")
             url = "fleet:fleet.git"
         if where == "user":  # a token may stand in the user's place

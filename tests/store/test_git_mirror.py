@@ -121,7 +121,7 @@ def test_it_is_left_alone_and_the_others_go_on_meanwhile(
 def test_another_process_leaves_it_alone_too(writer: GitStore, reader: GitStore) -> None:
     push(writer, one=commit(writer, "a"), evil=large(writer))
     reader.fetch()
-    again = GitStore(reader.path, url=reader._transport._url, ledger_ref=LEDGER, outbox_prefix=NODES)
+    again = GitStore(reader.path, url=reader._transport._urls[False], ledger_ref=LEDGER, outbox_prefix=NODES)
     with pytest.MonkeyPatch.context() as patch:
         asked = fetches(patch)
         assert set(again.fetch().left) == {EVIL}
@@ -178,12 +178,12 @@ def test_where_the_way_fails_no_outbox_is_blamed(writer: GitStore, reader: GitSt
     reader.fetch()
     push(writer, one=commit(writer, "b"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader._transport, "_url", str(tmp_path / "absent.git"))
-        patch.setattr(reader._transport, "_access", None)
+        patch.setattr(reader._transport, "_urls", dict.fromkeys((False, True), str(tmp_path / "absent.git")))
+        patch.setattr(reader._transport, "_access", {})
         with pytest.raises(Unreachable):
             reader.fetch()
     assert not Backoff(reader.path).failing()
-    reader._transport._access = None
+    reader._transport._access = {}
     assert not reader.fetch().left
 
 
@@ -285,7 +285,7 @@ def test_thousands_of_refs_are_not_fetched_also_by_the_next_process(
     assert len(found.left) == 2501 - limits.OUTBOXES_MAX and len(found.strays) == 2500
     kept = [path for path in (reader.path / "refs").rglob("*") if path.is_file()]
     assert len(kept) == limits.OUTBOXES_MAX + 1
-    again = GitStore(reader.path, url=reader._transport._url, ledger_ref=LEDGER, outbox_prefix=NODES)
+    again = GitStore(reader.path, url=reader._transport._urls[False], ledger_ref=LEDGER, outbox_prefix=NODES)
     asked = fetches(monkeypatch)
     assert again.fetch(first={"mine"}) == found
     again.close()

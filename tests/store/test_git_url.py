@@ -59,9 +59,14 @@ def test_plain_http_beyond_this_machine_is_in_the_clear(url: str, clear: bool) -
 
 def test_an_insteadof_is_applied_as_git_does() -> None:
     listing = "global\0url.https://u:p@h/.insteadof\ngh:\0local\0url.https://i/.insteadof\ngh:in/\0local\0core.x\ny\0"
-    assert git_url.rewritten("gh:o/r", listing) == "https://u:p@h/o/r"
-    assert git_url.rewritten("gh:in/r", listing) == "https://i/r"
-    assert git_url.rewritten("https://else/r", listing) == "https://else/r"
+    for pushes in (False, True):
+        assert git_url.rewritten("gh:o/r", listing, pushes=pushes) == "https://u:p@h/o/r"
+        assert git_url.rewritten("gh:in/r", listing, pushes=pushes) == "https://i/r"
+        assert git_url.rewritten("https://else/r", listing, pushes=pushes) == "https://else/r"
+    listing += "local\0url.ssh://git@h/.pushinsteadof\ngh:o\0"
+    assert git_url.rewritten("gh:o/r", listing, pushes=True) == "ssh://git@h//r"
+    assert git_url.rewritten("gh:o/r", listing, pushes=False) == "https://u:p@h/o/r"
+    assert git_url.rewritten("gh:in/r", listing, pushes=True) == "https://i/r"
 
 
 def test_where_a_repository_moved_to_is_read_from_a_redirect_of_gits_first_request() -> None:
