@@ -290,8 +290,8 @@ def _introduce(joined: Joined, wish: Wish) -> None:
         own.trust = node.config.trust = own.trust or trust.founder_of(node.fleet)
         node.home.save_config(own)
     if joined.said:
-        joined.said.append(f"trusts the fleet that was founded with the key {trust.founder_of(node.fleet)}, and whose log "
-                           f"is {trust.newest_of(node.fleet)}: GITCOORD_TRUST of a further machine is one of the two")
+        joined.said.append(f"trusts the fleet that was founded with the key {trust.founder_of(node.fleet)}, and whose "
+                           f"log is {trust.newest_of(node.fleet)}: GITCOORD_TRUST of a further machine is one of the two")
 
 
 def _is_known(node: Node, agent: str) -> bool:

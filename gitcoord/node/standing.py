@@ -49,7 +49,8 @@ def standing(desk: Desk, glance: Glance, now_s: float | None = None) -> dict[str
         "leader": None, "agents": _agents(glance, observed, states, running, now_s), "snapshot": None,
         "errors": _errors(desk, glance), "void": glance.void, "pushes_per_minute": None,
         "left": [{"ref": ref, "why": pause.why} for ref, pause in sorted(Backoff(home.store).failing().items())],
-        "trust": glance.founder or None, "trust_digest": glance.newest or None, "proposals": glance.proposals, "lost": glance.lost, "floods": glance.floods,
+        "trust": glance.founder or None, "trust_digest": glance.newest or None,
+        "proposals": glance.proposals, "lost": glance.lost, "floods": glance.floods,
         "failed": _failed(home), "paths": home.paths(),
     }
     if glance.leader is not None:
