@@ -7,16 +7,16 @@ import errno
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Protocol
 
 from gitcoord.core.errors import GitcoordError
 
 OUTPUT_BYTES_KEPT = 64 * 1024
+LINE_BYTES_MAX = 8 * 1024  # of one line of a log
 FLOOD_BYTES = 1024 * 1024  # a command that prints more than any event holds is not going to stop by itself
 READ_S = 0.2  # a process that left the group may hold the pipe open for ever
 TERM_S = 1.0  # between the request to end and the end
@@ -42,6 +42,29 @@ class Kept:
         self.bytes += chunk[:OUTPUT_BYTES_KEPT - len(self.bytes)]
 
 
+class Told:
+    """Each line of the output, for a log that makes it fit; it goes to no terminal by itself."""
+
+    flood_bytes = 64 * 1024 * 1024  # a command may take an hour, and say what it does
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._line = bytearray()
+
+    def take(self, chunk: bytes) -> None:
+        for part in chunk.splitlines(keepends=True):
+            self._line += part
+            if part.endswith(b"\n") or len(self._line) > LINE_BYTES_MAX:
+                self.flush()
+
+    def flush(self) -> None:
+        """Tell what has no end of line yet."""
+        while self._line.strip():
+            self._tell(self._line[:LINE_BYTES_MAX].decode("utf-8", "replace").rstrip("\r\n"))
+            del self._line[:LINE_BYTES_MAX]
+        self._line.clear()
+
+
 class CannotStart(GitcoordError):
     """The operating system refused to start a command, in one line that says why and names no value that was given."""
 
@@ -49,11 +72,11 @@ class CannotStart(GitcoordError):
 class Command:
     """Started when made; raises CannotStart when it cannot be. Look at it with `code`, and `end` it in any case.
 
-    `words` as one text go to the shell. Standard error without `errors` is ours, and standard output without `output`.
+    `words` as one text go to the shell. Nothing of what it prints reaches our own output but through the two takers.
     """
 
     def __init__(self, words: str | Sequence[str], *, given: bytes, environment: Mapping[str, str],
-                 output: Output | None = None, errors: Output | None = None, folder: Path | None = None) -> None:
+                 output: Output, errors: Output, folder: Path | None = None) -> None:
         self.floods = False  # it prints more than is meant to be read
         _check(words, environment)
         try:
@@ -62,15 +85,14 @@ class Command:
                 file.seek(0)
                 self._process = subprocess.Popen(
                     words, shell=isinstance(words, str), stdin=file, cwd=folder, env=environment,
-                    stdout=_our_errors() if output is None else subprocess.PIPE,
-                    stderr=None if errors is None else subprocess.PIPE, start_new_session=True,
+                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
                 )
         # Besides OSError: a NUL or a lone surrogate is a ValueError, a fork that failed in the child SubprocessError.
         except (OSError, ValueError, subprocess.SubprocessError, MemoryError) as wrong:
             raise CannotStart(_reason(wrong, folder)) from wrong
         self._readers = [
             threading.Thread(target=self._read, args=(pipe, taker), daemon=True)
-            for pipe, taker in ((self._process.stdout, output), (self._process.stderr, errors)) if pipe and taker
+            for pipe, taker in ((self._process.stdout, output), (self._process.stderr, errors)) if pipe
         ]
         try:
             for reader in self._readers:
@@ -143,11 +165,3 @@ def _reason(wrong: BaseException, folder: Path | None) -> str:
             return f"its folder {folder} is gone"
         return f"{wrong.strerror or wrong}" + (f": {wrong.filename}" if wrong.filename else "")
     return f"{type(wrong).__name__}: {wrong}"
-
-
-def _our_errors() -> int:
-    """Where what is not kept goes: beside our own log. Nowhere, where there is none."""
-    try:
-        return sys.stderr.fileno()
-    except (OSError, ValueError, AttributeError):
-        return subprocess.DEVNULL

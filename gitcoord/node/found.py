@@ -291,7 +291,7 @@ def _introduce(joined: Joined, wish: Wish) -> None:
         node.home.save_config(own)
     if joined.said:
         joined.said.append(f"trusts the fleet that was founded with the key {trust.founder_of(node.fleet)}, and whose "
-                           f"log is {trust.newest_of(node.fleet)}: GITCOORD_TRUST of a further machine is one of the two")
+                           f"log is {trust.newest_of(node.fleet)}; GITCOORD_TRUST elsewhere is one of the two")
 
 
 def _is_known(node: Node, agent: str) -> bool:

@@ -19,7 +19,7 @@ from gitcoord.core.event import Event, may_name, parse, uid_of
 from gitcoord.core.fleet import CORE_EVENTS
 from gitcoord.core.names import same_agent, uid_from
 from gitcoord.core.text import as_json
-from gitcoord.node.command import TERM_S, Command, Kept
+from gitcoord.node.command import TERM_S, Command, Kept, Told
 from gitcoord.node.command_environment import command_environment
 from gitcoord.node.guards import in_words
 from gitcoord.node.naming import utc_now
@@ -47,6 +47,7 @@ class _Running:
     position: int
     command: Command
     output: Kept | None
+    told: Sequence[Told]
     since_s: float
     replayed: bool  # a dead letter: the checkpoint is beyond it
     problem: str = ""  # why it was ended
@@ -59,6 +60,12 @@ class _Running:
             self.problem = f"did not end in {COMMAND_S_MAX:g} s"
         if self.problem:
             self.command.end()
+
+    def end(self, *, grace_s: float = 0.0) -> None:
+        """End it, and tell the rest of what it printed."""
+        self.command.end(grace_s=grace_s)
+        for told in self.told:
+            told.flush()
 
 
 class Reaction:
@@ -144,15 +151,20 @@ class Reaction:
         environment = command_environment(
             os.environ, {"GITCOORD_EVENT_ID": event.uid, "GITCOORD_AGENT": self.agent}, pass_env=self.pass_env)
         output = Kept() if self.reply else None
-        command = Command(self.command, given=words.encode() + b"\n", environment=environment, output=output)
-        self._running = _Running(event, position, command, output, now_s, replayed)
+        told = [Told(self._tell_printed) for _ in range(2)]  # two threads take it
+        command = Command(self.command, given=words.encode() + b"\n", environment=environment,
+                          output=output or told[0], errors=told[1])
+        self._running = _Running(event, position, command, output, told, now_s, replayed)
+
+    def _tell_printed(self, line: str) -> None:
+        self.say("handler", line)
 
     def _look_after(self, running: _Running, now_s: float) -> bool:
         running.look(now_s)
         code = running.command.code
         if code is None or now_s < self._not_before_s:
             return False
-        running.command.end()
+        running.end()
         try:
             self._conclude(running, code, now_s)
         except GitcoordError as wrong:  # the disk, or a lock: the command is done, and is not run again for that
@@ -228,7 +240,7 @@ class Reaction:
         """End the running command and whatever it started. Its event is handled anew by the next run."""
         if self._running is not None:
             self._running.command.ask_to_end()
-            self._running.command.end(grace_s=TERM_S)
+            self._running.end(grace_s=TERM_S)
             self._running = None
 
     def _read_checkpoint(self) -> int:

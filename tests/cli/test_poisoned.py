@@ -143,6 +143,23 @@ def test_the_log_of_a_running_agent_is_lines_of_its_own_only(alice: Clone, tmp_p
     assert faults(text) == []
 
 
+@pytest.mark.parametrize("form", [[], ["--json-logs"]], ids=["text", "json"])
+def test_what_a_handler_of_events_prints_is_lines_of_the_agents_log(tmp_path: Path, form: list[str]) -> None:
+    alice, bob = copied(tmp_path, "alice", "bob")
+    words = tmp_path / "words"
+    words.write_bytes(POISON.encode() + b"\n")
+    bob("append", "question", "who?", "--to", "alice", "--wait", "sequenced")
+    done = subprocess.run(
+        [sys.executable, "-m", "gitcoord", "agent", "run", "--once", *form,
+         "--on-event", f"cat {words}; cat {words} >&2; printf 'no end of line'"],
+        cwd=alice.path, env=process_environment({}), stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+    text = (done.stdout + done.stderr).decode()
+    assert faults(text) == [], text
+    assert text.count("handler") > 2 and "no end of line" in text
+    if not form:
+        assert text.count(SHOWN) == 2 and FORGED in text
+
+
 def test_what_a_remote_prints_is_shown_and_does_not_act(alice: Clone) -> None:
     script = alice.path / "words"
     script.write_bytes(ARGV.encode())

@@ -11,12 +11,13 @@ from typing import Any
 import psutil
 import pytest
 
-from gitcoord.node.command import CannotStart, Command, Kept
+from gitcoord.node.command import LINE_BYTES_MAX, CannotStart, Command, Kept, Told
 from tests.waiting import wait_until
 
 
 def start(words: Any = "true", folder: Path | None = None, **environment: str) -> Command:
-    return Command(words, given=b"", environment={**os.environ, **environment}, output=Kept(), folder=folder)
+    return Command(words, given=b"", environment={**os.environ, **environment}, output=Kept(), errors=Kept(),
+                   folder=folder)
 
 
 @pytest.mark.parametrize("words, environment, reason", [
@@ -73,3 +74,13 @@ def test_a_command_whose_output_nobody_can_read_is_ended(monkeypatch: pytest.Mon
     monkeypatch.undo()
     known = (tmp_path / "pid").read_text().strip() if (tmp_path / "pid").exists() else ""
     wait_until(lambda: not known or not psutil.pid_exists(int(known)), what="its end")
+
+
+def test_what_is_told_of_an_output_is_lines_of_a_bounded_length() -> None:
+    lines: list[str] = []
+    told = Told(lines.append)
+    for chunk in (b"one\r\ntw", b"o\n\n", b"\xff\n", b"x" * LINE_BYTES_MAX * 3, b"rest"):
+        told.take(chunk)
+    told.flush()
+    assert lines[:3] == ["one", "two", "\ufffd"] and "".join(lines[3:]) == "x" * LINE_BYTES_MAX * 3 + "rest"
+    assert max(map(len, lines)) == LINE_BYTES_MAX
