@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from gitcoord.core import text as text_
+from gitcoord.core import names, text as text_
 from gitcoord.core.errors import Refused
 from gitcoord.core.text import Place, fit
 
@@ -170,7 +170,7 @@ def event_id(node: Node, short: str) -> str:
         return found[0]
     if not found:
         raise Refused(f"no event {short!r} is known here: `gitcoord events` shows them")
-    raise Refused(f"{short!r} may be {', '.join(sorted(found)[:5])}: give more of it")
+    raise names.ambiguous(short, found)
 
 
 def content_or_stdin(content: str) -> str:

@@ -11,6 +11,7 @@ import click
 
 from gitcoord.cli.common import Noun, echo, here, json_option, print_json, show_again, watch_option
 from gitcoord.cli.dry_run import dry_run_option, would
+from gitcoord.core import names
 from gitcoord.core.errors import NotConfirmed, Refused
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _named(waiting: list[tuple[str, Event]], short: str) -> tuple[str, Event]:
     if len(found) == 1:
         return found[0]
     if found:
-        raise Refused(f"{short!r} may be {', '.join(event.uid for _, event in found[:5])}: give more of it")
+        raise names.ambiguous(short, [event.uid for _, event in found])
     raise Refused(f"no event {short!r} is queued here: `gitcoord queue list` shows what there is")
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gitcoord.core import names
 from gitcoord.core.commands import Look
 from gitcoord.core.errors import Refused
 
 SHORT_LEAST = 4
-SHOWN_MAX = 5  # of the ids that an ambiguous one may be
 
 
 def find(look: Look, known: Iterable[str], text: str, what: str, *, shown_by: str) -> str:
@@ -24,8 +24,7 @@ def find(look: Look, known: Iterable[str], text: str, what: str, *, shown_by: st
         return found[0]
     if not found:
         raise Refused(f"no {what} {text!r} is known here: `gitcoord {shown_by}` shows them")
-    shown = ", ".join(uid[:8] for uid in sorted(found)[:SHOWN_MAX])
-    raise Refused(f"{text!r} may be {shown}: give more of it")
+    raise names.ambiguous(text, found)
 
 
 def member(look: Look, text: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from itertools import pairwise
 
 from gitcoord.core.errors import Refused
 
@@ -11,6 +13,8 @@ NODE = re.compile(r"[a-z0-9][a-z0-9-]{0,40}\Z")
 NODE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,23}\Z")  # of a node id, before its tag
 EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 UID_CHARACTERS = 16
+SHORT_SHOWN = 8  # characters of an id, where they tell it from the others
+IDS_SHOWN_MAX = 5  # in a message that asks which one is meant
 UID = re.compile(r"[0-9a-hjkmnp-tv-z]{16}\Z")  # of UID_ALPHABET
 
 UID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -93,3 +97,22 @@ def uid_from(entropy: bytes) -> str:
     n, pair = int.from_bytes(entropy[:10], "big"), _PAIRS
     return (f"{pair[n >> 70]}{pair[n >> 60 & 1023]}{pair[n >> 50 & 1023]}{pair[n >> 40 & 1023]}"
             f"{pair[n >> 30 & 1023]}{pair[n >> 20 & 1023]}{pair[n >> 10 & 1023]}{pair[n & 1023]}")  # a loop takes twice
+
+
+def ambiguous(text: str, ids: Iterable[str]) -> Refused:
+    """Return the error for a beginning of several ids."""
+    found = told_apart(sorted(set(ids)))
+    more = f" or {len(found) - IDS_SHOWN_MAX} more" if len(found) > IDS_SHOWN_MAX else ""
+    return Refused(f"{text!r} may be {', '.join(found[:IDS_SHOWN_MAX])}{more}: give more of it")
+
+
+def told_apart(ids: Iterable[str]) -> list[str]:
+    """Return these ids in their order, each as short as it may be shown to differ from the others."""
+    listed = list(ids)
+    most = max((_alike(one, other) for one, other in pairwise(sorted(set(listed)))), default=0)
+    return [one[:max(SHORT_SHOWN, most + 1)] for one in listed]
+
+
+def _alike(one: str, other: str) -> int:
+    """Return how many characters two texts begin with together."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

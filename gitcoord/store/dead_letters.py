@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from gitcoord.core.errors import Corrupt, Refused
-from gitcoord.core.names import agent_id
+from gitcoord.core.names import agent_id, ambiguous
 from gitcoord.store import shape
 from gitcoord.store.files import check_not_paused, pausing, read_regular, write_durably
 from gitcoord.store.locks import holding
@@ -100,9 +100,8 @@ class DeadLetters:
         """Have all letters handled again, or the one whose event's id begins so; which. Raises Refused."""
         found = [one for one in self.all() if one.event.startswith(beginning.lower())]
         if beginning and len(found) != 1:
-            raise Refused(f"{beginning!r} may be {', '.join(one.event for one in found[:5])}: give more of it" if found
-                          else f"no failed event of {self.agent} begins with {beginning!r}: `gitcoord inbox --failed` "
-                          "shows them")
+            raise ambiguous(beginning, [one.event for one in found]) if found else Refused(
+                f"no failed event of {self.agent} begins with {beginning!r}: `gitcoord inbox --failed` shows them")
         chosen = {one.event for one in found}
 
         def change(file: _File) -> None:

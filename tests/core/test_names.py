@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitcoord.core.errors import Refused
-from gitcoord.core.names import UID, UID_ALPHABET, agent_id, event_type, is_agent_id, node_id, same_agent, uid_from
+from gitcoord.core.names import (
+    UID, UID_ALPHABET, agent_id, ambiguous, event_type, is_agent_id, node_id, same_agent, uid_from,
+)
 
 
 @pytest.mark.parametrize("name", ["alice", "Agent A", "epochALPHA", "a", "0", "a.b-c_d", "x" * 63])
@@ -54,3 +56,12 @@ def test_ids_hold_all_80_bits(one: bytes, other: bytes) -> None:
     assert UID.match(uid_from(one)) and set(uid_from(one)) <= set(UID_ALPHABET)
     assert (uid_from(one) == uid_from(other)) == (one == other)
     assert (uid_from(one) < uid_from(other)) == (one < other)
+
+
+@pytest.mark.parametrize("ids, shown", [
+    (["x7e11a9e00000000", "x7e11a9e00000001"], "x7e11a9e00000000, x7e11a9e00000001: "),
+    (["x7e11a9e0z000000", "x7e22", "x7e11a9e0y000000"], "x7e11a9e0y, x7e11a9e0z, x7e22: "),
+    (["a" * 16, "b" * 16], "aaaaaaaa, bbbbbbbb: "), ([f"{n:016}" for n in range(7)], "0000000000000004 or 2 more: "),
+])
+def test_ids_that_begin_alike_are_shown_until_they_differ(ids: list[str], shown: str) -> None:
+    assert shown in str(ambiguous("x7", ids))

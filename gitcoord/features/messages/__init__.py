@@ -14,7 +14,8 @@ from gitcoord.core import limits
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import Content, Given, Span
-from gitcoord.core.lookup import SHOWN_MAX, member
+from gitcoord.core.lookup import member
+from gitcoord.core.names import IDS_SHOWN_MAX, told_apart
 from gitcoord.features import typed, values
 from gitcoord.features.messages import post, queries
 from gitcoord.features.recovery import circuits
@@ -144,7 +145,7 @@ def _which(look: Look) -> str:
                if look.actor.casefold() not in one.acknowledged and not post.is_over(one, look)]
     if not waiting:
         return "which message? None waits for your word: `gitcoord inbox --all` shows what was said to you"
-    ids = " ".join(one.id[:8] for one in waiting[-SHOWN_MAX:])
+    ids = " ".join(told_apart(one.id for one in waiting[-IDS_SHOWN_MAX:]))
     return f"which message? `gitcoord message ack {ids}` acknowledges what waits; `gitcoord inbox --all` shows it"
 
 
