@@ -22,7 +22,7 @@ from gitcoord.cli.main import gitcoord as group
 from gitcoord.core import errors
 from gitcoord.core.commands import Query
 from gitcoord.features import FEATURES
-from tests.cli.clones import TOP, Clone, gitcoord, process_environment
+from tests.cli.clones import TOP, Clone, gitcoord, make_remote, process_environment
 from tests.github.fake import forge
 
 EXAMPLE_S_MAX = 90.0
@@ -252,3 +252,22 @@ def test_status_imports_nothing_that_folds(alice: Clone) -> None:
     modules = imported(alice, "status")
     for module in ("git", "pydantic", "rich", "tenacity", "psutil", "gitcoord.core.fleet", "gitcoord.store.git"):
         assert f"'{module}'" not in modules
+
+
+def test_a_ledger_of_an_earlier_format_is_named_and_left_as_it_is(tmp_path: Path) -> None:
+    remote = make_remote(tmp_path / "remote.git")
+
+    def git(*words: str, given: str = "") -> str:
+        someone = ["-c", "user.name=x", "-c", "user.email=x@example.invalid"]
+        done = subprocess.run(["git", "-C", str(remote), *someone, *words], input=given, text=True, check=True,
+                              capture_output=True)
+        return done.stdout.strip()
+
+    lines = git("hash-object", "-w", str(TOP / "tests" / "data" / "events_v1.log"))
+    tip = git("commit-tree", git("mktree", given=f"100644 blob {lines}\tevents-0000000000.log\n"), given="v1\n")
+    git("update-ref", "refs/heads/gitcoord/ledger", tip)
+    said = gitcoord(tmp_path, "init", "clone", "--agent", "alice", "--remote", str(remote))
+    assert said.code == 1 and "written by format 1 of gitcoord's events" in said.err
+    assert "this version reads and writes format 2" in said.err and "use the version that wrote it" in said.err
+    assert git("for-each-ref", "--format=%(objectname)") == tip
+    assert "GITCOORD_DEBUG" not in said.err, "it is no bug of ours"

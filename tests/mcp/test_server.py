@@ -153,3 +153,18 @@ def test_the_agent_lives_as_long_as_its_client(alice: Clone) -> None:
 
     asyncio.run(talk())
     wait_until(lambda: state() == "goodbye", timeout_s=30, what="alice's goodbye")
+
+
+def test_what_has_no_effect_is_told_with_the_ledgers_reason(
+    alice: Clone, bob: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bob is muted by a line that his clone has not seen: his command is proposed, and the ledger voids it."""
+    bob("sync")
+    alice("agent", "mute", "bob", "--why", "it loops")
+
+    async def talk() -> tuple[bool, Any]:
+        async with connected(bob, "--no-run") as client:
+            return await call(client, "task_create", title="unheard")
+
+    well, text = asyncio.run(talk())
+    assert not well and "no effect" in text and "mute" in text, text

@@ -143,3 +143,9 @@ def test_without_gitcoord_anywhere_the_message_says_so(tmp_path: Path) -> None:
     done = subprocess.run(["sh", str(script), "1", "a", "b", "c"], cwd=tmp_path, text=True, capture_output=True,
                           env=os.environ | {"PATH": os.pathsep.join(system)})
     assert (done.returncode, "gitcoord is not installed" in done.stderr) == (1, True)
+
+
+def test_words_without_effect_end_with_3_and_the_reason(tmp_path: Path, environment: Mapping[str, str]) -> None:
+    assert run("log_event.sh", "new", "Agent A", "note", "x", cwd=tmp_path, env=environment).returncode == 0
+    done = run("log_event.sh", "new", "Agent A", "task_claimed", "no such task", cwd=tmp_path, env=environment)
+    assert done.returncode == 3 and "has no effect" in done.stderr, done
