@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,11 +10,12 @@ from pathlib import Path
 from gitcoord.node import doctor_home, doctor_remote
 from gitcoord.node.findings import FAIL, OK, WARN, Check, Finding, Patient, performed
 from gitcoord.node.mending import rebuild_store
-from gitcoord.store import git, git_checkup
+from gitcoord.store import checkout, git, git_checkup
 
 __all__ = ["FAIL", "OK", "WARN", "Finding", "examine", "exit_code", "rebuild_store"]
 
 PYTHON_MIN = (3, 11)
+PYTHON_READS = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP")
 
 
 def examine(path: Path, *, fix: bool = False, more: Mapping[str, Check] | None = None) -> Iterator[Finding]:
@@ -52,5 +54,27 @@ def _python(patient: Patient) -> Iterator[Finding]:
     yield Finding("python", OK if good else FAIL, shown, "" if good else "use Python 3.11 or later")
 
 
-OUTSIDE: dict[str, Check] = {"git": _git, "python": _python, "fleet": Patient.look_around}
+def _environment(patient: Patient) -> Iterator[Finding]:
+    """Find variables by which every Python started here reads files of the checkout, which a branch may bring."""
+    top = checkout.work_tree(patient.path)
+    wrong = []
+    for name in PYTHON_READS:
+        places = os.environ.get(name, "").split(os.pathsep) if os.environ.get(name) else []
+        wrong += [f"{name} names {place or 'the working folder'}" for place in places if _is_of_checkout(place, top)]
+    if wrong:
+        yield Finding("environment", WARN, f"{'; '.join(wrong)}: each Python that is started here runs what a branch "
+                      "puts there, gitcoord too, unless it was started with -I",
+                      f"unset {' '.join(PYTHON_READS)}, or name "
+                      "absolute paths outside of the checkout; install what you need in an environment of its own")
+    else:
+        yield Finding("environment", OK, "no variable makes Python read files of the checkout")
+
+
+def _is_of_checkout(place: str, top: Path | None) -> bool:
+    """Return whether a path in a variable is looked for in the working folder, or lies in the checkout."""
+    path = Path(place)
+    return not path.is_absolute() or (top is not None and path.resolve().is_relative_to(top))
+
+
+OUTSIDE: dict[str, Check] = {"git": _git, "python": _python, "environment": _environment, "fleet": Patient.look_around}
 CHECKS: dict[str, Check] = OUTSIDE | doctor_home.CHECKS | doctor_remote.CHECKS

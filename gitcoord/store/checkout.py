@@ -31,6 +31,12 @@ def plain_common_dir(path: Path) -> Path | None:
     return None
 
 
+def work_tree(path: Path) -> Path | None:
+    """Return the top of the work tree around `path`, links resolved; None outside of any."""
+    path = path.resolve()
+    return next((folder for folder in (path, *path.parents) if (folder / ".git").exists()), None)
+
+
 def _of_linked(found: Path) -> Path | None:
     """`.git` is a file that names the work tree's own git directory, and that one names the common one."""
     try:

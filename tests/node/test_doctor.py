@@ -58,7 +58,8 @@ def test_a_sound_node_has_nothing_that_fails(clone: Path) -> None:
     assert {name: f for name, f in found.items() if f.state == FAIL} == {}
     assert [name for name, f in found.items() if f.state == WARN] == ["leader"]
     assert set(found) == {
-        "git", "python", "fleet", "paused", "disk", "lock", "queue", "keys", "sharing", "store", "leftovers", "agent",
+        "git", "python", "environment", "fleet", "paused", "disk", "lock", "queue", "keys", "sharing", "store",
+        "leftovers", "agent",
         "leader", "verified", "trust", "remote", "credentials", "ledger", "namespace", "compare-and-swap", "rewriting",
         "removal", "packing", "outboxes", "clock", "profile",
     }
@@ -77,13 +78,13 @@ def test_nothing_is_changed_unasked(clone: Path, remote: Path) -> None:
 
 
 def test_outside_of_a_fleet_it_looks_at_what_there_is(tmp_path: Path, remote: Path) -> None:
-    assert set(examined(tmp_path)) == {"git", "python", "fleet"}
+    assert set(examined(tmp_path)) == {"git", "python", "environment", "fleet"}
     folder = tmp_path / "clone"
     git.init_repository(folder)
-    assert set(examined(folder)) == {"git", "python", "fleet"}
+    assert set(examined(folder)) == {"git", "python", "environment", "fleet"}
     git_says(folder, "remote", "add", "origin", str(remote))
     found = examined(folder)
-    assert set(found) == {"git", "python", "fleet", "remote", "credentials"}
+    assert set(found) == {"git", "python", "environment", "fleet", "remote", "credentials"}
     assert found["fleet"].state == WARN and found["credentials"].state == OK
     assert not (folder / ".git" / "gitcoord").exists()
 
@@ -350,3 +351,22 @@ def test_the_command_prints_for_people_and_for_programs(clone: Path) -> None:
     assert all(set(one) == {"check", "state", "seen", "cure"} for one in value["findings"])
     (home(clone) / "paused").write_text("no space\n", encoding="utf-8")
     assert run(clone).returncode == 1
+
+
+@pytest.mark.parametrize("name", ["PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP"])
+@pytest.mark.parametrize(("value", "bad"), [
+    ("{clone}", True), ("{clone}/src", True), ("/usr/lib{sep}{clone}/src", True), ("/usr/lib{sep}", True), (".", True),
+    ("src", True), ("{link}/src", True), ("{clone}-other", False), ("/usr/lib{sep}/opt", False), ("", False),
+])
+def test_a_variable_by_which_python_reads_the_checkout_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, bad: bool
+) -> None:
+    (tmp_path / "clone" / "below").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "clone")
+    git.init_repository(tmp_path / "clone")
+    for other in doctor.PYTHON_READS:
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, value.format(clone=tmp_path / "clone", link=tmp_path / "link", sep=os.pathsep))
+    finding = examined(tmp_path / "clone" / "below")["environment"]
+    assert (finding.state == WARN) is bad
+    assert not bad or (name in finding.seen and "unset PYTHONPATH" in finding.cure)
