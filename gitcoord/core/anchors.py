@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from gitcoord.core import membership, terms
 from gitcoord.core.errors import Corrupt, Refused
-from gitcoord.core.event import hash_of, parse
 from gitcoord.core.chains import Inadmissible
+from gitcoord.core.event import hash_of, may_say, parse, type_of
 from gitcoord.core.fleet import EMPTY, Fleet
 from gitcoord.core.keys import FINGERPRINT_PREFIX, fingerprint
 from gitcoord.core.strict_json import Malformed
@@ -23,8 +23,6 @@ VARIABLE = "GITCOORD_TRUST"
 GOVERNING = frozenset({*membership.EVENTS, *terms.EVENTS, "config_changed"})
 """Types of lines that say who is a member, and who leads; settings say which role a newcomer has, and who may lead."""
 
-_TYPE = re.compile(rb'"type":"(?:' + "|".join(sorted(GOVERNING)).encode() + rb')"')
-_CLOSES = re.compile(rb'"admission":"closed"')
 _DIGEST = re.compile(r"([1-9][0-9]{0,14}):([A-Za-z0-9_-]{43})")
 _FINGERPRINT = re.compile(FINGERPRINT_PREFIX + r"[A-Za-z0-9_-]{43}")
 
@@ -57,7 +55,7 @@ def read(text: str) -> Anchors:
 
 def may_be_closed(lines: Iterable[bytes]) -> bool:
     """Return whether any line says, rightly or not, that an admin has to admit newcomers."""
-    return any(_CLOSES.search(line) for line in lines)
+    return any(may_say(line, "admission", "closed") for line in lines)
 
 
 def check(anchors: Anchors, lines: Sequence[bytes]) -> None:
@@ -91,7 +89,7 @@ def members_of(lines: Sequence[bytes], like: Fleet) -> Fleet:
     """
     governing, digest = [], EMPTY
     for position, line in enumerate(lines, 1):
-        if _TYPE.search(line):
+        if type_of(line) in GOVERNING:
             governing.append((position, line, digest))
         digest = hash_of(digest.encode() + line)
     fleet = Fleet({name: one for name, one in like.features.items() if hasattr(one, "newcomer")}, like.verifier)

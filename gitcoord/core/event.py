@@ -273,6 +273,11 @@ def may_name(line: bytes, name: str) -> bool:
     return not name.isascii() or written(name).lower().encode() in line.lower()
 
 
+def may_say(line: bytes, name: str, value: str) -> bool:
+    """Return False if the event in `line` certainly has no field `name`, in its data or beside it, that is `value`."""
+    return f"{written(name)}:{written(value)}".encode() in line
+
+
 def may_be_of_node(line: bytes, node: str) -> bool:
     """Return False if the event in `line` is certainly none of the chain of `node`."""
     return f'"node":"{node}","seq":'.encode() in line

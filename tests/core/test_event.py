@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from gitcoord.core import event, limits, names
 from gitcoord.core.errors import Refused
 from gitcoord.core.event import (
-    Draft, Event, Head, context_of, fleet_id_of, hash_of, may_be_of_node, may_name, parse, seal, signed_part, times_in,
-    type_of, uid_of,
+    Draft, Event, Head, context_of, fleet_id_of, hash_of, may_be_of_node, may_name, may_say, parse, seal,
+    signed_part, times_in, type_of, uid_of,
 )
 from gitcoord.core.keys import Verifier
 from gitcoord.core.strict_json import Malformed
@@ -229,6 +229,7 @@ def test_a_line_is_looked_at_without_parsing_it() -> None:
     assert type_of(line) == "question" and type_of(b"rubbish") == ""
     assert may_name(line, "ALICE") and may_name(line, "bob") and not may_name(line, "carol") and may_name(line, "é")
     assert may_be_of_node(line, "n1") and not may_be_of_node(line, "n")
+    assert may_say(line, "type", "x") and may_say(line, "type", "question") and not may_say(line, "type", "note")
     assert times_in(line) == [NOW, "2001-01-01T00:00:00Z"]
 
 
