@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gitcoord.code.objects import Repository
 from gitcoord.core.errors import GitcoordError, Unreachable
-from gitcoord.store import git_credentials, git_url, program
+from gitcoord.store import git_credentials, git_url, git_words, program
 
 AT_ONCE = 500  # commits that one fetch asks for
 ALONE_MAX = 20  # that are asked for one by one, where they cannot be had together
@@ -66,7 +66,9 @@ def bring(repository: Repository, source: Source, commits: Iterable[str]) -> set
             some = missing[first: first + AT_ONCE]
             try:
                 _fetch(some, environment)
-            except GitcoordError:
+            except GitcoordError as wrong:
+                if git_words.is_redirect(str(wrong)):
+                    raise
                 if len(some) == 1:
                     continue
                 for one in some[:ALONE_MAX]:  # one that is gone from the remote spoils them all
@@ -98,13 +100,26 @@ def _reaching(repository: Repository, source: Source) -> Iterator[dict[str, str]
         listing = _git(["-C", str(source.clone or f"{folder}/git"), "config", "--list", "--show-scope", "-z"], {},
                        check=False)
         access = git_credentials.access(source.url, listing, private={}, askpass=askpass, environ=plain)
+        environment = {**plain, **access.environment, **repository.scratch, "GIT_DIR": f"{folder}/git", "LC_ALL": "C"}
         try:
-            yield {**plain, **access.environment, **repository.scratch, "GIT_DIR": f"{folder}/git", "LC_ALL": "C"}
+            yield environment
         except GitcoordError as wrong:
             said = str(wrong)
+            if git_words.is_redirect(said):
+                said = git_words.moved(access.url, _moved_to(environment))
             for secret in access.secrets:
                 said = said.replace(secret, "…")
             raise Unreachable(said) from None
+
+
+def _moved_to(environment: dict[str, str]) -> str:
+    """Return where the remote redirects to, without a login. git itself follows none, for its token would go too."""
+    try:
+        _git(["ls-remote", "--quiet", "--", git_url.ALIAS], {**environment, **git_url.TRACES_LOCATION})
+    except GitcoordError as traced:
+        location = git_url.location_in(str(traced))
+        return git_url.moved_to(location) or location
+    return ""
 
 
 def _git(words: Sequence[str], environment: dict[str, str], *, given: str | None = None, check: bool = True) -> str:

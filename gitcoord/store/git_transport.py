@@ -179,10 +179,8 @@ class Transport:
 
     def _location(self, pushes: bool) -> str:
         """Return what the remote redirects git's first request to, with the login that git itself finds."""
-        trace = {"GIT_TRACE_CURL": "1", "GIT_TRACE_CURL_NO_DATA": "1", "GIT_TRACE_REDACT": "1"}
-        result = self.run("ls-remote", "--quiet", "--", git_url.ALIAS, extra=trace, pushes=pushes)
-        found = re.findall(r"<= Recv header: location: *(\S+)", result.stderr, re.I)
-        return found[-1] if found else ""
+        result = self.run("ls-remote", "--quiet", "--", git_url.ALIAS, extra=git_url.TRACES_LOCATION, pushes=pushes)
+        return git_url.location_in(result.stderr)
 
     def run(
         self, *args: str, bounds: Bounds | None = None, timeout_s: float | None = None,

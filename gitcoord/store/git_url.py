@@ -14,6 +14,9 @@ INFO_REFS = "/info/refs?service=git-upload-pack"  # what git asks an HTTP server
 ALIAS = "gitcoord://remote"
 """What stands for the remote's URL in git's arguments: a setting of ours makes the URL of it."""
 
+TRACES_LOCATION = {"GIT_TRACE_CURL": "1", "GIT_TRACE_CURL_NO_DATA": "1", "GIT_TRACE_REDACT": "1"}
+"""Of git's environment: its standard error tells where a server redirects it to, and no secret."""
+
 _SCP_LIKE = re.compile(r"(?![A-Za-z]:[\\/])[^/]+:")
 _HTTP = re.compile(r"(https?)://([^/?#]*)(.*)", re.I | re.S)
 _PASSWORD = re.compile(r"://[^/?#\s]*:[^/?#\s]*@")
@@ -109,6 +112,12 @@ def moved_to(location: str) -> str:
     """
     base = location.removesuffix(INFO_REFS)
     return without_login(base).url if base != location and origin_of(base) else ""
+
+
+def location_in(trace: str) -> str:
+    """Return the address of the last redirect that git's standard error tells of, under `TRACES_LOCATION`."""
+    found = re.findall(r"<= Recv header: location: *(\S+)", trace, re.I)
+    return found[-1] if found else ""
 
 
 def with_login_of(url: str, base: str) -> str:
