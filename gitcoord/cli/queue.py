@@ -52,17 +52,21 @@ def list_(watch: bool, as_json: bool) -> None:
 
 def _show(node: Node, waiting: list[tuple[str, Event]], as_json: bool) -> None:
     from gitcoord.cli import shown
+    from gitcoord.core.planning import why_waiting
 
     fleet = node.fleet
+    why = why_waiting(node.replica, [event for _, event in waiting])
     if as_json:
         events = [shown.as_json(fleet, event, position=None, level=level) for level, event in waiting]
-        print_json({"schema": "gitcoord.queue/1", "events": events})
+        print_json({"schema": "gitcoord.queue/1", "events": events, "waiting": why})
         return
     columns = shown.terminal_columns() - 8
     for level, event in waiting:
         echo(f"{event.uid[:8]}{shown.one_line(fleet, event, position=None, level=level, columns=columns)}")
     if not waiting:
         echo("nothing is queued")
+    if why is not None:
+        echo(f"none of it comes into the ledger today: {why}")
 
 
 @command.command("drop")

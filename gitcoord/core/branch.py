@@ -176,7 +176,10 @@ class Branch:
             fleet = self.fleet.anew()
             for line in lines:
                 try:
-                    fleet.take(line) if self.believed else fleet.take_checked(parse(line))
+                    if self.believed:
+                        fleet.take(line, is_again=True)
+                    else:
+                        fleet.take_checked(parse(line), is_again=True)
                 except (Inadmissible, Malformed) as wrong:
                     raise Corrupt(f"position {fleet.position + 1} cannot be folded anew ({wrong}): run "
                                   "`gitcoord verify`, which folds every event") from None

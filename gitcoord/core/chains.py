@@ -20,11 +20,11 @@ _NO_KEYS: frozenset[str] = frozenset()
 
 
 class Inadmissible(ValueError):
-    """The line cannot take a position; says why. `gap`: an earlier line of its node is missing."""
+    """The line cannot take a position; says why. `gap`: an earlier line of its node is missing; `waits`: not today."""
 
-    def __init__(self, reason: str, *, gap: bool = False) -> None:
+    def __init__(self, reason: str, *, gap: bool = False, waits: bool = False) -> None:
         super().__init__(reason)
-        self.gap = gap
+        self.gap, self.waits = gap, waits
 
 
 class Chains:

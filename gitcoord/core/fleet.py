@@ -1,7 +1,8 @@
 """The fleet is a fold of the ledger: lines go in one by one, and everything that anybody knows comes out.
 
-A line is *admissible* when it is well formed, rightly signed and next in its node's chain; then it takes a
-position. An admissible line may still be *void*: it keeps its position and changes nothing, with a reason.
+A line is *admissible* when it is well formed, rightly signed, next in its node's chain, and not beyond what a day takes
+of lines without effect (`places.py`); then it takes a position. An admissible line may still be *void*: it keeps its
+position and changes nothing, with a reason.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from gitcoord.core.ledger_time import LedgerTime
 from gitcoord.core.members import Members
 from gitcoord.core.membership import AgentJoined, KeyRevoked, stripped
 from gitcoord.core.occasions import Occasions
+from gitcoord.core.places import Ahead, Places, standing_of
 from gitcoord.core.quotas import Quotas
 from gitcoord.core.revocations import Revocations
 from gitcoord.core.strict_json import Malformed
@@ -36,7 +38,7 @@ CORE_EVENTS: dict[str, type[BaseModel]] = {**members.EVENTS, **terms.EVENTS, **q
 
 CORE_AUTHORITY: dict[str, Who] = {**members.AUTHORITY, **terms.AUTHORITY, **quotas.AUTHORITY}
 
-STATE = "gitcoord.state/6"
+STATE = "gitcoord.state/7"
 """Of what `dump` gives, without the features' names. It changes with the shape of any part: a checkpoint or a cache of
 another one is not read (`tests/core/test_state_shape.py` tells)."""
 
@@ -110,6 +112,7 @@ class Fleet:
         self.terms = Terms()
         self.time = LedgerTime()
         self.quotas = Quotas()
+        self.places = Places()
         self.states: dict[str, Any] = {name: feature.State() for name, feature in features.items()}
         self.occasions = Occasions()
         self.refusals: dict[str, str] = {}  # uid → why a feature let the event change nothing, oldest first
@@ -117,6 +120,9 @@ class Fleet:
         self._models = dict(CORE_EVENTS)
         for feature in features.values():
             self._models.update(feature.EVENTS)
+        # Features that let the leader decide some things only with somebody's approval
+        self._withhold = [(name, withholds) for name, feature in self.features.items()
+                          if (withholds := getattr(feature, "withholds", None)) is not None]
         self._rules: Mapping[str, Rule] = authority.rules(CORE_AUTHORITY, self.features)
 
     def anew(self) -> Fleet:
@@ -138,21 +144,24 @@ class Fleet:
         """Where each node's chain stands."""
         return self.chains.heads
 
-    def admissible(self, line: bytes, *, chains: Chains | None = None) -> Event:
-        """The event in `line`, if it may come next; raises Inadmissible. Changes nothing.
-
-        `chains` stands in for the fold's own while a batch is put together.
-        """
+    def admissible(self, line: bytes, *, chains: Chains | None = None, is_again: bool = False) -> Event:
+        """The event in `line`, if it may come next; raises Inadmissible. Changes nothing. See `check_place`."""
         try:
             event = parse(line)
         except Malformed as wrong:
             raise Inadmissible(str(wrong)) from None
-        self.check_place(event, chains=chains)
+        self.check_place(event, chains=chains, is_again=is_again)
         self.check_signature(event)
         return event
 
-    def check_place(self, event: Event, *, chains: Chains | None = None) -> None:
-        """Raises Inadmissible unless `event` may come next; without a look at its signature."""
+    def check_place(
+        self, event: Event, *, chains: Chains | None = None, ahead: Ahead | None = None, is_again: bool = False,
+    ) -> None:
+        """Raises Inadmissible unless `event` may come next; without a look at its signature.
+
+        `chains` stands in for the fold's own while a batch is put together, and `ahead` is what it holds.
+        `is_again`: it took its place in a fold that knew less; what a day takes was judged then.
+        """
         if (event.type in CONTROL) == (event.seq is not None):
             raise Inadmissible(f"{event.type} inside a chain" if event.seq else f"{event.type} outside a chain")
         if event.seq is not None:
@@ -163,6 +172,12 @@ class Fleet:
             self._check_founding(event)
         if event.seq is None and self.position and event.data.get("after") != self.digest:
             raise Inadmissible(f"{event.type} that extends another log")  # replayed, or carried along by another
+        if self.position and not is_again:
+            reason = self.places.holds_back(
+                event, self.members, self.time, position=self.position + 1, ahead=ahead,
+                has_effect=lambda line: self.judge(line)[1] is None)
+            if reason is not None:
+                raise Inadmissible(reason, waits=True)
 
     def _check_founding(self, event: Event) -> None:
         """Raise Inadmissible where the line founds no fleet: there would be nobody who could ever speak in it."""
@@ -183,21 +198,23 @@ class Fleet:
         if wrong:
             raise Inadmissible(wrong)
 
-    def take(self, line: bytes) -> Recorded:
+    def take(self, line: bytes, *, is_again: bool = False) -> Recorded:
         """Give `line` the next position and fold it; raises Inadmissible and changes nothing."""
-        return self.record(self.admissible(line))
+        return self.record(self.admissible(line, is_again=is_again))
 
-    def take_checked(self, event: Event) -> Recorded:
+    def take_checked(self, event: Event, *, is_again: bool = False) -> Recorded:
         """As `take`, for an event whose signature was checked before."""
-        self.check_place(event)
+        self.check_place(event, is_again=is_again)
         return self.record(event)
 
     def record(self, event: Event) -> Recorded:
         """Fold an event that is known to be admissible."""
         payload, void = self.judge(event)
         parent = self.positions.get(event.re) if event.re else None
-        if event.type != "leader_election" or self.may_lead(event.actor):  # others' terms would only use numbers up
-            self.terms.see(event.term)
+        standing = standing_of(event, self.members, self.position + 1)
+        if event.term is not None and standing == "member":  # others' terms would only use numbers up
+            if event.type != "leader_election" or self.may_lead(event.actor):
+                self.terms.see(event.term)
         if void is None:
             if event.type == FOUNDING:
                 self.id = fleet_id_of(event.line)
@@ -219,6 +236,7 @@ class Fleet:
             self.voids.note(recorded.position, event, void)
         if void is None or self.members.signed(event):
             self.quotas.count(event, self.time.now, self.members, void)
+        self.places.count(event, self.members, self.time, void=void is not None, standing=standing)
         if event.term is not None:
             self._note_duty(event, void)
         if event.seq is not None:
@@ -282,6 +300,8 @@ class Fleet:
         if isinstance(payload, KeyRevoked):
             key = self.members.key_named(payload.key) or ""
             void = self.revocations.judge(position, key, payload.after, void, self.members.revoked.get(key))
+        if void is None and event.term is not None:
+            void = next(filter(None, (withholds(self.states[name], event) for name, withholds in self._withhold)), None)
         duty = event.data.get("duty")
         if void is None and event.term is not None and isinstance(duty, str) and duty in self.done:
             void = "its duty was done before"  # a ledger lost it, and it came back after it was done again
@@ -352,6 +372,7 @@ class Fleet:
             "terms": self.terms.dump(),
             "time": self.time.dump(),
             "quotas": self.quotas.dump(),
+            "places": self.places.dump(),
             "occasions": self.occasions.dump(),
             "refusals": self.refusals,
             "voids": self.voids.dump(),
@@ -374,6 +395,7 @@ class Fleet:
         fleet.terms = Terms.load(value["terms"])
         fleet.time = LedgerTime.load(value["time"])
         fleet.quotas = Quotas.load(value["quotas"])
+        fleet.places = Places.load(value["places"])
         fleet.occasions = Occasions.load(value["occasions"])
         fleet.refusals = dict(value["refusals"])
         fleet.voids = Voids.load(value["voids"])

@@ -13,7 +13,7 @@ from gitcoord.core.ports import Fetched, Oid, Outcome, Update
 from gitcoord.core.replica import QUIET_S, Replica, absorb, descends
 from gitcoord.core.trees import readable
 
-TOLD_AT_ONCE = 5  # refs; anybody who may push can make thousands
+TOLD_AT_ONCE = 5  # refs, or bad lines; anybody who may push can make thousands
 
 
 def follow_ledger(me: Replica, disk: Disk, refs: dict[str, Oid]) -> Generator[Effect, Any, bool]:
@@ -42,8 +42,11 @@ def follow_ledger(me: Replica, disk: Disk, refs: dict[str, Oid]) -> Generator[Ef
         news = [bad for bad in me.branch.bad if bad not in before]
     if tip != disk.tip:
         yield SaveTip(tip, max(disk.term, me.branch.fleet.terms.highest))
-    for bad in news:
+    for bad in news[:TOLD_AT_ONCE]:
         yield Tell("bad_line", f"{bad.where}: {bad.reason}")
+    if len(news) > TOLD_AT_ONCE:
+        yield Tell("bad_line", f"and {len(news) - TOLD_AT_ONCE} more bad lines on the ledger branch: "
+                   "`gitcoord verify` names them")
     return True
 
 

@@ -12,7 +12,7 @@ perhaps the only one who wrote since then.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,16 @@ class LedgerTime:
         self.admins.pop(key, None)
         self._advance()
 
+    def with_witness(self, author: str, timestamp: str, *, admin: bool) -> str:
+        """Return what ledger time would be after an event with effect by a member. Changes nothing."""
+        key, moment = author.casefold(), times.moment(timestamp)
+        newest, before = self._ordered[-3:], self.latest.get(key)
+        if before in newest:
+            newest.remove(before)
+        newest = sorted([*newest, moment])
+        admins = {name: at for name, at in self.admins.items() if name != key} | ({key: moment} if admin else {})
+        return _now(newest, admins)
+
     def accepted(self, timestamp: str) -> str:
         """Return the time at which an event with this timestamp is taken to have been written."""
         moment = times.moment(timestamp)
@@ -68,13 +78,7 @@ class LedgerTime:
             insort(self._ordered, moment)
 
     def _advance(self) -> None:
-        if not self._ordered:
-            self.now = _BEGINNING
-            return
-        self.now = self._ordered[-1] if len(self._ordered) == 1 else self._ordered[-2]
-        newest = max(self.admins.values(), default=_BEGINNING)
-        if newest[:10] > self.now[:10]:
-            self.now = max(self.now, times.later(newest, -ADMIN_LEAD_S))
+        self.now = _now(self._ordered, self.admins)
 
     def dump(self) -> Any:
         return {"latest": self.latest, "admins": list(self.admins)}
@@ -88,6 +92,15 @@ class LedgerTime:
         loaded = cls(latest, {str(key): latest[key] for key in value["admins"]}, _ordered=sorted(latest.values()))
         loaded._advance()
         return loaded
+
+
+def _now(ordered: Sequence[str], admins: Mapping[str, str]) -> str:
+    """Return ledger time. `ordered`: members' latest times, of which only the last two count."""
+    if not ordered:
+        return _BEGINNING
+    now = ordered[-1] if len(ordered) == 1 else ordered[-2]
+    newest = max(admins.values(), default=_BEGINNING)
+    return max(now, times.later(newest, -ADMIN_LEAD_S)) if newest[:10] > now[:10] else now
 
 
 MARKS_MAX = 512

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from gitcoord.core import beside, duties as leader_duties, limits, outbox
 from gitcoord.core.branch import Bad
@@ -15,6 +16,7 @@ from gitcoord.core.chains import Inadmissible
 from gitcoord.core.fleet import Duty
 from gitcoord.core.names import uid_from
 from gitcoord.core.outbox import Outbox
+from gitcoord.core.places import Ahead
 from gitcoord.core.ports import Oid, Update
 from gitcoord.core.replica import Replica, own_ref
 from gitcoord.core.session import Crew, Session
@@ -95,14 +97,15 @@ def decide(me: Replica, disk: Disk, crew: Crew, now_s: float) -> Plan | None:
         plan.stander, plan.reason = standing
     lead = crew.leading(fleet.terms)
     waited_s = _longest_wait_s(me, plan.batch, now_s)
-    if lead is not None and waited_s >= crew.profile.silence_s:
+    is_held_back = lead is not None and fleet.places.is_full(lead.agent)  # so would be its renewal
+    if lead is not None and (is_held_back or waited_s >= crew.profile.silence_s):
         lead.claims = False  # it lives, but it does not lead: let another one stand
     leads = lead is not None and lead.claims and not lead.leaving
     if leads and not quiet and not me.suspects:
         plan.files = me.publish(me.branch)
     # One that stopped claiming asks the ledger whether it may lead on: a renewal that is accepted says so, also to
     # the others. Others' lines alone would be no sign of life, and it would act again while one of them stands.
-    asks = lead is not None and not lead.claims and not lead.leaving
+    asks = lead is not None and not lead.claims and not lead.leaving and not is_held_back
     plan.renews = not standing and (asks or (leads and crew.wants_to_act and not plan.batch and not plan.files))
     turn = standing or own or plan.renews or (leads and (plan.batch or plan.files or me.branch.damaged))
     turn = turn or waited_s >= 2 * crew.profile.poll_s  # two ticks: anyone helps
@@ -174,55 +177,96 @@ def unblocked(me: Replica, pending: list[Event]) -> list[Event]:
     return pending
 
 
+def why_waiting(me: Replica, pending: Sequence[Event]) -> str | None:
+    """Return why the first event of our queue does not take its place today; None if it may, or another one is next."""
+    if not pending or me.branch.fleet.id is None:
+        return None
+    try:
+        me.branch.fleet.check_place(pending[0], ahead=Ahead())
+    except Inadmissible as wrong:
+        return str(wrong) if wrong.waits else None
+    return None
+
+
 def _admit(
     me: Replica, disk: Disk, pending: Sequence[Event], *, refused: Container[str]
 ) -> tuple[list[Event], bool]:
     """The next events of every node that may be sequenced, and whether our own are among them."""
-    fleet = me.branch.fleet
-    if fleet.id is None:
+    if me.branch.fleet.id is None:
         return [], False
-    chains = fleet.chains.fork()
-    batch: list[Event] = []
-    room = [me.suspects or limits.BATCH_EVENTS_MAX, limits.BATCH_BYTES_MAX]
-
-    def take(event: Event, *, ours: bool = False) -> bool:
-        head = chains.heads.get(event.node)
-        if event.seq != (head.seq if head is not None else 0) + 1:
-            return False
-        if room[0] <= 0 or room[1] < len(event.line) or event.uid in refused:
-            return False
-        try:
-            fleet.check_place(event, chains=chains)
-        except Inadmissible:
-            return False
-        if not ours and me.check(event.line) is None:
-            return False
-        chains.take(event)
-        batch.append(event)
-        room[0] -= 1
-        room[1] -= len(event.line)
-        return True
-
+    batch = _Batch(me, refused, Room(me.suspects or limits.BATCH_EVENTS_MAX, limits.BATCH_BYTES_MAX))
     carried = [event for line in disk.carried if (event := me.parse(line))]
-    back = sum(take(event) for event in carried)  # what a ledger lost stood before everything that is new
-    own = sum(take(event, ours=True) for event in pending)  # what we signed ourselves needs no check of that
-    offered = _offered(me, disk)
-    for event in offered:
-        if room[0] <= 0:
-            break
-        take(event)
-    me.forget(event.line for event in [*offered, *carried])
-    return batch, bool(own or back)
+    back = sum(batch.take(event) for event in carried)  # what a ledger lost stood before everything that is new
+    own = sum(batch.take(event, ours=True) for event in pending)  # what we signed ourselves needs no check of that
+    nodes = _turns(me)
+    again = [me.outboxes[node].carried for node in nodes]
+    new = [me.outboxes[node].lines for node in nodes if node != disk.node]
+    half = Room(batch.room.events // 2, batch.room.size // 2) if any(again) and any(new) else batch.room
+    batch.share(again, half)
+    batch.share(new, batch.room)
+    batch.share(again, batch.room)
+    me.forget(itertools.chain(disk.carried, *again, *new))
+    return batch.events, bool(own or back)
 
 
-def _offered(me: Replica, disk: Disk) -> list[Event]:
-    """What lies in the others' outboxes, each time another node's first: a batch that is capped rotates."""
-    nodes, own = sorted(me.outboxes), disk.node
+def _turns(me: Replica) -> list[str]:
+    """The nodes, each time another one first: a batch that is capped rotates."""
+    nodes = sorted(me.outboxes)
     me.rotation += 1
     turn = me.rotation % len(nodes) if nodes else 0
-    lines = [line for node in nodes for line in me.outboxes[node].carried]
-    lines += [line for node in nodes[turn:] + nodes[:turn] if node != own for line in me.outboxes[node].lines]
-    return [event for line in lines if (event := me.parse(line))]
+    return nodes[turn:] + nodes[:turn]
+
+
+class Room(NamedTuple):
+    """How much more goes into a batch."""
+
+    events: int
+    size: int  # bytes
+
+    def without(self, line: bytes) -> Room:
+        return Room(self.events - 1, self.size - len(line))
+
+
+class _Batch:
+    """Events on their way into one commit: each is next in its node's chain after those before it."""
+
+    def __init__(self, me: Replica, refused: Container[str], room: Room) -> None:
+        self.me, self.refused, self.room = me, refused, room
+        self.events: list[Event] = []
+        self.chains = me.branch.fleet.chains.fork()
+        self.ahead = Ahead()
+
+    def take(self, event: Event, *, ours: bool = False) -> bool:
+        """Add an event if it may be sequenced now; return whether it is."""
+        fleet, head = self.me.branch.fleet, self.chains.heads.get(event.node)
+        if event.seq != (head.seq if head is not None else 0) + 1:
+            return False
+        if self.room.events <= 0 or self.room.size < len(event.line) or event.uid in self.refused:
+            return False
+        try:
+            fleet.check_place(event, chains=self.chains, ahead=self.ahead)
+        except Inadmissible:
+            return False
+        if not ours and self.me.check(event.line) is None:
+            return False
+        self.chains.take(event)
+        self.ahead.add(event, fleet.members, fleet.position + 1)
+        self.events.append(event)
+        self.room = self.room.without(event.line)
+        return True
+
+    def share(self, offers: Sequence[Sequence[bytes]], room: Room) -> None:
+        """Take of each outbox its part of `room`; what the others leave goes to those that offer more."""
+        rest = [iter(lines) for lines in offers if lines]
+        end = Room(self.room.events - room.events, self.room.size - room.size)
+        for parts in (len(rest), 1):
+            for lines in rest:
+                stop = Room(max(end.events, self.room.events - max(1, room.events // parts)),
+                            max(end.size, self.room.size - max(1, room.size // parts)))
+                while self.room.events > stop.events and self.room.size > stop.size and (line := next(lines, b"")):
+                    event = self.me.parse(line)
+                    if event is not None:
+                        self.take(event)
 
 
 def _longest_wait_s(me: Replica, batch: Sequence[Event], now_s: float) -> float:

@@ -18,7 +18,7 @@ from gitcoord.core.effects import Disk, Effect, Fetch, Push, SaveTip, Steps, Tel
 from gitcoord.core.errors import BadCredentials, Denied, Lost, Unreachable
 from gitcoord.core.event import Event, Head, hash_of
 from gitcoord.core.following import follow_ledger, tell_left
-from gitcoord.core.planning import Plan, add_outbox, build, decide, do_duties, is_news, unblocked
+from gitcoord.core.planning import Plan, add_outbox, build, decide, do_duties, is_news, unblocked, why_waiting
 from gitcoord.core.ports import Fetched, Oid, Outcome, Pushed
 from gitcoord.core.replica import QUIET_S, REFUSED_S, Replica, absorb, own_ref
 from gitcoord.core.session import Crew, Session
@@ -125,6 +125,10 @@ def _look(
         yield from do_duties(me, disk, crew)
     report.sequenced = me.heads.get(disk.node, Head())
     report.durable = me.durable
+    waiting = why_waiting(me, disk.pending())
+    if waiting is not None and waiting != me.told_waiting:
+        yield Tell("waits", f"what is queued here does not come into the ledger today: {waiting}")
+    me.told_waiting = waiting
     return decide(me, disk, crew, now_s), now_s
 
 

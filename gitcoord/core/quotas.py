@@ -1,6 +1,6 @@
 """Quotas: what one author may write in a day and hold open, so that a flood costs its author and not the fleet.
 
-Judged by the fold. The leader's own lines (those with a term) are exempt: what it writes is bounded by its duties.
+Judged by the fold. The leader's own lines (those with a term) have a quota of their own: it writes for all.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ from gitcoord.core.members import Members
 
 EVENTS_A_DAY = 250_000  # nearly three a second all day; a busy agent writes one every few seconds
 BYTES_A_DAY = 128 * 1024 * 1024  # four years of commits of the linux kernel; 100,000 usual events have half of it
+# Of an author's lines with a term: at every look of a day (`lan`: each 3 s) all that one feature's tick may append (50)
+# is 1.44 million. An honest leader that comes so far appends no more, and the others' words go on.
+LED_EVENTS_A_DAY = 2_000_000
+LED_BYTES_A_DAY = 1024 * 1024 * 1024
 # Of one author, open at a time; each is a part of what the whole fleet may have (in the feature), so that a few floods
 # leave room for the others.
 TASKS_OPEN = 5000  # of 20,000: what a hundred agents do in a quarter of an hour
@@ -30,6 +34,7 @@ DIRECTIVES_OPEN = 100  # of 500
 PARTS_OPEN = 4000  # of 20,000: agents that one's directives wait for, all together
 WORKFLOWS_DEFINED = 50  # of 200
 WORKFLOWS_RUNNING = 50  # of 200
+CONDITION_CHARACTERS_RUNNING = 40_000  # of `when` in running workflows: the largest file, were it full of them
 WORKFLOWS_WISHED = 20  # of 100
 CONFLICTS_OPEN = 500  # of 2000: a leader that looks at fifty branches finds some dozens
 
@@ -68,6 +73,8 @@ class Tally:
     hour_events: int = 0
     hour_bytes: int = 0
     void: int = 0
+    led_events: int = 0  # with a term, as the leader
+    led_bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -114,8 +121,13 @@ class Quotas:
             if mute is not None:
                 return in_words(mute)
         tally = self.tallies.get(event.actor)
-        if tally is None or event.term is not None or at[:10] > self.day:
+        if tally is None or at[:10] > self.day:
             return None
+        if event.term is not None:
+            if tally.led_events < LED_EVENTS_A_DAY and tally.led_bytes + len(event.line) <= LED_BYTES_A_DAY:
+                return None
+            much = f"{LED_EVENTS_A_DAY:,} events or {LED_BYTES_A_DAY >> 20} MiB as the leader"
+            return self._over(event, members, much)
         if tally.events >= EVENTS_A_DAY:
             return self._over(event, members, f"{EVENTS_A_DAY:,} events")
         if tally.bytes + len(event.line) > BYTES_A_DAY:
@@ -134,11 +146,15 @@ class Quotas:
             if at[:10] > self.day:
                 self.day = at[:10]
                 self.tallies.clear()
-        if void is None and (event.term is not None or _is_imported(members, event)):
+        if void is None and event.term is None and _is_imported(members, event):
             return
         tally = self.tallies.get(event.actor)
         if tally is None:
             tally = self.tallies[event.actor] = Tally()
+        if void is None and event.term is not None:
+            tally.led_events += 1
+            tally.led_bytes += len(event.line)
+            return
         if void is not None and void == self.rejects(event, at, members):
             tally.void += 1
             return
@@ -172,7 +188,7 @@ class Quotas:
         """Raises TypeError or ValueError where something is of another kind."""
         tallies: Mapping[str, list[Any]] = value["tallies"]
         for fields in tallies.values():
-            if [*map(type, fields)] != [int, int, str, int, int, int]:
+            if [*map(type, fields)] != [int, int, str, int, int, int, int, int]:
                 raise TypeError(f"no tally: {fields!r}")
         for fields in value["muted"]:
             if [*map(type, fields)] != [str] * 5:

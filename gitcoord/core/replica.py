@@ -64,6 +64,7 @@ class Replica:
     own_quiet_until_s: float = 0.0  # somebody overwrites our outbox again and again: push none until then
     told_left: frozenset[str] = frozenset()  # outboxes of which it was told that they stay on the remote
     told_strays: bool = False
+    told_waiting: str | None = None  # why our first event does not take its place today, as it was told
     reclaimed: set[str] = field(default_factory=set)  # uids of vanished events that were chained anew here
     first_seen: FirstSeen = field(default_factory=FirstSeen)
     void_uids: tuple[Oid | None, frozenset[tuple[str, str, str]]] | None = None  # at a tip: uid, actor, key

@@ -184,6 +184,7 @@ class Crew:
         return (
             session.may_lead and session.claims and not session.leaving
             and fleet.quotas.mute_of(session.agent, fleet.quotas.at) is None
+            and not fleet.places.is_full(session.agent)
             and member is not None and member.admitted and member.key == session.signer.key
             and self.wait_share(fleet, session.agent) is not None
         )

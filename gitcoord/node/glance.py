@@ -62,6 +62,7 @@ class Glance:
     held: list[dict[str, Any]]  # reservations, as `gitcoord reservations` shows them
     proposals: int  # that wait for somebody's approval
     floods: list[dict[str, Any]]  # who wrote much today: see `Quotas.floods`
+    full: dict[str, str]  # whose lines wait until tomorrow, and why: see `Places.full`
     lost: list[dict[str, Any]]  # registered agents that are gone: agent, since, outcome of its recovery
 
 
@@ -96,7 +97,7 @@ def take(node: Node) -> Glance:
         held=[{**reservations.shown(one), "position": one.position}
               for one in fleet.states["reservations"].held.values()],
         proposals=sum(one.status == "pending" for one in fleet.states["autonomy"].proposals.values()),
-        floods=fleet.quotas.floods(), lost=_lost(fleet),
+        floods=fleet.quotas.floods(), full=fleet.places.full(), lost=_lost(fleet),
     )
 
 

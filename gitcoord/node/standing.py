@@ -51,7 +51,7 @@ def standing(desk: Desk, glance: Glance, now_s: float | None = None) -> dict[str
         "left": [{"ref": ref, "why": pause.why} for ref, pause in sorted(Backoff(home.store).failing().items())],
         "trust": glance.founder or None, "trust_digest": glance.newest or None,
         "proposals": glance.proposals, "lost": glance.lost, "floods": glance.floods,
-        "failed": _failed(home), "paths": home.paths(),
+        "waiting": _why_waiting(desk, glance), "failed": _failed(home), "paths": home.paths(),
     }
     if glance.leader is not None:
         state = states.get(glance.leader.casefold(), liveness.SILENT)
@@ -78,6 +78,8 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
     elif queue["events"] and queue["oldest_s"] >= QUEUE_LATE_S:
         found.append(f"{count(queue['events'], 'event')} queued, the oldest for {ago(queue['oldest_s'])}: "
                      "run `gitcoord sync`")
+    if value["waiting"]:
+        found.append(f"what is queued here does not come into the ledger today: {value['waiting']}")
     if leader is None and value["online"]:
         found.append("nobody leads: run `gitcoord agent run`, or `gitcoord elect`")
     if leader is not None and leader["state"] in (liveness.LATE, liveness.GONE, liveness.GOODBYE):
@@ -104,6 +106,16 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
         if when is not None and now_s - when < RECENT_S and not one["text"].startswith(OUTAGE):
             found.append(finding(one))
     return found
+
+
+def _why_waiting(desk: Desk, glance: Glance) -> str | None:
+    """Return why the first event of the queue takes no place today; None if nothing is known to speak against it."""
+    first = next(iter(_waiting(desk, glance)), None) if glance.full else None
+    if first is None:
+        return None
+    name = first.actor.casefold()
+    known = any(one.id.casefold() == name and one.admitted for one in glance.members)
+    return glance.full.get(name if known else "")
 
 
 def finding(one: Mapping[str, Any]) -> str:

@@ -69,6 +69,7 @@ def _copied(fleet: Fleet) -> Fleet:
     other.occasions = Occasions(dict(fleet.occasions.done), dict(fleet.occasions.tried))
     tallies = {agent: replace(tally) for agent, tally in fleet.quotas.tallies.items()}
     other.quotas = replace(fleet.quotas, tallies=tallies, muted=dict(fleet.quotas.muted))
+    other.places = fleet.places.copy()
     by_id = {id_: copy.copy(member) for id_, member in fleet.members.by_id.items()}
     other.members = replace(fleet.members, by_id=by_id, owners=dict(fleet.members.owners),
                             expected=dict(fleet.members.expected), revoked=dict(fleet.members.revoked))

@@ -114,6 +114,7 @@ def take(ledger: Ledger, line: bytes, signed: Callable[[bytes], bool]) -> bool:
             keys.add(fields["key"])
     elif not first and fields.get("data", {}).get("after") != ledger.digest:
         return False
+    is_members = ledger.keys.get(actor.casefold()) == fields["key"]
     if _counts(ledger, fields, first):
         ledger.effective[uid] = fields
         ledger.positions[uid] = len(ledger.lines) + 1
@@ -121,7 +122,7 @@ def take(ledger: Ledger, line: bytes, signed: Callable[[bytes], bool]) -> bool:
     else:
         ledger.void.append(fields)
     term = fields.get("term") or 0
-    if _may_lead(ledger, fields) and term <= ledger.highest + TERM_JUMP_MAX:
+    if is_members and _may_lead(ledger, fields) and term <= ledger.highest + TERM_JUMP_MAX:
         ledger.highest = max(ledger.highest, term)
     if seq is not None:
         ledger.heads[node] = (seq, digest(line))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from gitcoord.core.event import Draft
 from tests.cli.clones import Clone
 from tests.waiting import wait_until
@@ -115,3 +117,24 @@ def test_dropping_needs_one_event_that_is_queued(alice: Clone) -> None:
     assert "give more of it" in alice("queue", "drop", draft.event_uid[:2], code=2).err
     alice("queue", "drop", draft.event_uid.upper()[:12])
     assert [row["event"]["uid"] for row in alice("queue", "list", "--json").json()["events"]] == [other.event_uid]
+
+
+def test_what_does_not_come_into_the_ledger_today_is_told_with_the_reason(
+    alice: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gitcoord.core.places.VOID_LINES_OF_MEMBER_MAX", 2)
+    for _ in range(3):
+        alice("append", "config_changed", "x", "--data", '{"nonsense": 1}', "--no-sync")
+        alice("sync")
+    assert contents(alice) == ["x", "x"], "one place is spare, for a control line"
+    reason = alice("queue", "list", "--json").json()["waiting"]
+    assert reason.startswith("alice has put 1 lines without effect into the ledger on ")
+    assert f"none of it comes into the ledger today: {reason}" in alice("queue", "list").out
+    assert "takes no more: it waits until the ledger's next day" in alice("status", "--json").json()["waiting"]
+    assert any(line.startswith("! ") and "into the ledger today" in line for line in alice("status").out.splitlines())
+    for _ in range(2):
+        first = alice("queue", "list", "--json").json()["events"][0]["event"]
+        alice("queue", "drop", first["uid"], "--force")
+    monkeypatch.undo()
+    alice("sync")
+    assert alice("queue", "list", "--json").json()["waiting"] is None

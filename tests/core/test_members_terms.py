@@ -199,3 +199,16 @@ def test_dumps_are_json_values() -> None:
     story.elect("alice", 1)
     value: Any = json.loads(json.dumps([story.fleet.terms.dump(), story.fleet.members.dump()]))
     assert Terms.load(value[0]) == story.fleet.terms and Members.load(value[1]) == story.fleet.members
+
+
+def test_a_term_in_a_line_of_anybody_but_a_member_uses_no_number_up() -> None:
+    story = Story().founded(admission="closed").joined("waiting")
+    story.say("alice", "agent_admitted", data={"agent": "bob", "key": fingerprint(signer_of("bob").key)})
+    story.say("bob", "agent_joined")
+    for number in range(1, 4):
+        story.say("stranger", "note", term=number * 900)
+        story.say("waiting", "note", term=number * 900)
+        story.say("bob", "note", term=number * 900, signer=signer_of("stranger"), node="m")
+    assert story.fleet.terms.highest == 0
+    story.say("bob", "note", term=900)
+    assert story.fleet.terms.highest == 900, "a member's may be of a term that this ledger lost"

@@ -67,6 +67,28 @@ def test_a_batch_that_is_capped_rotates_among_the_nodes(monkeypatch: pytest.Monk
     assert helped == {machine.disk.node for machine in machines}
 
 
+@pytest.mark.parametrize("carries", [True, False])
+def test_an_outbox_that_offers_more_than_a_batch_leaves_the_others_their_part(
+    carries: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.core.test_session import put_outbox
+
+    world, [one, other, mallory] = a_fleet(3)
+    monkeypatch.setattr(limits, "BATCH_EVENTS_MAX", 12)
+    for number in range(200):
+        mallory.say(f"flood {number}")
+    flood = [event.line for event in mallory.disk.pending()]
+    durable_only(world, other, "a", "b", "c")
+    before = len(world.events())
+    for _ in range(2):
+        put_outbox(world, mallory.disk.node, lines=[] if carries else flood, carried=flood if carries else [])
+        one.say("x")
+        one.round()
+    batches = [event.content for event in world.events()[before:]]
+    assert {"a", "b", "c"} <= {*batches[:12]}, "in the very first one"
+    assert len(batches) == 24 and "flood 10" in batches, "and what they leave is used"
+
+
 def test_a_batch_is_capped_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     world, [one, _] = a_fleet()
     monkeypatch.setattr(limits, "BATCH_BYTES_MAX", 5000)

@@ -6,11 +6,12 @@ import json
 
 import pytest
 
-from gitcoord.core import quotas
-from gitcoord.core.fleet import Fleet
+from gitcoord.core import duties, limits, quotas
+from gitcoord.core.fleet import Duty, Fleet
 from gitcoord.core.keys import Verifier
+from gitcoord.core.timings import PROFILES
 from gitcoord.features import FEATURES
-from tests.core.lines import NOW, Story
+from tests.core.lines import NOW, Story, signer_of
 from tests.features.work import Work
 
 TOMORROW = "2026-11-22T00:00:01.000Z"
@@ -57,12 +58,44 @@ def test_an_agent_may_still_leave_and_an_admin_may_import_what_was_said_in_years
     assert story.say("bob", "agent_left").void is None
 
 
-def test_the_leaders_lines_count_for_its_term_and_not_for_its_quota(monkeypatch: pytest.MonkeyPatch) -> None:
-    story = Story().founded().joined("bob")
+def test_the_leaders_lines_have_a_quota_of_their_own_in_all_its_terms_of_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = Story().founded().joined("bob", "carol")
     story.elect("bob", 1)
     monkeypatch.setattr(quotas, "EVENTS_A_DAY", 3)
-    assert [story.say("bob", "error", str(number), term=1).void for number in range(9)] == [None] * 9
+    monkeypatch.setattr(quotas, "LED_EVENTS_A_DAY", 6)
+    assert [story.say("bob", "error", str(number), term=1).void for number in range(5)] == [None] * 5
     assert story.say("bob", "note").void is None
+    assert "bob has written 6 events or 1024 MiB as the leader on 2026-11-21" in (
+        story.say("bob", "error", term=1).void or "")
+    assert "as the leader" in (story.elect("bob", 2).void or ""), "another term gives it nothing more"
+    assert story.elect("carol", 3).void is None and story.say("carol", "error", term=3).void is None
+    for agent in ("alice", "carol"):
+        story.say(agent, "note", "good morning", timestamp=TOMORROW)
+    assert story.elect("bob", 4).void is None
+
+
+def test_the_leaders_bytes_are_bounded_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = Story().founded()
+    story.elect("alice", 1)
+    monkeypatch.setattr(quotas, "LED_BYTES_A_DAY", 10_000)
+    assert story.say("alice", "error", "x" * 9000, term=1).void is None
+    assert "as the leader" in (story.say("alice", "error", "x" * 900, term=1).void or "")
+
+
+def test_an_honest_leader_at_its_quota_appends_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = Story().founded()
+    story.elect("alice", 1)
+
+    def drafted() -> object:
+        return duties.draft(story.fleet, Duty("error", "due", "key"), signer_of("alice"), actor="alice", node="n",
+                            timestamp=NOW, uid="0" * 16)
+
+    assert drafted() is not None
+    monkeypatch.setattr(quotas, "LED_EVENTS_A_DAY", 1)
+    assert drafted() is None
+    per_tick = limits.DUTIES_PER_TICK * 86_400 / PROFILES["lan"].poll_s
+    monkeypatch.undo()
+    assert per_tick < quotas.LED_EVENTS_A_DAY < limits.DUTIES_PER_MINUTE * 24 * 60
 
 
 def test_what_a_muted_agent_says_has_no_effect_until_then(story: Story) -> None:
@@ -137,3 +170,25 @@ def test_messages_of_one_do_not_make_those_of_others_forgotten(monkeypatch: pyte
     for number in range(9):
         work.do("bob", "message send", text=str(number), to=["alice"])
     assert [one.author for one in work.story.fleet.states["messages"].said.values()] == ["carol", "bob", "bob", "bob"]
+
+
+def test_conditions_of_running_workflows_of_one_author_are_bounded_and_those_of_others_run(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quotas, "CONDITION_CHARACTERS_RUNNING", 100)
+    work = Work(bob=[], carol=[])
+
+    def definition(times: int) -> dict[str, object]:
+        when = " or ".join(["a.status == 'done'"] * times)  # 18 characters each
+        return {"name": "w", "steps": {"a": {"title": "A"}, "b": {"title": "B", "after": ["a"], "when": when}}}
+
+    assert work.say("bob", "workflow_started", definition=definition(3)) is None
+    refused = work.say("bob", "workflow_started", definition=definition(3)) or ""
+    assert refused.startswith("bob has 100 characters of conditions in running workflows"), refused
+    assert work.say("carol", "workflow_started", definition=definition(3)) is None
+    work.say("bob", "workflow_defined", definition=definition(3))
+    wish = work.story.say("bob", "note", "*workflow:start w").event.uid
+    work.story.elect("alice", 9)
+    started = work.story.say("alice", "workflow_started", term=9, data={"wish": wish})
+    assert "bob has 100 characters" in work.story.fleet.refusals[started.event.uid], "who wished it is asked for"
+    assert work.say("bob", "workflow_started", definition=definition(1)) is None

@@ -18,6 +18,8 @@ from pydantic import BaseModel
 from gitcoord.core.fleet import STATE, Fleet
 from gitcoord.core.ledger_time import LedgerTime
 from gitcoord.core.members import Members
+from gitcoord.core.places import Places
+from gitcoord.core.quotas import Quotas
 from gitcoord.core.terms import Terms
 from gitcoord.features import FEATURES
 
@@ -46,7 +48,7 @@ def shape() -> dict[str, Any]:
     return {
         "version": STATE,
         "core": {"Fleet": sorted(Fleet(FEATURES).dump()), **shape_of(Members), **shape_of(Terms),
-                 **shape_of(LedgerTime)},
+                 **shape_of(LedgerTime), **shape_of(Quotas), **shape_of(Places)},
         "features": {
             name: {"dump": type(feature.dump(feature.State())).__name__, **shape_of(feature.State)}
             for name, feature in sorted(FEATURES.items())

@@ -232,3 +232,54 @@ def test_the_seeds_control_words_are_understood_in_what_is_said(type_: str, data
 ])
 def test_a_control_word_is_a_command(typed: list[str], meant: list[str]) -> None:
     assert control.command_line(typed) == meant
+
+
+# What the fold keeps of it, whatever the leader is
+
+
+def given_out(one: Story, uid: str = "", **changed: Any) -> str | None:
+    """What the fold says of the leader's assignment."""
+    said = {"content": ASSIGN.content, "to": ASSIGN.to, "re": ASSIGN.re, "actor": "bob", "type_": ASSIGN.type}
+    data = {**ASSIGN.data, "duty": ASSIGN.key, **({"proposal": uid} if uid else {}), **changed.pop("data", {})}
+    return one.say(**{**said, **changed}, term=1, data=data).void
+
+
+@pytest.mark.parametrize("level", ["supervised", "manual"])
+@pytest.mark.parametrize("type_, data", [
+    ("task_assigned", {"agent": "dave", "attempt": 1}), ("recovery_started", {"agent": "dave"}),
+    ("directive_reassigned", {"agent": "dave", "instead_of": "carol"}), ("workflow_started", {"wish": "0" * 16}),
+])
+def test_what_a_leader_decides_without_asking_is_void(level: str, type_: str, data: dict[str, Any]) -> None:
+    one = story(level)
+    for more in ({}, {"proposal": "0" * 16}, {"proposal": 7}, {"proposal": None}):
+        void = one.say("bob", type_, term=1, data=data | more).void or ""
+        assert f"autonomy is {level}: {type_} waits for an approved proposal" in void, void
+    one.say("alice", "autonomy_changed", data={"level": "full"})
+    assert "autonomy" not in (one.say("bob", type_, term=1, data=data).void or "")
+
+
+def test_what_was_approved_is_done_once_as_it_was_approved_and_nothing_else() -> None:
+    one = story()
+    uid = proposed(one)
+    assert "waits for an approved proposal" in (given_out(one, uid) or ""), "it is pending"
+    assert "may not write proposal_approved" in (one.say("bob", "proposal_approved", re=uid).void or "")
+    decide(one, "carol", "approve", Chosen(ids=[uid]))
+    for changed in ({"data": {"agent": "dave"}}, {"data": {"duty": "assign:t2:1"}}, {"content": "x"}, {"to": ("dave",)},
+                    {"re": "1" * 16}, {"data": {"more": 1}}):
+        assert f"it is not what carol approved by proposal {uid[:8]}" in (given_out(one, uid, **changed) or ""), changed
+    assert given_out(one, uid) is None and status(one) == {uid: "done"}
+    assert given_out(one, uid) is not None
+
+
+def test_what_was_rejected_is_void_also_if_the_leader_does_it() -> None:
+    one = story()
+    uid = proposed(one)
+    decide(one, "carol", "reject", Rejected(ids=[uid]))
+    assert "waits for an approved proposal" in (given_out(one, uid) or "")
+
+
+def test_each_decision_that_comes_to_the_gate_is_one_that_the_fold_knows() -> None:
+    """A kind of decision that somebody adds without its type would be kept by honest leaders only."""
+    from gitcoord.features.autonomy import proposals
+
+    assert {*proposals.GATED.values()} == proposals.MAJOR

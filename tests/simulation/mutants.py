@@ -282,8 +282,7 @@ MUTANTS: dict[str, Mutant] = {
                    ("if line != signed", "if False and line != signed"))], options=SMALL),
     "ledger_time_is_the_author_s": Mutant(
         "No author's clock alone moves the ledger's time.", "hostile", "the ledger's time is|by somebody else",
-        [rewritten(ledger_time.LedgerTime, "_advance", (
-            "self._ordered[-1] if len(self._ordered) == 1 else self._ordered[-2]", "self._ordered[-1]"))],
+        [rewritten(ledger_time, "_now", ("ordered[-1] if len(ordered) == 1 else ordered[-2]", "ordered[-1]"))],
         options=SMALL),
     "rubbish_in_an_outbox_is_a_copied_clone": Mutant(
         "Only what our keys signed shows that a copy of this clone is at work.", "hostile", "takes itself for a copy",

@@ -1,6 +1,7 @@
 """Autonomy: how much the leader decides by itself; what it may not decide waits as a proposal for somebody's approval.
 
-`full` asks nobody. Under `supervised` major decisions wait, under `manual` every one. gitcoord cannot tell people from
+`full` asks nobody. Under `supervised` major decisions wait, under `manual` every one; the fold voids what the leader
+decides all the same. gitcoord cannot tell people from
 programs: any member but the proposer approves; a fleet can leave it to its admins. Only an admin changes the level.
 """
 
@@ -27,6 +28,7 @@ State = proposals.State
 fold = proposals.fold
 duty = proposals.duty
 gate = proposals.gate
+withholds = proposals.withholds
 
 # Commands
 

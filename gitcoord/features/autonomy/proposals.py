@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from gitcoord.core import limits
 from gitcoord.core.authority import ADMIN, APPROVER, LEADER, Asked, Persons, Resolver, Who, Whose
 from gitcoord.core.commands import Look
+from gitcoord.core.event import Event
 from gitcoord.core.fields import NAMED, Agent, Content, EventType, Json, Payload, Reason, Uid
 from gitcoord.core.fleet import Duty, Recorded
 from gitcoord.features import control
@@ -21,6 +22,12 @@ Approvers = Literal["members", "admins"]
 
 MAJOR = frozenset({"assignment", "recovery", "contingency", "workflow"})
 """Kinds of decisions that wait under `supervised`; under `manual` all do that come to `gate`."""
+
+GATED: Mapping[str, str] = {
+    "task_assigned": "assignment", "recovery_started": "recovery", "directive_reassigned": "contingency",
+    "workflow_started": "workflow",
+}
+"""Types of the leader's events that are such a decision, whatever is said in them: the fold asks `withholds`."""
 
 WAITING_MAX = 200  # proposals at a time: more than anybody reads; the leader makes no more
 KEPT_MAX = 1000  # of those that wait: a leader sees its newest ones only when they are in the ledger
@@ -152,7 +159,7 @@ def gate(look: Look, kind: str, duty: Duty) -> tuple[Duty, ...]:
     an agent (`data["agent"]`) that is gone, and the duty names another one, it is proposed anew.
     """
     state: State = look.state("autonomy")
-    if state.level == "full" or (state.level == "supervised" and kind not in MAJOR):
+    if not _asks(state.level, kind):
         return (duty,)
     known = state.proposals.get(state.newest.get(duty.key, ""))
     if known is None or known.status == "lapsed" or (known.waits and _is_moot(look, known, duty)):
@@ -163,6 +170,28 @@ def gate(look: Look, kind: str, duty: Duty) -> tuple[Duty, ...]:
         data = {**known.data, "proposal": known.id}
         return (Duty(known.type, known.content, duty.key, data, tuple(known.to), known.re),)
     return ()
+
+
+def _asks(level: Level, kind: str) -> bool:
+    return level == "manual" or (level == "supervised" and kind in MAJOR)
+
+
+def withholds(state: State, event: Event) -> str | None:
+    """Return why the leader may not decide this by itself; None when it may, or when somebody approved just this.
+
+    The fold asks for it at each line of the leader's: a leader that does not come to `gate` gains nothing.
+    """
+    kind = GATED.get(event.type)
+    if kind is None or not _asks(state.level, kind):
+        return None
+    proposal = state.proposals.get(str(event.data.get("proposal")))
+    if proposal is None or proposal.status != "approved":
+        return f"autonomy is {state.level}: {event.type} waits for an approved proposal (`gitcoord proposals`)"
+    data = {**proposal.data, "proposal": proposal.id, "duty": proposal.occasion}
+    if (event.type, event.content, event.data, event.to, event.re) != (
+            proposal.type, proposal.content, data, tuple(proposal.to), proposal.re):
+        return f"it is not what {proposal.judge} approved by proposal {proposal.id[:8]}"
+    return None
 
 
 def _proposed(kind: str, duty: Duty, round_: int) -> Duty:

@@ -22,7 +22,7 @@ from gitcoord.features.workflows.events import (
     WorkflowAutomated, WorkflowDefined, WorkflowFinished, WorkflowStarted, WorkflowStepEnded, WorkflowStepSkipped,
     WorkflowStopped,
 )
-from gitcoord.features.workflows.file import TASKS_MAX, Definition, faults
+from gitcoord.features.workflows.file import TASKS_MAX, Definition, condition_characters, faults
 from gitcoord.features.workflows.runs import RUNNING, STOPPED, STOPPING, UNDO, WAITING, Made, Now, Run
 
 DEFINED_MAX = 200
@@ -145,8 +145,12 @@ def _start(state: State, event: Event, said: WorkflowStarted) -> str | None:
     running = [run for run in state.runs.values() if not run.over]
     if len(running) >= RUNS_MAX:
         return f"{RUNS_MAX} workflows run already"
-    if sum(run.by == by for run in running) >= quotas.WORKFLOWS_RUNNING:
-        return quotas.full(by, "workflows running", quotas.WORKFLOWS_RUNNING, "stop some, or wait for their end")
+    mine, cure = [run.definition for run in running if run.by == by], "stop some, or wait for their end"
+    if len(mine) >= quotas.WORKFLOWS_RUNNING:
+        return quotas.full(by, "workflows running", quotas.WORKFLOWS_RUNNING, cure)
+    if sum(map(condition_characters, [definition, *mine])) > quotas.CONDITION_CHARACTERS_RUNNING:
+        return quotas.full(by, "characters of conditions in running workflows", quotas.CONDITION_CHARACTERS_RUNNING,
+                           cure)
     state.runs[event.uid] = Run(event.uid, definition, by, event.timestamp)
     return None
 

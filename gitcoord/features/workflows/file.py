@@ -170,6 +170,11 @@ def _references(name: str, step: Step, before: Set[str]) -> Iterator[tuple[list[
 # Conditions: a few of Python's expressions, never run by Python
 
 
+def condition_characters(definition: Definition) -> int:
+    """Return how long its conditions are, all together: the leader reads them at every look."""
+    return sum(len(step.when) for step in definition.steps.values() if step.when is not None)
+
+
 @lru_cache(maxsize=1000)
 def condition_names(text: str) -> frozenset[str]:
     """The steps that a condition speaks of. Raises ValueError when it is none."""
