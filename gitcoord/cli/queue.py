@@ -37,7 +37,8 @@ def command() -> None:
 def list_(watch: bool, as_json: bool) -> None:
     """List the events that have no place in the log yet, oldest first.
 
-    QUEUED: only on this disk. DURABLE: on the remote too, it gets its place with the next round of anyone.
+    QUEUED: only on this disk. DURABLE: on the remote too, it gets its place with the next round of anyone. If it does
+    not come into the ledger today, because its author wrote too much without effect, the last line says why.
 
     \b
     Example:
@@ -52,7 +53,7 @@ def list_(watch: bool, as_json: bool) -> None:
 
 def _show(node: Node, waiting: list[tuple[str, Event]], as_json: bool) -> None:
     from gitcoord.cli import shown
-    from gitcoord.core.planning import why_waiting
+    from gitcoord.core.batch import why_waiting
 
     fleet = node.fleet
     why = why_waiting(node.replica, [event for _, event in waiting])

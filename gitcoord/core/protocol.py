@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitcoord.core import limits
+from gitcoord.core.batch import why_waiting
 from gitcoord.core.effects import Disk, Effect, Fetch, Push, SaveTip, Steps, Tell, Wait
 from gitcoord.core.errors import BadCredentials, Denied, Lost, Unreachable
 from gitcoord.core.event import Event, Head, hash_of
 from gitcoord.core.following import follow_ledger, tell_left
-from gitcoord.core.planning import Plan, add_outbox, build, decide, do_duties, is_news, unblocked, why_waiting
+from gitcoord.core.planning import Plan, add_outbox, build, decide, do_duties, is_news, unblocked
 from gitcoord.core.ports import Fetched, Oid, Outcome, Pushed
 from gitcoord.core.replica import QUIET_S, REFUSED_S, Replica, absorb, own_ref
 from gitcoord.core.session import Crew, Session

@@ -11,12 +11,12 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from gitcoord.core import places
+from gitcoord.core.batch import Batch, Room
 from gitcoord.core.chains import Inadmissible
 from gitcoord.core.event import Draft, Head, parse, seal
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.keys import Verifier, fingerprint
 from gitcoord.core.names import uid_from
-from gitcoord.core.planning import Room, _Batch
 from gitcoord.core.revocations import Revocations
 from gitcoord.features import FEATURES
 from tests.core.driver import FLEET, World
@@ -189,7 +189,7 @@ class Plan:
 
     def __init__(self, story: Story) -> None:
         me: Any = SimpleNamespace(branch=SimpleNamespace(fleet=story.fleet), check=parse)
-        self.story, self.batch = story, _Batch(me, frozenset(), Room(1000, 10**6))
+        self.story, self.batch = story, Batch(me, frozenset(), Room(1000, 10**6))
 
     def offer(self, actor: str, type_: str, *, node: str, key: str = "", timestamp: str = NOW, **fields: Any) -> bool:
         event = seal(Draft(actor, type_, "", timestamp, uid_from(next(self.story.uids).to_bytes(10, "big")), **fields),

@@ -150,7 +150,7 @@ ELECTED_FROM_THE_QUEUE = """    if plan.stander and not any(e.type == "leader_el
             term=max(me.branch.fleet.terms.highest, disk.term) + 1,
             data={"session": plan.stander.id, "after": "", "reason": plan.reason}),))
         plan.pending = disk.pending()
-        plan.batch, _ = _admit(me, disk, plan.pending, refused=me.refused)
+        plan.batch, _ = admit(me, disk, plan.pending, refused=me.refused)
     plan.stander = None
     if plan.writes_ledger:
         plan.control ="""
