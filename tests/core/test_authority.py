@@ -53,7 +53,7 @@ class Scene:
         branch = {"name": "x", "commit": COMMIT, "agent": None}
         self.make("conflict_found", "owner", a=branch, b={**branch, "name": "y"}, severity="low",
                   paths=[{"path": "a", "kind": "content"}])
-        self.make("autonomy_changed", "admin", level="supervised")
+        self.make("autonomy_changed", "admin", level="full")  # else the leader asks first
         self.make("proposal_made", "leader", term=1, kind="assignment", occasion="o",
                   event={"type": "x", "content": "y"})
         self.make("message", "owner", request_s=60)
