@@ -37,7 +37,7 @@ HIDDEN = (
 UNSEEN = (
     f"[{CONTROL}{HIDDEN}]"
     # Invisible, but part of what is seen where they stand rightly: once, within an emoji or a word that needs them.
-    rf"|\u200d(?!(?<=[{_EMOJI}\ufe0f]\u200d)[{_EMOJI}]|(?<=[{_JOINED}]\u200d)[{_JOINED}])"
+    rf"|\u200d(?!(?:(?<=[{_EMOJI}]\u200d)|(?<=[{_EMOJI}]\ufe0f\u200d))[{_EMOJI}]|(?<=[{_JOINED}]\u200d)[{_JOINED}])"
     rf"|\u200c(?!(?<=[{_JOINED}]\u200c)[{_JOINED}])"
     rf"|\ufe0f(?!(?<=[{_EMOJI}]\ufe0f)|(?<=[0-9#*]\ufe0f)\u20e3)"
     rf"|(?<=[{_COMBINING}]{{4}})[{_COMBINING}]"  # a fifth mark on one letter: it paints over other lines

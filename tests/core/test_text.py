@@ -6,7 +6,7 @@ import json
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gitcoord.core.text import MARK, Place, as_json, fit, fit_value, for_model
@@ -33,6 +33,7 @@ def test_nothing_unseen_is_left(place: Place, text: str) -> None:
 
 
 @given(text=ANY)
+@example(text="\ufe0f\u200d\U0001f000")
 def test_it_is_fit_already_if_it_went_through_before(text: str) -> None:
     for place in (Place.LINE, Place.DATA):
         assert fit(fit(text, place), place) == fit(text, place)
