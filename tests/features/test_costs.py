@@ -269,7 +269,8 @@ def event(type_: str, data: Mapping[str, Any], number: int, *, term: int | None,
     line = json.dumps(data).encode() + content.encode()
     return Event(
         interaction=None, actor=name(0), type=type_, content=content, timestamp=NOW, uid=uid(10**9 + number),
-        nonce=uid(number), node="node0", seq=number, prev="p", vouch=None, re=uid(1), to=(), term=term, data=data, key="k", sig="s",
+        nonce=uid(number), node="node0", seq=number, prev="p", vouch=None,
+        re=uid(1), to=(), term=term, data=data, key="k", sig="s",
         line=line, head=Head(number, "h"))
 
 
