@@ -46,4 +46,5 @@ def _read(line: bytes) -> Mapping[str, Any]:
         left = json.loads(line)
     except (ValueError, RecursionError):
         return {}
-    return left if isinstance(left, dict) and isinstance(left.get("data"), dict) else {}
+    whole = isinstance(left, dict) and isinstance(left.get("data"), dict) and isinstance(left.get("actor"), str)
+    return left if whole else {}

@@ -43,7 +43,7 @@ NOW = "2026-11-21T03:04:05.678Z"
 MODELS: dict[str, type[BaseModel]] = {
     **CORE_EVENTS, **{type_: model for module in FEATURES.values() for type_, model in module.EVENTS.items()}}
 
-KEYED = {"agent_admitted", "key_changed", "key_revoked"}  # of made-up keys: the core looks no further
+KEYED = {"agent_admitted", "github_confirmed", "key_changed", "key_revoked"}  # made-up keys and accounts: rejected soon
 STEPS_MAX = 1_200_000  # of one event: some 25 ms; a usual one takes 500
 DUTIES_STEPS_MAX = 40_000_000  # of one look of the leader at a state that is full everywhere: about a second
 AGENTS, AUTHORS = 1000, 12
