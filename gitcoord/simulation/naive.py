@@ -17,6 +17,8 @@ from gitcoord.core.ports import Objects, Oid
 
 CONTROL = ("leader_election", "leader_renewed")
 TERM_JUMP_MAX = 1000
+FILE_BYTES_MAX = 1024 * 1024
+FILE_LINES_MAX = 4096
 LEADERS = ("leader_election", "leader_renewed", "leader_resigned")
 
 
@@ -69,23 +71,36 @@ def read(
 
 
 def raw_lines(objects: Objects, commit: Oid, seen: dict[Oid, list[bytes]] | None = None) -> list[bytes]:
-    """The lines as they lie in a commit's tree."""
+    """The lines as they lie in a commit's tree: sealed files in the order of their names, then the open one.
+
+    Anybody may have written that tree. A folder or a file that it names twice is read once.
+    """
     seen = {} if seen is None else seen
     root = objects.tree(objects.commit(commit).tree)
-    blobs = []
+    blobs: list[Oid] = []
     if "events" in root and root["events"].is_tree:
-        for _, folder in sorted(objects.tree(root["events"].oid).items()):
-            blobs += [segment.oid for _, segment in sorted(objects.tree(folder.oid).items())]
+        folders = [folder.oid for _, folder in sorted(objects.tree(root["events"].oid).items()) if folder.is_tree]
+        for folder in dict.fromkeys(folders):
+            files = [file.oid for name, file in sorted(objects.tree(folder).items())
+                     if name.endswith(".log") and not file.is_tree]
+            blobs += [oid for oid in dict.fromkeys(files) if oid not in blobs]
     number, digits = len(blobs), ""
     while len(digits) < 10:
         number, digit = divmod(number, 4)
         digits = f"{digit}{digits}"
     name = f"events-{digits}.log"
-    blobs += [root[name].oid] if name in root else []
+    blobs += [root[name].oid] if name in root and not root[name].is_tree else []
     for oid in blobs:
         if oid not in seen:
-            seen[oid] = [line for line in objects.blob(oid).split(b"\n") if line]
+            seen[oid] = _lines_in(objects.blob(oid))
     return [line for oid in blobs for line in seen[oid]]
+
+
+def _lines_in(data: bytes) -> list[bytes]:
+    """The lines of a file; none of one that is larger than any log file may be."""
+    if len(data) > FILE_BYTES_MAX or data.count(b"\n") > FILE_LINES_MAX:
+        return []
+    return [line for line in data.split(b"\n") if line]
 
 
 def take(ledger: Ledger, line: bytes, signed: Callable[[bytes], bool]) -> bool:
