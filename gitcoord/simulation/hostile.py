@@ -17,6 +17,7 @@ from gitcoord.core.log_files import LogFiles
 from gitcoord.core.names import node_tag
 from gitcoord.core.ports import Entry, Oid
 from gitcoord.simulation import grammar, naive
+from gitcoord.simulation.odd_trees import OddTrees
 from gitcoord.simulation.remote import Remote
 from gitcoord.simulation.world import LEDGER, OUTBOXES, Life, World
 
@@ -39,13 +40,13 @@ class Hostile:
         self.chain: list[Event] = []  # all of its node's, in order
         self.uids: list[str] = []
         self.lines = 0  # that it wrote anywhere
-        self.defaces = True
+        self.odd = OddTrees(world.god, self.rng)
         self.old_boxes: list[Oid] = []
         self.acts: dict[str, Callable[[], None]] = {
             "says anything": self._say, "floods": self._flood, "claims leadership": self._lead,
             "front-runs": self._front_run, "overwrites outboxes": self._deface, "makes stray refs": self._stray,
             "respells lines": self._respell, "forges a checkpoint": self._checkpoint, "replays lines": self._replay,
-            "joins others' chains": self._squat,
+            "joins others' chains": self._squat, "rearranges files": self._rearrange,
         }
 
     def life(self) -> Life:
@@ -227,6 +228,13 @@ class Hostile:
         tree[self.rng.choice(["README.md", "events", "communication.md"])] = Entry(put(b"\x1b[2J"))
         self._sequence([], tree)
 
+    def _rearrange(self) -> None:
+        """Lay the log's files otherwise than anybody else does, and go on in them."""
+        god = self.world.god
+        tree, way = self.odd.rearranged(god.tree(god.commit(self.world.tip).tree))
+        self.world.say("the hostile", f"lays a tree that {way}")
+        self._sequence([event.line for event in self._pending()[:3]], tree)
+
     def _replay(self) -> None:
         """Write lines of the ledger, in any order and once more, and what is no line at all."""
         lines = naive.raw_lines(self.world.god, self.world.tip)
@@ -271,7 +279,7 @@ class Hostile:
         god, tip = self.world.god, self.world.tip
         tree = god.tree(god.commit(tip).tree) if tree is None else tree
         entry = LogFiles(god).listing(tree).open
-        open_ = god.blob(entry.oid) if entry is not None else b""
+        open_ = god.blob(entry.oid) if entry is not None and not entry.is_tree else b""
         path = LogFiles(god).listing(tree).open_path
         tree[path] = Entry(god.put_blob(open_ + b"".join(line + b"\n" for line in lines)))
         self.world.server.refs[LEDGER] = god.put_commit(

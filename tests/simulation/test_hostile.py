@@ -35,7 +35,7 @@ def test_a_hostile_member_does_all_that_it_can() -> None:
     done = set(re.findall(r"the hostile +([a-z' -]+)$", told, re.MULTILINE))
     assert done >= {"says anything", "floods", "claims leadership", "front-runs", "overwrites outboxes",
                     "makes stray refs", "respells lines", "forges a checkpoint", "replays lines",
-                    "joins others' chains"}
+                    "joins others' chains", "rearranges files"}
     for found in ("outbox_defaced", "bad_line", "odd_refs"):
         assert found in told, f"and honest machines tell {found}"
 
