@@ -16,7 +16,9 @@ from gitcoord.core import outbox
 from gitcoord.core.errors import Unreachable
 from gitcoord.core.event import parse_all, type_of
 from gitcoord.core.log_files import LogFiles, lines_of
+from gitcoord.core.outbox import Outbox
 from gitcoord.core.ports import Fetched, Oid, Outcome, Pushed, Update
+from gitcoord.simulation import naive
 from gitcoord.simulation.witness import Witness
 from gitcoord.simulation.world import LEDGER, OUTBOXES, World
 from gitcoord.store.memory import MemoryStore, ObjectDict, check_leases
@@ -55,6 +57,7 @@ class Overwritten:
 
     by: str
     ref: str
+    box: Outbox  # what took its place
 
 
 @dataclass(slots=True)
@@ -203,9 +206,9 @@ class Remote:
     def _note(self, who: str, ref: str, oid: Oid) -> None:
         world = self.world
         if ref != LEDGER:
-            beats = outbox.read(world.god, oid).beats
-            self._overwritten(who, ref, {str(beat.data.get("session")) for beat in beats})
-            for beat in beats:
+            box = outbox.read(world.god, oid)
+            self._overwritten(who, ref, box)
+            for beat in box.beats:
                 session, count = str(beat.data.get("session")), int(beat.data["n"])
                 if beat.term is not None:
                     self.signs.setdefault((beat.term, session), Sign(session, ref)).add(count, world.now_s)
@@ -234,22 +237,34 @@ class Remote:
     def _sign(self, election: Election | None) -> Sign | None:
         return self.signs.get((election.term, election.session)) if election is not None else None
 
-    def _overwritten(self, who: str, ref: str, sessions: set[str]) -> None:
+    def _overwritten(self, who: str, ref: str, box: Outbox) -> None:
         """A sign that stands no more is none, if it was a copy or a later process of the same node that took its place.
 
         What it overwrote was the end of that session: a process that died, or one that finds its outbox taken over by a
-        copy, begins anew, and leads nothing. Who still has the session must keep its sign, or is to blame.
+        copy, begins anew, and leads nothing. Who still has the session must keep its sign, or is to blame. But a copy
+        that has not beaten yet, and shows nothing that its original lacks, is rubbish to that one, as an old image is.
         """
+        sessions = {str(beat.data.get("session")) for beat in box.beats}
         for session in sorted(sessions & self.overwritten.keys()):
-            if self.set_back_at_s is None:
-                self.world.fail(f"{who} goes on where {self.overwritten[session].by} had overwritten its outbox")
+            past = self.overwritten.pop(session)
+            if self.set_back_at_s is None and (past.box.beats or not self._has_all(session, ref, past.box)):
+                self.world.fail(f"{who} goes on where {past.by} had overwritten its outbox")
         alive = {session.id for machine in self.world.machines if machine.name == who and not machine.dead
                  for session in machine.crew.sessions}
         for sign in self.signs.values():
             if sign.at_s and sign.ref == ref and sign.session not in sessions | alive:
                 sign.at_s.clear()
-                if sessions:  # an image without a beat may be one of ours that was put there again: rubbish
-                    self.overwritten[sign.session] = Overwritten(who, ref)
+                self.overwritten[sign.session] = Overwritten(who, ref, box)
+
+    def _has_all(self, session: str, ref: str, box: Outbox) -> bool:
+        """Return whether the process with this session wrote or folded all lines of its node's chain in `box`."""
+        disk = next(machine.disk for machine in self.world.machines if not machine.dead
+                    and any(one.id == session for one in machine.crew.sessions))
+        lines = [event for event in parse_all(box.lines) if event.node == ref.removeprefix(OUTBOXES)]
+        queued = {event.line for event in disk.content.all()}
+        sequenced = naive.raw_lines(self.world.god, self.world.tip) if lines else []
+        return all(event.line in queued or ((event.seq or 0) <= disk.base.seq and event.line in sequenced)
+                   for event in lines)
 
     def _elected(self, who: str, election: Election, reason: str, node: str) -> None:
         world, before = self.world, self.leader
