@@ -146,8 +146,8 @@ def _nothing_gone(world: World, ledger: Ledger) -> None:
     boxes = {event.uid for ref, oid in world.server.refs.items() if ref != LEDGER
              for event in parse_all(outbox_lines(world, oid)) if world.is_honest(event.actor, event.key)}
     tips = {machine.disk.tip for machine in world.machines if not machine.dead and machine.disk.tip}
-    seen = {parse(line).uid for tip in sorted(tips - {world.tip}) for line in naive.raw_lines(world.god, tip)
-            if line not in world.forged}
+    seen = {event.uid for tip in sorted(tips - {world.tip}) for event in parse_all(naive.raw_lines(world.god, tip))
+            if event.line not in world.forged}
     for uid in _missing(world, ledger):
         if uid not in boxes | seen and not any(_holds(m, uid) for m in world.machines if not m.dead):
             world.fail(f"event {uid[:6]} was acknowledged and is LOST")
