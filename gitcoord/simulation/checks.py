@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from gitcoord.core.event import parse, parse_all
-from gitcoord.simulation import failover, hostility, naive
+from gitcoord.simulation import failover, faults, hostility, naive, refold
 from gitcoord.simulation.machine import Machine
 from gitcoord.simulation.mischief import outbox_lines
 from gitcoord.simulation.naive import Ledger
@@ -27,13 +27,14 @@ def all_of(world: World, remote: Remote, *, stops: bool) -> None:
     ledger = naive.read(world.god, world.tip, signed, honest=honest)
     if world.hostile is not None:
         ledger = hostility.check(world, remote, ledger)
+        refold.check(world)
     _once_each(world, ledger)
     _duties(world, ledger, stops=stops)
     _terms(world, remote, ledger)
     _same_state(world, ledger)
     _nobody_flagged(world, ledger)
     failover.check(world, remote)
-    if world.weather.on <= {"rush", "clock"} or world.weather.on == {"hostile"}:
+    if world.weather.on <= faults.NO_DELAY:
         _nobody_starves(world, remote)
     if stops:
         _drained(world, ledger)

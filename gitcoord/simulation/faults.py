@@ -31,6 +31,8 @@ FAULTS: dict[str, str] = {
 BESIDE_HOSTILE = frozenset({"hostile", "lost", "late", "delay", "partition", "pause", "crash", "clock", "suspend",
                             "torn", "refused", "rush"})
 """What may strike beside a hostile member. The others break promises by themselves, and would hide what it breaks."""
+ALONE_SHARE = 0.3  # of the schedules with one: nothing else delays anybody, so that all are held to their bounds
+NO_DELAY = frozenset({"hostile", "clock", "rush"})
 HOSTILE_SHARE = 0.3  # of the schedules in which its class is drawn: the features that it aims at take time to fold
 
 
@@ -65,7 +67,8 @@ def draw(seed: int, *, only: Collection[str] | None = None, without: Collection[
             on.add(name)
     invited = hostile or ("hostile" in on and chance.random() < HOSTILE_SHARE)
     if only is None:
-        on = (on | {"hostile"}) & BESIDE_HOSTILE if invited else on - {"hostile"}
+        beside = NO_DELAY if chance.random() < ALONE_SHARE else BESIDE_HOSTILE
+        on = (on | {"hostile"}) & beside if invited else on - {"hostile"}
     if only is not None:
         on &= set(only)
         rates |= {name: max(rates[name], MOST.get(name, 1.0) / 4) for name in only}

@@ -5,11 +5,12 @@ Each check goes by what honest machines believe, or by what honest agents did, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitcoord.core.event import parse
+from gitcoord.core import limits
+from gitcoord.core.event import Draft, parse
 from gitcoord.simulation.hostile import NAME
 from gitcoord.simulation.naive import Ledger
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 LEADER_EVENTS_EACH = 1.0  # that one line of anybody may make a leader write; measured: 0.2
 LEADER_EVENTS_MIN = 50
+TICK_EVENTS_MAX = 4 * limits.DUTIES_PER_TICK  # that a leader writes in one round; measured: 84
+OCCASION_EVENTS_MAX = limits.DUTY_TRIES_MAX + 1  # of one term: its tries, and the error that says they were void
+LOSES_EVENTS = {"restore", "rollback", "cas"}  # faults after which a leader does again what it has done
 CLOCK_ERROR_S = 1.5e5  # of the simulated clocks, at most
 
 
@@ -64,6 +68,18 @@ def _leader_is_bounded(world: World, honest: Ledger) -> None:
     given = world.hostile.lines + len(world.acknowledged)
     if len(written) > LEADER_EVENTS_MIN + LEADER_EVENTS_EACH * given:
         world.fail(f"leaders wrote {len(written)} events, and all others together {given}")
+
+
+def check_tick(machine: Machine, drafts: Sequence[Draft]) -> None:
+    """Raise Violation where a leader writes too much at once, or of one occasion more often than it may try."""
+    world, by_duty = machine.world, machine.duties_done
+    if len(drafts) > TICK_EVENTS_MAX:
+        world.fail(f"{machine.name} writes {len(drafts)} events in one round; {TICK_EVENTS_MAX} are the most")
+    for draft in drafts:
+        occasion = (draft.term, draft.data.get("duty"))
+        by_duty[occasion] += 1
+        if by_duty[occasion] > OCCASION_EVENTS_MAX and world.weather.on.isdisjoint(LOSES_EVENTS):
+            world.fail(f"{machine.name} writes of {draft.data.get('duty')} {by_duty[occasion]} times in one term")
 
 
 def _no_right_gained(world: World, fleet: Fleet) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
@@ -53,6 +54,7 @@ class Machine:
         self.died_s = 0.0
         self.fate: Backup | None = None  # what is to be put back
         self.bad: list[str] = []
+        self.duties_done: Counter[tuple[int | None, object]] = Counter()  # by term and occasion: events that it wrote
         self.resting = self.asleep = False
         self.slept_s = 0.0
         self.image_until_s = 0.0  # a machine's image, resumed: so long it may act by what it remembers

@@ -9,6 +9,7 @@ from gitcoord.core import effects
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.event import Draft, Event, Head
 from gitcoord.core.protocol import Report
+from gitcoord.simulation import hostility
 from gitcoord.simulation.disk import Crash
 from gitcoord.simulation.world import Life
 
@@ -109,6 +110,7 @@ def _write_down(machine: Machine, effect: effects.Effect) -> None:
             disk.carry(lines)
             machine.say(f"carries {len(lines)} lines")
         case effects.Append(drafts):
+            hostility.check_tick(machine, drafts)
             _append(machine, drafts)
         case _:
             raise AssertionError(effect)

@@ -31,9 +31,9 @@ def one(machine: Machine) -> Life:
     except Lost:
         _lapse(machine, 1.0)
     except GitcoordError as wrong:
-        lied = machine.world.forged and machine.world.hostile is None
-        if isinstance(wrong, Corrupt) and not lied:
-            machine.world.fail(f"{machine.name} finds the data corrupt: {wrong}")
+        lied = isinstance(wrong, Corrupt) and machine.world.forged and machine.world.hostile is None
+        if not lied:  # whatever others wrote, no round fails
+            machine.world.fail(f"{machine.name}'s round ends with {type(wrong).__name__}: {wrong}")
         machine.say(f"{type(wrong).__name__}: {wrong}")
         _lapse(machine, machine.world.profile.probe_s)
     else:

@@ -8,9 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from types import FrameType
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -38,6 +36,7 @@ from gitcoord.features.tasks import state as task_state
 from gitcoord.features.workflows import DEFINED_MAX, RUNS_MAX
 from gitcoord.features.workflows.file import TASKS_MAX, Definition
 from gitcoord.features.workflows.runs import Made, Run
+from gitcoord.simulation.steps import steps
 
 NOW = "2026-11-21T03:04:05.678Z"
 MODELS: dict[str, type[BaseModel]] = {
@@ -169,28 +168,6 @@ def full() -> Fleet:
     fleet.position = 1
     fleet.states["conversation"].numbers.append(0)
     return fleet
-
-
-def steps(what: Callable[[], Any]) -> int:
-    """How many instructions of Python it takes."""
-    count = 0
-
-    def local(frame: FrameType, event: str, argument: Any) -> Any:
-        nonlocal count
-        count += event == "opcode"
-        return local
-
-    def enter(frame: FrameType, event: str, argument: Any) -> Any:
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        return local
-
-    before = sys.gettrace()
-    sys.settrace(enter)
-    try:
-        what()
-    finally:
-        sys.settrace(before)
-    return count
 
 
 EXAMPLES = {16: uid, 40: lambda number: NOW, 58: uid, 63: lambda number: name(number % AGENTS),

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from gitcoord.cli.simulate import command
-from gitcoord.core import settling
-from gitcoord.simulation import faults, story
+from gitcoord.core import duties, following, protocol, settling
+from gitcoord.core.errors import Refused
+from gitcoord.core.fleet import Duty
+from gitcoord.core.occasions import Occasions
+from gitcoord.simulation import chores, faults, refold, story
 from gitcoord.simulation.schedule import Options, run
 
 ALONE = Options(nodes=3, seconds=700, only=frozenset({"hostile"}))
@@ -54,3 +59,54 @@ def test_the_command_invites_one_and_a_failing_seed_says_so(monkeypatch: pytest.
     result = run(1, BESIDE)
     assert "takes itself for a copy" in result.violation
     assert story.command(1, BESIDE).endswith("--hostile")
+
+
+def _forgets_what_was_done(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Occasions, "load", classmethod(lambda cls, value: cls()))
+
+
+def _is_slow(patch: pytest.MonkeyPatch) -> None:
+    fold = chores.fold
+    patch.setattr(chores, "fold", lambda state, recorded: (sum(1 for _ in range(20_000)), fold(state, recorded))[1])
+
+
+def _says_it_again(patch: pytest.MonkeyPatch) -> None:
+    """A feature wants one thing for ever, and nothing counts as done."""
+    patch.setattr(Occasions, "note_done", lambda self, key: None)
+    patch.setattr(chores, "duty", lambda state, look: [Duty("chore_done", "again", "chore:1", {"number": 1})])
+
+
+def _says_too_much(patch: pytest.MonkeyPatch) -> None:
+    every = [Duty("chore_done", "one", f"chore:{number}", {"number": number}) for number in range(500)]
+    patch.setattr(duties.limits, "DUTIES_PER_TICK", 500)
+    patch.setattr(chores, "duty", lambda state, look: every)
+
+
+def _ends_for_an_odd_ref(patch: pytest.MonkeyPatch) -> None:
+    def tell(me: Any, fetched: Any) -> Any:
+        if fetched.strays:
+            raise Refused("odd refs")
+        return following.tell_left(me, fetched)
+
+    patch.setattr(protocol, "tell_left", tell)
+
+
+@pytest.mark.parametrize(("wrong", "seen"), [
+    (_forgets_what_was_done, "who folds the ledger anew has another state"),
+    (_is_slow, f"takes .* steps; {refold.STEPS_MAX} is the bound"),
+    (_says_it_again, "writes of chore:1 .* times in one term"),
+    (_says_too_much, "events in one round"),
+    (_ends_for_an_odd_ref, "round ends with Refused: odd refs"),
+])
+def test_what_a_hostile_member_would_gain_is_seen(
+    wrong: Callable[[pytest.MonkeyPatch], None], seen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        wrong(patch)
+        found = [result.violation for seed in range(3) if (result := run(seed, ALONE)).violation]
+    assert found and all(re.search(seen, one) for one in found), found
+
+
+def test_in_some_schedules_nothing_but_the_hostile_member_delays_anybody() -> None:
+    hostile = [on for seed in range(400) if "hostile" in (on := faults.draw(seed).on)]
+    assert len(hostile) * 0.1 < sum(on <= faults.NO_DELAY for on in hostile) < len(hostile) * 0.6

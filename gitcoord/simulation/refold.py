@@ -1,0 +1,58 @@
+"""The ledger folded anew, by one who was never there: the same state, at a bounded price for each event.
+
+Machines of a schedule share their folds, so they could hardly differ. This reader shares nothing with them, writes its
+fold down and reads it back on the way, as a cache and a checkpoint do, and counts the steps of what others wrote.
+"""
+
+from __future__ import annotations
+
+import json
+
+from gitcoord.core import limits
+from gitcoord.core.branch import Branch
+from gitcoord.core.event import Event
+from gitcoord.core.fleet import Fleet, Recorded
+from gitcoord.simulation.steps import steps
+from gitcoord.simulation.world import World
+
+WRITTEN_DOWN_ONE_IN = 30  # commits
+STEPS_MAX = 50_000  # of one event; measured: 4,000. `tests/features/test_costs.py` has the bound at a full state
+
+
+class Counting(Fleet):
+    """A fold that counts the steps of what no honest agent wrote; of anything, it would take fifty times as long."""
+
+    world: World | None = None
+
+    def record(self, event: Event) -> Recorded:
+        world, recorded = self.world, list[Recorded]()
+        if world is None or world.is_honest(event.actor, event.key):
+            return super().record(event)
+        fold = super().record
+        count = steps(lambda: recorded.append(fold(event)))
+        if count > STEPS_MAX:
+            world.fail(f"to fold event {event.uid[:6]} ({event.type}) takes {count} steps; {STEPS_MAX} is the bound")
+        return recorded[0]
+
+
+def check(world: World) -> None:
+    """Raise Violation unless a newcomer who walks the ledger has the state of those who followed it."""
+    at_tip = [machine.replica.branch.fleet for machine in world.machines
+              if not machine.dead and machine.replica.branch.tip == world.tip]
+    if not at_tip:
+        return
+    dice = world.dice("refold")
+    branch = Branch(world.god, _counting(world, Counting(world.features, world.signers.verifier)))
+    for commit in world.god.first_parents(world.tip, stop=None, limit=limits.COMMITS_MAX):
+        branch.absorb(commit)
+        if dice.random() < 1 / WRITTEN_DOWN_ONE_IN:
+            value = json.loads(json.dumps(branch.fleet.dump(), allow_nan=False))
+            branch.fleet = _counting(world, Counting.load(value, world.features, world.signers.verifier))
+    if json.dumps(branch.fleet.dump()) != json.dumps(at_tip[0].dump()):
+        world.fail("who folds the ledger anew has another state than those who followed it")
+
+
+def _counting(world: World, fleet: Fleet) -> Fleet:
+    assert isinstance(fleet, Counting)
+    fleet.world = world
+    return fleet
