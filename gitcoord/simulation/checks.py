@@ -44,11 +44,13 @@ def all_of(world: World, remote: Remote, *, stops: bool) -> None:
 
 
 def _nobody_starves(world: World, remote: Remote) -> None:
-    """With nothing amiss but that all write at once, the slowest one's words have their place soon."""
+    """With nothing amiss but that all write at once, or a hostile member, the slowest one's words have a place soon."""
     waited_s, uid = remote.witness.slowest_s(remote.history)
     polls = 2 if world.profile.pushes_per_minute is None else 2 + 1.5 * len(world.machines)  # measured: half of it
+    if world.hostile is not None:  # it wins races, and writes over outboxes, which then rest; measured: 0.6 of it
+        polls *= 2
     if waited_s > polls * world.profile.poll_s:
-        world.fail(f"event {uid[:6]} waited {waited_s:.0f} s for its place, and all that was amiss is that all write")
+        world.fail(f"event {uid[:6]} waited {waited_s:.0f} s for its place, and nothing was amiss that delays anybody")
 
 
 def _once_each(world: World, ledger: Ledger) -> None:

@@ -91,7 +91,16 @@ def _ends_for_an_odd_ref(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(protocol, "tell_left", tell)
 
 
+def _waits_while_its_outbox_rests(patch: pytest.MonkeyPatch) -> None:
+    decide = protocol.decide
+    patch.setattr(settling, "DEFACED_PAUSE_S", 600.0)
+    patch.setattr(settling, "DEFACED_FREE", 0)
+    patch.setattr(protocol, "decide", lambda me, disk, crew, now_s: (
+        None if now_s < me.own_quiet_until_s else decide(me, disk, crew, now_s)))
+
+
 @pytest.mark.parametrize(("wrong", "seen"), [
+    (_waits_while_its_outbox_rests, "waited .* s for its place"),
     (_forgets_what_was_done, "who folds the ledger anew has another state"),
     (_is_slow, f"takes .* steps; {refold.STEPS_MAX} is the bound"),
     (_says_it_again, "writes of chore:1 .* times in one term"),
