@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from gitcoord.core.keys import fingerprint
 from gitcoord.core.liveness import GONE
-from gitcoord.node import trust
 from gitcoord.node.preferences import fleet_profile
 from gitcoord.store import shape
 from gitcoord.store.files import write_quickly
@@ -79,7 +78,7 @@ def take(node: Node) -> Glance:
     """Of the fold as this process has it."""
     from gitcoord.features import reservations
     from gitcoord.features.pages import snapshot
-    from gitcoord.node import publish
+    from gitcoord.node import publish, trust
 
     branch = node.replica.branch
     fleet, terms, health = branch.fleet, branch.fleet.terms, branch.fleet.states["health"]

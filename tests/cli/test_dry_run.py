@@ -15,7 +15,7 @@ from tests.cli.clones import TOP, Clone
 
 READ = {
     "events", "status", "wait", "verify", "doctor", "simulate", "ready", "inbox", "reservations", "proposals", "alerts",
-    "fleet status", "queue list", "config list", "config get", "hook pre-commit",
+    "fleet status", "queue list", "config list", "config get", "hook pre-commit", "agent prove",
 }
 WITHOUT: Mapping[str, str] = {
     "init": "run again it changes nothing, and what it finds on the remote decides what it does",
