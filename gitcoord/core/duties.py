@@ -14,6 +14,7 @@ from gitcoord.core import limits, times
 from gitcoord.core.commands import Look
 from gitcoord.core.errors import Refused
 from gitcoord.core.event import Draft, Head, Signer, hash_of, seal
+from gitcoord.core.fields import as_text
 from gitcoord.core.fleet import Duty, Fleet, draft_of
 
 CAUSE_CHARACTERS_MAX = 300
@@ -76,4 +77,4 @@ def draft(
 
 def _plain(text: str) -> str:
     """Short, and of characters that any line can hold."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "␀")[:CAUSE_CHARACTERS_MAX]
+    return as_text(text)[:CAUSE_CHARACTERS_MAX]

@@ -66,6 +66,11 @@ def as_name(text: str, most: int = TITLE_CHARS_MAX) -> str:
     return fit(text.strip(), Place.LINE)[:most].rstrip("\u200c\u200d\ufe0f") or "…"
 
 
+def as_text(text: str) -> str:
+    """Return what a program printed as an event may hold it: `check_text` lets it through, and nothing is dropped."""
+    return text.encode("utf-8", "replace").decode().replace("\0", spelled("\0"))
+
+
 def check_text(text: str) -> str:
     """Return `text` if every program can hold it. Raises ValueError."""
     if "\0" in text:

@@ -168,6 +168,14 @@ def act(
     return Outcome(events, level, fleet.positions.get(events[0].uid, position), answer)
 
 
+def check_data(node: Node, draft: Draft) -> None:
+    """Raise Refused where the ledger would void the event for its data, whatever the state."""
+    try:
+        typed(node.fleet.model_of(draft.type), draft.content, draft.data)
+    except ValueError as wrong:
+        raise Refused(f"{draft.type}: {wrong}") from None
+
+
 def why_without_effect(node: Node, event: Event) -> str | None:
     """Why a sequenced event changed nothing; None when it did."""
     return node.fleet.why_without_effect(event)

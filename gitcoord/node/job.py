@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from gitcoord.core.errors import Refused
+from gitcoord.core.fields import REASON_CHARS_MAX, WORDS_CHARS_MAX, as_name, as_text
 from gitcoord.core.text import Place, as_json, fit
+from gitcoord.features.tasks.events import ARTIFACTS_MAX
 from gitcoord.node import handler
 from gitcoord.node.command import TERM_S, Command
 from gitcoord.node.command_environment import command_environment
@@ -24,7 +26,7 @@ TAIL_BYTES = 15_000  # of the output: the end says how it went; a result may hav
 END_CHARACTERS = 400  # of the output, in the reason of a failure
 LINE_BYTES_MAX = 4096
 NOTES_MAX = 1000  # told and not yet read; more are dropped
-ARTIFACTS_MAX = 50
+NAME_CHARS_MAX = 500  # of an artifact
 MARK = b"::"
 CHECK_S = 60.0  # to import a handler's module, with all that it imports
 
@@ -55,7 +57,7 @@ class Tail:
         if self._line:
             self._take_line(bytes(self._line))
             self._line.clear()
-        return self.text.decode("utf-8", "replace").removesuffix("\n")
+        return as_text(self.text.decode("utf-8", "replace").removesuffix("\n"))
 
     def _take_line(self, line: bytes) -> None:
         word, _, rest = line.removeprefix(MARK).decode("utf-8", "replace").strip().partition(" ")
@@ -116,11 +118,11 @@ class Job:
             if word == "progress":
                 share, _, text = rest.partition(" ")
                 known = _share(share)
-                self.progress = (known, (text if known is not None else rest)[:500])
-            elif word == "artifact" and rest and len(self.artifacts) < ARTIFACTS_MAX:
-                self.artifacts.append(rest[:500])
+                self.progress = (known, as_text(text if known is not None else rest)[:WORDS_CHARS_MAX])
+            elif word == "artifact" and rest:
+                self.artifacts.append(as_name(rest, NAME_CHARS_MAX))
             elif word == "input":
-                self.question = rest[:2000]
+                self.question = as_text(rest)[:REASON_CHARS_MAX]
 
     def outcome(self) -> tuple[str, Mapping[str, Any]]:
         """The event that says how it went, and its data. The command has ended."""
@@ -129,7 +131,8 @@ class Job:
         self._read_notes()
         told: dict[str, Any] = {"attempt": self.attempt}
         if not self.problem and code == 0:
-            return "task_finished", told | {"result": said, "artifacts": [*self.artifacts, *self.place.keep()]}
+            artifacts = [*self.place.keep(), *self.artifacts][:ARTIFACTS_MAX]
+            return "task_finished", told | {"result": said, "artifacts": artifacts}
         if not self.problem and code == HANDED_BACK:
             return "task_released", told | {"reason": _end_of(errors or said) or "its command handed it back"}
         how = self.problem or (f"its command ended with {code}" if code and code > 0 else f"killed by signal {-code}"

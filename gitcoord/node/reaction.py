@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.core.event import Event, may_name, parse, uid_of
+from gitcoord.core.fields import as_text
 from gitcoord.core.fleet import CORE_EVENTS
 from gitcoord.core.names import same_agent, uid_from
 from gitcoord.core.text import as_json
@@ -194,7 +195,7 @@ class Reaction:
 
     def _answer(self, event: Event, output: bytes) -> str:
         """Queue the answer; why that cannot be, or nothing."""
-        text = output.decode("utf-8", "replace").removesuffix("\n")
+        text = as_text(output.decode("utf-8", "replace").removesuffix("\n"))
         if len(output) > ANSWER_BYTES_MAX:
             return f"printed more than {ANSWER_BYTES_MAX} bytes"
         if not text or event.type == "answer":

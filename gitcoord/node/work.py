@@ -196,7 +196,9 @@ class Worker:
                 self._append(task, type_, plain, kept, to)
 
     def _append(self, task: str, type_: str, words: str, data: Mapping[str, Any], to: tuple[str, ...]) -> None:
-        self.node.append(self.node.draft(type_, words, actor=self.agent, re=task, data=data, to=to))
+        draft = self.node.draft(type_, words, actor=self.agent, re=task, data=data, to=to)
+        acting.check_data(self.node, draft)  # what is void would leave the task at work forever
+        self.node.append(draft)
 
     # Ending
 

@@ -104,6 +104,23 @@ def test_lines_tell_progress_artifacts_and_questions_and_are_no_result(node: Nod
     assert (asked.to, asked.content) == (("alice",), "which tab width?")
 
 
+@pytest.mark.parametrize("words", [
+    r"printf 'a\0b\377\355\240\200'", r"printf '::artifact a\0b\n::artifact \033[31m\342\200\256x\n'",
+    r"printf '::progress 0.5 \0\n::progress nan \0\n::input \0\377\n'; sleep 0.2",
+    "for n in $(seq 60); do echo ::artifact a$n; done", "head -c 100000 /dev/urandom; head -c 100000 /dev/zero",
+    r"printf '\0' >&2; exit 3", r"printf '\0' >&2; exit 75", "printf '::input '; head -c 4000 /dev/zero",
+])
+def test_whatever_bytes_a_command_prints_the_ledger_learns_how_it_ended(node: Node, words: str) -> None:
+    """A void outcome would leave the task at work, and its agent's slot in use, forever."""
+    uid = create(node, "Mend it", attempts=1)
+    one = worker(node, words)
+    assert one.step(NOW_S)
+    wait_until(lambda: (one.step(NOW_S), not one.busy)[1], what="the command to end")
+    node.sync()
+    assert task(node, uid).status not in ("running", "assigned", "input-required")
+    assert node.fleet.voids.known == {}
+
+
 @pytest.mark.parametrize(("words", "status", "reason"), [
     ("echo why; exit 3", "ready", "its command ended with 3\nwhy"),
     ("echo half a result; echo why >&2; exit 3", "ready", "its command ended with 3\nwhy"),
