@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import psutil
 from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.store import shape, worktrees
 from gitcoord.store.files import make_folder, read_regular, write_quickly
+from gitcoord.store.removal import remove_tree
 
 FOLDER = "work"
 TITLE_WORDS = 40  # characters of a title in a branch's name
@@ -127,7 +127,7 @@ def _remove(folder: Path) -> None:
         if folder.is_symlink():
             folder.unlink()
         elif stat.S_ISDIR(os.lstat(folder.parent).st_mode):
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
 
 
 @dataclass(frozen=True, slots=True)
