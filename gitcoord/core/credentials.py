@@ -35,6 +35,7 @@ _MIXED = r"[A-Z0-9]"  # a run without any is a path, or words that are joined
 _BASE64 = r"[A-Za-z0-9+/_-]{24,}={0,2}"
 _INVISIBLE = ("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
               "\U000e0000-\U000e01ef]")
+_BETWEEN_DIGITS = r"\\u00|\\x|0x|[^0-9a-z]"
 _FULL_WIDTH = {code + 0xFEE0: code for code in range(0x21, 0x7F)}
 _keywords: dict[str, list[Rule]] = {}
 
@@ -56,13 +57,22 @@ class Found(NamedTuple):
 
 
 class OwnSecrets:
-    """This node's own keys and tokens, however they are spelled: as they are, in hexadecimal, base64 or base64url."""
+    """This node's own keys and tokens, however they are spelled.
+
+    As they are, in hexadecimal (`ab cd`, `0xab, 0xcd`, `\\xab\\xcd`, `%ab%cd`), as numbers, in base64, base64url,
+    base32 or base85, and with blanks in between.
+    """
 
     def __init__(self, secrets: Mapping[str, bytes]) -> None:
         """`secrets`: by what each is, such as "the key of alice"."""
         self.raw = {name: secret for name, secret in secrets.items() if len(secret) >= TEXT_MIN}
         self._plain = [(name, secret.decode()) for name, secret in self.raw.items() if secret.isascii()]
+        self._plain += [(name, written) for name, secret in self.raw.items() for written in _written(secret)]
+        self._squeezed = [(name, compiled(r"\s").sub("", text)) for name, text in self._plain]
         self._hex = [(name, secret.hex()) for name, secret in self.raw.items()]
+        self._numbers = [(name, f",{','.join(map(str, secret))},") for name, secret in self.raw.items()]
+        self._base32 = [(name, base64.b32encode(secret).decode()[: len(secret) * 8 // 5])
+                        for name, secret in self.raw.items()]
         # The last characters depend on what follows the secret: an Ed25519 key is often kept with its public half.
         self._base64 = [(name, base64.b64encode(secret).decode()[: len(secret) * 4 // 3])
                         for name, secret in self.raw.items()]
@@ -71,12 +81,16 @@ class OwnSecrets:
         for name, spelled in self._plain:
             if spelled in text:
                 return _own(name, text, spelled)
-        squeezed = compiled(r"[\s:]").sub("", text)
-        low = squeezed.lower()
-        for name, spelled in self._hex:
-            if spelled in low:
-                return _own(name, text.lower(), spelled)
-        standard = squeezed.replace("-", "+").replace("_", "/")
+        squeezed = compiled(r"\s").sub("", text)
+        low = compiled(_BETWEEN_DIGITS).sub("", squeezed.lower())
+        numbers = f",{compiled(r'[^0-9]+').sub(',', text)}," if len(text) > 2 * TEXT_MIN else ""
+        upper = compiled(r"[^A-Z2-7]").sub("", squeezed.upper())
+        for looked_in, known in ((squeezed, self._squeezed), (low, self._hex), (numbers, self._numbers),
+                                 (upper, self._base32)):
+            for name, spelled in known:
+                if spelled in looked_in:
+                    return _own(name, text.lower(), spelled)
+        standard = compiled(r"[^A-Za-z0-9+/_-]").sub("", squeezed).replace("-", "+").replace("_", "/")
         for name, spelled in self._base64:
             if spelled in standard:
                 return _own(name, text.replace("-", "+").replace("_", "/"), spelled)
@@ -84,6 +98,13 @@ class OwnSecrets:
 
     def in_bytes(self, data: bytes) -> str | None:
         return next((name for name, secret in self.raw.items() if secret in data), None)
+
+
+def _written(secret: bytes) -> Iterator[str]:
+    """Spellings that are rare, so each is looked for as it stands."""
+    yield base64.b85encode(secret).decode()
+    yield base64.a85encode(secret).decode()
+    yield str(int.from_bytes(secret))
 
 
 def _own(name: str, text: str, spelled: str) -> Found:

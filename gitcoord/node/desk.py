@@ -37,7 +37,7 @@ class Desk:
         home.queue.speaker = os.environ.get("GITCOORD_AGENT") or self.config.agent
         self.on_secret = OnSecret.REFUSE
         self._keys = str(home.path / "keys")
-        self._own: tuple[int, OwnSecrets] | None = None
+        self._own: tuple[tuple[int, str], OwnSecrets] | None = None
         self.disk = NodeDisk(home, fleet=self.config.fleet, signer=self.keyring.signer)
 
     def draft(
@@ -65,9 +65,9 @@ class Desk:
     def own_secrets(self) -> OwnSecrets:
         """Return this node's keys and the secrets of the environment; read again after a key was added."""
         try:
-            stamp = os.stat(self._keys).st_mtime_ns
+            stamp = os.stat(self._keys).st_mtime_ns, self.disk.node
         except OSError:
-            stamp = 0
+            stamp = 0, self.disk.node
         if self._own is None or self._own[0] != stamp:
             self._own = stamp, own_secrets(self.home.path / "keys", os.environ)
         return self._own[1]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gitcoord.core.credentials import OwnSecrets
 from gitcoord.core.secret_rules import is_secret_value
+from gitcoord.store import node_key
 
 FILE_BYTES_MAX = 16 * 1024  # of a key in a file: one of RSA with 8192 bits has 6,400
 FILES_MAX = 1000  # agents of one node
@@ -20,7 +21,10 @@ NAMED = re.compile(r"(?i)(?:token|secret|passw(?:or)?d|passphrase|api_?key|acces
 
 
 def own_secrets(keys: Path, environ: Mapping[str, str]) -> OwnSecrets:
-    """Return what is in the folder `keys` and in `environ`. Unreadable files are left out."""
+    """Return what is in `keys`, a folder of a node's home, in `environ`, and the key of the node itself.
+
+    Unreadable files are left out.
+    """
     found: dict[str, bytes] = {}
     for name, text in _texts(keys, environ):
         for number, secret in enumerate(_readings(text)):
@@ -30,8 +34,8 @@ def own_secrets(keys: Path, environ: Mapping[str, str]) -> OwnSecrets:
 
 def _texts(keys: Path, environ: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
     """By what each is: one that looks like a path or a word is no secret, unless the variable is ours."""
-    for path in sorted(keys.iterdir())[:FILES_MAX] if keys.is_dir() else ():
-        yield f"the key in {keys.name}/{path.name}", _content(path)
+    for path in [*sorted(keys.glob("*"))[:FILES_MAX], *sorted(keys.parent.glob(f"*{node_key.ENDS}"))[:FILES_MAX]]:
+        yield f"the key in {path.relative_to(keys.parent).as_posix()}", _content(path)
     for name in IN_FILES:
         if environ.get(name):
             yield f"what {name} names", _content(Path(environ[name]))

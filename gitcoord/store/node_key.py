@@ -17,6 +17,9 @@ from gitcoord.store import sharing
 from gitcoord.store.files import write_durably
 
 
+ENDS = ".key"
+
+
 def new(name: str, seed: bytes | None = None) -> tuple[str, bytes]:
     """Return the id of a new node and the 32 secret bytes of its key; those given, where it is to be found again."""
     seed = seed or secrets.token_bytes(SEED_BYTES)
@@ -47,7 +50,7 @@ def forget(home: Path, node: str) -> None:
 
 
 def _path(home: Path, node: str) -> Path:
-    return home / f"{node}.key"
+    return home / f"{node}{ENDS}"
 
 
 def _mask(home: Path) -> int:

@@ -68,6 +68,10 @@ def test_a_disguise_that_a_reader_would_not_notice_hides_nothing(hide: object) -
     SEED.hex(), SEED.hex().upper(), b64(SEED), b64(SEED).replace("+", "-").replace("/", "_").rstrip("="), SEED.hex(" "),
     SEED.hex(":"), SEED.hex()[:32] + "\n" + SEED.hex()[32:], b64(SEED + SEED[::-1]), b64(b"key: " + SEED),
     b64(b"x" + SEED.hex().encode()), ODD.decode(), ODD.hex(), b64(ODD),
+    ", ".join(f"0x{one:02x}" for one in SEED), "".join(f"\\x{one:02X}" for one in SEED), SEED.hex("%"), SEED.hex("-"),
+    str(list(SEED)), " ".join(map(str, SEED)), str(int.from_bytes(SEED)), "".join(f"\\u00{one:02x}" for one in SEED),
+    base64.b32encode(SEED).decode(), base64.b32encode(SEED).decode().lower().rstrip("="), "\n".join(b64(SEED)),
+    base64.b85encode(SEED).decode(), base64.a85encode(SEED).decode(), "\n".join(ODD.decode()), " ".join(ODD.decode()),
 ])
 def test_our_own_secret_is_noticed_however_it_is_spelled(spelled: str) -> None:
     found = looks_like_credential(f"it is {spelled}, I think", OWN)

@@ -91,6 +91,13 @@ def test_events_of_our_own_pass(node: Node) -> None:
         node.check(node.draft(event.type, event.content, actor="alice", data=event.data))
 
 
+def test_the_nodes_own_key_is_refused(node: Node) -> None:
+    [path] = node.home.path.glob("*.key")
+    for text in (path.read_text(), bytes.fromhex(path.read_text()).hex(" ").upper()):
+        with pytest.raises(Refused, match=f"the key in {path.name}"):
+            node.append(node.draft("note", f"look: {text}", actor="alice"))
+
+
 def test_secrets_of_the_environment_are_ours_and_paths_and_words_are_not(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("from-a-file-4711\n")
