@@ -297,7 +297,7 @@ class Fleet:
                 or self.quotas.rejects(event, self.time.now, self.members))
         if void is None and event.type in members.EVENTS:
             void = self._objection(payload, event.actor, event.key)
-        if isinstance(payload, KeyRevoked):
+        if isinstance(payload, KeyRevoked) and (void is None or position in self.revocations):
             key = self.members.key_named(payload.key) or ""
             void = self.revocations.judge(position, key, payload.after, void, self.members.revoked.get(key))
         if void is None and event.term is not None:

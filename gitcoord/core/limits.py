@@ -47,6 +47,7 @@ DUTIES_TRIED_MAX = 1000  # whose tries are counted; the oldest go
 DUTIES_REMEMBERED_MAX = 10_000  # occasions for which the leader has done its duty already
 VOID_REASON_KEPT = 500  # characters: what is wrong with an event may be all of it
 REFUSALS_REMEMBERED_MAX = 1000  # events that came too late, for their authors to look up
+KEYS_OF_ONE_MAX = 200  # that one agent ever had: a new one each week for four years; none is forgotten
 ADMITTED_BEFORE_MAX = 1000  # agents that an admin admitted by their keys, and that have not joined yet
 REVOCATIONS_BACK_MAX = 32  # that reach back: each may make every reader fold the whole log anew
 OUTBOX_FORSAKEN_S = 86_400.0  # a day: longer than a night's sleep of a laptop

@@ -22,6 +22,10 @@ class Revocations:
     refused: set[int] = field(default_factory=set)  # those that would undo themselves
     learnt: Revocations | None = None  # what the next fold is to know: this one is wrong
 
+    def __contains__(self, position: int) -> bool:
+        """Return whether the revocation at `position` is known, or refused, beforehand."""
+        return position in self.known or position in self.refused
+
     def by_key(self) -> dict[str, int]:
         """Return for each revoked key the last position at which it counts."""
         found: dict[str, int] = {}

@@ -34,6 +34,30 @@ def test_a_key_that_spoke_for_one_agent_is_taken_by_no_other() -> None:
     assert "one key, one agent" in str(story.say("carol", "agent_joined", signer=bobs).void), "an old one neither"
 
 
+def renew(story: Story, agent: str, old: Ed25519Signer, new: Ed25519Signer) -> str | None:
+    proof = new.sign(possession(STORY_FLEET, agent, old.key, new.key))
+    return story.say(agent, "key_changed", signer=old, data={"key": new.key, "proof": proof}).void
+
+
+def test_an_agent_has_so_many_keys_for_none_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "KEYS_OF_ONE_MAX", 3)
+    story = Story().founded("alice").joined("bob")
+    signers = [signer_of("bob"), *(signer_of(f"bob's key {number}") for number in range(3))]
+    assert [renew(story, "bob", *two) for two in zip(signers, signers[1:2 + 1])] == [None, None]
+    assert "has had 3 keys" in str(renew(story, "bob", signers[2], signers[3]))
+    story.fleet = Fleet.load(json.loads(json.dumps(story.fleet.dump())), FEATURES, Verifier())
+    assert "has had 3 keys" in str(renew(story, "bob", signers[2], signers[3]))
+    assert renew(story, "alice", signer_of("alice"), signers[3]) is None, "others are not concerned"
+
+
+def test_who_may_not_revoke_makes_nobody_look_through_all_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stranger may write any number of such lines, and there may be very many keys."""
+    monkeypatch.setattr("gitcoord.core.members.Members.key_named", None)
+    story = Story().founded("alice").joined("bob")
+    for agent in ("bob", "stranger"):
+        assert story.say(agent, "key_revoked", data={"key": fingerprint(signer_of("alice").key)}).void is not None
+
+
 @pytest.mark.parametrize("key", [
     "", "short", "A" * 43, encode(b"\x01" + bytes(31)), encode(bytes.fromhex("ec" + "ff" * 30 + "7f")),
     encode(bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")), "hmac-12345678",
