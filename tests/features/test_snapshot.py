@@ -264,3 +264,27 @@ def test_a_new_question_changes_few_files() -> None:
     assert snapshot.changed(before, before, touched={1000}, layout=PLAIN) == {"communication.md"}
     late = snapshot.changed(before, before, touched={5}, layout=PLAIN)
     assert late == {"communication.md", "archive/0001.md"}
+
+
+def test_a_page_has_a_limit_and_room_for_every_conversation() -> None:
+    """A member's flood made each look of the leader write megabytes anew; the others' words stay on the page."""
+    flood = [Interaction(number, [said("mallory", "note", "`x\n\x1b" * 1000)] * 1000) for number in (1, 2)]
+    quiet = Interaction(3, [said("alice", "question", f"Who has the parser, {number}?") for number in range(50)])
+    for page in (snapshot.communication([*flood, quiet], PLAIN, position=1),
+                 snapshot.render_volume(1, [*flood, quiet]),
+                 snapshot.archive([*flood, quiet, *conversation([4, 5, 6])], PLAIN)):
+        assert len(page.encode()) < snapshot.PAGE_BYTES_MAX * 1.1
+        assert all(f"Who has the parser, {number}?" in page for number in range(50))
+        assert page.count("earlier events are in the log only") == 2
+
+
+def test_the_newest_entry_is_shown_however_large_it_is() -> None:
+    many = [Interaction(number, [said("alice", "note", "\x1b" * 4000)]) for number in range(1, 101)]
+    page = snapshot.communication(many, Layout(recent=100), position=1)
+    assert len([one for one in headings(page) if one[0] == "h4"]) == 100
+
+
+def test_the_index_of_volumes_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "VOLUMES_SHOWN_MAX", 3)
+    index = snapshot.render_archive_index(range(1, 1001))
+    assert index.count("](archive/") == 3 and "#901 to #1000" in index and "7 older volumes" in index

@@ -7,8 +7,9 @@ Files cost as much to keep as what changed: `changed` names the few to render ag
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
 from gitcoord.core.errors import Refused
 from gitcoord.features.pages.headings import ANY_TYPE, HEADINGS, Entry, Interaction, check_headings, heading
@@ -27,8 +28,12 @@ END = "<!-- END COMMUNICATION -->"
 
 CONTENT_CHARACTERS_MAX = 4000  # shown of one event: some screens of text; the log keeps all
 ENTRIES_SHOWN_MAX = 1000  # of one interaction, the newest: a forge does not render files of megabytes
+PAGE_BYTES_MAX = 400_000  # of what is said on one page: a forge shows no page of megabytes, and each look writes it anew
+VOLUMES_SHOWN_MAX = 5000  # in the index, the newest; the folder has all
 RECENT_MAX = 100  # interactions on one page
 VOLUME_INTERACTIONS = 100  # in one file of the archive, by number: a late reply changes one file only
+
+_BYTES, _ENTRY_BYTES = 2, 300  # of a character and of a heading, as a page shows them: with margins, in most scripts
 
 _POSITION = re.compile(r"^Ledger position (\d{1,16})\b", re.MULTILINE | re.ASCII)
 
@@ -63,11 +68,12 @@ def communication(interactions: Sequence[Interaction], layout: Layout, *, positi
     recent = interactions[-layout.recent:]
     links = f"older interactions: [{ARCHIVE}]({ARCHIVE}) · about this place: [README.md](README.md)"
     lines = ["# Communication Snapshot", "", f"Ledger position {position} · {links}", "", BEGIN, ""]
-    for interaction in recent:
-        lines += [f"### Interaction #{interaction.number}", ""]
-        for entry in _shown(interaction, lines):
-            words = heading(entry, interaction, layout.template(entry.type))
-            lines += [f"#### {words}", "", *_content(entry, indent="")]
+    def rendered(entry: Entry, interaction: Interaction) -> list[str]:
+        words = heading(entry, interaction, layout.template(entry.type))
+        return [f"#### {words}", "", *_content(entry, indent="")]
+
+    for interaction, shown in _fitted(recent, rendered):
+        lines += [f"### Interaction #{interaction.number}", "", *shown]
     if not recent:
         lines += ["No interaction yet.", ""]
     return "\n".join([*lines, END, ""])
@@ -94,9 +100,12 @@ def render_archive_index(archived: Iterable[int]) -> str:
         f"The newest interactions are in [{COMMUNICATION}]({COMMUNICATION}). Older ones, by number:",
         "",
     ]
-    for volume, numbers in reversed(volumes_of(archived).items()):
+    volumes = volumes_of(archived)
+    for volume, numbers in islice(reversed(volumes.items()), VOLUMES_SHOWN_MAX):
         label = f"#{numbers[0]}" if len(numbers) == 1 else f"#{numbers[0]} to #{numbers[-1]}"
         lines.append(f"- [Interactions {label}]({volume_path(volume)})")
+    if len(volumes) > VOLUMES_SHOWN_MAX:
+        lines.append(f"- … {len(volumes) - VOLUMES_SHOWN_MAX} older volumes are in the folder archive/")
     return "\n".join([*lines, ""])
 
 
@@ -198,12 +207,34 @@ def parse_position(text: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _shown(interaction: Interaction, lines: list[str]) -> Sequence[Entry]:
-    """The newest entries; when there are too many, `lines` says so first."""
-    more = max(0, len(interaction.entries) - ENTRIES_SHOWN_MAX)
-    if more + interaction.hidden:
-        lines += [f"… {more + interaction.hidden} earlier events are in the log only.", ""]
-    return interaction.entries[more:]
+def _fitted(
+    interactions: Sequence[Interaction], render: Callable[[Entry, Interaction], list[str]]
+) -> Iterator[tuple[Interaction, list[str]]]:
+    """Yield each interaction with the lines of its newest entries, as many as the page has room for."""
+    for interaction, most in zip(interactions, _shares(interactions)):
+        shown: list[list[str]] = []
+        for entry in reversed(interaction.entries[-ENTRIES_SHOWN_MAX:]):
+            lines = render(entry, interaction)
+            most -= sum(len(line.encode()) + 1 for line in lines)
+            if most < 0 and shown:
+                break
+            shown.append(lines)
+        hidden = len(interaction.entries) - len(shown) + interaction.hidden
+        note = [f"… {hidden} earlier events are in the log only.", ""] if hidden else []
+        yield interaction, [*note, *chain.from_iterable(reversed(shown))]
+
+
+def _shares(interactions: Sequence[Interaction]) -> list[float]:
+    """Return how many bytes of the page each may have: as many as it needs by an estimate, and of the rest as much as
+    every other. So what one author writes leaves room for the others' conversations.
+    """
+    needs = [sum(min(len(one.content), CONTENT_CHARACTERS_MAX) * _BYTES + _ENTRY_BYTES for one in log.entries)
+             for log in interactions]
+    left, shares = float(PAGE_BYTES_MAX), [0.0] * len(needs)
+    for done, index in enumerate(sorted(range(len(needs)), key=needs.__getitem__)):
+        shares[index] = min(needs[index], left / (len(needs) - done))
+        left -= shares[index]
+    return [share + left / len(shares) for share in shares]
 
 
 def _content(entry: Entry, *, indent: str) -> Iterator[str]:
@@ -221,14 +252,16 @@ def _content(entry: Entry, *, indent: str) -> Iterator[str]:
 
 def _archived_page(title: str, links: str, interactions: Iterable[Interaction]) -> str:
     lines = [title, "", links, ""]
-    for interaction in _by_number(interactions):
-        lines += [f"## Interaction #{interaction.number}", ""]
-        for entry in _shown(interaction, lines):
-            who, what, when = inline(entry.actor), inline(entry.type), inline(entry.timestamp)
-            who += f" via {inline(entry.via)}" if entry.via else ""
-            opens = "\\[" if "]" in f"{who}{what}{when}" else "["  # else `]:` makes a definition of a link of the line
-            lines += [f"- {opens}{who} {what} {when}]", "", *_content(entry, indent="  ")]
+    for interaction, shown in _fitted(_by_number(interactions), _archived):
+        lines += [f"## Interaction #{interaction.number}", "", *shown]
     return "\n".join(lines)
+
+
+def _archived(entry: Entry, interaction: Interaction) -> list[str]:
+    who, what, when = inline(entry.actor), inline(entry.type), inline(entry.timestamp)
+    who += f" via {inline(entry.via)}" if entry.via else ""
+    opens = "\\[" if "]" in f"{who}{what}{when}" else "["  # else `]:` makes a definition of a link of the line
+    return [f"- {opens}{who} {what} {when}]", "", *_content(entry, indent="  ")]
 
 
 def _by_number(interactions: Iterable[Interaction]) -> list[Interaction]:
