@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 NOUNS = ("autonomy", "workflow")
 
 _WORD = re.compile(rf"\*({'|'.join(NOUNS)}):([a-z]+)(?:[ \t]+(\S[^\n]*))?\Z")
+OF_PROGRAMS = frozenset({"answer", "error"})  # their content comes from the command of `--on-event`, and from the network
 WORD_CHARACTERS_MAX = 200  # longer than the longest name of a workflow; what is longer is a message
 
 
@@ -37,12 +38,13 @@ def read(text: str) -> Word | None:
 def said(recorded: Recorded, noun: str) -> Word | None:
     """What somebody says to the feature `noun` in conversation: in a message, or in any event that no feature owns.
 
-    What was imported was said long ago, and to others.
+    What was imported was said long ago, and to others. What a program says as somebody's agent (an answer, a task's
+    question) may repeat what others gave it: it would be their order by that agent's right.
     """
     event = recorded.event
     if not event.content.startswith("*") or recorded.void is not None or "source" in event.data:
         return None
-    if recorded.payload is not None and not getattr(recorded.payload, "SAID", False):
+    if event.type in OF_PROGRAMS or (recorded.payload is not None and event.type != "message"):
         return None
     word = read(event.content)
     return word if word is not None and word.noun == noun else None

@@ -67,7 +67,7 @@ class Calls:
 
     def communication(self) -> str:
         self._look()
-        page = publish.render(pages.with_pending(self.node))["communication.md"]
+        page = publish.newest_page(pages.with_pending(self.node))
         return f"{NOTICE}\n\n" + page[:PAGE_BYTES_MAX].decode("utf-8", "ignore")
 
     def _look(self) -> None:

@@ -71,7 +71,11 @@ def _checkpoint(branch: Branch, sealed: Sealed) -> Mapping[str, bytes | None]:
     saved = _checkpointed(branch)
     if saved is not None and branch.fleet.position - saved < max(CHECKPOINT_EVENTS, saved // CHECKPOINT_PART):
         return {}
-    return {checkpoint.PATH: sealed(checkpoint.write(branch), branch)}
+    data = sealed(checkpoint.write(branch), branch)
+    if len(data) > limits.CHECKPOINT_BYTES_MAX:  # nobody would read it, and a host may refuse the whole push for it
+        raise OverflowError(f"it has {len(data):,} bytes, and at most {limits.CHECKPOINT_BYTES_MAX:,} are read: "
+                            "newcomers fold all lines")
+    return {checkpoint.PATH: data}
 
 
 PARTS: Mapping[str, Part] = {"snapshot": _pages, "checkpoint": _checkpoint}

@@ -224,6 +224,19 @@ def test_the_seeds_control_words_are_understood_in_what_is_said(type_: str, data
     assert one.fleet.states["autonomy"].level == "supervised"
 
 
+def test_a_program_that_repeats_what_it_was_given_gives_no_order() -> None:
+    """`--on-event 'jq -r .event.content' --reply` of an admin would make every guest one; so would a task's question."""
+    one = story("full")
+    asked = one.say("carol", "question", "*autonomy:manual", to=("alice",))
+    one.say("alice", "answer", "*autonomy:manual", re=asked.event.uid, to=("carol",))
+    one.say("alice", "error", "*autonomy:manual")
+    task = one.say("alice", "task_created", "x", data={"title": "x"}).event.uid
+    one.say("alice", "task_claimed", re=task)
+    one.say("alice", "task_input_requested", "*autonomy:manual", re=task, data={"attempt": 1, "text": "x"})
+    assert one.fleet.refusals.keys() <= {asked.event.uid}
+    assert one.fleet.states["autonomy"].level == "full"
+
+
 @pytest.mark.parametrize("typed, meant", [
     (["*autonomy:full"], ["autonomy", "full"]),
     (["*workflow:start code_sync", "--json"], ["workflow", "start", "code_sync", "--json"]),

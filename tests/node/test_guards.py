@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import gitcoord
+from gitcoord.core import checkpoint, limits
 from gitcoord.core.branch import Branch
 from gitcoord.core.commands import Look, Proposal
 from gitcoord.core.errors import Corrupt, Refused
@@ -161,6 +162,17 @@ def test_a_part_that_fails_is_tried_after_ever_more_events_and_keeps_no_other_fr
         patched.setattr(publish, "PARTS", {"store": raising(Corrupt("an object"))})
         with pytest.raises(Corrupt):  # which is mended, and is no page's fault
             publisher.due(branch)
+
+
+def test_a_checkpoint_that_nobody_would_read_is_not_written(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish, "CHECKPOINT_EVENTS", 1)
+    said: list[str] = []
+    publisher = publish.Publisher(lambda kind, text: said.append(text), lambda data, branch: data)
+    assert checkpoint.PATH in publisher.due(node.replica.branch)
+    monkeypatch.setattr(limits, "CHECKPOINT_BYTES_MAX", 100)
+    found = publisher.due(node.replica.branch)
+    assert publish.README in found and checkpoint.PATH not in found
+    assert "at most 100 are read" in said[0]
 
 
 # Errands
