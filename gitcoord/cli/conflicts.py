@@ -153,7 +153,7 @@ def _news(node: Node, found: list[Conflict], actor: str, looked_at: list[Ref], n
 
     shared, refs = telling.shared(found, looked_at, names)
     proposals = conflicts.news(acting.look(node, actor).state("conflicts"), telling.told(shared),
-                               [one.name for one in refs])
+                               telling.names_of(refs))
     return acting.drafted(node, proposals, actor)
 
 

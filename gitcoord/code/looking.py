@@ -45,7 +45,7 @@ class Looking:
             known = remembered.read(self.cache, repository)
             found = conflicts.between(repository, refs, base=base, now_s=time.time(), known=known)
             remembered.save(self.cache, repository, found.outcomes)
-        names = [one.name for one in refs] + ([base.name] if base else [])
+        names = telling.names_of([*refs, *([base] if base else [])])
         return told.news(state, telling.told(found.conflicts), names)
 
     def _branches(self, repository: Repository, agents: list[str]) -> tuple[list[Ref], Ref | None]:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gitcoord.code.conflicts import Conflict, Ref
-from gitcoord.features.conflicts import PATHS_TOLD, Branch, ConflictFound, Place
+from gitcoord.core.fields import as_name
+from gitcoord.features.conflicts import (
+    FUNCTION_CHARS_MAX, FUNCTIONS_TOLD, NAME_CHARS_MAX, PATH_CHARS_MAX, PATHS_TOLD, Branch, ConflictFound, Place,
+)
 
 
 def told(conflicts: Sequence[Conflict]) -> list[ConflictFound]:
-    """Those that can be written down: a name or path that is too long for an event is cut."""
+    """As they can be written down: what is unseen in a name or path is spelled out, and what is too long is cut."""
     return [
         ConflictFound(
             a=_branch(one.a), b=_branch(one.b), severity=one.severity, more=max(0, len(one.paths) - PATHS_TOLD),
             paths=[
-                Place(path=_text(path.path)[:500], kind=path.kind, lines=path.lines, functions=[
-                    function[:200] for function in dict.fromkeys(hunk.function for hunk in path.hunks) if function
-                ][:20]) for path in one.paths[:PATHS_TOLD]
+                Place(path=_text(path.path, PATH_CHARS_MAX), kind=path.kind, lines=path.lines, functions=[
+                    _text(function, FUNCTION_CHARS_MAX)
+                    for function in dict.fromkeys(hunk.function for hunk in path.hunks) if function
+                ][:FUNCTIONS_TOLD]) for path in one.paths[:PATHS_TOLD]
             ],
         ) for one in conflicts
     ]
@@ -36,10 +40,15 @@ def shared(conflicts: Sequence[Conflict], refs: Sequence[Ref], names: Mapping[st
             list(known.values()))
 
 
+def names_of(refs: Iterable[Ref]) -> list[str]:
+    """Return the names of branches as events have them."""
+    return [_text(one.name, NAME_CHARS_MAX) for one in refs]
+
+
 def _branch(ref: Ref) -> Branch:
-    return Branch(name=_text(ref.name)[:250], commit=ref.commit, agent=ref.agent)
+    return Branch(name=_text(ref.name, NAME_CHARS_MAX), commit=ref.commit, agent=ref.agent)
 
 
-def _text(path: str) -> str:
-    """A path need not be UTF-8; an event is."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+def _text(path: str, most: int) -> str:
+    """A path need not be UTF-8, and whoever pushes names it; an event has only what people can see in a name."""
+    return as_name(path.encode("utf-8", "surrogateescape").decode("utf-8", "replace"), most)

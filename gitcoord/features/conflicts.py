@@ -27,12 +27,14 @@ from gitcoord.features.typed import AgentGiven
 OPEN_MAX = 2000
 CLOSED_KEPT = 200
 PATHS_TOLD = 20  # of one conflict; there may be more
+FUNCTIONS_TOLD = 20  # of one path
+NAME_CHARS_MAX, PATH_CHARS_MAX, FUNCTION_CHARS_MAX = 250, 500, 200
 
-Name = Annotated[str, Field(min_length=1, max_length=250), NAMED]
+Name = Annotated[str, Field(min_length=1, max_length=NAME_CHARS_MAX), NAMED]
 Commit = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
-PathName = Annotated[str, Field(min_length=1, max_length=500), NAMED]
+PathName = Annotated[str, Field(min_length=1, max_length=PATH_CHARS_MAX), NAMED]
 Kind = Annotated[str, Field(max_length=20), NAMED]
-Function = Annotated[str, Field(max_length=200), NAMED]
+Function = Annotated[str, Field(max_length=FUNCTION_CHARS_MAX), NAMED]
 Severity = Literal["low", "medium", "high", "critical"]
 
 
@@ -50,7 +52,7 @@ class Place(Payload):
     path: PathName
     kind: Kind
     lines: Count = 0
-    functions: list[Function] = Field([], max_length=20)
+    functions: list[Function] = Field([], max_length=FUNCTIONS_TOLD)
 
 
 class ConflictFound(Payload):
