@@ -121,7 +121,8 @@ class Members:
             case RoleChanged(agent=agent, role=role):
                 return self._objects_to_losing(agent, role)
             case AgentExpelled(agent=agent):
-                return self._objects_to_losing(agent, None)
+                awaited = self.get(agent) is None and agent.casefold() in self.expected
+                return None if awaited else self._objects_to_losing(agent, None)
             case GithubConfirmed():
                 return self._objects_to_account(payload, actor, fleet_id)
             case KeyChanged():
@@ -232,7 +233,7 @@ class Members:
             case RoleChanged(agent=agent, role=role):
                 self.by_id[agent.casefold()].role = role
             case AgentExpelled(agent=agent):
-                self.by_id[agent.casefold()].expelled = self.by_id[agent.casefold()].left = True
+                self._expel(agent)
             case KeyRevoked(key=name, after=after):
                 full = self.key_named(name) or name
                 self.revoked[full] = min(after or position, self.revoked.get(full, position))
@@ -258,6 +259,14 @@ class Members:
     def _enter(self, member: Member) -> None:
         self.by_id[member.id.casefold()] = member
         self.owners[member.key] = member.id.casefold()
+
+    def _expel(self, agent: str) -> None:
+        """It also loses its role, and an admission that still waits for it."""
+        self.expected.pop(agent.casefold(), None)
+        member = self.get(agent)
+        if member is not None:
+            member.expelled = member.left = True
+            member.role = "guest" if member.role == "guest" else "member"
 
     def _admit(self, wish: AgentAdmitted) -> None:
         member = self.get(wish.agent)

@@ -58,7 +58,7 @@ class RoleChanged(Payload):
 
 
 class AgentExpelled(Payload):
-    """An admin sends an agent away: from here on nothing that it writes counts, and it cannot join again."""
+    """An admin sends an agent away: nothing that it writes counts, and it cannot join again. Its role is gone too."""
 
     agent: Agent
     reason: Words = ""

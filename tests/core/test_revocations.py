@@ -34,6 +34,21 @@ def test_a_key_that_spoke_for_one_agent_is_taken_by_no_other() -> None:
     assert "one key, one agent" in str(story.say("carol", "agent_joined", signer=bobs).void), "an old one neither"
 
 
+def test_who_is_expelled_loses_its_role_and_who_is_awaited_is_awaited_no_more() -> None:
+    story = Story().founded("alice", admission="closed")
+    keys = {agent: fingerprint(signer_of(agent).key) for agent in ("bob", "carol", "dave")}
+    for agent, role in (("bob", "admin"), ("carol", "guest"), ("dave", "admin")):
+        story.say("alice", "agent_admitted", data={"agent": agent, "key": keys[agent], "role": role})
+    story.joined("bob", "carol")
+    for agent in keys:
+        assert story.say("alice", "agent_expelled", data={"agent": agent}).void is None
+    assert story.say("dave", "agent_joined").void is None and story.fleet.members.role_of("dave") is None
+    for agent in ("bob", "carol"):
+        story.say("alice", "agent_admitted", data={"agent": agent, "key": keys[agent]})
+    assert [story.fleet.members.role_of(agent) for agent in ("bob", "carol")] == ["member", "guest"]
+    assert "has not joined" in str(story.say("alice", "agent_expelled", data={"agent": "nobody"}).void)
+
+
 def renew(story: Story, agent: str, old: Ed25519Signer, new: Ed25519Signer) -> str | None:
     proof = new.sign(possession(STORY_FLEET, agent, old.key, new.key))
     return story.say(agent, "key_changed", signer=old, data={"key": new.key, "proof": proof}).void

@@ -188,6 +188,19 @@ def test_words_and_events_start_what_is_defined_once() -> None:
     assert "cannot be started by what workflows write" in (loop.void or "")
 
 
+def test_what_the_leader_writes_of_a_start_starts_no_other() -> None:
+    fleet = Fleet()
+    definition = workflow_file.read("name: w\nsteps: {a: {title: A}}").model_dump(mode="json")
+    fleet.story.say("bob", "workflow_defined", data={"definition": definition})
+    for type_ in ("proposal_made", "error"):
+        fleet.story.say("bob", "workflow_automated", data={"name": "w", "on": type_})
+        fleet.story.say("alice", type_, "x", term=1, data={"kind": "workflow", "occasion": type_, "event": {
+            "type": "workflow_started", "content": "w starts"}})
+        assert fleet.story.fleet.states["workflows"].wishes == {}
+    fleet.story.say("bob", "error", "the disk is full")
+    assert len(fleet.story.fleet.states["workflows"].wishes) == 1, "a member's error is news"
+
+
 def test_only_the_leader_says_how_a_step_ended() -> None:
     fleet = Fleet("a: {title: A}")
     fleet.tick()

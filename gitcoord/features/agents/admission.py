@@ -89,7 +89,7 @@ def _role(look: Look, asked: GiveRole) -> list[Proposal]:
 
 
 def _expel(look: Look, asked: Expel) -> list[Proposal]:
-    agent = lookup.member(look, asked.agent)
+    agent = asked.agent if asked.agent.casefold() in look.fleet.members.expected else lookup.member(look, asked.agent)
     known = look.fleet.members.get(agent)
     if known is not None and known.expelled:
         return []

@@ -28,6 +28,8 @@ from gitcoord.features.workflows.runs import RUNNING, STOPPED, STOPPING, UNDO, W
 DEFINED_MAX = 200
 RUNS_MAX = 200  # that go on
 KEPT_MAX = 100  # that are over and still known
+ECHOES = frozenset({"error", "proposal_made", "proposal_lapsed", "alert_sent", "issue_updated"})
+"""The leader writes these of what a start leads to: a workflow that starts after one would start itself without end."""
 WISHES_MAX = 100  # to start one, that the leader has not seen yet
 
 EVENTS = events.EVENTS
@@ -85,7 +87,8 @@ def fold(state: State, recorded: Recorded) -> str | None:
     word = control.said(recorded, "workflow")
     if word is not None:
         reason = _obey(state, recorded, word)
-    for name in state.types.get(recorded.event.type, ()) if recorded.role != "guest" else ():
+    echo = recorded.event.term is not None and recorded.event.type in ECHOES
+    for name in state.types.get(recorded.event.type, ()) if recorded.role != "guest" and not echo else ():
         _wish(state, recorded.event, f"{recorded.event.uid}.{name}", name)
     return reason
 
