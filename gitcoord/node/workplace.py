@@ -122,11 +122,9 @@ def _make_folder(ground: Path, name: str) -> Path:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder of ours, or the link that was put in its place, and nothing that a link leads to."""
+    """Remove a folder of ours, or what was put in its place, and nothing that a link leads to."""
     with contextlib.suppress(OSError):
-        if folder.is_symlink():
-            folder.unlink()
-        elif stat.S_ISDIR(os.lstat(folder.parent).st_mode):
+        if stat.S_ISDIR(os.lstat(folder.parent).st_mode):
             remove_tree(folder)
 
 

@@ -4,64 +4,85 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 import stat
-from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
-def remove_tree(folder: Path) -> None:
-    """Remove a folder, and nothing that a link in it leads to. What the system keeps us from removing stays.
+class _Level(NamedTuple):
+    """A folder above the one that is being emptied: which it is, and the name of the next one in it."""
 
-    `shutil.rmtree` calls itself for each level, and ends in a RecursionError some hundred levels down. Here each folder
-    within a folder is moved to the top first, so that nothing is deeper than two levels, and no path is too long.
+    folder: tuple[int, int]
+    name: str
+
+
+def remove_tree(path: Path) -> None:
+    """Remove what is at `path`, and nothing that a link leads to. What the system keeps us from removing stays.
+
+    `shutil.rmtree` calls itself for each level, and ends in a RecursionError some hundred levels down. Here one folder
+    is open at a time, by no path, for that may be longer than the system takes.
     """
-    if os.rename not in os.supports_dir_fd:
-        shutil.rmtree(folder, ignore_errors=True)  # Windows: no path is so deep there
+    if os.rmdir not in os.supports_dir_fd:
+        shutil.rmtree(path, ignore_errors=True)  # Windows: no path is so deep there
         return
     with contextlib.suppress(OSError):
-        if not stat.S_ISDIR(os.lstat(folder).st_mode):
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            path.unlink()
             return
-        os.chmod(folder, 0o700)
-        with _opened(folder) as top:
-            _empty(top)
-        folder.rmdir()
+        os.chmod(path, 0o700)
+        _empty(os.open(path, _FOLDER))
+        path.rmdir()
 
 
-def _empty(top: int) -> None:
-    stays = set[str]()
-    while names := set(os.listdir(top)) - stays:
-        for name in names:
+def _empty(folder: int) -> None:
+    """Remove all in the open folder, and close it. Raise OSError if another process moves what is being emptied."""
+    above: list[_Level] = []
+    stays: set[tuple[int, int]] = set()
+    while True:
+        try:
+            name = _first_full(folder, stays)
+            if name is not None:
+                inner = os.open(name, _FOLDER, dir_fd=folder)
+                above.append(_Level(_which(folder), name))
+            elif above:
+                inner = os.open("..", _FOLDER, dir_fd=folder)
+            else:
+                return
+        finally:
+            os.close(folder)
+        folder = inner
+        if name is None:
+            outer = above.pop()
+            if _which(folder) != outer.folder:
+                os.close(folder)
+                raise OSError(f"{outer.name} was moved")
             try:
-                _remove(top, name)
+                os.rmdir(outer.name, dir_fd=folder)
             except OSError:
-                stays.add(name)
+                stays.add(_which(outer.name, folder))
 
 
-def _remove(top: int, name: str) -> None:
-    """Remove what `top` holds by that name; folders in it are moved into `top` for a later turn."""
-    with contextlib.suppress(IsADirectoryError, PermissionError):  # a folder: EISDIR, or EPERM elsewhere than on Linux
-        os.unlink(name, dir_fd=top)
-        return
-    os.chmod(name, 0o700, dir_fd=top)  # it may be closed to its own user
-    with _opened(name, top) as folder:
-        for inner in os.listdir(folder):
-            try:
-                os.rmdir(inner, dir_fd=folder)
-            except NotADirectoryError:
-                os.unlink(inner, dir_fd=folder)
-            except OSError:  # it is not empty
-                os.rename(inner, secrets.token_hex(), src_dir_fd=folder, dst_dir_fd=top)
-    os.rmdir(name, dir_fd=top)
+def _first_full(folder: int, stays: set[tuple[int, int]]) -> str | None:
+    """Remove the files and empty folders in a folder; return the name of one that is not empty, None without any."""
+    for name in os.listdir(folder):
+        try:
+            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if not stat.S_ISDIR(found.st_mode):
+                os.unlink(name, dir_fd=folder)
+            elif (found.st_dev, found.st_ino) not in stays:
+                os.chmod(name, 0o700, dir_fd=folder)  # it may be closed to its own user
+                try:
+                    os.rmdir(name, dir_fd=folder)
+                except OSError:
+                    return name
+        except OSError:
+            continue
+    return None
 
 
-@contextlib.contextmanager
-def _opened(path: Path | str, within: int | None = None) -> Iterator[int]:
-    file = os.open(path, _FOLDER, dir_fd=within)
-    try:
-        yield file
-    finally:
-        os.close(file)
+def _which(folder: int | str, within: int | None = None) -> tuple[int, int]:
+    found = os.stat(folder, dir_fd=within, follow_symlinks=False) if isinstance(folder, str) else os.fstat(folder)
+    return found.st_dev, found.st_ino

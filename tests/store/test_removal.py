@@ -52,8 +52,11 @@ def test_nothing_that_a_link_leads_to_is_touched(tmp_path: Path) -> None:
     assert not folder.exists() and (kept / "inner").is_dir()
     (tmp_path / "link").symlink_to(kept)
     remove_tree(tmp_path / "link")
-    assert (kept / "inner").is_dir()
+    assert (kept / "inner").is_dir() and not (tmp_path / "link").is_symlink()
 
 
-def test_what_is_not_there_is_no_trouble(tmp_path: Path) -> None:
+def test_what_is_not_there_or_no_folder_is_no_trouble(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    remove_tree(tmp_path / "file")
+    assert not (tmp_path / "file").exists()
     remove_tree(tmp_path / "nothing")
