@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 from gitcoord.core import limits, names, times
 from gitcoord.core.credentials import OnSecret, OwnSecrets, looks_like_credential
 from gitcoord.core.event import Draft, Event, may_be_imported, parse, uid_of
+from gitcoord.core.fields import check_text
 from gitcoord.core.fleet import Fleet
 from gitcoord.core.strict_json import Malformed, json_object
 from gitcoord.node.naming import utc_now
@@ -198,6 +199,10 @@ def checked(line: Line) -> dict[str, Any]:
         raise Malformed(f"`actor` is not a name of 1 to {ACTOR_CHARACTERS_MAX} characters on one line")
     if not is_time(value["timestamp"]):
         raise Malformed("`timestamp` is not a time such as 2026-01-31T08:00:00Z")
+    try:
+        check_text(value["content"])
+    except ValueError as wrong:  # as an event it would be void
+        raise Malformed(f"`content`: {wrong}") from None
     size = sum(len(json.dumps(value[name], ensure_ascii=False).encode()) for name in FIELDS)
     if size > limits.EVENT_BYTES_MAX - ENVELOPE_BYTES:
         raise Malformed(f"{size} bytes; at most {limits.EVENT_BYTES_MAX - ENVELOPE_BYTES} fit into an event")

@@ -144,6 +144,7 @@ BAD = {
     "month 13": five(time="2026-13-01T00:00:00Z"),
     "time without zone": five(time="2026-01-01T00:00:00"),
     "content number": five(content=3),
+    "content with NUL": five(content="a\0b"),
     "lone surrogate": five(content="\ud800"),
     "too large for an event": five(content="x" * 65_000),
     "line oversized": five(content="x" * (LINE_BYTES_MAX + 10)),
