@@ -20,6 +20,8 @@ TRACES_LOCATION = {"GIT_TRACE_CURL": "1", "GIT_TRACE_CURL_NO_DATA": "1", "GIT_TR
 _SCP_LIKE = re.compile(r"(?![A-Za-z]:[\\/])[^/]+:")
 _HTTP = re.compile(r"(https?)://([^/?#]*)(.*)", re.I | re.S)
 _PASSWORD = re.compile(r"://[^/?#\s]*:[^/?#\s]*@")
+_IN_QUERY = re.compile(
+    r"://[^?#]*[?#](?:.*[&;])?[\w.-]*(?:token|secret|passw|pwd|key|auth|sig|credential)[\w.-]*=[^&]", re.I | re.S)
 _INSTEAD_OF = re.compile(r"url\.(.+)\.(push)?insteadof\Z", re.I | re.S)
 _PORTS = {"http": "80", "https": "443"}
 
@@ -47,6 +49,9 @@ def without_login(url: str) -> Login:
 
     A user goes too: a token may stand alone there.
     """
+    if _IN_QUERY.search(url):
+        raise Refused("the remote's URL holds a token or key behind its `?`, which messages would show: take it out of "
+                      "the URL, and set GITCOORD_TOKEN")
     match = _HTTP.match(url)
     if match:
         login, _, host = match[2].rpartition("@")

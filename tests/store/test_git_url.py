@@ -27,7 +27,8 @@ def test_a_login_is_taken_out_of_a_url(url: str, login: tuple[str, str, str]) ->
 
 
 @pytest.mark.parametrize("url", ["ssh://u:secret@h/x", "ftp://u:secret@h/x", "git+x://u:secret@h/",
-                                 "ext::https://u:secret@h"])
+                                 "ext::https://u:secret@h", "https://h/x?private_token=secret",
+                                 "http://u:p@h/x?a=b&access_token=secret", "https://h/x#sig=secret"])
 def test_a_password_that_git_would_show_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(Refused) as caught:
         git_url.without_login(url)
