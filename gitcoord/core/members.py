@@ -175,8 +175,8 @@ class Members:
         except ValueError as wrong:
             return f"the new key cannot be one: {wrong}"
         if [*self.owners.values()].count(actor.casefold()) >= limits.KEYS_OF_ONE_MAX:
-            return (f"{actor} has had {limits.KEYS_OF_ONE_MAX} keys, and each is kept: an admin can revoke the one that "
-                    "it has, and admit another")
+            return (f"{actor} has had {limits.KEYS_OF_ONE_MAX} keys, and each is kept: an admin can revoke the one "
+                    "that it has, and admit another")
         message = keys.possession(fleet_id, actor, key, change.key)
         if verifier is not None and not verifier.proves(change.key, message, change.proof):
             return "the new key has not signed the change: whoever holds it proves that by `proof`"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 NOUNS = ("autonomy", "workflow")
 
 _WORD = re.compile(rf"\*({'|'.join(NOUNS)}):([a-z]+)(?:[ \t]+(\S[^\n]*))?\Z")
-OF_PROGRAMS = frozenset({"answer", "error"})  # their content comes from the command of `--on-event`, and from the network
+OF_PROGRAMS = frozenset({"answer", "error"})  # their content comes from commands of `--on-event`, and the network
 WORD_CHARACTERS_MAX = 200  # longer than the longest name of a workflow; what is longer is a message
 
 

@@ -41,7 +41,9 @@ def test_conflicts_among_the_remotes_branches_are_told_and_closed(tmp_path: Path
     assert turn() == [("alice/one and bob/uno: they can be merged", ("alice", "bob"))]
 
 
-def test_a_name_that_hides_something_is_told_as_people_see_it_and_keeps_no_other_from_being_told(tmp_path: Path) -> None:
+def test_a_name_that_hides_something_is_told_as_people_see_it_and_keeps_no_other_from_being_told(
+    tmp_path: Path
+) -> None:
     """Whoever pushes names branches, files and functions; one odd name stopped every look of the leader."""
     forge, story = Forge(tmp_path), Story().founded()
     errand = Looking(forge.source, tmp_path)

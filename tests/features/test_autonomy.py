@@ -225,7 +225,7 @@ def test_the_seeds_control_words_are_understood_in_what_is_said(type_: str, data
 
 
 def test_a_program_that_repeats_what_it_was_given_gives_no_order() -> None:
-    """`--on-event 'jq -r .event.content' --reply` of an admin would make every guest one; so would a task's question."""
+    """`--on-event 'jq -r .event.content' --reply` of an admin would make every guest one, as would tasks' questions."""
     one = story("full")
     asked = one.say("carol", "question", "*autonomy:manual", to=("alice",))
     one.say("alice", "answer", "*autonomy:manual", re=asked.event.uid, to=("carol",))

@@ -28,7 +28,7 @@ END = "<!-- END COMMUNICATION -->"
 
 CONTENT_CHARACTERS_MAX = 4000  # shown of one event: some screens of text; the log keeps all
 ENTRIES_SHOWN_MAX = 1000  # of one interaction, the newest: a forge does not render files of megabytes
-PAGE_BYTES_MAX = 400_000  # of what is said on one page: a forge shows no page of megabytes, and each look writes it anew
+PAGE_BYTES_MAX = 400_000  # of what is said on one page: a forge shows no page of megabytes
 VOLUMES_SHOWN_MAX = 5000  # in the index, the newest; the folder has all
 RECENT_MAX = 100  # interactions on one page
 VOLUME_INTERACTIONS = 100  # in one file of the archive, by number: a late reply changes one file only
@@ -68,6 +68,7 @@ def communication(interactions: Sequence[Interaction], layout: Layout, *, positi
     recent = interactions[-layout.recent:]
     links = f"older interactions: [{ARCHIVE}]({ARCHIVE}) · about this place: [README.md](README.md)"
     lines = ["# Communication Snapshot", "", f"Ledger position {position} · {links}", "", BEGIN, ""]
+
     def rendered(entry: Entry, interaction: Interaction) -> list[str]:
         words = heading(entry, interaction, layout.template(entry.type))
         return [f"#### {words}", "", *_content(entry, indent="")]
