@@ -18,17 +18,17 @@ from pathlib import Path
 
 from floors import git
 
-from gitcoord.core.branch import Branch
-from gitcoord.core.event import Draft, Event, Head, Signer, fleet_id_of, seal
-from gitcoord.core.fleet import Fleet
-from gitcoord.core.keys import Ed25519Signer
-from gitcoord.core.members import FleetFounded
+from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.format.event import Draft, Event, Head, Signer, fleet_id_of, seal
+from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.format.keys import Ed25519Signer
+from gitcoord.core.fold.members import FleetFounded
 from gitcoord.core.names import uid_from
 from gitcoord.features import FEATURES
-from gitcoord.node import publish
-from gitcoord.node.found import Wish, init
-from gitcoord.node.member import Member, join
-from gitcoord.store.git import make_bare_remote
+from gitcoord.node import ledger_pages
+from gitcoord.node.membership.init import Wish, init
+from gitcoord.node.membership.api import Member, join
+from gitcoord.store.git.git_store import make_bare_remote
 from gitcoord.store.memory import MemoryServer, MemoryStore, ObjectDict
 
 LEDGER = "refs/heads/gitcoord/ledger"
@@ -131,7 +131,7 @@ def _write_ledger(events: int, remote: Path) -> None:
     while branch.fleet.position < events:
         wanted = 1 if number == 0 else min(PER_COMMIT, events - branch.fleet.position)
         batch = [next(stream) for _ in range(wanted)]
-        files = publish.due(branch) if number % PUBLISH_EVERY == 1 else {}
+        files = ledger_pages.due(branch) if number % PUBLISH_EVERY == 1 else {}
         tree = branch.write(branch.extend([event.line for event in batch]), files)
         position = branch.fleet.position + len(batch)
         commit = store.put_commit(

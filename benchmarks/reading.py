@@ -15,8 +15,8 @@ from measure import Check, Figure, Series, in_turns, ratio, took
 from options import Options
 from writing import WORDS
 
-from gitcoord.core.branch import Branch
-from gitcoord.core.fleet import Fleet
+from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.fold.fleet_state import Fleet
 from gitcoord.features import FEATURES
 
 

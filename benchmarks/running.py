@@ -17,8 +17,8 @@ from measure import Check, Figure, Series, quantile, took
 from options import Options
 from writing import WORDS, http_server
 
-from gitcoord.core.timings import PROFILES
-from gitcoord.node.member import Member
+from gitcoord.core.leadership.timings import PROFILES
+from gitcoord.node.membership.api import Member
 
 LIMIT_S = 300.0  # for anything that is waited for; several times what is promised
 

@@ -20,7 +20,7 @@ COMMITS = 3000  # ready to be pushed; nobody pushes that many in the time
 def main() -> None:
     kind, folder, *rest = sys.argv[1:]
     if kind == "append":
-        from gitcoord.node.member import Member
+        from gitcoord.node.membership.api import Member
         from gitcoord.node.node import open_node
 
         node = open_node(Path(folder))

@@ -19,14 +19,15 @@ from running import Agent, agents, until
 
 from gitcoord.core.commands import Command, Look, Query
 from gitcoord.core.errors import Lost
-from gitcoord.core.event import Draft, Head, seal
-from gitcoord.core.fleet import Fleet
-from gitcoord.core.keys import Ed25519Signer
-from gitcoord.core.members import FleetFounded
+from gitcoord.core.format.event import Draft, Head, seal
+from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.format.keys import Ed25519Signer
+from gitcoord.core.fold.members import FleetFounded
 from gitcoord.core.names import uid_from
 from gitcoord.features import FEATURES
-from gitcoord.node import acting, cache
-from gitcoord.node.member import Member
+from gitcoord.node.operations import submit
+from gitcoord.node import fold_cache
+from gitcoord.node.membership.api import Member
 
 RACERS = 8
 NOW = "2026-11-21T03:04:05.678Z"
@@ -83,10 +84,10 @@ def _race(members: list[Member], task: str) -> list[tuple[bool, float]]:
     return said
 
 
-def _do(member: Member, name: str, **given: Any) -> acting.Outcome:
-    command = acting.named(name)
+def _do(member: Member, name: str, **given: Any) -> submit.Outcome:
+    command = submit.named(name)
     assert isinstance(command, Command)
-    return acting.act(member.node, command, given, actor=member.agent)
+    return submit.act(member.node, command, given, actor=member.agent)
 
 
 def dispatch(options: Options) -> Iterator[Figure]:
@@ -160,7 +161,7 @@ def mixed(options: Options) -> Iterator[Figure]:
     fold, parse = Series("fold", "s"), Series("the lines read once and hashed", "s")
     for _ in range(options.times(3, 1)):
         fleet = Fleet(FEATURES)
-        with cache.nothing_collected():  # as a node folds what it fetched
+        with fold_cache.nothing_collected():  # as a node folds what it fetched
             fold.values.append(took(lambda: [fleet.take(line) for line in events]))
         parse.values.append(took(lambda: hashlib.sha256(b"\n".join(events)).digest()))
     if fleet.refusals or fleet.states["health"].void:
@@ -171,14 +172,14 @@ def mixed(options: Options) -> Iterator[Figure]:
     crowded = Fleet(FEATURES)
     for line in _opened(open_tasks):
         crowded.take(line)
-    ready = acting.named("ready")
+    ready = submit.named("ready")
     assert isinstance(ready, Query)
     arguments = ready.arguments.model_validate({})
     shown = Series("ready, from the fold at hand", "ms", [
         1000 * took(lambda: ready.ask(Look(crowded, NOW, "agent0"), arguments)) for _ in range(options.times(20, 2))])
     yield Figure("ready", f"ready among {open_tasks:,} open tasks", [shown], None,
                  [] if options.quick else [Check("ready", shown.median, 100.0, "ms")])
-    order, nine = acting.named("agent order"), Fleet(FEATURES)
+    order, nine = submit.named("agent order"), Fleet(FEATURES)
     assert isinstance(order, Query)
     for line in _nine():
         nine.take(line)

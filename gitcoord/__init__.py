@@ -12,13 +12,13 @@ __version__ = "0.1.0"
 __all__ = ["Member", "Receipt", "join"]
 
 if TYPE_CHECKING:
-    from gitcoord.node.member import Member, Receipt, join
+    from gitcoord.node.membership.api import Member, Receipt, join
 
 
 def __getattr__(name: str) -> Any:
     """Import on first use: `import gitcoord` and `gitcoord --help` stay fast."""
     if name in __all__:
-        from gitcoord.node import member
+        from gitcoord.node.membership import api
 
-        return getattr(member, name)
+        return getattr(api, name)
     raise AttributeError(f"module 'gitcoord' has no attribute {name!r}")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gitcoord.store.git import make_bare_remote
+from gitcoord.store.git.git_store import make_bare_remote
 
 TOP = Path(__file__).resolve().parents[1]
 TEXT = (TOP / "ARCHITECTURE.md").read_text(encoding="utf-8")

@@ -18,12 +18,12 @@ import pytest
 
 from gitcoord.cli.main import COMMANDS, FEATURE_WORDS
 from gitcoord.core import errors
-from gitcoord.core.fleet import Feature
-from gitcoord.core.timings import PROFILES
+from gitcoord.core.fold.fleet_state import Feature
+from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.features import FEATURES
 from gitcoord.features.settings import Settings
-from gitcoord.node import preferences
-from gitcoord.store.git import LEAST_GIT
+from gitcoord.node import config
+from gitcoord.store.git.git_store import LEAST_GIT
 from tests.cli.clones import copied
 from tests.github.fake import forge
 from tests.waiting import wait_until
@@ -64,7 +64,7 @@ def test_every_command_is_in_the_readme_and_no_other() -> None:
 def test_every_environment_variable_is_in_the_readme_and_no_other() -> None:
     text = source()
     used = set(re.findall(r"\b(?:GITCOORD|GITHUB)_[A-Z_]*[A-Z]\b", text))
-    used |= {preferences.variable(name) for name in preferences.NODE} | {"NO_COLOR"}
+    used |= {config.variable(name) for name in config.NODE} | {"NO_COLOR"}
     used = {name for name in used if not name.startswith("GITCOORD_ASKPASS")}  # between gitcoord and its own git
     assert set(first_cells(section(README, "Configuration"))) == used
 

@@ -47,7 +47,7 @@ def report(answers: tuple[Path, ...]) -> None:
     """
     from gitcoord.features.reviews.events import Verdict
     from gitcoord.github import annotations
-    from gitcoord.node import standing
+    from gitcoord.node.operations import status as standing
 
     values = [value for path in answers for value in _values(path)]
     now = status.read(desk())
@@ -87,11 +87,12 @@ def _values(path: Path) -> Iterator[Mapping[str, Any]]:
 
 def _summary(now: dict[str, Any]) -> Iterator[str]:
     """Markdown: the screen of `gitcoord status`, and the newest conversations."""
-    from gitcoord.node import pages, publish
+    from gitcoord.node.operations import local_pages
+    from gitcoord.node import ledger_pages
 
     screen = "\n".join("".join(fit(words, Place.LINE) for words, _ in line) for line in status.lines(now))
     yield f"## gitcoord\n\n<pre>{html.escape(screen[:SCREEN_CHARS_MAX])}</pre>\n\n"
-    page = publish.newest_page(pages.with_pending(here()))
+    page = ledger_pages.newest_page(local_pages.with_pending(here()))
     if len(page) > PAGE_BYTES_MAX:
         page = page[:PAGE_BYTES_MAX].rpartition(b"\n")[0] + b"\n\nCut here: the branch gitcoord/ledger has all.\n"
     yield page.decode("utf-8", "ignore")

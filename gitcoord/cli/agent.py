@@ -15,10 +15,10 @@ from gitcoord.cli.dry_run import dry_run_option, would_write
 from gitcoord.core.names import agent_id
 
 if TYPE_CHECKING:
-    from gitcoord.github.account import Account
+    from gitcoord.github.api.account import Account
     from gitcoord.node.node import Node
-    from gitcoord.node.options import Reacting
-    from gitcoord.node.work import Contract
+    from gitcoord.node.agent.options import Reacting
+    from gitcoord.node.tasks.worker import Contract
 
 
 @click.group("agent", cls=Noun)
@@ -88,11 +88,11 @@ def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, atte
       gitcoord agent run --for 1 --exec 'python3 -I -c "print(6 * 7)"' --slots 2
       gitcoord agent run --for 1 --on-event 'cat > /dev/null; echo yes' --reply
     """
-    from gitcoord.github import account
-    from gitcoord.node.command_environment import checked
-    from gitcoord.node.options import Options
-    from gitcoord.node.run import Runner
-    from gitcoord.node.stopping import Stop
+    from gitcoord.github.api import account
+    from gitcoord.node.process_environment import checked
+    from gitcoord.node.agent.options import Options
+    from gitcoord.node.agent.runner import Runner
+    from gitcoord.node.shutdown import Stop
 
     if reply and not on_event:
         raise click.UsageError("--reply goes with --on-event")
@@ -122,16 +122,16 @@ def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, atte
 def _reactions(node: Node, there: Account | None, say: Callable[[str, str], None]) -> list[Reacting]:
     """What the leader does outside the ledger."""
     from gitcoord.code.fetched import Source
-    from gitcoord.code.looking import Looking
-    from gitcoord.github import account
-    from gitcoord.node.errands import Errand, Errands
+    from gitcoord.code.conflict_job import Looking
+    from gitcoord.github.api import account
+    from gitcoord.node.agent.leader_jobs import Errand, Errands
 
     source = Source(account.remote_url(node), node.home.path.parent)
     errands: list[Errand] = [Looking(source, node.home.cache)]
     if there is None:
         return [Errands(node, errands, say=say)]
-    from gitcoord.github.escalation import Escalating
-    from gitcoord.github.reviewing import Reviewing
+    from gitcoord.github.issue_job import Escalating
+    from gitcoord.github.review_job import Reviewing
 
     errands += [Reviewing(there.name, there.known, source, there.meter),
                 Escalating(there.name, there.known, there.meter)]
@@ -139,7 +139,7 @@ def _reactions(node: Node, there: Account | None, say: Callable[[str, str], None
 
 
 def _tell_withheld(passed: Sequence[str], say: Callable[[str, str], None], *, concerned: bool) -> None:
-    from gitcoord.node.command_environment import withheld
+    from gitcoord.node.process_environment import withheld
 
     names = withheld(os.environ, pass_env=passed) if concerned else []
     if names:
@@ -148,8 +148,8 @@ def _tell_withheld(passed: Sequence[str], say: Callable[[str, str], None], *, co
 
 def _contract(words: str | None, handler: str | None, slots: int, time_limit: float, worktree: bool,
               pass_env: Sequence[str]) -> Contract | None:
-    from gitcoord.node import job
-    from gitcoord.node.work import Contract
+    from gitcoord.node.tasks import attempt
+    from gitcoord.node.tasks.worker import Contract
 
     if words and handler:
         raise click.UsageError("--exec and --handler say the same in two ways: give one of them")
@@ -157,9 +157,9 @@ def _contract(words: str | None, handler: str | None, slots: int, time_limit: fl
         return None
     top = Path.cwd()
     if handler:
-        handler = job.located(handler, top)
-        job.check_handler(handler, pass_env=pass_env)
-    return Contract(words or job.handler_words(handler or ""), slots, time_limit, worktree, top, pass_env)
+        handler = attempt.located(handler, top)
+        attempt.check_handler(handler, pass_env=pass_env)
+    return Contract(words or attempt.handler_words(handler or ""), slots, time_limit, worktree, top, pass_env)
 
 
 @command.command("rekey")
@@ -173,7 +173,7 @@ def rekey(actor: str | None, dry_run: bool, as_json: bool) -> None:
     Example:
       gitcoord agent rekey
     """
-    from gitcoord.node import rekey as keys
+    from gitcoord.node.membership import rekey as keys
 
     node = here()
     who = speaker(node, actor)

@@ -18,7 +18,7 @@ from gitcoord.core.text import Place, fit
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from gitcoord.node.desk import Desk
+    from gitcoord.node.writer import Desk
     from gitcoord.node.node import Node
 
 Line = Sequence[tuple[str, str]]  # parts, each with its style on a terminal
@@ -124,7 +124,7 @@ def here() -> Node:
     click.get_current_context().call_on_close(node.close)
     _tell_desk(node.desk)
     if os.environ.get("GITCOORD_APP_ID"):
-        from gitcoord.github import account
+        from gitcoord.github.api import account
 
         account.lend_here(account.remote_url(node), say=tell)
     return node
@@ -132,7 +132,7 @@ def here() -> Node:
 
 def desk() -> Desk:
     """Where to write on that node; for commands that read nothing of the fleet."""
-    from gitcoord.node.desk import Desk, find_home
+    from gitcoord.node.writer import Desk, find_home
 
     found = Desk(find_home(Path.cwd()))
     _tell_desk(found)
@@ -141,7 +141,7 @@ def desk() -> Desk:
 
 def _tell_desk(writer: Desk) -> None:
     if click.get_current_context().meta.get(ALLOW_SECRET):
-        from gitcoord.core.credentials import OnSecret
+        from gitcoord.core.secret_scan.credentials import OnSecret
 
         writer.on_secret = OnSecret.ALLOW
 
@@ -186,7 +186,7 @@ def content_or_stdin(content: str) -> str:
 
 def teller(*, quiet: bool, json_logs: bool) -> Callable[[str, str], None]:
     """What a process that goes on says of itself, line by line."""
-    from gitcoord.node.naming import utc_now
+    from gitcoord.node.clock import utc_now
 
     def say(kind: str, text: str) -> None:
         if json_logs:

@@ -17,9 +17,9 @@ from gitcoord.cli.tables import print_table
 from gitcoord.core.errors import Refused
 
 if TYPE_CHECKING:
-    from gitcoord.core.event import Draft
+    from gitcoord.core.format.event import Draft
     from gitcoord.node.node import Node
-    from gitcoord.store.home import Config
+    from gitcoord.store.home.home import Config
 
 TIMEOUT_S = 60.0
 
@@ -138,9 +138,9 @@ def unset(name: str, of_node: bool, actor: str | None, dry_run: bool, as_json: b
 def settings(node: Node) -> dict[str, Setting]:
     """Every setting by name."""
     from gitcoord.features.settings import Settings
-    from gitcoord.node import preferences
-    from gitcoord.store.git_url import without_secret
-    from gitcoord.store.home import Config
+    from gitcoord.node import config as preferences
+    from gitcoord.store.git.url import without_secret
+    from gitcoord.store.home.home import Config
 
     fleet: Settings = node.fleet.states["settings"].settings
     own, found = node.home.config(), {}
@@ -169,7 +169,7 @@ def _change(node: Node, name: str, text: str | None, *, of_node: bool, actor: st
             as_json: bool) -> None:
     """Set (None: unset) `name` where it belongs, and say so."""
     from gitcoord.features.settings import Settings
-    from gitcoord.node import preferences
+    from gitcoord.node import config as preferences
 
     if name not in Settings.model_fields and name not in preferences.NODE:
         raise Refused(f"no setting {name!r}; there are: {', '.join({**preferences.NODE, **Settings.model_fields})}")
@@ -197,10 +197,10 @@ def _change(node: Node, name: str, text: str | None, *, of_node: bool, actor: st
 
 def _node_changed(node: Node, name: str, text: str | None) -> tuple[Config, Any]:
     """What its file would hold, and the setting's value there."""
-    from gitcoord.node import preferences
-    from gitcoord.node.found import whole
-    from gitcoord.store.git_url import without_secret
-    from gitcoord.store.home import Config
+    from gitcoord.node import config as preferences
+    from gitcoord.node.membership.init import whole
+    from gitcoord.store.git.url import without_secret
+    from gitcoord.store.home.home import Config
 
     if name not in preferences.NODE:
         raise Refused(f"{name} is the fleet's alone: leave --node out")
@@ -220,11 +220,11 @@ def _node_changed(node: Node, name: str, text: str | None) -> tuple[Config, Any]
 def _fleet_changed(node: Node, name: str, text: str | None, actor: str) -> tuple[Draft, Any]:
     """The event that says so, and the setting's value after it."""
     from gitcoord.features.settings import changed
-    from gitcoord.node import acting
+    from gitcoord.node.operations import submit
 
     value = None if text is None else _value(name, text)
     changed(node.fleet.states["settings"].settings, name, value)  # Refused, politely, before it is in the log
-    acting.check_right(node, actor, "config_changed", re=None, data={"set": {name: value}})
+    submit.check_right(node, actor, "config_changed", re=None, data={"set": {name: value}})
     words = f"{name} = {_text(value)}" if text is not None else f"{name} back to its default"
     return node.draft("config_changed", words, actor=actor, data={"set": {name: value}}), value
 

@@ -13,13 +13,13 @@ import click
 from gitcoord.cli.common import as_option, echo, json_option, print_json, speaker, tell
 from gitcoord.cli.dry_run import dry_run_option, events
 from gitcoord.cli.forge import at, node_if_any
-from gitcoord.core.credentials import OnSecret
+from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.core.errors import GitcoordError, Refused
 
 if TYPE_CHECKING:
     from gitcoord.code.conflicts import Conflict, Found, Ref
     from gitcoord.code.objects import Repository
-    from gitcoord.core.event import Draft
+    from gitcoord.core.format.event import Draft
     from gitcoord.node.node import Node
 
 HUNK_LINES = 3  # of each side, for a person
@@ -46,7 +46,7 @@ def command(refs: tuple[str, ...], base: str | None, prs: bool, record: bool, ac
       gitcoord conflicts
       gitcoord conflicts --json
     """
-    from gitcoord.code import conflicts, fetched, remembered
+    from gitcoord.code import conflicts, fetched, merge_cache
     from gitcoord.code.objects import Repository
 
     if prs and refs:
@@ -60,10 +60,10 @@ def command(refs: tuple[str, ...], base: str | None, prs: bool, record: bool, ac
     with fetched.beside(Path.cwd()) if prs else Repository(Path.cwd()) as repository:
         chosen, onto, names = (_pulls(repository, node, agents, base) if prs
                                else _branches(repository, node, refs, agents, base))
-        known = remembered.read(node.home.cache, repository) if node is not None else {}
+        known = merge_cache.read(node.home.cache, repository) if node is not None else {}
         found = conflicts.between(repository, chosen, base=onto, now_s=time.time(), known=known)
         if node is not None:
-            remembered.save(node.home.cache, repository, found.outcomes)
+            merge_cache.save(node.home.cache, repository, found.outcomes)
     drafts: list[Draft] = []
     if record and node is not None:
         drafts = _news(node, found.conflicts, speaker(node, actor),
@@ -96,14 +96,15 @@ def _branches(repository: Repository, node: Node | None, refs: tuple[str, ...], 
 
 def _pulls(repository: Repository, node: Node | None, agents: list[str], base: str | None
            ) -> tuple[list[Ref], Ref, dict[str, str]]:
-    from gitcoord.github import credentials, heads
-    from gitcoord.github.client import Client
+    from gitcoord.github.api import credentials
+    from gitcoord.github import pull_refs
+    from gitcoord.github.api.client import Client
 
     known, forge = credentials.required(os.environ), at(node, None)
     with Client(forge.name, known) as client:
         source = forge.source(client)
         assert source is not None  # it is the remote here
-        found = heads.opened(client, repository, source, agents, base=base)
+        found = pull_refs.opened(client, repository, source, agents, base=base)
     return found.refs, found.base, found.names
 
 
@@ -122,7 +123,7 @@ def _plain(one: Conflict) -> dict[str, Any]:
 
 def _show(found: Found, base: str) -> None:
     from gitcoord.cli.shown import plain
-    from gitcoord.node.standing import ago
+    from gitcoord.node.operations.status import ago
 
     for one in found.conflicts:
         who = " and ".join(plain(f"{ref.name} ({ref.agent})" if ref.agent else ref.name) for ref in (one.a, one.b))
@@ -147,14 +148,14 @@ def _show(found: Found, base: str) -> None:
 
 def _news(node: Node, found: list[Conflict], actor: str, looked_at: list[Ref], names: dict[str, str]) -> list[Draft]:
     """By the remote's names, as the leader tells them: one conflict is one conversation, whoever finds it."""
-    from gitcoord.code import telling
+    from gitcoord.code import conflict_events
     from gitcoord.features import conflicts
-    from gitcoord.node import acting
+    from gitcoord.node.operations import submit
 
-    shared, refs = telling.shared(found, looked_at, names)
-    proposals = conflicts.news(acting.look(node, actor).state("conflicts"), telling.told(shared),
-                               telling.names_of(refs))
-    return acting.drafted(node, proposals, actor)
+    shared, refs = conflict_events.shared(found, looked_at, names)
+    proposals = conflicts.news(submit.look(node, actor).state("conflicts"), conflict_events.told(shared),
+                               conflict_events.names_of(refs))
+    return submit.drafted(node, proposals, actor)
 
 
 def _record(node: Node, drafts: list[Draft]) -> None:

@@ -12,7 +12,7 @@ import click
 from gitcoord.core.errors import GitcoordError
 
 if TYPE_CHECKING:
-    from gitcoord.cli.demo_stage import Stage
+    from gitcoord.cli.demonstration.stage import Stage
 
 FAST_AGENTS, AGENTS = 3, 5
 
@@ -34,8 +34,8 @@ def command(agents: int | None, fast: bool, keep: bool) -> None:
     """
     from rich.console import Console
 
-    from gitcoord.cli.demo_scenes import NAMES, Play
-    from gitcoord.cli.demo_stage import Stage
+    from gitcoord.cli.demonstration.scenes import NAMES, Play
+    from gitcoord.cli.demonstration.stage import Stage
 
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -61,11 +61,11 @@ def _end(*_: object) -> Any:
 
 
 def _perform(play: Any) -> None:
-    from gitcoord.cli import demo_checks, demo_scenes
+    from gitcoord.cli.demonstration import checks, scenes
 
     play.stage.say(f"{len(play.cast)} agents, each with its own clone of one git remote, in {play.stage.folder}")
-    for scene in (demo_scenes.join, demo_scenes.elect, demo_scenes.talk, demo_scenes.take_over, demo_scenes.outage,
-                  demo_scenes.failover, demo_checks.snapshots, demo_checks.verify, demo_checks.goodbye):
+    for scene in (scenes.join, scenes.elect, scenes.talk, scenes.take_over, scenes.outage,
+                  scenes.failover, checks.snapshots, checks.verify, checks.goodbye):
         scene(play)
 
 

@@ -26,8 +26,9 @@ def command(fix: bool, as_json: bool) -> None:
     Example:
       gitcoord doctor --json
     """
-    from gitcoord.github import account, checkup
-    from gitcoord.node import doctor
+    from gitcoord.github.api import account
+    from gitcoord.github import checkup
+    from gitcoord.node.diagnostics import doctor
 
     account.lend_beside(Path.cwd())
     findings = []

@@ -10,8 +10,8 @@ import click
 from gitcoord.cli.common import F, echo, print_json
 
 if TYPE_CHECKING:
-    from gitcoord.core.event import Draft
-    from gitcoord.node.desk import Desk
+    from gitcoord.core.format.event import Draft
+    from gitcoord.node.writer import Desk
     from gitcoord.node.node import Node
 
 

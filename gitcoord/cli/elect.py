@@ -35,7 +35,7 @@ def command(only_status: bool, resign: bool, explain: bool, wait: bool, timeout:
       gitcoord elect
       gitcoord elect --status --json
     """
-    from gitcoord.node import election
+    from gitcoord.node.operations import elect
 
     node = here()
     if explain:
@@ -45,11 +45,11 @@ def command(only_status: bool, resign: bool, explain: bool, wait: bool, timeout:
         _print_plan(node, speaker(node, actor), resign, as_json)
         return
     if resign:
-        outcome = election.resign(node, speaker(node, actor))
+        outcome = elect.resign(node, speaker(node, actor))
     elif only_status:
-        outcome = election.look(node)
+        outcome = elect.look(node)
     else:
-        outcome = election.take_part(node, speaker(node, actor), wait=wait, timeout_s=timeout)
+        outcome = elect.take_part(node, speaker(node, actor), wait=wait, timeout_s=timeout)
     if as_json:
         print_json(_as_json(outcome))
         return
@@ -58,13 +58,13 @@ def command(only_status: bool, resign: bool, explain: bool, wait: bool, timeout:
 
 
 def _print_plan(node: Node, agent: str, resign: bool, as_json: bool) -> None:
-    from gitcoord.node import election
+    from gitcoord.node.operations import elect
 
     if resign:
-        would_write(node, "elect", [election.resignation(node, agent)], as_json)
+        would_write(node, "elect", [elect.resignation(node, agent)], as_json)
         return
     node.keyring.signer(agent)
-    leader = election.look(node).leader
+    leader = elect.look(node).leader
     would("elect", as_json, changes=[f"watch {leader}, and stand if it says nothing" if leader else "stand"]
           if node.config.lead else [])
 
@@ -79,9 +79,9 @@ def _as_json(outcome: Any) -> dict[str, Any]:
 
 
 def _print_explanation(node: Node, as_json: bool) -> None:
-    from gitcoord.node import election
+    from gitcoord.node.operations import elect
 
-    rows = election.explain(node)
+    rows = elect.explain(node)
     if as_json:
         print_json({"schema": "gitcoord.elect.explain/1", "profile": node.profile.name,
                     **{name: value for name, value, _ in rows}})

@@ -18,8 +18,8 @@ from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.core.names import event_type, same_agent
 
 if TYPE_CHECKING:
-    from gitcoord.core.event import Event
-    from gitcoord.core.fleet import Fleet
+    from gitcoord.core.format.event import Event
+    from gitcoord.core.fold.fleet_state import Fleet
     from gitcoord.node.node import Node
 
     Printer = Callable[[Fleet, int | None, str, Event], None]
@@ -94,7 +94,7 @@ class Wanted:
 
     def may_have(self, line: bytes) -> bool:
         """False when the line certainly holds no such event: so most lines need not be parsed."""
-        from gitcoord.core.event import may_name, times_in, type_of
+        from gitcoord.core.format.event import may_name, times_in, type_of
 
         if self.types and type_of(line) not in self.types:
             return False
@@ -105,7 +105,7 @@ class Wanted:
 
 def sequenced(node: Node, wanted: Wanted, *, newest_first: bool = False) -> Iterator[tuple[int, Event]]:
     """The events of the ledger that are wanted, with their positions."""
-    from gitcoord.core.event import parse
+    from gitcoord.core.format.event import parse
 
     read = node.replica.branch.line_at()
     for position in _positions(node, wanted, newest_first):
@@ -136,14 +136,14 @@ def _newest(node: Node, wanted: Wanted, limit: int | None) -> Iterable[tuple[int
 def _waiting(node: Node, wanted: Wanted) -> Iterator[tuple[str, Event]]:
     """Pending events and, where asked for, live beats, with their levels. They have no position yet to be `after`."""
     from gitcoord.cli import shown
-    from gitcoord.node import seen
+    from gitcoord.node import peers
 
     fleet = node.fleet
-    for level, event in seen.pending(node):
+    for level, event in peers.pending(node):
         if wanted.has(event) and wanted.interaction in (None, shown.interaction(fleet, event, None)):
             yield level, event
     if "heartbeat" in wanted.types and wanted.interaction is None:
-        for beat in seen.live_beats(node):
+        for beat in peers.live_beats(node):
             if wanted.has(beat):
                 yield "live", beat
 
@@ -169,14 +169,14 @@ def refresh(node: Node, *, quiet: bool = False, fresh_s: float = 0.0) -> bool:
     """
     import filelock
 
-    from gitcoord.node import seen
+    from gitcoord.node import peers
 
     if node.home.running():
         progress = node.home.progress()
         if not progress.online and not quiet:
             echo(f"gitcoord: {progress.problem}; showing what is here", err=True)
         return progress.online
-    _, looked_s = seen.observations(node.home.cache)
+    _, looked_s = peers.observations(node.home.cache)
     if looked_s is not None and 0 <= time.time() - looked_s < fresh_s:
         return True
     try:

@@ -15,7 +15,7 @@ from gitcoord.cli.dry_run import dry_run_option, would
 from gitcoord.core.errors import GitcoordError
 
 if TYPE_CHECKING:
-    from gitcoord.node.supervisor import Status
+    from gitcoord.node.fleet.supervisor import Status
 
 STOP_S = 60.0  # the supervisor gives its agents less than that
 
@@ -48,8 +48,8 @@ def start(file: Path, check: bool, dry_run: bool, as_json: bool) -> None:
     Example:
       gitcoord fleet start examples/nine.toml --check
     """
-    from gitcoord.node import fleet_file, supervisor
-    from gitcoord.node.stopping import Stop
+    from gitcoord.node.fleet import fleet_file, supervisor
+    from gitcoord.node.shutdown import Stop
 
     node = here()
     plan = fleet_file.read(file, known=[one.id for one in node.fleet.members.by_id.values()])
@@ -79,7 +79,7 @@ def stop(dry_run: bool, as_json: bool) -> None:
     Example:
       gitcoord fleet stop
     """
-    from gitcoord.node import supervisor
+    from gitcoord.node.fleet import supervisor
 
     home = desk().home
     found = supervisor.status(home)
@@ -109,7 +109,7 @@ def status(watch: bool, as_json: bool) -> None:
     Example:
       gitcoord fleet status
     """
-    from gitcoord.node import supervisor
+    from gitcoord.node.fleet import supervisor
 
     home = desk().home
     show_again(lambda: supervisor.status(home), lambda found: _show(found, as_json), watch=watch)

@@ -13,7 +13,7 @@ from gitcoord.core.errors import GitcoordError, Refused
 
 if TYPE_CHECKING:
     from gitcoord.code.fetched import Source
-    from gitcoord.github.client import Client
+    from gitcoord.github.api.client import Client
     from gitcoord.node.node import Node
 
 
@@ -49,14 +49,14 @@ def node_if_any() -> Node | None:
 def at(node: Node | None, repo: str | None) -> Forge:
     """What `--repo` names, else what the remote here is. Raises Refused."""
     from gitcoord.code.fetched import Source
-    from gitcoord.github import places
-    from gitcoord.store import checkout, git
+    from gitcoord.github.api import urls
+    from gitcoord.store.git import repo_location, git_store
 
-    wanted = places.repository_name(repo) if repo is not None else None
-    common = node.home.path.parent if node is not None else checkout.common_dir(Path.cwd())
+    wanted = urls.repository_name(repo) if repo is not None else None
+    common = node.home.path.parent if node is not None else repo_location.common_dir(Path.cwd())
     remote = node.config.remote if node is not None else "origin"
-    url = (git.remote_url(common, remote) or remote) if common is not None else ""
-    own = places.repository_of(url, os.environ) if url else None
+    url = (git_store.remote_url(common, remote) or remote) if common is not None else ""
+    own = urls.repository_of(url, os.environ) if url else None
     if wanted is None and own is None:
         raise Refused("which repository? The remote here is not on GitHub: give --repo owner/name")
     if own is not None and (wanted is None or wanted.casefold() == own.casefold()):

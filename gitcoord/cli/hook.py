@@ -60,20 +60,21 @@ def pre_commit(as_json: bool) -> None:
 
 def _look(folder: Path) -> tuple[list[Touched], bool]:
     """What is touched of the others' reservations, and whether that is to be refused. Raises GitcoordError."""
-    from gitcoord.node import glance, seen as sightings
-    from gitcoord.store import checkout, hooks
+    from gitcoord.node import status_cache, peers as sightings
+    from gitcoord.store.git import repo_location
+    from gitcoord.store import hooks
 
     paths = hooks.staged_paths(folder)  # BEFORE a repository is opened: that forgets which index a surrounding git uses
     at = desk()
-    seen = glance.read(at.home)
+    seen = status_cache.read(at.home)
     if seen is None:  # no round has ended here since the last fetch
         from gitcoord.node.node import open_node
 
         with open_node(folder, tell=tell) as node:
-            seen = glance.take(node)
+            seen = status_cache.take(node)
     agent = os.environ.get("GITCOORD_AGENT") or at.config.agent or ""
     others = [one for one in sightings.in_force(at.home.cache, seen)
-              if not _is_own(one, agent, seen.node, checkout.worktree_name(folder))]
+              if not _is_own(one, agent, seen.node, repo_location.worktree_name(folder))]
     return touched(others, paths), (at.config.hook or seen.hook) == "refuse"
 
 

@@ -15,7 +15,7 @@ from gitcoord.cli.dry_run import dry_run_option, would
 from gitcoord.core.errors import NotConfirmed
 
 if TYPE_CHECKING:
-    from gitcoord.node.importing import Imported
+    from gitcoord.node.operations.import_log import Imported
     from gitcoord.node.node import Node
 
 TIMEOUT_S = 60.0
@@ -43,7 +43,7 @@ def command(file: BinaryIO, actor: str | None, timeout: float, no_sync: bool, dr
       gitcoord import events.offline.log
     """
     from gitcoord.cli.events import refresh
-    from gitcoord.node.importing import import_log
+    from gitcoord.node.operations.import_log import import_log
 
     node = here()
     who = speaker(node, actor)

@@ -10,7 +10,7 @@ import click
 from gitcoord.cli.common import desk, echo, print_json, speaker
 
 if TYPE_CHECKING:
-    from gitcoord.store.dead_letters import Letter
+    from gitcoord.store.home.dead_letters import Letter
 
 COLUMNS = ("id", "author", "type", "text", "attempts", "reason", "at", "replay")
 HELP = """
@@ -46,7 +46,7 @@ def extended(command: click.Command) -> click.Command:
 
 
 def _failed(actor: str | None, replay: str | None, *, as_json: bool) -> None:
-    from gitcoord.store.dead_letters import DeadLetters
+    from gitcoord.store.home.dead_letters import DeadLetters
 
     here = desk()
     letters = DeadLetters(here.home.path, speaker(here, actor))

@@ -46,15 +46,15 @@ def command(path: Path, remote: str | None, github: str | None, public: bool, ag
       gitcoord init --agent alice --agent-guide AGENTS.md
       gitcoord init --agent alice --github-actions --source git+https://HOST/OWNER/REPO@COMMIT
     """
-    from gitcoord.node import guide
-    from gitcoord.node.found import Wish, init
-    from gitcoord.node.pages import write_baseline
-    from gitcoord.store import git
+    from gitcoord.node.membership import agent_guide as guide
+    from gitcoord.node.membership.init import Wish, init
+    from gitcoord.node.operations.local_pages import write_baseline
+    from gitcoord.store.git import git_store
 
     if (source or force) and not github_actions:
         raise click.UsageError("--source and --force go with --github-actions")
-    if git.git_version() < git.LEAST_GIT:
-        raise Refused(f"{git.shown_version(git.git_version())} is too old: install {git.shown_version(git.LEAST_GIT)} "
+    if git_store.git_version() < git_store.LEAST_GIT:
+        raise Refused(f"{git_store.shown_version(git_store.git_version())} is too old: install {git_store.shown_version(git_store.LEAST_GIT)} "
                       "or later")
     if github_actions and source is None:
         source = _this_version()
@@ -94,13 +94,13 @@ def _write_workflows(path: Path, source: str, force: bool) -> list[str]:
 
 
 def _this_version() -> str:
-    from gitcoord.github import origin
+    from gitcoord.github import install_source
 
-    return origin.of_this_version()
+    return install_source.of_this_version()
 
 
 def _on_github(path: Path, name: str, remote: str | None, public: bool, said: list[str]) -> str:
-    from gitcoord.github import repositories
+    from gitcoord.github.api import repositories
 
     if remote is not None:
         raise click.UsageError("--github and --remote name two remotes: give one of them")
@@ -109,20 +109,20 @@ def _on_github(path: Path, name: str, remote: str | None, public: bool, said: li
 
 def _ready(path: Path, remote: str | None) -> None:
     """The credentials for a remote on GitHub, looked at before anything is made with them."""
-    from gitcoord.github import account
-    from gitcoord.store import git
+    from gitcoord.github.api import account
+    from gitcoord.store.git import git_store
 
     remote = remote or os.environ.get("GITCOORD_REMOTE") or "origin"
-    common = git.find_common_dir(path) if path.exists() else None
-    url = common and git.remote_url(common, remote)
+    common = git_store.find_common_dir(path) if path.exists() else None
+    url = common and git_store.remote_url(common, remote)
     account.ready(url or remote, say=tell)
 
 
 def _ask(path: Path, yes: bool) -> str:
-    from gitcoord.store import git
-    from gitcoord.store.home import Home
+    from gitcoord.store.git import git_store
+    from gitcoord.store.home.home import Home
 
-    common = git.find_common_dir(path) if path.exists() else None
+    common = git_store.find_common_dir(path) if path.exists() else None
     if common is not None and Home(common / "gitcoord").exists:
         known = Home(common / "gitcoord").config().agent
         if known:

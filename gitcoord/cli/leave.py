@@ -26,16 +26,16 @@ def command(force: bool, timeout: float, dry_run: bool, as_json: bool) -> None:
     Example:
       gitcoord leave
     """
-    from gitcoord.node import departure
-    from gitcoord.node.standing import count
+    from gitcoord.node.membership import leave
+    from gitcoord.node.operations.status import count
 
     node = here()
     fleet, undelivered_file = node.config.fleet, node.home.queue.path.name
     if dry_run:
-        departure.check(node)
-        would("leave", as_json, drafts=departure.goodbyes(node), changes=departure.changes(node))
+        leave.check(node)
+        would("leave", as_json, drafts=leave.goodbyes(node), changes=leave.changes(node))
         return
-    left = departure.leave(node, force=force, timeout_s=timeout)
+    left = leave.leave(node, force=force, timeout_s=timeout)
     if as_json:
         print_json({"schema": "gitcoord.leave/1", "fleet": fleet, "agents": left.agents, "kept": str(left.kept),
                     "undelivered": left.undelivered, "outbox_retired": left.outbox_retired,

@@ -73,17 +73,17 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         command: click.Command
         if name in FEATURE_WORDS:
-            from gitcoord.cli import derived
+            from gitcoord.cli import feature_commands
 
-            command = derived.command(name)
+            command = feature_commands.command(name)
             return importlib.import_module(EXTENDED[name]).extended(command) if name in EXTENDED else command
         if name not in COMMANDS:
             return None
         command = importlib.import_module(COMMANDS[name][0]).command
         if isinstance(command, click.Group) and any(name in words for words in LISTED.values()):
-            from gitcoord.cli import derived
+            from gitcoord.cli import feature_commands
 
-            derived.extend(command, name)
+            feature_commands.extend(command, name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -15,7 +15,7 @@ from gitcoord.core import names
 from gitcoord.core.errors import NotConfirmed, Refused
 
 if TYPE_CHECKING:
-    from gitcoord.core.event import Event
+    from gitcoord.core.format.event import Event
     from gitcoord.node.node import Node
 
 LOCK_S = 30.0  # a round in progress may be pushing the very event that is to go
@@ -45,15 +45,15 @@ def list_(watch: bool, as_json: bool) -> None:
       gitcoord queue list
       gitcoord queue list --json
     """
-    from gitcoord.node import seen
+    from gitcoord.node import peers
 
     node = here()
-    show_again(lambda: list(seen.own_pending(node)), lambda waiting: _show(node, waiting, as_json), watch=watch)
+    show_again(lambda: list(peers.own_pending(node)), lambda waiting: _show(node, waiting, as_json), watch=watch)
 
 
 def _show(node: Node, waiting: list[tuple[str, Event]], as_json: bool) -> None:
     from gitcoord.cli import shown
-    from gitcoord.core.batch import why_waiting
+    from gitcoord.core.round.batch import why_waiting
 
     fleet = node.fleet
     why = why_waiting(node.replica, [event for _, event in waiting])
@@ -86,11 +86,11 @@ def drop(id_: str, force: bool, dry_run: bool, as_json: bool) -> None:
     Example:
       gitcoord queue drop k3f97hq2
     """
-    from gitcoord.node import seen
+    from gitcoord.node import peers
 
     node = here()
     with _no_round(node):
-        waiting = list(seen.own_pending(node))
+        waiting = list(peers.own_pending(node))
         level, event = _named(waiting, id_)
         if level == "durable" and not force:
             raise Refused(f"event {event.uid[:8]} is on the remote already, others may have seen it: "

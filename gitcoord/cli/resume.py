@@ -12,7 +12,7 @@ from gitcoord.cli.common import as_option, echo, here, json_option, print_json
 from gitcoord.cli.dry_run import dry_run_option, would
 
 if TYPE_CHECKING:
-    from gitcoord.core.event import Draft
+    from gitcoord.core.format.event import Draft
     from gitcoord.node.node import Node
 
 
@@ -29,10 +29,10 @@ def command(actor: str | None, dry_run: bool, as_json: bool) -> None:
     Example:
       gitcoord resume
     """
-    from gitcoord.node.standing import ago
+    from gitcoord.node.operations.status import ago
     from gitcoord.store import files
 
-    from gitcoord.core.credentials import OnSecret
+    from gitcoord.core.secret_scan.credentials import OnSecret
 
     node = here()
     mark = node.home.path / "paused"
@@ -54,7 +54,7 @@ def command(actor: str | None, dry_run: bool, as_json: bool) -> None:
 
 def _news(node: Node, actor: str | None, reason: str, paused_s: float) -> Draft | None:
     """For the fleet; None where nobody speaks."""
-    from gitcoord.node.standing import ago
+    from gitcoord.node.operations.status import ago
 
     speaker = actor or os.environ.get("GITCOORD_AGENT") or node.config.agent
     if speaker is None:

@@ -11,7 +11,7 @@ import click
 
 from gitcoord.cli.common import as_option, echo, json_option, print_json, speaker, tell
 from gitcoord.cli.forge import at, node_if_any
-from gitcoord.core.credentials import OnSecret
+from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.core.errors import GitcoordError, Lost
 
 if TYPE_CHECKING:
@@ -38,15 +38,16 @@ def command(number: int, repo: str | None, dry_run: bool, actor: str | None, as_
     Example:
       gitcoord review --pr 12 --repo OWNER/REPO --dry-run
     """
-    from gitcoord.github import credentials, recording, review, surroundings
-    from gitcoord.github.client import Client
-    from gitcoord.node import acting
+    from gitcoord.github.api import credentials
+    from gitcoord.github import recording, review, fleet_context
+    from gitcoord.github.api.client import Client
+    from gitcoord.node.operations import submit
 
     known = credentials.required(os.environ)
     node = node_if_any()
     who = speaker(node, actor) if node is not None and not dry_run else ""
     forge = at(node, repo)
-    around = surroundings.around(acting.look(node, who)) if node is not None else surroundings.Surroundings()
+    around = fleet_context.around(submit.look(node, who)) if node is not None else fleet_context.Surroundings()
     with Client(forge.name, known) as client:
         found = review.reviewed(client, number, around, repo=forge.told, source=forge.source(client), dry_run=dry_run)
     if node is not None and not dry_run:
@@ -72,13 +73,13 @@ def _record(node: Node, proposals: Sequence[Proposal], actor: str) -> None:
 
 def _show(found: Reviewed, name: str, as_json: bool) -> None:
     from gitcoord.cli.shown import plain
-    from gitcoord.github import words
+    from gitcoord.github import render
 
     if as_json:
         print_json(_plain(found, name))
         return
     posted = found.posted
-    echo(f"{name}#{found.picture.pull.number} at {found.picture.pull.head[:12]}: {words.status(found.judgement)}")
+    echo(f"{name}#{found.picture.pull.number} at {found.picture.pull.head[:12]}: {render.status(found.judgement)}")
     for one in found.judgement.findings:
         at = f"{plain(one.path)}{f':{one.first}' if one.first else ''}: " if one.path else ""
         echo(f"  {one.severity}: {at}{plain(one.text)}")

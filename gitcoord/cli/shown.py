@@ -7,11 +7,11 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
-from gitcoord.core.event import Event
+from gitcoord.core.format.event import Event
 from gitcoord.core.text import Place, fit
 
 if TYPE_CHECKING:
-    from gitcoord.core.fleet import Fleet
+    from gitcoord.core.fold.fleet_state import Fleet
 
 WHOLE = 10_000_000  # columns, where no terminal limits them
 COLUMNS_MAX = 10_000  # of any terminal

@@ -11,7 +11,7 @@ import click
 from gitcoord.cli.common import echo, json_option, print_json
 from gitcoord.core.errors import Refused
 from gitcoord.core.text import Place
-from gitcoord.core.timings import PROFILES
+from gitcoord.core.leadership.timings import PROFILES
 
 if TYPE_CHECKING:
     from gitcoord.simulation.schedule import Options, Result

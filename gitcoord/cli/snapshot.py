@@ -60,17 +60,17 @@ def command(watch: bool, folder: Path, recent: int | None, files: str, no_sync: 
 
 
 def _write(node: Node, folder: Path, recent: int | None, files: str) -> list[str]:
-    from gitcoord.node import pages
+    from gitcoord.node.operations import local_pages
 
     changed = []
     if files != "pages":
-        grown, kept = pages.write_log(node, folder)
-        changed += [pages.LOG] if grown else []
+        grown, kept = local_pages.write_log(node, folder)
+        changed += [local_pages.LOG] if grown else []
         if kept is not None:
             echo(f"gitcoord: events.log held lines that are not this fleet's: they are in {kept.name}; "
                  f"`gitcoord import {kept.name}` takes them over", err=True)
     if files != "log":
-        changed += pages.write_snapshot(node, folder, recent=recent)
+        changed += local_pages.write_snapshot(node, folder, recent=recent)
     return changed
 
 

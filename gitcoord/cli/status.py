@@ -14,7 +14,7 @@ import click
 from gitcoord.cli.common import Line, desk, draw, json_option, print_json, styled, tell
 
 if TYPE_CHECKING:
-    from gitcoord.node.desk import Desk
+    from gitcoord.node.writer import Desk
 
 REDRAW_S = 1.0
 
@@ -50,16 +50,16 @@ def command(watch: bool, as_json: bool) -> None:
 
 def read(here: Desk) -> dict[str, Any]:
     """`gitcoord.status/1`, as this node saw things last."""
-    from gitcoord.node import glance
-    from gitcoord.node.standing import standing
+    from gitcoord.node import status_cache
+    from gitcoord.node.operations.status import standing
 
-    seen = glance.read(here.home)
+    seen = status_cache.read(here.home)
     if seen is None:  # a round was cut short before it wrote one
         from gitcoord.node.node import open_node
 
         with open_node(Path.cwd(), tell=tell) as node:
-            seen = glance.take(node)
-        glance.save(here.home, seen)
+            seen = status_cache.take(node)
+        status_cache.save(here.home, seen)
     return standing(here, seen)
 
 
@@ -82,7 +82,7 @@ def _watch(here: Desk, as_json: bool) -> None:
 
 def lines(value: dict[str, Any]) -> Iterator[Line]:
     """The screen, line by line."""
-    from gitcoord.node.standing import ago, count, finding, shortened
+    from gitcoord.node.operations.status import ago, count, finding, shortened
 
     for text in value["attention"]:
         yield ((f"! {text}", "bold yellow"),)
@@ -120,7 +120,7 @@ def lines(value: dict[str, Any]) -> Iterator[Line]:
 
 
 def _agents(agents: list[dict[str, Any]]) -> Iterator[Line]:
-    from gitcoord.node.standing import ago
+    from gitcoord.node.operations.status import ago
 
     width = max((len(one["id"]) for one in agents), default=0)
     for one in agents:

@@ -11,7 +11,7 @@ from gitcoord.cli.common import echo, here, json_option, print_json
 from gitcoord.core.errors import NotConfirmed, Unreachable
 
 if TYPE_CHECKING:
-    from gitcoord.core.event import Event
+    from gitcoord.core.format.event import Event
     from gitcoord.node.node import Node
 
 LOOK_S = 0.02
@@ -75,9 +75,9 @@ def _wait_for_round(node: Node) -> None:
 
 
 def _outcome(node: Node, events: list[Event], races: int) -> dict[str, Any]:
-    from gitcoord.node import seen
+    from gitcoord.node import peers
 
-    levels = [level for level, _ in seen.own_pending(node)]
+    levels = [level for level, _ in peers.own_pending(node)]
     fleet = node.fleet
     placed = [event for event in events if fleet.position_of(event) is not None]
     void = [{"id": event.uid, "position": fleet.position_of(event), "reason": reason}

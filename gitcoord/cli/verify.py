@@ -31,7 +31,7 @@ def command(since: int, history: bool, as_json: bool) -> None:
       gitcoord verify --history --json
     """
     from gitcoord.cli.shown import plain
-    from gitcoord.node.verify import verify
+    from gitcoord.node.diagnostics.verify import verify
 
     node = here()
     with _progress() as progress:

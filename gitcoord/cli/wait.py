@@ -34,13 +34,13 @@ def command(wanted: tuple[str, ...], timeout: float, actor: str | None, as_json:
     """
     import time
 
-    from gitcoord.node import awaiting
+    from gitcoord.node.operations import wait
 
     node = here()
     deadline = time.monotonic() + timeout
     for text in wanted:
         left_s = max(0.0, deadline - time.monotonic())
-        words = awaiting.wait_for(node, text, actor=actor or "", timeout_s=left_s)
+        words = wait.wait_for(node, text, actor=actor or "", timeout_s=left_s)
         if as_json:
             print_json({"schema": "gitcoord.wait/1", "for": text, "because": words})
         else:

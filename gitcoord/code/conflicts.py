@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from gitcoord.code import merges
 from gitcoord.code.hunks import Hunk
 from gitcoord.code.objects import Repository
-from gitcoord.code.outcomes import Outcome, Pair, Unmerged, outcome
-from gitcoord.code.touched import Touched, common_ancestor, touched
+from gitcoord.code.merge_result import Outcome, Pair, Unmerged, outcome
+from gitcoord.code.changed_paths import Touched, common_ancestor, touched
 from gitcoord.features.conflicts import Severity
 
 REFS_MAX = 2000

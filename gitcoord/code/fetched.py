@@ -15,7 +15,8 @@ from pathlib import Path
 
 from gitcoord.code.objects import Repository
 from gitcoord.core.errors import GitcoordError, Unreachable
-from gitcoord.store import git_credentials, git_url, git_words, program
+from gitcoord.store.git import credentials, url as git_url, git_output
+from gitcoord.store import program
 
 AT_ONCE = 500  # commits that one fetch asks for
 ALONE_MAX = 20  # that are asked for one by one, where they cannot be had together
@@ -67,7 +68,7 @@ def bring(repository: Repository, source: Source, commits: Iterable[str]) -> set
             try:
                 _fetch(some, environment)
             except GitcoordError as wrong:
-                if git_words.is_redirect(str(wrong)):
+                if git_output.is_redirect(str(wrong)):
                     raise
                 if len(some) == 1:
                     continue
@@ -91,22 +92,22 @@ def _has(repository: Repository, commit: str) -> bool:
 def _reaching(repository: Repository, source: Source) -> Iterator[dict[str, str]]:
     """Git's environment: the way to `git_url.ALIAS`, a repository of no refs, and of the scratch objects."""
     plain = {name: value for name, value in os.environ.items()
-             if name not in git_credentials.HOOK_VARIABLES and not name.startswith("GIT_TRACE")}
+             if name not in credentials.HOOK_VARIABLES and not name.startswith("GIT_TRACE")}
     with tempfile.TemporaryDirectory(prefix="gitcoord-fetching-") as folder:
         askpass = Path(folder) / "askpass"
-        askpass.write_text(git_credentials.ASKPASS)
+        askpass.write_text(credentials.ASKPASS)
         askpass.chmod(0o700)
         _git(["init", "--quiet", "--bare", "--template=", f"{folder}/git"], {})
         listing = _git(["-C", str(source.clone or f"{folder}/git"), "config", "--list", "--show-scope", "-z"], {},
                        check=False)
-        access = git_credentials.access(source.url, listing, private={}, askpass=askpass, environ=plain)
+        access = credentials.access(source.url, listing, private={}, askpass=askpass, environ=plain)
         environment = {**plain, **access.environment, **repository.scratch, "GIT_DIR": f"{folder}/git", "LC_ALL": "C"}
         try:
             yield environment
         except GitcoordError as wrong:
             said = str(wrong)
-            if git_words.is_redirect(said):
-                said = git_words.moved(access.url, _moved_to(environment))
+            if git_output.is_redirect(said):
+                said = git_output.moved(access.url, _moved_to(environment))
             for secret in access.secrets:
                 said = said.replace(secret, "…")
             raise Unreachable(said) from None
@@ -127,7 +128,7 @@ def _git(words: Sequence[str], environment: dict[str, str], *, given: str | None
     from gitcoord.code.objects import GIT_S
 
     plain = environment or {name: value for name, value in os.environ.items()
-                            if name not in git_credentials.HOOK_VARIABLES}
+                            if name not in credentials.HOOK_VARIABLES}
     try:
         done = subprocess.run(["git", *words], executable=program.git(), env=plain, text=True, encoding="utf-8",
                               errors="replace", timeout=GIT_S, capture_output=True,

@@ -14,7 +14,8 @@ from pathlib import Path
 from types import TracebackType
 
 from gitcoord.core.errors import GitcoordError, Refused
-from gitcoord.store import checkout, program
+from gitcoord.store.git import repo_location
+from gitcoord.store import program
 
 GIT_S = 300.0
 LEAST_GIT = (2, 39)  # merge-tree --stdin
@@ -32,7 +33,7 @@ class Repository:
         if found.returncode:
             raise Refused(f"{path} is in no git repository")
         self.path = path
-        self.git_dir = checkout.not_in_tree(Path(found.stdout.removesuffix("\n")))
+        self.git_dir = repo_location.not_in_tree(Path(found.stdout.removesuffix("\n")))
         self._folder = tempfile.TemporaryDirectory(prefix="gitcoord-merges-")
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from gitcoord.core import times
-from gitcoord.core.liveness import Standing
+from gitcoord.core.leadership.liveness import Standing
 
 if TYPE_CHECKING:
-    from gitcoord.core.fleet import Fleet
+    from gitcoord.core.fold.fleet_state import Fleet
 
 FROM_FILE: dict[str, Any] = {"file": True}
 """`json_schema_extra` of an argument that is a text: people name a file that holds it."""

@@ -1,6 +1,6 @@
 """What the core asks of the world: content-addressed objects, one remote, one durable disk.
 
-`store/git.py` answers with git, `store/memory.py` with dicts; one contract suite
+`store/git/git_store.py` answers with git, `store/memory.py` with dicts; one contract suite
 (`tests/store/test_contract.py`) holds both to the words below.
 """
 

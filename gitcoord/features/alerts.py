@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from gitcoord.core.authority import LEADER, Who
+from gitcoord.core.fold.authority import LEADER, Who
 from gitcoord.core.commands import Arguments, Command, Look, Query
-from gitcoord.core.credentials import redacted
+from gitcoord.core.secret_scan.credentials import redacted
 from gitcoord.core.fields import Count, Given, Payload, Uid
-from gitcoord.core.fleet import Duty, Recorded
+from gitcoord.core.fold.fleet_state import Duty, Recorded
 from gitcoord.core.lookup import find
 from gitcoord.core.text import Place, fit
 from gitcoord.features import values
@@ -160,7 +160,7 @@ COMMANDS: Mapping[str, Command | Query] = {
 
 
 def duty(state: State, look: Look) -> Iterable[Duty]:
-    return ()  # to send a message is no duty but a reaction: gitcoord/node/alerts.py
+    return ()  # to send a message is no duty but a reaction: gitcoord/node/agent/alert_sender.py
 
 
 def dump(state: State) -> Any:

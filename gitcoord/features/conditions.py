@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gitcoord.core import liveness
+from gitcoord.core.leadership import liveness
 from gitcoord.core.commands import Look
 from gitcoord.core.errors import Refused
 from gitcoord.core.lookup import find

@@ -13,13 +13,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from gitcoord.core import quotas, times
-from gitcoord.core.authority import ADMIN, LEADER, MEMBER, OWNER, Asked, Persons, Resolver, Who, Whose
+from gitcoord.core.fold import quotas
+from gitcoord.core import times
+from gitcoord.core.fold.authority import ADMIN, LEADER, MEMBER, OWNER, Asked, Persons, Resolver, Who, Whose
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Refused
-from gitcoord.core.event import Event
+from gitcoord.core.format.event import Event
 from gitcoord.core.fields import NAMED, Agent, Count, Given, Payload, Words
-from gitcoord.core.fleet import Duty, Recorded
+from gitcoord.core.fold.fleet_state import Duty, Recorded
 from gitcoord.core.lookup import find
 from gitcoord.features import values
 from gitcoord.features.typed import AgentGiven

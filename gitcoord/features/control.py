@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from gitcoord.core.fleet import Recorded
+    from gitcoord.core.fold.fleet_state import Recorded
 
 NOUNS = ("autonomy", "workflow")
 

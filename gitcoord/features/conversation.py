@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gitcoord.core.event import Event
-from gitcoord.core.authority import Who
+from gitcoord.core.format.event import Event
+from gitcoord.core.fold.authority import Who
 from gitcoord.core.commands import Command, Look, Query
-from gitcoord.core.fleet import Duty, Recorded
+from gitcoord.core.fold.fleet_state import Duty, Recorded
 from gitcoord.features.pages.snapshot import ENTRIES_SHOWN_MAX, Entry, Interaction
 
 EVENTS: Mapping[str, type[BaseModel]] = {}

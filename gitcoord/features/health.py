@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gitcoord.core.authority import Who
+from gitcoord.core.fold.authority import Who
 from gitcoord.core.commands import Command, Look, Query
-from gitcoord.core.fleet import Duty, Recorded
+from gitcoord.core.fold.fleet_state import Duty, Recorded
 
 EVENTS: Mapping[str, type[BaseModel]] = {}
 AUTHORITY: Mapping[str, Who] = {}

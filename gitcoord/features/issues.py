@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from gitcoord.core.authority import LEADER, Who
+from gitcoord.core.fold.authority import LEADER, Who
 from gitcoord.core.commands import Command, Look, Proposal, Query
-from gitcoord.core.credentials import redacted
+from gitcoord.core.secret_scan.credentials import redacted
 from gitcoord.core.fields import Payload, Uid, Url
-from gitcoord.core.fleet import Duty, Recorded
+from gitcoord.core.fold.fleet_state import Duty, Recorded
 from gitcoord.features import alerts, values
 from gitcoord.features.alerts import Alert
 from gitcoord.features.pages.markdown import inline
@@ -105,7 +105,7 @@ def updated(kind: str, number: int, url: str, new: Iterable[Alert]) -> Proposal:
 
 
 def duty(state: State, look: Look) -> Iterable[Duty]:
-    return ()  # to write an issue is a reaction: gitcoord/github/escalation.py
+    return ()  # to write an issue is a reaction: gitcoord/github/issue_job.py
 
 
 def dump(state: State) -> Any:

@@ -13,15 +13,16 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from gitcoord.core import quotas, times
-from gitcoord.core.authority import ADMIN, LEADER, MEMBER, OWNER, Asked, Persons, Resolver, Who, Whose, owned
+from gitcoord.core.fold import quotas
+from gitcoord.core import times
+from gitcoord.core.fold.authority import ADMIN, LEADER, MEMBER, OWNER, Asked, Persons, Resolver, Who, Whose, owned
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Lost, Refused
-from gitcoord.core.event import Event
+from gitcoord.core.format.event import Event
 from gitcoord.core.fields import NAMED, Given, Payload, Span, Words
-from gitcoord.core.fleet import Duty, Recorded
+from gitcoord.core.fold.fleet_state import Duty, Recorded
 from gitcoord.core.lookup import find
-from gitcoord.core.membership import stripped
+from gitcoord.core.fold.membership import stripped
 from gitcoord.core.names import same_agent
 from gitcoord.features import paths, values
 from gitcoord.features.overlaps import Index, TooMuch, wild_characters

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from gitcoord.core.authority import ADMIN, Asked, Persons, Resolver, Role, Who, Whose
+from gitcoord.core.fold.authority import ADMIN, Asked, Persons, Resolver, Role, Who, Whose
 from gitcoord.core.commands import Command, Look, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import NAMED, Agent, Json, Payload
-from gitcoord.core.fleet import Duty, Fleet, Recorded
+from gitcoord.core.fold.fleet_state import Duty, Fleet, Recorded
 from gitcoord.features import paths
 from gitcoord.features.pages.snapshot import check_headings
 

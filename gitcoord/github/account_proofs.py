@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gitcoord.core.account_proof import AccountProof, found_in
+from gitcoord.core.fold.account_proof import AccountProof, found_in
 from gitcoord.core.commands import Proposal
-from gitcoord.github.client import Client
-from gitcoord.github.shapes import PullRequest
-from gitcoord.github.surroundings import Surroundings
+from gitcoord.github.api.client import Client
+from gitcoord.github.api.models import PullRequest
+from gitcoord.github.fleet_context import Surroundings
 
 
 def shown(client: Client, pull: PullRequest, around: Surroundings) -> tuple[AccountProof, ...]:

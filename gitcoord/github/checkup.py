@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gitcoord.core.errors import BadCredentials
-from gitcoord.github import credentials, places
-from gitcoord.node.findings import OK, WARN, Check, Finding, Patient, rounded
+from gitcoord.github.api import credentials, urls
+from gitcoord.node.diagnostics.finding import OK, WARN, Check, Finding, Patient, rounded
 
 if TYPE_CHECKING:
-    from gitcoord.github.client import Client
-    from gitcoord.github.shapes import RepositoryFacts
+    from gitcoord.github.api.client import Client
+    from gitcoord.github.api.models import RepositoryFacts
 
 SCARCE = 0.1  # of the quota
 EXPIRES_SOON_S = 7 * 86400.0
@@ -36,7 +36,7 @@ def checked(client: Client) -> RepositoryFacts:
 
 def _github(patient: Patient) -> Iterator[Finding]:
     """Only of a remote on GitHub, and only where there are credentials for its API."""
-    name = places.repository_of(patient.url, os.environ) if patient.url else None
+    name = urls.repository_of(patient.url, os.environ) if patient.url else None
     if name is None:
         return
     known = credentials.find(os.environ)
@@ -44,7 +44,7 @@ def _github(patient: Patient) -> Iterator[Finding]:
         yield Finding("github", WARN, "no credentials for GitHub's API: no reviews, statuses or issues from here",
                       "set GITCOORD_TOKEN, where this clone is to do that")
         return
-    from gitcoord.github.client import Client
+    from gitcoord.github.api.client import Client
 
     with Client(name, known, patience_s=0) as client:
         facts = checked(client)

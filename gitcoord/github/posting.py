@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 
 from gitcoord.core.errors import BadCredentials, Denied
 from gitcoord.features.reviews.events import Verdict
-from gitcoord.github import words, writing
-from gitcoord.github.asking import Unfit
-from gitcoord.github.client import Client
-from gitcoord.github.shapes import Event, Review, State, marker
+from gitcoord.github import render
+from gitcoord.github.api import upsert
+from gitcoord.github.api.retry import Unfit
+from gitcoord.github.api.client import Client
+from gitcoord.github.api.models import Event, Review, State, marker
 from gitcoord.github.verdict import LABELS, STATUS, Judgement, Picture
 
 MARKER = marker("review")
@@ -42,10 +43,10 @@ def post(client: Client, picture: Picture, judgement: Judgement) -> Posted:
     review, event = _review(client, picture, judgement)
     posted = Posted(review.url, event=event)
     with _told(posted, f"the status {STATUS}"):
-        writing.put_status(client, pull.head, context=STATUS, state=STATES[judgement.verdict],
-                           description=words.status(judgement), url=review.url)
+        upsert.put_status(client, pull.head, context=STATUS, state=STATES[judgement.verdict],
+                           description=render.status(judgement), url=review.url)
     with _told(posted, "the labels"):
-        writing.put_labels(client, pull.number, judgement.labels, prefix=LABELS)
+        upsert.put_labels(client, pull.number, judgement.labels, prefix=LABELS)
     if client.credentials.may_check:
         with _told(posted, "the check"):
             _check(client, picture, judgement, review.url)
@@ -60,9 +61,9 @@ def _review(client: Client, picture: Picture, judgement: Judgement) -> tuple[Rev
     event: Event = "COMMENT" if own else EVENTS[judgement.verdict]
     tries: list[tuple[Event, bool]] = [(event, True), (event, False), ("COMMENT", False)]
     for number, (as_event, with_remarks) in enumerate(tries, start=1):
-        said = words.review(picture, judgement, inline_too=with_remarks)
+        said = render.review(picture, judgement, inline_too=with_remarks)
         try:
-            return writing.put_review(client, picture.pull.number, marker=MARKER, commit=picture.pull.head,
+            return upsert.put_review(client, picture.pull.number, marker=MARKER, commit=picture.pull.head,
                                       event=as_event, body=said.body, remarks=said.remarks), as_event
         except Unfit:  # a line that the patch showed and the diff does not have, or a verdict that is not ours to give
             if number == len(tries):
@@ -71,10 +72,10 @@ def _review(client: Client, picture: Picture, judgement: Judgement) -> tuple[Rev
 
 
 def _check(client: Client, picture: Picture, judgement: Judgement, url: str) -> None:
-    said = words.review(picture, judgement, inline_too=False)
-    writing.put_check(client, picture.pull.head, name="gitcoord review", marker="gitcoord-review",
-                      conclusion=CONCLUSIONS[judgement.verdict], title=words.status(judgement), summary=said.body,
-                      annotations=words.annotated(judgement, picture), url=url)
+    said = render.review(picture, judgement, inline_too=False)
+    upsert.put_check(client, picture.pull.head, name="gitcoord review", marker="gitcoord-review",
+                      conclusion=CONCLUSIONS[judgement.verdict], title=render.status(judgement), summary=said.body,
+                      annotations=render.annotated(judgement, picture), url=url)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from gitcoord.core.commands import Proposal
 from gitcoord.features.reviews import commands
 from gitcoord.github import account_proofs
 from gitcoord.github.review import Reviewed
-from gitcoord.github.surroundings import Surroundings
+from gitcoord.github.fleet_context import Surroundings
 
 
 def proposals(around: Surroundings, found: Reviewed, repo: str) -> list[Proposal]:

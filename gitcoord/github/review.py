@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gitcoord.code.fetched import Source
-from gitcoord.core.account_proof import AccountProof
+from gitcoord.core.fold.account_proof import AccountProof
 from gitcoord.core.errors import Denied, Refused
 from gitcoord.features.reviews.events import ReviewPosted, ReviewStale
 from gitcoord.features.reviews.state import tally
-from gitcoord.github import account_proofs, clashes, posting, surroundings, verdict
-from gitcoord.github.client import Client
+from gitcoord.github import account_proofs, pull_conflicts, posting, fleet_context, verdict
+from gitcoord.github.api.client import Client
 from gitcoord.github.posting import Posted
-from gitcoord.github.shapes import PullRequest
-from gitcoord.github.surroundings import Surroundings
+from gitcoord.github.api.models import PullRequest
+from gitcoord.github.fleet_context import Surroundings
 from gitcoord.github.verdict import Judgement, Picture
 
 STALE_MAX = 3  # pushes in mid-review, before it is left to the next run
@@ -53,14 +53,14 @@ def look(client: Client, number: int, around: Surroundings, *, repo: str, source
     if pull.state != "open":
         raise Refused(f"pull request #{number} of {client.repository} is {'merged' if pull.merged else 'closed'}")
     files = client.files(number)
-    found = clashes.of(client, pull, files.listed, others if others is not None else client.open_pulls(),
+    found = pull_conflicts.of(client, pull, files.listed, others if others is not None else client.open_pulls(),
                        source=source, agents=around.agents)
     author = around.agents_of(pull.author)
     return Picture(
         pull, files, around.settings,
         tally(around.pull(repo, number), pull.head, around.settings, author=author,
               namesake=around.namesake(pull.author)),
-        found.found, tuple(surroundings.overlaps(around, verdict.touched(files), author=author, branch=pull.head_ref)),
+        found.found, tuple(fleet_context.overlaps(around, verdict.touched(files), author=author, branch=pull.head_ref)),
         _statuses(client, pull.head) if around.settings.review_statuses else None, found.blind,
     )
 

@@ -11,8 +11,8 @@ from gitcoord.features.pages.markdown import inline
 from gitcoord.features.reviews.events import Verdict
 from gitcoord.features.reviews.state import Tally
 from gitcoord.features.settings import Settings
-from gitcoord.github.shapes import Check, Files, PullRequest, Status
-from gitcoord.github.surroundings import Overlap
+from gitcoord.github.api.models import Check, Files, PullRequest, Status
+from gitcoord.github.fleet_context import Overlap
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")

@@ -14,9 +14,10 @@ from gitcoord.core.commands import Command
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.text import fit_value, for_model
 from gitcoord.mcp.tools import PAGE, tools
-from gitcoord.node import acting, glance, pages, publish
+from gitcoord.node.operations import submit, local_pages
+from gitcoord.node import status_cache, ledger_pages
 from gitcoord.node.node import Node
-from gitcoord.node.standing import standing
+from gitcoord.node.operations.status import standing
 
 COMMAND_S = 60.0  # for the ledger's word; below the patience of the clients
 PAGE_BYTES_MAX = 200_000  # of communication.md: what a model can read
@@ -52,10 +53,10 @@ class Calls:
         after = rest.pop("after", 0) if "after" not in what.arguments.model_fields else 0
         self._look()
         if isinstance(what, Command):
-            done = acting.act(self.node, what, rest, actor=self.actor, timeout_s=COMMAND_S)
+            done = submit.act(self.node, what, rest, actor=self.actor, timeout_s=COMMAND_S)
             return {"ids": [event.uid for event in done.events], "level": done.level, "position": done.position,
                     "said": [event.content for event in done.events], **done.answer}
-        answer = acting.ask(self.node, what, rest, actor=self.actor)
+        answer = submit.ask(self.node, what, rest, actor=self.actor)
         if not isinstance(answer, Sequence):
             return dict(answer)
         rows = list(answer[after: after + PAGE])
@@ -63,11 +64,11 @@ class Calls:
 
     def status(self) -> str:
         self._look()
-        return for_model({"notice": NOTICE, "data": standing(self.node.desk, glance.take(self.node))})
+        return for_model({"notice": NOTICE, "data": standing(self.node.desk, status_cache.take(self.node))})
 
     def communication(self) -> str:
         self._look()
-        page = publish.newest_page(pages.with_pending(self.node))
+        page = ledger_pages.newest_page(local_pages.with_pending(self.node))
         return f"{NOTICE}\n\n" + page[:PAGE_BYTES_MAX].decode("utf-8", "ignore")
 
     def _look(self) -> None:

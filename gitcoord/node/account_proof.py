@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from gitcoord.core.account_proof import AccountProof
+from gitcoord.core.fold.account_proof import AccountProof
 from gitcoord.core.errors import Refused
 from gitcoord.node.node import Node
 

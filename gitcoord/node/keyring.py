@@ -6,10 +6,10 @@ import binascii
 import os
 
 from gitcoord.core.errors import Refused
-from gitcoord.core.event import Signer
-from gitcoord.core.keys import SEED_BYTES, Ed25519Signer, HmacSigner, Verifier, decode
+from gitcoord.core.format.event import Signer
+from gitcoord.core.format.keys import SEED_BYTES, Ed25519Signer, HmacSigner, Verifier, decode
 from gitcoord.core.names import same_agent
-from gitcoord.store.home import Home
+from gitcoord.store.home.home import Home
 
 
 class Keyring:

@@ -10,26 +10,31 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from gitcoord.core import checkpoint, protocol
-from gitcoord.core.branch import Branch
-from gitcoord.core.budget import Budget
-from gitcoord.core.credentials import OnSecret
+from gitcoord.core.ledger import checkpoint
+from gitcoord.core.round import protocol
+from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.leadership.budget import Budget
+from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.core.errors import Corrupt, GitcoordError
-from gitcoord.core.event import Event, parse
-from gitcoord.core.fleet import Fleet
+from gitcoord.core.format.event import Event, parse
+from gitcoord.core.fold.fleet_state import Fleet
 from gitcoord.core.ports import Objects, Remote
-from gitcoord.core.protocol import Report
-from gitcoord.core.replica import Clock, Replica, absorb
-from gitcoord.core.session import Crew
-from gitcoord.core.timings import PROFILES, Profile
+from gitcoord.core.round.protocol import Report
+from gitcoord.core.round.replica import Clock, Replica, absorb
+from gitcoord.core.leadership.sessions import Crew
+from gitcoord.core.leadership.timings import PROFILES, Profile
 from gitcoord.features import FEATURES
-from gitcoord.node import cache, driving, economy, glance, guards, levels, preferences, publish, seen, trust
-from gitcoord.node.desk import Desk, find_home
-from gitcoord.node.naming import since_boot_s, utc_now
-from gitcoord.store import checkout, locks, sharing
+from gitcoord.node import (
+    fold_cache, driver, push_budget, status_cache, delivery, config as preferences, ledger_pages, peers, trust,
+)
+from gitcoord.node.agent import guards
+from gitcoord.node.writer import Desk, find_home
+from gitcoord.node.clock import since_boot_s, utc_now
+from gitcoord.store.git import repo_location
+from gitcoord.store.home import locks, sharing
 from gitcoord.store.files import check_not_paused, pausing
-from gitcoord.store.home import Config, Home
-from gitcoord.store.locks import LockHeld
+from gitcoord.store.home.home import Config, Home
+from gitcoord.store.home.locks import LockHeld
 
 CACHE_EVENTS = 64  # folded since the cache was written, before it is written anew
 CACHE_S = 10.0  # between two writings, by any process of the node: many that write fast would each write it
@@ -60,7 +65,7 @@ class Node:
         self.tell = tell or (lambda kind, text: None)
         self.chance = random.SystemRandom()
         self.crew = Crew(self.disk.node, PROFILES[self.config.profile or "local"], self.chance)
-        self.crew.standings = lambda: seen.standings(self, watched=True)
+        self.crew.standings = lambda: peers.standings(self, watched=True)
         self.crew.neighbours = home.neighbours  # a command's push must not take the beats of an `agent run` away
         self.budget = Budget(self.crew.profile.pushes_per_minute)
         self.pause: Callable[[float], None] = time.sleep
@@ -114,7 +119,7 @@ class Node:
             return self._caught_up()
 
     def _caught_up(self) -> Replica:
-        with cache.nothing_collected():
+        with fold_cache.nothing_collected():
             if self._replica is None:
                 self._replica = self._open_replica()
             self._catch_up(self._replica)
@@ -132,10 +137,10 @@ class Node:
             objects=self.store, fresh=self._fresh_branch, branch=self._cached_branch() or self._fresh_branch(),
             ledger_ref=self.config.ledger, outbox_prefix=f"{self.config.namespace}/nodes/",
             clock=Clock(since_boot_s, utc_now, lambda: int(time.time())), chance=self.chance,
-            publish=publish.Publisher(self._beside.tell_once, self._sealed).due, anchors=trust.anchors(self.config),
+            publish=ledger_pages.Publisher(self._beside.tell_once, self._sealed).due, anchors=trust.anchors(self.config),
             believes=trust.read(self.home).believes,
             parented_outbox=self.config.namespace.startswith("refs/heads/"),
-            first_seen=seen.first_seen(self.home.cache),
+            first_seen=peers.first_seen(self.home.cache),
         )
 
     def _sealed(self, data: bytes, branch: Branch) -> bytes:
@@ -157,7 +162,7 @@ class Node:
         self._follow_profile(preferences.profile_of(self.config, replica.branch.fleet))
 
     def _cached_branch(self) -> Branch | None:
-        branch = cache.read(self.home, self._fresh_branch(), self.keyring.verifier())
+        branch = fold_cache.read(self.home, self._fresh_branch(), self.keyring.verifier())
         if branch is None or branch.fleet.id != self.config.fleet:
             return None
         if branch.believed and not trust.read(self.home).believes:
@@ -170,14 +175,14 @@ class Node:
         branch = self._replica.branch if self._replica is not None else None
         if branch is not None and branch.fleet.position - self._cached >= CACHE_EVENTS:
             # One that could not be read, and took a whole fold, is replaced however new it is.
-            if (not self._cached or cache.age_s(self.home) >= CACHE_S) and cache.save(self.home, branch):
+            if (not self._cached or fold_cache.age_s(self.home) >= CACHE_S) and fold_cache.save(self.home, branch):
                 self._cached = branch.fleet.position
 
     # Writing: `draft`, `check` and `append` are the desk's
 
     def level(self, event: Event) -> tuple[str, int | None]:
         """How far an event of this node got, as far as this node knows, and its position once sequenced."""
-        return levels.level(self, event)
+        return delivery.level(self, event)
 
     def confirm(
         self, event: Event, level: str, *, timeout_s: float, rounds: int | None = None, urgent: bool = False
@@ -185,7 +190,7 @@ class Node:
         """Wait until `event` reached `level`, in at most `rounds` rounds of one's own. Raises NotConfirmed."""
         if len(self._own) < OWN_MAX:
             self._own.update((one.line, one) for one in self.disk.pending())
-        return levels.confirm(self, event, level, timeout_s=timeout_s, rounds=rounds, urgent=urgent)
+        return delivery.confirm(self, event, level, timeout_s=timeout_s, rounds=rounds, urgent=urgent)
 
     # Syncing
 
@@ -236,35 +241,35 @@ class Node:
 
     def _mend_store(self, wrong: Corrupt) -> bool:
         """Fetch the private store anew where it is damaged. False when something else is wrong."""
-        from gitcoord.node import mending
+        from gitcoord.node import store_repair
 
         with self._sync_lock(60.0):
-            if not mending.store_damage(self.home):
+            if not store_repair.store_damage(self.home):
                 return False
             self.store.close()
-            aside = mending.rebuild_store(self.home, self.config)
+            aside = store_repair.rebuild_store(self.home, self.config)
         self._replica = None
         self.tell("store_rebuilt", f"the private store was damaged ({wrong}): fetched again, the old one is {aside}")
         return True
 
     def _round(self, tick: bool, urgent: bool) -> Report:
         replica = self.replica
-        economy.take_up(self)
+        push_budget.take_up(self)
         before = replica.branch.fleet.position
         self.waited_s, started = 0.0, time.monotonic()
         try:
-            with cache.nothing_collected():
-                report = driving.drive(self, protocol.sync(
+            with fold_cache.nothing_collected():
+                report = driver.drive(self, protocol.sync(
                     replica, self.disk, self.crew, tick=tick,
                     may_push=lambda borrow: self.budget.allows(since_boot_s(), urgent=borrow or urgent),
                 ))
         except GitcoordError as wrong:
-            levels.note_failure(self, wrong)
+            delivery.note_failure(self, wrong)
             raise
         self.round_trip_s = (time.monotonic() - started - self.waited_s) / (1 + report.races_lost)
         self._save_beats()
-        economy.share(self, replica)
-        levels.note(self, replica, before, report)
+        push_budget.share(self, replica)
+        delivery.note(self, replica, before, report)
         for part in (self._glance, self._save_cache):
             self._beside.run(part)
         return report
@@ -272,7 +277,7 @@ class Node:
     def _glance(self) -> None:
         now = (self.replica.branch.tip, self.disk.node)
         if now != self._glanced:
-            glance.save(self.home, glance.take(self))
+            status_cache.save(self.home, status_cache.take(self))
             self._glanced = now
 
     def _leave_beats(self) -> None:
@@ -300,17 +305,17 @@ def open_node(path: Path, *, tell: Callable[[str, str], None] | None = None) -> 
     home = find_home(path)
     config = preferences.overlaid(home.config(), os.environ)
     store = open_store(home, config, home.path.parent)
-    return Node(home, store, place=checkout.worktree_name(path), tell=tell)
+    return Node(home, store, place=repo_location.worktree_name(path), tell=tell)
 
 
 def open_store(home: Home, config: Config, common: Path) -> Store:
     """The node's private object store, with the remote that the configuration names."""
-    from gitcoord.store import git
+    from gitcoord.store.git import git_store
 
     sharing.check_trusted(common, home.store)
-    git.GitStore.create(home.store)
-    url = git.remote_url(common, config.remote) or config.remote
-    return git.GitStore(
+    git_store.GitStore.create(home.store)
+    url = git_store.remote_url(common, config.remote) or config.remote
+    return git_store.GitStore(
         home.store, url=url, ledger_ref=config.ledger, outbox_prefix=f"{config.namespace}/nodes/",
         config_from=common, timeout_s=config.timeout_s,
     )

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gitcoord.core.credentials import OwnSecrets
-from gitcoord.core.secret_rules import is_secret_value
-from gitcoord.store import node_key
+from gitcoord.core.secret_scan.credentials import OwnSecrets
+from gitcoord.core.secret_scan.rules import is_secret_value
+from gitcoord.store.home import node_key
 
 FILE_BYTES_MAX = 16 * 1024  # of a key in a file: one of RSA with 8192 bits has 6,400
 FILES_MAX = 1000  # agents of one node

@@ -6,12 +6,12 @@ import json
 import os
 from dataclasses import asdict, dataclass
 
-from gitcoord.core import anchors as anchor
-from gitcoord.core.anchors import Anchors
-from gitcoord.core.fleet import Fleet
-from gitcoord.core.keys import fingerprint
+from gitcoord.core.ledger import anchors as anchor
+from gitcoord.core.ledger.anchors import Anchors
+from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.format.keys import fingerprint
 from gitcoord.store.files import write_durably
-from gitcoord.store.home import Config, Home
+from gitcoord.store.home.home import Config, Home
 
 FILE = "verified.json"
 

@@ -6,11 +6,11 @@ import json
 from collections import Counter
 from typing import Any
 
-from gitcoord.core.event import parse, parse_all
-from gitcoord.simulation import failover, faults, hostility, naive, refold
+from gitcoord.core.format.event import parse, parse_all
+from gitcoord.simulation import failover, faults, hostility, reference_fold, refold
 from gitcoord.simulation.machine import Machine
-from gitcoord.simulation.mischief import outbox_lines
-from gitcoord.simulation.naive import Ledger
+from gitcoord.simulation.fault_injection import outbox_lines
+from gitcoord.simulation.reference_fold import Ledger
 from gitcoord.simulation.remote import Remote
 from gitcoord.simulation.world import LEDGER, World
 
@@ -24,7 +24,7 @@ def all_of(world: World, remote: Remote, *, stops: bool) -> None:
         return bool(events) and verifier.rejects(events[0], world.fleet_id) is None
 
     honest = frozenset(machine.agent for machine in world.machines) if world.hostile is not None else None
-    ledger = naive.read(world.god, world.tip, signed, honest=honest)
+    ledger = reference_fold.read(world.god, world.tip, signed, honest=honest)
     if world.hostile is not None:
         ledger = hostility.check(world, remote, ledger)
         refold.check(world)
@@ -149,7 +149,7 @@ def _nothing_gone(world: World, ledger: Ledger) -> None:
     boxes = {event.uid for ref, oid in world.server.refs.items() if ref != LEDGER
              for event in parse_all(outbox_lines(world, oid)) if world.is_honest(event.actor, event.key)}
     tips = {machine.disk.tip for machine in world.machines if not machine.dead and machine.disk.tip}
-    seen = {event.uid for tip in sorted(tips - {world.tip}) for event in parse_all(naive.raw_lines(world.god, tip))
+    seen = {event.uid for tip in sorted(tips - {world.tip}) for event in parse_all(reference_fold.raw_lines(world.god, tip))
             if event.line not in world.forged}
     for uid in _missing(world, ledger):
         if uid not in boxes | seen and not any(_holds(m, uid) for m in world.machines if not m.dead):

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from gitcoord.core.chains import Sealing
-from gitcoord.core.event import Draft, Event, Head, Signer
+from gitcoord.core.fold.chains import Sealing
+from gitcoord.core.format.event import Draft, Event, Head, Signer
 from gitcoord.core.ports import Oid
-from gitcoord.store.queue_file import Content, HeadFile, joined
+from gitcoord.store.home.queue_file import Content, HeadFile, joined
 
 
 class Crash(Exception):
@@ -91,7 +91,7 @@ class SimDisk:
         """A copy of what lies here, as a backup or a copied clone has it."""
         return replace(self.files)
 
-    # Writing: the order of the steps is the queue's own (`store/queue.py`)
+    # Writing: the order of the steps is the queue's own (`store/home/queue.py`)
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         chained = self._sealing(self.node, self.content.head, self.content.keys)

@@ -9,11 +9,11 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from gitcoord.core.branch import Bad, Branch
-from gitcoord.core.event import Event
-from gitcoord.core.fleet import Fleet
-from gitcoord.core.log_files import Log
-from gitcoord.core.occasions import Occasions
+from gitcoord.core.ledger.branch import Bad, Branch
+from gitcoord.core.format.event import Event
+from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.ledger.log_files import Log
+from gitcoord.core.fold.occasions import Occasions
 from gitcoord.core.ports import Entry, Objects, Oid
 
 

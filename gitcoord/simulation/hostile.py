@@ -9,14 +9,14 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gitcoord.core import outbox
-from gitcoord.core.chains import vouch
+from gitcoord.core.ledger import outbox
+from gitcoord.core.fold.chains import vouch
 from gitcoord.core.errors import GitcoordError
-from gitcoord.core.event import Draft, Event, Head, hash_of, parse_all, seal
-from gitcoord.core.log_files import LogFiles
+from gitcoord.core.format.event import Draft, Event, Head, hash_of, parse_all, seal
+from gitcoord.core.ledger.log_files import LogFiles
 from gitcoord.core.names import node_tag
 from gitcoord.core.ports import Entry, Oid
-from gitcoord.simulation import grammar, naive
+from gitcoord.simulation import grammar, reference_fold
 from gitcoord.simulation.odd_trees import OddTrees
 from gitcoord.simulation.remote import Remote
 from gitcoord.simulation.world import LEDGER, OUTBOXES, Life, World
@@ -72,7 +72,7 @@ class Hostile:
 
         The founder, an admin, is never seen again: what it holds at the end, it holds by the ledger alone.
         """
-        world, head, lines = self.world, Head(), [*naive.raw_lines(self.world.god, self.world.tip)]
+        world, head, lines = self.world, Head(), [*reference_fold.raw_lines(self.world.god, self.world.tip)]
         for type_, data in (("config_changed", {"set": {"leaders": list(agents), "recovery": []}}),
                             ("paths_reserved", {"paths": ["src/**"], "for_s": 7 * 86_400.0}),
                             ("task_created", {"title": "the founder's", "agent": "founder"})):
@@ -237,7 +237,7 @@ class Hostile:
 
     def _replay(self) -> None:
         """Write lines of the ledger, in any order and once more, and what is no line at all."""
-        lines = naive.raw_lines(self.world.god, self.world.tip)
+        lines = reference_fold.raw_lines(self.world.god, self.world.tip)
         again = [self.rng.choice(lines) for _ in range(5 if lines else 0)]
         garbage = self.rng.sample(GARBAGE, 3)
         self.lines += len(again) + len(garbage)
@@ -254,7 +254,7 @@ class Hostile:
         return [(ref, outbox.read(self.world.god, self.world.server.refs[ref])) for ref in sorted(refs)]
 
     def _pending(self) -> list[Event]:
-        sequenced = set(naive.raw_lines(self.world.god, self.world.tip))
+        sequenced = set(reference_fold.raw_lines(self.world.god, self.world.tip))
         return [event for event in self.chain if event.line not in sequenced][:OUTBOX_EVENTS_MAX]
 
     def _offer(self) -> None:

@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitcoord.core import limits
-from gitcoord.core.event import Draft, parse
+from gitcoord.core.format.event import Draft, parse
 from gitcoord.simulation.hostile import NAME
-from gitcoord.simulation.naive import Ledger
+from gitcoord.simulation.reference_fold import Ledger
 
 if TYPE_CHECKING:
-    from gitcoord.core.fleet import Fleet
+    from gitcoord.core.fold.fleet_state import Fleet
     from gitcoord.simulation.machine import Machine
     from gitcoord.simulation.remote import Remote
     from gitcoord.simulation.world import World

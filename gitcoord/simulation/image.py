@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gitcoord.core.replica import absorb
+from gitcoord.core.round.replica import absorb
 from gitcoord.simulation.machine import Machine
 
 

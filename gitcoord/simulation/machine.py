@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
-from gitcoord.core.budget import Budget
-from gitcoord.core.event import Draft, Head
-from gitcoord.core.fleet import Fleet
-from gitcoord.core.replica import Clock, Replica
-from gitcoord.core.session import Crew
-from gitcoord.node.seats import Seats
+from gitcoord.core.leadership.budget import Budget
+from gitcoord.core.format.event import Draft, Head
+from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.round.replica import Clock, Replica
+from gitcoord.core.leadership.sessions import Crew
+from gitcoord.node.agent.sessions import Seats
 from gitcoord.simulation import rounds
 from gitcoord.simulation.disk import Crash, Files, SimDisk
 from gitcoord.simulation.folds import SharedBranch

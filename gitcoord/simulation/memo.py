@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
-from gitcoord.core import event, log_files, outbox
-from gitcoord.core.event import Event
-from gitcoord.core.outbox import Outbox
+from gitcoord.core.format import event
+from gitcoord.core.ledger import log_files, outbox
+from gitcoord.core.format.event import Event
+from gitcoord.core.ledger.outbox import Outbox
 from gitcoord.core.ports import Objects, Oid
 from gitcoord.simulation.signing import Signers
 

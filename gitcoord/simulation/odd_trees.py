@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 from gitcoord.core import limits
-from gitcoord.core.log_files import SEALED, open_path
+from gitcoord.core.ledger.log_files import SEALED, open_path
 from gitcoord.core.ports import Entry, Objects
 
 Tree = dict[str, Entry]

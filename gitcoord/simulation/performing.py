@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gitcoord.core import effects
+from gitcoord.core.round import effects
 from gitcoord.core.errors import GitcoordError
-from gitcoord.core.event import Draft, Event, Head
-from gitcoord.core.protocol import Report
+from gitcoord.core.format.event import Draft, Event, Head
+from gitcoord.core.round.protocol import Report
 from gitcoord.simulation import hostility
 from gitcoord.simulation.disk import Crash
 from gitcoord.simulation.world import Life

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 
 from gitcoord.core import limits
-from gitcoord.core.branch import Branch
-from gitcoord.core.event import Event
-from gitcoord.core.fleet import Fleet, Recorded
+from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.format.event import Event
+from gitcoord.core.fold.fleet_state import Fleet, Recorded
 from gitcoord.simulation.steps import steps
 from gitcoord.simulation.world import World
 

@@ -12,14 +12,14 @@ from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gitcoord.core import outbox
+from gitcoord.core.ledger import outbox
 from gitcoord.core.errors import Unreachable
-from gitcoord.core.event import parse_all, type_of
-from gitcoord.core.log_files import LogFiles, lines_of
-from gitcoord.core.outbox import Outbox
+from gitcoord.core.format.event import parse_all, type_of
+from gitcoord.core.ledger.log_files import LogFiles, lines_of
+from gitcoord.core.ledger.outbox import Outbox
 from gitcoord.core.ports import Fetched, Oid, Outcome, Pushed, Update
-from gitcoord.simulation import naive
-from gitcoord.simulation.witness import Witness
+from gitcoord.simulation import reference_fold
+from gitcoord.simulation.observer import Witness
 from gitcoord.simulation.world import LEDGER, OUTBOXES, World
 from gitcoord.store.memory import MemoryStore, ObjectDict, check_leases
 
@@ -262,7 +262,7 @@ class Remote:
                     and any(one.id == session for one in machine.crew.sessions))
         lines = [event for event in parse_all(box.lines) if event.node == ref.removeprefix(OUTBOXES)]
         queued = {event.line for event in disk.content.all()}
-        sequenced = naive.raw_lines(self.world.god, self.world.tip) if lines else []
+        sequenced = reference_fold.raw_lines(self.world.god, self.world.tip) if lines else []
         return all(event.line in queued or ((event.seq or 0) <= disk.base.seq and event.line in sequenced)
                    for event in lines)
 

@@ -1,13 +1,13 @@
-"""Rounds of a simulated machine, paced and retried as `node/run.py` and `node/rounds.py` do it."""
+"""Rounds of a simulated machine, paced and retried as `node/agent/runner.py` and `node/agent/sync_loop.py` do it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from gitcoord.core import protocol
+from gitcoord.core.round import protocol
 from gitcoord.core.errors import Corrupt, GitcoordError, Lost, Unreachable
-from gitcoord.core.protocol import Report
-from gitcoord.node import economy
+from gitcoord.core.round.protocol import Report
+from gitcoord.node import push_budget
 from gitcoord.simulation import performing, seat
 from gitcoord.simulation.world import Life
 
@@ -47,7 +47,7 @@ def _went_well(machine: Machine, report: Report, began_s: float) -> None:
     now, terms = machine.local_s(), machine.replica.branch.fleet.terms
     machine.failures, machine.offline, machine.not_before_s = 0, False, 0.0
     machine.round_trip_s = now - began_s
-    economy.share(cast("Node", machine), machine.replica)
+    push_budget.share(cast("Node", machine), machine.replica)
     if not machine.seated:
         seat.take(machine)
     for session in list(machine.crew.sessions):
@@ -57,7 +57,7 @@ def _went_well(machine: Machine, report: Report, began_s: float) -> None:
             machine.remote.ended.add(session.id)
     machine.due_s = now + machine.crew.next_due_s(machine.replica.branch.fleet, now)
     if report.waiting:
-        machine.not_before_s = machine.due_s = now + economy.wait_s(cast("Node", machine), now)
+        machine.not_before_s = machine.due_s = now + push_budget.wait_s(cast("Node", machine), now)
     if (terms.term, terms.session) != machine.leader_seen:
         machine.leader_seen = (terms.term, terms.session)
         machine.say(f"sees {terms.leader} lead term {terms.term}")

@@ -5,17 +5,17 @@ from __future__ import annotations
 import traceback
 from dataclasses import dataclass, field
 
-from gitcoord.core.event import Head
-from gitcoord.core.timings import PROFILES
+from gitcoord.core.format.event import Head
+from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.features import FEATURES
-from gitcoord.simulation import checks, faults, memo, mischief
+from gitcoord.simulation import checks, faults, memo, fault_injection
 from gitcoord.simulation.disk import Files
 from gitcoord.simulation.hostile import Hostile
 from gitcoord.simulation.machine import Machine
 from gitcoord.simulation.remote import Remote
 from gitcoord.simulation.signing import Signers
 from gitcoord.simulation.world import Violation, World
-from gitcoord.store.queue_file import HeadFile
+from gitcoord.store.home.queue_file import HeadFile
 
 REAL_ONE_IN = 50  # schedules with real signatures
 
@@ -63,7 +63,7 @@ def run(seed: int, options: Options, *, keep_trace: bool = False) -> Result:
             if "hostile" in weather.on:
                 _invite(world, remote, options.nodes)
             _people(world, remote, options.nodes)
-            mischief.plan(world, remote)
+            fault_injection.plan(world, remote)
             world.run()
             checks.all_of(world, remote, stops=stops)
     except Violation as wrong:

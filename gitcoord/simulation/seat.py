@@ -1,12 +1,12 @@
-"""The seat of a simulated machine's agent, given as `node/seats.py` gives it: one runs at a time."""
+"""The seat of a simulated machine's agent, given as `node/agent/sessions.py` gives it: one runs at a time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from gitcoord.core.session import Session
-from gitcoord.node import seats
+from gitcoord.core.leadership.sessions import Session
+from gitcoord.node.agent import sessions
 
 if TYPE_CHECKING:
     from gitcoord.node.node import Node
@@ -28,7 +28,7 @@ def take(machine: Machine) -> None:
         machine.seated = True
         return
     terms = machine.replica.branch.fleet.terms
-    others = seats.elsewhere(cast("Node", machine), machine.agent)
+    others = sessions.elsewhere(cast("Node", machine), machine.agent)
     if others and not _waited(machine, others):
         return
     session = Session(machine.agent, machine.chance.randbytes(6).hex(), machine.world.signers.of(machine.agent),

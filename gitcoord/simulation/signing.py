@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
-from gitcoord.core.chains import node_id
-from gitcoord.core.event import Event, Signer
-from gitcoord.core.keys import Ed25519Signer, Verifier, encode
+from gitcoord.core.fold.chains import node_id
+from gitcoord.core.format.event import Event, Signer
+from gitcoord.core.format.keys import Ed25519Signer, Verifier, encode
 
 
 class StubSigner:

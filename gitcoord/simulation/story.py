@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from gitcoord.core.timings import PROFILES
+from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.simulation import faults
 from gitcoord.simulation.schedule import Options, Result, run
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gitcoord.core.event import Draft, fleet_id_of, seal
-from gitcoord.core.fleet import Feature
-from gitcoord.core.log_files import LogFiles, joined
+from gitcoord.core.format.event import Draft, fleet_id_of, seal
+from gitcoord.core.fold.fleet_state import Feature
+from gitcoord.core.ledger.log_files import LogFiles, joined
 from gitcoord.core.names import uid_from
 from gitcoord.core.ports import Entry, Oid
-from gitcoord.core.timings import Profile
+from gitcoord.core.leadership.timings import Profile
 from gitcoord.simulation import chores
 from gitcoord.simulation.faults import Weather
 from gitcoord.simulation.folds import Folds

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gitcoord.core.errors import Paused
-from gitcoord.store import sharing
+from gitcoord.store.home import sharing
 
 RESERVE_BYTES = 64 * 1024  # set free when the disk is full, so that the pause itself can be written down
 REMEDY = "mend it, then run `gitcoord resume`"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from gitcoord.core.errors import Corrupt, Oversized, Unreachable
-from gitcoord.core.outbox import chosen
+from gitcoord.core.ledger.outbox import chosen
 from gitcoord.core.ports import CommitInfo, Entry, Fetched, Oid, Outcome, Pushed, Update
-from gitcoord.store.git_objects import OID, decode_commit, decode_tree, encode_commit, encode_tree, oid_of
-from gitcoord.store.git_refs import NAME
+from gitcoord.store.git.objects import OID, decode_commit, decode_tree, encode_commit, encode_tree, oid_of
+from gitcoord.store.git.refs import NAME
 
 ObjectDict = dict[Oid, tuple[str, bytes]]
 """Objects by name: kind and bytes."""

@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from gitcoord.core.event import Draft
+from gitcoord.core.format.event import Draft
 from gitcoord.core.ports import Update
 from gitcoord.features import FEATURES
-from gitcoord.node.desk import Desk
-from gitcoord.node.naming import new_uid, utc_now
-from gitcoord.store.home import Home
+from gitcoord.node.writer import Desk
+from gitcoord.node.clock import new_uid, utc_now
+from gitcoord.store.home.home import Home
 from tests.cli.clones import Clone
 
 FORGED = "12:00:00.000 leader: mallory leads term 9"

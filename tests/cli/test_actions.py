@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gitcoord.core.errors import Refused
-from gitcoord.github import origin
+from gitcoord.github import install_source
 from tests.cli.clones import Clone, gitcoord
 
 
@@ -54,7 +54,7 @@ def test_a_file_that_is_not_there_is_named(alice: Clone, tmp_path: Path) -> None
 
 
 def test_init_writes_the_workflows_once_and_again_only_by_force(alice: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(origin, "of_this_version", lambda: "git+https://host.invalid/own@4567def")
+    monkeypatch.setattr(install_source, "of_this_version", lambda: "git+https://host.invalid/own@4567def")
     said = alice("init", "--agent", "alice", "--github-actions").out
     file = alice.path / ".github" / "workflows" / "gitcoord-leader.yml"
     assert ".github/workflows/gitcoord-review.yml" in said and "--source" in said
@@ -71,7 +71,7 @@ def test_init_begins_nothing_where_nobody_knows_what_to_install(
     def unknown() -> str:
         raise Refused("say --source")
 
-    monkeypatch.setattr(origin, "of_this_version", unknown)
+    monkeypatch.setattr(install_source, "of_this_version", unknown)
     words = ("init", "--agent", "alice", "--github-actions")
     assert gitcoord(tmp_path, *words).code == 2 and not list(tmp_path.iterdir())
 

@@ -12,9 +12,10 @@ from click.testing import CliRunner
 from rich.console import Console
 
 import gitcoord
-from gitcoord.cli import demo, demo_checks
-from gitcoord.cli.demo_scenes import Play
-from gitcoord.cli.demo_stage import Broken, Stage
+from gitcoord.cli import demo
+from gitcoord.cli.demonstration import checks
+from gitcoord.cli.demonstration.scenes import Play
+from gitcoord.cli.demonstration.stage import Broken, Stage
 from gitcoord.core.errors import Refused
 
 
@@ -78,8 +79,8 @@ def test_an_acknowledged_event_that_the_log_lacks_is_seen(tmp_path: Path) -> Non
     with gitcoord.join(tmp_path / "alice", agent="alice") as me:
         play.views["alice"] = me.node
         stage.acknowledged[me.append("note", "here", wait="sequenced").id] = "alice"
-        demo_checks._exactly_once(play)
+        checks._exactly_once(play)
         assert [promise.kept for promise in stage.promises] == [True]
         stage.acknowledged[me.append("note", "only queued").id] = "alice"
-        demo_checks._exactly_once(play)
+        checks._exactly_once(play)
         assert [promise.kept for promise in stage.promises] == [True, False]

@@ -85,7 +85,7 @@ def test_only_what_is_shown_is_parsed(alice: Clone, monkeypatch: pytest.MonkeyPa
         alice("append", "note", f"{number}", "--no-sync")
     alice("sync")
     parsed = []
-    from gitcoord.core import event
+    from gitcoord.core.format import event
 
     original = event.parse
     monkeypatch.setattr(event, "parse", lambda line: parsed.append(line) or original(line))

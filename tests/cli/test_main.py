@@ -243,14 +243,14 @@ def imported(clone: Clone, *arguments: str) -> str:
 
 def test_to_queue_an_event_imports_nothing_that_folds(alice: Clone) -> None:
     modules = imported(alice, "append", "note", "x", "--no-sync")
-    for module in ("git", "pydantic", "rich", "tenacity", "psutil", "gitcoord.core.fleet", "gitcoord.store.git"):
+    for module in ("git", "pydantic", "rich", "tenacity", "psutil", "gitcoord.core.fold.fleet_state", "gitcoord.store.git.git_store"):
         assert f"'{module}'" not in modules
     assert "'nacl'" in modules and alice("queue", "list", "--json").rows()
 
 
 def test_status_imports_nothing_that_folds(alice: Clone) -> None:
     modules = imported(alice, "status")
-    for module in ("git", "pydantic", "rich", "tenacity", "psutil", "gitcoord.core.fleet", "gitcoord.store.git"):
+    for module in ("git", "pydantic", "rich", "tenacity", "psutil", "gitcoord.core.fold.fleet_state", "gitcoord.store.git.git_store"):
         assert f"'{module}'" not in modules
 
 

@@ -232,8 +232,8 @@ PRINTS = {  # what may print by itself, and what is not gitcoord's command line
     "gitcoord/cli/status.py": {"Console"},  # redraws, lines made by `styled`
     "gitcoord/cli/import_.py": {"Console"}, "gitcoord/cli/verify.py": {"Console"},  # counts of their own
     "gitcoord/cli/demo.py": {"Console"},  # a play of its own, whose every line goes through its stage
-    "gitcoord/node/handler.py": {"print"},  # the answer of the user's function, to the process that called it
-    "gitcoord/code/truth.py": {"print"},  # a script of the developers
+    "gitcoord/node/tasks/handler.py": {"print"},  # the answer of the user's function, to the process that called it
+    "gitcoord/code/git_oracle.py": {"print"},  # a script of the developers
 }
 PRINTING = {"print", "Console", "click.echo", "click.secho", "click.style", "click.echo_via_pager", "sys.stdout.write",
             "sys.stderr.write", "sys.stdout.buffer.write", "wrong.show"}

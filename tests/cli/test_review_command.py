@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitcoord.github import client as clients
+from gitcoord.github.api import client as clients
 from tests.cli.clones import Clone
 from tests.github.fake import FakeGitHub, changed, forge
 

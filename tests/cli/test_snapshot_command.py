@@ -15,8 +15,8 @@ from click.testing import CliRunner, Result
 
 from gitcoord.cli.snapshot import command
 from gitcoord.features.pages.snapshot import BEGIN, END
-from gitcoord.node import pages
-from gitcoord.node.found import Wish, init
+from gitcoord.node.operations import local_pages
+from gitcoord.node.membership.init import Wish, init
 from gitcoord.node.node import Node
 from gitcoord.store import files
 from tests.waiting import wait_until
@@ -136,11 +136,11 @@ def test_killed_at_every_write_there_is_a_good_page(node: Node, monkeypatch: pyt
             number += 1
             calls[:] = [0, sign * at]
             try:
-                pages.put_pages(folder, {"communication.md": say_page.format(number).encode(), "archive.md": b"a\n"})
+                local_pages.put_pages(folder, {"communication.md": say_page.format(number).encode(), "archive.md": b"a\n"})
             except Killed:
                 died += 1
             good = [path for path in (folder / "communication.md", folder / "communication.md.bak")
-                    if path.exists() and pages.is_whole(path.read_bytes())]
+                    if path.exists() and local_pages.is_whole(path.read_bytes())]
             assert good and folder / "communication.md" in good
     assert died >= 14
 

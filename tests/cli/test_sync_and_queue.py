@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from gitcoord.core.event import Draft
+from gitcoord.core.format.event import Draft
 from tests.cli.clones import Clone
 from tests.waiting import wait_until
 
@@ -122,7 +122,7 @@ def test_dropping_needs_one_event_that_is_queued(alice: Clone) -> None:
 def test_what_does_not_come_into_the_ledger_today_is_told_with_the_reason(
     alice: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gitcoord.core.places.VOID_LINES_OF_MEMBER_MAX", 2)
+    monkeypatch.setattr("gitcoord.core.fold.places.VOID_LINES_OF_MEMBER_MAX", 2)
     for _ in range(3):
         alice("append", "config_changed", "x", "--data", '{"nonsense": 1}', "--no-sync")
         alice("sync")

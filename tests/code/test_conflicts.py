@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from gitcoord.code import branches, conflicts, merges, remembered, telling
+from gitcoord.code import branches, conflicts, merges, merge_cache, conflict_events
 from gitcoord.code.conflicts import Conflict, ConflictedPath, Found, Ref
 from gitcoord.code.hunks import Hunk, hunks
 from gitcoord.code.objects import Repository
-from gitcoord.code.outcomes import Outcome, Pair, Unmerged
-from gitcoord.code.touched import common_ancestor, touched
+from gitcoord.code.merge_result import Outcome, Pair, Unmerged
+from gitcoord.code.changed_paths import common_ancestor, touched
 from tests.cli.clones import Clone, copied
 
 BUNDLE = Path(__file__).resolve().parents[1] / "data" / "merges.bundle"
@@ -135,7 +135,7 @@ def test_whose_a_branch_is(branch: str, agent: str | None) -> None:
 
 
 def test_what_is_told_fits_an_event(path: Path) -> None:
-    [told] = [one for one in telling.told(among(path, "two-hunks-a", "two-hunks-b").conflicts)]
+    [told] = [one for one in conflict_events.told(among(path, "two-hunks-a", "two-hunks-b").conflicts)]
     assert told.paths[0].functions == ["def first():", "def second():"] and told.paths[0].lines == 2
 
 
@@ -187,8 +187,8 @@ def test_no_pair_is_tried_twice_whether_it_conflicts_or_not(path: Path, tmp_path
 @pytest.mark.parametrize("change", [
     lambda path, cache: subprocess.run(["git", "-C", str(path), "config", "merge.renames", "false"], check=True),
     lambda path, cache: (path / "info" / "attributes").write_text("* -merge\n"),
-    lambda path, cache: (cache / remembered.FILE).write_bytes((cache / remembered.FILE).read_bytes()[:-9]),
-    lambda path, cache: (cache / remembered.FILE).write_bytes(b""),
+    lambda path, cache: (cache / merge_cache.FILE).write_bytes((cache / merge_cache.FILE).read_bytes()[:-9]),
+    lambda path, cache: (cache / merge_cache.FILE).write_bytes(b""),
 ], ids=["settings", "attributes", "damage", "empty"])
 def test_what_was_judged_otherwise_or_is_damaged_is_tried_again(
     path: Path, tmp_path: Path, tried: list[Pair], change: Callable[[Path, Path], object]
@@ -204,15 +204,15 @@ def test_what_was_judged_otherwise_or_is_damaged_is_tried_again(
 def test_what_is_remembered_is_bounded_and_the_newest_stays(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    large = (Unmerged("x", "content", (Hunk(("y" * remembered.OUTCOME_BYTES_MAX,), (), 1, 1),)),)
+    large = (Unmerged("x", "content", (Hunk(("y" * merge_cache.OUTCOME_BYTES_MAX,), (), 1, 1),)),)
     odd = (Unmerged("name \udcff", "content", (Hunk(("a",), ("b",), 1, 2, "def f():"),), ("said",)),)
     outcomes: dict[Pair, Outcome] = {(str(number), "b"): odd for number in range(9)}
-    monkeypatch.setattr(remembered, "BYTES_MAX", 300)
+    monkeypatch.setattr(merge_cache, "BYTES_MAX", 300)
     with Repository(path) as repository:
-        remembered.save(tmp_path, repository, {**outcomes, ("large", "b"): large, ("clean", "b"): ()})
-        known = remembered.read(tmp_path, repository)
+        merge_cache.save(tmp_path, repository, {**outcomes, ("large", "b"): large, ("clean", "b"): ()})
+        known = merge_cache.read(tmp_path, repository)
     assert [*known.items()][-2:] == [(("8", "b"), odd), (("clean", "b"), ())] and 2 < len(known) < 9
-    assert (tmp_path / remembered.FILE).stat().st_size < 400
+    assert (tmp_path / merge_cache.FILE).stat().st_size < 400
 
 
 @pytest.fixture
@@ -235,8 +235,8 @@ def remembering(path: Path, cache: Path, *names: str) -> Found:
         names = names or tuple(
             repository.git("for-each-ref", "--format=%(refname:short)", "refs/heads/*-[ab]").decode().split())
         found = conflicts.between(repository, branches.chosen(repository, names, []), now_s=BUILT_S,
-                                  base=branches.base_of(repository, "main"), known=remembered.read(cache, repository))
-        remembered.save(cache, repository, found.outcomes)
+                                  base=branches.base_of(repository, "main"), known=merge_cache.read(cache, repository))
+        merge_cache.save(cache, repository, found.outcomes)
     return found
 
 
@@ -244,7 +244,7 @@ def test_what_only_this_clone_has_under_a_name_of_the_remotes_is_told_to_nobody(
     mine, theirs, rival, own = Ref("x", "1" * 40), Ref("origin/x", "2" * 40), Ref("y", "3" * 40), Ref("z", "4" * 40)
     path = ConflictedPath("a", "content", (), 1, ())
     found = [Conflict(mine, rival, (path,), 0), Conflict(theirs, rival, (path,), 0), Conflict(rival, own, (path,), 0)]
-    told, refs = telling.shared(found, [mine, theirs, rival, own], {"2" * 40: "x", "3" * 40: "y"})
+    told, refs = conflict_events.shared(found, [mine, theirs, rival, own], {"2" * 40: "x", "3" * 40: "y"})
     assert [(one.a.name, one.a.commit[0], one.b.name) for one in told] == [("x", "2", "y"), ("y", "3", "z")]
     assert [one.name for one in refs] == ["x", "y", "z"]
 

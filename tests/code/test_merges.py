@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gitcoord.code import merges, truth
+from gitcoord.code import merges, git_oracle
 from gitcoord.code.objects import Repository
 from gitcoord.core.errors import GitcoordError, Refused
 from tests.code.kinds import Builder
@@ -42,7 +42,7 @@ def trial(path: Path, kind: str) -> merges.Merge:
 
 
 def test_every_merge_of_the_bundle_is_judged_as_by_git_merge(path: Path) -> None:
-    compared = truth.compare(path)
+    compared = git_oracle.compare(path)
     assert compared.differing == []
     assert (compared.merges, compared.conflicting) == (23, 16)
 

@@ -13,19 +13,19 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gitcoord.core import effects, protocol
-from gitcoord.core.branch import Branch
-from gitcoord.core.effects import Effect
-from gitcoord.core.event import Draft, Event, Head, fleet_id_of, parse, seal
-from gitcoord.core.fleet import Fleet
-from gitcoord.core.keys import Ed25519Signer, Verifier
-from gitcoord.core.log_files import Log, lines_of, open_path
+from gitcoord.core.round import effects, protocol
+from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.round.effects import Effect
+from gitcoord.core.format.event import Draft, Event, Head, fleet_id_of, parse, seal
+from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.format.keys import Ed25519Signer, Verifier
+from gitcoord.core.ledger.log_files import Log, lines_of, open_path
 from gitcoord.core.names import uid_from
 from gitcoord.core.ports import Entry, Fetched, Objects, Oid, Outcome, Pushed, Update
-from gitcoord.core.protocol import Report
-from gitcoord.core.replica import Clock, Replica
-from gitcoord.core.session import Crew, Session
-from gitcoord.core.timings import PROFILES, Profile
+from gitcoord.core.round.protocol import Report
+from gitcoord.core.round.replica import Clock, Replica
+from gitcoord.core.leadership.sessions import Crew, Session
+from gitcoord.core.leadership.timings import PROFILES, Profile
 from gitcoord.features import FEATURES
 from gitcoord.store.memory import MemoryServer, MemoryStore, reachable_objects
 
@@ -155,7 +155,7 @@ class World:
 
     def newcomer(self, tip: Oid | None = None) -> Fleet:
         """Somebody who reads the ledger only now."""
-        from gitcoord.core.replica import absorb
+        from gitcoord.core.round.replica import absorb
 
         store = MemoryStore(self.server, ledger_ref=LEDGER, outbox_prefix=OUTBOXES)
         store.fetch()

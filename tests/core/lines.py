@@ -7,10 +7,10 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
-from gitcoord.core.event import Draft, Event, Head, seal
+from gitcoord.core.format.event import Draft, Event, Head, seal
 from gitcoord.core.fields import BUG
-from gitcoord.core.fleet import Fleet, Recorded
-from gitcoord.core.keys import Ed25519Signer, Verifier
+from gitcoord.core.fold.fleet_state import Fleet, Recorded
+from gitcoord.core.format.keys import Ed25519Signer, Verifier
 from gitcoord.core.names import uid_from
 from gitcoord.features import FEATURES
 

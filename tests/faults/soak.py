@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitcoord.core.errors import GitcoordError
-from gitcoord.node import publish
+from gitcoord.node import ledger_pages
 from tests.http_remote import HttpRemote
 from tests.system.fleet import Agent, Clone, Fleet
 
@@ -195,7 +195,7 @@ class Soak:
             ledgers.append(clone.lines())
             with clone.node() as node:
                 states.add(json.dumps(node.fleet.dump(), sort_keys=True))
-                pages.add(tuple(sorted(publish.render(node.replica.branch).items())))
+                pages.add(tuple(sorted(ledger_pages.render(node.replica.branch).items())))
         if any(lines != ledgers[0] for lines in ledgers) or len(states) > 1 or len(pages) > 1:
             self.wrong.append(f"the clones differ: {len(states)} states, {len(pages)} pages, "
                               f"{sorted({len(lines) for lines in ledgers})} lines")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gitcoord.store import git_backoff
+from gitcoord.store.git import backoff
 from tests.faults.machine import KINDS, WANTED, Done, Fault, Machine, may_trace, spread
 from tests.system.fleet import Clone, Fleet
 
@@ -105,7 +105,7 @@ def let_a_minute_pass(clone: Clone) -> None:
     for lock in clone.home.glob("store.git/**/*.lock"):
         with contextlib.suppress(FileNotFoundError):
             os.utime(lock, (0, 0))
-    (clone.home / "store.git" / git_backoff.FILE).unlink(missing_ok=True)
+    (clone.home / "store.git" / backoff.FILE).unlink(missing_ok=True)
 
 
 @BOTH_WAYS

@@ -14,7 +14,7 @@ import pytest
 
 from gitcoord.core.errors import BadCredentials, Denied, Unreachable
 from gitcoord.core.ports import Outcome, Update
-from gitcoord.store.git import GitStore
+from gitcoord.store.git.git_store import GitStore
 from tests.faults.proxy import Proxy, Spoilt
 from tests.http_remote import HttpRemote, is_any, is_fetch, is_push
 from tests.system.fleet import Clone, Fleet

@@ -10,8 +10,8 @@ import json
 import random
 
 from gitcoord.core import times
-from gitcoord.core.fleet import Fleet
-from gitcoord.core.keys import Verifier
+from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.format.keys import Verifier
 from gitcoord.features import FEATURES
 from tests.core.lines import NOW, Story
 

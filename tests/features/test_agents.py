@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from gitcoord.core import times
 from gitcoord.core.commands import Look
 from gitcoord.core.errors import Refused
-from gitcoord.core.fleet import draft_of
-from gitcoord.core.liveness import ALIVE, GONE, GOODBYE, LATE, Standing
+from gitcoord.core.fold.fleet_state import draft_of
+from gitcoord.core.leadership.liveness import ALIVE, GONE, GOODBYE, LATE, Standing
 from gitcoord.features import agents
 from gitcoord.features.agents import commands as agent_commands, events as agent_events
 from gitcoord.features.agents.commands import Leave, List, Order, Register, Set, Show

@@ -10,7 +10,7 @@ import pytest
 from gitcoord.core import times
 from gitcoord.core.commands import Look
 from gitcoord.core.errors import Lost, Refused
-from gitcoord.core.fleet import Duty, Recorded
+from gitcoord.core.fold.fleet_state import Duty, Recorded
 from gitcoord.features import autonomy
 from gitcoord.features import control
 from gitcoord.features.autonomy import COMMANDS, Change, Chosen, Proposals, Rejected

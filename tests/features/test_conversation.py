@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitcoord.core import limits
-from gitcoord.core.event import Event, parse
+from gitcoord.core.format.event import Event, parse
 from gitcoord.features import conversation
 from gitcoord.features.conversation import State
 from gitcoord.features.pages.snapshot import Entry
-from gitcoord.node import publish
+from gitcoord.node import ledger_pages
 from tests.core.lines import Story
 
 
@@ -140,7 +140,7 @@ def test_numbers_that_somebody_chose_do_not_pin_the_page_and_a_long_thread_is_re
         asked.append(position)
         return conversation.entry(position, parse(story.read(position)))
 
-    pages = publish.pages(story.fleet, publish.layout_of(story.fleet), entry_at, only={"communication.md"})
+    pages = ledger_pages.pages(story.fleet, ledger_pages.layout_of(story.fleet), entry_at, only={"communication.md"})
     page = pages["communication.md"].decode()
     assert "#999999999" not in page and "more 1099" in page and "101 earlier events" in page
     assert len(asked) < 1010

@@ -14,14 +14,15 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from gitcoord.core import limits, quotas
+from gitcoord.core import limits
+from gitcoord.core.fold import quotas
 from gitcoord.core.commands import Look
-from gitcoord.core.duties import wanted
-from gitcoord.core.event import Event, Head
+from gitcoord.core.fold.duties import wanted
+from gitcoord.core.format.event import Event, Head
 from gitcoord.core.fields import BUG
-from gitcoord.core.fleet import CONTROL, CORE_EVENTS, Fleet, Recorded
-from gitcoord.core.liveness import ALIVE, GONE, Standing
-from gitcoord.core.members import Member
+from gitcoord.core.fold.fleet_state import CONTROL, CORE_EVENTS, Fleet, Recorded
+from gitcoord.core.leadership.liveness import ALIVE, GONE, Standing
+from gitcoord.core.fold.members import Member
 from gitcoord.features import FEATURES, control, paths
 from gitcoord.features.agents import roster
 from gitcoord.features.autonomy import proposals

@@ -9,8 +9,8 @@ import pytest
 from gitcoord.core import times
 from gitcoord.core.commands import Look, Proposal
 from gitcoord.core.errors import Refused
-from gitcoord.core.event import parse
-from gitcoord.core.liveness import ALIVE, Standing
+from gitcoord.core.format.event import parse
+from gitcoord.core.leadership.liveness import ALIVE, Standing
 from gitcoord.features import conversation, messages
 from gitcoord.features.messages import COMMANDS
 from gitcoord.features.pages.snapshot import Interaction

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from gitcoord.core import times
-from gitcoord.core.duties import wanted
+from gitcoord.core.fold.duties import wanted
 from gitcoord.core.commands import Look
 from gitcoord.core.errors import Refused
-from gitcoord.core.fleet import draft_of
-from gitcoord.core.liveness import ALIVE, GONE, Standing
+from gitcoord.core.fold.fleet_state import draft_of
+from gitcoord.core.leadership.liveness import ALIVE, GONE, Standing
 from gitcoord.core.names import uid_from
 from gitcoord.features import agents, messages, recovery
 from gitcoord.features.agents import commands as agent_commands

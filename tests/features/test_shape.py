@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from gitcoord.core.duties import wanted
+from gitcoord.core.fold.duties import wanted
 from gitcoord.core.commands import Command, Look, Proposal
 from gitcoord.core.errors import GitcoordError
-from gitcoord.core.fleet import Fleet
-from gitcoord.core.keys import Verifier
+from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.format.keys import Verifier
 from gitcoord.features import FEATURES, LISTED
 from tests.core.lines import NOW, Story
 from tests.features.payloads import payloads

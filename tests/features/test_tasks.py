@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gitcoord.core import times
 from gitcoord.core.errors import Lost, Refused
-from gitcoord.core.event import uid_of
+from gitcoord.core.format.event import uid_of
 from gitcoord.features import tasks
 from gitcoord.features.tasks import queries as task_queries, state as task_state
 from gitcoord.features.tasks.events import ATTEMPTS_MAX, BODY_MAX, EVENTS

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from gitcoord.core.duties import wanted
+from gitcoord.core.fold.duties import wanted
 from gitcoord.core.commands import Look
 from gitcoord.core.errors import Refused
-from gitcoord.core.fleet import draft_of
+from gitcoord.core.fold.fleet_state import draft_of
 from gitcoord.features.workflows import commands as workflow_commands, file as workflow_file
 from gitcoord.features.workflows.commands import Status
 from gitcoord.features.workflows.runs import Run

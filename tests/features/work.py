@@ -8,8 +8,8 @@ from typing import Any
 from gitcoord.core import times
 from gitcoord.core.commands import Command, Look, Query
 from gitcoord.core.errors import Refused
-from gitcoord.core.fleet import Duty
-from gitcoord.core.liveness import ALIVE, Standing
+from gitcoord.core.fold.fleet_state import Duty
+from gitcoord.core.leadership.liveness import ALIVE, Standing
 from gitcoord.features import FEATURES
 from gitcoord.features.tasks.state import State, Task
 from tests.core.lines import NOW, Story

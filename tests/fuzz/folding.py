@@ -17,14 +17,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from gitcoord.core.commands import Look, Query
-from gitcoord.core.duties import draft, wanted
+from gitcoord.core.fold.duties import draft, wanted
 from gitcoord.core.errors import GitcoordError
-from gitcoord.core.event import Head, parse
+from gitcoord.core.format.event import Head, parse
 from gitcoord.core.fields import BUG
-from gitcoord.core.fleet import Fleet
-from gitcoord.core.liveness import ALIVE, GONE, Standing
+from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.leadership.liveness import ALIVE, GONE, Standing
 from gitcoord.features import FEATURES, conversation
-from gitcoord.node import publish
+from gitcoord.node import ledger_pages
 from gitcoord.simulation.grammar import MODELS, MOMENTS, TEXTS, data_of
 from tests.core.lines import Story, signer_of
 
@@ -130,7 +130,7 @@ def _queries() -> Iterator[tuple[str, Query]]:
 
 def _render(story: Story) -> None:
     try:
-        pages = publish.pages(story.fleet, publish.layout_of(story.fleet),
+        pages = ledger_pages.pages(story.fleet, ledger_pages.layout_of(story.fleet),
                               lambda at: conversation.entry(at, parse(story.read(at))))
     except Exception as wrong:
         raise Trouble(f"the pages: {_place(wrong)}") from wrong

@@ -10,24 +10,26 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from gitcoord.core import beside, checkpoint, outbox
-from gitcoord.core.branch import Branch
+from gitcoord.core.leadership import neighbour_heartbeats
+from gitcoord.core.ledger import checkpoint, outbox
+from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.errors import Corrupt, GitcoordError
-from gitcoord.core.event import parse
-from gitcoord.core.chains import Inadmissible
-from gitcoord.core.fleet import Fleet
-from gitcoord.core.keys import HmacSigner, Verifier
-from gitcoord.core.log_files import SEALED, open_path
+from gitcoord.core.format.event import parse
+from gitcoord.core.fold.chains import Inadmissible
+from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.format.keys import HmacSigner, Verifier
+from gitcoord.core.ledger.log_files import SEALED, open_path
 from gitcoord.core.ports import Entry, Outcome, Update
-from gitcoord.core.strict_json import Malformed
+from gitcoord.core.format.strict_json import Malformed
 from gitcoord.features import FEATURES
 from gitcoord.features.pages import snapshot
-from gitcoord.node import importing, publish, seen
-from gitcoord.store import git_credentials, git_objects, git_words
-from gitcoord.store.home import Home
+from gitcoord.node.operations import import_log
+from gitcoord.node import ledger_pages, peers
+from gitcoord.store.git import credentials, objects as git_objects, git_output
+from gitcoord.store.home.home import Home
 from gitcoord.store.memory import MemoryServer, MemoryStore
-from gitcoord.store.queue_file import Content, HeadFile
-from gitcoord.store.spool import Spool
+from gitcoord.store.home.queue_file import Content, HeadFile
+from gitcoord.store.home.spool import Spool
 from tests.core.lines import FLEET, Story
 
 LEDGER, NODES = "refs/heads/gitcoord/ledger", "refs/gitcoord/nodes"
@@ -67,8 +69,8 @@ def log(data: bytes) -> None:
     branch.absorb(tip)
     branch.write(branch.extend([b"a line"]), {"communication.md": b"mended"})
     assert len(branch.bad) <= 1000
-    publish._shown_position(branch)
-    publish._checkpointed(branch)
+    ledger_pages._shown_position(branch)
+    ledger_pages._checkpointed(branch)
 
 
 def box(data: bytes) -> None:
@@ -94,7 +96,7 @@ def state(data: bytes) -> None:
     checkpoint.start(began, tip)
     assert not began.believed
     began.absorb(tip)
-    assert publish._checkpointed(began) is None or data.startswith(b'{"schema":')
+    assert ledger_pages._checkpointed(began) is None or data.startswith(b'{"schema":')
     snapshot.parse_position(data.decode("utf-8", "replace"))
 
 
@@ -109,20 +111,20 @@ def objects(data: bytes) -> None:
 
 def words(data: bytes) -> None:
     """What git, a remote or a hook prints."""
-    text = git_words.scrub(data.decode("utf-8", "replace"), ["secret"])
+    text = git_output.scrub(data.decode("utf-8", "replace"), ["secret"])
     assert "\x1b" not in text and "secret" not in text
     update = Update(LEDGER, OID, OID)
-    answer = git_words.push_outcomes([update], text, text)[LEDGER]
+    answer = git_output.push_outcomes([update], text, text)[LEDGER]
     assert isinstance(answer.outcome, Outcome) and "\n" not in answer.reason
-    assert len(answer.reason) <= git_words.LINE_CHARS_MAX
-    assert isinstance(git_words.fetch_error("the remote", text), GitcoordError)
-    git_credentials.transport_settings(text.replace("\n", "\0"))
+    assert len(answer.reason) <= git_output.LINE_CHARS_MAX
+    assert isinstance(git_output.fetch_error("the remote", text), GitcoordError)
+    credentials.transport_settings(text.replace("\n", "\0"))
 
 
 def imported(data: bytes) -> None:
-    for line in importing.lines_of(io.BytesIO(data)):
+    for line in import_log.lines_of(io.BytesIO(data)):
         try:
-            importing.checked(line)
+            import_log.checked(line)
         except Malformed:
             pass
 
@@ -142,12 +144,12 @@ def home(data: bytes) -> None:
         (path / "keys" / "alice.key").write_bytes(data)
         for read in (mine.config, mine.progress, lambda: mine.tip, lambda: mine.term, lambda: mine.seed("alice"),
                      lambda: mine.pushed(OID), lambda: mine.carried, mine.neighbours, lambda: mine.queue.pending(),
-                     lambda: seen.observations(path / "cache"), lambda: Spool(path).take(_unsealed, set())):
+                     lambda: peers.observations(path / "cache"), lambda: Spool(path).take(_unsealed, set())):
             try:
                 read()
             except GitcoordError:
                 pass
-    beside.is_due(beside.others([data, data + b"\n"], {"alice"}), [], Story().founded().fleet.members)
+    neighbour_heartbeats.is_due(neighbour_heartbeats.others([data, data + b"\n"], {"alice"}), [], Story().founded().fleet.members)
 
 
 def _unsealed(draft: object) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gitcoord.core import limits, outbox
+from gitcoord.core import limits
+from gitcoord.core.ledger import outbox
 from gitcoord.core.ports import Entry
 from tests.fuzz.parsers import store
 from tests.system.fleet import Clone, Fleet, surroundings

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gitcoord.core.event import Draft, Event, Head, seal
-from gitcoord.core.fleet import Fleet
+from gitcoord.core.format.event import Draft, Event, Head, seal
+from gitcoord.core.fold.fleet_state import Fleet
 from gitcoord.core.names import uid_from
 from gitcoord.features import FEATURES
 from tests.core.lines import FLEET, NOW, signer_of

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gitcoord.github import patches
+from gitcoord.github import diff_lines
 
 if TYPE_CHECKING:
     from tests.github.fake import FakeGitHub
@@ -72,7 +72,7 @@ def _review(fake: FakeGitHub, repo: Repo, number: str, *, body: Any, **_: Any) -
         raise Refusal(422, "Unprocessable Entity", "Can not approve your own pull request")
     for remark in body.get("comments", ()):
         patch = next((one.get("patch") for one in repo.files[int(number)] if one["filename"] == remark["path"]), None)
-        shown = {(side, line) for side, line, _ in patches.lines(patch)}
+        shown = {(side, line) for side, line, _ in diff_lines.lines(patch)}
         if (remark["side"], remark["line"]) not in shown:
             raise Refusal(422, "Unprocessable Entity", "Line could not be resolved")
         repo.remarks.setdefault(int(number), []).append(fake.made(repo, "remark", **remark))

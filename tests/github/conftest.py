@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gitcoord.github import client as clients
-from gitcoord.github.client import Client
-from gitcoord.github.credentials import App, Credentials
+from gitcoord.github.api import client as clients
+from gitcoord.github.api.client import Client
+from gitcoord.github.api.credentials import App, Credentials
 from tests.github.fake import FakeGitHub
 
 

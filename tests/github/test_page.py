@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gitcoord.github import client as clients
+from gitcoord.github.api import client as clients
 from tests.cli.clones import Result
 from tests.github.fake import FakeGitHub, changed
 from tests.github.test_start import Machine, machine  # noqa: F401

@@ -11,7 +11,7 @@ import pytest
 from gitcoord.features.reviews.state import Tally
 from gitcoord.features.settings import Settings
 from gitcoord.github import posting, verdict
-from gitcoord.github.client import Client
+from gitcoord.github.api.client import Client
 from gitcoord.github.posting import Posted
 from gitcoord.github.verdict import Clash, Picture, Place
 from tests.github.conftest import Made

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import gitcoord
-from gitcoord.github import account, credentials
-from gitcoord.github.client import Client
-from gitcoord.store import git_credentials
-from gitcoord.store.git_credentials import LENT
+from gitcoord.github.api import account, credentials
+from gitcoord.github.api.client import Client
+from gitcoord.store.git import credentials as git_credentials
+from gitcoord.store.git.credentials import LENT
 from tests.github.conftest import Made
 from tests.github.fake import FakeGitHub
 

@@ -13,10 +13,10 @@ from gitcoord.code.fetched import Source
 from gitcoord.core.errors import Refused
 from gitcoord.features.reviews.state import Pull, Vote
 from gitcoord.features.settings import Settings
-from gitcoord.github import clashes, review
-from gitcoord.github.client import Client
+from gitcoord.github import pull_conflicts, review
+from gitcoord.github.api.client import Client
 from gitcoord.github.review import Reviewed
-from gitcoord.github.surroundings import Surroundings
+from gitcoord.github.fleet_context import Surroundings
 from tests.code.kinds import Builder
 from tests.github.fake import FakeGitHub, changed
 from tests.github.test_posting import during
@@ -215,5 +215,5 @@ def test_one_that_is_closed_or_not_there_is_refused(fake: FakeGitHub, client: Cl
 def test_rivals_of_another_base_are_none(fake: FakeGitHub, client: Client, forge: Forge) -> None:
     forge.pull(fake, 3, "line 1\n", "line one\n")
     forge.pull(fake, 4, "line 1\n", "line uno\n", base_ref="next")
-    found = clashes.of(client, client.pull(3), (), client.open_pulls(), source=forge.source, agents=())
-    assert found == clashes.Clashes(())
+    found = pull_conflicts.of(client, client.pull(3), (), client.open_pulls(), source=forge.source, agents=())
+    assert found == pull_conflicts.Clashes(())

@@ -12,11 +12,12 @@ import requests
 
 from gitcoord.core.errors import BadCredentials
 from gitcoord.features.settings import Settings
-from gitcoord.github import repositories, review, writing
-from gitcoord.github.client import Client
-from gitcoord.github.credentials import App
-from gitcoord.github.shapes import Annotation, Remark, marker
-from gitcoord.github.surroundings import Surroundings
+from gitcoord.github.api import repositories, upsert
+from gitcoord.github import review
+from gitcoord.github.api.client import Client
+from gitcoord.github.api.credentials import App
+from gitcoord.github.api.models import Annotation, Remark, marker
+from gitcoord.github.fleet_context import Surroundings
 from tests.github import simulators
 from tests.github.conftest import Made
 from tests.github.fake import FakeGitHub, changed
@@ -65,19 +66,19 @@ def test_the_life_of_a_pull_request(emulated: Client) -> None:
     assert (pull.head_ref, pull.base_ref, pull.author) == ("topic", "main", "admin")
 
     for event in ("COMMENT", "COMMENT", "APPROVE"):
-        writing.put_review(client, pull.number, marker=MARK, commit=pull.head, event=event, body="well")  # type: ignore
+        upsert.put_review(client, pull.number, marker=MARK, commit=pull.head, event=event, body="well")  # type: ignore
     assert [one.state for one in client.reviews(pull.number)] == ["COMMENTED", "APPROVED"]
 
     for wanted in (["gitcoord: conflicts"], ["gitcoord: conflicts"], []):
-        writing.put_labels(client, pull.number, wanted)
+        upsert.put_labels(client, pull.number, wanted)
         assert client.labels(pull.number) == wanted
 
     for body in ("one", "one", "two"):
-        writing.put_comment(client, pull.number, marker=MARK, body=body)
-        issue = writing.put_issue(client, marker=MARK, title="It fails", body=body)
+        upsert.put_comment(client, pull.number, marker=MARK, body=body)
+        issue = upsert.put_issue(client, marker=MARK, title="It fails", body=body)
     assert [one.body for one in client.comments(pull.number)] == [f"two\n\n{MARK}"]
     assert [one.body for one in client.issues()] == [f"two\n\n{MARK}"]
-    writing.close_issue(client, issue.number)
+    upsert.close_issue(client, issue.number)
     assert client.issues() == []
 
 
@@ -85,7 +86,7 @@ def test_an_app_writes_one_check_run(urls: dict[str, str], made: Made, emulated:
     client = made("admin/work", kind="workflow", token=TOKEN, base_url=urls["emulate"])
     head = client.open_pulls()[0].head
     for _ in range(2):
-        writing.put_check(client, head, name="gitcoord", marker=MARK, conclusion="neutral", title="t", summary="s")
+        upsert.put_check(client, head, name="gitcoord", marker=MARK, conclusion="neutral", title="t", summary="s")
     assert [(one.name, one.conclusion) for one in client.checks(head)] == [("gitcoord", "neutral")]
 
 
@@ -185,13 +186,13 @@ def everything(fake: FakeGitHub, made: Made) -> None:
     client.facts(), client.pull(3), client.open_pulls(), client.files(3), client.remarks(3), client.reviews(3)
     client.permission("alice"), client.quota(), client.checks(HEAD)
     for words, event in (("one", "COMMENT"), ("two", "COMMENT"), ("two", "APPROVE"), ("two", "REQUEST_CHANGES")):
-        writing.put_review(client, 3, marker=MARK, commit=HEAD, event=event, body=words,  # type: ignore[arg-type]
+        upsert.put_review(client, 3, marker=MARK, commit=HEAD, event=event, body=words,  # type: ignore[arg-type]
                            remarks=[Remark("a.py", 2, "why?")])
-        writing.put_status(client, HEAD, context="gitcoord/review", state="success", description=words, url="https://u")
-        writing.put_labels(client, 3, [f"gitcoord: {words}"])
-        writing.put_comment(client, 3, marker=MARK, body=words)
-        writing.put_issue(client, marker=MARK, title="It fails", body=words)
-        writing.put_check(client, HEAD, name="gitcoord", marker=MARK, conclusion="neutral", title="t", summary=words,
+        upsert.put_status(client, HEAD, context="gitcoord/review", state="success", description=words, url="https://u")
+        upsert.put_labels(client, 3, [f"gitcoord: {words}"])
+        upsert.put_comment(client, 3, marker=MARK, body=words)
+        upsert.put_issue(client, marker=MARK, title="It fails", body=words)
+        upsert.put_check(client, HEAD, name="gitcoord", marker=MARK, conclusion="neutral", title="t", summary=words,
                           annotations=[Annotation("a.py", 1, 2, "failure", "look", "here")] * 51)
     for issue in client.issues():
-        writing.close_issue(client, issue.number)
+        upsert.close_issue(client, issue.number)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gitcoord.github import account, places
+from gitcoord.github.api import account, urls
 from tests.cli.clones import Result, gitcoord
 from tests.github.fake import FakeGitHub
 from tests.http_remote import HttpRemote
@@ -162,10 +162,10 @@ def test_an_app_that_is_no_app_is_told(machine: Machine) -> None:
     ("https://github.com/o", None), ("https://github.com/o/../r", None), ("github.com:o/r/x", None),
 ])
 def test_where_a_remote_lies_on_github(url: str, name: str | None) -> None:
-    assert places.repository_of(url, {}) == name
+    assert urls.repository_of(url, {}) == name
 
 
 def test_where_the_api_is() -> None:
-    assert places.api_url({}) == "https://api.github.com"
-    assert places.api_url({"GITHUB_SERVER_URL": "https://git.firm.example"}) == "https://git.firm.example/api/v3"
-    assert places.api_url({"GITHUB_API_URL": "http://localhost:9/"}) == "http://localhost:9"
+    assert urls.api_url({}) == "https://api.github.com"
+    assert urls.api_url({"GITHUB_SERVER_URL": "https://git.firm.example"}) == "https://git.firm.example/api/v3"
+    assert urls.api_url({"GITHUB_API_URL": "http://localhost:9/"}) == "http://localhost:9"

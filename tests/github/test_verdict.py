@@ -11,9 +11,9 @@ import pytest
 from gitcoord.features.reservations import Held
 from gitcoord.features.reviews.state import Tally, Vote
 from gitcoord.features.settings import Settings
-from gitcoord.github import surroundings, words
-from gitcoord.github.shapes import ChangedFile, Check, Files, PullRequest, Status
-from gitcoord.github.surroundings import Overlap, Running, Surroundings
+from gitcoord.github import fleet_context, render as words
+from gitcoord.github.api.models import ChangedFile, Check, Files, PullRequest, Status
+from gitcoord.github.fleet_context import Overlap, Running, Surroundings
 from gitcoord.github.verdict import Clash, Picture, Place, judged, states, touched
 
 HEAD = "a" * 40
@@ -170,9 +170,9 @@ def test_reservations_and_tasks_of_others_are_found_by_their_paths() -> None:
         tasks=(Running("k3f97hq2m0x4w8zt", "Mend", "alice", ("src/a.py",)),
                Running("x" * 16, "Other", "dora", ("lib",)),
                Running("z" * 16, "All of it", "Bob", ("src",))))
-    found = surroundings.overlaps(around, ["src/a.py", "src/sub/b.py", "README.md"], author={"bob"}, branch="topic")
+    found = fleet_context.overlaps(around, ["src/a.py", "src/sub/b.py", "README.md"], author={"bob"}, branch="topic")
     assert [(one.agent, one.paths) for one in found] == [
         ("alice", ("src/a.py", "src/sub/b.py")), ("carol", ("src/a.py",)), ("alice", ("src/a.py",))]
-    found = surroundings.overlaps(around, ["src/a.py"], author=(), branch="task/k3f97hq2-1-alice-mend")
+    found = fleet_context.overlaps(around, ["src/a.py"], author=(), branch="task/k3f97hq2-1-alice-mend")
     assert [one.agent for one in found] == ["alice", "bob", "carol", "alice", "Bob"], "a branch's name hides nothing"
     assert "which the branch's name mentions" in found[3].what

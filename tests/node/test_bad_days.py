@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from gitcoord.core.chains import vouch
+from gitcoord.core.fold.chains import vouch
 from gitcoord.core.errors import Corrupt, GitcoordError, Refused
-from gitcoord.core.event import Draft, Head, seal
-from gitcoord.core.fleet import Fleet
-from gitcoord.core.keys import Ed25519Signer, Verifier
-from gitcoord.core.replica import absorb
+from gitcoord.core.format.event import Draft, Head, seal
+from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.format.keys import Ed25519Signer, Verifier
+from gitcoord.core.round.replica import absorb
 from gitcoord.features import FEATURES
-from gitcoord.node.found import Wish, init
-from gitcoord.node.naming import new_uid, utc_now
+from gitcoord.node.membership.init import Wish, init
+from gitcoord.node.clock import new_uid, utc_now
 from gitcoord.node.node import Node, open_node
 
 LEDGER = "refs/heads/gitcoord/ledger"

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from gitcoord.core import limits
-from gitcoord.node import publish
-from gitcoord.node.doctor import examine
+from gitcoord.node import ledger_pages
+from gitcoord.node.diagnostics.doctor import examine
 from gitcoord.node.node import Node
-from gitcoord.node.seats import Seats
-from gitcoord.node.verify import verify
+from gitcoord.node.agent.sessions import Seats
+from gitcoord.node.diagnostics.verify import verify
 from tests.node.test_bad_days import LEDGER, Clones
 from tests.waiting import wait_until
 
@@ -47,10 +47,10 @@ def put_checkpoint(clones: Clones, node: Node, spoil: tuple[bytes, bytes] = (b""
     """As the leader would, or with something else in it."""
     node.sync()
     branch = node.replica.branch
-    files = {name: data for name, data in publish.due(branch).items() if name != "state.json"}
-    data = publish.checkpoint.write(branch).replace(*spoil)
+    files = {name: data for name, data in ledger_pages.due(branch).items() if name != "state.json"}
+    data = ledger_pages.checkpoint.write(branch).replace(*spoil)
     terms = json.loads(data)["terms"]
-    files["state.json"] = publish.checkpoint.sign(
+    files["state.json"] = ledger_pages.checkpoint.sign(
         data, agent=terms["leader"], term=terms["term"], position=branch.fleet.position,
         signer=node.keyring.signer("one"), fleet_id=branch.fleet.id or "")
     tree = branch.write(branch.log, files)

@@ -14,17 +14,17 @@ from typing import Any
 
 import click
 
-from gitcoord.cli import derived, tables
-from gitcoord.core import liveness
+from gitcoord.cli import feature_commands, tables
+from gitcoord.core.leadership import liveness
 from gitcoord.core.commands import Command, Look, Query
 from gitcoord.core.errors import Lost, Refused, Unreachable
-from gitcoord.core.event import Event
-from gitcoord.core.fleet import Fleet, Recorded
-from gitcoord.core.keys import Verifier
+from gitcoord.core.format.event import Event
+from gitcoord.core.fold.fleet_state import Fleet, Recorded
+from gitcoord.core.format.keys import Verifier
 from gitcoord.core.ports import Fetched
 from gitcoord.features import FEATURES
 from gitcoord.features.tasks import state as task_state
-from gitcoord.node import acting
+from gitcoord.node.operations import submit
 from tests.core.driver import Machine, World, run
 
 DAWN_S = 9 * 3600.0
@@ -111,7 +111,7 @@ class Stage:
         what, given = self._parse(words)
         speakers = _names(names)
         if isinstance(what, Query):
-            answer = what.ask(self._look(speakers[0]), acting.arguments(what, given))
+            answer = what.ask(self._look(speakers[0]), submit.arguments(what, given))
             self.shown += _table(what, answer)
             return
         said: dict[str, list[Event]] = {}
@@ -132,22 +132,22 @@ class Stage:
     def _parse(self, words: str) -> tuple[Command | Query, Mapping[str, Any]]:
         """As the command line does."""
         first, *rest = shlex.split(words)
-        command, name = derived.command(first), first
+        command, name = feature_commands.command(first), first
         with click.Context(command, info_name=first) as context:
             if isinstance(command, click.Group):
                 command, name = command.get_command(context, rest[0]) or command, f"{first} {rest[0]}"
                 rest = rest[1:]
             uids = {label: uid for uid, label in self.labels.items()}
             values = command.make_context(name, [uids.get(word, word) for word in rest]).params
-        what = acting.named(name)
-        return what, derived.said({one: values[one] for one in _fields(what) & values.keys()}, what)
+        what = submit.named(name)
+        return what, feature_commands.said({one: values[one] for one in _fields(what) & values.keys()}, what)
 
     def _decide(self, agent: str, what: Command, given: Mapping[str, Any]) -> list[Event]:
         machine = self.homes[agent]
         events = [
             machine.append(one.type, one.content, actor=agent, data=dict(one.data), to=one.to, re=one.re,
                            interaction=one.interaction)
-            for one in what.decide(self._look(agent), acting.arguments(what, given))
+            for one in what.decide(self._look(agent), submit.arguments(what, given))
         ]
         for event in events:
             self._label(event)
@@ -223,7 +223,7 @@ class Stage:
                 self._do(agent, "task finish", task=task.id, result="yes")
 
     def _do(self, agent: str, name: str, **given: Any) -> None:
-        self._decide(agent, acting.named(name), given)  # type: ignore[arg-type]
+        self._decide(agent, submit.named(name), given)  # type: ignore[arg-type]
 
     # What is shown
 

@@ -2,7 +2,7 @@
 
 Where a second rule would hide the mistake, the mutant takes that one away as well, and says so: both are needed.
 
-There is none without a nonce (`tests/core/test_protocol.py` sees to it). Two machines that push the very same commit
+There is none without a nonce (`tests/core/round/test_protocol.py` sees to it). Two machines that push the very same commit
 are both told that it is theirs; but an outbox differs by its beats' count and time, a ledger's commit by its time and
 `Sequenced-by`, and a machine's image, where all of these are the same, meets an id that it has not written down yet as
 soon as it is the second to make it.
@@ -20,21 +20,23 @@ from typing import Any
 
 import pytest
 
-from gitcoord.core import (authority, duties, event, following, ledger_time, members, planning, protocol, session,
-                           settling, silence, terms, timings)
-from gitcoord.core.chains import Chains
+from gitcoord.core.fold import authority, duties, ledger_time, members, terms
+from gitcoord.core.format import event
+from gitcoord.core.round import ledger_sync, planning, protocol, reconcile
+from gitcoord.core.leadership import sessions, leader_watch, timings
+from gitcoord.core.fold.chains import Chains
 from gitcoord.core.commands import Look
-from gitcoord.core.event import Event
-from gitcoord.core.fleet import Duty, Fleet
-from gitcoord.core.keys import Verifier
+from gitcoord.core.format.event import Event
+from gitcoord.core.fold.fleet_state import Duty, Fleet
+from gitcoord.core.format.keys import Verifier
 from gitcoord.core.ports import Oid, Pushed, Update
-from gitcoord.simulation import chores, naive, remote
+from gitcoord.simulation import chores, reference_fold, remote
 from gitcoord.simulation.disk import SimDisk
 from gitcoord.simulation.machine import Machine
 from gitcoord.simulation.schedule import Options
 from gitcoord.simulation.world import LEDGER
 from gitcoord.store.memory import check_leases
-from gitcoord.store.queue_file import Content
+from gitcoord.store.home.queue_file import Content
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 
@@ -144,7 +146,7 @@ def fails_after_a_flood(state: chores.State, look: Look) -> list[Duty]:
 
 
 ELECTED_FROM_THE_QUEUE = """    if plan.stander and not any(e.type == "leader_election" for e in plan.pending):
-        from gitcoord.core.event import Draft
+        from gitcoord.core.format.event import Draft
         yield Append((Draft(
             plan.stander.agent, "leader_election", plan.reason, me.clock.timestamp(), uid_from(me.chance.randbytes(10)),
             term=max(me.branch.fleet.terms.highest, disk.term) + 1,
@@ -166,11 +168,11 @@ MUTANTS: dict[str, Mutant] = {
         "lost is offered again from there. So this one keeps no tip on a push's answer either.)", "rollback", LOST,
         [rewritten(protocol, "_ledger_accepted", (
             "yield SaveTip(plan.commit, max(disk.term, me.branch.fleet.terms.highest))",
-            "from gitcoord.core.effects import Trim\n    if plan.pending:\n        yield Trim(me.heads[disk.node])"))]),
+            "from gitcoord.core.round.effects import Trim\n    if plan.pending:\n        yield Trim(me.heads[disk.node])"))]),
     "trim_by_seq_without_the_hash": Mutant(
         "What is trimmed is the very line that the ledger holds. (The queue looks at the hash as well: both do not.)",
         "restore,deleted", LOST,
-        [rewritten(settling, "settle_queue", ("elif _at(pending, base, ledger.seq) == ledger:",
+        [rewritten(reconcile, "settle_queue", ("elif _at(pending, base, ledger.seq) == ledger:",
                                               "elif _at(pending, base, ledger.seq):")),
          on(Content, "holds", lambda self, head: 0 <= head.seq - self.base.seq - 1 < len(self.events))]),
     "the_head_is_saved_after_the_trim": Mutant(
@@ -182,7 +184,7 @@ MUTANTS: dict[str, Mutant] = {
         [on(SimDisk, "recover", without_what_it_pushed)]),
     "no_chaining_anew": Mutant(
         "Where the ledger holds another line at our place, the queue is chained anew.", "restore,deleted", LOST,
-        [rewritten(settling, "settle_queue", ("yield ChainAnew(ledger, frozenset(e.uid", "(ledger, frozenset(e.uid"))]),
+        [rewritten(reconcile, "settle_queue", ("yield ChainAnew(ledger, frozenset(e.uid", "(ledger, frozenset(e.uid"))]),
     "rechained_copies_are_not_voided": Mutant(
         "A second event with a uid that was seen is void.", "restore,copy,late", DIFFERS,
         [rewritten(Fleet, "judge", ("if event.uid in self.positions:", "if False:"))], start=140),
@@ -199,19 +201,19 @@ MUTANTS: dict[str, Mutant] = {
                    ("if message is None:", "if False:"))]),
     "a_copied_clone_overwrites_the_outbox": Mutant(
         "An outbox of ours that we did not write means a copied clone.", "copy", "goes on where",
-        [rewritten(settling, "know_oneself", ("not disk.pushed(mine.oid)", "False"))]),
+        [rewritten(reconcile, "know_oneself", ("not disk.pushed(mine.oid)", "False"))]),
 
     # The ledger
     "a_rollback_is_followed": Mutant(
         "A tip that does not descend from the last one seen is not followed.", "rollback", LOST,
-        [rewritten(following, "follow_ledger", ("tip, seen = refs.get(me.ledger_ref), disk.tip",
+        [rewritten(ledger_sync, "follow_ledger", ("tip, seen = refs.get(me.ledger_ref), disk.tip",
                                                 "tip, seen = refs.get(me.ledger_ref), None"))]),
     "no_durable_last_tip": Mutant(
         "The last tip seen survives a crash.", "rollback,crash", f"{LOST}|{KNEW}",
         [on(SimDisk, "recover", without_its_tip)], start=180),
     "what_a_fork_lost_is_not_offered_again": Mutant(
         "What vanished with a fork is carried until it is back.", "cas,rollback", LOST,
-        [rewritten(following, "_part", ("yield Carry(tuple(dict.fromkeys([*disk.carried, *lost])))", "pass"))],
+        [rewritten(ledger_sync, "_part", ("yield Carry(tuple(dict.fromkeys([*disk.carried, *lost])))", "pass"))],
         start=265),
     "a_forced_ledger_push": Mutant(
         "The ledger is pushed against the tip that was folded.", "delay", "two leaders|plain fold|LOST|acts? outside",
@@ -236,7 +238,7 @@ MUTANTS: dict[str, Mutant] = {
          rewritten(terms.Terms, "rejects", (
              'if payload.after != digest:\n            return "an election',
              'if False:\n            return "an election')),
-         rewritten(naive, "take", ("(seq is None) != (first or kind in CONTROL)", "False"))]),
+         rewritten(reference_fold, "take", ("(seq is None) != (first or kind in CONTROL)", "False"))]),
     "terms_seen_in_a_lost_ledger_are_forgotten": Mutant(
         "Terms go on above every term ever seen.", "rollback,crash", KNEW,
         [rewritten(planning, "_control", ("min(disk.term,", "min(0,"))]),
@@ -245,28 +247,28 @@ MUTANTS: dict[str, Mutant] = {
     "signs_of_life_from_any_change_of_the_outbox": Mutant(
         "Only a beat that claims the term is its leader's sign of life.", "restore,crash",
         "0 machines lead|waits for a leader",
-        [rewritten(session.Crew, "_sign", (
+        [rewritten(sessions.Crew, "_sign", (
             'beat.actor == terms.leader and beat.term == terms.term and beat.data.get("session") == terms.session',
             "beat.actor == terms.leader"), ("type(count) is int and count > newest", "type(count) is int"))],
         start=155),
     "credit_earned_during_ones_own_outage": Mutant(
         "One's own outage is nobody's silence.", "partition", "its own outage is nobody's silence",
-        [on(silence.Watch, "lapse", lambda self: None),
-         rewritten(silence.Watch, "poll", ("min(now_s - self.polled_at_s, cap_s)", "now_s - self.polled_at_s"))],
+        [on(leader_watch.Watch, "lapse", lambda self: None),
+         rewritten(leader_watch.Watch, "poll", ("min(now_s - self.polled_at_s, cap_s)", "now_s - self.polled_at_s"))],
         start=195),
     "an_impatient_follower": Mutant(
         "Nobody stands before T of silence.", "partition,suspend,delay", DEPOSED,
         [rewritten(timings.Profile, "stretched_silence_s", ("return self.silence_s", "return 0.3 * self.silence_s"))]),
     "a_copy_believes_that_its_old_session_is_dead": Mutant(
         "A copy's lock proves nothing about the session that it was copied from.", "copy", "deposed its own session",
-        [rewritten(session.Crew, "begin_anew", ("session.proven_dead = None", "pass"))]),
+        [rewritten(sessions.Crew, "begin_anew", ("session.proven_dead = None", "pass"))]),
 
     # A hostile member
     "a_uid_is_not_bound_to_its_author": Mutant(
         "Nobody can take the uid of another's event beforehand. (The plain fold is given the same mistake.)", "hostile",
         "without effect|still waits|another one wrote it|is in the ledger, and nobody wrote it",
         [rewritten(event, "uid_of", ('f"{actor.casefold()}\\n{nonce}"', 'f"{nonce}"')),
-         rewritten(naive, "identity", ('f"{actor.casefold()}\\n{nonce}"', 'f"{nonce}"'))], options=SMALL),
+         rewritten(reference_fold, "identity", ('f"{actor.casefold()}\\n{nonce}"', 'f"{nonce}"'))], options=SMALL),
     "authority_is_ignored": Mutant(
         "Only who the tables name may write an event.", "hostile",
         "no admin|by somebody else|leads, and is none|differ from those of a plain fold",
@@ -286,7 +288,7 @@ MUTANTS: dict[str, Mutant] = {
         options=SMALL),
     "rubbish_in_an_outbox_is_a_copied_clone": Mutant(
         "Only what our keys signed shows that a copy of this clone is at work.", "hostile", "takes itself for a copy",
-        [rewritten(settling, "know_oneself", ("if is_of_a_copy(me, disk, crew, mine):", "if True:"))], options=SMALL),
+        [rewritten(reconcile, "know_oneself", ("if is_of_a_copy(me, disk, crew, mine):", "if True:"))], options=SMALL),
     "a_key_speaks_for_others": Mutant(
         "Only a member's own key speaks for it.", "hostile",
         f"{DIFFERS}|another one wrote it|no admin|somebody else|the ledger's time is",
@@ -307,25 +309,25 @@ MUTANTS: dict[str, Mutant] = {
     # Who acts outside the ledger
     "a_new_leader_acts_at_once": Mutant(
         "A new leader waits V: so long may the one before it act that was copied, or whose ledger is lost.", "copy",
-        TWO_ACT, [rewritten(session.Crew, "confirmed", ("now_s + self.profile.outlast_s()", "now_s"))]),
+        TWO_ACT, [rewritten(sessions.Crew, "confirmed", ("now_s + self.profile.outlast_s()", "now_s"))]),
     "a_leader_whose_time_had_run_out_acts_at_once": Mutant(
         "So does a leader whose V had run out: another may have led meanwhile, in a ledger that is lost.",
         "rollback,partition,suspend", TWO_ACT,
-        [rewritten(session.Crew, "confirmed", (" or now_s >= self.act_until_s", ""))], start=460),
+        [rewritten(sessions.Crew, "confirmed", (" or now_s >= self.act_until_s", ""))], start=460),
     "v_without_an_end": Mutant(
         "A leader acts for V after its last accepted push, and not for ever.", "partition,suspend", TWO_ACT,
-        [rewritten(session.Crew, "confirmed", ("started_s + self.profile.act_s", "started_s + 1e6"))]),
+        [rewritten(sessions.Crew, "confirmed", ("started_s + self.profile.act_s", "started_s + 1e6"))]),
     "v_counted_from_the_answer": Mutant(
         "V counts from the start of the push. (A new leader waits V as well, which hides it: here it does not.)",
         "late,delay,pause,suspend", TWO_ACT,
-        [rewritten(session.Crew, "confirmed", ("started_s + self.profile.act_s", "now_s + self.profile.act_s"),
+        [rewritten(sessions.Crew, "confirmed", ("started_s + self.profile.act_s", "now_s + self.profile.act_s"),
                    ("now_s + self.profile.outlast_s()", "now_s"))]),
     "v_counted_from_an_accepted_outbox": Mutant(
         "V counts from a push in which ledger AND outbox were accepted. (As before, without the new leader's wait.)",
         "partition,delay,lost,suspend", TWO_ACT,
         [rewritten(protocol, "_own_accepted", (
             "crew.heard()", "crew.heard()\n    crew.confirmed(me.branch.fleet.terms, *[me.clock.monotonic_s()] * 2)")),
-         rewritten(session.Crew, "confirmed", ("now_s + self.profile.outlast_s()", "now_s"))]),
+         rewritten(sessions.Crew, "confirmed", ("now_s + self.profile.outlast_s()", "now_s"))]),
     "a_clock_that_stands_still_in_sleep": Mutant(
         "Time goes on while a machine sleeps.", "suspend", TWO_ACT, [on(Machine, "local_s", awake_s)]),
 }

@@ -10,10 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from gitcoord.cli.simulate import command
-from gitcoord.core import duties, following, protocol, settling
+from gitcoord.core.fold import duties
+from gitcoord.core.round import ledger_sync, protocol, reconcile
 from gitcoord.core.errors import Refused
-from gitcoord.core.fleet import Duty
-from gitcoord.core.occasions import Occasions
+from gitcoord.core.fold.fleet_state import Duty
+from gitcoord.core.fold.occasions import Occasions
 from gitcoord.simulation import chores, faults, refold, story
 from gitcoord.simulation.schedule import Options, run
 
@@ -55,7 +56,7 @@ def test_some_schedules_of_all_have_a_hostile_member_and_none_of_those_a_liar() 
 def test_the_command_invites_one_and_a_failing_seed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     words = "--schedules 2 --seed 4 --seconds 300 --nodes 3 --processes 1 --hostile".split()
     assert CliRunner().invoke(command, words).exit_code == 0
-    monkeypatch.setattr(settling, "is_of_a_copy", lambda *_: True)
+    monkeypatch.setattr(reconcile, "is_of_a_copy", lambda *_: True)
     result = run(1, BESIDE)
     assert "takes itself for a copy" in result.violation
     assert story.command(1, BESIDE).endswith("--hostile")
@@ -86,15 +87,15 @@ def _ends_for_an_odd_ref(patch: pytest.MonkeyPatch) -> None:
     def tell(me: Any, fetched: Any) -> Any:
         if fetched.strays:
             raise Refused("odd refs")
-        return following.tell_left(me, fetched)
+        return ledger_sync.tell_left(me, fetched)
 
     patch.setattr(protocol, "tell_left", tell)
 
 
 def _waits_while_its_outbox_rests(patch: pytest.MonkeyPatch) -> None:
     decide = protocol.decide
-    patch.setattr(settling, "DEFACED_PAUSE_S", 600.0)
-    patch.setattr(settling, "DEFACED_FREE", 0)
+    patch.setattr(reconcile, "DEFACED_PAUSE_S", 600.0)
+    patch.setattr(reconcile, "DEFACED_FREE", 0)
     patch.setattr(protocol, "decide", lambda me, disk, crew, now_s: (
         None if now_s < me.own_quiet_until_s else decide(me, disk, crew, now_s)))
 

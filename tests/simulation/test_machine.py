@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from gitcoord.core.event import Head
-from gitcoord.core.timings import PROFILES
+from gitcoord.core.format.event import Head
+from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.simulation.disk import Files
 from gitcoord.simulation.faults import Weather
 from gitcoord.simulation.machine import Machine
 from gitcoord.simulation.remote import Remote
 from gitcoord.simulation.signing import Signers
 from gitcoord.simulation.world import World
-from gitcoord.store.queue_file import HeadFile
+from gitcoord.store.home.queue_file import HeadFile
 
 DOWN_S_MAX = 200.0  # how long a crashed machine stays away at the most
 

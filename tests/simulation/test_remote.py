@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from gitcoord.core import outbox, settling
-from gitcoord.core.event import Draft, Event, Head, seal
+from gitcoord.core.ledger import outbox
+from gitcoord.core.round import reconcile
+from gitcoord.core.format.event import Draft, Event, Head, seal
 from gitcoord.core.ports import Update
-from gitcoord.core.timings import PROFILES
+from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.simulation.disk import Files
 from gitcoord.simulation.faults import Weather
 from gitcoord.simulation.machine import Machine
 from gitcoord.simulation.remote import Remote
 from gitcoord.simulation.signing import Signers
 from gitcoord.simulation.world import OUTBOXES, Violation, World
-from gitcoord.store.queue_file import HeadFile
+from gitcoord.store.home.queue_file import HeadFile
 
 REF = f"{OUTBOXES}m1-1"
 
@@ -69,7 +70,7 @@ def test_who_finds_a_copy_s_line_begins_anew() -> None:
 
 @pytest.mark.parametrize("beats", [False, True])
 def test_who_goes_on_where_a_copy_showed_itself_is_to_blame(beats: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settling, "is_of_a_copy", lambda *_: False)
+    monkeypatch.setattr(reconcile, "is_of_a_copy", lambda *_: False)
     world, machine = leader()
     lines, signs = ([], (beat_of_a_copy(world),)) if beats else ([line_of_a_copy(world, machine)], ())
     with pytest.raises(Violation, match="m1 goes on where m1c1 had overwritten its outbox"):

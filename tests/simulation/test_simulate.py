@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from gitcoord.cli.simulate import command
-from gitcoord.core.branch import Branch
+from gitcoord.core.ledger.branch import Branch
 from gitcoord.simulation import disk, faults, many, story
 from gitcoord.simulation.folds import SharedBranch
 from gitcoord.simulation.schedule import Options, run
-from gitcoord.store.queue_file import HeadFile
+from gitcoord.store.home.queue_file import HeadFile
 
 SHORT = Options(seconds=600)
 

@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (RuleBasedStateMachine, initialize, invariant, precondition, rule,
                                  run_state_machine_as_test)
 
-from gitcoord.core.event import Head
+from gitcoord.core.format.event import Head
 from gitcoord.core.ports import Oid
-from gitcoord.core.timings import PROFILES
-from gitcoord.simulation import checks, image, memo, mischief
+from gitcoord.core.leadership.timings import PROFILES
+from gitcoord.simulation import checks, image, memo, fault_injection
 from gitcoord.simulation.disk import Files
 from gitcoord.simulation.faults import Weather
 from gitcoord.simulation.machine import Backup, Machine
 from gitcoord.simulation.remote import Remote
 from gitcoord.simulation.signing import Signers
 from gitcoord.simulation.world import LEDGER, Violation, World
-from gitcoord.store.queue_file import HeadFile
+from gitcoord.store.home.queue_file import HeadFile
 from tests.simulation.mutants import MUTANTS
 
 EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", "12"))  # 12 take some 10 s of one processor
@@ -99,7 +99,7 @@ class Story(RuleBasedStateMachine):
             if whole or ref == LEDGER:
                 self.world.server.refs[ref] = oid
         self.remote.set_back_at_s = self.world.now_s
-        mischief.excuse_second_losses(self.world)
+        fault_injection.excuse_second_losses(self.world)
 
     @rule(number=which)
     def disk_is_backed_up(self, number: int) -> None:
@@ -110,7 +110,7 @@ class Story(RuleBasedStateMachine):
     def restore(self) -> None:
         assert self.backup is not None
         machine, backup = self.backup
-        mischief.excuse(self.world, machine, backup.files, "its disk was restored from a backup made before")
+        fault_injection.excuse(self.world, machine, backup.files, "its disk was restored from a backup made before")
         machine.fate = backup
 
     @precondition(lambda self: 3 <= len(self.world.machines) < MACHINES_MAX)
@@ -120,7 +120,7 @@ class Story(RuleBasedStateMachine):
         if machine.fate is not None or memory and not machine.resting:
             return
         name = f"m{len(self.world.machines) + 1}"
-        copy = mischief.copied(self.world, self.remote, machine, name, runs=machine.runs if memory else runs)
+        copy = fault_injection.copied(self.world, self.remote, machine, name, runs=machine.runs if memory else runs)
         if memory:
             image.resume(copy, machine, late_s)
         self.world.spawn(copy.life(), late_s)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gitcoord.core.event import Draft, Signer
-from gitcoord.core.keys import Ed25519Signer
+from gitcoord.core.format.event import Draft, Signer
+from gitcoord.core.format.keys import Ed25519Signer
 from gitcoord.core.names import uid_from
 
 FLEET = "f" * 16

@@ -14,8 +14,8 @@ import pytest
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt, Unreachable
 from gitcoord.core.ports import Entry, Objects, Oid, Outcome, Remote, Update
-from gitcoord.store.git import GitStore, make_bare_remote
-from gitcoord.store.git_refs import loose_path
+from gitcoord.store.git.git_store import GitStore, make_bare_remote
+from gitcoord.store.git.refs import loose_path
 from gitcoord.store.memory import MemoryServer, MemoryStore
 from tests.http_remote import HttpRemote
 

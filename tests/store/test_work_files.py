@@ -10,19 +10,21 @@ import pytest
 
 from gitcoord.core.errors import Refused
 from gitcoord.github import workflows
-from gitcoord.node import fleet_file, guide, pages
+from gitcoord.node.fleet import fleet_file
+from gitcoord.node.membership import agent_guide
+from gitcoord.node.operations import local_pages
 from gitcoord.store import work_files
 
 Write = Callable[[Path], object]
 
 WRITERS: dict[str, tuple[str, Write]] = {
-    "the guide": ("AGENTS.md", lambda top: guide.write(top / "AGENTS.md", top)),
-    "the guide in a folder": ("docs/AGENTS.md", lambda top: guide.write(top / "docs" / "AGENTS.md", top)),
-    "a page": ("communication.md", lambda top: pages.put_pages(top, {"communication.md": b"page"})),
+    "the guide": ("AGENTS.md", lambda top: agent_guide.write(top / "AGENTS.md", top)),
+    "the guide in a folder": ("docs/AGENTS.md", lambda top: agent_guide.write(top / "docs" / "AGENTS.md", top)),
+    "a page": ("communication.md", lambda top: local_pages.put_pages(top, {"communication.md": b"page"})),
     "the page before": ("communication.md.bak", lambda top: [
-        (top / "communication.md").write_bytes(b"old\n" + pages.snapshot.END.encode() + b"\n"),
-        pages.put_pages(top, {"communication.md": b"page"})]),
-    "an archive": ("archive/1.md", lambda top: pages.put_pages(top, {"archive/1.md": b"page"})),
+        (top / "communication.md").write_bytes(b"old\n" + local_pages.snapshot.END.encode() + b"\n"),
+        local_pages.put_pages(top, {"communication.md": b"page"})]),
+    "an archive": ("archive/1.md", lambda top: local_pages.put_pages(top, {"archive/1.md": b"page"})),
     "a workflow": (".github/workflows/gitcoord-leader.yml", lambda top: workflows.write(top, "gitcoord", force=True)),
 }
 
@@ -126,7 +128,7 @@ def test_a_folder_for_pages_that_a_branch_made_a_link_is_refused(top: Path, outs
 def test_the_layout_of_old_is_made_beside_links_not_through_them(top: Path, outside: Path) -> None:
     (top / "events.log").symlink_to(outside / "new")
     (top / "scripts").symlink_to(outside / "scripts")
-    assert pages.write_baseline(top) == ["communication.md", "archive.md"]
+    assert local_pages.write_baseline(top) == ["communication.md", "archive.md"]
     assert untouched(outside)
 
 

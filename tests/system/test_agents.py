@@ -8,8 +8,8 @@ import signal
 import time
 from pathlib import Path
 
-from gitcoord.core.event import Event
-from gitcoord.node import seen
+from gitcoord.core.format.event import Event
+from gitcoord.node import peers
 from tests.system.fleet import LONG_S, Clone, Fleet, children_of, is_alive
 from tests.waiting import wait_until
 
@@ -38,7 +38,7 @@ def wait_for_beats(clone: Clone, agent: str, times: int) -> None:
     numbers: set[int] = set()
     with clone.node() as node:
         def heard() -> bool:
-            numbers.update(beat.data["n"] for beat in seen.live_beats(node) if beat.actor == agent)
+            numbers.update(beat.data["n"] for beat in peers.live_beats(node) if beat.actor == agent)
             return len(numbers) >= times
         wait_until(heard, timeout_s=LONG_S, what=f"{times} beats of {agent}")
 
@@ -126,7 +126,7 @@ def test_several_agents_in_one_process_beat_in_one_outbox(fleet: Fleet) -> None:
 
 def alive(clone: Clone) -> set[str]:
     with clone.node() as node:
-        return {beat.actor for beat in seen.live_beats(node) if beat.data.get("state") == "alive"}
+        return {beat.actor for beat in peers.live_beats(node) if beat.data.get("state") == "alive"}
 
 
 def test_several_processes_on_a_node_keep_each_others_beats_and_depose_nobody(fleet: Fleet) -> None:

@@ -15,9 +15,9 @@ import pytest
 
 import gitcoord
 from gitcoord.core.errors import Refused
-from gitcoord.core.session import Session
+from gitcoord.core.leadership.sessions import Session
 from gitcoord.node import node as node_module
-from gitcoord.node import seen
+from gitcoord.node import peers
 from tests.system.fleet import LONG_S, Clone, Fleet, surroundings
 from tests.waiting import wait_until
 
@@ -133,7 +133,7 @@ def test_clocks_an_hour_apart_neither_depose_nor_reorder(
         assert node.fleet.terms.term == 1 and node.fleet.terms.leader == "alice"
         notes = [event for _, event in node.events() if event.type == "note"]
     assert [event.content for event in notes] == [f"number {number}" for number in range(5)]
-    observed = {one.agent: one for one in seen.observations(alice.home / "cache")[0]}
+    observed = {one.agent: one for one in peers.observations(alice.home / "cache")[0]}
     assert observed["bob"].silent_s == 0.0  # alive when it was seen, whatever its clock says
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gitcoord.node import publish
+from gitcoord.node import ledger_pages
 from tests.http_remote import HttpRemote
 from tests.system.fleet import LONG_S, Agent, Clone, Fleet
 from tests.waiting import wait_until
@@ -89,7 +89,7 @@ def check(clones: list[Clone], writers: dict[str, Clone], folder: Path) -> None:
         ledgers.append(lines)
         with clone.node() as node:
             states.add(json.dumps(node.fleet.dump(), sort_keys=True))
-            pages.add(tuple(sorted(publish.render(node.replica.branch).items())))
+            pages.add(tuple(sorted(ledger_pages.render(node.replica.branch).items())))
     assert len(pages) == len(states) == 1 and all(lines == ledgers[0] for lines in ledgers)
     events = [json.loads(line) for line in ledgers[0]]
     held = [event["content"] for event in events if event["type"] == "note"]

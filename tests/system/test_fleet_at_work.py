@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gitcoord.core.event import Draft
+from gitcoord.core.format.event import Draft
 from gitcoord.node.node import Node
 from tests.system.fleet import Agent, Clone, Fleet
 from tests.waiting import wait_until

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from gitcoord.features import conversation
-from gitcoord.node import pages
-from gitcoord.node.found import Wish, init
+from gitcoord.node.operations import local_pages
+from gitcoord.node.membership.init import Wish, init
 from gitcoord.node.node import Node
-from gitcoord.node.verify import verify
+from gitcoord.node.diagnostics.verify import verify
 
 TOP = Path(__file__).resolve().parents[2]
 WHOLE = TOP.parent / "shared" / "data" / "history.jsonl"
@@ -81,9 +81,9 @@ def test_it_verifies_and_renders(second: Node, tmp_path: Path) -> None:
     verdict = verify(second, history=True)
     assert (verdict.findings, verdict.races, verdict.notes) == ([], 0, [])
     assert verdict.position == second.fleet.position > len(recorded())
-    written = pages.write_snapshot(second, tmp_path)
+    written = local_pages.write_snapshot(second, tmp_path)
     assert {"communication.md", "archive.md"} <= set(written)
     page = (tmp_path / "communication.md").read_text(encoding="utf-8")
     last = recorded()[-1]
-    assert last["content"].splitlines()[0] in page and pages.is_whole(page.encode())
-    assert pages.write_snapshot(second, tmp_path) == []
+    assert last["content"].splitlines()[0] in page and local_pages.is_whole(page.encode())
+    assert local_pages.write_snapshot(second, tmp_path) == []

@@ -10,9 +10,9 @@ import filelock
 import pytest
 
 from gitcoord.node.node import open_node
-from gitcoord.store import locks
-from gitcoord.store.locks import LockHeld
-from gitcoord.store.spool import Spool
+from gitcoord.store.home import locks
+from gitcoord.store.home.locks import LockHeld
+from gitcoord.store.home.spool import Spool
 from tests.system.commands import Clone, holding, new_clone
 from tests.waiting import wait_until
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gitcoord.core.event import Event
+from gitcoord.core.format.event import Event
 from tests.system.fleet import LONG_S, Clone, Fleet, is_alive
 from tests.waiting import wait_until
 
@@ -137,10 +137,10 @@ print("done at last")"""), "--reply")
 
 
 def beats(clone: Clone, agent: str) -> int:
-    from gitcoord.node import seen
+    from gitcoord.node import peers
 
     with clone.node() as node:
-        return max([beat.data["n"] for beat in seen.live_beats(node) if beat.actor == agent], default=0)
+        return max([beat.data["n"] for beat in peers.live_beats(node) if beat.actor == agent], default=0)
 
 
 def test_a_flood_is_ended_and_counts_as_a_failure(pair: tuple[Clone, Clone]) -> None:

@@ -8,12 +8,12 @@ from typing import Any, Literal
 from pydantic import Field
 
 from gitcoord.core import lookup
-from gitcoord.core.authority import Role
+from gitcoord.core.fold.authority import Role
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import COUNT_MAX, Words
-from gitcoord.core.keys import fingerprint, is_named
-from gitcoord.core.membership import KeyName, Login
+from gitcoord.core.format.keys import fingerprint, is_named
+from gitcoord.core.fold.membership import KeyName, Login
 from gitcoord.core.names import agent_id
 from gitcoord.features.typed import AgentGiven
 

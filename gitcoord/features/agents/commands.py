@@ -11,10 +11,10 @@ from gitcoord.core import times
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import Label, Span, Words
-from gitcoord.core.keys import fingerprint
-from gitcoord.core.liveness import GONE, GOODBYE, SILENT
+from gitcoord.core.format.keys import fingerprint
+from gitcoord.core.leadership.liveness import GONE, GOODBYE, SILENT
 from gitcoord.core.lookup import member
-from gitcoord.core.membership import Login
+from gitcoord.core.fold.membership import Login
 from gitcoord.features.agents import events as said
 from gitcoord.features.agents import admission, dependencies, roster
 from gitcoord.features.agents.events import NEEDS_MAX, SLOTS_MAX, TaskWords

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from gitcoord.core.fields import FREE, Agent, Label, Payload, Session, Words
 from gitcoord.features.typed import Capabilities
 
-from gitcoord.core.authority import ADMIN, LEADER, MEMBER, SELF, Resolver, Who, itself
+from gitcoord.core.fold.authority import ADMIN, LEADER, MEMBER, SELF, Resolver, Who, itself
 
 REGISTERED_MAX = 1000  # at a time
 NEEDS_MAX = 50

@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gitcoord.core.fleet import Recorded
-from gitcoord.core.liveness import ALIVE, GONE, GOODBYE, LATE
-from gitcoord.core.membership import AgentLeft, stripped
+from gitcoord.core.fold.fleet_state import Recorded
+from gitcoord.core.leadership.liveness import ALIVE, GONE, GOODBYE, LATE
+from gitcoord.core.fold.membership import AgentLeft, stripped
 from gitcoord.features.agents import dependencies
 from gitcoord.features.agents.events import (
     REGISTERED_MAX, AgentDeparted, AgentExited, AgentLost, AgentRegistered, AgentReturned, AgentStatusChanged,

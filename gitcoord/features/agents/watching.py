@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from gitcoord.core.commands import Look
-from gitcoord.core.fleet import Duty
-from gitcoord.core.liveness import ALIVE, GONE, GOODBYE, LATE, Standing
+from gitcoord.core.fold.fleet_state import Duty
+from gitcoord.core.leadership.liveness import ALIVE, GONE, GOODBYE, LATE, Standing
 from gitcoord.features.agents.roster import Agent, State
 
 TOLD: Mapping[str, tuple[str, frozenset[str], str]] = {

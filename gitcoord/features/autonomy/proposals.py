@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, Field
 
 from gitcoord.core import limits
-from gitcoord.core.authority import ADMIN, APPROVER, LEADER, Asked, Persons, Resolver, Who, Whose
+from gitcoord.core.fold.authority import ADMIN, APPROVER, LEADER, Asked, Persons, Resolver, Who, Whose
 from gitcoord.core.commands import Look
-from gitcoord.core.event import Event
+from gitcoord.core.format.event import Event
 from gitcoord.core.fields import NAMED, Agent, Content, EventType, Json, Payload, Reason, Uid
-from gitcoord.core.fleet import Duty, Recorded
+from gitcoord.core.fold.fleet_state import Duty, Recorded
 from gitcoord.features import control
 
 Level = Literal["full", "supervised", "manual"]

@@ -14,7 +14,7 @@ from gitcoord.core import limits
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.fields import Content, Given, Reason, Span
-from gitcoord.core.fleet import Duty
+from gitcoord.core.fold.fleet_state import Duty
 from gitcoord.core.lookup import find, member
 from gitcoord.features import autonomy, values
 from gitcoord.features.directives import orders

@@ -11,11 +11,14 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from gitcoord.core import quotas, times
-from gitcoord.core.authority import ADMIN, ASSIGNEE, LEADER, MEMBER, OWNER, Asked, Persons, Resolver, Who, Whose, owned
-from gitcoord.core.event import Event
+from gitcoord.core.fold import quotas
+from gitcoord.core import times
+from gitcoord.core.fold.authority import (
+    ADMIN, ASSIGNEE, LEADER, MEMBER, OWNER, Asked, Persons, Resolver, Who, Whose, owned,
+)
+from gitcoord.core.format.event import Event
 from gitcoord.core.fields import NAMED, Agent, Payload, Reason, check_agent
-from gitcoord.core.fleet import Recorded
+from gitcoord.core.fold.fleet_state import Recorded
 from gitcoord.features.typed import Capability, Priority
 
 AGENTS_MAX = 1000  # of one directive

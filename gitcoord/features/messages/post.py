@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, Field
 
 from gitcoord.core import times
-from gitcoord.core.authority import GUEST, LEADER, Who
+from gitcoord.core.fold.authority import GUEST, LEADER, Who
 from gitcoord.core.commands import Look
-from gitcoord.core.event import Event
+from gitcoord.core.format.event import Event
 from gitcoord.core.fields import Count, Json, Payload, Uid
-from gitcoord.core.fleet import Duty, Recorded
+from gitcoord.core.fold.fleet_state import Duty, Recorded
 from gitcoord.features.conversation import RECORDS, is_said
 from gitcoord.features.typed import Capability, Priority
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from gitcoord.core import limits, times
 from gitcoord.core.commands import Arguments, Look
 from gitcoord.core.errors import Refused
-from gitcoord.core.event import parse
+from gitcoord.core.format.event import parse
 from gitcoord.core.fields import Given
 from gitcoord.core.lookup import find
 from gitcoord.features import conversation

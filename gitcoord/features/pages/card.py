@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gitcoord.core.fleet import Fleet
-from gitcoord.core.keys import fingerprint
+from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.format.keys import fingerprint
 from gitcoord.features.pages.markdown import inline
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gitcoord.core.authority import MEANING, Who
-from gitcoord.core.fleet import CORE_AUTHORITY, CORE_EVENTS
+from gitcoord.core.fold.authority import MEANING, Who
+from gitcoord.core.fold.fleet_state import CORE_AUTHORITY, CORE_EVENTS
 
 HEAD = """# Who may write what
 
 Each event is judged by the fold, on every machine in the same way: what this table does not allow is void, and the
-reason says who may. The tables stand beside the events in the code (`AUTHORITY` in `gitcoord/core/membership.py`,
-`core/terms.py` and each module of `gitcoord/features/`); this page is made of them by
+reason says who may. The tables stand beside the events in the code (`AUTHORITY` in `gitcoord/core/fold/membership.py`,
+`core/fold/terms.py` and each module of `gitcoord/features/`); this page is made of them by
 `python -P -m gitcoord.features.pages.permissions`, and a test fails when it is not what they say.
 
 An event of a type that stands in no table (a note, a question, a type of your own) is speech: any member may write it,

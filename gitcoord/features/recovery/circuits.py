@@ -15,8 +15,8 @@ from pydantic import BaseModel
 from gitcoord.core import times
 from gitcoord.core.commands import Look
 from gitcoord.core.fields import Agent, Payload, Words
-from gitcoord.core.fleet import Duty, Recorded
-from gitcoord.core.liveness import GONE
+from gitcoord.core.fold.fleet_state import Duty, Recorded
+from gitcoord.core.leadership.liveness import GONE
 from gitcoord.features import agents
 from gitcoord.features.agents import roster
 from gitcoord.features.tasks.events import TaskFailed, TaskFinished

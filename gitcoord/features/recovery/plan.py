@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from gitcoord.core import times
 from gitcoord.core.commands import Look
-from gitcoord.core.fleet import Duty
-from gitcoord.core.liveness import ALIVE, GONE
+from gitcoord.core.fold.fleet_state import Duty
+from gitcoord.core.leadership.liveness import ALIVE, GONE
 from gitcoord.features import agents
 from gitcoord.features.agents import watching
 from gitcoord.features.autonomy import proposals
@@ -42,8 +42,8 @@ class Case:
     @property
     def repeated(self) -> bool:
         """Whether it was lost more often than it may be restarted."""
-        since = times.later(self.look.now, -WINDOW_S)
-        most: int = _settings(self.look).restarts_max
+        since = times.later(self.ctx.now, -WINDOW_S)
+        most: int = _settings(self.ctx).restarts_max
         return sum(at >= since for at in self.losses) > most
 
 
@@ -79,7 +79,7 @@ def _steps(case: Case, strategies: Sequence[Strategy]) -> Iterator[Duty]:
     for strategy in strategies:
         step = case.recovery.tried(strategy) if case.recovery is not None else None
         if step is not None:
-            if strategy == "restart" and case.look.age_s(step.at, step.position) < _settings(case.look).recovery_wait_s:
+            if strategy == "restart" and case.ctx.age_s(step.at, step.position) < _settings(case.ctx).recovery_wait_s:
                 return
             continue
         duties, is_enough = STRATEGIES[strategy](case)
@@ -97,7 +97,7 @@ Done = tuple[list[Duty], bool]  # what to append, and whether that is enough
 
 def _restart(case: Case) -> Done:
     """Where its supervisor lives, and it was not lost too often."""
-    look, agent = case.look, case.agent
+    look, agent = case.ctx, case.agent
     neighbour = any(one.node == agent.node and one.state == ALIVE for one in look.seen.values())
     if not agent.supervised or case.repeated or not (case.loss.told or neighbour):
         return [], False
@@ -106,7 +106,7 @@ def _restart(case: Case) -> Done:
 
 def _backup(case: Case) -> Done:
     """The first one in the chain of backups that is there."""
-    free = {one.key: one for one in agents.available(case.look)}
+    free = {one.key: one for one in agents.available(case.ctx)}
     passed = {case.agent.key}
     name = case.agent.backup
     while name is not None and name.casefold() not in passed:
@@ -116,7 +116,7 @@ def _backup(case: Case) -> Done:
                                   backup=backup.id)
             return [activated, *_released(case)], True
         passed.add(name.casefold())
-        known = agents.get(case.look, name)
+        known = agents.get(case.ctx, name)
         name = known.backup if known is not None else None
     return [], False
 
@@ -151,14 +151,14 @@ STRATEGIES: Mapping[str, Any] = {
 
 
 def _released(case: Case) -> list[Duty]:
-    return task_duties.release_all(case.look.state("tasks"), case.agent.id, f"{case.agent.id} is gone")
+    return task_duties.release_all(case.ctx.state("tasks"), case.agent.id, f"{case.agent.id} is gone")
 
 
 def _missing(case: Case) -> tuple[list[str], list[str]] | None:
     """Capabilities that nobody has any more, and agents that need this one; None when there are neither."""
-    others = {able for one in agents.available(case.look) if one.key != case.agent.key for able in one.capabilities}
+    others = {able for one in agents.available(case.ctx) if one.key != case.agent.key for able in one.capabilities}
     capabilities = [one for one in case.agent.capabilities if one not in others]
-    dependants = [one.id for one in case.look.state("agents").agents.values()
+    dependants = [one.id for one in case.ctx.state("agents").agents.values()
                   if any(needed.casefold() == case.agent.key for needed in one.depends_on)]
     return (capabilities, dependants) if capabilities or dependants else None
 

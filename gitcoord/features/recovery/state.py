@@ -9,10 +9,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from gitcoord.core import times
-from gitcoord.core.authority import LEADER, MEMBER, Who
+from gitcoord.core.fold.authority import LEADER, MEMBER, Who
 from gitcoord.core.fields import NAMED, Agent, Count, Payload, Words
-from gitcoord.core.fleet import Recorded
-from gitcoord.core.membership import AgentExpelled, AgentLeft, RoleChanged
+from gitcoord.core.fold.fleet_state import Recorded
+from gitcoord.core.fold.membership import AgentExpelled, AgentLeft, RoleChanged
 from gitcoord.features.recovery import circuits
 from gitcoord.features.agents.events import (
     REGISTERED_MAX, AgentDeparted, AgentExited, AgentLost, AgentReturned, AgentUnregistered,

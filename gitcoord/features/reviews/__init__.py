@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from gitcoord.core.commands import Look
-from gitcoord.core.event import Event
-from gitcoord.core.fleet import Duty, Recorded
-from gitcoord.core.membership import stripped
+from gitcoord.core.format.event import Event
+from gitcoord.core.fold.fleet_state import Duty, Recorded
+from gitcoord.core.fold.membership import stripped
 from gitcoord.features import values
 from gitcoord.features.reviews import commands, events
 from gitcoord.features.reviews.events import OfPull, ReviewPosted, ReviewRequested, ReviewStale, VoteCast
@@ -89,7 +89,7 @@ def _outdate(pull: Pull, stale: ReviewStale) -> str | None:
 
 
 def duty(state: State, look: Look) -> Iterable[Duty]:
-    return ()  # only who can reach the forge can review: gitcoord/github/reviewing.py
+    return ()  # only who can reach the forge can review: gitcoord/github/review_job.py
 
 
 def dump(state: State) -> Any:

@@ -12,7 +12,7 @@ from gitcoord.core import lookup
 from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import Words
-from gitcoord.core.membership import Repository
+from gitcoord.core.fold.membership import Repository
 from gitcoord.core.names import same_agent
 from gitcoord.features.typed import Agents
 from gitcoord.features.reviews.events import (

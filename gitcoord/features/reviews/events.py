@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from gitcoord.core.authority import ADMIN, LEADER, MEMBER, REVIEWER, Who
+from gitcoord.core.fold.authority import ADMIN, LEADER, MEMBER, REVIEWER, Who
 from gitcoord.core.fields import Count, Payload, Url, Words
-from gitcoord.core.membership import Repository
+from gitcoord.core.fold.membership import Repository
 
 Commit = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})?$")]
 Number = Annotated[int, Field(ge=1, le=2**31)]

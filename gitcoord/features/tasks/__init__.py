@@ -12,10 +12,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from gitcoord.core import times
-from gitcoord.core.authority import ASSIGNEE, Asked, Persons, Resolver, Whose, owned
+from gitcoord.core.fold.authority import ASSIGNEE, Asked, Persons, Resolver, Whose, owned
 from gitcoord.core.commands import Command, Query
-from gitcoord.core.event import Event
-from gitcoord.core.fleet import Recorded
+from gitcoord.core.format.event import Event
+from gitcoord.core.fold.fleet_state import Recorded
 from gitcoord.core.names import same_agent
 from gitcoord.features.tasks import events as said
 from gitcoord.features.tasks import duties as task_duties, state as task_state

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
-from gitcoord.core.authority import ADMIN, ASSIGNEE, LEADER, MEMBER, OWNER, Who
+from gitcoord.core.fold.authority import ADMIN, ASSIGNEE, LEADER, MEMBER, OWNER, Who
 from gitcoord.core.fields import FREE, NAMED, Agent, Json, Moment, Payload, Reason, Title, Uid, Words
 from gitcoord.features.typed import Capabilities, Priority
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from gitcoord.core import quotas, times
+from gitcoord.core.fold import quotas
+from gitcoord.core import times
 from gitcoord.features.typed import PRIORITIES
 
 CREATED, READY, ASSIGNED, ACCEPTED, RUNNING = "created", "ready", "assigned", "accepted", "running"

@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gitcoord.core import quotas
-from gitcoord.core.authority import Asked, Persons, Resolver, Whose, owned
+from gitcoord.core.fold import quotas
+from gitcoord.core.fold.authority import Asked, Persons, Resolver, Whose, owned
 from gitcoord.core.commands import Look
-from gitcoord.core.event import Event
-from gitcoord.core.fleet import Duty, Recorded
+from gitcoord.core.format.event import Event
+from gitcoord.core.fold.fleet_state import Duty, Recorded
 from gitcoord.core.names import same_agent
 from gitcoord.features import autonomy, control, values
 from gitcoord.features.workflows import commands as workflow_commands, events, runs as workflow_runs

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from gitcoord.core.authority import ADMIN, LEADER, MEMBER, OWNER, Who
+from gitcoord.core.fold.authority import ADMIN, LEADER, MEMBER, OWNER, Who
 from gitcoord.core.fields import FREE, NAMED, EventType, Payload, Reason, Words
 from gitcoord.features.tasks.events import StepKey
 from gitcoord.features.workflows.file import Definition, Name, StepName

@@ -1,0 +1,229 @@
+"""The command line of the features: options, help, tables and JSON follow from their commands and queries."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+import click
+from pydantic.fields import FieldInfo
+
+from gitcoord.cli.common import (
+    Noun, allow_secret_option, as_option, content_or_stdin, echo, here, json_option, print_json, show_again,
+    speaker, watch_option,
+)
+from gitcoord.cli.dry_run import dry_run_option, would_write
+from gitcoord.cli.events import refresh
+from gitcoord.cli.tables import detail, print_table
+from gitcoord.core import times
+from gitcoord.core.fields import READS_SPAN
+from gitcoord.core.commands import FROM_FILE, ROWS_MAX, Answer, Command, Query
+from gitcoord.core.errors import Refused
+from gitcoord.features import FEATURES, LISTED
+
+if TYPE_CHECKING:
+    from gitcoord.node.node import Node
+
+METAVARS = {"agent": "AGENT", "to": "AGENT", "from": "AGENT", "backup": "AGENT", "needs": "CAPABILITY",
+            "capability": "CAPABILITY", "capabilities": "CAPABILITY", "deadline": "SPAN|TIME",
+            "after": "TASK"}
+
+
+def command(word: str) -> click.Command:
+    """What `gitcoord WORD` runs: a command, or a group of those that begin with it."""
+    found = _named(word)
+    if word in found:
+        return _click(word, found[word])
+    group = Noun(word, help=_group_help(word, found))
+    extend(group, word)
+    return group
+
+
+def extend(group: click.Group, word: str) -> None:
+    """Add to `group` what the features have under `word`."""
+    for name, what in _named(word).items():
+        group.add_command(_click(name, what))
+
+
+def _named(word: str) -> dict[str, Command | Query]:
+    return {
+        name: what for feature, words in LISTED.items() if word in words
+        for name, what in FEATURES[feature].COMMANDS.items() if name.split(" ")[0] == word
+    }
+
+
+def _group_help(word: str, found: Mapping[str, Command | Query]) -> str:
+    help_ = next(words[word] for words in LISTED.values() if word in words)
+    first = next(iter(found.values()))
+    return f"{help_}.\n\n\b\nExample:\n" + "\n".join(f"  {line}" for line in (*first.before, first.example))
+
+
+def _click(name: str, what: Command | Query) -> click.Command:
+    run: Callable[..., None] = _runs_command(name, what) if isinstance(what, Command) else _runs_query(name, what)
+    for field_name, field in reversed(what.arguments.model_fields.items()):
+        run = _parameter(field.alias or field_name, field, field_name in what.positional)(run)
+    lines = "\n".join(f"  {line}" for line in (*what.before, what.example))
+    return click.command(name.split(" ")[-1], help=f"{what.help}.\n\n\b\nExample:\n{lines}")(run)
+
+
+def _parameter(name: str, field: FieldInfo, positional: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """One argument or option; values stay text here, the model reads them."""
+    kind = _inner(field.annotation)
+    many = get_origin(kind) is list
+    inner = _inner(get_args(kind)[0]) if many else kind
+    choice = click.Choice(get_args(inner), case_sensitive=False) if get_origin(inner) is Literal else None
+    if positional:
+        required = field.is_required()
+        metavar = f"{name.upper().removesuffix('S')}..." if many else name.upper()
+        shown = metavar if required else f"[{metavar}]"
+        return click.argument(name, metavar=None if choice else shown, type=choice,  # click names the choices
+                              nargs=-1 if many else 1, required=required)
+    option = f"--{name.replace('_', '-')}"
+    text = f"{field.description}.{'  Repeatable.' if many else ''}{_default(field)}"
+    if inner is bool:
+        return click.option(option, name, is_flag=True, default=None, help=text)
+    kinds: dict[Any, str] = {int: "N", float: "X", dict: "JSON"}
+    metavar = METAVARS.get(name) or ("SPAN" if _is_span(field) else kinds.get(get_origin(inner) or inner, "TEXT"))
+    return click.option(option, name, type=choice, multiple=many, required=field.is_required(), help=text,
+                        metavar=None if choice else metavar)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required() or field.default_factory is not None or field.default in (None, "", False, [], {}):
+        return ""
+    shown = times.in_words(field.default) if _is_span(field) else field.default
+    return f"  [default: {shown.lower() if get_origin(_inner(field.annotation)) is Literal else shown}]"
+
+
+def _is_span(field: FieldInfo) -> bool:
+    return any(READS_SPAN in getattr(one, "__metadata__", ())
+               for one in (field.annotation, *get_args(field.annotation))) or READS_SPAN in field.metadata
+
+
+def _inner(annotation: Any) -> Any:
+    """Without `Annotated` and `| None`."""
+    if hasattr(annotation, "__metadata__"):
+        return _inner(annotation.__origin__)
+    options = [one for one in get_args(annotation) if one is not type(None)]
+    if type(None) in get_args(annotation) and len(options) == 1:
+        return _inner(options[0])
+    return annotation
+
+
+def said(values: Mapping[str, Any], what: Command | Query) -> dict[str, Any]:
+    """What was said on the command line; `-` stands for standard input, a file's name for what it holds."""
+    given = {name: list(value) if isinstance(value, tuple) else value
+             for name, value in values.items() if value is not None and value != ()}
+    files = {field.alias or name for name, field in what.arguments.model_fields.items()
+             if field.json_schema_extra == FROM_FILE}
+    return {name: content_or_stdin(value) if value == "-" else _text_of(str(value)) if name in files else value
+            for name, value in given.items()}
+
+
+def _text_of(name: str) -> str:
+    """Of the file, if there is one of that name; else the name, which may be that of something known."""
+    path = Path(name)
+    if not path.is_file():
+        return name
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as wrong:
+        raise Refused(f"{name} cannot be read: {wrong}") from None
+
+
+# Commands
+
+
+def _runs_command(name: str, what: Command) -> Callable[..., None]:
+    @as_option
+    @click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), default=60.0, show_default=True,
+                  help="How long to wait for the ledger's word.")
+    @allow_secret_option
+    @dry_run_option
+    @json_option
+    def run(*, actor: str | None, timeout: float, dry_run: bool, as_json: bool, **values: Any) -> None:
+        from gitcoord.node.operations import submit
+
+        node = here()
+        who, given = speaker(node, actor), said(values, what)
+        if dry_run:
+            drafts = submit.drafted(node, submit.propose(node, what, given, actor=who), who)
+            would_write(node, name.replace(" ", "."), drafts, as_json)
+            return
+        _show_outcome(name, submit.act(node, what, given, actor=who, timeout_s=timeout), as_json)
+
+    return run
+
+
+def _show_outcome(name: str, outcome: Any, as_json: bool) -> None:
+    ids = [event.uid for event in outcome.events]
+    if as_json:
+        print_json({"schema": f"gitcoord.{name.replace(' ', '.')}/1", "ids": ids, "level": outcome.level,
+                    "position": outcome.position, **outcome.answer})
+    elif not ids:
+        echo("nothing to do")
+    for event in outcome.events if not as_json else ():
+        echo(f"{event.uid[:8]} {event.content}" + (f" ({outcome.level.upper()})" if outcome.trouble else ""))
+    for complaint in filter(None, (outcome.trouble, outcome.answer.get("warning"))):
+        echo(f"gitcoord: {complaint}", err=True)
+
+
+# Queries
+
+
+def _runs_query(name: str, what: Query) -> Callable[..., None]:
+    @as_option
+    @watch_option
+    @click.option("--no-sync", is_flag=True, help="Show what is here, without asking the remote.")
+    @json_option
+    def run(*, actor: str | None, watch: bool, no_sync: bool, as_json: bool, limit: int = ROWS_MAX, after: int = 0,
+            **values: Any) -> None:
+        from gitcoord.node.operations import submit
+
+        node = here()
+        who = actor or _whoever(node)
+        given, complained = said(values, what), False
+
+        def look() -> Sequence[Answer] | Answer:
+            nonlocal complained
+            if not no_sync:  # an outage is told once
+                complained = not refresh(node, quiet=complained, fresh_s=node.crew.profile.poll_s)
+            answer = submit.ask(node, what, given, actor=who, again=not no_sync)
+            return answer[after: after + limit] if isinstance(answer, Sequence) else answer
+
+        show_again(look, lambda answer: _show_answer(name, what, given, answer, as_json), watch=watch)
+
+    if not what.columns:
+        return run
+    run = click.option("--after", metavar="N", type=click.IntRange(min=0), default=0,
+                       help="Leave out so many from the first.")(run)
+    return click.option("--limit", metavar="N", type=click.IntRange(1, ROWS_MAX), default=ROWS_MAX, show_default=True,
+                        help="Show at most so many.")(run)
+
+
+def _whoever(node: Node) -> str:
+    """Reading needs no name: who has none sees what everybody sees."""
+    return os.environ.get("GITCOORD_AGENT") or node.config.agent or ""
+
+
+def _show_answer(name: str, what: Query, given: Mapping[str, Any], answer: Sequence[Answer] | Answer,
+                 as_json: bool) -> None:
+    if as_json:
+        value = {"items": list(answer)} if isinstance(answer, Sequence) else dict(answer)
+        print_json({"schema": f"gitcoord.{name.replace(' ', '.')}/1", **value})
+    elif isinstance(answer, Sequence):
+        if answer:
+            print_table(what.columns, answer)
+        else:  # beside the output: a program that counts lines counts none
+            echo(_nothing(what, given), err=True)
+    else:
+        for line in detail(answer):
+            echo(line)
+
+
+def _nothing(what: Query, given: Mapping[str, Any]) -> str:
+    more = what.arguments.model_fields.get("all")
+    words = f"; --all: {more.description[0].lower()}{more.description[1:]}" if more and more.description else ""
+    return "gitcoord: nothing to show" + (words if not given.get("all") else "")

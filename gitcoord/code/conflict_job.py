@@ -1,0 +1,62 @@
+"""The leader looks for conflicts among the remote's branches now and then, and tells those whose they are."""
+
+from __future__ import annotations
+
+import copy
+import time
+from pathlib import Path
+
+from gitcoord.code import branches, conflicts, fetched, merge_cache, conflict_events
+from gitcoord.code.branches import OURS
+from gitcoord.code.conflicts import REFS_MAX, Ref
+from gitcoord.code.fetched import Source
+from gitcoord.code.objects import Repository
+from gitcoord.core.commands import Look, Proposal
+from gitcoord.features import conflicts as told
+from gitcoord.features.settings import Settings
+from gitcoord.node.agent.leader_jobs import May, Work
+
+BASES = ("main", "master")
+
+
+class Looking:
+    """An errand (`node/agent/leader_jobs.py`). The clone is left as it is: what it lacks is fetched beside it.
+
+    `cache`: the node's, which knows the pairs that were tried before.
+    """
+
+    name = "conflicts"
+
+    def __init__(self, source: Source, cache: Path) -> None:
+        self.source, self.cache = source, cache
+
+    def every_s(self, look: Look) -> float:
+        settings: Settings = look.state("settings").settings
+        return settings.conflicts_every_s
+
+    def prepare(self, look: Look) -> Work | None:
+        state = copy.deepcopy(look.state("conflicts"))
+        agents = [member.id for member in look.fleet.members.by_id.values()]
+        return lambda may_act: self._work(state, agents, may_act)
+
+    def _work(self, state: told.State, agents: list[str], may_act: May) -> list[Proposal]:
+        with fetched.beside(self.source.clone) as repository:
+            refs, base = self._branches(repository, agents)
+            known = merge_cache.read(self.cache, repository)
+            found = conflicts.between(repository, refs, base=base, now_s=time.time(), known=known)
+            merge_cache.save(self.cache, repository, found.outcomes)
+        names = conflict_events.names_of([*refs, *([base] if base else [])])
+        return told.news(state, conflict_events.told(found.conflicts), names)
+
+    def _branches(self, repository: Repository, agents: list[str]) -> tuple[list[Ref], Ref | None]:
+        """Those of the remote, and the one that HEAD is."""
+        heads = fetched.heads(repository, self.source, ["HEAD", "refs/heads/*"])
+        default = heads.pop("HEAD", None)
+        names = {name.removeprefix("refs/heads/"): commit for name, commit in heads.items()}
+        names = {name: commit for name, commit in names.items() if not name.startswith(OURS)}
+        there = fetched.bring(repository, self.source, list(names.values())[:REFS_MAX])
+        refs = [Ref(name, commit, branches.agent_of(name, agents)) for name, commit in sorted(names.items())
+                if commit in there]
+        base = min((one for one in refs if one.commit == default),
+                   key=lambda one: (one.name not in BASES, one.name), default=None)
+        return [one for one in refs if one != base], base

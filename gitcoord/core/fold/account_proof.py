@@ -1,0 +1,58 @@
+"""Account proofs: one line, signed with an agent's key, that is posted on GitHub by the account that it names.
+
+The account posts the line, and the agent's key signs it: so both say that they are one. The line is good for one fleet,
+agent, account and repository. Whoever records reviews puts its signature into the ledger, where the fold checks it
+(`members.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gitcoord.core import names
+from gitcoord.core.format.event import context_of
+from gitcoord.core.format.keys import is_signed
+
+PROOFS_MAX = 20  # in one text: each costs a check of a signature
+
+_LINE = re.compile(
+    r"gitcoord-proof fleet=([0-9a-z]{32}) agent=\"([A-Za-z0-9][A-Za-z0-9 ._-]{0,62})\" "
+    r"github=([A-Za-z0-9_\[\]-]{1,70}) repository=([A-Za-z0-9._/-]{3,140}) "
+    rf"signature=({names.inner(names.SIGNATURE)})(?![A-Za-z0-9_-])")
+
+
+@dataclass(frozen=True, slots=True)
+class AccountProof:
+    """Agent `agent` of the fleet is the account `login`, and posts this in "owner/name"."""
+
+    fleet_id: str
+    agent: str
+    login: str
+    repository: str
+    signature: str = ""
+
+    @property
+    def message(self) -> bytes:
+        """Return what the agent's key signs."""
+        return context_of(self.fleet_id) + json.dumps(
+            ["github_account", self.agent, self.login, self.repository]).encode()
+
+    def line(self) -> str:
+        """Return the line to post."""
+        return (f'gitcoord-proof fleet={self.fleet_id} agent="{self.agent}" github={self.login} '
+                f"repository={self.repository} signature={self.signature}")
+
+    def is_by(self, key: str) -> bool:
+        """Return whether the holder of this Ed25519 key signed it."""
+        return is_signed(key, self.message, self.signature)
+
+
+def found_in(text: str) -> Iterator[AccountProof]:
+    """Return the proofs that stand in what somebody posted, the first PROOFS_MAX; their signatures are not checked."""
+    for number, found in enumerate(_LINE.finditer(text)):
+        if number >= PROOFS_MAX:
+            return
+        yield AccountProof(*found.groups())

@@ -1,0 +1,125 @@
+"""Chains: each node's events, one after the other, and the keys by which a chain goes on.
+
+A node has a key of its own. The node's id ends in a tag that follows from it, and whoever writes from the node for the
+first time brings a `vouch`: the node key's signature over the author's key. A line by any other key takes no place in
+the chain, so nobody else can take the next one, not even the first. (A node id without a tag belongs to nobody.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from gitcoord.core import limits, names
+from gitcoord.core.format.event import Draft, Event, Head, Signer, context_of, seal
+
+_EMPTY = Head()
+_NO_KEYS: frozenset[str] = frozenset()
+
+
+class Inadmissible(ValueError):
+    """The line cannot take a position; says why. `gap`: an earlier line of its node is missing; `waits`: not today."""
+
+    def __init__(self, reason: str, *, gap: bool = False, waits: bool = False) -> None:
+        super().__init__(reason)
+        self.gap, self.waits = gap, waits
+
+
+class Chains:
+    """Where each node's chain stands, and by which keys those with a tag go on."""
+
+    def __init__(self, heads: Mapping[str, Head] = {}, keys: Mapping[str, frozenset[str]] = {}) -> None:
+        self.heads = dict(heads)
+        self.keys = dict(keys)
+
+    def fork(self) -> Chains:
+        """Return a copy, to put a batch together."""
+        return Chains(self.heads, self.keys)
+
+    def check(self, event: Event) -> None:
+        """Raise Inadmissible unless `event`, which stands in a chain, comes next in it. Its vouch is not checked."""
+        head, seq = self.heads.get(event.node, _EMPTY), event.seq or 0
+        if seq <= head.seq:
+            raise Inadmissible(f"{event.node} has sequenced its event {seq} already")
+        if seq > head.seq + 1:
+            raise Inadmissible(f"events {head.seq + 1} to {seq - 1} of {event.node} are missing", gap=True)
+        if event.prev != head.hash:
+            raise Inadmissible(f"not the successor of event {head.seq} of {event.node}")
+        keys = self.keys.get(event.node, _NO_KEYS)
+        if event.key not in keys and names.node_tag(event.node):
+            if event.vouch is None:
+                raise Inadmissible(f"signed by a key for which the key of {event.node} did not vouch")
+            if len(keys) >= limits.NODE_KEYS_MAX:
+                raise Inadmissible(f"more than {limits.NODE_KEYS_MAX} keys write from {event.node}")
+
+    def take(self, event: Event) -> None:
+        """Go on in the chain with an event that `check` let through."""
+        self.heads[event.node] = event.head
+        if event.vouch is not None:
+            self.keys[event.node] = self.keys.get(event.node, _NO_KEYS) | {event.key}
+
+    def dump(self) -> Any:
+        return {node: [head.seq, head.hash, *sorted(self.keys.get(node, ()))]
+                for node, head in sorted(self.heads.items())}
+
+    @classmethod
+    def load(cls, value: Mapping[str, Any]) -> Chains:
+        """Raise TypeError or ValueError where something is of another kind."""
+        chains = cls()
+        for node, (seq, hash, *keys) in value.items():
+            chains.heads[node] = Head(int(seq), str(hash))
+            if keys:
+                chains.keys[node] = frozenset(map(str, keys))
+        return chains
+
+
+class Sealing:
+    """Seals drafts one after the other in a node's chain. The first line of each key has the node's vouch."""
+
+    def __init__(self, node: str, after: Head, keys: Iterable[str], *, signer: Callable[[str], Signer],
+                 node_signer: Callable[[str], Signer], fleet: str) -> None:
+        """`signer` gives an agent's and `node_signer` a node's; `keys` are those that the chain is known to have."""
+        self.node, self.head, self.keys = node, after, set(keys)
+        self._signer, self._node_signer, self._fleet = signer, node_signer, fleet
+
+    def __call__(self, draft: Draft) -> Event:
+        """Raise Refused where a key is not here, or the event is too large; then nothing is changed."""
+        signer, vouched = self._signer(draft.actor), None
+        if signer.key not in self.keys and names.node_tag(self.node):
+            vouched = vouch(self._node_signer(self.node), self.node, signer.key, self._fleet)
+        event = seal(draft, node=self.node, after=self.head, signer=signer, fleet=self._fleet, vouch=vouched)
+        self.head = event.head
+        self.keys.add(signer.key)
+        return event
+
+
+def node_id(name: str, key: str) -> str:
+    """Return the id of the node that is called `name`, at most 24 characters, and has this public key."""
+    return names.node_id(f"{name}-{_tag_of(key)}")
+
+
+def vouch(signer: Signer, node: str, key: str, fleet: str) -> str:
+    """Return what lets the holder of `key` write from `node`, whose key `signer` has: both keys' tie, signed."""
+    return signer.key + signer.sign(_vouched(node, key, fleet))
+
+
+def voucher_of(event: Event) -> tuple[str, str]:
+    """Return the node key that an event's vouch names, and its signature."""
+    text = event.vouch or ""
+    return text[:names.KEY_CHARACTERS], text[names.KEY_CHARACTERS:]
+
+
+def vouched_message(event: Event, fleet: str) -> bytes | None:
+    """Return the bytes that the signature in an event's vouch covers; None where it names a key of another node."""
+    key, _ = voucher_of(event)
+    return _vouched(event.node, event.key, fleet) if _tag_of(key) == names.node_tag(event.node) else None
+
+
+def _vouched(node: str, key: str, fleet: str) -> bytes:
+    return context_of(fleet) + json.dumps(["vouched", node, key]).encode()
+
+
+def _tag_of(key: str) -> str:
+    return names.uid_from(hashlib.sha256(b"gitcoord node\n" + key.encode()).digest())

@@ -1,0 +1,412 @@
+"""The fleet is a fold of the ledger: lines go in one by one, and everything that anybody knows comes out.
+
+A line is *admissible* when it is well formed, rightly signed, next in its node's chain, and not beyond what a day takes
+of lines without effect (`places.py`); then it takes a position. An admissible line may still be *void*: it keeps its
+position and changes nothing, with a reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, cast
+
+from pydantic import BaseModel
+
+from gitcoord.core.fold import authority, members, quotas, terms
+from gitcoord.core import limits
+from gitcoord.core.fold.authority import Asked, Role, Rule, Who
+from gitcoord.core.fold.chains import Chains, Inadmissible
+from gitcoord.core.commands import Command, Look, Query
+from gitcoord.core.format.event import FORMAT, FOUNDING, Draft, Event, Head, fleet_id_of, hash_of, parse
+from gitcoord.core.fields import BUG, typed
+from gitcoord.core.format.keys import Verifier
+from gitcoord.core.fold.ledger_time import LedgerTime
+from gitcoord.core.fold.members import Members
+from gitcoord.core.fold.membership import AgentJoined, KeyRevoked, stripped
+from gitcoord.core.fold.occasions import Occasions
+from gitcoord.core.fold.places import Ahead, Places, standing_of
+from gitcoord.core.fold.quotas import Quotas
+from gitcoord.core.fold.revocations import Revocations
+from gitcoord.core.format.strict_json import Malformed
+from gitcoord.core.fold.terms import Terms
+from gitcoord.core.fold.voids import Voids, positions_from, remember
+
+CONTROL = frozenset({FOUNDING, "leader_election", "leader_renewed"})
+"""Types that stand outside any chain, and only outside."""
+
+CORE_EVENTS: dict[str, type[BaseModel]] = {**members.EVENTS, **terms.EVENTS, **quotas.EVENTS}
+
+CORE_AUTHORITY: dict[str, Who] = {**members.AUTHORITY, **terms.AUTHORITY, **quotas.AUTHORITY}
+
+STATE = "gitcoord.state/7"
+"""Of what `dump` gives, without the features' names. It changes with the shape of any part: a checkpoint or a cache of
+another one is not read (`tests/core/fold/test_state_shape.py` tells)."""
+
+_ADMIN = int(Who.ADMIN)  # a plain number: to join flags takes a microsecond, at every line
+
+EMPTY = hash_of(b"gitcoord ledger")
+"""The digest of a log without lines."""
+
+
+class Recorded(NamedTuple):
+    """An event at its position. `void` says why it has no effect; `payload` is its typed data.
+
+    `event.timestamp` is the time at which the ledger takes it to have been written, which may not be what its line
+    says; `now` is ledger time with this event (`ledger_time.py`).
+    """
+
+    position: int
+    event: Event
+    void: str | None = None
+    payload: BaseModel | None = None
+    parent: int | None = None  # position of the event that `re` names
+    now: str = ""
+    role: Role = "member"  # of its author, at this position
+
+
+class Feature(Protocol):
+    """A vertical slice: a module of `gitcoord.features` with these names."""
+
+    EVENTS: Mapping[str, type[BaseModel]]
+    AUTHORITY: Mapping[str, Who]
+    COMMANDS: Mapping[str, Command | Query]
+
+    def State(self) -> Any: ...
+
+    def fold(self, state: Any, recorded: Recorded) -> str | None: ...
+
+    def duty(self, state: Any, look: Look) -> Iterable[Duty]: ...
+
+    def dump(self, state: Any) -> Any: ...
+
+    def load(self, value: Any) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """An event that the leader ought to append; `key` names the occasion, so that it is appended once."""
+
+    type: str
+    content: str
+    key: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    to: tuple[str, ...] = ()
+    re: str | None = None
+
+
+class Fleet:
+    """The folded ledger. `take` is the only way in; the same lines give the same state anywhere."""
+
+    def __init__(
+        self, features: Mapping[str, Feature], verifier: Verifier | None = None, revocations: Revocations | None = None,
+    ) -> None:
+        self.features = dict(features)  # at hand: each is asked for at every event
+        self.verifier = verifier
+        self.id: str | None = None  # follows from the ledger's first line
+        self.position = 0
+        self.digest = EMPTY
+        self.chains = Chains()  # of each node, as sequenced
+        self.positions: dict[str, int] = {}  # uid → the position that has effect
+        self.revocations = revocations or Revocations()
+        self.members = Members(revoked=self.revocations.by_key())
+        self.terms = Terms()
+        self.time = LedgerTime()
+        self.quotas = Quotas()
+        self.places = Places()
+        self.states: dict[str, Any] = {name: feature.State() for name, feature in features.items()}
+        self.occasions = Occasions()
+        self.refusals: dict[str, str] = {}  # uid → why a feature let the event change nothing, oldest first
+        self.voids = Voids()
+        self._models = dict(CORE_EVENTS)
+        for feature in features.values():
+            self._models.update(feature.EVENTS)
+        # Features that let the leader decide some things only with somebody's approval
+        self._withhold = [(name, withholds) for name, feature in self.features.items()
+                          if (withholds := getattr(feature, "withholds", None)) is not None]
+        self._rules: Mapping[str, Rule] = authority.rules(CORE_AUTHORITY, self.features)
+
+    def anew(self) -> Fleet:
+        """Return an empty fold of the same ledger that knows beforehand which keys are revoked."""
+        return type(self)(self.features, self.verifier, self.revocations.learnt or self.revocations)
+
+    @property
+    def schema(self) -> str:
+        """Of what `dump` gives: with another set of features it is another one."""
+        return " ".join([STATE, *sorted(self.features)])
+
+    @property
+    def done(self) -> Mapping[str, None]:
+        """The duties that the ledger holds."""
+        return self.occasions.done
+
+    @property
+    def heads(self) -> Mapping[str, Head]:
+        """Where each node's chain stands."""
+        return self.chains.heads
+
+    def admissible(self, line: bytes, *, chains: Chains | None = None, is_again: bool = False) -> Event:
+        """The event in `line`, if it may come next; raises Inadmissible. Changes nothing. See `check_place`."""
+        try:
+            event = parse(line)
+        except Malformed as wrong:
+            raise Inadmissible(str(wrong)) from None
+        self.check_place(event, chains=chains, is_again=is_again)
+        self.check_signature(event)
+        return event
+
+    def check_place(
+        self, event: Event, *, chains: Chains | None = None, ahead: Ahead | None = None, is_again: bool = False,
+    ) -> None:
+        """Raises Inadmissible unless `event` may come next; without a look at its signature.
+
+        `chains` stands in for the fold's own while a batch is put together, and `ahead` is what it holds.
+        `is_again`: it took its place in a fold that knew less; what a day takes was judged then.
+        """
+        if (event.type in CONTROL) == (event.seq is not None):
+            raise Inadmissible(f"{event.type} inside a chain" if event.seq else f"{event.type} outside a chain")
+        if event.seq is not None:
+            (chains or self.chains).check(event)
+        if (self.position == 0) != (event.type == FOUNDING):
+            raise Inadmissible("a ledger begins with fleet_founded, and has one")
+        if event.type == FOUNDING:
+            self._check_founding(event)
+        if event.seq is None and self.position and event.data.get("after") != self.digest:
+            raise Inadmissible(f"{event.type} that extends another log")  # replayed, or carried along by another
+        if self.position and not is_again:
+            reason = self.places.holds_back(
+                event, self.members, self.time, position=self.position + 1, ahead=ahead,
+                has_effect=lambda line: self.judge(line)[1] is None)
+            if reason is not None:
+                raise Inadmissible(reason, waits=True)
+
+    def _check_founding(self, event: Event) -> None:
+        """Raise Inadmissible where the line founds no fleet: there would be nobody who could ever speak in it."""
+        format_ = event.data.get("format", FORMAT)
+        if type(format_) is not int or format_ != FORMAT:
+            raise Inadmissible(f"written in format {format_} of gitcoord's events; this version reads {FORMAT}")
+        _, void = self.judge(event)
+        if void is not None:
+            raise Inadmissible(f"it founds no fleet: {void}")
+
+    def check_signature(self, event: Event) -> None:
+        """Raises Inadmissible when it is not good."""
+        if self.verifier is None:
+            return
+        if self.id is None and event.type != FOUNDING:
+            raise Inadmissible("no fleet is founded")  # under no id at all a line would be good in any such ledger
+        wrong = self.verifier.rejects(event, self.id or "")
+        if wrong:
+            raise Inadmissible(wrong)
+
+    def take(self, line: bytes, *, is_again: bool = False) -> Recorded:
+        """Give `line` the next position and fold it; raises Inadmissible and changes nothing."""
+        return self.record(self.admissible(line, is_again=is_again))
+
+    def take_checked(self, event: Event, *, is_again: bool = False) -> Recorded:
+        """As `take`, for an event whose signature was checked before."""
+        self.check_place(event, is_again=is_again)
+        return self.record(event)
+
+    def record(self, event: Event) -> Recorded:
+        """Fold an event that is known to be admissible."""
+        payload, void = self.judge(event)
+        parent = self.positions.get(event.re) if event.re else None
+        standing = standing_of(event, self.members, self.position + 1)
+        if event.term is not None and standing == "member":  # others' terms would only use numbers up
+            if event.type != "leader_election" or self.may_lead(event.actor):
+                self.terms.see(event.term)
+        if void is None:
+            if event.type == FOUNDING:
+                self.id = fleet_id_of(event.line)
+            self.members.fold(self.position + 1, event, payload, newcomer=self._newcomer_role(payload))
+        role = self.members.role_of(event.actor) or "guest"
+        if void is None and role != "guest":
+            self.time.witness(event.actor, event.timestamp, admin=role == "admin")
+            if (gone := stripped(payload)) is not None:
+                self.time.forget(gone)
+        at = self.time.accepted(event.timestamp)
+        if at != event.timestamp:
+            event = event._replace(timestamp=at)
+        recorded = Recorded(self.position + 1, event, void, payload, parent, self.time.now, role)
+        if void is None:
+            self.terms.fold(recorded.position, event, payload)
+            self.quotas.fold(event, at, payload, self.members)
+            self.positions[event.uid] = recorded.position
+        else:
+            self.voids.note(recorded.position, event, void)
+        if void is None or self.members.signed(event):
+            self.quotas.count(event, self.time.now, self.members, void)
+        self.places.count(event, self.members, self.time, void=void is not None, standing=standing)
+        if event.term is not None:
+            self._note_duty(event, void)
+        if event.seq is not None:
+            self.chains.take(event)
+        self.position += 1
+        self.digest = hash_of(self.digest.encode() + event.line)
+        for name, feature in self.features.items():
+            try:
+                reason = feature.fold(self.states[name], recorded)
+            except (MemoryError, RecursionError):
+                raise  # of this machine, and not of the event: another one may fold it
+            except Exception as wrong:  # a bug: a fold that ended here would end for everybody, forever
+                reason = f"{BUG}: {name} fails with {type(wrong).__name__}"
+            if reason is not None and void is None:
+                remember(self.refusals, event.uid, reason, limits.REFUSALS_REMEMBERED_MAX)
+        if void is None and payload is not None and (rule := self._rules.get(event.type)) and rule.who & _ADMIN:
+            self._depose_if_barred()  # an admin may have said that the leader leads no more
+        return recorded
+
+    def why_without_effect(self, event: Event) -> str | None:
+        """Return why an event that is in the ledger changed nothing; None if it did.
+
+        An event with the uid of one that its author wrote before has none, unless it is that one, chained anew.
+        """
+        void = self.voids.of(event)
+        if event.uid in self.positions:
+            return void.reason if void and void.hash == event.head.hash else self.refusals.get(event.uid)
+        return void.reason if void else "why is no longer at hand here: `gitcoord verify` finds what was forged"
+
+    def position_of(self, event: Event) -> int | None:
+        """Return where the ledger holds an event, with or without effect; None where that is not known."""
+        void = self.voids.of(event)
+        if void is not None and (void.hash == event.head.hash or event.uid not in self.positions):
+            return void.position
+        return self.positions.get(event.uid)
+
+    def _note_duty(self, event: Event, void: str | None) -> None:
+        duty = event.data.get("duty")
+        if not isinstance(duty, str) or duty in self.done:
+            return
+        if void is None:
+            self.occasions.note_done(duty)
+        elif event.term == self.terms.term and event.actor == self.terms.leader and self.members.signed(event):
+            self.occasions.note_void(duty, event.timestamp, void)
+
+    def judge(self, event: Event) -> tuple[BaseModel | None, str | None]:
+        """Return the event's typed data, and why it has no effect here (None: it has). Changes nothing."""
+        try:
+            payload = typed(self._models.get(event.type), event.content, event.data)
+        except ValueError as wrong:
+            return None, f"its data is wrong: {wrong}"[:limits.VOID_REASON_KEPT]
+        if event.uid in self.positions:
+            return payload, f"the same event as at position {self.positions[event.uid]}"
+        position = self.position + 1
+        void = (self.members.rejects(event, position) or self.terms.rejects(event, payload, self.digest)
+                or self.forbids(event.type, actor=event.actor, leads=event.term is not None, re=event.re,
+                                payload=payload)
+                or self.quotas.rejects(event, self.time.now, self.members))
+        if void is None and event.type in members.EVENTS:
+            void = self._objection(payload, event.actor, event.key)
+        if isinstance(payload, KeyRevoked) and (void is None or position in self.revocations):
+            key = self.members.key_named(payload.key) or ""
+            void = self.revocations.judge(position, key, payload.after, void, self.members.revoked.get(key))
+        if void is None and event.term is not None:
+            void = next(filter(None, (withholds(self.states[name], event) for name, withholds in self._withhold)), None)
+        duty = event.data.get("duty")
+        if void is None and event.term is not None and isinstance(duty, str) and duty in self.done:
+            void = "its duty was done before"  # a ledger lost it, and it came back after it was done again
+        return payload, void
+
+    def forbids(
+        self, type_: str, *, actor: str, leads: bool, re: str | None, payload: BaseModel | None
+    ) -> str | None:
+        """Return why `actor`, whose key is right, may not write such an event here and now; None when it may."""
+        rule = self._rules.get(type_)
+        if rule is None:
+            return None
+        asked = Asked(type_, actor, self.members.role_of(actor) or "guest", leads, re, payload)
+        return authority.rejects(rule, asked, self.states.get(rule.feature or ""), self.members)
+
+    def why_not(self, type_: str, *, actor: str, re: str | None, data: Mapping[str, Any]) -> str | None:
+        """Return why a member's event, not written yet, would be void for want of a right; None when it would not."""
+        if self.members.role_of(actor) is None:
+            return None  # who waits to be admitted, or is queued to join: the ledger says how that went
+        try:
+            payload = typed(self._models.get(type_), "", data)
+        except ValueError:
+            return None
+        reason = self.forbids(type_, actor=actor, leads=False, re=re, payload=payload)
+        return reason or (self._objection(payload, actor) if type_ in members.EVENTS else None)
+
+    def _objection(self, payload: BaseModel | None, actor: str, key: str | None = None) -> str | None:
+        member = self.members.get(actor)
+        return self.members.objects(payload, self.position + 1, actor=actor, key=key or (member.key if member else ""),
+                                    fleet_id=self.id or "", verifier=self.verifier)
+
+    def _newcomer_role(self, payload: BaseModel | None) -> Role:
+        """Return the role of an agent that joins by itself; a feature may have a setting for it."""
+        if isinstance(payload, AgentJoined):
+            for name, feature in self.features.items():
+                if hasattr(feature, "newcomer"):
+                    return cast(Role, feature.newcomer(self.states[name]))
+        return "member"
+
+    def may_lead(self, agent: str) -> bool:
+        """Return whether an election by `agent`, a member with this key, would count."""
+        member = self.members.get(agent)
+        return (member is not None and member.admitted and not member.expelled
+                and member.key not in self.members.revoked and self.quotas.mute_of(agent, self.time.now) is None
+                and self.forbids("leader_election", actor=agent, leads=False, re=None, payload=None) is None)
+
+    def _depose_if_barred(self) -> None:
+        if self.terms.leader is not None and not self.may_lead(self.terms.leader):
+            self.terms.depose()
+
+    def model_of(self, type_: str) -> type[BaseModel] | None:
+        """The payload model of an event type that a feature or the core knows."""
+        return self._models.get(type_)
+
+    def dump(self) -> dict[str, Any]:
+        """The state as JSON values, equal on every machine for equal lines."""
+        effective = set(self.positions.values())
+        return {
+            "schema": self.schema,
+            "fleet": self.id,
+            "position": self.position,
+            "digest": self.digest,
+            "chains": self.chains.dump(),
+            "uids": "".join(self.positions),
+            "void": [position for position in range(1, self.position + 1) if position not in effective],
+            "revocations": self.revocations.dump(),
+            "members": self.members.dump(),
+            "terms": self.terms.dump(),
+            "time": self.time.dump(),
+            "quotas": self.quotas.dump(),
+            "places": self.places.dump(),
+            "occasions": self.occasions.dump(),
+            "refusals": self.refusals,
+            "voids": self.voids.dump(),
+            "features": {name: self.features[name].dump(state) for name, state in self.states.items()},
+        }
+
+    @classmethod
+    def load(
+        cls, value: Mapping[str, Any], features: Mapping[str, Feature], verifier: Verifier | None = None
+    ) -> Fleet:
+        """The fleet that `dump` wrote down. Raises KeyError, TypeError or ValueError on anything else."""
+        fleet = cls(features, verifier, Revocations.load(value["revocations"]))
+        if value["schema"] != fleet.schema:
+            raise ValueError("a state of another version")
+        fleet.id = None if value["fleet"] is None else str(value["fleet"])
+        fleet.position, fleet.digest = int(value["position"]), str(value["digest"])
+        fleet.chains = Chains.load(value["chains"])
+        fleet.positions = positions_from(str(value["uids"]), set(value["void"]), fleet.position)
+        fleet.members = Members.load(value["members"])
+        fleet.terms = Terms.load(value["terms"])
+        fleet.time = LedgerTime.load(value["time"])
+        fleet.quotas = Quotas.load(value["quotas"])
+        fleet.places = Places.load(value["places"])
+        fleet.occasions = Occasions.load(value["occasions"])
+        fleet.refusals = dict(value["refusals"])
+        fleet.voids = Voids.load(value["voids"])
+        fleet.states = {name: feature.load(value["features"][name]) for name, feature in features.items()}
+        return fleet
+
+
+def draft_of(duty: Duty, *, actor: str, term: int, timestamp: str, uid: str) -> Draft:
+    """The leader's event for a duty. Its `data.duty` is the occasion, so that a successor sees it done."""
+    return Draft(
+        actor=actor, type=duty.type, content=duty.content, timestamp=timestamp, uid=uid, term=term,
+        data={**duty.data, "duty": duty.key}, to=duty.to, re=duty.re,
+    )

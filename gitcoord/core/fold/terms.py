@@ -1,0 +1,119 @@
+"""Terms: one leader each, numbers that only grow, decided by where an election stands in the ledger.
+
+An election names the digest of the log that it extends and is valid only there; so it can be neither carried
+along, nor replayed, nor land after something that its author had not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from gitcoord.core import limits
+from gitcoord.core.fold.authority import CANDIDATE, LEADER, Who
+from gitcoord.core.format.event import Event
+from gitcoord.core.fields import NAMED, Payload, Session, Words
+
+
+Digest = Annotated[str, Field(max_length=43), NAMED]
+
+
+class LeaderElection(Payload):
+    """A control line: its author leads from here on, in the session named."""
+
+    session: Annotated[Session, Field(min_length=1)]
+    after: Digest  # the digest of the log before this line
+    reason: Words = ""
+
+
+class LeaderRenewed(Payload):
+    """A control line: the leader had nothing to write, and shows that it still could."""
+
+    session: Session
+    after: Digest
+
+
+class LeaderResigned(Payload):
+    """The leader steps down; anyone may stand at once."""
+
+    reason: Words = ""
+
+
+EVENTS: dict[str, type[BaseModel]] = {
+    "leader_election": LeaderElection,
+    "leader_renewed": LeaderRenewed,
+    "leader_resigned": LeaderResigned,
+}
+AUTHORITY: Mapping[str, Who] = {"leader_election": CANDIDATE, "leader_renewed": LEADER, "leader_resigned": LEADER}
+
+
+_OR_NONE = ("leader", "session", "node", "resigned")
+
+
+@dataclass(slots=True)
+class Terms:
+    """Who leads, as the ledger tells it."""
+
+    term: int = 0  # of the newest valid election
+    highest: int = 0  # ever seen in any line, valid or not: the next term goes above it
+    leader: str | None = None  # agent id; None when nobody ever led, or the leader resigned
+    session: str | None = None
+    node: str | None = None
+    since: int = 0  # position of the election
+    since_time: str = ""  # by the leader's own clock, for people
+    reason: str = ""
+    resigned: str | None = None  # the leader that stepped down last, until the next election
+    signs: int = 0  # lines of this term by its leader: each is a sign of life
+
+    def rejects(self, event: Event, payload: BaseModel | None, digest: str) -> str | None:
+        """Why a line has no effect for want of the right term; None otherwise. Changes nothing."""
+        if isinstance(payload, LeaderElection):
+            if event.term is None or event.term <= self.highest:
+                return f"term {event.term} is not above {self.highest}"
+            if event.term > self.highest + limits.TERM_JUMP_MAX:
+                return f"term {event.term} is too far above {self.highest}"
+            if payload.after != digest:
+                return "an election that extends another log"
+            return None
+        if isinstance(payload, LeaderRenewed) and payload.after != digest:
+            return "a renewal that extends another log"
+        if event.term is not None and (event.term != self.term or event.actor != self.leader):
+            return f"of term {event.term}, but here {self.leader or 'nobody'} leads term {self.term}"
+        return None
+
+    def see(self, term: int | None) -> None:
+        """Remember a term seen in any line, valid or not; but nobody may use them all up with one."""
+        if term is not None and self.highest < term <= self.highest + limits.TERM_JUMP_MAX:
+            self.highest = term
+
+    def fold(self, position: int, event: Event, payload: BaseModel | None) -> None:
+        """Apply a line that `rejects` let through."""
+        if isinstance(payload, LeaderElection) and event.term is not None:
+            self.term, self.leader, self.session = event.term, event.actor, payload.session
+            self.node, self.since, self.since_time = event.node, position, event.timestamp
+            self.reason, self.signs, self.resigned = payload.reason, 0, None
+        elif isinstance(payload, LeaderResigned) or (event.type == "agent_left" and event.actor == self.leader):
+            self.depose()
+        elif event.term is not None:
+            self.signs += 1
+
+    def depose(self) -> None:
+        """Nobody leads from here on, and anyone may stand at once."""
+        self.resigned = self.leader
+        self.leader = self.session = self.node = None
+
+    def dump(self) -> Any:
+        return asdict(self)
+
+    @classmethod
+    def load(cls, value: Any) -> Terms:
+        """Raises TypeError where something is of another kind: a fold that goes on from here must not fail later."""
+        terms, empty = cls(**value), cls()
+        for name, found in asdict(terms).items():
+            usual = getattr(empty, name)
+            if not (type(found) is type(usual) or (name in _OR_NONE and isinstance(found, str | None))):
+                raise TypeError(f"`{name}` is {found!r}")
+        return terms

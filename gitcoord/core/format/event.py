@@ -1,0 +1,314 @@
+"""An event is one signed line of JSON; its bytes are its truth and are never written anew.
+
+The first five fields are those of the original five-field log format. `seq` and `prev` chain the events of
+one node; control lines (an election, a beat) stand outside any chain and have neither.
+
+A line has exactly one spelling: what `seal` would not write byte for byte is no event. All that the code knows of that
+spelling is here; other modules ask `parse`, or the functions below that look at a line without parsing it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from binascii import b2a_base64
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from gitcoord.core.format import event_fields
+from gitcoord.core import limits, names
+from gitcoord.core.errors import Refused
+from gitcoord.core.format.strict_json import (
+    ONE_SPELLING, TEXT, Malformed, json_object, spelled_object, text_of, written,
+)
+
+FORMAT = event_fields.FORMAT
+
+FOUNDING = "fleet_founded"
+"""The type of a ledger's first line: it is signed before there is a fleet, whose id follows from the line."""
+
+_SIG = b',"sig":"'
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+
+class Signer(Protocol):
+    """Signs for one agent."""
+
+    key: str
+
+    def sign(self, message: bytes) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What an author wants to say, before it has a place in a chain."""
+
+    actor: str
+    type: str
+    content: str
+    timestamp: str
+    uid: str  # the nonce: 16 characters of base32 that the author drew; with the author it gives the event's uid
+    interaction: int | None = None
+    re: str | None = None
+    to: tuple[str, ...] = ()
+    term: int | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def event_uid(self) -> str:
+        """The `uid` that the event will have."""
+        return uid_of(self.actor, self.uid)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of a node's chain: the last `seq` and the hash of that line. `Head()` is an empty chain."""
+
+    seq: int = 0
+    hash: str = ""
+
+
+class Event(NamedTuple):
+    """A parsed line. `seq` and `prev` are None on control lines. (A tuple: made in a third of a dataclass's time.)"""
+
+    interaction: int | None
+    actor: str
+    type: str
+    content: str
+    timestamp: str
+    uid: str  # the permanent identity: not in the line, it follows from `actor` and `nonce`
+    nonce: str
+    node: str
+    seq: int | None
+    prev: str | None
+    vouch: str | None  # of the node's key for `key`, where that is new to the chain (`chains.py`)
+    re: str | None
+    to: tuple[str, ...]
+    term: int | None
+    data: Mapping[str, Any]
+    key: str
+    sig: str
+    line: bytes
+    head: Head  # where the chain of its node stands after this event
+
+    def draft(self) -> Draft:
+        """The same words, free to be chained anew; the identity (`uid`) stays."""
+        return Draft(
+            actor=self.actor, type=self.type, content=self.content, timestamp=self.timestamp, uid=self.nonce,
+            interaction=self.interaction, re=self.re, to=self.to, term=self.term, data=self.data,
+        )
+
+    @property
+    def shown_actor(self) -> str:
+        """The author to show: for an imported event, the original one."""
+        return str(self.source.get("actor", self.actor))
+
+    @property
+    def shown_timestamp(self) -> str:
+        """The time to show: for an imported event, the original one."""
+        return str(self.source.get("timestamp", self.timestamp))
+
+    @property
+    def source(self) -> Mapping[str, Any]:
+        """Of an imported event: whom and when its importer says that it is from."""
+        source = self.data.get("source")
+        return source if isinstance(source, dict) else {}
+
+    def as_json(self) -> dict[str, Any]:
+        """The line as a JSON object, and the event's `uid`."""
+        return json_object(self.line) | {"uid": self.uid}
+
+
+def hash_of(line: bytes) -> str:
+    """SHA-256 of a line, base64url without padding: 43 characters."""
+    digest = hashlib.sha256(line).digest()
+    return b2a_base64(digest, newline=False)[:43].translate(_URL_SAFE).decode()
+
+
+def uid_of(actor: str, nonce: str) -> str:
+    """Return the identity of what `actor` says with `nonce`: another author's event cannot have it."""
+    return names.uid_from(hashlib.sha256(f"{actor.casefold()}\n{nonce}".encode("utf-8", "surrogatepass")).digest())
+
+
+def fleet_id_of(founding: bytes) -> str:
+    """Return the id of the fleet that this line founds: 160 bits, so that no founder can make two fleets of one id."""
+    digest = hashlib.sha256(founding).digest()
+    return names.uid_from(digest) + names.uid_from(digest[10:])
+
+
+def context_of(fleet: str) -> bytes:
+    """What precedes the signed bytes, so that no signature is good in another fleet or format."""
+    return f"gitcoord/{FORMAT} {fleet}\n".encode()
+
+
+def seal(draft: Draft, *, node: str, after: Head | None, signer: Signer, fleet: str,
+         vouch: str | None = None) -> Event:
+    """The signed event for `draft`: next after `after` in the node's chain, or a control line (None).
+
+    Raises Refused when a name is wrong or the line is too large.
+    """
+    names.agent_id(draft.actor)
+    names.event_type(draft.type)
+    seq, prev = (None, None) if after is None else (after.seq + 1, after.hash)
+    try:
+        signed = _signed_text(draft, node, seq, prev, vouch, signer.key)
+    except (ValueError, TypeError, RecursionError) as wrong:
+        raise Refused(f"this cannot be written as JSON text: {wrong}") from None
+    line = signed + _SIG + signer.sign(_context(draft.type, fleet) + signed).encode() + b'"}'
+    most = limits.EVENT_BYTES_MAX - limits.VOUCH_BYTES  # so that a vouch fits in, wherever it is needed
+    size = len(line) - (limits.VOUCH_BYTES if vouch else 0)
+    if size > most:
+        raise Refused(
+            f"the event has {size} bytes; at most {most} fit: "
+            "put the content into a file or a commit and name that"
+        )
+    try:
+        return parse(line)
+    except Malformed as wrong:
+        raise Refused(f"not a valid event: {wrong}") from None
+
+
+def _signed_text(said: Draft, node: str, seq: int | None, prev: str | None, vouch: str | None, key: str) -> bytes:
+    """Return the line up to its signature, in the one spelling that it has."""
+    fields: dict[str, Any] = {
+        "interaction": said.interaction, "actor": said.actor, "type": said.type, "content": said.content,
+        "timestamp": said.timestamp, "nonce": said.uid, "node": node,
+    }
+    if seq is not None:
+        fields |= {"seq": seq, "prev": prev}
+    if vouch is not None:
+        fields["vouch"] = vouch
+    if said.re is not None:
+        fields["re"] = said.re
+    if said.to:
+        fields["to"] = list(said.to)
+    if said.term is not None:
+        fields["term"] = said.term
+    if said.data:
+        fields["data"] = dict(said.data)
+    return written(fields | {"key": key})[:-1].encode()
+
+
+def _context(type_: str, fleet: str) -> bytes:
+    return context_of("" if type_ == FOUNDING else fleet)
+
+
+def signed_message(event: Event, fleet: str) -> bytes:
+    """Return the bytes that the signature of an event of this fleet covers."""
+    return _context(event.type, fleet) + signed_part(event.line)
+
+
+def signed_part(line: bytes) -> bytes:
+    """The bytes of a line that its signature covers."""
+    return line[: line.rindex(_SIG)]
+
+
+def parse(line: bytes) -> Event:
+    """The event that `line` (without its newline) holds. Raises Malformed, never anything else."""
+    if len(line) > limits.EVENT_BYTES_MAX:
+        raise Malformed(f"{len(line)} bytes, more than {limits.EVENT_BYTES_MAX}")
+    return _usual(line) or _looked_through(line)
+
+
+def _usual(line: bytes) -> Event | None:
+    """The event, if the line fits the pattern of nearly all; None of any other.
+
+    It takes half of the time: where all fits one pattern, there is no field to be looked at by itself.
+    """
+    try:
+        found = _USUAL.match(line.decode())
+        if found is None:
+            return None
+        interaction, actor, type_, content, timestamp, nonce, node, seq, prev, vouch, re_, to, term, data, key, sig = (
+            found.groups())
+        if data and data.count("{") + data.count("[") >= limits.JSON_DEPTH_MAX:
+            return None
+        return Event(
+            None if interaction == "null" else int(interaction), actor, type_,
+            text_of(content) if "\\" in content else content, timestamp,
+            uid_of(actor, nonce), nonce, node, int(seq) if seq else None, prev, vouch, re_,
+            tuple(to.split('","')) if to else (), int(term) if term else None,
+            spelled_object(data) if data else {}, key, sig, line, Head(int(seq or 0), hash_of(line)),
+        )
+    except (UnicodeDecodeError, Malformed):
+        return None
+
+
+def _looked_through(line: bytes) -> Event:
+    """The event, read field by field: as strict, and it says what is wrong."""
+    fields = json_object(line)
+    event_fields.check(fields)
+    spelled_object(line.decode())
+    seq = fields.get("seq")
+    event = Event(
+        fields["interaction"], fields["actor"], fields["type"], fields["content"], fields["timestamp"],
+        uid_of(fields["actor"], fields["nonce"]), fields["nonce"], fields["node"], seq, fields.get("prev"),
+        fields.get("vouch"), fields.get("re"), tuple(fields.get("to", ())), fields.get("term"), fields.get("data", {}),
+        fields["key"], fields["sig"], line, Head(seq or 0, hash_of(line)),
+    )
+    signed = _signed_text(event.draft(), event.node, seq, event.prev, event.vouch, event.key)
+    if line != signed + _SIG + event.sig.encode() + b'"}':
+        raise Malformed(f"its fields are not in the order, or not left out, as gitcoord writes them: {ONE_SPELLING}")
+    return event
+
+
+def parse_all(lines: Iterable[bytes]) -> list[Event]:
+    """The events among `lines`; what is none is left out."""
+    events = []
+    for line in lines:
+        try:
+            events.append(parse(line))
+        except Malformed:
+            continue
+    return events
+
+
+# Lines that `parse` accepts, looked at without parsing: most need not be
+def type_of(line: bytes) -> str:
+    """Return the type of the event in `line`."""
+    found = _TYPE_OF.match(line)
+    return found[1].decode() if found else ""
+
+
+def may_name(line: bytes, name: str) -> bool:
+    """Return False if no text in `line` is `name`, in whatever case."""
+    return not name.isascii() or written(name).lower().encode() in line.lower()
+
+
+def may_say(line: bytes, name: str, value: str) -> bool:
+    """Return False if the event in `line` certainly has no field `name`, in its data or beside it, that is `value`."""
+    return f"{written(name)}:{written(value)}".encode() in line
+
+
+def may_be_of_node(line: bytes, node: str) -> bool:
+    """Return False if the event in `line` is certainly none of the chain of `node`."""
+    return f'"node":"{node}","seq":'.encode() in line
+
+
+def may_be_imported(line: bytes) -> bool:
+    """Return False if the event in `line` has certainly no original author."""
+    return b'"source":{' in line
+
+
+def times_in(line: bytes) -> list[str]:
+    """Return the event's time and, of an imported one, the original time."""
+    return [found.decode() for found in _TIMES_IN.findall(line)]
+
+
+_AGENT = names.inner(names.AGENT) + "(?<![ .])"  # what `is_agent_id` says
+_UID, _HASH = names.inner(names.UID), names.inner(names.HASH)
+_USUAL = re.compile(rf"""
+    \{{"interaction":(null|0|[1-9][0-9]{{0,8}}),"actor":"({_AGENT})","type":"({names.inner(names.EVENT_TYPE)})",
+    "content":"({TEXT})","timestamp":"({names.inner(names.TIMESTAMP)})","nonce":"({_UID})",
+    "node":"({names.inner(names.NODE)})"
+    (?:,"seq":([1-9][0-9]{{0,14}}),"prev":"((?<=,"seq":1,"prev":")|(?<!,"seq":1,"prev":"){_HASH})"
+    (?:,"vouch":"({names.inner(names.VOUCH)})")?)?
+    (?:,"re":"({_UID})")?
+    (?:,"to":\["({_AGENT}(?:","{_AGENT}){{0,{limits.AGENTS_PER_EVENT_MAX - 1}}})"\])?
+    (?:,"term":(0|[1-9][0-9]{{0,14}}))?
+    (?:,"data":(\{{.+\}}))?
+    ,"key":"({names.inner(names.KEY)})","sig":"({names.inner(names.SIGNATURE)})"\}}\Z""", re.VERBOSE)
+# Numbers are so short there that none is too large.
+_TYPE_OF = re.compile(rb'\{"interaction":(?:null|[0-9]+),"actor":"[^"]*","type":"([^"]*)"')
+_TIMES_IN = re.compile(rb'"timestamp":"([^"\\]*)"')

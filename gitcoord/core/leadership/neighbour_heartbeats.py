@@ -1,0 +1,50 @@
+"""Beside: the processes of a node leave their agents' beats for each other; whoever pushes takes all of them along."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
+
+from gitcoord.core import times
+from gitcoord.core.format.event import Event
+from gitcoord.core.fold.members import Members
+
+
+def others(lines: Sequence[bytes], own: Container[str]) -> list[bytes]:
+    """Of the beats that lie there, those of other agents; what is no beat is left out."""
+    return [line for line in lines if (left := _read(line)) and left.get("actor") not in own]
+
+
+def numbers(lines: Sequence[bytes]) -> tuple[tuple[str, int], ...]:
+    """The session and the number of each beat."""
+    said = [left["data"] for line in lines if (left := _read(line))]
+    return tuple((one["session"], one["n"]) for one in said
+                 if isinstance(one.get("session"), str) and type(one.get("n")) is int)
+
+
+def is_due(lines: Sequence[bytes], sent: Sequence[Event], members: Members) -> bool:
+    """Whether one lies there that, by what its agent promised, the remote ought to have; it has `sent`."""
+    known = {beat.actor: beat for beat in sent}
+    for left in filter(None, map(_read, lines)):
+        member = members.get(str(left.get("actor")))
+        if member is None or member.key != left.get("key"):
+            continue  # one that nobody believes goes along, and is no reason to push
+        before = known.get(member.id)
+        if before is None or before.data.get("session") != left["data"].get("session"):
+            return True
+        promise_s = before.data.get("next_s")
+        # One machine's clock made both timestamps.
+        passed_s = times.between_s(before.timestamp, str(left.get("timestamp")))
+        if isinstance(promise_s, (int, float)) and passed_s >= promise_s:
+            return True
+    return False
+
+
+def _read(line: bytes) -> Mapping[str, Any]:
+    try:
+        left = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    whole = isinstance(left, dict) and isinstance(left.get("data"), dict) and isinstance(left.get("actor"), str)
+    return left if whole else {}

@@ -1,0 +1,114 @@
+"""Anchors: what a newcomer was given by somebody it trusts, and goes by before it believes what others folded.
+
+An anchor is the fingerprint of the founder's key, or `POSITION:DIGEST`, the digest of the log up to a position. With
+one, a newcomer works out from the log itself who is a member, with which role and key, and who leads. Only the lines
+about these are parsed, and their signatures checked. A checkpoint that says anything else is not believed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from gitcoord.core.fold import membership, terms
+from gitcoord.core.errors import Corrupt, Refused
+from gitcoord.core.fold.chains import Inadmissible
+from gitcoord.core.format.event import hash_of, may_say, parse, type_of
+from gitcoord.core.fold.fleet_state import EMPTY, Fleet
+from gitcoord.core.format.keys import FINGERPRINT_PREFIX, fingerprint
+from gitcoord.core.format.strict_json import Malformed
+
+VARIABLE = "GITCOORD_TRUST"
+GOVERNING = frozenset({*membership.EVENTS, *terms.EVENTS, "config_changed"})
+"""Types of lines that say who is a member, and who leads; settings say which role a newcomer has, and who may lead."""
+
+_DIGEST = re.compile(r"([1-9][0-9]{0,14}):([A-Za-z0-9_-]{43})")
+_FINGERPRINT = re.compile(FINGERPRINT_PREFIX + r"[A-Za-z0-9_-]{43}")
+
+
+@dataclass(frozen=True, slots=True)
+class Anchors:
+    """The founder's fingerprints and the digests that were given; empty: none was."""
+
+    founders: frozenset[str] = field(default_factory=frozenset)
+    digests: tuple[tuple[int, str], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.founders or self.digests)
+
+
+def read(text: str) -> Anchors:
+    """Return the anchors in `text`, with spaces or commas between. Raise Refused where one is none."""
+    founders, digests = set(), []
+    for word in re.split(r"[\s,]+", text.strip()) if text.strip() else ():
+        found = _DIGEST.fullmatch(word)
+        if found is not None:
+            digests.append((int(found[1]), found[2]))
+        elif _FINGERPRINT.fullmatch(word):
+            founders.add(word)
+        else:
+            raise Refused(f"{VARIABLE}: {word!r} is neither POSITION:DIGEST nor the fingerprint of the founder's key: "
+                          "`gitcoord status` of a member shows both")
+    return Anchors(frozenset(founders), tuple(digests))
+
+
+def may_be_closed(lines: Iterable[bytes]) -> bool:
+    """Return whether any line says, rightly or not, that an admin has to admit newcomers."""
+    return any(may_say(line, "admission", "closed") for line in lines)
+
+
+def check(anchors: Anchors, lines: Sequence[bytes]) -> None:
+    """Raise Corrupt where the log is not the one that the anchors are of."""
+    if anchors.founders:
+        try:
+            founder = fingerprint(parse(lines[0]).key) if lines else "nobody's"
+        except Malformed:
+            founder = "unreadable"
+        if founder not in anchors.founders:
+            raise Corrupt(f"this is another fleet than the one that this clone trusts ({VARIABLE}): the key of its "
+                          f"founder is {founder}, not {' or '.join(sorted(anchors.founders))}. Name the right remote, "
+                          "or run `gitcoord leave` and `gitcoord init` to join that fleet")
+    wanted, digest = dict(anchors.digests), EMPTY
+    for position in wanted:
+        if position > len(lines):
+            raise Corrupt(f"the ledger ends at position {len(lines)}, before position {position} of {VARIABLE}: "
+                          "somebody has set it back")
+    for position, line in enumerate(lines[:max(wanted, default=0)], 1):
+        digest = hash_of(digest.encode() + line)
+        if wanted.get(position, digest) != digest:
+            raise Corrupt(f"the ledger's digest at position {position} is {digest}, and {VARIABLE} names "
+                          f"{wanted[position]}: this is another ledger, or somebody has rewritten it")
+
+
+def members_of(lines: Sequence[bytes], like: Fleet) -> Fleet:
+    """Return a fold of the lines about members and leaders alone, for its `members` and `terms`.
+
+    It is of a fleet with the features of `like`. It can differ from the whole fold, as where a line's term was used up
+    by others. Then a checkpoint is not believed, and everything is folded.
+    """
+    governing, digest = [], EMPTY
+    for position, line in enumerate(lines, 1):
+        if type_of(line) in GOVERNING:
+            governing.append((position, line, digest))
+        digest = hash_of(digest.encode() + line)
+    fleet = Fleet({name: one for name, one in like.features.items() if hasattr(one, "newcomer")}, like.verifier)
+    while True:
+        for position, line, before in governing:
+            _take(fleet, position, line, before)
+            if fleet.revocations.learnt is not None:
+                break
+        else:
+            return fleet
+        fleet = fleet.anew()
+
+
+def _take(fleet: Fleet, position: int, line: bytes, before: str) -> None:
+    try:
+        event = parse(line)
+        if event.type in GOVERNING:
+            fleet.check_signature(event)
+            fleet.position, fleet.digest = position - 1, before  # an election counts only right after its log
+            fleet.record(event)
+    except (Malformed, Inadmissible):
+        return  # then the whole fold differs, and is what counts

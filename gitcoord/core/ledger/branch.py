@@ -1,0 +1,279 @@
+"""The ledger branch: how a reader keeps what it trusts, whoever wrote there, and folds it.
+
+A commit's tree is always written from the trusted copy, never from what was found: to write is to repair.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from gitcoord.core import limits
+from gitcoord.core.errors import Corrupt
+from gitcoord.core.format.event import Event, parse
+from gitcoord.core.fold.chains import Inadmissible
+from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.ledger.log_files import File, Log, LogFiles, lines_of, segment_path
+from gitcoord.core.ports import Entry, Objects, Oid
+from gitcoord.core.format.strict_json import Malformed
+from gitcoord.core.ledger.trees import clean, place, root_of
+
+SEGMENTS_AT_HAND = 32  # of which a reader keeps the lines: half a megabyte
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A line that takes no position (or, `missing`, a trusted line that is gone from the branch)."""
+
+    commit: Oid
+    file: str
+    number: int  # in that file, from 1
+    line: bytes
+    reason: str
+
+    @property
+    def where(self) -> str:
+        return f"{self.file}{f':{self.number}' if self.number else ''} in commit {self.commit[:12]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One raw line as it lies in a commit's tree."""
+
+    file: str
+    number: int
+    line: bytes
+
+
+class Branch:
+    """One reader's trusted copy of the ledger, and its fold. Feed it commits in their order."""
+
+    def __init__(self, objects: Objects, fleet: Fleet) -> None:
+        self.objects = objects
+        self.fleet = fleet
+        self.files = LogFiles(objects)
+        self.log = Log()
+        self.tip: Oid | None = None
+        self.root: dict[str, Entry] = {}  # what lies at the top of the tip
+        self.damaged = False  # what lies on the branch differs from the trusted copy
+        self.damages = 0  # commits absorbed that did
+        self.walked = True  # every commit from the root was read, so that any tampering between was seen
+        self.believed = 0  # position of the checkpoint that this fold began with; 0: every line was folded here
+        self.disbelieved: Oid | None = None  # the newest checkpoint that is not what the log gives
+        self.bad: list[Bad] = []
+        self._reported: set[tuple[bytes, str]] = set()  # while the damage lasts: each line is named once
+        self._shapes: dict[Oid, tuple[tuple[Oid, ...], bytes]] = {}  # of the commits compared last
+
+    def absorb(self, commit: Oid, *, known: Mapping[bytes, Event | None] | None = None) -> None:
+        """Read one commit on top of what is trusted, and fold what is new. Never fails on bad content.
+
+        `known`: lines whose form and signature were checked already.
+        """
+        root = root_of(self.objects, commit)
+        listing = self.files.listing(root)
+        common = _in_common(self.log.segments, listing.segments)
+        trusted = [line for oid in self.log.segments[common:] for line in lines_of(self.objects.blob(oid))]
+        trusted += self.log.open
+        files = self.files.files(listing, common)
+        first: list[File] = []
+        while sum(len(file.lines) for file in first) < len(trusted) and (file := next(files, None)):
+            first.append(file)
+        found = [line for file in first for line in file.lines]
+        fits = trusted == found[:len(trusted)]
+        take = _Taking(self, commit, known or {})
+        if fits:
+            take.files(chain(first, files), skip=len(trusted))
+        else:
+            take.lines(self._compare(commit, self._trusted(common), [*first, *files]))
+        self.damaged = not (fits and take.whole)
+        if self.damaged:
+            self.damages += 1
+            self.log = replace(self.log, open=(*self.log.open, *take.taken))
+        else:
+            self._reported.clear()
+            self.log = Log(listing.segments, (*self.log.counts[:common], *take.counts[:-1]), tuple(take.last))
+        self.tip, self.root = commit, root
+
+    def note(self, bad: Bad) -> None:
+        """Remember what is wrong with the branch: each once while it lasts."""
+        key = (bad.line, bad.reason)
+        if key not in self._reported and len(self.bad) < limits.BAD_LINES_MAX:
+            self._reported.add(key)
+            self.bad.append(bad)
+
+    def extends(self, older: Oid, newer: Oid) -> bool:
+        """Whether the log of commit `newer` is that of `older` and then more; no line is looked at."""
+        segments, tail = self._shape(older)
+        more, end = self._shape(newer)
+        if more[:len(segments)] != segments:
+            return False
+        return (b"".join(self.files.bytes_of(oid) for oid in more[len(segments):]) + end).startswith(tail)
+
+    def _shape(self, commit: Oid) -> tuple[tuple[Oid, ...], bytes]:
+        if commit not in self._shapes:
+            listing = self.files.listing(root_of(self.objects, commit))
+            entry = listing.open
+            tail = b"" if entry is None or entry.is_tree else self.files.bytes_of(entry.oid)
+            self._shapes = dict([*self._shapes.items()][-1:]) | {commit: (listing.segments, tail)}
+        return self._shapes[commit]
+
+    def _trusted(self, common: int) -> list[Found]:
+        """The trusted lines after the first `common` segments, and where they belong."""
+        trusted = []
+        for index, oid in enumerate(self.log.segments[common:], common):
+            path = segment_path(index)
+            trusted += [Found(path, number, line) for number, line in enumerate(lines_of(self.objects.blob(oid)), 1)]
+        return trusted + [Found(self.log.open_path, number, line) for number, line in enumerate(self.log.open, 1)]
+
+    def _compare(self, commit: Oid, trusted: Sequence[Found], files: Sequence[File]) -> Iterator[Found]:
+        """The found lines that are not trusted ones; what is gone or moved is recorded as bad."""
+        for file in files:
+            if file.trouble:
+                self.note(Bad(commit, file.path, 0, b"", file.trouble))
+        expected = {one.line: index for index, one in enumerate(trusted)}
+        first = self.fleet.position - len(trusted) + 1
+        seen: set[bytes] = set()
+        last = -1
+        for file in files:
+            for number, line in enumerate(file.lines, 1):
+                index = expected.get(line)
+                if index is None or line in seen:
+                    yield Found(file.path, number, line)
+                    continue
+                if index < last:
+                    self.note(Bad(commit, file.path, number, line, f"position {first + index} was moved"))
+                last = max(last, index)
+                seen.add(line)
+        for index, one in enumerate(trusted):
+            if one.line not in seen:
+                self.note(Bad(commit, one.file, one.number, one.line,
+                              f"the line of position {first + index} was removed or altered"))
+
+    def resume(self, fleet: Fleet, counts: Sequence[int], commit: Oid) -> None:
+        """Go on from `fleet`, which was folded up to `commit`, where the segments had so many lines each.
+
+        Raises ValueError if that does not fit.
+        """
+        root = root_of(self.objects, commit)
+        listing = self.files.listing(root)
+        *others, last = self.files.files(listing, len(listing.segments))
+        fits = len(counts) == len(listing.segments) and sum(counts) + len(last.lines) == fleet.position
+        if others or last.trouble or not fits:
+            raise ValueError("a fold of another log")
+        self.fleet, self.log = fleet, Log(listing.segments, tuple(counts), tuple(last.lines))
+        self.tip, self.root, self.walked = commit, root, False
+
+    def fold_anew(self, taken: Sequence[bytes]) -> None:
+        """Fold all lines once more, those of the log and `taken` after them: what counts among them has changed.
+
+        Raises Corrupt where a checkpoint was believed, and is not of the lines that lie before it.
+        """
+        read, before = self.line_at(), sum(self.log.counts) + len(self.log.open)
+        lines = [*(read(position) for position in range(1, before + 1)), *taken]
+        while self.fleet.revocations.learnt is not None:  # each time it knows one more, or refuses one more
+            fleet = self.fleet.anew()
+            for line in lines:
+                try:
+                    if self.believed:
+                        fleet.take(line, is_again=True)
+                    else:
+                        fleet.take_checked(parse(line), is_again=True)
+                except (Inadmissible, Malformed) as wrong:
+                    raise Corrupt(f"position {fleet.position + 1} cannot be folded anew ({wrong}): run "
+                                  "`gitcoord verify`, which folds every event") from None
+                if fleet.revocations.learnt is not None:
+                    break
+            self.fleet = fleet
+        self.believed = 0  # every line was folded here now
+
+    # Writing
+
+    def extend(self, lines: Sequence[bytes], cuts: Container[int] = ()) -> Log:
+        """The trusted log with `lines` after it, sealed where due; many lines at `cuts`. Changes nothing."""
+        return self.files.extended(self.log, lines, cuts)
+
+    def write(self, log: Log, files: Mapping[str, bytes | None]) -> Oid:
+        """The tree that holds `log`, the tip's other files, and `files` in their place (None: removed)."""
+        root = clean(self.root)
+        self.files.put(log, root)
+        for path, data in files.items():
+            place(self.objects, root, path.split("/"), data)
+        return self.objects.put_tree(root)
+
+    # Reading
+
+    def line_at(self) -> Callable[[int], bytes]:
+        """A reader of lines by position, that keeps the segments read last at hand."""
+        starts, total = [], 1
+        for count in self.log.counts:
+            starts.append(total)
+            total += count
+        cache: dict[int, list[bytes]] = {}
+
+        def read(position: int) -> bytes:
+            if position >= total:
+                return self.log.open[position - total]
+            index = bisect_right(starts, position) - 1
+            if index not in cache:
+                if len(cache) > SEGMENTS_AT_HAND:
+                    cache.clear()
+                cache[index] = lines_of(self.objects.blob(self.log.segments[index]))
+                if len(cache[index]) != self.log.counts[index]:  # as a checkpoint said that was believed
+                    raise Corrupt(f"{segment_path(index)} does not hold {self.log.counts[index]} lines, as the "
+                                  "checkpoint says with which this clone began: run `gitcoord verify`")
+            return cache[index][position - starts[index]]
+
+        return read
+
+
+class _Taking:
+    """The lines of one commit, on their way into the fold."""
+
+    def __init__(self, branch: Branch, commit: Oid, known: Mapping[bytes, Event | None]) -> None:
+        self.branch, self.commit, self.known = branch, commit, known
+        self.whole = True  # nothing bad was met
+        self.taken: list[bytes] = []
+        self.counts: list[int] = []  # of the lines of each file
+        self.last: Sequence[bytes] = ()  # the lines of the last one
+
+    def files(self, files: Iterable[File], *, skip: int) -> None:
+        """All lines but the first `skip`."""
+        for file in files:
+            if file.trouble:
+                self._note(file.path, 0, b"", file.trouble)
+            for number, line in enumerate(file.lines[skip:], skip + 1):
+                self._take(file.path, number, line)
+            skip = max(0, skip - len(file.lines))
+            self.counts.append(len(file.lines))
+            self.last = file.lines
+
+    def lines(self, lines: Iterable[Found]) -> None:
+        for one in lines:
+            self._take(one.file, one.number, one.line)
+
+    def _take(self, file: str, number: int, line: bytes) -> None:
+        event = self.known.get(line)
+        try:
+            if event is None:
+                self.branch.fleet.take(line)
+            else:
+                self.branch.fleet.take_checked(event)
+        except Inadmissible as wrong:
+            self._note(file, number, line, str(wrong))
+        else:
+            self.taken.append(line)
+            if self.branch.fleet.revocations.learnt is not None:
+                self.branch.fold_anew(self.taken)
+
+    def _note(self, file: str, number: int, line: bytes, reason: str) -> None:
+        self.branch.note(Bad(self.commit, file, number, line, reason))
+        self.whole = False
+
+
+def _in_common(mine: Sequence[Oid], theirs: Sequence[Oid]) -> int:
+    """How many leading segments are the same."""
+    if mine is theirs:
+        return len(mine)
+    return next((n for n, (one, other) in enumerate(zip(mine, theirs)) if one != other), min(len(mine), len(theirs)))

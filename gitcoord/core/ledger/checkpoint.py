@@ -1,0 +1,218 @@
+"""A checkpoint: the fold as it stood at some position, so that a newcomer need not replay what came before.
+
+What is believed, and why: a checkpoint names the log files that it was folded from, by the ids of their objects, and
+is signed by the leader that wrote it. A newcomer believes it only beside these very files: nobody took a line away or
+changed one. In a fleet that is closed, or whose founder's key or digest it was given (`anchors.py`), it works out from
+the lines themselves who is a member with which role and key, and believes no checkpoint that says anything else, or
+that is signed by anybody else; without an anchor it folds everything there. That the rest of the fold was honest it
+cannot see: everybody who follows the ledger compares each new checkpoint with their own fold, byte for byte, and
+`gitcoord verify` folds all lines anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from gitcoord.core.ledger import anchors as anchor
+from gitcoord.core import limits
+from gitcoord.core.ledger.anchors import Anchors
+from gitcoord.core.ledger.branch import Bad, Branch
+from gitcoord.core.errors import Corrupt
+from gitcoord.core.format.event import Signer, context_of, hash_of
+from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.ledger.log_files import Log, joined
+from gitcoord.core.ports import Entry, Oid
+from gitcoord.core.ledger.trees import root_of
+
+PATH = "state.json"
+_SEAL = b',"signed":'
+NOT_OURS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+
+
+class Unbelievable(ValueError):
+    """The checkpoint is not of the log that it lies beside; says why."""
+
+
+def write(branch: Branch) -> bytes:
+    """The checkpoint of a fold and its log: the same bytes on every machine."""
+    value = branch.fleet.dump() | {"log": {"counts": branch.log.counts, "files": _name_of(branch.log)}}
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+
+
+def sign(data: bytes, *, agent: str, term: int, position: int, signer: Signer, fleet_id: str) -> bytes:
+    """Return the checkpoint `data` as its author, the leader of that term, hands it out."""
+    seal = Seal(agent, signer.key, term, position, "")
+    seal = seal._replace(sig=signer.sign(_message(data, seal, fleet_id)))
+    written = json.dumps(seal._asdict(), separators=(",", ":"), ensure_ascii=False)
+    return data[:-2] + _SEAL + written.encode() + b"}\n"
+
+
+class Seal(NamedTuple):
+    """By whom a checkpoint was signed."""
+
+    agent: str
+    key: str
+    term: int
+    position: int
+    sig: str
+
+
+def _message(data: bytes, seal: Seal, fleet_id: str) -> bytes:
+    """Return what is signed; no event begins so."""
+    named = json.dumps(["checkpoint", *seal[:4], hash_of(data)])
+    return context_of(fleet_id) + named.encode()
+
+
+def _split(data: bytes) -> tuple[bytes, Seal | None]:
+    """Return what the fold gives, and by whom it is signed."""
+    at = data.rfind(_SEAL)
+    try:
+        seal = Seal(**json.loads(data[at + len(_SEAL):-2])) if at >= 0 else None
+    except (ValueError, TypeError, RecursionError):
+        return data, None
+    kinds = [*map(type, seal or ())]
+    return (data[:at] + b"}\n", seal) if kinds == [str, str, int, int, str] else (data, None)
+
+
+def _unsigned(data: bytes, seal: Seal | None, fleet: Fleet) -> str | None:
+    """Return why a checkpoint is not signed by the leader of its term, as `fleet`, which it is of, has it."""
+    if fleet.verifier is None:
+        return None
+    member, terms = fleet.members.get(seal.agent) if seal is not None else None, fleet.terms
+    if seal is None or member is None:
+        return "it is not signed by a member"
+    if (seal.agent, seal.term, seal.position) != (terms.leader, terms.term, fleet.position):
+        return f"it is signed by {seal.agent}, not by the leader of its term"
+    if member.key != seal.key or not fleet.may_lead(seal.agent):
+        return f"it is signed with a key that is not {seal.agent}'s"
+    good = fleet.verifier.proves(seal.key, _message(data, seal, fleet.id or ""), seal.sig)
+    return None if good else "its signature is wrong"
+
+
+def _name_of(log: Log) -> str:
+    return hash_of("".join(f"{oid}\n" for oid in log.segments).encode() + joined(log.open))
+
+
+def start(branch: Branch, commit: Oid, anchors: Anchors = Anchors()) -> None:
+    """Let `branch`, which is empty, begin with the checkpoint in the tree of `commit`.
+
+    Where there is none, or one of another version, it stays empty; also in a closed fleet without an anchor, and where
+    the checkpoint is wrong, or the log beside it is not the one that `anchors` are of, which is noted as bad.
+    """
+    root = root_of(branch.objects, commit)
+    oid = _oid_in(root)
+    if oid is None:
+        return
+    try:
+        data = _bytes(branch, oid)
+        value = _read(branch, data)
+        if value is not None:
+            fleet, log = _fleet_of(branch, value), log_of(branch, root, value)
+            unsigned = _unsigned(*_split(data), fleet)
+            if unsigned is not None:
+                raise Unbelievable(unsigned)
+            if _is_anchored(branch, root, fleet, anchors):
+                branch.log, branch.fleet, branch.believed = log, fleet, fleet.position
+    except Unbelievable as wrong:
+        _disbelieve(branch, commit, oid, str(wrong))
+
+
+def _is_anchored(branch: Branch, root: Mapping[str, Entry], fleet: Fleet, anchors: Anchors) -> bool:
+    """Return whether members and keys are known to be right, or need not be: the fleet is open, and there is no anchor.
+
+    Raises Unbelievable where they are wrong.
+    """
+    lines = [line for file in branch.files.files(branch.files.listing(root), 0) for line in file.lines]
+    if not anchors and not anchor.may_be_closed(lines):
+        return True
+    try:
+        anchor.check(anchors, lines)
+    except Corrupt as wrong:  # of this commit; the history may hold the right log
+        raise Unbelievable(str(wrong)) from None
+    known = anchor.members_of(lines[:fleet.position], branch.fleet)
+    if not anchors and known.members.admission == "closed":
+        return False
+    if known.members.dump() != fleet.members.dump():
+        raise Unbelievable("it has other members, roles or keys than the lines that lie beside it")
+    if (known.terms.leader, known.terms.term) != (fleet.terms.leader, fleet.terms.term):
+        raise Unbelievable("it has another leader than the lines that lie beside it")
+    return True
+
+
+def check(branch: Branch, commit: Oid) -> None:
+    """Compare the checkpoint that `commit` brings, if it does, with the fold of `branch`, which is at its parent."""
+    oid = _oid_in(root_of(branch.objects, commit))
+    if oid is None or oid == _oid_in(branch.root) or branch.tip is None or branch.damaged:
+        return
+    try:
+        data = _bytes(branch, oid)
+        body, seal = _split(data)
+        if body == write(branch):
+            unsigned = _unsigned(body, seal, branch.fleet)
+            if unsigned is not None:
+                _disbelieve(branch, commit, oid, unsigned)
+            return
+        value = _read(branch, data)
+    except (Unbelievable, Corrupt) as wrong:
+        _disbelieve(branch, commit, oid, str(wrong))
+    else:
+        if value is not None:
+            _disbelieve(branch, commit, oid, f"it differs from the fold at position {branch.fleet.position}")
+
+
+def _oid_in(root: Mapping[str, Entry]) -> Oid | None:
+    entry = root.get(PATH)
+    return None if entry is None or entry.is_tree else entry.oid
+
+
+def _disbelieve(branch: Branch, commit: Oid, oid: Oid, reason: str) -> None:
+    branch.disbelieved = oid
+    branch.note(Bad(commit, PATH, 0, b"", f"the checkpoint is not believed: {reason}"))
+
+
+def _bytes(branch: Branch, oid: Oid) -> bytes:
+    """Raises Unbelievable where there are too many."""
+    try:
+        return branch.objects.blob(oid, bytes_max=limits.CHECKPOINT_BYTES_MAX)
+    except Corrupt as wrong:
+        raise _no_state(wrong) from None
+
+
+def _read(branch: Branch, data: bytes) -> Mapping[str, Any] | None:
+    """What was written down; None where another version wrote it. Raises Unbelievable."""
+    try:
+        value: dict[str, Any] = json.loads(data)
+        of_others = value["schema"] != branch.fleet.schema and str(value["schema"]).startswith("gitcoord.state/")
+    except NOT_OURS as wrong:
+        raise _no_state(wrong) from None
+    return None if of_others else value
+
+
+def _fleet_of(branch: Branch, value: Mapping[str, Any]) -> Fleet:
+    try:
+        return Fleet.load(value, branch.fleet.features, branch.fleet.verifier)
+    except NOT_OURS as wrong:
+        raise _no_state(wrong) from None
+
+
+def _no_state(wrong: Exception) -> Unbelievable:
+    return Unbelievable(f"it is no state of a fleet ({type(wrong).__name__})")
+
+
+def log_of(branch: Branch, root: Mapping[str, Entry], value: Mapping[str, Any]) -> Log:
+    """The log that a checkpoint is of, as it lies in the same tree. Raises Unbelievable where it does not."""
+    try:
+        position, counts, files = int(value["position"]), tuple(map(int, value["log"]["counts"])), value["log"]["files"]
+    except NOT_OURS as wrong:
+        raise _no_state(wrong) from None
+    listing = branch.files.listing(root)
+    file = next(branch.files.files(listing, len(counts)))
+    if file.trouble:
+        raise Unbelievable(f"the log beside it is damaged: {file.path}: {file.trouble}")
+    rest = position - sum(counts)
+    log = Log(listing.segments[:len(counts)], counts, tuple(file.lines[:max(0, rest)]))
+    if _name_of(log) != files or len(log.open) != rest or min(counts, default=1) < 1:
+        raise Unbelievable(f"it is not of the {position} lines that lie beside it")
+    return log

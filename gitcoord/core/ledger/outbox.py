@@ -1,0 +1,134 @@
+"""An outbox: the pushed image of one node's queue, and the beats of its agents. Written by that node alone.
+
+A parentless commit, rewritten at each push: nobody needs its history, and it cannot lose a race.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gitcoord.core import limits
+from gitcoord.core.errors import Corrupt
+from gitcoord.core.format.event import Event, parse
+from gitcoord.core.ledger.log_files import lines_of
+from gitcoord.core.names import NODE
+from gitcoord.core.ports import Entry, Fetched, Objects, Oid
+from gitcoord.core.format.strict_json import Malformed
+
+QUEUE, BEATS, CARRIED = "queue", "beats.log", "carried.log"
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """What a node's outbox holds. `lines` are its own pending ones, `carried` others' offered again."""
+
+    oid: Oid
+    lines: tuple[bytes, ...] = ()
+    carried: tuple[bytes, ...] = ()
+    beats: tuple[Event, ...] = ()  # parsed, signatures NOT checked
+    blobs: Mapping[Oid, tuple[bytes, ...]] = field(default_factory=dict)  # its files, to be read once
+
+
+def write(
+    objects: Objects, *, node: str, pending: Sequence[Event], beats: Sequence[bytes], carried: Sequence[bytes],
+    nonce: str, parent: Oid | None, time_s: int,
+) -> Oid:
+    """The outbox commit. `nonce` makes it differ from every other: git does not check a push of what is there."""
+    root = {}
+    chunks: dict[int, list[bytes]] = {}
+    for event in pending:
+        chunks.setdefault(chunk_of(event), []).append(event.line)
+    if chunks:
+        names = {f"{number:08d}.log": Entry(objects.put_blob(_joined(lines))) for number, lines in chunks.items()}
+        root[QUEUE] = Entry(objects.put_tree(names), is_tree=True)
+    root[BEATS] = Entry(objects.put_blob(_joined(beats)))
+    if carried:
+        root[CARRIED] = Entry(objects.put_blob(_joined(carried)))
+    message = f"outbox of {node}: {len(pending)} pending, {len(beats)} beats [skip ci]\n\nNonce: {nonce}\n"
+    parents = [parent] if parent else []
+    return objects.put_commit(tree=objects.put_tree(root), parents=parents, message=message, author=node, time_s=time_s)
+
+
+def chosen(shown: Mapping[str, Oid], *, ledger_ref: str, outboxes: str, first: Collection[str] = ()) -> Fetched:
+    """Return what of a remote's refs is to be fetched. `outboxes`: what the names of their refs begin with.
+
+    There may be any number, of any names: anybody who may push can make them. `first`: nodes that go before others.
+    """
+    below = {ref: ref.removeprefix(outboxes) for ref in shown if ref.startswith(outboxes)}
+    boxes = sorted(ref for ref, node in below.items() if NODE.match(node))
+    if len(boxes) > limits.OUTBOXES_MAX:
+        boxes.sort(key=lambda ref: below[ref] not in first)
+    wanted = [*boxes[:limits.OUTBOXES_MAX], *([ledger_ref] if ledger_ref in shown else [])]
+    why = f"there are {len(boxes)} outboxes, and {limits.OUTBOXES_MAX} at most are fetched"
+    return Fetched({ref: shown[ref] for ref in wanted}, dict.fromkeys(boxes[limits.OUTBOXES_MAX:], why),
+                   {ref: shown[ref] for ref, node in below.items() if not NODE.match(node)})
+
+
+def chunk_of(event: Event) -> int:
+    """The number of the file that holds an event in its node's outbox."""
+    return (event.seq or 0) // limits.OUTBOX_CHUNK_EVENTS
+
+
+def read(objects: Objects, oid: Oid, before: Outbox | None = None, *, whole: bool = False) -> Outbox:
+    """What lies in an outbox. Others wrote it: what is not of its shape reads as nothing.
+
+    Files that were in `before` (the same outbox, earlier) are not read again. Unless `whole` (it is our own) no more
+    is taken than fits into memory: when that is sequenced, the outbox shrinks, and the rest has its turn.
+    """
+    blobs: dict[Oid, tuple[bytes, ...]] = {}
+    old = before.blobs if before is not None else {}
+
+    def lines_in(entry: Entry | None, bytes_max: int | None) -> tuple[bytes, ...]:
+        if entry is None or entry.is_tree:
+            return ()
+        if entry.oid not in blobs:
+            blobs[entry.oid] = old[entry.oid] if entry.oid in old else _lines(objects, entry.oid, bytes_max)
+        return blobs[entry.oid]
+
+    def taken(entries: Iterable[Entry | None]) -> tuple[bytes, ...]:
+        taken: list[bytes] = []
+        room = limits.OUTBOX_BYTES_MAX
+        for entry in entries:
+            lines = lines_in(entry, None if whole else limits.OUTBOX_FILE_BYTES_MAX)
+            taken += lines
+            room -= sum(map(len, lines))
+            if not whole and (room < 0 or len(taken) >= limits.OUTBOX_LINES_MAX):
+                return tuple(taken[:limits.OUTBOX_LINES_MAX])
+        return tuple(taken)
+
+    try:
+        root = objects.tree(objects.commit(oid).tree)
+        queue = root.get(QUEUE)
+        chunks = objects.tree(queue.oid) if queue is not None and queue.is_tree else {}
+    except Corrupt:
+        return Outbox(oid)
+    lines = taken(entry for _, entry in sorted(chunks.items()))
+    beats = tuple(_events(lines_in(root.get(BEATS), limits.BEATS_BYTES_MAX)[:limits.BEATS_MAX]))
+    return Outbox(oid, lines, taken([root.get(CARRIED)]), beats, blobs)
+
+
+def _lines(objects: Objects, oid: Oid, bytes_max: int | None) -> tuple[bytes, ...]:
+    try:
+        data = objects.blob(oid, bytes_max=bytes_max)
+    except Corrupt:
+        return ()
+    most = limits.LOG_FILE_LINES_MAX + len(data) // limits.LINE_BYTES_MIN
+    few = len(data) <= most or data.count(b"\n") <= most
+    return tuple(lines_of(data)) if few else ()
+
+
+def _events(lines: Sequence[bytes]) -> list[Event]:
+    events = []
+    for line in lines:
+        try:
+            event = parse(line)
+        except Malformed:
+            continue
+        if event.type == "heartbeat" and event.seq is None:
+            events.append(event)
+    return events
+
+
+def _joined(lines: Sequence[bytes]) -> bytes:
+    return b"".join(line + b"\n" for line in lines)

@@ -1,0 +1,58 @@
+"""Identity: whether what lies in our outbox's place was written by a copy of this clone, or by somebody else.
+
+A copy has our keys, and writes lines that we did not. Anybody who may push can put anything else there, also lines and
+beats of ours that lay there before: to become a new node for that would mean to become one as often as somebody likes.
+"""
+
+from __future__ import annotations
+
+from gitcoord.core import limits
+from gitcoord.core.round.effects import Disk
+from gitcoord.core.format.event import Event, Head, parse
+from gitcoord.core.ledger.outbox import Outbox
+from gitcoord.core.round.replica import Replica
+from gitcoord.core.leadership.sessions import Crew
+
+
+def is_of_a_copy(me: Replica, disk: Disk, crew: Crew, box: Outbox) -> bool:
+    """Return whether another clone writes under our id. `box` lies in our place; its beats' signatures are checked."""
+    if disk.pushed_last() is None:
+        return True  # the list of what was pushed here is gone: nothing tells whose it is
+    lines = any(_is_foreign_line(me, disk, line) for line in box.lines)
+    return lines or any(_is_foreign_beat(disk, crew, beat) for beat in box.beats) or _is_chain_taken(me, disk)
+
+
+def _is_foreign_line(me: Replica, disk: Disk, line: bytes) -> bool:
+    """Return whether a key of ours signed this line for our chain, and not here."""
+    event = me.check(line)
+    if event is None or event.seq is None or event.node != disk.node or not disk.owns(event):
+        return False
+    pending = disk.pending()
+    if any(event.uid == ours.uid for ours in pending):
+        return False
+    newest = pending[-1].seq or 0 if pending else disk.base.seq
+    return event.seq > newest or not me.is_sequenced(line)
+
+
+def _is_foreign_beat(disk: Disk, crew: Crew, beat: Event) -> bool:
+    """Return whether a key of ours signed this beat, and no process of this node did."""
+    if beat.node != disk.node or not disk.owns(beat):
+        return False
+    session, count = beat.data.get("session"), beat.data.get("n")
+    if not isinstance(session, str) or type(count) is not int:
+        return False
+    ours = crew.made(session, count)
+    return count > disk.beats_pushed(session) or (ours is not None and ours != beat.line)
+
+
+def _is_chain_taken(me: Replica, disk: Disk) -> bool:
+    """Return whether the ledger holds a line of our chain that a key of ours signed, and not here."""
+    head, base = me.heads.get(disk.node, Head()), disk.base
+    if head.seq < base.seq or head == base or any(event.head == head for event in disk.pending()):
+        return False
+    read, newest = me.branch.line_at(), me.branch.fleet.position
+    for position in range(newest, max(0, newest - limits.BATCH_EVENTS_MAX), -1):
+        event = parse(read(position))
+        if event.node == disk.node and event.seq == head.seq:
+            return disk.owns(event)
+    return False

@@ -1,0 +1,249 @@
+"""Planning a push: whose turn it is to extend the ledger, and the commits that are to be pushed."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gitcoord.core.leadership import neighbour_heartbeats
+from gitcoord.core.fold import duties as leader_duties
+from gitcoord.core import limits
+from gitcoord.core.ledger import outbox
+from gitcoord.core.round.batch import admit
+from gitcoord.core.ledger.branch import Bad
+from gitcoord.core.commands import Look
+from gitcoord.core.round.effects import Append, Disk, NoteOutbox, Steps
+from gitcoord.core.format.event import Event, Head, parse, parse_all
+from gitcoord.core.fold.fleet_state import Duty
+from gitcoord.core.names import uid_from
+from gitcoord.core.ledger.outbox import Outbox
+from gitcoord.core.ports import Oid, Update
+from gitcoord.core.round.replica import Replica, own_ref
+from gitcoord.core.leadership.sessions import Crew, Session
+from gitcoord.core.text import Place, fit
+
+
+@dataclass(slots=True)
+class Plan:
+    """What one push is to say. `build` makes its commits."""
+
+    pending: list[Event] = field(default_factory=list)
+    batch: list[Event] = field(default_factory=list)
+    files: Mapping[str, bytes | None] = field(default_factory=dict)
+    stander: Session | None = None
+    reason: str = ""  # of its standing
+    renews: bool = False
+    writes_ledger: bool = False
+    offers: bool = True  # the outbox goes along: it has something new
+    beats_anew: bool = False
+    retires: list[Update] = field(default_factory=list)  # outboxes of nodes that are gone
+    updates: list[Update] = field(default_factory=list)
+    commit: Oid | None = None  # of the ledger
+    image: Oid | None = None  # of the outbox
+    control: Event | None = None  # the election or renewal
+
+
+def do_duties(me: Replica, disk: Disk, crew: Crew) -> Steps:
+    """What the leader alone appends; a duty that is pending already is not appended again."""
+    fleet = me.branch.fleet
+    lead = crew.leading(fleet.terms)
+    if lead is None or lead.leaving or not lead.claims:
+        return
+    waiting = {duty for event in disk.pending() if isinstance(duty := event.data.get("duty"), str)}
+    look = Look(fleet, me.clock.timestamp(), lead.agent, disk.node, seen=crew.standings(),
+                seen_s=me.seen_s)
+    found = leader_duties.wanted(fleet, look, but=waiting) + _bad_lines(me, waiting)
+    drafts = []
+    for duty in found:
+        if not me.duties.allows(me.clock.monotonic_s()):
+            break
+        draft = leader_duties.draft(fleet, duty, lead.signer, actor=lead.agent, node=disk.node,
+                                    timestamp=me.clock.timestamp(), uid=uid_from(me.chance.randbytes(10)))
+        if draft is not None:
+            me.duties.spend(me.clock.monotonic_s())
+            drafts.append(draft)
+    if drafts:
+        yield Append(tuple(drafts))
+
+
+def _bad_lines(me: Replica, waiting: Container[str]) -> list[Duty]:
+    """One for each commit that somebody tampered with: a commit may hold any number of bad lines."""
+    by_commit: dict[Oid, list[Bad]] = {}
+    for bad in me.branch.bad:
+        by_commit.setdefault(bad.commit, []).append(bad)
+    found = [(f"bad:{commit[:12]}", bads) for commit, bads in by_commit.items()]
+    new = [(key, bads) for key, bads in found if key not in waiting and key not in me.branch.fleet.done]
+    return [Duty("error", _told(bads), key) for key, bads in new[:limits.DUTIES_PER_TICK]]
+
+
+def _told(bads: Sequence[Bad]) -> str:
+    more = f"; {len(bads) - 1} more bad lines in this commit: `gitcoord verify` names them" if bads[1:] else ""
+    return f"{bads[0].where}: {bads[0].reason}"[:400] + more
+
+
+def decide(me: Replica, disk: Disk, crew: Crew, now_s: float) -> Plan | None:
+    """What to push; None when there is nothing to say. Nothing is written yet: the budget may say no."""
+    fleet = me.branch.fleet
+    plan = Plan(pending=unblocked(me, disk.pending()))
+    quiet = now_s < me.quiet_until_s or fleet.id is None
+    own = False
+    if not quiet:
+        plan.batch, own = admit(me, disk, plan.pending, refused=me.refused)
+        if not plan.batch and me.refused:
+            again = {uid: until for uid, until in me.refused.items() if now_s < until}
+            plan.batch, own = admit(me, disk, plan.pending, refused=again)
+    standing = None if quiet else crew.stands(fleet, now_s, beats=me.beats(), term_seen=disk.term)
+    if standing:
+        plan.stander, plan.reason = standing
+    lead = crew.leading(fleet.terms)
+    waited_s = _longest_wait_s(me, plan.batch, now_s)
+    is_held_back = lead is not None and fleet.places.is_full(lead.agent)  # so would be its renewal
+    if lead is not None and (is_held_back or waited_s >= crew.profile.silence_s):
+        lead.claims = False  # it lives, but it does not lead: let another one stand
+    leads = lead is not None and lead.claims and not lead.leaving
+    if leads and not quiet and not me.suspects:
+        plan.files = me.publish(me.branch)
+    # One that stopped claiming asks the ledger whether it may lead on: a renewal that is accepted says so, also to
+    # the others. Others' lines alone would be no sign of life, and it would act again while one of them stands.
+    asks = lead is not None and not lead.claims and not lead.leaving and not is_held_back
+    plan.renews = not standing and (asks or (leads and crew.wants_to_act and not plan.batch and not plan.files))
+    turn = standing or own or plan.renews or (leads and (plan.batch or plan.files or me.branch.damaged))
+    turn = turn or waited_s >= 2 * crew.profile.poll_s  # two ticks: anyone helps
+    plan.writes_ledger = bool(turn) and not quiet
+    box = me.outboxes.get(disk.node)
+    beat = crew.beat_due(fleet, now_s)
+    news = is_news(me, disk, plan.pending)
+    left = neighbour_heartbeats.is_due(crew.neighbours(), box.beats if box else (), fleet.members)
+    if not (plan.writes_ledger or beat or news or left):
+        return None
+    if now_s < me.own_quiet_until_s and not plan.writes_ledger:
+        return None
+    if leads and not quiet:
+        plan.retires = _forsaken(me, disk, now_s)
+    plan.beats_anew = beat or (plan.writes_ledger and lead is not None)
+    plan.offers = (news or left or plan.beats_anew or plan.stander is not None) and now_s >= me.own_quiet_until_s
+    return plan
+
+
+def is_news(me: Replica, disk: Disk, pending: Sequence[Event]) -> bool:
+    """Whether our outbox on the remote lacks something that it is to hold."""
+    box = me.outboxes.get(disk.node)
+    lines = bool(pending) and pending[-1].head != me.durable
+    return lines or tuple(disk.carried) != (box.carried if box else ())
+
+
+def build(me: Replica, disk: Disk, crew: Crew, plan: Plan, now_s: float) -> Steps:
+    """Make the plan's commits."""
+    if plan.writes_ledger:
+        plan.control = _control(me, disk, crew, plan)
+        author = _author(me, crew, plan, disk)
+    if plan.offers:
+        yield from add_outbox(me, disk, crew, plan, now_s, fresh=plan.beats_anew)
+    if plan.writes_ledger:
+        events = [plan.control, *plan.batch] if plan.control else plan.batch
+        log = me.branch.extend([event.line for event in events], _cuts(events))
+        plan.commit = me.objects.put_commit(
+            tree=me.branch.write(log, plan.files), parents=[me.branch.tip] if me.branch.tip else [],
+            message=_message(me, events, plan.files, disk.node), author=author, time_s=me.clock.epoch_s(),
+        )
+        plan.updates.append(Update(me.ledger_ref, me.branch.tip, plan.commit))
+    plan.updates.extend(plan.retires)
+
+
+def _cuts(events: Sequence[Event]) -> frozenset[int]:
+    """Where an outbox is cut as well: a long queue's lines are then the same objects in both, and are sent once."""
+    chunks = [outbox.chunk_of(event) for event in events]
+    return frozenset(index for index in range(1, len(events)) if chunks[index] != chunks[index - 1])
+
+
+def _control(me: Replica, disk: Disk, crew: Crew, plan: Plan) -> Event | None:
+    """The election or renewal that opens the commit: it is valid only right after the log as folded."""
+    fleet = me.branch.fleet
+    lead = crew.leading(fleet.terms)
+    stamp: dict[str, Any] = {"timestamp": me.clock.timestamp(), "uid": uid_from(me.chance.randbytes(10))}
+    if plan.stander is not None:
+        term = max(fleet.terms.highest, min(disk.term, fleet.terms.highest + limits.TERM_JUMP_MAX - 1)) + 1
+        return parse(crew.election(fleet, plan.stander, plan.reason, term=term, **stamp))
+    if plan.renews and lead is not None:
+        return parse(crew.renewal(fleet, lead, **stamp))
+    return None
+
+
+def unblocked(me: Replica, pending: list[Event]) -> list[Event]:
+    for place, event in enumerate(pending):
+        if event.uid == me.blocked:
+            return pending[:place]
+    me.blocked = None
+    return pending
+
+
+def _longest_wait_s(me: Replica, batch: Sequence[Event], now_s: float) -> float:
+    """How long the event that waits longest for its place has been seen to wait."""
+    waiting = {}
+    for event in batch:
+        if event.node not in waiting:
+            before = me.waiting.get(event.node)
+            since = before[1] if before is not None and before[0] == event.seq else now_s
+            waiting[event.node] = (event.seq or 0, since)
+    me.waiting = waiting
+    return max((now_s - since for _, since in waiting.values()), default=0.0)
+
+
+def _forsaken(me: Replica, disk: Disk, now_s: float) -> list[Update]:
+    """Outboxes that this process has seen unchanged for a day, with nothing in them that the ledger lacks.
+
+    Nothing is lost if their node comes back: it then finds no outbox, and pushes a new one.
+    """
+    since = {}
+    for node, box in me.outboxes.items():
+        before = me.unchanged.get(node)
+        since[node] = before if before is not None and before[0] == box.oid else (box.oid, now_s)
+    me.unchanged = since
+    gone = [node for node, (_, at_s) in since.items() if now_s - at_s >= limits.OUTBOX_FORSAKEN_S]
+    done = [node for node in gone if node != disk.node and not _lacks(me, me.outboxes[node])]
+    return [Update(me.outbox_prefix + node, since[node][0], None) for node in done[:limits.OUTBOXES_RETIRED_AT_ONCE]]
+
+
+def _lacks(me: Replica, box: Outbox) -> bool:
+    """Whether an outbox holds a line that the ledger does not."""
+    last = parse_all(box.lines[-1:])
+    unread = bool(box.lines) and not last
+    return unread or bool(box.carried) or any((e.seq or 0) > me.heads.get(e.node, Head()).seq for e in last)
+
+
+def _author(me: Replica, crew: Crew, plan: Plan, disk: Disk) -> str:
+    if plan.control is not None:
+        return plan.control.actor
+    lead = crew.leading(me.branch.fleet.terms)
+    return lead.agent if lead else next((event.actor for event in plan.batch if event.node == disk.node), disk.node)
+
+
+def add_outbox(me: Replica, disk: Disk, crew: Crew, plan: Plan, now_s: float, *, fresh: bool) -> Steps:
+    beats = crew.beats(me.branch.fleet, now_s, timestamp=me.clock.timestamp(), fresh=fresh)
+    oid = outbox.write(
+        me.objects, node=disk.node, pending=plan.pending, carried=disk.carried, beats=beats,
+        nonce=uid_from(me.chance.randbytes(10)), time_s=me.clock.epoch_s(),
+        parent=me.own_seen if me.parented_outbox else None,
+    )
+    yield NoteOutbox(oid, neighbour_heartbeats.numbers(beats))  # durable BEFORE it is pushed: else we would not know it for ours
+    plan.image = oid
+    plan.updates.append(Update(own_ref(me, disk), me.own_seen, oid))
+
+
+def _message(me: Replica, events: Sequence[Event], files: Mapping[str, bytes | None], node: str) -> str:
+    """Subject and trailers of a ledger commit. Forges act on @ and #12 in subjects: neutralised."""
+    fleet = me.branch.fleet
+    if len(events) == 1:
+        subject = f"{events[0].actor}: {events[0].type}"
+    elif events:
+        actors = sorted({event.actor for event in events})
+        shown = ", ".join(actors[:5]) + (f" and {len(actors) - 5} more" if len(actors) > 5 else "")
+        subject = f"{len(events)} events from {shown}"
+    else:
+        subject = "snapshot" if files else "repair"
+    return (
+        f"{fit(subject, Place.SUBJECT)} [skip ci]\n\n"
+        f"Position: {fleet.position + len(events)}\nTerm: {fleet.terms.term}\n"
+        f"Sequenced-by: {node}\nNonce: {uid_from(me.chance.randbytes(10))}\n"
+    )

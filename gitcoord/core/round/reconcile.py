@@ -1,0 +1,214 @@
+"""Settling: know which outbox is one's own, and trim from the queue only what the ledger is seen to hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from gitcoord.core import limits
+from gitcoord.core.ledger import outbox
+from gitcoord.core.round.effects import Adopt, BecomeNewNode, Carry, ChainAnew, Disk, Push, Reclaim, Steps, Tell, Trim
+from gitcoord.core.format.event import Event, Head, hash_of, parse_all
+from gitcoord.core.round.identity import is_of_a_copy
+from gitcoord.core.ledger.outbox import Outbox
+from gitcoord.core.ports import Fetched, Outcome, Pushed, Update
+from gitcoord.core.round.replica import Replica, own_ref
+from gitcoord.core.leadership.sessions import Crew
+
+COPIED = "another clone writes as {}: identity shared (a copied clone?)"
+DEFACED_FREE = 3  # times that our outbox is written anew at once
+DEFACED_PAUSE_S, DEFACED_PAUSE_S_MAX = 10.0, 600.0  # then so long after, doubled each time
+DEFACED_FORGOTTEN_S = 3600.0
+
+
+def know_oneself(me: Replica, disk: Disk, crew: Crew, fetched: Fetched) -> Steps:
+    """Read the outboxes. One in our place that a copy of this clone wrote makes us a new node; any other is rubbish."""
+    boxes, own = {}, disk.node
+    for ref, oid in fetched.refs.items():
+        if ref.startswith(me.outbox_prefix):
+            node = ref[len(me.outbox_prefix):]
+            old = me.outboxes.get(node)
+            if old is not None and (old.oid == oid or ref in fetched.left and node != own):
+                boxes[node] = old
+            else:
+                boxes[node] = _checked(me, outbox.read(me.objects, oid, old, whole=node == own and disk.pushed(oid)))
+    me.outboxes = boxes
+    mine = boxes.get(own)
+    if mine is None:
+        me.durable = Head()
+        yield from _clear_way(me, disk, crew, fetched)
+    elif not disk.pushed(mine.oid):
+        if is_of_a_copy(me, disk, crew, mine):
+            yield from _become_new_node(me, disk, crew, mine, COPIED)
+        else:
+            yield from _pass_over(me, disk, mine)
+    elif mine.oid != me.merged:
+        yield from _merge_own(me, disk, mine)
+        me.merged = mine.oid
+
+
+def _pass_over(me: Replica, disk: Disk, theirs: Outbox) -> Steps:
+    """Somebody without our keys wrote to our outbox: our next push takes its place, after growing pauses.
+
+    Without them two who overwrite each other would do nothing else. Lines of ours come into the ledger all the same.
+    """
+    del me.outboxes[disk.node]
+    me.durable, me.merged = Head(), None
+    if theirs.oid == me.defaced:
+        return
+    now_s = me.clock.monotonic_s()
+    me.defaced_times = me.defaced_times + 1 if now_s - me.defaced_at_s < DEFACED_FORGOTTEN_S else 1
+    me.defaced, me.defaced_at_s = theirs.oid, now_s
+    pause_s = min(DEFACED_PAUSE_S * 2 ** (me.defaced_times - DEFACED_FREE), DEFACED_PAUSE_S_MAX)
+    if me.defaced_times > DEFACED_FREE:
+        me.own_quiet_until_s = now_s + pause_s
+    later = f" in {pause_s:.0f} s" if me.defaced_times > DEFACED_FREE else " when there is something to push"
+    yield Tell("outbox_defaced", f"somebody without this node's keys wrote to its outbox {own_ref(me, disk)} (commit "
+               f"{theirs.oid[:12]}; {me.defaced_times} times lately): it is written anew{later}; the remote's owner "
+               "can tell who pushes there")
+
+
+def _clear_way(me: Replica, disk: Disk, crew: Crew, fetched: Fetched) -> Steps:
+    """Remove refs below our outbox's name: git holds no ref whose name is a folder of another's."""
+    below = {ref: oid for ref, oid in fetched.strays.items() if ref.startswith(own_ref(me, disk) + "/")}
+    if not below:
+        return
+    yield Tell("outbox_blocked", f"{len(below)} refs below {own_ref(me, disk)}, which is this node's outbox: removing "
+               "them; the remote's owner can tell who pushes there")
+    updates = tuple(Update(ref, oid, None) for ref, oid in sorted(below.items())[:limits.OUTBOXES_RETIRED_AT_ONCE])
+    answers: Mapping[str, Pushed] = yield Push(updates)
+    if any(answer.outcome is Outcome.DENIED for answer in answers.values()):
+        yield from _become_new_node(me, disk, crew, Outbox(""), "refs below {}, its outbox, cannot be removed")
+
+
+def _become_new_node(me: Replica, disk: Disk, crew: Crew, theirs: Outbox, reason: str) -> Steps:
+    """Go on under another id. What its outbox holds and the ledger lacks is carried along, FIRST."""
+    lacking = [line for line in theirs.lines if me.check(line) and not me.is_sequenced(line)]
+    if lacking:
+        yield Carry(tuple(dict.fromkeys([*disk.carried, *lacking])))
+    crew.node = yield BecomeNewNode(reason.format(disk.node))
+    crew.begin_anew()
+    me.durable, me.own_seen, me.own_newest, me.merged = Head(), None, None, None
+
+
+def _checked(me: Replica, box: Outbox) -> Outbox:
+    """Without the beats whose signatures are not their agents'."""
+    fleet = me.branch.fleet
+    good = []
+    for beat in box.beats:
+        member = fleet.members.get(beat.actor)
+        if member is not None and member.key == beat.key:
+            if fleet.verifier is None or fleet.verifier.rejects(beat, fleet.id or "") is None:
+                good.append(beat)
+    return box if len(good) == len(box.beats) else replace(box, beats=tuple(good))
+
+
+def _merge_own(me: Replica, disk: Disk, mine: Outbox) -> Steps:
+    """Take from our own outbox what the disk lacks, and see how much of the queue is durable.
+
+    What fits goes to the queue's end. What does not, because the queue grew before it was known, is carried: it
+    was acknowledged once, it is sequenced first, and the queue is chained anew after it.
+    """
+    pending = disk.pending()
+    head = pending[-1].head if pending else disk.base
+    queued = {event.uid for event in pending}
+    lacking, displaced, durable = [], [], Head()
+    for event in parse_all(mine.lines):
+        durable = event.head
+        if event.uid in queued:
+            continue
+        if event.node == disk.node and event.seq == head.seq + 1 and event.prev == head.hash:
+            lacking.append(event)
+            head = event.head
+        elif me.check(event.line) and not me.is_sequenced(event.line):
+            displaced.append(event.line)
+    ledger = me.heads.get(disk.node, Head())
+    if lacking and lacking[-1].head.seq > ledger.seq:
+        yield Adopt(tuple(lacking))
+    if displaced:
+        yield Carry(tuple(dict.fromkeys([*disk.carried, *displaced])))
+    me.durable = durable
+
+
+def settle_queue(me: Replica, disk: Disk) -> Steps:
+    """Trim what the ledger holds, line for line; where it holds another line in its place, chain anew."""
+    ledger, base, pending = me.heads.get(disk.node, Head()), disk.base, disk.pending()
+    if disk.broken:
+        yield ChainAnew(ledger, frozenset(me.branch.fleet.positions))
+        me.durable = Head()
+    elif ledger == base:
+        pass
+    elif _at(pending, base, ledger.seq) == ledger:
+        yield Trim(ledger)
+    elif ledger.seq >= base.seq or not _continued(me, disk, ledger):
+        yield ChainAnew(ledger, frozenset(e.uid for e in pending if e.uid in me.branch.fleet.positions))
+        me.durable = Head()
+    yield from _settle_carried(me, disk)
+
+
+def _at(pending: Sequence[Event], base: Head, seq: int) -> Head | None:
+    """Where the queued chain stands at `seq`; the queue is contiguous from its base."""
+    place = seq - base.seq - 1
+    return pending[place].head if 0 <= place < len(pending) else None
+
+
+def _continued(me: Replica, disk: Disk, head: Head) -> bool:
+    """Whether anyone still offers the line after `head` of our own chain."""
+    offered = [*disk.carried, *(line for box in me.outboxes.values() for line in (*box.lines, *box.carried))]
+    return any(e.node == disk.node and e.seq == head.seq + 1 and e.prev == head.hash for e in parse_all(offered))
+
+
+# What a ledger lost
+
+
+def _settle_carried(me: Replica, disk: Disk) -> Steps:
+    """Let go of carried lines that are back. One that cannot come back goes out again under its author's hand."""
+    carried = tuple(disk.carried)
+    if not carried and not any(box.carried for box in me.outboxes.values()):
+        return
+    queued = {event.uid for event in disk.pending()}
+    displaced = [event for event in _displaced(me, carried) if event.uid not in queued | me.reclaimed]
+    if displaced:
+        yield Reclaim(tuple(displaced))
+        me.reclaimed.update(event.uid for event in displaced)
+    rest = _still_needed(me, carried)
+    if len(rest) < len(carried):
+        yield Carry(rest)
+
+
+def _displaced(me: Replica, carried: Sequence[bytes]) -> list[Event]:
+    """Lines offered again that can never come back: their place is taken, or nobody has the line before them.
+
+    Chained anew under the same uid they count once, should the missing line turn up after all.
+    """
+    again = dict.fromkeys([*carried, *(line for box in me.outboxes.values() for line in box.carried)])
+    others = (line for box in me.outboxes.values() for line in box.lines)
+    events = [event for line in dict.fromkeys([*again, *others]) if (event := me.check(line)) and event.seq]
+    heads = dict(me.heads)
+    found = []
+    for event in sorted(events, key=lambda event: (event.node, event.seq)):
+        head = heads.get(event.node, Head())
+        if event.seq == head.seq + 1 and event.prev == head.hash:
+            heads[event.node] = event.head
+        elif event.line in again and event.term is None and event.uid not in me.branch.fleet.positions:
+            if not me.is_sequenced(event.line):
+                found.append(event)
+    return found
+
+
+def _still_needed(me: Replica, carried: Sequence[bytes]) -> tuple[bytes, ...]:
+    """The lines that are not back, and those that lead to them in their chains, in the order given."""
+    events = {line: event for line in carried if (event := me.check(line))}
+    by_hash = {hash_of(line): event for line, event in events.items()}
+    needed: set[bytes] = set()
+    for line in carried:
+        if not me.is_sequenced(line):
+            event = events.get(line)
+            while event is not None and event.line not in needed:
+                needed.add(event.line)
+                event = by_hash.get(event.prev or "")
+    heads = me.heads
+    return tuple(
+        line for line in carried if line in needed
+        and (not me.is_sequenced(line) or (events[line].seq or 0) > heads.get(events[line].node, Head()).seq)
+    )

@@ -1,0 +1,170 @@
+"""An agent's standing with GitHub while it runs: looked at when it starts, its app's token renewed, its use told.
+
+git gets an installation's token by the environment, like any other token: it lives for an hour, and is renewed here
+long before. What this process has used of GitHub's limits goes into its beats; what the others' beats say is heeded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Mapping, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from gitcoord.core.errors import BadCredentials, GitcoordError, Unreachable
+from gitcoord.github.api import credentials, urls
+from gitcoord.github.api.credentials import Credentials
+from gitcoord.github.api.limits import Meter
+from gitcoord.node.node import Node
+from gitcoord.node.shutdown import Stop
+from gitcoord.store.git.credentials import LENT
+
+LIFE_S, RENEW_S = 3600.0, 600.0  # of an installation's token; and how long before its end it is renewed
+RETRY_S = 60.0  # after a failure, and between two looks at credentials that are waited for
+Say = Callable[[str, str], None]
+
+
+def lend(name: str, environ: MutableMapping[str, str]) -> float:
+    """Put a new token of the app's installation where git finds it; when it ends, in seconds since 1970.
+
+    Does nothing, and says infinity, where the environment names no app. Raises BadCredentials, Unreachable.
+    """
+    known = credentials.find(environ)
+    if known is None or known.app is None:
+        return float("inf")
+    from gitcoord.github.api.client import Client
+
+    with Client(name, known, patience_s=0) as client:
+        token, ends = client.installation_token()
+    environ[LENT] = token
+    return ends.timestamp()
+
+
+class Account:
+    """Looked after by `agent run`, between two rounds."""
+
+    agent = ""  # of no single one
+    busy = False
+
+    def __init__(self, node: Node, name: str, known: Credentials, *, say: Say) -> None:
+        self.node = node
+        self.name = name
+        self.known = known
+        self.meter = Meter()
+        self.say = say
+        # By the wall's clock, as GitHub says it. The command that opened the node has just lent one, if it could.
+        lent = known.app is None or LENT in os.environ
+        self._renew_at = time.time() + LIFE_S - RENEW_S if lent else 0.0
+
+    def check(self, stop: Stop, *, wait: bool) -> None:
+        """Raises BadCredentials; or `wait`s until they fit, with a look each minute. An outage is no obstacle."""
+        while True:
+            try:
+                return self._look()
+            except Unreachable as wrong:
+                return self.say("unreachable", f"{wrong}; starting all the same")
+            except BadCredentials as wrong:
+                if not wait:
+                    raise
+                self.say("credentials", f"{wrong}; waiting for others")
+            with stop.on_signals():
+                if stop.wait(RETRY_S):
+                    return
+            self.known = credentials.find(os.environ) or self.known
+
+    def _look(self) -> None:
+        from gitcoord.github.checkup import checked
+        from gitcoord.github.api.client import Client
+
+        with Client(self.name, self.known, patience_s=0, meter=self.meter) as client:
+            checked(client)
+            client.me()
+
+    def vitals(self) -> Mapping[str, Any]:
+        return self.meter.told()
+
+    def is_due(self, now_s: float) -> bool:
+        return time.time() >= self._renew_at
+
+    def step(self, now_s: float) -> bool:
+        """Renew what ends soon, and hear the others. Never anything that a further step would go on with."""
+        if self.is_due(now_s):
+            self._renew()
+        self.meter.heard(self.node.replica.beats(), {session.id for session in self.node.crew.sessions})
+        return False
+
+    def _renew(self) -> None:
+        """For credentials that are no app's there is nothing to renew, and it is never due again."""
+        try:
+            self._renew_at = lend(self.name, os.environ) - RENEW_S
+        except GitcoordError as wrong:
+            self._renew_at = time.time() + RETRY_S
+            self.say("credentials", f"{wrong}; tried again in {RETRY_S:.0f} s")
+
+    def ask_to_end(self) -> None:
+        """Nothing to ask."""
+
+    def end(self) -> None:
+        """Nothing to end."""
+
+
+def of(node: Node, *, say: Say) -> Account | None:
+    """The account of a node whose remote lies on GitHub, where credentials are set for gitcoord; else None.
+
+    GITHUB_TOKEN on a developer's machine may be for reading only, and of another program: it is left alone.
+    """
+    name = repository(node)
+    known = credentials.find(os.environ) if name is not None else None
+    return Account(node, name, known, say=say) if name is not None and known is not None and known.is_ours else None
+
+
+def ready(url: str, *, say: Say) -> None:
+    """Look at the credentials for a remote on GitHub before anything is begun. Raises BadCredentials."""
+    name = urls.repository_of(url, os.environ)
+    known = credentials.find(os.environ) if name is not None else None
+    if name is None or known is None or not known.is_ours:
+        return
+    from gitcoord.github.checkup import checked
+    from gitcoord.github.api.client import Client
+
+    try:
+        with Client(name, known, patience_s=0) as client:
+            checked(client)
+        lend(name, os.environ)
+    except Unreachable as wrong:
+        say("unreachable", str(wrong))
+
+
+def lend_here(url: str, *, say: Say) -> None:
+    """For a command that talks with a remote on GitHub. An outage of the API is said, and leaves git what it has."""
+    name = urls.repository_of(url, os.environ)
+    if name is None or not os.environ.get("GITCOORD_APP_ID"):
+        return
+    try:
+        lend(name, os.environ)
+    except Unreachable as wrong:
+        say("unreachable", str(wrong))
+
+
+def lend_beside(path: Path) -> None:
+    """The same for the doctor, who tells by himself what is wrong with credentials."""
+    from gitcoord.store.git import git_store, repo_health
+
+    common = git_store.find_common_dir(path)
+    url = repo_health.default_remote(common) if common is not None else None
+    if url is not None:
+        with contextlib.suppress(GitcoordError):
+            lend_here(url, say=lambda kind, text: None)
+
+
+def repository(node: Node) -> str | None:
+    """"owner/name" of the node's remote; None where that is not on GitHub."""
+    return urls.repository_of(remote_url(node), os.environ)
+
+
+def remote_url(node: Node) -> str:
+    from gitcoord.store.git import git_store
+
+    return git_store.remote_url(node.home.path.parent, node.config.remote) or node.config.remote

@@ -1,0 +1,219 @@
+"""A client of GitHub's API, for one repository: what it says. What is written there is in `writing.py`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from itertools import islice
+from typing import TypeVar
+
+import github
+from github.CommitStatus import CommitStatus
+from github.GithubObject import GithubObject
+from github.PaginatedList import PaginatedList
+from github.Repository import Repository
+
+import gitcoord
+from gitcoord.core.errors import BadCredentials, Denied, Refused
+from gitcoord.github.api import urls, models, convert
+from gitcoord.github.api.retry import PATIENCE_S, Asking, NotFound, Plan
+from gitcoord.github.api.credentials import Credentials
+from gitcoord.github.api.limits import Meter
+from gitcoord.github.api.models import Check, Comment, Files, Issue, PullRequest, Quota, RepositoryFacts, Review, Status
+from gitcoord.store.git.url import is_in_the_clear, without_secret
+
+G = TypeVar("G", bound=GithubObject)
+T = TypeVar("T")
+
+PER_PAGE = 100
+TIMEOUT_S = 30
+BETWEEN_WRITES_S = 1.0  # GitHub: "pause at least one second between each request" that changes something
+PULLS_MAX, REVIEWS_MAX, ISSUES_MAX, STATUSES_MAX, COMMENTS_MAX, CHECKS_MAX = 1000, 1000, 500, 1000, 2000, 500
+
+
+class Client:
+    """One repository ("owner/name") as GitHub shows it to these credentials; for one thread.
+
+    Requests raise errors of `gitcoord.core.errors` only: BadCredentials, Denied (`NotFound`, `Unfit`), Lost
+    (`Changed`), and Unreachable (`Limited`) after retries within `patience_s` seconds.
+    """
+
+    def __init__(self, repository: str, credentials: Credentials, *, base_url: str = "",
+                 patience_s: float = PATIENCE_S, meter: Meter | None = None,
+                 sleep: Callable[[float], None] = time.sleep) -> None:
+        self.repository = repository
+        self.credentials = credentials
+        self.meter = meter or Meter()
+        self.asking = Asking(self.meter, who=credentials.said, patience_s=patience_s, sleep=sleep)
+        self._me: str | None = None
+        address = base_url or urls.api_url(os.environ)
+        if is_in_the_clear(address):
+            raise BadCredentials(f"{without_secret(address)} is plain http: everybody on the way could read "
+                                 f"{credentials.said}. Set GITHUB_API_URL to an https address")
+        self.github = github.Github(
+            auth=credentials.auth(), base_url=address, timeout=TIMEOUT_S,
+            per_page=PER_PAGE, user_agent=f"gitcoord/{gitcoord.__version__}",
+            retry=None, seconds_between_requests=None, seconds_between_writes=BETWEEN_WRITES_S,  # see `asking.py`
+            lazy=True,  # an object is asked for when something of it is read: not for its URL alone
+        )
+
+    def close(self) -> None:
+        self.github.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def there(self) -> Repository:
+        """The repository as PyGithub's object; for this package only."""
+        return self.github.get_repo(self.repository)
+
+    def read(self, what: str, ask: Callable[[], T]) -> T:
+        try:
+            return self.asking.read(f"{what} of {self.repository}", ask)
+        finally:
+            self._note_quota()
+
+    def write(self, what: str, plan: Plan[T]) -> T:
+        try:
+            return self.asking.write(f"{what} of {self.repository}", plan)
+        finally:
+            self._note_quota()
+
+    def _list(self, what: str, ask: Callable[[], Iterable[G]], shape: Callable[[G], T], most: int) -> list[T]:
+        return self.read(what, lambda: [shape(one) for one in islice(ask(), most)])
+
+    def _note_quota(self) -> None:
+        left, limit = self.github.requester.rate_limiting
+        if limit > 0:
+            self.meter.quota = Quota(limit, left, float(self.github.requester.rate_limiting_resettime))
+
+    # Who and where
+
+    def facts(self) -> RepositoryFacts:
+        """What these credentials may do with the repository. Raises BadCredentials where they cannot see it."""
+        try:
+            return self.read("the page", lambda: convert.facts(self.there))
+        except NotFound:
+            raise BadCredentials(
+                f"GitHub has no repository {self.repository}, or {self.credentials.said} is for other repositories: "
+                "check the remote's name, then the repositories and scopes that were chosen for it") from None
+
+    def me(self) -> str:
+        """The account that writes here: the login of a token's user, of an app with `[bot]` after it."""
+        if self._me is None:
+            self._me = self.meter.account = self._asked_me()
+        return self._me
+
+    def _asked_me(self) -> str:
+        if self.credentials.kind == "workflow":
+            return "github-actions[bot]"
+        if self.credentials.app is not None:
+            return self.read("the app", lambda: f"{self._as_app().get_app().slug}[bot]")
+        return self.read("the account", lambda: self.github.get_user().login)
+
+    def installation_token(self) -> tuple[str, datetime]:
+        """A new token of the app's installation, for git, and when it ends."""
+        app = self.credentials.app
+        assert app is not None, "a token is made for an app's installation"
+        return self.read("the installation", lambda: convert.token(self._as_app().get_access_token(app.installation)))
+
+    def _as_app(self) -> github.GithubIntegration:
+        app = self.credentials.app
+        assert app is not None
+        return github.GithubIntegration(auth=github.Auth.AppAuth(app.id, app.key), retry=None,
+                                        base_url=self.github.requester.base_url)
+
+    def quota(self) -> Quota:
+        """Asked for; which costs nothing of it."""
+        return self.read("the quota", lambda: convert.quota(self.github.get_rate_limit().resources.core))
+
+    def permission(self, login: str) -> str:
+        """admin, write, read or none: what a user may do with the repository."""
+        try:
+            return self.read(f"the rights of {login}", lambda: self.there.get_collaborator_permission(login))
+        except NotFound:
+            return "none"
+
+    # Pull requests
+
+    def pull(self, number: int) -> PullRequest:
+        """Raises Refused where there is none with that number."""
+        try:
+            return self.read(f"pull request #{number}", lambda: convert.pull(self.there.get_pull(number), whole=True))
+        except NotFound as wrong:
+            raise Refused(f"{self.repository} has no pull request #{number}, or {self.credentials.said} may not see it"
+                          ) from wrong
+
+    def open_pulls(self) -> list[PullRequest]:
+        """The newest first, at most PULLS_MAX."""
+        return self._list("open pull requests",
+                          lambda: self.there.get_pulls(state="open", sort="updated", direction="desc"),
+                          convert.pull, PULLS_MAX)
+
+    def files(self, number: int) -> Files:
+        """The changed files of a pull request, with their patches: `patches.py` tells the lines in them."""
+        listed = self._list(f"the files of pull request #{number}", lambda: self.there.get_pull(number).get_files(),
+                            convert.file, models.FILES_MAX)
+        return Files(tuple(listed), cut=len(listed) >= models.FILES_MAX)
+
+    def reviews(self, number: int) -> list[Review]:
+        """The oldest first."""
+        return self._list(f"the reviews of pull request #{number}",
+                          lambda: self.there.get_pull(number).get_reviews(), convert.review, REVIEWS_MAX)
+
+    def comments(self, number: int) -> list[Comment]:
+        """Of an issue's or a pull request's conversation, the oldest first."""
+        return self._list(f"the comments of #{number}", lambda: self.there.get_issue(number).get_comments(),
+                          convert.comment, COMMENTS_MAX)
+
+    def remarks(self, number: int) -> list[Comment]:
+        """The inline comments of a pull request."""
+        return self._list(f"the inline comments of pull request #{number}",
+                          lambda: self.there.get_pull(number).get_review_comments(), convert.remark, COMMENTS_MAX)
+
+    def labels(self, number: int) -> list[str]:
+        return self._list(f"the labels of #{number}", lambda: self.there.get_issue(number).get_labels(),
+                          lambda label: label.name, ISSUES_MAX)
+
+    # Commits
+
+    def statuses(self, commit: str) -> list[Status]:
+        """The newest of each context."""
+        listed = self._list(f"the statuses of {commit[:12]}", lambda: self.statuses_of(commit), convert.status,
+                            STATUSES_MAX)
+        newest: dict[str, Status] = {}
+        for one in listed:  # the newest first
+            newest.setdefault(one.context, one)
+        return list(newest.values())
+
+    def statuses_of(self, commit: str) -> PaginatedList[CommitStatus]:
+        """For this package only. (PyGithub's own goes to an address that GitHub documents no more.)"""
+        there = self.there.get_commit(commit)
+        return PaginatedList(CommitStatus, there.requester, f"{there.url}/statuses", None)
+
+    def checks(self, commit: str) -> list[Check]:
+        """The newest check run of each name and app. Empty where these credentials may not read them."""
+        try:
+            return self._list(f"the checks of {commit[:12]}", lambda: self.there.get_commit(commit).get_check_runs(),
+                              convert.check, CHECKS_MAX)
+        except (BadCredentials, Denied):
+            return []
+
+    # Issues
+
+    def issues(self, *, labels: Iterable[str] = (), state: str = "open") -> list[Issue]:
+        """The newest first; pull requests are left out."""
+        wanted = list(labels)
+        return [convert.issue(one) for one in self._list(
+            "the issues", lambda: self.there.get_issues(state=state, labels=wanted), lambda one: one, ISSUES_MAX)
+            if one.pull_request is None]
+
+    def issue_with(self, marker: str, *, labels: Iterable[str] = (), state: str = "open") -> Issue | None:
+        """The oldest issue whose body holds `marker` (`shapes.marker`)."""
+        return next((one for one in reversed(self.issues(labels=labels, state=state)) if marker in one.body), None)

@@ -1,0 +1,114 @@
+"""Whose word GitHub takes here: a token, a workflow's token, or an app's installation, found in the environment.
+
+They never go into an argument, a URL, a log or a file. An installation's token lives for an hour and is renewed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from gitcoord.core.errors import BadCredentials
+from gitcoord.store.git.credentials import own_token
+
+if TYPE_CHECKING:
+    from github import Auth
+
+KEY_BYTES_MAX = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """An installation of a GitHub app, and the key that it is known by."""
+
+    id: str
+    installation: int
+    key: str = field(repr=False)  # PEM
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """`said` names them in messages, without their value."""
+
+    kind: Literal["token", "workflow", "app"]
+    said: str
+    token: str = field(default="", repr=False)
+    app: App | None = None
+    is_ours: bool = True  # set for gitcoord: not found lying about, as GITHUB_TOKEN may be
+
+    @property
+    def may_check(self) -> bool:
+        """Whether check runs may be written: by apps only, and a workflow's token is one's."""
+        return self.kind != "token"
+
+    def auth(self) -> Auth.Auth:
+        """What PyGithub signs its requests with; an installation's token is renewed by itself."""
+        from github import Auth
+        from jwt import PyJWTError
+
+        if self.app is None:
+            return Auth.Token(self.token)
+        as_app = Auth.AppAuth(self.app.id, self.app.key)
+        try:
+            as_app.create_jwt()  # signs: a key that cannot is told here
+        except (PyJWTError, ValueError) as wrong:
+            raise BadCredentials("what GITCOORD_APP_KEY holds is no private key that can sign: download a new one from "
+                                 "the app's page on GitHub") from wrong
+        return Auth.AppInstallationAuth(as_app, self.app.installation)
+
+
+def find(environ: Mapping[str, str]) -> Credentials | None:
+    """The credentials that the environment holds: an app's before a token of our own before a workflow's.
+
+    Raises BadCredentials where they are there and make no sense.
+    """
+    if environ.get("GITCOORD_APP_ID"):
+        app = _app(environ)
+        return Credentials("app", f"the app {app.id} (installation {app.installation})", app=app)
+    own = own_token(environ)
+    if own:
+        where = "GITCOORD_TOKEN" if environ.get("GITCOORD_TOKEN") else "the file that GITCOORD_TOKEN_FILE names"
+        return Credentials("token", f"the token in {where}", own)
+    found = environ.get("GITHUB_TOKEN", "").strip()
+    if found and environ.get("GITHUB_ACTIONS") == "true":
+        return Credentials("workflow", "the workflow's token", found)
+    return Credentials("token", "the token in GITHUB_TOKEN", found, is_ours=False) if found else None
+
+
+def required(environ: Mapping[str, str]) -> Credentials:
+    """As `find`. Raises BadCredentials where there are none."""
+    found = find(environ)
+    if found is None:
+        raise BadCredentials("GitHub's API needs credentials: set GITCOORD_TOKEN (or GITHUB_TOKEN), or for an app "
+                             "GITCOORD_APP_ID, GITCOORD_APP_KEY and GITCOORD_APP_INSTALLATION")
+    return found
+
+
+def _app(environ: Mapping[str, str]) -> App:
+    installation = environ.get("GITCOORD_APP_INSTALLATION", "").strip()
+    if not installation.isdigit():
+        raise BadCredentials("GITCOORD_APP_ID is set: set GITCOORD_APP_INSTALLATION too, to the number at the end of "
+                             "the installation's address on GitHub")
+    key = environ.get("GITCOORD_APP_KEY", "")
+    if not key:
+        raise BadCredentials("GITCOORD_APP_ID is set: set GITCOORD_APP_KEY too, to the app's private key or its file")
+    return App(environ["GITCOORD_APP_ID"].strip(), int(installation), _pem(key))
+
+
+def _pem(key: str) -> str:
+    """The key itself; a variable may hold its file's path, or its lines with `\\n` between them."""
+    if "PRIVATE KEY" in key:
+        return key.replace("\\n", "\n")
+    try:
+        with Path(key).expanduser().open(encoding="ascii") as file:
+            text = file.read(KEY_BYTES_MAX)
+    except (OSError, ValueError) as wrong:
+        reason = wrong.strerror if isinstance(wrong, OSError) else "it is no text"
+        raise BadCredentials("GITCOORD_APP_KEY is neither a private key nor the path of one that can be read "
+                             f"({reason})") from None
+    if "PRIVATE KEY" not in text:
+        raise BadCredentials("the file that GITCOORD_APP_KEY names holds no private key: download one from the app's "
+                             "page on GitHub")
+    return text

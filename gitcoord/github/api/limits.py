@@ -1,0 +1,89 @@
+"""GitHub's limits, kept by the whole fleet: each session tells in its beats what it has used, and heeds the others.
+
+GitHub counts for an account: 5,000 requests an hour (a workflow's token: 1,000), of writes 80 a minute and 500 an hour.
+Who goes on after a limit is reached may be shut out, so nobody here goes near it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gitcoord.core.format.event import Event
+from gitcoord.github.api.models import Quota
+
+WRITES_PER_MINUTE = 60  # of 80: beats are some seconds old
+WRITES_PER_HOUR = 400  # of 500
+MINUTE_S, HOUR_S = 60.0, 3600.0
+RESERVE = 50  # requests that reviews leave to people and to other programs of the same account
+
+
+@dataclass(slots=True)
+class Meter:
+    """What this process has used of its account's limits, and what it has heard of the others'."""
+
+    clock_s: Callable[[], float] = time.monotonic
+    account: str = ""  # GitHub counts by account; told in beats, as it is public
+    quota: Quota | None = None
+    _writes: deque[float] = field(default_factory=deque)
+    _others: tuple[int, int] = (0, 0)  # writes of others with this account: in a minute, in an hour
+
+    def wrote(self) -> None:
+        self._writes.append(self.clock_s())
+
+    def used(self) -> tuple[int, int]:
+        """This process's writes in the last minute, and in the last hour."""
+        now_s = self.clock_s()
+        while self._writes and now_s - self._writes[0] >= HOUR_S:
+            self._writes.popleft()
+        return sum(1 for at_s in self._writes if now_s - at_s < MINUTE_S), len(self._writes)
+
+    def told(self) -> Mapping[str, Any]:
+        """For a beat; empty before the first request."""
+        if self.quota is None and not self._writes:
+            return {}
+        minute, hour = self.used()
+        told: dict[str, Any] = {"account": self.account, "writes": [minute, hour]}
+        if self.quota is not None:
+            told |= {"left": self.quota.left, "reset": int(self.quota.reset_at)}
+        return {"github": told}
+
+    def heard(self, beats: Iterable[Event], own_sessions: Iterable[str] = ()) -> None:
+        """What the others' newest beats say. Others wrote them: what is not of the shape counts for nothing."""
+        own = set(own_sessions)
+        minute = hour = 0
+        for beat in beats:
+            told = beat.data.get("github")
+            if not isinstance(told, Mapping) or told.get("account") != self.account:
+                continue
+            if beat.data.get("session") in own or beat.data.get("state") != "alive":
+                continue
+            writes = told.get("writes")
+            if isinstance(writes, Sequence) and len(writes) == 2 and all(type(n) is int and n >= 0 for n in writes):
+                minute, hour = minute + min(writes[0], WRITES_PER_MINUTE), hour + min(writes[1], WRITES_PER_HOUR)
+        self._others = (minute, hour)
+
+    def wait_s(self) -> float:
+        """Seconds until the next write keeps the account within its limits; 0 when it does now."""
+        waits = [0.0]
+        for length_s, most, others in ((MINUTE_S, WRITES_PER_MINUTE, self._others[0]),
+                                       (HOUR_S, WRITES_PER_HOUR, self._others[1])):
+            waits.append(self._until_room_s(length_s, most - others))
+        return max(waits)
+
+    def _until_room_s(self, length_s: float, room: int) -> float:
+        """Until fewer than `room` of our writes lie within the last `length_s`."""
+        now_s = self.clock_s()
+        recent = [at_s for at_s in self._writes if now_s - at_s < length_s]
+        if len(recent) < room:
+            return 0.0
+        if room <= 0:
+            return length_s  # the others have it all: what they have used is over by then
+        return recent[len(recent) - room] + length_s - now_s
+
+    def is_scarce(self) -> bool:
+        """Whether so few requests are left that what can wait should."""
+        return self.quota is not None and self.quota.left < RESERVE and time.time() < self.quota.reset_at

@@ -1,0 +1,77 @@
+"""Repositories on GitHub: made where they are missing, and made a clone's remote."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from github import GithubException
+
+from gitcoord.core.errors import BadCredentials, Denied, Refused
+from gitcoord.github.api import credentials, urls, convert
+from gitcoord.github.api.retry import Done, NotFound, Unfit
+from gitcoord.github.checkup import checked
+from gitcoord.github.api.client import Client
+from gitcoord.github.api.models import RepositoryFacts
+from gitcoord.node.membership.clone import common_dir
+from gitcoord.store.git import git_store, repo_health
+
+REMOTE = "origin"
+
+
+def connect(path: Path, name: str, *, public: bool, said: list[str]) -> str:
+    """Make "owner/name" the remote of the clone at `path`, on GitHub too where it is missing. The remote's name.
+
+    Raises Refused where the clone has another remote of that name, BadCredentials, Denied, Unreachable.
+    """
+    name = urls.repository_name(name)
+    common = common_dir(path, said)
+    url = git_store.remote_url(common, REMOTE)
+    if url is not None and urls.repository_of(url, os.environ) != name:
+        raise Refused(f"this clone has a remote {REMOTE} already, and it is not {name}: give it another name "
+                      f"(`git remote rename {REMOTE} other`), or leave out --github")
+    with Client(name, credentials.required(os.environ)) as client:
+        made = ensure(client, public=public)
+        facts = checked(client)
+    if made:
+        said.append(f"made {name} on GitHub, {'private' if facts.private else 'public'}")
+    if url is None:
+        for key, value in ((f"remote.{REMOTE}.url", facts.clone_url),
+                           (f"remote.{REMOTE}.fetch", f"+refs/heads/*:refs/remotes/{REMOTE}/*")):
+            wrong = repo_health.set_setting(common, key, value)
+            if wrong:
+                raise Refused(f"cannot write {key} into this clone's configuration: {wrong}")
+        said.append(f"{REMOTE} is {facts.clone_url}")
+    return REMOTE
+
+
+def ensure(client: Client, *, public: bool) -> bool:
+    """Make the repository where it is missing; whether it was."""
+    owner, _, short = client.repository.partition("/")
+    made = False
+
+    def make() -> RepositoryFacts:
+        nonlocal made
+        made = True
+        user = client.github.get_user()
+        if user.login.lower() == owner.lower():
+            return convert.facts(user.create_repo(short, private=not public))
+        return convert.facts(client.github.get_organization(owner).create_repo(short, private=not public))
+
+    def plan() -> Done[RepositoryFacts] | Callable[[], RepositoryFacts]:
+        try:
+            return Done(convert.facts(client.there))
+        except GithubException as wrong:
+            if wrong.status != 404:
+                raise
+        return make
+
+    try:
+        client.write("the page", plan)
+    except NotFound:
+        raise BadCredentials(f"GitHub knows no {owner}, or {client.credentials.said} may not make repositories there"
+                             ) from None
+    except Unfit as wrong:
+        raise Denied(f"{wrong}; where it is there already, {client.credentials.said} may not see it") from wrong
+    return made

@@ -1,0 +1,152 @@
+"""What a fleet knows that a review goes by: copied from the fold, so that it may be read while the fold goes on."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from gitcoord.core.commands import Look
+from gitcoord.core.fold.members import Members
+from gitcoord.features import paths, reservations
+from gitcoord.features.tasks import state as task_state
+from gitcoord.features.pages.markdown import inline
+from gitcoord.features.reservations import Held
+from gitcoord.features.reviews.state import Pull, key
+from gitcoord.features.settings import Settings
+from gitcoord.features.tasks.state import Task
+
+TASKS_MAX = 1000
+WORDS_MAX = 200  # of a task's text that may be a path
+TEXT_MAX = 20_000
+_WORD = re.compile(r"[\w.+@-]*(?:/[\w.*?+@-]+)+/?|[\w+@-]+(?:\.[\w+-]+)+")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A task in an agent's hands, and what may be paths in its words."""
+
+    id: str
+    title: str
+    agent: str
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What an agent says of its account, and the key that a proof of it is signed with."""
+
+    login: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Of a fleet at a moment; empty where there is none."""
+
+    settings: Settings = field(default_factory=lambda: Settings.model_validate({}))
+    agents: tuple[str, ...] = ()
+    reservations: tuple[Held, ...] = ()
+    tasks: tuple[Running, ...] = ()
+    pulls: Mapping[str, Pull] = field(default_factory=dict)
+    logins: Mapping[str, frozenset[str]] = field(default_factory=dict)  # confirmed ones → agents; all casefolded
+    fleet_id: str = ""
+    claims: Mapping[str, Claim] = field(default_factory=dict)  # of agents whose account is not confirmed
+
+    def namesake(self, login: str | None) -> str:
+        """Return the agent (casefolded) with the account's name, of which nobody has said which account it is."""
+        name = (login or "").casefold()
+        known = {agent for agents in self.logins.values() for agent in agents}
+        return "" if name in known else name
+
+    def agents_of(self, login: str | None) -> frozenset[str]:
+        """Return the agents that are confirmed to be this account. A branch's name says nothing of that."""
+        return self.logins.get((login or "").casefold(), frozenset())
+
+    def pull(self, repo: str, number: int) -> Pull | None:
+        return self.pulls.get(key(repo, number))
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Somebody else is at work on paths that a pull request changes."""
+
+    agent: str
+    what: str  # in words for Markdown: "has reserved this until …"
+    paths: tuple[str, ...]
+
+
+def around(look: Look) -> Surroundings:
+    """What is so now."""
+    tasks: task_state.State = look.state("tasks")
+    held = [uid for ids in tasks.held.values() for uid in ids][:TASKS_MAX]
+    return Surroundings(
+        look.state("settings").settings, tuple(member.id for member in look.fleet.members.by_id.values()),
+        tuple(reservations.in_force(look)),
+        tuple(_running(tasks.tasks[uid]) for uid in held), copy.deepcopy(look.state("reviews").pulls),
+        {one.github.casefold(): look.fleet.members.of_login(one.github)
+         for one in look.fleet.members.by_id.values() if one.github},
+        look.fleet.id or "", _claims(look.fleet.members),
+    )
+
+
+def _claims(members: Members) -> dict[str, Claim]:
+    """Return the claims that a proof can confirm (`Members` says the same of the event)."""
+    if members.founded is not None and members.founded.auth == "hmac":
+        return {}
+    return {one.id: Claim(one.claim, one.key) for one in members.by_id.values()
+            if one.claim and not one.github and members.role_of(one.id) and one.key not in members.revoked}
+
+
+def _running(task: Task) -> Running:
+    named = task.data.get("paths", [])
+    said = [str(path) for path in named] if isinstance(named, list) else []
+    words = _WORD.findall(f"{task.title}\n{task.body}"[:TEXT_MAX])
+    return Running(task.id, task.title, task.agent or "", tuple(dict.fromkeys([*said, *words]))[:WORDS_MAX])
+
+
+def overlaps(
+    around: Surroundings, changed: Iterable[str], *, author: Collection[str], branch: str = ""
+) -> list[Overlap]:
+    """Reservations and tasks that have to do with these paths, in the order of the log; not those of `author`.
+
+    Whoever opens a pull request chooses the name of its branch: that hides nothing, and is only mentioned.
+    """
+    touched = _Touched(changed)
+    found = []
+    for held in around.reservations:
+        hit = touched.by(held.paths) if held.agent.casefold() not in author else []
+        if hit:
+            why = f", for {inline(held.why)}" if held.why else ""
+            found.append(Overlap(held.agent, f"has reserved this until {held.until}{why}", tuple(hit)))
+    for task in around.tasks:
+        hit = touched.by(task.words) if task.agent.casefold() not in author else []
+        if hit:
+            maybe = ", which the branch's name mentions" if task.id[:8] in branch else ""
+            found.append(Overlap(task.agent, f"works here, on the task {inline(task.title)}{maybe}", tuple(hit)))
+    return found
+
+
+class _Touched:
+    """Changed paths, found by pattern without trying them all."""
+
+    def __init__(self, changed: Iterable[str]) -> None:
+        self.paths = sorted(set(changed))
+        self.below: dict[str, list[str]] = {}
+        for path in self.paths:
+            parts = path.split("/")
+            for count in range(1, len(parts) + 1):
+                self.below.setdefault("/".join(parts[:count]), []).append(path)
+
+    def by(self, patterns: Iterable[str]) -> list[str]:
+        found: set[str] = set()
+        for pattern in patterns:
+            plain = pattern.strip("/").removeprefix("./")
+            if "*" in plain or "?" in plain:
+                folder = re.split(r"[*?]", plain, maxsplit=1)[0].rpartition("/")[0]
+                among = self.below.get(folder, []) if folder else self.paths
+                found.update(path for path in among if paths.holds(plain, path))
+            else:
+                found.update(self.below.get(plain, ()))
+        return sorted(found)

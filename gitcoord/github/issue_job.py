@@ -1,0 +1,48 @@
+"""Escalation: the leader puts what went wrong into one open issue of each kind that the fleet wants to see there."""
+
+from __future__ import annotations
+
+import copy
+
+from gitcoord.core.commands import Look, Proposal
+from gitcoord.features import issues
+from gitcoord.github.api import upsert
+from gitcoord.github.api.client import Client
+from gitcoord.github.api.credentials import Credentials
+from gitcoord.github.api.limits import Meter
+from gitcoord.github.api.models import marker
+from gitcoord.node.agent.leader_jobs import May, Work
+
+EVERY_S = 60.0
+LABEL = "gitcoord"
+
+
+class Escalating:
+    """An errand (`node/agent/leader_jobs.py`)."""
+
+    name = "issue"
+
+    def __init__(self, name: str, known: Credentials, meter: Meter) -> None:
+        self.repository = name
+        self.known = known
+        self.meter = meter
+
+    def every_s(self, look: Look) -> float:
+        return EVERY_S if look.state("settings").settings.github_issues else 0.0
+
+    def prepare(self, look: Look) -> Work | None:
+        due = copy.deepcopy(issues.due(look))
+        return (lambda may_act: self._work(due, may_act)) if due else None
+
+    def _work(self, due: dict[str, issues.Due], may_act: May) -> list[Proposal]:
+        written = []
+        with Client(self.repository, self.known, patience_s=0, meter=self.meter) as client:
+            for kind, one in due.items():
+                mark = marker(f"issue:{kind}")
+                known = client.issue_with(mark, labels=[LABEL])
+                if not may_act():
+                    break
+                issue = upsert.put_issue(client, marker=mark, title=issues.title(kind), labels=[LABEL],
+                                          body=issues.body(one.shown(known.number if known else 0)))
+                written.append(issues.updated(kind, issue.number, issue.url, one.new))
+        return written

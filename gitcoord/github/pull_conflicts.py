@@ -1,0 +1,105 @@
+"""Clashes of a pull request with its base and others: by trial merges, or by patches where git has no objects."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gitcoord.code import branches, conflicts, fetched
+from gitcoord.code.conflicts import Conflict, ConflictedPath, Ref
+from gitcoord.code.fetched import Source
+from gitcoord.core.errors import GitcoordError
+from gitcoord.features.pages.markdown import inline
+from gitcoord.github import diff_lines
+from gitcoord.github.api.client import Client
+from gitcoord.github.api.models import ChangedFile, PullRequest
+from gitcoord.github.verdict import Clash, Place
+
+BY_PATCHES_MAX = 30  # other pull requests whose files are asked for: one request each, at least
+
+
+@dataclass(frozen=True, slots=True)
+class Clashes:
+    """`blind`: what could not be looked at, in words."""
+
+    found: tuple[Clash, ...]
+    blind: tuple[str, ...] = ()
+
+
+def of(client: Client, pull: PullRequest, files: Sequence[ChangedFile], others: Sequence[PullRequest], *,
+       source: Source | None, agents: Iterable[str]) -> Clashes:
+    """With the base and with `others`, of which those of another base are left out."""
+    rivals = [one for one in others if one.number != pull.number and one.base_ref == pull.base_ref]
+    why = "this is no clone of it"
+    if source is not None:
+        try:
+            return _by_merging(pull, rivals, source, list(agents))
+        except GitcoordError as wrong:
+            why = str(wrong).splitlines()[0]
+    return _by_patches(client, pull, files, rivals, why)
+
+
+def _by_merging(pull: PullRequest, rivals: Sequence[PullRequest], source: Source, agents: list[str]) -> Clashes:
+    with fetched.beside(source.clone) as repository:
+        base_ref = f"refs/heads/{pull.base_ref}"
+        base = fetched.heads(repository, source, [base_ref]).get(base_ref, pull.base)
+        there = fetched.bring(repository, source, [base, pull.head, *(one.head for one in rivals)])
+        if not {base, pull.head} <= there:
+            raise GitcoordError("the remote does not have its commits (any more)")
+        mine = Ref(f"#{pull.number}", pull.head)
+        refs = [Ref(f"#{one.number}", one.head, branches.agent_of(one.head_ref, agents)) for one in rivals
+                if one.head in there]
+        found = conflicts.between(repository, [mine, *refs], base=Ref(pull.base_ref, base), now_s=time.time(), of=mine)
+    gone = ", ".join(f"#{one.number}" for one in rivals if one.head not in there)
+    blind = (f"could not be merged on trial with {inline(gone)}: the commits are gone",) if gone else ()
+    return Clashes(tuple(_clash(one, mine, pull.base_ref) for one in found.conflicts), blind)
+
+
+def _clash(one: Conflict, mine: Ref, base: str) -> Clash:
+    ours_first = one.a == mine
+    rival = one.b if ours_first else one.a
+    places = tuple(place for path in one.paths for place in _places(path, ours_first))
+    return Clash(rival.name, rival.name == base, places, one.severity, rival.agent)
+
+
+def _places(path: ConflictedPath, ours_first: bool) -> list[Place]:
+    name = path.path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if not path.hunks:
+        return [Place(name, path.kind)]
+    sides = [(hunk.ours_at, hunk.ours, hunk) if ours_first else (hunk.theirs_at, hunk.theirs, hunk)
+             for hunk in path.hunks]
+    return [Place(name, path.kind, at, at + max(len(lines), 1) - 1, hunk.function) for at, lines, hunk in sides]
+
+
+def _by_patches(client: Client, pull: PullRequest, files: Sequence[ChangedFile], rivals: Sequence[PullRequest],
+                why: str) -> Clashes:
+    """What GitHub itself says of the base, and others that change the same lines: a guess, and said to be one."""
+    found = [Clash(pull.base_ref, True, ())] if pull.mergeable is False else []
+    mine = {file.path: _spans(file) for file in files}
+    for rival in rivals[:BY_PATCHES_MAX]:
+        places = [place for file in client.files(rival.number).listed for place in _meeting(file, mine)]
+        if places:
+            found.append(Clash(f"#{rival.number}", False, tuple(places), certain=False))
+    blind = [f"was not merged on trial, its patches were compared: {inline(why, most=200)}"]
+    if pull.mergeable is None:
+        blind.append(f"GitHub has not said yet whether it can be merged into {inline(pull.base_ref)}")
+    if len(rivals) > BY_PATCHES_MAX:
+        blind.append(f"was compared with the {BY_PATCHES_MAX} of {len(rivals)} pull requests that changed last")
+    return Clashes(tuple(found), tuple(blind))
+
+
+def _meeting(file: ChangedFile, mine: dict[str, list[tuple[int, int]] | None]) -> list[Place]:
+    if file.path not in mine:
+        return []
+    ours, theirs = mine[file.path], _spans(file)
+    if ours is None or theirs is None:
+        return [Place(file.path, "no patch")]
+    return [Place(file.path, "content") for a in ours if any(a[0] <= b[1] and b[0] <= a[1] for b in theirs)][:1]
+
+
+def _spans(file: ChangedFile) -> list[tuple[int, int]] | None:
+    """Lines of the base that a file's patch changes or stands on; None where GitHub shows no patch."""
+    if file.patch is None:
+        return None
+    return diff_lines.spans(file.patch)

@@ -1,0 +1,117 @@
+"""The words of a review: what of a judgement goes beside which line, and what into the body. Others' words are code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from gitcoord.features.pages.markdown import inline
+from gitcoord.features.reviews.events import Verdict
+from gitcoord.github import diff_lines
+from gitcoord.github.diff_lines import Side
+from gitcoord.github.api.models import Annotation, Remark
+from gitcoord.github.verdict import SEVERITIES, Finding, Judgement, Picture, Severity
+
+REMARKS_MAX = 50  # inline comments of one review: more of them nobody reads
+BODY_FINDINGS_MAX = 100
+PATH_CHARS_MAX = 300
+SAID: Mapping[Verdict, str] = {
+    "approve": "approved", "comment": "not approved yet", "request_changes": "changes are wanted",
+}
+HEADINGS = {"error": "To be changed", "warning": "To be settled", "note": "To be known"}
+LEVELS: Mapping[Severity, Literal["failure", "warning", "notice"]] = {
+    "error": "failure", "warning": "warning", "note": "notice",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    body: str
+    remarks: tuple[Remark, ...]
+
+
+def review(picture: Picture, judgement: Judgement, *, inline_too: bool = True) -> Words:
+    """Each finding once: beside its line where the diff shows that, else in the body."""
+    places = diff_lines.commentable(picture.files.listed) if inline_too else {}
+    beside: dict[tuple[str, int], list[Finding]] = {}
+    rest = []
+    for finding in judgement.findings:
+        line = _line(finding, places)
+        if line is None or finding.path is None or (
+                (finding.path, line) not in beside and len(beside) >= REMARKS_MAX):
+            rest.append(finding)
+        else:
+            beside.setdefault((finding.path, line), []).append(finding)
+    remarks = tuple(Remark(path, line, "\n\n".join(f"{_capital(one.text)}." for one in some))
+                    for (path, line), some in sorted(beside.items()))
+    return Words("\n".join(_body(picture, judgement, rest, len(remarks))), remarks)
+
+
+def _line(finding: Finding, places: Mapping[str, frozenset[tuple[Side, int]]]) -> int | None:
+    """The first line of a finding's that the new side of the diff shows."""
+    if finding.path is None or finding.first is None:
+        return None
+    shown = places.get(finding.path, frozenset())
+    lines = range(finding.first, (finding.last or finding.first) + 1)
+    return next((line for line in lines if ("RIGHT", line) in shown), None)
+
+
+def _body(picture: Picture, judgement: Judgement, rest: Sequence[Finding], beside: int) -> list[str]:
+    pull = picture.pull
+    lines = [f"**gitcoord: {SAID[judgement.verdict]}.** Looked at commit {inline(pull.head)} "
+             f"({_counted(len(picture.files.listed), 'file')}), to be merged into "
+             f"{inline(pull.base_ref, most=PATH_CHARS_MAX)}. What is pushed after that commit was not looked at."]
+    for severity in SEVERITIES:
+        some = [one for one in rest[:BODY_FINDINGS_MAX] if one.severity == severity]
+        if some:
+            lines += ["", f"{HEADINGS[severity]}:", *(f"- {_in_line(one)}" for one in some)]
+    if len(rest) > BODY_FINDINGS_MAX:
+        lines += ["", f"… and {len(rest) - BODY_FINDINGS_MAX} more."]
+    if beside:
+        lines += ["", f"{_capital(_counted(beside, 'remark'))} {'stand' if beside > 1 else 'stands'} beside the lines."]
+    lines += _votes(picture)
+    if any(not clash.with_base for clash in picture.clashes):
+        lines += ["", "`gitcoord conflicts --prs` suggests an order of merging."]
+    return lines
+
+
+def _in_line(one: Finding) -> str:
+    where = ""
+    if one.path is not None:
+        where = inline(one.path + (f":{one.first}" if one.first else ""), most=PATH_CHARS_MAX) + ": "
+    return f"{where}{one.text if where else _capital(one.text)}"
+
+
+def _votes(picture: Picture) -> list[str]:
+    count = picture.tally
+    if not count.votes:
+        return []
+    lines = ["", f"Votes: {count.approve} for, {count.reject} against, {count.quorum} needed."]
+    for vote in sorted(count.votes, key=lambda one: one.agent.casefold()):
+        verb = "approves" if vote.verdict == "approve" else "rejects"
+        lines.append(f"- {inline(vote.agent)} {verb}" + (f": {inline(vote.why, most=500)}" if vote.why else ""))
+    return lines
+
+
+def status(judgement: Judgement) -> str:
+    """In a line, for a commit's status."""
+    counts = [(judgement.count("error"), "to be changed"), (judgement.count("warning"), "to be settled")]
+    told = ", ".join(f"{count} {what}" for count, what in counts if count)
+    return SAID[judgement.verdict] + (f": {told}" if told else "")
+
+
+def annotated(judgement: Judgement, picture: Picture) -> list[Annotation]:
+    """Of a check run, which takes any line of a changed file."""
+    changed = {file.path for file in picture.files.listed if file.status != "removed"}
+    return [Annotation(one.path, one.first or 1, one.last or one.first or 1, LEVELS[one.severity], _capital(one.text),
+                       "gitcoord")
+            for one in judgement.findings if one.path in changed and one.path is not None]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

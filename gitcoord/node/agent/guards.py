@@ -1,0 +1,127 @@
+"""Guards: each part of a process that goes on fails by itself, whatever the ledger holds: told once, tried again later.
+
+What a part raises ends neither the process nor the round. It is told with its cause, and again when it is another one.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from gitcoord.core.errors import GitcoordError
+
+if TYPE_CHECKING:
+    from gitcoord.node.agent.options import Reacting
+
+RETRY_S = (1.0, 60.0)  # after a failure: doubles from the first to the second
+TOLD_MAX = 100
+PARTS_MAX = 1000  # remembered; what a process consists of is some ten
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Trouble:
+    words: str = ""
+    failures: int = 0
+    not_before_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Guards:
+    """The parts of one process, by name, and which of them failed."""
+
+    say: Callable[[str, str], None]
+    _troubles: dict[str, _Trouble] = field(default_factory=dict)
+
+    def run(self, name: str, part: Callable[[], T], *, otherwise: T, now_s: float, key: str = "") -> T:
+        """What `part` answers; `otherwise` where it fails, and until it is to be tried again.
+
+        `key`: which one it is, where several have one name.
+        """
+        trouble = self._troubles.get(key or name)
+        if trouble is not None and now_s < trouble.not_before_s:
+            return otherwise
+        try:
+            answer = part()
+        except Exception as wrong:  # a part is whatever the ledger made of it; the caller has others to look after
+            self._failed(name, key or name, wrong, now_s)
+            return otherwise
+        self._troubles.pop(key or name, None)
+        return answer
+
+    def waits(self, key: str, now_s: float) -> bool:
+        """Whether the part failed, and is not to be tried yet."""
+        return key in self._troubles and now_s < self._troubles[key].not_before_s
+
+    # What `agent run` looks after between two rounds
+
+    def step(self, one: Reacting) -> bool:
+        now_s = time.monotonic()
+        return self.run(_name(one), partial(one.step, now_s), otherwise=False, now_s=now_s, key=str(id(one)))
+
+    def is_due(self, one: Reacting) -> bool:
+        """Whether it has something to do. One that cannot even tell fails in its `step` as well, and waits then."""
+        now_s = time.monotonic()
+        if self.waits(str(id(one)), now_s):
+            return False
+        try:
+            return one.is_due(now_s)
+        except Exception:
+            return self.step(one)
+
+    def ending(self, part: Callable[[], None]) -> None:
+        """What cannot end itself keeps no other from it."""
+        try:
+            part()
+        except Exception as wrong:
+            self.say("part_failed", f"while ending: {in_words(wrong)}")
+
+    def _failed(self, name: str, key: str, wrong: Exception, now_s: float) -> None:
+        if len(self._troubles) >= PARTS_MAX:
+            self._troubles.clear()
+        trouble = self._troubles.setdefault(key, _Trouble())
+        trouble.failures += 1
+        trouble.not_before_s = now_s + min(RETRY_S[0] * 2 ** min(trouble.failures - 1, 20), RETRY_S[1])
+        words = in_words(wrong)
+        if words != trouble.words:
+            trouble.words = words
+            self.say("part_failed", f"{name}: {words}; it is tried again, all else goes on")
+
+
+@dataclass(slots=True)
+class Beside:
+    """What comes along with a round, and may fail without it. The disk's and the store's own errors are the round's."""
+
+    tell: Callable[[str, str], None]
+    _told: list[str] = field(default_factory=list)
+
+    def run(self, part: Callable[[], None]) -> None:
+        try:
+            part()
+        except (OSError, GitcoordError):
+            raise
+        except Exception as wrong:  # whatever the ledger made of it
+            self.tell_once("part_failed", f"after a round: {in_words(wrong)}")
+
+    def tell_once(self, kind: str, text: str) -> None:
+        if text not in self._told:
+            self._told = [*self._told[-TOLD_MAX:], text]
+            self.tell(kind, text)
+
+
+def _name(one: Reacting) -> str:
+    return type(one).__name__.lower() + (f" of {one.agent}" if one.agent else "")
+
+
+def in_words(wrong: BaseException) -> str:
+    """An error in one line: for a bug with the place in our code."""
+    if isinstance(wrong, GitcoordError):
+        return str(wrong)
+    frames = traceback.extract_tb(wrong.__traceback__)
+    place = f" ({frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno})" if frames else ""
+    return f"{type(wrong).__name__}: {' '.join(str(wrong).split())[:300]}{place}"

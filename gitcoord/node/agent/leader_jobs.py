@@ -1,0 +1,168 @@
+"""Errands: what the leader does outside the ledger now and then, in a thread, and writes down when it is done.
+
+The fold belongs to the main thread. So an errand is prepared there, from a look; what it is given to run in the thread
+holds copies, asks `may_act` before it changes anything outside, and returns the events to write.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gitcoord.core.commands import Look, Proposal
+from gitcoord.core.errors import GitcoordError, Refused
+from gitcoord.node.operations import submit
+from gitcoord.node.agent.guards import in_words
+from gitcoord.node.clock import since_boot_s
+from gitcoord.node.node import Node
+
+END_S = 5.0  # to end what is being done when told to stop
+WAIT_S_MAX = 3600.0  # after failures: the time between two doubles up to this
+
+May = Callable[[], bool]
+Work = Callable[[May], Sequence[Proposal]]
+
+
+class Errand(Protocol):
+    """`name` is a word for people."""
+
+    name: str
+
+    def every_s(self, look: Look) -> float:
+        """How often it is wanted, in seconds; 0: not at all."""
+
+    def prepare(self, look: Look) -> Work | None:
+        """What there is to do now; None: nothing."""
+
+
+@dataclass(slots=True)
+class _Running:
+    errand: Errand
+    thread: threading.Thread | None = None
+    done: list[Proposal] = field(default_factory=list)
+    wrong: str = ""
+
+
+class Errands:
+    """The errands of one process, one at a time. Looked after by `agent run`, between two rounds."""
+
+    agent = ""  # of no single one
+
+    def __init__(self, node: Node, errands: Sequence[Errand], *, say: Callable[[str, str], None]) -> None:
+        self.node = node
+        self.errands = errands
+        self.say = say
+        self._running: _Running | None = None
+        self._next_s: dict[str, float] = {}
+        self._failures: dict[str, int] = {}
+        self._waits = False  # something is to be done, and may not be done yet
+        self._until_s = 0.0  # read by the thread: until then the leader here may act
+
+    @property
+    def busy(self) -> bool:
+        return self._running is not None or self._waits
+
+    def is_due(self, now_s: float) -> bool:
+        return self._running is not None and self._has_ended()
+
+    def step(self, now_s: float) -> bool:
+        """Begin what is due, if the leader is here; conclude what has ended. True if anything was done."""
+        crew, terms = self.node.crew, self.node.fleet.terms
+        lead = crew.leading(terms)
+        self._until_s = crew.act_until_s if lead is not None else 0.0
+        if self._running is not None:
+            return self._concluded(now_s)
+        due = [one for one in self.errands if now_s >= self._next_s.get(one.name, 0.0)] if lead is not None else []
+        self._waits = False
+        if lead is None or not due:
+            return False
+        look = submit.look(self.node, lead.agent)
+        for errand in due:
+            try:
+                every_s = errand.every_s(look)
+                work = errand.prepare(look) if every_s > 0 else None
+            except Exception as wrong:  # whatever the ledger holds: the others have their turn
+                self._next_s[errand.name] = now_s
+                self._failed(errand.name, in_words(wrong), now_s)
+                continue
+            if work is None:
+                continue
+            if not crew.may_act(terms, since_boot_s()):
+                crew.wants_to_act = self._waits = True
+                return False
+            self._begin(errand, work, now_s + every_s)
+            return True
+        return False
+
+    def ask_to_end(self) -> None:
+        """No further write outside: an errand asks before each."""
+        self._until_s = 0.0
+
+    def end(self) -> None:
+        if self._running is not None and self._running.thread is not None:
+            self._running.thread.join(END_S)
+            self._concluded(0.0)
+
+    def _may_act(self) -> bool:
+        return since_boot_s() < self._until_s
+
+    def _begin(self, errand: Errand, work: Work, next_s: float) -> None:
+        self._next_s[errand.name] = next_s
+        running = self._running = _Running(errand)
+
+        def run() -> None:
+            try:
+                running.done = list(work(self._may_act))
+            except Exception as wrong:  # a bug there is no reason for an agent to end
+                running.wrong = in_words(wrong)
+
+        running.thread = threading.Thread(target=run, daemon=True)
+        running.thread.start()
+
+    def _has_ended(self) -> bool:
+        thread = self._running.thread if self._running is not None else None
+        return thread is not None and not thread.is_alive()
+
+    def _concluded(self, now_s: float) -> bool:
+        """Whether it has ended: then the next one may begin at once, which a run of one turn would never see else."""
+        if not self._has_ended():
+            return False
+        running, self._running = self._running, None
+        assert running is not None
+        self._conclude(running, now_s)
+        return True
+
+    def _conclude(self, running: _Running, now_s: float) -> None:
+        name = running.errand.name
+        if running.wrong:
+            self._failed(name, running.wrong, now_s)
+            return
+        self._failures.pop(name, None)
+        lead = self.node.crew.leading(self.node.fleet.terms)
+        if lead is None:  # what only a leader may write would have no effect; the next one finds it again
+            self.say(name, "the leadership ended meanwhile: the next leader looks again")
+            return
+        drafts = []
+        for one in running.done:
+            try:
+                [draft] = self.node.drafted([one], actor=lead.agent, term=self.node.fleet.terms.term)
+                self.node.check(draft)
+            except Refused as wrong:  # by what it found outside, such as a secret in a title: the others are noted
+                self.say("errand_failed", f"{name}: one of what it did cannot be noted: {wrong}")
+            else:
+                drafts.append(draft)
+        try:
+            self.node.append(*drafts)
+        except GitcoordError as wrong:  # the disk: it is found again at the next look
+            self.say("errand_failed", f"{name} cannot be noted: {wrong}")
+            return
+        for noted in drafts:
+            self.say(name, noted.content)
+
+    def _failed(self, name: str, wrong: str, now_s: float) -> None:
+        count = self._failures[name] = self._failures.get(name, 0) + 1
+        pause_s = max(0.0, self._next_s[name] - now_s)
+        self._next_s[name] = now_s + min(max(pause_s, 1.0) * 2 ** min(count, 20), WAIT_S_MAX)
+        self.say("errand_failed", f"{name}: {wrong}")

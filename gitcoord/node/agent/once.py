@@ -1,0 +1,42 @@
+"""Once: a visit of `agent run --once`, as a scheduled job makes it, and when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gitcoord.core.errors import Lost
+from gitcoord.node.clock import since_boot_s
+from gitcoord.node.node import Node
+from gitcoord.node.agent.sync_loop import Rounds
+
+BUSY_S_MAX = 300.0  # for what a leader has begun to do outside the ledger, such as ten reviews
+
+
+def over(node: Node, rounds: Rounds, busy: Callable[[], bool], started_s: float) -> Callable[[], bool]:
+    """To be asked after each turn: true once a leader shows that it lives, or we lead and have done what is due.
+
+    `busy`: whether something is being done outside the ledger; `started_s`: when the visit began, since boot.
+    """
+    bound_s = node.crew.profile.bound_s() * 1.5
+    first: object = None
+    seen = False
+
+    def done() -> bool:
+        nonlocal first, seen
+        if rounds.trouble is not None and not isinstance(rounds.trouble, Lost):
+            return True
+        leading = node.crew.leading(node.fleet.terms) is not None
+        at_work = busy()
+        if since_boot_s() - started_s > (max(bound_s, BUSY_S_MAX) if leading and at_work else bound_s):
+            return True
+        if at_work:
+            return False
+        if leading:
+            return not node.disk.pending() and not node.replica.publish(node.replica.branch)
+        if not any(session.may_lead for session in node.crew.sessions):
+            return True
+        if not seen:
+            first, seen = node.crew.watch.sign, True
+        return node.fleet.terms.leader is not None and node.crew.watch.sign != first
+
+    return done

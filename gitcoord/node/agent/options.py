@@ -1,0 +1,49 @@
+"""What `agent run` was told, and what it looks after between two rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gitcoord.node.agent.event_handler import ATTEMPTS
+from gitcoord.node.tasks.worker import Contract
+
+
+class Reacting(Protocol):
+    """What is looked after between two rounds: it does a little at a time, and waits for nothing."""
+
+    agent: str  # whose it is; "" of no single one
+
+    @property
+    def busy(self) -> bool: ...
+
+    def is_due(self, now_s: float) -> bool: ...
+
+    def step(self, now_s: float) -> bool: ...
+
+    def ask_to_end(self) -> None: ...
+
+    def end(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Options:
+    """What `agent run` was told."""
+
+    agents: Sequence[str]
+    on_event: str | None = None
+    reply: bool = False
+    attempts: int = ATTEMPTS  # of on_event, at an event
+    pass_env: Sequence[str] = ()  # variables that commands get although they look like credentials
+    work: Contract | None = None
+    capabilities: Sequence[str] = ()
+    drain_s: float = 0.0  # told to stop: how long what is begun may take, before it is given back
+    lead: bool = True
+    once: bool = False
+    takeover: bool = False
+    for_s: float | None = None
+    say: Callable[[str, str], None] = lambda kind, text: None
+    wait_for_credentials: bool = False  # at the start: later it is always so
+    reactions: Sequence[Reacting] = ()  # of the layers above
+    vitals: Callable[[], Mapping[str, Any]] = dict  # what those tell in beats

@@ -1,0 +1,294 @@
+"""`agent run`: sessions that beat, sync, stand and lead, until they are told to stop; then they say goodbye."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import filelock
+
+from gitcoord.core.leadership import liveness
+from gitcoord.core.secret_scan.credentials import OnSecret
+from gitcoord.core.errors import BadCredentials, GitcoordError, Lost, Unreachable
+from gitcoord.core.leadership.sessions import Session
+from gitcoord.features import agents, settings
+from gitcoord.node.operations import submit
+from gitcoord.node import push_budget
+from gitcoord.node.agent import once, sessions
+from gitcoord.node.agent.alert_sender import Alerts, addresses
+from gitcoord.node.agent.guards import Guards, in_words
+from gitcoord.node.clock import since_boot_s
+from gitcoord.node.node import Node
+from gitcoord.node.agent.options import Options, Reacting
+from gitcoord.node.agent.event_handler import Reaction
+from gitcoord.node.agent.sync_loop import Rounds
+from gitcoord.node.shutdown import Stop
+from gitcoord.node.tasks.worker import Worker
+from gitcoord.store.home.locks import LockHeld
+
+LOOK_S = 0.05  # how often the queue is looked at: what another process queued is picked up within 100 ms…
+LOOK_S_MAX = 0.5  # …or so: where a look at the remote takes a second, most of what an idle agent costs are these
+TIDY_S = 60.0  # between two looks whether the private store wants to be tidied up
+GONE_LATER_S = 0.02  # who is looked at then is gone, and not nearly
+GOODBYE_S = 10.0  # at most, for the last words
+
+
+@dataclass(slots=True)
+class Runner:
+    """The agents of one process, on one node."""
+
+    node: Node
+    options: Options
+    stop: Stop = field(default_factory=Stop)
+    reactions: list[Reacting] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)  # why sessions were lost to another run
+    _rounds: Rounds = field(init=False)
+    _guards: Guards = field(init=False)
+    _seats: sessions.Seats = field(init=False)
+    _due_s: float = 0.0
+    _queue_seen: object = None
+    _leader_seen: object = None
+    _logged_beat_s: float = 0.0
+    _tidy_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._guards = Guards(self.options.say)
+        self.node.desk.on_secret = OnSecret.HIDE  # nobody is here to be told: what a command prints counts without them
+        self._rounds = Rounds(self.node, self.options.agents[0], self.options.say, self.stop)
+        self._seats = sessions.Seats(self.node, self.options.say, self.stop.is_set)
+
+    def run(self) -> None:
+        """Until told to stop, or `for_s` is over. Raises Lost when an agent runs elsewhere, or was taken over."""
+        node = self.node
+        names = list({agent.casefold(): agent for agent in self.options.agents}.values())
+        with sessions.locked(node, names), self.stop.on_signals():
+            node.pause = lambda seconds: None if self.stop.wait(seconds) else None
+            load = sessions.vitals()
+            node.crew.vitals = lambda: {**load(), **self.options.vitals()}
+            node.crew.wait_share = settings.wait_share
+            self._first_round()
+            started = since_boot_s()
+            try:
+                self._take_seats(self._seats.names(names))
+                self._go_on(started)
+                self._drain()
+            finally:
+                self._say_goodbye()
+        if self.ended:
+            raise Lost("; ".join(self.ended))
+        if self.options.once and self._rounds.trouble is not None:
+            raise self._rounds.trouble
+
+    def _first_round(self) -> None:
+        """Wrong credentials halt at the start, like any refusal. An outage does not, nor do others that are busy."""
+        try:
+            self.node.sync(tick=False)
+        except Unreachable as wrong:
+            self.options.say("unreachable", f"{wrong}; starting all the same, events are queued")
+        except BadCredentials as wrong:
+            if not self.options.wait_for_credentials:
+                raise
+            self.options.say("credentials", f"{wrong}; waiting for others, events are queued")
+        except (Lost, LockHeld):
+            pass
+        except GitcoordError:
+            raise
+        except Exception as wrong:  # whatever the ledger holds: the rounds that follow tell more, and go on
+            self.options.say("part_failed", f"the first round: {in_words(wrong)}")
+
+    def _take_seats(self, names: Sequence[str]) -> None:
+        lead = self.options.lead and self.node.config.lead
+        for agent in names:
+            self._seats.take(agent, may_lead=lead, takeover=self.options.takeover)
+            if self.options.on_event:
+                self.reactions.append(Reaction(self.node, agent, self.options.on_event, reply=self.options.reply,
+                                               attempts=self.options.attempts, say=self.options.say,
+                                               pass_env=self.options.pass_env))
+            if self.options.work is not None:
+                self.reactions.append(Worker(self.node, agent, self.options.work, say=self.options.say))
+            if self.options.work is not None or self.options.capabilities:
+                self._enrol(agent)
+        urls = addresses(os.environ)
+        if urls:
+            self.reactions.append(Alerts(self.node, urls, say=self.options.say))
+        self.reactions += self.options.reactions
+        self.options.say("start", f"{', '.join(names)} on node {self.node.disk.node}, profile "
+                         f"{self.node.crew.profile.name}")
+
+    def _enrol(self, agent: str) -> None:
+        """Tell the fleet what the agent can do, unless it knows."""
+        slots = self.options.work.slots if self.options.work is not None else 1
+        look = submit.look(self.node, agent)
+        proposals = agents.enrolled(look, capabilities=self.options.capabilities, slots=slots)
+        self.node.append(*self.node.drafted(proposals, actor=agent))
+
+    # Going on
+
+    def _go_on(self, started: float) -> None:
+        end = float("inf") if self.options.for_s is None else started + self.options.for_s
+        done: Callable[[], bool] = lambda: False
+        if self.options.once:
+            done = once.over(self.node, self._rounds, lambda: any(one.busy for one in self.reactions), started)
+        while not self.stop.is_set() and since_boot_s() < end:
+            self._turn()
+            if done() or not self.node.crew.sessions:
+                break
+            self._sleep(end)
+
+    def _turn(self) -> None:
+        """One round if one is due, with its retries; then the reactions, whose commands sleep when the machine does."""
+        if self._is_due(since_boot_s()):
+            try:
+                self._round()
+            except Exception as wrong:
+                self._rounds.failed(wrong)
+        if not self._rounds.paused:
+            self.node.crew.wants_to_act = False  # each that does says so again
+            for reaction in self.reactions:
+                while self._guards.step(reaction):
+                    pass
+
+    def _is_due(self, now_s: float) -> bool:
+        if now_s < self._rounds.not_before_s:
+            return False
+        return now_s >= self._due_s or self.node.home.queue.stamp() != self._queue_seen
+
+    def _round(self) -> None:
+        node = self.node
+        before = _last(node)
+        report = self._rounds.one()
+        if report is not None:
+            self._guards.run("after a round", self._went_well, otherwise=None, now_s=since_boot_s())
+        now = since_boot_s()
+        gone_in_s = self._guards.run("who is gone", self._gone_in_s, otherwise=math.inf, now_s=now)
+        self._due_s = now + min(node.crew.next_due_s(node.fleet, now), gone_in_s)
+        if report is not None and report.waiting:
+            self._rounds.not_before_s = self._due_s = now + push_budget.wait_s(node, now)
+        elif report is not None and now >= self._tidy_s and not (report.ledger or report.outbox):
+            self._tidy_s = now + TIDY_S
+            node.tidy()
+        # The stamp BEFORE the look: what is queued between the two is seen at the next look.
+        stamp = node.home.queue.stamp()
+        self._queue_seen = stamp if _last(node) in (before, None) else None
+
+    def _gone_in_s(self) -> float:
+        """A leader does not wait for its next tick where somebody's work can be given to others before that."""
+        crew = self.node.crew
+        if crew.leading(self.node.fleet.terms) is None:
+            return math.inf
+        return liveness.gone_in_s(crew.standings().values(), poll_s=crew.profile.poll_s) + GONE_LATER_S
+
+    def _went_well(self) -> None:
+        node = self.node
+        self._tell_leader()
+        self._log_beat()
+        beats = node.replica.beats()
+        for session in list(node.crew.sessions):
+            why = None if session.leaving else self._seats.lost(session, beats)
+            if why is not None:
+                self._give_up(session, why)
+
+    def _give_up(self, session: Session, why: str) -> None:
+        """One agent ends here, with a last beat that says goodbye; the others of this process go on."""
+        self.ended.append(why)
+        self.options.say("lost", why)
+        for reaction in self.reactions:
+            if reaction.agent == session.agent:
+                self._guards.ending(reaction.end)
+        self.reactions = [reaction for reaction in self.reactions if reaction.agent != session.agent]
+        session.leaving = True
+        with contextlib.suppress(GitcoordError, filelock.Timeout):
+            self.node.sync(urgent=True)
+        self.node.crew.sessions.remove(session)
+
+    def _tell_leader(self) -> None:
+        terms = self.node.fleet.terms
+        now = (terms.term, terms.leader, terms.session)
+        if now != self._leader_seen:
+            self._leader_seen = now
+            here = " (here)" if self.node.crew.leading(terms) else ""
+            self.options.say("leader", f"{terms.leader or 'nobody'} leads term {terms.term}{here}")
+
+    def _log_beat(self) -> None:
+        """Where the fleet wants heartbeats in its history, each beat is an event as well."""
+        node = self.node
+        if node.fleet.states["settings"].settings.heartbeats != "log":
+            return
+        leading = node.crew.leading(node.fleet.terms)
+        now = since_boot_s()
+        if now - self._logged_beat_s >= node.crew.beat_period_s(leading is not None):
+            self._logged_beat_s = now
+            with contextlib.suppress(GitcoordError):
+                node.append(*[node.draft("heartbeat", f"{session.agent} is alive", actor=session.agent,
+                                         data={"session": session.id, "n": session.count})
+                              for session in node.crew.sessions])
+
+    def _sleep(self, end_s: float) -> None:
+        """Until the next round is due, the queue changed, a command wants to be looked at, or it is time to stop."""
+        look_s = min(max(LOOK_S, self.node.crew.profile.poll_s / 20), LOOK_S_MAX)
+        if any(reaction.agent for reaction in self.reactions):
+            look_s = LOOK_S
+        while not self.stop.is_set():
+            now = since_boot_s()
+            wake_s = min(max(self._due_s, self._rounds.not_before_s), end_s)
+            if now >= wake_s or self._is_due(now):
+                return
+            if not self._rounds.paused and any(map(self._guards.is_due, self.reactions)):
+                return
+            self.stop.wait(min(look_s, wake_s - now))
+
+    # Ending
+
+    def _drain(self) -> None:
+        """What is begun may end: the agent beats on, but takes on nothing more. A second signal does not wait."""
+        workers = [one for one in self.reactions if isinstance(one, Worker)]
+        for worker in workers:
+            worker.rest()
+        if any(worker.busy for worker in workers):
+            self.options.say("draining", f"waiting at most {self.options.drain_s:g} s for what is begun")
+        self.node.pause = time.sleep
+        end_s = time.monotonic() + self.options.drain_s
+        while any(worker.busy for worker in workers) and time.monotonic() < end_s and not self.stop.at_once:
+            self._turn()
+            time.sleep(LOOK_S)
+
+    def _say_goodbye(self) -> None:
+        """Last words: the leader resigns, so that it is replaced at once; every beat says goodbye."""
+        for reaction in self.reactions:
+            self._guards.ending(reaction.ask_to_end)
+        try:
+            if self.node.crew.sessions and not self.stop.at_once:
+                with contextlib.suppress(GitcoordError, filelock.Timeout):
+                    self._last_words()
+        finally:
+            for reaction in self.reactions:
+                self._guards.ending(reaction.end)
+        self.options.say("goodbye", "goodbye")
+
+    def _last_words(self) -> None:
+        node = self.node
+        lead = node.crew.leading(node.fleet.terms)
+        for session in node.crew.sessions:
+            session.leaving = True
+        node.pause = time.sleep
+        deadline = since_boot_s() + GOODBYE_S
+        if lead is not None:
+            node.append(node.draft("leader_resigned", f"{lead.agent} resigns: goodbye", actor=lead.agent,
+                                   term=node.fleet.terms.term))
+        while since_boot_s() < deadline:
+            with contextlib.suppress(Unreachable):
+                if not node.sync(lock_timeout_s=GOODBYE_S, urgent=True).waiting:
+                    return
+            if self._rounds.offline:
+                return
+            node.pause(0.2)
+
+
+def _last(node: Node) -> object:
+    """The newest event in the queue; None when it is empty."""
+    pending = node.disk.pending()
+    return pending[-1].head if pending else None

@@ -1,0 +1,145 @@
+"""Seats: an agent may write from many nodes, but it runs on one at a time; a second run of it is told where."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import filelock
+
+from gitcoord.core.errors import BadCredentials, Denied, GitcoordError, Lost, Refused
+from gitcoord.core.format.event import Event
+from gitcoord.core.names import same_agent
+from gitcoord.core.leadership.sessions import Session
+from gitcoord.node import peers
+from gitcoord.node.node import Node
+
+LOCK_S = 0.5  # somebody may only be looking whether it is held
+
+
+@contextlib.contextmanager
+def locked(node: Node, agents: Sequence[str]) -> Iterator[None]:
+    """One run of an agent on a node. Raises Lost."""
+    with contextlib.ExitStack() as held:
+        for agent in agents:
+            try:
+                held.enter_context(node.home.run_lock(agent).acquire(timeout=LOCK_S))
+            except filelock.Timeout:
+                raise Lost(f"{agent} runs on this node already ({node.disk.node}): stop that one first") from None
+        yield
+
+
+def elsewhere(node: Node, agent: str) -> dict[str, Mapping[str, Any]]:
+    """Beats of the agent on other nodes that did not say goodbye, by node."""
+    return {
+        beat.node: beat.data for beat in node.replica.beats()
+        if same_agent(beat.actor, agent) and beat.node != node.disk.node
+        and beat.data.get("state") == "alive" and isinstance(beat.data.get("n"), int)
+        and isinstance(beat.data.get("session"), str)
+    }
+
+
+@dataclass(slots=True)
+class Seats:
+    """The sessions of this process's agents, and who else claims to be one of them."""
+
+    node: Node
+    say: Callable[[str, str], None]
+    stopped: Callable[[], bool]
+    _first_seen: dict[str, tuple[str, int]] = field(default_factory=dict)  # agent and node → session and count
+
+    def names(self, agents: Sequence[str]) -> list[str]:
+        """The agents as the fleet writes them, each once. Raises Refused for one that has not joined."""
+        names: dict[str, str] = {}
+        for agent in agents:
+            self.node.keyring.signer(agent)
+            member = self.node.fleet.members.get(agent)
+            joining = [e.actor for e in self.node.disk.pending()
+                       if e.type == "agent_joined" and same_agent(e.actor, agent)]
+            if member is None and not joining and self.node.fleet.position:
+                raise Refused(f"{agent} has not joined this fleet: run `gitcoord init --agent '{agent}'`")
+            names[agent.casefold()] = member.id if member is not None else joining[0] if joining else agent
+        return list(names.values())
+
+    def take(self, agent: str, *, may_lead: bool, takeover: bool) -> Session:
+        """A session for the agent, once no other run of it is alive. Raises Lost when one is."""
+        node = self.node
+        session = Session(agent, secrets.token_hex(6), node.keyring.signer(agent), may_lead=may_lead)
+        terms = node.fleet.terms
+        if terms.leader == session.agent and terms.node == node.disk.node:
+            session.proven_dead = terms.session  # we hold its run lock: no other session of it lives here
+        others = elsewhere(node, agent)
+        if others and takeover:
+            session.over = str(others[self._newest(agent, others)]["session"])
+        elif others:
+            self._watch(agent, others)
+            gone = {data["session"] for data in others.values()}
+            if node.fleet.terms.session in gone:
+                session.proven_dead = node.fleet.terms.session
+        node.crew.sessions.append(session)
+        return session
+
+    def _newest(self, agent: str, others: Mapping[str, Any]) -> str:
+        """The node on which the agent's beat moved last, as seen from here."""
+        known, _ = peers.observations(self.node.home.cache)
+        moved = {one.node: one.since_s for one in known if same_agent(one.agent, agent)}
+        return max(others, key=lambda node: moved.get(node, 0.0))
+
+    def _watch(self, agent: str, others: Mapping[str, Mapping[str, Any]]) -> None:
+        """Silence for two of its promised beats proves a run gone; one beat more, and it lives."""
+        poll_s = self.node.crew.profile.poll_s
+        patience = 2 * max(_promise_s(data) for data in others.values()) + poll_s
+        self.say("checking", f"{agent} beat on node {', '.join(others)}: watching for {patience:.0f} s "
+                 "whether it still runs there (--takeover does not wait)")
+        polls, deadline = 0, time.monotonic() + patience
+        while (time.monotonic() < deadline or polls < 2) and not self.stopped():
+            self.node.pause(poll_s)
+            try:
+                self.node.sync(tick=False)
+            except (BadCredentials, Denied):
+                raise
+            except (GitcoordError, filelock.Timeout):
+                deadline += poll_s  # an outage of ours proves nothing about it
+                continue
+            polls += 1
+            for name, data in elsewhere(self.node, agent).items():
+                before = others.get(name, {})
+                if (data["session"], data["n"]) != (before.get("session"), before.get("n")):
+                    raise Lost(f"{agent} runs on node {name}: stop it there, or start this one with --takeover")
+
+    def lost(self, session: Session, beats: Sequence[Event]) -> str | None:
+        """Why a session has to end: another run took over, or both began at once and the other one stays."""
+        for beat in beats:
+            if beat.actor == session.agent and beat.data.get("over") == session.id:
+                return f"{session.agent} was taken over by its run on node {beat.node}: this one ends"
+        for name, data in elsewhere(self.node, session.agent).items():
+            now = (str(data["session"]), int(data["n"]))
+            first = self._first_seen.setdefault(f"{session.agent}\0{name}", now)
+            # Both see each other; the smaller session id stays, so that exactly one ends.
+            if now != first and now[0] not in (session.id, session.over) and now[0] < session.id:
+                return f"{session.agent} runs on node {name} as well, started at the same time: this one ends"
+        return None
+
+
+def _promise_s(data: Mapping[str, Any]) -> float:
+    promise = data.get("next_s")
+    return min(float(promise), 600.0) if isinstance(promise, int | float) else 1.0
+
+
+def vitals() -> Callable[[], Mapping[str, Any]]:
+    """Tells the process's own load, for its beat: the processor's share since the beat before."""
+    import psutil
+
+    process = psutil.Process(os.getpid())
+    process.cpu_percent()
+
+    def tell() -> Mapping[str, Any]:
+        with process.oneshot():
+            return {"cpu_pct": round(process.cpu_percent(), 1), "rss_mib": round(process.memory_info().rss / 2**20)}
+
+    return tell

@@ -1,0 +1,113 @@
+"""Rounds: one after the other, retried while the remote is away, held back where a person has to mend something."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import filelock
+import tenacity
+
+from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError, Lost, Paused, Refused, Unreachable
+from gitcoord.core.names import uid_from
+from gitcoord.core.round.protocol import Report
+from gitcoord.node.agent.guards import in_words
+from gitcoord.node.clock import since_boot_s
+from gitcoord.node.node import Node
+from gitcoord.node.operations.status import OUTAGE
+from gitcoord.node.shutdown import Stop
+
+ATTEMPTS = 6  # one, and five retries; then the node is offline
+PAUSED_LOOK_S = 1.0
+KINDS = {BadCredentials: "credentials", Denied: "refused", Paused: "paused", Corrupt: "damaged"}
+
+
+@dataclass(slots=True)
+class Rounds:
+    """The rounds of one process, and how they have been going."""
+
+    node: Node
+    agent: str  # who reports an outage
+    say: Callable[[str, str], None]
+    stop: Stop
+    offline: bool = False
+    paused: bool = False
+    trouble: GitcoordError | None = None  # of the last round
+    not_before_s: float = 0.0  # a capped pace while something is wrong
+    _held: tuple[str, str] | None = None
+
+    def one(self) -> Report | None:
+        """One round; None when it failed. Raises Refused only, where this clone is no part of a fleet any more."""
+        try:
+            report = self._with_retries() if not self.offline else self.node.sync()
+        except Unreachable as wrong:
+            self._went_offline(wrong)
+        except (filelock.Timeout, Lost) as wrong:
+            self._lapse(1.0)  # others are busy; what is queued goes along with theirs
+            self.trouble = Lost(str(wrong))
+        except Exception as wrong:
+            self.failed(wrong)
+        else:
+            self._went_well()
+            return report
+        return None
+
+    def failed(self, wrong: Exception) -> None:
+        """Go on at a capped pace, whatever the ledger has led to. Raises Refused where this clone left the fleet."""
+        if isinstance(wrong, Refused) and not (self.node.home.exists and self.node.home.queue.exists):
+            raise wrong
+        self._hold(wrong if isinstance(wrong, GitcoordError) else GitcoordError(
+            f"{in_words(wrong)}: this is a bug in gitcoord; it is tried again, and what was acknowledged is safe"))
+
+    def _with_retries(self) -> Report:
+        profile = self.node.crew.profile
+        retrying = tenacity.Retrying(
+            stop=lambda state: state.attempt_number >= ATTEMPTS or self.stop.is_set(),
+            wait=tenacity.wait_random_exponential(multiplier=profile.retry_s, max=profile.probe_s),
+            retry=tenacity.retry_if_exception_type(Unreachable), reraise=True, sleep=self.node.pause,
+            before_sleep=lambda state: self.node.crew.watch.lapse(),
+        )
+        report: Report = retrying(self.node.sync)
+        return report
+
+    def _went_offline(self, wrong: Unreachable) -> None:
+        """After the fifth retry: an `error` event and one message; then on with the queue, probing at a capped pace."""
+        self.trouble = wrong
+        self._lapse(self.node.crew.profile.probe_s)
+        if self.offline or self.stop.is_set():
+            return
+        self.offline = True
+        node = self.node
+        # All processes of a node give the event of one outage the same nonce: the first to see it tells of it.
+        outage = uid_from(hashlib.sha256(f"offline {node.disk.node} {node.home.tip}".encode()).digest())
+        with contextlib.suppress(GitcoordError):
+            if not any(event.type == "error" and event.nonce == outage for event in node.disk.pending()):
+                words = f"{OUTAGE}{ATTEMPTS - 1} retries: {wrong}"
+                node.append(node.draft("error", words, actor=self.agent, uid=outage))
+        self.say("offline", f"offline: {wrong}; events are queued and go out when it answers")
+
+    def _hold(self, wrong: GitcoordError) -> None:
+        """Something that a person may have to mend: said once, tried again at a capped pace."""
+        self.trouble = wrong
+        self.offline = False
+        self.paused = isinstance(wrong, Paused)
+        self._lapse(PAUSED_LOOK_S if self.paused else self.node.crew.profile.probe_s)
+        kind = next((word for error, word in KINDS.items() if isinstance(wrong, error)), "error")
+        if self._held is None or self._held[0] != kind:
+            self._held = (kind, str(wrong))
+            self.say(kind, str(wrong))
+
+    def _lapse(self, pace_s: float) -> None:
+        self.node.crew.watch.lapse()
+        self.not_before_s = since_boot_s() + pace_s
+
+    def _went_well(self) -> None:
+        if self.offline:
+            self.say("online", "online again")
+        elif self._held is not None:
+            self.say("resumed", f"{self._held[0]}: over, going on")
+        self.offline = self.paused = False
+        self._held = self.trouble = None
+        self.not_before_s = 0.0

@@ -1,0 +1,100 @@
+"""Preferences of a node: a flag comes first, then the environment, then the node's file, then the fleet's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from gitcoord.core.errors import Refused
+from gitcoord.core.names import agent_id
+from gitcoord.core.leadership.timings import PROFILES
+from gitcoord.store.home.home import TIMEOUT_S_MAX, Config
+
+if TYPE_CHECKING:
+    from gitcoord.core.fold.fleet_state import Fleet
+
+HOOK = ("warn", "refuse")
+YES_NO = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
+
+
+def profile_name(text: str) -> str:
+    if text in PROFILES:
+        return text
+    raise Refused(f"no profile {text!r}; there are: {', '.join(PROFILES)}")
+
+
+def _yes_no(text: str) -> bool:
+    if text.lower() in YES_NO:
+        return YES_NO[text.lower()]
+    raise Refused(f"{text!r} is neither true nor false")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if 0 < seconds <= TIMEOUT_S_MAX:
+        return seconds
+    raise Refused(f"{text!r} is not a number of seconds, above 0 and at most {TIMEOUT_S_MAX:g}")
+
+
+def _remote(text: str) -> str:
+    if text and not text.startswith("-"):
+        return text
+    raise Refused(f"{text!r} is neither a remote's name nor a URL")
+
+
+def _hook(text: str) -> str:
+    if text in HOOK:
+        return text
+    raise Refused(f"{text!r} is none of {', '.join(HOOK)}")
+
+
+NODE: dict[str, tuple[Callable[[str], Any], str]] = {
+    # name: (reads a value as people type it, what it is)
+    "agent": (agent_id, "whose words these are when nobody says"),
+    "profile": (profile_name, "timings of this node; else the fleet's"),
+    "lead": (_yes_no, "whether agents of this node stand for election"),
+    "timeout_s": (_seconds, "seconds that one conversation with the remote may take"),
+    "remote": (_remote, "the shared remote: a name in this clone, or a URL"),
+    "hook": (_hook, "what its pre-commit hook does; else what the fleet says"),
+}
+
+
+def variable(name: str) -> str:
+    """The environment variable that stands above the node's file."""
+    return f"GITCOORD_{name.upper()}"
+
+
+def read(name: str, text: str) -> Any:
+    """The value of node setting `name` in `text`. Raises Refused with the reason."""
+    if name not in NODE:
+        raise Refused(f"no setting {name!r} of a node; there are: {', '.join(NODE)}")
+    try:
+        return NODE[name][0](text)
+    except Refused as wrong:
+        raise Refused(f"{name}: {wrong}") from None
+
+
+def overlaid(config: Config, environ: Mapping[str, str]) -> Config:
+    """The node's file, with what the environment sets in its place."""
+    over: dict[str, Any] = {}
+    for name in NODE:
+        text = environ.get(variable(name), "").strip()
+        if text:
+            over[name] = read(name, text)
+    return replace(config, **over)
+
+
+def profile_of(config: Config, fleet: Fleet) -> str:
+    """The timings to go by: the node's own, else the fleet's."""
+    return config.profile or fleet_profile(fleet)
+
+
+def fleet_profile(fleet: Fleet) -> str:
+    """The fleet's timings: its setting, else the card's."""
+    founded = fleet.members.founded
+    profile: str = fleet.states["settings"].settings.profile or (founded.profile if founded else "local")
+    return profile

@@ -1,0 +1,252 @@
+"""Levels: how far an event of this node got, told to every process of the node by the one that syncs."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+import filelock
+import tenacity
+
+from gitcoord.core.errors import GitcoordError, Lost, NoEffect, NotConfirmed, Unreachable
+from gitcoord.core.format.event import Event, Head, may_be_of_node, parse
+from gitcoord.core.round.protocol import Report
+from gitcoord.core.round.replica import Replica
+from gitcoord.node import push_budget, peers
+from gitcoord.node.clock import since_boot_s
+from gitcoord.store.home import locks
+from gitcoord.store.home.home import Progress
+
+if TYPE_CHECKING:
+    from gitcoord.core.fold.fleet_state import Fleet
+    from gitcoord.node.node import Node
+
+T = TypeVar("T")
+
+LEVELS = ("queued", "durable", "sequenced")
+POSITIONS_KEPT = 200  # of newest events, told to processes that wait; older ones are found in the fold
+POSITIONS_READ_MAX = 20_000  # of a long absence's lines: nobody waits for those before
+NEWS_POLL_S = 0.005
+RETRY_S_MAX = 12.8  # the longest random wait between rounds that fail
+RUNNING_POLL_S = 0.25  # between two looks whether an `agent run` lives here
+LOCK_POLL_S = 0.02
+SAID_SHOWN = 80  # characters of what came to nothing
+FIRST_PAUSE_S = 0.02  # after a round that did not help; doubles
+TROUBLE_WAIT_S = 2.0  # for the next round of an agent that was in trouble when asked
+
+
+def level(node: Node, event: Event) -> tuple[str, int | None]:
+    """How far `event` got, as far as this node knows, and its position once sequenced.
+
+    Raises Lost when it was taken out of the queue.
+    """
+    progress = node.home.progress()
+    queued = _queued(node, event)
+    again = queued is not None and queued.line == event.line and (event.seq or 0) > progress.sequenced
+    if event.uid in progress.positions and not (again and progress.node == event.node):  # other words, under one nonce
+        return "sequenced", progress.positions[event.uid]
+    if queued is not None:
+        reached = progress.node == node.disk.node and (queued.seq or 0) <= progress.durable
+        return ("durable" if reached else "queued"), None
+    position = node.fleet.position_of(event)
+    if position is None and (event.seq or 0) > node.fleet.heads.get(event.node, Head()).seq:
+        raise Lost(f"event {event.uid[:8]} was taken out of the queue before anybody saw it")
+    return "sequenced", position
+
+
+def why_without_effect(node: Node, event: Event) -> str | None:
+    """Return why an event of this node that is sequenced changed nothing; None if it did."""
+    progress = node.home.progress()
+    if event.uid in progress.positions:
+        return progress.reasons.get(event.head.hash, progress.reasons.get(event.uid))
+    return node.fleet.why_without_effect(event)
+
+
+def _queued(node: Node, event: Event) -> Event | None:
+    pending = node.disk.pending()
+    if pending:
+        place = (event.seq or 0) - (pending[0].seq or 0)
+        if 0 <= place < len(pending) and pending[place].uid == event.uid:
+            return pending[place]
+    return next((one for one in pending if one.uid == event.uid), None)  # chained anew meanwhile, or gone
+
+
+def confirm(
+    node: Node, event: Event, wanted: str, *, timeout_s: float, rounds: int | None = None, urgent: bool = False
+) -> tuple[str, int | None]:
+    """Wait until `event` reached `wanted`. Whoever holds the lock syncs for all; others wait for its result.
+
+    `rounds`: how many rounds of one's own to try (None: until the time is up); `urgent` ones may borrow from the push
+    budget. Raises NotConfirmed; NoEffect where it is sequenced and changed nothing; and at once what a person has to
+    mend: BadCredentials, Denied, Paused.
+    """
+    return _Wait(node, event, timeout_s, rounds, urgent).until(wanted)
+
+
+class _Wait:
+    def __init__(self, node: Node, event: Event, timeout_s: float, rounds: int | None, urgent: bool) -> None:
+        self.node, self.event, self.timeout_s, self.rounds, self.urgent = node, event, timeout_s, rounds, urgent
+        self.deadline = time.monotonic() + timeout_s
+        self.tried = 0
+        self.trouble: GitcoordError | None = None
+        self.began = node.home.progress()
+        self.running = False
+        self.looked_s = float("-inf")
+
+    def until(self, wanted: str) -> tuple[str, int | None]:
+        while True:
+            reached, position = level(self.node, self.event)
+            if reached == "sequenced" and (reason := why_without_effect(self.node, self.event)) is not None:
+                raise NoEffect(f"{self.event.content[:SAID_SHOWN]!r} has no effect: {reason}")
+            if LEVELS.index(reached) >= LEVELS.index(wanted):
+                return reached, position
+            left_s = self.deadline - time.monotonic()
+            if left_s <= 0 or (self.rounds is not None and self.tried >= self.rounds):
+                break
+            if self._agent_syncs():
+                self._await_agent(min(left_s, RUNNING_POLL_S))
+            else:
+                self._sync(left_s)
+        lock = self.node.home.path / "lock"
+        if self.trouble is None and not self.tried and locks.is_held(lock):
+            self.trouble = locks.LockHeld(f"{locks.holder(lock)} holds the lock {lock}")
+        because = f" ({self.trouble})" if self.trouble else ""
+        waited_s = self.timeout_s - max(0.0, self.deadline - time.monotonic())
+        raise NotConfirmed(
+            f"event {self.event.uid[:8]} is {reached}, not {wanted}, after {waited_s:.1f} s{because}: "
+            "it is safe on this disk and goes out with the next sync"
+        )
+
+    def _agent_syncs(self) -> bool:
+        now = time.monotonic()
+        if now - self.looked_s >= RUNNING_POLL_S:
+            self.running, self.looked_s = bool(self.node.home.running()), now
+        return self.running
+
+    def _await_agent(self, at_most_s: float) -> None:
+        self._await_news(at_most_s, self.node.home.progress())
+        now, rounds = self.node.home.progress(), self.rounds
+        if rounds is None:
+            return
+        ended, waited_s = now.rounds - self.began.rounds, self.timeout_s - (self.deadline - time.monotonic())
+        if now.problem and (ended >= rounds or (self.began.problem and waited_s >= TROUBLE_WAIT_S)):
+            self.trouble, self.tried = GitcoordError(now.problem), rounds
+        elif ended > rounds:  # the first of them may have begun before the event was queued
+            self.tried = rounds
+
+    def _sync(self, left_s: float) -> None:
+        node = self.node
+        if self._others_sync(left_s):
+            return
+        try:
+            report = self._retrying(left_s)(node.sync, lock_timeout_s=0, urgent=self.urgent)
+        except filelock.Timeout:
+            return
+        except (Unreachable, Lost) as wrong:
+            self.trouble, self.tried = wrong, self.tried + 1
+            return
+        self.tried += 1
+        self.trouble = None
+        if level(node, self.event)[0] != "sequenced" and self.rounds is None:
+            pause_s = max(0.1, node.budget.wait_s(since_boot_s())) if report.waiting else (
+                min(FIRST_PAUSE_S * 2 ** min(self.tried, 10), node.crew.profile.poll_s))
+            node.pause(min(pause_s, left_s))
+
+    def _others_sync(self, left_s: float) -> bool:
+        """Wait while another process of this node holds the lock: what it takes along, it tells. False: nobody does."""
+        path, before, end_s = self.node.home.path / "lock", self.node.home.progress(), time.monotonic() + left_s
+        if not locks.is_held(path):
+            return False
+        while self._await_news(LOCK_POLL_S, before) and time.monotonic() < end_s and locks.is_held(path):
+            pass
+        return True
+
+    def _retrying(self, left_s: float) -> tenacity.Retrying:
+        """Rounds that fail are tried again until the time is up; a caller of one round gets one."""
+        stop = tenacity.stop_after_delay(left_s) if self.rounds is None else tenacity.stop_after_attempt(1)
+        return tenacity.Retrying(
+            stop=stop, wait=tenacity.wait_random_exponential(multiplier=0.2, max=RETRY_S_MAX), reraise=True,
+            retry=tenacity.retry_if_exception_type((Unreachable, Lost)),
+            sleep=lambda seconds: self.node.pause(max(0.0, min(seconds, self.deadline - time.monotonic()))),
+        )
+
+    def _await_news(self, at_most_s: float, before: Progress) -> bool:
+        """Until whoever syncs has written down how it went; True when nothing was, for so long."""
+        until = time.monotonic() + at_most_s
+        while self.node.home.progress() is before:
+            if time.monotonic() >= until:
+                return True
+            self.node.pause(NEWS_POLL_S)
+        return False
+
+
+def note_failure(node: Node, wrong: GitcoordError) -> None:
+    """For those that wait: a round failed, and why."""
+    old = node.home.progress()
+    online = not isinstance(wrong, Unreachable) and old.online
+    with contextlib.suppress(OSError):
+        node.home.save_progress(replace(
+            old, rounds=old.rounds + 1, online=online, problem=str(wrong), **push_budget.saved(node)
+        ))
+
+
+def note(node: Node, replica: Replica, before: int, report: Report) -> None:
+    """For those that wait: how far this node's chain got, and the positions of its newest events."""
+    old = node.home.progress()
+    same = old.node == node.disk.node
+    found = _newest(node, replica, before)
+    effective = replica.branch.fleet.positions
+    told = {event.uid: effective.get(event.uid, position) for position, event in found}
+    positions = _last(old.positions if same else {}, told)
+    node.home.save_progress(Progress(
+        node=node.disk.node, durable=report.durable.seq, sequenced=report.sequenced.seq,
+        rounds=old.rounds + 1, online=True, positions=positions,
+        reasons=_last(old.reasons if same else {}, _reasons(replica.branch.fleet, found)), **push_budget.saved(node),
+    ))
+    with contextlib.suppress(OSError):
+        fetched = [beat for beat in replica.beats() if beat.node != node.disk.node]
+        own = [parse(line) for line in (*node.home.neighbours(), *_own_lines(node))]  # as pushed, not as fetched before
+        peers.note_beats(node.home.cache, [*fetched, *own], time.time(), poll_s=node.crew.profile.poll_s,
+                        first_seen=replica.first_seen)
+
+
+def _last(old: Mapping[str, T], new: Mapping[str, T]) -> dict[str, T]:
+    """Return those told last: of both, as many as are kept."""
+    return dict([*{**{name: old[name] for name in old.keys() - new.keys()}, **new}.items()][-POSITIONS_KEPT:])
+
+
+def _reasons(fleet: Fleet, events: Sequence[tuple[int, Event]]) -> dict[str, str]:
+    """Return why some of the events changed nothing: by the line; by the uid, if no other line of it had an effect."""
+    reasons = {}
+    for _, event in events:
+        reason = fleet.why_without_effect(event)
+        if reason is not None:
+            reasons[event.head.hash] = reason
+            if event.uid not in fleet.positions:
+                reasons[event.uid] = reason
+    return reasons
+
+
+def _newest(node: Node, replica: Replica, before: int) -> list[tuple[int, Event]]:
+    """Return this node's newest events after position `before`, oldest first."""
+    found: list[tuple[int, Event]] = []
+    last, read = replica.branch.fleet.position, replica.branch.line_at()
+    wanted = min(POSITIONS_KEPT, replica.heads.get(node.disk.node, Head()).seq)
+    for position in range(last, max(before, last - POSITIONS_READ_MAX), -1):
+        if len(found) >= wanted:
+            break
+        line = read(position)
+        if may_be_of_node(line, node.disk.node):
+            event = parse(line)
+            member = replica.branch.fleet.members.get(event.actor)
+            # Another's line may stand in our chain, with the name and the nonce of one that still waits here.
+            if event.node == node.disk.node and event.seq and member is not None and member.key == event.key:
+                found.append((position, event))
+    return found[::-1]
+
+
+def _own_lines(node: Node) -> list[bytes]:
+    return [session.line for session in node.crew.sessions if session.line and session.beat_at_s is not None]

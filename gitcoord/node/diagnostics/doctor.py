@@ -1,0 +1,80 @@
+"""The doctor: looks at everything that gitcoord stands on, names a cure for each trouble, and mends when asked to."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from gitcoord.node.diagnostics import local_checks, remote_checks
+from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, Finding, Patient, performed
+from gitcoord.node.store_repair import rebuild_store
+from gitcoord.store.git import repo_location, git_store, repo_health
+
+__all__ = ["FAIL", "OK", "WARN", "Finding", "examine", "exit_code", "rebuild_store"]
+
+PYTHON_MIN = (3, 11)
+PYTHON_READS = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP")
+
+
+def examine(path: Path, *, fix: bool = False, more: Mapping[str, Check] | None = None) -> Iterator[Finding]:
+    """Every finding as it is made. Without `fix` nothing is changed; the remote sees scratch refs that go again.
+
+    `more`: checks of the layers above, which need no fleet.
+    """
+    patient = Patient(path.resolve(), fix)
+    anywhere = {*OUTSIDE, *(more or ())}
+    for name, check in (CHECKS | dict(more or {})).items():
+        if name in anywhere or patient.config is not None or (name in remote_checks.ANYWHERE and patient.url):
+            yield from performed(name, check, patient)
+
+
+def exit_code(findings: list[Finding]) -> int:
+    """0 when nothing fails, 5 when credentials do, 1 otherwise."""
+    failed = {finding.check for finding in findings if finding.state == FAIL}
+    return 5 if "credentials" in failed else 1 if failed else 0
+
+
+def _git(patient: Patient) -> Iterator[Finding]:
+    cure = f"install {git_store.shown_version(git_store.LEAST_GIT)} or later"
+    if repo_health.git_path() is None:
+        yield Finding("git", FAIL, "git is not installed, or not on PATH", cure)
+        return
+    version = git_store.git_version()
+    if version < git_store.LEAST_GIT:
+        yield Finding("git", FAIL, f"{git_store.shown_version(version)} is too old", cure)
+    else:
+        yield Finding("git", OK, git_store.shown_version(version))
+
+
+def _python(patient: Patient) -> Iterator[Finding]:
+    shown = f"Python {sys.version.split()[0]}"
+    good = sys.version_info >= PYTHON_MIN
+    yield Finding("python", OK if good else FAIL, shown, "" if good else "use Python 3.11 or later")
+
+
+def _environment(patient: Patient) -> Iterator[Finding]:
+    """Find variables by which every Python started here reads files of the checkout, which a branch may bring."""
+    top = repo_location.work_tree(patient.path)
+    wrong = []
+    for name in PYTHON_READS:
+        places = os.environ.get(name, "").split(os.pathsep) if os.environ.get(name) else []
+        wrong += [f"{name} names {place or 'the working folder'}" for place in places if _is_of_checkout(place, top)]
+    if wrong:
+        yield Finding("environment", WARN, f"{'; '.join(wrong)}: each Python that is started here runs what a branch "
+                      "puts there, gitcoord too, unless it was started with -I",
+                      f"unset {' '.join(PYTHON_READS)}, or name "
+                      "absolute paths outside of the checkout; install what you need in an environment of its own")
+    else:
+        yield Finding("environment", OK, "no variable makes Python read files of the checkout")
+
+
+def _is_of_checkout(place: str, top: Path | None) -> bool:
+    """Return whether a path in a variable is looked for in the working folder, or lies in the checkout."""
+    path = Path(place)
+    return not path.is_absolute() or (top is not None and path.resolve().is_relative_to(top))
+
+
+OUTSIDE: dict[str, Check] = {"git": _git, "python": _python, "environment": _environment, "fleet": Patient.look_around}
+CHECKS: dict[str, Check] = OUTSIDE | local_checks.CHECKS | remote_checks.CHECKS

@@ -1,0 +1,90 @@
+"""A finding: what was looked at, how it is, what was seen, and the cure."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitcoord.core import times
+from gitcoord.core.errors import BadCredentials, GitcoordError
+from gitcoord.core.ports import Oid
+from gitcoord.node import config as preferences
+from gitcoord.store.git import git_store, repo_health
+from gitcoord.store.files import in_words
+from gitcoord.store.home.home import Config, Home
+
+OK, WARN, FAIL = "ok", "warn", "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`state` is "ok", "warn" or "fail"; `cure` is empty where there is nothing to do."""
+
+    check: str
+    state: str
+    seen: str
+    cure: str = ""
+
+
+@dataclass(slots=True)
+class Patient:
+    """What is examined: a folder, and what of a clone, a fleet and a remote is found there."""
+
+    path: Path
+    fix: bool = False
+    common: Path | None = None
+    home: Home | None = None
+    config: Config | None = None
+    url: str | None = None
+    refs: dict[str, Oid] | None = None  # of the remote, once it answered
+    bad_credentials: bool = False
+
+    def look_around(self) -> Iterator[Finding]:
+        """Which clone this is, and which fleet."""
+        self.common = git_store.find_common_dir(self.path)
+        if self.common is None:
+            yield Finding("fleet", WARN, f"{self.path} is in no git repository", "run `gitcoord init` to begin here")
+            return
+        self.url = repo_health.default_remote(self.common)
+        home = Home(self.common / "gitcoord")
+        if not home.exists:
+            yield Finding("fleet", WARN, "this clone is in no fleet", "run `gitcoord init --agent NAME` to join one")
+            return
+        self.home = home
+        self.config = preferences.overlaid(home.config(), os.environ)
+        self.url = git_store.remote_url(self.common, self.config.remote) or self.config.remote
+        yield Finding("fleet", OK, f"fleet {self.config.fleet}, node {home.queue.node}")
+
+
+def age_s(timestamp: str) -> float:
+    """Seconds since an event's timestamp, by this machine's clock; negative where it lies ahead."""
+    then_s = times.seconds(timestamp)
+    return time.time() - then_s if then_s else 0.0
+
+
+def rounded(seconds: float) -> str:
+    """A time as people say it."""
+    for unit, length_s in (("days", 86400), ("h", 3600), ("min", 60)):
+        if abs(seconds) >= 2 * length_s:
+            return f"{seconds / length_s:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+Check = Callable[[Patient], Iterator[Finding]]
+
+
+def performed(name: str, check: Check, patient: Patient) -> Iterator[Finding]:
+    """The check's findings; where it cannot be carried out, that is one."""
+    try:
+        yield from check(patient)
+    except BadCredentials as wrong:
+        patient.bad_credentials = True
+        yield Finding("credentials", FAIL, str(wrong), "set GITCOORD_TOKEN, or mend what `git fetch` uses in this "
+                      "clone; a running agent goes on by itself")
+    except GitcoordError as wrong:
+        yield Finding(name, FAIL, str(wrong), "do what it says, then run `gitcoord doctor` again")
+    except OSError as wrong:
+        yield Finding(name, FAIL, in_words(wrong), "mend disk or permissions, then run `gitcoord resume`")

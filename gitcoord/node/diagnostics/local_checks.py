@@ -1,0 +1,251 @@
+"""What the doctor looks at on this machine: disk, locks, queue, keys, and the private store."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import filelock
+
+from gitcoord.core.errors import GitcoordError
+from gitcoord.core.format.keys import fingerprint
+from gitcoord.core.names import same_agent
+from gitcoord.node import store_repair, trust
+from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, Finding, Patient, age_s, rounded
+from gitcoord.node.keyring import Keyring, seed_from_environment
+from gitcoord.store import files
+from gitcoord.store.home import locks, sharing
+from gitcoord.store.home.home import Config, Home
+
+if TYPE_CHECKING:
+    from gitcoord.node.node import Node
+
+FREE_BYTES_MIN = 64 * 1024 * 1024
+FSYNC_S_MAX = 0.25  # an append waits for two of them
+LOCK_LOOK_S = 2.0  # a round may hold the lock for so long and be well
+QUEUE_AGE_S_MAX = 3600.0
+QUEUE_EVENTS_MAX = 20_000
+SHOWN_MAX = 5
+LEFTOVER = re.compile(r".+\.(?:new|\d+|fresh)\Z")
+
+
+def _parts(patient: Patient) -> tuple[Home, Config]:
+    assert patient.home is not None and patient.config is not None
+    return patient.home, patient.config
+
+
+def _disk(patient: Patient) -> Iterator[Finding]:
+    home, _ = _parts(patient)
+    free = shutil.disk_usage(home.path).free
+    started = time.perf_counter()
+    files.check_writable(home.path)
+    took_s = (time.perf_counter() - started) / 10  # five files and their folders
+    seen = f"writable, {free // 2**20} MiB free, a sync takes {took_s * 1000:.1f} ms"
+    if free < FREE_BYTES_MIN:
+        yield Finding("disk", WARN, seen, f"free some space: less than {FREE_BYTES_MIN // 2**20} MiB are left")
+    elif took_s > FSYNC_S_MAX:
+        yield Finding("disk", WARN, seen, "appends are slow: move the clone to a faster or less busy disk")
+    else:
+        yield Finding("disk", OK, seen)
+
+
+def _paused(patient: Patient) -> Iterator[Finding]:
+    home, _ = _parts(patient)
+    reason = files.paused(home.path)
+    if reason is None:
+        yield Finding("paused", OK, "not paused")
+    elif patient.fix:
+        files.resume(home.path)
+        yield Finding("paused", OK, f"was paused ({reason}); resumed")
+    else:
+        yield Finding("paused", FAIL, f"paused: {reason}", "mend it, then run `gitcoord resume`")
+
+
+def _lock(patient: Patient) -> Iterator[Finding]:
+    home, _ = _parts(patient)
+    held = []
+    for name, what in (("queue.lock", "the queue"), ("lock", "syncing")):
+        deadline = time.monotonic() + LOCK_LOOK_S
+        while locks.is_held(home.path / name) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if time.monotonic() >= deadline:
+            held.append(f"{locks.holder(home.path / name)} holds {what} ({name}) for {LOCK_LOOK_S:g} s and more")
+    if held:
+        yield Finding("lock", WARN, "; ".join(held), "if it does not end by itself, end that process; the lock goes "
+                      "with it")
+        return
+    running = home.running()
+    yield Finding("lock", OK, "free" + (f"; running here: {', '.join(running)}" if running else ""))
+
+
+def _queue(patient: Patient) -> Iterator[Finding]:
+    home, _ = _parts(patient)
+    if patient.fix and home.queue.damaged:
+        with home.queue.locked():
+            pass  # who has the lock mends
+    pending = home.queue.pending()
+    oldest_s = max((age_s(event.timestamp) for event in pending), default=0.0)
+    seen = f"{len(pending)} events" + (f", the oldest of {rounded(oldest_s)} ago" if pending else "")
+    waiting = len(list(home.queue.spool.folder.glob("*.json"))) if home.queue.spool else 0
+    if waiting:
+        seen += f", {waiting} more in the spool"
+    if home.queue.damaged:
+        yield Finding("queue", WARN, f"{seen}; {home.queue.damaged} damaged lines in {home.queue.path}",
+                      "run `gitcoord doctor --fix`: they are set aside in events.error.log; the others stay")
+    elif home.queue.broken:
+        yield Finding("queue", WARN, f"{seen}; the chain is broken where a line was damaged",
+                      "run `gitcoord sync`: what stands behind is chained anew")
+    elif len(pending) > QUEUE_EVENTS_MAX or oldest_s > QUEUE_AGE_S_MAX:
+        yield Finding("queue", WARN, seen, "run `gitcoord sync`, which tells why they do not go out")
+    else:
+        yield Finding("queue", OK, seen)
+
+
+def _keys(patient: Patient) -> Iterator[Finding]:
+    home, config = _parts(patient)
+    loose: list[Path] = []
+    folder = home.path / "keys"
+    of_folder = sharing.KEYS_SHARED if sharing.is_shared(home.path) else 0o700
+    for path, allowed in ((folder, of_folder), *((path, 0o600) for path in sorted(folder.glob("*")))):
+        if path.exists() and os.name != "nt" and stat.S_IMODE(path.stat().st_mode) & ~allowed:
+            loose.append(path)
+            if patient.fix:
+                with contextlib.suppress(PermissionError):  # another user's, who has to do it
+                    path.chmod(allowed)
+    if loose and not patient.fix:
+        yield Finding("keys", FAIL, "others may read " + ", ".join(str(path) for path in loose),
+                      "run `gitcoord doctor --fix`; if somebody may have, change the key with `gitcoord agent rekey`")
+        return
+    mended = f"; closed {len(loose)} to others" if loose else ""
+    agent = os.environ.get("GITCOORD_AGENT") or config.agent
+    if agent is None:
+        yield Finding("keys", WARN, "no agent is named here" + mended,
+                      "set GITCOORD_AGENT, or run `gitcoord init --agent NAME`")
+        return
+    try:
+        Keyring(home, config.auth).signer(agent)
+    except GitcoordError as wrong:
+        yield Finding("keys", FAIL, str(wrong), "bring the key of the agent here, or join as another")
+        return
+    whose = "the environment" if seed_from_environment(agent) else "this home"
+    yield Finding("keys", OK, f"{agent} signs ({config.auth}) with a key from {whose}{mended}")
+
+
+def _sharing(patient: Patient) -> Iterator[Finding]:
+    """Whether those may write here who are meant to, and nobody else."""
+    home, _ = _parts(patient)
+    found = list(sharing.astray(home.path)) if os.name != "nt" else []
+    who = "its group works in this home" if sharing.is_shared(home.path) else "this home is its owner's alone"
+    if found and patient.fix:
+        left = [path for path in found if not sharing.bring_back(home.path, path)]
+        if not left:
+            yield Finding("sharing", OK, f"{who}; brought back {len(found)} files and folders that were not so")
+            return
+        found = left
+    if not found:
+        yield Finding("sharing", OK, who)
+        return
+    shown = ", ".join(str(path.relative_to(home.path)) for path in found[:SHOWN_MAX])
+    yield Finding("sharing", WARN, f"{who}, and {len(found)} files or folders are not so: {shown}",
+                  "run `gitcoord doctor --fix`, each user for what is theirs")
+
+
+def _store(patient: Patient) -> Iterator[Finding]:
+    home, config = _parts(patient)
+    found = store_repair.store_damage(home) if home.store.exists() else []
+    if not found:
+        yield Finding("store", OK, f"{home.store} is sound" if home.store.exists() else "not made yet")
+    elif not patient.fix:
+        yield Finding("store", FAIL, f"{home.store} is damaged: {found[0]}",
+                      "run `gitcoord doctor --fix`, or just sync: it is fetched again")
+    else:
+        try:
+            with home.sync_lock.acquire(timeout=LOCK_LOOK_S):
+                aside = store_repair.rebuild_store(home, config)
+        except filelock.Timeout:
+            yield Finding("store", FAIL, f"damaged ({found[0]}), and another process syncs",
+                          "try again when it is done")
+            return
+        yield Finding("store", OK, f"was damaged ({found[0]}); fetched again, the old one is {aside}")
+
+
+def _leftovers(patient: Patient) -> Iterator[Finding]:
+    """Files that killed processes were writing. Nobody reads them."""
+    home, _ = _parts(patient)
+    found = [path for folder in (home.path, home.path / "cache", home.path / "beats", home.path / "keys")
+             for path in folder.glob("*") if LEFTOVER.match(path.name) and not _is_being_written(path)]
+    if not found:
+        yield Finding("leftovers", OK, "none")
+    elif patient.fix:
+        for path in found:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        yield Finding("leftovers", OK, f"removed {len(found)} half-written files")
+    else:
+        yield Finding("leftovers", WARN, f"{len(found)} half-written files of processes that were killed",
+                      "run `gitcoord doctor --fix`, which removes them")
+
+
+def _is_being_written(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime < 60
+    except FileNotFoundError:
+        return True
+
+
+def _identity(patient: Patient) -> Iterator[Finding]:
+    """Whether the fleet, as last seen, knows the clone's agent by the key that is here."""
+    from gitcoord.node.node import open_node
+
+    home, config = _parts(patient)
+    with open_node(patient.path) as node:
+        fleet = node.fleet
+        agent = os.environ.get("GITCOORD_AGENT") or config.agent
+        errors = fleet.states["health"].errors_total
+        if agent is not None:
+            member = next((one for one in [fleet.members.get(agent)] if one and same_agent(one.id, agent)), None)
+            joining = any(e.type == "agent_joined" and same_agent(e.actor, agent) for e in node.disk.pending())
+            if member is None:
+                yield Finding("agent", OK if joining else WARN,
+                              f"{agent} " + ("is about to join" if joining else "has not joined this fleet"),
+                              "" if joining else f"run `gitcoord init --agent '{agent}'`")
+            elif member.key != node.keyring.signer(agent).key:
+                yield Finding("agent", FAIL, f"the fleet knows {agent} by another key: what is written here has no "
+                              "effect", "bring the right key (GITCOORD_KEY), or join under another name")
+            elif not member.admitted:
+                yield Finding("agent", WARN, f"{agent} waits to be admitted", "ask an admin of the fleet for "
+                              f"`gitcoord agent admit '{agent}' --key {fingerprint(member.key)}`")
+            else:
+                yield Finding("agent", OK, f"{agent} is a member")
+        yield Finding("trust", OK, f"the fleet was founded with the key {trust.founder_of(fleet)}, and its log is "
+                      f"{trust.newest_of(fleet)}: where the fleet is closed, a machine that is born empty needs one of "
+                      "the two in GITCOORD_TRUST")
+        yield _verified(node)
+        leader = fleet.terms.leader
+        yield Finding("leader", OK if leader else WARN,
+                      f"{leader} leads term {fleet.terms.term}, as last seen" if leader else "nobody leads",
+                      "" if leader else "run `gitcoord agent run` on a machine that stays on")
+        if errors:
+            yield Finding("errors", OK, f"{errors} error events in the log; `gitcoord events --type error` shows them")
+
+
+def _verified(node: Node) -> Finding:
+    """Whether this clone has folded by itself all that its state is of."""
+    believed = node.replica.branch.believed
+    if believed <= trust.read(node.home).position:
+        return Finding("verified", OK, "every event was folded here")
+    return Finding("verified", WARN, f"the first {believed} events were not folded here: this clone began with a "
+                   "checkpoint, which is of these events, and took on trust that it tells what they come to",
+                   "run `gitcoord verify`")
+
+
+CHECKS: dict[str, Check] = {
+    "paused": _paused, "disk": _disk, "lock": _lock, "queue": _queue, "keys": _keys, "sharing": _sharing,
+    "store": _store, "leftovers": _leftovers, "agent": _identity,
+}

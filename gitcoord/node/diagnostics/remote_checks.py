@@ -1,0 +1,325 @@
+"""What the doctor looks at beyond this machine: the remote, what it lets us do, and what others left there."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+from gitcoord.core.ledger import outbox
+from gitcoord.core.errors import BadCredentials, Denied, Unreachable
+from gitcoord.core.format.event import Event
+from gitcoord.core.names import NODE
+from gitcoord.core.ports import Oid, Outcome, Pushed, Update
+from gitcoord.core.ledger.trees import readable
+from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, Finding, Patient, age_s, rounded
+from gitcoord.node.membership.init import profile_for
+from gitcoord.node.clock import passing_node_id, new_uid
+from gitcoord.node.node import Node, open_node
+from gitcoord.store.git import git_store, repo_health
+from gitcoord.store.git.backoff import Backoff
+from gitcoord.store.git.repo_health import Probe
+
+AHEAD_S_MAX = 300.0  # a clock may be off by so much without anybody minding
+LEFT_SHOWN = 5  # refs named in one finding
+OUTBOXES_MAX = 200  # a fetch of 100 refs takes 13 ms, of 1000 59 (measured)
+LOOSE_OBJECTS_MAX = 20_000  # 30,000 took 126 MB and 2.4 s for a cold fetch
+EVENTS_LOOKED_AT = 500
+RACES = {"github": 1}  # pushes are counted there
+RACES_ELSEWHERE = 3
+
+
+def _probe(patient: Patient) -> Probe:
+    assert patient.url is not None and patient.common is not None
+    config = patient.config
+    return Probe(
+        patient.url, config_from=patient.common, timeout_s=min(config.timeout_s, 30.0) if config else 30.0,
+        ledger_ref=config.ledger if config else "refs/heads/gitcoord/ledger",
+        outbox_prefix=_prefix(patient) if config else "refs/gitcoord/nodes/",
+    )
+
+
+def _prefix(patient: Patient) -> str:
+    assert patient.config is not None
+    return f"{patient.config.namespace}/nodes/"
+
+
+def _remote(patient: Patient) -> Iterator[Finding]:
+    with _probe(patient) as probe:
+        started = time.monotonic()
+        try:
+            patient.refs = probe.refs()
+        except Unreachable as wrong:
+            yield Finding("remote", FAIL, str(wrong), "check the network and the remote's name (`git remote -v`); what "
+                          "is queued goes out when it answers")
+            return
+        except Denied as wrong:
+            yield Finding("remote", FAIL, str(wrong), "ask the remote's owner for access")
+            return
+        took_ms = (time.monotonic() - started) * 1000
+    moved = probe.store._transport.moved_to
+    if moved:
+        yield Finding("remote", WARN, f"it redirects to {moved}: each command asks twice",
+                      "give the remote that address: `git remote set-url`, or `gitcoord config set remote URL --node`")
+    yield Finding("remote", OK, f"answers in {took_ms:.0f} ms, {len(patient.refs)} refs")
+    more = "" if patient.config else "; whether it may write is tried in a fleet"
+    yield Finding("credentials", OK, f"may read{more}")
+
+
+def _ledger(patient: Patient) -> Iterator[Finding]:
+    """Whether the remote's ledger is the one that this clone has followed."""
+    if patient.refs is None or patient.home is None or patient.config is None:
+        return
+    tip, seen = patient.refs.get(patient.config.ledger), patient.home.tip
+    if tip is None:
+        yield Finding("ledger", FAIL, f"{patient.config.ledger} is not on the remote",
+                      "run `gitcoord sync`: it puts the ledger back as this clone has it" if seen else
+                      "check that the remote is the right one")
+    elif seen is None or tip == seen:
+        yield Finding("ledger", OK, f"at {tip[:12]}")
+    else:
+        yield Finding("ledger", OK, f"at {tip[:12]}, last seen at {seen[:12]}: the next sync tells whether it went on")
+
+
+# What the host lets us do: tried on a scratch ref that is removed again
+
+
+class _Scratch:
+    """One scratch ref, and pushes to it."""
+
+    def __init__(self, patient: Patient, probe: Probe) -> None:
+        self.patient = patient
+        self.probe = probe
+        self.ref = _prefix(patient) + passing_node_id("doctor")
+        self.at: Oid | None = None
+
+    def commit(self, parent: Oid | None = None) -> Oid:
+        return self.probe.commit(new_uid(), parent, int(time.time()))
+
+    def push(self, old: Oid | None, new: Oid | None) -> Pushed:
+        answer = self.probe.store.push([Update(self.ref, old, new)])[self.ref]
+        if answer.reason.startswith("credentials:"):
+            raise BadCredentials(answer.reason.removeprefix("credentials:").strip())
+        if answer.outcome in (Outcome.UNREACHABLE, Outcome.UNKNOWN):
+            raise Unreachable(f"the remote stopped answering ({answer.reason}): try again")
+        if answer.outcome is Outcome.ACCEPTED:
+            self.at = new
+        return answer
+
+    def remove(self) -> Pushed:
+        return self.push(self.at, None)
+
+
+def _writing(patient: Patient) -> Iterator[Finding]:
+    """Namespace, compare-and-swap, rewriting and removal, on one scratch ref."""
+    if patient.refs is None:
+        return
+    with _probe(patient) as probe:
+        scratch = _Scratch(patient, probe)
+        answer = scratch.push(None, scratch.commit())
+        if answer.outcome is not Outcome.ACCEPTED:
+            yield Finding("namespace", FAIL, f"the host refuses {_prefix(patient)}*: {answer.reason}",
+                          "ask for the right to write there; a new fleet can use `--namespace refs/heads/gitcoord`")
+            return
+        try:
+            yield Finding("namespace", OK, f"{_prefix(patient)}* may be written")
+            yield _compare_and_swap(scratch)
+            yield _rewriting(scratch)
+        finally:
+            gone = scratch.remove()
+        if gone.outcome is Outcome.ACCEPTED:
+            yield Finding("removal", OK, "outboxes may be removed")
+        else:
+            yield Finding("removal", WARN, f"the host refuses to remove {scratch.ref}: {gone.reason}",
+                          "outboxes of nodes that left stay there; allow deletions, or remove them by hand at times")
+
+
+def _compare_and_swap(scratch: _Scratch) -> Finding:
+    first, second = scratch.at, scratch.commit(scratch.at)
+    tries = [("create what exists", scratch.push(None, second), Outcome.STALE),
+             ("a wrong lease", scratch.push(second, scratch.commit(first)), Outcome.STALE),
+             ("the right lease", scratch.push(first, second), Outcome.ACCEPTED)]
+    wrong = [f"{what}: {answer.outcome.value}" for what, answer, expected in tries if answer.outcome is not expected]
+    assert scratch.patient.config is not None
+    races = RACES.get(scratch.patient.config.profile or "local", RACES_ELSEWHERE)
+    winners = [_race(scratch) for _ in range(races)] if not wrong else []
+    wrong += [f"a race had {count} winners" for count in winners if count != 1]
+    if wrong:
+        return Finding("compare-and-swap", FAIL, "; ".join(wrong), "use another remote: without compare-and-swap two "
+                       "nodes overwrite each other's events")
+    # FACTS of git: pushing the value that is there already is not checked at all, whatever the lease.
+    noop = scratch.push(first, scratch.at)
+    said = "refused too" if noop.outcome is Outcome.STALE else "not checked (so every commit carries a nonce)"
+    return Finding("compare-and-swap", OK, f"works: one winner in each of {races} races; a push of what is there "
+                   f"already is {said}")
+
+
+def _race(scratch: _Scratch) -> int:
+    """Two push at once from the same value: how many were told that they won."""
+    before = scratch.at
+    commits = [scratch.commit(before), scratch.commit(before)]
+    start = threading.Barrier(2)
+    outcomes: list[Outcome] = []
+
+    def push(store: git_store.GitStore, new: Oid) -> None:
+        start.wait(10)
+        outcome = store.push([Update(scratch.ref, before, new)])[scratch.ref].outcome
+        outcomes.append(outcome)
+        if outcome is Outcome.ACCEPTED:
+            scratch.at = new
+
+    with scratch.probe.again() as other:  # a repository object is for one thread
+        threads = [threading.Thread(target=push, args=pair)
+                   for pair in zip((scratch.probe.store, other), commits, strict=True)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    if Outcome.ACCEPTED not in outcomes:
+        scratch.at = scratch.probe.refs().get(scratch.ref)
+    return outcomes.count(Outcome.ACCEPTED)
+
+
+def _rewriting(scratch: _Scratch) -> Finding:
+    """Outboxes are rewritten at each push, where the host lets us; else each has its predecessor as parent."""
+    assert scratch.patient.config is not None
+    parented = scratch.patient.config.namespace.startswith("refs/heads/")
+    answer = scratch.push(scratch.at, scratch.commit())
+    if answer.outcome is Outcome.ACCEPTED:
+        return Finding("rewriting", OK, "allowed" + ("; outboxes keep their history all the same" if parented else ""))
+    if parented:
+        return Finding("rewriting", OK, f"refused ({answer.reason}): outboxes keep their history, as they should here")
+    return Finding("rewriting", FAIL, f"the host refuses it in {_prefix(scratch.patient)}*: {answer.reason}",
+                   "allow non-fast-forward updates there (`git config receive.denyNonFastForwards false` on the "
+                   "remote), or found the fleet with `--namespace refs/heads/gitcoord`")
+
+
+# What others left there
+
+
+def _packing(patient: Patient) -> Iterator[Finding]:
+    """Git 2.39 on ext4: while packed-refs is rewritten with --prune, 84 of 150 races had two winners or more."""
+    folder = repo_health.local_folder(patient.url or "")
+    if folder is None:
+        return
+    lacking = [key for key, value in git_store.REMOTE.items() if repo_health.setting(folder, key) != value]
+    if lacking and patient.fix:
+        failed = [words for key in lacking if (words := repo_health.set_setting(folder, key, git_store.REMOTE[key]))]
+        if failed:
+            yield Finding("packing", WARN, f"cannot set {', '.join(lacking)} in {folder}: {failed[0]}",
+                          "let the remote's owner set them to false")
+        else:
+            yield Finding("packing", OK, f"set {', '.join(lacking)} to false in {folder}")
+    elif lacking:
+        yield Finding("packing", WARN, f"{folder} may pack its refs while they are pushed to ({', '.join(lacking)} not "
+                      "false): two nodes might both win", "run `gitcoord doctor --fix`, which sets them")
+    else:
+        yield Finding("packing", OK, "the remote does not pack its refs by itself")
+    loose = repo_health.loose_objects(folder)
+    if loose > LOOSE_OBJECTS_MAX:
+        yield Finding("objects", WARN, f"about {loose} loose objects in {folder}: new clones are slow",
+                      f"when nobody is writing run `git -C {folder} repack -ad`, which leaves the refs alone")
+
+
+def _outboxes(patient: Patient) -> Iterator[Finding]:
+    if patient.refs is None:
+        return
+    boxes = [ref for ref in patient.refs if ref.startswith(_prefix(patient))]
+    yield from _left(patient)
+    if len(boxes) > OUTBOXES_MAX:
+        yield Finding("outboxes", WARN, f"{len(boxes)} outboxes: every fetch reads their names",
+                      "run `gitcoord leave` in clones that are done; the leader retires those silent for a day")
+    else:
+        yield Finding("outboxes", OK, f"{len(boxes)} on the remote")
+
+
+def _left(patient: Patient) -> Iterator[Finding]:
+    """What others put among the outboxes that no clone can use."""
+    assert patient.home is not None and patient.refs is not None
+    for ref, pause in sorted(Backoff(patient.home.store).failing().items())[:LEFT_SHOWN]:
+        yield Finding("outboxes", WARN, f"{ref} stays on the remote: {pause.why}", "ask whoever pushes there; the "
+                      f"remote's owner can remove it (`git push REMOTE :{ref}`), and all others go on meanwhile")
+    odd = sorted(ref for ref in patient.refs if ref.startswith(_prefix(patient))
+                 and not NODE.match(ref.removeprefix(_prefix(patient))))
+    if odd:
+        shown = ", ".join(readable(ref) for ref in odd[:LEFT_SHOWN])
+        yield Finding("outboxes", WARN, f"{len(odd)} refs, which can be no outboxes by their names, are passed over: "
+                      f"{shown}", "let the remote's owner remove them, and tell who may push there")
+    own = _prefix(patient) + patient.home.queue.node
+    there = patient.refs.get(own)
+    if there is not None and not patient.home.pushed(there):
+        yield Finding("outboxes", WARN, f"{own}, which is this node's, holds what was not written here ({there[:12]})",
+                      "run `gitcoord sync`: it writes it anew, or goes on as a new node where a copy of this clone is "
+                      "at work")
+
+
+def _clock(patient: Patient) -> Iterator[Finding]:
+    """Timestamps of others ahead of our clock. Nothing depends on it but what people read."""
+    with open_node(patient.path) as node:
+        beats = _beats(node, patient)
+        others = [(event, -age_s(event.timestamp)) for event in (*beats, *_events(node))
+                  if event.node != node.disk.node]
+    ahead = sorted({event.node for event, by_s in others if by_s > AHEAD_S_MAX})
+    most_s = max((by_s for _, by_s in others), default=0.0)
+    newest = {event.node: -by_s for event, by_s in others}
+    if ahead:
+        whose = "this clock is slow, or theirs are fast" if len(ahead) > 1 else "one of the two clocks is wrong"
+        yield Finding("clock", WARN, f"words of {', '.join(ahead[:5])} come from up to {rounded(most_s)} in the "
+                      f"future: {whose}", "set the clock by the network's time; order and elections do not need it")
+    elif not newest:
+        yield Finding("clock", OK, "no other node has written anything to compare with")
+    else:
+        middle_s = statistics.median(newest.values())
+        yield Finding("clock", OK, f"agrees with {len(newest)} other nodes: their newest words are {rounded(middle_s)} "
+                      "old (median)")
+
+
+def _events(node: Node) -> Sequence[Event]:
+    return [event for _, event in node.events(max(0, node.fleet.position - EVENTS_LOOKED_AT))
+            if event.seq is not None and "source" not in event.data]
+
+
+def _beats(node: Node, patient: Patient) -> list[Event]:
+    """The beats in those outboxes that the last sync fetched. Not fetched anew: nothing is changed here."""
+    boxes = [oid for ref, oid in (patient.refs or {}).items() if ref.startswith(_prefix(patient))]
+    return [beat for oid in boxes[:OUTBOXES_MAX] for beat in outbox.read(node.store, oid).beats]
+
+
+def _profile(patient: Patient) -> Iterator[Finding]:
+    assert patient.config is not None and patient.common is not None
+    name = patient.config.profile or ""
+    if not name:
+        with open_node(patient.path) as node:
+            name = node.crew.profile.name
+    fitting = profile_for(patient.common, patient.config.remote)
+    if fitting == "github" and name != "github":
+        yield Finding("profile", WARN, f"{name}, on a forge that asks for at most 6 pushes a minute",
+                      "run `gitcoord config set profile github`")
+    elif fitting == "local" and name == "github":
+        yield Finding("profile", OK, "github: slower than a remote on this machine needs (a failover takes 110 s)")
+    else:
+        yield Finding("profile", OK, name)
+
+
+def _spread(patient: Patient) -> Iterator[Finding]:
+    """Scratch refs of a doctor, or of an init, that was killed."""
+    if patient.refs is None:
+        return
+    left = [ref for ref in patient.refs if ref.startswith((_prefix(patient) + "doctor-", _prefix(patient) + "probe-"))]
+    if not left:
+        return
+    if patient.fix:
+        with _probe(patient) as probe:
+            probe.store.push([Update(ref, patient.refs[ref], None) for ref in left])
+        yield Finding("scratch", OK, f"removed {len(left)} scratch refs")
+    else:
+        yield Finding("scratch", WARN, f"{len(left)} scratch refs of a probe that was killed",
+                      "run `gitcoord doctor --fix` while no other doctor runs")
+
+
+ANYWHERE = ("remote",)
+CHECKS: dict[str, Check] = {
+    "remote": _remote, "ledger": _ledger, "namespace": _writing, "packing": _packing, "outboxes": _outboxes,
+    "scratch": _spread, "clock": _clock, "profile": _profile,
+}

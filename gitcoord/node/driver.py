@@ -1,0 +1,96 @@
+"""Driving: do for real what the protocol asks for, and give it the answer."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gitcoord.core.round import effects
+from gitcoord.core.errors import Refused
+from gitcoord.core.format.event import Event, Head
+from gitcoord.node.clock import short_name, since_boot_s, utc_now
+from gitcoord.store.home import node_key
+
+if TYPE_CHECKING:
+    from gitcoord.node.node import Node
+
+ROUND_TRIP_S_MIN = 0.02
+
+T = TypeVar("T")
+
+
+def drive(node: Node, steps: Generator[effects.Effect, Any, T]) -> T:
+    answer: Any = None
+    while True:
+        try:
+            effect = steps.send(answer)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        answer = perform(node, effect)
+
+
+def perform(node: Node, effect: effects.Effect) -> Any:
+    match effect:
+        case effects.Fetch(newcomer, first):
+            return node.store.fetch(newcomer=newcomer, first=first)
+        case effects.Push(updates):
+            node.budget.spend(since_boot_s())
+            return node.store.push(updates)
+        case effects.Wait(losses):
+            trip_s = max(node.round_trip_s, ROUND_TRIP_S_MIN)
+            most = min(max(node.crew.profile.poll_s, 4 * trip_s), trip_s * 2 ** losses)
+            began_s = time.monotonic()
+            node.pause(node.chance.uniform(most / 4, most))  # the winner's next round takes others' lines along
+            node.waited_s += time.monotonic() - began_s
+            return None
+        case effects.SaveTip(oid, term):
+            node.store.keep("ledger", oid)
+            return node.home.save_tip(oid, term)
+        case effects.Trim(head):
+            return node.home.queue.trim(head)
+        case effects.ChainAnew(head, sequenced):
+            return node.disk.chain_anew(head, sequenced)
+        case effects.Adopt(events):
+            return node.home.queue.adopt(events)
+        case effects.Reclaim(events):
+            return _reclaim(node, events)
+        case effects.BecomeNewNode(reason):
+            return _become_new_node(node, reason)
+        case effects.NoteOutbox(oid, beats):
+            return node.home.note_outbox(oid, beats)
+        case effects.Carry(lines):
+            return node.home.carry(lines)
+        case effects.Append(drafts):
+            return node.disk.append(drafts)
+        case effects.Tell(kind, text):
+            return _told(node, kind, text)
+    raise AssertionError(f"an effect that nobody performs: {effect}")
+
+
+def _reclaim(node: Node, events: Sequence[Event]) -> None:
+    """Chain anew, under their own ids, the vanished events whose authors' keys are here."""
+    mine = []
+    for event in events:
+        with contextlib.suppress(Refused):
+            if node.keyring.signer(event.actor).key == event.key:
+                mine.append(event.draft())
+    node.disk.append(mine)
+
+
+def _become_new_node(node: Node, reason: str) -> str:
+    old = node.disk.node
+    new, seed = node_key.new(short_name(old.rsplit("-", 1)[0]))
+    node_key.keep(node.home.path, new, seed)
+    node.disk.chain_anew(Head(), frozenset(node.fleet.positions), new)
+    node_key.forget(node.home.path, old)
+    _told(node, "identity_shared", f"{reason}; this clone goes on as node {new}, with its agents and keys")
+    return new
+
+
+def _told(node: Node, kind: str, text: str) -> None:
+    if kind in ("bad_line", "outbox_defaced", "outbox_blocked"):
+        node.home.add_error({"time": utc_now(), "kind": kind, "text": text})
+    node.tell(kind, text)

@@ -1,0 +1,105 @@
+"""A child: one agent of a fleet file, its `agent run` as a process group, and how its beats look from beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gitcoord.node.fleet.fleet_file import Planned
+from gitcoord.store import program
+
+HUNG_S = 10.0  # a machine that is busy is no hung process
+HUNG_PROMISES = 5.0
+FOLDER = "GITCOORD_FLEET_FOLDER"
+
+WAITING, STARTED, UP, CRASHED, ENDED = "waiting", "started", "up", "crashed", "ended"
+
+
+@dataclass(slots=True)
+class Child:
+    """An agent of the plan. `session`, `beat`, `beat_s`, `promise_s` are those of its newest beat on this disk."""
+
+    id: str
+    planned: Planned
+    state: str = WAITING
+    process: subprocess.Popen[bytes] | None = None
+    code: int | None = None  # of the last process that ended
+    starts: int = 0
+    changed_s: float = field(default_factory=time.monotonic)
+    session: str = ""
+    beat: object = None
+    beat_s: float = 0.0
+    promise_s: float = 0.0
+
+    @property
+    def hangs(self) -> bool:
+        """Whether its process lives, and its beats stand still for long."""
+        return time.monotonic() - self.beat_s > max(HUNG_S, HUNG_PROMISES * self.promise_s)
+
+    def becomes(self, state: str) -> None:
+        self.state, self.changed_s = state, time.monotonic()
+
+    def start(self, folder: Path, plan: Path) -> None:
+        """Raises OSError. Its standard input ends with us, and `agent run --until-eof` with it."""
+        environment = {**os.environ, "GITCOORD_AGENT": self.id, FOLDER: str(plan.resolve().parent)}
+        self.process = subprocess.Popen(words(self.id, self.planned), cwd=folder, env=environment,
+                                        start_new_session=True, stdin=subprocess.PIPE)
+        self.starts += 1
+        self.beat_s = time.monotonic()
+        self.becomes(STARTED)
+
+    def see(self, beat: Mapping[str, Any] | None) -> bool:
+        """Note the newest beat. True if it is the first of a session: the agent is up."""
+        if beat is None or beat == self.beat:
+            return False
+        self.beat, self.beat_s, self.promise_s = beat, time.monotonic(), float(beat.get("next_s", 0.0))
+        session = str(beat.get("session", ""))
+        is_new = session != self.session
+        self.session = session
+        if is_new:
+            self.becomes(UP)
+        return is_new
+
+    def end(self) -> None:
+        """At once; nothing that it started in its group stays behind."""
+        process, self.process = self.process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if hasattr(os, "killpg"):
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()
+        self.code = process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
+
+    def shown(self) -> dict[str, Any]:
+        return {"agent": self.id, "state": self.state, "pid": self.process.pid if self.process else None,
+                "starts": self.starts, "code": self.code}
+
+
+def words(agent: str, planned: Planned) -> Sequence[str]:
+    """Return the command line of one agent's run."""
+    line = program.gitcoord_argv("agent", "run", "--id", agent, "--quiet", "--until-eof", "--slots", str(planned.slots))
+    line += [word for name in planned.pass_env for word in ("--pass-env", name)]
+    for name, value in (("--exec", planned.exec), ("--handler", planned.handler),
+                        ("--capabilities", ",".join(planned.capabilities))):
+        line += [name, value] if value else []
+    return line if planned.lead else [*line, "--no-lead"]
+
+
+def in_words(code: int) -> str:
+    """An exit status."""
+    if code >= 0:
+        return f"exit code {code}"
+    with contextlib.suppress(ValueError):
+        return f"killed by {signal.Signals(-code).name}"
+    return f"killed by signal {-code}"

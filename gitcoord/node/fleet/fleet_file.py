@@ -1,0 +1,118 @@
+"""A fleet file: which agents a machine runs, what each can do and needs, and its command. TOML, checked as a whole."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gitcoord.core.errors import Refused
+from gitcoord.core.names import is_agent_id
+from gitcoord.features.agents import dependencies
+from gitcoord.features.agents.events import NEEDS_MAX, SLOTS_MAX
+from gitcoord.features.typed import Capabilities
+from gitcoord.node.process_environment import checked
+from gitcoord.node.tasks.attempt import located
+from gitcoord.store.files import read_regular
+
+AGENTS_MAX = 64  # processes of one machine
+BYTES_MAX = 1024 * 1024
+
+
+class Planned(BaseModel):
+    """One agent of the file, under `[agents.NAME]`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    capabilities: Capabilities = []
+    role: str = Field("", max_length=100)
+    about: str = Field("", max_length=500)
+    depends_on: list[str] = Field([], max_length=NEEDS_MAX)
+    backup: str | None = None
+    slots: int = Field(1, ge=1, le=SLOTS_MAX)
+    exec: str | None = Field(None, min_length=1)
+    handler: str | None = Field(None, min_length=1)
+    pass_env: list[str] = []
+    lead: bool = True
+
+    @model_validator(mode="after")
+    def _one_command(self) -> Planned:
+        if self.exec and self.handler:
+            raise ValueError("exec and handler say the same in two ways: keep one")
+        try:
+            self.pass_env = checked(self.pass_env)
+        except Refused as wrong:
+            raise ValueError(f"pass_env: {wrong}") from None
+        return self
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What its registration says."""
+        return self.model_dump(include={"capabilities", "role", "about", "depends_on", "backup", "slots"})
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    agents: dict[str, Planned] = Field(min_length=1, max_length=AGENTS_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The agents of a file by id, those first that others need."""
+
+    path: Path
+    agents: Mapping[str, Planned]
+
+
+def read(path: Path, *, known: Iterable[str] = ()) -> Plan:
+    """The plan in the file; `known`: agents that need not be in it. Raises Refused, with what is wrong where."""
+    try:
+        text = read_regular(path, bytes_max=BYTES_MAX)
+        file = _File.model_validate(tomllib.loads(text.decode()))
+    except OSError as wrong:
+        raise Refused(f"{path}: {wrong.strerror}") from None
+    except ValidationError as wrong:
+        first = wrong.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        fields = (Planned if len(first["loc"]) > 1 else _File).model_fields
+        unknown = f"there is no such field; there are: {', '.join(fields)}"
+        told = unknown if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        raise Refused(f"{path}: {place}: {told.replace('Input should be', 'must be')}") from None
+    except ValueError as wrong:  # of TOML, with its line, or of UTF-8
+        raise Refused(f"{path}: {wrong}") from None
+    return Plan(path, _checked(path, file.agents, known))
+
+
+def _checked(path: Path, agents: Mapping[str, Planned], known: Iterable[str]) -> dict[str, Planned]:
+    names: dict[str, str] = {}
+    for name in agents:
+        if not is_agent_id(name):
+            raise Refused(f"{path}: agents.{name}: that cannot name an agent: use at most 63 of A-Z a-z 0-9 . _ -")
+        if name.casefold() in names:
+            raise Refused(f"{path}: agents.{name}: there is {names[name.casefold()]} already; case does not count")
+        names[name.casefold()] = name
+    for name, one in agents.items():
+        if one.handler:
+            try:
+                one.handler = located(one.handler, path.parent)
+            except Refused as wrong:
+                raise Refused(f"{path}: agents.{name}.handler: {wrong}") from None
+    others = {one.casefold() for one in known}
+    for name, one in agents.items():
+        for field, named in [("depends_on", other) for other in one.depends_on] + [("backup", one.backup or name)]:
+            if named.casefold() not in names and named.casefold() not in others:
+                raise Refused(f"{path}: agents.{name}.{field}: {named!r} is neither in this file nor in the fleet")
+        if one.backup is not None and one.backup.casefold() == name.casefold():
+            raise Refused(f"{path}: agents.{name}.backup: it cannot be its own")
+    graph = {name.casefold(): [other.casefold() for other in one.depends_on] for name, one in agents.items()}
+    for key in graph:
+        way = dependencies.cycle(graph, key)
+        if way:
+            circle = " → ".join(names[one] for one in way)
+            raise Refused(f"{path}: agents.{names[key]}.depends_on: they would go in a circle: {circle}")
+    return {names[key]: agents[names[key]] for layer in dependencies.layers(graph, graph) for key in layer}

@@ -1,0 +1,250 @@
+"""A supervisor: runs the agents of a fleet file on its node, those first that others need; starts again who crashed.
+
+Whether an agent is started again is for the leader to say (`restart_requested`): the supervisor tells it of the crash
+at once, and answers. Only where nobody leads does it decide by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from gitcoord.core.secret_scan.credentials import OnSecret
+from gitcoord.core.errors import GitcoordError, Lost, Refused
+from gitcoord.core.format.event import parse
+from gitcoord.core.leadership.liveness import ALIVE, Standing
+from gitcoord.features import agents
+from gitcoord.features.recovery.state import Recovery
+from gitcoord.node.operations import submit
+from gitcoord.node import peers
+from gitcoord.node.fleet.child import CRASHED, ENDED, UP, WAITING, Child, in_words
+from gitcoord.node.fleet.fleet_file import Plan
+from gitcoord.node.membership.init import Wish, init
+from gitcoord.node.agent.guards import Guards
+from gitcoord.node.node import Node
+from gitcoord.node.shutdown import Stop
+from gitcoord.store import typed_json
+from gitcoord.store.home import sharing
+from gitcoord.store.files import write_quickly
+from gitcoord.store.home.home import Home
+from gitcoord.store.home.locks import is_held
+
+LOOK_S = 0.2  # how often the processes are looked at: a crash is told within it
+STOP_S = 40.0  # for the agents' last words: what they have begun may end first
+TWO = "a supervisor runs on this node already: `gitcoord fleet stop` ends it"
+ALONE_BOUNDS = 2.0  # so many times the time for an election: then nobody leads
+
+
+class Supervisor:
+    """Of one node. `run` returns when told to stop, and nothing that it started is left then."""
+
+    def __init__(self, node: Node, plan: Plan, *, folder: Path, say: Callable[[str, str], None], stop: Stop) -> None:
+        self.node = node
+        node.desk.on_secret = OnSecret.HIDE  # nobody is here to be told, and what happened counts
+        self.plan = plan
+        self.folder = folder
+        self.say = say
+        self.stop = stop
+        self.children = {name.casefold(): Child(name, one) for name, one in plan.agents.items()}
+        self._answered: set[str] = set()  # recoveries
+        self._written: object = None
+        self._guard = Guards(say)
+        self._sync_s = 0.0
+
+    def run(self) -> None:
+        """Raises Lost when another one runs here, Refused when an agent cannot be as the file says."""
+        with self._only_one(), self.stop.on_signals():
+            self._write_status()
+            self._enrol()
+            try:
+                while not self.stop.is_set():
+                    if not self.node.home.exists:
+                        raise Refused("this clone has left the fleet: `gitcoord init --agent NAME` joins again")
+                    self._guard.run("the supervisor", self._turn, otherwise=None, now_s=time.monotonic())
+                    self.stop.wait(LOOK_S)
+            finally:
+                self._end()
+
+    @contextlib.contextmanager
+    def _only_one(self) -> Iterator[None]:
+        lock = filelock.FileLock(sharing.touch(_lock_path(self.node.home)))
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise Lost(TWO) from None
+        try:
+            yield
+        finally:
+            _status_path(self.node.home).unlink(missing_ok=True)
+            lock.release()
+
+    def _enrol(self) -> None:
+        """All join before any registers: each may name the others."""
+        for child in self.children.values():
+            member = self.node.fleet.members.get(child.id)
+            if member is None or member.left:
+                init(self.folder, Wish(agent=child.id)).node.close()
+        for child in self.children.values():
+            proposals = agents.announced(submit.look(self.node, child.id), **child.planned.said)
+            self.node.append(*self.node.drafted(proposals, actor=child.id))
+        self.node.sync()
+
+    # Going on
+
+    def _turn(self) -> None:
+        self._keep_in_touch()
+        beats = self._beats()
+        for child in self.children.values():
+            self._look_at(child, beats)
+        self._guard.run("recoveries", self._answer_all, otherwise=None, now_s=time.monotonic())
+        standings = peers.standings(self.node)
+        for child in self.children.values():
+            if child.state == WAITING and all(self._is_up(one, standings) for one in child.planned.depends_on):
+                self._start(child)
+            elif child.state == CRASHED and self._is_alone(child, standings):
+                self.say("alone", f"nobody leads: {child.id} is started again without being asked to")
+                self._start(child)
+        self._write_status()
+
+    def _keep_in_touch(self) -> None:
+        """The agents sync for the whole node; while none runs, somebody has to."""
+        now_s = time.monotonic()
+        if now_s >= self._sync_s and not self.node.home.running():
+            self._sync_s = now_s + self.node.profile.poll_s
+            with contextlib.suppress(GitcoordError, filelock.Timeout):
+                self.node.sync(tick=False)
+
+    def _beats(self) -> Mapping[str, Mapping[str, Any]]:
+        """What the newest beats of the agents that run on this node say, by agent (casefolded)."""
+        beats = [parse(line) for line in self.node.home.neighbours()]
+        return {beat.actor.casefold(): beat.data for beat in beats if beat.data.get("state") == "alive"}
+
+    def _look_at(self, child: Child, beats: Mapping[str, Mapping[str, Any]]) -> None:
+        """One that ended by itself (0), or runs elsewhere (3), is left alone."""
+        if child.process is None:
+            return
+        code = child.process.poll()
+        if code is None:
+            if child.see(beats.get(child.id.casefold())):
+                self.say("up", f"{child.id} is up")
+            return
+        child.end()
+        if code in (0, Lost.exit_code):
+            child.becomes(ENDED)
+            self.say("ended", f"{child.id} ended" if code == 0 else f"{child.id} runs elsewhere, or was taken over")
+            return
+        child.becomes(CRASHED)
+        words = f"{child.id} crashed ({in_words(code)})"
+        self.say("crashed", words)
+        with contextlib.suppress(GitcoordError):  # the disk: its silence tells the leader as well
+            self.node.append(self.node.draft("agent_exited", words, actor=child.id,
+                                             data={"session": child.session, "code": code}))
+
+    def _answer_all(self) -> None:
+        for recovery in list(self.node.fleet.states["recovery"].recoveries.values()):
+            self._answer(recovery)
+
+    def _answer(self, recovery: Recovery) -> None:
+        """Start again whom the leader wants started again. One that beats is let alone, and that is told too."""
+        child = self.children.get(recovery.agent.casefold())
+        wanted = recovery.tried("restart") and not recovery.tried("restarted") and not recovery.outcome
+        if child is None or not wanted or recovery.id in self._answered:
+            return
+        if child.process is not None and child.hangs:
+            self.say("hangs", f"{child.id} runs but does not beat: it is ended")
+            child.end()
+        words = f"{child.id} runs, it was only slow"
+        if child.process is None:
+            words = f"{child.id} is started again"
+            self._start(child)
+        if child.process is not None:
+            self._answered.add(recovery.id)
+            self.node.append(self.node.draft("agent_restarted", words, actor=child.id, re=recovery.id,
+                                             data={"agent": child.id, "pid": child.process.pid}))
+
+    def _is_up(self, name: str, standings: Mapping[str, Standing]) -> bool:
+        child = self.children.get(name.casefold())
+        if child is not None:
+            return child.state == UP
+        standing = standings.get(name.casefold())
+        return standing is not None and standing.state == ALIVE
+
+    def _is_alone(self, child: Child, standings: Mapping[str, Standing]) -> bool:
+        """Nobody leads, and for so long that an election would be over."""
+        if time.monotonic() - child.changed_s < ALONE_BOUNDS * self.node.profile.bound_s():
+            return False
+        settings = self.node.fleet.states["settings"].settings
+        leader = standings.get((self.node.fleet.terms.leader or "").casefold())
+        leads = leader is not None and leader.state == ALIVE
+        return not leads and "restart" in settings.recovery and child.starts <= settings.restarts_max
+
+    def _start(self, child: Child) -> None:
+        try:
+            child.start(self.folder, self.plan.path)
+        except (OSError, ValueError) as wrong:  # ValueError: a NUL in a word of the file
+            child.becomes(CRASHED)
+            self.say("crashed", f"{child.id} could not be started: {wrong}")
+        else:
+            self.say("start", f"{child.id} starts (process {child.process.pid if child.process else 0})")
+
+    def _write_status(self) -> None:
+        value = {"pid": os.getpid(), "file": str(self.plan.path.resolve()),
+                 "agents": [one.shown() for one in self.children.values()]}
+        if value != self._written:
+            with contextlib.suppress(OSError):
+                write_quickly(_status_path(self.node.home), json.dumps(value).encode())
+                self._written = value
+
+    def _end(self) -> None:
+        """All at once: each says goodbye for itself. Who does not end in time is ended."""
+        running = [one.process for one in self.children.values() if one.process is not None]
+        for process in running:
+            process.terminate()
+        until_s = time.monotonic() + STOP_S
+        for process in running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0 if self.stop.at_once else max(0.0, until_s - time.monotonic()))
+        for child in self.children.values():
+            child.end()
+        self.say("goodbye", "all agents of the file have ended")
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the supervisor of a node says of itself and its agents."""
+
+    pid: int
+    file: str
+    agents: list[dict[str, Any]]
+
+
+def check_alone(home: Home) -> None:
+    """Raises Lost when one runs here."""
+    if is_held(_lock_path(home)):
+        raise Lost(TWO)
+
+
+def status(home: Home) -> Status | None:
+    """None: no supervisor runs here."""
+    if not is_held(_lock_path(home)):
+        return None
+    with contextlib.suppress(OSError, ValueError):
+        return typed_json.read(Status, _status_path(home).read_bytes())
+    return None
+
+
+def _lock_path(home: Home) -> Path:
+    return home.path / "supervisor.lock"
+
+
+def _status_path(home: Home) -> Path:
+    return home.path / "supervisor.json"

@@ -1,0 +1,67 @@
+"""The cache: the fold as last written down. It may be thrown away at any time, and is believed where it fits."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import time
+from collections.abc import Iterator
+
+from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.errors import Corrupt
+from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.format.keys import Verifier
+from gitcoord.features import FEATURES
+from gitcoord.store.files import write_quickly
+from gitcoord.store.home.home import Home
+
+FILE = "replica.json"
+NOT_OURS = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, Corrupt)
+
+
+def read(home: Home, branch: Branch, verifier: Verifier) -> Branch | None:
+    """`branch`, which is empty, as it was when saved; None where there is no such file, or anything else in it."""
+    try:
+        value = json.loads((home.cache / FILE).read_bytes())
+        branch.resume(Fleet.load(value["fleet"], FEATURES, verifier), [*map(int, value["counts"])], value["tip"])
+        branch.believed = int(value["believed"])
+    except NOT_OURS:
+        return None
+    return branch
+
+
+@contextlib.contextmanager
+def nothing_collected() -> Iterator[None]:
+    """While features are imported, a fold is read, or lines are folded: all of it stays, and the search for garbage in
+    it, again and again, took an eighth of a short command and a quarter of the fold of a long log.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def age_s(home: Home) -> float:
+    """Seconds since any process of the node wrote it."""
+    try:
+        return abs(time.time() - os.stat(home.cache / FILE).st_mtime)
+    except OSError:
+        return float("inf")
+
+
+def save(home: Home, branch: Branch) -> bool:
+    """Whether it was: a branch that waits to be repaired is not."""
+    if branch.tip is None or branch.damaged:
+        return False
+    value = {"fleet": branch.fleet.dump(), "counts": branch.log.counts, "believed": branch.believed, "tip": branch.tip}
+    write_quickly(home.cache / FILE, json.dumps(value, separators=(",", ":")).encode())
+    return True
+
+
+def drop(home: Home) -> None:
+    (home.cache / FILE).unlink(missing_ok=True)

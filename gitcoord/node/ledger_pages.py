@@ -1,0 +1,181 @@
+"""What the leader writes beside the log: the snapshot, the fleet's card, and now and then a checkpoint."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+
+from gitcoord.core.ledger import checkpoint
+from gitcoord.core import limits
+from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.errors import Corrupt, GitcoordError
+from gitcoord.core.format.event import parse, type_of
+from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.ports import Oid
+from gitcoord.features import conversation
+from gitcoord.features.pages import card, snapshot
+from gitcoord.features.pages.snapshot import Entry, Interaction, Layout
+from gitcoord.node.agent.guards import in_words
+
+CHECKPOINT_EVENTS = 2048  # between checkpoints, at least: to replay so many takes a newcomer a quarter of a second
+CHECKPOINT_PART = 24  # and this part of the log: so all together grow as the log does, and not as its square
+POSITIONS_KEPT = 16  # of checkpoints read; one leads to the next
+README = "README.md"
+
+
+Sealed = Callable[[bytes, Branch], bytes]
+Part = Callable[[Branch, Sealed], Mapping[str, bytes | None]]
+
+
+def due(branch: Branch, sealed: Sealed = lambda data, branch: data) -> dict[str, bytes | None]:
+    """The files that the tip lacks or that are out of date; empty when nothing is due. `sealed`: signs a checkpoint."""
+    return {path: data for part in PARTS.values() for path, data in part(branch, sealed).items()}
+
+
+class Publisher:
+    """`due` for a process that goes on: a part that fails is left out and told, and the round goes on without it.
+
+    It is tried again when so many more events have come, twice as many each time: what it met is in the log.
+    """
+
+    def __init__(self, tell: Callable[[str, str], None], sealed: Sealed) -> None:
+        self.tell, self.sealed = tell, sealed
+        self._failures: dict[str, int] = {}
+        self._after: dict[str, int] = {}  # the position from which a part is tried again
+
+    def due(self, branch: Branch) -> dict[str, bytes | None]:
+        files: dict[str, bytes | None] = {}
+        for name, part in PARTS.items():
+            if branch.fleet.position < self._after.get(name, 0):
+                continue
+            try:
+                files.update(part(branch, self.sealed))
+            except GitcoordError:  # the disk, or the store, which is repaired
+                raise
+            except Exception as wrong:  # whatever the ledger made of it
+                self._failures[name] = failures = self._failures.get(name, 0) + 1
+                self._after[name] = branch.fleet.position + 2 ** min(failures, 12)
+                self.tell("part_failed", f"the {name} cannot be written: {in_words(wrong)}; all else goes on")
+            else:
+                self._failures.pop(name, None)
+        return files
+
+
+def _pages(branch: Branch, sealed: Sealed) -> Mapping[str, bytes | None]:
+    shown = _shown_position(branch)
+    if shown == branch.fleet.position:
+        return {}
+    return {**render(branch, since=shown), README: card.readme(branch.fleet).encode()}
+
+
+def _checkpoint(branch: Branch, sealed: Sealed) -> Mapping[str, bytes | None]:
+    saved = _checkpointed(branch)
+    if saved is not None and branch.fleet.position - saved < max(CHECKPOINT_EVENTS, saved // CHECKPOINT_PART):
+        return {}
+    data = sealed(checkpoint.write(branch), branch)
+    if len(data) > limits.CHECKPOINT_BYTES_MAX:  # nobody would read it, and a host may refuse the whole push for it
+        raise OverflowError(f"it has {len(data):,} bytes, and at most {limits.CHECKPOINT_BYTES_MAX:,} are read: "
+                            "newcomers fold all lines")
+    return {checkpoint.PATH: data}
+
+
+PARTS: Mapping[str, Part] = {"snapshot": _pages, "checkpoint": _checkpoint}
+
+
+def render(branch: Branch, *, since: int | None = None, layout: Layout | None = None) -> dict[str, bytes]:
+    """The snapshot's files; those that changed after position `since`, or (None) all."""
+    layout = layout or layout_of(branch.fleet)
+    only = None if since is None else _changed(branch, since, layout)
+    read = branch.line_at()
+    return pages(branch.fleet, layout, lambda at: conversation.entry(at, parse(read(at))), only=only)
+
+
+def newest_page(branch: Branch) -> bytes:
+    """`communication.md` alone, which costs no more where the archive is long."""
+    read = branch.line_at()
+    rendered = pages(branch.fleet, layout_of(branch.fleet), lambda at: conversation.entry(at, parse(read(at))),
+                     only={snapshot.COMMUNICATION})
+    return rendered[snapshot.COMMUNICATION]
+
+
+def pages(
+    fleet: Fleet, layout: Layout, entry_at: Callable[[int], Entry], *, only: Collection[str] | None = None
+) -> dict[str, bytes]:
+    """The snapshot's files (of `only`, where it is given), from what a page shows of the event at each position."""
+    state: conversation.State = fleet.states["conversation"]
+    wanted = set(state.positions) if only is None else _numbers_in(state, only, layout)
+    interactions = [
+        conversation.interaction(state, number, entry_at) if number in wanted else Interaction(number, ())
+        for number in state.positions
+    ]
+    rendered = snapshot.files(interactions, layout, position=fleet.position, only=only)
+    return {path: text.encode() for path, text in rendered.items()}
+
+
+def layout_of(fleet: Fleet) -> Layout:
+    """The fleet's own settings, over the built-in ones."""
+    settings = fleet.states["settings"].settings
+    return Layout(recent=settings.recent, headings={**snapshot.HEADINGS, **settings.headings})
+
+
+def _changed(branch: Branch, since: int, layout: Layout) -> Collection[str] | None:
+    state: conversation.State = branch.fleet.states["conversation"]
+    read = branch.line_at()
+    for position in range(since + 1, branch.fleet.position + 1):
+        if type_of(read(position)) == "config_changed":
+            return None  # another layout: everything may look different
+    before = [number for number, positions in state.positions.items() if positions[0] <= since]
+    touched = {number for number in state.numbers[since:] if number}
+    return snapshot.changed(before, state.positions, touched=touched, layout=layout)
+
+
+def _numbers_in(state: conversation.State, only: Collection[str], layout: Layout) -> set[int]:
+    """The interactions whose events the files of `only` show."""
+    archived, recent = snapshot.split(state.positions, layout)
+    wanted = set(recent)
+    if not snapshot.is_split(archived):
+        return wanted | (set(archived) if snapshot.ARCHIVE in only else set())
+    for volume, numbers in snapshot.volumes_of(archived).items():
+        if snapshot.volume_path(volume) in only:
+            wanted.update(numbers)
+    return wanted
+
+
+def _shown_position(branch: Branch) -> int | None:
+    page = read_file(branch, snapshot.COMMUNICATION)
+    shown = snapshot.parse_position(page.decode("utf-8", "replace")) if page else None
+    # A page that claims to know more than the log was not written by a leader.
+    return shown if shown is not None and shown <= branch.fleet.position else None
+
+
+def _checkpointed(branch: Branch) -> int | None:
+    """The position of the checkpoint on the branch, 0 without one; None where a wrong one lies there."""
+    entry = branch.root.get(checkpoint.PATH)
+    if entry is None:
+        return 0
+    if entry.oid not in _positions:
+        if len(_positions) >= POSITIONS_KEPT:
+            _positions.clear()
+        data = read_file(branch, checkpoint.PATH) or b""
+        found = _POSITION.match(data)
+        _positions[entry.oid] = int(found[1]) if found else None
+    position = _positions[entry.oid]
+    right = position is not None and position <= branch.fleet.position and entry.oid != branch.disbelieved
+    return position if right else None
+
+
+_POSITION = re.compile(rb'\{"schema":"[a-z_./0-9 ]{1,1000}","position":(\d{1,16}),')
+
+# Of checkpoints, by the blob's id: its bytes never change, and at 100,000 events there are megabytes of them.
+_positions: dict[Oid, int | None] = {}
+
+
+def read_file(branch: Branch, path: str) -> bytes | None:
+    """A file at the top of the ledger branch's tip; None when it is not there."""
+    entry = branch.root.get(path)
+    if entry is None or entry.is_tree:
+        return None
+    try:
+        return branch.objects.blob(entry.oid, bytes_max=limits.CHECKPOINT_BYTES_MAX)
+    except Corrupt:
+        return None

@@ -1,0 +1,95 @@
+"""The Python interface: one agent's place in a fleet."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from gitcoord.core.secret_scan.credentials import OnSecret
+from gitcoord.core.errors import Lost, Unreachable
+from gitcoord.core.format.event import Event
+from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.node.membership.init import Wish, init
+from gitcoord.node.node import Node
+from gitcoord.store.home.locks import LockHeld
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What `append` achieved: `level` is "queued", "durable" or "sequenced"; `position` once sequenced."""
+
+    event: Event
+    level: str
+    position: int | None = None
+
+    @property
+    def id(self) -> str:
+        """The event's id, for ever."""
+        return self.event.uid
+
+
+class Member:
+    """An agent in a fleet; a context manager. Not shared between threads: one each."""
+
+    def __init__(self, node: Node, agent: str) -> None:
+        self.node = node
+        self.agent = agent
+
+    def __enter__(self) -> Member:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.node.close()
+
+    def append(
+        self, type: str, content: str, *, to: Sequence[str] = (), re: str | None = None, interaction: int | None = None,
+        data: Mapping[str, Any] | None = None, wait: str = "queued", timeout_s: float = 60.0,
+        allow_secret: bool = False,
+    ) -> Receipt:
+        """Write an event: on the local disk when this returns, and at the level `wait` as well.
+
+        `re` is the id of the event that it answers. Raises Refused (wrong words, or a secret among them, unless
+        `allow_secret`), NotConfirmed (the level was not reached within `timeout_s`; the event is queued all the same),
+        NoEffect (a Lost: it has its place in the ledger and changed nothing; says why), Paused (the disk).
+        """
+        draft = self.node.draft(type, content, actor=self.agent, to=to, re=re, interaction=interaction, data=data)
+        [event] = self.node.append(draft, on_secret=OnSecret.ALLOW if allow_secret else None)
+        if wait == "queued":
+            return Receipt(event, "queued")
+        return Receipt(event, *self.node.confirm(event, wait, timeout_s=timeout_s))
+
+    def sync(self) -> None:
+        """One round with the remote. Raises Unreachable, BadCredentials, Denied."""
+        self.node.sync()
+
+    def events(self, *, since: int = 0, follow: bool = False, poll_s: float | None = None) -> Iterator[Event]:
+        """Sequenced events after position `since`, in the fleet's order; with `follow`, for ever."""
+        while True:
+            for since, event in self.node.events(since):
+                yield event
+            if not follow:
+                return
+            if self.node.home.running():
+                time.sleep(0.1)  # `agent run` fetches for the whole node
+            else:
+                time.sleep(self.node.crew.profile.poll_s if poll_s is None else poll_s)
+                with contextlib.suppress(Unreachable, Lost, LockHeld):  # an outage, or others are busy: it goes on
+                    self.node.sync()
+
+    @property
+    def state(self) -> Fleet:
+        """Everything that the ledger says, as this node last saw it: members, terms, positions, features."""
+        return self.node.fleet
+
+
+def join(path: str | Path = ".", *, agent: str, remote: str | None = None) -> Member:
+    """Take part in the fleet of the clone at `path`, as `agent`; found or join one first where there is none."""
+    joined = init(Path(path).resolve(), Wish(agent=agent, remote=remote))
+    return Member(joined.node, agent)

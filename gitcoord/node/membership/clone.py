@@ -1,0 +1,55 @@
+"""A clone is where a node lives; it is made ready by one process at a time, however many begin at once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
+import tenacity
+
+from gitcoord.core.errors import Lost, Paused
+from gitcoord.store.git import git_store
+from gitcoord.store.home import sharing
+from gitcoord.store.files import pausing
+from gitcoord.store.home.home import Home
+
+INIT_WAIT_S = 120.0  # for another `init` of the same clone: some conversations with the remote
+MAKING_ATTEMPTS = 12  # each after up to 0.2 s; git needs 0.02 s
+
+
+def common_dir(path: Path, said: list[str]) -> Path:
+    """The git directory of the clone around `path`, which becomes a repository if it is in none."""
+    path.mkdir(parents=True, exist_ok=True)
+    # Of several `git init` in one folder all but one may fail: "could not lock config file" (16 at once: 6 of 16).
+    return tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(MAKING_ATTEMPTS), wait=tenacity.wait_random(0, 0.2), reraise=True,
+        retry=tenacity.retry_if_exception_type(Paused),
+    )(_common_dir, path, said)
+
+
+def _common_dir(path: Path, said: list[str]) -> Path:
+    common = git_store.find_common_dir(path)
+    if common is None:
+        git_store.init_repository(path)
+        said.append(f"made {path} a git repository")
+        common = git_store.find_common_dir(path)
+    if common is None:
+        raise Paused(f"{path} is still no git repository after `git init`: see what `git -C {path} status` says")
+    return common
+
+
+@contextlib.contextmanager
+def alone(home: Home) -> Iterator[None]:
+    """One `init` of a clone at a time: two that made its home at once would each have thrown away the other's."""
+    sharing.check_trusted(home.path.parent, home.store)
+    with pausing(home.path):
+        sharing.make_home(home.path, git_store.shared_repository(home.path.parent))
+        lock = filelock.FileLock(sharing.touch(home.path / "init.lock"))
+    try:
+        with lock.acquire(timeout=INIT_WAIT_S):
+            yield
+    except filelock.Timeout:
+        raise Lost(f"another `gitcoord init` runs in this clone for more than {INIT_WAIT_S:.0f} s: end it, then "
+                   "try again") from None

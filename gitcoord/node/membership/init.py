@@ -1,0 +1,320 @@
+"""Founding and joining: the first agent's push makes the fleet, and whoever comes later finds its card.
+
+The ledger's first line is a control line, pushed alone against "must not exist": of two who found at once,
+one has founded, and the other joins.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import os
+import secrets
+import socket
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gitcoord.core.ledger import outbox
+from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.secret_scan.credentials import looks_like_credential
+from gitcoord.core.errors import BadCredentials, Denied, Lost, Refused, Unreachable
+from gitcoord.core.format.event import FOUNDING, Draft, Head, fleet_id_of, seal
+from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.format.keys import SEED_BYTES
+from gitcoord.core.fold.members import FleetFounded
+from gitcoord.core.names import agent_id, node_name
+from gitcoord.core.ports import Outcome, Pushed, Update
+from gitcoord.core.text import Place, fit
+from gitcoord.features import FEATURES
+from gitcoord.features.pages import card
+from gitcoord.node import trust
+from gitcoord.node.membership.clone import alone, common_dir
+from gitcoord.node.membership.ledger_card import Card, card_of, chain_of
+from gitcoord.node.keyring import Keyring, hmac_secret, seed_from_environment
+from gitcoord.node.clock import new_uid, passing_node_id, short_name, utc_now
+from gitcoord.node.node import Node, Store, open_store
+from gitcoord.node.config import NODE, profile_of
+from gitcoord.store.git import git_store
+from gitcoord.store.home import node_key, sharing
+from gitcoord.store.files import write_durably
+from gitcoord.store.git.url import is_local, without_secret
+from gitcoord.store.home.home import Config, Home
+from gitcoord.store.home.locks import LockHeld
+
+FOUNDING_ATTEMPTS = 5
+NAMESPACES = ("refs/gitcoord", "refs/heads/gitcoord")
+
+
+@dataclass(slots=True)
+class Wish:
+    """What a user asked `init` for; None where the fleet's card or a default decides."""
+
+    agent: str
+    remote: str | None = None
+    profile: str | None = None
+    namespace: str | None = None
+    auth: str | None = None
+    lead: bool = True
+
+
+@dataclass(slots=True)
+class Joined:
+    """What `init` did, in words for a person."""
+
+    node: Node
+    founded: bool = False
+    joined: bool = False
+    said: list[str] = field(default_factory=list)
+
+
+def init(path: Path, wish: Wish) -> Joined:
+    """Make `path` part of a fleet. Run again it changes nothing. Raises GitcoordError's kinds."""
+    said: list[str] = []
+    agent_id(wish.agent)
+    if looks_like_credential(wish.agent):
+        raise Refused("the agent's name looks like a secret, and the ledger cannot forget: choose another one")
+    common = common_dir(path, said)
+    home = Home(common / "gitcoord")
+    with alone(home):
+        return _init(home, common, wish, said)
+
+
+def _init(home: Home, common: Path, wish: Wish, said: list[str]) -> Joined:
+    wish.remote = whole(common, wish.remote)
+    if home.exists:
+        return _again(home, common, wish, said)
+    remote = wish.remote or whole(common, os.environ.get("GITCOORD_REMOTE")) or _default_remote(common, said)
+    if without_secret(remote) != remote:
+        said.append("the login in the remote's URL is not kept: set GITCOORD_TOKEN or GITCOORD_REMOTE for each "
+                    "command, or let git's credential helper know it")
+    config = Config(fleet="", remote=remote, agent=wish.agent, lead=wish.lead, auth=wish.auth or "ed25519",
+                    namespace=wish.namespace or NAMESPACES[0])
+    store = open_store(home, config, common)
+    try:
+        founded = _enter(home, common, store, config, wish, said)
+        store.close()
+        store = open_store(home, config, common)  # the card may have named another namespace
+        _settle_in(home, store, config)
+    except BaseException:
+        store.close()
+        raise
+    return _introduced(Joined(Node(home, store), founded=founded, said=said), wish)
+
+
+def _again(home: Home, common: Path, wish: Wish, said: list[str]) -> Joined:
+    """The clone is in a fleet already; another agent may join from it."""
+    config = home.config()
+    node = Node(home, open_store(home, config, common))
+    for name, asked, has in (
+        ("profile", wish.profile, profile_of(config, node.fleet)), ("auth", wish.auth, config.auth),
+        ("namespace", wish.namespace, config.namespace),
+        ("remote", wish.remote and without_secret(wish.remote), config.remote),
+    ):
+        if asked is not None and asked != has:
+            node.close()
+            cure = f"gitcoord config set {name} {asked} --node" if name in NODE else "gitcoord leave"
+            raise Refused(f"this clone is in fleet {config.fleet} with {name} {has}, not {asked}: "
+                          f"run `{cure}` first to change that")
+    return _introduced(Joined(node, said=said), wish)
+
+
+def _introduced(joined: Joined, wish: Wish) -> Joined:
+    try:
+        _introduce(joined, wish)
+    except BaseException:
+        joined.node.close()
+        raise
+    return joined
+
+
+def whole(common: Path, remote: str | None) -> str | None:
+    """A path is remembered as absolute: the next command may be started in another folder."""
+    if remote and is_local(remote) and git_store.remote_url(common, remote) is None:
+        return str(Path(remote).resolve())
+    return remote
+
+
+def _default_remote(common: Path, said: list[str]) -> str:
+    if git_store.remote_url(common, "origin") is not None:
+        return "origin"
+    embedded = common / "gitcoord-remote.git"
+    if not (embedded / "HEAD").exists():
+        sharing.make_home(embedded, git_store.shared_repository(common))
+        git_store.make_bare_remote(embedded, granted=sharing.mode_in(embedded))
+    said.append(f"no remote: made one at {embedded}")
+    return str(embedded)
+
+
+def profile_for(common: Path, remote: str) -> str:
+    """Timings by the remote's host, until the card says otherwise."""
+    url = git_store.remote_url(common, remote) or remote
+    host = url.split("://", 1)[-1].split("@", 1)[-1].split("/", 1)[0].split(":", 1)[0].lower()
+    if "://" not in url and not ("@" in url and ":" in url):
+        return "local"
+    if url.startswith("file://") or host in ("localhost", "127.0.0.1", "[::1]", "["):
+        return "local"
+    return "github" if host in ("github.com", "gitlab.com", "bitbucket.org", "codeberg.org") else "lan"
+
+
+def _enter(home: Home, common: Path, store: Store, config: Config, wish: Wish, said: list[str]) -> bool:
+    """Find the fleet, or found it; fills `config` from its card. True if we founded it."""
+    for _ in range(FOUNDING_ATTEMPTS):
+        refs = store.fetch(newcomer=True).refs
+        if config.ledger in refs:
+            _agree(card_of(store, refs[config.ledger], ledger=config.ledger), config, wish)
+            said.append(f"joins fleet {config.fleet}")
+            return False
+        answer = _found(home, store, config, wish, profile_for(common, config.remote))
+        if answer.outcome is Outcome.ACCEPTED:
+            said.append(f"founds fleet {config.fleet}")
+            return True
+        _raise_refusal(answer, "the ledger", config)
+    raise Unreachable("the remote gave no clear answer while the fleet was founded: run `gitcoord init` again")
+
+
+def _raise_refusal(answer: Pushed, what: str, config: Config) -> None:
+    if answer.reason.startswith("credentials:"):
+        raise BadCredentials(answer.reason.removeprefix("credentials:").strip())
+    if answer.outcome is Outcome.DENIED:
+        raise Denied(f"the remote refuses {what} ({config.ledger}): {answer.reason}")
+    if answer.outcome is Outcome.UNREACHABLE:
+        raise Unreachable(answer.reason)
+
+
+def _agree(card: Card, config: Config, wish: Wish) -> None:
+    """Take profile, namespace and signatures from the fleet's card."""
+    founded = card.founded
+    for name, asked, has in (("namespace", wish.namespace, founded.namespace), ("auth", wish.auth, founded.auth)):
+        if asked is not None and asked != has:
+            raise Refused(f"the fleet there has {name} {has}, not {asked}: leave the option out to join it")
+    config.fleet, config.namespace, config.auth = card.fleet_id, founded.namespace, founded.auth
+    config.profile = wish.profile if wish.profile != founded.profile else None
+
+
+def _found(home: Home, store: Store, config: Config, wish: Wish, timings: str) -> Pushed:
+    """Push the ledger's first commit against "must not exist"."""
+    if wish.namespace is None:
+        config.namespace = _accepted_namespace(store)
+    _ensure_key(home, config, wish.agent, founding=True)
+    signer = Keyring(home, config.auth).signer(wish.agent)
+    founded = FleetFounded.model_validate({
+        "namespace": config.namespace, "profile": wish.profile or timings, "auth": config.auth,
+    })
+    draft = Draft(actor=wish.agent, type=FOUNDING, content=f"{wish.agent} founds a fleet", timestamp=utc_now(),
+                  uid=new_uid(), data=founded.model_dump())
+    event = seal(draft, node=passing_node_id("founder"), after=None, signer=signer, fleet="")
+    config.fleet = fleet_id_of(event.line)
+    branch = Branch(store, Fleet(FEATURES))
+    branch.fleet.take(event.line)
+    files = {"README.md": card.readme(branch.fleet).encode()}
+    tree = Branch(store, Fleet(FEATURES)).write(branch.extend([event.line]), files)
+    subject = fit(draft.content, Place.SUBJECT)
+    commit = store.put_commit(tree=tree, parents=[], message=f"{subject} [skip ci]\n\nPosition: 1\n",
+                              author=wish.agent, time_s=_now_s())
+    return store.push([Update(config.ledger, None, commit)])[config.ledger]
+
+
+def _accepted_namespace(store: Store) -> str:
+    """Where the host lets outboxes live: some accept refs/heads/* only. Probed with a ref that is removed again."""
+    for namespace in NAMESPACES:
+        ref = f"{namespace}/nodes/{passing_node_id('probe')}"
+        oid = outbox.write(store, node="probe", pending=(), beats=(), carried=(), nonce=new_uid(), parent=None,
+                           time_s=_now_s())
+        answer = store.push([Update(ref, None, oid)])[ref]
+        if answer.outcome is Outcome.ACCEPTED:
+            store.push([Update(ref, oid, None)])
+            return namespace
+        if answer.reason.startswith("credentials:"):
+            raise BadCredentials(answer.reason.removeprefix("credentials:").strip())
+        if answer.outcome is not Outcome.DENIED:
+            raise Unreachable(answer.reason or "the remote did not answer")
+    raise Denied(f"the remote refuses to be written to: {answer.reason}")
+
+
+def _settle_in(home: Home, store: Store, config: Config) -> None:
+    """Take a node id, and take up the chain that the ledger and the outbox of that node hold."""
+    node, seed = _node(home, config)
+    refs = store.fetch(newcomer=True, first={node}).refs
+    base = Head()
+    mine = refs.get(f"{config.namespace}/nodes/{node}")
+    tip = refs.get(config.ledger)
+    if tip is not None and os.environ.get("GITCOORD_NODE"):
+        base = chain_of(store, tip, node)
+    home.create(config, node=node, base=base, seed=seed)
+    if mine is not None:
+        home.note_outbox(mine)  # born empty with an identity given: the outbox as found is its own
+
+
+def _node(home: Home, config: Config) -> tuple[str, bytes]:
+    """Return the id and the key of this node: new ones, or those that follow from GITCOORD_NODE and the agent's key."""
+    name = os.environ.get("GITCOORD_NODE")
+    if not name:
+        return node_key.new(short_name(_host_name()))
+    secret = hmac_secret(home) if config.auth == "hmac" else _seed(home, config.agent or "")
+    seed = hmac.digest(secret, f"gitcoord node {name}".encode(), "sha256") if secret else None
+    return node_key.new(node_name(name), seed)
+
+
+def _seed(home: Home, agent: str) -> bytes | None:
+    return seed_from_environment(agent) or home.seed(agent)
+
+
+def _introduce(joined: Joined, wish: Wish) -> None:
+    """Make the agent a member, unless it is one; its key is made here, or comes from the environment."""
+    node = joined.node
+    try:
+        node.sync()
+    except (Unreachable, Lost, LockHeld):
+        if not _is_known(node, wish.agent):  # else an outage keeps nobody from writing to the queue
+            raise
+    _ensure_key(node.home, node.config, wish.agent)
+    signer = node.keyring.signer(wish.agent)
+    member = node.fleet.members.get(wish.agent)
+    if member is not None and (member.key != signer.key or member.id != wish.agent):
+        if member.key == signer.key:
+            raise Refused(f"the agent is called {member.id} in this fleet: use that name")
+        raise Refused(
+            f"{member.id} is in this fleet already, with another key: choose another name, or bring its key "
+            "(GITCOORD_AGENT and GITCOORD_KEY)"
+        )
+    waiting = any(e.type == "agent_joined" and e.actor == wish.agent for e in node.disk.pending())
+    if (member is None or member.left) and not waiting:
+        node.append(node.draft("agent_joined", f"{wish.agent} joins", actor=wish.agent))
+        joined.joined = True
+        joined.said.append(f"{wish.agent} joins from node {node.disk.node}")
+        with contextlib.suppress(Unreachable, Lost, LockHeld):  # it is queued
+            node.sync()
+    own = node.home.config()
+    if own.agent is None or not own.trust:
+        own.agent = node.config.agent = own.agent or wish.agent
+        own.trust = node.config.trust = own.trust or trust.founder_of(node.fleet)
+        node.home.save_config(own)
+    if joined.said:
+        joined.said.append(f"trusts the fleet that was founded with the key {trust.founder_of(node.fleet)}, and whose "
+                           f"log is {trust.newest_of(node.fleet)}; GITCOORD_TRUST elsewhere is one of the two")
+
+
+def _is_known(node: Node, agent: str) -> bool:
+    joining = any(e.type == "agent_joined" and e.actor == agent for e in node.disk.pending())
+    return joining or node.fleet.members.get(agent) is not None
+
+
+def _ensure_key(home: Home, config: Config, agent: str, *, founding: bool = False) -> None:
+    if config.auth == "hmac":
+        if hmac_secret(home) is None and founding:
+            path = home.path / "keys" / "hmac.secret"
+            home.make_keys()
+            write_durably(path, secrets.token_urlsafe(32).encode() + b"\n", mode=0o600)
+        return
+    if _seed(home, agent) is None:
+        home.make_keys()
+        home.save_seed(agent, secrets.token_bytes(SEED_BYTES))
+
+
+def _host_name() -> str:
+    return socket.gethostname().split(".", 1)[0]
+
+
+def _now_s() -> int:
+    return int(time.time())

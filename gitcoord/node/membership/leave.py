@@ -1,0 +1,147 @@
+"""Leaving: the last words are in the log, the outbox is retired, and what is kept on disk stands aside."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import filelock
+
+from gitcoord.core.errors import GitcoordError, NotConfirmed, Refused, Unreachable
+from gitcoord.core.format.event import Draft, Event
+from gitcoord.core.ports import Outcome, Update
+from gitcoord.node.node import Node
+
+SYNC_TRIES_S = 0.2
+
+
+@dataclass(slots=True)
+class Left:
+    """What became of it."""
+
+    kept: Path
+    agents: list[str]
+    undelivered: int = 0
+    outbox_retired: bool = True
+    problems: list[str] = field(default_factory=list)
+
+
+def leave(node: Node, *, force: bool, timeout_s: float) -> Left:
+    """Take this clone out of its fleet. Raises NotConfirmed where events would stay behind, unless `force`."""
+    check(node)
+    left = Left(Path(), [])
+    _drain(node, timeout_s, left, force=force)
+    drafts = goodbyes(node)
+    left.agents = [draft.actor for draft in drafts]
+    if drafts:
+        node.append(*drafts)
+    _drain(node, timeout_s, left, force=force)
+    with node.home.sync_lock.acquire(timeout=timeout_s):
+        left.undelivered = len(_undelivered(node))
+        _retire_outbox(node, left)
+    left.kept = _set_aside(node)
+    return left
+
+
+def check(node: Node) -> None:
+    """Raises Refused while agents run here."""
+    running = node.home.running()
+    if running:
+        raise Refused(f"{', '.join(running)} runs on this node: end that `gitcoord agent run` first")
+
+
+def goodbyes(node: Node) -> list[Draft]:
+    """What the agents of this clone would say."""
+    return [node.draft("agent_left", f"{agent} leaves", actor=agent) for agent in agents_here(node)]
+
+
+def changes(node: Node) -> list[str]:
+    """What else leaving does, if everything queued can be delivered."""
+    waiting = len(_undelivered(node))
+    return [*([f"first deliver what is queued ({waiting})"] if waiting else []),
+            f"remove {_outbox(node)} from the remote", f"move {node.home.path} aside"]
+
+
+def agents_here(node: Node) -> list[str]:
+    """Members whose keys this node keeps. One that is given its key by the environment lives elsewhere too."""
+    members = node.fleet.members.by_id.values()
+    if node.config.auth == "hmac":  # one secret for all: only the clone's own agent is surely its
+        own = node.home.config().agent
+        return [one.id for one in members if one.id == own and not one.left]
+    found = []
+    for member in members:
+        if member.left or node.home.seed(member.id) is None:
+            continue
+        if node.keyring.signer(member.id).key == member.key:
+            found.append(member.id)
+    return found
+
+
+def _drain(node: Node, timeout_s: float, left: Left, *, force: bool) -> None:
+    """Until nothing is queued that the log lacks."""
+    deadline = time.monotonic() + timeout_s
+    problem = ""
+    while True:
+        try:
+            node.sync()
+            problem = ""
+        except (Unreachable, filelock.Timeout) as wrong:
+            problem = str(wrong)
+        except GitcoordError as wrong:
+            if not force:
+                raise
+            problem = str(wrong)
+        pending = _undelivered(node)
+        if not pending and not problem:
+            return
+        if force and problem or time.monotonic() > deadline:
+            break
+        node.pause(SYNC_TRIES_S)
+    if not force:
+        because = f" ({problem})" if problem else ""
+        raise NotConfirmed(f"{len(pending)} queued events are not in the log yet{because}: nothing was changed. "
+                           "Try again later, or leave with --force, which keeps them in a file"
+                           if pending else f"the fleet cannot be told{because}: try again later, or leave with --force")
+    if problem not in left.problems:
+        left.problems.append(problem or f"{len(pending)} events were not taken in time")
+
+
+def _undelivered(node: Node) -> list[Event]:
+    return [event for event in node.disk.pending() if event.uid not in node.fleet.positions]
+
+
+def _retire_outbox(node: Node, left: Left) -> None:
+    """Remove our outbox from the remote, unless it holds what the log lacks: others can still carry that along."""
+    ref = _outbox(node)
+    if left.problems:
+        left.outbox_retired = False
+        return
+    try:
+        mine = node.store.fetch(first={node.disk.node}).refs.get(ref)
+        if mine is not None:
+            answer = node.store.push([Update(ref, mine, None)])[ref]
+            left.outbox_retired = answer.outcome is Outcome.ACCEPTED
+            if not left.outbox_retired:
+                left.problems.append(f"the outbox stays on the remote: {answer.reason or answer.outcome.value}")
+    except GitcoordError as wrong:
+        left.outbox_retired = False
+        left.problems.append(f"the outbox stays on the remote: {wrong}")
+
+
+def _outbox(node: Node) -> str:
+    return node.replica.outbox_prefix + node.disk.node
+
+
+def _set_aside(node: Node) -> Path:
+    node.close()
+    home = node.home.path
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+    kept = home.with_name(f"{home.name}.left-{stamp}")
+    number = 1
+    while kept.exists():
+        number += 1
+        kept = home.with_name(f"{home.name}.left-{stamp}-{number}")
+    home.rename(kept)
+    return kept

@@ -1,0 +1,55 @@
+"""Joining: what a newcomer learns from the newest commits of a ledger, before it is a node of its fleet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gitcoord.core.ledger import checkpoint
+from gitcoord.core import limits
+from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.errors import Denied
+from gitcoord.core.format.event import Head
+from gitcoord.core.fold.chains import Inadmissible
+from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.ledger.log_files import LogFiles
+from gitcoord.core.fold.members import FleetFounded
+from gitcoord.core.ports import Objects, Oid
+from gitcoord.core.ledger.trees import root_of
+from gitcoord.features import FEATURES
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a fleet's first line says of it."""
+
+    fleet_id: str
+    founded: FleetFounded
+
+
+def card_of(objects: Objects, tip: Oid, *, ledger: str) -> Card:
+    """What the ledger's first line says; where somebody has spoilt the newest tree, the line that was pushed first.
+
+    Raises Denied where it founds no fleet that this version of gitcoord reads.
+    """
+    files = LogFiles(objects)
+    first = next(files.files(files.listing(root_of(objects, tip))))
+    fleet = Fleet(FEATURES)
+    reason = ""
+    try:
+        fleet.take(b"".join(first.lines[:1]))
+    except Inadmissible as wrong:
+        branch = Branch(objects, Fleet(FEATURES))
+        branch.absorb(objects.first_parents(tip, stop=None, limit=limits.COMMITS_MAX)[0])
+        fleet, reason = branch.fleet, f" ({wrong})" if first.lines else ""
+    if fleet.id is None or fleet.members.founded is None:
+        raise Denied(f"{ledger} on this remote is no ledger that this version of gitcoord reads{reason}: "
+                     "name another remote, or use the version that wrote it")
+    return Card(fleet.id, fleet.members.founded)
+
+
+def chain_of(objects: Objects, tip: Oid, node: str) -> Head:
+    """Where the chain of `node` stands in the ledger."""
+    branch = Branch(objects, Fleet(FEATURES))
+    checkpoint.start(branch, tip)
+    branch.absorb(tip)
+    return branch.fleet.heads.get(node, Head())

@@ -1,0 +1,46 @@
+"""A new key for an agent: announced by an event that the old key signs, in force once that is sequenced."""
+
+from __future__ import annotations
+
+import os
+import secrets
+
+from gitcoord.core.errors import Refused
+from gitcoord.core.format.event import Draft, Event
+from gitcoord.core.format.keys import SEED_BYTES, Ed25519Signer, possession
+from gitcoord.node.keyring import seed_from_environment
+from gitcoord.node.node import Node
+from gitcoord.store.files import write_durably
+
+
+def rekey(node: Node, agent: str) -> tuple[Event, str]:
+    """Announce a new key, signed with the old one; it takes the old one's place once that is sequenced.
+
+    The new key is durable BEFORE it is announced: a crash between the two must not lose the only copy.
+    """
+    check(node, agent)
+    coming = node.home.key_path(agent).with_suffix(".next")
+    if not coming.exists():
+        write_durably(coming, secrets.token_bytes(SEED_BYTES).hex().encode() + b"\n", mode=0o600)
+    new = Ed25519Signer(bytes.fromhex(coming.read_text(encoding="ascii")))
+    known = [event for event in node.disk.pending() if event.data.get("key") == new.key]
+    event = known[0] if known else node.append(announced(node, agent, new))[0]
+    node.confirm(event, "sequenced", timeout_s=60)
+    os.replace(coming, node.home.key_path(agent))
+    return event, new.key
+
+
+def check(node: Node, agent: str) -> None:
+    """Raises Refused where the agent's key cannot be changed from here."""
+    if node.config.auth == "hmac" or seed_from_environment(agent) is not None:
+        raise Refused("only a key in this clone's home can be changed here")
+    node.keyring.signer(agent)
+
+
+def announced(node: Node, agent: str, new: Ed25519Signer | None = None) -> Draft:
+    """Return the event that tells of the key `new`, which proves that its holder wants it. None: there is none yet."""
+    data = {}
+    if new is not None:
+        old = node.keyring.signer(agent).key
+        data = {"key": new.key, "proof": new.sign(possession(node.config.fleet, agent, old, new.key))}
+    return node.draft("key_changed", f"{agent} has a new key", actor=agent, data=data)

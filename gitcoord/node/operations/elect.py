@@ -1,0 +1,144 @@
+"""Taking part in an election from a single command: look, stand, resign, explain."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import filelock
+
+from gitcoord.core.errors import Lost, Unreachable
+from gitcoord.core.format.event import Draft
+from gitcoord.core.names import same_agent
+from gitcoord.core.leadership.sessions import Session
+from gitcoord.features import settings
+from gitcoord.node.clock import since_boot_s
+from gitcoord.node.node import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Who leads, and how that is known."""
+
+    leader: str | None
+    term: int
+    since: int  # position
+    since_time: str
+    node: str | None
+    reason: str
+    known_by: str
+    elected_here: bool = False
+    advice: str = ""
+
+    def lines(self) -> Iterator[str]:
+        if self.leader is None:
+            yield f"nobody leads {f'(the last term was {self.term})' if self.term else 'yet'}"
+        else:
+            yield f"{self.leader} leads term {self.term}, since position {self.since} ({self.since_time})"
+            yield f"elected because: {self.reason}"
+        yield f"known by: {self.known_by}"
+        if self.advice:
+            yield self.advice
+
+
+def look(node: Node, *, online: bool = True) -> Standing:
+    """Who leads, after one round (or, unreachable, as last seen)."""
+    known_by = ""
+    if online:
+        try:
+            node.sync(tick=False)
+        except Unreachable as wrong:
+            known_by = f"the ledger as last seen here ({wrong})"
+    return _standing(node, known_by)
+
+
+def _standing(node: Node, known_by: str = "", *, elected_here: bool = False, advice: str = "") -> Standing:
+    terms = node.fleet.terms
+    beat = next((b for b in node.replica.beats() if b.term == terms.term and b.actor == terms.leader), None)
+    if not known_by:
+        known_by = f"the ledger at position {node.fleet.position}"
+        if beat is not None:
+            known_by += f"; its beat {beat.data.get('n')} of {beat.timestamp}"
+    return Standing(terms.leader, terms.term, terms.since, terms.since_time, terms.node, terms.reason, known_by,
+                    elected_here, advice)
+
+
+def take_part(node: Node, agent: str, *, wait: bool = False, timeout_s: float | None = None) -> Standing:
+    """Stand if nobody leads, or when the leader's silence has lasted long enough; else tell who leads.
+
+    Where `agent run` lives on this node it takes part already: then this only watches it.
+    """
+    deadline = time.monotonic() + (node.crew.profile.bound_s() * 1.5 if timeout_s is None else timeout_s)
+    with contextlib.ExitStack() as held:
+        stands = not node.home.running()
+        if stands:
+            try:
+                held.enter_context(node.home.run_lock(agent).acquire(timeout=0.5))
+            except filelock.Timeout:
+                stands = False
+        session = Session(agent, secrets.token_hex(6), node.keyring.signer(agent), may_lead=node.config.lead)
+        if stands:
+            node.crew.wait_share = settings.wait_share
+            node.crew.sessions = [session]
+        return _watch(node, session, stands=stands, wait=wait, deadline=deadline)
+
+
+def _watch(node: Node, session: Session, *, stands: bool, wait: bool, deadline: float) -> Standing:
+    first: object = None
+    while True:
+        terms = node.fleet.terms
+        if stands and terms.leader == session.agent and terms.node == node.disk.node:
+            session.proven_dead = terms.session  # nobody runs it here, and we hold its lock
+        node.sync(tick=False)
+        terms = node.fleet.terms
+        if node.crew.leading(terms):
+            return _standing(node, elected_here=True, advice=f"nobody beats for {session.agent} yet: start `gitcoord "
+                             f"agent run --id '{session.agent}'`, or the fleet elects again")
+        sign = node.crew.watch.sign
+        alive = terms.leader is not None and first is not None and sign != first
+        first = first if first is not None else sign
+        if terms.leader is not None and (alive or not stands or (not wait and not session.may_lead)):
+            return _standing(node)
+        if time.monotonic() >= deadline:
+            if wait and terms.leader is None:
+                raise Lost("nobody leads yet: no agent may, or none runs; start `gitcoord agent run`")
+            return _standing(node)
+        node.pause(min(node.crew.next_due_s(node.fleet, since_boot_s()) + 0.01, node.crew.profile.poll_s))
+
+
+def resign(node: Node, agent: str) -> Standing:
+    """Step down, by an event of one's own term: anyone may stand at once. Raises Lost if the agent does not lead."""
+    [event] = node.append(resignation(node, agent))
+    node.confirm(event, "sequenced", timeout_s=60)
+    return _standing(node)
+
+
+def resignation(node: Node, agent: str) -> Draft:
+    """After a look at the remote. Raises Lost if the agent does not lead."""
+    node.sync(tick=False)
+    terms = node.fleet.terms
+    if terms.leader is None or not same_agent(terms.leader, agent):
+        raise Lost(f"{agent} does not lead: {terms.leader or 'nobody'} does, in term {terms.term}")
+    return node.draft("leader_resigned", f"{agent} resigns", actor=agent, term=terms.term)
+
+
+def explain(node: Node) -> list[tuple[str, float, str]]:
+    """The timings in force: name, seconds, what it is."""
+    profile, crew = node.profile, node.crew
+    travel = max(node.round_trip_s, profile.travel_s)
+    stretch = crew.stretch
+    silence = profile.stretched_silence_s(profile.beat_s * stretch)
+    bound = (2.2 * profile.poll_s + silence + profile.jitter_s) / 0.99 + travel
+    return [
+        ("beat_s", profile.beat_s * stretch, "between two beats of the leader"),
+        ("follower_beat_s", profile.follower_beat_s * stretch, "between two beats of any other agent"),
+        ("act_s", profile.act_s, "V: how long after a push began the leader may act outside the ledger"),
+        ("silence_s", silence, "T: silence, seen by one's own successful polls, after which a follower stands"),
+        ("poll_s", profile.poll_s, "P: between two looks at the remote"),
+        ("jitter_s", profile.jitter_s, "J: the longest random wait before standing"),
+        ("travel_s", travel, "D: a fetch and a push"),
+        ("bound_s", bound, "(2.2 P + T + J) / 0.99 + D: from a leader's death to its successor, at the most"),
+    ]

@@ -1,0 +1,165 @@
+"""Pages in a work folder: a snapshot of the conversations, and `events.log`, rendered on this machine for people.
+
+A file that would hold the same bytes is not touched; any other is written beside, synced and renamed. Whatever
+dies in between, `communication.md` or `communication.md.bak` is a whole page.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import filelock
+
+from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.errors import GitcoordError
+from gitcoord.core.format.event import parse
+from gitcoord.core.fold.chains import Inadmissible
+from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.ledger.log_files import Log, lines_of
+from gitcoord.core.format.strict_json import Malformed
+from gitcoord.features import FEATURES
+from gitcoord.features.pages import snapshot
+from gitcoord.features.pages.snapshot import Layout
+from gitcoord.node import ledger_pages
+from gitcoord.node.node import Node
+from gitcoord.store.home import sharing
+from gitcoord.store import work_files
+from gitcoord.store.files import pausing
+
+LOG = "events.log"
+BASELINE = (LOG, snapshot.COMMUNICATION, snapshot.ARCHIVE)
+BACKUP = f"{snapshot.COMMUNICATION}.bak"
+FOREIGN = "events.log.old"
+LOCK_S = 60.0  # others hold it while they render and write: a second for 100,000 events
+
+
+@contextlib.contextmanager
+def writing(node: Node, folder: Path) -> Iterator[None]:
+    """One process of this node writes pages at a time, so that no older page comes after a newer one."""
+    work_files.check_ground(folder, Path.cwd())
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with pausing(node.home.path):
+            with filelock.FileLock(sharing.touch(node.home.path / "pages.lock")).acquire(timeout=LOCK_S):
+                yield
+    except filelock.Timeout:
+        raise GitcoordError(f"another process writes pages for more than {LOCK_S:.0f} s: end it, then try again"
+                            ) from None
+
+
+def write_snapshot(node: Node, folder: Path, *, recent: int | None = None) -> list[str]:
+    """Bring the snapshot in `folder` up to what this node knows, queued events included; the files that changed."""
+    with writing(node, folder):
+        branch = with_pending(node)
+        layout = ledger_pages.layout_of(branch.fleet)
+        if recent is not None:
+            layout = Layout(recent=recent, headings=layout.headings)
+        return put_pages(folder, ledger_pages.render(branch, layout=layout))
+
+
+def put_pages(folder: Path, pages: Mapping[str, bytes]) -> list[str]:
+    """Write the pages that differ from what lies there; the archive first, so that nothing is on no page."""
+    order = sorted(pages, key=lambda path: (path == snapshot.COMMUNICATION, path == snapshot.ARCHIVE, path))
+    changed = []
+    for path in order:
+        old = work_files.read(folder / path, folder)
+        if old == pages[path]:
+            continue
+        if path == snapshot.COMMUNICATION and old is not None and is_whole(old):
+            work_files.write(folder / BACKUP, folder, old)
+        work_files.write(folder / path, folder, pages[path])
+        changed.append(path)
+    return changed
+
+
+def is_whole(page: bytes) -> bool:
+    """Whether a `communication.md` was written to its end."""
+    return page.endswith(snapshot.END.encode() + b"\n")
+
+
+def write_log(node: Node, folder: Path) -> tuple[bool, Path | None]:
+    """Bring `events.log` in `folder` up to date: every event's own line, then those that are queued.
+
+    Whether it changed; and where its old content went, if that was somebody else's. A reader sees lines being
+    added, except where queued ones found another order in the ledger.
+    """
+    with writing(node, folder):
+        path = folder / LOG
+        pending = node.disk.pending()  # BEFORE the ledger: what leaves the queue is there
+        fleet, read = node.fleet, node.replica.branch.line_at()
+        lines = [read(position) for position in range(1, fleet.position + 1)]
+        lines += [event.line for event in pending if event.uid not in fleet.positions]
+        data = b"".join(line + b"\n" for line in lines)
+        old = work_files.read(path, folder) or b""
+        if old == data:
+            return False, None
+        kept = _keep_foreign(folder, old, lines)
+        if old and data.startswith(old):
+            work_files.append(path, folder, data[len(old):], old=old)
+        else:
+            work_files.write(path, folder, data)
+        return True, kept
+
+
+def _keep_foreign(folder: Path, old: bytes, ours: Sequence[bytes]) -> Path | None:
+    """Lines that no gitcoord wrote are the user's own: they are set aside, never overwritten."""
+    lines = lines_of(old)
+    if lines and not old.endswith(b"\n") and any(line.startswith(lines[-1]) for line in ours):
+        lines.pop()  # torn by a crash while it was added
+    if all(_is_event(line) for line in lines):
+        return None
+    kept = next(path for path in _names(folder) if not os.path.lexists(path))
+    work_files.write(kept, folder, old)
+    return kept
+
+
+def _names(folder: Path) -> Iterator[Path]:
+    yield folder / FOREIGN
+    number = 1
+    while True:
+        yield folder / f"{FOREIGN}.{number}"
+        number += 1
+
+
+def _is_event(line: bytes) -> bool:
+    try:
+        parse(line)
+    except Malformed:
+        return False
+    return True
+
+
+def write_baseline(path: Path) -> list[str]:
+    """The original file layout, where it is missing: empty logs and pages, and a folder for scripts."""
+    pages = {snapshot.COMMUNICATION: snapshot.communication([], Layout(), position=0),
+             snapshot.ARCHIVE: snapshot.archive([], Layout())}
+    made = []
+    for name in BASELINE:
+        if not os.path.lexists(path / name):
+            work_files.write(path / name, path, pages.get(name, "").encode())
+            made.append(name)
+    if not os.path.lexists(path / "scripts"):
+        (path / "scripts").mkdir()
+        made.append("scripts/")
+    return made
+
+
+def with_pending(node: Node) -> Branch:
+    """What this node knows of the log, as if its queued events followed the ledger's as they are."""
+    pending = node.disk.pending()  # BEFORE the ledger, as above
+    branch = node.replica.branch
+    pending = [event for event in pending if event.uid not in branch.fleet.positions]
+    if not pending:
+        return branch
+    fleet = Fleet.load(branch.fleet.dump(), FEATURES)
+    taken = []
+    for event in pending:
+        with contextlib.suppress(Inadmissible):
+            taken.append(fleet.take_checked(event).event.line)
+    fleet.position = branch.fleet.position  # the page tells the ledger's position: the queue has none yet
+    ahead = Branch(branch.objects, fleet)
+    ahead.log = Log(branch.log.segments, branch.log.counts, (*branch.log.open, *taken))
+    return ahead

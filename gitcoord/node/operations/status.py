@@ -1,0 +1,195 @@
+"""How things stand on a node, as last seen: the queue, the leader, the agents, and what needs attention first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gitcoord.core.leadership import liveness
+from gitcoord.core import times
+from gitcoord.core.format.event import Event
+from gitcoord.core.leadership.liveness import Observation
+from gitcoord.core.leadership.timings import PROFILES
+from gitcoord.node import peers
+from gitcoord.node.writer import Desk
+from gitcoord.node.status_cache import FINDINGS_KEPT, Glance
+from gitcoord.store.home import dead_letters
+from gitcoord.store.files import paused
+from gitcoord.store.git.backoff import Backoff
+from gitcoord.store.home.home import Home
+
+OUTAGE = "offline after "  # so begins an error that tells of an outage; with a position it tells of one that is over
+QUEUE_LATE_S = 60.0  # a queue that is older needs attention, even where nobody noticed an outage
+RECENT_S = 3600.0  # errors in the log need attention this long; afterwards they are history
+LEFT_SHOWN = 5  # outboxes that could not be fetched; anybody who may push can make thousands
+TEXT_SHOWN = 100  # characters of an error: git may say much
+
+
+LOST = {  # what nobody but a person can mend, by the outcome of the recovery
+    "escalated": "somebody has to look after it (`gitcoord recovery show`)",
+    "failed": "all that `recovery` lists was tried in vain (`gitcoord recovery show`)",
+    "degraded": "nobody does what it did (`gitcoord recovery show`)",
+}
+
+
+def standing(desk: Desk, glance: Glance, now_s: float | None = None) -> dict[str, Any]:
+    """`gitcoord.status/1`, without asking the remote; docs/json.md tells what each field means."""
+    now_s = time.time() if now_s is None else now_s
+    home, progress, running = desk.home, desk.home.progress(), desk.home.running()
+    profile = PROFILES[desk.config.profile or glance.profile]
+    observed, looked_s = peers.observations(home.cache)
+    states = {agent: liveness.state(one, looked_s or now_s, poll_s=profile.poll_s)
+              for agent, one in liveness.newest(observed).items()}  # as of the last look: our outage is no silence
+    value: dict[str, Any] = {
+        "schema": "gitcoord.status/1", "fleet": desk.config.fleet, "node": desk.disk.node,
+        "agent": desk.config.agent, "profile": profile.name, "online": progress.online,
+        "seen_s": None if looked_s is None else round(max(0.0, now_s - looked_s), 1), "problem": progress.problem,
+        "paused": paused(home.path), "running": running, "queue": _queue(desk, glance, now_s),
+        "ledger": {"position": glance.position, "tip": glance.tip or None},
+        "leader": None, "agents": _agents(glance, observed, states, running, now_s), "snapshot": None,
+        "errors": _errors(desk, glance), "void": glance.void, "pushes_per_minute": None,
+        "left": [{"ref": ref, "why": pause.why} for ref, pause in sorted(Backoff(home.store).failing().items())],
+        "trust": glance.founder or None, "trust_digest": glance.newest or None,
+        "proposals": glance.proposals, "lost": glance.lost, "floods": glance.floods,
+        "waiting": _why_waiting(desk, glance), "failed": _failed(home), "paths": home.paths(),
+    }
+    if glance.leader is not None:
+        state = states.get(glance.leader.casefold(), liveness.SILENT)
+        value["leader"] = {"agent": glance.leader, "term": glance.term, "node": glance.leader_node,
+                           "since": glance.since, "state": state}
+    if glance.snapshot is not None:
+        value["snapshot"] = {"position": glance.snapshot, "behind": glance.position - glance.snapshot}
+    if profile.pushes_per_minute is not None:  # what the host recommends for all, and among how many it is shared
+        alive = {one.node for one in observed if liveness.state(one, now_s, poll_s=profile.poll_s) == liveness.ALIVE}
+        value["pushes_per_minute"] = {"fleet": profile.pushes_per_minute, "nodes": len(alive | {desk.disk.node})}
+    value["attention"] = attention(value, now_s)
+    return value
+
+
+def attention(value: dict[str, Any], now_s: float) -> list[str]:
+    """What a person should look at, the most urgent first, each with what to do."""
+    queue, leader = value["queue"], value["leader"]
+    found = []
+    if value["paused"]:
+        found.append(f"paused: {value['paused']}; mend it, then run `gitcoord resume`")
+    if not value["online"]:  # said once, for the queue too: no other command helps meanwhile
+        queued = f"; {count(queue['events'], 'event')} queued, to go out when it answers" if queue["events"] else ""
+        found.append(f"offline: {value['problem']}{queued}; `gitcoord doctor` looks into it")
+    elif queue["events"] and queue["oldest_s"] >= QUEUE_LATE_S:
+        found.append(f"{count(queue['events'], 'event')} queued, the oldest for {ago(queue['oldest_s'])}: "
+                     "run `gitcoord sync`")
+    if value["waiting"]:
+        found.append(f"what is queued here does not come into the ledger today: {value['waiting']}")
+    if leader is None and value["online"]:
+        found.append("nobody leads: run `gitcoord agent run`, or `gitcoord elect`")
+    if leader is not None and leader["state"] in (liveness.LATE, liveness.GONE, liveness.GOODBYE):
+        found.append(f"the leader, {leader['agent']}, is {leader['state']}: `gitcoord elect` tells more, or stands")
+    for one in value["left"][:LEFT_SHOWN]:
+        found.append(f"{one['ref']} stays on the remote: {shortened(one['why'])}; `gitcoord doctor` tells more")
+    if value["proposals"]:
+        found.append(f"{count(value['proposals'], 'proposal')} of the leader's to be approved or rejected: "
+                     "`gitcoord proposals` shows what waits")
+    found += [f"{count(one['events'], 'event')} that {one['agent']}'s handler failed on, the newest "
+              f"{one['newest'][:8]}: `gitcoord inbox --failed --as '{one['agent']}'`" for one in value["failed"]]
+    found += [f"{one['agent']} floods the fleet: {count(one['events'], 'event')} today ({one['share']:.0%}), "
+              f"{one['void']} of its lines are void; an admin can `gitcoord agent mute {one['agent']}`"
+              for one in value["floods"] if one["void"] and not one["muted"]]
+    for one in value["lost"]:
+        when = _epoch_s(one["since"])
+        since = f", since {ago(max(0.0, now_s - when))}" if when is not None else ""
+        what = LOST.get(one["outcome"], "`gitcoord recovery show` tells what is done about it")
+        found.append(f"{one['agent']} is gone{since}: {what}")
+    found += [f"{one['id']} is {one['state']}, last heard of {ago(one['heard_s'])} ago on node {one['node']}"
+              for one in value["agents"] if one["state"] == liveness.LATE and not one["leads"]]
+    for one in value["errors"] + value["void"]:
+        when = _epoch_s(one["time"])
+        if when is not None and now_s - when < RECENT_S and not one["text"].startswith(OUTAGE):
+            found.append(finding(one))
+    return found
+
+
+def _why_waiting(desk: Desk, glance: Glance) -> str | None:
+    """Return why the first event of the queue takes no place today; None if nothing is known to speak against it."""
+    first = next(iter(_waiting(desk, glance)), None) if glance.full else None
+    if first is None:
+        return None
+    name = first.actor.casefold()
+    known = any(one.id.casefold() == name and one.admitted for one in glance.members)
+    return glance.full.get(name if known else "")
+
+
+def finding(one: Mapping[str, Any]) -> str:
+    """An error, or an event without effect, in one line; `gitcoord events` has the whole."""
+    place = f"position {one['position']}" if one["position"] else "queued"
+    return f"{place}, {one['actor']}: {shortened(one['text'])}"
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= TEXT_SHOWN else text[:TEXT_SHOWN - 1].rstrip() + "…"
+
+
+def ago(seconds: float) -> str:
+    """A time span in words: `4 s`, `3 min`, `2 h`, `5 d`."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _queue(desk: Desk, glance: Glance, now_s: float) -> dict[str, Any]:
+    progress = desk.home.progress()
+    durable = progress.durable if progress.node == desk.disk.node else 0
+    waiting = _waiting(desk, glance)
+    ages = [now_s - (_epoch_s(event.timestamp) or now_s) for event in waiting]
+    return {"events": len(waiting), "oldest_s": round(max([0.0, *ages]), 1),
+            "durable": sum((event.seq or 0) <= durable for event in waiting)}
+
+
+def _agents(glance: Glance, observed: Sequence[Observation], states: Mapping[str, str], running: Sequence[str],
+            now_s: float) -> list[dict[str, Any]]:
+    """Every member, those that matter first."""
+    newest = liveness.newest(observed)
+    agents = []
+    for member in glance.members:
+        one = newest.get(member.id.casefold())
+        state = states.get(member.id.casefold(), liveness.SILENT)
+        agents.append({
+            "id": member.id, "state": "left" if member.left else state if member.admitted else "waiting",
+            "leads": glance.leader == member.id, "node": one.node if one else None,
+            "heard_s": round(max(0.0, now_s - one.since_s) + one.silent_s, 1) if one else None,
+            "next_s": one.next_s if one else None, "runs_here": member.id.casefold() in running,
+            "admin": member.role == "admin", "role": member.role, "key": member.key,
+        })
+    order = [liveness.LATE, "waiting", liveness.ALIVE, liveness.GONE, liveness.GOODBYE, liveness.SILENT, "left"]
+    return sorted(agents, key=lambda one: (not one["leads"], order.index(str(one["state"]))))
+
+
+def _failed(home: Home) -> list[dict[str, Any]]:
+    """Dead letters of the agents of this node; those that are to be handled again need nobody."""
+    found = []
+    for agent, letters in dead_letters.everyones(home.path):
+        left = [one for one in letters if not one.replay]
+        if left:
+            found.append({"agent": agent, "events": len(left), "newest": left[-1].event, "at": left[-1].at})
+    return found
+
+
+def _errors(desk: Desk, glance: Glance) -> list[dict[str, Any]]:
+    waiting = [{"position": None, "actor": event.actor, "text": event.content, "time": event.timestamp}
+               for event in _waiting(desk, glance)
+               if event.type == "error" and not event.content.startswith(OUTAGE)]  # as long as it waits, `online` tells
+    return (glance.errors + waiting)[-FINDINGS_KEPT:]
+
+
+def _waiting(desk: Desk, glance: Glance) -> list[Event]:
+    """What the ledger lacks: the queue is trimmed only after it was seen there."""
+    return [event for event in desk.disk.pending() if (event.seq or 0) > glance.sequenced]
+
+
+def _epoch_s(timestamp: str) -> float | None:
+    return times.seconds(timestamp) or None

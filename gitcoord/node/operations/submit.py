@@ -1,0 +1,181 @@
+"""Acting: a command goes into the queue and is judged by the ledger; a query is answered from the fold."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import filelock
+from pydantic import BaseModel, ValidationError
+
+from gitcoord.core.commands import Answer, Command, Look, Proposal, Query
+from gitcoord.core.errors import GitcoordError, Lost, NoEffect, Refused
+from gitcoord.core.format.event import Draft, Event
+from gitcoord.core.fields import typed
+from gitcoord.features import FEATURES, LISTED
+from gitcoord.node import delivery, peers
+from gitcoord.node.clock import utc_now
+
+if TYPE_CHECKING:
+    from gitcoord.node.node import Node
+
+T = TypeVar("T")
+
+TIMEOUT_S = 60.0  # for the ledger's word
+BUSY_S = 5.0  # for the round of another process of this node
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a command: its events, how far they got, and what the feature says of it."""
+
+    events: tuple[Event, ...]
+    level: str
+    position: int | None
+    answer: Answer
+    trouble: GitcoordError | None = None  # why it got no further, where that is no failure
+
+
+def named(name: str) -> Command | Query:
+    """The command or query that people type as `name`, such as `task claim`. Raises Refused."""
+    word = name.split(" ")[0]
+    for feature, words in LISTED.items():
+        if word in words and name in FEATURES[feature].COMMANDS:
+            return FEATURES[feature].COMMANDS[name]
+    raise Refused(f"no command {name!r}: `gitcoord --help` shows what there is")
+
+
+def look(node: Node, actor: str) -> Look:
+    """What `actor` can see from here and now."""
+    fleet = node.fleet
+    member = fleet.members.get(actor)
+    return Look(fleet, utc_now(), member.id if member else actor, node.disk.node, node.place, peers.standings(node),
+                node.replica.branch.line_at(), node.replica.seen_s, lambda repo, pr: _head_of(node, repo, pr))
+
+
+def _head_of(node: Node, repo: str, pr: int) -> str:
+    """Return the commit of a pull request as the fleet's remote shows it now, where it is a forge that does."""
+    if not repo:
+        with contextlib.suppress(GitcoordError):
+            return node.store.look_up(f"refs/pull/{pr}/head") or ""
+    return ""
+
+
+def arguments(what: Command | Query, given: Mapping[str, Any]) -> BaseModel:
+    """Raises Refused, naming the argument and what is wrong with it."""
+    try:
+        return what.arguments.model_validate(dict(given))
+    except ValidationError as wrong:
+        first = wrong.errors(include_url=False)[0]
+        name = " ".join(str(part) for part in first["loc"][:1]) or "the arguments"
+        words = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        raise Refused(f"{name}: {'must not be empty' if first['type'] == 'string_too_short' else words}") from None
+
+
+def ask(
+    node: Node, query: Query, given: Mapping[str, Any], *, actor: str, again: bool = True
+) -> Sequence[Answer] | Answer:
+    """The answer from the fold as this node has it; `again`: what is not known here is looked for. Raises Refused."""
+    asked = arguments(query, given)
+    if not again:
+        return query.ask(look(node, actor), asked)
+    return _judged_anew(node, lambda: query.ask(look(node, actor), asked))
+
+
+def propose(node: Node, command: Command, given: Mapping[str, Any], *, actor: str) -> Sequence[Proposal]:
+    """What the command would write. Raises Refused, or Lost where that is known already."""
+    asked = arguments(command, given)
+
+    def judged() -> Sequence[Proposal]:
+        proposals = command.decide(look(node, actor), asked)
+        for one in proposals:
+            try:
+                typed(node.fleet.model_of(one.type), one.content, one.data)
+            except ValueError as wrong:  # the ledger would void it, for everybody and with the same words
+                raise Refused(str(wrong)) from None
+            check_right(node, actor, one.type, re=one.re, data=one.data)
+        return proposals
+
+    return _judged_anew(node, judged)
+
+
+def check_right(node: Node, actor: str, type_: str, *, re: str | None, data: Mapping[str, Any]) -> None:
+    """Raise Refused where the ledger shows that `actor` may not write such an event. The fold is the judge."""
+    reason = node.fleet.why_not(type_, actor=actor, re=re, data=data)
+    if reason is not None:
+        raise Refused(f"{reason}: `gitcoord agent roles` shows who is what")
+
+
+def drafted(node: Node, proposals: Sequence[Proposal], actor: str) -> list[Draft]:
+    """The events that `actor` would write. Raises Refused where one looks like a credential."""
+    return node.drafted(proposals, actor=actor)
+
+
+def _judged_anew(node: Node, judge: Callable[[], T]) -> T:
+    """What is refused, or not known here, may be news: nobody is told so before one more look at the remote."""
+    try:
+        return judge()
+    except (Refused, Lost):
+        position = node.fleet.position
+        with contextlib.suppress(GitcoordError):  # an outage
+            _look_anew(node)
+        if node.fleet.position == position:
+            raise
+    return judge()
+
+
+def _look_anew(node: Node) -> None:
+    until_s = time.monotonic() + BUSY_S
+    while time.monotonic() < until_s:
+        try:
+            node.sync(tick=False, lock_timeout_s=0)
+            return
+        except filelock.Timeout:  # another process of this node looks just now, perhaps since before the news
+            node.pause(0.05)
+
+
+def act(
+    node: Node, command: Command, given: Mapping[str, Any], *, actor: str, timeout_s: float = TIMEOUT_S
+) -> Outcome:
+    """Write what the command asks for, and wait for the ledger's word on it.
+
+    Raises Refused; NoEffect (a Lost), when the ledger says so, such as when somebody else was first; NotConfirmed,
+    when the ledger has not judged it within `timeout_s` (it is queued all the same).
+    """
+    drafts = drafted(node, propose(node, command, given, actor=actor), actor)
+    if not drafts:
+        return Outcome((), "sequenced", None, {})
+    events = tuple(node.append(*drafts))
+    try:
+        level, position = node.confirm(events[-1], "sequenced", timeout_s=timeout_s, urgent=command.urgent,
+                                       rounds=None if command.judged else 1)
+    except NoEffect:  # the first that has none is told below
+        level, position = "sequenced", None
+    except GitcoordError as wrong:  # whatever the remote said: what nobody judges needs no more than this disk
+        if command.judged:
+            raise
+        return Outcome(events, node.level(events[-1])[0], None, {}, wrong)
+    fleet = node.fleet
+    for event in events:
+        reason = why_without_effect(node, event)
+        if reason is not None:
+            raise NoEffect(f"{event.content[:delivery.SAID_SHOWN]!r} has no effect: {reason}")
+    subject = events[0].re if command.answers_thread else events[0].uid
+    answer = command.answer(look(node, actor), subject) if command.answer and subject else {}
+    return Outcome(events, level, fleet.positions.get(events[0].uid, position), answer)
+
+
+def check_data(node: Node, draft: Draft) -> None:
+    """Raise Refused where the ledger would void the event for its data, whatever the state."""
+    try:
+        typed(node.fleet.model_of(draft.type), draft.content, draft.data)
+    except ValueError as wrong:
+        raise Refused(f"{draft.type}: {wrong}") from None
+
+
+def why_without_effect(node: Node, event: Event) -> str | None:
+    """Why a sequenced event changed nothing; None when it did."""
+    return node.fleet.why_without_effect(event)

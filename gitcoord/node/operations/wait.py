@@ -1,0 +1,78 @@
+"""Waiting until something is so: by this node's own rounds, or beside those of an `agent run`."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import filelock
+
+from gitcoord.core.errors import GitcoordError, Lost, NotConfirmed, Unreachable
+from gitcoord.core.names import event_type
+from gitcoord.features.conditions import Standing, condition
+from gitcoord.node.operations import submit
+
+if TYPE_CHECKING:
+    from gitcoord.node.node import Node
+
+LOOK_S = 0.05  # between two looks at this node's files
+
+_Check = Callable[[], Standing]
+
+
+def wait_for(node: Node, text: str, *, actor: str, timeout_s: float) -> str:
+    """Return how it is, in words, once `text` is so.
+
+    Raises Refused where that is no condition; GitcoordError when it can never become so; NotConfirmed when it has
+    not within `timeout_s`; BadCredentials and Denied where the remote lets nobody look.
+    """
+    check: _Check | None = None
+    standing = Standing(False, "")
+    for _ in _looks(node, time.monotonic() + timeout_s):
+        check = check or _checking(node, text, actor)  # after the first round: what is waited for may be news
+        standing = check()
+        if standing.met:
+            return standing.words
+        if standing.never:
+            raise GitcoordError(f"{text!r} can never be: {standing.words}")
+    raise NotConfirmed(f"{text!r} is not so after {timeout_s:.1f} s: {standing.words}")
+
+
+def _checking(node: Node, text: str, actor: str) -> _Check:
+    words = text.split()
+    if words[:1] == ["event"] and len(words) == 2:
+        return _event(node, event_type(words[1]))
+    wanted = condition(submit.look(node, actor), text)
+    return lambda: wanted(submit.look(node, actor))
+
+
+def _event(node: Node, type_: str) -> _Check:
+    """The next event of a type that gets its place and has effect."""
+    read = node.fleet.position
+
+    def standing() -> Standing:
+        nonlocal read
+        for position, event in node.events(read):
+            read = position
+            if event.type == type_ and event.uid in node.fleet.positions:
+                return Standing(True, f"{type_} {event.uid[:8]} of {event.actor} is at position {position}")
+        return Standing(False, f"no new {type_} up to position {read}")
+
+    return standing
+
+
+def _looks(node: Node, deadline_s: float) -> Iterator[None]:
+    """Now, and again whenever there may be news, until the time is up; at least once."""
+    due_s = 0.0
+    while True:
+        if time.monotonic() >= due_s and not node.home.running():
+            with contextlib.suppress(Unreachable, Lost, filelock.Timeout):  # an outage, or others are busy: it goes on
+                node.sync(lock_timeout_s=0)
+            due_s = time.monotonic() + node.profile.poll_s
+        yield
+        left_s = deadline_s - time.monotonic()
+        if left_s <= 0:
+            return
+        node.pause(min(LOOK_S, left_s))

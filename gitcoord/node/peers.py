@@ -1,0 +1,139 @@
+"""What this node last saw of the others: their beats, and what lies in their outboxes. Reading needs no network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gitcoord.core.leadership import liveness
+from gitcoord.core import times
+from gitcoord.core.format.event import Event
+from gitcoord.core.fold.ledger_time import FirstSeen
+from gitcoord.core.leadership.liveness import Observation, Standing
+from gitcoord.node.clock import since_boot_s
+from gitcoord.store import typed_json
+from gitcoord.store.files import make_folder, write_quickly
+
+if TYPE_CHECKING:
+    from gitcoord.core.ledger.outbox import Outbox
+    from gitcoord.node.status_cache import Glance
+    from gitcoord.node.node import Node
+
+FILE = "beats.json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    at_s: float
+    seen: list[Observation]
+    positions: list[int] = field(default_factory=list)
+    since_s: list[float] = field(default_factory=list)
+
+
+def note_beats(
+    cache: Path, beats: Sequence[Event], now_s: float, *, poll_s: float, first_seen: FirstSeen | None = None
+) -> None:
+    """After a round: remember when each beat was first seen, by this machine's own clock, and each position."""
+    make_folder(cache, exist_ok=True)
+    known, looked_s = observations(cache)
+    seen = liveness.observe(known, beats, now_s, blind_s=liveness.blind_s(looked_s, now_s, poll_s=poll_s))
+    marks = first_seen or FirstSeen()
+    value = {"at_s": now_s, "seen": liveness.dump(seen), "positions": marks.positions, "since_s": marks.since_s}
+    write_quickly(cache / FILE, json.dumps(value).encode())
+
+
+def first_seen(cache: Path) -> FirstSeen:
+    """Return when this machine first saw the ledger reach its positions, as remembered."""
+    try:
+        value = typed_json.read(_Seen, (cache / FILE).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return FirstSeen()
+    fits = len(value.positions) == len(value.since_s) and value.positions == sorted(value.positions)
+    return FirstSeen(value.positions, value.since_s) if fits else FirstSeen()
+
+
+def observations(cache: Path) -> tuple[list[Observation], float | None]:
+    """What is remembered, and when the last round that succeeded was (None: there was none)."""
+    try:
+        value = typed_json.read(_Seen, (cache / FILE).read_bytes())
+        return value.seen, value.at_s
+    except (FileNotFoundError, ValueError):
+        return [], None
+
+
+def in_force(cache: Path, glance: Glance) -> list[dict[str, Any]]:
+    """Return the reservations of a glance whose time is not up, as far as this machine has seen it pass."""
+    marks, now_s = first_seen(cache), since_boot_s()
+    return [
+        one for one in glance.held if one["until"] > glance.time
+        and marks.age_s(one["position"], now_s) < times.between_s(one["since"], one["until"])
+    ]
+
+
+def standings(node: Node, *, watched: bool = False) -> dict[str, Standing]:
+    """How alive each agent was at this node's last look, by agent (casefolded). `watched` as in `liveness`."""
+    known, looked_s = observations(node.home.cache)
+    if looked_s is None:
+        return {}
+    found = liveness.standings(known, looked_s, poll_s=node.crew.profile.poll_s, watched=watched)
+    here = [one for one in found.values() if one.node == node.disk.node and one.state != liveness.GOODBYE]
+    running = set(node.home.running()) if here else set()
+    return found | {one.agent.casefold(): at_home(one, one.agent.casefold() in running) for one in here}
+
+
+def at_home(one: Standing, runs: bool) -> Standing:
+    """Of an agent of this node more is known than its beats: a process that ended is gone, one that is slow is not."""
+    if not runs:
+        return replace(one, state=liveness.GONE)
+    return replace(one, state=liveness.ALIVE) if one.silent_s < liveness.HUNG_AFTER * one.next_s else one
+
+
+def outboxes(node: Node) -> dict[str, Outbox]:
+    """All outboxes as the last fetch brought them here, by node id; beats with wrong signatures are left out."""
+    from gitcoord.core.ledger import outbox
+    from gitcoord.store.git.refs import read_refs
+    from gitcoord.store.git.transport import MIRROR
+
+    prefix = MIRROR + node.replica.outbox_prefix.removeprefix("refs/")
+    refs = read_refs(node.home.store, prefix)
+    return {name: outbox.read(node.store, oid) for name, oid in sorted(refs.items())}
+
+
+def live_beats(node: Node) -> list[Event]:
+    """The newest beats in all outboxes, signatures checked against the members' keys."""
+    fleet = node.fleet
+    return [
+        beat for box in outboxes(node).values() for beat in box.beats
+        if (member := fleet.members.get(beat.actor)) is not None and member.key == beat.key
+        and node.keyring.verifier().rejects(beat, fleet.id or "") is None
+    ]
+
+
+def pending(node: Node) -> Iterator[tuple[str, Event]]:
+    """What waits to be sequenced, with its level: others' events as they lie in their outboxes, then our own."""
+    from gitcoord.core.fold.chains import Inadmissible
+
+    fleet = node.fleet
+    chains = fleet.chains.fork()
+    for name, box in outboxes(node).items():
+        for line in box.lines if name != node.disk.node else ():
+            try:
+                event = fleet.admissible(line, chains=chains)
+            except Inadmissible:
+                continue
+            if event.seq is not None:
+                chains.take(event)
+                yield "durable", event
+    yield from own_pending(node)
+
+
+def own_pending(node: Node) -> Iterator[tuple[str, Event]]:
+    """This node's queue, with the levels."""
+    fleet, progress = node.fleet, node.home.progress()
+    durable = progress.durable if progress.node == node.disk.node else 0
+    for event in node.disk.pending():
+        if fleet.position_of(event) is None:
+            yield ("durable" if (event.seq or 0) <= durable else "queued"), event

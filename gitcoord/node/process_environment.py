@@ -1,0 +1,64 @@
+"""The environment of a user's command (`--exec`, `--handler`, `--on-event`): without credentials, except named ones.
+
+What such a command does follows from what others wrote, and its output goes into the log. Withheld is a variable whose
+name or value says that it is a credential, and what would let a command rule over the later steps of a workflow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from gitcoord.core.secret_scan.credentials import looks_like_credential
+from gitcoord.core.errors import Refused
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
+NAMES_MAX = 64
+
+_ALWAYS = re.compile(
+    r"GITCOORD_(?:KEY|HMAC_KEY|TOKEN(?:_FILE)?|ALERTS|APP_.*|ASKPASS_.*)"
+    r"|ACTIONS_.*|GITHUB_(?:ENV|PATH|OUTPUT|STATE|STEP_SUMMARY)"
+    r"|GIT_CONFIG_(?:PARAMETERS|COUNT|KEY_\d+|VALUE_\d+)",  # http.extraHeader: a workflow's checkout may set it so
+    re.IGNORECASE,
+)
+_BY_NAME = re.compile(
+    r".*(?:TOKEN(?!IZ)|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|WEBHOOK).*"
+    r"|(?:.*_)?(?:KEY|KEYS|AUTH|PASS|PAT|PWD|COOKIE|DSN)",
+    re.IGNORECASE,
+)
+_HARMLESS = frozenset({"PWD", "OLDPWD"})  # the shell's own
+_PLAIN = re.compile(r"\d{1,6}|true|false", re.IGNORECASE)  # MAX_OUTPUT_TOKENS=8000 is no credential
+_PASSWORD_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/@:]*:[^\s/@]+@", re.IGNORECASE)
+
+
+def command_environment(
+    environ: Mapping[str, str], more: Mapping[str, str], *, pass_env: Iterable[str] = ()
+) -> dict[str, str]:
+    """Return `environ` without its credentials, except those that `pass_env` names, and with `more`."""
+    left_out = withheld(environ, pass_env=pass_env)
+    return {name: value for name, value in environ.items() if name not in left_out} | dict(more)
+
+
+def withheld(environ: Mapping[str, str], *, pass_env: Iterable[str] = ()) -> list[str]:
+    """Return the names of what a command is not given."""
+    passed = set(pass_env)
+    return sorted(name for name, value in environ.items() if name not in passed and _is_credential(name, value))
+
+
+def _is_credential(name: str, value: str) -> bool:
+    if _ALWAYS.fullmatch(name):
+        return True
+    if name in _HARMLESS or _PLAIN.fullmatch(value):
+        return False
+    return bool(_BY_NAME.fullmatch(name) or _PASSWORD_IN_URL.search(value) or looks_like_credential(value))
+
+
+def checked(names: Iterable[str]) -> list[str]:
+    """Return the names of variables, each once. Raises Refused for what can be no variable's name."""
+    found = list(dict.fromkeys(names))
+    for name in found:
+        if not NAME.match(name):
+            raise Refused(f"{name[:80]!r} names no variable of the environment: give the name alone, without a value")
+    if len(found) > NAMES_MAX:
+        raise Refused(f"{len(found)} variables are named; at most {NAMES_MAX} are passed on")
+    return found

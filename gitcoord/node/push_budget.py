@@ -1,0 +1,49 @@
+"""Push economy: one bucket of tokens for all processes of a node, its rate the node's share of the repository's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from gitcoord.core.round.replica import Replica
+from gitcoord.node.clock import since_boot_s
+
+if TYPE_CHECKING:
+    from gitcoord.node.node import Node
+
+
+def take_up(node: Node) -> None:
+    """Go on with the tokens that the node's processes have left. A hundred short commands are no hundred budgets."""
+    progress = node.home.progress()
+    if node.budget.rate is None or progress.tokens is None:
+        return
+    passed_s = max(0.0, time.time() - progress.tokens_at)  # by the wall's clock: monotonic ones are not shared
+    node.budget.tokens = min(node.budget.burst, progress.tokens + passed_s * node.budget.rate / 60)
+    node.budget.at_s = since_boot_s()
+
+
+def saved(node: Node) -> Mapping[str, Any]:
+    """The fields of `Progress` that pass the bucket on."""
+    if node.budget.rate is None:
+        return {"tokens": None, "tokens_at": 0.0}
+    node.budget.refill(since_boot_s())
+    return {"tokens": node.budget.tokens, "tokens_at": time.time()}
+
+
+def wait_s(node: Node, now_s: float) -> float:
+    """How long until the next round is worth its fetch, where something is due and the budget is spent.
+
+    A poll at the most: a push waits for its budget, a look does not. Else the leader's silence is noticed too late.
+    """
+    return min(max(0.1, node.budget.wait_s(now_s)), node.crew.profile.poll_s)
+
+
+def share(node: Node, replica: Replica) -> None:
+    """Share the repository's budget among the nodes seen alive; where it binds, beats stretch."""
+    profile, crew = node.crew.profile, node.crew
+    alive = {beat.node for beat in replica.beats() if beat.data.get("state") == "alive"}
+    leading = crew.leading(replica.branch.fleet.terms) is not None
+    node.budget.share(profile.pushes_per_minute, leading=leading, nodes=len(alive | {node.disk.node}))
+    period = profile.beat_s if leading else profile.follower_beat_s
+    crew.stretch = max(1.0, 60 / node.budget.rate / period) if node.budget.rate else 1.0

@@ -1,0 +1,117 @@
+"""A glance at the fleet: what `status` shows of the ledger, and what the pre-commit hook needs.
+
+It is written down after each round, so that nobody has to fold the ledger in order to look. It is told by the tip that
+it is of: one of another tip is made anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from gitcoord.core.format.keys import fingerprint
+from gitcoord.core.leadership.liveness import GONE
+from gitcoord.node.config import fleet_profile
+from gitcoord.store import typed_json
+from gitcoord.store.files import write_quickly
+from gitcoord.store.home.home import Home
+
+if TYPE_CHECKING:
+    from gitcoord.core.fold.fleet_state import Fleet
+    from gitcoord.node.node import Node
+
+FILE = "glance.json"
+FINDINGS_KEPT = 10  # of each kind, the newest
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A member, as far as `status` tells."""
+
+    id: str
+    admitted: bool
+    role: str
+    left: bool
+    key: str  # its fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """The fold at `tip`, as node `node` sees it."""
+
+    tip: str
+    node: str
+    position: int
+    sequenced: int  # seq of the node's own chain
+    profile: str  # the fleet's
+    term: int
+    leader: str | None
+    leader_node: str | None
+    since: int  # position of the leader's election
+    members: list[Seat]
+    founder: str  # the fingerprint of the key that founded the fleet
+    newest: str  # POSITION:DIGEST of the log
+    errors: list[dict[str, Any]]  # position, actor, text, time
+    void: list[dict[str, Any]]
+    snapshot: int | None  # the position that its page shows
+    time: str  # the ledger's
+    hook: str  # the fleet's setting
+    held: list[dict[str, Any]]  # reservations, as `gitcoord reservations` shows them
+    proposals: int  # that wait for somebody's approval
+    floods: list[dict[str, Any]]  # who wrote much today: see `Quotas.floods`
+    full: dict[str, str]  # whose lines wait until tomorrow, and why: see `Places.full`
+    lost: list[dict[str, Any]]  # registered agents that are gone: agent, since, outcome of its recovery
+
+
+def read(home: Home) -> Glance | None:
+    """The newest one, if it is of what this node fetched last."""
+    try:
+        glance = typed_json.read(Glance, (home.cache / FILE).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return glance if (glance.tip, glance.node) == (home.tip, home.queue.node) else None
+
+
+def take(node: Node) -> Glance:
+    """Of the fold as this process has it."""
+    from gitcoord.features import reservations
+    from gitcoord.features.pages import snapshot
+    from gitcoord.node import ledger_pages, trust
+
+    branch = node.replica.branch
+    fleet, terms, health = branch.fleet, branch.fleet.terms, branch.fleet.states["health"]
+    page = ledger_pages.read_file(branch, snapshot.COMMUNICATION)
+    own = fleet.heads.get(node.disk.node)
+    return Glance(
+        tip=branch.tip or "", node=node.disk.node, position=fleet.position, sequenced=own.seq if own else 0,
+        profile=fleet_profile(fleet), term=terms.term, leader=terms.leader, leader_node=terms.node, since=terms.since,
+        members=[Seat(one.id, one.admitted, one.role, one.left, fingerprint(one.key))
+                 for one in fleet.members.by_id.values()],
+        founder=trust.founder_of(fleet), newest=trust.newest_of(fleet),
+        errors=_rows(health.errors), void=_rows(health.void),
+        snapshot=snapshot.parse_position(page.decode("utf-8", "replace")) if page else None,
+        time=fleet.time.now, hook=fleet.states["settings"].settings.hook,
+        held=[{**reservations.shown(one), "position": one.position}
+              for one in fleet.states["reservations"].held.values()],
+        proposals=sum(one.status == "pending" for one in fleet.states["autonomy"].proposals.values()),
+        floods=fleet.quotas.floods(), full=fleet.places.full(), lost=_lost(fleet),
+    )
+
+
+def _lost(fleet: Fleet) -> list[dict[str, Any]]:
+    outcomes = {one.agent.casefold(): one.outcome for one in fleet.states["recovery"].recoveries.values()}
+    return [{"agent": one.id, "since": one.changed, "outcome": outcomes.get(one.id.casefold(), "")}
+            for one in fleet.states["agents"].agents.values() if one.liveness == GONE][:FINDINGS_KEPT]
+
+
+def save(home: Home, glance: Glance) -> None:
+    """For those who look next. It can be made anew: a disk that refuses is told of elsewhere."""
+    with contextlib.suppress(OSError):
+        write_quickly(home.cache / FILE, json.dumps(asdict(glance), separators=(",", ":")).encode())
+
+
+def _rows(findings: list[Any]) -> list[dict[str, Any]]:
+    return [{"position": one.position, "actor": one.actor, "text": one.text, "time": one.timestamp}
+            for one in findings[-FINDINGS_KEPT:]]

@@ -1,0 +1,205 @@
+"""A job: one attempt at a task, as a command of the user's in a folder of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gitcoord.core.errors import Refused
+from gitcoord.core.fields import REASON_CHARS_MAX, WORDS_CHARS_MAX, as_name, as_text
+from gitcoord.core.text import Place, as_json, fit
+from gitcoord.features.tasks.events import ARTIFACTS_MAX
+from gitcoord.node.tasks import handler
+from gitcoord.node.process import TERM_S, Command
+from gitcoord.node.process_environment import command_environment
+from gitcoord.node.tasks.workspace import Workplace
+from gitcoord.store import program
+
+HANDED_BACK = 75  # EX_TEMPFAIL of sysexits.h: not now, not here
+TAIL_BYTES = 15_000  # of the output: the end says how it went; a result may have 16,000 characters
+END_CHARACTERS = 400  # of the output, in the reason of a failure
+LINE_BYTES_MAX = 4096
+NOTES_MAX = 1000  # told and not yet read; more are dropped
+NAME_CHARS_MAX = 500  # of an artifact
+MARK = b"::"
+CHECK_S = 60.0  # to import a handler's module, with all that it imports
+
+
+class Tail:
+    """The end of what goes to one stream, without the lines by which the command tells how far it is, such as
+    `::progress 0.4 x`."""
+
+    flood_bytes = 64 * 1024 * 1024  # a long build prints a lot; this much is an error in a loop
+
+    def __init__(self, notes: queue.Queue[tuple[str, str]]) -> None:
+        self.text = bytearray()
+        self.notes = notes  # word, and what follows it
+        self._line = bytearray()
+
+    def take(self, chunk: bytes) -> None:
+        *lines, rest = chunk.split(b"\n")
+        for line in lines:
+            self._take_line(bytes(self._line + line))
+            self._line.clear()
+        self._line += rest
+        if len(self._line) > LINE_BYTES_MAX:
+            self._add(bytes(self._line))
+            self._line.clear()
+
+    def ended(self) -> str:
+        """The end of what was printed."""
+        if self._line:
+            self._take_line(bytes(self._line))
+            self._line.clear()
+        return as_text(self.text.decode("utf-8", "replace").removesuffix("\n"))
+
+    def _take_line(self, line: bytes) -> None:
+        word, _, rest = line.removeprefix(MARK).decode("utf-8", "replace").strip().partition(" ")
+        if line.startswith(MARK) and word in ("progress", "artifact", "input"):
+            with contextlib.suppress(queue.Full):
+                self.notes.put_nowait((word, rest.strip()))
+        else:
+            self._add(line + b"\n")
+
+    def _add(self, some: bytes) -> None:
+        self.text += some
+        del self.text[:-TAIL_BYTES]
+
+
+@dataclass(slots=True)
+class Job:
+    """One attempt at work. `problem`: why it was ended; `dropped`: nobody waits for its outcome any more."""
+
+    task: str
+    attempt: int
+    agent: str
+    command: Command
+    output: Tail
+    errors: Tail
+    place: Workplace
+    since_s: float
+    limit_s: float
+    artifacts: list[str] = field(default_factory=list)
+    progress: tuple[float | None, str] | None = None  # newest, not told yet
+    question: str | None = None
+    problem: str = ""
+    dropped: bool = False
+    asked_at_s: float | None = None
+
+    def look(self, now_s: float) -> None:
+        """Read what it told, and end it when it goes too far."""
+        self._read_notes()
+        if self.command.floods:
+            self._must_end("it printed without end", now_s)
+        elif now_s - self.since_s > self.limit_s:
+            self._must_end(f"it did not end in {self.limit_s:g} s", now_s)
+        if self.asked_at_s is not None and now_s - self.asked_at_s > TERM_S:
+            self.command.end()
+
+    def _must_end(self, problem: str, now_s: float) -> None:
+        self.problem = self.problem or problem
+        self.ask_to_end(now_s)
+
+    def ask_to_end(self, now_s: float) -> None:
+        """SIGTERM; and a second later, when somebody looks, the end."""
+        if self.asked_at_s is None:
+            self.asked_at_s = now_s
+            self.command.ask_to_end()
+
+    def _read_notes(self) -> None:
+        while not self.output.notes.empty():
+            word, rest = self.output.notes.get_nowait()
+            if word == "progress":
+                share, _, text = rest.partition(" ")
+                known = _share(share)
+                self.progress = (known, as_text(text if known is not None else rest)[:WORDS_CHARS_MAX])
+            elif word == "artifact" and rest:
+                self.artifacts.append(as_name(rest, NAME_CHARS_MAX))
+            elif word == "input":
+                self.question = as_text(rest)[:REASON_CHARS_MAX]
+
+    def outcome(self) -> tuple[str, Mapping[str, Any]]:
+        """The event that says how it went, and its data. The command has ended."""
+        self._read_notes()
+        said, errors, code = self.output.ended(), self.errors.ended(), self.command.code
+        self._read_notes()
+        told: dict[str, Any] = {"attempt": self.attempt}
+        if not self.problem and code == 0:
+            artifacts = [*self.place.keep(), *self.artifacts][:ARTIFACTS_MAX]
+            return "task_finished", told | {"result": said, "artifacts": artifacts}
+        if not self.problem and code == HANDED_BACK:
+            return "task_released", told | {"reason": _end_of(errors or said) or "its command handed it back"}
+        how = self.problem or (f"its command ended with {code}" if code and code > 0 else f"killed by signal {-code}"
+                               if code else "its command ended")
+        return "task_failed", told | {"reason": f"{how}\n{_end_of(errors or said)}".strip()}
+
+
+def _share(text: str) -> float | None:
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        return None
+    return share if 0 <= share <= 1 else None
+
+
+def _end_of(text: str) -> str:
+    """The last lines: they say what went wrong, and a reason is kept with each attempt."""
+    end = text[-END_CHARACTERS:]
+    return end if len(text) <= END_CHARACTERS else end.partition("\n")[2] or end
+
+
+def start(words: str | Sequence[str], task: Mapping[str, Any], attempt: int, agent: str, place: Workplace, *,
+          now_s: float, limit_s: float, pass_env: Sequence[str] = ()) -> Job:
+    """Begin an attempt. Raises CannotStart when the command cannot be started."""
+    notes: queue.Queue[tuple[str, str]] = queue.Queue(NOTES_MAX)
+    output, errors = Tail(notes), Tail(notes)
+    environment = command_environment(os.environ, {
+        "GITCOORD_AGENT": agent, "GITCOORD_TASK_ID": str(task["id"]),
+        "GITCOORD_TASK_TITLE": no_option(fit(str(task["title"]), Place.LINE)), "GITCOORD_TASK_ATTEMPT": str(attempt),
+        "GITCOORD_TASK_PRIORITY": str(task["priority"]), "GITCOORD_TASK_FOLDER": str(place.folder),
+        "GITCOORD_TASK_BRANCH": place.branch,
+    }, pass_env=pass_env)
+    given = as_json({"schema": "gitcoord.task/1", **task}).encode() + b"\n"
+    command = Command(words, given=given, environment=environment, output=output, errors=errors, folder=place.folder)
+    return Job(str(task["id"]), attempt, agent, command, output, errors, place, now_s, limit_s)
+
+
+def no_option(text: str) -> str:
+    """Return others' text as an argument that no command takes for an option: a space stands before a hyphen."""
+    return f" {text}" if text.startswith("-") else text
+
+
+def located(spec: str, folder: Path) -> str:
+    """Return a handler's name with the path of its file made absolute: it is relative to `folder`. Raises Refused."""
+    place, colon, function = spec.rpartition(":")
+    if not (place and colon and function.isidentifier()):
+        raise Refused(f"handler {spec!r} names no function: {handler.HOW}")
+    is_file = place.endswith(".py") or "/" in place or os.sep in place
+    return f"{(folder / place).absolute()}:{function}" if is_file else spec
+
+
+def handler_words(spec: str) -> list[str]:
+    """Return the command that calls a Python function for a task; `spec` as `located` gives it."""
+    place, _, function = spec.rpartition(":")
+    return program.script_argv(Path(handler.__file__), place, function)
+
+
+def check_handler(spec: str, *, pass_env: Sequence[str] = ()) -> None:
+    """Raise Refused if there is no such function: that is told now, and not with the first task.
+
+    Its module is imported in a process of its own, as for a task: never in the one that holds the keys.
+    """
+    environment = command_environment(os.environ, {}, pass_env=pass_env)
+    try:
+        done = subprocess.run([*handler_words(spec), "--check"], env=environment, stdin=subprocess.DEVNULL,
+                              capture_output=True, encoding="utf-8", errors="replace", timeout=CHECK_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as wrong:
+        raise Refused(f"--handler {spec}: {wrong}") from None
+    if done.returncode:
+        raise Refused(f"--handler {spec}: {_end_of(done.stderr.strip()) or f'its module ended with {done.returncode}'}")

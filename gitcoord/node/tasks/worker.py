@@ -1,0 +1,236 @@
+"""Work: an agent does the tasks that the fleet gives it, each as a command, so many at a time.
+
+An attempt counts by its number: what a killed agent had begun is done by another one, and what comes of the old attempt
+changes nothing. A run that finds attempts of an earlier one, which nobody looks after, ends them and gives them back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gitcoord.core.errors import GitcoordError, Refused
+from gitcoord.core.names import same_agent
+from gitcoord.features.tasks import queries as task_queries, state as task_state
+from gitcoord.features.tasks.state import Task
+from gitcoord.features.typed import PRIORITIES
+from gitcoord.node.operations import submit
+from gitcoord.node.tasks import attempt as job, workspace
+from gitcoord.node.process import TERM_S
+from gitcoord.node.agent.guards import in_words
+from gitcoord.node.tasks.attempt import Job
+from gitcoord.node.node import Node
+
+LIMIT_S = 3600.0  # of an attempt, unless the task or the command line says otherwise
+PROGRESS_S = 5.0  # between two events that tell it: each is kept for ever
+DISK_RETRY_S = 1.0
+TEXTS = ("reason", "result", "text")  # in the data of a task's events: what a command, or a person, has said
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """How an agent works. `words` as one text go to the shell."""
+
+    words: str | Sequence[str]
+    slots: int = 1
+    limit_s: float = LIMIT_S
+    worktree: bool = False
+    top: Path = Path()  # of the user's work tree
+    pass_env: Sequence[str] = ()  # variables that the command gets although they look like credentials
+
+
+class Worker:
+    """One agent's work. Looked after by `agent run`, between two rounds."""
+
+    def __init__(self, node: Node, agent: str, contract: Contract, *, say: Callable[[str, str], None]) -> None:
+        self.node = node
+        self.agent = agent
+        self.contract = contract
+        self.say = say
+        self.jobs: dict[str, Job] = {}
+        self.resting = False  # takes on nothing more
+        self._told_s: dict[str, float] = {}
+        self._not_before_s = 0.0
+        self._seen: object = None
+        self._done = _told_of(node, agent)  # tasks whose attempt is over here, though the ledger may not say so yet
+        for left in workspace.clear(node.home.path, agent):
+            self._tell(left.task, "task_released", "its agent ended in the middle of it",
+                       {"attempt": left.attempt, "reason": "its agent ended in the middle of it"})
+            self._done[left.task] = left.attempt
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.jobs)
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether `step` has something to do although no round brought news."""
+        if now_s < self._not_before_s:
+            return False
+        return any(one.command.code is not None or one.command.floods or not one.output.notes.empty()
+                   or now_s - one.since_s > one.limit_s or one.asked_at_s is not None for one in self.jobs.values())
+
+    def step(self, now_s: float) -> bool:
+        """Look after what runs, and begin what is new. True if anything was begun or ended."""
+        if now_s < self._not_before_s:
+            return False
+        did = [self._tried(partial(self._look_after, one), now_s) for one in list(self.jobs.values())]
+        return any(did) or now_s >= self._not_before_s and self._tried(self._begin, now_s)
+
+    def _tried(self, part: Callable[[float], bool], now_s: float) -> bool:
+        """The disk may refuse, or a lock: a command that has ended is not run again for that, nor do others wait."""
+        try:
+            return part(now_s)
+        except (GitcoordError, OSError) as wrong:
+            self._not_before_s = now_s + DISK_RETRY_S
+            self.say("work_waits", str(wrong))
+            return False
+
+    # Beginning
+
+    def _begin(self, now_s: float) -> bool:
+        """One task that waits for this agent, the most urgent first."""
+        if self.resting or len(self.jobs) >= self.contract.slots or self._seen == self.node.fleet.digest:
+            return False
+        waiting = self._waiting()
+        if not waiting:
+            self._seen = self.node.fleet.digest
+            return False
+        self._start(waiting[0], now_s)
+        return True
+
+    def _waiting(self) -> list[Task]:
+        """What the leader assigned to this agent and is not begun. What people claim as this agent is theirs."""
+        state = self.node.fleet.states["tasks"]
+        held = [state.tasks[uid] for uid in state.held.get(self.agent.casefold(), ())]
+        return sorted((
+            task for task in held
+            if task.status == task_state.ASSIGNED and task.id not in self.jobs
+            and self._done.get(task.id, 0) < task.attempt
+        ), key=lambda task: (PRIORITIES.index(task.priority), task.ready))
+
+    def _start(self, task: Task, now_s: float) -> None:
+        limit_s = min(task.timeout_s or self.contract.limit_s, self.contract.limit_s)
+        place = None
+        try:
+            place = workspace.make(self.node.home.path, self.contract.top, self.agent, task.id, task.title,
+                                   task.attempt, worktree=self.contract.worktree)
+            shown = task_queries.shown(submit.look(self.node, self.agent), task)
+            place.occupied_by(0, task.id, task.attempt, self.agent)
+            begun = job.start(self.contract.words, shown, task.attempt, self.agent, place, now_s=now_s,
+                              limit_s=limit_s, pass_env=self.contract.pass_env)
+        except Exception as wrong:  # whatever a task holds fails its attempt, and neither this process nor other tasks
+            if place is not None:
+                place.leave()
+            self._done[task.id] = task.attempt
+            reason = str(wrong) if isinstance(wrong, OSError) else in_words(wrong)
+            self.say("task", f"{task.id[:8]} could not be started: {reason}")
+            self._tell(task.id, "task_failed", f"{task.title}: could not be started",
+                       {"attempt": task.attempt, "reason": f"could not be started: {reason}"})
+            return
+        self.jobs[task.id] = begun
+        with contextlib.suppress(OSError):  # the note that is there already has it found by its folder
+            place.occupied_by(begun.command.pid, task.id, task.attempt, self.agent)
+        self.say("task", f"{task.id[:8]} begins: {task.title}")
+        self._tell(task.id, "task_started", f"{self.agent} starts {task.title}", {"attempt": task.attempt})
+
+    # Going on
+
+    def _look_after(self, one: Job, now_s: float) -> bool:
+        """True when it ended."""
+        one.look(now_s)
+        if not one.dropped and self._is_taken_away(one):
+            one.dropped = True
+            self.say("task", f"{one.task[:8]} is no longer {self.agent}'s: its command is ended")
+            one.ask_to_end(now_s)
+        if one.command.code is None:
+            self._tell_progress(one, now_s)
+            return False
+        one.command.end()
+        if not one.dropped:
+            self._conclude(one)
+        self._done[one.task] = one.attempt
+        del self.jobs[one.task]
+        left = one.place.leave()
+        if left:
+            self.say("task", f"{one.task[:8]}: {left}")
+        return True
+
+    def _is_taken_away(self, one: Job) -> bool:
+        task = self.node.fleet.states["tasks"].tasks.get(one.task)
+        return task is None or task.attempt != one.attempt or task.status not in task_state.HELD or not same_agent(
+            task.last.agent, self.agent)
+
+    def _tell_progress(self, one: Job, now_s: float) -> None:
+        if one.question is not None:
+            question, one.question = one.question, None
+            asked = self.node.fleet.states["tasks"].tasks[one.task].created_by
+            self._tell(one.task, "task_input_requested", question, {"attempt": one.attempt, "text": question},
+                       to=() if same_agent(asked, self.agent) else (asked,))
+        if one.progress is not None and now_s - self._told_s.get(one.task, 0.0) >= PROGRESS_S:
+            (share, text), one.progress = one.progress, None
+            self._told_s[one.task] = now_s
+            self._tell(one.task, "task_progressed", text, {"attempt": one.attempt, "share": share, "text": text})
+
+    def _conclude(self, one: Job) -> None:
+        type_, data = one.outcome()
+        words = {"task_finished": "finishes", "task_failed": "fails in", "task_released": "gives back"}[type_]
+        title = self.node.fleet.states["tasks"].tasks[one.task].title
+        self.say("task", f"{one.task[:8]} {type_.removeprefix('task_')}: {title}")
+        self._tell(one.task, type_, f"{self.agent} {words} {title}", data)
+        self._told_s.pop(one.task, None)
+
+    def _tell(self, task: str, type_: str, words: str, data: Mapping[str, Any], *, to: tuple[str, ...] = ()) -> None:
+        """A title, or what was printed, may look like a credential: the event is told without it, but it is told."""
+        plain = f"{self.agent}: {type_.replace('_', ' ')}"
+        try:
+            self._append(task, type_, words, data, to)
+        except Refused:
+            try:
+                self._append(task, type_, plain, data, to)
+            except Refused as wrong:
+                kept = {name: f"not shown: {wrong}" if name in TEXTS else value
+                        for name, value in data.items() if not isinstance(value, list)}
+                self._append(task, type_, plain, kept, to)
+
+    def _append(self, task: str, type_: str, words: str, data: Mapping[str, Any], to: tuple[str, ...]) -> None:
+        draft = self.node.draft(type_, words, actor=self.agent, re=task, data=data, to=to)
+        submit.check_data(self.node, draft)  # what is void would leave the task at work forever
+        self.node.append(draft)
+
+    # Ending
+
+    def rest(self) -> None:
+        """Take on nothing more; what runs may end."""
+        self.resting = True
+
+    def ask_to_end(self) -> None:
+        """Tell what still runs that it is time; `end` does not ask."""
+        for one in self.jobs.values():
+            one.command.ask_to_end()
+
+    def end(self) -> None:
+        """End what still runs, and whatever it started, and give it back to the fleet."""
+        for one in list(self.jobs.values()):
+            one.command.ask_to_end()
+            one.command.end(grace_s=TERM_S)
+            if one.command.code == 0 and not one.problem:
+                self._conclude(one)
+            elif not one.dropped:
+                self._tell(one.task, "task_released", f"{self.agent} gives it back",
+                           {"attempt": one.attempt, "reason": f"{self.agent} was told to stop"})
+            one.place.leave()
+        self.jobs.clear()
+
+
+def _told_of(node: Node, agent: str) -> dict[str, int]:
+    """Task → attempt of what an earlier run has told, though it has not left this disk yet."""
+    told: dict[str, int] = {}
+    for event in node.disk.pending():
+        attempt = event.data.get("attempt")
+        if same_agent(event.actor, agent) and event.term is None and event.re and type(attempt) is int:
+            told[event.re] = max(attempt, told.get(event.re, 0))
+    return told

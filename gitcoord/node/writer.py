@@ -1,0 +1,101 @@
+"""A desk: what it takes to write on a node, its home, its settings and its keys.
+
+To read what others wrote takes a `Node`, which folds the ledger. Who only writes needs none of that, nor the time
+that it takes to import.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gitcoord.core.secret_scan.credentials import OnSecret, OwnSecrets, hidden, secret_in
+from gitcoord.core.errors import Refused
+from gitcoord.core.format.event import Draft, Event, Head, seal
+from gitcoord.node import config
+from gitcoord.node.keyring import Keyring
+from gitcoord.node.clock import new_uid, utc_now
+from gitcoord.node.own_secrets import own_secrets
+from gitcoord.store.git import repo_location
+from gitcoord.store.home.durable_state import NodeDisk
+from gitcoord.store.files import check_not_paused
+from gitcoord.store.home.home import Config, Home
+
+if TYPE_CHECKING:
+    from gitcoord.core.commands import Proposal
+
+
+class Desk:
+    """One process's place to write on a node. All words that enter the ledger from here pass `append`."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.config: Config = config.overlaid(home.config(), os.environ)
+        self.keyring = Keyring(home, self.config.auth)
+        home.queue.speaker = os.environ.get("GITCOORD_AGENT") or self.config.agent
+        self.on_secret = OnSecret.REFUSE
+        self._keys = str(home.path / "keys")
+        self._own: tuple[tuple[int, str], OwnSecrets] | None = None
+        self.disk = NodeDisk(home, fleet=self.config.fleet, signer=self.keyring.signer)
+
+    def draft(
+        self, type_: str, content: str, *, actor: str, interaction: int | None = None, re: str | None = None,
+        to: Sequence[str] = (), data: Mapping[str, Any] | None = None, uid: str | None = None, term: int | None = None,
+    ) -> Draft:
+        """A draft with a new identity."""
+        return Draft(
+            actor=actor, type=type_, content=content, timestamp=utc_now(), uid=uid or new_uid(),
+            interaction=interaction, re=re, to=tuple(to), term=term, data=data or {},
+        )
+
+    def drafted(self, proposals: Sequence[Proposal], *, actor: str, term: int | None = None) -> list[Draft]:
+        """Return the events that `actor` would write, as the leader of `term` if it is given."""
+        return [self.draft(one.type, one.content, actor=actor, interaction=one.interaction, re=one.re, to=one.to,
+                           data=one.data, term=term) for one in proposals]
+
+    def append(self, *drafts: Draft, on_secret: OnSecret | None = None) -> list[Event]:
+        """Store the drafts on the local disk BEFORE this returns (QUEUED), in this order.
+
+        Raise Refused where a secret seems to stand in one; `on_secret` says otherwise.
+        """
+        return self.disk.append(self._guarded(drafts, on_secret))
+
+    def own_secrets(self) -> OwnSecrets:
+        """Return this node's keys and the secrets of the environment; read again after a key was added."""
+        try:
+            stamp = os.stat(self._keys).st_mtime_ns, self.disk.node
+        except OSError:
+            stamp = 0, self.disk.node
+        if self._own is None or self._own[0] != stamp:
+            self._own = stamp, own_secrets(self.home.path / "keys", os.environ)
+        return self._own[1]
+
+    def _guarded(self, drafts: Sequence[Draft], on_secret: OnSecret | None) -> list[Draft]:
+        do = on_secret or self.on_secret
+        if do is OnSecret.ALLOW:
+            return list(drafts)
+        own = self.own_secrets()
+        found = [(draft, secret_in(draft, own)) for draft in drafts]
+        for draft, one in found:
+            if one is not None and do is OnSecret.REFUSE:
+                raise Refused(f"the event {draft.type!r} seems to hold a secret: {one[0]}, in {one[1]}. The ledger "
+                              "cannot forget, so nothing was written: say where the secret is kept instead, and revoke "
+                              "it if others have seen it. If it is none, a person can write it with --allow-secret")
+        return [draft if one is None else hidden(draft, own) for draft, one in found]
+
+    def check(self, *drafts: Draft) -> None:
+        """Raise what `append` would: a secret, no key, too large, paused. Write nothing."""
+        check_not_paused(self.home.path)
+        for draft in self._guarded(drafts, None):
+            seal(draft, node=self.disk.node, after=Head(), signer=self.keyring.signer(draft.actor),
+                 fleet=self.config.fleet)
+
+
+def find_home(path: Path) -> Home:
+    """The home of the node whose clone (or work tree) is around `path`. Raises Refused outside of any."""
+    common = repo_location.common_dir(path)
+    if common is None:
+        raise Refused(f"{path} is in no git repository: run `gitcoord init` there first")
+    return Home(common / "gitcoord")

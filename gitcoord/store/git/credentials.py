@@ -1,0 +1,200 @@
+"""Credentials: from the user's own settings, or a token in git's environment; never in argv."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gitcoord.core.errors import BadCredentials
+from gitcoord.store.git import url as git_url
+
+ASKPASS = """#!/bin/sh
+# Answers git's questions from the environment, so that no token is in an argument or a file; for one server only.
+asked=${1#*\\'}
+scheme=${asked%%://*}
+host=${asked#*://}
+host=${host%%[/\\']*}
+host=${host##*@}
+if [ "$scheme://$host" != "$GITCOORD_ASKPASS_FOR" ]; then
+    echo "gitcoord: the token is for $GITCOORD_ASKPASS_FOR and is not given to $scheme://$host" >&2
+    exit 1
+fi
+case "$1" in
+Username*) printf '%s\\n' "${GITCOORD_ASKPASS_USER:-x-access-token}" ;;
+Password*) printf '%s\\n' "$GITCOORD_ASKPASS_TOKEN" ;;
+*) exit 1 ;;
+esac
+"""
+
+# What a clone may say about reaching its remote; everything else in its configuration is its own affair.
+_FORWARDED = re.compile(
+    r"(?:http|credential|protocol)\..+|ssh\.variant|core\.(?:sshcommand|askpass|gitproxy)\Z", re.I
+)
+
+# A hook runs with these set for the repository it belongs to; git would follow them instead of us
+# (`git rev-parse --local-env-vars`, without the two that carry `git -c` settings, and the quarantine).
+HOOK_VARIABLES = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_CONFIG",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_GRAFT_FILE",
+    "GIT_INDEX_FILE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_QUARANTINE_PATH",
+    "GIT_NAMESPACE",
+    "GIT_PUSH_OPTION_COUNT",
+)
+
+LENT = "GITCOORD_ASKPASS_LENT"  # a GitHub app's token, which `gitcoord/github/api/account.py` makes and renews
+TOKEN_BYTES_MAX = 64 * 1024
+TOKEN_CHARS_MIN = 20  # a user of a URL that is as long may be a token, which some forges take in its place
+
+Pairs = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Access:
+    """How one remote is reached: its URL without a password, git's environment, what to blot out.
+
+    `environment` makes the URL of `git_url.ALIAS`, which is what git is given: what it is given, it rewrites.
+    """
+
+    url: str
+    environment: dict[str, str] = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+
+
+def transport_settings(listing: str) -> Pairs:
+    """From `git config --list --show-scope -z`: the clone's own settings about transport, in order."""
+    parts = listing.split("\0")
+    pairs: Pairs = []
+    for scope, entry in zip(parts[0::2], parts[1::2], strict=False):
+        key, has_value, value = entry.partition("\n")
+        if scope in ("local", "worktree") and _FORWARDED.match(key):
+            pairs.append((key, value if has_value else "true"))
+    return pairs
+
+
+def is_set_for(listing: str, name: str, url: str) -> bool:
+    """Whether any scope sets `name`, such as `http.extraheader`, for all URLs or for those that begin as `url` does."""
+    kind, _, last = name.partition(".")
+    for entry in listing.split("\0")[1::2]:
+        key, _, value = entry.partition("\n")
+        match = re.match(rf"{kind}\.(?:(.+)\.)?{last}\Z", key, re.I)
+        if match and value and (match[1] is None or url.lower().startswith(match[1].lower())):
+            return True
+    return False
+
+
+def access(
+    url: str, listing: str, *, private: Mapping[str, str], askpass: Path, environ: Mapping[str, str],
+    pushes: bool = False,
+) -> Access:
+    """Decide how `url` is reached, to fetch or to push, from git's configuration (`listing`) and the environment.
+
+    Raises BadCredentials where a token would be sent in the clear, Refused for a URL that would show a password.
+    """
+    url, user, password = git_url.without_login(git_url.rewritten(url, listing, pushes=pushes))
+    own = "" if password else _token(url, listing, environ)
+    if own and git_url.is_in_the_clear(url):
+        raise BadCredentials(f"{url} is plain http: everybody on the way could read the token. Use https, or unset "
+                             "GITCOORD_TOKEN (and GITHUB_TOKEN) for this remote")
+    token, forwarded = password or own, transport_settings(listing)
+    pairs = forwarded + list(private.items()) + _to_one_server(url)
+    pairs += [(f"url.{url}.{rewrites}", git_url.ALIAS) for rewrites in ("insteadOf", "pushInsteadOf")]
+    extra = {"GIT_TERMINAL_PROMPT": "0"}
+    if token:
+        # Helpers are asked before GIT_ASKPASS, and are told to keep what worked: empty clears them.
+        pairs.append(("credential.helper", ""))
+        extra |= {"GIT_ASKPASS": str(askpass), "GITCOORD_ASKPASS_TOKEN": token, "GITCOORD_ASKPASS_FOR": _asked_for(url)}
+        if user:
+            extra["GITCOORD_ASKPASS_USER"] = user
+    elif user:
+        pairs.append((f"credential.{_asked_for(url)}.username", user))
+    extra |= config_environment(pairs, environ)
+    return Access(url, extra, tuple(_secrets(token, environ, forwarded, user)))
+
+
+def _to_one_server(url: str) -> Pairs:
+    """Settings by which git goes nowhere else, be it with our token or with what a helper gives it.
+
+    The second one outdoes what a clone says of this URL: to git, the longest URL counts.
+    """
+    if not git_url.origin_of(url):
+        return []
+    return [("http.followRedirects", "false"), (f"http.{url}.followRedirects", "false")]
+
+
+def _asked_for(url: str) -> str:
+    """The server as git names it when it asks for a password: scheme and host, and a port that stands in the URL."""
+    match = re.match(r"(https?://[^/?#]*)", url)
+    return match[1] if match else ""
+
+
+def config_environment(pairs: Pairs, environ: Mapping[str, str]) -> dict[str, str]:
+    """Settings for git that no process list shows, after those that the environment has already."""
+    first = int(environ.get("GIT_CONFIG_COUNT") or 0)
+    result = {"GIT_CONFIG_COUNT": str(first + len(pairs))}
+    for number, (key, value) in enumerate(pairs, start=first):
+        result[f"GIT_CONFIG_KEY_{number}"] = key
+        result[f"GIT_CONFIG_VALUE_{number}"] = value
+    return result
+
+
+def leave_hook() -> None:
+    """Forget the repository that a surrounding hook has put into this process's environment."""
+    for name in HOOK_VARIABLES:
+        os.environ.pop(name, None)
+
+
+def _token(url: str, listing: str, environ: Mapping[str, str]) -> str:
+    if not url.startswith(("https://", "http://")) or is_set_for(listing, "http.extraheader", url):
+        return ""  # a second header beside it gives HTTP 400
+    own = own_token(environ)
+    if own:
+        return own
+    server = environ.get("GITHUB_SERVER_URL") or "https://github.com"
+    if git_url.origin_of(url) != git_url.origin_of(server):
+        return ""
+    if environ.get(LENT):
+        return environ[LENT]
+    # A developer's helper knows the account for git; GITHUB_TOKEN may be for reading the API.
+    return "" if is_set_for(listing, "credential.helper", url) else environ.get("GITHUB_TOKEN", "")
+
+
+def own_token(environ: Mapping[str, str]) -> str:
+    """The token that is set for gitcoord: in the environment, or in a file that may be written anew at any time."""
+    path = environ.get("GITCOORD_TOKEN_FILE", "")
+    if environ.get("GITCOORD_TOKEN") or not path:
+        return environ.get("GITCOORD_TOKEN", "").strip()
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read(TOKEN_BYTES_MAX).strip()
+    except (OSError, ValueError) as wrong:
+        reason = wrong.strerror if isinstance(wrong, OSError) else "it is no text"
+        raise BadCredentials(f"the file that GITCOORD_TOKEN_FILE names cannot be read ({reason})") from None
+
+
+def _secrets(token: str, environ: Mapping[str, str], forwarded: Pairs, user: str) -> Iterable[str]:
+    if len(user) >= TOKEN_CHARS_MIN:
+        yield user
+    for secret in (token, *(environ.get(name, "") for name in ("GITCOORD_TOKEN", "GITHUB_TOKEN", LENT))):
+        if len(secret) >= 4:  # shorter ones would blot out ordinary words
+            yield secret
+            yield base64.b64encode(f"x-access-token:{secret}".encode()).decode()
+    for key, value in forwarded:
+        if key.lower().endswith("extraheader") and value:
+            yield value
+            yield value.split()[-1]

@@ -1,0 +1,342 @@
+"""A private bare repository: gitcoord's objects, its mirror of the remote's refs, and its one way out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from gitcoord.core.errors import Corrupt, GitcoordError, Paused
+from gitcoord.core.ports import CommitInfo, Entry, Fetched, Oid, Outcome, Pushed, Update
+from gitcoord.store.git import repo_location, credentials, refs as git_refs, maintenance, url as git_url, git_output
+from gitcoord.store import files, program
+from gitcoord.store.home import locks, sharing
+from gitcoord.store.git.mirror import Mirror
+from gitcoord.store.git.loose_objects import Loose
+from gitcoord.store.git.objects import OID, decode_commit, decode_tree, encode_commit, encode_tree
+from gitcoord.store.git.process import Bounds, Result, finish
+from gitcoord.store.git.reader import Reader
+from gitcoord.store.git.transport import MIRROR, PRIVATE, Transport
+
+LEAST_GIT = (2, 38)  # the first with `merge-tree --write-tree`; README and scripts/env.sh say so too
+OBJECT_BYTES_MAX = 64 * 1024 * 1024  # far above what gitcoord writes; a hostile blob must not fill memory
+TREE_BYTES_MAX = 8 * 1024 * 1024  # two hundred thousand names; a ledger of ten million events has 4,000 in one
+NEAR_COMMITS = 64  # an ancestor is nearly always this close: 0.08 ms a commit in process, 3 ms a process
+
+KEPT = "refs/gitcoord/kept/"
+LOCAL_S = 30.0  # git without a network; only a hung disk takes longer
+
+REMOTE = {
+    # git 2.39 on ext4: while `pack-refs --prune` runs, 84 of 150 races had two winners or more.
+    "gc.packRefs": "false",
+    "receive.autogc": "false",
+    # By default git does not fsync the loose objects of small pushes: what it accepted would not outlive a
+    # power loss. 13.8 ms a push instead of 12.8.
+    "core.fsync": "all",
+    # What has more objects stays the pack as which it came, with one fsync for each file of that. Ten thousand events
+    # are 88 objects: unpacked, each synced, they took 0.21 s of processor time and up to three times as long; now 0.14.
+    "receive.unpackLimit": "32",
+}
+
+
+class GitStore:
+    """Objects and Remote on a private bare repository. For one thread; close it.
+
+    `url` is the shared remote; `config_from` the user's repository, whose credential and transport
+    settings hold for it. Errors never contain a token, nor a user or password of a URL.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        url: str,
+        ledger_ref: str,
+        outbox_prefix: str,
+        config_from: Path | None = None,
+        timeout_s: float = 60.0,
+    ) -> None:
+        self.path = path.resolve()
+        self._transport = Transport(
+            self.path,
+            url=url,
+            config_from=config_from,
+            timeout_s=timeout_s,
+            spawn=_spawn,
+        )
+        self._mirror = Mirror(self.path, self._transport, ledger_ref=ledger_ref, outbox_prefix=outbox_prefix)
+        self._ledger_ref, self._timeout_s = ledger_ref, timeout_s
+        self._loose = Loose(self.path)
+        self._reader = Reader(self.path, MIRROR)
+
+    @classmethod
+    def create(cls, path: Path) -> None:
+        """Make the private repository at `path` if it is not there, or complete one whose making was interrupted.
+
+        Several processes may do so at once. Raises Paused, or LockHeld when one of them does not come to an end.
+        """
+        last = path / "askpass"
+        if _is_askpass(last):
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(path, exist_ok=True)
+        with locks.holding(path / "making", guards="the making of the store", wait_s=LOCAL_S):
+            if not _is_askpass(last):
+                granted = sharing.mode_in(path)  # git, too, makes files that no umask closes or opens
+                _init_bare(path, {**PRIVATE, "core.sharedRepository": f"0{granted:03o}"})
+                askpass = credentials.ASKPASS.encode("ascii")
+                files.write_durably(last, askpass, mode=granted | (granted & 0o444) >> 2)
+
+    def __enter__(self) -> GitStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the children that read objects. The store may still be used; they start anew."""
+        self._reader.close()
+
+    # -- objects ---------------------------------------------------------------------------------
+
+    def put_blob(self, data: bytes) -> Oid:
+        return self._put("blob", data, ())
+
+    def put_tree(self, entries: Mapping[str, Entry]) -> Oid:
+        return self._put("tree", encode_tree(entries), [entry.oid for entry in entries.values()])
+
+    def put_commit(
+        self, *, tree: Oid, parents: Sequence[Oid], message: str, author: str, time_s: int
+    ) -> Oid:
+        data = encode_commit(tree=tree, parents=parents, message=message, author=author, time_s=time_s)
+        return self._put("commit", data, [tree, *parents])
+
+    def blob(self, oid: Oid, *, bytes_max: int | None = None) -> bytes:
+        return self._read(oid, "blob", OBJECT_BYTES_MAX if bytes_max is None else bytes_max)
+
+    def ahead(self, oids: Sequence[Oid]) -> None:
+        self._reader.ahead(oids)
+
+    def tree(self, oid: Oid) -> dict[str, Entry]:
+        return decode_tree(oid, self._read(oid, "tree", TREE_BYTES_MAX))
+
+    def commit(self, oid: Oid) -> CommitInfo:
+        return decode_commit(oid, self._read(oid, "commit"))
+
+    def is_ancestor(self, old: Oid, new: Oid) -> bool:
+        commit = new
+        for _ in range(NEAR_COMMITS):
+            if commit == old:
+                break
+            try:
+                parents = self.commit(commit).parents
+            except Corrupt:
+                return False
+            if not parents:
+                break
+            commit = parents[0]
+        if not self._is_commit(old):
+            return False
+        return commit == old or self._transport.run("merge-base", "--is-ancestor", old, new).status == 0
+
+    def first_parents(self, tip: Oid, *, stop: Oid | None, limit: int) -> list[Oid]:
+        try:
+            return self._first_parents(tip, stop, limit)
+        except Corrupt:
+            if not self._mirror.deepen():
+                raise
+        return self._first_parents(tip, stop, limit)
+
+    def _first_parents(self, tip: Oid, stop: Oid | None, limit: int) -> list[Oid]:
+        newest_first: list[Oid] = []
+        at: Oid | None = tip
+        while at is not None and at != stop and len(newest_first) < limit:
+            newest_first.append(at)
+            at = next(iter(self.commit(at).parents), None)
+        return newest_first[::-1]
+
+    def keep(self, name: str, oid: Oid | None) -> None:
+        assert git_refs.NAME.match(name), name
+        ref = KEPT + name
+        if oid is None:
+            if not git_refs.delete_ref(self.path, ref):
+                self._transport.run("update-ref", "--no-deref", "-d", ref)
+            return
+        assert OID.match(oid), oid
+        self._loose.sync(oid)  # BEFORE the ref that names the objects
+        git_refs.write_ref(self.path, ref, oid)
+
+    def kept(self, prefix: str = "") -> dict[str, Oid]:
+        refs = git_refs.read_refs(self.path, KEPT)
+        return {name: oid for name, oid in refs.items() if name.startswith(prefix)}
+
+    # -- the remote ------------------------------------------------------------------------------
+
+    def fetch(self, *, newcomer: bool = False, first: Collection[str] = ()) -> Fetched:
+        maintenance.outlast(self.path, self._timeout_s)
+        return self._mirror.fetch(newcomer=newcomer, first=first)
+
+    def look_up(self, ref: str) -> Oid | None:
+        """Return what the remote shows under a ref, which may be none of ours. Raises what a fetch would raise."""
+        return self._transport.ls_remote().get(ref)
+
+    def push(self, updates: Sequence[Update]) -> dict[str, Pushed]:
+        outcomes = self._transport.push(updates, lambda: self._sync_ledger(updates))
+        for update in updates:
+            if outcomes[update.ref].outcome is Outcome.ACCEPTED and update.new is not None:
+                with contextlib.suppress(OSError):  # then it is fetched
+                    self._mirror.note(update.ref, update.new)
+            lost = outcomes[update.ref].outcome in (Outcome.UNREACHABLE, Outcome.UNKNOWN, Outcome.DENIED)
+            if lost and update.new is not None:
+                self._reader.close()
+                self.commit(update.new)  # Corrupt, if it is our own disk that lacks what was to be sent
+        return outcomes
+
+    def _sync_ledger(self, updates: Sequence[Update]) -> None:
+        """fsync what a ledger is made of while it is sent: it will be kept, and git does not wait for our disk."""
+        with contextlib.suppress(OSError):  # `keep` tries again, and tells
+            for update in updates:
+                if update.ref == self._ledger_ref and update.new is not None:
+                    self._loose.sync(update.new)
+
+    def tidy(self, patience: int = 1) -> bool:
+        """Pack what many fetches and writes left lying, and let go of what no ref names; whether it was time for that.
+
+        Nobody else may write here meanwhile. `patience`: leave so many times as much lying.
+        """
+        if not maintenance.is_due(self.path, patience):
+            return False
+        self.close()
+        return maintenance.tidy(self.path, self._transport.run)
+
+    # -- below -----------------------------------------------------------------------------------
+
+    def _put(self, kind: str, data: bytes, names: Sequence[Oid]) -> Oid:
+        oid = self._loose.put(kind, data, names)
+        self._reader.remember(oid, kind, data)
+        return oid
+
+    def _read(self, oid: Oid, kind: str, bytes_max: int = OBJECT_BYTES_MAX) -> bytes:
+        return self._reader.read(oid, kind, bytes_max)
+
+    def _is_commit(self, oid: Oid) -> bool:
+        try:
+            self.commit(oid)
+        except Corrupt:
+            return False
+        return True
+
+
+def _is_askpass(path: Path) -> bool:
+    try:
+        return path.read_text("ascii") == credentials.ASKPASS
+    except (FileNotFoundError, ValueError):
+        return False
+
+
+def make_bare_remote(path: Path, *, granted: int | None = None) -> None:
+    """Make a shared remote at `path`, or make an existing one safe for compare-and-swap.
+
+    `granted`: the mode of its files, whatever the umask of those who push to it; without it git's own settings hold.
+    """
+    _init_bare(path, REMOTE if granted is None else {**REMOTE, "core.sharedRepository": f"0{granted:03o}"})
+    if granted is not None:  # `git init` forbids it where a group works; each outbox is written anew
+        _spawn(["config", "--file", str(path / "config"), "receive.denyNonFastforwards", "false"], {}, LOCAL_S)
+
+
+def init_repository(path: Path) -> None:
+    """Make an ordinary repository at `path`, as `git init` does."""
+    credentials.leave_hook()
+    made = _spawn(["init", "--quiet", "--", str(path)], {}, LOCAL_S)
+    if made.status:
+        said = git_output.words(made.stderr)
+        raise Paused(f"cannot make a repository at {path}: {said}; mend that, then try again")
+
+
+def find_common_dir(path: Path) -> Path | None:
+    """The git directory that all worktrees of the clone around `path` share; None outside of any."""
+    credentials.leave_hook()
+    plain = repo_location.plain_common_dir(path)
+    if plain is not None:
+        return plain
+    from git import InvalidGitRepositoryError, NoSuchPathError, Repo
+
+    try:
+        with Repo(path, search_parent_directories=True) as repo:
+            return repo_location.not_in_tree(Path(repo.common_dir).resolve())
+    except (InvalidGitRepositoryError, NoSuchPathError):
+        return None
+
+
+def remote_url(path: Path, name: str) -> str | None:
+    """Where remote `name` of the clone around `path` is, as configured; a relative path made absolute."""
+    if not git_url.is_named(name):  # git would be asked for it in an argument, which may hold a password
+        return None
+    credentials.leave_hook()
+    found = _spawn(["-C", str(path), "config", "--get", f"remote.{name}.url"], {}, LOCAL_S)
+    url = found.stdout.removesuffix("\n")
+    if found.status or not url:
+        return None
+    if git_url.is_local(url) and not Path(url).is_absolute():
+        top = _spawn(["-C", str(path), "rev-parse", "--show-toplevel"], {}, LOCAL_S).stdout.removesuffix("\n")
+        base = path.parent if path.name == ".git" else Path(top or path)
+        return str((base / url).resolve())  # git, too, takes it from the top of the work tree
+    return url
+
+
+def shared_repository(path: Path) -> str:
+    """What core.sharedRepository of the repository at `path` says: who of the machine's users works in it."""
+    return _spawn(["-C", str(path), "config", "--get", "core.sharedRepository"], {}, LOCAL_S).stdout.strip()
+
+
+def git_version() -> tuple[int, ...]:
+    """The version of the git that is run, like (2, 39, 5)."""
+    found = re.search(r"(\d+(?:\.\d+)*)", _spawn(["version"], {}, LOCAL_S).stdout)
+    return tuple(map(int, found[1].split("."))) if found else (0,)
+
+
+def shown_version(version: Sequence[int]) -> str:
+    """Like `git 2.39.5`."""
+    return f"git {'.'.join(map(str, version))}"
+
+
+def _init_bare(path: Path, settings: Mapping[str, str]) -> None:
+    credentials.leave_hook()
+    path.mkdir(parents=True, exist_ok=True)
+    if not (path / "HEAD").exists():  # before it is a repository, so that none is without them; and in no process
+        files.write_durably(path / "config", _as_config(settings))
+        settings = {}
+    options = ["--quiet", "--bare", "--template=", "--initial-branch=main"]
+    made = _spawn(["init", *options, "--", str(path)], {}, LOCAL_S)
+    if made.status:
+        raise Paused(f"cannot make a repository at {path}: {git_output.words(made.stderr)}")
+    for key, value in settings.items():
+        _spawn(["config", "--file", str(path / "config"), key, value], {}, LOCAL_S)
+
+
+def _as_config(settings: Mapping[str, str]) -> bytes:
+    """In the format of git's configuration; for values without quotes and backslashes."""
+    named = [(*key.split("."), value) for key, value in settings.items()]
+    return "".join(f'[{section}]\n\t{name} = "{value}"\n' for section, name, value in named).encode()
+
+
+def _spawn(
+    args: Sequence[str], environment: Mapping[str, str], timeout_s: float, meanwhile: Callable[[], None] = lambda: None,
+    bounds: Bounds | None = None,
+) -> Result:
+    command = [program.git(), *args]
+    command = bounds.applied(command) if bounds is not None else command
+    whole = {**os.environ, "PATH": program.search_path(os.environ), "LANGUAGE": "C", "LC_ALL": "C", **environment}
+    try:
+        with subprocess.Popen(command, env=whole, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, start_new_session=True) as child:
+            return finish(child, timeout_s, meanwhile)
+    except FileNotFoundError as error:
+        least = shown_version(LEAST_GIT)
+        raise GitcoordError(f"git is not installed, or not on PATH: install {least} or later") from error

@@ -1,0 +1,50 @@
+"""A remote on this machine: what its own files show, without starting git.
+
+It answers one question only, whether anything is new; so what it cannot tell for certain it does not tell.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from gitcoord.core.errors import Corrupt
+from gitcoord.core.ports import Oid
+from gitcoord.store.git import refs as git_refs
+
+PACKED_BYTES_MAX = 256 * 1024  # thousands of refs: git, too, takes long over them, but reads no more than it needs
+
+_ELSEWHERE = re.compile(r"(?:^|\0)url\..+\.(?:push)?insteadof\n", re.I)
+
+
+def repository(url: str, listing: str) -> Path | None:
+    """The git directory that git reaches by `url`; None where its refs may be kept otherwise, or lie elsewhere.
+
+    `listing` is what `git config --list -z` says: it may send git to another place.
+    """
+    path = Path(url.removeprefix("file://"))
+    if not path.is_absolute() or "%" in url or not listing or _ELSEWHERE.search(listing):
+        return None
+    folder = path / ".git" if (path / ".git").exists() else path
+    whole = (folder / "HEAD").is_file() and (folder / "objects").is_dir() and (folder / "refs").is_dir()
+    return folder if whole and not (folder / "reftable").exists() and not (folder / "commondir").exists() else None
+
+
+def shown(repository: Path, ledger_ref: str, outbox_prefix: str) -> dict[str, Oid] | None:
+    """The ledger and the outboxes; perhaps torn, when somebody writes them now. None for what git has to tell."""
+    parent, name = ledger_ref.rsplit("/", 1)
+    try:
+        if _packed_bytes(repository) > PACKED_BYTES_MAX:
+            return None
+        ledger = git_refs.read_refs(repository, parent + "/").get(name)
+        boxes = git_refs.read_refs(repository, outbox_prefix + "/")
+    except (OSError, Corrupt):
+        return None
+    return ({ledger_ref: ledger} if ledger else {}) | {f"{outbox_prefix}/{box}": oid for box, oid in boxes.items()}
+
+
+def _packed_bytes(repository: Path) -> int:
+    try:
+        return (repository / "packed-refs").stat().st_size
+    except FileNotFoundError:
+        return 0

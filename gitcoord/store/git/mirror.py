@@ -1,0 +1,173 @@
+"""The mirror: what of the remote is here, and how the rest of it comes, whatever others have put there.
+
+Mostly one fetch brings everything. Where that fails, or refs are known that made it fail, the refs are looked at first:
+the ledger comes by itself, then the outboxes, so that a bad one fails alone; and it is left alone for a while.
+
+`git fetch --filter=blob:limit=` would not do: it counts no trees and no number of blobs, a server may ignore it, and it
+turns the store into a partial clone, with the remote's URL in its configuration, which fetches what is read there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from gitcoord.core import limits, names
+from gitcoord.core.ledger import outbox
+from gitcoord.core.errors import Corrupt, Refused
+from gitcoord.core.ports import Fetched, Oid
+from gitcoord.store.git import local_remote, refs as git_refs, maintenance
+from gitcoord.store.git.isolated_fetch import STRANGERS, TOGETHER, Apart
+from gitcoord.store.git.backoff import Backoff
+from gitcoord.store.git.process import Result
+from gitcoord.store.git.transport import MIRROR, Transport, copy_of
+
+OTHERS_MAX = 200  # refs that are not ours; `ls-remote` lists all there are, and a fetch asks for ours only
+WARY = "?"  # in the backoff: refs were found among the outboxes that are none, or too many
+WARY_S = 600.0  # so long every process looks at the refs before it fetches any
+
+
+class Mirror:
+    """A copy of the remote's refs in the private repository at `path`, with all that they reach."""
+
+    def __init__(self, path: Path, transport: Transport, *, ledger_ref: str, outbox_prefix: str) -> None:
+        for ref in (ledger_ref, outbox_prefix):
+            if not ref.startswith("refs/"):  # of config.json, which people edit
+                raise Refused(f"{ref!r} is no ref: `ledger` and `namespace` in config.json begin with refs/")
+        self._path = path
+        self._transport = transport
+        self._ledger_ref = ledger_ref
+        self._outboxes = outbox_prefix.rstrip("/") + "/"
+        self._backoff = Backoff(path)
+        self._apart = Apart(transport, self._backoff, ledger_ref, self._outboxes)
+        self._calm = False  # the last look brought nothing new: look at the refs before fetching anything
+        self._crowded = False  # the remote has so many other refs that looking at all of them takes longer
+        self._is_clean = False  # what earlier processes left unfinished is gone
+
+    def fetch(self, *, newcomer: bool, first: Collection[str]) -> Fetched:
+        if not self._is_clean:
+            maintenance.remove_unfinished(self._path)
+            self._is_clean = True
+        before = self._read()
+        more = [f"--depth={limits.LOOK_BACK_COMMITS}"] if newcomer and not before else []
+        # All of a ledger may take long, and has wider bounds than outboxes may have: the first time it comes by itself.
+        wary = not before or bool(self._backoff.paused())
+        shown = self._shown(look=wary or (self._calm and not self._crowded))
+        found = self._chosen(shown, first) if shown is not None else None
+        if found is not None and found.refs == before and before and not found.left:
+            self._calm = True
+            return found
+        if not wary and (found is None or not found.left and not found.strays):
+            result = self._bring_all()
+            if not result.status:
+                return self._brought(before, first)
+            maintenance.remove_unfinished(self._path)
+            self._transport.raise_trouble(result)
+            found = None
+        if found is None:
+            found = self._chosen(self._transport.ls_remote(), first)
+        if not found.refs:
+            self._transport.check_empty(self._outboxes + "nobody")
+        return self._bring_apart(found, before, first, more)
+
+    def note(self, ref: str, oid: Oid) -> None:
+        """What was pushed is here: the mirror says so, and the next look finds nothing new in it."""
+        if self._is_ours(ref):
+            git_refs.write_copy(self._path, copy_of(ref), oid)
+
+    def deepen(self) -> bool:
+        """Bring here what a newcomer's fetch left on the remote; whether that changed anything."""
+        boundary = self._path / "shallow"
+        if not boundary.exists():
+            return False
+        before = boundary.read_bytes()
+        self._apart.bring_ledger(["--unshallow"])
+        return not boundary.exists() or boundary.read_bytes() != before
+
+    # What the remote has, and what of it is wanted
+
+    def _read(self) -> dict[str, Oid]:
+        """Our refs on the remote as last fetched, or pushed, by any process of this node: their objects are here."""
+        return {ref: oid for ref, oid in self._copies().items() if self._is_ours(ref)}
+
+    def _copies(self) -> dict[str, Oid]:
+        try:
+            return {"refs/" + name: oid for name, oid in git_refs.read_refs(self._path, MIRROR).items()}
+        except Corrupt:  # a power cut: the fetch mends it
+            return {}
+
+    def _shown(self, *, look: bool) -> dict[str, Oid] | None:
+        """All refs, and nothing fetched; None where to fetch takes no longer than to look first.
+
+        A look takes half the time of a fetch that brings nothing but looks what is here; at files hardly any.
+        """
+        near = self._transport.near()
+        shown = local_remote.shown(near, self._ledger_ref, self._outboxes.rstrip("/")) if near is not None else None
+        if shown is not None or not look:
+            return shown
+        shown = self._transport.ls_remote()
+        self._crowded = sum(not ref.startswith(self._outboxes) for ref in shown) > OTHERS_MAX
+        return shown
+
+    def _is_ours(self, ref: str) -> bool:
+        return ref == self._ledger_ref or self._is_outbox(ref)
+
+    def _is_outbox(self, ref: str) -> bool:
+        return ref.startswith(self._outboxes) and bool(names.NODE.match(ref.removeprefix(self._outboxes)))
+
+    def _chosen(self, shown: Mapping[str, Oid], first: Collection[str]) -> Fetched:
+        found = outbox.chosen(shown, ledger_ref=self._ledger_ref, outboxes=self._outboxes, first=first)
+        if (found.left or found.strays) and WARY not in self._backoff.paused():
+            self._backoff.failed(WARY, "odd refs", least_s=WARY_S)
+        return found
+
+    def _drop(self, refs: Iterable[str]) -> None:
+        """Let go of copies of refs."""
+        gone = [copy_of(ref) for ref in refs]
+        for copy in gone:
+            (self._path / copy).unlink(missing_ok=True)
+        packed = git_refs.read_refs(self._path, MIRROR) if gone else {}  # a git that was told so packs refs
+        for copy in gone:
+            if copy.removeprefix(MIRROR) in packed:
+                self._transport.run("update-ref", "--no-deref", "-d", copy)
+
+    # Everything in one fetch
+
+    def _bring_all(self) -> Result:
+        # An exact ref that is missing fails the fetch, a pattern does not: the star stands before the last
+        # letter, where hardly any other ref fits; those that do are left out of the answer.
+        refs = [self._ledger_ref[:-1] + "*" + self._ledger_ref[-1], self._outboxes + "*"]
+        return self._transport.bring(refs, TOGETHER, "--prune", timeout_s=self._transport.timeout_s / 2)
+
+    def _brought(self, before: Mapping[str, Oid], first: Collection[str]) -> Fetched:
+        found = self._chosen(self._copies(), first)
+        self._drop([*found.left, *found.strays])
+        for ref in self._backoff.failing().keys() & found.refs.keys():
+            self._backoff.succeeded(ref)
+        self._backoff.forget({*found.refs, STRANGERS, WARY})
+        self._calm = found.refs == before
+        return found
+
+    # Ref by ref
+
+    def _bring_apart(
+        self, found: Fetched, before: Mapping[str, Oid], first: Collection[str], more: Sequence[str]
+    ) -> Fetched:
+        self._drop(ref for ref in self._copies() if ref not in found.refs)
+        self._backoff.forget({*found.refs, STRANGERS, WARY})
+        left = dict(found.left)
+        try:
+            for again in (False, True):  # what is mended on the way may take the mirror along
+                copies = self._read()
+                behind = [ref for ref, oid in found.refs.items()
+                          if ref not in left and (ref not in copies or not again and copies[ref] != oid)]
+                if self._ledger_ref in behind:
+                    self._apart.bring_ledger(more)
+                left |= self._apart.bring([ref for ref in behind if ref != self._ledger_ref], first, more)
+        finally:
+            maintenance.remove_unfinished(self._path)
+        copies = self._read()
+        refs = {ref: oid if ref in left else copies[ref] for ref, oid in found.refs.items()
+                if ref in left or ref in copies}
+        self._calm = False
+        return Fetched(refs, left, found.strays)

@@ -1,0 +1,139 @@
+"""Reading objects: through one child of git that stays, and from memory what was written or read just now.
+
+GitPython takes 0.1 s to import, as long as a whole command may: it is imported when an object is first read from disk.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gitcoord.core.errors import Corrupt, Oversized
+from gitcoord.core.ports import Oid
+from gitcoord.store.git import refs as git_refs
+from gitcoord.store import program
+from gitcoord.store.git.blob_prefetch import Ahead
+from gitcoord.store.git.objects import OID
+
+if TYPE_CHECKING:
+    from git import Git
+
+RECENT_BYTES_MAX = 1024 * 1024  # what a round wrote, or read of the tip, is asked for again several times
+RECENT_OBJECT_BYTES_MAX = 64 * 1024
+
+
+class Reader:
+    """Reads from the repository at `store`, whose copy of the remote's refs is under `mirror`."""
+
+    def __init__(self, store: Path, mirror: str) -> None:
+        self._store = store
+        self._mirror = mirror
+        self._recent: dict[Oid, tuple[str, bytes]] = {}
+        self._recent_bytes = 0
+        self._ahead: Ahead | None = None
+
+    @cached_property
+    def _git(self) -> Git:
+        from git import Git
+
+        reader = Git(str(self._store))
+        reader.update_environment(GIT_DIR=str(self._store), PATH=program.search_path(os.environ))
+        return reader
+
+    def close(self) -> None:
+        """End the children, and believe nothing but the disk. It may still be used; they start anew."""
+        self._recent.clear()
+        self._recent_bytes = 0
+        if self._ahead is not None:
+            self._ahead.close()
+        if "_git" in self.__dict__:
+            self._git.clear_cache()
+
+    def ahead(self, oids: Sequence[Oid]) -> None:
+        """These blobs are read next, in this order."""
+        if self._ahead is not None:
+            self._ahead.close()
+        self._ahead = Ahead(self._store, oids) if all(map(OID.match, oids)) else None
+
+    def remember(self, oid: Oid, kind: str, data: bytes) -> None:
+        """The object was just written."""
+        if oid in self._recent or len(data) > RECENT_OBJECT_BYTES_MAX:
+            return
+        self._recent[oid] = (kind, data)
+        self._recent_bytes += len(data)
+        while self._recent_bytes > RECENT_BYTES_MAX:
+            _, oldest = self._recent.pop(next(iter(self._recent)))
+            self._recent_bytes -= len(oldest)
+
+    def read(self, oid: Oid, kind: str, bytes_max: int) -> bytes:
+        """The object's bytes. Raises Oversized, before anything is read, and Corrupt for what is not there or torn."""
+        if not OID.match(oid):
+            raise Corrupt(f"{oid!r} does not name a git object")
+        if oid in self._recent:
+            found, data = self._recent[oid]
+            return _checked(oid, found, kind, data, bytes_max)
+        if self._ahead is not None and kind == "blob":
+            poured = self._ahead.blob(oid, bytes_max)
+            if poured is not None:
+                return poured
+        try:
+            found, data = self._cat(oid, bytes_max)
+        except (EOFError, OSError):  # the child was killed, or met a torn object: ask a new one, once
+            self.close()
+            found, data = self._cat_again(oid, bytes_max)
+        self.remember(oid, found, data)
+        return _checked(oid, found, kind, data, bytes_max)
+
+    def _cat_again(self, oid: Oid, bytes_max: int) -> tuple[str, bytes]:
+        try:
+            return self._cat(oid, bytes_max)
+        except (EOFError, OSError) as error:
+            self.close()
+            git_refs.heal(self._store, self._mirror)  # or the next fetch would believe that it is here
+            raise Corrupt(
+                f"object {oid} in {self._store} was damaged; sync again, and if that does not help delete "
+                "the folder: what it holds is fetched again"
+            ) from error
+
+    def _cat(self, oid: Oid, bytes_max: int) -> tuple[str, bytes]:
+        stream: Any = None
+        try:
+            _, found, size, stream = self._git.stream_object_data(oid)
+            if size > bytes_max:
+                raise _oversized(oid, size, bytes_max)
+            data: bytes = stream.read(size)
+        except ValueError as error:
+            # An empty object file is "missing" to git, too; a power loss leaves such files.
+            if "could not be resolved" in str(error) and not git_refs.loose_path(self._store, oid).exists():
+                raise Corrupt(f"object {oid} is not in {self._store}; sync, and it may be fetched") from error
+            raise EOFError(oid) from error
+        except BaseException:
+            _let_go(stream)
+            self.close()  # the stream stands somewhere inside this object
+            raise
+        if len(data) != size:
+            _let_go(stream)
+            raise EOFError(oid)
+        name: object = found  # GitPython 3.2 declares text and gives bytes
+        return (name.decode() if isinstance(name, bytes) else str(name)), data
+
+
+def _checked(oid: Oid, found: str, kind: str, data: bytes, bytes_max: int) -> bytes:
+    if len(data) > bytes_max:
+        raise _oversized(oid, len(data), bytes_max)
+    if found != kind:
+        raise Corrupt(f"object {oid} is a {found}, not a {kind}")
+    return data
+
+
+def _oversized(oid: Oid, size: int, bytes_max: int) -> Oversized:
+    return Oversized(f"object {oid} has {size} bytes, more than {bytes_max}: not gitcoord's")
+
+
+def _let_go(stream: Any) -> None:
+    """Else GitPython reads what is left of a stream when it is collected: of what is too large, or a closed file."""
+    if stream is not None:
+        stream._nbr = stream._size

@@ -1,0 +1,76 @@
+"""Where a path stands: in which clone, in which of its work trees. Found in the files, without starting git."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gitcoord.core.errors import Refused
+
+
+def common_dir(path: Path) -> Path | None:
+    """The git directory that all work trees of the clone around `path` share; None outside of any."""
+    plain = plain_common_dir(path)
+    if plain is not None:
+        return plain
+    from gitcoord.store.git import git_store  # 0.1 s to import, for what is found seldom
+
+    return git_store.find_common_dir(path)
+
+
+def plain_common_dir(path: Path) -> Path | None:
+    """That of an ordinary clone, or of a linked work tree; None for anything else, which GitPython looks at."""
+    path = path.absolute()
+    for folder in (path, *path.parents):
+        found = folder / ".git"
+        if found.is_dir():
+            return found.resolve() if _is_whole(found) and not (found / "commondir").exists() else None
+        if found.is_file():
+            return _of_linked(found)
+        if found.exists() or (folder / "HEAD").exists():
+            return None  # inside a git directory, or something odd
+    return None
+
+
+def work_tree(path: Path) -> Path | None:
+    """Return the top of the work tree around `path`, links resolved; None outside of any."""
+    path = path.resolve()
+    return next((folder for folder in (path, *path.parents) if (folder / ".git").exists()), None)
+
+
+def _of_linked(found: Path) -> Path | None:
+    """`.git` is a file that names the work tree's own git directory, and that one names the common one."""
+    try:
+        own = found.parent / found.read_text("utf-8").removeprefix("gitdir:").strip()
+        common = (own / (own / "commondir").read_text("utf-8").strip()).resolve()
+    except (OSError, ValueError):
+        return None  # a submodule, or damaged
+    return common if (own / "HEAD").is_file() and _is_whole(common) else None
+
+
+def _is_whole(folder: Path) -> bool:
+    return (folder / "HEAD").is_file() and (folder / "objects").is_dir() and (folder / "refs").is_dir()
+
+
+def not_in_tree(git_dir: Path) -> Path:
+    """Return the git directory. Raise Refused if it lies among the files of another work tree.
+
+    A branch may hold a folder that looks like a bare repository; its configuration names commands, which git runs.
+    It cannot hold anything whose path has `.git` in it.
+    """
+    for folder in git_dir.parents if ".git" not in git_dir.parts else ():
+        if (folder / ".git").exists():
+            raise Refused(f"{git_dir} looks like a repository and lies in the work tree {folder}, whose branches may "
+                          "hold it: it is not used. Run the command elsewhere, or move that repository away")
+    return git_dir
+
+
+def worktree_name(path: Path) -> str:
+    """The name of the linked work tree around `path`, as git keeps it; "" in a clone's own."""
+    for folder in (path.absolute(), *path.absolute().parents):
+        found = folder / ".git"
+        if found.is_dir():
+            return ""
+        if found.is_file():
+            place = Path(found.read_text(encoding="utf-8", errors="surrogateescape").removeprefix("gitdir:").strip())
+            return place.name if place.parent.name == "worktrees" else ""
+    return ""

@@ -1,0 +1,228 @@
+"""The way to the shared remote: its refs, a fetch, a push, and what a crash left lying in between."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gitcoord.core.errors import BadCredentials, Denied, Paused, Refused, Unreachable
+from gitcoord.core.ports import Oid, Outcome, Pushed, Update
+from gitcoord.store.git import credentials, local_remote, refs as git_refs, url as git_url, git_output
+from gitcoord.store.git.process import Bounds, Result, works_on
+
+MIRROR = "refs/gitcoord/remote/"
+
+PRIVATE = {
+    "core.hooksPath": os.devnull,  # the user's hooks (or their global hooksPath) are not about our pushes
+    # What is fetched comes as one pack, and is synced: eight changed refs took 32 ms as loose objects, each synced,
+    # and as a pack 18. The mirror's refs are not: a copy, which `heal` makes anew. The ones that remember are ours.
+    "core.fsync": "pack,pack-metadata",
+    "fetch.unpackLimit": "1",
+    # What is larger is streamed, so that nobody's large blob fills our memory; and git looks for no deltas in it: of
+    # a long queue's signed lines there are none, and looking took three quarters of the push: 1.8 s, not 0.45.
+    "core.bigFileThreshold": "64k",
+    "gc.auto": "0",
+    "gc.packRefs": "false",
+    "maintenance.auto": "false",
+    "receive.autogc": "false",
+    "push.followTags": "false",
+    "push.gpgSign": "false",  # "the receiving end does not support --signed push"
+    "push.recurseSubmodules": "no",
+    "fetch.writeCommitGraph": "false",
+    # One odd object in one outbox would otherwise stop every node's fetch. We parse what we read, and check
+    # nothing out, so fsck protects nobody here; hashes are checked in any case.
+    "transfer.fsckObjects": "false",
+    "fetch.fsckObjects": "false",
+}
+
+FETCHES_BESIDE_MAX = 5  # tries again while a fetch that a killed process left behind is still at work
+MOVES_MAX = 3  # addresses on one server, each of which names the next
+
+
+Spawn = Callable[[Sequence[str], Mapping[str, str], float, Callable[[], None], Bounds | None], Result]
+"""Runs git with arguments and additional environment, for at most so many seconds; does something meanwhile."""
+
+
+def copy_of(ref: str) -> str:
+    """Return the ref of the private repository that is the mirror's copy of a ref of the remote."""
+    return MIRROR + ref.removeprefix("refs/")
+
+
+class Transport:
+    """Talks with the remote for the private repository at `path`: its refs, a fetch into the mirror of them, a push."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        url: str,
+        config_from: Path | None,
+        timeout_s: float,
+        spawn: Spawn,
+    ) -> None:
+        if url.startswith("-") or not url:
+            raise Refused(f"{url!r} cannot be a remote; give a URL or a path")
+        credentials.leave_hook()
+        self.timeout_s = timeout_s
+        self.moved_to = ""  # where on its server the remote is now, if it is not where it is said to be
+        self._path = path
+        url = str(Path(url).resolve()) if git_url.is_local(url) else url
+        self._urls = {False: url, True: url}  # as they are configured: of fetches, and of pushes
+        self._config_from = config_from
+        self._spawn = spawn
+        self._access: dict[bool, credentials.Access] = {}  # of fetches, and of pushes
+        self._near: Path | None = None  # the remote, where its own files may be looked at
+        self._lent = ""  # what it was made with: a lent token is renewed before it fails
+
+    def near(self) -> Path | None:
+        """Return the remote's git directory, where its own files may be looked at."""
+        self._reach()
+        return self._near
+
+    def bring(self, refs: Iterable[str], bounds: Bounds, *options: str, timeout_s: float | None = None) -> Result:
+        """Fetch refs of the remote, or what fits their patterns, into the mirror: all of them, or none."""
+        specs = [f"+{ref}:{copy_of(ref)}" for ref in refs]
+        fixed = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap="]
+        fixed += ["--no-recurse-submodules", "--no-show-forced-updates", *options]
+        may_heal = True
+        for _ in range(FETCHES_BESIDE_MAX):
+            result = self.talk("fetch", *fixed, after=specs, bounds=bounds, timeout_s=timeout_s)
+            if not result.status or result.timed_out or not self._can_mend(result.stderr, may_heal):
+                break
+            may_heal = may_heal and not git_output.is_local_damage(result.stderr)
+        return result
+
+    def raise_trouble(self, result: Result) -> None:
+        """Return if a fetch failed for what others put on the remote, or may have.
+
+        Raise what a fetch raises where it is the way there that fails, or what lets us in.
+        """
+        if not result.timed_out:
+            error = git_output.fetch_error(self.name(), result.stderr)
+            if isinstance(error, (BadCredentials, Denied, Paused)) or git_output.is_of_the_way(result.stderr):
+                self._access = {}  # credentials may be renewed meanwhile: look again next time
+                raise error
+        self.ls_remote(timeout_s=self.timeout_s / 2)
+
+    def check_empty(self, ref: str) -> None:
+        """Raises Unreachable where what answered is no git server: git takes a page without a line for an empty one.
+
+        (The old HTTP protocol, in which refs are a plain file; a push does not speak it.) `ref`: one that is not there.
+        """
+        if not self._reach(pushes=True).url.lower().startswith(("http://", "https://")):
+            return
+        result = self.talk("push", "--dry-run", "--porcelain", "--no-verify", after=[f":{ref}"])
+        if result.status:
+            raise git_output.fetch_error(self.name(), result.stderr)
+
+    def ls_remote(self, *, timeout_s: float | None = None) -> dict[str, Oid]:
+        """All refs that the remote shows, without fetching anything. Raises what a fetch would raise."""
+        # In the newer protocol the server is asked twice: what it can do, and for its refs.
+        result = self.talk("-c", "protocol.version=0", "ls-remote", "--quiet", "--refs", timeout_s=timeout_s)
+        if result.timed_out:
+            raise Unreachable(f"{self.name()} did not answer in {self.timeout_s:g} s; it is tried again")
+        if result.status:
+            self._access = {}  # credentials may be renewed meanwhile: look again next time
+            raise git_output.fetch_error(self.name(), result.stderr)
+        rows = (line.split("\t", 1) for line in result.stdout.splitlines() if "\t" in line)
+        return {ref: oid for oid, ref in rows}
+
+    def push(self, updates: Sequence[Update], meanwhile: Callable[[], None]) -> dict[str, Pushed]:
+        """Try each update; `meanwhile` is done while git is at it, and its disk trouble is not a push's."""
+        if not updates:
+            return {}
+        leases = [f"--force-with-lease={update.ref}:{update.old or ''}" for update in updates]
+        # No + before a refspec: it would silently switch the lease off.
+        specs = [f"{update.new or ''}:{update.ref}" for update in updates]
+        options = ["--porcelain", "--no-verify", "--no-progress", *leases]
+        result = self.talk("push", *options, after=specs, meanwhile=meanwhile)
+        late = f"no answer in {self.timeout_s:g} s" if result.timed_out else ""
+        outcomes = git_output.push_outcomes(updates, result.stdout, result.stderr, late=late)
+        if any(was.outcome is Outcome.DENIED for was in outcomes.values()):
+            self._access = {}
+        return outcomes
+
+    def talk(
+        self, *words: str, after: Sequence[str] = (), bounds: Bounds | None = None, timeout_s: float | None = None,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> Result:
+        """Run git with the remote's URL between `words` and `after`.
+
+        git follows no redirect, for it would take the token along. One on the same server is followed here.
+        """
+        pushes = words[0] == "push"
+        for _ in range(MOVES_MAX):
+            args = (*words, "--", git_url.ALIAS, *after)
+            result = self.run(*args, bounds=bounds, timeout_s=timeout_s, meanwhile=meanwhile, pushes=pushes)
+            if not result.status or not git_output.is_redirect(result.stderr):
+                break
+            elsewhere = self._follow(pushes)
+            if elsewhere is not None:
+                return replace(result, stderr=git_output.moved(self.name(), elsewhere))
+        return result
+
+    def _follow(self, pushes: bool) -> str | None:
+        """Go on with the address that the remote redirects to, if that is on the same server; return any other."""
+        location, access = self._location(pushes), self._reach(pushes)
+        base = git_url.moved_to(location)
+        if not base or git_url.origin_of(base) != git_url.origin_of(access.url):
+            return git_output.scrub(base or location, access.secrets)
+        for way in (False, True):
+            if self._reach(way).url == access.url:
+                self._urls[way] = git_url.with_login_of(self._urls[way], base)
+        self.moved_to, self._access = base, {}
+        return None
+
+    def _location(self, pushes: bool) -> str:
+        """Return what the remote redirects git's first request to, with the login that git itself finds."""
+        result = self.run("ls-remote", "--quiet", "--", git_url.ALIAS, extra=git_url.TRACES_LOCATION, pushes=pushes)
+        return git_url.location_in(result.stderr)
+
+    def run(
+        self, *args: str, bounds: Bounds | None = None, timeout_s: float | None = None,
+        meanwhile: Callable[[], None] = lambda: None, extra: Mapping[str, str] | None = None, pushes: bool = False,
+    ) -> Result:
+        """Run git in the private repository; what it said is scrubbed."""
+        access = self._reach(pushes)
+        environment = {**access.environment, "GIT_DIR": str(self._path), **(extra or {})}
+        result = self._spawn(args, environment, timeout_s or self.timeout_s, meanwhile, bounds)
+        out, err = (git_output.scrub(text, access.secrets) for text in (result.stdout, result.stderr))
+        return Result(result.status, out, err, result.timed_out)
+
+    def _can_mend(self, stderr: str, may_heal: bool) -> bool:
+        """Whether what stopped a fetch was left behind by a crash, and is now out of the way."""
+        if re.search(r"cannot lock ref 'refs/\S+': (?:is at|reference already exists|unable to resolve)", stderr):
+            return True  # the fetch of a killed process went on for a while beside ours, and moved the mirror
+        lock = re.search(r"Unable to create '(.+?\.lock)': File exists", stderr)
+        if lock:
+            path = Path(lock[1])
+            if self._path not in path.parents or not path.exists():
+                return self._path in path.parents
+            old = time.time() - path.stat().st_mtime > self.timeout_s + 10  # no git of ours lives that long
+            if not old and works_on(self._path):
+                return False
+            path.unlink(missing_ok=True)
+            return True
+        if may_heal and git_output.is_local_damage(stderr):
+            git_refs.heal(self._path, MIRROR)
+            return True
+        return False
+
+    def _reach(self, pushes: bool = False) -> credentials.Access:
+        lent = os.environ.get(credentials.LENT, "")
+        if not self._access or lent != self._lent:
+            self._lent = lent
+            args = ["-C", str(self._config_from or self._path), "config", "--list", "--includes", "--show-scope", "-z"]
+            listing = self._spawn(args, {}, self.timeout_s, lambda: None, None).stdout
+            self._near = local_remote.repository(self._urls[False], listing) if self._config_from is not None else None
+            self._access = {
+                way: credentials.access(url, listing, private=PRIVATE, askpass=self._path / "askpass",
+                                            environ=os.environ, pushes=way) for way, url in self._urls.items()}
+        return self._access[pushes]
+
+    def name(self) -> str:
+        return git_output.scrub(self._urls[False], self._reach().secrets)

@@ -1,0 +1,70 @@
+"""A disk: a home as the protocol sees it, its durable memory and the effects that change it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from gitcoord.core.errors import GitcoordError
+from gitcoord.core.format.event import Draft, Event, Head, Signer
+from gitcoord.store.home.home import Home
+
+if TYPE_CHECKING:
+    from gitcoord.core.ports import Oid
+
+
+class NodeDisk:
+    """The home of one node, and the keys of its agents."""
+
+    def __init__(self, home: Home, *, fleet: str, signer: Callable[[str], Signer]) -> None:
+        self.home = home
+        self.fleet = fleet
+        self.signer = signer
+
+    @property
+    def node(self) -> str:
+        return self.home.queue.node
+
+    @property
+    def base(self) -> Head:
+        return self.home.queue.base
+
+    @property
+    def broken(self) -> bool:
+        return self.home.queue.broken
+
+    @property
+    def tip(self) -> Oid | None:
+        return self.home.tip
+
+    @property
+    def term(self) -> int:
+        return self.home.term
+
+    @property
+    def carried(self) -> Sequence[bytes]:
+        return self.home.carried
+
+    def pending(self) -> list[Event]:
+        return self.home.queue.pending()
+
+    def pushed(self, oid: Oid) -> bool:
+        return self.home.pushed(oid)
+
+    def owns(self, event: Event) -> bool:
+        try:
+            return self.signer(event.actor).key == event.key
+        except GitcoordError:  # its key is not here
+            return False
+
+    def beats_pushed(self, session: str) -> int:
+        return self.home.beats_pushed(session)
+
+    def pushed_last(self) -> Oid | None:
+        return self.home.pushed_last()
+
+    def append(self, drafts: Sequence[Draft]) -> list[Event]:
+        return self.home.queue.append(drafts, signer=self.signer, fleet=self.fleet)
+
+    def chain_anew(self, head: Head, without: frozenset[str], node: str | None = None) -> None:
+        self.home.queue.chain_anew(head, without=without, node=node, signer=self.signer, fleet=self.fleet)

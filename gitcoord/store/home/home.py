@@ -1,0 +1,309 @@
+"""A node's home, `<git common dir>/gitcoord/`: what of it survives a crash, and where each thing lies."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import filelock
+
+from gitcoord.core import limits
+from gitcoord.core.errors import Corrupt, Refused
+from gitcoord.core.format.event import Head, parse
+from gitcoord.core.names import agent_id
+from gitcoord.core.format.strict_json import Malformed
+from gitcoord.core.text import as_json
+from gitcoord.store.git import url as git_url
+from gitcoord.store.home import node_key, sharing
+from gitcoord.store import typed_json
+from gitcoord.store.files import (
+    append_durably, keep_reserve, make_folder, pausing, sync_folder, write_durably, write_quickly,
+)
+from gitcoord.store.home.locks import is_held
+from gitcoord.store.home.queue import Queue
+
+if TYPE_CHECKING:
+    from gitcoord.core.ports import Oid
+
+TIMEOUT_S_MAX = 3600.0  # of one conversation with the remote
+OID_CHARACTERS = 40
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Config:
+    """The node's own settings, `config.json`. Made by `init`; a person may edit it."""
+
+    fleet: str
+    remote: str  # a remote's name in the user's repository, or a URL
+    namespace: str = "refs/gitcoord"
+    auth: str = "ed25519"
+    profile: str | None = None  # None: the fleet's
+    agent: str | None = None  # whose words these are when nobody says
+    lead: bool = True
+    ledger: str = "refs/heads/gitcoord/ledger"
+    timeout_s: float = 60.0
+    hook: str | None = None  # None: what the fleet says
+    trust: str = ""  # the founder's fingerprint, or POSITION:DIGEST (`core/ledger/anchors.py`)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far this node's chain got; written by who syncs, read by who waits."""
+
+    node: str = ""
+    durable: int = 0  # seq
+    sequenced: int = 0  # seq
+    rounds: int = 0
+    online: bool = True
+    positions: dict[str, int] = field(default_factory=dict)  # of the newest events sequenced, by uid
+    reasons: dict[str, str] = field(default_factory=dict)  # why some changed nothing, by uid or by the line's hash
+    problem: str = ""
+    tokens: float | None = None  # of the push budget that all processes of the node share
+    tokens_at: float = 0.0  # seconds since 1970
+
+
+class Home:
+    """The files of one node. `queue` is its log; the rest is small and replaced whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.queue = Queue(path)
+        self.store = path / "store.git"
+        self.cache = path / "cache"
+        self._progress_path = path / "progress.json"
+        self._progress: tuple[tuple[int, ...], Progress] = ((), Progress())
+        self._read: dict[str, tuple[Any, Any]] = {}
+        self.sync_lock = filelock.FileLock(path / "lock")
+
+    @property
+    def exists(self) -> bool:
+        return (self.path / "config.json").exists()
+
+    def create(self, config: Config, *, node: str, base: Head = Head(), seed: bytes | None = None) -> None:
+        """Make a home; `seed` is the node's own key. The configuration comes last: without it, none is there."""
+        sharing.make_home(self.path, "")
+        for folder in (self.cache, self.path / "beats"):
+            make_folder(folder, exist_ok=True)
+        self.make_keys()
+        if seed is not None:
+            node_key.keep(self.path, node, seed)
+        self.queue = Queue.create(self.path, node=node, base=base)
+        for name in ("lock", self.queue.path.name):
+            sharing.touch(self.path / name)
+        keep_reserve(self.path)  # syncs the folder: the queue's name is durable, and so must be the folder's
+        sync_folder(self.path.parent)
+        self.save_config(config)
+
+    def save_config(self, config: Config) -> None:
+        """Keep the configuration. A password in the remote's URL is not kept: others may read this file."""
+        config = replace(config, remote=git_url.without_secret(config.remote))
+        text = json.dumps(asdict(config), indent=2, sort_keys=True)
+        write_durably(self.path / "config.json", text.encode() + b"\n")
+
+    def config(self) -> Config:
+        """Raises Refused where there is no fleet, Corrupt where the file is not one."""
+        path = self.path / "config.json"
+        try:
+            config = typed_json.read(Config, path.read_bytes())
+            if not 0 < config.timeout_s <= TIMEOUT_S_MAX:
+                raise ValueError(f"`timeout_s` is not above 0 and at most {TIMEOUT_S_MAX:g}")
+            return config
+        except FileNotFoundError:
+            raise Refused("this clone is in no fleet yet: run `gitcoord init --agent NAME`") from None
+        except ValueError as wrong:
+            raise Corrupt(f"{path} cannot be read ({wrong}): mend it, or run `gitcoord init` again") from None
+
+    # Keys
+
+    def make_keys(self) -> None:
+        """Make the folder of the keys, for the owner alone; in a shared home, for each user's own."""
+        keys = self.path / "keys"
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(keys, 0o700)
+            sharing.settle(keys, sharing.KEYS_SHARED if sharing.is_shared(self.path) else 0o700)
+
+    def key_path(self, agent: str) -> Path:
+        return self.path / "keys" / f"{agent_id(agent).casefold()}.key"
+
+    def save_seed(self, agent: str, seed: bytes) -> None:
+        """Keep an agent's secret key, readable by this user only."""
+        write_durably(self.key_path(agent), seed.hex().encode() + b"\n", mode=0o600)
+
+    def seed(self, agent: str) -> bytes | None:
+        """An agent's 32 secret bytes; None when its key is not here."""
+        path = self.key_path(agent)
+        try:
+            return bytes.fromhex(self.secret(path).decode("ascii").strip())
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            raise Corrupt(f"{path} is not a key (64 hexadecimal characters): restore it from a backup") from None
+
+    def secret(self, path: Path) -> bytes:
+        """What a file of keys holds. Raises Refused where others may read it, or where it is another user's."""
+        try:
+            with open(path, "rb") as file:
+                mode = os.fstat(file.fileno()).st_mode
+                data = file.read(limits.EVENT_BYTES_MAX)
+        except PermissionError:
+            raise Refused(f"{path} is the key of another user of this machine: join under a name of your own, with "
+                          "`gitcoord init --agent NAME`") from None
+        if os.name != "nt" and mode & 0o077:
+            raise Refused(f"{path} can be read by others, so it is not used: run `gitcoord doctor --fix`, which closes "
+                          "it, and `gitcoord agent rekey` if somebody may have read it. Where the disk knows no "
+                          "owners, set GITCOORD_KEY instead")
+        return data
+
+    # The last tip seen: no cache, but what tells a rollback
+
+    @property
+    def tip(self) -> Oid | None:
+        return self._tip()[0]
+
+    @property
+    def term(self) -> int:
+        return self._tip()[1]
+
+    def _tip(self) -> tuple[Oid | None, int]:
+        try:
+            oid, term = (self.path / "tip").read_text(encoding="ascii").split()
+            return oid, int(term)
+        except FileNotFoundError:
+            return None, 0
+        except ValueError:
+            raise Corrupt(f"{self.path / 'tip'} is damaged: remove it; the next sync trusts the remote") from None
+
+    def save_tip(self, oid: Oid, term: int) -> None:
+        write_durably(self.path / "tip", f"{oid} {term}\n".encode())
+
+    # Outbox commits of ours: what is not among them was written by a copy of this clone
+
+    def pushed(self, oid: Oid) -> bool:
+        return oid in self._pushed()
+
+    def _pushed(self) -> list[Oid]:
+        return [row[0] for row in self._noted()]
+
+    def _noted(self) -> list[list[str]]:
+        """Rows: an outbox commit, then the session and number of each beat in it, like 3f9a00c2d11e:17."""
+        return self._rows("pushed", _whole_rows)
+
+    def pushed_last(self) -> Oid | None:
+        known = self._pushed()
+        return known[-1] if known else None
+
+    def beats_pushed(self, session: str) -> int:
+        """The highest number of this session's beats that any process of this node pushed; 0 for none."""
+        counts = (beat.rpartition(":") for row in self._noted() for beat in row[1:])
+        return max((int(count) for name, _, count in counts if name == session and count.isdigit()), default=0)
+
+    def note_outbox(self, oid: Oid, beats: Sequence[tuple[str, int]] = ()) -> None:
+        """Remember, durably, an outbox commit that is about to be pushed, and the beats in it."""
+        path = self.path / "pushed"
+        known = self._noted()
+        row = " ".join([oid, *(f"{session}:{count}" for session, count in beats)])
+        if len(known) < 2 * limits.PUSHED_IDS_MAX:
+            append_durably(path, f"\n{row}\n".encode())  # a power cut may have left half of a row before it
+            return
+        ended = dict(beat.rsplit(":", 1) for row in known[:-limits.PUSHED_IDS_MAX] for beat in row[1:])
+        kept = [list(row) for row in known[-limits.PUSHED_IDS_MAX:]]
+        kept[0] += [f"{session}:{count}" for session, count in [*ended.items()][-limits.PUSHED_IDS_MAX:]]
+        write_durably(path, "".join(f"{' '.join(one)}\n" for one in [*kept, [row]]).encode())
+
+    # Lines that a ledger lost, to be offered again
+
+    @property
+    def carried(self) -> Sequence[bytes]:
+        return self._rows("carried.log", lambda data: data.split(b"\n")[:-1])
+
+    def _rows(self, name: str, split: Callable[[bytes], list[T]]) -> list[T]:
+        """A small file's rows, read again only when it was written since: a round asks for them several times."""
+        path = self.path / name
+        try:
+            stat = path.stat()
+            seen = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+            if self._read.get(name, (None, None))[0] != seen:
+                self._read[name] = seen, split(path.read_bytes())
+        except FileNotFoundError:
+            return []
+        rows: list[T] = self._read[name][1]
+        return rows
+
+    def carry(self, lines: Sequence[bytes]) -> None:
+        path = self.path / "carried.log"
+        if lines:
+            write_durably(path, b"".join(line + b"\n" for line in lines))
+        else:
+            path.unlink(missing_ok=True)
+
+    # Shared with the node's other processes
+
+    def progress(self) -> Progress:
+        """How far the node got. The same object as before while nobody wrote it anew: cheap to ask often."""
+        try:
+            stat = os.stat(self._progress_path)
+            made = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+            if made != self._progress[0]:
+                self._progress = (made, typed_json.read(Progress, self._progress_path.read_bytes()))
+        except (FileNotFoundError, ValueError):
+            if self._progress[0]:
+                self._progress = ((), Progress())
+        return self._progress[1]
+
+    def save_progress(self, progress: Progress) -> None:
+        write_quickly(self._progress_path, json.dumps(asdict(progress)).encode())
+
+    def run_lock(self, agent: str) -> filelock.FileLock:
+        """Held by the one `agent run` of an agent on this node, for as long as it lives."""
+        with pausing(self.path):
+            return filelock.FileLock(sharing.touch(self.path / "beats" / f"{agent_id(agent).casefold()}.lock"))
+
+    def running(self) -> list[str]:
+        """Agents (casefolded) that an `agent run` on this node holds now."""
+        found = []
+        for path in sorted((self.path / "beats").glob("*.lock")):
+            with contextlib.suppress(OSError):  # a disk that cannot be written to says nothing of others
+                if is_held(path):
+                    found.append(path.name.removesuffix(".lock"))
+        return found
+
+    def save_beat(self, agent: str, line: bytes) -> None:
+        write_quickly(self.path / "beats" / f"{agent.casefold()}.line", line)
+
+    def neighbours(self) -> list[bytes]:
+        """The newest beats of the agents of this node that run, or that said goodbye when they ended."""
+        lines = []
+        running = self.running()
+        for path in sorted((self.path / "beats").glob("*.line")):
+            with contextlib.suppress(FileNotFoundError, Malformed):  # a power cut leaves what is none
+                line = path.read_bytes()
+                goodbye = parse(line).data.get("state") == "goodbye"
+                if path.name.removesuffix(".line") in running or goodbye:
+                    lines.append(line)
+        return lines
+
+    def add_error(self, record: dict[str, Any]) -> None:
+        """One line into `events.error.log`: what was not taken, from where, and why."""
+        append_durably(self.path / "events.error.log",
+                       as_json(record).encode() + b"\n")
+
+    def checkpoint_path(self, agent: str) -> Path:
+        return self.path / f"agent-{agent_id(agent)}.checkpoint"
+
+    def paths(self) -> dict[str, str]:
+        """What `status` prints."""
+        names = ["events.offline.log", "events.error.log", "config.json", "keys", "store.git", "cache", "lock"]
+        return {"home": str(self.path)} | {name: str(self.path / name) for name in names}
+
+
+def _whole_rows(data: bytes) -> list[list[str]]:
+    rows = map(str.split, data.decode("ascii", "replace").split("\n"))
+    return [row for row in rows if row and len(row[0]) == OID_CHARACTERS]

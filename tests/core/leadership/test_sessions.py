@@ -1,0 +1,642 @@
+"""Leading: who stands and when, what is a sign of life, and what a leader of the past can still do (nothing)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from gitcoord.core.ledger import outbox
+from gitcoord.core.errors import Unreachable
+from gitcoord.core.format.event import Draft, Event, Head, parse, seal
+from gitcoord.core.ports import Fetched, Outcome, Pushed, Update
+from gitcoord.core.leadership.sessions import Session
+from gitcoord.core.leadership.leader_watch import Watch
+from gitcoord.core.leadership.timings import PROFILES
+from tests.core.driver import FLEET, LEDGER, OUTBOXES, Machine, World, run, signer_of
+
+LOCAL = PROFILES["local"]
+STEP_S = 0.25
+
+
+def a_fleet(*names: str, seed: int = 0, **settings: object) -> tuple[World, list[Machine]]:
+    """Several agents that run; the first of them leads."""
+    world = World(seed=seed)
+    machines = []
+    for name in names:
+        machines.append(world.machine(name, runs=True, **settings))
+        live(world, machines, 1.5)
+    assert machines[0].leads
+    return world, machines
+
+
+def live(world: World, machines: Sequence[Machine], seconds: float) -> None:
+    """All of them poll as their own due times say."""
+    due = {id(machine): world.now_s for machine in machines}
+    end = world.now_s + seconds
+    while world.now_s < end:
+        for machine in machines:
+            if world.now_s >= due[id(machine)]:
+                try:
+                    machine.round()
+                except Unreachable:
+                    machine.crew.watch.lapse()
+                due[id(machine)] = world.now_s + machine.crew.next_due_s(machine.fleet, world.now_s)
+        world.pass_time(STEP_S)
+
+
+def elections(world: World) -> list[Event]:
+    return [event for event in world.events() if event.type == "leader_election"]
+
+
+def time_until(world: World, machines: Sequence[Machine], leader: Machine, *, most_s: float = 60) -> float:
+    start = world.now_s
+    while not leader.leads:
+        live(world, machines, STEP_S)
+        assert world.now_s - start < most_s, "nobody stood"
+    return world.now_s - start
+
+
+# Elections
+
+
+def test_the_first_agent_of_a_fleet_leads_within_two_rounds() -> None:
+    world = World()
+    one = world.machine("one", runs=True)
+    one.round()
+    one.round()
+    assert one.leads and one.fleet.terms.term == 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_of_two_that_stand_at_once_one_leads(seed: int) -> None:
+    world = World()
+    machines = [world.machine("one", runs=True), world.machine("other", runs=True)]
+    for machine in machines:
+        machine.crew.sessions[0].may_lead = False
+    world.settle(3)
+    for machine in machines:
+        machine.crew.sessions[0].may_lead = True
+    run(*machines, seed=seed)
+    world.settle(2)
+    assert len(elections(world)) == 1 and sum(machine.leads for machine in machines) == 1
+    assert not any("election" in finding.text for finding in machines[0].fleet.states["health"].void)
+
+
+def test_a_living_leader_is_not_deposed() -> None:
+    world, machines = a_fleet("a", "b", "c")
+    live(world, machines, 60)
+    assert len(elections(world)) == 1 and machines[0].leads
+
+
+def test_a_silent_leader_is_replaced_after_t_and_not_before_and_within_the_bound() -> None:
+    for seed in range(10):
+        world, [leader, *rest] = a_fleet("a", "b", "c", seed=seed)
+        live(world, [leader, *rest], 5)
+        leader.round()
+        died = world.now_s
+        while not any(machine.leads for machine in rest):
+            live(world, rest, STEP_S)
+            assert world.now_s - died < 20
+        assert LOCAL.silence_s - 1 < world.now_s - died <= LOCAL.bound_s() + 2 * STEP_S
+        assert len(elections(world)) == 2
+
+
+def test_clocks_that_differ_by_an_hour_and_run_at_other_speeds_do_not_matter() -> None:
+    world = World()
+    early = world.machine("early", runs=True, wall_offset_s=-3600, clock_rate=0.99)
+    live(world, [early], 2)
+    late = world.machine("late", runs=True, wall_offset_s=3600, clock_rate=1.01)
+    live(world, [early, late], 60)
+    assert len(elections(world)) == 1
+    assert time_until(world, [late], late) <= LOCAL.bound_s() + 1
+    world.check()
+
+
+def test_a_leader_that_resigned_is_replaced_at_once_by_another() -> None:
+    world, [one, other] = a_fleet("one", "other")
+    one.append("leader_resigned", "enough", term=one.fleet.terms.term)
+    one.round()
+    other.round()
+    assert other.leads and "nobody leads" in other.fleet.terms.reason
+    live(world, [one, other], 10)
+    assert other.leads
+
+
+def test_a_leader_that_said_goodbye_is_replaced_at_once() -> None:
+    world, [one, other] = a_fleet("one", "other")
+    one.session.leaving = True
+    one.round()
+    other.round()
+    assert other.leads and "goodbye" in other.fleet.terms.reason
+
+
+def test_an_old_goodbye_of_another_session_is_none() -> None:
+    world, [one, other] = a_fleet("one", "other")
+    one.session.leaving = True
+    one.round()
+    last = one.session.line or b""
+    one.start()
+    live(world, [one], 8)
+    assert one.leads
+    live(world, [one, other], 20)
+    assert one.leads
+    put_outbox(world, "mallory-1", beats=[last])
+    live(world, [one, other], 5)
+    assert one.leads
+
+
+def test_an_election_is_never_carried_by_others() -> None:
+    """Put into an outbox, it waits there for ever: its author alone pushes it, against the tip that it names."""
+    world, [leader, other] = a_fleet("leader", "other")
+    fleet = other.fleet
+    line = other.crew.election(fleet, other.session, "ambition", term=fleet.terms.highest + 1,
+                               timestamp=world.wall(), uid=world.uid())
+    put_outbox(world, "mallory-1", lines=[line], carried=[line])
+    leader.say("busy")
+    live(world, [leader, other], 10)
+    assert leader.leads and line not in world.lines() and not leader.me.branch.bad
+
+
+def put_outbox(world: World, node: str, *, lines: Sequence[bytes] = (), carried: Sequence[bytes] = (),
+               beats: Sequence[bytes] = ()) -> None:
+    """An outbox that somebody wrote by hand."""
+    from gitcoord.core.ports import Entry
+    god = world.god
+
+    def blob(rows: Sequence[bytes]) -> Entry:
+        return Entry(god.put_blob(b"".join(row + b"\n" for row in rows)))
+
+    root = {"queue": Entry(god.put_tree({"00000000.log": blob(lines)}), True), "carried.log": blob(carried),
+            "beats.log": blob(beats)}
+    oid = god.put_commit(tree=god.put_tree(root), parents=[], message=world.uid(), author="m", time_s=0)
+    world.server.objects |= god.objects
+    world.server.refs[OUTBOXES + node] = oid
+
+
+@pytest.mark.parametrize("after,above", [("elsewhere", 1), (None, 0), (None, -1), (None, 10**9)])
+def test_an_election_after_another_log_or_with_a_wrong_term_is_void_or_takes_no_position(
+    after: str | None, above: int
+) -> None:
+    world, [leader, other] = a_fleet("leader", "other")
+    fleet = other.fleet
+    data = {"session": "s", "after": after or fleet.digest}
+    draft = Draft("other", "leader_election", "", world.wall(), world.uid(), data=data,
+                  term=max(0, fleet.terms.highest + above))
+    line = seal(draft, node="x-1", after=None, signer=signer_of("other"), fleet=FLEET).line
+    world.put_by_hand([*world.lines(), line])
+    live(world, [leader, other], 5)
+    assert leader.leads
+    assert leader.fleet.dump() == other.fleet.dump() == world.newcomer().dump()
+
+
+def test_an_election_replayed_is_nothing() -> None:
+    world, [leader, other] = a_fleet("leader", "other")
+    old = elections(world)[0].line
+    leader.append("leader_resigned", "", term=leader.fleet.terms.term)
+    leader.round()
+    live(world, [leader, other], 2)
+    assert other.leads
+    world.put_by_hand([*world.lines(), old])
+    live(world, [leader, other], 3)
+    assert other.leads and world.lines().count(old) == 1
+
+
+def test_what_a_deposed_leader_had_queued_has_no_effect() -> None:
+    world, [old, new] = a_fleet("old", "new")
+    term = old.fleet.terms.term
+    event = old.append("error", "from a term that is over", term=term)
+    assert time_until(world, [new], new) > 0
+    old.round()
+    world.settle(3)
+    assert event.uid not in new.fleet.positions
+    assert any(f"of term {term}" in finding.text for finding in new.fleet.states["health"].void)
+
+
+def test_a_deposed_leader_s_write_can_not_land() -> None:
+    world, [old, new] = a_fleet("old", "new")
+    old.crew.wants_to_act = True
+    steps = old.steps()
+    for effect in steps:
+        if type(effect).__name__ == "Push":
+            break
+    time_until(world, [new], new)
+    for _ in steps:
+        pass
+    assert new.leads and old.fleet.terms.leader == "new"
+    assert old.crew.act_until_s < world.now_s
+
+
+# Signs of life, and what is none
+
+
+def test_a_restarted_leader_does_not_hold_its_seat_by_beating() -> None:
+    world, [leader, other] = a_fleet("leader", "other")
+    leader.start()
+    leader.session.may_lead = False  # it beats, and would not lead again
+    time_until(world, [leader, other], other, most_s=LOCAL.bound_s() + 2)
+
+
+def test_a_restarted_leader_stands_in_place_of_its_own_dead_session_at_once() -> None:
+    world, [leader, other] = a_fleet("leader", "other")
+    dead = leader.session.id
+    leader.crash()
+    leader.session.proven_dead = dead
+    leader.round()
+    assert leader.leads and leader.fleet.terms.term == 2
+
+
+def test_a_takeover_replaces_a_living_session_and_the_old_one_learns_of_it() -> None:
+    world, [leader, other] = a_fleet("leader", "other")
+    second = Machine(world, leader_written(world, "elsewhere-1"), ["leader"], runs=True)
+    world.machines["second"] = second
+    second.session.over = leader.session.id
+    live(world, [second], 1)
+    assert second.leads
+    live(world, [leader, second], 1.5)
+    assert leader.crew.ousted(leader.me.beats()) is leader.session
+    assert second.crew.ousted(second.me.beats()) is None
+
+
+def leader_written(world: World, node: str):  # type: ignore[no-untyped-def]
+    from tests.core.driver import Written
+    return Written(node)
+
+
+def test_a_followers_own_outage_is_no_silence_of_the_leader() -> None:
+    world, [leader, other] = a_fleet("leader", "other")
+
+    def gone() -> Fetched:
+        raise Unreachable("cable")
+
+    other.fetch_through = gone
+    live(world, [leader, other], 30)
+    other.fetch_through = other.store.fetch
+    leader_only = [leader]
+    live(world, [other, *leader_only], 10)
+    assert leader.leads and len(elections(world)) == 1
+
+
+def test_an_outage_of_the_remote_deposes_nobody() -> None:
+    world, machines = a_fleet("leader", "b", "c")
+    for _ in range(4):
+        world.server.reachable = False
+        live(world, machines, 20)
+        world.server.reachable = True
+        live(world, machines, 3)
+    assert machines[0].leads and len(elections(world)) == 1
+
+
+def test_a_stale_mirror_earns_no_credit() -> None:
+    world, [leader, other] = a_fleet("leader", "other")
+    live(world, [leader, other], 3)
+    frozen = other.store.fetch()
+    live(world, [leader, other], 3)
+
+    def mirror() -> Fetched:
+        other.store.fetch()
+        return frozen
+
+    other.fetch_through = mirror
+    pushed: list[object] = []
+    other.push_through = lambda updates: pushed.append(updates) or {
+        u.ref: Pushed(Outcome.STALE, "stale info") for u in updates}
+    for _ in range(80):
+        world.pass_time(STEP_S)
+        leader.round()
+        try:
+            other.round()
+        except Exception as wrong:
+            assert type(wrong).__name__ == "Lost"
+        assert not any(u.ref == LEDGER for updates in pushed for u in updates)  # type: ignore[attr-defined]
+    assert other.crew.watch.credit_s < LOCAL.silence_s
+
+
+@pytest.mark.parametrize("trick", ["replayed", "older_outbox", "wrong_signature", "other_key", "no_term", "old_term",
+                                   "other_session"])
+def test_what_only_looks_like_a_beat_is_no_sign_of_life(trick: str) -> None:
+    world, [leader, other] = a_fleet("leader", "other")
+    live(world, [leader, other], 5)
+    leader.round()
+    beat = leader.session.line or b""
+    history = [u.new for updates in leader.pushes for u in updates if u.ref == OUTBOXES + "leader-1"][-12:]
+    other.round()
+
+    def forged(number: int) -> list[bytes]:
+        terms = other.fleet.terms
+        data = dict(parse(beat).data) | {"n": 10_000 + number}
+        term: int | None = terms.term
+        signer = signer_of("leader")
+        if trick == "other_key":
+            signer = signer_of("mallory")
+        if trick == "no_term":
+            term = None
+        if trick == "old_term":
+            term = terms.term - 1
+        if trick == "other_session":
+            data["session"] = "restarted"
+        draft = Draft("leader", "heartbeat", "", world.wall(), "0" * 16, term=term, data=data)
+        line = seal(draft, node="leader-1", after=None, signer=signer, fleet=FLEET).line
+        return [line.replace(b'"alive"', b'"Alive"') if trick == "wrong_signature" else line]
+
+    start, number = world.now_s, 0
+    while not other.leads:
+        number += 1
+        if trick == "replayed":
+            put_outbox(world, "mallory-1", beats=[beat])
+        elif trick == "older_outbox":
+            world.server.refs[OUTBOXES + "leader-1"] = history[number % len(history)] or ""
+        else:
+            put_outbox(world, "leader-1", beats=forged(number))
+        live(world, [other], STEP_S)
+        assert world.now_s - start < LOCAL.bound_s() + 2, "it was believed"
+
+
+def test_a_beat_told_by_another_node_counts_when_the_leader_signed_it() -> None:
+    world, [leader, other] = a_fleet("leader", "other")
+    number = 0
+    for _ in range(40):
+        number += 1
+        leader.crew.beats(leader.fleet, world.now_s, timestamp=world.wall(), fresh=True)
+        put_outbox(world, "relay-1", beats=[leader.session.line or b""])
+        live(world, [other], STEP_S)
+    assert not other.leads
+
+
+def test_one_long_gap_between_two_polls_is_little_credit_and_two_polls_are_none() -> None:
+    watch = Watch()
+    for now_s in (0.0, 1000.0):
+        watch.poll(now_s, (1, "s", 1, 0), 1.0)
+    assert watch.credit_s == 1.0
+    world, [leader, other] = a_fleet("leader", "other")
+    other.crew.watch.credit_s, other.crew.watch.polls = 1000.0, 2
+    assert other.crew.stands(other.fleet, world.now_s) is None and other.crew.watch.stand_at_s is None
+
+
+def test_a_leader_that_has_seen_higher_terms_in_a_lost_ledger_stands_again_above_them() -> None:
+    world, [leader, other] = a_fleet("leader", "other")
+    leader.disk.written.term = 7
+    leader.round()
+    assert leader.leads and leader.fleet.terms.term == 8
+    other.disk.written.term = 20
+    live(world, [leader, other], 5)
+    assert leader.fleet.terms.term == 8, "a follower that has does not depose it"
+
+
+# Leaders that cannot lead
+
+
+def test_a_leader_that_loses_races_is_not_deposed() -> None:
+    world, [leader, other] = a_fleet("leader", "other")
+    writers = [world.machine(f"w{number}") for number in range(3)]
+    live(world, [leader, other, *writers], 2)
+    own = leader.store.push
+
+    def losing(updates: Sequence[Update]) -> dict[str, Pushed]:
+        return {u.ref: Pushed(Outcome.STALE) if u.ref == LEDGER else own([u])[u.ref] for u in updates}
+
+    leader.push_through = losing
+    for number in range(40):
+        for writer in writers:
+            writer.say(f"{number}")
+        from contextlib import suppress
+
+        from gitcoord.core.errors import Lost
+        for writer in writers:
+            writer.round()
+        with suppress(Lost):
+            leader.round()
+        other.round()
+        world.pass_time(STEP_S)
+    assert len(elections(world)) == 1 and leader.fleet.terms.leader == "leader"
+
+
+def test_a_leader_that_is_denied_the_ledger_stops_claiming_and_is_replaced() -> None:
+    world, [leader, other] = a_fleet("leader", "other")
+    own = leader.store.push
+    leader.push_through = lambda updates: {
+        u.ref: Pushed(Outcome.DENIED, "protected") if u.ref == LEDGER else own([u])[u.ref] for u in updates}
+    leader.say("try")
+    leader.round()
+    assert leader.session.claims is False
+    time_until(world, [leader, other], other, most_s=LOCAL.bound_s() + 2)
+
+
+def test_a_sole_leader_that_was_denied_for_a_while_leads_on() -> None:
+    world, [leader] = a_fleet("leader")
+    world.server.deny = lambda update: "maintenance" if update.ref == LEDGER else None
+    leader.say("try")
+    live(world, [leader], 10)
+    assert not leader.session.claims
+    world.server.deny = lambda update: None
+    live(world, [leader], 70)
+    assert leader.session.claims and leader.leads
+    world.check()
+
+
+def test_a_leader_that_stopped_claiming_asks_the_ledger_and_leads_on_if_it_may() -> None:
+    world, [leader, _] = a_fleet("leader", "other", may_lead=True)
+    leader.session.claims = False
+    leader.round()
+    assert leader.session.claims and leader.leads
+    assert world.events()[-1].type == "leader_renewed"
+
+
+def test_a_leader_that_sees_an_event_lie_for_t_stops_claiming() -> None:
+    world, [leader, other] = a_fleet("leader", "other")
+    third = world.machine("third")
+    third.loses_every_race()
+    from gitcoord.core.errors import Lost
+    with pytest.raises(Lost):
+        third.round()
+    mine = leader.store.push
+    leader.push_through = lambda updates: {
+        u.ref: Pushed(Outcome.STALE) if u.ref == LEDGER else mine([u])[u.ref] for u in updates}
+    for _ in range(20):
+        with pytest.raises(Lost):
+            leader.round()
+        world.pass_time(STEP_S)
+    assert leader.session.claims is False
+
+
+# Who may stand, and when
+
+
+def test_who_may_not_lead_does_not_stand() -> None:
+    world = World()
+    one = world.machine("one", runs=True, may_lead=False)
+    live(world, [one], 10)
+    assert not elections(world)
+
+
+def test_of_those_that_wait_the_one_preferred_stands_first() -> None:
+    for seed in range(6):
+        world, [leader, plain] = a_fleet("leader", "plain", seed=seed)
+        preferred = world.machine("preferred", runs=True, wait_share=0.0)
+        live(world, [leader, plain, preferred], 3)
+        live(world, [preferred, plain], 8)
+        assert preferred.leads
+
+
+def test_the_random_wait_is_at_most_j() -> None:
+    world, [leader, other] = a_fleet("leader", "other")
+    for _ in range(100):
+        other.crew.watch.stand_at_s = None
+        other.crew.watch.credit_s, other.crew.watch.polls = 100.0, 10
+        other.crew.stands(other.fleet, 5.0)
+        assert other.crew.watch.stand_at_s is not None
+        assert 5.0 <= other.crew.watch.stand_at_s <= 5.0 + LOCAL.jitter_s
+
+
+def test_a_leader_that_promised_a_longer_silence_is_given_it_and_not_for_ever() -> None:
+    world, [leader, other] = a_fleet("leader", "other")
+    leader.crew.stretch = 4.0
+    leader.session.beat_at_s = None
+    leader.round()
+    assert time_until(world, [other], other) > 3 * LOCAL.silence_s
+    other.crew.watch.promised_s = 0.0
+    beat = Draft("other", "heartbeat", "", world.wall(), "0" * 16, term=other.fleet.terms.term,
+                 data={"session": other.session.id, "n": 10**9, "next_s": 1e308})
+    line = seal(beat, node="other-1", after=None, signer=signer_of("other"), fleet=FLEET).line
+    leader.crew.observe(other.fleet, [parse(line)], world.now_s, trusted=True)
+    assert leader.crew.watch.promised_s == 600.0
+
+
+def test_a_leader_acts_outside_only_within_v_of_the_start_of_a_push_that_took_both() -> None:
+    world, [leader] = a_fleet("leader")
+    own = leader.store.push
+    leader.crew.act_until_s = 0.0
+    start = world.now_s
+
+    def slow(updates: Sequence[Update]) -> dict[str, Pushed]:
+        answers = own(updates)
+        world.pass_time(1.5)
+        return answers
+
+    leader.push_through = slow
+    leader.crew.wants_to_act = True
+    leader.round()
+    assert leader.crew.act_until_s == start + LOCAL.act_s
+    leader.push_through = lambda updates: {
+        u.ref: Pushed(Outcome.STALE) if u.ref == LEDGER else own([u])[u.ref] for u in updates}
+    before = leader.crew.act_until_s
+    leader.crew.wants_to_act = False
+    world.pass_time(2)
+    leader.round()
+    assert leader.crew.act_until_s == before, "an accepted outbox alone says nothing"
+    leader.push_through = lambda updates: {
+        u.ref: own([u])[u.ref] if u.ref == LEDGER else Pushed(Outcome.UNKNOWN) for u in updates}
+    leader.say("something")
+    leader.round()
+    assert leader.crew.act_until_s == before, "nor does an accepted ledger, without the claim beside it"
+
+
+def test_a_new_leader_and_one_whose_time_had_run_out_wait_v_before_they_act() -> None:
+    """So long may another one act who was copied, or whose election the remote has lost."""
+    world, [leader] = a_fleet("leader")
+    leader.crew.wants_to_act = True
+    crew, terms = leader.crew, leader.fleet.terms
+
+    def acts() -> list[bool]:
+        """At each of the next ten ticks."""
+        ticks = []
+        for _ in range(10):
+            leader.round()
+            ticks.append(crew.may_act(terms, world.now_s))
+            world.pass_time(LOCAL.poll_s)
+        return ticks
+
+    waiting_ticks = int(LOCAL.outlast_s() / LOCAL.poll_s) + 1
+    crew.reign = (0, None)  # as if it had been elected just now
+    assert acts() == [False] * waiting_ticks + [True] * (10 - waiting_ticks)
+    assert acts() == [True] * 10
+    world.pass_time(LOCAL.act_s)
+    assert not crew.may_act(terms, world.now_s)
+    assert acts() == [False] * waiting_ticks + [True] * (10 - waiting_ticks)
+    leader.session.leaving = True
+    assert not crew.may_act(terms, world.now_s)
+
+
+def test_only_who_leads_gets_time_to_act() -> None:
+    world, [leader, other] = a_fleet("leader", "other")
+    other.crew.act_until_s = 0.0
+    other.say("both refs of this push are taken")
+    other.round()
+    assert other.crew.act_until_s == 0.0 and not other.crew.may_act(other.fleet.terms, world.now_s)
+
+
+def test_a_renewal_is_written_when_there_is_nothing_else_to_write() -> None:
+    world, [leader] = a_fleet("leader")
+    leader.round()
+    before = len(world.lines())
+    leader.crew.wants_to_act = True
+    leader.round()
+    assert world.events()[-1].type == "leader_renewed" and len(world.lines()) == before + 1
+    leader.say("something")
+    leader.round()
+    assert world.events()[-1].type == "note"
+
+
+def test_an_agent_whose_key_is_not_the_members_does_not_stand() -> None:
+    world, [leader, other] = a_fleet("leader", "other")
+    other.crew.sessions = [Session("other", "s2", signer_of("mallory"))]
+    live(world, [other], 10)
+    assert not other.leads
+
+
+def test_beats_of_neighbours_go_along_and_junk_among_them_does_not() -> None:
+    world, [leader, other] = a_fleet("leader", "other")
+    draft = Draft("other", "heartbeat", "", world.wall(), "0" * 16, data={"session": "s", "n": 1})
+    beside = seal(draft, node="leader-1", after=None, signer=signer_of("other"), fleet=FLEET).line
+    leader.crew.neighbours = lambda: [beside, b"junk", b"[]", b'{"actor":5}']
+    world.pass_time(2)
+    leader.round()
+    box = outbox.read(leader.store, world.server.refs[OUTBOXES + "leader-1"])
+    assert [beat.actor for beat in box.beats] == ["leader", "other"]
+
+
+def test_a_beat_that_a_neighbour_left_is_pushed_when_its_promise_is_over_and_not_before() -> None:
+    world, [leader, other, _] = a_fleet("leader", "other", "beside")
+    other.crew.sessions[0].may_lead = False
+
+    def left(count: int) -> bytes:
+        data = {"session": "s", "n": count, "next_s": 10}
+        draft = Draft("beside", "heartbeat", "", world.wall(), "0" * 16, data=data)
+        return seal(draft, node="other-1", after=None, signer=signer_of("beside"), fleet=FLEET).line
+
+    def boxed() -> list[object]:
+        box = outbox.read(other.store, world.server.refs[OUTBOXES + "other-1"])
+        return [beat.data["n"] for beat in box.beats if beat.actor == "beside"]
+
+    lines = [left(1)]
+    other.crew.neighbours = lambda: lines
+    other.round()
+    assert boxed() == [1]
+    other.crew.sessions.clear()  # whoever has nothing to say itself
+    for passed_s, count, expected in ((5, 2, [1]), (6, 3, [3])):
+        world.pass_time(passed_s)
+        lines[:] = [left(count)]
+        other.round()
+        assert boxed() == expected
+
+
+def test_a_session_is_heard_of_when_a_neighbour_has_pushed_what_it_left() -> None:
+    world, [leader, other] = a_fleet("leader", "other")
+    world.pass_time(1)
+    other.round()
+    crew, fleet = other.crew, other.fleet
+    assert crew.leave(fleet, world.now_s, timestamp=world.wall()) == []  # half of its promise is not over
+    world.pass_time(1.1)
+    assert crew.beat_due(fleet, world.now_s)
+    [session] = crew.leave(fleet, world.now_s, timestamp=world.wall())
+    pushed = parse(session.line or b"")
+    world.pass_time(0.7)
+    crew.leave(fleet, world.now_s, timestamp=world.wall())
+    crew.observe(fleet, [pushed], world.now_s, trusted=True)
+    assert not crew.beat_due(fleet, world.now_s)
+    world.pass_time(0.4)
+    assert crew.beat_due(fleet, world.now_s)
+
+
+def test_heads_default_to_an_empty_chain() -> None:
+    assert Head() == Head(0, "")

@@ -1,0 +1,223 @@
+"""The parts of `agent run`: stopping, seats, rounds, the shared budget."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import filelock
+import pytest
+
+import gitcoord
+from gitcoord.core.errors import BadCredentials, Corrupt, GitcoordError, Lost, Refused, Unreachable
+from gitcoord.core.round.protocol import Report
+from gitcoord.core.leadership.sessions import Session
+from gitcoord.node import push_budget
+from gitcoord.node.agent import sessions
+from gitcoord.node.node import Node
+from gitcoord.node.agent.sync_loop import ATTEMPTS, Rounds
+from gitcoord.node.agent.options import Options
+from gitcoord.node.agent.runner import Runner
+from gitcoord.node.shutdown import Stop
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    with gitcoord.join(tmp_path / "alice", agent="alice") as me:
+        me.node.pause = lambda seconds: None
+        yield me.node
+
+
+def rounds_of(node: Node, monkeypatch: pytest.MonkeyPatch, *answers: GitcoordError | None) -> tuple[Rounds, list[str]]:
+    """Rounds whose syncs fail as listed (None: they go well), and what they say."""
+    left = list(answers)
+    said: list[str] = []
+
+    def sync(**options: Any) -> Report:
+        answer = left.pop(0)
+        if answer is not None:
+            raise answer
+        return Report()
+
+    monkeypatch.setattr(node, "sync", sync)
+    return Rounds(node, "alice", lambda kind, text: said.append(kind), Stop()), said
+
+
+def test_a_remote_that_answers_at_the_fifth_retry_was_never_away(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds, said = rounds_of(node, monkeypatch, *[Unreachable("gone")] * (ATTEMPTS - 1), None)
+    assert rounds.one() is not None
+    assert said == [] and [event for event in node.disk.pending() if event.type == "error"] == []
+
+
+def test_after_five_retries_it_is_offline_says_so_once_and_probes_once_each(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, said = rounds_of(node, monkeypatch, *[Unreachable("gone")] * (ATTEMPTS + 3), None, Unreachable("again"))
+    for _ in range(4):
+        assert rounds.one() is None and rounds.offline and rounds.not_before_s > 0
+    assert said == ["offline"]
+    [error] = [event for event in node.disk.pending() if event.type == "error"]
+    assert error.content == "offline after 5 retries: gone"
+    assert rounds.one() is not None and rounds.not_before_s == 0.0
+    assert said == ["offline", "online"]
+
+
+def test_an_outage_is_one_event_however_many_agents_of_the_node_see_it(
+    node: Node, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with gitcoord.join(tmp_path / "alice", agent="bob") as me:
+        me.node.pause = lambda seconds: None
+        me.sync()
+        for agent, one in (("alice", node), ("bob", me.node)):
+            rounds, said = rounds_of(one, monkeypatch, *[Unreachable(f"gone, says {agent}")] * ATTEMPTS)
+            rounds.agent = agent
+            assert rounds.one() is None and said == ["offline"]
+    [error] = [event for event in node.disk.pending() if event.type == "error"]
+    assert error.actor == "alice"
+
+
+def test_what_a_person_has_to_mend_is_said_once_for_each_kind(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = [BadCredentials("401"), BadCredentials("401 again"), Corrupt("odd"), Corrupt("odd"), None,
+             BadCredentials("401")]
+    rounds, said = rounds_of(node, monkeypatch, *wrong)
+    for _ in wrong:
+        rounds.one()
+    assert said == ["credentials", "damaged", "resumed", "credentials"]
+    assert node.crew.watch.polled_at_s is None
+
+
+def test_lost_races_are_no_trouble_to_tell_and_a_clone_outside_a_fleet_ends(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, said = rounds_of(node, monkeypatch, Lost("12 races"), Refused("no queue"))
+    assert rounds.one() is None and said == []
+    node.home.path.rename(node.home.path.with_name("left"))
+    with pytest.raises(Refused):
+        rounds.one()
+
+
+def test_nothing_that_the_ledger_leads_to_ends_the_rounds(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = [OverflowError("date value out of range"), Refused("an event of 70000 bytes"), KeyError("x"), None]
+    rounds, said = rounds_of(node, monkeypatch, *wrong)
+    for _ in wrong[:-1]:
+        assert rounds.one() is None and rounds.not_before_s > 0
+    assert said == ["error"]
+    assert rounds.one() is not None and said == ["error", "resumed"]
+
+
+def test_stop_may_be_set_by_a_signal_inside_its_own_wait() -> None:
+    stop = Stop()
+    with stop.on_signals():
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        assert stop.wait(30.0)
+        assert stop.wait(30.0) and not stop.at_once
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            stop.wait(0.0)
+        assert stop.at_once
+
+
+def test_a_leader_whose_machine_slept_does_not_act_on_time_long_gone(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+    name = "monotonic" if clock is None else "clock_gettime"  # the one that counts sleep here
+    real, slept = getattr(time, name), [0.0]
+    monkeypatch.setattr(time, name, lambda *which: real(*which) + (slept[0] if which in ((), (clock,)) else 0.0))
+    node.crew.sessions.append(Session("alice", secrets.token_hex(6), node.keyring.signer("alice")))
+    node.crew.wants_to_act = True
+
+    def may_act() -> bool:
+        return node.crew.may_act(node.fleet.terms, node.replica.clock.monotonic_s())
+
+    node.sync()
+    assert node.crew.leading(node.fleet.terms) and not may_act()
+    for _ in range(4):
+        slept[0] += node.profile.act_s * 0.4
+        node.sync()
+    assert may_act()
+    slept[0] += 3600
+    assert not may_act()
+
+
+def test_a_beat_that_cannot_have_the_lock_is_pushed_by_whoever_has_it(node: Node, tmp_path: Path) -> None:
+    with gitcoord.join(tmp_path / "alice", agent="bob") as me, sessions.locked(me.node, ["bob"]):
+        mine = me.node
+        sessions.Seats(mine, lambda kind, text: None, lambda: False).take("bob", may_lead=False, takeover=False)
+        with node.home.sync_lock, pytest.raises(filelock.Timeout):
+            mine.sync(lock_timeout_s=0)
+        assert node.sync().outbox is not None
+        assert [beat.actor for beat in node.replica.beats()] == []
+        node.sync()
+        assert [beat.actor for beat in node.replica.beats()] == ["bob"]
+        before = mine.crew.sessions[0].count
+        assert mine.sync().outbox is None and mine.crew.sessions[0].count <= before + 1
+
+
+def test_one_run_of_an_agent_on_a_node(node: Node) -> None:
+    with sessions.locked(node, ["alice"]):
+        assert node.home.running() == ["alice"]
+        with pytest.raises(Lost, match="Alice runs on this node already"), sessions.locked(node, ["Alice"]):
+            pass
+    assert node.home.running() == []
+
+
+def test_names_are_taken_as_the_fleet_writes_them(node: Node) -> None:
+    node.sync()
+    taking = sessions.Seats(node, lambda kind, text: None, lambda: False)
+    assert taking.names(["ALICE", "alice"]) == ["alice"]
+    with pytest.raises(Refused, match="the key of bob is not on this node"):
+        taking.names(["bob"])
+    node.home.save_seed("bob", secrets.token_bytes(32))
+    with pytest.raises(Refused, match="bob has not joined this fleet"):
+        taking.names(["bob"])
+
+
+def test_of_two_runs_that_see_each_other_move_the_smaller_session_stays(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taking = sessions.Seats(node, lambda kind, text: None, lambda: False)
+    other: dict[str, Any] = {"session": "aaa", "n": 1, "state": "alive"}
+    monkeypatch.setattr(sessions, "elsewhere", lambda node, agent: {"far": dict(other)})
+    session = Session("alice", "mmm", node.keyring.signer("alice"))
+    assert taking.lost(session, []) is None
+    assert taking.lost(session, []) is None  # it does not move: a dead one's last beat
+    other["n"] = 2
+    assert "runs on node far as well" in str(taking.lost(session, []))
+    session.over = "aaa"
+    assert taking.lost(session, []) is None  # that one we take over from: it ends, not we
+    session.over, session.id = None, "000"
+    assert taking.lost(session, []) is None  # the other one ends
+
+
+def test_a_round_that_leaves_nothing_to_do_is_not_followed_by_another(node: Node) -> None:
+    node.crew.sessions = [Session("alice", "s", node.keyring.signer("alice"))]
+    runner = Runner(node, Options(["alice"]))
+    runner._round()
+    now = runner._due_s - 0.001
+    assert not runner._is_due(now)
+    node.append(node.draft("note", "new", actor="alice"))
+    assert runner._is_due(now)  # the queue is watched: no poll is waited for
+    runner._round()
+    assert not runner._is_due(runner._due_s - 0.001)
+    runner._rounds.not_before_s = runner._due_s + 100
+    assert not runner._is_due(runner._due_s + 50)  # an outage: neither polls nor news make it faster
+
+
+def test_all_processes_of_a_node_share_one_push_budget(node: Node) -> None:
+    node.use_profile("github")
+    pushed = []
+    for number in range(6):  # as many commands, one after the other
+        node.budget = type(node.budget)(node.crew.profile.pushes_per_minute)
+        node.append(node.draft("note", f"number {number}", actor="alice"))
+        pushed.append(not node.sync().waiting)
+    assert pushed.count(True) <= 3 and not pushed[-1]
+    node.budget = type(node.budget)(node.crew.profile.pushes_per_minute)
+    push_budget.take_up(node)
+    assert 5 < node.budget.wait_s(node.budget.at_s or 0.0) <= 10.1
