@@ -76,9 +76,9 @@ def agents(clones: Sequence[Path], *options: str) -> Iterator[list[Agent]]:
             agent.end()
 
 
-def until(look: Callable[[], bool], what: str, limit_s: float = LIMIT_S) -> None:
+def until(ctx: Callable[[], bool], what: str, limit_s: float = LIMIT_S) -> None:
     deadline = time.monotonic() + limit_s
-    while not look():
+    while not ctx():
         if time.monotonic() > deadline:
             raise RuntimeError(f"waited {limit_s:g} s for {what}")
         time.sleep(0.005)

@@ -17,7 +17,7 @@ from measure import Check, Figure, Series, quantile, took
 from options import Options
 from running import Agent, agents, until
 
-from gitcoord.core.commands import Command, Look, Query
+from gitcoord.core.commands import Command, Context, Query
 from gitcoord.core.errors import Lost
 from gitcoord.core.format.event import Draft, Head, seal
 from gitcoord.core.fold.fleet_state import Fleet
@@ -176,7 +176,7 @@ def mixed(options: Options) -> Iterator[Figure]:
     assert isinstance(ready, Query)
     arguments = ready.arguments.model_validate({})
     shown = Series("ready, from the fold at hand", "ms", [
-        1000 * took(lambda: ready.ask(Look(crowded, NOW, "agent0"), arguments)) for _ in range(options.times(20, 2))])
+        1000 * took(lambda: ready.ask(Context(crowded, NOW, "agent0"), arguments)) for _ in range(options.times(20, 2))])
     yield Figure("ready", f"ready among {open_tasks:,} open tasks", [shown], None,
                  [] if options.quick else [Check("ready", shown.median, 100.0, "ms")])
     order, nine = submit.named("agent order"), Fleet(FEATURES)
@@ -184,10 +184,10 @@ def mixed(options: Options) -> Iterator[Figure]:
     for line in _nine():
         nine.take(line)
     arguments = order.arguments.model_validate({})
-    if sum(len(layer["agents"]) for layer in order.ask(Look(nine, NOW, "agent0"), arguments)) != 10:
+    if sum(len(layer["agents"]) for layer in order.ask(Context(nine, NOW, "agent0"), arguments)) != 10:
         raise RuntimeError("an agent of the nine is missing")
     shown = Series("agent order, from the fold at hand", "ms", [
-        1000 * took(lambda: order.ask(Look(nine, NOW, "agent0"), arguments)) for _ in range(options.times(200, 2))])
+        1000 * took(lambda: order.ask(Context(nine, NOW, "agent0"), arguments)) for _ in range(options.times(200, 2))])
     yield Figure("order", "the order in which nine agents start, by what they depend on", [shown], None,
                  [] if options.quick else [Check("order", shown.median, 50.0, "ms")])
 

@@ -153,7 +153,7 @@ def _news(node: Node, found: list[Conflict], actor: str, looked_at: list[Ref], n
     from gitcoord.node.operations import submit
 
     shared, refs = conflict_events.shared(found, looked_at, names)
-    proposals = conflicts.news(submit.look(node, actor).state("conflicts"), conflict_events.told(shared),
+    proposals = conflicts.news(submit.context(node, actor).state("conflicts"), conflict_events.told(shared),
                                conflict_events.names_of(refs))
     return submit.drafted(node, proposals, actor)
 

@@ -47,7 +47,7 @@ def command(only_status: bool, resign: bool, explain: bool, wait: bool, timeout:
     if resign:
         outcome = elect.resign(node, speaker(node, actor))
     elif only_status:
-        outcome = elect.look(node)
+        outcome = elect.leadership(node)
     else:
         outcome = elect.take_part(node, speaker(node, actor), wait=wait, timeout_s=timeout)
     if as_json:
@@ -64,7 +64,7 @@ def _print_plan(node: Node, agent: str, resign: bool, as_json: bool) -> None:
         would_write(node, "elect", [elect.resignation(node, agent)], as_json)
         return
     node.keyring.signer(agent)
-    leader = elect.look(node).leader
+    leader = elect.leadership(node).leader
     would("elect", as_json, changes=[f"watch {leader}, and stand if it says nothing" if leader else "stand"]
           if node.config.lead else [])
 

@@ -47,7 +47,7 @@ def command(number: int, repo: str | None, dry_run: bool, actor: str | None, as_
     node = node_if_any()
     who = speaker(node, actor) if node is not None and not dry_run else ""
     forge = at(node, repo)
-    around = fleet_context.around(submit.look(node, who)) if node is not None else fleet_context.Surroundings()
+    around = fleet_context.around(submit.context(node, who)) if node is not None else fleet_context.Surroundings()
     with Client(forge.name, known) as client:
         found = review.reviewed(client, number, around, repo=forge.told, source=forge.source(client), dry_run=dry_run)
     if node is not None and not dry_run:

@@ -11,7 +11,7 @@ from gitcoord.code.branches import OURS
 from gitcoord.code.conflicts import REFS_MAX, Ref
 from gitcoord.code.fetched import Source
 from gitcoord.code.objects import Repository
-from gitcoord.core.commands import Look, Proposal
+from gitcoord.core.commands import Context, Proposal
 from gitcoord.features import conflicts as told
 from gitcoord.features.settings import Settings
 from gitcoord.node.agent.leader_jobs import May, Work
@@ -30,13 +30,13 @@ class Looking:
     def __init__(self, source: Source, cache: Path) -> None:
         self.source, self.cache = source, cache
 
-    def every_s(self, look: Look) -> float:
-        settings: Settings = look.state("settings").settings
+    def every_s(self, ctx: Context) -> float:
+        settings: Settings = ctx.state("settings").settings
         return settings.conflicts_every_s
 
-    def prepare(self, look: Look) -> Work | None:
-        state = copy.deepcopy(look.state("conflicts"))
-        agents = [member.id for member in look.fleet.members.by_id.values()]
+    def prepare(self, ctx: Context) -> Work | None:
+        state = copy.deepcopy(ctx.state("conflicts"))
+        agents = [member.id for member in ctx.fleet.members.by_id.values()]
         return lambda may_act: self._work(state, agents, may_act)
 
     def _work(self, state: told.State, agents: list[str], may_act: May) -> list[Proposal]:

@@ -30,7 +30,7 @@ class Arguments(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Context:
     """What one who decides can see: the fold, the time, who he is, and how alive the others were at the last look."""
 
     fleet: Fleet
@@ -79,10 +79,10 @@ class Command:
     help: str  # imperative, one line, no full stop
     example: str  # a line that runs after `before`
     arguments: type[BaseModel]
-    decide: Callable[[Look, Any], Sequence[Proposal]]  # raises Refused, or Lost where the ledger shows that it is
+    decide: Callable[[Context, Any], Sequence[Proposal]]  # raises Refused, or Lost where the ledger shows that it is
     positional: tuple[str, ...] = ()
     before: tuple[str, ...] = ()  # lines that the example needs
-    answer: Callable[[Look, str], Answer] | None = None  # what came of it, by the id of its first event
+    answer: Callable[[Context, str], Answer] | None = None  # what came of it, by the id of its first event
     answers_thread: bool = False  # or by the id of what that event is about: its `re`
     judged: bool = True  # only the ledger can tell whether it took effect: without its word the exit code is 4
     urgent: bool = False  # somebody waits for the outcome: may borrow from the push budget
@@ -98,7 +98,7 @@ class Query:
     help: str
     example: str
     arguments: type[BaseModel]
-    ask: Callable[[Look, Any], Sequence[Answer] | Answer]  # raises Refused
+    ask: Callable[[Context, Any], Sequence[Answer] | Answer]  # raises Refused
     columns: tuple[str, ...] = ()  # of a list's table; () for one thing
     positional: tuple[str, ...] = ()
     before: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from gitcoord.core.fold.authority import LEADER, Who
-from gitcoord.core.commands import Arguments, Command, Look, Query
+from gitcoord.core.commands import Arguments, Command, Context, Query
 from gitcoord.core.secret_scan.credentials import redacted
 from gitcoord.core.fields import Count, Given, Payload, Uid
 from gitcoord.core.fold.fleet_state import Duty, Recorded
@@ -107,13 +107,13 @@ def _note_sent(state: State, recorded: Recorded, told: AlertSent) -> str | None:
     return None
 
 
-def due(look: Look) -> list[Alert]:
+def due(ctx: Context) -> list[Alert]:
     """What a message should be sent about now; nothing, while the last one is too fresh."""
-    state: State = look.state("alerts")
-    kinds = look.state("settings").settings.alerts
+    state: State = ctx.state("alerts")
+    kinds = ctx.state("settings").settings.alerts
     found = [one for one in state.waiting.values()
-             if one.kind in kinds and look.age_s(one.at, one.position) < FORGOTTEN_S]
-    quiet = not state.last or look.age_s(state.last, state.last_position) >= EVERY_S
+             if one.kind in kinds and ctx.age_s(one.at, one.position) < FORGOTTEN_S]
+    quiet = not state.last or ctx.age_s(state.last, state.last_position) >= EVERY_S
     return found if quiet else []
 
 
@@ -133,13 +133,13 @@ class Alerts(Arguments):
     waiting: bool = Field(False, description="Only those that nobody was told of yet")
 
 
-def alerts(look: Look, asked: Alerts) -> list[dict[str, Any]] | dict[str, Any]:
-    state: State = look.state("alerts")
+def alerts(ctx: Context, asked: Alerts) -> list[dict[str, Any]] | dict[str, Any]:
+    state: State = ctx.state("alerts")
     if asked.id is not None:
         known = {**state.sent, **state.waiting}
-        one = known[find(look, known, asked.id, "alert", shown_by="alerts")]
-        return {**shown(one), "position": look.fleet.positions.get(one.id)}
-    kinds = look.state("settings").settings.alerts
+        one = known[find(ctx, known, asked.id, "alert", shown_by="alerts")]
+        return {**shown(one), "position": ctx.fleet.positions.get(one.id)}
+    kinds = ctx.state("settings").settings.alerts
     rows = [] if asked.waiting else list(state.sent.values())
     rows += [one for one in state.waiting.values() if one.kind in kinds]
     return [shown(one) for one in rows]
@@ -159,7 +159,7 @@ COMMANDS: Mapping[str, Command | Query] = {
 }
 
 
-def duty(state: State, look: Look) -> Iterable[Duty]:
+def duty(state: State, ctx: Context) -> Iterable[Duty]:
     return ()  # to send a message is no duty but a reaction: gitcoord/node/agent/alert_sender.py
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gitcoord.core.leadership import liveness
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
 from gitcoord.core.lookup import find
 from gitcoord.core.names import same_agent
@@ -41,24 +41,24 @@ class Standing:
     never: bool = False
 
 
-Condition = Callable[[Look], Standing]
+Condition = Callable[[Context], Standing]
 
 
-def condition(look: Look, text: str) -> Condition:
+def condition(ctx: Context, text: str) -> Condition:
     """What `text` says. Raises Refused where it names nothing that is known, or nothing at all."""
     kind, *words = text.split() or [""]
     if kind not in KINDS:
         forms = "\n  ".join(FORMS.values())
         raise Refused(f"cannot wait for {text!r}: say one of\n  {forms}")
-    return KINDS[kind](look, words)
+    return KINDS[kind](ctx, words)
 
 
-def _task(look: Look, words: Sequence[str]) -> Condition:
+def _task(ctx: Context, words: Sequence[str]) -> Condition:
     name, wanted = _two(words, "task", (*STATUSES, "over"))
-    uid = task_queries.named(look, name).id
+    uid = task_queries.named(ctx, name).id
 
-    def standing(look: Look) -> Standing:
-        task = look.state("tasks").tasks.get(uid)
+    def standing(ctx: Context) -> Standing:
+        task = ctx.state("tasks").tasks.get(uid)
         if task is None:
             return Standing(False, f"task {uid[:8]} was over long ago", never=True)
         met = task.status in OVER if wanted == "over" else task.status == wanted
@@ -67,14 +67,14 @@ def _task(look: Look, words: Sequence[str]) -> Condition:
     return standing
 
 
-def _workflow(look: Look, words: Sequence[str]) -> Condition:
+def _workflow(ctx: Context, words: Sequence[str]) -> Condition:
     name, wanted = _two([" ".join(words[:-1]), *words[-1:]], "workflow", _RUN_STATES)
-    runs: Mapping[str, workflow_runs.Run] = look.state("workflows").runs
+    runs: Mapping[str, workflow_runs.Run] = ctx.state("workflows").runs
     named = [run.id for run in runs.values() if run.definition.name == name]
-    uid = named[-1] if named else find(look, runs, name, "run of a workflow", shown_by="workflow list --all")
+    uid = named[-1] if named else find(ctx, runs, name, "run of a workflow", shown_by="workflow list --all")
 
-    def standing(look: Look) -> Standing:
-        run: workflow_runs.Run | None = look.state("workflows").runs.get(uid)
+    def standing(ctx: Context) -> Standing:
+        run: workflow_runs.Run | None = ctx.state("workflows").runs.get(uid)
         if run is None:
             return Standing(False, f"workflow {uid[:8]} was over long ago", never=True)
         because = f" ({run.reason})" if run.reason else ""
@@ -84,14 +84,14 @@ def _workflow(look: Look, words: Sequence[str]) -> Condition:
     return standing
 
 
-def _agent(look: Look, words: Sequence[str]) -> Condition:
+def _agent(ctx: Context, words: Sequence[str]) -> Condition:
     name, wanted = _two([" ".join(words[:-1]), *words[-1:]], "agent", _AGENT_STATES)
 
-    def standing(look: Look) -> Standing:
-        known = agents.get(look, name)
-        seen = look.seen.get(name.casefold())
-        alive = agents.liveness(look, known) if known else seen.state if seen else liveness.SILENT
-        member = look.fleet.members.get(name)
+    def standing(ctx: Context) -> Standing:
+        known = agents.get(ctx, name)
+        seen = ctx.seen.get(name.casefold())
+        alive = agents.liveness(ctx, known) if known else seen.state if seen else liveness.SILENT
+        member = ctx.fleet.members.get(name)
         if member is None:
             return Standing(False, f"nobody of the name {name} is in this fleet yet")
         says = [alive, *([known.status, "registered"] if known else []),
@@ -101,12 +101,12 @@ def _agent(look: Look, words: Sequence[str]) -> Condition:
     return standing
 
 
-def _leader(look: Look, words: Sequence[str]) -> Condition:
+def _leader(ctx: Context, words: Sequence[str]) -> Condition:
     name = " ".join(words)
 
-    def standing(look: Look) -> Standing:
-        leader = look.fleet.terms.leader
-        seen = look.seen.get((leader or "").casefold())
+    def standing(ctx: Context) -> Standing:
+        leader = ctx.fleet.terms.leader
+        seen = ctx.seen.get((leader or "").casefold())
         leads = leader is not None and (seen is None or seen.state in (liveness.ALIVE, liveness.LATE))
         return Standing(leads and (not name or same_agent(name, leader or "")),
                         f"{leader} leads" if leads else "nobody leads")
@@ -114,21 +114,21 @@ def _leader(look: Look, words: Sequence[str]) -> Condition:
     return standing
 
 
-def _message(look: Look, words: Sequence[str]) -> Condition:
+def _message(ctx: Context, words: Sequence[str]) -> Condition:
     name, wanted = _two(words, "message", _MESSAGE_STATES)
-    said: Mapping[str, post.Said] = look.state("messages").said
-    uid = find(look, said, name, "message", shown_by="message list")
+    said: Mapping[str, post.Said] = ctx.state("messages").said
+    uid = find(ctx, said, name, "message", shown_by="message list")
     if wanted == "answered" and post.request(said[uid]) is None:
         raise Refused(f"message {uid[:8]} asks for no answer: `gitcoord message request` does")
 
-    def standing(look: Look) -> Standing:
-        one: post.Said | None = look.state("messages").said.get(uid)
+    def standing(ctx: Context) -> Standing:
+        one: post.Said | None = ctx.state("messages").said.get(uid)
         if one is None:
             return Standing(False, f"message {uid[:8]} was over long ago", never=True)
         if wanted == "answered":
             now = post.request(one)
             return Standing(now == wanted, f"message {uid[:8]} is {now}", never=now == "lapsed")
-        got = {agent: post.receipt(look, one, agent) for agent in post.recipients(look, one)}
+        got = {agent: post.receipt(ctx, one, agent) for agent in post.recipients(ctx, one)}
         met = all(_MESSAGE_STATES.index(wanted) <= _MESSAGE_STATES.index(state) for state in got.values()
                   if state in _MESSAGE_STATES) and "sent" not in got.values()
         return Standing(met, f"message {uid[:8]}: " + ", ".join(f"{agent} {state}" for agent, state in got.items()))
@@ -142,6 +142,6 @@ def _two(words: Sequence[str], kind: str, known: Sequence[str]) -> tuple[str, st
     return words[0], words[1]
 
 
-KINDS: Mapping[str, Callable[[Look, Sequence[str]], Condition]] = {
+KINDS: Mapping[str, Callable[[Context, Sequence[str]], Condition]] = {
     "task": _task, "workflow": _workflow, "agent": _agent, "leader": _leader, "message": _message,
 }

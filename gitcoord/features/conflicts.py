@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from gitcoord.core.fold import quotas
 from gitcoord.core import times
 from gitcoord.core.fold.authority import ADMIN, LEADER, MEMBER, OWNER, Asked, Persons, Resolver, Who, Whose
-from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
+from gitcoord.core.commands import Arguments, Command, Context, Proposal, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.format.event import Event
 from gitcoord.core.fields import NAMED, Agent, Count, Given, Payload, Words
@@ -214,8 +214,8 @@ class Resolve(Arguments):
     why: Words = Field("settled", description="How it was settled, to be shown to the others")
 
 
-def list_(look: Look, asked: List) -> list[dict[str, Any]]:
-    state: State = look.state("conflicts")
+def list_(ctx: Context, asked: List) -> list[dict[str, Any]]:
+    state: State = ctx.state("conflicts")
     chosen = [*state.open.values(), *(state.closed.values() if asked.all else ())]
     return [shown(one) for one in chosen if asked.agent is None or asked.agent.casefold() in
             {(branch.agent or "").casefold() for branch in (one.a, one.b)}]
@@ -229,29 +229,29 @@ def shown(one: Known) -> dict[str, Any]:
             "until": one.until or None, "reason": one.reason}
 
 
-def show(look: Look, asked: Show) -> dict[str, Any]:
+def show(ctx: Context, asked: Show) -> dict[str, Any]:
     named = asked.conflict
     if named is None:
-        named = next(reversed(look.state("conflicts").open), None)
+        named = next(reversed(ctx.state("conflicts").open), None)
     if named is None:
         return {}
-    one = _named(look, named)
-    return {**shown(one), "position": look.fleet.positions.get(one.id)}
+    one = _named(ctx, named)
+    return {**shown(one), "position": ctx.fleet.positions.get(one.id)}
 
 
-def _named(look: Look, text: str) -> Known:
-    state: State = look.state("conflicts")
+def _named(ctx: Context, text: str) -> Known:
+    state: State = ctx.state("conflicts")
     known = {**state.open, **state.closed}
-    return known[find(look, known, text, "conflict", shown_by="conflict list --all")]
+    return known[find(ctx, known, text, "conflict", shown_by="conflict list --all")]
 
 
-def resolve(look: Look, asked: Resolve) -> list[Proposal]:
-    state: State = look.state("conflicts")
+def resolve(ctx: Context, asked: Resolve) -> list[Proposal]:
+    state: State = ctx.state("conflicts")
     if asked.all:
         return [_closing(one, asked.why) for one in state.open.values()]
     if asked.conflict is None:
         raise Refused("which one? `gitcoord conflict list` shows them; --all is all of them")
-    chosen = _named(look, asked.conflict)
+    chosen = _named(ctx, asked.conflict)
     if chosen.until:
         raise Refused(f"conflict {chosen.id[:8]} is closed since {times.shown(chosen.until)}: {chosen.reason}")
     return [_closing(chosen, asked.why)]
@@ -273,7 +273,7 @@ COMMANDS: Mapping[str, Command | Query] = {
 }
 
 
-def duty(state: State, look: Look) -> Iterable[Duty]:
+def duty(state: State, ctx: Context) -> Iterable[Duty]:
     return ()  # only who has the code can look: `gitcoord conflicts`
 
 

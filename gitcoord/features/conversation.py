@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from gitcoord.core.format.event import Event
 from gitcoord.core.fold.authority import Who
-from gitcoord.core.commands import Command, Look, Query
+from gitcoord.core.commands import Command, Context, Query
 from gitcoord.core.fold.fleet_state import Duty, Recorded
 from gitcoord.features.pages.snapshot import ENTRIES_SHOWN_MAX, Entry, Interaction
 
@@ -96,7 +96,7 @@ def entry(position: int | None, event: Event) -> Entry:
     )
 
 
-def duty(state: State, look: Look) -> Iterable[Duty]:
+def duty(state: State, ctx: Context) -> Iterable[Duty]:
     return ()
 
 

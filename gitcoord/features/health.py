@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from gitcoord.core.fold.authority import Who
-from gitcoord.core.commands import Command, Look, Query
+from gitcoord.core.commands import Command, Context, Query
 from gitcoord.core.fold.fleet_state import Duty, Recorded
 
 EVENTS: Mapping[str, type[BaseModel]] = {}
@@ -51,7 +51,7 @@ def fold(state: State, recorded: Recorded) -> None:
         del state.errors[:-SHOWN_MAX]
 
 
-def duty(state: State, look: Look) -> Iterable[Duty]:
+def duty(state: State, ctx: Context) -> Iterable[Duty]:
     return ()
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from gitcoord.core.fold.authority import LEADER, Who
-from gitcoord.core.commands import Command, Look, Proposal, Query
+from gitcoord.core.commands import Command, Context, Proposal, Query
 from gitcoord.core.secret_scan.credentials import redacted
 from gitcoord.core.fields import Payload, Uid, Url
 from gitcoord.core.fold.fleet_state import Duty, Recorded
@@ -67,16 +67,16 @@ class Due:
         return [*self.told.get(number, []), *self.new][-SHOWN_MAX:]
 
 
-def due(look: Look) -> dict[str, Due]:
+def due(ctx: Context) -> dict[str, Due]:
     """By kind."""
-    known: alerts.State = look.state("alerts")
-    told = look.state("issues").told
+    known: alerts.State = ctx.state("alerts")
+    told = ctx.state("issues").told
     found: dict[str, Due] = {}
-    for kind in look.state("settings").settings.github_issues:
+    for kind in ctx.state("settings").settings.github_issues:
         every = sorted((one for one in (*known.sent.values(), *known.waiting.values()) if one.kind == kind),
                        key=lambda one: (one.at, one.id))
         new = [one for one in every
-               if one.id not in told and look.age_s(one.at, one.position) < alerts.FORGOTTEN_S]
+               if one.id not in told and ctx.age_s(one.at, one.position) < alerts.FORGOTTEN_S]
         there: dict[int, list[Alert]] = {}
         for one in every:
             if one.id in told:
@@ -104,7 +104,7 @@ def updated(kind: str, number: int, url: str, new: Iterable[Alert]) -> Proposal:
                     re=events[0])
 
 
-def duty(state: State, look: Look) -> Iterable[Duty]:
+def duty(state: State, ctx: Context) -> Iterable[Duty]:
     return ()  # to write an issue is a reaction: gitcoord/github/issue_job.py
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 from gitcoord.core.fold import quotas
 from gitcoord.core import times
 from gitcoord.core.fold.authority import ADMIN, LEADER, MEMBER, OWNER, Asked, Persons, Resolver, Who, Whose, owned
-from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
+from gitcoord.core.commands import Arguments, Command, Context, Proposal, Query
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.format.event import Event
 from gitcoord.core.fields import NAMED, Given, Payload, Span, Words
@@ -195,16 +195,16 @@ def overlapping(state: State, party: tuple[str, str, str], wanted: Sequence[str]
     return (one for uid, one in state.held.items() if uid in found)
 
 
-def is_over(one: Held, look: Look) -> bool:
+def is_over(one: Held, ctx: Context) -> bool:
     """Return whether its time is up, as far as this node can tell. What the ledger takes it for may lag behind."""
     span_s = times.between_s(one.since, one.until)
-    return one.until <= look.fleet.time.now or look.age_s(one.since, one.position) >= span_s
+    return one.until <= ctx.fleet.time.now or ctx.age_s(one.since, one.position) >= span_s
 
 
-def in_force(look: Look) -> Iterator[Held]:
+def in_force(ctx: Context) -> Iterator[Held]:
     """Yield the reservations whose time is not up, the oldest first."""
-    held: Mapping[str, Held] = look.state("reservations").held
-    return (one for one in held.values() if not is_over(one, look))
+    held: Mapping[str, Held] = ctx.state("reservations").held
+    return (one for one in held.values() if not is_over(one, ctx))
 
 
 def in_words(one: Held) -> str:
@@ -232,38 +232,38 @@ class Reservations(Arguments):
     agent: AgentGiven | None = Field(None, description="Only this agent's")
 
 
-def reserve(look: Look, asked: Reserve) -> list[Proposal]:
+def reserve(ctx: Context, asked: Reserve) -> list[Proposal]:
     for pattern in asked.paths:
         paths.check(pattern)
-    party = (look.actor, look.node, look.place)
-    for other in overlapping(look.state("reservations"), party, asked.paths):
-        if not is_over(other, look):
+    party = (ctx.actor, ctx.node, ctx.place)
+    for other in overlapping(ctx.state("reservations"), party, asked.paths):
+        if not is_over(other, ctx):
             raise Lost(in_words(other))
-        if other.until > look.fleet.time.now:
+        if other.until > ctx.fleet.time.now:
             raise Lost(f"{in_words(other)}: that time is up, but the ledger does not know it yet. It will when "
                        f"{other.agent} or another member writes; a leader (`gitcoord agent run`) or an admin can end "
                        f"it now: `gitcoord release {other.id[:8]}`")
-    data = {"paths": asked.paths, "for_s": asked.for_s, "place": look.place, "why": asked.why}
-    return [Proposal("paths_reserved", f"{look.actor} reserves {', '.join(asked.paths)}", data)]
+    data = {"paths": asked.paths, "for_s": asked.for_s, "place": ctx.place, "why": asked.why}
+    return [Proposal("paths_reserved", f"{ctx.actor} reserves {', '.join(asked.paths)}", data)]
 
 
-def release(look: Look, asked: Release) -> list[Proposal]:
-    held = look.state("reservations").held
+def release(ctx: Context, asked: Release) -> list[Proposal]:
+    held = ctx.state("reservations").held
     if asked.ids:
-        chosen = [held[find(look, held, text, "reservation", shown_by="reservations")] for text in asked.ids]
+        chosen = [held[find(ctx, held, text, "reservation", shown_by="reservations")] for text in asked.ids]
     else:
-        chosen = [one for one in held.values() if one.party == (look.actor, look.node, look.place)]
+        chosen = [one for one in held.values() if one.party == (ctx.actor, ctx.node, ctx.place)]
     if not chosen:
         raise Refused("nothing is reserved from here: `gitcoord reservations` shows what is")
-    return [Proposal("paths_released", f"{look.actor} releases {', '.join(one.paths)}", re=one.id) for one in chosen]
+    return [Proposal("paths_released", f"{ctx.actor} releases {', '.join(one.paths)}", re=one.id) for one in chosen]
 
 
-def reservations(look: Look, asked: Reservations) -> list[dict[str, Any]] | dict[str, Any]:
-    held = {one.id: one for one in in_force(look)}
+def reservations(ctx: Context, asked: Reservations) -> list[dict[str, Any]] | dict[str, Any]:
+    held = {one.id: one for one in in_force(ctx)}
     if asked.id is not None:
-        one = held[find(look, held, asked.id, "reservation", shown_by="reservations")]
-        return {**shown(one), "position": look.fleet.positions.get(one.id)}
-    among = look.state("reservations").index.owners([asked.path]) if asked.path is not None else held
+        one = held[find(ctx, held, asked.id, "reservation", shown_by="reservations")]
+        return {**shown(one), "position": ctx.fleet.positions.get(one.id)}
+    among = ctx.state("reservations").index.owners([asked.path]) if asked.path is not None else held
     return [
         shown(one) for one in held.values()
         if (asked.agent is None or one.agent.casefold() == asked.agent.casefold()) and one.id in among
@@ -275,8 +275,8 @@ def shown(one: Held) -> dict[str, Any]:
             "since": one.since, "until": one.until, "why": one.why}
 
 
-def _answer(look: Look, uid: str) -> dict[str, Any]:
-    return {"reservation": shown(look.state("reservations").held[uid])}
+def _answer(ctx: Context, uid: str) -> dict[str, Any]:
+    return {"reservation": shown(ctx.state("reservations").held[uid])}
 
 
 COMMANDS: Mapping[str, Command | Query] = {
@@ -299,11 +299,11 @@ COMMANDS: Mapping[str, Command | Query] = {
 }
 
 
-def duty(state: State, look: Look) -> Iterable[Duty]:
+def duty(state: State, ctx: Context) -> Iterable[Duty]:
     """Yield the end of what this leader has seen last for its span, where ledger time does not say so by itself."""
     for one in state.held.values():
         span_s = times.between_s(one.since, one.until)
-        if one.until > look.fleet.time.now and look.age_s(one.since, one.position) > span_s + GRACE_S:
+        if one.until > ctx.fleet.time.now and ctx.age_s(one.since, one.position) > span_s + GRACE_S:
             yield Duty("paths_released", f"the time of {one.agent}'s reservation of {', '.join(one.paths[:3])} is up",
                        f"reservation:{one.id}", re=one.id)
 

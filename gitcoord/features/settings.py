@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from gitcoord.core.fold.authority import ADMIN, Asked, Persons, Resolver, Role, Who, Whose
-from gitcoord.core.commands import Command, Look, Query
+from gitcoord.core.commands import Command, Context, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import NAMED, Agent, Json, Payload
 from gitcoord.core.fold.fleet_state import Duty, Fleet, Recorded
@@ -137,7 +137,7 @@ def wait_share(fleet: Fleet, agent: str) -> float | None:
     return leaders.index(agent.casefold()) / len(leaders) if agent.casefold() in leaders else None
 
 
-def duty(state: State, look: Look) -> Iterable[Duty]:
+def duty(state: State, ctx: Context) -> Iterable[Duty]:
     return ()
 
 

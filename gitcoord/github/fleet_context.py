@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.core.fold.members import Members
 from gitcoord.features import paths, reservations
 from gitcoord.features.tasks import state as task_state
@@ -77,17 +77,17 @@ class Overlap:
     paths: tuple[str, ...]
 
 
-def around(look: Look) -> Surroundings:
+def around(ctx: Context) -> Surroundings:
     """What is so now."""
-    tasks: task_state.State = look.state("tasks")
+    tasks: task_state.State = ctx.state("tasks")
     held = [uid for ids in tasks.held.values() for uid in ids][:TASKS_MAX]
     return Surroundings(
-        look.state("settings").settings, tuple(member.id for member in look.fleet.members.by_id.values()),
-        tuple(reservations.in_force(look)),
-        tuple(_running(tasks.tasks[uid]) for uid in held), copy.deepcopy(look.state("reviews").pulls),
-        {one.github.casefold(): look.fleet.members.of_login(one.github)
-         for one in look.fleet.members.by_id.values() if one.github},
-        look.fleet.id or "", _claims(look.fleet.members),
+        ctx.state("settings").settings, tuple(member.id for member in ctx.fleet.members.by_id.values()),
+        tuple(reservations.in_force(ctx)),
+        tuple(_running(tasks.tasks[uid]) for uid in held), copy.deepcopy(ctx.state("reviews").pulls),
+        {one.github.casefold(): ctx.fleet.members.of_login(one.github)
+         for one in ctx.fleet.members.by_id.values() if one.github},
+        ctx.fleet.id or "", _claims(ctx.fleet.members),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from gitcoord.core.commands import Look, Proposal
+from gitcoord.core.commands import Context, Proposal
 from gitcoord.features import issues
 from gitcoord.github.api import upsert
 from gitcoord.github.api.client import Client
@@ -27,11 +27,11 @@ class Escalating:
         self.known = known
         self.meter = meter
 
-    def every_s(self, look: Look) -> float:
-        return EVERY_S if look.state("settings").settings.github_issues else 0.0
+    def every_s(self, ctx: Context) -> float:
+        return EVERY_S if ctx.state("settings").settings.github_issues else 0.0
 
-    def prepare(self, look: Look) -> Work | None:
-        due = copy.deepcopy(issues.due(look))
+    def prepare(self, ctx: Context) -> Work | None:
+        due = copy.deepcopy(issues.due(ctx))
         return (lambda may_act: self._work(due, may_act)) if due else None
 
     def _work(self, due: dict[str, issues.Due], may_act: May) -> list[Proposal]:

@@ -7,7 +7,7 @@ nothing changed, as a review is updated and not repeated.
 from __future__ import annotations
 
 from gitcoord.code.fetched import Source
-from gitcoord.core.commands import Look, Proposal
+from gitcoord.core.commands import Context, Proposal
 from gitcoord.core.errors import Refused
 from gitcoord.features.settings import Settings
 from gitcoord.github import recording, review, fleet_context
@@ -37,12 +37,12 @@ class Reviewing:
         self._seen: dict[int, object] = {}
         self._turn = 0
 
-    def every_s(self, look: Look) -> float:
-        settings: Settings = look.state("settings").settings
+    def every_s(self, ctx: Context) -> float:
+        settings: Settings = ctx.state("settings").settings
         return EVERY_S if settings.github_review and not self.meter.is_scarce() else 0.0
 
-    def prepare(self, look: Look) -> Work | None:
-        around = fleet_context.around(look)
+    def prepare(self, ctx: Context) -> Work | None:
+        around = fleet_context.around(ctx)
         return lambda may_act: self._work(around, may_act)
 
     def _work(self, around: Surroundings, may_act: May) -> list[Proposal]:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from gitcoord.core.fold.authority import LEADER, Who
-from gitcoord.core.commands import Command, Look, Query
+from gitcoord.core.commands import Command, Context, Query
 from gitcoord.core.fold.fleet_state import Duty, Recorded
 
 NOTES_EACH = 5
@@ -48,7 +48,7 @@ def fold(state: State, recorded: Recorded) -> str | None:
     return None
 
 
-def duty(state: State, look: Look) -> Iterable[Duty]:
+def duty(state: State, ctx: Context) -> Iterable[Duty]:
     return [Duty("chore_done", f"chore {number}", f"chore:{number}", {"number": number}) for number in state.due]
 
 

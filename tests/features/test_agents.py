@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from gitcoord.core import times
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
 from gitcoord.core.fold.fleet_state import draft_of
 from gitcoord.core.leadership.liveness import ALIVE, GONE, GOODBYE, LATE, Standing
@@ -44,8 +44,8 @@ def nine() -> Story:
     return one
 
 
-def look(one: Story, actor: str = "alice", now: str = NOW, **seen: Standing) -> Look:
-    return Look(one.fleet, now, actor, f"node-{actor.lower()}", seen=seen)
+def ctx(one: Story, actor: str = "alice", now: str = NOW, **seen: Standing) -> Context:
+    return Context(one.fleet, now, actor, f"node-{actor.lower()}", seen=seen)
 
 
 def standing(agent: str, state: str, *, session: str = "s1", silent_s: float = 0.0) -> Standing:
@@ -53,7 +53,7 @@ def standing(agent: str, state: str, *, session: str = "s1", silent_s: float = 0
 
 
 def rows(one: Story, **asked: Any) -> dict[str, Any]:
-    return {row["agent"]: row for row in agent_commands.list_(look(one), List.model_validate(asked))}
+    return {row["agent"]: row for row in agent_commands.list_(ctx(one), List.model_validate(asked))}
 
 
 # What an agent says of itself
@@ -88,9 +88,9 @@ def test_registering_again_says_it_anew_and_keeps_status() -> None:
 def test_set_changes_only_what_it_names() -> None:
     one = story("bob")
     register(one, "bob", "python", role="developer", backup="alice")
-    [told] = agent_commands.set_(look(one, "bob"), Set(workload=0.2))
+    [told] = agent_commands.set_(ctx(one, "bob"), Set(workload=0.2))
     assert told.data == {"agent": "bob", "workload": 0.2}
-    [registered, told] = agent_commands.set_(look(one, "bob"), Set(role="tester", status="idle", backup=""))
+    [registered, told] = agent_commands.set_(ctx(one, "bob"), Set(role="tester", status="idle", backup=""))
     assert registered.data["role"] == "tester" and registered.data["capabilities"] == ["python"]
     assert registered.data["backup"] is None
     assert told.data == {"agent": "bob", "status": "idle"}
@@ -99,28 +99,28 @@ def test_set_changes_only_what_it_names() -> None:
 def test_somebody_else_may_pause_an_agent_but_not_speak_for_it() -> None:
     one = story("bob")
     register(one, "bob", "python")
-    [paused] = agent_commands.set_(look(one), Set(agent="BOB", status="paused"))
+    [paused] = agent_commands.set_(ctx(one), Set(agent="BOB", status="paused"))
     one.say("alice", paused.type, data=dict(paused.data))
     assert rows(one)["bob"]["status"] == "paused"
-    assert agents.available(look(one)) == []
+    assert agents.available(ctx(one)) == []
     with pytest.raises(Refused, match="only bob can say"):
-        agent_commands.set_(look(one), Set(agent="bob", role="cook"))
+        agent_commands.set_(ctx(one), Set(agent="bob", role="cook"))
     with pytest.raises(Refused, match="alice is not registered"):
-        agent_commands.set_(look(one), Set(status="idle"))
+        agent_commands.set_(ctx(one), Set(status="idle"))
     with pytest.raises(Refused, match="nothing to set"):
-        agent_commands.set_(look(one, "bob"), Set())
+        agent_commands.set_(ctx(one, "bob"), Set())
 
 
 def test_leaving_ends_the_registration_and_so_does_leaving_the_fleet() -> None:
     one = story("bob", "carol")
     register(one, "bob")
     register(one, "carol")
-    [left] = agent_commands.leave(look(one, "bob"), Leave())
+    [left] = agent_commands.leave(ctx(one, "bob"), Leave())
     one.say("bob", left.type, data=dict(left.data))
     one.say("carol", "agent_left")
     assert rows(one, registered=True) == {}
     with pytest.raises(Refused, match="bob is not registered"):
-        agent_commands.leave(look(one, "bob"), Leave())
+        agent_commands.leave(ctx(one, "bob"), Leave())
 
 
 @pytest.mark.parametrize(("wish", "why"), [
@@ -131,7 +131,7 @@ def test_leaving_ends_the_registration_and_so_does_leaving_the_fleet() -> None:
 ])
 def test_what_cannot_be_is_refused(wish: dict[str, Any], why: str) -> None:
     with pytest.raises(Refused, match=why):
-        agent_commands.register(look(story("bob"), "bob"), Register.model_validate(wish))
+        agent_commands.register(ctx(story("bob"), "bob"), Register.model_validate(wish))
 
 
 @pytest.mark.parametrize("wish", [{"workload": 1.5}, {"status": "gone"}, {"slots": 0}, {"capabilities": ["x" * 65]}])
@@ -142,13 +142,13 @@ def test_what_is_no_value_is_refused(wish: dict[str, Any]) -> None:
 
 def test_an_agent_that_begins_to_work_is_enrolled_once() -> None:
     one = story("bob")
-    events = agents.enrolled(look(one, "bob"), capabilities=["python,backend"], slots=2)
+    events = agents.enrolled(ctx(one, "bob"), capabilities=["python,backend"], slots=2)
     assert [event.type for event in events] == ["agent_registered", "agent_status_changed"]
     for event in events:
         one.say("bob", event.type, data=dict(event.data))
     assert rows(one)["bob"]["status"] == "active"
-    assert agents.enrolled(look(one, "bob"), slots=2) == []
-    [changed] = agents.enrolled(look(one, "bob"), capabilities=["rust"], slots=2)
+    assert agents.enrolled(ctx(one, "bob"), slots=2) == []
+    [changed] = agents.enrolled(ctx(one, "bob"), capabilities=["rust"], slots=2)
     assert changed.data["capabilities"] == ["rust"]
 
 
@@ -160,20 +160,20 @@ def test_a_cycle_is_refused_with_its_agents_named() -> None:
     register(one, "alice", depends_on=["bob"])
     register(one, "bob", depends_on=["Carol"])
     with pytest.raises(Refused, match="carol → alice → bob → carol"):
-        agent_commands.register(look(one, "carol"), Register(depends_on=["alice"]))
+        agent_commands.register(ctx(one, "carol"), Register(depends_on=["alice"]))
     assert register(one, "carol", depends_on=["alice"]) == (
         "the dependencies would go in a circle: carol → alice → bob → carol")
     assert "carol" not in one.fleet.states["agents"].agents
 
 
 def test_the_order_of_start_is_by_layers() -> None:
-    found = agent_commands.order(look(nine()), Order())
+    found = agent_commands.order(ctx(nine()), Order())
     assert [layer["agents"] for layer in found] == [
         ["Pattern Master", "Risk Genius", "Session Expert"], ["Execution Expert", "Pair Specialist"],
         ["Decision Master", "Market Microstructure Genius"], ["Sentiment Integration Genius"],
         ["AI Model Coordinator"],
     ]
-    named = agent_commands.order(look(nine()), Order(agents=["Decision Master"]))
+    named = agent_commands.order(ctx(nine()), Order(agents=["Decision Master"]))
     assert [layer["agents"] for layer in named] == [
         ["Pattern Master", "Risk Genius"], ["Execution Expert"], ["Decision Master"]]
 
@@ -183,18 +183,18 @@ def test_the_order_of_restoring_has_only_those_that_are_down() -> None:
     seen = {name.casefold(): standing(name, ALIVE) for name in NINE}
     for name in ("Decision Master", "Risk Genius"):
         seen[name.casefold()] = standing(name, GONE)
-    assert [layer["agents"] for layer in agent_commands.order(look(one, **seen), Order(down=True))] == [
+    assert [layer["agents"] for layer in agent_commands.order(ctx(one, **seen), Order(down=True))] == [
         ["Risk Genius"], ["Decision Master"]]
 
 
 def test_one_is_shown_with_whom_it_needs_and_who_needs_it() -> None:
-    found = agent_commands.show(look(nine()), Show(agent="execution expert"))
+    found = agent_commands.show(ctx(nine()), Show(agent="execution expert"))
     assert found["needs"] == [{"agent": "Risk Genius", "status": "idle"}, {"agent": "Pattern Master", "status": "idle"}]
     assert found["needed_by"] == ["Decision Master", "Market Microstructure Genius", "AI Model Coordinator",
                                   "Sentiment Integration Genius"]
-    assert agent_commands.show(look(nine()), Show(agent="alice"))["registered"] is False
+    assert agent_commands.show(ctx(nine()), Show(agent="alice"))["registered"] is False
     with pytest.raises(Refused, match="no agent 'nobody'"):
-        agent_commands.show(look(nine()), Show(agent="nobody"))
+        agent_commands.show(ctx(nine()), Show(agent="nobody"))
 
 
 # Liveness
@@ -210,7 +210,7 @@ def led() -> Story:
 
 def tick(one: Story, now: str = NOW, **seen: Standing) -> list[str]:
     """The leader looks, and what it ought to say is said."""
-    duties = list(agents.duty(one.fleet.states["agents"], look(one, now=now, **seen)))
+    duties = list(agents.duty(one.fleet.states["agents"], ctx(one, now=now, **seen)))
     for duty in duties:
         draft = draft_of(duty, actor="alice", term=one.fleet.terms.term, timestamp=now, uid="0" * 16)
         recorded = one.say("alice", draft.type, draft.content, data=dict(draft.data), re=draft.re, term=draft.term,
@@ -235,11 +235,11 @@ def test_status_shows_who_is_gone_and_work_goes_to_nobody_that_is() -> None:
     one = led()
     seen = {"alice": standing("alice", ALIVE), "bob": standing("bob", GONE), "carol": standing("carol", GOODBYE),
             "dave": standing("dave", LATE)}
-    listed = {row["agent"]: row for row in agent_commands.list_(look(one, **seen), List())}
+    listed = {row["agent"]: row for row in agent_commands.list_(ctx(one, **seen), List())}
     assert [listed[name]["status"] for name in ("alice", "bob", "carol", "dave", "eve")] == [
         "idle", "gone", "offline", "idle", "idle"]
     assert listed["eve"]["liveness"] == "silent"  # has never beat
-    assert [one.id for one in agents.available(look(one, **seen))] == ["alice", "dave"]
+    assert [one.id for one in agents.available(ctx(one, **seen))] == ["alice", "dave"]
 
 
 def test_only_the_leader_may_say_how_others_are() -> None:
@@ -278,7 +278,7 @@ def test_a_supervisors_word_counts_at_once_and_the_dead_sessions_last_beat_is_no
     one.say("bob", "agent_exited", data={"session": "s1", "code": -9})
     assert rows(one)["bob"]["status"] == "gone"
     assert tick(one, bob=standing("bob", ALIVE, session="s1")) == []
-    assert [one.id for one in agents.available(look(one, bob=standing("bob", ALIVE, session="s1")))] == []
+    assert [one.id for one in agents.available(ctx(one, bob=standing("bob", ALIVE, session="s1")))] == []
     assert tick(one, bob=standing("bob", ALIVE, session="s2")) == ["agent_returned"]
 
 
@@ -301,7 +301,7 @@ def test_a_backup_can_do_what_the_other_could_until_that_one_is_back() -> None:
 
     assert leader("backup_activated", agent="bob", backup="Carol") is None
     assert (rows(one)["carol"]["capabilities"], rows(one)["carol"]["stands_in_for"]) == (["python", "rust"], ["bob"])
-    assert agents.enrolled(look(one, "carol"), capabilities=["python"])[0].type == "agent_status_changed"
+    assert agents.enrolled(ctx(one, "carol"), capabilities=["python"])[0].type == "agent_status_changed"
     register(one, "carol", "go")
     assert rows(one)["carol"]["capabilities"] == ["go", "rust"]
     assert leader("agent_returned", agent="bob") is None
@@ -314,10 +314,10 @@ def test_a_backup_can_do_what_the_other_could_until_that_one_is_back() -> None:
 
 def test_a_supervisor_announces_an_agent_once_for_each_node() -> None:
     one = story("bob")
-    [told] = agents.announced(look(one, "bob"), capabilities=["python"], backup="alice", role="developer")
+    [told] = agents.announced(ctx(one, "bob"), capabilities=["python"], backup="alice", role="developer")
     assert told.data["supervised"] and told.data["backup"] == "alice"
     one.say("bob", told.type, data=dict(told.data))
-    assert agents.announced(look(one, "bob"), capabilities=["python"], backup="alice", role="developer") == []
-    assert agents.announced(look(one, "bob"), capabilities=["rust"]) != []
+    assert agents.announced(ctx(one, "bob"), capabilities=["python"], backup="alice", role="developer") == []
+    assert agents.announced(ctx(one, "bob"), capabilities=["rust"]) != []
     with pytest.raises(Refused, match="its own backup"):
-        agents.announced(look(one, "bob"), backup="bob")
+        agents.announced(ctx(one, "bob"), backup="bob")

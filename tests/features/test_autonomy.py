@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gitcoord.core import times
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.fold.fleet_state import Duty, Recorded
 from gitcoord.features import autonomy
@@ -30,8 +30,8 @@ def story(level: str = "supervised") -> Story:
     return one
 
 
-def look(one: Story, actor: str = "bob", now: str = NOW) -> Look:
-    return Look(one.fleet, now, actor, f"node-{actor}")
+def ctx(one: Story, actor: str = "bob", now: str = NOW) -> Context:
+    return Context(one.fleet, now, actor, f"node-{actor}")
 
 
 def lead(one: Story, duty: Duty, now: str = NOW) -> Recorded:
@@ -41,7 +41,7 @@ def lead(one: Story, duty: Duty, now: str = NOW) -> Recorded:
 
 
 def proposed(one: Story, duty: Duty = ASSIGN, kind: str = "assignment", now: str = NOW) -> str:
-    [proposal] = autonomy.gate(look(one), kind, duty)
+    [proposal] = autonomy.gate(ctx(one), kind, duty)
     assert proposal.type == "proposal_made"
     return lead(one, proposal, now).event.uid
 
@@ -49,7 +49,7 @@ def proposed(one: Story, duty: Duty = ASSIGN, kind: str = "assignment", now: str
 def decide(one: Story, actor: str, name: str, asked: Any) -> Recorded:
     """What the command writes, in the ledger."""
     what = COMMANDS[name]
-    [draft] = what.decide(look(one, actor), asked)  # type: ignore[union-attr]
+    [draft] = what.decide(ctx(one, actor), asked)  # type: ignore[union-attr]
     reason = one.fleet.why_not(draft.type, actor=actor, re=draft.re, data=draft.data)
     if reason is not None:  # as `acting.propose` says it
         raise Refused(reason)
@@ -57,7 +57,7 @@ def decide(one: Story, actor: str, name: str, asked: Any) -> Recorded:
 
 
 def status(one: Story) -> Mapping[str, str]:
-    rows = COMMANDS["proposals"].ask(look(one), Proposals(all=True))  # type: ignore[union-attr]
+    rows = COMMANDS["proposals"].ask(ctx(one), Proposals(all=True))  # type: ignore[union-attr]
     return {row["id"]: row["status"] for row in rows}
 
 
@@ -65,16 +65,16 @@ def test_one_proposal_is_shown_by_its_id_also_when_it_is_done_with() -> None:
     one = story()
     uid = proposed(one)
     decide(one, "alice", "reject", Rejected(ids=[uid], why="not today"))
-    shown = COMMANDS["proposals"].ask(look(one), Proposals(id=uid[:6]))  # type: ignore[union-attr]
+    shown = COMMANDS["proposals"].ask(ctx(one), Proposals(id=uid[:6]))  # type: ignore[union-attr]
     assert isinstance(shown, Mapping) and (shown["id"], shown["why"], shown["judge"]) == (uid, "not today", "alice")
     assert (shown["position"], shown["changed"]) == (one.fleet.positions[uid], NOW)
 
 
 def test_full_autonomy_asks_nobody_and_supervision_only_for_what_matters() -> None:
-    assert autonomy.gate(look(story("full")), "assignment", ASSIGN) == (ASSIGN,)
-    assert autonomy.gate(look(story()), "step", ASSIGN) == (ASSIGN,)
+    assert autonomy.gate(ctx(story("full")), "assignment", ASSIGN) == (ASSIGN,)
+    assert autonomy.gate(ctx(story()), "step", ASSIGN) == (ASSIGN,)
     for one, kind in ((story(), "assignment"), (story("manual"), "step")):
-        [waiting] = autonomy.gate(look(one), kind, ASSIGN)
+        [waiting] = autonomy.gate(ctx(one), kind, ASSIGN)
         assert (waiting.type, waiting.content) == ("proposal_made", "proposes: the parser goes to bob")
 
 
@@ -82,9 +82,9 @@ def test_what_waits_is_not_proposed_again_and_an_approved_one_is_done_as_it_was_
     one = story()
     uid = proposed(one)
     later = Duty(ASSIGN.type, "the parser goes to carol", ASSIGN.key, {"agent": "carol", "attempt": 1})
-    assert autonomy.gate(look(one), "assignment", later) == ()  # the leader thinks again; bob is still there
+    assert autonomy.gate(ctx(one), "assignment", later) == ()  # the leader thinks again; bob is still there
     decide(one, "carol", "approve", Chosen(ids=[uid]))
-    [done] = autonomy.gate(look(one), "assignment", later)
+    [done] = autonomy.gate(ctx(one), "assignment", later)
     assert (done.key, done.data["agent"], done.data["proposal"]) == (ASSIGN.key, "bob", uid)
     lead(one, done)
     assert status(one) == {uid: "done"}
@@ -94,7 +94,7 @@ def test_what_was_rejected_is_never_done() -> None:
     one = story()
     uid = proposed(one)
     decide(one, "carol", "reject", Rejected(ids=[uid], why="not on a Friday"))
-    assert autonomy.gate(look(one), "assignment", ASSIGN) == ()
+    assert autonomy.gate(ctx(one), "assignment", ASSIGN) == ()
     again = Duty("proposal_made", "", "propose:assign:t1:1:2",
                  {"kind": "assignment", "occasion": ASSIGN.key, "event": {"type": "x", "content": "y"}})
     assert one.fleet.refusals[lead(one, again).event.uid] == "it was rejected before"
@@ -106,7 +106,7 @@ def test_who_answers_what_is_over_is_told_how_it_ended() -> None:
     one = story()
     uid = proposed(one)
     decide(one, "carol", "approve", Chosen(ids=[uid]))
-    lead(one, *autonomy.gate(look(one), "assignment", ASSIGN))
+    lead(one, *autonomy.gate(ctx(one), "assignment", ASSIGN))
     assert status(one) == {uid: "done"}
     with pytest.raises(Lost, match="carol approved it, and it is done"):
         decide(one, "alice", "approve", Chosen(ids=[uid]))
@@ -136,11 +136,11 @@ def test_what_is_wanted_no_more_is_not_done_and_lapses() -> None:
     uid = proposed(one)
     decide(one, "carol", "approve", Chosen(all=True))
     state = one.fleet.states["autonomy"]
-    assert list(autonomy.duty(state, look(one, now=times.later(NOW, 3599)))) == []
-    [lapse] = autonomy.duty(state, look(one, now=times.later(NOW, 3601)))
+    assert list(autonomy.duty(state, ctx(one, now=times.later(NOW, 3599)))) == []
+    [lapse] = autonomy.duty(state, ctx(one, now=times.later(NOW, 3601)))
     lead(one, lapse)
     assert status(one) == {uid: "lapsed"}
-    [anew] = autonomy.gate(look(one), "assignment", ASSIGN)
+    [anew] = autonomy.gate(ctx(one), "assignment", ASSIGN)
     assert anew.key == "propose:assign:t1:1:2"  # should it be wanted again
 
 
@@ -186,18 +186,18 @@ def test_beyond_what_anybody_reads_nothing_is_proposed_until_something_is_answer
     one = story()
     for number in range(2):
         proposed(one, Duty("x", "y", f"key{number}"))
-    assert autonomy.gate(look(one), "assignment", ASSIGN) == ()
+    assert autonomy.gate(ctx(one), "assignment", ASSIGN) == ()
     decide(one, "carol", "approve", Chosen(ids=[next(iter(status(one)))]))  # it waits for the leader now
-    assert autonomy.gate(look(one), "assignment", ASSIGN) == ()
-    [done] = autonomy.gate(look(one), "assignment", Duty("x", "y", "key0"))
+    assert autonomy.gate(ctx(one), "assignment", ASSIGN) == ()
+    [done] = autonomy.gate(ctx(one), "assignment", Duty("x", "y", "key0"))
     lead(one, done)
-    assert len(autonomy.gate(look(one), "assignment", ASSIGN)) == 1
+    assert len(autonomy.gate(ctx(one), "assignment", ASSIGN)) == 1
 
 
 def test_only_the_leader_proposes_and_ends_proposals() -> None:
     one = story()
     uid = proposed(one)
-    [wish] = autonomy.gate(look(one), "assignment", Duty("x", "y", "z"))
+    [wish] = autonomy.gate(ctx(one), "assignment", Duty("x", "y", "z"))
     for type_, re in (("proposal_made", None), ("proposal_lapsed", uid)):
         recorded = one.say("carol", type_, data=dict(wish.data), re=re)
         assert "only the leader" in str(recorded.void)
@@ -208,7 +208,7 @@ def test_all_needs_a_word_and_nothing_waiting_is_nothing_to_do() -> None:
     one = story()
     with pytest.raises(Refused, match="--all is all of it"):
         decide(one, "alice", "approve", Chosen())
-    assert COMMANDS["approve"].decide(look(one, "alice"), Chosen(all=True)) == []  # type: ignore[union-attr]
+    assert COMMANDS["approve"].decide(ctx(one, "alice"), Chosen(all=True)) == []  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("type_, data", [("note", {}), ("message", {})])

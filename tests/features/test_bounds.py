@@ -174,7 +174,7 @@ def may_depend_on_state(path: Path, bad: Any) -> bool:
 
 def refuses(what: Command, work: Work, given: Mapping[str, Any]) -> bool:
     try:
-        what.decide(work.look("alice"), what.arguments.model_validate(given))
+        what.decide(work.ctx("alice"), what.arguments.model_validate(given))
     except (GitcoordError, ValidationError, ValueError):
         return True
     return False
@@ -191,7 +191,7 @@ def test_each_command_is_tried() -> None:
 def test_what_it_refuses_whatever_the_state_the_model_of_its_event_refuses(name: str, work: Work) -> None:
     what, names = WRITING[name], ids(work)
     given = {field: placed(value, names) for field, value in GIVEN[name].items()}
-    proposals = what.decide(work.look("alice"), what.arguments.model_validate(given))
+    proposals = what.decide(work.ctx("alice"), what.arguments.model_validate(given))
     assert proposals
     for proposal in proposals:
         typed(MODELS[proposal.type], proposal.content, proposal.data)

@@ -13,7 +13,7 @@ from tests.features.work import Work
 
 def standing(one: Work, text: str, actor: str = "alice") -> tuple[bool, bool, str]:
     """Whether it is met, whether it never will be, and how it is."""
-    found = condition(one.look(actor), text)(one.look(actor))
+    found = condition(one.ctx(actor), text)(one.ctx(actor))
     return found.met, found.never, found.words
 
 
@@ -31,10 +31,10 @@ def test_a_task_is_waited_for_until_it_is_so_or_cannot_be() -> None:
 def test_a_condition_goes_on_with_the_fleet() -> None:
     one = Work(bob=[])
     uid = one.create()
-    wanted = condition(one.look("alice"), f"task {uid} over")
-    assert not wanted(one.look("alice")).met
+    wanted = condition(one.ctx("alice"), f"task {uid} over")
+    assert not wanted(one.ctx("alice")).met
     one.do("alice", "task cancel", task=uid)
-    assert wanted(one.look("alice")).met
+    assert wanted(one.ctx("alice")).met
 
 
 def test_an_agent_is_waited_for_by_what_is_seen_of_it_and_by_what_it_says() -> None:
@@ -69,14 +69,14 @@ def test_a_message_is_waited_for_until_all_have_read_or_somebody_answered() -> N
     assert standing(one, f"message {uid} answered")[0]
     other = one.do("alice", "message send", text="Hello", to=["bob"])
     with pytest.raises(Refused, match="asks for no answer"):
-        condition(one.look("alice"), f"message {other} answered")
+        condition(one.ctx("alice"), f"message {other} answered")
 
 
 def test_a_request_that_lapsed_is_never_answered() -> None:
     one = Work(bob=[])
     uid = one.do("alice", "message request", text="Which schema?", to=["bob"], within="10m")
     one.wait(601)
-    one.lead(wanted(one.story.fleet, one.look("alice")))
+    one.lead(wanted(one.story.fleet, one.ctx("alice")))
     assert standing(one, f"message {uid} answered")[:2] == (False, True)
 
 
@@ -85,7 +85,7 @@ def test_a_run_of_a_workflow_is_waited_for_by_its_id_or_by_its_name() -> None:
     uid = one.do("alice", "workflow start", workflow="name: release\nsteps:\n  build: {title: Build it}\n")
     assert standing(one, f"workflow {uid} running")[0] and standing(one, "workflow release done")[:2] == (False, False)
     for _ in range(3):
-        one.lead(wanted(one.story.fleet, one.look("alice")))
+        one.lead(wanted(one.story.fleet, one.ctx("alice")))
         for task in list(one.state.held.get("bob", ())):
             one.do("bob", "task finish", task=task)
     assert standing(one, "workflow release done") == (True, True, f"workflow {uid[:8]} release is done")
@@ -96,10 +96,10 @@ def test_a_run_of_a_workflow_is_waited_for_by_its_id_or_by_its_name() -> None:
                                   "workflow none done", "workflow done", "message zzzz read", "event note"])
 def test_what_names_nothing_is_refused(text: str) -> None:
     with pytest.raises(Refused):
-        condition(Work(bob=[]).look("alice"), text)
+        condition(Work(bob=[]).ctx("alice"), text)
 
 
 def test_the_forms_are_told() -> None:
     with pytest.raises(Refused) as told:
-        condition(Work().look("alice"), "nonsense")
+        condition(Work().ctx("alice"), "nonsense")
     assert all(form in str(told.value) for form in FORMS.values())

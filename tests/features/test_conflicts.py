@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
 from gitcoord.features import conflicts
 from gitcoord.features.conflicts import Branch, ConflictFound, List, Place, Resolve
@@ -24,19 +24,19 @@ class Fleet:
     def __init__(self) -> None:
         self.story = Story().founded().joined("bob")
 
-    def look(self) -> Look:
-        return Look(self.story.fleet, NOW, "alice", "node-alice")
+    def ctx(self) -> Context:
+        return Context(self.story.fleet, NOW, "alice", "node-alice")
 
     def tell(self, *some: ConflictFound, looked_at: str = "one two three") -> list[str]:
         """What is written after a look, in words; all of it takes effect."""
-        proposals = conflicts.news(self.look().state("conflicts"), some, looked_at.split())
+        proposals = conflicts.news(self.ctx().state("conflicts"), some, looked_at.split())
         for one in proposals:
             recorded = self.story.say("alice", one.type, one.content, data=dict(one.data), re=one.re, to=one.to)
             assert recorded.event.uid not in self.story.fleet.refusals
         return [one.content for one in proposals]
 
     def rows(self, **asked: Any) -> list[dict[str, Any]]:
-        return conflicts.list_(self.look(), List(**asked))
+        return conflicts.list_(self.ctx(), List(**asked))
 
 
 def test_a_conflict_is_told_once_to_both_and_closed_when_it_is_gone() -> None:
@@ -64,16 +64,16 @@ def test_who_settles_it_says_how_and_whose_it_is_can_be_asked() -> None:
     fleet = Fleet()
     fleet.tell(found("one", "two"))
     assert len(fleet.rows(agent="BOB")) == 1 and fleet.rows(agent="carol") == []
-    [closing] = conflicts.resolve(fleet.look(), Resolve(conflict="3", why="alice takes both"))
+    [closing] = conflicts.resolve(fleet.ctx(), Resolve(conflict="3", why="alice takes both"))
     assert closing.to == ("alice", "bob")
     fleet.story.say("bob", closing.type, closing.content, data=dict(closing.data), re=closing.re)
     with pytest.raises(Refused, match="closed since .* alice takes both"):
-        conflicts.resolve(fleet.look(), Resolve(conflict="3"))
+        conflicts.resolve(fleet.ctx(), Resolve(conflict="3"))
 
 
 def test_two_who_look_at_once_tell_it_once() -> None:
     fleet = Fleet()
-    [one] = conflicts.news(fleet.look().state("conflicts"), [found("one", "two")], ["one", "two"])
+    [one] = conflicts.news(fleet.ctx().state("conflicts"), [found("one", "two")], ["one", "two"])
     fleet.story.say("alice", one.type, data=dict(one.data))
     uid = fleet.story.say("bob", one.type, data=dict(one.data)).event.uid
     assert fleet.story.fleet.refusals[uid] == "alice has said so" and len(fleet.rows()) == 1

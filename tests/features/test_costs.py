@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from gitcoord.core import limits
 from gitcoord.core.fold import quotas
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.core.fold.duties import wanted
 from gitcoord.core.format.event import Event, Head
 from gitcoord.core.fields import BUG
@@ -295,9 +295,9 @@ def test_what_is_held_is_found_among_thousands(full: Fleet) -> None:
 def test_a_look_of_the_leader_takes_a_bounded_number_of_steps(full: Fleet) -> None:
     seen = {key: Standing(one.id, one.liveness, one.node, "s", 99.0, 1.0)
             for key, one in full.states["agents"].agents.items()}
-    look = Look(full, "2026-11-21T09:00:00.000Z", name(0), "node0", seen=seen)
+    ctx = Context(full, "2026-11-21T09:00:00.000Z", name(0), "node0", seen=seen)
     found: list[Any] = []
-    assert steps(lambda: found.extend(wanted(full, look))) < DUTIES_STEPS_MAX
+    assert steps(lambda: found.extend(wanted(full, ctx))) < DUTIES_STEPS_MAX
     assert len(found) >= 3 * limits.DUTIES_PER_TICK  # several features had more to say than a tick has room for
 
 

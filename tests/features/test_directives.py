@@ -23,7 +23,7 @@ def issue(work: Work, text: str = "freeze the schema", **given: Any) -> str:
 
 def shown(work: Work, uid: str) -> dict[str, Any]:
     row: dict[str, Any] = directives.COMMANDS["directive show"].ask(  # type: ignore[union-attr]
-        work.look("alice"), directives.One(directive=uid))
+        work.ctx("alice"), directives.One(directive=uid))
     return row
 
 
@@ -34,7 +34,7 @@ def parts(work: Work, uid: str) -> dict[str, str]:
 
 def lead(work: Work) -> list[tuple[str, tuple[str, ...]]]:
     """alice does what directives ask of a leader; what she wrote, and to whom."""
-    duties = list(directives.duty(work.story.fleet.states["directives"], work.look("alice")))
+    duties = list(directives.duty(work.story.fleet.states["directives"], work.ctx("alice")))
     for one in duties:
         recorded = work.story.say("alice", one.type, one.content, data={**one.data, "duty": one.key}, term=1, re=one.re,
                                   to=one.to, timestamp=work.now)
@@ -139,7 +139,7 @@ def test_what_was_done_meanwhile_is_not_done_again() -> None:
     work = fleet()
     uid = issue(work, to=["bob", "dave"], on_failure="agent carol")
     lose(work, "bob")
-    [late] = directives.duty(work.story.fleet.states["directives"], work.look("alice"))
+    [late] = directives.duty(work.story.fleet.states["directives"], work.ctx("alice"))
     work.do("bob", "directive done", directive=uid)  # it was only away
     assert work.say("alice", late.type, term=1, re=uid, duty=late.key, **late.data) == "that part is over already"
     assert parts(work, uid) == {"bob": "done", "dave": "open"}
@@ -220,7 +220,7 @@ def test_orders_and_what_comes_of_them_are_in_the_inbox() -> None:
 def test_one_to_more_than_an_event_can_name_lists_them_itself() -> None:
     work = fleet(**{f"agent{number}": [] for number in range(120)})
     what = directives.COMMANDS["directive issue"]
-    [one] = what.decide(work.look("alice"), directives.Issue(text="x", to=["all"]))  # type: ignore[union-attr]
+    [one] = what.decide(work.ctx("alice"), directives.Issue(text="x", to=["all"]))  # type: ignore[union-attr]
     assert one.to == () and len(one.data["agents"]) == 123
     uid = work.do("alice", "directive issue", text="x", to=["all"])
     assert messages.post.is_for(work.story.fleet.states["messages"].said[uid], "agent119")
@@ -233,5 +233,5 @@ def test_what_is_over_is_kept_for_a_while(monkeypatch: pytest.MonkeyPatch) -> No
         work.now = times.later(work.now, 1)
         work.do("bob", "directive done", directive=issue(work, text=str(number)))
     listed = directives.COMMANDS["directive list"].ask(  # type: ignore[union-attr]
-        work.look("alice"), directives.List(all=True))
+        work.ctx("alice"), directives.List(all=True))
     assert [row["text"] for row in listed] == ["2", "3"]

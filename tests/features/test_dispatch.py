@@ -31,7 +31,7 @@ def test_nobody_is_chosen_for_more_than_its_slots() -> None:
         one.create(f"{number}")
     one.do("carol", "task claim", task=_last(one))
     chosen = Counter(choice.agent for choice in dispatch.assignments(
-        one.state, dispatch.workers(one.look("alice")), one.look("alice").age_s))
+        one.state, dispatch.workers(one.ctx("alice")), one.ctx("alice").age_s))
     assert chosen == {"bob": 1, "carol": 2}
 
 
@@ -75,7 +75,7 @@ def test_who_is_overdue_comes_first_and_the_leader_says_so_once() -> None:
     one.wait(61)
     assert any("'late' is overdue since" in content for content in one.lead())
     assert one.task(uid).overdue and not any("overdue" in content for content in one.lead())
-    assert dispatch.in_order(one.state, one.look("alice").age_s)[0].id == uid
+    assert dispatch.in_order(one.state, one.ctx("alice").age_s)[0].id == uid
 
 
 def _created_later(one: Work, title: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gitcoord.core import times
-from gitcoord.core.commands import Look, Proposal
+from gitcoord.core.commands import Context, Proposal
 from gitcoord.core.errors import Refused
 from gitcoord.core.format.event import parse
 from gitcoord.core.leadership.liveness import ALIVE, Standing
@@ -32,12 +32,12 @@ class Post:
     def position(self) -> int:
         return self.story.fleet.position
 
-    def look(self, actor: str) -> Look:
-        return Look(self.story.fleet, self.now, actor, f"node-{actor}", seen=self.seen, read=self.story.read)
+    def ctx(self, actor: str) -> Context:
+        return Context(self.story.fleet, self.now, actor, f"node-{actor}", seen=self.seen, read=self.story.read)
 
     def decide(self, actor: str, name: str, **given: Any) -> list[Proposal]:
         what = COMMANDS[name]
-        return list(what.decide(self.look(actor), what.arguments(**given)))  # type: ignore[union-attr]
+        return list(what.decide(self.ctx(actor), what.arguments(**given)))  # type: ignore[union-attr]
 
     def do(self, actor: str, name: str, **given: Any) -> str:
         """Run a command; the id of its last event."""
@@ -51,7 +51,7 @@ class Post:
 
     def ask(self, actor: str, name: str, **given: Any) -> Any:
         what = COMMANDS[name]
-        return what.ask(self.look(actor), what.arguments(**given))  # type: ignore[union-attr]
+        return what.ask(self.ctx(actor), what.arguments(**given))  # type: ignore[union-attr]
 
     def inbox(self, actor: str, **given: Any) -> list[str]:
         return [f"{row['from']}: {row['text']}" for row in self.ask(actor, "inbox", **given)]
@@ -62,7 +62,7 @@ class Post:
 
     def lead(self) -> list[str]:
         """alice does her duties; their types."""
-        duties = list(messages.duty(self.story.fleet.states["messages"], self.look("alice")))
+        duties = list(messages.duty(self.story.fleet.states["messages"], self.ctx("alice")))
         for one in duties:
             self.say("alice", one.type, one.content, data={"duty": one.key}, term=1, to=one.to, re=one.re)
         return [one.type for one in duties]

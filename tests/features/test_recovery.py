@@ -10,7 +10,7 @@ import pytest
 
 from gitcoord.core import times
 from gitcoord.core.fold.duties import wanted
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
 from gitcoord.core.fold.fleet_state import draft_of
 from gitcoord.core.leadership.liveness import ALIVE, GONE, Standing
@@ -40,10 +40,10 @@ class Play:
         return times.later(NOW, self.seconds)
 
     @property
-    def look(self) -> Look:
+    def ctx(self) -> Context:
         seen = {name: Standing(name, state, self.nodes[name], f"s{self.sessions[name]}", 4.0, 1.0)
                 for name, state in self.states.items()}
-        return Look(self.story.fleet, self.now, "alice", "node-alice", seen=seen)
+        return Context(self.story.fleet, self.now, "alice", "node-alice", seen=seen)
 
     def say(self, actor: str, type_: str, *, re: str | None = None, **data: Any) -> str:
         recorded = self.story.say(actor, type_, type_, data=data, re=re, timestamp=self.now)
@@ -66,7 +66,7 @@ class Play:
         said = []
         for _ in range(ticks):
             self.seconds += seconds
-            duties = {duty.key: duty for duty in wanted(self.fleet, self.look)}
+            duties = {duty.key: duty for duty in wanted(self.fleet, self.ctx)}
             for duty in duties.values():
                 if duty.key in self.fleet.done:
                     continue
@@ -86,7 +86,7 @@ class Play:
         self.sessions[agent] += 1
 
     def recoveries(self) -> list[dict[str, Any]]:
-        return recovery.list_(self.look, List())
+        return recovery.list_(self.ctx, List())
 
     def holder(self, task: str) -> str | None:
         found: str | None = self.fleet.states["tasks"].tasks[task].agent
@@ -140,7 +140,7 @@ def test_without_a_living_supervisor_the_backup_gets_capabilities_and_tasks() ->
     assert [one["outcome"] for one in play.recoveries()] == ["backup"]
     play.revive("bob")
     assert play.tick() == ["agent_returned"]
-    assert agents.get(play.look, "carol").capabilities == ["python"]  # type: ignore[union-attr]
+    assert agents.get(play.ctx, "carol").capabilities == ["python"]  # type: ignore[union-attr]
 
 
 def test_work_of_the_one_that_is_gone_goes_to_its_backup_first() -> None:
@@ -165,7 +165,7 @@ def test_a_backup_that_is_gone_as_well_hands_on_to_its_own() -> None:
     play.tick(ticks=4)
     play.kill("bob")
     play.tick(ticks=4)
-    assert agents.get(play.look, "dave").stands_in == {"carol": ["rust"], "bob": ["rust"]}  # type: ignore[union-attr]
+    assert agents.get(play.ctx, "dave").stands_in == {"carol": ["rust"], "bob": ["rust"]}  # type: ignore[union-attr]
 
 
 def test_without_a_backup_its_tasks_go_to_others() -> None:
@@ -192,7 +192,7 @@ def test_where_nobody_else_can_do_it_the_fleet_is_degraded_dependants_are_told_a
     said = play.tick(ticks=4)
     assert only(said, "work_redistributed", "fleet_degraded", "escalated", "circuit_opened") == [
         "work_redistributed", "fleet_degraded", "escalated", "circuit_opened"]
-    found = recovery.show(play.look, Show())
+    found = recovery.show(play.ctx, Show())
     assert found["outcome"] == "escalated" and not found["automatic"]
     assert [step["strategy"] for step in found["steps"]] == ["redistribute", "degrade", "escalate"]
     assert "nobody else can do rust; carol must do without it" in found["steps"][1]["text"]
@@ -220,7 +220,7 @@ def test_who_is_lost_again_and_again_is_no_longer_restarted_and_a_person_is_told
     play.say("bob", "agent_exited", session="s3", code=1)
     assert play.tick(ticks=3) == ["recovery_started", "work_redistributed", "escalated"]
     assert [one["outcome"] for one in play.recoveries()] == ["restarted", "restarted", "escalated"]
-    assert recovery.rate(play.look, Nothing()) == {
+    assert recovery.rate(play.ctx, Nothing()) == {
         "recoveries": 3, "automatic": 2, "rate": 0.66667, "mean_s": 1.167, "lasting": 0,
         "outcomes": {"escalated": 1, "restarted": 2}}
 
@@ -274,11 +274,11 @@ def test_only_those_that_need_the_failing_one_are_told_and_nothing_goes_on_from_
     play.kill("bob")
     said = play.tick(ticks=5)
     assert only(said, "circuit_opened") == ["circuit_opened"]
-    opened = [duty for duty in circuits.duty({}, play.look) if duty.type == "circuit_opened"]
+    opened = [duty for duty in circuits.duty({}, play.ctx) if duty.type == "circuit_opened"]
     assert [(duty.data["agent"], duty.to) for duty in opened] == [("bob", ("carol",))]
-    assert circuits.why_not_ask(play.look, "BOB") == "bob: it is gone, do not ask it (again once it is back)"
-    assert circuits.why_not_ask(play.look, "carol") is None
-    assert [one["agent"] for one in recovery.broken(play.look, Nothing())] == ["bob"]
+    assert circuits.why_not_ask(play.ctx, "BOB") == "bob: it is gone, do not ask it (again once it is back)"
+    assert circuits.why_not_ask(play.ctx, "carol") is None
+    assert [one["agent"] for one in recovery.broken(play.ctx, Nothing())] == ["bob"]
 
 
 def test_a_breaker_is_tried_after_a_while_and_closed_by_success() -> None:
@@ -289,7 +289,7 @@ def test_a_breaker_is_tried_after_a_while_and_closed_by_success() -> None:
         play.tick(600)
         play.say("bob", "task_failed", re=task, attempt=1, reason="it will not")
     assert only(play.tick(), "circuit_opened") == ["circuit_opened"]
-    assert agents.available(play.look) == []  # nor is it given work
+    assert agents.available(play.ctx) == []  # nor is it given work
     waiting = play.task("python")
     assert play.tick(1, 25) == []
     assert only(play.tick(6), "circuit_half_opened") == ["circuit_half_opened"]
@@ -310,7 +310,7 @@ def test_a_request_to_one_that_fails_is_refused_and_one_for_a_capability_goes_to
     request = messages.COMMANDS["message request"]
 
     def ask(**given: Any) -> Any:
-        return request.decide(play.look, request.arguments(text="what?", **given))  # type: ignore[union-attr]
+        return request.decide(play.ctx, request.arguments(text="what?", **given))  # type: ignore[union-attr]
 
     with pytest.raises(Refused, match="bob: it is gone, do not ask it"):
         ask(to=["BOB"])
@@ -323,7 +323,7 @@ def test_who_leaves_gives_back_what_it_has() -> None:
     play.register("bob", "python")
     task = play.task("python")
     play.tick()
-    left = agent_commands.leave(replace(play.look, actor="bob"), agent_commands.Leave())
+    left = agent_commands.leave(replace(play.ctx, actor="bob"), agent_commands.Leave())
     assert [one.type for one in left] == ["task_released", "agent_unregistered"]
     for one in left:
         play.say("bob", one.type, re=one.re, **one.data)

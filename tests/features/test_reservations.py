@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gitcoord.core import times
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.features import reservations
 from gitcoord.features.reservations import Release, Reservations, Reserve
@@ -25,13 +25,13 @@ def reserve(one: Story, actor: str, *paths: str, for_s: float = 7200.0, at: str 
     return one.fleet.refusals.get(uid)
 
 
-def look(one: Story, actor: str, now: str = NOW, place: str = "") -> Look:
-    return Look(one.fleet, now, actor, f"node-{actor}", place)
+def ctx(one: Story, actor: str, now: str = NOW, place: str = "") -> Context:
+    return Context(one.fleet, now, actor, f"node-{actor}", place)
 
 
 def held(one: Story, now: str = NOW) -> list[str]:
     return [f"{row['agent']}{row['place']}: {' '.join(row['paths'])}"
-            for row in reservations.reservations(look(one, "alice", now), Reservations())]
+            for row in reservations.reservations(ctx(one, "alice", now), Reservations())]
 
 
 def test_first_reservation_in_ledger_order_wins_and_the_loser_is_told() -> None:
@@ -41,7 +41,7 @@ def test_first_reservation_in_ledger_order_wins_and_the_loser_is_told() -> None:
         "alice has src/auth/** until 21 Nov 05:04 UTC (new login)")
     assert held(one) == ["alice: src/auth/**"]
     with pytest.raises(Lost, match="alice has src/auth"):
-        reservations.reserve(look(one, "bob"), Reserve(paths=["src"]))
+        reservations.reserve(ctx(one, "bob"), Reserve(paths=["src"]))
 
 
 def test_two_work_trees_of_one_clone_are_two_parties() -> None:
@@ -96,7 +96,7 @@ def test_the_leader_ends_what_it_saw_last_for_its_span_though_nobody_else_writes
     age_s = 3600.0
 
     def duties() -> list[str]:
-        seen = Look(one.fleet, NOW, "alice", "node-alice", seen_s=lambda position: age_s)
+        seen = Context(one.fleet, NOW, "alice", "node-alice", seen_s=lambda position: age_s)
         return [duty.type for duty in reservations.duty(one.fleet.states["reservations"], seen)]
 
     assert duties() == []
@@ -107,7 +107,7 @@ def test_the_leader_ends_what_it_saw_last_for_its_span_though_nobody_else_writes
 def test_who_wants_what_only_the_ledger_takes_for_held_is_told_what_to_do() -> None:
     one = story()
     reserve(one, "alice", "src", for_s=3600)
-    later = Look(one.fleet, HOUR_LATER, "bob", "node-bob", seen_s=lambda position: 3601.0)
+    later = Context(one.fleet, HOUR_LATER, "bob", "node-bob", seen_s=lambda position: 3601.0)
     with pytest.raises(Lost, match="the ledger does not know it yet.*gitcoord release"):
         reservations.reserve(later, Reserve(paths=["src"]))
 
@@ -116,9 +116,9 @@ def test_release_gives_back_all_of_a_work_tree_or_what_is_named() -> None:
     one = story()
     reserve(one, "alice", "src")
     reserve(one, "alice", "docs")
-    both = reservations.release(look(one, "alice"), Release())
+    both = reservations.release(ctx(one, "alice"), Release())
     assert [proposal.content for proposal in both] == ["alice releases src", "alice releases docs"]
-    [named] = reservations.release(look(one, "alice"), Release(ids=["3"]))  # by its position
+    [named] = reservations.release(ctx(one, "alice"), Release(ids=["3"]))  # by its position
     assert named.re is not None
     void = one.say("bob", named.type, re=named.re).void
     assert void is not None and "only an admin, the leader (by its term) or alice (whose reservation it is) may" in void
@@ -126,10 +126,10 @@ def test_release_gives_back_all_of_a_work_tree_or_what_is_named() -> None:
     assert held(one) == ["alice: docs"]
     assert one.fleet.refusals.get(one.say("bob", named.type, re=named.re).event.uid) == "it is over already"
     with pytest.raises(Refused, match="nothing is reserved from here"):
-        reservations.release(look(one, "bob"), Release())
+        reservations.release(ctx(one, "bob"), Release())
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a/../../b", "", "/", "a\\b"])
 def test_what_is_no_path_inside_is_refused(path: str) -> None:
     with pytest.raises((Refused, ValueError)):
-        reservations.reserve(look(story(), "alice"), Reserve(paths=[path]))
+        reservations.reserve(ctx(story(), "alice"), Reserve(paths=[path]))

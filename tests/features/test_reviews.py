@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
 from gitcoord.features import reviews
 from gitcoord.features.reviews import commands, state
@@ -25,8 +25,8 @@ class Fleet:
         self.story.say("alice", "role_changed", data={"agent": "bob", "role": "reviewer"})
         self.story.say("alice", "config_changed", data={"set": settings})
 
-    def look(self, actor: str = "alice") -> Look:
-        return Look(self.story.fleet, NOW, actor, f"node-{actor}")
+    def ctx(self, actor: str = "alice") -> Context:
+        return Context(self.story.fleet, NOW, actor, f"node-{actor}")
 
     def write(self, actor: str, proposals: Any) -> str | None:
         """Why the last of them had no effect."""
@@ -36,18 +36,18 @@ class Fleet:
 
     def vote(self, actor: str, verdict: Any, *, commit: str = OLD, **more: Any) -> str | None:
         more["commit"] = commit
-        return self.write(actor, commands.cast(self.look(actor), CastVote(pr=12, verdict=verdict, **more)))
+        return self.write(actor, commands.cast(self.ctx(actor), CastVote(pr=12, verdict=verdict, **more)))
 
     def posted(self, commit: str = OLD, verdict: Any = "comment", url: str = "https://x/1") -> ReviewPosted:
         return ReviewPosted(pr=12, commit=commit, verdict=verdict, url=url)
 
     @property
     def pull(self) -> state.Pull | None:
-        return state.find(self.look(), "", 12)
+        return state.find(self.ctx(), "", 12)
 
     def tally(self, commit: str = OLD, *author: str) -> Tally:
-        pull = state.find(self.look(), "", 12)
-        return state.tally(pull, commit, self.look().state("settings").settings, author=author)
+        pull = state.find(self.ctx(), "", 12)
+        return state.tally(pull, commit, self.ctx().state("settings").settings, author=author)
 
 
 def test_votes_count_by_weight_once_they_are_the_quorum_and_an_agents_last_one_counts() -> None:
@@ -82,15 +82,15 @@ def test_nobody_approves_of_what_is_his_own() -> None:
 def test_nobody_elses_event_pins_a_vote_to_a_commit() -> None:
     fleet = Fleet()
     fleet.vote("bob", "approve", commit="")
-    assert "counts for nothing" in commands._answer(fleet.look("bob"), "")["warning"]
+    assert "counts for nothing" in commands._answer(fleet.ctx("bob"), "")["warning"]
     fleet.write("alice", commands.news(fleet.pull, fleet.posted(OLD)))
     assert fleet.tally(OLD).outcome == "waiting" and [vote.agent for vote in fleet.tally(OLD).stale] == ["bob"]
 
 
 def test_a_vote_without_a_commit_is_for_the_one_that_the_remote_shows() -> None:
     fleet = Fleet()
-    look = dataclasses.replace(fleet.look("carol"), head_of=lambda repo, pr: NEW if (repo, pr) == ("", 12) else "")
-    [vote] = commands.cast(look, CastVote(pr=12, verdict="approve"))
+    ctx = dataclasses.replace(fleet.ctx("carol"), head_of=lambda repo, pr: NEW if (repo, pr) == ("", 12) else "")
+    [vote] = commands.cast(ctx, CastVote(pr=12, verdict="approve"))
     assert vote.data["commit"] == NEW and f"at {NEW[:12]}" in vote.content
 
 
@@ -120,7 +120,7 @@ def test_a_review_is_recorded_once_and_again_when_it_says_something_new() -> Non
     assert fleet.write("alice", commands.news(fleet.pull, fleet.posted())) is None
     assert commands.news(fleet.pull, fleet.posted()) == []
     [again] = commands.news(fleet.pull, fleet.posted(verdict="approve"))
-    assert again.re == state.find(fleet.look(), "", 12).id  # type: ignore[union-attr]
+    assert again.re == state.find(fleet.ctx(), "", 12).id  # type: ignore[union-attr]
     assert fleet.write("alice", [again]) is None
     assert fleet.write("bob", [again]) == "alice has said so already"  # two leaders of one moment
 
@@ -132,36 +132,36 @@ def test_a_push_in_between_makes_it_stale_until_the_next_review() -> None:
     fleet.write("alice", commands.news(fleet.pull, fleet.posted(OLD)))
     assert fleet.write("alice", [commands.outdated(fleet.pull, stale)]) is None
     assert fleet.write("bob", [commands.outdated(fleet.pull, stale)]) == "that is known already"
-    [row] = commands.list_(fleet.look(), Reviews(stale=True))
+    [row] = commands.list_(fleet.ctx(), Reviews(stale=True))
     assert (row["commit"], row["stale"]) == (OLD, NEW)
     fleet.write("alice", commands.news(fleet.pull, fleet.posted(NEW)))
-    assert commands.list_(fleet.look(), Reviews(stale=True)) == [] and len(commands.list_(fleet.look(), Reviews())) == 1
+    assert commands.list_(fleet.ctx(), Reviews(stale=True)) == [] and len(commands.list_(fleet.ctx(), Reviews())) == 1
 
 
 def test_who_wants_a_review_is_heard_until_there_is_one_and_asks_others_for_their_votes() -> None:
     fleet = Fleet()
-    [wish] = commands.request(fleet.look("bob"), Request(pr=12, to=["Carol", "alice"], why="the parser"))
+    [wish] = commands.request(fleet.ctx("bob"), Request(pr=12, to=["Carol", "alice"], why="the parser"))
     assert wish.to == ("carol", "alice")
     fleet.write("bob", [wish])
-    assert commands.list_(fleet.look(), Reviews(stale=True))[0]["requested"] == NOW
+    assert commands.list_(fleet.ctx(), Reviews(stale=True))[0]["requested"] == NOW
     fleet.write("alice", commands.news(fleet.pull, fleet.posted()))
-    assert commands.list_(fleet.look(), Reviews(stale=True)) == []
+    assert commands.list_(fleet.ctx(), Reviews(stale=True)) == []
     with pytest.raises(Refused, match="no agent 'dora'"):
-        commands.request(fleet.look(), Request(pr=12, to=["dora"]))
+        commands.request(fleet.ctx(), Request(pr=12, to=["dora"]))
 
 
 def test_repositories_are_told_apart() -> None:
     fleet = Fleet()
-    fleet.write("bob", commands.cast(fleet.look("bob"), CastVote(pr=12, repo="Other/Name", verdict="reject")))
+    fleet.write("bob", commands.cast(fleet.ctx("bob"), CastVote(pr=12, repo="Other/Name", verdict="reject")))
     assert fleet.tally().votes == ()
-    assert commands.show(fleet.look(), OnPull(pr=12, repo="other/name"))["ballots"][0]["agent"] == "bob"
+    assert commands.show(fleet.ctx(), OnPull(pr=12, repo="other/name"))["ballots"][0]["agent"] == "bob"
     with pytest.raises(Refused, match="nobody has said anything of #12"):
-        commands.show(fleet.look(), OnPull(pr=12))
+        commands.show(fleet.ctx(), OnPull(pr=12))
 
 
 def test_a_pull_request_may_be_named_as_it_is_shown() -> None:
     fleet = Fleet()
-    fleet.write("bob", commands.cast(fleet.look("bob"), CastVote.model_validate({"pr": "#12", "verdict": "approve"})))
+    fleet.write("bob", commands.cast(fleet.ctx("bob"), CastVote.model_validate({"pr": "#12", "verdict": "approve"})))
     assert fleet.pull and (fleet.pull.pr, list(fleet.pull.votes)) == (12, ["bob"])
 
 
@@ -169,5 +169,5 @@ def test_the_quiet_ones_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(reviews, "PULLS_MAX", 2)
     fleet = Fleet()
     for pr in (1, 2, 1, 3):
-        fleet.write("bob", commands.request(fleet.look("bob"), Request(pr=pr)))
-    assert list(fleet.look().state("reviews").pulls) == ["#1", "#3"]
+        fleet.write("bob", commands.request(fleet.ctx("bob"), Request(pr=pr)))
+    assert list(fleet.ctx().state("reviews").pulls) == ["#1", "#3"]

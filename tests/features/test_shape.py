@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from gitcoord.core.fold.duties import wanted
-from gitcoord.core.commands import Command, Look, Proposal
+from gitcoord.core.commands import Command, Context, Proposal
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.fold.fleet_state import Fleet
 from gitcoord.core.format.keys import Verifier
@@ -94,14 +94,14 @@ def test_any_order_of_any_events_folds_and_comes_back_from_json(story: Story) ->
 @settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
 @given(stories(), st.data())
 def test_duties_commands_and_queries_change_nothing(story: Story, data: st.DataObject) -> None:
-    look = Look(story.fleet, NOW, "alice", "node-alice", read=story.read)
+    ctx = Context(story.fleet, NOW, "alice", "node-alice", read=story.read)
     before = copy.deepcopy(story.fleet.dump())
-    wanted(story.fleet, look)
+    wanted(story.fleet, ctx)
     for key in data.draw(st.lists(st.sampled_from(sorted(COMMANDS)), min_size=15, max_size=25, unique=True)):
         what = COMMANDS[key]
         asked = data.draw(payloads(what.arguments), label=key[1])
         try:
-            answer: Any = what.decide(look, asked) if isinstance(what, Command) else what.ask(look, asked)
+            answer: Any = what.decide(ctx, asked) if isinstance(what, Command) else what.ask(ctx, asked)
         except GitcoordError:
             continue
         if isinstance(what, Command):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gitcoord.core.fold.duties import wanted
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
 from gitcoord.core.fold.fleet_state import draft_of
 from gitcoord.features.workflows import commands as workflow_commands, file as workflow_file
@@ -33,11 +33,11 @@ class Fleet:
         self.run_id = self.start(text) if steps else ""
 
     def start(self, text: str) -> str:
-        [proposal] = workflow_commands.start(self.look(), workflow_commands.Start(workflow=text))
+        [proposal] = workflow_commands.start(self.ctx(), workflow_commands.Start(workflow=text))
         return self.story.say("bob", proposal.type, proposal.content, data=dict(proposal.data)).event.uid
 
-    def look(self) -> Look:
-        return Look(self.story.fleet, NOW, "bob", "node-bob")
+    def ctx(self) -> Context:
+        return Context(self.story.fleet, NOW, "bob", "node-bob")
 
     def lead(self, agent: str) -> None:
         """Another one leads from now on."""
@@ -45,7 +45,7 @@ class Fleet:
         self.story.elect(agent, term=self.term)
 
     def tick(self) -> None:
-        while duties := [duty for duty in wanted(self.story.fleet, self.look()) if duty.key not in self.story.fleet.done
+        while duties := [duty for duty in wanted(self.story.fleet, self.ctx()) if duty.key not in self.story.fleet.done
                          and duty.type != "task_assigned"]:
             for duty in duties:
                 draft = draft_of(duty, actor=self.leader, term=self.term, timestamp=NOW, uid="0" * 16)
@@ -70,7 +70,7 @@ class Fleet:
         self.tick()
 
     def statuses(self) -> dict[str, str]:
-        shown = workflow_commands.status(self.look(), Status(run=self.run_id))
+        shown = workflow_commands.status(self.ctx(), Status(run=self.run_id))
         return {row["step"]: row["status"] for row in shown["steps"]}
 
 
@@ -215,10 +215,10 @@ def test_rates_and_the_slowest_step_are_shown() -> None:
     fleet = Fleet("a: {title: A}", "b: {title: B, after: a}")
     fleet.tick()
     fleet.do("A")
-    shown = workflow_commands.status(fleet.look(), Status(run=fleet.run_id[:8]))
+    shown = workflow_commands.status(fleet.ctx(), Status(run=fleet.run_id[:8]))
     assert (shown["complete"], shown["bottleneck"]["workflow"]) == (0.5, "w")
     fleet.do("B")
-    overall = workflow_commands.status(fleet.look(), Status())
+    overall = workflow_commands.status(fleet.ctx(), Status())
     assert (overall["done"], overall["completion_rate"]) == (1, 1.0)
 
 

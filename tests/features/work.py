@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gitcoord.core import times
-from gitcoord.core.commands import Command, Look, Query
+from gitcoord.core.commands import Command, Context, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fold.fleet_state import Duty
 from gitcoord.core.leadership.liveness import ALIVE, Standing
@@ -40,10 +40,10 @@ class Work:
     def wait(self, span_s: float) -> None:
         self.now = times.later(self.now, span_s)
 
-    def look(self, actor: str) -> Look:
+    def ctx(self, actor: str) -> Context:
         seen = {key: Standing(one.id, self.away.get(one.id, ALIVE), f"node-{key}", f"s-{key}", 0.0, 1.0)
                 for key, one in self.story.fleet.members.by_id.items()}
-        return Look(self.story.fleet, self.now, actor, f"node-{actor.lower()}", seen=seen)
+        return Context(self.story.fleet, self.now, actor, f"node-{actor.lower()}", seen=seen)
 
     def say(self, actor: str, type_: str, *, re: str | None = None, term: int | None = None, **data: Any) -> str | None:
         """Why the event changed nothing; None when it did."""
@@ -55,7 +55,7 @@ class Work:
         what = COMMANDS[name]
         assert isinstance(what, Command)
         uids = []
-        proposals = what.decide(self.look(actor), what.arguments.model_validate(given))
+        proposals = what.decide(self.ctx(actor), what.arguments.model_validate(given))
         for one in proposals:
             reason = self.story.fleet.why_not(one.type, actor=actor, re=one.re, data=one.data)
             if reason is not None:  # as `acting.propose` says it
@@ -71,14 +71,14 @@ class Work:
     def ask(self, actor: str, name: str, **given: Any) -> Any:
         what = COMMANDS[name]
         assert isinstance(what, Query)
-        return what.ask(self.look(actor), what.arguments.model_validate(given))
+        return what.ask(self.ctx(actor), what.arguments.model_validate(given))
 
     def create(self, title: str = "work", **given: Any) -> str:
         return self.do("alice", "task create", title=title, **given)
 
     def duties(self) -> list[Duty]:
         """What the leader ought to write of tasks."""
-        return list(FEATURES["tasks"].duty(self.state, self.look("alice")))
+        return list(FEATURES["tasks"].duty(self.state, self.ctx("alice")))
 
     def lead(self, duties: Iterable[Duty] | None = None) -> list[str]:
         """The leader does its duties; what it wrote, in words."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gitcoord.core.commands import Look, Query
+from gitcoord.core.commands import Context, Query
 from gitcoord.core.fold.duties import draft, wanted
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.format.event import Head, parse
@@ -96,8 +96,8 @@ def _lead(dice: random.Random, story: Story, now: str) -> None:
     if leader is None:
         return
     seen = {one: Standing(one, dice.choice([ALIVE, GONE]), f"node-{one}", "s", 99.0, 1.0) for one in AGENTS}
-    look = Look(fleet, now, leader, f"node-{leader}", seen=seen)
-    for duty in wanted(fleet, look):
+    ctx = Context(fleet, now, leader, f"node-{leader}", seen=seen)
+    for duty in wanted(fleet, ctx):
         if duty.key.startswith("duty-failed:"):
             raise Trouble(f"a duty of {duty.key.split(':')[1]}: {duty.content}")
         made = draft(fleet, duty, signer_of(leader), actor=leader, node=f"node-{leader}", timestamp=now, uid="z" * 16)
@@ -110,11 +110,11 @@ def _lead(dice: random.Random, story: Story, now: str) -> None:
 
 
 def _ask(story: Story, now: str) -> None:
-    look = Look(story.fleet, now, "alice", "node-alice", read=story.read)
+    ctx = Context(story.fleet, now, "alice", "node-alice", read=story.read)
     for name, what in _queries():
         for given in ({}, {"all": True}):
             try:
-                json.dumps(what.ask(look, what.arguments.model_validate(given)))
+                json.dumps(what.ask(ctx, what.arguments.model_validate(given)))
             except (GitcoordError, ValidationError):
                 continue
             except Exception as wrong:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gitcoord.core.fold.account_proof import AccountProof
-from gitcoord.core.commands import Look, Proposal
+from gitcoord.core.commands import Context, Proposal
 from gitcoord.github.api import client as clients
 from gitcoord.github import issue_job, review_job
 from gitcoord.github.api.client import Client
@@ -38,13 +38,13 @@ class Leader:
     def set(self, **settings: Any) -> None:
         self.story.say("alice", "config_changed", data={"set": settings})
 
-    def look(self) -> Look:
-        return Look(self.story.fleet, NOW, "alice", "node-alice")
+    def ctx(self) -> Context:
+        return Context(self.story.fleet, NOW, "alice", "node-alice")
 
     def turn(self, errand: Any, *, may_act: bool = True) -> list[str]:
         """What it wrote down."""
-        look = self.look()
-        work = errand.prepare(look) if errand.every_s(look) else None
+        ctx = self.ctx()
+        work = errand.prepare(ctx) if errand.every_s(ctx) else None
         written: list[Proposal] = work(lambda: may_act) if work else []
         for one in written:
             self.story.say("alice", one.type, one.content, data=dict(one.data), re=one.re, to=one.to, term=1)

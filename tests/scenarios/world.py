@@ -16,7 +16,7 @@ import click
 
 from gitcoord.cli import feature_commands, tables
 from gitcoord.core.leadership import liveness
-from gitcoord.core.commands import Command, Look, Query
+from gitcoord.core.commands import Command, Context, Query
 from gitcoord.core.errors import Lost, Refused, Unreachable
 from gitcoord.core.format.event import Event
 from gitcoord.core.fold.fleet_state import Fleet, Recorded
@@ -153,9 +153,9 @@ class Stage:
             self._label(event)
         return events
 
-    def _look(self, agent: str) -> Look:
+    def _look(self, agent: str) -> Context:
         machine = self.homes[agent]
-        return Look(machine.fleet, self.world.wall(), agent, machine.disk.node, seen=self._standings(machine),
+        return Context(machine.fleet, self.world.wall(), agent, machine.disk.node, seen=self._standings(machine),
                     read=machine.me.branch.line_at())
 
     def _is_judged(self, agent: str) -> bool:

@@ -25,7 +25,7 @@ from gitcoord.core.format import event
 from gitcoord.core.round import ledger_sync, planning, protocol, reconcile
 from gitcoord.core.leadership import sessions, leader_watch, timings
 from gitcoord.core.fold.chains import Chains
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.core.format.event import Event
 from gitcoord.core.fold.fleet_state import Duty, Fleet
 from gitcoord.core.format.keys import Verifier
@@ -139,7 +139,7 @@ def awake_s(self: Machine) -> float:
     return self.clock_offset_s + 2e5 + (self.world.now_s - self.slept_s) * self.clock_rate
 
 
-def fails_after_a_flood(state: chores.State, look: Look) -> list[Duty]:
+def fails_after_a_flood(state: chores.State, look: Context) -> list[Duty]:
     if state.notes > 50:
         raise RuntimeError("too many notes")
     return [Duty("chore_done", f"chore {number}", f"chore:{number}", {"number": number}) for number in state.due]

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterator
 from itertools import islice
 
 from gitcoord.core import limits, times
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
 from gitcoord.core.format.event import Draft, Head, Signer, hash_of, seal
 from gitcoord.core.fields import as_text
@@ -21,20 +21,20 @@ CAUSE_CHARACTERS_MAX = 300
 _LAST = Head(limits.SEQ_MAX - 1, hash_of(b""))  # the longest place that a line can name
 
 
-def wanted(fleet: Fleet, look: Look, *, but: Container[str] = frozenset()) -> list[Duty]:
+def wanted(fleet: Fleet, ctx: Context, *, but: Container[str] = frozenset()) -> list[Duty]:
     """What the leader ought to append now, `but` these keys: of each feature no more than a tick appends."""
     found: dict[str, Duty] = {}
     for name in fleet.features:
-        new = (duty for duty in _asked(fleet, name, look)
+        new = (duty for duty in _asked(fleet, name, ctx)
                if duty.key not in found and duty.key not in but and duty.key not in fleet.done)
         for duty in islice(new, limits.DUTIES_PER_TICK):
             found[duty.key] = duty
-    return [duty for duty in found.values() if not _rests(fleet, duty.key, look.now)]
+    return [duty for duty in found.values() if not _rests(fleet, duty.key, ctx.now)]
 
 
-def _asked(fleet: Fleet, name: str, look: Look) -> Iterator[Duty]:
+def _asked(fleet: Fleet, name: str, ctx: Context) -> Iterator[Duty]:
     try:
-        yield from islice(fleet.features[name].duty(fleet.states[name], look), limits.DUTIES_LOOKED_AT_MAX)
+        yield from islice(fleet.features[name].duty(fleet.states[name], ctx), limits.DUTIES_LOOKED_AT_MAX)
     except Exception as wrong:  # the one place where a feature's bug ends: a leader that ends would be the next one's
         place = traceback.extract_tb(wrong.__traceback__)[-1]
         cause = f"{type(wrong).__name__} in {place.name}"

@@ -17,7 +17,7 @@ from gitcoord.core.fold import authority, members, quotas, terms
 from gitcoord.core import limits
 from gitcoord.core.fold.authority import Asked, Role, Rule, Who
 from gitcoord.core.fold.chains import Chains, Inadmissible
-from gitcoord.core.commands import Command, Look, Query
+from gitcoord.core.commands import Command, Context, Query
 from gitcoord.core.format.event import FORMAT, FOUNDING, Draft, Event, Head, fleet_id_of, hash_of, parse
 from gitcoord.core.fields import BUG, typed
 from gitcoord.core.format.keys import Verifier
@@ -76,7 +76,7 @@ class Feature(Protocol):
 
     def fold(self, state: Any, recorded: Recorded) -> str | None: ...
 
-    def duty(self, state: Any, look: Look) -> Iterable[Duty]: ...
+    def duty(self, state: Any, ctx: Context) -> Iterable[Duty]: ...
 
     def dump(self, state: Any) -> Any: ...
 

@@ -12,7 +12,7 @@ from gitcoord.core import limits
 from gitcoord.core.ledger import outbox
 from gitcoord.core.round.batch import admit
 from gitcoord.core.ledger.branch import Bad
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.core.round.effects import Append, Disk, NoteOutbox, Steps
 from gitcoord.core.format.event import Event, Head, parse, parse_all
 from gitcoord.core.fold.fleet_state import Duty
@@ -51,9 +51,9 @@ def do_duties(me: Replica, disk: Disk, crew: Crew) -> Steps:
     if lead is None or lead.leaving or not lead.claims:
         return
     waiting = {duty for event in disk.pending() if isinstance(duty := event.data.get("duty"), str)}
-    look = Look(fleet, me.clock.timestamp(), lead.agent, disk.node, seen=crew.standings(),
+    ctx = Context(fleet, me.clock.timestamp(), lead.agent, disk.node, seen=crew.standings(),
                 seen_s=me.seen_s)
-    found = leader_duties.wanted(fleet, look, but=waiting) + _bad_lines(me, waiting)
+    found = leader_duties.wanted(fleet, ctx, but=waiting) + _bad_lines(me, waiting)
     drafts = []
     for duty in found:
         if not me.duties.allows(me.clock.monotonic_s()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gitcoord.core.commands import Look, Proposal
+from gitcoord.core.commands import Context, Proposal
 from gitcoord.features import values
 from gitcoord.features.agents import (
     admission, commands as agent_commands, events as agent_events, presence, roster, watching,
@@ -28,34 +28,34 @@ away = presence.away
 available = presence.available
 
 
-def enrolled(look: Look, *, capabilities: Sequence[str] = (), slots: int = 1) -> list[Proposal]:
-    """What is to be written when `look.actor` begins to work: nothing, where the ledger says it already.
+def enrolled(ctx: Context, *, capabilities: Sequence[str] = (), slots: int = 1) -> list[Proposal]:
+    """What is to be written when `ctx.actor` begins to work: nothing, where the ledger says it already.
 
     An agent that registered before keeps its role, its dependencies and its backup.
     """
-    known = get(look, look.actor)
+    known = get(ctx, ctx.actor)
     able = AgentRegistered.model_validate({"capabilities": list(capabilities)}).capabilities
     wanted: dict[str, Any] = {"capabilities": list(dict.fromkeys(able)), "slots": slots}
     if known is not None:
         wanted["capabilities"] = wanted["capabilities"] or known.own
     events = []
     if known is None or [known.own, known.slots] != list(wanted.values()):
-        events.append(agent_commands.registration(look.actor, {**agent_commands.said_before(known), **wanted}))
+        events.append(agent_commands.registration(ctx.actor, {**agent_commands.said_before(known), **wanted}))
     if known is None or known.status in ("idle", "offline"):
-        events.append(Proposal("agent_status_changed", f"{look.actor} is active", {"status": "active"}))
+        events.append(Proposal("agent_status_changed", f"{ctx.actor} is active", {"status": "active"}))
     return events
 
 
-def announced(look: Look, **said: Any) -> list[Proposal]:
+def announced(ctx: Context, **said: Any) -> list[Proposal]:
     """What a supervisor writes in an agent's name before it starts it: nothing, where the ledger says it already.
 
     `said` as in `AgentRegistered`. Raises Refused.
     """
-    known = get(look, look.actor)
+    known = get(ctx, ctx.actor)
     wanted = AgentRegistered.model_validate({**said, "supervised": True}).model_dump()
-    if known is not None and known.node == look.node and agent_commands.said_before(known) == wanted:
+    if known is not None and known.node == ctx.node and agent_commands.said_before(known) == wanted:
         return []
-    return [agent_commands.checked(look, wanted)]
+    return [agent_commands.checked(ctx, wanted)]
 
 
 def dump(state: State) -> Any:

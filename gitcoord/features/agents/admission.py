@@ -9,7 +9,7 @@ from pydantic import Field
 
 from gitcoord.core import lookup
 from gitcoord.core.fold.authority import Role
-from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
+from gitcoord.core.commands import Arguments, Command, Context, Proposal, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import COUNT_MAX, Words
 from gitcoord.core.format.keys import fingerprint, is_named
@@ -54,9 +54,9 @@ class Nothing(Arguments):
     pass
 
 
-def _admit(look: Look, asked: Admit) -> list[Proposal]:
+def _admit(ctx: Context, asked: Admit) -> list[Proposal]:
     agent = agent_id(asked.agent)
-    member = look.fleet.members.get(agent)
+    member = ctx.fleet.members.get(agent)
     if member is None and asked.key is None:
         raise Refused(f"{agent} has not joined: `gitcoord init --agent '{agent}'` on its machine comes first, or name "
                       "its key with --key")
@@ -70,74 +70,74 @@ def _admit(look: Look, asked: Admit) -> list[Proposal]:
                 return []
         shown = fingerprint(key) if key == member.key else key
     role = f" as {asked.role}" if asked.role else ""
-    return [Proposal("agent_admitted", f"{look.actor} admits {agent} with the key {shown}{role}",
+    return [Proposal("agent_admitted", f"{ctx.actor} admits {agent} with the key {shown}{role}",
                      {"agent": agent, "key": key, "role": asked.role})]
 
 
-def _admission(look: Look, asked: Admission) -> list[Proposal]:
-    if look.fleet.members.admission == asked.who:
+def _admission(ctx: Context, asked: Admission) -> list[Proposal]:
+    if ctx.fleet.members.admission == asked.who:
         return []
-    return [Proposal("admission_changed", f"{look.actor} makes the fleet {asked.who}", {"admission": asked.who})]
+    return [Proposal("admission_changed", f"{ctx.actor} makes the fleet {asked.who}", {"admission": asked.who})]
 
 
-def _role(look: Look, asked: GiveRole) -> list[Proposal]:
-    agent = lookup.member(look, asked.agent)
-    known = look.fleet.members.get(agent)
+def _role(ctx: Context, asked: GiveRole) -> list[Proposal]:
+    agent = lookup.member(ctx, asked.agent)
+    known = ctx.fleet.members.get(agent)
     if known is not None and known.role == asked.role:
         return []
-    return [Proposal("role_changed", f"{look.actor} makes {agent} {asked.role}", {"agent": agent, "role": asked.role})]
+    return [Proposal("role_changed", f"{ctx.actor} makes {agent} {asked.role}", {"agent": agent, "role": asked.role})]
 
 
-def _expel(look: Look, asked: Expel) -> list[Proposal]:
-    agent = asked.agent if asked.agent.casefold() in look.fleet.members.expected else lookup.member(look, asked.agent)
-    known = look.fleet.members.get(agent)
+def _expel(ctx: Context, asked: Expel) -> list[Proposal]:
+    agent = asked.agent if asked.agent.casefold() in ctx.fleet.members.expected else lookup.member(ctx, asked.agent)
+    known = ctx.fleet.members.get(agent)
     if known is not None and known.expelled:
         return []
     because = f": {asked.reason}" if asked.reason else ""
-    return [Proposal("agent_expelled", f"{look.actor} expels {agent}{because}",
+    return [Proposal("agent_expelled", f"{ctx.actor} expels {agent}{because}",
                      {"agent": agent, "reason": asked.reason})]
 
 
-def _revoke(look: Look, asked: Revoke) -> list[Proposal]:
-    members = look.fleet.members
+def _revoke(ctx: Context, asked: Revoke) -> list[Proposal]:
+    members = ctx.fleet.members
     owner_of = members.get(asked.key)
     key = owner_of.key if owner_of is not None else members.key_named(asked.key)
     if key is None:
         raise Refused(f"no member has or had the key {asked.key}: `gitcoord agent list` shows the fingerprints")
-    if asked.after is not None and asked.after > look.fleet.position:
-        raise Refused(f"the ledger has {look.fleet.position} positions: --after names an earlier one")
+    if asked.after is not None and asked.after > ctx.fleet.position:
+        raise Refused(f"the ledger has {ctx.fleet.position} positions: --after names an earlier one")
     since = f"after position {asked.after}" if asked.after is not None else "from here on"
     owner = members.by_id[members.owners[key]].id if members.owners[key] in members.by_id else members.owners[key]
-    return [Proposal("key_revoked", f"{look.actor} revokes the key {fingerprint(key)} of {owner} {since}",
+    return [Proposal("key_revoked", f"{ctx.actor} revokes the key {fingerprint(key)} of {owner} {since}",
                      {"key": key, "after": asked.after})]
 
 
-def _confirm(look: Look, asked: Confirm) -> list[Proposal]:
-    agent = lookup.member(look, asked.agent)
-    known = look.fleet.members.get(agent)
+def _confirm(ctx: Context, asked: Confirm) -> list[Proposal]:
+    agent = lookup.member(ctx, asked.agent)
+    known = ctx.fleet.members.get(agent)
     if known is not None and known.github.casefold() == asked.github.casefold():
         return []
-    return [Proposal("github_confirmed", f"{look.actor} confirms that {agent} is {asked.github} on GitHub",
+    return [Proposal("github_confirmed", f"{ctx.actor} confirms that {agent} is {asked.github} on GitHub",
                      {"agent": agent, "login": asked.github})]
 
 
-def _roles(look: Look, asked: Nothing) -> list[dict[str, Any]]:
-    return [{"agent": one.id, "role": one.role, "state": _state(look, one), "key": fingerprint(one.key),
+def _roles(ctx: Context, asked: Nothing) -> list[dict[str, Any]]:
+    return [{"agent": one.id, "role": one.role, "state": _state(ctx, one), "key": fingerprint(one.key),
              "github": one.github or None, "claims": one.claim if one.claim != one.github else None}
-            for one in look.fleet.members.by_id.values()]
+            for one in ctx.fleet.members.by_id.values()]
 
 
-def _state(look: Look, one: Any) -> str:
+def _state(ctx: Context, one: Any) -> str:
     if one.expelled or one.left:
         return "expelled" if one.expelled else "left"
-    if one.key in look.fleet.members.revoked:
+    if one.key in ctx.fleet.members.revoked:
         return "revoked"
     return "member" if one.admitted else "waiting"
 
 
-def claimed(look: Look, login: str) -> Proposal:
+def claimed(ctx: Context, login: str) -> Proposal:
     """Return what the actor says of its own account."""
-    return Proposal("github_claimed", f"{look.actor} is {login} on GitHub, it says", {"login": login})
+    return Proposal("github_claimed", f"{ctx.actor} is {login} on GitHub, it says", {"login": login})
 
 
 _OF_DORA = "SHA256:Mp2rV0OYrkJ2Yp2u3wBGiVfA6W1rYlWOXBpOfIpHiqY"

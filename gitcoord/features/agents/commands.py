@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from gitcoord.core import times
-from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
+from gitcoord.core.commands import Arguments, Command, Context, Proposal, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import Label, Span, Words
 from gitcoord.core.format.keys import fingerprint
@@ -90,15 +90,15 @@ def registration(actor: str, data: Mapping[str, Any]) -> Proposal:
     return Proposal("agent_registered", f"{actor} registers{can}", data)
 
 
-def register(look: Look, asked: Register) -> list[Proposal]:
-    return [checked(look, asked.model_dump())]
+def register(ctx: Context, asked: Register) -> list[Proposal]:
+    return [checked(ctx, asked.model_dump())]
 
 
-def set_(look: Look, asked: Set) -> list[Proposal]:
-    whose = member(look, asked.agent or look.actor)
-    claims = [] if asked.github is None else [admission.claimed(look, asked.github)]
-    known = get(look, whose)
-    if claims and whose != look.actor:
+def set_(ctx: Context, asked: Set) -> list[Proposal]:
+    whose = member(ctx, asked.agent or ctx.actor)
+    claims = [] if asked.github is None else [admission.claimed(ctx, asked.github)]
+    known = get(ctx, whose)
+    if claims and whose != ctx.actor:
         raise Refused(f"only {whose} can say which account it is: `gitcoord agent confirm` is what an admin says")
     if claims and not asked.model_dump(exclude={"agent", "github"}, exclude_none=True):
         return claims
@@ -106,11 +106,11 @@ def set_(look: Look, asked: Set) -> list[Proposal]:
         raise Refused(f"{whose} is not registered: `gitcoord agent register` comes first")
     given = asked.model_dump(exclude={"agent", "github"}, exclude_none=True)
     told: dict[str, Any] = {name: given.pop(name) for name in ("status", "task", "workload") if name in given}
-    if given and whose != look.actor:
+    if given and whose != ctx.actor:
         raise Refused(f"only {whose} can say what it is able to do and needs: act as it with --as")
     if not given and not told:
         raise Refused("nothing to set: see `gitcoord agent set --help`")
-    events = [checked(look, {**said_before(known), **given, "backup": given.get("backup", known.backup) or None})] \
+    events = [checked(ctx, {**said_before(known), **given, "backup": given.get("backup", known.backup) or None})] \
         if given else []
     if told:
         words = ", ".join(f"{name} {value}" for name, value in told.items())
@@ -118,27 +118,27 @@ def set_(look: Look, asked: Set) -> list[Proposal]:
     return claims + events
 
 
-def checked(look: Look, data: Mapping[str, Any]) -> Proposal:
+def checked(ctx: Context, data: Mapping[str, Any]) -> Proposal:
     """A registration of the actor's. Raises Refused when it cannot be."""
-    others = [member(look, one) for one in data["depends_on"]]
-    backup = member(look, data["backup"]) if data["backup"] is not None else None
-    key = look.actor.casefold()
+    others = [member(ctx, one) for one in data["depends_on"]]
+    backup = member(ctx, data["backup"]) if data["backup"] is not None else None
+    key = ctx.actor.casefold()
     if backup is not None and backup.casefold() == key:
-        raise Refused(f"{look.actor} cannot be its own backup: name another agent")
-    state = look.state("agents")
+        raise Refused(f"{ctx.actor} cannot be its own backup: name another agent")
+    state = ctx.state("agents")
     way = dependencies.cycle(roster.graph(state), key, needs=[one.casefold() for one in others])
     if way:
-        raise Refused(f"{roster.circle(state, way, look.actor)}: leave one of these out")
+        raise Refused(f"{roster.circle(state, way, ctx.actor)}: leave one of these out")
     capabilities = list(dict.fromkeys(data["capabilities"]))
-    return registration(look.actor, {**data, "capabilities": capabilities, "depends_on": others, "backup": backup})
+    return registration(ctx.actor, {**data, "capabilities": capabilities, "depends_on": others, "backup": backup})
 
 
-def leave(look: Look, asked: Leave) -> list[Proposal]:
-    known = get(look, asked.agent or look.actor)
+def leave(ctx: Context, asked: Leave) -> list[Proposal]:
+    known = get(ctx, asked.agent or ctx.actor)
     if known is None:
-        raise Refused(f"{asked.agent or look.actor} is not registered: `gitcoord agent list` shows who is")
-    tasks = look.state("tasks")
-    held = tasks.held.get(known.key, ()) if known.id == look.actor else ()  # another one's are the leader's to take
+        raise Refused(f"{asked.agent or ctx.actor} is not registered: `gitcoord agent list` shows who is")
+    tasks = ctx.state("tasks")
+    held = tasks.held.get(known.key, ()) if known.id == ctx.actor else ()  # another one's are the leader's to take
     given_back = [
         Proposal("task_released", f"{known.id} gives it back",
                  {"attempt": tasks.tasks[uid].attempt, "reason": f"{known.id} leaves"}, re=uid) for uid in held
@@ -147,99 +147,99 @@ def leave(look: Look, asked: Leave) -> list[Proposal]:
     return [*given_back, Proposal("agent_unregistered", words, {"agent": known.id})]
 
 
-def mute(look: Look, asked: Mute) -> list[Proposal]:
-    whose = _for_admins(look, asked.agent)
-    if whose == look.actor:
+def mute(ctx: Context, asked: Mute) -> list[Proposal]:
+    whose = _for_admins(ctx, asked.agent)
+    if whose == ctx.actor:
         raise Refused(f"{whose} would mute itself: name another agent")
-    until = times.later(look.now, asked.for_s) if asked.for_s is not None else None
-    words = f"{look.actor} mutes {whose}" + (f" until {times.shown(until)}" if until else "")
+    until = times.later(ctx.now, asked.for_s) if asked.for_s is not None else None
+    words = f"{ctx.actor} mutes {whose}" + (f" until {times.shown(until)}" if until else "")
     return [Proposal("agent_muted", words + (f": {asked.why}" if asked.why else ""),
                      {"agent": whose, "until": until, "reason": asked.why})]
 
 
-def unmute(look: Look, asked: Unmute) -> list[Proposal]:
-    whose = _for_admins(look, asked.agent)
-    if look.fleet.quotas.mute_of(whose, "") is None:
+def unmute(ctx: Context, asked: Unmute) -> list[Proposal]:
+    whose = _for_admins(ctx, asked.agent)
+    if ctx.fleet.quotas.mute_of(whose, "") is None:
         return []
-    return [Proposal("agent_unmuted", f"{look.actor} unmutes {whose}", {"agent": whose})]
+    return [Proposal("agent_unmuted", f"{ctx.actor} unmutes {whose}", {"agent": whose})]
 
 
-def _for_admins(look: Look, agent: str) -> str:
-    known = look.fleet.members.get(look.actor)
+def _for_admins(ctx: Context, agent: str) -> str:
+    known = ctx.fleet.members.get(ctx.actor)
     if known is None or not known.admin:
-        admins = [one.id for one in look.fleet.members.by_id.values() if one.admin]
-        raise Refused(f"{look.actor} is no admin: ask {' or '.join(admins[:3])}")
-    return member(look, agent)
+        admins = [one.id for one in ctx.fleet.members.by_id.values() if one.admin]
+        raise Refused(f"{ctx.actor} is no admin: ask {' or '.join(admins[:3])}")
+    return member(ctx, agent)
 
 
-def list_(look: Look, asked: List) -> list[dict[str, Any]]:
-    agents: Mapping[str, Agent] = look.state("agents").agents
-    rows = [shown(look, agent) for agent in agents.values()]
+def list_(ctx: Context, asked: List) -> list[dict[str, Any]]:
+    agents: Mapping[str, Agent] = ctx.state("agents").agents
+    rows = [shown(ctx, agent) for agent in agents.values()]
     if not asked.registered:
-        rows += [_member(look, one.id) for key, one in look.fleet.members.by_id.items()
+        rows += [_member(ctx, one.id) for key, one in ctx.fleet.members.by_id.items()
                  if key not in agents and not one.left]
     wanted = asked.capability.strip().casefold() if asked.capability else None
     return [row for row in rows if (wanted is None or wanted in row["capabilities"])
             and (asked.status is None or asked.status == row["status"])]
 
 
-def show(look: Look, asked: Show) -> dict[str, Any]:
-    known = get(look, asked.agent)
+def show(ctx: Context, asked: Show) -> dict[str, Any]:
+    known = get(ctx, asked.agent)
     if known is None:
-        return _member(look, member(look, asked.agent))
-    needs = [{"agent": one, "status": status(look, other) if (other := get(look, one)) else "not registered"}
+        return _member(ctx, member(ctx, asked.agent))
+    needs = [{"agent": one, "status": status(ctx, other) if (other := get(ctx, one)) else "not registered"}
              for one in known.depends_on]
-    behind = dependencies.dependants(roster.graph(look.state("agents")), known.key)
-    names = {key: one.id for key, one in look.state("agents").agents.items()}
-    return {**shown(look, known), "needs": needs, "needed_by": [names[key] for key in behind]}
+    behind = dependencies.dependants(roster.graph(ctx.state("agents")), known.key)
+    names = {key: one.id for key, one in ctx.state("agents").agents.items()}
+    return {**shown(ctx, known), "needs": needs, "needed_by": [names[key] for key in behind]}
 
 
-def order(look: Look, asked: Order) -> list[dict[str, Any]]:
-    state = look.state("agents")
+def order(ctx: Context, asked: Order) -> list[dict[str, Any]]:
+    state = ctx.state("agents")
     graph = roster.graph(state)
-    chosen = [member(look, one).casefold() for one in asked.agents] or list(graph)
+    chosen = [member(ctx, one).casefold() for one in asked.agents] or list(graph)
     wanted = {one for first in chosen for one in (first, *dependencies.needed_by(graph, first))}
     if asked.down:
-        wanted = {one for one in wanted if _is_down(look, one)}
-    names = {one: found.id if (found := look.fleet.members.get(one)) else one for one in wanted}
+        wanted = {one for one in wanted if _is_down(ctx, one)}
+    names = {one: found.id if (found := ctx.fleet.members.get(one)) else one for one in wanted}
     return [{"layer": number, "agents": [names[one] for one in layer]}
             for number, layer in enumerate(dependencies.layers(graph, wanted), start=1)]
 
 
-def _is_down(look: Look, agent: str) -> bool:
-    known = get(look, agent)
-    return known is None or liveness(look, known) in (GONE, GOODBYE, SILENT) or known.status == "offline"
+def _is_down(ctx: Context, agent: str) -> bool:
+    known = get(ctx, agent)
+    return known is None or liveness(ctx, known) in (GONE, GOODBYE, SILENT) or known.status == "offline"
 
 
-def shown(look: Look, agent: Agent) -> dict[str, Any]:
+def shown(ctx: Context, agent: Agent) -> dict[str, Any]:
     return {
-        "agent": agent.id, "status": status(look, agent), "liveness": liveness(look, agent), "role": agent.role,
+        "agent": agent.id, "status": status(ctx, agent), "liveness": liveness(ctx, agent), "role": agent.role,
         "capabilities": agent.capabilities, "task": agent.task, "workload": agent.workload, "slots": agent.slots,
         "depends_on": agent.depends_on, "backup": agent.backup, "node": agent.node, "supervised": agent.supervised,
         "stands_in_for": list(agent.stands_in), "about": agent.about, "since": agent.since, "registered": True,
-        **_membership(look, agent.id),
+        **_membership(ctx, agent.id),
     }
 
 
-def _member(look: Look, agent: str) -> dict[str, Any]:
-    standing = look.seen.get(agent.casefold())
+def _member(ctx: Context, agent: str) -> dict[str, Any]:
+    standing = ctx.seen.get(agent.casefold())
     return {
         "agent": agent, "status": None, "liveness": standing.state if standing else SILENT, "role": "",
         "capabilities": [], "task": "", "workload": None, "slots": None, "depends_on": [], "backup": None,
         "node": standing.node if standing else None, "supervised": False, "stands_in_for": [],
-        "about": "", "since": None, "registered": False, **_membership(look, agent),
+        "about": "", "since": None, "registered": False, **_membership(ctx, agent),
     }
 
 
-def _membership(look: Look, agent: str) -> dict[str, Any]:
-    known = look.fleet.members.get(agent)
+def _membership(ctx: Context, agent: str) -> dict[str, Any]:
+    known = ctx.fleet.members.get(agent)
     return {"rights": known.role if known else None, "key": fingerprint(known.key) if known else None,
             "github": known.github or None if known else None}
 
 
-def _answer(look: Look, uid: str) -> dict[str, Any]:
-    known = get(look, look.actor)
-    return {"agent": shown(look, known)} if known is not None else {}
+def _answer(ctx: Context, uid: str) -> dict[str, Any]:
+    known = get(ctx, ctx.actor)
+    return {"agent": shown(ctx, known)} if known is not None else {}
 
 
 COLUMNS = ("agent", "status", "liveness", "role", "capabilities", "task", "workload")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.core.fold.fleet_state import Duty
 from gitcoord.core.leadership.liveness import ALIVE, GONE, GOODBYE, LATE, Standing
 from gitcoord.features.agents.roster import Agent, State
@@ -25,13 +25,13 @@ SUSPECTED_AFTER = 2.5  # promises: who is late and comes a moment later is no ne
 News = Sequence[tuple[Agent, Standing]]
 
 
-def duty(state: State, look: Look) -> Iterator[Duty]:
+def duty(state: State, ctx: Context) -> Iterator[Duty]:
     """What the ledger does not say yet of the agents' liveness."""
-    news = _news(state, look)
+    news = _news(state, ctx)
     silent = [(agent, standing) for agent, standing in news if standing.state == GONE]
-    if _too_many(state, look, silent) and _doubted_s(state, look, silent) is None:
-        yield _doubt(state, look, silent)
-    gone = {agent.key for agent, _ in lost(state, look)}
+    if _too_many(state, ctx, silent) and _doubted_s(state, ctx, silent) is None:
+        yield _doubt(state, ctx, silent)
+    gone = {agent.key for agent, _ in lost(state, ctx)}
     for agent, standing in news:
         if standing.state == GONE and agent.key not in gone:
             continue
@@ -44,59 +44,59 @@ def duty(state: State, look: Look) -> Iterator[Duty]:
         )
 
 
-def lost(state: State, look: Look) -> News:
+def lost(state: State, ctx: Context) -> News:
     """Those that are declared lost now: the ledger does not say so yet, and the leader does not doubt its sight."""
-    silent = [(agent, standing) for agent, standing in _news(state, look) if standing.state == GONE]
-    return [] if _too_many(state, look, silent) and not _has_looked_again(state, look, silent) else silent
+    silent = [(agent, standing) for agent, standing in _news(state, ctx) if standing.state == GONE]
+    return [] if _too_many(state, ctx, silent) and not _has_looked_again(state, ctx, silent) else silent
 
 
-def _news(state: State, look: Look) -> News:
+def _news(state: State, ctx: Context) -> News:
     return [(agent, standing) for key, agent in state.agents.items()
-            if (standing := look.seen.get(key)) is not None and _is_news(agent, standing, look)]
+            if (standing := ctx.seen.get(key)) is not None and _is_news(agent, standing, ctx)]
 
 
-def _is_news(agent: Agent, standing: Standing, look: Look) -> bool:
+def _is_news(agent: Agent, standing: Standing, ctx: Context) -> bool:
     if standing.state not in TOLD or agent.liveness not in TOLD[standing.state][1]:
         return False
     if standing.state == ALIVE:
         return standing.session != agent.ended  # its last beat outlives it by a little
     if standing.state == LATE and standing.silent_s < SUSPECTED_AFTER * standing.next_s:
         return False
-    return standing.state == GOODBYE or agent.key != look.actor.casefold()
+    return standing.state == GOODBYE or agent.key != ctx.actor.casefold()
 
 
-def _too_many(state: State, look: Look, lost: News) -> bool:
+def _too_many(state: State, ctx: Context, lost: News) -> bool:
     """Whether two or more fell silent at once, and they are half of those that were heard of, or more."""
     others = [agent for agent in state.agents.values()
-              if agent.liveness in (ALIVE, LATE) and agent.key != look.actor.casefold() and agent.key in look.seen]
+              if agent.liveness in (ALIVE, LATE) and agent.key != ctx.actor.casefold() and agent.key in ctx.seen]
     return len(lost) >= 2 and 2 * len(lost) >= len(others)
 
 
-def _doubted_s(state: State, look: Look, lost: News) -> float | None:
+def _doubted_s(state: State, ctx: Context, lost: News) -> float | None:
     """How long ago this leader doubted that these are lost; None when it has not.
 
     A doubt is about a silence that began before it: after another one of the same agents, it doubts anew.
     """
     doubt = state.doubt
-    if doubt is None or doubt.term != look.fleet.terms.term:
+    if doubt is None or doubt.term != ctx.fleet.terms.term:
         return None
-    ago_s = look.age_s(doubt.since, doubt.position)
+    ago_s = ctx.age_s(doubt.since, doubt.position)
     if any(agent.key in doubt.agents and standing.silent_s >= ago_s >= 0 for agent, standing in lost):
         return ago_s
     return None
 
 
-def _has_looked_again(state: State, look: Look, lost: News) -> bool:
+def _has_looked_again(state: State, ctx: Context, lost: News) -> bool:
     """Long enough after the doubt for every one of them to have been heard once more."""
-    ago_s = _doubted_s(state, look, lost)
+    ago_s = _doubted_s(state, ctx, lost)
     return ago_s is not None and ago_s >= max(standing.next_s for _, standing in lost)
 
 
-def _doubt(state: State, look: Look, lost: News) -> Duty:
+def _doubt(state: State, ctx: Context, lost: News) -> Duty:
     names = [agent.id for agent, _ in lost]
     before = state.doubt.since if state.doubt is not None else ""
     return Duty(
         "sight_doubted", f"{len(names)} agents fell silent at once ({', '.join(names[:5])}"
-        f"{', …' if len(names) > 5 else ''}): it may be {look.actor} that hears badly, so it looks again",
-        f"sight_doubted:{look.fleet.terms.term}:{before}", data={"agents": names},
+        f"{', …' if len(names) > 5 else ''}): it may be {ctx.actor} that hears badly, so it looks again",
+        f"sight_doubted:{ctx.fleet.terms.term}:{before}", data={"agents": names},
     )

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field
 
-from gitcoord.core.commands import Arguments, Command, Look, Query
+from gitcoord.core.commands import Arguments, Command, Context, Query
 from gitcoord.core.commands import Proposal as Draft
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.fields import Given, Reason
@@ -59,8 +59,8 @@ class Proposals(Arguments):
 
 
 def _changes(level: Level) -> Command:
-    def decide(look: Look, asked: Change) -> list[Draft]:
-        state: State = look.state("autonomy")
+    def decide(ctx: Context, asked: Change) -> list[Draft]:
+        state: State = ctx.state("autonomy")
         if state.level == level and asked.approvers in (None, state.approvers):
             return []
         approvers = f", approved by {asked.approvers}" if asked.approvers else ""
@@ -68,25 +68,25 @@ def _changes(level: Level) -> Command:
                       {"level": level, "approvers": asked.approvers})]
 
     return Command(help=HELP[level], example=f"gitcoord autonomy {level}", arguments=Change, decide=decide,
-                   answer=lambda look, uid: _status(look), idempotent=True)
+                   answer=lambda ctx, uid: _status(ctx), idempotent=True)
 
 
-def _approve(look: Look, asked: Chosen) -> list[Draft]:
-    return [Draft("proposal_approved", f"{look.actor} approves: {one.content}", re=one.id)
-            for one in _chosen(look, asked)]
+def _approve(ctx: Context, asked: Chosen) -> list[Draft]:
+    return [Draft("proposal_approved", f"{ctx.actor} approves: {one.content}", re=one.id)
+            for one in _chosen(ctx, asked)]
 
 
-def _reject(look: Look, asked: Rejected) -> list[Draft]:
+def _reject(ctx: Context, asked: Rejected) -> list[Draft]:
     why = f" ({asked.why})" if asked.why else ""
-    return [Draft("proposal_rejected", f"{look.actor} rejects: {one.content}{why}", {"why": asked.why}, re=one.id)
-            for one in _chosen(look, asked)]
+    return [Draft("proposal_rejected", f"{ctx.actor} rejects: {one.content}{why}", {"why": asked.why}, re=one.id)
+            for one in _chosen(ctx, asked)]
 
 
-def _chosen(look: Look, asked: Chosen) -> list[Proposal]:
-    state: State = look.state("autonomy")
+def _chosen(ctx: Context, asked: Chosen) -> list[Proposal]:
+    state: State = ctx.state("autonomy")
     if not asked.ids and not asked.all:
         raise Refused("which ones? `gitcoord proposals` shows what waits; --all is all of it")
-    chosen = [state.proposals[find(look, state.proposals, text, "proposal", shown_by="proposals")]
+    chosen = [state.proposals[find(ctx, state.proposals, text, "proposal", shown_by="proposals")]
               for text in asked.ids]
     chosen += [one for one in state.proposals.values() if asked.all and one.status == "pending" and one not in chosen]
     for one in chosen:
@@ -96,18 +96,18 @@ def _chosen(look: Look, asked: Chosen) -> list[Proposal]:
     return chosen
 
 
-def _status(look: Look) -> dict[str, Any]:
-    state: State = look.state("autonomy")
+def _status(ctx: Context) -> dict[str, Any]:
+    state: State = ctx.state("autonomy")
     pending = sum(one.status == "pending" for one in state.proposals.values())
     return {"autonomy": state.level, "approvers": state.approvers, "set_by": state.by, "since": state.since,
             "pending": pending}
 
 
-def _proposals(look: Look, asked: Proposals) -> Sequence[dict[str, Any]] | dict[str, Any]:
-    state: State = look.state("autonomy")
+def _proposals(ctx: Context, asked: Proposals) -> Sequence[dict[str, Any]] | dict[str, Any]:
+    state: State = ctx.state("autonomy")
     if asked.id is not None:
-        one = state.proposals[find(look, state.proposals, asked.id, "proposal", shown_by="proposals --all")]
-        return {**shown(one), "changed": one.changed or None, "position": look.fleet.positions.get(one.id)}
+        one = state.proposals[find(ctx, state.proposals, asked.id, "proposal", shown_by="proposals --all")]
+        return {**shown(one), "changed": one.changed or None, "position": ctx.fleet.positions.get(one.id)}
     return [
         shown(one) for one in state.proposals.values()
         if (asked.all or (one.waits if asked.status is None else one.status == asked.status))
@@ -121,8 +121,8 @@ def shown(one: Proposal) -> dict[str, Any]:
             "by": one.by, "since": one.since, "judge": one.judge, "why": one.why}
 
 
-def _answer(look: Look, uid: str) -> dict[str, Any]:
-    return {"waiting": sum(one.status == "pending" for one in look.state("autonomy").proposals.values())}
+def _answer(ctx: Context, uid: str) -> dict[str, Any]:
+    return {"waiting": sum(one.status == "pending" for one in ctx.state("autonomy").proposals.values())}
 
 
 HELP: Mapping[Level, str] = {
@@ -146,7 +146,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     ),
     "autonomy status": Query(
         help="Show how much the leader decides by itself", example="gitcoord autonomy status", arguments=Nothing,
-        ask=lambda look, asked: _status(look),
+        ask=lambda ctx, asked: _status(ctx),
     ),
     **{f"autonomy {level}": _changes(level) for level in get_args(Level)},
 }

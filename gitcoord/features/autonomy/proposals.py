@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from gitcoord.core import limits
 from gitcoord.core.fold.authority import ADMIN, APPROVER, LEADER, Asked, Persons, Resolver, Who, Whose
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.core.format.event import Event
 from gitcoord.core.fields import NAMED, Agent, Content, EventType, Json, Payload, Reason, Uid
 from gitcoord.core.fold.fleet_state import Duty, Recorded
@@ -151,18 +151,18 @@ def _approvers(state: State, asked: Asked, persons: Persons) -> Whose | None:
 WHOSE: Mapping[str, Resolver] = {"proposal_approved": _approvers, "proposal_rejected": _approvers}
 
 
-def gate(look: Look, kind: str, duty: Duty) -> tuple[Duty, ...]:
+def gate(ctx: Context, kind: str, duty: Duty) -> tuple[Duty, ...]:
     """What the leader may append for the sake of `duty`: itself, a proposal, or nothing while that waits for an answer.
 
     `kind` is one of MAJOR, or anything else for a minor decision. Ask again for as long as the duty is wanted: what was
     approved is appended only then, as it was approved. What was rejected is given no more. Where the proposal names
     an agent (`data["agent"]`) that is gone, and the duty names another one, it is proposed anew.
     """
-    state: State = look.state("autonomy")
+    state: State = ctx.state("autonomy")
     if not _asks(state.level, kind):
         return (duty,)
     known = state.proposals.get(state.newest.get(duty.key, ""))
-    if known is None or known.status == "lapsed" or (known.waits and _is_moot(look, known, duty)):
+    if known is None or known.status == "lapsed" or (known.waits and _is_moot(ctx, known, duty)):
         if state.waiting >= WAITING_MAX:
             return ()
         return (_proposed(kind, duty, known.round + 1 if known else 1),)
@@ -200,11 +200,11 @@ def _proposed(kind: str, duty: Duty, round_: int) -> Duty:
                 {"kind": kind, "occasion": duty.key, "round": round_, "event": event}, re=duty.re)
 
 
-def _is_moot(look: Look, known: Proposal, duty: Duty) -> bool:
+def _is_moot(ctx: Context, known: Proposal, duty: Duty) -> bool:
     agent, wanted = known.data.get("agent"), duty.data.get("agent")
     if not isinstance(agent, str) or agent == wanted:
         return False
-    registered = look.state("agents").agents.get(agent.casefold())
+    registered = ctx.state("agents").agents.get(agent.casefold())
     return registered is None or registered.liveness == "gone"
 
 
@@ -314,8 +314,8 @@ def _finish(state: State, proposal: Proposal, status: str, recorded: Recorded) -
         proposal.data = {}  # the ledger has it; here it would only take room
 
 
-def duty(state: State, look: Look) -> Iterable[Duty]:
+def duty(state: State, ctx: Context) -> Iterable[Duty]:
     for one in state.proposals.values():
         limit_s = {"pending": PENDING_S, "approved": APPROVED_S}.get(one.status)
-        if limit_s is not None and look.age_s(one.changed or one.since, one.position) > limit_s:
+        if limit_s is not None and ctx.age_s(one.changed or one.since, one.position) > limit_s:
             yield Duty("proposal_lapsed", f"no more: {one.content}", f"lapse:{one.id}", re=one.id)

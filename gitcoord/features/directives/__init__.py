@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from gitcoord.core import limits
-from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
+from gitcoord.core.commands import Arguments, Command, Context, Proposal, Query
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.fields import Content, Given, Reason, Span
 from gitcoord.core.fold.fleet_state import Duty
@@ -60,28 +60,28 @@ class List(Arguments):
     all: bool = Field(False, description="Also those that are over")
 
 
-def _issue(look: Look, asked: Issue) -> list[Proposal]:
-    agents = _agents(look, asked)
+def _issue(ctx: Context, asked: Issue) -> list[Proposal]:
+    agents = _agents(ctx, asked)
     data: dict[str, Any] = {"agents": agents, "priority": asked.priority}
     if asked.capability is not None:
         data["capability"] = asked.capability
     if asked.ack or asked.ack_within_s is not None:
-        data["acknowledge"] = agents if EVERYBODY in asked.ack or not asked.ack else _some_of(look, agents, asked.ack)
+        data["acknowledge"] = agents if EVERYBODY in asked.ack or not asked.ack else _some_of(ctx, agents, asked.ack)
         data["ack_s"] = asked.ack_within_s
     if asked.on_failure is not None:
-        data["plan"] = _plan(look, asked.on_failure)
+        data["plan"] = _plan(ctx, asked.on_failure)
     to = tuple(agents) if len(agents) <= limits.AGENTS_PER_EVENT_MAX else ()
     return [Proposal("directive_issued", asked.text, data, to=to)]
 
 
-def _agents(look: Look, asked: Issue) -> list[str]:
+def _agents(ctx: Context, asked: Issue) -> list[str]:
     if EVERYBODY in asked.to:
-        agents = [one.id for one in look.fleet.members.by_id.values() if not one.left and one.id != look.actor]
+        agents = [one.id for one in ctx.fleet.members.by_id.values() if not one.left and one.id != ctx.actor]
     else:
-        agents = [member(look, text) for text in asked.to]
+        agents = [member(ctx, text) for text in asked.to]
     if asked.capability is not None:
         wanted = small(asked.capability.strip())
-        able = [one.id for one in look.state("agents").agents.values() if wanted in one.capabilities]
+        able = [one.id for one in ctx.state("agents").agents.values() if wanted in one.capabilities]
         if not able:
             raise Refused(f"nobody can {wanted!r}: `gitcoord agent list` shows who can do what")
         agents += able
@@ -92,50 +92,50 @@ def _agents(look: Look, asked: Issue) -> list[str]:
     return list(dict.fromkeys(agents))
 
 
-def _some_of(look: Look, agents: list[str], names: Iterable[str]) -> list[str]:
-    found = [member(look, name) for name in names]
+def _some_of(ctx: Context, agents: list[str], names: Iterable[str]) -> list[str]:
+    found = [member(ctx, name) for name in names]
     stranger = next((one for one in found if one not in agents), None)
     if stranger is not None:
         raise Refused(f"{stranger} cannot acknowledge what is not for it: name it with --to as well")
     return found
 
 
-def _plan(look: Look, text: str) -> dict[str, str]:
+def _plan(ctx: Context, text: str) -> dict[str, str]:
     kind, _, rest = text.strip().partition(" ")
     rest = rest.strip()
     if kind == "agent" and rest:
-        return {"kind": kind, "text": member(look, rest)}
+        return {"kind": kind, "text": member(ctx, rest)}
     if (kind == "task" and rest) or (kind == "escalate" and not rest):
         return {"kind": kind, "text": rest}
     raise Refused(f"{text!r} is no plan: write {PLANS}")
 
 
-def _named(look: Look, text: str) -> Directive:
-    state: orders.State = look.state("directives")
+def _named(ctx: Context, text: str) -> Directive:
+    state: orders.State = ctx.state("directives")
     known = {**state.over, **state.open}
-    return known[find(look, known, text, "directive", shown_by="directive list")]
+    return known[find(ctx, known, text, "directive", shown_by="directive list")]
 
 
 def _reports(type_: str, verb: str, words: str) -> Any:
     """The `decide` of an agent's word on its own part."""
-    def decide(look: Look, asked: One) -> list[Proposal]:
-        one = _named(look, asked.directive)
-        reason = orders.why_not(one, look.actor)
+    def decide(ctx: Context, asked: One) -> list[Proposal]:
+        one = _named(ctx, asked.directive)
+        reason = orders.why_not(one, ctx.actor)
         if reason is not None:
             raise (Lost if one.status != "open" else Refused)(_refusal(one, reason))
         data = asked.model_dump(exclude={"directive"}, exclude_defaults=True)
         more = f": {getattr(asked, words)}" if words and getattr(asked, words) else ""
-        return [Proposal(type_, f"{look.actor} {verb} {one.text[:60]!r}{more}", data, to=(one.issuer,), re=one.id)]
+        return [Proposal(type_, f"{ctx.actor} {verb} {one.text[:60]!r}{more}", data, to=(one.issuer,), re=one.id)]
 
     return decide
 
 
-def _withdraw(look: Look, asked: Because) -> list[Proposal]:
-    one = _named(look, asked.directive)
+def _withdraw(ctx: Context, asked: Because) -> list[Proposal]:
+    one = _named(ctx, asked.directive)
     if one.status != "open":
         raise Lost(_refusal(one, f"it is {one.status} already"))
     to = tuple(part.agent for part in one.parts.values())[:limits.AGENTS_PER_EVENT_MAX]
-    return [Proposal("directive_withdrawn", f"{look.actor} withdraws {one.text[:60]!r}", {"reason": asked.reason},
+    return [Proposal("directive_withdrawn", f"{ctx.actor} withdraws {one.text[:60]!r}", {"reason": asked.reason},
                      to=to, re=one.id)]
 
 
@@ -143,8 +143,8 @@ def _refusal(one: Directive, reason: str) -> str:
     return f"directive {one.id[:8]} {one.text[:60]!r}: {reason}; `gitcoord directive show {one.id[:8]}` tells more"
 
 
-def _list(look: Look, asked: List) -> list[dict[str, Any]]:
-    state: orders.State = look.state("directives")
+def _list(ctx: Context, asked: List) -> list[dict[str, Any]]:
+    state: orders.State = ctx.state("directives")
     wanted = asked.status or ("" if asked.all else "open")
     return [
         shown(one) for one in [*state.over.values(), *state.open.values()]
@@ -163,53 +163,53 @@ def shown(one: Directive) -> dict[str, Any]:
     }
 
 
-def _show(look: Look, asked: One) -> dict[str, Any]:
-    one = _named(look, asked.directive)
+def _show(ctx: Context, asked: One) -> dict[str, Any]:
+    one = _named(ctx, asked.directive)
     return {**shown(one), "parts": [
         {"agent": part.agent, "status": part.status, "acknowledged": part.acknowledged or None, "words": part.words,
          "followed": part.followed or None} for part in one.parts.values()
     ]}
 
 
-def _answer(look: Look, uid: str) -> dict[str, Any]:
-    one = look.state("directives").open.get(uid)
+def _answer(ctx: Context, uid: str) -> dict[str, Any]:
+    one = ctx.state("directives").open.get(uid)
     return {"directive": shown(one)} if one is not None else {}
 
 
 # What the leader does
 
 
-def duty(state: orders.State, look: Look) -> Iterable[Duty]:
+def duty(state: orders.State, ctx: Context) -> Iterable[Duty]:
     for one in state.open.values():
         must = frozenset(one.must_acknowledge)
         for key, part in one.parts.items() if one.plan is not None else ():
-            reason = _failing(look, one, key, part, must) if not part.followed else ""
+            reason = _failing(ctx, one, key, part, must) if not part.followed else ""
             if not reason:
                 continue
-            wanted = _follows(look, one, part, reason)
+            wanted = _follows(ctx, one, part, reason)
             if wanted.type == "directive_escalated":
                 yield wanted  # to tell a person needs nobody's approval
             else:
-                yield from autonomy.gate(look, "contingency", wanted)
+                yield from autonomy.gate(ctx, "contingency", wanted)
 
 
-def _failing(look: Look, one: Directive, key: str, part: Part, must: Set[str] = frozenset()) -> str:
+def _failing(ctx: Context, one: Directive, key: str, part: Part, must: Set[str] = frozenset()) -> str:
     """Why an agent's part needs the plan; "" while it does not."""
     if part.status == "failed":
         return part.words or "it says that it failed"
     if part.status == "done":
         return ""
-    registered, known = look.state("agents").agents.get(key), look.fleet.members.get(part.agent)
+    registered, known = ctx.state("agents").agents.get(key), ctx.fleet.members.get(part.agent)
     if known is not None and known.left:
         return "it has left the fleet"
     if registered is not None and registered.liveness == "gone":
         return "it is gone"
     asked = one.ack_s is not None and not part.acknowledged and key in must
-    late = asked and look.age_s(one.at, one.position) > (one.ack_s or 0.0)
+    late = asked and ctx.age_s(one.at, one.position) > (one.ack_s or 0.0)
     return "it did not acknowledge in time" if late else ""
 
 
-def _follows(look: Look, one: Directive, part: Part, reason: str) -> Duty:
+def _follows(ctx: Context, one: Directive, part: Part, reason: str) -> Duty:
     """The planned duty; another agent that fails itself, or has a part already, is no help: it is escalated."""
     assert one.plan is not None
     key = f"{CONTINGENCY}{one.id}:{part.agent.casefold()}"
@@ -223,7 +223,7 @@ def _follows(look: Look, one: Directive, part: Part, reason: str) -> Duty:
         return Duty("task_created", one.plan.text, key, data)
     other = one.plan.text
     key_of_other = other.casefold()
-    helps = key_of_other not in one.parts and not _failing(look, one, key_of_other, Part(other))
+    helps = key_of_other not in one.parts and not _failing(ctx, one, key_of_other, Part(other))
     if one.plan.kind == "agent" and helps:
         data = {"agent": other, "instead_of": part.agent}
         return Duty("directive_reassigned", f"{other} instead: {why}", key, data, to=(other,), re=one.id)

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from gitcoord.core import limits
-from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
+from gitcoord.core.commands import Arguments, Command, Context, Proposal, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import Content, Given, Span
 from gitcoord.core.lookup import member
@@ -61,53 +61,53 @@ class Read(Arguments):
     messages: list[Given] = Field([], max_length=post.IDS_MAX, description="Messages; none: all that the inbox shows")
 
 
-def _send(look: Look, asked: Send) -> list[Proposal]:
-    to = _recipients(look, asked)
+def _send(ctx: Context, asked: Send) -> list[Proposal]:
+    to = _recipients(ctx, asked)
     if not to:
         raise Refused("to whom? Name agents with --to, or a --capability; `gitcoord message broadcast` is for all")
-    return _proposals(look, asked, to, {"capability": asked.capability} if asked.capability else {})
+    return _proposals(ctx, asked, to, {"capability": asked.capability} if asked.capability else {})
 
 
-def _broadcast(look: Look, asked: Broadcast) -> list[Proposal]:
-    return _proposals(look, asked, [], {})
+def _broadcast(ctx: Context, asked: Broadcast) -> list[Proposal]:
+    return _proposals(ctx, asked, [], {})
 
 
-def _request(look: Look, asked: Request) -> list[Proposal]:
-    to = _recipients(look, asked)
+def _request(ctx: Context, asked: Request) -> list[Proposal]:
+    to = _recipients(ctx, asked)
     if not to or len(to) > limits.AGENTS_PER_EVENT_MAX:
         most = limits.AGENTS_PER_EVENT_MAX
         raise Refused(f"a request is for 1 to {most} agents: name them with --to, or a --capability")
-    named = [member(look, text) for text in asked.to]
-    reasons = {one: reason for one in to if (reason := circuits.why_not_ask(look, one)) is not None}
+    named = [member(ctx, text) for text in asked.to]
+    reasons = {one: reason for one in to if (reason := circuits.why_not_ask(ctx, one)) is not None}
     to = [one for one in to if one in named or one not in reasons]  # who was not named is left out
     if reasons and (not to or any(one in reasons for one in to)):
         raise Refused(f"{next(iter(reasons.values()))}: `gitcoord recovery circuits` shows whom not to ask")
     more = {"capability": asked.capability} if asked.capability else {}
-    return _proposals(look, asked, to, {**more, "request_s": asked.within_s})
+    return _proposals(ctx, asked, to, {**more, "request_s": asked.within_s})
 
 
-def _recipients(look: Look, asked: Send) -> list[str]:
+def _recipients(ctx: Context, asked: Send) -> list[str]:
     """Those named, and those that can do what is asked for, but the author himself."""
-    to = [_present(look, text) for text in asked.to]
+    to = [_present(ctx, text) for text in asked.to]
     if asked.capability is not None:
         wanted = small(asked.capability.strip())
-        able = [one.id for one in look.state("agents").agents.values()
-                if wanted in one.capabilities and one.id != look.actor]
+        able = [one.id for one in ctx.state("agents").agents.values()
+                if wanted in one.capabilities and one.id != ctx.actor]
         if not able:
             raise Refused(f"nobody else can {wanted!r}: `gitcoord agent list` shows who can do what")
         to += able
     return list(dict.fromkeys(to))
 
 
-def _present(look: Look, text: str) -> str:
-    found = member(look, text)
-    known = look.fleet.members.get(found)
+def _present(ctx: Context, text: str) -> str:
+    found = member(ctx, text)
+    known = ctx.fleet.members.get(found)
     if known is not None and known.left:
         raise Refused(f"{found} has left the fleet: `gitcoord agent list` shows who is there")
     return found
 
 
-def _proposals(look: Look, asked: Broadcast, to: Sequence[str], more: Mapping[str, Any]) -> list[Proposal]:
+def _proposals(ctx: Context, asked: Broadcast, to: Sequence[str], more: Mapping[str, Any]) -> list[Proposal]:
     """One for each hundred recipients, and one for all."""
     data: dict[str, Any] = {"priority": asked.priority, **more}
     if asked.expires_s is not None:
@@ -119,40 +119,40 @@ def _proposals(look: Look, asked: Broadcast, to: Sequence[str], more: Mapping[st
     return [Proposal("message", asked.text, data, to=part) for part in parts]
 
 
-def _reply(look: Look, asked: Reply) -> list[Proposal]:
-    one = queries.named(look, asked.message)
-    others = [*one.to.values()] if one.author == look.actor else [one.author]  # one's own: a word more to the same
+def _reply(ctx: Context, asked: Reply) -> list[Proposal]:
+    one = queries.named(ctx, asked.message)
+    others = [*one.to.values()] if one.author == ctx.actor else [one.author]  # one's own: a word more to the same
     data: dict[str, Any] = {"priority": asked.priority}
     if asked.data:
         data["payload"] = asked.data
     return [Proposal("message", asked.text, data, to=tuple(others), re=one.id)]
 
 
-def _acknowledge(look: Look, asked: Chosen) -> list[Proposal]:
+def _acknowledge(ctx: Context, asked: Chosen) -> list[Proposal]:
     if not asked.messages:
-        raise Refused(_which(look))
-    chosen = [queries.named(look, text) for text in asked.messages]
+        raise Refused(_which(ctx))
+    chosen = [queries.named(ctx, text) for text in asked.messages]
     for one in chosen:
-        if not post.is_for(one, look.actor):
-            raise Refused(f"{one.id[:8]} is not for {look.actor or 'nobody'}: `gitcoord inbox` shows what is")
-    ids = [one.id for one in chosen if look.actor.casefold() not in one.acknowledged]
-    words = f"{look.actor} acknowledges {', '.join(uid[:8] for uid in ids[:5])}"
+        if not post.is_for(one, ctx.actor):
+            raise Refused(f"{one.id[:8]} is not for {ctx.actor or 'nobody'}: `gitcoord inbox` shows what is")
+    ids = [one.id for one in chosen if ctx.actor.casefold() not in one.acknowledged]
+    words = f"{ctx.actor} acknowledges {', '.join(uid[:8] for uid in ids[:5])}"
     return [Proposal("messages_acknowledged", words, {"ids": ids})] if ids else []
 
 
-def _which(look: Look) -> str:
-    waiting = [one for one in queries.mine(look)
-               if look.actor.casefold() not in one.acknowledged and not post.is_over(one, look)]
+def _which(ctx: Context) -> str:
+    waiting = [one for one in queries.mine(ctx)
+               if ctx.actor.casefold() not in one.acknowledged and not post.is_over(one, ctx)]
     if not waiting:
         return "which message? None waits for your word: `gitcoord inbox --all` shows what was said to you"
     ids = " ".join(told_apart(one.id for one in waiting[-IDS_SHOWN_MAX:]))
     return f"which message? `gitcoord message ack {ids}` acknowledges what waits; `gitcoord inbox --all` shows it"
 
 
-def _read(look: Look, asked: Read) -> list[Proposal]:
-    unread = [one for one in queries.mine(look) if not post.is_read(look.state("messages"), one, look.actor)]
+def _read(ctx: Context, asked: Read) -> list[Proposal]:
+    unread = [one for one in queries.mine(ctx) if not post.is_read(ctx.state("messages"), one, ctx.actor)]
     if asked.messages:
-        ids = [queries.named(look, text).id for text in asked.messages]
+        ids = [queries.named(ctx, text).id for text in asked.messages]
         chosen = [one for one in unread if one.id in ids]
         data: dict[str, Any] = {"ids": [one.id for one in chosen]}
     else:
@@ -160,11 +160,11 @@ def _read(look: Look, asked: Read) -> list[Proposal]:
         data = {"upto": chosen[-1].position} if chosen else {}
     if not chosen:
         return []
-    return [Proposal("messages_read", f"{look.actor} has read {len(chosen)} message{'s' * (len(chosen) != 1)}", data)]
+    return [Proposal("messages_read", f"{ctx.actor} has read {len(chosen)} message{'s' * (len(chosen) != 1)}", data)]
 
 
-def _answer(look: Look, uid: str) -> dict[str, Any]:
-    return {"message": queries.shown(look, look.state("messages").said[uid])}
+def _answer(ctx: Context, uid: str) -> dict[str, Any]:
+    return {"message": queries.shown(ctx, ctx.state("messages").said[uid])}
 
 
 COLUMNS = ("id", "at", "from", "to", "priority", "text", "request")

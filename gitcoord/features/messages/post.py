@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 
 from gitcoord.core import times
 from gitcoord.core.fold.authority import GUEST, LEADER, Who
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.core.format.event import Event
 from gitcoord.core.fields import Count, Json, Payload, Uid
 from gitcoord.core.fold.fleet_state import Duty, Recorded
@@ -225,10 +225,10 @@ def _lapse(state: State, event: Event) -> str | None:
     return None
 
 
-def duty(state: State, look: Look) -> Iterable[Duty]:
+def duty(state: State, ctx: Context) -> Iterable[Duty]:
     for uid in state.waiting:
         said = state.said[uid]
-        if look.age_s(said.at, said.position) > (said.request_s or 0.0):
+        if ctx.age_s(said.at, said.position) > (said.request_s or 0.0):
             yield Duty("request_lapsed", f"{_names(said)} did not answer in time", f"request_lapsed:{uid}",
                        to=(said.author,), re=uid)
 
@@ -254,25 +254,25 @@ def is_read(state: State, said: Said, agent: str) -> bool:
     return state.marks.get(key, 0) >= said.position or key in said.read
 
 
-def is_over(said: Said, look: Look) -> bool:
-    return said.expires_s is not None and look.age_s(said.at, said.position) > said.expires_s
+def is_over(said: Said, ctx: Context) -> bool:
+    return said.expires_s is not None and ctx.age_s(said.at, said.position) > said.expires_s
 
 
-def recipients(look: Look, said: Said) -> list[str]:
+def recipients(ctx: Context, said: Said) -> list[str]:
     """Whom it is for; of what is for all, those who were members then and still are."""
     if said.to:
         return [*said.to.values()]
-    return [one.id for one in look.fleet.members.by_id.values()
+    return [one.id for one in ctx.fleet.members.by_id.values()
             if not one.left and is_for(said, one.id, joined=one.joined)]
 
 
-def receipt(look: Look, said: Said, agent: str) -> str:
+def receipt(ctx: Context, said: Said, agent: str) -> str:
     """How far it got with one recipient: acknowledged, read, delivered (its node has folded it), sent."""
     if agent.casefold() in said.acknowledged:
         return "acknowledged"
-    if is_read(look.state("messages"), said, agent):
+    if is_read(ctx.state("messages"), said, agent):
         return "read"
-    standing = look.seen.get(agent.casefold())
+    standing = ctx.seen.get(agent.casefold())
     return "delivered" if standing is not None and standing.position >= said.position else "sent"
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from gitcoord.core import limits, times
-from gitcoord.core.commands import Arguments, Look
+from gitcoord.core.commands import Arguments, Context
 from gitcoord.core.errors import Refused
 from gitcoord.core.format.event import parse
 from gitcoord.core.fields import Given
@@ -39,59 +39,59 @@ class List(Filters):
     all: bool = Field(False, description="Also what others said to each other")
 
 
-def named(look: Look, text: str) -> Said:
-    said: dict[str, Said] = look.state("messages").said
-    return said[find(look, said, text, "message", shown_by="message list")]
+def named(ctx: Context, text: str) -> Said:
+    said: dict[str, Said] = ctx.state("messages").said
+    return said[find(ctx, said, text, "message", shown_by="message list")]
 
 
-def mine(look: Look) -> list[Said]:
+def mine(ctx: Context) -> list[Said]:
     """What is for him who looks, since he joined, as it was said."""
-    known = look.fleet.members.get(look.actor)
+    known = ctx.fleet.members.get(ctx.actor)
     if known is None:
         raise Refused("whose messages? Say who you are with --as or GITCOORD_AGENT")
-    return [one for one in look.state("messages").said.values()
+    return [one for one in ctx.state("messages").said.values()
             if post.is_for(one, known.id, joined=known.joined)]
 
 
-def inbox(look: Look, asked: Inbox) -> list[dict[str, Any]]:
-    state = look.state("messages")
+def inbox(ctx: Context, asked: Inbox) -> list[dict[str, Any]]:
+    state = ctx.state("messages")
     rows = [
-        shown(look, one) for one in mine(look)
-        if (asked.all or not (post.is_read(state, one, look.actor) or post.is_over(one, look)))
-        and _fits(look, one, asked)
+        shown(ctx, one) for one in mine(ctx)
+        if (asked.all or not (post.is_read(state, one, ctx.actor) or post.is_over(one, ctx)))
+        and _fits(ctx, one, asked)
     ]
     if asked.order == "priority":
         rows.sort(key=lambda row: PRIORITIES.index(row["priority"]))
     return rows
 
 
-def list_(look: Look, asked: List) -> list[dict[str, Any]]:
+def list_(ctx: Context, asked: List) -> list[dict[str, Any]]:
     return [
-        shown(look, one) for one in look.state("messages").said.values()
-        if (asked.all or one.author == look.actor or post.is_for(one, look.actor))
+        shown(ctx, one) for one in ctx.state("messages").said.values()
+        if (asked.all or one.author == ctx.actor or post.is_for(one, ctx.actor))
         and (asked.to is None or post.is_for(one, asked.to))
         and (not asked.waiting or post.request(one) == "waiting")
-        and _fits(look, one, asked)
+        and _fits(ctx, one, asked)
     ]
 
 
-def _fits(look: Look, one: Said, asked: Filters) -> bool:
+def _fits(ctx: Context, one: Said, asked: Filters) -> bool:
     return (
         (asked.by is None or one.author.casefold() == asked.by.casefold())
         and (asked.priority is None or PRIORITIES.index(one.priority) <= PRIORITIES.index(asked.priority))
-        and (asked.interaction is None or _interaction(look, one) == asked.interaction)
+        and (asked.interaction is None or _interaction(ctx, one) == asked.interaction)
     )
 
 
-def _interaction(look: Look, one: Said) -> int | None:
-    return conversation.number_of(look.state("conversation"), one.position)
+def _interaction(ctx: Context, one: Said) -> int | None:
+    return conversation.number_of(ctx.state("conversation"), one.position)
 
 
-def shown(look: Look, one: Said) -> dict[str, Any]:
-    event = parse(look.read(one.position)) if look.read is not None else None
+def shown(ctx: Context, one: Said) -> dict[str, Any]:
+    event = parse(ctx.read(one.position)) if ctx.read is not None else None
     payload = event.data.get("payload") if event is not None else None
     return {
-        "id": one.id, "position": one.position, "interaction": _interaction(look, one), "from": one.author,
+        "id": one.id, "position": one.position, "interaction": _interaction(ctx, one), "from": one.author,
         "to": [*one.to.values()] or "all", "type": one.type, "priority": one.priority,
         "text": event.content if event else "",
         "data": payload if isinstance(payload, dict) else {}, "re": one.re, "at": one.at,
@@ -101,8 +101,8 @@ def shown(look: Look, one: Said) -> dict[str, Any]:
     }
 
 
-def show(look: Look, asked: Show) -> dict[str, Any]:
-    one = named(look, asked.message)
-    receipts = {agent: post.receipt(look, one, agent) for agent in post.recipients(look, one)}
-    answers = [other.id for other in look.state("messages").said.values() if other.re == one.id]
-    return {**shown(look, one), "capability": one.capability, "receipts": receipts, "answers": answers}
+def show(ctx: Context, asked: Show) -> dict[str, Any]:
+    one = named(ctx, asked.message)
+    receipts = {agent: post.receipt(ctx, one, agent) for agent in post.recipients(ctx, one)}
+    answers = [other.id for other in ctx.state("messages").said.values() if other.re == one.id]
+    return {**shown(ctx, one), "capability": one.capability, "receipts": receipts, "answers": answers}

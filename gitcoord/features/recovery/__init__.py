@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from gitcoord.core.commands import Arguments, Command, Look, Query
+from gitcoord.core.commands import Arguments, Command, Context, Query
 from gitcoord.core.fields import Given
 from gitcoord.core.lookup import find, member
 from gitcoord.features import values
@@ -38,22 +38,22 @@ class Nothing(Arguments):
     pass
 
 
-def list_(look: Look, asked: List) -> list[dict[str, Any]]:
-    whose = member(look, asked.agent) if asked.agent is not None else None
-    found: list[Recovery] = list(look.state("recovery").recoveries.values())
+def list_(ctx: Context, asked: List) -> list[dict[str, Any]]:
+    whose = member(ctx, asked.agent) if asked.agent is not None else None
+    found: list[Recovery] = list(ctx.state("recovery").recoveries.values())
     return [{**shown(one), "strategies": [step.strategy for step in one.steps if step.strategy]} for one in found
             if whose in (None, one.agent) and not (asked.open and one.outcome)]
 
 
-def show(look: Look, asked: Show) -> dict[str, Any]:
-    known: Mapping[str, Recovery] = look.state("recovery").recoveries
+def show(ctx: Context, asked: Show) -> dict[str, Any]:
+    known: Mapping[str, Recovery] = ctx.state("recovery").recoveries
     if asked.id is None:
         return shown(list(known.values())[-1]) if known else {}
-    return shown(known[find(look, known, asked.id, "recovery", shown_by="recovery list")])
+    return shown(known[find(ctx, known, asked.id, "recovery", shown_by="recovery list")])
 
 
-def rate(look: Look, asked: Nothing) -> dict[str, Any]:
-    state = look.state("recovery")
+def rate(ctx: Context, asked: Nothing) -> dict[str, Any]:
+    state = ctx.state("recovery")
     ended = sum(state.outcomes.values())
     automatic = sum(state.outcomes.get(one, 0) for one in AUTOMATIC)
     return {
@@ -64,8 +64,8 @@ def rate(look: Look, asked: Nothing) -> dict[str, Any]:
     }
 
 
-def broken(look: Look, asked: Nothing) -> list[dict[str, Any]]:
-    return [circuits.shown(one, look) for one in look.state("recovery").circuits.values()
+def broken(ctx: Context, asked: Nothing) -> list[dict[str, Any]]:
+    return [circuits.shown(one, ctx) for one in ctx.state("recovery").circuits.values()
             if one.state != circuits.CLOSED or one.failures]
 
 

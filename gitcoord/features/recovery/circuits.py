@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from gitcoord.core import times
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.core.fields import Agent, Payload, Words
 from gitcoord.core.fold.fleet_state import Duty, Recorded
 from gitcoord.core.leadership.liveness import GONE
@@ -120,24 +120,24 @@ def _of(circuits: Circuits, agent: str) -> Circuit:
     return circuits[key]
 
 
-def duty(circuits: Circuits, look: Look) -> Iterator[Duty]:
+def duty(circuits: Circuits, ctx: Context) -> Iterator[Duty]:
     """The turns that are due."""
     needed: dict[str, list[str]] = {}
-    for agent in look.state("agents").agents.values():
+    for agent in ctx.state("agents").agents.values():
         for other in agent.depends_on:
             needed.setdefault(other.casefold(), []).append(agent.id)
-    for key, agent in look.state("agents").agents.items():
+    for key, agent in ctx.state("agents").agents.items():
         one = circuits.get(key)
         if one is None and agent.liveness == GONE and key in needed:
             one = Circuit(agent.id)
-        turn = TURNS[one.state](one, agent, look, key in needed) if one is not None else None
+        turn = TURNS[one.state](one, agent, ctx, key in needed) if one is not None else None
         if one is not None and turn is not None:
             type_, reason = turn
             yield Duty(type_, f"{agent.id}: {reason}", f"circuit:{agent.registration}:{one.turns}",
                        {"agent": agent.id, "reason": reason}, tuple(needed.get(key, ())[:100]), agent.registration)
 
 
-def _when_closed(one: Circuit, agent: roster.Agent, look: Look, needed: bool) -> tuple[str, str] | None:
+def _when_closed(one: Circuit, agent: roster.Agent, ctx: Context, needed: bool) -> tuple[str, str] | None:
     if agent.liveness == GONE and needed:
         return "circuit_opened", IS_GONE
     if one.failures >= FAILURES_MAX:
@@ -145,38 +145,38 @@ def _when_closed(one: Circuit, agent: roster.Agent, look: Look, needed: bool) ->
     return None
 
 
-def _when_open(one: Circuit, agent: roster.Agent, look: Look, needed: bool) -> tuple[str, str] | None:
-    if agent.liveness != GONE and look.age_s(one.since, one.position) >= one.wait_s:
+def _when_open(one: Circuit, agent: roster.Agent, ctx: Context, needed: bool) -> tuple[str, str] | None:
+    if agent.liveness != GONE and ctx.age_s(one.since, one.position) >= one.wait_s:
         return "circuit_half_opened", "it may be tried"
     return None
 
 
-def _when_half_open(one: Circuit, agent: roster.Agent, look: Look, needed: bool) -> tuple[str, str] | None:
+def _when_half_open(one: Circuit, agent: roster.Agent, ctx: Context, needed: bool) -> tuple[str, str] | None:
     if agent.liveness == GONE:
         return "circuit_opened", "it is gone again, do not ask it"
     if one.tried == "failed":
         return "circuit_opened", "the trial failed, do not ask it"
-    if one.tried == "done" or look.age_s(one.since, one.position) >= QUIET_S:
+    if one.tried == "done" or ctx.age_s(one.since, one.position) >= QUIET_S:
         return "circuit_closed", "it works again"
     return None
 
 
-Turn = Callable[[Circuit, roster.Agent, Look, bool], "tuple[str, str] | None"]
+Turn = Callable[[Circuit, roster.Agent, Context, bool], "tuple[str, str] | None"]
 TURNS: Mapping[str, Turn] = {CLOSED: _when_closed, OPEN: _when_open, HALF_OPEN: _when_half_open}
 
 
-def shown(one: Circuit, look: Look) -> dict[str, Any]:
+def shown(one: Circuit, ctx: Context) -> dict[str, Any]:
     tried_from = times.later(one.since, one.wait_s) if one.state == OPEN else None
     return {"agent": one.agent, "circuit": one.state, "since": one.since or None, "reason": one.reason,
             "failures": one.failures, "half_open_from": tried_from}
 
 
-def why_not_ask(look: Look, agent: str) -> str | None:
+def why_not_ask(ctx: Context, agent: str) -> str | None:
     """Why nobody should ask this agent for anything now; None when all is well, or a trial is welcome."""
-    one: Circuit | None = look.state("recovery").circuits.get(agent.casefold())
+    one: Circuit | None = ctx.state("recovery").circuits.get(agent.casefold())
     if one is None or one.state != OPEN:
         return None
-    known = agents.get(look, agent)
+    known = agents.get(ctx, agent)
     is_gone = known is not None and known.liveness == GONE
     again = "once it is back" if is_gone else f"from {times.later(one.since, one.wait_s)}"
     return f"{one.agent}: {one.reason} (again {again})"

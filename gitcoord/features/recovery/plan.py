@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gitcoord.core import times
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.core.fold.fleet_state import Duty
 from gitcoord.core.leadership.liveness import ALIVE, GONE
 from gitcoord.features import agents
@@ -28,7 +28,7 @@ Strategy = Literal["restart", "backup", "redistribute", "degrade", "escalate"]
 class Case:
     """One agent that is gone, as the leader looks at it. `number` is that of its loss, among all turns of its life."""
 
-    look: Look
+    ctx: Context
     agent: Agent
     number: int
     loss: Loss
@@ -47,13 +47,13 @@ class Case:
         return sum(at >= since for at in self.losses) > most
 
 
-def duty(state: State, look: Look) -> Iterator[Duty]:
+def duty(state: State, ctx: Context) -> Iterator[Duty]:
     """A recovery begins with the same look that finds the agent lost: a tick in between would be waited for."""
-    strategies: Sequence[Strategy] = _settings(look).recovery
-    yield from circuits.duty(state.circuits, look)
-    for case in _cases(state, look) if strategies else ():
+    strategies: Sequence[Strategy] = _settings(ctx).recovery
+    yield from circuits.duty(state.circuits, ctx)
+    for case in _cases(state, ctx) if strategies else ():
         if case.recovery is None:
-            begun = proposals.gate(look, "recovery", case.duty(
+            begun = proposals.gate(ctx, "recovery", case.duty(
                 "recovery_started", f"is recovered: {case.loss.reason}", reason=case.loss.reason))
             yield from begun
             if not any(one.type == "recovery_started" for one in begun):
@@ -61,17 +61,17 @@ def duty(state: State, look: Look) -> Iterator[Duty]:
         yield from _steps(case, strategies)
 
 
-def _cases(state: State, look: Look) -> Iterator[Case]:
-    known: Mapping[str, Agent] = look.state("agents").agents
+def _cases(state: State, ctx: Context) -> Iterator[Case]:
+    known: Mapping[str, Agent] = ctx.state("agents").agents
     for key, loss in state.lost.items():
         agent, recovery = known.get(key), state.recoveries.get(loss.recovery)
         lasts = not loss.recovery or (recovery is not None and not recovery.outcome)
         if agent is not None and agent.liveness == GONE and lasts:
-            yield Case(look, agent, agent.changes, loss, recovery, state.losses.get(key, ()))
-    for agent, standing in watching.lost(look.state("agents"), look):
+            yield Case(ctx, agent, agent.changes, loss, recovery, state.losses.get(key, ()))
+    for agent, standing in watching.lost(ctx.state("agents"), ctx):
         if agent.key not in state.lost:
-            loss = Loss(look.now, told=False, reason=f"silent for {standing.silent_s:.1f} s")
-            yield Case(look, agent, agent.changes + 1, loss, None, [*state.losses.get(agent.key, ()), look.now])
+            loss = Loss(ctx.now, told=False, reason=f"silent for {standing.silent_s:.1f} s")
+            yield Case(ctx, agent, agent.changes + 1, loss, None, [*state.losses.get(agent.key, ()), ctx.now])
 
 
 def _steps(case: Case, strategies: Sequence[Strategy]) -> Iterator[Duty]:
@@ -97,8 +97,8 @@ Done = tuple[list[Duty], bool]  # what to append, and whether that is enough
 
 def _restart(case: Case) -> Done:
     """Where its supervisor lives, and it was not lost too often."""
-    look, agent = case.ctx, case.agent
-    neighbour = any(one.node == agent.node and one.state == ALIVE for one in look.seen.values())
+    ctx, agent = case.ctx, case.agent
+    neighbour = any(one.node == agent.node and one.state == ALIVE for one in ctx.seen.values())
     if not agent.supervised or case.repeated or not (case.loss.told or neighbour):
         return [], False
     return [case.duty("restart_requested", f"is to be started again on {agent.node}", node=agent.node)], True
@@ -163,5 +163,5 @@ def _missing(case: Case) -> tuple[list[str], list[str]] | None:
     return (capabilities, dependants) if capabilities or dependants else None
 
 
-def _settings(look: Look) -> Any:
-    return look.state("settings").settings
+def _settings(ctx: Context) -> Any:
+    return ctx.state("settings").settings

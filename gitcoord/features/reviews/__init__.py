@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.core.format.event import Event
 from gitcoord.core.fold.fleet_state import Duty, Recorded
 from gitcoord.core.fold.membership import stripped
@@ -88,7 +88,7 @@ def _outdate(pull: Pull, stale: ReviewStale) -> str | None:
     return None
 
 
-def duty(state: State, look: Look) -> Iterable[Duty]:
+def duty(state: State, ctx: Context) -> Iterable[Duty]:
     return ()  # only who can reach the forge can review: gitcoord/github/review_job.py
 
 

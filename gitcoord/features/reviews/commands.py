@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from gitcoord.core import lookup
-from gitcoord.core.commands import Arguments, Command, Look, Proposal, Query
+from gitcoord.core.commands import Arguments, Command, Context, Proposal, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import Words
 from gitcoord.core.fold.membership import Repository
@@ -46,43 +46,43 @@ class Reviews(Arguments):
     stale: bool = Field(False, description="Only those to be reviewed again")
 
 
-def cast(look: Look, asked: CastVote) -> list[Proposal]:
-    pull = find(look, asked.repo, asked.pr)
+def cast(ctx: Context, asked: CastVote) -> list[Proposal]:
+    pull = find(ctx, asked.repo, asked.pr)
     review = pull.review if pull else None
     commit = asked.commit or (review.commit if review and not review.stale else "")
-    if not commit and look.head_of is not None:
-        commit = look.head_of(asked.repo, asked.pr)
+    if not commit and ctx.head_of is not None:
+        commit = ctx.head_of(asked.repo, asked.pr)
     payload = VoteCast(pr=asked.pr, repo=asked.repo, commit=commit, verdict=asked.verdict, why=asked.why)
     verb = "approves" if asked.verdict == "approve" else "rejects"
-    return [_about(pull, "vote_cast", f"{look.actor} {verb} {asked.repo}#{asked.pr}"
+    return [_about(pull, "vote_cast", f"{ctx.actor} {verb} {asked.repo}#{asked.pr}"
                    + (f" at {commit[:12]}" if commit else "")
                    + (f": {asked.why}" if asked.why else ""), payload)]
 
 
-def request(look: Look, asked: Request) -> list[Proposal]:
-    voters = [lookup.member(look, agent) for agent in asked.to]
+def request(ctx: Context, asked: Request) -> list[Proposal]:
+    voters = [lookup.member(ctx, agent) for agent in asked.to]
     payload = ReviewRequested(pr=asked.pr, repo=asked.repo, why=asked.why)
-    return [_about(find(look, asked.repo, asked.pr), "review_requested", f"{look.actor} asks for a review of "
+    return [_about(find(ctx, asked.repo, asked.pr), "review_requested", f"{ctx.actor} asks for a review of "
                    f"{asked.repo}#{asked.pr}" + (f": {asked.why}" if asked.why else ""), payload, voters)]
 
 
-def list_(look: Look, asked: Reviews) -> list[dict[str, Any]]:
-    state: State = look.state("reviews")
-    return [shown(look, pull) for pull in state.pulls.values()
+def list_(ctx: Context, asked: Reviews) -> list[dict[str, Any]]:
+    state: State = ctx.state("reviews")
+    return [shown(ctx, pull) for pull in state.pulls.values()
             if not asked.stale or pull.requested or (pull.review is not None and pull.review.stale)]
 
 
-def show(look: Look, asked: OnPull) -> dict[str, Any]:
-    pull = find(look, asked.repo, asked.pr)
+def show(ctx: Context, asked: OnPull) -> dict[str, Any]:
+    pull = find(ctx, asked.repo, asked.pr)
     if pull is None:
         raise Refused(f"nobody has said anything of {asked.repo}#{asked.pr}: `gitcoord reviews list` shows the others")
-    return shown(look, pull) | {"ballots": [asdict(vote) for vote in pull.votes.values()]}
+    return shown(ctx, pull) | {"ballots": [asdict(vote) for vote in pull.votes.values()]}
 
 
-def shown(look: Look, pull: Pull) -> dict[str, Any]:
+def shown(ctx: Context, pull: Pull) -> dict[str, Any]:
     """As recorded; the votes as they count for the commit that was reviewed."""
     review = pull.review
-    count = tally(pull, review.commit if review else "", look.state("settings").settings)
+    count = tally(pull, review.commit if review else "", ctx.state("settings").settings)
     return {
         "id": pull.id, "pull": pull.name, "repo": pull.repo or None, "pr": pull.pr,
         "verdict": review.verdict if review else None, "commit": review.commit if review else None,
@@ -93,11 +93,11 @@ def shown(look: Look, pull: Pull) -> dict[str, Any]:
     }
 
 
-def _answer(look: Look, uid: str) -> dict[str, Any]:
+def _answer(ctx: Context, uid: str) -> dict[str, Any]:
     """With a `warning` where the vote counts for nothing."""
-    state: State = look.state("reviews")
+    state: State = ctx.state("reviews")
     votes = [vote for pull in state.pulls.values() for vote in pull.votes.values()
-             if same_agent(vote.agent, look.actor)]
+             if same_agent(vote.agent, ctx.actor)]
     newest = max(votes, key=lambda vote: vote.at, default=None)
     if newest is None or newest.commit:
         return {}

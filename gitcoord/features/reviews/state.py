@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.features.settings import Settings
 
 Outcome = Literal["none", "waiting", "approved", "rejected"]
@@ -64,8 +64,8 @@ def key(repo: str, pr: int) -> str:
     return f"{repo.casefold()}#{pr}"
 
 
-def find(look: Look, repo: str, pr: int) -> Pull | None:
-    state: State = look.state("reviews")
+def find(ctx: Context, repo: str, pr: int) -> Pull | None:
+    state: State = ctx.state("reviews")
     return state.pulls.get(key(repo, pr))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from gitcoord.core import times
-from gitcoord.core.commands import Arguments, Command, Look, Proposal
+from gitcoord.core.commands import Arguments, Command, Context, Proposal
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.fields import GIVEN_CHARS_MAX, Content, Given, Reason, Span, Title, Words
 from gitcoord.core.lookup import member
@@ -72,27 +72,27 @@ class Cancel(Claim):
     reason: Reason = Field("", description="Why")
 
 
-def create(look: Look, asked: Create) -> list[Proposal]:
+def create(ctx: Context, asked: Create) -> list[Proposal]:
     _bounded("body", asked.body, said.BODY_MAX)
-    after = [named(look, text) for text in asked.after]
+    after = [named(ctx, text) for text in asked.after]
     for task in after:
         if task.status in (FAILED, CANCELLED):
             raise Refused(f"the new task would wait for ever for {task.id[:8]}: {in_a_line(task)}")
     data = {
         "title": asked.title, "body": asked.body, "needs": list(dict.fromkeys(asked.needs)),
-        "priority": asked.priority, "deadline": _moment(look, asked.deadline), "after": [task.id for task in after],
+        "priority": asked.priority, "deadline": _moment(ctx, asked.deadline), "after": [task.id for task in after],
         "attempts_max": asked.attempts, "timeout_s": asked.time_limit, "data": asked.data,
-        "agent": member(look, asked.agent) if asked.agent else None,
+        "agent": member(ctx, asked.agent) if asked.agent else None,
     }
     return [Proposal("task_created", asked.title, {name: value for name, value in data.items()
                                                    if value not in (None, "", [], {})})]
 
 
-def _moment(look: Look, text: str | None) -> str | None:
+def _moment(ctx: Context, text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        return times.later(look.now, float(str(times.span_s(text))))
+        return times.later(ctx.now, float(str(times.span_s(text))))
     except ValueError:
         pass
     if not times.seconds(text):
@@ -105,34 +105,34 @@ def _bounded(what: str, text: str, characters_max: int) -> None:
         raise Refused(f"the {what} has {len(text)} characters, and {characters_max} go into an event: {IN_A_FILE}")
 
 
-def claim(look: Look, asked: Claim) -> list[Proposal]:
-    task = named(look, asked.task)
-    if task.status in HELD and same_agent(task.last.agent, look.actor):
+def claim(ctx: Context, asked: Claim) -> list[Proposal]:
+    task = named(ctx, asked.task)
+    if task.status in HELD and same_agent(task.last.agent, ctx.actor):
         if task.status != ASSIGNED:
             return []  # it has it
-        return [Proposal("task_accepted", f"{look.actor} takes on {task.title!r}", {"attempt": task.attempt},
+        return [Proposal("task_accepted", f"{ctx.actor} takes on {task.title!r}", {"attempt": task.attempt},
                          re=task.id)]
     if task.status in HELD or task.status == DONE:
         raise Lost(in_a_line(task))
     if task.status != READY:
         raise Refused(f"{task.id[:8]} cannot be claimed: {in_a_line(task)}")
-    crowd = dispatch.workers(look)
-    me = next((one for one in crowd if same_agent(one.id, look.actor)), None)
+    crowd = dispatch.workers(ctx)
+    me = next((one for one in crowd if same_agent(one.id, ctx.actor)), None)
     if task.needs and (me is None or dispatch.lacks(me, task)):
         raise Refused(f"{task.id[:8]} needs {', '.join(task.needs)}: "
                       f"`gitcoord agent register --capabilities {','.join(task.needs)}` says that one can")
-    return [Proposal("task_claimed", f"{look.actor} claims {task.title!r}", re=task.id)]
+    return [Proposal("task_claimed", f"{ctx.actor} claims {task.title!r}", re=task.id)]
 
 
-def start(look: Look, asked: Start) -> list[Proposal]:
-    task, attempt = _own(look, asked.task, asked.attempt)
-    return [Proposal("task_started", f"{look.actor} starts {task.title!r}", {"attempt": attempt}, re=task.id)]
+def start(ctx: Context, asked: Start) -> list[Proposal]:
+    task, attempt = _own(ctx, asked.task, asked.attempt)
+    return [Proposal("task_started", f"{ctx.actor} starts {task.title!r}", {"attempt": attempt}, re=task.id)]
 
 
-def progress(look: Look, asked: Progress) -> list[Proposal]:
-    task, attempt = _own(look, asked.task, asked.attempt)
+def progress(ctx: Context, asked: Progress) -> list[Proposal]:
+    task, attempt = _own(ctx, asked.task, asked.attempt)
     if asked.ask:
-        to = () if same_agent(task.created_by, look.actor) else (task.created_by,)
+        to = () if same_agent(task.created_by, ctx.actor) else (task.created_by,)
         return [Proposal("task_input_requested", asked.ask, {"attempt": attempt, "text": asked.ask}, to, task.id)]
     if asked.share is None and not asked.text:
         raise Refused("say how much is done, from 0 to 1, or what, or what to --ask")
@@ -141,60 +141,60 @@ def progress(look: Look, asked: Progress) -> list[Proposal]:
     return [Proposal("task_progressed", f"{percent}{asked.text}".strip(), data, re=task.id)]
 
 
-def finish(look: Look, asked: Finish) -> list[Proposal]:
+def finish(ctx: Context, asked: Finish) -> list[Proposal]:
     _bounded("result", asked.result, said.RESULT_MAX)
-    task, attempt = _own(look, asked.task, asked.attempt)
+    task, attempt = _own(ctx, asked.task, asked.attempt)
     data = {"attempt": attempt, "result": asked.result, "artifacts": asked.artifacts}
-    return [Proposal("task_finished", f"{look.actor} has done {task.title!r}", data, re=task.id)]
+    return [Proposal("task_finished", f"{ctx.actor} has done {task.title!r}", data, re=task.id)]
 
 
-def fail(look: Look, asked: Fail) -> list[Proposal]:
-    task, attempt = _own(look, asked.task, asked.attempt)
+def fail(ctx: Context, asked: Fail) -> list[Proposal]:
+    task, attempt = _own(ctx, asked.task, asked.attempt)
     because = f": {asked.reason}" if asked.reason else ""
-    return [Proposal("task_failed", f"{look.actor} could not do {task.title!r}{because}",
+    return [Proposal("task_failed", f"{ctx.actor} could not do {task.title!r}{because}",
                      {"attempt": attempt, "reason": asked.reason}, re=task.id)]
 
 
-def release(look: Look, asked: Release) -> list[Proposal]:
-    task, attempt = _own(look, asked.task, asked.attempt)
+def release(ctx: Context, asked: Release) -> list[Proposal]:
+    task, attempt = _own(ctx, asked.task, asked.attempt)
     because = f": {asked.reason}" if asked.reason else ""
-    return [Proposal("task_released", f"{look.actor} gives {task.title!r} back{because}",
+    return [Proposal("task_released", f"{ctx.actor} gives {task.title!r} back{because}",
                      {"attempt": attempt, "reason": asked.reason}, re=task.id)]
 
 
-def cancel(look: Look, asked: Cancel) -> list[Proposal]:
-    task = named(look, asked.task)
+def cancel(ctx: Context, asked: Cancel) -> list[Proposal]:
+    task = named(ctx, asked.task)
     if task.status == CANCELLED:
         return []
     if task.status in OVER:
         raise Refused(f"{task.id[:8]} cannot be cancelled: {in_a_line(task)}")
     because = f": {asked.reason}" if asked.reason else ""
-    return [Proposal("task_cancelled", f"{look.actor} cancels {task.title!r}{because}", {"reason": asked.reason},
+    return [Proposal("task_cancelled", f"{ctx.actor} cancels {task.title!r}{because}", {"reason": asked.reason},
                      re=task.id)]
 
 
-def _own(look: Look, text: str, attempt: int | None) -> tuple[Task, int]:
+def _own(ctx: Context, text: str, attempt: int | None) -> tuple[Task, int]:
     """The task and the speaker's attempt at it. What is said of one that is over is recorded, without effect."""
-    task = named(look, text)
-    mine = [number for number, one in enumerate(task.attempts, 1) if same_agent(one.agent, look.actor)]
+    task = named(ctx, text)
+    mine = [number for number, one in enumerate(task.attempts, 1) if same_agent(one.agent, ctx.actor)]
     if not mine:
         cure = f"`gitcoord task claim {task.id[:8]}` comes first" if task.status == READY else in_a_line(task)
-        raise Refused(f"{look.actor} does not have {task.id[:8]}: {cure}")
+        raise Refused(f"{ctx.actor} does not have {task.id[:8]}: {cure}")
     if attempt is not None and attempt not in mine:
-        raise Refused(f"attempt {attempt} at {task.id[:8]} is not {look.actor}'s: {in_a_line(task)}")
+        raise Refused(f"attempt {attempt} at {task.id[:8]} is not {ctx.actor}'s: {in_a_line(task)}")
     return task, attempt or mine[-1]
 
 
-def _answer(look: Look, uid: str) -> dict[str, Any]:
-    task = look.state("tasks").tasks.get(uid)
-    return {"task": shown(look, task)} if task is not None else {}
+def _answer(ctx: Context, uid: str) -> dict[str, Any]:
+    task = ctx.state("tasks").tasks.get(uid)
+    return {"task": shown(ctx, task)} if task is not None else {}
 
 
-def _created(look: Look, uid: str) -> dict[str, Any]:
+def _created(ctx: Context, uid: str) -> dict[str, Any]:
     """With a `warning` where nobody can do it as yet."""
-    answer = _answer(look, uid)
+    answer = _answer(ctx, uid)
     lacking = [need for need in answer["task"]["needs"]
-               if not any(need in one.capabilities for one in look.state("agents").agents.values())] if answer else []
+               if not any(need in one.capabilities for one in ctx.state("agents").agents.values())] if answer else []
     if lacking:
         answer["warning"] = (f"no agent can {', '.join(map(repr, lacking))}: it waits until one that can registers "
                              "(`gitcoord agent list` shows who can do what)")

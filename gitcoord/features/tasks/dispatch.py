@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass
 
 from gitcoord.core import times
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.features import agents
 from gitcoord.features.tasks.state import State, Task
 
@@ -18,7 +18,7 @@ ASSIGNED_AT_ONCE = 50  # with one look: as many as a tick appends
 
 
 Age = Callable[[str, int], float]
-"""Seconds since an event, from its time and its position: `Look.age_s`."""
+"""Seconds since an event, from its time and its position: `Context.age_s`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +60,13 @@ def in_order(state: State, age_s: Age) -> list[Task]:
     return sorted((state.tasks[uid] for uid in state.ready), key=lambda task: urgency(task, age_s))
 
 
-def workers(look: Look) -> list[Worker]:
+def workers(ctx: Context) -> list[Worker]:
     """Every registered agent, by name."""
-    registered: dict[str, agents.Agent] = look.state("agents").agents
-    held = look.state("tasks").held
+    registered: dict[str, agents.Agent] = ctx.state("agents").agents
+    held = ctx.state("tasks").held
     return [
         Worker(one.id, frozenset(one.capabilities), one.slots, len(held.get(key, ())), one.workload or 0.0,
-               one.status in ("busy", "input-required"), frozenset(one.stands_in), agents.away(look, one))
+               one.status in ("busy", "input-required"), frozenset(one.stands_in), agents.away(ctx, one))
         for key, one in sorted(registered.items())
     ]
 

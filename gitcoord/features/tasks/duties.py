@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gitcoord.core import times
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.core.fold.fleet_state import Duty
 from gitcoord.features import autonomy
 from gitcoord.features.tasks import dispatch
@@ -15,26 +15,26 @@ ACCEPT_S = 120.0  # two polls of the slowest profile: who has not taken it on by
 GRACE_S = 60.0  # beyond a task's time limit, which its agent keeps itself
 
 
-def duties(state: State, look: Look) -> Iterator[Duty]:
+def duties(state: State, ctx: Context) -> Iterator[Duty]:
     for holding in state.held.values():
         for uid in holding:
-            yield from _taken_back(state.tasks[uid], look)
-    yield from _assignments(state, look)
+            yield from _taken_back(state.tasks[uid], ctx)
+    yield from _assignments(state, ctx)
     for uid in state.dated:
         task = state.tasks[uid]
-        if times.between_s(task.deadline or "", look.now) > 0:
+        if times.between_s(task.deadline or "", ctx.now) > 0:
             since = times.shown(task.deadline or "")
             yield Duty("task_overdue", f"{task.title!r} is overdue since {since}", f"overdue:{uid}", re=uid)
 
 
-def _assignments(state: State, look: Look) -> Iterator[Duty]:
-    crowd = dispatch.workers(look)
+def _assignments(state: State, ctx: Context) -> Iterator[Duty]:
+    crowd = dispatch.workers(ctx)
     slots = {worker.id: worker.slots - worker.held for worker in crowd if not worker.away}
-    for one in dispatch.assignments(state, crowd, look.age_s, but=_rejected(state, look)):
+    for one in dispatch.assignments(state, crowd, ctx.age_s, but=_rejected(state, ctx)):
         task, attempt = one.task, one.task.attempt + 1
         wanted = Duty("task_assigned", f"{one.agent} gets {task.title!r}: {one.why}", occasion(task),
                       {"agent": one.agent, "attempt": attempt, "why": one.why}, to=(one.agent,), re=task.id)
-        for duty in autonomy.gate(look, "assignment", wanted):
+        for duty in autonomy.gate(ctx, "assignment", wanted):
             agent = duty.data.get("agent", one.agent)  # what was approved may be for another one than now
             if slots.get(agent, 0) > 0:
                 slots[agent] -= 1
@@ -46,24 +46,24 @@ def occasion(task: Task) -> str:
     return f"assign:{task.id}:{task.attempt + 1}"
 
 
-def _rejected(state: State, look: Look) -> set[str]:
+def _rejected(state: State, ctx: Context) -> set[str]:
     """Ready tasks that somebody did not let the leader give out: they keep no slot from the others."""
-    known = look.state("autonomy")
+    known = ctx.state("autonomy")
     rejected = {one.occasion for one in known.proposals.values() if one.status == "rejected"}
     return {uid for uid in state.ready if occasion(state.tasks[uid]) in rejected} if rejected else set()
 
 
-def _taken_back(task: Task, look: Look) -> Iterator[Duty]:
+def _taken_back(task: Task, ctx: Context) -> Iterator[Duty]:
     """What is in hands in which it does not go on. Of agents that are gone, recovery takes care."""
     last = task.last
-    member = look.fleet.members.get(last.agent)
+    member = ctx.fleet.members.get(last.agent)
     if member is not None and member.left:
         yield release(task, f"{last.agent} has left the fleet")
-    elif task.status == ASSIGNED and look.age_s(last.since, last.position) > ACCEPT_S:
+    elif task.status == ASSIGNED and ctx.age_s(last.since, last.position) > ACCEPT_S:
         reason = f"{last.agent} did not take it on within {times.in_words(ACCEPT_S)}"
         yield release(task, reason, occasion="unaccepted", only=ASSIGNED)  # it may be taking it on right now
     elif task.timeout_s is not None and task.status not in (ASSIGNED, INPUT_REQUIRED) and (
-            look.age_s(last.started or last.since, last.position) > task.timeout_s + GRACE_S):
+            ctx.age_s(last.started or last.since, last.position) > task.timeout_s + GRACE_S):
         yield release(task, f"{last.agent} had more than {times.in_words(task.timeout_s)}")
 
 

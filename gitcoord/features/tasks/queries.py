@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from gitcoord.core.commands import Arguments, Look, Query
+from gitcoord.core.commands import Arguments, Context, Query
 from gitcoord.core.fields import Given
 from gitcoord.core.lookup import find, member
 from gitcoord.core.names import same_agent
@@ -34,15 +34,15 @@ class Show(Arguments):
     task: Given = Field(description="The beginning of its id, or the position of its event")
 
 
-def named(look: Look, text: str) -> Task:
+def named(ctx: Context, text: str) -> Task:
     """The task that `text` names. Raises Refused."""
-    tasks: Mapping[str, Task] = look.state("tasks").tasks
-    return tasks[find(look, tasks, text, "task", shown_by="task list --all")]
+    tasks: Mapping[str, Task] = ctx.state("tasks").tasks
+    return tasks[find(ctx, tasks, text, "task", shown_by="task list --all")]
 
 
-def list_(look: Look, asked: List) -> list[dict[str, Any]]:
-    tasks: Mapping[str, Task] = look.state("tasks").tasks
-    positions = look.fleet.positions
+def list_(ctx: Context, asked: List) -> list[dict[str, Any]]:
+    tasks: Mapping[str, Task] = ctx.state("tasks").tasks
+    positions = ctx.fleet.positions
     chosen = [
         task for task in tasks.values()
         if (asked.all or asked.status in OVER or task.status not in OVER)
@@ -53,41 +53,41 @@ def list_(look: Look, asked: List) -> list[dict[str, Any]]:
     return [row(task) for task in sorted(chosen, key=lambda task: positions.get(task.id, 0))]
 
 
-def ready(look: Look, asked: Ready) -> list[dict[str, Any]]:
-    tasks = dispatch.in_order(look.state("tasks"), look.age_s)
+def ready(ctx: Context, asked: Ready) -> list[dict[str, Any]]:
+    tasks = dispatch.in_order(ctx.state("tasks"), ctx.age_s)
     if asked.agent is not None:
-        who = member(look, asked.agent)
-        able = {one for worker in dispatch.workers(look) if worker.id == who for one in worker.capabilities}
+        who = member(ctx, asked.agent)
+        able = {one for worker in dispatch.workers(ctx) if worker.id == who for one in worker.capabilities}
         tasks = [task for task in tasks if able.issuperset(task.needs)]
     return [row(task) for task in tasks]
 
 
-def show(look: Look, asked: Show) -> dict[str, Any]:
-    return shown(look, named(look, asked.task))
+def show(ctx: Context, asked: Show) -> dict[str, Any]:
+    return shown(ctx, named(ctx, asked.task))
 
 
-def explain(look: Look, asked: Show) -> dict[str, Any]:
+def explain(ctx: Context, asked: Show) -> dict[str, Any]:
     """Why a task is where it is; of one that is ready, what keeps each agent from it."""
-    task = named(look, asked.task)
+    task = named(ctx, asked.task)
     answer: dict[str, Any] = {"task": task.id, "title": task.title, "status": task.status, "because": "", "agents": []}
     if task.status == CREATED:
-        answer["because"] = "; ".join(_awaited(look, uid) for uid in task.waits)
+        answer["because"] = "; ".join(_awaited(ctx, uid) for uid in task.waits)
     elif task.status in HELD:
         answer["because"] = in_a_line(task) + f": {task.last.why or 'it claimed it'}"
     elif task.status in OVER:
         answer["because"] = in_a_line(task)
     else:
-        crowd = dispatch.workers(look)
-        decided = _decided(look, task)
-        reasons = {one.id: dispatch.unfit(task, one, crowd, look.age_s) for one in crowd}
+        crowd = dispatch.workers(ctx)
+        decided = _decided(ctx, task)
+        reasons = {one.id: dispatch.unfit(task, one, crowd, ctx.age_s) for one in crowd}
         answer["because"] = decided or _unassigned(task, crowd, reasons)
         answer["agents"] = [{"agent": agent, "reason": reason or "it can have it"}
                             for agent, reason in reasons.items()]
     return answer
 
 
-def _awaited(look: Look, uid: str) -> str:
-    other: Task | None = look.state("tasks").tasks.get(uid)
+def _awaited(ctx: Context, uid: str) -> str:
+    other: Task | None = ctx.state("tasks").tasks.get(uid)
     if other is None:
         return f"it waits for {uid[:8]}, which failed or was cancelled long ago: cancel it, or open it anew"
     if other.status in OVER:
@@ -95,9 +95,9 @@ def _awaited(look: Look, uid: str) -> str:
     return f"it waits for {uid[:8]} {other.title!r}: {in_a_line(other)}"
 
 
-def _decided(look: Look, task: Task) -> str:
+def _decided(ctx: Context, task: Task) -> str:
     """What people said of its assignment, or have yet to say; "" when nobody was asked."""
-    state = look.state("autonomy")
+    state = ctx.state("autonomy")
     asked = state.proposals.get(state.newest.get(task_duties.occasion(task), ""))
     if asked is None or asked.status not in ("pending", "approved", "rejected"):
         return ""
@@ -132,10 +132,10 @@ def row(task: Task) -> dict[str, Any]:
             "deadline": task.deadline, "overdue": task.overdue}
 
 
-def shown(look: Look, task: Task) -> dict[str, Any]:
+def shown(ctx: Context, task: Task) -> dict[str, Any]:
     """All of it."""
     return {
-        **row(task), "position": look.fleet.positions.get(task.id), "body": task.body, "data": task.data,
+        **row(task), "position": ctx.fleet.positions.get(task.id), "body": task.body, "data": task.data,
         "created": task.created, "created_by": task.created_by, "wished": task.wished, "after": task.after,
         "waits_for": task.waits, "attempts_max": task.attempts_max, "failures": task.failures,
         "timeout_s": task.timeout_s, "workflow": task.workflow, "text": task.text, "over": task.over or None,

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from gitcoord.core.fold import quotas
 from gitcoord.core.fold.authority import Asked, Persons, Resolver, Whose, owned
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.core.format.event import Event
 from gitcoord.core.fold.fleet_state import Duty, Recorded
 from gitcoord.core.names import same_agent
@@ -231,12 +231,12 @@ def _note(state: State, event: Event, said: WorkflowStepEnded | WorkflowStepSkip
 # Duties
 
 
-def duty(state: State, look: Look) -> Iterator[Duty]:
-    tasks: Mapping[str, Task] = look.state("tasks").tasks
+def duty(state: State, ctx: Context) -> Iterator[Duty]:
+    tasks: Mapping[str, Task] = ctx.state("tasks").tasks
     for wish, one in state.wishes.items():
         if one.name in state.defined:
             wanted = Duty("workflow_started", f"{one.name} starts", f"workflow:{wish}", {"wish": wish})
-            yield from autonomy.gate(look, "workflow", wanted)
+            yield from autonomy.gate(ctx, "workflow", wanted)
     for run in state.runs.values():
         if not run.over:
             yield from _go_on(run, tasks)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from gitcoord.core import times
-from gitcoord.core.commands import FROM_FILE, Arguments, Command, Look, Proposal, Query
+from gitcoord.core.commands import FROM_FILE, Arguments, Command, Context, Proposal, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import GIVEN_CHARS_MAX, Given, Words
 from gitcoord.core.lookup import find
@@ -54,26 +54,26 @@ class Nothing(Arguments):
     pass
 
 
-def check(look: Look, asked: Check) -> dict[str, Any]:
+def check(ctx: Context, asked: Check) -> dict[str, Any]:
     found = workflow_file.read(asked.file)
     layers = dependencies.layers({name: step.after for name, step in found.steps.items()}, found.steps)
     return {"name": found.name, "about": found.about, "steps": len(found.steps), "order": layers}
 
 
-def define(look: Look, asked: Check) -> list[Proposal]:
+def define(ctx: Context, asked: Check) -> list[Proposal]:
     found = workflow_file.read(asked.file)
-    return [Proposal("workflow_defined", f"{look.actor} defines {found.name}", {"definition": _plain(found)})]
+    return [Proposal("workflow_defined", f"{ctx.actor} defines {found.name}", {"definition": _plain(found)})]
 
 
-def start(look: Look, asked: Start) -> list[Proposal]:
-    defined: Mapping[str, Definition] = look.state("workflows").defined
+def start(ctx: Context, asked: Start) -> list[Proposal]:
+    defined: Mapping[str, Definition] = ctx.state("workflows").defined
     found = defined.get(asked.workflow)
     if found is None:
         if "\n" not in asked.workflow:
             known = f"there are: {', '.join(defined)}" if defined else "none is defined"
             raise Refused(f"no file and no workflow {asked.workflow!r}; {known}")
         found = workflow_file.read(asked.workflow)
-    return [Proposal("workflow_started", f"{look.actor} starts {found.name}", {"definition": _plain(found)})]
+    return [Proposal("workflow_started", f"{ctx.actor} starts {found.name}", {"definition": _plain(found)})]
 
 
 def _plain(definition: Definition) -> dict[str, Any]:
@@ -81,15 +81,15 @@ def _plain(definition: Definition) -> dict[str, Any]:
     return value
 
 
-def stop(look: Look, asked: Stop) -> list[Proposal]:
-    run = _named(look, asked.run)
+def stop(ctx: Context, asked: Stop) -> list[Proposal]:
+    run = _named(ctx, asked.run)
     if run.status != RUNNING:
         raise Refused(f"{run.definition.name} is {run.status}")
-    return [Proposal("workflow_stopped", f"{look.actor} stops {run.definition.name}", {"reason": asked.why}, re=run.id)]
+    return [Proposal("workflow_stopped", f"{ctx.actor} stops {run.definition.name}", {"reason": asked.why}, re=run.id)]
 
 
-def auto(look: Look, asked: Auto) -> list[Proposal]:
-    if asked.name not in look.state("workflows").defined:
+def auto(ctx: Context, asked: Auto) -> list[Proposal]:
+    if asked.name not in ctx.state("workflows").defined:
         raise Refused(f"no workflow {asked.name!r} is defined: `gitcoord workflow define FILE` does that")
     if asked.on is not None and not EVENT_TYPE.match(asked.on):
         raise Refused(f"{asked.on!r} is no type of event")
@@ -97,68 +97,68 @@ def auto(look: Look, asked: Auto) -> list[Proposal]:
     return [Proposal("workflow_automated", words, {"name": asked.name, "on": asked.on})]
 
 
-def _named(look: Look, text: str) -> Run:
-    runs: Mapping[str, Run] = look.state("workflows").runs
-    return runs[find(look, runs, text, "run of a workflow", shown_by="workflow list --all")]
+def _named(ctx: Context, text: str) -> Run:
+    runs: Mapping[str, Run] = ctx.state("workflows").runs
+    return runs[find(ctx, runs, text, "run of a workflow", shown_by="workflow list --all")]
 
 
-def list_(look: Look, asked: List) -> list[dict[str, Any]]:
-    return [row(look, run) for run in look.state("workflows").runs.values() if asked.all or not run.over]
+def list_(ctx: Context, asked: List) -> list[dict[str, Any]]:
+    return [row(ctx, run) for run in ctx.state("workflows").runs.values() if asked.all or not run.over]
 
 
-def defined(look: Look, asked: Nothing) -> list[dict[str, Any]]:
-    state = look.state("workflows")
+def defined(ctx: Context, asked: Nothing) -> list[dict[str, Any]]:
+    state = ctx.state("workflows")
     return [{"name": one.name, "steps": len(one.steps), "on": state.automated.get(one.name), "about": one.about}
             for one in state.defined.values()]
 
 
-def row(look: Look, run: Run) -> dict[str, Any]:
+def row(ctx: Context, run: Run) -> dict[str, Any]:
     """A run in one line. `complete`: the share of its steps that are over."""
-    steps = workflow_runs.stand(run, look.state("tasks").tasks)
+    steps = workflow_runs.stand(run, ctx.state("tasks").tasks)
     over = sum(now.status in (DONE, "failed", SKIPPED) for now in steps.values())
     return {"id": run.id, "name": run.definition.name, "status": run.status, "by": run.by, "since": run.since,
-            "complete": round(over / len(steps), 3), "bottleneck": _bottleneck(look, run), "reason": run.reason}
+            "complete": round(over / len(steps), 3), "bottleneck": _bottleneck(ctx, run), "reason": run.reason}
 
 
-def status(look: Look, asked: Status) -> dict[str, Any]:
+def status(ctx: Context, asked: Status) -> dict[str, Any]:
     if asked.run is None:
-        return _overall(look)
-    run = _named(look, asked.run)
-    steps = workflow_runs.stand(run, look.state("tasks").tasks)
+        return _overall(ctx)
+    run = _named(ctx, asked.run)
+    steps = workflow_runs.stand(run, ctx.state("tasks").tasks)
     return {
-        **row(look, run), "until": run.until or None,
+        **row(ctx, run), "until": run.until or None,
         "steps": [
             {"step": name, "status": now.status, "tasks": now.tasks, "done": now.done,
-             "took_s": _took_s(look, now.since, now.until), "after": run.definition.steps[name].after,
+             "took_s": _took_s(ctx, now.since, now.until), "after": run.definition.steps[name].after,
              "result": now.result[:500]} for name, now in steps.items()
         ],
         "undone": [key.removeprefix(UNDO) for key in run.made if key.startswith(UNDO)],
     }
 
 
-def _overall(look: Look) -> dict[str, Any]:
+def _overall(ctx: Context) -> dict[str, Any]:
     """Rates over the runs that are known: those that go on, and the newest of those that are over."""
-    runs: Sequence[Run] = list(look.state("workflows").runs.values())
+    runs: Sequence[Run] = list(ctx.state("workflows").runs.values())
     over = [run for run in runs if run.over]
     counts = {status: sum(run.status == status for run in runs)
               for status in ("running", "stopping", "done", "failed", "stopped")}
-    slow = [found for run in runs if (found := _bottleneck(look, run)) is not None]
+    slow = [found for run in runs if (found := _bottleneck(ctx, run)) is not None]
     return {**counts, "completion_rate": round(counts["done"] / len(over), 3) if over else None,
             "bottleneck": max(slow, key=lambda one: float(one["took_s"])) if slow else None}
 
 
-def _bottleneck(look: Look, run: Run) -> dict[str, Any] | None:
+def _bottleneck(ctx: Context, run: Run) -> dict[str, Any] | None:
     """The step that took longest, or takes."""
-    took = [(name, _took_s(look, now.since, now.until))
-            for name, now in workflow_runs.stand(run, look.state("tasks").tasks).items() if now.since]
+    took = [(name, _took_s(ctx, now.since, now.until))
+            for name, now in workflow_runs.stand(run, ctx.state("tasks").tasks).items() if now.since]
     if not took:
         return None
     name, seconds = max(took, key=lambda one: one[1] or 0.0)
     return {"workflow": run.definition.name, "step": name, "took_s": seconds}
 
 
-def _took_s(look: Look, since: str, until: str) -> float | None:
-    return round(max(0.0, times.between_s(since, until or look.now)), 1) if since else None
+def _took_s(ctx: Context, since: str, until: str) -> float | None:
+    return round(max(0.0, times.between_s(since, until or ctx.now)), 1) if since else None
 
 
 _MADE = ("gitcoord workflow define examples/release.yaml",)
@@ -167,7 +167,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     "workflow start": Command(
         help="Start a workflow", example="gitcoord workflow start examples/release.yaml", arguments=Start,
         decide=start, positional=("workflow",), tool="workflow_run",
-        answer=lambda look, uid: {"run": row(look, look.state("workflows").runs[uid])},
+        answer=lambda ctx, uid: {"run": row(ctx, ctx.state("workflows").runs[uid])},
     ),
     "workflow stop": Command(
         help="Stop a run: cancel what is open, take back what is done", arguments=Stop, decide=stop,

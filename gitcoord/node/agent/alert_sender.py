@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.core.errors import GitcoordError
 from gitcoord.features import alerts
 from gitcoord.features.alerts import Alert
@@ -99,7 +99,7 @@ class Alerts:
             return self._message
         self._message = None
         fleet = self.node.fleet
-        due = alerts.due(Look(fleet, utc_now(), seen_s=self.node.replica.seen_s))
+        due = alerts.due(Context(fleet, utc_now(), seen_s=self.node.replica.seen_s))
         if not due or any(event.type == "alert_sent" for event in self.node.disk.pending()):
             return None  # what is told but not sequenced yet is told
         return _Message(due, *alerts.message(due, fleet.id or ""), left=list(range(len(self._senders))))

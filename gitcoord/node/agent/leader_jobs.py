@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gitcoord.core.commands import Look, Proposal
+from gitcoord.core.commands import Context, Proposal
 from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.node.operations import submit
 from gitcoord.node.agent.guards import in_words
@@ -30,10 +30,10 @@ class Errand(Protocol):
 
     name: str
 
-    def every_s(self, look: Look) -> float:
+    def every_s(self, ctx: Context) -> float:
         """How often it is wanted, in seconds; 0: not at all."""
 
-    def prepare(self, look: Look) -> Work | None:
+    def prepare(self, ctx: Context) -> Work | None:
         """What there is to do now; None: nothing."""
 
 
@@ -78,11 +78,11 @@ class Errands:
         self._waits = False
         if lead is None or not due:
             return False
-        look = submit.look(self.node, lead.agent)
+        ctx = submit.context(self.node, lead.agent)
         for errand in due:
             try:
-                every_s = errand.every_s(look)
-                work = errand.prepare(look) if every_s > 0 else None
+                every_s = errand.every_s(ctx)
+                work = errand.prepare(ctx) if every_s > 0 else None
             except Exception as wrong:  # whatever the ledger holds: the others have their turn
                 self._next_s[errand.name] = now_s
                 self._failed(errand.name, in_words(wrong), now_s)

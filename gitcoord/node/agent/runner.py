@@ -122,8 +122,8 @@ class Runner:
     def _enrol(self, agent: str) -> None:
         """Tell the fleet what the agent can do, unless it knows."""
         slots = self.options.work.slots if self.options.work is not None else 1
-        look = submit.look(self.node, agent)
-        proposals = agents.enrolled(look, capabilities=self.options.capabilities, slots=slots)
+        ctx = submit.context(self.node, agent)
+        proposals = agents.enrolled(ctx, capabilities=self.options.capabilities, slots=slots)
         self.node.append(*self.node.drafted(proposals, actor=agent))
 
     # Going on

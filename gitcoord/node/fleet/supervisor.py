@@ -94,7 +94,7 @@ class Supervisor:
             if member is None or member.left:
                 init(self.folder, Wish(agent=child.id)).node.close()
         for child in self.children.values():
-            proposals = agents.announced(submit.look(self.node, child.id), **child.planned.said)
+            proposals = agents.announced(submit.context(self.node, child.id), **child.planned.said)
             self.node.append(*self.node.drafted(proposals, actor=child.id))
         self.node.sync()
 

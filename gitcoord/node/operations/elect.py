@@ -44,7 +44,7 @@ class Standing:
             yield self.advice
 
 
-def look(node: Node, *, online: bool = True) -> Standing:
+def leadership(node: Node, *, online: bool = True) -> Standing:
     """Who leads, after one round (or, unreachable, as last seen)."""
     known_by = ""
     if online:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import filelock
 from pydantic import BaseModel, ValidationError
 
-from gitcoord.core.commands import Answer, Command, Look, Proposal, Query
+from gitcoord.core.commands import Answer, Command, Context, Proposal, Query
 from gitcoord.core.errors import GitcoordError, Lost, NoEffect, Refused
 from gitcoord.core.format.event import Draft, Event
 from gitcoord.core.fields import typed
@@ -48,11 +48,11 @@ def named(name: str) -> Command | Query:
     raise Refused(f"no command {name!r}: `gitcoord --help` shows what there is")
 
 
-def look(node: Node, actor: str) -> Look:
+def context(node: Node, actor: str) -> Context:
     """What `actor` can see from here and now."""
     fleet = node.fleet
     member = fleet.members.get(actor)
-    return Look(fleet, utc_now(), member.id if member else actor, node.disk.node, node.place, peers.standings(node),
+    return Context(fleet, utc_now(), member.id if member else actor, node.disk.node, node.place, peers.standings(node),
                 node.replica.branch.line_at(), node.replica.seen_s, lambda repo, pr: _head_of(node, repo, pr))
 
 
@@ -81,8 +81,8 @@ def ask(
     """The answer from the fold as this node has it; `again`: what is not known here is looked for. Raises Refused."""
     asked = arguments(query, given)
     if not again:
-        return query.ask(look(node, actor), asked)
-    return _judged_anew(node, lambda: query.ask(look(node, actor), asked))
+        return query.ask(context(node, actor), asked)
+    return _judged_anew(node, lambda: query.ask(context(node, actor), asked))
 
 
 def propose(node: Node, command: Command, given: Mapping[str, Any], *, actor: str) -> Sequence[Proposal]:
@@ -90,7 +90,7 @@ def propose(node: Node, command: Command, given: Mapping[str, Any], *, actor: st
     asked = arguments(command, given)
 
     def judged() -> Sequence[Proposal]:
-        proposals = command.decide(look(node, actor), asked)
+        proposals = command.decide(context(node, actor), asked)
         for one in proposals:
             try:
                 typed(node.fleet.model_of(one.type), one.content, one.data)
@@ -164,7 +164,7 @@ def act(
         if reason is not None:
             raise NoEffect(f"{event.content[:delivery.SAID_SHOWN]!r} has no effect: {reason}")
     subject = events[0].re if command.answers_thread else events[0].uid
-    answer = command.answer(look(node, actor), subject) if command.answer and subject else {}
+    answer = command.answer(context(node, actor), subject) if command.answer and subject else {}
     return Outcome(events, level, fleet.positions.get(events[0].uid, position), answer)
 
 

@@ -44,8 +44,8 @@ def _checking(node: Node, text: str, actor: str) -> _Check:
     words = text.split()
     if words[:1] == ["event"] and len(words) == 2:
         return _event(node, event_type(words[1]))
-    wanted = condition(submit.look(node, actor), text)
-    return lambda: wanted(submit.look(node, actor))
+    wanted = condition(submit.context(node, actor), text)
+    return lambda: wanted(submit.context(node, actor))
 
 
 def _event(node: Node, type_: str) -> _Check:

@@ -118,7 +118,7 @@ class Worker:
         try:
             place = workspace.make(self.node.home.path, self.contract.top, self.agent, task.id, task.title,
                                    task.attempt, worktree=self.contract.worktree)
-            shown = task_queries.shown(submit.look(self.node, self.agent), task)
+            shown = task_queries.shown(submit.context(self.node, self.agent), task)
             place.occupied_by(0, task.id, task.attempt, self.agent)
             begun = job.start(self.contract.words, shown, task.attempt, self.agent, place, now_s=now_s,
                               limit_s=limit_s, pass_env=self.contract.pass_env)

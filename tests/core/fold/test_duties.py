@@ -9,7 +9,7 @@ import pytest
 
 from gitcoord.core.fold import duties
 from gitcoord.core import limits, times
-from gitcoord.core.commands import Look
+from gitcoord.core.commands import Context
 from gitcoord.core.fold.duties import wanted
 from gitcoord.core.fold.fleet_state import Duty
 from gitcoord.features import FEATURES
@@ -18,7 +18,7 @@ from tests.core.lines import NOW, Story
 
 
 def fails(*first: Duty) -> Any:
-    def duty(state: Any, look: Look) -> Iterator[Duty]:
+    def duty(state: Any, ctx: Context) -> Iterator[Duty]:
         yield from first
         raise OverflowError("a date before the first one \0 \ud800")
 
@@ -26,7 +26,7 @@ def fails(*first: Duty) -> Any:
 
 
 def is_due(*due: Duty) -> Any:
-    return lambda state, look: iter(due)
+    return lambda state, ctx: iter(due)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def story() -> Story:
 
 
 def asked(story: Story, now: str = NOW) -> list[Duty]:
-    return wanted(story.fleet, Look(story.fleet, now, "alice", "node-alice"))
+    return wanted(story.fleet, Context(story.fleet, now, "alice", "node-alice"))
 
 
 def led() -> tuple[World, Machine]:

@@ -119,7 +119,7 @@ def test_a_duty_is_appended_once_by_one_leader_and_its_successor(monkeypatch: py
     one, other = world.machine("one", runs=True), world.machine("other", runs=True)
     monkeypatch.setattr(
         FEATURES["health"], "duty",
-        lambda state, look: [Duty("error", "due", "the-key")] if look.fleet.position > 4 else [])
+        lambda state, ctx: [Duty("error", "due", "the-key")] if ctx.fleet.position > 4 else [])
     world.settle(10)
     assert one.leads or other.leads
     leader, heir = (one, other) if one.leads else (other, one)
@@ -132,7 +132,7 @@ def test_a_duty_is_appended_once_by_one_leader_and_its_successor(monkeypatch: py
 
 def test_a_duty_that_is_pending_is_not_appended_again(monkeypatch: pytest.MonkeyPatch) -> None:
     world, [one] = a_fleet(1, runs=True)
-    monkeypatch.setattr(FEATURES["health"], "duty", lambda state, look: [Duty("error", "due", "the-key")])
+    monkeypatch.setattr(FEATURES["health"], "duty", lambda state, ctx: [Duty("error", "due", "the-key")])
     one.answers(Outcome.UNKNOWN, times=100)
     for _ in range(3):
         try:

@@ -11,7 +11,7 @@ import gitcoord
 from gitcoord.core.ledger import checkpoint
 from gitcoord.core import limits
 from gitcoord.core.ledger.branch import Branch
-from gitcoord.core.commands import Look, Proposal
+from gitcoord.core.commands import Context, Proposal
 from gitcoord.core.errors import Corrupt, Refused
 from gitcoord.features.pages import card
 from gitcoord.node import ledger_pages
@@ -182,10 +182,10 @@ def test_a_checkpoint_that_nobody_would_read_is_not_written(node: Node, monkeypa
 class Fine:
     name = "fine"
 
-    def every_s(self, look: Look) -> float:
+    def every_s(self, ctx: Context) -> float:
         return 1.0
 
-    def prepare(self, look: Look) -> Callable[[Callable[[], bool]], list[Proposal]]:
+    def prepare(self, ctx: Context) -> Callable[[Callable[[], bool]], list[Proposal]]:
         return lambda may: [Proposal("note", "x" * 100_000, {}), Proposal("note", "the other one", {})]
 
 

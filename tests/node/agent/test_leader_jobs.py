@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import gitcoord
-from gitcoord.core.commands import Look, Proposal
+from gitcoord.core.commands import Context, Proposal
 from gitcoord.core.errors import Unreachable
 from gitcoord.core.leadership.sessions import Crew
 from gitcoord.node.agent.leader_jobs import Errands, May, Work
@@ -28,10 +28,10 @@ class Notes:
         self.hold = threading.Event()
         self.hold.set()
 
-    def every_s(self, look: Look) -> float:
+    def every_s(self, ctx: Context) -> float:
         return self.often_s
 
-    def prepare(self, look: Look) -> Work | None:
+    def prepare(self, ctx: Context) -> Work | None:
         return self.work
 
     def work(self, may_act: May) -> list[Proposal]:
