@@ -257,8 +257,8 @@ class Machine:
 
     def start(self) -> None:
         """A new process: everything that was not written down is gone."""
-        self.me = replica_of(self.store, self.world, lambda: self.world.now_s * self.clock_rate)
-        self.me.clock.timestamp = lambda: self.world.wall(self.wall_offset_s)
+        self.replica = replica_of(self.store, self.world, lambda: self.world.now_s * self.clock_rate)
+        self.replica.clock.timestamp = lambda: self.world.wall(self.wall_offset_s)
         self.crew = Crew(self.disk.node, self.world.profile, self.world.chance,
                          wait_share=lambda fleet, agent: self.wait_share)
         if self.runs:
@@ -286,7 +286,7 @@ class Machine:
 
     @property
     def fleet(self) -> Fleet:
-        return self.me.branch.fleet
+        return self.replica.branch.fleet
 
     @property
     def session(self) -> Session:
@@ -326,7 +326,7 @@ class Machine:
     def round(self, *, tick: bool = True, crash_at: int | None = None, after: bool = False) -> Report | None:
         """One round. `crash_at`: the power goes before (`after`: just after) the effect of that number; then None."""
         self.effects.clear()
-        steps = protocol.sync(self.me, self.disk, self.crew, tick=tick)
+        steps = protocol.sync(self.replica, self.disk, self.crew, tick=tick)
         answer: Any = None
         try:
             while True:
@@ -348,7 +348,7 @@ class Machine:
 
     def steps(self, *, tick: bool = True) -> Generator[Effect, None, Report]:
         """A round that stops at every effect, so that rounds of several machines can be interleaved."""
-        steps = protocol.sync(self.me, self.disk, self.crew, tick=tick)
+        steps = protocol.sync(self.replica, self.disk, self.crew, tick=tick)
         answer: Any = None
         while True:
             try:

@@ -156,7 +156,7 @@ class Stage:
     def _look(self, agent: str) -> Context:
         machine = self.homes[agent]
         return Context(machine.fleet, self.world.wall(), agent, machine.disk.node, seen=self._standings(machine),
-                    read=machine.me.branch.line_at())
+                    read=machine.replica.branch.line_at())
 
     def _is_judged(self, agent: str) -> bool:
         return not self.homes[agent].disk.pending()
@@ -194,7 +194,7 @@ class Stage:
         for machine in machines:
             name, now_s = machine.agents[0], EPOCH_S + self.world.now_s
             blind_s = liveness.blind_s(self.looked_s.get(name), now_s, poll_s=self.world.profile.poll_s)
-            self.observed[name] = liveness.observe(self.observed.get(name, ()), machine.me.beats(), now_s,
+            self.observed[name] = liveness.observe(self.observed.get(name, ()), machine.replica.beats(), now_s,
                                                    blind_s=blind_s)
             self.looked_s[name] = now_s
         self._read_ledger()

@@ -148,11 +148,11 @@ def fails_after_a_flood(state: chores.State, look: Context) -> list[Duty]:
 ELECTED_FROM_THE_QUEUE = """    if plan.stander and not any(e.type == "leader_election" for e in plan.pending):
         from gitcoord.core.format.event import Draft
         yield Append((Draft(
-            plan.stander.agent, "leader_election", plan.reason, me.clock.timestamp(), uid_from(me.chance.randbytes(10)),
-            term=max(me.branch.fleet.terms.highest, disk.term) + 1,
+            plan.stander.agent, "leader_election", plan.reason, replica.clock.timestamp(), uid_from(replica.chance.randbytes(10)),
+            term=max(replica.branch.fleet.terms.highest, disk.term) + 1,
             data={"session": plan.stander.id, "after": "", "reason": plan.reason}),))
         plan.pending = disk.pending()
-        plan.batch, _ = admit(me, disk, plan.pending, refused=me.refused)
+        plan.batch, _ = admit(replica, disk, plan.pending, refused=replica.refused)
     plan.stander = None
     if plan.writes_ledger:
         plan.control ="""
@@ -167,8 +167,8 @@ MUTANTS: dict[str, Mutant] = {
         "Only a fetch trims the queue. (Alone it does no harm: what was accepted is the durable tip, and what a ledger "
         "lost is offered again from there. So this one keeps no tip on a push's answer either.)", "rollback", LOST,
         [rewritten(protocol, "_ledger_accepted", (
-            "yield SaveTip(plan.commit, max(disk.term, me.branch.fleet.terms.highest))",
-            "from gitcoord.core.round.effects import Trim\n    if plan.pending:\n        yield Trim(me.heads[disk.node])"))]),
+            "yield SaveTip(plan.commit, max(disk.term, replica.branch.fleet.terms.highest))",
+            "from gitcoord.core.round.effects import Trim\n    if plan.pending:\n        yield Trim(replica.heads[disk.node])"))]),
     "trim_by_seq_without_the_hash": Mutant(
         "What is trimmed is the very line that the ledger holds. (The queue looks at the hash as well: both do not.)",
         "restore,deleted", LOST,
@@ -206,8 +206,8 @@ MUTANTS: dict[str, Mutant] = {
     # The ledger
     "a_rollback_is_followed": Mutant(
         "A tip that does not descend from the last one seen is not followed.", "rollback", LOST,
-        [rewritten(ledger_sync, "follow_ledger", ("tip, seen = refs.get(me.ledger_ref), disk.tip",
-                                                "tip, seen = refs.get(me.ledger_ref), None"))]),
+        [rewritten(ledger_sync, "follow_ledger", ("tip, seen = refs.get(replica.ledger_ref), disk.tip",
+                                                "tip, seen = refs.get(replica.ledger_ref), None"))]),
     "no_durable_last_tip": Mutant(
         "The last tip seen survives a crash.", "rollback,crash", f"{LOST}|{KNEW}",
         [on(SimDisk, "recover", without_its_tip)], start=180),
@@ -221,7 +221,7 @@ MUTANTS: dict[str, Mutant] = {
     "retry_without_fetching": Mutant(
         "Every round fetches before it pushes, also the second time.", "rush", "waited .* for its place",
         [rewritten(protocol, "sync", (
-            "while True:\n        fetched: Fetched = yield Fetch(newcomer=disk.tip is None, first=_first(me, disk))",
+            "while True:\n        fetched: Fetched = yield Fetch(newcomer=disk.tip is None, first=_first(replica, disk))",
             "fetched = yield Fetch()\n    while True:"))], options=CROWD),
 
     # Terms
@@ -288,7 +288,7 @@ MUTANTS: dict[str, Mutant] = {
         options=SMALL),
     "rubbish_in_an_outbox_is_a_copied_clone": Mutant(
         "Only what our keys signed shows that a copy of this clone is at work.", "hostile", "takes itself for a copy",
-        [rewritten(reconcile, "know_oneself", ("if is_of_a_copy(me, disk, crew, mine):", "if True:"))], options=SMALL),
+        [rewritten(reconcile, "know_oneself", ("if is_of_a_copy(replica, disk, crew, mine):", "if True:"))], options=SMALL),
     "a_key_speaks_for_others": Mutant(
         "Only a member's own key speaks for it.", "hostile",
         f"{DIFFERS}|another one wrote it|no admin|somebody else|the ledger's time is",
@@ -326,7 +326,7 @@ MUTANTS: dict[str, Mutant] = {
         "V counts from a push in which ledger AND outbox were accepted. (As before, without the new leader's wait.)",
         "partition,delay,lost,suspend", TWO_ACT,
         [rewritten(protocol, "_own_accepted", (
-            "crew.heard()", "crew.heard()\n    crew.confirmed(me.branch.fleet.terms, *[me.clock.monotonic_s()] * 2)")),
+            "crew.heard()", "crew.heard()\n    crew.confirmed(replica.branch.fleet.terms, *[replica.clock.monotonic_s()] * 2)")),
          rewritten(sessions.Crew, "confirmed", ("now_s + self.profile.outlast_s()", "now_s"))]),
     "a_clock_that_stands_still_in_sleep": Mutant(
         "Time goes on while a machine sleeps.", "suspend", TWO_ACT, [on(Machine, "local_s", awake_s)]),

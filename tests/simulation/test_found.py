@@ -67,5 +67,5 @@ def test_silence_of_one_leader_is_no_credit_against_the_next() -> None:
     assert alice.leads
     bob.crew.watch.credit_s, bob.crew.watch.polls = 1e3, 9
     bob.crew.watch.stand_at_s = 0.0
-    bob.crew.observe(bob.fleet, bob.me.beats(), world.now_s, trusted=False)
+    bob.crew.observe(bob.fleet, bob.replica.beats(), world.now_s, trusted=False)
     assert bob.crew.stands(bob.fleet, world.now_s) is None

@@ -15,31 +15,31 @@ from gitcoord.core.round.replica import Replica
 
 
 def admit(
-    me: Replica, disk: Disk, pending: Sequence[Event], *, refused: Container[str]
+    replica: Replica, disk: Disk, pending: Sequence[Event], *, refused: Container[str]
 ) -> tuple[list[Event], bool]:
     """The next events of every node that may be sequenced, and whether our own are among them."""
-    if me.branch.fleet.id is None:
+    if replica.branch.fleet.id is None:
         return [], False
-    batch = Batch(me, refused, Room(me.suspects or limits.BATCH_EVENTS_MAX, limits.BATCH_BYTES_MAX))
-    carried = [event for line in disk.carried if (event := me.parse(line))]
+    batch = Batch(replica, refused, Room(replica.suspects or limits.BATCH_EVENTS_MAX, limits.BATCH_BYTES_MAX))
+    carried = [event for line in disk.carried if (event := replica.parse(line))]
     back = sum(batch.take(event) for event in carried)  # what a ledger lost stood before everything that is new
     own = sum(batch.take(event, ours=True) for event in pending)  # what we signed ourselves needs no check of that
-    nodes = _turns(me)
-    again = [me.outboxes[node].carried for node in nodes]
-    new = [me.outboxes[node].lines for node in nodes if node != disk.node]
+    nodes = _turns(replica)
+    again = [replica.outboxes[node].carried for node in nodes]
+    new = [replica.outboxes[node].lines for node in nodes if node != disk.node]
     half = Room(batch.room.events // 2, batch.room.size // 2) if any(again) and any(new) else batch.room
     batch.share(again, half)
     batch.share(new, batch.room)
     batch.share(again, batch.room)
-    me.forget(itertools.chain(disk.carried, *again, *new))
+    replica.forget(itertools.chain(disk.carried, *again, *new))
     return batch.events, bool(own or back)
 
 
-def _turns(me: Replica) -> list[str]:
+def _turns(replica: Replica) -> list[str]:
     """The nodes, each time another one first: a batch that is capped rotates."""
-    nodes = sorted(me.outboxes)
-    me.rotation += 1
-    turn = me.rotation % len(nodes) if nodes else 0
+    nodes = sorted(replica.outboxes)
+    replica.rotation += 1
+    turn = replica.rotation % len(nodes) if nodes else 0
     return nodes[turn:] + nodes[:turn]
 
 
@@ -56,15 +56,15 @@ class Room(NamedTuple):
 class Batch:
     """Events on their way into one commit: each is next in its node's chain after those before it."""
 
-    def __init__(self, me: Replica, refused: Container[str], room: Room) -> None:
-        self.me, self.refused, self.room = me, refused, room
+    def __init__(self, replica: Replica, refused: Container[str], room: Room) -> None:
+        self.replica, self.refused, self.room = replica, refused, room
         self.events: list[Event] = []
-        self.chains = me.branch.fleet.chains.fork()
+        self.chains = replica.branch.fleet.chains.fork()
         self.ahead = Ahead()
 
     def take(self, event: Event, *, ours: bool = False) -> bool:
         """Add an event if it may be sequenced now; return whether it is."""
-        fleet, head = self.me.branch.fleet, self.chains.heads.get(event.node)
+        fleet, head = self.replica.branch.fleet, self.chains.heads.get(event.node)
         if event.seq != (head.seq if head is not None else 0) + 1:
             return False
         if self.room.events <= 0 or self.room.size < len(event.line) or event.uid in self.refused:
@@ -73,7 +73,7 @@ class Batch:
             fleet.check_place(event, chains=self.chains, ahead=self.ahead)
         except Inadmissible:
             return False
-        if not ours and self.me.check(event.line) is None:
+        if not ours and self.replica.check(event.line) is None:
             return False
         self.chains.take(event)
         self.ahead.add(event, fleet.members, fleet.position + 1)
@@ -90,17 +90,17 @@ class Batch:
                 stop = Room(max(end.events, self.room.events - max(1, room.events // parts)),
                             max(end.size, self.room.size - max(1, room.size // parts)))
                 while self.room.events > stop.events and self.room.size > stop.size and (line := next(lines, b"")):
-                    event = self.me.parse(line)
+                    event = self.replica.parse(line)
                     if event is not None:
                         self.take(event)
 
 
-def why_waiting(me: Replica, pending: Sequence[Event]) -> str | None:
+def why_waiting(replica: Replica, pending: Sequence[Event]) -> str | None:
     """Return why the first event of our queue does not take its place today; None if it may, or another one is next."""
-    if not pending or me.branch.fleet.id is None:
+    if not pending or replica.branch.fleet.id is None:
         return None
     try:
-        me.branch.fleet.check_place(pending[0], ahead=Ahead())
+        replica.branch.fleet.check_place(pending[0], ahead=Ahead())
     except Inadmissible as wrong:
         return str(wrong) if wrong.waits else None
     return None

@@ -14,24 +14,24 @@ from gitcoord.core.round.replica import Replica
 from gitcoord.core.leadership.sessions import Crew
 
 
-def is_of_a_copy(me: Replica, disk: Disk, crew: Crew, box: Outbox) -> bool:
+def is_of_a_copy(replica: Replica, disk: Disk, crew: Crew, box: Outbox) -> bool:
     """Return whether another clone writes under our id. `box` lies in our place; its beats' signatures are checked."""
     if disk.pushed_last() is None:
         return True  # the list of what was pushed here is gone: nothing tells whose it is
-    lines = any(_is_foreign_line(me, disk, line) for line in box.lines)
-    return lines or any(_is_foreign_beat(disk, crew, beat) for beat in box.beats) or _is_chain_taken(me, disk)
+    lines = any(_is_foreign_line(replica, disk, line) for line in box.lines)
+    return lines or any(_is_foreign_beat(disk, crew, beat) for beat in box.beats) or _is_chain_taken(replica, disk)
 
 
-def _is_foreign_line(me: Replica, disk: Disk, line: bytes) -> bool:
+def _is_foreign_line(replica: Replica, disk: Disk, line: bytes) -> bool:
     """Return whether a key of ours signed this line for our chain, and not here."""
-    event = me.check(line)
+    event = replica.check(line)
     if event is None or event.seq is None or event.node != disk.node or not disk.owns(event):
         return False
     pending = disk.pending()
     if any(event.uid == ours.uid for ours in pending):
         return False
     newest = pending[-1].seq or 0 if pending else disk.base.seq
-    return event.seq > newest or not me.is_sequenced(line)
+    return event.seq > newest or not replica.is_sequenced(line)
 
 
 def _is_foreign_beat(disk: Disk, crew: Crew, beat: Event) -> bool:
@@ -45,12 +45,12 @@ def _is_foreign_beat(disk: Disk, crew: Crew, beat: Event) -> bool:
     return count > disk.beats_pushed(session) or (ours is not None and ours != beat.line)
 
 
-def _is_chain_taken(me: Replica, disk: Disk) -> bool:
+def _is_chain_taken(replica: Replica, disk: Disk) -> bool:
     """Return whether the ledger holds a line of our chain that a key of ours signed, and not here."""
-    head, base = me.heads.get(disk.node, Head()), disk.base
+    head, base = replica.heads.get(disk.node, Head()), disk.base
     if head.seq < base.seq or head == base or any(event.head == head for event in disk.pending()):
         return False
-    read, newest = me.branch.line_at(), me.branch.fleet.position
+    read, newest = replica.branch.line_at(), replica.branch.fleet.position
     for position in range(newest, max(0, newest - limits.BATCH_EVENTS_MAX), -1):
         event = parse(read(position))
         if event.node == disk.node and event.seq == head.seq:

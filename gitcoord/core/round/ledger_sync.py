@@ -16,32 +16,32 @@ from gitcoord.core.ledger.trees import readable
 TOLD_AT_ONCE = 5  # refs, or bad lines; anybody who may push can make thousands
 
 
-def follow_ledger(me: Replica, disk: Disk, refs: dict[str, Oid]) -> Generator[Effect, Any, bool]:
+def follow_ledger(replica: Replica, disk: Disk, refs: dict[str, Oid]) -> Generator[Effect, Any, bool]:
     """Fold what is new; False when the remote has moved meanwhile and must be fetched again.
 
     A tip that does not descend from the last one seen is never followed silently.
     """
-    tip, seen = refs.get(me.ledger_ref), disk.tip
-    if seen is not None and tip != seen and not _is_here(me, seen):
+    tip, seen = refs.get(replica.ledger_ref), disk.tip
+    if seen is not None and tip != seen and not _is_here(replica, seen):
         yield Tell("forgotten", f"the ledger last seen ({seen[:12]}) is no longer in the private store: whether the "
                    "remote's descends from it cannot be told; going on from the remote's")
         seen = None
-    if seen is not None and tip != seen and not (tip and descends(me.objects, seen, tip)):
-        if tip is None or descends(me.objects, tip, seen):
-            if not (yield from _push_back(me, tip, seen)):
+    if seen is not None and tip != seen and not (tip and descends(replica.objects, seen, tip)):
+        if tip is None or descends(replica.objects, tip, seen):
+            if not (yield from _push_back(replica, tip, seen)):
                 return False
             tip = seen
         else:
-            yield from _part(me, disk, seen, tip)
+            yield from _part(replica, disk, seen, tip)
     if tip is None:
         return True
     news: list[Bad] = []
-    if tip != me.branch.tip:
-        before = set(me.branch.bad)
-        absorb(me, tip, known=me.checked)  # most of it was offered in an outbox before
-        news = [bad for bad in me.branch.bad if bad not in before]
+    if tip != replica.branch.tip:
+        before = set(replica.branch.bad)
+        absorb(replica, tip, known=replica.checked)  # most of it was offered in an outbox before
+        news = [bad for bad in replica.branch.bad if bad not in before]
     if tip != disk.tip:
-        yield SaveTip(tip, max(disk.term, me.branch.fleet.terms.highest))
+        yield SaveTip(tip, max(disk.term, replica.branch.fleet.terms.highest))
     for bad in news[:TOLD_AT_ONCE]:
         yield Tell("bad_line", f"{bad.where}: {bad.reason}")
     if len(news) > TOLD_AT_ONCE:
@@ -50,75 +50,75 @@ def follow_ledger(me: Replica, disk: Disk, refs: dict[str, Oid]) -> Generator[Ef
     return True
 
 
-def tell_left(me: Replica, fetched: Fetched) -> Steps:
+def tell_left(replica: Replica, fetched: Fetched) -> Steps:
     """Name the outboxes that stay on the remote, each once while it does; and say that there are odd refs."""
-    news = sorted(fetched.left.keys() - me.told_left)
+    news = sorted(fetched.left.keys() - replica.told_left)
     if news:
         shown = "; ".join(f"{readable(ref)}: {fetched.left[ref]}" for ref in news[:TOLD_AT_ONCE])
         more = f"; and {len(news) - TOLD_AT_ONCE} more" if len(news) > TOLD_AT_ONCE else ""
         yield Tell("outbox_left", f"left on the remote: {shown}{more}. The ledger and all other outboxes go on")
-    if fetched.strays and not me.told_strays:
+    if fetched.strays and not replica.told_strays:
         some = ", ".join(readable(ref) for ref in sorted(fetched.strays)[:TOLD_AT_ONCE])
         yield Tell("odd_refs", f"{len(fetched.strays)} refs among the outboxes can be none by their names, and are "
                    f"passed over: {some}; their author, or the remote's owner, can delete them")
-    me.told_left, me.told_strays = frozenset(fetched.left), bool(fetched.strays)
+    replica.told_left, replica.told_strays = frozenset(fetched.left), bool(fetched.strays)
 
 
-def _is_here(me: Replica, commit: Oid) -> bool:
+def _is_here(replica: Replica, commit: Oid) -> bool:
     try:
-        me.objects.commit(commit)
+        replica.objects.commit(commit)
     except Corrupt:
         return False
     return True
 
 
-def _push_back(me: Replica, old: Oid | None, seen: Oid) -> Generator[Effect, Any, bool]:
+def _push_back(replica: Replica, old: Oid | None, seen: Oid) -> Generator[Effect, Any, bool]:
     """The remote was set back to an older ledger: give it ours, which is a fast-forward.
 
     False when somebody else moved it meanwhile. Where the remote refuses, this node goes by what it has seen,
     keeps its outbox up, and stays quiet about the ledger.
     """
-    if me.clock.monotonic_s() < me.quiet_until_s:
+    if replica.clock.monotonic_s() < replica.quiet_until_s:
         return True
     yield Tell("rollback", f"the remote's ledger was set back to {(old or 'nothing')[:12]}; restoring {seen[:12]}")
-    answers = yield Push((Update(me.ledger_ref, old, seen),))
-    answer = answers[me.ledger_ref]
+    answers = yield Push((Update(replica.ledger_ref, old, seen),))
+    answer = answers[replica.ledger_ref]
     if answer.reason.startswith("credentials:"):
         raise BadCredentials(answer.reason.removeprefix("credentials:").strip())
     if answer.outcome is Outcome.UNREACHABLE:
         raise Unreachable(f"the ledger was set back; restoring it failed: {answer.reason}")
     if answer.outcome is Outcome.DENIED:
-        me.quiet_until_s = me.clock.monotonic_s() + QUIET_S
+        replica.quiet_until_s = replica.clock.monotonic_s() + QUIET_S
         yield Tell("ledger_denied", f"the ledger was set back, and the remote refuses to have it restored: "
                    f"{answer.reason}")
     return answer.outcome in (Outcome.ACCEPTED, Outcome.DENIED)
 
 
-def _part(me: Replica, disk: Disk, seen: Oid, tip: Oid) -> Steps:
+def _part(replica: Replica, disk: Disk, seen: Oid, tip: Oid) -> Steps:
     """The remote's ledger has parted from ours: go on from it, and offer again every line that vanished."""
-    if me.branch.tip != seen:
-        absorb(me, seen)
-    mine = me.branch
+    if replica.branch.tip != seen:
+        absorb(replica, seen)
+    mine = replica.branch
     read = mine.line_at()
     ours = [read(position) for position in range(1, mine.fleet.position + 1)]
-    me.objects.keep(f"forks/{seen[:12]}", seen)
-    me.branch = me.fresh()
+    replica.objects.keep(f"forks/{seen[:12]}", seen)
+    replica.branch = replica.fresh()
     try:
-        absorb(me, tip)
+        absorb(replica, tip)
     except Corrupt:
-        me.branch = mine
+        replica.branch = mine
         raise
-    if mine.fleet.id != me.branch.fleet.id:
-        theirs_id, me.branch = me.branch.fleet.id, mine
+    if mine.fleet.id != replica.branch.fleet.id:
+        theirs_id, replica.branch = replica.branch.fleet.id, mine
         raise Corrupt(
             f"the remote's ledger was replaced by that of fleet {theirs_id}; this clone belongs to {mine.fleet.id}: "
             "restore the remote, or run `gitcoord leave` and `gitcoord init`"
         )
-    read = me.branch.line_at()
-    kept = {read(position) for position in range(1, me.branch.fleet.position + 1)}
+    read = replica.branch.line_at()
+    kept = {read(position) for position in range(1, replica.branch.fleet.position + 1)}
     lost = [line for line in ours if line not in kept and parse(line).seq is not None]
     yield Carry(tuple(dict.fromkeys([*disk.carried, *lost])))
-    yield SaveTip(tip, max(disk.term, mine.fleet.terms.highest, me.branch.fleet.terms.highest))
+    yield SaveTip(tip, max(disk.term, mine.fleet.terms.highest, replica.branch.fleet.terms.highest))
     yield Tell(
         "fork", f"the remote's ledger parted from the one seen before ({seen[:12]}, kept here as forks/{seen[:12]}): "
         f"{len(lost)} events that vanished are offered again"

@@ -44,36 +44,36 @@ class Plan:
     control: Event | None = None  # the election or renewal
 
 
-def do_duties(me: Replica, disk: Disk, crew: Crew) -> Steps:
+def do_duties(replica: Replica, disk: Disk, crew: Crew) -> Steps:
     """What the leader alone appends; a duty that is pending already is not appended again."""
-    fleet = me.branch.fleet
+    fleet = replica.branch.fleet
     lead = crew.leading(fleet.terms)
     if lead is None or lead.leaving or not lead.claims:
         return
     waiting = {duty for event in disk.pending() if isinstance(duty := event.data.get("duty"), str)}
-    ctx = Context(fleet, me.clock.timestamp(), lead.agent, disk.node, seen=crew.standings(),
-                seen_s=me.seen_s)
-    found = leader_duties.wanted(fleet, ctx, but=waiting) + _bad_lines(me, waiting)
+    ctx = Context(fleet, replica.clock.timestamp(), lead.agent, disk.node, seen=crew.standings(),
+                seen_s=replica.seen_s)
+    found = leader_duties.wanted(fleet, ctx, but=waiting) + _bad_lines(replica, waiting)
     drafts = []
     for duty in found:
-        if not me.duties.allows(me.clock.monotonic_s()):
+        if not replica.duties.allows(replica.clock.monotonic_s()):
             break
         draft = leader_duties.draft(fleet, duty, lead.signer, actor=lead.agent, node=disk.node,
-                                    timestamp=me.clock.timestamp(), uid=uid_from(me.chance.randbytes(10)))
+                                    timestamp=replica.clock.timestamp(), uid=uid_from(replica.chance.randbytes(10)))
         if draft is not None:
-            me.duties.spend(me.clock.monotonic_s())
+            replica.duties.spend(replica.clock.monotonic_s())
             drafts.append(draft)
     if drafts:
         yield Append(tuple(drafts))
 
 
-def _bad_lines(me: Replica, waiting: Container[str]) -> list[Duty]:
+def _bad_lines(replica: Replica, waiting: Container[str]) -> list[Duty]:
     """One for each commit that somebody tampered with: a commit may hold any number of bad lines."""
     by_commit: dict[Oid, list[Bad]] = {}
-    for bad in me.branch.bad:
+    for bad in replica.branch.bad:
         by_commit.setdefault(bad.commit, []).append(bad)
     found = [(f"bad:{commit[:12]}", bads) for commit, bads in by_commit.items()]
-    new = [(key, bads) for key, bads in found if key not in waiting and key not in me.branch.fleet.done]
+    new = [(key, bads) for key, bads in found if key not in waiting and key not in replica.branch.fleet.done]
     return [Duty("error", _told(bads), key) for key, bads in new[:limits.DUTIES_PER_TICK]]
 
 
@@ -82,72 +82,72 @@ def _told(bads: Sequence[Bad]) -> str:
     return f"{bads[0].where}: {bads[0].reason}"[:400] + more
 
 
-def decide(me: Replica, disk: Disk, crew: Crew, now_s: float) -> Plan | None:
+def decide(replica: Replica, disk: Disk, crew: Crew, now_s: float) -> Plan | None:
     """What to push; None when there is nothing to say. Nothing is written yet: the budget may say no."""
-    fleet = me.branch.fleet
-    plan = Plan(pending=unblocked(me, disk.pending()))
-    quiet = now_s < me.quiet_until_s or fleet.id is None
+    fleet = replica.branch.fleet
+    plan = Plan(pending=unblocked(replica, disk.pending()))
+    quiet = now_s < replica.quiet_until_s or fleet.id is None
     own = False
     if not quiet:
-        plan.batch, own = admit(me, disk, plan.pending, refused=me.refused)
-        if not plan.batch and me.refused:
-            again = {uid: until for uid, until in me.refused.items() if now_s < until}
-            plan.batch, own = admit(me, disk, plan.pending, refused=again)
-    standing = None if quiet else crew.stands(fleet, now_s, beats=me.beats(), term_seen=disk.term)
+        plan.batch, own = admit(replica, disk, plan.pending, refused=replica.refused)
+        if not plan.batch and replica.refused:
+            again = {uid: until for uid, until in replica.refused.items() if now_s < until}
+            plan.batch, own = admit(replica, disk, plan.pending, refused=again)
+    standing = None if quiet else crew.stands(fleet, now_s, beats=replica.beats(), term_seen=disk.term)
     if standing:
         plan.stander, plan.reason = standing
     lead = crew.leading(fleet.terms)
-    waited_s = _longest_wait_s(me, plan.batch, now_s)
+    waited_s = _longest_wait_s(replica, plan.batch, now_s)
     is_held_back = lead is not None and fleet.places.is_full(lead.agent)  # so would be its renewal
     if lead is not None and (is_held_back or waited_s >= crew.profile.silence_s):
         lead.claims = False  # it lives, but it does not lead: let another one stand
     leads = lead is not None and lead.claims and not lead.leaving
-    if leads and not quiet and not me.suspects:
-        plan.files = me.publish(me.branch)
+    if leads and not quiet and not replica.suspects:
+        plan.files = replica.publish(replica.branch)
     # One that stopped claiming asks the ledger whether it may lead on: a renewal that is accepted says so, also to
     # the others. Others' lines alone would be no sign of life, and it would act again while one of them stands.
     asks = lead is not None and not lead.claims and not lead.leaving and not is_held_back
     plan.renews = not standing and (asks or (leads and crew.wants_to_act and not plan.batch and not plan.files))
-    turn = standing or own or plan.renews or (leads and (plan.batch or plan.files or me.branch.damaged))
+    turn = standing or own or plan.renews or (leads and (plan.batch or plan.files or replica.branch.damaged))
     turn = turn or waited_s >= 2 * crew.profile.poll_s  # two ticks: anyone helps
     plan.writes_ledger = bool(turn) and not quiet
-    box = me.outboxes.get(disk.node)
+    box = replica.outboxes.get(disk.node)
     beat = crew.beat_due(fleet, now_s)
-    news = is_news(me, disk, plan.pending)
+    news = is_news(replica, disk, plan.pending)
     left = neighbour_heartbeats.is_due(crew.neighbours(), box.beats if box else (), fleet.members)
     if not (plan.writes_ledger or beat or news or left):
         return None
-    if now_s < me.own_quiet_until_s and not plan.writes_ledger:
+    if now_s < replica.own_quiet_until_s and not plan.writes_ledger:
         return None
     if leads and not quiet:
-        plan.retires = _forsaken(me, disk, now_s)
+        plan.retires = _forsaken(replica, disk, now_s)
     plan.beats_anew = beat or (plan.writes_ledger and lead is not None)
-    plan.offers = (news or left or plan.beats_anew or plan.stander is not None) and now_s >= me.own_quiet_until_s
+    plan.offers = (news or left or plan.beats_anew or plan.stander is not None) and now_s >= replica.own_quiet_until_s
     return plan
 
 
-def is_news(me: Replica, disk: Disk, pending: Sequence[Event]) -> bool:
+def is_news(replica: Replica, disk: Disk, pending: Sequence[Event]) -> bool:
     """Whether our outbox on the remote lacks something that it is to hold."""
-    box = me.outboxes.get(disk.node)
-    lines = bool(pending) and pending[-1].head != me.durable
+    box = replica.outboxes.get(disk.node)
+    lines = bool(pending) and pending[-1].head != replica.durable
     return lines or tuple(disk.carried) != (box.carried if box else ())
 
 
-def build(me: Replica, disk: Disk, crew: Crew, plan: Plan, now_s: float) -> Steps:
+def build(replica: Replica, disk: Disk, crew: Crew, plan: Plan, now_s: float) -> Steps:
     """Make the plan's commits."""
     if plan.writes_ledger:
-        plan.control = _control(me, disk, crew, plan)
-        author = _author(me, crew, plan, disk)
+        plan.control = _control(replica, disk, crew, plan)
+        author = _author(replica, crew, plan, disk)
     if plan.offers:
-        yield from add_outbox(me, disk, crew, plan, now_s, fresh=plan.beats_anew)
+        yield from add_outbox(replica, disk, crew, plan, now_s, fresh=plan.beats_anew)
     if plan.writes_ledger:
         events = [plan.control, *plan.batch] if plan.control else plan.batch
-        log = me.branch.extend([event.line for event in events], _cuts(events))
-        plan.commit = me.objects.put_commit(
-            tree=me.branch.write(log, plan.files), parents=[me.branch.tip] if me.branch.tip else [],
-            message=_message(me, events, plan.files, disk.node), author=author, time_s=me.clock.epoch_s(),
+        log = replica.branch.extend([event.line for event in events], _cuts(events))
+        plan.commit = replica.objects.put_commit(
+            tree=replica.branch.write(log, plan.files), parents=[replica.branch.tip] if replica.branch.tip else [],
+            message=_message(replica, events, plan.files, disk.node), author=author, time_s=replica.clock.epoch_s(),
         )
-        plan.updates.append(Update(me.ledger_ref, me.branch.tip, plan.commit))
+        plan.updates.append(Update(replica.ledger_ref, replica.branch.tip, plan.commit))
     plan.updates.extend(plan.retires)
 
 
@@ -157,11 +157,11 @@ def _cuts(events: Sequence[Event]) -> frozenset[int]:
     return frozenset(index for index in range(1, len(events)) if chunks[index] != chunks[index - 1])
 
 
-def _control(me: Replica, disk: Disk, crew: Crew, plan: Plan) -> Event | None:
+def _control(replica: Replica, disk: Disk, crew: Crew, plan: Plan) -> Event | None:
     """The election or renewal that opens the commit: it is valid only right after the log as folded."""
-    fleet = me.branch.fleet
+    fleet = replica.branch.fleet
     lead = crew.leading(fleet.terms)
-    stamp: dict[str, Any] = {"timestamp": me.clock.timestamp(), "uid": uid_from(me.chance.randbytes(10))}
+    stamp: dict[str, Any] = {"timestamp": replica.clock.timestamp(), "uid": uid_from(replica.chance.randbytes(10))}
     if plan.stander is not None:
         term = max(fleet.terms.highest, min(disk.term, fleet.terms.highest + limits.TERM_JUMP_MAX - 1)) + 1
         return parse(crew.election(fleet, plan.stander, plan.reason, term=term, **stamp))
@@ -170,70 +170,70 @@ def _control(me: Replica, disk: Disk, crew: Crew, plan: Plan) -> Event | None:
     return None
 
 
-def unblocked(me: Replica, pending: list[Event]) -> list[Event]:
+def unblocked(replica: Replica, pending: list[Event]) -> list[Event]:
     for place, event in enumerate(pending):
-        if event.uid == me.blocked:
+        if event.uid == replica.blocked:
             return pending[:place]
-    me.blocked = None
+    replica.blocked = None
     return pending
 
 
-def _longest_wait_s(me: Replica, batch: Sequence[Event], now_s: float) -> float:
+def _longest_wait_s(replica: Replica, batch: Sequence[Event], now_s: float) -> float:
     """How long the event that waits longest for its place has been seen to wait."""
     waiting = {}
     for event in batch:
         if event.node not in waiting:
-            before = me.waiting.get(event.node)
+            before = replica.waiting.get(event.node)
             since = before[1] if before is not None and before[0] == event.seq else now_s
             waiting[event.node] = (event.seq or 0, since)
-    me.waiting = waiting
+    replica.waiting = waiting
     return max((now_s - since for _, since in waiting.values()), default=0.0)
 
 
-def _forsaken(me: Replica, disk: Disk, now_s: float) -> list[Update]:
+def _forsaken(replica: Replica, disk: Disk, now_s: float) -> list[Update]:
     """Outboxes that this process has seen unchanged for a day, with nothing in them that the ledger lacks.
 
     Nothing is lost if their node comes back: it then finds no outbox, and pushes a new one.
     """
     since = {}
-    for node, box in me.outboxes.items():
-        before = me.unchanged.get(node)
+    for node, box in replica.outboxes.items():
+        before = replica.unchanged.get(node)
         since[node] = before if before is not None and before[0] == box.oid else (box.oid, now_s)
-    me.unchanged = since
+    replica.unchanged = since
     gone = [node for node, (_, at_s) in since.items() if now_s - at_s >= limits.OUTBOX_FORSAKEN_S]
-    done = [node for node in gone if node != disk.node and not _lacks(me, me.outboxes[node])]
-    return [Update(me.outbox_prefix + node, since[node][0], None) for node in done[:limits.OUTBOXES_RETIRED_AT_ONCE]]
+    done = [node for node in gone if node != disk.node and not _lacks(replica, replica.outboxes[node])]
+    return [Update(replica.outbox_prefix + node, since[node][0], None) for node in done[:limits.OUTBOXES_RETIRED_AT_ONCE]]
 
 
-def _lacks(me: Replica, box: Outbox) -> bool:
+def _lacks(replica: Replica, box: Outbox) -> bool:
     """Whether an outbox holds a line that the ledger does not."""
     last = parse_all(box.lines[-1:])
     unread = bool(box.lines) and not last
-    return unread or bool(box.carried) or any((e.seq or 0) > me.heads.get(e.node, Head()).seq for e in last)
+    return unread or bool(box.carried) or any((e.seq or 0) > replica.heads.get(e.node, Head()).seq for e in last)
 
 
-def _author(me: Replica, crew: Crew, plan: Plan, disk: Disk) -> str:
+def _author(replica: Replica, crew: Crew, plan: Plan, disk: Disk) -> str:
     if plan.control is not None:
         return plan.control.actor
-    lead = crew.leading(me.branch.fleet.terms)
+    lead = crew.leading(replica.branch.fleet.terms)
     return lead.agent if lead else next((event.actor for event in plan.batch if event.node == disk.node), disk.node)
 
 
-def add_outbox(me: Replica, disk: Disk, crew: Crew, plan: Plan, now_s: float, *, fresh: bool) -> Steps:
-    beats = crew.beats(me.branch.fleet, now_s, timestamp=me.clock.timestamp(), fresh=fresh)
+def add_outbox(replica: Replica, disk: Disk, crew: Crew, plan: Plan, now_s: float, *, fresh: bool) -> Steps:
+    beats = crew.beats(replica.branch.fleet, now_s, timestamp=replica.clock.timestamp(), fresh=fresh)
     oid = outbox.write(
-        me.objects, node=disk.node, pending=plan.pending, carried=disk.carried, beats=beats,
-        nonce=uid_from(me.chance.randbytes(10)), time_s=me.clock.epoch_s(),
-        parent=me.own_seen if me.parented_outbox else None,
+        replica.objects, node=disk.node, pending=plan.pending, carried=disk.carried, beats=beats,
+        nonce=uid_from(replica.chance.randbytes(10)), time_s=replica.clock.epoch_s(),
+        parent=replica.own_seen if replica.parented_outbox else None,
     )
     yield NoteOutbox(oid, neighbour_heartbeats.numbers(beats))  # durable BEFORE it is pushed: else we would not know it for ours
     plan.image = oid
-    plan.updates.append(Update(own_ref(me, disk), me.own_seen, oid))
+    plan.updates.append(Update(own_ref(replica, disk), replica.own_seen, oid))
 
 
-def _message(me: Replica, events: Sequence[Event], files: Mapping[str, bytes | None], node: str) -> str:
+def _message(replica: Replica, events: Sequence[Event], files: Mapping[str, bytes | None], node: str) -> str:
     """Subject and trailers of a ledger commit. Forges act on @ and #12 in subjects: neutralised."""
-    fleet = me.branch.fleet
+    fleet = replica.branch.fleet
     if len(events) == 1:
         subject = f"{events[0].actor}: {events[0].type}"
     elif events:
@@ -245,5 +245,5 @@ def _message(me: Replica, events: Sequence[Event], files: Mapping[str, bytes | N
     return (
         f"{fit(subject, Place.SUBJECT)} [skip ci]\n\n"
         f"Position: {fleet.position + len(events)}\nTerm: {fleet.terms.term}\n"
-        f"Sequenced-by: {node}\nNonce: {uid_from(me.chance.randbytes(10))}\n"
+        f"Sequenced-by: {node}\nNonce: {uid_from(replica.chance.randbytes(10))}\n"
     )

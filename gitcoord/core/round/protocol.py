@@ -44,128 +44,128 @@ class Report:
 
 
 def sync(
-    me: Replica, disk: Disk, crew: Crew, *, may_push: Callable[[bool], bool] = lambda urgent: True, tick: bool = True
+    replica: Replica, disk: Disk, crew: Crew, *, may_push: Callable[[bool], bool] = lambda urgent: True, tick: bool = True
 ) -> Generator[Effect, Any, Report]:
     """One round. `may_push(urgent)` asks the budget; `tick`: the leader's duties are due."""
     report = Report()
     goal: int | None = None  # the newest of our own events when the round began
     ceded = 0  # times that another one was let go first
-    if _gives_way(me, disk, crew) and may_push(False):
-        yield from _offer(me, disk, crew, unblocked(me, disk.pending()), report, me.clock.monotonic_s())
+    if _gives_way(replica, disk, crew) and may_push(False):
+        yield from _offer(replica, disk, crew, unblocked(replica, disk.pending()), report, replica.clock.monotonic_s())
         yield Wait(1)
     while True:
-        fetched: Fetched = yield Fetch(newcomer=disk.tip is None, first=_first(me, disk))
+        fetched: Fetched = yield Fetch(newcomer=disk.tip is None, first=_first(replica, disk))
         refs = fetched.refs
-        again = not (yield from follow_ledger(me, disk, refs))
+        again = not (yield from follow_ledger(replica, disk, refs))
         if not again:
-            yield from tell_left(me, fetched)
-            yield from know_oneself(me, disk, crew, fetched)
-            yield from settle_queue(me, disk)
-            plan, now_s = yield from _look(me, disk, crew, refs, report, tick)
+            yield from tell_left(replica, fetched)
+            yield from know_oneself(replica, disk, crew, fetched)
+            yield from settle_queue(replica, disk)
+            plan, now_s = yield from _look(replica, disk, crew, refs, report, tick)
             if plan is None:
                 return report
             if goal is None:
                 goal = plan.pending[-1].seq or 0 if plan.pending else 0
             elif goal and report.sequenced.seq >= goal and plan.stander is None:
                 return report  # winners carried it along; what was queued since is for the next round, not a chase
-            if not plan.offers and ceded < _place(me, disk, crew, plan):
+            if not plan.offers and ceded < _place(replica, disk, crew, plan):
                 ceded += 1
                 yield Wait(1)
                 continue
             if not may_push(plan.stander is not None):
                 report.waiting = True
                 return report
-            yield from build(me, disk, crew, plan, now_s)
+            yield from build(replica, disk, crew, plan, now_s)
             answers: dict[str, Pushed] = yield Push(tuple(plan.updates))
-            if not (yield from _conclude(me, disk, crew, plan, answers, report, now_s)):
+            if not (yield from _conclude(replica, disk, crew, plan, answers, report, now_s)):
                 return report
         report.races_lost += 1
-        me.contended_until_s = me.clock.monotonic_s() + CONTENDED_POLLS * crew.profile.poll_s
+        replica.contended_until_s = replica.clock.monotonic_s() + CONTENDED_POLLS * crew.profile.poll_s
         if report.races_lost >= limits.ROUND_RACES_MAX:
             raise Lost(f"{report.races_lost} races for the ledger lost in a row: the events stay queued, sync again")
-        if crew.leading(me.branch.fleet.terms) is None:
+        if crew.leading(replica.branch.fleet.terms) is None:
             yield Wait(report.races_lost)
 
 
-def _first(me: Replica, disk: Disk) -> frozenset[str]:
+def _first(replica: Replica, disk: Disk) -> frozenset[str]:
     """The nodes whose outboxes matter most, where there are more than can be fetched."""
-    return frozenset((*me.heads, disk.node))
+    return frozenset((*replica.heads, disk.node))
 
 
-def _gives_way(me: Replica, disk: Disk, crew: Crew) -> bool:
+def _gives_way(replica: Replica, disk: Disk, crew: Crew) -> bool:
     """Whether others extend the ledger just now: who lost a race lately offers its lines first, and mostly finds them
     carried along. Of eight writers each would otherwise push twice, and fetch everything twice, for every event.
 
     Not the leader, and not where each push counts.
     """
-    if me.clock.monotonic_s() >= me.contended_until_s or me.own_seen is None or crew.profile.pushes_per_minute:
+    if replica.clock.monotonic_s() >= replica.contended_until_s or replica.own_seen is None or crew.profile.pushes_per_minute:
         return False
-    return crew.leading(me.branch.fleet.terms) is None and is_news(me, disk, unblocked(me, disk.pending()))
+    return crew.leading(replica.branch.fleet.terms) is None and is_news(replica, disk, unblocked(replica, disk.pending()))
 
 
-def _place(me: Replica, disk: Disk, crew: Crew, plan: Plan) -> int:
+def _place(replica: Replica, disk: Disk, crew: Crew, plan: Plan) -> int:
     """How many of those who wait for the ledger go before us. All who have fetched the same draw the same lots."""
-    if me.clock.monotonic_s() >= me.contended_until_s or plan.stander or crew.leading(me.branch.fleet.terms):
+    if replica.clock.monotonic_s() >= replica.contended_until_s or plan.stander or crew.leading(replica.branch.fleet.terms):
         return 0
-    lots = {node: hash_of(f"{me.branch.tip} {node}".encode()) for node in {event.node for event in plan.batch}}
+    lots = {node: hash_of(f"{replica.branch.tip} {node}".encode()) for node in {event.node for event in plan.batch}}
     mine = lots.get(disk.node, "")
     return min(CEDES_MAX, sum(lot < mine for lot in lots.values()))
 
 
 def _look(
-    me: Replica, disk: Disk, crew: Crew, refs: Mapping[str, Oid], report: Report, tick: bool
+    replica: Replica, disk: Disk, crew: Crew, refs: Mapping[str, Oid], report: Report, tick: bool
 ) -> Generator[Effect, Any, tuple[Plan | None, float]]:
     """After a fetch: who lives, what the leader's duties are, and what there is to push."""
-    now_s = me.clock.monotonic_s()
-    me.first_seen.note(me.branch.fleet.position, now_s)
-    mine = refs.get(own_ref(me, disk))
+    now_s = replica.clock.monotonic_s()
+    replica.first_seen.note(replica.branch.fleet.position, now_s)
+    mine = refs.get(own_ref(replica, disk))
     # A remote that does not show our outbox as we pushed it may be a stale mirror: its silence proves nothing.
-    crew.observe(me.branch.fleet, me.beats(), now_s, trusted=me.confirm_own(mine))
-    me.own_seen = mine
-    if tick and crew.leading(me.branch.fleet.terms):
-        yield from do_duties(me, disk, crew)
-    report.sequenced = me.heads.get(disk.node, Head())
-    report.durable = me.durable
-    waiting = why_waiting(me, disk.pending())
-    if waiting is not None and waiting != me.told_waiting:
+    crew.observe(replica.branch.fleet, replica.beats(), now_s, trusted=replica.confirm_own(mine))
+    replica.own_seen = mine
+    if tick and crew.leading(replica.branch.fleet.terms):
+        yield from do_duties(replica, disk, crew)
+    report.sequenced = replica.heads.get(disk.node, Head())
+    report.durable = replica.durable
+    waiting = why_waiting(replica, disk.pending())
+    if waiting is not None and waiting != replica.told_waiting:
         yield Tell("waits", f"what is queued here does not come into the ledger today: {waiting}")
-    me.told_waiting = waiting
-    return decide(me, disk, crew, now_s), now_s
+    replica.told_waiting = waiting
+    return decide(replica, disk, crew, now_s), now_s
 
 
 def _conclude(
-    me: Replica, disk: Disk, crew: Crew, plan: Plan, answers: Mapping[str, Pushed], report: Report, started_s: float
+    replica: Replica, disk: Disk, crew: Crew, plan: Plan, answers: Mapping[str, Pushed], report: Report, started_s: float
 ) -> Generator[Effect, Any, bool]:
     """Believe what the remote accepted; True when the round should begin again."""
     unsent = Pushed(Outcome.UNKNOWN)
-    report.outbox = answers.get(own_ref(me, disk), unsent) if plan.image else None
-    report.ledger = answers.get(me.ledger_ref, unsent) if plan.commit else None
+    report.outbox = answers.get(own_ref(replica, disk), unsent) if plan.image else None
+    report.ledger = answers.get(replica.ledger_ref, unsent) if plan.commit else None
     if _is(report.outbox, Outcome.ACCEPTED):
-        _own_accepted(me, crew, plan, report)
+        _own_accepted(replica, crew, plan, report)
     if plan.commit is not None and _is(report.ledger, Outcome.ACCEPTED):
-        yield from _ledger_accepted(me, disk, crew, plan, report, started_s)
+        yield from _ledger_accepted(replica, disk, crew, plan, report, started_s)
         return _is(report.outbox, Outcome.STALE)
     _raise_if_hopeless(report)
     if report.ledger is not None and _is(report.ledger, Outcome.DENIED):
-        yield from _ledger_denied(me, crew, plan, report.ledger)
+        yield from _ledger_denied(replica, crew, plan, report.ledger)
     if _is(report.outbox, Outcome.DENIED):
-        yield from _outbox_alone(me, disk, crew, plan, report, started_s)
+        yield from _outbox_alone(replica, disk, crew, plan, report, started_s)
         return False
     return any(_is(answer, bad) for answer in (report.outbox, report.ledger)
                for bad in (Outcome.STALE, Outcome.UNKNOWN))
 
 
 def _offer(
-    me: Replica, disk: Disk, crew: Crew, pending: list[Event], report: Report, now_s: float
+    replica: Replica, disk: Disk, crew: Crew, pending: list[Event], report: Report, now_s: float
 ) -> Generator[Effect, Any, Pushed]:
     """Push the outbox alone, with these of our lines."""
     part = Plan(pending=pending)
-    yield from add_outbox(me, disk, crew, part, now_s, fresh=False)
+    yield from add_outbox(replica, disk, crew, part, now_s, fresh=False)
     answers: dict[str, Pushed] = yield Push(tuple(part.updates))
-    answer = answers.get(own_ref(me, disk), Pushed(Outcome.UNKNOWN))
+    answer = answers.get(own_ref(replica, disk), Pushed(Outcome.UNKNOWN))
     if answer.outcome is Outcome.ACCEPTED:
-        me.durable = Head()
-        _own_accepted(me, crew, part, report)
+        replica.durable = Head()
+        _own_accepted(replica, crew, part, report)
     return answer
 
 
@@ -173,51 +173,51 @@ def _is(answer: Pushed | None, outcome: Outcome) -> bool:
     return answer is not None and answer.outcome is outcome
 
 
-def _own_accepted(me: Replica, crew: Crew, plan: Plan, report: Report) -> None:
-    me.own_seen = me.merged = plan.image
-    me.confirm_own(plan.image)
-    me.durable = report.durable = plan.pending[-1].head if plan.pending else me.durable
+def _own_accepted(replica: Replica, crew: Crew, plan: Plan, report: Report) -> None:
+    replica.own_seen = replica.merged = plan.image
+    replica.confirm_own(plan.image)
+    replica.durable = report.durable = plan.pending[-1].head if plan.pending else replica.durable
     crew.heard()
 
 
 def _ledger_accepted(
-    me: Replica, disk: Disk, crew: Crew, plan: Plan, report: Report, started_s: float
+    replica: Replica, disk: Disk, crew: Crew, plan: Plan, report: Report, started_s: float
 ) -> Generator[Effect, Any, None]:
     assert plan.commit is not None
     events = [plan.control, *plan.batch] if plan.control else plan.batch
-    absorb(me, plan.commit, known={event.line: event for event in events})
-    yield SaveTip(plan.commit, max(disk.term, me.branch.fleet.terms.highest))
+    absorb(replica, plan.commit, known={event.line: event for event in events})
+    yield SaveTip(plan.commit, max(disk.term, replica.branch.fleet.terms.highest))
     for session in crew.sessions:
         session.claims = True
-    me.denied_alone = False
-    me.contended_until_s = 0.0  # whoever won sequences for all, until it loses
+    replica.denied_alone = False
+    replica.contended_until_s = 0.0  # whoever won sequences for all, until it loses
     taken = {event.uid for event in plan.batch}
-    me.refused = {uid: until or started_s + REFUSED_S for uid, until in me.refused.items() if uid not in taken}
-    me.suspects = 2 * me.suspects if me.suspects < limits.BATCH_EVENTS_MAX else 0
-    report.sequenced = me.heads.get(disk.node, Head())
-    if plan.stander is not None and crew.leading(me.branch.fleet.terms) is plan.stander:
+    replica.refused = {uid: until or started_s + REFUSED_S for uid, until in replica.refused.items() if uid not in taken}
+    replica.suspects = 2 * replica.suspects if replica.suspects < limits.BATCH_EVENTS_MAX else 0
+    report.sequenced = replica.heads.get(disk.node, Head())
+    if plan.stander is not None and crew.leading(replica.branch.fleet.terms) is plan.stander:
         report.elected = plan.stander
     if _is(report.outbox, Outcome.ACCEPTED):
-        crew.confirmed(me.branch.fleet.terms, started_s, me.clock.monotonic_s())
+        crew.confirmed(replica.branch.fleet.terms, started_s, replica.clock.monotonic_s())
 
 
-def _ledger_denied(me: Replica, crew: Crew, plan: Plan, answer: Pushed) -> Steps:
+def _ledger_denied(replica: Replica, crew: Crew, plan: Plan, answer: Pushed) -> Steps:
     """Quiet for a minute, and no claim to lead. Perhaps one event is minded: fewer are offered next time."""
-    me.quiet_until_s = me.clock.monotonic_s() + QUIET_S
-    lead = crew.leading(me.branch.fleet.terms)
+    replica.quiet_until_s = replica.clock.monotonic_s() + QUIET_S
+    lead = crew.leading(replica.branch.fleet.terms)
     if lead is not None:
         lead.claims = False
     yield Tell("ledger_denied", f"the remote refuses writes to the ledger: {answer.reason}")
     if len(plan.batch) == 1:
         event = plan.batch[0]
-        if me.denied_alone:
-            me.refused.clear()  # without the one named before, it was denied all the same: that one is not to blame
-        me.refused[event.uid] = 0.0
-        me.denied_alone, me.suspects = True, 0
+        if replica.denied_alone:
+            replica.refused.clear()  # without the one named before, it was denied all the same: that one is not to blame
+        replica.refused[event.uid] = 0.0
+        replica.denied_alone, replica.suspects = True, 0
         yield Tell("event_refused", f"the remote refuses the ledger with event {event.uid[:8]} by {event.actor}: "
                    "going on without it, if the remote lets us")
     elif plan.batch:
-        me.suspects = max(1, len(plan.batch) // 2)
+        replica.suspects = max(1, len(plan.batch) // 2)
 
 
 def _raise_if_hopeless(report: Report) -> None:
@@ -228,11 +228,11 @@ def _raise_if_hopeless(report: Report) -> None:
             raise Unreachable(answer.reason or "the remote did not answer")
 
 
-def _outbox_alone(me: Replica, disk: Disk, crew: Crew, plan: Plan, report: Report, now_s: float) -> Steps:
+def _outbox_alone(replica: Replica, disk: Disk, crew: Crew, plan: Plan, report: Report, now_s: float) -> Steps:
     """A hook denied the push. Try without the ledger; then with fewer events, to name the one that it minds."""
 
     def offer(count: int) -> Generator[Effect, Any, Pushed]:
-        report.outbox = yield from _offer(me, disk, crew, plan.pending[:count], report, now_s)
+        report.outbox = yield from _offer(replica, disk, crew, plan.pending[:count], report, now_s)
         return report.outbox
 
     passes, fails = 0, len(plan.pending)
@@ -249,7 +249,7 @@ def _outbox_alone(me: Replica, disk: Disk, crew: Crew, plan: Plan, report: Repor
             return
         passes, fails = (passes, middle) if answer.outcome is Outcome.DENIED else (middle, fails)
     event = plan.pending[fails - 1]
-    me.blocked, me.quiet_until_s, me.suspects = event.uid, 0.0, 0  # the cause is known: the others may go on
+    replica.blocked, replica.quiet_until_s, replica.suspects = event.uid, 0.0, 0  # the cause is known: the others may go on
     for session in crew.sessions:
         session.claims = True
     yield Tell("event_denied", f"the remote refuses event {event.uid[:8]} by {event.actor} ({words}): "

@@ -21,79 +21,79 @@ DEFACED_PAUSE_S, DEFACED_PAUSE_S_MAX = 10.0, 600.0  # then so long after, double
 DEFACED_FORGOTTEN_S = 3600.0
 
 
-def know_oneself(me: Replica, disk: Disk, crew: Crew, fetched: Fetched) -> Steps:
+def know_oneself(replica: Replica, disk: Disk, crew: Crew, fetched: Fetched) -> Steps:
     """Read the outboxes. One in our place that a copy of this clone wrote makes us a new node; any other is rubbish."""
     boxes, own = {}, disk.node
     for ref, oid in fetched.refs.items():
-        if ref.startswith(me.outbox_prefix):
-            node = ref[len(me.outbox_prefix):]
-            old = me.outboxes.get(node)
+        if ref.startswith(replica.outbox_prefix):
+            node = ref[len(replica.outbox_prefix):]
+            old = replica.outboxes.get(node)
             if old is not None and (old.oid == oid or ref in fetched.left and node != own):
                 boxes[node] = old
             else:
-                boxes[node] = _checked(me, outbox.read(me.objects, oid, old, whole=node == own and disk.pushed(oid)))
-    me.outboxes = boxes
+                boxes[node] = _checked(replica, outbox.read(replica.objects, oid, old, whole=node == own and disk.pushed(oid)))
+    replica.outboxes = boxes
     mine = boxes.get(own)
     if mine is None:
-        me.durable = Head()
-        yield from _clear_way(me, disk, crew, fetched)
+        replica.durable = Head()
+        yield from _clear_way(replica, disk, crew, fetched)
     elif not disk.pushed(mine.oid):
-        if is_of_a_copy(me, disk, crew, mine):
-            yield from _become_new_node(me, disk, crew, mine, COPIED)
+        if is_of_a_copy(replica, disk, crew, mine):
+            yield from _become_new_node(replica, disk, crew, mine, COPIED)
         else:
-            yield from _pass_over(me, disk, mine)
-    elif mine.oid != me.merged:
-        yield from _merge_own(me, disk, mine)
-        me.merged = mine.oid
+            yield from _pass_over(replica, disk, mine)
+    elif mine.oid != replica.merged:
+        yield from _merge_own(replica, disk, mine)
+        replica.merged = mine.oid
 
 
-def _pass_over(me: Replica, disk: Disk, theirs: Outbox) -> Steps:
+def _pass_over(replica: Replica, disk: Disk, theirs: Outbox) -> Steps:
     """Somebody without our keys wrote to our outbox: our next push takes its place, after growing pauses.
 
     Without them two who overwrite each other would do nothing else. Lines of ours come into the ledger all the same.
     """
-    del me.outboxes[disk.node]
-    me.durable, me.merged = Head(), None
-    if theirs.oid == me.defaced:
+    del replica.outboxes[disk.node]
+    replica.durable, replica.merged = Head(), None
+    if theirs.oid == replica.defaced:
         return
-    now_s = me.clock.monotonic_s()
-    me.defaced_times = me.defaced_times + 1 if now_s - me.defaced_at_s < DEFACED_FORGOTTEN_S else 1
-    me.defaced, me.defaced_at_s = theirs.oid, now_s
-    pause_s = min(DEFACED_PAUSE_S * 2 ** (me.defaced_times - DEFACED_FREE), DEFACED_PAUSE_S_MAX)
-    if me.defaced_times > DEFACED_FREE:
-        me.own_quiet_until_s = now_s + pause_s
-    later = f" in {pause_s:.0f} s" if me.defaced_times > DEFACED_FREE else " when there is something to push"
-    yield Tell("outbox_defaced", f"somebody without this node's keys wrote to its outbox {own_ref(me, disk)} (commit "
-               f"{theirs.oid[:12]}; {me.defaced_times} times lately): it is written anew{later}; the remote's owner "
+    now_s = replica.clock.monotonic_s()
+    replica.defaced_times = replica.defaced_times + 1 if now_s - replica.defaced_at_s < DEFACED_FORGOTTEN_S else 1
+    replica.defaced, replica.defaced_at_s = theirs.oid, now_s
+    pause_s = min(DEFACED_PAUSE_S * 2 ** (replica.defaced_times - DEFACED_FREE), DEFACED_PAUSE_S_MAX)
+    if replica.defaced_times > DEFACED_FREE:
+        replica.own_quiet_until_s = now_s + pause_s
+    later = f" in {pause_s:.0f} s" if replica.defaced_times > DEFACED_FREE else " when there is something to push"
+    yield Tell("outbox_defaced", f"somebody without this node's keys wrote to its outbox {own_ref(replica, disk)} (commit "
+               f"{theirs.oid[:12]}; {replica.defaced_times} times lately): it is written anew{later}; the remote's owner "
                "can tell who pushes there")
 
 
-def _clear_way(me: Replica, disk: Disk, crew: Crew, fetched: Fetched) -> Steps:
+def _clear_way(replica: Replica, disk: Disk, crew: Crew, fetched: Fetched) -> Steps:
     """Remove refs below our outbox's name: git holds no ref whose name is a folder of another's."""
-    below = {ref: oid for ref, oid in fetched.strays.items() if ref.startswith(own_ref(me, disk) + "/")}
+    below = {ref: oid for ref, oid in fetched.strays.items() if ref.startswith(own_ref(replica, disk) + "/")}
     if not below:
         return
-    yield Tell("outbox_blocked", f"{len(below)} refs below {own_ref(me, disk)}, which is this node's outbox: removing "
+    yield Tell("outbox_blocked", f"{len(below)} refs below {own_ref(replica, disk)}, which is this node's outbox: removing "
                "them; the remote's owner can tell who pushes there")
     updates = tuple(Update(ref, oid, None) for ref, oid in sorted(below.items())[:limits.OUTBOXES_RETIRED_AT_ONCE])
     answers: Mapping[str, Pushed] = yield Push(updates)
     if any(answer.outcome is Outcome.DENIED for answer in answers.values()):
-        yield from _become_new_node(me, disk, crew, Outbox(""), "refs below {}, its outbox, cannot be removed")
+        yield from _become_new_node(replica, disk, crew, Outbox(""), "refs below {}, its outbox, cannot be removed")
 
 
-def _become_new_node(me: Replica, disk: Disk, crew: Crew, theirs: Outbox, reason: str) -> Steps:
+def _become_new_node(replica: Replica, disk: Disk, crew: Crew, theirs: Outbox, reason: str) -> Steps:
     """Go on under another id. What its outbox holds and the ledger lacks is carried along, FIRST."""
-    lacking = [line for line in theirs.lines if me.check(line) and not me.is_sequenced(line)]
+    lacking = [line for line in theirs.lines if replica.check(line) and not replica.is_sequenced(line)]
     if lacking:
         yield Carry(tuple(dict.fromkeys([*disk.carried, *lacking])))
     crew.node = yield BecomeNewNode(reason.format(disk.node))
     crew.begin_anew()
-    me.durable, me.own_seen, me.own_newest, me.merged = Head(), None, None, None
+    replica.durable, replica.own_seen, replica.own_newest, replica.merged = Head(), None, None, None
 
 
-def _checked(me: Replica, box: Outbox) -> Outbox:
+def _checked(replica: Replica, box: Outbox) -> Outbox:
     """Without the beats whose signatures are not their agents'."""
-    fleet = me.branch.fleet
+    fleet = replica.branch.fleet
     good = []
     for beat in box.beats:
         member = fleet.members.get(beat.actor)
@@ -103,7 +103,7 @@ def _checked(me: Replica, box: Outbox) -> Outbox:
     return box if len(good) == len(box.beats) else replace(box, beats=tuple(good))
 
 
-def _merge_own(me: Replica, disk: Disk, mine: Outbox) -> Steps:
+def _merge_own(replica: Replica, disk: Disk, mine: Outbox) -> Steps:
     """Take from our own outbox what the disk lacks, and see how much of the queue is durable.
 
     What fits goes to the queue's end. What does not, because the queue grew before it was known, is carried: it
@@ -120,30 +120,30 @@ def _merge_own(me: Replica, disk: Disk, mine: Outbox) -> Steps:
         if event.node == disk.node and event.seq == head.seq + 1 and event.prev == head.hash:
             lacking.append(event)
             head = event.head
-        elif me.check(event.line) and not me.is_sequenced(event.line):
+        elif replica.check(event.line) and not replica.is_sequenced(event.line):
             displaced.append(event.line)
-    ledger = me.heads.get(disk.node, Head())
+    ledger = replica.heads.get(disk.node, Head())
     if lacking and lacking[-1].head.seq > ledger.seq:
         yield Adopt(tuple(lacking))
     if displaced:
         yield Carry(tuple(dict.fromkeys([*disk.carried, *displaced])))
-    me.durable = durable
+    replica.durable = durable
 
 
-def settle_queue(me: Replica, disk: Disk) -> Steps:
+def settle_queue(replica: Replica, disk: Disk) -> Steps:
     """Trim what the ledger holds, line for line; where it holds another line in its place, chain anew."""
-    ledger, base, pending = me.heads.get(disk.node, Head()), disk.base, disk.pending()
+    ledger, base, pending = replica.heads.get(disk.node, Head()), disk.base, disk.pending()
     if disk.broken:
-        yield ChainAnew(ledger, frozenset(me.branch.fleet.positions))
-        me.durable = Head()
+        yield ChainAnew(ledger, frozenset(replica.branch.fleet.positions))
+        replica.durable = Head()
     elif ledger == base:
         pass
     elif _at(pending, base, ledger.seq) == ledger:
         yield Trim(ledger)
-    elif ledger.seq >= base.seq or not _continued(me, disk, ledger):
-        yield ChainAnew(ledger, frozenset(e.uid for e in pending if e.uid in me.branch.fleet.positions))
-        me.durable = Head()
-    yield from _settle_carried(me, disk)
+    elif ledger.seq >= base.seq or not _continued(replica, disk, ledger):
+        yield ChainAnew(ledger, frozenset(e.uid for e in pending if e.uid in replica.branch.fleet.positions))
+        replica.durable = Head()
+    yield from _settle_carried(replica, disk)
 
 
 def _at(pending: Sequence[Event], base: Head, seq: int) -> Head | None:
@@ -152,63 +152,63 @@ def _at(pending: Sequence[Event], base: Head, seq: int) -> Head | None:
     return pending[place].head if 0 <= place < len(pending) else None
 
 
-def _continued(me: Replica, disk: Disk, head: Head) -> bool:
+def _continued(replica: Replica, disk: Disk, head: Head) -> bool:
     """Whether anyone still offers the line after `head` of our own chain."""
-    offered = [*disk.carried, *(line for box in me.outboxes.values() for line in (*box.lines, *box.carried))]
+    offered = [*disk.carried, *(line for box in replica.outboxes.values() for line in (*box.lines, *box.carried))]
     return any(e.node == disk.node and e.seq == head.seq + 1 and e.prev == head.hash for e in parse_all(offered))
 
 
 # What a ledger lost
 
 
-def _settle_carried(me: Replica, disk: Disk) -> Steps:
+def _settle_carried(replica: Replica, disk: Disk) -> Steps:
     """Let go of carried lines that are back. One that cannot come back goes out again under its author's hand."""
     carried = tuple(disk.carried)
-    if not carried and not any(box.carried for box in me.outboxes.values()):
+    if not carried and not any(box.carried for box in replica.outboxes.values()):
         return
     queued = {event.uid for event in disk.pending()}
-    displaced = [event for event in _displaced(me, carried) if event.uid not in queued | me.reclaimed]
+    displaced = [event for event in _displaced(replica, carried) if event.uid not in queued | replica.reclaimed]
     if displaced:
         yield Reclaim(tuple(displaced))
-        me.reclaimed.update(event.uid for event in displaced)
-    rest = _still_needed(me, carried)
+        replica.reclaimed.update(event.uid for event in displaced)
+    rest = _still_needed(replica, carried)
     if len(rest) < len(carried):
         yield Carry(rest)
 
 
-def _displaced(me: Replica, carried: Sequence[bytes]) -> list[Event]:
+def _displaced(replica: Replica, carried: Sequence[bytes]) -> list[Event]:
     """Lines offered again that can never come back: their place is taken, or nobody has the line before them.
 
     Chained anew under the same uid they count once, should the missing line turn up after all.
     """
-    again = dict.fromkeys([*carried, *(line for box in me.outboxes.values() for line in box.carried)])
-    others = (line for box in me.outboxes.values() for line in box.lines)
-    events = [event for line in dict.fromkeys([*again, *others]) if (event := me.check(line)) and event.seq]
-    heads = dict(me.heads)
+    again = dict.fromkeys([*carried, *(line for box in replica.outboxes.values() for line in box.carried)])
+    others = (line for box in replica.outboxes.values() for line in box.lines)
+    events = [event for line in dict.fromkeys([*again, *others]) if (event := replica.check(line)) and event.seq]
+    heads = dict(replica.heads)
     found = []
     for event in sorted(events, key=lambda event: (event.node, event.seq)):
         head = heads.get(event.node, Head())
         if event.seq == head.seq + 1 and event.prev == head.hash:
             heads[event.node] = event.head
-        elif event.line in again and event.term is None and event.uid not in me.branch.fleet.positions:
-            if not me.is_sequenced(event.line):
+        elif event.line in again and event.term is None and event.uid not in replica.branch.fleet.positions:
+            if not replica.is_sequenced(event.line):
                 found.append(event)
     return found
 
 
-def _still_needed(me: Replica, carried: Sequence[bytes]) -> tuple[bytes, ...]:
+def _still_needed(replica: Replica, carried: Sequence[bytes]) -> tuple[bytes, ...]:
     """The lines that are not back, and those that lead to them in their chains, in the order given."""
-    events = {line: event for line in carried if (event := me.check(line))}
+    events = {line: event for line in carried if (event := replica.check(line))}
     by_hash = {hash_of(line): event for line, event in events.items()}
     needed: set[bytes] = set()
     for line in carried:
-        if not me.is_sequenced(line):
+        if not replica.is_sequenced(line):
             event = events.get(line)
             while event is not None and event.line not in needed:
                 needed.add(event.line)
                 event = by_hash.get(event.prev or "")
-    heads = me.heads
+    heads = replica.heads
     return tuple(
         line for line in carried if line in needed
-        and (not me.is_sequenced(line) or (events[line].seq or 0) > heads.get(events[line].node, Head()).seq)
+        and (not replica.is_sequenced(line) or (events[line].seq or 0) > heads.get(events[line].node, Head()).seq)
     )

@@ -149,8 +149,8 @@ class Replica:
         return [beat for box in self.outboxes.values() for beat in box.beats]
 
 
-def own_ref(me: Replica, disk: Disk) -> str:
-    return me.outbox_prefix + disk.node
+def own_ref(replica: Replica, disk: Disk) -> str:
+    return replica.outbox_prefix + disk.node
 
 
 def _is_signed(branch: Branch, event: Event) -> bool:
@@ -172,17 +172,17 @@ def descends(objects: Objects, old: Oid, new: Oid) -> bool:
         return False
 
 
-def absorb(me: Replica, tip: Oid, *, known: Mapping[bytes, Event | None] | None = None) -> None:
+def absorb(replica: Replica, tip: Oid, *, known: Mapping[bytes, Event | None] | None = None) -> None:
     """Bring the branch to `tip`: commit by commit where they are few, else from the tip's own tree and checkpoint.
 
     What is trusted is a function of the whole history. Where a tree was believed without a look at what came
     before it, and damage is found then or later, every commit is walked from the start: so a newcomer and one
     who was there all the time trust the same lines.
     """
-    branch = me.branch
-    if branch.tip is not None and descends(me.objects, branch.tip, tip):
+    branch = replica.branch
+    if branch.tip is not None and descends(replica.objects, branch.tip, tip):
         damages = branch.damages
-        commits = me.objects.first_parents(tip, stop=branch.tip, limit=limits.CATCH_UP_COMMITS_MAX + 1)
+        commits = replica.objects.first_parents(tip, stop=branch.tip, limit=limits.CATCH_UP_COMMITS_MAX + 1)
         if len(commits) > limits.CATCH_UP_COMMITS_MAX:
             branch.walked = False
             branch.absorb(tip, known=known)
@@ -191,37 +191,37 @@ def absorb(me: Replica, tip: Oid, *, known: Mapping[bytes, Event | None] | None 
                 checkpoint.check(branch, commit)
                 branch.absorb(commit, known=known)
         if branch.damages > damages and not branch.walked:
-            me.branch = _walk(me, tip)
+            replica.branch = _walk(replica, tip)
         return
-    fresh = me.fresh()
-    if me.believes:
-        checkpoint.start(fresh, tip, me.anchors)
+    fresh = replica.fresh()
+    if replica.believes:
+        checkpoint.start(fresh, tip, replica.anchors)
     fresh.absorb(tip)
-    fresh.walked = not me.objects.commit(tip).parents
-    if fresh.damaged or not _only_grew(me, tip):
-        fresh = _walk(me, tip)
+    fresh.walked = not replica.objects.commit(tip).parents
+    if fresh.damaged or not _only_grew(replica, tip):
+        fresh = _walk(replica, tip)
     if branch.fleet.id and fresh.fleet.id != branch.fleet.id:
         raise Corrupt(
             f"the remote's ledger is of fleet {fresh.fleet.id}, this clone belongs to {branch.fleet.id}: "
             "name the right remote, or run `gitcoord leave` and `gitcoord init` to join the new one"
         )
-    if me.anchors and not fresh.believed:
+    if replica.anchors and not fresh.believed:
         read = fresh.line_at()
-        wanted = max((position for position, _ in me.anchors.digests), default=1)
-        anchor.check(me.anchors, [read(at) for at in range(1, min(wanted, fresh.fleet.position) + 1)])
-    me.branch = fresh
+        wanted = max((position for position, _ in replica.anchors.digests), default=1)
+        anchor.check(replica.anchors, [read(at) for at in range(1, min(wanted, fresh.fleet.position) + 1)])
+    replica.branch = fresh
 
 
-def _only_grew(me: Replica, tip: Oid) -> bool:
+def _only_grew(replica: Replica, tip: Oid) -> bool:
     """Whether none of the newest commits took lines away: what was tampered with lately may look well formed."""
-    commits = me.objects.first_parents(tip, stop=None, limit=limits.LOOK_BACK_COMMITS)
-    scan = me.fresh()
+    commits = replica.objects.first_parents(tip, stop=None, limit=limits.LOOK_BACK_COMMITS)
+    scan = replica.fresh()
     return all(scan.extends(older, newer) for older, newer in pairwise(commits))
 
 
-def _walk(me: Replica, tip: Oid) -> Branch:
-    fresh = me.fresh()
-    for commit in me.objects.first_parents(tip, stop=None, limit=limits.COMMITS_MAX):
+def _walk(replica: Replica, tip: Oid) -> Branch:
+    fresh = replica.fresh()
+    for commit in replica.objects.first_parents(tip, stop=None, limit=limits.COMMITS_MAX):
         fresh.absorb(commit)
         if not fresh.fleet.position:  # each of thousands of commits would be damage that nobody mends
             reason = f": {fresh.bad[0].reason}" if fresh.bad else ""

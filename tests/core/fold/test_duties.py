@@ -142,8 +142,8 @@ def test_the_leader_writes_a_bounded_number_of_events_in_a_tick_and_in_a_minute(
     one.round()
     keys = [event.data.get("duty") for event in world.events()[before:]]
     assert len(keys) == limits.DUTIES_PER_TICK + 1 and keys[-1] == "another feature's"
-    one.me.duties.tokens = 3.0
-    one.me.duties.rate = 0.0
+    one.replica.duties.tokens = 3.0
+    one.replica.duties.rate = 0.0
     before = len(world.events())
     one.round()
     assert len(world.events()) - before == 3

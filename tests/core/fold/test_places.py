@@ -188,8 +188,8 @@ class Plan:
     """A batch that is put together on top of a story."""
 
     def __init__(self, story: Story) -> None:
-        me: Any = SimpleNamespace(branch=SimpleNamespace(fleet=story.fleet), check=parse)
-        self.story, self.batch = story, Batch(me, frozenset(), Room(1000, 10**6))
+        replica: Any = SimpleNamespace(branch=SimpleNamespace(fleet=story.fleet), check=parse)
+        self.story, self.batch = story, Batch(replica, frozenset(), Room(1000, 10**6))
 
     def offer(self, actor: str, type_: str, *, node: str, key: str = "", timestamp: str = NOW, **fields: Any) -> bool:
         event = seal(Draft(actor, type_, "", timestamp, uid_from(next(self.story.uids).to_bytes(10, "big")), **fields),
@@ -270,7 +270,7 @@ def test_a_flood_of_strangers_lines_waits_and_damages_nothing() -> None:
         live(world, [leader, other], 1)
     assert [event.content for event in world.events() if event.type == "note" and event.actor == other.session.agent]
     assert sum(event.actor == "mallory" for event in world.events()) == 2  # one place is spare, for a control line
-    assert not leader.me.branch.bad and not other.me.branch.bad
+    assert not leader.replica.branch.bad and not other.replica.branch.bad
     world.put_by_hand([*world.lines(), *flood[2:]])
     live(world, [leader, other], 3)
     assert sum(event.actor == "mallory" for event in world.events()) == 3
@@ -286,7 +286,7 @@ def test_an_author_whose_lines_wait_is_told_why(monkeypatch: pytest.MonkeyPatch)
         one.append("note", str(number), term=99)
         one.round()
     world.settle(3)
-    assert one.disk.pending() and not one.me.branch.bad
+    assert one.disk.pending() and not one.replica.branch.bad
     [told] = one.heard("waits")
     assert "lines without effect into the ledger on 2026-11-21" in told and "queue drop" in told
     world.pass_time(86_400)

@@ -155,7 +155,7 @@ def test_an_election_is_never_carried_by_others() -> None:
     put_outbox(world, "mallory-1", lines=[line], carried=[line])
     leader.say("busy")
     live(world, [leader, other], 10)
-    assert leader.leads and line not in world.lines() and not leader.me.branch.bad
+    assert leader.leads and line not in world.lines() and not leader.replica.branch.bad
 
 
 def put_outbox(world: World, node: str, *, lines: Sequence[bytes] = (), carried: Sequence[bytes] = (),
@@ -254,8 +254,8 @@ def test_a_takeover_replaces_a_living_session_and_the_old_one_learns_of_it() -> 
     live(world, [second], 1)
     assert second.leads
     live(world, [leader, second], 1.5)
-    assert leader.crew.ousted(leader.me.beats()) is leader.session
-    assert second.crew.ousted(second.me.beats()) is None
+    assert leader.crew.ousted(leader.replica.beats()) is leader.session
+    assert second.crew.ousted(second.replica.beats()) is None
 
 
 def leader_written(world: World, node: str):  # type: ignore[no-untyped-def]

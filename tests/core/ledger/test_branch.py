@@ -87,9 +87,9 @@ def test_what_somebody_put_there_by_hand_takes_no_position_and_drops_no_good_lin
     commit = world.put_by_hand(TAMPERINGS[kind](world, good, witness))
     witness.round()
     assert witness.fleet.dump() == before
-    assert witness.me.branch.damaged
+    assert witness.replica.branch.damaged
     assert world.newcomer().dump() == before, "also for one who reads only now, while it lies there"
-    found = witness.me.branch.bad
+    found = witness.replica.branch.bad
     assert found and all(bad.commit == commit and bad.file == open_path(0) and bad.number > 0 for bad in found)
     told = witness.heard("bad_line")
     assert [f"{bad.where}: {bad.reason}" for bad in found[:TOLD_AT_ONCE]] == told[:TOLD_AT_ONCE]
@@ -97,7 +97,7 @@ def test_what_somebody_put_there_by_hand_takes_no_position_and_drops_no_good_lin
     assert [text.split(" on the")[0] for text in told[TOLD_AT_ONCE:]] == more
     world.settle(3)
     assert world.lines()[:len(good)] == good, "the next ledger commit wrote the log as it was trusted"
-    assert not witness.me.branch.damaged
+    assert not witness.replica.branch.damaged
     errors = [event for event in world.events() if event.type == "error"]
     assert {event.actor for event in errors} == {"leader"}
     assert len(errors) == 1, "however many lines of a commit are bad, it makes the leader write one event"
@@ -115,7 +115,7 @@ def test_an_event_under_a_key_that_is_not_its_actor_s_keeps_a_position_and_has_n
     world.put_by_hand([*world.lines(), line])
     witness.say("the real one")
     world.settle(3)
-    assert not witness.me.branch.bad and line in world.lines()
+    assert not witness.replica.branch.bad and line in world.lines()
     assert "signed by a key that is not witness's" in witness.fleet.states["health"].void[0].text
     assert witness.fleet.dump() == leader.fleet.dump() == world.newcomer().dump()
 
@@ -139,7 +139,7 @@ def test_bad_lines_in_commit_after_commit_are_named_once_while_they_lie_there() 
     world.put_by_hand([*lines, b"bad"])
     world.put_by_hand([*lines, b"bad", b"worse"])
     witness.round()
-    assert [bad.line for bad in witness.me.branch.bad] == [b"bad", b"worse"]
+    assert [bad.line for bad in witness.replica.branch.bad] == [b"bad", b"worse"]
 
 
 def test_a_flood_of_bad_lines_does_not_become_a_flood_of_events() -> None:
@@ -147,7 +147,7 @@ def test_a_flood_of_bad_lines_does_not_become_a_flood_of_events() -> None:
     world.put_by_hand([*world.lines(), *(b"bad %d" % number for number in range(5000))])
     leader.round()
     assert len([event for event in world.events() if event.type == "error"]) <= 50
-    assert len(leader.me.branch.bad) <= limits.BAD_LINES_MAX
+    assert len(leader.replica.branch.bad) <= limits.BAD_LINES_MAX
 
 
 def test_a_swap_that_is_well_formed_does_not_deceive_a_newcomer() -> None:
@@ -187,7 +187,7 @@ def test_garbage_beside_the_log_is_no_harm() -> None:
     before = witness.fleet.position
     witness.say("still here")
     world.settle(3)
-    assert not witness.me.branch.damaged and witness.fleet.position > before
+    assert not witness.replica.branch.damaged and witness.fleet.position > before
     world.check()
 
 
@@ -229,7 +229,7 @@ def test_trees_of_the_wrong_shape_are_survived_and_mended(wrong: str) -> None:
         store.objects |= god.objects
         commit = god.put_commit(tree=god.put_tree(root), parents=[world.tip or ""], message="", author="m", time_s=0)
         store.objects |= god.objects
-        witness.me.branch.absorb(commit)
+        witness.replica.branch.absorb(commit)
         assert witness.fleet.dump() == before
         return
     world.put_tree(root)
@@ -237,7 +237,7 @@ def test_trees_of_the_wrong_shape_are_survived_and_mended(wrong: str) -> None:
     assert witness.fleet.dump() == before
     world.settle(4)
     assert world.lines()[:len(good)] == good
-    assert not witness.me.branch.damaged and not leader.me.branch.damaged
+    assert not witness.replica.branch.damaged and not leader.replica.branch.damaged
     assert witness.fleet.dump() == leader.fleet.dump() == world.newcomer().dump()
     commits = world.tip
     world.settle(4)
@@ -317,7 +317,7 @@ def test_a_log_file_that_is_none_of_ours_is_told_and_goes() -> None:
     good = world.lines()
     world.put_tree(world.root() | {open_path(7): world.root()[open_path(0)]})
     world.settle(3)
-    assert [bad.file for bad in witness.me.branch.bad] == [open_path(7)]
+    assert [bad.file for bad in witness.replica.branch.bad] == [open_path(7)]
     assert open_path(7) not in world.root() and world.lines()[:len(good)] == good
 
 
@@ -373,7 +373,7 @@ def test_a_sealed_segment_that_was_altered_is_found_and_mended(which: str) -> No
     world.put_tree(root)
     witness.round()
     assert witness.fleet.dump() == before
-    assert any(bad.file == f"events/0000000/{name}" and bad.number == 2 for bad in witness.me.branch.bad)
+    assert any(bad.file == f"events/0000000/{name}" and bad.number == 2 for bad in witness.replica.branch.bad)
     witness.say("mended")
     world.settle(2)
     assert world.lines()[:-1] == good

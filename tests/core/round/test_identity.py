@@ -201,5 +201,5 @@ def test_thousands_of_odd_refs_are_told_once_and_stop_nobody() -> None:
         one.round()
     [odd], [left] = one.heard("odd_refs"), one.heard("outbox_left")
     assert "3000 refs" in odd and "\x1b" not in odd and len(odd) < 1000 and len(left) < 1000
-    assert len(one.me.outboxes) <= 1001
+    assert len(one.replica.outboxes) <= 1001
     world.check()

@@ -198,7 +198,7 @@ def test_a_line_cut_in_mid_push_is_unreachable_and_what_arrived_counts() -> None
     one.push_through = half
     with pytest.raises(Unreachable, match="cut"):
         one.round()
-    assert one.me.durable == one.disk.pending()[-1].head, "its outbox arrived"
+    assert one.replica.durable == one.disk.pending()[-1].head, "its outbox arrived"
     one.push_through = one.store.push
     one.round()
     world.check()
@@ -222,7 +222,7 @@ def test_a_node_that_is_denied_the_ledger_keeps_its_outbox_up_and_is_quiet_for_a
     one.say("through the outbox")
     one.round()
     assert one.heard("ledger_denied") == ["the remote refuses writes to the ledger: protected branch"]
-    assert one.me.durable == one.disk.pending()[-1].head
+    assert one.replica.durable == one.disk.pending()[-1].head
     one.say("and this")
     one.pushes.clear()
     one.round()
@@ -349,7 +349,7 @@ def test_a_budget_that_is_spent_makes_the_round_wait_before_anything_is_written(
 
     world, [one, _] = fleet_of(2)
     one.say("later")
-    steps = protocol.sync(one.me, one.disk, one.crew, may_push=lambda urgent: False)
+    steps = protocol.sync(one.replica, one.disk, one.crew, may_push=lambda urgent: False)
     answer, noted = None, []
     while True:
         try:
