@@ -15,7 +15,7 @@ from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.core.errors import GitcoordError, Lost
 
 if TYPE_CHECKING:
-    from gitcoord.core.commands import Proposal
+    from gitcoord.core.commands import NewEvent
     from gitcoord.github.review import Reviewed
     from gitcoord.node.node import Node
 
@@ -57,7 +57,7 @@ def command(number: int, repo: str | None, dry_run: bool, actor: str | None, as_
         raise Lost(f"{found.posted.stale} was pushed meanwhile: run it again")
 
 
-def _record(node: Node, proposals: Sequence[Proposal], actor: str) -> None:
+def _record(node: Node, proposals: Sequence[NewEvent], actor: str) -> None:
     """In the ledger, once; an outage of the remote is no failure: it is queued."""
     for one in proposals:
         reason = node.fleet.why_not(one.type, actor=actor, re=one.re, data=one.data)

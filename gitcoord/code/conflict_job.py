@@ -11,7 +11,7 @@ from gitcoord.code.branches import OURS
 from gitcoord.code.conflicts import REFS_MAX, Ref
 from gitcoord.code.fetched import Source
 from gitcoord.code.objects import Repository
-from gitcoord.core.commands import Context, Proposal
+from gitcoord.core.commands import Context, NewEvent
 from gitcoord.features import conflicts as told
 from gitcoord.features.settings import Settings
 from gitcoord.node.agent.leader_jobs import May, Work
@@ -39,7 +39,7 @@ class Looking:
         agents = [member.id for member in ctx.fleet.members.by_id.values()]
         return lambda may_act: self._work(state, agents, may_act)
 
-    def _work(self, state: told.State, agents: list[str], may_act: May) -> list[Proposal]:
+    def _work(self, state: told.State, agents: list[str], may_act: May) -> list[NewEvent]:
         with fetched.beside(self.source.clone) as repository:
             refs, base = self._branches(repository, agents)
             known = merge_cache.read(self.cache, repository)

@@ -58,7 +58,7 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
-class Proposal:
+class NewEvent:
     """An event that a command wants to be written."""
 
     type: str
@@ -79,7 +79,7 @@ class Command:
     help: str  # imperative, one line, no full stop
     example: str  # a line that runs after `before`
     arguments: type[BaseModel]
-    decide: Callable[[Context, Any], Sequence[Proposal]]  # raises Refused, or Lost where the ledger shows that it is
+    decide: Callable[[Context, Any], Sequence[NewEvent]]  # raises Refused, or Lost where the ledger shows that it is
     positional: tuple[str, ...] = ()
     before: tuple[str, ...] = ()  # lines that the example needs
     answer: Callable[[Context, str], Answer] | None = None  # what came of it, by the id of its first event

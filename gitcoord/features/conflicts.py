@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from gitcoord.core.fold import quotas
 from gitcoord.core import times
 from gitcoord.core.fold.authority import ADMIN, LEADER, MEMBER, OWNER, Asked, Persons, Resolver, Who, Whose
-from gitcoord.core.commands import Arguments, Command, Context, Proposal, Query
+from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.format.event import Event
 from gitcoord.core.fields import NAMED, Agent, Count, Given, Payload, Words
@@ -169,7 +169,7 @@ def between(state: State, a: str, b: str) -> Known | None:
     return state.open[uid] if uid is not None else None
 
 
-def news(state: State, found: Sequence[ConflictFound], looked_at: Iterable[str]) -> list[Proposal]:
+def news(state: State, found: Sequence[ConflictFound], looked_at: Iterable[str]) -> list[NewEvent]:
     """What is to be written after a look at some branches: what is new or has moved on, and what is gone."""
     proposals, seen = [], set[str]()
     for one in found:
@@ -180,7 +180,7 @@ def news(state: State, found: Sequence[ConflictFound], looked_at: Iterable[str])
                 continue
         paths = ", ".join(place.path for place in one.paths[:3]) + (" …" if len(one.paths) > 3 or one.more else "")
         to = tuple(dict.fromkeys(agent for agent in (one.a.agent, one.b.agent) if agent))
-        proposals.append(Proposal("conflict_found", f"{one.a.name} and {one.b.name} conflict in {paths}",
+        proposals.append(NewEvent("conflict_found", f"{one.a.name} and {one.b.name} conflict in {paths}",
                                   one.model_dump(mode="json"), to=to, re=known.id if known else None))
     names = set(looked_at)
     for known in state.open.values():
@@ -189,9 +189,9 @@ def news(state: State, found: Sequence[ConflictFound], looked_at: Iterable[str])
     return proposals
 
 
-def _closing(known: Known, reason: str) -> Proposal:
+def _closing(known: Known, reason: str) -> NewEvent:
     to = tuple(dict.fromkeys(agent for agent in (known.a.agent, known.b.agent) if agent))
-    return Proposal("conflict_closed", f"{known.a.name} and {known.b.name}: {reason}", {"reason": reason}, to=to,
+    return NewEvent("conflict_closed", f"{known.a.name} and {known.b.name}: {reason}", {"reason": reason}, to=to,
                     re=known.id)
 
 
@@ -245,7 +245,7 @@ def _named(ctx: Context, text: str) -> Known:
     return known[find(ctx, known, text, "conflict", shown_by="conflict list --all")]
 
 
-def resolve(ctx: Context, asked: Resolve) -> list[Proposal]:
+def resolve(ctx: Context, asked: Resolve) -> list[NewEvent]:
     state: State = ctx.state("conflicts")
     if asked.all:
         return [_closing(one, asked.why) for one in state.open.values()]

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from gitcoord.core.fold.authority import LEADER, Who
-from gitcoord.core.commands import Command, Context, Proposal, Query
+from gitcoord.core.commands import Command, Context, NewEvent, Query
 from gitcoord.core.secret_scan.credentials import redacted
 from gitcoord.core.fields import Payload, Uid, Url
 from gitcoord.core.fold.fleet_state import Duty, Recorded
@@ -97,10 +97,10 @@ def body(shown: Iterable[Alert]) -> str:
                       "", *lines])
 
 
-def updated(kind: str, number: int, url: str, new: Iterable[Alert]) -> Proposal:
+def updated(kind: str, number: int, url: str, new: Iterable[Alert]) -> NewEvent:
     events = [one.id for one in new]
     words = f"{len(events)} event{'s' if len(events) > 1 else ''} of kind {kind} stand in issue {number}"
-    return Proposal("issue_updated", words, {"kind": kind, "number": number, "url": url, "events": events},
+    return NewEvent("issue_updated", words, {"kind": kind, "number": number, "url": url, "events": events},
                     re=events[0])
 
 

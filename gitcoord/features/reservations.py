@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 from gitcoord.core.fold import quotas
 from gitcoord.core import times
 from gitcoord.core.fold.authority import ADMIN, LEADER, MEMBER, OWNER, Asked, Persons, Resolver, Who, Whose, owned
-from gitcoord.core.commands import Arguments, Command, Context, Proposal, Query
+from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.format.event import Event
 from gitcoord.core.fields import NAMED, Given, Payload, Span, Words
@@ -232,7 +232,7 @@ class Reservations(Arguments):
     agent: AgentGiven | None = Field(None, description="Only this agent's")
 
 
-def reserve(ctx: Context, asked: Reserve) -> list[Proposal]:
+def reserve(ctx: Context, asked: Reserve) -> list[NewEvent]:
     for pattern in asked.paths:
         paths.check(pattern)
     party = (ctx.actor, ctx.node, ctx.place)
@@ -244,10 +244,10 @@ def reserve(ctx: Context, asked: Reserve) -> list[Proposal]:
                        f"{other.agent} or another member writes; a leader (`gitcoord agent run`) or an admin can end "
                        f"it now: `gitcoord release {other.id[:8]}`")
     data = {"paths": asked.paths, "for_s": asked.for_s, "place": ctx.place, "why": asked.why}
-    return [Proposal("paths_reserved", f"{ctx.actor} reserves {', '.join(asked.paths)}", data)]
+    return [NewEvent("paths_reserved", f"{ctx.actor} reserves {', '.join(asked.paths)}", data)]
 
 
-def release(ctx: Context, asked: Release) -> list[Proposal]:
+def release(ctx: Context, asked: Release) -> list[NewEvent]:
     held = ctx.state("reservations").held
     if asked.ids:
         chosen = [held[find(ctx, held, text, "reservation", shown_by="reservations")] for text in asked.ids]
@@ -255,7 +255,7 @@ def release(ctx: Context, asked: Release) -> list[Proposal]:
         chosen = [one for one in held.values() if one.party == (ctx.actor, ctx.node, ctx.place)]
     if not chosen:
         raise Refused("nothing is reserved from here: `gitcoord reservations` shows what is")
-    return [Proposal("paths_released", f"{ctx.actor} releases {', '.join(one.paths)}", re=one.id) for one in chosen]
+    return [NewEvent("paths_released", f"{ctx.actor} releases {', '.join(one.paths)}", re=one.id) for one in chosen]
 
 
 def reservations(ctx: Context, asked: Reservations) -> list[dict[str, Any]] | dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gitcoord.core.fold.account_proof import AccountProof, found_in
-from gitcoord.core.commands import Proposal
+from gitcoord.core.commands import NewEvent
 from gitcoord.github.api.client import Client
 from gitcoord.github.api.models import PullRequest
 from gitcoord.github.fleet_context import Surroundings
@@ -28,9 +28,9 @@ def _holds(proof: AccountProof, author: str, repository: str, around: Surroundin
             and proof.repository.casefold() == repository.casefold() and proof.is_by(claim.key))
 
 
-def proposals(proofs: tuple[AccountProof, ...]) -> Iterator[Proposal]:
+def proposals(proofs: tuple[AccountProof, ...]) -> Iterator[NewEvent]:
     """Return what is to be recorded of them. The fold checks each signature again."""
     for one in proofs:
-        yield Proposal(
+        yield NewEvent(
             "github_confirmed", f"{one.agent} is {one.login} on GitHub, which both say",
             {"agent": one.agent, "login": one.login, "repository": one.repository, "proof": one.signature})

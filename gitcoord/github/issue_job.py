@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from gitcoord.core.commands import Context, Proposal
+from gitcoord.core.commands import Context, NewEvent
 from gitcoord.features import issues
 from gitcoord.github.api import upsert
 from gitcoord.github.api.client import Client
@@ -34,7 +34,7 @@ class Escalating:
         due = copy.deepcopy(issues.due(ctx))
         return (lambda may_act: self._work(due, may_act)) if due else None
 
-    def _work(self, due: dict[str, issues.Due], may_act: May) -> list[Proposal]:
+    def _work(self, due: dict[str, issues.Due], may_act: May) -> list[NewEvent]:
         written = []
         with Client(self.repository, self.known, patience_s=0, meter=self.meter) as client:
             for kind, one in due.items():

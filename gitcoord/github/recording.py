@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from gitcoord.core.commands import Proposal
+from gitcoord.core.commands import NewEvent
 from gitcoord.features.reviews import commands
 from gitcoord.github import account_proofs
 from gitcoord.github.review import Reviewed
 from gitcoord.github.fleet_context import Surroundings
 
 
-def proposals(around: Surroundings, found: Reviewed, repo: str) -> list[Proposal]:
+def proposals(around: Surroundings, found: Reviewed, repo: str) -> list[NewEvent]:
     """`repo` is empty for that of the fleet's remote."""
     pull = around.pull(repo, found.picture.pull.number)
     posted, stale = found.event(repo), found.stale(repo)

@@ -7,7 +7,7 @@ nothing changed, as a review is updated and not repeated.
 from __future__ import annotations
 
 from gitcoord.code.fetched import Source
-from gitcoord.core.commands import Context, Proposal
+from gitcoord.core.commands import Context, NewEvent
 from gitcoord.core.errors import Refused
 from gitcoord.features.settings import Settings
 from gitcoord.github import recording, review, fleet_context
@@ -45,9 +45,9 @@ class Reviewing:
         around = fleet_context.around(ctx)
         return lambda may_act: self._work(around, may_act)
 
-    def _work(self, around: Surroundings, may_act: May) -> list[Proposal]:
+    def _work(self, around: Surroundings, may_act: May) -> list[NewEvent]:
         self._turn += 1
-        written: list[Proposal] = []
+        written: list[NewEvent] = []
         with Client(self.repository, self.known, patience_s=0, meter=self.meter) as client:
             pulls = client.open_pulls()
             self._seen = {number: seen for number, seen in self._seen.items()

@@ -24,7 +24,7 @@ from gitcoord.store.files import check_not_paused
 from gitcoord.store.home.home import Config, Home
 
 if TYPE_CHECKING:
-    from gitcoord.core.commands import Proposal
+    from gitcoord.core.commands import NewEvent
 
 
 class Desk:
@@ -50,7 +50,7 @@ class Desk:
             interaction=interaction, re=re, to=tuple(to), term=term, data=data or {},
         )
 
-    def drafted(self, proposals: Sequence[Proposal], *, actor: str, term: int | None = None) -> list[Draft]:
+    def drafted(self, proposals: Sequence[NewEvent], *, actor: str, term: int | None = None) -> list[Draft]:
         """Return the events that `actor` would write, as the leader of `term` if it is given."""
         return [self.draft(one.type, one.content, actor=actor, interaction=one.interaction, re=one.re, to=one.to,
                            data=one.data, term=term) for one in proposals]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gitcoord.core import times
-from gitcoord.core.commands import Context, Proposal
+from gitcoord.core.commands import Context, NewEvent
 from gitcoord.core.errors import Refused
 from gitcoord.core.format.event import parse
 from gitcoord.core.leadership.liveness import ALIVE, Standing
@@ -35,7 +35,7 @@ class Post:
     def ctx(self, actor: str) -> Context:
         return Context(self.story.fleet, self.now, actor, f"node-{actor}", seen=self.seen, read=self.story.read)
 
-    def decide(self, actor: str, name: str, **given: Any) -> list[Proposal]:
+    def decide(self, actor: str, name: str, **given: Any) -> list[NewEvent]:
         what = COMMANDS[name]
         return list(what.decide(self.ctx(actor), what.arguments(**given)))  # type: ignore[union-attr]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from gitcoord.core.fold.duties import wanted
-from gitcoord.core.commands import Command, Context, Proposal
+from gitcoord.core.commands import Command, Context, NewEvent
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.fold.fleet_state import Fleet
 from gitcoord.core.format.keys import Verifier
@@ -105,7 +105,7 @@ def test_duties_commands_and_queries_change_nothing(story: Story, data: st.DataO
         except GitcoordError:
             continue
         if isinstance(what, Command):
-            assert all(isinstance(one, Proposal) for one in answer)
+            assert all(isinstance(one, NewEvent) for one in answer)
         else:
             json.dumps(list(answer) if isinstance(answer, list) else answer)
             assert not what.columns or all(set(what.columns) <= set(row) for row in answer)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gitcoord.core.fold.account_proof import AccountProof
-from gitcoord.core.commands import Context, Proposal
+from gitcoord.core.commands import Context, NewEvent
 from gitcoord.github.api import client as clients
 from gitcoord.github import issue_job, review_job
 from gitcoord.github.api.client import Client
@@ -45,7 +45,7 @@ class Leader:
         """What it wrote down."""
         ctx = self.ctx()
         work = errand.prepare(ctx) if errand.every_s(ctx) else None
-        written: list[Proposal] = work(lambda: may_act) if work else []
+        written: list[NewEvent] = work(lambda: may_act) if work else []
         for one in written:
             self.story.say("alice", one.type, one.content, data=dict(one.data), re=one.re, to=one.to, term=1)
         return [one.content for one in written]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gitcoord.core.commands import Context, Proposal
+from gitcoord.core.commands import Context, NewEvent
 from gitcoord.features import values
 from gitcoord.features.agents import (
     admission, commands as agent_commands, events as agent_events, presence, roster, watching,
@@ -28,7 +28,7 @@ away = presence.away
 available = presence.available
 
 
-def enrolled(ctx: Context, *, capabilities: Sequence[str] = (), slots: int = 1) -> list[Proposal]:
+def enrolled(ctx: Context, *, capabilities: Sequence[str] = (), slots: int = 1) -> list[NewEvent]:
     """What is to be written when `ctx.actor` begins to work: nothing, where the ledger says it already.
 
     An agent that registered before keeps its role, its dependencies and its backup.
@@ -42,11 +42,11 @@ def enrolled(ctx: Context, *, capabilities: Sequence[str] = (), slots: int = 1) 
     if known is None or [known.own, known.slots] != list(wanted.values()):
         events.append(agent_commands.registration(ctx.actor, {**agent_commands.said_before(known), **wanted}))
     if known is None or known.status in ("idle", "offline"):
-        events.append(Proposal("agent_status_changed", f"{ctx.actor} is active", {"status": "active"}))
+        events.append(NewEvent("agent_status_changed", f"{ctx.actor} is active", {"status": "active"}))
     return events
 
 
-def announced(ctx: Context, **said: Any) -> list[Proposal]:
+def announced(ctx: Context, **said: Any) -> list[NewEvent]:
     """What a supervisor writes in an agent's name before it starts it: nothing, where the ledger says it already.
 
     `said` as in `AgentRegistered`. Raises Refused.

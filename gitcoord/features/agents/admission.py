@@ -9,7 +9,7 @@ from pydantic import Field
 
 from gitcoord.core import lookup
 from gitcoord.core.fold.authority import Role
-from gitcoord.core.commands import Arguments, Command, Context, Proposal, Query
+from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import COUNT_MAX, Words
 from gitcoord.core.format.keys import fingerprint, is_named
@@ -54,7 +54,7 @@ class Nothing(Arguments):
     pass
 
 
-def _admit(ctx: Context, asked: Admit) -> list[Proposal]:
+def _admit(ctx: Context, asked: Admit) -> list[NewEvent]:
     agent = agent_id(asked.agent)
     member = ctx.fleet.members.get(agent)
     if member is None and asked.key is None:
@@ -70,35 +70,35 @@ def _admit(ctx: Context, asked: Admit) -> list[Proposal]:
                 return []
         shown = fingerprint(key) if key == member.key else key
     role = f" as {asked.role}" if asked.role else ""
-    return [Proposal("agent_admitted", f"{ctx.actor} admits {agent} with the key {shown}{role}",
+    return [NewEvent("agent_admitted", f"{ctx.actor} admits {agent} with the key {shown}{role}",
                      {"agent": agent, "key": key, "role": asked.role})]
 
 
-def _admission(ctx: Context, asked: Admission) -> list[Proposal]:
+def _admission(ctx: Context, asked: Admission) -> list[NewEvent]:
     if ctx.fleet.members.admission == asked.who:
         return []
-    return [Proposal("admission_changed", f"{ctx.actor} makes the fleet {asked.who}", {"admission": asked.who})]
+    return [NewEvent("admission_changed", f"{ctx.actor} makes the fleet {asked.who}", {"admission": asked.who})]
 
 
-def _role(ctx: Context, asked: GiveRole) -> list[Proposal]:
+def _role(ctx: Context, asked: GiveRole) -> list[NewEvent]:
     agent = lookup.member(ctx, asked.agent)
     known = ctx.fleet.members.get(agent)
     if known is not None and known.role == asked.role:
         return []
-    return [Proposal("role_changed", f"{ctx.actor} makes {agent} {asked.role}", {"agent": agent, "role": asked.role})]
+    return [NewEvent("role_changed", f"{ctx.actor} makes {agent} {asked.role}", {"agent": agent, "role": asked.role})]
 
 
-def _expel(ctx: Context, asked: Expel) -> list[Proposal]:
+def _expel(ctx: Context, asked: Expel) -> list[NewEvent]:
     agent = asked.agent if asked.agent.casefold() in ctx.fleet.members.expected else lookup.member(ctx, asked.agent)
     known = ctx.fleet.members.get(agent)
     if known is not None and known.expelled:
         return []
     because = f": {asked.reason}" if asked.reason else ""
-    return [Proposal("agent_expelled", f"{ctx.actor} expels {agent}{because}",
+    return [NewEvent("agent_expelled", f"{ctx.actor} expels {agent}{because}",
                      {"agent": agent, "reason": asked.reason})]
 
 
-def _revoke(ctx: Context, asked: Revoke) -> list[Proposal]:
+def _revoke(ctx: Context, asked: Revoke) -> list[NewEvent]:
     members = ctx.fleet.members
     owner_of = members.get(asked.key)
     key = owner_of.key if owner_of is not None else members.key_named(asked.key)
@@ -108,16 +108,16 @@ def _revoke(ctx: Context, asked: Revoke) -> list[Proposal]:
         raise Refused(f"the ledger has {ctx.fleet.position} positions: --after names an earlier one")
     since = f"after position {asked.after}" if asked.after is not None else "from here on"
     owner = members.by_id[members.owners[key]].id if members.owners[key] in members.by_id else members.owners[key]
-    return [Proposal("key_revoked", f"{ctx.actor} revokes the key {fingerprint(key)} of {owner} {since}",
+    return [NewEvent("key_revoked", f"{ctx.actor} revokes the key {fingerprint(key)} of {owner} {since}",
                      {"key": key, "after": asked.after})]
 
 
-def _confirm(ctx: Context, asked: Confirm) -> list[Proposal]:
+def _confirm(ctx: Context, asked: Confirm) -> list[NewEvent]:
     agent = lookup.member(ctx, asked.agent)
     known = ctx.fleet.members.get(agent)
     if known is not None and known.github.casefold() == asked.github.casefold():
         return []
-    return [Proposal("github_confirmed", f"{ctx.actor} confirms that {agent} is {asked.github} on GitHub",
+    return [NewEvent("github_confirmed", f"{ctx.actor} confirms that {agent} is {asked.github} on GitHub",
                      {"agent": agent, "login": asked.github})]
 
 
@@ -135,9 +135,9 @@ def _state(ctx: Context, one: Any) -> str:
     return "member" if one.admitted else "waiting"
 
 
-def claimed(ctx: Context, login: str) -> Proposal:
+def claimed(ctx: Context, login: str) -> NewEvent:
     """Return what the actor says of its own account."""
-    return Proposal("github_claimed", f"{ctx.actor} is {login} on GitHub, it says", {"login": login})
+    return NewEvent("github_claimed", f"{ctx.actor} is {login} on GitHub, it says", {"login": login})
 
 
 _OF_DORA = "SHA256:Mp2rV0OYrkJ2Yp2u3wBGiVfA6W1rYlWOXBpOfIpHiqY"

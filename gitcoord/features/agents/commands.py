@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from gitcoord.core import times
-from gitcoord.core.commands import Arguments, Command, Context, Proposal, Query
+from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import Label, Span, Words
 from gitcoord.core.format.keys import fingerprint
@@ -85,16 +85,16 @@ def said_before(known: Agent | None) -> dict[str, Any]:
     return {name: getattr(known, name) for name in said.AgentRegistered.model_fields} | {"capabilities": known.own}
 
 
-def registration(actor: str, data: Mapping[str, Any]) -> Proposal:
+def registration(actor: str, data: Mapping[str, Any]) -> NewEvent:
     can = f" for {', '.join(data['capabilities'])}" if data["capabilities"] else ""
-    return Proposal("agent_registered", f"{actor} registers{can}", data)
+    return NewEvent("agent_registered", f"{actor} registers{can}", data)
 
 
-def register(ctx: Context, asked: Register) -> list[Proposal]:
+def register(ctx: Context, asked: Register) -> list[NewEvent]:
     return [checked(ctx, asked.model_dump())]
 
 
-def set_(ctx: Context, asked: Set) -> list[Proposal]:
+def set_(ctx: Context, asked: Set) -> list[NewEvent]:
     whose = member(ctx, asked.agent or ctx.actor)
     claims = [] if asked.github is None else [admission.claimed(ctx, asked.github)]
     known = get(ctx, whose)
@@ -114,11 +114,11 @@ def set_(ctx: Context, asked: Set) -> list[Proposal]:
         if given else []
     if told:
         words = ", ".join(f"{name} {value}" for name, value in told.items())
-        events.append(Proposal("agent_status_changed", f"{known.id}: {words}", {"agent": known.id, **told}))
+        events.append(NewEvent("agent_status_changed", f"{known.id}: {words}", {"agent": known.id, **told}))
     return claims + events
 
 
-def checked(ctx: Context, data: Mapping[str, Any]) -> Proposal:
+def checked(ctx: Context, data: Mapping[str, Any]) -> NewEvent:
     """A registration of the actor's. Raises Refused when it cannot be."""
     others = [member(ctx, one) for one in data["depends_on"]]
     backup = member(ctx, data["backup"]) if data["backup"] is not None else None
@@ -133,35 +133,35 @@ def checked(ctx: Context, data: Mapping[str, Any]) -> Proposal:
     return registration(ctx.actor, {**data, "capabilities": capabilities, "depends_on": others, "backup": backup})
 
 
-def leave(ctx: Context, asked: Leave) -> list[Proposal]:
+def leave(ctx: Context, asked: Leave) -> list[NewEvent]:
     known = get(ctx, asked.agent or ctx.actor)
     if known is None:
         raise Refused(f"{asked.agent or ctx.actor} is not registered: `gitcoord agent list` shows who is")
     tasks = ctx.state("tasks")
     held = tasks.held.get(known.key, ()) if known.id == ctx.actor else ()  # another one's are the leader's to take
     given_back = [
-        Proposal("task_released", f"{known.id} gives it back",
+        NewEvent("task_released", f"{known.id} gives it back",
                  {"attempt": tasks.tasks[uid].attempt, "reason": f"{known.id} leaves"}, re=uid) for uid in held
     ]
     words = f"{known.id} takes no more part in the work"
-    return [*given_back, Proposal("agent_unregistered", words, {"agent": known.id})]
+    return [*given_back, NewEvent("agent_unregistered", words, {"agent": known.id})]
 
 
-def mute(ctx: Context, asked: Mute) -> list[Proposal]:
+def mute(ctx: Context, asked: Mute) -> list[NewEvent]:
     whose = _for_admins(ctx, asked.agent)
     if whose == ctx.actor:
         raise Refused(f"{whose} would mute itself: name another agent")
     until = times.later(ctx.now, asked.for_s) if asked.for_s is not None else None
     words = f"{ctx.actor} mutes {whose}" + (f" until {times.shown(until)}" if until else "")
-    return [Proposal("agent_muted", words + (f": {asked.why}" if asked.why else ""),
+    return [NewEvent("agent_muted", words + (f": {asked.why}" if asked.why else ""),
                      {"agent": whose, "until": until, "reason": asked.why})]
 
 
-def unmute(ctx: Context, asked: Unmute) -> list[Proposal]:
+def unmute(ctx: Context, asked: Unmute) -> list[NewEvent]:
     whose = _for_admins(ctx, asked.agent)
     if ctx.fleet.quotas.mute_of(whose, "") is None:
         return []
-    return [Proposal("agent_unmuted", f"{ctx.actor} unmutes {whose}", {"agent": whose})]
+    return [NewEvent("agent_unmuted", f"{ctx.actor} unmutes {whose}", {"agent": whose})]
 
 
 def _for_admins(ctx: Context, agent: str) -> str:

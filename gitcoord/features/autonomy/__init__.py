@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from pydantic import Field
 
 from gitcoord.core.commands import Arguments, Command, Context, Query
-from gitcoord.core.commands import Proposal as Draft
+from gitcoord.core.commands import NewEvent
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.fields import Given, Reason
 from gitcoord.core.lookup import find
@@ -59,26 +59,26 @@ class Proposals(Arguments):
 
 
 def _changes(level: Level) -> Command:
-    def decide(ctx: Context, asked: Change) -> list[Draft]:
+    def decide(ctx: Context, asked: Change) -> list[NewEvent]:
         state: State = ctx.state("autonomy")
         if state.level == level and asked.approvers in (None, state.approvers):
             return []
         approvers = f", approved by {asked.approvers}" if asked.approvers else ""
-        return [Draft("autonomy_changed", f"autonomy: {level}{approvers}",
+        return [NewEvent("autonomy_changed", f"autonomy: {level}{approvers}",
                       {"level": level, "approvers": asked.approvers})]
 
     return Command(help=HELP[level], example=f"gitcoord autonomy {level}", arguments=Change, decide=decide,
                    answer=lambda ctx, uid: _status(ctx), idempotent=True)
 
 
-def _approve(ctx: Context, asked: Chosen) -> list[Draft]:
-    return [Draft("proposal_approved", f"{ctx.actor} approves: {one.content}", re=one.id)
+def _approve(ctx: Context, asked: Chosen) -> list[NewEvent]:
+    return [NewEvent("proposal_approved", f"{ctx.actor} approves: {one.content}", re=one.id)
             for one in _chosen(ctx, asked)]
 
 
-def _reject(ctx: Context, asked: Rejected) -> list[Draft]:
+def _reject(ctx: Context, asked: Rejected) -> list[NewEvent]:
     why = f" ({asked.why})" if asked.why else ""
-    return [Draft("proposal_rejected", f"{ctx.actor} rejects: {one.content}{why}", {"why": asked.why}, re=one.id)
+    return [NewEvent("proposal_rejected", f"{ctx.actor} rejects: {one.content}{why}", {"why": asked.why}, re=one.id)
             for one in _chosen(ctx, asked)]
 
 

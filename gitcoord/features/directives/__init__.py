@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from gitcoord.core import limits
-from gitcoord.core.commands import Arguments, Command, Context, Proposal, Query
+from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.fields import Content, Given, Reason, Span
 from gitcoord.core.fold.fleet_state import Duty
@@ -60,7 +60,7 @@ class List(Arguments):
     all: bool = Field(False, description="Also those that are over")
 
 
-def _issue(ctx: Context, asked: Issue) -> list[Proposal]:
+def _issue(ctx: Context, asked: Issue) -> list[NewEvent]:
     agents = _agents(ctx, asked)
     data: dict[str, Any] = {"agents": agents, "priority": asked.priority}
     if asked.capability is not None:
@@ -71,7 +71,7 @@ def _issue(ctx: Context, asked: Issue) -> list[Proposal]:
     if asked.on_failure is not None:
         data["plan"] = _plan(ctx, asked.on_failure)
     to = tuple(agents) if len(agents) <= limits.AGENTS_PER_EVENT_MAX else ()
-    return [Proposal("directive_issued", asked.text, data, to=to)]
+    return [NewEvent("directive_issued", asked.text, data, to=to)]
 
 
 def _agents(ctx: Context, asked: Issue) -> list[str]:
@@ -118,24 +118,24 @@ def _named(ctx: Context, text: str) -> Directive:
 
 def _reports(type_: str, verb: str, words: str) -> Any:
     """The `decide` of an agent's word on its own part."""
-    def decide(ctx: Context, asked: One) -> list[Proposal]:
+    def decide(ctx: Context, asked: One) -> list[NewEvent]:
         one = _named(ctx, asked.directive)
         reason = orders.why_not(one, ctx.actor)
         if reason is not None:
             raise (Lost if one.status != "open" else Refused)(_refusal(one, reason))
         data = asked.model_dump(exclude={"directive"}, exclude_defaults=True)
         more = f": {getattr(asked, words)}" if words and getattr(asked, words) else ""
-        return [Proposal(type_, f"{ctx.actor} {verb} {one.text[:60]!r}{more}", data, to=(one.issuer,), re=one.id)]
+        return [NewEvent(type_, f"{ctx.actor} {verb} {one.text[:60]!r}{more}", data, to=(one.issuer,), re=one.id)]
 
     return decide
 
 
-def _withdraw(ctx: Context, asked: Because) -> list[Proposal]:
+def _withdraw(ctx: Context, asked: Because) -> list[NewEvent]:
     one = _named(ctx, asked.directive)
     if one.status != "open":
         raise Lost(_refusal(one, f"it is {one.status} already"))
     to = tuple(part.agent for part in one.parts.values())[:limits.AGENTS_PER_EVENT_MAX]
-    return [Proposal("directive_withdrawn", f"{ctx.actor} withdraws {one.text[:60]!r}", {"reason": asked.reason},
+    return [NewEvent("directive_withdrawn", f"{ctx.actor} withdraws {one.text[:60]!r}", {"reason": asked.reason},
                      to=to, re=one.id)]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from gitcoord.core import limits
-from gitcoord.core.commands import Arguments, Command, Context, Proposal, Query
+from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import Content, Given, Span
 from gitcoord.core.lookup import member
@@ -61,18 +61,18 @@ class Read(Arguments):
     messages: list[Given] = Field([], max_length=post.IDS_MAX, description="Messages; none: all that the inbox shows")
 
 
-def _send(ctx: Context, asked: Send) -> list[Proposal]:
+def _send(ctx: Context, asked: Send) -> list[NewEvent]:
     to = _recipients(ctx, asked)
     if not to:
         raise Refused("to whom? Name agents with --to, or a --capability; `gitcoord message broadcast` is for all")
     return _proposals(ctx, asked, to, {"capability": asked.capability} if asked.capability else {})
 
 
-def _broadcast(ctx: Context, asked: Broadcast) -> list[Proposal]:
+def _broadcast(ctx: Context, asked: Broadcast) -> list[NewEvent]:
     return _proposals(ctx, asked, [], {})
 
 
-def _request(ctx: Context, asked: Request) -> list[Proposal]:
+def _request(ctx: Context, asked: Request) -> list[NewEvent]:
     to = _recipients(ctx, asked)
     if not to or len(to) > limits.AGENTS_PER_EVENT_MAX:
         most = limits.AGENTS_PER_EVENT_MAX
@@ -107,7 +107,7 @@ def _present(ctx: Context, text: str) -> str:
     return found
 
 
-def _proposals(ctx: Context, asked: Broadcast, to: Sequence[str], more: Mapping[str, Any]) -> list[Proposal]:
+def _proposals(ctx: Context, asked: Broadcast, to: Sequence[str], more: Mapping[str, Any]) -> list[NewEvent]:
     """One for each hundred recipients, and one for all."""
     data: dict[str, Any] = {"priority": asked.priority, **more}
     if asked.expires_s is not None:
@@ -116,19 +116,19 @@ def _proposals(ctx: Context, asked: Broadcast, to: Sequence[str], more: Mapping[
         data["payload"] = asked.data
     size = limits.AGENTS_PER_EVENT_MAX
     parts = [tuple(to[at:at + size]) for at in range(0, len(to), size)] or [()]
-    return [Proposal("message", asked.text, data, to=part) for part in parts]
+    return [NewEvent("message", asked.text, data, to=part) for part in parts]
 
 
-def _reply(ctx: Context, asked: Reply) -> list[Proposal]:
+def _reply(ctx: Context, asked: Reply) -> list[NewEvent]:
     one = queries.named(ctx, asked.message)
     others = [*one.to.values()] if one.author == ctx.actor else [one.author]  # one's own: a word more to the same
     data: dict[str, Any] = {"priority": asked.priority}
     if asked.data:
         data["payload"] = asked.data
-    return [Proposal("message", asked.text, data, to=tuple(others), re=one.id)]
+    return [NewEvent("message", asked.text, data, to=tuple(others), re=one.id)]
 
 
-def _acknowledge(ctx: Context, asked: Chosen) -> list[Proposal]:
+def _acknowledge(ctx: Context, asked: Chosen) -> list[NewEvent]:
     if not asked.messages:
         raise Refused(_which(ctx))
     chosen = [queries.named(ctx, text) for text in asked.messages]
@@ -137,7 +137,7 @@ def _acknowledge(ctx: Context, asked: Chosen) -> list[Proposal]:
             raise Refused(f"{one.id[:8]} is not for {ctx.actor or 'nobody'}: `gitcoord inbox` shows what is")
     ids = [one.id for one in chosen if ctx.actor.casefold() not in one.acknowledged]
     words = f"{ctx.actor} acknowledges {', '.join(uid[:8] for uid in ids[:5])}"
-    return [Proposal("messages_acknowledged", words, {"ids": ids})] if ids else []
+    return [NewEvent("messages_acknowledged", words, {"ids": ids})] if ids else []
 
 
 def _which(ctx: Context) -> str:
@@ -149,7 +149,7 @@ def _which(ctx: Context) -> str:
     return f"which message? `gitcoord message ack {ids}` acknowledges what waits; `gitcoord inbox --all` shows it"
 
 
-def _read(ctx: Context, asked: Read) -> list[Proposal]:
+def _read(ctx: Context, asked: Read) -> list[NewEvent]:
     unread = [one for one in queries.mine(ctx) if not post.is_read(ctx.state("messages"), one, ctx.actor)]
     if asked.messages:
         ids = [queries.named(ctx, text).id for text in asked.messages]
@@ -160,7 +160,7 @@ def _read(ctx: Context, asked: Read) -> list[Proposal]:
         data = {"upto": chosen[-1].position} if chosen else {}
     if not chosen:
         return []
-    return [Proposal("messages_read", f"{ctx.actor} has read {len(chosen)} message{'s' * (len(chosen) != 1)}", data)]
+    return [NewEvent("messages_read", f"{ctx.actor} has read {len(chosen)} message{'s' * (len(chosen) != 1)}", data)]
 
 
 def _answer(ctx: Context, uid: str) -> dict[str, Any]:

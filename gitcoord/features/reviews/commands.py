@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from gitcoord.core import lookup
-from gitcoord.core.commands import Arguments, Command, Context, Proposal, Query
+from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import Words
 from gitcoord.core.fold.membership import Repository
@@ -46,7 +46,7 @@ class Reviews(Arguments):
     stale: bool = Field(False, description="Only those to be reviewed again")
 
 
-def cast(ctx: Context, asked: CastVote) -> list[Proposal]:
+def cast(ctx: Context, asked: CastVote) -> list[NewEvent]:
     pull = find(ctx, asked.repo, asked.pr)
     review = pull.review if pull else None
     commit = asked.commit or (review.commit if review and not review.stale else "")
@@ -59,7 +59,7 @@ def cast(ctx: Context, asked: CastVote) -> list[Proposal]:
                    + (f": {asked.why}" if asked.why else ""), payload)]
 
 
-def request(ctx: Context, asked: Request) -> list[Proposal]:
+def request(ctx: Context, asked: Request) -> list[NewEvent]:
     voters = [lookup.member(ctx, agent) for agent in asked.to]
     payload = ReviewRequested(pr=asked.pr, repo=asked.repo, why=asked.why)
     return [_about(find(ctx, asked.repo, asked.pr), "review_requested", f"{ctx.actor} asks for a review of "
@@ -127,7 +127,7 @@ COMMANDS: Mapping[str, Command | Query] = {
 }
 
 
-def news(pull: Pull | None, posted: ReviewPosted) -> list[Proposal]:
+def news(pull: Pull | None, posted: ReviewPosted) -> list[NewEvent]:
     """What is to be written after a review was posted: nothing, where the ledger has it."""
     known = pull.review if pull else None
     if pull is not None and known is not None and not pull.requested and not known.stale and (
@@ -138,12 +138,12 @@ def news(pull: Pull | None, posted: ReviewPosted) -> list[Proposal]:
                    f"{posted.verdict.replace('_', ' ')}", posted)]
 
 
-def outdated(pull: Pull | None, stale: ReviewStale) -> Proposal:
+def outdated(pull: Pull | None, stale: ReviewStale) -> NewEvent:
     """What is to be written when a push came in between."""
     return _about(pull, "review_stale", f"{stale.repo}#{stale.pr}: {stale.head[:12]} was pushed while "
                   f"{stale.commit[:12]} was reviewed", stale)
 
 
-def _about(pull: Pull | None, type_: str, words: str, payload: OfPull, to: Iterable[str] = ()) -> Proposal:
+def _about(pull: Pull | None, type_: str, words: str, payload: OfPull, to: Iterable[str] = ()) -> NewEvent:
     """One pull request is one conversation."""
-    return Proposal(type_, words, payload.model_dump(mode="json"), to=tuple(to), re=pull.id if pull else None)
+    return NewEvent(type_, words, payload.model_dump(mode="json"), to=tuple(to), re=pull.id if pull else None)

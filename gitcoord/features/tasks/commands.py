@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from gitcoord.core import times
-from gitcoord.core.commands import Arguments, Command, Context, Proposal
+from gitcoord.core.commands import Arguments, Command, Context, NewEvent
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.fields import GIVEN_CHARS_MAX, Content, Given, Reason, Span, Title, Words
 from gitcoord.core.lookup import member
@@ -72,7 +72,7 @@ class Cancel(Claim):
     reason: Reason = Field("", description="Why")
 
 
-def create(ctx: Context, asked: Create) -> list[Proposal]:
+def create(ctx: Context, asked: Create) -> list[NewEvent]:
     _bounded("body", asked.body, said.BODY_MAX)
     after = [named(ctx, text) for text in asked.after]
     for task in after:
@@ -84,7 +84,7 @@ def create(ctx: Context, asked: Create) -> list[Proposal]:
         "attempts_max": asked.attempts, "timeout_s": asked.time_limit, "data": asked.data,
         "agent": member(ctx, asked.agent) if asked.agent else None,
     }
-    return [Proposal("task_created", asked.title, {name: value for name, value in data.items()
+    return [NewEvent("task_created", asked.title, {name: value for name, value in data.items()
                                                    if value not in (None, "", [], {})})]
 
 
@@ -105,12 +105,12 @@ def _bounded(what: str, text: str, characters_max: int) -> None:
         raise Refused(f"the {what} has {len(text)} characters, and {characters_max} go into an event: {IN_A_FILE}")
 
 
-def claim(ctx: Context, asked: Claim) -> list[Proposal]:
+def claim(ctx: Context, asked: Claim) -> list[NewEvent]:
     task = named(ctx, asked.task)
     if task.status in HELD and same_agent(task.last.agent, ctx.actor):
         if task.status != ASSIGNED:
             return []  # it has it
-        return [Proposal("task_accepted", f"{ctx.actor} takes on {task.title!r}", {"attempt": task.attempt},
+        return [NewEvent("task_accepted", f"{ctx.actor} takes on {task.title!r}", {"attempt": task.attempt},
                          re=task.id)]
     if task.status in HELD or task.status == DONE:
         raise Lost(in_a_line(task))
@@ -121,55 +121,55 @@ def claim(ctx: Context, asked: Claim) -> list[Proposal]:
     if task.needs and (me is None or dispatch.lacks(me, task)):
         raise Refused(f"{task.id[:8]} needs {', '.join(task.needs)}: "
                       f"`gitcoord agent register --capabilities {','.join(task.needs)}` says that one can")
-    return [Proposal("task_claimed", f"{ctx.actor} claims {task.title!r}", re=task.id)]
+    return [NewEvent("task_claimed", f"{ctx.actor} claims {task.title!r}", re=task.id)]
 
 
-def start(ctx: Context, asked: Start) -> list[Proposal]:
+def start(ctx: Context, asked: Start) -> list[NewEvent]:
     task, attempt = _own(ctx, asked.task, asked.attempt)
-    return [Proposal("task_started", f"{ctx.actor} starts {task.title!r}", {"attempt": attempt}, re=task.id)]
+    return [NewEvent("task_started", f"{ctx.actor} starts {task.title!r}", {"attempt": attempt}, re=task.id)]
 
 
-def progress(ctx: Context, asked: Progress) -> list[Proposal]:
+def progress(ctx: Context, asked: Progress) -> list[NewEvent]:
     task, attempt = _own(ctx, asked.task, asked.attempt)
     if asked.ask:
         to = () if same_agent(task.created_by, ctx.actor) else (task.created_by,)
-        return [Proposal("task_input_requested", asked.ask, {"attempt": attempt, "text": asked.ask}, to, task.id)]
+        return [NewEvent("task_input_requested", asked.ask, {"attempt": attempt, "text": asked.ask}, to, task.id)]
     if asked.share is None and not asked.text:
         raise Refused("say how much is done, from 0 to 1, or what, or what to --ask")
     data = {"attempt": attempt, "share": asked.share, "text": asked.text}
     percent = f"{asked.share:.0%} " if asked.share is not None else ""
-    return [Proposal("task_progressed", f"{percent}{asked.text}".strip(), data, re=task.id)]
+    return [NewEvent("task_progressed", f"{percent}{asked.text}".strip(), data, re=task.id)]
 
 
-def finish(ctx: Context, asked: Finish) -> list[Proposal]:
+def finish(ctx: Context, asked: Finish) -> list[NewEvent]:
     _bounded("result", asked.result, said.RESULT_MAX)
     task, attempt = _own(ctx, asked.task, asked.attempt)
     data = {"attempt": attempt, "result": asked.result, "artifacts": asked.artifacts}
-    return [Proposal("task_finished", f"{ctx.actor} has done {task.title!r}", data, re=task.id)]
+    return [NewEvent("task_finished", f"{ctx.actor} has done {task.title!r}", data, re=task.id)]
 
 
-def fail(ctx: Context, asked: Fail) -> list[Proposal]:
+def fail(ctx: Context, asked: Fail) -> list[NewEvent]:
     task, attempt = _own(ctx, asked.task, asked.attempt)
     because = f": {asked.reason}" if asked.reason else ""
-    return [Proposal("task_failed", f"{ctx.actor} could not do {task.title!r}{because}",
+    return [NewEvent("task_failed", f"{ctx.actor} could not do {task.title!r}{because}",
                      {"attempt": attempt, "reason": asked.reason}, re=task.id)]
 
 
-def release(ctx: Context, asked: Release) -> list[Proposal]:
+def release(ctx: Context, asked: Release) -> list[NewEvent]:
     task, attempt = _own(ctx, asked.task, asked.attempt)
     because = f": {asked.reason}" if asked.reason else ""
-    return [Proposal("task_released", f"{ctx.actor} gives {task.title!r} back{because}",
+    return [NewEvent("task_released", f"{ctx.actor} gives {task.title!r} back{because}",
                      {"attempt": attempt, "reason": asked.reason}, re=task.id)]
 
 
-def cancel(ctx: Context, asked: Cancel) -> list[Proposal]:
+def cancel(ctx: Context, asked: Cancel) -> list[NewEvent]:
     task = named(ctx, asked.task)
     if task.status == CANCELLED:
         return []
     if task.status in OVER:
         raise Refused(f"{task.id[:8]} cannot be cancelled: {in_a_line(task)}")
     because = f": {asked.reason}" if asked.reason else ""
-    return [Proposal("task_cancelled", f"{ctx.actor} cancels {task.title!r}{because}", {"reason": asked.reason},
+    return [NewEvent("task_cancelled", f"{ctx.actor} cancels {task.title!r}{because}", {"reason": asked.reason},
                      re=task.id)]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from gitcoord.core import times
-from gitcoord.core.commands import FROM_FILE, Arguments, Command, Context, Proposal, Query
+from gitcoord.core.commands import FROM_FILE, Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import GIVEN_CHARS_MAX, Given, Words
 from gitcoord.core.lookup import find
@@ -60,12 +60,12 @@ def check(ctx: Context, asked: Check) -> dict[str, Any]:
     return {"name": found.name, "about": found.about, "steps": len(found.steps), "order": layers}
 
 
-def define(ctx: Context, asked: Check) -> list[Proposal]:
+def define(ctx: Context, asked: Check) -> list[NewEvent]:
     found = workflow_file.read(asked.file)
-    return [Proposal("workflow_defined", f"{ctx.actor} defines {found.name}", {"definition": _plain(found)})]
+    return [NewEvent("workflow_defined", f"{ctx.actor} defines {found.name}", {"definition": _plain(found)})]
 
 
-def start(ctx: Context, asked: Start) -> list[Proposal]:
+def start(ctx: Context, asked: Start) -> list[NewEvent]:
     defined: Mapping[str, Definition] = ctx.state("workflows").defined
     found = defined.get(asked.workflow)
     if found is None:
@@ -73,7 +73,7 @@ def start(ctx: Context, asked: Start) -> list[Proposal]:
             known = f"there are: {', '.join(defined)}" if defined else "none is defined"
             raise Refused(f"no file and no workflow {asked.workflow!r}; {known}")
         found = workflow_file.read(asked.workflow)
-    return [Proposal("workflow_started", f"{ctx.actor} starts {found.name}", {"definition": _plain(found)})]
+    return [NewEvent("workflow_started", f"{ctx.actor} starts {found.name}", {"definition": _plain(found)})]
 
 
 def _plain(definition: Definition) -> dict[str, Any]:
@@ -81,20 +81,20 @@ def _plain(definition: Definition) -> dict[str, Any]:
     return value
 
 
-def stop(ctx: Context, asked: Stop) -> list[Proposal]:
+def stop(ctx: Context, asked: Stop) -> list[NewEvent]:
     run = _named(ctx, asked.run)
     if run.status != RUNNING:
         raise Refused(f"{run.definition.name} is {run.status}")
-    return [Proposal("workflow_stopped", f"{ctx.actor} stops {run.definition.name}", {"reason": asked.why}, re=run.id)]
+    return [NewEvent("workflow_stopped", f"{ctx.actor} stops {run.definition.name}", {"reason": asked.why}, re=run.id)]
 
 
-def auto(ctx: Context, asked: Auto) -> list[Proposal]:
+def auto(ctx: Context, asked: Auto) -> list[NewEvent]:
     if asked.name not in ctx.state("workflows").defined:
         raise Refused(f"no workflow {asked.name!r} is defined: `gitcoord workflow define FILE` does that")
     if asked.on is not None and not EVENT_TYPE.match(asked.on):
         raise Refused(f"{asked.on!r} is no type of event")
     words = f"{asked.name} starts after each {asked.on}" if asked.on else f"{asked.name} starts by itself no more"
-    return [Proposal("workflow_automated", words, {"name": asked.name, "on": asked.on})]
+    return [NewEvent("workflow_automated", words, {"name": asked.name, "on": asked.on})]
 
 
 def _named(ctx: Context, text: str) -> Run:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gitcoord.core.commands import Context, Proposal
+from gitcoord.core.commands import Context, NewEvent
 from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.node.operations import submit
 from gitcoord.node.agent.guards import in_words
@@ -22,7 +22,7 @@ END_S = 5.0  # to end what is being done when told to stop
 WAIT_S_MAX = 3600.0  # after failures: the time between two doubles up to this
 
 May = Callable[[], bool]
-Work = Callable[[May], Sequence[Proposal]]
+Work = Callable[[May], Sequence[NewEvent]]
 
 
 class Errand(Protocol):
@@ -41,7 +41,7 @@ class Errand(Protocol):
 class _Running:
     errand: Errand
     thread: threading.Thread | None = None
-    done: list[Proposal] = field(default_factory=list)
+    done: list[NewEvent] = field(default_factory=list)
     wrong: str = ""
 
 

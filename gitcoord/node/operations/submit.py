@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import filelock
 from pydantic import BaseModel, ValidationError
 
-from gitcoord.core.commands import Answer, Command, Context, Proposal, Query
+from gitcoord.core.commands import Answer, Command, Context, NewEvent, Query
 from gitcoord.core.errors import GitcoordError, Lost, NoEffect, Refused
 from gitcoord.core.format.event import Draft, Event
 from gitcoord.core.fields import typed
@@ -85,11 +85,11 @@ def ask(
     return _judged_anew(node, lambda: query.ask(context(node, actor), asked))
 
 
-def propose(node: Node, command: Command, given: Mapping[str, Any], *, actor: str) -> Sequence[Proposal]:
+def propose(node: Node, command: Command, given: Mapping[str, Any], *, actor: str) -> Sequence[NewEvent]:
     """What the command would write. Raises Refused, or Lost where that is known already."""
     asked = arguments(command, given)
 
-    def judged() -> Sequence[Proposal]:
+    def judged() -> Sequence[NewEvent]:
         proposals = command.decide(context(node, actor), asked)
         for one in proposals:
             try:
@@ -109,7 +109,7 @@ def check_right(node: Node, actor: str, type_: str, *, re: str | None, data: Map
         raise Refused(f"{reason}: `gitcoord agent roles` shows who is what")
 
 
-def drafted(node: Node, proposals: Sequence[Proposal], actor: str) -> list[Draft]:
+def drafted(node: Node, proposals: Sequence[NewEvent], actor: str) -> list[Draft]:
     """The events that `actor` would write. Raises Refused where one looks like a credential."""
     return node.drafted(proposals, actor=actor)
 

@@ -11,7 +11,7 @@ import gitcoord
 from gitcoord.core.ledger import checkpoint
 from gitcoord.core import limits
 from gitcoord.core.ledger.branch import Branch
-from gitcoord.core.commands import Context, Proposal
+from gitcoord.core.commands import Context, NewEvent
 from gitcoord.core.errors import Corrupt, Refused
 from gitcoord.features.pages import card
 from gitcoord.node import ledger_pages
@@ -185,8 +185,8 @@ class Fine:
     def every_s(self, ctx: Context) -> float:
         return 1.0
 
-    def prepare(self, ctx: Context) -> Callable[[Callable[[], bool]], list[Proposal]]:
-        return lambda may: [Proposal("note", "x" * 100_000, {}), Proposal("note", "the other one", {})]
+    def prepare(self, ctx: Context) -> Callable[[Callable[[], bool]], list[NewEvent]]:
+        return lambda may: [NewEvent("note", "x" * 100_000, {}), NewEvent("note", "the other one", {})]
 
 
 class Bad(Fine):

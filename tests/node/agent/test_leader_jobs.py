@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import gitcoord
-from gitcoord.core.commands import Context, Proposal
+from gitcoord.core.commands import Context, NewEvent
 from gitcoord.core.errors import Unreachable
 from gitcoord.core.leadership.sessions import Crew
 from gitcoord.node.agent.leader_jobs import Errands, May, Work
@@ -34,12 +34,12 @@ class Notes:
     def prepare(self, ctx: Context) -> Work | None:
         return self.work
 
-    def work(self, may_act: May) -> list[Proposal]:
+    def work(self, may_act: May) -> list[NewEvent]:
         self.hold.wait(10)
         self.may.append(may_act())
         if self.wrong is not None:
             raise self.wrong
-        return [Proposal("note", f"{self.name} is done")]
+        return [NewEvent("note", f"{self.name} is done")]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 import gitcoord
-from gitcoord.core.commands import Proposal
+from gitcoord.core.commands import NewEvent
 from gitcoord.core.errors import NoEffect
 from gitcoord.core.format.event import Draft
 from gitcoord.core.fold.fleet_state import Duty, draft_of
@@ -29,9 +29,9 @@ def alice(tmp_path: Path) -> Iterator[Member]:
 
 def test_no_field_of_a_proposal_or_a_duty_is_dropped(alice: Member) -> None:
     said: dict[str, Any] = {"type": "note", "content": "c", "data": {"a": 1}, "to": ("bob",), "re": "0" * 16}
-    proposal = Proposal(**said, interaction=7)
+    proposal = NewEvent(**said, interaction=7)
     [draft] = alice.node.drafted([proposal], actor="alice")
-    assert all(getattr(draft, field.name) == getattr(proposal, field.name) for field in dataclasses.fields(Proposal))
+    assert all(getattr(draft, field.name) == getattr(proposal, field.name) for field in dataclasses.fields(NewEvent))
     duty = Duty(**said, key="occasion")
     of_duty = draft_of(duty, actor="alice", term=3, timestamp=utc_now(), uid=new_uid())
     for field in dataclasses.fields(Duty):
