@@ -20,7 +20,7 @@ from floors import git
 
 from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.format.event import Draft, Event, Head, Signer, fleet_id_of, seal
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import Ed25519Signer
 from gitcoord.core.fold.members import FleetFounded
 from gitcoord.core.names import uid_from
@@ -86,7 +86,7 @@ class Large:
 
 def large(events: int, into: Path, cache: Path | None = None) -> Large:
     """A copy in `into` of the ledger of so many events, which is built where it is not kept."""
-    form = hashlib.sha256(json.dumps(Fleet(FEATURES).dump()).encode()).hexdigest()[:8]  # of a checkpoint, as of now
+    form = hashlib.sha256(json.dumps(FleetState(FEATURES).dump()).encode()).hexdigest()[:8]  # of a checkpoint, as of now
     kept = (cache or default_cache()) / f"ledger-{events}-{BUILDER}-{form}"
     if not kept.exists():
         _build(events, kept)
@@ -125,7 +125,7 @@ def _build(events: int, kept: Path) -> None:
 def _write_ledger(events: int, remote: Path) -> None:
     """Commit by commit, as nodes and a leader would, every line signed and folded: in memory, then as a pack."""
     store = MemoryStore(MemoryServer(), ledger_ref=LEDGER, outbox_prefix=OUTBOXES)
-    branch = Branch(store, Fleet(FEATURES))
+    branch = Branch(store, FleetState(FEATURES))
     stream = _Authors(random.Random(events)).lines(events)
     number = 0
     while branch.fleet.position < events:

@@ -16,7 +16,7 @@ from options import Options
 from writing import WORDS
 
 from gitcoord.core.ledger.branch import Branch
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.features import FEATURES
 
 
@@ -81,7 +81,7 @@ def refold(options: Options) -> Iterator[Figure]:
         assert tip is not None
 
         def fold(*, checking: bool) -> None:
-            branch = Branch(node.store, Fleet(FEATURES, node.keyring.verifier() if checking else None))
+            branch = Branch(node.store, FleetState(FEATURES, node.keyring.verifier() if checking else None))
             branch.absorb(tip)
             assert branch.fleet.position >= events and not branch.damaged
 

@@ -20,7 +20,7 @@ from running import Agent, agents, until
 from gitcoord.core.commands import Command, Context, Query
 from gitcoord.core.errors import Lost
 from gitcoord.core.format.event import Draft, Head, seal
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import Ed25519Signer
 from gitcoord.core.fold.members import FleetFounded
 from gitcoord.core.names import uid_from
@@ -160,18 +160,18 @@ def mixed(options: Options) -> Iterator[Figure]:
     events = list(_mixed(tasks))
     fold, parse = Series("fold", "s"), Series("the lines read once and hashed", "s")
     for _ in range(options.times(3, 1)):
-        fleet = Fleet(FEATURES)
+        fleet = FleetState(FEATURES)
         with fold_cache.nothing_collected():  # as a node folds what it fetched
-            fold.values.append(took(lambda: [fleet.take(line) for line in events]))
+            fold.values.append(took(lambda: [fleet.append(line) for line in events]))
         parse.values.append(took(lambda: hashlib.sha256(b"\n".join(events)).digest()))
     if fleet.refusals or fleet.states["health"].void:
         raise RuntimeError("an event of the bench had no effect")
     yield Figure("mixed", f"fold of {len(events):,} mixed events of tasks, messages, agents, reservations", [fold],
                  parse, [] if options.quick else [Check("fold", fold.median * 100_000 / len(events), 4.0, "s")])
     open_tasks = options.times(10_000, 50)
-    crowded = Fleet(FEATURES)
+    crowded = FleetState(FEATURES)
     for line in _opened(open_tasks):
-        crowded.take(line)
+        crowded.append(line)
     ready = submit.named("ready")
     assert isinstance(ready, Query)
     arguments = ready.arguments.model_validate({})
@@ -179,10 +179,10 @@ def mixed(options: Options) -> Iterator[Figure]:
         1000 * took(lambda: ready.ask(Context(crowded, NOW, "agent0"), arguments)) for _ in range(options.times(20, 2))])
     yield Figure("ready", f"ready among {open_tasks:,} open tasks", [shown], None,
                  [] if options.quick else [Check("ready", shown.median, 100.0, "ms")])
-    order, nine = submit.named("agent order"), Fleet(FEATURES)
+    order, nine = submit.named("agent order"), FleetState(FEATURES)
     assert isinstance(order, Query)
     for line in _nine():
-        nine.take(line)
+        nine.append(line)
     arguments = order.arguments.model_validate({})
     if sum(len(layer["agents"]) for layer in order.ask(Context(nine, NOW, "agent0"), arguments)) != 10:
         raise RuntimeError("an agent of the nine is missing")

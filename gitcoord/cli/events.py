@@ -19,10 +19,10 @@ from gitcoord.core.names import event_type, same_agent
 
 if TYPE_CHECKING:
     from gitcoord.core.format.event import Event
-    from gitcoord.core.fold.fleet_state import Fleet
+    from gitcoord.core.fold.fleet_state import FleetState
     from gitcoord.node.node import Node
 
-    Printer = Callable[[Fleet, int | None, str, Event], None]
+    Printer = Callable[[FleetState, int | None, str, Event], None]
 
 LOOK_S = 0.1  # while following: how often this node's files are looked at, between rounds
 

@@ -11,14 +11,14 @@ from gitcoord.core.format.event import Event
 from gitcoord.core.text import Place, fit
 
 if TYPE_CHECKING:
-    from gitcoord.core.fold.fleet_state import Fleet
+    from gitcoord.core.fold.fleet_state import FleetState
 
 WHOLE = 10_000_000  # columns, where no terminal limits them
 COLUMNS_MAX = 10_000  # of any terminal
 _TIME = re.compile(r"\d{4}-(\d\d-\d\d)T(\d\d:\d\d:\d\d)\.\d+Z\Z")
 
 
-def as_json(fleet: Fleet, event: Event, *, position: int | None, level: str) -> dict[str, Any]:
+def as_json(fleet: FleetState, event: Event, *, position: int | None, level: str) -> dict[str, Any]:
     """`gitcoord.event/1`; docs/json.md tells what each field means."""
     value: dict[str, Any] = {
         "schema": "gitcoord.event/1", "position": position, "level": level,
@@ -28,7 +28,7 @@ def as_json(fleet: Fleet, event: Event, *, position: int | None, level: str) -> 
     return value | ({"void": reason} if reason else {})
 
 
-def one_line(fleet: Fleet, event: Event, *, position: int | None, level: str, columns: int | None = None) -> str:
+def one_line(fleet: FleetState, event: Event, *, position: int | None, level: str, columns: int | None = None) -> str:
     """`12  alice  question  #3  2026-…  hello`, cut to the terminal's width where there is one."""
     number = interaction(fleet, event, position)
     place = str(position) if position else "-"
@@ -75,7 +75,7 @@ def beat_words(beat: Event) -> str:
     return plain(", ".join([*words, f"node {beat.node}", *([f"leads term {beat.term}"] if beat.term else [])]))
 
 
-def void_reason(fleet: Fleet, event: Event, position: int | None) -> str | None:
+def void_reason(fleet: FleetState, event: Event, position: int | None) -> str | None:
     """Why a sequenced event has no effect; None when it has."""
     if position is None:
         return None
@@ -84,7 +84,7 @@ def void_reason(fleet: Fleet, event: Event, position: int | None) -> str | None:
     return fleet.why_without_effect(event) or f"the same event as at position {fleet.positions.get(event.uid)}"
 
 
-def interaction(fleet: Fleet, event: Event, position: int | None) -> int | None:
+def interaction(fleet: FleetState, event: Event, position: int | None) -> int | None:
     """The conversation's number; of a pending event as far as it is known already."""
     from gitcoord.features import conversation
 

@@ -15,7 +15,7 @@ from gitcoord.core import times
 from gitcoord.core.leadership.liveness import Standing
 
 if TYPE_CHECKING:
-    from gitcoord.core.fold.fleet_state import Fleet
+    from gitcoord.core.fold.fleet_state import FleetState
 
 FROM_FILE: dict[str, Any] = {"file": True}
 """`json_schema_extra` of an argument that is a text: people name a file that holds it."""
@@ -33,7 +33,7 @@ class Arguments(BaseModel):
 class Context:
     """What one who decides can see: the fold, the time, who he is, and how alive the others were at the last look."""
 
-    fleet: Fleet
+    fleet: FleetState
     now: str  # UTC, as in events
     actor: str = ""
     node: str = ""

@@ -15,7 +15,7 @@ from gitcoord.core.fold.authority import LEADER, Who
 from gitcoord.core.commands import Arguments, Command, Context, Query
 from gitcoord.core.secret_scan.credentials import redacted
 from gitcoord.core.fields import Count, Given, Payload, Uid
-from gitcoord.core.fold.fleet_state import Duty, Recorded
+from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 from gitcoord.core.lookup import find
 from gitcoord.core.text import Place, fit
 from gitcoord.features import values
@@ -67,26 +67,26 @@ class State:
     last_position: int = 0
 
 
-def fold(state: State, recorded: Recorded) -> str | None:
-    if recorded.void is not None:
+def fold(state: State, sequenced: SequencedEvent) -> str | None:
+    if sequenced.void is not None:
         return None
-    match recorded.payload:
+    match sequenced.payload:
         case None:
-            if recorded.event.type == "error" and recorded.role != "guest":  # a guest wakes nobody up
-                _want(state, recorded, "error")
+            if sequenced.event.type == "error" and sequenced.role != "guest":  # a guest wakes nobody up
+                _want(state, sequenced, "error")
         case AlertSent() as told:
-            return _note_sent(state, recorded, told)
+            return _note_sent(state, sequenced, told)
         case Escalated() | DirectiveEscalated():
-            _want(state, recorded, "escalated")
+            _want(state, sequenced, "escalated")
         case FleetDegraded():
-            _want(state, recorded, "degraded")
+            _want(state, sequenced, "degraded")
     return None
 
 
-def _want(state: State, recorded: Recorded, kind: Kind) -> None:
-    event = recorded.event
+def _want(state: State, sequenced: SequencedEvent, kind: Kind) -> None:
+    event = sequenced.event
     state.waiting[event.uid] = Alert(event.uid, kind, event.shown_actor, event.content[:TEXT_MAX], event.timestamp,
-                                     position=recorded.position)
+                                     position=sequenced.position)
     mine = [one.id for one in state.waiting.values() if one.actor == event.shown_actor]
     for uid in mine[:-WAITING_OF_ONE_MAX]:
         del state.waiting[uid]
@@ -94,14 +94,14 @@ def _want(state: State, recorded: Recorded, kind: Kind) -> None:
         del state.waiting[next(iter(state.waiting))]
 
 
-def _note_sent(state: State, recorded: Recorded, told: AlertSent) -> str | None:
+def _note_sent(state: State, sequenced: SequencedEvent, told: AlertSent) -> str | None:
     found = [state.waiting.pop(uid) for uid in dict.fromkeys(told.events) if uid in state.waiting]
     if not found:
         return "people were told of these before"
     for alert in found:
-        alert.sent = state.last = recorded.event.timestamp
+        alert.sent = state.last = sequenced.event.timestamp
         state.sent[alert.id] = alert
-    state.last_position = recorded.position
+    state.last_position = sequenced.position
     while len(state.sent) > SENT_MAX:
         del state.sent[next(iter(state.sent))]
     return None

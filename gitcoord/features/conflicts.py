@@ -20,7 +20,7 @@ from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.format.event import Event
 from gitcoord.core.fields import NAMED, Agent, Count, Given, Payload, Words
-from gitcoord.core.fold.fleet_state import Duty, Recorded
+from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 from gitcoord.core.lookup import find
 from gitcoord.features import values
 from gitcoord.features.typed import AgentGiven
@@ -120,14 +120,14 @@ def _parties(state: State, asked: Asked, persons: Persons) -> Whose | None:
 WHOSE: Mapping[str, Resolver] = {"conflict_closed": _parties}
 
 
-def fold(state: State, recorded: Recorded) -> str | None:
-    if recorded.void is not None:
+def fold(state: State, sequenced: SequencedEvent) -> str | None:
+    if sequenced.void is not None:
         return None
-    match recorded.payload:
+    match sequenced.payload:
         case ConflictFound() as found:
-            return _find(state, recorded.event, found)
+            return _find(state, sequenced.event, found)
         case ConflictClosed() as closed:
-            return _close(state, recorded.event, closed.reason)
+            return _close(state, sequenced.event, closed.reason)
     return None
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from gitcoord.core.fold.fleet_state import Recorded
+    from gitcoord.core.fold.fleet_state import SequencedEvent
 
 NOUNS = ("autonomy", "workflow")
 
@@ -35,16 +35,16 @@ def read(text: str) -> Word | None:
     return Word(found[1], found[2], found[3] or "") if found else None
 
 
-def said(recorded: Recorded, noun: str) -> Word | None:
+def said(sequenced: SequencedEvent, noun: str) -> Word | None:
     """What somebody says to the feature `noun` in conversation: in a message, or in any event that no feature owns.
 
     What was imported was said long ago, and to others. What a program says as somebody's agent (an answer, a task's
     question) may repeat what others gave it: it would be their order by that agent's right.
     """
-    event = recorded.event
-    if not event.content.startswith("*") or recorded.void is not None or "source" in event.data:
+    event = sequenced.event
+    if not event.content.startswith("*") or sequenced.void is not None or "source" in event.data:
         return None
-    if event.type in OF_PROGRAMS or (recorded.payload is not None and event.type != "message"):
+    if event.type in OF_PROGRAMS or (sequenced.payload is not None and event.type != "message"):
         return None
     word = read(event.content)
     return word if word is not None and word.noun == noun else None

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from gitcoord.core.format.event import Event
 from gitcoord.core.fold.authority import Who
 from gitcoord.core.commands import Command, Context, Query
-from gitcoord.core.fold.fleet_state import Duty, Recorded
+from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 from gitcoord.features.pages.snapshot import ENTRIES_SHOWN_MAX, Entry, Interaction
 
 EVENTS: Mapping[str, type[BaseModel]] = {}
@@ -35,24 +35,24 @@ class State:
     highest: int = 0
 
 
-def fold(state: State, recorded: Recorded) -> None:
-    _place(state, 0 if recorded.void else _number(state, recorded))
+def fold(state: State, sequenced: SequencedEvent) -> None:
+    _place(state, 0 if sequenced.void else _number(state, sequenced))
 
 
-def _number(state: State, recorded: Recorded) -> int:
+def _number(state: State, sequenced: SequencedEvent) -> int:
     """The caller's number, else the parent's, else a new one: so two nodes that are offline never collide."""
-    event, parent = recorded.event, recorded.parent
+    event, parent = sequenced.event, sequenced.parent
     if event.interaction is not None:
         return event.interaction
     if parent is not None and state.numbers[parent - 1]:
         return state.numbers[parent - 1]
-    return 0 if _is_record(recorded) and not _was_said(event) else state.highest + 1
+    return 0 if _is_record(sequenced) and not _was_said(event) else state.highest + 1
 
 
-def _is_record(recorded: Recorded) -> bool:
-    if recorded.event.type in RECORDS:
+def _is_record(sequenced: SequencedEvent) -> bool:
+    if sequenced.event.type in RECORDS:
         return True
-    return recorded.payload is not None and not is_said(type(recorded.payload))
+    return sequenced.payload is not None and not is_said(type(sequenced.payload))
 
 
 @cache

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from gitcoord.core.fold.authority import Who
 from gitcoord.core.commands import Command, Context, Query
-from gitcoord.core.fold.fleet_state import Duty, Recorded
+from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 
 EVENTS: Mapping[str, type[BaseModel]] = {}
 AUTHORITY: Mapping[str, Who] = {}
@@ -39,15 +39,15 @@ class State:
     void_total: int = 0
 
 
-def fold(state: State, recorded: Recorded) -> None:
-    event = recorded.event
-    if recorded.void is not None:
+def fold(state: State, sequenced: SequencedEvent) -> None:
+    event = sequenced.event
+    if sequenced.void is not None:
         state.void_total += 1
-        state.void.append(Finding(recorded.position, event.actor, f"{event.type}: {recorded.void}", event.timestamp))
+        state.void.append(Finding(sequenced.position, event.actor, f"{event.type}: {sequenced.void}", event.timestamp))
         del state.void[:-SHOWN_MAX]
     elif event.type == "error":
         state.errors_total += 1
-        state.errors.append(Finding(recorded.position, event.actor, event.content[:500], event.timestamp))
+        state.errors.append(Finding(sequenced.position, event.actor, event.content[:500], event.timestamp))
         del state.errors[:-SHOWN_MAX]
 
 

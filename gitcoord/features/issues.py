@@ -15,7 +15,7 @@ from gitcoord.core.fold.authority import LEADER, Who
 from gitcoord.core.commands import Command, Context, NewEvent, Query
 from gitcoord.core.secret_scan.credentials import redacted
 from gitcoord.core.fields import Payload, Uid, Url
-from gitcoord.core.fold.fleet_state import Duty, Recorded
+from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 from gitcoord.features import alerts, values
 from gitcoord.features.alerts import Alert
 from gitcoord.features.pages.markdown import inline
@@ -45,11 +45,11 @@ class State:
     told: dict[str, int] = field(default_factory=dict)
 
 
-def fold(state: State, recorded: Recorded) -> str | None:
-    if recorded.void is not None or not isinstance(recorded.payload, IssueUpdated):
+def fold(state: State, sequenced: SequencedEvent) -> str | None:
+    if sequenced.void is not None or not isinstance(sequenced.payload, IssueUpdated):
         return None
-    new = [uid for uid in recorded.payload.events if uid not in state.told]
-    state.told.update(dict.fromkeys(new, recorded.payload.number))
+    new = [uid for uid in sequenced.payload.events if uid not in state.told]
+    state.told.update(dict.fromkeys(new, sequenced.payload.number))
     while len(state.told) > TOLD_MAX:
         del state.told[next(iter(state.told))]
     return None if new else "these stand in an issue already"

@@ -20,7 +20,7 @@ from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.format.event import Event
 from gitcoord.core.fields import NAMED, Given, Payload, Span, Words
-from gitcoord.core.fold.fleet_state import Duty, Recorded
+from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 from gitcoord.core.lookup import find
 from gitcoord.core.fold.membership import stripped
 from gitcoord.core.names import same_agent
@@ -145,27 +145,27 @@ def _holder(state: State, asked: Asked, persons: Persons) -> Whose | None:
 WHOSE: Mapping[str, Resolver] = {"paths_released": _holder}
 
 
-def fold(state: State, recorded: Recorded) -> str | None:
-    gone = stripped(recorded.payload)
-    if recorded.void is None and gone is not None:
+def fold(state: State, sequenced: SequencedEvent) -> str | None:
+    gone = stripped(sequenced.payload)
+    if sequenced.void is None and gone is not None:
         for uid in [one.id for one in state.held.values() if same_agent(one.agent, gone)]:
             state.drop(uid)
-    if recorded.void is not None or recorded.event.type not in EVENTS:
+    if sequenced.void is not None or sequenced.event.type not in EVENTS:
         return None
-    match recorded.payload:
+    match sequenced.payload:
         case PathsReserved() as wish:
-            return _reserve(state, recorded, wish)
+            return _reserve(state, sequenced, wish)
         case PathsReleased():
-            return _release(state, recorded.event)
+            return _release(state, sequenced.event)
     return None
 
 
-def _reserve(state: State, recorded: Recorded, wish: PathsReserved) -> str | None:
-    event = recorded.event
-    for one in [one for one in state.held.values() if one.until <= recorded.now]:
+def _reserve(state: State, sequenced: SequencedEvent, wish: PathsReserved) -> str | None:
+    event = sequenced.event
+    for one in [one for one in state.held.values() if one.until <= sequenced.now]:
         state.drop(one.id)
     new = Held(event.uid, event.actor, event.node, wish.place, wish.paths, event.timestamp,
-               times.later(event.timestamp, wish.for_s), wish.why, recorded.position)
+               times.later(event.timestamp, wish.for_s), wish.why, sequenced.position)
     try:
         other = next(overlapping(state, new.party, new.paths), None)
     except TooMuch as wrong:

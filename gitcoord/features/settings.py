@@ -12,7 +12,7 @@ from gitcoord.core.fold.authority import ADMIN, Asked, Persons, Resolver, Role, 
 from gitcoord.core.commands import Command, Context, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import NAMED, Agent, Json, Payload
-from gitcoord.core.fold.fleet_state import Duty, Fleet, Recorded
+from gitcoord.core.fold.fleet_state import Duty, FleetState, SequencedEvent
 from gitcoord.features import paths
 from gitcoord.features.pages.snapshot import check_headings
 
@@ -91,9 +91,9 @@ class State:
     settings: Settings = field(default_factory=lambda: Settings.model_validate({}))
 
 
-def fold(state: State, recorded: Recorded) -> None:
-    if recorded.void is None and isinstance(recorded.payload, ConfigChanged):
-        for name, value in recorded.payload.set.items():
+def fold(state: State, sequenced: SequencedEvent) -> None:
+    if sequenced.void is None and isinstance(sequenced.payload, ConfigChanged):
+        for name, value in sequenced.payload.set.items():
             try:
                 state.settings = changed(state.settings, name, value)
             except Refused:
@@ -115,7 +115,7 @@ def changed(settings: Settings, name: str, value: Any) -> Settings:
 
 
 def newcomer(state: State) -> Role:
-    """Return the role of an agent that joins by itself (`Fleet` asks for it)."""
+    """Return the role of an agent that joins by itself (`FleetState` asks for it)."""
     return state.settings.newcomers
 
 
@@ -129,7 +129,7 @@ def _candidates(state: State, asked: Asked, persons: Persons) -> Whose | None:
 WHOSE: Mapping[str, Resolver] = {"leader_election": _candidates}
 
 
-def wait_share(fleet: Fleet, agent: str) -> float | None:
+def wait_share(fleet: FleetState, agent: str) -> float | None:
     """Its share of the random wait before standing: 0 for the first of `leaders`. None: it never stands."""
     leaders = [one.casefold() for one in fleet.states["settings"].settings.leaders]
     if not leaders:

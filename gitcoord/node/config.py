@@ -12,7 +12,7 @@ from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.store.home.home import TIMEOUT_S_MAX, Config
 
 if TYPE_CHECKING:
-    from gitcoord.core.fold.fleet_state import Fleet
+    from gitcoord.core.fold.fleet_state import FleetState
 
 HOOK = ("warn", "refuse")
 YES_NO = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
@@ -88,12 +88,12 @@ def overlaid(config: Config, environ: Mapping[str, str]) -> Config:
     return replace(config, **over)
 
 
-def profile_of(config: Config, fleet: Fleet) -> str:
+def profile_of(config: Config, fleet: FleetState) -> str:
     """The timings to go by: the node's own, else the fleet's."""
     return config.profile or fleet_profile(fleet)
 
 
-def fleet_profile(fleet: Fleet) -> str:
+def fleet_profile(fleet: FleetState) -> str:
     """The fleet's timings: its setting, else the card's."""
     founded = fleet.members.founded
     profile: str = fleet.states["settings"].settings.profile or (founded.profile if founded else "local")

@@ -21,7 +21,7 @@ from gitcoord.store.home import locks
 from gitcoord.store.home.home import Progress
 
 if TYPE_CHECKING:
-    from gitcoord.core.fold.fleet_state import Fleet
+    from gitcoord.core.fold.fleet_state import FleetState
     from gitcoord.node.node import Node
 
 T = TypeVar("T")
@@ -218,7 +218,7 @@ def _last(old: Mapping[str, T], new: Mapping[str, T]) -> dict[str, T]:
     return dict([*{**{name: old[name] for name in old.keys() - new.keys()}, **new}.items()][-POSITIONS_KEPT:])
 
 
-def _reasons(fleet: Fleet, events: Sequence[tuple[int, Event]]) -> dict[str, str]:
+def _reasons(fleet: FleetState, events: Sequence[tuple[int, Event]]) -> dict[str, str]:
     """Return why some of the events changed nothing: by the line; by the uid, if no other line of it had an effect."""
     reasons = {}
     for _, event in events:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.errors import Corrupt
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import Verifier
 from gitcoord.features import FEATURES
 from gitcoord.store.files import write_quickly
@@ -25,7 +25,7 @@ def read(home: Home, branch: Branch, verifier: Verifier) -> Branch | None:
     """`branch`, which is empty, as it was when saved; None where there is no such file, or anything else in it."""
     try:
         value = json.loads((home.cache / FILE).read_bytes())
-        branch.resume(Fleet.load(value["fleet"], FEATURES, verifier), [*map(int, value["counts"])], value["tip"])
+        branch.resume(FleetState.load(value["fleet"], FEATURES, verifier), [*map(int, value["counts"])], value["tip"])
         branch.believed = int(value["believed"])
     except NOT_OURS:
         return None

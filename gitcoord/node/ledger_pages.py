@@ -10,7 +10,7 @@ from gitcoord.core import limits
 from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.errors import Corrupt, GitcoordError
 from gitcoord.core.format.event import parse, type_of
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.ports import Oid
 from gitcoord.features import conversation
 from gitcoord.features.pages import card, snapshot
@@ -99,7 +99,7 @@ def newest_page(branch: Branch) -> bytes:
 
 
 def pages(
-    fleet: Fleet, layout: Layout, entry_at: Callable[[int], Entry], *, only: Collection[str] | None = None
+    fleet: FleetState, layout: Layout, entry_at: Callable[[int], Entry], *, only: Collection[str] | None = None
 ) -> dict[str, bytes]:
     """The snapshot's files (of `only`, where it is given), from what a page shows of the event at each position."""
     state: conversation.State = fleet.states["conversation"]
@@ -112,7 +112,7 @@ def pages(
     return {path: text.encode() for path, text in rendered.items()}
 
 
-def layout_of(fleet: Fleet) -> Layout:
+def layout_of(fleet: FleetState) -> Layout:
     """The fleet's own settings, over the built-in ones."""
     settings = fleet.states["settings"].settings
     return Layout(recent=settings.recent, headings={**snapshot.HEADINGS, **settings.headings})

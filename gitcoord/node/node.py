@@ -17,7 +17,7 @@ from gitcoord.core.leadership.budget import Budget
 from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.core.errors import Corrupt, GitcoordError
 from gitcoord.core.format.event import Event, parse
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.ports import Objects, Remote
 from gitcoord.core.round.protocol import Report
 from gitcoord.core.round.replica import Clock, Replica, absorb
@@ -126,11 +126,11 @@ class Node:
         return self._replica
 
     @property
-    def fleet(self) -> Fleet:
+    def fleet(self) -> FleetState:
         return self.replica.branch.fleet
 
     def _fresh_branch(self) -> Branch:
-        return Branch(self.store, Fleet(FEATURES, self.keyring.verifier()))
+        return Branch(self.store, FleetState(FEATURES, self.keyring.verifier()))
 
     def _open_replica(self) -> Replica:
         return Replica(

@@ -19,7 +19,7 @@ from gitcoord.store.files import write_quickly
 from gitcoord.store.home.home import Home
 
 if TYPE_CHECKING:
-    from gitcoord.core.fold.fleet_state import Fleet
+    from gitcoord.core.fold.fleet_state import FleetState
     from gitcoord.node.node import Node
 
 FILE = "glance.json"
@@ -100,7 +100,7 @@ def take(node: Node) -> Glance:
     )
 
 
-def _lost(fleet: Fleet) -> list[dict[str, Any]]:
+def _lost(fleet: FleetState) -> list[dict[str, Any]]:
     outcomes = {one.agent.casefold(): one.outcome for one in fleet.states["recovery"].recoveries.values()}
     return [{"agent": one.id, "since": one.changed, "outcome": outcomes.get(one.id.casefold(), "")}
             for one in fleet.states["agents"].agents.values() if one.liveness == GONE][:FINDINGS_KEPT]

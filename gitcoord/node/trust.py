@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from gitcoord.core.ledger import anchors as anchor
 from gitcoord.core.ledger.anchors import Anchors
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import fingerprint
 from gitcoord.store.files import write_durably
 from gitcoord.store.home.home import Config, Home
@@ -29,12 +29,12 @@ def anchors(config: Config) -> Anchors:
     return anchor.read(os.environ.get(anchor.VARIABLE, "") or config.trust)
 
 
-def founder_of(fleet: Fleet) -> str:
+def founder_of(fleet: FleetState) -> str:
     """Return the fingerprint of the key that founded the fleet: what to put into GITCOORD_TRUST elsewhere."""
     return fingerprint(fleet.members.founder_key) if fleet.members.founder_key else ""
 
 
-def newest_of(fleet: Fleet) -> str:
+def newest_of(fleet: FleetState) -> str:
     """Return `POSITION:DIGEST` of the log as it is known here: what else GITCOORD_TRUST may be; "" of an empty one."""
     return f"{fleet.position}:{fleet.digest}" if fleet.position else ""
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from gitcoord.core.fold.authority import LEADER, Who
 from gitcoord.core.commands import Command, Context, Query
-from gitcoord.core.fold.fleet_state import Duty, Recorded
+from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 
 NOTES_EACH = 5
 
@@ -40,11 +40,11 @@ class State:
         return [number for number in range(1, self.notes // NOTES_EACH + 1) if number not in done]
 
 
-def fold(state: State, recorded: Recorded) -> str | None:
-    if recorded.void is None:
-        state.notes += recorded.event.type == "note"
-        if isinstance(recorded.payload, ChoreDone):
-            state.done.append(recorded.payload.number)
+def fold(state: State, sequenced: SequencedEvent) -> str | None:
+    if sequenced.void is None:
+        state.notes += sequenced.event.type == "note"
+        if isinstance(sequenced.payload, ChoreDone):
+            state.done.append(sequenced.payload.number)
     return None
 
 

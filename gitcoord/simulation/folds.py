@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from gitcoord.core.ledger.branch import Bad, Branch
 from gitcoord.core.format.event import Event
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.ledger.log_files import Log
 from gitcoord.core.fold.occasions import Occasions
 from gitcoord.core.ports import Entry, Objects, Oid
@@ -22,7 +22,7 @@ class Fold:
     """What a branch knows after some commits. Never changed: a branch that goes on from here does so on a copy."""
 
     number: int
-    fleet: Fleet
+    fleet: FleetState
     log: Log
     root: dict[str, Entry]
     damaged: bool
@@ -38,7 +38,7 @@ Folds = dict[tuple[int, Oid], Fold]
 class SharedBranch(Branch):
     """A branch that takes each commit as another one took it that knew the same."""
 
-    def __init__(self, objects: Objects, fleet: Fleet, folds: Folds) -> None:
+    def __init__(self, objects: Objects, fleet: FleetState, folds: Folds) -> None:
         super().__init__(objects, fleet)
         self._folds = folds
         self._number = 0
@@ -60,9 +60,9 @@ class SharedBranch(Branch):
                     self._reported)
 
 
-def _copied(fleet: Fleet) -> Fleet:
+def _copied(fleet: FleetState) -> FleetState:
     """A fleet of its own, that may go on. By hand: `copy` takes as long as a fold."""
-    other = object.__new__(Fleet)
+    other = object.__new__(FleetState)
     vars(other).update(vars(fleet))
     other.chains, other.positions = fleet.chains.fork(), dict(fleet.positions)
     other.refusals, other.voids = dict(fleet.refusals), fleet.voids.copy()

@@ -15,7 +15,7 @@ from gitcoord.simulation.hostile import NAME
 from gitcoord.simulation.reference_fold import Ledger
 
 if TYPE_CHECKING:
-    from gitcoord.core.fold.fleet_state import Fleet
+    from gitcoord.core.fold.fleet_state import FleetState
     from gitcoord.simulation.machine import Machine
     from gitcoord.simulation.remote import Remote
     from gitcoord.simulation.world import World
@@ -82,7 +82,7 @@ def check_tick(machine: Machine, drafts: Sequence[Draft]) -> None:
             world.fail(f"{machine.name} writes of {draft.data.get('duty')} {by_duty[occasion]} times in one term")
 
 
-def _no_right_gained(world: World, fleet: Fleet) -> None:
+def _no_right_gained(world: World, fleet: FleetState) -> None:
     for member in fleet.members.by_id.values():
         wanted = "admin" if member.id == "founder" else "member"
         honest = world.is_honest(member.id, member.key)
@@ -99,7 +99,7 @@ def _no_right_gained(world: World, fleet: Fleet) -> None:
         world.fail("somebody was muted, a key revoked or the admission closed, and no admin said so")
 
 
-def _nothing_taken(world: World, fleet: Fleet) -> None:
+def _nothing_taken(world: World, fleet: FleetState) -> None:
     """The founder said nothing more: it still has what it had."""
     held = fleet.states["reservations"].held.values()
     if not any(one.agent == "founder" for one in held):
@@ -120,6 +120,6 @@ def _names_are_kept(world: World, machine: Machine) -> None:
             world.fail(f"event {uid[:6]} is {event.actor}'s in the ledger, and another one wrote it")
 
 
-def _time_is_kept(world: World, fleet: Fleet) -> None:
+def _time_is_kept(world: World, fleet: FleetState) -> None:
     if not world.wall(-CLOCK_ERROR_S) <= fleet.time.now <= world.wall(CLOCK_ERROR_S):
         world.fail(f"the ledger's time is {fleet.time.now}, and {NAME} alone told it that time")

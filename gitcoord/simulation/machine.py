@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from gitcoord.core.leadership.budget import Budget
 from gitcoord.core.format.event import Draft, Head
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.round.replica import Clock, Replica
 from gitcoord.core.leadership.sessions import Crew
 from gitcoord.node.agent.sessions import Seats
@@ -82,7 +82,7 @@ class Machine:
 
     def fresh(self) -> SharedBranch:
         """A reader that has read nothing yet."""
-        return SharedBranch(self.store, Fleet(self.world.features, self.world.signers.verifier), self.world.folds)
+        return SharedBranch(self.store, FleetState(self.world.features, self.world.signers.verifier), self.world.folds)
 
     def local_s(self) -> float:
         """This machine's own monotonic clock."""

@@ -11,7 +11,7 @@ import json
 from gitcoord.core import limits
 from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.format.event import Event
-from gitcoord.core.fold.fleet_state import Fleet, Recorded
+from gitcoord.core.fold.fleet_state import FleetState, SequencedEvent
 from gitcoord.simulation.steps import steps
 from gitcoord.simulation.world import World
 
@@ -19,13 +19,13 @@ WRITTEN_DOWN_ONE_IN = 30  # commits
 STEPS_MAX = 50_000  # of one event; measured: 4,000. `tests/features/test_costs.py` has the bound at a full state
 
 
-class Counting(Fleet):
+class Counting(FleetState):
     """A fold that counts the steps of what no honest agent wrote; of anything, it would take fifty times as long."""
 
     world: World | None = None
 
-    def record(self, event: Event) -> Recorded:
-        world, recorded = self.world, list[Recorded]()
+    def record(self, event: Event) -> SequencedEvent:
+        world, recorded = self.world, list[SequencedEvent]()
         if world is None or world.is_honest(event.actor, event.key):
             return super().record(event)
         fold = super().record
@@ -52,7 +52,7 @@ def check(world: World) -> None:
         world.fail("who folds the ledger anew has another state than those who followed it")
 
 
-def _counting(world: World, fleet: Fleet) -> Fleet:
+def _counting(world: World, fleet: FleetState) -> FleetState:
     assert isinstance(fleet, Counting)
     fleet.world = world
     return fleet

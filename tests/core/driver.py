@@ -17,7 +17,7 @@ from gitcoord.core.round import effects, protocol
 from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.round.effects import Effect
 from gitcoord.core.format.event import Draft, Event, Head, fleet_id_of, parse, seal
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import Ed25519Signer, Verifier
 from gitcoord.core.ledger.log_files import Log, lines_of, open_path
 from gitcoord.core.names import uid_from
@@ -153,7 +153,7 @@ class World:
     def events(self) -> list[Event]:
         return [parse(line) for line in self.lines()]
 
-    def newcomer(self, tip: Oid | None = None) -> Fleet:
+    def newcomer(self, tip: Oid | None = None) -> FleetState:
         """Somebody who reads the ledger only now."""
         from gitcoord.core.round.replica import absorb
 
@@ -189,13 +189,13 @@ class World:
 
     # What must hold
 
-    def check(self, *, drained: bool = True) -> Fleet:
+    def check(self, *, drained: bool = True) -> FleetState:
         """Acknowledged ⊆ ledger ⊆ attempted, each once in effect, every chain contiguous; the fold."""
-        fleet = Fleet(FEATURES, Verifier())
+        fleet = FleetState(FEATURES, Verifier())
         chains: dict[str, int] = {}
         effective: dict[str, tuple[str, str]] = {}
         for line in self.lines():
-            recorded = fleet.take(line)
+            recorded = fleet.append(line)
             event = recorded.event
             if event.seq is not None:
                 assert event.seq == chains.get(event.node, 0) + 1, "a chain has a gap"
@@ -228,7 +228,7 @@ def raw_lines(objects: Objects, commit: Oid) -> list[bytes]:
 
 def replica_of(store: MemoryStore, world: World, clock: Callable[[], float]) -> Replica:
     def fresh() -> Branch:
-        return Branch(store, Fleet(FEATURES, Verifier()))
+        return Branch(store, FleetState(FEATURES, Verifier()))
 
     return Replica(
         objects=store, fresh=fresh, branch=fresh(), ledger_ref=LEDGER, outbox_prefix=OUTBOXES,
@@ -285,7 +285,7 @@ class Machine:
         return other
 
     @property
-    def fleet(self) -> Fleet:
+    def fleet(self) -> FleetState:
         return self.replica.branch.fleet
 
     @property

@@ -9,7 +9,7 @@ from typing import Any
 
 from gitcoord.core.format.event import Draft, Event, Head, seal
 from gitcoord.core.fields import BUG
-from gitcoord.core.fold.fleet_state import Fleet, Recorded
+from gitcoord.core.fold.fleet_state import FleetState, SequencedEvent
 from gitcoord.core.format.keys import Ed25519Signer, Verifier
 from gitcoord.core.names import uid_from
 from gitcoord.features import FEATURES
@@ -30,7 +30,7 @@ def draft(actor: str, type_: str, content: str = "", **fields: Any) -> Draft:
 class Story:
     """A fold, and what has been said in it. Each agent writes from a node of its own."""
 
-    fleet: Fleet = field(default_factory=lambda: Fleet(FEATURES, Verifier()))
+    fleet: FleetState = field(default_factory=lambda: FleetState(FEATURES, Verifier()))
     heads: dict[str, Head] = field(default_factory=dict)
     uids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     lines: list[bytes] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Story:
         return self
 
     def say(self, actor: str, type_: str, content: str = "", *, signer: Any = None, node: str | None = None,
-            **fields: Any) -> Recorded:
+            **fields: Any) -> SequencedEvent:
         """The next event of the actor's node, at its position."""
         node = node or f"node-{actor.lower().replace(' ', '-')}"
         head = self.heads.get(node, Head())
@@ -53,21 +53,21 @@ class Story:
         self.heads[node] = event.head
         return self._take(event)
 
-    def control(self, actor: str, type_: str, **fields: Any) -> Recorded:
+    def control(self, actor: str, type_: str, **fields: Any) -> SequencedEvent:
         """A line outside any chain."""
         return self._take(self.sealed(actor, type_, node=f"node-{actor.lower()}", after=None, **fields))
 
-    def _take(self, event: Event) -> Recorded:
-        recorded = self.fleet.take(event.line)
+    def _take(self, event: Event) -> SequencedEvent:
+        sequenced = self.fleet.append(event.line)
         self.lines.append(event.line)
-        assert BUG not in (recorded.void or self.fleet.refusals.get(event.uid, "")), (recorded, self.fleet.refusals)
-        return recorded
+        assert BUG not in (sequenced.void or self.fleet.refusals.get(event.uid, "")), (sequenced, self.fleet.refusals)
+        return sequenced
 
     def read(self, position: int) -> bytes:
         """The line at a position."""
         return self.lines[position - 1]
 
-    def elect(self, actor: str, term: int, **fields: Any) -> Recorded:
+    def elect(self, actor: str, term: int, **fields: Any) -> SequencedEvent:
         data = {"session": f"s-{actor}", "after": self.fleet.digest, "reason": "nobody leads"}
         return self.control(actor, "leader_election", term=term, data=data | fields)
 

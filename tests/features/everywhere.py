@@ -10,7 +10,7 @@ import json
 import random
 
 from gitcoord.core import times
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import Verifier
 from gitcoord.features import FEATURES
 from tests.core.lines import NOW, Story
@@ -57,9 +57,9 @@ def mixed_ledger() -> list[bytes]:
 
 def digest(lines: list[bytes]) -> str:
     """The position and the SHA-256 of the folded state."""
-    fleet = Fleet(FEATURES, Verifier())
+    fleet = FleetState(FEATURES, Verifier())
     for line in lines:
-        fleet.take(line)
+        fleet.append(line)
     return f"{fleet.position} {hashlib.sha256(json.dumps(fleet.dump(), ensure_ascii=False).encode()).hexdigest()}"
 
 

@@ -213,9 +213,9 @@ def tick(one: Story, now: str = NOW, **seen: Standing) -> list[str]:
     duties = list(agents.duty(one.fleet.states["agents"], ctx(one, now=now, **seen)))
     for duty in duties:
         draft = draft_of(duty, actor="alice", term=one.fleet.terms.term, timestamp=now, uid="0" * 16)
-        recorded = one.say("alice", draft.type, draft.content, data=dict(draft.data), re=draft.re, term=draft.term,
+        sequenced = one.say("alice", draft.type, draft.content, data=dict(draft.data), re=draft.re, term=draft.term,
                            timestamp=now)
-        assert recorded.void is None and recorded.event.uid not in one.fleet.refusals
+        assert sequenced.void is None and sequenced.event.uid not in one.fleet.refusals
     return [duty.type for duty in duties]
 
 

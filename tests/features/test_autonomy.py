@@ -10,7 +10,7 @@ import pytest
 from gitcoord.core import times
 from gitcoord.core.commands import Context
 from gitcoord.core.errors import Lost, Refused
-from gitcoord.core.fold.fleet_state import Duty, Recorded
+from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 from gitcoord.features import autonomy
 from gitcoord.features import control
 from gitcoord.features.autonomy import COMMANDS, Change, Chosen, Proposals, Rejected
@@ -34,7 +34,7 @@ def ctx(one: Story, actor: str = "bob", now: str = NOW) -> Context:
     return Context(one.fleet, now, actor, f"node-{actor}")
 
 
-def lead(one: Story, duty: Duty, now: str = NOW) -> Recorded:
+def lead(one: Story, duty: Duty, now: str = NOW) -> SequencedEvent:
     """bob, who leads, does his duty."""
     return one.say("bob", duty.type, duty.content, term=1, data={**duty.data, "duty": duty.key}, re=duty.re,
                    to=duty.to, timestamp=now)
@@ -46,7 +46,7 @@ def proposed(one: Story, duty: Duty = ASSIGN, kind: str = "assignment", now: str
     return lead(one, proposal, now).event.uid
 
 
-def decide(one: Story, actor: str, name: str, asked: Any) -> Recorded:
+def decide(one: Story, actor: str, name: str, asked: Any) -> SequencedEvent:
     """What the command writes, in the ledger."""
     what = COMMANDS[name]
     [draft] = what.decide(ctx(one, actor), asked)  # type: ignore[union-attr]
@@ -149,8 +149,8 @@ def test_who_proposes_does_not_approve_but_another_member_does() -> None:
     uid = proposed(one)
     with pytest.raises(Refused, match="other than bob .who proposed it"):
         decide(one, "bob", "approve", Chosen(ids=[uid]))
-    recorded = one.say("bob", "proposal_approved", re=uid)  # past the command: the fold judges
-    assert "who proposed it" in str(recorded.void)
+    sequenced = one.say("bob", "proposal_approved", re=uid)  # past the command: the fold judges
+    assert "who proposed it" in str(sequenced.void)
     one.say("alice", "role_changed", data={"agent": "bob", "role": "admin"})
     assert "who proposed it" in str(one.say("bob", "proposal_approved", re=uid).void)  # not as an admin either
     decide(one, "alice", "approve", Chosen(ids=[uid]))
@@ -199,8 +199,8 @@ def test_only_the_leader_proposes_and_ends_proposals() -> None:
     uid = proposed(one)
     [wish] = autonomy.gate(ctx(one), "assignment", Duty("x", "y", "z"))
     for type_, re in (("proposal_made", None), ("proposal_lapsed", uid)):
-        recorded = one.say("carol", type_, data=dict(wish.data), re=re)
-        assert "only the leader" in str(recorded.void)
+        sequenced = one.say("carol", type_, data=dict(wish.data), re=re)
+        assert "only the leader" in str(sequenced.void)
     assert status(one) == {uid: "pending"}
 
 

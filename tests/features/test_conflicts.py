@@ -31,8 +31,8 @@ class Fleet:
         """What is written after a look, in words; all of it takes effect."""
         proposals = conflicts.news(self.ctx().state("conflicts"), some, looked_at.split())
         for one in proposals:
-            recorded = self.story.say("alice", one.type, one.content, data=dict(one.data), re=one.re, to=one.to)
-            assert recorded.event.uid not in self.story.fleet.refusals
+            sequenced = self.story.say("alice", one.type, one.content, data=dict(one.data), re=one.re, to=one.to)
+            assert sequenced.event.uid not in self.story.fleet.refusals
         return [one.content for one in proposals]
 
     def rows(self, **asked: Any) -> list[dict[str, Any]]:
@@ -43,7 +43,7 @@ def test_a_conflict_is_told_once_to_both_and_closed_when_it_is_gone() -> None:
     fleet = Fleet()
     assert fleet.tell(found("two", "one")) == ["two and one conflict in src/0.py"]
     assert fleet.tell(found("one", "two", commits="ba")) == []
-    [event] = [recorded for recorded in fleet.story.fleet.states["conflicts"].open.values()]
+    [event] = [sequenced for sequenced in fleet.story.fleet.states["conflicts"].open.values()]
     assert (event.a.name, event.b.name) == ("one", "two")
     assert fleet.tell(looked_at="one three") == []  # two was not looked at
     assert fleet.tell() == ["one and two: they can be merged"]

@@ -86,8 +86,8 @@ def test_zero_is_a_number_that_stands_for_none() -> None:
 def test_the_highest_number_leaves_room_for_new_ones() -> None:
     story = Story().founded()
     story.say("alice", "note", interaction=limits.INTERACTION_MAX)
-    recorded = story.say("alice", "note")
-    assert recorded.void is None and numbers(story)[-1] > 0
+    sequenced = story.say("alice", "note")
+    assert sequenced.void is None and numbers(story)[-1] > 0
 
 
 def test_an_interaction_is_put_together_for_the_page() -> None:

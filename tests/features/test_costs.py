@@ -20,7 +20,7 @@ from gitcoord.core.commands import Context
 from gitcoord.core.fold.duties import wanted
 from gitcoord.core.format.event import Event, Head
 from gitcoord.core.fields import BUG
-from gitcoord.core.fold.fleet_state import CONTROL, CORE_EVENTS, Fleet, Recorded
+from gitcoord.core.fold.fleet_state import CONTROL, CORE_EVENTS, FleetState, SequencedEvent
 from gitcoord.core.leadership.liveness import ALIVE, GONE, Standing
 from gitcoord.core.fold.members import Member
 from gitcoord.features import FEATURES, control, paths
@@ -141,7 +141,7 @@ def fill_autonomy(state: proposals.State) -> None:
     state.__post_init__()
 
 
-def fill_others(fleet: Fleet) -> None:
+def fill_others(fleet: FleetState) -> None:
     for number in range(OPEN_MAX - 1):
         a, b = (Branch(name=f"{side}{number}", commit=side * 40) for side in "ab")
         known = Known(uid(number), a, b, [Place(path="x", kind="x")], 0, "low", name(number % AUTHORS), NOW)
@@ -156,9 +156,9 @@ def fill_others(fleet: Fleet) -> None:
 
 
 @pytest.fixture(scope="module")
-def full() -> Fleet:
+def full() -> FleetState:
     """A fleet that has as much of everything as it may have."""
-    fleet = Fleet(FEATURES)
+    fleet = FleetState(FEATURES)
     for feature, fill in {"tasks": fill_tasks, "reservations": fill_reservations, "agents": fill_agents,
                           "messages": fill_messages, "directives": fill_directives, "workflows": fill_workflows,
                           "autonomy": fill_autonomy}.items():
@@ -252,21 +252,21 @@ def event(type_: str, data: Mapping[str, Any], number: int, *, term: int | None,
         line=line, head=Head(number, "h"))
 
 
-def cost(fleet: Fleet, one: Event) -> tuple[int, str | None]:
+def cost(fleet: FleetState, one: Event) -> tuple[int, str | None]:
     """The steps of an event, and why the core gives it no effect."""
     fleet.members.by_id[name(0)] = Member(name(0), "k", 1, True, "admin")
     fleet.terms.term, fleet.terms.highest, fleet.terms.leader, fleet.terms.session = 1, 1, name(0), "s"
     fleet.quotas.muted.clear()
     paths.compare.cache_clear()
     paths._names_meet.cache_clear()
-    taken: list[Recorded] = []
-    count = steps(lambda: taken.append(fleet.record(one)))
+    taken: list[SequencedEvent] = []
+    count = steps(lambda: taken.append(fleet.apply(one)))
     assert BUG not in (taken[0].void or fleet.refusals.get(one.uid, ""))
     return count, taken[0].void
 
 
 @pytest.mark.parametrize("type_", [*sorted(MODELS.keys() - CONTROL), "note", "error"])
-def test_an_event_takes_a_bounded_number_of_steps(type_: str, full: Fleet) -> None:
+def test_an_event_takes_a_bounded_number_of_steps(type_: str, full: FleetState) -> None:
     model = MODELS.get(type_)
     data = dict(WORST.get(type_) or (of_schema(type_) if model is not None else {}))
     if model is not None:
@@ -284,7 +284,7 @@ def test_what_is_longer_than_any_control_word_is_none_and_is_not_matched_at_all(
     assert control.read(text) is None
 
 
-def test_what_is_held_is_found_among_thousands(full: Fleet) -> None:
+def test_what_is_held_is_found_among_thousands(full: FleetState) -> None:
     state = full.states["reservations"]
     owners = state.index.owners(["src/7"])
     assert any(f"src/7/{'a/' * 40}" in state.held[one].paths for one in owners)
@@ -292,7 +292,7 @@ def test_what_is_held_is_found_among_thousands(full: Fleet) -> None:
     assert steps(lambda: found.append(state.index.owners([f"src/{number}" for number in range(2)]))) < STEPS_MAX
 
 
-def test_a_look_of_the_leader_takes_a_bounded_number_of_steps(full: Fleet) -> None:
+def test_a_look_of_the_leader_takes_a_bounded_number_of_steps(full: FleetState) -> None:
     seen = {key: Standing(one.id, one.liveness, one.node, "s", 99.0, 1.0)
             for key, one in full.states["agents"].agents.items()}
     ctx = Context(full, "2026-11-21T09:00:00.000Z", name(0), "node0", seen=seen)
@@ -301,6 +301,6 @@ def test_a_look_of_the_leader_takes_a_bounded_number_of_steps(full: Fleet) -> No
     assert len(found) >= 3 * limits.DUTIES_PER_TICK  # several features had more to say than a tick has room for
 
 
-def test_the_fixture_is_full(full: Fleet) -> None:
+def test_the_fixture_is_full(full: FleetState) -> None:
     assert len(full.states["tasks"].tasks) >= task_state.OPEN_MAX - 2
     assert dataclasses.is_dataclass(full.states["tasks"])

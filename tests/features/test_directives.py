@@ -36,9 +36,9 @@ def lead(work: Work) -> list[tuple[str, tuple[str, ...]]]:
     """alice does what directives ask of a leader; what she wrote, and to whom."""
     duties = list(directives.duty(work.story.fleet.states["directives"], work.ctx("alice")))
     for one in duties:
-        recorded = work.story.say("alice", one.type, one.content, data={**one.data, "duty": one.key}, term=1, re=one.re,
+        sequenced = work.story.say("alice", one.type, one.content, data={**one.data, "duty": one.key}, term=1, re=one.re,
                                   to=one.to, timestamp=work.now)
-        assert recorded.void is None and recorded.event.uid not in work.story.fleet.refusals
+        assert sequenced.void is None and sequenced.event.uid not in work.story.fleet.refusals
     return [(one.type, one.to) for one in duties]
 
 

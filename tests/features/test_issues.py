@@ -23,8 +23,8 @@ def fleet(*kinds: str) -> Story:
 def told(story: Story, kind: str = "error", number: int = 7) -> str | None:
     new = issues.due(ctx(story))[kind].new
     one = issues.updated(kind, number, "https://x/7", new)
-    recorded: Any = story.say("alice", one.type, one.content, data=dict(one.data), re=one.re, term=1)
-    return story.fleet.refusals.get(recorded.event.uid)
+    sequenced: Any = story.say("alice", one.type, one.content, data=dict(one.data), re=one.re, term=1)
+    return story.fleet.refusals.get(sequenced.event.uid)
 
 
 def test_only_what_the_fleet_wants_becomes_one() -> None:

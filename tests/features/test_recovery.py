@@ -46,10 +46,10 @@ class Play:
         return Context(self.story.fleet, self.now, "alice", "node-alice", seen=seen)
 
     def say(self, actor: str, type_: str, *, re: str | None = None, **data: Any) -> str:
-        recorded = self.story.say(actor, type_, type_, data=data, re=re, timestamp=self.now)
-        assert recorded.void is None, recorded
-        assert recorded.event.uid not in self.fleet.refusals, self.fleet.refusals
-        return recorded.event.uid
+        sequenced = self.story.say(actor, type_, type_, data=data, re=re, timestamp=self.now)
+        assert sequenced.void is None, sequenced
+        assert sequenced.event.uid not in self.fleet.refusals, self.fleet.refusals
+        return sequenced.event.uid
 
     def register(self, agent: str, *capabilities: str, **data: Any) -> None:
         self.say(agent, "agent_registered", capabilities=list(capabilities), **data)
@@ -71,10 +71,10 @@ class Play:
                 if duty.key in self.fleet.done:
                     continue
                 draft = draft_of(duty, actor="alice", term=1, timestamp=self.now, uid=uid_from(b"0" * 10))
-                recorded = self.story.say("alice", draft.type, draft.content, data=dict(draft.data), re=draft.re,
+                sequenced = self.story.say("alice", draft.type, draft.content, data=dict(draft.data), re=draft.re,
                                           to=draft.to, term=1, timestamp=self.now)
-                assert recorded.void is None, recorded
-                assert recorded.event.uid not in self.fleet.refusals, self.fleet.refusals
+                assert sequenced.void is None, sequenced
+                assert sequenced.event.uid not in self.fleet.refusals, self.fleet.refusals
                 said.append(duty.type)
         return said
 

@@ -31,8 +31,8 @@ class Fleet:
     def write(self, actor: str, proposals: Any) -> str | None:
         """Why the last of them had no effect."""
         for one in proposals:
-            recorded = self.story.say(actor, one.type, one.content, data=dict(one.data), re=one.re, to=one.to)
-        return self.story.fleet.refusals.get(recorded.event.uid)
+            sequenced = self.story.say(actor, one.type, one.content, data=dict(one.data), re=one.re, to=one.to)
+        return self.story.fleet.refusals.get(sequenced.event.uid)
 
     def vote(self, actor: str, verdict: Any, *, commit: str = OLD, **more: Any) -> str | None:
         more["commit"] = commit

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from gitcoord.core.fold.duties import wanted
 from gitcoord.core.commands import Command, Context, NewEvent
 from gitcoord.core.errors import GitcoordError
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import Verifier
 from gitcoord.features import FEATURES, LISTED
 from tests.core.lines import NOW, Story
@@ -77,9 +77,9 @@ def stories(draw: st.DrawFn) -> Story:
         parent = draw(st.none() | st.sampled_from(uids)) if uids else None
         author, term = draw(st.sampled_from([("alice", 1), ("alice", None), ("bob", None), ("carol", None),
                                              ("mallory", None), ("bob", 1)]))
-        recorded = story.say(author, type_, "words", data=json.loads(payload.model_dump_json()), re=parent, term=term,
+        sequenced = story.say(author, type_, "words", data=json.loads(payload.model_dump_json()), re=parent, term=term,
                              to=draw(st.sampled_from([(), ("bob",), ("nobody", "alice")])))
-        uids.append(recorded.event.uid)
+        uids.append(sequenced.event.uid)
     return story
 
 
@@ -87,7 +87,7 @@ def stories(draw: st.DrawFn) -> Story:
 @given(stories())
 def test_any_order_of_any_events_folds_and_comes_back_from_json(story: Story) -> None:
     dumped = story.fleet.dump()
-    again = Fleet.load(json.loads(json.dumps(dumped)), FEATURES, Verifier())
+    again = FleetState.load(json.loads(json.dumps(dumped)), FEATURES, Verifier())
     assert again.dump() == dumped
 
 

@@ -47,8 +47,8 @@ class Work:
 
     def say(self, actor: str, type_: str, *, re: str | None = None, term: int | None = None, **data: Any) -> str | None:
         """Why the event changed nothing; None when it did."""
-        recorded = self.story.say(actor, type_, data=data, re=re, term=term, timestamp=self.now)
-        return recorded.void or self.story.fleet.refusals.get(recorded.event.uid)
+        sequenced = self.story.say(actor, type_, data=data, re=re, term=term, timestamp=self.now)
+        return sequenced.void or self.story.fleet.refusals.get(sequenced.event.uid)
 
     def do(self, actor: str, name: str, **given: Any) -> str:
         """Run a command of an actor's; the id of its first event ("" for none). Fails where it has no effect."""
@@ -61,11 +61,11 @@ class Work:
             if reason is not None:  # as `acting.propose` says it
                 raise Refused(reason)
         for one in proposals:
-            recorded = self.story.say(actor, one.type, one.content, data=one.data, re=one.re, to=one.to,
+            sequenced = self.story.say(actor, one.type, one.content, data=one.data, re=one.re, to=one.to,
                                       timestamp=self.now)
-            assert recorded.void is None, recorded.void
-            assert recorded.event.uid not in self.story.fleet.refusals, self.story.fleet.refusals
-            uids.append(recorded.event.uid)
+            assert sequenced.void is None, sequenced.void
+            assert sequenced.event.uid not in self.story.fleet.refusals, self.story.fleet.refusals
+            uids.append(sequenced.event.uid)
         return uids[0] if uids else ""
 
     def ask(self, actor: str, name: str, **given: Any) -> Any:

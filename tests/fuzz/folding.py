@@ -21,7 +21,7 @@ from gitcoord.core.fold.duties import draft, wanted
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.format.event import Head, parse
 from gitcoord.core.fields import BUG
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.leadership.liveness import ALIVE, GONE, Standing
 from gitcoord.features import FEATURES, conversation
 from gitcoord.node import ledger_pages
@@ -43,7 +43,7 @@ class Trouble(AssertionError):
 
 def world(seed: int) -> int:
     """Play one world; the number of its events. Raises Trouble."""
-    dice, story = random.Random(seed), Story(Fleet(FEATURES))
+    dice, story = random.Random(seed), Story(FleetState(FEATURES))
     story.founded("alice").joined("bob", "mal")
     story.elect("alice", 1)
     uids: list[str] = []
@@ -79,7 +79,7 @@ def _say(dice: random.Random, story: Story, uids: list[str]) -> None:
     event = event._replace(data=data)  # also what no parser lets through, such as infinity
     story.heads[node] = event.head
     try:
-        void = story.fleet.record(event).void
+        void = story.fleet.apply(event).void
     except Exception as wrong:
         raise Trouble(f"the fold of {type_}: {_place(wrong)}: {json.dumps(data, default=str)[:300]}") from wrong
     reason = void or story.fleet.refusals.get(event.uid, "")
@@ -103,10 +103,10 @@ def _lead(dice: random.Random, story: Story, now: str) -> None:
         made = draft(fleet, duty, signer_of(leader), actor=leader, node=f"node-{leader}", timestamp=now, uid="z" * 16)
         if made is None or (made.type == "error" and made.type != duty.type):
             raise Trouble(f"the duty {duty.key}: {made.content if made is not None else 'not even its error'}")
-        recorded = story.say(leader, made.type, made.content, data=made.data, to=made.to, re=made.re, term=made.term,
+        sequenced = story.say(leader, made.type, made.content, data=made.data, to=made.to, re=made.re, term=made.term,
                              timestamp=now)
-        if recorded.void is not None and "done before" not in recorded.void:
-            raise Trouble(f"the duty {duty.key} is void: {recorded.void}")
+        if sequenced.void is not None and "done before" not in sequenced.void:
+            raise Trouble(f"the duty {duty.key} is void: {sequenced.void}")
 
 
 def _ask(story: Story, now: str) -> None:
@@ -140,7 +140,7 @@ def _render(story: Story) -> None:
 def _load(story: Story) -> None:
     dumped = story.fleet.dump()
     text = json.dumps(dumped, allow_nan=False)
-    again = Fleet.load(json.loads(text), FEATURES).dump()
+    again = FleetState.load(json.loads(text), FEATURES).dump()
     for name, state in dumped["features"].items():
         if json.dumps(again["features"][name]) != json.dumps(state):
             raise Trouble(f"the state of {name} is another one when it was read back")

@@ -16,7 +16,7 @@ from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.errors import Corrupt, GitcoordError
 from gitcoord.core.format.event import parse
 from gitcoord.core.fold.chains import Inadmissible
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import HmacSigner, Verifier
 from gitcoord.core.ledger.log_files import SEALED, open_path
 from gitcoord.core.ports import Entry, Outcome, Update
@@ -63,7 +63,7 @@ def log(data: bytes) -> None:
     folder = Entry(objects.put_tree({open_path(0): blob, "odd\udcff.log": blob}), is_tree=True)
     root = {open_path(1): blob, SEALED: Entry(objects.put_tree({"0000000": folder}), is_tree=True), "state.json": blob,
             "communication.md": blob}
-    branch = Branch(objects, Fleet(FEATURES, Verifier()))
+    branch = Branch(objects, FleetState(FEATURES, Verifier()))
     tip = objects.put_commit(tree=objects.put_tree(root), parents=[], message="by hand", author="x", time_s=0)
     checkpoint.start(branch, tip)
     branch.absorb(tip)
@@ -92,7 +92,7 @@ def state(data: bytes) -> None:
     branch = Branch(objects, story.fleet)
     tree = branch.write(branch.extend([b"a line"]), {checkpoint.PATH: data, "communication.md": data})
     tip = objects.put_commit(tree=tree, parents=[], message="by hand", author="x", time_s=0)
-    began = Branch(objects, Fleet(FEATURES, Verifier()))
+    began = Branch(objects, FleetState(FEATURES, Verifier()))
     checkpoint.start(began, tip)
     assert not began.believed
     began.absorb(tip)

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gitcoord.core.format.event import Draft, Event, Head, seal
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.names import uid_from
 from gitcoord.features import FEATURES
 from tests.core.lines import FLEET, NOW, signer_of
@@ -41,7 +41,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "progress": {"node": "laptop-1", "durable": 1, "positions": {"u": 1}, "tokens": None, "tokens_at": 0.5},
     "beats": {"at_s": 1.0, "seen": [{"agent": "a", "node": "n", "session": "s", "n": 1, "next_s": 1.0,
                                      "goodbye": False, "since_s": 1.0, "silent_s": 0.0}]},
-    "state": {"schema": Fleet(FEATURES).schema, "position": 1, "digest": "d" * 43, "uids": "0" * 16,
+    "state": {"schema": FleetState(FEATURES).schema, "position": 1, "digest": "d" * 43, "uids": "0" * 16,
               "heads": {"n-1": [1, "h"]},
               "members": {"founded": None, "admission": "open", "members": [["a", "k", 1, True, True, False]]},
               "void": [],

@@ -14,7 +14,7 @@ import pytest
 from gitcoord.core.fold.chains import vouch
 from gitcoord.core.errors import Corrupt, GitcoordError, Refused
 from gitcoord.core.format.event import Draft, Head, seal
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import Ed25519Signer, Verifier
 from gitcoord.core.round.replica import absorb
 from gitcoord.features import FEATURES
@@ -369,7 +369,7 @@ def test_one_who_was_there_and_one_who_comes_now_agree_after_all_of_it(clones: C
     clones.join("late")
     clones.settle(3)
     clones.agree()
-    fleet = Fleet(FEATURES, Verifier())
+    fleet = FleetState(FEATURES, Verifier())
     for line in clones.log().splitlines():
-        fleet.take(line)
+        fleet.append(line)
     assert fleet.dump() == clones.open["late"].fleet.dump()

@@ -19,7 +19,7 @@ from gitcoord.core.leadership import liveness
 from gitcoord.core.commands import Command, Context, Query
 from gitcoord.core.errors import Lost, Refused, Unreachable
 from gitcoord.core.format.event import Event
-from gitcoord.core.fold.fleet_state import Fleet, Recorded
+from gitcoord.core.fold.fleet_state import FleetState, SequencedEvent
 from gitcoord.core.format.keys import Verifier
 from gitcoord.core.ports import Fetched
 from gitcoord.features import FEATURES
@@ -47,7 +47,7 @@ class Stage:
         self.observed: dict[str, list[liveness.Observation]] = {}
         self.looked_s: dict[str, float] = {}
         self.labels: dict[str, str] = {}  # uid → what people call it
-        self.ledger = Fleet(FEATURES, Verifier())
+        self.ledger = FleetState(FEATURES, Verifier())
         self.shown: list[str] = []
 
     def play(self, directive: str) -> list[str]:
@@ -231,14 +231,14 @@ class Stage:
         if not self.world.server.reachable:
             return
         for line in self.world.lines()[self.ledger.position:]:
-            recorded = self.ledger.take(line)
-            self._label(recorded.event)
-            if recorded.event.type not in UNSHOWN:
-                self.shown.append(self._told(recorded))
+            sequenced = self.ledger.append(line)
+            self._label(sequenced.event)
+            if sequenced.event.type not in UNSHOWN:
+                self.shown.append(self._told(sequenced))
 
-    def _told(self, recorded: Recorded) -> str:
-        event = recorded.event
-        reason = recorded.void or self.ledger.refusals.get(event.uid)
+    def _told(self, sequenced: SequencedEvent) -> str:
+        event = sequenced.event
+        reason = sequenced.void or self.ledger.refusals.get(event.uid)
         text = event.content
         if not text.startswith(f"{event.actor} "):
             text = f"{event.actor}, {event.type.replace('_', ' ')}: {text}"

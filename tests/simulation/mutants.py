@@ -27,7 +27,7 @@ from gitcoord.core.leadership import sessions, leader_watch, timings
 from gitcoord.core.fold.chains import Chains
 from gitcoord.core.commands import Context
 from gitcoord.core.format.event import Event
-from gitcoord.core.fold.fleet_state import Duty, Fleet
+from gitcoord.core.fold.fleet_state import Duty, FleetState
 from gitcoord.core.format.keys import Verifier
 from gitcoord.core.ports import Oid, Pushed, Update
 from gitcoord.simulation import chores, reference_fold, remote
@@ -187,7 +187,7 @@ MUTANTS: dict[str, Mutant] = {
         [rewritten(reconcile, "settle_queue", ("yield ChainAnew(ledger, frozenset(e.uid", "(ledger, frozenset(e.uid"))]),
     "rechained_copies_are_not_voided": Mutant(
         "A second event with a uid that was seen is void.", "restore,copy,late", DIFFERS,
-        [rewritten(Fleet, "judge", ("if event.uid in self.positions:", "if False:"))], start=140),
+        [rewritten(FleetState, "judge", ("if event.uid in self.positions:", "if False:"))], start=140),
     "admission_without_prev": Mutant(
         "A line is its node's next: its `prev` is the hash of the one before.", "liar", DIFFERS,
         [rewritten(Chains, "check", ("if event.prev != head.hash:", "if False:"))]),
@@ -234,7 +234,7 @@ MUTANTS: dict[str, Mutant] = {
         "before it: here neither is asked for, by the fold and by the plain one.)", "partition,lost,delay",
         f"{DEPOSED}|{KNEW}|had two leaders",
         [rewritten(planning, "build", ("    if plan.writes_ledger:\n        plan.control =", ELECTED_FROM_THE_QUEUE)),
-         rewritten(Fleet, "check_place", ("(event.type in CONTROL) == (event.seq is not None)", "False")),
+         rewritten(FleetState, "check_place", ("(event.type in CONTROL) == (event.seq is not None)", "False")),
          rewritten(terms.Terms, "rejects", (
              'if payload.after != digest:\n            return "an election',
              'if False:\n            return "an election')),

@@ -68,7 +68,7 @@ def _forgets_what_was_done(patch: pytest.MonkeyPatch) -> None:
 
 def _is_slow(patch: pytest.MonkeyPatch) -> None:
     fold = chores.fold
-    patch.setattr(chores, "fold", lambda state, recorded: (sum(1 for _ in range(20_000)), fold(state, recorded))[1])
+    patch.setattr(chores, "fold", lambda state, sequenced: (sum(1 for _ in range(20_000)), fold(state, sequenced))[1])
 
 
 def _says_it_again(patch: pytest.MonkeyPatch) -> None:

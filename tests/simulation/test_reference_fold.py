@@ -9,7 +9,7 @@ import pytest
 from gitcoord.core import limits
 from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.format.event import Draft, Event, Head, parse, seal
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.ledger.log_files import LogFiles, open_path
 from gitcoord.core.ports import Entry, Oid
 from gitcoord.core.leadership.timings import PROFILES
@@ -29,7 +29,7 @@ class Ledger:
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
         self.world = World(seed, Weather(), PROFILES["github"], Signers(real=False), 0.0, 100.0)
-        self.branch = Branch(self.world.god, Fleet({}, self.world.signers.verifier))
+        self.branch = Branch(self.world.god, FleetState({}, self.world.signers.verifier))
         self.branch.absorb(self.world.tip)
         self.head = Head()
         self.odd = OddTrees(self.world.god, self.rng)

@@ -15,13 +15,13 @@ from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
 from gitcoord.core.format.event import Draft, Head, Signer, hash_of, seal
 from gitcoord.core.fields import as_text
-from gitcoord.core.fold.fleet_state import Duty, Fleet, draft_of
+from gitcoord.core.fold.fleet_state import Duty, FleetState, draft_of
 
 CAUSE_CHARACTERS_MAX = 300
 _LAST = Head(limits.SEQ_MAX - 1, hash_of(b""))  # the longest place that a line can name
 
 
-def wanted(fleet: Fleet, ctx: Context, *, but: Container[str] = frozenset()) -> list[Duty]:
+def wanted(fleet: FleetState, ctx: Context, *, but: Container[str] = frozenset()) -> list[Duty]:
     """What the leader ought to append now, `but` these keys: of each feature no more than a tick appends."""
     found: dict[str, Duty] = {}
     for name in fleet.features:
@@ -32,7 +32,7 @@ def wanted(fleet: Fleet, ctx: Context, *, but: Container[str] = frozenset()) -> 
     return [duty for duty in found.values() if not _rests(fleet, duty.key, ctx.now)]
 
 
-def _asked(fleet: Fleet, name: str, ctx: Context) -> Iterator[Duty]:
+def _asked(fleet: FleetState, name: str, ctx: Context) -> Iterator[Duty]:
     try:
         yield from islice(fleet.features[name].duty(fleet.states[name], ctx), limits.DUTIES_LOOKED_AT_MAX)
     except Exception as wrong:  # the one place where a feature's bug ends: a leader that ends would be the next one's
@@ -43,7 +43,7 @@ def _asked(fleet: Fleet, name: str, ctx: Context) -> Iterator[Duty]:
             f"duty-failed:{name}:{hash_of(cause.encode())[:16]}")
 
 
-def _rests(fleet: Fleet, key: str, now: str) -> bool:
+def _rests(fleet: FleetState, key: str, now: str) -> bool:
     """Whether the ledger voided it so lately that it is not tried again yet."""
     tried = fleet.occasions.tried.get(key)
     if tried is None or tried.times >= limits.DUTY_TRIES_MAX:
@@ -53,7 +53,7 @@ def _rests(fleet: Fleet, key: str, now: str) -> bool:
 
 
 def draft(
-    fleet: Fleet, duty: Duty, signer: Signer, *, actor: str, node: str, timestamp: str, uid: str
+    fleet: FleetState, duty: Duty, signer: Signer, *, actor: str, node: str, timestamp: str, uid: str
 ) -> Draft | None:
     """The event for a duty, or the error that says why there is none; None where not even that may be written."""
     def made(one: Duty) -> Draft:

@@ -49,7 +49,7 @@ EMPTY = hash_of(b"gitcoord ledger")
 """The digest of a log without lines."""
 
 
-class Recorded(NamedTuple):
+class SequencedEvent(NamedTuple):
     """An event at its position. `void` says why it has no effect; `payload` is its typed data.
 
     `event.timestamp` is the time at which the ledger takes it to have been written, which may not be what its line
@@ -74,7 +74,7 @@ class Feature(Protocol):
 
     def State(self) -> Any: ...
 
-    def fold(self, state: Any, recorded: Recorded) -> str | None: ...
+    def fold(self, state: Any, sequenced: SequencedEvent) -> str | None: ...
 
     def duty(self, state: Any, ctx: Context) -> Iterable[Duty]: ...
 
@@ -95,7 +95,7 @@ class Duty:
     re: str | None = None
 
 
-class Fleet:
+class FleetState:
     """The folded ledger. `take` is the only way in; the same lines give the same state anywhere."""
 
     def __init__(
@@ -126,7 +126,7 @@ class Fleet:
                           if (withholds := getattr(feature, "withholds", None)) is not None]
         self._rules: Mapping[str, Rule] = authority.rules(CORE_AUTHORITY, self.features)
 
-    def anew(self) -> Fleet:
+    def anew(self) -> FleetState:
         """Return an empty fold of the same ledger that knows beforehand which keys are revoked."""
         return type(self)(self.features, self.verifier, self.revocations.learnt or self.revocations)
 
@@ -199,16 +199,16 @@ class Fleet:
         if wrong:
             raise Inadmissible(wrong)
 
-    def take(self, line: bytes, *, is_again: bool = False) -> Recorded:
+    def append(self, line: bytes, *, is_again: bool = False) -> SequencedEvent:
         """Give `line` the next position and fold it; raises Inadmissible and changes nothing."""
-        return self.record(self.admissible(line, is_again=is_again))
+        return self.apply(self.admissible(line, is_again=is_again))
 
-    def take_checked(self, event: Event, *, is_again: bool = False) -> Recorded:
+    def append_verified(self, event: Event, *, is_again: bool = False) -> SequencedEvent:
         """As `take`, for an event whose signature was checked before."""
         self.check_place(event, is_again=is_again)
-        return self.record(event)
+        return self.apply(event)
 
-    def record(self, event: Event) -> Recorded:
+    def apply(self, event: Event) -> SequencedEvent:
         """Fold an event that is known to be admissible."""
         payload, void = self.judge(event)
         parent = self.positions.get(event.re) if event.re else None
@@ -228,13 +228,13 @@ class Fleet:
         at = self.time.accepted(event.timestamp)
         if at != event.timestamp:
             event = event._replace(timestamp=at)
-        recorded = Recorded(self.position + 1, event, void, payload, parent, self.time.now, role)
+        sequenced = SequencedEvent(self.position + 1, event, void, payload, parent, self.time.now, role)
         if void is None:
-            self.terms.fold(recorded.position, event, payload)
+            self.terms.fold(sequenced.position, event, payload)
             self.quotas.fold(event, at, payload, self.members)
-            self.positions[event.uid] = recorded.position
+            self.positions[event.uid] = sequenced.position
         else:
-            self.voids.note(recorded.position, event, void)
+            self.voids.note(sequenced.position, event, void)
         if void is None or self.members.signed(event):
             self.quotas.count(event, self.time.now, self.members, void)
         self.places.count(event, self.members, self.time, void=void is not None, standing=standing)
@@ -246,7 +246,7 @@ class Fleet:
         self.digest = hash_of(self.digest.encode() + event.line)
         for name, feature in self.features.items():
             try:
-                reason = feature.fold(self.states[name], recorded)
+                reason = feature.fold(self.states[name], sequenced)
             except (MemoryError, RecursionError):
                 raise  # of this machine, and not of the event: another one may fold it
             except Exception as wrong:  # a bug: a fold that ended here would end for everybody, forever
@@ -255,7 +255,7 @@ class Fleet:
                 remember(self.refusals, event.uid, reason, limits.REFUSALS_REMEMBERED_MAX)
         if void is None and payload is not None and (rule := self._rules.get(event.type)) and rule.who & _ADMIN:
             self._depose_if_barred()  # an admin may have said that the leader leads no more
-        return recorded
+        return sequenced
 
     def why_without_effect(self, event: Event) -> str | None:
         """Return why an event that is in the ledger changed nothing; None if it did.
@@ -383,7 +383,7 @@ class Fleet:
     @classmethod
     def load(
         cls, value: Mapping[str, Any], features: Mapping[str, Feature], verifier: Verifier | None = None
-    ) -> Fleet:
+    ) -> FleetState:
         """The fleet that `dump` wrote down. Raises KeyError, TypeError or ValueError on anything else."""
         fleet = cls(features, verifier, Revocations.load(value["revocations"]))
         if value["schema"] != fleet.schema:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from gitcoord.core.leadership import neighbour_heartbeats
 from gitcoord.core import limits
 from gitcoord.core.format.event import Draft, Event, Signer, seal
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.leadership.liveness import Standing
 from gitcoord.core.leadership.leader_watch import Watch
 from gitcoord.core.fold.terms import Terms
@@ -60,7 +60,7 @@ class Crew:
     chance: Chance
     sessions: list[Session] = field(default_factory=list)
     vitals: Callable[[], Mapping[str, Any]] = dict
-    wait_share: Callable[[Fleet, str], float | None] = lambda fleet, agent: 1.0  # None: it never stands
+    wait_share: Callable[[FleetState, str], float | None] = lambda fleet, agent: 1.0  # None: it never stands
     standings: Callable[[], Mapping[str, Standing]] = dict  # who is how alive, as of the last look
     neighbours: Callable[[], Sequence[bytes]] = tuple  # newest beats of this node's other processes
     watch: Watch = field(default_factory=Watch)
@@ -101,7 +101,7 @@ class Crew:
             self.reign, self.act_from_s = reign, now_s + self.profile.outlast_s()
         self.act_until_s = started_s + self.profile.act_s
 
-    def observe(self, fleet: Fleet, beats: Sequence[Event], now_s: float, *, trusted: bool) -> None:
+    def observe(self, fleet: FleetState, beats: Sequence[Event], now_s: float, *, trusted: bool) -> None:
         """After each successful fetch. `trusted`: the remote showed our own outbox as we pushed it."""
         self._heard_by_neighbours(beats)
         if not trusted:
@@ -114,7 +114,7 @@ class Crew:
             if before is not None and after is not None and after != before and session.proven_dead == after[1]:
                 session.proven_dead = None  # it was only asleep: who stood in its place now would depose the living
 
-    def _sign(self, fleet: Fleet, beats: Sequence[Event]) -> tuple[int, str, int, int] | None:
+    def _sign(self, fleet: FleetState, beats: Sequence[Event]) -> tuple[int, str, int, int] | None:
         terms = fleet.terms
         if terms.leader is None or terms.session is None:
             return None
@@ -134,7 +134,7 @@ class Crew:
                         self.watch.promised_s = float(max(0.0, min(promise, limits.BEAT_PROMISE_S_MAX)))
         return (terms.term, terms.session, newest, terms.signs)
 
-    def said_goodbye(self, fleet: Fleet, beats: Sequence[Event]) -> bool:
+    def said_goodbye(self, fleet: FleetState, beats: Sequence[Event]) -> bool:
         """Whether the leader's own session says that it ends."""
         terms = fleet.terms
         return terms.leader is not None and any(
@@ -143,7 +143,7 @@ class Crew:
         )
 
     def stands(
-        self, fleet: Fleet, now_s: float, *, beats: Sequence[Event] = (), term_seen: int = 0
+        self, fleet: FleetState, now_s: float, *, beats: Sequence[Event] = (), term_seen: int = 0
     ) -> tuple[Session, str] | None:
         """The session that stands for election now, and why; None when none should.
 
@@ -180,7 +180,7 @@ class Crew:
                 watch.stand_at_s += self.profile.silence_s  # who resigned lets the others go first
         return (candidate, reason) if now_s >= watch.stand_at_s else None
 
-    def _may_stand(self, fleet: Fleet, session: Session) -> bool:
+    def _may_stand(self, fleet: FleetState, session: Session) -> bool:
         member = fleet.members.get(session.agent)
         return (
             session.may_lead and session.claims and not session.leaving
@@ -190,19 +190,19 @@ class Crew:
             and self.wait_share(fleet, session.agent) is not None
         )
 
-    def election(self, fleet: Fleet, session: Session, reason: str, *, term: int, timestamp: str, uid: str) -> bytes:
+    def election(self, fleet: FleetState, session: Session, reason: str, *, term: int, timestamp: str, uid: str) -> bytes:
         """The control line by which `session` stands; valid only right after the log as folded."""
         data = {"session": session.id, "after": fleet.digest, "reason": reason}
         return self._control(fleet, session, "leader_election", f"{session.agent} stands: {reason}",
                              data, term=term, timestamp=timestamp, uid=uid)
 
-    def renewal(self, fleet: Fleet, session: Session, *, timestamp: str, uid: str) -> bytes:
+    def renewal(self, fleet: FleetState, session: Session, *, timestamp: str, uid: str) -> bytes:
         """The control line of a leader that has nothing to write and must know that it still could."""
         data = {"session": session.id, "after": fleet.digest}
         return self._control(fleet, session, "leader_renewed", f"{session.agent} still leads",
                              data, term=fleet.terms.term, timestamp=timestamp, uid=uid)
 
-    def _control(self, fleet: Fleet, session: Session, type_: str, content: str, data: Mapping[str, Any], *,
+    def _control(self, fleet: FleetState, session: Session, type_: str, content: str, data: Mapping[str, Any], *,
                  term: int | None, timestamp: str, uid: str) -> bytes:
         draft = Draft(actor=session.agent, type=type_, content=content, timestamp=timestamp, uid=uid,
                       term=term, data=data)
@@ -224,7 +224,7 @@ class Crew:
         period = self.profile.beat_s if leading else self.profile.follower_beat_s
         return min(period * self.stretch, limits.BEAT_PROMISE_S_MAX)
 
-    def beat_due(self, fleet: Fleet, now_s: float) -> bool:
+    def beat_due(self, fleet: FleetState, now_s: float) -> bool:
         """Whether a session here should be heard of now."""
         lead = self.leading(fleet.terms)
         return any(
@@ -232,7 +232,7 @@ class Crew:
             for s in self.sessions
         )
 
-    def beats(self, fleet: Fleet, now_s: float, *, timestamp: str, fresh: bool) -> list[bytes]:
+    def beats(self, fleet: FleetState, now_s: float, *, timestamp: str, fresh: bool) -> list[bytes]:
         """The newest beat of every session of the node. `fresh`: those that run here beat anew."""
         for session in self.sessions:
             if fresh or session.line is None:
@@ -240,7 +240,7 @@ class Crew:
         own = [session.agent for session in self.sessions]
         return [session.line for session in self.sessions if session.line] + neighbour_heartbeats.others(self.neighbours(), own)
 
-    def leave(self, fleet: Fleet, now_s: float, *, timestamp: str) -> list[Session]:
+    def leave(self, fleet: FleetState, now_s: float, *, timestamp: str) -> list[Session]:
         """Sessions that beat anew because half of what they promised is over: a neighbour's push may take it along."""
         lead, due = self.leading(fleet.terms), []
         for session in self.sessions:
@@ -265,14 +265,14 @@ class Crew:
             for count in {one.data.get("n") for one in mine} & session.left.keys():
                 session.beat_at_s = max(session.left[count], session.beat_at_s or 0.0)
 
-    def _beat_anew(self, fleet: Fleet, session: Session, now_s: float, timestamp: str) -> None:
+    def _beat_anew(self, fleet: FleetState, session: Session, now_s: float, timestamp: str) -> None:
         session.count += 1
         session.made_at_s = now_s
         session.line = self._beat(fleet, session, session is self.leading(fleet.terms), timestamp)
         session.made[session.count] = session.line
         session.made.pop(session.count - LEFT_MAX, None)
 
-    def _beat(self, fleet: Fleet, session: Session, lead: bool, timestamp: str) -> bytes:
+    def _beat(self, fleet: FleetState, session: Session, lead: bool, timestamp: str) -> bytes:
         data: dict[str, Any] = {
             "session": session.id, "n": session.count, "next_s": self.beat_period_s(lead),
             "state": "goodbye" if session.leaving else "alive", "position": fleet.position, **self.vitals(),
@@ -291,7 +291,7 @@ class Crew:
                     return session
         return None
 
-    def next_due_s(self, fleet: Fleet, now_s: float) -> float:
+    def next_due_s(self, fleet: FleetState, now_s: float) -> float:
         """Seconds until the next round is wanted, for the sake of beats and standing."""
         due = now_s + self.profile.poll_s
         lead = self.leading(fleet.terms)

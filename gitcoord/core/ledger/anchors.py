@@ -15,7 +15,7 @@ from gitcoord.core.fold import membership, terms
 from gitcoord.core.errors import Corrupt, Refused
 from gitcoord.core.fold.chains import Inadmissible
 from gitcoord.core.format.event import hash_of, may_say, parse, type_of
-from gitcoord.core.fold.fleet_state import EMPTY, Fleet
+from gitcoord.core.fold.fleet_state import EMPTY, FleetState
 from gitcoord.core.format.keys import FINGERPRINT_PREFIX, fingerprint
 from gitcoord.core.format.strict_json import Malformed
 
@@ -81,7 +81,7 @@ def check(anchors: Anchors, lines: Sequence[bytes]) -> None:
                           f"{wanted[position]}: this is another ledger, or somebody has rewritten it")
 
 
-def members_of(lines: Sequence[bytes], like: Fleet) -> Fleet:
+def members_of(lines: Sequence[bytes], like: FleetState) -> FleetState:
     """Return a fold of the lines about members and leaders alone, for its `members` and `terms`.
 
     It is of a fleet with the features of `like`. It can differ from the whole fold, as where a line's term was used up
@@ -92,7 +92,7 @@ def members_of(lines: Sequence[bytes], like: Fleet) -> Fleet:
         if type_of(line) in GOVERNING:
             governing.append((position, line, digest))
         digest = hash_of(digest.encode() + line)
-    fleet = Fleet({name: one for name, one in like.features.items() if hasattr(one, "newcomer")}, like.verifier)
+    fleet = FleetState({name: one for name, one in like.features.items() if hasattr(one, "newcomer")}, like.verifier)
     while True:
         for position, line, before in governing:
             _take(fleet, position, line, before)
@@ -103,12 +103,12 @@ def members_of(lines: Sequence[bytes], like: Fleet) -> Fleet:
         fleet = fleet.anew()
 
 
-def _take(fleet: Fleet, position: int, line: bytes, before: str) -> None:
+def _take(fleet: FleetState, position: int, line: bytes, before: str) -> None:
     try:
         event = parse(line)
         if event.type in GOVERNING:
             fleet.check_signature(event)
             fleet.position, fleet.digest = position - 1, before  # an election counts only right after its log
-            fleet.record(event)
+            fleet.apply(event)
     except (Malformed, Inadmissible):
         return  # then the whole fold differs, and is what counts

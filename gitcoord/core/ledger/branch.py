@@ -14,7 +14,7 @@ from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.format.event import Event, parse
 from gitcoord.core.fold.chains import Inadmissible
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.ledger.log_files import File, Log, LogFiles, lines_of, segment_path
 from gitcoord.core.ports import Entry, Objects, Oid
 from gitcoord.core.format.strict_json import Malformed
@@ -50,7 +50,7 @@ class Found:
 class Branch:
     """One reader's trusted copy of the ledger, and its fold. Feed it commits in their order."""
 
-    def __init__(self, objects: Objects, fleet: Fleet) -> None:
+    def __init__(self, objects: Objects, fleet: FleetState) -> None:
         self.objects = objects
         self.fleet = fleet
         self.files = LogFiles(objects)
@@ -151,7 +151,7 @@ class Branch:
                 self.note(Bad(commit, one.file, one.number, one.line,
                               f"the line of position {first + index} was removed or altered"))
 
-    def resume(self, fleet: Fleet, counts: Sequence[int], commit: Oid) -> None:
+    def resume(self, fleet: FleetState, counts: Sequence[int], commit: Oid) -> None:
         """Go on from `fleet`, which was folded up to `commit`, where the segments had so many lines each.
 
         Raises ValueError if that does not fit.
@@ -177,9 +177,9 @@ class Branch:
             for line in lines:
                 try:
                     if self.believed:
-                        fleet.take(line, is_again=True)
+                        fleet.append(line, is_again=True)
                     else:
-                        fleet.take_checked(parse(line), is_again=True)
+                        fleet.append_verified(parse(line), is_again=True)
                 except (Inadmissible, Malformed) as wrong:
                     raise Corrupt(f"position {fleet.position + 1} cannot be folded anew ({wrong}): run "
                                   "`gitcoord verify`, which folds every event") from None
@@ -257,9 +257,9 @@ class _Taking:
         event = self.known.get(line)
         try:
             if event is None:
-                self.branch.fleet.take(line)
+                self.branch.fleet.append(line)
             else:
-                self.branch.fleet.take_checked(event)
+                self.branch.fleet.append_verified(event)
         except Inadmissible as wrong:
             self._note(file, number, line, str(wrong))
         else:

@@ -21,7 +21,7 @@ from gitcoord.core.ledger.anchors import Anchors
 from gitcoord.core.ledger.branch import Bad, Branch
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.format.event import Signer, context_of, hash_of
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.ledger.log_files import Log, joined
 from gitcoord.core.ports import Entry, Oid
 from gitcoord.core.ledger.trees import root_of
@@ -76,7 +76,7 @@ def _split(data: bytes) -> tuple[bytes, Seal | None]:
     return (data[:at] + b"}\n", seal) if kinds == [str, str, int, int, str] else (data, None)
 
 
-def _unsigned(data: bytes, seal: Seal | None, fleet: Fleet) -> str | None:
+def _unsigned(data: bytes, seal: Seal | None, fleet: FleetState) -> str | None:
     """Return why a checkpoint is not signed by the leader of its term, as `fleet`, which it is of, has it."""
     if fleet.verifier is None:
         return None
@@ -119,7 +119,7 @@ def start(branch: Branch, commit: Oid, anchors: Anchors = Anchors()) -> None:
         _disbelieve(branch, commit, oid, str(wrong))
 
 
-def _is_anchored(branch: Branch, root: Mapping[str, Entry], fleet: Fleet, anchors: Anchors) -> bool:
+def _is_anchored(branch: Branch, root: Mapping[str, Entry], fleet: FleetState, anchors: Anchors) -> bool:
     """Return whether members and keys are known to be right, or need not be: the fleet is open, and there is no anchor.
 
     Raises Unbelievable where they are wrong.
@@ -190,9 +190,9 @@ def _read(branch: Branch, data: bytes) -> Mapping[str, Any] | None:
     return None if of_others else value
 
 
-def _fleet_of(branch: Branch, value: Mapping[str, Any]) -> Fleet:
+def _fleet_of(branch: Branch, value: Mapping[str, Any]) -> FleetState:
     try:
-        return Fleet.load(value, branch.fleet.features, branch.fleet.verifier)
+        return FleetState.load(value, branch.fleet.features, branch.fleet.verifier)
     except NOT_OURS as wrong:
         raise _no_state(wrong) from None
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gitcoord.core.fold.fleet_state import Recorded
+from gitcoord.core.fold.fleet_state import SequencedEvent
 from gitcoord.core.leadership.liveness import ALIVE, GONE, GOODBYE, LATE
 from gitcoord.core.fold.membership import AgentLeft, stripped
 from gitcoord.features.agents import dependencies
@@ -84,18 +84,18 @@ class State:
         self.needs = {key: [one.casefold() for one in agent.depends_on] for key, agent in self.agents.items()}
 
 
-def fold(state: State, recorded: Recorded) -> str | None:
-    if recorded.void is not None:
+def fold(state: State, sequenced: SequencedEvent) -> str | None:
+    if sequenced.void is not None:
         return None
-    gone = stripped(recorded.payload)
+    gone = stripped(sequenced.payload)
     if gone is not None and gone.casefold() in state.agents:
         _remove(state, gone)
-    apply = APPLY.get(type(recorded.payload))
-    return apply(state, recorded, recorded.payload) if apply is not None else None
+    apply = APPLY.get(type(sequenced.payload))
+    return apply(state, sequenced, sequenced.payload) if apply is not None else None
 
 
-def _register(state: State, recorded: Recorded, said: AgentRegistered) -> str | None:
-    event, key = recorded.event, recorded.event.actor.casefold()
+def _register(state: State, sequenced: SequencedEvent, said: AgentRegistered) -> str | None:
+    event, key = sequenced.event, sequenced.event.actor.casefold()
     if said.backup is not None and said.backup.casefold() == key:
         return f"{event.actor} cannot be its own backup"
     known, needs = state.agents.get(key), [one.casefold() for one in dict.fromkeys(said.depends_on)]
@@ -118,17 +118,17 @@ def _register(state: State, recorded: Recorded, said: AgentRegistered) -> str | 
     return None
 
 
-def _unregister(state: State, recorded: Recorded, said: AgentUnregistered) -> str | None:
-    name = said.agent or recorded.event.actor
+def _unregister(state: State, sequenced: SequencedEvent, said: AgentUnregistered) -> str | None:
+    name = said.agent or sequenced.event.actor
     if name.casefold() not in state.agents:
         return f"{name} is not registered"
     _remove(state, name)
     return None
 
 
-def _leave(state: State, recorded: Recorded, said: AgentLeft) -> None:
-    if recorded.event.actor.casefold() in state.agents:
-        _remove(state, recorded.event.actor)
+def _leave(state: State, sequenced: SequencedEvent, said: AgentLeft) -> None:
+    if sequenced.event.actor.casefold() in state.agents:
+        _remove(state, sequenced.event.actor)
 
 
 def _remove(state: State, agent: str) -> None:
@@ -142,7 +142,7 @@ def _relieve(state: State, agent: str) -> None:
         other.stands_in.pop(agent.casefold(), None)
 
 
-def _activate(state: State, recorded: Recorded, said: BackupActivated) -> str | None:
+def _activate(state: State, sequenced: SequencedEvent, said: BackupActivated) -> str | None:
     agent, backup = state.agents.get(said.agent.casefold()), state.agents.get(said.backup.casefold())
     if agent is None or backup is None:
         return f"{said.agent if agent is None else said.backup} is not registered"
@@ -155,49 +155,49 @@ def _activate(state: State, recorded: Recorded, said: BackupActivated) -> str | 
     return None
 
 
-def _change_status(state: State, recorded: Recorded, said: AgentStatusChanged) -> str | None:
-    name = said.agent or recorded.event.actor
+def _change_status(state: State, sequenced: SequencedEvent, said: AgentStatusChanged) -> str | None:
+    name = said.agent or sequenced.event.actor
     agent = state.agents.get(name.casefold())
     if agent is None:
         return f"{name} is not registered"
     if said.status is not None:
-        agent.status, agent.since = said.status, recorded.event.timestamp
+        agent.status, agent.since = said.status, sequenced.event.timestamp
     agent.task = agent.task if said.task is None else said.task
     agent.workload = agent.workload if said.workload is None else said.workload
     return None
 
 
-def _exit(state: State, recorded: Recorded, said: AgentExited) -> str | None:
-    agent = state.agents.get(recorded.event.actor.casefold())
+def _exit(state: State, sequenced: SequencedEvent, said: AgentExited) -> str | None:
+    agent = state.agents.get(sequenced.event.actor.casefold())
     if agent is None:
-        return f"{recorded.event.actor} is not registered"
-    _becomes(agent, GONE, recorded)
+        return f"{sequenced.event.actor} is not registered"
+    _becomes(agent, GONE, sequenced)
     agent.ended = said.session
     return None
 
 
-def _see(state: State, recorded: Recorded, said: Sighting) -> str | None:
+def _see(state: State, sequenced: SequencedEvent, said: Sighting) -> str | None:
     agent = state.agents.get(said.agent.casefold())
     if agent is None:
         return f"{said.agent} is not registered"
-    _becomes(agent, SEEN[type(said)], recorded)
+    _becomes(agent, SEEN[type(said)], sequenced)
     if agent.liveness == ALIVE:
         _relieve(state, agent.id)
     return None
 
 
-def _becomes(agent: Agent, liveness: str, recorded: Recorded) -> None:
-    agent.liveness, agent.changed = liveness, recorded.event.timestamp
+def _becomes(agent: Agent, liveness: str, sequenced: SequencedEvent) -> None:
+    agent.liveness, agent.changed = liveness, sequenced.event.timestamp
     agent.changes += 1
 
 
-def _doubt(state: State, recorded: Recorded, said: SightDoubted) -> str | None:
-    state.doubt = Doubt(recorded.event.term or 0, recorded.event.timestamp,
-                        [one.casefold() for one in said.agents], recorded.position)
+def _doubt(state: State, sequenced: SequencedEvent, said: SightDoubted) -> str | None:
+    state.doubt = Doubt(sequenced.event.term or 0, sequenced.event.timestamp,
+                        [one.casefold() for one in said.agents], sequenced.position)
     return None
 
 
-APPLY: Mapping[type[Any], Callable[[State, Recorded, Any], str | None]] = {
+APPLY: Mapping[type[Any], Callable[[State, SequencedEvent, Any], str | None]] = {
     AgentRegistered: _register, AgentUnregistered: _unregister, AgentLeft: _leave,
     AgentStatusChanged: _change_status, AgentExited: _exit, BackupActivated: _activate, SightDoubted: _doubt,
     **dict.fromkeys(SEEN, _see),

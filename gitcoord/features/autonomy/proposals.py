@@ -14,7 +14,7 @@ from gitcoord.core.fold.authority import ADMIN, APPROVER, LEADER, Asked, Persons
 from gitcoord.core.commands import Context
 from gitcoord.core.format.event import Event
 from gitcoord.core.fields import NAMED, Agent, Content, EventType, Json, Payload, Reason, Uid
-from gitcoord.core.fold.fleet_state import Duty, Recorded
+from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 from gitcoord.features import control
 
 Level = Literal["full", "supervised", "manual"]
@@ -208,41 +208,41 @@ def _is_moot(ctx: Context, known: Proposal, duty: Duty) -> bool:
     return registered is None or registered.liveness == "gone"
 
 
-def fold(state: State, recorded: Recorded) -> str | None:
-    event, payload = recorded.event, recorded.payload
-    if recorded.void is not None:
+def fold(state: State, sequenced: SequencedEvent) -> str | None:
+    event, payload = sequenced.event, sequenced.payload
+    if sequenced.void is not None:
         return None
     if event.term is not None and state.newest:
-        _note_done(state, recorded)
+        _note_done(state, sequenced)
     if payload is None or event.content.startswith("*"):
-        word = control.said(recorded, "autonomy")
-        return _command(state, recorded, word) if word is not None and word.verb != "status" else None
+        word = control.said(sequenced, "autonomy")
+        return _command(state, sequenced, word) if word is not None and word.verb != "status" else None
     match payload:
         case AutonomyChanged(level=level, approvers=approvers):
-            return _change(state, recorded, level, approvers)
+            return _change(state, sequenced, level, approvers)
         case ProposalMade():
-            return _propose(state, recorded, payload)
+            return _propose(state, sequenced, payload)
         case ProposalApproved():
-            return _judge(state, recorded, "approved", "")
+            return _judge(state, sequenced, "approved", "")
         case ProposalRejected(why=why):
-            return _judge(state, recorded, "rejected", why)
+            return _judge(state, sequenced, "rejected", why)
         case ProposalLapsed():
-            return _lapse(state, recorded)
+            return _lapse(state, sequenced)
     return None
 
 
-def _command(state: State, recorded: Recorded, word: control.Word) -> str | None:
+def _command(state: State, sequenced: SequencedEvent, word: control.Word) -> str | None:
     level = next((level for level in get_args(Level) if level == word.verb), None)
     if level is None or word.rest:
         return f"*autonomy:{word.verb} is none of *autonomy:full, *autonomy:supervised, *autonomy:manual"
-    if recorded.role != "admin":
+    if sequenced.role != "admin":
         return "only an admin says how much the leader decides by itself"
-    return _change(state, recorded, level, None)
+    return _change(state, sequenced, level, None)
 
 
-def _change(state: State, recorded: Recorded, level: Level, approvers: Approvers | None) -> str | None:
+def _change(state: State, sequenced: SequencedEvent, level: Level, approvers: Approvers | None) -> str | None:
     state.level, state.approvers = level, approvers or state.approvers
-    state.by, state.since = recorded.event.actor, recorded.event.timestamp
+    state.by, state.since = sequenced.event.actor, sequenced.event.timestamp
     return None
 
 
@@ -252,19 +252,19 @@ def why_not_judge(proposal: Proposal) -> str | None:
     return None
 
 
-def _propose(state: State, recorded: Recorded, made: ProposalMade) -> str | None:
-    event = recorded.event
+def _propose(state: State, sequenced: SequencedEvent, made: ProposalMade) -> str | None:
+    event = sequenced.event
     before = state.proposals.get(state.newest.get(made.occasion, ""))
     if before is not None and before.status in ("rejected", "done"):
         return f"it was {before.status} before"
     if state.waiting >= KEPT_MAX:
         return f"{KEPT_MAX} proposals wait already"
     if before is not None and before.waits:
-        _finish(state, before, "overtaken", recorded)
+        _finish(state, before, "overtaken", sequenced)
     wanted = made.event
     state.proposals[event.uid] = Proposal(
         event.uid, made.kind, made.occasion, made.round, wanted.type, wanted.content, wanted.data, wanted.to, wanted.re,
-        event.actor, event.timestamp, position=recorded.position,
+        event.actor, event.timestamp, position=sequenced.position,
     )
     state.newest[made.occasion] = event.uid
     state.waiting += 1
@@ -280,35 +280,35 @@ def _forget(state: State) -> None:
             del state.newest[one.occasion]
 
 
-def _judge(state: State, recorded: Recorded, status: str, why: str) -> str | None:
-    proposal = state.proposals.get(recorded.event.re or "")
+def _judge(state: State, sequenced: SequencedEvent, status: str, why: str) -> str | None:
+    proposal = state.proposals.get(sequenced.event.re or "")
     if proposal is None:
         return "it is no proposal that is known"
     reason = why_not_judge(proposal)
     if reason is None:
-        proposal.judge, proposal.why = recorded.event.actor, why
-        _finish(state, proposal, status, recorded)
+        proposal.judge, proposal.why = sequenced.event.actor, why
+        _finish(state, proposal, status, sequenced)
     return reason
 
 
-def _lapse(state: State, recorded: Recorded) -> str | None:
-    proposal = state.proposals.get(recorded.event.re or "")
+def _lapse(state: State, sequenced: SequencedEvent) -> str | None:
+    proposal = state.proposals.get(sequenced.event.re or "")
     if proposal is None or not proposal.waits:
         return "it does not wait any more"
-    _finish(state, proposal, "lapsed", recorded)
+    _finish(state, proposal, "lapsed", sequenced)
     return None
 
 
-def _note_done(state: State, recorded: Recorded) -> None:
-    occasion = recorded.event.data.get("duty")
+def _note_done(state: State, sequenced: SequencedEvent) -> None:
+    occasion = sequenced.event.data.get("duty")
     proposal = state.proposals.get(state.newest.get(occasion, "")) if isinstance(occasion, str) else None
     if proposal is not None and proposal.waits:
-        _finish(state, proposal, "done", recorded)
+        _finish(state, proposal, "done", sequenced)
 
 
-def _finish(state: State, proposal: Proposal, status: str, recorded: Recorded) -> None:
+def _finish(state: State, proposal: Proposal, status: str, sequenced: SequencedEvent) -> None:
     waited = proposal.waits
-    proposal.status, proposal.changed, proposal.position = status, recorded.event.timestamp, recorded.position
+    proposal.status, proposal.changed, proposal.position = status, sequenced.event.timestamp, sequenced.position
     state.waiting += proposal.waits - waited
     if not proposal.waits:
         proposal.data = {}  # the ledger has it; here it would only take room

@@ -18,7 +18,7 @@ from gitcoord.core.fold.authority import (
 )
 from gitcoord.core.format.event import Event
 from gitcoord.core.fields import NAMED, Agent, Payload, Reason, check_agent
-from gitcoord.core.fold.fleet_state import Recorded
+from gitcoord.core.fold.fleet_state import SequencedEvent
 from gitcoord.features.typed import Capability, Priority
 
 AGENTS_MAX = 1000  # of one directive
@@ -185,25 +185,25 @@ WHOSE: Mapping[str, Resolver] = {
 }
 
 
-def fold(state: State, recorded: Recorded) -> str | None:
-    event, payload = recorded.event, recorded.payload
-    if recorded.void is not None or payload is None:
+def fold(state: State, sequenced: SequencedEvent) -> str | None:
+    event, payload = sequenced.event, sequenced.payload
+    if sequenced.void is not None or payload is None:
         return None
     match payload:
         case DirectiveIssued():
-            return _issue(state, recorded, payload)
+            return _issue(state, sequenced, payload)
         case DirectiveAcknowledged() | DirectiveDone() | DirectiveFailed():
             return _report(state, event, payload)
         case DirectiveWithdrawn():
             return _withdraw(state, event)
     duty = event.data.get("duty") if event.term is not None else None
     if isinstance(duty, str) and duty.startswith(CONTINGENCY):
-        return _follow(state, duty, recorded)
+        return _follow(state, duty, sequenced)
     return None
 
 
-def _issue(state: State, recorded: Recorded, said: DirectiveIssued) -> str | None:
-    event = recorded.event
+def _issue(state: State, sequenced: SequencedEvent, said: DirectiveIssued) -> str | None:
+    event = sequenced.event
     if len(state.open) >= OPEN_MAX:
         return f"{OPEN_MAX} directives are open already: withdraw some"
     if sum(len(one.parts) for one in state.open.values()) + len(said.agents) > PARTS_MAX:
@@ -214,7 +214,7 @@ def _issue(state: State, recorded: Recorded, said: DirectiveIssued) -> str | Non
     if sum(len(one.parts) for one in mine) + len(said.agents) > quotas.PARTS_OPEN:
         return quotas.full(event.actor, "answers to directives awaited", quotas.PARTS_OPEN, "withdraw some")
     state.open[event.uid] = Directive(
-        event.uid, recorded.position, event.timestamp, event.actor, event.content[:TEXT_KEPT], said.capability,
+        event.uid, sequenced.position, event.timestamp, event.actor, event.content[:TEXT_KEPT], said.capability,
         said.priority, [one.casefold() for one in said.acknowledge],
         said.ack_s, said.plan,
         {agent.casefold(): Part(agent) for agent in said.agents},
@@ -259,15 +259,15 @@ def _withdraw(state: State, event: Event) -> str | None:
     return None
 
 
-def _follow(state: State, duty: str, recorded: Recorded) -> str | None:
+def _follow(state: State, duty: str, sequenced: SequencedEvent) -> str | None:
     """The leader did what is planned for one agent's failing."""
     uid, _, agent = duty.removeprefix(CONTINGENCY).partition(":")
     one = state.open.get(uid)
     part = one.parts.get(agent) if one is not None else None
     if one is None or part is None or part.followed or part.status == "done":
         return "that part is over already"
-    part.status, part.words = "failed", part.words or recorded.event.content[:TEXT_KEPT]
-    match recorded.payload:
+    part.status, part.words = "failed", part.words or sequenced.event.content[:TEXT_KEPT]
+    match sequenced.payload:
         case DirectiveReassigned(agent=other):
             part.followed = "agent"
             one.parts.setdefault(other.casefold(), Part(other))

@@ -18,7 +18,7 @@ from gitcoord.core.fold.authority import GUEST, LEADER, Who
 from gitcoord.core.commands import Context
 from gitcoord.core.format.event import Event
 from gitcoord.core.fields import Count, Json, Payload, Uid
-from gitcoord.core.fold.fleet_state import Duty, Recorded
+from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 from gitcoord.features.conversation import RECORDS, is_said
 from gitcoord.features.typed import Capability, Priority
 
@@ -125,44 +125,44 @@ class State:
             del self.by_author[one.author]
 
 
-def fold(state: State, recorded: Recorded) -> str | None:
-    payload = recorded.payload
-    if recorded.void is not None:
+def fold(state: State, sequenced: SequencedEvent) -> str | None:
+    payload = sequenced.payload
+    if sequenced.void is not None:
         return None
     match payload:
         case None:  # most events of a conversation; to ask pydantic's classes takes longer than the rest
             pass
         case MessagesRead():
-            _read(state, recorded.event, payload)
+            _read(state, sequenced.event, payload)
         case MessagesAcknowledged():
-            return _acknowledge(state, recorded.event, payload)
+            return _acknowledge(state, sequenced.event, payload)
         case RequestLapsed():
-            reason = _lapse(state, recorded.event)
+            reason = _lapse(state, sequenced.event)
             if reason is not None:
                 return reason
     if payload is None or is_said(type(payload)):
-        _say(state, recorded)
+        _say(state, sequenced)
     return None
 
 
-def _say(state: State, recorded: Recorded) -> None:
-    event = recorded.event
+def _say(state: State, sequenced: SequencedEvent) -> None:
+    event = sequenced.event
     if event.type in RECORDS or "source" in event.data:
         return  # what was imported was said long ago
     # A directive to more than an event can name has a list of its own.
-    to, known = event.to or tuple(getattr(recorded.payload, "agents", ())), state.said.get(event.re or "")
+    to, known = event.to or tuple(getattr(sequenced.payload, "agents", ())), state.said.get(event.re or "")
     if known is not None and event.type != "request_lapsed":
         _answer(state, known, event)
     if not to and event.re is not None:  # an answer is for who asked
         author = known.author if known is not None else state.authors.get(event.re)
         to = (author,) if author is not None and author != event.actor else ()
-    payload = recorded.payload
+    payload = sequenced.payload
     message = payload if payload is not None and isinstance(payload, Message) else None
     if not to and message is None:
         state.authors[event.uid] = event.actor
         _bound(state.authors, AUTHORS_MAX)
         return
-    said = Said(event.uid, recorded.position, event.timestamp, event.actor, event.type,
+    said = Said(event.uid, sequenced.position, event.timestamp, event.actor, event.type,
                 {one.casefold(): one for one in to}, event.re,
                 getattr(payload, "priority", "MEDIUM"))
     if message is not None:

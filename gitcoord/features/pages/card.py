@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import fingerprint
 from gitcoord.features.pages.markdown import inline
 
 
-def readme(fleet: Fleet) -> str:
+def readme(fleet: FleetState) -> str:
     """A pure function of the state: the same bytes on every machine."""
     founded = fleet.members.founded
     if founded is None:

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from gitcoord.core import times
 from gitcoord.core.commands import Context
 from gitcoord.core.fields import Agent, Payload, Words
-from gitcoord.core.fold.fleet_state import Duty, Recorded
+from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 from gitcoord.core.leadership.liveness import GONE
 from gitcoord.features import agents
 from gitcoord.features.agents import roster
@@ -88,24 +88,24 @@ class Circuit:
 Circuits = dict[str, Circuit]  # by casefolded agent
 
 
-def fold(circuits: Circuits, recorded: Recorded) -> str | None:
-    match recorded.payload:
+def fold(circuits: Circuits, sequenced: SequencedEvent) -> str | None:
+    match sequenced.payload:
         case TaskFailed():
-            one = _of(circuits, recorded.event.actor)
+            one = _of(circuits, sequenced.event.actor)
             one.failures, one.tried = one.failures + 1, "failed"
         case TaskFinished():
-            if recorded.event.actor.casefold() in circuits:
-                one = circuits[recorded.event.actor.casefold()]
+            if sequenced.event.actor.casefold() in circuits:
+                one = circuits[sequenced.event.actor.casefold()]
                 one.failures, one.tried = 0, "done"
         case _Turned() as told:
-            return _turn(circuits, recorded, told)
+            return _turn(circuits, sequenced, told)
     return None
 
 
-def _turn(circuits: Circuits, recorded: Recorded, told: _Turned) -> str | None:
+def _turn(circuits: Circuits, sequenced: SequencedEvent, told: _Turned) -> str | None:
     one = _of(circuits, told.agent)
-    one.state, one.since, one.reason = BECOMES[type(told)], recorded.event.timestamp, told.reason
-    one.position = recorded.position
+    one.state, one.since, one.reason = BECOMES[type(told)], sequenced.event.timestamp, told.reason
+    one.position = sequenced.position
     one.turns, one.tried, one.failures = one.turns + 1, "", 0
     one.tries = {OPEN: one.tries + 1, HALF_OPEN: one.tries, CLOSED: 0}[one.state]
     return None

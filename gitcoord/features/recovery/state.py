@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from gitcoord.core import times
 from gitcoord.core.fold.authority import LEADER, MEMBER, Who
 from gitcoord.core.fields import NAMED, Agent, Count, Payload, Words
-from gitcoord.core.fold.fleet_state import Recorded
+from gitcoord.core.fold.fleet_state import SequencedEvent
 from gitcoord.core.fold.membership import AgentExpelled, AgentLeft, RoleChanged
 from gitcoord.features.recovery import circuits
 from gitcoord.features.agents.events import (
@@ -140,58 +140,58 @@ class State:
     circuits: dict[str, Circuit] = field(default_factory=dict)
 
 
-def fold(state: State, recorded: Recorded) -> str | None:
-    if recorded.void is not None or type(recorded.payload) not in HEARD:
+def fold(state: State, sequenced: SequencedEvent) -> str | None:
+    if sequenced.void is not None or type(sequenced.payload) not in HEARD:
         return None
-    event = recorded.event
-    match recorded.payload:
+    event = sequenced.event
+    match sequenced.payload:
         case AgentLost(agent=agent):
-            _lose(state, agent, recorded, told=False)
+            _lose(state, agent, sequenced, told=False)
         case AgentExited():
-            _lose(state, event.actor, recorded, told=True)
+            _lose(state, event.actor, sequenced, told=True)
         case AgentReturned(agent=agent) | AgentDeparted(agent=agent):
-            _return(state, agent, recorded)
+            _return(state, agent, sequenced)
         case AgentUnregistered(agent=named):
-            _return(state, named or event.actor, recorded)
+            _return(state, named or event.actor, sequenced)
         case AgentLeft():
-            _return(state, event.actor, recorded)
+            _return(state, event.actor, sequenced)
         case AgentExpelled(agent=agent) | RoleChanged(agent=agent, role="guest"):
-            _return(state, agent, recorded)
+            _return(state, agent, sequenced)
         case RecoveryStarted(agent=agent, reason=reason):
-            return _start(state, agent, reason, recorded)
+            return _start(state, agent, reason, sequenced)
         case AgentRestarted() | RestartRequested():
-            return _restart(state, recorded)
-        case _ if type(recorded.payload) in CONCLUDED:
-            return _conclude(state, recorded)
-    return circuits.fold(state.circuits, recorded)
+            return _restart(state, sequenced)
+        case _ if type(sequenced.payload) in CONCLUDED:
+            return _conclude(state, sequenced)
+    return circuits.fold(state.circuits, sequenced)
 
 
-def _lose(state: State, agent: str, recorded: Recorded, *, told: bool) -> None:
-    key, at = agent.casefold(), recorded.event.timestamp
+def _lose(state: State, agent: str, sequenced: SequencedEvent, *, told: bool) -> None:
+    key, at = agent.casefold(), sequenced.event.timestamp
     if key not in state.lost and len(state.lost) < REGISTERED_MAX:
-        state.lost[key] = Loss(at, told, recorded.event.content[:200] or f"{agent} is gone")
+        state.lost[key] = Loss(at, told, sequenced.event.content[:200] or f"{agent} is gone")
         state.losses.setdefault(key, []).append(at)
         del state.losses[key][:-LOSSES_MAX]
         while len(state.losses) > REGISTERED_MAX:
             del state.losses[next(iter(state.losses))]
 
 
-def _return(state: State, agent: str, recorded: Recorded) -> None:
+def _return(state: State, agent: str, sequenced: SequencedEvent) -> None:
     loss = state.lost.pop(agent.casefold(), None)
     recovery = state.recoveries.get(loss.recovery) if loss is not None else None
     if recovery is not None:
-        recovery.returned = recorded.event.timestamp
+        recovery.returned = sequenced.event.timestamp
         if not recovery.outcome:
-            _finish(state, recovery, "restarted" if recovery.tried("restart") else "returned", recorded)
+            _finish(state, recovery, "restarted" if recovery.tried("restart") else "returned", sequenced)
 
 
-def _start(state: State, agent: str, reason: str, recorded: Recorded) -> str | None:
+def _start(state: State, agent: str, reason: str, sequenced: SequencedEvent) -> str | None:
     loss = state.lost.get(agent.casefold())
     if loss is None:
         return f"{agent} is not gone"
     if loss.recovery:
         return f"{agent} is being recovered already"
-    event = recorded.event
+    event = sequenced.event
     loss.recovery = event.uid
     state.recoveries[event.uid] = Recovery(event.uid, agent, reason, loss.at, event.timestamp)
     while len(state.recoveries) > HISTORY_MAX:
@@ -199,27 +199,27 @@ def _start(state: State, agent: str, reason: str, recorded: Recorded) -> str | N
     return None
 
 
-def _restart(state: State, recorded: Recorded) -> str | None:
-    event = recorded.event
-    agent = event.actor if isinstance(recorded.payload, AgentRestarted) else getattr(recorded.payload, "agent", "")
+def _restart(state: State, sequenced: SequencedEvent) -> str | None:
+    event = sequenced.event
+    agent = event.actor if isinstance(sequenced.payload, AgentRestarted) else getattr(sequenced.payload, "agent", "")
     recovery = _of(state, agent)
     if recovery is None:
         return f"{agent} is not being recovered"
     if len(recovery.steps) < LOSSES_MAX:
-        strategy = "restart" if isinstance(recorded.payload, RestartRequested) else "restarted"
-        recovery.steps.append(Step(strategy, event.timestamp, event.content[:200], recorded.position))
+        strategy = "restart" if isinstance(sequenced.payload, RestartRequested) else "restarted"
+        recovery.steps.append(Step(strategy, event.timestamp, event.content[:200], sequenced.position))
     return None
 
 
-def _conclude(state: State, recorded: Recorded) -> str | None:
-    event, agent = recorded.event, getattr(recorded.payload, "agent", "")
+def _conclude(state: State, sequenced: SequencedEvent) -> str | None:
+    event, agent = sequenced.event, getattr(sequenced.payload, "agent", "")
     recovery = _of(state, agent)
     if recovery is None:
-        return f"{agent} is not being recovered" if not isinstance(recorded.payload, BackupActivated) else None
-    strategy, outcome = CONCLUDED[type(recorded.payload)] if recorded.payload is not None else ("", "")
+        return f"{agent} is not being recovered" if not isinstance(sequenced.payload, BackupActivated) else None
+    strategy, outcome = CONCLUDED[type(sequenced.payload)] if sequenced.payload is not None else ("", "")
     if len(recovery.steps) < LOSSES_MAX:
-        recovery.steps.append(Step(strategy, event.timestamp, event.content[:200], recorded.position))
-    _finish(state, recovery, outcome, recorded)
+        recovery.steps.append(Step(strategy, event.timestamp, event.content[:200], sequenced.position))
+    _finish(state, recovery, outcome, sequenced)
     return None
 
 
@@ -229,14 +229,14 @@ def _of(state: State, agent: str) -> Recovery | None:
     return state.recoveries.get(loss.recovery) if loss is not None else None
 
 
-def _finish(state: State, recovery: Recovery, outcome: str, recorded: Recorded) -> None:
+def _finish(state: State, recovery: Recovery, outcome: str, sequenced: SequencedEvent) -> None:
     """The last word counts: work that went to others, and still a fleet that lacks something."""
-    took_s = max(0.0, times.between_s(recovery.lost, recorded.event.timestamp))
+    took_s = max(0.0, times.between_s(recovery.lost, sequenced.event.timestamp))
     if recovery.outcome:
         state.outcomes[recovery.outcome] -= 1
     else:
         state.seconds += took_s
-        recovery.finished = recorded.event.timestamp
+        recovery.finished = sequenced.event.timestamp
     recovery.outcome = outcome
     state.outcomes[outcome] = state.outcomes.get(outcome, 0) + 1
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from gitcoord.core.commands import Context
 from gitcoord.core.format.event import Event
-from gitcoord.core.fold.fleet_state import Duty, Recorded
+from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 from gitcoord.core.fold.membership import stripped
 from gitcoord.features import values
 from gitcoord.features.reviews import commands, events
@@ -27,22 +27,22 @@ AUTHORITY = events.AUTHORITY
 COMMANDS = commands.COMMANDS
 
 
-def fold(state: State, recorded: Recorded) -> str | None:
-    gone = stripped(recorded.payload)
-    if recorded.void is None and gone is not None:
+def fold(state: State, sequenced: SequencedEvent) -> str | None:
+    gone = stripped(sequenced.payload)
+    if sequenced.void is None and gone is not None:
         for pull in state.pulls.values():
             pull.votes.pop(gone.casefold(), None)
-    if recorded.void is not None or recorded.event.type not in EVENTS:
+    if sequenced.void is not None or sequenced.event.type not in EVENTS:
         return None
-    match recorded.payload:
+    match sequenced.payload:
         case VoteCast() as vote:
-            return _vote(_pull(state, recorded.event, vote), recorded.event, vote)
+            return _vote(_pull(state, sequenced.event, vote), sequenced.event, vote)
         case ReviewRequested() as wish:
-            _pull(state, recorded.event, wish).requested = recorded.event.timestamp
+            _pull(state, sequenced.event, wish).requested = sequenced.event.timestamp
         case ReviewPosted() as posted:
-            return _post(_pull(state, recorded.event, posted), recorded.event, posted)
+            return _post(_pull(state, sequenced.event, posted), sequenced.event, posted)
         case ReviewStale() as stale:
-            return _outdate(_pull(state, recorded.event, stale), stale)
+            return _outdate(_pull(state, sequenced.event, stale), stale)
     return None
 
 

@@ -15,7 +15,7 @@ from gitcoord.core import times
 from gitcoord.core.fold.authority import ASSIGNEE, Asked, Persons, Resolver, Whose, owned
 from gitcoord.core.commands import Command, Query
 from gitcoord.core.format.event import Event
-from gitcoord.core.fold.fleet_state import Recorded
+from gitcoord.core.fold.fleet_state import SequencedEvent
 from gitcoord.core.names import same_agent
 from gitcoord.features.tasks import events as said
 from gitcoord.features.tasks import duties as task_duties, state as task_state
@@ -71,15 +71,15 @@ WHOSE: Mapping[str, Resolver] = {
 }
 
 
-def fold(state: State, recorded: Recorded) -> str | None:
-    if recorded.void is not None:
+def fold(state: State, sequenced: SequencedEvent) -> str | None:
+    if sequenced.void is not None:
         return None
-    change = CHANGES.get(type(recorded.payload))
-    return change(state, recorded, recorded.payload) if change else None
+    change = CHANGES.get(type(sequenced.payload))
+    return change(state, sequenced, sequenced.payload) if change else None
 
 
-def _create(state: State, recorded: Recorded, new: said.TaskCreated) -> str | None:
-    event = recorded.event
+def _create(state: State, sequenced: SequencedEvent, new: said.TaskCreated) -> str | None:
+    event = sequenced.event
     if len(state.tasks) - len(state.over) >= OPEN_MAX:
         return f"{OPEN_MAX} tasks are open already: finish or cancel some"
     if state.open_bytes + len(event.line) > OPEN_BYTES_MAX:
@@ -99,98 +99,98 @@ def _create(state: State, recorded: Recorded, new: said.TaskCreated) -> str | No
         event.uid, new.title, event.timestamp, event.actor, CREATED if waits else READY, new.body, new.needs,
         new.priority, new.deadline if times.seconds(new.deadline or "") else None, new.after, new.attempts_max,
         new.timeout_s, new.agent, new.workflow.model_dump() if new.workflow else None, new.data, waits,
-        "" if waits else event.timestamp, 0 if waits else recorded.position, size=len(event.line),
+        "" if waits else event.timestamp, 0 if waits else sequenced.position, size=len(event.line),
     )
     state.put(task)
     return None
 
 
-def _assign(state: State, recorded: Recorded, given: said.TaskAssigned) -> str | None:
-    event = recorded.event
+def _assign(state: State, sequenced: SequencedEvent, given: said.TaskAssigned) -> str | None:
+    event = sequenced.event
     task = state.tasks.get(event.re or "")
     if task is None or event.type not in NEXT[task.status] or given.attempt != task.attempt + 1:
         return _not_so(task)
-    state.give(task, given.agent, at=event.timestamp, position=recorded.position, status=ASSIGNED, why=given.why)
+    state.give(task, given.agent, at=event.timestamp, position=sequenced.position, status=ASSIGNED, why=given.why)
     return None
 
 
-def _claim(state: State, recorded: Recorded, _: said.TaskClaimed) -> str | None:
-    event = recorded.event
+def _claim(state: State, sequenced: SequencedEvent, _: said.TaskClaimed) -> str | None:
+    event = sequenced.event
     task = state.tasks.get(event.re or "")
     if task is None or event.type not in NEXT[task.status]:
         return _not_so(task)
     status = NEXT[task.status][event.type]
     if task.status == READY:
-        state.give(task, event.actor, at=event.timestamp, position=recorded.position, status=status)
+        state.give(task, event.actor, at=event.timestamp, position=sequenced.position, status=status)
     elif not same_agent(task.last.agent, event.actor):
         return in_words(task)
     task.status = status
     return None
 
 
-def _accept(state: State, recorded: Recorded, told: said.TaskAccepted) -> str | None:
-    event = recorded.event
+def _accept(state: State, sequenced: SequencedEvent, told: said.TaskAccepted) -> str | None:
+    event = sequenced.event
     task, reason = _of_attempt(state, event, told.attempt)
     if task is not None:
         task.status = NEXT[task.status][event.type]
     return reason
 
 
-def _start(state: State, recorded: Recorded, told: said.TaskStarted) -> str | None:
-    event = recorded.event
+def _start(state: State, sequenced: SequencedEvent, told: said.TaskStarted) -> str | None:
+    event = sequenced.event
     task, reason = _of_attempt(state, event, told.attempt)
     if task is not None:
-        _begin(task, recorded)
+        _begin(task, sequenced)
     return reason
 
 
-def _begin(task: Task, recorded: Recorded) -> None:
-    task.status = NEXT[task.status][recorded.event.type]
+def _begin(task: Task, sequenced: SequencedEvent) -> None:
+    task.status = NEXT[task.status][sequenced.event.type]
     if not task.last.started:
-        task.last.started, task.last.position = recorded.event.timestamp, recorded.position
+        task.last.started, task.last.position = sequenced.event.timestamp, sequenced.position
 
 
-def _progress(state: State, recorded: Recorded, told: said.TaskProgressed) -> str | None:
-    event = recorded.event
+def _progress(state: State, sequenced: SequencedEvent, told: said.TaskProgressed) -> str | None:
+    event = sequenced.event
     task, reason = _of_attempt(state, event, told.attempt)
     if task is not None:
-        _begin(task, recorded)
+        _begin(task, sequenced)
         task.share = task.share if told.share is None else told.share
         task.text = told.text or task.text
     return reason
 
 
-def _ask_for_input(state: State, recorded: Recorded, told: said.TaskInputRequested) -> str | None:
-    event = recorded.event
+def _ask_for_input(state: State, sequenced: SequencedEvent, told: said.TaskInputRequested) -> str | None:
+    event = sequenced.event
     task, reason = _of_attempt(state, event, told.attempt)
     if task is not None:
         task.status, task.text = NEXT[task.status][event.type], told.text[:500]
     return reason
 
 
-def _finish(state: State, recorded: Recorded, told: said.TaskFinished) -> str | None:
-    event = recorded.event
+def _finish(state: State, sequenced: SequencedEvent, told: said.TaskFinished) -> str | None:
+    event = sequenced.event
     task, reason = _of_attempt(state, event, told.attempt)
     if task is not None:
         begun = task.last.started or task.last.since
         state.note_speed(event.actor, task.needs, max(0.0, times.between_s(begun, event.timestamp)))
         task.result, task.artifacts, task.share = told.result, told.artifacts, 1.0
-        state.take_back(task, "done", at=event.timestamp, position=recorded.position, reason="")
-        state.end(task, DONE, at=event.timestamp, position=recorded.position, bytes_more=len(event.line))
+        state.take_back(task, "done", at=event.timestamp, position=sequenced.position, reason="")
+        state.end(task, DONE, at=event.timestamp, position=sequenced.position, bytes_more=len(event.line))
     return reason
 
 
-def _fail(state: State, recorded: Recorded, told: said.TaskFailed) -> str | None:
-    event = recorded.event
+def _fail(state: State, sequenced: SequencedEvent, told: said.TaskFailed) -> str | None:
+    event = sequenced.event
     task, reason = _of_attempt(state, event, told.attempt)
     if task is not None:
-        _again(state, task, "failed", recorded, told.reason, counts=True)
+        _again(state, task, "failed", sequenced, told.reason, counts=True)
     return reason
 
 
-def _release(state: State, recorded: Recorded, told: said.TaskReleased) -> str | None:
+def _release(state: State, sequenced: SequencedEvent, told: said.TaskReleased) -> str | None:
     """A task that was lost while it was worked on may be what its agents die of: that counts as a failure."""
-    event = recorded.event
+    event = sequenced.event
     if event.term is None:
         task, reason = _of_attempt(state, event, told.attempt)
         lost = False
@@ -202,38 +202,38 @@ def _release(state: State, recorded: Recorded, told: said.TaskReleased) -> str |
             return in_words(task)
         reason, lost = None, task.status != ASSIGNED
     if task is not None:
-        _again(state, task, "released", recorded, told.reason, counts=lost)
+        _again(state, task, "released", sequenced, told.reason, counts=lost)
     return reason
 
 
-def _again(state: State, task: Task, outcome: str, recorded: Recorded, reason: str, *, counts: bool) -> None:
-    event = recorded.event
-    state.take_back(task, outcome, at=event.timestamp, position=recorded.position,
+def _again(state: State, task: Task, outcome: str, sequenced: SequencedEvent, reason: str, *, counts: bool) -> None:
+    event = sequenced.event
+    state.take_back(task, outcome, at=event.timestamp, position=sequenced.position,
                     reason=reason[:task_state.REASON_KEPT])
     task.failures += counts
     if task.failures >= task.attempts_max or task.attempt >= said.ATTEMPTS_MAX:
         times_ = "once" if task.attempt == 1 else f"{task.attempt} times"
         task.reason = f"tried {times_}; last: {task.last.reason or outcome}"
-        state.end(task, FAILED, at=event.timestamp, position=recorded.position)
+        state.end(task, FAILED, at=event.timestamp, position=sequenced.position)
     else:
-        state.make_ready(task, at=event.timestamp, position=recorded.position)
+        state.make_ready(task, at=event.timestamp, position=sequenced.position)
 
 
-def _cancel(state: State, recorded: Recorded, told: said.TaskCancelled) -> str | None:
-    event = recorded.event
+def _cancel(state: State, sequenced: SequencedEvent, told: said.TaskCancelled) -> str | None:
+    event = sequenced.event
     task = state.tasks.get(event.re or "")
     if task is None or event.type not in NEXT[task.status]:
         return _not_so(task)
     if task.status in HELD:
-        state.take_back(task, "cancelled", at=event.timestamp, position=recorded.position,
+        state.take_back(task, "cancelled", at=event.timestamp, position=sequenced.position,
                         reason=told.reason[:task_state.REASON_KEPT])
     task.reason = told.reason[:task_state.REASON_KEPT] or f"cancelled by {event.actor}"
-    state.end(task, CANCELLED, at=event.timestamp, position=recorded.position)
+    state.end(task, CANCELLED, at=event.timestamp, position=sequenced.position)
     return None
 
 
-def _note_overdue(state: State, recorded: Recorded, _: said.TaskOverdue) -> str | None:
-    event = recorded.event
+def _note_overdue(state: State, sequenced: SequencedEvent, _: said.TaskOverdue) -> str | None:
+    event = sequenced.event
     task = state.tasks.get(event.re or "")
     if task is None or task.status in OVER:
         return _not_so(task)
@@ -260,7 +260,7 @@ def _not_so(task: Task | None) -> str:
     return "no such task is known: it never was, or it was over long ago" if task is None else in_words(task)
 
 
-CHANGES: Mapping[type[BaseModel] | type[None], Callable[[State, Recorded, Any], str | None]] = {
+CHANGES: Mapping[type[BaseModel] | type[None], Callable[[State, SequencedEvent, Any], str | None]] = {
     said.TaskCreated: _create,
     said.TaskAssigned: _assign,
     said.TaskClaimed: _claim,

@@ -12,7 +12,7 @@ from gitcoord.core.fold import quotas
 from gitcoord.core.fold.authority import Asked, Persons, Resolver, Whose, owned
 from gitcoord.core.commands import Context
 from gitcoord.core.format.event import Event
-from gitcoord.core.fold.fleet_state import Duty, Recorded
+from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 from gitcoord.core.names import same_agent
 from gitcoord.features import autonomy, control, values
 from gitcoord.features.workflows import commands as workflow_commands, events, runs as workflow_runs
@@ -79,17 +79,17 @@ WHOSE: Mapping[str, Resolver] = {
 }
 
 
-def fold(state: State, recorded: Recorded) -> str | None:
-    if recorded.void is not None:
+def fold(state: State, sequenced: SequencedEvent) -> str | None:
+    if sequenced.void is not None:
         return None
-    own = recorded.payload if recorded.event.type in OWN else None
-    reason = _fold_own(state, recorded.event, own) if own is not None else None
-    word = control.said(recorded, "workflow")
+    own = sequenced.payload if sequenced.event.type in OWN else None
+    reason = _fold_own(state, sequenced.event, own) if own is not None else None
+    word = control.said(sequenced, "workflow")
     if word is not None:
-        reason = _obey(state, recorded, word)
-    echo = recorded.event.term is not None and recorded.event.type in ECHOES
-    for name in state.types.get(recorded.event.type, ()) if recorded.role != "guest" and not echo else ():
-        _wish(state, recorded.event, f"{recorded.event.uid}.{name}", name)
+        reason = _obey(state, sequenced, word)
+    echo = sequenced.event.term is not None and sequenced.event.type in ECHOES
+    for name in state.types.get(sequenced.event.type, ()) if sequenced.role != "guest" and not echo else ():
+        _wish(state, sequenced.event, f"{sequenced.event.uid}.{name}", name)
     return reason
 
 
@@ -179,10 +179,10 @@ def _automate(state: State, said: WorkflowAutomated) -> str | None:
     return None
 
 
-def _obey(state: State, recorded: Recorded, word: control.Word) -> str | None:
+def _obey(state: State, sequenced: SequencedEvent, word: control.Word) -> str | None:
     """`*workflow:start NAME` and `*workflow:stop RUN`, said in conversation. Who may is as in AUTHORITY."""
-    event = recorded.event
-    if recorded.role == "guest":
+    event = sequenced.event
+    if sequenced.role == "guest":
         return f"{event.actor} is a guest, whose words bind nobody"
     if word.verb == "start":
         return _wish(state, event, event.uid, word.rest)
@@ -190,7 +190,7 @@ def _obey(state: State, recorded: Recorded, word: control.Word) -> str | None:
         found = [run for run in state.runs.values() if word.rest and run.id.startswith(word.rest)]
         if len(found) != 1 or found[0].status != RUNNING:
             return f"no workflow {word.rest!r} runs"
-        if recorded.role != "admin" and not same_agent(found[0].by, event.actor):
+        if sequenced.role != "admin" and not same_agent(found[0].by, event.actor):
             return f"only an admin or {found[0].by}, who started it, may stop it"
         found[0].status, found[0].reason = STOPPING, f"{event.actor} stopped it"
     return None

@@ -21,7 +21,7 @@ from gitcoord.core import limits
 from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, Unreachable
 from gitcoord.core.format.event import Event
-from gitcoord.core.fold.fleet_state import CONTROL, Fleet, Recorded
+from gitcoord.core.fold.fleet_state import CONTROL, FleetState, SequencedEvent
 from gitcoord.core.format.keys import Verifier
 from gitcoord.core.ports import Oid
 from gitcoord.core.round.replica import descends
@@ -109,7 +109,7 @@ def _newest_tip(node: Node, verdict: Verdict) -> Oid | None:
     return tip or seen
 
 
-class Witness(Fleet):
+class Witness(FleetState):
     """A fleet that tells apart, of the events without effect, what is forged from what was merely late."""
 
     def __init__(
@@ -156,9 +156,9 @@ class Witness(Fleet):
             self._hand_over(self.pool)
         return all(answer.result() for answer in self._answers)
 
-    def record(self, event: Event) -> Recorded:
+    def apply(self, event: Event) -> SequencedEvent:
         forged = self._forged(event) if self.position >= self.since else None
-        recorded = super().record(event)
+        recorded = super().apply(event)
         self.entries.append(conversation.entry(recorded.position, event))
         if recorded.void is not None and recorded.position > self.since:
             if forged or event.type in CONTROL:

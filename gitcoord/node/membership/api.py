@@ -13,7 +13,7 @@ from typing import Any
 from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.core.errors import Lost, Unreachable
 from gitcoord.core.format.event import Event
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.node.membership.init import Wish, init
 from gitcoord.node.node import Node
 from gitcoord.store.home.locks import LockHeld
@@ -84,7 +84,7 @@ class Member:
                     self.node.sync()
 
     @property
-    def state(self) -> Fleet:
+    def state(self) -> FleetState:
         """Everything that the ledger says, as this node last saw it: members, terms, positions, features."""
         return self.node.fleet
 

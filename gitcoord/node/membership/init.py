@@ -20,7 +20,7 @@ from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.secret_scan.credentials import looks_like_credential
 from gitcoord.core.errors import BadCredentials, Denied, Lost, Refused, Unreachable
 from gitcoord.core.format.event import FOUNDING, Draft, Head, fleet_id_of, seal
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import SEED_BYTES
 from gitcoord.core.fold.members import FleetFounded
 from gitcoord.core.names import agent_id, node_name
@@ -205,10 +205,10 @@ def _found(home: Home, store: Store, config: Config, wish: Wish, timings: str) -
                   uid=new_uid(), data=founded.model_dump())
     event = seal(draft, node=passing_node_id("founder"), after=None, signer=signer, fleet="")
     config.fleet = fleet_id_of(event.line)
-    branch = Branch(store, Fleet(FEATURES))
-    branch.fleet.take(event.line)
+    branch = Branch(store, FleetState(FEATURES))
+    branch.fleet.append(event.line)
     files = {"README.md": card.readme(branch.fleet).encode()}
-    tree = Branch(store, Fleet(FEATURES)).write(branch.extend([event.line]), files)
+    tree = Branch(store, FleetState(FEATURES)).write(branch.extend([event.line]), files)
     subject = fit(draft.content, Place.SUBJECT)
     commit = store.put_commit(tree=tree, parents=[], message=f"{subject} [skip ci]\n\nPosition: 1\n",
                               author=wish.agent, time_s=_now_s())

@@ -10,7 +10,7 @@ from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.errors import Denied
 from gitcoord.core.format.event import Head
 from gitcoord.core.fold.chains import Inadmissible
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.ledger.log_files import LogFiles
 from gitcoord.core.fold.members import FleetFounded
 from gitcoord.core.ports import Objects, Oid
@@ -33,12 +33,12 @@ def card_of(objects: Objects, tip: Oid, *, ledger: str) -> Card:
     """
     files = LogFiles(objects)
     first = next(files.files(files.listing(root_of(objects, tip))))
-    fleet = Fleet(FEATURES)
+    fleet = FleetState(FEATURES)
     reason = ""
     try:
-        fleet.take(b"".join(first.lines[:1]))
+        fleet.append(b"".join(first.lines[:1]))
     except Inadmissible as wrong:
-        branch = Branch(objects, Fleet(FEATURES))
+        branch = Branch(objects, FleetState(FEATURES))
         branch.absorb(objects.first_parents(tip, stop=None, limit=limits.COMMITS_MAX)[0])
         fleet, reason = branch.fleet, f" ({wrong})" if first.lines else ""
     if fleet.id is None or fleet.members.founded is None:
@@ -49,7 +49,7 @@ def card_of(objects: Objects, tip: Oid, *, ledger: str) -> Card:
 
 def chain_of(objects: Objects, tip: Oid, node: str) -> Head:
     """Where the chain of `node` stands in the ledger."""
-    branch = Branch(objects, Fleet(FEATURES))
+    branch = Branch(objects, FleetState(FEATURES))
     checkpoint.start(branch, tip)
     branch.absorb(tip)
     return branch.fleet.heads.get(node, Head())

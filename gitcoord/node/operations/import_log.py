@@ -19,7 +19,7 @@ from gitcoord.core import limits, names, times
 from gitcoord.core.secret_scan.credentials import OnSecret, OwnSecrets, looks_like_credential
 from gitcoord.core.format.event import Draft, Event, may_be_imported, parse, uid_of
 from gitcoord.core.fields import check_text
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.strict_json import Malformed, json_object
 from gitcoord.node.clock import utc_now
 from gitcoord.node.node import Node
@@ -124,7 +124,7 @@ class _Reader:
     """Makes drafts of lines, and remembers what came before in the file."""
 
     def __init__(
-        self, fleet: Fleet, actor: str, known: set[str], others: Mapping[tuple[Any, ...], str], own: OwnSecrets | None
+        self, fleet: FleetState, actor: str, known: set[str], others: Mapping[tuple[Any, ...], str], own: OwnSecrets | None
     ) -> None:
         """`own`: what must not be in a line, besides all that looks like a secret; None: anything may."""
         self.own = own

@@ -17,7 +17,7 @@ from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.format.event import parse
 from gitcoord.core.fold.chains import Inadmissible
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.ledger.log_files import Log, lines_of
 from gitcoord.core.format.strict_json import Malformed
 from gitcoord.features import FEATURES
@@ -154,11 +154,11 @@ def with_pending(node: Node) -> Branch:
     pending = [event for event in pending if event.uid not in branch.fleet.positions]
     if not pending:
         return branch
-    fleet = Fleet.load(branch.fleet.dump(), FEATURES)
+    fleet = FleetState.load(branch.fleet.dump(), FEATURES)
     taken = []
     for event in pending:
         with contextlib.suppress(Inadmissible):
-            taken.append(fleet.take_checked(event).event.line)
+            taken.append(fleet.append_verified(event).event.line)
     fleet.position = branch.fleet.position  # the page tells the ledger's position: the queue has none yet
     ahead = Branch(branch.objects, fleet)
     ahead.log = Log(branch.log.segments, branch.log.counts, (*branch.log.open, *taken))

@@ -15,7 +15,7 @@ from gitcoord.core.fold.account_proof import AccountProof
 from gitcoord.core.fold.authority import (
     ADMIN, ANYBODY, APPROVER, ASSIGNEE, CANDIDATE, GUEST, LEADER, MEMBER, OWNER, REVIEWER, SELF, Who,
 )
-from gitcoord.core.fold.fleet_state import CONTROL, CORE_AUTHORITY, CORE_EVENTS, Fleet
+from gitcoord.core.fold.fleet_state import CONTROL, CORE_AUTHORITY, CORE_EVENTS, FleetState
 from gitcoord.core.format.keys import Verifier, possession
 from gitcoord.features import FEATURES
 from gitcoord.features.pages import permissions
@@ -63,7 +63,7 @@ class Scene:
         """Another one like it, that cost no signatures."""
         other = object.__new__(Scene)
         other.things = self.things
-        other.story = dataclasses.replace(self.story, fleet=Fleet.load(self.story.fleet.dump(), FEATURES, Verifier()),
+        other.story = dataclasses.replace(self.story, fleet=FleetState.load(self.story.fleet.dump(), FEATURES, Verifier()),
                                           heads=dict(self.story.heads), lines=[])
         return other
 
@@ -311,7 +311,7 @@ def test_the_page_is_what_the_tables_say() -> None:
 
 def test_a_fold_that_was_written_down_judges_as_before() -> None:
     scene = Scene()
-    again = Fleet.load(json.loads(json.dumps(scene.story.fleet.dump())), FEATURES, Verifier())
+    again = FleetState.load(json.loads(json.dumps(scene.story.fleet.dump())), FEATURES, Verifier())
     for fleet in (scene.story.fleet, again):
         assert "only an admin" in str(fleet.why_not("config_changed", actor="member", re=None, data={"set": {}}))
         assert fleet.why_not("config_changed", actor="admin", re=None, data={"set": {}}) is None

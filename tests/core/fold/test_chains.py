@@ -7,7 +7,7 @@ import pytest
 from gitcoord.core import limits
 from gitcoord.core.fold.chains import Chains, Inadmissible, Sealing, node_id, vouch
 from gitcoord.core.format.event import Head, Signer
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import HmacSigner, Verifier
 from gitcoord.core.names import node_tag
 from gitcoord.features import FEATURES
@@ -33,11 +33,11 @@ def test_the_first_line_of_each_key_has_the_nodes_vouch_and_no_other() -> None:
               for number, actor in enumerate(["alice", "alice", "bob", "alice", "bob"])]
     assert [event.vouch is not None for event in events] == [True, False, True, False, False]
     for event in events:
-        assert story.fleet.take(event.line).void is None
+        assert story.fleet.append(event.line).void is None
     assert story.fleet.chains.keys == {NODE: {signer_of("alice").key, signer_of("bob").key}}
-    again = Fleet.load(story.fleet.dump(), FEATURES, Verifier())
+    again = FleetState.load(story.fleet.dump(), FEATURES, Verifier())
     assert again.chains.dump() == story.fleet.chains.dump()
-    assert again.take(seal(draft("bob", "note", uid="z" * 16)).line).void is None
+    assert again.append(seal(draft("bob", "note", uid="z" * 16)).line).void is None
 
 
 @pytest.mark.parametrize("place", ["the first", "the next"])
@@ -46,7 +46,7 @@ def test_nobody_else_takes_a_place_in_a_chain(place: str, voucher: str) -> None:
     story = Story().founded().joined("bob", "mallory")
     seal = sealing(story)
     if place == "the next":
-        story.fleet.take(seal(draft("bob", "note", uid="1" * 16)).line)
+        story.fleet.append(seal(draft("bob", "note", uid="1" * 16)).line)
     fleet, liar = story.fleet.id or "", signer_of("mallory")
     vouched = {
         "nobody": None, "the liar": vouch(liar, NODE, liar.key, fleet),
@@ -56,8 +56,8 @@ def test_nobody_else_takes_a_place_in_a_chain(place: str, voucher: str) -> None:
     for actor in ("mallory", "bob"):
         taken = story.sealed(actor, "note", node=NODE, after=seal.head, signer=liar, vouch=vouched)
         with pytest.raises(Inadmissible, match="vouch"):
-            story.fleet.take(taken.line)
-    assert story.fleet.take(seal(draft("bob", "note", uid="2" * 16)).line).void is None
+            story.fleet.append(taken.line)
+    assert story.fleet.append(seal(draft("bob", "note", uid="2" * 16)).line).void is None
 
 
 def test_a_vouch_is_good_for_one_fleet_and_one_node() -> None:
@@ -65,12 +65,12 @@ def test_a_vouch_is_good_for_one_fleet_and_one_node() -> None:
     for node, fleet in ((NODE, "anotherfleet"), (node_id("desktop", NODE_KEY.key), story.fleet.id or "")):
         event = story.sealed("alice", "note", node=NODE, after=Head(), vouch=vouch(NODE_KEY, node, key, fleet))
         with pytest.raises(Inadmissible, match="vouch"):
-            story.fleet.take(event.line)
+            story.fleet.append(event.line)
 
 
 def test_a_vouch_is_checked_also_where_agents_share_a_secret() -> None:
     shared = HmacSigner(b"0123456789abcdef")
-    fleet = Fleet(FEATURES, Verifier("hmac", shared))
+    fleet = FleetState(FEATURES, Verifier("hmac", shared))
     seal = Sealing(NODE, Head(), (), signer=lambda agent: shared, node_signer=node_signer, fleet="f")
     event = seal(draft("alice", "note"))
     assert fleet.verifier is not None and fleet.verifier.rejects(event, "f") is None
@@ -80,8 +80,8 @@ def test_a_vouch_is_checked_also_where_agents_share_a_secret() -> None:
 def test_a_void_line_also_goes_on_in_its_chain_and_makes_its_key_known() -> None:
     story = Story().founded(admission="closed")
     seal = sealing(story)
-    assert story.fleet.take(seal(draft("bob", "note", uid="1" * 16)).line).void
-    assert story.fleet.take(seal(draft("bob", "note", uid="2" * 16)).line).void
+    assert story.fleet.append(seal(draft("bob", "note", uid="1" * 16)).line).void
+    assert story.fleet.append(seal(draft("bob", "note", uid="2" * 16)).line).void
     assert story.fleet.heads[NODE].seq == 2
 
 
@@ -90,9 +90,9 @@ def test_a_node_has_so_many_keys_and_no_more(monkeypatch: pytest.MonkeyPatch) ->
     story = Story().founded().joined("bob", "carol")
     seal = sealing(story)
     for number, actor in enumerate(["alice", "bob", "alice"]):
-        story.fleet.take(seal(draft(actor, "note", uid=f"{number:a>16}")).line)
+        story.fleet.append(seal(draft(actor, "note", uid=f"{number:a>16}")).line)
     with pytest.raises(Inadmissible, match="more than 2 keys"):
-        story.fleet.take(seal(draft("carol", "note", uid="c" * 16)).line)
+        story.fleet.append(seal(draft("carol", "note", uid="c" * 16)).line)
 
 
 def test_a_fork_of_chains_changes_nothing_in_them() -> None:

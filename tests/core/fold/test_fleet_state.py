@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gitcoord.core import limits
 from gitcoord.core.format.event import Head, fleet_id_of, hash_of
 from gitcoord.core.fold.chains import Inadmissible
-from gitcoord.core.fold.fleet_state import Duty, Fleet, draft_of
+from gitcoord.core.fold.fleet_state import Duty, FleetState, draft_of
 from gitcoord.core.format.keys import Verifier
 from gitcoord.features import FEATURES
 from tests.core.lines import Story, signer_of
@@ -49,14 +49,14 @@ def test_each_nodes_lines_come_in_their_order_each_once() -> None:
     second = story.sealed("alice", "note", node="n", after=first.head)
     rival = story.sealed("alice", "note", node="n", after=Head(1, hash_of(b"x")))
     with pytest.raises(Inadmissible, match="events 1 to 1 of n are missing") as gap:
-        story.fleet.take(second.line)
+        story.fleet.append(second.line)
     assert gap.value.gap
-    story.fleet.take(first.line)
+    story.fleet.append(first.line)
     with pytest.raises(Inadmissible, match="has sequenced its event 1 already"):
-        story.fleet.take(first.line)
+        story.fleet.append(first.line)
     with pytest.raises(Inadmissible, match="not the successor of event 1"):
-        story.fleet.take(rival.line)
-    story.fleet.take(second.line)
+        story.fleet.append(rival.line)
+    story.fleet.append(second.line)
     assert story.fleet.heads["n"] == second.head
 
 
@@ -69,7 +69,7 @@ def test_control_lines_stand_outside_any_chain_and_nothing_else_does(type_: str,
     story = Story().founded()
     line = story.sealed("alice", type_, node="n", after=Head() if chained else None).line
     with pytest.raises(Inadmissible, match=words):
-        story.fleet.take(line)
+        story.fleet.append(line)
 
 
 def test_a_line_that_is_refused_changes_nothing() -> None:
@@ -78,7 +78,7 @@ def test_a_line_that_is_refused_changes_nothing() -> None:
     forged = story.sealed("alice", "note", node="n", after=Head()).line.replace(b'"content":""', b'"content":"x"')
     for line in (forged, b"", b"{}", b"\xff", b"[" * 1000):
         with pytest.raises(Inadmissible):
-            story.fleet.take(line)
+            story.fleet.append(line)
     assert story.fleet.dump() == before
 
 
@@ -113,7 +113,7 @@ def test_why_an_event_is_void_is_told_of_that_event_and_not_of_another_of_its_ty
     wrong = story.say("bob", "config_changed", data={"nonsense": 1}).event
     forged = story.say("mallory", "config_changed", data={"set": {"recent": 5}}).event
     good = story.say("bob", "note").event
-    for fleet in (story.fleet, Fleet.load(json.loads(json.dumps(story.fleet.dump())), FEATURES, Verifier())):
+    for fleet in (story.fleet, FleetState.load(json.loads(json.dumps(story.fleet.dump())), FEATURES, Verifier())):
         assert str(fleet.why_without_effect(wrong)).startswith("its data is wrong: set: ")
         assert fleet.why_without_effect(forged) == "mallory has not joined"
         assert fleet.why_without_effect(good) is None
@@ -164,10 +164,10 @@ def test_lines_of_one_fleet_are_not_admissible_in_another_of_the_same_founder() 
     one.elect("alice", 1)
     for line in (one.say("alice", "note").event.line, one.sealed("alice", "note", node="n", after=Head()).line):
         with pytest.raises(Inadmissible, match="wrong signature"):
-            other.fleet.take(line)
+            other.fleet.append(line)
     for line in one.lines:
         with pytest.raises(Inadmissible):
-            other.fleet.take(line)
+            other.fleet.append(line)
 
 
 @pytest.mark.parametrize("data, words", [
@@ -228,7 +228,7 @@ def test_equal_lines_give_equal_states(lines: list[tuple[str, str, int | None, d
     story, written = told(lines)
     founding = Story().founded().fleet
     for line in written:
-        founding.take(line)
+        founding.append(line)
     assert json.dumps(founding.dump()) == json.dumps(story.fleet.dump())
     assert story.fleet.position == len(written) + 1
 
@@ -241,10 +241,10 @@ def test_a_fold_may_stop_anywhere_be_written_down_and_go_on(
     stop = data.draw(st.integers(0, len(written)))
     first = Story().founded().fleet
     for line in written[:stop]:
-        first.take(line)
-    second = Fleet.load(json.loads(json.dumps(first.dump())), FEATURES, Verifier())
+        first.append(line)
+    second = FleetState.load(json.loads(json.dumps(first.dump())), FEATURES, Verifier())
     for line in written[stop:]:
-        second.take(line)
+        second.append(line)
     assert json.dumps(second.dump()) == json.dumps(story.fleet.dump())
 
 
@@ -261,4 +261,4 @@ def test_nodes_may_be_sequenced_in_any_order_and_each_keeps_its_own(order: list[
 def test_a_state_of_another_shape_is_not_loaded(spoil: dict[str, Any]) -> None:
     value = Story().founded().fleet.dump() | spoil
     with pytest.raises((KeyError, TypeError, ValueError, AttributeError)):
-        Fleet.load(value, FEATURES)
+        FleetState.load(value, FEATURES)

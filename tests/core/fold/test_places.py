@@ -14,7 +14,7 @@ from gitcoord.core.fold import places
 from gitcoord.core.round.batch import Batch, Room
 from gitcoord.core.fold.chains import Inadmissible
 from gitcoord.core.format.event import Draft, Head, parse, seal
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import Verifier, fingerprint
 from gitcoord.core.names import uid_from
 from gitcoord.core.fold.revocations import Revocations
@@ -149,7 +149,7 @@ def test_the_counts_come_back_from_json(story: Story) -> None:
     for _ in range(3):
         story.say("bob", "note", term=9)
     dumped = json.loads(json.dumps(story.fleet.dump()))
-    story.fleet = Fleet.load(dumped, FEATURES, Verifier())
+    story.fleet = FleetState.load(dumped, FEATURES, Verifier())
     assert json.loads(json.dumps(story.fleet.dump())) == dumped
     waits(story, "w")
     waits(story, "bob")
@@ -165,7 +165,7 @@ def test_lines_that_are_void_only_now_keep_the_places_that_they_have(story: Stor
     assert isinstance(learnt, Revocations)
     anew = story.fleet.anew()
     for line in story.lines:
-        anew.take(line, is_again=True)
+        anew.append(line, is_again=True)
     assert anew.position == len(story.lines) and len(anew.positions) == 4
     story.fleet = anew
     waits(story, "bob")  # a stranger's by now
@@ -200,7 +200,7 @@ class Plan:
     def fold(self) -> None:
         """All of it: a line that takes no place raises Inadmissible, and would be damage to the ledger."""
         for event in self.batch.events:
-            self.story.fleet.take(event.line)
+            self.story.fleet.append(event.line)
 
 
 @settings(max_examples=200, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # to shrink takes minutes

@@ -8,7 +8,7 @@ import pytest
 
 from gitcoord.core.fold import duties, quotas
 from gitcoord.core import limits
-from gitcoord.core.fold.fleet_state import Duty, Fleet
+from gitcoord.core.fold.fleet_state import Duty, FleetState
 from gitcoord.core.format.keys import Verifier
 from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.features import FEATURES
@@ -130,7 +130,7 @@ def test_the_state_comes_back_from_json(story: Story) -> None:
     story.say("alice", "agent_muted", data={"agent": "bob", "reason": "loops"})
     story.say("bob", "note")
     dumped = json.loads(json.dumps(story.fleet.dump()))
-    assert json.loads(json.dumps(Fleet.load(dumped, FEATURES, Verifier()).dump())) == dumped
+    assert json.loads(json.dumps(FleetState.load(dumped, FEATURES, Verifier()).dump())) == dumped
     assert "bob" in json.dumps(dumped["quotas"])
 
 

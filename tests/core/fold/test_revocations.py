@@ -10,7 +10,7 @@ import pytest
 from gitcoord.core import limits
 from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.format.event import Draft, Event, Head, seal
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import Ed25519Signer, Verifier, check_form, encode, fingerprint, is_named, possession
 from gitcoord.core.names import uid_from
 from gitcoord.features import FEATURES
@@ -60,7 +60,7 @@ def test_an_agent_has_so_many_keys_for_none_is_forgotten(monkeypatch: pytest.Mon
     signers = [signer_of("bob"), *(signer_of(f"bob's key {number}") for number in range(3))]
     assert [renew(story, "bob", *two) for two in zip(signers, signers[1:2 + 1])] == [None, None]
     assert "has had 3 keys" in str(renew(story, "bob", signers[2], signers[3]))
-    story.fleet = Fleet.load(json.loads(json.dumps(story.fleet.dump())), FEATURES, Verifier())
+    story.fleet = FleetState.load(json.loads(json.dumps(story.fleet.dump())), FEATURES, Verifier())
     assert "has had 3 keys" in str(renew(story, "bob", signers[2], signers[3]))
     assert renew(story, "alice", signer_of("alice"), signers[3]) is None, "others are not concerned"
 
@@ -174,11 +174,11 @@ class Ledger:
         self.count = 0
 
     @property
-    def fleet(self) -> Fleet:
+    def fleet(self) -> FleetState:
         return self.branch.fleet
 
     def fresh(self) -> Branch:
-        return Branch(self.world.god, Fleet(FEATURES, Verifier()))
+        return Branch(self.world.god, FleetState(FEATURES, Verifier()))
 
     def say(self, actor: str, type_: str, *, signer: Ed25519Signer | None = None, re: str | None = None,
             term: int | None = None, node: str = "", **data: Any) -> Event:
@@ -206,7 +206,7 @@ class Ledger:
         newcomer = self.fresh()
         newcomer.absorb(self.branch.tip or "")
         assert newcomer.fleet.dump() == self.fleet.dump()
-        again = Fleet.load(json.loads(json.dumps(self.fleet.dump())), FEATURES, Verifier())
+        again = FleetState.load(json.loads(json.dumps(self.fleet.dump())), FEATURES, Verifier())
         assert again.dump() == self.fleet.dump()
 
 

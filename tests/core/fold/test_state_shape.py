@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gitcoord.core.fold.fleet_state import STATE, Fleet
+from gitcoord.core.fold.fleet_state import STATE, FleetState
 from gitcoord.core.fold.ledger_time import LedgerTime
 from gitcoord.core.fold.members import Members
 from gitcoord.core.fold.places import Places
@@ -47,7 +47,7 @@ def shape_of(kind: Any, found: dict[str, Any] | None = None) -> dict[str, Any]:
 def shape() -> dict[str, Any]:
     return {
         "version": STATE,
-        "core": {"Fleet": sorted(Fleet(FEATURES).dump()), **shape_of(Members), **shape_of(Terms),
+        "core": {"Fleet": sorted(FleetState(FEATURES).dump()), **shape_of(Members), **shape_of(Terms),
                  **shape_of(LedgerTime), **shape_of(Quotas), **shape_of(Places)},
         "features": {
             name: {"dump": type(feature.dump(feature.State())).__name__, **shape_of(feature.State)}
@@ -63,7 +63,7 @@ def test_the_shape_of_a_state_changes_with_its_version_only() -> None:
 
 def test_a_state_of_another_set_of_features_is_of_another_version() -> None:
     some = {name: feature for name, feature in FEATURES.items() if name != "health"}
-    assert Fleet(some).schema != Fleet(FEATURES).schema
+    assert FleetState(some).schema != FleetState(FEATURES).schema
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 
 from gitcoord.core.format.event import FORMAT, Event, Head, fleet_id_of, parse, seal
 from gitcoord.core.fold.chains import Inadmissible, node_id, vouch
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import Ed25519Signer, Verifier
 from gitcoord.core.format.strict_json import Malformed
 
@@ -58,4 +58,4 @@ def test_a_line_of_version_1_is_told_by_its_version() -> None:
         with pytest.raises(Malformed, match="written by format 1 of gitcoord's events; this version reads and writes"):
             parse(line)
     with pytest.raises(Inadmissible, match="format 1"):
-        Fleet({}).take(lines(1)[0])
+        FleetState({}).append(lines(1)[0])

@@ -64,7 +64,7 @@ def digest_at(branch: Branch, position: int) -> str:
     fleet = branch.fleet.anew()
     read = branch.line_at()
     for at in range(1, position + 1):
-        fleet.take(read(at))
+        fleet.append(read(at))
     return fleet.digest
 
 

@@ -12,7 +12,7 @@ from gitcoord.core import limits
 from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.format.event import Draft, Event, Head, hash_of, parse, seal
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.round.ledger_sync import TOLD_AT_ONCE
 from gitcoord.core.format.keys import Verifier
 from gitcoord.core.ledger.log_files import lines_of, open_path, segment_path
@@ -273,7 +273,7 @@ def test_a_merge_that_has_the_ledger_at_its_side_only_is_a_fork_for_everyone() -
 
 def history(count: int, *, content: str = "x" * 40) -> tuple[World, Branch, list[Event]]:
     world = World()
-    branch = Branch(world.god, Fleet(FEATURES, Verifier()))
+    branch = Branch(world.god, FleetState(FEATURES, Verifier()))
     world.god.fetch()
     assert world.tip
     branch.absorb(world.tip)
@@ -330,7 +330,7 @@ def test_segments_lie_64_to_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = [len(world.god.tree(folder.oid)) for _, folder in sorted(root.items())]
     assert list(sorted(root)) == ["0000000", "0000001", "0000002", "0000003"] and sizes[:3] == [64, 64, 64]
     assert segment_path(199) == "events/0000003/events-0000003013.log"
-    again = Branch(world.god, Fleet(FEATURES, Verifier()))
+    again = Branch(world.god, FleetState(FEATURES, Verifier()))
     again.absorb(world.tip or "")
     assert again.log == branch.log and again.fleet.dump() == branch.fleet.dump()
 
@@ -412,15 +412,15 @@ def test_a_fold_that_was_written_down_goes_on_where_it_stood() -> None:
         branch.absorb(commit_of(world, branch, [event.line]))
         saved.append((json.loads(json.dumps(branch.fleet.dump())), branch.log.counts, branch.tip or ""))
     for value, counts, tip in saved[::13]:
-        resumed = Branch(world.god, Fleet(FEATURES, Verifier()))
-        resumed.resume(Fleet.load(value, FEATURES, Verifier()), counts, tip)
+        resumed = Branch(world.god, FleetState(FEATURES, Verifier()))
+        resumed.resume(FleetState.load(value, FEATURES, Verifier()), counts, tip)
         assert resumed.tip == tip and resumed.fleet.position == len(world.lines(tip))
         resumed.absorb(world.tip or "")
         assert resumed.fleet.dump() == branch.fleet.dump() and resumed.log == branch.log and not resumed.damaged
     value, counts, tip = saved[-1]
     for wrong in ([], [*counts, 1], [counts[0] + 1, *counts[1:]]):
         with pytest.raises(ValueError):
-            Branch(world.god, Fleet(FEATURES)).resume(Fleet.load(value, FEATURES), wrong, tip)
+            Branch(world.god, FleetState(FEATURES)).resume(FleetState.load(value, FEATURES), wrong, tip)
 
 
 def test_extend_changes_nothing_here() -> None:

@@ -12,7 +12,7 @@ from gitcoord.core import limits
 from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.format.event import Draft, seal
-from gitcoord.core.fold.fleet_state import Fleet
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import Verifier
 from gitcoord.core.ledger.log_files import open_path
 from gitcoord.core.ports import Entry
@@ -24,7 +24,7 @@ from tests.core.ledger.test_branch import commit_of, history
 
 
 def empty(world: World) -> Branch:
-    return Branch(world.god, Fleet(FEATURES, Verifier()))
+    return Branch(world.god, FleetState(FEATURES, Verifier()))
 
 
 def newcomer(world: World) -> Replica:
@@ -86,8 +86,8 @@ def test_a_newcomer_begins_with_the_checkpoint_and_has_the_state_and_the_log_of_
 def test_the_lines_before_a_checkpoint_are_not_folded_by_a_newcomer(monkeypatch: pytest.MonkeyPatch) -> None:
     world, branch, value = a_ledger()
     folded = []
-    take = Fleet.take
-    monkeypatch.setattr(Fleet, "take", lambda fleet, line: folded.append(line) or take(fleet, line))
+    append = FleetState.append
+    monkeypatch.setattr(FleetState, "append", lambda fleet, line: folded.append(line) or append(fleet, line))
     newcomer(world)
     assert len(folded) == branch.fleet.position - value["position"] == 40
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gitcoord.core import limits
 from gitcoord.core.format.event import Draft, Event, Head, seal, uid_of
 from gitcoord.core.fold.chains import Inadmissible
-from gitcoord.core.fold.fleet_state import Duty, Fleet
+from gitcoord.core.fold.fleet_state import Duty, FleetState
 from gitcoord.core.format.keys import Verifier
 from gitcoord.core.ports import Outcome
 from gitcoord.features import FEATURES
@@ -192,8 +192,8 @@ DRAFTS = st.lists(st.tuples(
 @given(DRAFTS)
 def test_any_order_of_any_events_of_any_author_folds_and_round_trips_at_any_prefix(drafts: list[tuple]) -> None:
     world = World()
-    fleet = Fleet(FEATURES, Verifier())
-    fleet.take(world.founding)
+    fleet = FleetState(FEATURES, Verifier())
+    fleet.append(world.founding)
     resumed = fleet
     uids = [f"{number:016d}" for number in range(9)]
     for number, (actor, type_, content, interaction, re, term, data, key, control) in enumerate(drafts):
@@ -204,13 +204,13 @@ def test_any_order_of_any_events_of_any_author_folds_and_round_trips_at_any_pref
         event: Event = seal(draft, node=f"{actor.lower()}-1", after=after, fleet=FLEET,
                             signer=signer_of([actor, actor, actor.lower(), "mallory"][key]))
         try:
-            fleet.take(event.line)
+            fleet.append(event.line)
         except Inadmissible:
             continue
         if resumed is not fleet:
-            resumed.take(event.line)
+            resumed.append(event.line)
         text = json.dumps(fleet.dump())
-        resumed = Fleet.load(json.loads(text), FEATURES, Verifier())
+        resumed = FleetState.load(json.loads(text), FEATURES, Verifier())
         assert json.dumps(resumed.dump()) == text
 
 
