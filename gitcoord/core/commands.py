@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from gitcoord.core import times
-from gitcoord.core.leadership.liveness import Standing
+from gitcoord.core.leadership.liveness import AgentLiveness
 
 if TYPE_CHECKING:
     from gitcoord.core.fold.fleet_state import FleetState
@@ -38,7 +38,7 @@ class Context:
     actor: str = ""
     node: str = ""
     place: str = ""  # the work tree that he acts from; "" is the clone's own
-    seen: Mapping[str, Standing] = field(default_factory=dict)  # by agent, casefolded
+    liveness: Mapping[str, AgentLiveness] = field(default_factory=dict)  # by agent, casefolded
     read: Callable[[int], bytes] | None = None  # the ledger's line at a position; None where only the fold is at hand
     seen_s: Callable[[int], float] | None = None  # seconds since this node first saw a position; None: by `now`
     head_of: Callable[[str, int], str] | None = None  # the commit of a pull request on the remote; "": none is seen

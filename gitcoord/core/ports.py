@@ -14,7 +14,7 @@ Oid = str
 """The name of a git object: 40 hexadecimal characters."""
 
 
-class Outcome(enum.Enum):
+class PushOutcome(enum.Enum):
     """What became of one compare-and-swap (DESIGN, section 4)."""
 
     ACCEPTED = "accepted"
@@ -35,7 +35,7 @@ class Update(NamedTuple):
 class Pushed(NamedTuple):
     """The answer to one `Update`; `reason` is the remote's own words, one line, for a person."""
 
-    outcome: Outcome
+    outcome: PushOutcome
     reason: str = ""
 
 

@@ -33,7 +33,7 @@ FORMS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ConditionStatus:
     """How it is with what is waited for, in words; `never`: it cannot come about any more."""
 
     met: bool
@@ -41,7 +41,7 @@ class Standing:
     never: bool = False
 
 
-Condition = Callable[[Context], Standing]
+Condition = Callable[[Context], ConditionStatus]
 
 
 def condition(ctx: Context, text: str) -> Condition:
@@ -57,12 +57,12 @@ def _task(ctx: Context, words: Sequence[str]) -> Condition:
     name, wanted = _two(words, "task", (*STATUSES, "over"))
     uid = task_queries.named(ctx, name).id
 
-    def standing(ctx: Context) -> Standing:
+    def standing(ctx: Context) -> ConditionStatus:
         task = ctx.state("tasks").tasks.get(uid)
         if task is None:
-            return Standing(False, f"task {uid[:8]} was over long ago", never=True)
+            return ConditionStatus(False, f"task {uid[:8]} was over long ago", never=True)
         met = task.status in OVER if wanted == "over" else task.status == wanted
-        return Standing(met, f"task {uid[:8]}: {in_a_line(task)}", never=task.status in OVER)
+        return ConditionStatus(met, f"task {uid[:8]}: {in_a_line(task)}", never=task.status in OVER)
 
     return standing
 
@@ -73,12 +73,12 @@ def _workflow(ctx: Context, words: Sequence[str]) -> Condition:
     named = [run.id for run in runs.values() if run.definition.name == name]
     uid = named[-1] if named else find(ctx, runs, name, "run of a workflow", shown_by="workflow list --all")
 
-    def standing(ctx: Context) -> Standing:
+    def standing(ctx: Context) -> ConditionStatus:
         run: workflow_runs.Run | None = ctx.state("workflows").runs.get(uid)
         if run is None:
-            return Standing(False, f"workflow {uid[:8]} was over long ago", never=True)
+            return ConditionStatus(False, f"workflow {uid[:8]} was over long ago", never=True)
         because = f" ({run.reason})" if run.reason else ""
-        return Standing(run.over if wanted == "over" else run.status == wanted,
+        return ConditionStatus(run.over if wanted == "over" else run.status == wanted,
                         f"workflow {uid[:8]} {run.definition.name} is {run.status}{because}", never=run.over)
 
     return standing
@@ -87,16 +87,16 @@ def _workflow(ctx: Context, words: Sequence[str]) -> Condition:
 def _agent(ctx: Context, words: Sequence[str]) -> Condition:
     name, wanted = _two([" ".join(words[:-1]), *words[-1:]], "agent", _AGENT_STATES)
 
-    def standing(ctx: Context) -> Standing:
+    def standing(ctx: Context) -> ConditionStatus:
         known = agents.get(ctx, name)
-        seen = ctx.seen.get(name.casefold())
+        seen = ctx.liveness.get(name.casefold())
         alive = agents.liveness(ctx, known) if known else seen.state if seen else liveness.SILENT
         member = ctx.fleet.members.get(name)
         if member is None:
-            return Standing(False, f"nobody of the name {name} is in this fleet yet")
+            return ConditionStatus(False, f"nobody of the name {name} is in this fleet yet")
         says = [alive, *([known.status, "registered"] if known else []),
                 *(["joined"] if member.admitted and not member.left else [])]
-        return Standing(wanted in says, f"{name} is {', '.join(says)}")
+        return ConditionStatus(wanted in says, f"{name} is {', '.join(says)}")
 
     return standing
 
@@ -104,11 +104,11 @@ def _agent(ctx: Context, words: Sequence[str]) -> Condition:
 def _leader(ctx: Context, words: Sequence[str]) -> Condition:
     name = " ".join(words)
 
-    def standing(ctx: Context) -> Standing:
+    def standing(ctx: Context) -> ConditionStatus:
         leader = ctx.fleet.terms.leader
-        seen = ctx.seen.get((leader or "").casefold())
+        seen = ctx.liveness.get((leader or "").casefold())
         leads = leader is not None and (seen is None or seen.state in (liveness.ALIVE, liveness.LATE))
-        return Standing(leads and (not name or same_agent(name, leader or "")),
+        return ConditionStatus(leads and (not name or same_agent(name, leader or "")),
                         f"{leader} leads" if leads else "nobody leads")
 
     return standing
@@ -121,17 +121,17 @@ def _message(ctx: Context, words: Sequence[str]) -> Condition:
     if wanted == "answered" and post.request(said[uid]) is None:
         raise Refused(f"message {uid[:8]} asks for no answer: `gitcoord message request` does")
 
-    def standing(ctx: Context) -> Standing:
+    def standing(ctx: Context) -> ConditionStatus:
         one: post.Said | None = ctx.state("messages").said.get(uid)
         if one is None:
-            return Standing(False, f"message {uid[:8]} was over long ago", never=True)
+            return ConditionStatus(False, f"message {uid[:8]} was over long ago", never=True)
         if wanted == "answered":
             now = post.request(one)
-            return Standing(now == wanted, f"message {uid[:8]} is {now}", never=now == "lapsed")
+            return ConditionStatus(now == wanted, f"message {uid[:8]} is {now}", never=now == "lapsed")
         got = {agent: post.receipt(ctx, one, agent) for agent in post.recipients(ctx, one)}
         met = all(_MESSAGE_STATES.index(wanted) <= _MESSAGE_STATES.index(state) for state in got.values()
                   if state in _MESSAGE_STATES) and "sent" not in got.values()
-        return Standing(met, f"message {uid[:8]}: " + ", ".join(f"{agent} {state}" for agent, state in got.items()))
+        return ConditionStatus(met, f"message {uid[:8]}: " + ", ".join(f"{agent} {state}" for agent, state in got.items()))
 
     return standing
 

@@ -12,7 +12,7 @@ from gitcoord.core.leadership import liveness
 from gitcoord.core import times
 from gitcoord.core.format.event import Event
 from gitcoord.core.fold.ledger_time import FirstSeen
-from gitcoord.core.leadership.liveness import Observation, Standing
+from gitcoord.core.leadership.liveness import Observation, AgentLiveness
 from gitcoord.node.clock import since_boot_s
 from gitcoord.store import typed_json
 from gitcoord.store.files import make_folder, write_quickly
@@ -73,7 +73,7 @@ def in_force(cache: Path, glance: Glance) -> list[dict[str, Any]]:
     ]
 
 
-def standings(node: Node, *, watched: bool = False) -> dict[str, Standing]:
+def standings(node: Node, *, watched: bool = False) -> dict[str, AgentLiveness]:
     """How alive each agent was at this node's last look, by agent (casefolded). `watched` as in `liveness`."""
     known, looked_s = observations(node.home.cache)
     if looked_s is None:
@@ -84,7 +84,7 @@ def standings(node: Node, *, watched: bool = False) -> dict[str, Standing]:
     return found | {one.agent.casefold(): at_home(one, one.agent.casefold() in running) for one in here}
 
 
-def at_home(one: Standing, runs: bool) -> Standing:
+def at_home(one: AgentLiveness, runs: bool) -> AgentLiveness:
     """Of an agent of this node more is known than its beats: a process that ended is gone, one that is slow is not."""
     if not runs:
         return replace(one, state=liveness.GONE)

@@ -17,7 +17,7 @@ from gitcoord.core.errors import Unreachable
 from gitcoord.core.format.event import parse_all, type_of
 from gitcoord.core.ledger.log_files import LogFiles, lines_of
 from gitcoord.core.ledger.outbox import Outbox
-from gitcoord.core.ports import Fetched, Oid, Outcome, Pushed, Update
+from gitcoord.core.ports import Fetched, Oid, PushOutcome, Pushed, Update
 from gitcoord.simulation import reference_fold
 from gitcoord.simulation.observer import Witness
 from gitcoord.simulation.world import LEDGER, OUTBOXES, World
@@ -145,13 +145,13 @@ class Remote:
         yield there_s
         refusal = self._refuses(who)
         if refusal:
-            return {update.ref: Pushed(Outcome.UNREACHABLE, refusal) for update in updates}
+            return {update.ref: Pushed(PushOutcome.UNREACHABLE, refusal) for update in updates}
         send, told = check_leases(world.server.advertise(), updates)
         if not send:
             return told
         if world.happens("lost", f"{who}/request"):
             yield TIMEOUT_S
-            return told | {update.ref: Pushed(Outcome.UNKNOWN, "no answer") for update in send}
+            return told | {update.ref: Pushed(PushOutcome.UNKNOWN, "no answer") for update in send}
         if world.happens("pause", f"{who}/push"):
             yield world.dice(f"pause/{who}").uniform(0.1, 15)
         applied_s = self._send(who, store, send, told)
@@ -160,7 +160,7 @@ class Remote:
         given_up_s = max(asked_s + TIMEOUT_S, world.now_s)
         yield (given_up_s if lost or answer_s > given_up_s else answer_s) - world.now_s
         if lost or answer_s > given_up_s:
-            return {update.ref: Pushed(Outcome.UNKNOWN, "no answer") for update in updates}
+            return {update.ref: Pushed(PushOutcome.UNKNOWN, "no answer") for update in updates}
         return told
 
     def _send(self, who: str, store: MemoryStore, send: Sequence[Update], told: dict[str, Pushed]) -> float:
@@ -189,15 +189,15 @@ class Remote:
         if there is None:  # deleted: nobody can see any more who had written over whom
             self.overwritten = {name: past for name, past in self.overwritten.items() if past.ref != update.ref}
         answer = server.apply(update, objects)
-        stale = answer.outcome is Outcome.STALE and update.ref == LEDGER and update.new is not None
+        stale = answer.outcome is PushOutcome.STALE and update.ref == LEDGER and update.new is not None
         if stale and self.twice_left and world.happens("cas"):
             self.twice_left -= 1
             self.set_back_at_s = world.now_s
             assert update.new is not None
             server.refs[LEDGER] = update.new
             world.say(who, f"WINS a compare-and-swap that {(there or 'nothing')[:8]} had won")
-            answer = Pushed(Outcome.ACCEPTED)
-        if answer.outcome is Outcome.ACCEPTED and update.new is not None:
+            answer = Pushed(PushOutcome.ACCEPTED)
+        if answer.outcome is PushOutcome.ACCEPTED and update.new is not None:
             self._note(who, update.ref, update.new)
         return answer
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from gitcoord.core.errors import Corrupt, Oversized, Unreachable
 from gitcoord.core.ledger.outbox import chosen
-from gitcoord.core.ports import CommitInfo, Entry, Fetched, Oid, Outcome, Pushed, Update
+from gitcoord.core.ports import CommitInfo, Entry, Fetched, Oid, PushOutcome, Pushed, Update
 from gitcoord.store.git.objects import OID, decode_commit, decode_tree, encode_commit, encode_tree, oid_of
 from gitcoord.store.git.refs import NAME
 
@@ -32,17 +32,17 @@ class MemoryServer:
         self.objects.update(objects)
         refusal = self.deny(update)
         if refusal is not None:
-            return Pushed(Outcome.DENIED, refusal)
+            return Pushed(PushOutcome.DENIED, refusal)
         if self.refs.get(update.ref) != update.old:
-            return Pushed(Outcome.STALE, "failed to update ref")
+            return Pushed(PushOutcome.STALE, "failed to update ref")
         is_new = update.ref not in self.refs and update.new is not None
         if is_new and any(_is_folder_of(update.ref, ref) for ref in self.refs):
-            return Pushed(Outcome.DENIED, f"cannot create '{update.ref}': another ref has its folder's name")
+            return Pushed(PushOutcome.DENIED, f"cannot create '{update.ref}': another ref has its folder's name")
         if update.new is None:
             self.refs.pop(update.ref, None)
         else:
             self.refs[update.ref] = update.new
-        return Pushed(Outcome.ACCEPTED)
+        return Pushed(PushOutcome.ACCEPTED)
 
 
 def check_leases(
@@ -57,9 +57,9 @@ def check_leases(
     for update in updates:
         current = advertised.get(update.ref)
         if update.new is not None and current == update.new:
-            told[update.ref] = Pushed(Outcome.ACCEPTED, "already there")
+            told[update.ref] = Pushed(PushOutcome.ACCEPTED, "already there")
         elif current != update.old:
-            told[update.ref] = Pushed(Outcome.STALE, "stale info")
+            told[update.ref] = Pushed(PushOutcome.STALE, "stale info")
         else:
             send.append(update)
     return send, told
@@ -174,7 +174,7 @@ class MemoryStore:
 
     def push(self, updates: Sequence[Update]) -> dict[str, Pushed]:
         if not self.server.reachable:
-            return {update.ref: Pushed(Outcome.UNREACHABLE, "cannot be reached") for update in updates}
+            return {update.ref: Pushed(PushOutcome.UNREACHABLE, "cannot be reached") for update in updates}
         send, told = check_leases(self.server.advertise(), updates)
         for update in send:
             told[update.ref] = self.server.apply(update, self.to_send(update))

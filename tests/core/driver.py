@@ -21,7 +21,7 @@ from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import Ed25519Signer, Verifier
 from gitcoord.core.ledger.log_files import Log, lines_of, open_path
 from gitcoord.core.names import uid_from
-from gitcoord.core.ports import Entry, Fetched, Objects, Oid, Outcome, Pushed, Update
+from gitcoord.core.ports import Entry, Fetched, Objects, Oid, PushOutcome, Pushed, Update
 from gitcoord.core.round.protocol import Report
 from gitcoord.core.round.replica import Clock, Replica
 from gitcoord.core.leadership.sessions import Crew, Session
@@ -416,7 +416,7 @@ class Machine:
 
     # Weather
 
-    def answers(self, outcome: Outcome, *, applied: bool = False, times: int = 1, reason: str = "") -> None:
+    def answers(self, outcome: PushOutcome, *, applied: bool = False, times: int = 1, reason: str = "") -> None:
         """The next pushes get this answer for every ref; `applied`: although the server did as it was told."""
         left = [times]
 
@@ -433,7 +433,7 @@ class Machine:
     def loses_every_race(self) -> None:
         """From now on its outbox is taken, and the ledger is always somebody else's."""
         def push(updates: Sequence[Update]) -> dict[str, Pushed]:
-            stale = {update.ref: Pushed(Outcome.STALE) for update in updates if update.ref == LEDGER}
+            stale = {update.ref: Pushed(PushOutcome.STALE) for update in updates if update.ref == LEDGER}
             return self.store.push([update for update in updates if update.ref != LEDGER]) | stale
 
         self.push_through = push

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gitcoord.core.errors import BadCredentials, Denied, Unreachable
-from gitcoord.core.ports import Outcome, Update
+from gitcoord.core.ports import PushOutcome, Update
 from gitcoord.store.git.git_store import GitStore
 from tests.faults.proxy import Proxy, Spoilt
 from tests.http_remote import HttpRemote, is_any, is_fetch, is_push
@@ -54,27 +54,27 @@ def commit(store: GitStore, content: bytes) -> str:
 
 
 AFTER, NOT_THERE = ("new",), (None,)  # what the ref holds afterwards: a push may arrive though it seemed lost
-LOST = {Outcome.UNKNOWN, Outcome.UNREACHABLE}
-PUSHES: dict[str, tuple[Weather, set[Outcome], tuple[str | None, ...]]] = {
+LOST = {PushOutcome.UNKNOWN, PushOutcome.UNREACHABLE}
+PUSHES: dict[str, tuple[Weather, set[PushOutcome], tuple[str | None, ...]]] = {
     "request cut in its head": (lambda s, p: p.spoil(cut_request_after=40), LOST, NOT_THERE),
     "request cut in its body": (lambda s, p: p.spoil(cut_request_after=600), LOST, NOT_THERE),
-    "no answer": (lambda s, p: p.spoil(cut_answer_after=0), {Outcome.UNKNOWN}, AFTER),
-    "answer cut in its head": (lambda s, p: p.spoil(cut_answer_after=60), {Outcome.UNKNOWN}, AFTER),
-    "answer cut in its body": (lambda s, p: p.spoil(cut_answer_after=200), {Outcome.UNKNOWN, Outcome.ACCEPTED}, AFTER),
-    "answer stalls": (lambda s, p: p.spoil(stall_after=100), {Outcome.UNKNOWN}, AFTER),
+    "no answer": (lambda s, p: p.spoil(cut_answer_after=0), {PushOutcome.UNKNOWN}, AFTER),
+    "answer cut in its head": (lambda s, p: p.spoil(cut_answer_after=60), {PushOutcome.UNKNOWN}, AFTER),
+    "answer cut in its body": (lambda s, p: p.spoil(cut_answer_after=200), {PushOutcome.UNKNOWN, PushOutcome.ACCEPTED}, AFTER),
+    "answer stalls": (lambda s, p: p.spoil(stall_after=100), {PushOutcome.UNKNOWN}, AFTER),
     "advertisement cut": (lambda s, p: p.spoil("git-receive-pack", cut_answer_after=100), LOST, NOT_THERE),
     "advertisement stalls": (lambda s, p: p.spoil("git-receive-pack", stall_after=100), LOST, NOT_THERE),
-    "sent twice": (lambda s, p: p.spoil(twice=True), {Outcome.STALE, Outcome.DENIED, Outcome.UNKNOWN, Outcome.ACCEPTED},
+    "sent twice": (lambda s, p: p.spoil(twice=True), {PushOutcome.STALE, PushOutcome.DENIED, PushOutcome.UNKNOWN, PushOutcome.ACCEPTED},
                    AFTER),
-    "slow": (lambda s, p: p.spoil("git-receive-pack", times=9, bytes_per_s=4000), {Outcome.ACCEPTED}, AFTER),
-    "401": (lambda s, p: s.respond(401, times=None, headers=BASIC), {Outcome.DENIED}, NOT_THERE),
-    "403": (lambda s, p: s.respond(403, times=None), {Outcome.DENIED}, NOT_THERE),
-    "403 to the push itself": (lambda s, p: s.respond(403, when=is_push), {Outcome.DENIED}, NOT_THERE),
-    "429": (lambda s, p: s.respond(429, times=None, headers={"Retry-After": "1"}), {Outcome.UNREACHABLE}, NOT_THERE),
+    "slow": (lambda s, p: p.spoil("git-receive-pack", times=9, bytes_per_s=4000), {PushOutcome.ACCEPTED}, AFTER),
+    "401": (lambda s, p: s.respond(401, times=None, headers=BASIC), {PushOutcome.DENIED}, NOT_THERE),
+    "403": (lambda s, p: s.respond(403, times=None), {PushOutcome.DENIED}, NOT_THERE),
+    "403 to the push itself": (lambda s, p: s.respond(403, when=is_push), {PushOutcome.DENIED}, NOT_THERE),
+    "429": (lambda s, p: s.respond(429, times=None, headers={"Retry-After": "1"}), {PushOutcome.UNREACHABLE}, NOT_THERE),
     "429 to the push itself": (lambda s, p: s.respond(429, when=is_push), LOST, NOT_THERE),
-    "500": (lambda s, p: s.respond(500, times=None), {Outcome.UNREACHABLE}, NOT_THERE),
-    "500 to the push itself": (lambda s, p: s.respond(500, when=is_push), {Outcome.UNKNOWN}, NOT_THERE),
-    "502 to the push itself": (lambda s, p: s.respond(502, when=is_push, body=b"<html>"), {Outcome.UNKNOWN}, NOT_THERE),
+    "500": (lambda s, p: s.respond(500, times=None), {PushOutcome.UNREACHABLE}, NOT_THERE),
+    "500 to the push itself": (lambda s, p: s.respond(500, when=is_push), {PushOutcome.UNKNOWN}, NOT_THERE),
+    "502 to the push itself": (lambda s, p: s.respond(502, when=is_push, body=b"<html>"), {PushOutcome.UNKNOWN}, NOT_THERE),
     "200 that is not git's": (lambda s, p: s.respond(200, body=b"<html>Please log in</html>"), LOST, NOT_THERE),
 }
 
@@ -91,7 +91,7 @@ def test_a_push_is_classified(name: str, server: HttpRemote, proxy: Proxy, store
         assert answer.reason.startswith("credentials:")
     _clear(server, proxy)
     assert store.fetch().refs.get(REF) in [new if one else None for one in holds]
-    if answer.outcome is not Outcome.ACCEPTED:  # said again it is there, once, whatever became of it before
+    if answer.outcome is not PushOutcome.ACCEPTED:  # said again it is there, once, whatever became of it before
         store.push([Update(REF, store.fetch().refs.get(REF), new)])
     assert store.fetch().refs == {REF: new}
 
@@ -170,6 +170,6 @@ def _clear(server: HttpRemote, proxy: Proxy) -> None:
 
 def test_the_proxy_itself_spoils_nothing(server: HttpRemote, proxy: Proxy, store: GitStore) -> None:
     new = commit(store, b"new")
-    assert store.push([Update(REF, None, new)])[REF].outcome is Outcome.ACCEPTED
+    assert store.push([Update(REF, None, new)])[REF].outcome is PushOutcome.ACCEPTED
     assert store.fetch().refs == {REF: new}
     assert isinstance(proxy.spoil(times=0), Spoilt) and server.requests(is_any)

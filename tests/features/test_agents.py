@@ -11,7 +11,7 @@ from gitcoord.core import times
 from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
 from gitcoord.core.fold.fleet_state import draft_of
-from gitcoord.core.leadership.liveness import ALIVE, GONE, GOODBYE, LATE, Standing
+from gitcoord.core.leadership.liveness import ALIVE, GONE, GOODBYE, LATE, AgentLiveness
 from gitcoord.features import agents
 from gitcoord.features.agents import commands as agent_commands, events as agent_events
 from gitcoord.features.agents.commands import Leave, List, Order, Register, Set, Show
@@ -44,12 +44,12 @@ def nine() -> Story:
     return one
 
 
-def ctx(one: Story, actor: str = "alice", now: str = NOW, **seen: Standing) -> Context:
-    return Context(one.fleet, now, actor, f"node-{actor.lower()}", seen=seen)
+def ctx(one: Story, actor: str = "alice", now: str = NOW, **seen: AgentLiveness) -> Context:
+    return Context(one.fleet, now, actor, f"node-{actor.lower()}", liveness=seen)
 
 
-def standing(agent: str, state: str, *, session: str = "s1", silent_s: float = 0.0) -> Standing:
-    return Standing(agent, state, f"node-{agent}", session, silent_s, 1.0)
+def standing(agent: str, state: str, *, session: str = "s1", silent_s: float = 0.0) -> AgentLiveness:
+    return AgentLiveness(agent, state, f"node-{agent}", session, silent_s, 1.0)
 
 
 def rows(one: Story, **asked: Any) -> dict[str, Any]:
@@ -208,7 +208,7 @@ def led() -> Story:
     return one
 
 
-def tick(one: Story, now: str = NOW, **seen: Standing) -> list[str]:
+def tick(one: Story, now: str = NOW, **seen: AgentLiveness) -> list[str]:
     """The leader looks, and what it ought to say is said."""
     duties = list(agents.duty(one.fleet.states["agents"], ctx(one, now=now, **seen)))
     for duty in duties:
@@ -251,7 +251,7 @@ def test_only_the_leader_may_say_how_others_are() -> None:
 def test_a_leader_that_loses_half_the_fleet_at_once_looks_again_first() -> None:
     one = led()
 
-    def seen(silent_s: float, *gone: str) -> dict[str, Standing]:
+    def seen(silent_s: float, *gone: str) -> dict[str, AgentLiveness]:
         return {name: standing(name, GONE if name in gone else ALIVE, silent_s=silent_s if name in gone else 0.0)
                 for name in ("alice", "bob", "carol", "dave", "eve")}
 

@@ -21,7 +21,7 @@ from gitcoord.core.fold.duties import wanted
 from gitcoord.core.format.event import Event, Head
 from gitcoord.core.fields import BUG
 from gitcoord.core.fold.fleet_state import CONTROL, CORE_EVENTS, FleetState, SequencedEvent
-from gitcoord.core.leadership.liveness import ALIVE, GONE, Standing
+from gitcoord.core.leadership.liveness import ALIVE, GONE, AgentLiveness
 from gitcoord.core.fold.members import Member
 from gitcoord.features import FEATURES, control, paths
 from gitcoord.features.agents import roster
@@ -293,9 +293,9 @@ def test_what_is_held_is_found_among_thousands(full: FleetState) -> None:
 
 
 def test_a_look_of_the_leader_takes_a_bounded_number_of_steps(full: FleetState) -> None:
-    seen = {key: Standing(one.id, one.liveness, one.node, "s", 99.0, 1.0)
+    seen = {key: AgentLiveness(one.id, one.liveness, one.node, "s", 99.0, 1.0)
             for key, one in full.states["agents"].agents.items()}
-    ctx = Context(full, "2026-11-21T09:00:00.000Z", name(0), "node0", seen=seen)
+    ctx = Context(full, "2026-11-21T09:00:00.000Z", name(0), "node0", liveness=seen)
     found: list[Any] = []
     assert steps(lambda: found.extend(wanted(full, ctx))) < DUTIES_STEPS_MAX
     assert len(found) >= 3 * limits.DUTIES_PER_TICK  # several features had more to say than a tick has room for

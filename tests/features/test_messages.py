@@ -10,7 +10,7 @@ from gitcoord.core import times
 from gitcoord.core.commands import Context, NewEvent
 from gitcoord.core.errors import Refused
 from gitcoord.core.format.event import parse
-from gitcoord.core.leadership.liveness import ALIVE, Standing
+from gitcoord.core.leadership.liveness import ALIVE, AgentLiveness
 from gitcoord.features import conversation, messages
 from gitcoord.features.messages import COMMANDS
 from gitcoord.features.pages.snapshot import Interaction
@@ -24,7 +24,7 @@ class Post:
         self.story = Story().founded().joined("bob", "carol", "dave", *more)
         self.story.elect("alice", 1)
         self.now = NOW
-        self.seen: dict[str, Standing] = {}
+        self.seen: dict[str, AgentLiveness] = {}
         for agent in ("bob", "carol"):
             self.story.say(agent, "agent_registered", data={"capabilities": ["python"]})
 
@@ -33,7 +33,7 @@ class Post:
         return self.story.fleet.position
 
     def ctx(self, actor: str) -> Context:
-        return Context(self.story.fleet, self.now, actor, f"node-{actor}", seen=self.seen, read=self.story.read)
+        return Context(self.story.fleet, self.now, actor, f"node-{actor}", liveness=self.seen, read=self.story.read)
 
     def decide(self, actor: str, name: str, **given: Any) -> list[NewEvent]:
         what = COMMANDS[name]
@@ -132,9 +132,9 @@ def test_receipts_go_from_sent_over_delivered_and_read_to_acknowledged() -> None
     post = Post()
     uid = post.do("alice", "message send", text="the parser is yours", to=["bob", "carol"])
     assert post.receipts(uid) == {"bob": "sent", "carol": "sent"}
-    post.seen["bob"] = Standing("bob", ALIVE, "n", "s", 0.0, 1.0, post.position - 1)
+    post.seen["bob"] = AgentLiveness("bob", ALIVE, "n", "s", 0.0, 1.0, post.position - 1)
     assert post.receipts(uid)["bob"] == "sent"
-    post.seen["bob"] = Standing("bob", ALIVE, "n", "s", 0.0, 1.0, post.position)  # his beat says that he has folded it
+    post.seen["bob"] = AgentLiveness("bob", ALIVE, "n", "s", 0.0, 1.0, post.position)  # his beat says that he has folded it
     assert post.receipts(uid) == {"bob": "delivered", "carol": "sent"}
     post.do("bob", "message read")
     assert post.receipts(uid)["bob"] == "read"

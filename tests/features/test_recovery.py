@@ -13,7 +13,7 @@ from gitcoord.core.fold.duties import wanted
 from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
 from gitcoord.core.fold.fleet_state import draft_of
-from gitcoord.core.leadership.liveness import ALIVE, GONE, Standing
+from gitcoord.core.leadership.liveness import ALIVE, GONE, AgentLiveness
 from gitcoord.core.names import uid_from
 from gitcoord.features import agents, messages, recovery
 from gitcoord.features.agents import commands as agent_commands
@@ -41,9 +41,9 @@ class Play:
 
     @property
     def ctx(self) -> Context:
-        seen = {name: Standing(name, state, self.nodes[name], f"s{self.sessions[name]}", 4.0, 1.0)
+        seen = {name: AgentLiveness(name, state, self.nodes[name], f"s{self.sessions[name]}", 4.0, 1.0)
                 for name, state in self.states.items()}
-        return Context(self.story.fleet, self.now, "alice", "node-alice", seen=seen)
+        return Context(self.story.fleet, self.now, "alice", "node-alice", liveness=seen)
 
     def say(self, actor: str, type_: str, *, re: str | None = None, **data: Any) -> str:
         sequenced = self.story.say(actor, type_, type_, data=data, re=re, timestamp=self.now)

@@ -9,7 +9,7 @@ from gitcoord.core import times
 from gitcoord.core.commands import Command, Context, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fold.fleet_state import Duty
-from gitcoord.core.leadership.liveness import ALIVE, Standing
+from gitcoord.core.leadership.liveness import ALIVE, AgentLiveness
 from gitcoord.features import FEATURES
 from gitcoord.features.tasks.state import State, Task
 from tests.core.lines import NOW, Story
@@ -41,9 +41,9 @@ class Work:
         self.now = times.later(self.now, span_s)
 
     def ctx(self, actor: str) -> Context:
-        seen = {key: Standing(one.id, self.away.get(one.id, ALIVE), f"node-{key}", f"s-{key}", 0.0, 1.0)
+        seen = {key: AgentLiveness(one.id, self.away.get(one.id, ALIVE), f"node-{key}", f"s-{key}", 0.0, 1.0)
                 for key, one in self.story.fleet.members.by_id.items()}
-        return Context(self.story.fleet, self.now, actor, f"node-{actor.lower()}", seen=seen)
+        return Context(self.story.fleet, self.now, actor, f"node-{actor.lower()}", liveness=seen)
 
     def say(self, actor: str, type_: str, *, re: str | None = None, term: int | None = None, **data: Any) -> str | None:
         """Why the event changed nothing; None when it did."""

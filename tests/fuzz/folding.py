@@ -22,7 +22,7 @@ from gitcoord.core.errors import GitcoordError
 from gitcoord.core.format.event import Head, parse
 from gitcoord.core.fields import BUG
 from gitcoord.core.fold.fleet_state import FleetState
-from gitcoord.core.leadership.liveness import ALIVE, GONE, Standing
+from gitcoord.core.leadership.liveness import ALIVE, GONE, AgentLiveness
 from gitcoord.features import FEATURES, conversation
 from gitcoord.node import ledger_pages
 from gitcoord.simulation.grammar import MODELS, MOMENTS, TEXTS, data_of
@@ -95,8 +95,8 @@ def _lead(dice: random.Random, story: Story, now: str) -> None:
     leader = fleet.terms.leader
     if leader is None:
         return
-    seen = {one: Standing(one, dice.choice([ALIVE, GONE]), f"node-{one}", "s", 99.0, 1.0) for one in AGENTS}
-    ctx = Context(fleet, now, leader, f"node-{leader}", seen=seen)
+    seen = {one: AgentLiveness(one, dice.choice([ALIVE, GONE]), f"node-{one}", "s", 99.0, 1.0) for one in AGENTS}
+    ctx = Context(fleet, now, leader, f"node-{leader}", liveness=seen)
     for duty in wanted(fleet, ctx):
         if duty.key.startswith("duty-failed:"):
             raise Trouble(f"a duty of {duty.key.split(':')[1]}: {duty.content}")

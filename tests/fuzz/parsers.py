@@ -19,7 +19,7 @@ from gitcoord.core.fold.chains import Inadmissible
 from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import HmacSigner, Verifier
 from gitcoord.core.ledger.log_files import SEALED, open_path
-from gitcoord.core.ports import Entry, Outcome, Update
+from gitcoord.core.ports import Entry, PushOutcome, Update
 from gitcoord.core.format.strict_json import Malformed
 from gitcoord.features import FEATURES
 from gitcoord.features.pages import snapshot
@@ -115,7 +115,7 @@ def words(data: bytes) -> None:
     assert "\x1b" not in text and "secret" not in text
     update = Update(LEDGER, OID, OID)
     answer = git_output.push_outcomes([update], text, text)[LEDGER]
-    assert isinstance(answer.outcome, Outcome) and "\n" not in answer.reason
+    assert isinstance(answer.outcome, PushOutcome) and "\n" not in answer.reason
     assert len(answer.reason) <= git_output.LINE_CHARS_MAX
     assert isinstance(git_output.fetch_error("the remote", text), GitcoordError)
     credentials.transport_settings(text.replace("\n", "\0"))

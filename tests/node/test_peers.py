@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitcoord.core.leadership.liveness import ALIVE, GONE, LATE, Standing
+from gitcoord.core.leadership.liveness import ALIVE, GONE, LATE, AgentLiveness
 from gitcoord.node.peers import at_home
 
 
@@ -15,4 +15,4 @@ from gitcoord.node.peers import at_home
     (GONE, 9.0, False, GONE),
 ])
 def test_of_an_agent_of_ones_own_node_the_process_tells(state: str, silent_s: float, runs: bool, shown: str) -> None:
-    assert at_home(Standing("bob", state, "here", "s1", silent_s, 1.0), runs).state == shown
+    assert at_home(AgentLiveness("bob", state, "here", "s1", silent_s, 1.0), runs).state == shown

@@ -13,7 +13,7 @@ import pytest
 
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt, Unreachable
-from gitcoord.core.ports import Entry, Objects, Oid, Outcome, Remote, Update
+from gitcoord.core.ports import Entry, Objects, Oid, PushOutcome, Remote, Update
 from gitcoord.store.git.git_store import GitStore, make_bare_remote
 from gitcoord.store.git.refs import loose_path
 from gitcoord.store.memory import MemoryServer, MemoryStore
@@ -103,7 +103,7 @@ def commit(store: Objects, text: str, *parents: Oid) -> Oid:
     return store.put_commit(tree=tree, parents=parents, message=text, author="alice", time_s=1_700_000_000)
 
 
-def push(store: Remote, ref: str, old: Oid | None, new: Oid | None) -> Outcome:
+def push(store: Remote, ref: str, old: Oid | None, new: Oid | None) -> PushOutcome:
     return store.push([Update(ref, old, new)])[ref].outcome
 
 
@@ -166,7 +166,7 @@ def test_a_large_blob_travels_whole(world: World) -> None:
     data = b"0123456789abcde\n" * (5 * 1024 * 1024 // 16)
     tree = writer.put_tree({"large": Entry(writer.put_blob(data))})
     tip = writer.put_commit(tree=tree, parents=[], message="large", author="a", time_s=1)
-    assert push(writer, ONE, None, tip) is Outcome.ACCEPTED
+    assert push(writer, ONE, None, tip) is PushOutcome.ACCEPTED
     reader.fetch()
     assert reader.blob(reader.tree(reader.commit(tip).tree)["large"].oid) == data
 
@@ -277,7 +277,7 @@ def test_what_one_wrote_another_reads(world: World) -> None:
     alice, bob = world.store(), world.store()
     root = commit(alice, "root")
     tip = commit(alice, "tip", root)
-    assert push(alice, LEDGER, None, tip) is Outcome.ACCEPTED
+    assert push(alice, LEDGER, None, tip) is PushOutcome.ACCEPTED
     with pytest.raises(Corrupt):
         bob.commit(tip)
     assert bob.fetch().refs == {LEDGER: tip}
@@ -290,7 +290,7 @@ def test_a_reader_sees_each_new_value(world: World) -> None:
     old = None
     for number in range(4):
         new = commit(alice, f"beat {number}")  # parentless, as outboxes are
-        assert push(alice, ONE, old, new) is Outcome.ACCEPTED
+        assert push(alice, ONE, old, new) is PushOutcome.ACCEPTED
         assert bob.fetch().refs == {ONE: new}
         assert bob.commit(new).message == f"beat {number}"
         old = new
@@ -298,18 +298,18 @@ def test_a_reader_sees_each_new_value(world: World) -> None:
 
 def test_creating_what_exists_is_stale(world: World) -> None:
     alice, bob = world.store(), world.store()
-    assert push(alice, ONE, None, commit(alice, "a")) is Outcome.ACCEPTED
-    assert push(bob, ONE, None, commit(bob, "b")) is Outcome.STALE
+    assert push(alice, ONE, None, commit(alice, "a")) is PushOutcome.ACCEPTED
+    assert push(bob, ONE, None, commit(bob, "b")) is PushOutcome.STALE
     assert bob.fetch().refs == {ONE: commit(alice, "a")}
 
 
 def test_updating_from_another_value_is_stale(world: World) -> None:
     store = world.store()
     a, b, c = (commit(store, text) for text in "abc")
-    assert push(store, ONE, None, a) is Outcome.ACCEPTED
-    assert push(store, ONE, b, c) is Outcome.STALE
-    assert push(store, ONE, ABSENT, c) is Outcome.STALE
-    assert push(store, ONE, a, c) is Outcome.ACCEPTED
+    assert push(store, ONE, None, a) is PushOutcome.ACCEPTED
+    assert push(store, ONE, b, c) is PushOutcome.STALE
+    assert push(store, ONE, ABSENT, c) is PushOutcome.STALE
+    assert push(store, ONE, a, c) is PushOutcome.ACCEPTED
     assert store.fetch().refs == {ONE: c}
 
 
@@ -317,13 +317,13 @@ def test_a_fast_forward_with_a_wrong_expectation_is_stale(world: World) -> None:
     store = world.store()
     a, b, c = line(store, 3)
     push(store, LEDGER, None, b)
-    assert push(store, LEDGER, a, c) is Outcome.STALE
+    assert push(store, LEDGER, a, c) is PushOutcome.STALE
     assert store.fetch().refs == {LEDGER: b}
 
 
 def test_updating_what_is_absent_is_stale(world: World) -> None:
     store = world.store()
-    assert push(store, ONE, commit(store, "a"), commit(store, "b")) is Outcome.STALE
+    assert push(store, ONE, commit(store, "a"), commit(store, "b")) is PushOutcome.STALE
     assert store.fetch().refs == {}
 
 
@@ -331,9 +331,9 @@ def test_a_ref_is_deleted_only_at_its_expected_value(world: World) -> None:
     store = world.store()
     a, b = commit(store, "a"), commit(store, "b")
     push(store, ONE, None, a)
-    assert push(store, ONE, b, None) is Outcome.STALE
-    assert push(store, ONE, a, None) is Outcome.ACCEPTED
-    assert push(store, ONE, a, None) is Outcome.STALE
+    assert push(store, ONE, b, None) is PushOutcome.STALE
+    assert push(store, ONE, a, None) is PushOutcome.ACCEPTED
+    assert push(store, ONE, a, None) is PushOutcome.STALE
     assert store.fetch().refs == {}
 
 
@@ -342,7 +342,7 @@ def test_a_value_that_is_there_already_is_not_compared(world: World) -> None:
     a = commit(store, "a")
     push(store, ONE, None, a)
     answer = store.push([Update(ONE, ABSENT, a)])[ONE]
-    assert (answer.outcome, answer.reason) == (Outcome.ACCEPTED, "already there")
+    assert (answer.outcome, answer.reason) == (PushOutcome.ACCEPTED, "already there")
 
 
 def test_one_of_two_racing_stores_wins(world: World) -> None:
@@ -350,8 +350,8 @@ def test_one_of_two_racing_stores_wins(world: World) -> None:
     root = commit(alice, "root")
     push(alice, LEDGER, None, root)
     bob.fetch()
-    assert push(alice, LEDGER, root, commit(alice, "a", root)) is Outcome.ACCEPTED
-    assert push(bob, LEDGER, root, commit(bob, "b", root)) is Outcome.STALE
+    assert push(alice, LEDGER, root, commit(alice, "a", root)) is PushOutcome.ACCEPTED
+    assert push(bob, LEDGER, root, commit(bob, "b", root)) is PushOutcome.STALE
 
 
 def test_a_stale_ref_does_not_stop_the_other(world: World) -> None:
@@ -359,7 +359,7 @@ def test_a_stale_ref_does_not_stop_the_other(world: World) -> None:
     push(alice, LEDGER, None, commit(alice, "ledger"))
     mine = commit(bob, "outbox")
     told = bob.push([Update(TWO, None, mine), Update(LEDGER, None, commit(bob, "mine"))])
-    assert {ref: was.outcome for ref, was in told.items()} == {TWO: Outcome.ACCEPTED, LEDGER: Outcome.STALE}
+    assert {ref: was.outcome for ref, was in told.items()} == {TWO: PushOutcome.ACCEPTED, LEDGER: PushOutcome.STALE}
     assert bob.fetch().refs == {TWO: mine, LEDGER: commit(alice, "ledger")}
 
 
@@ -368,9 +368,9 @@ def test_a_denied_ref_says_why_and_does_not_stop_the_other(world: World) -> None
     world.deny(LEDGER)
     mine = commit(store, "outbox")
     told = store.push([Update(LEDGER, None, commit(store, "l")), Update(ONE, None, mine)])
-    assert told[LEDGER].outcome is Outcome.DENIED
+    assert told[LEDGER].outcome is PushOutcome.DENIED
     assert "not on Friday" in told[LEDGER].reason and "\n" not in told[LEDGER].reason
-    assert told[ONE].outcome is Outcome.ACCEPTED
+    assert told[ONE].outcome is PushOutcome.ACCEPTED
     assert store.fetch().refs == {ONE: mine}
 
 
@@ -378,7 +378,7 @@ def test_a_branch_in_the_way_of_a_folder_is_denied_not_stale(world: World) -> No
     store = world.store()
     push(store, ONE, None, commit(store, "a"))
     told = store.push([Update(f"{ONE}/below", None, commit(store, "b"))])[f"{ONE}/below"]
-    assert told.outcome is Outcome.DENIED
+    assert told.outcome is PushOutcome.DENIED
     assert "cannot create" in told.reason
 
 
@@ -424,7 +424,7 @@ def test_an_outbox_that_was_brought_before_is_there_while_its_newest_state_canno
     world.spoil(alice.commit(bad).tree)
     found = bob.fetch()
     assert found.refs == {ONE: bad} and set(found.left) == {ONE} and bob.commit(before).message == "before"
-    assert push(bob, ONE, bad, commit(bob, "over it")) is Outcome.ACCEPTED
+    assert push(bob, ONE, bad, commit(bob, "over it")) is PushOutcome.ACCEPTED
     assert not bob.fetch().left
 
 
@@ -438,8 +438,8 @@ def test_refs_that_can_be_no_outbox_by_their_names_are_passed_over(world: World)
         found = reader.fetch()
         assert found.refs == {LEDGER: tip, ONE: tip} and set(found.strays) == set(odd) and not found.left
     assert store.push([Update(f"{TWO}/below", found.strays[f"{TWO}/below"], None)])[f"{TWO}/below"].outcome \
-        is Outcome.ACCEPTED
-    assert push(store, TWO, None, commit(store, "outbox")) is Outcome.ACCEPTED
+        is PushOutcome.ACCEPTED
+    assert push(store, TWO, None, commit(store, "outbox")) is PushOutcome.ACCEPTED
     assert reader.fetch().refs == {LEDGER: tip, ONE: tip, TWO: commit(store, "outbox")}
 
 
@@ -463,7 +463,7 @@ def test_an_unreachable_remote_is_said_to_be_so(world: World) -> None:
     world.down()
     with pytest.raises(Unreachable):
         store.fetch()
-    assert push(store, ONE, None, tip) is Outcome.UNREACHABLE
+    assert push(store, ONE, None, tip) is PushOutcome.UNREACHABLE
 
 
 def test_pushing_what_is_not_here_is_corrupt(world: World) -> None:
@@ -479,7 +479,7 @@ def test_git_finds_nothing_wrong_with_what_was_pushed(tmp_path: Path) -> None:
         folder = store.put_tree({"0001.log": Entry(store.put_blob(b"x"))})
         tree = store.put_tree({"a": Entry(folder, is_tree=True), "a.b": Entry(store.put_blob(b"y"))})
         tip = store.put_commit(tree=tree, parents=[], message="m\n", author=" <a>.. ", time_s=5)
-        assert push(store, LEDGER, None, tip) is Outcome.ACCEPTED
+        assert push(store, LEDGER, None, tip) is PushOutcome.ACCEPTED
     checked = subprocess.run(
         ["git", "-C", str(bare), "fsck", "--strict", "--full"], capture_output=True, text=True, check=False
     )

@@ -82,7 +82,7 @@ def state(one: Observation, at_s: float, *, poll_s: float) -> str:
     return LATE if silent_s <= GONE_AFTER * one.next_s + poll_s else GONE
 
 
-def gone_in_s(found: Iterable[Standing], *, poll_s: float) -> float:
+def gone_in_s(found: Iterable[AgentLiveness], *, poll_s: float) -> float:
     """From the look until the next of these is gone, unless it is heard of before; infinite where none will be."""
     lasts = (GONE_AFTER * one.next_s + poll_s - one.silent_s for one in found if one.state in (ALIVE, LATE))
     return min((last_s for last_s in lasts if last_s > 0), default=math.inf)
@@ -98,7 +98,7 @@ def newest(observations: Sequence[Observation]) -> dict[str, Observation]:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AgentLiveness:
     """How an agent stood at this node's last look."""
 
     agent: str
@@ -112,7 +112,7 @@ class Standing:
 
 def standings(
     observations: Sequence[Observation], at_s: float, *, poll_s: float, watched: bool = False
-) -> dict[str, Standing]:
+) -> dict[str, AgentLiveness]:
     """By agent (casefolded), as of the last successful look at `at_s`. Who never beat is not in it.
 
     `watched`: only silence that was listened to counts; one's own outage is nobody's. Who judges others looks so.
@@ -120,7 +120,7 @@ def standings(
     found = {}
     for agent, one in newest(observations).items():
         until_s = at_s - one.blind_s if watched else at_s
-        found[agent] = Standing(one.agent, state(one, until_s, poll_s=poll_s), one.node, one.session,
+        found[agent] = AgentLiveness(one.agent, state(one, until_s, poll_s=poll_s), one.node, one.session,
                                 max(0.0, until_s - one.since_s) + one.silent_s, one.next_s, one.position)
     return found
 

@@ -14,7 +14,7 @@ from gitcoord.core.leadership import neighbour_heartbeats
 from gitcoord.core import limits
 from gitcoord.core.format.event import Draft, Event, Signer, seal
 from gitcoord.core.fold.fleet_state import FleetState
-from gitcoord.core.leadership.liveness import Standing
+from gitcoord.core.leadership.liveness import AgentLiveness
 from gitcoord.core.leadership.leader_watch import Watch
 from gitcoord.core.fold.terms import Terms
 from gitcoord.core.leadership.timings import Profile
@@ -61,7 +61,7 @@ class Crew:
     sessions: list[Session] = field(default_factory=list)
     vitals: Callable[[], Mapping[str, Any]] = dict
     wait_share: Callable[[FleetState, str], float | None] = lambda fleet, agent: 1.0  # None: it never stands
-    standings: Callable[[], Mapping[str, Standing]] = dict  # who is how alive, as of the last look
+    standings: Callable[[], Mapping[str, AgentLiveness]] = dict  # who is how alive, as of the last look
     neighbours: Callable[[], Sequence[bytes]] = tuple  # newest beats of this node's other processes
     watch: Watch = field(default_factory=Watch)
     stretch: float = 1.0  # of the beats' period, where the push budget binds

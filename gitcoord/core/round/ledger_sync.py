@@ -9,7 +9,7 @@ from gitcoord.core.ledger.branch import Bad
 from gitcoord.core.round.effects import Carry, Disk, Effect, Push, SaveTip, Steps, Tell
 from gitcoord.core.errors import BadCredentials, Corrupt, Unreachable
 from gitcoord.core.format.event import parse
-from gitcoord.core.ports import Fetched, Oid, Outcome, Update
+from gitcoord.core.ports import Fetched, Oid, PushOutcome, Update
 from gitcoord.core.round.replica import QUIET_S, Replica, absorb, descends
 from gitcoord.core.ledger.trees import readable
 
@@ -85,13 +85,13 @@ def _push_back(replica: Replica, old: Oid | None, seen: Oid) -> Generator[Effect
     answer = answers[replica.ledger_ref]
     if answer.reason.startswith("credentials:"):
         raise BadCredentials(answer.reason.removeprefix("credentials:").strip())
-    if answer.outcome is Outcome.UNREACHABLE:
+    if answer.outcome is PushOutcome.UNREACHABLE:
         raise Unreachable(f"the ledger was set back; restoring it failed: {answer.reason}")
-    if answer.outcome is Outcome.DENIED:
+    if answer.outcome is PushOutcome.DENIED:
         replica.quiet_until_s = replica.clock.monotonic_s() + QUIET_S
         yield Tell("ledger_denied", f"the ledger was set back, and the remote refuses to have it restored: "
                    f"{answer.reason}")
-    return answer.outcome in (Outcome.ACCEPTED, Outcome.DENIED)
+    return answer.outcome in (PushOutcome.ACCEPTED, PushOutcome.DENIED)
 
 
 def _part(replica: Replica, disk: Disk, seen: Oid, tip: Oid) -> Steps:

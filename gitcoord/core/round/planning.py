@@ -51,7 +51,7 @@ def do_duties(replica: Replica, disk: Disk, crew: Crew) -> Steps:
     if lead is None or lead.leaving or not lead.claims:
         return
     waiting = {duty for event in disk.pending() if isinstance(duty := event.data.get("duty"), str)}
-    ctx = Context(fleet, replica.clock.timestamp(), lead.agent, disk.node, seen=crew.standings(),
+    ctx = Context(fleet, replica.clock.timestamp(), lead.agent, disk.node, liveness=crew.standings(),
                 seen_s=replica.seen_s)
     found = leader_duties.wanted(fleet, ctx, but=waiting) + _bad_lines(replica, waiting)
     drafts = []

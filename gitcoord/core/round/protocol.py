@@ -20,7 +20,7 @@ from gitcoord.core.errors import BadCredentials, Denied, Lost, Unreachable
 from gitcoord.core.format.event import Event, Head, hash_of
 from gitcoord.core.round.ledger_sync import follow_ledger, tell_left
 from gitcoord.core.round.planning import Plan, add_outbox, build, decide, do_duties, is_news, unblocked
-from gitcoord.core.ports import Fetched, Oid, Outcome, Pushed
+from gitcoord.core.ports import Fetched, Oid, PushOutcome, Pushed
 from gitcoord.core.round.replica import QUIET_S, REFUSED_S, Replica, absorb, own_ref
 from gitcoord.core.leadership.sessions import Crew, Session
 from gitcoord.core.round.reconcile import know_oneself, settle_queue
@@ -137,22 +137,22 @@ def _conclude(
     replica: Replica, disk: Disk, crew: Crew, plan: Plan, answers: Mapping[str, Pushed], report: Report, started_s: float
 ) -> Generator[Effect, Any, bool]:
     """Believe what the remote accepted; True when the round should begin again."""
-    unsent = Pushed(Outcome.UNKNOWN)
+    unsent = Pushed(PushOutcome.UNKNOWN)
     report.outbox = answers.get(own_ref(replica, disk), unsent) if plan.image else None
     report.ledger = answers.get(replica.ledger_ref, unsent) if plan.commit else None
-    if _is(report.outbox, Outcome.ACCEPTED):
+    if _is(report.outbox, PushOutcome.ACCEPTED):
         _own_accepted(replica, crew, plan, report)
-    if plan.commit is not None and _is(report.ledger, Outcome.ACCEPTED):
+    if plan.commit is not None and _is(report.ledger, PushOutcome.ACCEPTED):
         yield from _ledger_accepted(replica, disk, crew, plan, report, started_s)
-        return _is(report.outbox, Outcome.STALE)
+        return _is(report.outbox, PushOutcome.STALE)
     _raise_if_hopeless(report)
-    if report.ledger is not None and _is(report.ledger, Outcome.DENIED):
+    if report.ledger is not None and _is(report.ledger, PushOutcome.DENIED):
         yield from _ledger_denied(replica, crew, plan, report.ledger)
-    if _is(report.outbox, Outcome.DENIED):
+    if _is(report.outbox, PushOutcome.DENIED):
         yield from _outbox_alone(replica, disk, crew, plan, report, started_s)
         return False
     return any(_is(answer, bad) for answer in (report.outbox, report.ledger)
-               for bad in (Outcome.STALE, Outcome.UNKNOWN))
+               for bad in (PushOutcome.STALE, PushOutcome.UNKNOWN))
 
 
 def _offer(
@@ -162,14 +162,14 @@ def _offer(
     part = Plan(pending=pending)
     yield from add_outbox(replica, disk, crew, part, now_s, fresh=False)
     answers: dict[str, Pushed] = yield Push(tuple(part.updates))
-    answer = answers.get(own_ref(replica, disk), Pushed(Outcome.UNKNOWN))
-    if answer.outcome is Outcome.ACCEPTED:
+    answer = answers.get(own_ref(replica, disk), Pushed(PushOutcome.UNKNOWN))
+    if answer.outcome is PushOutcome.ACCEPTED:
         replica.durable = Head()
         _own_accepted(replica, crew, part, report)
     return answer
 
 
-def _is(answer: Pushed | None, outcome: Outcome) -> bool:
+def _is(answer: Pushed | None, outcome: PushOutcome) -> bool:
     return answer is not None and answer.outcome is outcome
 
 
@@ -197,7 +197,7 @@ def _ledger_accepted(
     report.sequenced = replica.heads.get(disk.node, Head())
     if plan.stander is not None and crew.leading(replica.branch.fleet.terms) is plan.stander:
         report.elected = plan.stander
-    if _is(report.outbox, Outcome.ACCEPTED):
+    if _is(report.outbox, PushOutcome.ACCEPTED):
         crew.confirmed(replica.branch.fleet.terms, started_s, replica.clock.monotonic_s())
 
 
@@ -224,7 +224,7 @@ def _raise_if_hopeless(report: Report) -> None:
     for answer in (report.ledger, report.outbox):
         if answer is not None and answer.reason.startswith("credentials:"):
             raise BadCredentials(answer.reason.removeprefix("credentials:").strip())
-        if answer is not None and answer.outcome is Outcome.UNREACHABLE:
+        if answer is not None and answer.outcome is PushOutcome.UNREACHABLE:
             raise Unreachable(answer.reason or "the remote did not answer")
 
 
@@ -237,17 +237,17 @@ def _outbox_alone(replica: Replica, disk: Disk, crew: Crew, plan: Plan, report: 
 
     passes, fails = 0, len(plan.pending)
     answer = yield from offer(fails)
-    if answer.outcome is not Outcome.DENIED:
+    if answer.outcome is not PushOutcome.DENIED:
         return
     words = answer.reason
-    if fails == 0 or (yield from offer(0)).outcome is Outcome.DENIED:
+    if fails == 0 or (yield from offer(0)).outcome is PushOutcome.DENIED:
         raise Denied(f"the remote refuses everything that this node writes: {words}")
     while fails - passes > 1:
         middle = (passes + fails) // 2
         answer = yield from offer(middle)
-        if answer.outcome not in (Outcome.DENIED, Outcome.ACCEPTED):
+        if answer.outcome not in (PushOutcome.DENIED, PushOutcome.ACCEPTED):
             return
-        passes, fails = (passes, middle) if answer.outcome is Outcome.DENIED else (middle, fails)
+        passes, fails = (passes, middle) if answer.outcome is PushOutcome.DENIED else (middle, fails)
     event = plan.pending[fails - 1]
     replica.blocked, replica.quiet_until_s, replica.suspects = event.uid, 0.0, 0  # the cause is known: the others may go on
     for session in crew.sessions:

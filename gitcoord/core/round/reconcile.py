@@ -11,7 +11,7 @@ from gitcoord.core.round.effects import Adopt, BecomeNewNode, Carry, ChainAnew, 
 from gitcoord.core.format.event import Event, Head, hash_of, parse_all
 from gitcoord.core.round.identity import is_of_a_copy
 from gitcoord.core.ledger.outbox import Outbox
-from gitcoord.core.ports import Fetched, Outcome, Pushed, Update
+from gitcoord.core.ports import Fetched, PushOutcome, Pushed, Update
 from gitcoord.core.round.replica import Replica, own_ref
 from gitcoord.core.leadership.sessions import Crew
 
@@ -77,7 +77,7 @@ def _clear_way(replica: Replica, disk: Disk, crew: Crew, fetched: Fetched) -> St
                "them; the remote's owner can tell who pushes there")
     updates = tuple(Update(ref, oid, None) for ref, oid in sorted(below.items())[:limits.OUTBOXES_RETIRED_AT_ONCE])
     answers: Mapping[str, Pushed] = yield Push(updates)
-    if any(answer.outcome is Outcome.DENIED for answer in answers.values()):
+    if any(answer.outcome is PushOutcome.DENIED for answer in answers.values()):
         yield from _become_new_node(replica, disk, crew, Outbox(""), "refs below {}, its outbox, cannot be removed")
 
 

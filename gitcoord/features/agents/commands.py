@@ -222,7 +222,7 @@ def shown(ctx: Context, agent: Agent) -> dict[str, Any]:
 
 
 def _member(ctx: Context, agent: str) -> dict[str, Any]:
-    standing = ctx.seen.get(agent.casefold())
+    standing = ctx.liveness.get(agent.casefold())
     return {
         "agent": agent, "status": None, "liveness": standing.state if standing else SILENT, "role": "",
         "capabilities": [], "task": "", "workload": None, "slots": None, "depends_on": [], "backup": None,

@@ -17,9 +17,9 @@ def get(ctx: Context, agent: str) -> Agent | None:
 
 def liveness(ctx: Context, agent: Agent) -> str:
     """How it is as far as one knows here: by its beats as they were last seen, else by the ledger's word."""
-    standing = ctx.seen.get(agent.key)
+    standing = ctx.liveness.get(agent.key)
     if standing is None:
-        return SILENT if ctx.seen and agent.liveness == ALIVE else agent.liveness
+        return SILENT if ctx.liveness and agent.liveness == ALIVE else agent.liveness
     return GONE if agent.ended and standing.session == agent.ended else standing.state
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gitcoord.core.commands import Context
 from gitcoord.core.fold.fleet_state import Duty
-from gitcoord.core.leadership.liveness import ALIVE, GONE, GOODBYE, LATE, Standing
+from gitcoord.core.leadership.liveness import ALIVE, GONE, GOODBYE, LATE, AgentLiveness
 from gitcoord.features.agents.roster import Agent, State
 
 TOLD: Mapping[str, tuple[str, frozenset[str], str]] = {
@@ -22,7 +22,7 @@ TOLD: Mapping[str, tuple[str, frozenset[str], str]] = {
 
 SUSPECTED_AFTER = 2.5  # promises: who is late and comes a moment later is no news
 
-News = Sequence[tuple[Agent, Standing]]
+News = Sequence[tuple[Agent, AgentLiveness]]
 
 
 def duty(state: State, ctx: Context) -> Iterator[Duty]:
@@ -52,10 +52,10 @@ def lost(state: State, ctx: Context) -> News:
 
 def _news(state: State, ctx: Context) -> News:
     return [(agent, standing) for key, agent in state.agents.items()
-            if (standing := ctx.seen.get(key)) is not None and _is_news(agent, standing, ctx)]
+            if (standing := ctx.liveness.get(key)) is not None and _is_news(agent, standing, ctx)]
 
 
-def _is_news(agent: Agent, standing: Standing, ctx: Context) -> bool:
+def _is_news(agent: Agent, standing: AgentLiveness, ctx: Context) -> bool:
     if standing.state not in TOLD or agent.liveness not in TOLD[standing.state][1]:
         return False
     if standing.state == ALIVE:
@@ -68,7 +68,7 @@ def _is_news(agent: Agent, standing: Standing, ctx: Context) -> bool:
 def _too_many(state: State, ctx: Context, lost: News) -> bool:
     """Whether two or more fell silent at once, and they are half of those that were heard of, or more."""
     others = [agent for agent in state.agents.values()
-              if agent.liveness in (ALIVE, LATE) and agent.key != ctx.actor.casefold() and agent.key in ctx.seen]
+              if agent.liveness in (ALIVE, LATE) and agent.key != ctx.actor.casefold() and agent.key in ctx.liveness]
     return len(lost) >= 2 and 2 * len(lost) >= len(others)
 
 

@@ -272,7 +272,7 @@ def receipt(ctx: Context, said: Said, agent: str) -> str:
         return "acknowledged"
     if is_read(ctx.state("messages"), said, agent):
         return "read"
-    standing = ctx.seen.get(agent.casefold())
+    standing = ctx.liveness.get(agent.casefold())
     return "delivered" if standing is not None and standing.position >= said.position else "sent"
 
 

@@ -98,7 +98,7 @@ Done = tuple[list[Duty], bool]  # what to append, and whether that is enough
 def _restart(case: Case) -> Done:
     """Where its supervisor lives, and it was not lost too often."""
     ctx, agent = case.ctx, case.agent
-    neighbour = any(one.node == agent.node and one.state == ALIVE for one in ctx.seen.values())
+    neighbour = any(one.node == agent.node and one.state == ALIVE for one in ctx.liveness.values())
     if not agent.supervised or case.repeated or not (case.loss.told or neighbour):
         return [], False
     return [case.duty("restart_requested", f"is to be started again on {agent.node}", node=agent.node)], True

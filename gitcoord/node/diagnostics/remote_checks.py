@@ -11,7 +11,7 @@ from gitcoord.core.ledger import outbox
 from gitcoord.core.errors import BadCredentials, Denied, Unreachable
 from gitcoord.core.format.event import Event
 from gitcoord.core.names import NODE
-from gitcoord.core.ports import Oid, Outcome, Pushed, Update
+from gitcoord.core.ports import Oid, PushOutcome, Pushed, Update
 from gitcoord.core.ledger.trees import readable
 from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, Finding, Patient, age_s, rounded
 from gitcoord.node.membership.init import profile_for
@@ -101,9 +101,9 @@ class _Scratch:
         answer = self.probe.store.push([Update(self.ref, old, new)])[self.ref]
         if answer.reason.startswith("credentials:"):
             raise BadCredentials(answer.reason.removeprefix("credentials:").strip())
-        if answer.outcome in (Outcome.UNREACHABLE, Outcome.UNKNOWN):
+        if answer.outcome in (PushOutcome.UNREACHABLE, PushOutcome.UNKNOWN):
             raise Unreachable(f"the remote stopped answering ({answer.reason}): try again")
-        if answer.outcome is Outcome.ACCEPTED:
+        if answer.outcome is PushOutcome.ACCEPTED:
             self.at = new
         return answer
 
@@ -118,7 +118,7 @@ def _writing(patient: Patient) -> Iterator[Finding]:
     with _probe(patient) as probe:
         scratch = _Scratch(patient, probe)
         answer = scratch.push(None, scratch.commit())
-        if answer.outcome is not Outcome.ACCEPTED:
+        if answer.outcome is not PushOutcome.ACCEPTED:
             yield Finding("namespace", FAIL, f"the host refuses {_prefix(patient)}*: {answer.reason}",
                           "ask for the right to write there; a new fleet can use `--namespace refs/heads/gitcoord`")
             return
@@ -128,7 +128,7 @@ def _writing(patient: Patient) -> Iterator[Finding]:
             yield _rewriting(scratch)
         finally:
             gone = scratch.remove()
-        if gone.outcome is Outcome.ACCEPTED:
+        if gone.outcome is PushOutcome.ACCEPTED:
             yield Finding("removal", OK, "outboxes may be removed")
         else:
             yield Finding("removal", WARN, f"the host refuses to remove {scratch.ref}: {gone.reason}",
@@ -137,9 +137,9 @@ def _writing(patient: Patient) -> Iterator[Finding]:
 
 def _compare_and_swap(scratch: _Scratch) -> Finding:
     first, second = scratch.at, scratch.commit(scratch.at)
-    tries = [("create what exists", scratch.push(None, second), Outcome.STALE),
-             ("a wrong lease", scratch.push(second, scratch.commit(first)), Outcome.STALE),
-             ("the right lease", scratch.push(first, second), Outcome.ACCEPTED)]
+    tries = [("create what exists", scratch.push(None, second), PushOutcome.STALE),
+             ("a wrong lease", scratch.push(second, scratch.commit(first)), PushOutcome.STALE),
+             ("the right lease", scratch.push(first, second), PushOutcome.ACCEPTED)]
     wrong = [f"{what}: {answer.outcome.value}" for what, answer, expected in tries if answer.outcome is not expected]
     assert scratch.patient.config is not None
     races = RACES.get(scratch.patient.config.profile or "local", RACES_ELSEWHERE)
@@ -150,7 +150,7 @@ def _compare_and_swap(scratch: _Scratch) -> Finding:
                        "nodes overwrite each other's events")
     # FACTS of git: pushing the value that is there already is not checked at all, whatever the lease.
     noop = scratch.push(first, scratch.at)
-    said = "refused too" if noop.outcome is Outcome.STALE else "not checked (so every commit carries a nonce)"
+    said = "refused too" if noop.outcome is PushOutcome.STALE else "not checked (so every commit carries a nonce)"
     return Finding("compare-and-swap", OK, f"works: one winner in each of {races} races; a push of what is there "
                    f"already is {said}")
 
@@ -160,13 +160,13 @@ def _race(scratch: _Scratch) -> int:
     before = scratch.at
     commits = [scratch.commit(before), scratch.commit(before)]
     start = threading.Barrier(2)
-    outcomes: list[Outcome] = []
+    outcomes: list[PushOutcome] = []
 
     def push(store: git_store.GitStore, new: Oid) -> None:
         start.wait(10)
         outcome = store.push([Update(scratch.ref, before, new)])[scratch.ref].outcome
         outcomes.append(outcome)
-        if outcome is Outcome.ACCEPTED:
+        if outcome is PushOutcome.ACCEPTED:
             scratch.at = new
 
     with scratch.probe.again() as other:  # a repository object is for one thread
@@ -176,9 +176,9 @@ def _race(scratch: _Scratch) -> int:
             thread.start()
         for thread in threads:
             thread.join()
-    if Outcome.ACCEPTED not in outcomes:
+    if PushOutcome.ACCEPTED not in outcomes:
         scratch.at = scratch.probe.refs().get(scratch.ref)
-    return outcomes.count(Outcome.ACCEPTED)
+    return outcomes.count(PushOutcome.ACCEPTED)
 
 
 def _rewriting(scratch: _Scratch) -> Finding:
@@ -186,7 +186,7 @@ def _rewriting(scratch: _Scratch) -> Finding:
     assert scratch.patient.config is not None
     parented = scratch.patient.config.namespace.startswith("refs/heads/")
     answer = scratch.push(scratch.at, scratch.commit())
-    if answer.outcome is Outcome.ACCEPTED:
+    if answer.outcome is PushOutcome.ACCEPTED:
         return Finding("rewriting", OK, "allowed" + ("; outboxes keep their history all the same" if parented else ""))
     if parented:
         return Finding("rewriting", OK, f"refused ({answer.reason}): outboxes keep their history, as they should here")

@@ -21,7 +21,7 @@ import filelock
 from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.core.errors import GitcoordError, Lost, Refused
 from gitcoord.core.format.event import parse
-from gitcoord.core.leadership.liveness import ALIVE, Standing
+from gitcoord.core.leadership.liveness import ALIVE, AgentLiveness
 from gitcoord.features import agents
 from gitcoord.features.recovery.state import Recovery
 from gitcoord.node.operations import submit
@@ -171,14 +171,14 @@ class Supervisor:
             self.node.append(self.node.draft("agent_restarted", words, actor=child.id, re=recovery.id,
                                              data={"agent": child.id, "pid": child.process.pid}))
 
-    def _is_up(self, name: str, standings: Mapping[str, Standing]) -> bool:
+    def _is_up(self, name: str, standings: Mapping[str, AgentLiveness]) -> bool:
         child = self.children.get(name.casefold())
         if child is not None:
             return child.state == UP
         standing = standings.get(name.casefold())
         return standing is not None and standing.state == ALIVE
 
-    def _is_alone(self, child: Child, standings: Mapping[str, Standing]) -> bool:
+    def _is_alone(self, child: Child, standings: Mapping[str, AgentLiveness]) -> bool:
         """Nobody leads, and for so long that an election would be over."""
         if time.monotonic() - child.changed_s < ALONE_BOUNDS * self.node.profile.bound_s():
             return False

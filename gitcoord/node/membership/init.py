@@ -24,7 +24,7 @@ from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import SEED_BYTES
 from gitcoord.core.fold.members import FleetFounded
 from gitcoord.core.names import agent_id, node_name
-from gitcoord.core.ports import Outcome, Pushed, Update
+from gitcoord.core.ports import PushOutcome, Pushed, Update
 from gitcoord.core.text import Place, fit
 from gitcoord.features import FEATURES
 from gitcoord.features.pages import card
@@ -166,7 +166,7 @@ def _enter(home: Home, common: Path, store: Store, config: Config, wish: Wish, s
             said.append(f"joins fleet {config.fleet}")
             return False
         answer = _found(home, store, config, wish, profile_for(common, config.remote))
-        if answer.outcome is Outcome.ACCEPTED:
+        if answer.outcome is PushOutcome.ACCEPTED:
             said.append(f"founds fleet {config.fleet}")
             return True
         _raise_refusal(answer, "the ledger", config)
@@ -176,9 +176,9 @@ def _enter(home: Home, common: Path, store: Store, config: Config, wish: Wish, s
 def _raise_refusal(answer: Pushed, what: str, config: Config) -> None:
     if answer.reason.startswith("credentials:"):
         raise BadCredentials(answer.reason.removeprefix("credentials:").strip())
-    if answer.outcome is Outcome.DENIED:
+    if answer.outcome is PushOutcome.DENIED:
         raise Denied(f"the remote refuses {what} ({config.ledger}): {answer.reason}")
-    if answer.outcome is Outcome.UNREACHABLE:
+    if answer.outcome is PushOutcome.UNREACHABLE:
         raise Unreachable(answer.reason)
 
 
@@ -222,12 +222,12 @@ def _accepted_namespace(store: Store) -> str:
         oid = outbox.write(store, node="probe", pending=(), beats=(), carried=(), nonce=new_uid(), parent=None,
                            time_s=_now_s())
         answer = store.push([Update(ref, None, oid)])[ref]
-        if answer.outcome is Outcome.ACCEPTED:
+        if answer.outcome is PushOutcome.ACCEPTED:
             store.push([Update(ref, oid, None)])
             return namespace
         if answer.reason.startswith("credentials:"):
             raise BadCredentials(answer.reason.removeprefix("credentials:").strip())
-        if answer.outcome is not Outcome.DENIED:
+        if answer.outcome is not PushOutcome.DENIED:
             raise Unreachable(answer.reason or "the remote did not answer")
     raise Denied(f"the remote refuses to be written to: {answer.reason}")
 

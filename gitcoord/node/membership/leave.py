@@ -11,7 +11,7 @@ import filelock
 
 from gitcoord.core.errors import GitcoordError, NotConfirmed, Refused, Unreachable
 from gitcoord.core.format.event import Draft, Event
-from gitcoord.core.ports import Outcome, Update
+from gitcoord.core.ports import PushOutcome, Update
 from gitcoord.node.node import Node
 
 SYNC_TRIES_S = 0.2
@@ -122,7 +122,7 @@ def _retire_outbox(node: Node, left: Left) -> None:
         mine = node.store.fetch(first={node.disk.node}).refs.get(ref)
         if mine is not None:
             answer = node.store.push([Update(ref, mine, None)])[ref]
-            left.outbox_retired = answer.outcome is Outcome.ACCEPTED
+            left.outbox_retired = answer.outcome is PushOutcome.ACCEPTED
             if not left.outbox_retired:
                 left.problems.append(f"the outbox stays on the remote: {answer.reason or answer.outcome.value}")
     except GitcoordError as wrong:

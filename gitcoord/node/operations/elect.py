@@ -20,7 +20,7 @@ from gitcoord.node.node import Node
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LeadershipReport:
     """Who leads, and how that is known."""
 
     leader: str | None
@@ -44,7 +44,7 @@ class Standing:
             yield self.advice
 
 
-def leadership(node: Node, *, online: bool = True) -> Standing:
+def leadership(node: Node, *, online: bool = True) -> LeadershipReport:
     """Who leads, after one round (or, unreachable, as last seen)."""
     known_by = ""
     if online:
@@ -55,18 +55,18 @@ def leadership(node: Node, *, online: bool = True) -> Standing:
     return _standing(node, known_by)
 
 
-def _standing(node: Node, known_by: str = "", *, elected_here: bool = False, advice: str = "") -> Standing:
+def _standing(node: Node, known_by: str = "", *, elected_here: bool = False, advice: str = "") -> LeadershipReport:
     terms = node.fleet.terms
     beat = next((b for b in node.replica.beats() if b.term == terms.term and b.actor == terms.leader), None)
     if not known_by:
         known_by = f"the ledger at position {node.fleet.position}"
         if beat is not None:
             known_by += f"; its beat {beat.data.get('n')} of {beat.timestamp}"
-    return Standing(terms.leader, terms.term, terms.since, terms.since_time, terms.node, terms.reason, known_by,
+    return LeadershipReport(terms.leader, terms.term, terms.since, terms.since_time, terms.node, terms.reason, known_by,
                     elected_here, advice)
 
 
-def take_part(node: Node, agent: str, *, wait: bool = False, timeout_s: float | None = None) -> Standing:
+def take_part(node: Node, agent: str, *, wait: bool = False, timeout_s: float | None = None) -> LeadershipReport:
     """Stand if nobody leads, or when the leader's silence has lasted long enough; else tell who leads.
 
     Where `agent run` lives on this node it takes part already: then this only watches it.
@@ -86,7 +86,7 @@ def take_part(node: Node, agent: str, *, wait: bool = False, timeout_s: float | 
         return _watch(node, session, stands=stands, wait=wait, deadline=deadline)
 
 
-def _watch(node: Node, session: Session, *, stands: bool, wait: bool, deadline: float) -> Standing:
+def _watch(node: Node, session: Session, *, stands: bool, wait: bool, deadline: float) -> LeadershipReport:
     first: object = None
     while True:
         terms = node.fleet.terms
@@ -109,7 +109,7 @@ def _watch(node: Node, session: Session, *, stands: bool, wait: bool, deadline: 
         node.pause(min(node.crew.next_due_s(node.fleet, since_boot_s()) + 0.01, node.crew.profile.poll_s))
 
 
-def resign(node: Node, agent: str) -> Standing:
+def resign(node: Node, agent: str) -> LeadershipReport:
     """Step down, by an event of one's own term: anyone may stand at once. Raises Lost if the agent does not lead."""
     [event] = node.append(resignation(node, agent))
     node.confirm(event, "sequenced", timeout_s=60)

@@ -29,7 +29,7 @@ BUSY_S = 5.0  # for the round of another process of this node
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CommandResult:
     """What became of a command: its events, how far they got, and what the feature says of it."""
 
     events: tuple[Event, ...]
@@ -139,7 +139,7 @@ def _look_anew(node: Node) -> None:
 
 def act(
     node: Node, command: Command, given: Mapping[str, Any], *, actor: str, timeout_s: float = TIMEOUT_S
-) -> Outcome:
+) -> CommandResult:
     """Write what the command asks for, and wait for the ledger's word on it.
 
     Raises Refused; NoEffect (a Lost), when the ledger says so, such as when somebody else was first; NotConfirmed,
@@ -147,7 +147,7 @@ def act(
     """
     drafts = drafted(node, propose(node, command, given, actor=actor), actor)
     if not drafts:
-        return Outcome((), "sequenced", None, {})
+        return CommandResult((), "sequenced", None, {})
     events = tuple(node.append(*drafts))
     try:
         level, position = node.confirm(events[-1], "sequenced", timeout_s=timeout_s, urgent=command.urgent,
@@ -157,7 +157,7 @@ def act(
     except GitcoordError as wrong:  # whatever the remote said: what nobody judges needs no more than this disk
         if command.judged:
             raise
-        return Outcome(events, node.level(events[-1])[0], None, {}, wrong)
+        return CommandResult(events, node.level(events[-1])[0], None, {}, wrong)
     fleet = node.fleet
     for event in events:
         reason = why_without_effect(node, event)
@@ -165,7 +165,7 @@ def act(
             raise NoEffect(f"{event.content[:delivery.SAID_SHOWN]!r} has no effect: {reason}")
     subject = events[0].re if command.answers_thread else events[0].uid
     answer = command.answer(context(node, actor), subject) if command.answer and subject else {}
-    return Outcome(events, level, fleet.positions.get(events[0].uid, position), answer)
+    return CommandResult(events, level, fleet.positions.get(events[0].uid, position), answer)
 
 
 def check_data(node: Node, draft: Draft) -> None:

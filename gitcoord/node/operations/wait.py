@@ -11,7 +11,7 @@ import filelock
 
 from gitcoord.core.errors import GitcoordError, Lost, NotConfirmed, Unreachable
 from gitcoord.core.names import event_type
-from gitcoord.features.conditions import Standing, condition
+from gitcoord.features.conditions import ConditionStatus, condition
 from gitcoord.node.operations import submit
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LOOK_S = 0.05  # between two looks at this node's files
 
-_Check = Callable[[], Standing]
+_Check = Callable[[], ConditionStatus]
 
 
 def wait_for(node: Node, text: str, *, actor: str, timeout_s: float) -> str:
@@ -29,7 +29,7 @@ def wait_for(node: Node, text: str, *, actor: str, timeout_s: float) -> str:
     not within `timeout_s`; BadCredentials and Denied where the remote lets nobody look.
     """
     check: _Check | None = None
-    standing = Standing(False, "")
+    standing = ConditionStatus(False, "")
     for _ in _looks(node, time.monotonic() + timeout_s):
         check = check or _checking(node, text, actor)  # after the first round: what is waited for may be news
         standing = check()
@@ -52,13 +52,13 @@ def _event(node: Node, type_: str) -> _Check:
     """The next event of a type that gets its place and has effect."""
     read = node.fleet.position
 
-    def standing() -> Standing:
+    def standing() -> ConditionStatus:
         nonlocal read
         for position, event in node.events(read):
             read = position
             if event.type == type_ and event.uid in node.fleet.positions:
-                return Standing(True, f"{type_} {event.uid[:8]} of {event.actor} is at position {position}")
-        return Standing(False, f"no new {type_} up to position {read}")
+                return ConditionStatus(True, f"{type_} {event.uid[:8]} of {event.actor} is at position {position}")
+        return ConditionStatus(False, f"no new {type_} up to position {read}")
 
     return standing
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError, Paused, Unreachable
-from gitcoord.core.ports import Outcome, Pushed, Update
+from gitcoord.core.ports import PushOutcome, Pushed, Update
 from gitcoord.core.text import Place, fit
 
 REASON_CHARS_MAX = 400  # a hook may print a page; one line of a terminal or log is what is shown
@@ -137,7 +137,7 @@ def push_outcomes(
     "the remote end hung up unexpectedly". `late` says that git was killed, and after what time.
     """
     told = _porcelain(stdout)
-    silent = Pushed(Outcome.UNKNOWN, late) if late else _without_a_line(stderr)
+    silent = Pushed(PushOutcome.UNKNOWN, late) if late else _without_a_line(stderr)
     result = {}
     for update in updates:
         flag, summary = told.get(update.ref, ("", ""))
@@ -158,21 +158,21 @@ def _one(ref: str, flag: str, summary: str, stderr: str) -> Pushed:
     if flag == "=":
         # Git compares nothing when the value is there already. Every commit that claims something carries a
         # nonce, so the value is there because an earlier push of it, whose answer was lost, did arrive.
-        return Pushed(Outcome.ACCEPTED, "already there")
+        return Pushed(PushOutcome.ACCEPTED, "already there")
     if flag != "!":
-        return Pushed(Outcome.ACCEPTED)
+        return Pushed(PushOutcome.ACCEPTED)
     opened = summary.find("(")
     reason = summary[opened + 1:-1] if opened >= 0 and summary.endswith(")") else summary
     if "remote failure" in summary or "failed to report status" in summary:
-        return Pushed(Outcome.UNKNOWN, reason)
+        return Pushed(PushOutcome.UNKNOWN, reason)
     if summary.startswith("[rejected]"):  # our own git compared: stale info, fetch first, non-fast-forward
-        return Pushed(Outcome.STALE, reason)
+        return Pushed(PushOutcome.STALE, reason)
     if _STALE.search(reason) and not _will_not_pass(ref, stderr):
-        return Pushed(Outcome.STALE, reason)
+        return Pushed(PushOutcome.STALE, reason)
     if reason == "unpacker error" and is_local_damage(stderr):
-        return Pushed(Outcome.UNREACHABLE, f"nothing was sent: {words(stderr)}")
+        return Pushed(PushOutcome.UNREACHABLE, f"nothing was sent: {words(stderr)}")
     said = words(stderr)
-    return Pushed(Outcome.DENIED, f"{reason}: {said}"[:REASON_CHARS_MAX] if said else reason)
+    return Pushed(PushOutcome.DENIED, f"{reason}: {said}"[:REASON_CHARS_MAX] if said else reason)
 
 
 def _will_not_pass(ref: str, stderr: str) -> bool:
@@ -184,9 +184,9 @@ def _will_not_pass(ref: str, stderr: str) -> bool:
 def _without_a_line(stderr: str) -> Pushed:
     said = words(stderr) or "git gave no reason"
     if _BAD_CREDENTIALS.search(stderr):
-        return Pushed(Outcome.DENIED, f"credentials: {said}")
+        return Pushed(PushOutcome.DENIED, f"credentials: {said}")
     if _DENIED.search(stderr) or "invalid refspec" in stderr:
-        return Pushed(Outcome.DENIED, said)
+        return Pushed(PushOutcome.DENIED, said)
     if _NEVER_CONNECTED.search(stderr):
-        return Pushed(Outcome.UNREACHABLE, said)
-    return Pushed(Outcome.UNKNOWN, said)
+        return Pushed(PushOutcome.UNREACHABLE, said)
+    return Pushed(PushOutcome.UNKNOWN, said)

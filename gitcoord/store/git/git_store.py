@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from gitcoord.core.errors import Corrupt, GitcoordError, Paused
-from gitcoord.core.ports import CommitInfo, Entry, Fetched, Oid, Outcome, Pushed, Update
+from gitcoord.core.ports import CommitInfo, Entry, Fetched, Oid, PushOutcome, Pushed, Update
 from gitcoord.store.git import repo_location, credentials, refs as git_refs, maintenance, url as git_url, git_output
 from gitcoord.store import files, program
 from gitcoord.store.home import locks, sharing
@@ -189,10 +189,10 @@ class GitStore:
     def push(self, updates: Sequence[Update]) -> dict[str, Pushed]:
         outcomes = self._transport.push(updates, lambda: self._sync_ledger(updates))
         for update in updates:
-            if outcomes[update.ref].outcome is Outcome.ACCEPTED and update.new is not None:
+            if outcomes[update.ref].outcome is PushOutcome.ACCEPTED and update.new is not None:
                 with contextlib.suppress(OSError):  # then it is fetched
                     self._mirror.note(update.ref, update.new)
-            lost = outcomes[update.ref].outcome in (Outcome.UNREACHABLE, Outcome.UNKNOWN, Outcome.DENIED)
+            lost = outcomes[update.ref].outcome in (PushOutcome.UNREACHABLE, PushOutcome.UNKNOWN, PushOutcome.DENIED)
             if lost and update.new is not None:
                 self._reader.close()
                 self.commit(update.new)  # Corrupt, if it is our own disk that lacks what was to be sent

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gitcoord.core.errors import BadCredentials, Denied, Paused, Refused, Unreachable
-from gitcoord.core.ports import Oid, Outcome, Pushed, Update
+from gitcoord.core.ports import Oid, PushOutcome, Pushed, Update
 from gitcoord.store.git import credentials, local_remote, refs as git_refs, url as git_url, git_output
 from gitcoord.store.git.process import Bounds, Result, works_on
 
@@ -142,7 +142,7 @@ class Transport:
         result = self.talk("push", *options, after=specs, meanwhile=meanwhile)
         late = f"no answer in {self.timeout_s:g} s" if result.timed_out else ""
         outcomes = git_output.push_outcomes(updates, result.stdout, result.stderr, late=late)
-        if any(was.outcome is Outcome.DENIED for was in outcomes.values()):
+        if any(was.outcome is PushOutcome.DENIED for was in outcomes.values()):
             self._access = {}
         return outcomes
 

@@ -9,7 +9,7 @@ import pytest
 from gitcoord.core.ledger import outbox
 from gitcoord.core.errors import Unreachable
 from gitcoord.core.format.event import Draft, Event, Head, parse, seal
-from gitcoord.core.ports import Fetched, Outcome, Pushed, Update
+from gitcoord.core.ports import Fetched, PushOutcome, Pushed, Update
 from gitcoord.core.leadership.sessions import Session
 from gitcoord.core.leadership.leader_watch import Watch
 from gitcoord.core.leadership.timings import PROFILES
@@ -300,7 +300,7 @@ def test_a_stale_mirror_earns_no_credit() -> None:
     other.fetch_through = mirror
     pushed: list[object] = []
     other.push_through = lambda updates: pushed.append(updates) or {
-        u.ref: Pushed(Outcome.STALE, "stale info") for u in updates}
+        u.ref: Pushed(PushOutcome.STALE, "stale info") for u in updates}
     for _ in range(80):
         world.pass_time(STEP_S)
         leader.round()
@@ -393,7 +393,7 @@ def test_a_leader_that_loses_races_is_not_deposed() -> None:
     own = leader.store.push
 
     def losing(updates: Sequence[Update]) -> dict[str, Pushed]:
-        return {u.ref: Pushed(Outcome.STALE) if u.ref == LEDGER else own([u])[u.ref] for u in updates}
+        return {u.ref: Pushed(PushOutcome.STALE) if u.ref == LEDGER else own([u])[u.ref] for u in updates}
 
     leader.push_through = losing
     for number in range(40):
@@ -415,7 +415,7 @@ def test_a_leader_that_is_denied_the_ledger_stops_claiming_and_is_replaced() -> 
     world, [leader, other] = a_fleet("leader", "other")
     own = leader.store.push
     leader.push_through = lambda updates: {
-        u.ref: Pushed(Outcome.DENIED, "protected") if u.ref == LEDGER else own([u])[u.ref] for u in updates}
+        u.ref: Pushed(PushOutcome.DENIED, "protected") if u.ref == LEDGER else own([u])[u.ref] for u in updates}
     leader.say("try")
     leader.round()
     assert leader.session.claims is False
@@ -451,7 +451,7 @@ def test_a_leader_that_sees_an_event_lie_for_t_stops_claiming() -> None:
         third.round()
     mine = leader.store.push
     leader.push_through = lambda updates: {
-        u.ref: Pushed(Outcome.STALE) if u.ref == LEDGER else mine([u])[u.ref] for u in updates}
+        u.ref: Pushed(PushOutcome.STALE) if u.ref == LEDGER else mine([u])[u.ref] for u in updates}
     for _ in range(20):
         with pytest.raises(Lost):
             leader.round()
@@ -518,14 +518,14 @@ def test_a_leader_acts_outside_only_within_v_of_the_start_of_a_push_that_took_bo
     leader.round()
     assert leader.crew.act_until_s == start + LOCAL.act_s
     leader.push_through = lambda updates: {
-        u.ref: Pushed(Outcome.STALE) if u.ref == LEDGER else own([u])[u.ref] for u in updates}
+        u.ref: Pushed(PushOutcome.STALE) if u.ref == LEDGER else own([u])[u.ref] for u in updates}
     before = leader.crew.act_until_s
     leader.crew.wants_to_act = False
     world.pass_time(2)
     leader.round()
     assert leader.crew.act_until_s == before, "an accepted outbox alone says nothing"
     leader.push_through = lambda updates: {
-        u.ref: own([u])[u.ref] if u.ref == LEDGER else Pushed(Outcome.UNKNOWN) for u in updates}
+        u.ref: own([u])[u.ref] if u.ref == LEDGER else Pushed(PushOutcome.UNKNOWN) for u in updates}
     leader.say("something")
     leader.round()
     assert leader.crew.act_until_s == before, "nor does an accepted ledger, without the claim beside it"

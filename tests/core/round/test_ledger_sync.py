@@ -10,7 +10,7 @@ import pytest
 from gitcoord.core.round.effects import Carry
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.format.event import Draft, context_of, fleet_id_of, parse, seal
-from gitcoord.core.ports import Outcome
+from gitcoord.core.ports import PushOutcome
 from gitcoord.core.format.strict_json import Malformed
 from tests.core.driver import FLEET, LEDGER, OUTBOXES, Machine, World, signer_of
 
@@ -325,7 +325,7 @@ def test_a_stale_push_back_is_looked_at_again() -> None:
     world, one, other = a_fleet()
     tip = world.tip or ""
     del world.server.refs[LEDGER]
-    one.answers(Outcome.UNKNOWN, applied=True)
+    one.answers(PushOutcome.UNKNOWN, applied=True)
     one.round()
     assert world.tip == tip
     agree(world, one, other)

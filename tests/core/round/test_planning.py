@@ -13,7 +13,7 @@ from gitcoord.core.format.event import Draft, Event, Head, seal, uid_of
 from gitcoord.core.fold.chains import Inadmissible
 from gitcoord.core.fold.fleet_state import Duty, FleetState
 from gitcoord.core.format.keys import Verifier
-from gitcoord.core.ports import Outcome
+from gitcoord.core.ports import PushOutcome
 from gitcoord.features import FEATURES
 from tests.core.driver import FLEET, LEDGER, OUTBOXES, Machine, World, signer_of
 
@@ -133,7 +133,7 @@ def test_a_duty_is_appended_once_by_one_leader_and_its_successor(monkeypatch: py
 def test_a_duty_that_is_pending_is_not_appended_again(monkeypatch: pytest.MonkeyPatch) -> None:
     world, [one] = a_fleet(1, runs=True)
     monkeypatch.setattr(FEATURES["health"], "duty", lambda state, ctx: [Duty("error", "due", "the-key")])
-    one.answers(Outcome.UNKNOWN, times=100)
+    one.answers(PushOutcome.UNKNOWN, times=100)
     for _ in range(3):
         try:
             one.round()

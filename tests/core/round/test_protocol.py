@@ -10,7 +10,7 @@ import pytest
 from gitcoord.core.round import effects
 from gitcoord.core.errors import BadCredentials, Denied, Lost, Unreachable
 from gitcoord.core.format.event import Draft, parse, seal
-from gitcoord.core.ports import Outcome, Pushed, Update
+from gitcoord.core.ports import PushOutcome, Pushed, Update
 from gitcoord.core.round.replica import QUIET_S
 from tests.core.driver import FLEET, LEDGER, OUTBOXES, Machine, World, run, signer_of
 
@@ -42,7 +42,7 @@ def test_what_several_nodes_append_is_sequenced_once_each_and_all_agree(count: i
 def test_the_winner_carries_the_losers_events() -> None:
     world, [winner, loser] = fleet_of(2)
     loser.say("mine")
-    loser.answers(Outcome.STALE)  # the ledger race; its outbox is pushed again by itself
+    loser.answers(PushOutcome.STALE)  # the ledger race; its outbox is pushed again by itself
     steps = loser.steps()
     for effect in steps:
         if isinstance(effect, effects.Wait):
@@ -102,7 +102,7 @@ def test_the_same_words_pushed_twice_in_one_second_are_two_commits() -> None:
     world, [one, _] = fleet_of(2)
     one.say("twice")
     one.pushes.clear()
-    one.answers(Outcome.UNKNOWN, times=2)
+    one.answers(PushOutcome.UNKNOWN, times=2)
     one.round()
     assert len({updates[0].new for updates in one.pushes}) == len(one.pushes) == 3
 
@@ -152,7 +152,7 @@ def test_of_those_whose_outboxes_lie_there_one_goes_first() -> None:
 def test_a_ledger_won_beside_an_outbox_lost_begins_the_round_again() -> None:
     world, [one, _] = fleet_of(2)
     one.say("shared?")
-    one.push_through = lambda updates: {updates[0].ref: Pushed(Outcome.STALE)} | one.store.push(updates[1:])
+    one.push_through = lambda updates: {updates[0].ref: Pushed(PushOutcome.STALE)} | one.store.push(updates[1:])
     one.round()
     assert len([effect for effect in one.effects if isinstance(effect, effects.Fetch)]) > 1
 
@@ -160,7 +160,7 @@ def test_a_ledger_won_beside_an_outbox_lost_begins_the_round_again() -> None:
 def test_a_lost_race_is_tried_again_until_it_is_won() -> None:
     world, [one, _] = fleet_of(2)
     one.say("third time")
-    one.answers(Outcome.STALE, times=2)
+    one.answers(PushOutcome.STALE, times=2)
     report = one.round()
     assert report and report.races_lost == 2
     assert contents(world) == ["third time"]
@@ -169,7 +169,7 @@ def test_a_lost_race_is_tried_again_until_it_is_won() -> None:
 def test_races_lost_without_end_are_told_and_the_event_stays_queued() -> None:
     world, [one, _] = fleet_of(2)
     one.say("never")
-    one.answers(Outcome.STALE, times=100)
+    one.answers(PushOutcome.STALE, times=100)
     with pytest.raises(Lost):
         one.round()
     assert [event.content for event in one.disk.pending()] == ["never"]
@@ -179,7 +179,7 @@ def test_races_lost_without_end_are_told_and_the_event_stays_queued() -> None:
 def test_after_an_unknown_outcome_a_fetch_decides(applied: bool) -> None:
     world, [one, other] = fleet_of(2)
     one.say("perhaps")
-    one.answers(Outcome.UNKNOWN, applied=applied)
+    one.answers(PushOutcome.UNKNOWN, applied=applied)
     one.round()
     one.round()
     other.round()
@@ -193,7 +193,7 @@ def test_a_line_cut_in_mid_push_is_unreachable_and_what_arrived_counts() -> None
     one.say("half")
 
     def half(updates: Sequence[Update]) -> dict[str, Pushed]:
-        return one.store.push(updates[:1]) | {updates[1].ref: Pushed(Outcome.UNREACHABLE, "cut")}
+        return one.store.push(updates[:1]) | {updates[1].ref: Pushed(PushOutcome.UNREACHABLE, "cut")}
 
     one.push_through = half
     with pytest.raises(Unreachable, match="cut"):
@@ -237,7 +237,7 @@ def test_another_node_sequences_for_one_that_is_denied_the_ledger() -> None:
     world, [denied, helper] = fleet_of(2)
     own = denied.store.push
     denied.push_through = lambda updates: {
-        u.ref: Pushed(Outcome.DENIED, "no") if u.ref == LEDGER else own([u])[u.ref] for u in updates
+        u.ref: Pushed(PushOutcome.DENIED, "no") if u.ref == LEDGER else own([u])[u.ref] for u in updates
     }
     denied.say("please")
     denied.round()
@@ -263,7 +263,7 @@ def minding(world: World, words: str, *, refs: str = "refs/") -> None:
         def through(updates: Sequence[Update]) -> dict[str, Pushed]:
             world.server.objects |= machine.store.objects
             if any(holds(update) for update in updates):
-                return {update.ref: Pushed(Outcome.DENIED, "hook declined") for update in updates}
+                return {update.ref: Pushed(PushOutcome.DENIED, "hook declined") for update in updates}
             return machine.store.push(updates)
         machine.push_through = through
 
@@ -337,7 +337,7 @@ def test_a_remote_that_refuses_everything_says_so() -> None:
 def test_wrong_credentials_are_told_as_such() -> None:
     world, [one, _] = fleet_of(2)
     one.say("who am I")
-    one.answers(Outcome.DENIED, reason="credentials: token expired")
+    one.answers(PushOutcome.DENIED, reason="credentials: token expired")
     with pytest.raises(BadCredentials, match="^token expired$"):
         one.round()
     one.round()
@@ -431,7 +431,7 @@ def test_parsing_what_was_pushed_gives_back_what_was_said() -> None:
 def test_who_copies_the_nonce_of_a_line_that_waits_takes_nothing_away() -> None:
     world, [bob, mallory] = fleet_of(2)
     one, two = bob.agents[0], mallory.agents[0]
-    bob.answers(Outcome.ACCEPTED, applied=False)
+    bob.answers(PushOutcome.ACCEPTED, applied=False)
     said = bob.say("do not release")
     nonce = said.nonce
     mine = Draft(two, "note", "release", world.wall(), nonce)

@@ -16,7 +16,7 @@ from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.format.event import Draft, Event, Head, hash_of, parse, seal
 from gitcoord.core.format.keys import Ed25519Signer
 from gitcoord.core.ledger.log_files import Log, segment_path
-from gitcoord.core.ports import Oid, Outcome, Update
+from gitcoord.core.ports import Oid, PushOutcome, Update
 from gitcoord.core.fold.terms import LeaderElection
 from gitcoord.core.ledger.trees import root_of
 from gitcoord.node import ledger_pages
@@ -57,7 +57,7 @@ def put(node: Node, *, files: Mapping[str, bytes | None] | None = None, log: Log
     writer.root = root_of(node.store, tip)
     tree = writer.write(branch.log if log is None else log, files or {})
     commit = node.store.put_commit(tree=tree, parents=[tip], message=f"by hand {new_uid()}", author="m", time_s=0)
-    assert node.store.push([Update(LEDGER, tip, commit)])[LEDGER].outcome is Outcome.ACCEPTED
+    assert node.store.push([Update(LEDGER, tip, commit)])[LEDGER].outcome is PushOutcome.ACCEPTED
     return commit
 
 
@@ -210,7 +210,7 @@ def test_missing_pages_and_pages_of_the_future_are_found(node: Node) -> None:
 def test_a_ledger_set_back_is_found(node: Node) -> None:
     tip = node.store.fetch().refs[LEDGER]
     [parent] = node.store.commit(tip).parents
-    assert node.store.push([Update(LEDGER, tip, parent)])[LEDGER].outcome is Outcome.ACCEPTED
+    assert node.store.push([Update(LEDGER, tip, parent)])[LEDGER].outcome is PushOutcome.ACCEPTED
     assert kinds(verify(node)) == ["rollback"]
 
 

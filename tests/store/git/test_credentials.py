@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gitcoord.core.errors import BadCredentials, Denied, Refused
-from gitcoord.core.ports import Outcome
+from gitcoord.core.ports import PushOutcome
 from gitcoord.store.git import credentials
 from gitcoord.store.git.git_store import GitStore, init_repository, remote_url
 from tests.http_remote import HttpRemote
@@ -109,7 +109,7 @@ def test_no_credential_follows_a_redirect_to_another_server(
     with new_store(tmp_path, f"{url}/o/r.git", config_from=tmp_path / "clone") as store:
         with pytest.raises(Denied, match=f"it is now at {there}/o/r.git.*git remote set-url"):
             store.fetch()
-        assert push_one(store).outcome is not Outcome.ACCEPTED
+        assert push_one(store).outcome is not PushOutcome.ACCEPTED
     next(serving, None)
     assert here and not told, "the first server is told, the other one is not"
 
@@ -124,7 +124,7 @@ def test_a_repository_that_moved_on_its_server_is_found_there(
         server.respond(301, times=None, when=lambda _, path: "old.git" in path, headers=moved)
         with new_store(tmp_path, server.url("old.git")) as store:
             assert store.fetch().refs == {}
-            assert push_one(store).outcome is Outcome.ACCEPTED
+            assert push_one(store).outcome is PushOutcome.ACCEPTED
             assert set(store.fetch().refs) == {ONE}
             assert store._transport.moved_to == server.url("new.git")
 

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError, Paused, Refused, Unreachable
-from gitcoord.core.ports import Entry, Oid, Outcome, Pushed, Update
+from gitcoord.core.ports import Entry, Oid, PushOutcome, Pushed, Update
 from gitcoord.store.git import process, maintenance, git_output
 from gitcoord.store import program
 from gitcoord.store.git.git_store import (
@@ -90,14 +90,14 @@ def hook(bare: Path, name: str, script: str) -> None:
 def test_a_hooks_words_are_in_the_reason(store: GitStore, bare: Path, name: str) -> None:
     hook(bare, name, "echo no pushes on Friday >&2\nexit 1\n")
     told = push_one(store)
-    assert told.outcome is Outcome.DENIED
+    assert told.outcome is PushOutcome.DENIED
     assert "hook declined" in told.reason and "no pushes on Friday" in told.reason
 
 
 def test_a_hook_that_never_stops_talking_is_cut_short(store: GitStore, bare: Path) -> None:
     hook(bare, "update", "head -c 5000000 /dev/zero | tr '\\0' x >&2\nexit 1\n")
     told = push_one(store)
-    assert told.outcome is Outcome.DENIED
+    assert told.outcome is PushOutcome.DENIED
     assert len(told.reason) <= git_output.REASON_CHARS_MAX
 
 
@@ -109,7 +109,7 @@ def test_a_hook_cannot_steer_the_terminal(store: GitStore, bare: Path) -> None:
 
 def test_a_hidden_ref_is_denied(store: GitStore, bare: Path) -> None:
     git(bare, "config", "receive.hideRefs", "refs/gitcoord")
-    assert push_one(store).outcome is Outcome.DENIED
+    assert push_one(store).outcome is PushOutcome.DENIED
 
 
 def test_rewriting_and_deleting_where_that_is_prohibited_is_denied(store: GitStore, bare: Path) -> None:
@@ -117,13 +117,13 @@ def test_rewriting_and_deleting_where_that_is_prohibited_is_denied(store: GitSto
     store.push([Update(LEDGER, None, first)])
     git(bare, "config", "receive.denyNonFastForwards", "true")  # git heeds both under refs/heads only
     git(bare, "config", "receive.denyDeletes", "true")
-    assert store.push([Update(LEDGER, first, other)])[LEDGER].outcome is Outcome.DENIED
-    assert store.push([Update(LEDGER, first, None)])[LEDGER].outcome is Outcome.DENIED
+    assert store.push([Update(LEDGER, first, other)])[LEDGER].outcome is PushOutcome.DENIED
+    assert store.push([Update(LEDGER, first, None)])[LEDGER].outcome is PushOutcome.DENIED
 
 
 @pytest.mark.parametrize("ref", ["refs/x", "refs/heads/.x", "refs/heads/a..b"])
 def test_a_name_that_git_does_not_take_is_denied(store: GitStore, ref: str) -> None:
-    assert store.push([Update(ref, None, commit(store, "x"))])[ref].outcome is Outcome.DENIED
+    assert store.push([Update(ref, None, commit(store, "x"))])[ref].outcome is PushOutcome.DENIED
 
 
 def test_a_race_lost_on_the_server_is_stale(store: GitStore, bare: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_race_lost_on_the_server_is_stale(store: GitStore, bare: Path) -> None
     script = f"git --git-dir='{bare}' update-ref {LEDGER} {winner}\n"
     hook(bare, "pre-receive", "unset GIT_QUARANTINE_PATH\n" + script)
     told = store.push([Update(LEDGER, None, commit(store, "loser"))])[LEDGER]
-    assert told.outcome is Outcome.STALE
+    assert told.outcome is PushOutcome.STALE
     assert store.fetch().refs[LEDGER] == winner
 
 
@@ -146,27 +146,27 @@ GET = "fatal: unable to access 'http://h/x.git/': The requested URL returned err
 @pytest.mark.parametrize(
     ("stdout", "stderr", "outcome"),
     [
-        (f"!\ta:{ONE}\t[remote rejected] (protected branch hook declined)", "", Outcome.DENIED),
-        (f"!\ta:{ONE}\t[remote rejected] (permission denied)", "", Outcome.DENIED),
-        (f"!\ta:{ONE}\t[remote rejected] (cannot lock ref 'x': is at A but expected B)", "", Outcome.STALE),
-        (f"!\ta:{ONE}\t[remote rejected] (failed to update ref)", "fatal: hung up", Outcome.STALE),
-        (f"!\ta:{ONE}\t[remote rejected] (failed to update ref)", "No space left on device", Outcome.DENIED),
-        (f"!\ta:{ONE}\t[rejected] (fetch first)", "", Outcome.STALE),
-        (f"!\ta:{ONE}\t[remote failure] (remote failed to report status)", "", Outcome.UNKNOWN),
-        ("", RPC.format(502, 502), Outcome.UNKNOWN),
-        ("", RPC.format(403, 403), Outcome.DENIED),
-        ("", RPC.format(429, 429), Outcome.UNREACHABLE),
-        ("", "error: RPC failed; curl 52 Empty reply from server", Outcome.UNKNOWN),
-        ("", "send-pack: unexpected disconnect while reading sideband packet", Outcome.UNKNOWN),
-        ("", GET.format(503), Outcome.UNREACHABLE),
-        ("", GET.format(429), Outcome.UNREACHABLE),
-        ("", GET.format(403), Outcome.DENIED),
-        ("", "ssh: connect to host h port 22: Connection refused", Outcome.UNREACHABLE),
-        ("", "git@h: Permission denied (publickey).", Outcome.DENIED),
-        ("", "", Outcome.UNKNOWN),
+        (f"!\ta:{ONE}\t[remote rejected] (protected branch hook declined)", "", PushOutcome.DENIED),
+        (f"!\ta:{ONE}\t[remote rejected] (permission denied)", "", PushOutcome.DENIED),
+        (f"!\ta:{ONE}\t[remote rejected] (cannot lock ref 'x': is at A but expected B)", "", PushOutcome.STALE),
+        (f"!\ta:{ONE}\t[remote rejected] (failed to update ref)", "fatal: hung up", PushOutcome.STALE),
+        (f"!\ta:{ONE}\t[remote rejected] (failed to update ref)", "No space left on device", PushOutcome.DENIED),
+        (f"!\ta:{ONE}\t[rejected] (fetch first)", "", PushOutcome.STALE),
+        (f"!\ta:{ONE}\t[remote failure] (remote failed to report status)", "", PushOutcome.UNKNOWN),
+        ("", RPC.format(502, 502), PushOutcome.UNKNOWN),
+        ("", RPC.format(403, 403), PushOutcome.DENIED),
+        ("", RPC.format(429, 429), PushOutcome.UNREACHABLE),
+        ("", "error: RPC failed; curl 52 Empty reply from server", PushOutcome.UNKNOWN),
+        ("", "send-pack: unexpected disconnect while reading sideband packet", PushOutcome.UNKNOWN),
+        ("", GET.format(503), PushOutcome.UNREACHABLE),
+        ("", GET.format(429), PushOutcome.UNREACHABLE),
+        ("", GET.format(403), PushOutcome.DENIED),
+        ("", "ssh: connect to host h port 22: Connection refused", PushOutcome.UNREACHABLE),
+        ("", "git@h: Permission denied (publickey).", PushOutcome.DENIED),
+        ("", "", PushOutcome.UNKNOWN),
     ],
 )
-def test_a_pushes_outcome_is_read_from_gits_words(stdout: str, stderr: str, outcome: Outcome) -> None:
+def test_a_pushes_outcome_is_read_from_gits_words(stdout: str, stderr: str, outcome: PushOutcome) -> None:
     assert git_output.push_outcomes([UPDATE], stdout, stderr)[ONE].outcome is outcome
 
 
@@ -197,13 +197,13 @@ def test_an_error_names_the_status(http_remote: HttpRemote, tmp_path: Path) -> N
             store.fetch()
         http_remote.respond(429)
         told = push_one(store)
-    assert told.outcome is Outcome.UNREACHABLE and "429" in told.reason
+    assert told.outcome is PushOutcome.UNREACHABLE and "429" in told.reason
 
 
 def test_a_line_that_breaks_in_a_push_leaves_it_unknown(http_remote: HttpRemote, tmp_path: Path) -> None:
     with new_store(tmp_path, http_remote.make()) as store:
         http_remote.cut(applied=True)
-        assert push_one(store).outcome is Outcome.UNKNOWN
+        assert push_one(store).outcome is PushOutcome.UNKNOWN
         assert store.fetch().refs == {ONE: commit(store, "x")}  # only a fetch could tell
 
 
@@ -241,7 +241,7 @@ def test_a_timeout_ends_git_and_all_that_it_started(tmp_path: Path, monkeypatch:
         began = time.monotonic()
         with pytest.raises(Unreachable, match="did not answer in 0.5 s"):
             store.fetch()
-        assert push_one(store) == Pushed(Outcome.UNKNOWN, "no answer in 0.5 s")
+        assert push_one(store) == Pushed(PushOutcome.UNKNOWN, "no answer in 0.5 s")
     assert time.monotonic() - began < 10
     started = [int(pid) for pid in pids.read_text().split()]
     assert len(started) == 4
@@ -258,7 +258,7 @@ def test_an_ssh_that_stays_in_the_background_is_not_waited_for(
     monkeypatch.setenv("GIT_SSH_VARIANT", "simple")
     with new_store(tmp_path, f"ssh://h{bare}") as store:
         began = time.monotonic()
-        assert push_one(store).outcome is Outcome.ACCEPTED
+        assert push_one(store).outcome is PushOutcome.ACCEPTED
         assert time.monotonic() - began < 10
     os.kill(int((tmp_path / "pid").read_text()), 15)
 
@@ -266,7 +266,7 @@ def test_an_ssh_that_stays_in_the_background_is_not_waited_for(
 def test_a_server_that_is_slow_leaves_a_push_unknown(http_remote: HttpRemote, tmp_path: Path) -> None:
     with new_store(tmp_path, http_remote.make(), timeout_s=1.0) as store:
         with http_remote.hold():
-            assert push_one(store).outcome is Outcome.UNKNOWN
+            assert push_one(store).outcome is PushOutcome.UNKNOWN
 
 
 # Secrets
@@ -282,20 +282,20 @@ def test_a_password_in_the_url_is_used_and_never_shown(tmp_path: Path, clone: Pa
     with HttpRemote(tmp_path / "server", token=TOKEN, user="me") as server:
         server.make()
         with new_store(tmp_path, server.url(user="me", password=TOKEN)) as store:
-            assert push_one(store).outcome is Outcome.ACCEPTED
+            assert push_one(store).outcome is PushOutcome.ACCEPTED
             server.token = "changed"
             with pytest.raises(BadCredentials) as caught:
                 store.fetch()
             told = push_one(store, "again")
     assert TOKEN not in str(caught.value) and TOKEN not in told.reason
-    assert told.outcome is Outcome.DENIED and told.reason.startswith("credentials:")
+    assert told.outcome is PushOutcome.DENIED and told.reason.startswith("credentials:")
 
 
 def test_gitcoords_token_opens_any_http_remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITCOORD_TOKEN", TOKEN)
     with HttpRemote(tmp_path / "server", token=TOKEN) as server:
         with new_store(tmp_path, server.make()) as store:
-            assert push_one(store).outcome is Outcome.ACCEPTED
+            assert push_one(store).outcome is PushOutcome.ACCEPTED
             assert set(store.fetch().refs) == {ONE}
             written = [path for path in store.path.rglob("*") if path.is_file()]
             assert not any(TOKEN.encode() in path.read_bytes() for path in written)
@@ -344,7 +344,7 @@ def test_the_clones_own_helper_is_asked(tmp_path: Path, clone: Path) -> None:
     git(clone, "config", "credential.helper", f"!echo username=me; echo password={TOKEN}; true")
     with HttpRemote(tmp_path / "server", token=TOKEN, user="me") as server:
         with new_store(tmp_path, server.make(), config_from=clone) as store:
-            assert push_one(store).outcome is Outcome.ACCEPTED
+            assert push_one(store).outcome is PushOutcome.ACCEPTED
 
 
 def test_a_workflows_checkout_header_is_enough_and_is_sent_once(
@@ -362,11 +362,11 @@ def test_a_workflows_checkout_header_is_enough_and_is_sent_once(
         monkeypatch.setenv("GITCOORD_TOKEN", "another")
         monkeypatch.setenv("GITHUB_SERVER_URL", host)
         with new_store(tmp_path, url, config_from=clone) as store:
-            assert push_one(store).outcome is Outcome.ACCEPTED
+            assert push_one(store).outcome is PushOutcome.ACCEPTED
             server.token = "changed"
             told = push_one(store, "again")
         assert 400 not in [request.status for request in server.requests()]
-    assert told.outcome is Outcome.DENIED and TOKEN not in told.reason
+    assert told.outcome is PushOutcome.DENIED and TOKEN not in told.reason
 
 
 def test_no_secret_is_in_any_argument(tmp_path: Path, clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -377,7 +377,7 @@ def test_no_secret_is_in_any_argument(tmp_path: Path, clone: Path, monkeypatch: 
         url = server.url(user="me", password=TOKEN)
         with new_store(tmp_path, url, config_from=clone, timeout_s=2.0) as store:
             with server.hold(when=lambda *_: bool(look(seen)) or True, times=1):
-                assert push_one(store).outcome in (Outcome.UNKNOWN, Outcome.UNREACHABLE)
+                assert push_one(store).outcome in (PushOutcome.UNKNOWN, PushOutcome.UNREACHABLE)
     assert any("git-remote-http" in line or "remote-http" in line for line in seen)
     assert not any(TOKEN in line for line in seen)
 
@@ -395,7 +395,7 @@ def look(seen: list[str]) -> list[str]:
 def test_an_insteadof_of_the_clone_holds(tmp_path: Path, clone: Path, bare: Path) -> None:
     git(clone, "config", f"url.{bare.parent}/.insteadOf", "https://forge.invalid/")
     with new_store(tmp_path, "https://forge.invalid/fleet.git", config_from=clone) as store:
-        assert push_one(store).outcome is Outcome.ACCEPTED
+        assert push_one(store).outcome is PushOutcome.ACCEPTED
     assert git(bare, "rev-parse", ONE) == commit(store, "x")
 
 
@@ -431,7 +431,7 @@ def test_a_surrounding_hooks_environment_is_not_followed(
     assert remote_url(bare, "origin") is None
     monkeypatch.setenv("GIT_DIR", str(clone / ".git"))
     with new_store(tmp_path, str(bare)) as store:
-        assert push_one(store).outcome is Outcome.ACCEPTED
+        assert push_one(store).outcome is PushOutcome.ACCEPTED
         assert set(store.fetch().refs) == {ONE}
     assert picture(clone) == before
 
@@ -445,7 +445,7 @@ def test_the_users_hooks_and_push_settings_do_not_reach_us(
     config.write_text(text + "[fetch]\nfsckObjects = true\n")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
     with new_store(tmp_path, str(bare)) as store:
-        assert push_one(store).outcome is Outcome.ACCEPTED
+        assert push_one(store).outcome is PushOutcome.ACCEPTED
         hook(tmp_path, "reference-transaction", "exit 1\n")
         assert set(store.fetch().refs) == {ONE}
 
