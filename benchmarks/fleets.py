@@ -138,7 +138,7 @@ def _write_ledger(events: int, remote: Path) -> None:
             tree=tree, parents=[branch.tip] if branch.tip else [], time_s=1_700_000_000 + 20 * number,
             message=f"{len(batch)} events [skip ci]\n\nPosition: {position}\nTerm: 0\nNonce: {number}\n",
             author=batch[0].actor)
-        branch.absorb(commit, known={event.line: event for event in batch})
+        branch.apply_commit(commit, known={event.line: event for event in batch})
         number += 1
     assert branch.tip is not None and not branch.damaged
     git("index-pack", "--stdin", folder=remote, given=_pack(store.objects))

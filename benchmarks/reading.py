@@ -82,7 +82,7 @@ def refold(options: Options) -> Iterator[Figure]:
 
         def fold(*, checking: bool) -> None:
             branch = Branch(node.store, FleetState(FEATURES, node.keyring.verifier() if checking else None))
-            branch.absorb(tip)
+            branch.apply_commit(tip)
             assert branch.fleet.position >= events and not branch.damaged
 
         bare, checked = in_turns(options.times(3, 2), lambda: fold(checking=False), lambda: fold(checking=True),

@@ -51,21 +51,21 @@ def perform(node: Node, effect: effects.Effect) -> Any:
             return node.home.save_tip(oid, term)
         case effects.Trim(head):
             return node.home.queue.trim(head)
-        case effects.ChainAnew(head, sequenced):
-            return node.disk.chain_anew(head, sequenced)
-        case effects.Adopt(events):
+        case effects.Rechain(head, sequenced):
+            return node.disk.rechain(head, sequenced)
+        case effects.RestoreFromOutbox(events):
             return node.home.queue.adopt(events)
-        case effects.Reclaim(events):
+        case effects.Resubmit(events):
             return _reclaim(node, events)
         case effects.BecomeNewNode(reason):
             return _become_new_node(node, reason)
-        case effects.NoteOutbox(oid, beats):
+        case effects.RecordOutbox(oid, beats):
             return node.home.note_outbox(oid, beats)
-        case effects.Carry(lines):
-            return node.home.carry(lines)
+        case effects.SaveOrphans(lines):
+            return node.home.save_orphans(lines)
         case effects.Append(drafts):
             return node.disk.append(drafts)
-        case effects.Tell(kind, text):
+        case effects.Notify(kind, text):
             return _told(node, kind, text)
     raise AssertionError(f"an effect that nobody performs: {effect}")
 
@@ -84,7 +84,7 @@ def _become_new_node(node: Node, reason: str) -> str:
     old = node.disk.node
     new, seed = node_key.new(short_name(old.rsplit("-", 1)[0]))
     node_key.keep(node.home.path, new, seed)
-    node.disk.chain_anew(Head(), frozenset(node.fleet.positions), new)
+    node.disk.rechain(Head(), frozenset(node.fleet.positions), new)
     node_key.forget(node.home.path, old)
     _told(node, "identity_shared", f"{reason}; this clone goes on as node {new}, with its agents and keys")
     return new

@@ -20,7 +20,7 @@ from gitcoord.core.format.event import Event, parse
 from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.ports import Objects, Remote
 from gitcoord.core.round.protocol import Report
-from gitcoord.core.round.replica import Clock, Replica, absorb
+from gitcoord.core.round.replica import Clock, Replica, advance_to
 from gitcoord.core.leadership.sessions import Crew
 from gitcoord.core.leadership.timings import PROFILES, Profile
 from gitcoord.features import FEATURES
@@ -156,7 +156,7 @@ class Node:
         """Another process of this node may have fetched more: fold it, from the local store."""
         tip = self.home.tip
         if tip is not None and tip != replica.branch.tip:
-            absorb(replica, tip, known=self._own)
+            advance_to(replica, tip, known=self._own)
             replica.first_seen.note(replica.branch.fleet.position, since_boot_s())
         self._own.clear()
         self._follow_profile(preferences.profile_of(self.config, replica.branch.fleet))

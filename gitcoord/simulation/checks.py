@@ -140,7 +140,7 @@ def _drained(world: World, ledger: Ledger) -> None:
 
 
 def _holds(machine: Machine, uid: str) -> bool:
-    lines = [*machine.disk.carried, *(event.line for event in machine.disk.content.all())]
+    lines = [*machine.disk.orphans, *(event.line for event in machine.disk.content.all())]
     return any(parse(line).uid == uid for line in lines)
 
 

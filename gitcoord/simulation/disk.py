@@ -27,7 +27,7 @@ class Files:
     anew: bytes = b""
     tip: Oid | None = None
     term: int = 0
-    carried: tuple[bytes, ...] = ()
+    orphans: tuple[bytes, ...] = ()
     outboxes: tuple[Oid, ...] = ()
     beats: tuple[tuple[str, int], ...] = ()
 
@@ -65,8 +65,8 @@ class SimDisk:
         return self.files.term
 
     @property
-    def carried(self) -> Sequence[bytes]:
-        return self.files.carried
+    def orphans(self) -> Sequence[bytes]:
+        return self.files.orphans
 
     @property
     def broken(self) -> bool:
@@ -115,7 +115,7 @@ class SimDisk:
         self._save_head(HeadFile(self.node, head, keys=tuple(sorted(keys))))
         self._save_log(rest)
 
-    def chain_anew(self, to: Head, without: frozenset[str], node: str | None = None) -> None:
+    def rechain(self, to: Head, without: frozenset[str], node: str | None = None) -> None:
         name = node or self.node
         chained = self._sealing(name, to, ())
         anew = [chained(event.draft()) for event in self.content.all() if event.uid not in without]
@@ -134,9 +134,9 @@ class SimDisk:
         self.files.outboxes += (oid,)
         self.files.beats = tuple({**dict(self.files.beats), **dict(beats)}.items())  # within a session they count up
 
-    def carry(self, lines: tuple[bytes, ...]) -> None:
+    def save_orphans(self, lines: tuple[bytes, ...]) -> None:
         self._step()
-        self.files.carried = lines
+        self.files.orphans = lines
 
     def recover(self) -> None:
         """What a process finds that starts here."""

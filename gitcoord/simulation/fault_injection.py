@@ -133,7 +133,7 @@ def _delete_outbox(world: World, remote: Remote, ref: str) -> None:
 def excuse(world: World, machine: Machine, backup: Files | None, why: str) -> None:
     """What only this disk held is lost with it, and nobody promised otherwise."""
     elsewhere = _known_elsewhere(world, machine)
-    held = [*machine.disk.content.all(), *map(parse, machine.disk.carried)]
+    held = [*machine.disk.content.all(), *map(parse, machine.disk.orphans)]
     held += [parse(line) for line in _ledger_of(world, machine.disk.tip)]
     kept = {parse(line).uid for line in backup.log.split(b"\n")[:-1]} if backup is not None else set()
     kept |= {parse(line).uid for line in _ledger_of(world, backup.tip)} if backup is not None else set()
@@ -161,9 +161,9 @@ def _known_elsewhere(world: World, but: Machine | None) -> set[str]:
             continue
         if machine.fate is not None:  # about to be restored: what the backup lacks is gone already
             files = machine.fate.files
-            lines.update(_ledger_of(world, files.tip), files.carried, files.log.split(b"\n")[:-1])
+            lines.update(_ledger_of(world, files.tip), files.orphans, files.log.split(b"\n")[:-1])
         else:
-            lines.update(_ledger_of(world, machine.disk.tip), machine.disk.carried)
+            lines.update(_ledger_of(world, machine.disk.tip), machine.disk.orphans)
             lines.update(event.line for event in machine.disk.content.all())
     return {event.uid for event in parse_all(lines)}
 
@@ -171,7 +171,7 @@ def _known_elsewhere(world: World, but: Machine | None) -> set[str]:
 def outbox_lines(world: World, oid: Oid) -> list[bytes]:
     """The lines in an outbox, pending and carried."""
     box = outbox.read(world.god, oid)
-    return [*box.lines, *box.carried]
+    return [*box.lines, *box.orphans]
 
 
 def _ledger_of(world: World, tip: Oid | None) -> list[bytes]:

@@ -43,7 +43,7 @@ class SharedBranch(Branch):
         self._folds = folds
         self._number = 0
 
-    def absorb(self, commit: Oid, *, known: Mapping[bytes, Event | None] | None = None) -> None:
+    def advance_to(self, commit: Oid, *, known: Mapping[bytes, Event | None] | None = None) -> None:
         key = (self._number, commit)
         fold = self._folds.get(key)
         if fold is None:
@@ -55,7 +55,7 @@ class SharedBranch(Branch):
 
     def _taken(self, commit: Oid, known: Mapping[bytes, Event | None] | None) -> Fold:
         self.fleet, self.bad, self._reported = _copied(self.fleet), list(self.bad), set(self._reported)
-        super().absorb(commit, known=known)
+        super().apply_commit(commit, known=known)
         return Fold(len(self._folds) + 1, self.fleet, self.log, self.root, self.damaged, self.damages, self.bad,
                     self._reported)
 

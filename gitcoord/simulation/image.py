@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gitcoord.core.round.replica import absorb
+from gitcoord.core.round.replica import advance_to
 from gitcoord.simulation.machine import Machine
 
 
@@ -19,7 +19,7 @@ def resume(image: Machine, other: Machine, late_s: float) -> None:
         unchanged=dict(old.unchanged), reclaimed=set(old.reclaimed), refused=dict(old.refused), parsed={}, checked={},
     )
     if old.branch.tip is not None:
-        absorb(image.replica, old.branch.tip)
+        advance_to(image.replica, old.branch.tip)
     sessions = [replace(session, made=dict(session.made)) for session in crew.sessions]
     image.crew = replace(crew, sessions=sessions, watch=replace(crew.watch), chance=image.chance)
     image.budget = replace(other.budget)

@@ -76,7 +76,7 @@ def _lasting(machine: Machine, effect: effects.Effect) -> Generator[float, None,
 
 def _at_once(machine: Machine, effect: effects.Effect) -> Any:
     match effect:
-        case effects.Tell(kind, text):
+        case effects.Notify(kind, text):
             machine.say(f"{kind}: {text}")
             if kind == "bad_line":
                 machine.bad.append(text)
@@ -97,17 +97,17 @@ def _write_down(machine: Machine, effect: effects.Effect) -> None:
         case effects.Trim(head):
             disk.trim(head)
             machine.say(f"trims up to {head.seq}")
-        case effects.ChainAnew(head, sequenced):
-            disk.chain_anew(head, sequenced)
+        case effects.Rechain(head, sequenced):
+            disk.rechain(head, sequenced)
             machine.say(f"chains its queue anew after {head.seq}")
-        case effects.Adopt(events):
+        case effects.RestoreFromOutbox(events):
             disk.adopt(events)
-        case effects.Reclaim(events):
+        case effects.Resubmit(events):
             _append(machine, [event.draft() for event in events if disk.owns(event)])
-        case effects.NoteOutbox(oid, beats):
+        case effects.RecordOutbox(oid, beats):
             disk.note_outbox(oid, beats)
-        case effects.Carry(lines):
-            disk.carry(lines)
+        case effects.SaveOrphans(lines):
+            disk.save_orphans(lines)
             machine.say(f"carries {len(lines)} lines")
         case effects.Append(drafts):
             hostility.check_tick(machine, drafts)
@@ -126,6 +126,6 @@ def _become_new_node(machine: Machine, reason: str) -> str:
     if not machine.world.weather.on & {"copy", "image", "restore", "rollback"}:
         machine.world.fail(f"{machine.name} takes itself for a copy: {reason}")
     node = machine.world.signers.new_node(f"{machine.name}-{machine.chance.randbytes(3).hex()}")
-    machine.disk.chain_anew(Head(), frozenset(machine.replica.branch.fleet.positions), node)
+    machine.disk.rechain(Head(), frozenset(machine.replica.branch.fleet.positions), node)
     machine.say(f"becomes node {node}: {reason}")
     return node

@@ -44,7 +44,7 @@ def check(world: World) -> None:
     dice = world.dice("refold")
     branch = Branch(world.god, _counting(world, Counting(world.features, world.signers.verifier)))
     for commit in world.god.first_parents(world.tip, stop=None, limit=limits.COMMITS_MAX):
-        branch.absorb(commit)
+        branch.apply_commit(commit)
         if dice.random() < 1 / WRITTEN_DOWN_ONE_IN:
             value = json.loads(json.dumps(branch.fleet.dump(), allow_nan=False))
             branch.fleet = _counting(world, Counting.load(value, world.features, world.signers.verifier))

@@ -57,13 +57,13 @@ class Written:
     queue: tuple[Event, ...] = ()
     tip: Oid | None = None
     term: int = 0
-    carried: tuple[bytes, ...] = ()
+    orphans: tuple[bytes, ...] = ()
     outboxes: tuple[Oid, ...] = ()
     beats: tuple[tuple[str, int], ...] = ()
     broken: bool = False
 
 
-class Disk:
+class DurableState:
     """`Written`, as the protocol sees it."""
 
     def __init__(self, written: Written, agents: Sequence[str] = ()) -> None:
@@ -73,7 +73,7 @@ class Disk:
     base = property(lambda self: self.written.base)
     tip = property(lambda self: self.written.tip)
     term = property(lambda self: self.written.term)
-    carried = property(lambda self: self.written.carried)
+    orphans = property(lambda self: self.written.orphans)
     broken = property(lambda self: self.written.broken)
 
     def pending(self) -> list[Event]:
@@ -155,12 +155,12 @@ class World:
 
     def newcomer(self, tip: Oid | None = None) -> FleetState:
         """Somebody who reads the ledger only now."""
-        from gitcoord.core.round.replica import absorb
+        from gitcoord.core.round.replica import advance_to
 
         store = MemoryStore(self.server, ledger_ref=LEDGER, outbox_prefix=OUTBOXES)
         store.fetch()
         replica = replica_of(store, self, lambda: self.now_s)
-        absorb(replica, tip or self.server.refs[LEDGER])
+        advance_to(replica, tip or self.server.refs[LEDGER])
         return replica.branch.fleet
 
     # Putting things there by hand
@@ -245,7 +245,7 @@ class Machine:
     ) -> None:
         self.world, self.agents, self.runs, self.may_lead = world, agents, runs, may_lead
         self.clock_rate, self.wall_offset_s, self.wait_share = clock_rate, wall_offset_s, wait_share
-        self.disk = Disk(written, agents)
+        self.disk = DurableState(written, agents)
         self.store = MemoryStore(world.server, ledger_ref=LEDGER, outbox_prefix=OUTBOXES)
         self.told: list[tuple[str, str]] = []
         self.effects: list[Effect] = []
@@ -375,31 +375,31 @@ class Machine:
             case effects.Trim(head):
                 written.base = head
                 written.queue = tuple(e for e in written.queue if (e.seq or 0) > head.seq)
-            case effects.ChainAnew(head, sequenced):
-                self._chain_anew(head, sequenced, written.node)
-            case effects.Adopt(events):
+            case effects.Rechain(head, sequenced):
+                self._rechain(head, sequenced, written.node)
+            case effects.RestoreFromOutbox(events):
                 written.queue += tuple(events)
-            case effects.Reclaim(events):
+            case effects.Resubmit(events):
                 mine = [event.draft() for event in events if event.actor in self.agents]
                 self._append(mine)
             case effects.BecomeNewNode(reason):
                 self.told.append(("identity_shared", reason))
                 node = f"{written.node.split('-')[0]}-{self.world.chance.randbytes(3).hex()}"
-                self._chain_anew(Head(), frozenset(self.fleet.positions), node)
+                self._rechain(Head(), frozenset(self.fleet.positions), node)
                 return node
-            case effects.NoteOutbox(oid, beats):
+            case effects.RecordOutbox(oid, beats):
                 written.outboxes, written.beats = (*written.outboxes, oid), (*written.beats, *beats)
-            case effects.Carry(lines):
-                written.carried = lines
+            case effects.SaveOrphans(lines):
+                written.orphans = lines
             case effects.Append(drafts):
                 self._append(drafts)
-            case effects.Tell(kind, text):
+            case effects.Notify(kind, text):
                 self.told.append((kind, text))
             case _:
                 raise AssertionError(effect)
         return None
 
-    def _chain_anew(self, head: Head, without: frozenset[str], node: str) -> None:
+    def _rechain(self, head: Head, without: frozenset[str], node: str) -> None:
         written = self.disk.written
         anew = []
         base = head

@@ -66,7 +66,7 @@ def log(data: bytes) -> None:
     branch = Branch(objects, FleetState(FEATURES, Verifier()))
     tip = objects.put_commit(tree=objects.put_tree(root), parents=[], message="by hand", author="x", time_s=0)
     checkpoint.start(branch, tip)
-    branch.absorb(tip)
+    branch.apply_commit(tip)
     branch.write(branch.extend([b"a line"]), {"communication.md": b"mended"})
     assert len(branch.bad) <= 1000
     ledger_pages._shown_position(branch)
@@ -95,7 +95,7 @@ def state(data: bytes) -> None:
     began = Branch(objects, FleetState(FEATURES, Verifier()))
     checkpoint.start(began, tip)
     assert not began.believed
-    began.absorb(tip)
+    began.apply_commit(tip)
     assert ledger_pages._checkpointed(began) is None or data.startswith(b'{"schema":')
     snapshot.parse_position(data.decode("utf-8", "replace"))
 
@@ -143,7 +143,7 @@ def home(data: bytes) -> None:
         (path / "spool" / "one.json").write_bytes(data)
         (path / "keys" / "alice.key").write_bytes(data)
         for read in (mine.config, mine.progress, lambda: mine.tip, lambda: mine.term, lambda: mine.seed("alice"),
-                     lambda: mine.pushed(OID), lambda: mine.carried, mine.neighbours, lambda: mine.queue.pending(),
+                     lambda: mine.pushed(OID), lambda: mine.orphans, mine.neighbours, lambda: mine.queue.pending(),
                      lambda: peers.observations(path / "cache"), lambda: Spool(path).take(_unsealed, set())):
             try:
                 read()

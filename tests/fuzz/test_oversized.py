@@ -115,5 +115,5 @@ def test_of_a_long_outbox_the_first_lines_are_taken_and_the_own_one_is_read_whol
             "carried.log": Entry(objects.put_blob(b"\n".join(lines) + b"\n"))}
     oid = objects.put_commit(tree=objects.put_tree(root), parents=[], message="", author="x", time_s=0)
     theirs, mine = outbox.read(objects, oid), outbox.read(objects, oid, whole=True)
-    assert list(theirs.lines) == list(theirs.carried) == lines[:limits.OUTBOX_LINES_MAX]
-    assert list(mine.lines) == list(mine.carried) == lines
+    assert list(theirs.lines) == list(theirs.orphans) == lines[:limits.OUTBOX_LINES_MAX]
+    assert list(mine.lines) == list(mine.orphans) == lines

@@ -16,7 +16,7 @@ from gitcoord.core.errors import Corrupt, GitcoordError, Refused
 from gitcoord.core.format.event import Draft, Head, seal
 from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import Ed25519Signer, Verifier
-from gitcoord.core.round.replica import absorb
+from gitcoord.core.round.replica import advance_to
 from gitcoord.features import FEATURES
 from gitcoord.node.membership.init import Wish, init
 from gitcoord.node.clock import new_uid, utc_now
@@ -85,10 +85,10 @@ class Clones:
         node = next(iter(self.open.values()))
         newcomer = node._open_replica()
         newcomer.branch = newcomer.fresh()
-        absorb(newcomer, self.tip())
+        advance_to(newcomer, self.tip())
         for one in self.open.values():
             assert one.fleet.dump() == newcomer.branch.fleet.dump()
-            assert not one.disk.pending() and not one.disk.carried
+            assert not one.disk.pending() and not one.disk.orphans
 
 
 @pytest.fixture

@@ -167,12 +167,12 @@ MUTANTS: dict[str, Mutant] = {
         "Only a fetch trims the queue. (Alone it does no harm: what was accepted is the durable tip, and what a ledger "
         "lost is offered again from there. So this one keeps no tip on a push's answer either.)", "rollback", LOST,
         [rewritten(protocol, "_ledger_accepted", (
-            "yield SaveTip(plan.commit, max(disk.term, replica.branch.fleet.terms.highest))",
+            "yield SaveTip(plan.ledger_oid, max(disk.term, replica.branch.fleet.terms.highest))",
             "from gitcoord.core.round.effects import Trim\n    if plan.pending:\n        yield Trim(replica.heads[disk.node])"))]),
     "trim_by_seq_without_the_hash": Mutant(
         "What is trimmed is the very line that the ledger holds. (The queue looks at the hash as well: both do not.)",
         "restore,deleted", LOST,
-        [rewritten(reconcile, "settle_queue", ("elif _at(pending, base, ledger.seq) == ledger:",
+        [rewritten(reconcile, "reconcile_queue", ("elif _at(pending, base, ledger.seq) == ledger:",
                                               "elif _at(pending, base, ledger.seq):")),
          on(Content, "holds", lambda self, head: 0 <= head.seq - self.base.seq - 1 < len(self.events))]),
     "the_head_is_saved_after_the_trim": Mutant(
@@ -184,7 +184,7 @@ MUTANTS: dict[str, Mutant] = {
         [on(SimDisk, "recover", without_what_it_pushed)]),
     "no_chaining_anew": Mutant(
         "Where the ledger holds another line at our place, the queue is chained anew.", "restore,deleted", LOST,
-        [rewritten(reconcile, "settle_queue", ("yield ChainAnew(ledger, frozenset(e.uid", "(ledger, frozenset(e.uid"))]),
+        [rewritten(reconcile, "reconcile_queue", ("yield Rechain(ledger, frozenset(e.uid", "(ledger, frozenset(e.uid"))]),
     "rechained_copies_are_not_voided": Mutant(
         "A second event with a uid that was seen is void.", "restore,copy,late", DIFFERS,
         [rewritten(FleetState, "judge", ("if event.uid in self.positions:", "if False:"))], start=140),
@@ -201,7 +201,7 @@ MUTANTS: dict[str, Mutant] = {
                    ("if message is None:", "if False:"))]),
     "a_copied_clone_overwrites_the_outbox": Mutant(
         "An outbox of ours that we did not write means a copied clone.", "copy", "goes on where",
-        [rewritten(reconcile, "know_oneself", ("not disk.pushed(mine.oid)", "False"))]),
+        [rewritten(reconcile, "check_own_outbox", ("not disk.pushed(mine.oid)", "False"))]),
 
     # The ledger
     "a_rollback_is_followed": Mutant(
@@ -212,8 +212,8 @@ MUTANTS: dict[str, Mutant] = {
         "The last tip seen survives a crash.", "rollback,crash", f"{LOST}|{KNEW}",
         [on(SimDisk, "recover", without_its_tip)], start=180),
     "what_a_fork_lost_is_not_offered_again": Mutant(
-        "What vanished with a fork is carried until it is back.", "cas,rollback", LOST,
-        [rewritten(ledger_sync, "_part", ("yield Carry(tuple(dict.fromkeys([*disk.carried, *lost])))", "pass"))],
+        "What vanished with a fork is orphans until it is back.", "cas,rollback", LOST,
+        [rewritten(ledger_sync, "_handle_fork", ("yield SaveOrphans(tuple(dict.fromkeys([*disk.orphans, *lost])))", "pass"))],
         start=265),
     "a_forced_ledger_push": Mutant(
         "The ledger is pushed against the tip that was folded.", "delay", "two leaders|plain fold|LOST|acts? outside",
@@ -233,7 +233,7 @@ MUTANTS: dict[str, Mutant] = {
         "An election counts right after what its author saw, or never. (It stands outside any chain and names the log "
         "before it: here neither is asked for, by the fold and by the plain one.)", "partition,lost,delay",
         f"{DEPOSED}|{KNEW}|had two leaders",
-        [rewritten(planning, "build", ("    if plan.writes_ledger:\n        plan.control =", ELECTED_FROM_THE_QUEUE)),
+        [rewritten(planning, "build_commits", ("    if plan.writes_ledger:\n        plan.control =", ELECTED_FROM_THE_QUEUE)),
          rewritten(FleetState, "check_place", ("(event.type in CONTROL) == (event.seq is not None)", "False")),
          rewritten(terms.Terms, "rejects", (
              'if payload.after != digest:\n            return "an election',
@@ -288,7 +288,7 @@ MUTANTS: dict[str, Mutant] = {
         options=SMALL),
     "rubbish_in_an_outbox_is_a_copied_clone": Mutant(
         "Only what our keys signed shows that a copy of this clone is at work.", "hostile", "takes itself for a copy",
-        [rewritten(reconcile, "know_oneself", ("if is_of_a_copy(replica, disk, crew, mine):", "if True:"))], options=SMALL),
+        [rewritten(reconcile, "check_own_outbox", ("if is_of_a_copy(replica, disk, crew, mine):", "if True:"))], options=SMALL),
     "a_key_speaks_for_others": Mutant(
         "Only a member's own key speaks for it.", "hostile",
         f"{DIFFERS}|another one wrote it|no admin|somebody else|the ledger's time is",

@@ -30,7 +30,7 @@ class Ledger:
         self.rng = random.Random(seed)
         self.world = World(seed, Weather(), PROFILES["github"], Signers(real=False), 0.0, 100.0)
         self.branch = Branch(self.world.god, FleetState({}, self.world.signers.verifier))
-        self.branch.absorb(self.world.tip)
+        self.branch.apply_commit(self.world.tip)
         self.head = Head()
         self.odd = OddTrees(self.world.god, self.rng)
         self.ways: set[str] = set()
@@ -49,7 +49,7 @@ class Ledger:
         commit = self.world.god.put_commit(tree=tree, parents=[self.world.tip], author="founder", time_s=0,
                                            message=self.world.uid("commit"))
         self.world.server.refs[next(iter(self.world.server.refs))] = commit
-        self.branch.absorb(commit)
+        self.branch.apply_commit(commit)
         self.head = self.branch.fleet.heads.get("founder-0", Head())
 
     def extend(self) -> None:

@@ -34,7 +34,7 @@ def leader() -> tuple[World, Machine]:
 
 def overwrite(world: World, machine: Machine, lines: list[Event], *, beats: tuple[bytes, ...] = ()) -> None:
     """A copy that pushes an outbox of these lines, and the machine's next minute."""
-    box = outbox.write(world.god, node="m1-1", pending=lines, beats=beats, carried=[], nonce="of a copy", parent=None,
+    box = outbox.write(world.god, node="m1-1", pending=lines, beats=beats, orphans=[], nonce="of a copy", parent=None,
                        time_s=int(world.now_s))
     machine.remote.apply("m1c1", Update(REF, world.server.refs[REF], box), {})
     world.end_s += 60

@@ -66,7 +66,7 @@ class Branch:
         self._reported: set[tuple[bytes, str]] = set()  # while the damage lasts: each line is named once
         self._shapes: dict[Oid, tuple[tuple[Oid, ...], bytes]] = {}  # of the commits compared last
 
-    def absorb(self, commit: Oid, *, known: Mapping[bytes, Event | None] | None = None) -> None:
+    def apply_commit(self, commit: Oid, *, known: Mapping[bytes, Event | None] | None = None) -> None:
         """Read one commit on top of what is trusted, and fold what is new. Never fails on bad content.
 
         `known`: lines whose form and signature were checked already.

@@ -21,17 +21,17 @@ QUEUE, BEATS, CARRIED = "queue", "beats.log", "carried.log"
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """What a node's outbox holds. `lines` are its own pending ones, `carried` others' offered again."""
+    """What a node's outbox holds. `lines` are its own pending ones, `orphans` others' offered again."""
 
     oid: Oid
     lines: tuple[bytes, ...] = ()
-    carried: tuple[bytes, ...] = ()
+    orphans: tuple[bytes, ...] = ()
     beats: tuple[Event, ...] = ()  # parsed, signatures NOT checked
     blobs: Mapping[Oid, tuple[bytes, ...]] = field(default_factory=dict)  # its files, to be read once
 
 
 def write(
-    objects: Objects, *, node: str, pending: Sequence[Event], beats: Sequence[bytes], carried: Sequence[bytes],
+    objects: Objects, *, node: str, pending: Sequence[Event], beats: Sequence[bytes], orphans: Sequence[bytes],
     nonce: str, parent: Oid | None, time_s: int,
 ) -> Oid:
     """The outbox commit. `nonce` makes it differ from every other: git does not check a push of what is there."""
@@ -43,8 +43,8 @@ def write(
         names = {f"{number:08d}.log": Entry(objects.put_blob(_joined(lines))) for number, lines in chunks.items()}
         root[QUEUE] = Entry(objects.put_tree(names), is_tree=True)
     root[BEATS] = Entry(objects.put_blob(_joined(beats)))
-    if carried:
-        root[CARRIED] = Entry(objects.put_blob(_joined(carried)))
+    if orphans:
+        root[CARRIED] = Entry(objects.put_blob(_joined(orphans)))
     message = f"outbox of {node}: {len(pending)} pending, {len(beats)} beats [skip ci]\n\nNonce: {nonce}\n"
     parents = [parent] if parent else []
     return objects.put_commit(tree=objects.put_tree(root), parents=parents, message=message, author=node, time_s=time_s)

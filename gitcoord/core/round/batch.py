@@ -8,30 +8,30 @@ from typing import NamedTuple
 
 from gitcoord.core import limits
 from gitcoord.core.fold.chains import Inadmissible
-from gitcoord.core.round.effects import Disk
+from gitcoord.core.round.effects import DurableState
 from gitcoord.core.format.event import Event
 from gitcoord.core.fold.places import Ahead
 from gitcoord.core.round.replica import Replica
 
 
 def admit(
-    replica: Replica, disk: Disk, pending: Sequence[Event], *, refused: Container[str]
+    replica: Replica, disk: DurableState, pending: Sequence[Event], *, refused: Container[str]
 ) -> tuple[list[Event], bool]:
     """The next events of every node that may be sequenced, and whether our own are among them."""
     if replica.branch.fleet.id is None:
         return [], False
     batch = Batch(replica, refused, Room(replica.suspects or limits.BATCH_EVENTS_MAX, limits.BATCH_BYTES_MAX))
-    carried = [event for line in disk.carried if (event := replica.parse(line))]
-    back = sum(batch.take(event) for event in carried)  # what a ledger lost stood before everything that is new
+    orphans = [event for line in disk.orphans if (event := replica.parse(line))]
+    back = sum(batch.take(event) for event in orphans)  # what a ledger lost stood before everything that is new
     own = sum(batch.take(event, ours=True) for event in pending)  # what we signed ourselves needs no check of that
     nodes = _turns(replica)
-    again = [replica.outboxes[node].carried for node in nodes]
+    again = [replica.outboxes[node].orphans for node in nodes]
     new = [replica.outboxes[node].lines for node in nodes if node != disk.node]
     half = Room(batch.room.events // 2, batch.room.size // 2) if any(again) and any(new) else batch.room
     batch.share(again, half)
     batch.share(new, batch.room)
     batch.share(again, batch.room)
-    replica.forget(itertools.chain(disk.carried, *again, *new))
+    replica.forget(itertools.chain(disk.orphans, *again, *new))
     return batch.events, bool(own or back)
 
 

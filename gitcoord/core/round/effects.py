@@ -44,20 +44,20 @@ class Trim(NamedTuple):
     head: Head
 
 
-class ChainAnew(NamedTuple):
+class Rechain(NamedTuple):
     """→ None. What is queued is chained again after `head`, same uids, without those that are sequenced"""
 
     head: Head
     sequenced: frozenset[str]
 
 
-class Adopt(NamedTuple):
+class RestoreFromOutbox(NamedTuple):
     """→ None. Lines of our own outbox that the disk lacks go to the queue's end"""
 
     events: tuple[Event, ...]
 
 
-class Reclaim(NamedTuple):
+class Resubmit(NamedTuple):
     """→ None. Vanished events whose place in their chain is taken: those whose key is here go to the queue's end"""
 
     events: tuple[Event, ...]
@@ -69,14 +69,14 @@ class BecomeNewNode(NamedTuple):
     reason: str
 
 
-class NoteOutbox(NamedTuple):
+class RecordOutbox(NamedTuple):
     """→ None, once the id of the outbox commit about to be pushed is durable, and the sessions of its beats, counted"""
 
     oid: Oid
     beats: tuple[tuple[str, int], ...] = ()
 
 
-class Carry(NamedTuple):
+class SaveOrphans(NamedTuple):
     """→ None, once these lines, which a ledger lost, are durable here to be offered again"""
 
     lines: tuple[bytes, ...]
@@ -88,7 +88,7 @@ class Append(NamedTuple):
     drafts: tuple[Draft, ...]
 
 
-class Tell(NamedTuple):
+class Notify(NamedTuple):
     """→ None. `kind` is one word for machines, `text` for people"""
 
     kind: str
@@ -96,13 +96,13 @@ class Tell(NamedTuple):
 
 
 Effect = (
-    Fetch | Push | Wait | SaveTip | Trim | ChainAnew | Adopt | Reclaim | BecomeNewNode | NoteOutbox | Carry | Append
-    | Tell
+    Fetch | Push | Wait | SaveTip | Trim | Rechain | RestoreFromOutbox | Resubmit | BecomeNewNode | RecordOutbox | SaveOrphans | Append
+    | Notify
 )
 Steps = Generator[Effect, Any, None]
 
 
-class Disk(Protocol):
+class DurableState(Protocol):
     """What of a node survives a crash; only effects change it."""
 
     @property
@@ -121,7 +121,7 @@ class Disk(Protocol):
         """The highest term ever seen."""
 
     @property
-    def carried(self) -> Sequence[bytes]:
+    def orphans(self) -> Sequence[bytes]:
         """Lines that a ledger lost, to be offered again."""
 
     @property

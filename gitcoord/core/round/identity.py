@@ -7,14 +7,14 @@ beats of ours that lay there before: to become a new node for that would mean to
 from __future__ import annotations
 
 from gitcoord.core import limits
-from gitcoord.core.round.effects import Disk
+from gitcoord.core.round.effects import DurableState
 from gitcoord.core.format.event import Event, Head, parse
 from gitcoord.core.ledger.outbox import Outbox
 from gitcoord.core.round.replica import Replica
 from gitcoord.core.leadership.sessions import Crew
 
 
-def is_of_a_copy(replica: Replica, disk: Disk, crew: Crew, box: Outbox) -> bool:
+def is_of_a_copy(replica: Replica, disk: DurableState, crew: Crew, box: Outbox) -> bool:
     """Return whether another clone writes under our id. `box` lies in our place; its beats' signatures are checked."""
     if disk.pushed_last() is None:
         return True  # the list of what was pushed here is gone: nothing tells whose it is
@@ -22,7 +22,7 @@ def is_of_a_copy(replica: Replica, disk: Disk, crew: Crew, box: Outbox) -> bool:
     return lines or any(_is_foreign_beat(disk, crew, beat) for beat in box.beats) or _is_chain_taken(replica, disk)
 
 
-def _is_foreign_line(replica: Replica, disk: Disk, line: bytes) -> bool:
+def _is_foreign_line(replica: Replica, disk: DurableState, line: bytes) -> bool:
     """Return whether a key of ours signed this line for our chain, and not here."""
     event = replica.check(line)
     if event is None or event.seq is None or event.node != disk.node or not disk.owns(event):
@@ -34,7 +34,7 @@ def _is_foreign_line(replica: Replica, disk: Disk, line: bytes) -> bool:
     return event.seq > newest or not replica.is_sequenced(line)
 
 
-def _is_foreign_beat(disk: Disk, crew: Crew, beat: Event) -> bool:
+def _is_foreign_beat(disk: DurableState, crew: Crew, beat: Event) -> bool:
     """Return whether a key of ours signed this beat, and no process of this node did."""
     if beat.node != disk.node or not disk.owns(beat):
         return False
@@ -45,7 +45,7 @@ def _is_foreign_beat(disk: Disk, crew: Crew, beat: Event) -> bool:
     return count > disk.beats_pushed(session) or (ours is not None and ours != beat.line)
 
 
-def _is_chain_taken(replica: Replica, disk: Disk) -> bool:
+def _is_chain_taken(replica: Replica, disk: DurableState) -> bool:
     """Return whether the ledger holds a line of our chain that a key of ours signed, and not here."""
     head, base = replica.heads.get(disk.node, Head()), disk.base
     if head.seq < base.seq or head == base or any(event.head == head for event in disk.pending()):

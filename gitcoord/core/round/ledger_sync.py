@@ -6,46 +6,46 @@ from collections.abc import Generator
 from typing import Any
 
 from gitcoord.core.ledger.branch import Bad
-from gitcoord.core.round.effects import Carry, Disk, Effect, Push, SaveTip, Steps, Tell
+from gitcoord.core.round.effects import SaveOrphans, DurableState, Effect, Push, SaveTip, Steps, Notify
 from gitcoord.core.errors import BadCredentials, Corrupt, Unreachable
 from gitcoord.core.format.event import parse
 from gitcoord.core.ports import Fetched, Oid, PushOutcome, Update
-from gitcoord.core.round.replica import QUIET_S, Replica, absorb, descends
+from gitcoord.core.round.replica import QUIET_S, Replica, advance_to, descends
 from gitcoord.core.ledger.trees import readable
 
 TOLD_AT_ONCE = 5  # refs, or bad lines; anybody who may push can make thousands
 
 
-def follow_ledger(replica: Replica, disk: Disk, refs: dict[str, Oid]) -> Generator[Effect, Any, bool]:
+def follow_ledger(replica: Replica, disk: DurableState, refs: dict[str, Oid]) -> Generator[Effect, Any, bool]:
     """Fold what is new; False when the remote has moved meanwhile and must be fetched again.
 
     A tip that does not descend from the last one seen is never followed silently.
     """
     tip, seen = refs.get(replica.ledger_ref), disk.tip
     if seen is not None and tip != seen and not _is_here(replica, seen):
-        yield Tell("forgotten", f"the ledger last seen ({seen[:12]}) is no longer in the private store: whether the "
+        yield Notify("forgotten", f"the ledger last seen ({seen[:12]}) is no longer in the private store: whether the "
                    "remote's descends from it cannot be told; going on from the remote's")
         seen = None
     if seen is not None and tip != seen and not (tip and descends(replica.objects, seen, tip)):
         if tip is None or descends(replica.objects, tip, seen):
-            if not (yield from _push_back(replica, tip, seen)):
+            if not (yield from _restore_remote(replica, tip, seen)):
                 return False
             tip = seen
         else:
-            yield from _part(replica, disk, seen, tip)
+            yield from _handle_fork(replica, disk, seen, tip)
     if tip is None:
         return True
     news: list[Bad] = []
     if tip != replica.branch.tip:
         before = set(replica.branch.bad)
-        absorb(replica, tip, known=replica.checked)  # most of it was offered in an outbox before
+        advance_to(replica, tip, known=replica.checked)  # most of it was offered in an outbox before
         news = [bad for bad in replica.branch.bad if bad not in before]
     if tip != disk.tip:
         yield SaveTip(tip, max(disk.term, replica.branch.fleet.terms.highest))
     for bad in news[:TOLD_AT_ONCE]:
-        yield Tell("bad_line", f"{bad.where}: {bad.reason}")
+        yield Notify("bad_line", f"{bad.where}: {bad.reason}")
     if len(news) > TOLD_AT_ONCE:
-        yield Tell("bad_line", f"and {len(news) - TOLD_AT_ONCE} more bad lines on the ledger branch: "
+        yield Notify("bad_line", f"and {len(news) - TOLD_AT_ONCE} more bad lines on the ledger branch: "
                    "`gitcoord verify` names them")
     return True
 
@@ -56,10 +56,10 @@ def tell_left(replica: Replica, fetched: Fetched) -> Steps:
     if news:
         shown = "; ".join(f"{readable(ref)}: {fetched.left[ref]}" for ref in news[:TOLD_AT_ONCE])
         more = f"; and {len(news) - TOLD_AT_ONCE} more" if len(news) > TOLD_AT_ONCE else ""
-        yield Tell("outbox_left", f"left on the remote: {shown}{more}. The ledger and all other outboxes go on")
+        yield Notify("outbox_left", f"left on the remote: {shown}{more}. The ledger and all other outboxes go on")
     if fetched.strays and not replica.told_strays:
         some = ", ".join(readable(ref) for ref in sorted(fetched.strays)[:TOLD_AT_ONCE])
-        yield Tell("odd_refs", f"{len(fetched.strays)} refs among the outboxes can be none by their names, and are "
+        yield Notify("odd_refs", f"{len(fetched.strays)} refs among the outboxes can be none by their names, and are "
                    f"passed over: {some}; their author, or the remote's owner, can delete them")
     replica.told_left, replica.told_strays = frozenset(fetched.left), bool(fetched.strays)
 
@@ -72,7 +72,7 @@ def _is_here(replica: Replica, commit: Oid) -> bool:
     return True
 
 
-def _push_back(replica: Replica, old: Oid | None, seen: Oid) -> Generator[Effect, Any, bool]:
+def _restore_remote(replica: Replica, old: Oid | None, seen: Oid) -> Generator[Effect, Any, bool]:
     """The remote was set back to an older ledger: give it ours, which is a fast-forward.
 
     False when somebody else moved it meanwhile. Where the remote refuses, this node goes by what it has seen,
@@ -80,7 +80,7 @@ def _push_back(replica: Replica, old: Oid | None, seen: Oid) -> Generator[Effect
     """
     if replica.clock.monotonic_s() < replica.quiet_until_s:
         return True
-    yield Tell("rollback", f"the remote's ledger was set back to {(old or 'nothing')[:12]}; restoring {seen[:12]}")
+    yield Notify("rollback", f"the remote's ledger was set back to {(old or 'nothing')[:12]}; restoring {seen[:12]}")
     answers = yield Push((Update(replica.ledger_ref, old, seen),))
     answer = answers[replica.ledger_ref]
     if answer.reason.startswith("credentials:"):
@@ -89,22 +89,22 @@ def _push_back(replica: Replica, old: Oid | None, seen: Oid) -> Generator[Effect
         raise Unreachable(f"the ledger was set back; restoring it failed: {answer.reason}")
     if answer.outcome is PushOutcome.DENIED:
         replica.quiet_until_s = replica.clock.monotonic_s() + QUIET_S
-        yield Tell("ledger_denied", f"the ledger was set back, and the remote refuses to have it restored: "
+        yield Notify("ledger_denied", f"the ledger was set back, and the remote refuses to have it restored: "
                    f"{answer.reason}")
     return answer.outcome in (PushOutcome.ACCEPTED, PushOutcome.DENIED)
 
 
-def _part(replica: Replica, disk: Disk, seen: Oid, tip: Oid) -> Steps:
+def _handle_fork(replica: Replica, disk: DurableState, seen: Oid, tip: Oid) -> Steps:
     """The remote's ledger has parted from ours: go on from it, and offer again every line that vanished."""
     if replica.branch.tip != seen:
-        absorb(replica, seen)
+        advance_to(replica, seen)
     mine = replica.branch
     read = mine.line_at()
     ours = [read(position) for position in range(1, mine.fleet.position + 1)]
     replica.objects.keep(f"forks/{seen[:12]}", seen)
     replica.branch = replica.fresh()
     try:
-        absorb(replica, tip)
+        advance_to(replica, tip)
     except Corrupt:
         replica.branch = mine
         raise
@@ -117,9 +117,9 @@ def _part(replica: Replica, disk: Disk, seen: Oid, tip: Oid) -> Steps:
     read = replica.branch.line_at()
     kept = {read(position) for position in range(1, replica.branch.fleet.position + 1)}
     lost = [line for line in ours if line not in kept and parse(line).seq is not None]
-    yield Carry(tuple(dict.fromkeys([*disk.carried, *lost])))
+    yield SaveOrphans(tuple(dict.fromkeys([*disk.orphans, *lost])))
     yield SaveTip(tip, max(disk.term, mine.fleet.terms.highest, replica.branch.fleet.terms.highest))
-    yield Tell(
+    yield Notify(
         "fork", f"the remote's ledger parted from the one seen before ({seen[:12]}, kept here as forks/{seen[:12]}): "
         f"{len(lost)} events that vanished are offered again"
     )

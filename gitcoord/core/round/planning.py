@@ -13,7 +13,7 @@ from gitcoord.core.ledger import outbox
 from gitcoord.core.round.batch import admit
 from gitcoord.core.ledger.branch import Bad
 from gitcoord.core.commands import Context
-from gitcoord.core.round.effects import Append, Disk, NoteOutbox, Steps
+from gitcoord.core.round.effects import Append, DurableState, RecordOutbox, Steps
 from gitcoord.core.format.event import Event, Head, parse, parse_all
 from gitcoord.core.fold.fleet_state import Duty
 from gitcoord.core.names import uid_from
@@ -26,25 +26,25 @@ from gitcoord.core.text import Place, fit
 
 @dataclass(slots=True)
 class Plan:
-    """What one push is to say. `build` makes its commits."""
+    """What one push is to say. `build_commits` makes its commits."""
 
     pending: list[Event] = field(default_factory=list)
     batch: list[Event] = field(default_factory=list)
     files: Mapping[str, bytes | None] = field(default_factory=dict)
     stander: Session | None = None
     reason: str = ""  # of its standing
-    renews: bool = False
+    renews_term: bool = False
     writes_ledger: bool = False
-    offers: bool = True  # the outbox goes along: it has something new
+    pushes_outbox: bool = True  # the outbox goes along: it has something new
     beats_anew: bool = False
-    retires: list[Update] = field(default_factory=list)  # outboxes of nodes that are gone
+    deletes: list[Update] = field(default_factory=list)  # outboxes of nodes that are gone
     updates: list[Update] = field(default_factory=list)
-    commit: Oid | None = None  # of the ledger
-    image: Oid | None = None  # of the outbox
+    ledger_oid: Oid | None = None  # of the ledger
+    outbox_oid: Oid | None = None  # of the outbox
     control: Event | None = None  # the election or renewal
 
 
-def do_duties(replica: Replica, disk: Disk, crew: Crew) -> Steps:
+def do_duties(replica: Replica, disk: DurableState, crew: Crew) -> Steps:
     """What the leader alone appends; a duty that is pending already is not appended again."""
     fleet = replica.branch.fleet
     lead = crew.leading(fleet.terms)
@@ -82,7 +82,7 @@ def _told(bads: Sequence[Bad]) -> str:
     return f"{bads[0].where}: {bads[0].reason}"[:400] + more
 
 
-def decide(replica: Replica, disk: Disk, crew: Crew, now_s: float) -> Plan | None:
+def plan_push(replica: Replica, disk: DurableState, crew: Crew, now_s: float) -> Plan | None:
     """What to push; None when there is nothing to say. Nothing is written yet: the budget may say no."""
     fleet = replica.branch.fleet
     plan = Plan(pending=unblocked(replica, disk.pending()))
@@ -107,8 +107,8 @@ def decide(replica: Replica, disk: Disk, crew: Crew, now_s: float) -> Plan | Non
     # One that stopped claiming asks the ledger whether it may lead on: a renewal that is accepted says so, also to
     # the others. Others' lines alone would be no sign of life, and it would act again while one of them stands.
     asks = lead is not None and not lead.claims and not lead.leaving and not is_held_back
-    plan.renews = not standing and (asks or (leads and crew.wants_to_act and not plan.batch and not plan.files))
-    turn = standing or own or plan.renews or (leads and (plan.batch or plan.files or replica.branch.damaged))
+    plan.renews_term = not standing and (asks or (leads and crew.wants_to_act and not plan.batch and not plan.files))
+    turn = standing or own or plan.renews_term or (leads and (plan.batch or plan.files or replica.branch.damaged))
     turn = turn or waited_s >= 2 * crew.profile.poll_s  # two ticks: anyone helps
     plan.writes_ledger = bool(turn) and not quiet
     box = replica.outboxes.get(disk.node)
@@ -120,35 +120,35 @@ def decide(replica: Replica, disk: Disk, crew: Crew, now_s: float) -> Plan | Non
     if now_s < replica.own_quiet_until_s and not plan.writes_ledger:
         return None
     if leads and not quiet:
-        plan.retires = _forsaken(replica, disk, now_s)
+        plan.deletes = _forsaken(replica, disk, now_s)
     plan.beats_anew = beat or (plan.writes_ledger and lead is not None)
-    plan.offers = (news or left or plan.beats_anew or plan.stander is not None) and now_s >= replica.own_quiet_until_s
+    plan.pushes_outbox = (news or left or plan.beats_anew or plan.stander is not None) and now_s >= replica.own_quiet_until_s
     return plan
 
 
-def is_news(replica: Replica, disk: Disk, pending: Sequence[Event]) -> bool:
+def is_news(replica: Replica, disk: DurableState, pending: Sequence[Event]) -> bool:
     """Whether our outbox on the remote lacks something that it is to hold."""
     box = replica.outboxes.get(disk.node)
     lines = bool(pending) and pending[-1].head != replica.durable
-    return lines or tuple(disk.carried) != (box.carried if box else ())
+    return lines or tuple(disk.orphans) != (box.orphans if box else ())
 
 
-def build(replica: Replica, disk: Disk, crew: Crew, plan: Plan, now_s: float) -> Steps:
+def build_commits(replica: Replica, disk: DurableState, crew: Crew, plan: Plan, now_s: float) -> Steps:
     """Make the plan's commits."""
     if plan.writes_ledger:
         plan.control = _control(replica, disk, crew, plan)
         author = _author(replica, crew, plan, disk)
-    if plan.offers:
+    if plan.pushes_outbox:
         yield from add_outbox(replica, disk, crew, plan, now_s, fresh=plan.beats_anew)
     if plan.writes_ledger:
         events = [plan.control, *plan.batch] if plan.control else plan.batch
         log = replica.branch.extend([event.line for event in events], _cuts(events))
-        plan.commit = replica.objects.put_commit(
+        plan.ledger_oid = replica.objects.put_commit(
             tree=replica.branch.write(log, plan.files), parents=[replica.branch.tip] if replica.branch.tip else [],
             message=_message(replica, events, plan.files, disk.node), author=author, time_s=replica.clock.epoch_s(),
         )
-        plan.updates.append(Update(replica.ledger_ref, replica.branch.tip, plan.commit))
-    plan.updates.extend(plan.retires)
+        plan.updates.append(Update(replica.ledger_ref, replica.branch.tip, plan.ledger_oid))
+    plan.updates.extend(plan.deletes)
 
 
 def _cuts(events: Sequence[Event]) -> frozenset[int]:
@@ -157,7 +157,7 @@ def _cuts(events: Sequence[Event]) -> frozenset[int]:
     return frozenset(index for index in range(1, len(events)) if chunks[index] != chunks[index - 1])
 
 
-def _control(replica: Replica, disk: Disk, crew: Crew, plan: Plan) -> Event | None:
+def _control(replica: Replica, disk: DurableState, crew: Crew, plan: Plan) -> Event | None:
     """The election or renewal that opens the commit: it is valid only right after the log as folded."""
     fleet = replica.branch.fleet
     lead = crew.leading(fleet.terms)
@@ -165,7 +165,7 @@ def _control(replica: Replica, disk: Disk, crew: Crew, plan: Plan) -> Event | No
     if plan.stander is not None:
         term = max(fleet.terms.highest, min(disk.term, fleet.terms.highest + limits.TERM_JUMP_MAX - 1)) + 1
         return parse(crew.election(fleet, plan.stander, plan.reason, term=term, **stamp))
-    if plan.renews and lead is not None:
+    if plan.renews_term and lead is not None:
         return parse(crew.renewal(fleet, lead, **stamp))
     return None
 
@@ -190,7 +190,7 @@ def _longest_wait_s(replica: Replica, batch: Sequence[Event], now_s: float) -> f
     return max((now_s - since for _, since in waiting.values()), default=0.0)
 
 
-def _forsaken(replica: Replica, disk: Disk, now_s: float) -> list[Update]:
+def _forsaken(replica: Replica, disk: DurableState, now_s: float) -> list[Update]:
     """Outboxes that this process has seen unchanged for a day, with nothing in them that the ledger lacks.
 
     Nothing is lost if their node comes back: it then finds no outbox, and pushes a new one.
@@ -209,25 +209,25 @@ def _lacks(replica: Replica, box: Outbox) -> bool:
     """Whether an outbox holds a line that the ledger does not."""
     last = parse_all(box.lines[-1:])
     unread = bool(box.lines) and not last
-    return unread or bool(box.carried) or any((e.seq or 0) > replica.heads.get(e.node, Head()).seq for e in last)
+    return unread or bool(box.orphans) or any((e.seq or 0) > replica.heads.get(e.node, Head()).seq for e in last)
 
 
-def _author(replica: Replica, crew: Crew, plan: Plan, disk: Disk) -> str:
+def _author(replica: Replica, crew: Crew, plan: Plan, disk: DurableState) -> str:
     if plan.control is not None:
         return plan.control.actor
     lead = crew.leading(replica.branch.fleet.terms)
     return lead.agent if lead else next((event.actor for event in plan.batch if event.node == disk.node), disk.node)
 
 
-def add_outbox(replica: Replica, disk: Disk, crew: Crew, plan: Plan, now_s: float, *, fresh: bool) -> Steps:
+def add_outbox(replica: Replica, disk: DurableState, crew: Crew, plan: Plan, now_s: float, *, fresh: bool) -> Steps:
     beats = crew.beats(replica.branch.fleet, now_s, timestamp=replica.clock.timestamp(), fresh=fresh)
     oid = outbox.write(
-        replica.objects, node=disk.node, pending=plan.pending, carried=disk.carried, beats=beats,
+        replica.objects, node=disk.node, pending=plan.pending, orphans=disk.orphans, beats=beats,
         nonce=uid_from(replica.chance.randbytes(10)), time_s=replica.clock.epoch_s(),
         parent=replica.own_seen if replica.parented_outbox else None,
     )
-    yield NoteOutbox(oid, neighbour_heartbeats.numbers(beats))  # durable BEFORE it is pushed: else we would not know it for ours
-    plan.image = oid
+    yield RecordOutbox(oid, neighbour_heartbeats.numbers(beats))  # durable BEFORE it is pushed: else we would not know it for ours
+    plan.outbox_oid = oid
     plan.updates.append(Update(own_ref(replica, disk), replica.own_seen, oid))
 
 

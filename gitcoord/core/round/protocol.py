@@ -15,15 +15,15 @@ from typing import Any
 
 from gitcoord.core import limits
 from gitcoord.core.round.batch import why_waiting
-from gitcoord.core.round.effects import Disk, Effect, Fetch, Push, SaveTip, Steps, Tell, Wait
+from gitcoord.core.round.effects import DurableState, Effect, Fetch, Push, SaveTip, Steps, Notify, Wait
 from gitcoord.core.errors import BadCredentials, Denied, Lost, Unreachable
 from gitcoord.core.format.event import Event, Head, hash_of
 from gitcoord.core.round.ledger_sync import follow_ledger, tell_left
-from gitcoord.core.round.planning import Plan, add_outbox, build, decide, do_duties, is_news, unblocked
+from gitcoord.core.round.planning import Plan, add_outbox, build_commits, plan_push, do_duties, is_news, unblocked
 from gitcoord.core.ports import Fetched, Oid, PushOutcome, Pushed
-from gitcoord.core.round.replica import QUIET_S, REFUSED_S, Replica, absorb, own_ref
+from gitcoord.core.round.replica import QUIET_S, REFUSED_S, Replica, advance_to, own_ref
 from gitcoord.core.leadership.sessions import Crew, Session
-from gitcoord.core.round.reconcile import know_oneself, settle_queue
+from gitcoord.core.round.reconcile import check_own_outbox, reconcile_queue
 
 
 CONTENDED_POLLS = 4.0  # after a lost race: others are at it for so many polls at least
@@ -44,7 +44,7 @@ class Report:
 
 
 def sync(
-    replica: Replica, disk: Disk, crew: Crew, *, may_push: Callable[[bool], bool] = lambda urgent: True, tick: bool = True
+    replica: Replica, disk: DurableState, crew: Crew, *, may_push: Callable[[bool], bool] = lambda urgent: True, tick: bool = True
 ) -> Generator[Effect, Any, Report]:
     """One round. `may_push(urgent)` asks the budget; `tick`: the leader's duties are due."""
     report = Report()
@@ -59,25 +59,25 @@ def sync(
         again = not (yield from follow_ledger(replica, disk, refs))
         if not again:
             yield from tell_left(replica, fetched)
-            yield from know_oneself(replica, disk, crew, fetched)
-            yield from settle_queue(replica, disk)
-            plan, now_s = yield from _look(replica, disk, crew, refs, report, tick)
+            yield from check_own_outbox(replica, disk, crew, fetched)
+            yield from reconcile_queue(replica, disk)
+            plan, now_s = yield from _observe_and_plan(replica, disk, crew, refs, report, tick)
             if plan is None:
                 return report
             if goal is None:
                 goal = plan.pending[-1].seq or 0 if plan.pending else 0
             elif goal and report.sequenced.seq >= goal and plan.stander is None:
                 return report  # winners carried it along; what was queued since is for the next round, not a chase
-            if not plan.offers and ceded < _place(replica, disk, crew, plan):
+            if not plan.pushes_outbox and ceded < _place(replica, disk, crew, plan):
                 ceded += 1
                 yield Wait(1)
                 continue
             if not may_push(plan.stander is not None):
                 report.waiting = True
                 return report
-            yield from build(replica, disk, crew, plan, now_s)
+            yield from build_commits(replica, disk, crew, plan, now_s)
             answers: dict[str, Pushed] = yield Push(tuple(plan.updates))
-            if not (yield from _conclude(replica, disk, crew, plan, answers, report, now_s)):
+            if not (yield from _apply_results(replica, disk, crew, plan, answers, report, now_s)):
                 return report
         report.races_lost += 1
         replica.contended_until_s = replica.clock.monotonic_s() + CONTENDED_POLLS * crew.profile.poll_s
@@ -87,12 +87,12 @@ def sync(
             yield Wait(report.races_lost)
 
 
-def _first(replica: Replica, disk: Disk) -> frozenset[str]:
+def _first(replica: Replica, disk: DurableState) -> frozenset[str]:
     """The nodes whose outboxes matter most, where there are more than can be fetched."""
     return frozenset((*replica.heads, disk.node))
 
 
-def _gives_way(replica: Replica, disk: Disk, crew: Crew) -> bool:
+def _gives_way(replica: Replica, disk: DurableState, crew: Crew) -> bool:
     """Whether others extend the ledger just now: who lost a race lately offers its lines first, and mostly finds them
     carried along. Of eight writers each would otherwise push twice, and fetch everything twice, for every event.
 
@@ -103,7 +103,7 @@ def _gives_way(replica: Replica, disk: Disk, crew: Crew) -> bool:
     return crew.leading(replica.branch.fleet.terms) is None and is_news(replica, disk, unblocked(replica, disk.pending()))
 
 
-def _place(replica: Replica, disk: Disk, crew: Crew, plan: Plan) -> int:
+def _place(replica: Replica, disk: DurableState, crew: Crew, plan: Plan) -> int:
     """How many of those who wait for the ledger go before us. All who have fetched the same draw the same lots."""
     if replica.clock.monotonic_s() >= replica.contended_until_s or plan.stander or crew.leading(replica.branch.fleet.terms):
         return 0
@@ -112,8 +112,8 @@ def _place(replica: Replica, disk: Disk, crew: Crew, plan: Plan) -> int:
     return min(CEDES_MAX, sum(lot < mine for lot in lots.values()))
 
 
-def _look(
-    replica: Replica, disk: Disk, crew: Crew, refs: Mapping[str, Oid], report: Report, tick: bool
+def _observe_and_plan(
+    replica: Replica, disk: DurableState, crew: Crew, refs: Mapping[str, Oid], report: Report, tick: bool
 ) -> Generator[Effect, Any, tuple[Plan | None, float]]:
     """After a fetch: who lives, what the leader's duties are, and what there is to push."""
     now_s = replica.clock.monotonic_s()
@@ -128,21 +128,21 @@ def _look(
     report.durable = replica.durable
     waiting = why_waiting(replica, disk.pending())
     if waiting is not None and waiting != replica.told_waiting:
-        yield Tell("waits", f"what is queued here does not come into the ledger today: {waiting}")
+        yield Notify("waits", f"what is queued here does not come into the ledger today: {waiting}")
     replica.told_waiting = waiting
-    return decide(replica, disk, crew, now_s), now_s
+    return plan_push(replica, disk, crew, now_s), now_s
 
 
-def _conclude(
-    replica: Replica, disk: Disk, crew: Crew, plan: Plan, answers: Mapping[str, Pushed], report: Report, started_s: float
+def _apply_results(
+    replica: Replica, disk: DurableState, crew: Crew, plan: Plan, answers: Mapping[str, Pushed], report: Report, started_s: float
 ) -> Generator[Effect, Any, bool]:
     """Believe what the remote accepted; True when the round should begin again."""
     unsent = Pushed(PushOutcome.UNKNOWN)
-    report.outbox = answers.get(own_ref(replica, disk), unsent) if plan.image else None
-    report.ledger = answers.get(replica.ledger_ref, unsent) if plan.commit else None
+    report.outbox = answers.get(own_ref(replica, disk), unsent) if plan.outbox_oid else None
+    report.ledger = answers.get(replica.ledger_ref, unsent) if plan.ledger_oid else None
     if _is(report.outbox, PushOutcome.ACCEPTED):
         _own_accepted(replica, crew, plan, report)
-    if plan.commit is not None and _is(report.ledger, PushOutcome.ACCEPTED):
+    if plan.ledger_oid is not None and _is(report.ledger, PushOutcome.ACCEPTED):
         yield from _ledger_accepted(replica, disk, crew, plan, report, started_s)
         return _is(report.outbox, PushOutcome.STALE)
     _raise_if_hopeless(report)
@@ -156,7 +156,7 @@ def _conclude(
 
 
 def _offer(
-    replica: Replica, disk: Disk, crew: Crew, pending: list[Event], report: Report, now_s: float
+    replica: Replica, disk: DurableState, crew: Crew, pending: list[Event], report: Report, now_s: float
 ) -> Generator[Effect, Any, Pushed]:
     """Push the outbox alone, with these of our lines."""
     part = Plan(pending=pending)
@@ -174,19 +174,19 @@ def _is(answer: Pushed | None, outcome: PushOutcome) -> bool:
 
 
 def _own_accepted(replica: Replica, crew: Crew, plan: Plan, report: Report) -> None:
-    replica.own_seen = replica.merged = plan.image
-    replica.confirm_own(plan.image)
+    replica.own_seen = replica.merged = plan.outbox_oid
+    replica.confirm_own(plan.outbox_oid)
     replica.durable = report.durable = plan.pending[-1].head if plan.pending else replica.durable
     crew.heard()
 
 
 def _ledger_accepted(
-    replica: Replica, disk: Disk, crew: Crew, plan: Plan, report: Report, started_s: float
+    replica: Replica, disk: DurableState, crew: Crew, plan: Plan, report: Report, started_s: float
 ) -> Generator[Effect, Any, None]:
-    assert plan.commit is not None
+    assert plan.ledger_oid is not None
     events = [plan.control, *plan.batch] if plan.control else plan.batch
-    absorb(replica, plan.commit, known={event.line: event for event in events})
-    yield SaveTip(plan.commit, max(disk.term, replica.branch.fleet.terms.highest))
+    advance_to(replica, plan.ledger_oid, known={event.line: event for event in events})
+    yield SaveTip(plan.ledger_oid, max(disk.term, replica.branch.fleet.terms.highest))
     for session in crew.sessions:
         session.claims = True
     replica.denied_alone = False
@@ -207,14 +207,14 @@ def _ledger_denied(replica: Replica, crew: Crew, plan: Plan, answer: Pushed) -> 
     lead = crew.leading(replica.branch.fleet.terms)
     if lead is not None:
         lead.claims = False
-    yield Tell("ledger_denied", f"the remote refuses writes to the ledger: {answer.reason}")
+    yield Notify("ledger_denied", f"the remote refuses writes to the ledger: {answer.reason}")
     if len(plan.batch) == 1:
         event = plan.batch[0]
         if replica.denied_alone:
             replica.refused.clear()  # without the one named before, it was denied all the same: that one is not to blame
         replica.refused[event.uid] = 0.0
         replica.denied_alone, replica.suspects = True, 0
-        yield Tell("event_refused", f"the remote refuses the ledger with event {event.uid[:8]} by {event.actor}: "
+        yield Notify("event_refused", f"the remote refuses the ledger with event {event.uid[:8]} by {event.actor}: "
                    "going on without it, if the remote lets us")
     elif plan.batch:
         replica.suspects = max(1, len(plan.batch) // 2)
@@ -228,7 +228,7 @@ def _raise_if_hopeless(report: Report) -> None:
             raise Unreachable(answer.reason or "the remote did not answer")
 
 
-def _outbox_alone(replica: Replica, disk: Disk, crew: Crew, plan: Plan, report: Report, now_s: float) -> Steps:
+def _outbox_alone(replica: Replica, disk: DurableState, crew: Crew, plan: Plan, report: Report, now_s: float) -> Steps:
     """A hook denied the push. Try without the ledger; then with fewer events, to name the one that it minds."""
 
     def offer(count: int) -> Generator[Effect, Any, Pushed]:
@@ -252,5 +252,5 @@ def _outbox_alone(replica: Replica, disk: Disk, crew: Crew, plan: Plan, report: 
     replica.blocked, replica.quiet_until_s, replica.suspects = event.uid, 0.0, 0  # the cause is known: the others may go on
     for session in crew.sessions:
         session.claims = True
-    yield Tell("event_denied", f"the remote refuses event {event.uid[:8]} by {event.actor} ({words}): "
+    yield Notify("event_denied", f"the remote refuses event {event.uid[:8]} by {event.actor} ({words}): "
                f"`gitcoord queue drop {event.uid[:8]}` removes it; what comes after it waits")

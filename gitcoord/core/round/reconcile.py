@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from gitcoord.core import limits
 from gitcoord.core.ledger import outbox
-from gitcoord.core.round.effects import Adopt, BecomeNewNode, Carry, ChainAnew, Disk, Push, Reclaim, Steps, Tell, Trim
+from gitcoord.core.round.effects import RestoreFromOutbox, BecomeNewNode, SaveOrphans, Rechain, DurableState, Push, Resubmit, Steps, Notify, Trim
 from gitcoord.core.format.event import Event, Head, hash_of, parse_all
 from gitcoord.core.round.identity import is_of_a_copy
 from gitcoord.core.ledger.outbox import Outbox
@@ -21,7 +21,7 @@ DEFACED_PAUSE_S, DEFACED_PAUSE_S_MAX = 10.0, 600.0  # then so long after, double
 DEFACED_FORGOTTEN_S = 3600.0
 
 
-def know_oneself(replica: Replica, disk: Disk, crew: Crew, fetched: Fetched) -> Steps:
+def check_own_outbox(replica: Replica, disk: DurableState, crew: Crew, fetched: Fetched) -> Steps:
     """Read the outboxes. One in our place that a copy of this clone wrote makes us a new node; any other is rubbish."""
     boxes, own = {}, disk.node
     for ref, oid in fetched.refs.items():
@@ -47,7 +47,7 @@ def know_oneself(replica: Replica, disk: Disk, crew: Crew, fetched: Fetched) -> 
         replica.merged = mine.oid
 
 
-def _pass_over(replica: Replica, disk: Disk, theirs: Outbox) -> Steps:
+def _pass_over(replica: Replica, disk: DurableState, theirs: Outbox) -> Steps:
     """Somebody without our keys wrote to our outbox: our next push takes its place, after growing pauses.
 
     Without them two who overwrite each other would do nothing else. Lines of ours come into the ledger all the same.
@@ -63,17 +63,17 @@ def _pass_over(replica: Replica, disk: Disk, theirs: Outbox) -> Steps:
     if replica.defaced_times > DEFACED_FREE:
         replica.own_quiet_until_s = now_s + pause_s
     later = f" in {pause_s:.0f} s" if replica.defaced_times > DEFACED_FREE else " when there is something to push"
-    yield Tell("outbox_defaced", f"somebody without this node's keys wrote to its outbox {own_ref(replica, disk)} (commit "
+    yield Notify("outbox_defaced", f"somebody without this node's keys wrote to its outbox {own_ref(replica, disk)} (commit "
                f"{theirs.oid[:12]}; {replica.defaced_times} times lately): it is written anew{later}; the remote's owner "
                "can tell who pushes there")
 
 
-def _clear_way(replica: Replica, disk: Disk, crew: Crew, fetched: Fetched) -> Steps:
+def _clear_way(replica: Replica, disk: DurableState, crew: Crew, fetched: Fetched) -> Steps:
     """Remove refs below our outbox's name: git holds no ref whose name is a folder of another's."""
     below = {ref: oid for ref, oid in fetched.strays.items() if ref.startswith(own_ref(replica, disk) + "/")}
     if not below:
         return
-    yield Tell("outbox_blocked", f"{len(below)} refs below {own_ref(replica, disk)}, which is this node's outbox: removing "
+    yield Notify("outbox_blocked", f"{len(below)} refs below {own_ref(replica, disk)}, which is this node's outbox: removing "
                "them; the remote's owner can tell who pushes there")
     updates = tuple(Update(ref, oid, None) for ref, oid in sorted(below.items())[:limits.OUTBOXES_RETIRED_AT_ONCE])
     answers: Mapping[str, Pushed] = yield Push(updates)
@@ -81,11 +81,11 @@ def _clear_way(replica: Replica, disk: Disk, crew: Crew, fetched: Fetched) -> St
         yield from _become_new_node(replica, disk, crew, Outbox(""), "refs below {}, its outbox, cannot be removed")
 
 
-def _become_new_node(replica: Replica, disk: Disk, crew: Crew, theirs: Outbox, reason: str) -> Steps:
+def _become_new_node(replica: Replica, disk: DurableState, crew: Crew, theirs: Outbox, reason: str) -> Steps:
     """Go on under another id. What its outbox holds and the ledger lacks is carried along, FIRST."""
     lacking = [line for line in theirs.lines if replica.check(line) and not replica.is_sequenced(line)]
     if lacking:
-        yield Carry(tuple(dict.fromkeys([*disk.carried, *lacking])))
+        yield SaveOrphans(tuple(dict.fromkeys([*disk.orphans, *lacking])))
     crew.node = yield BecomeNewNode(reason.format(disk.node))
     crew.begin_anew()
     replica.durable, replica.own_seen, replica.own_newest, replica.merged = Head(), None, None, None
@@ -103,7 +103,7 @@ def _checked(replica: Replica, box: Outbox) -> Outbox:
     return box if len(good) == len(box.beats) else replace(box, beats=tuple(good))
 
 
-def _merge_own(replica: Replica, disk: Disk, mine: Outbox) -> Steps:
+def _merge_own(replica: Replica, disk: DurableState, mine: Outbox) -> Steps:
     """Take from our own outbox what the disk lacks, and see how much of the queue is durable.
 
     What fits goes to the queue's end. What does not, because the queue grew before it was known, is carried: it
@@ -124,26 +124,26 @@ def _merge_own(replica: Replica, disk: Disk, mine: Outbox) -> Steps:
             displaced.append(event.line)
     ledger = replica.heads.get(disk.node, Head())
     if lacking and lacking[-1].head.seq > ledger.seq:
-        yield Adopt(tuple(lacking))
+        yield RestoreFromOutbox(tuple(lacking))
     if displaced:
-        yield Carry(tuple(dict.fromkeys([*disk.carried, *displaced])))
+        yield SaveOrphans(tuple(dict.fromkeys([*disk.orphans, *displaced])))
     replica.durable = durable
 
 
-def settle_queue(replica: Replica, disk: Disk) -> Steps:
+def reconcile_queue(replica: Replica, disk: DurableState) -> Steps:
     """Trim what the ledger holds, line for line; where it holds another line in its place, chain anew."""
     ledger, base, pending = replica.heads.get(disk.node, Head()), disk.base, disk.pending()
     if disk.broken:
-        yield ChainAnew(ledger, frozenset(replica.branch.fleet.positions))
+        yield Rechain(ledger, frozenset(replica.branch.fleet.positions))
         replica.durable = Head()
     elif ledger == base:
         pass
     elif _at(pending, base, ledger.seq) == ledger:
         yield Trim(ledger)
     elif ledger.seq >= base.seq or not _continued(replica, disk, ledger):
-        yield ChainAnew(ledger, frozenset(e.uid for e in pending if e.uid in replica.branch.fleet.positions))
+        yield Rechain(ledger, frozenset(e.uid for e in pending if e.uid in replica.branch.fleet.positions))
         replica.durable = Head()
-    yield from _settle_carried(replica, disk)
+    yield from _settle_orphans(replica, disk)
 
 
 def _at(pending: Sequence[Event], base: Head, seq: int) -> Head | None:
@@ -152,36 +152,36 @@ def _at(pending: Sequence[Event], base: Head, seq: int) -> Head | None:
     return pending[place].head if 0 <= place < len(pending) else None
 
 
-def _continued(replica: Replica, disk: Disk, head: Head) -> bool:
+def _continued(replica: Replica, disk: DurableState, head: Head) -> bool:
     """Whether anyone still offers the line after `head` of our own chain."""
-    offered = [*disk.carried, *(line for box in replica.outboxes.values() for line in (*box.lines, *box.carried))]
+    offered = [*disk.orphans, *(line for box in replica.outboxes.values() for line in (*box.lines, *box.orphans))]
     return any(e.node == disk.node and e.seq == head.seq + 1 and e.prev == head.hash for e in parse_all(offered))
 
 
 # What a ledger lost
 
 
-def _settle_carried(replica: Replica, disk: Disk) -> Steps:
+def _settle_orphans(replica: Replica, disk: DurableState) -> Steps:
     """Let go of carried lines that are back. One that cannot come back goes out again under its author's hand."""
-    carried = tuple(disk.carried)
-    if not carried and not any(box.carried for box in replica.outboxes.values()):
+    orphans = tuple(disk.orphans)
+    if not orphans and not any(box.orphans for box in replica.outboxes.values()):
         return
     queued = {event.uid for event in disk.pending()}
-    displaced = [event for event in _displaced(replica, carried) if event.uid not in queued | replica.reclaimed]
+    displaced = [event for event in _displaced(replica, orphans) if event.uid not in queued | replica.reclaimed]
     if displaced:
-        yield Reclaim(tuple(displaced))
+        yield Resubmit(tuple(displaced))
         replica.reclaimed.update(event.uid for event in displaced)
-    rest = _still_needed(replica, carried)
-    if len(rest) < len(carried):
-        yield Carry(rest)
+    rest = _still_needed(replica, orphans)
+    if len(rest) < len(orphans):
+        yield SaveOrphans(rest)
 
 
-def _displaced(replica: Replica, carried: Sequence[bytes]) -> list[Event]:
+def _displaced(replica: Replica, orphans: Sequence[bytes]) -> list[Event]:
     """Lines offered again that can never come back: their place is taken, or nobody has the line before them.
 
     Chained anew under the same uid they count once, should the missing line turn up after all.
     """
-    again = dict.fromkeys([*carried, *(line for box in replica.outboxes.values() for line in box.carried)])
+    again = dict.fromkeys([*orphans, *(line for box in replica.outboxes.values() for line in box.orphans)])
     others = (line for box in replica.outboxes.values() for line in box.lines)
     events = [event for line in dict.fromkeys([*again, *others]) if (event := replica.check(line)) and event.seq]
     heads = dict(replica.heads)
@@ -196,12 +196,12 @@ def _displaced(replica: Replica, carried: Sequence[bytes]) -> list[Event]:
     return found
 
 
-def _still_needed(replica: Replica, carried: Sequence[bytes]) -> tuple[bytes, ...]:
+def _still_needed(replica: Replica, orphans: Sequence[bytes]) -> tuple[bytes, ...]:
     """The lines that are not back, and those that lead to them in their chains, in the order given."""
-    events = {line: event for line in carried if (event := replica.check(line))}
+    events = {line: event for line in orphans if (event := replica.check(line))}
     by_hash = {hash_of(line): event for line, event in events.items()}
     needed: set[bytes] = set()
-    for line in carried:
+    for line in orphans:
         if not replica.is_sequenced(line):
             event = events.get(line)
             while event is not None and event.line not in needed:
@@ -209,6 +209,6 @@ def _still_needed(replica: Replica, carried: Sequence[bytes]) -> tuple[bytes, ..
                 event = by_hash.get(event.prev or "")
     heads = replica.heads
     return tuple(
-        line for line in carried if line in needed
+        line for line in orphans if line in needed
         and (not replica.is_sequenced(line) or (events[line].seq or 0) > heads.get(events[line].node, Head()).seq)
     )

@@ -11,7 +11,7 @@ from gitcoord.core import limits
 from gitcoord.core.ledger.anchors import Anchors
 from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.leadership.budget import Budget
-from gitcoord.core.round.effects import Disk
+from gitcoord.core.round.effects import DurableState
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.format.event import Event, Head, parse, parse_all
 from gitcoord.core.fold.chains import Inadmissible
@@ -149,7 +149,7 @@ class Replica:
         return [beat for box in self.outboxes.values() for beat in box.beats]
 
 
-def own_ref(replica: Replica, disk: Disk) -> str:
+def own_ref(replica: Replica, disk: DurableState) -> str:
     return replica.outbox_prefix + disk.node
 
 
@@ -172,7 +172,7 @@ def descends(objects: Objects, old: Oid, new: Oid) -> bool:
         return False
 
 
-def absorb(replica: Replica, tip: Oid, *, known: Mapping[bytes, Event | None] | None = None) -> None:
+def advance_to(replica: Replica, tip: Oid, *, known: Mapping[bytes, Event | None] | None = None) -> None:
     """Bring the branch to `tip`: commit by commit where they are few, else from the tip's own tree and checkpoint.
 
     What is trusted is a function of the whole history. Where a tree was believed without a look at what came
@@ -185,18 +185,18 @@ def absorb(replica: Replica, tip: Oid, *, known: Mapping[bytes, Event | None] | 
         commits = replica.objects.first_parents(tip, stop=branch.tip, limit=limits.CATCH_UP_COMMITS_MAX + 1)
         if len(commits) > limits.CATCH_UP_COMMITS_MAX:
             branch.walked = False
-            branch.absorb(tip, known=known)
+            branch.apply_commit(tip, known=known)
         else:
             for commit in commits:
                 checkpoint.check(branch, commit)
-                branch.absorb(commit, known=known)
+                branch.apply_commit(commit, known=known)
         if branch.damages > damages and not branch.walked:
             replica.branch = _walk(replica, tip)
         return
     fresh = replica.fresh()
     if replica.believes:
         checkpoint.start(fresh, tip, replica.anchors)
-    fresh.absorb(tip)
+    fresh.apply_commit(tip)
     fresh.walked = not replica.objects.commit(tip).parents
     if fresh.damaged or not _only_grew(replica, tip):
         fresh = _walk(replica, tip)
@@ -222,7 +222,7 @@ def _only_grew(replica: Replica, tip: Oid) -> bool:
 def _walk(replica: Replica, tip: Oid) -> Branch:
     fresh = replica.fresh()
     for commit in replica.objects.first_parents(tip, stop=None, limit=limits.COMMITS_MAX):
-        fresh.absorb(commit)
+        fresh.apply_commit(commit)
         if not fresh.fleet.position:  # each of thousands of commits would be damage that nobody mends
             reason = f": {fresh.bad[0].reason}" if fresh.bad else ""
             raise Corrupt(f"the ledger does not begin as this version of gitcoord writes one ({commit[:12]}{reason}): "

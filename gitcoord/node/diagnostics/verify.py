@@ -228,7 +228,7 @@ class _Check:
             self.verdict.commits = len(commits)
         with fold_cache.nothing_collected():
             for commit in commits:
-                self.branch.absorb(commit)
+                self.branch.apply_commit(commit)
         witness = self.branch.fleet  # another one, where a key was revoked that had counted
         assert isinstance(witness, Witness)
         self.witness = witness

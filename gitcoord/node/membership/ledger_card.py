@@ -39,7 +39,7 @@ def card_of(objects: Objects, tip: Oid, *, ledger: str) -> Card:
         fleet.append(b"".join(first.lines[:1]))
     except Inadmissible as wrong:
         branch = Branch(objects, FleetState(FEATURES))
-        branch.absorb(objects.first_parents(tip, stop=None, limit=limits.COMMITS_MAX)[0])
+        branch.apply_commit(objects.first_parents(tip, stop=None, limit=limits.COMMITS_MAX)[0])
         fleet, reason = branch.fleet, f" ({wrong})" if first.lines else ""
     if fleet.id is None or fleet.members.founded is None:
         raise Denied(f"{ledger} on this remote is no ledger that this version of gitcoord reads{reason}: "
@@ -51,5 +51,5 @@ def chain_of(objects: Objects, tip: Oid, node: str) -> Head:
     """Where the chain of `node` stands in the ledger."""
     branch = Branch(objects, FleetState(FEATURES))
     checkpoint.start(branch, tip)
-    branch.absorb(tip)
+    branch.apply_commit(tip)
     return branch.fleet.heads.get(node, Head())

@@ -42,8 +42,8 @@ class NodeDisk:
         return self.home.term
 
     @property
-    def carried(self) -> Sequence[bytes]:
-        return self.home.carried
+    def orphans(self) -> Sequence[bytes]:
+        return self.home.orphans
 
     def pending(self) -> list[Event]:
         return self.home.queue.pending()
@@ -66,5 +66,5 @@ class NodeDisk:
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         return self.home.queue.append(drafts, signer=self.signer, fleet=self.fleet)
 
-    def chain_anew(self, head: Head, without: frozenset[str], node: str | None = None) -> None:
-        self.home.queue.chain_anew(head, without=without, node=node, signer=self.signer, fleet=self.fleet)
+    def rechain(self, head: Head, without: frozenset[str], node: str | None = None) -> None:
+        self.home.queue.rechain(head, without=without, node=node, signer=self.signer, fleet=self.fleet)

@@ -221,7 +221,7 @@ class Home:
     # Lines that a ledger lost, to be offered again
 
     @property
-    def carried(self) -> Sequence[bytes]:
+    def orphans(self) -> Sequence[bytes]:
         return self._rows("carried.log", lambda data: data.split(b"\n")[:-1])
 
     def _rows(self, name: str, split: Callable[[bytes], list[T]]) -> list[T]:
@@ -237,7 +237,7 @@ class Home:
         rows: list[T] = self._read[name][1]
         return rows
 
-    def carry(self, lines: Sequence[bytes]) -> None:
+    def save_orphans(self, lines: Sequence[bytes]) -> None:
         path = self.path / "carried.log"
         if lines:
             write_durably(path, b"".join(line + b"\n" for line in lines))

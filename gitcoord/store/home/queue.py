@@ -146,17 +146,17 @@ class Queue:
             if uid not in self._content.uids:
                 raise Refused(f"no event {uid} in the queue: `gitcoord queue list` shows what there is")
             rest = [event for event in self._content.all() if event.uid != uid]
-            self._chain_anew(self._head, rest, signer, fleet)
+            self._rechain(self._head, rest, signer, fleet)
 
-    def chain_anew(
+    def rechain(
         self, head: Head, *, without: frozenset[str], signer: Signers, fleet: str, node: str | None = None
     ) -> None:
         """Chain what is queued after `head`, same uids; under another node id when `node` is given."""
         with self.locked():
             rest = [event for event in self._content.all() if event.uid not in without]
-            self._chain_anew(HeadFile(node or self._head.node, head), rest, signer, fleet)
+            self._rechain(HeadFile(node or self._head.node, head), rest, signer, fleet)
 
-    def _chain_anew(self, to: HeadFile, events: Sequence[Event], signer: Signers, fleet: str) -> None:
+    def _rechain(self, to: HeadFile, events: Sequence[Event], signer: Signers, fleet: str) -> None:
         chained = self._sealing(to.node, to.base, to.keys, signer, fleet)
         anew = [chained(event.draft()) for event in events]
         # The new lines are durable beside the old ones, THEN the head points to them, THEN they take their place:

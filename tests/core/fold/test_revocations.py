@@ -169,7 +169,7 @@ class Ledger:
         self.world = World()
         self.world.god.fetch()
         self.branch = self.fresh()
-        self.branch.absorb(self.world.tip or "")
+        self.branch.apply_commit(self.world.tip or "")
         self.heads: dict[str, Head] = {}
         self.count = 0
 
@@ -188,7 +188,7 @@ class Ledger:
         event = seal(draft, node=node, after=self.heads.get(node, Head()), signer=signer or signer_of(actor),
                      fleet=FLEET)
         self.heads[node] = event.head
-        self.branch.absorb(commit_of(self.world, self.branch, [event.line]))
+        self.branch.apply_commit(commit_of(self.world, self.branch, [event.line]))
         assert not self.branch.damaged, self.branch.bad
         return event
 
@@ -196,7 +196,7 @@ class Ledger:
         draft = Draft(actor, "leader_election", "", NOW, uid_from((5000 + term).to_bytes(10, "big")), term=term,
                       data={"session": "s", "after": self.fleet.digest})
         event = seal(draft, node=f"n-{actor}", after=None, signer=signer_of(actor), fleet=FLEET)
-        self.branch.absorb(commit_of(self.world, self.branch, [event.line]))
+        self.branch.apply_commit(commit_of(self.world, self.branch, [event.line]))
 
     def counts(self, event: Event) -> bool:
         return event.uid in self.fleet.positions
@@ -204,7 +204,7 @@ class Ledger:
     def check(self) -> None:
         """Whoever comes later, in one go, has the same fold; so has a fold that was written down and goes on."""
         newcomer = self.fresh()
-        newcomer.absorb(self.branch.tip or "")
+        newcomer.apply_commit(self.branch.tip or "")
         assert newcomer.fleet.dump() == self.fleet.dump()
         again = FleetState.load(json.loads(json.dumps(self.fleet.dump())), FEATURES, Verifier())
         assert again.dump() == self.fleet.dump()

@@ -152,13 +152,13 @@ def test_an_election_is_never_carried_by_others() -> None:
     fleet = other.fleet
     line = other.crew.election(fleet, other.session, "ambition", term=fleet.terms.highest + 1,
                                timestamp=world.wall(), uid=world.uid())
-    put_outbox(world, "mallory-1", lines=[line], carried=[line])
+    put_outbox(world, "mallory-1", lines=[line], orphans=[line])
     leader.say("busy")
     live(world, [leader, other], 10)
     assert leader.leads and line not in world.lines() and not leader.replica.branch.bad
 
 
-def put_outbox(world: World, node: str, *, lines: Sequence[bytes] = (), carried: Sequence[bytes] = (),
+def put_outbox(world: World, node: str, *, lines: Sequence[bytes] = (), orphans: Sequence[bytes] = (),
                beats: Sequence[bytes] = ()) -> None:
     """An outbox that somebody wrote by hand."""
     from gitcoord.core.ports import Entry
@@ -167,7 +167,7 @@ def put_outbox(world: World, node: str, *, lines: Sequence[bytes] = (), carried:
     def blob(rows: Sequence[bytes]) -> Entry:
         return Entry(god.put_blob(b"".join(row + b"\n" for row in rows)))
 
-    root = {"queue": Entry(god.put_tree({"00000000.log": blob(lines)}), True), "carried.log": blob(carried),
+    root = {"queue": Entry(god.put_tree({"00000000.log": blob(lines)}), True), "carried.log": blob(orphans),
             "beats.log": blob(beats)}
     oid = god.put_commit(tree=god.put_tree(root), parents=[], message=world.uid(), author="m", time_s=0)
     world.server.objects |= god.objects

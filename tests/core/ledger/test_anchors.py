@@ -13,7 +13,7 @@ from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.errors import Corrupt, Refused
 from gitcoord.core.format.event import Draft, Head, seal
 from gitcoord.core.format.keys import fingerprint
-from gitcoord.core.round.replica import absorb
+from gitcoord.core.round.replica import advance_to
 from tests.core.driver import FLEET, World, replica_of
 from tests.core.lines import signer_of
 from tests.core.ledger.test_branch import commit_of, history
@@ -28,7 +28,7 @@ def a_ledger(*, closed: bool = True) -> tuple[World, Branch, dict[str, Any]]:
     election = seal(Draft("founder", "leader_election", "", world.wall(), world.uid(), term=1,
                           data={"session": "s", "after": branch.fleet.digest}),
                     node="n-1", after=None, signer=signer_of("founder"), fleet=FLEET)
-    branch.absorb(commit_of(world, branch, [election.line]))
+    branch.apply_commit(commit_of(world, branch, [election.line]))
     head = Head()
     notes: list[tuple[str, dict[str, str]]] = [("note", {})] * 20
     said = [("admission_changed", {"admission": "closed" if closed else "open"}), *notes]
@@ -36,7 +36,7 @@ def a_ledger(*, closed: bool = True) -> tuple[World, Branch, dict[str, Any]]:
         event = seal(Draft("founder", type_, "", world.wall(), world.uid(), data=data), node="n-1", after=head,
                      signer=signer_of("founder"), fleet=FLEET)
         head = event.head
-        branch.absorb(commit_of(world, branch, [event.line]))
+        branch.apply_commit(commit_of(world, branch, [event.line]))
     sealed = signed(checkpoint.write(branch), branch.fleet.position)
     put(world, sealed)
     return world, branch, json.loads(sealed)
@@ -46,7 +46,7 @@ def newcomer(world: World, given: Anchors = Anchors()) -> Branch:
     world.god.fetch()
     replica = replica_of(world.god, world, lambda: 0.0)
     replica.anchors = given
-    absorb(replica, world.tip or "")
+    advance_to(replica, world.tip or "")
     return replica.branch
 
 

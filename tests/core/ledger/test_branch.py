@@ -17,7 +17,7 @@ from gitcoord.core.round.ledger_sync import TOLD_AT_ONCE
 from gitcoord.core.format.keys import Verifier
 from gitcoord.core.ledger.log_files import lines_of, open_path, segment_path
 from gitcoord.core.ports import Entry
-from gitcoord.core.round.replica import absorb
+from gitcoord.core.round.replica import advance_to
 from gitcoord.features import FEATURES
 from tests.core.driver import FLEET, Machine, World, replica_of, signer_of
 
@@ -229,7 +229,7 @@ def test_trees_of_the_wrong_shape_are_survived_and_mended(wrong: str) -> None:
         store.objects |= god.objects
         commit = god.put_commit(tree=god.put_tree(root), parents=[world.tip or ""], message="", author="m", time_s=0)
         store.objects |= god.objects
-        witness.replica.branch.absorb(commit)
+        witness.replica.branch.apply_commit(commit)
         assert witness.fleet.dump() == before
         return
     world.put_tree(root)
@@ -276,7 +276,7 @@ def history(count: int, *, content: str = "x" * 40) -> tuple[World, Branch, list
     branch = Branch(world.god, FleetState(FEATURES, Verifier()))
     world.god.fetch()
     assert world.tip
-    branch.absorb(world.tip)
+    branch.apply_commit(world.tip)
     head, events = Head(), []
     signer = signer_of("founder")
     for number in range(count):
@@ -300,7 +300,7 @@ def test_a_full_log_file_is_sealed_as_it_is_and_never_changes() -> None:
     sealed: list[str] = []
     for event in events:
         entry, before = world.root()[branch.log.open_path] if branch.tip else None, branch.log
-        branch.absorb(commit_of(world, branch, [event.line]))
+        branch.apply_commit(commit_of(world, branch, [event.line]))
         assert list(branch.log.segments[:len(sealed)]) == sealed
         if len(branch.log.segments) > len(sealed):
             assert entry and branch.log.segments[-1] == entry.oid, "its object was there: nothing is stored twice"
@@ -325,19 +325,19 @@ def test_segments_lie_64_to_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "SEGMENT_BYTES", 300)
     world, branch, events = history(250)
     for event in events:
-        branch.absorb(commit_of(world, branch, [event.line]))
+        branch.apply_commit(commit_of(world, branch, [event.line]))
     root = world.god.tree(world.root()["events"].oid)
     sizes = [len(world.god.tree(folder.oid)) for _, folder in sorted(root.items())]
     assert list(sorted(root)) == ["0000000", "0000001", "0000002", "0000003"] and sizes[:3] == [64, 64, 64]
     assert segment_path(199) == "events/0000003/events-0000003013.log"
     again = Branch(world.god, FleetState(FEATURES, Verifier()))
-    again.absorb(world.tip or "")
+    again.apply_commit(world.tip or "")
     assert again.log == branch.log and again.fleet.dump() == branch.fleet.dump()
 
 
 def test_one_batch_of_3000_events_is_cut_into_segments_that_a_page_can_show() -> None:
     world, branch, events = history(3000)
-    branch.absorb(commit_of(world, branch, [event.line for event in events]))
+    branch.apply_commit(commit_of(world, branch, [event.line for event in events]))
     assert branch.fleet.position == 3001 and not branch.damaged
     assert all(len(world.god.blob(oid)) <= limits.SEGMENT_BYTES_MAX for oid in branch.log.segments)
     read = branch.line_at()
@@ -346,10 +346,10 @@ def test_one_batch_of_3000_events_is_cut_into_segments_that_a_page_can_show() ->
 
 def test_every_position_is_found_whatever_lies_sealed() -> None:
     world, branch, events = history(120)
-    branch.absorb(commit_of(world, branch, []))
+    branch.apply_commit(commit_of(world, branch, []))
     for count in (1, 2, 30, 1, 1, 40, 5, 40):
         lines, events = [event.line for event in events[:count]], events[count:]
-        branch.absorb(commit_of(world, branch, lines))
+        branch.apply_commit(commit_of(world, branch, lines))
         read = branch.line_at()
         assert [read(position) for position in range(1, branch.fleet.position + 1)] == world.lines()
         assert sum(branch.log.counts) + len(branch.log.open) == branch.fleet.position
@@ -360,7 +360,7 @@ def test_a_sealed_segment_that_was_altered_is_found_and_mended(which: str) -> No
     world, branch, events = history(150)
     witness = world.machine("witness")
     for event in events:
-        branch.absorb(commit_of(world, branch, [event.line]))
+        branch.apply_commit(commit_of(world, branch, [event.line]))
     world.settle(2)
     good, before = world.lines(), witness.fleet.dump()
     root = world.root()
@@ -383,15 +383,15 @@ def test_a_sealed_segment_that_was_altered_is_found_and_mended(which: str) -> No
 def test_catching_up_by_the_tip_s_tree_equals_catching_up_commit_by_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     world, branch, events = history(1100)
     stale = replica_of(world.god, world, lambda: 0.0)
-    absorb(stale, world.tip or "")
+    advance_to(stale, world.tip or "")
     for event in events:
-        branch.absorb(commit_of(world, branch, [event.line]))
+        branch.apply_commit(commit_of(world, branch, [event.line]))
     tip = world.tip or ""
-    absorb(stale, tip)
+    advance_to(stale, tip)
     assert not stale.branch.walked, "a shortcut was taken"
     assert stale.branch.fleet.dump() == branch.fleet.dump() and stale.branch.log == branch.log
     commit = world.put_by_hand([b"bad"])
-    absorb(stale, commit)
+    advance_to(stale, commit)
     assert stale.branch.walked and stale.branch.damaged
     assert stale.branch.fleet.dump() == branch.fleet.dump()
 
@@ -409,13 +409,13 @@ def test_a_fold_that_was_written_down_goes_on_where_it_stood() -> None:
     world, branch, events = history(160)
     saved = []
     for event in events:
-        branch.absorb(commit_of(world, branch, [event.line]))
+        branch.apply_commit(commit_of(world, branch, [event.line]))
         saved.append((json.loads(json.dumps(branch.fleet.dump())), branch.log.counts, branch.tip or ""))
     for value, counts, tip in saved[::13]:
         resumed = Branch(world.god, FleetState(FEATURES, Verifier()))
         resumed.resume(FleetState.load(value, FEATURES, Verifier()), counts, tip)
         assert resumed.tip == tip and resumed.fleet.position == len(world.lines(tip))
-        resumed.absorb(world.tip or "")
+        resumed.apply_commit(world.tip or "")
         assert resumed.fleet.dump() == branch.fleet.dump() and resumed.log == branch.log and not resumed.damaged
     value, counts, tip = saved[-1]
     for wrong in ([], [*counts, 1], [counts[0] + 1, *counts[1:]]):

@@ -16,7 +16,7 @@ from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import Verifier
 from gitcoord.core.ledger.log_files import open_path
 from gitcoord.core.ports import Entry
-from gitcoord.core.round.replica import Replica, absorb
+from gitcoord.core.round.replica import Replica, advance_to
 from gitcoord.features import FEATURES
 from tests.core.driver import FLEET, World, replica_of
 from tests.core.lines import signer_of
@@ -30,7 +30,7 @@ def empty(world: World) -> Branch:
 def newcomer(world: World) -> Replica:
     world.god.fetch()
     replica = replica_of(world.god, world, lambda: 0.0)
-    absorb(replica, world.tip or "")
+    advance_to(replica, world.tip or "")
     return replica
 
 
@@ -40,14 +40,14 @@ def a_ledger(*, events: int = 120, at: int = 80) -> tuple[World, Branch, dict[st
     election = seal(Draft("founder", "leader_election", "", world.wall(), world.uid(), term=1,
                           data={"session": "s", "after": branch.fleet.digest}),
                     node="n-1", after=None, signer=signer_of("founder"), fleet=FLEET)
-    branch.absorb(commit_of(world, branch, [election.line]))
+    branch.apply_commit(commit_of(world, branch, [election.line]))
     for event in said[:at]:
-        branch.absorb(commit_of(world, branch, [event.line]))
+        branch.apply_commit(commit_of(world, branch, [event.line]))
     data = signed(checkpoint.write(branch), branch.fleet.position)
     for event in said[at:]:
         tree = branch.write(branch.extend([event.line]), {checkpoint.PATH: data})
         commit = world.god.put_commit(tree=tree, parents=[branch.tip or ""], message=world.uid(), author="a", time_s=0)
-        branch.absorb(commit)
+        branch.apply_commit(commit)
     world.server.objects |= world.god.objects
     world.server.refs["refs/heads/gitcoord/ledger"] = branch.tip or ""
     value: dict[str, Any] = json.loads(data)
@@ -147,17 +147,17 @@ def test_everybody_who_follows_compares_each_checkpoint_with_their_own_fold() ->
     world, branch, value = a_ledger()
     follower = newcomer(world)
     put(world, signed(checkpoint.write(branch), branch.fleet.position))
-    absorb(follower, world.tip or "")
+    advance_to(follower, world.tip or "")
     assert not follower.branch.bad
     lie = json.loads(checkpoint.write(branch))
     lie["members"]["members"][0][7] = "somebodys-login"
     commit = put(world, written(lie, branch.fleet.position))
-    absorb(follower, commit)
+    advance_to(follower, commit)
     [bad] = follower.branch.bad
     assert (bad.file, bad.commit) == (checkpoint.PATH, commit) and "differs from the fold" in bad.reason
     assert newcomer(world).branch.believed, "what only a fold can tell, one who does not fold believes"
     put(world, world.god.blob(world.root()[checkpoint.PATH].oid))
-    absorb(follower, world.tip or "")
+    advance_to(follower, world.tip or "")
     assert len(follower.branch.bad) == 1, "told once"
 
 
@@ -178,7 +178,7 @@ def test_a_lie_about_the_numbers_of_lines_is_met_by_who_reads_them_and_found_by_
     first, second, *others = lie["log"]["counts"]
     lie["log"]["counts"] = [first + 1, second - 1, *others]
     put(world, written(lie, branch.fleet.position))
-    absorb(follower, world.tip or "")
+    advance_to(follower, world.tip or "")
     assert "differs from the fold" in follower.branch.bad[0].reason
     found = newcomer(world).branch
     assert found.believed and found.fleet.dump() == branch.fleet.dump()

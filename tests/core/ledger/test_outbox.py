@@ -26,17 +26,17 @@ def chain(count: int, *, start: Head = Head()) -> list[Event]:
     return events
 
 
-def written(store: MemoryStore, pending: list[Event], *, carried: tuple[bytes, ...] = (), nonce: str = "n") -> str:
-    return outbox.write(store, node="one-1", pending=pending, beats=(), carried=carried, nonce=nonce, parent=None,
+def written(store: MemoryStore, pending: list[Event], *, orphans: tuple[bytes, ...] = (), nonce: str = "n") -> str:
+    return outbox.write(store, node="one-1", pending=pending, beats=(), orphans=orphans, nonce=nonce, parent=None,
                         time_s=0)
 
 
 def test_what_was_written_is_read_in_its_order(store: MemoryStore) -> None:
     events = chain(600)
-    carried = tuple(event.line for event in chain(2, start=Head(5, hash_of(b"x"))))
-    box = outbox.read(store, written(store, events, carried=carried))
+    orphans = tuple(event.line for event in chain(2, start=Head(5, hash_of(b"x"))))
+    box = outbox.read(store, written(store, events, orphans=orphans))
     assert list(box.lines) == [event.line for event in events]
-    assert box.carried == carried and box.beats == ()
+    assert box.orphans == orphans and box.beats == ()
 
 
 def test_a_long_queue_that_grows_by_one_sends_one_new_chunk(store: MemoryStore) -> None:

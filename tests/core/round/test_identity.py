@@ -30,7 +30,7 @@ def deface(world: World, ref: str, oid: Oid) -> None:
 
 def written(world: World, *, pending: Sequence[Event] = (), beats: Sequence[bytes] = ()) -> Oid:
     world.god.fetch()
-    return outbox.write(world.god, node="one-1", pending=pending, beats=beats, carried=(), nonce=world.uid(),
+    return outbox.write(world.god, node="one-1", pending=pending, beats=beats, orphans=(), nonce=world.uid(),
                         parent=None, time_s=1)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gitcoord.core.round.effects import Carry
+from gitcoord.core.round.effects import SaveOrphans
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.format.event import Draft, context_of, fleet_id_of, parse, seal
 from gitcoord.core.ports import PushOutcome
@@ -129,7 +129,7 @@ def test_where_ledgers_parted_every_vanished_line_comes_back_in_order() -> None:
     for name in ("one", "other"):
         assert [n for n in notes(world) if n.startswith(name)] == [f"{name} {word}" for word in "abc"]
     agree(world, one, other, third)
-    assert not one.disk.carried and not other.disk.carried
+    assert not one.disk.orphans and not other.disk.orphans
 
 
 def test_lines_of_an_author_who_is_gone_are_offered_again_by_whoever_saw_them() -> None:
@@ -190,7 +190,7 @@ def test_a_control_line_is_not_offered_again_whatever_its_data_says() -> None:
     other.say("elsewhere")
     other.round()
     one.round()
-    offered = [line for effect in one.effects if isinstance(effect, Carry) for line in effect.lines]
+    offered = [line for effect in one.effects if isinstance(effect, SaveOrphans) for line in effect.lines]
     [told] = one.heard("fork")
     assert "0 events that vanished" in told and election not in offered
 
@@ -211,7 +211,7 @@ def test_a_crash_at_any_effect_of_a_fork_loses_nothing(after: bool) -> None:
         done = one.round(crash_at=number, after=after)
         world.settle(5)
         agree(world, one, other, third)
-        assert len(one.disk.carried) == 0
+        assert len(one.disk.orphans) == 0
         if done is not None:
             break
     assert 5 < number < 40

@@ -81,7 +81,7 @@ def test_an_outbox_that_offers_more_than_a_batch_leaves_the_others_their_part(
     durable_only(world, other, "a", "b", "c")
     before = len(world.events())
     for _ in range(2):
-        put_outbox(world, mallory.disk.node, lines=[] if carries else flood, carried=flood if carries else [])
+        put_outbox(world, mallory.disk.node, lines=[] if carries else flood, orphans=flood if carries else [])
         one.say("x")
         one.round()
     batches = [event.content for event in world.events()[before:]]

@@ -298,7 +298,7 @@ def drop(machine: Machine, uid: str) -> None:
     rest = [event for event in written.queue if event.uid != uid]
     del machine.world.acknowledged[uid]
     written.queue = tuple(rest)
-    machine._chain_anew(written.base, frozenset(), written.node)
+    machine._rechain(written.base, frozenset(), written.node)
 
 
 def test_an_event_that_only_the_ledger_s_hook_minds_does_not_stop_the_fleet() -> None:

@@ -95,7 +95,7 @@ def test_a_copy_carries_along_what_the_original_had_only_in_its_outbox() -> None
     del world.machines["one"]  # the original burns
     copy.say("copy")
     copy.round()
-    assert "only in the outbox" in [parse(line).content for line in copy.disk.carried]
+    assert "only in the outbox" in [parse(line).content for line in copy.disk.orphans]
     world.server.refs.pop(f"{OUTBOXES}one-1")
     world.settle(4)
     agree(world)
@@ -209,7 +209,7 @@ def test_a_restored_backup_and_a_fork_together_lose_nothing() -> None:
     world.settle(8)
     agree(world)
     assert sorted(notes(world)) == ["in their place", "vanishes 1", "vanishes 2"]
-    assert not other.disk.carried
+    assert not other.disk.orphans
 
 
 def test_a_home_without_its_list_of_outboxes_becomes_a_new_node() -> None:
@@ -233,9 +233,9 @@ def test_a_carried_line_keeps_those_that_lead_to_it_though_they_count_elsewhere(
     draft = replace(first.draft(), uid=world.uid(), content="b")
     world.attempted[draft.event_uid] = ("other", "b")
     second = seal(draft, node="gone-1", after=twin.head, signer=signer_of("other"), fleet=FLEET)
-    one.disk.written.carried = (twin.line, second.line)
+    one.disk.written.orphans = (twin.line, second.line)
     world.settle(3)
-    assert notes(world) == ["a", "b"] and not one.disk.carried
+    assert notes(world) == ["a", "b"] and not one.disk.orphans
 
 
 # Identities that are given
@@ -347,4 +347,4 @@ def test_copies_backups_rollbacks_and_crashes_in_any_order_lose_nothing(seed: in
         tips.append(world.tip or tips[-1])
     world.settle(30)
     agree(world)
-    assert not any(machine.disk.carried for machine in world.machines.values())
+    assert not any(machine.disk.orphans for machine in world.machines.values())

@@ -124,10 +124,10 @@ def test_tip_and_term_are_kept_together(home: Home) -> None:
 
 
 def test_carried_lines_come_back_until_they_are_done(home: Home) -> None:
-    home.carry([b"one", b"two"])
-    assert list(Home(home.path).carried) == [b"one", b"two"]
-    home.carry([])
-    assert list(Home(home.path).carried) == []
+    home.save_orphans([b"one", b"two"])
+    assert list(Home(home.path).orphans) == [b"one", b"two"]
+    home.save_orphans([])
+    assert list(Home(home.path).orphans) == []
 
 
 def test_progress_that_cannot_be_read_is_none(home: Home) -> None:

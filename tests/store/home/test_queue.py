@@ -100,7 +100,7 @@ def test_damaged_line_in_the_middle_loses_no_good_line(home: Path) -> None:
     assert [e.content for e in mine.pending()] == ["one"] and mine.broken
     mine.append([draft("five")], signer=signer, fleet=FLEET)
     assert mine.broken
-    mine.chain_anew(Head(), without=frozenset(), signer=signer, fleet=FLEET)
+    mine.rechain(Head(), without=frozenset(), signer=signer, fleet=FLEET)
     assert not mine.broken
     assert sorted(contents(home)) == ["five", "four", "one", "three"]
     assert_chained(Queue(home).pending())
@@ -116,7 +116,7 @@ def test_what_does_not_fit_is_never_trimmed_by_number(home: Path) -> None:
     mine.append([draft("a"), draft("b"), draft("c")], signer=signer, fleet=FLEET)
     mine.trim(mine.pending()[-1].head)
     again = Queue(home)
-    again.chain_anew(Head(), without=frozenset(), signer=signer, fleet=FLEET)
+    again.rechain(Head(), without=frozenset(), signer=signer, fleet=FLEET)
     assert sorted(contents(home)) == ["a", "b", "c", "one", "three"]
 
 
@@ -228,8 +228,8 @@ OPERATIONS: dict[str, Change] = {
     "trim": lambda q: q.trim(q.pending()[1].head),
     "trim all": lambda q: q.trim(q.pending()[-1].head),
     "drop": lambda q: q.drop(q.pending()[0].uid, signer=signer, fleet=FLEET),
-    "chain anew": lambda q: q.chain_anew(Head(7, hash_of(b"7")), without=frozenset(), signer=signer, fleet=FLEET),
-    "become a new node": lambda q: q.chain_anew(Head(), without=frozenset(), signer=signer, fleet=FLEET,
+    "chain anew": lambda q: q.rechain(Head(7, hash_of(b"7")), without=frozenset(), signer=signer, fleet=FLEET),
+    "become a new node": lambda q: q.rechain(Head(), without=frozenset(), signer=signer, fleet=FLEET,
                                                 node="laptop-new"),
 }
 MAY_GO = {"trim": 2, "trim all": 4, "drop": 1}  # of the first events: the ledger holds them, or the user said so
@@ -465,7 +465,7 @@ def test_a_reader_takes_over_from_the_swap_of_a_dead_process(home: Path, monkeyp
         with monkeypatch.context() as patch:
             faulty(patch, disk)
             try:
-                mine.chain_anew(Head(), without=frozenset(), signer=signer, fleet=FLEET, node=f"node-{step}")
+                mine.rechain(Head(), without=frozenset(), signer=signer, fleet=FLEET, node=f"node-{step}")
             except Crash:
                 pass
         reader = Queue(home)
