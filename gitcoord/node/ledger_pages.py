@@ -160,7 +160,7 @@ def _checkpointed(branch: Branch) -> int | None:
         found = _POSITION.match(data)
         _positions[entry.oid] = int(found[1]) if found else None
     position = _positions[entry.oid]
-    right = position is not None and position <= branch.fleet.position and entry.oid != branch.disbelieved
+    right = position is not None and position <= branch.fleet.position and entry.oid != branch.rejected_checkpoint
     return position if right else None
 
 

@@ -138,7 +138,7 @@ class Node:
             ledger_ref=self.config.ledger, outbox_prefix=f"{self.config.namespace}/nodes/",
             clock=Clock(since_boot_s, utc_now, lambda: int(time.time())), chance=self.chance,
             publish=ledger_pages.Publisher(self._beside.tell_once, self._sealed).due, anchors=trust.anchors(self.config),
-            believes=trust.read(self.home).believes,
+            accepts_checkpoints=trust.read(self.home).accepts_checkpoints,
             parented_outbox=self.config.namespace.startswith("refs/heads/"),
             first_seen=peers.first_seen(self.home.cache),
         )
@@ -165,7 +165,7 @@ class Node:
         branch = fold_cache.read(self.home, self._fresh_branch(), self.keyring.verifier())
         if branch is None or branch.fleet.id != self.config.fleet:
             return None
-        if branch.believed and not trust.read(self.home).believes:
+        if branch.checkpoint_position and not trust.read(self.home).accepts_checkpoints:
             return None  # a process that began with it, before its lie was found, wrote it down again
         self._cached = branch.fleet.position
         return branch

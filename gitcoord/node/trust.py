@@ -18,10 +18,10 @@ FILE = "verified.json"
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """`position`: of the last event up to which `verify` found nothing. `believes`: no checkpoint was a lie yet."""
+    """`position`: of the last event up to which `verify` found nothing. `accepts_checkpoints`: no checkpoint was a lie yet."""
 
     position: int = 0
-    believes: bool = True
+    accepts_checkpoints: bool = True
 
 
 def anchors(config: Config) -> Anchors:

@@ -9,7 +9,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from gitcoord.core.ledger.branch import Bad, Branch
+from gitcoord.core.ledger.branch import BadLine, Branch
 from gitcoord.core.format.event import Event
 from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.ledger.log_files import Log
@@ -27,7 +27,7 @@ class Fold:
     root: dict[str, Entry]
     damaged: bool
     damages: int
-    bad: list[Bad]
+    bad: list[BadLine]
     reported: set[tuple[bytes, str]]
 
 

@@ -94,7 +94,7 @@ def state(data: bytes) -> None:
     tip = objects.put_commit(tree=tree, parents=[], message="by hand", author="x", time_s=0)
     began = Branch(objects, FleetState(FEATURES, Verifier()))
     checkpoint.start(began, tip)
-    assert not began.believed
+    assert not began.checkpoint_position
     began.apply_commit(tip)
     assert ledger_pages._checkpointed(began) is None or data.startswith(b'{"schema":')
     snapshot.parse_position(data.decode("utf-8", "replace"))

@@ -70,7 +70,7 @@ def commits_of(node: Node) -> int:
 def test_a_newcomer_has_the_newest_commits_and_the_whole_state(clones: Clones) -> None:
     one, late = clones.open["one"], clones.open["late"]
     assert commits_of(late) < commits_of(one)
-    assert late.replica.branch.believed > 10 and late.fleet.id == one.config.fleet
+    assert late.replica.branch.checkpoint_position > 10 and late.fleet.id == one.config.fleet
     clones.say("late", "hello")
     clones.say("one", "hello yourself")
     clones.settle()
@@ -78,7 +78,7 @@ def test_a_newcomer_has_the_newest_commits_and_the_whole_state(clones: Clones) -
     assert clones.notes()[0] == "early 0" and sorted(clones.notes()[-2:]) == ["hello", "hello yourself"]
     assert [event.content for _, event in late.events()] == [event.content for _, event in one.events()]
     late = clones.reopen("late")
-    assert late.replica.branch.believed > 10, "the cache knows how it began"
+    assert late.replica.branch.checkpoint_position > 10, "the cache knows how it began"
     clones.agree()
 
 
@@ -95,7 +95,7 @@ def test_damage_is_judged_by_the_whole_history_also_by_a_newcomer(clones: Clones
     clones.by_hand(good.replace(b"early 3", b"never 3"))
     clones.settle()
     assert clones.told["late"].count("bad_line") == clones.told["one"].count("bad_line") > 0
-    assert clones.open["late"].replica.branch.walked
+    assert clones.open["late"].replica.branch.fully_walked
     clones.say("late", "mended")
     clones.settle()
     assert clones.log().startswith(good)
@@ -135,7 +135,7 @@ def test_a_lying_checkpoint_is_found_by_verifying_and_never_believed_again(clone
     assert finding.kind == "checkpoint"
     honest = clones.reopen("deceived")
     clones.settle(1)
-    assert honest.fleet.dump() == one.fleet.dump() and not honest.replica.branch.believed
+    assert honest.fleet.dump() == one.fleet.dump() and not honest.replica.branch.checkpoint_position
     assert json.loads((honest.home.path / "verified.json").read_text())["believes"] is False
 
 
@@ -144,7 +144,7 @@ def test_a_checkpoint_of_other_log_files_is_believed_by_nobody_and_found_by_veri
     put_checkpoint(clones, one, (b'"files":"', b'"files":"A'))
     assert clones.told["one"] == ["bad_line"]
     wary = clones.join("wary")
-    assert not wary.replica.branch.believed and wary.fleet.members.get("one") is not None
+    assert not wary.replica.branch.checkpoint_position and wary.fleet.members.get("one") is not None
     [finding] = verify(wary).findings
     assert finding.kind == "checkpoint" and "not of the" in finding.text
 

@@ -24,7 +24,7 @@ SEGMENTS_AT_HAND = 32  # of which a reader keeps the lines: half a megabyte
 
 
 @dataclass(frozen=True, slots=True)
-class Bad:
+class BadLine:
     """A line that takes no position (or, `missing`, a trusted line that is gone from the branch)."""
 
     commit: Oid
@@ -39,7 +39,7 @@ class Bad:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RawLine:
     """One raw line as it lies in a commit's tree."""
 
     file: str
@@ -59,10 +59,10 @@ class Branch:
         self.root: dict[str, Entry] = {}  # what lies at the top of the tip
         self.damaged = False  # what lies on the branch differs from the trusted copy
         self.damages = 0  # commits absorbed that did
-        self.walked = True  # every commit from the root was read, so that any tampering between was seen
-        self.believed = 0  # position of the checkpoint that this fold began with; 0: every line was folded here
-        self.disbelieved: Oid | None = None  # the newest checkpoint that is not what the log gives
-        self.bad: list[Bad] = []
+        self.fully_walked = True  # every commit from the root was read, so that any tampering between was seen
+        self.checkpoint_position = 0  # position of the checkpoint that this fold began with; 0: every line was folded here
+        self.rejected_checkpoint: Oid | None = None  # the newest checkpoint that is not what the log gives
+        self.bad: list[BadLine] = []
         self._reported: set[tuple[bytes, str]] = set()  # while the damage lasts: each line is named once
         self._shapes: dict[Oid, tuple[tuple[Oid, ...], bytes]] = {}  # of the commits compared last
 
@@ -96,7 +96,7 @@ class Branch:
             self.log = Log(listing.segments, (*self.log.counts[:common], *take.counts[:-1]), tuple(take.last))
         self.tip, self.root = commit, root
 
-    def note(self, bad: Bad) -> None:
+    def note(self, bad: BadLine) -> None:
         """Remember what is wrong with the branch: each once while it lasts."""
         key = (bad.line, bad.reason)
         if key not in self._reported and len(self.bad) < limits.BAD_LINES_MAX:
@@ -119,19 +119,19 @@ class Branch:
             self._shapes = dict([*self._shapes.items()][-1:]) | {commit: (listing.segments, tail)}
         return self._shapes[commit]
 
-    def _trusted(self, common: int) -> list[Found]:
+    def _trusted(self, common: int) -> list[RawLine]:
         """The trusted lines after the first `common` segments, and where they belong."""
         trusted = []
         for index, oid in enumerate(self.log.segments[common:], common):
             path = segment_path(index)
-            trusted += [Found(path, number, line) for number, line in enumerate(lines_of(self.objects.blob(oid)), 1)]
-        return trusted + [Found(self.log.open_path, number, line) for number, line in enumerate(self.log.open, 1)]
+            trusted += [RawLine(path, number, line) for number, line in enumerate(lines_of(self.objects.blob(oid)), 1)]
+        return trusted + [RawLine(self.log.open_path, number, line) for number, line in enumerate(self.log.open, 1)]
 
-    def _compare(self, commit: Oid, trusted: Sequence[Found], files: Sequence[File]) -> Iterator[Found]:
+    def _compare(self, commit: Oid, trusted: Sequence[RawLine], files: Sequence[File]) -> Iterator[RawLine]:
         """The found lines that are not trusted ones; what is gone or moved is recorded as bad."""
         for file in files:
             if file.trouble:
-                self.note(Bad(commit, file.path, 0, b"", file.trouble))
+                self.note(BadLine(commit, file.path, 0, b"", file.trouble))
         expected = {one.line: index for index, one in enumerate(trusted)}
         first = self.fleet.position - len(trusted) + 1
         seen: set[bytes] = set()
@@ -140,15 +140,15 @@ class Branch:
             for number, line in enumerate(file.lines, 1):
                 index = expected.get(line)
                 if index is None or line in seen:
-                    yield Found(file.path, number, line)
+                    yield RawLine(file.path, number, line)
                     continue
                 if index < last:
-                    self.note(Bad(commit, file.path, number, line, f"position {first + index} was moved"))
+                    self.note(BadLine(commit, file.path, number, line, f"position {first + index} was moved"))
                 last = max(last, index)
                 seen.add(line)
         for index, one in enumerate(trusted):
             if one.line not in seen:
-                self.note(Bad(commit, one.file, one.number, one.line,
+                self.note(BadLine(commit, one.file, one.number, one.line,
                               f"the line of position {first + index} was removed or altered"))
 
     def resume(self, fleet: FleetState, counts: Sequence[int], commit: Oid) -> None:
@@ -163,7 +163,7 @@ class Branch:
         if others or last.trouble or not fits:
             raise ValueError("a fold of another log")
         self.fleet, self.log = fleet, Log(listing.segments, tuple(counts), tuple(last.lines))
-        self.tip, self.root, self.walked = commit, root, False
+        self.tip, self.root, self.fully_walked = commit, root, False
 
     def fold_anew(self, taken: Sequence[bytes]) -> None:
         """Fold all lines once more, those of the log and `taken` after them: what counts among them has changed.
@@ -176,7 +176,7 @@ class Branch:
             fleet = self.fleet.anew()
             for line in lines:
                 try:
-                    if self.believed:
+                    if self.checkpoint_position:
                         fleet.append(line, is_again=True)
                     else:
                         fleet.append_verified(parse(line), is_again=True)
@@ -186,7 +186,7 @@ class Branch:
                 if fleet.revocations.learnt is not None:
                     break
             self.fleet = fleet
-        self.believed = 0  # every line was folded here now
+        self.checkpoint_position = 0  # every line was folded here now
 
     # Writing
 
@@ -249,7 +249,7 @@ class _Taking:
             self.counts.append(len(file.lines))
             self.last = file.lines
 
-    def lines(self, lines: Iterable[Found]) -> None:
+    def lines(self, lines: Iterable[RawLine]) -> None:
         for one in lines:
             self._take(one.file, one.number, one.line)
 
@@ -268,7 +268,7 @@ class _Taking:
                 self.branch.fold_anew(self.taken)
 
     def _note(self, file: str, number: int, line: bytes, reason: str) -> None:
-        self.branch.note(Bad(self.commit, file, number, line, reason))
+        self.branch.note(BadLine(self.commit, file, number, line, reason))
         self.whole = False
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from gitcoord.core.ledger import anchors as anchor
 from gitcoord.core import limits
 from gitcoord.core.ledger.anchors import Anchors
-from gitcoord.core.ledger.branch import Bad, Branch
+from gitcoord.core.ledger.branch import BadLine, Branch
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.format.event import Signer, context_of, hash_of
 from gitcoord.core.fold.fleet_state import FleetState
@@ -31,7 +31,7 @@ _SEAL = b',"signed":'
 NOT_OURS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
-class Unbelievable(ValueError):
+class InvalidCheckpoint(ValueError):
     """The checkpoint is not of the log that it lies beside; says why."""
 
 
@@ -112,10 +112,10 @@ def start(branch: Branch, commit: Oid, anchors: Anchors = Anchors()) -> None:
             fleet, log = _fleet_of(branch, value), log_of(branch, root, value)
             unsigned = _unsigned(*_split(data), fleet)
             if unsigned is not None:
-                raise Unbelievable(unsigned)
+                raise InvalidCheckpoint(unsigned)
             if _is_anchored(branch, root, fleet, anchors):
-                branch.log, branch.fleet, branch.believed = log, fleet, fleet.position
-    except Unbelievable as wrong:
+                branch.log, branch.fleet, branch.checkpoint_position = log, fleet, fleet.position
+    except InvalidCheckpoint as wrong:
         _disbelieve(branch, commit, oid, str(wrong))
 
 
@@ -130,14 +130,14 @@ def _is_anchored(branch: Branch, root: Mapping[str, Entry], fleet: FleetState, a
     try:
         anchor.check(anchors, lines)
     except Corrupt as wrong:  # of this commit; the history may hold the right log
-        raise Unbelievable(str(wrong)) from None
+        raise InvalidCheckpoint(str(wrong)) from None
     known = anchor.members_of(lines[:fleet.position], branch.fleet)
     if not anchors and known.members.admission == "closed":
         return False
     if known.members.dump() != fleet.members.dump():
-        raise Unbelievable("it has other members, roles or keys than the lines that lie beside it")
+        raise InvalidCheckpoint("it has other members, roles or keys than the lines that lie beside it")
     if (known.terms.leader, known.terms.term) != (fleet.terms.leader, fleet.terms.term):
-        raise Unbelievable("it has another leader than the lines that lie beside it")
+        raise InvalidCheckpoint("it has another leader than the lines that lie beside it")
     return True
 
 
@@ -155,7 +155,7 @@ def check(branch: Branch, commit: Oid) -> None:
                 _disbelieve(branch, commit, oid, unsigned)
             return
         value = _read(branch, data)
-    except (Unbelievable, Corrupt) as wrong:
+    except (InvalidCheckpoint, Corrupt) as wrong:
         _disbelieve(branch, commit, oid, str(wrong))
     else:
         if value is not None:
@@ -168,8 +168,8 @@ def _oid_in(root: Mapping[str, Entry]) -> Oid | None:
 
 
 def _disbelieve(branch: Branch, commit: Oid, oid: Oid, reason: str) -> None:
-    branch.disbelieved = oid
-    branch.note(Bad(commit, PATH, 0, b"", f"the checkpoint is not believed: {reason}"))
+    branch.rejected_checkpoint = oid
+    branch.note(BadLine(commit, PATH, 0, b"", f"the checkpoint is not believed: {reason}"))
 
 
 def _bytes(branch: Branch, oid: Oid) -> bytes:
@@ -197,8 +197,8 @@ def _fleet_of(branch: Branch, value: Mapping[str, Any]) -> FleetState:
         raise _no_state(wrong) from None
 
 
-def _no_state(wrong: Exception) -> Unbelievable:
-    return Unbelievable(f"it is no state of a fleet ({type(wrong).__name__})")
+def _no_state(wrong: Exception) -> InvalidCheckpoint:
+    return InvalidCheckpoint(f"it is no state of a fleet ({type(wrong).__name__})")
 
 
 def log_of(branch: Branch, root: Mapping[str, Entry], value: Mapping[str, Any]) -> Log:
@@ -210,9 +210,9 @@ def log_of(branch: Branch, root: Mapping[str, Entry], value: Mapping[str, Any]) 
     listing = branch.files.listing(root)
     file = next(branch.files.files(listing, len(counts)))
     if file.trouble:
-        raise Unbelievable(f"the log beside it is damaged: {file.path}: {file.trouble}")
+        raise InvalidCheckpoint(f"the log beside it is damaged: {file.path}: {file.trouble}")
     rest = position - sum(counts)
     log = Log(listing.segments[:len(counts)], counts, tuple(file.lines[:max(0, rest)]))
     if _name_of(log) != files or len(log.open) != rest or min(counts, default=1) < 1:
-        raise Unbelievable(f"it is not of the {position} lines that lie beside it")
+        raise InvalidCheckpoint(f"it is not of the {position} lines that lie beside it")
     return log

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from gitcoord.core.ledger.branch import Bad
+from gitcoord.core.ledger.branch import BadLine
 from gitcoord.core.round.effects import SaveOrphans, DurableState, Effect, Push, SaveTip, Steps, Notify
 from gitcoord.core.errors import BadCredentials, Corrupt, Unreachable
 from gitcoord.core.format.event import parse
@@ -35,7 +35,7 @@ def follow_ledger(replica: Replica, disk: DurableState, refs: dict[str, Oid]) ->
             yield from _handle_fork(replica, disk, seen, tip)
     if tip is None:
         return True
-    news: list[Bad] = []
+    news: list[BadLine] = []
     if tip != replica.branch.tip:
         before = set(replica.branch.bad)
         advance_to(replica, tip, known=replica.checked)  # most of it was offered in an outbox before

@@ -11,7 +11,7 @@ from gitcoord.core.fold import duties as leader_duties
 from gitcoord.core import limits
 from gitcoord.core.ledger import outbox
 from gitcoord.core.round.batch import admit
-from gitcoord.core.ledger.branch import Bad
+from gitcoord.core.ledger.branch import BadLine
 from gitcoord.core.commands import Context
 from gitcoord.core.round.effects import Append, DurableState, RecordOutbox, Steps
 from gitcoord.core.format.event import Event, Head, parse, parse_all
@@ -69,7 +69,7 @@ def do_duties(replica: Replica, disk: DurableState, crew: Crew) -> Steps:
 
 def _bad_lines(replica: Replica, waiting: Container[str]) -> list[Duty]:
     """One for each commit that somebody tampered with: a commit may hold any number of bad lines."""
-    by_commit: dict[Oid, list[Bad]] = {}
+    by_commit: dict[Oid, list[BadLine]] = {}
     for bad in replica.branch.bad:
         by_commit.setdefault(bad.commit, []).append(bad)
     found = [(f"bad:{commit[:12]}", bads) for commit, bads in by_commit.items()]
@@ -77,7 +77,7 @@ def _bad_lines(replica: Replica, waiting: Container[str]) -> list[Duty]:
     return [Duty("error", _told(bads), key) for key, bads in new[:limits.DUTIES_PER_TICK]]
 
 
-def _told(bads: Sequence[Bad]) -> str:
+def _told(bads: Sequence[BadLine]) -> str:
     more = f"; {len(bads) - 1} more bad lines in this commit: `gitcoord verify` names them" if bads[1:] else ""
     return f"{bads[0].where}: {bads[0].reason}"[:400] + more
 

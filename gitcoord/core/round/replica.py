@@ -47,7 +47,7 @@ class Replica:
     outboxes: dict[str, Outbox] = field(default_factory=dict)
     publish: Callable[[Branch], Mapping[str, bytes | None]] = lambda branch: {}
     anchors: Anchors = field(default_factory=Anchors)  # what was given to go by: the founder's key, a digest
-    believes: bool = True  # a newcomer may begin with a checkpoint
+    accepts_checkpoints: bool = True  # a newcomer may begin with a checkpoint
     parented_outbox: bool = False  # the host denies rewriting: give outbox commits their predecessor
     quiet_until_s: float = 0.0
     contended_until_s: float = 0.0  # others extend the ledger just now: give way
@@ -184,20 +184,20 @@ def advance_to(replica: Replica, tip: Oid, *, known: Mapping[bytes, Event | None
         damages = branch.damages
         commits = replica.objects.first_parents(tip, stop=branch.tip, limit=limits.CATCH_UP_COMMITS_MAX + 1)
         if len(commits) > limits.CATCH_UP_COMMITS_MAX:
-            branch.walked = False
+            branch.fully_walked = False
             branch.apply_commit(tip, known=known)
         else:
             for commit in commits:
                 checkpoint.check(branch, commit)
                 branch.apply_commit(commit, known=known)
-        if branch.damages > damages and not branch.walked:
+        if branch.damages > damages and not branch.fully_walked:
             replica.branch = _walk(replica, tip)
         return
     fresh = replica.fresh()
-    if replica.believes:
+    if replica.accepts_checkpoints:
         checkpoint.start(fresh, tip, replica.anchors)
     fresh.apply_commit(tip)
-    fresh.walked = not replica.objects.commit(tip).parents
+    fresh.fully_walked = not replica.objects.commit(tip).parents
     if fresh.damaged or not _only_grew(replica, tip):
         fresh = _walk(replica, tip)
     if branch.fleet.id and fresh.fleet.id != branch.fleet.id:
@@ -205,7 +205,7 @@ def advance_to(replica: Replica, tip: Oid, *, known: Mapping[bytes, Event | None
             f"the remote's ledger is of fleet {fresh.fleet.id}, this clone belongs to {branch.fleet.id}: "
             "name the right remote, or run `gitcoord leave` and `gitcoord init` to join the new one"
         )
-    if replica.anchors and not fresh.believed:
+    if replica.anchors and not fresh.checkpoint_position:
         read = fresh.line_at()
         wanted = max((position for position, _ in replica.anchors.digests), default=1)
         anchor.check(replica.anchors, [read(at) for at in range(1, min(wanted, fresh.fleet.position) + 1)])

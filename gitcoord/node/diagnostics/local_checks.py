@@ -237,10 +237,10 @@ def _identity(patient: Patient) -> Iterator[Finding]:
 
 def _verified(node: Node) -> Finding:
     """Whether this clone has folded by itself all that its state is of."""
-    believed = node.replica.branch.believed
-    if believed <= trust.read(node.home).position:
+    checkpoint_position = node.replica.branch.checkpoint_position
+    if checkpoint_position <= trust.read(node.home).position:
         return Finding("verified", OK, "every event was folded here")
-    return Finding("verified", WARN, f"the first {believed} events were not folded here: this clone began with a "
+    return Finding("verified", WARN, f"the first {checkpoint_position} events were not folded here: this clone began with a "
                    "checkpoint, which is of these events, and took on trust that it tells what they come to",
                    "run `gitcoord verify`")
 

@@ -85,7 +85,7 @@ def _remember(node: Node, verdict: Verdict) -> None:
     kinds = {finding.kind for finding in verdict.findings}
     before = trust.read(node.home)
     if "checkpoint" in kinds:
-        trust.note(node.home, replace(before, believes=False))
+        trust.note(node.home, replace(before, accepts_checkpoints=False))
         fold_cache.drop(node.home)
         verdict.notes.append("this clone begins with no checkpoint again: end `gitcoord agent run` where it runs here, "
                              "so that it, too, folds every event itself")
@@ -306,7 +306,7 @@ class _Check:
             return  # found already
         try:
             log = checkpoint.log_of(self.branch, root_of(self.node.store, self.tip), self.saved)
-        except checkpoint.Unbelievable as wrong:
+        except checkpoint.InvalidCheckpoint as wrong:
             self.verdict.find("checkpoint", checkpoint.PATH, str(wrong))
         else:
             if log.counts != self.branch.log.counts[:len(log.counts)]:

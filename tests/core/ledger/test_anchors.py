@@ -71,7 +71,7 @@ def digest_at(branch: Branch, position: int) -> str:
 def test_in_a_closed_fleet_a_newcomer_without_an_anchor_folds_every_line() -> None:
     world, branch, value = a_ledger()
     found = newcomer(world)
-    assert not found.believed and found.fleet.dump() == branch.fleet.dump() and not found.bad
+    assert not found.checkpoint_position and found.fleet.dump() == branch.fleet.dump() and not found.bad
     put(world, written(with_mallory(value), value["position"]))
     assert newcomer(world).fleet.members.get("mallory") is None
 
@@ -80,10 +80,10 @@ def test_in_a_closed_fleet_a_newcomer_without_an_anchor_folds_every_line() -> No
 def test_with_the_founders_key_a_newcomer_believes_no_other_members_roles_or_keys(closed: bool) -> None:
     world, branch, value = a_ledger(closed=closed)
     given = Anchors(frozenset({FOUNDER}))
-    assert newcomer(world, given).believed == branch.fleet.position
+    assert newcomer(world, given).checkpoint_position == branch.fleet.position
     put(world, written(with_mallory(value), value["position"]))
     found = newcomer(world, given)
-    assert not found.believed and found.fleet.members.get("mallory") is None
+    assert not found.checkpoint_position and found.fleet.members.get("mallory") is None
     assert ["other members, roles or keys" in bad.reason for bad in found.bad] == [True]
 
 
@@ -94,7 +94,7 @@ def test_a_term_that_nobody_won_in_the_log_seals_no_checkpoint_that_is_believed(
     body = json.dumps(forged, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
     put(world, signed(body, value["position"], term=2))
     found = newcomer(world, Anchors(founders=frozenset({FOUNDER})))
-    assert not found.believed and found.fleet.terms.term == 1
+    assert not found.checkpoint_position and found.fleet.terms.term == 1
     assert any("it has another leader" in bad.reason for bad in found.bad)
 
 

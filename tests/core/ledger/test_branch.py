@@ -388,11 +388,11 @@ def test_catching_up_by_the_tip_s_tree_equals_catching_up_commit_by_commit(monke
         branch.apply_commit(commit_of(world, branch, [event.line]))
     tip = world.tip or ""
     advance_to(stale, tip)
-    assert not stale.branch.walked, "a shortcut was taken"
+    assert not stale.branch.fully_walked, "a shortcut was taken"
     assert stale.branch.fleet.dump() == branch.fleet.dump() and stale.branch.log == branch.log
     commit = world.put_by_hand([b"bad"])
     advance_to(stale, commit)
-    assert stale.branch.walked and stale.branch.damaged
+    assert stale.branch.fully_walked and stale.branch.damaged
     assert stale.branch.fleet.dump() == branch.fleet.dump()
 
 

@@ -77,7 +77,7 @@ def put(world: World, data: bytes) -> str:
 def test_a_newcomer_begins_with_the_checkpoint_and_has_the_state_and_the_log_of_a_replay(at: int) -> None:
     world, branch, value = a_ledger(at=at) if at < 120 else a_ledger(at=119)
     found = newcomer(world).branch
-    assert found.believed == value["position"] > 0
+    assert found.checkpoint_position == value["position"] > 0
     assert found.fleet.dump() == branch.fleet.dump() and found.log == branch.log and not found.bad
     read = found.line_at()
     assert [read(position) for position in range(1, found.fleet.position + 1)] == world.lines()
@@ -132,7 +132,7 @@ def test_a_wrong_checkpoint_is_told_and_everything_is_folded(how: str, monkeypat
     spoilt = SPOILT[how](value)
     put(world, spoilt if isinstance(spoilt, bytes) else written(spoilt, value["position"]))
     found = newcomer(world).branch
-    assert not found.believed and found.fleet.dump() == branch.fleet.dump() and not found.damaged
+    assert not found.checkpoint_position and found.fleet.dump() == branch.fleet.dump() and not found.damaged
     assert [(bad.file, bad.commit) for bad in found.bad] == [(checkpoint.PATH, world.tip)]
 
 
@@ -140,7 +140,7 @@ def test_a_checkpoint_of_another_version_is_left_alone() -> None:
     world, branch, value = a_ledger()
     put(world, written(value | {"schema": "gitcoord.state/999"}, value["position"]))
     found = newcomer(world).branch
-    assert not found.believed and not found.bad and found.fleet.dump() == branch.fleet.dump()
+    assert not found.checkpoint_position and not found.bad and found.fleet.dump() == branch.fleet.dump()
 
 
 def test_everybody_who_follows_compares_each_checkpoint_with_their_own_fold() -> None:
@@ -155,7 +155,7 @@ def test_everybody_who_follows_compares_each_checkpoint_with_their_own_fold() ->
     advance_to(follower, commit)
     [bad] = follower.branch.bad
     assert (bad.file, bad.commit) == (checkpoint.PATH, commit) and "differs from the fold" in bad.reason
-    assert newcomer(world).branch.believed, "what only a fold can tell, one who does not fold believes"
+    assert newcomer(world).branch.checkpoint_position, "what only a fold can tell, one who does not fold believes"
     put(world, world.god.blob(world.root()[checkpoint.PATH].oid))
     advance_to(follower, world.tip or "")
     assert len(follower.branch.bad) == 1, "told once"
@@ -167,7 +167,7 @@ def test_damage_in_the_log_beside_a_checkpoint_is_found_by_a_newcomer_too() -> N
     lines = [line.replace(b"xxx", b"yyy") for line in branch.log.open]
     world.put_tree(root | {open_path(len(branch.log.segments)): _entry(world, b"\n".join(lines) + b"\n")})
     found = newcomer(world).branch
-    assert found.damaged and found.walked and not found.believed
+    assert found.damaged and found.fully_walked and not found.checkpoint_position
     assert found.fleet.dump() == branch.fleet.dump()
 
 
@@ -181,6 +181,6 @@ def test_a_lie_about_the_numbers_of_lines_is_met_by_who_reads_them_and_found_by_
     advance_to(follower, world.tip or "")
     assert "differs from the fold" in follower.branch.bad[0].reason
     found = newcomer(world).branch
-    assert found.believed and found.fleet.dump() == branch.fleet.dump()
+    assert found.checkpoint_position and found.fleet.dump() == branch.fleet.dump()
     with pytest.raises(Corrupt, match="run `gitcoord verify`"):
         found.line_at()(1)
