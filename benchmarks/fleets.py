@@ -163,12 +163,12 @@ def _pack(objects: ObjectDict) -> bytes:
 class _Authors:
     """Ten agents on four nodes that ask and answer, from one seed."""
 
-    def __init__(self, chance: random.Random) -> None:
-        self.chance = chance
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
         self.signers: dict[str, Signer] = {
-            f"agent{number}": Ed25519Signer(chance.randbytes(32)) for number in range(AGENTS)
+            f"agent{number}": Ed25519Signer(rng.randbytes(32)) for number in range(AGENTS)
         }
-        self.nodes = [f"node{number}-{chance.randbytes(4).hex()}" for number in range(NODES)]
+        self.nodes = [f"node{number}-{rng.randbytes(4).hex()}" for number in range(NODES)]
         self.heads = {node: Head() for node in self.nodes}
         self.fleet = ""  # its founding line gives it one
         self.asked: list[str] = []
@@ -182,7 +182,7 @@ class _Authors:
         self.fleet = fleet_id_of(first.line)
         yield first
         for number in range(1, events):
-            actor = names[number % AGENTS] if number <= AGENTS else self.chance.choice(names)
+            actor = names[number % AGENTS] if number <= AGENTS else self.rng.choice(names)
             node = self.nodes[int(actor[5:]) % NODES]
             draft = self._draft(number, actor, "agent_joined", f"{actor} joins") if number <= AGENTS else (
                 self._words(number, actor))
@@ -191,12 +191,12 @@ class _Authors:
             yield event
 
     def _words(self, number: int, actor: str) -> Draft:
-        content = " ".join(self.chance.choices(WORDS, k=self.chance.randint(8, 32)))
+        content = " ".join(self.rng.choices(WORDS, k=self.rng.randint(8, 32)))
         if number % 8 == 3 or not self.asked:
             draft = self._draft(number, actor, "question", content)
             self.asked = [*self.asked[-3:], draft.event_uid]
             return draft
-        return self._draft(number, actor, "answer", content, re=self.chance.choice(self.asked))
+        return self._draft(number, actor, "answer", content, re=self.rng.choice(self.asked))
 
     def _draft(self, number: int, actor: str, type_: str, content: str, **more: object) -> Draft:
         minutes, milliseconds = divmod(number * 2017, 60_000)
@@ -205,7 +205,7 @@ class _Authors:
         stamp = (f"2026-{1 + days // 28 % 12:02d}-{1 + days % 28:02d}T{hours:02d}:{minutes:02d}:"
                  f"{milliseconds // 1000:02d}.{milliseconds % 1000:03d}Z")
         return Draft(actor=actor, type=type_, content=content, timestamp=stamp,
-                     uid=uid_from(self.chance.randbytes(10)), **more)  # type: ignore[arg-type]
+                     uid=uid_from(self.rng.randbytes(10)), **more)  # type: ignore[arg-type]
 
 
 # Processes

@@ -115,7 +115,7 @@ def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, atte
         capabilities=capabilities,
         drain_s=drain, lead=not no_lead, once=once, takeover=takeover, for_s=for_s, say=say,
         wait_for_credentials=wait_for_credentials, reactions=_reactions(node, there, say),
-        vitals=there.vitals if there is not None else dict,
+        heartbeat_extras=there.heartbeat_extras if there is not None else dict,
     ), stop).run()
 
 

@@ -129,7 +129,7 @@ def _candidates(state: State, asked: Asked, persons: Persons) -> Whose | None:
 WHOSE: Mapping[str, Resolver] = {"leader_election": _candidates}
 
 
-def wait_share(fleet: FleetState, agent: str) -> float | None:
+def election_delay_factor(fleet: FleetState, agent: str) -> float | None:
     """Its share of the random wait before standing: 0 for the first of `leaders`. None: it never stands."""
     leaders = [one.casefold() for one in fleet.states["settings"].settings.leaders]
     if not leaders:

@@ -63,8 +63,8 @@ class Node:
         self.place = place  # the work tree that is acted from; "" is the clone's own
         self.store = store
         self.tell = tell or (lambda kind, text: None)
-        self.chance = random.SystemRandom()
-        self.crew = Crew(self.disk.node, PROFILES[self.config.profile or "local"], self.chance)
+        self.rng = random.SystemRandom()
+        self.crew = Crew(self.disk.node, PROFILES[self.config.profile or "local"], self.rng)
         self.crew.standings = lambda: peers.standings(self, watched=True)
         self.crew.neighbours = home.neighbours  # a command's push must not take the beats of an `agent run` away
         self.budget = Budget(self.crew.profile.pushes_per_minute)
@@ -136,7 +136,7 @@ class Node:
         return Replica(
             objects=self.store, fresh=self._fresh_branch, branch=self._cached_branch() or self._fresh_branch(),
             ledger_ref=self.config.ledger, outbox_prefix=f"{self.config.namespace}/nodes/",
-            clock=Clock(since_boot_s, utc_now, lambda: int(time.time())), chance=self.chance,
+            clock=Clock(since_boot_s, utc_now, lambda: int(time.time())), rng=self.rng,
             publish=ledger_pages.Publisher(self._beside.tell_once, self._sealed).due, anchors=trust.anchors(self.config),
             accepts_checkpoints=trust.read(self.home).accepts_checkpoints,
             parented_outbox=self.config.namespace.startswith("refs/heads/"),

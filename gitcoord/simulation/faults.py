@@ -58,16 +58,16 @@ def draw(seed: int, *, only: Collection[str] | None = None, without: Collection[
 
     `hostile`: there is a hostile member, whatever the seed draws.
     """
-    chance = random.Random(f"{seed}/weather")
+    rng = random.Random(f"{seed}/weather")
     rates, on = {}, set()
-    calm = chance.random()  # how many classes stay away
+    calm = rng.random()  # how many classes stay away
     for name in FAULTS:
-        rates[name] = chance.random() ** 2 * MOST.get(name, 1.0)
-        if chance.random() > calm or only is not None:
+        rates[name] = rng.random() ** 2 * MOST.get(name, 1.0)
+        if rng.random() > calm or only is not None:
             on.add(name)
-    invited = hostile or ("hostile" in on and chance.random() < HOSTILE_SHARE)
+    invited = hostile or ("hostile" in on and rng.random() < HOSTILE_SHARE)
     if only is None:
-        beside = NO_DELAY if chance.random() < ALONE_SHARE else BESIDE_HOSTILE
+        beside = NO_DELAY if rng.random() < ALONE_SHARE else BESIDE_HOSTILE
         on = (on | {"hostile"}) & beside if invited else on - {"hostile"}
     if only is not None:
         on &= set(only)

@@ -15,13 +15,13 @@ def resume(image: Machine, other: Machine, late_s: float) -> None:
     image.clock_offset_s = other.clock_offset_s - late_s * other.clock_rate
     image.replica = replace(
         old, objects=image.store, fresh=image.fresh, branch=image.replica.branch, clock=image.replica.clock,
-        chance=image.chance, outboxes=dict(old.outboxes), own_past=dict(old.own_past), waiting=dict(old.waiting),
+        rng=image.rng, outboxes=dict(old.outboxes), own_past=dict(old.own_past), waiting=dict(old.waiting),
         unchanged=dict(old.unchanged), reclaimed=set(old.reclaimed), refused=dict(old.refused), parsed={}, checked={},
     )
     if old.branch.tip is not None:
         advance_to(image.replica, old.branch.tip)
     sessions = [replace(session, made=dict(session.made)) for session in crew.sessions]
-    image.crew = replace(crew, sessions=sessions, watch=replace(crew.watch), chance=image.chance)
+    image.crew = replace(crew, sessions=sessions, watch=replace(crew.watch), rng=image.rng)
     image.budget = replace(other.budget)
     image.seated, image.due_s, image.not_before_s = other.seated, other.due_s, other.not_before_s
     witness = image.remote.witness

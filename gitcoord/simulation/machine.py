@@ -44,7 +44,7 @@ class Machine:
         self.runs, self.may_lead, self.acts = runs, may_lead, acts
         self.disk = SimDisk(files, world.signers.of, world.fleet_id, agent, world.signers.of_node)
         self.store = world.store()
-        self.chance = world.dice(f"machine/{name}")
+        self.rng = world.dice(f"machine/{name}")
         clock = world.dice(f"clock/{name}")
         ill = "clock" in world.weather.on
         self.clock_rate = clock.uniform(0.995, 1.005) if ill else 1.0
@@ -66,9 +66,9 @@ class Machine:
         self.replica = Replica(
             objects=self.store, fresh=self.fresh, branch=self.fresh(), ledger_ref=LEDGER, outbox_prefix=OUTBOXES,
             clock=Clock(self.local_s, lambda: world.wall(self.clock_offset_s), lambda: int(world.now_s)),
-            chance=self.chance,
+            rng=self.rng,
         )
-        self.crew = Crew(self.disk.node, world.profile, self.chance)
+        self.crew = Crew(self.disk.node, world.profile, self.rng)
         self.crew.wants_to_act = self.acts
         self.budget = Budget(world.profile.pushes_per_minute)
         self.failures, self.offline = 0, False
@@ -114,7 +114,7 @@ class Machine:
                     self._put_back(self.fate)
                 if self._is_gone():
                     return
-                down_s = min(self.chance.uniform(0.1, 200), max(1.0, self.world.calm_at_s - self.world.now_s))
+                down_s = min(self.rng.uniform(0.1, 200), max(1.0, self.world.calm_at_s - self.world.now_s))
                 self.say(f"CRASHES; back in {down_s:.0f} s")
                 self.start()
                 yield down_s
@@ -167,7 +167,7 @@ class Machine:
         uid = draft.event_uid
         world.attempted[uid] = content
         if not safely and world.happens("crash", f"{self.name}/write"):
-            self.disk.fuse, self.disk.torn = 0, self.chance.random()
+            self.disk.fuse, self.disk.torn = 0, self.rng.random()
         self.disk.append([draft])
         world.acknowledged[uid] = content
         self.remote.witness.promised_s[uid] = world.now_s

@@ -44,20 +44,20 @@ def drive(machine: Machine, steps: Generator[effects.Effect, Any, Report]) -> Ge
 
 
 def _weather(machine: Machine, effect: effects.Effect) -> Life:
-    world, chance = machine.world, machine.chance
+    world, rng = machine.world, machine.rng
     if world.happens("crash", machine.name):
-        if chance.random() < 0.5:
+        if rng.random() < 0.5:
             raise Crash
-        machine.disk.fuse, machine.disk.torn = chance.randrange(3), chance.random()
+        machine.disk.fuse, machine.disk.torn = rng.randrange(3), rng.random()
     if world.happens("suspend", machine.name):
-        asleep_s = chance.uniform(5, 3 * world.profile.silence_s)
+        asleep_s = rng.uniform(5, 3 * world.profile.silence_s)
         machine.say(f"is suspended for {asleep_s:.0f} s before {type(effect).__name__}")
         machine.asleep = True
         yield asleep_s
         machine.asleep, machine.slept_s = False, machine.slept_s + asleep_s
         machine.look_at_fate()
     elif isinstance(effect, effects.Push) and world.happens("pause", machine.name):
-        yield chance.uniform(0.1, 2 * world.profile.poll_s)
+        yield rng.uniform(0.1, 2 * world.profile.poll_s)
         machine.look_at_fate()
 
 
@@ -70,7 +70,7 @@ def _lasting(machine: Machine, effect: effects.Effect) -> Generator[float, None,
             return (yield from machine.remote.push(machine.name, machine.store, updates))
         case effects.Wait(losses):
             longest_s = min(machine.crew.profile.poll_s, max(machine.round_trip_s, 0.02) * 2 ** losses)
-            yield machine.chance.uniform(0, longest_s)
+            yield machine.rng.uniform(0, longest_s)
     return None
 
 
@@ -125,7 +125,7 @@ def _append(machine: Machine, drafts: Sequence[Draft]) -> Sequence[Event]:
 def _become_new_node(machine: Machine, reason: str) -> str:
     if not machine.world.weather.on & {"copy", "image", "restore", "rollback"}:
         machine.world.fail(f"{machine.name} takes itself for a copy: {reason}")
-    node = machine.world.signers.new_node(f"{machine.name}-{machine.chance.randbytes(3).hex()}")
+    node = machine.world.signers.new_node(f"{machine.name}-{machine.rng.randbytes(3).hex()}")
     machine.disk.rechain(Head(), frozenset(machine.replica.branch.fleet.positions), node)
     machine.say(f"becomes node {node}: {reason}")
     return node

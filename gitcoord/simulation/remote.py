@@ -97,9 +97,9 @@ class Remote:
         self.witness, self.files = Witness(self.world), LogFiles(self.world.god)
 
     def trip_s(self, who: str) -> float:
-        chance = self.world.dice(f"trip/{who}")
-        slow = chance.uniform(0, 8) if self.world.happens("delay", who) else 0.0
-        return chance.uniform(0.05, 0.6) * self.world.profile.travel_s / 4 + slow
+        rng = self.world.dice(f"trip/{who}")
+        slow = rng.uniform(0, 8) if self.world.happens("delay", who) else 0.0
+        return rng.uniform(0.05, 0.6) * self.world.profile.travel_s / 4 + slow
 
     def _refuses(self, who: str) -> str:
         world = self.world

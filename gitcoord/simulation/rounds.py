@@ -77,7 +77,7 @@ def _unreachable(machine: Machine, wrong: Unreachable) -> None:
     profile = machine.world.profile
     machine.failures += 1
     if machine.failures <= RETRIES:
-        _lapse(machine, machine.chance.uniform(0, min(profile.probe_s, profile.retry_s * 2 ** machine.failures)))
+        _lapse(machine, machine.rng.uniform(0, min(profile.probe_s, profile.retry_s * 2 ** machine.failures)))
         return
     _lapse(machine, profile.probe_s)
     if not machine.offline:

@@ -105,14 +105,14 @@ class World:
     attempted: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.chance = random.Random(self.seed)
+        self.rng = random.Random(self.seed)
         self.uid()
         self.founding = FOUNDING
         self.god = MemoryStore(self.server, ledger_ref=LEDGER, outbox_prefix=OUTBOXES)
         self.put_by_hand([FOUNDING])
 
     def uid(self) -> str:
-        return uid_from(self.chance.randbytes(10))
+        return uid_from(self.rng.randbytes(10))
 
     def wall(self, offset_s: float = 0.0) -> str:
         start = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
@@ -232,7 +232,7 @@ def replica_of(store: MemoryStore, world: World, clock: Callable[[], float]) -> 
 
     return Replica(
         objects=store, fresh=fresh, branch=fresh(), ledger_ref=LEDGER, outbox_prefix=OUTBOXES,
-        clock=Clock(clock, world.wall, lambda: int(world.now_s)), chance=world.chance,
+        clock=Clock(clock, world.wall, lambda: int(world.now_s)), rng=world.rng,
     )
 
 
@@ -241,10 +241,10 @@ class Machine:
 
     def __init__(
         self, world: World, written: Written, agents: list[str], *, runs: bool = False, may_lead: bool = True,
-        clock_rate: float = 1.0, wall_offset_s: float = 0.0, wait_share: float = 1.0,
+        clock_rate: float = 1.0, wall_offset_s: float = 0.0, election_delay_factor: float = 1.0,
     ) -> None:
         self.world, self.agents, self.runs, self.may_lead = world, agents, runs, may_lead
-        self.clock_rate, self.wall_offset_s, self.wait_share = clock_rate, wall_offset_s, wait_share
+        self.clock_rate, self.wall_offset_s, self.election_delay_factor = clock_rate, wall_offset_s, election_delay_factor
         self.disk = DurableState(written, agents)
         self.store = MemoryStore(world.server, ledger_ref=LEDGER, outbox_prefix=OUTBOXES)
         self.told: list[tuple[str, str]] = []
@@ -259,12 +259,12 @@ class Machine:
         """A new process: everything that was not written down is gone."""
         self.replica = replica_of(self.store, self.world, lambda: self.world.now_s * self.clock_rate)
         self.replica.clock.timestamp = lambda: self.world.wall(self.wall_offset_s)
-        self.crew = Crew(self.disk.node, self.world.profile, self.world.chance,
-                         wait_share=lambda fleet, agent: self.wait_share)
+        self.crew = Crew(self.disk.node, self.world.profile, self.world.rng,
+                         election_delay_factor=lambda fleet, agent: self.election_delay_factor)
         if self.runs:
             for agent in self.agents:
                 self.crew.sessions.append(Session(
-                    agent, self.world.chance.randbytes(6).hex(), signer_of(agent), may_lead=self.may_lead,
+                    agent, self.world.rng.randbytes(6).hex(), signer_of(agent), may_lead=self.may_lead,
                 ))
 
     def crash(self) -> None:
@@ -384,7 +384,7 @@ class Machine:
                 self._append(mine)
             case effects.BecomeNewNode(reason):
                 self.told.append(("identity_shared", reason))
-                node = f"{written.node.split('-')[0]}-{self.world.chance.randbytes(3).hex()}"
+                node = f"{written.node.split('-')[0]}-{self.world.rng.randbytes(3).hex()}"
                 self._rechain(Head(), frozenset(self.fleet.positions), node)
                 return node
             case effects.RecordOutbox(oid, beats):
@@ -441,10 +441,10 @@ class Machine:
 
 def run(*machines: Machine, seed: int = 0) -> None:
     """One round of each, interleaved effect by effect in a random order. `LEDGER` races are real ones."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     going = [machine.steps() for machine in machines]
     while going:
-        steps = chance.choice(going)
+        steps = rng.choice(going)
         try:
             next(steps)
         except StopIteration:

@@ -21,10 +21,10 @@ def test_a_time_in_a_sentence_is_short_and_in_utc(timestamp: str, words: str) ->
 
 
 def test_own_arithmetic_agrees_with_pythons() -> None:
-    chance = random.Random(1)
+    rng = random.Random(1)
     for _ in range(2000):
-        then = datetime.fromtimestamp(chance.uniform(0, times.LAST_S - 1), UTC)
-        text = then.isoformat(timespec=chance.choice(["seconds", "milliseconds", "microseconds"]))
+        then = datetime.fromtimestamp(rng.uniform(0, times.LAST_S - 1), UTC)
+        text = then.isoformat(timespec=rng.choice(["seconds", "milliseconds", "microseconds"]))
         assert times.seconds(text) == pytest.approx(datetime.fromisoformat(text).timestamp(), abs=2e-5)
         assert times.seconds(times.later(text, 0)) == pytest.approx(times.seconds(text), abs=6e-4)
 

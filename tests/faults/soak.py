@@ -51,7 +51,7 @@ class Soak:
 
     def run(self) -> bool:
         """Whether all is well; what is not is in `wrong`."""
-        self.chance = random.Random(self.seed)
+        self.rng = random.Random(self.seed)
         self.began_s = time.monotonic()
         with contextlib.ExitStack() as stack:
             self.server = stack.enter_context(HttpRemote(self.folder / "server")) if self.over_http else None
@@ -101,12 +101,12 @@ class Soak:
                 if code is not None:
                     self._ended(name, process, code)
             if now_s >= next_kill_s:
-                name = self.chance.choice(sorted(self.running))
+                name = self.rng.choice(sorted(self.running))
                 self.running[name].kill()
                 self.kills += 1
                 self.note(f"killed {name}")
                 self._start(name)
-                next_kill_s = now_s + self.chance.uniform(*KILL_EVERY_S)
+                next_kill_s = now_s + self.rng.uniform(*KILL_EVERY_S)
             if now_s >= next_told_s:
                 self._tell()
                 next_told_s += TELL_EVERY_S
@@ -126,20 +126,20 @@ class Soak:
         """The remote's: it refuses, it fails, it cuts the line, for a while."""
         if self.server is None:
             return
-        dice = random.Random(self.seed + 1)
+        rng = random.Random(self.seed + 1)
         while True:
-            time.sleep(max(0.0, min(dice.uniform(*OUTAGE_EVERY_S), self.end_s - time.monotonic())))
-            length_s = min(dice.uniform(*OUTAGE_S), self.end_s - time.monotonic())
+            time.sleep(max(0.0, min(rng.uniform(*OUTAGE_EVERY_S), self.end_s - time.monotonic())))
+            length_s = min(rng.uniform(*OUTAGE_S), self.end_s - time.monotonic())
             if length_s <= 0:
                 return
-            kind = dice.choice(["outage", "outage", "502", "429", "cut", "answer cut", "slow"])
+            kind = rng.choice(["outage", "outage", "502", "429", "cut", "answer cut", "slow"])
             self.note(f"{kind} for {length_s:.1f} s")
             self.outages += 1
-            with self._fault(kind, dice):
+            with self._fault(kind, rng):
                 time.sleep(length_s)
 
     @contextlib.contextmanager
-    def _fault(self, kind: str, dice: random.Random) -> Iterator[None]:
+    def _fault(self, kind: str, rng: random.Random) -> Iterator[None]:
         assert self.server is not None
         if kind == "outage":
             with self.server.outage():
@@ -148,7 +148,7 @@ class Soak:
             with self.server.delay(0.5):
                 yield
         elif kind.endswith("cut"):
-            with self.server.cut(dice.randrange(300), times=None, applied=kind == "answer cut"):
+            with self.server.cut(rng.randrange(300), times=None, applied=kind == "answer cut"):
                 yield
         else:
             with self.server.respond(int(kind), times=None):

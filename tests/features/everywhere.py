@@ -21,32 +21,32 @@ TEXTS = ("Straße", "İstanbul", "ﬁn", "ǅ", "a\u0301", "née", "𝔘", "Å", 
 
 def mixed_ledger() -> list[bytes]:
     """A few hundred events of many kinds, with times of every spelling, and words that fold their case in odd ways."""
-    chance = random.Random(1)
+    rng = random.Random(1)
     story = Story().founded(AGENTS[0]).joined(*AGENTS[1:])
     story.elect(AGENTS[0], 1)
     tasks: list[str] = []
     for number in range(300):
-        actor = chance.choice(AGENTS)
-        timestamp = times.later(NOW, number * 7 + chance.uniform(-30, 30))
-        timestamp = chance.choice([timestamp, timestamp[:19] + "Z", timestamp[:23] + "456Z"])
-        kind = chance.choice(("task", "claim", "finish", "reserve", "message", "register", "note"))
-        text = chance.choice(TEXTS)
-        known = chance.choice(tasks) if tasks else None
+        actor = rng.choice(AGENTS)
+        timestamp = times.later(NOW, number * 7 + rng.uniform(-30, 30))
+        timestamp = rng.choice([timestamp, timestamp[:19] + "Z", timestamp[:23] + "456Z"])
+        kind = rng.choice(("task", "claim", "finish", "reserve", "message", "register", "note"))
+        text = rng.choice(TEXTS)
+        known = rng.choice(tasks) if tasks else None
         match kind:
             case "task":
-                data = {"title": text, "needs": [text], "deadline": times.later(timestamp, chance.uniform(0, 1e6))}
+                data = {"title": text, "needs": [text], "deadline": times.later(timestamp, rng.uniform(0, 1e6))}
                 tasks.append(story.say(actor, "task_created", text, data=data, timestamp=timestamp).event.uid)
             case "claim" if known:
                 story.say(actor, "task_claimed", data={}, re=known, timestamp=timestamp)
             case "finish" if known:
                 story.say(actor, "task_finished", data={"attempt": 1, "result": text}, re=known, timestamp=timestamp)
             case "reserve":
-                for_s = chance.choice([0.1, 1 / 3, 60.0, 3600.5])
+                for_s = rng.choice([0.1, 1 / 3, 60.0, 3600.5])
                 data = {"paths": [f"{text}/**", f"docs/{number % 7}"], "for_s": for_s}
                 story.say(actor, "paths_reserved", data=data, timestamp=timestamp)
             case "message":
                 data = {"priority": "HIGH", "expires_s": 1e3 / 3, "request_s": 12.3}
-                story.say(actor, "message", text, data=data, to=(chance.choice(AGENTS),), timestamp=timestamp)
+                story.say(actor, "message", text, data=data, to=(rng.choice(AGENTS),), timestamp=timestamp)
             case "register":
                 data = {"capabilities": [text, "b"], "about": text}
                 story.say(actor, "agent_registered", data=data, timestamp=timestamp)

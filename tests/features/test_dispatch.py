@@ -271,7 +271,7 @@ STEPS = st.sampled_from(["lead", "finish", "fail", "claim", "wait", "die", "back
 @settings(max_examples=60, deadline=None)
 @given(fleets, wishes, st.lists(STEPS, max_size=25), st.randoms(use_true_random=False))
 def test_nobody_gets_more_than_its_slots_and_all_is_done_in_the_end(
-    fleet: dict[str, tuple[list[str], int]], wanted: list[tuple[list[str], str]], course: list[str], chance: Random,
+    fleet: dict[str, tuple[list[str], int]], wanted: list[tuple[list[str], str]], course: list[str], rng: Random,
 ) -> None:
     one = Work()
     for agent, (capabilities, slots) in fleet.items():
@@ -280,14 +280,14 @@ def test_nobody_gets_more_than_its_slots_and_all_is_done_in_the_end(
     for number, (needs, priority) in enumerate(wanted):
         one.create(f"{number}", needs=needs, priority=priority, attempts=100)
     for step in [*course, *["back", "wait", "lead", "finish"] * (len(wanted) + 2)]:
-        _step(one, step, fleet, chance)
+        _step(one, step, fleet, rng)
     for task in one.state.tasks.values():
         able = any(set(task.needs) <= set(capabilities) for capabilities, _ in fleet.values())
         assert task.status == ("done" if able else "ready"), task
 
 
-def _step(one: Work, step: str, fleet: dict[str, tuple[list[str], int]], chance: Random) -> None:
-    agent = chance.choice(sorted(fleet))
+def _step(one: Work, step: str, fleet: dict[str, tuple[list[str], int]], rng: Random) -> None:
+    agent = rng.choice(sorted(fleet))
     holding = list(one.state.held.get(agent, ()))
     if step == "lead":
         before = {name: len(held) for name, held in one.state.held.items()}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gitcoord.core import limits
 from gitcoord.core.errors import Refused
 from gitcoord.features import settings
-from gitcoord.features.settings import Settings, changed, wait_share
+from gitcoord.features.settings import Settings, changed, election_delay_factor
 from tests.core.lines import Story
 
 DEFAULT = Settings.model_validate({})
@@ -70,15 +70,15 @@ def test_changing_one_leaves_the_others_and_the_original_alone() -> None:
 
 def test_without_a_list_everyone_may_lead_and_with_one_those_in_it_in_any_case() -> None:
     story = Story().founded()
-    assert wait_share(story.fleet, "bob") == 1.0
+    assert election_delay_factor(story.fleet, "bob") == 1.0
     story.say("alice", "config_changed", data={"set": {"leaders": ["Alice"]}})
-    assert wait_share(story.fleet, "alice") == 0.0 and wait_share(story.fleet, "bob") is None
+    assert election_delay_factor(story.fleet, "alice") == 0.0 and election_delay_factor(story.fleet, "bob") is None
 
 
 def test_of_those_who_may_lead_the_first_waits_least() -> None:
     story = Story().founded()
     story.say("alice", "config_changed", data={"set": {"leaders": ["bob", "alice"]}})
-    assert [wait_share(story.fleet, agent) for agent in ("bob", "alice")] == [0.0, 0.5]
+    assert [election_delay_factor(story.fleet, agent) for agent in ("bob", "alice")] == [0.0, 0.5]
 
 
 @given(st.dictionaries(st.sampled_from([*Settings.model_fields, "other"]),

@@ -43,33 +43,33 @@ class Trouble(AssertionError):
 
 def world(seed: int) -> int:
     """Play one world; the number of its events. Raises Trouble."""
-    dice, story = random.Random(seed), Story(FleetState(FEATURES))
+    rng, story = random.Random(seed), Story(FleetState(FEATURES))
     story.founded("alice").joined("bob", "mal")
     story.elect("alice", 1)
     uids: list[str] = []
-    for _ in range(dice.choice([20, 60, 120])):
-        _say(dice, story, uids)
-        if dice.random() < 0.1:
-            _lead(dice, story, dice.choice(LATER[:2]))
+    for _ in range(rng.choice([20, 60, 120])):
+        _say(rng, story, uids)
+        if rng.random() < 0.1:
+            _lead(rng, story, rng.choice(LATER[:2]))
     for now in LATER:
-        _lead(dice, story, now)
+        _lead(rng, story, now)
         _ask(story, now)
     _render(story)
     _load(story)
     return story.fleet.position
 
 
-def _say(dice: random.Random, story: Story, uids: list[str]) -> None:
-    type_ = dice.choice(COMMON if dice.random() < 0.5 else TYPES)
-    data = data_of(dice, type_, AGENTS, uids[-12:])
+def _say(rng: random.Random, story: Story, uids: list[str]) -> None:
+    type_ = rng.choice(COMMON if rng.random() < 0.5 else TYPES)
+    data = data_of(rng, type_, AGENTS, uids[-12:])
     leads = story.fleet.terms.leader
-    actor = dice.choice(AGENTS)
+    actor = rng.choice(AGENTS)
     fields: dict[str, Any] = {
-        "content": dice.choice(TEXTS), "timestamp": dice.choice(MOMENTS),
-        "term": story.fleet.terms.term if actor == leads and dice.random() < 0.5 else None,
-        "re": dice.choice(uids) if uids and dice.random() < 0.6 else None,
-        "to": tuple(dice.sample(AGENTS, dice.choice([0, 0, 1, 2]))),
-        "interaction": dice.choice([None, None, None, 1, 10**9]),
+        "content": rng.choice(TEXTS), "timestamp": rng.choice(MOMENTS),
+        "term": story.fleet.terms.term if actor == leads and rng.random() < 0.5 else None,
+        "re": rng.choice(uids) if uids and rng.random() < 0.6 else None,
+        "to": tuple(rng.sample(AGENTS, rng.choice([0, 0, 1, 2]))),
+        "interaction": rng.choice([None, None, None, 1, 10**9]),
     }
     node = f"node-{actor}"
     try:
@@ -89,13 +89,13 @@ def _say(dice: random.Random, story: Story, uids: list[str]) -> None:
     uids.append(event.uid)
 
 
-def _lead(dice: random.Random, story: Story, now: str) -> None:
+def _lead(rng: random.Random, story: Story, now: str) -> None:
     """Whoever leads does its duties: each is written, takes effect, and is not wanted again at once."""
     fleet = story.fleet
     leader = fleet.terms.leader
     if leader is None:
         return
-    seen = {one: AgentLiveness(one, dice.choice([ALIVE, GONE]), f"node-{one}", "s", 99.0, 1.0) for one in AGENTS}
+    seen = {one: AgentLiveness(one, rng.choice([ALIVE, GONE]), f"node-{one}", "s", 99.0, 1.0) for one in AGENTS}
     ctx = Context(fleet, now, leader, f"node-{leader}", liveness=seen)
     for duty in wanted(fleet, ctx):
         if duty.key.startswith("duty-failed:"):

@@ -37,5 +37,5 @@ def test_the_fuzz_finds_what_fails(feature: str, what: str, monkeypatch: pytest.
 
 
 def test_worlds_are_of_all_types_and_mostly_not_void() -> None:
-    dice = random.Random(1)
-    assert {dice.choice(folding.TYPES) for _ in range(5000)} == set(folding.TYPES)
+    rng = random.Random(1)
+    assert {rng.choice(folding.TYPES) for _ in range(5000)} == set(folding.TYPES)

@@ -148,7 +148,7 @@ def fails_after_a_flood(state: chores.State, look: Context) -> list[Duty]:
 ELECTED_FROM_THE_QUEUE = """    if plan.stander and not any(e.type == "leader_election" for e in plan.pending):
         from gitcoord.core.format.event import Draft
         yield Append((Draft(
-            plan.stander.agent, "leader_election", plan.reason, replica.clock.timestamp(), uid_from(replica.chance.randbytes(10)),
+            plan.stander.agent, "leader_election", plan.reason, replica.clock.timestamp(), uid_from(replica.rng.randbytes(10)),
             term=max(replica.branch.fleet.terms.highest, disk.term) + 1,
             data={"session": plan.stander.id, "after": "", "reason": plan.reason}),))
         plan.pending = disk.pending()

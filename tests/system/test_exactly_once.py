@@ -39,7 +39,7 @@ def test_nothing_is_lost_doubled_or_out_of_order(tmp_path: Path) -> None:
 class Torment:
     def __init__(self, fleet: Fleet, writers: dict[str, Clone], folder: Path) -> None:
         self.fleet, self.writers, self.folder = fleet, writers, folder
-        self.chance = random.Random(4)
+        self.rng = random.Random(4)
         self.running = {agent: self.start(agent) for agent in writers}
 
     def start(self, agent: str) -> Agent:
@@ -60,7 +60,7 @@ class Torment:
                     assert code in (3, 4), f"{agent} ended with {code}: {process.complaint()}"
                     self.running[agent] = self.start(agent)
             if time.monotonic() >= next_kill_s and self.running and kills < KILLS_MAX:
-                agent = self.chance.choice(sorted(self.running))
+                agent = self.rng.choice(sorted(self.running))
                 self.running[agent].kill()
                 self.running[agent] = self.start(agent)
                 kills, next_kill_s = kills + 1, time.monotonic() + KILL_EVERY_S

@@ -53,14 +53,14 @@ def start(clone: Clone, agent: str, work: Path, done: Path) -> Agent:
                         "--slots", "3", "--exec", words, "--drain", "5")
 
 
-def tasks(node: Node, chance: random.Random) -> list[Draft]:
+def tasks(node: Node, rng: random.Random) -> list[Draft]:
     """Layers of tasks, each after one to three of the layer before."""
     layers: list[list[Draft]] = []
     for number in range(LAYERS):
         layers.append([
             node.draft("task_created", f"Task {number}.{place}", actor="agent0", data={
                 "title": f"Task {number}.{place}", "needs": ["python"], "attempts_max": 50,
-                "after": [one.event_uid for one in chance.sample(layers[-1], chance.randint(1, 3))] if layers else [],
+                "after": [one.event_uid for one in rng.sample(layers[-1], rng.randint(1, 3))] if layers else [],
             }) for place in range(WIDTH)
         ])
     return [draft for layer in layers for draft in layer]
@@ -70,12 +70,12 @@ def tasks(node: Node, chance: random.Random) -> list[Draft]:
 def test_every_task_is_done_once_in_effect_although_agents_are_killed(
     fleet: Fleet, crew: dict[str, Clone], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    chance = random.Random(SEED)
+    rng = random.Random(SEED)
     work, done = tmp_path / "work.py", tmp_path / "done"
     work.write_text(WORK)
     running = {agent: start(clone, agent, work, done) for agent, clone in crew.items()}
     with crew["agent0"].node() as node:
-        drafts = tasks(node, chance)
+        drafts = tasks(node, rng)
         began_s = time.monotonic()
         node.append(*drafts)
         wanted = [draft.event_uid for draft in drafts]
@@ -88,7 +88,7 @@ def test_every_task_is_done_once_in_effect_although_agents_are_killed(
             goal = (kill + 1) * len(wanted) // (KILLS + 2)
             wait_until(lambda: finished() >= goal, timeout_s=LIMIT_S, what=f"{goal} tasks to be done")
             # The leader is one of those that are killed, every other time.
-            victim = node.fleet.terms.leader if kill % 2 else chance.choice(sorted(running))
+            victim = node.fleet.terms.leader if kill % 2 else rng.choice(sorted(running))
             assert victim is not None
             running[victim].kill()
             running[victim] = start(crew[victim], victim, work, done)

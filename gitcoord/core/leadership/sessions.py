@@ -23,7 +23,7 @@ LEFT_MAX = 16  # beats left for neighbours that are remembered: what is older wa
 POLLS_MIN = 3  # a follower that has looked less often than this knows nothing yet
 
 
-class Chance(Protocol):
+class Random(Protocol):
     """A source of randomness: `random.Random` is one."""
 
     def uniform(self, a: float, b: float) -> float: ...
@@ -57,10 +57,10 @@ class Crew:
 
     node: str
     profile: Profile
-    chance: Chance
+    rng: Random
     sessions: list[Session] = field(default_factory=list)
-    vitals: Callable[[], Mapping[str, Any]] = dict
-    wait_share: Callable[[FleetState, str], float | None] = lambda fleet, agent: 1.0  # None: it never stands
+    heartbeat_extras: Callable[[], Mapping[str, Any]] = dict
+    election_delay_factor: Callable[[FleetState, str], float | None] = lambda fleet, agent: 1.0  # None: it never stands
     standings: Callable[[], Mapping[str, AgentLiveness]] = dict  # who is how alive, as of the last look
     neighbours: Callable[[], Sequence[bytes]] = tuple  # newest beats of this node's other processes
     watch: Watch = field(default_factory=Watch)
@@ -156,7 +156,7 @@ class Crew:
             return lead, f"terms up to {term_seen} were seen in a ledger that is lost"
         if not able or lead is not None:
             return None
-        shares = {session.agent: self.wait_share(fleet, session.agent) or 0.0 for session in able}
+        shares = {session.agent: self.election_delay_factor(fleet, session.agent) or 0.0 for session in able}
         candidate = min(able, key=lambda session: shares[session.agent])
         looked = watch.polled_at_s is not None  # a stale mirror does not show who lives
         for session in able:
@@ -175,7 +175,7 @@ class Crew:
         if watch.stand_at_s is None:
             watch.stand_at_s = now_s  # nobody to disturb: at once
             if not gone:
-                watch.stand_at_s += self.chance.uniform(0, self.profile.jitter_s) * shares[candidate.agent]
+                watch.stand_at_s += self.rng.uniform(0, self.profile.jitter_s) * shares[candidate.agent]
             if candidate.agent == terms.resigned:
                 watch.stand_at_s += self.profile.silence_s  # who resigned lets the others go first
         return (candidate, reason) if now_s >= watch.stand_at_s else None
@@ -187,7 +187,7 @@ class Crew:
             and fleet.quotas.mute_of(session.agent, fleet.quotas.at) is None
             and not fleet.places.is_full(session.agent)
             and member is not None and member.admitted and member.key == session.signer.key
-            and self.wait_share(fleet, session.agent) is not None
+            and self.election_delay_factor(fleet, session.agent) is not None
         )
 
     def election(self, fleet: FleetState, session: Session, reason: str, *, term: int, timestamp: str, uid: str) -> bytes:
@@ -211,7 +211,7 @@ class Crew:
     def begin_anew(self) -> None:
         """A copy of this process may live on elsewhere: sessions with other ids, which lead nothing."""
         for session in self.sessions:
-            session.id = self.chance.randbytes(6).hex()
+            session.id = self.rng.randbytes(6).hex()
             session.count, session.beat_at_s, session.line, session.claims = 0, None, None, True
             session.left.clear()
             session.made.clear()
@@ -275,7 +275,7 @@ class Crew:
     def _beat(self, fleet: FleetState, session: Session, lead: bool, timestamp: str) -> bytes:
         data: dict[str, Any] = {
             "session": session.id, "n": session.count, "next_s": self.beat_period_s(lead),
-            "state": "goodbye" if session.leaving else "alive", "position": fleet.position, **self.vitals(),
+            "state": "goodbye" if session.leaving else "alive", "position": fleet.position, **self.heartbeat_extras(),
         }
         if session.over:
             data["over"] = session.over

@@ -59,7 +59,7 @@ def do_duties(replica: Replica, disk: DurableState, crew: Crew) -> Steps:
         if not replica.duties.allows(replica.clock.monotonic_s()):
             break
         draft = leader_duties.draft(fleet, duty, lead.signer, actor=lead.agent, node=disk.node,
-                                    timestamp=replica.clock.timestamp(), uid=uid_from(replica.chance.randbytes(10)))
+                                    timestamp=replica.clock.timestamp(), uid=uid_from(replica.rng.randbytes(10)))
         if draft is not None:
             replica.duties.spend(replica.clock.monotonic_s())
             drafts.append(draft)
@@ -161,7 +161,7 @@ def _control(replica: Replica, disk: DurableState, crew: Crew, plan: Plan) -> Ev
     """The election or renewal that opens the commit: it is valid only right after the log as folded."""
     fleet = replica.branch.fleet
     lead = crew.leading(fleet.terms)
-    stamp: dict[str, Any] = {"timestamp": replica.clock.timestamp(), "uid": uid_from(replica.chance.randbytes(10))}
+    stamp: dict[str, Any] = {"timestamp": replica.clock.timestamp(), "uid": uid_from(replica.rng.randbytes(10))}
     if plan.stander is not None:
         term = max(fleet.terms.highest, min(disk.term, fleet.terms.highest + limits.TERM_JUMP_MAX - 1)) + 1
         return parse(crew.election(fleet, plan.stander, plan.reason, term=term, **stamp))
@@ -223,7 +223,7 @@ def add_outbox(replica: Replica, disk: DurableState, crew: Crew, plan: Plan, now
     beats = crew.beats(replica.branch.fleet, now_s, timestamp=replica.clock.timestamp(), fresh=fresh)
     oid = outbox.write(
         replica.objects, node=disk.node, pending=plan.pending, orphans=disk.orphans, beats=beats,
-        nonce=uid_from(replica.chance.randbytes(10)), time_s=replica.clock.epoch_s(),
+        nonce=uid_from(replica.rng.randbytes(10)), time_s=replica.clock.epoch_s(),
         parent=replica.own_seen if replica.parented_outbox else None,
     )
     yield RecordOutbox(oid, neighbour_heartbeats.numbers(beats))  # durable BEFORE it is pushed: else we would not know it for ours
@@ -245,5 +245,5 @@ def _message(replica: Replica, events: Sequence[Event], files: Mapping[str, byte
     return (
         f"{fit(subject, Place.SUBJECT)} [skip ci]\n\n"
         f"Position: {fleet.position + len(events)}\nTerm: {fleet.terms.term}\n"
-        f"Sequenced-by: {node}\nNonce: {uid_from(replica.chance.randbytes(10))}\n"
+        f"Sequenced-by: {node}\nNonce: {uid_from(replica.rng.randbytes(10))}\n"
     )

@@ -18,7 +18,7 @@ from gitcoord.core.fold.chains import Inadmissible
 from gitcoord.core.fold.ledger_time import FirstSeen
 from gitcoord.core.ledger.outbox import Outbox
 from gitcoord.core.ports import Objects, Oid
-from gitcoord.core.leadership.sessions import Chance
+from gitcoord.core.leadership.sessions import Random
 
 QUIET_S = 60.0  # after the remote denied the ledger: leave it alone that long
 REFUSED_S = 3600.0  # an event that a hook minds is tried again after that: hooks change
@@ -43,7 +43,7 @@ class Replica:
     ledger_ref: str
     outbox_prefix: str  # "refs/gitcoord/nodes/"
     clock: Clock
-    chance: Chance
+    rng: Random
     outboxes: dict[str, Outbox] = field(default_factory=dict)
     publish: Callable[[Branch], Mapping[str, bytes | None]] = lambda branch: {}
     anchors: Anchors = field(default_factory=Anchors)  # what was given to go by: the founder's key, a digest

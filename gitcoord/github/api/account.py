@@ -82,7 +82,7 @@ class Account:
             checked(client)
             client.me()
 
-    def vitals(self) -> Mapping[str, Any]:
+    def heartbeat_extras(self) -> Mapping[str, Any]:
         return self.meter.told()
 
     def is_due(self, now_s: float) -> bool:

@@ -67,9 +67,9 @@ class Runner:
         names = list({agent.casefold(): agent for agent in self.options.agents}.values())
         with sessions.locked(node, names), self.stop.on_signals():
             node.pause = lambda seconds: None if self.stop.wait(seconds) else None
-            load = sessions.vitals()
-            node.crew.vitals = lambda: {**load(), **self.options.vitals()}
-            node.crew.wait_share = settings.wait_share
+            load = sessions.heartbeat_extras()
+            node.crew.heartbeat_extras = lambda: {**load(), **self.options.heartbeat_extras()}
+            node.crew.election_delay_factor = settings.election_delay_factor
             self._first_round()
             started = since_boot_s()
             try:

@@ -131,7 +131,7 @@ def _promise_s(data: Mapping[str, Any]) -> float:
     return min(float(promise), 600.0) if isinstance(promise, int | float) else 1.0
 
 
-def vitals() -> Callable[[], Mapping[str, Any]]:
+def heartbeat_extras() -> Callable[[], Mapping[str, Any]]:
     """Tells the process's own load, for its beat: the processor's share since the beat before."""
     import psutil
 

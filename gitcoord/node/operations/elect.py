@@ -81,7 +81,7 @@ def take_part(node: Node, agent: str, *, wait: bool = False, timeout_s: float | 
                 stands = False
         session = Session(agent, secrets.token_hex(6), node.keyring.signer(agent), may_lead=node.config.lead)
         if stands:
-            node.crew.wait_share = settings.wait_share
+            node.crew.election_delay_factor = settings.election_delay_factor
             node.crew.sessions = [session]
         return _watch(node, session, stands=stands, wait=wait, deadline=deadline)
 

@@ -472,7 +472,7 @@ def test_who_may_not_lead_does_not_stand() -> None:
 def test_of_those_that_wait_the_one_preferred_stands_first() -> None:
     for seed in range(6):
         world, [leader, plain] = a_fleet("leader", "plain", seed=seed)
-        preferred = world.machine("preferred", runs=True, wait_share=0.0)
+        preferred = world.machine("preferred", runs=True, election_delay_factor=0.0)
         live(world, [leader, plain, preferred], 3)
         live(world, [preferred, plain], 8)
         assert preferred.leads

@@ -406,15 +406,15 @@ def test_a_crash_at_any_effect_loses_nothing_and_doubles_nothing(story: str, aft
 def test_rounds_that_crash_again_and_again_lose_nothing() -> None:
     for seed in range(30):
         world = World(seed=seed)
-        chance = random.Random(seed)
+        rng = random.Random(seed)
         machines = [world.machine(name, runs=True) for name in ("a", "b", "c")]
         world.settle(4)
         for number in range(25):
-            machine = chance.choice(machines)
-            for _ in range(chance.randrange(3)):
+            machine = rng.choice(machines)
+            for _ in range(rng.randrange(3)):
                 machine.say(f"{number}")
-            world.pass_time(chance.uniform(0, 1))
-            machine.round(crash_at=chance.randrange(14), after=chance.random() < 0.5)
+            world.pass_time(rng.uniform(0, 1))
+            machine.round(crash_at=rng.randrange(14), after=rng.random() < 0.5)
         world.settle(14)
         world.check()
         assert len({str(machine.fleet.dump()) for machine in machines}) == 1

@@ -320,30 +320,30 @@ def test_an_event_chained_anew_under_its_uid_counts_once() -> None:
 
 @pytest.mark.parametrize("seed", range(25))
 def test_copies_backups_rollbacks_and_crashes_in_any_order_lose_nothing(seed: int) -> None:
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     world = World(seed=seed)
     machines = [world.machine(name) for name in ("a", "b", "c")]
     world.settle(4)
     tips, backups = [world.tip or ""], [(machines[0], backup_of(machines[0]))]
     for number in range(30):
-        machine = chance.choice(list(world.machines.values()))
-        for _ in range(chance.randrange(3)):
-            machine.say(f"{number} {chance.random()}")
-        what = chance.random()
+        machine = rng.choice(list(world.machines.values()))
+        for _ in range(rng.randrange(3)):
+            machine.say(f"{number} {rng.random()}")
+        what = rng.random()
         if what < 0.05 and len(world.machines) < 6:
             machine.copy(f"copy{number}")
         elif what < 0.1:
             backups.append((machine, backup_of(machine)))
         elif what < 0.15:
-            owner, written = chance.choice(backups)
+            owner, written = rng.choice(backups)
             # What was acknowledged and never left the machine is gone with the disk: nobody promises that.
             owner.round()
             owner.round()
             restore(owner, replace(written))
         elif what < 0.2:
-            world.server.refs[LEDGER] = chance.choice(tips)
-        world.pass_time(chance.uniform(0, 2))
-        machine.round(crash_at=chance.choice([None, None, chance.randrange(12)]), after=chance.random() < 0.5)
+            world.server.refs[LEDGER] = rng.choice(tips)
+        world.pass_time(rng.uniform(0, 2))
+        machine.round(crash_at=rng.choice([None, None, rng.randrange(12)]), after=rng.random() < 0.5)
         tips.append(world.tip or tips[-1])
     world.settle(30)
     agree(world)

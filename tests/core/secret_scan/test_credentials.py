@@ -107,17 +107,17 @@ def test_ordinary_words_are_left_alone(text: str) -> None:
 
 
 def test_hashes_uids_digests_and_images_are_left_alone() -> None:
-    dice = random.Random(7)
+    rng = random.Random(7)
     for _ in range(300):
-        digest = base64.urlsafe_b64encode(dice.randbytes(32)).decode().rstrip("=")
+        digest = base64.urlsafe_b64encode(rng.randbytes(32)).decode().rstrip("=")
         text = json.dumps({
-            "head": dice.randbytes(20).hex(), "prev": digest, "digest": digest[::-1], "sig": some(86), "uid": some(16),
-            "id": str(uuid.UUID(bytes=dice.randbytes(16))), "sha256": dice.randbytes(32).hex(), "key": digest,
-            "node": f"laptop-{some(4, HEX)}", "integrity": "sha512-" + b64(dice.randbytes(64)),
+            "head": rng.randbytes(20).hex(), "prev": digest, "digest": digest[::-1], "sig": some(86), "uid": some(16),
+            "id": str(uuid.UUID(bytes=rng.randbytes(16))), "sha256": rng.randbytes(32).hex(), "key": digest,
+            "node": f"laptop-{some(4, HEX)}", "integrity": "sha512-" + b64(rng.randbytes(64)),
         })
         assert looks_like_credential(text) is None, text
     for _ in range(5):
-        image = base64.b64encode(b"\x89PNG\r\n\x1a\n" + dice.randbytes(40_000)).decode()
+        image = base64.b64encode(b"\x89PNG\r\n\x1a\n" + rng.randbytes(40_000)).decode()
         assert looks_like_credential(f"![it](data:image/png;base64,{image})") is None
 
 
