@@ -26,7 +26,7 @@ from gitcoord.core.fold.members import FleetFounded
 from gitcoord.core.names import uid_from
 from gitcoord.features import FEATURES
 from gitcoord.node import ledger_pages
-from gitcoord.node.membership.init import Wish, init
+from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.membership.api import Member, join
 from gitcoord.store.git.git_store import make_bare_remote
 from gitcoord.store.memory import MemoryServer, MemoryStore, ObjectDict
@@ -49,7 +49,7 @@ def fresh(folder: Path, agent: str = "alice", *, url: str | None = None, profile
             make_bare_remote(Path(url))
     path = folder / agent
     git("init", "--quiet", str(path))  # else one of a folder above would be taken
-    joined = init(path, Wish(agent=agent, remote=url, profile=profile))
+    joined = init(path, InitRequest(agent=agent, remote=url, profile=profile))
     member = Member(joined.node, agent)
     for _ in range(2):
         member.sync()

@@ -161,7 +161,7 @@ def mixed(options: Options) -> Iterator[Figure]:
     fold, parse = Series("fold", "s"), Series("the lines read once and hashed", "s")
     for _ in range(options.times(3, 1)):
         fleet = FleetState(FEATURES)
-        with fold_cache.nothing_collected():  # as a node folds what it fetched
+        with fold_cache.gc_paused():  # as a node folds what it fetched
             fold.values.append(took(lambda: [fleet.append(line) for line in events]))
         parse.values.append(took(lambda: hashlib.sha256(b"\n".join(events)).digest()))
     if fleet.refusals or fleet.states["health"].void:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gitcoord.github.api.account import Account
     from gitcoord.node.node import Node
     from gitcoord.node.agent.options import Reacting
-    from gitcoord.node.tasks.worker import Contract
+    from gitcoord.node.tasks.worker import WorkerConfig
 
 
 @click.group("agent", cls=Noun)
@@ -124,18 +124,18 @@ def _reactions(node: Node, there: Account | None, say: Callable[[str, str], None
     from gitcoord.code.fetched import Source
     from gitcoord.code.conflict_job import Looking
     from gitcoord.github.api import account
-    from gitcoord.node.agent.leader_jobs import Errand, Errands
+    from gitcoord.node.agent.leader_jobs import LeaderJob, LeaderJobs
 
     source = Source(account.remote_url(node), node.home.path.parent)
-    errands: list[Errand] = [Looking(source, node.home.cache)]
+    jobs: list[LeaderJob] = [Looking(source, node.home.cache)]
     if there is None:
-        return [Errands(node, errands, say=say)]
+        return [LeaderJobs(node, jobs, say=say)]
     from gitcoord.github.issue_job import Escalating
     from gitcoord.github.review_job import Reviewing
 
-    errands += [Reviewing(there.name, there.known, source, there.meter),
+    jobs += [Reviewing(there.name, there.known, source, there.meter),
                 Escalating(there.name, there.known, there.meter)]
-    return [there, Errands(node, errands, say=say)]
+    return [there, LeaderJobs(node, jobs, say=say)]
 
 
 def _tell_withheld(passed: Sequence[str], say: Callable[[str, str], None], *, concerned: bool) -> None:
@@ -147,9 +147,9 @@ def _tell_withheld(passed: Sequence[str], say: Callable[[str, str], None], *, co
 
 
 def _contract(words: str | None, handler: str | None, slots: int, time_limit: float, worktree: bool,
-              pass_env: Sequence[str]) -> Contract | None:
+              pass_env: Sequence[str]) -> WorkerConfig | None:
     from gitcoord.node.tasks import attempt
-    from gitcoord.node.tasks.worker import Contract
+    from gitcoord.node.tasks.worker import WorkerConfig
 
     if words and handler:
         raise click.UsageError("--exec and --handler say the same in two ways: give one of them")
@@ -159,7 +159,7 @@ def _contract(words: str | None, handler: str | None, slots: int, time_limit: fl
     if handler:
         handler = attempt.located(handler, top)
         attempt.check_handler(handler, pass_env=pass_env)
-    return Contract(words or attempt.handler_words(handler or ""), slots, time_limit, worktree, top, pass_env)
+    return WorkerConfig(words or attempt.handler_words(handler or ""), slots, time_limit, worktree, top, pass_env)
 
 
 @command.command("rekey")

@@ -36,8 +36,8 @@ def command(fix: bool, as_json: bool) -> None:
         findings.append(finding)
         if not as_json:
             mark, colour = MARKS[finding.state]
-            cure = [(("      → ", ""), (finding.cure, ""))] if finding.cure else []
-            draw([((mark, colour), (f"  {finding.check}: {finding.seen}", "")), *cure])
+            lines = [(("      → ", ""), (finding.fix, ""))] if finding.fix else []
+            draw([((mark, colour), (f"  {finding.check}: {finding.seen}", "")), *lines])
     if as_json:
         print_json({"schema": "gitcoord.doctor/1", "findings": [asdict(finding) for finding in findings]})
     click.get_current_context().exit(doctor.exit_code(findings))

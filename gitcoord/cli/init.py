@@ -47,7 +47,7 @@ def command(path: Path, remote: str | None, github: str | None, public: bool, ag
       gitcoord init --agent alice --github-actions --source git+https://HOST/OWNER/REPO@COMMIT
     """
     from gitcoord.node.membership import agent_guide as guide
-    from gitcoord.node.membership.init import Wish, init
+    from gitcoord.node.membership.init import InitRequest, init
     from gitcoord.node.operations.local_pages import write_baseline
     from gitcoord.store.git import git_store
 
@@ -63,7 +63,7 @@ def command(path: Path, remote: str | None, github: str | None, public: bool, ag
     if github is not None:
         remote = _on_github(path, github, remote, public, before)
     _ready(path, remote)
-    joined = init(path.resolve(), Wish(
+    joined = init(path.resolve(), InitRequest(
         agent=name, remote=remote, profile=profile, namespace=namespace, auth=auth, lead=not no_lead,
     ))
     click.get_current_context().call_on_close(joined.node.close)

@@ -30,7 +30,7 @@ class Looking:
     def __init__(self, source: Source, cache: Path) -> None:
         self.source, self.cache = source, cache
 
-    def every_s(self, ctx: Context) -> float:
+    def interval_s(self, ctx: Context) -> float:
         settings: Settings = ctx.state("settings").settings
         return settings.conflicts_every_s
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gitcoord.core.errors import BadCredentials
 from gitcoord.github.api import credentials, urls
-from gitcoord.node.diagnostics.finding import OK, WARN, Check, Finding, Patient, rounded
+from gitcoord.node.diagnostics.finding import OK, WARN, Check, Finding, DoctorContext, rounded
 
 if TYPE_CHECKING:
     from gitcoord.github.api.client import Client
@@ -34,9 +34,9 @@ def checked(client: Client) -> RepositoryFacts:
     return facts
 
 
-def _github(patient: Patient) -> Iterator[Finding]:
+def _github(ctx: DoctorContext) -> Iterator[Finding]:
     """Only of a remote on GitHub, and only where there are credentials for its API."""
-    name = urls.repository_of(patient.url, os.environ) if patient.url else None
+    name = urls.repository_of(ctx.url, os.environ) if ctx.url else None
     if name is None:
         return
     known = credentials.find(os.environ)

@@ -27,7 +27,7 @@ class Escalating:
         self.known = known
         self.meter = meter
 
-    def every_s(self, ctx: Context) -> float:
+    def interval_s(self, ctx: Context) -> float:
         return EVERY_S if ctx.state("settings").settings.github_issues else 0.0
 
     def prepare(self, ctx: Context) -> Work | None:

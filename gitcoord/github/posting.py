@@ -16,7 +16,7 @@ from gitcoord.github.api import upsert
 from gitcoord.github.api.retry import Unfit
 from gitcoord.github.api.client import Client
 from gitcoord.github.api.models import Event, Review, State, marker
-from gitcoord.github.verdict import LABELS, STATUS, Judgement, Picture
+from gitcoord.github.verdict import LABELS, STATUS, Judgement, ReviewInput
 
 MARKER = marker("review")
 EVENTS: Mapping[Verdict, Event] = {"approve": "APPROVE", "comment": "COMMENT", "request_changes": "REQUEST_CHANGES"}
@@ -34,7 +34,7 @@ class Posted:
     failed: list[str] = field(default_factory=list)
 
 
-def post(client: Client, picture: Picture, judgement: Judgement) -> Posted:
+def post(client: Client, picture: ReviewInput, judgement: Judgement) -> Posted:
     """Say it on GitHub. Raises errors of ours when the review itself cannot be posted."""
     pull = picture.pull
     head = client.pull(pull.number).head
@@ -55,7 +55,7 @@ def post(client: Client, picture: Picture, judgement: Judgement) -> Posted:
     return posted
 
 
-def _review(client: Client, picture: Picture, judgement: Judgement) -> tuple[Review, Event]:
+def _review(client: Client, picture: ReviewInput, judgement: Judgement) -> tuple[Review, Event]:
     """With remarks; where GitHub takes none of them, without; and its own author may only comment."""
     own = picture.pull.author.casefold() == client.me().casefold()
     event: Event = "COMMENT" if own else EVENTS[judgement.verdict]
@@ -71,7 +71,7 @@ def _review(client: Client, picture: Picture, judgement: Judgement) -> tuple[Rev
     raise AssertionError
 
 
-def _check(client: Client, picture: Picture, judgement: Judgement, url: str) -> None:
+def _check(client: Client, picture: ReviewInput, judgement: Judgement, url: str) -> None:
     said = render.review(picture, judgement, inline_too=False)
     upsert.put_check(client, picture.pull.head, name="gitcoord review", marker="gitcoord-review",
                       conclusion=CONCLUSIONS[judgement.verdict], title=render.status(judgement), summary=said.body,

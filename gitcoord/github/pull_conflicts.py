@@ -21,10 +21,10 @@ BY_PATCHES_MAX = 30  # other pull requests whose files are asked for: one reques
 
 @dataclass(frozen=True, slots=True)
 class Clashes:
-    """`blind`: what could not be looked at, in words."""
+    """`not_checked`: what could not be looked at, in words."""
 
     found: tuple[Clash, ...]
-    blind: tuple[str, ...] = ()
+    not_checked: tuple[str, ...] = ()
 
 
 def of(client: Client, pull: PullRequest, files: Sequence[ChangedFile], others: Sequence[PullRequest], *,
@@ -52,8 +52,8 @@ def _by_merging(pull: PullRequest, rivals: Sequence[PullRequest], source: Source
                 if one.head in there]
         found = conflicts.between(repository, [mine, *refs], base=Ref(pull.base_ref, base), now_s=time.time(), of=mine)
     gone = ", ".join(f"#{one.number}" for one in rivals if one.head not in there)
-    blind = (f"could not be merged on trial with {inline(gone)}: the commits are gone",) if gone else ()
-    return Clashes(tuple(_clash(one, mine, pull.base_ref) for one in found.conflicts), blind)
+    not_checked = (f"could not be merged on trial with {inline(gone)}: the commits are gone",) if gone else ()
+    return Clashes(tuple(_clash(one, mine, pull.base_ref) for one in found.conflicts), not_checked)
 
 
 def _clash(one: Conflict, mine: Ref, base: str) -> Clash:
@@ -81,12 +81,12 @@ def _by_patches(client: Client, pull: PullRequest, files: Sequence[ChangedFile],
         places = [place for file in client.files(rival.number).listed for place in _meeting(file, mine)]
         if places:
             found.append(Clash(f"#{rival.number}", False, tuple(places), certain=False))
-    blind = [f"was not merged on trial, its patches were compared: {inline(why, most=200)}"]
+    not_checked = [f"was not merged on trial, its patches were compared: {inline(why, most=200)}"]
     if pull.mergeable is None:
-        blind.append(f"GitHub has not said yet whether it can be merged into {inline(pull.base_ref)}")
+        not_checked.append(f"GitHub has not said yet whether it can be merged into {inline(pull.base_ref)}")
     if len(rivals) > BY_PATCHES_MAX:
-        blind.append(f"was compared with the {BY_PATCHES_MAX} of {len(rivals)} pull requests that changed last")
-    return Clashes(tuple(found), tuple(blind))
+        not_checked.append(f"was compared with the {BY_PATCHES_MAX} of {len(rivals)} pull requests that changed last")
+    return Clashes(tuple(found), tuple(not_checked))
 
 
 def _meeting(file: ChangedFile, mine: dict[str, list[tuple[int, int]] | None]) -> list[Place]:

@@ -11,7 +11,7 @@ from gitcoord.features.reviews.events import Verdict
 from gitcoord.github import diff_lines
 from gitcoord.github.diff_lines import Side
 from gitcoord.github.api.models import Annotation, Remark
-from gitcoord.github.verdict import SEVERITIES, Finding, Judgement, Picture, Severity
+from gitcoord.github.verdict import SEVERITIES, Finding, Judgement, ReviewInput, Severity
 
 REMARKS_MAX = 50  # inline comments of one review: more of them nobody reads
 BODY_FINDINGS_MAX = 100
@@ -31,7 +31,7 @@ class Words:
     remarks: tuple[Remark, ...]
 
 
-def review(picture: Picture, judgement: Judgement, *, inline_too: bool = True) -> Words:
+def review(picture: ReviewInput, judgement: Judgement, *, inline_too: bool = True) -> Words:
     """Each finding once: beside its line where the diff shows that, else in the body."""
     places = diff_lines.commentable(picture.files.listed) if inline_too else {}
     beside: dict[tuple[str, int], list[Finding]] = {}
@@ -57,7 +57,7 @@ def _line(finding: Finding, places: Mapping[str, frozenset[tuple[Side, int]]]) -
     return next((line for line in lines if ("RIGHT", line) in shown), None)
 
 
-def _body(picture: Picture, judgement: Judgement, rest: Sequence[Finding], beside: int) -> list[str]:
+def _body(picture: ReviewInput, judgement: Judgement, rest: Sequence[Finding], beside: int) -> list[str]:
     pull = picture.pull
     lines = [f"**gitcoord: {SAID[judgement.verdict]}.** Looked at commit {inline(pull.head)} "
              f"({_counted(len(picture.files.listed), 'file')}), to be merged into "
@@ -83,7 +83,7 @@ def _in_line(one: Finding) -> str:
     return f"{where}{one.text if where else _capital(one.text)}"
 
 
-def _votes(picture: Picture) -> list[str]:
+def _votes(picture: ReviewInput) -> list[str]:
     count = picture.tally
     if not count.votes:
         return []
@@ -101,7 +101,7 @@ def status(judgement: Judgement) -> str:
     return SAID[judgement.verdict] + (f": {told}" if told else "")
 
 
-def annotated(judgement: Judgement, picture: Picture) -> list[Annotation]:
+def annotated(judgement: Judgement, picture: ReviewInput) -> list[Annotation]:
     """Of a check run, which takes any line of a changed file."""
     changed = {file.path for file in picture.files.listed if file.status != "removed"}
     return [Annotation(one.path, one.first or 1, one.last or one.first or 1, LEVELS[one.severity], _capital(one.text),

@@ -14,7 +14,7 @@ from gitcoord.github.api.client import Client
 from gitcoord.github.posting import Posted
 from gitcoord.github.api.models import PullRequest
 from gitcoord.github.fleet_context import Surroundings
-from gitcoord.github.verdict import Judgement, Picture
+from gitcoord.github.verdict import Judgement, ReviewInput
 
 STALE_MAX = 3  # pushes in mid-review, before it is left to the next run
 
@@ -23,7 +23,7 @@ STALE_MAX = 3  # pushes in mid-review, before it is left to the next run
 class Reviewed:
     """`posted` is None after a dry run."""
 
-    picture: Picture
+    picture: ReviewInput
     judgement: Judgement
     posted: Posted | None = None
     proofs: tuple[AccountProof, ...] = ()  # of accounts, that stand in the pull request
@@ -44,7 +44,7 @@ class Reviewed:
 
 
 def look(client: Client, number: int, around: Surroundings, *, repo: str, source: Source | None,
-         others: list[PullRequest] | None = None) -> Picture:
+         others: list[PullRequest] | None = None) -> ReviewInput:
     """A picture of a pull request as it is now. Raises Refused where there is no such open one.
 
     `source` is the git remote, where there is one to try merges from; `others`: the open ones, where they are known.
@@ -56,12 +56,12 @@ def look(client: Client, number: int, around: Surroundings, *, repo: str, source
     found = pull_conflicts.of(client, pull, files.listed, others if others is not None else client.open_pulls(),
                        source=source, agents=around.agents)
     author = around.agents_of(pull.author)
-    return Picture(
+    return ReviewInput(
         pull, files, around.settings,
         tally(around.pull(repo, number), pull.head, around.settings, author=author,
               namesake=around.namesake(pull.author)),
         found.found, tuple(fleet_context.overlaps(around, verdict.touched(files), author=author, branch=pull.head_ref)),
-        _statuses(client, pull.head) if around.settings.review_statuses else None, found.blind,
+        _statuses(client, pull.head) if around.settings.review_statuses else None, found.not_checked,
     )
 
 

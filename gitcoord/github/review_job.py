@@ -37,7 +37,7 @@ class Reviewing:
         self._seen: dict[int, object] = {}
         self._turn = 0
 
-    def every_s(self, ctx: Context) -> float:
+    def interval_s(self, ctx: Context) -> float:
         settings: Settings = ctx.state("settings").settings
         return EVERY_S if settings.github_review and not self.meter.is_scarce() else 0.0
 

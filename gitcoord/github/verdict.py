@@ -47,8 +47,8 @@ class Clash:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """All that a verdict goes by. `blind`: what could not be looked at, in words."""
+class ReviewInput:
+    """All that a verdict goes by. `not_checked`: what could not be looked at, in words."""
 
     pull: PullRequest
     files: Files
@@ -57,7 +57,7 @@ class Picture:
     clashes: tuple[Clash, ...] = ()
     overlaps: tuple[Overlap, ...] = ()
     statuses: Mapping[str, str] | None = None
-    blind: tuple[str, ...] = ()
+    not_checked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Judgement:
         return sum(one.severity == severity for one in self.findings)
 
 
-def judged(picture: Picture) -> Judgement:
+def judged(picture: ReviewInput) -> Judgement:
     """Changes are requested for what somebody has to do; approved is what nothing speaks against and votes are for."""
     found = [*_conflicts(picture), *_size(picture), *_votes(picture), *_statuses(picture), *_labels(picture),
              *_owners(picture), *_others(picture), *_rest(picture)]
@@ -95,12 +95,12 @@ def judged(picture: Picture) -> Judgement:
     return Judgement(verdict, tuple(found[:FINDINGS_MAX]), _own_labels(picture, verdict))
 
 
-def _own_labels(picture: Picture, verdict: Verdict) -> tuple[str, ...]:
+def _own_labels(picture: ReviewInput, verdict: Verdict) -> tuple[str, ...]:
     words = {"approve": "approved", "comment": "waiting", "request_changes": "changes wanted"}
     return (f"{LABELS} {words[verdict]}", *([f"{LABELS} conflict"] if picture.clashes else []))
 
 
-def _conflicts(picture: Picture) -> Iterator[Finding]:
+def _conflicts(picture: ReviewInput) -> Iterator[Finding]:
     for clash in picture.clashes:
         severity: Severity = "error" if clash.with_base and clash.certain else "warning"
         who = inline(clash.rival) + (f" ({inline(clash.agent)})" if clash.agent else "")
@@ -114,7 +114,7 @@ def _conflicts(picture: Picture) -> Iterator[Finding]:
             yield Finding(severity, f"{verb} {who}")
 
 
-def _size(picture: Picture) -> Iterator[Finding]:
+def _size(picture: ReviewInput) -> Iterator[Finding]:
     most, pull = picture.settings.review_max_lines, picture.pull
     lines = (pull.additions or 0) + (pull.deletions or 0)
     if most and lines > most:
@@ -123,7 +123,7 @@ def _size(picture: Picture) -> Iterator[Finding]:
         yield Finding("warning", f"changes more files than GitHub lists: {len(picture.files.listed)} were looked at")
 
 
-def _votes(picture: Picture) -> Iterator[Finding]:
+def _votes(picture: ReviewInput) -> Iterator[Finding]:
     count = picture.tally
     if count.outcome == "rejected":
         yield Finding("error", f"agents reject it: {count.reject} against, {count.approve} for")
@@ -135,7 +135,7 @@ def _votes(picture: Picture) -> Iterator[Finding]:
         yield Finding("note", f"voted on another commit, or on none, which does not count: {names}")
 
 
-def _statuses(picture: Picture) -> Iterator[Finding]:
+def _statuses(picture: ReviewInput) -> Iterator[Finding]:
     if picture.settings.review_statuses and picture.statuses is None:
         yield Finding("warning", "its statuses cannot be read with these credentials")
         return
@@ -148,13 +148,13 @@ def _statuses(picture: Picture) -> Iterator[Finding]:
             yield Finding("error", f"the status {inline(name)} is {state}")
 
 
-def _labels(picture: Picture) -> Iterator[Finding]:
+def _labels(picture: ReviewInput) -> Iterator[Finding]:
     for name in picture.settings.review_labels:
         if name.casefold() not in {label.casefold() for label in picture.pull.labels}:
             yield Finding("warning", f"lacks the label {inline(name)}")
 
 
-def _owners(picture: Picture) -> Iterator[Finding]:
+def _owners(picture: ReviewInput) -> Iterator[Finding]:
     """One finding for each pattern, at the first path that it holds."""
     approving = {vote.agent.casefold() for vote in picture.tally.votes if vote.verdict == "approve"}
     for pattern, owners in picture.settings.review_owners.items():
@@ -163,18 +163,18 @@ def _owners(picture: Picture) -> Iterator[Finding]:
             yield Finding("warning", f"{inline(pattern)} needs the approval of {' or '.join(map(inline, owners))}", hit)
 
 
-def _others(picture: Picture) -> Iterator[Finding]:
+def _others(picture: ReviewInput) -> Iterator[Finding]:
     for one in picture.overlaps:
         more = f", and {len(one.paths) - 1} more paths" if len(one.paths) > 1 else ""
         yield Finding("warning", f"{inline(one.agent)} {one.what}{more}", one.paths[0])
 
 
-def _rest(picture: Picture) -> Iterator[Finding]:
+def _rest(picture: ReviewInput) -> Iterator[Finding]:
     if picture.pull.draft:
         yield Finding("warning", "is a draft")
     if picture.pull.head_repository is None:
         yield Finding("note", "comes from a fork that was deleted: nobody can push to it any more")
-    for words in picture.blind:
+    for words in picture.not_checked:
         yield Finding("warning", words)
 
 

@@ -33,7 +33,7 @@ def read(home: Home, branch: Branch, verifier: Verifier) -> Branch | None:
 
 
 @contextlib.contextmanager
-def nothing_collected() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """While features are imported, a fold is read, or lines are folded: all of it stays, and the search for garbage in
     it, again and again, took an eighth of a short command and a quarter of the fold of a long log.
     """

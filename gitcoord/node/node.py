@@ -119,7 +119,7 @@ class Node:
             return self._caught_up()
 
     def _caught_up(self) -> Replica:
-        with fold_cache.nothing_collected():
+        with fold_cache.gc_paused():
             if self._replica is None:
                 self._replica = self._open_replica()
             self._catch_up(self._replica)
@@ -258,7 +258,7 @@ class Node:
         before = replica.branch.fleet.position
         self.waited_s, started = 0.0, time.monotonic()
         try:
-            with fold_cache.nothing_collected():
+            with fold_cache.gc_paused():
                 report = driver.drive(self, protocol.sync(
                     replica, self.disk, self.crew, tick=tick,
                     may_push=lambda borrow: self.budget.allows(since_boot_s(), urgent=borrow or urgent),

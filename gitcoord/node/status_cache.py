@@ -27,7 +27,7 @@ FINDINGS_KEPT = 10  # of each kind, the newest
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class MemberRow:
     """A member, as far as `status` tells."""
 
     id: str
@@ -50,7 +50,7 @@ class Glance:
     leader: str | None
     leader_node: str | None
     since: int  # position of the leader's election
-    members: list[Seat]
+    members: list[MemberRow]
     founder: str  # the fingerprint of the key that founded the fleet
     newest: str  # POSITION:DIGEST of the log
     errors: list[dict[str, Any]]  # position, actor, text, time
@@ -87,7 +87,7 @@ def take(node: Node) -> Glance:
     return Glance(
         tip=branch.tip or "", node=node.disk.node, position=fleet.position, sequenced=own.seq if own else 0,
         profile=fleet_profile(fleet), term=terms.term, leader=terms.leader, leader_node=terms.node, since=terms.since,
-        members=[Seat(one.id, one.admitted, one.role, one.left, fingerprint(one.key))
+        members=[MemberRow(one.id, one.admitted, one.role, one.left, fingerprint(one.key))
                  for one in fleet.members.by_id.values()],
         founder=trust.founder_of(fleet), newest=trust.newest_of(fleet),
         errors=_rows(health.errors), void=_rows(health.void),

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from gitcoord.cli.snapshot import command
 from gitcoord.features.pages.snapshot import BEGIN, END
 from gitcoord.node.operations import local_pages
-from gitcoord.node.membership.init import Wish, init
+from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.node import Node
 from gitcoord.store import files
 from tests.waiting import wait_until
@@ -27,7 +27,7 @@ TOP = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
     monkeypatch.chdir(tmp_path)
-    with init(tmp_path, Wish(agent="alice")).node as joined:
+    with init(tmp_path, InitRequest(agent="alice")).node as joined:
         yield joined
 
 

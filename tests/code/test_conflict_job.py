@@ -13,13 +13,13 @@ from tests.github.test_review import Forge
 
 def test_conflicts_among_the_remotes_branches_are_told_and_closed(tmp_path: Path) -> None:
     forge, story = Forge(tmp_path), Story().founded().joined("bob")
-    errand = Looking(forge.source, tmp_path)
-    assert errand.every_s(Context(story.fleet, NOW)) == 0
+    job = Looking(forge.source, tmp_path)
+    assert job.interval_s(Context(story.fleet, NOW)) == 0
     story.say("alice", "config_changed", data={"set": {"conflicts_every_s": 60}})
-    assert errand.every_s(Context(story.fleet, NOW)) == 60
+    assert job.interval_s(Context(story.fleet, NOW)) == 60
 
     def turn() -> list[tuple[str, tuple[str, ...]]]:
-        work: Any = errand.prepare(Context(story.fleet, NOW, "alice"))
+        work: Any = job.prepare(Context(story.fleet, NOW, "alice"))
         written = work(lambda: True)
         for one in written:
             story.say("alice", one.type, one.content, data=dict(one.data), re=one.re, to=one.to)
@@ -46,11 +46,11 @@ def test_a_name_that_hides_something_is_told_as_people_see_it_and_keeps_no_other
 ) -> None:
     """Whoever pushes names branches, files and functions; one odd name stopped every look of the leader."""
     forge, story = Forge(tmp_path), Story().founded()
-    errand = Looking(forge.source, tmp_path)
+    job = Looking(forge.source, tmp_path)
     odd = "o\N{RIGHT-TO-LEFT OVERRIDE}dd\x1b[2J\n.txt"
 
     def turn() -> list[str]:
-        work: Any = errand.prepare(Context(story.fleet, NOW, "alice"))
+        work: Any = job.prepare(Context(story.fleet, NOW, "alice"))
         written = work(lambda: True)
         assert [story.say("alice", one.type, one.content, data=dict(one.data), re=one.re).void for one in written] == [
             None] * len(written)

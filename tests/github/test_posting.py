@@ -13,7 +13,7 @@ from gitcoord.features.settings import Settings
 from gitcoord.github import posting, verdict
 from gitcoord.github.api.client import Client
 from gitcoord.github.posting import Posted
-from gitcoord.github.verdict import Clash, Picture, Place
+from gitcoord.github.verdict import Clash, ReviewInput, Place
 from tests.github.conftest import Made
 from tests.github.fake import FakeGitHub, changed, is_write
 
@@ -26,11 +26,11 @@ def pull(fake: FakeGitHub) -> None:
     fake.pull(3, files=[changed("a.py", PATCH), changed("b.py")], labels=("bug",))
 
 
-def picture(client: Client, **more: Any) -> Picture:
+def picture(client: Client, **more: Any) -> ReviewInput:
     settings = Settings.model_validate({"review_quorum": 0})
     clash = Clash("main", True, (Place("a.py", "content", 2, 2), Place("b.py", "binary")))
     more = {"clashes": (clash,)} | more
-    return Picture(client.pull(3), client.files(3), settings, Tally((), (), 0, 0, 0), **more)
+    return ReviewInput(client.pull(3), client.files(3), settings, Tally((), (), 0, 0, 0), **more)
 
 
 def post(client: Client, **more: Any) -> Posted:

@@ -41,10 +41,10 @@ class Leader:
     def ctx(self) -> Context:
         return Context(self.story.fleet, NOW, "alice", "node-alice")
 
-    def turn(self, errand: Any, *, may_act: bool = True) -> list[str]:
+    def turn(self, job: Any, *, may_act: bool = True) -> list[str]:
         """What it wrote down."""
         ctx = self.ctx()
-        work = errand.prepare(ctx) if errand.every_s(ctx) else None
+        work = job.prepare(ctx) if job.interval_s(ctx) else None
         written: list[NewEvent] = work(lambda: may_act) if work else []
         for one in written:
             self.story.say("alice", one.type, one.content, data=dict(one.data), re=one.re, to=one.to, term=1)
@@ -62,23 +62,23 @@ def reviewer(fake: FakeGitHub, monkeypatch: pytest.MonkeyPatch, forge: Forge) ->
 def test_what_is_new_is_reviewed_once_and_what_has_changed_again(
     fake: FakeGitHub, client: Client, reviewer: tuple[Leader, Reviewing], forge: Forge  # noqa: F811
 ) -> None:
-    leader, errand = reviewer
-    assert [words.split(": ")[1] for words in leader.turn(errand)] == ["approve", "approve"]
+    leader, job = reviewer
+    assert [words.split(": ")[1] for words in leader.turn(job)] == ["approve", "approve"]
     asked = len(fake.log)
-    assert leader.turn(errand) == [] and len(fake.log) == asked + 1  # the list alone
+    assert leader.turn(job) == [] and len(fake.log) == asked + 1  # the list alone
     head = forge.pull(fake, 3, "line 1\n", "line one\n")
-    assert leader.turn(errand) == [f"#3 at {head[:12]}: approve"]
+    assert leader.turn(job) == [f"#3 at {head[:12]}: approve"]
     leader.story.say("bob", "vote_cast", data={"pr": 4, "verdict": "reject", "why": "no",
                                                "commit": fake.repos["o/r"].pulls[4]["head"]["sha"]})
-    assert [words[:2] for words in leader.turn(errand)] == ["#4"]
-    assert client.reviews(4)[-1].state == "CHANGES_REQUESTED" and leader.turn(errand) == []
+    assert [words[:2] for words in leader.turn(job)] == ["#4"]
+    assert client.reviews(4)[-1].state == "CHANGES_REQUESTED" and leader.turn(job) == []
 
 
 def test_a_successor_looks_again_and_changes_nothing(
     fake: FakeGitHub, reviewer: tuple[Leader, Reviewing], forge: Forge  # noqa: F811
 ) -> None:
-    leader, errand = reviewer
-    leader.turn(errand)
+    leader, job = reviewer
+    leader.turn(job)
     writes = fake.writes()
     assert leader.turn(Reviewing("o/r", leader.known, forge.source, Meter())) == [] and fake.writes() == writes
 
@@ -97,66 +97,66 @@ def comment(fake: FakeGitHub, author: str, body: str) -> None:
 def test_an_account_is_confirmed_by_the_agents_line_that_the_account_posts(
     fake: FakeGitHub, reviewer: tuple[Leader, Reviewing]
 ) -> None:
-    leader, errand = reviewer
+    leader, job = reviewer
     comment(fake, "octocat", proof_of(leader))
-    leader.turn(errand)
+    leader.turn(job)
     assert ("GET", "/repos/o/r/issues/3/comments") not in fake.requests(), "nobody waits for a proof"
     leader.story.say("bob", "github_claimed", data={"login": "OctoCat"})
-    assert "bob is octocat on GitHub, which both say" in leader.turn(errand)
+    assert "bob is octocat on GitHub, which both say" in leader.turn(job)
     bob = leader.story.fleet.members.get("bob")
     assert bob is not None and bob.github == "octocat" and not leader.story.fleet.refusals
-    assert leader.turn(errand) == []
+    assert leader.turn(job) == []
 
 
 def test_a_line_that_another_posts_or_signs_or_that_is_for_elsewhere_proves_nothing(
     fake: FakeGitHub, reviewer: tuple[Leader, Reviewing]
 ) -> None:
-    leader, errand = reviewer
+    leader, job = reviewer
     leader.story.say("bob", "github_claimed", data={"login": "octocat"})
     for author, line in (("mallory", proof_of(leader)), ("octocat", proof_of(leader, signer="mallory")),
                          ("octocat", proof_of(leader, repository="o/other")),
                          ("mallory", proof_of(leader, login="mallory"))):
         comment(fake, author, f"> {line}\n\nsee above")
-        assert not [words for words in leader.turn(errand) if "on GitHub" in words]
+        assert not [words for words in leader.turn(job) if "on GitHub" in words]
     fake.repos["o/r"].pulls[3] |= {"user": {"login": "octocat"}, "body": proof_of(leader),
                                    "updated_at": "2026-11-30T13:00:00Z"}
-    assert "bob is octocat on GitHub, which both say" in leader.turn(errand), "its author says so in its text"
+    assert "bob is octocat on GitHub, which both say" in leader.turn(job), "its author says so in its text"
 
 
 def test_not_wanted_not_allowed_or_no_requests_left_is_no_review(
     fake: FakeGitHub, reviewer: tuple[Leader, Reviewing]
 ) -> None:
-    leader, errand = reviewer
-    assert leader.turn(errand, may_act=False) == [] and fake.writes() == []
-    errand.meter.quota = Quota(5000, 10, NEVER_S)
-    assert leader.turn(errand) == []
-    errand.meter.quota = None
+    leader, job = reviewer
+    assert leader.turn(job, may_act=False) == [] and fake.writes() == []
+    job.meter.quota = Quota(5000, 10, NEVER_S)
+    assert leader.turn(job) == []
+    job.meter.quota = None
     leader.set(github_review=False)
-    assert leader.turn(errand) == [] and fake.writes() == []
+    assert leader.turn(job) == [] and fake.writes() == []
 
 
 def test_many_are_reviewed_a_few_at_a_time(
     reviewer: tuple[Leader, Reviewing], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    leader, errand = reviewer
+    leader, job = reviewer
     monkeypatch.setattr(review_job, "AT_ONCE_MAX", 1)
-    assert [len(leader.turn(errand)) for _ in range(3)] == [1, 1, 0]
+    assert [len(leader.turn(job)) for _ in range(3)] == [1, 1, 0]
 
 
 def test_an_error_is_put_into_one_issue_and_the_next_one_beside_it(
     fake: FakeGitHub, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leader = Leader(fake, monkeypatch, github_issues=["error"])
-    errand = Escalating("o/r", leader.known, Meter())
-    assert leader.turn(errand) == []
+    job = Escalating("o/r", leader.known, Meter())
+    assert leader.turn(job) == []
     for text in ("the disk is full", "the disk is full again"):
         leader.story.say("bob", "error", text)
-        assert len(leader.turn(errand)) == 1 and leader.turn(errand) == []
+        assert len(leader.turn(job)) == 1 and leader.turn(job) == []
     [issue] = client.issues(labels=[issue_job.LABEL])
     assert issue.title == "gitcoord: error" and issue.body.count("the disk is full") == 2
     fake.repos["o/r"].issues[issue.number]["state"] = "closed"
     leader.story.say("bob", "error", "something else")
-    leader.turn(errand)
+    leader.turn(job)
     [other] = client.issues(labels=[issue_job.LABEL])
     assert other.number != issue.number and "the disk is full" not in other.body
 

@@ -14,7 +14,7 @@ from gitcoord.features.settings import Settings
 from gitcoord.github import fleet_context, render as words
 from gitcoord.github.api.models import ChangedFile, Check, Files, PullRequest, Status
 from gitcoord.github.fleet_context import Overlap, Running, Surroundings
-from gitcoord.github.verdict import Clash, Picture, Place, judged, states, touched
+from gitcoord.github.verdict import Clash, ReviewInput, Place, judged, states, touched
 
 HEAD = "a" * 40
 PATCH = "@@ -10,2 +10,3 @@ def f():\n a\n+b\n c"
@@ -28,10 +28,10 @@ def settings(**values: Any) -> Settings:
 
 def picture(*, files: tuple[ChangedFile, ...] = (ChangedFile("src/a.py", "modified", 1, 0, PATCH, None),),
             cut: bool = False, votes: tuple[Vote, ...] = (), gates: Settings | None = None, pull: PullRequest = PULL,
-            **more: Any) -> Picture:
+            **more: Any) -> ReviewInput:
     gates = gates or settings()
     approve = sum(vote.verdict == "approve" for vote in votes)
-    return Picture(pull, Files(files, cut), gates,
+    return ReviewInput(pull, Files(files, cut), gates,
                    Tally(votes, (), approve, len(votes) - approve, gates.review_quorum), **more)
 
 
@@ -39,7 +39,7 @@ def vote(agent: str, verdict: str = "approve", why: str = "") -> Vote:
     return Vote(agent, verdict, why, HEAD, "2026-11-21T03:04:05.678Z")
 
 
-def said(one: Picture) -> tuple[str, list[str]]:
+def said(one: ReviewInput) -> tuple[str, list[str]]:
     judgement = judged(one)
     return judgement.verdict, [finding.text for finding in judgement.findings]
 
@@ -94,7 +94,7 @@ def test_what_others_do_there_is_told() -> None:
 
 
 @pytest.mark.parametrize("change, verdict, text", [
-    ({"cut": True}, "comment", "more files than GitHub lists"), ({"blind": ("no clone",)}, "comment", "no clone"),
+    ({"cut": True}, "comment", "more files than GitHub lists"), ({"not_checked": ("no clone",)}, "comment", "no clone"),
     ({"pull": replace(PULL, draft=True)}, "comment", "is a draft"),
     ({"pull": replace(PULL, head_repository=None)}, "approve", "a fork that was deleted"),
 ])

@@ -18,7 +18,7 @@ from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import Ed25519Signer, Verifier
 from gitcoord.core.round.replica import advance_to
 from gitcoord.features import FEATURES
-from gitcoord.node.membership.init import Wish, init
+from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.clock import new_uid, utc_now
 from gitcoord.node.node import Node, open_node
 
@@ -36,7 +36,7 @@ class Clones:
         self.told: dict[str, list[str]] = {}
 
     def join(self, name: str) -> Node:
-        init(self.folder / name, Wish(agent=name, remote=str(self.remote))).node.close()
+        init(self.folder / name, InitRequest(agent=name, remote=str(self.remote))).node.close()
         return self.reopen(name)
 
     def reopen(self, name: str) -> Node:
@@ -267,7 +267,7 @@ def test_a_machine_born_empty_with_an_identity_goes_on_with_its_chain(
 ) -> None:
     for name, value in (("NODE", "box"), ("AGENT", "ci"), ("KEY", "5a" * 32)):
         monkeypatch.setenv(f"GITCOORD_{name}", value)
-    init(clones.folder / "first", Wish(agent="ci", remote=str(clones.remote))).node.close()
+    init(clones.folder / "first", InitRequest(agent="ci", remote=str(clones.remote))).node.close()
     first = clones.reopen("first")
     clones.say("first", "a")
     clones.settle(2)
@@ -275,7 +275,7 @@ def test_a_machine_born_empty_with_an_identity_goes_on_with_its_chain(
     first.sync()
     name = first.disk.node
     clones.open.pop("first").close()
-    init(clones.folder / "born", Wish(agent="ci", remote=str(clones.remote))).node.close()
+    init(clones.folder / "born", InitRequest(agent="ci", remote=str(clones.remote))).node.close()
     born = clones.reopen("born")
     monkeypatch.delenv("GITCOORD_NODE")
     assert born.disk.node == name and name.startswith("box-")
@@ -314,7 +314,7 @@ def test_nobody_takes_the_place_of_a_dead_machines_durable_line(clones: Clones, 
 
 
 def test_two_agents_of_one_clone_write_in_one_chain(clones: Clones) -> None:
-    init(clones.folder / "one", Wish(agent="second")).node.close()
+    init(clones.folder / "one", InitRequest(agent="second")).node.close()
     node = clones.reopen("one")
     for actor in ("one", "second", "one"):
         node.append(node.draft("note", f"of {actor}", actor=actor))
@@ -325,7 +325,7 @@ def test_two_agents_of_one_clone_write_in_one_chain(clones: Clones) -> None:
     (node.home.path / f"{node.disk.node}.key").unlink()
     node.append(node.draft("note", "goes on", actor="second"))
     with pytest.raises(Refused, match="the key of this clone, is gone.*make a new clone"):
-        init(clones.folder / "one", Wish(agent="third"))
+        init(clones.folder / "one", InitRequest(agent="third"))
 
 
 def test_a_hook_that_minds_one_event_names_it_and_drop_sets_the_rest_free(clones: Clones) -> None:

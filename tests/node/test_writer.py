@@ -13,7 +13,7 @@ import pytest
 
 from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.core.errors import Refused
-from gitcoord.node.membership.init import Wish, init
+from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.node import Node
 from gitcoord.node.own_secrets import own_secrets
 
@@ -22,7 +22,7 @@ TOKEN = "ghp_" + "a1B2" * 9
 
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
-    with init(tmp_path / "clone", Wish(agent="alice")).node as joined:
+    with init(tmp_path / "clone", InitRequest(agent="alice")).node as joined:
         yield joined
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from gitcoord.features import conversation
 from gitcoord.node.operations import local_pages
-from gitcoord.node.membership.init import Wish, init
+from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.node import Node
 from gitcoord.node.diagnostics.verify import verify
 
@@ -47,12 +47,12 @@ def gitcoord(folder: Path, *arguments: str) -> str:
 def second(tmp_path_factory: pytest.TempPathFactory) -> Iterable[Node]:
     """Another clone, which joins after the first has imported everything."""
     folder = tmp_path_factory.mktemp("history")
-    with init(folder / "first", Wish(agent="importer")).node as first:
+    with init(folder / "first", InitRequest(agent="importer")).node as first:
         remote = str(first.config.remote)
     value = json.loads(gitcoord(folder / "first", "import", str(HISTORY), "--json"))
     assert value == {"schema": "gitcoord.import/1", "imported": len(recorded()), "known": 0, "bad": 0,
                      "level": "sequenced"}
-    with init(folder / "second", Wish(agent="reader", remote=remote)).node as joined:
+    with init(folder / "second", InitRequest(agent="reader", remote=remote)).node as joined:
         yield joined
 
 

@@ -25,12 +25,12 @@ May = Callable[[], bool]
 Work = Callable[[May], Sequence[NewEvent]]
 
 
-class Errand(Protocol):
+class LeaderJob(Protocol):
     """`name` is a word for people."""
 
     name: str
 
-    def every_s(self, ctx: Context) -> float:
+    def interval_s(self, ctx: Context) -> float:
         """How often it is wanted, in seconds; 0: not at all."""
 
     def prepare(self, ctx: Context) -> Work | None:
@@ -39,20 +39,20 @@ class Errand(Protocol):
 
 @dataclass(slots=True)
 class _Running:
-    errand: Errand
+    job: LeaderJob
     thread: threading.Thread | None = None
     done: list[NewEvent] = field(default_factory=list)
     wrong: str = ""
 
 
-class Errands:
+class LeaderJobs:
     """The errands of one process, one at a time. Looked after by `agent run`, between two rounds."""
 
     agent = ""  # of no single one
 
-    def __init__(self, node: Node, errands: Sequence[Errand], *, say: Callable[[str, str], None]) -> None:
+    def __init__(self, node: Node, jobs: Sequence[LeaderJob], *, say: Callable[[str, str], None]) -> None:
         self.node = node
-        self.errands = errands
+        self.jobs = jobs
         self.say = say
         self._running: _Running | None = None
         self._next_s: dict[str, float] = {}
@@ -74,25 +74,25 @@ class Errands:
         self._until_s = crew.act_until_s if lead is not None else 0.0
         if self._running is not None:
             return self._concluded(now_s)
-        due = [one for one in self.errands if now_s >= self._next_s.get(one.name, 0.0)] if lead is not None else []
+        due = [one for one in self.jobs if now_s >= self._next_s.get(one.name, 0.0)] if lead is not None else []
         self._waits = False
         if lead is None or not due:
             return False
         ctx = submit.context(self.node, lead.agent)
-        for errand in due:
+        for job in due:
             try:
-                every_s = errand.every_s(ctx)
-                work = errand.prepare(ctx) if every_s > 0 else None
+                interval_s = job.interval_s(ctx)
+                work = job.prepare(ctx) if interval_s > 0 else None
             except Exception as wrong:  # whatever the ledger holds: the others have their turn
-                self._next_s[errand.name] = now_s
-                self._failed(errand.name, in_words(wrong), now_s)
+                self._next_s[job.name] = now_s
+                self._failed(job.name, in_words(wrong), now_s)
                 continue
             if work is None:
                 continue
             if not crew.may_act(terms, since_boot_s()):
                 crew.wants_to_act = self._waits = True
                 return False
-            self._begin(errand, work, now_s + every_s)
+            self._begin(job, work, now_s + interval_s)
             return True
         return False
 
@@ -108,9 +108,9 @@ class Errands:
     def _may_act(self) -> bool:
         return since_boot_s() < self._until_s
 
-    def _begin(self, errand: Errand, work: Work, next_s: float) -> None:
-        self._next_s[errand.name] = next_s
-        running = self._running = _Running(errand)
+    def _begin(self, job: LeaderJob, work: Work, next_s: float) -> None:
+        self._next_s[job.name] = next_s
+        running = self._running = _Running(job)
 
         def run() -> None:
             try:
@@ -135,7 +135,7 @@ class Errands:
         return True
 
     def _conclude(self, running: _Running, now_s: float) -> None:
-        name = running.errand.name
+        name = running.job.name
         if running.wrong:
             self._failed(name, running.wrong, now_s)
             return

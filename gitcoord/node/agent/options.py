@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gitcoord.node.agent.event_handler import ATTEMPTS
-from gitcoord.node.tasks.worker import Contract
+from gitcoord.node.tasks.worker import WorkerConfig
 
 
 class Reacting(Protocol):
@@ -36,7 +36,7 @@ class Options:
     reply: bool = False
     attempts: int = ATTEMPTS  # of on_event, at an event
     pass_env: Sequence[str] = ()  # variables that commands get although they look like credentials
-    work: Contract | None = None
+    work: WorkerConfig | None = None
     capabilities: Sequence[str] = ()
     drain_s: float = 0.0  # told to stop: how long what is begun may take, before it is given back
     lead: bool = True

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gitcoord.node.diagnostics import local_checks, remote_checks
-from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, Finding, Patient, performed
+from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, Finding, DoctorContext, performed
 from gitcoord.node.store_repair import rebuild_store
 from gitcoord.store.git import repo_location, git_store, repo_health
 
@@ -23,11 +23,11 @@ def examine(path: Path, *, fix: bool = False, more: Mapping[str, Check] | None =
 
     `more`: checks of the layers above, which need no fleet.
     """
-    patient = Patient(path.resolve(), fix)
+    ctx = DoctorContext(path.resolve(), fix)
     anywhere = {*OUTSIDE, *(more or ())}
     for name, check in (CHECKS | dict(more or {})).items():
-        if name in anywhere or patient.config is not None or (name in remote_checks.ANYWHERE and patient.url):
-            yield from performed(name, check, patient)
+        if name in anywhere or ctx.config is not None or (name in remote_checks.ANYWHERE and ctx.url):
+            yield from performed(name, check, ctx)
 
 
 def exit_code(findings: list[Finding]) -> int:
@@ -36,27 +36,27 @@ def exit_code(findings: list[Finding]) -> int:
     return 5 if "credentials" in failed else 1 if failed else 0
 
 
-def _git(patient: Patient) -> Iterator[Finding]:
-    cure = f"install {git_store.shown_version(git_store.LEAST_GIT)} or later"
+def _git(ctx: DoctorContext) -> Iterator[Finding]:
+    fix = f"install {git_store.shown_version(git_store.LEAST_GIT)} or later"
     if repo_health.git_path() is None:
-        yield Finding("git", FAIL, "git is not installed, or not on PATH", cure)
+        yield Finding("git", FAIL, "git is not installed, or not on PATH", fix)
         return
     version = git_store.git_version()
     if version < git_store.LEAST_GIT:
-        yield Finding("git", FAIL, f"{git_store.shown_version(version)} is too old", cure)
+        yield Finding("git", FAIL, f"{git_store.shown_version(version)} is too old", fix)
     else:
         yield Finding("git", OK, git_store.shown_version(version))
 
 
-def _python(patient: Patient) -> Iterator[Finding]:
+def _python(ctx: DoctorContext) -> Iterator[Finding]:
     shown = f"Python {sys.version.split()[0]}"
     good = sys.version_info >= PYTHON_MIN
     yield Finding("python", OK if good else FAIL, shown, "" if good else "use Python 3.11 or later")
 
 
-def _environment(patient: Patient) -> Iterator[Finding]:
+def _environment(ctx: DoctorContext) -> Iterator[Finding]:
     """Find variables by which every Python started here reads files of the checkout, which a branch may bring."""
-    top = repo_location.work_tree(patient.path)
+    top = repo_location.work_tree(ctx.path)
     wrong = []
     for name in PYTHON_READS:
         places = os.environ.get(name, "").split(os.pathsep) if os.environ.get(name) else []
@@ -76,5 +76,5 @@ def _is_of_checkout(place: str, top: Path | None) -> bool:
     return not path.is_absolute() or (top is not None and path.resolve().is_relative_to(top))
 
 
-OUTSIDE: dict[str, Check] = {"git": _git, "python": _python, "environment": _environment, "fleet": Patient.look_around}
+OUTSIDE: dict[str, Check] = {"git": _git, "python": _python, "environment": _environment, "fleet": DoctorContext.look_around}
 CHECKS: dict[str, Check] = OUTSIDE | local_checks.CHECKS | remote_checks.CHECKS

@@ -21,16 +21,16 @@ OK, WARN, FAIL = "ok", "warn", "fail"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`state` is "ok", "warn" or "fail"; `cure` is empty where there is nothing to do."""
+    """`state` is "ok", "warn" or "fail"; `fix` is empty where there is nothing to do."""
 
     check: str
     state: str
     seen: str
-    cure: str = ""
+    fix: str = ""
 
 
 @dataclass(slots=True)
-class Patient:
+class DoctorContext:
     """What is examined: a folder, and what of a clone, a fleet and a remote is found there."""
 
     path: Path
@@ -73,15 +73,15 @@ def rounded(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-Check = Callable[[Patient], Iterator[Finding]]
+Check = Callable[[DoctorContext], Iterator[Finding]]
 
 
-def performed(name: str, check: Check, patient: Patient) -> Iterator[Finding]:
+def performed(name: str, check: Check, ctx: DoctorContext) -> Iterator[Finding]:
     """The check's findings; where it cannot be carried out, that is one."""
     try:
-        yield from check(patient)
+        yield from check(ctx)
     except BadCredentials as wrong:
-        patient.bad_credentials = True
+        ctx.bad_credentials = True
         yield Finding("credentials", FAIL, str(wrong), "set GITCOORD_TOKEN, or mend what `git fetch` uses in this "
                       "clone; a running agent goes on by itself")
     except GitcoordError as wrong:

@@ -18,7 +18,7 @@ from gitcoord.core.errors import GitcoordError
 from gitcoord.core.format.keys import fingerprint
 from gitcoord.core.names import same_agent
 from gitcoord.node import store_repair, trust
-from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, Finding, Patient, age_s, rounded
+from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, Finding, DoctorContext, age_s, rounded
 from gitcoord.node.keyring import Keyring, seed_from_environment
 from gitcoord.store import files
 from gitcoord.store.home import locks, sharing
@@ -36,13 +36,13 @@ SHOWN_MAX = 5
 LEFTOVER = re.compile(r".+\.(?:new|\d+|fresh)\Z")
 
 
-def _parts(patient: Patient) -> tuple[Home, Config]:
-    assert patient.home is not None and patient.config is not None
-    return patient.home, patient.config
+def _parts(ctx: DoctorContext) -> tuple[Home, Config]:
+    assert ctx.home is not None and ctx.config is not None
+    return ctx.home, ctx.config
 
 
-def _disk(patient: Patient) -> Iterator[Finding]:
-    home, _ = _parts(patient)
+def _disk(ctx: DoctorContext) -> Iterator[Finding]:
+    home, _ = _parts(ctx)
     free = shutil.disk_usage(home.path).free
     started = time.perf_counter()
     files.check_writable(home.path)
@@ -56,20 +56,20 @@ def _disk(patient: Patient) -> Iterator[Finding]:
         yield Finding("disk", OK, seen)
 
 
-def _paused(patient: Patient) -> Iterator[Finding]:
-    home, _ = _parts(patient)
+def _paused(ctx: DoctorContext) -> Iterator[Finding]:
+    home, _ = _parts(ctx)
     reason = files.paused(home.path)
     if reason is None:
         yield Finding("paused", OK, "not paused")
-    elif patient.fix:
+    elif ctx.fix:
         files.resume(home.path)
         yield Finding("paused", OK, f"was paused ({reason}); resumed")
     else:
         yield Finding("paused", FAIL, f"paused: {reason}", "mend it, then run `gitcoord resume`")
 
 
-def _lock(patient: Patient) -> Iterator[Finding]:
-    home, _ = _parts(patient)
+def _lock(ctx: DoctorContext) -> Iterator[Finding]:
+    home, _ = _parts(ctx)
     held = []
     for name, what in (("queue.lock", "the queue"), ("lock", "syncing")):
         deadline = time.monotonic() + LOCK_LOOK_S
@@ -85,9 +85,9 @@ def _lock(patient: Patient) -> Iterator[Finding]:
     yield Finding("lock", OK, "free" + (f"; running here: {', '.join(running)}" if running else ""))
 
 
-def _queue(patient: Patient) -> Iterator[Finding]:
-    home, _ = _parts(patient)
-    if patient.fix and home.queue.damaged:
+def _queue(ctx: DoctorContext) -> Iterator[Finding]:
+    home, _ = _parts(ctx)
+    if ctx.fix and home.queue.damaged:
         with home.queue.locked():
             pass  # who has the lock mends
     pending = home.queue.pending()
@@ -108,18 +108,18 @@ def _queue(patient: Patient) -> Iterator[Finding]:
         yield Finding("queue", OK, seen)
 
 
-def _keys(patient: Patient) -> Iterator[Finding]:
-    home, config = _parts(patient)
+def _keys(ctx: DoctorContext) -> Iterator[Finding]:
+    home, config = _parts(ctx)
     loose: list[Path] = []
     folder = home.path / "keys"
     of_folder = sharing.KEYS_SHARED if sharing.is_shared(home.path) else 0o700
     for path, allowed in ((folder, of_folder), *((path, 0o600) for path in sorted(folder.glob("*")))):
         if path.exists() and os.name != "nt" and stat.S_IMODE(path.stat().st_mode) & ~allowed:
             loose.append(path)
-            if patient.fix:
+            if ctx.fix:
                 with contextlib.suppress(PermissionError):  # another user's, who has to do it
                     path.chmod(allowed)
-    if loose and not patient.fix:
+    if loose and not ctx.fix:
         yield Finding("keys", FAIL, "others may read " + ", ".join(str(path) for path in loose),
                       "run `gitcoord doctor --fix`; if somebody may have, change the key with `gitcoord agent rekey`")
         return
@@ -138,12 +138,12 @@ def _keys(patient: Patient) -> Iterator[Finding]:
     yield Finding("keys", OK, f"{agent} signs ({config.auth}) with a key from {whose}{mended}")
 
 
-def _sharing(patient: Patient) -> Iterator[Finding]:
+def _sharing(ctx: DoctorContext) -> Iterator[Finding]:
     """Whether those may write here who are meant to, and nobody else."""
-    home, _ = _parts(patient)
+    home, _ = _parts(ctx)
     found = list(sharing.astray(home.path)) if os.name != "nt" else []
     who = "its group works in this home" if sharing.is_shared(home.path) else "this home is its owner's alone"
-    if found and patient.fix:
+    if found and ctx.fix:
         left = [path for path in found if not sharing.bring_back(home.path, path)]
         if not left:
             yield Finding("sharing", OK, f"{who}; brought back {len(found)} files and folders that were not so")
@@ -157,12 +157,12 @@ def _sharing(patient: Patient) -> Iterator[Finding]:
                   "run `gitcoord doctor --fix`, each user for what is theirs")
 
 
-def _store(patient: Patient) -> Iterator[Finding]:
-    home, config = _parts(patient)
+def _store(ctx: DoctorContext) -> Iterator[Finding]:
+    home, config = _parts(ctx)
     found = store_repair.store_damage(home) if home.store.exists() else []
     if not found:
         yield Finding("store", OK, f"{home.store} is sound" if home.store.exists() else "not made yet")
-    elif not patient.fix:
+    elif not ctx.fix:
         yield Finding("store", FAIL, f"{home.store} is damaged: {found[0]}",
                       "run `gitcoord doctor --fix`, or just sync: it is fetched again")
     else:
@@ -176,14 +176,14 @@ def _store(patient: Patient) -> Iterator[Finding]:
         yield Finding("store", OK, f"was damaged ({found[0]}); fetched again, the old one is {aside}")
 
 
-def _leftovers(patient: Patient) -> Iterator[Finding]:
+def _leftovers(ctx: DoctorContext) -> Iterator[Finding]:
     """Files that killed processes were writing. Nobody reads them."""
-    home, _ = _parts(patient)
+    home, _ = _parts(ctx)
     found = [path for folder in (home.path, home.path / "cache", home.path / "beats", home.path / "keys")
              for path in folder.glob("*") if LEFTOVER.match(path.name) and not _is_being_written(path)]
     if not found:
         yield Finding("leftovers", OK, "none")
-    elif patient.fix:
+    elif ctx.fix:
         for path in found:
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
         yield Finding("leftovers", OK, f"removed {len(found)} half-written files")
@@ -199,12 +199,12 @@ def _is_being_written(path: Path) -> bool:
         return True
 
 
-def _identity(patient: Patient) -> Iterator[Finding]:
+def _identity(ctx: DoctorContext) -> Iterator[Finding]:
     """Whether the fleet, as last seen, knows the clone's agent by the key that is here."""
     from gitcoord.node.node import open_node
 
-    home, config = _parts(patient)
-    with open_node(patient.path) as node:
+    home, config = _parts(ctx)
+    with open_node(ctx.path) as node:
         fleet = node.fleet
         agent = os.environ.get("GITCOORD_AGENT") or config.agent
         errors = fleet.states["health"].errors_total

@@ -13,7 +13,7 @@ from gitcoord.core.format.event import Event
 from gitcoord.core.names import NODE
 from gitcoord.core.ports import Oid, PushOutcome, Pushed, Update
 from gitcoord.core.ledger.trees import readable
-from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, Finding, Patient, age_s, rounded
+from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, Finding, DoctorContext, age_s, rounded
 from gitcoord.node.membership.init import profile_for
 from gitcoord.node.clock import passing_node_id, new_uid
 from gitcoord.node.node import Node, open_node
@@ -30,26 +30,26 @@ RACES = {"github": 1}  # pushes are counted there
 RACES_ELSEWHERE = 3
 
 
-def _probe(patient: Patient) -> Probe:
-    assert patient.url is not None and patient.common is not None
-    config = patient.config
+def _probe(ctx: DoctorContext) -> Probe:
+    assert ctx.url is not None and ctx.common is not None
+    config = ctx.config
     return Probe(
-        patient.url, config_from=patient.common, timeout_s=min(config.timeout_s, 30.0) if config else 30.0,
+        ctx.url, config_from=ctx.common, timeout_s=min(config.timeout_s, 30.0) if config else 30.0,
         ledger_ref=config.ledger if config else "refs/heads/gitcoord/ledger",
-        outbox_prefix=_prefix(patient) if config else "refs/gitcoord/nodes/",
+        outbox_prefix=_prefix(ctx) if config else "refs/gitcoord/nodes/",
     )
 
 
-def _prefix(patient: Patient) -> str:
-    assert patient.config is not None
-    return f"{patient.config.namespace}/nodes/"
+def _prefix(ctx: DoctorContext) -> str:
+    assert ctx.config is not None
+    return f"{ctx.config.namespace}/nodes/"
 
 
-def _remote(patient: Patient) -> Iterator[Finding]:
-    with _probe(patient) as probe:
+def _remote(ctx: DoctorContext) -> Iterator[Finding]:
+    with _probe(ctx) as probe:
         started = time.monotonic()
         try:
-            patient.refs = probe.refs()
+            ctx.refs = probe.refs()
         except Unreachable as wrong:
             yield Finding("remote", FAIL, str(wrong), "check the network and the remote's name (`git remote -v`); what "
                           "is queued goes out when it answers")
@@ -62,18 +62,18 @@ def _remote(patient: Patient) -> Iterator[Finding]:
     if moved:
         yield Finding("remote", WARN, f"it redirects to {moved}: each command asks twice",
                       "give the remote that address: `git remote set-url`, or `gitcoord config set remote URL --node`")
-    yield Finding("remote", OK, f"answers in {took_ms:.0f} ms, {len(patient.refs)} refs")
-    more = "" if patient.config else "; whether it may write is tried in a fleet"
+    yield Finding("remote", OK, f"answers in {took_ms:.0f} ms, {len(ctx.refs)} refs")
+    more = "" if ctx.config else "; whether it may write is tried in a fleet"
     yield Finding("credentials", OK, f"may read{more}")
 
 
-def _ledger(patient: Patient) -> Iterator[Finding]:
+def _ledger(ctx: DoctorContext) -> Iterator[Finding]:
     """Whether the remote's ledger is the one that this clone has followed."""
-    if patient.refs is None or patient.home is None or patient.config is None:
+    if ctx.refs is None or ctx.home is None or ctx.config is None:
         return
-    tip, seen = patient.refs.get(patient.config.ledger), patient.home.tip
+    tip, seen = ctx.refs.get(ctx.config.ledger), ctx.home.tip
     if tip is None:
-        yield Finding("ledger", FAIL, f"{patient.config.ledger} is not on the remote",
+        yield Finding("ledger", FAIL, f"{ctx.config.ledger} is not on the remote",
                       "run `gitcoord sync`: it puts the ledger back as this clone has it" if seen else
                       "check that the remote is the right one")
     elif seen is None or tip == seen:
@@ -88,10 +88,10 @@ def _ledger(patient: Patient) -> Iterator[Finding]:
 class _Scratch:
     """One scratch ref, and pushes to it."""
 
-    def __init__(self, patient: Patient, probe: Probe) -> None:
-        self.patient = patient
+    def __init__(self, ctx: DoctorContext, probe: Probe) -> None:
+        self.ctx = ctx
         self.probe = probe
-        self.ref = _prefix(patient) + passing_node_id("doctor")
+        self.ref = _prefix(ctx) + passing_node_id("doctor")
         self.at: Oid | None = None
 
     def commit(self, parent: Oid | None = None) -> Oid:
@@ -111,19 +111,19 @@ class _Scratch:
         return self.push(self.at, None)
 
 
-def _writing(patient: Patient) -> Iterator[Finding]:
+def _writing(ctx: DoctorContext) -> Iterator[Finding]:
     """Namespace, compare-and-swap, rewriting and removal, on one scratch ref."""
-    if patient.refs is None:
+    if ctx.refs is None:
         return
-    with _probe(patient) as probe:
-        scratch = _Scratch(patient, probe)
+    with _probe(ctx) as probe:
+        scratch = _Scratch(ctx, probe)
         answer = scratch.push(None, scratch.commit())
         if answer.outcome is not PushOutcome.ACCEPTED:
-            yield Finding("namespace", FAIL, f"the host refuses {_prefix(patient)}*: {answer.reason}",
+            yield Finding("namespace", FAIL, f"the host refuses {_prefix(ctx)}*: {answer.reason}",
                           "ask for the right to write there; a new fleet can use `--namespace refs/heads/gitcoord`")
             return
         try:
-            yield Finding("namespace", OK, f"{_prefix(patient)}* may be written")
+            yield Finding("namespace", OK, f"{_prefix(ctx)}* may be written")
             yield _compare_and_swap(scratch)
             yield _rewriting(scratch)
         finally:
@@ -141,8 +141,8 @@ def _compare_and_swap(scratch: _Scratch) -> Finding:
              ("a wrong lease", scratch.push(second, scratch.commit(first)), PushOutcome.STALE),
              ("the right lease", scratch.push(first, second), PushOutcome.ACCEPTED)]
     wrong = [f"{what}: {answer.outcome.value}" for what, answer, expected in tries if answer.outcome is not expected]
-    assert scratch.patient.config is not None
-    races = RACES.get(scratch.patient.config.profile or "local", RACES_ELSEWHERE)
+    assert scratch.ctx.config is not None
+    races = RACES.get(scratch.ctx.config.profile or "local", RACES_ELSEWHERE)
     winners = [_race(scratch) for _ in range(races)] if not wrong else []
     wrong += [f"a race had {count} winners" for count in winners if count != 1]
     if wrong:
@@ -183,14 +183,14 @@ def _race(scratch: _Scratch) -> int:
 
 def _rewriting(scratch: _Scratch) -> Finding:
     """Outboxes are rewritten at each push, where the host lets us; else each has its predecessor as parent."""
-    assert scratch.patient.config is not None
-    parented = scratch.patient.config.namespace.startswith("refs/heads/")
+    assert scratch.ctx.config is not None
+    parented = scratch.ctx.config.namespace.startswith("refs/heads/")
     answer = scratch.push(scratch.at, scratch.commit())
     if answer.outcome is PushOutcome.ACCEPTED:
         return Finding("rewriting", OK, "allowed" + ("; outboxes keep their history all the same" if parented else ""))
     if parented:
         return Finding("rewriting", OK, f"refused ({answer.reason}): outboxes keep their history, as they should here")
-    return Finding("rewriting", FAIL, f"the host refuses it in {_prefix(scratch.patient)}*: {answer.reason}",
+    return Finding("rewriting", FAIL, f"the host refuses it in {_prefix(scratch.ctx)}*: {answer.reason}",
                    "allow non-fast-forward updates there (`git config receive.denyNonFastForwards false` on the "
                    "remote), or found the fleet with `--namespace refs/heads/gitcoord`")
 
@@ -198,13 +198,13 @@ def _rewriting(scratch: _Scratch) -> Finding:
 # What others left there
 
 
-def _packing(patient: Patient) -> Iterator[Finding]:
+def _packing(ctx: DoctorContext) -> Iterator[Finding]:
     """Git 2.39 on ext4: while packed-refs is rewritten with --prune, 84 of 150 races had two winners or more."""
-    folder = repo_health.local_folder(patient.url or "")
+    folder = repo_health.local_folder(ctx.url or "")
     if folder is None:
         return
     lacking = [key for key, value in git_store.REMOTE.items() if repo_health.setting(folder, key) != value]
-    if lacking and patient.fix:
+    if lacking and ctx.fix:
         failed = [words for key in lacking if (words := repo_health.set_setting(folder, key, git_store.REMOTE[key]))]
         if failed:
             yield Finding("packing", WARN, f"cannot set {', '.join(lacking)} in {folder}: {failed[0]}",
@@ -222,11 +222,11 @@ def _packing(patient: Patient) -> Iterator[Finding]:
                       f"when nobody is writing run `git -C {folder} repack -ad`, which leaves the refs alone")
 
 
-def _outboxes(patient: Patient) -> Iterator[Finding]:
-    if patient.refs is None:
+def _outboxes(ctx: DoctorContext) -> Iterator[Finding]:
+    if ctx.refs is None:
         return
-    boxes = [ref for ref in patient.refs if ref.startswith(_prefix(patient))]
-    yield from _left(patient)
+    boxes = [ref for ref in ctx.refs if ref.startswith(_prefix(ctx))]
+    yield from _left(ctx)
     if len(boxes) > OUTBOXES_MAX:
         yield Finding("outboxes", WARN, f"{len(boxes)} outboxes: every fetch reads their names",
                       "run `gitcoord leave` in clones that are done; the leader retires those silent for a day")
@@ -234,30 +234,30 @@ def _outboxes(patient: Patient) -> Iterator[Finding]:
         yield Finding("outboxes", OK, f"{len(boxes)} on the remote")
 
 
-def _left(patient: Patient) -> Iterator[Finding]:
+def _left(ctx: DoctorContext) -> Iterator[Finding]:
     """What others put among the outboxes that no clone can use."""
-    assert patient.home is not None and patient.refs is not None
-    for ref, pause in sorted(Backoff(patient.home.store).failing().items())[:LEFT_SHOWN]:
+    assert ctx.home is not None and ctx.refs is not None
+    for ref, pause in sorted(Backoff(ctx.home.store).failing().items())[:LEFT_SHOWN]:
         yield Finding("outboxes", WARN, f"{ref} stays on the remote: {pause.why}", "ask whoever pushes there; the "
                       f"remote's owner can remove it (`git push REMOTE :{ref}`), and all others go on meanwhile")
-    odd = sorted(ref for ref in patient.refs if ref.startswith(_prefix(patient))
-                 and not NODE.match(ref.removeprefix(_prefix(patient))))
+    odd = sorted(ref for ref in ctx.refs if ref.startswith(_prefix(ctx))
+                 and not NODE.match(ref.removeprefix(_prefix(ctx))))
     if odd:
         shown = ", ".join(readable(ref) for ref in odd[:LEFT_SHOWN])
         yield Finding("outboxes", WARN, f"{len(odd)} refs, which can be no outboxes by their names, are passed over: "
                       f"{shown}", "let the remote's owner remove them, and tell who may push there")
-    own = _prefix(patient) + patient.home.queue.node
-    there = patient.refs.get(own)
-    if there is not None and not patient.home.pushed(there):
+    own = _prefix(ctx) + ctx.home.queue.node
+    there = ctx.refs.get(own)
+    if there is not None and not ctx.home.pushed(there):
         yield Finding("outboxes", WARN, f"{own}, which is this node's, holds what was not written here ({there[:12]})",
                       "run `gitcoord sync`: it writes it anew, or goes on as a new node where a copy of this clone is "
                       "at work")
 
 
-def _clock(patient: Patient) -> Iterator[Finding]:
+def _clock(ctx: DoctorContext) -> Iterator[Finding]:
     """Timestamps of others ahead of our clock. Nothing depends on it but what people read."""
-    with open_node(patient.path) as node:
-        beats = _beats(node, patient)
+    with open_node(ctx.path) as node:
+        beats = _beats(node, ctx)
         others = [(event, -age_s(event.timestamp)) for event in (*beats, *_events(node))
                   if event.node != node.disk.node]
     ahead = sorted({event.node for event, by_s in others if by_s > AHEAD_S_MAX})
@@ -280,19 +280,19 @@ def _events(node: Node) -> Sequence[Event]:
             if event.seq is not None and "source" not in event.data]
 
 
-def _beats(node: Node, patient: Patient) -> list[Event]:
+def _beats(node: Node, ctx: DoctorContext) -> list[Event]:
     """The beats in those outboxes that the last sync fetched. Not fetched anew: nothing is changed here."""
-    boxes = [oid for ref, oid in (patient.refs or {}).items() if ref.startswith(_prefix(patient))]
+    boxes = [oid for ref, oid in (ctx.refs or {}).items() if ref.startswith(_prefix(ctx))]
     return [beat for oid in boxes[:OUTBOXES_MAX] for beat in outbox.read(node.store, oid).beats]
 
 
-def _profile(patient: Patient) -> Iterator[Finding]:
-    assert patient.config is not None and patient.common is not None
-    name = patient.config.profile or ""
+def _profile(ctx: DoctorContext) -> Iterator[Finding]:
+    assert ctx.config is not None and ctx.common is not None
+    name = ctx.config.profile or ""
     if not name:
-        with open_node(patient.path) as node:
+        with open_node(ctx.path) as node:
             name = node.crew.profile.name
-    fitting = profile_for(patient.common, patient.config.remote)
+    fitting = profile_for(ctx.common, ctx.config.remote)
     if fitting == "github" and name != "github":
         yield Finding("profile", WARN, f"{name}, on a forge that asks for at most 6 pushes a minute",
                       "run `gitcoord config set profile github`")
@@ -302,16 +302,16 @@ def _profile(patient: Patient) -> Iterator[Finding]:
         yield Finding("profile", OK, name)
 
 
-def _spread(patient: Patient) -> Iterator[Finding]:
+def _spread(ctx: DoctorContext) -> Iterator[Finding]:
     """Scratch refs of a doctor, or of an init, that was killed."""
-    if patient.refs is None:
+    if ctx.refs is None:
         return
-    left = [ref for ref in patient.refs if ref.startswith((_prefix(patient) + "doctor-", _prefix(patient) + "probe-"))]
+    left = [ref for ref in ctx.refs if ref.startswith((_prefix(ctx) + "doctor-", _prefix(ctx) + "probe-"))]
     if not left:
         return
-    if patient.fix:
-        with _probe(patient) as probe:
-            probe.store.push([Update(ref, patient.refs[ref], None) for ref in left])
+    if ctx.fix:
+        with _probe(ctx) as probe:
+            probe.store.push([Update(ref, ctx.refs[ref], None) for ref in left])
         yield Finding("scratch", OK, f"removed {len(left)} scratch refs")
     else:
         yield Finding("scratch", WARN, f"{len(left)} scratch refs of a probe that was killed",

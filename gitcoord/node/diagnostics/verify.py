@@ -226,7 +226,7 @@ class _Check:
         if history:
             commits = self.node.store.first_parents(self.tip, stop=None, limit=limits.COMMITS_MAX)
             self.verdict.commits = len(commits)
-        with fold_cache.nothing_collected():
+        with fold_cache.gc_paused():
             for commit in commits:
                 self.branch.apply_commit(commit)
         witness = self.branch.fleet  # another one, where a key was revoked that had counted

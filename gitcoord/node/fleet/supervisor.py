@@ -28,7 +28,7 @@ from gitcoord.node.operations import submit
 from gitcoord.node import peers
 from gitcoord.node.fleet.child import CRASHED, ENDED, UP, WAITING, Child, in_words
 from gitcoord.node.fleet.fleet_file import Plan
-from gitcoord.node.membership.init import Wish, init
+from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.agent.guards import Guards
 from gitcoord.node.node import Node
 from gitcoord.node.shutdown import Stop
@@ -92,7 +92,7 @@ class Supervisor:
         for child in self.children.values():
             member = self.node.fleet.members.get(child.id)
             if member is None or member.left:
-                init(self.folder, Wish(agent=child.id)).node.close()
+                init(self.folder, InitRequest(agent=child.id)).node.close()
         for child in self.children.values():
             proposals = agents.announced(submit.context(self.node, child.id), **child.planned.said)
             self.node.append(*self.node.drafted(proposals, actor=child.id))

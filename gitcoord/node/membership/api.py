@@ -14,7 +14,7 @@ from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.core.errors import Lost, Unreachable
 from gitcoord.core.format.event import Event
 from gitcoord.core.fold.fleet_state import FleetState
-from gitcoord.node.membership.init import Wish, init
+from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.node import Node
 from gitcoord.store.home.locks import LockHeld
 
@@ -91,5 +91,5 @@ class Member:
 
 def join(path: str | Path = ".", *, agent: str, remote: str | None = None) -> Member:
     """Take part in the fleet of the clone at `path`, as `agent`; found or join one first where there is none."""
-    joined = init(Path(path).resolve(), Wish(agent=agent, remote=remote))
+    joined = init(Path(path).resolve(), InitRequest(agent=agent, remote=remote))
     return Member(joined.node, agent)

@@ -47,7 +47,7 @@ NAMESPACES = ("refs/gitcoord", "refs/heads/gitcoord")
 
 
 @dataclass(slots=True)
-class Wish:
+class InitRequest:
     """What a user asked `init` for; None where the fleet's card or a default decides."""
 
     agent: str
@@ -68,60 +68,60 @@ class Joined:
     said: list[str] = field(default_factory=list)
 
 
-def init(path: Path, wish: Wish) -> Joined:
+def init(path: Path, request: InitRequest) -> Joined:
     """Make `path` part of a fleet. Run again it changes nothing. Raises GitcoordError's kinds."""
     said: list[str] = []
-    agent_id(wish.agent)
-    if looks_like_credential(wish.agent):
+    agent_id(request.agent)
+    if looks_like_credential(request.agent):
         raise Refused("the agent's name looks like a secret, and the ledger cannot forget: choose another one")
     common = common_dir(path, said)
     home = Home(common / "gitcoord")
     with alone(home):
-        return _init(home, common, wish, said)
+        return _init(home, common, request, said)
 
 
-def _init(home: Home, common: Path, wish: Wish, said: list[str]) -> Joined:
-    wish.remote = whole(common, wish.remote)
+def _init(home: Home, common: Path, request: InitRequest, said: list[str]) -> Joined:
+    request.remote = whole(common, request.remote)
     if home.exists:
-        return _again(home, common, wish, said)
-    remote = wish.remote or whole(common, os.environ.get("GITCOORD_REMOTE")) or _default_remote(common, said)
+        return _again(home, common, request, said)
+    remote = request.remote or whole(common, os.environ.get("GITCOORD_REMOTE")) or _default_remote(common, said)
     if without_secret(remote) != remote:
         said.append("the login in the remote's URL is not kept: set GITCOORD_TOKEN or GITCOORD_REMOTE for each "
                     "command, or let git's credential helper know it")
-    config = Config(fleet="", remote=remote, agent=wish.agent, lead=wish.lead, auth=wish.auth or "ed25519",
-                    namespace=wish.namespace or NAMESPACES[0])
+    config = Config(fleet="", remote=remote, agent=request.agent, lead=request.lead, auth=request.auth or "ed25519",
+                    namespace=request.namespace or NAMESPACES[0])
     store = open_store(home, config, common)
     try:
-        founded = _enter(home, common, store, config, wish, said)
+        founded = _find_or_create(home, common, store, config, request, said)
         store.close()
         store = open_store(home, config, common)  # the card may have named another namespace
-        _settle_in(home, store, config)
+        _create_home(home, store, config)
     except BaseException:
         store.close()
         raise
-    return _introduced(Joined(Node(home, store), founded=founded, said=said), wish)
+    return _introduced(Joined(Node(home, store), founded=founded, said=said), request)
 
 
-def _again(home: Home, common: Path, wish: Wish, said: list[str]) -> Joined:
+def _again(home: Home, common: Path, request: InitRequest, said: list[str]) -> Joined:
     """The clone is in a fleet already; another agent may join from it."""
     config = home.config()
     node = Node(home, open_store(home, config, common))
     for name, asked, has in (
-        ("profile", wish.profile, profile_of(config, node.fleet)), ("auth", wish.auth, config.auth),
-        ("namespace", wish.namespace, config.namespace),
-        ("remote", wish.remote and without_secret(wish.remote), config.remote),
+        ("profile", request.profile, profile_of(config, node.fleet)), ("auth", request.auth, config.auth),
+        ("namespace", request.namespace, config.namespace),
+        ("remote", request.remote and without_secret(request.remote), config.remote),
     ):
         if asked is not None and asked != has:
             node.close()
             cure = f"gitcoord config set {name} {asked} --node" if name in NODE else "gitcoord leave"
             raise Refused(f"this clone is in fleet {config.fleet} with {name} {has}, not {asked}: "
                           f"run `{cure}` first to change that")
-    return _introduced(Joined(node, said=said), wish)
+    return _introduced(Joined(node, said=said), request)
 
 
-def _introduced(joined: Joined, wish: Wish) -> Joined:
+def _introduced(joined: Joined, request: InitRequest) -> Joined:
     try:
-        _introduce(joined, wish)
+        _ensure_member(joined, request)
     except BaseException:
         joined.node.close()
         raise
@@ -157,15 +157,15 @@ def profile_for(common: Path, remote: str) -> str:
     return "github" if host in ("github.com", "gitlab.com", "bitbucket.org", "codeberg.org") else "lan"
 
 
-def _enter(home: Home, common: Path, store: Store, config: Config, wish: Wish, said: list[str]) -> bool:
+def _find_or_create(home: Home, common: Path, store: Store, config: Config, request: InitRequest, said: list[str]) -> bool:
     """Find the fleet, or found it; fills `config` from its card. True if we founded it."""
     for _ in range(FOUNDING_ATTEMPTS):
         refs = store.fetch(newcomer=True).refs
         if config.ledger in refs:
-            _agree(card_of(store, refs[config.ledger], ledger=config.ledger), config, wish)
+            _adopt_config(card_of(store, refs[config.ledger], ledger=config.ledger), config, request)
             said.append(f"joins fleet {config.fleet}")
             return False
-        answer = _found(home, store, config, wish, profile_for(common, config.remote))
+        answer = _found(home, store, config, request, profile_for(common, config.remote))
         if answer.outcome is PushOutcome.ACCEPTED:
             said.append(f"founds fleet {config.fleet}")
             return True
@@ -182,26 +182,26 @@ def _raise_refusal(answer: Pushed, what: str, config: Config) -> None:
         raise Unreachable(answer.reason)
 
 
-def _agree(card: Card, config: Config, wish: Wish) -> None:
+def _adopt_config(card: Card, config: Config, request: InitRequest) -> None:
     """Take profile, namespace and signatures from the fleet's card."""
     founded = card.founded
-    for name, asked, has in (("namespace", wish.namespace, founded.namespace), ("auth", wish.auth, founded.auth)):
+    for name, asked, has in (("namespace", request.namespace, founded.namespace), ("auth", request.auth, founded.auth)):
         if asked is not None and asked != has:
             raise Refused(f"the fleet there has {name} {has}, not {asked}: leave the option out to join it")
     config.fleet, config.namespace, config.auth = card.fleet_id, founded.namespace, founded.auth
-    config.profile = wish.profile if wish.profile != founded.profile else None
+    config.profile = request.profile if request.profile != founded.profile else None
 
 
-def _found(home: Home, store: Store, config: Config, wish: Wish, timings: str) -> Pushed:
+def _found(home: Home, store: Store, config: Config, request: InitRequest, timings: str) -> Pushed:
     """Push the ledger's first commit against "must not exist"."""
-    if wish.namespace is None:
+    if request.namespace is None:
         config.namespace = _accepted_namespace(store)
-    _ensure_key(home, config, wish.agent, founding=True)
-    signer = Keyring(home, config.auth).signer(wish.agent)
+    _ensure_key(home, config, request.agent, founding=True)
+    signer = Keyring(home, config.auth).signer(request.agent)
     founded = FleetFounded.model_validate({
-        "namespace": config.namespace, "profile": wish.profile or timings, "auth": config.auth,
+        "namespace": config.namespace, "profile": request.profile or timings, "auth": config.auth,
     })
-    draft = Draft(actor=wish.agent, type=FOUNDING, content=f"{wish.agent} founds a fleet", timestamp=utc_now(),
+    draft = Draft(actor=request.agent, type=FOUNDING, content=f"{request.agent} founds a fleet", timestamp=utc_now(),
                   uid=new_uid(), data=founded.model_dump())
     event = seal(draft, node=passing_node_id("founder"), after=None, signer=signer, fleet="")
     config.fleet = fleet_id_of(event.line)
@@ -211,7 +211,7 @@ def _found(home: Home, store: Store, config: Config, wish: Wish, timings: str) -
     tree = Branch(store, FleetState(FEATURES)).write(branch.extend([event.line]), files)
     subject = fit(draft.content, Place.SUBJECT)
     commit = store.put_commit(tree=tree, parents=[], message=f"{subject} [skip ci]\n\nPosition: 1\n",
-                              author=wish.agent, time_s=_now_s())
+                              author=request.agent, time_s=_now_s())
     return store.push([Update(config.ledger, None, commit)])[config.ledger]
 
 
@@ -232,7 +232,7 @@ def _accepted_namespace(store: Store) -> str:
     raise Denied(f"the remote refuses to be written to: {answer.reason}")
 
 
-def _settle_in(home: Home, store: Store, config: Config) -> None:
+def _create_home(home: Home, store: Store, config: Config) -> None:
     """Take a node id, and take up the chain that the ledger and the outbox of that node hold."""
     node, seed = _node(home, config)
     refs = store.fetch(newcomer=True, first={node}).refs
@@ -260,34 +260,34 @@ def _seed(home: Home, agent: str) -> bytes | None:
     return seed_from_environment(agent) or home.seed(agent)
 
 
-def _introduce(joined: Joined, wish: Wish) -> None:
+def _ensure_member(joined: Joined, request: InitRequest) -> None:
     """Make the agent a member, unless it is one; its key is made here, or comes from the environment."""
     node = joined.node
     try:
         node.sync()
     except (Unreachable, Lost, LockHeld):
-        if not _is_known(node, wish.agent):  # else an outage keeps nobody from writing to the queue
+        if not _is_known(node, request.agent):  # else an outage keeps nobody from writing to the queue
             raise
-    _ensure_key(node.home, node.config, wish.agent)
-    signer = node.keyring.signer(wish.agent)
-    member = node.fleet.members.get(wish.agent)
-    if member is not None and (member.key != signer.key or member.id != wish.agent):
+    _ensure_key(node.home, node.config, request.agent)
+    signer = node.keyring.signer(request.agent)
+    member = node.fleet.members.get(request.agent)
+    if member is not None and (member.key != signer.key or member.id != request.agent):
         if member.key == signer.key:
             raise Refused(f"the agent is called {member.id} in this fleet: use that name")
         raise Refused(
             f"{member.id} is in this fleet already, with another key: choose another name, or bring its key "
             "(GITCOORD_AGENT and GITCOORD_KEY)"
         )
-    waiting = any(e.type == "agent_joined" and e.actor == wish.agent for e in node.disk.pending())
+    waiting = any(e.type == "agent_joined" and e.actor == request.agent for e in node.disk.pending())
     if (member is None or member.left) and not waiting:
-        node.append(node.draft("agent_joined", f"{wish.agent} joins", actor=wish.agent))
+        node.append(node.draft("agent_joined", f"{request.agent} joins", actor=request.agent))
         joined.joined = True
-        joined.said.append(f"{wish.agent} joins from node {node.disk.node}")
+        joined.said.append(f"{request.agent} joins from node {node.disk.node}")
         with contextlib.suppress(Unreachable, Lost, LockHeld):  # it is queued
             node.sync()
     own = node.home.config()
     if own.agent is None or not own.trust:
-        own.agent = node.config.agent = own.agent or wish.agent
+        own.agent = node.config.agent = own.agent or request.agent
         own.trust = node.config.trust = own.trust or trust.founder_of(node.fleet)
         node.home.save_config(own)
     if joined.said:

@@ -32,7 +32,7 @@ TEXTS = ("reason", "result", "text")  # in the data of a task's events: what a c
 
 
 @dataclass(frozen=True, slots=True)
-class Contract:
+class WorkerConfig:
     """How an agent works. `words` as one text go to the shell."""
 
     words: str | Sequence[str]
@@ -46,7 +46,7 @@ class Contract:
 class Worker:
     """One agent's work. Looked after by `agent run`, between two rounds."""
 
-    def __init__(self, node: Node, agent: str, contract: Contract, *, say: Callable[[str, str], None]) -> None:
+    def __init__(self, node: Node, agent: str, contract: WorkerConfig, *, say: Callable[[str, str], None]) -> None:
         self.node = node
         self.agent = agent
         self.contract = contract

@@ -160,8 +160,8 @@ def test_an_author_may_hold_so_much_open_and_the_others_as_well(monkeypatch: pyt
         assert "bob has" in refused and "one author may have no more" in refused, refused
         assert work.say("carol", type_, **data(8)) is None, type_
     assert work.story.say("bob", "note", "*workflow:start w8").void is None
-    wish = work.story.say("bob", "note", "*workflow:start w8").event.uid
-    assert "waiting for their start" in work.story.fleet.refusals[wish]
+    request = work.story.say("bob", "note", "*workflow:start w8").event.uid
+    assert "waiting for their start" in work.story.fleet.refusals[request]
 
 
 def test_messages_of_one_do_not_make_those_of_others_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,8 +188,8 @@ def test_conditions_of_running_workflows_of_one_author_are_bounded_and_those_of_
     assert refused.startswith("bob has 100 characters of conditions in running workflows"), refused
     assert work.say("carol", "workflow_started", definition=definition(3)) is None
     work.say("bob", "workflow_defined", definition=definition(3))
-    wish = work.story.say("bob", "note", "*workflow:start w").event.uid
+    request = work.story.say("bob", "note", "*workflow:start w").event.uid
     work.story.elect("alice", 9)
-    started = work.story.say("alice", "workflow_started", term=9, data={"wish": wish})
+    started = work.story.say("alice", "workflow_started", term=9, data={"wish": request})
     assert "bob has 100 characters" in work.story.fleet.refusals[started.event.uid], "who wished it is asked for"
     assert work.say("bob", "workflow_started", definition=definition(1)) is None

@@ -15,7 +15,7 @@ from gitcoord.core.commands import Context, NewEvent
 from gitcoord.core.errors import Corrupt, Refused
 from gitcoord.features.pages import card
 from gitcoord.node import ledger_pages
-from gitcoord.node.agent.leader_jobs import Errands
+from gitcoord.node.agent.leader_jobs import LeaderJobs
 from gitcoord.node.agent.guards import RETRY_S, Guards
 from gitcoord.node.node import Node
 from gitcoord.node.agent.options import Options
@@ -182,7 +182,7 @@ def test_a_checkpoint_that_nobody_would_read_is_not_written(node: Node, monkeypa
 class Fine:
     name = "fine"
 
-    def every_s(self, ctx: Context) -> float:
+    def interval_s(self, ctx: Context) -> float:
         return 1.0
 
     def prepare(self, ctx: Context) -> Callable[[Callable[[], bool]], list[NewEvent]]:
@@ -202,9 +202,9 @@ def test_an_errand_that_cannot_be_prepared_keeps_no_other_waiting_and_one_refuse
 ) -> None:
     leading(node)
     said: list[str] = []
-    errands = Errands(node, [Bad(place), Fine()], say=lambda kind, text: said.append(f"{kind}: {text}"))
-    wait_until(lambda: node.sync() and errands.step(10.0), what="the errand to begin")
-    wait_until(lambda: not errands.busy or errands.step(10.0), what="its end")
+    jobs = LeaderJobs(node, [Bad(place), Fine()], say=lambda kind, text: said.append(f"{kind}: {text}"))
+    wait_until(lambda: node.sync() and jobs.step(10.0), what="the errand to begin")
+    wait_until(lambda: not jobs.busy or jobs.step(10.0), what="its end")
     assert any(words.startswith(f"errand_failed: bad: OverflowError: {place}") for words in said)
     assert any("one of what it did cannot be noted" in words for words in said)
     assert "the other one" in [event.content for event in node.disk.pending()]

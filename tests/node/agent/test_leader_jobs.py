@@ -12,7 +12,7 @@ import gitcoord
 from gitcoord.core.commands import Context, NewEvent
 from gitcoord.core.errors import Unreachable
 from gitcoord.core.leadership.sessions import Crew
-from gitcoord.node.agent.leader_jobs import Errands, May, Work
+from gitcoord.node.agent.leader_jobs import LeaderJobs, May, Work
 from gitcoord.node.node import Node
 from gitcoord.node.agent.sessions import Seats
 from tests.waiting import wait_until
@@ -21,14 +21,14 @@ from tests.waiting import wait_until
 class Notes:
     """An errand that writes a note each minute."""
 
-    def __init__(self, name: str = "note", every_s: float = 60.0) -> None:
-        self.name, self.often_s = name, every_s
+    def __init__(self, name: str = "note", interval_s: float = 60.0) -> None:
+        self.name, self.often_s = name, interval_s
         self.wrong: Exception | None = None
         self.may: list[bool] = []
         self.hold = threading.Event()
         self.hold.set()
 
-    def every_s(self, ctx: Context) -> float:
+    def interval_s(self, ctx: Context) -> float:
         return self.often_s
 
     def prepare(self, ctx: Context) -> Work | None:
@@ -54,12 +54,12 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
         yield me.node
 
 
-def to_end(errands: Errands, now_s: float) -> bool:
+def to_end(jobs: LeaderJobs, now_s: float) -> bool:
     """Whether something was begun; it has ended now."""
-    if not errands.step(now_s):
+    if not jobs.step(now_s):
         return False
-    wait_until(lambda: errands.is_due(now_s), what="the errand to end")
-    errands.step(now_s)
+    wait_until(lambda: jobs.is_due(now_s), what="the errand to end")
+    jobs.step(now_s)
     return True
 
 
@@ -68,35 +68,35 @@ def notes(node: Node) -> list[str]:
 
 
 def test_each_is_done_as_often_as_it_is_wanted(node: Node) -> None:
-    errands = Errands(node, [Notes("one"), Notes("two", 100.0), Notes("never", 0.0)], say=lambda kind, text: None)
-    assert to_end(errands, 1.0) and to_end(errands, 1.0) and not to_end(errands, 1.0)
+    jobs = LeaderJobs(node, [Notes("one"), Notes("two", 100.0), Notes("never", 0.0)], say=lambda kind, text: None)
+    assert to_end(jobs, 1.0) and to_end(jobs, 1.0) and not to_end(jobs, 1.0)
     assert notes(node) == ["one is done", "two is done"]
-    assert not to_end(errands, 60.0) and to_end(errands, 61.0) and not to_end(errands, 61.0)
+    assert not to_end(jobs, 60.0) and to_end(jobs, 61.0) and not to_end(jobs, 61.0)
 
 
 def test_who_does_not_lead_does_none(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Crew, "leading", lambda self, terms: None)
-    errands = Errands(node, [Notes()], say=lambda kind, text: None)
-    assert not errands.step(1.0) and not errands.busy
+    jobs = LeaderJobs(node, [Notes()], say=lambda kind, text: None)
+    assert not jobs.step(1.0) and not jobs.busy
 
 
 def test_a_leader_that_may_not_act_yet_wants_to(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Crew, "may_act", lambda self, terms, now_s: False)
-    errands = Errands(node, [Notes()], say=lambda kind, text: None)
-    assert not errands.step(1.0) and errands.busy and node.crew.wants_to_act
+    jobs = LeaderJobs(node, [Notes()], say=lambda kind, text: None)
+    assert not jobs.step(1.0) and jobs.busy and node.crew.wants_to_act
     monkeypatch.setattr(Crew, "may_act", lambda self, terms, now_s: True)
-    assert to_end(errands, 2.0) and not errands.busy
+    assert to_end(jobs, 2.0) and not jobs.busy
 
 
 def test_what_is_being_done_is_told_when_it_may_act_no_more(node: Node) -> None:
     one = Notes()
     one.hold.clear()
-    errands = Errands(node, [one], say=lambda kind, text: None)
-    assert errands.step(1.0) and errands.busy and not errands.step(1.0)
-    errands.ask_to_end()
+    jobs = LeaderJobs(node, [one], say=lambda kind, text: None)
+    assert jobs.step(1.0) and jobs.busy and not jobs.step(1.0)
+    jobs.ask_to_end()
     one.hold.set()
-    errands.end()
-    assert one.may == [False] and not errands.busy
+    jobs.end()
+    assert one.may == [False] and not jobs.busy
 
 
 @pytest.mark.parametrize("wrong", [Unreachable("GitHub is in trouble"), KeyError("a bug")])
@@ -104,20 +104,20 @@ def test_a_failure_is_told_and_tried_again_later_and_later(node: Node, wrong: Ex
     said: list[str] = []
     one = Notes()
     one.wrong = wrong
-    errands = Errands(node, [one], say=lambda kind, text: said.append(f"{kind}: {text}"))
-    assert to_end(errands, 0.0) and said[0].startswith("errand_failed: note: ")
-    assert not to_end(errands, 119.0) and to_end(errands, 120.0) and not to_end(errands, 359.0)
+    jobs = LeaderJobs(node, [one], say=lambda kind, text: said.append(f"{kind}: {text}"))
+    assert to_end(jobs, 0.0) and said[0].startswith("errand_failed: note: ")
+    assert not to_end(jobs, 119.0) and to_end(jobs, 120.0) and not to_end(jobs, 359.0)
     one.wrong = None
-    assert to_end(errands, 360.0) and notes(node) == ["note is done"] and to_end(errands, 420.0)
+    assert to_end(jobs, 360.0) and notes(node) == ["note is done"] and to_end(jobs, 420.0)
 
 
 def test_after_one_that_found_nothing_the_next_begins_at_once(node: Node) -> None:
     """`agent run --once` goes on for as long as something is busy, and takes a step until there is nothing to do."""
     nothing = Notes("nothing")
     nothing.wrong = Unreachable("GitHub is in trouble")
-    errands = Errands(node, [nothing, Notes("two")], say=lambda kind, text: None)
-    assert errands.step(1.0)
-    wait_until(lambda: errands.is_due(1.0), what="the first one to end")
-    assert errands.step(1.0) and errands.step(1.0) and errands.busy
-    errands.end()
+    jobs = LeaderJobs(node, [nothing, Notes("two")], say=lambda kind, text: None)
+    assert jobs.step(1.0)
+    wait_until(lambda: jobs.is_due(1.0), what="the first one to end")
+    assert jobs.step(1.0) and jobs.step(1.0) and jobs.busy
+    jobs.end()
     assert notes(node) == ["two is done"]

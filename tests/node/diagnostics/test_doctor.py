@@ -17,7 +17,7 @@ from gitcoord.node.diagnostics import doctor, remote_checks, finding as findings
 from gitcoord.node.membership import init as found
 from gitcoord.node import store_repair
 from gitcoord.node.diagnostics.doctor import FAIL, OK, WARN, Finding
-from gitcoord.node.membership.init import Wish
+from gitcoord.node.membership.init import InitRequest
 from gitcoord.node.node import open_node
 from gitcoord.store.git import git_store
 from tests.http_remote import HttpRemote
@@ -33,7 +33,7 @@ def remote(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def clone(tmp_path: Path, remote: Path) -> Path:
-    with found.init(tmp_path / "alice", Wish(agent="alice", remote=str(remote))).node as node:
+    with found.init(tmp_path / "alice", InitRequest(agent="alice", remote=str(remote))).node as node:
         node.append(node.draft("note", "hello", actor="alice"))
         node.sync()
     return tmp_path / "alice"
@@ -65,7 +65,7 @@ def test_a_sound_node_has_nothing_that_fails(clone: Path) -> None:
         "leader", "verified", "trust", "remote", "credentials", "ledger", "namespace", "compare-and-swap", "rewriting",
         "removal", "packing", "outboxes", "clock", "profile",
     }
-    assert all(f.cure for f in found.values() if f.state != OK)
+    assert all(f.fix for f in found.values() if f.state != OK)
     assert doctor.exit_code(list(found.values())) == 0
 
 
@@ -107,7 +107,7 @@ def test_wrong_credentials_are_told_from_a_remote_that_is_away(tmp_path: Path) -
         os.environ["GITCOORD_TOKEN"] = "wrong"
         try:
             found = examined(folder)
-            assert found["credentials"].state == FAIL and "GITCOORD_TOKEN" in found["credentials"].cure
+            assert found["credentials"].state == FAIL and "GITCOORD_TOKEN" in found["credentials"].fix
             assert doctor.exit_code(list(found.values())) == 5
             assert "wrong" not in "".join(f.seen for f in found.values())
             os.environ["GITCOORD_TOKEN"] = "right"
@@ -122,7 +122,7 @@ def test_a_host_that_denies_the_namespace(clone: Path, remote: Path) -> None:
     hook.write_text("#!/bin/sh\ncase $1 in refs/heads/*) exit 0;; *) echo 'only branches here' >&2; exit 1;; esac\n")
     hook.chmod(0o755)
     finding = examined(clone)["namespace"]
-    assert finding.state == FAIL and "only branches here" in finding.seen and "refs/heads/gitcoord" in finding.cure
+    assert finding.state == FAIL and "only branches here" in finding.seen and "refs/heads/gitcoord" in finding.fix
 
 
 def test_a_host_that_denies_rewriting_and_removal(clone: Path, remote: Path) -> None:
@@ -210,7 +210,7 @@ def test_who_holds_a_lock_is_named(clone: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_words_from_the_future(clone: Path, remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with found.init(tmp_path / "bob", Wish(agent="bob", remote=str(remote))).node as node:
+    with found.init(tmp_path / "bob", InitRequest(agent="bob", remote=str(remote))).node as node:
         monkeypatch.setattr("gitcoord.node.writer.utc_now", lambda: "2099-01-01T00:00:00.000Z")
         node.append(node.draft("note", "from the future", actor="bob"))
         node.sync()
@@ -238,11 +238,11 @@ def test_a_damaged_configuration_is_a_finding(clone: Path) -> None:
 
 
 def test_a_check_that_cannot_be_carried_out_is_a_finding() -> None:
-    def broken(patient: findings.Patient) -> object:
+    def broken(ctx: findings.DoctorContext) -> object:
         raise OSError(28, "No space left on device")
         yield
 
-    [finding] = findings.performed("disk", broken, findings.Patient(Path()))  # type: ignore[arg-type]
+    [finding] = findings.performed("disk", broken, findings.DoctorContext(Path()))  # type: ignore[arg-type]
     assert finding.state == FAIL and "no space left" in finding.seen
 
 
@@ -371,4 +371,4 @@ def test_a_variable_by_which_python_reads_the_checkout_is_found(
     monkeypatch.setenv(name, value.format(clone=tmp_path / "clone", link=tmp_path / "link", sep=os.pathsep))
     finding = examined(tmp_path / "clone" / "below")["environment"]
     assert (finding.state == WARN) is bad
-    assert not bad or (name in finding.seen and "unset PYTHONPATH" in finding.cure)
+    assert not bad or (name in finding.seen and "unset PYTHONPATH" in finding.fix)

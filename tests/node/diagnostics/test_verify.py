@@ -20,7 +20,7 @@ from gitcoord.core.ports import Oid, PushOutcome, Update
 from gitcoord.core.fold.terms import LeaderElection
 from gitcoord.core.ledger.trees import root_of
 from gitcoord.node import ledger_pages
-from gitcoord.node.membership.init import Wish, init
+from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.clock import new_uid, utc_now
 from gitcoord.node.node import Node
 from gitcoord.node.diagnostics.verify import Verdict, verify
@@ -34,7 +34,7 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
     """A ledger of some segments, with pages and a checkpoint beside it."""
     monkeypatch.setattr(limits, "SEGMENT_BYTES", 2048)
     monkeypatch.setattr(ledger_pages, "CHECKPOINT_EVENTS", 4)
-    with init(tmp_path / "clone", Wish(agent="alice")).node as joined:
+    with init(tmp_path / "clone", InitRequest(agent="alice")).node as joined:
         for batch in (range(6), range(6, 12)):
             joined.append(*(joined.draft("question", f"content {number}", actor="alice") for number in batch))
             joined.sync()

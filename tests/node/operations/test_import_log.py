@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gitcoord.features import conversation
-from gitcoord.node.membership.init import Wish, init
+from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.operations.import_log import LINE_BYTES_MAX, Imported, import_log, nonce_of
 from gitcoord.node.node import Node
 
@@ -22,7 +22,7 @@ TIME = "2026-01-31T08:00:00Z"
 
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
-    with init(tmp_path / "clone", Wish(agent="alice")).node as joined:
+    with init(tmp_path / "clone", InitRequest(agent="alice")).node as joined:
         yield joined
 
 
@@ -94,7 +94,7 @@ def test_two_files_with_the_same_number_are_two_interactions(node: Node) -> None
 
 def test_two_clones_that_import_one_file_have_it_once(node: Node, tmp_path: Path) -> None:
     remote = str(node.config.remote)
-    with init(tmp_path / "other", Wish(agent="bob", remote=remote)).node as other:
+    with init(tmp_path / "other", InitRequest(agent="bob", remote=remote)).node as other:
         shutil.copy(node.home.key_path("alice"), other.home.key_path("alice"))
         take(node, five(1) + five(2))
         import_log(other, io.BytesIO(five(1) + five(2)), name="old.log", actor="alice")
@@ -106,7 +106,7 @@ def test_two_clones_that_import_one_file_have_it_once(node: Node, tmp_path: Path
 
 
 def test_what_another_agent_imported_is_known_and_what_it_only_pretends_is_not(node: Node, tmp_path: Path) -> None:
-    with init(tmp_path / "other", Wish(agent="bob", remote=str(node.config.remote))).node as other:
+    with init(tmp_path / "other", InitRequest(agent="bob", remote=str(node.config.remote))).node as other:
         first, second = (nonce_of(node.fleet.id or "", json.loads(line), 1) for line in (five(1), five(2)))
         assert first != second
         other.append(other.draft("note", "not what the log says", actor="bob", uid=first,
@@ -155,7 +155,7 @@ BAD = {
 
 @pytest.fixture(scope="module")
 def lasting_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    with init(tmp_path_factory.mktemp("lasting") / "clone", Wish(agent="alice")).node as joined:
+    with init(tmp_path_factory.mktemp("lasting") / "clone", InitRequest(agent="alice")).node as joined:
         yield joined
 
 

@@ -21,7 +21,7 @@ from gitcoord.node.operations import submit
 from gitcoord.node.tasks import attempt, worker as work, workspace
 from gitcoord.node.node import Node
 from gitcoord.node.agent.sessions import Seats
-from gitcoord.node.tasks.worker import Contract, Worker
+from gitcoord.node.tasks.worker import WorkerConfig, Worker
 from tests.waiting import wait_until
 
 NOW_S = 1000.0
@@ -60,7 +60,7 @@ def task(node: Node, uid: str) -> Task:
 
 def worker(node: Node, words: str, said: list[str] | None = None, **contract: Any) -> Worker:
     texts = said if said is not None else []
-    return Worker(node, "bob", Contract(words, **contract), say=lambda kind, text: texts.append(f"{kind}: {text}"))
+    return Worker(node, "bob", WorkerConfig(words, **contract), say=lambda kind, text: texts.append(f"{kind}: {text}"))
 
 
 def done(node: Node, one: Worker, uid: str, now_s: Callable[[], float] = lambda: NOW_S) -> Task:

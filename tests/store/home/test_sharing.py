@@ -15,7 +15,7 @@ from gitcoord.core.format.event import Draft
 from gitcoord.node.diagnostics import local_checks
 from gitcoord.node.writer import Desk, find_home
 from gitcoord.node.clock import new_uid, utc_now
-from gitcoord.node.tasks.worker import Contract, Worker
+from gitcoord.node.tasks.worker import WorkerConfig, Worker
 from gitcoord.store import files
 from gitcoord.store.home import sharing
 from gitcoord.store.home.home import Home
@@ -47,7 +47,7 @@ def test_no_umask_opens_a_home_or_closes_it_to_its_group(tmp_path: Path, umask: 
         with gitcoord.join(path, agent="alice") as me:
             me.node.append(me.node.draft("note", "x", actor="alice"))
             me.sync()
-            Worker(me.node, "alice", Contract("true"), say=lambda kind, text: None)
+            Worker(me.node, "alice", WorkerConfig("true"), say=lambda kind, text: None)
             me.node.home.save_beat("alice", b"{}")
             me.node.home.queue.spool.put_error("alice", "a lock")
             me.node.home.run_lock("alice")
@@ -94,9 +94,9 @@ def test_the_doctor_tells_what_all_may_write_and_mends_it(tmp_path: Path) -> Non
 
 
 def findings(home: Home, *, fix: bool = False) -> dict[str, str]:
-    patient = local_checks.Patient(path=home.path.parent.parent, fix=fix)
-    patient.home, patient.config = home, home.config()
-    return {one.check: one.seen for check in ("keys", "sharing") for one in local_checks.CHECKS[check](patient)}
+    ctx = local_checks.DoctorContext(path=home.path.parent.parent, fix=fix)
+    ctx.home, ctx.config = home, home.config()
+    return {one.check: one.seen for check in ("keys", "sharing") for one in local_checks.CHECKS[check](ctx)}
 
 
 # Other users
