@@ -143,9 +143,9 @@ def _waiting(node: Node, wanted: Wanted) -> Iterator[tuple[str, Event]]:
         if wanted.has(event) and wanted.interaction in (None, shown.interaction(fleet, event, None)):
             yield level, event
     if "heartbeat" in wanted.types and wanted.interaction is None:
-        for beat in peers.live_beats(node):
-            if wanted.has(beat):
-                yield "live", beat
+        for heartbeat in peers.live_beats(node):
+            if wanted.has(heartbeat):
+                yield "live", heartbeat
 
 
 def following(node: Node, wanted: Wanted, *, after: int, sync: bool) -> Iterator[tuple[int, Event]]:

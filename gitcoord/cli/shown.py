@@ -68,11 +68,11 @@ def terminal_columns() -> int:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else WHOLE
 
 
-def beat_words(beat: Event) -> str:
+def beat_words(heartbeat: Event) -> str:
     """What a heartbeat says, in words."""
-    data = beat.data
+    data = heartbeat.data
     words = [f"{key} {data[key]}" for key in ("state", "n", "next_s", "cpu_pct", "rss_mib") if key in data]
-    return plain(", ".join([*words, f"node {beat.node}", *([f"leads term {beat.term}"] if beat.term else [])]))
+    return plain(", ".join([*words, f"node {heartbeat.node}", *([f"leads term {heartbeat.term}"] if heartbeat.term else [])]))
 
 
 def void_reason(fleet: FleetState, event: Event, position: int | None) -> str | None:

@@ -207,7 +207,7 @@ def note(node: Node, replica: Replica, before: int, report: Report) -> None:
         reasons=_last(old.reasons if same else {}, _reasons(replica.branch.fleet, found)), **push_budget.saved(node),
     ))
     with contextlib.suppress(OSError):
-        fetched = [beat for beat in replica.beats() if beat.node != node.disk.node]
+        fetched = [heartbeat for heartbeat in replica.heartbeats() if heartbeat.node != node.disk.node]
         own = [parse(line) for line in (*node.home.neighbours(), *_own_lines(node))]  # as pushed, not as fetched before
         peers.note_beats(node.home.cache, [*fetched, *own], time.time(), poll_s=node.crew.profile.poll_s,
                         first_seen=replica.first_seen)
@@ -249,4 +249,4 @@ def _newest(node: Node, replica: Replica, before: int) -> list[tuple[int, Event]
 
 
 def _own_lines(node: Node) -> list[bytes]:
-    return [session.line for session in node.crew.sessions if session.line and session.beat_at_s is not None]
+    return [session.line for session in node.crew.sessions if session.line and session.heartbeat_at_s is not None]

@@ -59,8 +59,8 @@ def perform(node: Node, effect: effects.Effect) -> Any:
             return _reclaim(node, events)
         case effects.BecomeNewNode(reason):
             return _become_new_node(node, reason)
-        case effects.RecordOutbox(oid, beats):
-            return node.home.note_outbox(oid, beats)
+        case effects.RecordOutbox(oid, heartbeats):
+            return node.home.note_outbox(oid, heartbeats)
         case effects.SaveOrphans(lines):
             return node.home.save_orphans(lines)
         case effects.Append(drafts):

@@ -284,12 +284,12 @@ class Node:
         """BEFORE the lock is asked for: whoever of this node holds it, or has it next, takes them along."""
         if self._replica is not None:
             for session in self.crew.leave(self._replica.branch.fleet, since_boot_s(), timestamp=utc_now()):
-                self.home.save_beat(session.agent, session.line or b"")
+                self.home.save_heartbeat(session.agent, session.line or b"")
 
     def _save_beats(self) -> None:
         for session in self.crew.sessions:
             if session.line:
-                self.home.save_beat(session.agent, session.line)
+                self.home.save_heartbeat(session.agent, session.line)
 
     # Reading
 

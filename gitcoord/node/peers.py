@@ -34,12 +34,12 @@ class _Seen:
 
 
 def note_beats(
-    cache: Path, beats: Sequence[Event], now_s: float, *, poll_s: float, first_seen: FirstSeen | None = None
+    cache: Path, heartbeats: Sequence[Event], now_s: float, *, poll_s: float, first_seen: FirstSeen | None = None
 ) -> None:
     """After a round: remember when each beat was first seen, by this machine's own clock, and each position."""
     make_folder(cache, exist_ok=True)
     known, looked_s = observations(cache)
-    seen = liveness.observe(known, beats, now_s, blind_s=liveness.blind_s(looked_s, now_s, poll_s=poll_s))
+    seen = liveness.observe(known, heartbeats, now_s, blind_s=liveness.blind_s(looked_s, now_s, poll_s=poll_s))
     marks = first_seen or FirstSeen()
     value = {"at_s": now_s, "seen": liveness.dump(seen), "positions": marks.positions, "since_s": marks.since_s}
     write_quickly(cache / FILE, json.dumps(value).encode())
@@ -106,9 +106,9 @@ def live_beats(node: Node) -> list[Event]:
     """The newest beats in all outboxes, signatures checked against the members' keys."""
     fleet = node.fleet
     return [
-        beat for box in outboxes(node).values() for beat in box.beats
-        if (member := fleet.members.get(beat.actor)) is not None and member.key == beat.key
-        and node.keyring.verifier().rejects(beat, fleet.id or "") is None
+        heartbeat for box in outboxes(node).values() for heartbeat in box.heartbeats
+        if (member := fleet.members.get(heartbeat.actor)) is not None and member.key == heartbeat.key
+        and node.keyring.verifier().rejects(heartbeat, fleet.id or "") is None
     ]
 
 

@@ -42,8 +42,8 @@ def wait_s(node: Node, now_s: float) -> float:
 def share(node: Node, replica: Replica) -> None:
     """Share the repository's budget among the nodes seen alive; where it binds, beats stretch."""
     profile, crew = node.crew.profile, node.crew
-    alive = {beat.node for beat in replica.beats() if beat.data.get("state") == "alive"}
+    alive = {heartbeat.node for heartbeat in replica.heartbeats() if heartbeat.data.get("state") == "alive"}
     leading = crew.leading(replica.branch.fleet.terms) is not None
     node.budget.share(profile.pushes_per_minute, leading=leading, nodes=len(alive | {node.disk.node}))
-    period = profile.beat_s if leading else profile.follower_beat_s
+    period = profile.heartbeat_s if leading else profile.follower_heartbeat_s
     crew.stretch = max(1.0, 60 / node.budget.rate / period) if node.budget.rate else 1.0

@@ -160,7 +160,7 @@ def _one_leader(world: World, ledger: Ledger) -> None:
     leaders = [
         machine.name for machine in world.machines
         if not machine.dead and (lead := machine.crew.leading(machine.replica.branch.fleet.terms)) is not None
-        and lead.claims and lead.id == ledger.session
+        and lead.claims_term and lead.id == ledger.session
     ]
     if len(leaders) != 1:
         bound_s = world.end_s - world.calm_at_s

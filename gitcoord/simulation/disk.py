@@ -29,7 +29,7 @@ class Files:
     term: int = 0
     orphans: tuple[bytes, ...] = ()
     outboxes: tuple[Oid, ...] = ()
-    beats: tuple[tuple[str, int], ...] = ()
+    heartbeats: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(slots=True)
@@ -81,8 +81,8 @@ class SimDisk:
     def owns(self, event: Event) -> bool:
         return event.actor == self.agent and event.key == self.signer(self.agent).key
 
-    def beats_pushed(self, session: str) -> int:
-        return max((count for name, count in self.files.beats if name == session), default=0)
+    def heartbeats_pushed(self, session: str) -> int:
+        return max((count for name, count in self.files.heartbeats if name == session), default=0)
 
     def pushed_last(self) -> Oid | None:
         return self.files.outboxes[-1] if self.files.outboxes else None
@@ -129,10 +129,10 @@ class SimDisk:
         self._step()
         self.files.tip, self.files.term = oid, term
 
-    def note_outbox(self, oid: Oid, beats: Sequence[tuple[str, int]]) -> None:
+    def note_outbox(self, oid: Oid, heartbeats: Sequence[tuple[str, int]]) -> None:
         self._step()
         self.files.outboxes += (oid,)
-        self.files.beats = tuple({**dict(self.files.beats), **dict(beats)}.items())  # within a session they count up
+        self.files.heartbeats = tuple({**dict(self.files.heartbeats), **dict(heartbeats)}.items())  # within a session they count up
 
     def save_orphans(self, lines: tuple[bytes, ...]) -> None:
         self._step()

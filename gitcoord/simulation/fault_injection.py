@@ -37,7 +37,7 @@ def _partitions(world: World, remote: Remote) -> Life:
     dice = world.dice("partition")
     while True:
         yield dice.expovariate(1 / 250)
-        length_s = dice.uniform(5, 4 * world.profile.silence_s)
+        length_s = dice.uniform(5, 4 * world.profile.election_timeout_s)
         for machine in world.machines:
             if dice.random() < 0.4:
                 remote.cut_until_s[machine.name] = world.now_s + length_s
@@ -122,8 +122,8 @@ def _delete_outbox(world: World, remote: Remote, ref: str) -> None:
     """Signs of life go with it, and nobody is blamed who had not seen them."""
     if ref == LEDGER or ref not in world.server.refs:
         return
-    for beat in outbox.read(world.god, world.server.refs.pop(ref)).beats:
-        sign = remote.signs.get((beat.term or 0, str(beat.data.get("session"))))
+    for heartbeat in outbox.read(world.god, world.server.refs.pop(ref)).heartbeats:
+        sign = remote.signs.get((heartbeat.term or 0, str(heartbeat.data.get("session"))))
         if sign is not None:
             sign.at_s.clear()
     world.say("the remote", f"has {ref} DELETED")

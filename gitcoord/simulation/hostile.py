@@ -187,8 +187,8 @@ class Hostile:
                 node, head = ref.removeprefix(OUTBOXES), box_head(box)
                 event = self.sealed(NAME, "note", "in your outbox", node=node, after=head)
                 oid = self._box(ref, [*box.lines, *([event.line] if event is not None else [])])
-            for beat in box.beats:
-                sign = self.remote.signs.get((beat.term or 0, str(beat.data.get("session"))))
+            for heartbeat in box.heartbeats:
+                sign = self.remote.signs.get((heartbeat.term or 0, str(heartbeat.data.get("session"))))
                 if sign is not None:
                     sign.at_s.clear()  # nobody is blamed who cannot see it any more
             world.server.refs[ref] = oid
@@ -264,11 +264,11 @@ class Hostile:
     def _box(self, ref: str, lines: Sequence[bytes]) -> Oid:
         """Make an outbox of these lines, and with a beat of its own."""
         god, terms = self.world.god, self.world.machines[0].replica.branch.fleet.terms
-        beat = self.sealed(self.rng.choice([NAME, terms.leader or NAME]), "heartbeat", "", node=NODE, after=None,
+        heartbeat = self.sealed(self.rng.choice([NAME, terms.leader or NAME]), "heartbeat", "", node=NODE, after=None,
                            term=terms.term, data={"session": terms.session or "", "n": 10**6, "next_s": 1e9})
         data = b"".join(line + b"\n" for line in lines)
         root = {outbox.QUEUE: Entry(god.put_tree({"00000000.log": Entry(god.put_blob(data))}), is_tree=True),
-                outbox.BEATS: Entry(god.put_blob(beat.line + b"\n" if beat is not None else b"")),
+                outbox.BEATS: Entry(god.put_blob(heartbeat.line + b"\n" if heartbeat is not None else b"")),
                 outbox.CARRIED: Entry(god.put_blob(data[:2000]))}
         self.world.forged.update(line for one in lines for line in one.split(b"\n") if not parse_all([line]))
         return god.put_commit(tree=god.put_tree(root), parents=[], message=f"outbox {self.world.uid('hostile')}",

@@ -43,7 +43,7 @@ class Witness:
         """The remote took a ledger whose newest commit elects nobody (0) or somebody for `term`."""
         self.terms[tip] = max(self.terms.get(parent or "", 0), term)
 
-    def silence_s(self, who: str, since_s: float) -> float:
+    def election_timeout_s(self, who: str, since_s: float) -> float:
         """How long `who` can have watched a leader be silent since then: not while its own looks failed."""
         looks, cap_s = self.looks.get(who, []), 2 * self.world.profile.poll_s
         pairs = zip(looks, looks[1:])

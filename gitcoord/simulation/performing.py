@@ -50,7 +50,7 @@ def _weather(machine: Machine, effect: effects.Effect) -> Life:
             raise Crash
         machine.disk.fuse, machine.disk.torn = rng.randrange(3), rng.random()
     if world.happens("suspend", machine.name):
-        asleep_s = rng.uniform(5, 3 * world.profile.silence_s)
+        asleep_s = rng.uniform(5, 3 * world.profile.election_timeout_s)
         machine.say(f"is suspended for {asleep_s:.0f} s before {type(effect).__name__}")
         machine.asleep = True
         yield asleep_s
@@ -104,8 +104,8 @@ def _write_down(machine: Machine, effect: effects.Effect) -> None:
             disk.adopt(events)
         case effects.Resubmit(events):
             _append(machine, [event.draft() for event in events if disk.owns(event)])
-        case effects.RecordOutbox(oid, beats):
-            disk.note_outbox(oid, beats)
+        case effects.RecordOutbox(oid, heartbeats):
+            disk.note_outbox(oid, heartbeats)
         case effects.SaveOrphans(lines):
             disk.save_orphans(lines)
             machine.say(f"carries {len(lines)} lines")

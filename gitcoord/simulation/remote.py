@@ -208,10 +208,10 @@ class Remote:
         if ref != LEDGER:
             box = outbox.read(world.god, oid)
             self._overwritten(who, ref, box)
-            for beat in box.beats:
-                session, count = str(beat.data.get("session")), int(beat.data["n"])
-                if beat.term is not None:
-                    self.signs.setdefault((beat.term, session), Sign(session, ref)).add(count, world.now_s)
+            for heartbeat in box.heartbeats:
+                session, count = str(heartbeat.data.get("session")), int(heartbeat.data["n"])
+                if heartbeat.term is not None:
+                    self.signs.setdefault((heartbeat.term, session), Sign(session, ref)).add(count, world.now_s)
                 elif (sign := self._sign(self.leader)) is not None and (sign.session, sign.ref) == (session, ref):
                     if count > sign.count:
                         sign.given_up_s = min(sign.given_up_s, world.now_s)
@@ -244,10 +244,10 @@ class Remote:
         copy, begins anew, and leads nothing. Who still has the session must keep its sign, or is to blame. But a copy
         that has not beaten yet, and shows nothing that its original lacks, is rubbish to that one, as an old image is.
         """
-        sessions = {str(beat.data.get("session")) for beat in box.beats}
+        sessions = {str(heartbeat.data.get("session")) for heartbeat in box.heartbeats}
         for session in sorted(sessions & self.overwritten.keys()):
             past = self.overwritten.pop(session)
-            if self.set_back_at_s is None and (past.box.beats or not self._has_all(session, ref, past.box)):
+            if self.set_back_at_s is None and (past.box.heartbeats or not self._has_all(session, ref, past.box)):
                 self.world.fail(f"{who} goes on where {past.by} had overwritten its outbox")
         alive = {session.id for machine in self.world.machines if machine.name == who and not machine.dead
                  for session in machine.crew.sessions}
@@ -281,14 +281,14 @@ class Remote:
         if age_s is None or before.session in self.ended:
             return
         if "no sign of" not in reason:
-            if "its own session" in reason and node != self.nodes.get(before.uid) and age_s < world.profile.beat_s:
+            if "its own session" in reason and node != self.nodes.get(before.uid) and age_s < world.profile.heartbeat_s:
                 world.fail(f"{election.actor} deposed its own session, which lives on {self.nodes.get(before.uid)}")
             return
-        least_s = world.profile.silence_s
+        least_s = world.profile.election_timeout_s
         if age_s < least_s * 0.98 - 0.01:
             world.fail(f"{election.actor} deposed {before.actor}, whose sign of life was {age_s:.1f} s old when it "
                        f"looked; {least_s} s is the least")
-        watched_s = self.witness.silence_s(who, seen_s - age_s)
+        watched_s = self.witness.election_timeout_s(who, seen_s - age_s)
         if watched_s < least_s / 2:
             world.fail(f"{election.actor} deposed {before.actor} after it could watch it for {watched_s:.1f} s only: "
                        "its own outage is nobody's silence")

@@ -51,7 +51,7 @@ def _went_well(machine: Machine, report: Report, began_s: float) -> None:
     if not machine.seated:
         seat.take(machine)
     for session in list(machine.crew.sessions):
-        if not session.leaving and machine.seats.lost(session, machine.replica.beats()):
+        if not session.leaving and machine.seats.lost(session, machine.replica.heartbeats()):
             machine.say(f"{session.agent} runs elsewhere: its session here ends")
             machine.crew.sessions.remove(session)
             machine.remote.ended.add(session.id)
@@ -86,5 +86,5 @@ def _unreachable(machine: Machine, wrong: Unreachable) -> None:
 
 
 def _lapse(machine: Machine, pace_s: float) -> None:
-    machine.crew.watch.lapse()
+    machine.crew.watch.discard_interval()
     machine.not_before_s = machine.local_s() + pace_s

@@ -35,7 +35,7 @@ def take(machine: Machine) -> None:
                       may_lead=machine.may_lead)
     here = terms.leader == machine.agent and terms.node == machine.disk.node
     if here or terms.session in {data["session"] for data in others.values()}:
-        session.proven_dead = terms.session
+        session.replaces_session = terms.session
     machine.crew.sessions.append(session)
     machine.seated = True
 

@@ -59,7 +59,7 @@ class Written:
     term: int = 0
     orphans: tuple[bytes, ...] = ()
     outboxes: tuple[Oid, ...] = ()
-    beats: tuple[tuple[str, int], ...] = ()
+    heartbeats: tuple[tuple[str, int], ...] = ()
     broken: bool = False
 
 
@@ -85,8 +85,8 @@ class DurableState:
     def owns(self, event: Event) -> bool:
         return event.actor in self.agents and event.key == signer_of(event.actor).key
 
-    def beats_pushed(self, session: str) -> int:
-        return max((count for name, count in self.written.beats if name == session), default=0)
+    def heartbeats_pushed(self, session: str) -> int:
+        return max((count for name, count in self.written.heartbeats if name == session), default=0)
 
     def pushed_last(self) -> Oid | None:
         return self.written.outboxes[-1] if self.written.outboxes else None
@@ -387,8 +387,8 @@ class Machine:
                 node = f"{written.node.split('-')[0]}-{self.world.rng.randbytes(3).hex()}"
                 self._rechain(Head(), frozenset(self.fleet.positions), node)
                 return node
-            case effects.RecordOutbox(oid, beats):
-                written.outboxes, written.beats = (*written.outboxes, oid), (*written.beats, *beats)
+            case effects.RecordOutbox(oid, heartbeats):
+                written.outboxes, written.heartbeats = (*written.outboxes, oid), (*written.heartbeats, *heartbeats)
             case effects.SaveOrphans(lines):
                 written.orphans = lines
             case effects.Append(drafts):

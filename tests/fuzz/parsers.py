@@ -82,7 +82,7 @@ def box(data: bytes) -> None:
                  {"queue": blob, "beats.log": queue, "carried.log": queue}):
         tree = objects.put_tree(root)
         oid = objects.put_commit(tree=tree, parents=[], message="by hand", author="x", time_s=0)
-        assert all(beat.type == "heartbeat" for beat in outbox.read(objects, oid).beats)
+        assert all(heartbeat.type == "heartbeat" for heartbeat in outbox.read(objects, oid).heartbeats)
 
 
 def state(data: bytes) -> None:

@@ -194,7 +194,7 @@ class Stage:
         for machine in machines:
             name, now_s = machine.agents[0], EPOCH_S + self.world.now_s
             blind_s = liveness.blind_s(self.looked_s.get(name), now_s, poll_s=self.world.profile.poll_s)
-            self.observed[name] = liveness.observe(self.observed.get(name, ()), machine.replica.beats(), now_s,
+            self.observed[name] = liveness.observe(self.observed.get(name, ()), machine.replica.heartbeats(), now_s,
                                                    blind_s=blind_s)
             self.looked_s[name] = now_s
         self._read_ledger()

@@ -3,7 +3,7 @@
 Where a second rule would hide the mistake, the mutant takes that one away as well, and says so: both are needed.
 
 There is none without a nonce (`tests/core/round/test_protocol.py` sees to it). Two machines that push the very same commit
-are both told that it is theirs; but an outbox differs by its beats' count and time, a ledger's commit by its time and
+are both told that it is theirs; but an outbox differs by its heartbeats' count and time, a ledger's commit by its time and
 `Sequenced-by`, and a machine's image, where all of these are the same, meets an id that it has not written down yet as
 soon as it is the second to make it.
 """
@@ -145,15 +145,15 @@ def fails_after_a_flood(state: chores.State, look: Context) -> list[Duty]:
     return [Duty("chore_done", f"chore {number}", f"chore:{number}", {"number": number}) for number in state.due]
 
 
-ELECTED_FROM_THE_QUEUE = """    if plan.stander and not any(e.type == "leader_election" for e in plan.pending):
+ELECTED_FROM_THE_QUEUE = """    if plan.candidate and not any(e.type == "leader_election" for e in plan.pending):
         from gitcoord.core.format.event import Draft
         yield Append((Draft(
-            plan.stander.agent, "leader_election", plan.reason, replica.clock.timestamp(), uid_from(replica.rng.randbytes(10)),
+            plan.candidate.agent, "leader_election", plan.reason, replica.clock.timestamp(), uid_from(replica.rng.randbytes(10)),
             term=max(replica.branch.fleet.terms.highest, disk.term) + 1,
-            data={"session": plan.stander.id, "after": "", "reason": plan.reason}),))
+            data={"session": plan.candidate.id, "after": "", "reason": plan.reason}),))
         plan.pending = disk.pending()
         plan.batch, _ = admit(replica, disk, plan.pending, refused=replica.refused)
-    plan.stander = None
+    plan.candidate = None
     if plan.writes_ledger:
         plan.control ="""
 
@@ -230,7 +230,7 @@ MUTANTS: dict[str, Mutant] = {
         [rewritten(terms.Terms, "rejects", (
             "if event.term is not None and (event.term != self.term or event.actor != self.leader):", "if False:"))]),
     "elections_queued_and_carried_by_others": Mutant(
-        "An election counts right after what its author saw, or never. (It stands outside any chain and names the log "
+        "An election counts right after what its author saw, or never. (It campaign outside any chain and names the log "
         "before it: here neither is asked for, by the fold and by the plain one.)", "partition,lost,delay",
         f"{DEPOSED}|{KNEW}|had two leaders",
         [rewritten(planning, "build_commits", ("    if plan.writes_ledger:\n        plan.control =", ELECTED_FROM_THE_QUEUE)),
@@ -245,23 +245,23 @@ MUTANTS: dict[str, Mutant] = {
 
     # Who lives
     "signs_of_life_from_any_change_of_the_outbox": Mutant(
-        "Only a beat that claims the term is its leader's sign of life.", "restore,crash",
+        "Only a heartbeat that claims_term the term is its leader's sign of life.", "restore,crash",
         "0 machines lead|waits for a leader",
         [rewritten(sessions.Crew, "_sign", (
-            'beat.actor == terms.leader and beat.term == terms.term and beat.data.get("session") == terms.session',
-            "beat.actor == terms.leader"), ("type(count) is int and count > newest", "type(count) is int"))],
+            'heartbeat.actor == terms.leader and heartbeat.term == terms.term and heartbeat.data.get("session") == terms.session',
+            "heartbeat.actor == terms.leader"), ("type(count) is int and count > newest", "type(count) is int"))],
         start=155),
     "credit_earned_during_ones_own_outage": Mutant(
         "One's own outage is nobody's silence.", "partition", "its own outage is nobody's silence",
-        [on(leader_watch.Watch, "lapse", lambda self: None),
-         rewritten(leader_watch.Watch, "poll", ("min(now_s - self.polled_at_s, cap_s)", "now_s - self.polled_at_s"))],
+        [on(leader_watch.LeaderWatch, "discard_interval", lambda self: None),
+         rewritten(leader_watch.LeaderWatch, "poll", ("min(now_s - self.polled_at_s, cap_s)", "now_s - self.polled_at_s"))],
         start=195),
     "an_impatient_follower": Mutant(
-        "Nobody stands before T of silence.", "partition,suspend,delay", DEPOSED,
-        [rewritten(timings.Profile, "stretched_silence_s", ("return self.silence_s", "return 0.3 * self.silence_s"))]),
+        "Nobody campaign before T of silence.", "partition,suspend,delay", DEPOSED,
+        [rewritten(timings.Profile, "stretched_election_timeout_s", ("return self.election_timeout_s", "return 0.3 * self.election_timeout_s"))]),
     "a_copy_believes_that_its_old_session_is_dead": Mutant(
         "A copy's lock proves nothing about the session that it was copied from.", "copy", "deposed its own session",
-        [rewritten(sessions.Crew, "begin_anew", ("session.proven_dead = None", "pass"))]),
+        [rewritten(sessions.Crew, "begin_anew", ("session.replaces_session = None", "pass"))]),
 
     # A hostile member
     "a_uid_is_not_bound_to_its_author": Mutant(

@@ -35,4 +35,4 @@ def test_a_gap_is_longer_than_the_silence_and_shorter_than_the_bound(
 
     monkeypatch.setattr(failover, "check", measure)
     run(seed, Options(profile=profile, only=frozenset({"death", "clock"}), seconds=seconds))
-    assert gaps and all(PROFILES[profile].silence_s / 2 < gap_s <= PROFILES[profile].bound_s() for gap_s in gaps)
+    assert gaps and all(PROFILES[profile].election_timeout_s / 2 < gap_s <= PROFILES[profile].bound_s() for gap_s in gaps)

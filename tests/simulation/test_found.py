@@ -11,11 +11,11 @@ def test_a_leader_that_asks_to_lead_on_shows_itself_to_the_others() -> None:
     alice = world.machine("alice", runs=True)
     world.settle()
     assert alice.leads
-    alice.session.claims = False
+    alice.session.claims_term = False
     alice.say("something that waits")
     signs = alice.fleet.terms.signs
     alice.round()
-    assert alice.session.claims and alice.crew.act_until_s > world.now_s
+    assert alice.session.claims_term and alice.crew.act_until_s > world.now_s
     assert alice.fleet.terms.signs > signs
 
 
@@ -37,12 +37,12 @@ def test_a_session_believed_dead_is_left_alone_once_it_is_heard_again() -> None:
     alice, bob = world.machine("alice", runs=True), world.machine("bob", runs=True)
     world.settle()
     assert alice.leads
-    bob.session.proven_dead = alice.session.id
+    bob.session.replaces_session = alice.session.id
     alice.say("I live")
-    alice.session.beat_at_s = None
+    alice.session.heartbeat_at_s = None
     alice.round()
     bob.round()
-    assert bob.session.proven_dead is None
+    assert bob.session.replaces_session is None
 
 
 def test_a_copy_of_a_clone_does_not_stand_in_place_of_the_session_that_it_was_copied_from() -> None:
@@ -51,9 +51,9 @@ def test_a_copy_of_a_clone_does_not_stand_in_place_of_the_session_that_it_was_co
     alice = world.machine("alice", runs=True)
     world.settle()
     copy = alice.copy("copy")
-    alice.session.beat_at_s = None
+    alice.session.heartbeat_at_s = None
     alice.round()
-    copy.session.proven_dead = alice.session.id
+    copy.session.replaces_session = alice.session.id
     copy.round()
     world.settle(2)
     assert alice.leads and not copy.leads
@@ -65,7 +65,7 @@ def test_silence_of_one_leader_is_no_credit_against_the_next() -> None:
     alice, bob = world.machine("alice", runs=True), world.machine("bob", runs=True)
     world.settle()
     assert alice.leads
-    bob.crew.watch.credit_s, bob.crew.watch.polls = 1e3, 9
-    bob.crew.watch.stand_at_s = 0.0
-    bob.crew.observe(bob.fleet, bob.replica.beats(), world.now_s, trusted=False)
-    assert bob.crew.stands(bob.fleet, world.now_s) is None
+    bob.crew.watch.silent_s, bob.crew.watch.polls = 1e3, 9
+    bob.crew.watch.campaign_at_s = 0.0
+    bob.crew.observe(bob.fleet, bob.replica.heartbeats(), world.now_s, trusted=False)
+    assert bob.crew.campaign(bob.fleet, world.now_s) is None

@@ -32,9 +32,9 @@ def leader() -> tuple[World, Machine]:
     return world, machine
 
 
-def overwrite(world: World, machine: Machine, lines: list[Event], *, beats: tuple[bytes, ...] = ()) -> None:
+def overwrite(world: World, machine: Machine, lines: list[Event], *, heartbeats: tuple[bytes, ...] = ()) -> None:
     """A copy that pushes an outbox of these lines, and the machine's next minute."""
-    box = outbox.write(world.god, node="m1-1", pending=lines, beats=beats, orphans=[], nonce="of a copy", parent=None,
+    box = outbox.write(world.god, node="m1-1", pending=lines, heartbeats=heartbeats, orphans=[], nonce="of a copy", parent=None,
                        time_s=int(world.now_s))
     machine.remote.apply("m1c1", Update(REF, world.server.refs[REF], box), {})
     world.end_s += 60
@@ -69,9 +69,9 @@ def test_who_finds_a_copy_s_line_begins_anew() -> None:
 
 
 @pytest.mark.parametrize("beats", [False, True])
-def test_who_goes_on_where_a_copy_showed_itself_is_to_blame(beats: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_goes_on_where_a_copy_showed_itself_is_to_blame(heartbeats: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconcile, "is_of_a_copy", lambda *_: False)
     world, machine = leader()
-    lines, signs = ([], (beat_of_a_copy(world),)) if beats else ([line_of_a_copy(world, machine)], ())
+    lines, signs = ([], (beat_of_a_copy(world),)) if heartbeats else ([line_of_a_copy(world, machine)], ())
     with pytest.raises(Violation, match="m1 goes on where m1c1 had overwritten its outbox"):
-        overwrite(world, machine, lines, beats=signs)
+        overwrite(world, machine, lines, heartbeats=signs)

@@ -38,7 +38,7 @@ def wait_for_beats(clone: Clone, agent: str, times: int) -> None:
     numbers: set[int] = set()
     with clone.node() as node:
         def heard() -> bool:
-            numbers.update(beat.data["n"] for beat in peers.live_beats(node) if beat.actor == agent)
+            numbers.update(heartbeat.data["n"] for heartbeat in peers.live_beats(node) if heartbeat.actor == agent)
             return len(numbers) >= times
         wait_until(heard, timeout_s=LONG_S, what=f"{times} beats of {agent}")
 
@@ -126,7 +126,7 @@ def test_several_agents_in_one_process_beat_in_one_outbox(fleet: Fleet) -> None:
 
 def alive(clone: Clone) -> set[str]:
     with clone.node() as node:
-        return {beat.actor for beat in peers.live_beats(node) if beat.data.get("state") == "alive"}
+        return {heartbeat.actor for heartbeat in peers.live_beats(node) if heartbeat.data.get("state") == "alive"}
 
 
 def test_several_processes_on_a_node_keep_each_others_beats_and_depose_nobody(fleet: Fleet) -> None:
@@ -176,9 +176,9 @@ def test_a_takeover_ends_the_old_run_and_leads_in_its_place(pair: tuple[Clone, C
     new.wait_for("leader", "alice leads term 2 (here)")
     with bob.node() as node:
         node.sync()
-        beats = {beat.node: beat.data["state"] for beat in node.replica.beats() if beat.actor == "alice"}
+        heartbeats = {heartbeat.node: heartbeat.data["state"] for heartbeat in node.replica.heartbeats() if heartbeat.actor == "alice"}
     with alice.node() as node:
-        assert beats[node.disk.node] == "goodbye"
+        assert heartbeats[node.disk.node] == "goodbye"
     assert new.process.poll() is None
 
 

@@ -129,18 +129,18 @@ print("done at last")"""), "--reply")
     follower = alice.start()
     wait_until(lambda: handled(tmp_path), timeout_s=LONG_S, what="the command to begin")
     follower.wait_for("leader", "bob leads term 1")
-    before = beats(alice, "bob")
-    wait_until(lambda: beats(alice, "bob") >= before + 5, timeout_s=LONG_S, what="five beats more")
+    before = heartbeats(alice, "bob")
+    wait_until(lambda: heartbeats(alice, "bob") >= before + 5, timeout_s=LONG_S, what="five beats more")
     assert follower.said("leader")[-1].startswith("bob leads term 1")
     (tmp_path / "enough").touch()
     assert wait_for_answers(alice, 1)[0].content == "done at last"
 
 
-def beats(clone: Clone, agent: str) -> int:
+def heartbeats(clone: Clone, agent: str) -> int:
     from gitcoord.node import peers
 
     with clone.node() as node:
-        return max([beat.data["n"] for beat in peers.live_beats(node) if beat.actor == agent], default=0)
+        return max([heartbeat.data["n"] for heartbeat in peers.live_beats(node) if heartbeat.actor == agent], default=0)
 
 
 def test_a_flood_is_ended_and_counts_as_a_failure(pair: tuple[Clone, Clone]) -> None:

@@ -66,7 +66,7 @@ class Terms:
     since_time: str = ""  # by the leader's own clock, for people
     reason: str = ""
     resigned: str | None = None  # the leader that stepped down last, until the next election
-    signs: int = 0  # lines of this term by its leader: each is a sign of life
+    leader_lines: int = 0  # lines of this term by its leader: each is a sign of life
 
     def rejects(self, event: Event, payload: BaseModel | None, digest: str) -> str | None:
         """Why a line has no effect for want of the right term; None otherwise. Changes nothing."""
@@ -94,11 +94,11 @@ class Terms:
         if isinstance(payload, LeaderElection) and event.term is not None:
             self.term, self.leader, self.session = event.term, event.actor, payload.session
             self.node, self.since, self.since_time = event.node, position, event.timestamp
-            self.reason, self.signs, self.resigned = payload.reason, 0, None
+            self.reason, self.leader_lines, self.resigned = payload.reason, 0, None
         elif isinstance(payload, LeaderResigned) or (event.type == "agent_left" and event.actor == self.leader):
             self.depose()
         elif event.term is not None:
-            self.signs += 1
+            self.leader_lines += 1
 
     def depose(self) -> None:
         """Nobody leads from here on, and anyone may stand at once."""

@@ -39,7 +39,7 @@ class Observation:
 
 
 def observe(
-    known: Iterable[Observation], beats: Iterable[Event], now_s: float, *, blind_s: float = 0.0
+    known: Iterable[Observation], heartbeats: Iterable[Event], now_s: float, *, blind_s: float = 0.0
 ) -> list[Observation]:
     """What is known after a look at all outboxes at `now_s`: beats that moved on are seen anew.
 
@@ -47,8 +47,8 @@ def observe(
     it was since the last look, beyond what lies between two looks.
     """
     seen = {(one.agent, one.node): replace(one, blind_s=one.blind_s + blind_s) if blind_s else one for one in known}
-    for beat in beats:
-        observation = _observed(beat, now_s)
+    for heartbeat in heartbeats:
+        observation = _observed(heartbeat, now_s)
         if observation is None:
             continue
         before = seen.get((observation.agent, observation.node))
@@ -59,16 +59,16 @@ def observe(
     return sorted(seen.values(), key=lambda one: one.since_s)[-OBSERVED_MAX:]
 
 
-def _observed(beat: Event, now_s: float) -> Observation | None:
-    session, count, promise = beat.data.get("session"), beat.data.get("n"), beat.data.get("next_s")
+def _observed(heartbeat: Event, now_s: float) -> Observation | None:
+    session, count, promise = heartbeat.data.get("session"), heartbeat.data.get("n"), heartbeat.data.get("next_s")
     if not isinstance(session, str) or type(count) is not int or type(promise) not in (int, float):
         return None
     next_s = min(max(float(promise or 0), 0.0), limits.BEAT_PROMISE_S_MAX)
-    age_s = now_s - (times.seconds(beat.timestamp) or now_s)
+    age_s = now_s - (times.seconds(heartbeat.timestamp) or now_s)
     return Observation(
-        beat.actor, beat.node, session, count, next_s, goodbye=beat.data.get("state") == "goodbye", since_s=now_s,
+        heartbeat.actor, heartbeat.node, session, count, next_s, goodbye=heartbeat.data.get("state") == "goodbye", since_s=now_s,
         silent_s=age_s if age_s > SKEW_S_MAX + GONE_AFTER * next_s else 0.0,
-        position=position if type(position := beat.data.get("position")) is int and position > 0 else 0,
+        position=position if type(position := heartbeat.data.get("position")) is int and position > 0 else 0,
     )
 
 

@@ -25,7 +25,7 @@ def numbers(lines: Sequence[bytes]) -> tuple[tuple[str, int], ...]:
 
 def is_due(lines: Sequence[bytes], sent: Sequence[Event], members: Members) -> bool:
     """Whether one lies there that, by what its agent promised, the remote ought to have; it has `sent`."""
-    known = {beat.actor: beat for beat in sent}
+    known = {heartbeat.actor: heartbeat for heartbeat in sent}
     for left in filter(None, map(_read, lines)):
         member = members.get(str(left.get("actor")))
         if member is None or member.key != left.get("key"):

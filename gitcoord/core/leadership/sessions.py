@@ -15,7 +15,7 @@ from gitcoord.core import limits
 from gitcoord.core.format.event import Draft, Event, Signer, seal
 from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.leadership.liveness import AgentLiveness
-from gitcoord.core.leadership.leader_watch import Watch
+from gitcoord.core.leadership.leader_watch import LeaderWatch
 from gitcoord.core.fold.terms import Terms
 from gitcoord.core.leadership.timings import Profile
 
@@ -39,16 +39,16 @@ class Session:
     id: str
     signer: Signer
     may_lead: bool = True
-    proven_dead: str | None = None  # an older session of this agent, known to be dead: stand in its place
+    replaces_session: str | None = None  # an older session of this agent, known to be dead: stand in its place
     over: str | None = None  # a living session of this agent that this one takes over from
     leaving: bool = False
     count: int = 0
     made_at_s: float = 0.0  # when the newest beat was made
-    beat_at_s: float | None = None  # when the newest beat that the remote took was made
+    heartbeat_at_s: float | None = None  # when the newest beat that the remote took was made
     line: bytes | None = None  # the newest beat
     made: dict[int, bytes] = field(default_factory=dict)  # the newest ones, by their numbers
     left: dict[object, float] = field(default_factory=dict)  # counts of beats that a neighbour may push → when made
-    claims: bool = True  # False once denied the ledger: it leads no more, and says so by silence
+    claims_term: bool = True  # False once denied the ledger: it leads no more, and says so by silence
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class Crew:
     election_delay_factor: Callable[[FleetState, str], float | None] = lambda fleet, agent: 1.0  # None: it never stands
     standings: Callable[[], Mapping[str, AgentLiveness]] = dict  # who is how alive, as of the last look
     neighbours: Callable[[], Sequence[bytes]] = tuple  # newest beats of this node's other processes
-    watch: Watch = field(default_factory=Watch)
+    watch: LeaderWatch = field(default_factory=LeaderWatch)
     stretch: float = 1.0  # of the beats' period, where the push budget binds
     wants_to_act: bool = False  # outside the ledger: then V must not run out
     act_from_s: float = 0.0  # a leader may act outside the ledger from then
@@ -101,20 +101,20 @@ class Crew:
             self.reign, self.act_from_s = reign, now_s + self.profile.outlast_s()
         self.act_until_s = started_s + self.profile.act_s
 
-    def observe(self, fleet: FleetState, beats: Sequence[Event], now_s: float, *, trusted: bool) -> None:
+    def observe(self, fleet: FleetState, heartbeats: Sequence[Event], now_s: float, *, trusted: bool) -> None:
         """After each successful fetch. `trusted`: the remote showed our own outbox as we pushed it."""
-        self._heard_by_neighbours(beats)
+        self._heard_by_neighbours(heartbeats)
         if not trusted:
-            self.watch.lapse()
+            self.watch.discard_interval()
             return
         before = self.watch.sign
-        self.watch.poll(now_s, self._sign(fleet, beats), 2 * self.profile.poll_s)
+        self.watch.poll(now_s, self._sign(fleet, heartbeats), 2 * self.profile.poll_s)
         after = self.watch.sign
         for session in self.sessions:
-            if before is not None and after is not None and after != before and session.proven_dead == after[1]:
-                session.proven_dead = None  # it was only asleep: who stood in its place now would depose the living
+            if before is not None and after is not None and after != before and session.replaces_session == after[1]:
+                session.replaces_session = None  # it was only asleep: who stood in its place now would depose the living
 
-    def _sign(self, fleet: FleetState, beats: Sequence[Event]) -> tuple[int, str, int, int] | None:
+    def _sign(self, fleet: FleetState, heartbeats: Sequence[Event]) -> tuple[int, str, int, int] | None:
         terms = fleet.terms
         if terms.leader is None or terms.session is None:
             return None
@@ -124,33 +124,33 @@ class Crew:
             newest = self.watch.sign[2]
         else:
             self.watch.promised_s = 0.0
-        for beat in beats:
+        for heartbeat in heartbeats:
             # Only a beat that claims the term is one: a restarted leader would else hold a seat without leading.
-            if beat.actor == terms.leader and beat.term == terms.term and beat.data.get("session") == terms.session:
-                count, promise = beat.data.get("n"), beat.data.get("next_s")
+            if heartbeat.actor == terms.leader and heartbeat.term == terms.term and heartbeat.data.get("session") == terms.session:
+                count, promise = heartbeat.data.get("n"), heartbeat.data.get("next_s")
                 if type(count) is int and count > newest:
                     newest = count
                     if isinstance(promise, (int, float)):
                         self.watch.promised_s = float(max(0.0, min(promise, limits.BEAT_PROMISE_S_MAX)))
-        return (terms.term, terms.session, newest, terms.signs)
+        return (terms.term, terms.session, newest, terms.leader_lines)
 
-    def said_goodbye(self, fleet: FleetState, beats: Sequence[Event]) -> bool:
+    def said_goodbye(self, fleet: FleetState, heartbeats: Sequence[Event]) -> bool:
         """Whether the leader's own session says that it ends."""
         terms = fleet.terms
         return terms.leader is not None and any(
-            beat.actor == terms.leader and beat.data.get("session") == terms.session
-            and beat.data.get("state") == "goodbye" for beat in beats
+            heartbeat.actor == terms.leader and heartbeat.data.get("session") == terms.session
+            and heartbeat.data.get("state") == "goodbye" for heartbeat in heartbeats
         )
 
-    def stands(
-        self, fleet: FleetState, now_s: float, *, beats: Sequence[Event] = (), term_seen: int = 0
+    def campaign(
+        self, fleet: FleetState, now_s: float, *, heartbeats: Sequence[Event] = (), term_seen: int = 0
     ) -> tuple[Session, str] | None:
         """The session that stands for election now, and why; None when none should.
 
         `term_seen`: the highest term ever seen, also in a ledger that was lost.
         """
         terms, watch = fleet.terms, self.watch
-        able = [s for s in self.sessions if self._may_stand(fleet, s)]
+        able = [s for s in self.sessions if self._promotable(fleet, s)]
         lead = self.leading(terms)
         if lead in able and lead is not None and term_seen > terms.highest:
             return lead, f"terms up to {term_seen} were seen in a ledger that is lost"
@@ -160,30 +160,30 @@ class Crew:
         candidate = min(able, key=lambda session: shares[session.agent])
         looked = watch.polled_at_s is not None  # a stale mirror does not show who lives
         for session in able:
-            dead = session.proven_dead if looked else None
+            dead = session.replaces_session if looked else None
             if session.agent == terms.leader and terms.session in (dead, session.over):
                 return session, f"in place of its own session {terms.session}, which ended"
-        gone = terms.leader is None or self.said_goodbye(fleet, beats)
-        least_s = self.profile.stretched_silence_s(watch.promised_s)
+        gone = terms.leader is None or self.said_goodbye(fleet, heartbeats)
+        least_s = self.profile.stretched_election_timeout_s(watch.promised_s)
         if gone:
             reason = f"{terms.leader} said goodbye" if terms.leader else "nobody leads"
-        elif looked and watch.polls >= POLLS_MIN and watch.credit_s >= least_s:
-            reason = f"no sign of {terms.leader} for {watch.credit_s:.1f} s"
+        elif looked and watch.polls >= POLLS_MIN and watch.silent_s >= least_s:
+            reason = f"no sign of {terms.leader} for {watch.silent_s:.1f} s"
         else:
-            watch.stand_at_s = None
+            watch.campaign_at_s = None
             return None
-        if watch.stand_at_s is None:
-            watch.stand_at_s = now_s  # nobody to disturb: at once
+        if watch.campaign_at_s is None:
+            watch.campaign_at_s = now_s  # nobody to disturb: at once
             if not gone:
-                watch.stand_at_s += self.rng.uniform(0, self.profile.jitter_s) * shares[candidate.agent]
+                watch.campaign_at_s += self.rng.uniform(0, self.profile.election_jitter_s) * shares[candidate.agent]
             if candidate.agent == terms.resigned:
-                watch.stand_at_s += self.profile.silence_s  # who resigned lets the others go first
-        return (candidate, reason) if now_s >= watch.stand_at_s else None
+                watch.campaign_at_s += self.profile.election_timeout_s  # who resigned lets the others go first
+        return (candidate, reason) if now_s >= watch.campaign_at_s else None
 
-    def _may_stand(self, fleet: FleetState, session: Session) -> bool:
+    def _promotable(self, fleet: FleetState, session: Session) -> bool:
         member = fleet.members.get(session.agent)
         return (
-            session.may_lead and session.claims and not session.leaving
+            session.may_lead and session.claims_term and not session.leaving
             and fleet.quotas.mute_of(session.agent, fleet.quotas.at) is None
             and not fleet.places.is_full(session.agent)
             and member is not None and member.admitted and member.key == session.signer.key
@@ -212,31 +212,31 @@ class Crew:
         """A copy of this process may live on elsewhere: sessions with other ids, which lead nothing."""
         for session in self.sessions:
             session.id = self.rng.randbytes(6).hex()
-            session.count, session.beat_at_s, session.line, session.claims = 0, None, None, True
+            session.count, session.heartbeat_at_s, session.line, session.claims_term = 0, None, None, True
             session.left.clear()
             session.made.clear()
-            session.proven_dead = None  # its lock proves nothing: what it was may live where the copy was made from
-        self.watch = Watch()
+            session.replaces_session = None  # its lock proves nothing: what it was may live where the copy was made from
+        self.watch = LeaderWatch()
         self.act_until_s, self.reign = 0.0, (0, None)
 
-    def beat_period_s(self, leading: bool) -> float:
+    def heartbeat_period_s(self, leading: bool) -> float:
         """Between two beats, as promised to the others."""
-        period = self.profile.beat_s if leading else self.profile.follower_beat_s
+        period = self.profile.heartbeat_s if leading else self.profile.follower_heartbeat_s
         return min(period * self.stretch, limits.BEAT_PROMISE_S_MAX)
 
-    def beat_due(self, fleet: FleetState, now_s: float) -> bool:
+    def heartbeat_due(self, fleet: FleetState, now_s: float) -> bool:
         """Whether a session here should be heard of now."""
         lead = self.leading(fleet.terms)
         return any(
-            s.leaving or s.beat_at_s is None or now_s - s.beat_at_s >= self.beat_period_s(s is lead)
+            s.leaving or s.heartbeat_at_s is None or now_s - s.heartbeat_at_s >= self.heartbeat_period_s(s is lead)
             for s in self.sessions
         )
 
-    def beats(self, fleet: FleetState, now_s: float, *, timestamp: str, fresh: bool) -> list[bytes]:
+    def heartbeats(self, fleet: FleetState, now_s: float, *, timestamp: str, fresh: bool) -> list[bytes]:
         """The newest beat of every session of the node. `fresh`: those that run here beat anew."""
         for session in self.sessions:
             if fresh or session.line is None:
-                self._beat_anew(fleet, session, now_s, timestamp)
+                self._renew_heartbeat(fleet, session, now_s, timestamp)
         own = [session.agent for session in self.sessions]
         return [session.line for session in self.sessions if session.line] + neighbour_heartbeats.others(self.neighbours(), own)
 
@@ -244,9 +244,9 @@ class Crew:
         """Sessions that beat anew because half of what they promised is over: a neighbour's push may take it along."""
         lead, due = self.leading(fleet.terms), []
         for session in self.sessions:
-            half_s = self.beat_period_s(session is lead) / 2
-            if session.beat_at_s is None or now_s - session.beat_at_s >= half_s:
-                self._beat_anew(fleet, session, now_s, timestamp)
+            half_s = self.heartbeat_period_s(session is lead) / 2
+            if session.heartbeat_at_s is None or now_s - session.heartbeat_at_s >= half_s:
+                self._renew_heartbeat(fleet, session, now_s, timestamp)
                 session.left[session.count] = now_s
                 session.left.pop(session.count - LEFT_MAX, None)
                 due.append(session)
@@ -255,39 +255,39 @@ class Crew:
     def heard(self) -> None:
         """The remote took the outbox with the newest beats."""
         for session in self.sessions:
-            session.beat_at_s = session.made_at_s
+            session.heartbeat_at_s = session.made_at_s
             session.left.clear()
 
-    def _heard_by_neighbours(self, beats: Sequence[Event]) -> None:
+    def _heard_by_neighbours(self, heartbeats: Sequence[Event]) -> None:
         """A neighbour's push took along what was left for it."""
         for session in self.sessions:
-            mine = [one for one in beats if one.actor == session.agent and one.data.get("session") == session.id]
+            mine = [one for one in heartbeats if one.actor == session.agent and one.data.get("session") == session.id]
             for count in {one.data.get("n") for one in mine} & session.left.keys():
-                session.beat_at_s = max(session.left[count], session.beat_at_s or 0.0)
+                session.heartbeat_at_s = max(session.left[count], session.heartbeat_at_s or 0.0)
 
-    def _beat_anew(self, fleet: FleetState, session: Session, now_s: float, timestamp: str) -> None:
+    def _renew_heartbeat(self, fleet: FleetState, session: Session, now_s: float, timestamp: str) -> None:
         session.count += 1
         session.made_at_s = now_s
-        session.line = self._beat(fleet, session, session is self.leading(fleet.terms), timestamp)
+        session.line = self._heartbeat(fleet, session, session is self.leading(fleet.terms), timestamp)
         session.made[session.count] = session.line
         session.made.pop(session.count - LEFT_MAX, None)
 
-    def _beat(self, fleet: FleetState, session: Session, lead: bool, timestamp: str) -> bytes:
+    def _heartbeat(self, fleet: FleetState, session: Session, lead: bool, timestamp: str) -> bytes:
         data: dict[str, Any] = {
-            "session": session.id, "n": session.count, "next_s": self.beat_period_s(lead),
+            "session": session.id, "n": session.count, "next_s": self.heartbeat_period_s(lead),
             "state": "goodbye" if session.leaving else "alive", "position": fleet.position, **self.heartbeat_extras(),
         }
         if session.over:
             data["over"] = session.over
-        claims = lead and session.claims and not session.leaving
-        return self._control(fleet, session, "heartbeat", "", data, term=fleet.terms.term if claims else None,
+        claims_term = lead and session.claims_term and not session.leaving
+        return self._control(fleet, session, "heartbeat", "", data, term=fleet.terms.term if claims_term else None,
                              timestamp=timestamp, uid="0" * 16)
 
-    def ousted(self, beats: Sequence[Event]) -> Session | None:
+    def ousted(self, heartbeats: Sequence[Event]) -> Session | None:
         """A session here that another one, of the same agent elsewhere, says it takes over from."""
         for session in self.sessions:
-            for beat in beats:
-                if beat.actor == session.agent and beat.data.get("over") == session.id:
+            for heartbeat in heartbeats:
+                if heartbeat.actor == session.agent and heartbeat.data.get("over") == session.id:
                     return session
         return None
 
@@ -296,8 +296,8 @@ class Crew:
         due = now_s + self.profile.poll_s
         lead = self.leading(fleet.terms)
         for session in self.sessions:
-            if session.beat_at_s is not None:
-                due = min(due, session.beat_at_s + self.beat_period_s(session is lead))
-        if self.watch.stand_at_s is not None:
-            due = min(due, self.watch.stand_at_s)
+            if session.heartbeat_at_s is not None:
+                due = min(due, session.heartbeat_at_s + self.heartbeat_period_s(session is lead))
+        if self.watch.campaign_at_s is not None:
+            due = min(due, self.watch.campaign_at_s)
         return max(0.0, due - now_s)

@@ -13,12 +13,12 @@ class Profile:
     """All in seconds. Where the push budget binds, beats stretch, and so does the silence allowed."""
 
     name: str
-    beat_s: float  # the leader's
-    follower_beat_s: float
+    heartbeat_s: float  # the leader's
+    follower_heartbeat_s: float
     act_s: float  # V: how long after a push began its leader may act outside the ledger
-    silence_s: float  # T: credit of silence after which a follower stands
+    election_timeout_s: float  # T: credit of silence after which a follower stands
     poll_s: float  # P: between looks at the remote; also the leader's tick
-    jitter_s: float  # J: the longest random wait before standing
+    election_jitter_s: float  # J: the longest random wait before standing
     travel_s: float  # D: a fetch and a push, until measured
     pushes_per_minute: float | None  # of the whole repository; None: no budget
     retry_s: float  # the first wait after a failure; doubles
@@ -30,15 +30,15 @@ class Profile:
         2.2 polls: one until the last sign was seen, one after the limit, 0.2 for lateness; clocks differ by 1 %.
         """
         travel = self.travel_s if travel_s is None else max(travel_s, self.travel_s)
-        return (2.2 * self.poll_s + self.silence_s + self.jitter_s) / 0.99 + travel
+        return (2.2 * self.poll_s + self.election_timeout_s + self.election_jitter_s) / 0.99 + travel
 
     def outlast_s(self) -> float:
         """How long to wait until nobody else's V, that began before, can go on: clocks differ by 1 %."""
         return self.act_s / 0.99
 
-    def stretched_silence_s(self, promised_s: float) -> float:
+    def stretched_election_timeout_s(self, promised_s: float) -> float:
         """T, when the leader promised its next beat only after `promised_s`."""
-        return self.silence_s * max(1.0, promised_s / self.beat_s)
+        return self.election_timeout_s * max(1.0, promised_s / self.heartbeat_s)
 
 
 PROFILES = {

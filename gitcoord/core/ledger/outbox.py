@@ -26,12 +26,12 @@ class Outbox:
     oid: Oid
     lines: tuple[bytes, ...] = ()
     orphans: tuple[bytes, ...] = ()
-    beats: tuple[Event, ...] = ()  # parsed, signatures NOT checked
+    heartbeats: tuple[Event, ...] = ()  # parsed, signatures NOT checked
     blobs: Mapping[Oid, tuple[bytes, ...]] = field(default_factory=dict)  # its files, to be read once
 
 
 def write(
-    objects: Objects, *, node: str, pending: Sequence[Event], beats: Sequence[bytes], orphans: Sequence[bytes],
+    objects: Objects, *, node: str, pending: Sequence[Event], heartbeats: Sequence[bytes], orphans: Sequence[bytes],
     nonce: str, parent: Oid | None, time_s: int,
 ) -> Oid:
     """The outbox commit. `nonce` makes it differ from every other: git does not check a push of what is there."""
@@ -42,10 +42,10 @@ def write(
     if chunks:
         names = {f"{number:08d}.log": Entry(objects.put_blob(_joined(lines))) for number, lines in chunks.items()}
         root[QUEUE] = Entry(objects.put_tree(names), is_tree=True)
-    root[BEATS] = Entry(objects.put_blob(_joined(beats)))
+    root[BEATS] = Entry(objects.put_blob(_joined(heartbeats)))
     if orphans:
         root[CARRIED] = Entry(objects.put_blob(_joined(orphans)))
-    message = f"outbox of {node}: {len(pending)} pending, {len(beats)} beats [skip ci]\n\nNonce: {nonce}\n"
+    message = f"outbox of {node}: {len(pending)} pending, {len(heartbeats)} beats [skip ci]\n\nNonce: {nonce}\n"
     parents = [parent] if parent else []
     return objects.put_commit(tree=objects.put_tree(root), parents=parents, message=message, author=node, time_s=time_s)
 
@@ -104,8 +104,8 @@ def read(objects: Objects, oid: Oid, before: Outbox | None = None, *, whole: boo
     except Corrupt:
         return Outbox(oid)
     lines = taken(entry for _, entry in sorted(chunks.items()))
-    beats = tuple(_events(lines_in(root.get(BEATS), limits.BEATS_BYTES_MAX)[:limits.BEATS_MAX]))
-    return Outbox(oid, lines, taken([root.get(CARRIED)]), beats, blobs)
+    heartbeats = tuple(_events(lines_in(root.get(BEATS), limits.BEATS_BYTES_MAX)[:limits.BEATS_MAX]))
+    return Outbox(oid, lines, taken([root.get(CARRIED)]), heartbeats, blobs)
 
 
 def _lines(objects: Objects, oid: Oid, bytes_max: int | None) -> tuple[bytes, ...]:

@@ -73,7 +73,7 @@ class RecordOutbox(NamedTuple):
     """→ None, once the id of the outbox commit about to be pushed is durable, and the sessions of its beats, counted"""
 
     oid: Oid
-    beats: tuple[tuple[str, int], ...] = ()
+    heartbeats: tuple[tuple[str, int], ...] = ()
 
 
 class SaveOrphans(NamedTuple):
@@ -137,7 +137,7 @@ class DurableState(Protocol):
     def owns(self, event: Event) -> bool:
         """Whether the event's key is that of an agent of this node."""
 
-    def beats_pushed(self, session: str) -> int:
+    def heartbeats_pushed(self, session: str) -> int:
         """The highest number of the session's beats that this node, by any of its processes, pushed; 0 for none."""
 
     def pushed_last(self) -> Oid | None:

@@ -19,7 +19,7 @@ def is_of_a_copy(replica: Replica, disk: DurableState, crew: Crew, box: Outbox) 
     if disk.pushed_last() is None:
         return True  # the list of what was pushed here is gone: nothing tells whose it is
     lines = any(_is_foreign_line(replica, disk, line) for line in box.lines)
-    return lines or any(_is_foreign_beat(disk, crew, beat) for beat in box.beats) or _is_chain_taken(replica, disk)
+    return lines or any(_is_foreign_heartbeat(disk, crew, heartbeat) for heartbeat in box.heartbeats) or _is_chain_taken(replica, disk)
 
 
 def _is_foreign_line(replica: Replica, disk: DurableState, line: bytes) -> bool:
@@ -34,15 +34,15 @@ def _is_foreign_line(replica: Replica, disk: DurableState, line: bytes) -> bool:
     return event.seq > newest or not replica.is_sequenced(line)
 
 
-def _is_foreign_beat(disk: DurableState, crew: Crew, beat: Event) -> bool:
+def _is_foreign_heartbeat(disk: DurableState, crew: Crew, heartbeat: Event) -> bool:
     """Return whether a key of ours signed this beat, and no process of this node did."""
-    if beat.node != disk.node or not disk.owns(beat):
+    if heartbeat.node != disk.node or not disk.owns(heartbeat):
         return False
-    session, count = beat.data.get("session"), beat.data.get("n")
+    session, count = heartbeat.data.get("session"), heartbeat.data.get("n")
     if not isinstance(session, str) or type(count) is not int:
         return False
     ours = crew.made(session, count)
-    return count > disk.beats_pushed(session) or (ours is not None and ours != beat.line)
+    return count > disk.heartbeats_pushed(session) or (ours is not None and ours != heartbeat.line)
 
 
 def _is_chain_taken(replica: Replica, disk: DurableState) -> bool:

@@ -31,12 +31,12 @@ class Plan:
     pending: list[Event] = field(default_factory=list)
     batch: list[Event] = field(default_factory=list)
     files: Mapping[str, bytes | None] = field(default_factory=dict)
-    stander: Session | None = None
+    candidate: Session | None = None
     reason: str = ""  # of its standing
     renews_term: bool = False
     writes_ledger: bool = False
     pushes_outbox: bool = True  # the outbox goes along: it has something new
-    beats_anew: bool = False
+    renews_heartbeats: bool = False
     deletes: list[Update] = field(default_factory=list)  # outboxes of nodes that are gone
     updates: list[Update] = field(default_factory=list)
     ledger_oid: Oid | None = None  # of the ledger
@@ -48,7 +48,7 @@ def do_duties(replica: Replica, disk: DurableState, crew: Crew) -> Steps:
     """What the leader alone appends; a duty that is pending already is not appended again."""
     fleet = replica.branch.fleet
     lead = crew.leading(fleet.terms)
-    if lead is None or lead.leaving or not lead.claims:
+    if lead is None or lead.leaving or not lead.claims_term:
         return
     waiting = {duty for event in disk.pending() if isinstance(duty := event.data.get("duty"), str)}
     ctx = Context(fleet, replica.clock.timestamp(), lead.agent, disk.node, liveness=crew.standings(),
@@ -93,36 +93,36 @@ def plan_push(replica: Replica, disk: DurableState, crew: Crew, now_s: float) ->
         if not plan.batch and replica.refused:
             again = {uid: until for uid, until in replica.refused.items() if now_s < until}
             plan.batch, own = admit(replica, disk, plan.pending, refused=again)
-    standing = None if quiet else crew.stands(fleet, now_s, beats=replica.beats(), term_seen=disk.term)
+    standing = None if quiet else crew.campaign(fleet, now_s, heartbeats=replica.heartbeats(), term_seen=disk.term)
     if standing:
-        plan.stander, plan.reason = standing
+        plan.candidate, plan.reason = standing
     lead = crew.leading(fleet.terms)
     waited_s = _longest_wait_s(replica, plan.batch, now_s)
     is_held_back = lead is not None and fleet.places.is_full(lead.agent)  # so would be its renewal
-    if lead is not None and (is_held_back or waited_s >= crew.profile.silence_s):
-        lead.claims = False  # it lives, but it does not lead: let another one stand
-    leads = lead is not None and lead.claims and not lead.leaving
+    if lead is not None and (is_held_back or waited_s >= crew.profile.election_timeout_s):
+        lead.claims_term = False  # it lives, but it does not lead: let another one stand
+    leads = lead is not None and lead.claims_term and not lead.leaving
     if leads and not quiet and not replica.suspects:
         plan.files = replica.publish(replica.branch)
     # One that stopped claiming asks the ledger whether it may lead on: a renewal that is accepted says so, also to
     # the others. Others' lines alone would be no sign of life, and it would act again while one of them stands.
-    asks = lead is not None and not lead.claims and not lead.leaving and not is_held_back
+    asks = lead is not None and not lead.claims_term and not lead.leaving and not is_held_back
     plan.renews_term = not standing and (asks or (leads and crew.wants_to_act and not plan.batch and not plan.files))
     turn = standing or own or plan.renews_term or (leads and (plan.batch or plan.files or replica.branch.damaged))
     turn = turn or waited_s >= 2 * crew.profile.poll_s  # two ticks: anyone helps
     plan.writes_ledger = bool(turn) and not quiet
     box = replica.outboxes.get(disk.node)
-    beat = crew.beat_due(fleet, now_s)
+    heartbeat = crew.heartbeat_due(fleet, now_s)
     news = is_news(replica, disk, plan.pending)
-    left = neighbour_heartbeats.is_due(crew.neighbours(), box.beats if box else (), fleet.members)
-    if not (plan.writes_ledger or beat or news or left):
+    left = neighbour_heartbeats.is_due(crew.neighbours(), box.heartbeats if box else (), fleet.members)
+    if not (plan.writes_ledger or heartbeat or news or left):
         return None
     if now_s < replica.own_quiet_until_s and not plan.writes_ledger:
         return None
     if leads and not quiet:
         plan.deletes = _forsaken(replica, disk, now_s)
-    plan.beats_anew = beat or (plan.writes_ledger and lead is not None)
-    plan.pushes_outbox = (news or left or plan.beats_anew or plan.stander is not None) and now_s >= replica.own_quiet_until_s
+    plan.renews_heartbeats = heartbeat or (plan.writes_ledger and lead is not None)
+    plan.pushes_outbox = (news or left or plan.renews_heartbeats or plan.candidate is not None) and now_s >= replica.own_quiet_until_s
     return plan
 
 
@@ -139,7 +139,7 @@ def build_commits(replica: Replica, disk: DurableState, crew: Crew, plan: Plan, 
         plan.control = _control(replica, disk, crew, plan)
         author = _author(replica, crew, plan, disk)
     if plan.pushes_outbox:
-        yield from add_outbox(replica, disk, crew, plan, now_s, fresh=plan.beats_anew)
+        yield from add_outbox(replica, disk, crew, plan, now_s, fresh=plan.renews_heartbeats)
     if plan.writes_ledger:
         events = [plan.control, *plan.batch] if plan.control else plan.batch
         log = replica.branch.extend([event.line for event in events], _cuts(events))
@@ -162,9 +162,9 @@ def _control(replica: Replica, disk: DurableState, crew: Crew, plan: Plan) -> Ev
     fleet = replica.branch.fleet
     lead = crew.leading(fleet.terms)
     stamp: dict[str, Any] = {"timestamp": replica.clock.timestamp(), "uid": uid_from(replica.rng.randbytes(10))}
-    if plan.stander is not None:
+    if plan.candidate is not None:
         term = max(fleet.terms.highest, min(disk.term, fleet.terms.highest + limits.TERM_JUMP_MAX - 1)) + 1
-        return parse(crew.election(fleet, plan.stander, plan.reason, term=term, **stamp))
+        return parse(crew.election(fleet, plan.candidate, plan.reason, term=term, **stamp))
     if plan.renews_term and lead is not None:
         return parse(crew.renewal(fleet, lead, **stamp))
     return None
@@ -220,13 +220,13 @@ def _author(replica: Replica, crew: Crew, plan: Plan, disk: DurableState) -> str
 
 
 def add_outbox(replica: Replica, disk: DurableState, crew: Crew, plan: Plan, now_s: float, *, fresh: bool) -> Steps:
-    beats = crew.beats(replica.branch.fleet, now_s, timestamp=replica.clock.timestamp(), fresh=fresh)
+    heartbeats = crew.heartbeats(replica.branch.fleet, now_s, timestamp=replica.clock.timestamp(), fresh=fresh)
     oid = outbox.write(
-        replica.objects, node=disk.node, pending=plan.pending, orphans=disk.orphans, beats=beats,
+        replica.objects, node=disk.node, pending=plan.pending, orphans=disk.orphans, heartbeats=heartbeats,
         nonce=uid_from(replica.rng.randbytes(10)), time_s=replica.clock.epoch_s(),
         parent=replica.own_seen if replica.parented_outbox else None,
     )
-    yield RecordOutbox(oid, neighbour_heartbeats.numbers(beats))  # durable BEFORE it is pushed: else we would not know it for ours
+    yield RecordOutbox(oid, neighbour_heartbeats.numbers(heartbeats))  # durable BEFORE it is pushed: else we would not know it for ours
     plan.outbox_oid = oid
     plan.updates.append(Update(own_ref(replica, disk), replica.own_seen, oid))
 

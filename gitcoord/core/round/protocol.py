@@ -66,13 +66,13 @@ def sync(
                 return report
             if goal is None:
                 goal = plan.pending[-1].seq or 0 if plan.pending else 0
-            elif goal and report.sequenced.seq >= goal and plan.stander is None:
+            elif goal and report.sequenced.seq >= goal and plan.candidate is None:
                 return report  # winners carried it along; what was queued since is for the next round, not a chase
             if not plan.pushes_outbox and ceded < _place(replica, disk, crew, plan):
                 ceded += 1
                 yield Wait(1)
                 continue
-            if not may_push(plan.stander is not None):
+            if not may_push(plan.candidate is not None):
                 report.waiting = True
                 return report
             yield from build_commits(replica, disk, crew, plan, now_s)
@@ -105,7 +105,7 @@ def _gives_way(replica: Replica, disk: DurableState, crew: Crew) -> bool:
 
 def _place(replica: Replica, disk: DurableState, crew: Crew, plan: Plan) -> int:
     """How many of those who wait for the ledger go before us. All who have fetched the same draw the same lots."""
-    if replica.clock.monotonic_s() >= replica.contended_until_s or plan.stander or crew.leading(replica.branch.fleet.terms):
+    if replica.clock.monotonic_s() >= replica.contended_until_s or plan.candidate or crew.leading(replica.branch.fleet.terms):
         return 0
     lots = {node: hash_of(f"{replica.branch.tip} {node}".encode()) for node in {event.node for event in plan.batch}}
     mine = lots.get(disk.node, "")
@@ -120,7 +120,7 @@ def _observe_and_plan(
     replica.first_seen.note(replica.branch.fleet.position, now_s)
     mine = refs.get(own_ref(replica, disk))
     # A remote that does not show our outbox as we pushed it may be a stale mirror: its silence proves nothing.
-    crew.observe(replica.branch.fleet, replica.beats(), now_s, trusted=replica.confirm_own(mine))
+    crew.observe(replica.branch.fleet, replica.heartbeats(), now_s, trusted=replica.confirm_own(mine))
     replica.own_seen = mine
     if tick and crew.leading(replica.branch.fleet.terms):
         yield from do_duties(replica, disk, crew)
@@ -188,15 +188,15 @@ def _ledger_accepted(
     advance_to(replica, plan.ledger_oid, known={event.line: event for event in events})
     yield SaveTip(plan.ledger_oid, max(disk.term, replica.branch.fleet.terms.highest))
     for session in crew.sessions:
-        session.claims = True
+        session.claims_term = True
     replica.denied_alone = False
     replica.contended_until_s = 0.0  # whoever won sequences for all, until it loses
     taken = {event.uid for event in plan.batch}
     replica.refused = {uid: until or started_s + REFUSED_S for uid, until in replica.refused.items() if uid not in taken}
     replica.suspects = 2 * replica.suspects if replica.suspects < limits.BATCH_EVENTS_MAX else 0
     report.sequenced = replica.heads.get(disk.node, Head())
-    if plan.stander is not None and crew.leading(replica.branch.fleet.terms) is plan.stander:
-        report.elected = plan.stander
+    if plan.candidate is not None and crew.leading(replica.branch.fleet.terms) is plan.candidate:
+        report.elected = plan.candidate
     if _is(report.outbox, PushOutcome.ACCEPTED):
         crew.confirmed(replica.branch.fleet.terms, started_s, replica.clock.monotonic_s())
 
@@ -206,7 +206,7 @@ def _ledger_denied(replica: Replica, crew: Crew, plan: Plan, answer: Pushed) -> 
     replica.quiet_until_s = replica.clock.monotonic_s() + QUIET_S
     lead = crew.leading(replica.branch.fleet.terms)
     if lead is not None:
-        lead.claims = False
+        lead.claims_term = False
     yield Notify("ledger_denied", f"the remote refuses writes to the ledger: {answer.reason}")
     if len(plan.batch) == 1:
         event = plan.batch[0]
@@ -251,6 +251,6 @@ def _outbox_alone(replica: Replica, disk: DurableState, crew: Crew, plan: Plan, 
     event = plan.pending[fails - 1]
     replica.blocked, replica.quiet_until_s, replica.suspects = event.uid, 0.0, 0  # the cause is known: the others may go on
     for session in crew.sessions:
-        session.claims = True
+        session.claims_term = True
     yield Notify("event_denied", f"the remote refuses event {event.uid[:8]} by {event.actor} ({words}): "
                f"`gitcoord queue drop {event.uid[:8]}` removes it; what comes after it waits")

@@ -95,12 +95,12 @@ def _checked(replica: Replica, box: Outbox) -> Outbox:
     """Without the beats whose signatures are not their agents'."""
     fleet = replica.branch.fleet
     good = []
-    for beat in box.beats:
-        member = fleet.members.get(beat.actor)
-        if member is not None and member.key == beat.key:
-            if fleet.verifier is None or fleet.verifier.rejects(beat, fleet.id or "") is None:
-                good.append(beat)
-    return box if len(good) == len(box.beats) else replace(box, beats=tuple(good))
+    for heartbeat in box.heartbeats:
+        member = fleet.members.get(heartbeat.actor)
+        if member is not None and member.key == heartbeat.key:
+            if fleet.verifier is None or fleet.verifier.rejects(heartbeat, fleet.id or "") is None:
+                good.append(heartbeat)
+    return box if len(good) == len(box.heartbeats) else replace(box, heartbeats=tuple(good))
 
 
 def _merge_own(replica: Replica, disk: DurableState, mine: Outbox) -> Steps:

@@ -144,9 +144,9 @@ class Replica:
     def heads(self) -> Mapping[str, Head]:
         return self.branch.fleet.heads
 
-    def beats(self) -> list[Event]:
+    def heartbeats(self) -> list[Event]:
         """The newest beats in all outboxes, signatures checked against the members' keys."""
-        return [beat for box in self.outboxes.values() for beat in box.beats]
+        return [heartbeat for box in self.outboxes.values() for heartbeat in box.heartbeats]
 
 
 def own_ref(replica: Replica, disk: DurableState) -> str:

@@ -156,8 +156,8 @@ def is_secret_value(value: str) -> bool:
     if any(compiled(pattern).match(value) for pattern in (_PLACEHOLDER, _CALL, _DOTTED, _NUMBER, _FILE, _WORDS)):
         return False
     letters, digits = any(one.isalpha() for one in value), any(one.isdigit() for one in value)
-    signs = any(not one.isalnum() and one not in "-_./ :" for one in value)
-    return letters and (digits or signs) and entropy(value) >= 2.5
+    leader_lines = any(not one.isalnum() and one not in "-_./ :" for one in value)
+    return letters and (digits or leader_lines) and entropy(value) >= 2.5
 
 
 def is_prefixed_token(prefix: str, rest: str) -> bool:

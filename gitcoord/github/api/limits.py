@@ -51,15 +51,15 @@ class Meter:
             told |= {"left": self.quota.left, "reset": int(self.quota.reset_at)}
         return {"github": told}
 
-    def heard(self, beats: Iterable[Event], own_sessions: Iterable[str] = ()) -> None:
+    def heard(self, heartbeats: Iterable[Event], own_sessions: Iterable[str] = ()) -> None:
         """What the others' newest beats say. Others wrote them: what is not of the shape counts for nothing."""
         own = set(own_sessions)
         minute = hour = 0
-        for beat in beats:
-            told = beat.data.get("github")
+        for heartbeat in heartbeats:
+            told = heartbeat.data.get("github")
             if not isinstance(told, Mapping) or told.get("account") != self.account:
                 continue
-            if beat.data.get("session") in own or beat.data.get("state") != "alive":
+            if heartbeat.data.get("session") in own or heartbeat.data.get("state") != "alive":
                 continue
             writes = told.get("writes")
             if isinstance(writes, Sequence) and len(writes) == 2 and all(type(n) is int and n >= 0 for n in writes):

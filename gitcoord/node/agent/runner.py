@@ -186,9 +186,9 @@ class Runner:
         node = self.node
         self._tell_leader()
         self._log_beat()
-        beats = node.replica.beats()
+        heartbeats = node.replica.heartbeats()
         for session in list(node.crew.sessions):
-            why = None if session.leaving else self._seats.lost(session, beats)
+            why = None if session.leaving else self._seats.lost(session, heartbeats)
             if why is not None:
                 self._give_up(session, why)
 
@@ -220,7 +220,7 @@ class Runner:
             return
         leading = node.crew.leading(node.fleet.terms)
         now = since_boot_s()
-        if now - self._logged_beat_s >= node.crew.beat_period_s(leading is not None):
+        if now - self._logged_beat_s >= node.crew.heartbeat_period_s(leading is not None):
             self._logged_beat_s = now
             with contextlib.suppress(GitcoordError):
                 node.append(*[node.draft("heartbeat", f"{session.agent} is alive", actor=session.agent,

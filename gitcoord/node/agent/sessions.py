@@ -37,10 +37,10 @@ def locked(node: Node, agents: Sequence[str]) -> Iterator[None]:
 def elsewhere(node: Node, agent: str) -> dict[str, Mapping[str, Any]]:
     """Beats of the agent on other nodes that did not say goodbye, by node."""
     return {
-        beat.node: beat.data for beat in node.replica.beats()
-        if same_agent(beat.actor, agent) and beat.node != node.disk.node
-        and beat.data.get("state") == "alive" and isinstance(beat.data.get("n"), int)
-        and isinstance(beat.data.get("session"), str)
+        heartbeat.node: heartbeat.data for heartbeat in node.replica.heartbeats()
+        if same_agent(heartbeat.actor, agent) and heartbeat.node != node.disk.node
+        and heartbeat.data.get("state") == "alive" and isinstance(heartbeat.data.get("n"), int)
+        and isinstance(heartbeat.data.get("session"), str)
     }
 
 
@@ -72,7 +72,7 @@ class Seats:
         session = Session(agent, secrets.token_hex(6), node.keyring.signer(agent), may_lead=may_lead)
         terms = node.fleet.terms
         if terms.leader == session.agent and terms.node == node.disk.node:
-            session.proven_dead = terms.session  # we hold its run lock: no other session of it lives here
+            session.replaces_session = terms.session  # we hold its run lock: no other session of it lives here
         others = elsewhere(node, agent)
         if others and takeover:
             session.over = str(others[self._newest(agent, others)]["session"])
@@ -80,7 +80,7 @@ class Seats:
             self._watch(agent, others)
             gone = {data["session"] for data in others.values()}
             if node.fleet.terms.session in gone:
-                session.proven_dead = node.fleet.terms.session
+                session.replaces_session = node.fleet.terms.session
         node.crew.sessions.append(session)
         return session
 
@@ -112,11 +112,11 @@ class Seats:
                 if (data["session"], data["n"]) != (before.get("session"), before.get("n")):
                     raise Lost(f"{agent} runs on node {name}: stop it there, or start this one with --takeover")
 
-    def lost(self, session: Session, beats: Sequence[Event]) -> str | None:
+    def lost(self, session: Session, heartbeats: Sequence[Event]) -> str | None:
         """Why a session has to end: another run took over, or both began at once and the other one stays."""
-        for beat in beats:
-            if beat.actor == session.agent and beat.data.get("over") == session.id:
-                return f"{session.agent} was taken over by its run on node {beat.node}: this one ends"
+        for heartbeat in heartbeats:
+            if heartbeat.actor == session.agent and heartbeat.data.get("over") == session.id:
+                return f"{session.agent} was taken over by its run on node {heartbeat.node}: this one ends"
         for name, data in elsewhere(self.node, session.agent).items():
             now = (str(data["session"]), int(data["n"]))
             first = self._first_seen.setdefault(f"{session.agent}\0{name}", now)

@@ -67,7 +67,7 @@ class Rounds:
             stop=lambda state: state.attempt_number >= ATTEMPTS or self.stop.is_set(),
             wait=tenacity.wait_random_exponential(multiplier=profile.retry_s, max=profile.probe_s),
             retry=tenacity.retry_if_exception_type(Unreachable), reraise=True, sleep=self.node.pause,
-            before_sleep=lambda state: self.node.crew.watch.lapse(),
+            before_sleep=lambda state: self.node.crew.watch.discard_interval(),
         )
         report: Report = retrying(self.node.sync)
         return report
@@ -100,7 +100,7 @@ class Rounds:
             self.say(kind, str(wrong))
 
     def _lapse(self, pace_s: float) -> None:
-        self.node.crew.watch.lapse()
+        self.node.crew.watch.discard_interval()
         self.not_before_s = since_boot_s() + pace_s
 
     def _went_well(self) -> None:

@@ -257,8 +257,8 @@ def _left(ctx: DoctorContext) -> Iterator[Finding]:
 def _clock(ctx: DoctorContext) -> Iterator[Finding]:
     """Timestamps of others ahead of our clock. Nothing depends on it but what people read."""
     with open_node(ctx.path) as node:
-        beats = _beats(node, ctx)
-        others = [(event, -age_s(event.timestamp)) for event in (*beats, *_events(node))
+        heartbeats = _beats(node, ctx)
+        others = [(event, -age_s(event.timestamp)) for event in (*heartbeats, *_events(node))
                   if event.node != node.disk.node]
     ahead = sorted({event.node for event, by_s in others if by_s > AHEAD_S_MAX})
     most_s = max((by_s for _, by_s in others), default=0.0)
@@ -283,7 +283,7 @@ def _events(node: Node) -> Sequence[Event]:
 def _beats(node: Node, ctx: DoctorContext) -> list[Event]:
     """The beats in those outboxes that the last sync fetched. Not fetched anew: nothing is changed here."""
     boxes = [oid for ref, oid in (ctx.refs or {}).items() if ref.startswith(_prefix(ctx))]
-    return [beat for oid in boxes[:OUTBOXES_MAX] for beat in outbox.read(node.store, oid).beats]
+    return [heartbeat for oid in boxes[:OUTBOXES_MAX] for heartbeat in outbox.read(node.store, oid).heartbeats]
 
 
 def _profile(ctx: DoctorContext) -> Iterator[Finding]:

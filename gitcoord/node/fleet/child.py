@@ -24,7 +24,7 @@ WAITING, STARTED, UP, CRASHED, ENDED = "waiting", "started", "up", "crashed", "e
 
 @dataclass(slots=True)
 class Child:
-    """An agent of the plan. `session`, `beat`, `beat_s`, `promise_s` are those of its newest beat on this disk."""
+    """An agent of the plan. `session`, `heartbeat`, `heartbeat_s`, `promise_s` are those of its newest beat on this disk."""
 
     id: str
     planned: Planned
@@ -34,14 +34,14 @@ class Child:
     starts: int = 0
     changed_s: float = field(default_factory=time.monotonic)
     session: str = ""
-    beat: object = None
-    beat_s: float = 0.0
+    heartbeat: object = None
+    heartbeat_s: float = 0.0
     promise_s: float = 0.0
 
     @property
     def hangs(self) -> bool:
         """Whether its process lives, and its beats stand still for long."""
-        return time.monotonic() - self.beat_s > max(HUNG_S, HUNG_PROMISES * self.promise_s)
+        return time.monotonic() - self.heartbeat_s > max(HUNG_S, HUNG_PROMISES * self.promise_s)
 
     def becomes(self, state: str) -> None:
         self.state, self.changed_s = state, time.monotonic()
@@ -52,15 +52,15 @@ class Child:
         self.process = subprocess.Popen(words(self.id, self.planned), cwd=folder, env=environment,
                                         start_new_session=True, stdin=subprocess.PIPE)
         self.starts += 1
-        self.beat_s = time.monotonic()
+        self.heartbeat_s = time.monotonic()
         self.becomes(STARTED)
 
-    def see(self, beat: Mapping[str, Any] | None) -> bool:
+    def see(self, heartbeat: Mapping[str, Any] | None) -> bool:
         """Note the newest beat. True if it is the first of a session: the agent is up."""
-        if beat is None or beat == self.beat:
+        if heartbeat is None or heartbeat == self.heartbeat:
             return False
-        self.beat, self.beat_s, self.promise_s = beat, time.monotonic(), float(beat.get("next_s", 0.0))
-        session = str(beat.get("session", ""))
+        self.heartbeat, self.heartbeat_s, self.promise_s = heartbeat, time.monotonic(), float(heartbeat.get("next_s", 0.0))
+        session = str(heartbeat.get("session", ""))
         is_new = session != self.session
         self.session = session
         if is_new:

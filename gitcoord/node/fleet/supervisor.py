@@ -102,9 +102,9 @@ class Supervisor:
 
     def _turn(self) -> None:
         self._keep_in_touch()
-        beats = self._beats()
+        heartbeats = self._beats()
         for child in self.children.values():
-            self._look_at(child, beats)
+            self._look_at(child, heartbeats)
         self._guard.run("recoveries", self._answer_all, otherwise=None, now_s=time.monotonic())
         standings = peers.standings(self.node)
         for child in self.children.values():
@@ -125,16 +125,16 @@ class Supervisor:
 
     def _beats(self) -> Mapping[str, Mapping[str, Any]]:
         """What the newest beats of the agents that run on this node say, by agent (casefolded)."""
-        beats = [parse(line) for line in self.node.home.neighbours()]
-        return {beat.actor.casefold(): beat.data for beat in beats if beat.data.get("state") == "alive"}
+        heartbeats = [parse(line) for line in self.node.home.neighbours()]
+        return {heartbeat.actor.casefold(): heartbeat.data for heartbeat in heartbeats if heartbeat.data.get("state") == "alive"}
 
-    def _look_at(self, child: Child, beats: Mapping[str, Mapping[str, Any]]) -> None:
+    def _look_at(self, child: Child, heartbeats: Mapping[str, Mapping[str, Any]]) -> None:
         """One that ended by itself (0), or runs elsewhere (3), is left alone."""
         if child.process is None:
             return
         code = child.process.poll()
         if code is None:
-            if child.see(beats.get(child.id.casefold())):
+            if child.see(heartbeats.get(child.id.casefold())):
                 self.say("up", f"{child.id} is up")
             return
         child.end()

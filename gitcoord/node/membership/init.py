@@ -219,7 +219,7 @@ def _accepted_namespace(store: Store) -> str:
     """Where the host lets outboxes live: some accept refs/heads/* only. Probed with a ref that is removed again."""
     for namespace in NAMESPACES:
         ref = f"{namespace}/nodes/{passing_node_id('probe')}"
-        oid = outbox.write(store, node="probe", pending=(), beats=(), orphans=(), nonce=new_uid(), parent=None,
+        oid = outbox.write(store, node="probe", pending=(), heartbeats=(), orphans=(), nonce=new_uid(), parent=None,
                            time_s=_now_s())
         answer = store.push([Update(ref, None, oid)])[ref]
         if answer.outcome is PushOutcome.ACCEPTED:

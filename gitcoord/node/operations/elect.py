@@ -57,11 +57,11 @@ def leadership(node: Node, *, online: bool = True) -> LeadershipReport:
 
 def _standing(node: Node, known_by: str = "", *, elected_here: bool = False, advice: str = "") -> LeadershipReport:
     terms = node.fleet.terms
-    beat = next((b for b in node.replica.beats() if b.term == terms.term and b.actor == terms.leader), None)
+    heartbeat = next((b for b in node.replica.heartbeats() if b.term == terms.term and b.actor == terms.leader), None)
     if not known_by:
         known_by = f"the ledger at position {node.fleet.position}"
-        if beat is not None:
-            known_by += f"; its beat {beat.data.get('n')} of {beat.timestamp}"
+        if heartbeat is not None:
+            known_by += f"; its beat {heartbeat.data.get('n')} of {heartbeat.timestamp}"
     return LeadershipReport(terms.leader, terms.term, terms.since, terms.since_time, terms.node, terms.reason, known_by,
                     elected_here, advice)
 
@@ -73,25 +73,25 @@ def take_part(node: Node, agent: str, *, wait: bool = False, timeout_s: float | 
     """
     deadline = time.monotonic() + (node.crew.profile.bound_s() * 1.5 if timeout_s is None else timeout_s)
     with contextlib.ExitStack() as held:
-        stands = not node.home.running()
-        if stands:
+        campaign = not node.home.running()
+        if campaign:
             try:
                 held.enter_context(node.home.run_lock(agent).acquire(timeout=0.5))
             except filelock.Timeout:
-                stands = False
+                campaign = False
         session = Session(agent, secrets.token_hex(6), node.keyring.signer(agent), may_lead=node.config.lead)
-        if stands:
+        if campaign:
             node.crew.election_delay_factor = settings.election_delay_factor
             node.crew.sessions = [session]
-        return _watch(node, session, stands=stands, wait=wait, deadline=deadline)
+        return _watch(node, session, campaign=campaign, wait=wait, deadline=deadline)
 
 
-def _watch(node: Node, session: Session, *, stands: bool, wait: bool, deadline: float) -> LeadershipReport:
+def _watch(node: Node, session: Session, *, campaign: bool, wait: bool, deadline: float) -> LeadershipReport:
     first: object = None
     while True:
         terms = node.fleet.terms
-        if stands and terms.leader == session.agent and terms.node == node.disk.node:
-            session.proven_dead = terms.session  # nobody runs it here, and we hold its lock
+        if campaign and terms.leader == session.agent and terms.node == node.disk.node:
+            session.replaces_session = terms.session  # nobody runs it here, and we hold its lock
         node.sync(tick=False)
         terms = node.fleet.terms
         if node.crew.leading(terms):
@@ -100,7 +100,7 @@ def _watch(node: Node, session: Session, *, stands: bool, wait: bool, deadline: 
         sign = node.crew.watch.sign
         alive = terms.leader is not None and first is not None and sign != first
         first = first if first is not None else sign
-        if terms.leader is not None and (alive or not stands or (not wait and not session.may_lead)):
+        if terms.leader is not None and (alive or not campaign or (not wait and not session.may_lead)):
             return _standing(node)
         if time.monotonic() >= deadline:
             if wait and terms.leader is None:
@@ -130,15 +130,15 @@ def explain(node: Node) -> list[tuple[str, float, str]]:
     profile, crew = node.profile, node.crew
     travel = max(node.round_trip_s, profile.travel_s)
     stretch = crew.stretch
-    silence = profile.stretched_silence_s(profile.beat_s * stretch)
-    bound = (2.2 * profile.poll_s + silence + profile.jitter_s) / 0.99 + travel
+    silence = profile.stretched_election_timeout_s(profile.heartbeat_s * stretch)
+    bound = (2.2 * profile.poll_s + silence + profile.election_jitter_s) / 0.99 + travel
     return [
-        ("beat_s", profile.beat_s * stretch, "between two beats of the leader"),
-        ("follower_beat_s", profile.follower_beat_s * stretch, "between two beats of any other agent"),
+        ("beat_s", profile.heartbeat_s * stretch, "between two beats of the leader"),
+        ("follower_beat_s", profile.follower_heartbeat_s * stretch, "between two beats of any other agent"),
         ("act_s", profile.act_s, "V: how long after a push began the leader may act outside the ledger"),
         ("silence_s", silence, "T: silence, seen by one's own successful polls, after which a follower stands"),
         ("poll_s", profile.poll_s, "P: between two looks at the remote"),
-        ("jitter_s", profile.jitter_s, "J: the longest random wait before standing"),
+        ("jitter_s", profile.election_jitter_s, "J: the longest random wait before standing"),
         ("travel_s", travel, "D: a fetch and a push"),
         ("bound_s", bound, "(2.2 P + T + J) / 0.99 + D: from a leader's death to its successor, at the most"),
     ]

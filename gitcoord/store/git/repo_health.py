@@ -119,5 +119,5 @@ class Probe:
 
     def commit(self, nonce: str, parent: Oid | None, time_s: int) -> Oid:
         """A scratch commit in the shape of an empty outbox, unlike any other."""
-        return outbox.write(self.store, node="doctor", pending=(), beats=(), orphans=(), nonce=nonce, parent=parent,
+        return outbox.write(self.store, node="doctor", pending=(), heartbeats=(), orphans=(), nonce=nonce, parent=parent,
                             time_s=time_s)

@@ -57,8 +57,8 @@ class NodeDisk:
         except GitcoordError:  # its key is not here
             return False
 
-    def beats_pushed(self, session: str) -> int:
-        return self.home.beats_pushed(session)
+    def heartbeats_pushed(self, session: str) -> int:
+        return self.home.heartbeats_pushed(session)
 
     def pushed_last(self) -> Oid | None:
         return self.home.pushed_last()

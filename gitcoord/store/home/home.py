@@ -200,20 +200,20 @@ class Home:
         known = self._pushed()
         return known[-1] if known else None
 
-    def beats_pushed(self, session: str) -> int:
+    def heartbeats_pushed(self, session: str) -> int:
         """The highest number of this session's beats that any process of this node pushed; 0 for none."""
-        counts = (beat.rpartition(":") for row in self._noted() for beat in row[1:])
+        counts = (heartbeat.rpartition(":") for row in self._noted() for heartbeat in row[1:])
         return max((int(count) for name, _, count in counts if name == session and count.isdigit()), default=0)
 
-    def note_outbox(self, oid: Oid, beats: Sequence[tuple[str, int]] = ()) -> None:
+    def note_outbox(self, oid: Oid, heartbeats: Sequence[tuple[str, int]] = ()) -> None:
         """Remember, durably, an outbox commit that is about to be pushed, and the beats in it."""
         path = self.path / "pushed"
         known = self._noted()
-        row = " ".join([oid, *(f"{session}:{count}" for session, count in beats)])
+        row = " ".join([oid, *(f"{session}:{count}" for session, count in heartbeats)])
         if len(known) < 2 * limits.PUSHED_IDS_MAX:
             append_durably(path, f"\n{row}\n".encode())  # a power cut may have left half of a row before it
             return
-        ended = dict(beat.rsplit(":", 1) for row in known[:-limits.PUSHED_IDS_MAX] for beat in row[1:])
+        ended = dict(heartbeat.rsplit(":", 1) for row in known[:-limits.PUSHED_IDS_MAX] for heartbeat in row[1:])
         kept = [list(row) for row in known[-limits.PUSHED_IDS_MAX:]]
         kept[0] += [f"{session}:{count}" for session, count in [*ended.items()][-limits.PUSHED_IDS_MAX:]]
         write_durably(path, "".join(f"{' '.join(one)}\n" for one in [*kept, [row]]).encode())
@@ -275,7 +275,7 @@ class Home:
                     found.append(path.name.removesuffix(".lock"))
         return found
 
-    def save_beat(self, agent: str, line: bytes) -> None:
+    def save_heartbeat(self, agent: str, line: bytes) -> None:
         write_quickly(self.path / "beats" / f"{agent.casefold()}.line", line)
 
     def neighbours(self) -> list[bytes]:

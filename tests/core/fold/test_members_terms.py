@@ -154,7 +154,7 @@ def test_renewals_and_lines_of_the_term_are_signs_of_life() -> None:
     story.elect("alice", 1)
     story.control("alice", "leader_renewed", term=1, data={"session": "s-alice", "after": story.fleet.digest})
     story.say("alice", "note", term=1)
-    assert story.fleet.terms.signs == 2
+    assert story.fleet.terms.leader_lines == 2
     with pytest.raises(Inadmissible, match="extends another log"):
         story.control("alice", "leader_renewed", term=1, data={"session": "s-alice", "after": "x"})
 

@@ -11,7 +11,7 @@ from gitcoord.core.errors import Unreachable
 from gitcoord.core.format.event import Draft, Event, Head, parse, seal
 from gitcoord.core.ports import Fetched, PushOutcome, Pushed, Update
 from gitcoord.core.leadership.sessions import Session
-from gitcoord.core.leadership.leader_watch import Watch
+from gitcoord.core.leadership.leader_watch import LeaderWatch
 from gitcoord.core.leadership.timings import PROFILES
 from tests.core.driver import FLEET, LEDGER, OUTBOXES, Machine, World, run, signer_of
 
@@ -40,7 +40,7 @@ def live(world: World, machines: Sequence[Machine], seconds: float) -> None:
                 try:
                     machine.round()
                 except Unreachable:
-                    machine.crew.watch.lapse()
+                    machine.crew.watch.discard_interval()
                 due[id(machine)] = world.now_s + machine.crew.next_due_s(machine.fleet, world.now_s)
         world.pass_time(STEP_S)
 
@@ -98,7 +98,7 @@ def test_a_silent_leader_is_replaced_after_t_and_not_before_and_within_the_bound
         while not any(machine.leads for machine in rest):
             live(world, rest, STEP_S)
             assert world.now_s - died < 20
-        assert LOCAL.silence_s - 1 < world.now_s - died <= LOCAL.bound_s() + 2 * STEP_S
+        assert LOCAL.election_timeout_s - 1 < world.now_s - died <= LOCAL.bound_s() + 2 * STEP_S
         assert len(elections(world)) == 2
 
 
@@ -141,7 +141,7 @@ def test_an_old_goodbye_of_another_session_is_none() -> None:
     assert one.leads
     live(world, [one, other], 20)
     assert one.leads
-    put_outbox(world, "mallory-1", beats=[last])
+    put_outbox(world, "mallory-1", heartbeats=[last])
     live(world, [one, other], 5)
     assert one.leads
 
@@ -159,7 +159,7 @@ def test_an_election_is_never_carried_by_others() -> None:
 
 
 def put_outbox(world: World, node: str, *, lines: Sequence[bytes] = (), orphans: Sequence[bytes] = (),
-               beats: Sequence[bytes] = ()) -> None:
+               heartbeats: Sequence[bytes] = ()) -> None:
     """An outbox that somebody wrote by hand."""
     from gitcoord.core.ports import Entry
     god = world.god
@@ -168,7 +168,7 @@ def put_outbox(world: World, node: str, *, lines: Sequence[bytes] = (), orphans:
         return Entry(god.put_blob(b"".join(row + b"\n" for row in rows)))
 
     root = {"queue": Entry(god.put_tree({"00000000.log": blob(lines)}), True), "carried.log": blob(orphans),
-            "beats.log": blob(beats)}
+            "beats.log": blob(heartbeats)}
     oid = god.put_commit(tree=god.put_tree(root), parents=[], message=world.uid(), author="m", time_s=0)
     world.server.objects |= god.objects
     world.server.refs[OUTBOXES + node] = oid
@@ -241,7 +241,7 @@ def test_a_restarted_leader_stands_in_place_of_its_own_dead_session_at_once() ->
     world, [leader, other] = a_fleet("leader", "other")
     dead = leader.session.id
     leader.crash()
-    leader.session.proven_dead = dead
+    leader.session.replaces_session = dead
     leader.round()
     assert leader.leads and leader.fleet.terms.term == 2
 
@@ -254,8 +254,8 @@ def test_a_takeover_replaces_a_living_session_and_the_old_one_learns_of_it() -> 
     live(world, [second], 1)
     assert second.leads
     live(world, [leader, second], 1.5)
-    assert leader.crew.ousted(leader.replica.beats()) is leader.session
-    assert second.crew.ousted(second.replica.beats()) is None
+    assert leader.crew.ousted(leader.replica.heartbeats()) is leader.session
+    assert second.crew.ousted(second.replica.heartbeats()) is None
 
 
 def leader_written(world: World, node: str):  # type: ignore[no-untyped-def]
@@ -309,7 +309,7 @@ def test_a_stale_mirror_earns_no_credit() -> None:
         except Exception as wrong:
             assert type(wrong).__name__ == "Lost"
         assert not any(u.ref == LEDGER for updates in pushed for u in updates)  # type: ignore[attr-defined]
-    assert other.crew.watch.credit_s < LOCAL.silence_s
+    assert other.crew.watch.silent_s < LOCAL.election_timeout_s
 
 
 @pytest.mark.parametrize("trick", ["replayed", "older_outbox", "wrong_signature", "other_key", "no_term", "old_term",
@@ -318,13 +318,13 @@ def test_what_only_looks_like_a_beat_is_no_sign_of_life(trick: str) -> None:
     world, [leader, other] = a_fleet("leader", "other")
     live(world, [leader, other], 5)
     leader.round()
-    beat = leader.session.line or b""
+    heartbeat = leader.session.line or b""
     history = [u.new for updates in leader.pushes for u in updates if u.ref == OUTBOXES + "leader-1"][-12:]
     other.round()
 
     def forged(number: int) -> list[bytes]:
         terms = other.fleet.terms
-        data = dict(parse(beat).data) | {"n": 10_000 + number}
+        data = dict(parse(heartbeat).data) | {"n": 10_000 + number}
         term: int | None = terms.term
         signer = signer_of("leader")
         if trick == "other_key":
@@ -343,11 +343,11 @@ def test_what_only_looks_like_a_beat_is_no_sign_of_life(trick: str) -> None:
     while not other.leads:
         number += 1
         if trick == "replayed":
-            put_outbox(world, "mallory-1", beats=[beat])
+            put_outbox(world, "mallory-1", heartbeats=[heartbeat])
         elif trick == "older_outbox":
             world.server.refs[OUTBOXES + "leader-1"] = history[number % len(history)] or ""
         else:
-            put_outbox(world, "leader-1", beats=forged(number))
+            put_outbox(world, "leader-1", heartbeats=forged(number))
         live(world, [other], STEP_S)
         assert world.now_s - start < LOCAL.bound_s() + 2, "it was believed"
 
@@ -357,20 +357,20 @@ def test_a_beat_told_by_another_node_counts_when_the_leader_signed_it() -> None:
     number = 0
     for _ in range(40):
         number += 1
-        leader.crew.beats(leader.fleet, world.now_s, timestamp=world.wall(), fresh=True)
-        put_outbox(world, "relay-1", beats=[leader.session.line or b""])
+        leader.crew.heartbeats(leader.fleet, world.now_s, timestamp=world.wall(), fresh=True)
+        put_outbox(world, "relay-1", heartbeats=[leader.session.line or b""])
         live(world, [other], STEP_S)
     assert not other.leads
 
 
 def test_one_long_gap_between_two_polls_is_little_credit_and_two_polls_are_none() -> None:
-    watch = Watch()
+    watch = LeaderWatch()
     for now_s in (0.0, 1000.0):
         watch.poll(now_s, (1, "s", 1, 0), 1.0)
-    assert watch.credit_s == 1.0
+    assert watch.silent_s == 1.0
     world, [leader, other] = a_fleet("leader", "other")
-    other.crew.watch.credit_s, other.crew.watch.polls = 1000.0, 2
-    assert other.crew.stands(other.fleet, world.now_s) is None and other.crew.watch.stand_at_s is None
+    other.crew.watch.silent_s, other.crew.watch.polls = 1000.0, 2
+    assert other.crew.campaign(other.fleet, world.now_s) is None and other.crew.watch.campaign_at_s is None
 
 
 def test_a_leader_that_has_seen_higher_terms_in_a_lost_ledger_stands_again_above_them() -> None:
@@ -418,7 +418,7 @@ def test_a_leader_that_is_denied_the_ledger_stops_claiming_and_is_replaced() -> 
         u.ref: Pushed(PushOutcome.DENIED, "protected") if u.ref == LEDGER else own([u])[u.ref] for u in updates}
     leader.say("try")
     leader.round()
-    assert leader.session.claims is False
+    assert leader.session.claims_term is False
     time_until(world, [leader, other], other, most_s=LOCAL.bound_s() + 2)
 
 
@@ -427,18 +427,18 @@ def test_a_sole_leader_that_was_denied_for_a_while_leads_on() -> None:
     world.server.deny = lambda update: "maintenance" if update.ref == LEDGER else None
     leader.say("try")
     live(world, [leader], 10)
-    assert not leader.session.claims
+    assert not leader.session.claims_term
     world.server.deny = lambda update: None
     live(world, [leader], 70)
-    assert leader.session.claims and leader.leads
+    assert leader.session.claims_term and leader.leads
     world.check()
 
 
 def test_a_leader_that_stopped_claiming_asks_the_ledger_and_leads_on_if_it_may() -> None:
     world, [leader, _] = a_fleet("leader", "other", may_lead=True)
-    leader.session.claims = False
+    leader.session.claims_term = False
     leader.round()
-    assert leader.session.claims and leader.leads
+    assert leader.session.claims_term and leader.leads
     assert world.events()[-1].type == "leader_renewed"
 
 
@@ -456,7 +456,7 @@ def test_a_leader_that_sees_an_event_lie_for_t_stops_claiming() -> None:
         with pytest.raises(Lost):
             leader.round()
         world.pass_time(STEP_S)
-    assert leader.session.claims is False
+    assert leader.session.claims_term is False
 
 
 # Who may stand, and when
@@ -481,23 +481,23 @@ def test_of_those_that_wait_the_one_preferred_stands_first() -> None:
 def test_the_random_wait_is_at_most_j() -> None:
     world, [leader, other] = a_fleet("leader", "other")
     for _ in range(100):
-        other.crew.watch.stand_at_s = None
-        other.crew.watch.credit_s, other.crew.watch.polls = 100.0, 10
-        other.crew.stands(other.fleet, 5.0)
-        assert other.crew.watch.stand_at_s is not None
-        assert 5.0 <= other.crew.watch.stand_at_s <= 5.0 + LOCAL.jitter_s
+        other.crew.watch.campaign_at_s = None
+        other.crew.watch.silent_s, other.crew.watch.polls = 100.0, 10
+        other.crew.campaign(other.fleet, 5.0)
+        assert other.crew.watch.campaign_at_s is not None
+        assert 5.0 <= other.crew.watch.campaign_at_s <= 5.0 + LOCAL.election_jitter_s
 
 
 def test_a_leader_that_promised_a_longer_silence_is_given_it_and_not_for_ever() -> None:
     world, [leader, other] = a_fleet("leader", "other")
     leader.crew.stretch = 4.0
-    leader.session.beat_at_s = None
+    leader.session.heartbeat_at_s = None
     leader.round()
-    assert time_until(world, [other], other) > 3 * LOCAL.silence_s
+    assert time_until(world, [other], other) > 3 * LOCAL.election_timeout_s
     other.crew.watch.promised_s = 0.0
-    beat = Draft("other", "heartbeat", "", world.wall(), "0" * 16, term=other.fleet.terms.term,
+    heartbeat = Draft("other", "heartbeat", "", world.wall(), "0" * 16, term=other.fleet.terms.term,
                  data={"session": other.session.id, "n": 10**9, "next_s": 1e308})
-    line = seal(beat, node="other-1", after=None, signer=signer_of("other"), fleet=FLEET).line
+    line = seal(heartbeat, node="other-1", after=None, signer=signer_of("other"), fleet=FLEET).line
     leader.crew.observe(other.fleet, [parse(line)], world.now_s, trusted=True)
     assert leader.crew.watch.promised_s == 600.0
 
@@ -592,7 +592,7 @@ def test_beats_of_neighbours_go_along_and_junk_among_them_does_not() -> None:
     world.pass_time(2)
     leader.round()
     box = outbox.read(leader.store, world.server.refs[OUTBOXES + "leader-1"])
-    assert [beat.actor for beat in box.beats] == ["leader", "other"]
+    assert [heartbeat.actor for heartbeat in box.heartbeats] == ["leader", "other"]
 
 
 def test_a_beat_that_a_neighbour_left_is_pushed_when_its_promise_is_over_and_not_before() -> None:
@@ -606,7 +606,7 @@ def test_a_beat_that_a_neighbour_left_is_pushed_when_its_promise_is_over_and_not
 
     def boxed() -> list[object]:
         box = outbox.read(other.store, world.server.refs[OUTBOXES + "other-1"])
-        return [beat.data["n"] for beat in box.beats if beat.actor == "beside"]
+        return [heartbeat.data["n"] for heartbeat in box.heartbeats if heartbeat.actor == "beside"]
 
     lines = [left(1)]
     other.crew.neighbours = lambda: lines
@@ -627,15 +627,15 @@ def test_a_session_is_heard_of_when_a_neighbour_has_pushed_what_it_left() -> Non
     crew, fleet = other.crew, other.fleet
     assert crew.leave(fleet, world.now_s, timestamp=world.wall()) == []  # half of its promise is not over
     world.pass_time(1.1)
-    assert crew.beat_due(fleet, world.now_s)
+    assert crew.heartbeat_due(fleet, world.now_s)
     [session] = crew.leave(fleet, world.now_s, timestamp=world.wall())
     pushed = parse(session.line or b"")
     world.pass_time(0.7)
     crew.leave(fleet, world.now_s, timestamp=world.wall())
     crew.observe(fleet, [pushed], world.now_s, trusted=True)
-    assert not crew.beat_due(fleet, world.now_s)
+    assert not crew.heartbeat_due(fleet, world.now_s)
     world.pass_time(0.4)
-    assert crew.beat_due(fleet, world.now_s)
+    assert crew.heartbeat_due(fleet, world.now_s)
 
 
 def test_heads_default_to_an_empty_chain() -> None:

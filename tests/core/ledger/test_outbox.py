@@ -27,7 +27,7 @@ def chain(count: int, *, start: Head = Head()) -> list[Event]:
 
 
 def written(store: MemoryStore, pending: list[Event], *, orphans: tuple[bytes, ...] = (), nonce: str = "n") -> str:
-    return outbox.write(store, node="one-1", pending=pending, beats=(), orphans=orphans, nonce=nonce, parent=None,
+    return outbox.write(store, node="one-1", pending=pending, heartbeats=(), orphans=orphans, nonce=nonce, parent=None,
                         time_s=0)
 
 
@@ -36,7 +36,7 @@ def test_what_was_written_is_read_in_its_order(store: MemoryStore) -> None:
     orphans = tuple(event.line for event in chain(2, start=Head(5, hash_of(b"x"))))
     box = outbox.read(store, written(store, events, orphans=orphans))
     assert list(box.lines) == [event.line for event in events]
-    assert box.orphans == orphans and box.beats == ()
+    assert box.orphans == orphans and box.heartbeats == ()
 
 
 def test_a_long_queue_that_grows_by_one_sends_one_new_chunk(store: MemoryStore) -> None:
@@ -72,7 +72,7 @@ def test_whatever_lies_in_an_outbox_never_stops_a_reader(store: MemoryStore) -> 
     ]
     for root in roots:
         oid = store.put_commit(tree=store.put_tree(root), parents=[], message="", author="m", time_s=0)
-        assert outbox.read(store, oid).beats == ()
+        assert outbox.read(store, oid).heartbeats == ()
     assert outbox.read(store, blob).lines == () and outbox.read(store, "2" * 40).lines == ()
 
 

@@ -28,9 +28,9 @@ def deface(world: World, ref: str, oid: Oid) -> None:
     world.server.refs[ref] = oid
 
 
-def written(world: World, *, pending: Sequence[Event] = (), beats: Sequence[bytes] = ()) -> Oid:
+def written(world: World, *, pending: Sequence[Event] = (), heartbeats: Sequence[bytes] = ()) -> Oid:
     world.god.fetch()
-    return outbox.write(world.god, node="one-1", pending=pending, beats=beats, orphans=(), nonce=world.uid(),
+    return outbox.write(world.god, node="one-1", pending=pending, heartbeats=heartbeats, orphans=(), nonce=world.uid(),
                         parent=None, time_s=1)
 
 
@@ -62,8 +62,8 @@ def rubbish(world: World, one: Machine, kind: str) -> Oid:
             return written(world, pending=[line])
         case "beats of ours, shown again":
             god.objects |= one.store.objects
-            beats = [beat.line for oid in one.disk.written.outboxes for beat in outbox.read(god, oid).beats]
-            return written(world, beats=beats)
+            heartbeats = [heartbeat.line for oid in one.disk.written.outboxes for heartbeat in outbox.read(god, oid).heartbeats]
+            return written(world, heartbeats=heartbeats)
     raise AssertionError(kind)
 
 

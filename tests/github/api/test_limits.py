@@ -30,7 +30,7 @@ def meter(clock: Clock) -> Meter:
     return Meter(clock, account="robot")
 
 
-def beat(writes: Any, *, account: str = "robot", session: str = "s1", state: str = "alive") -> Any:
+def heartbeat(writes: Any, *, account: str = "robot", session: str = "s1", state: str = "alive") -> Any:
     return SimpleNamespace(data={"session": session, "state": state, "github": {"account": account, "writes": writes}})
 
 
@@ -53,17 +53,17 @@ def test_an_hour_has_its_own_limit(meter: Meter, clock: Clock) -> None:
 
 def test_what_others_wrote_with_the_same_account_counts(meter: Meter) -> None:
     meter.wrote()
-    meter.heard([beat([WRITES_PER_MINUTE - 2, 100])])
+    meter.heard([heartbeat([WRITES_PER_MINUTE - 2, 100])])
     assert meter.wait_s() == 0
-    meter.heard([beat([WRITES_PER_MINUTE - 1, 100])])
+    meter.heard([heartbeat([WRITES_PER_MINUTE - 1, 100])])
     assert meter.wait_s() == pytest.approx(60)
     meter.heard([])
     assert meter.wait_s() == 0
 
 
 @pytest.mark.parametrize("other", [
-    beat([60, 60], account="somebody"), beat([60, 60], session="mine"), beat([60, 60], state="goodbye"),
-    beat("many"), beat([60]), beat([-60, 0]), beat([True, 1]), SimpleNamespace(data={}),
+    heartbeat([60, 60], account="somebody"), heartbeat([60, 60], session="mine"), heartbeat([60, 60], state="goodbye"),
+    heartbeat("many"), heartbeat([60]), heartbeat([-60, 0]), heartbeat([True, 1]), SimpleNamespace(data={}),
     SimpleNamespace(data={"github": 5}),
 ])
 def test_what_is_no_word_about_our_account_counts_for_nothing(meter: Meter, other: Any) -> None:
@@ -73,7 +73,7 @@ def test_what_is_no_word_about_our_account_counts_for_nothing(meter: Meter, othe
 
 
 def test_one_who_lies_can_delay_and_not_stop_for_good(meter: Meter) -> None:
-    meter.heard([beat([10**9, 10**9])])
+    meter.heard([heartbeat([10**9, 10**9])])
     assert meter.wait_s() <= 3600
 
 

@@ -153,9 +153,9 @@ def test_a_beat_that_cannot_have_the_lock_is_pushed_by_whoever_has_it(node: Node
         with node.home.sync_lock, pytest.raises(filelock.Timeout):
             mine.sync(lock_timeout_s=0)
         assert node.sync().outbox is not None
-        assert [beat.actor for beat in node.replica.beats()] == []
+        assert [heartbeat.actor for heartbeat in node.replica.heartbeats()] == []
         node.sync()
-        assert [beat.actor for beat in node.replica.beats()] == ["bob"]
+        assert [heartbeat.actor for heartbeat in node.replica.heartbeats()] == ["bob"]
         before = mine.crew.sessions[0].count
         assert mine.sync().outbox is None and mine.crew.sessions[0].count <= before + 1
 

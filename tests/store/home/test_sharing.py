@@ -48,7 +48,7 @@ def test_no_umask_opens_a_home_or_closes_it_to_its_group(tmp_path: Path, umask: 
             me.node.append(me.node.draft("note", "x", actor="alice"))
             me.sync()
             Worker(me.node, "alice", WorkerConfig("true"), say=lambda kind, text: None)
-            me.node.home.save_beat("alice", b"{}")
+            me.node.home.save_heartbeat("alice", b"{}")
             me.node.home.queue.spool.put_error("alice", "a lock")
             me.node.home.run_lock("alice")
     finally:
