@@ -61,7 +61,7 @@ def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, atte
         capabilities: tuple[str, ...], words: str | None, handler: str | None, pass_env: tuple[str, ...], slots: int,
         time_limit: float, worktree: bool, drain: float, no_lead: bool, once: bool, wait_for_credentials: bool,
         takeover: bool, for_s: float | None, until_eof: bool, quiet: bool, json_logs: bool) -> None:
-    """Run agents of this clone: beat, sync, stand for election, lead. Ctrl-C or SIGTERM says goodbye.
+    """Run agents of this clone: send heartbeats, sync, stand for election, lead. Ctrl-C or SIGTERM says goodbye.
 
     The command of --on-event gets the event as JSON on standard input and its id in GITCOORD_EVENT_ID; it is
     called for each event, in order, until it ends with 0: again after 1 s, 2 s, 4 s, … up to a minute. After --attempts

@@ -29,7 +29,7 @@ LOOK_S = 0.1  # while following: how often this node's files are looked at, betw
 
 @click.command("events")
 @click.option("-f", "--follow", is_flag=True, help="Go on, with each event that gets its place, until Ctrl-C.")
-@click.option("--type", "types", metavar="T", multiple=True, help="Only this type. `heartbeat`: live beats.")
+@click.option("--type", "types", metavar="T", multiple=True, help="Only this type. `heartbeat`: live heartbeats.")
 @click.option("--actor", "actors", metavar="A", multiple=True, help="Only what this agent wrote.")
 @click.option("--interaction", type=click.IntRange(min=1), metavar="N", help="Only this conversation.")
 @click.option("--since", metavar="POS|TIME", help="Only after this position, or from this time on (UTC).")
@@ -134,7 +134,7 @@ def _newest(node: Node, wanted: Wanted, limit: int | None) -> Iterable[tuple[int
 
 
 def _waiting(node: Node, wanted: Wanted) -> Iterator[tuple[str, Event]]:
-    """Pending events and, where asked for, live beats, with their levels. They have no position yet to be `after`."""
+    """Pending events and, where asked for, live heartbeats, with their levels. They have no position yet to be `after`."""
     from gitcoord.cli import shown
     from gitcoord.node import peers
 

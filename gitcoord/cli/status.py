@@ -28,7 +28,7 @@ def command(watch: bool, as_json: bool) -> None:
     """Show how things stand, what needs attention first.
 
     Tells what this node saw last, and how long ago; `gitcoord sync` looks anew. Agents are alive as long as they keep
-    their own promises of the next beat: then late, then gone. One that is silent only writes.
+    their own promises of the next heartbeat: then late, then gone. One that is silent only writes.
 
     \b
     Example:

@@ -37,7 +37,7 @@ class Settings(BaseModel):
     headings: dict[str, str] = Field(
         {}, max_length=HEADINGS_MAX, description="event type to heading, added to the built-in table")
     profile: Literal["local", "lan", "github"] | None = Field(None, description="timings; else the card's")
-    heartbeats: Literal["live", "log"] = Field("live", description="where beats go: outboxes only, or the log too")
+    heartbeats: Literal["live", "log"] = Field("live", description="where heartbeats go: outboxes only, or the log too")
     leaders: list[Agent] = Field(
         [], max_length=LEADERS_MAX, description="agents that may lead, the preferred first; empty: every one")
     newcomers: Literal["member", "guest"] = Field("member", description="role of an agent that joins by itself")

@@ -26,7 +26,7 @@ def read(home: Home, branch: Branch, verifier: Verifier) -> Branch | None:
     try:
         value = json.loads((home.cache / FILE).read_bytes())
         branch.resume(FleetState.load(value["fleet"], FEATURES, verifier), [*map(int, value["counts"])], value["tip"])
-        branch.checkpoint_position = int(value["believed"])
+        branch.checkpoint_position = int(value["checkpoint_position"])
     except NOT_OURS:
         return None
     return branch
@@ -58,7 +58,7 @@ def save(home: Home, branch: Branch) -> bool:
     """Whether it was: a branch that waits to be repaired is not."""
     if branch.tip is None or branch.damaged:
         return False
-    value = {"fleet": branch.fleet.dump(), "counts": branch.log.counts, "believed": branch.checkpoint_position, "tip": branch.tip}
+    value = {"fleet": branch.fleet.dump(), "counts": branch.log.counts, "checkpoint_position": branch.checkpoint_position, "tip": branch.tip}
     write_quickly(home.cache / FILE, json.dumps(value, separators=(",", ":")).encode())
     return True
 

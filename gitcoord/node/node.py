@@ -66,7 +66,7 @@ class Node:
         self.rng = random.SystemRandom()
         self.crew = Crew(self.disk.node, PROFILES[self.config.profile or "local"], self.rng)
         self.crew.standings = lambda: peers.standings(self, watched=True)
-        self.crew.neighbours = home.neighbours  # a command's push must not take the beats of an `agent run` away
+        self.crew.neighbours = home.neighbours  # a command's push must not take the heartbeats of an `agent run` away
         self.budget = Budget(self.crew.profile.pushes_per_minute)
         self.pause: Callable[[float], None] = time.sleep
         self.round_trip_s = 0.0  # of a fetch and a push

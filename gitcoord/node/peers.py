@@ -1,4 +1,4 @@
-"""What this node last saw of the others: their beats, and what lies in their outboxes. Reading needs no network."""
+"""What this node last saw of the others: their heartbeats, and what lies in their outboxes. Reading needs no network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gitcoord.node.status_cache import Glance
     from gitcoord.node.node import Node
 
-FILE = "beats.json"
+FILE = "heartbeats.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class _Seen:
 def note_beats(
     cache: Path, heartbeats: Sequence[Event], now_s: float, *, poll_s: float, first_seen: FirstSeen | None = None
 ) -> None:
-    """After a round: remember when each beat was first seen, by this machine's own clock, and each position."""
+    """After a round: remember when each heartbeat was first seen, by this machine's own clock, and each position."""
     make_folder(cache, exist_ok=True)
     known, looked_s = observations(cache)
     seen = liveness.observe(known, heartbeats, now_s, blind_s=liveness.blind_s(looked_s, now_s, poll_s=poll_s))
@@ -85,14 +85,14 @@ def standings(node: Node, *, watched: bool = False) -> dict[str, AgentLiveness]:
 
 
 def at_home(one: AgentLiveness, runs: bool) -> AgentLiveness:
-    """Of an agent of this node more is known than its beats: a process that ended is gone, one that is slow is not."""
+    """Of an agent of this node more is known than its heartbeats: a process that ended is gone, one that is slow is not."""
     if not runs:
         return replace(one, state=liveness.GONE)
     return replace(one, state=liveness.ALIVE) if one.silent_s < liveness.HUNG_AFTER * one.next_s else one
 
 
 def outboxes(node: Node) -> dict[str, Outbox]:
-    """All outboxes as the last fetch brought them here, by node id; beats with wrong signatures are left out."""
+    """All outboxes as the last fetch brought them here, by node id; heartbeats with wrong signatures are left out."""
     from gitcoord.core.ledger import outbox
     from gitcoord.store.git.refs import read_refs
     from gitcoord.store.git.transport import MIRROR
@@ -103,7 +103,7 @@ def outboxes(node: Node) -> dict[str, Outbox]:
 
 
 def live_beats(node: Node) -> list[Event]:
-    """The newest beats in all outboxes, signatures checked against the members' keys."""
+    """The newest heartbeats in all outboxes, signatures checked against the members' keys."""
     fleet = node.fleet
     return [
         heartbeat for box in outboxes(node).values() for heartbeat in box.heartbeats

@@ -40,7 +40,7 @@ def wait_s(node: Node, now_s: float) -> float:
 
 
 def share(node: Node, replica: Replica) -> None:
-    """Share the repository's budget among the nodes seen alive; where it binds, beats stretch."""
+    """Share the repository's budget among the nodes seen alive; where it binds, heartbeats stretch."""
     profile, crew = node.crew.profile, node.crew
     alive = {heartbeat.node for heartbeat in replica.heartbeats() if heartbeat.data.get("state") == "alive"}
     leading = crew.leading(replica.branch.fleet.terms) is not None

@@ -262,14 +262,14 @@ class Hostile:
         self.world.server.refs[ref] = self._box(ref, [event.line for event in self._pending()])
 
     def _box(self, ref: str, lines: Sequence[bytes]) -> Oid:
-        """Make an outbox of these lines, and with a beat of its own."""
+        """Make an outbox of these lines, and with a heartbeat of its own."""
         god, terms = self.world.god, self.world.machines[0].replica.branch.fleet.terms
         heartbeat = self.sealed(self.rng.choice([NAME, terms.leader or NAME]), "heartbeat", "", node=NODE, after=None,
                            term=terms.term, data={"session": terms.session or "", "n": 10**6, "next_s": 1e9})
         data = b"".join(line + b"\n" for line in lines)
         root = {outbox.QUEUE: Entry(god.put_tree({"00000000.log": Entry(god.put_blob(data))}), is_tree=True),
-                outbox.BEATS: Entry(god.put_blob(heartbeat.line + b"\n" if heartbeat is not None else b"")),
-                outbox.CARRIED: Entry(god.put_blob(data[:2000]))}
+                outbox.HEARTBEATS: Entry(god.put_blob(heartbeat.line + b"\n" if heartbeat is not None else b"")),
+                outbox.ORPHANS: Entry(god.put_blob(data[:2000]))}
         self.world.forged.update(line for one in lines for line in one.split(b"\n") if not parse_all([line]))
         return god.put_commit(tree=god.put_tree(root), parents=[], message=f"outbox {self.world.uid('hostile')}",
                               author=ref, time_s=int(self.world.now_s))

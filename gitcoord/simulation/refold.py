@@ -24,11 +24,11 @@ class Counting(FleetState):
 
     world: World | None = None
 
-    def record(self, event: Event) -> SequencedEvent:
+    def apply(self, event: Event) -> SequencedEvent:
         world, recorded = self.world, list[SequencedEvent]()
         if world is None or world.is_honest(event.actor, event.key):
-            return super().record(event)
-        fold = super().record
+            return super().apply(event)
+        fold = super().apply
         count = steps(lambda: recorded.append(fold(event)))
         if count > STEPS_MAX:
             world.fail(f"to fold event {event.uid[:6]} ({event.type}) takes {count} steps; {STEPS_MAX} is the bound")

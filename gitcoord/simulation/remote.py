@@ -29,7 +29,7 @@ LATE_S_MAX = 90.0  # how long after that a server may still apply it
 
 @dataclass(slots=True)
 class Sign:
-    """Beats of a session that claim a term: when the remote took each, and on which outbox they stand."""
+    """Heartbeats of a session that claim a term: when the remote took each, and on which outbox they stand."""
 
     session: str
     ref: str
@@ -38,7 +38,7 @@ class Sign:
     given_up_s: float = math.inf  # when the session first showed that it claims the term no more
 
     def add(self, count: int, now_s: float) -> None:
-        """A beat shown again, or that of an older image, is none: within a session they only count up."""
+        """A heartbeat shown again, or that of an older image, is none: within a session they only count up."""
         if count > self.count:
             self.count = count
             self.at_s.append(now_s)

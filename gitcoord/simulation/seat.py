@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Patience:
-    """How long to watch whether the agent's run elsewhere still beats."""
+    """How long to watch whether the agent's run elsewhere still heartbeats."""
 
     until_s: float
-    counts: dict[str, Any]  # node → session and count of its newest beat
+    counts: dict[str, Any]  # node → session and count of its newest heartbeat
     polls: int = 0
 
 

@@ -261,7 +261,7 @@ def resume(home: Path, *, dry_run: bool = False) -> str | None:
 
 def check_writable(home: Path) -> None:
     """Write, sync and remove a file in every folder that a node writes to, and open what it appends to."""
-    for folder in (home, home / "beats", home / "cache", home / "store.git", home / "store.git" / "objects"):
+    for folder in (home, home / "heartbeats", home / "cache", home / "store.git", home / "store.git" / "objects"):
         if folder.is_dir():
             probe = folder / f"probe.{os.getpid()}"
             try:

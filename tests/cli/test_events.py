@@ -120,7 +120,7 @@ def test_a_wrong_since_is_refused(alice: Clone, since: str) -> None:
 def test_live_beats_are_asked_for_by_type(alice: Clone, bob: Clone) -> None:
     runner = bob.start("agent", "run", "--quiet")
     try:
-        rows = wait_until(lambda: alice("events", "--type", "heartbeat", "--json").rows(), what="a beat")
+        rows = wait_until(lambda: alice("events", "--type", "heartbeat", "--json").rows(), what="a heartbeat")
     finally:
         runner.send_signal(signal.SIGTERM)
         runner.communicate(timeout=20)

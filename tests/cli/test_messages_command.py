@@ -51,6 +51,6 @@ def test_what_agent_run_has_seen_is_delivered(alice: Clone, bob: Clone) -> None:
     alice("sync")
     assert alice("message", "show", uid, "--json").json()["receipts"] == {"bob": "sent"}
     bob("agent", "run", "--once")
-    bob("agent", "run", "--once")  # the first beat may have left before the first fold
+    bob("agent", "run", "--once")  # the first heartbeat may have left before the first fold
     alice("sync")
     assert alice("message", "show", uid, "--json").json()["receipts"] == {"bob": "delivered"}

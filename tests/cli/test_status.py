@@ -90,7 +90,7 @@ def test_a_killed_agent_grows_late_and_is_gone_but_not_by_our_own_silence(alice:
         alice("sync")
         return state()
 
-    wait_until(lambda: looked() == "alive", what="a beat")
+    wait_until(lambda: looked() == "alive", what="a heartbeat")
     runner.kill()
     runner.communicate()
     assert state() == "alive"
@@ -193,7 +193,7 @@ def spoil(clone: Clone, node: str) -> None:
         return done.stdout.strip()
 
     blob = git("hash-object", "-w", "--stdin", given="x")
-    tree = git("mktree", given=f"100644 blob {blob}\tbeats.log\n")
+    tree = git("mktree", given=f"100644 blob {blob}\theartbeats.log\n")
     git("update-ref", f"refs/gitcoord/nodes/{node}", git("commit-tree", tree, "-m", "x"))
     (clone.remote / "objects" / tree[:2] / tree[2:]).unlink()
 

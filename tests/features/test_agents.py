@@ -238,7 +238,7 @@ def test_status_shows_who_is_gone_and_work_goes_to_nobody_that_is() -> None:
     listed = {row["agent"]: row for row in agent_commands.list_(ctx(one, **seen), List())}
     assert [listed[name]["status"] for name in ("alice", "bob", "carol", "dave", "eve")] == [
         "idle", "gone", "offline", "idle", "idle"]
-    assert listed["eve"]["liveness"] == "silent"  # has never beat
+    assert listed["eve"]["liveness"] == "silent"  # has never sent a heartbeat
     assert [one.id for one in agents.available(ctx(one, **seen))] == ["alice", "dave"]
 
 

@@ -134,7 +134,7 @@ def test_receipts_go_from_sent_over_delivered_and_read_to_acknowledged() -> None
     assert post.receipts(uid) == {"bob": "sent", "carol": "sent"}
     post.seen["bob"] = AgentLiveness("bob", ALIVE, "n", "s", 0.0, 1.0, post.position - 1)
     assert post.receipts(uid)["bob"] == "sent"
-    post.seen["bob"] = AgentLiveness("bob", ALIVE, "n", "s", 0.0, 1.0, post.position)  # his beat says that he has folded it
+    post.seen["bob"] = AgentLiveness("bob", ALIVE, "n", "s", 0.0, 1.0, post.position)  # his heartbeat says that he has folded it
     assert post.receipts(uid) == {"bob": "delivered", "carol": "sent"}
     post.do("bob", "message read")
     assert post.receipts(uid)["bob"] == "read"

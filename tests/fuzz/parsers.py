@@ -78,8 +78,8 @@ def box(data: bytes) -> None:
     objects = store()
     blob = Entry(objects.put_blob(data))
     queue = Entry(objects.put_tree({"00000000.log": blob, "x": blob}), is_tree=True)
-    for root in ({"queue": queue, "beats.log": blob, "carried.log": blob},
-                 {"queue": blob, "beats.log": queue, "carried.log": queue}):
+    for root in ({"queue": queue, "heartbeats.log": blob, "orphans.log": blob},
+                 {"queue": blob, "heartbeats.log": queue, "orphans.log": queue}):
         tree = objects.put_tree(root)
         oid = objects.put_commit(tree=tree, parents=[], message="by hand", author="x", time_s=0)
         assert all(heartbeat.type == "heartbeat" for heartbeat in outbox.read(objects, oid).heartbeats)
@@ -134,12 +134,12 @@ def home(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         mine = Home(path)
-        for name in ("config.json", "head.json", "progress.json", "tip", "pushed", "carried.log", "paused"):
+        for name in ("config.json", "head.json", "progress.json", "tip", "pushed", "orphans.log", "paused"):
             (path / name).write_bytes(data)
-        for name in ("beats", "cache", "spool", "keys"):
+        for name in ("heartbeats", "cache", "spool", "keys"):
             (path / name).mkdir()
-        (path / "beats" / "alice.line").write_bytes(data + b'"state":"goodbye"')
-        (path / "cache" / "beats.json").write_bytes(data)
+        (path / "heartbeats" / "alice.line").write_bytes(data + b'"state":"goodbye"')
+        (path / "cache" / "heartbeats.json").write_bytes(data)
         (path / "spool" / "one.json").write_bytes(data)
         (path / "keys" / "alice.key").write_bytes(data)
         for read in (mine.config, mine.progress, lambda: mine.tip, lambda: mine.term, lambda: mine.seed("alice"),

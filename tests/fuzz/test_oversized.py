@@ -98,7 +98,7 @@ def test_a_neighbour_s_outbox_without_measure_is_left_alone(fleet: Fleet) -> Non
     empty = blob(fleet, b"\n" * 16 * MIB)
     queue = tree(fleet, {f"{number:08d}.log": oid for number, oid in enumerate([large, empty] * 500)})
     for number in range(3):
-        box = tree(fleet, {"queue/": queue, "beats.log": empty, "carried.log": large})
+        box = tree(fleet, {"queue/": queue, "heartbeats.log": empty, "orphans.log": large})
         git(fleet, "update-ref", f"refs/gitcoord/nodes/mallory-{number}", commit(fleet, box))
     peak = run(alice, "append", "note", "in spite of it", "--wait", "sequenced")
     assert peak < PEAK_MIB_MAX, peak
@@ -112,7 +112,7 @@ def test_of_a_long_outbox_the_first_lines_are_taken_and_the_own_one_is_read_whol
     files = {f"{at:08d}.log": Entry(objects.put_blob(b"\n".join(lines[at:at + 256]) + b"\n"))
              for at in range(0, len(lines), 256)}
     root = {"queue": Entry(objects.put_tree(files), is_tree=True),
-            "carried.log": Entry(objects.put_blob(b"\n".join(lines) + b"\n"))}
+            "orphans.log": Entry(objects.put_blob(b"\n".join(lines) + b"\n"))}
     oid = objects.put_commit(tree=objects.put_tree(root), parents=[], message="", author="x", time_s=0)
     theirs, mine = outbox.read(objects, oid), outbox.read(objects, oid, whole=True)
     assert list(theirs.lines) == list(theirs.orphans) == lines[:limits.OUTBOX_LINES_MAX]

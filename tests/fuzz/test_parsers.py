@@ -39,7 +39,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "config": {"fleet": "f" * 16, "remote": "origin", "timeout_s": 60.0, "agent": None, "lead": True, "extra": {}},
     "head": {"node": "laptop-1", "seq": 3, "hash": "h", "swap": False},
     "progress": {"node": "laptop-1", "durable": 1, "positions": {"u": 1}, "tokens": None, "tokens_at": 0.5},
-    "beats": {"at_s": 1.0, "seen": [{"agent": "a", "node": "n", "session": "s", "n": 1, "next_s": 1.0,
+    "heartbeats": {"at_s": 1.0, "seen": [{"agent": "a", "node": "n", "session": "s", "n": 1, "next_s": 1.0,
                                      "goodbye": False, "since_s": 1.0, "silent_s": 0.0}]},
     "state": {"schema": FleetState(FEATURES).schema, "position": 1, "digest": "d" * 43, "uids": "0" * 16,
               "heads": {"n-1": [1, "h"]},

@@ -140,7 +140,7 @@ def test_an_app_is_lent_a_token_for_git_and_its_use_is_told_in_beats(machine: Ma
     machine("agent", "run", "--once", **app)
     assert machine.fake.minted >= 2
     outbox = machine.git.git("for-each-ref", "--format=%(refname)", "refs/gitcoord/nodes", name="o/r.git")
-    heartbeats = machine.git.git("show", f"{outbox}:beats.log", name="o/r.git")
+    heartbeats = machine.git.git("show", f"{outbox}:heartbeats.log", name="o/r.git")
     assert '"github":{"account":"gitcoord-app[bot]","writes":[0,0],"left":' in heartbeats
     assert machine("doctor", **app).out.count("the app 7 (installation 8) may use o/r") == 1
 

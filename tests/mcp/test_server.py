@@ -149,7 +149,7 @@ def test_the_agent_lives_as_long_as_its_client(alice: Clone) -> None:
 
     async def talk() -> None:
         async with connected(alice):
-            await asyncio.to_thread(wait_until, lambda: state() == "alive", timeout_s=30, what="alice's first beat")
+            await asyncio.to_thread(wait_until, lambda: state() == "alive", timeout_s=30, what="alice's first heartbeat")
 
     asyncio.run(talk())
     wait_until(lambda: state() == "goodbye", timeout_s=30, what="alice's goodbye")

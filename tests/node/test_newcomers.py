@@ -129,7 +129,7 @@ def test_a_lying_checkpoint_is_found_by_verifying_and_never_believed_again(clone
     assert clones.told["one"] == ["bad_line"], "whoever was there sees it at once"
     deceived = clones.join("deceived")
     assert deceived.fleet.members.get("one") is None
-    said = [(f.state, f.cure) for f in examine(clones.folder / "deceived") if f.check == "verified"]
+    said = [(f.state, f.fix) for f in examine(clones.folder / "deceived") if f.check == "verified"]
     assert said == [("warn", "run `gitcoord verify`")]
     [finding] = verify(deceived).findings
     assert finding.kind == "checkpoint"

@@ -9,7 +9,7 @@ from gitcoord.node.peers import at_home
 
 
 @pytest.mark.parametrize(("state", "silent_s", "runs", "shown"), [
-    (ALIVE, 0.5, True, ALIVE), (ALIVE, 0.5, False, GONE),  # its process ended, whatever its last beat promised
+    (ALIVE, 0.5, True, ALIVE), (ALIVE, 0.5, False, GONE),  # its process ended, whatever its last heartbeat promised
     (LATE, 2.5, True, ALIVE), (GONE, 9.0, True, ALIVE),  # the machine is busy
     (GONE, 15.0, True, GONE),  # it hangs
     (GONE, 9.0, False, GONE),

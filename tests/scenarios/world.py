@@ -155,7 +155,7 @@ class Stage:
 
     def _look(self, agent: str) -> Context:
         machine = self.homes[agent]
-        return Context(machine.fleet, self.world.wall(), agent, machine.disk.node, seen=self._standings(machine),
+        return Context(machine.fleet, self.world.wall(), agent, machine.disk.node, liveness=self._standings(machine),
                     read=machine.replica.branch.line_at())
 
     def _is_judged(self, agent: str) -> bool:

@@ -316,11 +316,11 @@ MUTANTS: dict[str, Mutant] = {
         [rewritten(sessions.Crew, "confirmed", (" or now_s >= self.act_until_s", ""))], start=460),
     "v_without_an_end": Mutant(
         "A leader acts for V after its last accepted push, and not for ever.", "partition,suspend", TWO_ACT,
-        [rewritten(sessions.Crew, "confirmed", ("started_s + self.profile.act_s", "started_s + 1e6"))]),
+        [rewritten(sessions.Crew, "confirmed", ("started_s + self.profile.lease_s", "started_s + 1e6"))]),
     "v_counted_from_the_answer": Mutant(
         "V counts from the start of the push. (A new leader waits V as well, which hides it: here it does not.)",
         "late,delay,pause,suspend", TWO_ACT,
-        [rewritten(sessions.Crew, "confirmed", ("started_s + self.profile.act_s", "now_s + self.profile.act_s"),
+        [rewritten(sessions.Crew, "confirmed", ("started_s + self.profile.lease_s", "now_s + self.profile.lease_s"),
                    ("now_s + self.profile.outlast_s()", "now_s"))]),
     "v_counted_from_an_accepted_outbox": Mutant(
         "V counts from a push in which ledger AND outbox were accepted. (As before, without the new leader's wait.)",

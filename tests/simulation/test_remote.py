@@ -68,7 +68,7 @@ def test_who_finds_a_copy_s_line_begins_anew() -> None:
     assert machine.disk.node != "m1-1"
 
 
-@pytest.mark.parametrize("beats", [False, True])
+@pytest.mark.parametrize("heartbeats", [False, True])
 def test_who_goes_on_where_a_copy_showed_itself_is_to_blame(heartbeats: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconcile, "is_of_a_copy", lambda *_: False)
     world, machine = leader()

@@ -289,10 +289,10 @@ def test_a_reader_sees_each_new_value(world: World) -> None:
     alice, bob = world.store(), world.store()
     old = None
     for number in range(4):
-        new = commit(alice, f"beat {number}")  # parentless, as outboxes are
+        new = commit(alice, f"heartbeat {number}")  # parentless, as outboxes are
         assert push(alice, ONE, old, new) is PushOutcome.ACCEPTED
         assert bob.fetch().refs == {ONE: new}
-        assert bob.commit(new).message == f"beat {number}"
+        assert bob.commit(new).message == f"heartbeat {number}"
         old = new
 
 

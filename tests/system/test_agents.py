@@ -34,13 +34,13 @@ def test_one_leads_the_other_follows_and_a_killed_leader_is_replaced_within_the_
 
 
 def wait_for_beats(clone: Clone, agent: str, times: int) -> None:
-    """Until the clone has seen so many different beats of the agent."""
+    """Until the clone has seen so many different heartbeats of the agent."""
     numbers: set[int] = set()
     with clone.node() as node:
         def heard() -> bool:
             numbers.update(heartbeat.data["n"] for heartbeat in peers.live_beats(node) if heartbeat.actor == agent)
             return len(numbers) >= times
-        wait_until(heard, timeout_s=LONG_S, what=f"{times} beats of {agent}")
+        wait_until(heard, timeout_s=LONG_S, what=f"{times} heartbeats of {agent}")
 
 
 def test_who_says_goodbye_is_replaced_at_once(pair: tuple[Clone, Clone]) -> None:
@@ -118,7 +118,7 @@ def test_several_agents_in_one_process_beat_in_one_outbox(fleet: Fleet) -> None:
         node.run("init", "--agent", name)
     run = node.start(ids=["alice", "bob", "Agent A", "BOB"])
     run.wait_for("leader", "(here)")
-    wait_until(lambda: alive(node) >= {"alice", "bob", "Agent A"}, what="three agents to beat")
+    wait_until(lambda: alive(node) >= {"alice", "bob", "Agent A"}, what="three agents to send heartbeats")
     assert run.terminate() == 0
     states = {agent["id"]: agent["state"] for agent in node.json("status")["agents"]}
     assert states == {"alice": "goodbye", "bob": "goodbye", "Agent A": "goodbye"}
@@ -135,7 +135,7 @@ def test_several_processes_on_a_node_keep_each_others_beats_and_depose_nobody(fl
     leader = node.start()
     leader.wait_for("leader", "alice leads term 1 (here)")
     second, third = node.start(ids=["bob"]), other.start()
-    for number in range(6):  # a command's push must not take the beats away either
+    for number in range(6):  # a command's push must not take the heartbeats away either
         node.append("note", f"number {number}", "--wait", "sequenced")
         assert alive(node) >= {"alice", "bob"}
     wait_for_beats(other, "alice", 4)

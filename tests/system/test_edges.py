@@ -129,7 +129,7 @@ def test_clocks_an_hour_apart_neither_depose_nor_reorder(
             node.sync()
             polls.add(node.crew.watch.sign)
             return len(polls) >= 4
-        wait_until(watched, timeout_s=LONG_S, what="four beats of alice")
+        wait_until(watched, timeout_s=LONG_S, what="four heartbeats of alice")
         assert node.fleet.terms.term == 1 and node.fleet.terms.leader == "alice"
         notes = [event for _, event in node.events() if event.type == "note"]
     assert [event.content for event in notes] == [f"number {number}" for number in range(5)]

@@ -130,7 +130,7 @@ print("done at last")"""), "--reply")
     wait_until(lambda: handled(tmp_path), timeout_s=LONG_S, what="the command to begin")
     follower.wait_for("leader", "bob leads term 1")
     before = heartbeats(alice, "bob")
-    wait_until(lambda: heartbeats(alice, "bob") >= before + 5, timeout_s=LONG_S, what="five beats more")
+    wait_until(lambda: heartbeats(alice, "bob") >= before + 5, timeout_s=LONG_S, what="five heartbeats more")
     assert follower.said("leader")[-1].startswith("bob leads term 1")
     (tmp_path / "enough").touch()
     assert wait_for_answers(alice, 1)[0].content == "done at last"

@@ -166,5 +166,5 @@ def test_an_idle_agent_asks_at_its_pace_and_pushes_its_beats_only(server: HttpRe
     pushed = len(server.requests(is_push))
     wait_until(lambda: len(server.requests(is_fetch)) >= begun + 20, timeout_s=LONG_S, what="ten polls")
     assert run.process.poll() is None
-    # A beat a second, a poll every half: no more pushes than polls, whatever the machine's pace.
+    # A heartbeat a second, a poll every half: no more pushes than polls, whatever the machine's pace.
     assert len(server.requests(is_push)) - pushed <= (len(server.requests(is_fetch)) - begun) / 2

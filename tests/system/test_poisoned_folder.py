@@ -95,8 +95,8 @@ def test_mcp_and_its_agent(alice: Clone, poison: Poison, running: list[subproces
     process = subprocess.Popen(program.gitcoord_argv("mcp", "--as", "alice"), cwd=alice.path, env=careless(os.environ),
                                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     running.append(process)
-    wait_until(lambda: any((alice.home / "beats").glob("*")) if (alice.home / "beats").exists() else False,
-               what="the agent's beat")
+    wait_until(lambda: any((alice.home / "heartbeats").glob("*")) if (alice.home / "heartbeats").exists() else False,
+               what="the agent's heartbeat")
     assert process.stdin is not None
     process.stdin.close()
     process.wait(60)

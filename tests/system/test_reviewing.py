@@ -121,9 +121,9 @@ def test_what_github_still_grants_is_left_to_people_and_told_to_the_fleet(forge:
 
     def heartbeats() -> str:
         refs = forge.git.git("for-each-ref", "--format=%(refname)", "refs/gitcoord/nodes", name="o/r.git").split()
-        return "".join(forge.git.git("show", f"{ref}:beats.log", name="o/r.git") for ref in refs)
+        return "".join(forge.git.git("show", f"{ref}:heartbeats.log", name="o/r.git") for ref in refs)
 
-    wait_until(lambda: '"account":"robot"' in heartbeats(), what="a beat that tells what is left", timeout_s=LONG_S)
+    wait_until(lambda: '"account":"robot"' in heartbeats(), what="a heartbeat that tells what is left", timeout_s=LONG_S)
     asked = forge.api.requests()
     looks = len(forge.git.requests())
     wait_until(lambda: len(forge.git.requests()) > looks + 20, what="some rounds of the leader", timeout_s=LONG_S)

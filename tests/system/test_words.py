@@ -38,7 +38,7 @@ def test_a_killed_agents_order_goes_to_its_stand_in_and_a_lapsed_request_is_told
     running = bob.start()
     sent = alice.json("message", "send", "the parser is yours", "--to", "bob")["ids"][0]
     wait_until(lambda: alice.json("message", "show", sent)["receipts"] == {"bob": "delivered"}, timeout_s=LONG_S,
-               what="bob's beat that says how far he has read")
+               what="bob's heartbeat that says how far he has read")
     running.kill()
     [order] = alice.json("directive", "issue", "freeze the schema", "--to", "bob", "--on-failure",
                          "agent alice")["ids"]

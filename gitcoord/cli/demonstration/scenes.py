@@ -98,7 +98,7 @@ def join(play: Play) -> None:
 def elect(play: Play) -> None:
     """Agents start, and one of them leads."""
     stage, cast = play.stage, play.cast
-    stage.title(2, "Run", "`agent run` keeps an agent in touch: it beats, syncs, and stands for election when nobody "
+    stage.title(2, "Run", "`agent run` keeps an agent in touch: it sends heartbeats, syncs, and stands for election when nobody "
                 "leads. The leader keeps the pages for people; nobody needs it in order to write.")
     (stage.folder / "answer.py").write_text(ANSWER, encoding="utf-8")
     (stage.folder / "answers.json").write_text(json.dumps(dict([*TALK, BACK])), encoding="utf-8")

@@ -1,7 +1,7 @@
 """An event is one signed line of JSON; its bytes are its truth and are never written anew.
 
 The first five fields are those of the original five-field log format. `seq` and `prev` chain the events of
-one node; control lines (an election, a beat) stand outside any chain and have neither.
+one node; control lines (an election, a heartbeat) stand outside any chain and have neither.
 
 A line has exactly one spelling: what `seal` would not write byte for byte is no event. All that the code knows of that
 spelling is here; other modules ask `parse`, or the functions below that look at a line without parsing it.

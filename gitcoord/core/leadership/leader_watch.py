@@ -15,7 +15,7 @@ class LeaderWatch:
     silent_s: float = 0.0
     polls: int = 0
     polled_at_s: float | None = None
-    sign: tuple[int, str, int, int] | None = None  # term, session, beat count, lines of its term
+    sign: tuple[int, str, int, int] | None = None  # term, session, heartbeat count, lines of its term
     promised_s: float = 0.0
     campaign_at_s: float | None = None
 

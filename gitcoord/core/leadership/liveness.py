@@ -1,6 +1,6 @@
-"""Liveness: an agent is as alive as its own last promise says, timed from when this node first saw that beat.
+"""Liveness: an agent is as alive as its own last promise says, timed from when this node first saw that heartbeat.
 
-Clocks of two machines are not compared: what counts is how long ago, by this machine, a beat's counter last moved.
+Clocks of two machines are not compared: what counts is how long ago, by this machine, a heartbeat's counter last moved.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from gitcoord.core.format.event import Event
 
 ALIVE, LATE, GONE, GOODBYE, SILENT = "alive", "late", "gone", "goodbye", "silent"
 
-LATE_AFTER = 1.5  # promises; a beat may wait for a push budget or a slow round
+LATE_AFTER = 1.5  # promises; a heartbeat may wait for a push budget or a slow round
 GONE_AFTER = 3.0
 HUNG_AFTER = 15.0  # of an agent whose process is known to live: a machine may be busy
-SKEW_S_MAX = 2 * 3600  # an outbox met for the first time: only a beat older than any clock error tells its age
+SKEW_S_MAX = 2 * 3600  # an outbox met for the first time: only a heartbeat older than any clock error tells its age
 OBSERVED_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One agent's newest beat on one node. `since_s` is this machine's time when it was first seen."""
+    """One agent's newest heartbeat on one node. `since_s` is this machine's time when it was first seen."""
 
     agent: str
     node: str
@@ -41,7 +41,7 @@ class Observation:
 def observe(
     known: Iterable[Observation], heartbeats: Iterable[Event], now_s: float, *, blind_s: float = 0.0
 ) -> list[Observation]:
-    """What is known after a look at all outboxes at `now_s`: beats that moved on are seen anew.
+    """What is known after a look at all outboxes at `now_s`: heartbeats that moved on are seen anew.
 
     An agent whose outbox went away keeps its last observation, so that it grows late and gone. `blind_s`: how long
     it was since the last look, beyond what lies between two looks.
@@ -63,7 +63,7 @@ def _observed(heartbeat: Event, now_s: float) -> Observation | None:
     session, count, promise = heartbeat.data.get("session"), heartbeat.data.get("n"), heartbeat.data.get("next_s")
     if not isinstance(session, str) or type(count) is not int or type(promise) not in (int, float):
         return None
-    next_s = min(max(float(promise or 0), 0.0), limits.BEAT_PROMISE_S_MAX)
+    next_s = min(max(float(promise or 0), 0.0), limits.HEARTBEAT_PROMISE_S_MAX)
     age_s = now_s - (times.seconds(heartbeat.timestamp) or now_s)
     return Observation(
         heartbeat.actor, heartbeat.node, session, count, next_s, goodbye=heartbeat.data.get("state") == "goodbye", since_s=now_s,
@@ -113,7 +113,7 @@ class AgentLiveness:
 def standings(
     observations: Sequence[Observation], at_s: float, *, poll_s: float, watched: bool = False
 ) -> dict[str, AgentLiveness]:
-    """By agent (casefolded), as of the last successful look at `at_s`. Who never beat is not in it.
+    """By agent (casefolded), as of the last successful look at `at_s`. Agents without a heartbeat are omitted.
 
     `watched`: only silence that was listened to counts; one's own outage is nobody's. Who judges others looks so.
     """

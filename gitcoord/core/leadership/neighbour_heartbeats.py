@@ -1,4 +1,4 @@
-"""Beside: the processes of a node leave their agents' beats for each other; whoever pushes takes all of them along."""
+"""Beside: the processes of a node leave their agents' heartbeats for each other; whoever pushes takes all of them along."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gitcoord.core.fold.members import Members
 
 
 def others(lines: Sequence[bytes], own: Container[str]) -> list[bytes]:
-    """Of the beats that lie there, those of other agents; what is no beat is left out."""
+    """Of the heartbeats that lie there, those of other agents; what is no heartbeat is left out."""
     return [line for line in lines if (left := _read(line)) and left.get("actor") not in own]
 
 
 def numbers(lines: Sequence[bytes]) -> tuple[tuple[str, int], ...]:
-    """The session and the number of each beat."""
+    """The session and the number of each heartbeat."""
     said = [left["data"] for line in lines if (left := _read(line))]
     return tuple((one["session"], one["n"]) for one in said
                  if isinstance(one.get("session"), str) and type(one.get("n")) is int)

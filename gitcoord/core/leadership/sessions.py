@@ -1,4 +1,4 @@
-"""Sessions: an agent that runs on a node beats, watches its leader, stands for election, and leads.
+"""Sessions: an agent that runs on a node sends heartbeats, watches its leader, stands for election, and leads.
 
 No clock is compared between machines: silence is timed on one's own monotonic clock, and only between polls
 that succeeded. All of it is arithmetic on what a round saw; the round (`protocol.py`) calls it.
@@ -19,7 +19,7 @@ from gitcoord.core.leadership.leader_watch import LeaderWatch
 from gitcoord.core.fold.terms import Terms
 from gitcoord.core.leadership.timings import Profile
 
-LEFT_MAX = 16  # beats left for neighbours that are remembered: what is older was pushed, or never is
+LEFT_MAX = 16  # heartbeats left for neighbours that are remembered: what is older was pushed, or never is
 POLLS_MIN = 3  # a follower that has looked less often than this knows nothing yet
 
 
@@ -40,14 +40,14 @@ class Session:
     signer: Signer
     may_lead: bool = True
     replaces_session: str | None = None  # an older session of this agent, known to be dead: stand in its place
-    over: str | None = None  # a living session of this agent that this one takes over from
+    takes_over_from: str | None = None  # a living session of this agent that this one takes over from
     leaving: bool = False
     count: int = 0
-    made_at_s: float = 0.0  # when the newest beat was made
-    heartbeat_at_s: float | None = None  # when the newest beat that the remote took was made
-    line: bytes | None = None  # the newest beat
+    made_at_s: float = 0.0  # when the newest heartbeat was made
+    heartbeat_at_s: float | None = None  # when the newest heartbeat that the remote took was made
+    line: bytes | None = None  # the newest heartbeat
     made: dict[int, bytes] = field(default_factory=dict)  # the newest ones, by their numbers
-    left: dict[object, float] = field(default_factory=dict)  # counts of beats that a neighbour may push → when made
+    left: dict[object, float] = field(default_factory=dict)  # counts of heartbeats that a neighbour may push → when made
     claims_term: bool = True  # False once denied the ledger: it leads no more, and says so by silence
 
 
@@ -62,9 +62,9 @@ class Crew:
     heartbeat_extras: Callable[[], Mapping[str, Any]] = dict
     election_delay_factor: Callable[[FleetState, str], float | None] = lambda fleet, agent: 1.0  # None: it never stands
     standings: Callable[[], Mapping[str, AgentLiveness]] = dict  # who is how alive, as of the last look
-    neighbours: Callable[[], Sequence[bytes]] = tuple  # newest beats of this node's other processes
+    neighbours: Callable[[], Sequence[bytes]] = tuple  # newest heartbeats of this node's other processes
     watch: LeaderWatch = field(default_factory=LeaderWatch)
-    stretch: float = 1.0  # of the beats' period, where the push budget binds
+    stretch: float = 1.0  # of the heartbeats' period, where the push budget binds
     wants_to_act: bool = False  # outside the ledger: then V must not run out
     act_from_s: float = 0.0  # a leader may act outside the ledger from then
     act_until_s: float = 0.0  # until then
@@ -78,7 +78,7 @@ class Crew:
         return None
 
     def made(self, session_id: str, count: int) -> bytes | None:
-        """The beat of that number that a session here made, as far as that is remembered."""
+        """The heartbeat of that number that a session here made, as far as that is remembered."""
         return next((session.made.get(count) for session in self.sessions if session.id == session_id), None)
 
     def may_act(self, terms: Terms, now_s: float) -> bool:
@@ -99,7 +99,7 @@ class Crew:
         reign = (terms.term, terms.session)
         if reign != self.reign or now_s >= self.act_until_s:
             self.reign, self.act_from_s = reign, now_s + self.profile.outlast_s()
-        self.act_until_s = started_s + self.profile.act_s
+        self.act_until_s = started_s + self.profile.lease_s
 
     def observe(self, fleet: FleetState, heartbeats: Sequence[Event], now_s: float, *, trusted: bool) -> None:
         """After each successful fetch. `trusted`: the remote showed our own outbox as we pushed it."""
@@ -120,18 +120,18 @@ class Crew:
             return None
         newest = 0
         if self.watch.sign is not None and self.watch.sign[:2] == (terms.term, terms.session):
-            # A beat shown again is none: within a session they only count up.
+            # A heartbeat shown again is none: within a session they only count up.
             newest = self.watch.sign[2]
         else:
             self.watch.promised_s = 0.0
         for heartbeat in heartbeats:
-            # Only a beat that claims the term is one: a restarted leader would else hold a seat without leading.
+            # Only a heartbeat that claims the term is one: a restarted leader would else hold a seat without leading.
             if heartbeat.actor == terms.leader and heartbeat.term == terms.term and heartbeat.data.get("session") == terms.session:
                 count, promise = heartbeat.data.get("n"), heartbeat.data.get("next_s")
                 if type(count) is int and count > newest:
                     newest = count
                     if isinstance(promise, (int, float)):
-                        self.watch.promised_s = float(max(0.0, min(promise, limits.BEAT_PROMISE_S_MAX)))
+                        self.watch.promised_s = float(max(0.0, min(promise, limits.HEARTBEAT_PROMISE_S_MAX)))
         return (terms.term, terms.session, newest, terms.leader_lines)
 
     def said_goodbye(self, fleet: FleetState, heartbeats: Sequence[Event]) -> bool:
@@ -161,7 +161,7 @@ class Crew:
         looked = watch.polled_at_s is not None  # a stale mirror does not show who lives
         for session in able:
             dead = session.replaces_session if looked else None
-            if session.agent == terms.leader and terms.session in (dead, session.over):
+            if session.agent == terms.leader and terms.session in (dead, session.takes_over_from):
                 return session, f"in place of its own session {terms.session}, which ended"
         gone = terms.leader is None or self.said_goodbye(fleet, heartbeats)
         least_s = self.profile.stretched_election_timeout_s(watch.promised_s)
@@ -220,9 +220,9 @@ class Crew:
         self.act_until_s, self.reign = 0.0, (0, None)
 
     def heartbeat_period_s(self, leading: bool) -> float:
-        """Between two beats, as promised to the others."""
+        """Between two heartbeats, as promised to the others."""
         period = self.profile.heartbeat_s if leading else self.profile.follower_heartbeat_s
-        return min(period * self.stretch, limits.BEAT_PROMISE_S_MAX)
+        return min(period * self.stretch, limits.HEARTBEAT_PROMISE_S_MAX)
 
     def heartbeat_due(self, fleet: FleetState, now_s: float) -> bool:
         """Whether a session here should be heard of now."""
@@ -233,7 +233,7 @@ class Crew:
         )
 
     def heartbeats(self, fleet: FleetState, now_s: float, *, timestamp: str, fresh: bool) -> list[bytes]:
-        """The newest beat of every session of the node. `fresh`: those that run here beat anew."""
+        """The newest heartbeat of every session of the node. `fresh`: those that run here heartbeat anew."""
         for session in self.sessions:
             if fresh or session.line is None:
                 self._renew_heartbeat(fleet, session, now_s, timestamp)
@@ -241,7 +241,7 @@ class Crew:
         return [session.line for session in self.sessions if session.line] + neighbour_heartbeats.others(self.neighbours(), own)
 
     def leave(self, fleet: FleetState, now_s: float, *, timestamp: str) -> list[Session]:
-        """Sessions that beat anew because half of what they promised is over: a neighbour's push may take it along."""
+        """Sessions that heartbeat anew because half of what they promised is over: a neighbour's push may take it along."""
         lead, due = self.leading(fleet.terms), []
         for session in self.sessions:
             half_s = self.heartbeat_period_s(session is lead) / 2
@@ -253,7 +253,7 @@ class Crew:
         return due
 
     def heard(self) -> None:
-        """The remote took the outbox with the newest beats."""
+        """The remote took the outbox with the newest heartbeats."""
         for session in self.sessions:
             session.heartbeat_at_s = session.made_at_s
             session.left.clear()
@@ -277,8 +277,8 @@ class Crew:
             "session": session.id, "n": session.count, "next_s": self.heartbeat_period_s(lead),
             "state": "goodbye" if session.leaving else "alive", "position": fleet.position, **self.heartbeat_extras(),
         }
-        if session.over:
-            data["over"] = session.over
+        if session.takes_over_from:
+            data["takes_over_from"] = session.takes_over_from
         claims_term = lead and session.claims_term and not session.leaving
         return self._control(fleet, session, "heartbeat", "", data, term=fleet.terms.term if claims_term else None,
                              timestamp=timestamp, uid="0" * 16)
@@ -287,12 +287,12 @@ class Crew:
         """A session here that another one, of the same agent elsewhere, says it takes over from."""
         for session in self.sessions:
             for heartbeat in heartbeats:
-                if heartbeat.actor == session.agent and heartbeat.data.get("over") == session.id:
+                if heartbeat.actor == session.agent and heartbeat.data.get("takes_over_from") == session.id:
                     return session
         return None
 
     def next_due_s(self, fleet: FleetState, now_s: float) -> float:
-        """Seconds until the next round is wanted, for the sake of beats and standing."""
+        """Seconds until the next round is wanted, for the sake of heartbeats and standing."""
         due = now_s + self.profile.poll_s
         lead = self.leading(fleet.terms)
         for session in self.sessions:

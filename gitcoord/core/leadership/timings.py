@@ -1,4 +1,4 @@
-"""Timings: how often to beat and look, how long silence may last, and the failover bound that follows.
+"""Timings: how often to send heartbeats and to look, how long silence may last, and the failover bound that follows.
 
 The values were chosen by simulation of 200 failovers each; see `Profile.bound_s` for what they promise.
 """
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """All in seconds. Where the push budget binds, beats stretch, and so does the silence allowed."""
+    """All in seconds. Where the push budget binds, heartbeats stretch, and so does the silence allowed."""
 
     name: str
     heartbeat_s: float  # the leader's
     follower_heartbeat_s: float
-    act_s: float  # V: how long after a push began its leader may act outside the ledger
+    lease_s: float  # V: how long after a push began its leader may act outside the ledger
     election_timeout_s: float  # T: credit of silence after which a follower stands
     poll_s: float  # P: between looks at the remote; also the leader's tick
     election_jitter_s: float  # J: the longest random wait before standing
@@ -34,10 +34,10 @@ class Profile:
 
     def outlast_s(self) -> float:
         """How long to wait until nobody else's V, that began before, can go on: clocks differ by 1 %."""
-        return self.act_s / 0.99
+        return self.lease_s / 0.99
 
     def stretched_election_timeout_s(self, promised_s: float) -> float:
-        """T, when the leader promised its next beat only after `promised_s`."""
+        """T, when the leader promised its next heartbeat only after `promised_s`."""
         return self.election_timeout_s * max(1.0, promised_s / self.heartbeat_s)
 
 

@@ -1,4 +1,4 @@
-"""An outbox: the pushed image of one node's queue, and the beats of its agents. Written by that node alone.
+"""An outbox: the pushed image of one node's queue, and the heartbeats of its agents. Written by that node alone.
 
 A parentless commit, rewritten at each push: nobody needs its history, and it cannot lose a race.
 """
@@ -16,7 +16,7 @@ from gitcoord.core.names import NODE
 from gitcoord.core.ports import Entry, Fetched, Objects, Oid
 from gitcoord.core.format.strict_json import Malformed
 
-QUEUE, BEATS, CARRIED = "queue", "beats.log", "carried.log"
+QUEUE, HEARTBEATS, ORPHANS = "queue", "heartbeats.log", "orphans.log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,10 @@ def write(
     if chunks:
         names = {f"{number:08d}.log": Entry(objects.put_blob(_joined(lines))) for number, lines in chunks.items()}
         root[QUEUE] = Entry(objects.put_tree(names), is_tree=True)
-    root[BEATS] = Entry(objects.put_blob(_joined(heartbeats)))
+    root[HEARTBEATS] = Entry(objects.put_blob(_joined(heartbeats)))
     if orphans:
-        root[CARRIED] = Entry(objects.put_blob(_joined(orphans)))
-    message = f"outbox of {node}: {len(pending)} pending, {len(heartbeats)} beats [skip ci]\n\nNonce: {nonce}\n"
+        root[ORPHANS] = Entry(objects.put_blob(_joined(orphans)))
+    message = f"outbox of {node}: {len(pending)} pending, {len(heartbeats)} heartbeats [skip ci]\n\nNonce: {nonce}\n"
     parents = [parent] if parent else []
     return objects.put_commit(tree=objects.put_tree(root), parents=parents, message=message, author=node, time_s=time_s)
 
@@ -104,8 +104,8 @@ def read(objects: Objects, oid: Oid, before: Outbox | None = None, *, whole: boo
     except Corrupt:
         return Outbox(oid)
     lines = taken(entry for _, entry in sorted(chunks.items()))
-    heartbeats = tuple(_events(lines_in(root.get(BEATS), limits.BEATS_BYTES_MAX)[:limits.BEATS_MAX]))
-    return Outbox(oid, lines, taken([root.get(CARRIED)]), heartbeats, blobs)
+    heartbeats = tuple(_events(lines_in(root.get(HEARTBEATS), limits.HEARTBEATS_BYTES_MAX)[:limits.HEARTBEATS_MAX]))
+    return Outbox(oid, lines, taken([root.get(ORPHANS)]), heartbeats, blobs)
 
 
 def _lines(objects: Objects, oid: Oid, bytes_max: int | None) -> tuple[bytes, ...]:

@@ -1,7 +1,7 @@
 """Identity: whether what lies in our outbox's place was written by a copy of this clone, or by somebody else.
 
 A copy has our keys, and writes lines that we did not. Anybody who may push can put anything else there, also lines and
-beats of ours that lay there before: to become a new node for that would mean to become one as often as somebody likes.
+heartbeats of ours that lay there before: to become a new node for that would mean to become one as often as somebody likes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gitcoord.core.leadership.sessions import Crew
 
 
 def is_of_a_copy(replica: Replica, disk: DurableState, crew: Crew, box: Outbox) -> bool:
-    """Return whether another clone writes under our id. `box` lies in our place; its beats' signatures are checked."""
+    """Return whether another clone writes under our id. `box` lies in our place; its heartbeats' signatures are checked."""
     if disk.pushed_last() is None:
         return True  # the list of what was pushed here is gone: nothing tells whose it is
     lines = any(_is_foreign_line(replica, disk, line) for line in box.lines)
@@ -35,7 +35,7 @@ def _is_foreign_line(replica: Replica, disk: DurableState, line: bytes) -> bool:
 
 
 def _is_foreign_heartbeat(disk: DurableState, crew: Crew, heartbeat: Event) -> bool:
-    """Return whether a key of ours signed this beat, and no process of this node did."""
+    """Return whether a key of ours signed this heartbeat, and no process of this node did."""
     if heartbeat.node != disk.node or not disk.owns(heartbeat):
         return False
     session, count = heartbeat.data.get("session"), heartbeat.data.get("n")

@@ -92,7 +92,7 @@ def _become_new_node(replica: Replica, disk: DurableState, crew: Crew, theirs: O
 
 
 def _checked(replica: Replica, box: Outbox) -> Outbox:
-    """Without the beats whose signatures are not their agents'."""
+    """Without the heartbeats whose signatures are not their agents'."""
     fleet = replica.branch.fleet
     good = []
     for heartbeat in box.heartbeats:

@@ -145,7 +145,7 @@ class Replica:
         return self.branch.fleet.heads
 
     def heartbeats(self) -> list[Event]:
-        """The newest beats in all outboxes, signatures checked against the members' keys."""
+        """The newest heartbeats in all outboxes, signatures checked against the members' keys."""
         return [heartbeat for box in self.outboxes.values() for heartbeat in box.heartbeats]
 
 

@@ -56,7 +56,7 @@ class AgentExited(Payload):
 
 
 class Sighting(Payload):
-    """By the leader: how an agent's beats look."""
+    """By the leader: how an agent's heartbeats look."""
 
     agent: Agent
     session: Session = ""
@@ -64,11 +64,11 @@ class Sighting(Payload):
 
 
 class AgentSuspected(Sighting):
-    """Its beat is late."""
+    """Its heartbeat is late."""
 
 
 class AgentLost(Sighting):
-    """It has not been heard of for several beats."""
+    """It has not been heard of for several heartbeats."""
 
 
 class AgentReturned(Sighting):

@@ -16,7 +16,7 @@ def get(ctx: Context, agent: str) -> Agent | None:
 
 
 def liveness(ctx: Context, agent: Agent) -> str:
-    """How it is as far as one knows here: by its beats as they were last seen, else by the ledger's word."""
+    """How it is as far as one knows here: by its heartbeats as they were last seen, else by the ledger's word."""
     standing = ctx.liveness.get(agent.key)
     if standing is None:
         return SILENT if ctx.liveness and agent.liveness == ALIVE else agent.liveness

@@ -1,6 +1,6 @@
 """Watching: the leader tells the ledger who fell silent, said goodbye or came back; half a fleet makes it doubt itself.
 
-All of it is by the leader's own look at the others' beats, against what each of them promised.
+All of it is by the leader's own look at the others' heartbeats, against what each of them promised.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _is_news(agent: Agent, standing: AgentLiveness, ctx: Context) -> bool:
     if standing.state not in TOLD or agent.liveness not in TOLD[standing.state][1]:
         return False
     if standing.state == ALIVE:
-        return standing.session != agent.ended  # its last beat outlives it by a little
+        return standing.session != agent.ended  # its last heartbeat outlives it by a little
     if standing.state == LATE and standing.silent_s < SUSPECTED_AFTER * standing.next_s:
         return False
     return standing.state == GOODBYE or agent.key != ctx.actor.casefold()

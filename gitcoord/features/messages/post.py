@@ -1,7 +1,7 @@
 """Post: what was said to whom, who has read it, and which requests wait for an answer; each reader has one mark.
 
 Events that no feature owns belong to it as well, where they name a recipient or answer somebody. How far a recipient's
-node has read the ledger is told by its beats (`Standing.position`): that is what `delivered` means, and costs no event.
+node has read the ledger is told by its heartbeats (`Standing.position`): that is what `delivered` means, and costs no event.
 """
 
 from __future__ import annotations

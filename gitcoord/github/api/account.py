@@ -1,7 +1,7 @@
 """An agent's standing with GitHub while it runs: looked at when it starts, its app's token renewed, its use told.
 
 git gets an installation's token by the environment, like any other token: it lives for an hour, and is renewed here
-long before. What this process has used of GitHub's limits goes into its beats; what the others' beats say is heeded.
+long before. What this process has used of GitHub's limits goes into its heartbeats; what the others' heartbeats say is heeded.
 """
 
 from __future__ import annotations

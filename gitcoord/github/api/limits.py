@@ -1,4 +1,4 @@
-"""GitHub's limits, kept by the whole fleet: each session tells in its beats what it has used, and heeds the others.
+"""GitHub's limits, kept by the whole fleet: each session tells in its heartbeats what it has used, and heeds the others.
 
 GitHub counts for an account: 5,000 requests an hour (a workflow's token: 1,000), of writes 80 a minute and 500 an hour.
 Who goes on after a limit is reached may be shut out, so nobody here goes near it.
@@ -15,7 +15,7 @@ from typing import Any
 from gitcoord.core.format.event import Event
 from gitcoord.github.api.models import Quota
 
-WRITES_PER_MINUTE = 60  # of 80: beats are some seconds old
+WRITES_PER_MINUTE = 60  # of 80: heartbeats are some seconds old
 WRITES_PER_HOUR = 400  # of 500
 MINUTE_S, HOUR_S = 60.0, 3600.0
 RESERVE = 50  # requests that reviews leave to people and to other programs of the same account
@@ -26,7 +26,7 @@ class Meter:
     """What this process has used of its account's limits, and what it has heard of the others'."""
 
     clock_s: Callable[[], float] = time.monotonic
-    account: str = ""  # GitHub counts by account; told in beats, as it is public
+    account: str = ""  # GitHub counts by account; told in heartbeats, as it is public
     quota: Quota | None = None
     _writes: deque[float] = field(default_factory=deque)
     _others: tuple[int, int] = (0, 0)  # writes of others with this account: in a minute, in an hour
@@ -42,7 +42,7 @@ class Meter:
         return sum(1 for at_s in self._writes if now_s - at_s < MINUTE_S), len(self._writes)
 
     def told(self) -> Mapping[str, Any]:
-        """For a beat; empty before the first request."""
+        """For a heartbeat; empty before the first request."""
         if self.quota is None and not self._writes:
             return {}
         minute, hour = self.used()
@@ -52,7 +52,7 @@ class Meter:
         return {"github": told}
 
     def heard(self, heartbeats: Iterable[Event], own_sessions: Iterable[str] = ()) -> None:
-        """What the others' newest beats say. Others wrote them: what is not of the shape counts for nothing."""
+        """What the others' newest heartbeats say. Others wrote them: what is not of the shape counts for nothing."""
         own = set(own_sessions)
         minute = hour = 0
         for heartbeat in heartbeats:

@@ -46,4 +46,4 @@ class Options:
     say: Callable[[str, str], None] = lambda kind, text: None
     wait_for_credentials: bool = False  # at the start: later it is always so
     reactions: Sequence[Reacting] = ()  # of the layers above
-    heartbeat_extras: Callable[[], Mapping[str, Any]] = dict  # what those tell in beats
+    heartbeat_extras: Callable[[], Mapping[str, Any]] = dict  # what those tell in heartbeats

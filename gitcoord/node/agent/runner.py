@@ -1,4 +1,4 @@
-"""`agent run`: sessions that beat, sync, stand and lead, until they are told to stop; then they say goodbye."""
+"""`agent run`: sessions that heartbeat, sync, stand and lead, until they are told to stop; then they say goodbye."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ class Runner:
                 self._give_up(session, why)
 
     def _give_up(self, session: Session, why: str) -> None:
-        """One agent ends here, with a last beat that says goodbye; the others of this process go on."""
+        """One agent ends here, with a last heartbeat that says goodbye; the others of this process go on."""
         self.ended.append(why)
         self.options.say("lost", why)
         for reaction in self.reactions:
@@ -214,7 +214,7 @@ class Runner:
             self.options.say("leader", f"{terms.leader or 'nobody'} leads term {terms.term}{here}")
 
     def _log_beat(self) -> None:
-        """Where the fleet wants heartbeats in its history, each beat is an event as well."""
+        """Where the fleet wants heartbeats in its history, each heartbeat is an event as well."""
         node = self.node
         if node.fleet.states["settings"].settings.heartbeats != "log":
             return
@@ -244,7 +244,7 @@ class Runner:
     # Ending
 
     def _drain(self) -> None:
-        """What is begun may end: the agent beats on, but takes on nothing more. A second signal does not wait."""
+        """What is begun may end: the agent heartbeats on, but takes on nothing more. A second signal does not wait."""
         workers = [one for one in self.reactions if isinstance(one, Worker)]
         for worker in workers:
             worker.rest()
@@ -257,7 +257,7 @@ class Runner:
             time.sleep(LOOK_S)
 
     def _say_goodbye(self) -> None:
-        """Last words: the leader resigns, so that it is replaced at once; every beat says goodbye."""
+        """Last words: the leader resigns, so that it is replaced at once; every heartbeat says goodbye."""
         for reaction in self.reactions:
             self._guards.ending(reaction.ask_to_end)
         try:

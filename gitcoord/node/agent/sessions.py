@@ -35,7 +35,7 @@ def locked(node: Node, agents: Sequence[str]) -> Iterator[None]:
 
 
 def elsewhere(node: Node, agent: str) -> dict[str, Mapping[str, Any]]:
-    """Beats of the agent on other nodes that did not say goodbye, by node."""
+    """Heartbeats of the agent on other nodes that did not say goodbye, by node."""
     return {
         heartbeat.node: heartbeat.data for heartbeat in node.replica.heartbeats()
         if same_agent(heartbeat.actor, agent) and heartbeat.node != node.disk.node
@@ -75,7 +75,7 @@ class Seats:
             session.replaces_session = terms.session  # we hold its run lock: no other session of it lives here
         others = elsewhere(node, agent)
         if others and takeover:
-            session.over = str(others[self._newest(agent, others)]["session"])
+            session.takes_over_from = str(others[self._newest(agent, others)]["session"])
         elif others:
             self._watch(agent, others)
             gone = {data["session"] for data in others.values()}
@@ -85,16 +85,16 @@ class Seats:
         return session
 
     def _newest(self, agent: str, others: Mapping[str, Any]) -> str:
-        """The node on which the agent's beat moved last, as seen from here."""
+        """The node on which the agent's heartbeat moved last, as seen from here."""
         known, _ = peers.observations(self.node.home.cache)
         moved = {one.node: one.since_s for one in known if same_agent(one.agent, agent)}
         return max(others, key=lambda node: moved.get(node, 0.0))
 
     def _watch(self, agent: str, others: Mapping[str, Mapping[str, Any]]) -> None:
-        """Silence for two of its promised beats proves a run gone; one beat more, and it lives."""
+        """Silence for two of its promised heartbeats proves a run gone; one heartbeat more, and it lives."""
         poll_s = self.node.crew.profile.poll_s
         patience = 2 * max(_promise_s(data) for data in others.values()) + poll_s
-        self.say("checking", f"{agent} beat on node {', '.join(others)}: watching for {patience:.0f} s "
+        self.say("checking", f"{agent} heartbeat on node {', '.join(others)}: watching for {patience:.0f} s "
                  "whether it still runs there (--takeover does not wait)")
         polls, deadline = 0, time.monotonic() + patience
         while (time.monotonic() < deadline or polls < 2) and not self.stopped():
@@ -115,13 +115,13 @@ class Seats:
     def lost(self, session: Session, heartbeats: Sequence[Event]) -> str | None:
         """Why a session has to end: another run took over, or both began at once and the other one stays."""
         for heartbeat in heartbeats:
-            if heartbeat.actor == session.agent and heartbeat.data.get("over") == session.id:
+            if heartbeat.actor == session.agent and heartbeat.data.get("takes_over_from") == session.id:
                 return f"{session.agent} was taken over by its run on node {heartbeat.node}: this one ends"
         for name, data in elsewhere(self.node, session.agent).items():
             now = (str(data["session"]), int(data["n"]))
             first = self._first_seen.setdefault(f"{session.agent}\0{name}", now)
             # Both see each other; the smaller session id stays, so that exactly one ends.
-            if now != first and now[0] not in (session.id, session.over) and now[0] < session.id:
+            if now != first and now[0] not in (session.id, session.takes_over_from) and now[0] < session.id:
                 return f"{session.agent} runs on node {name} as well, started at the same time: this one ends"
         return None
 
@@ -132,7 +132,7 @@ def _promise_s(data: Mapping[str, Any]) -> float:
 
 
 def heartbeat_extras() -> Callable[[], Mapping[str, Any]]:
-    """Tells the process's own load, for its beat: the processor's share since the beat before."""
+    """Tells the process's own load, for its heartbeat: the processor's share since the heartbeat before."""
     import psutil
 
     process = psutil.Process(os.getpid())

@@ -179,7 +179,7 @@ def _store(ctx: DoctorContext) -> Iterator[Finding]:
 def _leftovers(ctx: DoctorContext) -> Iterator[Finding]:
     """Files that killed processes were writing. Nobody reads them."""
     home, _ = _parts(ctx)
-    found = [path for folder in (home.path, home.path / "cache", home.path / "beats", home.path / "keys")
+    found = [path for folder in (home.path, home.path / "cache", home.path / "heartbeats", home.path / "keys")
              for path in folder.glob("*") if LEFTOVER.match(path.name) and not _is_being_written(path)]
     if not found:
         yield Finding("leftovers", OK, "none")

@@ -281,7 +281,7 @@ def _events(node: Node) -> Sequence[Event]:
 
 
 def _beats(node: Node, ctx: DoctorContext) -> list[Event]:
-    """The beats in those outboxes that the last sync fetched. Not fetched anew: nothing is changed here."""
+    """The heartbeats in those outboxes that the last sync fetched. Not fetched anew: nothing is changed here."""
     boxes = [oid for ref, oid in (ctx.refs or {}).items() if ref.startswith(_prefix(ctx))]
     return [heartbeat for oid in boxes[:OUTBOXES_MAX] for heartbeat in outbox.read(node.store, oid).heartbeats]
 

@@ -1,4 +1,4 @@
-"""A child: one agent of a fleet file, its `agent run` as a process group, and how its beats look from beside it."""
+"""A child: one agent of a fleet file, its `agent run` as a process group, and how its heartbeats look from beside it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WAITING, STARTED, UP, CRASHED, ENDED = "waiting", "started", "up", "crashed", "e
 
 @dataclass(slots=True)
 class Child:
-    """An agent of the plan. `session`, `heartbeat`, `heartbeat_s`, `promise_s` are those of its newest beat on this disk."""
+    """An agent of the plan. `session`, `heartbeat`, `heartbeat_s`, `promise_s` are those of its newest heartbeat on this disk."""
 
     id: str
     planned: Planned
@@ -40,7 +40,7 @@ class Child:
 
     @property
     def hangs(self) -> bool:
-        """Whether its process lives, and its beats stand still for long."""
+        """Whether its process lives, and its heartbeats stand still for long."""
         return time.monotonic() - self.heartbeat_s > max(HUNG_S, HUNG_PROMISES * self.promise_s)
 
     def becomes(self, state: str) -> None:
@@ -56,7 +56,7 @@ class Child:
         self.becomes(STARTED)
 
     def see(self, heartbeat: Mapping[str, Any] | None) -> bool:
-        """Note the newest beat. True if it is the first of a session: the agent is up."""
+        """Note the newest heartbeat. True if it is the first of a session: the agent is up."""
         if heartbeat is None or heartbeat == self.heartbeat:
             return False
         self.heartbeat, self.heartbeat_s, self.promise_s = heartbeat, time.monotonic(), float(heartbeat.get("next_s", 0.0))

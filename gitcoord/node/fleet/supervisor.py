@@ -124,7 +124,7 @@ class Supervisor:
                 self.node.sync(tick=False)
 
     def _beats(self) -> Mapping[str, Mapping[str, Any]]:
-        """What the newest beats of the agents that run on this node say, by agent (casefolded)."""
+        """What the newest heartbeats of the agents that run on this node say, by agent (casefolded)."""
         heartbeats = [parse(line) for line in self.node.home.neighbours()]
         return {heartbeat.actor.casefold(): heartbeat.data for heartbeat in heartbeats if heartbeat.data.get("state") == "alive"}
 
@@ -154,13 +154,13 @@ class Supervisor:
             self._answer(recovery)
 
     def _answer(self, recovery: Recovery) -> None:
-        """Start again whom the leader wants started again. One that beats is let alone, and that is told too."""
+        """Start again whom the leader wants started again. One that heartbeats is let alone, and that is told too."""
         child = self.children.get(recovery.agent.casefold())
         wanted = recovery.tried("restart") and not recovery.tried("restarted") and not recovery.outcome
         if child is None or not wanted or recovery.id in self._answered:
             return
         if child.process is not None and child.hangs:
-            self.say("hangs", f"{child.id} runs but does not beat: it is ended")
+            self.say("hangs", f"{child.id} runs but does not heartbeat: it is ended")
             child.end()
         words = f"{child.id} runs, it was only slow"
         if child.process is None:

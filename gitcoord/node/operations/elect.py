@@ -61,7 +61,7 @@ def _standing(node: Node, known_by: str = "", *, elected_here: bool = False, adv
     if not known_by:
         known_by = f"the ledger at position {node.fleet.position}"
         if heartbeat is not None:
-            known_by += f"; its beat {heartbeat.data.get('n')} of {heartbeat.timestamp}"
+            known_by += f"; its heartbeat {heartbeat.data.get('n')} of {heartbeat.timestamp}"
     return LeadershipReport(terms.leader, terms.term, terms.since, terms.since_time, terms.node, terms.reason, known_by,
                     elected_here, advice)
 
@@ -95,7 +95,7 @@ def _watch(node: Node, session: Session, *, campaign: bool, wait: bool, deadline
         node.sync(tick=False)
         terms = node.fleet.terms
         if node.crew.leading(terms):
-            return _standing(node, elected_here=True, advice=f"nobody beats for {session.agent} yet: start `gitcoord "
+            return _standing(node, elected_here=True, advice=f"nobody heartbeats for {session.agent} yet: start `gitcoord "
                              f"agent run --id '{session.agent}'`, or the fleet elects again")
         sign = node.crew.watch.sign
         alive = terms.leader is not None and first is not None and sign != first
@@ -133,9 +133,9 @@ def explain(node: Node) -> list[tuple[str, float, str]]:
     silence = profile.stretched_election_timeout_s(profile.heartbeat_s * stretch)
     bound = (2.2 * profile.poll_s + silence + profile.election_jitter_s) / 0.99 + travel
     return [
-        ("beat_s", profile.heartbeat_s * stretch, "between two beats of the leader"),
-        ("follower_beat_s", profile.follower_heartbeat_s * stretch, "between two beats of any other agent"),
-        ("act_s", profile.act_s, "V: how long after a push began the leader may act outside the ledger"),
+        ("beat_s", profile.heartbeat_s * stretch, "between two heartbeats of the leader"),
+        ("follower_beat_s", profile.follower_heartbeat_s * stretch, "between two heartbeats of any other agent"),
+        ("act_s", profile.lease_s, "V: how long after a push began the leader may act outside the ledger"),
         ("silence_s", silence, "T: silence, seen by one's own successful polls, after which a follower stands"),
         ("poll_s", profile.poll_s, "P: between two looks at the remote"),
         ("jitter_s", profile.election_jitter_s, "J: the longest random wait before standing"),

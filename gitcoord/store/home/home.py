@@ -90,7 +90,7 @@ class Home:
     def create(self, config: Config, *, node: str, base: Head = Head(), seed: bytes | None = None) -> None:
         """Make a home; `seed` is the node's own key. The configuration comes last: without it, none is there."""
         sharing.make_home(self.path, "")
-        for folder in (self.cache, self.path / "beats"):
+        for folder in (self.cache, self.path / "heartbeats"):
             make_folder(folder, exist_ok=True)
         self.make_keys()
         if seed is not None:
@@ -193,7 +193,7 @@ class Home:
         return [row[0] for row in self._noted()]
 
     def _noted(self) -> list[list[str]]:
-        """Rows: an outbox commit, then the session and number of each beat in it, like 3f9a00c2d11e:17."""
+        """Rows: an outbox commit, then the session and number of each heartbeat in it, like 3f9a00c2d11e:17."""
         return self._rows("pushed", _whole_rows)
 
     def pushed_last(self) -> Oid | None:
@@ -201,12 +201,12 @@ class Home:
         return known[-1] if known else None
 
     def heartbeats_pushed(self, session: str) -> int:
-        """The highest number of this session's beats that any process of this node pushed; 0 for none."""
+        """The highest number of this session's heartbeats that any process of this node pushed; 0 for none."""
         counts = (heartbeat.rpartition(":") for row in self._noted() for heartbeat in row[1:])
         return max((int(count) for name, _, count in counts if name == session and count.isdigit()), default=0)
 
     def note_outbox(self, oid: Oid, heartbeats: Sequence[tuple[str, int]] = ()) -> None:
-        """Remember, durably, an outbox commit that is about to be pushed, and the beats in it."""
+        """Remember, durably, an outbox commit that is about to be pushed, and the heartbeats in it."""
         path = self.path / "pushed"
         known = self._noted()
         row = " ".join([oid, *(f"{session}:{count}" for session, count in heartbeats)])
@@ -222,7 +222,7 @@ class Home:
 
     @property
     def orphans(self) -> Sequence[bytes]:
-        return self._rows("carried.log", lambda data: data.split(b"\n")[:-1])
+        return self._rows("orphans.log", lambda data: data.split(b"\n")[:-1])
 
     def _rows(self, name: str, split: Callable[[bytes], list[T]]) -> list[T]:
         """A small file's rows, read again only when it was written since: a round asks for them several times."""
@@ -238,7 +238,7 @@ class Home:
         return rows
 
     def save_orphans(self, lines: Sequence[bytes]) -> None:
-        path = self.path / "carried.log"
+        path = self.path / "orphans.log"
         if lines:
             write_durably(path, b"".join(line + b"\n" for line in lines))
         else:
@@ -264,25 +264,25 @@ class Home:
     def run_lock(self, agent: str) -> filelock.FileLock:
         """Held by the one `agent run` of an agent on this node, for as long as it lives."""
         with pausing(self.path):
-            return filelock.FileLock(sharing.touch(self.path / "beats" / f"{agent_id(agent).casefold()}.lock"))
+            return filelock.FileLock(sharing.touch(self.path / "heartbeats" / f"{agent_id(agent).casefold()}.lock"))
 
     def running(self) -> list[str]:
         """Agents (casefolded) that an `agent run` on this node holds now."""
         found = []
-        for path in sorted((self.path / "beats").glob("*.lock")):
+        for path in sorted((self.path / "heartbeats").glob("*.lock")):
             with contextlib.suppress(OSError):  # a disk that cannot be written to says nothing of others
                 if is_held(path):
                     found.append(path.name.removesuffix(".lock"))
         return found
 
     def save_heartbeat(self, agent: str, line: bytes) -> None:
-        write_quickly(self.path / "beats" / f"{agent.casefold()}.line", line)
+        write_quickly(self.path / "heartbeats" / f"{agent.casefold()}.line", line)
 
     def neighbours(self) -> list[bytes]:
-        """The newest beats of the agents of this node that run, or that said goodbye when they ended."""
+        """The newest heartbeats of the agents of this node that run, or that said goodbye when they ended."""
         lines = []
         running = self.running()
-        for path in sorted((self.path / "beats").glob("*.line")):
+        for path in sorted((self.path / "heartbeats").glob("*.line")):
             with contextlib.suppress(FileNotFoundError, Malformed):  # a power cut leaves what is none
                 line = path.read_bytes()
                 goodbye = parse(line).data.get("state") == "goodbye"

@@ -14,7 +14,7 @@ from gitcoord.core.format.event import Event, seal
 from gitcoord.core.leadership.liveness import Observation, newest, observe, state
 from tests.core.lines import FLEET, draft, signer_of
 
-NOW_S = 1795230245.678  # of the beats' own timestamp
+NOW_S = 1795230245.678  # of the heartbeats' own timestamp
 
 
 def heartbeat(agent: str = "bob", *, node: str = "n1", **data: Any) -> Event:

@@ -167,8 +167,8 @@ def put_outbox(world: World, node: str, *, lines: Sequence[bytes] = (), orphans:
     def blob(rows: Sequence[bytes]) -> Entry:
         return Entry(god.put_blob(b"".join(row + b"\n" for row in rows)))
 
-    root = {"queue": Entry(god.put_tree({"00000000.log": blob(lines)}), True), "carried.log": blob(orphans),
-            "beats.log": blob(heartbeats)}
+    root = {"queue": Entry(god.put_tree({"00000000.log": blob(lines)}), True), "orphans.log": blob(orphans),
+            "heartbeats.log": blob(heartbeats)}
     oid = god.put_commit(tree=god.put_tree(root), parents=[], message=world.uid(), author="m", time_s=0)
     world.server.objects |= god.objects
     world.server.refs[OUTBOXES + node] = oid
@@ -233,7 +233,7 @@ def test_a_deposed_leader_s_write_can_not_land() -> None:
 def test_a_restarted_leader_does_not_hold_its_seat_by_beating() -> None:
     world, [leader, other] = a_fleet("leader", "other")
     leader.start()
-    leader.session.may_lead = False  # it beats, and would not lead again
+    leader.session.may_lead = False  # it sends heartbeats, and would not lead again
     time_until(world, [leader, other], other, most_s=LOCAL.bound_s() + 2)
 
 
@@ -250,7 +250,7 @@ def test_a_takeover_replaces_a_living_session_and_the_old_one_learns_of_it() -> 
     world, [leader, other] = a_fleet("leader", "other")
     second = Machine(world, leader_written(world, "elsewhere-1"), ["leader"], runs=True)
     world.machines["second"] = second
-    second.session.over = leader.session.id
+    second.session.takes_over_from = leader.session.id
     live(world, [second], 1)
     assert second.leads
     live(world, [leader, second], 1.5)
@@ -516,7 +516,7 @@ def test_a_leader_acts_outside_only_within_v_of_the_start_of_a_push_that_took_bo
     leader.push_through = slow
     leader.crew.wants_to_act = True
     leader.round()
-    assert leader.crew.act_until_s == start + LOCAL.act_s
+    assert leader.crew.act_until_s == start + LOCAL.lease_s
     leader.push_through = lambda updates: {
         u.ref: Pushed(PushOutcome.STALE) if u.ref == LEDGER else own([u])[u.ref] for u in updates}
     before = leader.crew.act_until_s
@@ -550,7 +550,7 @@ def test_a_new_leader_and_one_whose_time_had_run_out_wait_v_before_they_act() ->
     crew.reign = (0, None)  # as if it had been elected just now
     assert acts() == [False] * waiting_ticks + [True] * (10 - waiting_ticks)
     assert acts() == [True] * 10
-    world.pass_time(LOCAL.act_s)
+    world.pass_time(LOCAL.lease_s)
     assert not crew.may_act(terms, world.now_s)
     assert acts() == [False] * waiting_ticks + [True] * (10 - waiting_ticks)
     leader.session.leaving = True

@@ -65,9 +65,9 @@ def test_two_images_of_one_queue_differ_by_their_nonce(store: MemoryStore) -> No
 def test_whatever_lies_in_an_outbox_never_stops_a_reader(store: MemoryStore) -> None:
     blob, empty = store.put_blob(b"\xff\xfe\n\n{}\n" + b"[" * 9000), store.put_tree({})
     roots: list[dict[str, Entry]] = [
-        {}, {"queue": Entry(blob)}, {"queue": Entry(empty, True)}, {"beats.log": Entry(empty, True)},
-        {"carried.log": Entry(empty, True)}, {"beats.log": Entry("1" * 40)}, {"queue": Entry("1" * 40, True)},
-        {"queue": Entry(store.put_tree({"x": Entry(empty, True), "y": Entry(blob)}), True), "beats.log": Entry(blob)},
+        {}, {"queue": Entry(blob)}, {"queue": Entry(empty, True)}, {"heartbeats.log": Entry(empty, True)},
+        {"orphans.log": Entry(empty, True)}, {"heartbeats.log": Entry("1" * 40)}, {"queue": Entry("1" * 40, True)},
+        {"queue": Entry(store.put_tree({"x": Entry(empty, True), "y": Entry(blob)}), True), "heartbeats.log": Entry(blob)},
         {"queue": Entry(blob, True)},
     ]
     for root in roots:
@@ -79,7 +79,7 @@ def test_whatever_lies_in_an_outbox_never_stops_a_reader(store: MemoryStore) -> 
 def test_one_bad_file_does_not_hide_the_good_ones(store: MemoryStore) -> None:
     [event] = chain(1)
     queue = store.put_tree({"00000000.log": Entry(store.put_blob(event.line + b"\n")), "00000001.log": Entry("1" * 40)})
-    root = store.put_tree({"queue": Entry(queue, True), "carried.log": Entry(store.put_tree({}), True)})
+    root = store.put_tree({"queue": Entry(queue, True), "orphans.log": Entry(store.put_tree({}), True)})
     oid = store.put_commit(tree=root, parents=[], message="", author="m", time_s=0)
     assert outbox.read(store, oid).lines == (event.line,)
 
@@ -91,8 +91,8 @@ def test_a_fleet_lives_on_beside_outboxes_of_nonsense() -> None:
     god = world.god
     for number, name in enumerate(["x", "../../up", "-rf", "A B", "\u00e9"]):
         blob = god.put_blob(bytes(range(256)) * 20 + b"\n" + b"{" * 5000)
-        root = {"queue": Entry(god.put_tree({"a": Entry(blob)}), True), "beats.log": Entry(blob),
-                "carried.log": Entry(blob), str(number): Entry(blob)}
+        root = {"queue": Entry(god.put_tree({"a": Entry(blob)}), True), "heartbeats.log": Entry(blob),
+                "orphans.log": Entry(blob), str(number): Entry(blob)}
         oid = god.put_commit(tree=god.put_tree(root), parents=[], message="", author="m", time_s=0)
         world.server.objects |= god.objects
         world.server.refs[OUTBOXES + name] = oid

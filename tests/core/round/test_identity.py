@@ -60,7 +60,7 @@ def rubbish(world: World, one: Machine, kind: str) -> Oid:
         case "a line of ours from the ledger":
             [line] = [event for event in world.events() if event.content == "said"]
             return written(world, pending=[line])
-        case "beats of ours, shown again":
+        case "heartbeats of ours, shown again":
             god.objects |= one.store.objects
             heartbeats = [heartbeat.line for oid in one.disk.written.outboxes for heartbeat in outbox.read(god, oid).heartbeats]
             return written(world, heartbeats=heartbeats)
@@ -68,7 +68,7 @@ def rubbish(world: World, one: Machine, kind: str) -> Oid:
 
 
 KINDS = ["blob", "nothing", "another member's line", "our name and another key", "our line of another node",
-         "what we pushed before, in another commit", "a line of ours from the ledger", "beats of ours, shown again"]
+         "what we pushed before, in another commit", "a line of ours from the ledger", "heartbeats of ours, shown again"]
 
 
 @pytest.mark.parametrize("restarted", [False, True])

@@ -196,7 +196,7 @@ class Bad(Fine):
         setattr(self, place, raising(OverflowError(place)))
 
 
-@pytest.mark.parametrize("place", ["every_s", "prepare"])
+@pytest.mark.parametrize("place", ["interval_s", "prepare"])
 def test_an_errand_that_cannot_be_prepared_keeps_no_other_waiting_and_one_refused_note_costs_that_one(
     node: Node, place: str
 ) -> None:

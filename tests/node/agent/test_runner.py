@@ -139,7 +139,7 @@ def test_a_leader_whose_machine_slept_does_not_act_on_time_long_gone(
     node.sync()
     assert node.crew.leading(node.fleet.terms) and not may_act()
     for _ in range(4):
-        slept[0] += node.profile.act_s * 0.4
+        slept[0] += node.profile.lease_s * 0.4
         node.sync()
     assert may_act()
     slept[0] += 3600
@@ -187,12 +187,12 @@ def test_of_two_runs_that_see_each_other_move_the_smaller_session_stays(
     monkeypatch.setattr(sessions, "elsewhere", lambda node, agent: {"far": dict(other)})
     session = Session("alice", "mmm", node.keyring.signer("alice"))
     assert taking.lost(session, []) is None
-    assert taking.lost(session, []) is None  # it does not move: a dead one's last beat
+    assert taking.lost(session, []) is None  # it does not move: a dead one's last heartbeat
     other["n"] = 2
     assert "runs on node far as well" in str(taking.lost(session, []))
-    session.over = "aaa"
+    session.takes_over_from = "aaa"
     assert taking.lost(session, []) is None  # that one we take over from: it ends, not we
-    session.over, session.id = None, "000"
+    session.takes_over_from, session.id = None, "000"
     assert taking.lost(session, []) is None  # the other one ends
 
 

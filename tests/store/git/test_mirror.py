@@ -56,7 +56,7 @@ def reader(tmp_path: Path, url: str) -> Iterator[GitStore]:
 
 def large(store: GitStore) -> Oid:
     """A commit that does not fit into the bounds, unlike any other."""
-    tree = store.put_tree({"beats.log": Entry(store.put_blob(os.urandom(300_000)))})
+    tree = store.put_tree({"heartbeats.log": Entry(store.put_blob(os.urandom(300_000)))})
     return store.put_commit(tree=tree, parents=[], message="large", author="mallory", time_s=1)
 
 

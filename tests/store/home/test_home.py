@@ -153,4 +153,4 @@ def test_an_agent_runs_for_as_long_as_its_process_lives(home: Home) -> None:
     runner.kill()
     runner.join()
     wait_until(lambda: home.running() == [], what="the dead process's lock to be free")
-    assert (home.path / "beats" / "agent a.lock").exists(), "the file stays, and says nothing"
+    assert (home.path / "heartbeats" / "agent a.lock").exists(), "the file stays, and says nothing"
