@@ -73,8 +73,11 @@ def main() -> int:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure gitcoord beside git's own floor.",
-                                     epilog="figures: " + ", ".join(FIGURES))
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description="Measure gitcoord beside git's own floor.",
+        epilog="figures: " + ", ".join(FIGURES),
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these figures")
     parser.add_argument("--quick", action="store_true", help="small and few: shows that it works, and measures nothing")
     parser.add_argument("--long", action="store_true", help="also the pushes a minute, which take ten minutes")
@@ -112,11 +115,15 @@ def keep(results: dict[str, Any], path: Path) -> None:
     old = json.loads(path.read_text("utf-8"))["figures"] if path.exists() else []
     merged = {figure["name"]: figure for figure in [*old, *results["figures"]]}
     order = {name: place for place, name in enumerate(FIGURES)}
-    figures = sorted(merged.values(), key=lambda one: max((p for n, p in order.items() if one["name"].startswith(n)),
-                                                          default=len(order)))
+    figures = sorted(
+        merged.values(),
+        key=lambda one: max((p for n, p in order.items() if one["name"].startswith(n)), default=len(order)),
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"schema": "gitcoord.bench/1", "quick": results["quick"], "figures": figures}, indent=1)
-                    + "\n", "utf-8")
+    path.write_text(
+        json.dumps({"schema": "gitcoord.bench/1", "quick": results["quick"], "figures": figures}, indent=1) + "\n",
+        "utf-8",
+    )
 
 
 sys.exit(main())

@@ -18,16 +18,16 @@ from pathlib import Path
 
 from floors import git
 
-from gitcoord.core.ledger.branch import Branch
-from gitcoord.core.format.event import Draft, Event, Head, Signer, fleet_id_of, seal
 from gitcoord.core.fold.fleet_state import FleetState
-from gitcoord.core.format.keys import Ed25519Signer
 from gitcoord.core.fold.members import FleetFounded
+from gitcoord.core.format.event import Draft, Event, Head, Signer, fleet_id_of, seal
+from gitcoord.core.format.keys import Ed25519Signer
+from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.names import uid_from
 from gitcoord.features import FEATURES
 from gitcoord.node import ledger_pages
-from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.membership.api import Member, join
+from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.store.git.git_store import make_bare_remote
 from gitcoord.store.memory import MemoryServer, MemoryStore, ObjectDict
 
@@ -37,8 +37,10 @@ BUILDER = 7  # changes with what it builds: kept ledgers of another number are n
 PER_COMMIT = 10  # events; a fleet of ten that talks
 PUBLISH_EVERY = 10  # commits; the leader's tick
 AGENTS, NODES = 10, 4
-WORDS = ("the parser lexer reviews a branch that fails on empty input; who takes this file, and when is it merged? "
-         "tests are green here, not there: look at line 40 of the log, then rebase, then tell bob and carol").split()
+WORDS = (
+    "the parser lexer reviews a branch that fails on empty input; who takes this file, and when is it merged? "
+    "tests are green here, not there: look at line 40 of the log, then rebase, then tell bob and carol"
+).split()
 
 
 def fresh(folder: Path, agent: str = "alice", *, url: str | None = None, profile: str = "local") -> Member:
@@ -86,7 +88,8 @@ class Large:
 
 def large(events: int, into: Path, cache: Path | None = None) -> Large:
     """A copy in `into` of the ledger of so many events, which is built where it is not kept."""
-    form = hashlib.sha256(json.dumps(FleetState(FEATURES).dump()).encode()).hexdigest()[:8]  # of a checkpoint, as of now
+    # of a checkpoint, as of now
+    form = hashlib.sha256(json.dumps(FleetState(FEATURES).dump()).encode()).hexdigest()[:8]
     kept = (cache or default_cache()) / f"ledger-{events}-{BUILDER}-{form}"
     if not kept.exists():
         _build(events, kept)
@@ -135,9 +138,12 @@ def _write_ledger(events: int, remote: Path) -> None:
         tree = branch.write(branch.extend([event.line for event in batch]), files)
         position = branch.fleet.position + len(batch)
         commit = store.put_commit(
-            tree=tree, parents=[branch.tip] if branch.tip else [], time_s=1_700_000_000 + 20 * number,
+            tree=tree,
+            parents=[branch.tip] if branch.tip else [],
+            time_s=1_700_000_000 + 20 * number,
             message=f"{len(batch)} events [skip ci]\n\nPosition: {position}\nTerm: 0\nNonce: {number}\n",
-            author=batch[0].actor)
+            author=batch[0].actor,
+        )
         branch.apply_commit(commit, known={event.line: event for event in batch})
         number += 1
     assert branch.tip is not None and not branch.damaged
@@ -175,17 +181,24 @@ class _Authors:
 
     def lines(self, events: int) -> Iterator[Event]:
         names = list(self.signers)
-        founded = FleetFounded.model_validate(
-            {"namespace": "refs/gitcoord", "profile": "local", "auth": "ed25519"})
-        first = seal(self._draft(0, names[0], "fleet_founded", "founds", data=founded.model_dump()), node=self.nodes[0],
-                     after=None, signer=self.signers[names[0]], fleet="")
+        founded = FleetFounded.model_validate({"namespace": "refs/gitcoord", "profile": "local", "auth": "ed25519"})
+        first = seal(
+            self._draft(0, names[0], "fleet_founded", "founds", data=founded.model_dump()),
+            node=self.nodes[0],
+            after=None,
+            signer=self.signers[names[0]],
+            fleet="",
+        )
         self.fleet = fleet_id_of(first.line)
         yield first
         for number in range(1, events):
             actor = names[number % AGENTS] if number <= AGENTS else self.rng.choice(names)
             node = self.nodes[int(actor[5:]) % NODES]
-            draft = self._draft(number, actor, "agent_joined", f"{actor} joins") if number <= AGENTS else (
-                self._words(number, actor))
+            draft = (
+                self._draft(number, actor, "agent_joined", f"{actor} joins")
+                if number <= AGENTS
+                else (self._words(number, actor))
+            )
             event = seal(draft, node=node, after=self.heads[node], signer=self.signers[actor], fleet=self.fleet)
             self.heads[node] = event.head
             yield event
@@ -202,10 +215,13 @@ class _Authors:
         minutes, milliseconds = divmod(number * 2017, 60_000)
         hours, minutes = divmod(minutes, 60)
         days, hours = divmod(hours, 24)
-        stamp = (f"2026-{1 + days // 28 % 12:02d}-{1 + days % 28:02d}T{hours:02d}:{minutes:02d}:"
-                 f"{milliseconds // 1000:02d}.{milliseconds % 1000:03d}Z")
-        return Draft(actor=actor, type=type_, content=content, timestamp=stamp,
-                     uid=uid_from(self.rng.randbytes(10)), **more)  # type: ignore[arg-type]
+        stamp = (
+            f"2026-{1 + days // 28 % 12:02d}-{1 + days % 28:02d}T{hours:02d}:{minutes:02d}:"
+            f"{milliseconds // 1000:02d}.{milliseconds % 1000:03d}Z"
+        )
+        return Draft(
+            actor=actor, type=type_, content=content, timestamp=stamp, uid=uid_from(self.rng.randbytes(10)), **more
+        )  # type: ignore[arg-type]
 
 
 # Processes

@@ -42,7 +42,7 @@ class Pusher:
 
 def growing(count: int, line: bytes = LINE, lines_max: int = 20) -> list[bytes]:
     """A file that grows by a line a commit, and begins anew where gitcoord would seal it."""
-    return [line[:-3] + b"%06d\"}\n" % number + line * (number % lines_max) for number in range(count)]
+    return [line[:-3] + b'%06d"}\n' % number + line * (number % lines_max) for number in range(count)]
 
 
 def ls_remote(url: str) -> None:

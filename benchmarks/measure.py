@@ -30,10 +30,16 @@ class Series:
         return statistics.median(self.values)
 
     def as_json(self) -> dict[str, Any]:
-        return {"what": self.what, "unit": self.unit, "n": len(self.values), "median": self.median,
-                "quartiles": [quantile(self.values, 0.25), quantile(self.values, 0.75)],
-                "min": min(self.values), "max": max(self.values),
-                "values": [round(value, 6) for value in self.values] if len(self.values) <= VALUES_KEPT else []}
+        return {
+            "what": self.what,
+            "unit": self.unit,
+            "n": len(self.values),
+            "median": self.median,
+            "quartiles": [quantile(self.values, 0.25), quantile(self.values, 0.75)],
+            "min": min(self.values),
+            "max": max(self.values),
+            "values": [round(value, 6) for value in self.values] if len(self.values) <= VALUES_KEPT else [],
+        }
 
 
 @dataclass
@@ -68,9 +74,12 @@ class Figure:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "name": self.name, "what": self.what, "measured": [series.as_json() for series in self.measured],
+            "name": self.name,
+            "what": self.what,
+            "measured": [series.as_json() for series in self.measured],
             "floor": self.floor.as_json() if self.floor else None,
-            "checks": [check.as_json() for check in self.checks], "notes": self.notes,
+            "checks": [check.as_json() for check in self.checks],
+            "notes": self.notes,
         }
 
 
@@ -100,7 +109,7 @@ def in_turns(rounds: int, *works: Callable[[], object], warm_up: int = 1, scale:
     values: list[list[float]] = [[] for _ in works]
     for number in range(-warm_up, rounds):
         places = range(len(works))
-        for place in (places if number % 2 else reversed(places)):
+        for place in places if number % 2 else reversed(places):
             seconds = took(works[place])
             if number >= 0:
                 values[place].append(seconds * scale)
@@ -113,13 +122,22 @@ def alone() -> Iterator[None]:
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(("GIT", "GH_"))}
     before = dict(os.environ)
     os.environ.clear()
-    os.environ.update(kept | {
-        "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0", "PYTHONUTF8": "1",
-        "GIT_AUTHOR_NAME": "bench", "GIT_AUTHOR_EMAIL": "bench@example.invalid",
-        "GIT_COMMITTER_NAME": "bench", "GIT_COMMITTER_EMAIL": "bench@example.invalid",
-        "no_proxy": "127.0.0.1,localhost", "NO_COLOR": "1",
-        "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
-    })
+    os.environ.update(
+        kept
+        | {
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+            "PYTHONUTF8": "1",
+            "GIT_AUTHOR_NAME": "bench",
+            "GIT_AUTHOR_EMAIL": "bench@example.invalid",
+            "GIT_COMMITTER_NAME": "bench",
+            "GIT_COMMITTER_EMAIL": "bench@example.invalid",
+            "no_proxy": "127.0.0.1,localhost",
+            "NO_COLOR": "1",
+            "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
+        }
+    )
     try:
         yield
     finally:
@@ -139,9 +157,13 @@ def machine(folder: Path) -> dict[str, Any]:
     disk = max(partitions, key=lambda part: len(part.mountpoint)).fstype if partitions else "unknown"
     return {
         "time": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "system": f"{platform.system()} {platform.release().split('-')[0]}", "processors": os.cpu_count(),
-        "processor": _processor(), "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "file_system": disk, "python": platform.python_version(), "git": said("git", "--version").split()[-1],
+        "system": f"{platform.system()} {platform.release().split('-')[0]}",
+        "processors": os.cpu_count(),
+        "processor": _processor(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "file_system": disk,
+        "python": platform.python_version(),
+        "git": said("git", "--version").split()[-1],
         "commit": said("git", "rev-parse", "--short=12", "HEAD") or "unknown",
     }
 

@@ -46,9 +46,13 @@ def conflicts(options: Options) -> Iterator[Figure]:
             peak_of_few.values.append(_conflicts(folder, few, few * (few - 1) // 2 if clashing else few // 2)[1])
             floor.values.append(took(lambda: _merge_tree(folder, pairs)))
         checks = [Check("peak memory, of that of few pairs", peak.median / peak_of_few.median, 2.0)]
-        yield Figure(f"conflicts-{name}", f"conflicts: {len(pairs):,} pairs of branches, {files:,} files, {words}",
-                     [seconds, peak, peak_of_few], floor,
-                     checks if options.quick else [Check("seconds", seconds.median, 15.0, "s"), *checks])
+        yield Figure(
+            f"conflicts-{name}",
+            f"conflicts: {len(pairs):,} pairs of branches, {files:,} files, {words}",
+            [seconds, peak, peak_of_few],
+            floor,
+            checks if options.quick else [Check("seconds", seconds.median, 15.0, "s"), *checks],
+        )
 
 
 def _build(folder: Path, files: int, count: int, *, clashing: bool) -> list[str]:
@@ -66,8 +70,10 @@ def _build(folder: Path, files: int, count: int, *, clashing: bool) -> list[str]
 
 
 def _text(number: int) -> list[bytes]:
-    return [b"def f%d():\n" % line if line % 10 == 0 else b"    x = %d * %d\n" % (number, line)
-            for line in range(1, LINES + 1)]
+    return [
+        b"def f%d():\n" % line if line % 10 == 0 else b"    x = %d * %d\n" % (number, line)
+        for line in range(1, LINES + 1)
+    ]
 
 
 def _file(path: bytes, lines: Sequence[bytes]) -> bytes:
@@ -77,8 +83,16 @@ def _file(path: bytes, lines: Sequence[bytes]) -> bytes:
 
 def _conflicts(folder: Path, count: int, expected: int) -> tuple[float, float]:
     """Seconds, and MiB of the largest of its processes, git's among them."""
-    command = [sys.executable, "-m", "gitcoord", "conflicts", "--json", "--base", "main",
-               *(f"b{branch}" for branch in range(count))]
+    command = [
+        sys.executable,
+        "-m",
+        "gitcoord",
+        "conflicts",
+        "--json",
+        "--base",
+        "main",
+        *(f"b{branch}" for branch in range(count)),
+    ]
     done = subprocess.run([sys.executable, "-c", WATCHED, *command], cwd=folder, check=True, stdout=subprocess.PIPE)
     seconds, mib, tried, found = json.loads(done.stdout)
     if (tried, found) != (count * (count - 1) // 2, expected):
@@ -90,7 +104,11 @@ def _merge_tree(folder: Path, pairs: Sequence[tuple[str, str]]) -> None:
     """What it writes goes beside the repository, and away."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         subprocess.run(
-            ["git", "merge-tree", "--write-tree", "--stdin", "-z"], cwd=folder, stdout=subprocess.DEVNULL, check=True,
+            ["git", "merge-tree", "--write-tree", "--stdin", "-z"],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            check=True,
             input="".join(f"{ours} {theirs}\n" for ours, theirs in pairs).encode(),
-            env=os.environ | {"GIT_OBJECT_DIRECTORY": scratch,
-                              "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(folder / "objects")})
+            env=os.environ
+            | {"GIT_OBJECT_DIRECTORY": scratch, "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(folder / "objects")},
+        )

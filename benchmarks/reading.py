@@ -15,8 +15,8 @@ from measure import Check, Figure, Series, in_turns, ratio, took
 from options import Options
 from writing import WORDS
 
-from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.ledger.branch import Branch
 from gitcoord.features import FEATURES
 
 
@@ -31,9 +31,16 @@ def idle_round(options: Options) -> Iterator[Figure]:
         few, many, floor = in_turns(options.times(100, 8), one.sync, other.sync, lambda: ls_remote(large.url))
     measured = [Series(f"{size:,} events", "ms", values) for size, values in zip(sizes, (few, many))]
     beside = Series("git ls-remote", "ms", floor)
-    yield Figure("idle-round", "a round with nothing new, file://", measured, beside,
-                 [Check("of git ls-remote", ratio(measured[1], beside), 1.5),
-                  Check("the larger ledger of the smaller", ratio(measured[1], measured[0]), 1.2)])
+    yield Figure(
+        "idle-round",
+        "a round with nothing new, file://",
+        measured,
+        beside,
+        [
+            Check("of git ls-remote", ratio(measured[1], beside), 1.5),
+            Check("the larger ledger of the smaller", ratio(measured[1], measured[0]), 1.2),
+        ],
+    )
 
 
 def cold_start(options: Options) -> Iterator[Figure]:
@@ -67,8 +74,13 @@ def cold_start(options: Options) -> Iterator[Figure]:
         ours.values.append(took(start))
         floor.values.append(took(bare))
         warm.values.append(took(start))
-    yield Figure("cold-start", f"cold start on {events:,} events, file://", [ours, warm], floor,
-                 [Check("of a bare shallow fetch", ratio(ours, floor), 2.0)])
+    yield Figure(
+        "cold-start",
+        f"cold start on {events:,} events, file://",
+        [ours, warm],
+        floor,
+        [Check("of a bare shallow fetch", ratio(ours, floor), 2.0)],
+    )
 
 
 def refold(options: Options) -> Iterator[Figure]:
@@ -85,13 +97,20 @@ def refold(options: Options) -> Iterator[Figure]:
             branch.apply_commit(tip)
             assert branch.fleet.position >= events and not branch.damaged
 
-        bare, checked = in_turns(options.times(3, 2), lambda: fold(checking=False), lambda: fold(checking=True),
-                                 warm_up=0, scale=1.0)
-    whole = Series("gitcoord verify, as a process", "s", [
-        took(lambda: fleets.run(large.clone, "verify")) for _ in range(options.times(2, 1))])
+        bare, checked = in_turns(
+            options.times(3, 2), lambda: fold(checking=False), lambda: fold(checking=True), warm_up=0, scale=1.0
+        )
+    whole = Series(
+        "gitcoord verify, as a process",
+        "s",
+        [took(lambda: fleets.run(large.clone, "verify")) for _ in range(options.times(2, 1))],
+    )
     measured = [Series("refold", "s", bare), Series("refold, every signature checked", "s", checked), whole]
-    checks = [] if options.quick else [Check("refold", measured[0].median, 3.0, "s"),
-                                       Check("verify with signatures", whole.median, 12.0, "s")]
+    checks = (
+        []
+        if options.quick
+        else [Check("refold", measured[0].median, 3.0, "s"), Check("verify with signatures", whole.median, 12.0, "s")]
+    )
     yield Figure("refold", f"full refold of {events:,} events; verify with signatures", measured, None, checks)
 
 
@@ -116,12 +135,20 @@ def storage(options: Options) -> Iterator[Figure]:
     measured = Series("the remote after gc", "MiB", [packed / mib])
     beside = Series("the raw lines, compressed (zlib -9)", "MiB", [len(zlib.compress(lines, 9)) / mib])
     yield Figure(
-        "storage", f"remote storage per {events:,} events, {fleets.PER_COMMIT} a commit", [
-            measured, Series("of that the log alone: the tip's segments", "MiB", [log_only / mib]),
-            Series("objects a push of one event", "", [(after - before) / pushes])],
-        beside, [Check("of the raw lines, compressed", ratio(measured, beside), 2.0)],
-        [f"the raw lines are {len(lines) / mib:.1f} MiB; the snapshot is written every "
-         f"{fleets.PER_COMMIT * fleets.PUBLISH_EVERY} events, the checkpoint every 2048 or more"])
+        "storage",
+        f"remote storage per {events:,} events, {fleets.PER_COMMIT} a commit",
+        [
+            measured,
+            Series("of that the log alone: the tip's segments", "MiB", [log_only / mib]),
+            Series("objects a push of one event", "", [(after - before) / pushes]),
+        ],
+        beside,
+        [Check("of the raw lines, compressed", ratio(measured, beside), 2.0)],
+        [
+            f"the raw lines are {len(lines) / mib:.1f} MiB; the snapshot is written every "
+            f"{fleets.PER_COMMIT * fleets.PUBLISH_EVERY} events, the checkpoint every 2048 or more"
+        ],
+    )
 
 
 def _packed_bytes(remote: Path) -> int:
@@ -136,6 +163,10 @@ def _objects(remote: Path) -> int:
 def _pack_of(remote: Path, *names: str) -> int:
     """Bytes of a pack of these files and folders of the tip's tree, and nothing else."""
     wanted = b"".join(git("rev-parse", f"{LEDGER}:{name}", folder=remote) for name in names)
-    done = subprocess.run(["git", "-C", str(remote), "pack-objects", "--revs", "--stdout", "--quiet"], input=wanted,
-                          capture_output=True, check=True)
+    done = subprocess.run(
+        ["git", "-C", str(remote), "pack-objects", "--revs", "--stdout", "--quiet"],
+        input=wanted,
+        capture_output=True,
+        check=True,
+    )
     return len(done.stdout)

@@ -35,8 +35,9 @@ def target(check: Mapping[str, Any]) -> str:
 
 
 def in_short(figure: Mapping[str, Any]) -> str:
-    checks = "; ".join(f"{c['what']}: {number(c['value'])} {c['unit']} ({target(c)}: {verdict(c)})"
-                       for c in figure["checks"])
+    checks = "; ".join(
+        f"{c['what']}: {number(c['value'])} {c['unit']} ({target(c)}: {verdict(c)})" for c in figure["checks"]
+    )
     beside = f" beside {series(figure['floor'])}" if figure["floor"] else ""
     return f"{figure['what']}: {series(figure['measured'][0])}{beside}. {checks}"
 
@@ -47,10 +48,13 @@ def plain(results: Mapping[str, Any]) -> str:
     for figure in results["figures"]:
         lines.append(figure["what"])
         for one in [*figure["measured"], *([figure["floor"]] if figure["floor"] else [])]:
-            lines.append(f"    {series(one):>34}  {one['what']}, {one['n']} times, "
-                         f"{number(one['min'])} to {number(one['max'])}")
-        lines += [f"    {number(c['value']) + ' ' + c['unit']:>34}  {c['what']}: target {target(c)}, {verdict(c)}"
-                  for c in figure["checks"]]
+            lines.append(
+                f"    {series(one):>34}  {one['what']}, {one['n']} times, {number(one['min'])} to {number(one['max'])}"
+            )
+        lines += [
+            f"    {number(c['value']) + ' ' + c['unit']:>34}  {c['what']}: target {target(c)}, {verdict(c)}"
+            for c in figure["checks"]
+        ]
         lines += [f"    {note}" for note in figure["notes"]]
     if results["failed"]:
         lines.append(f"FAILED: {', '.join(results['failed'])}")
@@ -66,8 +70,10 @@ def compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
             was = old.get((figure["name"], check["what"]))
             if was is not None:
                 change = f"{100 * (check['value'] / was - 1):+.0f} %" if was else "new"
-                lines.append(f"    {number(was):>8} → {number(check['value']):>8} {check['unit']:<5} {change:>7}  "
-                             f"{figure['name']}: {check['what']}")
+                lines.append(
+                    f"    {number(was):>8} → {number(check['value']):>8} {check['unit']:<5} {change:>7}  "
+                    f"{figure['name']}: {check['what']}"
+                )
     return "\n".join(lines)
 
 
@@ -88,24 +94,39 @@ def draw(results: Mapping[str, Any], folder: Path) -> None:
 
 
 def tables(figures: Sequence[Mapping[str, Any]], failovers: bool) -> str:
-    lines = ["", "| what | measured: median (quartiles) | floor beside it | target | found | |",
-             "|---|---|---|---|---|---|"]
+    lines = [
+        "",
+        "| what | measured: median (quartiles) | floor beside it | target | found | |",
+        "|---|---|---|---|---|---|",
+    ]
     for figure in figures:
         beside = figure["floor"]
         floor = f"{beside['what']}: {series(beside)}" if beside else ""
         ours = "<br>".join(f"{one['what']}: {series(one)}" for one in figure["measured"])
         first = f"{figure['what']} | {ours} | {floor}"
         for check in figure["checks"] or [None]:
-            found = ("| | |" if check is None else f"{target(check)} {_of(check)} | {number(check['value'])} "
-                     f"{check['unit']} | {_mark(check)} |")
+            found = (
+                "| | |"
+                if check is None
+                else f"{target(check)} {_of(check)} | {number(check['value'])} {check['unit']} | {_mark(check)} |"
+            )
             lines.append(f"| {first} | {found}")
             first = " | | "
     notes = [f"- {figure['what']}: {note}" for figure in figures for note in figure["notes"]]
-    lines += ["", "How far each figure is from its target (1 is the target; to the left of it is better):", "",
-              "![each figure as a share of its target](targets.svg)", ""]
+    lines += [
+        "",
+        "How far each figure is from its target (1 is the target; to the left of it is better):",
+        "",
+        "![each figure as a share of its target](targets.svg)",
+        "",
+    ]
     if failovers:
-        lines += ["Each dot is one leader killed; the line is the computed bound:", "",
-                  "![failover times](failover.svg)", ""]
+        lines += [
+            "Each dot is one leader killed; the line is the computed bound:",
+            "",
+            "![failover times](failover.svg)",
+            "",
+        ]
     lines += [*notes, "", "Taken on:", ""]
     for text in dict.fromkeys(_machine(figure) for figure in figures):
         named = ", ".join(f"`{figure['name']}`" for figure in figures if _machine(figure) == text)
@@ -125,8 +146,10 @@ def _mark(check: Mapping[str, Any]) -> str:
 
 def _machine(figure: Mapping[str, Any]) -> str:
     one = figure["machine"]
-    return (f"{one['time'][:10]}, commit {one['commit']}, {one['processors']} × {one['processor']}, "
-            f"{one['memory_gib']} GiB, {one['system']}, {one['file_system']}, Python {one['python']}, git {one['git']}")
+    return (
+        f"{one['time'][:10]}, commit {one['commit']}, {one['processors']} × {one['processor']}, "
+        f"{one['memory_gib']} GiB, {one['system']}, {one['file_system']}, Python {one['python']}, git {one['git']}"
+    )
 
 
 def targets_plot(figures: Sequence[Mapping[str, Any]]) -> str:
@@ -139,9 +162,11 @@ def targets_plot(figures: Sequence[Mapping[str, Any]]) -> str:
         y = 20 + place * ROW
         words = f"{figure['name']}: {check['what']}"
         color = GREEN if check["met"] else RED
-        parts += [_text(LEFT - 8, y + 13, words[:62], anchor="end"),
-                  f'<rect x="{LEFT}" y="{y}" width="{unit * min(share, 4):.1f}" height="{ROW - 8}" fill="{color}"/>',
-                  _text(LEFT + unit * min(share, 4) + 5, y + 13, f"{share:.2f}" + (" →" if share > 4 else ""))]
+        parts += [
+            _text(LEFT - 8, y + 13, words[:62], anchor="end"),
+            f'<rect x="{LEFT}" y="{y}" width="{unit * min(share, 4):.1f}" height="{ROW - 8}" fill="{color}"/>',
+            _text(LEFT + unit * min(share, 4) + 5, y + 13, f"{share:.2f}" + (" →" if share > 4 else "")),
+        ]
     height = 30 + len(rows) * ROW
     line = f'<line x1="{LEFT + unit:.1f}" y1="10" x2="{LEFT + unit:.1f}" y2="{height - 8}" stroke="black"/>'
     return _svg(height, [*parts, line])
@@ -157,8 +182,10 @@ def spread_plot(figures: Sequence[Mapping[str, Any]]) -> str:
         words = f"median {number(one['median'])} s, most {number(one['max'])} s, bound {number(bound)} s"
         parts.append(_text(10, y - 14, f"{figure['what']}: {words}"))
         parts.append(f'<line x1="10" y1="{y + 10}" x2="{WIDTH - 120}" y2="{y + 10}" stroke="{GREY}"/>')
-        parts += [f'<circle cx="{10 + scale * value:.1f}" cy="{y + 10}" r="4" fill="{GREEN}" fill-opacity="0.45"/>'
-                  for value in (one["values"] or [one["min"], *one["quartiles"], one["median"], one["max"]])]
+        parts += [
+            f'<circle cx="{10 + scale * value:.1f}" cy="{y + 10}" r="4" fill="{GREEN}" fill-opacity="0.45"/>'
+            for value in (one["values"] or [one["min"], *one["quartiles"], one["median"], one["max"]])
+        ]
         x = 10 + scale * bound
         parts.append(f'<line x1="{x:.1f}" y1="{y - 4}" x2="{x:.1f}" y2="{y + 24}" stroke="{RED}" stroke-width="2"/>')
     return _svg(30 + 70 * len(figures), parts)
@@ -169,5 +196,7 @@ def _text(x: float, y: float, words: str, anchor: str = "start") -> str:
 
 
 def _svg(height: int, parts: Sequence[str]) -> str:
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" font-family="sans-serif" '
-            'font-size="12">\n<rect width="100%" height="100%" fill="white"/>\n' + "\n".join(parts) + "\n</svg>\n")
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" font-family="sans-serif" '
+        'font-size="12">\n<rect width="100%" height="100%" fill="white"/>\n' + "\n".join(parts) + "\n</svg>\n"
+    )

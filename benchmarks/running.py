@@ -29,8 +29,12 @@ class Agent:
     def __init__(self, clone: Path, *options: str) -> None:
         self.lines: list[tuple[float, dict[str, str]]] = []
         self.process = subprocess.Popen(
-            fleets.command(clone, "agent", "run", "--json-logs", *options), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
+            fleets.command(clone, "agent", "run", "--json-logs", *options),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -117,9 +121,13 @@ def _failover(options: Options, profile: str, times: int) -> Figure:
             running[place] = Agent(folder / names[place])
             until(lambda: running[place].said("start"), "the killed agent to start again")
     return Figure(
-        f"failover-{profile}", f"failover after SIGKILL, profile {profile}, {times} runs, 3 nodes, file://", [found],
-        None, [Check("maximum, of the computed bound", max(found.values), round(bound, 2), "s")],
-        [f"the computed bound is {bound:.2f} s, with a measured round of {travel.median:.2f} s"])
+        f"failover-{profile}",
+        f"failover after SIGKILL, profile {profile}, {times} runs, 3 nodes, file://",
+        [found],
+        None,
+        [Check("maximum, of the computed bound", max(found.values), round(bound, 2), "s")],
+        [f"the computed bound is {bound:.2f} s, with a measured round of {travel.median:.2f} s"],
+    )
 
 
 # Pushes a minute
@@ -187,13 +195,23 @@ def _scene(folder: Path, nodes: int, speaking: bool, warm_up_s: float, minutes: 
         measured.append(Series("from append to SEQUENCED", "s", list(latencies)))
     words = "each writing an event a second" if speaking else "idle"
     notes = [f"95 % of the events within {quantile(latencies, 0.95):.0f} s"] if latencies else []
-    return Figure(f"pushes-{nodes}-{'busy' if speaking else 'idle'}",
-                  f"10 agents on {nodes} node{'s' * (nodes > 1)}, profile github, {words}", measured, None,
-                  [Check("pushes a minute, GitHub's recommended limit", measured[0].median, 6.0, "/min")], notes)
+    return Figure(
+        f"pushes-{nodes}-{'busy' if speaking else 'idle'}",
+        f"10 agents on {nodes} node{'s' * (nodes > 1)}, profile github, {words}",
+        measured,
+        None,
+        [Check("pushes a minute, GitHub's recommended limit", measured[0].median, 6.0, "/min")],
+        notes,
+    )
 
 
-def _talk(members: Sequence[Member], names: Sequence[Sequence[str]], speaking: bool, latencies: list[float],
-          stop: threading.Event) -> None:
+def _talk(
+    members: Sequence[Member],
+    names: Sequence[Sequence[str]],
+    speaking: bool,
+    latencies: list[float],
+    stop: threading.Event,
+) -> None:
     """Each agent writes an event a second; how long until its node knows its place."""
     waiting: list[list[tuple[int, float]]] = [[] for _ in members]
     due = time.monotonic()
@@ -237,9 +255,13 @@ def resident(options: Options) -> Iterator[Figure]:
             used = 100 * (_processor_s(process) - before) / (time.monotonic() - began)
         checks = [Check("processor when idle", used, limit, "%")]
         checks += [] if options.quick else [Check("resident memory", max(rss), 120.0, "MiB")]
-        yield Figure(f"resident-{profile}", f"agent run at {events:,} events, leading, idle, profile {profile}",
-                     [Series("resident memory", "MiB", rss), Series("processor, with its children", "%", [used])],
-                     None, checks)
+        yield Figure(
+            f"resident-{profile}",
+            f"agent run at {events:,} events, leading, idle, profile {profile}",
+            [Series("resident memory", "MiB", rss), Series("processor, with its children", "%", [used])],
+            None,
+            checks,
+        )
 
 
 def _processor_s(process: psutil.Process) -> float:

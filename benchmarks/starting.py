@@ -32,6 +32,8 @@ def commands(options: Options) -> Iterator[Figure]:
     floor, *ours = in_turns(options.times(25, 2), python_pass, *(work for work, _ in works.values()))
     beside = Series("python -c pass", "ms", floor)
     measured = [Series(f"gitcoord {name}", "ms", values) for name, values in zip(works, ours)]
-    checks = [Check(f"{series.what} above it", series.median - beside.median, limit, "ms")
-              for series, (_, limit) in zip(measured, works.values())]
+    checks = [
+        Check(f"{series.what} above it", series.median - beside.median, limit, "ms")
+        for series, (_, limit) in zip(measured, works.values())
+    ]
     yield Figure("commands", "commands as whole processes", measured, beside, checks)

@@ -19,15 +19,15 @@ from running import Agent, agents, until
 
 from gitcoord.core.commands import Command, Context, Query
 from gitcoord.core.errors import Lost
-from gitcoord.core.format.event import Draft, Head, seal
 from gitcoord.core.fold.fleet_state import FleetState
-from gitcoord.core.format.keys import Ed25519Signer
 from gitcoord.core.fold.members import FleetFounded
+from gitcoord.core.format.event import Draft, Head, seal
+from gitcoord.core.format.keys import Ed25519Signer
 from gitcoord.core.names import uid_from
 from gitcoord.features import FEATURES
-from gitcoord.node.operations import submit
 from gitcoord.node import fold_cache
 from gitcoord.node.membership.api import Member
+from gitcoord.node.operations import submit
 
 RACERS = 8
 NOW = "2026-11-21T03:04:05.678Z"
@@ -39,8 +39,9 @@ def claim_race(options: Options) -> Iterator[Figure]:
     known, floor, winners = Series("from the claim until its author knows", "s"), Series("one bare push", "s"), []
     with contextlib.ExitStack() as stack:
         members = [stack.enter_context(fleets.fresh(options.folder, f"agent{number}")) for number in range(RACERS)]
-        pusher = Pusher(options.folder / "floor", str(options.folder / "remote.git"), "refs/bench/floor",
-                        growing(rounds))
+        pusher = Pusher(
+            options.folder / "floor", str(options.folder / "remote.git"), "refs/bench/floor", growing(rounds)
+        )
         for number in range(rounds):
             task = _do(members[0], "task create", title=f"Race {number}").events[0].uid
             for member in members:
@@ -53,10 +54,16 @@ def claim_race(options: Options) -> Iterator[Figure]:
             member.sync()
         holders = {str(member.node.fleet.states["tasks"].tasks[task].agent) for member in members}
     yield Figure(
-        "claim-race", f"claim race of {RACERS} agents on {RACERS} clones, {rounds} rounds, file://", [known], floor,
-        [Check("rounds without exactly one winner", sum(won != 1 for won in winners), 0, ""),
-         Check("agents that know another winner of the last one", len(holders) - 1, 0, "")],
-        [f"95 % know within {quantile(known.values, 0.95):.2f} s"])
+        "claim-race",
+        f"claim race of {RACERS} agents on {RACERS} clones, {rounds} rounds, file://",
+        [known],
+        floor,
+        [
+            Check("rounds without exactly one winner", sum(won != 1 for won in winners), 0, ""),
+            Check("agents that know another winner of the last one", len(holders) - 1, 0, ""),
+        ],
+        [f"95 % know within {quantile(known.values, 0.95):.2f} s"],
+    )
 
 
 def _race(members: list[Member], task: str) -> list[tuple[bool, float]]:
@@ -141,8 +148,13 @@ def recovery(options: Options) -> Iterator[Figure]:
                 until(lambda: running[place].said("start"), "the killed agent to start again")
                 until(lambda: not _lost(author), "it to be known as back")
     checks = [] if options.quick else [Check("maximum", max(found.values), 5.0, "s")]
-    yield Figure("recovery", f"recovery of a task after SIGKILL of its agent, profile local, {len(found.values)} runs",
-                 [found], None, checks)
+    yield Figure(
+        "recovery",
+        f"recovery of a task after SIGKILL of its agent, profile local, {len(found.values)} runs",
+        [found],
+        None,
+        checks,
+    )
 
 
 def _lines(path: Path) -> int:
@@ -166,8 +178,13 @@ def mixed(options: Options) -> Iterator[Figure]:
         parse.values.append(took(lambda: hashlib.sha256(b"\n".join(events)).digest()))
     if fleet.refusals or fleet.states["health"].void:
         raise RuntimeError("an event of the bench had no effect")
-    yield Figure("mixed", f"fold of {len(events):,} mixed events of tasks, messages, agents, reservations", [fold],
-                 parse, [] if options.quick else [Check("fold", fold.median * 100_000 / len(events), 4.0, "s")])
+    yield Figure(
+        "mixed",
+        f"fold of {len(events):,} mixed events of tasks, messages, agents, reservations",
+        [fold],
+        parse,
+        [] if options.quick else [Check("fold", fold.median * 100_000 / len(events), 4.0, "s")],
+    )
     open_tasks = options.times(10_000, 50)
     crowded = FleetState(FEATURES)
     for line in _opened(open_tasks):
@@ -175,10 +192,21 @@ def mixed(options: Options) -> Iterator[Figure]:
     ready = submit.named("ready")
     assert isinstance(ready, Query)
     arguments = ready.arguments.model_validate({})
-    shown = Series("ready, from the fold at hand", "ms", [
-        1000 * took(lambda: ready.ask(Context(crowded, NOW, "agent0"), arguments)) for _ in range(options.times(20, 2))])
-    yield Figure("ready", f"ready among {open_tasks:,} open tasks", [shown], None,
-                 [] if options.quick else [Check("ready", shown.median, 100.0, "ms")])
+    shown = Series(
+        "ready, from the fold at hand",
+        "ms",
+        [
+            1000 * took(lambda: ready.ask(Context(crowded, NOW, "agent0"), arguments))
+            for _ in range(options.times(20, 2))
+        ],
+    )
+    yield Figure(
+        "ready",
+        f"ready among {open_tasks:,} open tasks",
+        [shown],
+        None,
+        [] if options.quick else [Check("ready", shown.median, 100.0, "ms")],
+    )
     order, nine = submit.named("agent order"), FleetState(FEATURES)
     assert isinstance(order, Query)
     for line in _nine():
@@ -186,10 +214,18 @@ def mixed(options: Options) -> Iterator[Figure]:
     arguments = order.arguments.model_validate({})
     if sum(len(layer["agents"]) for layer in order.ask(Context(nine, NOW, "agent0"), arguments)) != 10:
         raise RuntimeError("an agent of the nine is missing")
-    shown = Series("agent order, from the fold at hand", "ms", [
-        1000 * took(lambda: order.ask(Context(nine, NOW, "agent0"), arguments)) for _ in range(options.times(200, 2))])
-    yield Figure("order", "the order in which nine agents start, by what they depend on", [shown], None,
-                 [] if options.quick else [Check("order", shown.median, 50.0, "ms")])
+    shown = Series(
+        "agent order, from the fold at hand",
+        "ms",
+        [1000 * took(lambda: order.ask(Context(nine, NOW, "agent0"), arguments)) for _ in range(options.times(200, 2))],
+    )
+    yield Figure(
+        "order",
+        "the order in which nine agents start, by what they depend on",
+        [shown],
+        None,
+        [] if options.quick else [Check("order", shown.median, 50.0, "ms")],
+    )
 
 
 class _Writer:
@@ -198,13 +234,26 @@ class _Writer:
     def __init__(self) -> None:
         self.head, self.count = Head(), 0
 
-    def line(self, type_: str, content: str, *, actor: str = "agent0", re: str | None = None, chained: bool = True,
-             **data: Any) -> bytes:
+    def line(
+        self,
+        type_: str,
+        content: str,
+        *,
+        actor: str = "agent0",
+        re: str | None = None,
+        chained: bool = True,
+        **data: Any,
+    ) -> bytes:
         self.count += 1
         draft = Draft(actor, type_, content, NOW, uid_from(self.count.to_bytes(10, "big")), re=re, data=data)
         self.uid = draft.event_uid
-        event = seal(draft, node="node-0", after=self.head if chained else None, fleet="benchfleet",
-                     signer=Ed25519Signer(hashlib.sha256(actor.encode()).digest()))
+        event = seal(
+            draft,
+            node="node-0",
+            after=self.head if chained else None,
+            fleet="benchfleet",
+            signer=Ed25519Signer(hashlib.sha256(actor.encode()).digest()),
+        )
         self.head = event.head if chained else self.head
         return event.line
 
@@ -217,8 +266,13 @@ def _nine() -> Iterator[bytes]:
     for agent in plan:
         yield writer.line("agent_joined", f"{agent} joins", actor=agent)
     for agent, planned in plan.items():
-        yield writer.line("agent_registered", f"{agent} registers", actor=agent,
-                          capabilities=planned["capabilities"], depends_on=planned.get("depends_on", []))
+        yield writer.line(
+            "agent_registered",
+            f"{agent} registers",
+            actor=agent,
+            capabilities=planned["capabilities"],
+            depends_on=planned.get("depends_on", []),
+        )
 
 
 def _founded(writer: _Writer) -> Iterator[bytes]:
@@ -248,5 +302,10 @@ def _opened(tasks: int) -> Iterator[bytes]:
     writer = _Writer()
     yield from _founded(writer)
     for number in range(tasks):
-        yield writer.line("task_created", f"Task {number}", title=f"Task {number}", needs=["python"],
-                          priority=["LOW", "HIGH", "MEDIUM"][number % 3])
+        yield writer.line(
+            "task_created",
+            f"Task {number}",
+            title=f"Task {number}",
+            needs=["python"],
+            priority=["LOW", "HIGH", "MEDIUM"][number % 3],
+        )

@@ -31,8 +31,13 @@ def append_queued(options: Options) -> Iterator[Figure]:
 
         ours, floor = in_turns(options.times(400, 30), lambda: member.append("note", WORDS), bare, warm_up=5)
     measured, beside = Series("append", "ms", ours), Series("bare write + fsync", "ms", floor)
-    yield Figure("append-queued", "append, QUEUED (synced to disk), from Python", [measured], beside,
-                 [Check("of a bare write + fsync", ratio(measured, beside), 2.0)])
+    yield Figure(
+        "append-queued",
+        "append, QUEUED (synced to disk), from Python",
+        [measured],
+        beside,
+        [Check("of a bare write + fsync", ratio(measured, beside), 2.0)],
+    )
 
 
 @contextlib.contextmanager
@@ -41,8 +46,12 @@ def http_server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     path = folder / "served" / "fleet.git"
     fleets.make_bare_remote(path)
     fleets.git("config", "http.receivepack", "true", folder=path)
-    server = subprocess.Popen([sys.executable, str(HERE / "serve.py"), str(path.parent), path.name], text=True,
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    server = subprocess.Popen(
+        [sys.executable, str(HERE / "serve.py"), str(path.parent), path.name],
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     assert server.stdin is not None and server.stdout is not None
     try:
         yield server.stdout.readline().strip(), server
@@ -63,12 +72,18 @@ def append_sequenced(options: Options) -> Iterator[Figure]:
             rounds = options.times(60, 4)
             remote = url or str(folder / "remote.git")
             pusher = Pusher(folder / "floor.git", remote, "refs/heads/floor", growing(rounds + 3))
-            ours, floor = in_turns(rounds, lambda: member.append("note", WORDS, wait="sequenced"), pusher.push,
-                                   warm_up=2)
+            ours, floor = in_turns(
+                rounds, lambda: member.append("note", WORDS, wait="sequenced"), pusher.push, warm_up=2
+            )
         measured, beside = Series("append", "ms", ours), Series("bare push of one ready commit", "ms", floor)
         name = "file://" if kind == "file" else "smart HTTP"
-        yield Figure(f"append-sequenced-{kind}", f"append confirmed SEQUENCED, one node, {name}", [measured], beside,
-                     [Check("of a bare push", ratio(measured, beside), 1.8)])
+        yield Figure(
+            f"append-sequenced-{kind}",
+            f"append confirmed SEQUENCED, one node, {name}",
+            [measured],
+            beside,
+            [Check("of a bare push", ratio(measured, beside), 1.8)],
+        )
 
 
 # Many at once
@@ -76,8 +91,12 @@ def append_sequenced(options: Options) -> Iterator[Figure]:
 
 def at_once(commands: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
     """What workers report that begin together."""
-    workers = [subprocess.Popen([sys.executable, str(HERE / "worker.py"), *words], text=True,
-                                stdin=subprocess.PIPE, stdout=subprocess.PIPE) for words in commands]
+    workers = [
+        subprocess.Popen(
+            [sys.executable, str(HERE / "worker.py"), *words], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        for words in commands
+    ]
     try:
         for worker in workers:
             assert worker.stdout is not None
@@ -115,9 +134,20 @@ def eight_nodes(options: Options) -> Iterator[Figure]:
     floor: list[list[dict[str, Any]]] = []
     for number in range(options.times(3, 1)):
         ours.append(at_once([["append", str(options.folder / name), name, str(seconds), "1"] for name in names]))
-        floor.append(at_once([
-            ["push", str(options.folder / f"floor{number}-{name}"), str(bare), f"refs/heads/{number}-{name}",
-             str(seconds)] for name in names]))
+        floor.append(
+            at_once(
+                [
+                    [
+                        "push",
+                        str(options.folder / f"floor{number}-{name}"),
+                        str(bare),
+                        f"refs/heads/{number}-{name}",
+                        str(seconds),
+                    ]
+                    for name in names
+                ]
+            )
+        )
     measured = Series("confirmed events/s, all together", "/s", [rate(one) for one in ours])
     beside = Series(f"bare pushes of {writers} writers to {writers} refs", "/s", [rate(one) for one in floor])
     everyone = [report for one in ours for report in one]
@@ -125,12 +155,18 @@ def eight_nodes(options: Options) -> Iterator[Figure]:
     times = Series("one append", "ms", [1000 * t for report in everyone for t in report["times"]])
     failed = failures(everyone)
     yield Figure(
-        "eight-nodes", f"{writers} nodes, own clones, one confirmed append after another, file://",
-        [measured, Series("slowest writer / fastest", "", shares), times], beside,
-        [Check("of the rate of bare pushes", ratio(measured, beside), 0.35, least=True),
-         Check("appends that failed", len(failed), 0, ""),
-         Check("slowest writer of the fastest", min(shares), 0.5, least=True),
-         Check("p99 of one append", quantile(times.values, 0.99) / 1000, 2.0, "s")], failed[:3])
+        "eight-nodes",
+        f"{writers} nodes, own clones, one confirmed append after another, file://",
+        [measured, Series("slowest writer / fastest", "", shares), times],
+        beside,
+        [
+            Check("of the rate of bare pushes", ratio(measured, beside), 0.35, least=True),
+            Check("appends that failed", len(failed), 0, ""),
+            Check("slowest writer of the fastest", min(shares), 0.5, least=True),
+            Check("p99 of one append", quantile(times.values, 0.99) / 1000, 2.0, "s"),
+        ],
+        failed[:3],
+    )
 
 
 def sixteen_processes(options: Options) -> Iterator[Figure]:
@@ -140,14 +176,22 @@ def sixteen_processes(options: Options) -> Iterator[Figure]:
     clone = str(options.folder / "alice")
     series, checks, notes = [], [], []
     for group in (1, 20):
-        runs = [at_once([["append", clone, "alice", str(seconds), str(group)]] * processes)
-                for _ in range(options.times(3, 1))]
+        runs = [
+            at_once([["append", clone, "alice", str(seconds), str(group)]] * processes)
+            for _ in range(options.times(3, 1))
+        ]
         words = "each one after another" if group == 1 else f"each {group} at a time, the last one confirmed"
         series.append(Series(words, "/s", [rate(one, group) for one in runs]))
         checks.append(Check(f"confirmed events/s, {words}", series[-1].median, 500, "/s", least=True))
         notes += [f"failed: {words}" for one in runs for words in failures(one)][:3]
-    yield Figure("sixteen-processes", f"{processes} processes on one node, confirmed events/s, file://", series, None,
-                 checks, notes)
+    yield Figure(
+        "sixteen-processes",
+        f"{processes} processes on one node, confirmed events/s, file://",
+        series,
+        None,
+        checks,
+        notes,
+    )
 
 
 def drain(options: Options) -> Iterator[Figure]:
@@ -169,13 +213,23 @@ def drain(options: Options) -> Iterator[Figure]:
         beside = Series("bare push of the same bytes", "s", [])
         for number in range(rounds):
             data = fill()
-            pusher = Pusher(options.folder / f"floor{number}.git", str(options.folder / "remote.git"),
-                            f"refs/heads/floor{number}", [data])
+            pusher = Pusher(
+                options.folder / f"floor{number}.git",
+                str(options.folder / "remote.git"),
+                f"refs/heads/floor{number}",
+                [data],
+            )
             ours, floor = in_turns(1, empty, pusher.push, warm_up=0, scale=1.0)
             measured.values += ours
             beside.values += floor
     checks = [Check("of a bare push", ratio(measured, beside), 3.0)]
     if not options.quick:
         checks.insert(0, Check("seconds", measured.median, 3.0, "s"))
-    yield Figure("drain", f"drain of a {events:,}-event queue, file://", [measured], beside, checks,
-                 [f"{len(data) / 2**20:.1f} MiB of lines"])
+    yield Figure(
+        "drain",
+        f"drain of a {events:,}-event queue, file://",
+        [measured],
+        beside,
+        checks,
+        [f"{len(data) / 2**20:.1f} MiB of lines"],
+    )

@@ -1,6 +1,6 @@
 """What the nine agents of nine.toml can do: each reads a task's body (JSON) and prints its answer as JSON.
 
-    nine.py [SKILL]    one of the functions below; without it, the first capability that the task needs
+nine.py [SKILL]    one of the functions below; without it, the first capability that the task needs
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ HOURS = {"Tokyo": (0, 9), "London": (8, 17), "New York": (13, 22)}  # of the day
 
 def risk(prices: list[float], **_: Any) -> dict[str, Any]:
     returns = [after / before - 1 for before, after in zip(prices, prices[1:])]
-    peaks = [max(prices[:n + 1]) for n in range(len(prices))]
+    peaks = [max(prices[: n + 1]) for n in range(len(prices))]
     return {"volatility": statistics.pstdev(returns), "worst_drawdown": max(1 - p / q for p, q in zip(prices, peaks))}
 
 
@@ -50,16 +50,19 @@ def microstructure(bids: list[float], asks: list[float], **_: Any) -> dict[str, 
 
 def sentiment(text: str, **_: Any) -> dict[str, Any]:
     words = text.lower().split()
-    return {"mood": sum(word in ("gain", "rise", "strong") for word in words)
-            - sum(word in ("loss", "fall", "weak") for word in words)}
+    return {
+        "mood": sum(word in ("gain", "rise", "strong") for word in words)
+        - sum(word in ("loss", "fall", "weak") for word in words)
+    }
 
 
 def summary(**given: Any) -> dict[str, Any]:
     return {"keys": sorted(given)}
 
 
-SKILLS = {one.__name__: one for one in (
-    risk, session, pattern, execution, pair, decision, microstructure, sentiment, summary)}
+SKILLS = {
+    one.__name__: one for one in (risk, session, pattern, execution, pair, decision, microstructure, sentiment, summary)
+}
 
 if __name__ == "__main__":
     task = json.load(sys.stdin)

@@ -1,7 +1,7 @@
 """gitcoord: a fleet of agents coordinates through one git remote and nothing else.
 
-    with gitcoord.join(path, agent="alice") as me:
-        me.append("question", "Who takes the parser?", wait="sequenced")
+with gitcoord.join(path, agent="alice") as me:
+    me.append("question", "Who takes the parser?", wait="sequenced")
 """
 
 from __future__ import annotations

@@ -164,22 +164,23 @@ class HttpRemote:
             self._listen(bound)
 
     def respond(
-        self, status: int, *, times: int | None = 1, when: When = is_any,
-        headers: Mapping[str, str] | None = None, body: bytes = b"",
+        self,
+        status: int,
+        *,
+        times: int | None = 1,
+        when: When = is_any,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
     ) -> Fault:
         """Answer with `status`; the backend does not run."""
         return self._add(Fault("respond", when, times, status=status, headers=headers or {}, body=body))
 
-    def cut(
-        self, after_bytes: int = 0, *, times: int | None = 1, when: When = is_push, applied: bool = False
-    ) -> Fault:
+    def cut(self, after_bytes: int = 0, *, times: int | None = 1, when: When = is_push, applied: bool = False) -> Fault:
         """Reset the connection after so many bytes of the request's body: the backend does not run. Or,
         `applied`, let it do its work, and reset after so many bytes of the answer."""
         return self._add(Fault("cut", when, times, applied=applied, after_bytes=after_bytes))
 
-    def delay(
-        self, seconds: float, *, times: int | None = None, when: When = is_any, applied: bool = False
-    ) -> Fault:
+    def delay(self, seconds: float, *, times: int | None = None, when: When = is_any, applied: bool = False) -> Fault:
         """Hold requests whose body has arrived: a push is applied later even if its client has given up.
         Or, `applied`, apply it at once and hold the answer."""
         return self._add(Fault("delay", when, times, applied=applied, seconds=seconds))
@@ -344,8 +345,7 @@ class _Exchange(BaseHTTPRequestHandler):
             "REMOTE_USER": request.user or "",
         }
         done = subprocess.run(
-            [self.server.remote.backend], input=body, capture_output=True, env=environment,
-            timeout=BACKEND_SECONDS_MAX,
+            [self.server.remote.backend], input=body, capture_output=True, env=environment, timeout=BACKEND_SECONDS_MAX
         )
         request.applied = True
         head, _, answer = done.stdout.partition(b"\r\n\r\n")
@@ -353,8 +353,7 @@ class _Exchange(BaseHTTPRequestHandler):
         return int(headers.pop("Status", "200").split()[0]), headers, answer
 
     def answer(
-        self, request: Request, status: int, headers: Mapping[str, str], body: bytes = b"",
-        cut: Fault | None = None,
+        self, request: Request, status: int, headers: Mapping[str, str], body: bytes = b"", cut: Fault | None = None
     ) -> None:
         lines = [f"HTTP/1.1 {status} {self.responses.get(status, ('Injected',))[0]}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]

@@ -22,8 +22,11 @@ def module_names() -> list[str]:
     """Return what is imported here: the standard library, what is installed, and what Python looks for at its start."""
     installed = (name for name in importlib.metadata.packages_distributions() if not name.startswith("_"))
     started = ("sitecustomize", "usercustomize", "gitcoord", "simplejson", "brotli", "_strptime", "_pydecimal")
-    return sorted(name for name in {*sys.stdlib_module_names, *installed, *started} if name.isidentifier()
-                  and (not name.startswith("_") or name in started))
+    return sorted(
+        name
+        for name in {*sys.stdlib_module_names, *installed, *started}
+        if name.isidentifier() and (not name.startswith("_") or name in started)
+    )
 
 
 class Poison:

@@ -40,8 +40,14 @@ def block(name: str) -> str:
 
 
 def run(tree: Path, *words: str, where: Path | None = None) -> str:
-    done = subprocess.run([sys.executable, *words], cwd=where or tree, env=os.environ | {"PYTHONPATH": str(tree)},
-                          text=True, capture_output=True, timeout=100)
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=where or tree,
+        env=os.environ | {"PYTHONPATH": str(tree)},
+        text=True,
+        capture_output=True,
+        timeout=100,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

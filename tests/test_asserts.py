@@ -13,14 +13,38 @@ import pytest
 import gitcoord
 
 SOURCES = Path(gitcoord.__file__).parent
-PURE = {"isinstance", "issubclass", "callable", "len", "all", "any", "type", "bool", "int", "set", "startswith",
-        "endswith", "isdigit", "match", "fullmatch", "get", "keys", "values", "items"}
+PURE = {
+    "isinstance",
+    "issubclass",
+    "callable",
+    "len",
+    "all",
+    "any",
+    "type",
+    "bool",
+    "int",
+    "set",
+    "startswith",
+    "endswith",
+    "isdigit",
+    "match",
+    "fullmatch",
+    "get",
+    "keys",
+    "values",
+    "items",
+}
 
 
 def properties(trees: Iterator[ast.AST]) -> set[str]:
     """The names behind which code of ours may run when an attribute is read."""
-    return {node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)
-            and any(isinstance(one, ast.Name) and one.id == "property" for one in node.decorator_list)}
+    return {
+        node.name
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        and any(isinstance(one, ast.Name) and one.id == "property" for one in node.decorator_list)
+    }
 
 
 def impure(source: str, known: set[str]) -> list[int]:
@@ -30,11 +54,17 @@ def impure(source: str, known: set[str]) -> list[int]:
     """
     found = []
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Assert) and (isinstance(node.test, ast.Attribute) or any(
-            isinstance(part, ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom)
-            or isinstance(part, ast.Attribute) and part.attr in known
-            or isinstance(part, ast.Call) and _name(part.func) not in PURE for part in ast.walk(node.test)
-        )):
+        if isinstance(node, ast.Assert) and (
+            isinstance(node.test, ast.Attribute)
+            or any(
+                isinstance(part, ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom)
+                or isinstance(part, ast.Attribute)
+                and part.attr in known
+                or isinstance(part, ast.Call)
+                and _name(part.func) not in PURE
+                for part in ast.walk(node.test)
+            )
+        ):
             found.append(node.lineno)
     return found
 
@@ -47,14 +77,18 @@ def test_no_assert_does_anything() -> None:
     files = sorted(SOURCES.rglob("*.py"))
     known = properties(ast.parse(path.read_bytes()) for path in files)
     assert {"replica", "busy", "code"} <= known
-    found = {str(path.relative_to(SOURCES)): lines for path in files
-             if (lines := impure(path.read_text(encoding="utf-8"), known))}
+    found = {
+        str(path.relative_to(SOURCES)): lines
+        for path in files
+        if (lines := impure(path.read_text(encoding="utf-8"), known))
+    }
     assert not found
 
 
-@pytest.mark.parametrize("test", [
-    "me.replica is not None", "as_app.token", "node.sync()", "(tip := read())", "found.pop()", "[].append(1) is None",
-])
+@pytest.mark.parametrize(
+    "test",
+    ["me.replica is not None", "as_app.token", "node.sync()", "(tip := read())", "found.pop()", "[].append(1) is None"],
+)
 def test_an_assert_with_a_side_effect_is_found(test: str) -> None:
     assert impure(f"assert {test}", {"replica"}) == [1]
 
@@ -75,6 +109,10 @@ with gitcoord.join({path!r}, agent="alice") as me:
 
 
 def test_the_fleets_settings_hold_under_python_o(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-O", "-c", OPTIMISED.format(path=str(tmp_path / "alice"))],
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-O", "-c", OPTIMISED.format(path=str(tmp_path / "alice"))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.stdout.strip() == "lan", done.stderr

@@ -45,8 +45,12 @@ def section(text: str, heading: str) -> str:
 
 def first_cells(text: str) -> list[str]:
     """What stands in backquotes in the first column of the tables of a text."""
-    return [name for line in text.splitlines() if line.startswith("| ")
-            for name in re.findall(r"`([^`]+)`", line.split("|")[1])]
+    return [
+        name
+        for line in text.splitlines()
+        if line.startswith("| ")
+        for name in re.findall(r"`([^`]+)`", line.split("|")[1])
+    ]
 
 
 def source() -> str:
@@ -70,8 +74,11 @@ def test_every_environment_variable_is_in_the_readme_and_no_other() -> None:
 
 
 def test_every_exit_code_is_in_the_readme_and_no_other() -> None:
-    codes = {kind.exit_code for _, kind in inspect.getmembers(errors, inspect.isclass)
-             if issubclass(kind, errors.GitcoordError)}
+    codes = {
+        kind.exit_code
+        for _, kind in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(kind, errors.GitcoordError)
+    }
     table = section(README, "Commands").split("Exit codes", 1)[1]
     assert {int(code) for code in re.findall(r"^\| (\d) \|", table, re.MULTILINE)} == codes | {0}
 
@@ -102,8 +109,11 @@ def test_every_module_of_core_and_node_is_in_the_architecture() -> None:
 
 
 def test_every_requirement_has_its_row() -> None:
-    wanted = [f"{letter}{number}" for letter, last in {"E": 14, "O": 13, "F": 8, "S": 3, "P": 16, "G": 5}.items()
-              for number in range(1, last + 1)]
+    wanted = [
+        f"{letter}{number}"
+        for letter, last in {"E": 14, "O": 13, "F": 8, "S": 3, "P": 16, "G": 5}.items()
+        for number in range(1, last + 1)
+    ]
     rows = set(re.findall(r"^\| ([A-Z]\d+) \|", FROM_THE_DOCUMENTS, re.MULTILINE))
     assert [one for one in wanted if one not in rows] == []
 
@@ -121,8 +131,11 @@ def test_links_and_paths_lead_somewhere(document: Path) -> None:
 
 def test_every_promise_of_the_threat_model_names_tests_that_there_are() -> None:
     promised, not_promised = THREAT_MODEL.split("\n## What is not promised\n")
-    rows = [line for line in promised.split("\n## A stranger", 1)[1].splitlines()
-            if line.startswith("| ") and not line.startswith("| it tries")]
+    rows = [
+        line
+        for line in promised.split("\n## A stranger", 1)[1].splitlines()
+        if line.startswith("| ") and not line.startswith("| it tries")
+    ]
     assert len(rows) > 50 and [row for row in rows if not NAMED_TEST.search(row.split("|")[3])] == []
     named = NAMED_TEST.findall(promised + not_promised)
     assert len(named) == THREAT_MODEL.count("::")  # none is named in another form
@@ -186,16 +199,32 @@ class Shell:
 
     def run(self, script: str, folder: Path, *, codes: tuple[int, ...] = (0,)) -> str:
         script = script.replace(GITHUB_URL, shlex.quote(str(self.remote)))
-        done = subprocess.run(["bash", "-ec", script], cwd=folder, env=self.environment, timeout=90, text=True,
-                              stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8")
+        done = subprocess.run(
+            ["bash", "-ec", script],
+            cwd=folder,
+            env=self.environment,
+            timeout=90,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+        )
         assert done.returncode in codes, f"{script}\n{done.stdout}{done.stderr}"
         return done.stdout
 
     def start(self, line: str, folder: Path) -> None:
         """It ends with this process, however that ends: then nobody holds the other end of its standard input."""
-        self.running.append(subprocess.Popen(
-            ["bash", "-c", f"trap : TERM\n{line} &\ncat\nkill 0\nwait"], cwd=folder, env=self.environment,
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True))
+        self.running.append(
+            subprocess.Popen(
+                ["bash", "-c", f"trap : TERM\n{line} &\ncat\nkill 0\nwait"],
+                cwd=folder,
+                env=self.environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        )
 
 
 def block(machine: str) -> list[str]:
@@ -227,9 +256,11 @@ def quickstart(shell: Shell) -> dict[str, str]:
 
 def test_a_fleet_of_three_does_what_it_says(tmp_path: Path) -> None:
     with Shell(tmp_path) as shell:
-        shell.run(f"""git init --quiet code && cd code && for name in one two three; do echo "pass" > $name.py; done
+        shell.run(
+            f"""git init --quiet code && cd code && for name in one two three; do echo "pass" > $name.py; done
             git add . && git commit --quiet -m code && git push --quiet {shlex.quote(str(shell.remote))} HEAD:main""",
-                  tmp_path)
+            tmp_path,
+        )
         subprocess.run(["git", "-C", str(shell.remote), "symbolic-ref", "HEAD", "refs/heads/main"], check=True)
         lines = sh("a fleet of three").splitlines()
         printed = shell.run("\n".join(line.replace("toml &", "toml > fleet.log 2>&1 &") for line in lines), tmp_path)
@@ -303,7 +334,7 @@ def test_the_python_example_runs(shell: Shell, tmp_path: Path) -> None:
 
 
 def test_completion_is_what_click_makes(shell: Shell) -> None:
-    assert '_GITCOORD_COMPLETE=bash_source gitcoord' in README
+    assert "_GITCOORD_COMPLETE=bash_source gitcoord" in README
     assert "complete" in shell.run("_GITCOORD_COMPLETE=bash_source gitcoord", shell.folder)
     words = shell.run('COMP_WORDS="gitcoord ele" COMP_CWORD=1 _GITCOORD_COMPLETE=bash_complete gitcoord', shell.folder)
     assert "elect" in words

@@ -70,10 +70,7 @@ def test_eight_writers_at_once_have_one_winner(http_remote: HttpRemote, alice: P
     tips = [commit(alice, f"try {number}") for number in range(8)]
     command = ["git", "push", "--porcelain", f"--force-with-lease={REF}:{base}", "origin"]
     quiet = subprocess.DEVNULL
-    writers = [
-        subprocess.Popen([*command, f"{tip}:{REF}"], cwd=alice, stdout=quiet, stderr=quiet)
-        for tip in tips
-    ]
+    writers = [subprocess.Popen([*command, f"{tip}:{REF}"], cwd=alice, stdout=quiet, stderr=quiet) for tip in tips]
     won = [tip for tip, writer in zip(tips, writers, strict=True) if writer.wait(60) == 0]
     assert won == [http_remote.git("rev-parse", REF)]
 

@@ -27,15 +27,23 @@ def pytest_configure(config):
 """
 
 
-def run(
-    folder: Path, skips: str, *, sample: str = SAMPLE, workers: str = "0"
-) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, skips: str, *, sample: str = SAMPLE, workers: str = "0") -> subprocess.CompletedProcess[str]:
     (folder / "conftest.py").write_text(CONFTEST)
     (folder / "test_sample.py").write_text(sample)
     (folder / "skips.txt").write_text(skips)
     # A place of its own, or it would spend its end with deleting the folders that earlier runs of all tests have left.
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", workers, "--rootdir=.",
-               f"--basetemp={folder / 'temporary'}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-n",
+        workers,
+        "--rootdir=.",
+        f"--basetemp={folder / 'temporary'}",
+    ]
     environment = os.environ | {"PYTHONPATH": str(TOP)}
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment, timeout=60)
 

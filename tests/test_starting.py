@@ -19,7 +19,8 @@ LEFT_OUT = re.compile(r"tests/|benchmarks/|.*\.log\Z|gitcoord/store/program\.py\
 SOURCES = {".py", ".sh", ".yml", ".yaml", ".md", ".toml", ".cfg", ""}
 
 SHELL = re.compile(
-    r"""(?:\bpython[\d.]*|[\w}]*python\}?|\$INTERPRETER|\$PYTHON)["'`]?\s+-(?![IP]\b)[A-Za-z]*[mc]\b""", re.I)
+    r"""(?:\bpython[\d.]*|[\w}]*python\}?|\$INTERPRETER|\$PYTHON)["'`]?\s+-(?![IP]\b)[A-Za-z]*[mc]\b""", re.I
+)
 WORDS = re.compile(r"""sys\.executable,\s*["']-(?![IP]["'])""")
 GIT = re.compile(r"""(?:run|Popen|call|check_output)\(\s*\[\s*["']git["'](?![\s\S]{0,200}executable=)""")
 BY_NAME = re.compile(r"""sys\.executable|shutil\.which|os\.exec|os\.system|os\.spawn""")
@@ -28,8 +29,11 @@ BY_NAME = re.compile(r"""sys\.executable|shutil\.which|os\.exec|os\.system|os\.s
 def files() -> list[Path]:
     words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(words, cwd=TOP, check=True, capture_output=True, text=True).stdout.split("\0")
-    return [TOP / name for name in listed
-            if name and not LEFT_OUT.match(name) and Path(name).suffix in SOURCES and (TOP / name).is_file()]
+    return [
+        TOP / name
+        for name in listed
+        if name and not LEFT_OUT.match(name) and Path(name).suffix in SOURCES and (TOP / name).is_file()
+    ]
 
 
 def found(pattern: re.Pattern[str], text: str) -> list[str]:
@@ -38,24 +42,36 @@ def found(pattern: re.Pattern[str], text: str) -> list[str]:
 
 def test_no_python_is_started_where_its_modules_could_be_anybodys() -> None:
     assert len(files()) > 200
-    wrong = [(str(one.relative_to(TOP)), hit) for one in files() for pattern in (SHELL, WORDS)
-             for hit in found(pattern, one.read_text("utf-8", "replace"))]
+    wrong = [
+        (str(one.relative_to(TOP)), hit)
+        for one in files()
+        for pattern in (SHELL, WORDS)
+        for hit in found(pattern, one.read_text("utf-8", "replace"))
+    ]
     # README says what happens without -P, and CI's own tree is no foreign one.
     assert [one for one in wrong if one[0] != ".ci/run" or "pytest" not in one[1]] == []
 
 
-@pytest.mark.parametrize("text", [
-    "python -m pip install x", '"$python" -c \'import venv\'', '"$PYTHON" -m venv x', "python3.12 -m venv",
-    "`python -m gitcoord`",
-    '"$tree/bin/python" -m pip', '${env_python} -m gitcoord', "python3 -Bm venv",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "python -m pip install x",
+        "\"$python\" -c 'import venv'",
+        '"$PYTHON" -m venv x',
+        "python3.12 -m venv",
+        "`python -m gitcoord`",
+        '"$tree/bin/python" -m pip',
+        "${env_python} -m gitcoord",
+        "python3 -Bm venv",
+    ],
+)
 def test_a_careless_start_is_seen(text: str) -> None:
     assert found(SHELL, text)
 
 
-@pytest.mark.parametrize("text", [
-    "python -I -m pip", '"$python" -P -m gitcoord', "python3 -I -c 'pass'", "python -P script.py",
-])
+@pytest.mark.parametrize(
+    "text", ["python -I -m pip", '"$python" -P -m gitcoord', "python3 -I -c 'pass'", "python -P script.py"]
+)
 def test_a_careful_start_passes(text: str) -> None:
     assert not found(SHELL, text)
 

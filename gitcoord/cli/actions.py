@@ -59,8 +59,11 @@ def report(answers: tuple[Path, ...]) -> None:
     except (KeyError, TypeError, AttributeError):
         raise Refused(f"{' '.join(map(str, answers))}: this is not what a command printed with --json") from None
     _put("GITHUB_STEP_SUMMARY", "".join(_summary(now)))
-    outputs = {"position": now["ledger"]["position"], "leader": (now["leader"] or {}).get("agent", ""),
-               "attention": len(found)}
+    outputs = {
+        "position": now["ledger"]["position"],
+        "leader": (now["leader"] or {}).get("agent", ""),
+        "attention": len(found),
+    }
     outputs |= {"verdict": value["verdict"] for value in values if value.get("verdict") in get_args(Verdict)}
     _put("GITHUB_OUTPUT", "".join(f"{name}={fit(str(value), Place.LINE)}\n" for name, value in outputs.items()))
     for line in annotations.commands(found):
@@ -81,14 +84,15 @@ def _values(path: Path) -> Iterator[Mapping[str, Any]]:
             try:
                 yield json.loads(line)
             except ValueError:
-                raise Refused(f"{path}: a line of it is cut off: it is not what a command printed with --json"
-                              ) from None
+                raise Refused(
+                    f"{path}: a line of it is cut off: it is not what a command printed with --json"
+                ) from None
 
 
 def _summary(now: dict[str, Any]) -> Iterator[str]:
     """Markdown: the screen of `gitcoord status`, and the newest conversations."""
-    from gitcoord.node.operations import local_pages
     from gitcoord.node import ledger_pages
+    from gitcoord.node.operations import local_pages
 
     screen = "\n".join("".join(fit(words, Place.LINE) for words, _ in line) for line in status.lines(now))
     yield f"## gitcoord\n\n<pre>{html.escape(screen[:SCREEN_CHARS_MAX])}</pre>\n\n"

@@ -16,8 +16,8 @@ from gitcoord.core.names import agent_id
 
 if TYPE_CHECKING:
     from gitcoord.github.api.account import Account
-    from gitcoord.node.node import Node
     from gitcoord.node.agent.options import Reacting
+    from gitcoord.node.node import Node
     from gitcoord.node.tasks.worker import WorkerConfig
 
 
@@ -35,20 +35,39 @@ def command() -> None:
 @click.option("--id", "agents", metavar="ID", multiple=True, help="An agent to run; repeatable.")
 @click.option("--profile", type=click.Choice(["local", "lan", "github"]), help="Timings, other than the fleet's.")
 @click.option("--on-event", metavar="CMD", help="Run this for each event addressed to the agent: JSON on its input.")
-@click.option("--attempts", metavar="N", type=click.IntRange(1, 100), default=5, show_default=True,
-              help="With --on-event: after N failures an event is set aside.")
+@click.option(
+    "--attempts",
+    metavar="N",
+    type=click.IntRange(1, 100),
+    default=5,
+    show_default=True,
+    help="With --on-event: after N failures an event is set aside.",
+)
 @click.option("--reply", is_flag=True, help="With --on-event: what the command prints becomes the answer.")
 @click.option("--capabilities", metavar="LIST", multiple=True, help="What the agent can do, such as python,backend.")
 @click.option("--exec", "words", metavar="CMD", help="Run this for each task given to it: JSON on its input.")
 @click.option("--handler", metavar="FILE.py:FUNCTION", help="Call this Python function for each task instead.")
 @click.option("--pass-env", metavar="NAME", multiple=True, help="A credential that these commands get; repeatable.")
-@click.option("--slots", metavar="N", type=click.IntRange(1, 100), default=1, show_default=True,
-              help="Tasks at a time.")
-@click.option("--time-limit", metavar="SECONDS", type=click.FloatRange(min=0, min_open=True), default=3600.0,
-              show_default=True, help="For one task; its own limit counts as well.")
+@click.option(
+    "--slots", metavar="N", type=click.IntRange(1, 100), default=1, show_default=True, help="Tasks at a time."
+)
+@click.option(
+    "--time-limit",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True),
+    default=3600.0,
+    show_default=True,
+    help="For one task; its own limit counts as well.",
+)
 @click.option("--worktree", is_flag=True, help="Do each task in a fresh git worktree, on a branch of its own.")
-@click.option("--drain", metavar="SECONDS", type=click.FloatRange(min=0), default=20.0, show_default=True,
-              help="Told to stop: how long tasks may go on before they are given back.")
+@click.option(
+    "--drain",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0),
+    default=20.0,
+    show_default=True,
+    help="Told to stop: how long tasks may go on before they are given back.",
+)
 @click.option("--no-lead", is_flag=True, help="Never stand for election.")
 @click.option("--once", is_flag=True, help="Do what is due, lead if nobody does, and say goodbye.")
 @click.option("--wait-for-credentials", is_flag=True, help="Wrong credentials at the start: wait for others.")
@@ -57,10 +76,29 @@ def command() -> None:
 @click.option("--until-eof", is_flag=True, help="Stop when standard input ends, as it does when a parent dies.")
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("--json-logs", is_flag=True, help="One JSON object a line.")
-def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, attempts: int, reply: bool,
-        capabilities: tuple[str, ...], words: str | None, handler: str | None, pass_env: tuple[str, ...], slots: int,
-        time_limit: float, worktree: bool, drain: float, no_lead: bool, once: bool, wait_for_credentials: bool,
-        takeover: bool, for_s: float | None, until_eof: bool, quiet: bool, json_logs: bool) -> None:
+def run(
+    agents: tuple[str, ...],
+    profile: str | None,
+    on_event: str | None,
+    attempts: int,
+    reply: bool,
+    capabilities: tuple[str, ...],
+    words: str | None,
+    handler: str | None,
+    pass_env: tuple[str, ...],
+    slots: int,
+    time_limit: float,
+    worktree: bool,
+    drain: float,
+    no_lead: bool,
+    once: bool,
+    wait_for_credentials: bool,
+    takeover: bool,
+    for_s: float | None,
+    until_eof: bool,
+    quiet: bool,
+    json_logs: bool,
+) -> None:
     """Run agents of this clone: send heartbeats, sync, stand for election, lead. Ctrl-C or SIGTERM says goodbye.
 
     The command of --on-event gets the event as JSON on standard input and its id in GITCOORD_EVENT_ID; it is
@@ -89,9 +127,9 @@ def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, atte
       gitcoord agent run --for 1 --on-event 'cat > /dev/null; echo yes' --reply
     """
     from gitcoord.github.api import account
-    from gitcoord.node.process_environment import checked
     from gitcoord.node.agent.options import Options
     from gitcoord.node.agent.runner import Runner
+    from gitcoord.node.process_environment import checked
     from gitcoord.node.shutdown import Stop
 
     if reply and not on_event:
@@ -110,19 +148,34 @@ def run(agents: tuple[str, ...], profile: str | None, on_event: str | None, atte
     there = account.of(node, say=say)
     if there is not None:
         there.check(stop, wait=wait_for_credentials)
-    Runner(node, Options(
-        agents=names, on_event=on_event, attempts=attempts, reply=reply, pass_env=passed, work=work,
-        capabilities=capabilities,
-        drain_s=drain, lead=not no_lead, once=once, takeover=takeover, for_s=for_s, say=say,
-        wait_for_credentials=wait_for_credentials, reactions=_reactions(node, there, say),
-        heartbeat_extras=there.heartbeat_extras if there is not None else dict,
-    ), stop).run()
+    Runner(
+        node,
+        Options(
+            agents=names,
+            on_event=on_event,
+            attempts=attempts,
+            reply=reply,
+            pass_env=passed,
+            work=work,
+            capabilities=capabilities,
+            drain_s=drain,
+            lead=not no_lead,
+            once=once,
+            takeover=takeover,
+            for_s=for_s,
+            say=say,
+            wait_for_credentials=wait_for_credentials,
+            reactions=_reactions(node, there, say),
+            heartbeat_extras=there.heartbeat_extras if there is not None else dict,
+        ),
+        stop,
+    ).run()
 
 
 def _reactions(node: Node, there: Account | None, say: Callable[[str, str], None]) -> list[Reacting]:
     """What the leader does outside the ledger."""
-    from gitcoord.code.fetched import Source
     from gitcoord.code.conflict_job import Looking
+    from gitcoord.code.fetched import Source
     from gitcoord.github.api import account
     from gitcoord.node.agent.leader_jobs import LeaderJob, LeaderJobs
 
@@ -133,8 +186,7 @@ def _reactions(node: Node, there: Account | None, say: Callable[[str, str], None
     from gitcoord.github.issue_job import Escalating
     from gitcoord.github.review_job import Reviewing
 
-    jobs += [Reviewing(there.name, there.known, source, there.meter),
-                Escalating(there.name, there.known, there.meter)]
+    jobs += [Reviewing(there.name, there.known, source, there.meter), Escalating(there.name, there.known, there.meter)]
     return [there, LeaderJobs(node, jobs, say=say)]
 
 
@@ -146,8 +198,9 @@ def _tell_withheld(passed: Sequence[str], say: Callable[[str, str], None], *, co
         say("withheld", f"commands are not given {', '.join(names)}; --pass-env NAME passes one on")
 
 
-def _contract(words: str | None, handler: str | None, slots: int, time_limit: float, worktree: bool,
-              pass_env: Sequence[str]) -> WorkerConfig | None:
+def _contract(
+    words: str | None, handler: str | None, slots: int, time_limit: float, worktree: bool, pass_env: Sequence[str]
+) -> WorkerConfig | None:
     from gitcoord.node.tasks import attempt
     from gitcoord.node.tasks.worker import WorkerConfig
 
@@ -210,7 +263,14 @@ def prove(repo: str | None, actor: str | None, as_json: bool) -> None:
     who = speaker(node, actor)
     proof = account_proof.of(node, who, forge.at(node, repo).name)
     if as_json:
-        print_json({"schema": "gitcoord.proof/1", "agent": proof.agent, "github": proof.login,
-                    "repository": proof.repository, "line": proof.line()})
+        print_json(
+            {
+                "schema": "gitcoord.proof/1",
+                "agent": proof.agent,
+                "github": proof.login,
+                "repository": proof.repository,
+                "line": proof.line(),
+            }
+        )
     else:
         echo(proof.line())

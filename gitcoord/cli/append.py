@@ -8,7 +8,15 @@ from typing import Any
 import click
 
 from gitcoord.cli.common import (
-    allow_secret_option, as_option, content_or_stdin, desk, echo, event_id, here, json_option, print_json,
+    allow_secret_option,
+    as_option,
+    content_or_stdin,
+    desk,
+    echo,
+    event_id,
+    here,
+    json_option,
+    print_json,
     speaker,
 )
 from gitcoord.cli.dry_run import dry_run_option, would_write
@@ -27,15 +35,32 @@ ROUND_S = 20.0  # without --wait: how long one round, or that of a running agent
 @click.option("--data", metavar="JSON", help="A JSON object to go with it.")
 @as_option
 @click.option("--wait", type=click.Choice(["queued", "durable", "sequenced"]), help="Wait until it is that safe.")
-@click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), default=60.0, show_default=True,
-              help="How long to wait.")
+@click.option(
+    "--timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    help="How long to wait.",
+)
 @click.option("--no-sync", is_flag=True, help="Only queue it.")
 @allow_secret_option
 @dry_run_option
 @json_option
-def command(type_: str, content: str, interaction: str | None, recipients: tuple[str, ...], parent: str | None,
-            data: str | None, actor: str | None, wait: str | None, timeout: float, no_sync: bool,
-            dry_run: bool, as_json: bool) -> None:
+def command(
+    type_: str,
+    content: str,
+    interaction: str | None,
+    recipients: tuple[str, ...],
+    parent: str | None,
+    data: str | None,
+    actor: str | None,
+    wait: str | None,
+    timeout: float,
+    no_sync: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Write an event of TYPE with CONTENT (`-`: standard input).
 
     It is on the local disk before this returns, always. Levels: QUEUED (this disk), DURABLE (on the remote),
@@ -49,8 +74,12 @@ def command(type_: str, content: str, interaction: str | None, recipients: tuple
     node = here() if wait or parent or not no_sync else None
     writer = node or desk()
     draft = writer.draft(
-        type_, content_or_stdin(content), actor=speaker(writer, actor), interaction=_number(interaction),
-        re=event_id(node, parent) if node and parent else None, to=[agent_id(one) for one in recipients],
+        type_,
+        content_or_stdin(content),
+        actor=speaker(writer, actor),
+        interaction=_number(interaction),
+        re=event_id(node, parent) if node and parent else None,
+        to=[agent_id(one) for one in recipients],
         data=_object(data),
     )
     if dry_run:
@@ -94,5 +123,5 @@ def _object(text: str | None) -> dict[str, Any]:
     except ValueError as wrong:
         raise Refused(f"--data is not JSON: {wrong}") from None
     if not isinstance(value, dict):
-        raise Refused("--data is not a JSON object, such as {\"path\": \"src/a.py\"}")
+        raise Refused('--data is not a JSON object, such as {"path": "src/a.py"}')
     return value

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from gitcoord.core import names, text as text_
+from gitcoord.core import names
+from gitcoord.core import text as text_
 from gitcoord.core.errors import Refused
 from gitcoord.core.text import Place, fit
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from gitcoord.node.writer import Desk
     from gitcoord.node.node import Node
+    from gitcoord.node.writer import Desk
 
 Line = Sequence[tuple[str, str]]  # parts, each with its style on a terminal
 F = TypeVar("F", bound=Callable[..., Any])
@@ -28,8 +29,17 @@ T = TypeVar("T")
 REDRAW_S = 1.0
 ALLOW_SECRET = "gitcoord.allow_secret"
 WHOLE_SENTENCE = 1000  # characters, more than any has
-CHATTER = ("start", "checking", "leader", "online", "resumed", "goodbye", "task", "draining",
-           "withheld")  # what --quiet leaves out
+CHATTER = (
+    "start",
+    "checking",
+    "leader",
+    "online",
+    "resumed",
+    "goodbye",
+    "task",
+    "draining",
+    "withheld",
+)  # what --quiet leaves out
 
 
 class Noun(click.Group):
@@ -47,8 +57,13 @@ class Noun(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
         with formatter.section("Commands"):
-            formatter.write_dl([(name, one.get_short_help_str(WHOLE_SENTENCE).rstrip("."))
-                                for name, one in found if one is not None and not one.hidden])
+            formatter.write_dl(
+                [
+                    (name, one.get_short_help_str(WHOLE_SENTENCE).rstrip("."))
+                    for name, one in found
+                    if one is not None and not one.hidden
+                ]
+            )
 
 
 def echo(text: str, *, err: bool = False, place: Place = Place.LINES) -> None:
@@ -93,11 +108,17 @@ def as_option(function: F) -> F:
 
 def allow_secret_option(function: F) -> F:
     """For every command that writes somebody's words. The desk that the command opens is told of it."""
+
     def allow(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         ctx.meta[ALLOW_SECRET] = value
 
-    return click.option("--allow-secret", is_flag=True, expose_value=False, callback=allow,
-                        help="Write it though it looks like a secret.")(function)
+    return click.option(
+        "--allow-secret",
+        is_flag=True,
+        expose_value=False,
+        callback=allow,
+        help="Write it though it looks like a secret.",
+    )(function)
 
 
 def watch_option(function: F) -> F:

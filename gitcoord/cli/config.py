@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitcoord.cli.common import (
-    Noun, allow_secret_option, as_option, echo, here, json_option, print_json, show_again, speaker, watch_option,
+    Noun,
+    allow_secret_option,
+    as_option,
+    echo,
+    here,
+    json_option,
+    print_json,
+    show_again,
+    speaker,
+    watch_option,
 )
 from gitcoord.cli.dry_run import dry_run_option, would, would_write
 from gitcoord.cli.tables import print_table
@@ -49,8 +58,13 @@ class Setting:
     help: str
 
     def as_json(self) -> dict[str, Any]:
-        return {"name": self.name, "value": self.value, "source": self.source, "scopes": list(self.scopes),
-                "help": self.help}
+        return {
+            "name": self.name,
+            "value": self.value,
+            "source": self.source,
+            "scopes": list(self.scopes),
+            "help": self.help,
+        }
 
 
 @command.command("list")
@@ -72,9 +86,14 @@ def _show(found: dict[str, Setting], as_json: bool) -> None:
     if as_json:
         print_json({"schema": "gitcoord.config/1", "settings": [one.as_json() for one in found.values()]})
         return
-    print_table(("name", "value", "source", "help"), [
-        {"name": one.name, "value": _text(one.value), "source": one.source, "help": one.help} for one in found.values()
-    ], wrapped="help")
+    print_table(
+        ("name", "value", "source", "help"),
+        [
+            {"name": one.name, "value": _text(one.value), "source": one.source, "help": one.help}
+            for one in found.values()
+        ],
+        wrapped="help",
+    )
 
 
 @command.command("get")
@@ -165,8 +184,9 @@ def settings(node: Node) -> dict[str, Setting]:
     return found
 
 
-def _change(node: Node, name: str, text: str | None, *, of_node: bool, actor: str | None, dry_run: bool,
-            as_json: bool) -> None:
+def _change(
+    node: Node, name: str, text: str | None, *, of_node: bool, actor: str | None, dry_run: bool, as_json: bool
+) -> None:
     """Set (None: unset) `name` where it belongs, and say so."""
     from gitcoord.features.settings import Settings
     from gitcoord.node import config as preferences
@@ -191,8 +211,10 @@ def _change(node: Node, name: str, text: str | None, *, of_node: bool, actor: st
     if as_json:
         print_json({"schema": "gitcoord.config.set/1", "name": name, "value": value, "scope": scope, "level": level})
         return
-    echo(f"{name} of this {scope}: {'back to its default' if text is None else _text(value)}"
-         + (f" ({level.upper()})" if level else ""))
+    echo(
+        f"{name} of this {scope}: {'back to its default' if text is None else _text(value)}"
+        + (f" ({level.upper()})" if level else "")
+    )
 
 
 def _node_changed(node: Node, name: str, text: str | None) -> tuple[Config, Any]:
@@ -210,8 +232,10 @@ def _node_changed(node: Node, name: str, text: str | None) -> tuple[Config, Any]
     value = getattr(Config(fleet="", remote=""), name) if text is None else preferences.read(name, text)
     if name == "remote":
         if without_secret(value) != value:
-            raise Refused("the remote's URL holds a login, which is not kept in a file: leave it out and set "
-                          "GITCOORD_TOKEN, or let git's credential helper know it")
+            raise Refused(
+                "the remote's URL holds a login, which is not kept in a file: leave it out and set "
+                "GITCOORD_TOKEN, or let git's credential helper know it"
+            )
         value = whole(node.home.path.parent, value)
     setattr(config, name, value)
     return config, value

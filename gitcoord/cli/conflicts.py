@@ -13,8 +13,8 @@ import click
 from gitcoord.cli.common import as_option, echo, json_option, print_json, speaker, tell
 from gitcoord.cli.dry_run import dry_run_option, events
 from gitcoord.cli.forge import at, node_if_any
-from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.core.errors import GitcoordError, Refused
+from gitcoord.core.secret_scan.credentials import OnSecret
 
 if TYPE_CHECKING:
     from gitcoord.code.conflicts import Conflict, Found, Ref
@@ -33,8 +33,9 @@ HUNK_LINES = 3  # of each side, for a person
 @as_option
 @dry_run_option
 @json_option
-def command(refs: tuple[str, ...], base: str | None, prs: bool, record: bool, actor: str | None, dry_run: bool,
-            as_json: bool) -> None:
+def command(
+    refs: tuple[str, ...], base: str | None, prs: bool, record: bool, actor: str | None, dry_run: bool, as_json: bool
+) -> None:
     """Try to merge branches with each other and with the base, in nobody's work tree.
 
     Without REF: all branches, local and fetched, that the base does not hold. Nothing in the repository is changed.
@@ -58,46 +59,61 @@ def command(refs: tuple[str, ...], base: str | None, prs: bool, record: bool, ac
         raise Refused("--record writes into a fleet's log: run `gitcoord init` here first")
     agents = [member.id for member in node.fleet.members.by_id.values()] if node is not None else []
     with fetched.beside(Path.cwd()) if prs else Repository(Path.cwd()) as repository:
-        chosen, onto, names = (_pulls(repository, node, agents, base) if prs
-                               else _branches(repository, node, refs, agents, base))
+        chosen, onto, names = (
+            _pulls(repository, node, agents, base) if prs else _branches(repository, node, refs, agents, base)
+        )
         known = merge_cache.read(node.home.cache, repository) if node is not None else {}
         found = conflicts.between(repository, chosen, base=onto, now_s=time.time(), known=known)
         if node is not None:
             merge_cache.save(node.home.cache, repository, found.outcomes)
     drafts: list[Draft] = []
     if record and node is not None:
-        drafts = _news(node, found.conflicts, speaker(node, actor),
-                       [one for one in (*chosen, onto) if one is not None], names)
+        drafts = _news(
+            node, found.conflicts, speaker(node, actor), [one for one in (*chosen, onto) if one is not None], names
+        )
         if dry_run:
             node.check(*drafts)
         else:
             _record(node, drafts)
     if as_json:
-        print_json({"schema": "gitcoord.conflicts/1", "base": onto.name if onto else None, "refs": len(chosen),
-                    "pairs": found.pairs, "tried": found.tried, "conflicts": [_plain(one) for one in found.conflicts],
-                    "order": [{"ref": ref.name, "conflicts": count} for ref, count in found.order],
-                    **({"dry_run": True, "events": events(drafts), "changes": []} if dry_run else {})})
+        print_json(
+            {
+                "schema": "gitcoord.conflicts/1",
+                "base": onto.name if onto else None,
+                "refs": len(chosen),
+                "pairs": found.pairs,
+                "tried": found.tried,
+                "conflicts": [_plain(one) for one in found.conflicts],
+                "order": [{"ref": ref.name, "conflicts": count} for ref, count in found.order],
+                **({"dry_run": True, "events": events(drafts), "changes": []} if dry_run else {}),
+            }
+        )
     else:
         _show(found, onto.name if onto else "a first commit")
         for draft in drafts if dry_run else ():
             echo(f"would write {draft.type}: {draft.content}")
 
 
-def _branches(repository: Repository, node: Node | None, refs: tuple[str, ...], agents: list[str], base: str | None
-              ) -> tuple[list[Ref], Ref | None, dict[str, str]]:
+def _branches(
+    repository: Repository, node: Node | None, refs: tuple[str, ...], agents: list[str], base: str | None
+) -> tuple[list[Ref], Ref | None, dict[str, str]]:
     """What to look at, what to merge it into, and by commit what the fleet's remote calls it."""
     from gitcoord.code import branches
 
     onto = branches.base_of(repository, base)
-    chosen = (branches.chosen(repository, refs, agents) if refs or onto is None
-              else branches.branches(repository, onto, agents))
+    chosen = (
+        branches.chosen(repository, refs, agents)
+        if refs or onto is None
+        else branches.branches(repository, onto, agents)
+    )
     return chosen, onto, branches.shared(repository, node.config.remote) if node is not None else {}
 
 
-def _pulls(repository: Repository, node: Node | None, agents: list[str], base: str | None
-           ) -> tuple[list[Ref], Ref, dict[str, str]]:
-    from gitcoord.github.api import credentials
+def _pulls(
+    repository: Repository, node: Node | None, agents: list[str], base: str | None
+) -> tuple[list[Ref], Ref, dict[str, str]]:
     from gitcoord.github import pull_refs
+    from gitcoord.github.api import credentials
     from gitcoord.github.api.client import Client
 
     known, forge = credentials.required(os.environ), at(node, None)
@@ -110,14 +126,33 @@ def _pulls(repository: Repository, node: Node | None, agents: list[str], base: s
 
 def _plain(one: Conflict) -> dict[str, Any]:
     return {
-        "severity": one.severity, "score": round(one.score, 1), "age_s": round(one.age_s),
-        **{side: {"name": ref.name, "commit": ref.commit, "agent": ref.agent}
-           for side, ref in (("a", one.a), ("b", one.b))},
-        "paths": [{
-            "path": path.path, "kind": path.kind, "lines": path.lines, "central": path.central, "said": path.said,
-            "hunks": [{"function": hunk.function, "a_at": hunk.ours_at, "a": hunk.ours, "b_at": hunk.theirs_at,
-                       "b": hunk.theirs} for hunk in path.hunks],
-        } for path in one.paths],
+        "severity": one.severity,
+        "score": round(one.score, 1),
+        "age_s": round(one.age_s),
+        **{
+            side: {"name": ref.name, "commit": ref.commit, "agent": ref.agent}
+            for side, ref in (("a", one.a), ("b", one.b))
+        },
+        "paths": [
+            {
+                "path": path.path,
+                "kind": path.kind,
+                "lines": path.lines,
+                "central": path.central,
+                "said": path.said,
+                "hunks": [
+                    {
+                        "function": hunk.function,
+                        "a_at": hunk.ours_at,
+                        "a": hunk.ours,
+                        "b_at": hunk.theirs_at,
+                        "b": hunk.theirs,
+                    }
+                    for hunk in path.hunks
+                ],
+            }
+            for path in one.paths
+        ],
     }
 
 
@@ -127,13 +162,17 @@ def _show(found: Found, base: str) -> None:
 
     for one in found.conflicts:
         who = " and ".join(plain(f"{ref.name} ({ref.agent})" if ref.agent else ref.name) for ref in (one.a, one.b))
-        echo(f"{one.severity}: {who}, {len(one.paths)} {'path' if len(one.paths) == 1 else 'paths'}, "
-             f"{ago(one.age_s)} old")
+        echo(
+            f"{one.severity}: {who}, {len(one.paths)} {'path' if len(one.paths) == 1 else 'paths'}, "
+            f"{ago(one.age_s)} old"
+        )
         for path in one.paths:
             echo(f"  {plain(path.path)} ({path.kind})")
             for hunk in path.hunks:
-                echo(f"    line {hunk.ours_at} and {hunk.theirs_at}"
-                     + (f", {plain(hunk.function)}" if hunk.function else ""))
+                echo(
+                    f"    line {hunk.ours_at} and {hunk.theirs_at}"
+                    + (f", {plain(hunk.function)}" if hunk.function else "")
+                )
                 for mark, lines in (("<", hunk.ours), (">", hunk.theirs)):
                     for line in lines[:HUNK_LINES]:
                         echo(f"      {mark} {plain(line)}")
@@ -142,8 +181,10 @@ def _show(found: Found, base: str) -> None:
     if not found.conflicts:
         echo(f"no conflicts: {found.pairs} pairs, {found.tried} of them with something in common")
     if found.order:
-        echo(f"merge into {plain(base)} in this order: " + ", ".join(
-            plain(ref.name) + (f" ({count} to settle)" if count else "") for ref, count in found.order))
+        echo(
+            f"merge into {plain(base)} in this order: "
+            + ", ".join(plain(ref.name) + (f" ({count} to settle)" if count else "") for ref, count in found.order)
+        )
 
 
 def _news(node: Node, found: list[Conflict], actor: str, looked_at: list[Ref], names: dict[str, str]) -> list[Draft]:
@@ -153,8 +194,9 @@ def _news(node: Node, found: list[Conflict], actor: str, looked_at: list[Ref], n
     from gitcoord.node.operations import submit
 
     shared, refs = conflict_events.shared(found, looked_at, names)
-    proposals = conflicts.news(submit.context(node, actor).state("conflicts"), conflict_events.told(shared),
-                               conflict_events.names_of(refs))
+    proposals = conflicts.news(
+        submit.context(node, actor).state("conflicts"), conflict_events.told(shared), conflict_events.names_of(refs)
+    )
     return submit.drafted(node, proposals, actor)
 
 

@@ -18,8 +18,12 @@ FAST_AGENTS, AGENTS = 3, 5
 
 
 @click.command("demo")
-@click.option("--agents", metavar="N", type=click.IntRange(2, 10),
-              help=f"How many.  [default: {AGENTS}; {FAST_AGENTS} with --fast]")
+@click.option(
+    "--agents",
+    metavar="N",
+    type=click.IntRange(2, 10),
+    help=f"How many.  [default: {AGENTS}; {FAST_AGENTS} with --fast]",
+)
 @click.option("--fast", is_flag=True, help="Fewer agents and less of everything.")
 @click.option("--keep", is_flag=True, help="Keep the temporary folder, to look around in.")
 def command(agents: int | None, fast: bool, keep: bool) -> None:
@@ -43,7 +47,7 @@ def command(agents: int | None, fast: bool, keep: bool) -> None:
     signal.signal(signal.SIGTERM, _end)
     began = time.monotonic()
     with Stage(Console(highlight=False), keep=keep) as stage:
-        play = Play(stage, list(NAMES[:agents or (FAST_AGENTS if fast else AGENTS)]), fast=fast)
+        play = Play(stage, list(NAMES[: agents or (FAST_AGENTS if fast else AGENTS)]), fast=fast)
         try:
             _perform(play)
         except GitcoordError as wrong:
@@ -64,8 +68,17 @@ def _perform(play: Any) -> None:
     from gitcoord.cli.demonstration import checks, scenes
 
     play.stage.say(f"{len(play.cast)} agents, each with its own clone of one git remote, in {play.stage.folder}")
-    for scene in (scenes.join, scenes.elect, scenes.talk, scenes.take_over, scenes.outage,
-                  scenes.failover, checks.snapshots, checks.verify, checks.goodbye):
+    for scene in (
+        scenes.join,
+        scenes.elect,
+        scenes.talk,
+        scenes.take_over,
+        scenes.outage,
+        scenes.failover,
+        checks.snapshots,
+        checks.verify,
+        checks.goodbye,
+    ):
         scene(play)
 
 

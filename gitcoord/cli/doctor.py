@@ -26,8 +26,8 @@ def command(fix: bool, as_json: bool) -> None:
     Example:
       gitcoord doctor --json
     """
-    from gitcoord.github.api import account
     from gitcoord.github import checkup
+    from gitcoord.github.api import account
     from gitcoord.node.diagnostics import doctor
 
     account.lend_beside(Path.cwd())

@@ -11,8 +11,8 @@ from gitcoord.cli.common import F, echo, print_json
 
 if TYPE_CHECKING:
     from gitcoord.core.format.event import Draft
-    from gitcoord.node.writer import Desk
     from gitcoord.node.node import Node
+    from gitcoord.node.writer import Desk
 
 
 def dry_run_option(function: F) -> F:
@@ -25,12 +25,20 @@ def would_write(node: Node | Desk, schema: str, drafts: Sequence[Draft], as_json
     would(schema, as_json, drafts=drafts)
 
 
-def would(schema: str, as_json: bool, *, drafts: Sequence[Draft] = (), changes: Sequence[str] = (), **more: Any
-          ) -> None:
+def would(
+    schema: str, as_json: bool, *, drafts: Sequence[Draft] = (), changes: Sequence[str] = (), **more: Any
+) -> None:
     """`changes`: what else would be done, imperative. `more`: fields of the JSON that are the command's own."""
     if as_json:
-        print_json({"schema": f"gitcoord.{schema}/1", "dry_run": True, "events": events(drafts),
-                    "changes": list(changes), **more})
+        print_json(
+            {
+                "schema": f"gitcoord.{schema}/1",
+                "dry_run": True,
+                "events": events(drafts),
+                "changes": list(changes),
+                **more,
+            }
+        )
         return
     for draft in drafts:
         echo(f"would write {draft.type}: {draft.content}")
@@ -42,5 +50,6 @@ def would(schema: str, as_json: bool, *, drafts: Sequence[Draft] = (), changes: 
 
 def events(drafts: Sequence[Draft]) -> list[dict[str, Any]]:
     """As JSON has those that would be written: without what they get when they are."""
-    return [{"type": one.type, "content": one.content, "data": one.data, "to": list(one.to), "re": one.re}
-            for one in drafts]
+    return [
+        {"type": one.type, "content": one.content, "data": one.data, "to": list(one.to), "re": one.re} for one in drafts
+    ]

@@ -22,8 +22,16 @@ if TYPE_CHECKING:
 @as_option
 @dry_run_option
 @json_option
-def command(only_status: bool, resign: bool, explain: bool, wait: bool, timeout: float | None, actor: str | None,
-            dry_run: bool, as_json: bool) -> None:
+def command(
+    only_status: bool,
+    resign: bool,
+    explain: bool,
+    wait: bool,
+    timeout: float | None,
+    actor: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Take part in the election now: tell who leads, and stand if nobody does.
 
     A leader that is silent for longer than its profile allows (--explain) is replaced. Without --wait one look
@@ -65,15 +73,24 @@ def _print_plan(node: Node, agent: str, resign: bool, as_json: bool) -> None:
         return
     node.keyring.signer(agent)
     leader = elect.leadership(node).leader
-    would("elect", as_json, changes=[f"watch {leader}, and stand if it says nothing" if leader else "stand"]
-          if node.config.lead else [])
+    would(
+        "elect",
+        as_json,
+        changes=[f"watch {leader}, and stand if it says nothing" if leader else "stand"] if node.config.lead else [],
+    )
 
 
 def _as_json(outcome: Any) -> dict[str, Any]:
     leader = None if outcome.leader is None else {"agent": outcome.leader, "term": outcome.term}
     return {
-        "schema": "gitcoord.elect/1", "leader": leader, "term": outcome.term, "since": outcome.since,
-        "since_time": outcome.since_time, "node": outcome.node, "reason": outcome.reason, "known_by": outcome.known_by,
+        "schema": "gitcoord.elect/1",
+        "leader": leader,
+        "term": outcome.term,
+        "since": outcome.since,
+        "since_time": outcome.since_time,
+        "node": outcome.node,
+        "reason": outcome.reason,
+        "known_by": outcome.known_by,
         "elected_here": outcome.elected_here,
     }
 
@@ -83,8 +100,13 @@ def _print_explanation(node: Node, as_json: bool) -> None:
 
     rows = elect.explain(node)
     if as_json:
-        print_json({"schema": "gitcoord.elect.explain/1", "profile": node.profile.name,
-                    **{name: value for name, value, _ in rows}})
+        print_json(
+            {
+                "schema": "gitcoord.elect.explain/1",
+                "profile": node.profile.name,
+                **{name: value for name, value, _ in rows},
+            }
+        )
         return
     echo(f"profile {node.profile.name} (seconds)")
     for name, value, words in rows:

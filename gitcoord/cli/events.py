@@ -18,8 +18,8 @@ from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.core.names import event_type, same_agent
 
 if TYPE_CHECKING:
-    from gitcoord.core.format.event import Event
     from gitcoord.core.fold.fleet_state import FleetState
+    from gitcoord.core.format.event import Event
     from gitcoord.node.node import Node
 
     Printer = Callable[[FleetState, int | None, str, Event], None]
@@ -36,8 +36,16 @@ LOOK_S = 0.1  # while following: how often this node's files are looked at, betw
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
 @click.option("--no-sync", is_flag=True, help="Show what is here, without asking the remote.")
 @json_option
-def command(follow: bool, types: tuple[str, ...], actors: tuple[str, ...], interaction: int | None,
-            since: str | None, limit: int | None, no_sync: bool, as_json: bool) -> None:
+def command(
+    follow: bool,
+    types: tuple[str, ...],
+    actors: tuple[str, ...],
+    interaction: int | None,
+    since: str | None,
+    limit: int | None,
+    no_sync: bool,
+    as_json: bool,
+) -> None:
     """Show events, newest last; then those that still wait for their place, marked so.
 
     Asks the remote once before it shows them. What was imported is shown with its original author and time.
@@ -134,7 +142,8 @@ def _newest(node: Node, wanted: Wanted, limit: int | None) -> Iterable[tuple[int
 
 
 def _waiting(node: Node, wanted: Wanted) -> Iterator[tuple[str, Event]]:
-    """Pending events and, where asked for, live heartbeats, with their levels. They have no position yet to be `after`."""
+    """Pending events and, where asked for, live heartbeats, with their levels. They have no position yet to be
+    `after`."""
     from gitcoord.cli import shown
     from gitcoord.node import peers
 
@@ -193,8 +202,7 @@ def refresh(node: Node, *, quiet: bool = False, fresh_s: float = 0.0) -> bool:
 def _json_printer() -> Printer:
     from gitcoord.cli import shown
 
-    return lambda fleet, place, level, event: print_json(
-        shown.as_json(fleet, event, position=place, level=level))
+    return lambda fleet, place, level, event: print_json(shown.as_json(fleet, event, position=place, level=level))
 
 
 def _line_printer() -> Printer:
@@ -202,7 +210,8 @@ def _line_printer() -> Printer:
 
     columns = shown.terminal_columns()
     return lambda fleet, place, level, event: echo(
-        shown.one_line(fleet, event, position=place, level=level, columns=columns))
+        shown.one_line(fleet, event, position=place, level=level, columns=columns)
+    )
 
 
 def _since(text: str | None) -> tuple[int, str | None]:

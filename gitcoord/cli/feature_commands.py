@@ -11,24 +11,41 @@ import click
 from pydantic.fields import FieldInfo
 
 from gitcoord.cli.common import (
-    Noun, allow_secret_option, as_option, content_or_stdin, echo, here, json_option, print_json, show_again,
-    speaker, watch_option,
+    Noun,
+    allow_secret_option,
+    as_option,
+    content_or_stdin,
+    echo,
+    here,
+    json_option,
+    print_json,
+    show_again,
+    speaker,
+    watch_option,
 )
 from gitcoord.cli.dry_run import dry_run_option, would_write
 from gitcoord.cli.events import refresh
 from gitcoord.cli.tables import detail, print_table
 from gitcoord.core import times
-from gitcoord.core.fields import READS_SPAN
 from gitcoord.core.commands import FROM_FILE, ROWS_MAX, Answer, Command, Query
 from gitcoord.core.errors import Refused
+from gitcoord.core.fields import READS_SPAN
 from gitcoord.features import FEATURES, LISTED
 
 if TYPE_CHECKING:
     from gitcoord.node.node import Node
 
-METAVARS = {"agent": "AGENT", "to": "AGENT", "from": "AGENT", "backup": "AGENT", "needs": "CAPABILITY",
-            "capability": "CAPABILITY", "capabilities": "CAPABILITY", "deadline": "SPAN|TIME",
-            "after": "TASK"}
+METAVARS = {
+    "agent": "AGENT",
+    "to": "AGENT",
+    "from": "AGENT",
+    "backup": "AGENT",
+    "needs": "CAPABILITY",
+    "capability": "CAPABILITY",
+    "capabilities": "CAPABILITY",
+    "deadline": "SPAN|TIME",
+    "after": "TASK",
+}
 
 
 def command(word: str) -> click.Command:
@@ -49,8 +66,11 @@ def extend(group: click.Group, word: str) -> None:
 
 def _named(word: str) -> dict[str, Command | Query]:
     return {
-        name: what for feature, words in LISTED.items() if word in words
-        for name, what in FEATURES[feature].COMMANDS.items() if name.split(" ")[0] == word
+        name: what
+        for feature, words in LISTED.items()
+        if word in words
+        for name, what in FEATURES[feature].COMMANDS.items()
+        if name.split(" ")[0] == word
     }
 
 
@@ -78,16 +98,28 @@ def _parameter(name: str, field: FieldInfo, positional: bool) -> Callable[[Calla
         required = field.is_required()
         metavar = f"{name.upper().removesuffix('S')}..." if many else name.upper()
         shown = metavar if required else f"[{metavar}]"
-        return click.argument(name, metavar=None if choice else shown, type=choice,  # click names the choices
-                              nargs=-1 if many else 1, required=required)
+        return click.argument(
+            name,
+            metavar=None if choice else shown,
+            type=choice,  # click names the choices
+            nargs=-1 if many else 1,
+            required=required,
+        )
     option = f"--{name.replace('_', '-')}"
     text = f"{field.description}.{'  Repeatable.' if many else ''}{_default(field)}"
     if inner is bool:
         return click.option(option, name, is_flag=True, default=None, help=text)
     kinds: dict[Any, str] = {int: "N", float: "X", dict: "JSON"}
     metavar = METAVARS.get(name) or ("SPAN" if _is_span(field) else kinds.get(get_origin(inner) or inner, "TEXT"))
-    return click.option(option, name, type=choice, multiple=many, required=field.is_required(), help=text,
-                        metavar=None if choice else metavar)
+    return click.option(
+        option,
+        name,
+        type=choice,
+        multiple=many,
+        required=field.is_required(),
+        help=text,
+        metavar=None if choice else metavar,
+    )
 
 
 def _default(field: FieldInfo) -> str:
@@ -98,8 +130,10 @@ def _default(field: FieldInfo) -> str:
 
 
 def _is_span(field: FieldInfo) -> bool:
-    return any(READS_SPAN in getattr(one, "__metadata__", ())
-               for one in (field.annotation, *get_args(field.annotation))) or READS_SPAN in field.metadata
+    return (
+        any(READS_SPAN in getattr(one, "__metadata__", ()) for one in (field.annotation, *get_args(field.annotation)))
+        or READS_SPAN in field.metadata
+    )
 
 
 def _inner(annotation: Any) -> Any:
@@ -114,12 +148,20 @@ def _inner(annotation: Any) -> Any:
 
 def said(values: Mapping[str, Any], what: Command | Query) -> dict[str, Any]:
     """What was said on the command line; `-` stands for standard input, a file's name for what it holds."""
-    given = {name: list(value) if isinstance(value, tuple) else value
-             for name, value in values.items() if value is not None and value != ()}
-    files = {field.alias or name for name, field in what.arguments.model_fields.items()
-             if field.json_schema_extra == FROM_FILE}
-    return {name: content_or_stdin(value) if value == "-" else _text_of(str(value)) if name in files else value
-            for name, value in given.items()}
+    given = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in values.items()
+        if value is not None and value != ()
+    }
+    files = {
+        field.alias or name
+        for name, field in what.arguments.model_fields.items()
+        if field.json_schema_extra == FROM_FILE
+    }
+    return {
+        name: content_or_stdin(value) if value == "-" else _text_of(str(value)) if name in files else value
+        for name, value in given.items()
+    }
 
 
 def _text_of(name: str) -> str:
@@ -138,8 +180,14 @@ def _text_of(name: str) -> str:
 
 def _runs_command(name: str, what: Command) -> Callable[..., None]:
     @as_option
-    @click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), default=60.0, show_default=True,
-                  help="How long to wait for the ledger's word.")
+    @click.option(
+        "--timeout",
+        metavar="SECONDS",
+        type=click.FloatRange(min=0),
+        default=60.0,
+        show_default=True,
+        help="How long to wait for the ledger's word.",
+    )
     @allow_secret_option
     @dry_run_option
     @json_option
@@ -160,8 +208,15 @@ def _runs_command(name: str, what: Command) -> Callable[..., None]:
 def _show_outcome(name: str, outcome: Any, as_json: bool) -> None:
     ids = [event.uid for event in outcome.events]
     if as_json:
-        print_json({"schema": f"gitcoord.{name.replace(' ', '.')}/1", "ids": ids, "level": outcome.level,
-                    "position": outcome.position, **outcome.answer})
+        print_json(
+            {
+                "schema": f"gitcoord.{name.replace(' ', '.')}/1",
+                "ids": ids,
+                "level": outcome.level,
+                "position": outcome.position,
+                **outcome.answer,
+            }
+        )
     elif not ids:
         echo("nothing to do")
     for event in outcome.events if not as_json else ():
@@ -178,8 +233,16 @@ def _runs_query(name: str, what: Query) -> Callable[..., None]:
     @watch_option
     @click.option("--no-sync", is_flag=True, help="Show what is here, without asking the remote.")
     @json_option
-    def run(*, actor: str | None, watch: bool, no_sync: bool, as_json: bool, limit: int = ROWS_MAX, after: int = 0,
-            **values: Any) -> None:
+    def run(
+        *,
+        actor: str | None,
+        watch: bool,
+        no_sync: bool,
+        as_json: bool,
+        limit: int = ROWS_MAX,
+        after: int = 0,
+        **values: Any,
+    ) -> None:
         from gitcoord.node.operations import submit
 
         node = here()
@@ -191,16 +254,23 @@ def _runs_query(name: str, what: Query) -> Callable[..., None]:
             if not no_sync:  # an outage is told once
                 complained = not refresh(node, quiet=complained, fresh_s=node.crew.profile.poll_s)
             answer = submit.ask(node, what, given, actor=who, again=not no_sync)
-            return answer[after: after + limit] if isinstance(answer, Sequence) else answer
+            return answer[after : after + limit] if isinstance(answer, Sequence) else answer
 
         show_again(look, lambda answer: _show_answer(name, what, given, answer, as_json), watch=watch)
 
     if not what.columns:
         return run
-    run = click.option("--after", metavar="N", type=click.IntRange(min=0), default=0,
-                       help="Leave out so many from the first.")(run)
-    return click.option("--limit", metavar="N", type=click.IntRange(1, ROWS_MAX), default=ROWS_MAX, show_default=True,
-                        help="Show at most so many.")(run)
+    run = click.option(
+        "--after", metavar="N", type=click.IntRange(min=0), default=0, help="Leave out so many from the first."
+    )(run)
+    return click.option(
+        "--limit",
+        metavar="N",
+        type=click.IntRange(1, ROWS_MAX),
+        default=ROWS_MAX,
+        show_default=True,
+        help="Show at most so many.",
+    )(run)
 
 
 def _whoever(node: Node) -> str:
@@ -208,8 +278,9 @@ def _whoever(node: Node) -> str:
     return os.environ.get("GITCOORD_AGENT") or node.config.agent or ""
 
 
-def _show_answer(name: str, what: Query, given: Mapping[str, Any], answer: Sequence[Answer] | Answer,
-                 as_json: bool) -> None:
+def _show_answer(
+    name: str, what: Query, given: Mapping[str, Any], answer: Sequence[Answer] | Answer, as_json: bool
+) -> None:
     if as_json:
         value = {"items": list(answer)} if isinstance(answer, Sequence) else dict(answer)
         print_json({"schema": f"gitcoord.{name.replace(' ', '.')}/1", **value})

@@ -54,16 +54,25 @@ def start(file: Path, check: bool, dry_run: bool, as_json: bool) -> None:
     node = here()
     plan = fleet_file.read(file, known=[one.id for one in node.fleet.members.by_id.values()])
     if check and as_json:
-        print_json({"schema": "gitcoord.fleet.start/1", "agents": [
-            {"agent": name, **one.model_dump()} for name, one in plan.agents.items()]})
+        print_json(
+            {
+                "schema": "gitcoord.fleet.start/1",
+                "agents": [{"agent": name, **one.model_dump()} for name, one in plan.agents.items()],
+            }
+        )
     elif check:
         for name, one in plan.agents.items():
             echo(name + (f" (after {', '.join(one.depends_on)})" if one.depends_on else ""))
     elif dry_run:
         supervisor.check_alone(node.home)
-        would("fleet.start", as_json, changes=[
-            f"start {name}" + (f" after {', '.join(one.depends_on)}" if one.depends_on else "")
-            for name, one in plan.agents.items()])
+        would(
+            "fleet.start",
+            as_json,
+            changes=[
+                f"start {name}" + (f" after {', '.join(one.depends_on)}" if one.depends_on else "")
+                for name, one in plan.agents.items()
+            ],
+        )
     else:
         node.tell = say = teller(quiet=False, json_logs=as_json)
         supervisor.Supervisor(node, plan, folder=Path.cwd(), say=say, stop=Stop()).run()
@@ -117,9 +126,15 @@ def status(watch: bool, as_json: bool) -> None:
 
 def _show(found: Status | None, as_json: bool) -> None:
     if as_json:
-        print_json({"schema": "gitcoord.fleet.status/1", "running": found is not None,
-                    "pid": found.pid if found else None, "file": found.file if found else None,
-                    "agents": found.agents if found else []})
+        print_json(
+            {
+                "schema": "gitcoord.fleet.status/1",
+                "running": found is not None,
+                "pid": found.pid if found else None,
+                "file": found.file if found else None,
+                "agents": found.agents if found else [],
+            }
+        )
         return
     if found is None:
         echo("no supervisor runs on this node: gitcoord fleet start FILE")

@@ -50,7 +50,7 @@ def at(node: Node | None, repo: str | None) -> Forge:
     """What `--repo` names, else what the remote here is. Raises Refused."""
     from gitcoord.code.fetched import Source
     from gitcoord.github.api import urls
-    from gitcoord.store.git import repo_location, git_store
+    from gitcoord.store.git import git_store, repo_location
 
     wanted = urls.repository_name(repo) if repo is not None else None
     common = node.home.path.parent if node is not None else repo_location.common_dir(Path.cwd())

@@ -60,9 +60,10 @@ def pre_commit(as_json: bool) -> None:
 
 def _look(folder: Path) -> tuple[list[Touched], bool]:
     """What is touched of the others' reservations, and whether that is to be refused. Raises GitcoordError."""
-    from gitcoord.node import status_cache, peers as sightings
-    from gitcoord.store.git import repo_location
+    from gitcoord.node import peers as sightings
+    from gitcoord.node import status_cache
     from gitcoord.store import hooks
+    from gitcoord.store.git import repo_location
 
     paths = hooks.staged_paths(folder)  # BEFORE a repository is opened: that forgets which index a surrounding git uses
     at = desk()
@@ -73,8 +74,11 @@ def _look(folder: Path) -> tuple[list[Touched], bool]:
         with open_node(folder, tell=tell) as node:
             seen = status_cache.take(node)
     agent = os.environ.get("GITCOORD_AGENT") or at.config.agent or ""
-    others = [one for one in sightings.in_force(at.home.cache, seen)
-              if not _is_own(one, agent, seen.node, repo_location.worktree_name(folder))]
+    others = [
+        one
+        for one in sightings.in_force(at.home.cache, seen)
+        if not _is_own(one, agent, seen.node, repo_location.worktree_name(folder))
+    ]
     return touched(others, paths), (at.config.hook or seen.hook) == "refuse"
 
 
@@ -102,8 +106,10 @@ def _in_words(row: Touched) -> str:
     more = f" and {len(hit) - PATHS_SHOWN} more" if len(hit) > PATHS_SHOWN else ""
     where = f" in the work tree {one['place']}" if one["place"] else ""
     why = f" ({one['why']})" if one["why"] else ""
-    return plain(f"{', '.join(hit[:PATHS_SHOWN])}{more}: {one['agent']}{where} has {', '.join(one['paths'][:3])} "
-                 f"until {times.shown(one['until'])}{why}")
+    return plain(
+        f"{', '.join(hit[:PATHS_SHOWN])}{more}: {one['agent']}{where} has {', '.join(one['paths'][:3])} "
+        f"until {times.shown(one['until'])}{why}"
+    )
 
 
 @command.command("install")

@@ -15,8 +15,8 @@ from gitcoord.cli.dry_run import dry_run_option, would
 from gitcoord.core.errors import NotConfirmed
 
 if TYPE_CHECKING:
-    from gitcoord.node.operations.import_log import Imported
     from gitcoord.node.node import Node
+    from gitcoord.node.operations.import_log import Imported
 
 TIMEOUT_S = 60.0
 
@@ -24,8 +24,14 @@ TIMEOUT_S = 60.0
 @click.command("import")
 @click.argument("file", type=click.File("rb"))
 @as_option
-@click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), default=TIMEOUT_S, show_default=True,
-              help="How long to wait until all is sequenced.")
+@click.option(
+    "--timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0),
+    default=TIMEOUT_S,
+    show_default=True,
+    help="How long to wait until all is sequenced.",
+)
 @click.option("--no-sync", is_flag=True, help="Only queue it.")
 @allow_secret_option
 @dry_run_option
@@ -54,11 +60,24 @@ def command(file: BinaryIO, actor: str | None, timeout: float, no_sync: bool, dr
     level = "queued" if no_sync or dry_run else _confirmed(node, done, timeout)
     counts = f"{done.known} known already, {done.bad} bad"
     if dry_run:
-        would("import", as_json, changes=[f"import {done.imported}, {counts}"],
-              imported=done.imported, known=done.known, bad=done.bad)
+        would(
+            "import",
+            as_json,
+            changes=[f"import {done.imported}, {counts}"],
+            imported=done.imported,
+            known=done.known,
+            bad=done.bad,
+        )
     elif as_json:
-        print_json({"schema": "gitcoord.import/1", "imported": done.imported, "known": done.known, "bad": done.bad,
-                    "level": level if done.last else None})
+        print_json(
+            {
+                "schema": "gitcoord.import/1",
+                "imported": done.imported,
+                "known": done.known,
+                "bad": done.bad,
+                "level": level if done.last else None,
+            }
+        )
     else:
         echo(f"{done.imported} imported{f' ({level.upper()})' if done.last else ''}, {counts}")
     if done.bad:
@@ -83,8 +102,10 @@ def _tell_bad(node: Node, done: Imported, dry_run: bool) -> None:
         echo(f"gitcoord: {reason}", err=True)
     more = done.bad - len(done.reasons)
     where = "would go to" if dry_run else "are in"
-    echo(f"gitcoord: {f'{more} more bad lines; ' if more else ''}they {where} "
-         f"{node.home.path / 'events.error.log'}", err=True)
+    echo(
+        f"gitcoord: {f'{more} more bad lines; ' if more else ''}they {where} {node.home.path / 'events.error.log'}",
+        err=True,
+    )
 
 
 @contextlib.contextmanager

@@ -29,8 +29,13 @@ def extended(command: click.Command) -> click.Command:
     command.help = words + HELP.rstrip("\n") + example + lines + EXAMPLE
     command.params += [
         click.Option(["--failed"], is_flag=True, help="Show what the agent's handler failed on and set aside."),
-        click.Option(["--replay"], is_flag=False, flag_value="", metavar="[ID]",
-                     help="With --failed: have them handled again, or this one."),
+        click.Option(
+            ["--replay"],
+            is_flag=False,
+            flag_value="",
+            metavar="[ID]",
+            help="With --failed: have them handled again, or this one.",
+        ),
     ]
 
     def run(*, failed: bool, replay: str | None, **rest: Any) -> None:
@@ -59,8 +64,11 @@ def _failed(actor: str | None, replay: str | None, *, as_json: bool) -> None:
         print_json({"schema": "gitcoord.inbox.failed/1", "items": rows})
         return
     if replay is not None:
-        echo(f"{len(rows)} to be handled again, by the `gitcoord agent run --on-event` of {letters.agent}" if rows
-             else "nothing to do")
+        echo(
+            f"{len(rows)} to be handled again, by the `gitcoord agent run --on-event` of {letters.agent}"
+            if rows
+            else "nothing to do"
+        )
     elif rows:
         from gitcoord.cli.tables import print_table
 
@@ -70,5 +78,14 @@ def _failed(actor: str | None, replay: str | None, *, as_json: bool) -> None:
 
 
 def _shown(one: Letter) -> dict[str, Any]:
-    return {"id": one.event, "position": one.position, "author": one.author, "type": one.type, "text": one.text,
-            "attempts": one.attempts, "reason": one.reason, "at": one.at, "replay": one.replay}
+    return {
+        "id": one.event,
+        "position": one.position,
+        "author": one.author,
+        "type": one.type,
+        "text": one.text,
+        "attempts": one.attempts,
+        "reason": one.reason,
+        "at": one.at,
+        "replay": one.replay,
+    }

@@ -22,19 +22,40 @@ from gitcoord.core.errors import Refused
 @click.option("--namespace", type=click.Choice(["refs/gitcoord", "refs/heads/gitcoord"]), help="Where outboxes live.")
 @click.option("--auth", type=click.Choice(["ed25519", "hmac"]), help="Signatures.  [default: ed25519]")
 @click.option("--baseline", is_flag=True, help="Also make events.log, communication.md, archive.md and scripts/.")
-@click.option("--agent-guide", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
-              help="Also write what an AI agent must know into FILE of PATH, such as AGENTS.md; the rest of it stays.")
+@click.option(
+    "--agent-guide",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write what an AI agent must know into FILE of PATH, such as AGENTS.md; the rest of it stays.",
+)
 @click.option("--github-actions", is_flag=True, help="Also write workflows that lead the fleet, and review, on GitHub.")
-@click.option("--source", metavar="WHAT",
-              help="What they install gitcoord from, as pip takes it.  [default: the commit of this version]")
+@click.option(
+    "--source",
+    metavar="WHAT",
+    help="What they install gitcoord from, as pip takes it.  [default: the commit of this version]",
+)
 @click.option("--force", is_flag=True, help="Replace workflows of the same name that hold something else.")
 @click.option("--no-lead", is_flag=True, help="Agents of this clone never stand for election.")
 @click.option("--yes", is_flag=True, help="Ask nothing.")
 @json_option
-def command(path: Path, remote: str | None, github: str | None, public: bool, agent: str | None,
-            profile: str | None, namespace: str | None,
-            auth: str | None, baseline: bool, agent_guide: Path | None, github_actions: bool, source: str | None,
-            force: bool, no_lead: bool, yes: bool, as_json: bool) -> None:
+def command(
+    path: Path,
+    remote: str | None,
+    github: str | None,
+    public: bool,
+    agent: str | None,
+    profile: str | None,
+    namespace: str | None,
+    auth: str | None,
+    baseline: bool,
+    agent_guide: Path | None,
+    github_actions: bool,
+    source: str | None,
+    force: bool,
+    no_lead: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
     """Make a fleet in PATH, or join the one that its remote has. Run again, it changes nothing.
 
     Without any remote it makes a bare one beside its home. With --github it makes the repository there, and sets it
@@ -54,8 +75,10 @@ def command(path: Path, remote: str | None, github: str | None, public: bool, ag
     if (source or force) and not github_actions:
         raise click.UsageError("--source and --force go with --github-actions")
     if git_store.git_version() < git_store.LEAST_GIT:
-        raise Refused(f"{git_store.shown_version(git_store.git_version())} is too old: install {git_store.shown_version(git_store.LEAST_GIT)} "
-                      "or later")
+        raise Refused(
+            f"{git_store.shown_version(git_store.git_version())} is too old: install {git_store.shown_version(git_store.LEAST_GIT)} "
+            "or later"
+        )
     if github_actions and source is None:
         source = _this_version()
     name = agent or os.environ.get("GITCOORD_AGENT") or _ask(path, yes)
@@ -63,9 +86,10 @@ def command(path: Path, remote: str | None, github: str | None, public: bool, ag
     if github is not None:
         remote = _on_github(path, github, remote, public, before)
     _ready(path, remote)
-    joined = init(path.resolve(), InitRequest(
-        agent=name, remote=remote, profile=profile, namespace=namespace, auth=auth, lead=not no_lead,
-    ))
+    joined = init(
+        path.resolve(),
+        InitRequest(agent=name, remote=remote, profile=profile, namespace=namespace, auth=auth, lead=not no_lead),
+    )
     click.get_current_context().call_on_close(joined.node.close)
     made = write_baseline(path) if baseline else []
     said = before + joined.said + ([f"made {', '.join(made)}"] if made else [])
@@ -75,15 +99,24 @@ def command(path: Path, remote: str | None, github: str | None, public: bool, ag
         said += _write_workflows(path, source, force)
     node = joined.node
     if as_json:
-        print_json({"schema": "gitcoord.init/1", "fleet": node.config.fleet, "node": node.disk.node, "agent": name,
-                    "founded": joined.founded, "joined": joined.joined, "did": said})
+        print_json(
+            {
+                "schema": "gitcoord.init/1",
+                "fleet": node.config.fleet,
+                "node": node.disk.node,
+                "agent": name,
+                "founded": joined.founded,
+                "joined": joined.joined,
+                "did": said,
+            }
+        )
         return
     for line in said:
         echo(line)
     if not said:
         echo(f"nothing to do: {name} is in fleet {node.config.fleet}")
     else:
-        echo("next: gitcoord agent run, and gitcoord append question \"…\"")
+        echo('next: gitcoord agent run, and gitcoord append question "…"')
 
 
 def _write_workflows(path: Path, source: str, force: bool) -> list[str]:

@@ -12,8 +12,14 @@ from gitcoord.cli.dry_run import dry_run_option, would
 
 @click.command("leave")
 @click.option("--force", is_flag=True, help="Go even if events cannot be delivered; they are kept in a file.")
-@click.option("--timeout", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="S",
-              help="Seconds to try to deliver what is queued.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="S",
+    help="Seconds to try to deliver what is queued.",
+)
 @dry_run_option
 @json_option
 def command(force: bool, timeout: float, dry_run: bool, as_json: bool) -> None:
@@ -37,9 +43,17 @@ def command(force: bool, timeout: float, dry_run: bool, as_json: bool) -> None:
         return
     left = leave.leave(node, force=force, timeout_s=timeout)
     if as_json:
-        print_json({"schema": "gitcoord.leave/1", "fleet": fleet, "agents": left.agents, "kept": str(left.kept),
-                    "undelivered": left.undelivered, "outbox_retired": left.outbox_retired,
-                    "problems": left.problems})
+        print_json(
+            {
+                "schema": "gitcoord.leave/1",
+                "fleet": fleet,
+                "agents": left.agents,
+                "kept": str(left.kept),
+                "undelivered": left.undelivered,
+                "outbox_retired": left.outbox_retired,
+                "problems": left.problems,
+            }
+        )
         return
     for problem in left.problems:
         echo(f"gitcoord: {problem}", err=True)

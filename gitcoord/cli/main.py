@@ -15,8 +15,7 @@ from gitcoord import __version__
 from gitcoord.cli.common import echo
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.text import Place
-from gitcoord.features import LISTED
-from gitcoord.features import control
+from gitcoord.features import LISTED, control
 from gitcoord.store.program import search_path
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -48,9 +47,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
-FEATURE_WORDS = {
-    word: help_ for words in LISTED.values() for word, help_ in words.items() if word not in COMMANDS
-}
+FEATURE_WORDS = {word: help_ for words in LISTED.values() for word, help_ in words.items() if word not in COMMANDS}
 
 
 EXTENDED = {"inbox": "gitcoord.cli.inbox"}  # a feature's words, with what this machine alone knows
@@ -166,5 +163,7 @@ def _unforeseen(wrong: Exception) -> str:
 
     if isinstance(wrong, OSError) and files.is_disk_trouble(wrong):
         return f"{files.in_words(wrong)}: nothing acknowledged is lost; {files.REMEDY}"
-    return (f"{type(wrong).__name__}: {wrong}\nThis is a bug in gitcoord, or something it did not foresee; "
-            "GITCOORD_DEBUG=1 shows where. What was acknowledged is safe.")
+    return (
+        f"{type(wrong).__name__}: {wrong}\nThis is a bug in gitcoord, or something it did not foresee; "
+        "GITCOORD_DEBUG=1 shows where. What was acknowledged is safe."
+    )

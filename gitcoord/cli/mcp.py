@@ -45,13 +45,17 @@ def command(actor: str | None, no_run: bool) -> None:
 
 @contextlib.contextmanager
 def _running(agent: str) -> Iterator[None]:
-    """A process that sends heartbeats and syncs for the agent. One that runs already is as good: this one then ends by itself.
+    """A process that sends heartbeats and syncs for the agent. One that runs already is as good: this one then ends
+    by itself.
 
     It ends with the pipe to it, so that it never outlives this process, however that ends.
     """
     process = subprocess.Popen(
         program.gitcoord_argv("agent", "run", "--id", agent, "--quiet", "--until-eof"),
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     assert process.stdin is not None
     try:

@@ -93,8 +93,10 @@ def drop(id_: str, force: bool, dry_run: bool, as_json: bool) -> None:
         waiting = list(peers.own_pending(node))
         level, event = _named(waiting, id_)
         if level == "durable" and not force:
-            raise Refused(f"event {event.uid[:8]} is on the remote already, others may have seen it: "
-                          "let it go out, or stop offering it with --force")
+            raise Refused(
+                f"event {event.uid[:8]} is on the remote already, others may have seen it: "
+                "let it go out, or stop offering it with --force"
+            )
         if dry_run:
             would("queue.drop", as_json, changes=[f"drop {event.uid[:8]} ({event.type} by {event.actor})"])
             return

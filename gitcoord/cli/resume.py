@@ -29,10 +29,9 @@ def command(actor: str | None, dry_run: bool, as_json: bool) -> None:
     Example:
       gitcoord resume
     """
+    from gitcoord.core.secret_scan.credentials import OnSecret
     from gitcoord.node.operations.status import ago
     from gitcoord.store import files
-
-    from gitcoord.core.secret_scan.credentials import OnSecret
 
     node = here()
     mark = node.home.path / "paused"
@@ -42,14 +41,22 @@ def command(actor: str | None, dry_run: bool, as_json: bool) -> None:
     paused_s = max(0.0, time.time() - since_s)
     draft = _news(node, actor, reason, paused_s) if reason is not None else None
     if dry_run:
-        would("resume", as_json, drafts=[draft] if draft is not None else [],
-              changes=[f"end the pause: {reason}"] if reason is not None else [])
+        would(
+            "resume",
+            as_json,
+            drafts=[draft] if draft is not None else [],
+            changes=[f"end the pause: {reason}"] if reason is not None else [],
+        )
         return
     if reason is None:
         _say(as_json, "nothing to resume", None, None)
         return
-    _say(as_json, f"resumed after {ago(paused_s)}: {reason}", reason,
-         node.append(draft, on_secret=OnSecret.HIDE)[0].uid if draft is not None else None)
+    _say(
+        as_json,
+        f"resumed after {ago(paused_s)}: {reason}",
+        reason,
+        node.append(draft, on_secret=OnSecret.HIDE)[0].uid if draft is not None else None,
+    )
 
 
 def _news(node: Node, actor: str | None, reason: str, paused_s: float) -> Draft | None:

@@ -11,8 +11,8 @@ import click
 
 from gitcoord.cli.common import as_option, echo, json_option, print_json, speaker, tell
 from gitcoord.cli.forge import at, node_if_any
-from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.core.errors import GitcoordError, Lost
+from gitcoord.core.secret_scan.credentials import OnSecret
 
 if TYPE_CHECKING:
     from gitcoord.core.commands import NewEvent
@@ -38,8 +38,8 @@ def command(number: int, repo: str | None, dry_run: bool, actor: str | None, as_
     Example:
       gitcoord review --pr 12 --repo OWNER/REPO --dry-run
     """
+    from gitcoord.github import fleet_context, recording, review
     from gitcoord.github.api import credentials
-    from gitcoord.github import recording, review, fleet_context
     from gitcoord.github.api.client import Client
     from gitcoord.node.operations import submit
 
@@ -62,8 +62,10 @@ def _record(node: Node, proposals: Sequence[NewEvent], actor: str) -> None:
     for one in proposals:
         reason = node.fleet.why_not(one.type, actor=actor, re=one.re, data=one.data)
         if reason is not None:
-            tell("review", f"not recorded in the ledger: {reason}. An admin can run "
-                 f"`gitcoord agent role {actor} reviewer`")
+            tell(
+                "review",
+                f"not recorded in the ledger: {reason}. An admin can run `gitcoord agent role {actor} reviewer`",
+            )
             return
     node.append(*node.drafted(proposals, actor=actor), on_secret=OnSecret.HIDE)
     if proposals:
@@ -97,11 +99,20 @@ def _show(found: Reviewed, name: str, as_json: bool) -> None:
 def _plain(found: Reviewed, name: str) -> dict[str, Any]:
     posted, pull = found.posted, found.picture.pull
     return {
-        "schema": "gitcoord.review/1", "repo": name, "pr": pull.number, "commit": pull.head, "base": pull.base_ref,
-        "verdict": found.judgement.verdict, "labels": list(found.judgement.labels),
-        "findings": [{"severity": one.severity, "path": one.path, "first": one.first, "last": one.last,
-                      "text": one.text} for one in found.judgement.findings],
-        "posted": posted is not None and posted.event is not None, "url": posted.url or None if posted else None,
-        "event": posted.event if posted else None, "stale": posted.stale if posted else None,
+        "schema": "gitcoord.review/1",
+        "repo": name,
+        "pr": pull.number,
+        "commit": pull.head,
+        "base": pull.base_ref,
+        "verdict": found.judgement.verdict,
+        "labels": list(found.judgement.labels),
+        "findings": [
+            {"severity": one.severity, "path": one.path, "first": one.first, "last": one.last, "text": one.text}
+            for one in found.judgement.findings
+        ],
+        "posted": posted is not None and posted.event is not None,
+        "url": posted.url or None if posted else None,
+        "event": posted.event if posted else None,
+        "stale": posted.stale if posted else None,
         "failed": posted.failed if posted else [],
     }

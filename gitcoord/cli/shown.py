@@ -21,8 +21,11 @@ _TIME = re.compile(r"\d{4}-(\d\d-\d\d)T(\d\d:\d\d:\d\d)\.\d+Z\Z")
 def as_json(fleet: FleetState, event: Event, *, position: int | None, level: str) -> dict[str, Any]:
     """`gitcoord.event/1`; docs/json.md tells what each field means."""
     value: dict[str, Any] = {
-        "schema": "gitcoord.event/1", "position": position, "level": level,
-        "interaction": interaction(fleet, event, position), "event": event.as_json(),
+        "schema": "gitcoord.event/1",
+        "position": position,
+        "level": level,
+        "interaction": interaction(fleet, event, position),
+        "event": event.as_json(),
     }
     reason = void_reason(fleet, event, position)
     return value | ({"void": reason} if reason else {})
@@ -72,7 +75,9 @@ def beat_words(heartbeat: Event) -> str:
     """What a heartbeat says, in words."""
     data = heartbeat.data
     words = [f"{key} {data[key]}" for key in ("state", "n", "next_s", "cpu_pct", "rss_mib") if key in data]
-    return plain(", ".join([*words, f"node {heartbeat.node}", *([f"leads term {heartbeat.term}"] if heartbeat.term else [])]))
+    return plain(
+        ", ".join([*words, f"node {heartbeat.node}", *([f"leads term {heartbeat.term}"] if heartbeat.term else [])])
+    )
 
 
 def void_reason(fleet: FleetState, event: Event, position: int | None) -> str | None:

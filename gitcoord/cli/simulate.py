@@ -10,8 +10,8 @@ import click
 
 from gitcoord.cli.common import echo, json_option, print_json
 from gitcoord.core.errors import Refused
-from gitcoord.core.text import Place
 from gitcoord.core.leadership.timings import PROFILES
+from gitcoord.core.text import Place
 
 if TYPE_CHECKING:
     from gitcoord.simulation.schedule import Options, Result
@@ -23,19 +23,37 @@ FAILED = 6  # verification found something
 @click.option("--schedules", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="How many.")
 @click.option("--seed", type=click.IntRange(0), default=None, metavar="S", help="Of the first one.  [default: random]")
 @click.option("--nodes", type=click.IntRange(2, 50), default=4, show_default=True, metavar="N", help="Machines.")
-@click.option("--profile", type=click.Choice(list(PROFILES)), default="github", show_default=True,
-              help="The fleet's timings.")
-@click.option("--seconds", type=click.FloatRange(10), default=1500, show_default=True, metavar="S",
-              help="Virtual time of each.")
+@click.option(
+    "--profile", type=click.Choice(list(PROFILES)), default="github", show_default=True, help="The fleet's timings."
+)
+@click.option(
+    "--seconds", type=click.FloatRange(10), default=1500, show_default=True, metavar="S", help="Virtual time of each."
+)
 @click.option("--only", default=None, metavar="FAULTS", help="Only these classes of faults; `none` for none.")
 @click.option("--without", default="", metavar="FAULTS", help="Leave these classes of faults out.")
 @click.option("--hostile", is_flag=True, help="Have a hostile member in each schedule.")
-@click.option("--processes", type=click.IntRange(1), default=None, metavar="N",
-              help="Schedules at a time.  [default: as many as processors]")
+@click.option(
+    "--processes",
+    type=click.IntRange(1),
+    default=None,
+    metavar="N",
+    help="Schedules at a time.  [default: as many as processors]",
+)
 @click.option("--trace", is_flag=True, help="Print everything that happened.")
 @json_option
-def command(schedules: int, seed: int | None, nodes: int, profile: str, seconds: float, only: str | None,
-            without: str, hostile: bool, processes: int | None, trace: bool, as_json: bool) -> None:
+def command(
+    schedules: int,
+    seed: int | None,
+    nodes: int,
+    profile: str,
+    seconds: float,
+    only: str | None,
+    without: str,
+    hostile: bool,
+    processes: int | None,
+    trace: bool,
+    as_json: bool,
+) -> None:
     """Run the protocol in virtual time, against a remote and machines that fail in every way known.
 
     Each schedule has its own seed, draws its faults from it, and is checked against an independent record of what
@@ -47,20 +65,30 @@ def command(schedules: int, seed: int | None, nodes: int, profile: str, seconds:
     """
     from gitcoord.simulation.schedule import Options
 
-    options = Options(nodes, profile, float(seconds), None if only is None else _classes(only), _classes(without),
-                      hostile)
+    options = Options(
+        nodes, profile, float(seconds), None if only is None else _classes(only), _classes(without), hostile
+    )
     first = random.SystemRandom().randrange(10**6) if seed is None else seed
     began = time.monotonic()
     found = _run(range(first, first + schedules), options, processes=processes, trace=trace)
     took_s = time.monotonic() - began
     failed = [result for result in found if result.violation]
     if as_json:
-        print_json({
-            "schema": "gitcoord.simulate/1", "seed": first, "schedules": schedules, "seconds": round(took_s, 2),
-            "events": sum(one.events for one in found), "elections": sum(one.elections for one in found),
-            "pushes": sum(one.pushes for one in found), "excused": sum(one.excused for one in found),
-            "failed": [{"seed": one.seed, "violation": one.violation, "faults": list(one.classes)} for one in failed],
-        })
+        print_json(
+            {
+                "schema": "gitcoord.simulate/1",
+                "seed": first,
+                "schedules": schedules,
+                "seconds": round(took_s, 2),
+                "events": sum(one.events for one in found),
+                "elections": sum(one.elections for one in found),
+                "pushes": sum(one.pushes for one in found),
+                "excused": sum(one.excused for one in found),
+                "failed": [
+                    {"seed": one.seed, "violation": one.violation, "faults": list(one.classes)} for one in failed
+                ],
+            }
+        )
     else:
         _print(first, found, took_s)
         _tell(failed, options)
@@ -99,8 +127,10 @@ def _traced(result: Result) -> Result:
 def _print(first: int, found: list[Result], took_s: float) -> None:
     events, elections = sum(one.events for one in found), sum(one.elections for one in found)
     failed = sum(1 for one in found if one.violation)
-    echo(f"{len(found)} schedules from seed {first} in {took_s:.1f} s ({len(found) / max(took_s, 0.001):.1f}/s): "
-         f"{events} events acknowledged, {elections} elections, {failed} failed")
+    echo(
+        f"{len(found)} schedules from seed {first} in {took_s:.1f} s ({len(found) / max(took_s, 0.001):.1f}/s): "
+        f"{events} events acknowledged, {elections} elections, {failed} failed"
+    )
 
 
 def _tell(failed: list[Result], options: Options) -> None:

@@ -19,12 +19,28 @@ FILES = ("pages", "log", "all")
 
 @click.command("snapshot")
 @click.option("--watch", is_flag=True, help="Follow the log and render again, until Ctrl-C.")
-@click.option("--out", "folder", type=click.Path(file_okay=False, path_type=Path), default=".", metavar="DIR",
-              help="Where to write.  [default: the working folder]")
-@click.option("-k", "recent", type=click.IntRange(1, 100), metavar="N",
-              help="Conversations on the first page.  [default: the fleet's setting, 3]")
-@click.option("--files", type=click.Choice(FILES), default="pages", show_default=True,
-              help="communication.md and archive.md; events.log; or all of them.")
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=".",
+    metavar="DIR",
+    help="Where to write.  [default: the working folder]",
+)
+@click.option(
+    "-k",
+    "recent",
+    type=click.IntRange(1, 100),
+    metavar="N",
+    help="Conversations on the first page.  [default: the fleet's setting, 3]",
+)
+@click.option(
+    "--files",
+    type=click.Choice(FILES),
+    default="pages",
+    show_default=True,
+    help="communication.md and archive.md; events.log; or all of them.",
+)
 @click.option("--no-sync", is_flag=True, help="Render what is here, without asking the remote.")
 @json_option
 def command(watch: bool, folder: Path, recent: int | None, files: str, no_sync: bool, as_json: bool) -> None:
@@ -67,8 +83,11 @@ def _write(node: Node, folder: Path, recent: int | None, files: str) -> list[str
         grown, kept = local_pages.write_log(node, folder)
         changed += [local_pages.LOG] if grown else []
         if kept is not None:
-            echo(f"gitcoord: events.log held lines that are not this fleet's: they are in {kept.name}; "
-                 f"`gitcoord import {kept.name}` takes them over", err=True)
+            echo(
+                f"gitcoord: events.log held lines that are not this fleet's: they are in {kept.name}; "
+                f"`gitcoord import {kept.name}` takes them over",
+                err=True,
+            )
     if files != "log":
         changed += local_pages.write_snapshot(node, folder, recent=recent)
     return changed

@@ -95,11 +95,20 @@ def lines(value: dict[str, Any]) -> Iterator[Line]:
         ("trust", f"{value['trust']}, or {value['trust_digest']}" if value["trust"] else "not known yet"),
         ("node", f"{value['node']}, {value['agent'] or 'no agent'}, profile {value['profile']}"),
         ("remote", f"{'reached' if value['online'] else 'NOT reached'}, last seen {seen}"),
-        ("queue", f"{count(queue['events'], 'event')}, {queue['durable']} on the remote, the oldest for "
-            f"{ago(queue['oldest_s'])}" if queue["events"] else "empty"),
+        (
+            "queue",
+            f"{count(queue['events'], 'event')}, {queue['durable']} on the remote, the oldest for "
+            f"{ago(queue['oldest_s'])}"
+            if queue["events"]
+            else "empty",
+        ),
         ("ledger", f"position {ledger['position']}, commit {(ledger['tip'] or 'none')[:12]}"),
-        ("leader", f"{leader['agent']} ({leader['state']}), term {leader['term']}, since position {leader['since']}"
-            if leader else "nobody"),
+        (
+            "leader",
+            f"{leader['agent']} ({leader['state']}), term {leader['term']}, since position {leader['since']}"
+            if leader
+            else "nobody",
+        ),
         ("snapshot", f"position {snapshot['position']}, {snapshot['behind']} behind" if snapshot else "none yet"),
     ]
     if value["pushes_per_minute"]:
@@ -127,5 +136,9 @@ def _agents(agents: list[dict[str, Any]]) -> Iterator[Line]:
         words = ["leads"] * one["leads"] + [one["role"]] * (one["role"] != "member") + ["runs here"] * one["runs_here"]
         words += [one["key"]] * (one["state"] == "waiting")
         words.append(f"seen {ago(one['heard_s'])} ago on {one['node']}" if one["node"] else "writes only")
-        yield (("agent     ", "dim"), (f"{one['id']:<{width}}  ", ""),
-               (f"{one['state']:<8}", STYLES.get(one["state"], "")), (f"  {', '.join(words)}", ""))
+        yield (
+            ("agent     ", "dim"),
+            (f"{one['id']:<{width}}  ", ""),
+            (f"{one['state']:<8}", STYLES.get(one["state"], "")),
+            (f"  {', '.join(words)}", ""),
+        )

@@ -51,8 +51,10 @@ def command(as_json: bool) -> None:
         for one in outcome.get("void", ()):
             echo(f"gitcoord: event {one['id'][:8]} has no effect: {one['reason']}", err=True)
     if outcome["queued"]:
-        raise NotConfirmed(f"{outcome['queued']} queued on this disk only: `gitcoord queue list` shows what waits, "
-                           "`gitcoord status` why")
+        raise NotConfirmed(
+            f"{outcome['queued']} queued on this disk only: `gitcoord queue list` shows what waits, "
+            "`gitcoord status` why"
+        )
 
 
 def _wait_for_round(node: Node) -> None:
@@ -63,8 +65,10 @@ def _wait_for_round(node: Node) -> None:
     rounds = node.home.progress().rounds
     while node.home.progress().rounds == rounds:
         if time.monotonic() > deadline:
-            raise NotConfirmed(f"{', '.join(node.home.running()) or 'the agent'} ended no round in {limit_s:.0f} s: "
-                               "`gitcoord status` shows why")
+            raise NotConfirmed(
+                f"{', '.join(node.home.running()) or 'the agent'} ended no round in {limit_s:.0f} s: "
+                "`gitcoord status` shows why"
+            )
         if not node.home.running():
             node.sync()
             return
@@ -80,11 +84,18 @@ def _outcome(node: Node, events: list[Event], races: int) -> dict[str, Any]:
     levels = [level for level, _ in peers.own_pending(node)]
     fleet = node.fleet
     placed = [event for event in events if fleet.position_of(event) is not None]
-    void = [{"id": event.uid, "position": fleet.position_of(event), "reason": reason}
-            for event in placed if (reason := fleet.why_without_effect(event)) is not None]
+    void = [
+        {"id": event.uid, "position": fleet.position_of(event), "reason": reason}
+        for event in placed
+        if (reason := fleet.why_without_effect(event)) is not None
+    ]
     return {
-        "schema": "gitcoord.sync/1", "position": fleet.position, "sequenced": len(placed),
-        "durable": levels.count("durable"), "queued": levels.count("queued"), "races_lost": races,
+        "schema": "gitcoord.sync/1",
+        "position": fleet.position,
+        "sequenced": len(placed),
+        "durable": levels.count("durable"),
+        "queued": levels.count("queued"),
+        "races_lost": races,
         **({"void": void} if void else {}),
     }
 

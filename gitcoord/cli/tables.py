@@ -26,8 +26,9 @@ def print_table(columns: Sequence[str], rows: Sequence[Answer], *, wrapped: str 
     from gitcoord.cli.shown import WHOLE
 
     console = Console(highlight=False)
-    table = Table(box=None, pad_edge=False, show_header=console.is_terminal,
-                  header_style="" if console.no_color else "dim")
+    table = Table(
+        box=None, pad_edge=False, show_header=console.is_terminal, header_style="" if console.no_color else "dim"
+    )
     for column in columns:
         # What may not wrap shrinks last: ids stay whole, because they are typed. The texts are cut, not wrapped.
         table.add_column(Text(column.replace("_", " "), no_wrap=True, overflow="ellipsis"), no_wrap=column == "id")

@@ -15,8 +15,14 @@ FOUND = 6  # exit code
 
 
 @click.command("verify")
-@click.option("--from", "since", type=click.IntRange(min=0), default=0, metavar="POS",
-              help="Take the log up to this position as good.")
+@click.option(
+    "--from",
+    "since",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="POS",
+    help="Take the log up to this position as good.",
+)
 @click.option("--history", is_flag=True, help="Read every commit of the ledger, not only the newest.")
 @json_option
 def command(since: int, history: bool, as_json: bool) -> None:
@@ -37,11 +43,18 @@ def command(since: int, history: bool, as_json: bool) -> None:
     with _progress() as progress:
         verdict = verify(node, since=since, history=history, progress=progress)
     if as_json:
-        print_json({
-            "schema": "gitcoord.verify/1", "position": verdict.position, "events": max(0, verdict.position - since),
-            "commits": verdict.commits, "races": verdict.races, "notes": verdict.notes,
-            "findings": [asdict(finding) for finding in verdict.findings], "seconds": round(verdict.seconds, 3),
-        })
+        print_json(
+            {
+                "schema": "gitcoord.verify/1",
+                "position": verdict.position,
+                "events": max(0, verdict.position - since),
+                "commits": verdict.commits,
+                "races": verdict.races,
+                "notes": verdict.notes,
+                "findings": [asdict(finding) for finding in verdict.findings],
+                "seconds": round(verdict.seconds, 3),
+            }
+        )
     else:
         for note in verdict.notes:
             echo(f"gitcoord: {note}", err=True)

@@ -8,10 +8,22 @@ from gitcoord.cli.common import as_option, echo, here, json_option, print_json
 
 
 @click.command("wait")
-@click.option("--for", "wanted", metavar="CONDITION", multiple=True, required=True,
-              help="What to wait for; repeatable, then all of it.")
-@click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), default=60.0, show_default=True,
-              help="How long to wait.")
+@click.option(
+    "--for",
+    "wanted",
+    metavar="CONDITION",
+    multiple=True,
+    required=True,
+    help="What to wait for; repeatable, then all of it.",
+)
+@click.option(
+    "--timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    help="How long to wait.",
+)
 @as_option
 @json_option
 def command(wanted: tuple[str, ...], timeout: float, actor: str | None, as_json: bool) -> None:

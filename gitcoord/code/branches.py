@@ -35,8 +35,15 @@ def _short(name: str, repository: Repository) -> str:
 
 def branches(repository: Repository, base: Ref, agents: Iterable[str]) -> list[Ref]:
     """Local and remote branches that are not in the base yet, each commit once."""
-    out = repository.git("for-each-ref", f"--no-merged={base.commit}", f"--count={REFS_MAX}", "--sort=refname",
-                         "--format=%(objectname)%00%(refname)%00%(symref)", "refs/heads", "refs/remotes").decode()
+    out = repository.git(
+        "for-each-ref",
+        f"--no-merged={base.commit}",
+        f"--count={REFS_MAX}",
+        "--sort=refname",
+        "--format=%(objectname)%00%(refname)%00%(symref)",
+        "refs/heads",
+        "refs/remotes",
+    ).decode()
     known, found = list(agents), dict[str, Ref]()
     for line in out.splitlines():
         commit, name, symbolic = line.split("\0")
@@ -49,11 +56,13 @@ def branches(repository: Repository, base: Ref, agents: Iterable[str]) -> list[R
 def shared(repository: Repository, remote: str) -> dict[str, str]:
     """By commit, the branches of a remote (its name or its URL) as they were fetched last: as all clones know them."""
     known = repository.git("config", "--get-regexp", r"^remote\..*\.url$", codes=(0, 1)).decode()
-    urls = {url: key[len("remote."):-len(".url")] for key, _, url in
-            (line.partition(" ") for line in known.splitlines())}
+    urls = {
+        url: key[len("remote.") : -len(".url")] for key, _, url in (line.partition(" ") for line in known.splitlines())
+    }
     top = f"refs/remotes/{urls.get(remote, remote)}/"
-    out = repository.git("for-each-ref", f"--count={REFS_MAX}", "--format=%(objectname)%00%(refname)%00%(symref)",
-                         top).decode()
+    out = repository.git(
+        "for-each-ref", f"--count={REFS_MAX}", "--format=%(objectname)%00%(refname)%00%(symref)", top
+    ).decode()
     rows = [line.split("\0") for line in out.splitlines()]
     return {commit: name.removeprefix(top) for commit, name, symbolic in rows if not symbolic}
 

@@ -24,9 +24,12 @@ class Touched:
     def meets(self, other: Touched) -> bool:
         """Whether a merge of the two could conflict."""
         return bool(
-            self.paths & other.paths or self.paths & other.folders or self.folders & other.paths
+            self.paths & other.paths
+            or self.paths & other.folders
+            or self.folders & other.paths
             # One renamed a folder, the other put something into it: git moves that along, and asks.
-            or self.left & other.folders or self.folders & other.left
+            or self.left & other.folders
+            or self.folders & other.left
         )
 
 

@@ -8,7 +8,14 @@ from dataclasses import replace
 from gitcoord.code.conflicts import Conflict, Ref
 from gitcoord.core.fields import as_name
 from gitcoord.features.conflicts import (
-    FUNCTION_CHARS_MAX, FUNCTIONS_TOLD, NAME_CHARS_MAX, PATH_CHARS_MAX, PATHS_TOLD, Branch, ConflictFound, Place,
+    FUNCTION_CHARS_MAX,
+    FUNCTIONS_TOLD,
+    NAME_CHARS_MAX,
+    PATH_CHARS_MAX,
+    PATHS_TOLD,
+    Branch,
+    ConflictFound,
+    Place,
 )
 
 
@@ -16,28 +23,45 @@ def told(conflicts: Sequence[Conflict]) -> list[ConflictFound]:
     """As they can be written down: what is unseen in a name or path is spelled out, and what is too long is cut."""
     return [
         ConflictFound(
-            a=_branch(one.a), b=_branch(one.b), severity=one.severity, more=max(0, len(one.paths) - PATHS_TOLD),
+            a=_branch(one.a),
+            b=_branch(one.b),
+            severity=one.severity,
+            more=max(0, len(one.paths) - PATHS_TOLD),
             paths=[
-                Place(path=_text(path.path, PATH_CHARS_MAX), kind=path.kind, lines=path.lines, functions=[
-                    _text(function, FUNCTION_CHARS_MAX)
-                    for function in dict.fromkeys(hunk.function for hunk in path.hunks) if function
-                ][:FUNCTIONS_TOLD]) for path in one.paths[:PATHS_TOLD]
+                Place(
+                    path=_text(path.path, PATH_CHARS_MAX),
+                    kind=path.kind,
+                    lines=path.lines,
+                    functions=[
+                        _text(function, FUNCTION_CHARS_MAX)
+                        for function in dict.fromkeys(hunk.function for hunk in path.hunks)
+                        if function
+                    ][:FUNCTIONS_TOLD],
+                )
+                for path in one.paths[:PATHS_TOLD]
             ],
-        ) for one in conflicts
+        )
+        for one in conflicts
     ]
 
 
-def shared(conflicts: Sequence[Conflict], refs: Sequence[Ref], names: Mapping[str, str]
-           ) -> tuple[list[Conflict], list[Ref]]:
+def shared(
+    conflicts: Sequence[Conflict], refs: Sequence[Ref], names: Mapping[str, str]
+) -> tuple[list[Conflict], list[Ref]]:
     """Conflicts, and all refs that were looked at, by the `names` that every clone knows commits by.
 
     A branch that has such a name and another commit is this clone's affair until it is pushed: it is left out.
     """
     taken = set(names.values())
-    known = {ref: replace(ref, name=names.get(ref.commit, ref.name)) for ref in refs
-             if ref.commit in names or ref.name not in taken}
-    return ([replace(one, a=known[one.a], b=known[one.b]) for one in conflicts if one.a in known and one.b in known],
-            list(known.values()))
+    known = {
+        ref: replace(ref, name=names.get(ref.commit, ref.name))
+        for ref in refs
+        if ref.commit in names or ref.name not in taken
+    }
+    return (
+        [replace(one, a=known[one.a], b=known[one.b]) for one in conflicts if one.a in known and one.b in known],
+        list(known.values()),
+    )
 
 
 def names_of(refs: Iterable[Ref]) -> list[str]:

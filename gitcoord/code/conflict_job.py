@@ -6,7 +6,7 @@ import copy
 import time
 from pathlib import Path
 
-from gitcoord.code import branches, conflicts, fetched, merge_cache, conflict_events
+from gitcoord.code import branches, conflict_events, conflicts, fetched, merge_cache
 from gitcoord.code.branches import OURS
 from gitcoord.code.conflicts import REFS_MAX, Ref
 from gitcoord.code.fetched import Source
@@ -55,8 +55,14 @@ class Looking:
         names = {name.removeprefix("refs/heads/"): commit for name, commit in heads.items()}
         names = {name: commit for name, commit in names.items() if not name.startswith(OURS)}
         there = fetched.bring(repository, self.source, list(names.values())[:REFS_MAX])
-        refs = [Ref(name, commit, branches.agent_of(name, agents)) for name, commit in sorted(names.items())
-                if commit in there]
-        base = min((one for one in refs if one.commit == default),
-                   key=lambda one: (one.name not in BASES, one.name), default=None)
+        refs = [
+            Ref(name, commit, branches.agent_of(name, agents))
+            for name, commit in sorted(names.items())
+            if commit in there
+        ]
+        base = min(
+            (one for one in refs if one.commit == default),
+            key=lambda one: (one.name not in BASES, one.name),
+            default=None,
+        )
         return [one for one in refs if one != base], base

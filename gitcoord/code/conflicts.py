@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gitcoord.code import merges
-from gitcoord.code.hunks import Hunk
-from gitcoord.code.objects import Repository
-from gitcoord.code.merge_result import Outcome, Pair, Unmerged, outcome
 from gitcoord.code.changed_paths import Touched, common_ancestor, touched
+from gitcoord.code.hunks import Hunk
+from gitcoord.code.merge_result import Outcome, Pair, Unmerged, outcome
+from gitcoord.code.objects import Repository
 from gitcoord.features.conflicts import Severity
 
 REFS_MAX = 2000
@@ -76,8 +76,15 @@ class Found:
     outcomes: dict[Pair, Outcome] = field(default_factory=dict)  # all that are known; those of these refs come last
 
 
-def between(repository: Repository, refs: Sequence[Ref], *, base: Ref | None = None, now_s: float,
-            known: Mapping[Pair, Outcome] | None = None, of: Ref | None = None) -> Found:
+def between(
+    repository: Repository,
+    refs: Sequence[Ref],
+    *,
+    base: Ref | None = None,
+    now_s: float,
+    known: Mapping[Pair, Outcome] | None = None,
+    of: Ref | None = None,
+) -> Found:
     """Every pair of refs, and each with the base; `of`: only the pairs of this one of them.
 
     `known`: outcomes of pairs that were tried before.
@@ -85,21 +92,24 @@ def between(repository: Repository, refs: Sequence[Ref], *, base: Ref | None = N
     everyone = [*refs, *([base] if base else [])]
     ancestor = common_ancestor(repository, [one.commit for one in everyone])
     marks = {one.commit: touched(repository, ancestor, one.commit) for one in everyone}
-    pairs = [pair for pair in itertools.combinations(everyone, 2)
-             if pair[0].commit != pair[1].commit and of in (None, *pair)]
+    pairs = [
+        pair for pair in itertools.combinations(everyone, 2) if pair[0].commit != pair[1].commit and of in (None, *pair)
+    ]
     tried = [pair for pair in pairs if marks[pair[0].commit].meets(marks[pair[1].commit])]
     done = dict(known or {})
     missing = list(dict.fromkeys((a.commit, b.commit) for a, b in tried if (a.commit, b.commit) not in done))
     for first in range(0, len(missing), BATCH):
-        for merge in merges.trial(repository, missing[first: first + BATCH]):
+        for merge in merges.trial(repository, missing[first : first + BATCH]):
             done[merge.ours, merge.theirs] = outcome(repository, merge)
     for a, b in tried:
         done[a.commit, b.commit] = done.pop((a.commit, b.commit))
     dates = _dates(repository, everyone)
     conflicts = [
-        Conflict(a, b, tuple(_path(one, marks) for one in unmerged),
-                 max(0.0, now_s - min(dates[a.commit], dates[b.commit])))
-        for a, b in tried if (unmerged := done[a.commit, b.commit])
+        Conflict(
+            a, b, tuple(_path(one, marks) for one in unmerged), max(0.0, now_s - min(dates[a.commit], dates[b.commit]))
+        )
+        for a, b in tried
+        if (unmerged := done[a.commit, b.commit])
     ]
     conflicts.sort(key=lambda one: (-one.score, one.a.name, one.b.name))
     return Found(conflicts, len(pairs), len(tried), order(refs, conflicts), done)

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from gitcoord.code.objects import Repository
 from gitcoord.core.errors import GitcoordError, Unreachable
-from gitcoord.store.git import credentials, url as git_url, git_output
 from gitcoord.store import program
+from gitcoord.store.git import credentials, git_output
+from gitcoord.store.git import url as git_url
 
 AT_ONCE = 500  # commits that one fetch asks for
 ALONE_MAX = 20  # that are asked for one by one, where they cannot be had together
@@ -64,7 +65,7 @@ def bring(repository: Repository, source: Source, commits: Iterable[str]) -> set
     missing = [one for one in wanted if not _has(repository, one)]
     with _reaching(repository, source) as environment:
         for first in range(0, len(missing), AT_ONCE):
-            some = missing[first: first + AT_ONCE]
+            some = missing[first : first + AT_ONCE]
             try:
                 _fetch(some, environment)
             except GitcoordError as wrong:
@@ -79,27 +80,47 @@ def bring(repository: Repository, source: Source, commits: Iterable[str]) -> set
 
 
 def _fetch(commits: Sequence[str], environment: dict[str, str]) -> None:
-    _git(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules",
-          "--stdin", "--", git_url.ALIAS], environment, given="".join(f"{one}\n" for one in commits))
+    _git(
+        [
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-auto-maintenance",
+            "--no-recurse-submodules",
+            "--stdin",
+            "--",
+            git_url.ALIAS,
+        ],
+        environment,
+        given="".join(f"{one}\n" for one in commits),
+    )
 
 
 def _has(repository: Repository, commit: str) -> bool:
-    return bool(repository.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}",
-                               codes=(0, 1, 128)).strip())
+    return bool(
+        repository.git(
+            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}", codes=(0, 1, 128)
+        ).strip()
+    )
 
 
 @contextlib.contextmanager
 def _reaching(repository: Repository, source: Source) -> Iterator[dict[str, str]]:
     """Git's environment: the way to `git_url.ALIAS`, a repository of no refs, and of the scratch objects."""
-    plain = {name: value for name, value in os.environ.items()
-             if name not in credentials.HOOK_VARIABLES and not name.startswith("GIT_TRACE")}
+    plain = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in credentials.HOOK_VARIABLES and not name.startswith("GIT_TRACE")
+    }
     with tempfile.TemporaryDirectory(prefix="gitcoord-fetching-") as folder:
         askpass = Path(folder) / "askpass"
         askpass.write_text(credentials.ASKPASS)
         askpass.chmod(0o700)
         _git(["init", "--quiet", "--bare", "--template=", f"{folder}/git"], {})
-        listing = _git(["-C", str(source.clone or f"{folder}/git"), "config", "--list", "--show-scope", "-z"], {},
-                       check=False)
+        listing = _git(
+            ["-C", str(source.clone or f"{folder}/git"), "config", "--list", "--show-scope", "-z"], {}, check=False
+        )
         access = credentials.access(source.url, listing, private={}, askpass=askpass, environ=plain)
         environment = {**plain, **access.environment, **repository.scratch, "GIT_DIR": f"{folder}/git", "LC_ALL": "C"}
         try:
@@ -127,12 +148,19 @@ def _git(words: Sequence[str], environment: dict[str, str], *, given: str | None
     """What git answers; with `check` off also what it said before it failed. Raises GitcoordError."""
     from gitcoord.code.objects import GIT_S
 
-    plain = environment or {name: value for name, value in os.environ.items()
-                            if name not in credentials.HOOK_VARIABLES}
+    plain = environment or {name: value for name, value in os.environ.items() if name not in credentials.HOOK_VARIABLES}
     try:
-        done = subprocess.run(["git", *words], executable=program.git(), env=plain, text=True, encoding="utf-8",
-                              errors="replace", timeout=GIT_S, capture_output=True,
-                              **({"input": given} if given is not None else {"stdin": subprocess.DEVNULL}))
+        done = subprocess.run(
+            ["git", *words],
+            executable=program.git(),
+            env=plain,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=GIT_S,
+            capture_output=True,
+            **({"input": given} if given is not None else {"stdin": subprocess.DEVNULL}),
+        )
     except subprocess.TimeoutExpired:
         raise GitcoordError(f"git {words[0]} did not end in {GIT_S:g} s") from None
     if check and done.returncode:

@@ -22,19 +22,34 @@ MERGES_MAX = 500  # the newest of a repository
 
 def merge_commits(repository: Repository, limit: int = MERGES_MAX) -> list[tuple[str, str]]:
     """The parents of each merge of two, newest first."""
-    out = repository.git("rev-list", "--all", "--min-parents=2", "--max-parents=2", "--parents",
-                         f"--max-count={limit}").decode()
+    out = repository.git(
+        "rev-list", "--all", "--min-parents=2", "--max-parents=2", "--parents", f"--max-count={limit}"
+    ).decode()
     return [(words[1], words[2]) for words in (line.split() for line in out.splitlines())]
 
 
 def by_git_merge(repository: Path, pairs: list[tuple[str, str]]) -> Iterator[frozenset[str]]:
     """The unmerged paths after `git merge` of the second into the first, in a scratch clone."""
     with tempfile.TemporaryDirectory(prefix="gitcoord-truth-") as folder:
+
         def git(*words: str, check: bool = True) -> bytes:
             return subprocess.run(
-                ["git", *program.WITHOUT_HOOKS, "-c", "user.name=truth", "-c", "user.email=truth@example.org",
-                 "-c", "gc.auto=0", *words], executable=program.git(), cwd=folder, check=check,
-                capture_output=True).stdout
+                [
+                    "git",
+                    *program.WITHOUT_HOOKS,
+                    "-c",
+                    "user.name=truth",
+                    "-c",
+                    "user.email=truth@example.org",
+                    "-c",
+                    "gc.auto=0",
+                    *words,
+                ],
+                executable=program.git(),
+                cwd=folder,
+                check=check,
+                capture_output=True,
+            ).stdout
 
         git("clone", "--quiet", "--shared", "--no-checkout", str(repository), ".")
         for ours, theirs in pairs:
@@ -68,7 +83,8 @@ def compare(path: Path, limit: int = MERGES_MAX) -> Compared:
             compared.conflicting += bool(truth)
             if found != truth:
                 compared.differing.append(
-                    f"{pair[0][:12]} and {pair[1][:12]}: git merge {sorted(truth)}, trial {sorted(found)}")
+                    f"{pair[0][:12]} and {pair[1][:12]}: git merge {sorted(truth)}, trial {sorted(found)}"
+                )
     return compared
 
 
@@ -82,8 +98,10 @@ def main(arguments: list[str]) -> int:
         print(f"conflict-check: {wrong}", file=sys.stderr)
         return 2
     print(*found.differing, sep="\n", end="\n" if found.differing else "")
-    print(f"{found.merges - len(found.differing)} of {found.merges} merges are judged as by git merge; "
-          f"{found.conflicting} of them conflict")
+    print(
+        f"{found.merges - len(found.differing)} of {found.merges} merges are judged as by git merge; "
+        f"{found.conflicting} of them conflict"
+    )
     return 1 if found.differing else 0
 
 

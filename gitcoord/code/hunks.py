@@ -37,8 +37,16 @@ def hunks(repository: Repository, merge: Merge, file: Conflicted) -> list[Hunk]:
     merged = repository.blob(f"{merge.tree}:{file.path}") if "\n" not in file.path else b""
     found = list(_marked(merged, merge.ours, merge.theirs))[:HUNKS_MAX]
     places = _functions(repository, merge, file) if found else []
-    return [Hunk(one.ours[:LINES_SHOWN_MAX], one.theirs[:LINES_SHOWN_MAX], one.ours_at, one.theirs_at,
-                 _at(places, one.ours_at)) for one in found]
+    return [
+        Hunk(
+            one.ours[:LINES_SHOWN_MAX],
+            one.theirs[:LINES_SHOWN_MAX],
+            one.ours_at,
+            one.theirs_at,
+            _at(places, one.ours_at),
+        )
+        for one in found
+    ]
 
 
 def _marked(merged: bytes, ours_name: str, theirs_name: str) -> Iterator[Hunk]:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from gitcoord.code.hunks import Hunk
-from gitcoord.code.objects import Repository
 from gitcoord.code.merge_result import Outcome, Pair, Unmerged
+from gitcoord.code.objects import Repository
 from gitcoord.store.files import write_quickly
 
 FILE = "trial-merges"
@@ -54,21 +54,34 @@ def _digest(repository: Repository, lines: bytes) -> bytes:
     """Of the lines, and of all beside the commits that they depend on."""
     settings = repository.git("config", "--list", "-z").split(b"\0")
     attributes = repository.git_dir / "info" / "attributes"
-    parts = (b"%d" % FORMAT, repository.git("version"), *(one for one in settings if one.startswith(SETTINGS)),
-             attributes.read_bytes() if attributes.exists() else b"", lines)
+    parts = (
+        b"%d" % FORMAT,
+        repository.git("version"),
+        *(one for one in settings if one.startswith(SETTINGS)),
+        attributes.read_bytes() if attributes.exists() else b"",
+        lines,
+    )
     return hashlib.sha256(b"\0".join(parts)).hexdigest().encode()
 
 
 def _line(pair: Pair, outcome: Outcome) -> bytes:
-    paths = [[one.path, one.kind, [[hunk.ours, hunk.theirs, hunk.ours_at, hunk.theirs_at, hunk.function]
-                                   for hunk in one.hunks], one.said] for one in outcome]
+    paths = [
+        [
+            one.path,
+            one.kind,
+            [[hunk.ours, hunk.theirs, hunk.ours_at, hunk.theirs_at, hunk.function] for hunk in one.hunks],
+            one.said,
+        ]
+        for one in outcome
+    ]
     return json.dumps([*pair, paths], separators=(",", ":")).encode("ascii") + b"\n"
 
 
 def _parsed(line: bytes) -> tuple[Pair, Outcome]:
     ours, theirs, paths = json.loads(line)
     return (ours, theirs), tuple(
-        Unmerged(path, kind, tuple(_hunk(*one) for one in hunks), tuple(said)) for path, kind, hunks, said in paths)
+        Unmerged(path, kind, tuple(_hunk(*one) for one in hunks), tuple(said)) for path, kind, hunks, said in paths
+    )
 
 
 def _hunk(ours: list[str], theirs: list[str], *rest: Any) -> Hunk:

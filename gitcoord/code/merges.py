@@ -10,8 +10,15 @@ from gitcoord.core.errors import GitcoordError
 
 KINDS = {
     # a word of git's own type of conflict → what it is called here; the first that fits
-    "submodule": "submodule", "binary": "binary", "rename": "rename", "location": "rename", "modify/delete": "delete",
-    "file/directory": "directory", "modes": "mode", "types": "mode", "contents": "content",
+    "submodule": "submodule",
+    "binary": "binary",
+    "rename": "rename",
+    "location": "rename",
+    "modify/delete": "delete",
+    "file/directory": "directory",
+    "modes": "mode",
+    "types": "mode",
+    "contents": "content",
 }
 
 
@@ -61,8 +68,9 @@ def trial(repository: Repository, pairs: Sequence[tuple[str, str]]) -> Iterator[
     if not pairs:
         return
     given = "".join(f"{ours} {theirs}\n" for ours, theirs in pairs).encode()
-    parts = repository.records("merge-tree", "--write-tree", "--stdin", "-z", "--allow-unrelated-histories",
-                               given=given, codes=(0, 1))
+    parts = repository.records(
+        "merge-tree", "--write-tree", "--stdin", "-z", "--allow-unrelated-histories", given=given, codes=(0, 1)
+    )
     for ours, theirs in pairs:
         flag = next(parts, "")
         if flag not in ("0", "1"):
@@ -85,9 +93,7 @@ def _messages(parts: Iterator[str]) -> dict[str, list[str]]:
     return said
 
 
-def _conflicted(
-    stages: Sequence[str], kinds: dict[str, list[str]], said: dict[str, list[str]]
-) -> Iterator[Conflicted]:
+def _conflicted(stages: Sequence[str], kinds: dict[str, list[str]], said: dict[str, list[str]]) -> Iterator[Conflicted]:
     sides: dict[str, dict[str, Side]] = {}
     for line in stages:
         info, _, path = line.partition("\t")
@@ -95,7 +101,11 @@ def _conflicted(
         sides.setdefault(path, {})[stage] = Side(mode, oid)
     for path, found in sides.items():
         yield Conflicted(
-            path, _kind(kinds.get(path, []), found), found.get("1"), found.get("2"), found.get("3"),
+            path,
+            _kind(kinds.get(path, []), found),
+            found.get("1"),
+            found.get("2"),
+            found.get("3"),
             tuple(text.partition("\0")[2] for text in said.get(path, ())),
         )
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 
 from gitcoord.core.errors import GitcoordError, Refused
-from gitcoord.store.git import repo_location
 from gitcoord.store import program
+from gitcoord.store.git import repo_location
 
 GIT_S = 300.0
 LEAST_GIT = (2, 39)  # merge-tree --stdin
@@ -28,8 +28,14 @@ class Repository:
 
     def __init__(self, path: Path) -> None:
         words = ["-C", str(path), "rev-parse", "--path-format=absolute", "--git-common-dir"]
-        found = subprocess.run(["git", *words], executable=program.git(),
-                               capture_output=True, text=True, encoding="utf-8", errors="surrogateescape")
+        found = subprocess.run(
+            ["git", *words],
+            executable=program.git(),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+        )
         if found.returncode:
             raise Refused(f"{path} is in no git repository")
         self.path = path
@@ -37,11 +43,18 @@ class Repository:
         self._folder = tempfile.TemporaryDirectory(prefix="gitcoord-merges-")
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
-            "GIT_DIR": str(self.git_dir), "GIT_OBJECT_DIRECTORY": self._folder.name,
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(self.git_dir / "objects"), "GIT_OPTIONAL_LOCKS": "0",
-            "GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": "merge.conflictStyle", "GIT_CONFIG_VALUE_0": "merge",
-            "GIT_CONFIG_KEY_1": "gc.auto", "GIT_CONFIG_VALUE_1": "0", "GIT_NO_LAZY_FETCH": "1",
-            "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C",
+            "GIT_DIR": str(self.git_dir),
+            "GIT_OBJECT_DIRECTORY": self._folder.name,
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(self.git_dir / "objects"),
+            "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_CONFIG_COUNT": "2",
+            "GIT_CONFIG_KEY_0": "merge.conflictStyle",
+            "GIT_CONFIG_VALUE_0": "merge",
+            "GIT_CONFIG_KEY_1": "gc.auto",
+            "GIT_CONFIG_VALUE_1": "0",
+            "GIT_NO_LAZY_FETCH": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+            "LC_ALL": "C",
         }
         self._cat: subprocess.Popen[bytes] | None = None
         # One branch against many others, and many paths of one pair: the same is asked again and again.
@@ -66,10 +79,16 @@ class Repository:
     def git(self, *words: str, given: bytes | None = None, codes: Sequence[int] = (0,)) -> bytes:
         """What git answers. Raises GitcoordError with its reason."""
         try:
-            done = subprocess.run(["git", *words], executable=program.git(), cwd=self._folder.name,
-                                  env=self._environment, input=given,
-                                  stdin=subprocess.DEVNULL if given is None else None, capture_output=True,
-                                  timeout=GIT_S)
+            done = subprocess.run(
+                ["git", *words],
+                executable=program.git(),
+                cwd=self._folder.name,
+                env=self._environment,
+                input=given,
+                stdin=subprocess.DEVNULL if given is None else None,
+                capture_output=True,
+                timeout=GIT_S,
+            )
         except subprocess.TimeoutExpired:
             raise GitcoordError(f"git {words[0]} did not end in {GIT_S:g} s") from None
         if done.returncode not in codes:
@@ -78,8 +97,9 @@ class Repository:
 
     def commit(self, name: str) -> str:
         """The commit that a ref or an id names. Raises Refused."""
-        found = self.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}",
-                         codes=(0, 1, 128))
+        found = self.git(
+            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", codes=(0, 1, 128)
+        )
         if not found.strip():
             raise Refused(f"no branch or commit {name!r} in {self.path}")
         return found.decode().strip()
@@ -90,8 +110,17 @@ class Repository:
 
     def _hunk_headers(self, base: str, tip: str, path: str) -> list[bytes]:
         """The lines `@@ … @@ function` of a file's changes between two commits, as `git diff` tells them."""
-        out = self.git("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--unified=0", base, tip, "--",
-                       f":(top,literal){path}")
+        out = self.git(
+            "diff",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--no-color",
+            "--unified=0",
+            base,
+            tip,
+            "--",
+            f":(top,literal){path}",
+        )
         return [line for line in out.split(b"\n") if line.startswith(b"@@ ")]
 
     def changed(self, base: str, tip: str) -> frozenset[str]:
@@ -102,9 +131,14 @@ class Repository:
     def blob(self, oid: str) -> bytes:
         """The content of a blob, up to `BLOB_BYTES_MAX`."""
         if self._cat is None:
-            self._cat = subprocess.Popen(["git", "cat-file", "--batch"], executable=program.git(),
-                                         cwd=self._folder.name, env=self._environment,
-                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            self._cat = subprocess.Popen(
+                ["git", "cat-file", "--batch"],
+                executable=program.git(),
+                cwd=self._folder.name,
+                env=self._environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
         assert self._cat.stdin is not None and self._cat.stdout is not None
         self._cat.stdin.write(oid.encode() + b"\n")
         self._cat.stdin.flush()

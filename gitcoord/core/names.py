@@ -25,7 +25,8 @@ _LEAP_YEAR = "(?:19(?:7[26]|8[048]|9[26])|[2-9][0-9](?:0[48]|[2468][048]|[13579]
 TIMESTAMP = re.compile(
     rf"(?:{_YEAR}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|{_YEAR}-(?:0[13-9]|1[0-2])-(?:29|30)"
     rf"|{_YEAR}-(?:0[13578]|1[02])-31|{_LEAP_YEAR}-02-29)"
-    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?Z\Z")
+    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?Z\Z"
+)
 """A time in UTC of a real day from 1970 to 9999, as events carry it. A pattern, because each line is asked for it."""
 
 # Of base64 there is one text for some bytes: the bits that the last character has to spare are zero.
@@ -67,9 +68,7 @@ def node_id(text: str) -> str:
     """`text` if it may name a node; Refused with the rule otherwise."""
     if NODE.match(text):
         return text
-    raise Refused(
-        f"{text!r} cannot name a node: use 1 to 41 of a-z 0-9 -, beginning with a letter or digit"
-    )
+    raise Refused(f"{text!r} cannot name a node: use 1 to 41 of a-z 0-9 -, beginning with a letter or digit")
 
 
 def node_name(text: str) -> str:
@@ -82,7 +81,7 @@ def node_name(text: str) -> str:
 def node_tag(node: str) -> str | None:
     """Return the end of a node id that follows from the node's key; None where it has none."""
     tag = node[-UID_CHARACTERS:]
-    return tag if node[-UID_CHARACTERS - 1:-UID_CHARACTERS] == "-" and UID.match(tag) else None
+    return tag if node[-UID_CHARACTERS - 1 : -UID_CHARACTERS] == "-" and UID.match(tag) else None
 
 
 def event_type(text: str) -> str:
@@ -95,8 +94,10 @@ def event_type(text: str) -> str:
 def uid_from(entropy: bytes) -> str:
     """An event's id from 10 bytes: 80 bits as 16 characters of base32."""
     n, pair = int.from_bytes(entropy[:10], "big"), _PAIRS
-    return (f"{pair[n >> 70]}{pair[n >> 60 & 1023]}{pair[n >> 50 & 1023]}{pair[n >> 40 & 1023]}"
-            f"{pair[n >> 30 & 1023]}{pair[n >> 20 & 1023]}{pair[n >> 10 & 1023]}{pair[n & 1023]}")  # a loop takes twice
+    return (
+        f"{pair[n >> 70]}{pair[n >> 60 & 1023]}{pair[n >> 50 & 1023]}{pair[n >> 40 & 1023]}"
+        f"{pair[n >> 30 & 1023]}{pair[n >> 20 & 1023]}{pair[n >> 10 & 1023]}{pair[n & 1023]}"
+    )  # a loop takes twice
 
 
 def ambiguous(text: str, ids: Iterable[str]) -> Refused:
@@ -110,7 +111,7 @@ def told_apart(ids: Iterable[str]) -> list[str]:
     """Return these ids in their order, each as short as it may be shown to differ from the others."""
     listed = list(ids)
     most = max((_alike(one, other) for one, other in pairwise(sorted(set(listed)))), default=0)
-    return [one[:max(SHORT_SHOWN, most + 1)] for one in listed]
+    return [one[: max(SHORT_SHOWN, most + 1)] for one in listed]
 
 
 def _alike(one: str, other: str) -> int:

@@ -78,9 +78,7 @@ class Objects(Protocol):
 
     def put_tree(self, entries: Mapping[str, Entry]) -> Oid: ...
 
-    def put_commit(
-        self, *, tree: Oid, parents: Sequence[Oid], message: str, author: str, time_s: int
-    ) -> Oid:
+    def put_commit(self, *, tree: Oid, parents: Sequence[Oid], message: str, author: str, time_s: int) -> Oid:
         """`author` is an agent id; `time_s` seconds since 1970, UTC."""
 
     def blob(self, oid: Oid, *, bytes_max: int | None = None) -> bytes:

@@ -17,8 +17,10 @@ from typing import Any
 
 MARK = "  | "  # before each line of others' but the first: no line of theirs begins as one of ours
 
-_EMOJI = ("\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u2460-\u24ff\u25a0-\u27bf\u2900-\u297f"
-          "\u2b00-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff")
+_EMOJI = (
+    "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u2460-\u24ff\u25a0-\u27bf\u2900-\u297f"
+    "\u2b00-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
+)
 _JOINED = "\u0620-\u074f\u0750-\u077f\u08a0-\u08ff\u0900-\u0dff\u1000-\u109f\u1780-\u17d3\u1820-\u18aa"
 """Arabic, Syriac, the scripts of India, Burmese, Khmer and Mongolian: their words need joiners between letters."""
 
@@ -113,4 +115,4 @@ def _apart(found: re.Match[str]) -> str:
 def _escaped(character: str) -> str:
     """As JSON escapes it: above U+FFFF in two halves."""
     data = character.encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{data[at:at + 2].hex()}" for at in range(0, len(data), 2))
+    return "".join(f"\\u{data[at : at + 2].hex()}" for at in range(0, len(data), 2))

@@ -16,7 +16,9 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?\Z")
 _TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)"
-    r"(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?(Z|[+-]\d\d:\d\d)?)?\Z", re.ASCII)
+    r"(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?(Z|[+-]\d\d:\d\d)?)?\Z",
+    re.ASCII,
+)
 _DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOMENT_CHARACTERS = len("2026-11-30T12:00:00.000Z")
@@ -55,7 +57,7 @@ def _read(text: str) -> float | None:
     if hour > 23 or minute > 59 or second > 59:
         return None
     years, leaps = year - 1970, (year - 1) // 4 - (year - 1) // 100 + (year - 1) // 400 - 477
-    days = 365 * years + leaps + sum(_DAYS[:month - 1]) + (month > 2 and leap) + day - 1
+    days = 365 * years + leaps + sum(_DAYS[: month - 1]) + (month > 2 and leap) + day - 1
     at_s = days * 86_400.0 + hour * 3600 + minute * 60 + second + (float(f"0.{fraction}") if fraction else 0.0)
     if offset not in (None, "Z"):
         hours, minutes = int(offset[1:3]), int(offset[4:6])

@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from gitcoord.core.fold.authority import LEADER, Who
 from gitcoord.core.commands import Arguments, Command, Context, Query
-from gitcoord.core.secret_scan.credentials import redacted
 from gitcoord.core.fields import Count, Given, Payload, Uid
+from gitcoord.core.fold.authority import LEADER, Who
 from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 from gitcoord.core.lookup import find
+from gitcoord.core.secret_scan.credentials import redacted
 from gitcoord.core.text import Place, fit
 from gitcoord.features import values
 from gitcoord.features.directives.orders import DirectiveEscalated
@@ -85,8 +85,9 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
 
 def _want(state: State, sequenced: SequencedEvent, kind: Kind) -> None:
     event = sequenced.event
-    state.waiting[event.uid] = Alert(event.uid, kind, event.shown_actor, event.content[:TEXT_MAX], event.timestamp,
-                                     position=sequenced.position)
+    state.waiting[event.uid] = Alert(
+        event.uid, kind, event.shown_actor, event.content[:TEXT_MAX], event.timestamp, position=sequenced.position
+    )
     mine = [one.id for one in state.waiting.values() if one.actor == event.shown_actor]
     for uid in mine[:-WAITING_OF_ONE_MAX]:
         del state.waiting[uid]
@@ -111,8 +112,9 @@ def due(ctx: Context) -> list[Alert]:
     """What a message should be sent about now; nothing, while the last one is too fresh."""
     state: State = ctx.state("alerts")
     kinds = ctx.state("settings").settings.alerts
-    found = [one for one in state.waiting.values()
-             if one.kind in kinds and ctx.age_s(one.at, one.position) < FORGOTTEN_S]
+    found = [
+        one for one in state.waiting.values() if one.kind in kinds and ctx.age_s(one.at, one.position) < FORGOTTEN_S
+    ]
     quiet = not state.last or ctx.age_s(state.last, state.last_position) >= EVERY_S
     return found if quiet else []
 
@@ -121,8 +123,9 @@ def message(alerts: list[Alert], fleet: str) -> tuple[str, str]:
     """Title and text, without what looks like a secret."""
     first = alerts[0]
     title = f"gitcoord {fleet[:8]}: {first.kind}" + (f" and {len(alerts) - 1} more" if len(alerts) > 1 else "")
-    lines = [fit(f"{one.at} {one.kind} ({one.actor}): {redacted(one.text)}", Place.CHAT)
-             for one in alerts[:AT_ONCE_MAX]]
+    lines = [
+        fit(f"{one.at} {one.kind} ({one.actor}): {redacted(one.text)}", Place.CHAT) for one in alerts[:AT_ONCE_MAX]
+    ]
     if len(alerts) > AT_ONCE_MAX:
         lines.append(f"… and {len(alerts) - AT_ONCE_MAX} more: `gitcoord alerts` shows them")
     return title, "\n".join(lines)
@@ -153,9 +156,13 @@ def shown(one: Alert) -> dict[str, Any]:
 
 COMMANDS: Mapping[str, Command | Query] = {
     "alerts": Query(
-        help="Show what people were alerted to, and what they are still to be", example="gitcoord alerts --waiting",
-        arguments=Alerts, ask=alerts, positional=("id",), columns=("id", "kind", "actor", "text", "at", "sent"),
-    ),
+        help="Show what people were alerted to, and what they are still to be",
+        example="gitcoord alerts --waiting",
+        arguments=Alerts,
+        ask=alerts,
+        positional=("id",),
+        columns=("id", "kind", "actor", "text", "at", "sent"),
+    )
 }
 
 

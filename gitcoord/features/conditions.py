@@ -5,19 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gitcoord.core.leadership import liveness
 from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
+from gitcoord.core.leadership import liveness
 from gitcoord.core.lookup import find
 from gitcoord.core.names import same_agent
 from gitcoord.features import agents
 from gitcoord.features.messages import post
 from gitcoord.features.tasks import queries as task_queries
-from gitcoord.features.workflows import runs as workflow_runs
 from gitcoord.features.tasks.state import DONE, FAILED, OVER, STATUSES, in_a_line
+from gitcoord.features.workflows import runs as workflow_runs
 
-_AGENT_STATES = (liveness.ALIVE, liveness.LATE, liveness.GONE, liveness.GOODBYE, "active", "busy", "idle",
-                 "input-required", "paused", "offline", "registered", "joined")
+_AGENT_STATES = (
+    liveness.ALIVE,
+    liveness.LATE,
+    liveness.GONE,
+    liveness.GOODBYE,
+    "active",
+    "busy",
+    "idle",
+    "input-required",
+    "paused",
+    "offline",
+    "registered",
+    "joined",
+)
 _RUN_STATES = (DONE, workflow_runs.RUNNING, workflow_runs.STOPPING, FAILED, workflow_runs.STOPPED, "over")
 _MESSAGE_STATES = ("delivered", "read", "acknowledged", "answered")
 
@@ -78,8 +90,11 @@ def _workflow(ctx: Context, words: Sequence[str]) -> Condition:
         if run is None:
             return ConditionStatus(False, f"workflow {uid[:8]} was over long ago", never=True)
         because = f" ({run.reason})" if run.reason else ""
-        return ConditionStatus(run.over if wanted == "over" else run.status == wanted,
-                        f"workflow {uid[:8]} {run.definition.name} is {run.status}{because}", never=run.over)
+        return ConditionStatus(
+            run.over if wanted == "over" else run.status == wanted,
+            f"workflow {uid[:8]} {run.definition.name} is {run.status}{because}",
+            never=run.over,
+        )
 
     return standing
 
@@ -94,8 +109,11 @@ def _agent(ctx: Context, words: Sequence[str]) -> Condition:
         member = ctx.fleet.members.get(name)
         if member is None:
             return ConditionStatus(False, f"nobody of the name {name} is in this fleet yet")
-        says = [alive, *([known.status, "registered"] if known else []),
-                *(["joined"] if member.admitted and not member.left else [])]
+        says = [
+            alive,
+            *([known.status, "registered"] if known else []),
+            *(["joined"] if member.admitted and not member.left else []),
+        ]
         return ConditionStatus(wanted in says, f"{name} is {', '.join(says)}")
 
     return standing
@@ -108,8 +126,9 @@ def _leader(ctx: Context, words: Sequence[str]) -> Condition:
         leader = ctx.fleet.terms.leader
         seen = ctx.liveness.get((leader or "").casefold())
         leads = leader is not None and (seen is None or seen.state in (liveness.ALIVE, liveness.LATE))
-        return ConditionStatus(leads and (not name or same_agent(name, leader or "")),
-                        f"{leader} leads" if leads else "nobody leads")
+        return ConditionStatus(
+            leads and (not name or same_agent(name, leader or "")), f"{leader} leads" if leads else "nobody leads"
+        )
 
     return standing
 
@@ -129,9 +148,17 @@ def _message(ctx: Context, words: Sequence[str]) -> Condition:
             now = post.request(one)
             return ConditionStatus(now == wanted, f"message {uid[:8]} is {now}", never=now == "lapsed")
         got = {agent: post.receipt(ctx, one, agent) for agent in post.recipients(ctx, one)}
-        met = all(_MESSAGE_STATES.index(wanted) <= _MESSAGE_STATES.index(state) for state in got.values()
-                  if state in _MESSAGE_STATES) and "sent" not in got.values()
-        return ConditionStatus(met, f"message {uid[:8]}: " + ", ".join(f"{agent} {state}" for agent, state in got.items()))
+        met = (
+            all(
+                _MESSAGE_STATES.index(wanted) <= _MESSAGE_STATES.index(state)
+                for state in got.values()
+                if state in _MESSAGE_STATES
+            )
+            and "sent" not in got.values()
+        )
+        return ConditionStatus(
+            met, f"message {uid[:8]}: " + ", ".join(f"{agent} {state}" for agent, state in got.items())
+        )
 
     return standing
 
@@ -143,5 +170,9 @@ def _two(words: Sequence[str], kind: str, known: Sequence[str]) -> tuple[str, st
 
 
 KINDS: Mapping[str, Callable[[Context, Sequence[str]], Condition]] = {
-    "task": _task, "workflow": _workflow, "agent": _agent, "leader": _leader, "message": _message,
+    "task": _task,
+    "workflow": _workflow,
+    "agent": _agent,
+    "leader": _leader,
+    "message": _message,
 }

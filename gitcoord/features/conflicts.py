@@ -13,14 +13,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from gitcoord.core.fold import quotas
 from gitcoord.core import times
-from gitcoord.core.fold.authority import ADMIN, LEADER, MEMBER, OWNER, Asked, Persons, Resolver, Who, Whose
 from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Refused
-from gitcoord.core.format.event import Event
 from gitcoord.core.fields import NAMED, Agent, Count, Given, Payload, Words
+from gitcoord.core.fold import quotas
+from gitcoord.core.fold.authority import ADMIN, LEADER, MEMBER, OWNER, Asked, Persons, Resolver, Who, Whose
 from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
+from gitcoord.core.format.event import Event
 from gitcoord.core.lookup import find
 from gitcoord.features import values
 from gitcoord.features.typed import AgentGiven
@@ -113,8 +113,10 @@ def _parties(state: State, asked: Asked, persons: Persons) -> Whose | None:
     if known is None:
         return None
     parties = dict.fromkeys([known.by, *(one.agent for one in (known.a, known.b) if one.agent)])
-    return Whose(f"{', '.join(parties)} (who found it or whose branch is in it)",
-                 lambda agent: agent in {one.casefold() for one in parties})
+    return Whose(
+        f"{', '.join(parties)} (who found it or whose branch is in it)",
+        lambda agent: agent in {one.casefold() for one in parties},
+    )
 
 
 WHOSE: Mapping[str, Resolver] = {"conflict_closed": _parties}
@@ -143,8 +145,9 @@ def _find(state: State, event: Event, found: ConflictFound) -> str | None:
     if known is not None:  # the same two, further on: one conversation
         known.a, known.b, known.paths, known.more, known.severity = a, b, found.paths, found.more, found.severity
         return None
-    state.open[event.uid] = Known(event.uid, a, b, found.paths, found.more, found.severity, event.actor,
-                                  event.timestamp)
+    state.open[event.uid] = Known(
+        event.uid, a, b, found.paths, found.more, found.severity, event.actor, event.timestamp
+    )
     state.ids[a.name, b.name] = event.uid
     state.counts[event.actor] += 1
     return None
@@ -180,8 +183,15 @@ def news(state: State, found: Sequence[ConflictFound], looked_at: Iterable[str])
                 continue
         paths = ", ".join(place.path for place in one.paths[:3]) + (" …" if len(one.paths) > 3 or one.more else "")
         to = tuple(dict.fromkeys(agent for agent in (one.a.agent, one.b.agent) if agent))
-        proposals.append(NewEvent("conflict_found", f"{one.a.name} and {one.b.name} conflict in {paths}",
-                                  one.model_dump(mode="json"), to=to, re=known.id if known else None))
+        proposals.append(
+            NewEvent(
+                "conflict_found",
+                f"{one.a.name} and {one.b.name} conflict in {paths}",
+                one.model_dump(mode="json"),
+                to=to,
+                re=known.id if known else None,
+            )
+        )
     names = set(looked_at)
     for known in state.open.values():
         if known.id not in seen and names.issuperset(known.names):
@@ -191,8 +201,9 @@ def news(state: State, found: Sequence[ConflictFound], looked_at: Iterable[str])
 
 def _closing(known: Known, reason: str) -> NewEvent:
     to = tuple(dict.fromkeys(agent for agent in (known.a.agent, known.b.agent) if agent))
-    return NewEvent("conflict_closed", f"{known.a.name} and {known.b.name}: {reason}", {"reason": reason}, to=to,
-                    re=known.id)
+    return NewEvent(
+        "conflict_closed", f"{known.a.name} and {known.b.name}: {reason}", {"reason": reason}, to=to, re=known.id
+    )
 
 
 # Commands
@@ -204,8 +215,10 @@ class List(Arguments):
 
 
 class Show(Arguments):
-    conflict: Given | None = Field(None, description="The conflict: the beginning of its id, or its event's position; "
-                                                     "none: the newest that is open")
+    conflict: Given | None = Field(
+        None,
+        description="The conflict: the beginning of its id, or its event's position; none: the newest that is open",
+    )
 
 
 class Resolve(Arguments):
@@ -217,16 +230,30 @@ class Resolve(Arguments):
 def list_(ctx: Context, asked: List) -> list[dict[str, Any]]:
     state: State = ctx.state("conflicts")
     chosen = [*state.open.values(), *(state.closed.values() if asked.all else ())]
-    return [shown(one) for one in chosen if asked.agent is None or asked.agent.casefold() in
-            {(branch.agent or "").casefold() for branch in (one.a, one.b)}]
+    return [
+        shown(one)
+        for one in chosen
+        if asked.agent is None
+        or asked.agent.casefold() in {(branch.agent or "").casefold() for branch in (one.a, one.b)}
+    ]
 
 
 def shown(one: Known) -> dict[str, Any]:
     """A conflict as it was recorded."""
-    return {"id": one.id, "severity": one.severity, "a": one.a.model_dump(), "b": one.b.model_dump(),
-            "between": f"{one.a.name} and {one.b.name}", "files": [place.path for place in one.paths],
-            "paths": [place.model_dump() for place in one.paths], "more": one.more, "by": one.by, "since": one.since,
-            "until": one.until or None, "reason": one.reason}
+    return {
+        "id": one.id,
+        "severity": one.severity,
+        "a": one.a.model_dump(),
+        "b": one.b.model_dump(),
+        "between": f"{one.a.name} and {one.b.name}",
+        "files": [place.path for place in one.paths],
+        "paths": [place.model_dump() for place in one.paths],
+        "more": one.more,
+        "by": one.by,
+        "since": one.since,
+        "until": one.until or None,
+        "reason": one.reason,
+    }
 
 
 def show(ctx: Context, asked: Show) -> dict[str, Any]:
@@ -259,16 +286,27 @@ def resolve(ctx: Context, asked: Resolve) -> list[NewEvent]:
 
 COMMANDS: Mapping[str, Command | Query] = {
     "conflict list": Query(
-        help="Show the conflicts between branches that were recorded", example="gitcoord conflict list --all",
-        arguments=List, ask=list_, columns=("id", "severity", "between", "files", "since"), tool="fleet_show",
+        help="Show the conflicts between branches that were recorded",
+        example="gitcoord conflict list --all",
+        arguments=List,
+        ask=list_,
+        columns=("id", "severity", "between", "files", "since"),
+        tool="fleet_show",
     ),
     "conflict show": Query(
-        help="Show one conflict that was recorded, path by path", example="gitcoord conflict show",
-        arguments=Show, ask=show, positional=("conflict",),
+        help="Show one conflict that was recorded, path by path",
+        example="gitcoord conflict show",
+        arguments=Show,
+        ask=show,
+        positional=("conflict",),
     ),
     "conflict resolve": Command(
-        help="Say that a conflict is settled", example="gitcoord conflict resolve --all --why 'alice takes both'",
-        arguments=Resolve, decide=resolve, positional=("conflict",), idempotent=True,
+        help="Say that a conflict is settled",
+        example="gitcoord conflict resolve --all --why 'alice takes both'",
+        arguments=Resolve,
+        decide=resolve,
+        positional=("conflict",),
+        idempotent=True,
     ),
 }
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gitcoord.core.format.event import Event
-from gitcoord.core.fold.authority import Who
 from gitcoord.core.commands import Command, Context, Query
+from gitcoord.core.fold.authority import Who
 from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
+from gitcoord.core.format.event import Event
 from gitcoord.features.pages.snapshot import ENTRIES_SHOWN_MAX, Entry, Interaction
 
 EVENTS: Mapping[str, type[BaseModel]] = {}
@@ -90,8 +90,14 @@ def interaction(state: State, number: int, entry_at: Callable[[int], Entry]) -> 
 def entry(position: int | None, event: Event) -> Entry:
     """What a page shows of an event."""
     return Entry(
-        position=position, actor=event.shown_actor, type=event.type, content=event.content,
-        timestamp=event.shown_timestamp, to=event.to, uid=event.uid, re=event.re or "",
+        position=position,
+        actor=event.shown_actor,
+        type=event.type,
+        content=event.content,
+        timestamp=event.shown_timestamp,
+        to=event.to,
+        uid=event.uid,
+        re=event.re or "",
         via="" if event.shown_actor == event.actor else event.actor,
     )
 

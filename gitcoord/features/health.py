@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gitcoord.core.fold.authority import Who
 from gitcoord.core.commands import Command, Context, Query
+from gitcoord.core.fold.authority import Who
 from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 
 EVENTS: Mapping[str, type[BaseModel]] = {}
@@ -61,6 +61,8 @@ def dump(state: State) -> Any:
 
 def load(value: Any) -> State:
     return State(
-        [Finding(**one) for one in value["errors"]], [Finding(**one) for one in value["void"]],
-        value["errors_total"], value["void_total"],
+        [Finding(**one) for one in value["errors"]],
+        [Finding(**one) for one in value["void"]],
+        value["errors_total"],
+        value["void_total"],
     )

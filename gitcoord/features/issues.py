@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from gitcoord.core.fold.authority import LEADER, Who
 from gitcoord.core.commands import Command, Context, NewEvent, Query
-from gitcoord.core.secret_scan.credentials import redacted
 from gitcoord.core.fields import Payload, Uid, Url
+from gitcoord.core.fold.authority import LEADER, Who
 from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
+from gitcoord.core.secret_scan.credentials import redacted
 from gitcoord.features import alerts, values
 from gitcoord.features.alerts import Alert
 from gitcoord.features.pages.markdown import inline
@@ -73,10 +73,11 @@ def due(ctx: Context) -> dict[str, Due]:
     told = ctx.state("issues").told
     found: dict[str, Due] = {}
     for kind in ctx.state("settings").settings.github_issues:
-        every = sorted((one for one in (*known.sent.values(), *known.waiting.values()) if one.kind == kind),
-                       key=lambda one: (one.at, one.id))
-        new = [one for one in every
-               if one.id not in told and ctx.age_s(one.at, one.position) < alerts.FORGOTTEN_S]
+        every = sorted(
+            (one for one in (*known.sent.values(), *known.waiting.values()) if one.kind == kind),
+            key=lambda one: (one.at, one.id),
+        )
+        new = [one for one in every if one.id not in told and ctx.age_s(one.at, one.position) < alerts.FORGOTTEN_S]
         there: dict[int, list[Alert]] = {}
         for one in every:
             if one.id in told:
@@ -93,15 +94,17 @@ def title(kind: str) -> str:
 def body(shown: Iterable[Alert]) -> str:
     """Without what looks like a secret, and without anything that a forge would act on."""
     lines = [f"- {one.at} {inline(one.actor)}: {inline(redacted(one.text), most=alerts.TEXT_MAX)}" for one in shown]
-    return "\n".join(["The newest comes last. Close this issue when it is dealt with: what comes then opens another.",
-                      "", *lines])
+    return "\n".join(
+        ["The newest comes last. Close this issue when it is dealt with: what comes then opens another.", "", *lines]
+    )
 
 
 def updated(kind: str, number: int, url: str, new: Iterable[Alert]) -> NewEvent:
     events = [one.id for one in new]
     words = f"{len(events)} event{'s' if len(events) > 1 else ''} of kind {kind} stand in issue {number}"
-    return NewEvent("issue_updated", words, {"kind": kind, "number": number, "url": url, "events": events},
-                    re=events[0])
+    return NewEvent(
+        "issue_updated", words, {"kind": kind, "number": number, "url": url, "events": events}, re=events[0]
+    )
 
 
 def duty(state: State, ctx: Context) -> Iterable[Duty]:

@@ -60,8 +60,10 @@ class Index:
                 meets, steps = _meet(one, other) if new else (False, 0)
                 left -= PAIR_STEPS + len(owners) + steps
                 if left < 0:
-                    raise TooMuch(f"it takes more than {STEPS_MAX:,} steps to compare these patterns with what is "
-                                  "reserved: name fewer, or folders instead of wildcards")
+                    raise TooMuch(
+                        f"it takes more than {STEPS_MAX:,} steps to compare these patterns with what is "
+                        "reserved: name fewer, or folders instead of wildcards"
+                    )
                 if meets:
                     found.update(dict.fromkeys(new))
         return found

@@ -13,16 +13,16 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from gitcoord.core.fold import quotas
 from gitcoord.core import times
-from gitcoord.core.fold.authority import ADMIN, LEADER, MEMBER, OWNER, Asked, Persons, Resolver, Who, Whose, owned
 from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Lost, Refused
-from gitcoord.core.format.event import Event
 from gitcoord.core.fields import NAMED, Given, Payload, Span, Words
+from gitcoord.core.fold import quotas
+from gitcoord.core.fold.authority import ADMIN, LEADER, MEMBER, OWNER, Asked, Persons, Resolver, Who, Whose, owned
 from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
-from gitcoord.core.lookup import find
 from gitcoord.core.fold.membership import stripped
+from gitcoord.core.format.event import Event
+from gitcoord.core.lookup import find
 from gitcoord.core.names import same_agent
 from gitcoord.features import paths, values
 from gitcoord.features.overlaps import Index, TooMuch, wild_characters
@@ -132,8 +132,12 @@ class State:
         if mine.patterns + len(new.paths) > quotas.PATTERNS_HELD:
             return quotas.full(new.agent, "patterns of paths in force", quotas.PATTERNS_HELD, cure)
         if mine.wild + wild_characters(new.paths) > quotas.WILD_CHARACTERS_HELD:
-            return quotas.full(new.agent, "characters of patterns with wildcards in force",
-                               quotas.WILD_CHARACTERS_HELD, f"name folders instead, or {cure}")
+            return quotas.full(
+                new.agent,
+                "characters of patterns with wildcards in force",
+                quotas.WILD_CHARACTERS_HELD,
+                f"name folders instead, or {cure}",
+            )
         return None
 
 
@@ -164,8 +168,17 @@ def _reserve(state: State, sequenced: SequencedEvent, wish: PathsReserved) -> st
     event = sequenced.event
     for one in [one for one in state.held.values() if one.until <= sequenced.now]:
         state.drop(one.id)
-    new = Held(event.uid, event.actor, event.node, wish.place, wish.paths, event.timestamp,
-               times.later(event.timestamp, wish.for_s), wish.why, sequenced.position)
+    new = Held(
+        event.uid,
+        event.actor,
+        event.node,
+        wish.place,
+        wish.paths,
+        event.timestamp,
+        times.later(event.timestamp, wish.for_s),
+        wish.why,
+        sequenced.position,
+    )
     try:
         other = next(overlapping(state, new.party, new.paths), None)
     except TooMuch as wrong:
@@ -216,8 +229,11 @@ def in_words(one: Held) -> str:
 
 
 class Reserve(Arguments):
-    paths: list[PatternGiven] = Field(description="Paths from the top of the repository; *, ** and ? as in .gitignore",
-                                      min_length=1, max_length=PATTERNS_MAX)
+    paths: list[PatternGiven] = Field(
+        description="Paths from the top of the repository; *, ** and ? as in .gitignore",
+        min_length=1,
+        max_length=PATTERNS_MAX,
+    )
     for_s: Span = Field(HOLD_S, alias="for", le=HOLD_S_MAX, description="How long: 90s, 15m, 2h, 3d")
     why: Words = Field("", description="What for, to be shown to the others")
 
@@ -240,9 +256,11 @@ def reserve(ctx: Context, asked: Reserve) -> list[NewEvent]:
         if not is_over(other, ctx):
             raise Lost(in_words(other))
         if other.until > ctx.fleet.time.now:
-            raise Lost(f"{in_words(other)}: that time is up, but the ledger does not know it yet. It will when "
-                       f"{other.agent} or another member writes; a leader (`gitcoord agent run`) or an admin can end "
-                       f"it now: `gitcoord release {other.id[:8]}`")
+            raise Lost(
+                f"{in_words(other)}: that time is up, but the ledger does not know it yet. It will when "
+                f"{other.agent} or another member writes; a leader (`gitcoord agent run`) or an admin can end "
+                f"it now: `gitcoord release {other.id[:8]}`"
+            )
     data = {"paths": asked.paths, "for_s": asked.for_s, "place": ctx.place, "why": asked.why}
     return [NewEvent("paths_reserved", f"{ctx.actor} reserves {', '.join(asked.paths)}", data)]
 
@@ -265,14 +283,23 @@ def reservations(ctx: Context, asked: Reservations) -> list[dict[str, Any]] | di
         return {**shown(one), "position": ctx.fleet.positions.get(one.id)}
     among = ctx.state("reservations").index.owners([asked.path]) if asked.path is not None else held
     return [
-        shown(one) for one in held.values()
+        shown(one)
+        for one in held.values()
         if (asked.agent is None or one.agent.casefold() == asked.agent.casefold()) and one.id in among
     ]
 
 
 def shown(one: Held) -> dict[str, Any]:
-    return {"id": one.id, "agent": one.agent, "node": one.node, "place": one.place, "paths": one.paths,
-            "since": one.since, "until": one.until, "why": one.why}
+    return {
+        "id": one.id,
+        "agent": one.agent,
+        "node": one.node,
+        "place": one.place,
+        "paths": one.paths,
+        "since": one.since,
+        "until": one.until,
+        "why": one.why,
+    }
 
 
 def _answer(ctx: Context, uid: str) -> dict[str, Any]:
@@ -283,16 +310,29 @@ COMMANDS: Mapping[str, Command | Query] = {
     "reserve": Command(
         help="Keep others out of paths for a while",
         example="gitcoord reserve 'src/auth/**' --for 2h --why 'new login'",
-        arguments=Reserve, decide=reserve, positional=("paths",), answer=_answer, urgent=True,
+        arguments=Reserve,
+        decide=reserve,
+        positional=("paths",),
+        answer=_answer,
+        urgent=True,
         tool="path_reserve",
     ),
     "release": Command(
-        help="Give reserved paths back", example="gitcoord release", before=("gitcoord reserve README.md",),
-        arguments=Release, decide=release, positional=("ids",), idempotent=True, tool="path_reserve",
+        help="Give reserved paths back",
+        example="gitcoord release",
+        before=("gitcoord reserve README.md",),
+        arguments=Release,
+        decide=release,
+        positional=("ids",),
+        idempotent=True,
+        tool="path_reserve",
     ),
     "reservations": Query(
-        help="Show who holds which paths", example="gitcoord reservations --path src/auth/login.py",
-        arguments=Reservations, ask=reservations, positional=("id",),
+        help="Show who holds which paths",
+        example="gitcoord reservations --path src/auth/login.py",
+        arguments=Reservations,
+        ask=reservations,
+        positional=("id",),
         columns=("id", "agent", "place", "paths", "until", "why"),
         tool="fleet_show",
     ),
@@ -304,8 +344,12 @@ def duty(state: State, ctx: Context) -> Iterable[Duty]:
     for one in state.held.values():
         span_s = times.between_s(one.since, one.until)
         if one.until > ctx.fleet.time.now and ctx.age_s(one.since, one.position) > span_s + GRACE_S:
-            yield Duty("paths_released", f"the time of {one.agent}'s reservation of {', '.join(one.paths[:3])} is up",
-                       f"reservation:{one.id}", re=one.id)
+            yield Duty(
+                "paths_released",
+                f"the time of {one.agent}'s reservation of {', '.join(one.paths[:3])} is up",
+                f"reservation:{one.id}",
+                re=one.id,
+            )
 
 
 def dump(state: State) -> Any:

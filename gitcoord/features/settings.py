@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from gitcoord.core.fold.authority import ADMIN, Asked, Persons, Resolver, Role, Who, Whose
 from gitcoord.core.commands import Command, Context, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import NAMED, Agent, Json, Payload
+from gitcoord.core.fold.authority import ADMIN, Asked, Persons, Resolver, Role, Who, Whose
 from gitcoord.core.fold.fleet_state import Duty, FleetState, SequencedEvent
 from gitcoord.features import paths
 from gitcoord.features.pages.snapshot import check_headings
@@ -35,36 +35,46 @@ class Settings(BaseModel):
 
     recent: int = Field(3, ge=1, le=100, description="interactions shown in communication.md (K)")
     headings: dict[str, str] = Field(
-        {}, max_length=HEADINGS_MAX, description="event type to heading, added to the built-in table")
+        {}, max_length=HEADINGS_MAX, description="event type to heading, added to the built-in table"
+    )
     profile: Literal["local", "lan", "github"] | None = Field(None, description="timings; else the card's")
     heartbeats: Literal["live", "log"] = Field("live", description="where heartbeats go: outboxes only, or the log too")
     leaders: list[Agent] = Field(
-        [], max_length=LEADERS_MAX, description="agents that may lead, the preferred first; empty: every one")
+        [], max_length=LEADERS_MAX, description="agents that may lead, the preferred first; empty: every one"
+    )
     newcomers: Literal["member", "guest"] = Field("member", description="role of an agent that joins by itself")
     hook: Literal["warn", "refuse"] = Field(
-        "warn", description="what the pre-commit hook does about what another agent has reserved")
+        "warn", description="what the pre-commit hook does about what another agent has reserved"
+    )
     recovery: list[Literal["restart", "backup", "redistribute", "degrade", "escalate"]] = Field(
-        ["restart", "backup", "redistribute", "degrade", "escalate"], max_length=5,
-        description="what is tried for an agent that is gone, in this order; []: nothing")
+        ["restart", "backup", "redistribute", "degrade", "escalate"],
+        max_length=5,
+        description="what is tried for an agent that is gone, in this order; []: nothing",
+    )
     restarts_max: int = Field(3, ge=0, le=50, description="restarts of one agent in an hour")
     recovery_wait_s: float = Field(15, gt=0, le=3600, description="seconds for a restart, then the next is tried")
     alerts: list[Literal["error", "escalated", "degraded"]] = Field(
-        ["error", "escalated"], max_length=3, description="what people are alerted to; where to is up to each node")
+        ["error", "escalated"], max_length=3, description="what people are alerted to; where to is up to each node"
+    )
     github_review: bool = Field(False, description="whether the leader reviews pull requests that are new or changed")
     github_issues: list[Literal["error", "escalated", "degraded"]] = Field(
-        [], max_length=3, description="what the leader puts into an issue on GitHub")
+        [], max_length=3, description="what the leader puts into an issue on GitHub"
+    )
     conflicts_every_s: float = Field(
-        0, ge=0, le=86_400, description="seconds between two looks of the leader for branches that conflict; 0: none")
+        0, ge=0, le=86_400, description="seconds between two looks of the leader for branches that conflict; 0: none"
+    )
     review_quorum: int = Field(1, ge=0, le=1000, description="weight of the votes without which nothing is approved")
     review_weights: dict[Agent, Weight] = Field(
-        {}, max_length=200, description="agent to the weight of its vote; the others' weigh 1")
+        {}, max_length=200, description="agent to the weight of its vote; the others' weigh 1"
+    )
     review_statuses: list[Check] = Field([], max_length=50, description="statuses and checks that must succeed")
-    review_labels: list[Check] = Field(
-        [], max_length=50, description="labels that a pull request must have")
+    review_labels: list[Check] = Field([], max_length=50, description="labels that a pull request must have")
     review_max_lines: int = Field(
-        0, ge=0, le=LINES_MAX, description="lines that a pull request may change; 0: any number")
+        0, ge=0, le=LINES_MAX, description="lines that a pull request may change; 0: any number"
+    )
     review_owners: dict[paths.Pattern, Owners] = Field(
-        {}, max_length=200, description="pattern of paths to the agents one of which must approve a change there")
+        {}, max_length=200, description="pattern of paths to the agents one of which must approve a change there"
+    )
 
     @field_validator("headings")
     @classmethod

@@ -39,8 +39,11 @@ def _object(text: object) -> object:
 def _apart(value: object) -> object:
     if not isinstance(value, list):
         return value
-    parts = [part.strip() if isinstance(part, str) else part
-             for one in value for part in (one.split(",") if isinstance(one, str) else [one])]
+    parts = [
+        part.strip() if isinstance(part, str) else part
+        for one in value
+        for part in (one.split(",") if isinstance(one, str) else [one])
+    ]
     return [part for part in parts if part != ""]
 
 
@@ -52,7 +55,8 @@ Agents = Annotated[list[AgentGiven], BeforeValidator(_apart), Field(max_length=A
 Chosen = Annotated[list[Annotated[str, Field(max_length=GIVEN_CHARS_MAX)]], Field(max_length=CHOSEN_MAX)]
 """Beginnings of ids, or positions."""
 Capability = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), AfterValidator(small), NAMED]
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), AfterValidator(small), NAMED
+]
 CapabilityGiven = Annotated[str, Field(max_length=100)]
 Capabilities = Annotated[list[Capability], BeforeValidator(_apart), Field(max_length=CAPABILITIES_MAX)]
 """What an agent can do: words that the fleet agrees on, in small letters; `python,backend` is two."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gitcoord.core.fold.account_proof import AccountProof, found_in
 from gitcoord.core.commands import NewEvent
+from gitcoord.core.fold.account_proof import AccountProof, found_in
 from gitcoord.github.api.client import Client
 from gitcoord.github.api.models import PullRequest
 from gitcoord.github.fleet_context import Surroundings
@@ -16,21 +16,31 @@ def shown(client: Client, pull: PullRequest, around: Surroundings) -> tuple[Acco
     if not around.claims:
         return ()
     posted = [(pull.author, pull.body), *((one.author, one.body) for one in client.comments(pull.number))]
-    found = {proof.agent: proof for author, text in posted for proof in found_in(text)
-             if _holds(proof, author, client.repository, around)}
+    found = {
+        proof.agent: proof
+        for author, text in posted
+        for proof in found_in(text)
+        if _holds(proof, author, client.repository, around)
+    }
     return tuple(found.values())
 
 
 def _holds(proof: AccountProof, author: str, repository: str, around: Surroundings) -> bool:
     claim = around.claims.get(proof.agent)
-    return (claim is not None and proof.fleet_id == around.fleet_id
-            and proof.login.casefold() == author.casefold() == claim.login.casefold()
-            and proof.repository.casefold() == repository.casefold() and proof.is_by(claim.key))
+    return (
+        claim is not None
+        and proof.fleet_id == around.fleet_id
+        and proof.login.casefold() == author.casefold() == claim.login.casefold()
+        and proof.repository.casefold() == repository.casefold()
+        and proof.is_by(claim.key)
+    )
 
 
 def proposals(proofs: tuple[AccountProof, ...]) -> Iterator[NewEvent]:
     """Return what is to be recorded of them. The fold checks each signature again."""
     for one in proofs:
         yield NewEvent(
-            "github_confirmed", f"{one.agent} is {one.login} on GitHub, which both say",
-            {"agent": one.agent, "login": one.login, "repository": one.repository, "proof": one.signature})
+            "github_confirmed",
+            f"{one.agent} is {one.login} on GitHub, which both say",
+            {"agent": one.agent, "login": one.login, "repository": one.repository, "proof": one.signature},
+        )

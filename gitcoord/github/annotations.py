@@ -65,8 +65,13 @@ def _conflicts(value: Mapping[str, Any]) -> Iterator[Annotation]:
         for path in conflict["paths"]:
             for hunk in path["hunks"] or [None]:
                 within = f", in {hunk['function']}" if hunk and hunk["function"] else ""
-                yield Annotation(level, f"{names} conflict here{within} ({path['kind']})", f"{conflict['severity']} "
-                                 "conflict", path["path"], hunk["a_at"] if hunk else None)
+                yield Annotation(
+                    level,
+                    f"{names} conflict here{within} ({path['kind']})",
+                    f"{conflict['severity']} conflict",
+                    path["path"],
+                    hunk["a_at"] if hunk else None,
+                )
 
 
 def _findings(value: Mapping[str, Any]) -> Iterator[Annotation]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gitcoord.core.errors import BadCredentials
 from gitcoord.github.api import credentials, urls
-from gitcoord.node.diagnostics.finding import OK, WARN, Check, Finding, DoctorContext, rounded
+from gitcoord.node.diagnostics.finding import OK, WARN, Check, DoctorContext, Finding, rounded
 
 if TYPE_CHECKING:
     from gitcoord.github.api.client import Client
@@ -25,12 +25,15 @@ def checked(client: Client) -> RepositoryFacts:
     enough = {"repo"} if facts.private else {"repo", "public_repo"}
     if facts.scopes is not None and not enough & set(facts.scopes):
         has = ", ".join(facts.scopes) or "none"
-        raise BadCredentials(f"{who} lacks the scope `repo` (it has {has}): add it in GitHub's settings, or make a "
-                             "token that has it")
+        raise BadCredentials(
+            f"{who} lacks the scope `repo` (it has {has}): add it in GitHub's settings, or make a token that has it"
+        )
     # An app's rights are not a collaborator's: what it may do is told by git, and by the first request.
     if client.credentials.kind == "token" and not facts.may_push:
-        raise BadCredentials(f"{who} may read {facts.name} and not write to it: give it write access, or ask the "
-                             "repository's owner to make its account a collaborator")
+        raise BadCredentials(
+            f"{who} may read {facts.name} and not write to it: give it write access, or ask the "
+            "repository's owner to make its account a collaborator"
+        )
     return facts
 
 
@@ -41,8 +44,12 @@ def _github(ctx: DoctorContext) -> Iterator[Finding]:
         return
     known = credentials.find(os.environ)
     if known is None:
-        yield Finding("github", WARN, "no credentials for GitHub's API: no reviews, statuses or issues from here",
-                      "set GITCOORD_TOKEN, where this clone is to do that")
+        yield Finding(
+            "github",
+            WARN,
+            "no credentials for GitHub's API: no reviews, statuses or issues from here",
+            "set GITCOORD_TOKEN, where this clone is to do that",
+        )
         return
     from gitcoord.github.api.client import Client
 
@@ -58,8 +65,12 @@ def _github(ctx: DoctorContext) -> Iterator[Finding]:
     else:
         yield Finding("quota", OK, words)
     if facts.expires is not None and (facts.expires - now).total_seconds() < EXPIRES_SOON_S:
-        yield Finding("token", WARN, f"{known.said} expires at {facts.expires:%Y-%m-%d %H:%M} UTC",
-                      "make a new one in GitHub's settings and set it")
+        yield Finding(
+            "token",
+            WARN,
+            f"{known.said} expires at {facts.expires:%Y-%m-%d %H:%M} UTC",
+            "make a new one in GitHub's settings and set it",
+        )
 
 
 CHECKS: dict[str, Check] = {"github": _github}

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from gitcoord.core.commands import Context
 from gitcoord.core.fold.members import Members
 from gitcoord.features import paths, reservations
-from gitcoord.features.tasks import state as task_state
 from gitcoord.features.pages.markdown import inline
 from gitcoord.features.reservations import Held
 from gitcoord.features.reviews.state import Pull, key
 from gitcoord.features.settings import Settings
+from gitcoord.features.tasks import state as task_state
 from gitcoord.features.tasks.state import Task
 
 TASKS_MAX = 1000
@@ -82,12 +82,18 @@ def around(ctx: Context) -> Surroundings:
     tasks: task_state.State = ctx.state("tasks")
     held = [uid for ids in tasks.held.values() for uid in ids][:TASKS_MAX]
     return Surroundings(
-        ctx.state("settings").settings, tuple(member.id for member in ctx.fleet.members.by_id.values()),
+        ctx.state("settings").settings,
+        tuple(member.id for member in ctx.fleet.members.by_id.values()),
         tuple(reservations.in_force(ctx)),
-        tuple(_running(tasks.tasks[uid]) for uid in held), copy.deepcopy(ctx.state("reviews").pulls),
-        {one.github.casefold(): ctx.fleet.members.of_login(one.github)
-         for one in ctx.fleet.members.by_id.values() if one.github},
-        ctx.fleet.id or "", _claims(ctx.fleet.members),
+        tuple(_running(tasks.tasks[uid]) for uid in held),
+        copy.deepcopy(ctx.state("reviews").pulls),
+        {
+            one.github.casefold(): ctx.fleet.members.of_login(one.github)
+            for one in ctx.fleet.members.by_id.values()
+            if one.github
+        },
+        ctx.fleet.id or "",
+        _claims(ctx.fleet.members),
     )
 
 
@@ -95,8 +101,11 @@ def _claims(members: Members) -> dict[str, Claim]:
     """Return the claims that a proof can confirm (`Members` says the same of the event)."""
     if members.founded is not None and members.founded.auth == "hmac":
         return {}
-    return {one.id: Claim(one.claim, one.key) for one in members.by_id.values()
-            if one.claim and not one.github and members.role_of(one.id) and one.key not in members.revoked}
+    return {
+        one.id: Claim(one.claim, one.key)
+        for one in members.by_id.values()
+        if one.claim and not one.github and members.role_of(one.id) and one.key not in members.revoked
+    }
 
 
 def _running(task: Task) -> Running:

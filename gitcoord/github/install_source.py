@@ -47,8 +47,10 @@ def of_checkout(top: Path) -> str:
     if _git(top, "status", "--porcelain", "--", *MADE_OF):
         raise Refused(f"the checkout in {top} holds changes that are in no commit: commit and push them, or {ELSE}")
     if not _git(top, "for-each-ref", "--count=1", f"--contains={commit}", "refs/remotes/origin"):
-        raise Refused(f"commit {commit[:12]} of the checkout in {top} is in no branch of its remote that was fetched: "
-                      f"push it, or {ELSE}")
+        raise Refused(
+            f"commit {commit[:12]} of the checkout in {top} is in no branch of its remote that was fetched: "
+            f"push it, or {ELSE}"
+        )
     return f"git+{url}@{commit}"
 
 
@@ -64,6 +66,13 @@ def _public(url: str) -> str | None:
 def _git(top: Path, *words: str) -> str:
     """What git answers; nothing where it refuses."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    done = subprocess.run(["git", *program.IN_CHECKOUT, "-C", str(top), *words], executable=program.git(), env=plain,
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=GIT_S)
+    done = subprocess.run(
+        ["git", *program.IN_CHECKOUT, "-C", str(top), *words],
+        executable=program.git(),
+        env=plain,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=GIT_S,
+    )
     return done.stdout.strip() if done.returncode == 0 else ""

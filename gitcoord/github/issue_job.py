@@ -42,7 +42,12 @@ class Escalating:
                 known = client.issue_with(mark, labels=[LABEL])
                 if not may_act():
                     break
-                issue = upsert.put_issue(client, marker=mark, title=issues.title(kind), labels=[LABEL],
-                                          body=issues.body(one.shown(known.number if known else 0)))
+                issue = upsert.put_issue(
+                    client,
+                    marker=mark,
+                    title=issues.title(kind),
+                    labels=[LABEL],
+                    body=issues.body(one.shown(known.number if known else 0)),
+                )
                 written.append(issues.updated(kind, issue.number, issue.url, one.new))
         return written

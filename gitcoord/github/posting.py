@@ -13,9 +13,9 @@ from gitcoord.core.errors import BadCredentials, Denied
 from gitcoord.features.reviews.events import Verdict
 from gitcoord.github import render
 from gitcoord.github.api import upsert
-from gitcoord.github.api.retry import Unfit
 from gitcoord.github.api.client import Client
 from gitcoord.github.api.models import Event, Review, State, marker
+from gitcoord.github.api.retry import Unfit
 from gitcoord.github.verdict import LABELS, STATUS, Judgement, ReviewInput
 
 MARKER = marker("review")
@@ -43,8 +43,14 @@ def post(client: Client, picture: ReviewInput, judgement: Judgement) -> Posted:
     review, event = _review(client, picture, judgement)
     posted = Posted(review.url, event=event)
     with _told(posted, f"the status {STATUS}"):
-        upsert.put_status(client, pull.head, context=STATUS, state=STATES[judgement.verdict],
-                           description=render.status(judgement), url=review.url)
+        upsert.put_status(
+            client,
+            pull.head,
+            context=STATUS,
+            state=STATES[judgement.verdict],
+            description=render.status(judgement),
+            url=review.url,
+        )
     with _told(posted, "the labels"):
         upsert.put_labels(client, pull.number, judgement.labels, prefix=LABELS)
     if client.credentials.may_check:
@@ -63,8 +69,15 @@ def _review(client: Client, picture: ReviewInput, judgement: Judgement) -> tuple
     for number, (as_event, with_remarks) in enumerate(tries, start=1):
         said = render.review(picture, judgement, inline_too=with_remarks)
         try:
-            return upsert.put_review(client, picture.pull.number, marker=MARKER, commit=picture.pull.head,
-                                      event=as_event, body=said.body, remarks=said.remarks), as_event
+            return upsert.put_review(
+                client,
+                picture.pull.number,
+                marker=MARKER,
+                commit=picture.pull.head,
+                event=as_event,
+                body=said.body,
+                remarks=said.remarks,
+            ), as_event
         except Unfit:  # a line that the patch showed and the diff does not have, or a verdict that is not ours to give
             if number == len(tries):
                 raise
@@ -73,9 +86,17 @@ def _review(client: Client, picture: ReviewInput, judgement: Judgement) -> tuple
 
 def _check(client: Client, picture: ReviewInput, judgement: Judgement, url: str) -> None:
     said = render.review(picture, judgement, inline_too=False)
-    upsert.put_check(client, picture.pull.head, name="gitcoord review", marker="gitcoord-review",
-                      conclusion=CONCLUSIONS[judgement.verdict], title=render.status(judgement), summary=said.body,
-                      annotations=render.annotated(judgement, picture), url=url)
+    upsert.put_check(
+        client,
+        picture.pull.head,
+        name="gitcoord review",
+        marker="gitcoord-review",
+        conclusion=CONCLUSIONS[judgement.verdict],
+        title=render.status(judgement),
+        summary=said.body,
+        annotations=render.annotated(judgement, picture),
+        url=url,
+    )
 
 
 @contextlib.contextmanager

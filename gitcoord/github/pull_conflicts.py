@@ -27,8 +27,15 @@ class Clashes:
     not_checked: tuple[str, ...] = ()
 
 
-def of(client: Client, pull: PullRequest, files: Sequence[ChangedFile], others: Sequence[PullRequest], *,
-       source: Source | None, agents: Iterable[str]) -> Clashes:
+def of(
+    client: Client,
+    pull: PullRequest,
+    files: Sequence[ChangedFile],
+    others: Sequence[PullRequest],
+    *,
+    source: Source | None,
+    agents: Iterable[str],
+) -> Clashes:
     """With the base and with `others`, of which those of another base are left out."""
     rivals = [one for one in others if one.number != pull.number and one.base_ref == pull.base_ref]
     why = "this is no clone of it"
@@ -48,8 +55,11 @@ def _by_merging(pull: PullRequest, rivals: Sequence[PullRequest], source: Source
         if not {base, pull.head} <= there:
             raise GitcoordError("the remote does not have its commits (any more)")
         mine = Ref(f"#{pull.number}", pull.head)
-        refs = [Ref(f"#{one.number}", one.head, branches.agent_of(one.head_ref, agents)) for one in rivals
-                if one.head in there]
+        refs = [
+            Ref(f"#{one.number}", one.head, branches.agent_of(one.head_ref, agents))
+            for one in rivals
+            if one.head in there
+        ]
         found = conflicts.between(repository, [mine, *refs], base=Ref(pull.base_ref, base), now_s=time.time(), of=mine)
     gone = ", ".join(f"#{one.number}" for one in rivals if one.head not in there)
     not_checked = (f"could not be merged on trial with {inline(gone)}: the commits are gone",) if gone else ()
@@ -67,13 +77,15 @@ def _places(path: ConflictedPath, ours_first: bool) -> list[Place]:
     name = path.path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if not path.hunks:
         return [Place(name, path.kind)]
-    sides = [(hunk.ours_at, hunk.ours, hunk) if ours_first else (hunk.theirs_at, hunk.theirs, hunk)
-             for hunk in path.hunks]
+    sides = [
+        (hunk.ours_at, hunk.ours, hunk) if ours_first else (hunk.theirs_at, hunk.theirs, hunk) for hunk in path.hunks
+    ]
     return [Place(name, path.kind, at, at + max(len(lines), 1) - 1, hunk.function) for at, lines, hunk in sides]
 
 
-def _by_patches(client: Client, pull: PullRequest, files: Sequence[ChangedFile], rivals: Sequence[PullRequest],
-                why: str) -> Clashes:
+def _by_patches(
+    client: Client, pull: PullRequest, files: Sequence[ChangedFile], rivals: Sequence[PullRequest], why: str
+) -> Clashes:
     """What GitHub itself says of the base, and others that change the same lines: a guess, and said to be one."""
     found = [Clash(pull.base_ref, True, ())] if pull.mergeable is False else []
     mine = {file.path: _spans(file) for file in files}

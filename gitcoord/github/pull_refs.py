@@ -22,8 +22,9 @@ class Opened:
     names: dict[str, str]
 
 
-def opened(client: Client, repository: Repository, source: Source, agents: Iterable[str], *, base: str | None
-           ) -> Opened:
+def opened(
+    client: Client, repository: Repository, source: Source, agents: Iterable[str], *, base: str | None
+) -> Opened:
     """Those to be merged into `base` (the repository's default branch), fetched by their commits into `repository`.
 
     GitHub gives the commits of forks too. One whose commit is gone is left out. Raises Refused where there is no such
@@ -37,8 +38,9 @@ def opened(client: Client, repository: Repository, source: Source, agents: Itera
         raise Refused(f"{client.repository} has no branch {onto!r}")
     pulls = [one for one in client.open_pulls() if one.base_ref == onto][:REFS_MAX]
     there = fetched.bring(repository, source, [tip, *(one.head for one in pulls)])
-    refs = [Ref(f"#{one.number}", one.head, branches.agent_of(one.head_ref, known)) for one in pulls
-            if one.head in there]
+    refs = [
+        Ref(f"#{one.number}", one.head, branches.agent_of(one.head_ref, known)) for one in pulls if one.head in there
+    ]
     here = client.repository.casefold()
     own = {one.head: one.head_ref for one in pulls if (one.head_repository or "").casefold() == here}
     return Opened(refs, Ref(onto, tip), own | {tip: onto})

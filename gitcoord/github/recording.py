@@ -5,8 +5,8 @@ from __future__ import annotations
 from gitcoord.core.commands import NewEvent
 from gitcoord.features.reviews import commands
 from gitcoord.github import account_proofs
-from gitcoord.github.review import Reviewed
 from gitcoord.github.fleet_context import Surroundings
+from gitcoord.github.review import Reviewed
 
 
 def proposals(around: Surroundings, found: Reviewed, repo: str) -> list[NewEvent]:

@@ -9,19 +9,23 @@ from typing import Literal
 from gitcoord.features.pages.markdown import inline
 from gitcoord.features.reviews.events import Verdict
 from gitcoord.github import diff_lines
-from gitcoord.github.diff_lines import Side
 from gitcoord.github.api.models import Annotation, Remark
+from gitcoord.github.diff_lines import Side
 from gitcoord.github.verdict import SEVERITIES, Finding, Judgement, ReviewInput, Severity
 
 REMARKS_MAX = 50  # inline comments of one review: more of them nobody reads
 BODY_FINDINGS_MAX = 100
 PATH_CHARS_MAX = 300
 SAID: Mapping[Verdict, str] = {
-    "approve": "approved", "comment": "not approved yet", "request_changes": "changes are wanted",
+    "approve": "approved",
+    "comment": "not approved yet",
+    "request_changes": "changes are wanted",
 }
 HEADINGS = {"error": "To be changed", "warning": "To be settled", "note": "To be known"}
 LEVELS: Mapping[Severity, Literal["failure", "warning", "notice"]] = {
-    "error": "failure", "warning": "warning", "note": "notice",
+    "error": "failure",
+    "warning": "warning",
+    "note": "notice",
 }
 
 
@@ -38,13 +42,14 @@ def review(picture: ReviewInput, judgement: Judgement, *, inline_too: bool = Tru
     rest = []
     for finding in judgement.findings:
         line = _line(finding, places)
-        if line is None or finding.path is None or (
-                (finding.path, line) not in beside and len(beside) >= REMARKS_MAX):
+        if line is None or finding.path is None or ((finding.path, line) not in beside and len(beside) >= REMARKS_MAX):
             rest.append(finding)
         else:
             beside.setdefault((finding.path, line), []).append(finding)
-    remarks = tuple(Remark(path, line, "\n\n".join(f"{_capital(one.text)}." for one in some))
-                    for (path, line), some in sorted(beside.items()))
+    remarks = tuple(
+        Remark(path, line, "\n\n".join(f"{_capital(one.text)}." for one in some))
+        for (path, line), some in sorted(beside.items())
+    )
     return Words("\n".join(_body(picture, judgement, rest, len(remarks))), remarks)
 
 
@@ -59,9 +64,11 @@ def _line(finding: Finding, places: Mapping[str, frozenset[tuple[Side, int]]]) -
 
 def _body(picture: ReviewInput, judgement: Judgement, rest: Sequence[Finding], beside: int) -> list[str]:
     pull = picture.pull
-    lines = [f"**gitcoord: {SAID[judgement.verdict]}.** Looked at commit {inline(pull.head)} "
-             f"({_counted(len(picture.files.listed), 'file')}), to be merged into "
-             f"{inline(pull.base_ref, most=PATH_CHARS_MAX)}. What is pushed after that commit was not looked at."]
+    lines = [
+        f"**gitcoord: {SAID[judgement.verdict]}.** Looked at commit {inline(pull.head)} "
+        f"({_counted(len(picture.files.listed), 'file')}), to be merged into "
+        f"{inline(pull.base_ref, most=PATH_CHARS_MAX)}. What is pushed after that commit was not looked at."
+    ]
     for severity in SEVERITIES:
         some = [one for one in rest[:BODY_FINDINGS_MAX] if one.severity == severity]
         if some:
@@ -104,9 +111,13 @@ def status(judgement: Judgement) -> str:
 def annotated(judgement: Judgement, picture: ReviewInput) -> list[Annotation]:
     """Of a check run, which takes any line of a changed file."""
     changed = {file.path for file in picture.files.listed if file.status != "removed"}
-    return [Annotation(one.path, one.first or 1, one.last or one.first or 1, LEVELS[one.severity], _capital(one.text),
-                       "gitcoord")
-            for one in judgement.findings if one.path in changed and one.path is not None]
+    return [
+        Annotation(
+            one.path, one.first or 1, one.last or one.first or 1, LEVELS[one.severity], _capital(one.text), "gitcoord"
+        )
+        for one in judgement.findings
+        if one.path in changed and one.path is not None
+    ]
 
 
 def _capital(text: str) -> str:

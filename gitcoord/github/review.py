@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gitcoord.code.fetched import Source
-from gitcoord.core.fold.account_proof import AccountProof
 from gitcoord.core.errors import Denied, Refused
+from gitcoord.core.fold.account_proof import AccountProof
 from gitcoord.features.reviews.events import ReviewPosted, ReviewStale
 from gitcoord.features.reviews.state import tally
-from gitcoord.github import account_proofs, pull_conflicts, posting, fleet_context, verdict
+from gitcoord.github import account_proofs, fleet_context, posting, pull_conflicts, verdict
 from gitcoord.github.api.client import Client
-from gitcoord.github.posting import Posted
 from gitcoord.github.api.models import PullRequest
 from gitcoord.github.fleet_context import Surroundings
+from gitcoord.github.posting import Posted
 from gitcoord.github.verdict import Judgement, ReviewInput
 
 STALE_MAX = 3  # pushes in mid-review, before it is left to the next run
@@ -32,8 +32,14 @@ class Reviewed:
         """What is to be recorded of it; `repo` is empty for that of the fleet's remote."""
         if self.posted is None or self.posted.event is None:
             return None
-        return ReviewPosted(pr=self.picture.pull.number, repo=repo, commit=self.picture.pull.head,
-                            verdict=self.judgement.verdict, url=self.posted.url, findings=len(self.judgement.findings))
+        return ReviewPosted(
+            pr=self.picture.pull.number,
+            repo=repo,
+            commit=self.picture.pull.head,
+            verdict=self.judgement.verdict,
+            url=self.posted.url,
+            findings=len(self.judgement.findings),
+        )
 
     def stale(self, repo: str) -> ReviewStale | None:
         """That a push came in between."""
@@ -43,8 +49,15 @@ class Reviewed:
         return ReviewStale(pr=pull.number, repo=repo, commit=pull.head, head=self.posted.stale)
 
 
-def look(client: Client, number: int, around: Surroundings, *, repo: str, source: Source | None,
-         others: list[PullRequest] | None = None) -> ReviewInput:
+def look(
+    client: Client,
+    number: int,
+    around: Surroundings,
+    *,
+    repo: str,
+    source: Source | None,
+    others: list[PullRequest] | None = None,
+) -> ReviewInput:
     """A picture of a pull request as it is now. Raises Refused where there is no such open one.
 
     `source` is the git remote, where there is one to try merges from; `others`: the open ones, where they are known.
@@ -53,15 +66,26 @@ def look(client: Client, number: int, around: Surroundings, *, repo: str, source
     if pull.state != "open":
         raise Refused(f"pull request #{number} of {client.repository} is {'merged' if pull.merged else 'closed'}")
     files = client.files(number)
-    found = pull_conflicts.of(client, pull, files.listed, others if others is not None else client.open_pulls(),
-                       source=source, agents=around.agents)
+    found = pull_conflicts.of(
+        client,
+        pull,
+        files.listed,
+        others if others is not None else client.open_pulls(),
+        source=source,
+        agents=around.agents,
+    )
     author = around.agents_of(pull.author)
     return ReviewInput(
-        pull, files, around.settings,
-        tally(around.pull(repo, number), pull.head, around.settings, author=author,
-              namesake=around.namesake(pull.author)),
-        found.found, tuple(fleet_context.overlaps(around, verdict.touched(files), author=author, branch=pull.head_ref)),
-        _statuses(client, pull.head) if around.settings.review_statuses else None, found.not_checked,
+        pull,
+        files,
+        around.settings,
+        tally(
+            around.pull(repo, number), pull.head, around.settings, author=author, namesake=around.namesake(pull.author)
+        ),
+        found.found,
+        tuple(fleet_context.overlaps(around, verdict.touched(files), author=author, branch=pull.head_ref)),
+        _statuses(client, pull.head) if around.settings.review_statuses else None,
+        found.not_checked,
     )
 
 
@@ -72,8 +96,16 @@ def _statuses(client: Client, commit: str) -> dict[str, str] | None:
         return None
 
 
-def reviewed(client: Client, number: int, around: Surroundings, *, repo: str, source: Source | None,
-             others: list[PullRequest] | None = None, dry_run: bool = False) -> Reviewed:
+def reviewed(
+    client: Client,
+    number: int,
+    around: Surroundings,
+    *,
+    repo: str,
+    source: Source | None,
+    others: list[PullRequest] | None = None,
+    dry_run: bool = False,
+) -> Reviewed:
     """Look, judge and post; once more where somebody pushed before it was posted."""
     for _ in range(STALE_MAX):
         picture = look(client, number, around, repo=repo, source=source, others=others)

@@ -10,7 +10,7 @@ from gitcoord.code.fetched import Source
 from gitcoord.core.commands import Context, NewEvent
 from gitcoord.core.errors import Refused
 from gitcoord.features.settings import Settings
-from gitcoord.github import recording, review, fleet_context
+from gitcoord.github import fleet_context, recording, review
 from gitcoord.github.api.client import Client
 from gitcoord.github.api.credentials import Credentials
 from gitcoord.github.api.limits import Meter
@@ -50,8 +50,9 @@ class Reviewing:
         written: list[NewEvent] = []
         with Client(self.repository, self.known, patience_s=0, meter=self.meter) as client:
             pulls = client.open_pulls()
-            self._seen = {number: seen for number, seen in self._seen.items()
-                          if number in {one.number for one in pulls}}
+            self._seen = {
+                number: seen for number, seen in self._seen.items() if number in {one.number for one in pulls}
+            }
             wanted = [one for one in pulls if self._seen.get(one.number) != self._mark(one, around)]
             for pull in wanted[:AT_ONCE_MAX]:
                 if not may_act() or self.meter.is_scarce():
@@ -73,5 +74,15 @@ class Reviewing:
         gates = around.settings.model_dump_json(exclude_unset=True)
         turn = self._turn // AGAIN_TURNS if around.settings.review_statuses else 0
         said = pull.updated if around.claims else None  # a new comment may prove whose account it is
-        return (pull.head, pull.base, pull.base_ref, pull.draft, labels, votes, told.requested if told else "", gates,
-                turn, said)
+        return (
+            pull.head,
+            pull.base,
+            pull.base_ref,
+            pull.draft,
+            labels,
+            votes,
+            told.requested if told else "",
+            gates,
+            turn,
+            said,
+        )

@@ -83,8 +83,16 @@ class Judgement:
 
 def judged(picture: ReviewInput) -> Judgement:
     """Changes are requested for what somebody has to do; approved is what nothing speaks against and votes are for."""
-    found = [*_conflicts(picture), *_size(picture), *_votes(picture), *_statuses(picture), *_labels(picture),
-             *_owners(picture), *_others(picture), *_rest(picture)]
+    found = [
+        *_conflicts(picture),
+        *_size(picture),
+        *_votes(picture),
+        *_statuses(picture),
+        *_labels(picture),
+        *_owners(picture),
+        *_others(picture),
+        *_rest(picture),
+    ]
     found.sort(key=lambda one: (SEVERITIES.index(one.severity), one.path or "", one.first or 0))
     worst = {one.severity for one in found}
     verdict: Verdict = "approve"
@@ -128,8 +136,11 @@ def _votes(picture: ReviewInput) -> Iterator[Finding]:
     if count.outcome == "rejected":
         yield Finding("error", f"agents reject it: {count.reject} against, {count.approve} for")
     elif count.outcome == "waiting":
-        yield Finding("warning", f"waits for votes: {count.approve + count.reject} of {count.quorum}, by "
-                      f"`gitcoord vote {picture.pull.number} approve`")
+        yield Finding(
+            "warning",
+            f"waits for votes: {count.approve + count.reject} of {count.quorum}, by "
+            f"`gitcoord vote {picture.pull.number} approve`",
+        )
     if count.stale:
         names = ", ".join(sorted({inline(vote.agent) for vote in count.stale}))
         yield Finding("note", f"voted on another commit, or on none, which does not count: {names}")
@@ -142,8 +153,10 @@ def _statuses(picture: ReviewInput) -> Iterator[Finding]:
     for name in picture.settings.review_statuses:
         state = (picture.statuses or {}).get(name)
         if state is None or state == "pending":
-            yield Finding("warning", f"waits for the status {inline(name)}, which "
-                          + ("is pending" if state else "nobody has set"))
+            yield Finding(
+                "warning",
+                f"waits for the status {inline(name)}, which " + ("is pending" if state else "nobody has set"),
+            )
         elif state not in PASSED:
             yield Finding("error", f"the status {inline(name)} is {state}")
 

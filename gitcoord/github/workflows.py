@@ -30,8 +30,10 @@ def write(path: Path, source: str, *, force: bool = False) -> list[str]:
         changed = {file: data for file, data in files.items() if before[file] != data}
         lost = [str(file.relative_to(top)) for file in changed if before[file] is not None]
         if lost and not force:
-            raise Refused(f"{' and '.join(lost)} would be replaced, and hold something else: move what you need of "
-                          "them, then say --force")
+            raise Refused(
+                f"{' and '.join(lost)} would be replaced, and hold something else: move what you need of "
+                "them, then say --force"
+            )
         for file, data in changed.items():
             work_files.write(file, top, data)
     except OSError as wrong:
@@ -41,8 +43,10 @@ def write(path: Path, source: str, *, force: bool = False) -> list[str]:
 
 def _texts(source: str) -> dict[str, str]:
     if not _SOURCE.fullmatch(source) or len(source) > SOURCE_CHARS_MAX:
-        raise Refused(f"{source!r} is nothing that pip installs from: give --source a requirement such as "
-                      "git+https://HOST/OWNER/REPO@COMMIT")
+        raise Refused(
+            f"{source!r} is nothing that pip installs from: give --source a requirement such as "
+            "git+https://HOST/OWNER/REPO@COMMIT"
+        )
     folder = resources.files("gitcoord.github") / "templates"
     words = {"@SOURCE@": source, "@BUILT_WITH@": built_with()}
     texts = {}

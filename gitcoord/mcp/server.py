@@ -47,15 +47,22 @@ def server(calls: Calls, worker: ThreadPoolExecutor) -> Server[Any]:
         return await asyncio.get_running_loop().run_in_executor(worker, function, *arguments)
 
     async def list_tools(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=[
-            types.Tool(
-                name=tool.name, description=tool.description, input_schema=tool.schema,
-                annotations=types.ToolAnnotations(
-                    read_only_hint=tool.read_only, destructive_hint=tool.destructive,
-                    idempotent_hint=tool.idempotent, open_world_hint=False,
-                ),
-            ) for tool in tools().values()
-        ])
+        return types.ListToolsResult(
+            tools=[
+                types.Tool(
+                    name=tool.name,
+                    description=tool.description,
+                    input_schema=tool.schema,
+                    annotations=types.ToolAnnotations(
+                        read_only_hint=tool.read_only,
+                        destructive_hint=tool.destructive,
+                        idempotent_hint=tool.idempotent,
+                        open_world_hint=False,
+                    ),
+                )
+                for tool in tools().values()
+            ]
+        )
 
     async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         if params.name not in tools():
@@ -67,27 +74,40 @@ def server(calls: Calls, worker: ThreadPoolExecutor) -> Server[Any]:
         return types.CallToolResult(content=[types.TextContent(text=for_model(answer))], structured_content=answer)
 
     async def list_resources(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
-        return types.ListResourcesResult(resources=[
-            types.Resource(name="status", uri=STATUS, mime_type="application/json",
-                           description="Queue, leader, agents, and what needs attention"),
-            types.Resource(name="communication.md", uri=COMMUNICATION, mime_type="text/markdown",
-                           description="The latest conversations of the fleet"),
-        ])
+        return types.ListResourcesResult(
+            resources=[
+                types.Resource(
+                    name="status",
+                    uri=STATUS,
+                    mime_type="application/json",
+                    description="Queue, leader, agents, and what needs attention",
+                ),
+                types.Resource(
+                    name="communication.md",
+                    uri=COMMUNICATION,
+                    mime_type="text/markdown",
+                    description="The latest conversations of the fleet",
+                ),
+            ]
+        )
 
     async def read_resource(ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
-        reads = {STATUS: (calls.status, "application/json"),
-                 COMMUNICATION: (calls.communication, "text/markdown")}
+        reads = {STATUS: (calls.status, "application/json"), COMMUNICATION: (calls.communication, "text/markdown")}
         if str(params.uri) not in reads:
             raise ValueError(f"no resource {fit(str(params.uri), Place.LINE)}; there are {', '.join(reads)}")
         read, kind = reads[str(params.uri)]
         text = await in_worker(read)
-        return types.ReadResourceResult(contents=[
-            types.TextResourceContents(uri=params.uri, mime_type=kind, text=text)
-        ])
+        return types.ReadResourceResult(
+            contents=[types.TextResourceContents(uri=params.uri, mime_type=kind, text=text)]
+        )
 
     return Server(
-        "gitcoord", version=__version__, instructions=INSTRUCTIONS.format(agent=calls.actor),
-        on_list_tools=list_tools, on_call_tool=call_tool, on_list_resources=list_resources,
+        "gitcoord",
+        version=__version__,
+        instructions=INSTRUCTIONS.format(agent=calls.actor),
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+        on_list_resources=list_resources,
         on_read_resource=read_resource,
     )
 

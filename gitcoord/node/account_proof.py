@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 
-from gitcoord.core.fold.account_proof import AccountProof
 from gitcoord.core.errors import Refused
+from gitcoord.core.fold.account_proof import AccountProof
 from gitcoord.node.node import Node
 
 
 def of(node: Node, agent: str, repository: str) -> AccountProof:
     """Return the proof of the account that the agent claims. Raises Refused where none would count."""
     if node.config.auth == "hmac":
-        raise Refused("all agents of this fleet share one secret, so that no signature is one agent's: ask an admin to "
-                      f"run `gitcoord agent confirm '{agent}' --github LOGIN`")
+        raise Refused(
+            "all agents of this fleet share one secret, so that no signature is one agent's: ask an admin to "
+            f"run `gitcoord agent confirm '{agent}' --github LOGIN`"
+        )
     signer = node.keyring.signer(agent)
     member = node.fleet.members.get(agent)
     claim = member.claim if member is not None else ""
@@ -21,7 +23,9 @@ def of(node: Node, agent: str, repository: str) -> AccountProof:
         if event.type == "github_claimed" and event.actor.casefold() == agent.casefold():
             claim = str(event.data.get("login", ""))
     if not claim:
-        raise Refused(f"{agent} has not said which account on GitHub it is: run `gitcoord agent set --github LOGIN`, "
-                      "then this again")
+        raise Refused(
+            f"{agent} has not said which account on GitHub it is: run `gitcoord agent set --github LOGIN`, "
+            "then this again"
+        )
     proof = AccountProof(node.config.fleet, member.id if member is not None else agent, claim, repository)
     return dataclasses.replace(proof, signature=signer.sign(proof.message))

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gitcoord.core.errors import Refused
-from gitcoord.core.names import agent_id
 from gitcoord.core.leadership.timings import PROFILES
+from gitcoord.core.names import agent_id
 from gitcoord.store.home.home import TIMEOUT_S_MAX, Config
 
 if TYPE_CHECKING:

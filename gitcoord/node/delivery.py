@@ -15,7 +15,7 @@ from gitcoord.core.errors import GitcoordError, Lost, NoEffect, NotConfirmed, Un
 from gitcoord.core.format.event import Event, Head, may_be_of_node, parse
 from gitcoord.core.round.protocol import Report
 from gitcoord.core.round.replica import Replica
-from gitcoord.node import push_budget, peers
+from gitcoord.node import peers, push_budget
 from gitcoord.node.clock import since_boot_s
 from gitcoord.store.home import locks
 from gitcoord.store.home.home import Progress
@@ -151,8 +151,11 @@ class _Wait:
         self.tried += 1
         self.trouble = None
         if level(node, self.event)[0] != "sequenced" and self.rounds is None:
-            pause_s = max(0.1, node.budget.wait_s(since_boot_s())) if report.waiting else (
-                min(FIRST_PAUSE_S * 2 ** min(self.tried, 10), node.crew.profile.poll_s))
+            pause_s = (
+                max(0.1, node.budget.wait_s(since_boot_s()))
+                if report.waiting
+                else (min(FIRST_PAUSE_S * 2 ** min(self.tried, 10), node.crew.profile.poll_s))
+            )
             node.pause(min(pause_s, left_s))
 
     def _others_sync(self, left_s: float) -> bool:
@@ -168,7 +171,9 @@ class _Wait:
         """Rounds that fail are tried again until the time is up; a caller of one round gets one."""
         stop = tenacity.stop_after_delay(left_s) if self.rounds is None else tenacity.stop_after_attempt(1)
         return tenacity.Retrying(
-            stop=stop, wait=tenacity.wait_random_exponential(multiplier=0.2, max=RETRY_S_MAX), reraise=True,
+            stop=stop,
+            wait=tenacity.wait_random_exponential(multiplier=0.2, max=RETRY_S_MAX),
+            reraise=True,
             retry=tenacity.retry_if_exception_type((Unreachable, Lost)),
             sleep=lambda seconds: self.node.pause(max(0.0, min(seconds, self.deadline - time.monotonic()))),
         )
@@ -188,9 +193,9 @@ def note_failure(node: Node, wrong: GitcoordError) -> None:
     old = node.home.progress()
     online = not isinstance(wrong, Unreachable) and old.online
     with contextlib.suppress(OSError):
-        node.home.save_progress(replace(
-            old, rounds=old.rounds + 1, online=online, problem=str(wrong), **push_budget.saved(node)
-        ))
+        node.home.save_progress(
+            replace(old, rounds=old.rounds + 1, online=online, problem=str(wrong), **push_budget.saved(node))
+        )
 
 
 def note(node: Node, replica: Replica, before: int, report: Report) -> None:
@@ -201,16 +206,28 @@ def note(node: Node, replica: Replica, before: int, report: Report) -> None:
     effective = replica.branch.fleet.positions
     told = {event.uid: effective.get(event.uid, position) for position, event in found}
     positions = _last(old.positions if same else {}, told)
-    node.home.save_progress(Progress(
-        node=node.disk.node, durable=report.durable.seq, sequenced=report.sequenced.seq,
-        rounds=old.rounds + 1, online=True, positions=positions,
-        reasons=_last(old.reasons if same else {}, _reasons(replica.branch.fleet, found)), **push_budget.saved(node),
-    ))
+    node.home.save_progress(
+        Progress(
+            node=node.disk.node,
+            durable=report.durable.seq,
+            sequenced=report.sequenced.seq,
+            rounds=old.rounds + 1,
+            online=True,
+            positions=positions,
+            reasons=_last(old.reasons if same else {}, _reasons(replica.branch.fleet, found)),
+            **push_budget.saved(node),
+        )
+    )
     with contextlib.suppress(OSError):
         fetched = [heartbeat for heartbeat in replica.heartbeats() if heartbeat.node != node.disk.node]
         own = [parse(line) for line in (*node.home.neighbours(), *_own_lines(node))]  # as pushed, not as fetched before
-        peers.note_beats(node.home.cache, [*fetched, *own], time.time(), poll_s=node.crew.profile.poll_s,
-                        first_seen=replica.first_seen)
+        peers.note_beats(
+            node.home.cache,
+            [*fetched, *own],
+            time.time(),
+            poll_s=node.crew.profile.poll_s,
+            first_seen=replica.first_seen,
+        )
 
 
 def _last(old: Mapping[str, T], new: Mapping[str, T]) -> dict[str, T]:

@@ -9,10 +9,10 @@ import os
 import time
 from collections.abc import Iterator
 
-from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import Verifier
+from gitcoord.core.ledger.branch import Branch
 from gitcoord.features import FEATURES
 from gitcoord.store.files import write_quickly
 from gitcoord.store.home.home import Home
@@ -58,7 +58,12 @@ def save(home: Home, branch: Branch) -> bool:
     """Whether it was: a branch that waits to be repaired is not."""
     if branch.tip is None or branch.damaged:
         return False
-    value = {"fleet": branch.fleet.dump(), "counts": branch.log.counts, "checkpoint_position": branch.checkpoint_position, "tip": branch.tip}
+    value = {
+        "fleet": branch.fleet.dump(),
+        "counts": branch.log.counts,
+        "checkpoint_position": branch.checkpoint_position,
+        "tip": branch.tip,
+    }
     write_quickly(home.cache / FILE, json.dumps(value, separators=(",", ":")).encode())
     return True
 

@@ -41,8 +41,10 @@ class Keyring:
     def _shared(self) -> HmacSigner:
         secret = hmac_secret(self.home)
         if secret is None:
-            raise Refused(f"this fleet signs with HMAC: set GITCOORD_HMAC_KEY, or put it into "
-                          f"{self.home.path / 'keys' / 'hmac.secret'}")
+            raise Refused(
+                f"this fleet signs with HMAC: set GITCOORD_HMAC_KEY, or put it into "
+                f"{self.home.path / 'keys' / 'hmac.secret'}"
+            )
         return HmacSigner(secret)
 
     def verifier(self) -> Verifier:

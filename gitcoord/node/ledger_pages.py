@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 
-from gitcoord.core.ledger import checkpoint
 from gitcoord.core import limits
-from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.errors import Corrupt, GitcoordError
-from gitcoord.core.format.event import parse, type_of
 from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.format.event import parse, type_of
+from gitcoord.core.ledger import checkpoint
+from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.ports import Oid
 from gitcoord.features import conversation
 from gitcoord.features.pages import card, snapshot
@@ -74,8 +74,10 @@ def _checkpoint(branch: Branch, sealed: Sealed) -> Mapping[str, bytes | None]:
         return {}
     data = sealed(checkpoint.write(branch), branch)
     if len(data) > limits.CHECKPOINT_BYTES_MAX:  # nobody would read it, and a host may refuse the whole push for it
-        raise OverflowError(f"it has {len(data):,} bytes, and at most {limits.CHECKPOINT_BYTES_MAX:,} are read: "
-                            "newcomers fold all lines")
+        raise OverflowError(
+            f"it has {len(data):,} bytes, and at most {limits.CHECKPOINT_BYTES_MAX:,} are read: "
+            "newcomers fold all lines"
+        )
     return {checkpoint.PATH: data}
 
 
@@ -93,8 +95,12 @@ def render(branch: Branch, *, since: int | None = None, layout: Layout | None = 
 def newest_page(branch: Branch) -> bytes:
     """`communication.md` alone, which costs no more where the archive is long."""
     read = branch.line_at()
-    rendered = pages(branch.fleet, layout_of(branch.fleet), lambda at: conversation.entry(at, parse(read(at))),
-                     only={snapshot.COMMUNICATION})
+    rendered = pages(
+        branch.fleet,
+        layout_of(branch.fleet),
+        lambda at: conversation.entry(at, parse(read(at))),
+        only={snapshot.COMMUNICATION},
+    )
     return rendered[snapshot.COMMUNICATION]
 
 

@@ -10,29 +10,28 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from gitcoord.core.ledger import checkpoint
-from gitcoord.core.round import protocol
-from gitcoord.core.ledger.branch import Branch
-from gitcoord.core.leadership.budget import Budget
-from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.core.errors import Corrupt, GitcoordError
-from gitcoord.core.format.event import Event, parse
 from gitcoord.core.fold.fleet_state import FleetState
-from gitcoord.core.ports import Objects, Remote
-from gitcoord.core.round.protocol import Report
-from gitcoord.core.round.replica import Clock, Replica, advance_to
+from gitcoord.core.format.event import Event, parse
+from gitcoord.core.leadership.budget import Budget
 from gitcoord.core.leadership.sessions import Crew
 from gitcoord.core.leadership.timings import PROFILES, Profile
+from gitcoord.core.ledger import checkpoint
+from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ports import Objects, Remote
+from gitcoord.core.round import protocol
+from gitcoord.core.round.protocol import Report
+from gitcoord.core.round.replica import Clock, Replica, advance_to
+from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.features import FEATURES
-from gitcoord.node import (
-    fold_cache, driver, push_budget, status_cache, delivery, config as preferences, ledger_pages, peers, trust,
-)
+from gitcoord.node import config as preferences
+from gitcoord.node import delivery, driver, fold_cache, ledger_pages, peers, push_budget, status_cache, trust
 from gitcoord.node.agent import guards
-from gitcoord.node.writer import Desk, find_home
 from gitcoord.node.clock import since_boot_s, utc_now
+from gitcoord.node.writer import Desk, find_home
+from gitcoord.store.files import check_not_paused, pausing
 from gitcoord.store.git import repo_location
 from gitcoord.store.home import locks, sharing
-from gitcoord.store.files import check_not_paused, pausing
 from gitcoord.store.home.home import Config, Home
 from gitcoord.store.home.locks import LockHeld
 
@@ -55,8 +54,9 @@ class Store(Objects, Remote, Protocol):
 class Node:
     """One process's hold on a node. Not shared between threads; closed when done."""
 
-    def __init__(self, home: Home, store: Store, *, place: str = "",
-                 tell: Callable[[str, str], None] | None = None) -> None:
+    def __init__(
+        self, home: Home, store: Store, *, place: str = "", tell: Callable[[str, str], None] | None = None
+    ) -> None:
         self.desk = desk = Desk(home)
         self.home, self.config, self.keyring, self.disk = home, self.desk.config, self.desk.keyring, self.desk.disk
         self.draft, self.drafted, self.check, self.append = desk.draft, desk.drafted, desk.check, desk.append
@@ -134,10 +134,15 @@ class Node:
 
     def _open_replica(self) -> Replica:
         return Replica(
-            objects=self.store, fresh=self._fresh_branch, branch=self._cached_branch() or self._fresh_branch(),
-            ledger_ref=self.config.ledger, outbox_prefix=f"{self.config.namespace}/nodes/",
-            clock=Clock(since_boot_s, utc_now, lambda: int(time.time())), rng=self.rng,
-            publish=ledger_pages.Publisher(self._beside.tell_once, self._sealed).due, anchors=trust.anchors(self.config),
+            objects=self.store,
+            fresh=self._fresh_branch,
+            branch=self._cached_branch() or self._fresh_branch(),
+            ledger_ref=self.config.ledger,
+            outbox_prefix=f"{self.config.namespace}/nodes/",
+            clock=Clock(since_boot_s, utc_now, lambda: int(time.time())),
+            rng=self.rng,
+            publish=ledger_pages.Publisher(self._beside.tell_once, self._sealed).due,
+            anchors=trust.anchors(self.config),
             accepts_checkpoints=trust.read(self.home).accepts_checkpoints,
             parented_outbox=self.config.namespace.startswith("refs/heads/"),
             first_seen=peers.first_seen(self.home.cache),
@@ -149,8 +154,14 @@ class Node:
         lead = self.crew.leading(fleet.terms)
         if lead is None:
             return data
-        return checkpoint.sign(data, agent=lead.agent, term=fleet.terms.term, position=fleet.position,
-                               signer=lead.signer, fleet_id=fleet.id or "")
+        return checkpoint.sign(
+            data,
+            agent=lead.agent,
+            term=fleet.terms.term,
+            position=fleet.position,
+            signer=lead.signer,
+            fleet_id=fleet.id or "",
+        )
 
     def _catch_up(self, replica: Replica) -> None:
         """Another process of this node may have fetched more: fold it, from the local store."""
@@ -259,10 +270,16 @@ class Node:
         self.waited_s, started = 0.0, time.monotonic()
         try:
             with fold_cache.gc_paused():
-                report = driver.drive(self, protocol.sync(
-                    replica, self.disk, self.crew, tick=tick,
-                    may_push=lambda borrow: self.budget.allows(since_boot_s(), urgent=borrow or urgent),
-                ))
+                report = driver.drive(
+                    self,
+                    protocol.sync(
+                        replica,
+                        self.disk,
+                        self.crew,
+                        tick=tick,
+                        may_push=lambda borrow: self.budget.allows(since_boot_s(), urgent=borrow or urgent),
+                    ),
+                )
         except GitcoordError as wrong:
             delivery.note_failure(self, wrong)
             raise
@@ -316,6 +333,10 @@ def open_store(home: Home, config: Config, common: Path) -> Store:
     git_store.GitStore.create(home.store)
     url = git_store.remote_url(common, config.remote) or config.remote
     return git_store.GitStore(
-        home.store, url=url, ledger_ref=config.ledger, outbox_prefix=f"{config.namespace}/nodes/",
-        config_from=common, timeout_s=config.timeout_s,
+        home.store,
+        url=url,
+        ledger_ref=config.ledger,
+        outbox_prefix=f"{config.namespace}/nodes/",
+        config_from=common,
+        timeout_s=config.timeout_s,
     )

@@ -1,4 +1,5 @@
-"""What this node last saw of the others: their heartbeats, and what lies in their outboxes. Reading needs no network."""
+"""What this node last saw of the others: their heartbeats, and what lies in their outboxes. Reading needs no
+network."""
 
 from __future__ import annotations
 
@@ -8,19 +9,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gitcoord.core.leadership import liveness
 from gitcoord.core import times
-from gitcoord.core.format.event import Event
 from gitcoord.core.fold.ledger_time import FirstSeen
-from gitcoord.core.leadership.liveness import Observation, AgentLiveness
+from gitcoord.core.format.event import Event
+from gitcoord.core.leadership import liveness
+from gitcoord.core.leadership.liveness import AgentLiveness, Observation
 from gitcoord.node.clock import since_boot_s
 from gitcoord.store import typed_json
 from gitcoord.store.files import make_folder, write_quickly
 
 if TYPE_CHECKING:
     from gitcoord.core.ledger.outbox import Outbox
-    from gitcoord.node.status_cache import Glance
     from gitcoord.node.node import Node
+    from gitcoord.node.status_cache import Glance
 
 FILE = "heartbeats.json"
 
@@ -68,7 +69,9 @@ def in_force(cache: Path, glance: Glance) -> list[dict[str, Any]]:
     """Return the reservations of a glance whose time is not up, as far as this machine has seen it pass."""
     marks, now_s = first_seen(cache), since_boot_s()
     return [
-        one for one in glance.held if one["until"] > glance.time
+        one
+        for one in glance.held
+        if one["until"] > glance.time
         and marks.age_s(one["position"], now_s) < times.between_s(one["since"], one["until"])
     ]
 
@@ -85,7 +88,8 @@ def standings(node: Node, *, watched: bool = False) -> dict[str, AgentLiveness]:
 
 
 def at_home(one: AgentLiveness, runs: bool) -> AgentLiveness:
-    """Of an agent of this node more is known than its heartbeats: a process that ended is gone, one that is slow is not."""
+    """Of an agent of this node more is known than its heartbeats: a process that ended is gone, one that is slow is
+    not."""
     if not runs:
         return replace(one, state=liveness.GONE)
     return replace(one, state=liveness.ALIVE) if one.silent_s < liveness.HUNG_AFTER * one.next_s else one
@@ -106,8 +110,11 @@ def live_beats(node: Node) -> list[Event]:
     """The newest heartbeats in all outboxes, signatures checked against the members' keys."""
     fleet = node.fleet
     return [
-        heartbeat for box in outboxes(node).values() for heartbeat in box.heartbeats
-        if (member := fleet.members.get(heartbeat.actor)) is not None and member.key == heartbeat.key
+        heartbeat
+        for box in outboxes(node).values()
+        for heartbeat in box.heartbeats
+        if (member := fleet.members.get(heartbeat.actor)) is not None
+        and member.key == heartbeat.key
         and node.keyring.verifier().rejects(heartbeat, fleet.id or "") is None
     ]
 

@@ -39,7 +39,7 @@ class Kept:
         self.bytes = bytearray()
 
     def take(self, chunk: bytes) -> None:
-        self.bytes += chunk[:OUTPUT_BYTES_KEPT - len(self.bytes)]
+        self.bytes += chunk[: OUTPUT_BYTES_KEPT - len(self.bytes)]
 
 
 class Told:
@@ -75,8 +75,16 @@ class Command:
     `words` as one text go to the shell. Nothing of what it prints reaches our own output but through the two takers.
     """
 
-    def __init__(self, words: str | Sequence[str], *, given: bytes, environment: Mapping[str, str],
-                 output: Output, errors: Output, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        words: str | Sequence[str],
+        *,
+        given: bytes,
+        environment: Mapping[str, str],
+        output: Output,
+        errors: Output,
+        folder: Path | None = None,
+    ) -> None:
         self.floods = False  # it prints more than is meant to be read
         _check(words, environment)
         try:
@@ -84,15 +92,22 @@ class Command:
                 file.write(given)
                 file.seek(0)
                 self._process = subprocess.Popen(
-                    words, shell=isinstance(words, str), stdin=file, cwd=folder, env=environment,
-                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+                    words,
+                    shell=isinstance(words, str),
+                    stdin=file,
+                    cwd=folder,
+                    env=environment,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    start_new_session=True,
                 )
         # Besides OSError: a NUL or a lone surrogate is a ValueError, a fork that failed in the child SubprocessError.
         except (OSError, ValueError, subprocess.SubprocessError, MemoryError) as wrong:
             raise CannotStart(_reason(wrong, folder)) from wrong
         self._readers = [
             threading.Thread(target=self._read, args=(pipe, taker), daemon=True)
-            for pipe, taker in ((self._process.stdout, output), (self._process.stderr, errors)) if pipe
+            for pipe, taker in ((self._process.stdout, output), (self._process.stderr, errors))
+            if pipe
         ]
         try:
             for reader in self._readers:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from gitcoord.core.secret_scan.credentials import looks_like_credential
 from gitcoord.core.errors import Refused
+from gitcoord.core.secret_scan.credentials import looks_like_credential
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 NAMES_MAX = 64

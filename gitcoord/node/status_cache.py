@@ -85,25 +85,43 @@ def take(node: Node) -> Glance:
     page = ledger_pages.read_file(branch, snapshot.COMMUNICATION)
     own = fleet.heads.get(node.disk.node)
     return Glance(
-        tip=branch.tip or "", node=node.disk.node, position=fleet.position, sequenced=own.seq if own else 0,
-        profile=fleet_profile(fleet), term=terms.term, leader=terms.leader, leader_node=terms.node, since=terms.since,
-        members=[MemberRow(one.id, one.admitted, one.role, one.left, fingerprint(one.key))
-                 for one in fleet.members.by_id.values()],
-        founder=trust.founder_of(fleet), newest=trust.newest_of(fleet),
-        errors=_rows(health.errors), void=_rows(health.void),
+        tip=branch.tip or "",
+        node=node.disk.node,
+        position=fleet.position,
+        sequenced=own.seq if own else 0,
+        profile=fleet_profile(fleet),
+        term=terms.term,
+        leader=terms.leader,
+        leader_node=terms.node,
+        since=terms.since,
+        members=[
+            MemberRow(one.id, one.admitted, one.role, one.left, fingerprint(one.key))
+            for one in fleet.members.by_id.values()
+        ],
+        founder=trust.founder_of(fleet),
+        newest=trust.newest_of(fleet),
+        errors=_rows(health.errors),
+        void=_rows(health.void),
         snapshot=snapshot.parse_position(page.decode("utf-8", "replace")) if page else None,
-        time=fleet.time.now, hook=fleet.states["settings"].settings.hook,
-        held=[{**reservations.shown(one), "position": one.position}
-              for one in fleet.states["reservations"].held.values()],
+        time=fleet.time.now,
+        hook=fleet.states["settings"].settings.hook,
+        held=[
+            {**reservations.shown(one), "position": one.position} for one in fleet.states["reservations"].held.values()
+        ],
         proposals=sum(one.status == "pending" for one in fleet.states["autonomy"].proposals.values()),
-        floods=fleet.quotas.floods(), full=fleet.places.full(), lost=_lost(fleet),
+        floods=fleet.quotas.floods(),
+        full=fleet.places.full(),
+        lost=_lost(fleet),
     )
 
 
 def _lost(fleet: FleetState) -> list[dict[str, Any]]:
     outcomes = {one.agent.casefold(): one.outcome for one in fleet.states["recovery"].recoveries.values()}
-    return [{"agent": one.id, "since": one.changed, "outcome": outcomes.get(one.id.casefold(), "")}
-            for one in fleet.states["agents"].agents.values() if one.liveness == GONE][:FINDINGS_KEPT]
+    return [
+        {"agent": one.id, "since": one.changed, "outcome": outcomes.get(one.id.casefold(), "")}
+        for one in fleet.states["agents"].agents.values()
+        if one.liveness == GONE
+    ][:FINDINGS_KEPT]
 
 
 def save(home: Home, glance: Glance) -> None:
@@ -113,5 +131,7 @@ def save(home: Home, glance: Glance) -> None:
 
 
 def _rows(findings: list[Any]) -> list[dict[str, Any]]:
-    return [{"position": one.position, "actor": one.actor, "text": one.text, "time": one.timestamp}
-            for one in findings[-FINDINGS_KEPT:]]
+    return [
+        {"position": one.position, "actor": one.actor, "text": one.text, "time": one.timestamp}
+        for one in findings[-FINDINGS_KEPT:]
+    ]

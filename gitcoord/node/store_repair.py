@@ -32,10 +32,16 @@ def rebuild_store(home: Home, config: Config) -> Path:
     git_store.GitStore.create(fresh)
     url = git_store.remote_url(home.path.parent, config.remote) or config.remote
     try:
-        with closing(git_store.GitStore(
-            fresh, url=url, ledger_ref=config.ledger, outbox_prefix=f"{config.namespace}/nodes/",
-            config_from=home.path.parent, timeout_s=config.timeout_s,
-        )) as store:
+        with closing(
+            git_store.GitStore(
+                fresh,
+                url=url,
+                ledger_ref=config.ledger,
+                outbox_prefix=f"{config.namespace}/nodes/",
+                config_from=home.path.parent,
+                timeout_s=config.timeout_s,
+            )
+        ) as store:
             store.fetch()
             if home.store.exists():
                 repo_health.salvage(home.store, fresh)
@@ -45,8 +51,9 @@ def rebuild_store(home: Home, config: Config) -> Path:
         shutil.rmtree(fresh, ignore_errors=True)
         if isinstance(wrong, Corrupt):
             raise
-        raise type(wrong)(f"the private store {home.store} is damaged, and cannot be fetched again now: {wrong}") \
-            from wrong
+        raise type(wrong)(
+            f"the private store {home.store} is damaged, and cannot be fetched again now: {wrong}"
+        ) from wrong
     shutil.rmtree(aside, ignore_errors=True)  # of an earlier time: one is kept, for who wants to know
     if home.store.exists():
         home.store.rename(aside)

@@ -6,10 +6,10 @@ import json
 import os
 from dataclasses import asdict, dataclass
 
-from gitcoord.core.ledger import anchors as anchor
-from gitcoord.core.ledger.anchors import Anchors
 from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import fingerprint
+from gitcoord.core.ledger import anchors as anchor
+from gitcoord.core.ledger.anchors import Anchors
 from gitcoord.store.files import write_durably
 from gitcoord.store.home.home import Config, Home
 
@@ -18,7 +18,8 @@ FILE = "verified.json"
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """`position`: of the last event up to which `verify` found nothing. `accepts_checkpoints`: no checkpoint was a lie yet."""
+    """`position`: of the last event up to which `verify` found nothing. `accepts_checkpoints`: no checkpoint was a
+    lie yet."""
 
     position: int = 0
     accepts_checkpoints: bool = True

@@ -11,16 +11,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gitcoord.core.secret_scan.credentials import OnSecret, OwnSecrets, hidden, secret_in
 from gitcoord.core.errors import Refused
 from gitcoord.core.format.event import Draft, Event, Head, seal
+from gitcoord.core.secret_scan.credentials import OnSecret, OwnSecrets, hidden, secret_in
 from gitcoord.node import config
-from gitcoord.node.keyring import Keyring
 from gitcoord.node.clock import new_uid, utc_now
+from gitcoord.node.keyring import Keyring
 from gitcoord.node.own_secrets import own_secrets
+from gitcoord.store.files import check_not_paused
 from gitcoord.store.git import repo_location
 from gitcoord.store.home.durable_state import NodeDisk
-from gitcoord.store.files import check_not_paused
 from gitcoord.store.home.home import Config, Home
 
 if TYPE_CHECKING:
@@ -41,19 +41,47 @@ class Desk:
         self.disk = NodeDisk(home, fleet=self.config.fleet, signer=self.keyring.signer)
 
     def draft(
-        self, type_: str, content: str, *, actor: str, interaction: int | None = None, re: str | None = None,
-        to: Sequence[str] = (), data: Mapping[str, Any] | None = None, uid: str | None = None, term: int | None = None,
+        self,
+        type_: str,
+        content: str,
+        *,
+        actor: str,
+        interaction: int | None = None,
+        re: str | None = None,
+        to: Sequence[str] = (),
+        data: Mapping[str, Any] | None = None,
+        uid: str | None = None,
+        term: int | None = None,
     ) -> Draft:
         """A draft with a new identity."""
         return Draft(
-            actor=actor, type=type_, content=content, timestamp=utc_now(), uid=uid or new_uid(),
-            interaction=interaction, re=re, to=tuple(to), term=term, data=data or {},
+            actor=actor,
+            type=type_,
+            content=content,
+            timestamp=utc_now(),
+            uid=uid or new_uid(),
+            interaction=interaction,
+            re=re,
+            to=tuple(to),
+            term=term,
+            data=data or {},
         )
 
     def drafted(self, proposals: Sequence[NewEvent], *, actor: str, term: int | None = None) -> list[Draft]:
         """Return the events that `actor` would write, as the leader of `term` if it is given."""
-        return [self.draft(one.type, one.content, actor=actor, interaction=one.interaction, re=one.re, to=one.to,
-                           data=one.data, term=term) for one in proposals]
+        return [
+            self.draft(
+                one.type,
+                one.content,
+                actor=actor,
+                interaction=one.interaction,
+                re=one.re,
+                to=one.to,
+                data=one.data,
+                term=term,
+            )
+            for one in proposals
+        ]
 
     def append(self, *drafts: Draft, on_secret: OnSecret | None = None) -> list[Event]:
         """Store the drafts on the local disk BEFORE this returns (QUEUED), in this order.
@@ -80,17 +108,24 @@ class Desk:
         found = [(draft, secret_in(draft, own)) for draft in drafts]
         for draft, one in found:
             if one is not None and do is OnSecret.REFUSE:
-                raise Refused(f"the event {draft.type!r} seems to hold a secret: {one[0]}, in {one[1]}. The ledger "
-                              "cannot forget, so nothing was written: say where the secret is kept instead, and revoke "
-                              "it if others have seen it. If it is none, a person can write it with --allow-secret")
+                raise Refused(
+                    f"the event {draft.type!r} seems to hold a secret: {one[0]}, in {one[1]}. The ledger "
+                    "cannot forget, so nothing was written: say where the secret is kept instead, and revoke "
+                    "it if others have seen it. If it is none, a person can write it with --allow-secret"
+                )
         return [draft if one is None else hidden(draft, own) for draft, one in found]
 
     def check(self, *drafts: Draft) -> None:
         """Raise what `append` would: a secret, no key, too large, paused. Write nothing."""
         check_not_paused(self.home.path)
         for draft in self._guarded(drafts, None):
-            seal(draft, node=self.disk.node, after=Head(), signer=self.keyring.signer(draft.actor),
-                 fleet=self.config.fleet)
+            seal(
+                draft,
+                node=self.disk.node,
+                after=Head(),
+                signer=self.keyring.signer(draft.actor),
+                fleet=self.config.fleet,
+            )
 
 
 def find_home(path: Path) -> Home:

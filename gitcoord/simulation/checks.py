@@ -8,8 +8,8 @@ from typing import Any
 
 from gitcoord.core.format.event import parse, parse_all
 from gitcoord.simulation import failover, faults, hostility, reference_fold, refold
-from gitcoord.simulation.machine import Machine
 from gitcoord.simulation.fault_injection import outbox_lines
+from gitcoord.simulation.machine import Machine
 from gitcoord.simulation.reference_fold import Ledger
 from gitcoord.simulation.remote import Remote
 from gitcoord.simulation.world import LEDGER, World
@@ -100,15 +100,28 @@ def _same_state(world: World, ledger: Ledger) -> None:
             continue
         fleet = branch.fleet
         mine: Any = (
-            {node: (head.seq, head.hash) for node, head in fleet.heads.items()}, fleet.positions, fleet.terms.term,
-            fleet.terms.highest, fleet.terms.leader, fleet.terms.session, fleet.digest,
+            {node: (head.seq, head.hash) for node, head in fleet.heads.items()},
+            fleet.positions,
+            fleet.terms.term,
+            fleet.terms.highest,
+            fleet.terms.leader,
+            fleet.terms.session,
+            fleet.digest,
         )
         if world.hostile is not None:  # which of its own words have effect, a plain fold cannot say
             mine = (mine[0], {uid: at for uid, at in mine[1].items() if uid in ledger.positions}, *mine[2:])
-        plain = (ledger.heads, ledger.positions, ledger.term, ledger.highest, ledger.leader, ledger.session,
-                 ledger.digest)
-        for name, one, other in zip(("heads", "positions", "term", "highest", "leader", "session", "digest"),
-                                    mine, plain):
+        plain = (
+            ledger.heads,
+            ledger.positions,
+            ledger.term,
+            ledger.highest,
+            ledger.leader,
+            ledger.session,
+            ledger.digest,
+        )
+        for name, one, other in zip(
+            ("heads", "positions", "term", "highest", "leader", "session", "digest"), mine, plain
+        ):
             if one != other:
                 world.fail(f"{machine.name}'s {name} differ from those of a plain fold of the same ledger")
         if id(fleet) not in states:
@@ -146,11 +159,20 @@ def _holds(machine: Machine, uid: str) -> bool:
 
 def _nothing_gone(world: World, ledger: Ledger) -> None:
     """In the middle of it: what was promised is in the ledger, on a disk, or in an outbox."""
-    boxes = {event.uid for ref, oid in world.server.refs.items() if ref != LEDGER
-             for event in parse_all(outbox_lines(world, oid)) if world.is_honest(event.actor, event.key)}
+    boxes = {
+        event.uid
+        for ref, oid in world.server.refs.items()
+        if ref != LEDGER
+        for event in parse_all(outbox_lines(world, oid))
+        if world.is_honest(event.actor, event.key)
+    }
     tips = {machine.disk.tip for machine in world.machines if not machine.dead and machine.disk.tip}
-    seen = {event.uid for tip in sorted(tips - {world.tip}) for event in parse_all(reference_fold.raw_lines(world.god, tip))
-            if event.line not in world.forged}
+    seen = {
+        event.uid
+        for tip in sorted(tips - {world.tip})
+        for event in parse_all(reference_fold.raw_lines(world.god, tip))
+        if event.line not in world.forged
+    }
     for uid in _missing(world, ledger):
         if uid not in boxes | seen and not any(_holds(m, uid) for m in world.machines if not m.dead):
             world.fail(f"event {uid[:6]} was acknowledged and is LOST")
@@ -158,9 +180,12 @@ def _nothing_gone(world: World, ledger: Ledger) -> None:
 
 def _one_leader(world: World, ledger: Ledger) -> None:
     leaders = [
-        machine.name for machine in world.machines
-        if not machine.dead and (lead := machine.crew.leading(machine.replica.branch.fleet.terms)) is not None
-        and lead.claims_term and lead.id == ledger.session
+        machine.name
+        for machine in world.machines
+        if not machine.dead
+        and (lead := machine.crew.leading(machine.replica.branch.fleet.terms)) is not None
+        and lead.claims_term
+        and lead.id == ledger.session
     ]
     if len(leaders) != 1:
         bound_s = world.end_s - world.calm_at_s

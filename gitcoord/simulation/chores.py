@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gitcoord.core.fold.authority import LEADER, Who
 from gitcoord.core.commands import Command, Context, Query
+from gitcoord.core.fold.authority import LEADER, Who
 from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 
 NOTES_EACH = 5

@@ -132,7 +132,8 @@ class SimDisk:
     def note_outbox(self, oid: Oid, heartbeats: Sequence[tuple[str, int]]) -> None:
         self._step()
         self.files.outboxes += (oid,)
-        self.files.heartbeats = tuple({**dict(self.files.heartbeats), **dict(heartbeats)}.items())  # within a session they count up
+        # within a session they count up
+        self.files.heartbeats = tuple({**dict(self.files.heartbeats), **dict(heartbeats)}.items())
 
     def save_orphans(self, lines: tuple[bytes, ...]) -> None:
         self._step()
@@ -158,7 +159,7 @@ class SimDisk:
             try:
                 self._step()
             except Crash:
-                self.files.log += data[:int(len(data) * self.torn)]
+                self.files.log += data[: int(len(data) * self.torn)]
                 raise
             self.files.log += data
             self.content.add(events)

@@ -14,8 +14,11 @@ def gaps_s(world: World, remote: Remote) -> list[float]:
     """From each death of a leader's machine to its successor's election, as the remote took it; or to the end."""
     elections = [*remote.elections.values()]
     ends = [*(after.at_s for after in elections[1:]), world.end_s]
-    return [end_s - max(machine.died_s, before.at_s) for before, end_s in zip(elections, ends)
-            if (machine := _machine_of(world, before)) is not None and machine.dead]
+    return [
+        end_s - max(machine.died_s, before.at_s)
+        for before, end_s in zip(elections, ends)
+        if (machine := _machine_of(world, before)) is not None and machine.dead
+    ]
 
 
 def check(world: World, remote: Remote) -> None:
@@ -27,5 +30,7 @@ def check(world: World, remote: Remote) -> None:
 
 
 def _machine_of(world: World, election: Election) -> Machine | None:
-    return next((machine for machine in world.machines
-                 for session in machine.crew.sessions if session.id == election.session), None)
+    return next(
+        (machine for machine in world.machines for session in machine.crew.sessions if session.id == election.session),
+        None,
+    )

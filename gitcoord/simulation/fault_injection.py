@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gitcoord.core.ledger import outbox
 from gitcoord.core.format.event import Draft, Head, hash_of, parse, parse_all, seal
+from gitcoord.core.ledger import outbox
 from gitcoord.core.ledger.log_files import LogFiles
 from gitcoord.core.ports import Oid
 from gitcoord.simulation import reference_fold
@@ -16,9 +16,16 @@ from gitcoord.simulation.world import LEDGER, OUTBOXES, Life, World
 
 def plan(world: World, remote: Remote) -> None:
     """Set off what the weather knows of."""
-    lives = {"partition": _partitions, "copy": _copy, "restore": _restore, "death": _death, "rollback": _rollback,
-             "liar": _lie, "image": _image,
-             "deleted": _deletions}
+    lives = {
+        "partition": _partitions,
+        "copy": _copy,
+        "restore": _restore,
+        "death": _death,
+        "rollback": _rollback,
+        "liar": _lie,
+        "image": _image,
+        "deleted": _deletions,
+    }
     for name, life in lives.items():
         if name in world.weather.on:
             world.spawn(_while_faults_last(world, life(world, remote)))
@@ -66,16 +73,26 @@ def _copy(world: World, remote: Remote) -> Life:
 
 def _leaders(world: World) -> list[Machine]:
     """Who believes to lead; everybody where nobody does."""
-    return [machine for machine in world.machines
-            if machine.crew.leading(machine.replica.branch.fleet.terms)] or world.machines
+    return [
+        machine for machine in world.machines if machine.crew.leading(machine.replica.branch.fleet.terms)
+    ] or world.machines
 
 
 def copied(world: World, remote: Remote, machine: Machine, name: str, *, runs: bool) -> Machine:
     """Another machine with the same disk."""
     dice = world.dice("copy")
     writes = sorted(dice.uniform(world.now_s, world.end_s * 0.8) for _ in range(dice.randrange(8)))
-    copy = Machine(world, remote, name, machine.agent, machine.disk.image(), writes_s=writes, runs=runs,
-                   may_lead=machine.may_lead, acts=machine.acts)
+    copy = Machine(
+        world,
+        remote,
+        name,
+        machine.agent,
+        machine.disk.image(),
+        writes_s=writes,
+        runs=runs,
+        may_lead=machine.may_lead,
+        acts=machine.acts,
+    )
     copy.store.become(machine.store)
     remote.witness.wrote_down(name, copy.disk.tip)
     world.machines.append(copy)
@@ -186,8 +203,12 @@ def _rollback(world: World, remote: Remote) -> Life:
         yield dice.uniform(50, world.end_s / 2)
         backup, updates, elections = dict(world.server.refs), len(remote.history), len(remote.elections)
         kind = dice.choice(["backup", "backup", "replica", "election"])
-        while (kind == "replica" and len(remote.history) == updates
-               or kind == "election" and len(remote.elections) == elections):
+        while (
+            kind == "replica"
+            and len(remote.history) == updates
+            or kind == "election"
+            and len(remote.elections) == elections
+        ):
             backup = dict(world.server.refs)  # a replica lacks the newest update; or the newest election is undone
             yield 0.5
         if kind != "replica":
@@ -213,22 +234,31 @@ def _lie(world: World, remote: Remote) -> Life:
         if kind == "forged":
             victim = dice.choice(world.machines).agent
             draft = Draft(victim, "note", "I never said this", world.wall(), world.uid("liar"))
-            line = seal(draft, node=f"liar-{dice.randrange(3)}", after=world.machines[0].disk.content.base,
-                        signer=world.signers.of("liar"), fleet=world.fleet_id).line
+            line = seal(
+                draft,
+                node=f"liar-{dice.randrange(3)}",
+                after=world.machines[0].disk.content.base,
+                signer=world.signers.of("liar"),
+                fleet=world.fleet_id,
+            ).line
             lines.append(line.replace(b"I never said this", b"I never said that"))
         elif kind == "unchained":
             draft = Draft("liar", "note", "out of the chain", world.wall(), world.uid("liar"))
             last = parse(lines[-1]).head if lines else None
             after = Head(max(1, last.seq), last.hash) if last is not None else None  # a control line has no place
-            lines.append(seal(draft, node="liar-9", after=after, signer=world.signers.of("liar"),
-                              fleet=world.fleet_id).line if lines else b"nonsense")
+            lines.append(
+                seal(draft, node="liar-9", after=after, signer=world.signers.of("liar"), fleet=world.fleet_id).line
+                if lines
+                else b"nonsense"
+            )
         elif kind == "misplaced":
             head = dice.choice(world.machines).replica.branch.fleet.heads
             node = dice.choice(sorted(head)) if head else "liar-8"
             draft = Draft("liar", "agent_joined", "in another's chain", world.wall(), world.uid("liar"))
             after = Head(head[node].seq if head else 1, hash_of(b"elsewhere"))
-            lines.append(seal(draft, node=node, after=after, signer=world.signers.of("liar"),
-                              fleet=world.fleet_id).line)
+            lines.append(
+                seal(draft, node=node, after=after, signer=world.signers.of("liar"), fleet=world.fleet_id).line
+            )
         elif kind == "doubled" and lines:
             lines.append(dice.choice(lines))
         elif kind == "re-ordered" and len(lines) > 2:

@@ -28,8 +28,9 @@ FAULTS: dict[str, str] = {
     "rush": "everybody writes at the same moment",
     "hostile": "a member with a good key signs, sequences and overwrites whatever it likes",
 }
-BESIDE_HOSTILE = frozenset({"hostile", "lost", "late", "delay", "partition", "pause", "crash", "clock", "suspend",
-                            "torn", "refused", "rush"})
+BESIDE_HOSTILE = frozenset(
+    {"hostile", "lost", "late", "delay", "partition", "pause", "crash", "clock", "suspend", "torn", "refused", "rush"}
+)
 """What may strike beside a hostile member. The others break promises by themselves, and would hide what it breaks."""
 ALONE_SHARE = 0.3  # of the schedules with one: nothing else delays anybody, so that all are held to their bounds
 NO_DELAY = frozenset({"hostile", "clock", "rush"})
@@ -48,12 +49,21 @@ class Weather:
         return self.rates[name] if name in self.on else 0.0
 
 
-MOST = {"lost": 0.2, "late": 0.1, "delay": 0.4, "pause": 0.1, "crash": 0.05, "suspend": 0.02, "torn": 0.5,
-        "refused": 0.15}
+MOST = {
+    "lost": 0.2,
+    "late": 0.1,
+    "delay": 0.4,
+    "pause": 0.1,
+    "crash": 0.05,
+    "suspend": 0.02,
+    "torn": 0.5,
+    "refused": 0.15,
+}
 
 
-def draw(seed: int, *, only: Collection[str] | None = None, without: Collection[str] = (),
-         hostile: bool = False) -> Weather:
+def draw(
+    seed: int, *, only: Collection[str] | None = None, without: Collection[str] = (), hostile: bool = False
+) -> Weather:
     """The weather of a seed. `only` and `without` take classes away and leave the other rates as they were.
 
     `hostile`: there is a hostile member, whatever the seed draws.

@@ -9,11 +9,11 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from gitcoord.core.ledger.branch import BadLine, Branch
-from gitcoord.core.format.event import Event
 from gitcoord.core.fold.fleet_state import FleetState
-from gitcoord.core.ledger.log_files import Log
 from gitcoord.core.fold.occasions import Occasions
+from gitcoord.core.format.event import Event
+from gitcoord.core.ledger.branch import BadLine, Branch
+from gitcoord.core.ledger.log_files import Log
 from gitcoord.core.ports import Entry, Objects, Oid
 
 
@@ -56,8 +56,9 @@ class SharedBranch(Branch):
     def _taken(self, commit: Oid, known: Mapping[bytes, Event | None] | None) -> Fold:
         self.fleet, self.bad, self._reported = _copied(self.fleet), list(self.bad), set(self._reported)
         super().apply_commit(commit, known=known)
-        return Fold(len(self._folds) + 1, self.fleet, self.log, self.root, self.damaged, self.damages, self.bad,
-                    self._reported)
+        return Fold(
+            len(self._folds) + 1, self.fleet, self.log, self.root, self.damaged, self.damages, self.bad, self._reported
+        )
 
 
 def _copied(fleet: FleetState) -> FleetState:
@@ -71,8 +72,13 @@ def _copied(fleet: FleetState) -> FleetState:
     other.quotas = replace(fleet.quotas, tallies=tallies, muted=dict(fleet.quotas.muted))
     other.places = fleet.places.copy()
     by_id = {id_: copy.copy(member) for id_, member in fleet.members.by_id.items()}
-    other.members = replace(fleet.members, by_id=by_id, owners=dict(fleet.members.owners),
-                            expected=dict(fleet.members.expected), revoked=dict(fleet.members.revoked))
+    other.members = replace(
+        fleet.members,
+        by_id=by_id,
+        owners=dict(fleet.members.owners),
+        expected=dict(fleet.members.expected),
+        revoked=dict(fleet.members.revoked),
+    )
     other.revocations, other.time = copy.deepcopy(fleet.revocations), copy.deepcopy(fleet.time)
     other.terms = replace(fleet.terms)
     other.states = {name: feature.load(feature.dump(fleet.states[name])) for name, feature in fleet.features.items()}

@@ -9,10 +9,10 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gitcoord.core.ledger import outbox
-from gitcoord.core.fold.chains import vouch
 from gitcoord.core.errors import GitcoordError
+from gitcoord.core.fold.chains import vouch
 from gitcoord.core.format.event import Draft, Event, Head, hash_of, parse_all, seal
+from gitcoord.core.ledger import outbox
 from gitcoord.core.ledger.log_files import LogFiles
 from gitcoord.core.names import node_tag
 from gitcoord.core.ports import Entry, Oid
@@ -43,10 +43,17 @@ class Hostile:
         self.odd = OddTrees(world.god, self.rng)
         self.old_boxes: list[Oid] = []
         self.acts: dict[str, Callable[[], None]] = {
-            "says anything": self._say, "floods": self._flood, "claims leadership": self._lead,
-            "front-runs": self._front_run, "overwrites outboxes": self._deface, "makes stray refs": self._stray,
-            "respells lines": self._respell, "forges a checkpoint": self._checkpoint, "replays lines": self._replay,
-            "joins others' chains": self._squat, "rearranges files": self._rearrange,
+            "says anything": self._say,
+            "floods": self._flood,
+            "claims leadership": self._lead,
+            "front-runs": self._front_run,
+            "overwrites outboxes": self._deface,
+            "makes stray refs": self._stray,
+            "respells lines": self._respell,
+            "forges a checkpoint": self._checkpoint,
+            "replays lines": self._replay,
+            "joins others' chains": self._squat,
+            "rearranges files": self._rearrange,
         }
 
     def life(self) -> Life:
@@ -73,9 +80,11 @@ class Hostile:
         The founder, an admin, is never seen again: what it holds at the end, it holds by the ledger alone.
         """
         world, head, lines = self.world, Head(), [*reference_fold.raw_lines(self.world.god, self.world.tip)]
-        for type_, data in (("config_changed", {"set": {"leaders": list(agents), "recovery": []}}),
-                            ("paths_reserved", {"paths": ["src/**"], "for_s": 7 * 86_400.0}),
-                            ("task_created", {"title": "the founder's", "agent": "founder"})):
+        for type_, data in (
+            ("config_changed", {"set": {"leaders": list(agents), "recovery": []}}),
+            ("paths_reserved", {"paths": ["src/**"], "for_s": 7 * 86_400.0}),
+            ("task_created", {"title": "the founder's", "agent": "founder"}),
+        ):
             draft = Draft("founder", type_, "by the founder", world.wall(), world.uid("founder"), data=data)
             event = seal(draft, node="founder-0", after=head, signer=world.signers.of("founder"), fleet=world.fleet_id)
             world.attempted[event.uid] = draft.content
@@ -87,15 +96,30 @@ class Hostile:
     # What it signs
 
     def sealed(
-        self, actor: str, type_: str, content: str, *, node: str, after: Head | None, vouch: str | None = None,
-        **fields: Any
+        self,
+        actor: str,
+        type_: str,
+        content: str,
+        *,
+        node: str,
+        after: Head | None,
+        vouch: str | None = None,
+        **fields: Any,
     ) -> Event | None:
         """Return an event by its key, also under others' names; None where there is no such line."""
-        fields = {"timestamp": self.rng.choice([self.world.wall(), *grammar.MOMENTS]),
-                  "uid": self.world.uid("hostile")} | fields
+        fields = {
+            "timestamp": self.rng.choice([self.world.wall(), *grammar.MOMENTS]),
+            "uid": self.world.uid("hostile"),
+        } | fields
         try:
-            event = seal(Draft(actor, type_, content, **fields), node=node, after=after, signer=self.signer,
-                         fleet=self.world.fleet_id, vouch=vouch)
+            event = seal(
+                Draft(actor, type_, content, **fields),
+                node=node,
+                after=after,
+                signer=self.signer,
+                fleet=self.world.fleet_id,
+                vouch=vouch,
+            )
         except GitcoordError:
             return None
         self.lines += 1
@@ -115,9 +139,12 @@ class Hostile:
         agents = [NAME, *sorted(self._honest())]
         uids = [*self.uids[-8:], *sorted(self.world.attempted)[-8:]]
         self._next(
-            rng.choice([NAME, NAME, NAME, *agents]), type_, rng.choice(grammar.TEXTS),
+            rng.choice([NAME, NAME, NAME, *agents]),
+            type_,
+            rng.choice(grammar.TEXTS),
             data=grammar.data_of(rng, type_, agents, uids) | rng.choice([{}, {"duty": f"chore:{rng.randrange(9)}"}]),
-            re=rng.choice(uids) if rng.random() < 0.6 else None, to=tuple(rng.sample(agents, rng.choice([0, 0, 1, 2]))),
+            re=rng.choice(uids) if rng.random() < 0.6 else None,
+            to=tuple(rng.sample(agents, rng.choice([0, 0, 1, 2]))),
             term=rng.choice([None, None, terms.term, terms.highest + 1, 0, 2**53 - 1]),
             interaction=rng.choice([None, None, 1, 10**9]),
         )
@@ -139,9 +166,14 @@ class Hostile:
         for type_ in rng.sample(["leader_election", "leader_renewed", "heartbeat", "fleet_founded"], 2):
             data: dict[str, Any] = {"session": session, "after": fleet.digest, "reason": "I lead", "n": 10**6}
             event = self.sealed(
-                rng.choice([NAME, fleet.terms.leader or NAME]), type_, "I lead", node=NODE, after=None,
+                rng.choice([NAME, fleet.terms.leader or NAME]),
+                type_,
+                "I lead",
+                node=NODE,
+                after=None,
                 term=rng.choice([fleet.terms.term, fleet.terms.highest + 1, fleet.terms.highest + 1000, 2**53 - 1]),
-                data=data if type_ != "fleet_founded" else {})
+                data=data if type_ != "fleet_founded" else {},
+            )
             lines += [event.line] if event is not None else []
         self._next(rng.choice([NAME, fleet.terms.leader or NAME]), "leader_resigned", "", term=fleet.terms.term)
         self._sequence(lines)
@@ -151,8 +183,17 @@ class Hostile:
         for _, box in self._boxes()[:4]:
             for event in parse_all(box.lines[:5]):
                 for actor in (NAME, event.actor):
-                    self._next(actor, event.type, event.content, uid=event.nonce, timestamp=event.timestamp,
-                               re=event.re, to=event.to, term=event.term, data=event.data)
+                    self._next(
+                        actor,
+                        event.type,
+                        event.content,
+                        uid=event.nonce,
+                        timestamp=event.timestamp,
+                        re=event.re,
+                        to=event.to,
+                        term=event.term,
+                        data=event.data,
+                    )
         self._sequence([event.line for event in self._pending()])
 
     def _squat(self) -> None:
@@ -206,16 +247,23 @@ class Hostile:
     def _respell(self) -> None:
         """Write others' lines, which are rightly signed, in other words than their authors."""
         lines = [line for _, box in self._boxes() for line in box.lines[:10]]
-        self._sequence(self._respelt(lines[:self.rng.randrange(1, 9)]))
+        self._sequence(self._respelt(lines[: self.rng.randrange(1, 9)]))
 
     def _respelt(self, lines: Sequence[bytes]) -> list[bytes]:
         found = []
         for line in lines:
             sig = line.rindex(b'"sig":"') + 7 if b'"sig":"' in line else 0
-            found.append(self.rng.choice([
-                line.replace(b'"seq":', b'"seq" : '), line + b" ", line[:-1] + b',"x":1}',
-                line[:sig] + b"\\u%04x" % line[sig] + line[sig + 1:] if sig else line,
-                line.replace(b'"actor":', b'"acto\\u0072":')]))
+            found.append(
+                self.rng.choice(
+                    [
+                        line.replace(b'"seq":', b'"seq" : '),
+                        line + b" ",
+                        line[:-1] + b',"x":1}',
+                        line[:sig] + b"\\u%04x" % line[sig] + line[sig + 1 :] if sig else line,
+                        line.replace(b'"actor":', b'"acto\\u0072":'),
+                    ]
+                )
+            )
         self.lines += len(found)
         return found
 
@@ -264,15 +312,29 @@ class Hostile:
     def _box(self, ref: str, lines: Sequence[bytes]) -> Oid:
         """Make an outbox of these lines, and with a heartbeat of its own."""
         god, terms = self.world.god, self.world.machines[0].replica.branch.fleet.terms
-        heartbeat = self.sealed(self.rng.choice([NAME, terms.leader or NAME]), "heartbeat", "", node=NODE, after=None,
-                           term=terms.term, data={"session": terms.session or "", "n": 10**6, "next_s": 1e9})
+        heartbeat = self.sealed(
+            self.rng.choice([NAME, terms.leader or NAME]),
+            "heartbeat",
+            "",
+            node=NODE,
+            after=None,
+            term=terms.term,
+            data={"session": terms.session or "", "n": 10**6, "next_s": 1e9},
+        )
         data = b"".join(line + b"\n" for line in lines)
-        root = {outbox.QUEUE: Entry(god.put_tree({"00000000.log": Entry(god.put_blob(data))}), is_tree=True),
-                outbox.HEARTBEATS: Entry(god.put_blob(heartbeat.line + b"\n" if heartbeat is not None else b"")),
-                outbox.ORPHANS: Entry(god.put_blob(data[:2000]))}
+        root = {
+            outbox.QUEUE: Entry(god.put_tree({"00000000.log": Entry(god.put_blob(data))}), is_tree=True),
+            outbox.HEARTBEATS: Entry(god.put_blob(heartbeat.line + b"\n" if heartbeat is not None else b"")),
+            outbox.ORPHANS: Entry(god.put_blob(data[:2000])),
+        }
         self.world.forged.update(line for one in lines for line in one.split(b"\n") if not parse_all([line]))
-        return god.put_commit(tree=god.put_tree(root), parents=[], message=f"outbox {self.world.uid('hostile')}",
-                              author=ref, time_s=int(self.world.now_s))
+        return god.put_commit(
+            tree=god.put_tree(root),
+            parents=[],
+            message=f"outbox {self.world.uid('hostile')}",
+            author=ref,
+            time_s=int(self.world.now_s),
+        )
 
     def _sequence(self, lines: Sequence[bytes], tree: dict[str, Entry] | None = None) -> None:
         """Put lines at the end of the ledger, on top of its tip."""
@@ -283,8 +345,12 @@ class Hostile:
         path = LogFiles(god).listing(tree).open_path
         tree[path] = Entry(god.put_blob(open_ + b"".join(line + b"\n" for line in lines)))
         self.world.server.refs[LEDGER] = god.put_commit(
-            tree=god.put_tree(tree), parents=[tip], message=f"by {NAME} {self.world.uid('hostile')}", author=NAME,
-            time_s=int(self.world.now_s))
+            tree=god.put_tree(tree),
+            parents=[tip],
+            message=f"by {NAME} {self.world.uid('hostile')}",
+            author=NAME,
+            time_s=int(self.world.now_s),
+        )
         self.world.forged.update(line for one in lines for line in one.split(b"\n") if not parse_all([line]))
         self.remote.witness.extended(tip, self.world.tip, 0)
         self.world.say("the hostile", f"LEDGER is {self.world.tip[:8]}: {len(lines)} lines")

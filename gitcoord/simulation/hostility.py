@@ -63,8 +63,11 @@ def _is_honest(world: World, fields: dict[str, object]) -> bool:
 def _leader_is_bounded(world: World, honest: Ledger) -> None:
     """All that leaders wrote, against what anybody gave them to write about."""
     assert world.hostile is not None
-    written = [fields for fields in [*honest.effective.values(), *honest.void]
-               if fields.get("term") is not None and fields.get("seq") is not None]
+    written = [
+        fields
+        for fields in [*honest.effective.values(), *honest.void]
+        if fields.get("term") is not None and fields.get("seq") is not None
+    ]
     given = world.hostile.lines + len(world.acknowledged)
     if len(written) > LEADER_EVENTS_MIN + LEADER_EVENTS_EACH * given:
         world.fail(f"leaders wrote {len(written)} events, and all others together {given}")

@@ -14,9 +14,20 @@ def resume(image: Machine, other: Machine, late_s: float) -> None:
     image.clock_rate, image.slept_s = other.clock_rate, other.slept_s
     image.clock_offset_s = other.clock_offset_s - late_s * other.clock_rate
     image.replica = replace(
-        old, objects=image.store, fresh=image.fresh, branch=image.replica.branch, clock=image.replica.clock,
-        rng=image.rng, outboxes=dict(old.outboxes), own_past=dict(old.own_past), waiting=dict(old.waiting),
-        unchanged=dict(old.unchanged), reclaimed=set(old.reclaimed), refused=dict(old.refused), parsed={}, checked={},
+        old,
+        objects=image.store,
+        fresh=image.fresh,
+        branch=image.replica.branch,
+        clock=image.replica.clock,
+        rng=image.rng,
+        outboxes=dict(old.outboxes),
+        own_past=dict(old.own_past),
+        waiting=dict(old.waiting),
+        unchanged=dict(old.unchanged),
+        reclaimed=set(old.reclaimed),
+        refused=dict(old.refused),
+        parsed={},
+        checked={},
     )
     if old.branch.tip is not None:
         advance_to(image.replica, old.branch.tip)

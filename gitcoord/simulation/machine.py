@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
-from gitcoord.core.leadership.budget import Budget
-from gitcoord.core.format.event import Draft, Head
 from gitcoord.core.fold.fleet_state import FleetState
-from gitcoord.core.round.replica import Clock, Replica
+from gitcoord.core.format.event import Draft, Head
+from gitcoord.core.leadership.budget import Budget
 from gitcoord.core.leadership.sessions import Crew
+from gitcoord.core.round.replica import Clock, Replica
 from gitcoord.node.agent.sessions import Seats
 from gitcoord.simulation import rounds
 from gitcoord.simulation.disk import Crash, Files, SimDisk
@@ -38,8 +38,19 @@ class Backup:
 class Machine:
     """One clone and the process on it. `name` is its own, whatever its node id becomes."""
 
-    def __init__(self, world: World, remote: Remote, name: str, agent: str, files: Files, *, writes_s: Sequence[float],
-                 runs: bool = True, may_lead: bool = True, acts: bool = False) -> None:
+    def __init__(
+        self,
+        world: World,
+        remote: Remote,
+        name: str,
+        agent: str,
+        files: Files,
+        *,
+        writes_s: Sequence[float],
+        runs: bool = True,
+        may_lead: bool = True,
+        acts: bool = False,
+    ) -> None:
         self.world, self.remote, self.name, self.agent = world, remote, name, agent
         self.runs, self.may_lead, self.acts = runs, may_lead, acts
         self.disk = SimDisk(files, world.signers.of, world.fleet_id, agent, world.signers.of_node)
@@ -64,7 +75,11 @@ class Machine:
         """A new process: everything that was not written down is gone."""
         world = self.world
         self.replica = Replica(
-            objects=self.store, fresh=self.fresh, branch=self.fresh(), ledger_ref=LEDGER, outbox_prefix=OUTBOXES,
+            objects=self.store,
+            fresh=self.fresh,
+            branch=self.fresh(),
+            ledger_ref=LEDGER,
+            outbox_prefix=OUTBOXES,
             clock=Clock(self.local_s, lambda: world.wall(self.clock_offset_s), lambda: int(world.now_s)),
             rng=self.rng,
         )

@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 from gitcoord.core.format import event
-from gitcoord.core.ledger import log_files, outbox
 from gitcoord.core.format.event import Event
+from gitcoord.core.ledger import log_files, outbox
 from gitcoord.core.ledger.outbox import Outbox
 from gitcoord.core.ports import Objects, Oid
 from gitcoord.simulation.signing import Signers
@@ -64,8 +64,11 @@ def _remembering(real: Callable[[bytes], T]) -> Callable[[bytes], T]:
 def _in_place_of(real: Any, other: Any) -> Iterator[None]:
     """Every module of the product that has `real` gets `other`, for as long as this lasts."""
     name = real.__name__
-    places = [module for module in list(sys.modules.values())
-              if getattr(module, "__name__", "").startswith("gitcoord.") and vars(module).get(name) is real]
+    places = [
+        module
+        for module in list(sys.modules.values())
+        if getattr(module, "__name__", "").startswith("gitcoord.") and vars(module).get(name) is real
+    ]
     for module in places:
         setattr(module, name, other)
     try:

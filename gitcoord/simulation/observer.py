@@ -47,8 +47,11 @@ class Witness:
         """How long `who` can have watched a leader be silent since then: not while its own looks failed."""
         looks, cap_s = self.looks.get(who, []), 2 * self.world.profile.poll_s
         pairs = zip(looks, looks[1:])
-        return sum(min(cap_s, later - max(earlier, since_s)) for (earlier, well), (later, still) in pairs
-                   if well and still and later > since_s)
+        return sum(
+            min(cap_s, later - max(earlier, since_s))
+            for (earlier, well), (later, still) in pairs
+            if well and still and later > since_s
+        )
 
     def slowest_s(self, history: list[tuple[float, str, Oid]]) -> tuple[float, str]:
         """The longest time from a promise to a place in the ledger, and whose event it was; by its uid."""
@@ -58,6 +61,7 @@ class Witness:
             for event in parse_all(reference_fold.raw_lines(self.world.god, tip, blobs)):
                 if self.world.is_honest(event.actor, event.key):
                     placed.setdefault(event.uid, at_s)
-        waits = [(placed.get(uid, self.world.end_s) - at_s, uid) for uid, at_s in self.promised_s.items()
-                 if at_s > START_S]
+        waits = [
+            (placed.get(uid, self.world.end_s) - at_s, uid) for uid, at_s in self.promised_s.items() if at_s > START_S
+        ]
         return max(waits, default=(0.0, ""))

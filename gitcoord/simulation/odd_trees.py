@@ -19,10 +19,17 @@ class OddTrees:
     def __init__(self, objects: Objects, rng: random.Random) -> None:
         self.objects, self.rng = objects, rng
         self.ways: dict[str, Callable[[Tree], object]] = {
-            "seals it twice": self._double, "reverses segments": self._reverse, "renames files": self._rename,
-            "takes a segment away": self._take, "makes folders of files": self._nest, "pads a file": self._pad,
-            "cuts a file": self._cut, "mixes files and folders": self._mix, "opens another file": self._open_another,
-            "has no sealed files": lambda root: root.pop(SEALED, None), "has no open file": self._close,
+            "seals it twice": self._double,
+            "reverses segments": self._reverse,
+            "renames files": self._rename,
+            "takes a segment away": self._take,
+            "makes folders of files": self._nest,
+            "pads a file": self._pad,
+            "cuts a file": self._cut,
+            "mixes files and folders": self._mix,
+            "opens another file": self._open_another,
+            "has no sealed files": lambda root: root.pop(SEALED, None),
+            "has no open file": self._close,
         }
 
     def rearranged(self, root: Tree, way: str | None = None) -> tuple[Tree, str]:
@@ -90,15 +97,24 @@ class OddTrees:
         data = self._data(root, path)
         most, lines = limits.LOG_FILE_BYTES_MAX, limits.LOG_FILE_LINES_MAX - data.count(b"\n")
         rest = max(0, most - len(data))
-        root[path] = Entry(self.objects.put_blob(data + self.rng.choice([
-            b"x" * (rest - 1) + b"\n", b"x" * rest + b"\n", b"\n" * lines, b"\n" * (lines + 1)])))
+        root[path] = Entry(
+            self.objects.put_blob(
+                data
+                + self.rng.choice([b"x" * (rest - 1) + b"\n", b"x" * rest + b"\n", b"\n" * lines, b"\n" * (lines + 1)])
+            )
+        )
 
     def _cut(self, root: Tree) -> None:
         path = self._open_of(root)
         data = self._data(root, path)
         at = self.rng.randrange(len(data) + 1)
-        root[path] = Entry(self.objects.put_blob(self.rng.choice([
-            data[:at], data[at:], data[:-1], data.replace(b"\n", b"\r\n"), data.replace(b"\n", b"\n\n")])))
+        root[path] = Entry(
+            self.objects.put_blob(
+                self.rng.choice(
+                    [data[:at], data[at:], data[:-1], data.replace(b"\n", b"\r\n"), data.replace(b"\n", b"\n\n")]
+                )
+            )
+        )
 
     def _mix(self, root: Tree) -> None:
         """Put the open file among the folders, or a folder into its place."""

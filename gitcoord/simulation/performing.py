@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gitcoord.core.round import effects
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.format.event import Draft, Event, Head
+from gitcoord.core.round import effects
 from gitcoord.core.round.protocol import Report
 from gitcoord.simulation import hostility
 from gitcoord.simulation.disk import Crash
@@ -69,7 +69,7 @@ def _lasting(machine: Machine, effect: effects.Effect) -> Generator[float, None,
             machine.budget.spend(machine.local_s())
             return (yield from machine.remote.push(machine.name, machine.store, updates))
         case effects.Wait(losses):
-            longest_s = min(machine.crew.profile.poll_s, max(machine.round_trip_s, 0.02) * 2 ** losses)
+            longest_s = min(machine.crew.profile.poll_s, max(machine.round_trip_s, 0.02) * 2**losses)
             yield machine.rng.uniform(0, longest_s)
     return None
 

@@ -81,8 +81,11 @@ def raw_lines(objects: Objects, commit: Oid, seen: dict[Oid, list[bytes]] | None
     if "events" in root and root["events"].is_tree:
         folders = [folder.oid for _, folder in sorted(objects.tree(root["events"].oid).items()) if folder.is_tree]
         for folder in dict.fromkeys(folders):
-            files = [file.oid for name, file in sorted(objects.tree(folder).items())
-                     if name.endswith(".log") and not file.is_tree]
+            files = [
+                file.oid
+                for name, file in sorted(objects.tree(folder).items())
+                if name.endswith(".log") and not file.is_tree
+            ]
             blobs += [oid for oid in dict.fromkeys(files) if oid not in blobs]
     number, digits = len(blobs), ""
     while len(digits) < 10:
@@ -148,8 +151,11 @@ def take(ledger: Ledger, line: bytes, signed: Callable[[bytes], bool]) -> bool:
 
 def _may_lead(ledger: Ledger, fields: dict[str, Any]) -> bool:
     """Whether it is no election, or one by an agent that may stand."""
-    return fields["type"] != "leader_election" or ledger.honest is None or (
-        fields["actor"] in ledger.honest and fields["actor"].casefold() in ledger.keys)
+    return (
+        fields["type"] != "leader_election"
+        or ledger.honest is None
+        or (fields["actor"] in ledger.honest and fields["actor"].casefold() in ledger.keys)
+    )
 
 
 def _counts(ledger: Ledger, fields: dict[str, Any], first: bool) -> bool:
@@ -169,8 +175,9 @@ def _counts(ledger: Ledger, fields: dict[str, Any], first: bool) -> bool:
     if term is None:
         return fields["type"] not in LEADERS
     duty = fields.get("data", {}).get("duty")
-    if isinstance(duty, str) and any(one.get("term") and one.get("data", {}).get("duty") == duty
-                                     for one in ledger.effective.values()):
+    if isinstance(duty, str) and any(
+        one.get("term") and one.get("data", {}).get("duty") == duty for one in ledger.effective.values()
+    ):
         return False
     return bool(term == ledger.term and fields["actor"] == ledger.leader)
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 
 from gitcoord.core import limits
-from gitcoord.core.ledger.branch import Branch
-from gitcoord.core.format.event import Event
 from gitcoord.core.fold.fleet_state import FleetState, SequencedEvent
+from gitcoord.core.format.event import Event
+from gitcoord.core.ledger.branch import Branch
 from gitcoord.simulation.steps import steps
 from gitcoord.simulation.world import World
 
@@ -37,8 +37,11 @@ class Counting(FleetState):
 
 def check(world: World) -> None:
     """Raise Violation unless a newcomer who walks the ledger has the state of those who followed it."""
-    at_tip = [machine.replica.branch.fleet for machine in world.machines
-              if not machine.dead and machine.replica.branch.tip == world.tip]
+    at_tip = [
+        machine.replica.branch.fleet
+        for machine in world.machines
+        if not machine.dead and machine.replica.branch.tip == world.tip
+    ]
     if not at_tip:
         return
     dice = world.dice("refold")

@@ -12,12 +12,12 @@ from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gitcoord.core.ledger import outbox
 from gitcoord.core.errors import Unreachable
 from gitcoord.core.format.event import parse_all, type_of
+from gitcoord.core.ledger import outbox
 from gitcoord.core.ledger.log_files import LogFiles, lines_of
 from gitcoord.core.ledger.outbox import Outbox
-from gitcoord.core.ports import Fetched, Oid, PushOutcome, Pushed, Update
+from gitcoord.core.ports import Fetched, Oid, Pushed, PushOutcome, Update
 from gitcoord.simulation import reference_fold
 from gitcoord.simulation.observer import Witness
 from gitcoord.simulation.world import LEDGER, OUTBOXES, World
@@ -230,8 +230,14 @@ class Remote:
                     continue
                 term = max(term, event.term or 0)
                 if event.uid not in self.elections and event.line not in world.forged:
-                    self._elected(who, Election(event.term or 0, str(event.data.get("session")), event.actor,
-                                                event.uid, oid, world.now_s), event.content, event.node)
+                    self._elected(
+                        who,
+                        Election(
+                            event.term or 0, str(event.data.get("session")), event.actor, event.uid, oid, world.now_s
+                        ),
+                        event.content,
+                        event.node,
+                    )
         self.witness.extended(next(iter(world.god.commit(oid).parents), None), oid, term)
 
     def _sign(self, election: Election | None) -> Sign | None:
@@ -249,8 +255,12 @@ class Remote:
             past = self.overwritten.pop(session)
             if self.set_back_at_s is None and (past.box.heartbeats or not self._has_all(session, ref, past.box)):
                 self.world.fail(f"{who} goes on where {past.by} had overwritten its outbox")
-        alive = {session.id for machine in self.world.machines if machine.name == who and not machine.dead
-                 for session in machine.crew.sessions}
+        alive = {
+            session.id
+            for machine in self.world.machines
+            if machine.name == who and not machine.dead
+            for session in machine.crew.sessions
+        }
         for sign in self.signs.values():
             if sign.at_s and sign.ref == ref and sign.session not in sessions | alive:
                 sign.at_s.clear()
@@ -258,13 +268,17 @@ class Remote:
 
     def _has_all(self, session: str, ref: str, box: Outbox) -> bool:
         """Return whether the process with this session wrote or folded all lines of its node's chain in `box`."""
-        disk = next(machine.disk for machine in self.world.machines if not machine.dead
-                    and any(one.id == session for one in machine.crew.sessions))
+        disk = next(
+            machine.disk
+            for machine in self.world.machines
+            if not machine.dead and any(one.id == session for one in machine.crew.sessions)
+        )
         lines = [event for event in parse_all(box.lines) if event.node == ref.removeprefix(OUTBOXES)]
         queued = {event.line for event in disk.content.all()}
         sequenced = reference_fold.raw_lines(self.world.god, self.world.tip) if lines else []
-        return all(event.line in queued or ((event.seq or 0) <= disk.base.seq and event.line in sequenced)
-                   for event in lines)
+        return all(
+            event.line in queued or ((event.seq or 0) <= disk.base.seq and event.line in sequenced) for event in lines
+        )
 
     def _elected(self, who: str, election: Election, reason: str, node: str) -> None:
         world, before = self.world, self.leader
@@ -286,9 +300,13 @@ class Remote:
             return
         least_s = world.profile.election_timeout_s
         if age_s < least_s * 0.98 - 0.01:
-            world.fail(f"{election.actor} deposed {before.actor}, whose sign of life was {age_s:.1f} s old when it "
-                       f"looked; {least_s} s is the least")
+            world.fail(
+                f"{election.actor} deposed {before.actor}, whose sign of life was {age_s:.1f} s old when it "
+                f"looked; {least_s} s is the least"
+            )
         watched_s = self.witness.election_timeout_s(who, seen_s - age_s)
         if watched_s < least_s / 2:
-            world.fail(f"{election.actor} deposed {before.actor} after it could watch it for {watched_s:.1f} s only: "
-                       "its own outage is nobody's silence")
+            world.fail(
+                f"{election.actor} deposed {before.actor} after it could watch it for {watched_s:.1f} s only: "
+                "its own outage is nobody's silence"
+            )

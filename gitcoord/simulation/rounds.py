@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from gitcoord.core.round import protocol
 from gitcoord.core.errors import Corrupt, GitcoordError, Lost, Unreachable
+from gitcoord.core.round import protocol
 from gitcoord.core.round.protocol import Report
 from gitcoord.node import push_budget
 from gitcoord.simulation import performing, seat
@@ -22,10 +22,16 @@ def one(machine: Machine) -> Life:
     """One round, and when the next one is due."""
     seen, began_s = machine.queue, machine.local_s()
     try:
-        report = yield from performing.drive(machine, protocol.sync(
-            machine.replica, machine.disk, machine.crew, tick=machine.seated,
-            may_push=lambda borrow: machine.budget.allows(machine.local_s(), urgent=borrow),
-        ))
+        report = yield from performing.drive(
+            machine,
+            protocol.sync(
+                machine.replica,
+                machine.disk,
+                machine.crew,
+                tick=machine.seated,
+                may_push=lambda borrow: machine.budget.allows(machine.local_s(), urgent=borrow),
+            ),
+        )
     except Unreachable as wrong:
         _unreachable(machine, wrong)
     except Lost:
@@ -67,8 +73,11 @@ def _went_well(machine: Machine, report: Report, began_s: float) -> None:
 def _check_alone(machine: Machine) -> None:
     """Two leaders never act outside at once, whatever the host does to the ledger; but for a resumed image."""
     world = machine.world
-    acting = [machine.name for machine in world.machines
-              if not machine.dead and machine.may_act and world.now_s >= machine.image_until_s]
+    acting = [
+        machine.name
+        for machine in world.machines
+        if not machine.dead and machine.may_act and world.now_s >= machine.image_until_s
+    ]
     if len(acting) > 1:
         world.fail(f"{' and '.join(acting)} may act outside the ledger at once")
 
@@ -77,7 +86,7 @@ def _unreachable(machine: Machine, wrong: Unreachable) -> None:
     profile = machine.world.profile
     machine.failures += 1
     if machine.failures <= RETRIES:
-        _lapse(machine, machine.rng.uniform(0, min(profile.probe_s, profile.retry_s * 2 ** machine.failures)))
+        _lapse(machine, machine.rng.uniform(0, min(profile.probe_s, profile.retry_s * 2**machine.failures)))
         return
     _lapse(machine, profile.probe_s)
     if not machine.offline:

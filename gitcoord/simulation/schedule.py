@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from gitcoord.core.format.event import Head
 from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.features import FEATURES
-from gitcoord.simulation import checks, faults, memo, fault_injection
+from gitcoord.simulation import checks, fault_injection, faults, memo
 from gitcoord.simulation.disk import Files
 from gitcoord.simulation.hostile import Hostile
 from gitcoord.simulation.machine import Machine
@@ -54,8 +54,9 @@ def run(seed: int, options: Options, *, keep_trace: bool = False) -> Result:
     bound_s = profile.bound_s()
     stops = seed % 2 == 0
     calm_at_s = max(options.seconds * 0.2, options.seconds - 4 * bound_s) if stops else options.seconds
-    world = World(seed, weather, profile, Signers(real=seed % REAL_ONE_IN == REAL_ONE_IN - 1), calm_at_s,
-                  options.seconds)
+    world = World(
+        seed, weather, profile, Signers(real=seed % REAL_ONE_IN == REAL_ONE_IN - 1), calm_at_s, options.seconds
+    )
     result = Result(seed, classes=tuple(sorted(weather.on)))
     remote = Remote(world)
     try:
@@ -98,8 +99,16 @@ def _people(world: World, remote: Remote, nodes: int) -> None:
         while (at_s := at_s + dice.expovariate(1 / pace_s)) < world.end_s - (world.end_s - world.calm_at_s) / 2:
             writes.append(at_s)
         files = Files(HeadFile(world.signers.new_node(name), Head()))
-        machine = Machine(world, remote, name, f"agent{number + 1}", files,
-                          writes_s=writes, may_lead=number < 2 or dice.random() < 0.7, acts=acts)
+        machine = Machine(
+            world,
+            remote,
+            name,
+            f"agent{number + 1}",
+            files,
+            writes_s=writes,
+            may_lead=number < 2 or dice.random() < 0.7,
+            acts=acts,
+        )
         machine.write("agent_joined", f"{machine.agent} joins", safely=True)
         world.machines.append(machine)
         world.spawn(machine.life(), dice.uniform(0, 10))

@@ -31,8 +31,12 @@ def take(machine: Machine) -> None:
     others = sessions.elsewhere(cast("Node", machine), machine.agent)
     if others and not _waited(machine, others):
         return
-    session = Session(machine.agent, machine.rng.randbytes(6).hex(), machine.world.signers.of(machine.agent),
-                      may_lead=machine.may_lead)
+    session = Session(
+        machine.agent,
+        machine.rng.randbytes(6).hex(),
+        machine.world.signers.of(machine.agent),
+        may_lead=machine.may_lead,
+    )
     here = terms.leader == machine.agent and terms.node == machine.disk.node
     if here or terms.session in {data["session"] for data in others.values()}:
         session.replaces_session = terms.session

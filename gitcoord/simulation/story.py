@@ -70,8 +70,10 @@ def command(seed: int, options: Options) -> str:
 def tell(options: Options, result: Result) -> str:
     """The end of the story: what concerns the violation, and what the weather and the ledger did."""
     named = set(re.findall(r"\b(?:m\d+(?:c\d|i)?|[0-9a-z]{6})\b", result.violation))
-    loud = re.compile(r"LEDGER|ELECTED|CRASH|COPY|IMAGE|RESTORED|SET BACK|DELETED|CUT OFF|WINS|liar|the hostile|"
-                      r"becomes|carries|anew|VIOLATION|suspended|gone for good|fork|BUG|forgotten")
+    loud = re.compile(
+        r"LEDGER|ELECTED|CRASH|COPY|IMAGE|RESTORED|SET BACK|DELETED|CUT OFF|WINS|liar|the hostile|"
+        r"becomes|carries|anew|VIOLATION|suspended|gone for good|fork|BUG|forgotten"
+    )
     shown = [line for line in result.trace if loud.search(line) or any(name in line for name in named)]
     left_out = len(shown) - LINES_MAX
     head = [f"Seed {result.seed}: {result.violation}", ""]

@@ -9,12 +9,12 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gitcoord.core.format.event import Draft, fleet_id_of, seal
 from gitcoord.core.fold.fleet_state import Feature
+from gitcoord.core.format.event import Draft, fleet_id_of, seal
+from gitcoord.core.leadership.timings import Profile
 from gitcoord.core.ledger.log_files import LogFiles, joined
 from gitcoord.core.names import uid_from
 from gitcoord.core.ports import Entry, Oid
-from gitcoord.core.leadership.timings import Profile
 from gitcoord.simulation import chores
 from gitcoord.simulation.faults import Weather
 from gitcoord.simulation.folds import Folds
@@ -73,8 +73,14 @@ class World:
     def __post_init__(self) -> None:
         self.god = self.store()
         self.god.objects = self.server.objects  # an observer sees everything
-        founded = Draft("founder", "fleet_founded", "founder founds", self.wall(), self.uid("founder"),
-                        data={"profile": self.profile.name})
+        founded = Draft(
+            "founder",
+            "fleet_founded",
+            "founder founds",
+            self.wall(),
+            self.uid("founder"),
+            data={"profile": self.profile.name},
+        )
         line = seal(founded, node="founder-0", after=None, signer=self.signers.of("founder"), fleet="").line
         self.fleet_id = fleet_id_of(line)
         self.put_commit([line], parents=(), author="founder")
@@ -154,7 +160,12 @@ class World:
         if parents:
             tree = self.god.tree(self.god.commit(parents[0]).tree)
         tree[LogFiles(self.god).listing(tree).open_path] = Entry(self.god.put_blob(joined(lines)))
-        commit = self.god.put_commit(tree=self.god.put_tree(tree), parents=parents, author=author,
-                                     message=f"by {author} {self.uid(author)}", time_s=int(self.now_s))
+        commit = self.god.put_commit(
+            tree=self.god.put_tree(tree),
+            parents=parents,
+            author=author,
+            message=f"by {author} {self.uid(author)}",
+            time_s=int(self.now_s),
+        )
         self.server.refs[LEDGER] = commit
         return commit

@@ -131,7 +131,7 @@ def write_all(file: int, data: bytes) -> None:
     """All of `data`, however little the system takes at a time."""
     rest = memoryview(data)
     while rest:
-        rest = rest[os.write(file, rest):]
+        rest = rest[os.write(file, rest) :]
 
 
 def write_quickly(path: Path, data: bytes) -> None:
@@ -188,8 +188,10 @@ def forbid_another(home: Path, wrong: Exception, words: str) -> None:
     denied = wrong.errno in (errno.EACCES, errno.EPERM) if isinstance(wrong, OSError) else "ermission" in words
     whose = sharing.another_owner(home, Path(os.fsdecode(named)) if isinstance(named, str | os.PathLike) else home)
     if denied and whose is not None:
-        raise Forbidden(f"{words}: this clone is {whose}'s, and you are {sharing.user()}. Use a clone of your own, or "
-                        f"let {whose} share this one: {sharing.remedy(home)}") from wrong
+        raise Forbidden(
+            f"{words}: this clone is {whose}'s, and you are {sharing.user()}. Use a clone of your own, or "
+            f"let {whose} share this one: {sharing.remedy(home)}"
+        ) from wrong
 
 
 @contextlib.contextmanager

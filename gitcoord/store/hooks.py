@@ -76,8 +76,10 @@ def install(folder: Path, *, dry_run: bool = False) -> str:
     where = place(folder)
     by_hand = f"call `gitcoord hook {NAME}; [ $? -ne 3 ] || exit 1` from {where.file} yourself"
     if where.shared:
-        raise Refused(f"core.hooksPath of this user or machine is {where.folder}: a hook there runs in every "
-                      f"repository; {by_hand}, or set core.hooksPath in this clone alone")
+        raise Refused(
+            f"core.hooksPath of this user or machine is {where.folder}: a hook there runs in every "
+            f"repository; {by_hand}, or set core.hooksPath in this clone alone"
+        )
     # In the work tree it may be committed, and run on other machines.
     if where.own:
         words = program.gitcoord_argv()
@@ -92,8 +94,10 @@ def install(folder: Path, *, dry_run: bool = False) -> str:
                 if where.file.read_text("utf-8") == script and not where.file.is_symlink():
                     return ""
             elif os.path.lexists(before):
-                raise Refused(f"{where.file} is not gitcoord's, and {before} is there from before: {by_hand}, "
-                              "or remove one of them")
+                raise Refused(
+                    f"{where.file} is not gitcoord's, and {before} is there from before: {by_hand}, "
+                    "or remove one of them"
+                )
             else:
                 aside = True
         if not dry_run:
@@ -148,8 +152,14 @@ def _git(folder: Path, *args: str) -> str:
 
 def _run(folder: Path, *args: str) -> subprocess.CompletedProcess[bytes]:
     try:
-        return subprocess.run(["git", *program.IN_CHECKOUT, *args], executable=program.git(), cwd=folder,
-                              capture_output=True, timeout=GIT_S, check=False,
-                              env={**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"})
+        return subprocess.run(
+            ["git", *program.IN_CHECKOUT, *args],
+            executable=program.git(),
+            cwd=folder,
+            capture_output=True,
+            timeout=GIT_S,
+            check=False,
+            env={**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"},
+        )
     except (OSError, subprocess.TimeoutExpired) as wrong:
         raise Refused(f"git did not answer: {wrong}") from None

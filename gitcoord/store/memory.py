@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from gitcoord.core.errors import Corrupt, Oversized, Unreachable
 from gitcoord.core.ledger.outbox import chosen
-from gitcoord.core.ports import CommitInfo, Entry, Fetched, Oid, PushOutcome, Pushed, Update
+from gitcoord.core.ports import CommitInfo, Entry, Fetched, Oid, Pushed, PushOutcome, Update
 from gitcoord.store.git.objects import OID, decode_commit, decode_tree, encode_commit, encode_tree, oid_of
 from gitcoord.store.git.refs import NAME
 
@@ -45,9 +45,7 @@ class MemoryServer:
         return Pushed(PushOutcome.ACCEPTED)
 
 
-def check_leases(
-    advertised: Mapping[str, Oid], updates: Sequence[Update]
-) -> tuple[list[Update], dict[str, Pushed]]:
+def check_leases(advertised: Mapping[str, Oid], updates: Sequence[Update]) -> tuple[list[Update], dict[str, Pushed]]:
     """What a client sends after the advertisement, and what it answers by itself.
 
     As git does: a value that is there already is not compared with anything, and counts as pushed.
@@ -100,9 +98,7 @@ class MemoryStore:
     def put_tree(self, entries: Mapping[str, Entry]) -> Oid:
         return self._put("tree", encode_tree(entries))
 
-    def put_commit(
-        self, *, tree: Oid, parents: Sequence[Oid], message: str, author: str, time_s: int
-    ) -> Oid:
+    def put_commit(self, *, tree: Oid, parents: Sequence[Oid], message: str, author: str, time_s: int) -> Oid:
         data = encode_commit(tree=tree, parents=parents, message=message, author=author, time_s=time_s)
         return self._put("commit", data)
 

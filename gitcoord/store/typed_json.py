@@ -81,5 +81,6 @@ def _check(fits: bool, where: str, words: str) -> None:
 def _fields(kind: Any) -> dict[str, tuple[Any, bool]]:
     """Of a dataclass: each field's kind, and whether it must be there."""
     hints = get_type_hints(kind)
-    return {one.name: (hints[one.name], one.default is MISSING and one.default_factory is MISSING)
-            for one in fields(kind)}
+    return {
+        one.name: (hints[one.name], one.default is MISSING and one.default_factory is MISSING) for one in fields(kind)
+    }

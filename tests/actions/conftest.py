@@ -39,8 +39,11 @@ class GitHub:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"GITHUB_SERVER_URL": self.context["server_url"], "GITHUB_REPOSITORY": "octo/fleet",
-                "GITHUB_API_URL": self.api.url}
+        return {
+            "GITHUB_SERVER_URL": self.context["server_url"],
+            "GITHUB_REPOSITORY": "octo/fleet",
+            "GITHUB_API_URL": self.api.url,
+        }
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +68,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-I", "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(folder), str(checkout)],
-                   check=True, env={"PATH": "", "HOME": str(folder), **OFFLINE})
+    subprocess.run(
+        [sys.executable, "-I", "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(folder), str(checkout)],
+        check=True,
+        env={"PATH": "", "HOME": str(folder), **OFFLINE},
+    )
     return next(folder.iterdir())
 
 

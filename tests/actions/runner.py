@@ -81,8 +81,9 @@ class Runner:
     def temp(self) -> Path:
         return self.folder / "temp"
 
-    def run(self, steps: list[dict[str, Any]], *, shell: str | None = None,
-            environment: Mapping[str, Any] = {}) -> list[Step]:
+    def run(
+        self, steps: list[dict[str, Any]], *, shell: str | None = None, environment: Mapping[str, Any] = {}
+    ) -> list[Step]:
         """Those that were run, in order; a failed one leaves out all but those whose `if` says `!cancelled()`."""
         done = []
         for number, step in enumerate(steps):
@@ -117,18 +118,39 @@ class Runner:
         summary.write_text("")
         path = os.pathsep.join([str(self.folder / "bin"), str(Path(self.python).parent), os.environ["PATH"]])
         environment = {
-            **OFFLINE, "PATH": path, "HOME": str(self.folder / "home"), "CI": "true", "GITHUB_ACTIONS": "true",
-            "RUNNER_TEMP": str(self.temp), "RUNNER_OS": "Linux", "GITHUB_WORKSPACE": str(self.folder / "workspace"),
-            "GITHUB_OUTPUT": str(output), "GITHUB_STEP_SUMMARY": str(summary),
-            "GIT_CONFIG_NOSYSTEM": "1", "no_proxy": "127.0.0.1,localhost", **self.environment,
+            **OFFLINE,
+            "PATH": path,
+            "HOME": str(self.folder / "home"),
+            "CI": "true",
+            "GITHUB_ACTIONS": "true",
+            "RUNNER_TEMP": str(self.temp),
+            "RUNNER_OS": "Linux",
+            "GITHUB_WORKSPACE": str(self.folder / "workspace"),
+            "GITHUB_OUTPUT": str(output),
+            "GITHUB_STEP_SUMMARY": str(summary),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "no_proxy": "127.0.0.1,localhost",
+            **self.environment,
             **{name: self.fill(value) for part in (more, step.get("env", {})) for name, value in part.items()},
         }
-        done = subprocess.run([*SHELLS[shell], str(script)], cwd=self.folder / "workspace", env=environment,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=STEP_S_MAX)
+        done = subprocess.run(
+            [*SHELLS[shell], str(script)],
+            cwd=self.folder / "workspace",
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=STEP_S_MAX,
+        )
         log = done.stdout.decode("utf-8", "replace")
-        return Step(step.get("name", ""), done.returncode, log, read_outputs(output.read_text(encoding="utf-8")),
-                    summary.read_text(encoding="utf-8"), list(commands(log)))
+        return Step(
+            step.get("name", ""),
+            done.returncode,
+            log,
+            read_outputs(output.read_text(encoding="utf-8")),
+            summary.read_text(encoding="utf-8"),
+            list(commands(log)),
+        )
 
     # Expressions
 

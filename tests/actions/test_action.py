@@ -84,9 +84,7 @@ def test_the_commands_exit_code_is_the_steps_and_the_report_comes_all_the_same(j
     assert steps[-1].name == "Report" and "position" in steps[-1].outputs
 
 
-def test_conflicts_in_a_clone_of_the_jobs_are_told_beside_their_lines(
-    job: Job, tmp_path: Path, github: GitHub
-) -> None:
+def test_conflicts_in_a_clone_of_the_jobs_are_told_beside_their_lines(job: Job, tmp_path: Path, github: GitHub) -> None:
     """`directory` names what a step before checked out; nothing in it is changed but what joining a fleet writes."""
     clone = job.folder / "workspace" / "code"
     clone.mkdir(parents=True)

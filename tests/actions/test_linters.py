@@ -33,9 +33,10 @@ def test_actionlint(written: list[Path]) -> None:
     run("actionlint", "-no-color", *OURS[1:], *written)
 
 
-@pytest.mark.parametrize("given, right", [
-    ({"arguments": "status", "agent": "ci", "key": "00"}, True), ({"arguments": "status", "argument": "x"}, False),
-])
+@pytest.mark.parametrize(
+    "given, right",
+    [({"arguments": "status", "agent": "ci", "key": "00"}, True), ({"arguments": "status", "argument": "x"}, False)],
+)
 def test_actionlint_reads_the_action_where_a_workflow_uses_it(
     tmp_path: Path, given: dict[str, str], right: bool
 ) -> None:

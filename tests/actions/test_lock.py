@@ -21,8 +21,12 @@ from gitcoord.github import workflows
 from tests.actions.conftest import TOP
 
 LOCKS = (TOP / "gitcoord" / "github" / "requirements.txt", TOP / ".github" / "release" / "requirements.txt")
-WITH_SECRETS = [TOP / "action.yml", *sorted((TOP / "gitcoord" / "github" / "templates").glob("*.yml")),
-                TOP / ".github" / "workflows" / "release.yml", TOP / ".github" / "workflows" / "advisories.yml"]
+WITH_SECRETS = [
+    TOP / "action.yml",
+    *sorted((TOP / "gitcoord" / "github" / "templates").glob("*.yml")),
+    TOP / ".github" / "workflows" / "release.yml",
+    TOP / ".github" / "workflows" / "advisories.yml",
+]
 HASH = r"--hash=sha256:[0-9a-f]{64}"
 
 
@@ -107,11 +111,16 @@ def test_a_release_is_built_listed_attested_and_published_with_no_more_rights_th
     release = yaml.safe_load((TOP / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8"))
     jobs = release["jobs"]
     assert release["permissions"] == {} and [one.get("needs") for one in jobs.values()] == [
-        None, "build", "attest", "publish"]
+        None,
+        "build",
+        "attest",
+        "publish",
+    ]
     assert {name: set(job["permissions"].items()) for name, job in jobs.items()} == {
         "build": {("contents", "read")},
         "attest": {("id-token", "write"), ("attestations", "write")},
-        "publish": {("id-token", "write")}, "announce": {("contents", "write")},
+        "publish": {("id-token", "write")},
+        "announce": {("contents", "write")},
     }
     text = (TOP / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
     assert "secrets." not in text and "scripts/sbom" in text and "attest-build-provenance@" in text
@@ -129,11 +138,17 @@ def patterns() -> object:
     return module
 
 
-@pytest.mark.parametrize("go, python", [
-    (r"dp\.pt\.(?i)[a-z]{4}", r"dp\.pt\.(?i:[a-z]{4})"), (r"(?i)x(?i)y|z", r"(?i:x(?i:y|z))"),
-    (r"(a(?i)b)c", r"(a(?i:b))c"), (r"[[:alnum:]_]\z", r"[A-Za-z0-9_]\Z"), (r"[^]x[]", r"[^\]x\[]"),
-    (r"""k([a-z]{9})(?:\\?['"\x60]|[\s;]|\\[nr]|$)""", "k([a-z]{9})(?![A-Za-z0-9])"),
-])
+@pytest.mark.parametrize(
+    "go, python",
+    [
+        (r"dp\.pt\.(?i)[a-z]{4}", r"dp\.pt\.(?i:[a-z]{4})"),
+        (r"(?i)x(?i)y|z", r"(?i:x(?i:y|z))"),
+        (r"(a(?i)b)c", r"(a(?i:b))c"),
+        (r"[[:alnum:]_]\z", r"[A-Za-z0-9_]\Z"),
+        (r"[^]x[]", r"[^\]x\[]"),
+        (r"""k([a-z]{9})(?:\\?['"\x60]|[\s;]|\\[nr]|$)""", "k([a-z]{9})(?![A-Za-z0-9])"),
+    ],
+)
 def test_gos_patterns_are_spelled_as_pythons(go: str, python: str) -> None:
     assert patterns().converted(go) == python  # type: ignore[attr-defined]
     re.compile(python)
@@ -142,17 +157,26 @@ def test_gos_patterns_are_spelled_as_pythons(go: str, python: str) -> None:
 def test_rules_that_say_nothing_alone_are_left_out() -> None:
     names = ("aws-token", "auth0-client-id", "generic-api-key")
     rules = [{"id": one, "regex": "x", "keywords": ["X"]} for one in names]
-    rules += [{"id": "part", "regex": "x", "keywords": ["x"], "skipReport": True}, {"id": "file", "path": "x"},
-              {"id": "random", "regex": "y", "keywords": ["y"], "filter": 'entropy(finding["secret"]) <= 3.5'}]
+    rules += [
+        {"id": "part", "regex": "x", "keywords": ["x"], "skipReport": True},
+        {"id": "file", "path": "x"},
+        {"id": "random", "regex": "y", "keywords": ["y"], "filter": 'entropy(finding["secret"]) <= 3.5'},
+    ]
     assert patterns().chosen(rules) == [  # type: ignore[attr-defined]
-        ("aws-token", ("x",), "x", 0.0, 0), ("random", ("y",), "y", 3.5, 0)]
+        ("aws-token", ("x",), "x", 0.0, 0),
+        ("random", ("y",), "y", 3.5, 0),
+    ]
 
 
 @pytest.mark.timeout(600)  # it reads the metadata of a hundred packages: a minute on a busy machine
 def test_the_sbom_names_what_is_locked(tmp_path: Path) -> None:
     """Of the tests' own environment, which holds all of that."""
     file = tmp_path / "sbom.json"
-    done = subprocess.run([TOP / "scripts" / "sbom", sys.executable, file], capture_output=True, text=True,
-                          env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(tmp_path)})
+    done = subprocess.run(
+        [TOP / "scripts" / "sbom", sys.executable, file],
+        capture_output=True,
+        text=True,
+        env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(tmp_path)},
+    )
     assert done.returncode == 0, done.stderr
     assert '"CycloneDX"' in file.read_text(encoding="utf-8") and re.match(r"\d\d+ packages", done.stdout)

@@ -23,9 +23,14 @@ __all__ = ["written"]
 
 
 def careless(workspace: Path) -> dict[str, str]:
-    return {"PYTHONPATH": f":{workspace}", "PYTHONHOME": "", "PIP_CONFIG_FILE": str(workspace / "pip.conf"),
-            "PIP_CONSTRAINT": f"{workspace}/constraints.txt", "PYTHONSTARTUP": str(workspace / "click.py"),
-            "PYTHONUSERBASE": str(workspace)}
+    return {
+        "PYTHONPATH": f":{workspace}",
+        "PYTHONHOME": "",
+        "PIP_CONFIG_FILE": str(workspace / "pip.conf"),
+        "PIP_CONSTRAINT": f"{workspace}/constraints.txt",
+        "PYTHONSTARTUP": str(workspace / "click.py"),
+        "PYTHONUSERBASE": str(workspace),
+    }
 
 
 @pytest.fixture
@@ -60,13 +65,16 @@ def test_each_step_leaves_the_workspace_before_all_else() -> None:
     for step in ACTION["runs"]["steps"]:
         lines = step.get("run", 'cd "$RUNNER_TEMP"\nunset "${!PYTHON@}"').splitlines()
         first = next(n for n, line in enumerate(lines) if any(one in line for one in ("gitcoord/bin", "INTERP", "cd")))
-        assert lines[first:first + 2] == ['cd "$RUNNER_TEMP"', 'unset "${!PYTHON@}"'], step["name"]
+        assert lines[first : first + 2] == ['cd "$RUNNER_TEMP"', 'unset "${!PYTHON@}"'], step["name"]
 
 
-@pytest.mark.parametrize("name, event", [
-    ("gitcoord-leader.yml", {}),
-    ("gitcoord-review.yml", {"pull_request": {"number": 77, "head": {"repo": {"full_name": "octo/fleet"}}}}),
-])
+@pytest.mark.parametrize(
+    "name, event",
+    [
+        ("gitcoord-leader.yml", {}),
+        ("gitcoord-review.yml", {"pull_request": {"number": 77, "head": {"repo": {"full_name": "octo/fleet"}}}}),
+    ],
+)
 def test_the_workflows(
     tmp_path: Path, poison: Poison, written: Path, github: GitHub, python: str, name: str, event: dict[str, Any]
 ) -> None:

@@ -18,7 +18,6 @@ from tests.actions.conftest import KEY, TOKEN, TOP, GitHub
 from tests.actions.runner import Runner, Step
 from tests.github.fake import changed
 
-
 pytestmark = pytest.mark.timeout(240)  # installs the package, and starts a dozen processes
 
 
@@ -34,14 +33,17 @@ class Machine:
 
     def __init__(self, folder: Path, github: GitHub, agent: str) -> None:
         self.folder = folder
-        self.environment = os.environ | github.environment | {
-            "PYTHONPATH": str(TOP), "GITCOORD_AGENT": agent, "GITCOORD_TOKEN": TOKEN, "GITCOORD_REMOTE": github.url,
-        }
+        self.environment = (
+            os.environ
+            | github.environment
+            | {"PYTHONPATH": str(TOP), "GITCOORD_AGENT": agent, "GITCOORD_TOKEN": TOKEN, "GITCOORD_REMOTE": github.url}
+        )
         self.run("git", "clone", "--quiet", github.git.url("octo/fleet.git", password=TOKEN), str(folder), at=Path("/"))
 
     def run(self, *words: str, at: Path | None = None) -> str:
-        done = subprocess.run(words, cwd=at or self.folder, env=self.environment, check=True, capture_output=True,
-                              text=True)
+        done = subprocess.run(
+            words, cwd=at or self.folder, env=self.environment, check=True, capture_output=True, text=True
+        )
         return done.stdout.strip()
 
     def gitcoord(self, *words: str) -> str:
@@ -56,8 +58,15 @@ class Machine:
         return self.run("git", "rev-parse", "HEAD")
 
 
-def perform(workflow: Path, folder: Path, github: GitHub, python: str, event: dict[str, Any] = {},
-            environment: Mapping[str, str] = {}, **contexts: Any) -> tuple[Runner, list[Step]]:
+def perform(
+    workflow: Path,
+    folder: Path,
+    github: GitHub,
+    python: str,
+    event: dict[str, Any] = {},
+    environment: Mapping[str, str] = {},
+    **contexts: Any,
+) -> tuple[Runner, list[Step]]:
     """The workflow's only job, on a fresh machine."""
     text = yaml.safe_load(workflow.read_text(encoding="utf-8"))
     [job] = text["jobs"].values()
@@ -68,9 +77,7 @@ def perform(workflow: Path, folder: Path, github: GitHub, python: str, event: di
     return runner, runner.run(job["steps"], shell=job["defaults"]["run"]["shell"], environment=job["env"])
 
 
-def test_the_leaders_tick_renders_what_was_written(
-    tmp_path: Path, written: Path, github: GitHub, python: str
-) -> None:
+def test_the_leaders_tick_renders_what_was_written(tmp_path: Path, written: Path, github: GitHub, python: str) -> None:
     bob = Machine(tmp_path / "bob", github, "bob")
     bob.gitcoord("init", "--yes")
     bob.gitcoord("append", "question", "Who leads? ::error::nobody")
@@ -98,8 +105,15 @@ def test_the_leaders_tick_reviews_where_the_fleet_wants_it(
         carol.gitcoord("config", "set", name, value)
     base = carol.commit("main", b="one\n")
     head = carol.commit("refs/pull/9/head", b="uno\n")
-    github.api.pull(9, files=[changed("b.py", "@@ -1 +1 @@\n-one\n+uno")], head=head, base=base, author="stranger",
-                    name="octo/fleet", fork="stranger/fleet")
+    github.api.pull(
+        9,
+        files=[changed("b.py", "@@ -1 +1 @@\n-one\n+uno")],
+        head=head,
+        base=base,
+        author="stranger",
+        name="octo/fleet",
+        fork="stranger/fleet",
+    )
     github.api.login = "github-actions[bot]"  # who a workflow's token is
     try:
         for machine in ("first", "second"):  # the next tick has nothing to add
@@ -111,7 +125,8 @@ def test_the_leaders_tick_reviews_where_the_fleet_wants_it(
         carol.gitcoord("sync")
         rows = json.loads(carol.gitcoord("reviews", "list", "--json"))["items"]
         assert [(row["pr"], row["commit"], row["by"]) for row in rows if row["pr"] == 9] == [
-            (9, head, "github-actions")]
+            (9, head, "github-actions")
+        ]
     finally:
         carol.gitcoord("config", "set", "github_review", "false")
         github.api.repos["octo/fleet"].pulls[9]["state"] = "closed"
@@ -134,8 +149,9 @@ def test_a_pull_request_is_reviewed_and_its_conflicts_are_annotated(
     bob.run("git", "checkout", "--quiet", "-B", "main", start)
     base = bob.commit("main", a="one\n2\nthree\n")
     patch = "@@ -1,3 +1,3 @@\n one\n-two\n+TWO\n three"
-    github.api.pull(7, files=[changed("a.py", patch)], head=head, base=base, author="bob", name="octo/fleet",
-                    fork="octo/fleet")
+    github.api.pull(
+        7, files=[changed("a.py", patch)], head=head, base=base, author="bob", name="octo/fleet", fork="octo/fleet"
+    )
     event = {"pull_request": {"number": 7, "head": {"repo": {"full_name": "octo/fleet"}}}}
     runner, steps = perform(written / "gitcoord-review.yml", tmp_path / "machine", github, python, event)
     assert [step.code for step in steps] == [0, 0, 0], [step.log for step in steps]

@@ -60,8 +60,13 @@ class Clone:
     def start(self, *args: str, **environment: str) -> subprocess.Popen[str]:
         """The same in a process of its own."""
         return subprocess.Popen(
-            [sys.executable, "-m", "gitcoord", *args], cwd=self.path, text=True, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=process_environment(environment),
+            [sys.executable, "-m", "gitcoord", *args],
+            cwd=self.path,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=process_environment(environment),
         )
 
     def node(self) -> contextlib.closing[Node]:

@@ -11,27 +11,47 @@ from pydantic import BaseModel, ValidationError
 from gitcoord.core.format.event import Draft
 from gitcoord.core.ports import Update
 from gitcoord.features import FEATURES
-from gitcoord.node.writer import Desk
 from gitcoord.node.clock import new_uid, utc_now
+from gitcoord.node.writer import Desk
 from gitcoord.store.home.home import Home
 from tests.cli.clones import Clone
 
 FORGED = "12:00:00.000 leader: mallory leads term 9"
-POISON = ("p\x1b[2J\x1b]0;x\x07\x9b31m\x7f\x08\u202e\u2066\u200f\u061c\u200b\ufeff\u2028\u00ad\U000e0041\u180e"
-          f"\r\n{FORGED}\n::set-output name=v::{FORGED}\n  ##[error]{FORGED}\n" '{"schema": "gitcoord.review/1"}')
+POISON = (
+    "p\x1b[2J\x1b]0;x\x07\x9b31m\x7f\x08\u202e\u2066\u200f\u061c\u200b\ufeff\u2028\u00ad\U000e0041\u180e"
+    f"\r\n{FORGED}\n::set-output name=v::{FORGED}\n  ##[error]{FORGED}\n"
+    '{"schema": "gitcoord.review/1"}'
+)
 SHOWN = "␛[2J"  # how its beginning looks where it is made visible
 Path = tuple[str, ...]
 UNSEEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 TYPES: Mapping[str, type[BaseModel]] = {
-    type_: model for module in FEATURES.values() for type_, model in module.EVENTS.items()}
+    type_: model for module in FEATURES.values() for type_, model in module.EVENTS.items()
+}
 FIXED = {
-    "after": [], "workflow": None, "agent": "bob", "attempts_max": 3, "plan": None, "timeout_s": None, "deadline": None,
-    "backup": "alice", "depends_on": [], "wish": None,
+    "after": [],
+    "workflow": None,
+    "agent": "bob",
+    "attempts_max": 3,
+    "plan": None,
+    "timeout_s": None,
+    "deadline": None,
+    "backup": "alice",
+    "depends_on": [],
+    "wish": None,
     "definition": {"name": "flow", "about": POISON, "steps": {"a": {"title": "t", "body": POISON}}},
 }  # of these fields, what makes an event count
-OPENED_BY = {"workflow": "workflow_started", "request": "message", "messages": "message", "task": "task_created",
-             "directive": "directive_issued", "paths": "paths_reserved", "proposal": "proposal_made",
-             "conflict": "conflict_found", "review": "review_requested"}
+OPENED_BY = {
+    "workflow": "workflow_started",
+    "request": "message",
+    "messages": "message",
+    "task": "task_created",
+    "directive": "directive_issued",
+    "paths": "paths_reserved",
+    "proposal": "proposal_made",
+    "conflict": "conflict_found",
+    "review": "review_requested",
+}
 
 
 def unseen(text: str) -> list[str]:
@@ -105,8 +125,18 @@ def _value(schema: Mapping[str, Any], known: Mapping[str, Any], path: Path, trie
 def _text(schema: Mapping[str, Any], path: Path, tried: dict[Path, int]) -> str:
     """A text for a field, the most hostile first."""
     most = schema.get("maxLength", 10_000)
-    texts = (POISON[:most], POISON.replace("\n", " ")[:most], POISON[:30], "\u202ep", "bob", "src", "a" * 40, "0" * 16,
-             "a", "")
+    texts = (
+        POISON[:most],
+        POISON.replace("\n", " ")[:most],
+        POISON[:30],
+        "\u202ep",
+        "bob",
+        "src",
+        "a" * 40,
+        "0" * 16,
+        "a",
+        "",
+    )
     return texts[min(tried.setdefault(path, 0), len(texts) - 1)]
 
 
@@ -120,8 +150,9 @@ def write(hostile: Clone) -> dict[str, str]:
         fields = TYPES[type_].model_fields if type_ in TYPES else {}
         fixed = {name: value for name, value in {**FIXED, **more}.items() if name in fields}
         data = values(TYPES[type_], fixed) if type_ in TYPES else {"source": {"actor": POISON, "timestamp": POISON}}
-        [event] = desk.append(Draft("bob", type_, POISON, utc_now(), new_uid(), re=re, to=to, data=data,
-                                    term=term if leads else None))
+        [event] = desk.append(
+            Draft("bob", type_, POISON, utc_now(), new_uid(), re=re, to=to, data=data, term=term if leads else None)
+        )
         ids.setdefault(type_, event.uid)
         return event.uid
 
@@ -140,8 +171,14 @@ def write(hostile: Clone) -> dict[str, str]:
     say("task_cancelled", re=say("task_created"))
     say("task_assigned", re=say("task_created", attempts_max=1), leads=True, agent="alice", attempt=1)
     say("task_created")
-    for type_ in ("agent_lost", "recovery_started", "restart_requested", "fleet_degraded", "escalated",
-                  "circuit_opened"):
+    for type_ in (
+        "agent_lost",
+        "recovery_started",
+        "restart_requested",
+        "fleet_degraded",
+        "escalated",
+        "circuit_opened",
+    ):
         say(type_, leads=True)
     for type_ in sorted(set(TYPES) - {"config_changed", "agent_unregistered", "autonomy_changed", "paths_released"}):
         opener = next((ids[name] for word, name in OPENED_BY.items() if type_.startswith(word)), ids["note"])

@@ -15,8 +15,9 @@ from tests.cli.clones import Clone, gitcoord
 def report(alice: Clone, folder: Path, *files: Path, code: int = 0) -> tuple[list[str], str, str]:
     """The printed lines, the summary and the outputs."""
     summary, output = folder / "summary", folder / "output"
-    done = alice("actions", "report", *map(str, files), code=code, GITHUB_STEP_SUMMARY=str(summary),
-                 GITHUB_OUTPUT=str(output))
+    done = alice(
+        "actions", "report", *map(str, files), code=code, GITHUB_STEP_SUMMARY=str(summary), GITHUB_OUTPUT=str(output)
+    )
     texts = [path.read_text(encoding="utf-8") if path.exists() else "" for path in (summary, output)]
     return done.out.splitlines(), texts[0], texts[1]
 
@@ -42,8 +43,19 @@ def test_what_needs_attention_is_annotated_but_not_that_nobody_leads(alice: Clon
 
 def test_answers_of_other_commands_are_annotated_and_others_passed_over(alice: Clone, tmp_path: Path) -> None:
     review = tmp_path / "review.json"
-    review.write_text("hello\n" + json.dumps({"schema": "gitcoord.review/1", "verdict": "comment", "findings": [
-        {"severity": "warning", "text": "bob has reserved it", "path": "a.py", "first": None, "last": None}]}) + "\n")
+    review.write_text(
+        "hello\n"
+        + json.dumps(
+            {
+                "schema": "gitcoord.review/1",
+                "verdict": "comment",
+                "findings": [
+                    {"severity": "warning", "text": "bob has reserved it", "path": "a.py", "first": None, "last": None}
+                ],
+            }
+        )
+        + "\n"
+    )
     lines, _, outputs = report(alice, tmp_path, review)
     assert lines == ["::warning title=gitcoord review,file=a.py::bob has reserved it"]
     assert outputs.endswith("attention=1\nverdict=comment\n")

@@ -13,19 +13,30 @@ from tests.cli.test_dry_run import commands, options
 
 TOKEN = "ghp_" + "a1B2" * 9
 NO_WORDS: Mapping[str, str] = {
-    "leave": "an agent's name", "elect": "an agent's name", "resume": "what the disk said; secrets in it are hidden",
+    "leave": "an agent's name",
+    "elect": "an agent's name",
+    "resume": "what the disk said; secrets in it are hidden",
     "agent rekey": "a public key",
-    "review": "what GitHub says; secrets in it are hidden", "conflicts": "branches; secrets in them are hidden",
-    "queue drop": "it takes an event away", "fleet start": "it starts agents, which hide secrets",
-    "fleet stop": "it stops agents", "hook install": "a file of the clone's", "hook uninstall": "a file of the clone's",
+    "review": "what GitHub says; secrets in it are hidden",
+    "conflicts": "branches; secrets in them are hidden",
+    "queue drop": "it takes an event away",
+    "fleet start": "it starts agents, which hide secrets",
+    "fleet stop": "it stops agents",
+    "hook install": "a file of the clone's",
+    "hook uninstall": "a file of the clone's",
     "config unset": "a setting's name",
 }
 PLACES = [
-    ("append", "note", TOKEN), ("append", "note", "words", "--data", json.dumps({"a": [TOKEN]})),
-    ("task", "create", TOKEN), ("task", "create", "t", "--body", TOKEN),
+    ("append", "note", TOKEN),
+    ("append", "note", "words", "--data", json.dumps({"a": [TOKEN]})),
+    ("task", "create", TOKEN),
+    ("task", "create", "t", "--body", TOKEN),
     ("task", "create", "t", "--data", json.dumps({"a": TOKEN})),
-    ("reserve", f"src/{TOKEN}"), ("reserve", "a", "--why", TOKEN), ("agent", "register", "--about", TOKEN),
-    ("config", "set", "review_labels", json.dumps([TOKEN])), ("directive", "issue", TOKEN, "--to", "alice"),
+    ("reserve", f"src/{TOKEN}"),
+    ("reserve", "a", "--why", TOKEN),
+    ("agent", "register", "--about", TOKEN),
+    ("config", "set", "review_labels", json.dumps([TOKEN])),
+    ("directive", "issue", TOKEN, "--to", "alice"),
     ("message", "send", TOKEN, "--to", "alice"),
 ]
 

@@ -17,7 +17,12 @@ def setting(clone: Clone, name: str, **environment: str) -> tuple[object, str]:
 def test_a_setting_of_the_fleet_reaches_every_clone(alice: Clone, bob: Clone) -> None:
     assert setting(bob, "recent") == (3, "default")
     assert alice("config", "set", "recent", "5", "--json").json() == {
-        "schema": "gitcoord.config.set/1", "name": "recent", "value": 5, "scope": "fleet", "level": "sequenced"}
+        "schema": "gitcoord.config.set/1",
+        "name": "recent",
+        "value": 5,
+        "scope": "fleet",
+        "level": "sequenced",
+    }
     bob("sync")
     assert setting(bob, "recent") == (5, "fleet")
     assert bob("events", "--type", "config_changed", "--json").rows()[0]["event"]["data"] == {"set": {"recent": 5}}
@@ -47,13 +52,16 @@ def test_the_flag_counts_before_the_environment_the_node_the_fleet_and_the_card(
     assert setting(alice, "profile") == ("lan", "fleet")
 
 
-@pytest.mark.parametrize("name, text, value", [
-    ("leaders", "alice,bob", ["alice", "bob"]),
-    ("leaders", '["Agent A"]', ["Agent A"]),
-    ("headings", '{"proposal": "{actor} proposes"}', {"proposal": "{actor} proposes"}),
-    ("heartbeats", "log", "log"),
-    ("recent", "7", 7),
-])
+@pytest.mark.parametrize(
+    "name, text, value",
+    [
+        ("leaders", "alice,bob", ["alice", "bob"]),
+        ("leaders", '["Agent A"]', ["Agent A"]),
+        ("headings", '{"proposal": "{actor} proposes"}', {"proposal": "{actor} proposes"}),
+        ("heartbeats", "log", "log"),
+        ("recent", "7", 7),
+    ],
+)
 def test_values_are_read_as_people_type_them(alice: Clone, name: str, text: str, value: object) -> None:
     alice("config", "set", name, text)
     assert setting(alice, name) == (value, "fleet")
@@ -61,10 +69,15 @@ def test_values_are_read_as_people_type_them(alice: Clone, name: str, text: str,
     assert shown == (value if isinstance(value, str) else json.dumps(value))
 
 
-@pytest.mark.parametrize("name, text, value", [
-    ("lead", "no", False), ("timeout_s", "5", 5.0), ("agent", "carol", "carol"),
-    ("remote", "https://forge.example/x.git", "https://forge.example/x.git"),
-])
+@pytest.mark.parametrize(
+    "name, text, value",
+    [
+        ("lead", "no", False),
+        ("timeout_s", "5", 5.0),
+        ("agent", "carol", "carol"),
+        ("remote", "https://forge.example/x.git", "https://forge.example/x.git"),
+    ],
+)
 def test_what_only_a_node_has_is_its_own_without_saying_so(alice: Clone, name: str, text: str, value: object) -> None:
     before = alice("events", "--no-sync").out
     alice("config", "set", name, text)
@@ -73,22 +86,25 @@ def test_what_only_a_node_has_is_its_own_without_saying_so(alice: Clone, name: s
     assert setting(alice, name, **{f"GITCOORD_{name.upper()}": "1"})[1] == "environment"
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (["set", "nonsense", "1"], "no setting 'nonsense'; there are: "),
-    (["get", "nonsense"], "no setting"),
-    (["set", "recent", "0"], "recent: "),
-    (["set", "recent", "many"], "recent: "),
-    (["set", "profile", "fast"], "profile: "),
-    (["set", "leaders", "../x"], "leaders: "),
-    (["set", "headings", '{"question": "# x"}'], "headings: "),
-    (["set", "recent", "4", "--node"], "the fleet's alone"),
-    (["set", "profile", "fast", "--node"], "profile: "),
-    (["set", "timeout_s", "-1"], "No such option"),
-    (["set", "timeout_s", "nan"], "timeout_s: "),
-    (["set", "lead", "perhaps"], "lead: "),
-    (["set", "agent", "../x"], "agent: "),
-    (["unset", "remote"], "a node needs a remote"),
-])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["set", "nonsense", "1"], "no setting 'nonsense'; there are: "),
+        (["get", "nonsense"], "no setting"),
+        (["set", "recent", "0"], "recent: "),
+        (["set", "recent", "many"], "recent: "),
+        (["set", "profile", "fast"], "profile: "),
+        (["set", "leaders", "../x"], "leaders: "),
+        (["set", "headings", '{"question": "# x"}'], "headings: "),
+        (["set", "recent", "4", "--node"], "the fleet's alone"),
+        (["set", "profile", "fast", "--node"], "profile: "),
+        (["set", "timeout_s", "-1"], "No such option"),
+        (["set", "timeout_s", "nan"], "timeout_s: "),
+        (["set", "lead", "perhaps"], "lead: "),
+        (["set", "agent", "../x"], "agent: "),
+        (["unset", "remote"], "a node needs a remote"),
+    ],
+)
 def test_a_wrong_setting_is_refused_with_the_reason_and_not_written(
     alice: Clone, arguments: list[str], words: str
 ) -> None:

@@ -14,14 +14,32 @@ from gitcoord.store import files
 from tests.cli.clones import TOP, Clone
 
 READ = {
-    "events", "status", "wait", "verify", "doctor", "simulate", "ready", "inbox", "reservations", "proposals", "alerts",
-    "fleet status", "queue list", "config list", "config get", "hook pre-commit", "agent prove",
+    "events",
+    "status",
+    "wait",
+    "verify",
+    "doctor",
+    "simulate",
+    "ready",
+    "inbox",
+    "reservations",
+    "proposals",
+    "alerts",
+    "fleet status",
+    "queue list",
+    "config list",
+    "config get",
+    "hook pre-commit",
+    "agent prove",
 }
 WITHOUT: Mapping[str, str] = {
     "init": "run again it changes nothing, and what it finds on the remote decides what it does",
-    "sync": "it exchanges what is written already", "snapshot": "it renders: --out names a folder to try it in",
-    "agent run": "it does what comes", "actions report": "it prints, where no runner asks for files",
-    "mcp": "its client decides", "demo": "it works in a folder of its own",
+    "sync": "it exchanges what is written already",
+    "snapshot": "it renders: --out names a folder to try it in",
+    "agent run": "it does what comes",
+    "actions report": "it prints, where no runner asks for files",
+    "mcp": "its client decides",
+    "demo": "it works in a folder of its own",
 }
 
 
@@ -44,8 +62,14 @@ def options(one: click.Command) -> set[str]:
 
 
 def test_every_command_that_changes_something_has_it() -> None:
-    lacking = {name for name, one in commands() if "--dry-run" not in options(one) and name not in WITHOUT
-               and name not in READ and "--no-sync" not in options(one)}  # a feature's query: it reads
+    lacking = {
+        name
+        for name, one in commands()
+        if "--dry-run" not in options(one)
+        and name not in WITHOUT
+        and name not in READ
+        and "--no-sync" not in options(one)
+    }  # a feature's query: it reads
     assert lacking == set()
 
 
@@ -57,8 +81,9 @@ def held(clone: Clone) -> dict[str, object]:
             kept = path.relative_to(folder).parts[0] not in ("store.git", "cache", "glance.json", "progress.json")
             if path.is_file() and kept and not path.name.endswith("lock"):
                 seen[str(path)] = path.read_bytes()
-    seen["remote"] = subprocess.run(["git", "-C", str(clone.remote), "for-each-ref"], check=True, capture_output=True
-                                    ).stdout
+    seen["remote"] = subprocess.run(
+        ["git", "-C", str(clone.remote), "for-each-ref"], check=True, capture_output=True
+    ).stdout
     return seen
 
 
@@ -109,9 +134,16 @@ def test_what_is_queued_stays_and_a_pause_too(alice: Clone) -> None:
 
 def test_what_is_refused_is_refused_without_it_too(alice: Clone, bob: Clone) -> None:
     for line, code in {
-        "append note -": 2, "agent admit carol": 2, "config set recent none": 2, "config set remote": 2,
-        "queue drop k3f9": 2, "elect --resign": 3, "agent rekey --as bob": 2, "append note hi --as bob": 2,
-        "import none.log": 2, "conflicts": 2,
+        "append note -": 2,
+        "agent admit carol": 2,
+        "config set recent none": 2,
+        "config set remote": 2,
+        "queue drop k3f9": 2,
+        "elect --resign": 3,
+        "agent rekey --as bob": 2,
+        "append note hi --as bob": 2,
+        "import none.log": 2,
+        "conflicts": 2,
     }.items():
         stdin = b"x" * 70_000
         dry = alice(*line.split(), "--dry-run", code=code, stdin=stdin)

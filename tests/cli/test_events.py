@@ -51,19 +51,22 @@ def test_what_waits_in_another_nodes_outbox_is_shown_too(alice: Clone, bob: Clon
     assert [(row["level"], row["event"]["actor"]) for row in rows] == [("durable", "bob")]
 
 
-@pytest.mark.parametrize("options, expected", [
-    (["--type", "question"], ["q1", "q2"]),
-    (["--type", "question", "--type", "note"], ["q1", "n1", "q2"]),
-    (["--actor", "ALICE", "--type", "note"], ["n1"]),
-    (["--actor", "nobody"], []),
-    (["--interaction", "7"], ["q2"]),
-    (["--since", "3"], ["n1", "q2"]),
-    (["--since", "2001-01-01", "--type", "note"], ["n1"]),
-    (["--since", "2999-01-01T00:00:00Z"], []),
-    (["--limit", "2"], ["n1", "q2"]),
-    (["--limit", "1", "--type", "question"], ["q2"]),
-    (["--limit", "9", "--since", "3"], ["n1", "q2"]),
-])
+@pytest.mark.parametrize(
+    "options, expected",
+    [
+        (["--type", "question"], ["q1", "q2"]),
+        (["--type", "question", "--type", "note"], ["q1", "n1", "q2"]),
+        (["--actor", "ALICE", "--type", "note"], ["n1"]),
+        (["--actor", "nobody"], []),
+        (["--interaction", "7"], ["q2"]),
+        (["--since", "3"], ["n1", "q2"]),
+        (["--since", "2001-01-01", "--type", "note"], ["n1"]),
+        (["--since", "2999-01-01T00:00:00Z"], []),
+        (["--limit", "2"], ["n1", "q2"]),
+        (["--limit", "1", "--type", "question"], ["q2"]),
+        (["--limit", "9", "--since", "3"], ["n1", "q2"]),
+    ],
+)
 def test_filters(alice: Clone, options: Sequence[str], expected: Sequence[str]) -> None:
     alice("append", "mark", "m0", "--no-sync")
     alice("append", "question", "q1", "--no-sync")
@@ -94,7 +97,7 @@ def test_only_what_is_shown_is_parsed(alice: Clone, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_filter_is_not_fooled_by_escapes(alice: Clone) -> None:
-    alice("append", "note", "\x01 and \"type\":\"question\"")
+    alice("append", "note", '\x01 and "type":"question"')
     assert contents(alice("events", "--type", "question", "--json")) == []
     assert len(contents(alice("events", "--type", "note", "--json"))) == 1
 

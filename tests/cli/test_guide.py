@@ -14,8 +14,10 @@ from gitcoord.core.errors import Refused
 from gitcoord.node.membership import agent_guide
 from tests.cli.clones import Clone
 
-COMMANDS = sorted({line for block in re.findall(r"```sh\n(.*?)```", agent_guide.TEXT, re.DOTALL)
-                   for line in block.splitlines()} | set(re.findall(r"`(gitcoord [^`]*)`", agent_guide.TEXT)))
+COMMANDS = sorted(
+    {line for block in re.findall(r"```sh\n(.*?)```", agent_guide.TEXT, re.DOTALL) for line in block.splitlines()}
+    | set(re.findall(r"`(gitcoord [^`]*)`", agent_guide.TEXT))
+)
 
 
 @pytest.mark.parametrize("line", COMMANDS)
@@ -35,7 +37,11 @@ def test_every_command_that_it_names_can_be_typed(line: str) -> None:
 def test_it_is_short_and_its_exit_codes_are_those_of_the_commands() -> None:
     assert len(agent_guide.TEXT) < 4000  # about a thousand tokens of an agent's attention
     assert [code for code in re.findall(r"\b(\d) (?:done|it cannot|somebody|it is queued)", agent_guide.TEXT)] == [
-        "0", "2", "3", "4"]
+        "0",
+        "2",
+        "3",
+        "4",
+    ]
 
 
 def test_a_new_file_is_made_and_again_changes_nothing(alice: Clone) -> None:
@@ -68,10 +74,18 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "AGENTS.md").read_text("utf-8") == f"no newline at its end\n\n{agent_guide.TEXT}"
 
 
-@pytest.mark.parametrize("content", [
-    agent_guide.BEGIN.encode(), agent_guide.END.encode(), f"{agent_guide.END} {agent_guide.BEGIN}".encode(), agent_guide.TEXT.encode() * 2,
-    f"{agent_guide.TEXT}{agent_guide.END}".encode(), b"\xff", b"x" * (agent_guide.FILE_BYTES_MAX + 1),
-])
+@pytest.mark.parametrize(
+    "content",
+    [
+        agent_guide.BEGIN.encode(),
+        agent_guide.END.encode(),
+        f"{agent_guide.END} {agent_guide.BEGIN}".encode(),
+        agent_guide.TEXT.encode() * 2,
+        f"{agent_guide.TEXT}{agent_guide.END}".encode(),
+        b"\xff",
+        b"x" * (agent_guide.FILE_BYTES_MAX + 1),
+    ],
+)
 def test_what_it_would_spoil_is_refused_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "AGENTS.md"
     file.write_bytes(content)

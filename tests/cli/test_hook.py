@@ -11,14 +11,24 @@ import pytest
 from gitcoord.store.git import git_store
 from tests.cli.clones import Clone, Result, process_environment
 
-IDENTITY = {"GIT_AUTHOR_NAME": "x", "GIT_AUTHOR_EMAIL": "x@example.org",
-            "GIT_COMMITTER_NAME": "x", "GIT_COMMITTER_EMAIL": "x@example.org"}
+IDENTITY = {
+    "GIT_AUTHOR_NAME": "x",
+    "GIT_AUTHOR_EMAIL": "x@example.org",
+    "GIT_COMMITTER_NAME": "x",
+    "GIT_COMMITTER_EMAIL": "x@example.org",
+}
 
 
 def run(folder: Path, *args: str, code: int | None = 0, **environment: str) -> Result:
     """git, as a person runs it."""
-    done = subprocess.run(["git", *args], cwd=folder, text=True, capture_output=True, stdin=subprocess.DEVNULL,
-                          env=process_environment({**IDENTITY, **environment}))
+    done = subprocess.run(
+        ["git", *args],
+        cwd=folder,
+        text=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        env=process_environment({**IDENTITY, **environment}),
+    )
     assert code is None or done.returncode == code, done
     return Result(done.returncode, done.stdout, done.stderr)
 
@@ -61,7 +71,10 @@ def test_it_refuses_where_the_clone_or_the_fleet_says_so(held: Clone, where: lis
     assert "mine" not in run(held.path, "log", "--oneline").out
     run(held.path, "commit", "-m", "mine", code=0, GITCOORD_HOOK="warn")
     assert held("hook", "pre-commit", "--json").json() == {
-        "schema": "gitcoord.hook.pre_commit/1", "refused": False, "touched": []}
+        "schema": "gitcoord.hook.pre_commit/1",
+        "refused": False,
+        "touched": [],
+    }
 
 
 def test_its_json_names_paths_and_reservation(held: Clone) -> None:

@@ -76,7 +76,11 @@ def test_nobody_leaves_while_their_agent_runs(alice: Clone) -> None:
 def test_nothing_to_resume(alice: Clone) -> None:
     assert alice("resume").out == "nothing to resume\n"
     assert alice("resume", "--json").json() == {
-        "schema": "gitcoord.resume/1", "resumed": False, "reason": None, "id": None}
+        "schema": "gitcoord.resume/1",
+        "resumed": False,
+        "reason": None,
+        "id": None,
+    }
 
 
 def test_resuming_takes_the_pause_away_and_tells_the_fleet(alice: Clone) -> None:

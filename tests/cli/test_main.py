@@ -59,13 +59,21 @@ def every_command() -> list[tuple[str, click.Command]]:
 def examples(command: click.Command) -> list[str]:
     """The lines below `Example:` in a command's help."""
     paragraphs = [part for part in (command.help or "").split("\b") if part.strip().startswith("Example:")]
-    return [line.strip() for part in paragraphs for line in part.split("Example:", 1)[1].strip("\n").split("\n\n")[0]
-            .splitlines() if line.strip()]
+    return [
+        line.strip()
+        for part in paragraphs
+        for line in part.split("Example:", 1)[1].strip("\n").split("\n\n")[0].splitlines()
+        if line.strip()
+    ]
 
 
 OF_FEATURES = {name: what for feature in FEATURES.values() for name, what in feature.COMMANDS.items()}
-EXAMPLES = [(words, line) for words, command in every_command() for line in examples(command)
-            if words not in (*OF_FEATURES, "demo")]  # tests/system/test_demo.py runs that, and looks closer
+EXAMPLES = [
+    (words, line)
+    for words, command in every_command()
+    for line in examples(command)
+    if words not in (*OF_FEATURES, "demo")
+]  # tests/system/test_demo.py runs that, and looks closer
 
 
 @pytest.fixture
@@ -112,8 +120,14 @@ def in_a_shell(line: str, clone: Clone, environment: Mapping[str, str]) -> None:
     path = f"{clone.path.parent / 'bin'}{os.pathsep}{os.environ['PATH']}"
     endless = ENDLESS.search(line) is not None
     process = subprocess.Popen(
-        f"exec {line}" if endless else line, shell=True, cwd=clone.path, text=True, start_new_session=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        f"exec {line}" if endless else line,
+        shell=True,
+        cwd=clone.path,
+        text=True,
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         env=process_environment({"PATH": path, **environment}),
     )
     assert process.stdout is not None
@@ -147,11 +161,16 @@ def test_every_example_of_a_feature_runs(name: str, alice: Clone, bob: Clone) ->
 def test_every_json_schema_is_documented() -> None:
     documented = (TOP / "docs" / "json.md").read_text(encoding="utf-8")
     printed = {
-        schema for path in (TOP / "gitcoord").rglob("*.py")
+        schema
+        for path in (TOP / "gitcoord").rglob("*.py")
         for schema in re.findall(r'"schema": "(gitcoord\.[a-z_.]+/\d+)"', path.read_text(encoding="utf-8"))
     }
-    printed |= {f"gitcoord.{name.replace(' ', '.')}/1" for feature in FEATURES.values()
-                for name, what in feature.COMMANDS.items() if isinstance(what, Query)}
+    printed |= {
+        f"gitcoord.{name.replace(' ', '.')}/1"
+        for feature in FEATURES.values()
+        for name, what in feature.COMMANDS.items()
+        if isinstance(what, Query)
+    }
     assert printed and not {schema for schema in printed if f"`{schema}`" not in documented}
 
 
@@ -165,9 +184,22 @@ def test_no_documented_json_schema_is_gone() -> None:
 def test_the_fields_of_the_documented_json_are_those_printed(alice: Clone) -> None:
     documented = (TOP / "docs" / "json.md").read_text(encoding="utf-8")
     alice("append", "note", "waits", "--no-sync")
-    for arguments in (["status"], ["events", "--limit", "1"], ["queue", "list"], ["config", "list"], ["sync"],
-                      ["append", "note", "x"], ["resume"], ["elect", "--status"], ["elect", "--explain"], ["doctor"],
-                      ["verify"], ["snapshot"], ["init", "--agent", "alice"], ["leave"]):
+    for arguments in (
+        ["status"],
+        ["events", "--limit", "1"],
+        ["queue", "list"],
+        ["config", "list"],
+        ["sync"],
+        ["append", "note", "x"],
+        ["resume"],
+        ["elect", "--status"],
+        ["elect", "--explain"],
+        ["doctor"],
+        ["verify"],
+        ["snapshot"],
+        ["init", "--agent", "alice"],
+        ["leave"],
+    ):
         value = alice(*arguments, "--json").rows()[0]
         section = documented.split(f"`{value['schema']}`", 1)[1].split("\n## ", 1)[0]
         assert [name for name in value if f"`{name}`" not in section] == [], arguments
@@ -176,18 +208,29 @@ def test_the_fields_of_the_documented_json_are_those_printed(alice: Clone) -> No
 def test_help_is_quick_and_imports_no_git_and_no_models() -> None:
     words = "import sys; from gitcoord.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
     words += "print(sorted(sys.modules), file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True,
-                          env=process_environment({}))
+    done = subprocess.run(
+        [sys.executable, "-c", words], capture_output=True, text=True, check=True, env=process_environment({})
+    )
     for module in ("git", "github", "pydantic", "nacl", "rich", "psutil", "requests", "urllib3"):
         assert f"'{module}'" not in done.stderr
     assert all(f"  {name} " in done.stdout for name in COMMANDS)
 
 
-@pytest.mark.parametrize("error, code", [
-    (errors.Refused, 2), (errors.Lost, 3), (errors.NotConfirmed, 4), (errors.Unreachable, 4),
-    (errors.BadCredentials, 5), (errors.Corrupt, 6), (errors.Denied, 1), (errors.Paused, 1),
-    (OSError, 1), (KeyboardInterrupt, 130),
-])
+@pytest.mark.parametrize(
+    "error, code",
+    [
+        (errors.Refused, 2),
+        (errors.Lost, 3),
+        (errors.NotConfirmed, 4),
+        (errors.Unreachable, 4),
+        (errors.BadCredentials, 5),
+        (errors.Corrupt, 6),
+        (errors.Denied, 1),
+        (errors.Paused, 1),
+        (OSError, 1),
+        (KeyboardInterrupt, 130),
+    ],
+)
 def test_errors_end_with_their_exit_code_and_without_a_traceback(
     alice: Clone, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], code: int
 ) -> None:
@@ -208,9 +251,9 @@ def test_debugging_shows_the_traceback(alice: Clone, monkeypatch: pytest.MonkeyP
     assert "Traceback" in alice("sync", code=2, GITCOORD_DEBUG="1").err
 
 
-@pytest.mark.parametrize("arguments", [
-    ["nonsense"], ["--nonsense"], ["-C", "missing", "status"], ["append"], ["status", "x"],
-])
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["--nonsense"], ["-C", "missing", "status"], ["append"], ["status", "x"]]
+)
 def test_wrong_use_is_2(tmp_path: Path, arguments: list[str]) -> None:
     result = gitcoord(tmp_path, *arguments)
     assert (result.code, result.out) == (2, "") and "Traceback" not in result.err
@@ -236,21 +279,43 @@ def imported(clone: Clone, *arguments: str) -> str:
     """The modules in a process that has run a command."""
     words = f"import sys; from gitcoord.cli.main import main\ntry: main({list(arguments)})\nexcept SystemExit: pass\n"
     words += "print(sorted(sys.modules), file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True, cwd=clone.path,
-                          env=process_environment({}))
+    done = subprocess.run(
+        [sys.executable, "-c", words],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=clone.path,
+        env=process_environment({}),
+    )
     return done.stderr
 
 
 def test_to_queue_an_event_imports_nothing_that_folds(alice: Clone) -> None:
     modules = imported(alice, "append", "note", "x", "--no-sync")
-    for module in ("git", "pydantic", "rich", "tenacity", "psutil", "gitcoord.core.fold.fleet_state", "gitcoord.store.git.git_store"):
+    for module in (
+        "git",
+        "pydantic",
+        "rich",
+        "tenacity",
+        "psutil",
+        "gitcoord.core.fold.fleet_state",
+        "gitcoord.store.git.git_store",
+    ):
         assert f"'{module}'" not in modules
     assert "'nacl'" in modules and alice("queue", "list", "--json").rows()
 
 
 def test_status_imports_nothing_that_folds(alice: Clone) -> None:
     modules = imported(alice, "status")
-    for module in ("git", "pydantic", "rich", "tenacity", "psutil", "gitcoord.core.fold.fleet_state", "gitcoord.store.git.git_store"):
+    for module in (
+        "git",
+        "pydantic",
+        "rich",
+        "tenacity",
+        "psutil",
+        "gitcoord.core.fold.fleet_state",
+        "gitcoord.store.git.git_store",
+    ):
         assert f"'{module}'" not in modules
 
 
@@ -259,8 +324,9 @@ def test_a_ledger_of_an_earlier_format_is_named_and_left_as_it_is(tmp_path: Path
 
     def git(*words: str, given: str = "") -> str:
         someone = ["-c", "user.name=x", "-c", "user.email=x@example.invalid"]
-        done = subprocess.run(["git", "-C", str(remote), *someone, *words], input=given, text=True, check=True,
-                              capture_output=True)
+        done = subprocess.run(
+            ["git", "-C", str(remote), *someone, *words], input=given, text=True, check=True, capture_output=True
+        )
         return done.stdout.strip()
 
     lines = git("hash-object", "-w", str(TOP / "tests" / "data" / "events_v1.log"))

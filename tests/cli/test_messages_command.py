@@ -14,7 +14,9 @@ def test_two_clones_talk(alice: Clone, bob: Clone) -> None:
     bob("sync")
     rows = bob("inbox", "--json").json()["items"]
     assert [(row["from"], row["priority"], row["text"]) for row in rows] == [
-        ("alice", "HIGH", "the parser is yours"), ("alice", "MEDIUM", "release at noon")]
+        ("alice", "HIGH", "the parser is yours"),
+        ("alice", "MEDIUM", "release at noon"),
+    ]
     bob("message", "reply", sent["ids"][0][:6], "-", stdin=b"thanks\n")
     bob("message", "read")
     assert bob("inbox").out == ""

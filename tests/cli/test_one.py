@@ -12,12 +12,21 @@ BRANCHES = {name: {"name": name, "commit": name * 40, "agent": None} for name in
 CONFLICT = {**BRANCHES, "paths": [{"path": "src/a.py", "kind": "content"}], "severity": "low"}
 
 
-@pytest.mark.parametrize(("said", "listed", "shown", "schema", "field"), [
-    (("reserve", "src/**", "--why", "login"), "reservations", "reservations", "reservations", ("why", "login")),
-    (("append", "error", "disk full"), "alerts", "alerts", "alerts", ("text", "disk full")),
-    (("append", "conflict_found", "they do", "--data", json.dumps(CONFLICT)), "conflict list", "conflict show",
-     "conflict.show", ("files", ["src/a.py"])),
-], ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("said", "listed", "shown", "schema", "field"),
+    [
+        (("reserve", "src/**", "--why", "login"), "reservations", "reservations", "reservations", ("why", "login")),
+        (("append", "error", "disk full"), "alerts", "alerts", "alerts", ("text", "disk full")),
+        (
+            ("append", "conflict_found", "they do", "--data", json.dumps(CONFLICT)),
+            "conflict list",
+            "conflict show",
+            "conflict.show",
+            ("files", ["src/a.py"]),
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
 def test_one_is_shown_by_its_id_and_by_its_position(
     alice: Clone, said: tuple[str, ...], listed: str, shown: str, schema: str, field: tuple[str, object]
 ) -> None:

@@ -25,14 +25,39 @@ from tests.waiting import wait_until
 
 ALONE = {"agent run", "mcp", "demo", "fleet start"}  # they go on; tested below, in tests/mcp, or with no ledger at all
 ARGV = POISON.replace("\0", "")  # no argument can hold NUL
-MORE = {"wait": ("--timeout", "0"), "simulate": ("--schedules", "1", "--seconds", "10"), "elect": ("--dry-run",),
-        "import": ("--dry-run",), "review": ("--pr", "1")}
-ABOUT = {"task": "task_created", "message": "message", "directive": "directive_issued", "release": "paths_reserved",
-         "reservations": "paths_reserved", "conflict": "conflict_found", "workflow": "workflow_started",
-         "approve": "proposal_made", "reject": "proposal_made", "proposals": "proposal_made", "alerts": "error"}
+MORE = {
+    "wait": ("--timeout", "0"),
+    "simulate": ("--schedules", "1", "--seconds", "10"),
+    "elect": ("--dry-run",),
+    "import": ("--dry-run",),
+    "review": ("--pr", "1"),
+}
+ABOUT = {
+    "task": "task_created",
+    "message": "message",
+    "directive": "directive_issued",
+    "release": "paths_reserved",
+    "reservations": "paths_reserved",
+    "conflict": "conflict_found",
+    "workflow": "workflow_started",
+    "approve": "proposal_made",
+    "reject": "proposal_made",
+    "proposals": "proposal_made",
+    "alerts": "error",
+}
 SHOWING = (
-    ["events"], ["status"], ["inbox"], ["message", "list"], ["directive", "list"], ["proposals"], ["reservations"],
-    ["workflow", "defined"], ["alerts"], ["recovery", "circuits"], ["conflicts"], ["hook", "pre-commit"],
+    ["events"],
+    ["status"],
+    ["inbox"],
+    ["message", "list"],
+    ["directive", "list"],
+    ["proposals"],
+    ["reservations"],
+    ["workflow", "defined"],
+    ["alerts"],
+    ["recovery", "circuits"],
+    ["conflicts"],
+    ["hook", "pre-commit"],
 )
 
 
@@ -105,7 +130,7 @@ def test_no_command_prints_what_acts_or_hides(alice: Clone, ids: dict[str, str],
     for known in (True, False):
         words = [*name.split(), *arguments(name, one, ids, known=known)]
         for form in ([], ["--json"]) if has_json else ([],):
-            said = alice(*words[:len(name.split())], *form, *words[len(name.split()):], code=None)
+            said = alice(*words[: len(name.split())], *form, *words[len(name.split()) :], code=None)
             assert faults(said.out) == [] and faults(said.err) == [], said
             if form and said.code == 0:
                 assert all(json.loads(line) for line in said.out.splitlines())
@@ -133,7 +158,12 @@ def test_the_log_of_a_running_agent_is_lines_of_its_own_only(alice: Clone, tmp_p
     with log.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "gitcoord", "agent", "run", "--exec", "env", "--capabilities", "x", *form],
-            cwd=alice.path, env=process_environment({}), stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+            cwd=alice.path,
+            env=process_environment({}),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+        )
     try:
         wait_until(lambda: "⟨U+202E⟩" in log.read_text("utf-8"), timeout_s=90, what="the remote's words")
     finally:
@@ -150,9 +180,23 @@ def test_what_a_handler_of_events_prints_is_lines_of_the_agents_log(tmp_path: Pa
     words.write_bytes(POISON.encode() + b"\n")
     bob("append", "question", "who?", "--to", "alice", "--wait", "sequenced")
     done = subprocess.run(
-        [sys.executable, "-m", "gitcoord", "agent", "run", "--once", *form,
-         "--on-event", f"cat {words}; cat {words} >&2; printf 'no end of line'"],
-        cwd=alice.path, env=process_environment({}), stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+        [
+            sys.executable,
+            "-m",
+            "gitcoord",
+            "agent",
+            "run",
+            "--once",
+            *form,
+            "--on-event",
+            f"cat {words}; cat {words} >&2; printf 'no end of line'",
+        ],
+        cwd=alice.path,
+        env=process_environment({}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=120,
+    )
     text = (done.stdout + done.stderr).decode()
     assert faults(text) == [], text
     assert text.count("handler") > 2 and "no end of line" in text
@@ -183,7 +227,10 @@ def test_a_workflow_is_told_nothing_that_others_made_up(alice: Clone, tmp_path: 
     output, summary = tmp_path / "output", tmp_path / "summary"
     said = alice("actions", "report", str(answers), GITHUB_OUTPUT=str(output), GITHUB_STEP_SUMMARY=str(summary))
     assert [line.partition("=")[0] for line in output.read_text("utf-8").splitlines()] == [
-        "position", "leader", "attention"]
+        "position",
+        "leader",
+        "attention",
+    ]
     assert faults(said.out) == unseen(summary.read_text("utf-8")) == []
     assert all(line.startswith("::warning title=gitcoord::") for line in said.out.splitlines()) and said.out
     answers.write_text(json.dumps({"schema": "gitcoord.review/1", "verdict": f"x\n{FORGED}", "findings": []}), "utf-8")
@@ -202,15 +249,22 @@ def test_a_traceback_is_no_way_around_it(alice: Clone, monkeypatch: pytest.Monke
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no pty")
-@pytest.mark.parametrize("words", [["status"], ["directive", "list"], ["events", "--no-sync"], ["doctor"]],
-                         ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [["status"], ["directive", "list"], ["events", "--no-sync"], ["doctor"]], ids=" ".join
+)
 def test_a_terminal_is_sent_our_own_colours_and_nothing_of_others(alice: Clone, words: list[str]) -> None:
     import pty
 
     ours, theirs = pty.openpty()
     environment = process_environment({"TERM": "xterm-256color", "COLUMNS": "200"})
-    process = subprocess.Popen([sys.executable, "-m", "gitcoord", *words], cwd=alice.path, env=environment,
-                               stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gitcoord", *words],
+        cwd=alice.path,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    )
     os.close(theirs)
     shown = b""
     with contextlib.suppress(OSError):  # how Linux says that the other end is closed
@@ -230,13 +284,24 @@ PRINTS = {  # what may print by itself, and what is not gitcoord's command line
     "gitcoord/cli/common.py": {"click.echo", "Console"},
     "gitcoord/cli/tables.py": {"Console"},  # a table, of cells that are fit
     "gitcoord/cli/status.py": {"Console"},  # redraws, lines made by `styled`
-    "gitcoord/cli/import_.py": {"Console"}, "gitcoord/cli/verify.py": {"Console"},  # counts of their own
+    "gitcoord/cli/import_.py": {"Console"},
+    "gitcoord/cli/verify.py": {"Console"},  # counts of their own
     "gitcoord/cli/demo.py": {"Console"},  # a play of its own, whose every line goes through its stage
     "gitcoord/node/tasks/handler.py": {"print"},  # the answer of the user's function, to the process that called it
     "gitcoord/code/git_oracle.py": {"print"},  # a script of the developers
 }
-PRINTING = {"print", "Console", "click.echo", "click.secho", "click.style", "click.echo_via_pager", "sys.stdout.write",
-            "sys.stderr.write", "sys.stdout.buffer.write", "wrong.show"}
+PRINTING = {
+    "print",
+    "Console",
+    "click.echo",
+    "click.secho",
+    "click.style",
+    "click.echo_via_pager",
+    "sys.stdout.write",
+    "sys.stderr.write",
+    "sys.stdout.buffer.write",
+    "wrong.show",
+}
 
 
 def calls(path: Path) -> Iterator[str]:
@@ -246,8 +311,10 @@ def calls(path: Path) -> Iterator[str]:
 
 
 def test_nothing_prints_but_through_the_one_door() -> None:
-    found = {str(path.relative_to(TOP)): PRINTING.intersection(calls(path))
-             for path in sorted((TOP / "gitcoord").rglob("*.py"))}
+    found = {
+        str(path.relative_to(TOP)): PRINTING.intersection(calls(path))
+        for path in sorted((TOP / "gitcoord").rglob("*.py"))
+    }
     assert {path: which for path, which in found.items() if which} == PRINTS
 
 

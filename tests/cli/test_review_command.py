@@ -70,7 +70,8 @@ def test_an_account_that_posts_what_its_agent_signed_is_confirmed_without_an_adm
     with FakeGitHub() as github:
         repo = github.repo("OWNER/REPO")
         github.pull(12, files=[changed("a.py")], fork="OWNER/REPO", name="OWNER/REPO", author="octocat")["body"] = (
-            f"Please review.\n\n{told['line']}\n")
+            f"Please review.\n\n{told['line']}\n"
+        )
         assert "o/r" in github.repos and repo.comments == {}
         variables = {"GITHUB_API_URL": github.url, "GITCOORD_TOKEN": github.token}
         alice(*PR, **variables)

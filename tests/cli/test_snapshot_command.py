@@ -15,9 +15,9 @@ from click.testing import CliRunner, Result
 
 from gitcoord.cli.snapshot import command
 from gitcoord.features.pages.snapshot import BEGIN, END
-from gitcoord.node.operations import local_pages
 from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.node import Node
+from gitcoord.node.operations import local_pages
 from gitcoord.store import files
 from tests.waiting import wait_until
 
@@ -81,7 +81,9 @@ def test_what_is_queued_is_on_the_page_and_in_the_log(node: Node) -> None:
     page = Path("communication.md").read_text()
     assert page.index("sequenced") < page.index("waiting") and "Ledger position 2 " in page
     assert [json.loads(line)["content"] for line in Path("events.log").read_bytes().splitlines()][1:] == [
-        "sequenced", "waiting"]
+        "sequenced",
+        "waiting",
+    ]
     assert node.fleet.position == 2
 
 
@@ -122,6 +124,7 @@ def test_killed_at_every_write_there_is_a_good_page(node: Node, monkeypatch: pyt
             if calls[0] == -calls[1]:
                 raise Killed
             return result
+
         return call
 
     for name in ("replace", "fsync", "open"):
@@ -136,19 +139,27 @@ def test_killed_at_every_write_there_is_a_good_page(node: Node, monkeypatch: pyt
             number += 1
             calls[:] = [0, sign * at]
             try:
-                local_pages.put_pages(folder, {"communication.md": say_page.format(number).encode(), "archive.md": b"a\n"})
+                local_pages.put_pages(
+                    folder, {"communication.md": say_page.format(number).encode(), "archive.md": b"a\n"}
+                )
             except Killed:
                 died += 1
-            good = [path for path in (folder / "communication.md", folder / "communication.md.bak")
-                    if path.exists() and local_pages.is_whole(path.read_bytes())]
+            good = [
+                path
+                for path in (folder / "communication.md", folder / "communication.md.bak")
+                if path.exists() and local_pages.is_whole(path.read_bytes())
+            ]
             assert good and folder / "communication.md" in good
     assert died >= 14
 
 
 def test_watch_follows_the_log_until_told_to_stop(node: Node, tmp_path: Path) -> None:
     say(node, "first")
-    watch = subprocess.Popen([sys.executable, "-m", "gitcoord", "snapshot", "--watch", "--out", "pages"],
-                             stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(TOP)})
+    watch = subprocess.Popen(
+        [sys.executable, "-m", "gitcoord", "snapshot", "--watch", "--out", "pages"],
+        stdout=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": str(TOP)},
+    )
     try:
         page = tmp_path / "pages" / "communication.md"
         wait_until(lambda: page.exists() and b"first" in page.read_bytes(), timeout_s=20, what="the first page")

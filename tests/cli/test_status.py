@@ -187,9 +187,15 @@ def test_the_doctor_tells_what_others_put_among_the_outboxes(alice: Clone) -> No
 
 def spoil(clone: Clone, node: str) -> None:
     """Put an outbox on the remote whose tree is gone from there."""
+
     def git(*words: str, given: str = "") -> str:
-        done = subprocess.run(["git", "-C", str(clone.remote), "-c", "user.name=m", "-c", "user.email=m", *words],
-                              input=given, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["git", "-C", str(clone.remote), "-c", "user.name=m", "-c", "user.email=m", *words],
+            input=given,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         return done.stdout.strip()
 
     blob = git("hash-object", "-w", "--stdin", given="x")
@@ -208,9 +214,25 @@ def test_what_trust_may_be_is_shown_in_both_forms_and_a_further_machine_takes_ea
     bob("sync")
     for form in (founder, newest):
         assert "GITCOORD_TRUST" not in bob("verify", GITCOORD_TRUST=form).err
-    joined = gitcoord(alice.path.parent, "init", "third", "--agent", "carol", "--remote", str(alice.remote),
-                      environment={"GITCOORD_TRUST": newest})
+    joined = gitcoord(
+        alice.path.parent,
+        "init",
+        "third",
+        "--agent",
+        "carol",
+        "--remote",
+        str(alice.remote),
+        environment={"GITCOORD_TRUST": newest},
+    )
     assert joined.code == 0 and founder in joined.out and re.search(r"\b4:[A-Za-z0-9_-]{43}", joined.out)
-    wrong = gitcoord(alice.path.parent, "init", "fourth", "--agent", "dan", "--remote", str(alice.remote),
-                     environment={"GITCOORD_TRUST": newest[:-4] + "AAAA"})
+    wrong = gitcoord(
+        alice.path.parent,
+        "init",
+        "fourth",
+        "--agent",
+        "dan",
+        "--remote",
+        str(alice.remote),
+        environment={"GITCOORD_TRUST": newest[:-4] + "AAAA"},
+    )
     assert wrong.code != 0 and "GITCOORD_TRUST names" in wrong.err

@@ -24,7 +24,13 @@ def test_a_round_tells_what_it_achieved(alice: Clone, bob: Clone) -> None:
     for text in ("one", "two"):
         alice("append", "note", text, "--no-sync")
     assert alice("sync", "--json").json() == {
-        "schema": "gitcoord.sync/1", "position": 4, "sequenced": 2, "durable": 0, "queued": 0, "races_lost": 0}
+        "schema": "gitcoord.sync/1",
+        "position": 4,
+        "sequenced": 2,
+        "durable": 0,
+        "queued": 0,
+        "races_lost": 0,
+    }
     assert bob("sync").out == "position 4, 0 sequenced\n"
 
 
@@ -68,7 +74,9 @@ def test_the_queue_is_listed_in_its_order_with_levels(alice: Clone) -> None:
         alice("append", "note", text, "--no-sync")
     assert contents(alice) == ["one", "two"]
     assert [line.split()[-2:] for line in alice("queue", "list").out.splitlines()] == [
-        ["[QUEUED]", "one"], ["[QUEUED]", "two"]]
+        ["[QUEUED]", "one"],
+        ["[QUEUED]", "two"],
+    ]
     alice("sync")
     assert contents(alice) == []
 
@@ -80,8 +88,11 @@ def test_dropping_what_a_hook_denies_lets_the_rest_go_out(alice: Clone, bob: Clo
     alice("append", "note", "after", "--no-sync")
     refused = alice("sync", code=None)
     assert refused.code == 4 and "gitcoord queue drop" in refused.err
-    poison = next(row["event"]["uid"] for row in alice("queue", "list", "--json").json()["events"]
-                  if row["event"]["content"] == "POISON")
+    poison = next(
+        row["event"]["uid"]
+        for row in alice("queue", "list", "--json").json()["events"]
+        if row["event"]["content"] == "POISON"
+    )
     assert poison[:8] in refused.err
     dropped = alice("queue", "drop", poison[:8], "--json").json()
     assert dropped["id"] == poison and dropped["event"]["content"] == "POISON"

@@ -9,8 +9,13 @@ from gitcoord.cli.tables import detail, print_table
 
 COLUMNS = ("id", "status", "priority", "agent", "title")
 ROWS = [
-    {"id": "erpasff1k2m3n4p5", "status": "ready", "priority": "HIGH", "agent": None,
-     "title": "Mend 漢字 🎉 " + "parser " * 40},
+    {
+        "id": "erpasff1k2m3n4p5",
+        "status": "ready",
+        "priority": "HIGH",
+        "agent": None,
+        "title": "Mend 漢字 🎉 " + "parser " * 40,
+    },
     {"id": "mzc660pdk2m3n4p5", "status": "input-required", "priority": "LOW", "agent": "bob", "title": "x"},
 ]
 
@@ -48,11 +53,22 @@ def test_elsewhere_nothing_is_cut_and_no_line_ends_in_blanks(capsys: pytest.Capt
 
 
 def test_one_thing_shows_what_there_is_to_say_in_the_units_of_people() -> None:
-    assert list(detail({
-        "id": "erpasff1k2m3n4p5", "status": "running", "body": "", "artifacts": [], "overdue": False, "timeout_s": 90,
-        "created_by": "alice", "deadline": "2026-11-21T13:46:28.971Z", "share": 0.5,
-        "attempts": [{"agent": "bob", "took_s": 1.25, "late": None}, {"agent": "carol", "text": "too late"}],
-    })) == [
+    assert list(
+        detail(
+            {
+                "id": "erpasff1k2m3n4p5",
+                "status": "running",
+                "body": "",
+                "artifacts": [],
+                "overdue": False,
+                "timeout_s": 90,
+                "created_by": "alice",
+                "deadline": "2026-11-21T13:46:28.971Z",
+                "share": 0.5,
+                "attempts": [{"agent": "bob", "took_s": 1.25, "late": None}, {"agent": "carol", "text": "too late"}],
+            }
+        )
+    ) == [
         "id          erpasff1k2m3n4p5",
         "status      running",
         "overdue     no",

@@ -76,8 +76,9 @@ def test_a_text_comes_from_standard_input_and_nothing_is_written_for_a_dry_run(a
 
 
 def test_words_of_a_choice_may_be_small_and_lists_may_have_commas(alice: Clone) -> None:
-    made = alice("task", "create", "x", "--priority", "high", "--needs", "Python,backend", "--time-limit", "10m",
-                 "--json").json()["task"]
+    made = alice(
+        "task", "create", "x", "--priority", "high", "--needs", "Python,backend", "--time-limit", "10m", "--json"
+    ).json()["task"]
     assert (made["priority"], made["needs"], made["timeout_s"]) == ("HIGH", ["python", "backend"], 600)
 
 
@@ -116,8 +117,10 @@ def test_waiting_tells_what_is_not_so_and_what_can_never_be(alice: Clone, bob: C
     assert alice("wait", "--for", f"task {uid} over", "--for", "agent bob joined").out.count("\n") == 2
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "task", "task x done", "task 3 finished", "agent bob",
-                                  "message 3 read", "event", "event No!"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "nonsense", "task", "task x done", "task 3 finished", "agent bob", "message 3 read", "event", "event No!"],
+)
 def test_what_is_no_condition_is_refused(text: str, alice: Clone) -> None:
     assert alice("wait", "--for", text, "--timeout", "1", code=2).err.startswith("gitcoord: ")
 

@@ -21,15 +21,25 @@ def supervised(alice: Clone) -> object:
     return lock
 
 
-@pytest.mark.parametrize(("line", "change", "read"), [
-    ("queue list", lambda alice: alice("append", "note", "one", "--no-sync"), lambda value: len(value["events"])),
-    ("config list", lambda alice: alice("config", "set", "lead", "false", "--node"),
-     lambda value: [one["value"] for one in value["settings"] if one["name"] == "lead"]),
-    ("config list", lambda alice: alice("config", "set", "recent", "5"),
-     lambda value: [one["value"] for one in value["settings"] if one["name"] == "recent"]),
-    ("fleet status", supervised, lambda value: value["file"]),
-    ("reservations", lambda alice: alice("reserve", "src"), lambda value: len(value["items"])),
-], ids=["queue", "node", "fleet", "supervisor", "feature"])
+@pytest.mark.parametrize(
+    ("line", "change", "read"),
+    [
+        ("queue list", lambda alice: alice("append", "note", "one", "--no-sync"), lambda value: len(value["events"])),
+        (
+            "config list",
+            lambda alice: alice("config", "set", "lead", "false", "--node"),
+            lambda value: [one["value"] for one in value["settings"] if one["name"] == "lead"],
+        ),
+        (
+            "config list",
+            lambda alice: alice("config", "set", "recent", "5"),
+            lambda value: [one["value"] for one in value["settings"] if one["name"] == "recent"],
+        ),
+        ("fleet status", supervised, lambda value: value["file"]),
+        ("reservations", lambda alice: alice("reserve", "src"), lambda value: len(value["items"])),
+    ],
+    ids=["queue", "node", "fleet", "supervisor", "feature"],
+)
 def test_it_is_shown_again_when_it_has_changed(
     alice: Clone, line: str, change: Callable[[Clone], object], read: Callable[[Any], object]
 ) -> None:

@@ -13,8 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 LINES = "".join(f"line {number}\n" for number in range(1, 41))
-CODE = ("def first():\n    one = 1\n    two = 2\n    return one\n\n\n"
-        "def second():\n    three = 3\n    four = 4\n    return four\n")
+CODE = (
+    "def first():\n    one = 1\n    two = 2\n    return one\n\n\n"
+    "def second():\n    three = 3\n    four = 4\n    return four\n"
+)
 
 Change = Callable[["Builder"], None]
 
@@ -29,13 +31,18 @@ class Builder:
     def git(self, *words: str, check: bool = True) -> str:
         date = f"{1_700_000_000 + self.count} +0000"
         environment = os.environ | {
-            "GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date, "GIT_AUTHOR_NAME": "kinds",
-            "GIT_AUTHOR_EMAIL": "kinds@example.org", "GIT_COMMITTER_NAME": "kinds",
-            "GIT_COMMITTER_EMAIL": "kinds@example.org", "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_AUTHOR_DATE": date,
+            "GIT_COMMITTER_DATE": date,
+            "GIT_AUTHOR_NAME": "kinds",
+            "GIT_AUTHOR_EMAIL": "kinds@example.org",
+            "GIT_COMMITTER_NAME": "kinds",
+            "GIT_COMMITTER_EMAIL": "kinds@example.org",
+            "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_SYSTEM": os.devnull,
         }
-        return subprocess.run(["git", *words], cwd=self.folder, env=environment, check=check, text=True,
-                              capture_output=True).stdout
+        return subprocess.run(
+            ["git", *words], cwd=self.folder, env=environment, check=check, text=True, capture_output=True
+        ).stdout
 
     def write(self, path: str, content: str | bytes) -> None:
         file = self.folder / path
@@ -81,40 +88,62 @@ def build(folder: Path) -> None:
     other = make.git("commit-tree", "HEAD^{tree}", "-m", "other").strip()
 
     def gitlink(commit: str) -> Change:
-        return lambda b: void(b.git("update-index", "--add", "--cacheinfo", f"160000,{commit},module"),
-                              (b.folder / "module").mkdir(exist_ok=True))
+        return lambda b: void(
+            b.git("update-index", "--add", "--cacheinfo", f"160000,{commit},module"),
+            (b.folder / "module").mkdir(exist_ok=True),
+        )
 
     make.kind("content", lambda b: b.edit("text", "line 5\n", "five\n"), lambda b: b.edit("text", "line 5\n", "FIVE\n"))
-    make.kind("two-hunks", lambda b: (b.edit("code.py", "one = 1", "one = 11"), b.edit("code.py", "four = 4",
-              "four = 44")),
-              lambda b: (b.edit("code.py", "one = 1", "one = 111"), b.edit("code.py", "four = 4", "four = 444")))
-    make.kind("clean", lambda b: b.edit("text", "line 5\n", "five\n"),
-              lambda b: b.edit("text", "line 30\n", "thirty\n"))
+    make.kind(
+        "two-hunks",
+        lambda b: (b.edit("code.py", "one = 1", "one = 11"), b.edit("code.py", "four = 4", "four = 44")),
+        lambda b: (b.edit("code.py", "one = 1", "one = 111"), b.edit("code.py", "four = 4", "four = 444")),
+    )
+    make.kind(
+        "clean", lambda b: b.edit("text", "line 5\n", "five\n"), lambda b: b.edit("text", "line 30\n", "thirty\n")
+    )
     make.kind("same", lambda b: b.edit("text", "line 5\n", "five\n"), lambda b: b.edit("text", "line 5\n", "five\n"))
-    make.kind("apart", lambda b: b.edit("text", "line 5\n", "five\n"),
-              lambda b: b.edit("code.py", "one = 1", "one = 0"))
+    make.kind(
+        "apart", lambda b: b.edit("text", "line 5\n", "five\n"), lambda b: b.edit("code.py", "one = 1", "one = 0")
+    )
     make.kind("deleted", lambda b: (b.folder / "text").unlink(), lambda b: b.edit("text", "line 5\n", "FIVE\n"))
     make.kind("binary", lambda b: b.write("binary", bytes(256)), lambda b: b.write("binary", bytes(100)))
     make.kind("mode", lambda b: (b.folder / "script").chmod(0o755), lambda b: b.edit("script", "line 5\n", "FIVE\n"))
     make.kind("both-added", lambda b: b.write("new", "a\n"), lambda b: b.write("new", "b\n"))
-    make.kind("renamed-twice", lambda b: void(b.git("mv", "text", "text-a")),
-              lambda b: void(b.git("mv", "text", "text-b")))
+    make.kind(
+        "renamed-twice", lambda b: void(b.git("mv", "text", "text-a")), lambda b: void(b.git("mv", "text", "text-b"))
+    )
     make.kind("renamed-and-deleted", lambda b: void(b.git("mv", "text", "text-a")), lambda b: void(b.git("rm", "text")))
-    make.kind("renamed-and-changed", lambda b: void(b.git("mv", "text", "text-a"), b.edit("text-a", "line 5\n",
-              "five\n")),
-              lambda b: b.edit("text", "line 5\n", "FIVE\n"))
-    make.kind("renamed-and-changed-elsewhere", lambda b: void(b.git("mv", "text", "text-a")),
-              lambda b: b.edit("text", "line 5\n", "FIVE\n"))
-    make.kind("folder-renamed", lambda b: void(b.git("mv", "folder", "moved")),
-              lambda b: b.write("folder/three", "3\n"))
+    make.kind(
+        "renamed-and-changed",
+        lambda b: void(b.git("mv", "text", "text-a"), b.edit("text-a", "line 5\n", "five\n")),
+        lambda b: b.edit("text", "line 5\n", "FIVE\n"),
+    )
+    make.kind(
+        "renamed-and-changed-elsewhere",
+        lambda b: void(b.git("mv", "text", "text-a")),
+        lambda b: b.edit("text", "line 5\n", "FIVE\n"),
+    )
+    make.kind(
+        "folder-renamed", lambda b: void(b.git("mv", "folder", "moved")), lambda b: b.write("folder/three", "3\n")
+    )
     make.kind("file-and-folder", lambda b: b.write("spot", "file\n"), lambda b: b.write("spot/inside", "folder\n"))
-    make.kind("file-to-folder", lambda b: void((b.folder / "text").unlink(), b.write("text/inside", "x\n")),
-              lambda b: b.edit("text", "line 5\n", "FIVE\n"))
+    make.kind(
+        "file-to-folder",
+        lambda b: void((b.folder / "text").unlink(), b.write("text/inside", "x\n")),
+        lambda b: b.edit("text", "line 5\n", "FIVE\n"),
+    )
     make.kind("symlink", lambda b: (b.folder / "spot").symlink_to("text"), lambda b: b.write("spot", "file\n"))
-    make.kind("odd-name", lambda b: b.edit("name with spaces and ü", "line 5\n", "five\n"),
-              lambda b: b.edit("name with spaces and ü", "line 5\n", "FIVE\n"))
-    make.kind("markers", lambda b: b.edit("text", "line 5\n", "<<<<<<< ours\nfive\n=======\n"),
-              lambda b: b.edit("text", "line 5\n", ">>>>>>> theirs\nFIVE\n"))
+    make.kind(
+        "odd-name",
+        lambda b: b.edit("name with spaces and ü", "line 5\n", "five\n"),
+        lambda b: b.edit("name with spaces and ü", "line 5\n", "FIVE\n"),
+    )
+    make.kind(
+        "markers",
+        lambda b: b.edit("text", "line 5\n", "<<<<<<< ours\nfive\n=======\n"),
+        lambda b: b.edit("text", "line 5\n", ">>>>>>> theirs\nFIVE\n"),
+    )
     make.kind("submodule", gitlink(sub), gitlink(other))
     crossed(make)
 
@@ -146,5 +175,6 @@ def void(*_: object) -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as work:
         build(Path(work))
-        subprocess.run(["git", "bundle", "create", "--quiet", str(Path(sys.argv[1]).resolve()), "--all"], cwd=work,
-                       check=True)
+        subprocess.run(
+            ["git", "bundle", "create", "--quiet", str(Path(sys.argv[1]).resolve()), "--all"], cwd=work, check=True
+        )

@@ -42,7 +42,7 @@ def test_conflicts_among_the_remotes_branches_are_told_and_closed(tmp_path: Path
 
 
 def test_a_name_that_hides_something_is_told_as_people_see_it_and_keeps_no_other_from_being_told(
-    tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     """Whoever pushes names branches, files and functions; one odd name stopped every look of the leader."""
     forge, story = Forge(tmp_path), Story().founded()
@@ -53,7 +53,8 @@ def test_a_name_that_hides_something_is_told_as_people_see_it_and_keeps_no_other
         work: Any = job.prepare(Context(story.fleet, NOW, "alice"))
         written = work(lambda: True)
         assert [story.say("alice", one.type, one.content, data=dict(one.data), re=one.re).void for one in written] == [
-            None] * len(written)
+            None
+        ] * len(written)
         return [one.content for one in written]
 
     def branch(name: str, new: str, file: str = "a.txt") -> None:

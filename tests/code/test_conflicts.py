@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from gitcoord.code import branches, conflicts, merges, merge_cache, conflict_events
+from gitcoord.code import branches, conflict_events, conflicts, merge_cache, merges
+from gitcoord.code.changed_paths import common_ancestor, touched
 from gitcoord.code.conflicts import Conflict, ConflictedPath, Found, Ref
 from gitcoord.code.hunks import Hunk, hunks
-from gitcoord.code.objects import Repository
 from gitcoord.code.merge_result import Outcome, Pair, Unmerged
-from gitcoord.code.changed_paths import common_ancestor, touched
+from gitcoord.code.objects import Repository
 from tests.cli.clones import Clone, copied
 
 BUNDLE = Path(__file__).resolve().parents[1] / "data" / "merges.bundle"
@@ -82,8 +82,11 @@ def test_pairs_that_touch_nothing_in_common_are_not_tried_and_lose_no_conflict(p
         marks = {name: touched(repository, ancestor, commit) for name, commit in refs.items()}
         pairs = list(itertools.combinations(names, 2))
         tried = merges.trial(repository, [(refs[a], refs[b]) for a, b in pairs])
-        missed = [(a, b) for (a, b), merge in zip(pairs, tried, strict=True)
-                  if not merge.clean and not marks[a].meets(marks[b])]
+        missed = [
+            (a, b)
+            for (a, b), merge in zip(pairs, tried, strict=True)
+            if not merge.clean and not marks[a].meets(marks[b])
+        ]
         skipped = sum(not marks[a].meets(marks[b]) for a, b in pairs)
     assert missed == [] and skipped > len(pairs) / 3
 
@@ -105,10 +108,17 @@ def test_a_file_against_a_link_is_one_path(path: Path) -> None:
     assert [(place.path, place.kind, len(place.said)) for place in one.paths] == [("spot", "mode", 1)]
 
 
-@pytest.mark.parametrize(("lines", "files", "central", "severity"), [
-    (1, 1, 1, "low"), (6, 1, 1, "medium"), (50, 1, 1, "high"), (250, 1, 1, "critical"), (1, 2, 1, "medium"),
-    (1, 1, 4, "medium"),
-])
+@pytest.mark.parametrize(
+    ("lines", "files", "central", "severity"),
+    [
+        (1, 1, 1, "low"),
+        (6, 1, 1, "medium"),
+        (50, 1, 1, "high"),
+        (250, 1, 1, "critical"),
+        (1, 2, 1, "medium"),
+        (1, 1, 4, "medium"),
+    ],
+)
 def test_lines_files_and_how_central_a_path_is_make_it_severe(
     lines: int, files: int, central: int, severity: str
 ) -> None:
@@ -122,14 +132,19 @@ def test_in_the_suggested_order_as_many_as_can_be_merge_without_help() -> None:
     path = ConflictedPath("x", "content", (), 1, ())
     found = [Conflict(refs[0], other, (path,), 0) for other in refs[1:4]]
     ordered = conflicts.order(refs, found)
-    assert [(ref.name, count) for ref, count in ordered] == [
-        ("alone", 0), ("a", 0), ("b", 0), ("c", 0), ("hub", 3)]
+    assert [(ref.name, count) for ref, count in ordered] == [("alone", 0), ("a", 0), ("b", 0), ("c", 0), ("hub", 3)]
 
 
-@pytest.mark.parametrize(("branch", "agent"), [
-    ("alice/parser", "alice"), ("task/k3f97hq2-1-agent-a-mend", "Agent A"), ("malice", None), ("origin/bob", "bob"),
-    ("bob-the-builder", "bob the builder"),
-])
+@pytest.mark.parametrize(
+    ("branch", "agent"),
+    [
+        ("alice/parser", "alice"),
+        ("task/k3f97hq2-1-agent-a-mend", "Agent A"),
+        ("malice", None),
+        ("origin/bob", "bob"),
+        ("bob-the-builder", "bob the builder"),
+    ],
+)
 def test_whose_a_branch_is(branch: str, agent: str | None) -> None:
     assert branches.agent_of(branch, ["alice", "bob", "Agent A", "bob the builder"]) == agent
 
@@ -141,8 +156,12 @@ def test_what_is_told_fits_an_event(path: Path) -> None:
 
 def test_the_command_tells_records_and_closes(alice: Clone, tried: list[Pair]) -> None:
     def git(*words: str) -> None:
-        subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@y", *words], cwd=alice.path, check=True,
-                       capture_output=True)
+        subprocess.run(
+            ["git", "-c", "user.name=x", "-c", "user.email=x@y", *words],
+            cwd=alice.path,
+            check=True,
+            capture_output=True,
+        )
 
     def commit(branch: str, text: str) -> None:
         git("checkout", "-q", "-B", branch, "main")
@@ -184,12 +203,16 @@ def test_no_pair_is_tried_twice_whether_it_conflicts_or_not(path: Path, tmp_path
     assert again == first
 
 
-@pytest.mark.parametrize("change", [
-    lambda path, cache: subprocess.run(["git", "-C", str(path), "config", "merge.renames", "false"], check=True),
-    lambda path, cache: (path / "info" / "attributes").write_text("* -merge\n"),
-    lambda path, cache: (cache / merge_cache.FILE).write_bytes((cache / merge_cache.FILE).read_bytes()[:-9]),
-    lambda path, cache: (cache / merge_cache.FILE).write_bytes(b""),
-], ids=["settings", "attributes", "damage", "empty"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path, cache: subprocess.run(["git", "-C", str(path), "config", "merge.renames", "false"], check=True),
+        lambda path, cache: (path / "info" / "attributes").write_text("* -merge\n"),
+        lambda path, cache: (cache / merge_cache.FILE).write_bytes((cache / merge_cache.FILE).read_bytes()[:-9]),
+        lambda path, cache: (cache / merge_cache.FILE).write_bytes(b""),
+    ],
+    ids=["settings", "attributes", "damage", "empty"],
+)
 def test_what_was_judged_otherwise_or_is_damaged_is_tried_again(
     path: Path, tmp_path: Path, tried: list[Pair], change: Callable[[Path, Path], object]
 ) -> None:
@@ -233,9 +256,15 @@ def remembering(path: Path, cache: Path, *names: str) -> Found:
     """A look at the branches of these names (all) that knows what those before it found."""
     with Repository(path) as repository:
         names = names or tuple(
-            repository.git("for-each-ref", "--format=%(refname:short)", "refs/heads/*-[ab]").decode().split())
-        found = conflicts.between(repository, branches.chosen(repository, names, []), now_s=BUILT_S,
-                                  base=branches.base_of(repository, "main"), known=merge_cache.read(cache, repository))
+            repository.git("for-each-ref", "--format=%(refname:short)", "refs/heads/*-[ab]").decode().split()
+        )
+        found = conflicts.between(
+            repository,
+            branches.chosen(repository, names, []),
+            now_s=BUILT_S,
+            base=branches.base_of(repository, "main"),
+            known=merge_cache.read(cache, repository),
+        )
         merge_cache.save(cache, repository, found.outcomes)
     return found
 

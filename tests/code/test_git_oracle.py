@@ -41,14 +41,21 @@ def check(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     (tree / "gitcoord").symlink_to(TOP / "gitcoord")
     python.write_text(PYTHON % sys.executable)
     python.chmod(0o755)
-    return subprocess.run([str(tree / "scripts" / "conflict-check"), *words], cwd=folder, text=True,
-                          capture_output=True, env=os.environ | {"PYTHON": str(python)}, timeout=110)
+    return subprocess.run(
+        [str(tree / "scripts" / "conflict-check"), *words],
+        cwd=folder,
+        text=True,
+        capture_output=True,
+        env=os.environ | {"PYTHON": str(python)},
+        timeout=110,
+    )
 
 
 def test_the_script_tells_how_many_of_how_many_agree(path: Path, tmp_path: Path) -> None:
     done = check(tmp_path, os.path.relpath(path, tmp_path))
-    assert (done.returncode, done.stdout) == (
-        0, "23 of 23 merges are judged as by git merge; 16 of them conflict\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "23 of 23 merges are judged as by git merge; 16 of them conflict\n"), (
+        done.stderr
+    )
 
 
 def test_only_the_newest_are_compared_if_wished(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,10 +76,15 @@ def test_what_is_judged_otherwise_is_named(
     assert last.startswith("0 of 2 merges")
 
 
-@pytest.mark.parametrize(("words", "said"), [
-    ([], "usage: scripts/conflict-check REPO [HOW_MANY]"), (["a", "many"], "usage: "), (["a", "1", "2"], "usage: "),
-    (["nowhere"], "is in no git repository"),
-])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "usage: scripts/conflict-check REPO [HOW_MANY]"),
+        (["a", "many"], "usage: "),
+        (["a", "1", "2"], "usage: "),
+        (["nowhere"], "is in no git repository"),
+    ],
+)
 def test_wrong_use_ends_with_2_and_says_what_is_right(
     words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,19 +9,30 @@ from pathlib import Path
 
 import pytest
 
-from gitcoord.code import merges, git_oracle
+from gitcoord.code import git_oracle, merges
 from gitcoord.code.objects import Repository
 from gitcoord.core.errors import GitcoordError, Refused
 from tests.code.kinds import Builder
 
 BUNDLE = Path(__file__).resolve().parents[1] / "data" / "merges.bundle"
 KINDS = {
-    "content": {"text": "content"}, "two-hunks": {"code.py": "content"}, "clean": {}, "same": {}, "apart": {},
-    "deleted": {"text": "delete"}, "binary": {"binary": "binary"}, "mode": {}, "both-added": {"new": "content"},
+    "content": {"text": "content"},
+    "two-hunks": {"code.py": "content"},
+    "clean": {},
+    "same": {},
+    "apart": {},
+    "deleted": {"text": "delete"},
+    "binary": {"binary": "binary"},
+    "mode": {},
+    "both-added": {"new": "content"},
     "renamed-twice": {"text": "rename", "text-a": "rename", "text-b": "rename"},
-    "renamed-and-deleted": {"text-a": "rename"}, "renamed-and-changed": {"text-a": "content"},
-    "renamed-and-changed-elsewhere": {}, "odd-name": {"name with spaces and ü": "content"},
-    "markers": {"text": "content"}, "submodule": {"module": "submodule"}, "crossed": {"text": "content"},
+    "renamed-and-deleted": {"text-a": "rename"},
+    "renamed-and-changed": {"text-a": "content"},
+    "renamed-and-changed-elsewhere": {},
+    "odd-name": {"name with spaces and ü": "content"},
+    "markers": {"text": "content"},
+    "submodule": {"module": "submodule"},
+    "crossed": {"text": "content"},
 }
 
 
@@ -61,8 +72,9 @@ def test_kinds_that_git_words_differently_in_each_version(path: Path, kind: str)
 def test_the_same_file_with_two_modes_is_a_conflict_of_modes(tmp_path: Path) -> None:
     make = Builder(tmp_path)
     make.commit("base")
-    make.kind("mode", lambda b: (b.write("new", "x\n"), (b.folder / "new").chmod(0o755)),
-              lambda b: b.write("new", "x\n"))
+    make.kind(
+        "mode", lambda b: (b.write("new", "x\n"), (b.folder / "new").chmod(0o755)), lambda b: b.write("new", "x\n")
+    )
     assert {one.path: one.kind for one in trial(tmp_path, "mode").conflicted} == {"new": "mode"}
 
 
@@ -87,8 +99,11 @@ def test_nothing_in_the_repository_is_changed_and_nothing_is_left_elsewhere(
 
 def fingerprint(path: Path) -> dict[str, str]:
     """Every file in the repository and its work tree, with its content. (Git notes a pack's use in its time.)"""
-    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest()
-            for folder, _, names in os.walk(path) for file in (Path(folder) / name for name in names)}
+    return {
+        str(file): hashlib.sha256(file.read_bytes()).hexdigest()
+        for folder, _, names in os.walk(path)
+        for file in (Path(folder) / name for name in names)
+    }
 
 
 def test_what_is_no_branch_and_no_repository_is_refused(path: Path, tmp_path: Path) -> None:

@@ -13,19 +13,19 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gitcoord.core.round import effects, protocol
-from gitcoord.core.ledger.branch import Branch
-from gitcoord.core.round.effects import Effect
-from gitcoord.core.format.event import Draft, Event, Head, fleet_id_of, parse, seal
 from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.format.event import Draft, Event, Head, fleet_id_of, parse, seal
 from gitcoord.core.format.keys import Ed25519Signer, Verifier
-from gitcoord.core.ledger.log_files import Log, lines_of, open_path
-from gitcoord.core.names import uid_from
-from gitcoord.core.ports import Entry, Fetched, Objects, Oid, PushOutcome, Pushed, Update
-from gitcoord.core.round.protocol import Report
-from gitcoord.core.round.replica import Clock, Replica
 from gitcoord.core.leadership.sessions import Crew, Session
 from gitcoord.core.leadership.timings import PROFILES, Profile
+from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.log_files import Log, lines_of, open_path
+from gitcoord.core.names import uid_from
+from gitcoord.core.ports import Entry, Fetched, Objects, Oid, Pushed, PushOutcome, Update
+from gitcoord.core.round import effects, protocol
+from gitcoord.core.round.effects import Effect
+from gitcoord.core.round.protocol import Report
+from gitcoord.core.round.replica import Clock, Replica
 from gitcoord.features import FEATURES
 from gitcoord.store.memory import MemoryServer, MemoryStore, reachable_objects
 
@@ -39,7 +39,10 @@ def signer_of(agent: str) -> Ed25519Signer:
 
 FOUNDING = seal(
     Draft("founder", "fleet_founded", "founder founds", "2026-11-21T00:16:40.000Z", "f" * 16),
-    node="founder-0", after=None, signer=signer_of("founder"), fleet="",
+    node="founder-0",
+    after=None,
+    signer=signer_of("founder"),
+    fleet="",
 ).line
 FLEET = fleet_id_of(FOUNDING)
 
@@ -174,8 +177,11 @@ class World:
         self.god.fetch()
         before = [self.tip] if self.tip else []
         commit = self.god.put_commit(
-            tree=self.god.put_tree(root), parents=before if parents is None else parents,
-            message=f"by hand {self.uid()}", author="mallory", time_s=0,
+            tree=self.god.put_tree(root),
+            parents=before if parents is None else parents,
+            message=f"by hand {self.uid()}",
+            author="mallory",
+            time_s=0,
         )
         self.server.objects |= self.god.objects
         self.server.refs[LEDGER] = commit
@@ -231,8 +237,13 @@ def replica_of(store: MemoryStore, world: World, clock: Callable[[], float]) -> 
         return Branch(store, FleetState(FEATURES, Verifier()))
 
     return Replica(
-        objects=store, fresh=fresh, branch=fresh(), ledger_ref=LEDGER, outbox_prefix=OUTBOXES,
-        clock=Clock(clock, world.wall, lambda: int(world.now_s)), rng=world.rng,
+        objects=store,
+        fresh=fresh,
+        branch=fresh(),
+        ledger_ref=LEDGER,
+        outbox_prefix=OUTBOXES,
+        clock=Clock(clock, world.wall, lambda: int(world.now_s)),
+        rng=world.rng,
     )
 
 
@@ -240,11 +251,23 @@ class Machine:
     """One clone: a disk, a store, and (until it crashes) a replica and its sessions."""
 
     def __init__(
-        self, world: World, written: Written, agents: list[str], *, runs: bool = False, may_lead: bool = True,
-        clock_rate: float = 1.0, wall_offset_s: float = 0.0, election_delay_factor: float = 1.0,
+        self,
+        world: World,
+        written: Written,
+        agents: list[str],
+        *,
+        runs: bool = False,
+        may_lead: bool = True,
+        clock_rate: float = 1.0,
+        wall_offset_s: float = 0.0,
+        election_delay_factor: float = 1.0,
     ) -> None:
         self.world, self.agents, self.runs, self.may_lead = world, agents, runs, may_lead
-        self.clock_rate, self.wall_offset_s, self.election_delay_factor = clock_rate, wall_offset_s, election_delay_factor
+        self.clock_rate, self.wall_offset_s, self.election_delay_factor = (
+            clock_rate,
+            wall_offset_s,
+            election_delay_factor,
+        )
         self.disk = DurableState(written, agents)
         self.store = MemoryStore(world.server, ledger_ref=LEDGER, outbox_prefix=OUTBOXES)
         self.told: list[tuple[str, str]] = []
@@ -259,13 +282,17 @@ class Machine:
         """A new process: everything that was not written down is gone."""
         self.replica = replica_of(self.store, self.world, lambda: self.world.now_s * self.clock_rate)
         self.replica.clock.timestamp = lambda: self.world.wall(self.wall_offset_s)
-        self.crew = Crew(self.disk.node, self.world.profile, self.world.rng,
-                         election_delay_factor=lambda fleet, agent: self.election_delay_factor)
+        self.crew = Crew(
+            self.disk.node,
+            self.world.profile,
+            self.world.rng,
+            election_delay_factor=lambda fleet, agent: self.election_delay_factor,
+        )
         if self.runs:
             for agent in self.agents:
-                self.crew.sessions.append(Session(
-                    agent, self.world.rng.randbytes(6).hex(), signer_of(agent), may_lead=self.may_lead,
-                ))
+                self.crew.sessions.append(
+                    Session(agent, self.world.rng.randbytes(6).hex(), signer_of(agent), may_lead=self.may_lead)
+                )
 
     def crash(self) -> None:
         """Objects that no kept ref reaches were never synced."""
@@ -298,8 +325,9 @@ class Machine:
 
     def append(self, type_: str, content: str, *, actor: str | None = None, **more: Any) -> Event:
         """Queued and acknowledged."""
-        draft = Draft(actor or self.agents[0], type_, content, self.world.wall(self.wall_offset_s), self.world.uid(),
-                      **more)
+        draft = Draft(
+            actor or self.agents[0], type_, content, self.world.wall(self.wall_offset_s), self.world.uid(), **more
+        )
         self.world.attempted[draft.event_uid] = (draft.actor, content)
         [event] = self._append([draft])
         if draft.term is None:
@@ -432,6 +460,7 @@ class Machine:
 
     def loses_every_race(self) -> None:
         """From now on its outbox is taken, and the ledger is always somebody else's."""
+
         def push(updates: Sequence[Update]) -> dict[str, Pushed]:
             stale = {update.ref: Pushed(PushOutcome.STALE) for update in updates if update.ref == LEDGER}
             return self.store.push([update for update in updates if update.ref != LEDGER]) | stale
@@ -451,5 +480,18 @@ def run(*machines: Machine, seed: int = 0) -> None:
             going.remove(steps)
 
 
-__all__ = ["FLEET", "LEDGER", "OUTBOXES", "Crash", "Disk", "Log", "Machine", "World", "Written", "raw_lines",
-           "replica_of", "run", "signer_of"]
+__all__ = [
+    "FLEET",
+    "LEDGER",
+    "OUTBOXES",
+    "Crash",
+    "DurableState",
+    "Log",
+    "Machine",
+    "World",
+    "Written",
+    "raw_lines",
+    "replica_of",
+    "run",
+    "signer_of",
+]

@@ -7,9 +7,9 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
-from gitcoord.core.format.event import Draft, Event, Head, seal
 from gitcoord.core.fields import BUG
 from gitcoord.core.fold.fleet_state import FleetState, SequencedEvent
+from gitcoord.core.format.event import Draft, Event, Head, seal
 from gitcoord.core.format.keys import Ed25519Signer, Verifier
 from gitcoord.core.names import uid_from
 from gitcoord.features import FEATURES
@@ -22,8 +22,14 @@ def signer_of(agent: str) -> Ed25519Signer:
 
 
 def draft(actor: str, type_: str, content: str = "", **fields: Any) -> Draft:
-    return Draft(actor=actor, type=type_, content=content, timestamp=fields.pop("timestamp", NOW),
-                 uid=fields.pop("uid", "0" * 16), **fields)
+    return Draft(
+        actor=actor,
+        type=type_,
+        content=content,
+        timestamp=fields.pop("timestamp", NOW),
+        uid=fields.pop("uid", "0" * 16),
+        **fields,
+    )
 
 
 @dataclass
@@ -44,8 +50,9 @@ class Story:
             self.say(agent, "agent_joined", f"{agent} joins")
         return self
 
-    def say(self, actor: str, type_: str, content: str = "", *, signer: Any = None, node: str | None = None,
-            **fields: Any) -> SequencedEvent:
+    def say(
+        self, actor: str, type_: str, content: str = "", *, signer: Any = None, node: str | None = None, **fields: Any
+    ) -> SequencedEvent:
         """The next event of the actor's node, at its position."""
         node = node or f"node-{actor.lower().replace(' ', '-')}"
         head = self.heads.get(node, Head())
@@ -71,11 +78,27 @@ class Story:
         data = {"session": f"s-{actor}", "after": self.fleet.digest, "reason": "nobody leads"}
         return self.control(actor, "leader_election", term=term, data=data | fields)
 
-    def sealed(self, actor: str, type_: str, content: str = "", *, node: str, after: Head | None, signer: Any = None,
-               vouch: str | None = None, **fields: Any) -> Event:
+    def sealed(
+        self,
+        actor: str,
+        type_: str,
+        content: str = "",
+        *,
+        node: str,
+        after: Head | None,
+        signer: Any = None,
+        vouch: str | None = None,
+        **fields: Any,
+    ) -> Event:
         fields.setdefault("uid", uid_from(next(self.uids).to_bytes(10, "big")))
-        return seal(draft(actor, type_, content, **fields), node=node, after=after, signer=signer or signer_of(actor),
-                    fleet=self.fleet.id or "", vouch=vouch)
+        return seal(
+            draft(actor, type_, content, **fields),
+            node=node,
+            after=after,
+            signer=signer or signer_of(actor),
+            fleet=self.fleet.id or "",
+            vouch=vouch,
+        )
 
 
 FLEET = Story().founded().fleet.id or ""

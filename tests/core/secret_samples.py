@@ -46,9 +46,9 @@ SAMPLES: dict[str, str] = {
     "PyPI": "pypi-AgEIcHlwaS5vcmc" + some(120),
     "crates.io": "cio" + some(32),
     "GCP API key": "AIza" + some(35),
-    "GCP service account JSON":
-        '{"type":"service_account","private_key":"-----BEGIN PRIVATE KEY-----\\nMII'
-        + some(40) + '\\n-----END PRIVATE KEY-----\\n"}',
+    "GCP service account JSON": '{"type":"service_account","private_key":"-----BEGIN PRIVATE KEY-----\\nMII'
+    + some(40)
+    + '\\n-----END PRIVATE KEY-----\\n"}',
     "Google OAuth": "ya29." + some(100),
     "GCP OAuth secret": "GOCSPX-" + some(28),
     "Azure storage": "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=" + some(86, BASE64) + "==",
@@ -91,8 +91,9 @@ SAMPLES: dict[str, str] = {
     "MWS": "amzn.mws." + uuid(),
     "Alibaba": "LTAI" + some(20),
     "Azure SAS": "https://a.blob.core.windows.net/c?sv=2022-11-02&ss=b&sig=" + some(43) + "%3D",
-    "Azure SB connection":
-        "Endpoint=sb://a.servicebus.windows.net/;SharedAccessKeyName=Root;SharedAccessKey=" + some(43, BASE64) + "=",
+    "Azure SB connection": "Endpoint=sb://a.servicebus.windows.net/;SharedAccessKeyName=Root;SharedAccessKey="
+    + some(43, BASE64)
+    + "=",
     "Azure cosmos": "AccountEndpoint=https://a.documents.azure.com:443/;AccountKey=" + some(86, BASE64) + "==",
     "Azure OpenAI in env": "AZURE_OPENAI_API_KEY=" + some(32, HEX),
     "GCP OAuth refresh": '"refresh_token": "1//0' + some(60, URL_SAFE) + '"',
@@ -109,11 +110,22 @@ SAMPLES: dict[str, str] = {
     "PlanetScale": "pscale_tkn_" + some(43, URL_SAFE),
     "Slack user": "xoxp-" + some(12, DIGITS) + "-" + some(12, DIGITS) + "-" + some(12, DIGITS) + "-" + some(32, HEX),
     "Slack refresh": "xoxe-1-" + some(147),
-    "Slack workflow":
-        "https://hooks.slack.com/workflows/T" + some(9) + "/A" + some(10) + "/" + some(18, DIGITS) + "/" + some(24),
-    "Teams webhook":
-        "https://a.webhook.office.com/webhookb2/" + uuid() + "@" + uuid()
-        + "/IncomingWebhook/" + some(32, HEX) + "/" + uuid(),
+    "Slack workflow": "https://hooks.slack.com/workflows/T"
+    + some(9)
+    + "/A"
+    + some(10)
+    + "/"
+    + some(18, DIGITS)
+    + "/"
+    + some(24),
+    "Teams webhook": "https://a.webhook.office.com/webhookb2/"
+    + uuid()
+    + "@"
+    + uuid()
+    + "/IncomingWebhook/"
+    + some(32, HEX)
+    + "/"
+    + uuid(),
     "Discord bot": "M" + some(23) + "." + some(6) + "." + some(38, URL_SAFE),
     "Stripe restricted": "rk_live_" + some(99),
     "Stripe test": "sk_test_" + some(24),
@@ -155,8 +167,13 @@ SAMPLES: dict[str, str] = {
     "kubeconfig token": "users:\n- name: a\n  user:\n    token: " + some(50, URL_SAFE),
     "kubeconfig client key": "client-key-data: LS0tLS1CRUdJTi" + some(200, BASE64),
     "k8s secret yaml": "kind: Secret\ndata:\n  password: " + b64(some(16)),
-    "k8s service account":
-        "eyJhbGciOiJSUzI1NiIsImtpZCI6I" + some(30) + "." + "eyJ" + some(200, URL_SAFE) + "." + some(342, URL_SAFE),
+    "k8s service account": "eyJhbGciOiJSUzI1NiIsImtpZCI6I"
+    + some(30)
+    + "."
+    + "eyJ"
+    + some(200, URL_SAFE)
+    + "."
+    + some(342, URL_SAFE),
     "EC key": "-----BEGIN EC PRIVATE KEY-----",
     "DSA": "-----BEGIN DSA PRIVATE KEY-----",
     "ENCRYPTED": "-----BEGIN ENCRYPTED PRIVATE KEY-----",

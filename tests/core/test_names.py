@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from gitcoord.core.errors import Refused
 from gitcoord.core.names import (
-    UID, UID_ALPHABET, agent_id, ambiguous, event_type, is_agent_id, node_id, same_agent, uid_from,
+    UID,
+    UID_ALPHABET,
+    agent_id,
+    ambiguous,
+    event_type,
+    is_agent_id,
+    node_id,
+    same_agent,
+    uid_from,
 )
 
 
@@ -19,20 +27,42 @@ def test_names_that_people_use_are_agent_ids(name: str) -> None:
     assert agent_id(name) == name
 
 
-@pytest.mark.parametrize("name", [
-    "", " ", ".", "../x", "-rf", "a/b", "a ", "a.", "_a", "x" * 64, "a\n", "a\tb", "a\0b", "é", "ａlice",
-    "a\u202eb", "a:b",
-    "a\\b", "a\n\n",
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        " ",
+        ".",
+        "../x",
+        "-rf",
+        "a/b",
+        "a ",
+        "a.",
+        "_a",
+        "x" * 64,
+        "a\n",
+        "a\tb",
+        "a\0b",
+        "é",
+        "ａlice",
+        "a\u202eb",
+        "a:b",
+        "a\\b",
+        "a\n\n",
+    ],
+)
 def test_what_could_become_a_path_an_option_or_a_riddle_is_not(name: str) -> None:
     with pytest.raises(Refused, match="cannot name an agent: use 1 to 63 of"):
         agent_id(name)
 
 
-@pytest.mark.parametrize("check, good, bad", [
-    (node_id, ["laptop-3f9a", "0", "a" * 41], ["", "-a", "Laptop", "a" * 42, "a.b", "a/b", "a\n"]),
-    (event_type, ["question", "a", "a1_b", "x" * 64], ["", "1a", "_a", "Question", "a-b", "x" * 65, "a\n"]),
-])
+@pytest.mark.parametrize(
+    "check, good, bad",
+    [
+        (node_id, ["laptop-3f9a", "0", "a" * 41], ["", "-a", "Laptop", "a" * 42, "a.b", "a/b", "a\n"]),
+        (event_type, ["question", "a", "a1_b", "x" * 64], ["", "1a", "_a", "Question", "a-b", "x" * 65, "a\n"]),
+    ],
+)
 def test_nodes_and_types(check: Callable[[str], str], good: list[str], bad: list[str]) -> None:
     assert [check(name) for name in good] == good
     for name in bad:
@@ -43,7 +73,7 @@ def test_nodes_and_types(check: Callable[[str], str], good: list[str], bad: list
 @given(st.text(max_size=70))
 def test_an_agent_id_is_a_harmless_file_name(name: str) -> None:
     if is_agent_id(name):
-        assert name.isascii() and name.isprintable() and not set(name) & set("/\\:*?\"<>|")
+        assert name.isascii() and name.isprintable() and not set(name) & set('/\\:*?"<>|')
         assert name[0].isalnum() and name[-1] not in " ." and name not in (".", "..")
 
 
@@ -58,10 +88,14 @@ def test_ids_hold_all_80_bits(one: bytes, other: bytes) -> None:
     assert (uid_from(one) < uid_from(other)) == (one < other)
 
 
-@pytest.mark.parametrize("ids, shown", [
-    (["x7e11a9e00000000", "x7e11a9e00000001"], "x7e11a9e00000000, x7e11a9e00000001: "),
-    (["x7e11a9e0z000000", "x7e22", "x7e11a9e0y000000"], "x7e11a9e0y, x7e11a9e0z, x7e22: "),
-    (["a" * 16, "b" * 16], "aaaaaaaa, bbbbbbbb: "), ([f"{n:016}" for n in range(7)], "0000000000000004 or 2 more: "),
-])
+@pytest.mark.parametrize(
+    "ids, shown",
+    [
+        (["x7e11a9e00000000", "x7e11a9e00000001"], "x7e11a9e00000000, x7e11a9e00000001: "),
+        (["x7e11a9e0z000000", "x7e22", "x7e11a9e0y000000"], "x7e11a9e0y, x7e11a9e0z, x7e22: "),
+        (["a" * 16, "b" * 16], "aaaaaaaa, bbbbbbbb: "),
+        ([f"{n:016}" for n in range(7)], "0000000000000004 or 2 more: "),
+    ],
+)
 def test_ids_that_begin_alike_are_shown_until_they_differ(ids: list[str], shown: str) -> None:
     assert shown in str(ambiguous("x7", ids))

@@ -12,18 +12,35 @@ from hypothesis import strategies as st
 from gitcoord.core.text import MARK, Place, as_json, fit, fit_value, for_model
 
 PICTURED = {**{chr(0x2400 + code): chr(code) for code in range(32)}, "␡": "\x7f"}
-NASTY = st.text("a:#[]@<-G1\n\r\t \x00\x1b\x9b\x85\u2028\u202e\u200d\u200c\ufe0f\U000e0041\ud800é👩💻\u0301", max_size=80)
+NASTY = st.text(
+    "a:#[]@<-G1\n\r\t \x00\x1b\x9b\x85\u2028\u202e\u200d\u200c\ufe0f\U000e0041\ud800é👩💻\u0301", max_size=80
+)
 ANY = st.text(max_size=200) | NASTY
 SEEN = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u0890\u0891\u08e2\U000110bd\U000110cd"  # signs before numbers
 JOINERS = "\u200c\u200d"
-STAY = ["👩\u200d💻", "👩🏽\u200d🚀 🏳\ufe0f\u200d🌈 ❤\ufe0f 1\ufe0f\u20e3", "می\u200cخواهم", "क्\u200dष", "שלום", "العربية",
-        "naïve 日本語 💩 → “quoted”", "x := y :: z # [a] ##", "src/a_b.py", "e\u0301"]
+STAY = [
+    "👩\u200d💻",
+    "👩🏽\u200d🚀 🏳\ufe0f\u200d🌈 ❤\ufe0f 1\ufe0f\u20e3",
+    "می\u200cخواهم",
+    "क्\u200dष",
+    "שלום",
+    "العربية",
+    "naïve 日本語 💩 → “quoted”",
+    "x := y :: z # [a] ##",
+    "src/a_b.py",
+    "e\u0301",
+]
 
 
 def unseen(text: str) -> list[str]:
     """As the standard library sees it, which the code does not ask."""
-    return [one for one in text if one not in "\n\t" + JOINERS and unicodedata.category(one) in (
-        "Cc", "Cf", "Cs", "Co", "Zl", "Zp") and one not in SEEN]
+    return [
+        one
+        for one in text
+        if one not in "\n\t" + JOINERS
+        and unicodedata.category(one) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+        and one not in SEEN
+    ]
 
 
 @pytest.mark.parametrize("place", Place)
@@ -59,12 +76,20 @@ def test_letters_of_every_script_and_emoji_stay(text: str) -> None:
     assert fit(text, Place.LINE) == fit(text, Place.DATA) == text
 
 
-@pytest.mark.parametrize(("text", "shown"), [
-    ("a\u200db", "a⟨U+200D⟩b"), ("👩\u200d\u200d💻", "👩⟨U+200D⟩⟨U+200D⟩💻"), ("a\ufe0f", "a⟨U+FE0F⟩"),
-    ("❤\ufe0f\ufe0f", "❤\ufe0f⟨U+FE0F⟩"), ("1\ufe0f", "1⟨U+FE0F⟩"), ("a\u200cb", "a⟨U+200C⟩b"),
-    ("🏴\U000e0067", "🏴⟨U+E0067⟩"), ("\ue000\ufdd0\U000f0000", "⟨U+E000⟩⟨U+FDD0⟩⟨U+F0000⟩"),
-    ("e" + "\u0301" * 5, "e" + "\u0301" * 4 + "⟨U+0301⟩"),
-])
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\u200db", "a⟨U+200D⟩b"),
+        ("👩\u200d\u200d💻", "👩⟨U+200D⟩⟨U+200D⟩💻"),
+        ("a\ufe0f", "a⟨U+FE0F⟩"),
+        ("❤\ufe0f\ufe0f", "❤\ufe0f⟨U+FE0F⟩"),
+        ("1\ufe0f", "1⟨U+FE0F⟩"),
+        ("a\u200cb", "a⟨U+200C⟩b"),
+        ("🏴\U000e0067", "🏴⟨U+E0067⟩"),
+        ("\ue000\ufdd0\U000f0000", "⟨U+E000⟩⟨U+FDD0⟩⟨U+F0000⟩"),
+        ("e" + "\u0301" * 5, "e" + "\u0301" * 4 + "⟨U+0301⟩"),
+    ],
+)
 def test_what_is_seen_elsewhere_is_spelled_where_it_hides(text: str, shown: str) -> None:
     assert fit(text, Place.DATA) == shown
 
@@ -77,8 +102,10 @@ def test_a_line_is_one_and_each_further_line_is_marked(text: str) -> None:
     assert fit(text, Place.DATA).count("\n") == text.count("\n")
 
 
-@given(text=ANY | st.sampled_from(["::set-output name=x::y", " \u00a0::error::", "a\n\t::x", "a\r::x",
-                                   "x##[error]y", "###[x"]))
+@given(
+    text=ANY
+    | st.sampled_from(["::set-output name=x::y", " \u00a0::error::", "a\n\t::x", "a\r::x", "x##[error]y", "###[x"])
+)
 def test_no_line_is_a_command_to_a_runner(text: str) -> None:
     for place in set(Place) - {Place.DATA}:
         shown = fit(text, place)
@@ -87,7 +114,8 @@ def test_no_line_is_a_command_to_a_runner(text: str) -> None:
 
 def test_no_forge_or_chat_acts_on_a_subject_or_message() -> None:
     assert fit("@bob fixes #12, gh-3 <!channel>\na@b.example c#", Place.SUBJECT) == (
-        "@ bob fixes # 12, gh- 3 < !channel>␤a@b.example c#")
+        "@ bob fixes # 12, gh- 3 < !channel>␤a@b.example c#"
+    )
     assert fit("a\n@all", Place.CHAT) == f"a\n{MARK}@ all"
 
 

@@ -23,8 +23,10 @@ from types import TracebackType
 from tests.system.fleet import surroundings
 from tests.waiting import wait_until
 
-CHANGES = ("write,pwrite64,fsync,fdatasync,?rename,?renameat,?renameat2,?unlink,?unlinkat,ftruncate,truncate,?mkdir,"
-           "?mkdirat,?rmdir,?link,?linkat,?chmod,fchmod,?fchmodat,openat")
+CHANGES = (
+    "write,pwrite64,fsync,fdatasync,?rename,?renameat,?renameat2,?unlink,?unlinkat,ftruncate,truncate,?mkdir,"
+    "?mkdirat,?rmdir,?link,?linkat,?chmod,fchmod,?fchmodat,openat"
+)
 COMMAND_S_MAX = 120.0
 KINDS = ("KILL", "ENOSPC", "EIO", "EACCES")
 WANTED = os.environ.get("FAULTS")  # a kind: that one at every point, instead of all at a spread of them
@@ -63,8 +65,12 @@ class Machine:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.strace = shutil.which("strace") if strace is not False else None
         self._zygote = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.zygote"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=surroundings(), cwd=Path(__file__).parents[2],
+            [sys.executable, "-m", "tests.faults.zygote"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=surroundings(),
+            cwd=Path(__file__).parents[2],
         )
         self._answer()
 

@@ -65,8 +65,14 @@ class Proxy:
         return f"http://127.0.0.1:{self.port}/{name}"
 
     def spoil(
-        self, part: str = "POST /fleet.git/git-receive-pack", *, times: int = 1, cut_request_after: int | None = None,
-        cut_answer_after: int | None = None, stall_after: int | None = None, twice: bool = False,
+        self,
+        part: str = "POST /fleet.git/git-receive-pack",
+        *,
+        times: int = 1,
+        cut_request_after: int | None = None,
+        cut_answer_after: int | None = None,
+        stall_after: int | None = None,
+        twice: bool = False,
         bytes_per_s: float | None = None,
     ) -> Spoilt:
         spoilt = Spoilt(part, times, cut_request_after, cut_answer_after, stall_after, twice, bytes_per_s)
@@ -125,7 +131,7 @@ class Proxy:
                 data, sent = head, 0
                 while data:
                     if spoilt.cut_request_after is not None and sent + len(data) > spoilt.cut_request_after:
-                        server.sendall(data[:spoilt.cut_request_after - sent])
+                        server.sendall(data[: spoilt.cut_request_after - sent])
                         cut.set()
                         _reset(server)
                         _reset(client)
@@ -140,7 +146,7 @@ class Proxy:
         while data := server.recv(BLOCK_BYTES):
             for limit, stalls in ((spoilt.cut_answer_after, False), (spoilt.stall_after, True)):
                 if limit is not None and passed + len(data) > limit:
-                    client.sendall(data[:max(0, limit - passed)])
+                    client.sendall(data[: max(0, limit - passed)])
                     if stalls:
                         spoilt.ended.wait(WAIT_S)
                     _reset(client)
@@ -156,7 +162,7 @@ def _send(to: socket.socket, data: bytes, bytes_per_s: float | None) -> None:
         to.sendall(data)
         return
     for at in range(0, len(data), 256):
-        to.sendall(data[at:at + 256])
+        to.sendall(data[at : at + 256])
         time.sleep(256 / bytes_per_s)  # this is the fault, not a wait
 
 

@@ -166,9 +166,11 @@ class Soak:
 
     def _tell(self) -> None:
         minutes = (time.monotonic() - self.began_s) / 60
-        print(f"{minutes:5.1f} min: {len(self.lines('acknowledged'))} acknowledged of {len(self.lines('attempted'))} "
-              f"attempted, {self.kills} killed, {self.outages} bad times of the remote, {len(self.wrong)} complaints",
-              flush=True)
+        print(
+            f"{minutes:5.1f} min: {len(self.lines('acknowledged'))} acknowledged of {len(self.lines('attempted'))} "
+            f"attempted, {self.kills} killed, {self.outages} bad times of the remote, {len(self.wrong)} complaints",
+            flush=True,
+        )
 
     def _drain(self) -> None:
         deadline_s = time.monotonic() + DRAIN_S
@@ -197,13 +199,17 @@ class Soak:
                 states.add(json.dumps(node.fleet.dump(), sort_keys=True))
                 pages.add(tuple(sorted(ledger_pages.render(node.replica.branch).items())))
         if any(lines != ledgers[0] for lines in ledgers) or len(states) > 1 or len(pages) > 1:
-            self.wrong.append(f"the clones differ: {len(states)} states, {len(pages)} pages, "
-                              f"{sorted({len(lines) for lines in ledgers})} lines")
+            self.wrong.append(
+                f"the clones differ: {len(states)} states, {len(pages)} pages, "
+                f"{sorted({len(lines) for lines in ledgers})} lines"
+            )
         events = [json.loads(line) for line in ledgers[0]]
         held = [event["content"] for event in events if event["type"] == "note"]
         attempted, acknowledged = set(self.lines("attempted")), set(self.lines("acknowledged"))
-        self.figures = (f"{len(acknowledged)} acknowledged, {len(held)} in the ledger, {len(attempted)} attempted, "
-                        f"{len(events)} events, {self.kills} killed, {self.outages} bad times of the remote")
+        self.figures = (
+            f"{len(acknowledged)} acknowledged, {len(held)} in the ledger, {len(attempted)} attempted, "
+            f"{len(events)} events, {self.kills} killed, {self.outages} bad times of the remote"
+        )
         self._expect(not acknowledged - set(held), "acknowledged and lost", acknowledged - set(held))
         self._expect(not set(held) - attempted, "never attempted", set(held) - attempted)
         twice = [content for content, times in Counter(held).items() if times > 1]
@@ -243,7 +249,19 @@ def main(arguments: list[str]) -> int:
         if asked.folder is None:
             shutil.rmtree(folder, ignore_errors=True)
         return 0
-    print("\n".join(["what happened:", *soak.story[-STORY_LINES:], "", "what is wrong:", *soak.wrong, "",
-                     f"all of it is in {folder}; again: scripts/soak --seed {seed} --minutes {asked.minutes:g} "
-                     f"--agents {asked.agents} --nodes {asked.nodes}"]), file=sys.stderr)
+    print(
+        "\n".join(
+            [
+                "what happened:",
+                *soak.story[-STORY_LINES:],
+                "",
+                "what is wrong:",
+                *soak.wrong,
+                "",
+                f"all of it is in {folder}; again: scripts/soak --seed {seed} --minutes {asked.minutes:g} "
+                f"--agents {asked.agents} --nodes {asked.nodes}",
+            ]
+        ),
+        file=sys.stderr,
+    )
     return 1

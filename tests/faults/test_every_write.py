@@ -85,8 +85,11 @@ class Books:
         done = self.run("events", "--json")
         assert done.code == 0, done.err
         rows = [json.loads(line) for line in done.out.splitlines()]
-        held = [row["event"]["content"] for row in rows if row["event"]["type"] == "note"
-                and row["event"]["actor"] == self.clone.agent]
+        held = [
+            row["event"]["content"]
+            for row in rows
+            if row["event"]["type"] == "note" and row["event"]["actor"] == self.clone.agent
+        ]
         assert {row["level"] for row in rows} == {"sequenced"}, after
         assert set(self.acknowledged) <= set(held) <= set(self.attempted), after
         assert not held or max(Counter(held).values()) == 1, after
@@ -182,6 +185,7 @@ def whole(text: str) -> bool:
 @pytest.mark.parametrize("first", [True, False], ids=["founding", "joining"])
 def test_init_at_every_write(machine: Machine, tmp_path: Path, first: bool) -> None:
     """Run again it ends well, with one fleet and one membership, and the clone works."""
+
     def fresh(number: int) -> Fleet:
         return Fleet(machine.folder / f"fleet{number}")
 

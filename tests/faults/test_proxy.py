@@ -43,8 +43,13 @@ def proxy(server: HttpRemote) -> Iterator[Proxy]:
 @pytest.fixture
 def store(tmp_path: Path, proxy: Proxy) -> Iterator[GitStore]:
     GitStore.create(tmp_path / "store.git")
-    with GitStore(tmp_path / "store.git", url=proxy.url(), ledger_ref="refs/heads/gitcoord/ledger",
-                  outbox_prefix="refs/gitcoord/nodes/", timeout_s=TIMEOUT_S) as store:
+    with GitStore(
+        tmp_path / "store.git",
+        url=proxy.url(),
+        ledger_ref="refs/heads/gitcoord/ledger",
+        outbox_prefix="refs/gitcoord/nodes/",
+        timeout_s=TIMEOUT_S,
+    ) as store:
         yield store
 
 
@@ -60,21 +65,36 @@ PUSHES: dict[str, tuple[Weather, set[PushOutcome], tuple[str | None, ...]]] = {
     "request cut in its body": (lambda s, p: p.spoil(cut_request_after=600), LOST, NOT_THERE),
     "no answer": (lambda s, p: p.spoil(cut_answer_after=0), {PushOutcome.UNKNOWN}, AFTER),
     "answer cut in its head": (lambda s, p: p.spoil(cut_answer_after=60), {PushOutcome.UNKNOWN}, AFTER),
-    "answer cut in its body": (lambda s, p: p.spoil(cut_answer_after=200), {PushOutcome.UNKNOWN, PushOutcome.ACCEPTED}, AFTER),
+    "answer cut in its body": (
+        lambda s, p: p.spoil(cut_answer_after=200),
+        {PushOutcome.UNKNOWN, PushOutcome.ACCEPTED},
+        AFTER,
+    ),
     "answer stalls": (lambda s, p: p.spoil(stall_after=100), {PushOutcome.UNKNOWN}, AFTER),
     "advertisement cut": (lambda s, p: p.spoil("git-receive-pack", cut_answer_after=100), LOST, NOT_THERE),
     "advertisement stalls": (lambda s, p: p.spoil("git-receive-pack", stall_after=100), LOST, NOT_THERE),
-    "sent twice": (lambda s, p: p.spoil(twice=True), {PushOutcome.STALE, PushOutcome.DENIED, PushOutcome.UNKNOWN, PushOutcome.ACCEPTED},
-                   AFTER),
+    "sent twice": (
+        lambda s, p: p.spoil(twice=True),
+        {PushOutcome.STALE, PushOutcome.DENIED, PushOutcome.UNKNOWN, PushOutcome.ACCEPTED},
+        AFTER,
+    ),
     "slow": (lambda s, p: p.spoil("git-receive-pack", times=9, bytes_per_s=4000), {PushOutcome.ACCEPTED}, AFTER),
     "401": (lambda s, p: s.respond(401, times=None, headers=BASIC), {PushOutcome.DENIED}, NOT_THERE),
     "403": (lambda s, p: s.respond(403, times=None), {PushOutcome.DENIED}, NOT_THERE),
     "403 to the push itself": (lambda s, p: s.respond(403, when=is_push), {PushOutcome.DENIED}, NOT_THERE),
-    "429": (lambda s, p: s.respond(429, times=None, headers={"Retry-After": "1"}), {PushOutcome.UNREACHABLE}, NOT_THERE),
+    "429": (
+        lambda s, p: s.respond(429, times=None, headers={"Retry-After": "1"}),
+        {PushOutcome.UNREACHABLE},
+        NOT_THERE,
+    ),
     "429 to the push itself": (lambda s, p: s.respond(429, when=is_push), LOST, NOT_THERE),
     "500": (lambda s, p: s.respond(500, times=None), {PushOutcome.UNREACHABLE}, NOT_THERE),
     "500 to the push itself": (lambda s, p: s.respond(500, when=is_push), {PushOutcome.UNKNOWN}, NOT_THERE),
-    "502 to the push itself": (lambda s, p: s.respond(502, when=is_push, body=b"<html>"), {PushOutcome.UNKNOWN}, NOT_THERE),
+    "502 to the push itself": (
+        lambda s, p: s.respond(502, when=is_push, body=b"<html>"),
+        {PushOutcome.UNKNOWN},
+        NOT_THERE,
+    ),
     "200 that is not git's": (lambda s, p: s.respond(200, body=b"<html>Please log in</html>"), LOST, NOT_THERE),
 }
 
@@ -118,8 +138,13 @@ def test_a_fetch_is_classified_and_nothing_of_half_of_it_stays(
         store.push([Update(f"{REF}{number}", None, commit(store, b"%d" % number * 300))])
     other = store.path.with_name("other.git")
     GitStore.create(other)
-    with GitStore(other, url=proxy.url(), ledger_ref="refs/heads/gitcoord/ledger",
-                  outbox_prefix="refs/gitcoord/nodes/", timeout_s=TIMEOUT_S) as fresh:
+    with GitStore(
+        other,
+        url=proxy.url(),
+        ledger_ref="refs/heads/gitcoord/ledger",
+        outbox_prefix="refs/gitcoord/nodes/",
+        timeout_s=TIMEOUT_S,
+    ) as fresh:
         weather, error = FETCHES[name]
         weather(server, proxy)
         with pytest.raises(error):

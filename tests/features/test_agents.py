@@ -13,17 +13,30 @@ from gitcoord.core.errors import Refused
 from gitcoord.core.fold.fleet_state import draft_of
 from gitcoord.core.leadership.liveness import ALIVE, GONE, GOODBYE, LATE, AgentLiveness
 from gitcoord.features import agents
-from gitcoord.features.agents import commands as agent_commands, events as agent_events
+from gitcoord.features.agents import commands as agent_commands
+from gitcoord.features.agents import events as agent_events
 from gitcoord.features.agents.commands import Leave, List, Order, Register, Set, Show
 from tests.core.lines import NOW, Story
 
 NINE = {
-    "Risk Genius": [], "Session Expert": [], "Pattern Master": [],
-    "Execution Expert": ["Risk Genius", "Pattern Master"], "Pair Specialist": ["Session Expert"],
+    "Risk Genius": [],
+    "Session Expert": [],
+    "Pattern Master": [],
+    "Execution Expert": ["Risk Genius", "Pattern Master"],
+    "Pair Specialist": ["Session Expert"],
     "Decision Master": ["Risk Genius", "Pattern Master", "Execution Expert"],
-    "Market Microstructure Genius": ["Execution Expert"], "Sentiment Integration Genius": ["Decision Master"],
-    "AI Model Coordinator": ["Risk Genius", "Session Expert", "Pattern Master", "Execution Expert", "Pair Specialist",
-                             "Decision Master", "Market Microstructure Genius", "Sentiment Integration Genius"],
+    "Market Microstructure Genius": ["Execution Expert"],
+    "Sentiment Integration Genius": ["Decision Master"],
+    "AI Model Coordinator": [
+        "Risk Genius",
+        "Session Expert",
+        "Pattern Master",
+        "Execution Expert",
+        "Pair Specialist",
+        "Decision Master",
+        "Market Microstructure Genius",
+        "Sentiment Integration Genius",
+    ],
 }
 
 
@@ -123,12 +136,15 @@ def test_leaving_ends_the_registration_and_so_does_leaving_the_fleet() -> None:
         agent_commands.leave(ctx(one, "bob"), Leave())
 
 
-@pytest.mark.parametrize(("wish", "why"), [
-    ({"backup": "bob"}, "cannot be its own backup"),
-    ({"backup": "nobody"}, "no agent 'nobody'"),
-    ({"depends_on": ["nobody"]}, "no agent 'nobody'"),
-    ({"depends_on": ["Bob"]}, "in a circle: bob → bob"),
-])
+@pytest.mark.parametrize(
+    ("wish", "why"),
+    [
+        ({"backup": "bob"}, "cannot be its own backup"),
+        ({"backup": "nobody"}, "no agent 'nobody'"),
+        ({"depends_on": ["nobody"]}, "no agent 'nobody'"),
+        ({"depends_on": ["Bob"]}, "in a circle: bob → bob"),
+    ],
+)
 def test_what_cannot_be_is_refused(wish: dict[str, Any], why: str) -> None:
     with pytest.raises(Refused, match=why):
         agent_commands.register(ctx(story("bob"), "bob"), Register.model_validate(wish))
@@ -162,20 +178,26 @@ def test_a_cycle_is_refused_with_its_agents_named() -> None:
     with pytest.raises(Refused, match="carol → alice → bob → carol"):
         agent_commands.register(ctx(one, "carol"), Register(depends_on=["alice"]))
     assert register(one, "carol", depends_on=["alice"]) == (
-        "the dependencies would go in a circle: carol → alice → bob → carol")
+        "the dependencies would go in a circle: carol → alice → bob → carol"
+    )
     assert "carol" not in one.fleet.states["agents"].agents
 
 
 def test_the_order_of_start_is_by_layers() -> None:
     found = agent_commands.order(ctx(nine()), Order())
     assert [layer["agents"] for layer in found] == [
-        ["Pattern Master", "Risk Genius", "Session Expert"], ["Execution Expert", "Pair Specialist"],
-        ["Decision Master", "Market Microstructure Genius"], ["Sentiment Integration Genius"],
+        ["Pattern Master", "Risk Genius", "Session Expert"],
+        ["Execution Expert", "Pair Specialist"],
+        ["Decision Master", "Market Microstructure Genius"],
+        ["Sentiment Integration Genius"],
         ["AI Model Coordinator"],
     ]
     named = agent_commands.order(ctx(nine()), Order(agents=["Decision Master"]))
     assert [layer["agents"] for layer in named] == [
-        ["Pattern Master", "Risk Genius"], ["Execution Expert"], ["Decision Master"]]
+        ["Pattern Master", "Risk Genius"],
+        ["Execution Expert"],
+        ["Decision Master"],
+    ]
 
 
 def test_the_order_of_restoring_has_only_those_that_are_down() -> None:
@@ -184,14 +206,20 @@ def test_the_order_of_restoring_has_only_those_that_are_down() -> None:
     for name in ("Decision Master", "Risk Genius"):
         seen[name.casefold()] = standing(name, GONE)
     assert [layer["agents"] for layer in agent_commands.order(ctx(one, **seen), Order(down=True))] == [
-        ["Risk Genius"], ["Decision Master"]]
+        ["Risk Genius"],
+        ["Decision Master"],
+    ]
 
 
 def test_one_is_shown_with_whom_it_needs_and_who_needs_it() -> None:
     found = agent_commands.show(ctx(nine()), Show(agent="execution expert"))
     assert found["needs"] == [{"agent": "Risk Genius", "status": "idle"}, {"agent": "Pattern Master", "status": "idle"}]
-    assert found["needed_by"] == ["Decision Master", "Market Microstructure Genius", "AI Model Coordinator",
-                                  "Sentiment Integration Genius"]
+    assert found["needed_by"] == [
+        "Decision Master",
+        "Market Microstructure Genius",
+        "AI Model Coordinator",
+        "Sentiment Integration Genius",
+    ]
     assert agent_commands.show(ctx(nine()), Show(agent="alice"))["registered"] is False
     with pytest.raises(Refused, match="no agent 'nobody'"):
         agent_commands.show(ctx(nine()), Show(agent="nobody"))
@@ -213,8 +241,9 @@ def tick(one: Story, now: str = NOW, **seen: AgentLiveness) -> list[str]:
     duties = list(agents.duty(one.fleet.states["agents"], ctx(one, now=now, **seen)))
     for duty in duties:
         draft = draft_of(duty, actor="alice", term=one.fleet.terms.term, timestamp=now, uid="0" * 16)
-        sequenced = one.say("alice", draft.type, draft.content, data=dict(draft.data), re=draft.re, term=draft.term,
-                           timestamp=now)
+        sequenced = one.say(
+            "alice", draft.type, draft.content, data=dict(draft.data), re=draft.re, term=draft.term, timestamp=now
+        )
         assert sequenced.void is None and sequenced.event.uid not in one.fleet.refusals
     return [duty.type for duty in duties]
 
@@ -223,9 +252,15 @@ def test_each_turn_of_an_agents_liveness_is_told_once() -> None:
     one = led()
     assert tick(one, bob=standing("bob", ALIVE)) == []
     assert tick(one, bob=standing("bob", LATE, silent_s=2.1)) == []  # a moment
-    for state, told in ((LATE, "agent_suspected"), (GONE, "agent_lost"), (ALIVE, "agent_returned"),
-                        (GONE, "agent_lost"), (ALIVE, "agent_returned"), (GOODBYE, "agent_departed"),
-                        (ALIVE, "agent_returned")):
+    for state, told in (
+        (LATE, "agent_suspected"),
+        (GONE, "agent_lost"),
+        (ALIVE, "agent_returned"),
+        (GONE, "agent_lost"),
+        (ALIVE, "agent_returned"),
+        (GOODBYE, "agent_departed"),
+        (ALIVE, "agent_returned"),
+    ):
         assert tick(one, bob=standing("bob", state, silent_s=2.6)) == [told]
         assert tick(one, bob=standing("bob", state, silent_s=2.6)) == []
     assert one.fleet.refusals == {}
@@ -233,11 +268,20 @@ def test_each_turn_of_an_agents_liveness_is_told_once() -> None:
 
 def test_status_shows_who_is_gone_and_work_goes_to_nobody_that_is() -> None:
     one = led()
-    seen = {"alice": standing("alice", ALIVE), "bob": standing("bob", GONE), "carol": standing("carol", GOODBYE),
-            "dave": standing("dave", LATE)}
+    seen = {
+        "alice": standing("alice", ALIVE),
+        "bob": standing("bob", GONE),
+        "carol": standing("carol", GOODBYE),
+        "dave": standing("dave", LATE),
+    }
     listed = {row["agent"]: row for row in agent_commands.list_(ctx(one, **seen), List())}
     assert [listed[name]["status"] for name in ("alice", "bob", "carol", "dave", "eve")] == [
-        "idle", "gone", "offline", "idle", "idle"]
+        "idle",
+        "gone",
+        "offline",
+        "idle",
+        "idle",
+    ]
     assert listed["eve"]["liveness"] == "silent"  # has never sent a heartbeat
     assert [one.id for one in agents.available(ctx(one, **seen))] == ["alice", "dave"]
 
@@ -252,8 +296,10 @@ def test_a_leader_that_loses_half_the_fleet_at_once_looks_again_first() -> None:
     one = led()
 
     def seen(silent_s: float, *gone: str) -> dict[str, AgentLiveness]:
-        return {name: standing(name, GONE if name in gone else ALIVE, silent_s=silent_s if name in gone else 0.0)
-                for name in ("alice", "bob", "carol", "dave", "eve")}
+        return {
+            name: standing(name, GONE if name in gone else ALIVE, silent_s=silent_s if name in gone else 0.0)
+            for name in ("alice", "bob", "carol", "dave", "eve")
+        }
 
     assert tick(one, NOW, **seen(4, "bob")) == ["agent_lost"]  # one is no mystery
     assert tick(one, NOW, **seen(4, "bob", "carol", "dave")) == ["sight_doubted"]

@@ -11,8 +11,7 @@ from gitcoord.core import times
 from gitcoord.core.commands import Context
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
-from gitcoord.features import autonomy
-from gitcoord.features import control
+from gitcoord.features import autonomy, control
 from gitcoord.features.autonomy import COMMANDS, Change, Chosen, Proposals, Rejected
 from tests.core.lines import NOW, Story
 
@@ -36,8 +35,16 @@ def ctx(one: Story, actor: str = "bob", now: str = NOW) -> Context:
 
 def lead(one: Story, duty: Duty, now: str = NOW) -> SequencedEvent:
     """bob, who leads, does his duty."""
-    return one.say("bob", duty.type, duty.content, term=1, data={**duty.data, "duty": duty.key}, re=duty.re,
-                   to=duty.to, timestamp=now)
+    return one.say(
+        "bob",
+        duty.type,
+        duty.content,
+        term=1,
+        data={**duty.data, "duty": duty.key},
+        re=duty.re,
+        to=duty.to,
+        timestamp=now,
+    )
 
 
 def proposed(one: Story, duty: Duty = ASSIGN, kind: str = "assignment", now: str = NOW) -> str:
@@ -95,8 +102,12 @@ def test_what_was_rejected_is_never_done() -> None:
     uid = proposed(one)
     decide(one, "carol", "reject", Rejected(ids=[uid], why="not on a Friday"))
     assert autonomy.gate(ctx(one), "assignment", ASSIGN) == ()
-    again = Duty("proposal_made", "", "propose:assign:t1:1:2",
-                 {"kind": "assignment", "occasion": ASSIGN.key, "event": {"type": "x", "content": "y"}})
+    again = Duty(
+        "proposal_made",
+        "",
+        "propose:assign:t1:1:2",
+        {"kind": "assignment", "occasion": ASSIGN.key, "event": {"type": "x", "content": "y"}},
+    )
     assert one.fleet.refusals[lead(one, again).event.uid] == "it was rejected before"
     with pytest.raises(Lost, match="carol rejected it already"):
         decide(one, "alice", "approve", Chosen(ids=[uid]))
@@ -180,7 +191,7 @@ def test_a_fleet_can_leave_it_to_its_admins() -> None:
 
 
 def test_beyond_what_anybody_reads_nothing_is_proposed_until_something_is_answered(
-    monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("gitcoord.features.autonomy.proposals.WAITING_MAX", 2)
     one = story()
@@ -237,12 +248,17 @@ def test_a_program_that_repeats_what_it_was_given_gives_no_order() -> None:
     assert one.fleet.states["autonomy"].level == "full"
 
 
-@pytest.mark.parametrize("typed, meant", [
-    (["*autonomy:full"], ["autonomy", "full"]),
-    (["*workflow:start code_sync", "--json"], ["workflow", "start", "code_sync", "--json"]),
-    (["*workflow:stop", "k3f9"], ["workflow", "stop", "k3f9"]),
-    (["status"], ["status"]), (["*nothing:known"], ["*nothing:known"]), ([], []),
-])
+@pytest.mark.parametrize(
+    "typed, meant",
+    [
+        (["*autonomy:full"], ["autonomy", "full"]),
+        (["*workflow:start code_sync", "--json"], ["workflow", "start", "code_sync", "--json"]),
+        (["*workflow:stop", "k3f9"], ["workflow", "stop", "k3f9"]),
+        (["status"], ["status"]),
+        (["*nothing:known"], ["*nothing:known"]),
+        ([], []),
+    ],
+)
 def test_a_control_word_is_a_command(typed: list[str], meant: list[str]) -> None:
     assert control.command_line(typed) == meant
 
@@ -258,10 +274,15 @@ def given_out(one: Story, uid: str = "", **changed: Any) -> str | None:
 
 
 @pytest.mark.parametrize("level", ["supervised", "manual"])
-@pytest.mark.parametrize("type_, data", [
-    ("task_assigned", {"agent": "dave", "attempt": 1}), ("recovery_started", {"agent": "dave"}),
-    ("directive_reassigned", {"agent": "dave", "instead_of": "carol"}), ("workflow_started", {"wish": "0" * 16}),
-])
+@pytest.mark.parametrize(
+    "type_, data",
+    [
+        ("task_assigned", {"agent": "dave", "attempt": 1}),
+        ("recovery_started", {"agent": "dave"}),
+        ("directive_reassigned", {"agent": "dave", "instead_of": "carol"}),
+        ("workflow_started", {"wish": "0" * 16}),
+    ],
+)
 def test_what_a_leader_decides_without_asking_is_void(level: str, type_: str, data: dict[str, Any]) -> None:
     one = story(level)
     for more in ({}, {"proposal": "0" * 16}, {"proposal": 7}, {"proposal": None}):
@@ -277,8 +298,14 @@ def test_what_was_approved_is_done_once_as_it_was_approved_and_nothing_else() ->
     assert "waits for an approved proposal" in (given_out(one, uid) or ""), "it is pending"
     assert "may not write proposal_approved" in (one.say("bob", "proposal_approved", re=uid).void or "")
     decide(one, "carol", "approve", Chosen(ids=[uid]))
-    for changed in ({"data": {"agent": "dave"}}, {"data": {"duty": "assign:t2:1"}}, {"content": "x"}, {"to": ("dave",)},
-                    {"re": "1" * 16}, {"data": {"more": 1}}):
+    for changed in (
+        {"data": {"agent": "dave"}},
+        {"data": {"duty": "assign:t2:1"}},
+        {"content": "x"},
+        {"to": ("dave",)},
+        {"re": "1" * 16},
+        {"data": {"more": 1}},
+    ):
         assert f"it is not what carol approved by proposal {uid[:8]}" in (given_out(one, uid, **changed) or ""), changed
     assert given_out(one, uid) is None and status(one) == {uid: "done"}
     assert given_out(one, uid) is not None

@@ -23,7 +23,9 @@ from tests.features.work import COMMANDS, Work
 
 WRITING = {name: what for name, what in COMMANDS.items() if isinstance(what, Command)}
 MODELS: dict[str, type[BaseModel]] = {
-    **CORE_EVENTS, **{type_: model for module in FEATURES.values() for type_, model in module.EVENTS.items()}}
+    **CORE_EVENTS,
+    **{type_: model for module in FEATURES.values() for type_, model in module.EVENTS.items()},
+}
 
 DEFINITION = """
 name: mine
@@ -38,19 +40,45 @@ GIVEN: Mapping[str, dict[str, Any]] = {
     "reserve": {"paths": ["marker/path"], "for": 321.0, "why": "marker why"},
     "release": {"ids": ["RESERVATION"]},
     "conflict resolve": {"conflict": "CONFLICT", "why": "marker why"},
-    "agent register": {"capabilities": ["marker"], "role": "marker role", "depends_on": ["carol"], "backup": "dave",
-                       "slots": 7, "about": "marker about"},
-    "agent set": {"status": "busy", "task": "marker task", "workload": 0.375, "capabilities": ["marker"],
-                  "role": "marker role", "depends_on": ["carol"], "backup": "dave", "slots": 7},
-    "agent admit": {"agent": "bob", "role": "reviewer"}, "agent admission": {"who": "closed"},
-    "agent role": {"agent": "bob", "role": "guest"}, "agent expel": {"agent": "bob", "reason": "marker why"},
-    "agent revoke": {"key": "bob", "after": 7}, "agent confirm": {"agent": "bob", "github": "marker-login"},
+    "agent register": {
+        "capabilities": ["marker"],
+        "role": "marker role",
+        "depends_on": ["carol"],
+        "backup": "dave",
+        "slots": 7,
+        "about": "marker about",
+    },
+    "agent set": {
+        "status": "busy",
+        "task": "marker task",
+        "workload": 0.375,
+        "capabilities": ["marker"],
+        "role": "marker role",
+        "depends_on": ["carol"],
+        "backup": "dave",
+        "slots": 7,
+    },
+    "agent admit": {"agent": "bob", "role": "reviewer"},
+    "agent admission": {"who": "closed"},
+    "agent role": {"agent": "bob", "role": "guest"},
+    "agent expel": {"agent": "bob", "reason": "marker why"},
+    "agent revoke": {"key": "bob", "after": 7},
+    "agent confirm": {"agent": "bob", "github": "marker-login"},
     "agent mute": {"agent": "carol", "for": 321.0, "why": "marker why"},
     "agent unmute": {"agent": "dave"},
     "agent leave": {},
-    "task create": {"title": "marker title", "body": "marker body", "needs": ["marker"], "priority": "HIGH",
-                    "deadline": "2030-01-01T00:00:00.000Z", "after": ["TASK"], "attempts": 7, "time_limit": 321.0,
-                    "agent": "carol", "data": {"marker": 1}},
+    "task create": {
+        "title": "marker title",
+        "body": "marker body",
+        "needs": ["marker"],
+        "priority": "HIGH",
+        "deadline": "2030-01-01T00:00:00.000Z",
+        "after": ["TASK"],
+        "attempts": 7,
+        "time_limit": 321.0,
+        "agent": "carol",
+        "data": {"marker": 1},
+    },
     "task claim": {"task": "TASK"},
     "task start": {"task": "MINE", "attempt": 1},
     "task progress": {"task": "MINE", "share": 0.375, "text": "marker text", "attempt": 1},
@@ -58,15 +86,26 @@ GIVEN: Mapping[str, dict[str, Any]] = {
     "task fail": {"task": "MINE", "reason": "marker reason", "attempt": 1},
     "task release": {"task": "MINE", "reason": "marker reason", "attempt": 1},
     "task cancel": {"task": "TASK", "reason": "marker reason"},
-    "message send": {"text": "marker text", "to": ["carol"], "priority": "HIGH", "expires": 321.0,
-                     "data": {"marker": 1}},
+    "message send": {
+        "text": "marker text",
+        "to": ["carol"],
+        "priority": "HIGH",
+        "expires": 321.0,
+        "data": {"marker": 1},
+    },
     "message broadcast": {"text": "marker text", "priority": "HIGH", "expires": 321.0, "data": {"marker": 1}},
     "message request": {"text": "marker text", "to": ["carol"], "priority": "HIGH", "within": 321.0},
     "message reply": {"message": "MESSAGE", "text": "marker text", "priority": "HIGH", "data": {"marker": 1}},
     "message ack": {"messages": ["MESSAGE"]},
     "message read": {"messages": ["MESSAGE"]},
-    "directive issue": {"text": "marker text", "to": ["carol"], "priority": "HIGH", "ack": ["carol"],
-                        "ack_within": 321.0, "on_failure": "task marker plan"},
+    "directive issue": {
+        "text": "marker text",
+        "to": ["carol"],
+        "priority": "HIGH",
+        "ack": ["carol"],
+        "ack_within": 321.0,
+        "on_failure": "task marker plan",
+    },
     "directive ack": {"directive": "DIRECTIVE"},
     "directive done": {"directive": "DIRECTIVE", "result": "marker result"},
     "directive fail": {"directive": "DIRECTIVE", "reason": "marker reason"},
@@ -75,19 +114,53 @@ GIVEN: Mapping[str, dict[str, Any]] = {
     "workflow stop": {"run": "RUN", "why": "marker why"},
     "workflow define": {"file": DEFINITION},
     "workflow auto": {"name": "known", "on": "merged"},
-    "approve": {"all": True}, "reject": {"all": True, "why": "marker why"},
-    "autonomy full": {"approvers": "admins"}, "autonomy supervised": {"approvers": "admins"},
+    "approve": {"all": True},
+    "reject": {"all": True, "why": "marker why"},
+    "autonomy full": {"approvers": "admins"},
+    "autonomy supervised": {"approvers": "admins"},
     "autonomy manual": {"approvers": "admins"},
     "vote": {"pr": 7, "verdict": "approve", "repo": "marker/repo", "commit": "a" * 40, "why": "marker why"},
     "reviews request": {"pr": 7, "repo": "marker/repo", "to": ["carol"], "why": "marker why"},
 }
 
 TOO_LONG = "x" * 66_000
-TEXTS = (TOO_LONG, "x" * 3000, "x" * 501, "x" * 201, "x" * 101, "x" * 64, "",
-         "a\0b", "a\nb", "a\tb", "a\x1b[31m", "a\x7fb",
-         "a\x85b", "a\u202eb", "a\u2066b", "a\u200bb", "a\u2028b", "a\ufeffb", "a\U000e0041b", "a\ufffeb", "a\ud800b",
-         "../x", "/x", "a//b", "a\\b", "*/" * 60 + "x", "No Type", "no id!", "-", "0001-01-01T00:00:00+23:59",
-         "9999-12-31T23:59:59-23:59", "2026-02-30T00:00:00Z", "2026-01-01T00:00:00", "many words", "A.status ==")
+TEXTS = (
+    TOO_LONG,
+    "x" * 3000,
+    "x" * 501,
+    "x" * 201,
+    "x" * 101,
+    "x" * 64,
+    "",
+    "a\0b",
+    "a\nb",
+    "a\tb",
+    "a\x1b[31m",
+    "a\x7fb",
+    "a\x85b",
+    "a\u202eb",
+    "a\u2066b",
+    "a\u200bb",
+    "a\u2028b",
+    "a\ufeffb",
+    "a\U000e0041b",
+    "a\ufffeb",
+    "a\ud800b",
+    "../x",
+    "/x",
+    "a//b",
+    "a\\b",
+    "*/" * 60 + "x",
+    "No Type",
+    "no id!",
+    "-",
+    "0001-01-01T00:00:00+23:59",
+    "9999-12-31T23:59:59-23:59",
+    "2026-02-30T00:00:00Z",
+    "2026-01-01T00:00:00",
+    "many words",
+    "A.status ==",
+)
 NUMBERS = (float("inf"), float("-inf"), float("nan"), -1, 0, 1e308, 10**400, 2**63, 65, 101, 1.5)
 
 
@@ -101,8 +174,12 @@ def work() -> Work:
 def ids(work: Work) -> dict[str, str]:
     """Things of each kind, so that every command has what it is about."""
     issue = {"agents": ["alice"], "priority": "LOW"}
-    conflict = {"a": {"name": "a", "commit": "a" * 40}, "b": {"name": "b", "commit": "b" * 40},
-                "paths": [{"path": "x", "kind": "content"}], "severity": "low"}
+    conflict = {
+        "a": {"name": "a", "commit": "a" * 40},
+        "b": {"name": "b", "commit": "b" * 40},
+        "paths": [{"path": "x", "kind": "content"}],
+        "severity": "low",
+    }
     work.do("alice", "agent register")
     mine = work.create()
     work.do("alice", "task claim", task=mine)
@@ -111,7 +188,9 @@ def ids(work: Work) -> dict[str, str]:
     say = work.story.say
     say("alice", "proposal_made", "proposes", data={"kind": "assignment", "occasion": "x", "event": event}, term=1)
     return {
-        "TASK": work.create(), "MINE": mine, "RESERVATION": work.do("alice", "reserve", paths=["held"]),
+        "TASK": work.create(),
+        "MINE": mine,
+        "RESERVATION": work.do("alice", "reserve", paths=["held"]),
         "CONFLICT": say("alice", "conflict_found", data=conflict).event.uid,
         "MESSAGE": say("carol", "message", "hello", to=("alice",)).event.uid,
         "DIRECTIVE": say("carol", "directive_issued", "do it", data=issue).event.uid,
@@ -200,8 +279,9 @@ def test_what_it_refuses_whatever_the_state_the_model_of_its_event_refuses(name:
                 for bad in TEXTS if isinstance(value, (str, list)) else NUMBERS:
                     old = dict(leaves(proposal.data))[path]
                     part = isinstance(value, str) and isinstance(old, str) and old != value and old in value
-                    worse = put(given, (field, *[0] * isinstance(value, list)),
-                                value.replace(old, bad) if part else bad)
+                    worse = put(
+                        given, (field, *[0] * isinstance(value, list)), value.replace(old, bad) if part else bad
+                    )
                     if isinstance(value, dict) or "definition" in path or may_depend_on_state(path, bad):
                         continue
                     if not refuses(what, work, worse):
@@ -292,17 +372,29 @@ def test_no_event_holds_a_number_that_is_not_finite_nor_nul(type_: str) -> None:
         assert any(one["loc"][:1] == (field_name,) for one in wrong.value.errors()), field_name
 
 
-@pytest.mark.parametrize(("type_", "path", "data"), [
-    ("task_created", "title", {"title": ""}), ("agent_registered", "role", {}),
-    ("agent_registered", "capabilities.0", {"capabilities": [""]}),
-    ("paths_reserved", "paths.0", {"paths": ["x"], "for_s": 1}),
-    ("paths_reserved", "place", {"paths": ["x"], "for_s": 1}),
-    ("task_finished", "artifacts.0", {"attempt": 1, "artifacts": [""]}),
-    ("workflow_defined", "definition.steps.a.title", {"definition": {"name": "w", "steps": {"a": {"title": ""}}}}),
-    ("conflict_found", "a.name", {"a": {"name": "", "commit": "a" * 40}, "b": {"name": "b", "commit": "b" * 40},
-                                  "paths": [{"path": "x", "kind": "x"}], "severity": "low"}),
-    ("directive_issued", "plan.text", {"agents": ["bob"], "plan": {"kind": "task", "text": ""}}),
-])
+@pytest.mark.parametrize(
+    ("type_", "path", "data"),
+    [
+        ("task_created", "title", {"title": ""}),
+        ("agent_registered", "role", {}),
+        ("agent_registered", "capabilities.0", {"capabilities": [""]}),
+        ("paths_reserved", "paths.0", {"paths": ["x"], "for_s": 1}),
+        ("paths_reserved", "place", {"paths": ["x"], "for_s": 1}),
+        ("task_finished", "artifacts.0", {"attempt": 1, "artifacts": [""]}),
+        ("workflow_defined", "definition.steps.a.title", {"definition": {"name": "w", "steps": {"a": {"title": ""}}}}),
+        (
+            "conflict_found",
+            "a.name",
+            {
+                "a": {"name": "", "commit": "a" * 40},
+                "b": {"name": "b", "commit": "b" * 40},
+                "paths": [{"path": "x", "kind": "x"}],
+                "severity": "low",
+            },
+        ),
+        ("directive_issued", "plan.text", {"agents": ["bob"], "plan": {"kind": "task", "text": ""}}),
+    ],
+)
 def test_what_names_something_holds_nothing_unseen(type_: str, path: str, data: dict[str, Any]) -> None:
     place: Path = tuple(int(one) if one.isdigit() else one for one in path.split("."))
     for bad in TEXTS[7:21]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gitcoord.core.fold.duties import wanted
 from gitcoord.core.errors import Refused
+from gitcoord.core.fold.duties import wanted
 from gitcoord.core.leadership.liveness import GONE
 from gitcoord.features.conditions import FORMS, condition
 from tests.features.work import Work
@@ -40,8 +40,7 @@ def test_a_condition_goes_on_with_the_fleet() -> None:
 def test_an_agent_is_waited_for_by_what_is_seen_of_it_and_by_what_it_says() -> None:
     one = Work(bob=[])
     assert standing(one, "agent bob alive")[0] and standing(one, "agent Bob registered")[0]
-    assert standing(one, "agent nobody alive") == (
-        False, False, "nobody of the name nobody is in this fleet yet")
+    assert standing(one, "agent nobody alive") == (False, False, "nobody of the name nobody is in this fleet yet")
     one.do("bob", "agent set", status="busy")
     assert standing(one, "agent bob busy")[0] and not standing(one, "agent bob idle")[0]
     one.away["bob"] = GONE
@@ -92,8 +91,22 @@ def test_a_run_of_a_workflow_is_waited_for_by_its_id_or_by_its_name() -> None:
     assert standing(one, f"workflow {uid} stopped")[:2] == (False, True)
 
 
-@pytest.mark.parametrize("text", ["", "nothing", "task", "task 1", "task zzzz done", "agent alive", "agent bob dead",
-                                  "workflow none done", "workflow done", "message zzzz read", "event note"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "nothing",
+        "task",
+        "task 1",
+        "task zzzz done",
+        "agent alive",
+        "agent bob dead",
+        "workflow none done",
+        "workflow done",
+        "message zzzz read",
+        "event note",
+    ],
+)
 def test_what_names_nothing_is_refused(text: str) -> None:
     with pytest.raises(Refused):
         condition(Work(bob=[]).ctx("alice"), text)

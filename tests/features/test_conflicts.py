@@ -15,8 +15,10 @@ from tests.core.lines import NOW, Story
 
 def found(a: str, b: str, *, commits: str = "ab", paths: int = 1) -> ConflictFound:
     return ConflictFound(
-        a=Branch(name=a, commit=commits[0] * 40, agent="alice"), b=Branch(name=b, commit=commits[1] * 40, agent="bob"),
-        paths=[Place(path=f"src/{number}.py", kind="content", lines=3) for number in range(paths)], severity="low",
+        a=Branch(name=a, commit=commits[0] * 40, agent="alice"),
+        b=Branch(name=b, commit=commits[1] * 40, agent="bob"),
+        paths=[Place(path=f"src/{number}.py", kind="content", lines=3) for number in range(paths)],
+        severity="low",
     )
 
 
@@ -55,7 +57,8 @@ def test_a_branch_that_moved_on_and_conflicts_still_goes_on_in_the_same_conversa
     fleet.tell(found("one", "two"))
     [before] = fleet.rows()
     assert fleet.tell(found("one", "two", commits="cb", paths=5)) == [
-        "one and two conflict in src/0.py, src/1.py, src/2.py …"]
+        "one and two conflict in src/0.py, src/1.py, src/2.py …"
+    ]
     [after] = fleet.rows()
     assert after["id"] == before["id"] and after["a"]["commit"] == "c" * 40 and len(after["paths"]) == 5
 

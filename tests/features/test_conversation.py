@@ -97,10 +97,13 @@ def test_an_interaction_is_put_together_for_the_page() -> None:
     story_source: dict[str, Any] = {"source": {"actor": "Old Hand", "timestamp": "2001-01-01T00:00:00Z"}}
     lines.append(story.say("alice", "answer", "me", re=asked.uid, data=story_source).event.line)
     page = conversation.interaction(
-        state_of(story), 1, lambda position: conversation.entry(position, parse(lines[position - 1])))
+        state_of(story), 1, lambda position: conversation.entry(position, parse(lines[position - 1]))
+    )
     assert page.number == 1
     assert [(one.actor, one.content, one.to, one.timestamp[:4]) for one in page.entries] == [
-        ("alice", "who?", ("bob",), "2026"), ("Old Hand", "me", (), "2001")]
+        ("alice", "who?", ("bob",), "2026"),
+        ("Old Hand", "me", (), "2001"),
+    ]
 
 
 def test_a_pending_event_can_be_shown_too() -> None:
@@ -110,7 +113,7 @@ def test_a_pending_event_can_be_shown_too() -> None:
 
 @given(st.lists(st.tuples(st.none() | st.integers(0, 6), st.none() | st.integers(0, 30)), max_size=30))
 def test_every_position_is_in_at_most_one_interaction_and_the_state_survives_the_disk(
-    said: list[tuple[int | None, int | None]]
+    said: list[tuple[int | None, int | None]],
 ) -> None:
     story = Story().founded()
     uids: list[str] = []

@@ -15,14 +15,14 @@ import pytest
 from pydantic import BaseModel
 
 from gitcoord.core import limits
-from gitcoord.core.fold import quotas
 from gitcoord.core.commands import Context
-from gitcoord.core.fold.duties import wanted
-from gitcoord.core.format.event import Event, Head
 from gitcoord.core.fields import BUG
+from gitcoord.core.fold import quotas
+from gitcoord.core.fold.duties import wanted
 from gitcoord.core.fold.fleet_state import CONTROL, CORE_EVENTS, FleetState, SequencedEvent
-from gitcoord.core.leadership.liveness import ALIVE, GONE, AgentLiveness
 from gitcoord.core.fold.members import Member
+from gitcoord.core.format.event import Event, Head
+from gitcoord.core.leadership.liveness import ALIVE, GONE, AgentLiveness
 from gitcoord.features import FEATURES, control, paths
 from gitcoord.features.agents import roster
 from gitcoord.features.autonomy import proposals
@@ -41,7 +41,9 @@ from gitcoord.simulation.steps import steps
 
 NOW = "2026-11-21T03:04:05.678Z"
 MODELS: dict[str, type[BaseModel]] = {
-    **CORE_EVENTS, **{type_: model for module in FEATURES.values() for type_, model in module.EVENTS.items()}}
+    **CORE_EVENTS,
+    **{type_: model for module in FEATURES.values() for type_, model in module.EVENTS.items()},
+}
 
 KEYED = {"agent_admitted", "github_confirmed", "key_changed", "key_revoked"}  # made-up keys and accounts: rejected soon
 STEPS_MAX = 1_200_000  # of one event: some 25 ms; a usual one takes 500
@@ -81,16 +83,28 @@ def fill_reservations(state: Any) -> None:
         for number in range(10):
             held = [f"src/{next(numbers)}/" + "a/" * 40 for _ in range(45)]
             held += [f"{wild}{next(numbers)}" for _ in range(5)]
-            state.put(Held(uid(next(numbers)), name(author), f"node{number}", "", held, NOW,
-                           "2027-01-01T00:00:00.000Z", ""))
+            state.put(
+                Held(uid(next(numbers)), name(author), f"node{number}", "", held, NOW, "2027-01-01T00:00:00.000Z", "")
+            )
 
 
 def fill_agents(state: roster.State) -> None:
     for number in range(AGENTS):
         needs = [name(other) for other in range(number + 1, min(number + 11, AGENTS))]
         state.agents[name(number)] = roster.Agent(
-            name(number), uid(number), [f"able{one}" for one in range(50)], "", needs, None, 2, "", True,
-            f"node{number}", NOW, liveness=GONE if number % 10 == 1 else ALIVE)
+            name(number),
+            uid(number),
+            [f"able{one}" for one in range(50)],
+            "",
+            needs,
+            None,
+            2,
+            "",
+            True,
+            f"node{number}",
+            NOW,
+            liveness=GONE if number % 10 == 1 else ALIVE,
+        )
     state.__post_init__()
 
 
@@ -109,15 +123,31 @@ def fill_directives(state: orders.State) -> None:
     for number in range(orders.PARTS_MAX // orders.AGENTS_MAX - 1):
         parts = {name(one): orders.Part(name(one)) for one in range(orders.AGENTS_MAX)}
         state.open[uid(number)] = orders.Directive(
-            uid(number), number + 1, NOW, name(number % AUTHORS), "x" * 200, None, "HIGH", list(parts), 60.0, plan,
-            parts)
+            uid(number),
+            number + 1,
+            NOW,
+            name(number % AUTHORS),
+            "x" * 200,
+            None,
+            "HIGH",
+            list(parts),
+            60.0,
+            plan,
+            parts,
+        )
 
 
 def definition(number: int, steps: int = 100) -> Definition:
     after = {f"s{one}": [f"s{before}" for before in range(max(0, one - 15), one)] for one in range(steps)}
-    return Definition.model_validate({"name": f"w{number}", "steps": {
-        step: {"title": "x" * 100, "after": before, "when": f"{before[0]}.status == 'done'" if before else None}
-        for step, before in after.items()}})
+    return Definition.model_validate(
+        {
+            "name": f"w{number}",
+            "steps": {
+                step: {"title": "x" * 100, "after": before, "when": f"{before[0]}.status == 'done'" if before else None}
+                for step, before in after.items()
+            },
+        }
+    )
 
 
 def fill_workflows(state: Any) -> None:
@@ -136,7 +166,8 @@ def fill_autonomy(state: proposals.State) -> None:
     for number in range(proposals.KEPT_MAX - 1 + proposals.FINISHED_MAX):
         status = "pending" if number < proposals.KEPT_MAX - 1 else "lapsed"
         state.proposals[uid(number)] = proposals.Proposal(
-            uid(number), "assignment", f"assign:{uid(number)}:1", 1, "note", "x", {}, [], None, name(1), NOW, status)
+            uid(number), "assignment", f"assign:{uid(number)}:1", 1, "note", "x", {}, [], None, name(1), NOW, status
+        )
         state.newest[f"assign:{uid(number)}:1"] = uid(number)
     state.__post_init__()
 
@@ -159,9 +190,15 @@ def fill_others(fleet: FleetState) -> None:
 def full() -> FleetState:
     """A fleet that has as much of everything as it may have."""
     fleet = FleetState(FEATURES)
-    for feature, fill in {"tasks": fill_tasks, "reservations": fill_reservations, "agents": fill_agents,
-                          "messages": fill_messages, "directives": fill_directives, "workflows": fill_workflows,
-                          "autonomy": fill_autonomy}.items():
+    for feature, fill in {
+        "tasks": fill_tasks,
+        "reservations": fill_reservations,
+        "agents": fill_agents,
+        "messages": fill_messages,
+        "directives": fill_directives,
+        "workflows": fill_workflows,
+        "autonomy": fill_autonomy,
+    }.items():
         fill(fleet.states[feature])
     fill_others(fleet)
     fleet.members.founded = CORE_EVENTS["fleet_founded"].model_validate({"fleet": "f" * 16})  # type: ignore
@@ -171,8 +208,14 @@ def full() -> FleetState:
     return fleet
 
 
-EXAMPLES = {16: uid, 40: lambda number: NOW, 58: uid, 63: lambda number: name(number % AGENTS),
-            41: lambda number: f"w{number}", 250: lambda number: f"branch{number}"}
+EXAMPLES = {
+    16: uid,
+    40: lambda number: NOW,
+    58: uid,
+    63: lambda number: name(number % AGENTS),
+    41: lambda number: f"w{number}",
+    250: lambda number: f"branch{number}",
+}
 
 
 def largest(schema: Mapping[str, Any], known: Mapping[str, Any], most: int, numbers: Iterator[int]) -> Any:
@@ -233,23 +276,47 @@ WORST: Mapping[str, Mapping[str, Any]] = {
     "workflow_defined": {"definition": plain(definition(1))},
     "workflow_started": {"definition": plain(definition(2))},
     "agent_registered": {"depends_on": [name(number) for number in range(900, 950)], "capabilities": ["x"]},
-    "config_changed": {"set": {
-        "leaders": [name(number) for number in range(200)], "headings": {f"t{number}": "a" for number in range(200)},
-        "review_owners": {f"src/{number}": [name(one) for one in range(20)] for number in range(100)}}},
+    "config_changed": {
+        "set": {
+            "leaders": [name(number) for number in range(200)],
+            "headings": {f"t{number}": "a" for number in range(200)},
+            "review_owners": {f"src/{number}": [name(one) for one in range(20)] for number in range(100)},
+        }
+    },
     "messages_read": {"upto": 3000, "ids": [uid(number) for number in range(1000)]},
     "messages_acknowledged": {"ids": [uid(number) for number in range(1000)]},
-    "conflict_found": {"a": {"name": "new", "commit": "c" * 40}, "b": {"name": "b", "commit": "d" * 40},
-                       "paths": [{"path": "x", "kind": "x"}], "severity": "low"},
+    "conflict_found": {
+        "a": {"name": "new", "commit": "c" * 40},
+        "b": {"name": "b", "commit": "d" * 40},
+        "paths": [{"path": "x", "kind": "x"}],
+        "severity": "low",
+    },
 }
 
 
 def event(type_: str, data: Mapping[str, Any], number: int, *, term: int | None, content: str = "x" * 300) -> Event:
     line = json.dumps(data).encode() + content.encode()
     return Event(
-        interaction=None, actor=name(0), type=type_, content=content, timestamp=NOW, uid=uid(10**9 + number),
-        nonce=uid(number), node="node0", seq=number, prev="p", vouch=None,
-        re=uid(1), to=(), term=term, data=data, key="k", sig="s",
-        line=line, head=Head(number, "h"))
+        interaction=None,
+        actor=name(0),
+        type=type_,
+        content=content,
+        timestamp=NOW,
+        uid=uid(10**9 + number),
+        nonce=uid(number),
+        node="node0",
+        seq=number,
+        prev="p",
+        vouch=None,
+        re=uid(1),
+        to=(),
+        term=term,
+        data=data,
+        key="k",
+        sig="s",
+        line=line,
+        head=Head(number, "h"),
+    )
 
 
 def cost(fleet: FleetState, one: Event) -> tuple[int, str | None]:
@@ -293,8 +360,10 @@ def test_what_is_held_is_found_among_thousands(full: FleetState) -> None:
 
 
 def test_a_look_of_the_leader_takes_a_bounded_number_of_steps(full: FleetState) -> None:
-    seen = {key: AgentLiveness(one.id, one.liveness, one.node, "s", 99.0, 1.0)
-            for key, one in full.states["agents"].agents.items()}
+    seen = {
+        key: AgentLiveness(one.id, one.liveness, one.node, "s", 99.0, 1.0)
+        for key, one in full.states["agents"].agents.items()
+    }
     ctx = Context(full, "2026-11-21T09:00:00.000Z", name(0), "node0", liveness=seen)
     found: list[Any] = []
     assert steps(lambda: found.extend(wanted(full, ctx))) < DUTIES_STEPS_MAX

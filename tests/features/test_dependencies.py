@@ -10,15 +10,24 @@ from hypothesis import strategies as st
 from gitcoord.features.agents import dependencies
 
 NINE = {
-    "risk": [], "session": [], "pattern": [], "execution": ["risk", "pattern"], "pair": ["session"],
-    "decision": ["risk", "pattern", "execution"], "microstructure": ["execution"], "sentiment": ["decision"],
+    "risk": [],
+    "session": [],
+    "pattern": [],
+    "execution": ["risk", "pattern"],
+    "pair": ["session"],
+    "decision": ["risk", "pattern", "execution"],
+    "microstructure": ["execution"],
+    "sentiment": ["decision"],
     "coordinator": ["risk", "session", "pattern", "execution", "pair", "decision", "microstructure", "sentiment"],
 }
 
 
 def test_who_is_needed_comes_in_an_earlier_layer() -> None:
     assert dependencies.layers(NINE, NINE) == [
-        ["pattern", "risk", "session"], ["execution", "pair"], ["decision", "microstructure"], ["sentiment"],
+        ["pattern", "risk", "session"],
+        ["execution", "pair"],
+        ["decision", "microstructure"],
+        ["sentiment"],
         ["coordinator"],
     ]
     assert dependencies.layers(NINE, ["decision", "risk", "pair"]) == [["pair", "risk"], ["decision"]]

@@ -23,21 +23,32 @@ def issue(work: Work, text: str = "freeze the schema", **given: Any) -> str:
 
 def shown(work: Work, uid: str) -> dict[str, Any]:
     row: dict[str, Any] = directives.COMMANDS["directive show"].ask(  # type: ignore[union-attr]
-        work.ctx("alice"), directives.One(directive=uid))
+        work.ctx("alice"), directives.One(directive=uid)
+    )
     return row
 
 
 def parts(work: Work, uid: str) -> dict[str, str]:
-    return {part["agent"]: part["status"] + (f", {part['followed']}" if part["followed"] else "")
-            for part in shown(work, uid)["parts"]}
+    return {
+        part["agent"]: part["status"] + (f", {part['followed']}" if part["followed"] else "")
+        for part in shown(work, uid)["parts"]
+    }
 
 
 def lead(work: Work) -> list[tuple[str, tuple[str, ...]]]:
     """alice does what directives ask of a leader; what she wrote, and to whom."""
     duties = list(directives.duty(work.story.fleet.states["directives"], work.ctx("alice")))
     for one in duties:
-        sequenced = work.story.say("alice", one.type, one.content, data={**one.data, "duty": one.key}, term=1, re=one.re,
-                                  to=one.to, timestamp=work.now)
+        sequenced = work.story.say(
+            "alice",
+            one.type,
+            one.content,
+            data={**one.data, "duty": one.key},
+            term=1,
+            re=one.re,
+            to=one.to,
+            timestamp=work.now,
+        )
         assert sequenced.void is None and sequenced.event.uid not in work.story.fleet.refusals
     return [(one.type, one.to) for one in duties]
 
@@ -191,8 +202,9 @@ def test_it_is_withdrawn_by_who_issued_it_or_an_admin() -> None:
 def test_only_the_leader_follows_a_plan() -> None:
     work = fleet()
     uid = issue(work, on_failure="agent carol")
-    reason = work.say("bob", "directive_reassigned", re=uid, agent="carol", instead_of="bob",
-                      duty=f"contingency:{uid}:bob")
+    reason = work.say(
+        "bob", "directive_reassigned", re=uid, agent="carol", instead_of="bob", duty=f"contingency:{uid}:bob"
+    )
     assert "only the leader" in str(reason) and parts(work, uid) == {"bob": "open"}
 
 
@@ -233,5 +245,6 @@ def test_what_is_over_is_kept_for_a_while(monkeypatch: pytest.MonkeyPatch) -> No
         work.now = times.later(work.now, 1)
         work.do("bob", "directive done", directive=issue(work, text=str(number)))
     listed = directives.COMMANDS["directive list"].ask(  # type: ignore[union-attr]
-        work.ctx("alice"), directives.List(all=True))
+        work.ctx("alice"), directives.List(all=True)
+    )
     assert [row["text"] for row in listed] == ["2", "3"]

@@ -30,8 +30,10 @@ def test_nobody_is_chosen_for_more_than_its_slots() -> None:
     for number in range(6):
         one.create(f"{number}")
     one.do("carol", "task claim", task=_last(one))
-    chosen = Counter(choice.agent for choice in dispatch.assignments(
-        one.state, dispatch.workers(one.ctx("alice")), one.ctx("alice").age_s))
+    chosen = Counter(
+        choice.agent
+        for choice in dispatch.assignments(one.state, dispatch.workers(one.ctx("alice")), one.ctx("alice").age_s)
+    )
     assert chosen == {"bob": 1, "carol": 2}
 
 
@@ -133,8 +135,7 @@ def test_a_task_that_is_meant_for_one_waits_for_it_but_not_when_it_is_away() -> 
     one.lead()
     one.create("second", agent="carol")
     assert not one.lead()
-    [why] = [row for row in one.ask("bob", "task explain", task=_last(one))["agents"]
-             if row["agent"] == "bob"]
+    [why] = [row for row in one.ask("bob", "task explain", task=_last(one))["agents"] if row["agent"] == "bob"]
     assert why["reason"] == "it is meant for carol"
     one.away["carol"] = GONE
     one.lead()
@@ -189,7 +190,8 @@ def test_who_could_not_do_it_rests_while_another_one_tries() -> None:
     one.do("bob", "task fail", task=uid, reason="no access")
     assert not one.lead()
     assert one.ask("bob", "task explain", task=uid)["because"] == (
-        "none of those who could do it is free (bob: its last attempt was failed: again after 5s)")
+        "none of those who could do it is free (bob: its last attempt was failed: again after 5s)"
+    )
     one.story.joined("carol")
     one.do("carol", "agent register")
     one.lead()
@@ -224,8 +226,10 @@ def test_explain_says_why_nobody_has_it() -> None:
     assert because().startswith("dave can have it")
     one.lead()
     since = times.shown(one.now)
-    assert because() == f"dave has it (assigned, attempt 1, since {since}): has rust, python, 0 of 1 slots taken, " \
-                        "the only one free"
+    assert (
+        because() == f"dave has it (assigned, attempt 1, since {since}): has rust, python, 0 of 1 slots taken, "
+        "the only one free"
+    )
 
 
 def test_under_supervision_an_assignment_waits_and_nobody_gets_more_than_its_slots_by_approval() -> None:
@@ -259,10 +263,15 @@ def test_what_was_rejected_is_not_given_and_keeps_nothing_from_the_others() -> N
     assert "bob has it" in one.ask("bob", "task explain", task=second)["because"]
 
 
-fleets = st.dictionaries(st.sampled_from(["bob", "carol", "dave"]), st.tuples(
-    st.lists(st.sampled_from(["python", "rust"]), max_size=2, unique=True), st.integers(1, 3)), min_size=1)
-wishes = st.lists(st.tuples(st.lists(st.sampled_from(["python", "rust"]), max_size=2, unique=True),
-                            st.sampled_from(["low", "high"])), max_size=12)
+fleets = st.dictionaries(
+    st.sampled_from(["bob", "carol", "dave"]),
+    st.tuples(st.lists(st.sampled_from(["python", "rust"]), max_size=2, unique=True), st.integers(1, 3)),
+    min_size=1,
+)
+wishes = st.lists(
+    st.tuples(st.lists(st.sampled_from(["python", "rust"]), max_size=2, unique=True), st.sampled_from(["low", "high"])),
+    max_size=12,
+)
 
 
 STEPS = st.sampled_from(["lead", "finish", "fail", "claim", "wait", "die", "back"])
@@ -271,7 +280,7 @@ STEPS = st.sampled_from(["lead", "finish", "fail", "claim", "wait", "die", "back
 @settings(max_examples=60, deadline=None)
 @given(fleets, wishes, st.lists(STEPS, max_size=25), st.randoms(use_true_random=False))
 def test_nobody_gets_more_than_its_slots_and_all_is_done_in_the_end(
-    fleet: dict[str, tuple[list[str], int]], wanted: list[tuple[list[str], str]], course: list[str], rng: Random,
+    fleet: dict[str, tuple[list[str], int]], wanted: list[tuple[list[str], str]], course: list[str], rng: Random
 ) -> None:
     one = Work()
     for agent, (capabilities, slots) in fleet.items():

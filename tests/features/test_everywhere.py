@@ -12,11 +12,20 @@ import pytest
 from tests.features.everywhere import digest, mixed_ledger
 
 
-@pytest.mark.parametrize("surroundings", [
-    {"TZ": "America/St_Johns", "LANG": "tr_TR.UTF-8", "PYTHONHASHSEED": "1"},
-    {"TZ": "Asia/Kolkata", "LC_ALL": "C", "PYTHONHASHSEED": "4294967295", "PYTHONOPTIMIZE": "2"},
-], ids=["west", "east"])
+@pytest.mark.parametrize(
+    "surroundings",
+    [
+        {"TZ": "America/St_Johns", "LANG": "tr_TR.UTF-8", "PYTHONHASHSEED": "1"},
+        {"TZ": "Asia/Kolkata", "LC_ALL": "C", "PYTHONHASHSEED": "4294967295", "PYTHONOPTIMIZE": "2"},
+    ],
+    ids=["west", "east"],
+)
 def test_zone_language_and_hash_seed_change_no_state(surroundings: dict[str, str]) -> None:
-    told = subprocess.run([sys.executable, "-m", "tests.features.everywhere"], capture_output=True, check=True,
-                          cwd=Path(__file__).parents[2], env={"PATH": os.environ["PATH"], **surroundings})
+    told = subprocess.run(
+        [sys.executable, "-m", "tests.features.everywhere"],
+        capture_output=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+        env={"PATH": os.environ["PATH"], **surroundings},
+    )
     assert told.stdout.decode().strip() == digest(mixed_ledger())

@@ -62,9 +62,7 @@ def test_an_answer_to_nobody_is_for_all() -> None:
         ("Question!", "{actor}", "'Question!' is no event type"),
     ],
 )
-def test_a_heading_that_cannot_be_shown_is_refused_when_configured(
-    kind: str, template: str, problem: str
-) -> None:
+def test_a_heading_that_cannot_be_shown_is_refused_when_configured(kind: str, template: str, problem: str) -> None:
     assert any(problem in one for one in check_headings({kind: template}))
     with pytest.raises(Refused, match=re.escape(problem)):
         Layout(headings={kind: template})

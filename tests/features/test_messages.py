@@ -134,7 +134,8 @@ def test_receipts_go_from_sent_over_delivered_and_read_to_acknowledged() -> None
     assert post.receipts(uid) == {"bob": "sent", "carol": "sent"}
     post.seen["bob"] = AgentLiveness("bob", ALIVE, "n", "s", 0.0, 1.0, post.position - 1)
     assert post.receipts(uid)["bob"] == "sent"
-    post.seen["bob"] = AgentLiveness("bob", ALIVE, "n", "s", 0.0, 1.0, post.position)  # his heartbeat says that he has folded it
+    # his heartbeat says that he has folded it
+    post.seen["bob"] = AgentLiveness("bob", ALIVE, "n", "s", 0.0, 1.0, post.position)
     assert post.receipts(uid) == {"bob": "delivered", "carol": "sent"}
     post.do("bob", "message read")
     assert post.receipts(uid)["bob"] == "read"
@@ -266,5 +267,6 @@ def test_the_page_for_people_shows_messages_and_no_receipts() -> None:
     number = conversation.number_of(state, post.story.fleet.positions[uid])
     assert number is not None
     shown: Interaction = conversation.interaction(
-        state, number, lambda position: conversation.entry(position, parse(post.story.read(position))))
+        state, number, lambda position: conversation.entry(position, parse(post.story.read(position)))
+    )
     assert [entry.content for entry in shown.entries] == ["the parser is yours", "thanks"]

@@ -17,12 +17,25 @@ PATTERNS = st.lists(st.sampled_from(["a", "b", "a.py", "*", "*.py", "?", "**"]),
 ALL_PATHS = ["/".join(parts) for depth in (1, 2, 3, 4) for parts in itertools.product(NAMES, repeat=depth)]
 
 
-@pytest.mark.parametrize(("one", "other", "wanted"), [
-    ("src/**", "src/a.py", True), ("src", "src/a/b.py", True), ("src/*.py", "src/a/b.py", False),
-    ("src/*.py", "src/x.py", True), ("src/*.py", "src/*.txt", False), ("src/a*", "src/*b", True),
-    ("**/x.py", "src/y/x.py", True), ("**/x.py", "src/y", True), ("docs", "src", False), ("a/b", "a/bc", False),
-    ("**/x.py", "src/*/y.py", True), ("README.md", "README.md/", True), ("?.py", "a.py", True), ("**", "q", True),
-])
+@pytest.mark.parametrize(
+    ("one", "other", "wanted"),
+    [
+        ("src/**", "src/a.py", True),
+        ("src", "src/a/b.py", True),
+        ("src/*.py", "src/a/b.py", False),
+        ("src/*.py", "src/x.py", True),
+        ("src/*.py", "src/*.txt", False),
+        ("src/a*", "src/*b", True),
+        ("**/x.py", "src/y/x.py", True),
+        ("**/x.py", "src/y", True),
+        ("docs", "src", False),
+        ("a/b", "a/bc", False),
+        ("**/x.py", "src/*/y.py", True),
+        ("README.md", "README.md/", True),
+        ("?.py", "a.py", True),
+        ("**", "q", True),
+    ],
+)
 def test_overlap(one: str, other: str, wanted: bool) -> None:
     assert overlap(one, other) is overlap(other, one) is wanted
 
@@ -55,8 +68,11 @@ def test_two_patterns_overlap_where_some_path_is_in_both(one: str, other: str) -
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.lists(PATTERNS, min_size=1, max_size=3)), max_size=6),
-       st.lists(PATTERNS, min_size=1, max_size=3), st.integers(0, 5))
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.lists(PATTERNS, min_size=1, max_size=3)), max_size=6),
+    st.lists(PATTERNS, min_size=1, max_size=3),
+    st.integers(0, 5),
+)
 def test_an_index_finds_whose_patterns_overlap_as_comparing_each_does(
     held: list[tuple[str, list[str]]], wanted: list[str], gone: int
 ) -> None:
@@ -66,7 +82,8 @@ def test_an_index_finds_whose_patterns_overlap_as_comparing_each_does(
     for owner in list(kept)[:gone]:
         index.remove(owner, kept.pop(owner))
     assert set(index.owners(wanted)) == {
-        owner for owner, patterns in kept.items() if any(overlap(one, other) for one in wanted for other in patterns)}
+        owner for owner, patterns in kept.items() if any(overlap(one, other) for one in wanted for other in patterns)
+    }
     for owner, patterns in kept.items():
         index.remove(owner, patterns)
     assert not index.owners(wanted) and not any(index.at.values()) and not any(index.below.values())
@@ -84,8 +101,25 @@ def test_too_many_steps_are_refused_in_whatever_order_the_patterns_came(monkeypa
         assert not index.owners(["src/x"], lambda owner: False)
 
 
-@pytest.mark.parametrize("pattern", ["/x", "../x", "a/../b", "a//b", "./a", "", "/", "a\\b", "a\0b", "a\nb", "a\u202eb",
-                                     "a/" * 51 + "b", "x" * 501, "*" + "x" * 100])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "/x",
+        "../x",
+        "a/../b",
+        "a//b",
+        "./a",
+        "",
+        "/",
+        "a\\b",
+        "a\0b",
+        "a\nb",
+        "a\u202eb",
+        "a/" * 51 + "b",
+        "x" * 501,
+        "*" + "x" * 100,
+    ],
+)
 def test_what_is_no_path_inside_the_repository_is_refused(pattern: str) -> None:
     with pytest.raises(Refused):
         check(pattern)

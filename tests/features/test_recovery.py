@@ -9,16 +9,15 @@ from typing import Any
 import pytest
 
 from gitcoord.core import times
-from gitcoord.core.fold.duties import wanted
 from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
+from gitcoord.core.fold.duties import wanted
 from gitcoord.core.fold.fleet_state import draft_of
 from gitcoord.core.leadership.liveness import ALIVE, GONE, AgentLiveness
 from gitcoord.core.names import uid_from
 from gitcoord.features import agents, messages, recovery
 from gitcoord.features.agents import commands as agent_commands
-from gitcoord.features.recovery import circuits
-from gitcoord.features.recovery import List, Nothing, Show
+from gitcoord.features.recovery import List, Nothing, Show, circuits
 from tests.core.lines import NOW, Story
 
 
@@ -41,8 +40,10 @@ class Play:
 
     @property
     def ctx(self) -> Context:
-        seen = {name: AgentLiveness(name, state, self.nodes[name], f"s{self.sessions[name]}", 4.0, 1.0)
-                for name, state in self.states.items()}
+        seen = {
+            name: AgentLiveness(name, state, self.nodes[name], f"s{self.sessions[name]}", 4.0, 1.0)
+            for name, state in self.states.items()
+        }
         return Context(self.story.fleet, self.now, "alice", "node-alice", liveness=seen)
 
     def say(self, actor: str, type_: str, *, re: str | None = None, **data: Any) -> str:
@@ -71,8 +72,16 @@ class Play:
                 if duty.key in self.fleet.done:
                     continue
                 draft = draft_of(duty, actor="alice", term=1, timestamp=self.now, uid=uid_from(b"0" * 10))
-                sequenced = self.story.say("alice", draft.type, draft.content, data=dict(draft.data), re=draft.re,
-                                          to=draft.to, term=1, timestamp=self.now)
+                sequenced = self.story.say(
+                    "alice",
+                    draft.type,
+                    draft.content,
+                    data=dict(draft.data),
+                    re=draft.re,
+                    to=draft.to,
+                    term=1,
+                    timestamp=self.now,
+                )
                 assert sequenced.void is None, sequenced
                 assert sequenced.event.uid not in self.fleet.refusals, self.fleet.refusals
                 said.append(duty.type)
@@ -113,9 +122,10 @@ def test_restart_is_asked_for_where_a_supervisor_lives_and_the_agent_comes_back(
     assert play.tick(ticks=3) == []
 
 
-@pytest.mark.parametrize(("supervised", "neighbour", "said"), [
-    (True, True, "restart_requested"), (True, False, "work_redistributed"), (False, True, "work_redistributed"),
-])
+@pytest.mark.parametrize(
+    ("supervised", "neighbour", "said"),
+    [(True, True, "restart_requested"), (True, False, "work_redistributed"), (False, True, "work_redistributed")],
+)
 def test_only_whom_a_supervisor_on_a_living_node_started_is_started_again(
     supervised: bool, neighbour: bool, said: str
 ) -> None:
@@ -179,7 +189,9 @@ def test_without_a_backup_its_tasks_go_to_others() -> None:
     play.kill("bob")
     said = play.tick(ticks=4)
     assert only(said, "task_released", "work_redistributed", "fleet_degraded", "escalated") == [
-        "task_released", "work_redistributed"]
+        "task_released",
+        "work_redistributed",
+    ]
     assert play.holder(first) == "carol" and play.fleet.states["tasks"].tasks[first].attempt == 2
     assert [one["outcome"] for one in play.recoveries()] == ["redistributed"]
 
@@ -191,7 +203,11 @@ def test_where_nobody_else_can_do_it_the_fleet_is_degraded_dependants_are_told_a
     play.kill("bob")
     said = play.tick(ticks=4)
     assert only(said, "work_redistributed", "fleet_degraded", "escalated", "circuit_opened") == [
-        "work_redistributed", "fleet_degraded", "escalated", "circuit_opened"]
+        "work_redistributed",
+        "fleet_degraded",
+        "escalated",
+        "circuit_opened",
+    ]
     found = recovery.show(play.ctx, Show())
     assert found["outcome"] == "escalated" and not found["automatic"]
     assert [step["strategy"] for step in found["steps"]] == ["redistribute", "degrade", "escalate"]
@@ -221,14 +237,24 @@ def test_who_is_lost_again_and_again_is_no_longer_restarted_and_a_person_is_told
     assert play.tick(ticks=3) == ["recovery_started", "work_redistributed", "escalated"]
     assert [one["outcome"] for one in play.recoveries()] == ["restarted", "restarted", "escalated"]
     assert recovery.rate(play.ctx, Nothing()) == {
-        "recoveries": 3, "automatic": 2, "rate": 0.66667, "mean_s": 1.167, "lasting": 0,
-        "outcomes": {"escalated": 1, "restarted": 2}}
+        "recoveries": 3,
+        "automatic": 2,
+        "rate": 0.66667,
+        "mean_s": 1.167,
+        "lasting": 0,
+        "outcomes": {"escalated": 1, "restarted": 2},
+    }
 
 
-@pytest.mark.parametrize(("strategies", "said"), [
-    ([], []), (["escalate"], ["recovery_started", "escalated"]), (["backup"], ["recovery_started", "recovery_failed"]),
-    (["degrade"], ["recovery_started", "fleet_degraded"]),
-])
+@pytest.mark.parametrize(
+    ("strategies", "said"),
+    [
+        ([], []),
+        (["escalate"], ["recovery_started", "escalated"]),
+        (["backup"], ["recovery_started", "recovery_failed"]),
+        (["degrade"], ["recovery_started", "fleet_degraded"]),
+    ],
+)
 def test_only_what_is_configured_is_tried(strategies: list[str], said: list[str]) -> None:
     play = Play("bob", settings={"recovery": strategies})
     play.register("bob", "rust", supervised=True)

@@ -30,15 +30,18 @@ def ctx(one: Story, actor: str, now: str = NOW, place: str = "") -> Context:
 
 
 def held(one: Story, now: str = NOW) -> list[str]:
-    return [f"{row['agent']}{row['place']}: {' '.join(row['paths'])}"
-            for row in reservations.reservations(ctx(one, "alice", now), Reservations())]
+    return [
+        f"{row['agent']}{row['place']}: {' '.join(row['paths'])}"
+        for row in reservations.reservations(ctx(one, "alice", now), Reservations())
+    ]
 
 
 def test_first_reservation_in_ledger_order_wins_and_the_loser_is_told() -> None:
     one = story()
     assert reserve(one, "alice", "src/auth/**") is None
     assert reserve(one, "bob", "docs", "src/auth/login.py") == (
-        "alice has src/auth/** until 21 Nov 05:04 UTC (new login)")
+        "alice has src/auth/** until 21 Nov 05:04 UTC (new login)"
+    )
     assert held(one) == ["alice: src/auth/**"]
     with pytest.raises(Lost, match="alice has src/auth"):
         reservations.reserve(ctx(one, "bob"), Reserve(paths=["src"]))

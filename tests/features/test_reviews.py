@@ -62,10 +62,18 @@ def test_votes_count_by_weight_once_they_are_the_quorum_and_an_agents_last_one_c
     assert fleet.vote("bob", "reject", why="no tests") == "bob has said so already"
 
 
-@pytest.mark.parametrize("quorum, votes, outcome", [
-    (0, "", "none"), (0, "a", "approved"), (0, "r", "rejected"), (1, "", "waiting"), (2, "ar", "rejected"),
-    (3, "aar", "approved"), (3, "aa", "waiting"),
-])
+@pytest.mark.parametrize(
+    "quorum, votes, outcome",
+    [
+        (0, "", "none"),
+        (0, "a", "approved"),
+        (0, "r", "rejected"),
+        (1, "", "waiting"),
+        (2, "ar", "rejected"),
+        (3, "aar", "approved"),
+        (3, "aa", "waiting"),
+    ],
+)
 def test_a_tie_is_no_approval_and_silence_none_either(quorum: int, votes: str, outcome: str) -> None:
     fleet = Fleet(review_quorum=quorum)
     for agent, vote in zip(("alice", "bob", "carol"), votes, strict=False):
@@ -98,8 +106,9 @@ def test_only_the_leader_an_admin_or_a_reviewer_says_what_a_review_found() -> No
     fleet = Fleet()
     [posted] = commands.news(fleet.pull, fleet.posted(OLD))
     void = fleet.story.say("carol", posted.type, data=dict(posted.data)).void
-    assert void == ("carol (member) may not write review_posted: only an admin, a reviewer or the leader (by its term) "
-                    "may")
+    assert void == (
+        "carol (member) may not write review_posted: only an admin, a reviewer or the leader (by its term) may"
+    )
     assert fleet.write("bob", [posted]) is None
 
 

@@ -47,15 +47,27 @@ def test_a_stranger_changes_nothing() -> None:
     assert settings_of(story) == DEFAULT
 
 
-@pytest.mark.parametrize("name, value, words", [
-    ("unknown", 1, "no setting 'unknown'; there are: recent, "), ("recent", 0, "recent: "), ("recent", 101, "recent: "),
-    ("recent", "many", "recent: "), ("profile", "fast", "profile: "), ("heartbeats", "loud", "heartbeats: "),
-    ("leaders", ["a/b"], "'a/b' is not an agent id"), ("leaders", "alice", "leaders: "),
-    ("review_weights", {"bob": -1}, "greater than or equal to 0"), ("review_weights", {"a/b": 1}, "is not an agent id"),
-    ("review_owners", {"../x": ["bob"]}, "no path inside"), ("review_owners", {"src/**": []}, "at least 1 item"),
-    ("review_labels", [""], "at least 1 character"), ("review_quorum", -1, "review_quorum: "),
-    ("headings", {"question": "<b>"}, "headings: "), ("headings", {"No": "x"}, "headings: "),
-])
+@pytest.mark.parametrize(
+    "name, value, words",
+    [
+        ("unknown", 1, "no setting 'unknown'; there are: recent, "),
+        ("recent", 0, "recent: "),
+        ("recent", 101, "recent: "),
+        ("recent", "many", "recent: "),
+        ("profile", "fast", "profile: "),
+        ("heartbeats", "loud", "heartbeats: "),
+        ("leaders", ["a/b"], "'a/b' is not an agent id"),
+        ("leaders", "alice", "leaders: "),
+        ("review_weights", {"bob": -1}, "greater than or equal to 0"),
+        ("review_weights", {"a/b": 1}, "is not an agent id"),
+        ("review_owners", {"../x": ["bob"]}, "no path inside"),
+        ("review_owners", {"src/**": []}, "at least 1 item"),
+        ("review_labels", [""], "at least 1 character"),
+        ("review_quorum", -1, "review_quorum: "),
+        ("headings", {"question": "<b>"}, "headings: "),
+        ("headings", {"No": "x"}, "headings: "),
+    ],
+)
 def test_a_wrong_value_is_refused_with_the_reason(name: str, value: Any, words: str) -> None:
     with pytest.raises(Refused, match=words.replace(".", r"\.")):
         changed(DEFAULT, name, value)
@@ -81,9 +93,16 @@ def test_of_those_who_may_lead_the_first_waits_least() -> None:
     assert [election_delay_factor(story.fleet, agent) for agent in ("bob", "alice")] == [0.0, 0.5]
 
 
-@given(st.dictionaries(st.sampled_from([*Settings.model_fields, "other"]),
-                       st.none() | INTEGERS | st.text(max_size=9) | st.lists(st.text(max_size=9), max_size=2)
-                       | st.sampled_from(["lan", "log", "closed", 7])))
+@given(
+    st.dictionaries(
+        st.sampled_from([*Settings.model_fields, "other"]),
+        st.none()
+        | INTEGERS
+        | st.text(max_size=9)
+        | st.lists(st.text(max_size=9), max_size=2)
+        | st.sampled_from(["lan", "log", "closed", 7]),
+    )
+)
 def test_a_fold_never_fails_and_its_state_survives_the_disk(values: dict[str, Any]) -> None:
     story = Story().founded()
     void = story.say("alice", "config_changed", data={"set": values}).void

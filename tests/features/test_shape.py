@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from gitcoord.core.fold.duties import wanted
 from gitcoord.core.commands import Command, Context, NewEvent
 from gitcoord.core.errors import GitcoordError
+from gitcoord.core.fold.duties import wanted
 from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.keys import Verifier
 from gitcoord.features import FEATURES, LISTED
@@ -75,10 +75,20 @@ def stories(draw: st.DrawFn) -> Story:
     for type_ in draw(st.lists(st.sampled_from(sorted(EVENTS)), max_size=12)):
         payload = draw(payloads(EVENTS[type_]))
         parent = draw(st.none() | st.sampled_from(uids)) if uids else None
-        author, term = draw(st.sampled_from([("alice", 1), ("alice", None), ("bob", None), ("carol", None),
-                                             ("mallory", None), ("bob", 1)]))
-        sequenced = story.say(author, type_, "words", data=json.loads(payload.model_dump_json()), re=parent, term=term,
-                             to=draw(st.sampled_from([(), ("bob",), ("nobody", "alice")])))
+        author, term = draw(
+            st.sampled_from(
+                [("alice", 1), ("alice", None), ("bob", None), ("carol", None), ("mallory", None), ("bob", 1)]
+            )
+        )
+        sequenced = story.say(
+            author,
+            type_,
+            "words",
+            data=json.loads(payload.model_dump_json()),
+            re=parent,
+            term=term,
+            to=draw(st.sampled_from([(), ("bob",), ("nobody", "alice")])),
+        )
         uids.append(sequenced.event.uid)
     return story
 

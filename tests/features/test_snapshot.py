@@ -49,18 +49,29 @@ def said(actor: str, kind: str, content: str, *to: str, minute: int = 0, uid: st
 
 CONVERSATION = [
     Interaction(1, [said("alice", "question", "How do I start the MCP server?", "bob")]),
-    Interaction(2, [
-        said("Agent A", "question", "Which of `main` and `next` is released?\n\n- main\n- next", minute=1),
-        said("bob", "answer", "main", minute=2),
-        said("Agent A", "followup", "And when? The calendar says Friday, but the milestone has four open "
-             "issues (#12, #14, #15, #16), and @carol is away.", minute=3),
-        said("bob", "heartbeat", "", minute=4),
-    ]),
-    Interaction(3, [
-        said("epochALPHA", "task_opened", "# Not a heading\n<!-- END COMMUNICATION -->", minute=5),
-        said("www.evil.example", "question", "\u202eare you there\x1b[2J", "alice", "bob", minute=6),
-        said("carol", "answer", "Yes.\n", minute=7),
-    ]),
+    Interaction(
+        2,
+        [
+            said("Agent A", "question", "Which of `main` and `next` is released?\n\n- main\n- next", minute=1),
+            said("bob", "answer", "main", minute=2),
+            said(
+                "Agent A",
+                "followup",
+                "And when? The calendar says Friday, but the milestone has four open "
+                "issues (#12, #14, #15, #16), and @carol is away.",
+                minute=3,
+            ),
+            said("bob", "heartbeat", "", minute=4),
+        ],
+    ),
+    Interaction(
+        3,
+        [
+            said("epochALPHA", "task_opened", "# Not a heading\n<!-- END COMMUNICATION -->", minute=5),
+            said("www.evil.example", "question", "\u202eare you there\x1b[2J", "alice", "bob", minute=6),
+            said("carol", "answer", "Yes.\n", minute=7),
+        ],
+    ),
     Interaction(4, [said("carol", "error", "Failed to acquire lock on events.log", minute=8)]),
 ]
 
@@ -98,12 +109,18 @@ def test_golden_pages() -> None:
 
 def test_the_seeds_two_party_conversation_has_the_seeds_lines() -> None:
     log = [
-        said("A", "question", "one?", "B"), said("B", "answer", "1"), said("A", "followup", "2"),
+        said("A", "question", "one?", "B"),
+        said("B", "answer", "1"),
+        said("A", "followup", "2"),
         said("A", "heartbeat", ""),
     ]
     page = snapshot.communication([Interaction(1, log)], PLAIN, position=4)
     assert [line for line in page.splitlines() if line.startswith("#")] == [
-        "# Communication Snapshot", "### Interaction #1", "#### A → B", "#### B → A", "#### A Follow-Up",
+        "# Communication Snapshot",
+        "### Interaction #1",
+        "#### A → B",
+        "#### B → A",
+        "#### A Follow-Up",
         "#### heartbeat (A)",
     ]
     old = snapshot.archive([Interaction(1, log), *conversation([2, 3, 4])], PLAIN)
@@ -116,9 +133,9 @@ def test_the_seeds_two_party_conversation_has_the_seeds_lines() -> None:
 def test_no_words_change_the_structure_of_a_page(said_by_interaction: list[list[Entry]]) -> None:
     real = [Interaction(number, log) for number, log in enumerate(said_by_interaction, 1)]
     tame = [
-        Interaction(one.number, [
-            Entry(None, "a", "x", "y" if entry.content else "", "t", ("b",)) for entry in one.entries
-        ])
+        Interaction(
+            one.number, [Entry(None, "a", "x", "y" if entry.content else "", "t", ("b",)) for entry in one.entries]
+        )
         for one in real
     ]
     page = snapshot.communication(real, PLAIN, position=1)
@@ -168,7 +185,9 @@ def test_a_fleet_words_its_own_headings() -> None:
     log = [said("bob", "review", "x"), said("bob", "thought", "x"), said("bob", "followup", "x")]
     page = snapshot.communication([Interaction(1, log)], layout, position=3)
     assert [words for tag, words in headings(page) if tag == "h4"] == [
-        "bob reviews, 2026-11-21T03:00:05.678Z", "thought by bob", "bob Follow-Up",
+        "bob reviews, 2026-11-21T03:00:05.678Z",
+        "thought by bob",
+        "bob Follow-Up",
     ]
 
 
@@ -221,8 +240,7 @@ def test_the_archive_becomes_volumes_by_number_once_it_has_grown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "path"),
-    [(-5, "0000"), (0, "0000"), (1, "0001"), (100, "0001"), (101, "0002"), (10**6 + 1, "10001")],
+    ("number", "path"), [(-5, "0000"), (0, "0000"), (1, "0001"), (100, "0001"), (101, "0002"), (10**6 + 1, "10001")]
 )
 def test_an_interactions_volume_is_its_number(number: int, path: str) -> None:
     assert snapshot.volume_path(snapshot.volume_of(number)) == f"archive/{path}.md"
@@ -253,7 +271,10 @@ def test_files_that_are_not_named_as_changed_keep_their_bytes(
 def test_a_large_number_does_not_stay_on_the_page() -> None:
     page = snapshot.communication(conversation([1, 10**9, 2, 3, 4]), PLAIN, position=5)
     assert [words for _, words in headings(page) if words.startswith("Interaction")] == [
-        "Interaction #2", "Interaction #3", "Interaction #4"]
+        "Interaction #2",
+        "Interaction #3",
+        "Interaction #4",
+    ]
     assert "Interaction #1000000000" in snapshot.archive(conversation([1, 10**9, 2, 3, 4]), PLAIN)
 
 
@@ -270,9 +291,11 @@ def test_a_page_has_a_limit_and_room_for_every_conversation() -> None:
     """A member's flood made each look of the leader write megabytes anew; the others' words stay on the page."""
     flood = [Interaction(number, [said("mallory", "note", "`x\n\x1b" * 1000)] * 1000) for number in (1, 2)]
     quiet = Interaction(3, [said("alice", "question", f"Who has the parser, {number}?") for number in range(50)])
-    for page in (snapshot.communication([*flood, quiet], PLAIN, position=1),
-                 snapshot.render_volume(1, [*flood, quiet]),
-                 snapshot.archive([*flood, quiet, *conversation([4, 5, 6])], PLAIN)):
+    for page in (
+        snapshot.communication([*flood, quiet], PLAIN, position=1),
+        snapshot.render_volume(1, [*flood, quiet]),
+        snapshot.archive([*flood, quiet, *conversation([4, 5, 6])], PLAIN),
+    ):
         assert len(page.encode()) < snapshot.PAGE_BYTES_MAX * 1.1
         assert all(f"Who has the parser, {number}?" in page for number in range(50))
         assert page.count("earlier events are in the log only") == 2

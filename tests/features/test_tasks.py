@@ -13,7 +13,8 @@ from gitcoord.core import times
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.format.event import uid_of
 from gitcoord.features import tasks
-from gitcoord.features.tasks import queries as task_queries, state as task_state
+from gitcoord.features.tasks import queries as task_queries
+from gitcoord.features.tasks import state as task_state
 from gitcoord.features.tasks.events import ATTEMPTS_MAX, BODY_MAX, EVENTS
 from gitcoord.features.tasks.state import HELD, OVER, STATUSES
 from tests.features.work import Work
@@ -54,7 +55,8 @@ def test_only_the_leader_assigns_and_takes_back() -> None:
     one = work()
     uid = one.create()
     assert one.say("bob", "task_assigned", re=uid, agent="bob", attempt=1) == (
-        "bob (member) may not write task_assigned: only the leader (by its term) may")
+        "bob (member) may not write task_assigned: only the leader (by its term) may"
+    )
     one.do("bob", "task claim", task=uid)
     assert "or bob (whose attempt 1 at the task it is) may" in str(one.say("carol", "task_released", re=uid, attempt=1))
     assert "only the leader" in str(one.say("bob", "task_overdue", re=uid))
@@ -81,7 +83,12 @@ def test_a_task_is_assigned_taken_on_started_and_done() -> None:
     one.do("bob", "task finish", task=uid, result="merged", artifact=["refs/heads/main"])
     shown = one.ask("carol", "task show", task=uid[:6])
     assert (shown["status"], shown["agent"], shown["result"], shown["artifacts"], shown["data"]) == (
-        "done", "bob", "merged", ["refs/heads/main"], {"file": "a.py"})
+        "done",
+        "bob",
+        "merged",
+        ["refs/heads/main"],
+        {"file": "a.py"},
+    )
     assert one.state.speeds == {"bob": {"python": [1, 30.0]}}
     assert not one.state.held and not one.state.ready
 
@@ -211,8 +218,8 @@ def test_who_waits_for_what_failed_says_so() -> None:
     one.do("bob", "task claim", task=first)
     one.do("bob", "task fail", task=first, reason="no access")
     assert one.ask("bob", "task explain", task=last)["because"] == (
-        f"it waits for {first[:8]} 'first', and it has failed (tried once; last: no access): "
-        "cancel it, or open it anew")
+        f"it waits for {first[:8]} 'first', and it has failed (tried once; last: no access): cancel it, or open it anew"
+    )
     with pytest.raises(Refused, match="the new task would wait for ever for"):
         one.create("another", after=[first])
     one.do("alice", "task cancel", task=last)
@@ -278,10 +285,21 @@ def test_the_table_knows_every_status_and_every_event_in_it() -> None:
     assert set(tasks.CHANGES) == set(EVENTS.values())
 
 
-@pytest.mark.parametrize("wrong", [
-    {"status": "lost"}, {"status": "running"}, {"priority": "URGENT"}, {"title": 5}, {"deadline": 1.0}, {"needs": [1]},
-    {"attempts": ["bob"]}, {"attempts": [{"agent": "bob", "since": 5}]}, {"unheard": "of"}, {"id": None},
-])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"status": "lost"},
+        {"status": "running"},
+        {"priority": "URGENT"},
+        {"title": 5},
+        {"deadline": 1.0},
+        {"needs": [1]},
+        {"attempts": ["bob"]},
+        {"attempts": [{"agent": "bob", "since": 5}]},
+        {"unheard": "of"},
+        {"id": None},
+    ],
+)
 def test_a_state_that_nobody_of_us_wrote_is_not_read(wrong: dict[str, Any]) -> None:
     one = work()
     one.create(deadline="1h")
@@ -294,7 +312,9 @@ def test_a_state_that_nobody_of_us_wrote_is_not_read(wrong: dict[str, Any]) -> N
 
 moves = st.tuples(
     st.sampled_from(["alice", "bob", "carol"]),
-    st.sampled_from([type_ for type_ in EVENTS if type_ != "task_created"]), st.integers(0, 2), st.integers(1, 4),
+    st.sampled_from([type_ for type_ in EVENTS if type_ != "task_created"]),
+    st.integers(0, 2),
+    st.integers(1, 4),
 )
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from gitcoord.core.fold.duties import wanted
 from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
+from gitcoord.core.fold.duties import wanted
 from gitcoord.core.fold.fleet_state import draft_of
-from gitcoord.features.workflows import commands as workflow_commands, file as workflow_file
+from gitcoord.features.workflows import commands as workflow_commands
+from gitcoord.features.workflows import file as workflow_file
 from gitcoord.features.workflows.commands import Status
 from gitcoord.features.workflows.runs import Run
 from tests.core.lines import NOW, Story
@@ -45,12 +46,22 @@ class Fleet:
         self.story.elect(agent, term=self.term)
 
     def tick(self) -> None:
-        while duties := [duty for duty in wanted(self.story.fleet, self.ctx()) if duty.key not in self.story.fleet.done
-                         and duty.type != "task_assigned"]:
+        while duties := [
+            duty
+            for duty in wanted(self.story.fleet, self.ctx())
+            if duty.key not in self.story.fleet.done and duty.type != "task_assigned"
+        ]:
             for duty in duties:
                 draft = draft_of(duty, actor=self.leader, term=self.term, timestamp=NOW, uid="0" * 16)
-                self.story.say(self.leader, draft.type, draft.content, data=dict(draft.data), term=draft.term,
-                               re=draft.re, to=draft.to)
+                self.story.say(
+                    self.leader,
+                    draft.type,
+                    draft.content,
+                    data=dict(draft.data),
+                    term=draft.term,
+                    re=draft.re,
+                    to=draft.to,
+                )
 
     @property
     def run(self) -> Run:
@@ -62,8 +73,11 @@ class Fleet:
         return [task.title for task in self.story.fleet.states["tasks"].tasks.values() if task.status == "ready"]
 
     def do(self, title: str, result: str = "", *, fail: bool = False) -> None:
-        task = next(one for one in self.story.fleet.states["tasks"].tasks.values()
-                    if one.title == title and one.status == "ready")
+        task = next(
+            one
+            for one in self.story.fleet.states["tasks"].tasks.values()
+            if one.title == title and one.status == "ready"
+        )
         self.story.say("bob", "task_claimed", re=task.id)
         data: dict[str, Any] = {"attempt": task.attempt, **({"reason": result} if fail else {"result": result})}
         self.story.say("bob", "task_failed" if fail else "task_finished", re=task.id, data=data)
@@ -104,8 +118,11 @@ def test_it_survives_the_death_of_its_leader_at_any_moment_and_does_nothing_twic
 
 
 def test_a_fan_out_over_a_result_makes_a_task_for_each_line_and_hands_the_results_on() -> None:
-    fleet = Fleet("plan: {title: Plan}", "look: {title: 'Look at {item}', after: plan, for_each: plan.result}",
-                  "sum: {title: Sum, body: '{look.result}', after: look}")
+    fleet = Fleet(
+        "plan: {title: Plan}",
+        "look: {title: 'Look at {item}', after: plan, for_each: plan.result}",
+        "sum: {title: Sum, body: '{look.result}', after: look}",
+    )
     fleet.tick()
     fleet.do("Plan", "a.py\n\n b.py \n")
     assert fleet.open() == ["Look at a.py", "Look at b.py"]
@@ -116,8 +133,12 @@ def test_a_fan_out_over_a_result_makes_a_task_for_each_line_and_hands_the_result
 
 
 def test_a_condition_chooses_and_what_comes_after_the_other_way_is_skipped() -> None:
-    steps = ("ask: {title: Ask}", "go: {title: Go, after: ask, when: \"'yes' in ask.result\"}",
-             "then: {title: Then, after: go}", "tell: {title: Tell, after: go, when: go.status == 'skipped'}")
+    steps = (
+        "ask: {title: Ask}",
+        "go: {title: Go, after: ask, when: \"'yes' in ask.result\"}",
+        "then: {title: Then, after: go}",
+        "tell: {title: Tell, after: go, when: go.status == 'skipped'}",
+    )
     fleet = Fleet(*steps)
     fleet.tick()
     fleet.do("Ask", "no")
@@ -132,8 +153,12 @@ def test_a_condition_chooses_and_what_comes_after_the_other_way_is_skipped() -> 
 
 
 def test_a_failure_after_its_retries_takes_back_what_was_done_the_last_first() -> None:
-    fleet = Fleet("a: {title: A, undo: {title: Undo A}}", "b: {title: B, after: a, undo: {title: Undo B}}",
-                  "c: {title: C, after: b, retries: 1, undo: {title: Undo C}}", "d: {title: D, after: c}")
+    fleet = Fleet(
+        "a: {title: A, undo: {title: Undo A}}",
+        "b: {title: B, after: a, undo: {title: Undo B}}",
+        "c: {title: C, after: b, retries: 1, undo: {title: Undo C}}",
+        "d: {title: D, after: c}",
+    )
     fleet.tick()
     fleet.do("A")
     fleet.do("B")
@@ -149,8 +174,12 @@ def test_a_failure_after_its_retries_takes_back_what_was_done_the_last_first() -
 
 
 def test_an_optional_step_and_one_that_is_answered_to_may_fail() -> None:
-    fleet = Fleet("a: {title: A, optional: true, retries: 0}", "b: {title: B, after: a}",
-                  "c: {title: C, after: b, retries: 0}", "d: {title: D, after: c, when: c.status == 'failed'}")
+    fleet = Fleet(
+        "a: {title: A, optional: true, retries: 0}",
+        "b: {title: B, after: a}",
+        "c: {title: C, after: b, retries: 0}",
+        "d: {title: D, after: c, when: c.status == 'failed'}",
+    )
     fleet.tick()
     fleet.do("A", fail=True)
     fleet.do("B")
@@ -194,8 +223,13 @@ def test_what_the_leader_writes_of_a_start_starts_no_other() -> None:
     fleet.story.say("bob", "workflow_defined", data={"definition": definition})
     for type_ in ("proposal_made", "error"):
         fleet.story.say("bob", "workflow_automated", data={"name": "w", "on": type_})
-        fleet.story.say("alice", type_, "x", term=1, data={"kind": "workflow", "occasion": type_, "event": {
-            "type": "workflow_started", "content": "w starts"}})
+        fleet.story.say(
+            "alice",
+            type_,
+            "x",
+            term=1,
+            data={"kind": "workflow", "occasion": type_, "event": {"type": "workflow_started", "content": "w starts"}},
+        )
         assert fleet.story.fleet.states["workflows"].wishes == {}
     fleet.story.say("bob", "error", "the disk is full")
     assert len(fleet.story.fleet.states["workflows"].wishes) == 1, "a member's error is news"
@@ -204,8 +238,11 @@ def test_what_the_leader_writes_of_a_start_starts_no_other() -> None:
 def test_only_the_leader_says_how_a_step_ended() -> None:
     fleet = Fleet("a: {title: A}")
     fleet.tick()
-    for type_, data in [("workflow_step_ended", {"key": "a", "status": "done", "until": NOW}),
-                        ("workflow_step_skipped", {"step": "a"}), ("workflow_finished", {"status": "done"})]:
+    for type_, data in [
+        ("workflow_step_ended", {"key": "a", "status": "done", "until": NOW}),
+        ("workflow_step_skipped", {"step": "a"}),
+        ("workflow_finished", {"status": "done"}),
+    ]:
         assert "only the leader" in str(fleet.story.say("bob", type_, data=data, re=fleet.run_id).void)
     fleet.story.say("bob", "task_created", data={"title": "Mine", "workflow": {"run": fleet.run_id, "step": "b"}})
     assert list(fleet.run.made) == ["a"] and fleet.run.status == "running"
@@ -227,21 +264,24 @@ def test_the_examples_are_right(path: Path) -> None:
     assert workflow_file.read(path.read_text(encoding="utf-8")).steps
 
 
-@pytest.mark.parametrize(("old", "new", "told"), [
-    ("after: lint", "after: lnt", "line 13: steps.test.after: no step 'lnt'"),
-    ("timeout: 10m", "timeout: 10x", "line 9: steps.lint.timeout: '10x' is no span of time"),
-    ("title: Lint the code", "titel: Lint", "line 6: steps.lint.titel: there is no such field; there are: title"),
-    ("steps:", "stepz:", "line 4: stepz: there is no such field; there are: name, about, steps"),
-    ("after: tag", "after: publish", "line 29: steps.ask.after: the steps wait for each other: "),
-    ("ask.result\n", "aks.result\n", "line 36: steps.publish.when: 'aks' is not known then"),
-    ("ask.status ==", "exit() or ask.status ==", "line 36: steps.publish.when: "),
-    ("name: release", "name: release\nname: twice", "line 3: name stands twice"),
-    ("steps:", "steps: [", "this is no YAML"),
-    ('"{ask.result}"', '"{tell.result}"', "line 42: steps.tell.body: {tell.result} is not known then"),
-    ('["3.11", "3.12", "3.13"]', "publish.result", "line 14: steps.test.for_each: a list, or STEP.result"),
-    ("name: release", "name: Release!", "line 2: name: "),
-    ("after: test", "after: &x test\n    body: *x", "no aliases"),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("after: lint", "after: lnt", "line 13: steps.test.after: no step 'lnt'"),
+        ("timeout: 10m", "timeout: 10x", "line 9: steps.lint.timeout: '10x' is no span of time"),
+        ("title: Lint the code", "titel: Lint", "line 6: steps.lint.titel: there is no such field; there are: title"),
+        ("steps:", "stepz:", "line 4: stepz: there is no such field; there are: name, about, steps"),
+        ("after: tag", "after: publish", "line 29: steps.ask.after: the steps wait for each other: "),
+        ("ask.result\n", "aks.result\n", "line 36: steps.publish.when: 'aks' is not known then"),
+        ("ask.status ==", "exit() or ask.status ==", "line 36: steps.publish.when: "),
+        ("name: release", "name: release\nname: twice", "line 3: name stands twice"),
+        ("steps:", "steps: [", "this is no YAML"),
+        ('"{ask.result}"', '"{tell.result}"', "line 42: steps.tell.body: {tell.result} is not known then"),
+        ('["3.11", "3.12", "3.13"]', "publish.result", "line 14: steps.test.for_each: a list, or STEP.result"),
+        ("name: release", "name: Release!", "line 2: name: "),
+        ("after: test", "after: &x test\n    body: *x", "no aliases"),
+    ],
+)
 def test_what_is_wrong_in_a_file_is_told_by_its_line(old: str, new: str, told: str) -> None:
     assert old in RELEASE
     with pytest.raises(Refused) as error:
@@ -249,27 +289,53 @@ def test_what_is_wrong_in_a_file_is_told_by_its_line(old: str, new: str, told: s
     assert told in str(error.value)
 
 
-@pytest.mark.parametrize(("text", "told"), [
-    ('name = "w"\n[steps.a]\ntitle = "A"\nretries = -1\n', "line 4: steps.a.retries"),
-    ('name = "w"\n[steps.a]\n\ntitle = \n', "this is no TOML"),
-    ("x" * 50_000, "at most 40000 bytes"), ("", "line 1"), ("- a\n- b\n", "line 1"),
-])
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('name = "w"\n[steps.a]\ntitle = "A"\nretries = -1\n', "line 4: steps.a.retries"),
+        ('name = "w"\n[steps.a]\n\ntitle = \n', "this is no TOML"),
+        ("x" * 50_000, "at most 40000 bytes"),
+        ("", "line 1"),
+        ("- a\n- b\n", "line 1"),
+    ],
+)
 def test_other_files_that_are_wrong(text: str, told: str) -> None:
     with pytest.raises(Refused) as error:
         workflow_file.read(text)
     assert told in str(error.value)
 
 
-@pytest.mark.parametrize(("condition", "wanted"), [
-    ("a.status == 'done' and not b.status == 'done'", True), ("a.result in 'xyz'", True), ("'z' in a.result", False),
-    ("a.status != 'done' or b.status == 'failed'", True), ("True", True), ("c.status == ''", True),
-])
+@pytest.mark.parametrize(
+    ("condition", "wanted"),
+    [
+        ("a.status == 'done' and not b.status == 'done'", True),
+        ("a.result in 'xyz'", True),
+        ("'z' in a.result", False),
+        ("a.status != 'done' or b.status == 'failed'", True),
+        ("True", True),
+        ("c.status == ''", True),
+    ],
+)
 def test_conditions(condition: str, wanted: bool) -> None:
     assert workflow_file.holds(condition, {"a": ("done", "y"), "b": ("failed", "")}) is wanted
 
 
-@pytest.mark.parametrize("condition", ["", "a", "a.x == 1", "f(a.status)", "a.status.x", "[a.status]", "a.status < 'x'",
-                                       "(lambda: 1)()", "a.status if 1 else 2", "'%s' % a.result", "("])
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "",
+        "a",
+        "a.x == 1",
+        "f(a.status)",
+        "a.status.x",
+        "[a.status]",
+        "a.status < 'x'",
+        "(lambda: 1)()",
+        "a.status if 1 else 2",
+        "'%s' % a.result",
+        "(",
+    ],
+)
 def test_what_is_no_condition_is_never_run(condition: str) -> None:
     with pytest.raises(ValueError, match="no condition"):
         workflow_file.holds(condition, {"a": ("done", "")})

@@ -41,8 +41,10 @@ class Work:
         self.now = times.later(self.now, span_s)
 
     def ctx(self, actor: str) -> Context:
-        seen = {key: AgentLiveness(one.id, self.away.get(one.id, ALIVE), f"node-{key}", f"s-{key}", 0.0, 1.0)
-                for key, one in self.story.fleet.members.by_id.items()}
+        seen = {
+            key: AgentLiveness(one.id, self.away.get(one.id, ALIVE), f"node-{key}", f"s-{key}", 0.0, 1.0)
+            for key, one in self.story.fleet.members.by_id.items()
+        }
         return Context(self.story.fleet, self.now, actor, f"node-{actor.lower()}", liveness=seen)
 
     def say(self, actor: str, type_: str, *, re: str | None = None, term: int | None = None, **data: Any) -> str | None:
@@ -61,8 +63,9 @@ class Work:
             if reason is not None:  # as `acting.propose` says it
                 raise Refused(reason)
         for one in proposals:
-            sequenced = self.story.say(actor, one.type, one.content, data=one.data, re=one.re, to=one.to,
-                                      timestamp=self.now)
+            sequenced = self.story.say(
+                actor, one.type, one.content, data=one.data, re=one.re, to=one.to, timestamp=self.now
+            )
             assert sequenced.void is None, sequenced.void
             assert sequenced.event.uid not in self.story.fleet.refusals, self.story.fleet.refusals
             uids.append(sequenced.event.uid)
@@ -85,7 +88,15 @@ class Work:
         written = []
         for duty in self.duties() if duties is None else duties:
             if duty.key not in self.story.fleet.done:
-                self.story.say("alice", duty.type, duty.content, data={**duty.data, "duty": duty.key}, re=duty.re,
-                               to=duty.to, term=1, timestamp=self.now)
+                self.story.say(
+                    "alice",
+                    duty.type,
+                    duty.content,
+                    data={**duty.data, "duty": duty.key},
+                    re=duty.re,
+                    to=duty.to,
+                    term=1,
+                    timestamp=self.now,
+                )
                 written.append(duty.content)
         return written

@@ -17,11 +17,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from gitcoord.core.commands import Context, Query
-from gitcoord.core.fold.duties import draft, wanted
 from gitcoord.core.errors import GitcoordError
-from gitcoord.core.format.event import Head, parse
 from gitcoord.core.fields import BUG
+from gitcoord.core.fold.duties import draft, wanted
 from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.format.event import Head, parse
 from gitcoord.core.leadership.liveness import ALIVE, GONE, AgentLiveness
 from gitcoord.features import FEATURES, conversation
 from gitcoord.node import ledger_pages
@@ -29,8 +29,16 @@ from gitcoord.simulation.grammar import MODELS, MOMENTS, TEXTS, data_of
 from tests.core.lines import Story, signer_of
 
 AGENTS = ("alice", "bob", "mal")
-LEFT_OUT = {"fleet_founded", "leader_election", "leader_renewed", "leader_resigned", "agent_left", "key_changed",
-            "admission_changed", "agent_muted"}  # after which nothing else has effect
+LEFT_OUT = {
+    "fleet_founded",
+    "leader_election",
+    "leader_renewed",
+    "leader_resigned",
+    "agent_left",
+    "key_changed",
+    "admission_changed",
+    "agent_muted",
+}  # after which nothing else has effect
 TYPES = sorted(MODELS.keys() - LEFT_OUT) + ["note", "error"]
 COMMON = sorted(one for one in TYPES if one.startswith(("task_", "workflow_", "directive_", "agent_", "paths_")))
 
@@ -65,7 +73,8 @@ def _say(rng: random.Random, story: Story, uids: list[str]) -> None:
     leads = story.fleet.terms.leader
     actor = rng.choice(AGENTS)
     fields: dict[str, Any] = {
-        "content": rng.choice(TEXTS), "timestamp": rng.choice(MOMENTS),
+        "content": rng.choice(TEXTS),
+        "timestamp": rng.choice(MOMENTS),
         "term": story.fleet.terms.term if actor == leads and rng.random() < 0.5 else None,
         "re": rng.choice(uids) if uids and rng.random() < 0.6 else None,
         "to": tuple(rng.sample(AGENTS, rng.choice([0, 0, 1, 2]))),
@@ -103,8 +112,9 @@ def _lead(rng: random.Random, story: Story, now: str) -> None:
         made = draft(fleet, duty, signer_of(leader), actor=leader, node=f"node-{leader}", timestamp=now, uid="z" * 16)
         if made is None or (made.type == "error" and made.type != duty.type):
             raise Trouble(f"the duty {duty.key}: {made.content if made is not None else 'not even its error'}")
-        sequenced = story.say(leader, made.type, made.content, data=made.data, to=made.to, re=made.re, term=made.term,
-                             timestamp=now)
+        sequenced = story.say(
+            leader, made.type, made.content, data=made.data, to=made.to, re=made.re, term=made.term, timestamp=now
+        )
         if sequenced.void is not None and "done before" not in sequenced.void:
             raise Trouble(f"the duty {duty.key} is void: {sequenced.void}")
 
@@ -130,8 +140,9 @@ def _queries() -> Iterator[tuple[str, Query]]:
 
 def _render(story: Story) -> None:
     try:
-        pages = ledger_pages.pages(story.fleet, ledger_pages.layout_of(story.fleet),
-                              lambda at: conversation.entry(at, parse(story.read(at))))
+        pages = ledger_pages.pages(
+            story.fleet, ledger_pages.layout_of(story.fleet), lambda at: conversation.entry(at, parse(story.read(at)))
+        )
     except Exception as wrong:
         raise Trouble(f"the pages: {_place(wrong)}") from wrong
     assert "communication.md" in pages

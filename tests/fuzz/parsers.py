@@ -10,26 +10,27 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from gitcoord.core.errors import Corrupt, GitcoordError
+from gitcoord.core.fold.chains import Inadmissible
+from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.format.event import parse
+from gitcoord.core.format.keys import HmacSigner, Verifier
+from gitcoord.core.format.strict_json import Malformed
 from gitcoord.core.leadership import neighbour_heartbeats
 from gitcoord.core.ledger import checkpoint, outbox
 from gitcoord.core.ledger.branch import Branch
-from gitcoord.core.errors import Corrupt, GitcoordError
-from gitcoord.core.format.event import parse
-from gitcoord.core.fold.chains import Inadmissible
-from gitcoord.core.fold.fleet_state import FleetState
-from gitcoord.core.format.keys import HmacSigner, Verifier
 from gitcoord.core.ledger.log_files import SEALED, open_path
 from gitcoord.core.ports import Entry, PushOutcome, Update
-from gitcoord.core.format.strict_json import Malformed
 from gitcoord.features import FEATURES
 from gitcoord.features.pages import snapshot
-from gitcoord.node.operations import import_log
 from gitcoord.node import ledger_pages, peers
-from gitcoord.store.git import credentials, objects as git_objects, git_output
+from gitcoord.node.operations import import_log
+from gitcoord.store.git import credentials, git_output
+from gitcoord.store.git import objects as git_objects
 from gitcoord.store.home.home import Home
-from gitcoord.store.memory import MemoryServer, MemoryStore
 from gitcoord.store.home.queue_file import Content, HeadFile
 from gitcoord.store.home.spool import Spool
+from gitcoord.store.memory import MemoryServer, MemoryStore
 from tests.core.lines import FLEET, Story
 
 LEDGER, NODES = "refs/heads/gitcoord/ledger", "refs/gitcoord/nodes"
@@ -61,8 +62,12 @@ def log(data: bytes) -> None:
     objects = store()
     blob = Entry(objects.put_blob(data))
     folder = Entry(objects.put_tree({open_path(0): blob, "odd\udcff.log": blob}), is_tree=True)
-    root = {open_path(1): blob, SEALED: Entry(objects.put_tree({"0000000": folder}), is_tree=True), "state.json": blob,
-            "communication.md": blob}
+    root = {
+        open_path(1): blob,
+        SEALED: Entry(objects.put_tree({"0000000": folder}), is_tree=True),
+        "state.json": blob,
+        "communication.md": blob,
+    }
     branch = Branch(objects, FleetState(FEATURES, Verifier()))
     tip = objects.put_commit(tree=objects.put_tree(root), parents=[], message="by hand", author="x", time_s=0)
     checkpoint.start(branch, tip)
@@ -78,8 +83,10 @@ def box(data: bytes) -> None:
     objects = store()
     blob = Entry(objects.put_blob(data))
     queue = Entry(objects.put_tree({"00000000.log": blob, "x": blob}), is_tree=True)
-    for root in ({"queue": queue, "heartbeats.log": blob, "orphans.log": blob},
-                 {"queue": blob, "heartbeats.log": queue, "orphans.log": queue}):
+    for root in (
+        {"queue": queue, "heartbeats.log": blob, "orphans.log": blob},
+        {"queue": blob, "heartbeats.log": queue, "orphans.log": queue},
+    ):
         tree = objects.put_tree(root)
         oid = objects.put_commit(tree=tree, parents=[], message="by hand", author="x", time_s=0)
         assert all(heartbeat.type == "heartbeat" for heartbeat in outbox.read(objects, oid).heartbeats)
@@ -142,14 +149,26 @@ def home(data: bytes) -> None:
         (path / "cache" / "heartbeats.json").write_bytes(data)
         (path / "spool" / "one.json").write_bytes(data)
         (path / "keys" / "alice.key").write_bytes(data)
-        for read in (mine.config, mine.progress, lambda: mine.tip, lambda: mine.term, lambda: mine.seed("alice"),
-                     lambda: mine.pushed(OID), lambda: mine.orphans, mine.neighbours, lambda: mine.queue.pending(),
-                     lambda: peers.observations(path / "cache"), lambda: Spool(path).take(_unsealed, set())):
+        for read in (
+            mine.config,
+            mine.progress,
+            lambda: mine.tip,
+            lambda: mine.term,
+            lambda: mine.seed("alice"),
+            lambda: mine.pushed(OID),
+            lambda: mine.orphans,
+            mine.neighbours,
+            lambda: mine.queue.pending(),
+            lambda: peers.observations(path / "cache"),
+            lambda: Spool(path).take(_unsealed, set()),
+        ):
             try:
                 read()
             except GitcoordError:
                 pass
-    neighbour_heartbeats.is_due(neighbour_heartbeats.others([data, data + b"\n"], {"alice"}), [], Story().founded().fleet.members)
+    neighbour_heartbeats.is_due(
+        neighbour_heartbeats.others([data, data + b"\n"], {"alice"}), [], Story().founded().fleet.members
+    )
 
 
 def _unsealed(draft: object) -> None:

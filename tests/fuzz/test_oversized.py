@@ -41,8 +41,10 @@ def git(fleet: Fleet, *words: str, given: bytes = b"") -> str:
 
 def tree(fleet: Fleet, rows: dict[str, str]) -> str:
     """A tree of blobs and of trees (names that end in a slash)."""
-    lines = [f"40000 tree {oid}\t{name[:-1]}" if name.endswith("/") else f"100644 blob {oid}\t{name}"
-             for name, oid in rows.items()]
+    lines = [
+        f"40000 tree {oid}\t{name[:-1]}" if name.endswith("/") else f"100644 blob {oid}\t{name}"
+        for name, oid in rows.items()
+    ]
     return git(fleet, "mktree", given="\n".join([*lines, ""]).encode())
 
 
@@ -57,8 +59,14 @@ def blob(fleet: Fleet, data: bytes) -> str:
 
 def run(clone: Clone, *words: str) -> int:
     """A command in the clone; the memory, in MiB, that its largest process took."""
-    done = subprocess.run([sys.executable, "-c", PROGRAM, *words], cwd=clone.path, env=surroundings(), text=True,
-                          capture_output=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *words],
+        cwd=clone.path,
+        env=surroundings(),
+        text=True,
+        capture_output=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     return int(done.stderr.rsplit("peak ", 1)[1])
 
@@ -109,11 +117,15 @@ def test_a_neighbour_s_outbox_without_measure_is_left_alone(fleet: Fleet) -> Non
 def test_of_a_long_outbox_the_first_lines_are_taken_and_the_own_one_is_read_whole() -> None:
     objects = store()
     lines = [b"%0200d" % number for number in range(limits.OUTBOX_LINES_MAX + 500)]
-    files = {f"{at:08d}.log": Entry(objects.put_blob(b"\n".join(lines[at:at + 256]) + b"\n"))
-             for at in range(0, len(lines), 256)}
-    root = {"queue": Entry(objects.put_tree(files), is_tree=True),
-            "orphans.log": Entry(objects.put_blob(b"\n".join(lines) + b"\n"))}
+    files = {
+        f"{at:08d}.log": Entry(objects.put_blob(b"\n".join(lines[at : at + 256]) + b"\n"))
+        for at in range(0, len(lines), 256)
+    }
+    root = {
+        "queue": Entry(objects.put_tree(files), is_tree=True),
+        "orphans.log": Entry(objects.put_blob(b"\n".join(lines) + b"\n")),
+    }
     oid = objects.put_commit(tree=objects.put_tree(root), parents=[], message="", author="x", time_s=0)
     theirs, mine = outbox.read(objects, oid), outbox.read(objects, oid, whole=True)
-    assert list(theirs.lines) == list(theirs.orphans) == lines[:limits.OUTBOX_LINES_MAX]
+    assert list(theirs.lines) == list(theirs.orphans) == lines[: limits.OUTBOX_LINES_MAX]
     assert list(mine.lines) == list(mine.orphans) == lines

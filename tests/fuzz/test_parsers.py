@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gitcoord.core.format.event import Draft, Event, Head, seal
 from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.format.event import Draft, Event, Head, seal
 from gitcoord.core.names import uid_from
 from gitcoord.features import FEATURES
 from tests.core.lines import FLEET, NOW, signer_of
@@ -27,27 +27,75 @@ SLOW_S = 5.0  # far above any of them here; a reader that takes the square of it
 MIB = 1024 * 1024
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
     | st.sampled_from(["alice", NOW, "0" * 16, "laptop-1", "é", 10**20, -1, 1e308, float("inf")]),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
-        st.sampled_from(["fleet", "position", "seen", "at_s", "node", "seq", "hash", "x"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["fleet", "position", "seen", "at_s", "node", "seq", "hash", "x"]), inner, max_size=4
+        )
+    ),
     max_leaves=10,
 )
-FIELDS = ["interaction", "actor", "type", "content", "timestamp", "nonce", "node", "seq", "prev", "re", "to", "term",
-          "data", "key", "sig"]
+FIELDS = [
+    "interaction",
+    "actor",
+    "type",
+    "content",
+    "timestamp",
+    "nonce",
+    "node",
+    "seq",
+    "prev",
+    "re",
+    "to",
+    "term",
+    "data",
+    "key",
+    "sig",
+]
 SHAPES: dict[str, dict[str, Any]] = {
     "config": {"fleet": "f" * 16, "remote": "origin", "timeout_s": 60.0, "agent": None, "lead": True, "extra": {}},
     "head": {"node": "laptop-1", "seq": 3, "hash": "h", "swap": False},
     "progress": {"node": "laptop-1", "durable": 1, "positions": {"u": 1}, "tokens": None, "tokens_at": 0.5},
-    "heartbeats": {"at_s": 1.0, "seen": [{"agent": "a", "node": "n", "session": "s", "n": 1, "next_s": 1.0,
-                                     "goodbye": False, "since_s": 1.0, "silent_s": 0.0}]},
-    "state": {"schema": FleetState(FEATURES).schema, "position": 1, "digest": "d" * 43, "uids": "0" * 16,
-              "heads": {"n-1": [1, "h"]},
-              "members": {"founded": None, "admission": "open", "members": [["a", "k", 1, True, True, False]]},
-              "void": [],
-              "terms": {}, "quotas": {"at": NOW, "day": NOW[:10], "tallies": {"a": [1, 2, "03", 1, 2, 0]},
-              "muted": [["a", "b", NOW, "", ""]]},
-              "occasions": {"done": [], "tried": {"k": [1, NOW, "why"]}}, "refusals": {}, "features": {}},
+    "heartbeats": {
+        "at_s": 1.0,
+        "seen": [
+            {
+                "agent": "a",
+                "node": "n",
+                "session": "s",
+                "n": 1,
+                "next_s": 1.0,
+                "goodbye": False,
+                "since_s": 1.0,
+                "silent_s": 0.0,
+            }
+        ],
+    },
+    "state": {
+        "schema": FleetState(FEATURES).schema,
+        "position": 1,
+        "digest": "d" * 43,
+        "uids": "0" * 16,
+        "heads": {"n-1": [1, "h"]},
+        "members": {"founded": None, "admission": "open", "members": [["a", "k", 1, True, True, False]]},
+        "void": [],
+        "terms": {},
+        "quotas": {
+            "at": NOW,
+            "day": NOW[:10],
+            "tallies": {"a": [1, 2, "03", 1, 2, 0]},
+            "muted": [["a", "b", NOW, "", ""]],
+        },
+        "occasions": {"done": [], "tried": {"k": [1, NOW, "why"]}},
+        "refusals": {},
+        "features": {},
+    },
     "draft": {"actor": "alice", "type": "note", "content": "c", "timestamp": NOW, "uid": "0" * 16, "to": ["bob"]},
 }
 
@@ -58,13 +106,33 @@ def sealed(data: dict[str, Any] | None = None, content: str = "hello") -> Event:
 
 
 LINE = sealed(data={"source": {"actor": "bob"}, "n": 1}).line
-GIT_WORDS = st.sampled_from([
-    "!\trefs/x:refs/heads/gitcoord/ledger\t[remote rejected] (", "failed to update ref", ")", "To x\n", "remote: ",
-    "fatal: ",
-    "repository '", "' not found", "Unable to create '", ".lock': File exists", "HTTP 401", "\x1b[2J", "secret",
-    "://a@",
-    "authorization: basic ", "\r", "\t", "cannot lock ref 'refs/x'", "Permission to ", " denied", "\n", "\0", "Done",
-])
+GIT_WORDS = st.sampled_from(
+    [
+        "!\trefs/x:refs/heads/gitcoord/ledger\t[remote rejected] (",
+        "failed to update ref",
+        ")",
+        "To x\n",
+        "remote: ",
+        "fatal: ",
+        "repository '",
+        "' not found",
+        "Unable to create '",
+        ".lock': File exists",
+        "HTTP 401",
+        "\x1b[2J",
+        "secret",
+        "://a@",
+        "authorization: basic ",
+        "\r",
+        "\t",
+        "cannot lock ref 'refs/x'",
+        "Permission to ",
+        " denied",
+        "\n",
+        "\0",
+        "Done",
+    ]
+)
 
 
 @st.composite
@@ -76,7 +144,7 @@ def nearly_a_line(draw: Callable[[Any], Any]) -> bytes:
             value[name] = draw(JSON)
         return json.dumps(value, separators=(",", ":"), ensure_ascii=draw(st.booleans())).encode("utf-8", "replace")
     at = draw(st.integers(0, len(LINE)))
-    return LINE[:at] + draw(st.binary(max_size=10)) + LINE[at + draw(st.integers(0, 10)):]
+    return LINE[:at] + draw(st.binary(max_size=10)) + LINE[at + draw(st.integers(0, 10)) :]
 
 
 @st.composite
@@ -88,11 +156,15 @@ def nearly_a_file(draw: Callable[[Any], Any]) -> bytes:
 
 
 BYTES = st.one_of(
-    st.binary(max_size=300), nearly_a_line(), nearly_a_file(), JSON.map(lambda value: json.dumps(value).encode()),
+    st.binary(max_size=300),
+    nearly_a_line(),
+    nearly_a_file(),
+    JSON.map(lambda value: json.dumps(value).encode()),
     st.lists(nearly_a_line() | st.just(LINE), max_size=4).map(b"\n".join),
     st.lists(GIT_WORDS | st.text(max_size=5), max_size=12).map(lambda words: "".join(words).encode("utf-8", "replace")),
     st.lists(st.tuples(st.sampled_from([b"40000 ", b"100644 ", b"160000 "]), st.binary(max_size=30)), max_size=4).map(
-        lambda rows: b"".join(mode + name + b"\0" + bytes(20) for mode, name in rows)),
+        lambda rows: b"".join(mode + name + b"\0" + bytes(20) for mode, name in rows)
+    ),
 )
 
 

@@ -47,8 +47,11 @@ def _repository(fake: FakeGitHub, repo: Repo, **_: Any) -> tuple[int, Any]:
 
 def _pulls(fake: FakeGitHub, repo: Repo, *, query: Mapping[str, str], **_: Any) -> tuple[int, Any]:
     lean = ("additions", "deletions", "changed_files")
-    return 200, [{key: part for key, part in one.items() if key not in lean} | {"labels": repo.issues[number]["labels"]}
-                 for number, one in repo.pulls.items() if one["state"] == query.get("state", "open")]
+    return 200, [
+        {key: part for key, part in one.items() if key not in lean} | {"labels": repo.issues[number]["labels"]}
+        for number, one in repo.pulls.items()
+        if one["state"] == query.get("state", "open")
+    ]
 
 
 def _pull(fake: FakeGitHub, repo: Repo, number: str, **_: Any) -> tuple[int, Any]:
@@ -77,15 +80,22 @@ def _review(fake: FakeGitHub, repo: Repo, number: str, *, body: Any, **_: Any) -
             raise Refusal(422, "Unprocessable Entity", "Line could not be resolved")
         repo.remarks.setdefault(int(number), []).append(fake.made(repo, "remark", **remark))
     states = {"APPROVE": "APPROVED", "COMMENT": "COMMENTED", "REQUEST_CHANGES": "CHANGES_REQUESTED"}
-    one = fake.made(repo, "review", state=states[body["event"]], body=body["body"], submitted_at=AT,
-                    commit_id=body.get("commit_id") or pull["head"]["sha"],
-                    pull_request_url=f"{fake.url}/repos/{repo.facts['full_name']}/pulls/{number}")
+    one = fake.made(
+        repo,
+        "review",
+        state=states[body["event"]],
+        body=body["body"],
+        submitted_at=AT,
+        commit_id=body.get("commit_id") or pull["head"]["sha"],
+        pull_request_url=f"{fake.url}/repos/{repo.facts['full_name']}/pulls/{number}",
+    )
     repo.reviews.setdefault(int(number), []).append(one)
     return 200, one
 
 
-def _changed_review(fake: FakeGitHub, repo: Repo, number: str, review: str, dismissal: str | None = None, *, body: Any,
-                    **_: Any) -> tuple[int, Any]:
+def _changed_review(
+    fake: FakeGitHub, repo: Repo, number: str, review: str, dismissal: str | None = None, *, body: Any, **_: Any
+) -> tuple[int, Any]:
     one = _there({row["id"]: row for row in repo.reviews.get(int(number), [])}, int(review))
     one |= {"state": "DISMISSED"} if dismissal else {"body": body["body"]}
     return 200, one
@@ -113,8 +123,9 @@ def _status(fake: FakeGitHub, repo: Repo, commit: str, *, body: Any, **_: Any) -
 
 
 def _checks(fake: FakeGitHub, repo: Repo, commit: str, *, query: Mapping[str, str], **_: Any) -> tuple[int, Any]:
-    return 200, {"check_runs": [one for one in repo.checks.get(commit, [])
-                                if query.get("check_name") in (None, one["name"])]}
+    return 200, {
+        "check_runs": [one for one in repo.checks.get(commit, []) if query.get("check_name") in (None, one["name"])]
+    }
 
 
 def _check(fake: FakeGitHub, repo: Repo, *, body: Any, **_: Any) -> tuple[int, Any]:
@@ -137,8 +148,11 @@ def _changed_check(fake: FakeGitHub, repo: Repo, number: str, *, body: Any, **_:
 def _issues(fake: FakeGitHub, repo: Repo, *, query: Mapping[str, str], **_: Any) -> tuple[int, Any]:
     wanted = set(filter(None, query.get("labels", "").split(",")))
     state = query.get("state", "open")
-    rows = [one for one in repo.issues.values() if state in ("all", one["state"])
-            and wanted <= {label["name"] for label in one["labels"]}]
+    rows = [
+        one
+        for one in repo.issues.values()
+        if state in ("all", one["state"]) and wanted <= {label["name"] for label in one["labels"]}
+    ]
     return 200, sorted(rows, key=lambda one: one["number"], reverse=query.get("direction") != "asc")
 
 
@@ -148,8 +162,9 @@ def _issue(fake: FakeGitHub, repo: Repo, number: str, **_: Any) -> tuple[int, An
 
 def _new_issue(fake: FakeGitHub, repo: Repo, *, body: Any, **_: Any) -> tuple[int, Any]:
     number = max(repo.issues, default=0) + 1
-    repo.issues[number] = fake.new_issue(repo, number, body["title"], body.get("body", ""), body.get("labels", ()),
-                                         fake.login)
+    repo.issues[number] = fake.new_issue(
+        repo, number, body["title"], body.get("body", ""), body.get("labels", ()), fake.login
+    )
     return 201, repo.issues[number]
 
 

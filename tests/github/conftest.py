@@ -22,8 +22,9 @@ class Made:
         self.slept: list[float] = []
         self.open: list[Client] = []
 
-    def __call__(self, name: str = "o/r", *, kind: Any = "token", token: str = "", app: App | None = None,
-                 **options: Any) -> Client:
+    def __call__(
+        self, name: str = "o/r", *, kind: Any = "token", token: str = "", app: App | None = None, **options: Any
+    ) -> Client:
         credentials = Credentials(kind, "the token in GITCOORD_TOKEN", token or self.fake.token, app)
         options = {"base_url": self.fake.url, "sleep": self.slept.append} | options
         self.open.append(Client(name, credentials, **options))
@@ -37,16 +38,21 @@ def pem() -> str:
     from cryptography.hazmat.primitives.asymmetric import rsa
 
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL,
-                             serialization.NoEncryption()).decode()
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    ).decode()
 
 
 @pytest.fixture
 def app(pem: str, tmp_path: Path) -> dict[str, str]:
     """The environment of an app's installation."""
     (tmp_path / "app.pem").write_text(pem, encoding="ascii")
-    return {"GITCOORD_TOKEN": "", "GITCOORD_APP_ID": "7", "GITCOORD_APP_INSTALLATION": "8",
-            "GITCOORD_APP_KEY": str(tmp_path / "app.pem")}
+    return {
+        "GITCOORD_TOKEN": "",
+        "GITCOORD_APP_ID": "7",
+        "GITCOORD_APP_INSTALLATION": "8",
+        "GITCOORD_APP_KEY": str(tmp_path / "app.pem"),
+    }
 
 
 @pytest.fixture

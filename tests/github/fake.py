@@ -1,11 +1,11 @@
 """A small fake of GitHub's API, for what the simulators lack: statuses, files, inline comments, limits, bad days.
 
-    with FakeGitHub() as github:
-        github.pull(1, files=[changed("a.py", "@@ -1 +1,2 @@\\n x\\n+y")])
-        github.fail(502, when=is_write, applied=True)     # the next write: applied, and answered with 502
-        client = Client("o/r", Credentials("token", "a token", github.token), base_url=github.url)
-        ...
-        assert github.writes() == [("POST", "/repos/o/r/pulls/1/reviews")]
+with FakeGitHub() as github:
+    github.pull(1, files=[changed("a.py", "@@ -1 +1,2 @@\\n x\\n+y")])
+    github.fail(502, when=is_write, applied=True)     # the next write: applied, and answered with 502
+    client = Client("o/r", Credentials("token", "a token", github.token), base_url=github.url)
+    ...
+    assert github.writes() == [("POST", "/repos/o/r/pulls/1/reviews")]
 """
 
 from __future__ import annotations
@@ -39,9 +39,14 @@ def is_write(method: str, path: str) -> bool:
 def changed(path: str, patch: str | None = None, *, status: str = "modified", previous: str | None = None) -> Json:
     """A file of a pull request, as GitHub tells it."""
     lines = (patch or "").split("\n")
-    one = {"filename": path, "status": status, "sha": "f" * 40, "changes": 1,
-           "additions": sum(line.startswith("+") for line in lines),
-           "deletions": sum(line.startswith("-") for line in lines)}
+    one = {
+        "filename": path,
+        "status": status,
+        "sha": "f" * 40,
+        "changes": 1,
+        "additions": sum(line.startswith("+") for line in lines),
+        "deletions": sum(line.startswith("-") for line in lines),
+    }
     return one | ({"patch": patch} if patch is not None else {}) | ({"previous_filename": previous} if previous else {})
 
 
@@ -90,29 +95,71 @@ class FakeGitHub:
 
     def repo(self, name: str, *, permissions: Json = PERMISSIONS, private: bool = False) -> Repo:
         url = f"{self.server}/{name}"
-        self.repos[name] = Repo({
-            "id": self.number(), "name": name.split("/")[1], "full_name": name, "private": private,
-            "owner": {"login": name.split("/")[0]}, "permissions": permissions, "default_branch": "main",
-            "clone_url": f"{url}.git", "ssh_url": f"git@github.example:{name}.git", "html_url": url})
+        self.repos[name] = Repo(
+            {
+                "id": self.number(),
+                "name": name.split("/")[1],
+                "full_name": name,
+                "private": private,
+                "owner": {"login": name.split("/")[0]},
+                "permissions": permissions,
+                "default_branch": "main",
+                "clone_url": f"{url}.git",
+                "ssh_url": f"git@github.example:{name}.git",
+                "html_url": url,
+            }
+        )
         return self.repos[name]
 
-    def pull(self, number: int, *, files: list[Json] = (), head: str = "a" * 40, base: str = "b" * 40,  # type: ignore
-             head_ref: str = "topic", base_ref: str = "main", author: str = "alice", fork: str | None = "o/r",
-             labels: tuple[str, ...] = (), draft: bool = False, state: str = "open", name: str = "o/r") -> Json:
+    def pull(
+        self,
+        number: int,
+        *,
+        files: list[Json] = (),
+        head: str = "a" * 40,
+        base: str = "b" * 40,  # type: ignore
+        head_ref: str = "topic",
+        base_ref: str = "main",
+        author: str = "alice",
+        fork: str | None = "o/r",
+        labels: tuple[str, ...] = (),
+        draft: bool = False,
+        state: str = "open",
+        name: str = "o/r",
+    ) -> Json:
         """A pull request; `fork` is the repository of its head, None where that was deleted."""
         repo = self.repos[name]
         of = {"full_name": fork, "name": fork.split("/")[1]} if fork else None
-        one = {"number": number, "title": f"Change {number}", "user": {"login": author}, "state": state,
-               "head": {"sha": head, "ref": head_ref, "repo": of}, "body": "", "draft": draft, "merged_at": None,
-               "base": {"sha": base, "ref": base_ref, "repo": repo.facts}, "updated_at": AT,
-               "html_url": f"{repo.facts['html_url']}/pull/{number}", "additions": 1, "deletions": 1,
-               "changed_files": len(files)}
+        one = {
+            "number": number,
+            "title": f"Change {number}",
+            "user": {"login": author},
+            "state": state,
+            "head": {"sha": head, "ref": head_ref, "repo": of},
+            "body": "",
+            "draft": draft,
+            "merged_at": None,
+            "base": {"sha": base, "ref": base_ref, "repo": repo.facts},
+            "updated_at": AT,
+            "html_url": f"{repo.facts['html_url']}/pull/{number}",
+            "additions": 1,
+            "deletions": 1,
+            "changed_files": len(files),
+        }
         repo.pulls[number], repo.files[number] = one, list(files)
         repo.issues[number] = self.new_issue(repo, number, one["title"], "", labels, author) | {"pull_request": {}}
         return one
 
-    def fail(self, status: int, *, when: When = is_any, times: int = 1, message: str = "injected",
-             headers: Mapping[str, str] | None = None, applied: bool = False) -> None:
+    def fail(
+        self,
+        status: int,
+        *,
+        when: When = is_any,
+        times: int = 1,
+        message: str = "injected",
+        headers: Mapping[str, str] | None = None,
+        applied: bool = False,
+    ) -> None:
         """Answer the next `times` requests that fit with `status`; `applied`: after doing what was asked."""
         self._faults.append(Fault(status, when, times, headers or {}, message, applied))
 
@@ -138,10 +185,15 @@ class FakeGitHub:
                 return fault.status, {"message": fault.message}, fault.headers
             return self._answered(method, path, query, body, authorization)
 
-    def _answered(self, method: str, path: str, query: Mapping[str, str], body: Any, authorization: str
-                  ) -> tuple[int, Any, Mapping[str, str]]:
-        headers = {"X-RateLimit-Limit": str(self.limit), "X-RateLimit-Remaining": str(self.left),
-                   "X-RateLimit-Reset": str(self.reset_at), "X-OAuth-Scopes": self.scopes}
+    def _answered(
+        self, method: str, path: str, query: Mapping[str, str], body: Any, authorization: str
+    ) -> tuple[int, Any, Mapping[str, str]]:
+        headers = {
+            "X-RateLimit-Limit": str(self.limit),
+            "X-RateLimit-Remaining": str(self.left),
+            "X-RateLimit-Reset": str(self.reset_at),
+            "X-OAuth-Scopes": self.scopes,
+        }
         try:
             if re.fullmatch(r"/app/installations/\d+/access_tokens", path):
                 self.minted += 1
@@ -187,13 +239,26 @@ class FakeGitHub:
         return self._next
 
     def new_issue(self, repo: Repo, number: int, title: str, body: str, labels: Any, author: str) -> Json:
-        return {"number": number, "title": title, "body": body, "state": "open", "user": {"login": author},
-                "labels": [{"name": name} for name in labels], "html_url": f"{repo.facts['html_url']}/issues/{number}",
-                "url": f"{self.url}/repos/{repo.facts['full_name']}/issues/{number}"}
+        return {
+            "number": number,
+            "title": title,
+            "body": body,
+            "state": "open",
+            "user": {"login": author},
+            "labels": [{"name": name} for name in labels],
+            "html_url": f"{repo.facts['html_url']}/issues/{number}",
+            "url": f"{self.url}/repos/{repo.facts['full_name']}/issues/{number}",
+        }
 
     def made(self, repo: Repo, kind: str, **values: Any) -> Json:
-        return {"id": self.number(), "user": {"login": self.login}, "created_at": AT, "updated_at": AT,
-                "html_url": f"{repo.facts['html_url']}#{kind}", **values}
+        return {
+            "id": self.number(),
+            "user": {"login": self.login},
+            "created_at": AT,
+            "updated_at": AT,
+            "html_url": f"{repo.facts['html_url']}#{kind}",
+            **values,
+        }
 
 
 def _page(value: Any, query: Mapping[str, str], headers: dict[str, str], url: str) -> Any:
@@ -202,7 +267,7 @@ def _page(value: Any, query: Mapping[str, str], headers: dict[str, str], url: st
     if page * size < len(rows):
         more = "&".join(f"{key}={text}" for key, text in query.items() if key != "page")
         headers["Link"] = f'<{url}?{more}&page={page + 1}>; rel="next"'
-    part = rows[(page - 1) * size:page * size]
+    part = rows[(page - 1) * size : page * size]
     return part if isinstance(value, list) else {"total_count": len(rows), "check_runs": part}
 
 

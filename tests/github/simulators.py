@@ -43,8 +43,9 @@ def install() -> None:
         shutil.copy(HERE / name, made)
     npm = Path(node()[0]).parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     quietly = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    subprocess.run([*node(), str(npm), "ci", *quietly], cwd=made, check=True, timeout=INSTALL_S,
-                   stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [*node(), str(npm), "ci", *quietly], cwd=made, check=True, timeout=INSTALL_S, stdout=subprocess.DEVNULL
+    )
     try:
         made.rename(there)
     except OSError:
@@ -56,8 +57,14 @@ def running() -> Iterator[dict[str, str]]:
     """The addresses of "emulate" and "simulacrum" while they run."""
     there = folder()
     assert there.exists(), f"the simulators are not installed: run `{sys.executable} {__file__}` (needs npm's index)"
-    process = subprocess.Popen([*node(), "serve.mjs"], cwd=there, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                               stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        [*node(), "serve.mjs"],
+        cwd=there,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
     assert process.stdin is not None
     assert process.stdout is not None
     try:

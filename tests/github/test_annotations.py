@@ -30,12 +30,17 @@ def test_as_many_as_github_shows_of_each_level_and_how_many_more() -> None:
 
 def test_conflicts_stand_at_their_hunks_and_those_without_at_their_path() -> None:
     hunk = {"function": "def parse():", "a_at": 7, "a": ["x"], "b_at": 9, "b": ["y"]}
-    paths: list[dict[str, Any]] = [{"path": "a.py", "kind": "content", "hunks": [hunk, {**hunk, "function": ""}]},
-                                   {"path": "logo.png", "kind": "binary", "hunks": []}]
-    value = {"schema": "gitcoord.conflicts/1", "conflicts": [
-        {"severity": "high", "a": {"name": "one"}, "b": {"name": "two"}, "paths": paths},
-        {"severity": "low", "a": {"name": "one"}, "b": {"name": "three"}, "paths": paths[1:]},
-    ]}
+    paths: list[dict[str, Any]] = [
+        {"path": "a.py", "kind": "content", "hunks": [hunk, {**hunk, "function": ""}]},
+        {"path": "logo.png", "kind": "binary", "hunks": []},
+    ]
+    value = {
+        "schema": "gitcoord.conflicts/1",
+        "conflicts": [
+            {"severity": "high", "a": {"name": "one"}, "b": {"name": "two"}, "paths": paths},
+            {"severity": "low", "a": {"name": "one"}, "b": {"name": "three"}, "paths": paths[1:]},
+        ],
+    }
     assert [(one.level, one.file, one.line, one.text) for one in of(value)] == [
         ("error", "a.py", 7, "one and two conflict here, in def parse(): (content)"),
         ("error", "a.py", 7, "one and two conflict here (content)"),
@@ -45,12 +50,17 @@ def test_conflicts_stand_at_their_hunks_and_those_without_at_their_path() -> Non
 
 
 def test_findings_of_a_review_stand_at_their_lines() -> None:
-    value = {"schema": "gitcoord.review/1", "verdict": "comment", "findings": [
-        {"severity": "error", "text": "conflicts with main", "path": "a.py", "first": 3, "last": 5},
-        {"severity": "note", "text": "large", "path": None, "first": None, "last": None},
-    ]}
+    value = {
+        "schema": "gitcoord.review/1",
+        "verdict": "comment",
+        "findings": [
+            {"severity": "error", "text": "conflicts with main", "path": "a.py", "first": 3, "last": 5},
+            {"severity": "note", "text": "large", "path": None, "first": None, "last": None},
+        ],
+    }
     assert [one.command() for one in of(value)] == [
-        "::error title=gitcoord review,file=a.py,line=3::conflicts with main", "::notice title=gitcoord review::large",
+        "::error title=gitcoord review,file=a.py,line=3::conflicts with main",
+        "::notice title=gitcoord review::large",
     ]
 
 

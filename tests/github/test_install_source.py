@@ -48,10 +48,14 @@ def test_what_was_installed_from_a_commit_is_that_commit(installed: dict[str, An
     assert install_source.of_this_version() == f"git+https://host.invalid/r.git@{COMMIT}"
 
 
-@pytest.mark.parametrize("noted", [
-    {}, {"url": "file:///somewhere", "dir_info": {}},
-    {"url": "file:///somewhere", "vcs_info": {"vcs": "git", "commit_id": COMMIT}},
-])
+@pytest.mark.parametrize(
+    "noted",
+    [
+        {},
+        {"url": "file:///somewhere", "dir_info": {}},
+        {"url": "file:///somewhere", "vcs_info": {"vcs": "git", "commit_id": COMMIT}},
+    ],
+)
 def test_what_came_from_an_index_or_a_folder_is_asked_for(
     installed: dict[str, Any], noted: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -61,10 +65,13 @@ def test_what_came_from_an_index_or_a_folder_is_asked_for(
         install_source.of_this_version()
 
 
-@pytest.mark.parametrize("url, said", [
-    ("git@github.com:OWNER/gitcoord.git", "https://github.com/OWNER/gitcoord"),
-    ("https://name:secret@git.firm.example/x/gitcoord.git", "https://git.firm.example/x/gitcoord.git"),
-])
+@pytest.mark.parametrize(
+    "url, said",
+    [
+        ("git@github.com:OWNER/gitcoord.git", "https://github.com/OWNER/gitcoord"),
+        ("https://name:secret@git.firm.example/x/gitcoord.git", "https://git.firm.example/x/gitcoord.git"),
+    ],
+)
 def test_a_checkout_is_its_commit_at_its_remote_without_a_password(checkout: Builder, url: str, said: str) -> None:
     checkout.git("remote", "set-url", "origin", url)
     head = checkout.git("rev-parse", "HEAD").strip()

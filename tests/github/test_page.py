@@ -27,7 +27,10 @@ def lines() -> list[str]:
 
 
 def test_from_nothing_to_a_reviewed_pull_request(
-    machine: Machine, fake: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    machine: Machine,
+    fake: FakeGitHub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
 ) -> None:
     monkeypatch.setattr(clients, "BETWEEN_WRITES_S", None)
     machine.git.make("robot/work.git")
@@ -36,8 +39,9 @@ def test_from_nothing_to_a_reviewed_pull_request(
     environment = os.environ | {"GIT_ASKPASS": str(tmp_path / "askpass")}
 
     def shell(line: str) -> str:
-        return subprocess.run(["bash", "-ec", line], cwd=machine.path, env=environment, check=True, text=True,
-                              capture_output=True).stdout.strip()
+        return subprocess.run(
+            ["bash", "-ec", line], cwd=machine.path, env=environment, check=True, text=True, capture_output=True
+        ).stdout.strip()
 
     said: dict[str, Result] = {}
     for line in lines():
@@ -47,9 +51,16 @@ def test_from_nothing_to_a_reviewed_pull_request(
         if words[0] == "gitcoord":
             said[" ".join(words[1:])] = machine(*words[1:])
         elif words[0] == "gh":
-            fake.pull(1, name="robot/work", fork="robot/work", author=fake.login, head_ref="two",
-                      head=shell("git rev-parse two"), base=shell("git rev-parse two~1"),
-                      files=[changed("a.txt", "@@ -1 +1 @@\n-one\n+two")])
+            fake.pull(
+                1,
+                name="robot/work",
+                fork="robot/work",
+                author=fake.login,
+                head_ref="two",
+                head=shell("git rev-parse two"),
+                base=shell("git rev-parse two~1"),
+                files=[changed("a.txt", "@@ -1 +1 @@\n-one\n+two")],
+            )
         else:
             shell(line)
     repo, head = fake.repos["robot/work"], shell("git rev-parse two")

@@ -13,7 +13,7 @@ from gitcoord.features.settings import Settings
 from gitcoord.github import posting, verdict
 from gitcoord.github.api.client import Client
 from gitcoord.github.posting import Posted
-from gitcoord.github.verdict import Clash, ReviewInput, Place
+from gitcoord.github.verdict import Clash, Place, ReviewInput
 from tests.github.conftest import Made
 from tests.github.fake import FakeGitHub, changed, is_write
 
@@ -114,8 +114,12 @@ def test_a_502_after_the_write_was_applied_makes_no_second_review(fake: FakeGitH
 
 
 def test_rights_that_lack_cost_only_what_needs_them(fake: FakeGitHub, client: Client) -> None:
-    fake.fail(403, when=lambda method, path: method == "POST" and "/statuses/" in path,
-              message="Resource not accessible by integration", times=9)
+    fake.fail(
+        403,
+        when=lambda method, path: method == "POST" and "/statuses/" in path,
+        message="Resource not accessible by integration",
+        times=9,
+    )
     posted = post(client)
     assert len(client.reviews(3)) == 1 and len(posted.failed) == 1
     assert posted.failed[0].startswith("the status gitcoord/review: ") and "lacks a right" in posted.failed[0]

@@ -63,9 +63,13 @@ def forge(tmp_path: Path, fake: FakeGitHub) -> Iterator[Forge]:
 
 
 def test_open_pull_requests_are_merged_on_trial_with_each_other_and_the_base(forge: Forge) -> None:
-    heads = {1: forge.pull(1, "a.txt", 3, "alice/three"), 2: forge.pull(2, "a.txt", 3, "bob/three"),
-             3: forge.pull(3, "a.txt", 3, "patch-1", fork="stranger/r", author="stranger"),
-             4: forge.pull(4, "b.txt", 30, "carol/else"), 5: forge.pull(5, "b.txt", 9, "carol/nine")}
+    heads = {
+        1: forge.pull(1, "a.txt", 3, "alice/three"),
+        2: forge.pull(2, "a.txt", 3, "bob/three"),
+        3: forge.pull(3, "a.txt", 3, "patch-1", fork="stranger/r", author="stranger"),
+        4: forge.pull(4, "b.txt", 30, "carol/else"),
+        5: forge.pull(5, "b.txt", 9, "carol/nine"),
+    }
     forge.pull(6, "a.txt", 3, "dora/next", base_ref="next")  # into another branch
     forge.fake.pull(7, head="d" * 40, base=forge.first)  # its commit is gone
     forge.change("b.txt", 9, "as main has it now", "refs/heads/main")
@@ -79,8 +83,9 @@ def test_open_pull_requests_are_merged_on_trial_with_each_other_and_the_base(for
     [path] = one["paths"]
     assert (path["path"], path["kind"]) == ("a.txt", "content")
     assert [hunk["b"] for hunk in path["hunks"]] == [["as #2 has it"]]
-    assert found["order"] == [{"ref": name, "conflicts": count} for name, count in (
-        ("#4", 0), ("#5", 0), ("#1", 0), ("#2", 1), ("#3", 2))]
+    assert found["order"] == [
+        {"ref": name, "conflicts": count} for name, count in (("#4", 0), ("#5", 0), ("#1", 0), ("#2", 1), ("#3", 2))
+    ]
     text = forge.alice("conflicts", "--prs").out
     assert "merge into main in this order: #4, #5, #1, #2 (1 to settle), #3 (2 to settle)" in text
     assert forge.refs() == before and forge.fake.writes() == []
@@ -104,8 +109,9 @@ def test_one_conflict_is_recorded_once_whoever_finds_it(forge: Forge) -> None:
     forge.pull(2, "a.txt", 3, "bob/three")
     assert "alice/three and bob/three conflict in a.txt" in forge.alice("conflicts", "--prs", "--record").err
     url = forge.git.url("o/r.git", password=forge.fake.token)
-    subprocess.run(["git", "fetch", "--quiet", url, "+refs/heads/*:refs/remotes/origin/*"], cwd=forge.alice.path,
-                   check=True)
+    subprocess.run(
+        ["git", "fetch", "--quiet", url, "+refs/heads/*:refs/remotes/origin/*"], cwd=forge.alice.path, check=True
+    )
     again = forge.alice("conflicts", "--record")
     assert "origin/alice/three (alice) and origin/bob/three" in again.out and again.err == ""
     forge.alice("agent", "run", "--once")

@@ -33,8 +33,9 @@ class Clock:
         return f"{self.now + datetime.timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def test_an_apps_token_is_renewed_ten_minutes_before_it_ends(fake: FakeGitHub, app: dict[str, str], tmp_path: Path,
-                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_apps_token_is_renewed_ten_minutes_before_it_ends(
+    fake: FakeGitHub, app: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock, said = Clock(datetime.datetime(2026, 11, 21, 10, 0, tzinfo=datetime.UTC)), list[str]()
     monkeypatch.setattr(account, "time", clock)
     for name, value in (app | {"GITHUB_API_URL": fake.url, "GITHUB_SERVER_URL": "https://git.firm.example"}).items():
@@ -57,20 +58,23 @@ def test_an_apps_token_is_renewed_ten_minutes_before_it_ends(fake: FakeGitHub, a
         fake.fail(502, times=1)
         looked_after.step(0)
         assert os.environ[LENT] == "second" and said == [
-            "the installation of o/r: GitHub is in trouble (502); try again later; tried again in 60 s"]
+            "the installation of o/r: GitHub is in trouble (502); try again later; tried again in 60 s"
+        ]
         clock.pass_(seconds=59)
         assert not looked_after.is_due(0)
         fake.token, fake.token_ends = "third", clock.in_an_hour()
         clock.pass_(seconds=1)
         looked_after.step(0)
         assert os.environ[LENT] == "third"
-    known_to_git = git_credentials.access("https://git.firm.example/o/r.git", "", private={}, askpass=tmp_path / "ask",
-                                          environ=os.environ)
+    known_to_git = git_credentials.access(
+        "https://git.firm.example/o/r.git", "", private={}, askpass=tmp_path / "ask", environ=os.environ
+    )
     assert "third" in known_to_git.secrets
 
 
-def test_the_apis_own_token_of_an_app_is_renewed_before_it_ends(fake: FakeGitHub, app: dict[str, str],
-                                                                made: Made) -> None:
+def test_the_apis_own_token_of_an_app_is_renewed_before_it_ends(
+    fake: FakeGitHub, app: dict[str, str], made: Made
+) -> None:
     """PyGithub asks for the next one by itself; a request with a token that is over would be a 401."""
     soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=5)
     fake.token, fake.token_ends = "first", f"{soon:%Y-%m-%dT%H:%M:%SZ}"

@@ -15,8 +15,8 @@ from gitcoord.features.reviews.state import Pull, Vote
 from gitcoord.features.settings import Settings
 from gitcoord.github import pull_conflicts, review
 from gitcoord.github.api.client import Client
-from gitcoord.github.review import Reviewed
 from gitcoord.github.fleet_context import Surroundings
+from gitcoord.github.review import Reviewed
 from tests.code.kinds import Builder
 from tests.github.fake import FakeGitHub, changed
 from tests.github.test_posting import during
@@ -38,8 +38,9 @@ class Forge:
         subprocess.run(["git", "clone", "--quiet", "--bare", str(self.work.folder), str(self.remote)], check=True)
         subprocess.run(["git", "clone", "--quiet", str(self.remote), str(self.clone)], check=True)
 
-    def pull(self, fake: FakeGitHub, number: int, old: str, new: str, *, path: str = "a.txt", ref: str = "topic",
-             **more: Any) -> str:
+    def pull(
+        self, fake: FakeGitHub, number: int, old: str, new: str, *, path: str = "a.txt", ref: str = "topic", **more: Any
+    ) -> str:
         """A pull request from the first commit on, that changes some words; its head."""
         self.work.git("checkout", "--quiet", "--detach", self.first)
         self.work.edit(path, old, new)
@@ -112,7 +113,8 @@ def test_a_clone_without_the_histories_does_too(
         clone = tmp_path / "shallow"
         subprocess.run(["git", "clone", "--quiet", "--depth=1", f"file://{forge.remote}", str(clone)], check=True)
     assert texts(reviewed(client, forge, source=Source(f"file://{forge.remote}", clone))) == [
-        "conflicts with main (content)"]
+        "conflicts with main (content)"
+    ]
 
 
 def test_where_git_cannot_the_patches_are_compared_and_that_is_said(
@@ -163,8 +165,12 @@ def test_who_pushes_without_end_is_left_to_the_next_run(
     fake: FakeGitHub, client: Client, forge: Forge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forge.pull(fake, 3, "line 1\n", "line one\n")
-    during(fake, monkeypatch, "GET /repos/o/r/pulls/3/files", lambda: None if not forge.pull(
-        fake, 3, "line 2\n", f"line {len(fake.log)}\n") else None)
+    during(
+        fake,
+        monkeypatch,
+        "GET /repos/o/r/pulls/3/files",
+        lambda: None if not forge.pull(fake, 3, "line 2\n", f"line {len(fake.log)}\n") else None,
+    )
     one = reviewed(client, forge)
     stale = one.stale("")
     assert client.reviews(3) == [] and one.event("") is None and stale is not None

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from gitcoord.core.fold.account_proof import AccountProof
 from gitcoord.core.commands import Context, NewEvent
-from gitcoord.github.api import client as clients
+from gitcoord.core.fold.account_proof import AccountProof
 from gitcoord.github import issue_job, review_job
+from gitcoord.github.api import client as clients
 from gitcoord.github.api.client import Client
 from gitcoord.github.api.credentials import Credentials
-from gitcoord.github.issue_job import Escalating
 from gitcoord.github.api.limits import Meter
-from gitcoord.github.review_job import Reviewing
 from gitcoord.github.api.models import Quota
+from gitcoord.github.issue_job import Escalating
+from gitcoord.github.review_job import Reviewing
 from tests.core.lines import NOW, Story, signer_of
 from tests.github.fake import FakeGitHub
 from tests.github.test_review import Forge, forge  # noqa: F401
@@ -60,7 +60,10 @@ def reviewer(fake: FakeGitHub, monkeypatch: pytest.MonkeyPatch, forge: Forge) ->
 
 
 def test_what_is_new_is_reviewed_once_and_what_has_changed_again(
-    fake: FakeGitHub, client: Client, reviewer: tuple[Leader, Reviewing], forge: Forge  # noqa: F811
+    fake: FakeGitHub,
+    client: Client,
+    reviewer: tuple[Leader, Reviewing],
+    forge: Forge,  # noqa: F811
 ) -> None:
     leader, job = reviewer
     assert [words.split(": ")[1] for words in leader.turn(job)] == ["approve", "approve"]
@@ -68,14 +71,19 @@ def test_what_is_new_is_reviewed_once_and_what_has_changed_again(
     assert leader.turn(job) == [] and len(fake.log) == asked + 1  # the list alone
     head = forge.pull(fake, 3, "line 1\n", "line one\n")
     assert leader.turn(job) == [f"#3 at {head[:12]}: approve"]
-    leader.story.say("bob", "vote_cast", data={"pr": 4, "verdict": "reject", "why": "no",
-                                               "commit": fake.repos["o/r"].pulls[4]["head"]["sha"]})
+    leader.story.say(
+        "bob",
+        "vote_cast",
+        data={"pr": 4, "verdict": "reject", "why": "no", "commit": fake.repos["o/r"].pulls[4]["head"]["sha"]},
+    )
     assert [words[:2] for words in leader.turn(job)] == ["#4"]
     assert client.reviews(4)[-1].state == "CHANGES_REQUESTED" and leader.turn(job) == []
 
 
 def test_a_successor_looks_again_and_changes_nothing(
-    fake: FakeGitHub, reviewer: tuple[Leader, Reviewing], forge: Forge  # noqa: F811
+    fake: FakeGitHub,
+    reviewer: tuple[Leader, Reviewing],
+    forge: Forge,  # noqa: F811
 ) -> None:
     leader, job = reviewer
     leader.turn(job)
@@ -113,13 +121,19 @@ def test_a_line_that_another_posts_or_signs_or_that_is_for_elsewhere_proves_noth
 ) -> None:
     leader, job = reviewer
     leader.story.say("bob", "github_claimed", data={"login": "octocat"})
-    for author, line in (("mallory", proof_of(leader)), ("octocat", proof_of(leader, signer="mallory")),
-                         ("octocat", proof_of(leader, repository="o/other")),
-                         ("mallory", proof_of(leader, login="mallory"))):
+    for author, line in (
+        ("mallory", proof_of(leader)),
+        ("octocat", proof_of(leader, signer="mallory")),
+        ("octocat", proof_of(leader, repository="o/other")),
+        ("mallory", proof_of(leader, login="mallory")),
+    ):
         comment(fake, author, f"> {line}\n\nsee above")
         assert not [words for words in leader.turn(job) if "on GitHub" in words]
-    fake.repos["o/r"].pulls[3] |= {"user": {"login": "octocat"}, "body": proof_of(leader),
-                                   "updated_at": "2026-11-30T13:00:00Z"}
+    fake.repos["o/r"].pulls[3] |= {
+        "user": {"login": "octocat"},
+        "body": proof_of(leader),
+        "updated_at": "2026-11-30T13:00:00Z",
+    }
     assert "bob is octocat on GitHub, which both say" in leader.turn(job), "its author says so in its text"
 
 
@@ -135,9 +149,7 @@ def test_not_wanted_not_allowed_or_no_requests_left_is_no_review(
     assert leader.turn(job) == [] and fake.writes() == []
 
 
-def test_many_are_reviewed_a_few_at_a_time(
-    reviewer: tuple[Leader, Reviewing], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_are_reviewed_a_few_at_a_time(reviewer: tuple[Leader, Reviewing], monkeypatch: pytest.MonkeyPatch) -> None:
     leader, job = reviewer
     monkeypatch.setattr(review_job, "AT_ONCE_MAX", 1)
     assert [len(leader.turn(job)) for _ in range(3)] == [1, 1, 0]

@@ -12,8 +12,8 @@ import requests
 
 from gitcoord.core.errors import BadCredentials
 from gitcoord.features.settings import Settings
-from gitcoord.github.api import repositories, upsert
 from gitcoord.github import review
+from gitcoord.github.api import repositories, upsert
 from gitcoord.github.api.client import Client
 from gitcoord.github.api.credentials import App
 from gitcoord.github.api.models import Annotation, Remark, marker
@@ -44,8 +44,9 @@ def emulated(urls: dict[str, str], made: Made) -> Client:
     assert not repositories.ensure(client, public=False)
 
     def ask(method: str, path: str, **body: Any) -> Any:
-        answer = requests.request(method, f"{urls['emulate']}/repos/admin/work{path}", json=body or None, timeout=30,
-                                  headers=AS_ADMIN)
+        answer = requests.request(
+            method, f"{urls['emulate']}/repos/admin/work{path}", json=body or None, timeout=30, headers=AS_ADMIN
+        )
         answer.raise_for_status()
         return answer.json()
 
@@ -104,8 +105,9 @@ class Both(FakeGitHub):
         if self.LACKS.search(target):
             return super().answer(method, target, body, authorization)
         self.log.append((method, target, body))
-        said = requests.request(method, self.emulate + target, json=body, timeout=30,
-                                headers={"Authorization": authorization})
+        said = requests.request(
+            method, self.emulate + target, json=body, timeout=30, headers={"Authorization": authorization}
+        )
         return said.status_code, json.loads(said.text.replace(self.emulate, self.url) or "null"), {}
 
 
@@ -132,8 +134,12 @@ def test_a_pull_request_is_reviewed_once_on_a_github_of_others_and_again_when_it
         assert all(method == "GET" for method, _, _ in both.log[asked:]), "it wrote what was there"
 
         # A push is made like this: emulate moves no pull request with its branch, and edits no review that is posted.
-        requests.put(f"{urls['emulate']}/repos/admin/work/pulls/{pull.number}/update-branch", json={}, timeout=30,
-                     headers=AS_ADMIN).raise_for_status()
+        requests.put(
+            f"{urls['emulate']}/repos/admin/work/pulls/{pull.number}/update-branch",
+            json={},
+            timeout=30,
+            headers=AS_ADMIN,
+        ).raise_for_status()
         head = client.pull(pull.number).head
         assert head != pull.head and reviewed() == [(pull.head, "COMMENTED"), (head, "COMMENTED")]
         assert [one.context for one in client.statuses(head)] == ["gitcoord/review"]
@@ -147,16 +153,18 @@ def anew(request: pytest.FixtureRequest) -> None:
         requests.delete(f"{url}/repos/admin/work", headers=AS_ADMIN, timeout=30)
 
 
-def test_every_request_that_we_send_has_the_shape_that_github_documents(urls: dict[str, str], fake: FakeGitHub,
-                                                                        made: Made, pem: str) -> None:
+def test_every_request_that_we_send_has_the_shape_that_github_documents(
+    urls: dict[str, str], fake: FakeGitHub, made: Made, pem: str
+) -> None:
     """What the fake was sent is sent to a server that holds it against GitHub's OpenAPI: 400 is a wrong body."""
     everything(fake, made)
     as_app(made, pem)
     wrong = []
     kinds = set()
     for method, target, body in fake.sent:
-        answer = requests.request(method, urls["simulacrum"] + target, json=body, timeout=30,
-                                  headers={"Authorization": "token x"})
+        answer = requests.request(
+            method, urls["simulacrum"] + target, json=body, timeout=30, headers={"Authorization": "token x"}
+        )
         kinds.add((method, target.split("?")[0]))
         if answer.status_code >= 400:
             wrong.append((method, target, body, answer.status_code, answer.text[:300]))
@@ -186,13 +194,28 @@ def everything(fake: FakeGitHub, made: Made) -> None:
     client.facts(), client.pull(3), client.open_pulls(), client.files(3), client.remarks(3), client.reviews(3)
     client.permission("alice"), client.quota(), client.checks(HEAD)
     for words, event in (("one", "COMMENT"), ("two", "COMMENT"), ("two", "APPROVE"), ("two", "REQUEST_CHANGES")):
-        upsert.put_review(client, 3, marker=MARK, commit=HEAD, event=event, body=words,  # type: ignore[arg-type]
-                           remarks=[Remark("a.py", 2, "why?")])
+        upsert.put_review(
+            client,
+            3,
+            marker=MARK,
+            commit=HEAD,
+            event=event,
+            body=words,  # type: ignore[arg-type]
+            remarks=[Remark("a.py", 2, "why?")],
+        )
         upsert.put_status(client, HEAD, context="gitcoord/review", state="success", description=words, url="https://u")
         upsert.put_labels(client, 3, [f"gitcoord: {words}"])
         upsert.put_comment(client, 3, marker=MARK, body=words)
         upsert.put_issue(client, marker=MARK, title="It fails", body=words)
-        upsert.put_check(client, HEAD, name="gitcoord", marker=MARK, conclusion="neutral", title="t", summary=words,
-                          annotations=[Annotation("a.py", 1, 2, "failure", "look", "here")] * 51)
+        upsert.put_check(
+            client,
+            HEAD,
+            name="gitcoord",
+            marker=MARK,
+            conclusion="neutral",
+            title="t",
+            summary=words,
+            annotations=[Annotation("a.py", 1, 2, "failure", "look", "here")] * 51,
+        )
     for issue in client.issues():
         upsert.close_issue(client, issue.number)

@@ -22,8 +22,12 @@ class Machine:
 
     def __init__(self, path: Path, git: HttpRemote, fake: FakeGitHub) -> None:
         self.path, self.git, self.fake = path, git, fake
-        self.environment = {"GITHUB_SERVER_URL": git.url("").rstrip("/"), "GITHUB_API_URL": fake.url,
-                            "GITCOORD_TOKEN": fake.token, "GITCOORD_PROFILE": "local"}
+        self.environment = {
+            "GITHUB_SERVER_URL": git.url("").rstrip("/"),
+            "GITHUB_API_URL": fake.url,
+            "GITCOORD_TOKEN": fake.token,
+            "GITCOORD_PROFILE": "local",
+        }
 
     def __call__(self, *words: str, code: int = 0, **environment: str) -> Result:
         result = gitcoord(self.path, *words, environment=self.environment | environment)
@@ -65,14 +69,18 @@ def test_init_leaves_another_remote_alone(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("words", [("init", "--agent", "alice"), ("agent", "run", "--once")])
-@pytest.mark.parametrize(("trouble", "said"), [
-    ("expired", "does not accept the token in GITCOORD_TOKEN (401 Bad credentials): it has expired"),
-    ("scope", "lacks the scope `repo` (it has gist)"),
-    ("elsewhere", "GitHub has no repository o/r, or the token in GITCOORD_TOKEN is for other repositories"),
-    ("reader", "may read o/r and not write to it"),
-])
-def test_each_way_in_which_credentials_do_not_fit_has_its_own_words(machine: Machine, words: tuple[str, ...],
-                                                                    trouble: str, said: str) -> None:
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        ("expired", "does not accept the token in GITCOORD_TOKEN (401 Bad credentials): it has expired"),
+        ("scope", "lacks the scope `repo` (it has gist)"),
+        ("elsewhere", "GitHub has no repository o/r, or the token in GITCOORD_TOKEN is for other repositories"),
+        ("reader", "may read o/r and not write to it"),
+    ],
+)
+def test_each_way_in_which_credentials_do_not_fit_has_its_own_words(
+    machine: Machine, words: tuple[str, ...], trouble: str, said: str
+) -> None:
     machine.clone()
     if words[0] == "agent":
         machine("init", "--agent", "alice")
@@ -112,8 +120,9 @@ def test_doctor_shows_what_is_left_of_the_quota(machine: Machine) -> None:
     assert "it has expired" in machine("doctor", code=5).out
 
 
-def test_an_agent_waits_for_other_credentials_when_told_to(machine: Machine, tmp_path: Path,
-                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_agent_waits_for_other_credentials_when_told_to(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(account, "RETRY_S", 0.05)
     file = tmp_path / "token"
     file.write_text("old\n")
@@ -155,12 +164,20 @@ def test_an_app_that_is_no_app_is_told(machine: Machine) -> None:
     assert "set GITCOORD_APP_INSTALLATION too" in machine("sync", code=5, **app | {"GITCOORD_APP_INSTALLATION": ""}).err
 
 
-@pytest.mark.parametrize(("url", "name"), [
-    ("git@github.com:o/r.git", "o/r"), ("https://github.com/o/r", "o/r"),
-    ("ssh://git@ssh.github.com:443/o/r.git", "o/r"),
-    ("https://x:y@github.com/o/r.git/", "o/r"), ("https://gitlab.com/o/r", None), ("/srv/o/r.git", None),
-    ("https://github.com/o", None), ("https://github.com/o/../r", None), ("github.com:o/r/x", None),
-])
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("git@github.com:o/r.git", "o/r"),
+        ("https://github.com/o/r", "o/r"),
+        ("ssh://git@ssh.github.com:443/o/r.git", "o/r"),
+        ("https://x:y@github.com/o/r.git/", "o/r"),
+        ("https://gitlab.com/o/r", None),
+        ("/srv/o/r.git", None),
+        ("https://github.com/o", None),
+        ("https://github.com/o/../r", None),
+        ("github.com:o/r/x", None),
+    ],
+)
 def test_where_a_remote_lies_on_github(url: str, name: str | None) -> None:
     assert urls.repository_of(url, {}) == name
 

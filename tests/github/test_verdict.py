@@ -11,28 +11,52 @@ import pytest
 from gitcoord.features.reservations import Held
 from gitcoord.features.reviews.state import Tally, Vote
 from gitcoord.features.settings import Settings
-from gitcoord.github import fleet_context, render as words
+from gitcoord.github import fleet_context
+from gitcoord.github import render as words
 from gitcoord.github.api.models import ChangedFile, Check, Files, PullRequest, Status
 from gitcoord.github.fleet_context import Overlap, Running, Surroundings
-from gitcoord.github.verdict import Clash, ReviewInput, Place, judged, states, touched
+from gitcoord.github.verdict import Clash, Place, ReviewInput, judged, states, touched
 
 HEAD = "a" * 40
 PATCH = "@@ -10,2 +10,3 @@ def f():\n a\n+b\n c"
-PULL = PullRequest(3, "Mend it", "bob", HEAD, "bob/parser", "o/r", "b" * 40, "main", False, "open", ("bug",),
-                   datetime(2026, 11, 21, tzinfo=UTC), "https://x/3", 1, 1, 1)
+PULL = PullRequest(
+    3,
+    "Mend it",
+    "bob",
+    HEAD,
+    "bob/parser",
+    "o/r",
+    "b" * 40,
+    "main",
+    False,
+    "open",
+    ("bug",),
+    datetime(2026, 11, 21, tzinfo=UTC),
+    "https://x/3",
+    1,
+    1,
+    1,
+)
 
 
 def settings(**values: Any) -> Settings:
     return Settings.model_validate({"review_quorum": 0} | values)
 
 
-def picture(*, files: tuple[ChangedFile, ...] = (ChangedFile("src/a.py", "modified", 1, 0, PATCH, None),),
-            cut: bool = False, votes: tuple[Vote, ...] = (), gates: Settings | None = None, pull: PullRequest = PULL,
-            **more: Any) -> ReviewInput:
+def picture(
+    *,
+    files: tuple[ChangedFile, ...] = (ChangedFile("src/a.py", "modified", 1, 0, PATCH, None),),
+    cut: bool = False,
+    votes: tuple[Vote, ...] = (),
+    gates: Settings | None = None,
+    pull: PullRequest = PULL,
+    **more: Any,
+) -> ReviewInput:
     gates = gates or settings()
     approve = sum(vote.verdict == "approve" for vote in votes)
-    return ReviewInput(pull, Files(files, cut), gates,
-                   Tally(votes, (), approve, len(votes) - approve, gates.review_quorum), **more)
+    return ReviewInput(
+        pull, Files(files, cut), gates, Tally(votes, (), approve, len(votes) - approve, gates.review_quorum), **more
+    )
 
 
 def vote(agent: str, verdict: str = "approve", why: str = "") -> Vote:
@@ -48,30 +72,53 @@ def test_nothing_against_it_and_no_quorum_is_an_approval() -> None:
     assert said(picture()) == ("approve", [])
 
 
-@pytest.mark.parametrize("votes, verdict", [
-    ((), "comment"), ((vote("alice"),), "comment"), ((vote("alice"), vote("carol")), "approve"),
-    ((vote("alice"), vote("carol", "reject")), "request_changes"),
-])
+@pytest.mark.parametrize(
+    "votes, verdict",
+    [
+        ((), "comment"),
+        ((vote("alice"),), "comment"),
+        ((vote("alice"), vote("carol")), "approve"),
+        ((vote("alice"), vote("carol", "reject")), "request_changes"),
+    ],
+)
 def test_votes_decide_once_they_are_the_quorum(votes: tuple[Vote, ...], verdict: str) -> None:
     assert said(picture(votes=votes, gates=settings(review_quorum=2)))[0] == verdict
 
 
-@pytest.mark.parametrize("clash, verdict, words", [
-    (Clash("main", True, (Place("src/a.py", "content", 11, 11, "def f():"),)), "request_changes",
-     "conflicts with main (content, in `def f():`)"),
-    (Clash("#4", False, (Place("src/a.py", "delete"),), agent="carol"), "comment",
-     "conflicts with `#4` (carol) (delete)"),
-    (Clash("#4", False, (Place("src/a.py", "content"),), certain=False), "comment",
-     "changes the same lines as `#4` (content)"),
-])
+@pytest.mark.parametrize(
+    "clash, verdict, words",
+    [
+        (
+            Clash("main", True, (Place("src/a.py", "content", 11, 11, "def f():"),)),
+            "request_changes",
+            "conflicts with main (content, in `def f():`)",
+        ),
+        (
+            Clash("#4", False, (Place("src/a.py", "delete"),), agent="carol"),
+            "comment",
+            "conflicts with `#4` (carol) (delete)",
+        ),
+        (
+            Clash("#4", False, (Place("src/a.py", "content"),), certain=False),
+            "comment",
+            "changes the same lines as `#4` (content)",
+        ),
+    ],
+)
 def test_a_conflict_with_the_base_has_to_be_settled_first(clash: Clash, verdict: str, words: str) -> None:
     assert said(picture(clashes=(clash,))) == (verdict, [words])
 
 
-@pytest.mark.parametrize("state, verdict, text", [
-    ("success", "approve", None), ("skipped", "approve", None), ("pending", "comment", "which is pending"),
-    (None, "comment", "which nobody has set"), ("failure", "request_changes", "is failure"),
-])
+@pytest.mark.parametrize(
+    "state, verdict, text",
+    [
+        ("success", "approve", None),
+        ("skipped", "approve", None),
+        ("pending", "comment", "which is pending"),
+        (None, "comment", "which nobody has set"),
+        ("failure", "request_changes", "is failure"),
+    ],
+)
 def test_a_status_that_is_required_must_succeed(state: str | None, verdict: str, text: str | None) -> None:
     found = said(picture(gates=settings(review_statuses=["tests"]), statuses={"tests": state} if state else {}))
     assert found[0] == verdict and (text is None or text in found[1][0])
@@ -79,9 +126,14 @@ def test_a_status_that_is_required_must_succeed(state: str | None, verdict: str,
 
 def test_labels_sizes_and_owners_are_gates() -> None:
     gates = settings(review_labels=["Ready"], review_max_lines=1, review_owners={"src/**": ["alice", "carol"]})
-    assert said(picture(gates=gates)) == ("request_changes", [
-        "changes 2 lines, 1 are allowed: make several pull requests of it", "lacks the label Ready",
-        "`src/**` needs the approval of alice or carol"])
+    assert said(picture(gates=gates)) == (
+        "request_changes",
+        [
+            "changes 2 lines, 1 are allowed: make several pull requests of it",
+            "lacks the label Ready",
+            "`src/**` needs the approval of alice or carol",
+        ],
+    )
     ready = replace(PULL, labels=("ready",), additions=1, deletions=0)
     assert said(picture(gates=gates, pull=ready, votes=(vote("Carol"),))) == ("approve", [])
     assert said(picture(gates=gates, pull=ready, votes=(vote("dora"),)))[0] == "comment"
@@ -89,33 +141,47 @@ def test_labels_sizes_and_owners_are_gates() -> None:
 
 def test_what_others_do_there_is_told() -> None:
     overlap = Overlap("carol", "has reserved this until noon", ("src/a.py", "src/b.py"))
-    assert said(picture(overlaps=(overlap,))) == (
-        "comment", ["carol has reserved this until noon, and 1 more paths"])
+    assert said(picture(overlaps=(overlap,))) == ("comment", ["carol has reserved this until noon, and 1 more paths"])
 
 
-@pytest.mark.parametrize("change, verdict, text", [
-    ({"cut": True}, "comment", "more files than GitHub lists"), ({"not_checked": ("no clone",)}, "comment", "no clone"),
-    ({"pull": replace(PULL, draft=True)}, "comment", "is a draft"),
-    ({"pull": replace(PULL, head_repository=None)}, "approve", "a fork that was deleted"),
-])
+@pytest.mark.parametrize(
+    "change, verdict, text",
+    [
+        ({"cut": True}, "comment", "more files than GitHub lists"),
+        ({"not_checked": ("no clone",)}, "comment", "no clone"),
+        ({"pull": replace(PULL, draft=True)}, "comment", "is a draft"),
+        ({"pull": replace(PULL, head_repository=None)}, "approve", "a fork that was deleted"),
+    ],
+)
 def test_what_was_not_seen_is_not_approved(change: dict[str, Any], verdict: str, text: str) -> None:
     found = said(picture(**change))
     assert found[0] == verdict and text in found[1][0]
 
 
 def test_our_own_status_is_no_gate_and_a_check_counts_like_a_status() -> None:
-    assert states([Status("gitcoord/review", "failure", "", "", "x"), Status("tests", "success", "", "", "x")], [
-        Check(1, "lint", "completed", "neutral", "", ""), Check(2, "build", "in_progress", None, "", ""),
-        Check(3, "tests", "completed", "failure", "", "")]) == {
-            "lint": "neutral", "build": "pending", "tests": "success"}
+    assert states(
+        [Status("gitcoord/review", "failure", "", "", "x"), Status("tests", "success", "", "", "x")],
+        [
+            Check(1, "lint", "completed", "neutral", "", ""),
+            Check(2, "build", "in_progress", None, "", ""),
+            Check(3, "tests", "completed", "failure", "", ""),
+        ],
+    ) == {"lint": "neutral", "build": "pending", "tests": "success"}
 
 
 # Words
 
 
 def test_a_finding_stands_beside_a_line_of_the_diff_or_in_the_body() -> None:
-    clash = Clash("main", True, (Place("src/a.py", "content", 9, 11), Place("src/a.py", "content", 40, 50),
-                                 Place("src/b.py", "content", 11, 11)))
+    clash = Clash(
+        "main",
+        True,
+        (
+            Place("src/a.py", "content", 9, 11),
+            Place("src/a.py", "content", 40, 50),
+            Place("src/b.py", "content", 11, 11),
+        ),
+    )
     one = picture(clashes=(clash,))
     found = words.review(one, judged(one))
     assert [(remark.path, remark.line) for remark in found.remarks] == [("src/a.py", 10)]
@@ -135,8 +201,11 @@ def test_a_file_without_a_patch_and_a_renamed_one_have_their_place_in_the_body()
 
 def test_words_of_others_are_code_and_nothing_else() -> None:
     evil = "@team fixes #1 <!-- gitcoord:review --> `x` ![](http://x)"
-    one = picture(votes=(vote("alice", "reject", evil),), clashes=(Clash("main", True, (
-        Place("src/a.py", "content", 10, 10, evil),)),), pull=replace(PULL, base_ref="@x"))
+    one = picture(
+        votes=(vote("alice", "reject", evil),),
+        clashes=(Clash("main", True, (Place("src/a.py", "content", 10, 10, evil),)),),
+        pull=replace(PULL, base_ref="@x"),
+    )
     found = words.review(one, judged(one))
     text = found.body + found.remarks[0].body
     assert text.count(evil) == 2 == text.count(f"``{evil}``")
@@ -167,12 +236,18 @@ def held(agent: str, *patterns: str) -> Held:
 def test_reservations_and_tasks_of_others_are_found_by_their_paths() -> None:
     around = Surroundings(
         reservations=(held("alice", "src/**"), held("bob", "src/a.py"), held("carol", "docs/*.md", "src/?.py")),
-        tasks=(Running("k3f97hq2m0x4w8zt", "Mend", "alice", ("src/a.py",)),
-               Running("x" * 16, "Other", "dora", ("lib",)),
-               Running("z" * 16, "All of it", "Bob", ("src",))))
+        tasks=(
+            Running("k3f97hq2m0x4w8zt", "Mend", "alice", ("src/a.py",)),
+            Running("x" * 16, "Other", "dora", ("lib",)),
+            Running("z" * 16, "All of it", "Bob", ("src",)),
+        ),
+    )
     found = fleet_context.overlaps(around, ["src/a.py", "src/sub/b.py", "README.md"], author={"bob"}, branch="topic")
     assert [(one.agent, one.paths) for one in found] == [
-        ("alice", ("src/a.py", "src/sub/b.py")), ("carol", ("src/a.py",)), ("alice", ("src/a.py",))]
+        ("alice", ("src/a.py", "src/sub/b.py")),
+        ("carol", ("src/a.py",)),
+        ("alice", ("src/a.py",)),
+    ]
     found = fleet_context.overlaps(around, ["src/a.py"], author=(), branch="task/k3f97hq2-1-alice-mend")
     assert [one.agent for one in found] == ["alice", "bob", "carol", "alice", "Bob"], "a branch's name hides nothing"
     assert "which the branch's name mentions" in found[3].what

@@ -11,8 +11,12 @@ from gitcoord.core.errors import Refused
 from gitcoord.github import workflows
 
 SOURCES = [
-    "gitcoord==0.1.0", "gitcoord[mcp]>=0.1,<0.2", "git+https://github.com/OWNER/REPO@0123abc", "./wheels/gitcoord.whl",
-    "gitcoord @ git+ssh://git@github.com/OWNER/REPO@v1", "https://host.invalid/a.whl#sha256=00ff",
+    "gitcoord==0.1.0",
+    "gitcoord[mcp]>=0.1,<0.2",
+    "git+https://github.com/OWNER/REPO@0123abc",
+    "./wheels/gitcoord.whl",
+    "gitcoord @ git+ssh://git@github.com/OWNER/REPO@v1",
+    "https://host.invalid/a.whl#sha256=00ff",
 ]
 
 
@@ -33,9 +37,10 @@ def test_they_install_from_the_source_that_is_asked_for(clone: Path, source: str
     assert sources(clone) == {source}
 
 
-@pytest.mark.parametrize("source", [
-    "--index-url=https://evil.invalid", "${{ secrets.KEY }}", 'x"\n    - run: evil', "a\nb", "a\\x", "x" * 301, "-",
-])
+@pytest.mark.parametrize(
+    "source",
+    ["--index-url=https://evil.invalid", "${{ secrets.KEY }}", 'x"\n    - run: evil', "a\nb", "a\\x", "x" * 301, "-"],
+)
 def test_a_source_that_says_more_than_one_is_refused_and_nothing_written(clone: Path, source: str) -> None:
     with pytest.raises(Refused, match="--source"):
         workflows.write(clone, source)

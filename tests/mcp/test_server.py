@@ -42,7 +42,9 @@ def bob(pair: list[Clone]) -> Clone:
 @asynccontextmanager
 async def connected(clone: Clone, *options: str) -> AsyncIterator[Client]:
     parameters = StdioServerParameters(
-        command=sys.executable, args=["-m", "gitcoord", "mcp", *options], cwd=clone.path,
+        command=sys.executable,
+        args=["-m", "gitcoord", "mcp", *options],
+        cwd=clone.path,
         env={**os.environ, "PYTHONPATH": str(TOP)},
     )
     async with asyncio.timeout(LIMIT_S), Client(stdio_client(parameters)) as client:
@@ -68,7 +70,9 @@ def test_a_client_sees_tools_and_resources_and_what_is_wrong(alice: Clone) -> No
             page = await client.read_resource("gitcoord://communication.md")
             assert "BEGIN COMMUNICATION" in page.contents[0].text  # type: ignore[union-attr]
             assert await call(client, "path_reserve", action="reserve", paths=["/etc"]) == (
-                False, "refused: '/etc' is no path inside the repository: write it from the top, such as src/auth/**")
+                False,
+                "refused: '/etc' is no path inside the repository: write it from the top, such as src/auth/**",
+            )
             well, text = await call(client, "path_reserve", action="reserve", pfad="x")
             assert not well and text.startswith("refused: paths: Field required")
             well, text = await call(client, "no_tool")
@@ -107,8 +111,9 @@ def test_of_two_clients_that_claim_the_same_task_one_has_it_and_the_other_is_tol
     async def talk() -> list[tuple[bool, Any]]:
         async with connected(alice, "--no-run") as one, connected(bob, "--no-run") as two:
             _, made = await call(one, "task_create", title="for one of us")
-            return await asyncio.gather(*(
-                call(client, "task_update", action="claim", task=made["ids"][0]) for client in (one, two)))
+            return await asyncio.gather(
+                *(call(client, "task_update", action="claim", task=made["ids"][0]) for client in (one, two))
+            )
 
     answers = asyncio.run(talk())
     assert sorted(well for well, _ in answers) == [False, True]
@@ -119,8 +124,9 @@ def test_of_two_clients_that_claim_the_same_task_one_has_it_and_the_other_is_tol
 def test_of_two_clients_that_reserve_the_same_one_has_it_and_the_other_is_told(alice: Clone, bob: Clone) -> None:
     async def talk() -> list[tuple[bool, Any]]:
         async with connected(alice, "--no-run") as one, connected(bob, "--no-run") as two:
-            return await asyncio.gather(*(
-                call(client, "path_reserve", action="reserve", paths=["src/**"]) for client in (one, two)))
+            return await asyncio.gather(
+                *(call(client, "path_reserve", action="reserve", paths=["src/**"]) for client in (one, two))
+            )
 
     answers = asyncio.run(talk())
     assert sorted(well for well, _ in answers) == [False, True]
@@ -149,7 +155,9 @@ def test_the_agent_lives_as_long_as_its_client(alice: Clone) -> None:
 
     async def talk() -> None:
         async with connected(alice):
-            await asyncio.to_thread(wait_until, lambda: state() == "alive", timeout_s=30, what="alice's first heartbeat")
+            await asyncio.to_thread(
+                wait_until, lambda: state() == "alive", timeout_s=30, what="alice's first heartbeat"
+            )
 
     asyncio.run(talk())
     wait_until(lambda: state() == "goodbye", timeout_s=30, what="alice's goodbye")

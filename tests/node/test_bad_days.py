@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from gitcoord.core.fold.chains import vouch
 from gitcoord.core.errors import Corrupt, GitcoordError, Refused
-from gitcoord.core.format.event import Draft, Head, seal
+from gitcoord.core.fold.chains import vouch
 from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.format.event import Draft, Head, seal
 from gitcoord.core.format.keys import Ed25519Signer, Verifier
 from gitcoord.core.round.replica import advance_to
 from gitcoord.features import FEATURES
-from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.clock import new_uid, utc_now
+from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.node import Node, open_node
 
 LEDGER = "refs/heads/gitcoord/ledger"
@@ -72,8 +72,9 @@ class Clones:
         self.git("update-ref", LEDGER, commit)
 
     def log(self) -> bytes:
-        done = subprocess.run(["git", "-C", str(self.remote), "show", f"{LEDGER}:events-0000000000.log"],
-                              capture_output=True, check=True)
+        done = subprocess.run(
+            ["git", "-C", str(self.remote), "show", f"{LEDGER}:events-0000000000.log"], capture_output=True, check=True
+        )
         return done.stdout
 
     def notes(self) -> list[str]:
@@ -119,8 +120,10 @@ def test_odd_entries_in_the_tree_do_not_stop_anybody(clones: Clones) -> None:
     root = clones.git("rev-parse", f"{LEDGER}^{{tree}}")
     listing = subprocess.run(["git", "-C", str(clones.remote), "ls-tree", "-z", root], capture_output=True, check=True)
     blob = clones.git("hash-object", "-w", "--stdin", data=b"target")
-    odd = (f"120000 blob {blob}\tlink\0160000 commit {'1' * 40}\tsubmodule\0100755 blob {blob}\trun.sh\0"
-           f"100644 blob {blob}\tsmile \u263a\nnewline\0").encode()
+    odd = (
+        f"120000 blob {blob}\tlink\0160000 commit {'1' * 40}\tsubmodule\0100755 blob {blob}\trun.sh\0"
+        f"100644 blob {blob}\tsmile \u263a\nnewline\0"
+    ).encode()
     tree = clones.git("mktree", "-z", data=listing.stdout + odd)
     who = ["-c", "user.name=m", "-c", "user.email=m@example.invalid"]
     commit = clones.git(*who, "commit-tree", tree, "-p", clones.tip(), "-m", "odd")
@@ -167,8 +170,9 @@ def test_the_ledger_of_another_fleet_is_refused(clones: Clones, tmp_path: Path) 
     mine = clones.tip()
     strange = Clones(tmp_path / "strange")
     strange.join("stranger").close()
-    subprocess.run(["git", "-C", str(clones.remote), "fetch", "-q", str(strange.remote), f"+{LEDGER}:{LEDGER}"],
-                   check=True)
+    subprocess.run(
+        ["git", "-C", str(clones.remote), "fetch", "-q", str(strange.remote), f"+{LEDGER}:{LEDGER}"], check=True
+    )
     clones.say("one", "kept")
     with pytest.raises(Corrupt, match="belongs to|this is another fleet"):
         clones.open["one"].sync()
@@ -330,9 +334,11 @@ def test_two_agents_of_one_clone_write_in_one_chain(clones: Clones) -> None:
 
 def test_a_hook_that_minds_one_event_names_it_and_drop_sets_the_rest_free(clones: Clones) -> None:
     hook = clones.remote / "hooks" / "pre-receive"
-    hook.write_text("#!/bin/sh\nwhile read old new ref; do\n"
-                    "git ls-tree -r \"$new\" | while read mode kind oid path; do git cat-file blob $oid; done |"
-                    " grep -q FORBIDDEN && { echo 'we do not say that' >&2; exit 1; }\ndone\nexit 0\n")
+    hook.write_text(
+        "#!/bin/sh\nwhile read old new ref; do\n"
+        'git ls-tree -r "$new" | while read mode kind oid path; do git cat-file blob $oid; done |'
+        " grep -q FORBIDDEN && { echo 'we do not say that' >&2; exit 1; }\ndone\nexit 0\n"
+    )
     hook.chmod(0o755)
     for word in ("fine", "FORBIDDEN", "behind"):
         clones.say("one", word)

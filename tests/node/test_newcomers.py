@@ -11,10 +11,10 @@ import pytest
 
 from gitcoord.core import limits
 from gitcoord.node import ledger_pages
-from gitcoord.node.diagnostics.doctor import examine
-from gitcoord.node.node import Node
 from gitcoord.node.agent.sessions import Seats
+from gitcoord.node.diagnostics.doctor import examine
 from gitcoord.node.diagnostics.verify import verify
+from gitcoord.node.node import Node
 from tests.node.test_bad_days import LEDGER, Clones
 from tests.waiting import wait_until
 
@@ -51,8 +51,13 @@ def put_checkpoint(clones: Clones, node: Node, spoil: tuple[bytes, bytes] = (b""
     data = ledger_pages.checkpoint.write(branch).replace(*spoil)
     terms = json.loads(data)["terms"]
     files["state.json"] = ledger_pages.checkpoint.sign(
-        data, agent=terms["leader"], term=terms["term"], position=branch.fleet.position,
-        signer=node.keyring.signer("one"), fleet_id=branch.fleet.id or "")
+        data,
+        agent=terms["leader"],
+        term=terms["term"],
+        position=branch.fleet.position,
+        signer=node.keyring.signer("one"),
+        fleet_id=branch.fleet.id or "",
+    )
     tree = branch.write(branch.log, files)
     commit = node.store.put_commit(tree=tree, parents=[branch.tip or ""], message="pages", author="one", time_s=0)
     node.store.keep("ledger", commit)
@@ -62,8 +67,11 @@ def put_checkpoint(clones: Clones, node: Node, spoil: tuple[bytes, bytes] = (b""
 
 def commits_of(node: Node) -> int:
     """How many commits of the ledger are in the private store."""
-    done = subprocess.run(["git", "--git-dir", str(node.home.store), "rev-list", "--count", str(node.home.tip)],
-                          check=True, capture_output=True)
+    done = subprocess.run(
+        ["git", "--git-dir", str(node.home.store), "rev-list", "--count", str(node.home.tip)],
+        check=True,
+        capture_output=True,
+    )
     return int(done.stdout)
 
 

@@ -8,11 +8,16 @@ from gitcoord.core.leadership.liveness import ALIVE, GONE, LATE, AgentLiveness
 from gitcoord.node.peers import at_home
 
 
-@pytest.mark.parametrize(("state", "silent_s", "runs", "shown"), [
-    (ALIVE, 0.5, True, ALIVE), (ALIVE, 0.5, False, GONE),  # its process ended, whatever its last heartbeat promised
-    (LATE, 2.5, True, ALIVE), (GONE, 9.0, True, ALIVE),  # the machine is busy
-    (GONE, 15.0, True, GONE),  # it hangs
-    (GONE, 9.0, False, GONE),
-])
+@pytest.mark.parametrize(
+    ("state", "silent_s", "runs", "shown"),
+    [
+        (ALIVE, 0.5, True, ALIVE),
+        (ALIVE, 0.5, False, GONE),  # its process ended, whatever its last heartbeat promised
+        (LATE, 2.5, True, ALIVE),
+        (GONE, 9.0, True, ALIVE),  # the machine is busy
+        (GONE, 15.0, True, GONE),  # it hangs
+        (GONE, 9.0, False, GONE),
+    ],
+)
 def test_of_an_agent_of_ones_own_node_the_process_tells(state: str, silent_s: float, runs: bool, shown: str) -> None:
     assert at_home(AgentLiveness("bob", state, "here", "s1", silent_s, 1.0), runs).state == shown

@@ -16,21 +16,25 @@ from tests.waiting import wait_until
 
 
 def start(words: Any = "true", folder: Path | None = None, **environment: str) -> Command:
-    return Command(words, given=b"", environment={**os.environ, **environment}, output=Kept(), errors=Kept(),
-                   folder=folder)
+    return Command(
+        words, given=b"", environment={**os.environ, **environment}, output=Kept(), errors=Kept(), folder=folder
+    )
 
 
-@pytest.mark.parametrize("words, environment, reason", [
-    ("true", {"GITCOORD_TASK_TITLE": "a\0b"}, "GITCOORD_TASK_TITLE holds a NUL character"),
-    ("true", {"GITCOORD_TASK_TITLE": "a\ud800b"}, "GITCOORD_TASK_TITLE holds characters that cannot be encoded"),
-    ("echo \0", {}, "the command holds a NUL character"),
-    (["echo", "\ud800"], {}, "the command holds characters that cannot be encoded"),
-    ("true", {"TITLE": "x" * 10_000_000}, "are longer than this system takes"),
-    (["true", "x" * 10_000_000], {}, "are longer than this system takes"),
-    (["/no/such/command"], {}, "No such file or directory: /no/such/command"),
-    (["/"], {}, "Permission denied"),
-    ("true", {"A=B": "x"}, "illegal environment variable name"),
-])
+@pytest.mark.parametrize(
+    "words, environment, reason",
+    [
+        ("true", {"GITCOORD_TASK_TITLE": "a\0b"}, "GITCOORD_TASK_TITLE holds a NUL character"),
+        ("true", {"GITCOORD_TASK_TITLE": "a\ud800b"}, "GITCOORD_TASK_TITLE holds characters that cannot be encoded"),
+        ("echo \0", {}, "the command holds a NUL character"),
+        (["echo", "\ud800"], {}, "the command holds characters that cannot be encoded"),
+        ("true", {"TITLE": "x" * 10_000_000}, "are longer than this system takes"),
+        (["true", "x" * 10_000_000], {}, "are longer than this system takes"),
+        (["/no/such/command"], {}, "No such file or directory: /no/such/command"),
+        (["/"], {}, "Permission denied"),
+        ("true", {"A=B": "x"}, "illegal environment variable name"),
+    ],
+)
 def test_what_cannot_be_started_says_why_and_no_value(words: Any, environment: dict[str, str], reason: str) -> None:
     with pytest.raises(CannotStart, match=reason) as told:
         start(words, **environment)
@@ -48,13 +52,16 @@ def test_a_file_that_is_no_program_a_folder_that_is_gone_and_one_that_may_not_be
         start(folder=tmp_path / "data")
 
 
-@pytest.mark.parametrize("place, wrong", [
-    ("subprocess.Popen", OSError(errno.EAGAIN, "Resource temporarily unavailable")),
-    ("subprocess.Popen", OSError(errno.ENOMEM, "Cannot allocate memory")),
-    ("subprocess.Popen", MemoryError()),
-    ("tempfile.TemporaryFile", OSError(errno.ENOSPC, "No space left on device")),
-    ("tempfile.TemporaryFile", FileNotFoundError(errno.ENOENT, "No usable temporary directory found")),
-])
+@pytest.mark.parametrize(
+    "place, wrong",
+    [
+        ("subprocess.Popen", OSError(errno.EAGAIN, "Resource temporarily unavailable")),
+        ("subprocess.Popen", OSError(errno.ENOMEM, "Cannot allocate memory")),
+        ("subprocess.Popen", MemoryError()),
+        ("tempfile.TemporaryFile", OSError(errno.ENOSPC, "No space left on device")),
+        ("tempfile.TemporaryFile", FileNotFoundError(errno.ENOENT, "No usable temporary directory found")),
+    ],
+)
 def test_a_machine_that_is_full_is_a_reason_too(monkeypatch: pytest.MonkeyPatch, place: str, wrong: Exception) -> None:
     def refuse(*args: object, **more: object) -> None:
         raise wrong

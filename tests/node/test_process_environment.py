@@ -18,27 +18,65 @@ from tests.waiting import wait_until
 
 TOKEN = "16C7e42F292c6912E7710c838347Ae178B4a"[::-1]  # in GitHub's shape, and nobody's
 SECRETS = {
-    "GITCOORD_TOKEN": "t", "GITCOORD_TOKEN_FILE": "/f", "GITCOORD_KEY": "5a" * 32, "GITCOORD_HMAC_KEY": "k",
-    "GITCOORD_APP_ID": "1", "GITCOORD_APP_KEY": "pem", "GITCOORD_APP_INSTALLATION": "2",
+    "GITCOORD_TOKEN": "t",
+    "GITCOORD_TOKEN_FILE": "/f",
+    "GITCOORD_KEY": "5a" * 32,
+    "GITCOORD_HMAC_KEY": "k",
+    "GITCOORD_APP_ID": "1",
+    "GITCOORD_APP_KEY": "pem",
+    "GITCOORD_APP_INSTALLATION": "2",
     "GITCOORD_ALERTS": "json://h",
-    "GITCOORD_ASKPASS_LENT": "l", "GITHUB_TOKEN": "g", "GH_TOKEN": "g", "GITHUB_PAT": "g", "ACTIONS_RUNTIME_TOKEN": "a",
-    "ACTIONS_ID_TOKEN_REQUEST_URL": "https://h", "ACTIONS_RUNTIME_URL": "https://h",
-    "GITHUB_ENV": "/e", "GITHUB_PATH": "/p",
-    "AWS_SECRET_ACCESS_KEY": "x", "AWS_ACCESS_KEY_ID": "x", "ANTHROPIC_API_KEY": "x", "OPENAI_API_KEY": "x",
-    "NPM_TOKEN": "x", "npm_config__auth": "x", "DB_PASSWORD": "x", "MYSQL_PWD": "x", "PGPASSWORD": "x",
+    "GITCOORD_ASKPASS_LENT": "l",
+    "GITHUB_TOKEN": "g",
+    "GH_TOKEN": "g",
+    "GITHUB_PAT": "g",
+    "ACTIONS_RUNTIME_TOKEN": "a",
+    "ACTIONS_ID_TOKEN_REQUEST_URL": "https://h",
+    "ACTIONS_RUNTIME_URL": "https://h",
+    "GITHUB_ENV": "/e",
+    "GITHUB_PATH": "/p",
+    "AWS_SECRET_ACCESS_KEY": "x",
+    "AWS_ACCESS_KEY_ID": "x",
+    "ANTHROPIC_API_KEY": "x",
+    "OPENAI_API_KEY": "x",
+    "NPM_TOKEN": "x",
+    "npm_config__auth": "x",
+    "DB_PASSWORD": "x",
+    "MYSQL_PWD": "x",
+    "PGPASSWORD": "x",
     "SOME_SECRET_THING": "x",
-    "SLACK_WEBHOOK_URL": "x", "SENTRY_DSN": "x", "SSH_KEY": "x", "apikey": "x",
+    "SLACK_WEBHOOK_URL": "x",
+    "SENTRY_DSN": "x",
+    "SSH_KEY": "x",
+    "apikey": "x",
     "DATABASE_URL": "postgres://me:pw@host/db",
-    "HTTPS_PROXY": "http://me:pw@proxy:3128", "HARMLESS_NAME": "ghp_" + TOKEN, "GIT_CONFIG_COUNT": "1",
-    "GIT_CONFIG_KEY_0": "http.extraHeader", "GIT_CONFIG_VALUE_0": "Authorization: Basic eA==",
-    "GIT_CONFIG_PARAMETERS": "'http.extraheader=x'", "GOOGLE_APPLICATION_CREDENTIALS": "/file",
+    "HTTPS_PROXY": "http://me:pw@proxy:3128",
+    "HARMLESS_NAME": "ghp_" + TOKEN,
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "http.extraHeader",
+    "GIT_CONFIG_VALUE_0": "Authorization: Basic eA==",
+    "GIT_CONFIG_PARAMETERS": "'http.extraheader=x'",
+    "GOOGLE_APPLICATION_CREDENTIALS": "/file",
 }
 PLAIN = {
-    "PATH": "/usr/bin", "HOME": "/h", "PWD": "/w", "LANG": "C.UTF-8", "GITCOORD_AGENT": "alice",
+    "PATH": "/usr/bin",
+    "HOME": "/h",
+    "PWD": "/w",
+    "LANG": "C.UTF-8",
+    "GITCOORD_AGENT": "alice",
     "GITCOORD_REMOTE": "/r.git",
-    "GITCOORD_NODE": "n", "GITCOORD_PROFILE": "local", "SSH_AUTH_SOCK": "/s", "GIT_ASKPASS": "/a", "XAUTHORITY": "/x",
-    "KEYBOARD": "de", "TOKENIZERS_PARALLELISM": "false", "MAX_OUTPUT_TOKENS": "8000", "GIT_CONFIG_GLOBAL": "/g",
-    "URL": "https://host/path@v1", "MONKEY": "1", "PASSAGE": "x",
+    "GITCOORD_NODE": "n",
+    "GITCOORD_PROFILE": "local",
+    "SSH_AUTH_SOCK": "/s",
+    "GIT_ASKPASS": "/a",
+    "XAUTHORITY": "/x",
+    "KEYBOARD": "de",
+    "TOKENIZERS_PARALLELISM": "false",
+    "MAX_OUTPUT_TOKENS": "8000",
+    "GIT_CONFIG_GLOBAL": "/g",
+    "URL": "https://host/path@v1",
+    "MONKEY": "1",
+    "PASSAGE": "x",
 }
 
 
@@ -67,8 +105,10 @@ def told(path: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
 
 
-DUMP = (f"cat > /dev/null; '{sys.executable}' -I -c "
-        "'import os; print(*map(\"=\".join, os.environ.items()), sep=chr(10))' > ")
+DUMP = (
+    f"cat > /dev/null; '{sys.executable}' -I -c "
+    "'import os; print(*map(\"=\".join, os.environ.items()), sep=chr(10))' > "
+)
 
 
 @pytest.mark.parametrize("option", ["--exec", "--on-event"])
@@ -79,8 +119,11 @@ def test_commands_of_an_agent(tmp_path: Path, option: str, passed: tuple[str, ..
     bob("task", "create", "T")
     words = [word for name in passed for word in ("--pass-env", name)]
     # gitcoord itself reads those that are left out here.
-    secrets = {name: value for name, value in SECRETS.items()
-               if not re.match("GITCOORD_(KEY|APP|ALERTS|TOKEN_FILE)|GIT_CONFIG|HTTPS_PROXY", name)}
+    secrets = {
+        name: value
+        for name, value in SECRETS.items()
+        if not re.match("GITCOORD_(KEY|APP|ALERTS|TOKEN_FILE)|GIT_CONFIG|HTTPS_PROXY", name)
+    }
     file = tmp_path / "told"
     command = f"{DUMP} {file}.new && mv {file}.new {file}"
     process = alice.start("agent", "run", option, command, "--for", "60", *words, **secrets)
@@ -101,7 +144,7 @@ def test_a_fleet_file_names_what_its_agents_pass_on(tmp_path: Path) -> None:
     file = tmp_path / "f.toml"
     file.write_text("[agents.a]\nhandler = 'sub/mine.py:work'\npass_env = ['GH_TOKEN', 'X', 'X']\n")
     words = list(child.words("a", fleet_file.read(file).agents["a"]))
-    assert words[words.index("--pass-env"):][:4] == ["--pass-env", "GH_TOKEN", "--pass-env", "X"]
+    assert words[words.index("--pass-env") :][:4] == ["--pass-env", "GH_TOKEN", "--pass-env", "X"]
     assert words[words.index("--handler") + 1] == f"{tmp_path}/sub/mine.py:work"
 
 

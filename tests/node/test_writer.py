@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.core.errors import Refused
+from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.node import Node
 from gitcoord.node.own_secrets import own_secrets
@@ -32,11 +32,16 @@ def key_of(node: Node) -> bytes:
     return seed
 
 
-@pytest.mark.parametrize("place, fields", [
-    ("content, line 2", {"content": f"see\n{TOKEN}"}), ("data.result", {"data": {"result": f"it is {TOKEN}"}}),
-    ("data.a[1].b", {"data": {"a": ["x", {"b": TOKEN}]}}), ("a name in data", {"data": {TOKEN: 1}}),
-    ("data.password", {"data": {"password": "correct7horse"}}),
-])
+@pytest.mark.parametrize(
+    "place, fields",
+    [
+        ("content, line 2", {"content": f"see\n{TOKEN}"}),
+        ("data.result", {"data": {"result": f"it is {TOKEN}"}}),
+        ("data.a[1].b", {"data": {"a": ["x", {"b": TOKEN}]}}),
+        ("a name in data", {"data": {TOKEN: 1}}),
+        ("data.password", {"data": {"password": "correct7horse"}}),
+    ],
+)
 def test_a_secret_is_refused_and_the_error_says_where_it_stands_and_not_what_it_is(
     node: Node, place: str, fields: dict[str, Any]
 ) -> None:
@@ -68,8 +73,14 @@ def test_what_a_program_tells_counts_without_it(node: Node) -> None:
     assert event.content == "push failed: [hidden]" and event.data == {"env": {"API_TOKEN": "[hidden]"}}
 
 
-@pytest.mark.parametrize("spelled", [bytes.hex, lambda key: base64.b64encode(key).decode(),
-                                     lambda key: base64.urlsafe_b64encode(key).decode().rstrip("=")])
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        bytes.hex,
+        lambda key: base64.b64encode(key).decode(),
+        lambda key: base64.urlsafe_b64encode(key).decode().rstrip("="),
+    ],
+)
 def test_the_agents_own_key_is_refused(node: Node, spelled: Any) -> None:
     with pytest.raises(Refused, match=r"the key in keys/alice\.key( as bytes)?, in content"):
         node.append(node.draft("note", f"my key {spelled(key_of(node))}", actor="alice"))
@@ -101,11 +112,19 @@ def test_the_nodes_own_key_is_refused(node: Node) -> None:
 def test_secrets_of_the_environment_are_ours_and_paths_and_words_are_not(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("from-a-file-4711\n")
-    found = own_secrets(tmp_path / "keys", {
-        "GITCOORD_KEY": "ab" * 32, "GITCOORD_HMAC_KEY": "we all know it", "GITCOORD_TOKEN_FILE": str(file),
-        "OPENAI_API_KEY": "odd-and-9-long-enough", "SSH_PRIVATE_KEY": "/home/me/.ssh/id_ed25519",
-        "MODE_TOKEN": "disabled", "PATH": "/bin", "GITHUB_TOKEN": "",
-    })
+    found = own_secrets(
+        tmp_path / "keys",
+        {
+            "GITCOORD_KEY": "ab" * 32,
+            "GITCOORD_HMAC_KEY": "we all know it",
+            "GITCOORD_TOKEN_FILE": str(file),
+            "OPENAI_API_KEY": "odd-and-9-long-enough",
+            "SSH_PRIVATE_KEY": "/home/me/.ssh/id_ed25519",
+            "MODE_TOKEN": "disabled",
+            "PATH": "/bin",
+            "GITHUB_TOKEN": "",
+        },
+    )
     ours = {bytes.fromhex("ab" * 32), b"we all know it", b"from-a-file-4711", b"odd-and-9-long-enough"}
     assert ours <= set(found.raw.values())
     assert not any(b"/" in one or one == b"disabled" for one in found.raw.values())

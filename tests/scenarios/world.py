@@ -15,12 +15,12 @@ from typing import Any
 import click
 
 from gitcoord.cli import feature_commands, tables
-from gitcoord.core.leadership import liveness
 from gitcoord.core.commands import Command, Context, Query
 from gitcoord.core.errors import Lost, Refused, Unreachable
-from gitcoord.core.format.event import Event
 from gitcoord.core.fold.fleet_state import FleetState, SequencedEvent
+from gitcoord.core.format.event import Event
 from gitcoord.core.format.keys import Verifier
+from gitcoord.core.leadership import liveness
 from gitcoord.core.ports import Fetched
 from gitcoord.features import FEATURES
 from gitcoord.features.tasks import state as task_state
@@ -145,8 +145,15 @@ class Stage:
     def _decide(self, agent: str, what: Command, given: Mapping[str, Any]) -> list[Event]:
         machine = self.homes[agent]
         events = [
-            machine.append(one.type, one.content, actor=agent, data=dict(one.data), to=one.to, re=one.re,
-                           interaction=one.interaction)
+            machine.append(
+                one.type,
+                one.content,
+                actor=agent,
+                data=dict(one.data),
+                to=one.to,
+                re=one.re,
+                interaction=one.interaction,
+            )
             for one in what.decide(self._look(agent), submit.arguments(what, given))
         ]
         for event in events:
@@ -155,8 +162,14 @@ class Stage:
 
     def _look(self, agent: str) -> Context:
         machine = self.homes[agent]
-        return Context(machine.fleet, self.world.wall(), agent, machine.disk.node, liveness=self._standings(machine),
-                    read=machine.replica.branch.line_at())
+        return Context(
+            machine.fleet,
+            self.world.wall(),
+            agent,
+            machine.disk.node,
+            liveness=self._standings(machine),
+            read=machine.replica.branch.line_at(),
+        )
 
     def _is_judged(self, agent: str) -> bool:
         return not self.homes[agent].disk.pending()
@@ -194,8 +207,9 @@ class Stage:
         for machine in machines:
             name, now_s = machine.agents[0], EPOCH_S + self.world.now_s
             blind_s = liveness.blind_s(self.looked_s.get(name), now_s, poll_s=self.world.profile.poll_s)
-            self.observed[name] = liveness.observe(self.observed.get(name, ()), machine.replica.heartbeats(), now_s,
-                                                   blind_s=blind_s)
+            self.observed[name] = liveness.observe(
+                self.observed.get(name, ()), machine.replica.heartbeats(), now_s, blind_s=blind_s
+            )
             self.looked_s[name] = now_s
         self._read_ledger()
 
@@ -204,8 +218,9 @@ class Stage:
 
     def _standings(self, machine: Machine) -> Mapping[str, liveness.Standing]:
         name = machine.agents[0]
-        return liveness.standings(self.observed.get(name, ()), self.looked_s.get(name, 0.0),
-                                  poll_s=self.world.profile.poll_s, watched=True)
+        return liveness.standings(
+            self.observed.get(name, ()), self.looked_s.get(name, 0.0), poll_s=self.world.profile.poll_s, watched=True
+        )
 
     def _work(self, agent: str) -> None:
         """Begin what was assigned to it, and finish what it began long enough ago."""
@@ -217,8 +232,10 @@ class Stage:
             if task.status == task_state.ASSIGNED and key not in self.begun:
                 self.begun[key] = self.world.now_s
                 self._do(agent, "task start", task=task.id)
-            elif task.status == task_state.RUNNING and self.world.now_s - self.begun.get(
-                    key, self.world.now_s) >= self.work_s[agent]:
+            elif (
+                task.status == task_state.RUNNING
+                and self.world.now_s - self.begun.get(key, self.world.now_s) >= self.work_s[agent]
+            ):
                 del self.begun[key]
                 self._do(agent, "task finish", task=task.id, result="yes")
 
@@ -230,7 +247,7 @@ class Stage:
     def _read_ledger(self) -> None:
         if not self.world.server.reachable:
             return
-        for line in self.world.lines()[self.ledger.position:]:
+        for line in self.world.lines()[self.ledger.position :]:
             sequenced = self.ledger.append(line)
             self._label(sequenced.event)
             if sequenced.event.type not in UNSHOWN:

@@ -26,7 +26,7 @@ def test_a_successor_that_is_late_is_told(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("profile, seconds, seed", [("local", 200, 22), ("lan", 600, 3)])
 def test_a_gap_is_longer_than_the_silence_and_shorter_than_the_bound(
-    profile: str, seconds: float, seed: int, monkeypatch: pytest.MonkeyPatch,
+    profile: str, seconds: float, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gaps: list[float] = []
 
@@ -35,4 +35,6 @@ def test_a_gap_is_longer_than_the_silence_and_shorter_than_the_bound(
 
     monkeypatch.setattr(failover, "check", measure)
     run(seed, Options(profile=profile, only=frozenset({"death", "clock"}), seconds=seconds))
-    assert gaps and all(PROFILES[profile].election_timeout_s / 2 < gap_s <= PROFILES[profile].bound_s() for gap_s in gaps)
+    assert gaps and all(
+        PROFILES[profile].election_timeout_s / 2 < gap_s <= PROFILES[profile].bound_s() for gap_s in gaps
+    )

@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from gitcoord.cli.simulate import command
-from gitcoord.core.fold import duties
-from gitcoord.core.round import ledger_sync, protocol, reconcile
 from gitcoord.core.errors import Refused
+from gitcoord.core.fold import duties
 from gitcoord.core.fold.fleet_state import Duty
 from gitcoord.core.fold.occasions import Occasions
+from gitcoord.core.round import ledger_sync, protocol, reconcile
 from gitcoord.simulation import chores, faults, refold, story
 from gitcoord.simulation.schedule import Options, run
 
@@ -39,9 +39,19 @@ def test_honest_machines_go_on_beside_a_hostile_member_in_bad_weather(seed: int)
 def test_a_hostile_member_does_all_that_it_can() -> None:
     told = "\n".join(line for seed in range(4) for line in run(seed, ALONE, keep_trace=True).trace)
     done = set(re.findall(r"the hostile +([a-z' -]+)$", told, re.MULTILINE))
-    assert done >= {"says anything", "floods", "claims leadership", "front-runs", "overwrites outboxes",
-                    "makes stray refs", "respells lines", "forges a checkpoint", "replays lines",
-                    "joins others' chains", "rearranges files"}
+    assert done >= {
+        "says anything",
+        "floods",
+        "claims leadership",
+        "front-runs",
+        "overwrites outboxes",
+        "makes stray refs",
+        "respells lines",
+        "forges a checkpoint",
+        "replays lines",
+        "joins others' chains",
+        "rearranges files",
+    }
     for found in ("outbox_defaced", "bad_line", "odd_refs"):
         assert found in told, f"and honest machines tell {found}"
 
@@ -96,18 +106,24 @@ def _waits_while_its_outbox_rests(patch: pytest.MonkeyPatch) -> None:
     decide = protocol.decide
     patch.setattr(reconcile, "DEFACED_PAUSE_S", 600.0)
     patch.setattr(reconcile, "DEFACED_FREE", 0)
-    patch.setattr(protocol, "decide", lambda me, disk, crew, now_s: (
-        None if now_s < me.own_quiet_until_s else decide(me, disk, crew, now_s)))
+    patch.setattr(
+        protocol,
+        "decide",
+        lambda me, disk, crew, now_s: None if now_s < me.own_quiet_until_s else decide(me, disk, crew, now_s),
+    )
 
 
-@pytest.mark.parametrize(("wrong", "seen"), [
-    (_waits_while_its_outbox_rests, "waited .* s for its place"),
-    (_forgets_what_was_done, "who folds the ledger anew has another state"),
-    (_is_slow, f"takes .* steps; {refold.STEPS_MAX} is the bound"),
-    (_says_it_again, "writes of chore:1 .* times in one term"),
-    (_says_too_much, "events in one round"),
-    (_ends_for_an_odd_ref, "round ends with Refused: odd refs"),
-])
+@pytest.mark.parametrize(
+    ("wrong", "seen"),
+    [
+        (_waits_while_its_outbox_rests, "waited .* s for its place"),
+        (_forgets_what_was_done, "who folds the ledger anew has another state"),
+        (_is_slow, f"takes .* steps; {refold.STEPS_MAX} is the bound"),
+        (_says_it_again, "writes of chore:1 .* times in one term"),
+        (_says_too_much, "events in one round"),
+        (_ends_for_an_odd_ref, "round ends with Refused: odd refs"),
+    ],
+)
 def test_what_a_hostile_member_would_gain_is_seen(
     wrong: Callable[[pytest.MonkeyPatch], None], seen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,12 +7,12 @@ import random
 import pytest
 
 from gitcoord.core import limits
-from gitcoord.core.ledger.branch import Branch
-from gitcoord.core.format.event import Draft, Event, Head, parse, seal
 from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.format.event import Draft, Event, Head, parse, seal
+from gitcoord.core.leadership.timings import PROFILES
+from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.ledger.log_files import LogFiles, open_path
 from gitcoord.core.ports import Entry, Oid
-from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.simulation import reference_fold
 from gitcoord.simulation.faults import Weather
 from gitcoord.simulation.odd_trees import OddTrees, Tree
@@ -41,13 +41,21 @@ class Ledger:
         for _ in range(self.rng.randrange(1, 6)):
             content = "x" * self.rng.choice([1, 9_000])
             draft = Draft("founder", "note", content, self.world.wall(), self.world.uid("founder"))
-            events.append(seal(draft, node="founder-0", after=events[-1].head if events else self.head,
-                               signer=self.world.signers.of("founder"), fleet=self.world.fleet_id))
+            events.append(
+                seal(
+                    draft,
+                    node="founder-0",
+                    after=events[-1].head if events else self.head,
+                    signer=self.world.signers.of("founder"),
+                    fleet=self.world.fleet_id,
+                )
+            )
         return events
 
     def commit(self, tree: Oid) -> None:
-        commit = self.world.god.put_commit(tree=tree, parents=[self.world.tip], author="founder", time_s=0,
-                                           message=self.world.uid("commit"))
+        commit = self.world.god.put_commit(
+            tree=tree, parents=[self.world.tip], author="founder", time_s=0, message=self.world.uid("commit")
+        )
         self.world.server.refs[next(iter(self.world.server.refs))] = commit
         self.branch.apply_commit(commit)
         self.head = self.branch.fleet.heads.get("founder-0", Head())
@@ -76,8 +84,9 @@ class Ledger:
 
     def plain(self) -> reference_fold.Ledger:
         verifier = self.world.signers.verifier
-        return reference_fold.read(self.world.god, self.world.tip,
-                          lambda line: verifier.rejects(parse(line), self.world.fleet_id) is None)
+        return reference_fold.read(
+            self.world.god, self.world.tip, lambda line: verifier.rejects(parse(line), self.world.fleet_id) is None
+        )
 
 
 def test_every_odd_tree_is_read_as_the_product_reads_it() -> None:
@@ -93,10 +102,13 @@ def test_every_odd_tree_is_read_as_the_product_reads_it() -> None:
     assert lines > SEEDS * COMMITS
 
 
-@pytest.mark.parametrize("rest", [
-    pytest.param(b"x" * limits.LOG_FILE_BYTES_MAX, id="too large"),
-    pytest.param(b"\n" * limits.LOG_FILE_LINES_MAX, id="too many lines"),
-])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        pytest.param(b"x" * limits.LOG_FILE_BYTES_MAX, id="too large"),
+        pytest.param(b"\n" * limits.LOG_FILE_LINES_MAX, id="too many lines"),
+    ],
+)
 def test_a_file_larger_than_any_log_file_holds_no_lines(rest: bytes) -> None:
     """Seed 54359: a hostile member's lines stood in one that had grown over the limit."""
     ledger = Ledger(1)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from gitcoord.core.ledger import outbox
-from gitcoord.core.round import reconcile
 from gitcoord.core.format.event import Draft, Event, Head, seal
-from gitcoord.core.ports import Update
 from gitcoord.core.leadership.timings import PROFILES
+from gitcoord.core.ledger import outbox
+from gitcoord.core.ports import Update
+from gitcoord.core.round import reconcile
 from gitcoord.simulation.disk import Files
 from gitcoord.simulation.faults import Weather
 from gitcoord.simulation.machine import Machine
@@ -34,8 +34,16 @@ def leader() -> tuple[World, Machine]:
 
 def overwrite(world: World, machine: Machine, lines: list[Event], *, heartbeats: tuple[bytes, ...] = ()) -> None:
     """A copy that pushes an outbox of these lines, and the machine's next minute."""
-    box = outbox.write(world.god, node="m1-1", pending=lines, heartbeats=heartbeats, orphans=[], nonce="of a copy", parent=None,
-                       time_s=int(world.now_s))
+    box = outbox.write(
+        world.god,
+        node="m1-1",
+        pending=lines,
+        heartbeats=heartbeats,
+        orphans=[],
+        nonce="of a copy",
+        parent=None,
+        time_s=int(world.now_s),
+    )
     machine.remote.apply("m1c1", Update(REF, world.server.refs[REF], box), {})
     world.end_s += 60
     world.run()

@@ -39,11 +39,18 @@ def test_real_signatures_change_nothing() -> None:
 
 
 def test_a_seed_replays_byte_for_byte_in_another_process() -> None:
-    code = ("from gitcoord.simulation.schedule import run, Options\n"
-            "for seed in (3, 8): print('\\n'.join(run(seed, Options(seconds=500), keep_trace=True).trace))")
+    code = (
+        "from gitcoord.simulation.schedule import run, Options\n"
+        "for seed in (3, 8): print('\\n'.join(run(seed, Options(seconds=500), keep_trace=True).trace))"
+    )
     told = {
-        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True,
-                       env=os.environ | {"PYTHONHASHSEED": hash_seed}).stdout
+        subprocess.run(
+            [sys.executable, "-c", code],
+            check=True,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONHASHSEED": hash_seed},
+        ).stdout
         for hash_seed in ("1", "2")
     }
     assert len(told) == 1

@@ -11,13 +11,19 @@ from contextlib import ExitStack
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (RuleBasedStateMachine, initialize, invariant, precondition, rule,
-                                 run_state_machine_as_test)
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from gitcoord.core.format.event import Head
-from gitcoord.core.ports import Oid
 from gitcoord.core.leadership.timings import PROFILES
-from gitcoord.simulation import checks, image, memo, fault_injection
+from gitcoord.core.ports import Oid
+from gitcoord.simulation import checks, fault_injection, image, memo
 from gitcoord.simulation.disk import Files
 from gitcoord.simulation.faults import Weather
 from gitcoord.simulation.machine import Backup, Machine
@@ -51,8 +57,15 @@ class Story(RuleBasedStateMachine):
     @initialize(acts=st.booleans())
     def people(self, acts: bool) -> None:
         for number in (1, 2, 3):
-            machine = Machine(self.world, self.remote, f"m{number}", f"agent{number}",
-                              Files(HeadFile(f"m{number}-1", Head())), writes_s=[], acts=acts)
+            machine = Machine(
+                self.world,
+                self.remote,
+                f"m{number}",
+                f"agent{number}",
+                Files(HeadFile(f"m{number}-1", Head())),
+                writes_s=[],
+                acts=acts,
+            )
             machine.write("agent_joined", "joins", safely=True)
             self.world.machines.append(machine)
             self.world.spawn(machine.life(), number / 10)
@@ -143,8 +156,12 @@ class Story(RuleBasedStateMachine):
                 checks.all_of(self.world, self.remote, stops=True)
 
 
-BOUNDED = settings(max_examples=EXAMPLES, stateful_step_count=25, deadline=None,
-                   suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+BOUNDED = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
 
 
 def test_a_story_of_any_steps_ends_well() -> None:

@@ -24,8 +24,9 @@ def signer(agent: str) -> Signer:
 
 def draft(content: str = "hello", *, actor: str = "alice", uid: str | None = None) -> Draft:
     entropy = next(_count).to_bytes(4, "big") + os.urandom(6)
-    return Draft(actor=actor, type="note", content=content, timestamp="2026-11-21T03:04:05.678Z",
-                 uid=uid or uid_from(entropy))
+    return Draft(
+        actor=actor, type="note", content=content, timestamp="2026-11-21T03:04:05.678Z", uid=uid or uid_from(entropy)
+    )
 
 
 class Crash(BaseException):

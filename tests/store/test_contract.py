@@ -33,7 +33,10 @@ class World:
     """A remote of some kind: stores that share it, and its misfortunes."""
 
     def __init__(
-        self, store: Callable[[], Store], down: Callable[[], object], deny: Callable[[str], None],
+        self,
+        store: Callable[[], Store],
+        down: Callable[[], object],
+        deny: Callable[[str], None],
         spoil: Callable[[Oid], None],
     ) -> None:
         self.store = store
@@ -431,14 +434,23 @@ def test_an_outbox_that_was_brought_before_is_there_while_its_newest_state_canno
 def test_refs_that_can_be_no_outbox_by_their_names_are_passed_over(world: World) -> None:
     store, reader = world.store(), world.store()
     tip = commit(store, "tip")
-    odd = [f"{TWO}/below", f"{NODES}/Three", f"{NODES}/-dash", f"{NODES}/zw\N{LATIN SMALL LETTER O WITH DIAERESIS}lf",
-           f"{NODES}/{'x' * 42}", f"{NODES}/a.b", f"{NODES}/x/y/z"]
+    odd = [
+        f"{TWO}/below",
+        f"{NODES}/Three",
+        f"{NODES}/-dash",
+        f"{NODES}/zw\N{LATIN SMALL LETTER O WITH DIAERESIS}lf",
+        f"{NODES}/{'x' * 42}",
+        f"{NODES}/a.b",
+        f"{NODES}/x/y/z",
+    ]
     store.push([Update(ref, None, tip) for ref in [LEDGER, ONE, *odd]])
     for _ in range(2):
         found = reader.fetch()
         assert found.refs == {LEDGER: tip, ONE: tip} and set(found.strays) == set(odd) and not found.left
-    assert store.push([Update(f"{TWO}/below", found.strays[f"{TWO}/below"], None)])[f"{TWO}/below"].outcome \
+    assert (
+        store.push([Update(f"{TWO}/below", found.strays[f"{TWO}/below"], None)])[f"{TWO}/below"].outcome
         is PushOutcome.ACCEPTED
+    )
     assert push(store, TWO, None, commit(store, "outbox")) is PushOutcome.ACCEPTED
     assert reader.fetch().refs == {LEDGER: tip, ONE: tip, TWO: commit(store, "outbox")}
 

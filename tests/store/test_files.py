@@ -101,9 +101,7 @@ def test_a_replaced_file_is_the_old_or_the_new_one(
 
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO], ids=errno.errorcode.get)
-def test_a_failed_append_leaves_the_file_as_it_was(
-    tmp_path: Path, error: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_append_leaves_the_file_as_it_was(tmp_path: Path, error: int, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"acknowledged\n")
     for step in range(1, 20):
@@ -129,11 +127,17 @@ def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (tmp_path / "file").read_bytes() == b"0123456789abcdef"
 
 
-@pytest.mark.parametrize(("number", "words"), [
-    (errno.ENOSPC, "no space left on the disk"), (errno.EROFS, "the file system is read-only"),
-    (errno.EACCES, "permission denied"), (errno.EIO, "the disk reports an error"),
-    (errno.EDQUOT, "the disk quota is used up"), (errno.EFBIG, "the file would be larger than allowed here"),
-])
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "no space left on the disk"),
+        (errno.EROFS, "the file system is read-only"),
+        (errno.EACCES, "permission denied"),
+        (errno.EIO, "the disk reports an error"),
+        (errno.EDQUOT, "the disk quota is used up"),
+        (errno.EFBIG, "the file would be larger than allowed here"),
+    ],
+)
 def test_disk_trouble_pauses_with_the_remedy(tmp_path: Path, number: int, words: str) -> None:
     files.keep_reserve(tmp_path)
     told = f"{words}.*nothing acknowledged is lost.*gitcoord resume"

@@ -47,32 +47,37 @@ def test_an_integer_is_a_number() -> None:
     assert (inches, type(inches)) == (28.0, float)
 
 
-@pytest.mark.parametrize("data, words", [
-    (b"[]", "not an object"),
-    (b'{"old": true}', "`name` is missing"),
-    (b'{"name": 3}', "`name` is not text"),
-    (b'{"name": "a", "old": 1}', "`old` is not true or false"),
-    (b'{"name": "a", "owner": 1}', "`owner` is not text"),
-    (b'{"name": "a", "wheels": {}}', "`wheels` is not a list"),
-    (b'{"name": "a", "wheels": [{"inches": true}]}', "`wheels.0.inches` is not a number"),
-    (b'{"name": "a", "wheels": [{"inches": 1, "spokes": 1.0}]}', "`wheels.0.spokes` is not an integer"),
-    (b'{"name": "a", "tags": [null]}', "`tags.0` is not text"),
-    (b'{"name": "a", "prices": {"eur": "9"}}', "`prices.eur` is not an integer"),
-    (b'{"name": "a", "wheels": [{"inches": 1' + b"0" * 400 + b"}]}", "`wheels.0.inches` is not a number"),
-    (b'{"name": "\\ud800"}', "surrogates not allowed"),
-    (b"\xff", "can't decode"),
-    (b"[" * 200_000, "nested too deeply"),
-    (b'{"name": ' + b"1" * 5000 + b"}", "limit"),
-    (b"", "Expecting value"),
-])
+@pytest.mark.parametrize(
+    "data, words",
+    [
+        (b"[]", "not an object"),
+        (b'{"old": true}', "`name` is missing"),
+        (b'{"name": 3}', "`name` is not text"),
+        (b'{"name": "a", "old": 1}', "`old` is not true or false"),
+        (b'{"name": "a", "owner": 1}', "`owner` is not text"),
+        (b'{"name": "a", "wheels": {}}', "`wheels` is not a list"),
+        (b'{"name": "a", "wheels": [{"inches": true}]}', "`wheels.0.inches` is not a number"),
+        (b'{"name": "a", "wheels": [{"inches": 1, "spokes": 1.0}]}', "`wheels.0.spokes` is not an integer"),
+        (b'{"name": "a", "tags": [null]}', "`tags.0` is not text"),
+        (b'{"name": "a", "prices": {"eur": "9"}}', "`prices.eur` is not an integer"),
+        (b'{"name": "a", "wheels": [{"inches": 1' + b"0" * 400 + b"}]}", "`wheels.0.inches` is not a number"),
+        (b'{"name": "\\ud800"}', "surrogates not allowed"),
+        (b"\xff", "can't decode"),
+        (b"[" * 200_000, "nested too deeply"),
+        (b'{"name": ' + b"1" * 5000 + b"}", "limit"),
+        (b"", "Expecting value"),
+    ],
+)
 def test_what_is_wrong_is_told_in_one_line(data: bytes, words: str) -> None:
     with pytest.raises(ValueError) as caught:
         typed_json.read(Bike, data)
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-                    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
 FIELDS = st.sampled_from(["name", "wheels", "owner", "tags", "prices", "old", "more"])
 
 

@@ -21,9 +21,13 @@ WRITERS: dict[str, tuple[str, Write]] = {
     "the guide": ("AGENTS.md", lambda top: agent_guide.write(top / "AGENTS.md", top)),
     "the guide in a folder": ("docs/AGENTS.md", lambda top: agent_guide.write(top / "docs" / "AGENTS.md", top)),
     "a page": ("communication.md", lambda top: local_pages.put_pages(top, {"communication.md": b"page"})),
-    "the page before": ("communication.md.bak", lambda top: [
-        (top / "communication.md").write_bytes(b"old\n" + local_pages.snapshot.END.encode() + b"\n"),
-        local_pages.put_pages(top, {"communication.md": b"page"})]),
+    "the page before": (
+        "communication.md.bak",
+        lambda top: [
+            (top / "communication.md").write_bytes(b"old\n" + local_pages.snapshot.END.encode() + b"\n"),
+            local_pages.put_pages(top, {"communication.md": b"page"}),
+        ],
+    ),
     "an archive": ("archive/1.md", lambda top: local_pages.put_pages(top, {"archive/1.md": b"page"})),
     "a workflow": (".github/workflows/gitcoord-leader.yml", lambda top: workflows.write(top, "gitcoord", force=True)),
 }
@@ -50,8 +54,10 @@ def untouched(outside: Path) -> bool:
 LINKS = ("to a file", "dangling", "of its folder", "beside it", "into .git", "in a circle")
 
 
-@pytest.mark.parametrize("name, link", [(name, link) for name, (path, _) in WRITERS.items() for link in LINKS
-                                        if "/" in path or link != "of its folder"])
+@pytest.mark.parametrize(
+    "name, link",
+    [(name, link) for name, (path, _) in WRITERS.items() for link in LINKS if "/" in path or link != "of its folder"],
+)
 def test_no_link_leads_out_of_the_tree(top: Path, outside: Path, name: str, link: str) -> None:
     path, write = WRITERS[name]
     file = top / path
@@ -60,9 +66,15 @@ def test_no_link_leads_out_of_the_tree(top: Path, outside: Path, name: str, link
     else:
         file.parent.mkdir(parents=True, exist_ok=True)
         placed = file.with_name(file.name + ".new") if link == "beside it" else file
-        placed.symlink_to({"to a file": outside / "precious", "dangling": outside / "new", "beside it":
-                           outside / "precious", "into .git": top / ".git" / "hooks" / "pre-commit",
-                           "in a circle": file}[link])
+        placed.symlink_to(
+            {
+                "to a file": outside / "precious",
+                "dangling": outside / "new",
+                "beside it": outside / "precious",
+                "into .git": top / ".git" / "hooks" / "pre-commit",
+                "in a circle": file,
+            }[link]
+        )
     if link == "beside it":
         write(top)
         assert file.is_file() and not file.is_symlink()

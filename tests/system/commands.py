@@ -31,8 +31,15 @@ class Clone:
 
     def run(self, *arguments: str, code: int | None = 0, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
         """Run to its end, and check its exit code and its manners."""
-        done = subprocess.run([*self.prefix, *GITCOORD, *arguments], cwd=self.path, env=self._environment(), text=True,
-                              capture_output=True, preexec_fn=self.before, timeout=timeout_s)
+        done = subprocess.run(
+            [*self.prefix, *GITCOORD, *arguments],
+            cwd=self.path,
+            env=self._environment(),
+            text=True,
+            capture_output=True,
+            preexec_fn=self.before,
+            timeout=timeout_s,
+        )
         said = f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert code is None or done.returncode == code, said
         assert "Traceback" not in done.stderr and "This is a bug" not in done.stderr, said
@@ -42,8 +49,13 @@ class Clone:
     def started(self, *arguments: str, output: Path) -> Iterator[subprocess.Popen[bytes]]:
         """Run beside the test; what it says goes to the file `output`."""
         with open(output, "wb") as file:
-            process = subprocess.Popen([*self.prefix, *GITCOORD, *arguments], cwd=self.path, env=self._environment(),
-                                       stdout=file, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(
+                [*self.prefix, *GITCOORD, *arguments],
+                cwd=self.path,
+                env=self._environment(),
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
         try:
             yield process
         finally:
@@ -74,10 +86,13 @@ def new_clone(path: Path, remote: Path, agent: str = "alice") -> Clone:
 @contextlib.contextmanager
 def holding(lock: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that holds the lock file until it is killed."""
-    program = ("import filelock, sys; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); "
-               "print('held', flush=True); sys.stdin.read()")
-    process = subprocess.Popen([sys.executable, "-c", program, str(lock)], stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, text=True)
+    program = (
+        "import filelock, sys; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); "
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None and process.stdin is not None
     assert process.stdout.readline() == "held\n"
     try:

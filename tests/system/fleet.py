@@ -30,8 +30,13 @@ class Agent:
         self.errors = log.with_suffix(".err")
         with log.open("wb") as out, self.errors.open("wb") as err:
             self.process = subprocess.Popen(
-                [sys.executable, *words], cwd=folder, env=surroundings(**environment), stdin=subprocess.DEVNULL,
-                stdout=out, stderr=err, start_new_session=True,
+                [sys.executable, *words],
+                cwd=folder,
+                env=surroundings(**environment),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
             )
 
     @property
@@ -46,11 +51,13 @@ class Agent:
 
     def wait_for(self, kind: str, text: str = "", *, times: int = 1, timeout_s: float = LONG_S) -> str:
         """The newest log line of a kind that holds `text`, once there are so many of them."""
+
         def found() -> list[str]:
             lines = [line for line in self.said(kind) if text in line]
             if len(lines) < times and self.process.poll() is not None:
                 raise AssertionError(f"ended with {self.process.returncode}: {self.said()}\n{self.complaint()}")
             return lines if len(lines) >= times else []
+
         return wait_until(found, timeout_s=timeout_s, what=f"{kind} {text!r} in {self.log.name}: {self.said()}")[-1]
 
     def complaint(self) -> str:
@@ -86,8 +93,14 @@ class Clone:
     ) -> subprocess.CompletedProcess[str]:
         """A `gitcoord` command; fails unless it ends with `code` (None: whatever)."""
         done = subprocess.run(
-            [sys.executable, "-m", "gitcoord", *words], cwd=self.path, env=surroundings(**(environment or {})),
-            input=given, capture_output=True, text=True, encoding="utf-8", timeout=LONG_S,
+            [sys.executable, "-m", "gitcoord", *words],
+            cwd=self.path,
+            env=surroundings(**(environment or {})),
+            input=given,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=LONG_S,
         )
         assert code is None or done.returncode == code, f"{words} ended with {done.returncode}: {done.stderr}"
         return done
@@ -103,8 +116,9 @@ class Clone:
         """`agent run`; returns once it has its seat (or has ended)."""
         names = [word for name in ids or [self.agent] for word in ("--id", name)]
         agent = self.launch("-m", "gitcoord", "agent", "run", "--json-logs", *names, *options, **environment)
-        wait_until(lambda: agent.said("start") or agent.process.poll() is not None, timeout_s=LONG_S,
-                   what="an agent to start")
+        wait_until(
+            lambda: agent.said("start") or agent.process.poll() is not None, timeout_s=LONG_S, what="an agent to start"
+        )
         return agent
 
     def launch(self, *words: str, **environment: str) -> Agent:

@@ -17,7 +17,7 @@ SLACK_S = 8.0  # for two shared processors; the bound itself is computed
 
 
 def test_one_leads_the_other_follows_and_a_killed_leader_is_replaced_within_the_bound(
-    pair: tuple[Clone, Clone]
+    pair: tuple[Clone, Clone],
 ) -> None:
     alice, bob = pair
     leader = alice.start()
@@ -37,9 +37,11 @@ def wait_for_beats(clone: Clone, agent: str, times: int) -> None:
     """Until the clone has seen so many different heartbeats of the agent."""
     numbers: set[int] = set()
     with clone.node() as node:
+
         def heard() -> bool:
             numbers.update(heartbeat.data["n"] for heartbeat in peers.live_beats(node) if heartbeat.actor == agent)
             return len(numbers) >= times
+
         wait_until(heard, timeout_s=LONG_S, what=f"{times} heartbeats of {agent}")
 
 
@@ -142,8 +144,11 @@ def test_several_processes_on_a_node_keep_each_others_beats_and_depose_nobody(fl
     assert [line for run in (leader, second, third) for line in run.said("leader") if "term 2" in line] == []
     leader.kill()
     second_or_third = [second, third]
-    wait_until(lambda: any(run.said("leader")[-1:] and "term 2 (here)" in run.said("leader")[-1]
-                           for run in second_or_third), timeout_s=30, what="a successor on either node")
+    wait_until(
+        lambda: any(run.said("leader")[-1:] and "term 2 (here)" in run.said("leader")[-1] for run in second_or_third),
+        timeout_s=30,
+        what="a successor on either node",
+    )
 
 
 def test_the_same_agent_runs_once_and_the_second_is_told_where(pair: tuple[Clone, Clone], tmp_path: Path) -> None:
@@ -176,7 +181,11 @@ def test_a_takeover_ends_the_old_run_and_leads_in_its_place(pair: tuple[Clone, C
     new.wait_for("leader", "alice leads term 2 (here)")
     with bob.node() as node:
         node.sync()
-        heartbeats = {heartbeat.node: heartbeat.data["state"] for heartbeat in node.replica.heartbeats() if heartbeat.actor == "alice"}
+        heartbeats = {
+            heartbeat.node: heartbeat.data["state"]
+            for heartbeat in node.replica.heartbeats()
+            if heartbeat.actor == "alice"
+        }
     with alice.node() as node:
         assert heartbeats[node.disk.node] == "goodbye"
     assert new.process.poll() is None
@@ -185,10 +194,13 @@ def test_a_takeover_ends_the_old_run_and_leads_in_its_place(pair: tuple[Clone, C
 def test_two_runs_of_one_agent_that_began_at_once_end_as_one(pair: tuple[Clone, Clone]) -> None:
     alice, bob = pair
     copy_key(alice, bob)
-    runs = [alice.launch("-m", "gitcoord", "agent", "run", "--json-logs"),
-            bob.launch("-m", "gitcoord", "agent", "run", "--json-logs", "--id", "alice")]
-    ended = wait_until(lambda: [run for run in runs if run.process.poll() is not None], timeout_s=40,
-                       what="one of the two to end")
+    runs = [
+        alice.launch("-m", "gitcoord", "agent", "run", "--json-logs"),
+        bob.launch("-m", "gitcoord", "agent", "run", "--json-logs", "--id", "alice"),
+    ]
+    ended = wait_until(
+        lambda: [run for run in runs if run.process.poll() is not None], timeout_s=40, what="one of the two to end"
+    )
     assert len(ended) == 1 and ended[0].process.returncode == 3, ended[0].complaint()
     assert "runs on node" in ended[0].complaint()
     [stays] = [run for run in runs if run not in ended]
@@ -196,7 +208,7 @@ def test_two_runs_of_one_agent_that_began_at_once_end_as_one(pair: tuple[Clone, 
 
 
 def test_a_killed_leader_that_starts_again_stands_at_once_in_place_of_its_dead_session(
-    pair: tuple[Clone, Clone]
+    pair: tuple[Clone, Clone],
 ) -> None:
     alice, bob = pair
     first = alice.start()
@@ -221,8 +233,11 @@ def test_nothing_is_left_behind_and_the_second_signal_does_not_wait(pair: tuple[
     run = alice.start("--on-event", "sleep 1000")
     run.wait_for("leader", "(here)")
     pair[1].append("question", "Are you busy?", "--to", "alice", "--wait", "sequenced")
-    sleeping = wait_until(lambda: {pid for pid in children_of(run.pid) if command_of(pid).startswith("sleep")},
-                          timeout_s=30, what="the command to start")
+    sleeping = wait_until(
+        lambda: {pid for pid in children_of(run.pid) if command_of(pid).startswith("sleep")},
+        timeout_s=30,
+        what="the command to start",
+    )
     everyone = children_of(run.pid)
     os.kill(run.pid, signal.SIGINT)
     assert run.wait() == 0

@@ -22,8 +22,13 @@ RESULTS = sorted((BENCH / "results").glob("*.json"))
 
 
 def bench(*words: str, code: int = 0, where: Path = BENCH) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([sys.executable, str(where / "bench.py"), *words], text=True, capture_output=True,
-                          env=os.environ | {"PYTHONPATH": str(TOP)}, timeout=110)
+    done = subprocess.run(
+        [sys.executable, str(where / "bench.py"), *words],
+        text=True,
+        capture_output=True,
+        env=os.environ | {"PYTHONPATH": str(TOP)},
+        timeout=110,
+    )
     assert done.returncode == code, done.stderr
     return done
 
@@ -38,9 +43,9 @@ def check_figure(figure: dict[str, Any]) -> None:
         assert check["met"] == enough
 
 
-@pytest.mark.parametrize("name", [
-    "append-queued", "append-sequenced", "drain", "idle-round", "refold", "storage", "mixed", "conflicts",
-])
+@pytest.mark.parametrize(
+    "name", ["append-queued", "append-sequenced", "drain", "idle-round", "refold", "storage", "mixed", "conflicts"]
+)
 def test_a_figure_is_taken_beside_its_floor(name: str, tmp_path: Path) -> None:
     told = json.loads(bench("--quick", "--json", "--cache", str(tmp_path), name).stdout)
     assert told["schema"] == "gitcoord.bench/1" and told["quick"] and not told["failed"]

@@ -37,8 +37,12 @@ def processes_in(folder: Path) -> list[str]:
 @pytest.mark.timeout(240)
 def test_every_promise_of_the_fast_demo_is_kept_and_nothing_is_left_behind(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "gitcoord", "demo", "--fast"], capture_output=True, text=True, encoding="utf-8",
-        env=environment(tmp_path, GITCOORD_AGENT="somebody else", GITCOORD_REMOTE="/nowhere"), cwd=tmp_path,
+        [sys.executable, "-m", "gitcoord", "demo", "--fast"],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env=environment(tmp_path, GITCOORD_AGENT="somebody else", GITCOORD_REMOTE="/nowhere"),
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All kept." in done.stdout
@@ -58,8 +62,11 @@ def test_a_demo_that_is_interrupted_ends_its_children_and_removes_its_folder(tmp
     scratch.mkdir()
     with open(output, "wb") as file:
         demo = subprocess.Popen(
-            [sys.executable, "-m", "gitcoord", "demo", "--fast"], stdout=file, stderr=subprocess.STDOUT,
-            env=environment(scratch), cwd=tmp_path,
+            [sys.executable, "-m", "gitcoord", "demo", "--fast"],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=environment(scratch),
+            cwd=tmp_path,
         )
         try:
             wait_until(lambda: b"3. Talk" in output.read_bytes(), timeout_s=60, what="agents that run")

@@ -22,11 +22,32 @@ from tests.system.fleet import LONG_S, Clone, Fleet, surroundings
 from tests.waiting import wait_until
 
 CORPUS = [
-    "one\ntwo", "one\r\ntwo", "one\rtwo", "a\x0bb\x0cc", "\u2028line\u2029paragraph\x85next", "nul \x00 inside", "",
-    " ", "\t", "\n", "trailing newline\n", "<b>bold</b> <script>alert(1)</script>", "# heading\n### Interaction #7",
-    "<!-- BEGIN COMMUNICATION -->\n<!-- END COMMUNICATION -->", "`rm -rf /` $(id) \"quotes\" 'single' \\ back",
-    '","sig":"x"}\n{"interaction":1', "\ud7ff\ue000\ufeff\U0010ffff \N{PILE OF POO} e\u0301 é", "@everyone fixes #12",
-    "```\nfence\n```", "~~~", "-rf", "--help", "../x", "x" * 50_000, "\x1b[31mred\x07", "100% %s {} $HOME",
+    "one\ntwo",
+    "one\r\ntwo",
+    "one\rtwo",
+    "a\x0bb\x0cc",
+    "\u2028line\u2029paragraph\x85next",
+    "nul \x00 inside",
+    "",
+    " ",
+    "\t",
+    "\n",
+    "trailing newline\n",
+    "<b>bold</b> <script>alert(1)</script>",
+    "# heading\n### Interaction #7",
+    "<!-- BEGIN COMMUNICATION -->\n<!-- END COMMUNICATION -->",
+    "`rm -rf /` $(id) \"quotes\" 'single' \\ back",
+    '","sig":"x"}\n{"interaction":1',
+    "\ud7ff\ue000\ufeff\U0010ffff \N{PILE OF POO} e\u0301 é",
+    "@everyone fixes #12",
+    "```\nfence\n```",
+    "~~~",
+    "-rf",
+    "--help",
+    "../x",
+    "x" * 50_000,
+    "\x1b[31mred\x07",
+    "100% %s {} $HOME",
 ]
 
 
@@ -89,8 +110,12 @@ def test_containers_join_by_themselves_and_go_on_where_a_lost_disk_ended(fleet: 
         folder = fleet.folder / f"{name}-{life}"
         folder.mkdir()
         clone = Clone(folder, name, fleet)
-        four = {"GITCOORD_REMOTE": fleet.url, "GITCOORD_AGENT": name, "GITCOORD_KEY": seeds[name],
-                "GITCOORD_NODE": f"node-{name}"}
+        four = {
+            "GITCOORD_REMOTE": fleet.url,
+            "GITCOORD_AGENT": name,
+            "GITCOORD_KEY": seeds[name],
+            "GITCOORD_NODE": f"node-{name}",
+        }
         clone.run("init", given="", environment=four)
         clone.run("append", "note", f"{name} in life {life}", "--wait", "durable", environment=four)
         shutil.rmtree(folder)  # the container ends, and its disk with it
@@ -129,6 +154,7 @@ def test_clocks_an_hour_apart_neither_depose_nor_reorder(
             node.sync()
             polls.add(node.crew.watch.sign)
             return len(polls) >= 4
+
         wait_until(watched, timeout_s=LONG_S, what="four heartbeats of alice")
         assert node.fleet.terms.term == 1 and node.fleet.terms.leader == "alice"
         notes = [event for _, event in node.events() if event.type == "note"]
@@ -185,8 +211,9 @@ with gitcoord.join(".", agent="alice") as me:
     import psutil
 print([child.cmdline() for child in psutil.Process().children()])
 """
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=clone.path, env=surroundings(), text=True,
-                               stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=clone.path, env=surroundings(), text=True, stdout=subprocess.PIPE
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "Who takes the parser?\n"
     other = fleet.clone("bob")

@@ -69,8 +69,11 @@ class Torment:
         return kills
 
     def interrupt(self, server: HttpRemote) -> None:
-        wait_until(lambda: sum(1 for _ in self.folder.glob("*.acknowledged")) >= WRITERS, timeout_s=LONG_S,
-                   what="some writers to be at work")
+        wait_until(
+            lambda: sum(1 for _ in self.folder.glob("*.acknowledged")) >= WRITERS,
+            timeout_s=LONG_S,
+            what="some writers to be at work",
+        )
         with server.outage():
             time.sleep(OUTAGE_S)  # it is away for three seconds: that is the fault, not a wait
 

@@ -49,20 +49,45 @@ def crew(fleet: Fleet) -> Iterator[dict[str, Clone]]:
 
 def start(clone: Clone, agent: str, work: Path, done: Path) -> Agent:
     words = f"{shlex.quote(sys.executable)} {shlex.quote(str(work))} {shlex.quote(str(done))}"
-    return clone.launch("-m", "gitcoord", "agent", "run", "--json-logs", "--id", agent, "--capabilities", "python",
-                        "--slots", "3", "--exec", words, "--drain", "5")
+    return clone.launch(
+        "-m",
+        "gitcoord",
+        "agent",
+        "run",
+        "--json-logs",
+        "--id",
+        agent,
+        "--capabilities",
+        "python",
+        "--slots",
+        "3",
+        "--exec",
+        words,
+        "--drain",
+        "5",
+    )
 
 
 def tasks(node: Node, rng: random.Random) -> list[Draft]:
     """Layers of tasks, each after one to three of the layer before."""
     layers: list[list[Draft]] = []
     for number in range(LAYERS):
-        layers.append([
-            node.draft("task_created", f"Task {number}.{place}", actor="agent0", data={
-                "title": f"Task {number}.{place}", "needs": ["python"], "attempts_max": 50,
-                "after": [one.event_uid for one in rng.sample(layers[-1], rng.randint(1, 3))] if layers else [],
-            }) for place in range(WIDTH)
-        ])
+        layers.append(
+            [
+                node.draft(
+                    "task_created",
+                    f"Task {number}.{place}",
+                    actor="agent0",
+                    data={
+                        "title": f"Task {number}.{place}",
+                        "needs": ["python"],
+                        "attempts_max": 50,
+                        "after": [one.event_uid for one in rng.sample(layers[-1], rng.randint(1, 3))] if layers else [],
+                    },
+                )
+                for place in range(WIDTH)
+            ]
+        )
     return [draft for layer in layers for draft in layer]
 
 
@@ -95,8 +120,11 @@ def test_every_task_is_done_once_in_effect_although_agents_are_killed(
         wait_until(lambda: finished() == len(wanted), timeout_s=LIMIT_S, what="all tasks to be done")
         took_s = time.monotonic() - began_s
         state = node.fleet.states["tasks"].tasks
-        effects = Counter(event.re for _, event in node.events()
-                          if event.type == "task_finished" and event.uid not in node.fleet.refusals)
+        effects = Counter(
+            event.re
+            for _, event in node.events()
+            if event.type == "task_finished" and event.uid not in node.fleet.refusals
+        )
         events, pushes = node.fleet.position, commits(fleet)
     assert effects == Counter(wanted)
     assert all(sum(attempt.outcome == "done" for attempt in state[uid].attempts) == 1 for uid in wanted)
@@ -107,12 +135,18 @@ def test_every_task_is_done_once_in_effect_although_agents_are_killed(
     for agent in running.values():
         assert agent.terminate() == 0
     with capsys.disabled():
-        print(f"\n{len(wanted)} tasks in {took_s:.1f} s with {KILLS} kills: {events} events in {pushes} pushes "
-              f"of the ledger, attempts {dict(sorted(attempts.items()))}")
+        print(
+            f"\n{len(wanted)} tasks in {took_s:.1f} s with {KILLS} kills: {events} events in {pushes} pushes "
+            f"of the ledger, attempts {dict(sorted(attempts.items()))}"
+        )
 
 
 def commits(fleet: Fleet) -> int:
     """Of the ledger on the remote: each came with a push of its own."""
-    said = subprocess.run(["git", "-C", fleet.url, "rev-list", "--count", "--first-parent", "gitcoord/ledger"],
-                          check=True, capture_output=True, text=True)
+    said = subprocess.run(
+        ["git", "-C", fleet.url, "rev-list", "--count", "--first-parent", "gitcoord/ledger"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     return int(said.stdout)

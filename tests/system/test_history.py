@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from gitcoord.features import conversation
-from gitcoord.node.operations import local_pages
+from gitcoord.node.diagnostics.verify import verify
 from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.node import Node
-from gitcoord.node.diagnostics.verify import verify
+from gitcoord.node.operations import local_pages
 
 TOP = Path(__file__).resolve().parents[2]
 WHOLE = TOP.parent / "shared" / "data" / "history.jsonl"
@@ -37,8 +37,13 @@ def groups(numbers: Iterable[Any]) -> set[tuple[int, ...]]:
 
 
 def gitcoord(folder: Path, *arguments: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "gitcoord", *arguments], cwd=folder, capture_output=True, timeout=90,
-                          env=os.environ | {"PYTHONPATH": str(TOP)})
+    done = subprocess.run(
+        [sys.executable, "-m", "gitcoord", *arguments],
+        cwd=folder,
+        capture_output=True,
+        timeout=90,
+        env=os.environ | {"PYTHONPATH": str(TOP)},
+    )
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode("utf-8")
 
@@ -50,8 +55,13 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Iterable[Node]:
     with init(folder / "first", InitRequest(agent="importer")).node as first:
         remote = str(first.config.remote)
     value = json.loads(gitcoord(folder / "first", "import", str(HISTORY), "--json"))
-    assert value == {"schema": "gitcoord.import/1", "imported": len(recorded()), "known": 0, "bad": 0,
-                     "level": "sequenced"}
+    assert value == {
+        "schema": "gitcoord.import/1",
+        "imported": len(recorded()),
+        "known": 0,
+        "bad": 0,
+        "level": "sequenced",
+    }
     with init(folder / "second", InitRequest(agent="reader", remote=remote)).node as joined:
         yield joined
 
@@ -73,7 +83,8 @@ def test_the_fold_shows_the_original_authors_and_times(second: Node) -> None:
     state = second.fleet.states["conversation"]
     events = [(position, event) for position, event in second.events() if "source" in event.data]
     assert [(event.shown_actor, event.shown_timestamp) for _, event in events] == [
-        (line["actor"], line["timestamp"]) for line in recorded()]
+        (line["actor"], line["timestamp"]) for line in recorded()
+    ]
     assert None not in {conversation.number_of(state, position) for position, _ in events}
 
 

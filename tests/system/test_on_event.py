@@ -18,14 +18,17 @@ from tests.waiting import wait_until
 def script(folder: Path, text: str) -> str:
     """A command that runs `text` with `event`, `log(...)` and `ask(...)` at hand."""
     path = folder / "handle.py"
-    path.write_text(f"""import json, os, sys, time, signal, subprocess
+    path.write_text(
+        f"""import json, os, sys, time, signal, subprocess
 event = json.load(sys.stdin)
 folder = {str(folder)!r}
 def log(word):
     with open(folder + "/handled", "a") as file:
         file.write(word + " " + os.environ["GITCOORD_EVENT_ID"] + " " + event["event"]["content"] + "\\n")
 {text}
-""", encoding="utf-8")
+""",
+        encoding="utf-8",
+    )
     return shlex.join([sys.executable, str(path)])
 
 
@@ -44,10 +47,12 @@ def answers(clone: Clone) -> list[Event]:
 
 def wait_for_answers(clone: Clone, count: int) -> list[Event]:
     with clone.node() as node:
+
         def found() -> list[Event]:
             node.sync(tick=False)
             known = [event for _, event in node.events() if event.type == "answer"]
             return known if len(known) >= count else []
+
         return wait_until(found, timeout_s=LONG_S, what=f"{count} answers")
 
 
@@ -97,13 +102,27 @@ def test_killed_between_handling_and_checkpoint_it_handles_once_more_and_the_ans
 ) -> None:
     alice, bob = pair
     asked = alice.append("question", "once?", "--to", "bob", "--wait", "sequenced")
-    command = script(tmp_path, """log("handled")
+    command = script(
+        tmp_path,
+        """log("handled")
 if not os.path.exists(folder + "/again"):
     open(folder + "/again", "w").close()
     os.kill(os.getppid() if os.environ.get("DIRECT") else int(open(folder + "/runner").read()), signal.SIGKILL)
-print("yes")""")
-    first = bob.launch("-m", "gitcoord", "agent", "run", "--id", "bob", "--json-logs", "--no-lead",
-                       "--on-event", f"while [ ! -s {tmp_path}/runner ]; do sleep 0.05; done; {command}", "--reply")
+print("yes")""",
+    )
+    first = bob.launch(
+        "-m",
+        "gitcoord",
+        "agent",
+        "run",
+        "--id",
+        "bob",
+        "--json-logs",
+        "--no-lead",
+        "--on-event",
+        f"while [ ! -s {tmp_path}/runner ]; do sleep 0.05; done; {command}",
+        "--reply",
+    )
     (tmp_path / "runner").write_text(str(first.pid))
     assert first.wait() == -signal.SIGKILL
     second = bob.start("--on-event", command, "--reply")
@@ -121,10 +140,17 @@ print("yes")""")
 def test_a_slow_command_stops_neither_beats_nor_leading(pair: tuple[Clone, Clone], tmp_path: Path) -> None:
     alice, bob = pair
     alice.append("question", "slow?", "--to", "bob", "--wait", "sequenced")
-    run = bob.start("--on-event", script(tmp_path, """log("begin")
+    run = bob.start(
+        "--on-event",
+        script(
+            tmp_path,
+            """log("begin")
 while not os.path.exists(folder + "/enough"):
     time.sleep(0.05)
-print("done at last")"""), "--reply")
+print("done at last")""",
+        ),
+        "--reply",
+    )
     run.wait_for("leader", "bob leads term 1 (here)")
     follower = alice.start()
     wait_until(lambda: handled(tmp_path), timeout_s=LONG_S, what="the command to begin")
@@ -170,16 +196,20 @@ def test_a_secret_in_an_answer_is_hidden_and_the_answer_counts(pair: tuple[Clone
     assert run.terminate() == 0
 
 
-def test_a_command_that_ignores_the_end_is_ended_with_its_children(
-    pair: tuple[Clone, Clone], tmp_path: Path
-) -> None:
+def test_a_command_that_ignores_the_end_is_ended_with_its_children(pair: tuple[Clone, Clone], tmp_path: Path) -> None:
     alice, bob = pair
     alice.append("question", "stubborn?", "--to", "bob", "--wait", "sequenced")
-    run = bob.start("--on-event", script(tmp_path, """signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    run = bob.start(
+        "--on-event",
+        script(
+            tmp_path,
+            """signal.signal(signal.SIGTERM, signal.SIG_IGN)
 child = subprocess.Popen(["sleep", "1000"])
 with open(folder + "/pids", "w") as file:
     file.write(str(os.getpid()) + " " + str(child.pid) + " ")
-time.sleep(1000)"""))
+time.sleep(1000)""",
+        ),
+    )
     pids = wait_until(lambda: read_pids(tmp_path, 2), timeout_s=LONG_S, what="the command to start")
     assert run.terminate() == 0
     wait_until(lambda: not any(is_alive(pid) for pid in pids), what="the command and its child to be gone")
@@ -216,15 +246,25 @@ def test_two_agents_that_talk_stop_talking(fleet: Fleet) -> None:
 
 def test_the_command_is_told_all_about_the_event(pair: tuple[Clone, Clone], tmp_path: Path) -> None:
     alice, bob = pair
-    said = alice.append("question", "täglich\n`rm -rf`\t\"$HOME\"", "--to", "bob", "--to", "carol",
-                        "--data", '{"path": "src/a.py"}', "--wait", "sequenced")
+    said = alice.append(
+        "question",
+        'täglich\n`rm -rf`\t"$HOME"',
+        "--to",
+        "bob",
+        "--to",
+        "carol",
+        "--data",
+        '{"path": "src/a.py"}',
+        "--wait",
+        "sequenced",
+    )
     run = bob.start("--on-event", f"cat > {tmp_path}/given; env > {tmp_path}/env; mv {tmp_path}/env {tmp_path}/done")
     wait_until((tmp_path / "done").exists, timeout_s=LONG_S, what="the command to end")
     run.terminate()
     given: dict[str, Any] = json.loads((tmp_path / "given").read_text(encoding="utf-8"))
     assert given["schema"] == "gitcoord.event/1" and given["position"] == said["position"]
     event = given["event"]
-    assert event["content"] == "täglich\n`rm -rf`\t\"$HOME\""
+    assert event["content"] == 'täglich\n`rm -rf`\t"$HOME"'
     assert (event["to"], event["uid"]) == (["bob", "carol"], said["id"])
     assert event["data"] == {"path": "src/a.py"} and event["actor"] == "alice"
     environment = (tmp_path / "done").read_text().splitlines()

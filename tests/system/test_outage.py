@@ -90,8 +90,9 @@ def test_no_answer_in_time_is_decided_by_a_fetch(server: HttpRemote, web: Fleet)
     alice = web.clone("alice")
     for applied in (True, False):
         with server.hold(applied=applied) as held:
-            alice.run("append", "note", f"applied {applied}", "--wait", "sequenced",
-                      environment={"GITCOORD_TIMEOUT_S": "2"})
+            alice.run(
+                "append", "note", f"applied {applied}", "--wait", "sequenced", environment={"GITCOORD_TIMEOUT_S": "2"}
+            )
             assert held.hits == 1
     assert contents(alice, "note") == ["applied True", "applied False"]
 

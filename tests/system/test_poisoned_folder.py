@@ -36,15 +36,23 @@ def poison(alice: Clone, tmp_path: Path) -> Poison:
 
 
 def gitcoord(clone: Clone, *arguments: str, code: int | None = 0, **more: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(program.gitcoord_argv(*arguments), cwd=clone.path, env=careless(os.environ) | more, text=True,
-                          stdin=subprocess.DEVNULL, capture_output=True, timeout=90)
+    done = subprocess.run(
+        program.gitcoord_argv(*arguments),
+        cwd=clone.path,
+        env=careless(os.environ) | more,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=90,
+    )
     assert code is None or done.returncode == code, done.stderr
     return done
 
 
 def git(clone: Clone, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([GIT, *arguments], cwd=clone.path, env=dict(os.environ) | more, text=True,
-                          capture_output=True)
+    return subprocess.run(
+        [GIT, *arguments], cwd=clone.path, env=dict(os.environ) | more, text=True, capture_output=True
+    )
 
 
 @pytest.fixture
@@ -67,12 +75,26 @@ def test_the_poison_works(alice: Clone, poison: Poison) -> None:
     assert poison.ran == ["git"]
 
 
-@pytest.mark.parametrize("line", [
-    "status", "sync", "append note x", "events", "verify", "snapshot --out pages", "config list", "doctor",
-    "hook install",
-    "task create Work --needs nobody", "conflicts", "agent run --once", "init --agent-guide AGENTS.md",
-    "simulate --schedules 2 --seed 1", "elect --explain",
-])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "status",
+        "sync",
+        "append note x",
+        "events",
+        "verify",
+        "snapshot --out pages",
+        "config list",
+        "doctor",
+        "hook install",
+        "task create Work --needs nobody",
+        "conflicts",
+        "agent run --once",
+        "init --agent-guide AGENTS.md",
+        "simulate --schedules 2 --seed 1",
+        "elect --explain",
+    ],
+)
 def test_commands(alice: Clone, poison: Poison, line: str) -> None:
     gitcoord(alice, *line.split(), code=None)
     assert poison.ran == []
@@ -92,11 +114,19 @@ def test_the_hook(alice: Clone, poison: Poison, hooks: str, tmp_path: Path) -> N
 
 
 def test_mcp_and_its_agent(alice: Clone, poison: Poison, running: list[subprocess.Popen[bytes]]) -> None:
-    process = subprocess.Popen(program.gitcoord_argv("mcp", "--as", "alice"), cwd=alice.path, env=careless(os.environ),
-                               stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        program.gitcoord_argv("mcp", "--as", "alice"),
+        cwd=alice.path,
+        env=careless(os.environ),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     running.append(process)
-    wait_until(lambda: any((alice.home / "heartbeats").glob("*")) if (alice.home / "heartbeats").exists() else False,
-               what="the agent's heartbeat")
+    wait_until(
+        lambda: any((alice.home / "heartbeats").glob("*")) if (alice.home / "heartbeats").exists() else False,
+        what="the agent's heartbeat",
+    )
     assert process.stdin is not None
     process.stdin.close()
     process.wait(60)
@@ -108,16 +138,27 @@ def test_a_fleet_file_with_a_command_and_a_handler(
 ) -> None:
     folder = tmp_path / "plan"
     folder.mkdir()
-    (folder / "mine.py").write_text("import json\nimport yaml\n\n\n"
-                                    "def work(task):\n    return json.dumps(yaml.safe_load('7'))\n")
+    (folder / "mine.py").write_text(
+        "import json\nimport yaml\n\n\ndef work(task):\n    return json.dumps(yaml.safe_load('7'))\n"
+    )
     (folder / "fleet.toml").write_text(
         "[agents.alice]\ncapabilities = ['one']\nexec = 'cat > /dev/null; echo done'\n"
-        "[agents.bob]\ncapabilities = ['two']\nhandler = 'mine.py:work'\n")
-    ids = [json.loads(gitcoord(alice, "task", "create", "T", "--needs", one, "--json").stdout)["ids"][0]
-           for one in ("one", "two")]
+        "[agents.bob]\ncapabilities = ['two']\nhandler = 'mine.py:work'\n"
+    )
+    ids = [
+        json.loads(gitcoord(alice, "task", "create", "T", "--needs", one, "--json").stdout)["ids"][0]
+        for one in ("one", "two")
+    ]
     with open(tmp_path / "fleet.log", "wb") as log:
-        running.append(subprocess.Popen(program.gitcoord_argv("fleet", "start", str(folder / "fleet.toml")),
-                                        cwd=alice.path, env=careless(os.environ), stdout=log, stderr=log))
+        running.append(
+            subprocess.Popen(
+                program.gitcoord_argv("fleet", "start", str(folder / "fleet.toml")),
+                cwd=alice.path,
+                env=careless(os.environ),
+                stdout=log,
+                stderr=log,
+            )
+        )
     for uid in ids:
         done = gitcoord(alice, "wait", "--for", f"task {uid} done", "--timeout", "60", code=None)
         assert done.returncode == 0, (done.stderr, (tmp_path / "fleet.log").read_text())
@@ -127,11 +168,15 @@ def test_a_fleet_file_with_a_command_and_a_handler(
     assert poison.ran == []
 
 
-@pytest.mark.parametrize("options", [("--exec", "cat > /dev/null; echo done"), ("--handler", "json:dumps"),
-                                     ("--exec", "cat > /dev/null; echo done", "--worktree")])
-def test_a_task(
-    alice: Clone, poison: Poison, running: list[subprocess.Popen[bytes]], options: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--exec", "cat > /dev/null; echo done"),
+        ("--handler", "json:dumps"),
+        ("--exec", "cat > /dev/null; echo done", "--worktree"),
+    ],
+)
+def test_a_task(alice: Clone, poison: Poison, running: list[subprocess.Popen[bytes]], options: tuple[str, ...]) -> None:
     git(alice, "commit", "--allow-empty", "-m", "first")
     hook = alice.path / ".husky" / "post-checkout"
     hook.parent.mkdir()
@@ -140,8 +185,14 @@ def test_a_task(
     for command in (("config", "core.hooksPath", str(hook.parent)), ("config", "core.fsmonitor", str(hook))):
         assert git(alice, *command).returncode == 0
     uid = json.loads(gitcoord(alice, "task", "create", "T", "--json").stdout)["ids"][0]
-    running.append(subprocess.Popen(program.gitcoord_argv("agent", "run", "--quiet", *options), cwd=alice.path,
-                                    env=careless(os.environ), stdout=subprocess.DEVNULL))
+    running.append(
+        subprocess.Popen(
+            program.gitcoord_argv("agent", "run", "--quiet", *options),
+            cwd=alice.path,
+            env=careless(os.environ),
+            stdout=subprocess.DEVNULL,
+        )
+    )
     gitcoord(alice, "wait", "--for", f"task {uid} done", "--timeout", "60")
     assert poison.ran == []
 
@@ -151,9 +202,13 @@ def test_a_command_for_events(alice: Clone, poison: Poison, running: list[subpro
     seen = alice.path / "seen"
     gitcoord(alice, "init", "--agent", "bob")
     gitcoord(alice, "append", "question", "Who?", "--to", "alice", "--as", "bob")
-    running.append(subprocess.Popen(
-        program.gitcoord_argv("agent", "run", "--quiet", "--on-event", "cat > /dev/null; echo > seen"), cwd=alice.path,
-        env=careless(os.environ)))
+    running.append(
+        subprocess.Popen(
+            program.gitcoord_argv("agent", "run", "--quiet", "--on-event", "cat > /dev/null; echo > seen"),
+            cwd=alice.path,
+            env=careless(os.environ),
+        )
+    )
     wait_until(seen.exists, what="the command")
     assert poison.ran == []
 
@@ -173,9 +228,10 @@ def test_a_folder_that_looks_like_a_repository_is_not_used(alice: Clone, tmp_pat
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("script, arguments", [
-    ("log_event.sh", ("1", "alice", "note", "x")), ("generate_snapshot.sh", ()), ("fuzz", ("--list",)),
-])
+@pytest.mark.parametrize(
+    "script, arguments",
+    [("log_event.sh", ("1", "alice", "note", "x")), ("generate_snapshot.sh", ()), ("fuzz", ("--list",))],
+)
 @pytest.mark.parametrize("installed", [True, False])
 def test_scripts(
     alice: Clone, poison: Poison, tmp_path: Path, script: str, arguments: tuple[str, ...], installed: bool
@@ -191,7 +247,14 @@ def test_scripts(
     path = os.pathsep.join(["", ".", str(programs), *system])
     if script == "fuzz":
         path = os.pathsep.join([str(programs), *system])  # its first line asks PATH for Python
-    done = subprocess.run([str(top / "scripts" / script), *arguments], cwd=alice.path, text=True, capture_output=True,
-                          env=os.environ | {"PATH": path}, stdin=subprocess.DEVNULL, timeout=90)
+    done = subprocess.run(
+        [str(top / "scripts" / script), *arguments],
+        cwd=alice.path,
+        text=True,
+        capture_output=True,
+        env=os.environ | {"PATH": path},
+        stdin=subprocess.DEVNULL,
+        timeout=90,
+    )
     assert done.returncode == 0, done.stderr
     assert poison.ran == []

@@ -33,15 +33,19 @@ class Forge:
 
     def __init__(self, fleet: Fleet, git: HttpRemote, api: FakeGitHub) -> None:
         self.git, self.api = git, api
-        self.environment = {"GITHUB_SERVER_URL": git.url("").rstrip("/"), "GITHUB_API_URL": api.url,
-                            "GITCOORD_TOKEN": api.token}
+        self.environment = {
+            "GITHUB_SERVER_URL": git.url("").rstrip("/"),
+            "GITHUB_API_URL": api.url,
+            "GITCOORD_TOKEN": api.token,
+        }
         (fleet.folder / "upstream").mkdir()
         self.work = Builder(fleet.folder / "upstream")
         self.work.write("a.txt", LINES)
         self.work.commit("first")
         self.first = self.push("refs/heads/main")
-        self.alice, self.bob = (fleet.clone(name, "--profile", "local", **self.environment)
-                                for name in ("alice", "bob"))
+        self.alice, self.bob = (
+            fleet.clone(name, "--profile", "local", **self.environment) for name in ("alice", "bob")
+        )
         for name, value in (("github_review", "true"), ("review_quorum", "0")):
             self.alice.run("config", "set", name, value, environment=self.environment)
         self.as_bob("sync")
@@ -68,8 +72,11 @@ class Forge:
 
     def reviews(self, number: int) -> list[tuple[str, str]]:
         """The commit and the state of each that stands."""
-        return [(one["commit_id"], one["state"]) for one in self.api.repos["o/r"].reviews.get(number, [])
-                if one["state"] != "DISMISSED"]
+        return [
+            (one["commit_id"], one["state"])
+            for one in self.api.repos["o/r"].reviews.get(number, [])
+            if one["state"] != "DISMISSED"
+        ]
 
     def recorded(self) -> list[tuple[Any, ...]]:
         items = json.loads(self.as_bob("reviews", "list", "--json"))["items"]
@@ -123,7 +130,9 @@ def test_what_github_still_grants_is_left_to_people_and_told_to_the_fleet(forge:
         refs = forge.git.git("for-each-ref", "--format=%(refname)", "refs/gitcoord/nodes", name="o/r.git").split()
         return "".join(forge.git.git("show", f"{ref}:heartbeats.log", name="o/r.git") for ref in refs)
 
-    wait_until(lambda: '"account":"robot"' in heartbeats(), what="a heartbeat that tells what is left", timeout_s=LONG_S)
+    wait_until(
+        lambda: '"account":"robot"' in heartbeats(), what="a heartbeat that tells what is left", timeout_s=LONG_S
+    )
     asked = forge.api.requests()
     looks = len(forge.git.requests())
     wait_until(lambda: len(forge.git.requests()) > looks + 20, what="some rounds of the leader", timeout_s=LONG_S)

@@ -18,7 +18,7 @@ TOP = Path(__file__).resolve().parents[2]
 CALLS = 16
 
 HOSTILE = {
-    "quotes": "he said \"hi\", 'there' and \\\"that\\\"",
+    "quotes": 'he said "hi", \'there\' and \\"that\\"',
     "backquotes": "`touch pwned`",
     "substitution": "$(touch pwned) ${HOME} $HOME $((1+1))",
     "newlines": "one\ntwo\n\nfour\n\n",
@@ -26,7 +26,7 @@ HOSTILE = {
     "dash": "-",
     "option": "--help",
     "option with a value": "-n %s %d\\n\\c\\0",
-    "json": "{\"interaction\": 1}\\u0000",
+    "json": '{"interaction": 1}\\u0000',
     "glob and others": "* ? [a-z] ~ ; | & > pwned < x # ! \t end ",
     "empty": "",
     "unicode": "für später → 🙂",
@@ -44,8 +44,15 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
 
 
 def run(script: str, *arguments: str, cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(TOP / "scripts" / script), *arguments], cwd=cwd, env=env, text=True, timeout=250,
-                          capture_output=True, stdin=subprocess.DEVNULL)
+    return subprocess.run(
+        [str(TOP / "scripts" / script), *arguments],
+        cwd=cwd,
+        env=env,
+        text=True,
+        timeout=250,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+    )
 
 
 def log(folder: Path) -> list[dict[str, Any]]:
@@ -90,26 +97,37 @@ def test_any_content_is_data(tmp_path: Path, environment: Mapping[str, str]) -> 
 def test_concurrent_calls_lose_nothing(tmp_path: Path, environment: Mapping[str, str]) -> None:
     """From the very first one: sixteen at once in a folder that is no fleet yet, by four agents."""
     with ThreadPoolExecutor(CALLS) as pool:
-        done = list(pool.map(
-            lambda n: run("log_event.sh", "1", f"Agent {n % 4}", "note", f"content {n}", cwd=tmp_path, env=environment),
-            range(CALLS),
-        ))
+        done = list(
+            pool.map(
+                lambda n: run(
+                    "log_event.sh", "1", f"Agent {n % 4}", "note", f"content {n}", cwd=tmp_path, env=environment
+                ),
+                range(CALLS),
+            )
+        )
     assert [one.returncode for one in done] == [0] * CALLS, [one.stderr for one in done if one.returncode]
     assert sorted(event["content"] for event in log(tmp_path)) == sorted(f"content {n}" for n in range(CALLS))
     assert len({event["node"] for event in log(tmp_path)}) == 1
 
 
-@pytest.mark.parametrize(("script", "arguments", "words"), [
-    ("log_event.sh", ["1", "Agent A", "note"], "usage: log_event.sh [--allow-secret] INTERACTION ACTOR TYPE CONTENT"),
-    ("log_event.sh", ["one", "Agent A", "note", "x"], "usage: log_event.sh"),
-    ("log_event.sh", ["", "Agent A", "note", "x"], "usage: log_event.sh"),
-    ("log_event.sh", ["1", "../x", "note", "x"], "cannot name an agent"),
-    ("log_event.sh", ["1", "", "note", "x"], "--agent NAME"),
-    ("log_event.sh", ["1", "-rf", "note", "x"], "cannot name an agent"),
-    ("generate_snapshot.sh", ["three"], "usage: generate_snapshot.sh [K]"),
-    ("generate_snapshot.sh", ["1", "2"], "usage: generate_snapshot.sh [K]"),
-    ("generate_snapshot.sh", [], "gitcoord init"),
-])
+@pytest.mark.parametrize(
+    ("script", "arguments", "words"),
+    [
+        (
+            "log_event.sh",
+            ["1", "Agent A", "note"],
+            "usage: log_event.sh [--allow-secret] INTERACTION ACTOR TYPE CONTENT",
+        ),
+        ("log_event.sh", ["one", "Agent A", "note", "x"], "usage: log_event.sh"),
+        ("log_event.sh", ["", "Agent A", "note", "x"], "usage: log_event.sh"),
+        ("log_event.sh", ["1", "../x", "note", "x"], "cannot name an agent"),
+        ("log_event.sh", ["1", "", "note", "x"], "--agent NAME"),
+        ("log_event.sh", ["1", "-rf", "note", "x"], "cannot name an agent"),
+        ("generate_snapshot.sh", ["three"], "usage: generate_snapshot.sh [K]"),
+        ("generate_snapshot.sh", ["1", "2"], "usage: generate_snapshot.sh [K]"),
+        ("generate_snapshot.sh", [], "gitcoord init"),
+    ],
+)
 def test_wrong_use_ends_with_2_and_says_what_is_right(
     tmp_path: Path, environment: Mapping[str, str], script: str, arguments: list[str], words: str
 ) -> None:
@@ -140,8 +158,13 @@ def test_without_gitcoord_anywhere_the_message_says_so(tmp_path: Path) -> None:
     script.parent.mkdir()
     script.write_bytes((TOP / "scripts" / "log_event.sh").read_bytes())
     system = [part for part in os.environ["PATH"].split(os.pathsep) if not (Path(part) / "gitcoord").exists()]
-    done = subprocess.run(["sh", str(script), "1", "a", "b", "c"], cwd=tmp_path, text=True, capture_output=True,
-                          env=os.environ | {"PATH": os.pathsep.join(system)})
+    done = subprocess.run(
+        ["sh", str(script), "1", "a", "b", "c"],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        env=os.environ | {"PATH": os.pathsep.join(system)},
+    )
     assert (done.returncode, "gitcoord is not installed" in done.stderr) == (1, True)
 
 

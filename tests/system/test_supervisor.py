@@ -44,10 +44,12 @@ def recoveries(clone: Clone) -> dict[str, Any]:
 
 def outcome(clone: Clone, agent: str, wanted: str) -> dict[str, Any]:
     """The agent's newest recovery, once it has come to that."""
+
     def found() -> dict[str, Any] | None:
         clone.run("sync", code=None)
         one = recoveries(clone).get(agent)
         return one if one is not None and one["outcome"] == wanted else None
+
     return wait_until(found, timeout_s=LONG_S, what=f"{agent} to be {wanted}")
 
 
@@ -72,7 +74,9 @@ def test_a_killed_agent_is_started_again_all_end_with_their_supervisor_and_the_n
     assert again.wait() == 0
     assert clone.json("fleet", "status")["running"] is False
     assert {one["agent"]: one["liveness"] for one in clone.json("agent", "list", "--registered")["items"]} == {
-        "bob": "goodbye", "carol": "goodbye"}
+        "bob": "goodbye",
+        "carol": "goodbye",
+    }
 
 
 def test_where_no_restart_helps_backup_redistribution_degradation_and_escalation_follow(

@@ -37,13 +37,21 @@ def test_a_killed_agents_order_goes_to_its_stand_in_and_a_lapsed_request_is_told
     bob.run("agent", "register")
     running = bob.start()
     sent = alice.json("message", "send", "the parser is yours", "--to", "bob")["ids"][0]
-    wait_until(lambda: alice.json("message", "show", sent)["receipts"] == {"bob": "delivered"}, timeout_s=LONG_S,
-               what="bob's heartbeat that says how far he has read")
+    wait_until(
+        lambda: alice.json("message", "show", sent)["receipts"] == {"bob": "delivered"},
+        timeout_s=LONG_S,
+        what="bob's heartbeat that says how far he has read",
+    )
     running.kill()
-    [order] = alice.json("directive", "issue", "freeze the schema", "--to", "bob", "--on-failure",
-                         "agent alice")["ids"]
+    [order] = alice.json("directive", "issue", "freeze the schema", "--to", "bob", "--on-failure", "agent alice")["ids"]
     alice.run("message", "request", "which schema?", "--to", "bob", "--within", "1s")
-    wait_until(lambda: [part["agent"] for part in alice.json("directive", "show", order)["parts"]] == ["bob", "alice"],
-               timeout_s=LONG_S, what="the plan to be followed")
-    wait_until(lambda: any(row["type"] == "request_lapsed" for row in items(alice, "inbox")), timeout_s=LONG_S,
-               what="word of the lapsed request")
+    wait_until(
+        lambda: [part["agent"] for part in alice.json("directive", "show", order)["parts"]] == ["bob", "alice"],
+        timeout_s=LONG_S,
+        what="the plan to be followed",
+    )
+    wait_until(
+        lambda: any(row["type"] == "request_lapsed" for row in items(alice, "inbox")),
+        timeout_s=LONG_S,
+        what="word of the lapsed request",
+    )

@@ -15,8 +15,12 @@ from gitcoord.features.pages.snapshot import ARCHIVE, COMMUNICATION, parse_posit
 def snapshots(play: Play) -> None:
     """The leader's pages, shown; and every clone renders the same."""
     stage, cast = play.stage, play.cast
-    stage.title(7, "Snapshots", "The leader writes the newest conversations into the ledger branch, for people to read "
-                "on the forge's web page; any clone renders the same bytes by itself.")
+    stage.title(
+        7,
+        "Snapshots",
+        "The leader writes the newest conversations into the ledger branch, for people to read "
+        "on the forge's web page; any clone renders the same bytes by itself.",
+    )
     stage.until("the leader's page and every clone are up to date", lambda: settled(play), limit_s=20)
     stage.shell("git show origin/gitcoord/ledger:communication.md")
     page = stage.published(COMMUNICATION)
@@ -33,8 +37,11 @@ def snapshots(play: Play) -> None:
     rendered = stage.together(render, cast)
     same = all(one == rendered[0] for one in rendered)
     as_published = all(rendered[0][name].decode() == stage.published(name) for name in (COMMUNICATION, ARCHIVE))
-    stage.promise("the same pages in every clone and on the remote",
-                  f"{len(cast)} clones, {time.monotonic() - began:.1f} s", same and as_published)
+    stage.promise(
+        "the same pages in every clone and on the remote",
+        f"{len(cast)} clones, {time.monotonic() - began:.1f} s",
+        same and as_published,
+    )
 
 
 def settled(play: Play) -> bool:
@@ -55,8 +62,12 @@ def read(folder: Path) -> dict[str, bytes]:
 def verify(play: Play) -> None:
     """The whole log is checked, by the command and against what the demo itself was told."""
     stage, cast = play.stage, play.cast
-    stage.title(8, "Verify", "Every line is signed and chained. `verify` recomputes everything from the first event: "
-                "so anyone can catch a host or a leader that lies.")
+    stage.title(
+        8,
+        "Verify",
+        "Every line is signed and chained. `verify` recomputes everything from the first event: "
+        "so anyone can catch a host or a leader that lies.",
+    )
     stage.shell("gitcoord verify")
     began = time.monotonic()
     for line in stage.run(cast[0], "verify").splitlines()[:6]:
@@ -80,23 +91,34 @@ def _exactly_once(play: Play) -> None:
             in_order = in_order and event.seq == chains.get(event.node, 0) + 1
             chains[event.node] = event.seq
     found = sum(times[uid] == 1 and uid in fleet.positions for uid in stage.acknowledged)
-    stage.promise("what was acknowledged is in the log, once, each clone's in its order",
-                  f"{found} of {len(stage.acknowledged)} acknowledged, among {len(events)} events",
-                  found == len(stage.acknowledged) and in_order and max(times.values()) == 1)
+    stage.promise(
+        "what was acknowledged is in the log, once, each clone's in its order",
+        f"{found} of {len(stage.acknowledged)} acknowledged, among {len(events)} events",
+        found == len(stage.acknowledged) and in_order and max(times.values()) == 1,
+    )
 
 
 def _one_leader_a_term(play: Play) -> None:
     fleet = play.view(play.cast[0]).fleet
-    terms = [event.term for position, event in play.events(play.cast[0])
-             if event.type == "leader_election" and fleet.positions.get(event.uid) == position]
-    play.stage.promise("one leader a term, and terms only grow", ", ".join(map(str, terms)),
-                       terms == sorted(set(terms), key=lambda term: term or 0))
+    terms = [
+        event.term
+        for position, event in play.events(play.cast[0])
+        if event.type == "leader_election" and fleet.positions.get(event.uid) == position
+    ]
+    play.stage.promise(
+        "one leader a term, and terms only grow",
+        ", ".join(map(str, terms)),
+        terms == sorted(set(terms), key=lambda term: term or 0),
+    )
 
 
 def goodbye(play: Play) -> None:
     """Agents that are told to stop say so."""
     stage = play.stage
-    stage.title(9, "Goodbye", "SIGTERM or Ctrl-C ends an agent with a last word, so that nobody waits for it; a leader "
-                "resigns first.")
+    stage.title(
+        9,
+        "Goodbye",
+        "SIGTERM or Ctrl-C ends an agent with a last word, so that nobody waits for it; a leader resigns first.",
+    )
     seconds = stage.goodbye()
     stage.promise("every agent says goodbye", f"{seconds:.1f} s", True)

@@ -23,7 +23,7 @@ FAILOVER_S_MAX = 5.0  # promised of the local profile, whatever the bound
 TALK = (
     ("How do I start the server?", "Run `make serve`; it listens on port 8000."),
     ("Who takes the parser?", "I do. The lexer is done already."),
-    ("Does `rm -rf $(HOME)` in a message do anything?", "No: content is data. \"Quotes\" survive, too."),
+    ("Does `rm -rf $(HOME)` in a message do anything?", 'No: content is data. "Quotes" survive, too.'),
     ("May I merge the login page?", "Wait for the tests, please."),
 )
 
@@ -80,8 +80,12 @@ def join(play: Play) -> None:
     from gitcoord.store.git.git_store import make_bare_remote
 
     stage, cast = play.stage, play.cast
-    stage.title(1, "Join", "Each agent works in its own clone. One command makes the fleet, or joins it; the git "
-                "remote that you have anyway is all that they share.")
+    stage.title(
+        1,
+        "Join",
+        "Each agent works in its own clone. One command makes the fleet, or joins it; the git "
+        "remote that you have anyway is all that they share.",
+    )
     make_bare_remote(stage.remote)
     for agent in cast:
         stage.clone(agent)
@@ -91,36 +95,54 @@ def join(play: Play) -> None:
     joined = stage.together(lambda agent: stage.json(agent, "init", "--agent", agent), cast[1:])
     fleets = {answer["fleet"] for answer in joined}
     known = play.view(cast[-1]).fleet.members.by_id
-    stage.promise(f"{len(cast)} clones are one fleet", f"{time.monotonic() - began:.1f} s",
-                  len(fleets) == 1 and len(known) >= 2)
+    stage.promise(
+        f"{len(cast)} clones are one fleet", f"{time.monotonic() - began:.1f} s", len(fleets) == 1 and len(known) >= 2
+    )
 
 
 def elect(play: Play) -> None:
     """Agents start, and one of them leads."""
     stage, cast = play.stage, play.cast
-    stage.title(2, "Run", "`agent run` keeps an agent in touch: it sends heartbeats, syncs, and stands for election when nobody "
-                "leads. The leader keeps the pages for people; nobody needs it in order to write.")
+    stage.title(
+        2,
+        "Run",
+        "`agent run` keeps an agent in touch: it sends heartbeats, syncs, and stands for election when nobody "
+        "leads. The leader keeps the pages for people; nobody needs it in order to write.",
+    )
     (stage.folder / "answer.py").write_text(ANSWER, encoding="utf-8")
     (stage.folder / "answers.json").write_text(json.dumps(dict([*TALK, BACK])), encoding="utf-8")
     stage.shell("gitcoord agent run --on-event 'python -I answer.py' --reply")
     began = time.monotonic()
     children = [play.run(agent) for agent in cast]
-    elected = stage.until("a leader", lambda: next((c for c in children if c.said("leader", ending="(here)")), None),
-                          limit_s=15)
+    elected = stage.until(
+        "a leader", lambda: next((c for c in children if c.said("leader", ending="(here)")), None), limit_s=15
+    )
     moment, words = elected.said("leader", ending="(here)") or (began, "")
-    stage.until("all agents know their leader", lambda: all(
-        child.said("leader", ending=words.removesuffix(" (here)").split(" ", 1)[1]) or child is elected
-        for child in children), limit_s=15)
+    stage.until(
+        "all agents know their leader",
+        lambda: all(
+            child.said("leader", ending=words.removesuffix(" (here)").split(" ", 1)[1]) or child is elected
+            for child in children
+        ),
+        limit_s=15,
+    )
     leader, term = play.leader(seen_by=elected.name)
-    stage.promise("a fleet without a leader elects one", f"{leader} leads term {term} after {moment - began:.1f} s",
-                  leader == elected.name and term == 1)
+    stage.promise(
+        "a fleet without a leader elects one",
+        f"{leader} leads term {term} after {moment - began:.1f} s",
+        leader == elected.name and term == 1,
+    )
 
 
 def talk(play: Play) -> None:
     """Agents ask, and the others' programs answer."""
     stage, cast = play.stage, play.cast
-    stage.title(3, "Talk", "A program of yours, or an AI agent's command line, gets each event that is addressed to "
-                "its agent as JSON, and what it prints becomes the answer.")
+    stage.title(
+        3,
+        "Talk",
+        "A program of yours, or an AI agent's command line, gets each event that is addressed to "
+        "its agent as JSON, and what it prints becomes the answer.",
+    )
     pairs = [(asker, cast[(place + 1) % len(cast)], *TALK[place % len(TALK)]) for place, asker in enumerate(cast)]
     stage.shell(f'gitcoord append question "{pairs[0][2]}" --to {pairs[0][1]}')
 
@@ -145,15 +167,22 @@ def talk(play: Play) -> None:
     stage.until("an answer to every question", heard, limit_s=20)
     took = sorted(answered[uid] - play.questions[uid] for uid in asked)
     right = {event.content for _, event in play.events(cast[0]) if event.type == "answer"}
-    stage.promise("every question is answered", f"{len(asked)} of {len(asked)}, the slowest after {took[-1]:.1f} s",
-                  right == {pair[3] for pair in pairs})
+    stage.promise(
+        "every question is answered",
+        f"{len(asked)} of {len(asked)}, the slowest after {took[-1]:.1f} s",
+        right == {pair[3] for pair in pairs},
+    )
 
 
 def take_over(play: Play) -> None:
     """A log that another tool has written while its remote was down goes in, once."""
     stage, who = play.stage, play.cast[-1]
-    stage.title(4, "Import", f"{SAMPLE} is a log of two agents whose remote was down: five fields a line. What other "
-                "tools have written can be taken over, and twice is as good as once.")
+    stage.title(
+        4,
+        "Import",
+        f"{SAMPLE} is a log of two agents whose remote was down: five fields a line. What other "
+        "tools have written can be taken over, and twice is as good as once.",
+    )
     path = sample_path()
     copy = stage.folder / SAMPLE
     copy.write_bytes(path)
@@ -165,8 +194,11 @@ def take_over(play: Play) -> None:
     took = time.monotonic() - began
     stage.run(who, "import", str(copy), "--as", who)
     stage.until("the queue is empty", lambda: stage.queued(who) == 0, limit_s=20)
-    found = sorted(_four(event.shown_actor, event.type, event.content, event.shown_timestamp)
-                   for _, event in play.events(who) if "source" in event.data)
+    found = sorted(
+        _four(event.shown_actor, event.type, event.content, event.shown_timestamp)
+        for _, event in play.events(who)
+        if "source" in event.data
+    )
     wanted = sorted(_four(one["actor"], one["type"], one["content"], one["timestamp"]) for one in play.sample)
     seen = f"{len(found)} of {len(wanted)} lines, {took:.1f} s"
     stage.promise("imported twice, in the log once", seen, found == wanted)
@@ -187,8 +219,12 @@ def sample_path() -> bytes:
 def outage(play: Play) -> None:
     """The remote is away; everybody goes on; it comes back, and everything arrives."""
     stage, cast = play.stage, play.cast
-    stage.title(5, "Outage", "The remote goes away. Writing goes on: each event is safe on the local disk before the "
-                "command returns, and goes out by itself when the remote is back.")
+    stage.title(
+        5,
+        "Outage",
+        "The remote goes away. Writing goes on: each event is safe on the local disk before the "
+        "command returns, and goes out by itself when the remote is back.",
+    )
     before = play.leader()
     lines = {agent: len(stage.agents[agent].lines) for agent in cast}
     stage.shell("mv shared.git away.git")
@@ -197,16 +233,23 @@ def outage(play: Play) -> None:
     slowest, levels = 0.0, set()
     for number in range(1, 3 if play.fast else 5):
         answers = stage.together(
-            lambda agent: stage.append(agent, "note", f"{agent}'s note {number}, written offline", "--no-sync"), cast)
+            lambda agent: stage.append(agent, "note", f"{agent}'s note {number}, written offline", "--no-sync"), cast
+        )
         slowest = max([slowest, *(answer["seconds"] for answer in answers)])
         levels |= {answer["level"] for answer in answers}
         waiting = {agent: stage.queued(agent) for agent in cast}
         stage.say("  queued: " + "   ".join(f"{agent} {'▪' * count} {count}" for agent, count in waiting.items()))
-    stage.until("every agent says that it is offline", lambda: all(
-        stage.agents[agent].said("offline", since=lines[agent]) for agent in cast), limit_s=20)
+    stage.until(
+        "every agent says that it is offline",
+        lambda: all(stage.agents[agent].said("offline", since=lines[agent]) for agent in cast),
+        limit_s=20,
+    )
     waiting_total = sum(stage.queued(agent) for agent in cast)
-    stage.promise("appends are taken during an outage", f"{waiting_total} events queued, at most {slowest:.1f} s each, "
-                  f"with the start of the command", levels == {"queued"} and waiting_total > 0)
+    stage.promise(
+        "appends are taken during an outage",
+        f"{waiting_total} events queued, at most {slowest:.1f} s each, with the start of the command",
+        levels == {"queued"} and waiting_total > 0,
+    )
     _return(play, away, began, before)
 
 
@@ -225,8 +268,12 @@ def _return(play: Play, away: Path, began: float, before: tuple[str, int]) -> No
 def failover(play: Play) -> None:
     """The leader is killed outright; another one leads, and the dead one's work is waiting for it."""
     stage, cast = play.stage, play.cast
-    stage.title(6, "Failover", "The leader's process is killed with SIGKILL: no last words. The others notice its "
-                "silence and elect a successor; meanwhile everybody writes as usual.")
+    stage.title(
+        6,
+        "Failover",
+        "The leader's process is killed with SIGKILL: no last words. The others notice its "
+        "silence and elect a successor; meanwhile everybody writes as usual.",
+    )
     leader, term = play.leader()
     others = [agent for agent in cast if agent != leader]
     stage.shell("gitcoord elect --explain")
@@ -250,8 +297,11 @@ def failover(play: Play) -> None:
 
     moment, heir = stage.until("a successor", successor, limit_s=4 * bound)
     seconds = moment - killed
-    stage.promise(f"a successor within {limit:.2f} s", f"{heir.name} leads term {term + 1} after {seconds:.2f} s",
-                  seconds < limit and play.leader(seen_by=heir.name) == (heir.name, term + 1))
+    stage.promise(
+        f"a successor within {limit:.2f} s",
+        f"{heir.name} leads term {term + 1} after {seconds:.2f} s",
+        seconds < limit and play.leader(seen_by=heir.name) == (heir.name, term + 1),
+    )
     _come_back(play, leader, str(question["id"]))
 
 
@@ -261,8 +311,14 @@ def _come_back(play: Play, agent: str, question: str) -> None:
     began = time.monotonic()
     play.run(agent)
     other = next(one for one in play.cast if one != agent)
-    stage.until(f"{agent} answers what it was asked while it was dead", lambda: any(
-        event.re == question and event.actor == agent for _, event in play.events(other)), limit_s=20)
+    stage.until(
+        f"{agent} answers what it was asked while it was dead",
+        lambda: any(event.re == question and event.actor == agent for _, event in play.events(other)),
+        limit_s=20,
+    )
     answers = sum(event.shown_actor == agent and event.type == "answer" for _, event in play.events(other))
-    stage.promise("a restarted agent goes on where it was",
-                  f"answered {time.monotonic() - began:.1f} s after its start, nothing twice", answers == 2)
+    stage.promise(
+        "a restarted agent goes on where it was",
+        f"answered {time.monotonic() - began:.1f} s after its start, nothing twice",
+        answers == 2,
+    )

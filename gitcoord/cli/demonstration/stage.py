@@ -54,7 +54,11 @@ class Child:
         self._errors = open(log, "wb")
         self.log = log
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._errors, env=environment,
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=environment,
             start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -177,8 +181,15 @@ class Stage:
 
     def _run(self, command: Sequence[str], shown: str) -> str:
         try:
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=self.environment(),
-                                  cwd=self.folder, timeout=COMMAND_S_MAX, start_new_session=True)
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                env=self.environment(),
+                cwd=self.folder,
+                timeout=COMMAND_S_MAX,
+                start_new_session=True,
+            )
         except subprocess.TimeoutExpired:
             raise Broken(f"{shown} did not end within {COMMAND_S_MAX:g} s") from None
         if done.returncode != 0:
@@ -189,8 +200,10 @@ class Stage:
     def start(self, agent: str, *arguments: str) -> Child:
         """`gitcoord agent run` in the agent's own clone."""
         child = Child(
-            agent, self.command(agent, "agent", "run", "--json-logs", "--for", str(RUN_S_MAX), *arguments),
-            log=self.folder / f"{agent}-{len(self.children)}.log", environment=self.environment(),
+            agent,
+            self.command(agent, "agent", "run", "--json-logs", "--for", str(RUN_S_MAX), *arguments),
+            log=self.folder / f"{agent}-{len(self.children)}.log",
+            environment=self.environment(),
         )
         self.children.append(child)
         self.agents[agent] = child

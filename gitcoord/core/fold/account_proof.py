@@ -21,7 +21,8 @@ PROOFS_MAX = 20  # in one text: each costs a check of a signature
 _LINE = re.compile(
     r"gitcoord-proof fleet=([0-9a-z]{32}) agent=\"([A-Za-z0-9][A-Za-z0-9 ._-]{0,62})\" "
     r"github=([A-Za-z0-9_\[\]-]{1,70}) repository=([A-Za-z0-9._/-]{3,140}) "
-    rf"signature=({names.inner(names.SIGNATURE)})(?![A-Za-z0-9_-])")
+    rf"signature=({names.inner(names.SIGNATURE)})(?![A-Za-z0-9_-])"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,16 @@ class AccountProof:
     @property
     def message(self) -> bytes:
         """Return what the agent's key signs."""
-        return context_of(self.fleet_id) + json.dumps(
-            ["github_account", self.agent, self.login, self.repository]).encode()
+        return (
+            context_of(self.fleet_id) + json.dumps(["github_account", self.agent, self.login, self.repository]).encode()
+        )
 
     def line(self) -> str:
         """Return the line to post."""
-        return (f'gitcoord-proof fleet={self.fleet_id} agent="{self.agent}" github={self.login} '
-                f"repository={self.repository} signature={self.signature}")
+        return (
+            f'gitcoord-proof fleet={self.fleet_id} agent="{self.agent}" github={self.login} '
+            f"repository={self.repository} signature={self.signature}"
+        )
 
     def is_by(self, key: str) -> bool:
         """Return whether the holder of this Ed25519 key signed it."""

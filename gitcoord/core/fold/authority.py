@@ -33,7 +33,13 @@ class Who(enum.IntFlag):
 
 
 ANYBODY, GUEST, MEMBER, REVIEWER, ADMIN, LEADER = (
-    Who.ANYBODY, Who.GUEST, Who.MEMBER, Who.REVIEWER, Who.ADMIN, Who.LEADER)
+    Who.ANYBODY,
+    Who.GUEST,
+    Who.MEMBER,
+    Who.REVIEWER,
+    Who.ADMIN,
+    Who.LEADER,
+)
 OWNER, SELF, ASSIGNEE, APPROVER, CANDIDATE = Who.OWNER, Who.SELF, Who.ASSIGNEE, Who.APPROVER, Who.CANDIDATE
 
 MEANING: Mapping[Who, str] = {
@@ -53,8 +59,10 @@ RESOLVED = OWNER | SELF | ASSIGNEE | APPROVER | CANDIDATE
 """These need a look at the state: the feature has a function for the type in its `WHOSE`."""
 
 _OF_ROLE: Mapping[Role, Who] = {
-    "admin": ANYBODY | GUEST | MEMBER | REVIEWER | ADMIN, "reviewer": ANYBODY | GUEST | MEMBER | REVIEWER,
-    "member": ANYBODY | GUEST | MEMBER, "guest": ANYBODY | GUEST,
+    "admin": ANYBODY | GUEST | MEMBER | REVIEWER | ADMIN,
+    "reviewer": ANYBODY | GUEST | MEMBER | REVIEWER,
+    "member": ANYBODY | GUEST | MEMBER,
+    "guest": ANYBODY | GUEST,
 }
 _HAS: Mapping[tuple[Role, bool], int] = {  # plain numbers: to join flags takes a microsecond, at every line
     **{(role, False): int(who) for role, who in _OF_ROLE.items()},
@@ -102,8 +110,11 @@ class Rule(NamedTuple):
 
 def rules(core: Mapping[str, Who], features: Mapping[str, Any]) -> dict[str, Rule]:
     """Return each type's rule. Raise ValueError where a feature does not say who may write one of its events."""
-    whose = {type_: (name, resolver) for name, feature in features.items()
-             for type_, resolver in getattr(feature, "WHOSE", {}).items()}
+    whose = {
+        type_: (name, resolver)
+        for name, feature in features.items()
+        for type_, resolver in getattr(feature, "WHOSE", {}).items()
+    }
     found = {type_: Rule(int(who), *whose.get(type_, (None, None))) for type_, who in core.items()}
     for name, feature in features.items():
         table: Mapping[str, Who] = getattr(feature, "AUTHORITY", {})
@@ -135,7 +146,10 @@ def rejects(rule: Rule, asked: Asked, state: Any, persons: Persons) -> str | Non
 
 _RESOLVED = int(RESOLVED)
 _IN_WORDS: Mapping[Who, str] = {
-    ADMIN: "an admin", REVIEWER: "a reviewer", LEADER: "the leader (by its term)", MEMBER: "a member that is no guest",
+    ADMIN: "an admin",
+    REVIEWER: "a reviewer",
+    LEADER: "the leader (by its term)",
+    MEMBER: "a member that is no guest",
 }
 
 
@@ -147,6 +161,7 @@ def owned(agent: str, words: str) -> Whose:
 
 def itself(name: str = "agent") -> Resolver:
     """Return the resolver of SELF: the payload's field `name` has the agent that it is about; None: its author."""
+
     def whose(state: Any, asked: Asked, persons: Persons) -> Whose:
         return owned(getattr(asked.payload, name, None) or asked.actor, "itself")
 

@@ -61,8 +61,9 @@ class Chains:
             self.keys[event.node] = self.keys.get(event.node, _NO_KEYS) | {event.key}
 
     def dump(self) -> Any:
-        return {node: [head.seq, head.hash, *sorted(self.keys.get(node, ()))]
-                for node, head in sorted(self.heads.items())}
+        return {
+            node: [head.seq, head.hash, *sorted(self.keys.get(node, ()))] for node, head in sorted(self.heads.items())
+        }
 
     @classmethod
     def load(cls, value: Mapping[str, Any]) -> Chains:
@@ -78,8 +79,16 @@ class Chains:
 class Sealing:
     """Seals drafts one after the other in a node's chain. The first line of each key has the node's vouch."""
 
-    def __init__(self, node: str, after: Head, keys: Iterable[str], *, signer: Callable[[str], Signer],
-                 node_signer: Callable[[str], Signer], fleet: str) -> None:
+    def __init__(
+        self,
+        node: str,
+        after: Head,
+        keys: Iterable[str],
+        *,
+        signer: Callable[[str], Signer],
+        node_signer: Callable[[str], Signer],
+        fleet: str,
+    ) -> None:
         """`signer` gives an agent's and `node_signer` a node's; `keys` are those that the chain is known to have."""
         self.node, self.head, self.keys = node, after, set(keys)
         self._signer, self._node_signer, self._fleet = signer, node_signer, fleet
@@ -108,7 +117,7 @@ def vouch(signer: Signer, node: str, key: str, fleet: str) -> str:
 def voucher_of(event: Event) -> tuple[str, str]:
     """Return the node key that an event's vouch names, and its signature."""
     text = event.vouch or ""
-    return text[:names.KEY_CHARACTERS], text[names.KEY_CHARACTERS:]
+    return text[: names.KEY_CHARACTERS], text[names.KEY_CHARACTERS :]
 
 
 def vouched_message(event: Event, fleet: str) -> bytes | None:

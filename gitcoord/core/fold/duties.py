@@ -13,9 +13,9 @@ from itertools import islice
 from gitcoord.core import limits, times
 from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
-from gitcoord.core.format.event import Draft, Head, Signer, hash_of, seal
 from gitcoord.core.fields import as_text
 from gitcoord.core.fold.fleet_state import Duty, FleetState, draft_of
+from gitcoord.core.format.event import Draft, Head, Signer, hash_of, seal
 
 CAUSE_CHARACTERS_MAX = 300
 _LAST = Head(limits.SEQ_MAX - 1, hash_of(b""))  # the longest place that a line can name
@@ -25,8 +25,11 @@ def wanted(fleet: FleetState, ctx: Context, *, but: Container[str] = frozenset()
     """What the leader ought to append now, `but` these keys: of each feature no more than a tick appends."""
     found: dict[str, Duty] = {}
     for name in fleet.features:
-        new = (duty for duty in _asked(fleet, name, ctx)
-               if duty.key not in found and duty.key not in but and duty.key not in fleet.done)
+        new = (
+            duty
+            for duty in _asked(fleet, name, ctx)
+            if duty.key not in found and duty.key not in but and duty.key not in fleet.done
+        )
         for duty in islice(new, limits.DUTIES_PER_TICK):
             found[duty.key] = duty
     return [duty for duty in found.values() if not _rests(fleet, duty.key, ctx.now)]
@@ -39,8 +42,10 @@ def _asked(fleet: FleetState, name: str, ctx: Context) -> Iterator[Duty]:
         place = traceback.extract_tb(wrong.__traceback__)[-1]
         cause = f"{type(wrong).__name__} in {place.name}"
         yield Duty(
-            "error", _plain(f"the duties of {name} cannot be told at position {fleet.position}: {cause}: {wrong}"),
-            f"duty-failed:{name}:{hash_of(cause.encode())[:16]}")
+            "error",
+            _plain(f"the duties of {name} cannot be told at position {fleet.position}: {cause}: {wrong}"),
+            f"duty-failed:{name}:{hash_of(cause.encode())[:16]}",
+        )
 
 
 def _rests(fleet: FleetState, key: str, now: str) -> bool:
@@ -56,6 +61,7 @@ def draft(
     fleet: FleetState, duty: Duty, signer: Signer, *, actor: str, node: str, timestamp: str, uid: str
 ) -> Draft | None:
     """The event for a duty, or the error that says why there is none; None where not even that may be written."""
+
     def made(one: Duty) -> Draft:
         return draft_of(one, actor=actor, term=fleet.terms.term, timestamp=timestamp, uid=uid)
 

@@ -13,14 +13,12 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from pydantic import BaseModel
 
-from gitcoord.core.fold import authority, members, quotas, terms
 from gitcoord.core import limits
+from gitcoord.core.commands import Command, Context, Query
+from gitcoord.core.fields import BUG, typed
+from gitcoord.core.fold import authority, members, quotas, terms
 from gitcoord.core.fold.authority import Asked, Role, Rule, Who
 from gitcoord.core.fold.chains import Chains, Inadmissible
-from gitcoord.core.commands import Command, Context, Query
-from gitcoord.core.format.event import FORMAT, FOUNDING, Draft, Event, Head, fleet_id_of, hash_of, parse
-from gitcoord.core.fields import BUG, typed
-from gitcoord.core.format.keys import Verifier
 from gitcoord.core.fold.ledger_time import LedgerTime
 from gitcoord.core.fold.members import Members
 from gitcoord.core.fold.membership import AgentJoined, KeyRevoked, stripped
@@ -28,9 +26,11 @@ from gitcoord.core.fold.occasions import Occasions
 from gitcoord.core.fold.places import Ahead, Places, standing_of
 from gitcoord.core.fold.quotas import Quotas
 from gitcoord.core.fold.revocations import Revocations
-from gitcoord.core.format.strict_json import Malformed
 from gitcoord.core.fold.terms import Terms
 from gitcoord.core.fold.voids import Voids, positions_from, remember
+from gitcoord.core.format.event import FORMAT, FOUNDING, Draft, Event, Head, fleet_id_of, hash_of, parse
+from gitcoord.core.format.keys import Verifier
+from gitcoord.core.format.strict_json import Malformed
 
 CONTROL = frozenset({FOUNDING, "leader_election", "leader_renewed"})
 """Types that stand outside any chain, and only outside."""
@@ -99,7 +99,7 @@ class FleetState:
     """The folded ledger. `take` is the only way in; the same lines give the same state anywhere."""
 
     def __init__(
-        self, features: Mapping[str, Feature], verifier: Verifier | None = None, revocations: Revocations | None = None,
+        self, features: Mapping[str, Feature], verifier: Verifier | None = None, revocations: Revocations | None = None
     ) -> None:
         self.features = dict(features)  # at hand: each is asked for at every event
         self.verifier = verifier
@@ -122,8 +122,11 @@ class FleetState:
         for feature in features.values():
             self._models.update(feature.EVENTS)
         # Features that let the leader decide some things only with somebody's approval
-        self._withhold = [(name, withholds) for name, feature in self.features.items()
-                          if (withholds := getattr(feature, "withholds", None)) is not None]
+        self._withhold = [
+            (name, withholds)
+            for name, feature in self.features.items()
+            if (withholds := getattr(feature, "withholds", None)) is not None
+        ]
         self._rules: Mapping[str, Rule] = authority.rules(CORE_AUTHORITY, self.features)
 
     def anew(self) -> FleetState:
@@ -156,7 +159,7 @@ class FleetState:
         return event
 
     def check_place(
-        self, event: Event, *, chains: Chains | None = None, ahead: Ahead | None = None, is_again: bool = False,
+        self, event: Event, *, chains: Chains | None = None, ahead: Ahead | None = None, is_again: bool = False
     ) -> None:
         """Raises Inadmissible unless `event` may come next; without a look at its signature.
 
@@ -175,8 +178,13 @@ class FleetState:
             raise Inadmissible(f"{event.type} that extends another log")  # replayed, or carried along by another
         if self.position and not is_again:
             reason = self.places.holds_back(
-                event, self.members, self.time, position=self.position + 1, ahead=ahead,
-                has_effect=lambda line: self.judge(line)[1] is None)
+                event,
+                self.members,
+                self.time,
+                position=self.position + 1,
+                ahead=ahead,
+                has_effect=lambda line: self.judge(line)[1] is None,
+            )
             if reason is not None:
                 raise Inadmissible(reason, waits=True)
 
@@ -288,14 +296,16 @@ class FleetState:
         try:
             payload = typed(self._models.get(event.type), event.content, event.data)
         except ValueError as wrong:
-            return None, f"its data is wrong: {wrong}"[:limits.VOID_REASON_KEPT]
+            return None, f"its data is wrong: {wrong}"[: limits.VOID_REASON_KEPT]
         if event.uid in self.positions:
             return payload, f"the same event as at position {self.positions[event.uid]}"
         position = self.position + 1
-        void = (self.members.rejects(event, position) or self.terms.rejects(event, payload, self.digest)
-                or self.forbids(event.type, actor=event.actor, leads=event.term is not None, re=event.re,
-                                payload=payload)
-                or self.quotas.rejects(event, self.time.now, self.members))
+        void = (
+            self.members.rejects(event, position)
+            or self.terms.rejects(event, payload, self.digest)
+            or self.forbids(event.type, actor=event.actor, leads=event.term is not None, re=event.re, payload=payload)
+            or self.quotas.rejects(event, self.time.now, self.members)
+        )
         if void is None and event.type in members.EVENTS:
             void = self._objection(payload, event.actor, event.key)
         if isinstance(payload, KeyRevoked) and (void is None or position in self.revocations):
@@ -308,9 +318,7 @@ class FleetState:
             void = "its duty was done before"  # a ledger lost it, and it came back after it was done again
         return payload, void
 
-    def forbids(
-        self, type_: str, *, actor: str, leads: bool, re: str | None, payload: BaseModel | None
-    ) -> str | None:
+    def forbids(self, type_: str, *, actor: str, leads: bool, re: str | None, payload: BaseModel | None) -> str | None:
         """Return why `actor`, whose key is right, may not write such an event here and now; None when it may."""
         rule = self._rules.get(type_)
         if rule is None:
@@ -331,8 +339,14 @@ class FleetState:
 
     def _objection(self, payload: BaseModel | None, actor: str, key: str | None = None) -> str | None:
         member = self.members.get(actor)
-        return self.members.objects(payload, self.position + 1, actor=actor, key=key or (member.key if member else ""),
-                                    fleet_id=self.id or "", verifier=self.verifier)
+        return self.members.objects(
+            payload,
+            self.position + 1,
+            actor=actor,
+            key=key or (member.key if member else ""),
+            fleet_id=self.id or "",
+            verifier=self.verifier,
+        )
 
     def _newcomer_role(self, payload: BaseModel | None) -> Role:
         """Return the role of an agent that joins by itself; a feature may have a setting for it."""
@@ -345,9 +359,14 @@ class FleetState:
     def may_lead(self, agent: str) -> bool:
         """Return whether an election by `agent`, a member with this key, would count."""
         member = self.members.get(agent)
-        return (member is not None and member.admitted and not member.expelled
-                and member.key not in self.members.revoked and self.quotas.mute_of(agent, self.time.now) is None
-                and self.forbids("leader_election", actor=agent, leads=False, re=None, payload=None) is None)
+        return (
+            member is not None
+            and member.admitted
+            and not member.expelled
+            and member.key not in self.members.revoked
+            and self.quotas.mute_of(agent, self.time.now) is None
+            and self.forbids("leader_election", actor=agent, leads=False, re=None, payload=None) is None
+        )
 
     def _depose_if_barred(self) -> None:
         if self.terms.leader is not None and not self.may_lead(self.terms.leader):
@@ -407,6 +426,13 @@ class FleetState:
 def draft_of(duty: Duty, *, actor: str, term: int, timestamp: str, uid: str) -> Draft:
     """The leader's event for a duty. Its `data.duty` is the occasion, so that a successor sees it done."""
     return Draft(
-        actor=actor, type=duty.type, content=duty.content, timestamp=timestamp, uid=uid, term=term,
-        data={**duty.data, "duty": duty.key}, to=duty.to, re=duty.re,
+        actor=actor,
+        type=duty.type,
+        content=duty.content,
+        timestamp=timestamp,
+        uid=uid,
+        term=term,
+        data={**duty.data, "duty": duty.key},
+        to=duty.to,
+        re=duty.re,
     )

@@ -142,5 +142,5 @@ class FirstSeen:
         for position, since_s in zip(reversed(self.positions), reversed(self.since_s)):
             if not kept or kept[-1][1] - since_s >= _COARSENESS * (now_s - since_s):
                 kept.append((position, since_s))
-        kept = kept[MARKS_MAX - 1::-1]  # the newest of them, oldest first
+        kept = kept[MARKS_MAX - 1 :: -1]  # the newest of them, oldest first
         self.positions, self.since_s = [position for position, _ in kept], [since_s for _, since_s in kept]

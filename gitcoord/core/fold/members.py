@@ -10,16 +10,27 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from gitcoord.core.format import keys
 from gitcoord.core import limits
 from gitcoord.core.fold.account_proof import AccountProof
 from gitcoord.core.fold.authority import ROLES, Role
+from gitcoord.core.fold.membership import (
+    AUTHORITY,
+    EVENTS,
+    AdmissionChanged,
+    AgentAdmitted,
+    AgentExpelled,
+    AgentJoined,
+    AgentLeft,
+    FleetFounded,
+    GithubClaimed,
+    GithubConfirmed,
+    KeyChanged,
+    KeyRevoked,
+    RoleChanged,
+)
+from gitcoord.core.format import keys
 from gitcoord.core.format.event import Event
 from gitcoord.core.format.keys import Verifier, fingerprint, is_named
-from gitcoord.core.fold.membership import (
-    AUTHORITY, EVENTS, AdmissionChanged, AgentAdmitted, AgentExpelled, AgentJoined, AgentLeft, FleetFounded,
-    GithubClaimed, GithubConfirmed, KeyChanged, KeyRevoked, RoleChanged,
-)
 
 __all__ = ["AUTHORITY", "EVENTS", "Member", "Members", "AgentAdmitted", "AgentLeft", "FleetFounded"]
 
@@ -110,7 +121,13 @@ class Members:
         return bound is not None and is_named(key, bound[0])
 
     def objects(
-        self, payload: BaseModel | None, position: int, *, actor: str, key: str, fleet_id: str,
+        self,
+        payload: BaseModel | None,
+        position: int,
+        *,
+        actor: str,
+        key: str,
+        fleet_id: str,
         verifier: Verifier | None,
     ) -> str | None:
         """Why a change of members cannot be, whoever wants it; None when it can."""
@@ -163,7 +180,8 @@ class Members:
     def _is_last_admin(self, member: Member) -> bool:
         return member.admin and not any(
             one.admin and one.admitted and not one.left and not one.expelled and one.key not in self.revoked
-            for one in self.by_id.values() if one is not member
+            for one in self.by_id.values()
+            if one is not member
         )
 
     def _objects_to_key(
@@ -176,8 +194,10 @@ class Members:
         except ValueError as wrong:
             return f"the new key cannot be one: {wrong}"
         if [*self.owners.values()].count(actor.casefold()) >= limits.KEYS_OF_ONE_MAX:
-            return (f"{actor} has had {limits.KEYS_OF_ONE_MAX} keys, and each is kept: an admin can revoke the one "
-                    "that it has, and admit another")
+            return (
+                f"{actor} has had {limits.KEYS_OF_ONE_MAX} keys, and each is kept: an admin can revoke the one "
+                "that it has, and admit another"
+            )
         message = keys.possession(fleet_id, actor, key, change.key)
         if verifier is not None and not verifier.proves(change.key, message, change.proof):
             return "the new key has not signed the change: whoever holds it proves that by `proof`"
@@ -279,9 +299,11 @@ class Members:
     def dump(self) -> Any:
         return {
             "founded": self.founded.model_dump() if self.founded else None,
-            "founder_key": self.founder_key, "admission": self.admission,
+            "founder_key": self.founder_key,
+            "admission": self.admission,
             "members": [[getattr(one, name) for name in _FIELDS] for one in self.by_id.values()],
-            "owners": self.owners, "expected": {name: [*bound] for name, bound in self.expected.items()},
+            "owners": self.owners,
+            "expected": {name: [*bound] for name, bound in self.expected.items()},
             "revoked": self.revoked,
         }
 
@@ -296,8 +318,9 @@ class Members:
                 raise TypeError(f"no member: {found!r}")
             members.by_id[member.id.casefold()] = member
         members.owners = {str(key): str(agent) for key, agent in value["owners"].items()}
-        members.expected = {str(name): (str(key), ROLES[ROLES.index(role)])
-                            for name, (key, role) in value["expected"].items()}
+        members.expected = {
+            str(name): (str(key), ROLES[ROLES.index(role)]) for name, (key, role) in value["expected"].items()
+        }
         members.revoked = {str(key): int(after) for key, after in value["revoked"].items()}
         return members
 

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from gitcoord.core.fields import COUNT_MAX, NAMED, Agent, Count, Payload, Words
 from gitcoord.core.fold.authority import ADMIN, ANYBODY, GUEST, LEADER, REVIEWER, Role, Who
 from gitcoord.core.format.event import FORMAT
-from gitcoord.core.fields import COUNT_MAX, NAMED, Agent, Count, Payload, Words
 
 KeyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_:-]{8,64}$"), NAMED]
 """A key in full, or its fingerprint (`keys.fingerprint`)."""
@@ -104,15 +104,30 @@ class AgentLeft(Payload):
 
 
 EVENTS: dict[str, type[BaseModel]] = {
-    "fleet_founded": FleetFounded, "agent_joined": AgentJoined, "agent_admitted": AgentAdmitted,
-    "admission_changed": AdmissionChanged, "role_changed": RoleChanged, "agent_expelled": AgentExpelled,
-    "key_revoked": KeyRevoked, "key_changed": KeyChanged, "github_claimed": GithubClaimed,
-    "github_confirmed": GithubConfirmed, "agent_left": AgentLeft,
+    "fleet_founded": FleetFounded,
+    "agent_joined": AgentJoined,
+    "agent_admitted": AgentAdmitted,
+    "admission_changed": AdmissionChanged,
+    "role_changed": RoleChanged,
+    "agent_expelled": AgentExpelled,
+    "key_revoked": KeyRevoked,
+    "key_changed": KeyChanged,
+    "github_claimed": GithubClaimed,
+    "github_confirmed": GithubConfirmed,
+    "agent_left": AgentLeft,
 }
 AUTHORITY: Mapping[str, Who] = {
-    "fleet_founded": ANYBODY, "agent_joined": ANYBODY, "agent_admitted": ADMIN, "admission_changed": ADMIN,
-    "role_changed": ADMIN, "agent_expelled": ADMIN, "key_revoked": ADMIN, "key_changed": GUEST,
-    "github_claimed": GUEST, "github_confirmed": ADMIN | REVIEWER | LEADER, "agent_left": GUEST,
+    "fleet_founded": ANYBODY,
+    "agent_joined": ANYBODY,
+    "agent_admitted": ADMIN,
+    "admission_changed": ADMIN,
+    "role_changed": ADMIN,
+    "agent_expelled": ADMIN,
+    "key_revoked": ADMIN,
+    "key_changed": GUEST,
+    "github_claimed": GUEST,
+    "github_confirmed": ADMIN | REVIEWER | LEADER,
+    "agent_left": GUEST,
 }
 
 

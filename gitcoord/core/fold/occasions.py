@@ -32,7 +32,7 @@ class Occasions:
 
     def note_void(self, key: str, at: str, reason: str) -> None:
         before = self.tried.pop(key, None)
-        self.tried[key] = Tried(before.times + 1 if before else 1, at, reason[:limits.VOID_REASON_KEPT])
+        self.tried[key] = Tried(before.times + 1 if before else 1, at, reason[: limits.VOID_REASON_KEPT])
         if len(self.tried) > limits.DUTIES_TRIED_MAX:
             del self.tried[next(iter(self.tried))]
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from gitcoord.core.format.event import Event
 from gitcoord.core.fold.ledger_time import LedgerTime
 from gitcoord.core.fold.members import Members
+from gitcoord.core.format.event import Event
 
 # Of one member: a tenth of what it may write with effect. More than one batch holds, since a batch is put together as
 # if each of its lines were void; and ten thousand queued events come twice after a fork, the second time void.
@@ -26,8 +26,17 @@ BYTES_OF_STRANGERS_MAX = 8 * 1024 * 1024
 NEWCOMERS_MAX = 500  # that no admin admitted: fleets of 200 agents begin in one day; larger ones can be admitted
 NODES_OF_MEMBER_MAX = 1000  # new chains: a clone made anew every two minutes by workflows has 720
 
-ALWAYS = frozenset({"agent_admitted", "agent_expelled", "agent_muted", "agent_unmuted", "key_revoked", "role_changed",
-                    "admission_changed"})
+ALWAYS = frozenset(
+    {
+        "agent_admitted",
+        "agent_expelled",
+        "agent_muted",
+        "agent_unmuted",
+        "key_revoked",
+        "role_changed",
+        "admission_changed",
+    }
+)
 """What an admin can write in any case: it ends a flood."""
 
 _WHEN = "it waits until the ledger's next day, which comes when members write"
@@ -106,7 +115,13 @@ class Places:
     newcomers: int = 0
 
     def holds_back(
-        self, event: Event, members: Members, time: LedgerTime, *, position: int, has_effect: Callable[[Event], bool],
+        self,
+        event: Event,
+        members: Members,
+        time: LedgerTime,
+        *,
+        position: int,
+        has_effect: Callable[[Event], bool],
         ahead: Ahead | None = None,
     ) -> str | None:
         """Return why a line does not take its place today; None when it may. Changes nothing.
@@ -147,11 +162,15 @@ class Places:
         name = author.casefold()
         lines, size = used.lines + ahead.lines[name] + ahead.spare, used.bytes + ahead.bytes[name]
         if lines >= VOID_LINES_OF_MEMBER_MAX or size >= VOID_BYTES_OF_MEMBER_MAX:
-            return (f"{author} has put {used.lines:,} lines without effect into the ledger on {used.day or self.day}, "
-                    f"and a day takes no more: {_WHEN}; `gitcoord queue drop` takes it out")
+            return (
+                f"{author} has put {used.lines:,} lines without effect into the ledger on {used.day or self.day}, "
+                f"and a day takes no more: {_WHEN}; `gitcoord queue drop` takes it out"
+            )
         if new and used.nodes + ahead.nodes[name] >= NODES_OF_MEMBER_MAX:
-            return (f"{author} has begun {NODES_OF_MEMBER_MAX:,} nodes on {used.day or self.day}, and a day takes no "
-                    f"more: {_WHEN}")
+            return (
+                f"{author} has begun {NODES_OF_MEMBER_MAX:,} nodes on {used.day or self.day}, and a day takes no "
+                f"more: {_WHEN}"
+            )
         return None
 
     def _stranger_waits(self, event: Event, ahead: Ahead) -> str | None:
@@ -162,12 +181,16 @@ class Places:
         return self._too_many_strangers()
 
     def _too_many_newcomers(self) -> str:
-        return (f"{NEWCOMERS_MAX} agents that no admin admitted have joined on {self.day}, and a day takes no more: "
-                f"{_WHEN}, or until an admin runs `gitcoord agent admit`")
+        return (
+            f"{NEWCOMERS_MAX} agents that no admin admitted have joined on {self.day}, and a day takes no more: "
+            f"{_WHEN}, or until an admin runs `gitcoord agent admit`"
+        )
 
     def _too_many_strangers(self) -> str:
-        return (f"those who are no members have put {self.strangers.lines:,} lines into the ledger on {self.day}, and "
-                f"a day takes no more: {_WHEN}, or until an admin runs `gitcoord agent admit`")
+        return (
+            f"those who are no members have put {self.strangers.lines:,} lines into the ledger on {self.day}, and "
+            f"a day takes no more: {_WHEN}, or until an admin runs `gitcoord agent admit`"
+        )
 
     def is_full(self, member: str) -> bool:
         """Return whether nothing of a member's takes its place now, as far as that shows without a line."""
@@ -176,8 +199,11 @@ class Places:
 
     def full(self) -> dict[str, str]:
         """Return whose lines wait now, and why: casefolded members, and "" for all who are none."""
-        found = {name: reason for name, used in self.members.items()
-                 if (reason := self._full(name, used, Ahead(), new=False)) is not None}
+        found = {
+            name: reason
+            for name, used in self.members.items()
+            if (reason := self._full(name, used, Ahead(), new=False)) is not None
+        }
         if self.strangers.lines + 1 >= LINES_OF_STRANGERS_MAX or self.strangers.bytes >= BYTES_OF_STRANGERS_MAX:
             found[""] = self._too_many_strangers()
         elif self.newcomers >= NEWCOMERS_MAX:
@@ -219,12 +245,20 @@ class Places:
             used.bytes += len(event.line)
 
     def copy(self) -> Places:
-        return Places(self.day, {name: replace(used) for name, used in self.members.items()}, replace(self.strangers),
-                      self.newcomers)
+        return Places(
+            self.day,
+            {name: replace(used) for name, used in self.members.items()},
+            replace(self.strangers),
+            self.newcomers,
+        )
 
     def dump(self) -> Any:
-        return {"day": self.day, "newcomers": self.newcomers, "strangers": [*asdict(self.strangers).values()],
-                "members": {name: [*asdict(used).values()] for name, used in self.members.items()}}
+        return {
+            "day": self.day,
+            "newcomers": self.newcomers,
+            "strangers": [*asdict(self.strangers).values()],
+            "members": {name: [*asdict(used).values()] for name, used in self.members.items()},
+        }
 
     @classmethod
     def load(cls, value: Mapping[str, Any]) -> Places:
@@ -233,5 +267,9 @@ class Places:
         for row in (*rows.values(), value["strangers"]):
             if [*map(type, row)] != [str, int, int, int]:
                 raise TypeError(f"no count of places: {row!r}")
-        return cls(str(value["day"]), {str(name): Used(*row) for name, row in rows.items()},
-                   Used(*value["strangers"]), int(value["newcomers"]))
+        return cls(
+            str(value["day"]),
+            {str(name): Used(*row) for name, row in rows.items()},
+            Used(*value["strangers"]),
+            int(value["newcomers"]),
+        )

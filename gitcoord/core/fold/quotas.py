@@ -12,10 +12,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from gitcoord.core import times
-from gitcoord.core.fold.authority import ADMIN, Who
-from gitcoord.core.format.event import Event
 from gitcoord.core.fields import Agent, Moment, Payload, Words
+from gitcoord.core.fold.authority import ADMIN, Who
 from gitcoord.core.fold.members import Members
+from gitcoord.core.format.event import Event
 
 EVENTS_A_DAY = 250_000  # nearly three a second all day; a busy agent writes one every few seconds
 BYTES_A_DAY = 128 * 1024 * 1024  # four years of commits of the linux kernel; 100,000 usual events have half of it
@@ -105,10 +105,16 @@ class Quotas:
         total = sum(one.events for one in self.tallies.values())
         hour = self.at[11:13]
         rows: list[dict[str, Any]] = [
-            {"agent": agent, "events": one.events, "bytes": one.bytes, "void": one.void,
-             "hour_events": one.hour_events if one.hour == hour else 0,
-             "hour_bytes": one.hour_bytes if one.hour == hour else 0,
-             "share": round(one.events / total, 3) if total else 0.0, "muted": self.mute_of(agent, self.at) is not None}
+            {
+                "agent": agent,
+                "events": one.events,
+                "bytes": one.bytes,
+                "void": one.void,
+                "hour_events": one.hour_events if one.hour == hour else 0,
+                "hour_bytes": one.hour_bytes if one.hour == hour else 0,
+                "share": round(one.events / total, 3) if total else 0.0,
+                "muted": self.mute_of(agent, self.at) is not None,
+            }
             for agent, one in self.tallies.items()
             if one.void or one.events > EVENTS_A_DAY // 100 or one.bytes > BYTES_A_DAY // 100
         ]
@@ -179,9 +185,12 @@ class Quotas:
             self.muted.pop(payload.agent.casefold(), None)
 
     def dump(self) -> Any:
-        return {"at": self.at, "day": self.day,
-                "tallies": {agent: [*asdict(one).values()] for agent, one in self.tallies.items()},
-                "muted": [[*asdict(one).values()] for one in self.muted.values()]}
+        return {
+            "at": self.at,
+            "day": self.day,
+            "tallies": {agent: [*asdict(one).values()] for agent, one in self.tallies.items()},
+            "muted": [[*asdict(one).values()] for one in self.muted.values()],
+        }
 
     @classmethod
     def load(cls, value: Any) -> Quotas:
@@ -194,8 +203,12 @@ class Quotas:
             if [*map(type, fields)] != [str] * 5:
                 raise TypeError(f"no mute: {fields!r}")
         mutes = [Mute(*fields) for fields in value["muted"]]
-        return cls(str(value["at"]), str(value["day"]), {agent: Tally(*fields) for agent, fields in tallies.items()},
-                   {one.agent.casefold(): one for one in mutes})
+        return cls(
+            str(value["at"]),
+            str(value["day"]),
+            {agent: Tally(*fields) for agent, fields in tallies.items()},
+            {one.agent.casefold(): one for one in mutes},
+        )
 
 
 def in_words(mute: Mute) -> str:

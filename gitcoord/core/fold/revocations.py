@@ -33,16 +33,18 @@ class Revocations:
             found[key] = min(after, found.get(key, after))
         return found
 
-    def judge(self, position: int, key: str, after: int | None, void: str | None, counts_until: int | None
-              ) -> str | None:
+    def judge(
+        self, position: int, key: str, after: int | None, void: str | None, counts_until: int | None
+    ) -> str | None:
         """Return why the revocation at `position` has no effect; None when it has. May find that this fold is wrong.
 
         `void`: what else speaks against it. `counts_until`: the last position at which the key counts as it is.
         """
         if position in self.known:
             if void is not None:
-                self.learnt = Revocations({at: one for at, one in self.known.items() if at != position},
-                                          self.refused | {position})
+                self.learnt = Revocations(
+                    {at: one for at, one in self.known.items() if at != position}, self.refused | {position}
+                )
             return void
         if position in self.refused:
             return "it would take away the right by which it was made"
@@ -55,10 +57,10 @@ class Revocations:
         return void
 
     def dump(self) -> Any:
-        return {"known": [[at, key, after] for at, (key, after) in self.known.items()],
-                "refused": sorted(self.refused)}
+        return {"known": [[at, key, after] for at, (key, after) in self.known.items()], "refused": sorted(self.refused)}
 
     @classmethod
     def load(cls, value: Mapping[str, Any]) -> Revocations:
-        return cls({int(at): (str(key), int(after)) for at, key, after in value["known"]},
-                   {int(at) for at in value["refused"]})
+        return cls(
+            {int(at): (str(key), int(after)) for at, key, after in value["known"]}, {int(at) for at in value["refused"]}
+        )

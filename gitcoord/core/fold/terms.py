@@ -13,10 +13,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from gitcoord.core import limits
+from gitcoord.core.fields import NAMED, Payload, Session, Words
 from gitcoord.core.fold.authority import CANDIDATE, LEADER, Who
 from gitcoord.core.format.event import Event
-from gitcoord.core.fields import NAMED, Payload, Session, Words
-
 
 Digest = Annotated[str, Field(max_length=43), NAMED]
 

@@ -54,7 +54,7 @@ def positions_from(uids: str, void: Set[int], last: int) -> dict[str, int]:
     if len(uids) != (last - len(void)) * size:
         raise ValueError(f"{len(uids)} characters are not the ids of {last - len(void)} events")
     effective = [position for position in range(1, last + 1) if position not in void] if void else range(1, last + 1)
-    return dict(zip([uids[at:at + size] for at in range(0, len(uids), size)], effective))
+    return dict(zip([uids[at : at + size] for at in range(0, len(uids), size)], effective))
 
 
 def remember(known: dict[str, T], name: str, what: T, most: int) -> None:

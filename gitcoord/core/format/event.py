@@ -16,11 +16,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from gitcoord.core.format import event_fields
 from gitcoord.core import limits, names
 from gitcoord.core.errors import Refused
+from gitcoord.core.format import event_fields
 from gitcoord.core.format.strict_json import (
-    ONE_SPELLING, TEXT, Malformed, json_object, spelled_object, text_of, written,
+    ONE_SPELLING,
+    TEXT,
+    Malformed,
+    json_object,
+    spelled_object,
+    text_of,
+    written,
 )
 
 FORMAT = event_fields.FORMAT
@@ -95,8 +101,16 @@ class Event(NamedTuple):
     def draft(self) -> Draft:
         """The same words, free to be chained anew; the identity (`uid`) stays."""
         return Draft(
-            actor=self.actor, type=self.type, content=self.content, timestamp=self.timestamp, uid=self.nonce,
-            interaction=self.interaction, re=self.re, to=self.to, term=self.term, data=self.data,
+            actor=self.actor,
+            type=self.type,
+            content=self.content,
+            timestamp=self.timestamp,
+            uid=self.nonce,
+            interaction=self.interaction,
+            re=self.re,
+            to=self.to,
+            term=self.term,
+            data=self.data,
         )
 
     @property
@@ -142,8 +156,7 @@ def context_of(fleet: str) -> bytes:
     return f"gitcoord/{FORMAT} {fleet}\n".encode()
 
 
-def seal(draft: Draft, *, node: str, after: Head | None, signer: Signer, fleet: str,
-         vouch: str | None = None) -> Event:
+def seal(draft: Draft, *, node: str, after: Head | None, signer: Signer, fleet: str, vouch: str | None = None) -> Event:
     """The signed event for `draft`: next after `after` in the node's chain, or a control line (None).
 
     Raises Refused when a name is wrong or the line is too large.
@@ -160,8 +173,7 @@ def seal(draft: Draft, *, node: str, after: Head | None, signer: Signer, fleet: 
     size = len(line) - (limits.VOUCH_BYTES if vouch else 0)
     if size > most:
         raise Refused(
-            f"the event has {size} bytes; at most {most} fit: "
-            "put the content into a file or a commit and name that"
+            f"the event has {size} bytes; at most {most} fit: put the content into a file or a commit and name that"
         )
     try:
         return parse(line)
@@ -172,8 +184,13 @@ def seal(draft: Draft, *, node: str, after: Head | None, signer: Signer, fleet: 
 def _signed_text(said: Draft, node: str, seq: int | None, prev: str | None, vouch: str | None, key: str) -> bytes:
     """Return the line up to its signature, in the one spelling that it has."""
     fields: dict[str, Any] = {
-        "interaction": said.interaction, "actor": said.actor, "type": said.type, "content": said.content,
-        "timestamp": said.timestamp, "nonce": said.uid, "node": node,
+        "interaction": said.interaction,
+        "actor": said.actor,
+        "type": said.type,
+        "content": said.content,
+        "timestamp": said.timestamp,
+        "nonce": said.uid,
+        "node": node,
     }
     if seq is not None:
         fields |= {"seq": seq, "prev": prev}
@@ -221,15 +238,30 @@ def _usual(line: bytes) -> Event | None:
         if found is None:
             return None
         interaction, actor, type_, content, timestamp, nonce, node, seq, prev, vouch, re_, to, term, data, key, sig = (
-            found.groups())
+            found.groups()
+        )
         if data and data.count("{") + data.count("[") >= limits.JSON_DEPTH_MAX:
             return None
         return Event(
-            None if interaction == "null" else int(interaction), actor, type_,
-            text_of(content) if "\\" in content else content, timestamp,
-            uid_of(actor, nonce), nonce, node, int(seq) if seq else None, prev, vouch, re_,
-            tuple(to.split('","')) if to else (), int(term) if term else None,
-            spelled_object(data) if data else {}, key, sig, line, Head(int(seq or 0), hash_of(line)),
+            None if interaction == "null" else int(interaction),
+            actor,
+            type_,
+            text_of(content) if "\\" in content else content,
+            timestamp,
+            uid_of(actor, nonce),
+            nonce,
+            node,
+            int(seq) if seq else None,
+            prev,
+            vouch,
+            re_,
+            tuple(to.split('","')) if to else (),
+            int(term) if term else None,
+            spelled_object(data) if data else {},
+            key,
+            sig,
+            line,
+            Head(int(seq or 0), hash_of(line)),
         )
     except (UnicodeDecodeError, Malformed):
         return None
@@ -242,10 +274,25 @@ def _looked_through(line: bytes) -> Event:
     spelled_object(line.decode())
     seq = fields.get("seq")
     event = Event(
-        fields["interaction"], fields["actor"], fields["type"], fields["content"], fields["timestamp"],
-        uid_of(fields["actor"], fields["nonce"]), fields["nonce"], fields["node"], seq, fields.get("prev"),
-        fields.get("vouch"), fields.get("re"), tuple(fields.get("to", ())), fields.get("term"), fields.get("data", {}),
-        fields["key"], fields["sig"], line, Head(seq or 0, hash_of(line)),
+        fields["interaction"],
+        fields["actor"],
+        fields["type"],
+        fields["content"],
+        fields["timestamp"],
+        uid_of(fields["actor"], fields["nonce"]),
+        fields["nonce"],
+        fields["node"],
+        seq,
+        fields.get("prev"),
+        fields.get("vouch"),
+        fields.get("re"),
+        tuple(fields.get("to", ())),
+        fields.get("term"),
+        fields.get("data", {}),
+        fields["key"],
+        fields["sig"],
+        line,
+        Head(seq or 0, hash_of(line)),
     )
     signed = _signed_text(event.draft(), event.node, seq, event.prev, event.vouch, event.key)
     if line != signed + _SIG + event.sig.encode() + b'"}':
@@ -298,7 +345,8 @@ def times_in(line: bytes) -> list[str]:
 
 _AGENT = names.inner(names.AGENT) + "(?<![ .])"  # what `is_agent_id` says
 _UID, _HASH = names.inner(names.UID), names.inner(names.HASH)
-_USUAL = re.compile(rf"""
+_USUAL = re.compile(
+    rf"""
     \{{"interaction":(null|0|[1-9][0-9]{{0,8}}),"actor":"({_AGENT})","type":"({names.inner(names.EVENT_TYPE)})",
     "content":"({TEXT})","timestamp":"({names.inner(names.TIMESTAMP)})","nonce":"({_UID})",
     "node":"({names.inner(names.NODE)})"
@@ -308,7 +356,9 @@ _USUAL = re.compile(rf"""
     (?:,"to":\["({_AGENT}(?:","{_AGENT}){{0,{limits.AGENTS_PER_EVENT_MAX - 1}}})"\])?
     (?:,"term":(0|[1-9][0-9]{{0,14}}))?
     (?:,"data":(\{{.+\}}))?
-    ,"key":"({names.inner(names.KEY)})","sig":"({names.inner(names.SIGNATURE)})"\}}\Z""", re.VERBOSE)
+    ,"key":"({names.inner(names.KEY)})","sig":"({names.inner(names.SIGNATURE)})"\}}\Z""",
+    re.VERBOSE,
+)
 # Numbers are so short there that none is too large.
 _TYPE_OF = re.compile(rb'\{"interaction":(?:null|[0-9]+),"actor":"[^"]*","type":"([^"]*)"')
 _TIMES_IN = re.compile(rb'"timestamp":"([^"\\]*)"')

@@ -12,11 +12,14 @@ FORMAT = 2
 """The version of the event format; part of what is signed."""
 
 _PATTERNS = {
-    "type": (names.EVENT_TYPE, "an event type"), "node": (names.NODE, "a node id"),
-    "nonce": (names.UID, "16 characters of base32"), "re": (names.UID, "an event id"),
+    "type": (names.EVENT_TYPE, "an event type"),
+    "node": (names.NODE, "a node id"),
+    "nonce": (names.UID, "16 characters of base32"),
+    "re": (names.UID, "an event id"),
     "vouch": (names.VOUCH, "a key and its signature"),
     "timestamp": (names.TIMESTAMP, "an UTC time of a real day, such as 2026-01-31T08:00:00.000Z"),
-    "key": (names.KEY, "a key"), "sig": (names.SIGNATURE, "a signature"),
+    "key": (names.KEY, "a key"),
+    "sig": (names.SIGNATURE, "a signature"),
 }
 _TEXTS = ("actor", "type", "content", "timestamp", "nonce", "node", "key", "sig")
 _TEXTS_OR_ABSENT = ("prev", "vouch", "re")

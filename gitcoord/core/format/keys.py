@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from nacl.bindings import crypto_sign, crypto_sign_BYTES, crypto_sign_seed_keypair
 from nacl.exceptions import BadSignatureError
 
-from gitcoord.core.fold import chains
 from gitcoord.core import names
 from gitcoord.core.errors import Refused
+from gitcoord.core.fold import chains
 from gitcoord.core.format.event import Event, context_of, signed_message
 
 if TYPE_CHECKING:

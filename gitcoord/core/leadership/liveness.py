@@ -66,7 +66,13 @@ def _observed(heartbeat: Event, now_s: float) -> Observation | None:
     next_s = min(max(float(promise or 0), 0.0), limits.HEARTBEAT_PROMISE_S_MAX)
     age_s = now_s - (times.seconds(heartbeat.timestamp) or now_s)
     return Observation(
-        heartbeat.actor, heartbeat.node, session, count, next_s, goodbye=heartbeat.data.get("state") == "goodbye", since_s=now_s,
+        heartbeat.actor,
+        heartbeat.node,
+        session,
+        count,
+        next_s,
+        goodbye=heartbeat.data.get("state") == "goodbye",
+        since_s=now_s,
         silent_s=age_s if age_s > SKEW_S_MAX + GONE_AFTER * next_s else 0.0,
         position=position if type(position := heartbeat.data.get("position")) is int and position > 0 else 0,
     )
@@ -120,8 +126,15 @@ def standings(
     found = {}
     for agent, one in newest(observations).items():
         until_s = at_s - one.blind_s if watched else at_s
-        found[agent] = AgentLiveness(one.agent, state(one, until_s, poll_s=poll_s), one.node, one.session,
-                                max(0.0, until_s - one.since_s) + one.silent_s, one.next_s, one.position)
+        found[agent] = AgentLiveness(
+            one.agent,
+            state(one, until_s, poll_s=poll_s),
+            one.node,
+            one.session,
+            max(0.0, until_s - one.since_s) + one.silent_s,
+            one.next_s,
+            one.position,
+        )
     return found
 
 

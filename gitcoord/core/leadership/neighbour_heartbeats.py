@@ -1,4 +1,5 @@
-"""Beside: the processes of a node leave their agents' heartbeats for each other; whoever pushes takes all of them along."""
+"""Beside: the processes of a node leave their agents' heartbeats for each other; whoever pushes takes all of them
+along."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from gitcoord.core import times
-from gitcoord.core.format.event import Event
 from gitcoord.core.fold.members import Members
+from gitcoord.core.format.event import Event
 
 
 def others(lines: Sequence[bytes], own: Container[str]) -> list[bytes]:
@@ -19,8 +20,9 @@ def others(lines: Sequence[bytes], own: Container[str]) -> list[bytes]:
 def numbers(lines: Sequence[bytes]) -> tuple[tuple[str, int], ...]:
     """The session and the number of each heartbeat."""
     said = [left["data"] for line in lines if (left := _read(line))]
-    return tuple((one["session"], one["n"]) for one in said
-                 if isinstance(one.get("session"), str) and type(one.get("n")) is int)
+    return tuple(
+        (one["session"], one["n"]) for one in said if isinstance(one.get("session"), str) and type(one.get("n")) is int
+    )
 
 
 def is_due(lines: Sequence[bytes], sent: Sequence[Event], members: Members) -> bool:

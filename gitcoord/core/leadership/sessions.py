@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gitcoord.core.leadership import neighbour_heartbeats
 from gitcoord.core import limits
-from gitcoord.core.format.event import Draft, Event, Signer, seal
 from gitcoord.core.fold.fleet_state import FleetState
-from gitcoord.core.leadership.liveness import AgentLiveness
-from gitcoord.core.leadership.leader_watch import LeaderWatch
 from gitcoord.core.fold.terms import Terms
+from gitcoord.core.format.event import Draft, Event, Signer, seal
+from gitcoord.core.leadership import neighbour_heartbeats
+from gitcoord.core.leadership.leader_watch import LeaderWatch
+from gitcoord.core.leadership.liveness import AgentLiveness
 from gitcoord.core.leadership.timings import Profile
 
 LEFT_MAX = 16  # heartbeats left for neighbours that are remembered: what is older was pushed, or never is
@@ -47,7 +47,8 @@ class Session:
     heartbeat_at_s: float | None = None  # when the newest heartbeat that the remote took was made
     line: bytes | None = None  # the newest heartbeat
     made: dict[int, bytes] = field(default_factory=dict)  # the newest ones, by their numbers
-    left: dict[object, float] = field(default_factory=dict)  # counts of heartbeats that a neighbour may push → when made
+    # counts of heartbeats that a neighbour may push → when made
+    left: dict[object, float] = field(default_factory=dict)
     claims_term: bool = True  # False once denied the ledger: it leads no more, and says so by silence
 
 
@@ -112,7 +113,8 @@ class Crew:
         after = self.watch.sign
         for session in self.sessions:
             if before is not None and after is not None and after != before and session.replaces_session == after[1]:
-                session.replaces_session = None  # it was only asleep: who stood in its place now would depose the living
+                # it was only asleep: who stood in its place now would depose the living
+                session.replaces_session = None
 
     def _sign(self, fleet: FleetState, heartbeats: Sequence[Event]) -> tuple[int, str, int, int] | None:
         terms = fleet.terms
@@ -126,7 +128,11 @@ class Crew:
             self.watch.promised_s = 0.0
         for heartbeat in heartbeats:
             # Only a heartbeat that claims the term is one: a restarted leader would else hold a seat without leading.
-            if heartbeat.actor == terms.leader and heartbeat.term == terms.term and heartbeat.data.get("session") == terms.session:
+            if (
+                heartbeat.actor == terms.leader
+                and heartbeat.term == terms.term
+                and heartbeat.data.get("session") == terms.session
+            ):
                 count, promise = heartbeat.data.get("n"), heartbeat.data.get("next_s")
                 if type(count) is int and count > newest:
                     newest = count
@@ -138,8 +144,10 @@ class Crew:
         """Whether the leader's own session says that it ends."""
         terms = fleet.terms
         return terms.leader is not None and any(
-            heartbeat.actor == terms.leader and heartbeat.data.get("session") == terms.session
-            and heartbeat.data.get("state") == "goodbye" for heartbeat in heartbeats
+            heartbeat.actor == terms.leader
+            and heartbeat.data.get("session") == terms.session
+            and heartbeat.data.get("state") == "goodbye"
+            for heartbeat in heartbeats
         )
 
     def campaign(
@@ -183,29 +191,62 @@ class Crew:
     def _promotable(self, fleet: FleetState, session: Session) -> bool:
         member = fleet.members.get(session.agent)
         return (
-            session.may_lead and session.claims_term and not session.leaving
+            session.may_lead
+            and session.claims_term
+            and not session.leaving
             and fleet.quotas.mute_of(session.agent, fleet.quotas.at) is None
             and not fleet.places.is_full(session.agent)
-            and member is not None and member.admitted and member.key == session.signer.key
+            and member is not None
+            and member.admitted
+            and member.key == session.signer.key
             and self.election_delay_factor(fleet, session.agent) is not None
         )
 
-    def election(self, fleet: FleetState, session: Session, reason: str, *, term: int, timestamp: str, uid: str) -> bytes:
+    def election(
+        self, fleet: FleetState, session: Session, reason: str, *, term: int, timestamp: str, uid: str
+    ) -> bytes:
         """The control line by which `session` stands; valid only right after the log as folded."""
         data = {"session": session.id, "after": fleet.digest, "reason": reason}
-        return self._control(fleet, session, "leader_election", f"{session.agent} stands: {reason}",
-                             data, term=term, timestamp=timestamp, uid=uid)
+        return self._control(
+            fleet,
+            session,
+            "leader_election",
+            f"{session.agent} stands: {reason}",
+            data,
+            term=term,
+            timestamp=timestamp,
+            uid=uid,
+        )
 
     def renewal(self, fleet: FleetState, session: Session, *, timestamp: str, uid: str) -> bytes:
         """The control line of a leader that has nothing to write and must know that it still could."""
         data = {"session": session.id, "after": fleet.digest}
-        return self._control(fleet, session, "leader_renewed", f"{session.agent} still leads",
-                             data, term=fleet.terms.term, timestamp=timestamp, uid=uid)
+        return self._control(
+            fleet,
+            session,
+            "leader_renewed",
+            f"{session.agent} still leads",
+            data,
+            term=fleet.terms.term,
+            timestamp=timestamp,
+            uid=uid,
+        )
 
-    def _control(self, fleet: FleetState, session: Session, type_: str, content: str, data: Mapping[str, Any], *,
-                 term: int | None, timestamp: str, uid: str) -> bytes:
-        draft = Draft(actor=session.agent, type=type_, content=content, timestamp=timestamp, uid=uid,
-                      term=term, data=data)
+    def _control(
+        self,
+        fleet: FleetState,
+        session: Session,
+        type_: str,
+        content: str,
+        data: Mapping[str, Any],
+        *,
+        term: int | None,
+        timestamp: str,
+        uid: str,
+    ) -> bytes:
+        draft = Draft(
+            actor=session.agent, type=type_, content=content, timestamp=timestamp, uid=uid, term=term, data=data
+        )
         return seal(draft, node=self.node, after=None, signer=session.signer, fleet=fleet.id or "").line
 
     def begin_anew(self) -> None:
@@ -215,7 +256,8 @@ class Crew:
             session.count, session.heartbeat_at_s, session.line, session.claims_term = 0, None, None, True
             session.left.clear()
             session.made.clear()
-            session.replaces_session = None  # its lock proves nothing: what it was may live where the copy was made from
+            # its lock proves nothing: what it was may live where the copy was made from
+            session.replaces_session = None
         self.watch = LeaderWatch()
         self.act_until_s, self.reign = 0.0, (0, None)
 
@@ -238,10 +280,13 @@ class Crew:
             if fresh or session.line is None:
                 self._renew_heartbeat(fleet, session, now_s, timestamp)
         own = [session.agent for session in self.sessions]
-        return [session.line for session in self.sessions if session.line] + neighbour_heartbeats.others(self.neighbours(), own)
+        return [session.line for session in self.sessions if session.line] + neighbour_heartbeats.others(
+            self.neighbours(), own
+        )
 
     def leave(self, fleet: FleetState, now_s: float, *, timestamp: str) -> list[Session]:
-        """Sessions that heartbeat anew because half of what they promised is over: a neighbour's push may take it along."""
+        """Sessions that heartbeat anew because half of what they promised is over: a neighbour's push may take it
+        along."""
         lead, due = self.leading(fleet.terms), []
         for session in self.sessions:
             half_s = self.heartbeat_period_s(session is lead) / 2
@@ -274,14 +319,26 @@ class Crew:
 
     def _heartbeat(self, fleet: FleetState, session: Session, lead: bool, timestamp: str) -> bytes:
         data: dict[str, Any] = {
-            "session": session.id, "n": session.count, "next_s": self.heartbeat_period_s(lead),
-            "state": "goodbye" if session.leaving else "alive", "position": fleet.position, **self.heartbeat_extras(),
+            "session": session.id,
+            "n": session.count,
+            "next_s": self.heartbeat_period_s(lead),
+            "state": "goodbye" if session.leaving else "alive",
+            "position": fleet.position,
+            **self.heartbeat_extras(),
         }
         if session.takes_over_from:
             data["takes_over_from"] = session.takes_over_from
         claims_term = lead and session.claims_term and not session.leaving
-        return self._control(fleet, session, "heartbeat", "", data, term=fleet.terms.term if claims_term else None,
-                             timestamp=timestamp, uid="0" * 16)
+        return self._control(
+            fleet,
+            session,
+            "heartbeat",
+            "",
+            data,
+            term=fleet.terms.term if claims_term else None,
+            timestamp=timestamp,
+            uid="0" * 16,
+        )
 
     def ousted(self, heartbeats: Sequence[Event]) -> Session | None:
         """A session here that another one, of the same agent elsewhere, says it takes over from."""

@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from gitcoord.core.fold import membership, terms
 from gitcoord.core.errors import Corrupt, Refused
+from gitcoord.core.fold import membership, terms
 from gitcoord.core.fold.chains import Inadmissible
-from gitcoord.core.format.event import hash_of, may_say, parse, type_of
 from gitcoord.core.fold.fleet_state import EMPTY, FleetState
+from gitcoord.core.format.event import hash_of, may_say, parse, type_of
 from gitcoord.core.format.keys import FINGERPRINT_PREFIX, fingerprint
 from gitcoord.core.format.strict_json import Malformed
 
@@ -48,8 +48,10 @@ def read(text: str) -> Anchors:
         elif _FINGERPRINT.fullmatch(word):
             founders.add(word)
         else:
-            raise Refused(f"{VARIABLE}: {word!r} is neither POSITION:DIGEST nor the fingerprint of the founder's key: "
-                          "`gitcoord status` of a member shows both")
+            raise Refused(
+                f"{VARIABLE}: {word!r} is neither POSITION:DIGEST nor the fingerprint of the founder's key: "
+                "`gitcoord status` of a member shows both"
+            )
     return Anchors(frozenset(founders), tuple(digests))
 
 
@@ -66,19 +68,25 @@ def check(anchors: Anchors, lines: Sequence[bytes]) -> None:
         except Malformed:
             founder = "unreadable"
         if founder not in anchors.founders:
-            raise Corrupt(f"this is another fleet than the one that this clone trusts ({VARIABLE}): the key of its "
-                          f"founder is {founder}, not {' or '.join(sorted(anchors.founders))}. Name the right remote, "
-                          "or run `gitcoord leave` and `gitcoord init` to join that fleet")
+            raise Corrupt(
+                f"this is another fleet than the one that this clone trusts ({VARIABLE}): the key of its "
+                f"founder is {founder}, not {' or '.join(sorted(anchors.founders))}. Name the right remote, "
+                "or run `gitcoord leave` and `gitcoord init` to join that fleet"
+            )
     wanted, digest = dict(anchors.digests), EMPTY
     for position in wanted:
         if position > len(lines):
-            raise Corrupt(f"the ledger ends at position {len(lines)}, before position {position} of {VARIABLE}: "
-                          "somebody has set it back")
-    for position, line in enumerate(lines[:max(wanted, default=0)], 1):
+            raise Corrupt(
+                f"the ledger ends at position {len(lines)}, before position {position} of {VARIABLE}: "
+                "somebody has set it back"
+            )
+    for position, line in enumerate(lines[: max(wanted, default=0)], 1):
         digest = hash_of(digest.encode() + line)
         if wanted.get(position, digest) != digest:
-            raise Corrupt(f"the ledger's digest at position {position} is {digest}, and {VARIABLE} names "
-                          f"{wanted[position]}: this is another ledger, or somebody has rewritten it")
+            raise Corrupt(
+                f"the ledger's digest at position {position} is {digest}, and {VARIABLE} names "
+                f"{wanted[position]}: this is another ledger, or somebody has rewritten it"
+            )
 
 
 def members_of(lines: Sequence[bytes], like: FleetState) -> FleetState:

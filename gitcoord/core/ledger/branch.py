@@ -12,13 +12,13 @@ from itertools import chain
 
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt
-from gitcoord.core.format.event import Event, parse
 from gitcoord.core.fold.chains import Inadmissible
 from gitcoord.core.fold.fleet_state import FleetState
-from gitcoord.core.ledger.log_files import File, Log, LogFiles, lines_of, segment_path
-from gitcoord.core.ports import Entry, Objects, Oid
+from gitcoord.core.format.event import Event, parse
 from gitcoord.core.format.strict_json import Malformed
+from gitcoord.core.ledger.log_files import File, Log, LogFiles, lines_of, segment_path
 from gitcoord.core.ledger.trees import clean, place, root_of
+from gitcoord.core.ports import Entry, Objects, Oid
 
 SEGMENTS_AT_HAND = 32  # of which a reader keeps the lines: half a megabyte
 
@@ -60,7 +60,8 @@ class Branch:
         self.damaged = False  # what lies on the branch differs from the trusted copy
         self.damages = 0  # commits absorbed that did
         self.fully_walked = True  # every commit from the root was read, so that any tampering between was seen
-        self.checkpoint_position = 0  # position of the checkpoint that this fold began with; 0: every line was folded here
+        # position of the checkpoint that this fold began with; 0: every line was folded here
+        self.checkpoint_position = 0
         self.rejected_checkpoint: Oid | None = None  # the newest checkpoint that is not what the log gives
         self.bad: list[BadLine] = []
         self._reported: set[tuple[bytes, str]] = set()  # while the damage lasts: each line is named once
@@ -81,7 +82,7 @@ class Branch:
         while sum(len(file.lines) for file in first) < len(trusted) and (file := next(files, None)):
             first.append(file)
         found = [line for file in first for line in file.lines]
-        fits = trusted == found[:len(trusted)]
+        fits = trusted == found[: len(trusted)]
         take = _Taking(self, commit, known or {})
         if fits:
             take.files(chain(first, files), skip=len(trusted))
@@ -107,9 +108,9 @@ class Branch:
         """Whether the log of commit `newer` is that of `older` and then more; no line is looked at."""
         segments, tail = self._shape(older)
         more, end = self._shape(newer)
-        if more[:len(segments)] != segments:
+        if more[: len(segments)] != segments:
             return False
-        return (b"".join(self.files.bytes_of(oid) for oid in more[len(segments):]) + end).startswith(tail)
+        return (b"".join(self.files.bytes_of(oid) for oid in more[len(segments) :]) + end).startswith(tail)
 
     def _shape(self, commit: Oid) -> tuple[tuple[Oid, ...], bytes]:
         if commit not in self._shapes:
@@ -148,8 +149,15 @@ class Branch:
                 seen.add(line)
         for index, one in enumerate(trusted):
             if one.line not in seen:
-                self.note(BadLine(commit, one.file, one.number, one.line,
-                              f"the line of position {first + index} was removed or altered"))
+                self.note(
+                    BadLine(
+                        commit,
+                        one.file,
+                        one.number,
+                        one.line,
+                        f"the line of position {first + index} was removed or altered",
+                    )
+                )
 
     def resume(self, fleet: FleetState, counts: Sequence[int], commit: Oid) -> None:
         """Go on from `fleet`, which was folded up to `commit`, where the segments had so many lines each.
@@ -181,8 +189,10 @@ class Branch:
                     else:
                         fleet.append_verified(parse(line), is_again=True)
                 except (Inadmissible, Malformed) as wrong:
-                    raise Corrupt(f"position {fleet.position + 1} cannot be folded anew ({wrong}): run "
-                                  "`gitcoord verify`, which folds every event") from None
+                    raise Corrupt(
+                        f"position {fleet.position + 1} cannot be folded anew ({wrong}): run "
+                        "`gitcoord verify`, which folds every event"
+                    ) from None
                 if fleet.revocations.learnt is not None:
                     break
             self.fleet = fleet
@@ -221,8 +231,10 @@ class Branch:
                     cache.clear()
                 cache[index] = lines_of(self.objects.blob(self.log.segments[index]))
                 if len(cache[index]) != self.log.counts[index]:  # as a checkpoint said that was believed
-                    raise Corrupt(f"{segment_path(index)} does not hold {self.log.counts[index]} lines, as the "
-                                  "checkpoint says with which this clone began: run `gitcoord verify`")
+                    raise Corrupt(
+                        f"{segment_path(index)} does not hold {self.log.counts[index]} lines, as the "
+                        "checkpoint says with which this clone began: run `gitcoord verify`"
+                    )
             return cache[index][position - starts[index]]
 
         return read

@@ -15,16 +15,16 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from gitcoord.core.ledger import anchors as anchor
 from gitcoord.core import limits
+from gitcoord.core.errors import Corrupt
+from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.format.event import Signer, context_of, hash_of
+from gitcoord.core.ledger import anchors as anchor
 from gitcoord.core.ledger.anchors import Anchors
 from gitcoord.core.ledger.branch import BadLine, Branch
-from gitcoord.core.errors import Corrupt
-from gitcoord.core.format.event import Signer, context_of, hash_of
-from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.ledger.log_files import Log, joined
-from gitcoord.core.ports import Entry, Oid
 from gitcoord.core.ledger.trees import root_of
+from gitcoord.core.ports import Entry, Oid
 
 PATH = "state.json"
 _SEAL = b',"signed":'
@@ -69,7 +69,7 @@ def _split(data: bytes) -> tuple[bytes, Seal | None]:
     """Return what the fold gives, and by whom it is signed."""
     at = data.rfind(_SEAL)
     try:
-        seal = Seal(**json.loads(data[at + len(_SEAL):-2])) if at >= 0 else None
+        seal = Seal(**json.loads(data[at + len(_SEAL) : -2])) if at >= 0 else None
     except (ValueError, TypeError, RecursionError):
         return data, None
     kinds = [*map(type, seal or ())]
@@ -131,7 +131,7 @@ def _is_anchored(branch: Branch, root: Mapping[str, Entry], fleet: FleetState, a
         anchor.check(anchors, lines)
     except Corrupt as wrong:  # of this commit; the history may hold the right log
         raise InvalidCheckpoint(str(wrong)) from None
-    known = anchor.members_of(lines[:fleet.position], branch.fleet)
+    known = anchor.members_of(lines[: fleet.position], branch.fleet)
     if not anchors and known.members.admission == "closed":
         return False
     if known.members.dump() != fleet.members.dump():
@@ -212,7 +212,7 @@ def log_of(branch: Branch, root: Mapping[str, Entry], value: Mapping[str, Any]) 
     if file.trouble:
         raise InvalidCheckpoint(f"the log beside it is damaged: {file.path}: {file.trouble}")
     rest = position - sum(counts)
-    log = Log(listing.segments[:len(counts)], counts, tuple(file.lines[:max(0, rest)]))
+    log = Log(listing.segments[: len(counts)], counts, tuple(file.lines[: max(0, rest)]))
     if _name_of(log) != files or len(log.open) != rest or min(counts, default=1) < 1:
         raise InvalidCheckpoint(f"it is not of the {position} lines that lie beside it")
     return log

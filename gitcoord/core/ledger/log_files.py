@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt, Oversized
-from gitcoord.core.ports import Entry, Objects, Oid
 from gitcoord.core.ledger.trees import readable, tree_of
+from gitcoord.core.ports import Entry, Objects, Oid
 
 SEALED = "events"
 AHEAD_FILES_MIN = 32  # to start a process takes as long as to ask for some
@@ -73,7 +73,7 @@ def segment_path(index: int) -> str:
 
 def _folder(index: int) -> str:
     """The name of the folder in which log file `index` lies once it is sealed: the leading digits of its number."""
-    return _digits(index)[:-limits.SEGMENT_DIGITS_IN_FOLDER]
+    return _digits(index)[: -limits.SEGMENT_DIGITS_IN_FOLDER]
 
 
 def _digits(index: int) -> str:
@@ -210,8 +210,9 @@ class LogFiles:
         open_lines = () if full else log.open
         many = sum(map(len, lines)) > limits.SEGMENT_BYTES_MAX
         pieces = [log.open] if full else []
-        pieces += _pieces([*open_lines, *lines], limits.SEGMENT_BYTES_MAX,
-                          lambda index: many and index - len(open_lines) in cuts)
+        pieces += _pieces(
+            [*open_lines, *lines], limits.SEGMENT_BYTES_MAX, lambda index: many and index - len(open_lines) in cuts
+        )
         *sealed, rest = pieces
         oids = [self.objects.put_blob(joined(piece)) for piece in sealed]
         return Log((*log.segments, *oids), (*log.counts, *map(len, sealed)), rest)
@@ -230,7 +231,7 @@ class LogFiles:
         per = limits.SEGMENTS_PER_FOLDER
         folders = {}
         for start in range(0, len(segments), per):
-            oids = segments[start:start + per]
+            oids = segments[start : start + per]
             folder = self._folder_oids.get((start, oids))
             if folder is None:
                 folder = self.objects.put_tree({open_path(start + n): Entry(oid) for n, oid in enumerate(oids)})

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.format.event import Event, parse
+from gitcoord.core.format.strict_json import Malformed
 from gitcoord.core.ledger.log_files import lines_of
 from gitcoord.core.names import NODE
 from gitcoord.core.ports import Entry, Fetched, Objects, Oid
-from gitcoord.core.format.strict_json import Malformed
 
 QUEUE, HEARTBEATS, ORPHANS = "queue", "heartbeats.log", "orphans.log"
 
@@ -31,8 +31,15 @@ class Outbox:
 
 
 def write(
-    objects: Objects, *, node: str, pending: Sequence[Event], heartbeats: Sequence[bytes], orphans: Sequence[bytes],
-    nonce: str, parent: Oid | None, time_s: int,
+    objects: Objects,
+    *,
+    node: str,
+    pending: Sequence[Event],
+    heartbeats: Sequence[bytes],
+    orphans: Sequence[bytes],
+    nonce: str,
+    parent: Oid | None,
+    time_s: int,
 ) -> Oid:
     """The outbox commit. `nonce` makes it differ from every other: git does not check a push of what is there."""
     root = {}
@@ -59,10 +66,13 @@ def chosen(shown: Mapping[str, Oid], *, ledger_ref: str, outboxes: str, first: C
     boxes = sorted(ref for ref, node in below.items() if NODE.match(node))
     if len(boxes) > limits.OUTBOXES_MAX:
         boxes.sort(key=lambda ref: below[ref] not in first)
-    wanted = [*boxes[:limits.OUTBOXES_MAX], *([ledger_ref] if ledger_ref in shown else [])]
+    wanted = [*boxes[: limits.OUTBOXES_MAX], *([ledger_ref] if ledger_ref in shown else [])]
     why = f"there are {len(boxes)} outboxes, and {limits.OUTBOXES_MAX} at most are fetched"
-    return Fetched({ref: shown[ref] for ref in wanted}, dict.fromkeys(boxes[limits.OUTBOXES_MAX:], why),
-                   {ref: shown[ref] for ref, node in below.items() if not NODE.match(node)})
+    return Fetched(
+        {ref: shown[ref] for ref in wanted},
+        dict.fromkeys(boxes[limits.OUTBOXES_MAX :], why),
+        {ref: shown[ref] for ref, node in below.items() if not NODE.match(node)},
+    )
 
 
 def chunk_of(event: Event) -> int:
@@ -94,7 +104,7 @@ def read(objects: Objects, oid: Oid, before: Outbox | None = None, *, whole: boo
             taken += lines
             room -= sum(map(len, lines))
             if not whole and (room < 0 or len(taken) >= limits.OUTBOX_LINES_MAX):
-                return tuple(taken[:limits.OUTBOX_LINES_MAX])
+                return tuple(taken[: limits.OUTBOX_LINES_MAX])
         return tuple(taken)
 
     try:
@@ -104,7 +114,7 @@ def read(objects: Objects, oid: Oid, before: Outbox | None = None, *, whole: boo
     except Corrupt:
         return Outbox(oid)
     lines = taken(entry for _, entry in sorted(chunks.items()))
-    heartbeats = tuple(_events(lines_in(root.get(HEARTBEATS), limits.HEARTBEATS_BYTES_MAX)[:limits.HEARTBEATS_MAX]))
+    heartbeats = tuple(_events(lines_in(root.get(HEARTBEATS), limits.HEARTBEATS_BYTES_MAX)[: limits.HEARTBEATS_MAX]))
     return Outbox(oid, lines, taken([root.get(ORPHANS)]), heartbeats, blobs)
 
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from gitcoord.core import limits
 from gitcoord.core.fold.chains import Inadmissible
-from gitcoord.core.round.effects import DurableState
-from gitcoord.core.format.event import Event
 from gitcoord.core.fold.places import Ahead
+from gitcoord.core.format.event import Event
+from gitcoord.core.round.effects import DurableState
 from gitcoord.core.round.replica import Replica
 
 
@@ -87,8 +87,10 @@ class Batch:
         end = Room(self.room.events - room.events, self.room.size - room.size)
         for parts in (len(rest), 1):
             for lines in rest:
-                stop = Room(max(end.events, self.room.events - max(1, room.events // parts)),
-                            max(end.size, self.room.size - max(1, room.size // parts)))
+                stop = Room(
+                    max(end.events, self.room.events - max(1, room.events // parts)),
+                    max(end.size, self.room.size - max(1, room.size // parts)),
+                )
                 while self.room.events > stop.events and self.room.size > stop.size and (line := next(lines, b"")):
                     event = self.replica.parse(line)
                     if event is not None:

@@ -70,7 +70,8 @@ class BecomeNewNode(NamedTuple):
 
 
 class RecordOutbox(NamedTuple):
-    """→ None, once the id of the outbox commit about to be pushed is durable, and the sessions of its heartbeats, counted"""
+    """→ None, once the id of the outbox commit about to be pushed is durable, and the sessions of its heartbeats,
+    counted"""
 
     oid: Oid
     heartbeats: tuple[tuple[str, int], ...] = ()
@@ -96,7 +97,18 @@ class Notify(NamedTuple):
 
 
 Effect = (
-    Fetch | Push | Wait | SaveTip | Trim | Rechain | RestoreFromOutbox | Resubmit | BecomeNewNode | RecordOutbox | SaveOrphans | Append
+    Fetch
+    | Push
+    | Wait
+    | SaveTip
+    | Trim
+    | Rechain
+    | RestoreFromOutbox
+    | Resubmit
+    | BecomeNewNode
+    | RecordOutbox
+    | SaveOrphans
+    | Append
     | Notify
 )
 Steps = Generator[Effect, Any, None]
@@ -138,7 +150,8 @@ class DurableState(Protocol):
         """Whether the event's key is that of an agent of this node."""
 
     def heartbeats_pushed(self, session: str) -> int:
-        """The highest number of the session's heartbeats that this node, by any of its processes, pushed; 0 for none."""
+        """The highest number of the session's heartbeats that this node, by any of its processes, pushed; 0 for
+        none."""
 
     def pushed_last(self) -> Oid | None:
         """The outbox commit that this node, by any of its processes, wrote last."""

@@ -1,25 +1,31 @@
 """Identity: whether what lies in our outbox's place was written by a copy of this clone, or by somebody else.
 
 A copy has our keys, and writes lines that we did not. Anybody who may push can put anything else there, also lines and
-heartbeats of ours that lay there before: to become a new node for that would mean to become one as often as somebody likes.
+heartbeats of ours that lay there before: to become a new node for that would mean to become one as often as somebody
+likes.
 """
 
 from __future__ import annotations
 
 from gitcoord.core import limits
-from gitcoord.core.round.effects import DurableState
 from gitcoord.core.format.event import Event, Head, parse
-from gitcoord.core.ledger.outbox import Outbox
-from gitcoord.core.round.replica import Replica
 from gitcoord.core.leadership.sessions import Crew
+from gitcoord.core.ledger.outbox import Outbox
+from gitcoord.core.round.effects import DurableState
+from gitcoord.core.round.replica import Replica
 
 
 def is_of_a_copy(replica: Replica, disk: DurableState, crew: Crew, box: Outbox) -> bool:
-    """Return whether another clone writes under our id. `box` lies in our place; its heartbeats' signatures are checked."""
+    """Return whether another clone writes under our id. `box` lies in our place; its heartbeats' signatures are
+    checked."""
     if disk.pushed_last() is None:
         return True  # the list of what was pushed here is gone: nothing tells whose it is
     lines = any(_is_foreign_line(replica, disk, line) for line in box.lines)
-    return lines or any(_is_foreign_heartbeat(disk, crew, heartbeat) for heartbeat in box.heartbeats) or _is_chain_taken(replica, disk)
+    return (
+        lines
+        or any(_is_foreign_heartbeat(disk, crew, heartbeat) for heartbeat in box.heartbeats)
+        or _is_chain_taken(replica, disk)
+    )
 
 
 def _is_foreign_line(replica: Replica, disk: DurableState, line: bytes) -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from gitcoord.core.ledger.branch import BadLine
-from gitcoord.core.round.effects import SaveOrphans, DurableState, Effect, Push, SaveTip, Steps, Notify
 from gitcoord.core.errors import BadCredentials, Corrupt, Unreachable
 from gitcoord.core.format.event import parse
-from gitcoord.core.ports import Fetched, Oid, PushOutcome, Update
-from gitcoord.core.round.replica import QUIET_S, Replica, advance_to, descends
+from gitcoord.core.ledger.branch import BadLine
 from gitcoord.core.ledger.trees import readable
+from gitcoord.core.ports import Fetched, Oid, PushOutcome, Update
+from gitcoord.core.round.effects import DurableState, Effect, Notify, Push, SaveOrphans, SaveTip, Steps
+from gitcoord.core.round.replica import QUIET_S, Replica, advance_to, descends
 
 TOLD_AT_ONCE = 5  # refs, or bad lines; anybody who may push can make thousands
 
@@ -23,8 +23,11 @@ def follow_ledger(replica: Replica, disk: DurableState, refs: dict[str, Oid]) ->
     """
     tip, seen = refs.get(replica.ledger_ref), disk.tip
     if seen is not None and tip != seen and not _is_here(replica, seen):
-        yield Notify("forgotten", f"the ledger last seen ({seen[:12]}) is no longer in the private store: whether the "
-                   "remote's descends from it cannot be told; going on from the remote's")
+        yield Notify(
+            "forgotten",
+            f"the ledger last seen ({seen[:12]}) is no longer in the private store: whether the "
+            "remote's descends from it cannot be told; going on from the remote's",
+        )
         seen = None
     if seen is not None and tip != seen and not (tip and descends(replica.objects, seen, tip)):
         if tip is None or descends(replica.objects, tip, seen):
@@ -45,8 +48,10 @@ def follow_ledger(replica: Replica, disk: DurableState, refs: dict[str, Oid]) ->
     for bad in news[:TOLD_AT_ONCE]:
         yield Notify("bad_line", f"{bad.where}: {bad.reason}")
     if len(news) > TOLD_AT_ONCE:
-        yield Notify("bad_line", f"and {len(news) - TOLD_AT_ONCE} more bad lines on the ledger branch: "
-                   "`gitcoord verify` names them")
+        yield Notify(
+            "bad_line",
+            f"and {len(news) - TOLD_AT_ONCE} more bad lines on the ledger branch: `gitcoord verify` names them",
+        )
     return True
 
 
@@ -59,8 +64,11 @@ def tell_left(replica: Replica, fetched: Fetched) -> Steps:
         yield Notify("outbox_left", f"left on the remote: {shown}{more}. The ledger and all other outboxes go on")
     if fetched.strays and not replica.told_strays:
         some = ", ".join(readable(ref) for ref in sorted(fetched.strays)[:TOLD_AT_ONCE])
-        yield Notify("odd_refs", f"{len(fetched.strays)} refs among the outboxes can be none by their names, and are "
-                   f"passed over: {some}; their author, or the remote's owner, can delete them")
+        yield Notify(
+            "odd_refs",
+            f"{len(fetched.strays)} refs among the outboxes can be none by their names, and are "
+            f"passed over: {some}; their author, or the remote's owner, can delete them",
+        )
     replica.told_left, replica.told_strays = frozenset(fetched.left), bool(fetched.strays)
 
 
@@ -89,8 +97,9 @@ def _restore_remote(replica: Replica, old: Oid | None, seen: Oid) -> Generator[E
         raise Unreachable(f"the ledger was set back; restoring it failed: {answer.reason}")
     if answer.outcome is PushOutcome.DENIED:
         replica.quiet_until_s = replica.clock.monotonic_s() + QUIET_S
-        yield Notify("ledger_denied", f"the ledger was set back, and the remote refuses to have it restored: "
-                   f"{answer.reason}")
+        yield Notify(
+            "ledger_denied", f"the ledger was set back, and the remote refuses to have it restored: {answer.reason}"
+        )
     return answer.outcome in (PushOutcome.ACCEPTED, PushOutcome.DENIED)
 
 
@@ -120,6 +129,7 @@ def _handle_fork(replica: Replica, disk: DurableState, seen: Oid, tip: Oid) -> S
     yield SaveOrphans(tuple(dict.fromkeys([*disk.orphans, *lost])))
     yield SaveTip(tip, max(disk.term, mine.fleet.terms.highest, replica.branch.fleet.terms.highest))
     yield Notify(
-        "fork", f"the remote's ledger parted from the one seen before ({seen[:12]}, kept here as forks/{seen[:12]}): "
-        f"{len(lost)} events that vanished are offered again"
+        "fork",
+        f"the remote's ledger parted from the one seen before ({seen[:12]}, kept here as forks/{seen[:12]}): "
+        f"{len(lost)} events that vanished are offered again",
     )

@@ -6,21 +6,21 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gitcoord.core.leadership import neighbour_heartbeats
-from gitcoord.core.fold import duties as leader_duties
 from gitcoord.core import limits
-from gitcoord.core.ledger import outbox
-from gitcoord.core.round.batch import admit
-from gitcoord.core.ledger.branch import BadLine
 from gitcoord.core.commands import Context
-from gitcoord.core.round.effects import Append, DurableState, RecordOutbox, Steps
-from gitcoord.core.format.event import Event, Head, parse, parse_all
+from gitcoord.core.fold import duties as leader_duties
 from gitcoord.core.fold.fleet_state import Duty
-from gitcoord.core.names import uid_from
-from gitcoord.core.ledger.outbox import Outbox
-from gitcoord.core.ports import Oid, Update
-from gitcoord.core.round.replica import Replica, own_ref
+from gitcoord.core.format.event import Event, Head, parse, parse_all
+from gitcoord.core.leadership import neighbour_heartbeats
 from gitcoord.core.leadership.sessions import Crew, Session
+from gitcoord.core.ledger import outbox
+from gitcoord.core.ledger.branch import BadLine
+from gitcoord.core.ledger.outbox import Outbox
+from gitcoord.core.names import uid_from
+from gitcoord.core.ports import Oid, Update
+from gitcoord.core.round.batch import admit
+from gitcoord.core.round.effects import Append, DurableState, RecordOutbox, Steps
+from gitcoord.core.round.replica import Replica, own_ref
 from gitcoord.core.text import Place, fit
 
 
@@ -51,15 +51,23 @@ def do_duties(replica: Replica, disk: DurableState, crew: Crew) -> Steps:
     if lead is None or lead.leaving or not lead.claims_term:
         return
     waiting = {duty for event in disk.pending() if isinstance(duty := event.data.get("duty"), str)}
-    ctx = Context(fleet, replica.clock.timestamp(), lead.agent, disk.node, liveness=crew.standings(),
-                seen_s=replica.seen_s)
+    ctx = Context(
+        fleet, replica.clock.timestamp(), lead.agent, disk.node, liveness=crew.standings(), seen_s=replica.seen_s
+    )
     found = leader_duties.wanted(fleet, ctx, but=waiting) + _bad_lines(replica, waiting)
     drafts = []
     for duty in found:
         if not replica.duties.allows(replica.clock.monotonic_s()):
             break
-        draft = leader_duties.draft(fleet, duty, lead.signer, actor=lead.agent, node=disk.node,
-                                    timestamp=replica.clock.timestamp(), uid=uid_from(replica.rng.randbytes(10)))
+        draft = leader_duties.draft(
+            fleet,
+            duty,
+            lead.signer,
+            actor=lead.agent,
+            node=disk.node,
+            timestamp=replica.clock.timestamp(),
+            uid=uid_from(replica.rng.randbytes(10)),
+        )
         if draft is not None:
             replica.duties.spend(replica.clock.monotonic_s())
             drafts.append(draft)
@@ -74,7 +82,7 @@ def _bad_lines(replica: Replica, waiting: Container[str]) -> list[Duty]:
         by_commit.setdefault(bad.commit, []).append(bad)
     found = [(f"bad:{commit[:12]}", bads) for commit, bads in by_commit.items()]
     new = [(key, bads) for key, bads in found if key not in waiting and key not in replica.branch.fleet.done]
-    return [Duty("error", _told(bads), key) for key, bads in new[:limits.DUTIES_PER_TICK]]
+    return [Duty("error", _told(bads), key) for key, bads in new[: limits.DUTIES_PER_TICK]]
 
 
 def _told(bads: Sequence[BadLine]) -> str:
@@ -122,7 +130,9 @@ def plan_push(replica: Replica, disk: DurableState, crew: Crew, now_s: float) ->
     if leads and not quiet:
         plan.deletes = _forsaken(replica, disk, now_s)
     plan.renews_heartbeats = heartbeat or (plan.writes_ledger and lead is not None)
-    plan.pushes_outbox = (news or left or plan.renews_heartbeats or plan.candidate is not None) and now_s >= replica.own_quiet_until_s
+    plan.pushes_outbox = (
+        news or left or plan.renews_heartbeats or plan.candidate is not None
+    ) and now_s >= replica.own_quiet_until_s
     return plan
 
 
@@ -144,8 +154,11 @@ def build_commits(replica: Replica, disk: DurableState, crew: Crew, plan: Plan, 
         events = [plan.control, *plan.batch] if plan.control else plan.batch
         log = replica.branch.extend([event.line for event in events], _cuts(events))
         plan.ledger_oid = replica.objects.put_commit(
-            tree=replica.branch.write(log, plan.files), parents=[replica.branch.tip] if replica.branch.tip else [],
-            message=_message(replica, events, plan.files, disk.node), author=author, time_s=replica.clock.epoch_s(),
+            tree=replica.branch.write(log, plan.files),
+            parents=[replica.branch.tip] if replica.branch.tip else [],
+            message=_message(replica, events, plan.files, disk.node),
+            author=author,
+            time_s=replica.clock.epoch_s(),
         )
         plan.updates.append(Update(replica.ledger_ref, replica.branch.tip, plan.ledger_oid))
     plan.updates.extend(plan.deletes)
@@ -202,7 +215,9 @@ def _forsaken(replica: Replica, disk: DurableState, now_s: float) -> list[Update
     replica.unchanged = since
     gone = [node for node, (_, at_s) in since.items() if now_s - at_s >= limits.OUTBOX_FORSAKEN_S]
     done = [node for node in gone if node != disk.node and not _lacks(replica, replica.outboxes[node])]
-    return [Update(replica.outbox_prefix + node, since[node][0], None) for node in done[:limits.OUTBOXES_RETIRED_AT_ONCE]]
+    return [
+        Update(replica.outbox_prefix + node, since[node][0], None) for node in done[: limits.OUTBOXES_RETIRED_AT_ONCE]
+    ]
 
 
 def _lacks(replica: Replica, box: Outbox) -> bool:
@@ -222,11 +237,17 @@ def _author(replica: Replica, crew: Crew, plan: Plan, disk: DurableState) -> str
 def add_outbox(replica: Replica, disk: DurableState, crew: Crew, plan: Plan, now_s: float, *, fresh: bool) -> Steps:
     heartbeats = crew.heartbeats(replica.branch.fleet, now_s, timestamp=replica.clock.timestamp(), fresh=fresh)
     oid = outbox.write(
-        replica.objects, node=disk.node, pending=plan.pending, orphans=disk.orphans, heartbeats=heartbeats,
-        nonce=uid_from(replica.rng.randbytes(10)), time_s=replica.clock.epoch_s(),
+        replica.objects,
+        node=disk.node,
+        pending=plan.pending,
+        orphans=disk.orphans,
+        heartbeats=heartbeats,
+        nonce=uid_from(replica.rng.randbytes(10)),
+        time_s=replica.clock.epoch_s(),
         parent=replica.own_seen if replica.parented_outbox else None,
     )
-    yield RecordOutbox(oid, neighbour_heartbeats.numbers(heartbeats))  # durable BEFORE it is pushed: else we would not know it for ours
+    # durable BEFORE it is pushed: else we would not know it for ours
+    yield RecordOutbox(oid, neighbour_heartbeats.numbers(heartbeats))
     plan.outbox_oid = oid
     plan.updates.append(Update(own_ref(replica, disk), replica.own_seen, oid))
 

@@ -14,17 +14,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitcoord.core import limits
-from gitcoord.core.round.batch import why_waiting
-from gitcoord.core.round.effects import DurableState, Effect, Fetch, Push, SaveTip, Steps, Notify, Wait
 from gitcoord.core.errors import BadCredentials, Denied, Lost, Unreachable
 from gitcoord.core.format.event import Event, Head, hash_of
-from gitcoord.core.round.ledger_sync import follow_ledger, tell_left
-from gitcoord.core.round.planning import Plan, add_outbox, build_commits, plan_push, do_duties, is_news, unblocked
-from gitcoord.core.ports import Fetched, Oid, PushOutcome, Pushed
-from gitcoord.core.round.replica import QUIET_S, REFUSED_S, Replica, advance_to, own_ref
 from gitcoord.core.leadership.sessions import Crew, Session
+from gitcoord.core.ports import Fetched, Oid, Pushed, PushOutcome
+from gitcoord.core.round.batch import why_waiting
+from gitcoord.core.round.effects import DurableState, Effect, Fetch, Notify, Push, SaveTip, Steps, Wait
+from gitcoord.core.round.ledger_sync import follow_ledger, tell_left
+from gitcoord.core.round.planning import Plan, add_outbox, build_commits, do_duties, is_news, plan_push, unblocked
 from gitcoord.core.round.reconcile import check_own_outbox, reconcile_queue
-
+from gitcoord.core.round.replica import QUIET_S, REFUSED_S, Replica, advance_to, own_ref
 
 CONTENDED_POLLS = 4.0  # after a lost race: others are at it for so many polls at least
 CEDES_MAX = 3  # waits for others whose turn it is, each as long as a push takes: they may be gone
@@ -44,7 +43,12 @@ class Report:
 
 
 def sync(
-    replica: Replica, disk: DurableState, crew: Crew, *, may_push: Callable[[bool], bool] = lambda urgent: True, tick: bool = True
+    replica: Replica,
+    disk: DurableState,
+    crew: Crew,
+    *,
+    may_push: Callable[[bool], bool] = lambda urgent: True,
+    tick: bool = True,
 ) -> Generator[Effect, Any, Report]:
     """One round. `may_push(urgent)` asks the budget; `tick`: the leader's duties are due."""
     report = Report()
@@ -98,14 +102,24 @@ def _gives_way(replica: Replica, disk: DurableState, crew: Crew) -> bool:
 
     Not the leader, and not where each push counts.
     """
-    if replica.clock.monotonic_s() >= replica.contended_until_s or replica.own_seen is None or crew.profile.pushes_per_minute:
+    if (
+        replica.clock.monotonic_s() >= replica.contended_until_s
+        or replica.own_seen is None
+        or crew.profile.pushes_per_minute
+    ):
         return False
-    return crew.leading(replica.branch.fleet.terms) is None and is_news(replica, disk, unblocked(replica, disk.pending()))
+    return crew.leading(replica.branch.fleet.terms) is None and is_news(
+        replica, disk, unblocked(replica, disk.pending())
+    )
 
 
 def _place(replica: Replica, disk: DurableState, crew: Crew, plan: Plan) -> int:
     """How many of those who wait for the ledger go before us. All who have fetched the same draw the same lots."""
-    if replica.clock.monotonic_s() >= replica.contended_until_s or plan.candidate or crew.leading(replica.branch.fleet.terms):
+    if (
+        replica.clock.monotonic_s() >= replica.contended_until_s
+        or plan.candidate
+        or crew.leading(replica.branch.fleet.terms)
+    ):
         return 0
     lots = {node: hash_of(f"{replica.branch.tip} {node}".encode()) for node in {event.node for event in plan.batch}}
     mine = lots.get(disk.node, "")
@@ -134,7 +148,13 @@ def _observe_and_plan(
 
 
 def _apply_results(
-    replica: Replica, disk: DurableState, crew: Crew, plan: Plan, answers: Mapping[str, Pushed], report: Report, started_s: float
+    replica: Replica,
+    disk: DurableState,
+    crew: Crew,
+    plan: Plan,
+    answers: Mapping[str, Pushed],
+    report: Report,
+    started_s: float,
 ) -> Generator[Effect, Any, bool]:
     """Believe what the remote accepted; True when the round should begin again."""
     unsent = Pushed(PushOutcome.UNKNOWN)
@@ -151,8 +171,11 @@ def _apply_results(
     if _is(report.outbox, PushOutcome.DENIED):
         yield from _outbox_alone(replica, disk, crew, plan, report, started_s)
         return False
-    return any(_is(answer, bad) for answer in (report.outbox, report.ledger)
-               for bad in (PushOutcome.STALE, PushOutcome.UNKNOWN))
+    return any(
+        _is(answer, bad)
+        for answer in (report.outbox, report.ledger)
+        for bad in (PushOutcome.STALE, PushOutcome.UNKNOWN)
+    )
 
 
 def _offer(
@@ -192,7 +215,9 @@ def _ledger_accepted(
     replica.denied_alone = False
     replica.contended_until_s = 0.0  # whoever won sequences for all, until it loses
     taken = {event.uid for event in plan.batch}
-    replica.refused = {uid: until or started_s + REFUSED_S for uid, until in replica.refused.items() if uid not in taken}
+    replica.refused = {
+        uid: until or started_s + REFUSED_S for uid, until in replica.refused.items() if uid not in taken
+    }
     replica.suspects = 2 * replica.suspects if replica.suspects < limits.BATCH_EVENTS_MAX else 0
     report.sequenced = replica.heads.get(disk.node, Head())
     if plan.candidate is not None and crew.leading(replica.branch.fleet.terms) is plan.candidate:
@@ -211,11 +236,15 @@ def _ledger_denied(replica: Replica, crew: Crew, plan: Plan, answer: Pushed) -> 
     if len(plan.batch) == 1:
         event = plan.batch[0]
         if replica.denied_alone:
-            replica.refused.clear()  # without the one named before, it was denied all the same: that one is not to blame
+            # without the one named before, it was denied all the same: that one is not to blame
+            replica.refused.clear()
         replica.refused[event.uid] = 0.0
         replica.denied_alone, replica.suspects = True, 0
-        yield Notify("event_refused", f"the remote refuses the ledger with event {event.uid[:8]} by {event.actor}: "
-                   "going on without it, if the remote lets us")
+        yield Notify(
+            "event_refused",
+            f"the remote refuses the ledger with event {event.uid[:8]} by {event.actor}: "
+            "going on without it, if the remote lets us",
+        )
     elif plan.batch:
         replica.suspects = max(1, len(plan.batch) // 2)
 
@@ -249,8 +278,12 @@ def _outbox_alone(replica: Replica, disk: DurableState, crew: Crew, plan: Plan, 
             return
         passes, fails = (passes, middle) if answer.outcome is PushOutcome.DENIED else (middle, fails)
     event = plan.pending[fails - 1]
-    replica.blocked, replica.quiet_until_s, replica.suspects = event.uid, 0.0, 0  # the cause is known: the others may go on
+    # the cause is known: the others may go on
+    replica.blocked, replica.quiet_until_s, replica.suspects = event.uid, 0.0, 0
     for session in crew.sessions:
         session.claims_term = True
-    yield Notify("event_denied", f"the remote refuses event {event.uid[:8]} by {event.actor} ({words}): "
-               f"`gitcoord queue drop {event.uid[:8]}` removes it; what comes after it waits")
+    yield Notify(
+        "event_denied",
+        f"the remote refuses event {event.uid[:8]} by {event.actor} ({words}): "
+        f"`gitcoord queue drop {event.uid[:8]}` removes it; what comes after it waits",
+    )

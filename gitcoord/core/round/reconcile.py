@@ -6,14 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gitcoord.core import limits
-from gitcoord.core.ledger import outbox
-from gitcoord.core.round.effects import RestoreFromOutbox, BecomeNewNode, SaveOrphans, Rechain, DurableState, Push, Resubmit, Steps, Notify, Trim
 from gitcoord.core.format.event import Event, Head, hash_of, parse_all
-from gitcoord.core.round.identity import is_of_a_copy
-from gitcoord.core.ledger.outbox import Outbox
-from gitcoord.core.ports import Fetched, PushOutcome, Pushed, Update
-from gitcoord.core.round.replica import Replica, own_ref
 from gitcoord.core.leadership.sessions import Crew
+from gitcoord.core.ledger import outbox
+from gitcoord.core.ledger.outbox import Outbox
+from gitcoord.core.ports import Fetched, Pushed, PushOutcome, Update
+from gitcoord.core.round.effects import (
+    BecomeNewNode,
+    DurableState,
+    Notify,
+    Push,
+    Rechain,
+    RestoreFromOutbox,
+    Resubmit,
+    SaveOrphans,
+    Steps,
+    Trim,
+)
+from gitcoord.core.round.identity import is_of_a_copy
+from gitcoord.core.round.replica import Replica, own_ref
 
 COPIED = "another clone writes as {}: identity shared (a copied clone?)"
 DEFACED_FREE = 3  # times that our outbox is written anew at once
@@ -26,12 +37,14 @@ def check_own_outbox(replica: Replica, disk: DurableState, crew: Crew, fetched: 
     boxes, own = {}, disk.node
     for ref, oid in fetched.refs.items():
         if ref.startswith(replica.outbox_prefix):
-            node = ref[len(replica.outbox_prefix):]
+            node = ref[len(replica.outbox_prefix) :]
             old = replica.outboxes.get(node)
             if old is not None and (old.oid == oid or ref in fetched.left and node != own):
                 boxes[node] = old
             else:
-                boxes[node] = _checked(replica, outbox.read(replica.objects, oid, old, whole=node == own and disk.pushed(oid)))
+                boxes[node] = _checked(
+                    replica, outbox.read(replica.objects, oid, old, whole=node == own and disk.pushed(oid))
+                )
     replica.outboxes = boxes
     mine = boxes.get(own)
     if mine is None:
@@ -63,9 +76,12 @@ def _pass_over(replica: Replica, disk: DurableState, theirs: Outbox) -> Steps:
     if replica.defaced_times > DEFACED_FREE:
         replica.own_quiet_until_s = now_s + pause_s
     later = f" in {pause_s:.0f} s" if replica.defaced_times > DEFACED_FREE else " when there is something to push"
-    yield Notify("outbox_defaced", f"somebody without this node's keys wrote to its outbox {own_ref(replica, disk)} (commit "
-               f"{theirs.oid[:12]}; {replica.defaced_times} times lately): it is written anew{later}; the remote's owner "
-               "can tell who pushes there")
+    yield Notify(
+        "outbox_defaced",
+        f"somebody without this node's keys wrote to its outbox {own_ref(replica, disk)} (commit "
+        f"{theirs.oid[:12]}; {replica.defaced_times} times lately): it is written anew{later}; the remote's owner "
+        "can tell who pushes there",
+    )
 
 
 def _clear_way(replica: Replica, disk: DurableState, crew: Crew, fetched: Fetched) -> Steps:
@@ -73,9 +89,12 @@ def _clear_way(replica: Replica, disk: DurableState, crew: Crew, fetched: Fetche
     below = {ref: oid for ref, oid in fetched.strays.items() if ref.startswith(own_ref(replica, disk) + "/")}
     if not below:
         return
-    yield Notify("outbox_blocked", f"{len(below)} refs below {own_ref(replica, disk)}, which is this node's outbox: removing "
-               "them; the remote's owner can tell who pushes there")
-    updates = tuple(Update(ref, oid, None) for ref, oid in sorted(below.items())[:limits.OUTBOXES_RETIRED_AT_ONCE])
+    yield Notify(
+        "outbox_blocked",
+        f"{len(below)} refs below {own_ref(replica, disk)}, which is this node's outbox: removing "
+        "them; the remote's owner can tell who pushes there",
+    )
+    updates = tuple(Update(ref, oid, None) for ref, oid in sorted(below.items())[: limits.OUTBOXES_RETIRED_AT_ONCE])
     answers: Mapping[str, Pushed] = yield Push(updates)
     if any(answer.outcome is PushOutcome.DENIED for answer in answers.values()):
         yield from _become_new_node(replica, disk, crew, Outbox(""), "refs below {}, its outbox, cannot be removed")
@@ -209,6 +228,8 @@ def _still_needed(replica: Replica, orphans: Sequence[bytes]) -> tuple[bytes, ..
                 event = by_hash.get(event.prev or "")
     heads = replica.heads
     return tuple(
-        line for line in orphans if line in needed
+        line
+        for line in orphans
+        if line in needed
         and (not replica.is_sequenced(line) or (events[line].seq or 0) > heads.get(events[line].node, Head()).seq)
     )

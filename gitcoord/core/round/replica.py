@@ -6,19 +6,20 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from gitcoord.core.ledger import anchors as anchor, checkpoint
 from gitcoord.core import limits
-from gitcoord.core.ledger.anchors import Anchors
-from gitcoord.core.ledger.branch import Branch
-from gitcoord.core.leadership.budget import Budget
-from gitcoord.core.round.effects import DurableState
 from gitcoord.core.errors import Corrupt
-from gitcoord.core.format.event import Event, Head, parse, parse_all
 from gitcoord.core.fold.chains import Inadmissible
 from gitcoord.core.fold.ledger_time import FirstSeen
+from gitcoord.core.format.event import Event, Head, parse, parse_all
+from gitcoord.core.leadership.budget import Budget
+from gitcoord.core.leadership.sessions import Random
+from gitcoord.core.ledger import anchors as anchor
+from gitcoord.core.ledger import checkpoint
+from gitcoord.core.ledger.anchors import Anchors
+from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.ledger.outbox import Outbox
 from gitcoord.core.ports import Objects, Oid
-from gitcoord.core.leadership.sessions import Random
+from gitcoord.core.round.effects import DurableState
 
 QUIET_S = 60.0  # after the remote denied the ledger: leave it alone that long
 REFUSED_S = 3600.0  # an event that a hook minds is tried again after that: hooks change
@@ -73,8 +74,9 @@ class Replica:
     denied_alone: bool = False  # the last ledger write held one event and was denied
     suspects: int = 0  # after a denied batch: no more than so many lines in the next; 0: no limit
     rotation: int = 0
-    duties: Budget = field(default_factory=lambda: Budget(
-        limits.DUTIES_PER_MINUTE, limits.DUTIES_AT_ONCE, limits.DUTIES_AT_ONCE))
+    duties: Budget = field(
+        default_factory=lambda: Budget(limits.DUTIES_PER_MINUTE, limits.DUTIES_AT_ONCE, limits.DUTIES_AT_ONCE)
+    )
     parsed: dict[bytes, Event | None] = field(default_factory=dict)  # offered lines: the event, if well formed
     checked: dict[bytes, Event | None] = field(default_factory=dict)  # of those, when the signature is good as well
 
@@ -225,6 +227,8 @@ def _walk(replica: Replica, tip: Oid) -> Branch:
         fresh.apply_commit(commit)
         if not fresh.fleet.position:  # each of thousands of commits would be damage that nobody mends
             reason = f": {fresh.bad[0].reason}" if fresh.bad else ""
-            raise Corrupt(f"the ledger does not begin as this version of gitcoord writes one ({commit[:12]}{reason}): "
-                          "use the version that wrote it, or run `gitcoord leave` and `gitcoord init` elsewhere")
+            raise Corrupt(
+                f"the ledger does not begin as this version of gitcoord writes one ({commit[:12]}{reason}): "
+                "use the version that wrote it, or run `gitcoord leave` and `gitcoord init` elsewhere"
+            )
     return fresh

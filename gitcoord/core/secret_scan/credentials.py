@@ -33,8 +33,7 @@ TEXT_MIN = 8  # characters: nothing shorter is looked at
 _RUN = r"[A-Za-z0-9_+/=.~$:@%&?-]{16,}"  # a text without one holds no token
 _MIXED = r"[A-Z0-9]"  # a run without any is a path, or words that are joined
 _BASE64 = r"[A-Za-z0-9+/_-]{24,}={0,2}"
-_INVISIBLE = ("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
-              "\U000e0000-\U000e01ef]")
+_INVISIBLE = "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e01ef]"
 _BETWEEN_DIGITS = r"\\u00|\\x|0x|[^0-9a-z]"
 _FULL_WIDTH = {code + 0xFEE0: code for code in range(0x21, 0x7F)}
 _keywords: dict[str, list[Rule]] = {}
@@ -71,11 +70,13 @@ class OwnSecrets:
         self._squeezed = [(name, compiled(r"\s").sub("", text)) for name, text in self._plain]
         self._hex = [(name, secret.hex()) for name, secret in self.raw.items()]
         self._numbers = [(name, f",{','.join(map(str, secret))},") for name, secret in self.raw.items()]
-        self._base32 = [(name, base64.b32encode(secret).decode()[: len(secret) * 8 // 5])
-                        for name, secret in self.raw.items()]
+        self._base32 = [
+            (name, base64.b32encode(secret).decode()[: len(secret) * 8 // 5]) for name, secret in self.raw.items()
+        ]
         # The last characters depend on what follows the secret: an Ed25519 key is often kept with its public half.
-        self._base64 = [(name, base64.b64encode(secret).decode()[: len(secret) * 4 // 3])
-                        for name, secret in self.raw.items()]
+        self._base64 = [
+            (name, base64.b64encode(secret).decode()[: len(secret) * 4 // 3]) for name, secret in self.raw.items()
+        ]
 
     def find(self, text: str) -> Found | None:
         for name, spelled in self._plain:
@@ -85,8 +86,12 @@ class OwnSecrets:
         low = compiled(_BETWEEN_DIGITS).sub("", squeezed.lower())
         numbers = f",{compiled(r'[^0-9]+').sub(',', text)}," if len(text) > 2 * TEXT_MIN else ""
         upper = compiled(r"[^A-Z2-7]").sub("", squeezed.upper())
-        for looked_in, known in ((squeezed, self._squeezed), (low, self._hex), (numbers, self._numbers),
-                                 (upper, self._base32)):
+        for looked_in, known in (
+            (squeezed, self._squeezed),
+            (low, self._hex),
+            (numbers, self._numbers),
+            (upper, self._base32),
+        ):
             for name, spelled in known:
                 if spelled in looked_in:
                     return _own(name, text.lower(), spelled)
@@ -134,8 +139,13 @@ def first_secret(text: str, own: OwnSecrets = NOBODYS) -> Found | None:
 
 def secret_in(draft: Draft, own: OwnSecrets = NOBODYS) -> tuple[str, str] | None:
     """Return the kind of the first secret in any field of `draft`, and the place ("data.result, line 3")."""
-    for place, value in (("content", draft.content), ("data", draft.data), ("actor", draft.actor), ("type", draft.type),
-                         ("to", draft.to)):
+    for place, value in (
+        ("content", draft.content),
+        ("data", draft.data),
+        ("actor", draft.actor),
+        ("type", draft.type),
+        ("to", draft.to),
+    ):
         if isinstance(value, str):
             found = first_secret(value, own)
             if found is not None:

@@ -30,15 +30,30 @@ _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 HEADERS = (
     Rule("private-key", ("private key",), r"(?i)-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}"),
     Rule("putty-private-key", ("putty-user-key-file",), r"(?i)PuTTY-User-Key-File-\d"),
-    Rule("minisign-secret-key", ("encrypted secret key", "signify secret key"),
-         r"(?i)untrusted comment: [^\n]{0,60}secret key"),
-    Rule("netrc-password", ("login", ), r"(?i)\blogin\s{1,3}\S{1,80}\s{1,3}password\s{1,3}(?![$<{\[*])(\S{6,})"),
-    Rule("curl-user", ("curl",),
-         r"\bcurl\b[^\n]{0,300}?\s(?:-u|--user)[ =]{0,3}[\"']?[\w.@+-]{1,60}:(?![$<{\[*])([^\s\"']{6,})", 2.0),
-    Rule("url-with-password", ("://",), r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"'<>]{0,80}:"
-         r"(?!(?:x-oauth-basic|password|passwd|pass|pwd?|secret|token)@|[$<{%*\[])([^\s/@\"'<>]{3,200})@[\w\[]"),
-    Rule("authorization-header", ("bearer ", "basic "),
-         r"(?i)\b(?:bearer|basic)\s{1,3}((?=[\w~+/.=-]{0,300}\d)[\w~+/.-]{16,}={0,2})", 3.0),
+    Rule(
+        "minisign-secret-key",
+        ("encrypted secret key", "signify secret key"),
+        r"(?i)untrusted comment: [^\n]{0,60}secret key",
+    ),
+    Rule("netrc-password", ("login",), r"(?i)\blogin\s{1,3}\S{1,80}\s{1,3}password\s{1,3}(?![$<{\[*])(\S{6,})"),
+    Rule(
+        "curl-user",
+        ("curl",),
+        r"\bcurl\b[^\n]{0,300}?\s(?:-u|--user)[ =]{0,3}[\"']?[\w.@+-]{1,60}:(?![$<{\[*])([^\s\"']{6,})",
+        2.0,
+    ),
+    Rule(
+        "url-with-password",
+        ("://",),
+        r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"'<>]{0,80}:"
+        r"(?!(?:x-oauth-basic|password|passwd|pass|pwd?|secret|token)@|[$<{%*\[])([^\s/@\"'<>]{3,200})@[\w\[]",
+    ),
+    Rule(
+        "authorization-header",
+        ("bearer ", "basic "),
+        r"(?i)\b(?:bearer|basic)\s{1,3}((?=[\w~+/.=-]{0,300}\d)[\w~+/.-]{16,}={0,2})",
+        3.0,
+    ),
     Rule("json-web-key", ('"kty"',), r'"d"\s{0,3}:\s{0,3}"([\w-]{32,})"', 3.5),
 )
 
@@ -46,14 +61,32 @@ HEADERS = (
 TOKENS = (
     Rule("github-token", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"\bgh[pousr]_[A-Za-z0-9_.-]{36,}", 1.5),
     Rule("github-fine-grained-token", ("github_pat_",), r"\bgithub_pat_[A-Za-z0-9_]{36,}", 1.5),
-    Rule("gitlab-token", ("glpat-", "gldt-", "glrt-", "glrtr-", "glcbt-", "glptt-", "glft-", "glsoat-", "glimt-",
-                          "glagent-", "glwt-", "glffct-", "gloas-"), r"\bgl[a-z]{1,5}-[A-Za-z0-9_=.-]{20,}", 1.5),
-    Rule("bitbucket-token", ("atbb", "atctt3xffg", "atatt3xffg"),
-         r"\b(?:ATBB|ATCTT3xFfG|ATATT3xFfG)[A-Za-z0-9_=-]{28,}"),
+    Rule(
+        "gitlab-token",
+        (
+            "glpat-",
+            "gldt-",
+            "glrt-",
+            "glrtr-",
+            "glcbt-",
+            "glptt-",
+            "glft-",
+            "glsoat-",
+            "glimt-",
+            "glagent-",
+            "glwt-",
+            "glffct-",
+            "gloas-",
+        ),
+        r"\bgl[a-z]{1,5}-[A-Za-z0-9_=.-]{20,}",
+        1.5,
+    ),
+    Rule(
+        "bitbucket-token", ("atbb", "atctt3xffg", "atatt3xffg"), r"\b(?:ATBB|ATCTT3xFfG|ATATT3xFfG)[A-Za-z0-9_=-]{28,}"
+    ),
     Rule("azure-devops-token", ("azdo",), r"\b[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}\b"),
     Rule("aws-access-key", ("akia", "asia", "abia", "acca"), r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b", 3.0),
-    Rule("aws-session-token", ("fwogzxivyxdz", "iqojb3jpz2lux2"),
-         r"(?:FwoGZXIvYXdz|IQoJb3JpZ2luX2)[A-Za-z0-9+/]{80,}"),
+    Rule("aws-session-token", ("fwogzxivyxdz", "iqojb3jpz2lux2"), r"(?:FwoGZXIvYXdz|IQoJb3JpZ2luX2)[A-Za-z0-9+/]{80,}"),
     Rule("aws-mws-token", ("amzn.mws.",), rf"\bamzn\.mws\.{_UUID}"),
     Rule("alibaba-access-key", ("ltai",), r"\bLTAI[A-Za-z0-9]{12,24}\b", 3.0),
     Rule("azure-shared-access-signature", ("sig=",), r"[?&]sig=[A-Za-z0-9%+/]{40,}", 3.5),
@@ -76,8 +109,12 @@ TOKENS = (
     Rule("telegram-bot-token", (":aa",), r"\b\d{8,10}:AA[\w-]{32,33}(?![\w-])"),
     Rule("twilio-key", ("sk",), rf"\bSK[0-9a-f]{{32}}{_END}"),
     Rule("sendgrid-key", ("sg.",), r"\bSG\.[\w-]{16,}\.[\w-]{16,}"),
-    Rule("stripe-key", ("_live_", "_test_", "_prod_", "whsec_"),
-         rf"\b(?:[sr]k_(?:live|test|prod)|whsec)_[A-Za-z0-9]{{16,}}{_END}", 3.0),
+    Rule(
+        "stripe-key",
+        ("_live_", "_test_", "_prod_", "whsec_"),
+        rf"\b(?:[sr]k_(?:live|test|prod)|whsec)_[A-Za-z0-9]{{16,}}{_END}",
+        3.0,
+    ),
     Rule("square-token", ("sq0", "eaaa"), r"\b(?:sq0[a-z]{3}-[\w-]{22,}|EAAA[\w-]{56,})"),
     Rule("braintree-token", ("access_token$",), r"access_token\$(?:production|sandbox)\$[a-z0-9]+\$[0-9a-f]{32}"),
     Rule("mailgun-key", ("key-",), rf"\bkey-[0-9a-f]{{32}}{_END}"),
@@ -102,30 +139,51 @@ TOKENS = (
     Rule("wallet-key", ("prv",), r"\b[xyztuv]prv[A-Za-z0-9]{90,}"),
     Rule("json-web-token", ("eyj",), r"(?<![\w-])eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_/-]{16,}\.[A-Za-z0-9_-]{10,}"),
     # The first bytes of "-----BEGIN " at each place of three in base64, and of an OpenSSH key.
-    Rule("private-key in base64", ("ls0tls1crudjt", "0tls0tqkvhsu4g", "tls0tlujfr0lo", "b3blbnnzac1rzxktdj"),
-         r"LS0tLS1CRUdJTi[A-Za-z0-9+/_-]{2}|0tLS0tQkVHSU4g|tLS0tLUJFR0lO|b3BlbnNzaC1rZXktdj[A-Za-z0-9+/]{20,}"),
+    Rule(
+        "private-key in base64",
+        ("ls0tls1crudjt", "0tls0tqkvhsu4g", "tls0tlujfr0lo", "b3blbnnzac1rzxktdj"),
+        r"LS0tLS1CRUdJTi[A-Za-z0-9+/_-]{2}|0tLS0tQkVHSU4g|tLS0tLUJFR0lO|b3BlbnNzaC1rZXktdj[A-Za-z0-9+/]{20,}",
+    ),
 )
 
 # A short word, then letters of both cases and digits: how most issuers spell a token today.
-PREFIXED = (r"(?<![\w/.=+-])([a-z][a-z0-9]{1,9}[_-](?:[a-z0-9]{1,10}[_-]){0,2})([A-Za-z0-9]{20,})(?![\w=/+.-])")
+PREFIXED = r"(?<![\w/.=+-])([a-z][a-z0-9]{1,9}[_-](?:[a-z0-9]{1,10}[_-]){0,2})([A-Za-z0-9]{20,})(?![\w=/+.-])"
 PREFIXED_ENTROPY_MIN = 3.9  # of 24 random letters and digits one in a thousand has less
 DIGEST_PREFIXES = (
-    "sha1", "sha2", "sha3", "sha5", "md5", "blake", "digest", "hash", "integrity", "etag", "uid", "public",
+    "sha1",
+    "sha2",
+    "sha3",
+    "sha5",
+    "md5",
+    "blake",
+    "digest",
+    "hash",
+    "integrity",
+    "etag",
+    "uid",
+    "public",
 )
 DIGEST_LENGTHS = frozenset((22, 43, 64, 86))  # 16, 32, 64 bytes in base64url, 32 in hexadecimal: what names, not opens
 
 _KINDS_OF_KEY = "api|access|private|account|encryption|signing|hmac|master|admin|auth|service|webhook"
-_NAMES = (rf"passw(?:or)?d|passphrase|passcode|pwd|secret|token|credentials?|(?:{_KINDS_OF_KEY})[_.-]?key|"
-          r"client[_.-]?key(?:-data)?|_auth(?!or)|[\"']auth[\"']|_key(?=[\"']?\s?=)")
-ASSIGNED = (rf"(?i)(public[_.-]?)?({_NAMES})[\w.-]{{0,20}}[\"'\]]{{0,2}}\s{{0,3}}(?:=>|:=|==?|:)\s{{0,4}}"
-            r"(?:\"([^\"\n]{6,300})\"|'([^'\n]{6,300})'|`([^`\n]{6,300})`|([^\s\"'`,;&<>|]{6,300}))")
-TOLD = (r"(?i)\b(?:password|passphrase|secret|token|api key)\s{1,3}(?:is|was|=|:)\s{1,3}"
-        r"[\"'`]?([^\s\"'`,;]{8,100})")
+_NAMES = (
+    rf"passw(?:or)?d|passphrase|passcode|pwd|secret|token|credentials?|(?:{_KINDS_OF_KEY})[_.-]?key|"
+    r"client[_.-]?key(?:-data)?|_auth(?!or)|[\"']auth[\"']|_key(?=[\"']?\s?=)"
+)
+ASSIGNED = (
+    rf"(?i)(public[_.-]?)?({_NAMES})[\w.-]{{0,20}}[\"'\]]{{0,2}}\s{{0,3}}(?:=>|:=|==?|:)\s{{0,4}}"
+    r"(?:\"([^\"\n]{6,300})\"|'([^'\n]{6,300})'|`([^`\n]{6,300})`|([^\s\"'`,;&<>|]{6,300}))"
+)
+TOLD = (
+    r"(?i)\b(?:password|passphrase|secret|token|api key)\s{1,3}(?:is|was|=|:)\s{1,3}"
+    r"[\"'`]?([^\s\"'`,;]{8,100})"
+)
 ASSIGNED_KEYWORDS = ("passw", "passphrase", "passcode", "pwd", "secret", "token", "credential", "key", "auth")
 
 _PLACEHOLDER = (
     r"(?i)[$<{%(\[*]|\.{3}|x{4}|\*{3}|…|(?:your|my|the|some|an?)[_-]|example|change[_-]?me|placeholder|redacted|hidden|"
-    r"dummy|null\b|none\b|true\b|false\b|not[_ -]|secrets?\.|env[.:]|os\.|self\.|https?:|file:|/|~/|\./|--")
+    r"dummy|null\b|none\b|true\b|false\b|not[_ -]|secrets?\.|env[.:]|os\.|self\.|https?:|file:|/|~/|\./|--"
+)
 _WORDS = r"[A-Za-z]+(?:[ _./:-][A-Za-z]+)*\Z"
 _CALL = r"[\w.]*[(\[]"
 _DOTTED = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+(?:[^\w-]|\Z)"
@@ -163,7 +221,10 @@ def is_secret_value(value: str) -> bool:
 def is_prefixed_token(prefix: str, rest: str) -> bool:
     """Return whether a word and the letters after it look like an issuer's token, not like a digest or a name."""
     return (
-        not prefix.startswith(DIGEST_PREFIXES) and len(prefix + rest) not in DIGEST_LENGTHS
-        and any(one.isupper() for one in rest) and any(one.islower() for one in rest)
-        and any(one.isdigit() for one in rest) and entropy(rest) >= PREFIXED_ENTROPY_MIN
+        not prefix.startswith(DIGEST_PREFIXES)
+        and len(prefix + rest) not in DIGEST_LENGTHS
+        and any(one.isupper() for one in rest)
+        and any(one.islower() for one in rest)
+        and any(one.isdigit() for one in rest)
+        and entropy(rest) >= PREFIXED_ENTROPY_MIN
     )

@@ -7,9 +7,9 @@ from typing import Any
 
 from gitcoord.core.commands import Context, NewEvent
 from gitcoord.features import values
-from gitcoord.features.agents import (
-    admission, commands as agent_commands, events as agent_events, presence, roster, watching,
-)
+from gitcoord.features.agents import admission, presence, roster, watching
+from gitcoord.features.agents import commands as agent_commands
+from gitcoord.features.agents import events as agent_events
 from gitcoord.features.agents.events import AgentRegistered
 
 EVENTS = agent_events.EVENTS

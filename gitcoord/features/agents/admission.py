@@ -8,20 +8,21 @@ from typing import Any, Literal
 from pydantic import Field
 
 from gitcoord.core import lookup
-from gitcoord.core.fold.authority import Role
 from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import COUNT_MAX, Words
-from gitcoord.core.format.keys import fingerprint, is_named
+from gitcoord.core.fold.authority import Role
 from gitcoord.core.fold.membership import KeyName, Login
+from gitcoord.core.format.keys import fingerprint, is_named
 from gitcoord.core.names import agent_id
 from gitcoord.features.typed import AgentGiven
 
 
 class Admit(Arguments):
     agent: AgentGiven = Field(description="Its id")
-    key: KeyName | None = Field(None, description="The fingerprint that it told you, or the whole key; none: the key "
-                                                  "that the ledger shows")
+    key: KeyName | None = Field(
+        None, description="The fingerprint that it told you, or the whole key; none: the key that the ledger shows"
+    )
     role: Role | None = Field(None, description="What it may do; none: as it is, member for a new one")
 
 
@@ -42,7 +43,8 @@ class Expel(Arguments):
 class Revoke(Arguments):
     key: str = Field(max_length=64, description="The key, its fingerprint, or the agent whose key it is")
     after: int | None = Field(
-        None, ge=1, le=COUNT_MAX, description="The last position at which it counts; none: from here on")
+        None, ge=1, le=COUNT_MAX, description="The last position at which it counts; none: from here on"
+    )
 
 
 class Confirm(Arguments):
@@ -58,8 +60,10 @@ def _admit(ctx: Context, asked: Admit) -> list[NewEvent]:
     agent = agent_id(asked.agent)
     member = ctx.fleet.members.get(agent)
     if member is None and asked.key is None:
-        raise Refused(f"{agent} has not joined: `gitcoord init --agent '{agent}'` on its machine comes first, or name "
-                      "its key with --key")
+        raise Refused(
+            f"{agent} has not joined: `gitcoord init --agent '{agent}'` on its machine comes first, or name "
+            "its key with --key"
+        )
     if member is None:
         key, shown = asked.key or "", asked.key or ""
     else:
@@ -70,8 +74,13 @@ def _admit(ctx: Context, asked: Admit) -> list[NewEvent]:
                 return []
         shown = fingerprint(key) if key == member.key else key
     role = f" as {asked.role}" if asked.role else ""
-    return [NewEvent("agent_admitted", f"{ctx.actor} admits {agent} with the key {shown}{role}",
-                     {"agent": agent, "key": key, "role": asked.role})]
+    return [
+        NewEvent(
+            "agent_admitted",
+            f"{ctx.actor} admits {agent} with the key {shown}{role}",
+            {"agent": agent, "key": key, "role": asked.role},
+        )
+    ]
 
 
 def _admission(ctx: Context, asked: Admission) -> list[NewEvent]:
@@ -94,8 +103,9 @@ def _expel(ctx: Context, asked: Expel) -> list[NewEvent]:
     if known is not None and known.expelled:
         return []
     because = f": {asked.reason}" if asked.reason else ""
-    return [NewEvent("agent_expelled", f"{ctx.actor} expels {agent}{because}",
-                     {"agent": agent, "reason": asked.reason})]
+    return [
+        NewEvent("agent_expelled", f"{ctx.actor} expels {agent}{because}", {"agent": agent, "reason": asked.reason})
+    ]
 
 
 def _revoke(ctx: Context, asked: Revoke) -> list[NewEvent]:
@@ -108,8 +118,13 @@ def _revoke(ctx: Context, asked: Revoke) -> list[NewEvent]:
         raise Refused(f"the ledger has {ctx.fleet.position} positions: --after names an earlier one")
     since = f"after position {asked.after}" if asked.after is not None else "from here on"
     owner = members.by_id[members.owners[key]].id if members.owners[key] in members.by_id else members.owners[key]
-    return [NewEvent("key_revoked", f"{ctx.actor} revokes the key {fingerprint(key)} of {owner} {since}",
-                     {"key": key, "after": asked.after})]
+    return [
+        NewEvent(
+            "key_revoked",
+            f"{ctx.actor} revokes the key {fingerprint(key)} of {owner} {since}",
+            {"key": key, "after": asked.after},
+        )
+    ]
 
 
 def _confirm(ctx: Context, asked: Confirm) -> list[NewEvent]:
@@ -117,14 +132,27 @@ def _confirm(ctx: Context, asked: Confirm) -> list[NewEvent]:
     known = ctx.fleet.members.get(agent)
     if known is not None and known.github.casefold() == asked.github.casefold():
         return []
-    return [NewEvent("github_confirmed", f"{ctx.actor} confirms that {agent} is {asked.github} on GitHub",
-                     {"agent": agent, "login": asked.github})]
+    return [
+        NewEvent(
+            "github_confirmed",
+            f"{ctx.actor} confirms that {agent} is {asked.github} on GitHub",
+            {"agent": agent, "login": asked.github},
+        )
+    ]
 
 
 def _roles(ctx: Context, asked: Nothing) -> list[dict[str, Any]]:
-    return [{"agent": one.id, "role": one.role, "state": _state(ctx, one), "key": fingerprint(one.key),
-             "github": one.github or None, "claims": one.claim if one.claim != one.github else None}
-            for one in ctx.fleet.members.by_id.values()]
+    return [
+        {
+            "agent": one.id,
+            "role": one.role,
+            "state": _state(ctx, one),
+            "key": fingerprint(one.key),
+            "github": one.github or None,
+            "claims": one.claim if one.claim != one.github else None,
+        }
+        for one in ctx.fleet.members.by_id.values()
+    ]
 
 
 def _state(ctx: Context, one: Any) -> str:
@@ -145,35 +173,59 @@ _OF_DORA = "SHA256:Mp2rV0OYrkJ2Yp2u3wBGiVfA6W1rYlWOXBpOfIpHiqY"
 COMMANDS: Mapping[str, Command | Query] = {
     "agent admit": Command(
         help="Let an agent into the fleet, with the key that it has; only an admin may",
-        example=f"gitcoord agent admit dora --key {_OF_DORA}", arguments=Admit, decide=_admit, positional=("agent",),
+        example=f"gitcoord agent admit dora --key {_OF_DORA}",
+        arguments=Admit,
+        decide=_admit,
+        positional=("agent",),
         idempotent=True,
     ),
     "agent admission": Command(
         help="Open the fleet to whoever comes, or close it: then an admin admits each new agent",
-        example="gitcoord agent admission open", arguments=Admission, decide=_admission, positional=("who",),
+        example="gitcoord agent admission open",
+        arguments=Admission,
+        decide=_admission,
+        positional=("who",),
         idempotent=True,
     ),
     "agent role": Command(
-        help="Give an agent another role; only an admin may", example="gitcoord agent role alice admin",
-        arguments=GiveRole, decide=_role, positional=("agent", "role"), idempotent=True,
+        help="Give an agent another role; only an admin may",
+        example="gitcoord agent role alice admin",
+        arguments=GiveRole,
+        decide=_role,
+        positional=("agent", "role"),
+        idempotent=True,
     ),
     "agent roles": Query(
-        help="Show each member's role, key and account on GitHub", example="gitcoord agent roles", arguments=Nothing,
-        ask=_roles, columns=("agent", "role", "state", "key", "github", "claims"),
+        help="Show each member's role, key and account on GitHub",
+        example="gitcoord agent roles",
+        arguments=Nothing,
+        ask=_roles,
+        columns=("agent", "role", "state", "key", "github", "claims"),
     ),
     "agent expel": Command(
         help="Send an agent away: nothing that it writes counts any more; only an admin may",
-        example="gitcoord agent expel bob", arguments=Expel, decide=_expel, positional=("agent",), destructive=True,
+        example="gitcoord agent expel bob",
+        arguments=Expel,
+        decide=_expel,
+        positional=("agent",),
+        destructive=True,
         idempotent=True,
     ),
     "agent revoke": Command(
         help="Take a key away, also for what it signed already; only an admin may",
-        example="gitcoord agent revoke bob", arguments=Revoke, decide=_revoke, positional=("key",),
-        destructive=True, idempotent=True,
+        example="gitcoord agent revoke bob",
+        arguments=Revoke,
+        decide=_revoke,
+        positional=("key",),
+        destructive=True,
+        idempotent=True,
     ),
     "agent confirm": Command(
         help="Say which account on GitHub an agent is; only an admin may",
-        example="gitcoord agent confirm alice --github octocat", arguments=Confirm, decide=_confirm,
-        positional=("agent",), idempotent=True,
+        example="gitcoord agent confirm alice --github octocat",
+        arguments=Confirm,
+        decide=_confirm,
+        positional=("agent",),
+        idempotent=True,
     ),
 }

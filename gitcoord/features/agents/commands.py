@@ -11,12 +11,12 @@ from gitcoord.core import times
 from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import Label, Span, Words
+from gitcoord.core.fold.membership import Login
 from gitcoord.core.format.keys import fingerprint
 from gitcoord.core.leadership.liveness import GONE, GOODBYE, SILENT
 from gitcoord.core.lookup import member
-from gitcoord.core.fold.membership import Login
-from gitcoord.features.agents import events as said
 from gitcoord.features.agents import admission, dependencies, roster
+from gitcoord.features.agents import events as said
 from gitcoord.features.agents.events import NEEDS_MAX, SLOTS_MAX, TaskWords
 from gitcoord.features.agents.presence import get, liveness, status
 from gitcoord.features.agents.roster import Agent
@@ -42,11 +42,13 @@ class Set(Arguments):
     capabilities: Capabilities | None = Field(None, description="In place of those that it had")
     role: Label | None = Field(None, description="What it is there for")
     depends_on: list[AgentGiven] | None = Field(
-        None, max_length=NEEDS_MAX, description="In place of those that it needed")
+        None, max_length=NEEDS_MAX, description="In place of those that it needed"
+    )
     backup: AgentGiven | None = Field(None, description="Who stands in for it; '' is nobody")
     slots: int | None = Field(None, ge=1, le=SLOTS_MAX, description="How many tasks it does at a time")
     github: Login | None = Field(
-        None, description="Its account on GitHub, to be confirmed by an admin or by `agent prove`")
+        None, description="Its account on GitHub, to be confirmed by an admin or by `agent prove`"
+    )
 
 
 class Leave(Arguments):
@@ -56,7 +58,8 @@ class Leave(Arguments):
 class Mute(Arguments):
     agent: AgentGiven = Field(description="Whose words shall have no effect")
     for_s: Span | None = Field(
-        None, alias="for", description="For how long: 90s, 15m, 2h, 3d; none: until it is unmuted")
+        None, alias="for", description="For how long: 90s, 15m, 2h, 3d; none: until it is unmuted"
+    )
     why: Words = Field("", description="Why, to be shown to the others")
 
 
@@ -110,8 +113,11 @@ def set_(ctx: Context, asked: Set) -> list[NewEvent]:
         raise Refused(f"only {whose} can say what it is able to do and needs: act as it with --as")
     if not given and not told:
         raise Refused("nothing to set: see `gitcoord agent set --help`")
-    events = [checked(ctx, {**said_before(known), **given, "backup": given.get("backup", known.backup) or None})] \
-        if given else []
+    events = (
+        [checked(ctx, {**said_before(known), **given, "backup": given.get("backup", known.backup) or None})]
+        if given
+        else []
+    )
     if told:
         words = ", ".join(f"{name} {value}" for name, value in told.items())
         events.append(NewEvent("agent_status_changed", f"{known.id}: {words}", {"agent": known.id, **told}))
@@ -140,8 +146,13 @@ def leave(ctx: Context, asked: Leave) -> list[NewEvent]:
     tasks = ctx.state("tasks")
     held = tasks.held.get(known.key, ()) if known.id == ctx.actor else ()  # another one's are the leader's to take
     given_back = [
-        NewEvent("task_released", f"{known.id} gives it back",
-                 {"attempt": tasks.tasks[uid].attempt, "reason": f"{known.id} leaves"}, re=uid) for uid in held
+        NewEvent(
+            "task_released",
+            f"{known.id} gives it back",
+            {"attempt": tasks.tasks[uid].attempt, "reason": f"{known.id} leaves"},
+            re=uid,
+        )
+        for uid in held
     ]
     words = f"{known.id} takes no more part in the work"
     return [*given_back, NewEvent("agent_unregistered", words, {"agent": known.id})]
@@ -153,8 +164,13 @@ def mute(ctx: Context, asked: Mute) -> list[NewEvent]:
         raise Refused(f"{whose} would mute itself: name another agent")
     until = times.later(ctx.now, asked.for_s) if asked.for_s is not None else None
     words = f"{ctx.actor} mutes {whose}" + (f" until {times.shown(until)}" if until else "")
-    return [NewEvent("agent_muted", words + (f": {asked.why}" if asked.why else ""),
-                     {"agent": whose, "until": until, "reason": asked.why})]
+    return [
+        NewEvent(
+            "agent_muted",
+            words + (f": {asked.why}" if asked.why else ""),
+            {"agent": whose, "until": until, "reason": asked.why},
+        )
+    ]
 
 
 def unmute(ctx: Context, asked: Unmute) -> list[NewEvent]:
@@ -176,19 +192,25 @@ def list_(ctx: Context, asked: List) -> list[dict[str, Any]]:
     agents: Mapping[str, Agent] = ctx.state("agents").agents
     rows = [shown(ctx, agent) for agent in agents.values()]
     if not asked.registered:
-        rows += [_member(ctx, one.id) for key, one in ctx.fleet.members.by_id.items()
-                 if key not in agents and not one.left]
+        rows += [
+            _member(ctx, one.id) for key, one in ctx.fleet.members.by_id.items() if key not in agents and not one.left
+        ]
     wanted = asked.capability.strip().casefold() if asked.capability else None
-    return [row for row in rows if (wanted is None or wanted in row["capabilities"])
-            and (asked.status is None or asked.status == row["status"])]
+    return [
+        row
+        for row in rows
+        if (wanted is None or wanted in row["capabilities"]) and (asked.status is None or asked.status == row["status"])
+    ]
 
 
 def show(ctx: Context, asked: Show) -> dict[str, Any]:
     known = get(ctx, asked.agent)
     if known is None:
         return _member(ctx, member(ctx, asked.agent))
-    needs = [{"agent": one, "status": status(ctx, other) if (other := get(ctx, one)) else "not registered"}
-             for one in known.depends_on]
+    needs = [
+        {"agent": one, "status": status(ctx, other) if (other := get(ctx, one)) else "not registered"}
+        for one in known.depends_on
+    ]
     behind = dependencies.dependants(roster.graph(ctx.state("agents")), known.key)
     names = {key: one.id for key, one in ctx.state("agents").agents.items()}
     return {**shown(ctx, known), "needs": needs, "needed_by": [names[key] for key in behind]}
@@ -202,8 +224,10 @@ def order(ctx: Context, asked: Order) -> list[dict[str, Any]]:
     if asked.down:
         wanted = {one for one in wanted if _is_down(ctx, one)}
     names = {one: found.id if (found := ctx.fleet.members.get(one)) else one for one in wanted}
-    return [{"layer": number, "agents": [names[one] for one in layer]}
-            for number, layer in enumerate(dependencies.layers(graph, wanted), start=1)]
+    return [
+        {"layer": number, "agents": [names[one] for one in layer]}
+        for number, layer in enumerate(dependencies.layers(graph, wanted), start=1)
+    ]
 
 
 def _is_down(ctx: Context, agent: str) -> bool:
@@ -213,10 +237,22 @@ def _is_down(ctx: Context, agent: str) -> bool:
 
 def shown(ctx: Context, agent: Agent) -> dict[str, Any]:
     return {
-        "agent": agent.id, "status": status(ctx, agent), "liveness": liveness(ctx, agent), "role": agent.role,
-        "capabilities": agent.capabilities, "task": agent.task, "workload": agent.workload, "slots": agent.slots,
-        "depends_on": agent.depends_on, "backup": agent.backup, "node": agent.node, "supervised": agent.supervised,
-        "stands_in_for": list(agent.stands_in), "about": agent.about, "since": agent.since, "registered": True,
+        "agent": agent.id,
+        "status": status(ctx, agent),
+        "liveness": liveness(ctx, agent),
+        "role": agent.role,
+        "capabilities": agent.capabilities,
+        "task": agent.task,
+        "workload": agent.workload,
+        "slots": agent.slots,
+        "depends_on": agent.depends_on,
+        "backup": agent.backup,
+        "node": agent.node,
+        "supervised": agent.supervised,
+        "stands_in_for": list(agent.stands_in),
+        "about": agent.about,
+        "since": agent.since,
+        "registered": True,
         **_membership(ctx, agent.id),
     }
 
@@ -224,17 +260,33 @@ def shown(ctx: Context, agent: Agent) -> dict[str, Any]:
 def _member(ctx: Context, agent: str) -> dict[str, Any]:
     standing = ctx.liveness.get(agent.casefold())
     return {
-        "agent": agent, "status": None, "liveness": standing.state if standing else SILENT, "role": "",
-        "capabilities": [], "task": "", "workload": None, "slots": None, "depends_on": [], "backup": None,
-        "node": standing.node if standing else None, "supervised": False, "stands_in_for": [],
-        "about": "", "since": None, "registered": False, **_membership(ctx, agent),
+        "agent": agent,
+        "status": None,
+        "liveness": standing.state if standing else SILENT,
+        "role": "",
+        "capabilities": [],
+        "task": "",
+        "workload": None,
+        "slots": None,
+        "depends_on": [],
+        "backup": None,
+        "node": standing.node if standing else None,
+        "supervised": False,
+        "stands_in_for": [],
+        "about": "",
+        "since": None,
+        "registered": False,
+        **_membership(ctx, agent),
     }
 
 
 def _membership(ctx: Context, agent: str) -> dict[str, Any]:
     known = ctx.fleet.members.get(agent)
-    return {"rights": known.role if known else None, "key": fingerprint(known.key) if known else None,
-            "github": known.github or None if known else None}
+    return {
+        "rights": known.role if known else None,
+        "key": fingerprint(known.key) if known else None,
+        "github": known.github or None if known else None,
+    }
 
 
 def _answer(ctx: Context, uid: str) -> dict[str, Any]:
@@ -246,40 +298,75 @@ COLUMNS = ("agent", "status", "liveness", "role", "capabilities", "task", "workl
 
 COMMANDS: Mapping[str, Command | Query] = {
     "agent register": Command(
-        help="Take part in the fleet's work", example="gitcoord agent register --capabilities python,backend",
-        arguments=Register, decide=register, answer=_answer, idempotent=True, tool="agent_register",
+        help="Take part in the fleet's work",
+        example="gitcoord agent register --capabilities python,backend",
+        arguments=Register,
+        decide=register,
+        answer=_answer,
+        idempotent=True,
+        tool="agent_register",
     ),
     "agent list": Query(
-        help="Show who takes part, what each can do, and how it is", example="gitcoord agent list --status idle",
-        arguments=List, ask=list_, columns=COLUMNS, tool="fleet_show",
+        help="Show who takes part, what each can do, and how it is",
+        example="gitcoord agent list --status idle",
+        arguments=List,
+        ask=list_,
+        columns=COLUMNS,
+        tool="fleet_show",
     ),
     "agent show": Query(
-        help="Show one agent, whom it needs and who needs it", example="gitcoord agent show alice",
-        arguments=Show, ask=show, positional=("agent",), tool="fleet_show",
+        help="Show one agent, whom it needs and who needs it",
+        example="gitcoord agent show alice",
+        arguments=Show,
+        ask=show,
+        positional=("agent",),
+        tool="fleet_show",
     ),
     "agent set": Command(
         help="Say what one is doing, or change what one said at the registration",
         example="gitcoord agent set --status busy --task 'the parser' --workload 0.7",
         before=("gitcoord agent register --capabilities python",),
-        arguments=Set, decide=set_, positional=("agent",), answer=_answer, judged=False, idempotent=True,
+        arguments=Set,
+        decide=set_,
+        positional=("agent",),
+        answer=_answer,
+        judged=False,
+        idempotent=True,
         tool="agent_register",
     ),
     "agent order": Query(
         help="Show in which order agents are started or restored: a layer at once, after those before it",
-        example="gitcoord agent order --down", arguments=Order, ask=order, positional=("agents",),
+        example="gitcoord agent order --down",
+        arguments=Order,
+        ask=order,
+        positional=("agents",),
         columns=("layer", "agents"),
     ),
     "agent mute": Command(
-        help="Let what an agent says have no effect, such as one that floods the fleet", arguments=Mute, decide=mute,
-        example="gitcoord agent mute bob --for 2h --why 'it loops'", positional=("agent",), destructive=True,
+        help="Let what an agent says have no effect, such as one that floods the fleet",
+        arguments=Mute,
+        decide=mute,
+        example="gitcoord agent mute bob --for 2h --why 'it loops'",
+        positional=("agent",),
+        destructive=True,
     ),
     "agent unmute": Command(
-        help="Let what a muted agent says count again", arguments=Unmute, decide=unmute, positional=("agent",),
-        example="gitcoord agent unmute bob", before=("gitcoord agent mute bob",), idempotent=True,
+        help="Let what a muted agent says count again",
+        arguments=Unmute,
+        decide=unmute,
+        positional=("agent",),
+        example="gitcoord agent unmute bob",
+        before=("gitcoord agent mute bob",),
+        idempotent=True,
     ),
     "agent leave": Command(
-        help="Take no more part in the work; the agent stays a member", example="gitcoord agent leave",
-        before=("gitcoord agent register",), arguments=Leave, decide=leave, positional=("agent",), destructive=True,
+        help="Take no more part in the work; the agent stays a member",
+        example="gitcoord agent leave",
+        before=("gitcoord agent register",),
+        arguments=Leave,
+        decide=leave,
+        positional=("agent",),
+        destructive=True,
         tool="agent_register",
     ),
 }

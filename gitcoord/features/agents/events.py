@@ -8,9 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from gitcoord.core.fields import FREE, Agent, Label, Payload, Session, Words
-from gitcoord.features.typed import Capabilities
-
 from gitcoord.core.fold.authority import ADMIN, LEADER, MEMBER, SELF, Resolver, Who, itself
+from gitcoord.features.typed import Capabilities
 
 REGISTERED_MAX = 1000  # at a time
 NEEDS_MAX = 50
@@ -52,7 +51,7 @@ class AgentExited(Payload):
     """The supervisor, in the agent's name: its process ended without a goodbye."""
 
     session: Session = ""
-    code: int = Field(0, ge=-2**31, lt=2**32)
+    code: int = Field(0, ge=-(2**31), lt=2**32)
 
 
 class Sighting(Payload):
@@ -93,15 +92,27 @@ class SightDoubted(Payload):
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {
-    "agent_registered": AgentRegistered, "agent_unregistered": AgentUnregistered,
-    "agent_status_changed": AgentStatusChanged, "agent_exited": AgentExited, "agent_suspected": AgentSuspected,
-    "agent_lost": AgentLost, "agent_returned": AgentReturned, "agent_departed": AgentDeparted,
-    "backup_activated": BackupActivated, "sight_doubted": SightDoubted,
+    "agent_registered": AgentRegistered,
+    "agent_unregistered": AgentUnregistered,
+    "agent_status_changed": AgentStatusChanged,
+    "agent_exited": AgentExited,
+    "agent_suspected": AgentSuspected,
+    "agent_lost": AgentLost,
+    "agent_returned": AgentReturned,
+    "agent_departed": AgentDeparted,
+    "backup_activated": BackupActivated,
+    "sight_doubted": SightDoubted,
 }
 AUTHORITY: Mapping[str, Who] = {
-    "agent_registered": MEMBER, "agent_unregistered": SELF | ADMIN | LEADER,
-    "agent_status_changed": SELF | ADMIN | LEADER, "agent_exited": MEMBER, "agent_suspected": LEADER,
-    "agent_lost": LEADER, "agent_returned": LEADER, "agent_departed": LEADER, "backup_activated": LEADER,
+    "agent_registered": MEMBER,
+    "agent_unregistered": SELF | ADMIN | LEADER,
+    "agent_status_changed": SELF | ADMIN | LEADER,
+    "agent_exited": MEMBER,
+    "agent_suspected": LEADER,
+    "agent_lost": LEADER,
+    "agent_returned": LEADER,
+    "agent_departed": LEADER,
+    "backup_activated": LEADER,
     "sight_doubted": LEADER,
 }
 WHOSE: Mapping[str, Resolver] = {"agent_unregistered": itself(), "agent_status_changed": itself()}

@@ -12,12 +12,23 @@ from typing import Any
 from pydantic import BaseModel
 
 from gitcoord.core.fold.fleet_state import SequencedEvent
-from gitcoord.core.leadership.liveness import ALIVE, GONE, GOODBYE, LATE
 from gitcoord.core.fold.membership import AgentLeft, stripped
+from gitcoord.core.leadership.liveness import ALIVE, GONE, GOODBYE, LATE
 from gitcoord.features.agents import dependencies
 from gitcoord.features.agents.events import (
-    REGISTERED_MAX, AgentDeparted, AgentExited, AgentLost, AgentRegistered, AgentReturned, AgentStatusChanged,
-    AgentSuspected, AgentUnregistered, BackupActivated, SightDoubted, Sighting, Status,
+    REGISTERED_MAX,
+    AgentDeparted,
+    AgentExited,
+    AgentLost,
+    AgentRegistered,
+    AgentReturned,
+    AgentStatusChanged,
+    AgentSuspected,
+    AgentUnregistered,
+    BackupActivated,
+    SightDoubted,
+    Sighting,
+    Status,
 )
 from gitcoord.features.typed import CAPABILITIES_MAX
 
@@ -25,7 +36,10 @@ DEPENDENCIES_MAX = 10_000  # of all agents: ten each of a thousand; a circle is 
 STANDS_IN_MAX = 20  # agents that one stands in for at a time
 
 SEEN: Mapping[type[BaseModel], str] = {
-    AgentSuspected: LATE, AgentLost: GONE, AgentReturned: ALIVE, AgentDeparted: GOODBYE,
+    AgentSuspected: LATE,
+    AgentLost: GONE,
+    AgentReturned: ALIVE,
+    AgentDeparted: GOODBYE,
 }
 
 
@@ -107,8 +121,17 @@ def _register(state: State, sequenced: SequencedEvent, said: AgentRegistered) ->
     if known is None and len(state.agents) >= REGISTERED_MAX:
         return f"{REGISTERED_MAX} agents are registered already: let one leave"
     agent = Agent(
-        event.actor, known.registration if known else event.uid, list(dict.fromkeys(said.capabilities)), said.role,
-        said.depends_on, said.backup, said.slots, said.about, said.supervised, event.node, event.timestamp,
+        event.actor,
+        known.registration if known else event.uid,
+        list(dict.fromkeys(said.capabilities)),
+        said.role,
+        said.depends_on,
+        said.backup,
+        said.slots,
+        said.about,
+        said.supervised,
+        event.node,
+        event.timestamp,
     )
     if known is not None:
         agent.status, agent.task, agent.workload, agent.since = known.status, known.task, known.workload, known.since
@@ -192,14 +215,23 @@ def _becomes(agent: Agent, liveness: str, sequenced: SequencedEvent) -> None:
 
 
 def _doubt(state: State, sequenced: SequencedEvent, said: SightDoubted) -> str | None:
-    state.doubt = Doubt(sequenced.event.term or 0, sequenced.event.timestamp,
-                        [one.casefold() for one in said.agents], sequenced.position)
+    state.doubt = Doubt(
+        sequenced.event.term or 0,
+        sequenced.event.timestamp,
+        [one.casefold() for one in said.agents],
+        sequenced.position,
+    )
     return None
 
 
 APPLY: Mapping[type[Any], Callable[[State, SequencedEvent, Any], str | None]] = {
-    AgentRegistered: _register, AgentUnregistered: _unregister, AgentLeft: _leave,
-    AgentStatusChanged: _change_status, AgentExited: _exit, BackupActivated: _activate, SightDoubted: _doubt,
+    AgentRegistered: _register,
+    AgentUnregistered: _unregister,
+    AgentLeft: _leave,
+    AgentStatusChanged: _change_status,
+    AgentExited: _exit,
+    BackupActivated: _activate,
+    SightDoubted: _doubt,
     **dict.fromkeys(SEEN, _see),
 }
 

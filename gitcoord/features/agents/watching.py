@@ -38,7 +38,9 @@ def duty(state: State, ctx: Context) -> Iterator[Duty]:
         type_, _, words = TOLD[standing.state]
         silence = f": silent for {standing.silent_s:.1f} s" if standing.state in (LATE, GONE) else ""
         yield Duty(
-            type_, f"{agent.id} {words}{silence}", f"{type_}:{agent.registration}:{agent.changes}",
+            type_,
+            f"{agent.id} {words}{silence}",
+            f"{type_}:{agent.registration}:{agent.changes}",
             {"agent": agent.id, "session": standing.session, "silent_s": round(standing.silent_s, 1)},
             re=agent.registration,
         )
@@ -51,8 +53,11 @@ def lost(state: State, ctx: Context) -> News:
 
 
 def _news(state: State, ctx: Context) -> News:
-    return [(agent, standing) for key, agent in state.agents.items()
-            if (standing := ctx.liveness.get(key)) is not None and _is_news(agent, standing, ctx)]
+    return [
+        (agent, standing)
+        for key, agent in state.agents.items()
+        if (standing := ctx.liveness.get(key)) is not None and _is_news(agent, standing, ctx)
+    ]
 
 
 def _is_news(agent: Agent, standing: AgentLiveness, ctx: Context) -> bool:
@@ -67,8 +72,11 @@ def _is_news(agent: Agent, standing: AgentLiveness, ctx: Context) -> bool:
 
 def _too_many(state: State, ctx: Context, lost: News) -> bool:
     """Whether two or more fell silent at once, and they are half of those that were heard of, or more."""
-    others = [agent for agent in state.agents.values()
-              if agent.liveness in (ALIVE, LATE) and agent.key != ctx.actor.casefold() and agent.key in ctx.liveness]
+    others = [
+        agent
+        for agent in state.agents.values()
+        if agent.liveness in (ALIVE, LATE) and agent.key != ctx.actor.casefold() and agent.key in ctx.liveness
+    ]
     return len(lost) >= 2 and 2 * len(lost) >= len(others)
 
 
@@ -96,7 +104,9 @@ def _doubt(state: State, ctx: Context, lost: News) -> Duty:
     names = [agent.id for agent, _ in lost]
     before = state.doubt.since if state.doubt is not None else ""
     return Duty(
-        "sight_doubted", f"{len(names)} agents fell silent at once ({', '.join(names[:5])}"
+        "sight_doubted",
+        f"{len(names)} agents fell silent at once ({', '.join(names[:5])}"
         f"{', …' if len(names) > 5 else ''}): it may be {ctx.actor} that hears badly, so it looks again",
-        f"sight_doubted:{ctx.fleet.terms.term}:{before}", data={"agents": names},
+        f"sight_doubted:{ctx.fleet.terms.term}:{before}",
+        data={"agents": names},
     )

@@ -12,8 +12,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field
 
-from gitcoord.core.commands import Arguments, Command, Context, Query
-from gitcoord.core.commands import NewEvent
+from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.fields import Given, Reason
 from gitcoord.core.lookup import find
@@ -53,7 +52,8 @@ class Rejected(Chosen):
 class Proposals(Arguments):
     id: Given | None = Field(None, description="Only this one, with all that is known of it")
     status: Literal["pending", "approved", "rejected", "done", "lapsed", "overtaken"] | None = Field(
-        None, description="Only these; else those that wait")
+        None, description="Only these; else those that wait"
+    )
     kind: Given | None = Field(None, description="Only this kind of decision, such as assignment")
     all: bool = Field(False, description="Also those that are done with")
 
@@ -64,30 +64,41 @@ def _changes(level: Level) -> Command:
         if state.level == level and asked.approvers in (None, state.approvers):
             return []
         approvers = f", approved by {asked.approvers}" if asked.approvers else ""
-        return [NewEvent("autonomy_changed", f"autonomy: {level}{approvers}",
-                      {"level": level, "approvers": asked.approvers})]
+        return [
+            NewEvent(
+                "autonomy_changed", f"autonomy: {level}{approvers}", {"level": level, "approvers": asked.approvers}
+            )
+        ]
 
-    return Command(help=HELP[level], example=f"gitcoord autonomy {level}", arguments=Change, decide=decide,
-                   answer=lambda ctx, uid: _status(ctx), idempotent=True)
+    return Command(
+        help=HELP[level],
+        example=f"gitcoord autonomy {level}",
+        arguments=Change,
+        decide=decide,
+        answer=lambda ctx, uid: _status(ctx),
+        idempotent=True,
+    )
 
 
 def _approve(ctx: Context, asked: Chosen) -> list[NewEvent]:
-    return [NewEvent("proposal_approved", f"{ctx.actor} approves: {one.content}", re=one.id)
-            for one in _chosen(ctx, asked)]
+    return [
+        NewEvent("proposal_approved", f"{ctx.actor} approves: {one.content}", re=one.id) for one in _chosen(ctx, asked)
+    ]
 
 
 def _reject(ctx: Context, asked: Rejected) -> list[NewEvent]:
     why = f" ({asked.why})" if asked.why else ""
-    return [NewEvent("proposal_rejected", f"{ctx.actor} rejects: {one.content}{why}", {"why": asked.why}, re=one.id)
-            for one in _chosen(ctx, asked)]
+    return [
+        NewEvent("proposal_rejected", f"{ctx.actor} rejects: {one.content}{why}", {"why": asked.why}, re=one.id)
+        for one in _chosen(ctx, asked)
+    ]
 
 
 def _chosen(ctx: Context, asked: Chosen) -> list[Proposal]:
     state: State = ctx.state("autonomy")
     if not asked.ids and not asked.all:
         raise Refused("which ones? `gitcoord proposals` shows what waits; --all is all of it")
-    chosen = [state.proposals[find(ctx, state.proposals, text, "proposal", shown_by="proposals")]
-              for text in asked.ids]
+    chosen = [state.proposals[find(ctx, state.proposals, text, "proposal", shown_by="proposals")] for text in asked.ids]
     chosen += [one for one in state.proposals.values() if asked.all and one.status == "pending" and one not in chosen]
     for one in chosen:
         reason = why_not_judge(one)
@@ -99,8 +110,13 @@ def _chosen(ctx: Context, asked: Chosen) -> list[Proposal]:
 def _status(ctx: Context) -> dict[str, Any]:
     state: State = ctx.state("autonomy")
     pending = sum(one.status == "pending" for one in state.proposals.values())
-    return {"autonomy": state.level, "approvers": state.approvers, "set_by": state.by, "since": state.since,
-            "pending": pending}
+    return {
+        "autonomy": state.level,
+        "approvers": state.approvers,
+        "set_by": state.by,
+        "since": state.since,
+        "pending": pending,
+    }
 
 
 def _proposals(ctx: Context, asked: Proposals) -> Sequence[dict[str, Any]] | dict[str, Any]:
@@ -109,7 +125,8 @@ def _proposals(ctx: Context, asked: Proposals) -> Sequence[dict[str, Any]] | dic
         one = state.proposals[find(ctx, state.proposals, asked.id, "proposal", shown_by="proposals --all")]
         return {**shown(one), "changed": one.changed or None, "position": ctx.fleet.positions.get(one.id)}
     return [
-        shown(one) for one in state.proposals.values()
+        shown(one)
+        for one in state.proposals.values()
         if (asked.all or (one.waits if asked.status is None else one.status == asked.status))
         and asked.kind in (None, one.kind)
     ]
@@ -117,8 +134,17 @@ def _proposals(ctx: Context, asked: Proposals) -> Sequence[dict[str, Any]] | dic
 
 def shown(one: Proposal) -> dict[str, Any]:
     event = {"type": one.type, "data": one.data, "to": one.to, "re": one.re}
-    return {"id": one.id, "kind": one.kind, "status": one.status, "proposal": one.content, "event": event,
-            "by": one.by, "since": one.since, "judge": one.judge, "why": one.why}
+    return {
+        "id": one.id,
+        "kind": one.kind,
+        "status": one.status,
+        "proposal": one.content,
+        "event": event,
+        "by": one.by,
+        "since": one.since,
+        "judge": one.judge,
+        "why": one.why,
+    }
 
 
 def _answer(ctx: Context, uid: str) -> dict[str, Any]:
@@ -133,19 +159,34 @@ HELP: Mapping[Level, str] = {
 
 COMMANDS: Mapping[str, Command | Query] = {
     "approve": Command(
-        help="Let the leader do what it proposed", example="gitcoord approve --all", arguments=Chosen,
-        decide=_approve, positional=("ids",), answer=_answer, urgent=True,
+        help="Let the leader do what it proposed",
+        example="gitcoord approve --all",
+        arguments=Chosen,
+        decide=_approve,
+        positional=("ids",),
+        answer=_answer,
+        urgent=True,
     ),
     "reject": Command(
-        help="See to it that what the leader proposed is never done", arguments=Rejected,
-        example="gitcoord reject --all --why 'not on a Friday'", decide=_reject, positional=("ids",), answer=_answer,
+        help="See to it that what the leader proposed is never done",
+        arguments=Rejected,
+        example="gitcoord reject --all --why 'not on a Friday'",
+        decide=_reject,
+        positional=("ids",),
+        answer=_answer,
     ),
     "proposals": Query(
-        help="Show what the leader would do if it were let", example="gitcoord proposals", arguments=Proposals,
-        ask=_proposals, positional=("id",), columns=("id", "kind", "status", "proposal", "by", "since"),
+        help="Show what the leader would do if it were let",
+        example="gitcoord proposals",
+        arguments=Proposals,
+        ask=_proposals,
+        positional=("id",),
+        columns=("id", "kind", "status", "proposal", "by", "since"),
     ),
     "autonomy status": Query(
-        help="Show how much the leader decides by itself", example="gitcoord autonomy status", arguments=Nothing,
+        help="Show how much the leader decides by itself",
+        example="gitcoord autonomy status",
+        arguments=Nothing,
         ask=lambda ctx, asked: _status(ctx),
     ),
     **{f"autonomy {level}": _changes(level) for level in get_args(Level)},

@@ -1,5 +1,4 @@
-"""Proposals: what the leader would do if it were let; the first answer counts, and what was rejected is never done.
-"""
+"""Proposals: what the leader would do if it were let; the first answer counts, and what was rejected is never done."""
 
 from __future__ import annotations
 
@@ -10,11 +9,11 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, Field
 
 from gitcoord.core import limits
-from gitcoord.core.fold.authority import ADMIN, APPROVER, LEADER, Asked, Persons, Resolver, Who, Whose
 from gitcoord.core.commands import Context
-from gitcoord.core.format.event import Event
 from gitcoord.core.fields import NAMED, Agent, Content, EventType, Json, Payload, Reason, Uid
+from gitcoord.core.fold.authority import ADMIN, APPROVER, LEADER, Asked, Persons, Resolver, Who, Whose
 from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
+from gitcoord.core.format.event import Event
 from gitcoord.features import control
 
 Level = Literal["full", "supervised", "manual"]
@@ -24,7 +23,9 @@ MAJOR = frozenset({"assignment", "recovery", "contingency", "workflow"})
 """Kinds of decisions that wait under `supervised`; under `manual` all do that come to `gate`."""
 
 GATED: Mapping[str, str] = {
-    "task_assigned": "assignment", "recovery_started": "recovery", "directive_reassigned": "contingency",
+    "task_assigned": "assignment",
+    "recovery_started": "recovery",
+    "directive_reassigned": "contingency",
     "workflow_started": "workflow",
 }
 """Types of the leader's events that are such a decision, whatever is said in them: the fold asks `withholds`."""
@@ -36,8 +37,10 @@ PENDING_S = 86_400.0  # unanswered for a day, it is proposed anew if it is still
 APPROVED_S = 3600.0  # not asked for since then: what it was about is over
 
 OVER = {
-    "approved": "{judge} approved it already", "rejected": "{judge} rejected it already",
-    "done": "{judge} approved it, and it is done", "overtaken": "a newer proposal took its place",
+    "approved": "{judge} approved it already",
+    "rejected": "{judge} rejected it already",
+    "done": "{judge} approved it, and it is done",
+    "overtaken": "a newer proposal took its place",
     "lapsed": "it lapsed without an answer; what is still wanted is proposed anew",
 }
 """Why nobody judges a proposal of that status any more."""
@@ -86,11 +89,17 @@ class ProposalLapsed(Payload):
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {
-    "autonomy_changed": AutonomyChanged, "proposal_made": ProposalMade, "proposal_approved": ProposalApproved,
-    "proposal_rejected": ProposalRejected, "proposal_lapsed": ProposalLapsed,
+    "autonomy_changed": AutonomyChanged,
+    "proposal_made": ProposalMade,
+    "proposal_approved": ProposalApproved,
+    "proposal_rejected": ProposalRejected,
+    "proposal_lapsed": ProposalLapsed,
 }
 AUTHORITY: Mapping[str, Who] = {
-    "autonomy_changed": ADMIN, "proposal_made": LEADER, "proposal_approved": APPROVER, "proposal_rejected": APPROVER,
+    "autonomy_changed": ADMIN,
+    "proposal_made": LEADER,
+    "proposal_approved": APPROVER,
+    "proposal_rejected": APPROVER,
     "proposal_lapsed": LEADER,
 }
 
@@ -189,15 +198,25 @@ def withholds(state: State, event: Event) -> str | None:
         return f"autonomy is {state.level}: {event.type} waits for an approved proposal (`gitcoord proposals`)"
     data = {**proposal.data, "proposal": proposal.id, "duty": proposal.occasion}
     if (event.type, event.content, event.data, event.to, event.re) != (
-            proposal.type, proposal.content, data, tuple(proposal.to), proposal.re):
+        proposal.type,
+        proposal.content,
+        data,
+        tuple(proposal.to),
+        proposal.re,
+    ):
         return f"it is not what {proposal.judge} approved by proposal {proposal.id[:8]}"
     return None
 
 
 def _proposed(kind: str, duty: Duty, round_: int) -> Duty:
     event = {"type": duty.type, "content": duty.content, "data": dict(duty.data), "to": list(duty.to), "re": duty.re}
-    return Duty("proposal_made", f"proposes: {duty.content}", f"propose:{duty.key}:{round_}",
-                {"kind": kind, "occasion": duty.key, "round": round_, "event": event}, re=duty.re)
+    return Duty(
+        "proposal_made",
+        f"proposes: {duty.content}",
+        f"propose:{duty.key}:{round_}",
+        {"kind": kind, "occasion": duty.key, "round": round_, "event": event},
+        re=duty.re,
+    )
 
 
 def _is_moot(ctx: Context, known: Proposal, duty: Duty) -> bool:
@@ -263,8 +282,18 @@ def _propose(state: State, sequenced: SequencedEvent, made: ProposalMade) -> str
         _finish(state, before, "overtaken", sequenced)
     wanted = made.event
     state.proposals[event.uid] = Proposal(
-        event.uid, made.kind, made.occasion, made.round, wanted.type, wanted.content, wanted.data, wanted.to, wanted.re,
-        event.actor, event.timestamp, position=sequenced.position,
+        event.uid,
+        made.kind,
+        made.occasion,
+        made.round,
+        wanted.type,
+        wanted.content,
+        wanted.data,
+        wanted.to,
+        wanted.re,
+        event.actor,
+        event.timestamp,
+        position=sequenced.position,
     )
     state.newest[made.occasion] = event.uid
     state.waiting += 1

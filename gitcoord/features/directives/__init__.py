@@ -38,8 +38,9 @@ class Issue(Arguments):
     priority: AnyCase = Field("MEDIUM", description="How urgent it is")
     ack: Agents = Field([], description="An agent that must acknowledge it; all: each that it is for")
     ack_within_s: Span | None = Field(None, alias="ack_within", description="In which time they must")
-    on_failure: str | None = Field(None, max_length=orders.TEXT_KEPT,
-                                   description=f"What follows when an agent fails: {PLANS}")
+    on_failure: str | None = Field(
+        None, max_length=orders.TEXT_KEPT, description=f"What follows when an agent fails: {PLANS}"
+    )
 
 
 class One(Arguments):
@@ -118,6 +119,7 @@ def _named(ctx: Context, text: str) -> Directive:
 
 def _reports(type_: str, verb: str, words: str) -> Any:
     """The `decide` of an agent's word on its own part."""
+
     def decide(ctx: Context, asked: One) -> list[NewEvent]:
         one = _named(ctx, asked.directive)
         reason = orders.why_not(one, ctx.actor)
@@ -134,9 +136,16 @@ def _withdraw(ctx: Context, asked: Because) -> list[NewEvent]:
     one = _named(ctx, asked.directive)
     if one.status != "open":
         raise Lost(_refusal(one, f"it is {one.status} already"))
-    to = tuple(part.agent for part in one.parts.values())[:limits.AGENTS_PER_EVENT_MAX]
-    return [NewEvent("directive_withdrawn", f"{ctx.actor} withdraws {one.text[:60]!r}", {"reason": asked.reason},
-                     to=to, re=one.id)]
+    to = tuple(part.agent for part in one.parts.values())[: limits.AGENTS_PER_EVENT_MAX]
+    return [
+        NewEvent(
+            "directive_withdrawn",
+            f"{ctx.actor} withdraws {one.text[:60]!r}",
+            {"reason": asked.reason},
+            to=to,
+            re=one.id,
+        )
+    ]
 
 
 def _refusal(one: Directive, reason: str) -> str:
@@ -147,28 +156,46 @@ def _list(ctx: Context, asked: List) -> list[dict[str, Any]]:
     state: orders.State = ctx.state("directives")
     wanted = asked.status or ("" if asked.all else "open")
     return [
-        shown(one) for one in [*state.over.values(), *state.open.values()]
+        shown(one)
+        for one in [*state.over.values(), *state.open.values()]
         if wanted in ("", one.status) and (asked.agent is None or asked.agent.casefold() in one.parts)
     ]
 
 
 def shown(one: Directive) -> dict[str, Any]:
-    unacknowledged = [part.agent for key, part in one.parts.items()
-                      if key in one.must_acknowledge and not part.acknowledged]
+    unacknowledged = [
+        part.agent for key, part in one.parts.items() if key in one.must_acknowledge and not part.acknowledged
+    ]
     return {
-        "id": one.id, "status": one.status, "priority": one.priority, "text": one.text, "by": one.issuer, "at": one.at,
-        "capability": one.capability, "waiting": [part.agent for part in one.parts.values() if part.status == "open"],
-        "unacknowledged": unacknowledged, "ack_by": one.ack_by,
+        "id": one.id,
+        "status": one.status,
+        "priority": one.priority,
+        "text": one.text,
+        "by": one.issuer,
+        "at": one.at,
+        "capability": one.capability,
+        "waiting": [part.agent for part in one.parts.values() if part.status == "open"],
+        "unacknowledged": unacknowledged,
+        "ack_by": one.ack_by,
         "plan": f"{one.plan.kind} {one.plan.text}".strip() if one.plan is not None else None,
     }
 
 
 def _show(ctx: Context, asked: One) -> dict[str, Any]:
     one = _named(ctx, asked.directive)
-    return {**shown(one), "parts": [
-        {"agent": part.agent, "status": part.status, "acknowledged": part.acknowledged or None, "words": part.words,
-         "followed": part.followed or None} for part in one.parts.values()
-    ]}
+    return {
+        **shown(one),
+        "parts": [
+            {
+                "agent": part.agent,
+                "status": part.status,
+                "acknowledged": part.acknowledged or None,
+                "words": part.words,
+                "followed": part.followed or None,
+            }
+            for part in one.parts.values()
+        ],
+    }
 
 
 def _answer(ctx: Context, uid: str) -> dict[str, Any]:
@@ -216,8 +243,10 @@ def _follows(ctx: Context, one: Directive, part: Part, reason: str) -> Duty:
     why = f"{part.agent} failed at {one.text[:80]!r} ({reason})"
     if one.plan.kind == "task":
         data: dict[str, Any] = {
-            "title": one.plan.text, "body": f"{why}; by directive {one.id} of {one.issuer}: {one.text}",
-            "priority": one.priority, "needs": [one.capability] if one.capability else [],
+            "title": one.plan.text,
+            "body": f"{why}; by directive {one.id} of {one.issuer}: {one.text}",
+            "priority": one.priority,
+            "needs": [one.capability] if one.capability else [],
             "data": {"directive": one.id},
         }
         return Duty("task_created", one.plan.text, key, data)
@@ -234,37 +263,64 @@ ISSUED = ("gitcoord directive issue 'Freeze the schema' --to bob",)
 
 COMMANDS: Mapping[str, Command | Query] = {
     "directive issue": Command(
-        help="Give an order to agents, to those with a capability, or to all", arguments=Issue, decide=_issue,
+        help="Give an order to agents, to those with a capability, or to all",
+        arguments=Issue,
+        decide=_issue,
         example="gitcoord directive issue 'Freeze the schema' --to bob --ack all --on-failure 'task Freeze the schema'",
-        positional=("text",), answer=_answer,
+        positional=("text",),
+        answer=_answer,
     ),
     "directive list": Query(
-        help="Show directives and whom they wait for", example="gitcoord directive list --all", arguments=List,
-        ask=_list, columns=("id", "status", "priority", "text", "by", "waiting", "unacknowledged", "plan"),
+        help="Show directives and whom they wait for",
+        example="gitcoord directive list --all",
+        arguments=List,
+        ask=_list,
+        columns=("id", "status", "priority", "text", "by", "waiting", "unacknowledged", "plan"),
         tool="fleet_show",
     ),
     "directive show": Query(
-        help="Show a directive with each agent's part", before=ISSUED, example="gitcoord directive show 3",
-        arguments=One, ask=_show, positional=("directive",),
+        help="Show a directive with each agent's part",
+        before=ISSUED,
+        example="gitcoord directive show 3",
+        arguments=One,
+        ask=_show,
+        positional=("directive",),
     ),
     "directive ack": Command(
-        help="Say that you have a directive", before=ISSUED, example="gitcoord directive ack 3 --as bob", arguments=One,
-        decide=_reports("directive_acknowledged", "acknowledges", ""), positional=("directive",),
+        help="Say that you have a directive",
+        before=ISSUED,
+        example="gitcoord directive ack 3 --as bob",
+        arguments=One,
+        decide=_reports("directive_acknowledged", "acknowledges", ""),
+        positional=("directive",),
         tool="directive_update",
     ),
     "directive done": Command(
-        help="Say that your part of a directive is done", before=ISSUED, arguments=Done,
-        example="gitcoord directive done 3 'it is frozen' --as bob", positional=("directive", "result"),
-        decide=_reports("directive_done", "has done", "result"), tool="directive_update",
+        help="Say that your part of a directive is done",
+        before=ISSUED,
+        arguments=Done,
+        example="gitcoord directive done 3 'it is frozen' --as bob",
+        positional=("directive", "result"),
+        decide=_reports("directive_done", "has done", "result"),
+        tool="directive_update",
     ),
     "directive fail": Command(
-        help="Say that you cannot do your part, so that its plan is followed", before=ISSUED, arguments=Because,
-        example="gitcoord directive fail 3 'no access' --as bob", positional=("directive", "reason"),
-        decide=_reports("directive_failed", "fails at", "reason"), tool="directive_update",
+        help="Say that you cannot do your part, so that its plan is followed",
+        before=ISSUED,
+        arguments=Because,
+        example="gitcoord directive fail 3 'no access' --as bob",
+        positional=("directive", "reason"),
+        decide=_reports("directive_failed", "fails at", "reason"),
+        tool="directive_update",
     ),
     "directive withdraw": Command(
-        help="Take back a directive of yours", before=ISSUED, example="gitcoord directive withdraw 3",
-        arguments=Because, decide=_withdraw, positional=("directive", "reason"), destructive=True,
+        help="Take back a directive of yours",
+        before=ISSUED,
+        example="gitcoord directive withdraw 3",
+        arguments=Because,
+        decide=_withdraw,
+        positional=("directive", "reason"),
+        destructive=True,
     ),
 }
 

@@ -11,14 +11,24 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from gitcoord.core.fold import quotas
 from gitcoord.core import times
-from gitcoord.core.fold.authority import (
-    ADMIN, ASSIGNEE, LEADER, MEMBER, OWNER, Asked, Persons, Resolver, Who, Whose, owned,
-)
-from gitcoord.core.format.event import Event
 from gitcoord.core.fields import NAMED, Agent, Payload, Reason, check_agent
+from gitcoord.core.fold import quotas
+from gitcoord.core.fold.authority import (
+    ADMIN,
+    ASSIGNEE,
+    LEADER,
+    MEMBER,
+    OWNER,
+    Asked,
+    Persons,
+    Resolver,
+    Who,
+    Whose,
+    owned,
+)
 from gitcoord.core.fold.fleet_state import SequencedEvent
+from gitcoord.core.format.event import Event
 from gitcoord.features.typed import Capability, Priority
 
 AGENTS_MAX = 1000  # of one directive
@@ -103,13 +113,21 @@ class DirectiveEscalated(Payload):
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {
-    "directive_issued": DirectiveIssued, "directive_acknowledged": DirectiveAcknowledged,
-    "directive_done": DirectiveDone, "directive_failed": DirectiveFailed, "directive_withdrawn": DirectiveWithdrawn,
-    "directive_reassigned": DirectiveReassigned, "directive_escalated": DirectiveEscalated,
+    "directive_issued": DirectiveIssued,
+    "directive_acknowledged": DirectiveAcknowledged,
+    "directive_done": DirectiveDone,
+    "directive_failed": DirectiveFailed,
+    "directive_withdrawn": DirectiveWithdrawn,
+    "directive_reassigned": DirectiveReassigned,
+    "directive_escalated": DirectiveEscalated,
 }
 AUTHORITY: Mapping[str, Who] = {
-    "directive_issued": MEMBER, "directive_acknowledged": ASSIGNEE, "directive_done": ASSIGNEE,
-    "directive_failed": ASSIGNEE, "directive_withdrawn": OWNER | ADMIN, "directive_reassigned": LEADER,
+    "directive_issued": MEMBER,
+    "directive_acknowledged": ASSIGNEE,
+    "directive_done": ASSIGNEE,
+    "directive_failed": ASSIGNEE,
+    "directive_withdrawn": OWNER | ADMIN,
+    "directive_reassigned": LEADER,
     "directive_escalated": LEADER,
 }
 
@@ -158,7 +176,8 @@ class Directive:
             return "withdrawn"
         failed = [part for part in self.parts.values() if part.status == "failed"]
         if any(part.status == "open" for part in self.parts.values()) or (
-                self.plan is not None and any(not part.followed for part in failed)):
+            self.plan is not None and any(not part.followed for part in failed)
+        ):
             return "open"
         return "done" if all(part.made_good for part in failed) else "failed"
 
@@ -180,7 +199,9 @@ def _issuer(state: State, asked: Asked, persons: Persons) -> Whose | None:
 
 
 WHOSE: Mapping[str, Resolver] = {
-    "directive_acknowledged": _assignees, "directive_done": _assignees, "directive_failed": _assignees,
+    "directive_acknowledged": _assignees,
+    "directive_done": _assignees,
+    "directive_failed": _assignees,
     "directive_withdrawn": _issuer,
 }
 
@@ -214,9 +235,16 @@ def _issue(state: State, sequenced: SequencedEvent, said: DirectiveIssued) -> st
     if sum(len(one.parts) for one in mine) + len(said.agents) > quotas.PARTS_OPEN:
         return quotas.full(event.actor, "answers to directives awaited", quotas.PARTS_OPEN, "withdraw some")
     state.open[event.uid] = Directive(
-        event.uid, sequenced.position, event.timestamp, event.actor, event.content[:TEXT_KEPT], said.capability,
-        said.priority, [one.casefold() for one in said.acknowledge],
-        said.ack_s, said.plan,
+        event.uid,
+        sequenced.position,
+        event.timestamp,
+        event.actor,
+        event.content[:TEXT_KEPT],
+        said.capability,
+        said.priority,
+        [one.casefold() for one in said.acknowledge],
+        said.ack_s,
+        said.plan,
         {agent.casefold(): Part(agent) for agent in said.agents},
     )
     return None
@@ -232,9 +260,7 @@ def why_not(one: Directive | None, agent: str) -> str | None:
     return None if part.status == "open" else f"{agent}'s part is {part.status} already"
 
 
-def _report(
-    state: State, event: Event, said: DirectiveAcknowledged | DirectiveDone | DirectiveFailed
-) -> str | None:
+def _report(state: State, event: Event, said: DirectiveAcknowledged | DirectiveDone | DirectiveFailed) -> str | None:
     one = state.open.get(event.re or "") or state.over.get(event.re or "")
     reason = why_not(one, event.actor)
     if reason is not None or one is None:

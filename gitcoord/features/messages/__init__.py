@@ -91,8 +91,9 @@ def _recipients(ctx: Context, asked: Send) -> list[str]:
     to = [_present(ctx, text) for text in asked.to]
     if asked.capability is not None:
         wanted = small(asked.capability.strip())
-        able = [one.id for one in ctx.state("agents").agents.values()
-                if wanted in one.capabilities and one.id != ctx.actor]
+        able = [
+            one.id for one in ctx.state("agents").agents.values() if wanted in one.capabilities and one.id != ctx.actor
+        ]
         if not able:
             raise Refused(f"nobody else can {wanted!r}: `gitcoord agent list` shows who can do what")
         to += able
@@ -115,7 +116,7 @@ def _proposals(ctx: Context, asked: Broadcast, to: Sequence[str], more: Mapping[
     if asked.data:
         data["payload"] = asked.data
     size = limits.AGENTS_PER_EVENT_MAX
-    parts = [tuple(to[at:at + size]) for at in range(0, len(to), size)] or [()]
+    parts = [tuple(to[at : at + size]) for at in range(0, len(to), size)] or [()]
     return [NewEvent("message", asked.text, data, to=part) for part in parts]
 
 
@@ -141,8 +142,9 @@ def _acknowledge(ctx: Context, asked: Chosen) -> list[NewEvent]:
 
 
 def _which(ctx: Context) -> str:
-    waiting = [one for one in queries.mine(ctx)
-               if ctx.actor.casefold() not in one.acknowledged and not post.is_over(one, ctx)]
+    waiting = [
+        one for one in queries.mine(ctx) if ctx.actor.casefold() not in one.acknowledged and not post.is_over(one, ctx)
+    ]
     if not waiting:
         return "which message? None waits for your word: `gitcoord inbox --all` shows what was said to you"
     ids = " ".join(told_apart(one.id for one in waiting[-IDS_SHOWN_MAX:]))
@@ -173,48 +175,89 @@ COMMANDS: Mapping[str, Command | Query] = {
     "message send": Command(
         help="Say something to agents, or to those with a capability",
         example="gitcoord message send 'The parser is yours' --to bob --priority high",
-        arguments=Send, decide=_send, positional=("text",), answer=_answer, judged=False,
+        arguments=Send,
+        decide=_send,
+        positional=("text",),
+        answer=_answer,
+        judged=False,
         tool="message_send",
     ),
     "message broadcast": Command(
-        help="Say something to all", example="gitcoord message broadcast 'Release at noon' --expires 4h",
-        arguments=Broadcast, decide=_broadcast, positional=("text",), answer=_answer, judged=False,
+        help="Say something to all",
+        example="gitcoord message broadcast 'Release at noon' --expires 4h",
+        arguments=Broadcast,
+        decide=_broadcast,
+        positional=("text",),
+        answer=_answer,
+        judged=False,
         tool="message_send",
     ),
     "message request": Command(
         help="Ask agents for something, and be told if nobody answers in time",
         example="gitcoord message request 'Which schema has the API?' --to bob --within 10m",
-        arguments=Request, decide=_request, positional=("text",), answer=_answer, judged=False, urgent=True,
+        arguments=Request,
+        decide=_request,
+        positional=("text",),
+        answer=_answer,
+        judged=False,
+        urgent=True,
         tool="message_send",
     ),
     "message reply": Command(
         help="Answer what somebody said; the answer belongs to the same conversation",
         before=("gitcoord append question 'Who takes the parser?' --to bob --wait sequenced",),
-        example="gitcoord message reply 3 'I do'", arguments=Reply, decide=_reply, positional=("message", "text"),
-        answer=_answer, judged=False, tool="message_send",
+        example="gitcoord message reply 3 'I do'",
+        arguments=Reply,
+        decide=_reply,
+        positional=("message", "text"),
+        answer=_answer,
+        judged=False,
+        tool="message_send",
     ),
     "message ack": Command(
-        help="Acknowledge messages, so that their authors know", arguments=Chosen, decide=_acknowledge,
+        help="Acknowledge messages, so that their authors know",
+        arguments=Chosen,
+        decide=_acknowledge,
         before=("gitcoord append question 'Who takes the parser?' --to bob --wait sequenced",),
-        example="gitcoord message ack 3 --as bob", positional=("messages",), idempotent=True,
+        example="gitcoord message ack 3 --as bob",
+        positional=("messages",),
+        idempotent=True,
         tool="message_send",
     ),
     "message read": Command(
-        help="Say what you have read, so that the inbox shows it no more", example="gitcoord message read",
-        arguments=Read, decide=_read, positional=("messages",), judged=False, idempotent=True, tool="message_send",
+        help="Say what you have read, so that the inbox shows it no more",
+        example="gitcoord message read",
+        arguments=Read,
+        decide=_read,
+        positional=("messages",),
+        judged=False,
+        idempotent=True,
+        tool="message_send",
     ),
     "message list": Query(
-        help="Show what you said and what was said to you", example="gitcoord message list --waiting",
-        arguments=queries.List, ask=queries.list_, columns=COLUMNS, tool="message_show",
+        help="Show what you said and what was said to you",
+        example="gitcoord message list --waiting",
+        arguments=queries.List,
+        ask=queries.list_,
+        columns=COLUMNS,
+        tool="message_show",
     ),
     "message show": Query(
-        help="Show a message, and how far it got with each recipient", arguments=queries.Show, ask=queries.show,
-        before=("gitcoord message broadcast 'Release at noon'",), example="gitcoord message show 3",
-        positional=("message",), tool="message_show",
+        help="Show a message, and how far it got with each recipient",
+        arguments=queries.Show,
+        ask=queries.show,
+        before=("gitcoord message broadcast 'Release at noon'",),
+        example="gitcoord message show 3",
+        positional=("message",),
+        tool="message_show",
     ),
     "inbox": Query(
-        help="Show what was said to you and is unread, in order", example="gitcoord inbox", arguments=queries.Inbox,
-        ask=queries.inbox, columns=COLUMNS, tool="message_show",
+        help="Show what was said to you and is unread, in order",
+        example="gitcoord inbox",
+        arguments=queries.Inbox,
+        ask=queries.inbox,
+        columns=COLUMNS,
+        tool="message_show",
     ),
 }
 

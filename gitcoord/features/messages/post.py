@@ -1,7 +1,8 @@
 """Post: what was said to whom, who has read it, and which requests wait for an answer; each reader has one mark.
 
 Events that no feature owns belong to it as well, where they name a recipient or answer somebody. How far a recipient's
-node has read the ledger is told by its heartbeats (`Standing.position`): that is what `delivered` means, and costs no event.
+node has read the ledger is told by its heartbeats (`Standing.position`): that is what `delivered` means, and costs no
+event.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, Field
 
 from gitcoord.core import times
-from gitcoord.core.fold.authority import GUEST, LEADER, Who
 from gitcoord.core.commands import Context
-from gitcoord.core.format.event import Event
 from gitcoord.core.fields import Count, Json, Payload, Uid
+from gitcoord.core.fold.authority import GUEST, LEADER, Who
 from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
+from gitcoord.core.format.event import Event
 from gitcoord.features.conversation import RECORDS, is_said
 from gitcoord.features.typed import Capability, Priority
 
@@ -62,11 +63,16 @@ class RequestLapsed(Payload):
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {
-    "message": Message, "messages_read": MessagesRead, "messages_acknowledged": MessagesAcknowledged,
+    "message": Message,
+    "messages_read": MessagesRead,
+    "messages_acknowledged": MessagesAcknowledged,
     "request_lapsed": RequestLapsed,
 }
 AUTHORITY: Mapping[str, Who] = {
-    "message": GUEST, "messages_read": GUEST, "messages_acknowledged": GUEST, "request_lapsed": LEADER,
+    "message": GUEST,
+    "messages_read": GUEST,
+    "messages_acknowledged": GUEST,
+    "request_lapsed": LEADER,
 }
 
 
@@ -162,9 +168,16 @@ def _say(state: State, sequenced: SequencedEvent) -> None:
         state.authors[event.uid] = event.actor
         _bound(state.authors, AUTHORS_MAX)
         return
-    said = Said(event.uid, sequenced.position, event.timestamp, event.actor, event.type,
-                {one.casefold(): one for one in to}, event.re,
-                getattr(payload, "priority", "MEDIUM"))
+    said = Said(
+        event.uid,
+        sequenced.position,
+        event.timestamp,
+        event.actor,
+        event.type,
+        {one.casefold(): one for one in to},
+        event.re,
+        getattr(payload, "priority", "MEDIUM"),
+    )
     if message is not None:
         said.capability, said.expires_s = message.capability, message.expires_s
         if message.request_s is not None and to:
@@ -229,8 +242,13 @@ def duty(state: State, ctx: Context) -> Iterable[Duty]:
     for uid in state.waiting:
         said = state.said[uid]
         if ctx.age_s(said.at, said.position) > (said.request_s or 0.0):
-            yield Duty("request_lapsed", f"{_names(said)} did not answer in time", f"request_lapsed:{uid}",
-                       to=(said.author,), re=uid)
+            yield Duty(
+                "request_lapsed",
+                f"{_names(said)} did not answer in time",
+                f"request_lapsed:{uid}",
+                to=(said.author,),
+                re=uid,
+            )
 
 
 def _names(said: Said) -> str:
@@ -262,8 +280,9 @@ def recipients(ctx: Context, said: Said) -> list[str]:
     """Whom it is for; of what is for all, those who were members then and still are."""
     if said.to:
         return [*said.to.values()]
-    return [one.id for one in ctx.fleet.members.by_id.values()
-            if not one.left and is_for(said, one.id, joined=one.joined)]
+    return [
+        one.id for one in ctx.fleet.members.by_id.values() if not one.left and is_for(said, one.id, joined=one.joined)
+    ]
 
 
 def receipt(ctx: Context, said: Said, agent: str) -> str:

@@ -9,8 +9,8 @@ from pydantic import Field
 from gitcoord.core import limits, times
 from gitcoord.core.commands import Arguments, Context
 from gitcoord.core.errors import Refused
-from gitcoord.core.format.event import parse
 from gitcoord.core.fields import Given
+from gitcoord.core.format.event import parse
 from gitcoord.core.lookup import find
 from gitcoord.features import conversation
 from gitcoord.features.messages import post
@@ -49,16 +49,15 @@ def mine(ctx: Context) -> list[Said]:
     known = ctx.fleet.members.get(ctx.actor)
     if known is None:
         raise Refused("whose messages? Say who you are with --as or GITCOORD_AGENT")
-    return [one for one in ctx.state("messages").said.values()
-            if post.is_for(one, known.id, joined=known.joined)]
+    return [one for one in ctx.state("messages").said.values() if post.is_for(one, known.id, joined=known.joined)]
 
 
 def inbox(ctx: Context, asked: Inbox) -> list[dict[str, Any]]:
     state = ctx.state("messages")
     rows = [
-        shown(ctx, one) for one in mine(ctx)
-        if (asked.all or not (post.is_read(state, one, ctx.actor) or post.is_over(one, ctx)))
-        and _fits(ctx, one, asked)
+        shown(ctx, one)
+        for one in mine(ctx)
+        if (asked.all or not (post.is_read(state, one, ctx.actor) or post.is_over(one, ctx))) and _fits(ctx, one, asked)
     ]
     if asked.order == "priority":
         rows.sort(key=lambda row: PRIORITIES.index(row["priority"]))
@@ -67,7 +66,8 @@ def inbox(ctx: Context, asked: Inbox) -> list[dict[str, Any]]:
 
 def list_(ctx: Context, asked: List) -> list[dict[str, Any]]:
     return [
-        shown(ctx, one) for one in ctx.state("messages").said.values()
+        shown(ctx, one)
+        for one in ctx.state("messages").said.values()
         if (asked.all or one.author == ctx.actor or post.is_for(one, ctx.actor))
         and (asked.to is None or post.is_for(one, asked.to))
         and (not asked.waiting or post.request(one) == "waiting")
@@ -91,10 +91,17 @@ def shown(ctx: Context, one: Said) -> dict[str, Any]:
     event = parse(ctx.read(one.position)) if ctx.read is not None else None
     payload = event.data.get("payload") if event is not None else None
     return {
-        "id": one.id, "position": one.position, "interaction": _interaction(ctx, one), "from": one.author,
-        "to": [*one.to.values()] or "all", "type": one.type, "priority": one.priority,
+        "id": one.id,
+        "position": one.position,
+        "interaction": _interaction(ctx, one),
+        "from": one.author,
+        "to": [*one.to.values()] or "all",
+        "type": one.type,
+        "priority": one.priority,
         "text": event.content if event else "",
-        "data": payload if isinstance(payload, dict) else {}, "re": one.re, "at": one.at,
+        "data": payload if isinstance(payload, dict) else {},
+        "re": one.re,
+        "at": one.at,
         "expires": None if one.expires_s is None else times.later(one.at, one.expires_s),
         "answer_by": None if one.request_s is None else times.later(one.at, one.request_s),
         "request": post.request(one),

@@ -17,11 +17,16 @@ def readme(fleet: FleetState) -> str:
     agents = ", ".join(inline(m.id) for m in fleet.members.by_id.values() if m.admitted and not m.left)
     settings = fleet.states["settings"].settings
     rows = [
-        ("fleet", fleet.id or ""), ("format", str(founded.format)), ("least version", founded.least_version),
-        ("namespace", founded.namespace), ("profile", settings.profile or founded.profile),
-        ("signatures", founded.auth), ("admission", fleet.members.admission),
+        ("fleet", fleet.id or ""),
+        ("format", str(founded.format)),
+        ("least version", founded.least_version),
+        ("namespace", founded.namespace),
+        ("profile", settings.profile or founded.profile),
+        ("signatures", founded.auth),
+        ("admission", fleet.members.admission),
         ("founded with the key", fingerprint(fleet.members.founder_key)),
-        ("leader", leader), ("agents", agents or "none"),
+        ("leader", leader),
+        ("agents", agents or "none"),
     ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     return f"""# The ledger of a gitcoord fleet

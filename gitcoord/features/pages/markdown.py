@@ -48,7 +48,7 @@ def block(text: str, *, indent: str = "") -> list[str]:
     for line in _edges_shown(visible(text)).split("\n"):
         words = line.rstrip(_BLANK)
         if len(words) > WIDTH:  # blanks at its end stay: a last line of blanks would be dropped
-            line = _TOO_LONG.sub("\\g<0>↩\n", words) + line[len(words):]
+            line = _TOO_LONG.sub("\\g<0>↩\n", words) + line[len(words) :]
         lines += [margin + part if part else "" for part in line.split("\n")]
     return lines
 

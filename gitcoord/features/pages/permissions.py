@@ -32,8 +32,9 @@ def page(features: Mapping[str, Any]) -> str:
     parts = [HEAD + meanings]
     for name, table, events in _tables(features):
         if table:
-            rows = "".join(f"| `{type_}` | {words(table[type_])} | {_says(model)} |\n"
-                           for type_, model in events.items())
+            rows = "".join(
+                f"| `{type_}` | {words(table[type_])} | {_says(model)} |\n" for type_, model in events.items()
+            )
             parts.append(f"## {name}\n\n| event | may be written by | says |\n|---|---|---|\n{rows}")
     return "\n".join(parts)
 

@@ -16,9 +16,24 @@ from gitcoord.features.pages.headings import ANY_TYPE, HEADINGS, Entry, Interact
 from gitcoord.features.pages.markdown import block, inline
 
 __all__ = [
-    "HEADINGS", "Entry", "Interaction", "Layout", "changed", "check_headings", "communication", "archive",
-    "files", "heading", "parse_position", "paths", "render_archive_index", "render_volume", "split",
-    "volume_of", "volume_path", "volumes_of",
+    "HEADINGS",
+    "Entry",
+    "Interaction",
+    "Layout",
+    "changed",
+    "check_headings",
+    "communication",
+    "archive",
+    "files",
+    "heading",
+    "parse_position",
+    "paths",
+    "render_archive_index",
+    "render_volume",
+    "split",
+    "volume_of",
+    "volume_path",
+    "volumes_of",
 ]
 
 COMMUNICATION = "communication.md"
@@ -65,7 +80,7 @@ def communication(interactions: Sequence[Interaction], layout: Layout, *, positi
 
     Not by number: anybody can give one, and the largest would stay on the page forever.
     """
-    recent = interactions[-layout.recent:]
+    recent = interactions[-layout.recent :]
     links = f"older interactions: [{ARCHIVE}]({ARCHIVE}) · about this place: [README.md](README.md)"
     lines = ["# Communication Snapshot", "", f"Ledger position {position} · {links}", "", BEGIN, ""]
 
@@ -114,8 +129,7 @@ def render_volume(volume: int, interactions: Iterable[Interaction]) -> str:
     """One volume of the archive. `interactions` are those archived in it: `volumes_of` tells which."""
     return _archived_page(
         f"# Communication Archive, volume {volume}",
-        f"All volumes: [{ARCHIVE}](../{ARCHIVE}) · "
-        f"the newest interactions: [{COMMUNICATION}](../{COMMUNICATION})",
+        f"All volumes: [{ARCHIVE}](../{ARCHIVE}) · the newest interactions: [{COMMUNICATION}](../{COMMUNICATION})",
         interactions,
     )
 
@@ -126,7 +140,7 @@ def split(numbers: Iterable[int], layout: Layout) -> tuple[list[int], list[int]]
     What is archived is ascending, what is recent stays in that order.
     """
     ordered = list(dict.fromkeys(numbers))
-    return sorted(ordered[: -layout.recent]), ordered[-layout.recent:]
+    return sorted(ordered[: -layout.recent]), ordered[-layout.recent :]
 
 
 def is_split(archived: Collection[int]) -> bool:
@@ -158,9 +172,7 @@ def paths(numbers: Iterable[int], layout: Layout) -> list[str]:
     return [COMMUNICATION, ARCHIVE, *volumes]
 
 
-def changed(
-    before: Iterable[int], after: Iterable[int], *, touched: Collection[int], layout: Layout
-) -> set[str]:
+def changed(before: Iterable[int], after: Iterable[int], *, touched: Collection[int], layout: Layout) -> set[str]:
     """The files to render again, one layout throughout: all others have the bytes that they had.
 
     `before`, `after`: the numbers of all interactions at the last snapshot and now, in the order of their first
@@ -178,11 +190,7 @@ def changed(
 
 
 def files(
-    interactions: Sequence[Interaction],
-    layout: Layout,
-    *,
-    position: int,
-    only: Collection[str] | None = None,
+    interactions: Sequence[Interaction], layout: Layout, *, position: int, only: Collection[str] | None = None
 ) -> dict[str, str]:
     """The snapshot's files by path: all of them, or those of `only` that exist (see `changed`).
 
@@ -229,8 +237,10 @@ def _shares(interactions: Sequence[Interaction]) -> list[float]:
     """Return how many bytes of the page each may have: as many as it needs by an estimate, and of the rest as much as
     every other. So what one author writes leaves room for the others' conversations.
     """
-    needs = [sum(min(len(one.content), CONTENT_CHARACTERS_MAX) * _BYTES + _ENTRY_BYTES for one in log.entries)
-             for log in interactions]
+    needs = [
+        sum(min(len(one.content), CONTENT_CHARACTERS_MAX) * _BYTES + _ENTRY_BYTES for one in log.entries)
+        for log in interactions
+    ]
     left, shares = float(PAGE_BYTES_MAX), [0.0] * len(needs)
     for done, index in enumerate(sorted(range(len(needs)), key=needs.__getitem__)):
         shares[index] = min(needs[index], left / (len(needs) - done))

@@ -14,7 +14,9 @@ from gitcoord.core.commands import Arguments, Command, Context, Query
 from gitcoord.core.fields import Given
 from gitcoord.core.lookup import find, member
 from gitcoord.features import values
-from gitcoord.features.recovery import circuits, plan as recovery_plan, state as recovery_state
+from gitcoord.features.recovery import circuits
+from gitcoord.features.recovery import plan as recovery_plan
+from gitcoord.features.recovery import state as recovery_state
 from gitcoord.features.recovery.state import AUTOMATIC, Recovery, shown
 from gitcoord.features.typed import AgentGiven
 
@@ -41,8 +43,11 @@ class Nothing(Arguments):
 def list_(ctx: Context, asked: List) -> list[dict[str, Any]]:
     whose = member(ctx, asked.agent) if asked.agent is not None else None
     found: list[Recovery] = list(ctx.state("recovery").recoveries.values())
-    return [{**shown(one), "strategies": [step.strategy for step in one.steps if step.strategy]} for one in found
-            if whose in (None, one.agent) and not (asked.open and one.outcome)]
+    return [
+        {**shown(one), "strategies": [step.strategy for step in one.steps if step.strategy]}
+        for one in found
+        if whose in (None, one.agent) and not (asked.open and one.outcome)
+    ]
 
 
 def show(ctx: Context, asked: Show) -> dict[str, Any]:
@@ -57,7 +62,9 @@ def rate(ctx: Context, asked: Nothing) -> dict[str, Any]:
     ended = sum(state.outcomes.values())
     automatic = sum(state.outcomes.get(one, 0) for one in AUTOMATIC)
     return {
-        "recoveries": ended, "automatic": automatic, "rate": round(automatic / ended, 5) if ended else None,
+        "recoveries": ended,
+        "automatic": automatic,
+        "rate": round(automatic / ended, 5) if ended else None,
         "mean_s": round(state.seconds / ended, 3) if ended else None,
         "outcomes": {name: count for name, count in sorted(state.outcomes.items()) if count},
         "lasting": sum(not one.outcome for one in state.recoveries.values()),
@@ -65,26 +72,40 @@ def rate(ctx: Context, asked: Nothing) -> dict[str, Any]:
 
 
 def broken(ctx: Context, asked: Nothing) -> list[dict[str, Any]]:
-    return [circuits.shown(one, ctx) for one in ctx.state("recovery").circuits.values()
-            if one.state != circuits.CLOSED or one.failures]
+    return [
+        circuits.shown(one, ctx)
+        for one in ctx.state("recovery").circuits.values()
+        if one.state != circuits.CLOSED or one.failures
+    ]
 
 
 COMMANDS: Mapping[str, Command | Query] = {
     "recovery list": Query(
-        help="Show who was gone, what was done about it, and what came of it", example="gitcoord recovery list --open",
-        arguments=List, ask=list_, columns=("id", "agent", "outcome", "strategies", "lost", "seconds"),
+        help="Show who was gone, what was done about it, and what came of it",
+        example="gitcoord recovery list --open",
+        arguments=List,
+        ask=list_,
+        columns=("id", "agent", "outcome", "strategies", "lost", "seconds"),
     ),
     "recovery show": Query(
-        help="Show one recovery, step by step", example="gitcoord recovery show", arguments=Show, ask=show,
+        help="Show one recovery, step by step",
+        example="gitcoord recovery show",
+        arguments=Show,
+        ask=show,
         positional=("id",),
     ),
     "recovery rate": Query(
-        help="Show how many recoveries needed nobody, and how long they took", example="gitcoord recovery rate",
-        arguments=Nothing, ask=rate,
+        help="Show how many recoveries needed nobody, and how long they took",
+        example="gitcoord recovery rate",
+        arguments=Nothing,
+        ask=rate,
     ),
     "recovery circuits": Query(
-        help="Show which agents fail, and from when they may be tried again", example="gitcoord recovery circuits",
-        arguments=Nothing, ask=broken, columns=("agent", "circuit", "failures", "reason", "half_open_from"),
+        help="Show which agents fail, and from when they may be tried again",
+        example="gitcoord recovery circuits",
+        arguments=Nothing,
+        ask=broken,
+        columns=("agent", "circuit", "failures", "reason", "half_open_from"),
     ),
 }
 

@@ -52,11 +52,15 @@ class CircuitClosed(_Turned):
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {
-    "circuit_opened": CircuitOpened, "circuit_half_opened": CircuitHalfOpened, "circuit_closed": CircuitClosed,
+    "circuit_opened": CircuitOpened,
+    "circuit_half_opened": CircuitHalfOpened,
+    "circuit_closed": CircuitClosed,
 }
 
 BECOMES: Mapping[type[BaseModel], Literal["open", "half-open", "closed"]] = {
-    CircuitOpened: OPEN, CircuitHalfOpened: HALF_OPEN, CircuitClosed: CLOSED,
+    CircuitOpened: OPEN,
+    CircuitHalfOpened: HALF_OPEN,
+    CircuitClosed: CLOSED,
 }
 
 
@@ -133,8 +137,14 @@ def duty(circuits: Circuits, ctx: Context) -> Iterator[Duty]:
         turn = TURNS[one.state](one, agent, ctx, key in needed) if one is not None else None
         if one is not None and turn is not None:
             type_, reason = turn
-            yield Duty(type_, f"{agent.id}: {reason}", f"circuit:{agent.registration}:{one.turns}",
-                       {"agent": agent.id, "reason": reason}, tuple(needed.get(key, ())[:100]), agent.registration)
+            yield Duty(
+                type_,
+                f"{agent.id}: {reason}",
+                f"circuit:{agent.registration}:{one.turns}",
+                {"agent": agent.id, "reason": reason},
+                tuple(needed.get(key, ())[:100]),
+                agent.registration,
+            )
 
 
 def _when_closed(one: Circuit, agent: roster.Agent, ctx: Context, needed: bool) -> tuple[str, str] | None:
@@ -167,8 +177,14 @@ TURNS: Mapping[str, Turn] = {CLOSED: _when_closed, OPEN: _when_open, HALF_OPEN: 
 
 def shown(one: Circuit, ctx: Context) -> dict[str, Any]:
     tried_from = times.later(one.since, one.wait_s) if one.state == OPEN else None
-    return {"agent": one.agent, "circuit": one.state, "since": one.since or None, "reason": one.reason,
-            "failures": one.failures, "half_open_from": tried_from}
+    return {
+        "agent": one.agent,
+        "circuit": one.state,
+        "since": one.since or None,
+        "reason": one.reason,
+        "failures": one.failures,
+        "half_open_from": tried_from,
+    }
 
 
 def why_not_ask(ctx: Context, agent: str) -> str | None:

@@ -12,11 +12,11 @@ from gitcoord.core.fold.fleet_state import Duty
 from gitcoord.core.leadership.liveness import ALIVE, GONE
 from gitcoord.features import agents
 from gitcoord.features.agents import watching
+from gitcoord.features.agents.roster import Agent
 from gitcoord.features.autonomy import proposals
 from gitcoord.features.recovery import circuits
-from gitcoord.features.tasks import duties as task_duties
 from gitcoord.features.recovery.state import LACKING_MAX, Loss, Recovery, State
-from gitcoord.features.agents.roster import Agent
+from gitcoord.features.tasks import duties as task_duties
 
 WINDOW_S = 3600.0  # in which an agent may be restarted so often as the settings allow
 TOLD_MAX = 100  # dependants named in one event
@@ -36,8 +36,14 @@ class Case:
     losses: Sequence[str]  # of this agent, lately
 
     def duty(self, type_: str, words: str, *, to: Iterable[str] = (), **data: Any) -> Duty:
-        return Duty(type_, f"{self.agent.id} {words}", f"{type_}:{self.agent.registration}:{self.number}",
-                    {"agent": self.agent.id, **data}, tuple(to)[:TOLD_MAX], self.agent.registration)
+        return Duty(
+            type_,
+            f"{self.agent.id} {words}",
+            f"{type_}:{self.agent.registration}:{self.number}",
+            {"agent": self.agent.id, **data},
+            tuple(to)[:TOLD_MAX],
+            self.agent.registration,
+        )
 
     @property
     def repeated(self) -> bool:
@@ -53,8 +59,11 @@ def duty(state: State, ctx: Context) -> Iterator[Duty]:
     yield from circuits.duty(state.circuits, ctx)
     for case in _cases(state, ctx) if strategies else ():
         if case.recovery is None:
-            begun = proposals.gate(ctx, "recovery", case.duty(
-                "recovery_started", f"is recovered: {case.loss.reason}", reason=case.loss.reason))
+            begun = proposals.gate(
+                ctx,
+                "recovery",
+                case.duty("recovery_started", f"is recovered: {case.loss.reason}", reason=case.loss.reason),
+            )
             yield from begun
             if not any(one.type == "recovery_started" for one in begun):
                 continue  # it waits for approval
@@ -112,8 +121,9 @@ def _backup(case: Case) -> Done:
     while name is not None and name.casefold() not in passed:
         backup = free.get(name.casefold())
         if backup is not None:
-            activated = case.duty("backup_activated", f"is gone: {backup.id} stands in for it", to=[backup.id],
-                                  backup=backup.id)
+            activated = case.duty(
+                "backup_activated", f"is gone: {backup.id} stands in for it", to=[backup.id], backup=backup.id
+            )
             return [activated, *_released(case)], True
         passed.add(name.casefold())
         known = agents.get(case.ctx, name)
@@ -133,11 +143,23 @@ def _degrade(case: Case) -> Done:
     if not missing:
         return [], False
     capabilities, dependants = missing
-    lacks = "; ".join(part for part in (
-        f"nobody else can do {', '.join(capabilities[:5])}" if capabilities else "",
-        f"{', '.join(dependants[:5])} must do without it" if dependants else "") if part)
-    return [case.duty("fleet_degraded", f"is gone: {lacks}", to=dependants, capabilities=capabilities[:LACKING_MAX],
-                      dependants=dependants[:LACKING_MAX])], False
+    lacks = "; ".join(
+        part
+        for part in (
+            f"nobody else can do {', '.join(capabilities[:5])}" if capabilities else "",
+            f"{', '.join(dependants[:5])} must do without it" if dependants else "",
+        )
+        if part
+    )
+    return [
+        case.duty(
+            "fleet_degraded",
+            f"is gone: {lacks}",
+            to=dependants,
+            capabilities=capabilities[:LACKING_MAX],
+            dependants=dependants[:LACKING_MAX],
+        )
+    ], False
 
 
 def _escalate(case: Case) -> Done:
@@ -146,7 +168,11 @@ def _escalate(case: Case) -> Done:
 
 
 STRATEGIES: Mapping[str, Any] = {
-    "restart": _restart, "backup": _backup, "redistribute": _redistribute, "degrade": _degrade, "escalate": _escalate,
+    "restart": _restart,
+    "backup": _backup,
+    "redistribute": _redistribute,
+    "degrade": _degrade,
+    "escalate": _escalate,
 }
 
 
@@ -158,8 +184,11 @@ def _missing(case: Case) -> tuple[list[str], list[str]] | None:
     """Capabilities that nobody has any more, and agents that need this one; None when there are neither."""
     others = {able for one in agents.available(case.ctx) if one.key != case.agent.key for able in one.capabilities}
     capabilities = [one for one in case.agent.capabilities if one not in others]
-    dependants = [one.id for one in case.ctx.state("agents").agents.values()
-                  if any(needed.casefold() == case.agent.key for needed in one.depends_on)]
+    dependants = [
+        one.id
+        for one in case.ctx.state("agents").agents.values()
+        if any(needed.casefold() == case.agent.key for needed in one.depends_on)
+    ]
     return (capabilities, dependants) if capabilities or dependants else None
 
 

@@ -9,15 +9,20 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from gitcoord.core import times
-from gitcoord.core.fold.authority import LEADER, MEMBER, Who
 from gitcoord.core.fields import NAMED, Agent, Count, Payload, Words
+from gitcoord.core.fold.authority import LEADER, MEMBER, Who
 from gitcoord.core.fold.fleet_state import SequencedEvent
 from gitcoord.core.fold.membership import AgentExpelled, AgentLeft, RoleChanged
-from gitcoord.features.recovery import circuits
 from gitcoord.features.agents.events import (
-    REGISTERED_MAX, AgentDeparted, AgentExited, AgentLost, AgentReturned, AgentUnregistered,
+    REGISTERED_MAX,
+    AgentDeparted,
+    AgentExited,
+    AgentLost,
+    AgentReturned,
+    AgentUnregistered,
     BackupActivated,
 )
+from gitcoord.features.recovery import circuits
 from gitcoord.features.recovery.circuits import Circuit
 from gitcoord.features.tasks.events import TaskFailed, TaskFinished
 from gitcoord.features.typed import Capability
@@ -73,20 +78,41 @@ class RecoveryFailed(_Model):
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {
-    "recovery_started": RecoveryStarted, "restart_requested": RestartRequested, "agent_restarted": AgentRestarted,
-    "work_redistributed": WorkRedistributed, "fleet_degraded": FleetDegraded, "escalated": Escalated,
-    "recovery_failed": RecoveryFailed, **circuits.EVENTS,
+    "recovery_started": RecoveryStarted,
+    "restart_requested": RestartRequested,
+    "agent_restarted": AgentRestarted,
+    "work_redistributed": WorkRedistributed,
+    "fleet_degraded": FleetDegraded,
+    "escalated": Escalated,
+    "recovery_failed": RecoveryFailed,
+    **circuits.EVENTS,
 }
 AUTHORITY: Mapping[str, Who] = {**dict.fromkeys(EVENTS, LEADER), "agent_restarted": MEMBER}
 
-HEARD: frozenset[type[BaseModel]] = frozenset({
-    *EVENTS.values(), AgentLost, AgentExited, AgentReturned, AgentDeparted, AgentUnregistered, AgentLeft, AgentExpelled,
-    RoleChanged, BackupActivated, TaskFailed, TaskFinished})
+HEARD: frozenset[type[BaseModel]] = frozenset(
+    {
+        *EVENTS.values(),
+        AgentLost,
+        AgentExited,
+        AgentReturned,
+        AgentDeparted,
+        AgentUnregistered,
+        AgentLeft,
+        AgentExpelled,
+        RoleChanged,
+        BackupActivated,
+        TaskFailed,
+        TaskFinished,
+    }
+)
 
 CONCLUDED: Mapping[type[BaseModel], tuple[str, str]] = {
     # the event: (the strategy, the outcome)
-    BackupActivated: ("backup", "backup"), WorkRedistributed: ("redistribute", "redistributed"),
-    FleetDegraded: ("degrade", "degraded"), Escalated: ("escalate", "escalated"), RecoveryFailed: ("", "failed"),
+    BackupActivated: ("backup", "backup"),
+    WorkRedistributed: ("redistribute", "redistributed"),
+    FleetDegraded: ("degrade", "degraded"),
+    Escalated: ("escalate", "escalated"),
+    RecoveryFailed: ("", "failed"),
 }
 AUTOMATIC = ("returned", "restarted", "backup", "redistributed")
 """Outcomes after which nothing is missing, and nobody had to do anything."""
@@ -243,9 +269,15 @@ def _finish(state: State, recovery: Recovery, outcome: str, sequenced: Sequenced
 
 def shown(recovery: Recovery) -> dict[str, Any]:
     return {
-        "id": recovery.id, "agent": recovery.agent, "outcome": recovery.outcome or None, "lost": recovery.lost,
-        "started": recovery.started, "finished": recovery.finished or None, "returned": recovery.returned or None,
+        "id": recovery.id,
+        "agent": recovery.agent,
+        "outcome": recovery.outcome or None,
+        "lost": recovery.lost,
+        "started": recovery.started,
+        "finished": recovery.finished or None,
+        "returned": recovery.returned or None,
         "seconds": round(times.between_s(recovery.lost, recovery.finished), 3) if recovery.finished else None,
-        "automatic": recovery.outcome in AUTOMATIC if recovery.outcome else None, "reason": recovery.reason,
+        "automatic": recovery.outcome in AUTOMATIC if recovery.outcome else None,
+        "reason": recovery.reason,
         "steps": [{"strategy": step.strategy, "at": step.at, "text": step.text} for step in recovery.steps],
     }

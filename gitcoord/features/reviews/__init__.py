@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from gitcoord.core.commands import Context
-from gitcoord.core.format.event import Event
 from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 from gitcoord.core.fold.membership import stripped
+from gitcoord.core.format.event import Event
 from gitcoord.features import values
 from gitcoord.features.reviews import commands, events
 from gitcoord.features.reviews.events import OfPull, ReviewPosted, ReviewRequested, ReviewStale, VoteCast
@@ -73,7 +73,11 @@ def _post(pull: Pull, event: Event, posted: ReviewPosted) -> str | None:
     known = pull.review
     pull.requested = ""
     if known is not None and (known.verdict, known.commit, known.url, known.findings) == (
-            posted.verdict, posted.commit, posted.url, posted.findings):
+        posted.verdict,
+        posted.commit,
+        posted.url,
+        posted.findings,
+    ):
         return f"{known.by} has said so already"
     pull.review = Posted(posted.verdict, posted.commit, posted.url, event.actor, event.timestamp, posted.findings)
     return None

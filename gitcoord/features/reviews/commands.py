@@ -14,11 +14,9 @@ from gitcoord.core.errors import Refused
 from gitcoord.core.fields import Words
 from gitcoord.core.fold.membership import Repository
 from gitcoord.core.names import same_agent
-from gitcoord.features.typed import Agents
-from gitcoord.features.reviews.events import (
-    Commit, OfPull, ReviewPosted, ReviewRequested, ReviewStale, Voice, VoteCast,
-)
+from gitcoord.features.reviews.events import Commit, OfPull, ReviewPosted, ReviewRequested, ReviewStale, Voice, VoteCast
 from gitcoord.features.reviews.state import Pull, State, find, tally
+from gitcoord.features.typed import Agents
 
 
 def _bare(given: object) -> object:
@@ -54,22 +52,39 @@ def cast(ctx: Context, asked: CastVote) -> list[NewEvent]:
         commit = ctx.head_of(asked.repo, asked.pr)
     payload = VoteCast(pr=asked.pr, repo=asked.repo, commit=commit, verdict=asked.verdict, why=asked.why)
     verb = "approves" if asked.verdict == "approve" else "rejects"
-    return [_about(pull, "vote_cast", f"{ctx.actor} {verb} {asked.repo}#{asked.pr}"
-                   + (f" at {commit[:12]}" if commit else "")
-                   + (f": {asked.why}" if asked.why else ""), payload)]
+    return [
+        _about(
+            pull,
+            "vote_cast",
+            f"{ctx.actor} {verb} {asked.repo}#{asked.pr}"
+            + (f" at {commit[:12]}" if commit else "")
+            + (f": {asked.why}" if asked.why else ""),
+            payload,
+        )
+    ]
 
 
 def request(ctx: Context, asked: Request) -> list[NewEvent]:
     voters = [lookup.member(ctx, agent) for agent in asked.to]
     payload = ReviewRequested(pr=asked.pr, repo=asked.repo, why=asked.why)
-    return [_about(find(ctx, asked.repo, asked.pr), "review_requested", f"{ctx.actor} asks for a review of "
-                   f"{asked.repo}#{asked.pr}" + (f": {asked.why}" if asked.why else ""), payload, voters)]
+    return [
+        _about(
+            find(ctx, asked.repo, asked.pr),
+            "review_requested",
+            f"{ctx.actor} asks for a review of {asked.repo}#{asked.pr}" + (f": {asked.why}" if asked.why else ""),
+            payload,
+            voters,
+        )
+    ]
 
 
 def list_(ctx: Context, asked: Reviews) -> list[dict[str, Any]]:
     state: State = ctx.state("reviews")
-    return [shown(ctx, pull) for pull in state.pulls.values()
-            if not asked.stale or pull.requested or (pull.review is not None and pull.review.stale)]
+    return [
+        shown(ctx, pull)
+        for pull in state.pulls.values()
+        if not asked.stale or pull.requested or (pull.review is not None and pull.review.stale)
+    ]
 
 
 def show(ctx: Context, asked: OnPull) -> dict[str, Any]:
@@ -84,11 +99,18 @@ def shown(ctx: Context, pull: Pull) -> dict[str, Any]:
     review = pull.review
     count = tally(pull, review.commit if review else "", ctx.state("settings").settings)
     return {
-        "id": pull.id, "pull": pull.name, "repo": pull.repo or None, "pr": pull.pr,
-        "verdict": review.verdict if review else None, "commit": review.commit if review else None,
-        "stale": review.stale or None if review else None, "by": review.by if review else None,
-        "at": review.at if review else None, "url": review.url or None if review else None,
-        "votes": f"{count.approve} for, {count.reject} against, {count.quorum} needed", "outcome": count.outcome,
+        "id": pull.id,
+        "pull": pull.name,
+        "repo": pull.repo or None,
+        "pr": pull.pr,
+        "verdict": review.verdict if review else None,
+        "commit": review.commit if review else None,
+        "stale": review.stale or None if review else None,
+        "by": review.by if review else None,
+        "at": review.at if review else None,
+        "url": review.url or None if review else None,
+        "votes": f"{count.approve} for, {count.reject} against, {count.quorum} needed",
+        "outcome": count.outcome,
         "requested": pull.requested or None,
     }
 
@@ -96,33 +118,51 @@ def shown(ctx: Context, pull: Pull) -> dict[str, Any]:
 def _answer(ctx: Context, uid: str) -> dict[str, Any]:
     """With a `warning` where the vote counts for nothing."""
     state: State = ctx.state("reviews")
-    votes = [vote for pull in state.pulls.values() for vote in pull.votes.values()
-             if same_agent(vote.agent, ctx.actor)]
+    votes = [vote for pull in state.pulls.values() for vote in pull.votes.values() if same_agent(vote.agent, ctx.actor)]
     newest = max(votes, key=lambda vote: vote.at, default=None)
     if newest is None or newest.commit:
         return {}
-    return {"warning": "it names no commit, and the remote shows none: it counts for nothing until it is cast again "
-                       "with --commit"}
+    return {
+        "warning": "it names no commit, and the remote shows none: it counts for nothing until it is cast again "
+        "with --commit"
+    }
 
 
 COMMANDS: Mapping[str, Command | Query] = {
     "vote": Command(
-        help="Vote on a pull request", example="gitcoord vote 12 approve --why 'tests are in'",
-        arguments=CastVote, decide=cast, positional=("pr", "verdict"), idempotent=True, answer=_answer,
+        help="Vote on a pull request",
+        example="gitcoord vote 12 approve --why 'tests are in'",
+        arguments=CastVote,
+        decide=cast,
+        positional=("pr", "verdict"),
+        idempotent=True,
+        answer=_answer,
         tool="proposal_decide",
     ),
     "reviews request": Command(
         help="Ask for a review of a pull request, and agents for their votes",
-        example="gitcoord reviews request 12 --why 'the parser is new'", arguments=Request, decide=request,
-        positional=("pr",), judged=False, idempotent=True,
+        example="gitcoord reviews request 12 --why 'the parser is new'",
+        arguments=Request,
+        decide=request,
+        positional=("pr",),
+        judged=False,
+        idempotent=True,
     ),
     "reviews list": Query(
-        help="Show reviews and votes", example="gitcoord reviews list --stale",
-        arguments=Reviews, ask=list_, columns=("pull", "verdict", "commit", "stale", "votes", "at"), tool="fleet_show",
+        help="Show reviews and votes",
+        example="gitcoord reviews list --stale",
+        arguments=Reviews,
+        ask=list_,
+        columns=("pull", "verdict", "commit", "stale", "votes", "at"),
+        tool="fleet_show",
     ),
     "reviews show": Query(
-        help="Show the review of a pull request, and who voted how", example="gitcoord reviews show 12",
-        arguments=OnPull, ask=show, positional=("pr",), before=("gitcoord vote 12 approve",),
+        help="Show the review of a pull request, and who voted how",
+        example="gitcoord reviews show 12",
+        arguments=OnPull,
+        ask=show,
+        positional=("pr",),
+        before=("gitcoord vote 12 approve",),
     ),
 }
 
@@ -130,18 +170,33 @@ COMMANDS: Mapping[str, Command | Query] = {
 def news(pull: Pull | None, posted: ReviewPosted) -> list[NewEvent]:
     """What is to be written after a review was posted: nothing, where the ledger has it."""
     known = pull.review if pull else None
-    if pull is not None and known is not None and not pull.requested and not known.stale and (
-            known.verdict, known.commit, known.url, known.findings) == (
-            posted.verdict, posted.commit, posted.url, posted.findings):
+    if (
+        pull is not None
+        and known is not None
+        and not pull.requested
+        and not known.stale
+        and (known.verdict, known.commit, known.url, known.findings)
+        == (posted.verdict, posted.commit, posted.url, posted.findings)
+    ):
         return []
-    return [_about(pull, "review_posted", f"{posted.repo}#{posted.pr} at {posted.commit[:12]}: "
-                   f"{posted.verdict.replace('_', ' ')}", posted)]
+    return [
+        _about(
+            pull,
+            "review_posted",
+            f"{posted.repo}#{posted.pr} at {posted.commit[:12]}: {posted.verdict.replace('_', ' ')}",
+            posted,
+        )
+    ]
 
 
 def outdated(pull: Pull | None, stale: ReviewStale) -> NewEvent:
     """What is to be written when a push came in between."""
-    return _about(pull, "review_stale", f"{stale.repo}#{stale.pr}: {stale.head[:12]} was pushed while "
-                  f"{stale.commit[:12]} was reviewed", stale)
+    return _about(
+        pull,
+        "review_stale",
+        f"{stale.repo}#{stale.pr}: {stale.head[:12]} was pushed while {stale.commit[:12]} was reviewed",
+        stale,
+    )
 
 
 def _about(pull: Pull | None, type_: str, words: str, payload: OfPull, to: Iterable[str] = ()) -> NewEvent:

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from gitcoord.core.fold.authority import ADMIN, LEADER, MEMBER, REVIEWER, Who
 from gitcoord.core.fields import Count, Payload, Url, Words
+from gitcoord.core.fold.authority import ADMIN, LEADER, MEMBER, REVIEWER, Who
 from gitcoord.core.fold.membership import Repository
 
 Commit = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})?$")]
@@ -53,10 +53,14 @@ class ReviewStale(OfPull):
 
 
 AUTHORITY: Mapping[str, Who] = {
-    "vote_cast": MEMBER, "review_requested": MEMBER, "review_posted": REVIEWER | ADMIN | LEADER,
+    "vote_cast": MEMBER,
+    "review_requested": MEMBER,
+    "review_posted": REVIEWER | ADMIN | LEADER,
     "review_stale": REVIEWER | ADMIN | LEADER,
 }
 EVENTS: Mapping[str, type[BaseModel]] = {
-    "vote_cast": VoteCast, "review_requested": ReviewRequested, "review_posted": ReviewPosted,
+    "vote_cast": VoteCast,
+    "review_requested": ReviewRequested,
+    "review_posted": ReviewPosted,
     "review_stale": ReviewStale,
 }

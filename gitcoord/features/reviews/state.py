@@ -97,10 +97,20 @@ def tally(
     well reject. Otherwise whoever takes a member's name for its account would silence that one.
     """
     weights = {agent.casefold(): weight for agent, weight in settings.review_weights.items()}
-    cast = [vote for voter, vote in (pull.votes if pull else {}).items()
-            if voter not in author and not (voter == namesake and vote.verdict == "approve")]
+    cast = [
+        vote
+        for voter, vote in (pull.votes if pull else {}).items()
+        if voter not in author and not (voter == namesake and vote.verdict == "approve")
+    ]
     counted = tuple(vote for vote in cast if commit and vote.commit == commit)
-    sums = {voice: sum(weights.get(vote.agent.casefold(), 1) for vote in counted if vote.verdict == voice)
-            for voice in ("approve", "reject")}
-    return Tally(counted, tuple(vote for vote in cast if vote not in counted), sums["approve"], sums["reject"],
-                 settings.review_quorum)
+    sums = {
+        voice: sum(weights.get(vote.agent.casefold(), 1) for vote in counted if vote.verdict == voice)
+        for voice in ("approve", "reject")
+    }
+    return Tally(
+        counted,
+        tuple(vote for vote in cast if vote not in counted),
+        sums["approve"],
+        sums["reject"],
+        settings.review_quorum,
+    )

@@ -12,19 +12,34 @@ from typing import Any
 from pydantic import BaseModel
 
 from gitcoord.core import times
-from gitcoord.core.fold.authority import ASSIGNEE, Asked, Persons, Resolver, Whose, owned
 from gitcoord.core.commands import Command, Query
-from gitcoord.core.format.event import Event
+from gitcoord.core.fold.authority import ASSIGNEE, Asked, Persons, Resolver, Whose, owned
 from gitcoord.core.fold.fleet_state import SequencedEvent
+from gitcoord.core.format.event import Event
 from gitcoord.core.names import same_agent
+from gitcoord.features.tasks import duties as task_duties
 from gitcoord.features.tasks import events as said
-from gitcoord.features.tasks import duties as task_duties, state as task_state
+from gitcoord.features.tasks import state as task_state
 from gitcoord.features.tasks.commands import COMMANDS as ACTIONS
 from gitcoord.features.tasks.queries import QUERIES
 from gitcoord.features.tasks.state import (
-    ACCEPTED, ASSIGNED, CANCELLED, CREATED, DEPENDANTS_MAX, DONE,
-    FAILED, HELD, INPUT_REQUIRED, OPEN_BYTES_MAX, OPEN_MAX, OVER, READY,
-    RUNNING, State, Task, in_words,
+    ACCEPTED,
+    ASSIGNED,
+    CANCELLED,
+    CREATED,
+    DEPENDANTS_MAX,
+    DONE,
+    FAILED,
+    HELD,
+    INPUT_REQUIRED,
+    OPEN_BYTES_MAX,
+    OPEN_MAX,
+    OVER,
+    READY,
+    RUNNING,
+    State,
+    Task,
+    in_words,
 )
 
 EVENTS = said.EVENTS
@@ -32,8 +47,13 @@ AUTHORITY = said.AUTHORITY
 COMMANDS: Mapping[str, Command | Query] = {**ACTIONS, **QUERIES}
 
 _WORKED_ON: Mapping[str, str] = {
-    "task_started": RUNNING, "task_progressed": RUNNING, "task_input_requested": INPUT_REQUIRED,
-    "task_finished": DONE, "task_failed": READY, "task_released": READY, "task_cancelled": CANCELLED,
+    "task_started": RUNNING,
+    "task_progressed": RUNNING,
+    "task_input_requested": INPUT_REQUIRED,
+    "task_finished": DONE,
+    "task_failed": READY,
+    "task_released": READY,
+    "task_cancelled": CANCELLED,
 }
 NEXT: Mapping[str, Mapping[str, str]] = {
     CREATED: {"task_cancelled": CANCELLED},  # READY once all that it waits for is done
@@ -67,7 +87,8 @@ def _creator(state: State, asked: Asked, persons: Persons) -> Whose | None:
 
 
 WHOSE: Mapping[str, Resolver] = {
-    **{type_: _worker for type_, who in AUTHORITY.items() if who & ASSIGNEE}, "task_cancelled": _creator,
+    **{type_: _worker for type_, who in AUTHORITY.items() if who & ASSIGNEE},
+    "task_cancelled": _creator,
 }
 
 
@@ -96,10 +117,25 @@ def _create(state: State, sequenced: SequencedEvent, new: said.TaskCreated) -> s
     if crowded is not None:
         return f"{DEPENDANTS_MAX} tasks wait for {crowded[:8]} already: let a task in between wait for it"
     task = Task(
-        event.uid, new.title, event.timestamp, event.actor, CREATED if waits else READY, new.body, new.needs,
-        new.priority, new.deadline if times.seconds(new.deadline or "") else None, new.after, new.attempts_max,
-        new.timeout_s, new.agent, new.workflow.model_dump() if new.workflow else None, new.data, waits,
-        "" if waits else event.timestamp, 0 if waits else sequenced.position, size=len(event.line),
+        event.uid,
+        new.title,
+        event.timestamp,
+        event.actor,
+        CREATED if waits else READY,
+        new.body,
+        new.needs,
+        new.priority,
+        new.deadline if times.seconds(new.deadline or "") else None,
+        new.after,
+        new.attempts_max,
+        new.timeout_s,
+        new.agent,
+        new.workflow.model_dump() if new.workflow else None,
+        new.data,
+        waits,
+        "" if waits else event.timestamp,
+        0 if waits else sequenced.position,
+        size=len(event.line),
     )
     state.put(task)
     return None
@@ -208,8 +244,9 @@ def _release(state: State, sequenced: SequencedEvent, told: said.TaskReleased) -
 
 def _again(state: State, task: Task, outcome: str, sequenced: SequencedEvent, reason: str, *, counts: bool) -> None:
     event = sequenced.event
-    state.take_back(task, outcome, at=event.timestamp, position=sequenced.position,
-                    reason=reason[:task_state.REASON_KEPT])
+    state.take_back(
+        task, outcome, at=event.timestamp, position=sequenced.position, reason=reason[: task_state.REASON_KEPT]
+    )
     task.failures += counts
     if task.failures >= task.attempts_max or task.attempt >= said.ATTEMPTS_MAX:
         times_ = "once" if task.attempt == 1 else f"{task.attempt} times"
@@ -225,9 +262,14 @@ def _cancel(state: State, sequenced: SequencedEvent, told: said.TaskCancelled) -
     if task is None or event.type not in NEXT[task.status]:
         return _not_so(task)
     if task.status in HELD:
-        state.take_back(task, "cancelled", at=event.timestamp, position=sequenced.position,
-                        reason=told.reason[:task_state.REASON_KEPT])
-    task.reason = told.reason[:task_state.REASON_KEPT] or f"cancelled by {event.actor}"
+        state.take_back(
+            task,
+            "cancelled",
+            at=event.timestamp,
+            position=sequenced.position,
+            reason=told.reason[: task_state.REASON_KEPT],
+        )
+    task.reason = told.reason[: task_state.REASON_KEPT] or f"cancelled by {event.actor}"
     state.end(task, CANCELLED, at=event.timestamp, position=sequenced.position)
     return None
 

@@ -54,8 +54,9 @@ class Progress(Claim):
 
 class Finish(Claim):
     result: Content = Field("", description="What came of it")
-    artifacts: list[said.Artifact] = Field([], alias="artifact", max_length=said.ARTIFACTS_MAX,
-                                           description="A ref or a path that it made")
+    artifacts: list[said.Artifact] = Field(
+        [], alias="artifact", max_length=said.ARTIFACTS_MAX, description="A ref or a path that it made"
+    )
     attempt: int | None = ATTEMPT
 
 
@@ -79,13 +80,24 @@ def create(ctx: Context, asked: Create) -> list[NewEvent]:
         if task.status in (FAILED, CANCELLED):
             raise Refused(f"the new task would wait for ever for {task.id[:8]}: {in_a_line(task)}")
     data = {
-        "title": asked.title, "body": asked.body, "needs": list(dict.fromkeys(asked.needs)),
-        "priority": asked.priority, "deadline": _moment(ctx, asked.deadline), "after": [task.id for task in after],
-        "attempts_max": asked.attempts, "timeout_s": asked.time_limit, "data": asked.data,
+        "title": asked.title,
+        "body": asked.body,
+        "needs": list(dict.fromkeys(asked.needs)),
+        "priority": asked.priority,
+        "deadline": _moment(ctx, asked.deadline),
+        "after": [task.id for task in after],
+        "attempts_max": asked.attempts,
+        "timeout_s": asked.time_limit,
+        "data": asked.data,
         "agent": member(ctx, asked.agent) if asked.agent else None,
     }
-    return [NewEvent("task_created", asked.title, {name: value for name, value in data.items()
-                                                   if value not in (None, "", [], {})})]
+    return [
+        NewEvent(
+            "task_created",
+            asked.title,
+            {name: value for name, value in data.items() if value not in (None, "", [], {})},
+        )
+    ]
 
 
 def _moment(ctx: Context, text: str | None) -> str | None:
@@ -110,8 +122,9 @@ def claim(ctx: Context, asked: Claim) -> list[NewEvent]:
     if task.status in HELD and same_agent(task.last.agent, ctx.actor):
         if task.status != ASSIGNED:
             return []  # it has it
-        return [NewEvent("task_accepted", f"{ctx.actor} takes on {task.title!r}", {"attempt": task.attempt},
-                         re=task.id)]
+        return [
+            NewEvent("task_accepted", f"{ctx.actor} takes on {task.title!r}", {"attempt": task.attempt}, re=task.id)
+        ]
     if task.status in HELD or task.status == DONE:
         raise Lost(in_a_line(task))
     if task.status != READY:
@@ -119,8 +132,10 @@ def claim(ctx: Context, asked: Claim) -> list[NewEvent]:
     crowd = dispatch.workers(ctx)
     me = next((one for one in crowd if same_agent(one.id, ctx.actor)), None)
     if task.needs and (me is None or dispatch.lacks(me, task)):
-        raise Refused(f"{task.id[:8]} needs {', '.join(task.needs)}: "
-                      f"`gitcoord agent register --capabilities {','.join(task.needs)}` says that one can")
+        raise Refused(
+            f"{task.id[:8]} needs {', '.join(task.needs)}: "
+            f"`gitcoord agent register --capabilities {','.join(task.needs)}` says that one can"
+        )
     return [NewEvent("task_claimed", f"{ctx.actor} claims {task.title!r}", re=task.id)]
 
 
@@ -151,15 +166,27 @@ def finish(ctx: Context, asked: Finish) -> list[NewEvent]:
 def fail(ctx: Context, asked: Fail) -> list[NewEvent]:
     task, attempt = _own(ctx, asked.task, asked.attempt)
     because = f": {asked.reason}" if asked.reason else ""
-    return [NewEvent("task_failed", f"{ctx.actor} could not do {task.title!r}{because}",
-                     {"attempt": attempt, "reason": asked.reason}, re=task.id)]
+    return [
+        NewEvent(
+            "task_failed",
+            f"{ctx.actor} could not do {task.title!r}{because}",
+            {"attempt": attempt, "reason": asked.reason},
+            re=task.id,
+        )
+    ]
 
 
 def release(ctx: Context, asked: Release) -> list[NewEvent]:
     task, attempt = _own(ctx, asked.task, asked.attempt)
     because = f": {asked.reason}" if asked.reason else ""
-    return [NewEvent("task_released", f"{ctx.actor} gives {task.title!r} back{because}",
-                     {"attempt": attempt, "reason": asked.reason}, re=task.id)]
+    return [
+        NewEvent(
+            "task_released",
+            f"{ctx.actor} gives {task.title!r} back{because}",
+            {"attempt": attempt, "reason": asked.reason},
+            re=task.id,
+        )
+    ]
 
 
 def cancel(ctx: Context, asked: Cancel) -> list[NewEvent]:
@@ -169,8 +196,9 @@ def cancel(ctx: Context, asked: Cancel) -> list[NewEvent]:
     if task.status in OVER:
         raise Refused(f"{task.id[:8]} cannot be cancelled: {in_a_line(task)}")
     because = f": {asked.reason}" if asked.reason else ""
-    return [NewEvent("task_cancelled", f"{ctx.actor} cancels {task.title!r}{because}", {"reason": asked.reason},
-                     re=task.id)]
+    return [
+        NewEvent("task_cancelled", f"{ctx.actor} cancels {task.title!r}{because}", {"reason": asked.reason}, re=task.id)
+    ]
 
 
 def _own(ctx: Context, text: str, attempt: int | None) -> tuple[Task, int]:
@@ -193,11 +221,20 @@ def _answer(ctx: Context, uid: str) -> dict[str, Any]:
 def _created(ctx: Context, uid: str) -> dict[str, Any]:
     """With a `warning` where nobody can do it as yet."""
     answer = _answer(ctx, uid)
-    lacking = [need for need in answer["task"]["needs"]
-               if not any(need in one.capabilities for one in ctx.state("agents").agents.values())] if answer else []
+    lacking = (
+        [
+            need
+            for need in answer["task"]["needs"]
+            if not any(need in one.capabilities for one in ctx.state("agents").agents.values())
+        ]
+        if answer
+        else []
+    )
     if lacking:
-        answer["warning"] = (f"no agent can {', '.join(map(repr, lacking))}: it waits until one that can registers "
-                             "(`gitcoord agent list` shows who can do what)")
+        answer["warning"] = (
+            f"no agent can {', '.join(map(repr, lacking))}: it waits until one that can registers "
+            "(`gitcoord agent list` shows who can do what)"
+        )
     return answer
 
 
@@ -206,43 +243,95 @@ _CLAIMED = (*_MADE, "gitcoord task claim 3")
 
 COMMANDS: Mapping[str, Command] = {
     "task create": Command(
-        help="Open a task", example="gitcoord task create 'Mend the parser' --priority high --needs python",
-        arguments=Create, decide=create, positional=("title",), answer=_created, tool="task_create",
+        help="Open a task",
+        example="gitcoord task create 'Mend the parser' --priority high --needs python",
+        arguments=Create,
+        decide=create,
+        positional=("title",),
+        answer=_created,
+        tool="task_create",
     ),
     "task claim": Command(
-        help="Take a task; who is first in the ledger has it", example="gitcoord task claim 3", before=_MADE,
-        arguments=Claim, decide=claim, positional=("task",), urgent=True, idempotent=True,
-        answer=_answer, answers_thread=True, tool="task_update",
+        help="Take a task; who is first in the ledger has it",
+        example="gitcoord task claim 3",
+        before=_MADE,
+        arguments=Claim,
+        decide=claim,
+        positional=("task",),
+        urgent=True,
+        idempotent=True,
+        answer=_answer,
+        answers_thread=True,
+        tool="task_update",
     ),
     "task start": Command(
-        help="Say that one works on it now", example="gitcoord task start 3", before=_CLAIMED,
-        arguments=Start, decide=start, positional=("task",), idempotent=True,
-        answer=_answer, answers_thread=True, tool="task_update",
+        help="Say that one works on it now",
+        example="gitcoord task start 3",
+        before=_CLAIMED,
+        arguments=Start,
+        decide=start,
+        positional=("task",),
+        idempotent=True,
+        answer=_answer,
+        answers_thread=True,
+        tool="task_update",
     ),
     "task progress": Command(
-        help="Say how far one is, or what one must know to go on", before=_CLAIMED,
+        help="Say how far one is, or what one must know to go on",
+        before=_CLAIMED,
         example="gitcoord task progress 3 0.5 'tests are written'",
-        arguments=Progress, decide=progress, positional=("task", "share", "text"),
-        answer=_answer, answers_thread=True, tool="task_update",
+        arguments=Progress,
+        decide=progress,
+        positional=("task", "share", "text"),
+        answer=_answer,
+        answers_thread=True,
+        tool="task_update",
     ),
     "task finish": Command(
-        help="Say that it is done, and what came of it", example="gitcoord task finish 3 'merged' --artifact main",
-        before=_CLAIMED, arguments=Finish, decide=finish, positional=("task", "result"), urgent=True,
-        answer=_answer, answers_thread=True, tool="task_update",
+        help="Say that it is done, and what came of it",
+        example="gitcoord task finish 3 'merged' --artifact main",
+        before=_CLAIMED,
+        arguments=Finish,
+        decide=finish,
+        positional=("task", "result"),
+        urgent=True,
+        answer=_answer,
+        answers_thread=True,
+        tool="task_update",
     ),
     "task fail": Command(
-        help="Say that this attempt came to nothing", before=_CLAIMED,
-        example="gitcoord task fail 3 'no access'", arguments=Fail, decide=fail, positional=("task", "reason"),
-        answer=_answer, answers_thread=True, tool="task_update",
+        help="Say that this attempt came to nothing",
+        before=_CLAIMED,
+        example="gitcoord task fail 3 'no access'",
+        arguments=Fail,
+        decide=fail,
+        positional=("task", "reason"),
+        answer=_answer,
+        answers_thread=True,
+        tool="task_update",
     ),
     "task release": Command(
-        help="Give it back, for another one to do", example="gitcoord task release 3 'going home'", before=_CLAIMED,
-        arguments=Release, decide=release, positional=("task", "reason"),
-        answer=_answer, answers_thread=True, tool="task_update",
+        help="Give it back, for another one to do",
+        example="gitcoord task release 3 'going home'",
+        before=_CLAIMED,
+        arguments=Release,
+        decide=release,
+        positional=("task", "reason"),
+        answer=_answer,
+        answers_thread=True,
+        tool="task_update",
     ),
     "task cancel": Command(
-        help="End it; nobody needs to do it", example="gitcoord task cancel 3 'no longer needed'", before=_MADE,
-        arguments=Cancel, decide=cancel, positional=("task", "reason"), destructive=True, idempotent=True,
-        answer=_answer, answers_thread=True, tool="task_update",
+        help="End it; nobody needs to do it",
+        example="gitcoord task cancel 3 'no longer needed'",
+        before=_MADE,
+        arguments=Cancel,
+        decide=cancel,
+        positional=("task", "reason"),
+        destructive=True,
+        idempotent=True,
+        answer=_answer,
+        answers_thread=True,
+        tool="task_update",
     ),
 }

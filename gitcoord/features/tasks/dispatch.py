@@ -65,8 +65,16 @@ def workers(ctx: Context) -> list[Worker]:
     registered: dict[str, agents.Agent] = ctx.state("agents").agents
     held = ctx.state("tasks").held
     return [
-        Worker(one.id, frozenset(one.capabilities), one.slots, len(held.get(key, ())), one.workload or 0.0,
-               one.status in ("busy", "input-required"), frozenset(one.stands_in), agents.away(ctx, one))
+        Worker(
+            one.id,
+            frozenset(one.capabilities),
+            one.slots,
+            len(held.get(key, ())),
+            one.workload or 0.0,
+            one.status in ("busy", "input-required"),
+            frozenset(one.stands_in),
+            agents.away(ctx, one),
+        )
         for key, one in sorted(registered.items())
     ]
 
@@ -116,8 +124,13 @@ def _candidates(task: Task, able: Mapping[str, Mapping[str, Worker]], known: dic
 def unfit(task: Task, worker: Worker, crowd: Sequence[Worker], age_s: Age) -> str:
     """Why this agent is not given the task; "" when it may be."""
     known = {one.id.casefold(): one for one in crowd}
-    return (lacks(worker, task) or worker.away or reserved(task, worker, known) or rests(task, worker, age_s)
-            or (f"it is full ({worker.held} of {worker.slots})" if worker.full else ""))
+    return (
+        lacks(worker, task)
+        or worker.away
+        or reserved(task, worker, known)
+        or rests(task, worker, age_s)
+        or (f"it is full ({worker.held} of {worker.slots})" if worker.full else "")
+    )
 
 
 def lacks(worker: Worker, task: Task) -> str:
@@ -153,8 +166,15 @@ def _preference(state: State, task: Task, worker: Worker, held: int) -> _Prefere
     wished = task.wished is not None and task.wished.casefold() == worker.id.casefold()
     heir = bool(task.attempts) and task.last.agent.casefold() in worker.stands_in
     speed_s = mean_s(state, worker.id, task)
-    return (not (wished or heir), tried, worker.busy, held / worker.slots, worker.workload,
-            speed_s if speed_s is not None else 0.0, worker.id)  # who is new gets its chance
+    return (
+        not (wished or heir),
+        tried,
+        worker.busy,
+        held / worker.slots,
+        worker.workload,
+        speed_s if speed_s is not None else 0.0,
+        worker.id,
+    )  # who is new gets its chance
 
 
 def mean_s(state: State, agent: str, task: Task) -> float | None:

@@ -32,8 +32,14 @@ def _assignments(state: State, ctx: Context) -> Iterator[Duty]:
     slots = {worker.id: worker.slots - worker.held for worker in crowd if not worker.away}
     for one in dispatch.assignments(state, crowd, ctx.age_s, but=_rejected(state, ctx)):
         task, attempt = one.task, one.task.attempt + 1
-        wanted = Duty("task_assigned", f"{one.agent} gets {task.title!r}: {one.why}", occasion(task),
-                      {"agent": one.agent, "attempt": attempt, "why": one.why}, to=(one.agent,), re=task.id)
+        wanted = Duty(
+            "task_assigned",
+            f"{one.agent} gets {task.title!r}: {one.why}",
+            occasion(task),
+            {"agent": one.agent, "attempt": attempt, "why": one.why},
+            to=(one.agent,),
+            re=task.id,
+        )
         for duty in autonomy.gate(ctx, "assignment", wanted):
             agent = duty.data.get("agent", one.agent)  # what was approved may be for another one than now
             if slots.get(agent, 0) > 0:
@@ -62,15 +68,23 @@ def _taken_back(task: Task, ctx: Context) -> Iterator[Duty]:
     elif task.status == ASSIGNED and ctx.age_s(last.since, last.position) > ACCEPT_S:
         reason = f"{last.agent} did not take it on within {times.in_words(ACCEPT_S)}"
         yield release(task, reason, occasion="unaccepted", only=ASSIGNED)  # it may be taking it on right now
-    elif task.timeout_s is not None and task.status not in (ASSIGNED, INPUT_REQUIRED) and (
-            ctx.age_s(last.started or last.since, last.position) > task.timeout_s + GRACE_S):
+    elif (
+        task.timeout_s is not None
+        and task.status not in (ASSIGNED, INPUT_REQUIRED)
+        and (ctx.age_s(last.started or last.since, last.position) > task.timeout_s + GRACE_S)
+    ):
         yield release(task, f"{last.agent} had more than {times.in_words(task.timeout_s)}")
 
 
 def release(task: Task, reason: str, *, occasion: str = "release", only: str | None = None) -> Duty:
     """Take a task back from its agent, such as one that is gone; `only` if it still stands so. For the leader."""
-    return Duty("task_released", f"{task.title!r} is taken back: {reason}", f"{occasion}:{task.id}:{task.attempt}",
-                {"attempt": task.attempt, "reason": reason, "only": only}, re=task.id)
+    return Duty(
+        "task_released",
+        f"{task.title!r} is taken back: {reason}",
+        f"{occasion}:{task.id}:{task.attempt}",
+        {"attempt": task.attempt, "reason": reason, "only": only},
+        re=task.id,
+    )
 
 
 def release_all(state: State, agent: str, reason: str) -> list[Duty]:

@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
-from gitcoord.core.fold.authority import ADMIN, ASSIGNEE, LEADER, MEMBER, OWNER, Who
 from gitcoord.core.fields import FREE, NAMED, Agent, Json, Moment, Payload, Reason, Title, Uid, Words
+from gitcoord.core.fold.authority import ADMIN, ASSIGNEE, LEADER, MEMBER, OWNER, Who
 from gitcoord.features.typed import Capabilities, Priority
 
 BODY_MAX = 16_000  # characters: four in UTF-8 still fit into an event

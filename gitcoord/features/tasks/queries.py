@@ -11,12 +11,12 @@ from gitcoord.core.commands import Arguments, Context, Query
 from gitcoord.core.fields import Given
 from gitcoord.core.lookup import find, member
 from gitcoord.core.names import same_agent
-from gitcoord.features.tasks import dispatch, duties as task_duties
+from gitcoord.features.tasks import dispatch
+from gitcoord.features.tasks import duties as task_duties
 from gitcoord.features.tasks.state import CREATED, HELD, OVER, Task, in_a_line
 from gitcoord.features.typed import AgentGiven, CapabilityGiven, small
 
-Status = Literal["created", "ready", "assigned", "accepted", "running", "input-required", "done", "failed",
-                 "cancelled"]
+Status = Literal["created", "ready", "assigned", "accepted", "running", "input-required", "done", "failed", "cancelled"]
 
 
 class List(Arguments):
@@ -44,7 +44,8 @@ def list_(ctx: Context, asked: List) -> list[dict[str, Any]]:
     tasks: Mapping[str, Task] = ctx.state("tasks").tasks
     positions = ctx.fleet.positions
     chosen = [
-        task for task in tasks.values()
+        task
+        for task in tasks.values()
         if (asked.all or asked.status in OVER or task.status not in OVER)
         and asked.status in (None, task.status)
         and (asked.needs is None or small(asked.needs) in task.needs)
@@ -81,8 +82,7 @@ def explain(ctx: Context, asked: Show) -> dict[str, Any]:
         decided = _decided(ctx, task)
         reasons = {one.id: dispatch.unfit(task, one, crowd, ctx.age_s) for one in crowd}
         answer["because"] = decided or _unassigned(task, crowd, reasons)
-        answer["agents"] = [{"agent": agent, "reason": reason or "it can have it"}
-                            for agent, reason in reasons.items()]
+        answer["agents"] = [{"agent": agent, "reason": reason or "it can have it"} for agent, reason in reasons.items()]
     return answer
 
 
@@ -127,22 +127,52 @@ def _unassigned(task: Task, crowd: list[dispatch.Worker], reasons: Mapping[str, 
 
 def row(task: Task) -> dict[str, Any]:
     """A task in one line."""
-    return {"id": task.id, "status": task.status, "priority": task.priority, "title": task.title,
-            "needs": task.needs, "agent": task.agent, "attempt": task.attempt, "share": task.share,
-            "deadline": task.deadline, "overdue": task.overdue}
+    return {
+        "id": task.id,
+        "status": task.status,
+        "priority": task.priority,
+        "title": task.title,
+        "needs": task.needs,
+        "agent": task.agent,
+        "attempt": task.attempt,
+        "share": task.share,
+        "deadline": task.deadline,
+        "overdue": task.overdue,
+    }
 
 
 def shown(ctx: Context, task: Task) -> dict[str, Any]:
     """All of it."""
     return {
-        **row(task), "position": ctx.fleet.positions.get(task.id), "body": task.body, "data": task.data,
-        "created": task.created, "created_by": task.created_by, "wished": task.wished, "after": task.after,
-        "waits_for": task.waits, "attempts_max": task.attempts_max, "failures": task.failures,
-        "timeout_s": task.timeout_s, "workflow": task.workflow, "text": task.text, "over": task.over or None,
-        "reason": task.reason, "result": task.result, "artifacts": task.artifacts,
+        **row(task),
+        "position": ctx.fleet.positions.get(task.id),
+        "body": task.body,
+        "data": task.data,
+        "created": task.created,
+        "created_by": task.created_by,
+        "wished": task.wished,
+        "after": task.after,
+        "waits_for": task.waits,
+        "attempts_max": task.attempts_max,
+        "failures": task.failures,
+        "timeout_s": task.timeout_s,
+        "workflow": task.workflow,
+        "text": task.text,
+        "over": task.over or None,
+        "reason": task.reason,
+        "result": task.result,
+        "artifacts": task.artifacts,
         "attempts": [
-            {"agent": one.agent, "since": one.since, "why": one.why, "started": one.started or None,
-             "until": one.until or None, "outcome": one.outcome or None, "reason": one.reason, "late": one.late}
+            {
+                "agent": one.agent,
+                "since": one.since,
+                "why": one.why,
+                "started": one.started or None,
+                "until": one.until or None,
+                "outcome": one.outcome or None,
+                "reason": one.reason,
+                "late": one.late,
+            }
             for one in task.attempts
         ],
     }
@@ -152,19 +182,39 @@ _MADE = ("gitcoord task create 'Mend the parser' --needs python",)
 
 QUERIES: Mapping[str, Query] = {
     "task list": Query(
-        help="Show the tasks that are open", example="gitcoord task list --status ready", before=_MADE,
-        arguments=List, ask=list_, columns=("id", "status", "priority", "agent", "title"), tool="task_show",
+        help="Show the tasks that are open",
+        example="gitcoord task list --status ready",
+        before=_MADE,
+        arguments=List,
+        ask=list_,
+        columns=("id", "status", "priority", "agent", "title"),
+        tool="task_show",
     ),
     "task show": Query(
-        help="Show one task, with its attempts", example="gitcoord task show 3", before=_MADE,
-        arguments=Show, ask=show, positional=("task",), tool="task_show",
+        help="Show one task, with its attempts",
+        example="gitcoord task show 3",
+        before=_MADE,
+        arguments=Show,
+        ask=show,
+        positional=("task",),
+        tool="task_show",
     ),
     "task explain": Query(
-        help="Say why nobody has a task, or why the one who has it", example="gitcoord task explain 3", before=_MADE,
-        arguments=Show, ask=explain, positional=("task",), tool="task_show",
+        help="Say why nobody has a task, or why the one who has it",
+        example="gitcoord task explain 3",
+        before=_MADE,
+        arguments=Show,
+        ask=explain,
+        positional=("task",),
+        tool="task_show",
     ),
     "ready": Query(
-        help="Show what can be taken now, the most urgent first", example="gitcoord ready --agent alice", before=_MADE,
-        arguments=Ready, ask=ready, columns=("id", "priority", "needs", "title"), tool="task_show",
+        help="Show what can be taken now, the most urgent first",
+        example="gitcoord ready --agent alice",
+        before=_MADE,
+        arguments=Ready,
+        ask=ready,
+        columns=("id", "priority", "needs", "title"),
+        tool="task_show",
     ),
 }

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from gitcoord.core.fold import quotas
 from gitcoord.core import times
+from gitcoord.core.fold import quotas
 from gitcoord.features.typed import PRIORITIES
 
 CREATED, READY, ASSIGNED, ACCEPTED, RUNNING = "created", "ready", "assigned", "accepted", "running"
@@ -142,8 +142,12 @@ class State:
         if tasks >= quotas.TASKS_OPEN:
             return quotas.full(author, "tasks open", quotas.TASKS_OPEN, "finish or cancel some")
         if held + bytes_more > quotas.TASK_BYTES_OPEN:
-            return quotas.full(author, "bytes of open tasks", quotas.TASK_BYTES_OPEN,
-                               "finish or cancel some, and keep long texts in files")
+            return quotas.full(
+                author,
+                "bytes of open tasks",
+                quotas.TASK_BYTES_OPEN,
+                "finish or cancel some, and keep long texts in files",
+            )
         return None
 
     def give(self, task: Task, agent: str, *, at: str, position: int, status: str, why: str = "") -> None:
@@ -232,13 +236,19 @@ def dump(state: State) -> Any:
     """Only what differs from a blank task: ten thousand are read by every command."""
     over = [state.tasks[uid] for uid in state.over]
     still_open = [task for task in state.tasks.values() if task.id not in state.over]
-    return {"open": [_dump_task(task) for task in still_open], "over": [_dump_task(task) for task in over],
-            "speeds": {agent: {name: [*one] for name, one in known.items()} for agent, known in state.speeds.items()}}
+    return {
+        "open": [_dump_task(task) for task in still_open],
+        "over": [_dump_task(task) for task in over],
+        "speeds": {agent: {name: [*one] for name, one in known.items()} for agent, known in state.speeds.items()},
+    }
 
 
 def _dump_task(task: Task) -> dict[str, Any]:
-    value = {name: [*one] if isinstance(one, list) else one
-             for name in _TASK_FIELDS if (one := getattr(task, name)) != getattr(_BLANK, name)}
+    value = {
+        name: [*one] if isinstance(one, list) else one
+        for name in _TASK_FIELDS
+        if (one := getattr(task, name)) != getattr(_BLANK, name)
+    }
     if task.attempts:
         value["attempts"] = [
             {name: text for name in _ATTEMPT_FIELDS if (text := getattr(one, name)) != getattr(_BLANK_ATTEMPT, name)}
@@ -249,10 +259,12 @@ def _dump_task(task: Task) -> dict[str, Any]:
 
 def load(value: Any) -> State:
     """Raises KeyError, TypeError or ValueError on what `dump` did not write: a checkpoint comes from others."""
-    state = State(speeds={
-        str(agent): {str(name): [int(count), float(mean_s)] for name, (count, mean_s) in known.items()}
-        for agent, known in value["speeds"].items()
-    })
+    state = State(
+        speeds={
+            str(agent): {str(name): [int(count), float(mean_s)] for name, (count, mean_s) in known.items()}
+            for agent, known in value["speeds"].items()
+        }
+    )
     for one in [*value["over"], *value["open"]]:
         _check(one, _TASK_KINDS)
         task = Task(**one)
@@ -274,8 +286,13 @@ def _check(value: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> N
 
 _TEXTS = ("needs", "after", "waits", "artifacts")
 _ATTEMPT_KINDS: Mapping[str, tuple[type, ...]] = {
-    name: (type(getattr(_BLANK_ATTEMPT, name)),) for name in _ATTEMPT_FIELDS}
+    name: (type(getattr(_BLANK_ATTEMPT, name)),) for name in _ATTEMPT_FIELDS
+}
 _TASK_KINDS: Mapping[str, tuple[type, ...]] = {
-    **{name: (type(getattr(_BLANK, name)),) for name in _TASK_FIELDS}, "deadline": (str,), "timeout_s": (float, int),
-    "wished": (str,), "workflow": (dict,), "share": (float, int),
+    **{name: (type(getattr(_BLANK, name)),) for name in _TASK_FIELDS},
+    "deadline": (str,),
+    "timeout_s": (float, int),
+    "wished": (str,),
+    "workflow": (dict,),
+    "share": (float, int),
 }

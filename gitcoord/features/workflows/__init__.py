@@ -8,18 +8,25 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from gitcoord.core.commands import Context
 from gitcoord.core.fold import quotas
 from gitcoord.core.fold.authority import Asked, Persons, Resolver, Whose, owned
-from gitcoord.core.commands import Context
-from gitcoord.core.format.event import Event
 from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
+from gitcoord.core.format.event import Event
 from gitcoord.core.names import same_agent
 from gitcoord.features import autonomy, control, values
-from gitcoord.features.workflows import commands as workflow_commands, events, runs as workflow_runs
 from gitcoord.features.tasks.events import TaskCreated
 from gitcoord.features.tasks.state import DONE, FAILED, OVER, Task
+from gitcoord.features.workflows import commands as workflow_commands
+from gitcoord.features.workflows import events
+from gitcoord.features.workflows import runs as workflow_runs
 from gitcoord.features.workflows.events import (
-    WorkflowAutomated, WorkflowDefined, WorkflowFinished, WorkflowStarted, WorkflowStepEnded, WorkflowStepSkipped,
+    WorkflowAutomated,
+    WorkflowDefined,
+    WorkflowFinished,
+    WorkflowStarted,
+    WorkflowStepEnded,
+    WorkflowStepSkipped,
     WorkflowStopped,
 )
 from gitcoord.features.workflows.file import TASKS_MAX, Definition, condition_characters, faults
@@ -75,7 +82,9 @@ def _starter(state: State, asked: Asked, persons: Persons) -> Whose | None:
 
 
 WHOSE: Mapping[str, Resolver] = {
-    "workflow_defined": _author, "workflow_automated": _author, "workflow_stopped": _starter,
+    "workflow_defined": _author,
+    "workflow_automated": _author,
+    "workflow_stopped": _starter,
 }
 
 
@@ -152,8 +161,9 @@ def _start(state: State, event: Event, said: WorkflowStarted) -> str | None:
     if len(mine) >= quotas.WORKFLOWS_RUNNING:
         return quotas.full(by, "workflows running", quotas.WORKFLOWS_RUNNING, cure)
     if sum(map(condition_characters, [definition, *mine])) > quotas.CONDITION_CHARACTERS_RUNNING:
-        return quotas.full(by, "characters of conditions in running workflows", quotas.CONDITION_CHARACTERS_RUNNING,
-                           cure)
+        return quotas.full(
+            by, "characters of conditions in running workflows", quotas.CONDITION_CHARACTERS_RUNNING, cure
+        )
     state.runs[event.uid] = Run(event.uid, definition, by, event.timestamp)
     return None
 
@@ -250,8 +260,13 @@ def _go_on(run: Run, tasks: Mapping[str, Task]) -> Iterator[Duty]:
         turns = list(workflow_runs.due(run, steps))
         for name, skip in turns:
             if skip:
-                yield Duty("workflow_step_skipped", f"{run.definition.name}: {name} is skipped", f"wf:{run.id}:{name}",
-                           {"step": name, "reason": skip[:2000]}, re=run.id)
+                yield Duty(
+                    "workflow_step_skipped",
+                    f"{run.definition.name}: {name} is skipped",
+                    f"wf:{run.id}:{name}",
+                    {"step": name, "reason": skip[:2000]},
+                    re=run.id,
+                )
             else:
                 yield from _tasks(run, name, steps)
         if turns or any(now.status in (WAITING, "running") for now in steps.values()):
@@ -267,8 +282,13 @@ def _ends(run: Run, tasks: Mapping[str, Task]) -> Iterator[Duty]:
     for key, made in run.made.items():
         end = workflow_runs.ended(made, tasks)
         if not made.status and end is not None:
-            yield Duty("workflow_step_ended", f"{run.definition.name}: {key} is {end[0]}", f"wf-end:{run.id}:{key}",
-                       {"key": key, "status": end[0], "result": end[1], "until": end[2]}, re=run.id)
+            yield Duty(
+                "workflow_step_ended",
+                f"{run.definition.name}: {key} is {end[0]}",
+                f"wf-end:{run.id}:{key}",
+                {"key": key, "status": end[0], "result": end[1], "until": end[2]},
+                re=run.id,
+            )
 
 
 def _tasks(run: Run, name: str, steps: Mapping[str, Now]) -> Iterator[Duty]:
@@ -285,8 +305,13 @@ def _task(run: Run, key: str, data: Mapping[str, Any]) -> Duty:
 def _cancellations(run: Run, tasks: Mapping[str, Task]) -> Iterator[Duty]:
     for key, made in run.made.items():
         if not key.startswith(UNDO) and made.task in tasks and tasks[made.task].status not in OVER:
-            yield Duty("task_cancelled", f"{tasks[made.task].title!r} is cancelled: its workflow is stopped",
-                       f"wf-cancel:{made.task}", {"reason": f"its workflow is stopped: {run.reason}"}, re=made.task)
+            yield Duty(
+                "task_cancelled",
+                f"{tasks[made.task].title!r} is cancelled: its workflow is stopped",
+                f"wf-cancel:{made.task}",
+                {"reason": f"its workflow is stopped: {run.reason}"},
+                re=made.task,
+            )
 
 
 def _end(run: Run, steps: Mapping[str, Now], tasks: Mapping[str, Task]) -> Iterable[Duty]:
@@ -301,8 +326,15 @@ def _end(run: Run, steps: Mapping[str, Now], tasks: Mapping[str, Task]) -> Itera
                 return []
     status = STOPPED if run.status == STOPPING else FAILED if failed else DONE
     reason = run.reason if run.status == STOPPING else f"{', '.join(failed)} failed"[:500] if failed else ""
-    return [Duty("workflow_finished", f"{run.definition.name} is {status}", f"wf-over:{run.id}",
-                 {"status": status, "reason": reason}, re=run.id)]
+    return [
+        Duty(
+            "workflow_finished",
+            f"{run.definition.name} is {status}",
+            f"wf-over:{run.id}",
+            {"status": status, "reason": reason},
+            re=run.id,
+        )
+    ]
 
 
 def dump(state: State) -> Any:

@@ -14,8 +14,9 @@ from gitcoord.core.fields import GIVEN_CHARS_MAX, Given, Words
 from gitcoord.core.lookup import find
 from gitcoord.core.names import EVENT_TYPE
 from gitcoord.features.agents import dependencies
-from gitcoord.features.workflows import file as workflow_file, runs as workflow_runs
 from gitcoord.features.tasks.state import DONE
+from gitcoord.features.workflows import file as workflow_file
+from gitcoord.features.workflows import runs as workflow_runs
 from gitcoord.features.workflows.file import Definition
 from gitcoord.features.workflows.runs import RUNNING, SKIPPED, UNDO, Run
 
@@ -28,8 +29,11 @@ class Check(Arguments):
 
 
 class Start(Arguments):
-    workflow: str = Field(max_length=workflow_file.FILE_BYTES_MAX,
-                          description="Its file, or the name of one that is defined", json_schema_extra=FROM_FILE)
+    workflow: str = Field(
+        max_length=workflow_file.FILE_BYTES_MAX,
+        description="Its file, or the name of one that is defined",
+        json_schema_extra=FROM_FILE,
+    )
 
 
 class Stop(Arguments):
@@ -108,16 +112,26 @@ def list_(ctx: Context, asked: List) -> list[dict[str, Any]]:
 
 def defined(ctx: Context, asked: Nothing) -> list[dict[str, Any]]:
     state = ctx.state("workflows")
-    return [{"name": one.name, "steps": len(one.steps), "on": state.automated.get(one.name), "about": one.about}
-            for one in state.defined.values()]
+    return [
+        {"name": one.name, "steps": len(one.steps), "on": state.automated.get(one.name), "about": one.about}
+        for one in state.defined.values()
+    ]
 
 
 def row(ctx: Context, run: Run) -> dict[str, Any]:
     """A run in one line. `complete`: the share of its steps that are over."""
     steps = workflow_runs.stand(run, ctx.state("tasks").tasks)
     over = sum(now.status in (DONE, "failed", SKIPPED) for now in steps.values())
-    return {"id": run.id, "name": run.definition.name, "status": run.status, "by": run.by, "since": run.since,
-            "complete": round(over / len(steps), 3), "bottleneck": _bottleneck(ctx, run), "reason": run.reason}
+    return {
+        "id": run.id,
+        "name": run.definition.name,
+        "status": run.status,
+        "by": run.by,
+        "since": run.since,
+        "complete": round(over / len(steps), 3),
+        "bottleneck": _bottleneck(ctx, run),
+        "reason": run.reason,
+    }
 
 
 def status(ctx: Context, asked: Status) -> dict[str, Any]:
@@ -126,11 +140,19 @@ def status(ctx: Context, asked: Status) -> dict[str, Any]:
     run = _named(ctx, asked.run)
     steps = workflow_runs.stand(run, ctx.state("tasks").tasks)
     return {
-        **row(ctx, run), "until": run.until or None,
+        **row(ctx, run),
+        "until": run.until or None,
         "steps": [
-            {"step": name, "status": now.status, "tasks": now.tasks, "done": now.done,
-             "took_s": _took_s(ctx, now.since, now.until), "after": run.definition.steps[name].after,
-             "result": now.result[:500]} for name, now in steps.items()
+            {
+                "step": name,
+                "status": now.status,
+                "tasks": now.tasks,
+                "done": now.done,
+                "took_s": _took_s(ctx, now.since, now.until),
+                "after": run.definition.steps[name].after,
+                "result": now.result[:500],
+            }
+            for name, now in steps.items()
         ],
         "undone": [key.removeprefix(UNDO) for key in run.made if key.startswith(UNDO)],
     }
@@ -140,17 +162,25 @@ def _overall(ctx: Context) -> dict[str, Any]:
     """Rates over the runs that are known: those that go on, and the newest of those that are over."""
     runs: Sequence[Run] = list(ctx.state("workflows").runs.values())
     over = [run for run in runs if run.over]
-    counts = {status: sum(run.status == status for run in runs)
-              for status in ("running", "stopping", "done", "failed", "stopped")}
+    counts = {
+        status: sum(run.status == status for run in runs)
+        for status in ("running", "stopping", "done", "failed", "stopped")
+    }
     slow = [found for run in runs if (found := _bottleneck(ctx, run)) is not None]
-    return {**counts, "completion_rate": round(counts["done"] / len(over), 3) if over else None,
-            "bottleneck": max(slow, key=lambda one: float(one["took_s"])) if slow else None}
+    return {
+        **counts,
+        "completion_rate": round(counts["done"] / len(over), 3) if over else None,
+        "bottleneck": max(slow, key=lambda one: float(one["took_s"])) if slow else None,
+    }
 
 
 def _bottleneck(ctx: Context, run: Run) -> dict[str, Any] | None:
     """The step that took longest, or takes."""
-    took = [(name, _took_s(ctx, now.since, now.until))
-            for name, now in workflow_runs.stand(run, ctx.state("tasks").tasks).items() if now.since]
+    took = [
+        (name, _took_s(ctx, now.since, now.until))
+        for name, now in workflow_runs.stand(run, ctx.state("tasks").tasks).items()
+        if now.since
+    ]
     if not took:
         return None
     name, seconds = max(took, key=lambda one: one[1] or 0.0)
@@ -165,37 +195,71 @@ _MADE = ("gitcoord workflow define examples/release.yaml",)
 
 COMMANDS: Mapping[str, Command | Query] = {
     "workflow start": Command(
-        help="Start a workflow", example="gitcoord workflow start examples/release.yaml", arguments=Start,
-        decide=start, positional=("workflow",), tool="workflow_run",
+        help="Start a workflow",
+        example="gitcoord workflow start examples/release.yaml",
+        arguments=Start,
+        decide=start,
+        positional=("workflow",),
+        tool="workflow_run",
         answer=lambda ctx, uid: {"run": row(ctx, ctx.state("workflows").runs[uid])},
     ),
     "workflow stop": Command(
-        help="Stop a run: cancel what is open, take back what is done", arguments=Stop, decide=stop,
-        example="gitcoord workflow stop 3", before=("gitcoord workflow start examples/release.yaml",),
-        positional=("run",), destructive=True, tool="workflow_run",
+        help="Stop a run: cancel what is open, take back what is done",
+        arguments=Stop,
+        decide=stop,
+        example="gitcoord workflow stop 3",
+        before=("gitcoord workflow start examples/release.yaml",),
+        positional=("run",),
+        destructive=True,
+        tool="workflow_run",
     ),
     "workflow status": Query(
         help="Show how a run goes, or all of them: what is complete, and what takes longest",
-        example="gitcoord workflow status", arguments=Status, ask=status, positional=("run",), tool="fleet_show",
+        example="gitcoord workflow status",
+        arguments=Status,
+        ask=status,
+        positional=("run",),
+        tool="fleet_show",
     ),
     "workflow list": Query(
-        help="Show the runs", example="gitcoord workflow list --all", arguments=List, ask=list_,
-        columns=("id", "name", "status", "complete", "since", "reason"), tool="fleet_show",
+        help="Show the runs",
+        example="gitcoord workflow list --all",
+        arguments=List,
+        ask=list_,
+        columns=("id", "name", "status", "complete", "since", "reason"),
+        tool="fleet_show",
     ),
     "workflow check": Query(
         help="Check a workflow's file, and show the order of its steps",
-        example="gitcoord workflow check examples/release.yaml", arguments=Check, ask=check, positional=("file",),
+        example="gitcoord workflow check examples/release.yaml",
+        arguments=Check,
+        ask=check,
+        positional=("file",),
     ),
     "workflow define": Command(
-        help="Make a workflow known by its name", example="gitcoord workflow define examples/release.yaml",
-        arguments=Check, decide=define, positional=("file",), idempotent=True,
+        help="Make a workflow known by its name",
+        example="gitcoord workflow define examples/release.yaml",
+        arguments=Check,
+        decide=define,
+        positional=("file",),
+        idempotent=True,
     ),
     "workflow defined": Query(
-        help="Show the workflows that are known by name", example="gitcoord workflow defined", arguments=Nothing,
-        ask=defined, columns=("name", "steps", "on", "about"), before=_MADE, tool="fleet_show",
+        help="Show the workflows that are known by name",
+        example="gitcoord workflow defined",
+        arguments=Nothing,
+        ask=defined,
+        columns=("name", "steps", "on", "about"),
+        before=_MADE,
+        tool="fleet_show",
     ),
     "workflow auto": Command(
-        help="Start a workflow by itself after each event of a type, or no more", arguments=Auto, decide=auto,
-        example="gitcoord workflow auto release --on merged", before=_MADE, positional=("name",), idempotent=True,
+        help="Start a workflow by itself after each event of a type, or no more",
+        arguments=Auto,
+        decide=auto,
+        example="gitcoord workflow auto release --on merged",
+        before=_MADE,
+        positional=("name",),
+        idempotent=True,
     ),
 }

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from gitcoord.core.fold.authority import ADMIN, LEADER, MEMBER, OWNER, Who
 from gitcoord.core.fields import FREE, NAMED, EventType, Payload, Reason, Words
+from gitcoord.core.fold.authority import ADMIN, LEADER, MEMBER, OWNER, Who
 from gitcoord.features.tasks.events import StepKey
 from gitcoord.features.workflows.file import Definition, Name, StepName
 from gitcoord.features.workflows.runs import RESULT_MAX
@@ -80,12 +80,20 @@ class WorkflowFinished(Payload):
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {
-    "workflow_defined": WorkflowDefined, "workflow_started": WorkflowStarted, "workflow_stopped": WorkflowStopped,
-    "workflow_automated": WorkflowAutomated, "workflow_step_ended": WorkflowStepEnded,
-    "workflow_step_skipped": WorkflowStepSkipped, "workflow_finished": WorkflowFinished,
+    "workflow_defined": WorkflowDefined,
+    "workflow_started": WorkflowStarted,
+    "workflow_stopped": WorkflowStopped,
+    "workflow_automated": WorkflowAutomated,
+    "workflow_step_ended": WorkflowStepEnded,
+    "workflow_step_skipped": WorkflowStepSkipped,
+    "workflow_finished": WorkflowFinished,
 }
 AUTHORITY: Mapping[str, Who] = {
-    "workflow_defined": OWNER | ADMIN, "workflow_started": MEMBER, "workflow_stopped": OWNER | ADMIN | LEADER,
-    "workflow_automated": OWNER | ADMIN, "workflow_step_ended": LEADER, "workflow_step_skipped": LEADER,
+    "workflow_defined": OWNER | ADMIN,
+    "workflow_started": MEMBER,
+    "workflow_stopped": OWNER | ADMIN | LEADER,
+    "workflow_automated": OWNER | ADMIN,
+    "workflow_step_ended": LEADER,
+    "workflow_step_skipped": LEADER,
     "workflow_finished": LEADER,
 }

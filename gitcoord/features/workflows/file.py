@@ -84,8 +84,13 @@ def read(text: str) -> Definition:
         # A word that is mistyped is also missing: the first is what helps.
         first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
         place = [part for part in first["loc"] if part != "[key]" and not str(part).startswith(("function-", "list["))]
-        fields = Definition.model_fields if len(place) < 2 else Work.model_fields if "undo" in place[2:-1] \
+        fields = (
+            Definition.model_fields
+            if len(place) < 2
+            else Work.model_fields
+            if "undo" in place[2:-1]
             else Step.model_fields
+        )
         unknown = f"there is no such field; there are: {', '.join(fields)}"
         told = unknown if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
         raise _at(lines, place, told) from None
@@ -178,8 +183,11 @@ def condition_characters(definition: Definition) -> int:
 @lru_cache(maxsize=1000)
 def condition_names(text: str) -> frozenset[str]:
     """The steps that a condition speaks of. Raises ValueError when it is none."""
-    return frozenset(one.value.id for one in ast.walk(_condition(text))
-                     if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name))
+    return frozenset(
+        one.value.id
+        for one in ast.walk(_condition(text))
+        if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name)
+    )
 
 
 def holds(text: str, steps: Mapping[str, tuple[str, str]]) -> bool:
@@ -196,8 +204,10 @@ def _condition(text: str) -> ast.Expression:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ValueError(f"{text!r} is no condition: {_SUCH}") from None
     for one in ast.walk(tree):
-        if not isinstance(one, _ALLOWED) or (isinstance(one, ast.Attribute) and (
-                one.attr not in ("status", "result") or not isinstance(one.value, ast.Name))):
+        if not isinstance(one, _ALLOWED) or (
+            isinstance(one, ast.Attribute)
+            and (one.attr not in ("status", "result") or not isinstance(one.value, ast.Name))
+        ):
             raise ValueError(f"{text!r} is no condition: {_SUCH}")
     return tree
 
@@ -207,8 +217,23 @@ _WORDS = re.compile(r"'[^'\\\n]*'|\"[^\"\\\n]*\"")
 _PLAIN = re.compile(r"[A-Za-z0-9_ .()=!']*\Z")
 DEPTH_MAX = 20
 _SUCH = "write such as test.status == 'failed' and 'yes' in ask.result"
-_ALLOWED = (ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.Compare, ast.Eq, ast.NotEq, ast.In,
-            ast.NotIn, ast.Attribute, ast.Name, ast.Load, ast.Constant)
+_ALLOWED = (
+    ast.Expression,
+    ast.BoolOp,
+    ast.And,
+    ast.Or,
+    ast.UnaryOp,
+    ast.Not,
+    ast.Compare,
+    ast.Eq,
+    ast.NotEq,
+    ast.In,
+    ast.NotIn,
+    ast.Attribute,
+    ast.Name,
+    ast.Load,
+    ast.Constant,
+)
 
 
 def _value(node: ast.expr, steps: Mapping[str, tuple[str, str]]) -> Any:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gitcoord.core.fields import as_name
-from gitcoord.features.workflows import file as workflow_file
 from gitcoord.features.tasks.state import CANCELLED, DONE, FAILED, OVER, Task
+from gitcoord.features.workflows import file as workflow_file
 from gitcoord.features.workflows.file import ITEMS_MAX, PLACES, Definition, Step, Work
 
 RUNNING, STOPPING, STOPPED = "running", "stopping", "stopped"
@@ -120,10 +120,17 @@ def _is_good(step: Step, now: Now) -> bool:
 
 def failed(run: Run, steps: Mapping[str, Now]) -> list[str]:
     """The steps whose failure is the run's. One that another step answers to by a condition is not."""
-    answered = {other for step in run.definition.steps.values() if step.when is not None
-                for other in workflow_file.condition_names(step.when)}
-    return [name for name, now in steps.items()
-            if now.status == FAILED and not run.definition.steps[name].optional and name not in answered]
+    answered = {
+        other
+        for step in run.definition.steps.values()
+        if step.when is not None
+        for other in workflow_file.condition_names(step.when)
+    }
+    return [
+        name
+        for name, now in steps.items()
+        if now.status == FAILED and not run.definition.steps[name].optional and name not in answered
+    ]
 
 
 def to_undo(run: Run, steps: Mapping[str, Now]) -> list[str]:
@@ -144,6 +151,7 @@ def items(step: Step, steps: Mapping[str, Now]) -> list[str]:
 
 def filled(text: str, item: str, steps: Mapping[str, Now]) -> str:
     """With `{item}` and `{step.result}` in their places."""
+
     def value(found: re.Match[str]) -> str:
         if found[1] is None:
             return item
@@ -156,8 +164,13 @@ def task_of(run: Run, key: str, work: Work, item: str, steps: Mapping[str, Now])
     """The data of the task that a step becomes."""
     step = work if isinstance(work, Step) else None
     return {
-        "title": as_name(filled(work.title, item, steps)), "body": filled(work.body, item, steps)[:16_000],
-        "needs": list(work.needs), "priority": work.priority, "agent": work.agent,
-        "attempts_max": step.retries + 1 if step else 3, "timeout_s": step.timeout if step else None,
-        "workflow": {"run": run.id, "step": key}, "data": {"item": item} if item else {},
+        "title": as_name(filled(work.title, item, steps)),
+        "body": filled(work.body, item, steps)[:16_000],
+        "needs": list(work.needs),
+        "priority": work.priority,
+        "agent": work.agent,
+        "attempts_max": step.retries + 1 if step else 3,
+        "timeout_s": step.timeout if step else None,
+        "workflow": {"run": run.id, "step": key},
+        "data": {"item": item} if item else {},
     }

@@ -1,7 +1,8 @@
 """An agent's standing with GitHub while it runs: looked at when it starts, its app's token renewed, its use told.
 
 git gets an installation's token by the environment, like any other token: it lives for an hour, and is renewed here
-long before. What this process has used of GitHub's limits goes into its heartbeats; what the others' heartbeats say is heeded.
+long before. What this process has used of GitHub's limits goes into its heartbeats; what the others' heartbeats say
+is heeded.
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ class Account:
             self.known = credentials.find(os.environ) or self.known
 
     def _look(self) -> None:
-        from gitcoord.github.checkup import checked
         from gitcoord.github.api.client import Client
+        from gitcoord.github.checkup import checked
 
         with Client(self.name, self.known, patience_s=0, meter=self.meter) as client:
             checked(client)
@@ -126,8 +127,8 @@ def ready(url: str, *, say: Say) -> None:
     known = credentials.find(os.environ) if name is not None else None
     if name is None or known is None or not known.is_ours:
         return
-    from gitcoord.github.checkup import checked
     from gitcoord.github.api.client import Client
+    from gitcoord.github.checkup import checked
 
     try:
         with Client(name, known, patience_s=0) as client:
@@ -160,7 +161,7 @@ def lend_beside(path: Path) -> None:
 
 
 def repository(node: Node) -> str | None:
-    """"owner/name" of the node's remote; None where that is not on GitHub."""
+    """ "owner/name" of the node's remote; None where that is not on GitHub."""
     return urls.repository_of(remote_url(node), os.environ)
 
 

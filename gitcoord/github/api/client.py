@@ -17,11 +17,11 @@ from github.Repository import Repository
 
 import gitcoord
 from gitcoord.core.errors import BadCredentials, Denied, Refused
-from gitcoord.github.api import urls, models, convert
-from gitcoord.github.api.retry import PATIENCE_S, Asking, NotFound, Plan
+from gitcoord.github.api import convert, models, urls
 from gitcoord.github.api.credentials import Credentials
 from gitcoord.github.api.limits import Meter
 from gitcoord.github.api.models import Check, Comment, Files, Issue, PullRequest, Quota, RepositoryFacts, Review, Status
+from gitcoord.github.api.retry import PATIENCE_S, Asking, NotFound, Plan
 from gitcoord.store.git.url import is_in_the_clear, without_secret
 
 G = TypeVar("G", bound=GithubObject)
@@ -40,9 +40,16 @@ class Client:
     (`Changed`), and Unreachable (`Limited`) after retries within `patience_s` seconds.
     """
 
-    def __init__(self, repository: str, credentials: Credentials, *, base_url: str = "",
-                 patience_s: float = PATIENCE_S, meter: Meter | None = None,
-                 sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        repository: str,
+        credentials: Credentials,
+        *,
+        base_url: str = "",
+        patience_s: float = PATIENCE_S,
+        meter: Meter | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.repository = repository
         self.credentials = credentials
         self.meter = meter or Meter()
@@ -50,12 +57,19 @@ class Client:
         self._me: str | None = None
         address = base_url or urls.api_url(os.environ)
         if is_in_the_clear(address):
-            raise BadCredentials(f"{without_secret(address)} is plain http: everybody on the way could read "
-                                 f"{credentials.said}. Set GITHUB_API_URL to an https address")
+            raise BadCredentials(
+                f"{without_secret(address)} is plain http: everybody on the way could read "
+                f"{credentials.said}. Set GITHUB_API_URL to an https address"
+            )
         self.github = github.Github(
-            auth=credentials.auth(), base_url=address, timeout=TIMEOUT_S,
-            per_page=PER_PAGE, user_agent=f"gitcoord/{gitcoord.__version__}",
-            retry=None, seconds_between_requests=None, seconds_between_writes=BETWEEN_WRITES_S,  # see `asking.py`
+            auth=credentials.auth(),
+            base_url=address,
+            timeout=TIMEOUT_S,
+            per_page=PER_PAGE,
+            user_agent=f"gitcoord/{gitcoord.__version__}",
+            retry=None,
+            seconds_between_requests=None,
+            seconds_between_writes=BETWEEN_WRITES_S,  # see `asking.py`
             lazy=True,  # an object is asked for when something of it is read: not for its URL alone
         )
 
@@ -102,7 +116,8 @@ class Client:
         except NotFound:
             raise BadCredentials(
                 f"GitHub has no repository {self.repository}, or {self.credentials.said} is for other repositories: "
-                "check the remote's name, then the repositories and scopes that were chosen for it") from None
+                "check the remote's name, then the repositories and scopes that were chosen for it"
+            ) from None
 
     def me(self) -> str:
         """The account that writes here: the login of a token's user, of an app with `[bot]` after it."""
@@ -126,8 +141,9 @@ class Client:
     def _as_app(self) -> github.GithubIntegration:
         app = self.credentials.app
         assert app is not None
-        return github.GithubIntegration(auth=github.Auth.AppAuth(app.id, app.key), retry=None,
-                                        base_url=self.github.requester.base_url)
+        return github.GithubIntegration(
+            auth=github.Auth.AppAuth(app.id, app.key), retry=None, base_url=self.github.requester.base_url
+        )
 
     def quota(self) -> Quota:
         """Asked for; which costs nothing of it."""
@@ -147,46 +163,71 @@ class Client:
         try:
             return self.read(f"pull request #{number}", lambda: convert.pull(self.there.get_pull(number), whole=True))
         except NotFound as wrong:
-            raise Refused(f"{self.repository} has no pull request #{number}, or {self.credentials.said} may not see it"
-                          ) from wrong
+            raise Refused(
+                f"{self.repository} has no pull request #{number}, or {self.credentials.said} may not see it"
+            ) from wrong
 
     def open_pulls(self) -> list[PullRequest]:
         """The newest first, at most PULLS_MAX."""
-        return self._list("open pull requests",
-                          lambda: self.there.get_pulls(state="open", sort="updated", direction="desc"),
-                          convert.pull, PULLS_MAX)
+        return self._list(
+            "open pull requests",
+            lambda: self.there.get_pulls(state="open", sort="updated", direction="desc"),
+            convert.pull,
+            PULLS_MAX,
+        )
 
     def files(self, number: int) -> Files:
         """The changed files of a pull request, with their patches: `patches.py` tells the lines in them."""
-        listed = self._list(f"the files of pull request #{number}", lambda: self.there.get_pull(number).get_files(),
-                            convert.file, models.FILES_MAX)
+        listed = self._list(
+            f"the files of pull request #{number}",
+            lambda: self.there.get_pull(number).get_files(),
+            convert.file,
+            models.FILES_MAX,
+        )
         return Files(tuple(listed), cut=len(listed) >= models.FILES_MAX)
 
     def reviews(self, number: int) -> list[Review]:
         """The oldest first."""
-        return self._list(f"the reviews of pull request #{number}",
-                          lambda: self.there.get_pull(number).get_reviews(), convert.review, REVIEWS_MAX)
+        return self._list(
+            f"the reviews of pull request #{number}",
+            lambda: self.there.get_pull(number).get_reviews(),
+            convert.review,
+            REVIEWS_MAX,
+        )
 
     def comments(self, number: int) -> list[Comment]:
         """Of an issue's or a pull request's conversation, the oldest first."""
-        return self._list(f"the comments of #{number}", lambda: self.there.get_issue(number).get_comments(),
-                          convert.comment, COMMENTS_MAX)
+        return self._list(
+            f"the comments of #{number}",
+            lambda: self.there.get_issue(number).get_comments(),
+            convert.comment,
+            COMMENTS_MAX,
+        )
 
     def remarks(self, number: int) -> list[Comment]:
         """The inline comments of a pull request."""
-        return self._list(f"the inline comments of pull request #{number}",
-                          lambda: self.there.get_pull(number).get_review_comments(), convert.remark, COMMENTS_MAX)
+        return self._list(
+            f"the inline comments of pull request #{number}",
+            lambda: self.there.get_pull(number).get_review_comments(),
+            convert.remark,
+            COMMENTS_MAX,
+        )
 
     def labels(self, number: int) -> list[str]:
-        return self._list(f"the labels of #{number}", lambda: self.there.get_issue(number).get_labels(),
-                          lambda label: label.name, ISSUES_MAX)
+        return self._list(
+            f"the labels of #{number}",
+            lambda: self.there.get_issue(number).get_labels(),
+            lambda label: label.name,
+            ISSUES_MAX,
+        )
 
     # Commits
 
     def statuses(self, commit: str) -> list[Status]:
         """The newest of each context."""
-        listed = self._list(f"the statuses of {commit[:12]}", lambda: self.statuses_of(commit), convert.status,
-                            STATUSES_MAX)
+        listed = self._list(
+            f"the statuses of {commit[:12]}", lambda: self.statuses_of(commit), convert.status, STATUSES_MAX
+        )
         newest: dict[str, Status] = {}
         for one in listed:  # the newest first
             newest.setdefault(one.context, one)
@@ -200,8 +241,12 @@ class Client:
     def checks(self, commit: str) -> list[Check]:
         """The newest check run of each name and app. Empty where these credentials may not read them."""
         try:
-            return self._list(f"the checks of {commit[:12]}", lambda: self.there.get_commit(commit).get_check_runs(),
-                              convert.check, CHECKS_MAX)
+            return self._list(
+                f"the checks of {commit[:12]}",
+                lambda: self.there.get_commit(commit).get_check_runs(),
+                convert.check,
+                CHECKS_MAX,
+            )
         except (BadCredentials, Denied):
             return []
 
@@ -210,9 +255,13 @@ class Client:
     def issues(self, *, labels: Iterable[str] = (), state: str = "open") -> list[Issue]:
         """The newest first; pull requests are left out."""
         wanted = list(labels)
-        return [convert.issue(one) for one in self._list(
-            "the issues", lambda: self.there.get_issues(state=state, labels=wanted), lambda one: one, ISSUES_MAX)
-            if one.pull_request is None]
+        return [
+            convert.issue(one)
+            for one in self._list(
+                "the issues", lambda: self.there.get_issues(state=state, labels=wanted), lambda one: one, ISSUES_MAX
+            )
+            if one.pull_request is None
+        ]
 
     def issue_with(self, marker: str, *, labels: Iterable[str] = (), state: str = "open") -> Issue | None:
         """The oldest issue whose body holds `marker` (`shapes.marker`)."""

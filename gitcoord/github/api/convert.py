@@ -31,8 +31,13 @@ def facts(one: Repository) -> models.RepositoryFacts:
     name, may = one.raw_data["full_name"], one.permissions  # asked by now: what follows is of the answer
     scopes: Sequence[str] | None = one.requester.oauth_scopes
     return models.RepositoryFacts(
-        name=name, private=one.private, default_branch=one.default_branch or "", clone_url=one.clone_url or "",
-        ssh_url=one.ssh_url or "", may_push=bool(may and may.push), may_admin=bool(may and may.admin),
+        name=name,
+        private=one.private,
+        default_branch=one.default_branch or "",
+        clone_url=one.clone_url or "",
+        ssh_url=one.ssh_url or "",
+        may_push=bool(may and may.push),
+        may_admin=bool(may and may.admin),
         scopes=tuple(scope for scope in scopes if scope) if scopes is not None else None,
         expires=_expiry(one.raw_headers.get(EXPIRY)),
     )
@@ -58,12 +63,24 @@ def pull(one: PullRequest, whole: bool = False) -> models.PullRequest:
     """`whole`: asked for by itself, so that its size is known; of one in a list PyGithub would ask for it."""
     data = one.raw_data if whole else one._rawData
     return models.PullRequest(
-        number=one.number, title=one.title or "", author=_login(one.user), head=one.head.sha, head_ref=one.head.ref,
+        number=one.number,
+        title=one.title or "",
+        author=_login(one.user),
+        head=one.head.sha,
+        head_ref=one.head.ref,
         head_repository=one.head.repo.full_name if one.head.repo is not None else None,
-        base=one.base.sha, base_ref=one.base.ref, draft=bool(data.get("draft")), state=one.state,
-        labels=tuple(label.name for label in one.labels), updated=one.updated_at, url=one.html_url,
-        additions=data.get("additions"), deletions=data.get("deletions"), changed_files=data.get("changed_files"),
-        body=data.get("body") or "", merged=bool(data.get("merged_at")),
+        base=one.base.sha,
+        base_ref=one.base.ref,
+        draft=bool(data.get("draft")),
+        state=one.state,
+        labels=tuple(label.name for label in one.labels),
+        updated=one.updated_at,
+        url=one.html_url,
+        additions=data.get("additions"),
+        deletions=data.get("deletions"),
+        changed_files=data.get("changed_files"),
+        body=data.get("body") or "",
+        merged=bool(data.get("merged_at")),
         mergeable=data.get("mergeable"),
     )
 
@@ -73,8 +90,9 @@ def file(one: File) -> models.ChangedFile:
 
 
 def review(one: PullRequestReview) -> models.Review:
-    return models.Review(one.id, _login(one.user), one.state, one.body or "", one.commit_id or "", one.submitted_at,
-                         one.html_url or "")
+    return models.Review(
+        one.id, _login(one.user), one.state, one.body or "", one.commit_id or "", one.submitted_at, one.html_url or ""
+    )
 
 
 def comment(one: IssueComment) -> models.Comment:
@@ -82,8 +100,9 @@ def comment(one: IssueComment) -> models.Comment:
 
 
 def remark(one: PullRequestComment) -> models.Comment:
-    return models.Comment(one.id, _login(one.user), one.body or "", one.updated_at, one.html_url or "", one.path,
-                          one.line)
+    return models.Comment(
+        one.id, _login(one.user), one.body or "", one.updated_at, one.html_url or "", one.path, one.line
+    )
 
 
 def status(one: CommitStatus) -> models.Status:
@@ -91,10 +110,24 @@ def status(one: CommitStatus) -> models.Status:
 
 
 def check(one: CheckRun) -> models.Check:
-    return models.Check(one.id, one.name, one.status, one.conclusion, one.html_url or "", one.external_id or "",
-                        one.output.summary or "" if one.output is not None else "")
+    return models.Check(
+        one.id,
+        one.name,
+        one.status,
+        one.conclusion,
+        one.html_url or "",
+        one.external_id or "",
+        one.output.summary or "" if one.output is not None else "",
+    )
 
 
 def issue(one: Issue) -> models.Issue:
-    return models.Issue(one.number, one.title or "", one.body or "", one.state,
-                        tuple(label.name for label in one.labels), _login(one.user), one.html_url or "")
+    return models.Issue(
+        one.number,
+        one.title or "",
+        one.body or "",
+        one.state,
+        tuple(label.name for label in one.labels),
+        _login(one.user),
+        one.html_url or "",
+    )

@@ -54,8 +54,10 @@ class Credentials:
         try:
             as_app.create_jwt()  # signs: a key that cannot is told here
         except (PyJWTError, ValueError) as wrong:
-            raise BadCredentials("what GITCOORD_APP_KEY holds is no private key that can sign: download a new one from "
-                                 "the app's page on GitHub") from wrong
+            raise BadCredentials(
+                "what GITCOORD_APP_KEY holds is no private key that can sign: download a new one from "
+                "the app's page on GitHub"
+            ) from wrong
         return Auth.AppInstallationAuth(as_app, self.app.installation)
 
 
@@ -81,16 +83,20 @@ def required(environ: Mapping[str, str]) -> Credentials:
     """As `find`. Raises BadCredentials where there are none."""
     found = find(environ)
     if found is None:
-        raise BadCredentials("GitHub's API needs credentials: set GITCOORD_TOKEN (or GITHUB_TOKEN), or for an app "
-                             "GITCOORD_APP_ID, GITCOORD_APP_KEY and GITCOORD_APP_INSTALLATION")
+        raise BadCredentials(
+            "GitHub's API needs credentials: set GITCOORD_TOKEN (or GITHUB_TOKEN), or for an app "
+            "GITCOORD_APP_ID, GITCOORD_APP_KEY and GITCOORD_APP_INSTALLATION"
+        )
     return found
 
 
 def _app(environ: Mapping[str, str]) -> App:
     installation = environ.get("GITCOORD_APP_INSTALLATION", "").strip()
     if not installation.isdigit():
-        raise BadCredentials("GITCOORD_APP_ID is set: set GITCOORD_APP_INSTALLATION too, to the number at the end of "
-                             "the installation's address on GitHub")
+        raise BadCredentials(
+            "GITCOORD_APP_ID is set: set GITCOORD_APP_INSTALLATION too, to the number at the end of "
+            "the installation's address on GitHub"
+        )
     key = environ.get("GITCOORD_APP_KEY", "")
     if not key:
         raise BadCredentials("GITCOORD_APP_ID is set: set GITCOORD_APP_KEY too, to the app's private key or its file")
@@ -106,9 +112,11 @@ def _pem(key: str) -> str:
             text = file.read(KEY_BYTES_MAX)
     except (OSError, ValueError) as wrong:
         reason = wrong.strerror if isinstance(wrong, OSError) else "it is no text"
-        raise BadCredentials("GITCOORD_APP_KEY is neither a private key nor the path of one that can be read "
-                             f"({reason})") from None
+        raise BadCredentials(
+            f"GITCOORD_APP_KEY is neither a private key nor the path of one that can be read ({reason})"
+        ) from None
     if "PRIVATE KEY" not in text:
-        raise BadCredentials("the file that GITCOORD_APP_KEY names holds no private key: download one from the app's "
-                             "page on GitHub")
+        raise BadCredentials(
+            "the file that GITCOORD_APP_KEY names holds no private key: download one from the app's page on GitHub"
+        )
     return text

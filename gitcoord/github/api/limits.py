@@ -1,4 +1,5 @@
-"""GitHub's limits, kept by the whole fleet: each session tells in its heartbeats what it has used, and heeds the others.
+"""GitHub's limits, kept by the whole fleet: each session tells in its heartbeats what it has used, and heeds the
+others.
 
 GitHub counts for an account: 5,000 requests an hour (a workflow's token: 1,000), of writes 80 a minute and 500 an hour.
 Who goes on after a limit is reached may be shut out, so nobody here goes near it.
@@ -69,8 +70,10 @@ class Meter:
     def wait_s(self) -> float:
         """Seconds until the next write keeps the account within its limits; 0 when it does now."""
         waits = [0.0]
-        for length_s, most, others in ((MINUTE_S, WRITES_PER_MINUTE, self._others[0]),
-                                       (HOUR_S, WRITES_PER_HOUR, self._others[1])):
+        for length_s, most, others in (
+            (MINUTE_S, WRITES_PER_MINUTE, self._others[0]),
+            (HOUR_S, WRITES_PER_HOUR, self._others[1]),
+        ):
             waits.append(self._until_room_s(length_s, most - others))
         return max(waits)
 

@@ -175,4 +175,4 @@ def marker(name: str) -> str:
 
 def clipped(text: str, chars_max: int) -> str:
     """`text`, its end left out where GitHub would refuse it."""
-    return text if len(text) <= chars_max else text[:chars_max - 1] + "…"
+    return text if len(text) <= chars_max else text[: chars_max - 1] + "…"

@@ -9,11 +9,11 @@ from pathlib import Path
 from github import GithubException
 
 from gitcoord.core.errors import BadCredentials, Denied, Refused
-from gitcoord.github.api import credentials, urls, convert
-from gitcoord.github.api.retry import Done, NotFound, Unfit
-from gitcoord.github.checkup import checked
+from gitcoord.github.api import convert, credentials, urls
 from gitcoord.github.api.client import Client
 from gitcoord.github.api.models import RepositoryFacts
+from gitcoord.github.api.retry import Done, NotFound, Unfit
+from gitcoord.github.checkup import checked
 from gitcoord.node.membership.clone import common_dir
 from gitcoord.store.git import git_store, repo_health
 
@@ -29,16 +29,20 @@ def connect(path: Path, name: str, *, public: bool, said: list[str]) -> str:
     common = common_dir(path, said)
     url = git_store.remote_url(common, REMOTE)
     if url is not None and urls.repository_of(url, os.environ) != name:
-        raise Refused(f"this clone has a remote {REMOTE} already, and it is not {name}: give it another name "
-                      f"(`git remote rename {REMOTE} other`), or leave out --github")
+        raise Refused(
+            f"this clone has a remote {REMOTE} already, and it is not {name}: give it another name "
+            f"(`git remote rename {REMOTE} other`), or leave out --github"
+        )
     with Client(name, credentials.required(os.environ)) as client:
         made = ensure(client, public=public)
         facts = checked(client)
     if made:
         said.append(f"made {name} on GitHub, {'private' if facts.private else 'public'}")
     if url is None:
-        for key, value in ((f"remote.{REMOTE}.url", facts.clone_url),
-                           (f"remote.{REMOTE}.fetch", f"+refs/heads/*:refs/remotes/{REMOTE}/*")):
+        for key, value in (
+            (f"remote.{REMOTE}.url", facts.clone_url),
+            (f"remote.{REMOTE}.fetch", f"+refs/heads/*:refs/remotes/{REMOTE}/*"),
+        ):
             wrong = repo_health.set_setting(common, key, value)
             if wrong:
                 raise Refused(f"cannot write {key} into this clone's configuration: {wrong}")
@@ -70,8 +74,9 @@ def ensure(client: Client, *, public: bool) -> bool:
     try:
         client.write("the page", plan)
     except NotFound:
-        raise BadCredentials(f"GitHub knows no {owner}, or {client.credentials.said} may not make repositories there"
-                             ) from None
+        raise BadCredentials(
+            f"GitHub knows no {owner}, or {client.credentials.said} may not make repositories there"
+        ) from None
     except Unfit as wrong:
         raise Denied(f"{wrong}; where it is there already, {client.credentials.said} may not see it") from wrong
     return made

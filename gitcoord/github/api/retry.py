@@ -66,8 +66,9 @@ Plan = Callable[[], Done[T] | Callable[[], T]]
 class Asking:
     """Asks with retries. `patience_s`: how long all waits of one request may be together."""
 
-    def __init__(self, meter: Meter, *, who: str, patience_s: float = PATIENCE_S,
-                 sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, meter: Meter, *, who: str, patience_s: float = PATIENCE_S, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self.meter = meter
         self.who = who  # the credentials in words: "the token in GITCOORD_TOKEN"
         self.patience_s = patience_s
@@ -83,6 +84,7 @@ class Asking:
 
         After a failure, even one that leaves open whether the write was applied, it is asked again.
         """
+
         def once() -> T:
             todo = plan()
             if isinstance(todo, Done):
@@ -97,7 +99,10 @@ class Asking:
     def _retrying(self) -> tenacity.Retrying:
         return tenacity.Retrying(
             stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_before_delay(self.patience_s),
-            wait=_wait, retry=tenacity.retry_if_exception_type((Unreachable, Changed)), sleep=self.sleep, reraise=True,
+            wait=_wait,
+            retry=tenacity.retry_if_exception_type((Unreachable, Changed)),
+            sleep=self.sleep,
+            reraise=True,
         )
 
     def _once(self, what: str, ask: Callable[[], T]) -> T:
@@ -108,11 +113,15 @@ class Asking:
         except RuntimeError as wrong:  # PyGithub follows no redirect to another server, and says so with this
             if "redirected" not in str(wrong):
                 raise
-            raise Denied(f"{what}: {str(wrong)[:WORDS_CHARS_MAX]}; the token is not sent there. If that is right, set "
-                         "GITHUB_API_URL") from wrong
+            raise Denied(
+                f"{what}: {str(wrong)[:WORDS_CHARS_MAX]}; the token is not sent there. If that is right, set "
+                "GITHUB_API_URL"
+            ) from wrong
         except KeyError as wrong:  # PyGithub takes a redirect that it does not follow for an answer
-            raise Denied(f"{what}: GitHub's answer lacks {wrong}; if GITHUB_API_URL leads to a redirect, set it to the "
-                         "address behind that") from wrong
+            raise Denied(
+                f"{what}: GitHub's answer lacks {wrong}; if GITHUB_API_URL leads to a redirect, set it to the "
+                "address behind that"
+            ) from wrong
         except requests.RequestException as wrong:
             raise Unreachable(f"{what}: GitHub did not answer ({type(wrong).__name__}); try again later") from wrong
 
@@ -140,11 +149,14 @@ def in_our_words(what: str, who: str, status: int, message: str, headers: Mappin
     if limit_s is not None:
         return Limited(f"{what}: GitHub limits {who} ({status} {message})", limit_s)
     if status == 401:
-        return BadCredentials(f"GitHub does not accept {who} (401 {message}): it has expired, was revoked, or is "
-                              "mistyped; make a new one and set it")
+        return BadCredentials(
+            f"GitHub does not accept {who} (401 {message}): it has expired, was revoked, or is "
+            "mistyped; make a new one and set it"
+        )
     if status == 403 and "x-github-sso" in headers:
-        return BadCredentials(f"{what}: {who} is not authorised for the organisation's single sign-on: authorise it in "
-                              "GitHub's settings")
+        return BadCredentials(
+            f"{what}: {who} is not authorised for the organisation's single sign-on: authorise it in GitHub's settings"
+        )
     if status == 403 and _lacks_right(message):
         wanted = headers.get("x-accepted-github-permissions") or headers.get("x-accepted-oauth-scopes")
         needs = f"it needs {wanted}" if wanted else "give it the rights that docs/github.md lists"
@@ -194,8 +206,10 @@ def _words(data: object) -> str:
     if not isinstance(data, Mapping):
         return str(data or "")[:WORDS_CHARS_MAX]
     errors = data.get("errors")
-    parts = [str(one.get("message") or one) if isinstance(one, Mapping) else str(one)
-             for one in (errors if isinstance(errors, list) else [])]
+    parts = [
+        str(one.get("message") or one) if isinstance(one, Mapping) else str(one)
+        for one in (errors if isinstance(errors, list) else [])
+    ]
     return "; ".join([str(data.get("message") or ""), *parts])[:WORDS_CHARS_MAX]
 
 

@@ -11,15 +11,26 @@ from github.Issue import Issue as GithubIssue
 from github.IssueComment import IssueComment
 from github.PullRequestReview import PullRequestReview
 
-from gitcoord.core.secret_scan.credentials import without_secrets
 from gitcoord.core.errors import BadCredentials, Denied
+from gitcoord.core.secret_scan.credentials import without_secrets
 from gitcoord.github.api import convert
-from gitcoord.github.api.retry import Done
 from gitcoord.github.api.client import Client
 from gitcoord.github.api.models import (
-    ANNOTATIONS_MAX, BODY_CHARS_MAX, DESCRIPTION_CHARS_MAX, Annotation, Check, Comment, Event, Issue, Remark, Review,
-    State, Status, clipped,
+    ANNOTATIONS_MAX,
+    BODY_CHARS_MAX,
+    DESCRIPTION_CHARS_MAX,
+    Annotation,
+    Check,
+    Comment,
+    Event,
+    Issue,
+    Remark,
+    Review,
+    State,
+    Status,
+    clipped,
 )
+from gitcoord.github.api.retry import Done
 
 C = TypeVar("C", PullRequestReview, IssueComment)
 T = TypeVar("T")
@@ -30,8 +41,9 @@ SUPERSEDED = "superseded by a newer review of gitcoord's"
 LABEL_CHARS_MAX, TITLE_CHARS_MAX = 50, 256
 
 
-def put_review(client: Client, number: int, *, marker: str, commit: str, event: Event, body: str,
-               remarks: Sequence[Remark] = ()) -> Review:
+def put_review(
+    client: Client, number: int, *, marker: str, commit: str, event: Event, body: str, remarks: Sequence[Remark] = ()
+) -> Review:
     """Our review of `commit`, the one whose body holds `marker`.
 
     One of the same commit and verdict is updated: its body, as GitHub takes inline comments with a new review only.
@@ -45,8 +57,10 @@ def put_review(client: Client, number: int, *, marker: str, commit: str, event: 
 
     def make() -> Review:
         pull, of = client.there.get_pull(number), client.there.get_commit(commit)
-        inline: list[Any] = [{"path": one.path, "line": one.line, "side": one.side,
-                              "body": _fit(one.body, BODY_CHARS_MAX)} for one in remarks]
+        inline: list[Any] = [
+            {"path": one.path, "line": one.line, "side": one.side, "body": _fit(one.body, BODY_CHARS_MAX)}
+            for one in remarks
+        ]
         return convert.review(pull.create_review(commit=of, body=text, event=event, comments=inline))
 
     def plan() -> Done[Review] | Callable[[], Review]:
@@ -109,7 +123,8 @@ def put_status(client: Client, commit: str, *, context: str, state: State, descr
         if newest is not None and (newest.state, newest.description, newest.url) == (state, words, url):
             return Done(newest)
         return lambda: convert.status(
-            client.there.get_commit(commit).create_status(state, url or NotSet, words, context))
+            client.there.get_commit(commit).create_status(state, url or NotSet, words, context)
+        )
 
     return client.write(f"a status of {commit[:12]}", plan)
 
@@ -154,11 +169,13 @@ def put_issue(client: Client, *, marker: str, title: str, body: str, labels: Seq
 
 def close_issue(client: Client, number: int) -> None:
     """Closed, as completed; nothing where it is closed already."""
+
     def plan() -> Done[Issue] | Callable[[], Issue]:
         issue = client.there.get_issue(number)
         closed = issue.state == "closed"
-        return Done(convert.issue(issue)) if closed else lambda: _edited(issue, state="closed",
-                                                                         state_reason="completed")
+        return (
+            Done(convert.issue(issue)) if closed else lambda: _edited(issue, state="closed", state_reason="completed")
+        )
 
     client.write(f"issue #{number}", plan)
 
@@ -168,8 +185,18 @@ def _edited(issue: GithubIssue, **changes: Any) -> Issue:
     return convert.issue(issue)
 
 
-def put_check(client: Client, commit: str, *, name: str, marker: str, conclusion: str, title: str, summary: str,
-              annotations: Sequence[Annotation] = (), url: str = "") -> Check:
+def put_check(
+    client: Client,
+    commit: str,
+    *,
+    name: str,
+    marker: str,
+    conclusion: str,
+    title: str,
+    summary: str,
+    annotations: Sequence[Annotation] = (),
+    url: str = "",
+) -> Check:
     """A completed check run of a commit, the one with `marker` as its external id. For an app's credentials only.
 
     Written anew only where conclusion, title or summary differ: GitHub adds annotations to a run, and takes none away.
@@ -179,19 +206,26 @@ def put_check(client: Client, commit: str, *, name: str, marker: str, conclusion
     heading = without_secrets(title)
     output: dict[str, Any] = {"title": heading, "summary": _fit(summary, BODY_CHARS_MAX)}
     told = [_annotation(one) for one in annotations]
-    pieces = [told[at:at + ANNOTATIONS_MAX] for at in range(0, len(told), ANNOTATIONS_MAX)] or [[]]
+    pieces = [told[at : at + ANNOTATIONS_MAX] for at in range(0, len(told), ANNOTATIONS_MAX)] or [[]]
 
     def make() -> Check:
         run = client.there.create_check_run(
-            name, commit, details_url=url or NotSet, external_id=marker, status="completed", conclusion=conclusion,
-            output=output | {"annotations": pieces[0]})
+            name,
+            commit,
+            details_url=url or NotSet,
+            external_id=marker,
+            status="completed",
+            conclusion=conclusion,
+            output=output | {"annotations": pieces[0]},
+        )
         for more in pieces[1:]:
             run.edit(output=output | {"annotations": more})
         return convert.check(run)
 
     def plan() -> Done[Check] | Callable[[], Check]:
-        ours = [one for one in client.there.get_commit(commit).get_check_runs(check_name=name)
-                if one.external_id == marker]
+        ours = [
+            one for one in client.there.get_commit(commit).get_check_runs(check_name=name) if one.external_id == marker
+        ]
         same = ours and _says(ours[0]) == (conclusion, heading, output["summary"])
         return Done(convert.check(ours[0])) if same else make
 
@@ -203,8 +237,13 @@ def _says(run: CheckRun) -> tuple[str | None, str | None, str | None]:
 
 
 def _annotation(one: Annotation) -> dict[str, Any]:
-    told: dict[str, Any] = {"path": one.path, "start_line": one.start_line, "end_line": one.end_line,
-                            "annotation_level": one.level, "message": _fit(one.message, BODY_CHARS_MAX)}
+    told: dict[str, Any] = {
+        "path": one.path,
+        "start_line": one.start_line,
+        "end_line": one.end_line,
+        "annotation_level": one.level,
+        "message": _fit(one.message, BODY_CHARS_MAX),
+    }
     return told | ({"title": _fit(one.title, 255)} if one.title else {})
 
 

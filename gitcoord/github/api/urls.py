@@ -26,7 +26,7 @@ def api_url(environ: Mapping[str, str]) -> str:
 
 
 def repository_of(url: str, environ: Mapping[str, str]) -> str | None:
-    """"owner/name" of a remote on GitHub; None for a remote elsewhere."""
+    """ "owner/name" of a remote on GitHub; None for a remote elsewhere."""
     scp = None if "://" in url else _SCP_LIKE.fullmatch(url)
     host, path = (scp[1], scp[2]) if scp else (urlsplit(url).hostname or "", urlsplit(url).path)
     if host.lower() not in (urlsplit(server_url(environ)).hostname, "ssh.github.com"):

@@ -124,8 +124,11 @@ class Alerts:
         message.thread, message.left, message.attempts = None, message.failed, message.attempts + 1
         reached = len(self._senders) - len(message.left)
         if message.left:
-            self.say("alert_failed", f"{len(message.left)} of {len(self._senders)} addresses of {VARIABLE} did not "
-                     f"take an alert (attempt {message.attempts})")
+            self.say(
+                "alert_failed",
+                f"{len(message.left)} of {len(self._senders)} addresses of {VARIABLE} did not "
+                f"take an alert (attempt {message.attempts})",
+            )
         if message.left and (not reached or message.attempts < ATTEMPTS):
             self._not_before_s = now_s + min(RETRY_S[0] * 2 ** min(message.attempts - 1, 20), RETRY_S[1])
             return False
@@ -142,14 +145,23 @@ class Alerts:
         terms = self.node.fleet.terms
         lead = self.node.crew.leading(terms)
         if lead is None:
-            self.say("alert", f"people are told: {message.title}. The leadership ended meanwhile: the next leader may "
-                     "tell them once more")
+            self.say(
+                "alert",
+                f"people are told: {message.title}. The leadership ended meanwhile: the next leader may "
+                "tell them once more",
+            )
             return
         count = len(message.alerts)
-        self.node.append(self.node.draft(
-            "alert_sent", f"people are told of {count} event{'s' if count > 1 else ''}", actor=lead.agent,
-            re=message.alerts[0].id, term=terms.term,
-            data={"events": [one.id for one in message.alerts], "addresses": reached}))
+        self.node.append(
+            self.node.draft(
+                "alert_sent",
+                f"people are told of {count} event{'s' if count > 1 else ''}",
+                actor=lead.agent,
+                re=message.alerts[0].id,
+                term=terms.term,
+                data={"events": [one.id for one in message.alerts], "addresses": reached},
+            )
+        )
         self.say("alert", f"people are told: {message.title}")
 
 

@@ -15,19 +15,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gitcoord.core.errors import GitcoordError, Refused
-from gitcoord.core.format.event import Event, may_name, parse, uid_of
 from gitcoord.core.fields import as_text
 from gitcoord.core.fold.fleet_state import CORE_EVENTS
+from gitcoord.core.format.event import Event, may_name, parse, uid_of
 from gitcoord.core.names import same_agent, uid_from
 from gitcoord.core.text import as_json
-from gitcoord.node.process import TERM_S, Command, Kept, Told
-from gitcoord.node.process_environment import command_environment
 from gitcoord.node.agent.guards import in_words
 from gitcoord.node.clock import utc_now
 from gitcoord.node.node import Node
+from gitcoord.node.process import TERM_S, Command, Kept, Told
+from gitcoord.node.process_environment import command_environment
 from gitcoord.store import typed_json
-from gitcoord.store.home.dead_letters import DeadLetters, Letter
 from gitcoord.store.files import pausing, write_durably
+from gitcoord.store.home.dead_letters import DeadLetters, Letter
 
 ANSWER_BYTES_MAX = 48 * 1024  # leaves room for the event around it
 ATTEMPTS = 5  # at an event, before it becomes a dead letter
@@ -72,8 +72,17 @@ class _Running:
 class Reaction:
     """One agent's handling of what is addressed to it."""
 
-    def __init__(self, node: Node, agent: str, command: str, *, reply: bool, say: Callable[[str, str], None],
-                 attempts: int = ATTEMPTS, pass_env: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        node: Node,
+        agent: str,
+        command: str,
+        *,
+        reply: bool,
+        say: Callable[[str, str], None],
+        attempts: int = ATTEMPTS,
+        pass_env: Sequence[str] = (),
+    ) -> None:
         self.node = node
         self.agent = agent
         self.command = command
@@ -147,14 +156,21 @@ class Reaction:
         return any(same_agent(one, self.agent) for one in event.to)
 
     def _start(self, position: int, event: Event, now_s: float, *, replayed: bool) -> None:
-        words = as_json({"schema": "gitcoord.event/1", "position": position, "level": "sequenced",
-                         "event": event.as_json()})
+        words = as_json(
+            {"schema": "gitcoord.event/1", "position": position, "level": "sequenced", "event": event.as_json()}
+        )
         environment = command_environment(
-            os.environ, {"GITCOORD_EVENT_ID": event.uid, "GITCOORD_AGENT": self.agent}, pass_env=self.pass_env)
+            os.environ, {"GITCOORD_EVENT_ID": event.uid, "GITCOORD_AGENT": self.agent}, pass_env=self.pass_env
+        )
         output = Kept() if self.reply else None
         told = [Told(self._tell_printed) for _ in range(2)]  # two threads take it
-        command = Command(self.command, given=words.encode() + b"\n", environment=environment,
-                          output=output or told[0], errors=told[1])
+        command = Command(
+            self.command,
+            given=words.encode() + b"\n",
+            environment=environment,
+            output=output or told[0],
+            errors=told[1],
+        )
         self._running = _Running(event, position, command, output, told, now_s, replayed)
 
     def _tell_printed(self, line: str) -> None:
@@ -204,8 +220,9 @@ class Reaction:
         if uid_of(self.agent, nonce) in self.node.fleet.positions:
             return ""
         try:
-            self.node.append(self.node.draft("answer", text, actor=self.agent, re=event.uid, to=[event.actor],
-                                             uid=nonce))
+            self.node.append(
+                self.node.draft("answer", text, actor=self.agent, re=event.uid, to=[event.actor], uid=nonce)
+            )
         except Refused as wrong:
             return f"printed what cannot be an answer: {wrong}"
         return ""
@@ -220,8 +237,9 @@ class Reaction:
             self._failures = failures
             self._not_before_s = now_s + min(RETRY_S[0] * 2 ** (failures - 1), RETRY_S[1])
             return
-        self.letters.set_aside(Letter(event.uid, position, event.actor, event.type, event.content, failures, how,
-                                      utc_now()))
+        self.letters.set_aside(
+            Letter(event.uid, position, event.actor, event.type, event.content, failures, how, utc_now())
+        )
         if not replayed:
             self._go_past(event, position)
         self._failures, self._not_before_s = 0, 0.0
@@ -229,8 +247,11 @@ class Reaction:
         if now_s - self._error_s >= ERRORS_S:
             self._error_s = now_s
             with contextlib.suppress(GitcoordError):  # the letter is kept, and `status` tells of it
-                self.node.append(self.node.draft("error", f"{text}, {failures} times in a row; it is set aside",
-                                                 actor=self.agent, re=event.uid))
+                self.node.append(
+                    self.node.draft(
+                        "error", f"{text}, {failures} times in a row; it is set aside", actor=self.agent, re=event.uid
+                    )
+                )
 
     def ask_to_end(self) -> None:
         """Tell the running command that it is time; `end` does not ask."""
@@ -256,8 +277,12 @@ class Reaction:
     def _go_past(self, event: Event, position: int) -> None:
         """Move the checkpoint, durably."""
         state = self.node.fleet.states["conversation"]
-        value = {"agent": self.agent, "interaction": state.numbers[position - 1] or None, "position": position,
-                 "event": event.uid}
+        value = {
+            "agent": self.agent,
+            "interaction": state.numbers[position - 1] or None,
+            "position": position,
+            "event": event.uid,
+        }
         with pausing(self.node.home.path):
             write_durably(self.path, json.dumps(value).encode() + b"\n")
         self.position = position

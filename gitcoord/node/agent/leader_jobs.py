@@ -13,10 +13,10 @@ from typing import Protocol
 
 from gitcoord.core.commands import Context, NewEvent
 from gitcoord.core.errors import GitcoordError, Refused
-from gitcoord.node.operations import submit
 from gitcoord.node.agent.guards import in_words
 from gitcoord.node.clock import since_boot_s
 from gitcoord.node.node import Node
+from gitcoord.node.operations import submit
 
 END_S = 5.0  # to end what is being done when told to stop
 WAIT_S_MAX = 3600.0  # after failures: the time between two doubles up to this

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gitcoord.core.errors import Lost
+from gitcoord.node.agent.sync_loop import Rounds
 from gitcoord.node.clock import since_boot_s
 from gitcoord.node.node import Node
-from gitcoord.node.agent.sync_loop import Rounds
 
 BUSY_S_MAX = 300.0  # for what a leader has begun to do outside the ledger, such as ten reviews
 

@@ -11,21 +11,21 @@ from dataclasses import dataclass, field
 
 import filelock
 
-from gitcoord.core.leadership import liveness
-from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.core.errors import BadCredentials, GitcoordError, Lost, Unreachable
+from gitcoord.core.leadership import liveness
 from gitcoord.core.leadership.sessions import Session
+from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.features import agents, settings
-from gitcoord.node.operations import submit
 from gitcoord.node import push_budget
 from gitcoord.node.agent import once, sessions
 from gitcoord.node.agent.alert_sender import Alerts, addresses
+from gitcoord.node.agent.event_handler import Reaction
 from gitcoord.node.agent.guards import Guards, in_words
+from gitcoord.node.agent.options import Options, Reacting
+from gitcoord.node.agent.sync_loop import Rounds
 from gitcoord.node.clock import since_boot_s
 from gitcoord.node.node import Node
-from gitcoord.node.agent.options import Options, Reacting
-from gitcoord.node.agent.event_handler import Reaction
-from gitcoord.node.agent.sync_loop import Rounds
+from gitcoord.node.operations import submit
 from gitcoord.node.shutdown import Stop
 from gitcoord.node.tasks.worker import Worker
 from gitcoord.store.home.locks import LockHeld
@@ -105,9 +105,17 @@ class Runner:
         for agent in names:
             self._seats.take(agent, may_lead=lead, takeover=self.options.takeover)
             if self.options.on_event:
-                self.reactions.append(Reaction(self.node, agent, self.options.on_event, reply=self.options.reply,
-                                               attempts=self.options.attempts, say=self.options.say,
-                                               pass_env=self.options.pass_env))
+                self.reactions.append(
+                    Reaction(
+                        self.node,
+                        agent,
+                        self.options.on_event,
+                        reply=self.options.reply,
+                        attempts=self.options.attempts,
+                        say=self.options.say,
+                        pass_env=self.options.pass_env,
+                    )
+                )
             if self.options.work is not None:
                 self.reactions.append(Worker(self.node, agent, self.options.work, say=self.options.say))
             if self.options.work is not None or self.options.capabilities:
@@ -116,8 +124,9 @@ class Runner:
         if urls:
             self.reactions.append(Alerts(self.node, urls, say=self.options.say))
         self.reactions += self.options.reactions
-        self.options.say("start", f"{', '.join(names)} on node {self.node.disk.node}, profile "
-                         f"{self.node.crew.profile.name}")
+        self.options.say(
+            "start", f"{', '.join(names)} on node {self.node.disk.node}, profile {self.node.crew.profile.name}"
+        )
 
     def _enrol(self, agent: str) -> None:
         """Tell the fleet what the agent can do, unless it knows."""
@@ -223,9 +232,17 @@ class Runner:
         if now - self._logged_beat_s >= node.crew.heartbeat_period_s(leading is not None):
             self._logged_beat_s = now
             with contextlib.suppress(GitcoordError):
-                node.append(*[node.draft("heartbeat", f"{session.agent} is alive", actor=session.agent,
-                                         data={"session": session.id, "n": session.count})
-                              for session in node.crew.sessions])
+                node.append(
+                    *[
+                        node.draft(
+                            "heartbeat",
+                            f"{session.agent} is alive",
+                            actor=session.agent,
+                            data={"session": session.id, "n": session.count},
+                        )
+                        for session in node.crew.sessions
+                    ]
+                )
 
     def _sleep(self, end_s: float) -> None:
         """Until the next round is due, the queue changed, a command wants to be looked at, or it is time to stop."""
@@ -277,8 +294,11 @@ class Runner:
         node.pause = time.sleep
         deadline = since_boot_s() + GOODBYE_S
         if lead is not None:
-            node.append(node.draft("leader_resigned", f"{lead.agent} resigns: goodbye", actor=lead.agent,
-                                   term=node.fleet.terms.term))
+            node.append(
+                node.draft(
+                    "leader_resigned", f"{lead.agent} resigns: goodbye", actor=lead.agent, term=node.fleet.terms.term
+                )
+            )
         while since_boot_s() < deadline:
             with contextlib.suppress(Unreachable):
                 if not node.sync(lock_timeout_s=GOODBYE_S, urgent=True).waiting:

@@ -14,8 +14,8 @@ import filelock
 
 from gitcoord.core.errors import BadCredentials, Denied, GitcoordError, Lost, Refused
 from gitcoord.core.format.event import Event
-from gitcoord.core.names import same_agent
 from gitcoord.core.leadership.sessions import Session
+from gitcoord.core.names import same_agent
 from gitcoord.node import peers
 from gitcoord.node.node import Node
 
@@ -37,9 +37,12 @@ def locked(node: Node, agents: Sequence[str]) -> Iterator[None]:
 def elsewhere(node: Node, agent: str) -> dict[str, Mapping[str, Any]]:
     """Heartbeats of the agent on other nodes that did not say goodbye, by node."""
     return {
-        heartbeat.node: heartbeat.data for heartbeat in node.replica.heartbeats()
-        if same_agent(heartbeat.actor, agent) and heartbeat.node != node.disk.node
-        and heartbeat.data.get("state") == "alive" and isinstance(heartbeat.data.get("n"), int)
+        heartbeat.node: heartbeat.data
+        for heartbeat in node.replica.heartbeats()
+        if same_agent(heartbeat.actor, agent)
+        and heartbeat.node != node.disk.node
+        and heartbeat.data.get("state") == "alive"
+        and isinstance(heartbeat.data.get("n"), int)
         and isinstance(heartbeat.data.get("session"), str)
     }
 
@@ -59,8 +62,9 @@ class Seats:
         for agent in agents:
             self.node.keyring.signer(agent)
             member = self.node.fleet.members.get(agent)
-            joining = [e.actor for e in self.node.disk.pending()
-                       if e.type == "agent_joined" and same_agent(e.actor, agent)]
+            joining = [
+                e.actor for e in self.node.disk.pending() if e.type == "agent_joined" and same_agent(e.actor, agent)
+            ]
             if member is None and not joining and self.node.fleet.position:
                 raise Refused(f"{agent} has not joined this fleet: run `gitcoord init --agent '{agent}'`")
             names[agent.casefold()] = member.id if member is not None else joining[0] if joining else agent
@@ -94,8 +98,11 @@ class Seats:
         """Silence for two of its promised heartbeats proves a run gone; one heartbeat more, and it lives."""
         poll_s = self.node.crew.profile.poll_s
         patience = 2 * max(_promise_s(data) for data in others.values()) + poll_s
-        self.say("checking", f"{agent} heartbeat on node {', '.join(others)}: watching for {patience:.0f} s "
-                 "whether it still runs there (--takeover does not wait)")
+        self.say(
+            "checking",
+            f"{agent} heartbeat on node {', '.join(others)}: watching for {patience:.0f} s "
+            "whether it still runs there (--takeover does not wait)",
+        )
         polls, deadline = 0, time.monotonic() + patience
         while (time.monotonic() < deadline or polls < 2) and not self.stopped():
             self.node.pause(poll_s)

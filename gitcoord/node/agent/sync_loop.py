@@ -58,15 +58,22 @@ class Rounds:
         """Go on at a capped pace, whatever the ledger has led to. Raises Refused where this clone left the fleet."""
         if isinstance(wrong, Refused) and not (self.node.home.exists and self.node.home.queue.exists):
             raise wrong
-        self._hold(wrong if isinstance(wrong, GitcoordError) else GitcoordError(
-            f"{in_words(wrong)}: this is a bug in gitcoord; it is tried again, and what was acknowledged is safe"))
+        self._hold(
+            wrong
+            if isinstance(wrong, GitcoordError)
+            else GitcoordError(
+                f"{in_words(wrong)}: this is a bug in gitcoord; it is tried again, and what was acknowledged is safe"
+            )
+        )
 
     def _with_retries(self) -> Report:
         profile = self.node.crew.profile
         retrying = tenacity.Retrying(
             stop=lambda state: state.attempt_number >= ATTEMPTS or self.stop.is_set(),
             wait=tenacity.wait_random_exponential(multiplier=profile.retry_s, max=profile.probe_s),
-            retry=tenacity.retry_if_exception_type(Unreachable), reraise=True, sleep=self.node.pause,
+            retry=tenacity.retry_if_exception_type(Unreachable),
+            reraise=True,
+            sleep=self.node.pause,
             before_sleep=lambda state: self.node.crew.watch.discard_interval(),
         )
         report: Report = retrying(self.node.sync)

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gitcoord.node.diagnostics import local_checks, remote_checks
-from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, Finding, DoctorContext, performed
+from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorContext, Finding, performed
 from gitcoord.node.store_repair import rebuild_store
-from gitcoord.store.git import repo_location, git_store, repo_health
+from gitcoord.store.git import git_store, repo_health, repo_location
 
 __all__ = ["FAIL", "OK", "WARN", "Finding", "examine", "exit_code", "rebuild_store"]
 
@@ -62,10 +62,14 @@ def _environment(ctx: DoctorContext) -> Iterator[Finding]:
         places = os.environ.get(name, "").split(os.pathsep) if os.environ.get(name) else []
         wrong += [f"{name} names {place or 'the working folder'}" for place in places if _is_of_checkout(place, top)]
     if wrong:
-        yield Finding("environment", WARN, f"{'; '.join(wrong)}: each Python that is started here runs what a branch "
-                      "puts there, gitcoord too, unless it was started with -I",
-                      f"unset {' '.join(PYTHON_READS)}, or name "
-                      "absolute paths outside of the checkout; install what you need in an environment of its own")
+        yield Finding(
+            "environment",
+            WARN,
+            f"{'; '.join(wrong)}: each Python that is started here runs what a branch "
+            "puts there, gitcoord too, unless it was started with -I",
+            f"unset {' '.join(PYTHON_READS)}, or name "
+            "absolute paths outside of the checkout; install what you need in an environment of its own",
+        )
     else:
         yield Finding("environment", OK, "no variable makes Python read files of the checkout")
 
@@ -76,5 +80,10 @@ def _is_of_checkout(place: str, top: Path | None) -> bool:
     return not path.is_absolute() or (top is not None and path.resolve().is_relative_to(top))
 
 
-OUTSIDE: dict[str, Check] = {"git": _git, "python": _python, "environment": _environment, "fleet": DoctorContext.look_around}
+OUTSIDE: dict[str, Check] = {
+    "git": _git,
+    "python": _python,
+    "environment": _environment,
+    "fleet": DoctorContext.look_around,
+}
 CHECKS: dict[str, Check] = OUTSIDE | local_checks.CHECKS | remote_checks.CHECKS

@@ -12,8 +12,8 @@ from gitcoord.core import times
 from gitcoord.core.errors import BadCredentials, GitcoordError
 from gitcoord.core.ports import Oid
 from gitcoord.node import config as preferences
-from gitcoord.store.git import git_store, repo_health
 from gitcoord.store.files import in_words
+from gitcoord.store.git import git_store, repo_health
 from gitcoord.store.home.home import Config, Home
 
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -82,8 +82,12 @@ def performed(name: str, check: Check, ctx: DoctorContext) -> Iterator[Finding]:
         yield from check(ctx)
     except BadCredentials as wrong:
         ctx.bad_credentials = True
-        yield Finding("credentials", FAIL, str(wrong), "set GITCOORD_TOKEN, or mend what `git fetch` uses in this "
-                      "clone; a running agent goes on by itself")
+        yield Finding(
+            "credentials",
+            FAIL,
+            str(wrong),
+            "set GITCOORD_TOKEN, or mend what `git fetch` uses in this clone; a running agent goes on by itself",
+        )
     except GitcoordError as wrong:
         yield Finding(name, FAIL, str(wrong), "do what it says, then run `gitcoord doctor` again")
     except OSError as wrong:

@@ -18,7 +18,7 @@ from gitcoord.core.errors import GitcoordError
 from gitcoord.core.format.keys import fingerprint
 from gitcoord.core.names import same_agent
 from gitcoord.node import store_repair, trust
-from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, Finding, DoctorContext, age_s, rounded
+from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorContext, Finding, age_s, rounded
 from gitcoord.node.keyring import Keyring, seed_from_environment
 from gitcoord.store import files
 from gitcoord.store.home import locks, sharing
@@ -78,8 +78,9 @@ def _lock(ctx: DoctorContext) -> Iterator[Finding]:
         if time.monotonic() >= deadline:
             held.append(f"{locks.holder(home.path / name)} holds {what} ({name}) for {LOCK_LOOK_S:g} s and more")
     if held:
-        yield Finding("lock", WARN, "; ".join(held), "if it does not end by itself, end that process; the lock goes "
-                      "with it")
+        yield Finding(
+            "lock", WARN, "; ".join(held), "if it does not end by itself, end that process; the lock goes with it"
+        )
         return
     running = home.running()
     yield Finding("lock", OK, "free" + (f"; running here: {', '.join(running)}" if running else ""))
@@ -97,11 +98,19 @@ def _queue(ctx: DoctorContext) -> Iterator[Finding]:
     if waiting:
         seen += f", {waiting} more in the spool"
     if home.queue.damaged:
-        yield Finding("queue", WARN, f"{seen}; {home.queue.damaged} damaged lines in {home.queue.path}",
-                      "run `gitcoord doctor --fix`: they are set aside in events.error.log; the others stay")
+        yield Finding(
+            "queue",
+            WARN,
+            f"{seen}; {home.queue.damaged} damaged lines in {home.queue.path}",
+            "run `gitcoord doctor --fix`: they are set aside in events.error.log; the others stay",
+        )
     elif home.queue.broken:
-        yield Finding("queue", WARN, f"{seen}; the chain is broken where a line was damaged",
-                      "run `gitcoord sync`: what stands behind is chained anew")
+        yield Finding(
+            "queue",
+            WARN,
+            f"{seen}; the chain is broken where a line was damaged",
+            "run `gitcoord sync`: what stands behind is chained anew",
+        )
     elif len(pending) > QUEUE_EVENTS_MAX or oldest_s > QUEUE_AGE_S_MAX:
         yield Finding("queue", WARN, seen, "run `gitcoord sync`, which tells why they do not go out")
     else:
@@ -120,14 +129,19 @@ def _keys(ctx: DoctorContext) -> Iterator[Finding]:
                 with contextlib.suppress(PermissionError):  # another user's, who has to do it
                     path.chmod(allowed)
     if loose and not ctx.fix:
-        yield Finding("keys", FAIL, "others may read " + ", ".join(str(path) for path in loose),
-                      "run `gitcoord doctor --fix`; if somebody may have, change the key with `gitcoord agent rekey`")
+        yield Finding(
+            "keys",
+            FAIL,
+            "others may read " + ", ".join(str(path) for path in loose),
+            "run `gitcoord doctor --fix`; if somebody may have, change the key with `gitcoord agent rekey`",
+        )
         return
     mended = f"; closed {len(loose)} to others" if loose else ""
     agent = os.environ.get("GITCOORD_AGENT") or config.agent
     if agent is None:
-        yield Finding("keys", WARN, "no agent is named here" + mended,
-                      "set GITCOORD_AGENT, or run `gitcoord init --agent NAME`")
+        yield Finding(
+            "keys", WARN, "no agent is named here" + mended, "set GITCOORD_AGENT, or run `gitcoord init --agent NAME`"
+        )
         return
     try:
         Keyring(home, config.auth).signer(agent)
@@ -153,8 +167,12 @@ def _sharing(ctx: DoctorContext) -> Iterator[Finding]:
         yield Finding("sharing", OK, who)
         return
     shown = ", ".join(str(path.relative_to(home.path)) for path in found[:SHOWN_MAX])
-    yield Finding("sharing", WARN, f"{who}, and {len(found)} files or folders are not so: {shown}",
-                  "run `gitcoord doctor --fix`, each user for what is theirs")
+    yield Finding(
+        "sharing",
+        WARN,
+        f"{who}, and {len(found)} files or folders are not so: {shown}",
+        "run `gitcoord doctor --fix`, each user for what is theirs",
+    )
 
 
 def _store(ctx: DoctorContext) -> Iterator[Finding]:
@@ -163,15 +181,20 @@ def _store(ctx: DoctorContext) -> Iterator[Finding]:
     if not found:
         yield Finding("store", OK, f"{home.store} is sound" if home.store.exists() else "not made yet")
     elif not ctx.fix:
-        yield Finding("store", FAIL, f"{home.store} is damaged: {found[0]}",
-                      "run `gitcoord doctor --fix`, or just sync: it is fetched again")
+        yield Finding(
+            "store",
+            FAIL,
+            f"{home.store} is damaged: {found[0]}",
+            "run `gitcoord doctor --fix`, or just sync: it is fetched again",
+        )
     else:
         try:
             with home.sync_lock.acquire(timeout=LOCK_LOOK_S):
                 aside = store_repair.rebuild_store(home, config)
         except filelock.Timeout:
-            yield Finding("store", FAIL, f"damaged ({found[0]}), and another process syncs",
-                          "try again when it is done")
+            yield Finding(
+                "store", FAIL, f"damaged ({found[0]}), and another process syncs", "try again when it is done"
+            )
             return
         yield Finding("store", OK, f"was damaged ({found[0]}); fetched again, the old one is {aside}")
 
@@ -179,8 +202,12 @@ def _store(ctx: DoctorContext) -> Iterator[Finding]:
 def _leftovers(ctx: DoctorContext) -> Iterator[Finding]:
     """Files that killed processes were writing. Nobody reads them."""
     home, _ = _parts(ctx)
-    found = [path for folder in (home.path, home.path / "cache", home.path / "heartbeats", home.path / "keys")
-             for path in folder.glob("*") if LEFTOVER.match(path.name) and not _is_being_written(path)]
+    found = [
+        path
+        for folder in (home.path, home.path / "cache", home.path / "heartbeats", home.path / "keys")
+        for path in folder.glob("*")
+        if LEFTOVER.match(path.name) and not _is_being_written(path)
+    ]
     if not found:
         yield Finding("leftovers", OK, "none")
     elif ctx.fix:
@@ -188,8 +215,12 @@ def _leftovers(ctx: DoctorContext) -> Iterator[Finding]:
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
         yield Finding("leftovers", OK, f"removed {len(found)} half-written files")
     else:
-        yield Finding("leftovers", WARN, f"{len(found)} half-written files of processes that were killed",
-                      "run `gitcoord doctor --fix`, which removes them")
+        yield Finding(
+            "leftovers",
+            WARN,
+            f"{len(found)} half-written files of processes that were killed",
+            "run `gitcoord doctor --fix`, which removes them",
+        )
 
 
 def _is_being_written(path: Path) -> bool:
@@ -212,25 +243,43 @@ def _identity(ctx: DoctorContext) -> Iterator[Finding]:
             member = next((one for one in [fleet.members.get(agent)] if one and same_agent(one.id, agent)), None)
             joining = any(e.type == "agent_joined" and same_agent(e.actor, agent) for e in node.disk.pending())
             if member is None:
-                yield Finding("agent", OK if joining else WARN,
-                              f"{agent} " + ("is about to join" if joining else "has not joined this fleet"),
-                              "" if joining else f"run `gitcoord init --agent '{agent}'`")
+                yield Finding(
+                    "agent",
+                    OK if joining else WARN,
+                    f"{agent} " + ("is about to join" if joining else "has not joined this fleet"),
+                    "" if joining else f"run `gitcoord init --agent '{agent}'`",
+                )
             elif member.key != node.keyring.signer(agent).key:
-                yield Finding("agent", FAIL, f"the fleet knows {agent} by another key: what is written here has no "
-                              "effect", "bring the right key (GITCOORD_KEY), or join under another name")
+                yield Finding(
+                    "agent",
+                    FAIL,
+                    f"the fleet knows {agent} by another key: what is written here has no effect",
+                    "bring the right key (GITCOORD_KEY), or join under another name",
+                )
             elif not member.admitted:
-                yield Finding("agent", WARN, f"{agent} waits to be admitted", "ask an admin of the fleet for "
-                              f"`gitcoord agent admit '{agent}' --key {fingerprint(member.key)}`")
+                yield Finding(
+                    "agent",
+                    WARN,
+                    f"{agent} waits to be admitted",
+                    f"ask an admin of the fleet for `gitcoord agent admit '{agent}' --key {fingerprint(member.key)}`",
+                )
             else:
                 yield Finding("agent", OK, f"{agent} is a member")
-        yield Finding("trust", OK, f"the fleet was founded with the key {trust.founder_of(fleet)}, and its log is "
-                      f"{trust.newest_of(fleet)}: where the fleet is closed, a machine that is born empty needs one of "
-                      "the two in GITCOORD_TRUST")
+        yield Finding(
+            "trust",
+            OK,
+            f"the fleet was founded with the key {trust.founder_of(fleet)}, and its log is "
+            f"{trust.newest_of(fleet)}: where the fleet is closed, a machine that is born empty needs one of "
+            "the two in GITCOORD_TRUST",
+        )
         yield _verified(node)
         leader = fleet.terms.leader
-        yield Finding("leader", OK if leader else WARN,
-                      f"{leader} leads term {fleet.terms.term}, as last seen" if leader else "nobody leads",
-                      "" if leader else "run `gitcoord agent run` on a machine that stays on")
+        yield Finding(
+            "leader",
+            OK if leader else WARN,
+            f"{leader} leads term {fleet.terms.term}, as last seen" if leader else "nobody leads",
+            "" if leader else "run `gitcoord agent run` on a machine that stays on",
+        )
         if errors:
             yield Finding("errors", OK, f"{errors} error events in the log; `gitcoord events --type error` shows them")
 
@@ -240,12 +289,23 @@ def _verified(node: Node) -> Finding:
     checkpoint_position = node.replica.branch.checkpoint_position
     if checkpoint_position <= trust.read(node.home).position:
         return Finding("verified", OK, "every event was folded here")
-    return Finding("verified", WARN, f"the first {checkpoint_position} events were not folded here: this clone began with a "
-                   "checkpoint, which is of these events, and took on trust that it tells what they come to",
-                   "run `gitcoord verify`")
+    return Finding(
+        "verified",
+        WARN,
+        f"the first {checkpoint_position} events were not folded here: this clone began with a "
+        "checkpoint, which is of these events, and took on trust that it tells what they come to",
+        "run `gitcoord verify`",
+    )
 
 
 CHECKS: dict[str, Check] = {
-    "paused": _paused, "disk": _disk, "lock": _lock, "queue": _queue, "keys": _keys, "sharing": _sharing,
-    "store": _store, "leftovers": _leftovers, "agent": _identity,
+    "paused": _paused,
+    "disk": _disk,
+    "lock": _lock,
+    "queue": _queue,
+    "keys": _keys,
+    "sharing": _sharing,
+    "store": _store,
+    "leftovers": _leftovers,
+    "agent": _identity,
 }

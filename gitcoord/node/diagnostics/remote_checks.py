@@ -7,15 +7,15 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 
-from gitcoord.core.ledger import outbox
 from gitcoord.core.errors import BadCredentials, Denied, Unreachable
 from gitcoord.core.format.event import Event
-from gitcoord.core.names import NODE
-from gitcoord.core.ports import Oid, PushOutcome, Pushed, Update
+from gitcoord.core.ledger import outbox
 from gitcoord.core.ledger.trees import readable
-from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, Finding, DoctorContext, age_s, rounded
+from gitcoord.core.names import NODE
+from gitcoord.core.ports import Oid, Pushed, PushOutcome, Update
+from gitcoord.node.clock import new_uid, passing_node_id
+from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorContext, Finding, age_s, rounded
 from gitcoord.node.membership.init import profile_for
-from gitcoord.node.clock import passing_node_id, new_uid
 from gitcoord.node.node import Node, open_node
 from gitcoord.store.git import git_store, repo_health
 from gitcoord.store.git.backoff import Backoff
@@ -34,7 +34,9 @@ def _probe(ctx: DoctorContext) -> Probe:
     assert ctx.url is not None and ctx.common is not None
     config = ctx.config
     return Probe(
-        ctx.url, config_from=ctx.common, timeout_s=min(config.timeout_s, 30.0) if config else 30.0,
+        ctx.url,
+        config_from=ctx.common,
+        timeout_s=min(config.timeout_s, 30.0) if config else 30.0,
         ledger_ref=config.ledger if config else "refs/heads/gitcoord/ledger",
         outbox_prefix=_prefix(ctx) if config else "refs/gitcoord/nodes/",
     )
@@ -51,8 +53,12 @@ def _remote(ctx: DoctorContext) -> Iterator[Finding]:
         try:
             ctx.refs = probe.refs()
         except Unreachable as wrong:
-            yield Finding("remote", FAIL, str(wrong), "check the network and the remote's name (`git remote -v`); what "
-                          "is queued goes out when it answers")
+            yield Finding(
+                "remote",
+                FAIL,
+                str(wrong),
+                "check the network and the remote's name (`git remote -v`); what is queued goes out when it answers",
+            )
             return
         except Denied as wrong:
             yield Finding("remote", FAIL, str(wrong), "ask the remote's owner for access")
@@ -60,8 +66,12 @@ def _remote(ctx: DoctorContext) -> Iterator[Finding]:
         took_ms = (time.monotonic() - started) * 1000
     moved = probe.store._transport.moved_to
     if moved:
-        yield Finding("remote", WARN, f"it redirects to {moved}: each command asks twice",
-                      "give the remote that address: `git remote set-url`, or `gitcoord config set remote URL --node`")
+        yield Finding(
+            "remote",
+            WARN,
+            f"it redirects to {moved}: each command asks twice",
+            "give the remote that address: `git remote set-url`, or `gitcoord config set remote URL --node`",
+        )
     yield Finding("remote", OK, f"answers in {took_ms:.0f} ms, {len(ctx.refs)} refs")
     more = "" if ctx.config else "; whether it may write is tried in a fleet"
     yield Finding("credentials", OK, f"may read{more}")
@@ -73,9 +83,14 @@ def _ledger(ctx: DoctorContext) -> Iterator[Finding]:
         return
     tip, seen = ctx.refs.get(ctx.config.ledger), ctx.home.tip
     if tip is None:
-        yield Finding("ledger", FAIL, f"{ctx.config.ledger} is not on the remote",
-                      "run `gitcoord sync`: it puts the ledger back as this clone has it" if seen else
-                      "check that the remote is the right one")
+        yield Finding(
+            "ledger",
+            FAIL,
+            f"{ctx.config.ledger} is not on the remote",
+            "run `gitcoord sync`: it puts the ledger back as this clone has it"
+            if seen
+            else "check that the remote is the right one",
+        )
     elif seen is None or tip == seen:
         yield Finding("ledger", OK, f"at {tip[:12]}")
     else:
@@ -119,8 +134,12 @@ def _writing(ctx: DoctorContext) -> Iterator[Finding]:
         scratch = _Scratch(ctx, probe)
         answer = scratch.push(None, scratch.commit())
         if answer.outcome is not PushOutcome.ACCEPTED:
-            yield Finding("namespace", FAIL, f"the host refuses {_prefix(ctx)}*: {answer.reason}",
-                          "ask for the right to write there; a new fleet can use `--namespace refs/heads/gitcoord`")
+            yield Finding(
+                "namespace",
+                FAIL,
+                f"the host refuses {_prefix(ctx)}*: {answer.reason}",
+                "ask for the right to write there; a new fleet can use `--namespace refs/heads/gitcoord`",
+            )
             return
         try:
             yield Finding("namespace", OK, f"{_prefix(ctx)}* may be written")
@@ -131,28 +150,39 @@ def _writing(ctx: DoctorContext) -> Iterator[Finding]:
         if gone.outcome is PushOutcome.ACCEPTED:
             yield Finding("removal", OK, "outboxes may be removed")
         else:
-            yield Finding("removal", WARN, f"the host refuses to remove {scratch.ref}: {gone.reason}",
-                          "outboxes of nodes that left stay there; allow deletions, or remove them by hand at times")
+            yield Finding(
+                "removal",
+                WARN,
+                f"the host refuses to remove {scratch.ref}: {gone.reason}",
+                "outboxes of nodes that left stay there; allow deletions, or remove them by hand at times",
+            )
 
 
 def _compare_and_swap(scratch: _Scratch) -> Finding:
     first, second = scratch.at, scratch.commit(scratch.at)
-    tries = [("create what exists", scratch.push(None, second), PushOutcome.STALE),
-             ("a wrong lease", scratch.push(second, scratch.commit(first)), PushOutcome.STALE),
-             ("the right lease", scratch.push(first, second), PushOutcome.ACCEPTED)]
+    tries = [
+        ("create what exists", scratch.push(None, second), PushOutcome.STALE),
+        ("a wrong lease", scratch.push(second, scratch.commit(first)), PushOutcome.STALE),
+        ("the right lease", scratch.push(first, second), PushOutcome.ACCEPTED),
+    ]
     wrong = [f"{what}: {answer.outcome.value}" for what, answer, expected in tries if answer.outcome is not expected]
     assert scratch.ctx.config is not None
     races = RACES.get(scratch.ctx.config.profile or "local", RACES_ELSEWHERE)
     winners = [_race(scratch) for _ in range(races)] if not wrong else []
     wrong += [f"a race had {count} winners" for count in winners if count != 1]
     if wrong:
-        return Finding("compare-and-swap", FAIL, "; ".join(wrong), "use another remote: without compare-and-swap two "
-                       "nodes overwrite each other's events")
+        return Finding(
+            "compare-and-swap",
+            FAIL,
+            "; ".join(wrong),
+            "use another remote: without compare-and-swap two nodes overwrite each other's events",
+        )
     # FACTS of git: pushing the value that is there already is not checked at all, whatever the lease.
     noop = scratch.push(first, scratch.at)
     said = "refused too" if noop.outcome is PushOutcome.STALE else "not checked (so every commit carries a nonce)"
-    return Finding("compare-and-swap", OK, f"works: one winner in each of {races} races; a push of what is there "
-                   f"already is {said}")
+    return Finding(
+        "compare-and-swap", OK, f"works: one winner in each of {races} races; a push of what is there already is {said}"
+    )
 
 
 def _race(scratch: _Scratch) -> int:
@@ -170,8 +200,9 @@ def _race(scratch: _Scratch) -> int:
             scratch.at = new
 
     with scratch.probe.again() as other:  # a repository object is for one thread
-        threads = [threading.Thread(target=push, args=pair)
-                   for pair in zip((scratch.probe.store, other), commits, strict=True)]
+        threads = [
+            threading.Thread(target=push, args=pair) for pair in zip((scratch.probe.store, other), commits, strict=True)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -190,9 +221,13 @@ def _rewriting(scratch: _Scratch) -> Finding:
         return Finding("rewriting", OK, "allowed" + ("; outboxes keep their history all the same" if parented else ""))
     if parented:
         return Finding("rewriting", OK, f"refused ({answer.reason}): outboxes keep their history, as they should here")
-    return Finding("rewriting", FAIL, f"the host refuses it in {_prefix(scratch.ctx)}*: {answer.reason}",
-                   "allow non-fast-forward updates there (`git config receive.denyNonFastForwards false` on the "
-                   "remote), or found the fleet with `--namespace refs/heads/gitcoord`")
+    return Finding(
+        "rewriting",
+        FAIL,
+        f"the host refuses it in {_prefix(scratch.ctx)}*: {answer.reason}",
+        "allow non-fast-forward updates there (`git config receive.denyNonFastForwards false` on the "
+        "remote), or found the fleet with `--namespace refs/heads/gitcoord`",
+    )
 
 
 # What others left there
@@ -207,19 +242,32 @@ def _packing(ctx: DoctorContext) -> Iterator[Finding]:
     if lacking and ctx.fix:
         failed = [words for key in lacking if (words := repo_health.set_setting(folder, key, git_store.REMOTE[key]))]
         if failed:
-            yield Finding("packing", WARN, f"cannot set {', '.join(lacking)} in {folder}: {failed[0]}",
-                          "let the remote's owner set them to false")
+            yield Finding(
+                "packing",
+                WARN,
+                f"cannot set {', '.join(lacking)} in {folder}: {failed[0]}",
+                "let the remote's owner set them to false",
+            )
         else:
             yield Finding("packing", OK, f"set {', '.join(lacking)} to false in {folder}")
     elif lacking:
-        yield Finding("packing", WARN, f"{folder} may pack its refs while they are pushed to ({', '.join(lacking)} not "
-                      "false): two nodes might both win", "run `gitcoord doctor --fix`, which sets them")
+        yield Finding(
+            "packing",
+            WARN,
+            f"{folder} may pack its refs while they are pushed to ({', '.join(lacking)} not "
+            "false): two nodes might both win",
+            "run `gitcoord doctor --fix`, which sets them",
+        )
     else:
         yield Finding("packing", OK, "the remote does not pack its refs by itself")
     loose = repo_health.loose_objects(folder)
     if loose > LOOSE_OBJECTS_MAX:
-        yield Finding("objects", WARN, f"about {loose} loose objects in {folder}: new clones are slow",
-                      f"when nobody is writing run `git -C {folder} repack -ad`, which leaves the refs alone")
+        yield Finding(
+            "objects",
+            WARN,
+            f"about {loose} loose objects in {folder}: new clones are slow",
+            f"when nobody is writing run `git -C {folder} repack -ad`, which leaves the refs alone",
+        )
 
 
 def _outboxes(ctx: DoctorContext) -> Iterator[Finding]:
@@ -228,8 +276,12 @@ def _outboxes(ctx: DoctorContext) -> Iterator[Finding]:
     boxes = [ref for ref in ctx.refs if ref.startswith(_prefix(ctx))]
     yield from _left(ctx)
     if len(boxes) > OUTBOXES_MAX:
-        yield Finding("outboxes", WARN, f"{len(boxes)} outboxes: every fetch reads their names",
-                      "run `gitcoord leave` in clones that are done; the leader retires those silent for a day")
+        yield Finding(
+            "outboxes",
+            WARN,
+            f"{len(boxes)} outboxes: every fetch reads their names",
+            "run `gitcoord leave` in clones that are done; the leader retires those silent for a day",
+        )
     else:
         yield Finding("outboxes", OK, f"{len(boxes)} on the remote")
 
@@ -238,46 +290,70 @@ def _left(ctx: DoctorContext) -> Iterator[Finding]:
     """What others put among the outboxes that no clone can use."""
     assert ctx.home is not None and ctx.refs is not None
     for ref, pause in sorted(Backoff(ctx.home.store).failing().items())[:LEFT_SHOWN]:
-        yield Finding("outboxes", WARN, f"{ref} stays on the remote: {pause.why}", "ask whoever pushes there; the "
-                      f"remote's owner can remove it (`git push REMOTE :{ref}`), and all others go on meanwhile")
-    odd = sorted(ref for ref in ctx.refs if ref.startswith(_prefix(ctx))
-                 and not NODE.match(ref.removeprefix(_prefix(ctx))))
+        yield Finding(
+            "outboxes",
+            WARN,
+            f"{ref} stays on the remote: {pause.why}",
+            "ask whoever pushes there; the "
+            f"remote's owner can remove it (`git push REMOTE :{ref}`), and all others go on meanwhile",
+        )
+    odd = sorted(
+        ref for ref in ctx.refs if ref.startswith(_prefix(ctx)) and not NODE.match(ref.removeprefix(_prefix(ctx)))
+    )
     if odd:
         shown = ", ".join(readable(ref) for ref in odd[:LEFT_SHOWN])
-        yield Finding("outboxes", WARN, f"{len(odd)} refs, which can be no outboxes by their names, are passed over: "
-                      f"{shown}", "let the remote's owner remove them, and tell who may push there")
+        yield Finding(
+            "outboxes",
+            WARN,
+            f"{len(odd)} refs, which can be no outboxes by their names, are passed over: {shown}",
+            "let the remote's owner remove them, and tell who may push there",
+        )
     own = _prefix(ctx) + ctx.home.queue.node
     there = ctx.refs.get(own)
     if there is not None and not ctx.home.pushed(there):
-        yield Finding("outboxes", WARN, f"{own}, which is this node's, holds what was not written here ({there[:12]})",
-                      "run `gitcoord sync`: it writes it anew, or goes on as a new node where a copy of this clone is "
-                      "at work")
+        yield Finding(
+            "outboxes",
+            WARN,
+            f"{own}, which is this node's, holds what was not written here ({there[:12]})",
+            "run `gitcoord sync`: it writes it anew, or goes on as a new node where a copy of this clone is at work",
+        )
 
 
 def _clock(ctx: DoctorContext) -> Iterator[Finding]:
     """Timestamps of others ahead of our clock. Nothing depends on it but what people read."""
     with open_node(ctx.path) as node:
         heartbeats = _beats(node, ctx)
-        others = [(event, -age_s(event.timestamp)) for event in (*heartbeats, *_events(node))
-                  if event.node != node.disk.node]
+        others = [
+            (event, -age_s(event.timestamp)) for event in (*heartbeats, *_events(node)) if event.node != node.disk.node
+        ]
     ahead = sorted({event.node for event, by_s in others if by_s > AHEAD_S_MAX})
     most_s = max((by_s for _, by_s in others), default=0.0)
     newest = {event.node: -by_s for event, by_s in others}
     if ahead:
         whose = "this clock is slow, or theirs are fast" if len(ahead) > 1 else "one of the two clocks is wrong"
-        yield Finding("clock", WARN, f"words of {', '.join(ahead[:5])} come from up to {rounded(most_s)} in the "
-                      f"future: {whose}", "set the clock by the network's time; order and elections do not need it")
+        yield Finding(
+            "clock",
+            WARN,
+            f"words of {', '.join(ahead[:5])} come from up to {rounded(most_s)} in the future: {whose}",
+            "set the clock by the network's time; order and elections do not need it",
+        )
     elif not newest:
         yield Finding("clock", OK, "no other node has written anything to compare with")
     else:
         middle_s = statistics.median(newest.values())
-        yield Finding("clock", OK, f"agrees with {len(newest)} other nodes: their newest words are {rounded(middle_s)} "
-                      "old (median)")
+        yield Finding(
+            "clock",
+            OK,
+            f"agrees with {len(newest)} other nodes: their newest words are {rounded(middle_s)} old (median)",
+        )
 
 
 def _events(node: Node) -> Sequence[Event]:
-    return [event for _, event in node.events(max(0, node.fleet.position - EVENTS_LOOKED_AT))
-            if event.seq is not None and "source" not in event.data]
+    return [
+        event
+        for _, event in node.events(max(0, node.fleet.position - EVENTS_LOOKED_AT))
+        if event.seq is not None and "source" not in event.data
+    ]
 
 
 def _beats(node: Node, ctx: DoctorContext) -> list[Event]:
@@ -294,8 +370,12 @@ def _profile(ctx: DoctorContext) -> Iterator[Finding]:
             name = node.crew.profile.name
     fitting = profile_for(ctx.common, ctx.config.remote)
     if fitting == "github" and name != "github":
-        yield Finding("profile", WARN, f"{name}, on a forge that asks for at most 6 pushes a minute",
-                      "run `gitcoord config set profile github`")
+        yield Finding(
+            "profile",
+            WARN,
+            f"{name}, on a forge that asks for at most 6 pushes a minute",
+            "run `gitcoord config set profile github`",
+        )
     elif fitting == "local" and name == "github":
         yield Finding("profile", OK, "github: slower than a remote on this machine needs (a failover takes 110 s)")
     else:
@@ -314,12 +394,22 @@ def _spread(ctx: DoctorContext) -> Iterator[Finding]:
             probe.store.push([Update(ref, ctx.refs[ref], None) for ref in left])
         yield Finding("scratch", OK, f"removed {len(left)} scratch refs")
     else:
-        yield Finding("scratch", WARN, f"{len(left)} scratch refs of a probe that was killed",
-                      "run `gitcoord doctor --fix` while no other doctor runs")
+        yield Finding(
+            "scratch",
+            WARN,
+            f"{len(left)} scratch refs of a probe that was killed",
+            "run `gitcoord doctor --fix` while no other doctor runs",
+        )
 
 
 ANYWHERE = ("remote",)
 CHECKS: dict[str, Check] = {
-    "remote": _remote, "ledger": _ledger, "namespace": _writing, "packing": _packing, "outboxes": _outboxes,
-    "scratch": _spread, "clock": _clock, "profile": _profile,
+    "remote": _remote,
+    "ledger": _ledger,
+    "namespace": _writing,
+    "packing": _packing,
+    "outboxes": _outboxes,
+    "scratch": _spread,
+    "clock": _clock,
+    "profile": _profile,
 }

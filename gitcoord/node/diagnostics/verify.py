@@ -16,17 +16,17 @@ from typing import Any
 
 import filelock
 
-from gitcoord.core.ledger import checkpoint
 from gitcoord.core import limits
-from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, Unreachable
-from gitcoord.core.format.event import Event
 from gitcoord.core.fold.fleet_state import CONTROL, FleetState, SequencedEvent
+from gitcoord.core.fold.revocations import Revocations
+from gitcoord.core.format.event import Event
 from gitcoord.core.format.keys import Verifier
+from gitcoord.core.ledger import checkpoint
+from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.trees import file_of, root_of
 from gitcoord.core.ports import Oid
 from gitcoord.core.round.replica import descends
-from gitcoord.core.fold.revocations import Revocations
-from gitcoord.core.ledger.trees import file_of, root_of
 from gitcoord.features import FEATURES, conversation
 from gitcoord.features.pages import card, snapshot
 from gitcoord.features.pages.snapshot import Entry
@@ -87,8 +87,10 @@ def _remember(node: Node, verdict: Verdict) -> None:
     if "checkpoint" in kinds:
         trust.note(node.home, replace(before, accepts_checkpoints=False))
         fold_cache.drop(node.home)
-        verdict.notes.append("this clone begins with no checkpoint again: end `gitcoord agent run` where it runs here, "
-                             "so that it, too, folds every event itself")
+        verdict.notes.append(
+            "this clone begins with no checkpoint again: end `gitcoord agent run` where it runs here, "
+            "so that it, too, folds every event itself"
+        )
     elif not kinds:
         trust.note(node.home, replace(before, position=verdict.position))
 
@@ -104,8 +106,11 @@ def _newest_tip(node: Node, verdict: Verdict) -> Oid | None:
         verdict.notes.append(f"the remote could not be asked ({reason}): verifying what is here")
         return seen
     if seen is not None and (tip is None or not descends(node.store, seen, tip)):
-        verdict.find("rollback", f"commit {(tip or 'none')[:12]}",
-                     f"the remote's ledger does not descend from the last one seen here, {seen[:12]}")
+        verdict.find(
+            "rollback",
+            f"commit {(tip or 'none')[:12]}",
+            f"the remote's ledger does not descend from the last one seen here, {seen[:12]}",
+        )
     return tip or seen
 
 
@@ -113,8 +118,13 @@ class Witness(FleetState):
     """A fleet that tells apart, of the events without effect, what is forged from what was merely late."""
 
     def __init__(
-        self, verifier: Verifier | None, verdict: Verdict, since: int, progress: Callable[[int], None],
-        pool: ThreadPoolExecutor | None, revocations: Revocations | None = None,
+        self,
+        verifier: Verifier | None,
+        verdict: Verdict,
+        since: int,
+        progress: Callable[[int], None],
+        pool: ThreadPoolExecutor | None,
+        revocations: Revocations | None = None,
     ) -> None:
         super().__init__(FEATURES, verifier, revocations)
         self.verdict, self.since, self.progress, self.pool = verdict, since, progress, pool
@@ -128,8 +138,14 @@ class Witness(FleetState):
     def anew(self) -> Witness:
         """Begin once more, knowing which keys are revoked: what was found so far was of a fold without that."""
         self.verdict.findings[:], self.verdict.notes[:], self.verdict.races = self._before
-        other = Witness(self.verifier, self.verdict, self.since, self.progress, self.pool,
-                        self.revocations.learnt or self.revocations)
+        other = Witness(
+            self.verifier,
+            self.verdict,
+            self.since,
+            self.progress,
+            self.pool,
+            self.revocations.learnt or self.revocations,
+        )
         if self.pool is not None:
             self._hand_over(self.pool)  # lines that were read before are not looked at again
         other.moments, other._answers, other.revoked_at = self.moments, self._answers, self.position
@@ -162,14 +178,19 @@ class Witness(FleetState):
         self.entries.append(conversation.entry(recorded.position, event))
         if recorded.void is not None and recorded.position > self.since:
             if forged or event.type in CONTROL:
-                self.verdict.find(forged or "election", f"position {recorded.position}",
-                                  f"{event.type} by {event.actor} from {event.node}: {recorded.void}")
+                self.verdict.find(
+                    forged or "election",
+                    f"position {recorded.position}",
+                    f"{event.type} by {event.actor} from {event.node}: {recorded.void}",
+                )
             else:
                 self.verdict.races += 1
         looks = self.moments.get(recorded.position, ())
         if looks and recorded.position < self.revoked_at:
-            self.verdict.notes.append(f"files of position {recorded.position} are not compared: position "
-                                      f"{self.revoked_at} has revoked a key that counted when they were written")
+            self.verdict.notes.append(
+                f"files of position {recorded.position} are not compared: position "
+                f"{self.revoked_at} has revoked a key that counted when they were written"
+            )
             looks = ()
         for look in looks:
             look(self)
@@ -197,9 +218,7 @@ def _all_signed(verifier: Verifier | None, events: Sequence[Event], fleet: str) 
 class _Check:
     """One verification of one tip."""
 
-    def __init__(
-        self, node: Node, tip: Oid, verdict: Verdict, since: int, progress: Callable[[int], None]
-    ) -> None:
+    def __init__(self, node: Node, tip: Oid, verdict: Verdict, since: int, progress: Callable[[int], None]) -> None:
         self.node, self.tip, self.verdict, self.since, self.progress = node, tip, verdict, since, progress
         self.saved: dict[str, Any] | None = None
 
@@ -239,8 +258,11 @@ class _Check:
             verdict.find("line", bad.where, bad.reason)
         verdict.position = self.witness.position
         if self.witness.id != self.node.config.fleet:
-            verdict.find("fleet", f"commit {self.tip[:12]}", f"this is the ledger of fleet {self.witness.id}; this "
-                         f"clone belongs to {self.node.config.fleet}")
+            verdict.find(
+                "fleet",
+                f"commit {self.tip[:12]}",
+                f"this is the ledger of fleet {self.witness.id}; this clone belongs to {self.node.config.fleet}",
+            )
         self._check_log_of_state()
         for position in sorted(self.witness.moments):
             if position > verdict.position:
@@ -298,8 +320,9 @@ class _Check:
         assert self.saved is not None
         saved = {name: part for name, part in self.saved.items() if name not in ("log", "signed")}
         if saved != json.loads(json.dumps(witness.dump())):
-            self.verdict.find("checkpoint", checkpoint.PATH, "it differs from the fold of the log at position "
-                              f"{witness.position}")
+            self.verdict.find(
+                "checkpoint", checkpoint.PATH, f"it differs from the fold of the log at position {witness.position}"
+            )
 
     def _check_log_of_state(self) -> None:
         if self.saved is None or self.branch.damaged or int(self.saved["position"]) > self.witness.position:
@@ -309,7 +332,7 @@ class _Check:
         except checkpoint.InvalidCheckpoint as wrong:
             self.verdict.find("checkpoint", checkpoint.PATH, str(wrong))
         else:
-            if log.counts != self.branch.log.counts[:len(log.counts)]:
+            if log.counts != self.branch.log.counts[: len(log.counts)]:
                 self.verdict.find("checkpoint", checkpoint.PATH, "it has other numbers of lines than the log files")
 
     def _file(self, path: str) -> bytes | None:

@@ -1,4 +1,5 @@
-"""A child: one agent of a fleet file, its `agent run` as a process group, and how its heartbeats look from beside it."""
+"""A child: one agent of a fleet file, its `agent run` as a process group, and how its heartbeats look from beside
+it."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ WAITING, STARTED, UP, CRASHED, ENDED = "waiting", "started", "up", "crashed", "e
 
 @dataclass(slots=True)
 class Child:
-    """An agent of the plan. `session`, `heartbeat`, `heartbeat_s`, `promise_s` are those of its newest heartbeat on this disk."""
+    """An agent of the plan. `session`, `heartbeat`, `heartbeat_s`, `promise_s` are those of its newest heartbeat on
+    this disk."""
 
     id: str
     planned: Planned
@@ -49,8 +51,9 @@ class Child:
     def start(self, folder: Path, plan: Path) -> None:
         """Raises OSError. Its standard input ends with us, and `agent run --until-eof` with it."""
         environment = {**os.environ, "GITCOORD_AGENT": self.id, FOLDER: str(plan.resolve().parent)}
-        self.process = subprocess.Popen(words(self.id, self.planned), cwd=folder, env=environment,
-                                        start_new_session=True, stdin=subprocess.PIPE)
+        self.process = subprocess.Popen(
+            words(self.id, self.planned), cwd=folder, env=environment, start_new_session=True, stdin=subprocess.PIPE
+        )
         self.starts += 1
         self.heartbeat_s = time.monotonic()
         self.becomes(STARTED)
@@ -59,7 +62,11 @@ class Child:
         """Note the newest heartbeat. True if it is the first of a session: the agent is up."""
         if heartbeat is None or heartbeat == self.heartbeat:
             return False
-        self.heartbeat, self.heartbeat_s, self.promise_s = heartbeat, time.monotonic(), float(heartbeat.get("next_s", 0.0))
+        self.heartbeat, self.heartbeat_s, self.promise_s = (
+            heartbeat,
+            time.monotonic(),
+            float(heartbeat.get("next_s", 0.0)),
+        )
         session = str(heartbeat.get("session", ""))
         is_new = session != self.session
         self.session = session
@@ -82,16 +89,24 @@ class Child:
             process.stdin.close()
 
     def shown(self) -> dict[str, Any]:
-        return {"agent": self.id, "state": self.state, "pid": self.process.pid if self.process else None,
-                "starts": self.starts, "code": self.code}
+        return {
+            "agent": self.id,
+            "state": self.state,
+            "pid": self.process.pid if self.process else None,
+            "starts": self.starts,
+            "code": self.code,
+        }
 
 
 def words(agent: str, planned: Planned) -> Sequence[str]:
     """Return the command line of one agent's run."""
     line = program.gitcoord_argv("agent", "run", "--id", agent, "--quiet", "--until-eof", "--slots", str(planned.slots))
     line += [word for name in planned.pass_env for word in ("--pass-env", name)]
-    for name, value in (("--exec", planned.exec), ("--handler", planned.handler),
-                        ("--capabilities", ",".join(planned.capabilities))):
+    for name, value in (
+        ("--exec", planned.exec),
+        ("--handler", planned.handler),
+        ("--capabilities", ",".join(planned.capabilities)),
+    ):
         line += [name, value] if value else []
     return line if planned.lead else [*line, "--no-lead"]
 

@@ -18,23 +18,23 @@ from typing import Any
 
 import filelock
 
-from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.core.errors import GitcoordError, Lost, Refused
 from gitcoord.core.format.event import parse
 from gitcoord.core.leadership.liveness import ALIVE, AgentLiveness
+from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.features import agents
 from gitcoord.features.recovery.state import Recovery
-from gitcoord.node.operations import submit
 from gitcoord.node import peers
+from gitcoord.node.agent.guards import Guards
 from gitcoord.node.fleet.child import CRASHED, ENDED, UP, WAITING, Child, in_words
 from gitcoord.node.fleet.fleet_file import Plan
 from gitcoord.node.membership.init import InitRequest, init
-from gitcoord.node.agent.guards import Guards
 from gitcoord.node.node import Node
+from gitcoord.node.operations import submit
 from gitcoord.node.shutdown import Stop
 from gitcoord.store import typed_json
-from gitcoord.store.home import sharing
 from gitcoord.store.files import write_quickly
+from gitcoord.store.home import sharing
 from gitcoord.store.home.home import Home
 from gitcoord.store.home.locks import is_held
 
@@ -126,7 +126,11 @@ class Supervisor:
     def _beats(self) -> Mapping[str, Mapping[str, Any]]:
         """What the newest heartbeats of the agents that run on this node say, by agent (casefolded)."""
         heartbeats = [parse(line) for line in self.node.home.neighbours()]
-        return {heartbeat.actor.casefold(): heartbeat.data for heartbeat in heartbeats if heartbeat.data.get("state") == "alive"}
+        return {
+            heartbeat.actor.casefold(): heartbeat.data
+            for heartbeat in heartbeats
+            if heartbeat.data.get("state") == "alive"
+        }
 
     def _look_at(self, child: Child, heartbeats: Mapping[str, Mapping[str, Any]]) -> None:
         """One that ended by itself (0), or runs elsewhere (3), is left alone."""
@@ -146,8 +150,9 @@ class Supervisor:
         words = f"{child.id} crashed ({in_words(code)})"
         self.say("crashed", words)
         with contextlib.suppress(GitcoordError):  # the disk: its silence tells the leader as well
-            self.node.append(self.node.draft("agent_exited", words, actor=child.id,
-                                             data={"session": child.session, "code": code}))
+            self.node.append(
+                self.node.draft("agent_exited", words, actor=child.id, data={"session": child.session, "code": code})
+            )
 
     def _answer_all(self) -> None:
         for recovery in list(self.node.fleet.states["recovery"].recoveries.values()):
@@ -168,8 +173,15 @@ class Supervisor:
             self._start(child)
         if child.process is not None:
             self._answered.add(recovery.id)
-            self.node.append(self.node.draft("agent_restarted", words, actor=child.id, re=recovery.id,
-                                             data={"agent": child.id, "pid": child.process.pid}))
+            self.node.append(
+                self.node.draft(
+                    "agent_restarted",
+                    words,
+                    actor=child.id,
+                    re=recovery.id,
+                    data={"agent": child.id, "pid": child.process.pid},
+                )
+            )
 
     def _is_up(self, name: str, standings: Mapping[str, AgentLiveness]) -> bool:
         child = self.children.get(name.casefold())
@@ -197,8 +209,11 @@ class Supervisor:
             self.say("start", f"{child.id} starts (process {child.process.pid if child.process else 0})")
 
     def _write_status(self) -> None:
-        value = {"pid": os.getpid(), "file": str(self.plan.path.resolve()),
-                 "agents": [one.shown() for one in self.children.values()]}
+        value = {
+            "pid": os.getpid(),
+            "file": str(self.plan.path.resolve()),
+            "agents": [one.shown() for one in self.children.values()],
+        }
         if value != self._written:
             with contextlib.suppress(OSError):
                 write_quickly(_status_path(self.node.home), json.dumps(value).encode())

@@ -10,10 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.core.errors import Lost, Unreachable
-from gitcoord.core.format.event import Event
 from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.format.event import Event
+from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.node import Node
 from gitcoord.store.home.locks import LockHeld
@@ -49,8 +49,16 @@ class Member:
         self.node.close()
 
     def append(
-        self, type: str, content: str, *, to: Sequence[str] = (), re: str | None = None, interaction: int | None = None,
-        data: Mapping[str, Any] | None = None, wait: str = "queued", timeout_s: float = 60.0,
+        self,
+        type: str,
+        content: str,
+        *,
+        to: Sequence[str] = (),
+        re: str | None = None,
+        interaction: int | None = None,
+        data: Mapping[str, Any] | None = None,
+        wait: str = "queued",
+        timeout_s: float = 60.0,
         allow_secret: bool = False,
     ) -> Receipt:
         """Write an event: on the local disk when this returns, and at the level `wait` as well.

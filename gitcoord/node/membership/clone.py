@@ -10,9 +10,9 @@ import filelock
 import tenacity
 
 from gitcoord.core.errors import Lost, Paused
+from gitcoord.store.files import pausing
 from gitcoord.store.git import git_store
 from gitcoord.store.home import sharing
-from gitcoord.store.files import pausing
 from gitcoord.store.home.home import Home
 
 INIT_WAIT_S = 120.0  # for another `init` of the same clone: some conversations with the remote
@@ -24,7 +24,9 @@ def common_dir(path: Path, said: list[str]) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     # Of several `git init` in one folder all but one may fail: "could not lock config file" (16 at once: 6 of 16).
     return tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(MAKING_ATTEMPTS), wait=tenacity.wait_random(0, 0.2), reraise=True,
+        stop=tenacity.stop_after_attempt(MAKING_ATTEMPTS),
+        wait=tenacity.wait_random(0, 0.2),
+        reraise=True,
         retry=tenacity.retry_if_exception_type(Paused),
     )(_common_dir, path, said)
 
@@ -51,5 +53,6 @@ def alone(home: Home) -> Iterator[None]:
         with lock.acquire(timeout=INIT_WAIT_S):
             yield
     except filelock.Timeout:
-        raise Lost(f"another `gitcoord init` runs in this clone for more than {INIT_WAIT_S:.0f} s: end it, then "
-                   "try again") from None
+        raise Lost(
+            f"another `gitcoord init` runs in this clone for more than {INIT_WAIT_S:.0f} s: end it, then try again"
+        ) from None

@@ -15,30 +15,30 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gitcoord.core.errors import BadCredentials, Denied, Lost, Refused, Unreachable
+from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fold.members import FleetFounded
+from gitcoord.core.format.event import FOUNDING, Draft, Head, fleet_id_of, seal
+from gitcoord.core.format.keys import SEED_BYTES
 from gitcoord.core.ledger import outbox
 from gitcoord.core.ledger.branch import Branch
-from gitcoord.core.secret_scan.credentials import looks_like_credential
-from gitcoord.core.errors import BadCredentials, Denied, Lost, Refused, Unreachable
-from gitcoord.core.format.event import FOUNDING, Draft, Head, fleet_id_of, seal
-from gitcoord.core.fold.fleet_state import FleetState
-from gitcoord.core.format.keys import SEED_BYTES
-from gitcoord.core.fold.members import FleetFounded
 from gitcoord.core.names import agent_id, node_name
-from gitcoord.core.ports import PushOutcome, Pushed, Update
+from gitcoord.core.ports import Pushed, PushOutcome, Update
+from gitcoord.core.secret_scan.credentials import looks_like_credential
 from gitcoord.core.text import Place, fit
 from gitcoord.features import FEATURES
 from gitcoord.features.pages import card
 from gitcoord.node import trust
+from gitcoord.node.clock import new_uid, passing_node_id, short_name, utc_now
+from gitcoord.node.config import NODE, profile_of
+from gitcoord.node.keyring import Keyring, hmac_secret, seed_from_environment
 from gitcoord.node.membership.clone import alone, common_dir
 from gitcoord.node.membership.ledger_card import Card, card_of, chain_of
-from gitcoord.node.keyring import Keyring, hmac_secret, seed_from_environment
-from gitcoord.node.clock import new_uid, passing_node_id, short_name, utc_now
 from gitcoord.node.node import Node, Store, open_store
-from gitcoord.node.config import NODE, profile_of
-from gitcoord.store.git import git_store
-from gitcoord.store.home import node_key, sharing
 from gitcoord.store.files import write_durably
+from gitcoord.store.git import git_store
 from gitcoord.store.git.url import is_local, without_secret
+from gitcoord.store.home import node_key, sharing
 from gitcoord.store.home.home import Config, Home
 from gitcoord.store.home.locks import LockHeld
 
@@ -86,10 +86,18 @@ def _init(home: Home, common: Path, request: InitRequest, said: list[str]) -> Jo
         return _again(home, common, request, said)
     remote = request.remote or whole(common, os.environ.get("GITCOORD_REMOTE")) or _default_remote(common, said)
     if without_secret(remote) != remote:
-        said.append("the login in the remote's URL is not kept: set GITCOORD_TOKEN or GITCOORD_REMOTE for each "
-                    "command, or let git's credential helper know it")
-    config = Config(fleet="", remote=remote, agent=request.agent, lead=request.lead, auth=request.auth or "ed25519",
-                    namespace=request.namespace or NAMESPACES[0])
+        said.append(
+            "the login in the remote's URL is not kept: set GITCOORD_TOKEN or GITCOORD_REMOTE for each "
+            "command, or let git's credential helper know it"
+        )
+    config = Config(
+        fleet="",
+        remote=remote,
+        agent=request.agent,
+        lead=request.lead,
+        auth=request.auth or "ed25519",
+        namespace=request.namespace or NAMESPACES[0],
+    )
     store = open_store(home, config, common)
     try:
         founded = _find_or_create(home, common, store, config, request, said)
@@ -107,15 +115,18 @@ def _again(home: Home, common: Path, request: InitRequest, said: list[str]) -> J
     config = home.config()
     node = Node(home, open_store(home, config, common))
     for name, asked, has in (
-        ("profile", request.profile, profile_of(config, node.fleet)), ("auth", request.auth, config.auth),
+        ("profile", request.profile, profile_of(config, node.fleet)),
+        ("auth", request.auth, config.auth),
         ("namespace", request.namespace, config.namespace),
         ("remote", request.remote and without_secret(request.remote), config.remote),
     ):
         if asked is not None and asked != has:
             node.close()
             cure = f"gitcoord config set {name} {asked} --node" if name in NODE else "gitcoord leave"
-            raise Refused(f"this clone is in fleet {config.fleet} with {name} {has}, not {asked}: "
-                          f"run `{cure}` first to change that")
+            raise Refused(
+                f"this clone is in fleet {config.fleet} with {name} {has}, not {asked}: "
+                f"run `{cure}` first to change that"
+            )
     return _introduced(Joined(node, said=said), request)
 
 
@@ -157,7 +168,9 @@ def profile_for(common: Path, remote: str) -> str:
     return "github" if host in ("github.com", "gitlab.com", "bitbucket.org", "codeberg.org") else "lan"
 
 
-def _find_or_create(home: Home, common: Path, store: Store, config: Config, request: InitRequest, said: list[str]) -> bool:
+def _find_or_create(
+    home: Home, common: Path, store: Store, config: Config, request: InitRequest, said: list[str]
+) -> bool:
     """Find the fleet, or found it; fills `config` from its card. True if we founded it."""
     for _ in range(FOUNDING_ATTEMPTS):
         refs = store.fetch(newcomer=True).refs
@@ -198,11 +211,17 @@ def _found(home: Home, store: Store, config: Config, request: InitRequest, timin
         config.namespace = _accepted_namespace(store)
     _ensure_key(home, config, request.agent, founding=True)
     signer = Keyring(home, config.auth).signer(request.agent)
-    founded = FleetFounded.model_validate({
-        "namespace": config.namespace, "profile": request.profile or timings, "auth": config.auth,
-    })
-    draft = Draft(actor=request.agent, type=FOUNDING, content=f"{request.agent} founds a fleet", timestamp=utc_now(),
-                  uid=new_uid(), data=founded.model_dump())
+    founded = FleetFounded.model_validate(
+        {"namespace": config.namespace, "profile": request.profile or timings, "auth": config.auth}
+    )
+    draft = Draft(
+        actor=request.agent,
+        type=FOUNDING,
+        content=f"{request.agent} founds a fleet",
+        timestamp=utc_now(),
+        uid=new_uid(),
+        data=founded.model_dump(),
+    )
     event = seal(draft, node=passing_node_id("founder"), after=None, signer=signer, fleet="")
     config.fleet = fleet_id_of(event.line)
     branch = Branch(store, FleetState(FEATURES))
@@ -210,8 +229,9 @@ def _found(home: Home, store: Store, config: Config, request: InitRequest, timin
     files = {"README.md": card.readme(branch.fleet).encode()}
     tree = Branch(store, FleetState(FEATURES)).write(branch.extend([event.line]), files)
     subject = fit(draft.content, Place.SUBJECT)
-    commit = store.put_commit(tree=tree, parents=[], message=f"{subject} [skip ci]\n\nPosition: 1\n",
-                              author=request.agent, time_s=_now_s())
+    commit = store.put_commit(
+        tree=tree, parents=[], message=f"{subject} [skip ci]\n\nPosition: 1\n", author=request.agent, time_s=_now_s()
+    )
     return store.push([Update(config.ledger, None, commit)])[config.ledger]
 
 
@@ -219,8 +239,9 @@ def _accepted_namespace(store: Store) -> str:
     """Where the host lets outboxes live: some accept refs/heads/* only. Probed with a ref that is removed again."""
     for namespace in NAMESPACES:
         ref = f"{namespace}/nodes/{passing_node_id('probe')}"
-        oid = outbox.write(store, node="probe", pending=(), heartbeats=(), orphans=(), nonce=new_uid(), parent=None,
-                           time_s=_now_s())
+        oid = outbox.write(
+            store, node="probe", pending=(), heartbeats=(), orphans=(), nonce=new_uid(), parent=None, time_s=_now_s()
+        )
         answer = store.push([Update(ref, None, oid)])[ref]
         if answer.outcome is PushOutcome.ACCEPTED:
             store.push([Update(ref, oid, None)])
@@ -291,8 +312,10 @@ def _ensure_member(joined: Joined, request: InitRequest) -> None:
         own.trust = node.config.trust = own.trust or trust.founder_of(node.fleet)
         node.home.save_config(own)
     if joined.said:
-        joined.said.append(f"trusts the fleet that was founded with the key {trust.founder_of(node.fleet)}, and whose "
-                           f"log is {trust.newest_of(node.fleet)}; GITCOORD_TRUST elsewhere is one of the two")
+        joined.said.append(
+            f"trusts the fleet that was founded with the key {trust.founder_of(node.fleet)}, and whose "
+            f"log is {trust.newest_of(node.fleet)}; GITCOORD_TRUST elsewhere is one of the two"
+        )
 
 
 def _is_known(node: Node, agent: str) -> bool:

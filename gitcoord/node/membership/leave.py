@@ -60,8 +60,11 @@ def goodbyes(node: Node) -> list[Draft]:
 def changes(node: Node) -> list[str]:
     """What else leaving does, if everything queued can be delivered."""
     waiting = len(_undelivered(node))
-    return [*([f"first deliver what is queued ({waiting})"] if waiting else []),
-            f"remove {_outbox(node)} from the remote", f"move {node.home.path} aside"]
+    return [
+        *([f"first deliver what is queued ({waiting})"] if waiting else []),
+        f"remove {_outbox(node)} from the remote",
+        f"move {node.home.path} aside",
+    ]
 
 
 def agents_here(node: Node) -> list[str]:
@@ -101,9 +104,12 @@ def _drain(node: Node, timeout_s: float, left: Left, *, force: bool) -> None:
         node.pause(SYNC_TRIES_S)
     if not force:
         because = f" ({problem})" if problem else ""
-        raise NotConfirmed(f"{len(pending)} queued events are not in the log yet{because}: nothing was changed. "
-                           "Try again later, or leave with --force, which keeps them in a file"
-                           if pending else f"the fleet cannot be told{because}: try again later, or leave with --force")
+        raise NotConfirmed(
+            f"{len(pending)} queued events are not in the log yet{because}: nothing was changed. "
+            "Try again later, or leave with --force, which keeps them in a file"
+            if pending
+            else f"the fleet cannot be told{because}: try again later, or leave with --force"
+        )
     if problem not in left.problems:
         left.problems.append(problem or f"{len(pending)} events were not taken in time")
 

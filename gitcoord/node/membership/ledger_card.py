@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gitcoord.core.ledger import checkpoint
 from gitcoord.core import limits
-from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.errors import Denied
-from gitcoord.core.format.event import Head
 from gitcoord.core.fold.chains import Inadmissible
 from gitcoord.core.fold.fleet_state import FleetState
-from gitcoord.core.ledger.log_files import LogFiles
 from gitcoord.core.fold.members import FleetFounded
-from gitcoord.core.ports import Objects, Oid
+from gitcoord.core.format.event import Head
+from gitcoord.core.ledger import checkpoint
+from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.log_files import LogFiles
 from gitcoord.core.ledger.trees import root_of
+from gitcoord.core.ports import Objects, Oid
 from gitcoord.features import FEATURES
 
 
@@ -42,8 +42,10 @@ def card_of(objects: Objects, tip: Oid, *, ledger: str) -> Card:
         branch.apply_commit(objects.first_parents(tip, stop=None, limit=limits.COMMITS_MAX)[0])
         fleet, reason = branch.fleet, f" ({wrong})" if first.lines else ""
     if fleet.id is None or fleet.members.founded is None:
-        raise Denied(f"{ledger} on this remote is no ledger that this version of gitcoord reads{reason}: "
-                     "name another remote, or use the version that wrote it")
+        raise Denied(
+            f"{ledger} on this remote is no ledger that this version of gitcoord reads{reason}: "
+            "name another remote, or use the version that wrote it"
+        )
     return Card(fleet.id, fleet.members.founded)
 
 

@@ -12,8 +12,8 @@ import filelock
 
 from gitcoord.core.errors import Lost, Unreachable
 from gitcoord.core.format.event import Draft
-from gitcoord.core.names import same_agent
 from gitcoord.core.leadership.sessions import Session
+from gitcoord.core.names import same_agent
 from gitcoord.features import settings
 from gitcoord.node.clock import since_boot_s
 from gitcoord.node.node import Node
@@ -62,8 +62,17 @@ def _standing(node: Node, known_by: str = "", *, elected_here: bool = False, adv
         known_by = f"the ledger at position {node.fleet.position}"
         if heartbeat is not None:
             known_by += f"; its heartbeat {heartbeat.data.get('n')} of {heartbeat.timestamp}"
-    return LeadershipReport(terms.leader, terms.term, terms.since, terms.since_time, terms.node, terms.reason, known_by,
-                    elected_here, advice)
+    return LeadershipReport(
+        terms.leader,
+        terms.term,
+        terms.since,
+        terms.since_time,
+        terms.node,
+        terms.reason,
+        known_by,
+        elected_here,
+        advice,
+    )
 
 
 def take_part(node: Node, agent: str, *, wait: bool = False, timeout_s: float | None = None) -> LeadershipReport:
@@ -95,8 +104,12 @@ def _watch(node: Node, session: Session, *, campaign: bool, wait: bool, deadline
         node.sync(tick=False)
         terms = node.fleet.terms
         if node.crew.leading(terms):
-            return _standing(node, elected_here=True, advice=f"nobody heartbeats for {session.agent} yet: start `gitcoord "
-                             f"agent run --id '{session.agent}'`, or the fleet elects again")
+            return _standing(
+                node,
+                elected_here=True,
+                advice=f"nobody heartbeats for {session.agent} yet: start `gitcoord "
+                f"agent run --id '{session.agent}'`, or the fleet elects again",
+            )
         sign = node.crew.watch.sign
         alive = terms.leader is not None and first is not None and sign != first
         first = first if first is not None else sign

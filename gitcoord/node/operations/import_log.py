@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple
 
 from gitcoord.core import limits, names, times
-from gitcoord.core.secret_scan.credentials import OnSecret, OwnSecrets, looks_like_credential
-from gitcoord.core.format.event import Draft, Event, may_be_imported, parse, uid_of
 from gitcoord.core.fields import check_text
 from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.format.event import Draft, Event, may_be_imported, parse, uid_of
 from gitcoord.core.format.strict_json import Malformed, json_object
+from gitcoord.core.secret_scan.credentials import OnSecret, OwnSecrets, looks_like_credential
 from gitcoord.node.clock import utc_now
 from gitcoord.node.node import Node
 
@@ -58,7 +58,12 @@ REASONS_SHOWN_MAX = 5
 
 
 def import_log(
-    node: Node, source: BinaryIO, *, name: str, actor: str, progress: Callable[[int], None] = lambda end: None,
+    node: Node,
+    source: BinaryIO,
+    *,
+    name: str,
+    actor: str,
+    progress: Callable[[int], None] = lambda end: None,
     dry_run: bool = False,
 ) -> Imported:
     """Queue the lines of `source` as events of `actor`; bad ones go to events.error.log, with their numbers.
@@ -124,7 +129,12 @@ class _Reader:
     """Makes drafts of lines, and remembers what came before in the file."""
 
     def __init__(
-        self, fleet: FleetState, actor: str, known: set[str], others: Mapping[tuple[Any, ...], str], own: OwnSecrets | None
+        self,
+        fleet: FleetState,
+        actor: str,
+        known: set[str],
+        others: Mapping[tuple[Any, ...], str],
+        own: OwnSecrets | None,
     ) -> None:
         """`own`: what must not be in a line, besides all that looks like a secret; None: anything may."""
         self.own = own
@@ -157,8 +167,13 @@ class _Reader:
             # Words of another log must not act in this one: nobody is elected, admitted or sent away by them.
             source["type"], type_ = type_, f"imported_{type_}"[:64]
         return Draft(
-            actor=self.actor, type=type_, content=fields["content"], timestamp=self.now, uid=nonce,
-            re=parent if parent != uid else None, data={"source": source},
+            actor=self.actor,
+            type=type_,
+            content=fields["content"],
+            timestamp=self.now,
+            uid=nonce,
+            re=parent if parent != uid else None,
+            data={"source": source},
         )
 
 
@@ -213,8 +228,10 @@ def _check_secret(fields: dict[str, Any], own: OwnSecrets) -> None:
     for name in ("content", "actor"):
         kind = looks_like_credential(fields[name], own)
         if kind:
-            raise Malformed(f"`{name}` seems to hold a secret: {kind}. The ledger cannot forget, so the line was left "
-                            "out; if it is none, import the file again with --allow-secret")
+            raise Malformed(
+                f"`{name}` seems to hold a secret: {kind}. The ledger cannot forget, so the line was left "
+                "out; if it is none, import the file again with --allow-secret"
+            )
 
 
 def is_time(text: str) -> bool:
@@ -244,5 +261,6 @@ def _set_aside(node: Node, line: Line, name: str, reason: str) -> None:
     """Isolate a bad line. What looks like a credential is not copied anywhere."""
     text = line.data[:LINE_SHOWN_BYTES].decode("utf-8", "backslashreplace")
     shown = "" if looks_like_credential(line.data.decode("utf-8", "replace"), node.desk.own_secrets()) else text
-    node.home.add_error({"time": utc_now(), "kind": "import", "file": name, "number": line.number,
-                         "reason": reason, "line": shown})
+    node.home.add_error(
+        {"time": utc_now(), "kind": "import", "file": name, "number": line.number, "reason": reason, "line": shown}
+    )

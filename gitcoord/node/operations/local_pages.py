@@ -13,21 +13,21 @@ from pathlib import Path
 
 import filelock
 
-from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.errors import GitcoordError
-from gitcoord.core.format.event import parse
 from gitcoord.core.fold.chains import Inadmissible
 from gitcoord.core.fold.fleet_state import FleetState
-from gitcoord.core.ledger.log_files import Log, lines_of
+from gitcoord.core.format.event import parse
 from gitcoord.core.format.strict_json import Malformed
+from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.log_files import Log, lines_of
 from gitcoord.features import FEATURES
 from gitcoord.features.pages import snapshot
 from gitcoord.features.pages.snapshot import Layout
 from gitcoord.node import ledger_pages
 from gitcoord.node.node import Node
-from gitcoord.store.home import sharing
 from gitcoord.store import work_files
 from gitcoord.store.files import pausing
+from gitcoord.store.home import sharing
 
 LOG = "events.log"
 BASELINE = (LOG, snapshot.COMMUNICATION, snapshot.ARCHIVE)
@@ -46,8 +46,9 @@ def writing(node: Node, folder: Path) -> Iterator[None]:
             with filelock.FileLock(sharing.touch(node.home.path / "pages.lock")).acquire(timeout=LOCK_S):
                 yield
     except filelock.Timeout:
-        raise GitcoordError(f"another process writes pages for more than {LOCK_S:.0f} s: end it, then try again"
-                            ) from None
+        raise GitcoordError(
+            f"another process writes pages for more than {LOCK_S:.0f} s: end it, then try again"
+        ) from None
 
 
 def write_snapshot(node: Node, folder: Path, *, recent: int | None = None) -> list[str]:
@@ -98,7 +99,7 @@ def write_log(node: Node, folder: Path) -> tuple[bool, Path | None]:
             return False, None
         kept = _keep_foreign(folder, old, lines)
         if old and data.startswith(old):
-            work_files.append(path, folder, data[len(old):], old=old)
+            work_files.append(path, folder, data[len(old) :], old=old)
         else:
             work_files.write(path, folder, data)
         return True, kept
@@ -134,8 +135,10 @@ def _is_event(line: bytes) -> bool:
 
 def write_baseline(path: Path) -> list[str]:
     """The original file layout, where it is missing: empty logs and pages, and a folder for scripts."""
-    pages = {snapshot.COMMUNICATION: snapshot.communication([], Layout(), position=0),
-             snapshot.ARCHIVE: snapshot.archive([], Layout())}
+    pages = {
+        snapshot.COMMUNICATION: snapshot.communication([], Layout(), position=0),
+        snapshot.ARCHIVE: snapshot.archive([], Layout()),
+    }
     made = []
     for name in BASELINE:
         if not os.path.lexists(path / name):

@@ -6,17 +6,17 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gitcoord.core.leadership import liveness
 from gitcoord.core import times
 from gitcoord.core.format.event import Event
+from gitcoord.core.leadership import liveness
 from gitcoord.core.leadership.liveness import Observation
 from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.node import peers
-from gitcoord.node.writer import Desk
 from gitcoord.node.status_cache import FINDINGS_KEPT, Glance
-from gitcoord.store.home import dead_letters
+from gitcoord.node.writer import Desk
 from gitcoord.store.files import paused
 from gitcoord.store.git.backoff import Backoff
+from gitcoord.store.home import dead_letters
 from gitcoord.store.home.home import Home
 
 OUTAGE = "offline after "  # so begins an error that tells of an outage; with a position it tells of one that is over
@@ -39,25 +39,48 @@ def standing(desk: Desk, glance: Glance, now_s: float | None = None) -> dict[str
     home, progress, running = desk.home, desk.home.progress(), desk.home.running()
     profile = PROFILES[desk.config.profile or glance.profile]
     observed, looked_s = peers.observations(home.cache)
-    states = {agent: liveness.state(one, looked_s or now_s, poll_s=profile.poll_s)
-              for agent, one in liveness.newest(observed).items()}  # as of the last look: our outage is no silence
+    states = {
+        agent: liveness.state(one, looked_s or now_s, poll_s=profile.poll_s)
+        for agent, one in liveness.newest(observed).items()
+    }  # as of the last look: our outage is no silence
     value: dict[str, Any] = {
-        "schema": "gitcoord.status/1", "fleet": desk.config.fleet, "node": desk.disk.node,
-        "agent": desk.config.agent, "profile": profile.name, "online": progress.online,
-        "seen_s": None if looked_s is None else round(max(0.0, now_s - looked_s), 1), "problem": progress.problem,
-        "paused": paused(home.path), "running": running, "queue": _queue(desk, glance, now_s),
+        "schema": "gitcoord.status/1",
+        "fleet": desk.config.fleet,
+        "node": desk.disk.node,
+        "agent": desk.config.agent,
+        "profile": profile.name,
+        "online": progress.online,
+        "seen_s": None if looked_s is None else round(max(0.0, now_s - looked_s), 1),
+        "problem": progress.problem,
+        "paused": paused(home.path),
+        "running": running,
+        "queue": _queue(desk, glance, now_s),
         "ledger": {"position": glance.position, "tip": glance.tip or None},
-        "leader": None, "agents": _agents(glance, observed, states, running, now_s), "snapshot": None,
-        "errors": _errors(desk, glance), "void": glance.void, "pushes_per_minute": None,
+        "leader": None,
+        "agents": _agents(glance, observed, states, running, now_s),
+        "snapshot": None,
+        "errors": _errors(desk, glance),
+        "void": glance.void,
+        "pushes_per_minute": None,
         "left": [{"ref": ref, "why": pause.why} for ref, pause in sorted(Backoff(home.store).failing().items())],
-        "trust": glance.founder or None, "trust_digest": glance.newest or None,
-        "proposals": glance.proposals, "lost": glance.lost, "floods": glance.floods,
-        "waiting": _why_waiting(desk, glance), "failed": _failed(home), "paths": home.paths(),
+        "trust": glance.founder or None,
+        "trust_digest": glance.newest or None,
+        "proposals": glance.proposals,
+        "lost": glance.lost,
+        "floods": glance.floods,
+        "waiting": _why_waiting(desk, glance),
+        "failed": _failed(home),
+        "paths": home.paths(),
     }
     if glance.leader is not None:
         state = states.get(glance.leader.casefold(), liveness.SILENT)
-        value["leader"] = {"agent": glance.leader, "term": glance.term, "node": glance.leader_node,
-                           "since": glance.since, "state": state}
+        value["leader"] = {
+            "agent": glance.leader,
+            "term": glance.term,
+            "node": glance.leader_node,
+            "since": glance.since,
+            "state": state,
+        }
     if glance.snapshot is not None:
         value["snapshot"] = {"position": glance.snapshot, "behind": glance.position - glance.snapshot}
     if profile.pushes_per_minute is not None:  # what the host recommends for all, and among how many it is shared
@@ -77,8 +100,9 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
         queued = f"; {count(queue['events'], 'event')} queued, to go out when it answers" if queue["events"] else ""
         found.append(f"offline: {value['problem']}{queued}; `gitcoord doctor` looks into it")
     elif queue["events"] and queue["oldest_s"] >= QUEUE_LATE_S:
-        found.append(f"{count(queue['events'], 'event')} queued, the oldest for {ago(queue['oldest_s'])}: "
-                     "run `gitcoord sync`")
+        found.append(
+            f"{count(queue['events'], 'event')} queued, the oldest for {ago(queue['oldest_s'])}: run `gitcoord sync`"
+        )
     if value["waiting"]:
         found.append(f"what is queued here does not come into the ledger today: {value['waiting']}")
     if leader is None and value["online"]:
@@ -88,20 +112,31 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
     for one in value["left"][:LEFT_SHOWN]:
         found.append(f"{one['ref']} stays on the remote: {shortened(one['why'])}; `gitcoord doctor` tells more")
     if value["proposals"]:
-        found.append(f"{count(value['proposals'], 'proposal')} of the leader's to be approved or rejected: "
-                     "`gitcoord proposals` shows what waits")
-    found += [f"{count(one['events'], 'event')} that {one['agent']}'s handler failed on, the newest "
-              f"{one['newest'][:8]}: `gitcoord inbox --failed --as '{one['agent']}'`" for one in value["failed"]]
-    found += [f"{one['agent']} floods the fleet: {count(one['events'], 'event')} today ({one['share']:.0%}), "
-              f"{one['void']} of its lines are void; an admin can `gitcoord agent mute {one['agent']}`"
-              for one in value["floods"] if one["void"] and not one["muted"]]
+        found.append(
+            f"{count(value['proposals'], 'proposal')} of the leader's to be approved or rejected: "
+            "`gitcoord proposals` shows what waits"
+        )
+    found += [
+        f"{count(one['events'], 'event')} that {one['agent']}'s handler failed on, the newest "
+        f"{one['newest'][:8]}: `gitcoord inbox --failed --as '{one['agent']}'`"
+        for one in value["failed"]
+    ]
+    found += [
+        f"{one['agent']} floods the fleet: {count(one['events'], 'event')} today ({one['share']:.0%}), "
+        f"{one['void']} of its lines are void; an admin can `gitcoord agent mute {one['agent']}`"
+        for one in value["floods"]
+        if one["void"] and not one["muted"]
+    ]
     for one in value["lost"]:
         when = _epoch_s(one["since"])
         since = f", since {ago(max(0.0, now_s - when))}" if when is not None else ""
         what = LOST.get(one["outcome"], "`gitcoord recovery show` tells what is done about it")
         found.append(f"{one['agent']} is gone{since}: {what}")
-    found += [f"{one['id']} is {one['state']}, last heard of {ago(one['heard_s'])} ago on node {one['node']}"
-              for one in value["agents"] if one["state"] == liveness.LATE and not one["leads"]]
+    found += [
+        f"{one['id']} is {one['state']}, last heard of {ago(one['heard_s'])} ago on node {one['node']}"
+        for one in value["agents"]
+        if one["state"] == liveness.LATE and not one["leads"]
+    ]
     for one in value["errors"] + value["void"]:
         when = _epoch_s(one["time"])
         if when is not None and now_s - when < RECENT_S and not one["text"].startswith(OUTAGE):
@@ -126,7 +161,7 @@ def finding(one: Mapping[str, Any]) -> str:
 
 
 def shortened(text: str) -> str:
-    return text if len(text) <= TEXT_SHOWN else text[:TEXT_SHOWN - 1].rstrip() + "…"
+    return text if len(text) <= TEXT_SHOWN else text[: TEXT_SHOWN - 1].rstrip() + "…"
 
 
 def ago(seconds: float) -> str:
@@ -146,25 +181,36 @@ def _queue(desk: Desk, glance: Glance, now_s: float) -> dict[str, Any]:
     durable = progress.durable if progress.node == desk.disk.node else 0
     waiting = _waiting(desk, glance)
     ages = [now_s - (_epoch_s(event.timestamp) or now_s) for event in waiting]
-    return {"events": len(waiting), "oldest_s": round(max([0.0, *ages]), 1),
-            "durable": sum((event.seq or 0) <= durable for event in waiting)}
+    return {
+        "events": len(waiting),
+        "oldest_s": round(max([0.0, *ages]), 1),
+        "durable": sum((event.seq or 0) <= durable for event in waiting),
+    }
 
 
-def _agents(glance: Glance, observed: Sequence[Observation], states: Mapping[str, str], running: Sequence[str],
-            now_s: float) -> list[dict[str, Any]]:
+def _agents(
+    glance: Glance, observed: Sequence[Observation], states: Mapping[str, str], running: Sequence[str], now_s: float
+) -> list[dict[str, Any]]:
     """Every member, those that matter first."""
     newest = liveness.newest(observed)
     agents = []
     for member in glance.members:
         one = newest.get(member.id.casefold())
         state = states.get(member.id.casefold(), liveness.SILENT)
-        agents.append({
-            "id": member.id, "state": "left" if member.left else state if member.admitted else "waiting",
-            "leads": glance.leader == member.id, "node": one.node if one else None,
-            "heard_s": round(max(0.0, now_s - one.since_s) + one.silent_s, 1) if one else None,
-            "next_s": one.next_s if one else None, "runs_here": member.id.casefold() in running,
-            "admin": member.role == "admin", "role": member.role, "key": member.key,
-        })
+        agents.append(
+            {
+                "id": member.id,
+                "state": "left" if member.left else state if member.admitted else "waiting",
+                "leads": glance.leader == member.id,
+                "node": one.node if one else None,
+                "heard_s": round(max(0.0, now_s - one.since_s) + one.silent_s, 1) if one else None,
+                "next_s": one.next_s if one else None,
+                "runs_here": member.id.casefold() in running,
+                "admin": member.role == "admin",
+                "role": member.role,
+                "key": member.key,
+            }
+        )
     order = [liveness.LATE, "waiting", liveness.ALIVE, liveness.GONE, liveness.GOODBYE, liveness.SILENT, "left"]
     return sorted(agents, key=lambda one: (not one["leads"], order.index(str(one["state"]))))
 
@@ -180,9 +226,11 @@ def _failed(home: Home) -> list[dict[str, Any]]:
 
 
 def _errors(desk: Desk, glance: Glance) -> list[dict[str, Any]]:
-    waiting = [{"position": None, "actor": event.actor, "text": event.content, "time": event.timestamp}
-               for event in _waiting(desk, glance)
-               if event.type == "error" and not event.content.startswith(OUTAGE)]  # as long as it waits, `online` tells
+    waiting = [
+        {"position": None, "actor": event.actor, "text": event.content, "time": event.timestamp}
+        for event in _waiting(desk, glance)
+        if event.type == "error" and not event.content.startswith(OUTAGE)
+    ]  # as long as it waits, `online` tells
     return (glance.errors + waiting)[-FINDINGS_KEPT:]
 
 

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 
 from gitcoord.core.commands import Answer, Command, Context, NewEvent, Query
 from gitcoord.core.errors import GitcoordError, Lost, NoEffect, Refused
-from gitcoord.core.format.event import Draft, Event
 from gitcoord.core.fields import typed
+from gitcoord.core.format.event import Draft, Event
 from gitcoord.features import FEATURES, LISTED
 from gitcoord.node import delivery, peers
 from gitcoord.node.clock import utc_now
@@ -52,8 +52,17 @@ def context(node: Node, actor: str) -> Context:
     """What `actor` can see from here and now."""
     fleet = node.fleet
     member = fleet.members.get(actor)
-    return Context(fleet, utc_now(), member.id if member else actor, node.disk.node, node.place, peers.standings(node),
-                node.replica.branch.line_at(), node.replica.seen_s, lambda repo, pr: _head_of(node, repo, pr))
+    return Context(
+        fleet,
+        utc_now(),
+        member.id if member else actor,
+        node.disk.node,
+        node.place,
+        peers.standings(node),
+        node.replica.branch.line_at(),
+        node.replica.seen_s,
+        lambda repo, pr: _head_of(node, repo, pr),
+    )
 
 
 def _head_of(node: Node, repo: str, pr: int) -> str:
@@ -150,8 +159,9 @@ def act(
         return CommandResult((), "sequenced", None, {})
     events = tuple(node.append(*drafts))
     try:
-        level, position = node.confirm(events[-1], "sequenced", timeout_s=timeout_s, urgent=command.urgent,
-                                       rounds=None if command.judged else 1)
+        level, position = node.confirm(
+            events[-1], "sequenced", timeout_s=timeout_s, urgent=command.urgent, rounds=None if command.judged else 1
+        )
     except NoEffect:  # the first that has none is told below
         level, position = "sequenced", None
     except GitcoordError as wrong:  # whatever the remote said: what nobody judges needs no more than this disk
@@ -162,7 +172,7 @@ def act(
     for event in events:
         reason = why_without_effect(node, event)
         if reason is not None:
-            raise NoEffect(f"{event.content[:delivery.SAID_SHOWN]!r} has no effect: {reason}")
+            raise NoEffect(f"{event.content[: delivery.SAID_SHOWN]!r} has no effect: {reason}")
     subject = events[0].re if command.answers_thread else events[0].uid
     answer = command.answer(context(node, actor), subject) if command.answer and subject else {}
     return CommandResult(events, level, fleet.positions.get(events[0].uid, position), answer)

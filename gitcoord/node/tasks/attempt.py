@@ -15,9 +15,9 @@ from gitcoord.core.errors import Refused
 from gitcoord.core.fields import REASON_CHARS_MAX, WORDS_CHARS_MAX, as_name, as_text
 from gitcoord.core.text import Place, as_json, fit
 from gitcoord.features.tasks.events import ARTIFACTS_MAX
-from gitcoord.node.tasks import handler
 from gitcoord.node.process import TERM_S, Command
 from gitcoord.node.process_environment import command_environment
+from gitcoord.node.tasks import handler
 from gitcoord.node.tasks.workspace import Workplace
 from gitcoord.store import program
 
@@ -135,8 +135,13 @@ class Job:
             return "task_finished", told | {"result": said, "artifacts": artifacts}
         if not self.problem and code == HANDED_BACK:
             return "task_released", told | {"reason": _end_of(errors or said) or "its command handed it back"}
-        how = self.problem or (f"its command ended with {code}" if code and code > 0 else f"killed by signal {-code}"
-                               if code else "its command ended")
+        how = self.problem or (
+            f"its command ended with {code}"
+            if code and code > 0
+            else f"killed by signal {-code}"
+            if code
+            else "its command ended"
+        )
         return "task_failed", told | {"reason": f"{how}\n{_end_of(errors or said)}".strip()}
 
 
@@ -154,17 +159,33 @@ def _end_of(text: str) -> str:
     return end if len(text) <= END_CHARACTERS else end.partition("\n")[2] or end
 
 
-def start(words: str | Sequence[str], task: Mapping[str, Any], attempt: int, agent: str, place: Workplace, *,
-          now_s: float, limit_s: float, pass_env: Sequence[str] = ()) -> Job:
+def start(
+    words: str | Sequence[str],
+    task: Mapping[str, Any],
+    attempt: int,
+    agent: str,
+    place: Workplace,
+    *,
+    now_s: float,
+    limit_s: float,
+    pass_env: Sequence[str] = (),
+) -> Job:
     """Begin an attempt. Raises CannotStart when the command cannot be started."""
     notes: queue.Queue[tuple[str, str]] = queue.Queue(NOTES_MAX)
     output, errors = Tail(notes), Tail(notes)
-    environment = command_environment(os.environ, {
-        "GITCOORD_AGENT": agent, "GITCOORD_TASK_ID": str(task["id"]),
-        "GITCOORD_TASK_TITLE": no_option(fit(str(task["title"]), Place.LINE)), "GITCOORD_TASK_ATTEMPT": str(attempt),
-        "GITCOORD_TASK_PRIORITY": str(task["priority"]), "GITCOORD_TASK_FOLDER": str(place.folder),
-        "GITCOORD_TASK_BRANCH": place.branch,
-    }, pass_env=pass_env)
+    environment = command_environment(
+        os.environ,
+        {
+            "GITCOORD_AGENT": agent,
+            "GITCOORD_TASK_ID": str(task["id"]),
+            "GITCOORD_TASK_TITLE": no_option(fit(str(task["title"]), Place.LINE)),
+            "GITCOORD_TASK_ATTEMPT": str(attempt),
+            "GITCOORD_TASK_PRIORITY": str(task["priority"]),
+            "GITCOORD_TASK_FOLDER": str(place.folder),
+            "GITCOORD_TASK_BRANCH": place.branch,
+        },
+        pass_env=pass_env,
+    )
     given = as_json({"schema": "gitcoord.task/1", **task}).encode() + b"\n"
     command = Command(words, given=given, environment=environment, output=output, errors=errors, folder=place.folder)
     return Job(str(task["id"]), attempt, agent, command, output, errors, place, now_s, limit_s)
@@ -197,8 +218,16 @@ def check_handler(spec: str, *, pass_env: Sequence[str] = ()) -> None:
     """
     environment = command_environment(os.environ, {}, pass_env=pass_env)
     try:
-        done = subprocess.run([*handler_words(spec), "--check"], env=environment, stdin=subprocess.DEVNULL,
-                              capture_output=True, encoding="utf-8", errors="replace", timeout=CHECK_S, check=False)
+        done = subprocess.run(
+            [*handler_words(spec), "--check"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=CHECK_S,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired) as wrong:
         raise Refused(f"--handler {spec}: {wrong}") from None
     if done.returncode:

@@ -15,15 +15,17 @@ from typing import Any
 
 from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.core.names import same_agent
-from gitcoord.features.tasks import queries as task_queries, state as task_state
+from gitcoord.features.tasks import queries as task_queries
+from gitcoord.features.tasks import state as task_state
 from gitcoord.features.tasks.state import Task
 from gitcoord.features.typed import PRIORITIES
-from gitcoord.node.operations import submit
-from gitcoord.node.tasks import attempt as job, workspace
-from gitcoord.node.process import TERM_S
 from gitcoord.node.agent.guards import in_words
-from gitcoord.node.tasks.attempt import Job
 from gitcoord.node.node import Node
+from gitcoord.node.operations import submit
+from gitcoord.node.process import TERM_S
+from gitcoord.node.tasks import attempt as job
+from gitcoord.node.tasks import workspace
+from gitcoord.node.tasks.attempt import Job
 
 LIMIT_S = 3600.0  # of an attempt, unless the task or the command line says otherwise
 PROGRESS_S = 5.0  # between two events that tell it: each is kept for ever
@@ -58,8 +60,12 @@ class Worker:
         self._seen: object = None
         self._done = _told_of(node, agent)  # tasks whose attempt is over here, though the ledger may not say so yet
         for left in workspace.clear(node.home.path, agent):
-            self._tell(left.task, "task_released", "its agent ended in the middle of it",
-                       {"attempt": left.attempt, "reason": "its agent ended in the middle of it"})
+            self._tell(
+                left.task,
+                "task_released",
+                "its agent ended in the middle of it",
+                {"attempt": left.attempt, "reason": "its agent ended in the middle of it"},
+            )
             self._done[left.task] = left.attempt
 
     @property
@@ -70,8 +76,14 @@ class Worker:
         """Whether `step` has something to do although no round brought news."""
         if now_s < self._not_before_s:
             return False
-        return any(one.command.code is not None or one.command.floods or not one.output.notes.empty()
-                   or now_s - one.since_s > one.limit_s or one.asked_at_s is not None for one in self.jobs.values())
+        return any(
+            one.command.code is not None
+            or one.command.floods
+            or not one.output.notes.empty()
+            or now_s - one.since_s > one.limit_s
+            or one.asked_at_s is not None
+            for one in self.jobs.values()
+        )
 
     def step(self, now_s: float) -> bool:
         """Look after what runs, and begin what is new. True if anything was begun or ended."""
@@ -106,30 +118,54 @@ class Worker:
         """What the leader assigned to this agent and is not begun. What people claim as this agent is theirs."""
         state = self.node.fleet.states["tasks"]
         held = [state.tasks[uid] for uid in state.held.get(self.agent.casefold(), ())]
-        return sorted((
-            task for task in held
-            if task.status == task_state.ASSIGNED and task.id not in self.jobs
-            and self._done.get(task.id, 0) < task.attempt
-        ), key=lambda task: (PRIORITIES.index(task.priority), task.ready))
+        return sorted(
+            (
+                task
+                for task in held
+                if task.status == task_state.ASSIGNED
+                and task.id not in self.jobs
+                and self._done.get(task.id, 0) < task.attempt
+            ),
+            key=lambda task: (PRIORITIES.index(task.priority), task.ready),
+        )
 
     def _start(self, task: Task, now_s: float) -> None:
         limit_s = min(task.timeout_s or self.contract.limit_s, self.contract.limit_s)
         place = None
         try:
-            place = workspace.make(self.node.home.path, self.contract.top, self.agent, task.id, task.title,
-                                   task.attempt, worktree=self.contract.worktree)
+            place = workspace.make(
+                self.node.home.path,
+                self.contract.top,
+                self.agent,
+                task.id,
+                task.title,
+                task.attempt,
+                worktree=self.contract.worktree,
+            )
             shown = task_queries.shown(submit.context(self.node, self.agent), task)
             place.occupied_by(0, task.id, task.attempt, self.agent)
-            begun = job.start(self.contract.words, shown, task.attempt, self.agent, place, now_s=now_s,
-                              limit_s=limit_s, pass_env=self.contract.pass_env)
+            begun = job.start(
+                self.contract.words,
+                shown,
+                task.attempt,
+                self.agent,
+                place,
+                now_s=now_s,
+                limit_s=limit_s,
+                pass_env=self.contract.pass_env,
+            )
         except Exception as wrong:  # whatever a task holds fails its attempt, and neither this process nor other tasks
             if place is not None:
                 place.leave()
             self._done[task.id] = task.attempt
             reason = str(wrong) if isinstance(wrong, OSError) else in_words(wrong)
             self.say("task", f"{task.id[:8]} could not be started: {reason}")
-            self._tell(task.id, "task_failed", f"{task.title}: could not be started",
-                       {"attempt": task.attempt, "reason": f"could not be started: {reason}"})
+            self._tell(
+                task.id,
+                "task_failed",
+                f"{task.title}: could not be started",
+                {"attempt": task.attempt, "reason": f"could not be started: {reason}"},
+            )
             return
         self.jobs[task.id] = begun
         with contextlib.suppress(OSError):  # the note that is there already has it found by its folder
@@ -161,15 +197,24 @@ class Worker:
 
     def _is_taken_away(self, one: Job) -> bool:
         task = self.node.fleet.states["tasks"].tasks.get(one.task)
-        return task is None or task.attempt != one.attempt or task.status not in task_state.HELD or not same_agent(
-            task.last.agent, self.agent)
+        return (
+            task is None
+            or task.attempt != one.attempt
+            or task.status not in task_state.HELD
+            or not same_agent(task.last.agent, self.agent)
+        )
 
     def _tell_progress(self, one: Job, now_s: float) -> None:
         if one.question is not None:
             question, one.question = one.question, None
             asked = self.node.fleet.states["tasks"].tasks[one.task].created_by
-            self._tell(one.task, "task_input_requested", question, {"attempt": one.attempt, "text": question},
-                       to=() if same_agent(asked, self.agent) else (asked,))
+            self._tell(
+                one.task,
+                "task_input_requested",
+                question,
+                {"attempt": one.attempt, "text": question},
+                to=() if same_agent(asked, self.agent) else (asked,),
+            )
         if one.progress is not None and now_s - self._told_s.get(one.task, 0.0) >= PROGRESS_S:
             (share, text), one.progress = one.progress, None
             self._told_s[one.task] = now_s
@@ -192,8 +237,11 @@ class Worker:
             try:
                 self._append(task, type_, plain, data, to)
             except Refused as wrong:
-                kept = {name: f"not shown: {wrong}" if name in TEXTS else value
-                        for name, value in data.items() if not isinstance(value, list)}
+                kept = {
+                    name: f"not shown: {wrong}" if name in TEXTS else value
+                    for name, value in data.items()
+                    if not isinstance(value, list)
+                }
                 self._append(task, type_, plain, kept, to)
 
     def _append(self, task: str, type_: str, words: str, data: Mapping[str, Any], to: tuple[str, ...]) -> None:
@@ -220,8 +268,12 @@ class Worker:
             if one.command.code == 0 and not one.problem:
                 self._conclude(one)
             elif not one.dropped:
-                self._tell(one.task, "task_released", f"{self.agent} gives it back",
-                           {"attempt": one.attempt, "reason": f"{self.agent} was told to stop"})
+                self._tell(
+                    one.task,
+                    "task_released",
+                    f"{self.agent} gives it back",
+                    {"attempt": one.attempt, "reason": f"{self.agent} was told to stop"},
+                )
             one.place.leave()
         self.jobs.clear()
 

@@ -17,8 +17,8 @@ import psutil
 
 from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.store import typed_json
-from gitcoord.store.git import worktrees
 from gitcoord.store.files import make_folder, read_regular, write_quickly
+from gitcoord.store.git import worktrees
 from gitcoord.store.removal import remove_tree
 
 FOLDER = "work"

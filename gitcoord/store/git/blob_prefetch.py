@@ -26,9 +26,14 @@ class Ahead:
             names.write("".join(f"{oid}\n" for oid in self._next).encode("ascii"))
             names.seek(0)
             command = ["git", "cat-file", "--batch", "--buffer"]
-            self._child = subprocess.Popen(command, executable=program.git(), stdin=names,
-                                           env={**os.environ, "GIT_DIR": str(store)}, stdout=subprocess.PIPE,
-                                           stderr=subprocess.DEVNULL)
+            self._child = subprocess.Popen(
+                command,
+                executable=program.git(),
+                stdin=names,
+                env={**os.environ, "GIT_DIR": str(store)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
 
     def close(self) -> None:
         self._next.clear()

@@ -31,9 +31,7 @@ esac
 """
 
 # What a clone may say about reaching its remote; everything else in its configuration is its own affair.
-_FORWARDED = re.compile(
-    r"(?:http|credential|protocol)\..+|ssh\.variant|core\.(?:sshcommand|askpass|gitproxy)\Z", re.I
-)
+_FORWARDED = re.compile(r"(?:http|credential|protocol)\..+|ssh\.variant|core\.(?:sshcommand|askpass|gitproxy)\Z", re.I)
 
 # A hook runs with these set for the repository it belongs to; git would follow them instead of us
 # (`git rev-parse --local-env-vars`, without the two that carry `git -c` settings, and the quarantine).
@@ -99,7 +97,12 @@ def is_set_for(listing: str, name: str, url: str) -> bool:
 
 
 def access(
-    url: str, listing: str, *, private: Mapping[str, str], askpass: Path, environ: Mapping[str, str],
+    url: str,
+    listing: str,
+    *,
+    private: Mapping[str, str],
+    askpass: Path,
+    environ: Mapping[str, str],
     pushes: bool = False,
 ) -> Access:
     """Decide how `url` is reached, to fetch or to push, from git's configuration (`listing`) and the environment.
@@ -109,8 +112,10 @@ def access(
     url, user, password = git_url.without_login(git_url.rewritten(url, listing, pushes=pushes))
     own = "" if password else _token(url, listing, environ)
     if own and git_url.is_in_the_clear(url):
-        raise BadCredentials(f"{url} is plain http: everybody on the way could read the token. Use https, or unset "
-                             "GITCOORD_TOKEN (and GITHUB_TOKEN) for this remote")
+        raise BadCredentials(
+            f"{url} is plain http: everybody on the way could read the token. Use https, or unset "
+            "GITCOORD_TOKEN (and GITHUB_TOKEN) for this remote"
+        )
     token, forwarded = password or own, transport_settings(listing)
     pairs = forwarded + list(private.items()) + _to_one_server(url)
     pairs += [(f"url.{url}.{rewrites}", git_url.ALIAS) for rewrites in ("insteadOf", "pushInsteadOf")]

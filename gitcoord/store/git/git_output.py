@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError, Paused, Unreachable
-from gitcoord.core.ports import PushOutcome, Pushed, Update
+from gitcoord.core.ports import Pushed, PushOutcome, Update
 from gitcoord.core.text import Place, fit
 
 REASON_CHARS_MAX = 400  # a hook may print a page; one line of a terminal or log is what is shown
@@ -37,8 +37,11 @@ _NEVER_CONNECTED = re.compile(
     r"|Repository not found|HTTP 429|transport '.*' not allowed|Unable to find remote helper",
     re.I,
 )
-_OF_THE_WAY = re.compile(r"(?:returned error:|RPC failed; HTTP) [45]\d\d|Connection (?:reset|timed out)|SSL|"
-                         r"Unable to create '.*\.lock'", re.I)
+_OF_THE_WAY = re.compile(
+    r"(?:returned error:|RPC failed; HTTP) [45]\d\d|Connection (?:reset|timed out)|SSL|"
+    r"Unable to create '.*\.lock'",
+    re.I,
+)
 _REDIRECT = re.compile(r"unable to access .*returned error: 30[12378]\b")
 _MOVED = "it is now at "
 _LOCAL_STORE = re.compile(
@@ -88,8 +91,10 @@ def is_redirect(stderr: str) -> bool:
 
 def moved(url: str, elsewhere: str) -> str:
     """As standard error: that the remote redirects to another server, where our credentials do not go."""
-    return (f"fatal: unable to access '{url}': it says that {_MOVED}{elsewhere or 'an address that is no repository'}; "
-            "if that is right, name it: `git remote set-url`, or `gitcoord config set remote URL --node`")
+    return (
+        f"fatal: unable to access '{url}': it says that {_MOVED}{elsewhere or 'an address that is no repository'}; "
+        "if that is right, name it: `git remote set-url`, or `gitcoord config set remote URL --node`"
+    )
 
 
 def is_gone(stderr: str) -> bool:
@@ -128,9 +133,7 @@ def fetch_error(url: str, stderr: str) -> GitcoordError:
     return Unreachable(f"{url} cannot be reached ({said})")
 
 
-def push_outcomes(
-    updates: Sequence[Update], stdout: str, stderr: str, *, late: str = ""
-) -> dict[str, Pushed]:
+def push_outcomes(updates: Sequence[Update], stdout: str, stderr: str, *, late: str = "") -> dict[str, Pushed]:
     """What became of each update, from `git push --porcelain`'s output (scrubbed).
 
     A ref's own line decides; what broke afterwards does not: over file:// a lost race is followed by
@@ -162,7 +165,7 @@ def _one(ref: str, flag: str, summary: str, stderr: str) -> Pushed:
     if flag != "!":
         return Pushed(PushOutcome.ACCEPTED)
     opened = summary.find("(")
-    reason = summary[opened + 1:-1] if opened >= 0 and summary.endswith(")") else summary
+    reason = summary[opened + 1 : -1] if opened >= 0 and summary.endswith(")") else summary
     if "remote failure" in summary or "failed to report status" in summary:
         return Pushed(PushOutcome.UNKNOWN, reason)
     if summary.startswith("[rejected]"):  # our own git compared: stale info, fetch first, non-fast-forward

@@ -11,16 +11,18 @@ from pathlib import Path
 from types import TracebackType
 
 from gitcoord.core.errors import Corrupt, GitcoordError, Paused
-from gitcoord.core.ports import CommitInfo, Entry, Fetched, Oid, PushOutcome, Pushed, Update
-from gitcoord.store.git import repo_location, credentials, refs as git_refs, maintenance, url as git_url, git_output
+from gitcoord.core.ports import CommitInfo, Entry, Fetched, Oid, Pushed, PushOutcome, Update
 from gitcoord.store import files, program
-from gitcoord.store.home import locks, sharing
-from gitcoord.store.git.mirror import Mirror
+from gitcoord.store.git import credentials, git_output, maintenance, repo_location
+from gitcoord.store.git import refs as git_refs
+from gitcoord.store.git import url as git_url
 from gitcoord.store.git.loose_objects import Loose
+from gitcoord.store.git.mirror import Mirror
 from gitcoord.store.git.objects import OID, decode_commit, decode_tree, encode_commit, encode_tree
 from gitcoord.store.git.process import Bounds, Result, finish
 from gitcoord.store.git.reader import Reader
 from gitcoord.store.git.transport import MIRROR, PRIVATE, Transport
+from gitcoord.store.home import locks, sharing
 
 LEAST_GIT = (2, 38)  # the first with `merge-tree --write-tree`; README and scripts/env.sh say so too
 OBJECT_BYTES_MAX = 64 * 1024 * 1024  # far above what gitcoord writes; a hostile blob must not fill memory
@@ -61,13 +63,7 @@ class GitStore:
         timeout_s: float = 60.0,
     ) -> None:
         self.path = path.resolve()
-        self._transport = Transport(
-            self.path,
-            url=url,
-            config_from=config_from,
-            timeout_s=timeout_s,
-            spawn=_spawn,
-        )
+        self._transport = Transport(self.path, url=url, config_from=config_from, timeout_s=timeout_s, spawn=_spawn)
         self._mirror = Mirror(self.path, self._transport, ledger_ref=ledger_ref, outbox_prefix=outbox_prefix)
         self._ledger_ref, self._timeout_s = ledger_ref, timeout_s
         self._loose = Loose(self.path)
@@ -111,9 +107,7 @@ class GitStore:
     def put_tree(self, entries: Mapping[str, Entry]) -> Oid:
         return self._put("tree", encode_tree(entries), [entry.oid for entry in entries.values()])
 
-    def put_commit(
-        self, *, tree: Oid, parents: Sequence[Oid], message: str, author: str, time_s: int
-    ) -> Oid:
+    def put_commit(self, *, tree: Oid, parents: Sequence[Oid], message: str, author: str, time_s: int) -> Oid:
         data = encode_commit(tree=tree, parents=parents, message=message, author=author, time_s=time_s)
         return self._put("commit", data, [tree, *parents])
 
@@ -327,15 +321,24 @@ def _as_config(settings: Mapping[str, str]) -> bytes:
 
 
 def _spawn(
-    args: Sequence[str], environment: Mapping[str, str], timeout_s: float, meanwhile: Callable[[], None] = lambda: None,
+    args: Sequence[str],
+    environment: Mapping[str, str],
+    timeout_s: float,
+    meanwhile: Callable[[], None] = lambda: None,
     bounds: Bounds | None = None,
 ) -> Result:
     command = [program.git(), *args]
     command = bounds.applied(command) if bounds is not None else command
     whole = {**os.environ, "PATH": program.search_path(os.environ), "LANGUAGE": "C", "LC_ALL": "C", **environment}
     try:
-        with subprocess.Popen(command, env=whole, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, start_new_session=True) as child:
+        with subprocess.Popen(
+            command,
+            env=whole,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        ) as child:
             return finish(child, timeout_s, meanwhile)
     except FileNotFoundError as error:
         least = shown_version(LEAST_GIT)

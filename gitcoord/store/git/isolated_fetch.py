@@ -82,7 +82,7 @@ class Apart:
         """As `bring`, in groups of the first of `sizes`; one that cannot be brought is taken apart by the next."""
         left: dict[str, str] = {}
         for start in range(0, len(refs), sizes[0]):
-            group = refs[start:start + sizes[0]]
+            group = refs[start : start + sizes[0]]
             if time.monotonic() >= deadline_s:
                 left |= dict.fromkeys(group, "others took all the time that a fetch may take")
             elif sizes[0] == 1:
@@ -112,8 +112,9 @@ class Apart:
         why = self._why(result, patience_s)
         self._backoff.failed(ref, why)
         if what:
-            self._backoff.failed(what, f"{ref} could not be brought, and its node is unknown to the log: the outboxes "
-                                 "of such nodes wait")
+            self._backoff.failed(
+                what, f"{ref} could not be brought, and its node is unknown to the log: the outboxes of such nodes wait"
+            )
         return {ref: why}
 
     @staticmethod

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from gitcoord.core.errors import Paused
 from gitcoord.core.ports import Oid
-from gitcoord.store.git import refs as git_refs
-from gitcoord.store.home import sharing
 from gitcoord.store.files import make_folder, open_new, write_all
+from gitcoord.store.git import refs as git_refs
 from gitcoord.store.git.objects import encoded, oid_of
+from gitcoord.store.home import sharing
 
 UNSYNCED_MAX = 2000  # objects remembered; then all are fsynced
 ZLIB_LEVEL = 1  # git's own for loose objects; what is pushed is compressed anew
@@ -42,9 +42,7 @@ class Loose:
             if not (path.exists() and git_refs.is_sound(path, oid)):
                 _write(path, zlib.compress(encoded(kind, data), ZLIB_LEVEL))
         except OSError as error:
-            raise Paused(
-                f"cannot write to {self._store} ({error}); free or repair the disk, then try again"
-            ) from error
+            raise Paused(f"cannot write to {self._store} ({error}); free or repair the disk, then try again") from error
         return oid
 
     def sync(self, tip: Oid) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from gitcoord.core.errors import Paused
 from gitcoord.store.git import refs as git_refs
-from gitcoord.store.home import sharing
 from gitcoord.store.git.process import Result, works_on
+from gitcoord.store.home import sharing
 
 LOOSE_MAX = 4000  # objects; git's own limit is 6,700
 PACKS_MAX = 50  # as git's own: each is looked into for what is not in the others

@@ -13,12 +13,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from gitcoord.core import limits, names
-from gitcoord.core.ledger import outbox
 from gitcoord.core.errors import Corrupt, Refused
+from gitcoord.core.ledger import outbox
 from gitcoord.core.ports import Fetched, Oid
-from gitcoord.store.git import local_remote, refs as git_refs, maintenance
-from gitcoord.store.git.isolated_fetch import STRANGERS, TOGETHER, Apart
+from gitcoord.store.git import local_remote, maintenance
+from gitcoord.store.git import refs as git_refs
 from gitcoord.store.git.backoff import Backoff
+from gitcoord.store.git.isolated_fetch import STRANGERS, TOGETHER, Apart
 from gitcoord.store.git.process import Result
 from gitcoord.store.git.transport import MIRROR, Transport, copy_of
 
@@ -159,15 +160,19 @@ class Mirror:
         try:
             for again in (False, True):  # what is mended on the way may take the mirror along
                 copies = self._read()
-                behind = [ref for ref, oid in found.refs.items()
-                          if ref not in left and (ref not in copies or not again and copies[ref] != oid)]
+                behind = [
+                    ref
+                    for ref, oid in found.refs.items()
+                    if ref not in left and (ref not in copies or not again and copies[ref] != oid)
+                ]
                 if self._ledger_ref in behind:
                     self._apart.bring_ledger(more)
                 left |= self._apart.bring([ref for ref in behind if ref != self._ledger_ref], first, more)
         finally:
             maintenance.remove_unfinished(self._path)
         copies = self._read()
-        refs = {ref: oid if ref in left else copies[ref] for ref, oid in found.refs.items()
-                if ref in left or ref in copies}
+        refs = {
+            ref: oid if ref in left else copies[ref] for ref, oid in found.refs.items() if ref in left or ref in copies
+        }
         self._calm = False
         return Fetched(refs, left, found.strays)

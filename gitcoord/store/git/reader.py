@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from gitcoord.core.errors import Corrupt, Oversized
 from gitcoord.core.ports import Oid
-from gitcoord.store.git import refs as git_refs
 from gitcoord.store import program
+from gitcoord.store.git import refs as git_refs
 from gitcoord.store.git.blob_prefetch import Ahead
 from gitcoord.store.git.objects import OID
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.ports import Oid
-from gitcoord.store.home import sharing
 from gitcoord.store.files import make_folder, open_new, write_all
 from gitcoord.store.git.objects import OID, oid_of
+from gitcoord.store.home import sharing
 
 NAME = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)*\Z")
 

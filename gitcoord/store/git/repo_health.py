@@ -8,10 +8,11 @@ from pathlib import Path
 
 from gitcoord.core.ledger import outbox
 from gitcoord.core.ports import Oid
-from gitcoord.store.git import git_store, credentials, url as git_url
 from gitcoord.store import program
-from gitcoord.store.git.process import Result
+from gitcoord.store.git import credentials, git_store
+from gitcoord.store.git import url as git_url
 from gitcoord.store.git.git_output import words
+from gitcoord.store.git.process import Result
 
 LOCAL_S = 30.0
 FSCK_S = 600.0  # 100,000 objects take seconds; a hung disk for ever
@@ -36,8 +37,16 @@ def has_commit(store: Path, oid: Oid) -> bool:
 
 def salvage(old: Path, into: Path) -> None:
     """Take along, as far as it can still be read, what local refs of the old store keep."""
-    _run(into, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", str(old.resolve()),
-         f"+{git_store.KEPT}*:{git_store.KEPT}*", timeout_s=FSCK_S)
+    _run(
+        into,
+        "fetch",
+        "--quiet",
+        "--no-tags",
+        "--no-write-fetch-head",
+        str(old.resolve()),
+        f"+{git_store.KEPT}*:{git_store.KEPT}*",
+        timeout_s=FSCK_S,
+    )
 
 
 def local_folder(url: str) -> Path | None:
@@ -100,8 +109,14 @@ class Probe:
         git_store.GitStore.create(path)
 
         def open_store() -> git_store.GitStore:
-            return git_store.GitStore(path, url=url, ledger_ref=ledger_ref, outbox_prefix=outbox_prefix,
-                                config_from=config_from, timeout_s=timeout_s)
+            return git_store.GitStore(
+                path,
+                url=url,
+                ledger_ref=ledger_ref,
+                outbox_prefix=outbox_prefix,
+                config_from=config_from,
+                timeout_s=timeout_s,
+            )
 
         self.again = open_store  # for another thread
         self.store = open_store()
@@ -119,5 +134,6 @@ class Probe:
 
     def commit(self, nonce: str, parent: Oid | None, time_s: int) -> Oid:
         """A scratch commit in the shape of an empty outbox, unlike any other."""
-        return outbox.write(self.store, node="doctor", pending=(), heartbeats=(), orphans=(), nonce=nonce, parent=parent,
-                            time_s=time_s)
+        return outbox.write(
+            self.store, node="doctor", pending=(), heartbeats=(), orphans=(), nonce=nonce, parent=parent, time_s=time_s
+        )

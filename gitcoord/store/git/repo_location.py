@@ -59,8 +59,10 @@ def not_in_tree(git_dir: Path) -> Path:
     """
     for folder in git_dir.parents if ".git" not in git_dir.parts else ():
         if (folder / ".git").exists():
-            raise Refused(f"{git_dir} looks like a repository and lies in the work tree {folder}, whose branches may "
-                          "hold it: it is not used. Run the command elsewhere, or move that repository away")
+            raise Refused(
+                f"{git_dir} looks like a repository and lies in the work tree {folder}, whose branches may "
+                "hold it: it is not used. Run the command elsewhere, or move that repository away"
+            )
     return git_dir
 
 

@@ -10,8 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from gitcoord.core.errors import BadCredentials, Denied, Paused, Refused, Unreachable
-from gitcoord.core.ports import Oid, PushOutcome, Pushed, Update
-from gitcoord.store.git import credentials, local_remote, refs as git_refs, url as git_url, git_output
+from gitcoord.core.ports import Oid, Pushed, PushOutcome, Update
+from gitcoord.store.git import credentials, git_output, local_remote
+from gitcoord.store.git import refs as git_refs
+from gitcoord.store.git import url as git_url
 from gitcoord.store.git.process import Bounds, Result, works_on
 
 MIRROR = "refs/gitcoord/remote/"
@@ -55,15 +57,7 @@ def copy_of(ref: str) -> str:
 class Transport:
     """Talks with the remote for the private repository at `path`: its refs, a fetch into the mirror of them, a push."""
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        url: str,
-        config_from: Path | None,
-        timeout_s: float,
-        spawn: Spawn,
-    ) -> None:
+    def __init__(self, path: Path, *, url: str, config_from: Path | None, timeout_s: float, spawn: Spawn) -> None:
         if url.startswith("-") or not url:
             raise Refused(f"{url!r} cannot be a remote; give a URL or a path")
         credentials.leave_hook()
@@ -147,7 +141,11 @@ class Transport:
         return outcomes
 
     def talk(
-        self, *words: str, after: Sequence[str] = (), bounds: Bounds | None = None, timeout_s: float | None = None,
+        self,
+        *words: str,
+        after: Sequence[str] = (),
+        bounds: Bounds | None = None,
+        timeout_s: float | None = None,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> Result:
         """Run git with the remote's URL between `words` and `after`.
@@ -183,8 +181,13 @@ class Transport:
         return git_url.location_in(result.stderr)
 
     def run(
-        self, *args: str, bounds: Bounds | None = None, timeout_s: float | None = None,
-        meanwhile: Callable[[], None] = lambda: None, extra: Mapping[str, str] | None = None, pushes: bool = False,
+        self,
+        *args: str,
+        bounds: Bounds | None = None,
+        timeout_s: float | None = None,
+        meanwhile: Callable[[], None] = lambda: None,
+        extra: Mapping[str, str] | None = None,
+        pushes: bool = False,
     ) -> Result:
         """Run git in the private repository; what it said is scrubbed."""
         access = self._reach(pushes)
@@ -220,8 +223,11 @@ class Transport:
             listing = self._spawn(args, {}, self.timeout_s, lambda: None, None).stdout
             self._near = local_remote.repository(self._urls[False], listing) if self._config_from is not None else None
             self._access = {
-                way: credentials.access(url, listing, private=PRIVATE, askpass=self._path / "askpass",
-                                            environ=os.environ, pushes=way) for way, url in self._urls.items()}
+                way: credentials.access(
+                    url, listing, private=PRIVATE, askpass=self._path / "askpass", environ=os.environ, pushes=way
+                )
+                for way, url in self._urls.items()
+            }
         return self._access[pushes]
 
     def name(self) -> str:

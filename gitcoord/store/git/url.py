@@ -21,7 +21,8 @@ _SCP_LIKE = re.compile(r"(?![A-Za-z]:[\\/])[^/]+:")
 _HTTP = re.compile(r"(https?)://([^/?#]*)(.*)", re.I | re.S)
 _PASSWORD = re.compile(r"://[^/?#\s]*:[^/?#\s]*@")
 _IN_QUERY = re.compile(
-    r"://[^?#]*[?#](?:.*[&;])?[\w.-]*(?:token|secret|passw|pwd|key|auth|sig|credential)[\w.-]*=[^&]", re.I | re.S)
+    r"://[^?#]*[?#](?:.*[&;])?[\w.-]*(?:token|secret|passw|pwd|key|auth|sig|credential)[\w.-]*=[^&]", re.I | re.S
+)
 _INSTEAD_OF = re.compile(r"url\.(.+)\.(push)?insteadof\Z", re.I | re.S)
 _PORTS = {"http": "80", "https": "443"}
 
@@ -50,16 +51,20 @@ def without_login(url: str) -> Login:
     A user goes too: a token may stand alone there.
     """
     if _IN_QUERY.search(url):
-        raise Refused("the remote's URL holds a token or key behind its `?`, which messages would show: take it out of "
-                      "the URL, and set GITCOORD_TOKEN")
+        raise Refused(
+            "the remote's URL holds a token or key behind its `?`, which messages would show: take it out of "
+            "the URL, and set GITCOORD_TOKEN"
+        )
     match = _HTTP.match(url)
     if match:
         login, _, host = match[2].rpartition("@")
         user, _, password = login.partition(":")
         return Login(f"{match[1].lower()}://{host}{match[3]}", unquote(user), unquote(password))
     if _PASSWORD.search(url):
-        raise Refused("the remote's URL holds a password, which every process list of this machine would show: take it "
-                      "out of the URL (ssh uses keys; http(s) URLs may have one, or set GITCOORD_TOKEN)")
+        raise Refused(
+            "the remote's URL holds a password, which every process list of this machine would show: take it "
+            "out of the URL (ssh uses keys; http(s) URLs may have one, or set GITCOORD_TOKEN)"
+        )
     return Login(url, "", "")
 
 
@@ -81,7 +86,7 @@ def rewritten(url: str, listing: str, *, pushes: bool) -> str:
         if match and begins and url.startswith(begins) and len(begins) > len(best.get(bool(match[2]), ("", ""))[0]):
             best[bool(match[2])] = begins, match[1]
     begins, base = (best.get(True) if pushes else None) or best.get(False) or ("", "")
-    return base + url[len(begins):]
+    return base + url[len(begins) :]
 
 
 def origin_of(url: str) -> str:

@@ -39,9 +39,15 @@ def delete_branch(top: Path, branch: str) -> None:
 
 def _git(folder: Path, *words: str, check: bool = True) -> str:
     try:
-        done = subprocess.run(["git", *OPTIONS, "-C", str(folder), *words], executable=program.git(),
-                              stdin=subprocess.DEVNULL, capture_output=True, timeout=GIT_S,
-                              encoding="utf-8", errors="replace")
+        done = subprocess.run(
+            ["git", *OPTIONS, "-C", str(folder), *words],
+            executable=program.git(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=GIT_S,
+            encoding="utf-8",
+            errors="replace",
+        )
     except (OSError, subprocess.TimeoutExpired) as wrong:
         raise GitcoordError(f"git {words[0]}: {wrong}") from None
     if done.returncode and check:

@@ -90,6 +90,7 @@ class DeadLetters:
 
     def remove(self, event: str) -> None:
         """Forget the letter of an event that was handled."""
+
         def change(file: _File) -> None:
             file.tried.pop(event, None)
             file.letters = [one for one in file.letters if one.event != event]
@@ -100,8 +101,13 @@ class DeadLetters:
         """Have all letters handled again, or the one whose event's id begins so; which. Raises Refused."""
         found = [one for one in self.all() if one.event.startswith(beginning.lower())]
         if beginning and len(found) != 1:
-            raise ambiguous(beginning, [one.event for one in found]) if found else Refused(
-                f"no failed event of {self.agent} begins with {beginning!r}: `gitcoord inbox --failed` shows them")
+            raise (
+                ambiguous(beginning, [one.event for one in found])
+                if found
+                else Refused(
+                    f"no failed event of {self.agent} begins with {beginning!r}: `gitcoord inbox --failed` shows them"
+                )
+            )
         chosen = {one.event for one in found}
 
         def change(file: _File) -> None:
@@ -131,8 +137,9 @@ class DeadLetters:
         except FileNotFoundError:
             return _File()
         except (OSError, ValueError) as wrong:
-            raise Corrupt(f"{self.path} cannot be read ({wrong}): move it away; what it names stays in the ledger"
-                          ) from None
+            raise Corrupt(
+                f"{self.path} cannot be read ({wrong}): move it away; what it names stays in the ledger"
+            ) from None
 
     def _change(self, change: Callable[[_File], None]) -> None:
         check_not_paused(self.home)

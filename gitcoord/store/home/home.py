@@ -15,15 +15,21 @@ import filelock
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt, Refused
 from gitcoord.core.format.event import Head, parse
-from gitcoord.core.names import agent_id
 from gitcoord.core.format.strict_json import Malformed
+from gitcoord.core.names import agent_id
 from gitcoord.core.text import as_json
-from gitcoord.store.git import url as git_url
-from gitcoord.store.home import node_key, sharing
 from gitcoord.store import typed_json
 from gitcoord.store.files import (
-    append_durably, keep_reserve, make_folder, pausing, sync_folder, write_durably, write_quickly,
+    append_durably,
+    keep_reserve,
+    make_folder,
+    pausing,
+    sync_folder,
+    write_durably,
+    write_quickly,
 )
+from gitcoord.store.git import url as git_url
+from gitcoord.store.home import node_key, sharing
 from gitcoord.store.home.locks import is_held
 from gitcoord.store.home.queue import Queue
 
@@ -154,12 +160,16 @@ class Home:
                 mode = os.fstat(file.fileno()).st_mode
                 data = file.read(limits.EVENT_BYTES_MAX)
         except PermissionError:
-            raise Refused(f"{path} is the key of another user of this machine: join under a name of your own, with "
-                          "`gitcoord init --agent NAME`") from None
+            raise Refused(
+                f"{path} is the key of another user of this machine: join under a name of your own, with "
+                "`gitcoord init --agent NAME`"
+            ) from None
         if os.name != "nt" and mode & 0o077:
-            raise Refused(f"{path} can be read by others, so it is not used: run `gitcoord doctor --fix`, which closes "
-                          "it, and `gitcoord agent rekey` if somebody may have read it. Where the disk knows no "
-                          "owners, set GITCOORD_KEY instead")
+            raise Refused(
+                f"{path} can be read by others, so it is not used: run `gitcoord doctor --fix`, which closes "
+                "it, and `gitcoord agent rekey` if somebody may have read it. Where the disk knows no "
+                "owners, set GITCOORD_KEY instead"
+            )
         return data
 
     # The last tip seen: no cache, but what tells a rollback
@@ -213,9 +223,9 @@ class Home:
         if len(known) < 2 * limits.PUSHED_IDS_MAX:
             append_durably(path, f"\n{row}\n".encode())  # a power cut may have left half of a row before it
             return
-        ended = dict(heartbeat.rsplit(":", 1) for row in known[:-limits.PUSHED_IDS_MAX] for heartbeat in row[1:])
-        kept = [list(row) for row in known[-limits.PUSHED_IDS_MAX:]]
-        kept[0] += [f"{session}:{count}" for session, count in [*ended.items()][-limits.PUSHED_IDS_MAX:]]
+        ended = dict(heartbeat.rsplit(":", 1) for row in known[: -limits.PUSHED_IDS_MAX] for heartbeat in row[1:])
+        kept = [list(row) for row in known[-limits.PUSHED_IDS_MAX :]]
+        kept[0] += [f"{session}:{count}" for session, count in [*ended.items()][-limits.PUSHED_IDS_MAX :]]
         write_durably(path, "".join(f"{' '.join(one)}\n" for one in [*kept, [row]]).encode())
 
     # Lines that a ledger lost, to be offered again
@@ -292,8 +302,7 @@ class Home:
 
     def add_error(self, record: dict[str, Any]) -> None:
         """One line into `events.error.log`: what was not taken, from where, and why."""
-        append_durably(self.path / "events.error.log",
-                       as_json(record).encode() + b"\n")
+        append_durably(self.path / "events.error.log", as_json(record).encode() + b"\n")
 
     def checkpoint_path(self, agent: str) -> Path:
         return self.path / f"agent-{agent_id(agent)}.checkpoint"

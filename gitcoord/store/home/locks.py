@@ -61,7 +61,9 @@ def _retry(attempt: Callable[[], object], path: Path, guards: str) -> None:
 
     try:
         tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(LOCK_ATTEMPTS), wait=tenacity.wait_random(0, 0.2), reraise=True,
+            stop=tenacity.stop_after_attempt(LOCK_ATTEMPTS),
+            wait=tenacity.wait_random(0, 0.2),
+            reraise=True,
             retry=tenacity.retry_if_exception_type(filelock.Timeout),
         )(attempt)
     except filelock.Timeout:

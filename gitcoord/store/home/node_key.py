@@ -9,13 +9,12 @@ import contextlib
 import secrets
 from pathlib import Path
 
-from gitcoord.core.fold.chains import node_id
 from gitcoord.core.errors import Corrupt, Refused
+from gitcoord.core.fold.chains import node_id
 from gitcoord.core.format.event import Signer
 from gitcoord.core.format.keys import SEED_BYTES, Ed25519Signer
-from gitcoord.store.home import sharing
 from gitcoord.store.files import write_durably
-
+from gitcoord.store.home import sharing
 
 ENDS = ".key"
 
@@ -37,8 +36,10 @@ def signer(home: Path, node: str) -> Signer:
     try:
         return Ed25519Signer(bytes.fromhex(path.read_text(encoding="ascii")))
     except FileNotFoundError:
-        raise Refused(f"{path}, the key of this clone, is gone, so no further agent can write from here: restore it "
-                      "from a backup, or make a new clone and run `gitcoord init` there") from None
+        raise Refused(
+            f"{path}, the key of this clone, is gone, so no further agent can write from here: restore it "
+            "from a backup, or make a new clone and run `gitcoord init` there"
+        ) from None
     except ValueError:
         raise Corrupt(f"{path} is not a key (64 hexadecimal characters): restore it from a backup") from None
 

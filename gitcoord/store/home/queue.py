@@ -14,8 +14,8 @@ from pathlib import Path
 from gitcoord.core.errors import Refused
 from gitcoord.core.fold.chains import Sealing
 from gitcoord.core.format.event import Draft, Event, Head, Signer
-from gitcoord.store.home import node_key, queue_file
 from gitcoord.store.files import append_durably, check_not_paused, pausing, sync_folder, write_durably
+from gitcoord.store.home import node_key, queue_file
 from gitcoord.store.home.locks import LockHeld, holding
 from gitcoord.store.home.queue_file import Content, HeadFile
 from gitcoord.store.home.spool import Spool

@@ -52,9 +52,11 @@ class HeadFile(NamedTuple):
             value = typed_json.read(_Head, data)
             return cls(value.node, Head(value.seq, value.hash), value.swap, tuple(value.keys))
         except ValueError as wrong:
-            raise Corrupt(f"{path} is damaged ({wrong}): restore it from a backup, or move {path.parent} away and run "
-                          "`gitcoord init`, which joins as a new node; events.offline.log there holds what was "
-                          "queued") from None
+            raise Corrupt(
+                f"{path} is damaged ({wrong}): restore it from a backup, or move {path.parent} away and run "
+                "`gitcoord init`, which joins as a new node; events.offline.log there holds what was "
+                "queued"
+            ) from None
 
 
 class Damaged(NamedTuple):
@@ -65,7 +67,7 @@ class Damaged(NamedTuple):
     reason: str
 
     def text(self, file: str) -> bytes:
-        shown = self.line[:limits.EVENT_BYTES_MAX].decode("utf-8", "backslashreplace")
+        shown = self.line[: limits.EVENT_BYTES_MAX].decode("utf-8", "backslashreplace")
         record = {"file": file, "number": self.number, "reason": self.reason, "bytes": len(self.line), "line": shown}
         return as_json(record).encode() + b"\n"
 
@@ -81,8 +83,9 @@ class _Tail:
 class Content:
     """The queue as read. `untidy`: it holds bytes that count for nothing, to be mended by who has the lock."""
 
-    def __init__(self, base: Head = Head(), events: Iterable[Event] = (), loose: Iterable[Event] = (),
-                 keys: Iterable[str] = ()) -> None:
+    def __init__(
+        self, base: Head = Head(), events: Iterable[Event] = (), loose: Iterable[Event] = (), keys: Iterable[str] = ()
+    ) -> None:
         self.base = base
         self.head = base
         self.keys = set(keys)  # that write in the chain up to its end
@@ -121,10 +124,10 @@ class Content:
 
     def keys_until(self, head: Head) -> set[str]:
         """Those of the lines up to `head`, which is held."""
-        return {event.key for event in self.events[:head.seq - self.base.seq]}
+        return {event.key for event in self.events[: head.seq - self.base.seq]}
 
     def after(self, head: Head) -> list[Event]:
-        return self.events[head.seq - self.base.seq:]
+        return self.events[head.seq - self.base.seq :]
 
     def _chain(self, events: Sequence[Event]) -> None:
         self.events.extend(events)
@@ -200,7 +203,7 @@ class Content:
             return False
         if not data.startswith(last):
             return False  # the last line is signed over the whole chain: it, and all before it, must be as they were
-        *lines, rest = data[len(last):].split(b"\n")
+        *lines, rest = data[len(last) :].split(b"\n")
         if rest and whole:
             return False
         head, events = self.head, []

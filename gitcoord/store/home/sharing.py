@@ -152,15 +152,22 @@ def check_trusted(*repositories: Path) -> None:
     untrusted = []
     for path in repositories:
         if path.exists() and another_owner(path) is not None:
-            done = subprocess.run(["git", "-C", str(path), "rev-parse", "--git-dir"], executable=program.git(),
-                                  capture_output=True, check=False, stdin=subprocess.DEVNULL,
-                                  env={**os.environ, "LC_ALL": "C"})
+            done = subprocess.run(
+                ["git", "-C", str(path), "rev-parse", "--git-dir"],
+                executable=program.git(),
+                capture_output=True,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "LC_ALL": "C"},
+            )
             if done.returncode and b"dubious ownership" in done.stderr:
                 untrusted.append(path)
     if untrusted:
         words = " && ".join(f"git config --global --add safe.directory {shlex.quote(str(path))}" for path in untrusted)
-        raise Refused(f"git does not work in another user's repository, {untrusted[0]}, unless told to: if you trust "
-                      f"whoever may write there, run `{words}`; otherwise use a clone of your own")
+        raise Refused(
+            f"git does not work in another user's repository, {untrusted[0]}, unless told to: if you trust "
+            f"whoever may write there, run `{words}`; otherwise use a clone of your own"
+        )
 
 
 def user(number: int | None = None) -> str:
@@ -177,6 +184,8 @@ def user(number: int | None = None) -> str:
 def remedy(home: Path) -> str:
     """What the owner of a home runs so that the group of its repository may work in it, too."""
     home_, around = shlex.quote(str(home)), shlex.quote(str(home.parent))
-    return (f"`git -C {around} config core.sharedRepository group`, then `chgrp -R GROUP {around} && chmod -R g+rwX "
-            f"{around} && find {around} -type d -exec chmod g+s {{}} + && chmod 3770 {home_}/keys && chmod 600 "
-            f"{home_}/keys/*`")
+    return (
+        f"`git -C {around} config core.sharedRepository group`, then `chgrp -R GROUP {around} && chmod -R g+rwX "
+        f"{around} && find {around} -type d -exec chmod g+s {{}} + && chmod 3770 {home_}/keys && chmod 600 "
+        f"{home_}/keys/*`"
+    )

@@ -11,9 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from gitcoord.core import names
-from gitcoord.core.secret_scan.credentials import redacted
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.format.event import Draft, Event
+from gitcoord.core.secret_scan.credentials import redacted
 from gitcoord.store import typed_json
 from gitcoord.store.files import make_folder, write_durably
 

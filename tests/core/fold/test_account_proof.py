@@ -20,8 +20,17 @@ def test_it_reads_back_from_what_was_posted(around: str) -> None:
     assert found == PROOF and found.is_by(signer_of("bob").key) and not found.is_by(signer_of("alice").key)
 
 
-@pytest.mark.parametrize("change", [{"fleet_id": "1" * 32}, {"agent": "Bob the 3rd"}, {"login": "octo-cat"},
-                                    {"repository": "o/r"}, {"signature": "A" * 86}, {"signature": "?"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"fleet_id": "1" * 32},
+        {"agent": "Bob the 3rd"},
+        {"login": "octo-cat"},
+        {"repository": "o/r"},
+        {"signature": "A" * 86},
+        {"signature": "?"},
+    ],
+)
 def test_it_is_good_for_what_it_names(change: dict[str, str]) -> None:
     assert not dataclasses.replace(PROOF, **change).is_by(signer_of("bob").key)
 

@@ -13,7 +13,18 @@ from pydantic import BaseModel
 from gitcoord.core.fold import authority
 from gitcoord.core.fold.account_proof import AccountProof
 from gitcoord.core.fold.authority import (
-    ADMIN, ANYBODY, APPROVER, ASSIGNEE, CANDIDATE, GUEST, LEADER, MEMBER, OWNER, REVIEWER, SELF, Who,
+    ADMIN,
+    ANYBODY,
+    APPROVER,
+    ASSIGNEE,
+    CANDIDATE,
+    GUEST,
+    LEADER,
+    MEMBER,
+    OWNER,
+    REVIEWER,
+    SELF,
+    Who,
 )
 from gitcoord.core.fold.fleet_state import CONTROL, CORE_AUTHORITY, CORE_EVENTS, FleetState
 from gitcoord.core.format.keys import Verifier, possession
@@ -23,7 +34,9 @@ from tests.core.lines import FLEET, NOW, Story, signer_of
 
 TABLE: dict[str, Who] = {**CORE_AUTHORITY, **{t: w for one in FEATURES.values() for t, w in one.AUTHORITY.items()}}
 MODELS: dict[str, type[BaseModel]] = {
-    **CORE_EVENTS, **{t: m for one in FEATURES.values() for t, m in one.EVENTS.items()}}
+    **CORE_EVENTS,
+    **{t: m for one in FEATURES.values() for t, m in one.EVENTS.items()},
+}
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 COMMIT = "a" * 40
 
@@ -51,11 +64,18 @@ class Scene:
         self.make("workflow_defined", "owner", definition=DEFINITION)
         self.make("workflow_started", "owner", definition=DEFINITION)
         branch = {"name": "x", "commit": COMMIT, "agent": None}
-        self.make("conflict_found", "owner", a=branch, b={**branch, "name": "y"}, severity="low",
-                  paths=[{"path": "a", "kind": "content"}])
+        self.make(
+            "conflict_found",
+            "owner",
+            a=branch,
+            b={**branch, "name": "y"},
+            severity="low",
+            paths=[{"path": "a", "kind": "content"}],
+        )
         self.make("autonomy_changed", "admin", level="full")  # else the leader asks first
-        self.make("proposal_made", "leader", term=1, kind="assignment", occasion="o",
-                  event={"type": "x", "content": "y"})
+        self.make(
+            "proposal_made", "leader", term=1, kind="assignment", occasion="o", event={"type": "x", "content": "y"}
+        )
         self.make("message", "owner", request_s=60)
         self.make("github_claimed", "owner", login="x")
 
@@ -63,22 +83,38 @@ class Scene:
         """Another one like it, that cost no signatures."""
         other = object.__new__(Scene)
         other.things = self.things
-        other.story = dataclasses.replace(self.story, fleet=FleetState.load(self.story.fleet.dump(), FEATURES, Verifier()),
-                                          heads=dict(self.story.heads), lines=[])
+        other.story = dataclasses.replace(
+            self.story,
+            fleet=FleetState.load(self.story.fleet.dump(), FEATURES, Verifier()),
+            heads=dict(self.story.heads),
+            lines=[],
+        )
         return other
 
     def make(self, type_: str, actor: str, *, re: str | None = None, term: int | None = None, **data: Any) -> None:
-        recorded = self.story.say(actor, type_, "words", data=data, re=self.things[re] if re else None, term=term,
-                                  to=("member",) if type_ == "message" else ())
+        recorded = self.story.say(
+            actor,
+            type_,
+            "words",
+            data=data,
+            re=self.things[re] if re else None,
+            term=term,
+            to=("member",) if type_ == "message" else (),
+        )
         assert recorded.void is None and recorded.event.uid not in self.story.fleet.refusals, (type_, recorded.void)
         self.things[type_] = recorded.event.uid
 
     def about(self, type_: str) -> str | None:
-        for prefix, made in (("paths_", "paths_reserved"), ("task_", "task_created"),
-                             ("directive_", "directive_issued"), ("workflow_st", "workflow_started"),
-                             ("workflow_fin", "workflow_started"),
-                             ("conflict_closed", "conflict_found"), ("proposal_", "proposal_made"),
-                             ("request_", "message")):
+        for prefix, made in (
+            ("paths_", "paths_reserved"),
+            ("task_", "task_created"),
+            ("directive_", "directive_issued"),
+            ("workflow_st", "workflow_started"),
+            ("workflow_fin", "workflow_started"),
+            ("conflict_closed", "conflict_found"),
+            ("proposal_", "proposal_made"),
+            ("request_", "message"),
+        ):
             if type_.startswith(prefix) and type_ not in self.things:
                 return self.things[made]
         return None
@@ -108,23 +144,40 @@ def payload(type_: str, author: str, story: Story) -> dict[str, Any]:
         "key_changed": {"key": new.key, "proof": new.sign(possession(str(story.fleet.id), author, old, new.key))},
         "agent_admitted": {"agent": "late", "key": signer_of("late").key},
         "key_revoked": {"key": signer_of("owner").key},
-        "role_changed": {"agent": "owner", "role": "guest"}, "workflow_automated": {"name": "release", "on": None},
-        "workflow_defined": {"definition": DEFINITION}, "workflow_started": {"definition": DEFINITION},
-        "autonomy_changed": {"level": "full"}, "admission_changed": {"admission": "closed"},
-        "review_posted": {"pr": 1, "commit": COMMIT, "verdict": "comment"}, "review_stale": {"pr": 1, "head": COMMIT},
-        "vote_cast": {"pr": 1, "verdict": "approve"}, "review_requested": {"pr": 1}, "config_changed": {"set": {}},
-        "github_claimed": {"login": "x"}, "github_confirmed": confirmation(story, "owner", "x"),
-        "paths_reserved": {"paths": ["docs"], "for_s": 5}, "task_created": {"title": "T"},
-        "task_assigned": {"agent": "owner", "attempt": 2}, "directive_issued": {"agents": ["owner"]},
+        "role_changed": {"agent": "owner", "role": "guest"},
+        "workflow_automated": {"name": "release", "on": None},
+        "workflow_defined": {"definition": DEFINITION},
+        "workflow_started": {"definition": DEFINITION},
+        "autonomy_changed": {"level": "full"},
+        "admission_changed": {"admission": "closed"},
+        "review_posted": {"pr": 1, "commit": COMMIT, "verdict": "comment"},
+        "review_stale": {"pr": 1, "head": COMMIT},
+        "vote_cast": {"pr": 1, "verdict": "approve"},
+        "review_requested": {"pr": 1},
+        "config_changed": {"set": {}},
+        "github_claimed": {"login": "x"},
+        "github_confirmed": confirmation(story, "owner", "x"),
+        "paths_reserved": {"paths": ["docs"], "for_s": 5},
+        "task_created": {"title": "T"},
+        "task_assigned": {"agent": "owner", "attempt": 2},
+        "directive_issued": {"agents": ["owner"]},
         "directive_reassigned": {"agent": "owner", "instead_of": "member"},
         "messages_acknowledged": {"ids": ["0" * 16]},
         "proposal_made": {"kind": "x", "occasion": "z", "event": {"type": "x", "content": "y"}},
-        "workflow_step_ended": {"key": "a", "status": "done", "until": NOW}, "workflow_step_skipped": {"step": "a"},
-        "workflow_finished": {"status": "done"}, "issue_updated": {"kind": "error", "number": 1, "events": ["0" * 16]},
-        "backup_activated": {"agent": "owner", "backup": "leader"}, "sight_doubted": {"agents": []},
-        "restart_requested": {"agent": "owner", "node": "n"}, "fleet_founded": {"fleet": FLEET},
-        "conflict_found": {"a": {"name": "v", "commit": COMMIT}, "b": {"name": "w", "commit": COMMIT},
-                           "paths": [{"path": "a", "kind": "content"}], "severity": "low"},
+        "workflow_step_ended": {"key": "a", "status": "done", "until": NOW},
+        "workflow_step_skipped": {"step": "a"},
+        "workflow_finished": {"status": "done"},
+        "issue_updated": {"kind": "error", "number": 1, "events": ["0" * 16]},
+        "backup_activated": {"agent": "owner", "backup": "leader"},
+        "sight_doubted": {"agents": []},
+        "restart_requested": {"agent": "owner", "node": "n"},
+        "fleet_founded": {"fleet": FLEET},
+        "conflict_found": {
+            "a": {"name": "v", "commit": COMMIT},
+            "b": {"name": "w", "commit": COMMIT},
+            "paths": [{"path": "a", "kind": "content"}],
+            "severity": "low",
+        },
     }
     if type_ in special:
         return special[type_]
@@ -138,9 +191,14 @@ def expected(type_: str, author: str) -> bool:
     who = TABLE[type_]
     if author in ("stranger", "expelled"):
         return bool(who & ANYBODY) and author == "stranger"
-    holds = {"guest": GUEST, "member": GUEST | MEMBER, "reviewer": GUEST | MEMBER | REVIEWER,
-             "admin": GUEST | MEMBER | REVIEWER | ADMIN, "leader": GUEST | MEMBER | LEADER,
-             "owner": GUEST | MEMBER | OWNER | SELF | ASSIGNEE}[author]
+    holds = {
+        "guest": GUEST,
+        "member": GUEST | MEMBER,
+        "reviewer": GUEST | MEMBER | REVIEWER,
+        "admin": GUEST | MEMBER | REVIEWER | ADMIN,
+        "leader": GUEST | MEMBER | LEADER,
+        "owner": GUEST | MEMBER | OWNER | SELF | ASSIGNEE,
+    }[author]
     if author != "guest":
         holds |= CANDIDATE
         holds |= APPROVER if author != "leader" else Who(0)  # it has proposed
@@ -220,9 +278,22 @@ def test_a_leader_confirms_an_account_by_the_agents_own_signature_and_by_nothing
     scene = Scene()
     story = scene.story
     story.say("member", "github_claimed", data={"login": "x"})
-    for more in ({"signer": "leader"}, {"fleet_id": "another fleet"}, *({"instead": other} for other in (
-            {"proof": ""}, {"proof": "A" * 86}, {"login": "X"}, {"login": "y"}, {"repository": "o/other"},
-            {"agent": "member"}, {"agent": "nobody"}))):
+    for more in (
+        {"signer": "leader"},
+        {"fleet_id": "another fleet"},
+        *(
+            {"instead": other}
+            for other in (
+                {"proof": ""},
+                {"proof": "A" * 86},
+                {"login": "X"},
+                {"login": "y"},
+                {"repository": "o/other"},
+                {"agent": "member"},
+                {"agent": "nobody"},
+            )
+        ),
+    ):
         data = confirmation(story, "owner", "x", **more)
         assert story.say("leader", "github_confirmed", data=data, term=1).void is not None, more
     assert story.fleet.members.of_login("x") == frozenset()
@@ -256,7 +327,8 @@ def test_only_those_that_the_setting_names_may_stand() -> None:
     story.say("alice", "config_changed", data={"set": {"leaders": ["alice", "Bob"]}})
     assert story.elect("alice", 1).void is None
     assert story.elect("mallory", 2).void == (
-        "mallory (member) may not write leader_election: only an agent that the setting `leaders` names may")
+        "mallory (member) may not write leader_election: only an agent that the setting `leaders` names may"
+    )
     assert story.fleet.terms.leader == "alice"
     assert story.elect("bob", 2).void is None, "who may not lead does not use up the terms of those that may"
 
@@ -269,10 +341,15 @@ def test_a_guest_never_leads_whoever_the_setting_names() -> None:
     assert "may not write leader_election" in str(story.elect("bob", 2).void)
 
 
-@pytest.mark.parametrize("type_, data", [
-    ("config_changed", {"set": {"leaders": ["alice"]}}), ("role_changed", {"agent": "bob", "role": "guest"}),
-    ("agent_expelled", {"agent": "bob"}), ("key_revoked", {"key": signer_of("bob").key}),
-])
+@pytest.mark.parametrize(
+    "type_, data",
+    [
+        ("config_changed", {"set": {"leaders": ["alice"]}}),
+        ("role_changed", {"agent": "bob", "role": "guest"}),
+        ("agent_expelled", {"agent": "bob"}),
+        ("key_revoked", {"key": signer_of("bob").key}),
+    ],
+)
 def test_who_may_lead_no_more_leads_no_more(type_: str, data: dict[str, Any]) -> None:
     story = Story().founded("alice").joined("bob")
     story.elect("bob", 1)
@@ -306,7 +383,8 @@ def test_every_word_is_used_and_explained() -> None:
 
 def test_the_page_is_what_the_tables_say() -> None:
     assert (DOCS / "permissions.md").read_text(encoding="utf-8") == permissions.page(FEATURES), (
-        "run `python -m gitcoord.features.pages.permissions`")
+        "run `python -m gitcoord.features.pages.permissions`"
+    )
 
 
 def test_a_fold_that_was_written_down_judges_as_before() -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from gitcoord.core import limits
 from gitcoord.core.fold.chains import Chains, Inadmissible, Sealing, node_id, vouch
-from gitcoord.core.format.event import Head, Signer
 from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.format.event import Head, Signer
 from gitcoord.core.format.keys import HmacSigner, Verifier
 from gitcoord.core.names import node_tag
 from gitcoord.features import FEATURES
@@ -29,8 +29,10 @@ def sealing(story: Story, *, after: Head = Head(), keys: tuple[str, ...] = ()) -
 def test_the_first_line_of_each_key_has_the_nodes_vouch_and_no_other() -> None:
     story = Story().founded().joined("bob")
     seal = sealing(story)
-    events = [seal(draft(actor, "note", uid=f"{number:a>16}"))
-              for number, actor in enumerate(["alice", "alice", "bob", "alice", "bob"])]
+    events = [
+        seal(draft(actor, "note", uid=f"{number:a>16}"))
+        for number, actor in enumerate(["alice", "alice", "bob", "alice", "bob"])
+    ]
     assert [event.vouch is not None for event in events] == [True, False, True, False, False]
     for event in events:
         assert story.fleet.append(event.line).void is None
@@ -49,7 +51,8 @@ def test_nobody_else_takes_a_place_in_a_chain(place: str, voucher: str) -> None:
         story.fleet.append(seal(draft("bob", "note", uid="1" * 16)).line)
     fleet, liar = story.fleet.id or "", signer_of("mallory")
     vouched = {
-        "nobody": None, "the liar": vouch(liar, NODE, liar.key, fleet),
+        "nobody": None,
+        "the liar": vouch(liar, NODE, liar.key, fleet),
         "another node": vouch(signer_of("another"), NODE, liar.key, fleet),
         "the node for another key": vouch(NODE_KEY, NODE, signer_of("bob").key, fleet),
     }[voucher]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from gitcoord.core.fold import duties
 from gitcoord.core import limits, times
 from gitcoord.core.commands import Context
+from gitcoord.core.fold import duties
 from gitcoord.core.fold.duties import wanted
 from gitcoord.core.fold.fleet_state import Duty
 from gitcoord.features import FEATURES
@@ -48,9 +48,7 @@ def led() -> tuple[World, Machine]:
     return world, one
 
 
-def test_a_feature_that_fails_is_told_once_and_the_others_go_on(
-    story: Story, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_feature_that_fails_is_told_once_and_the_others_go_on(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FEATURES["tasks"], "duty", fails(Duty("note", "before", "k1")))
     monkeypatch.setattr(FEATURES["reviews"], "duty", is_due(Duty("note", "after", "k2")))
     before, told, after = asked(story)
@@ -70,10 +68,14 @@ def test_a_leader_survives_a_feature_that_fails(monkeypatch: pytest.MonkeyPatch)
 
 
 UNWRITABLE = {
-    "too large": Duty("note", "x" * 70_000, "k"), "no agent": Duty("note", "x", "k", to=("no id!",)),
-    "no type": Duty("No type", "x", "k"), "no id": Duty("note", "x", "k", re="short"),
-    "not finite": Duty("note", "x", "k", data={"a": float("inf")}), "not text": Duty("note", "\ud800", "k"),
-    "wrong data": Duty("task_created", "x", "k", data={"title": "x" * 300}), "NUL": Duty("note", "\0", "k"),
+    "too large": Duty("note", "x" * 70_000, "k"),
+    "no agent": Duty("note", "x", "k", to=("no id!",)),
+    "no type": Duty("No type", "x", "k"),
+    "no id": Duty("note", "x", "k", re="short"),
+    "not finite": Duty("note", "x", "k", data={"a": float("inf")}),
+    "not text": Duty("note", "\ud800", "k"),
+    "wrong data": Duty("task_created", "x", "k", data={"title": "x" * 300}),
+    "NUL": Duty("note", "\0", "k"),
     "deep": Duty("note", "x", "k", data={"a": __import__("json").loads("[" * 40 + "]" * 40)}),
 }
 
@@ -114,6 +116,7 @@ def test_a_duty_that_the_ledger_voids_is_tried_again_with_growing_pauses_then_to
 
 def signer() -> Any:
     from tests.core.lines import signer_of
+
     return signer_of("alice")
 
 
@@ -128,11 +131,12 @@ def test_nobody_else_spends_the_leaders_tries(story: Story, monkeypatch: pytest.
 
 def other() -> Any:
     from tests.core.lines import signer_of
+
     return signer_of("mallory")
 
 
 def test_the_leader_writes_a_bounded_number_of_events_in_a_tick_and_in_a_minute(
-    monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     many = [Duty("note", "x", f"k{number}") for number in range(limits.DUTIES_PER_TICK + 10)]
     world, one = led()

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitcoord.core import limits
-from gitcoord.core.format.event import Head, fleet_id_of, hash_of
 from gitcoord.core.fold.chains import Inadmissible
 from gitcoord.core.fold.fleet_state import Duty, FleetState, draft_of
+from gitcoord.core.format.event import Head, fleet_id_of, hash_of
 from gitcoord.core.format.keys import Verifier
 from gitcoord.features import FEATURES
 from tests.core.lines import Story, signer_of
@@ -60,11 +60,15 @@ def test_each_nodes_lines_come_in_their_order_each_once() -> None:
     assert story.fleet.heads["n"] == second.head
 
 
-@pytest.mark.parametrize("type_, chained, words", [
-    ("leader_election", True, "leader_election inside a chain"),
-    ("fleet_founded", True, "fleet_founded inside a chain"),
-    ("note", False, "note outside a chain"), ("heartbeat", False, "heartbeat outside a chain"),
-])
+@pytest.mark.parametrize(
+    "type_, chained, words",
+    [
+        ("leader_election", True, "leader_election inside a chain"),
+        ("fleet_founded", True, "fleet_founded inside a chain"),
+        ("note", False, "note outside a chain"),
+        ("heartbeat", False, "heartbeat outside a chain"),
+    ],
+)
 def test_control_lines_stand_outside_any_chain_and_nothing_else_does(type_: str, chained: bool, words: str) -> None:
     story = Story().founded()
     line = story.sealed("alice", type_, node="n", after=Head() if chained else None).line
@@ -146,13 +150,14 @@ def test_another_key_with_a_copied_nonce_hides_no_reason(early: bool) -> None:
 
 
 def test_reasons_are_kept_within_bounds_and_what_is_forgotten_is_still_no_success(
-    monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(limits, "REFUSALS_REMEMBERED_MAX", 3)
     story = Story().founded()
     events = [story.say("mallory", "note").event for _ in range(5)]
     assert [story.fleet.why_without_effect(event) == "mallory has not joined" for event in events] == (
-        [False, False, True, True, True])
+        [False, False, True, True, True]
+    )
     assert "no longer at hand" in str(story.fleet.why_without_effect(events[0]))
     assert len(story.fleet.voids.known) == 3
 
@@ -170,10 +175,14 @@ def test_lines_of_one_fleet_are_not_admissible_in_another_of_the_same_founder() 
             other.fleet.append(line)
 
 
-@pytest.mark.parametrize("data, words", [
-    ({"format": 3}, "written in format 3"), ({"format": 2.0}, "written in format 2.0"),
-    ({"profile": "none"}, "it founds no fleet: its data is wrong: profile"),
-])
+@pytest.mark.parametrize(
+    "data, words",
+    [
+        ({"format": 3}, "written in format 3"),
+        ({"format": 2.0}, "written in format 2.0"),
+        ({"profile": "none"}, "it founds no fleet: its data is wrong: profile"),
+    ],
+)
 def test_what_founds_no_fleet_takes_no_position(data: dict[str, Any], words: str) -> None:
     story = Story()
     with pytest.raises(Inadmissible, match=words):
@@ -254,7 +263,10 @@ def test_nodes_may_be_sequenced_in_any_order_and_each_keeps_its_own(order: list[
     for actor in order:
         story.say(actor, "note", actor)
     assert {node: head.seq for node, head in story.fleet.heads.items()} == {
-        "node-alice": 2, "node-bob": 3, "node-carol": 1}
+        "node-alice": 2,
+        "node-bob": 3,
+        "node-carol": 1,
+    }
 
 
 @pytest.mark.parametrize("spoil", [{"schema": "gitcoord.state/1"}, {"position": None}, {"chains": 5}, {"features": {}}])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gitcoord.core import times
 from gitcoord.core.fold.ledger_time import ADMIN_LEAD_S, LEAD_S, MARKS_MAX, FirstSeen, LedgerTime
@@ -63,7 +64,9 @@ def test_an_event_is_of_its_authors_time_within_bounds() -> None:
     assert one.accepted("9999-12-31T23:59:59Z") == at(LEAD_S)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["alice", "bob", "carol", "dave"]), st.integers(-10**6, 10**6)), max_size=40))
+@given(
+    st.lists(st.tuples(st.sampled_from(["alice", "bob", "carol", "dave"]), st.integers(-(10**6), 10**6)), max_size=40)
+)
 def test_it_is_what_the_latest_events_give_and_is_read_back_alike(events: list[tuple[str, int]]) -> None:
     one = time_of(*events)
     latest = {author: span_s for author, span_s in events}

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from gitcoord.core import limits
 from gitcoord.core.fold.chains import Inadmissible
-from gitcoord.core.format.keys import fingerprint, possession
 from gitcoord.core.fold.members import Members
 from gitcoord.core.fold.terms import Terms
+from gitcoord.core.format.keys import fingerprint, possession
 from tests.core.lines import FLEET, Story, signer_of
 
 # Members
@@ -55,7 +55,8 @@ def test_an_admin_closes_the_fleet_and_nobody_else_does() -> None:
     story = Story().founded()
     story.say("bob", "agent_joined")
     assert story.say("bob", "admission_changed", data={"admission": "closed"}).void == (
-        "bob (member) may not write admission_changed: only an admin may")
+        "bob (member) may not write admission_changed: only an admin may"
+    )
     assert story.say("alice", "admission_changed", data={"admission": "closed"}).void is None
     story.say("carol", "agent_joined")
     assert "carol waits to be admitted" in str(story.say("carol", "note").void)
@@ -69,9 +70,13 @@ def test_a_key_is_changed_by_the_old_one_and_the_new_one_proves_that_it_is_held(
     new = signer_of("alice's new key")
     change = {"key": new.key, "proof": new.sign(possession(FLEET, "alice", signer_of("alice").key, new.key))}
     assert story.say("alice", "key_changed", data=change, signer=new, node="m").void is not None
-    for proof in ("", change["proof"][::-1], new.sign(possession(FLEET, "bob", signer_of("alice").key, new.key)),
-                  new.sign(possession("otherfleet", "alice", signer_of("alice").key, new.key)),
-                  new.sign(possession(FLEET, "alice", signer_of("bob").key, new.key))):
+    for proof in (
+        "",
+        change["proof"][::-1],
+        new.sign(possession(FLEET, "bob", signer_of("alice").key, new.key)),
+        new.sign(possession("otherfleet", "alice", signer_of("alice").key, new.key)),
+        new.sign(possession(FLEET, "alice", signer_of("bob").key, new.key)),
+    ):
         void = story.say("alice", "key_changed", data={**change, "proof": proof}).void
         assert "has not signed the change" in str(void)
     assert story.say("alice", "key_changed", data=change).void is None
@@ -86,7 +91,8 @@ def test_a_name_stays_its_owners_after_leaving_and_may_come_back() -> None:
     bob = story.fleet.members.get("bob")
     assert bob is not None and bob.left
     assert story.say("bob", "agent_joined", signer=signer_of("mallory"), node="m").void == (
-        "signed by a key that is not bob's")
+        "signed by a key that is not bob's"
+    )
     assert story.say("bob", "agent_joined").void is None and not bob.left
 
 
@@ -107,8 +113,15 @@ def test_an_election_makes_a_leader_of_its_author() -> None:
     assert (terms.node, terms.reason) == ("node-alice", "nobody leads")
 
 
-@pytest.mark.parametrize("term, words", [(1, "is not above 1"), (0, "is not above 1"), (None, "is not above 1"),
-                                         (2 + limits.TERM_JUMP_MAX, "too far above 1")])
+@pytest.mark.parametrize(
+    "term, words",
+    [
+        (1, "is not above 1"),
+        (0, "is not above 1"),
+        (None, "is not above 1"),
+        (2 + limits.TERM_JUMP_MAX, "too far above 1"),
+    ],
+)
 def test_a_term_is_above_every_term_seen_but_not_by_much(term: int | None, words: str) -> None:
     story = Story().founded()
     story.elect("alice", 1)
@@ -167,8 +180,12 @@ def test_a_leader_that_goes_leaves_the_seat_empty(type_: str, term: int | None) 
     assert story.fleet.terms.leader is None and story.fleet.terms.term == 1
 
 
-LINES = st.lists(st.tuples(st.sampled_from(["alice", "bob"]), st.sampled_from(["elect", "note", "resign", "joined"]),
-                           st.integers(0, 8)), max_size=25)
+LINES = st.lists(
+    st.tuples(
+        st.sampled_from(["alice", "bob"]), st.sampled_from(["elect", "note", "resign", "joined"]), st.integers(0, 8)
+    ),
+    max_size=25,
+)
 
 
 @given(LINES)

@@ -11,17 +11,17 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from gitcoord.core.fold import places
-from gitcoord.core.round.batch import Batch, Room
 from gitcoord.core.fold.chains import Inadmissible
-from gitcoord.core.format.event import Draft, Head, parse, seal
 from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fold.revocations import Revocations
+from gitcoord.core.format.event import Draft, Head, parse, seal
 from gitcoord.core.format.keys import Verifier, fingerprint
 from gitcoord.core.names import uid_from
-from gitcoord.core.fold.revocations import Revocations
+from gitcoord.core.round.batch import Batch, Room
 from gitcoord.features import FEATURES
 from tests.core.driver import FLEET, World
-from tests.core.lines import NOW, Story, signer_of
 from tests.core.leadership.test_sessions import a_fleet, live, put_outbox
+from tests.core.lines import NOW, Story, signer_of
 
 TOMORROW = "2026-11-22T00:00:01.000Z"
 MUTE = {"agent": "bob"}
@@ -116,8 +116,12 @@ def test_an_admin_ends_a_flood_whatever_it_wrote_itself(story: Story) -> None:
     for _ in range(3):
         story.say("alice", "fleet_founded_again", data={}, term=7)
     waits(story, "alice")
-    for type_, data in (("agent_muted", MUTE), ("agent_unmuted", MUTE), ("agent_expelled", {"agent": "carol"}),
-                        ("agent_admitted", {"agent": "new", "key": fingerprint(signer_of("new").key)})):
+    for type_, data in (
+        ("agent_muted", MUTE),
+        ("agent_unmuted", MUTE),
+        ("agent_expelled", {"agent": "carol"}),
+        ("agent_admitted", {"agent": "new", "key": fingerprint(signer_of("new").key)}),
+    ):
         assert story.say("alice", type_, data=data).void is None
     assert {*places.ALWAYS} <= {*story.fleet._rules}
 
@@ -175,13 +179,28 @@ def test_lines_that_are_void_only_now_keep_the_places_that_they_have(story: Stor
 
 AGENTS = ("alice", "bob", "carol", "new", "newer")
 KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("note", {}), ("note", {}), ("note", {"term": 7}), ("agent_joined", {}), ("agent_left", {}), ("key_changed", {}),
-    *((type_, {"data": {"agent": agent, "key": fingerprint(signer_of(agent).key)}})
-      for type_ in ("agent_expelled", "agent_muted", "agent_unmuted", "agent_admitted", "key_revoked")
-      for agent in ("bob", "carol", "new")),
+    ("note", {}),
+    ("note", {}),
+    ("note", {"term": 7}),
+    ("agent_joined", {}),
+    ("agent_left", {}),
+    ("key_changed", {}),
+    *(
+        (type_, {"data": {"agent": agent, "key": fingerprint(signer_of(agent).key)}})
+        for type_ in ("agent_expelled", "agent_muted", "agent_unmuted", "agent_admitted", "key_revoked")
+        for agent in ("bob", "carol", "new")
+    ),
 )
-SAID = st.lists(st.tuples(st.sampled_from(AGENTS), st.sampled_from(KINDS), st.sampled_from(AGENTS),
-                          st.sampled_from([NOW, NOW, TOMORROW]), st.booleans()), max_size=30)
+SAID = st.lists(
+    st.tuples(
+        st.sampled_from(AGENTS),
+        st.sampled_from(KINDS),
+        st.sampled_from(AGENTS),
+        st.sampled_from([NOW, NOW, TOMORROW]),
+        st.booleans(),
+    ),
+    max_size=30,
+)
 
 
 class Plan:
@@ -192,9 +211,13 @@ class Plan:
         self.story, self.batch = story, Batch(replica, frozenset(), Room(1000, 10**6))
 
     def offer(self, actor: str, type_: str, *, node: str, key: str = "", timestamp: str = NOW, **fields: Any) -> bool:
-        event = seal(Draft(actor, type_, "", timestamp, uid_from(next(self.story.uids).to_bytes(10, "big")), **fields),
-                     node=node, after=self.batch.chains.heads.get(node, Head()), signer=signer_of(key or actor),
-                     fleet=self.story.fleet.id or "")
+        event = seal(
+            Draft(actor, type_, "", timestamp, uid_from(next(self.story.uids).to_bytes(10, "big")), **fields),
+            node=node,
+            after=self.batch.chains.heads.get(node, Head()),
+            signer=signer_of(key or actor),
+            fleet=self.story.fleet.id or "",
+        )
         return self.batch.take(event)
 
     def fold(self) -> None:
@@ -211,8 +234,9 @@ def test_whatever_goes_into_a_batch_takes_its_place(before: list[Any], batch: li
         plan = Plan(story)
         for number, (actor, (type_, fields), key, timestamp, own) in enumerate(said):
             data = {"data": {"key": signer_of("new").key, "proof": "x" * 86}} if type_ == "key_changed" else {}
-            plan.offer(actor, type_, node=f"n{number % 4}", key="" if own else key, timestamp=timestamp,
-                       **{**fields, **data})
+            plan.offer(
+                actor, type_, node=f"n{number % 4}", key="" if own else key, timestamp=timestamp, **{**fields, **data}
+            )
         plan.fold()
 
 
@@ -260,8 +284,13 @@ def test_a_flood_of_strangers_lines_waits_and_damages_nothing() -> None:
     world, [leader, other] = a_fleet("leader", "other")
     flood, head = [], Head()
     for number in range(50):
-        event = seal(Draft("mallory", "note", "", world.wall(), world.uid()), node="mallory-1", after=head,
-                     signer=signer_of("mallory"), fleet=FLEET)
+        event = seal(
+            Draft("mallory", "note", "", world.wall(), world.uid()),
+            node="mallory-1",
+            after=head,
+            signer=signer_of("mallory"),
+            fleet=FLEET,
+        )
         head = event.head
         flood.append(event.line)
     put_outbox(world, "mallory-1", lines=flood)

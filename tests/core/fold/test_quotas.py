@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from gitcoord.core.fold import duties, quotas
 from gitcoord.core import limits
+from gitcoord.core.fold import duties, quotas
 from gitcoord.core.fold.fleet_state import Duty, FleetState
 from gitcoord.core.format.keys import Verifier
 from gitcoord.core.leadership.timings import PROFILES
@@ -42,7 +42,8 @@ def test_the_days_bytes_are_bounded_as_well_and_what_is_void_counts(
 ) -> None:
     monkeypatch.setattr(quotas, "BYTES_A_DAY", 10_000)
     assert story.say("bob", "task_created", data={"title": "x" * 9000}).void == (
-        "its data is wrong: title: String should have at most 200 characters")
+        "its data is wrong: title: String should have at most 200 characters"
+    )
     assert "MiB on 2026-11-21" in (story.say("bob", "note", "x" * 1000).void or "")
     flood = story.fleet.quotas.floods()[0]
     assert (flood["agent"], flood["void"], flood["muted"]) == ("bob", 1, False) and flood["bytes"] > 9000
@@ -67,7 +68,8 @@ def test_the_leaders_lines_have_a_quota_of_their_own_in_all_its_terms_of_a_day(m
     assert [story.say("bob", "error", str(number), term=1).void for number in range(5)] == [None] * 5
     assert story.say("bob", "note").void is None
     assert "bob has written 6 events or 1024 MiB as the leader on 2026-11-21" in (
-        story.say("bob", "error", term=1).void or "")
+        story.say("bob", "error", term=1).void or ""
+    )
     assert "as the leader" in (story.elect("bob", 2).void or ""), "another term gives it nothing more"
     assert story.elect("carol", 3).void is None and story.say("carol", "error", term=3).void is None
     for agent in ("alice", "carol"):
@@ -88,8 +90,15 @@ def test_an_honest_leader_at_its_quota_appends_nothing_more(monkeypatch: pytest.
     story.elect("alice", 1)
 
     def drafted() -> object:
-        return duties.draft(story.fleet, Duty("error", "due", "key"), signer_of("alice"), actor="alice", node="n",
-                            timestamp=NOW, uid="0" * 16)
+        return duties.draft(
+            story.fleet,
+            Duty("error", "due", "key"),
+            signer_of("alice"),
+            actor="alice",
+            node="n",
+            timestamp=NOW,
+            uid="0" * 16,
+        )
 
     assert drafted() is not None
     monkeypatch.setattr(quotas, "LED_EVENTS_A_DAY", 1)
@@ -101,14 +110,17 @@ def test_an_honest_leader_at_its_quota_appends_nothing_more(monkeypatch: pytest.
 
 def test_what_a_muted_agent_says_has_no_effect_until_then(story: Story) -> None:
     assert story.say("bob", "agent_muted", data={"agent": "carol"}).void == (
-        "bob (member) may not write agent_muted: only an admin may")
+        "bob (member) may not write agent_muted: only an admin may"
+    )
     until = "2026-11-21T05:00:00.000Z"
     assert story.say("alice", "agent_muted", data={"agent": "Bob", "until": until, "reason": "loops"}).void is None
     assert story.say("bob", "note", "x").void == (
-        "bob is muted until 21 Nov 05:00 UTC by alice (loops): `gitcoord agent unmute bob` of an admin ends that")
+        "bob is muted until 21 Nov 05:00 UTC by alice (loops): `gitcoord agent unmute bob` of an admin ends that"
+    )
     assert story.say("bob", "task_released", data={"attempt": 1}, re="0" * 16).void is None
     assert story.say("bob", "agent_unmuted", data={"agent": "bob"}).void == (
-        "bob (member) may not write agent_unmuted: only an admin may")
+        "bob (member) may not write agent_unmuted: only an admin may"
+    )
     later = "2026-11-21T05:00:00.001Z"
     assert story.say("bob", "note", "x", timestamp=later).void is not None  # its own clock moves nothing
     for agent in ("alice", "carol"):
@@ -136,14 +148,25 @@ def test_the_state_comes_back_from_json(story: Story) -> None:
 
 def test_an_author_may_hold_so_much_open_and_the_others_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     work = Work(bob=[], carol=[])
-    for name, most in (("TASKS_OPEN", 2), ("RESERVATIONS_HELD", 1), ("DIRECTIVES_OPEN", 1), ("WORKFLOWS_DEFINED", 1),
-                       ("WORKFLOWS_RUNNING", 1), ("WORKFLOWS_WISHED", 1), ("CONFLICTS_OPEN", 1)):
+    for name, most in (
+        ("TASKS_OPEN", 2),
+        ("RESERVATIONS_HELD", 1),
+        ("DIRECTIVES_OPEN", 1),
+        ("WORKFLOWS_DEFINED", 1),
+        ("WORKFLOWS_RUNNING", 1),
+        ("WORKFLOWS_WISHED", 1),
+        ("CONFLICTS_OPEN", 1),
+    ):
         monkeypatch.setattr(quotas, name, most)
     definition = {"name": "w", "steps": {"a": {"title": "A"}}}
 
     def conflict(number: int) -> dict[str, object]:
-        return {"a": {"name": f"a{number}", "commit": "a" * 40}, "b": {"name": "b", "commit": "b" * 40},
-                "paths": [{"path": "x", "kind": "content"}], "severity": "low"}
+        return {
+            "a": {"name": f"a{number}", "commit": "a" * 40},
+            "b": {"name": "b", "commit": "b" * 40},
+            "paths": [{"path": "x", "kind": "content"}],
+            "severity": "low",
+        }
 
     said = {
         "task_created": lambda number: {"title": f"t{number}"},
@@ -174,7 +197,7 @@ def test_messages_of_one_do_not_make_those_of_others_forgotten(monkeypatch: pyte
 
 
 def test_conditions_of_running_workflows_of_one_author_are_bounded_and_those_of_others_run(
-    monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(quotas, "CONDITION_CHARACTERS_RUNNING", 100)
     work = Work(bob=[], carol=[])

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 
 from gitcoord.core import limits
-from gitcoord.core.ledger.branch import Branch
-from gitcoord.core.format.event import Draft, Event, Head, seal
 from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.format.event import Draft, Event, Head, seal
 from gitcoord.core.format.keys import Ed25519Signer, Verifier, check_form, encode, fingerprint, is_named, possession
+from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.names import uid_from
 from gitcoord.features import FEATURES
 from tests.core.driver import FLEET, World
-from tests.core.lines import NOW, Story, signer_of
-from tests.core.lines import FLEET as STORY_FLEET
 from tests.core.ledger.test_branch import commit_of
+from tests.core.lines import FLEET as STORY_FLEET
+from tests.core.lines import NOW, Story, signer_of
 
 # One key, one agent
 
@@ -29,8 +29,11 @@ def test_a_key_that_spoke_for_one_agent_is_taken_by_no_other() -> None:
     change = {"key": bobs.key, "proof": bobs.sign(possession(STORY_FLEET, "alice", signer_of("alice").key, bobs.key))}
     assert story.say("alice", "key_changed", data=change).void == "this key has spoken for bob: one key, one agent"
     new = signer_of("bob's new key")
-    story.say("bob", "key_changed", data={"key": new.key, "proof": new.sign(
-        possession(STORY_FLEET, "bob", bobs.key, new.key))})
+    story.say(
+        "bob",
+        "key_changed",
+        data={"key": new.key, "proof": new.sign(possession(STORY_FLEET, "bob", bobs.key, new.key))},
+    )
     assert "one key, one agent" in str(story.say("carol", "agent_joined", signer=bobs).void), "an old one neither"
 
 
@@ -58,7 +61,7 @@ def test_an_agent_has_so_many_keys_for_none_is_forgotten(monkeypatch: pytest.Mon
     monkeypatch.setattr(limits, "KEYS_OF_ONE_MAX", 3)
     story = Story().founded("alice").joined("bob")
     signers = [signer_of("bob"), *(signer_of(f"bob's key {number}") for number in range(3))]
-    assert [renew(story, "bob", *two) for two in zip(signers, signers[1:2 + 1])] == [None, None]
+    assert [renew(story, "bob", *two) for two in zip(signers, signers[1 : 2 + 1])] == [None, None]
     assert "has had 3 keys" in str(renew(story, "bob", signers[2], signers[3]))
     story.fleet = FleetState.load(json.loads(json.dumps(story.fleet.dump())), FEATURES, Verifier())
     assert "has had 3 keys" in str(renew(story, "bob", signers[2], signers[3]))
@@ -73,11 +76,20 @@ def test_who_may_not_revoke_makes_nobody_look_through_all_keys(monkeypatch: pyte
         assert story.say(agent, "key_revoked", data={"key": fingerprint(signer_of("alice").key)}).void is not None
 
 
-@pytest.mark.parametrize("key", [
-    "", "short", "A" * 43, encode(b"\x01" + bytes(31)), encode(bytes.fromhex("ec" + "ff" * 30 + "7f")),
-    encode(bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")), "hmac-12345678",
-    signer_of("x").key[:-1] + chr(ord(signer_of("x").key[-1]) + 1),
-], ids=["none", "short", "zero", "one", "minus_one", "order_8", "hmac", "other_spelling"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "short",
+        "A" * 43,
+        encode(b"\x01" + bytes(31)),
+        encode(bytes.fromhex("ec" + "ff" * 30 + "7f")),
+        encode(bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")),
+        "hmac-12345678",
+        signer_of("x").key[:-1] + chr(ord(signer_of("x").key[-1]) + 1),
+    ],
+    ids=["none", "short", "zero", "one", "minus_one", "order_8", "hmac", "other_spelling"],
+)
 def test_a_key_without_a_valid_form_is_no_key(key: str) -> None:
     story = Story().founded("alice")
     assert "cannot be one" in str(story.say("alice", "key_changed", data={"key": key, "proof": "x"}).void)
@@ -133,11 +145,15 @@ def test_newcomers_have_the_role_of_the_setting() -> None:
 # A fleet keeps an admin
 
 
-@pytest.mark.parametrize("type_, data", [
-    ("role_changed", {"agent": "alice", "role": "member"}), ("agent_expelled", {"agent": "alice"}),
-    ("agent_admitted", {"agent": "alice", "key": signer_of("alice").key, "role": "guest"}),
-    ("key_revoked", {"key": fingerprint(signer_of("alice").key)}),
-])
+@pytest.mark.parametrize(
+    "type_, data",
+    [
+        ("role_changed", {"agent": "alice", "role": "member"}),
+        ("agent_expelled", {"agent": "alice"}),
+        ("agent_admitted", {"agent": "alice", "key": signer_of("alice").key, "role": "guest"}),
+        ("key_revoked", {"key": fingerprint(signer_of("alice").key)}),
+    ],
+)
 def test_the_last_admin_stays_one(type_: str, data: dict[str, Any]) -> None:
     story = Story().founded("alice").joined("bob", "carol")
     assert "the last admin" in str(story.say("alice", type_, data=data).void)
@@ -180,21 +196,39 @@ class Ledger:
     def fresh(self) -> Branch:
         return Branch(self.world.god, FleetState(FEATURES, Verifier()))
 
-    def say(self, actor: str, type_: str, *, signer: Ed25519Signer | None = None, re: str | None = None,
-            term: int | None = None, node: str = "", **data: Any) -> Event:
+    def say(
+        self,
+        actor: str,
+        type_: str,
+        *,
+        signer: Ed25519Signer | None = None,
+        re: str | None = None,
+        term: int | None = None,
+        node: str = "",
+        **data: Any,
+    ) -> Event:
         node, self.count = node or f"n-{actor}", self.count + 1
-        draft = Draft(actor, type_, "words", NOW, uid_from((1000 + self.count).to_bytes(10, "big")), data=data, re=re,
-                      term=term)
-        event = seal(draft, node=node, after=self.heads.get(node, Head()), signer=signer or signer_of(actor),
-                     fleet=FLEET)
+        draft = Draft(
+            actor, type_, "words", NOW, uid_from((1000 + self.count).to_bytes(10, "big")), data=data, re=re, term=term
+        )
+        event = seal(
+            draft, node=node, after=self.heads.get(node, Head()), signer=signer or signer_of(actor), fleet=FLEET
+        )
         self.heads[node] = event.head
         self.branch.apply_commit(commit_of(self.world, self.branch, [event.line]))
         assert not self.branch.damaged, self.branch.bad
         return event
 
     def elect(self, actor: str, term: int) -> None:
-        draft = Draft(actor, "leader_election", "", NOW, uid_from((5000 + term).to_bytes(10, "big")), term=term,
-                      data={"session": "s", "after": self.fleet.digest})
+        draft = Draft(
+            actor,
+            "leader_election",
+            "",
+            NOW,
+            uid_from((5000 + term).to_bytes(10, "big")),
+            term=term,
+            data={"session": "s", "after": self.fleet.digest},
+        )
         event = seal(draft, node=f"n-{actor}", after=None, signer=signer_of(actor), fleet=FLEET)
         self.branch.apply_commit(commit_of(self.world, self.branch, [event.line]))
 
@@ -231,11 +265,19 @@ def test_what_a_stolen_key_wrote_after_a_position_is_undone() -> None:
     ledger = fleet()
     mine = ledger.say("bob", "paths_reserved", paths=["docs"], for_s=3600)
     at = ledger.fleet.position
-    stolen = [ledger.say("bob", "paths_reserved", paths=["src"], for_s=3600),
-              ledger.say("bob", "paths_released", re=mine.uid)]
+    stolen = [
+        ledger.say("bob", "paths_reserved", paths=["src"], for_s=3600),
+        ledger.say("bob", "paths_released", re=mine.uid),
+    ]
     thief = signer_of("thief")
-    stolen.append(ledger.say("bob", "key_changed", key=thief.key, proof=thief.sign(
-        possession(FLEET, "bob", signer_of("bob").key, thief.key))))
+    stolen.append(
+        ledger.say(
+            "bob",
+            "key_changed",
+            key=thief.key,
+            proof=thief.sign(possession(FLEET, "bob", signer_of("bob").key, thief.key)),
+        )
+    )
     stolen.append(ledger.say("bob", "note", signer=thief))
     others = ledger.say("alice", "paths_reserved", paths=["src"], for_s=60)
     assert all(ledger.counts(one) for one in stolen)
@@ -312,10 +354,13 @@ def test_revocations_that_reach_back_have_a_limit(monkeypatch: pytest.MonkeyPatc
     ledger.check()
 
 
-@pytest.mark.parametrize("data, words", [
-    ({"key": "SHA256:" + "A" * 43}, "no member has or had the key"),
-    ({"key": signer_of("bob").key, "after": 99}, "is not before"),
-])
+@pytest.mark.parametrize(
+    "data, words",
+    [
+        ({"key": "SHA256:" + "A" * 43}, "no member has or had the key"),
+        ({"key": signer_of("bob").key, "after": 99}, "is not before"),
+    ],
+)
 def test_a_revocation_names_a_key_and_a_position_that_are_there(data: dict[str, Any], words: str) -> None:
     ledger = fleet()
     ledger.say("alice", "key_revoked", **data)

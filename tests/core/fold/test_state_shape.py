@@ -1,7 +1,8 @@
 """What a state looks like when it is written down is known by its version: a checkpoint outlives the code.
 
-When this fails, raise the number in `STATE` (`core/fold/fleet_state.py`) if the code that is out there would misread the new
-shape, or the new code the old one; then write the golden file anew: `python -m tests.core.fold.test_state_shape`.
+When this fails, raise the number in `STATE` (`core/fold/fleet_state.py`) if the code that is out there would misread
+the new shape, or the new code the old one; then write the golden file anew: `python -m
+tests.core.fold.test_state_shape`.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ def shape_of(kind: Any, found: dict[str, Any] | None = None) -> dict[str, Any]:
     """The fields of a dataclass or model with their types, and those of all that they are made of, by name."""
     found = {} if found is None else found
     if issubclass(kind, BaseModel):
-        fields = {name: re.sub(r" at 0x[0-9a-f]+", "", str(field.annotation))  # a place in memory is no shape
-                  for name, field in kind.model_fields.items()}
+        fields = {
+            name: re.sub(r" at 0x[0-9a-f]+", "", str(field.annotation))  # a place in memory is no shape
+            for name, field in kind.model_fields.items()
+        }
     else:
         fields = {field.name: str(field.type).replace("OrderedDict", "dict") for field in dataclasses.fields(kind)}
     found[kind.__name__] = fields
@@ -47,8 +50,14 @@ def shape_of(kind: Any, found: dict[str, Any] | None = None) -> dict[str, Any]:
 def shape() -> dict[str, Any]:
     return {
         "version": STATE,
-        "core": {"Fleet": sorted(FleetState(FEATURES).dump()), **shape_of(Members), **shape_of(Terms),
-                 **shape_of(LedgerTime), **shape_of(Quotas), **shape_of(Places)},
+        "core": {
+            "Fleet": sorted(FleetState(FEATURES).dump()),
+            **shape_of(Members),
+            **shape_of(Terms),
+            **shape_of(LedgerTime),
+            **shape_of(Quotas),
+            **shape_of(Places),
+        },
         "features": {
             name: {"dump": type(feature.dump(feature.State())).__name__, **shape_of(feature.State)}
             for name, feature in sorted(FEATURES.items())

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gitcoord.core.format.event import FORMAT, Event, Head, fleet_id_of, parse, seal
 from gitcoord.core.fold.chains import Inadmissible, node_id, vouch
 from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.format.event import FORMAT, Event, Head, fleet_id_of, parse, seal
 from gitcoord.core.format.keys import Ed25519Signer, Verifier
 from gitcoord.core.format.strict_json import Malformed
 

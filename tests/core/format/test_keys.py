@@ -31,10 +31,21 @@ def test_a_key_follows_from_its_seed_alone() -> None:
     assert is_public_key(signer_of("alice").key)
 
 
-@pytest.mark.parametrize("key", [
-    "", "short", "not base64!" * 4, encode(b"\0" * 31), encode(b"\0" * 33), "é" * 43, "hmac-", "hmac-" + "x" * 80,
-    "A" * 42 + "B", encode(b"\0" * 32) + "=",
-])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "short",
+        "not base64!" * 4,
+        encode(b"\0" * 31),
+        encode(b"\0" * 33),
+        "é" * 43,
+        "hmac-",
+        "hmac-" + "x" * 80,
+        "A" * 42 + "B",
+        encode(b"\0" * 32) + "=",
+    ],
+)
 def test_what_is_no_key_is_told_apart_and_signs_nothing(key: str) -> None:
     assert not is_public_key(key)
     event = event_by(signer_of("alice"))

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitcoord.core.leadership import liveness
 from gitcoord.core.format.event import Event, seal
+from gitcoord.core.leadership import liveness
 from gitcoord.core.leadership.liveness import Observation, newest, observe, state
 from tests.core.lines import FLEET, draft, signer_of
 
@@ -26,9 +26,9 @@ def states(seen: Sequence[Observation], at_s: float) -> dict[str, str]:
     return {agent: state(one, at_s, poll_s=1.0) for agent, one in newest(seen).items()}
 
 
-@pytest.mark.parametrize("after_s, expected", [
-    (0, "alive"), (16, "alive"), (16.1, "late"), (31, "late"), (31.1, "gone"),
-])
+@pytest.mark.parametrize(
+    "after_s, expected", [(0, "alive"), (16, "alive"), (16.1, "late"), (31, "late"), (31.1, "gone")]
+)
 def test_an_agent_is_as_alive_as_its_promise(after_s: float, expected: str) -> None:
     assert states(observe([], [heartbeat()], NOW_S), NOW_S + after_s) == {"bob": expected}
 
@@ -58,8 +58,9 @@ def test_ones_own_outage_is_nobodys_silence() -> None:
     seen = observe([], [heartbeat(n=1)], NOW_S)
     blind_s = liveness.blind_s(NOW_S, NOW_S + 600, poll_s=1.0)
     seen = observe(seen, [heartbeat(n=1)], NOW_S + 600, blind_s=blind_s)
-    judged = {watched: liveness.standings(seen, NOW_S + 600, poll_s=1.0, watched=watched)["bob"]
-              for watched in (True, False)}
+    judged = {
+        watched: liveness.standings(seen, NOW_S + 600, poll_s=1.0, watched=watched)["bob"] for watched in (True, False)
+    }
     assert [judged[True].state, judged[True].silent_s] == ["alive", 2.0]
     assert [judged[False].state, judged[False].silent_s] == ["gone", 600.0]
     seen = observe(seen, [heartbeat(n=2)], NOW_S + 601)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from gitcoord.core.ledger import outbox
 from gitcoord.core.errors import Unreachable
 from gitcoord.core.format.event import Draft, Event, Head, parse, seal
-from gitcoord.core.ports import Fetched, PushOutcome, Pushed, Update
-from gitcoord.core.leadership.sessions import Session
 from gitcoord.core.leadership.leader_watch import LeaderWatch
+from gitcoord.core.leadership.sessions import Session
 from gitcoord.core.leadership.timings import PROFILES
+from gitcoord.core.ledger import outbox
+from gitcoord.core.ports import Fetched, Pushed, PushOutcome, Update
 from tests.core.driver import FLEET, LEDGER, OUTBOXES, Machine, World, run, signer_of
 
 LOCAL = PROFILES["local"]
@@ -150,25 +150,36 @@ def test_an_election_is_never_carried_by_others() -> None:
     """Put into an outbox, it waits there for ever: its author alone pushes it, against the tip that it names."""
     world, [leader, other] = a_fleet("leader", "other")
     fleet = other.fleet
-    line = other.crew.election(fleet, other.session, "ambition", term=fleet.terms.highest + 1,
-                               timestamp=world.wall(), uid=world.uid())
+    line = other.crew.election(
+        fleet, other.session, "ambition", term=fleet.terms.highest + 1, timestamp=world.wall(), uid=world.uid()
+    )
     put_outbox(world, "mallory-1", lines=[line], orphans=[line])
     leader.say("busy")
     live(world, [leader, other], 10)
     assert leader.leads and line not in world.lines() and not leader.replica.branch.bad
 
 
-def put_outbox(world: World, node: str, *, lines: Sequence[bytes] = (), orphans: Sequence[bytes] = (),
-               heartbeats: Sequence[bytes] = ()) -> None:
+def put_outbox(
+    world: World,
+    node: str,
+    *,
+    lines: Sequence[bytes] = (),
+    orphans: Sequence[bytes] = (),
+    heartbeats: Sequence[bytes] = (),
+) -> None:
     """An outbox that somebody wrote by hand."""
     from gitcoord.core.ports import Entry
+
     god = world.god
 
     def blob(rows: Sequence[bytes]) -> Entry:
         return Entry(god.put_blob(b"".join(row + b"\n" for row in rows)))
 
-    root = {"queue": Entry(god.put_tree({"00000000.log": blob(lines)}), True), "orphans.log": blob(orphans),
-            "heartbeats.log": blob(heartbeats)}
+    root = {
+        "queue": Entry(god.put_tree({"00000000.log": blob(lines)}), True),
+        "orphans.log": blob(orphans),
+        "heartbeats.log": blob(heartbeats),
+    }
     oid = god.put_commit(tree=god.put_tree(root), parents=[], message=world.uid(), author="m", time_s=0)
     world.server.objects |= god.objects
     world.server.refs[OUTBOXES + node] = oid
@@ -181,8 +192,9 @@ def test_an_election_after_another_log_or_with_a_wrong_term_is_void_or_takes_no_
     world, [leader, other] = a_fleet("leader", "other")
     fleet = other.fleet
     data = {"session": "s", "after": after or fleet.digest}
-    draft = Draft("other", "leader_election", "", world.wall(), world.uid(), data=data,
-                  term=max(0, fleet.terms.highest + above))
+    draft = Draft(
+        "other", "leader_election", "", world.wall(), world.uid(), data=data, term=max(0, fleet.terms.highest + above)
+    )
     line = seal(draft, node="x-1", after=None, signer=signer_of("other"), fleet=FLEET).line
     world.put_by_hand([*world.lines(), line])
     live(world, [leader, other], 5)
@@ -260,6 +272,7 @@ def test_a_takeover_replaces_a_living_session_and_the_old_one_learns_of_it() -> 
 
 def leader_written(world: World, node: str):  # type: ignore[no-untyped-def]
     from tests.core.driver import Written
+
     return Written(node)
 
 
@@ -299,8 +312,9 @@ def test_a_stale_mirror_earns_no_credit() -> None:
 
     other.fetch_through = mirror
     pushed: list[object] = []
-    other.push_through = lambda updates: pushed.append(updates) or {
-        u.ref: Pushed(PushOutcome.STALE, "stale info") for u in updates}
+    other.push_through = lambda updates: (
+        pushed.append(updates) or {u.ref: Pushed(PushOutcome.STALE, "stale info") for u in updates}
+    )
     for _ in range(80):
         world.pass_time(STEP_S)
         leader.round()
@@ -312,8 +326,9 @@ def test_a_stale_mirror_earns_no_credit() -> None:
     assert other.crew.watch.silent_s < LOCAL.election_timeout_s
 
 
-@pytest.mark.parametrize("trick", ["replayed", "older_outbox", "wrong_signature", "other_key", "no_term", "old_term",
-                                   "other_session"])
+@pytest.mark.parametrize(
+    "trick", ["replayed", "older_outbox", "wrong_signature", "other_key", "no_term", "old_term", "other_session"]
+)
 def test_what_only_looks_like_a_beat_is_no_sign_of_life(trick: str) -> None:
     world, [leader, other] = a_fleet("leader", "other")
     live(world, [leader, other], 5)
@@ -402,6 +417,7 @@ def test_a_leader_that_loses_races_is_not_deposed() -> None:
         from contextlib import suppress
 
         from gitcoord.core.errors import Lost
+
         for writer in writers:
             writer.round()
         with suppress(Lost):
@@ -415,7 +431,8 @@ def test_a_leader_that_is_denied_the_ledger_stops_claiming_and_is_replaced() -> 
     world, [leader, other] = a_fleet("leader", "other")
     own = leader.store.push
     leader.push_through = lambda updates: {
-        u.ref: Pushed(PushOutcome.DENIED, "protected") if u.ref == LEDGER else own([u])[u.ref] for u in updates}
+        u.ref: Pushed(PushOutcome.DENIED, "protected") if u.ref == LEDGER else own([u])[u.ref] for u in updates
+    }
     leader.say("try")
     leader.round()
     assert leader.session.claims_term is False
@@ -447,11 +464,13 @@ def test_a_leader_that_sees_an_event_lie_for_t_stops_claiming() -> None:
     third = world.machine("third")
     third.loses_every_race()
     from gitcoord.core.errors import Lost
+
     with pytest.raises(Lost):
         third.round()
     mine = leader.store.push
     leader.push_through = lambda updates: {
-        u.ref: Pushed(PushOutcome.STALE) if u.ref == LEDGER else mine([u])[u.ref] for u in updates}
+        u.ref: Pushed(PushOutcome.STALE) if u.ref == LEDGER else mine([u])[u.ref] for u in updates
+    }
     for _ in range(20):
         with pytest.raises(Lost):
             leader.round()
@@ -495,8 +514,15 @@ def test_a_leader_that_promised_a_longer_silence_is_given_it_and_not_for_ever() 
     leader.round()
     assert time_until(world, [other], other) > 3 * LOCAL.election_timeout_s
     other.crew.watch.promised_s = 0.0
-    heartbeat = Draft("other", "heartbeat", "", world.wall(), "0" * 16, term=other.fleet.terms.term,
-                 data={"session": other.session.id, "n": 10**9, "next_s": 1e308})
+    heartbeat = Draft(
+        "other",
+        "heartbeat",
+        "",
+        world.wall(),
+        "0" * 16,
+        term=other.fleet.terms.term,
+        data={"session": other.session.id, "n": 10**9, "next_s": 1e308},
+    )
     line = seal(heartbeat, node="other-1", after=None, signer=signer_of("other"), fleet=FLEET).line
     leader.crew.observe(other.fleet, [parse(line)], world.now_s, trusted=True)
     assert leader.crew.watch.promised_s == 600.0
@@ -518,14 +544,16 @@ def test_a_leader_acts_outside_only_within_v_of_the_start_of_a_push_that_took_bo
     leader.round()
     assert leader.crew.act_until_s == start + LOCAL.lease_s
     leader.push_through = lambda updates: {
-        u.ref: Pushed(PushOutcome.STALE) if u.ref == LEDGER else own([u])[u.ref] for u in updates}
+        u.ref: Pushed(PushOutcome.STALE) if u.ref == LEDGER else own([u])[u.ref] for u in updates
+    }
     before = leader.crew.act_until_s
     leader.crew.wants_to_act = False
     world.pass_time(2)
     leader.round()
     assert leader.crew.act_until_s == before, "an accepted outbox alone says nothing"
     leader.push_through = lambda updates: {
-        u.ref: own([u])[u.ref] if u.ref == LEDGER else Pushed(PushOutcome.UNKNOWN) for u in updates}
+        u.ref: own([u])[u.ref] if u.ref == LEDGER else Pushed(PushOutcome.UNKNOWN) for u in updates
+    }
     leader.say("something")
     leader.round()
     assert leader.crew.act_until_s == before, "nor does an accepted ledger, without the claim beside it"

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from gitcoord.core.ledger import anchors, checkpoint
-from gitcoord.core.ledger.anchors import Anchors
-from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.errors import Corrupt, Refused
 from gitcoord.core.format.event import Draft, Head, seal
 from gitcoord.core.format.keys import fingerprint
+from gitcoord.core.ledger import anchors, checkpoint
+from gitcoord.core.ledger.anchors import Anchors
+from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.round.replica import advance_to
 from tests.core.driver import FLEET, World, replica_of
-from tests.core.lines import signer_of
 from tests.core.ledger.test_branch import commit_of, history
 from tests.core.ledger.test_checkpoint import put, signed, written
+from tests.core.lines import signer_of
 
 FOUNDER = fingerprint(signer_of("founder").key)
 
@@ -25,16 +25,33 @@ FOUNDER = fingerprint(signer_of("founder").key)
 def a_ledger(*, closed: bool = True) -> tuple[World, Branch, dict[str, Any]]:
     """A ledger that founder leads, with a checkpoint of its newest position, and that one's value."""
     world, branch, _ = history(0)
-    election = seal(Draft("founder", "leader_election", "", world.wall(), world.uid(), term=1,
-                          data={"session": "s", "after": branch.fleet.digest}),
-                    node="n-1", after=None, signer=signer_of("founder"), fleet=FLEET)
+    election = seal(
+        Draft(
+            "founder",
+            "leader_election",
+            "",
+            world.wall(),
+            world.uid(),
+            term=1,
+            data={"session": "s", "after": branch.fleet.digest},
+        ),
+        node="n-1",
+        after=None,
+        signer=signer_of("founder"),
+        fleet=FLEET,
+    )
     branch.apply_commit(commit_of(world, branch, [election.line]))
     head = Head()
     notes: list[tuple[str, dict[str, str]]] = [("note", {})] * 20
     said = [("admission_changed", {"admission": "closed" if closed else "open"}), *notes]
     for type_, data in said:
-        event = seal(Draft("founder", type_, "", world.wall(), world.uid(), data=data), node="n-1", after=head,
-                     signer=signer_of("founder"), fleet=FLEET)
+        event = seal(
+            Draft("founder", type_, "", world.wall(), world.uid(), data=data),
+            node="n-1",
+            after=head,
+            signer=signer_of("founder"),
+            fleet=FLEET,
+        )
         head = event.head
         branch.apply_commit(commit_of(world, branch, [event.line]))
     sealed = signed(checkpoint.write(branch), branch.fleet.position)
@@ -55,8 +72,10 @@ def with_mallory(value: dict[str, Any]) -> dict[str, Any]:
     founder = value["members"]["members"][0]
     key = signer_of("mallory").key
     mallory = ["mallory", key, *founder[2:]]
-    members = value["members"] | {"members": [founder, mallory],
-                                  "owners": value["members"]["owners"] | {key: "mallory"}}
+    members = value["members"] | {
+        "members": [founder, mallory],
+        "owners": value["members"]["owners"] | {key: "mallory"},
+    }
     return value | {"members": members}
 
 
@@ -111,9 +130,11 @@ def test_a_ledger_of_another_founder_or_digest_is_refused() -> None:
     lines = [read(position) for position in range(1, branch.fleet.position + 1)]
     anchors.check(Anchors(frozenset({FOUNDER}), ((9, digest_at(branch, 9)),)), lines)
     other = fingerprint(signer_of("mallory").key)
-    for given, why in ((Anchors(frozenset({other})), "another fleet"),
-                       (Anchors(digests=((8, digest_at(branch, 9)),)), "this is another ledger"),
-                       (Anchors(digests=((900, digest_at(branch, 9)),)), "set it back")):
+    for given, why in (
+        (Anchors(frozenset({other})), "another fleet"),
+        (Anchors(digests=((8, digest_at(branch, 9)),)), "this is another ledger"),
+        (Anchors(digests=((900, digest_at(branch, 9)),)), "set it back"),
+    ):
         with pytest.raises(Corrupt, match=why):
             anchors.check(given, lines)
         with pytest.raises(Corrupt, match=why):

@@ -9,14 +9,14 @@ from dataclasses import replace
 import pytest
 
 from gitcoord.core import limits
-from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.errors import Corrupt
-from gitcoord.core.format.event import Draft, Event, Head, hash_of, parse, seal
 from gitcoord.core.fold.fleet_state import FleetState
-from gitcoord.core.round.ledger_sync import TOLD_AT_ONCE
+from gitcoord.core.format.event import Draft, Event, Head, hash_of, parse, seal
 from gitcoord.core.format.keys import Verifier
+from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.ledger.log_files import lines_of, open_path, segment_path
 from gitcoord.core.ports import Entry
+from gitcoord.core.round.ledger_sync import TOLD_AT_ONCE
 from gitcoord.core.round.replica import advance_to
 from gitcoord.features import FEATURES
 from tests.core.driver import FLEET, Machine, World, replica_of, signer_of
@@ -36,8 +36,15 @@ def a_fleet() -> tuple[World, Machine, Machine]:
     return world, leader, witness
 
 
-def event_of(actor: str, content: str, *, after: Head = Head(), node: str = "mallory-1", key: str | None = None,
-             fleet: str = FLEET) -> bytes:
+def event_of(
+    actor: str,
+    content: str,
+    *,
+    after: Head = Head(),
+    node: str = "mallory-1",
+    key: str | None = None,
+    fleet: str = FLEET,
+) -> bytes:
     draft = Draft(actor, "note", content, "2026-11-21T00:00:00Z", "m" * 16)
     return seal(draft, node=node, after=after, signer=signer_of(key or actor), fleet=fleet).line
 
@@ -57,23 +64,33 @@ TAMPERINGS: dict[str, Tamper] = {
     "deep": lambda world, lines, one: [*lines, b"[" * 60_000],
     "nul": lambda world, lines, one: [*lines, b"\0\0\0"],
     "wrong_signature": lambda world, lines, one: [
-        *lines, event_of("witness", "x", node=one.disk.node, after=next_of(one)).replace(b'"x"', b'"y"')],
+        *lines,
+        event_of("witness", "x", node=one.disk.node, after=next_of(one)).replace(b'"x"', b'"y"'),
+    ],
     "other_fleet": lambda world, lines, one: [
-        *lines, event_of("witness", "x", node=one.disk.node, after=next_of(one), fleet="otherfleet")],
+        *lines,
+        event_of("witness", "x", node=one.disk.node, after=next_of(one), fleet="otherfleet"),
+    ],
     "replayed": lambda world, lines, one: [*lines, lines[4]],
     "replayed_control": lambda world, lines, one: [
-        *lines, next(line for line in lines if b'"leader_election"' in line)],
+        *lines,
+        next(line for line in lines if b'"leader_election"' in line),
+    ],
     "twice": lambda world, lines, one: [*lines[:3], lines[2], *lines[3:]],
     "refounded": lambda world, lines, one: [*lines, lines[0]],
     "gap": lambda world, lines, one: [
-        *lines, event_of("witness", "x", node=one.disk.node, after=Head(next_of(one).seq + 1, next_of(one).hash))],
+        *lines,
+        event_of("witness", "x", node=one.disk.node, after=Head(next_of(one).seq + 1, next_of(one).hash)),
+    ],
     "forked_chain": lambda world, lines, one: [
-        *lines, event_of("witness", "x", node=one.disk.node, after=Head(next_of(one).seq, hash_of(b"elsewhere")))],
+        *lines,
+        event_of("witness", "x", node=one.disk.node, after=Head(next_of(one).seq, hash_of(b"elsewhere"))),
+    ],
     "reordered": lambda world, lines, one: [*lines[:-2], lines[-1], lines[-2]],
     "reversed": lambda world, lines, one: lines[::-1],
     "removed": lambda world, lines, one: lines[:3] + lines[4:],
     "removed_last": lambda world, lines, one: lines[:-1],
-    "cut_in_half": lambda world, lines, one: lines[:len(lines) // 2],
+    "cut_in_half": lambda world, lines, one: lines[: len(lines) // 2],
     "removed_all": lambda world, lines, one: [],
     "altered": lambda world, lines, one: [line.replace(b"from witness 1", b"from witness 7") for line in lines],
     "inserted": lambda world, lines, one: [*lines[:3], b"{}", *lines[3:]],
@@ -96,7 +113,7 @@ def test_what_somebody_put_there_by_hand_takes_no_position_and_drops_no_good_lin
     more = [f"and {len(found) - TOLD_AT_ONCE} more bad lines"] if len(found) > TOLD_AT_ONCE else []
     assert [text.split(" on the")[0] for text in told[TOLD_AT_ONCE:]] == more
     world.settle(3)
-    assert world.lines()[:len(good)] == good, "the next ledger commit wrote the log as it was trusted"
+    assert world.lines()[: len(good)] == good, "the next ledger commit wrote the log as it was trusted"
     assert not witness.replica.branch.damaged
     errors = [event for event in world.events() if event.type == "error"]
     assert {event.actor for event in errors} == {"leader"}
@@ -158,7 +175,7 @@ def test_a_swap_that_is_well_formed_does_not_deceive_a_newcomer() -> None:
 
 
 def test_an_old_swap_that_is_well_formed_deceives_a_newcomer_only_until_it_is_mended(
-    monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(limits, "LOOK_BACK_COMMITS", 1)
     world, leader, witness = a_fleet()
@@ -170,7 +187,7 @@ def test_an_old_swap_that_is_well_formed_deceives_a_newcomer_only_until_it_is_me
     newcomer.round()  # reads the tip only, believes it, and even writes on top
     world.settle(4)
     world.check()
-    assert world.lines()[:len(lines)] == lines
+    assert world.lines()[: len(lines)] == lines
     assert newcomer.fleet.dump() == leader.fleet.dump() == witness.fleet.dump() == world.newcomer().dump()
 
 
@@ -179,8 +196,12 @@ def test_garbage_beside_the_log_is_no_harm() -> None:
     blob = world.god.put_blob(b"#!/bin/sh\n")
     tree = world.god.put_tree({"x": Entry(blob), "y.log": Entry(blob)})
     root = world.root() | {
-        "garbage.bin": Entry(world.god.put_blob(bytes(range(256)))), "-rf": Entry(blob), "a\nb": Entry(blob),
-        "archive": Entry(blob), "README.md": Entry(tree, is_tree=True), "deep": Entry(tree, is_tree=True),
+        "garbage.bin": Entry(world.god.put_blob(bytes(range(256)))),
+        "-rf": Entry(blob),
+        "a\nb": Entry(blob),
+        "archive": Entry(blob),
+        "README.md": Entry(tree, is_tree=True),
+        "deep": Entry(tree, is_tree=True),
         "\udcff": Entry(blob),
     }
     world.put_tree(root)
@@ -191,9 +212,22 @@ def test_garbage_beside_the_log_is_no_harm() -> None:
     world.check()
 
 
-@pytest.mark.parametrize("wrong", ["log_missing", "log_is_tree", "log_is_missing_object", "events_is_file",
-                                   "events_empty", "bogus_segment", "segment_is_tree", "segment_missing_object",
-                                   "sealed_tree_is_a_blob", "folder_is_a_blob", "huge_log"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "log_missing",
+        "log_is_tree",
+        "log_is_missing_object",
+        "events_is_file",
+        "events_empty",
+        "bogus_segment",
+        "segment_is_tree",
+        "segment_missing_object",
+        "sealed_tree_is_a_blob",
+        "folder_is_a_blob",
+        "huge_log",
+    ],
+)
 def test_trees_of_the_wrong_shape_are_survived_and_mended(wrong: str) -> None:
     world, leader, witness = a_fleet()
     before, good = witness.fleet.dump(), world.lines()
@@ -236,7 +270,7 @@ def test_trees_of_the_wrong_shape_are_survived_and_mended(wrong: str) -> None:
     witness.round()
     assert witness.fleet.dump() == before
     world.settle(4)
-    assert world.lines()[:len(good)] == good
+    assert world.lines()[: len(good)] == good
     assert not witness.replica.branch.damaged and not leader.replica.branch.damaged
     assert witness.fleet.dump() == leader.fleet.dump() == world.newcomer().dump()
     commits = world.tip
@@ -252,7 +286,7 @@ def test_a_merge_commit_as_tip_counts_by_its_first_parent() -> None:
     world.put_tree(root, parents=[tip, aside])
     witness.say("on top of a merge")
     world.settle(3)
-    assert world.lines()[:len(good)] == good and not witness.heard("fork")
+    assert world.lines()[: len(good)] == good and not witness.heard("fork")
     world.check()
 
 
@@ -301,7 +335,7 @@ def test_a_full_log_file_is_sealed_as_it_is_and_never_changes() -> None:
     for event in events:
         entry, before = world.root()[branch.log.open_path] if branch.tip else None, branch.log
         branch.apply_commit(commit_of(world, branch, [event.line]))
-        assert list(branch.log.segments[:len(sealed)]) == sealed
+        assert list(branch.log.segments[: len(sealed)]) == sealed
         if len(branch.log.segments) > len(sealed):
             assert entry and branch.log.segments[-1] == entry.oid, "its object was there: nothing is stored twice"
             assert branch.log.open == (event.line,) and before.open_path not in world.root()
@@ -318,7 +352,7 @@ def test_a_log_file_that_is_none_of_ours_is_told_and_goes() -> None:
     world.put_tree(world.root() | {open_path(7): world.root()[open_path(0)]})
     world.settle(3)
     assert [bad.file for bad in witness.replica.branch.bad] == [open_path(7)]
-    assert open_path(7) not in world.root() and world.lines()[:len(good)] == good
+    assert open_path(7) not in world.root() and world.lines()[: len(good)] == good
 
 
 def test_segments_lie_64_to_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:

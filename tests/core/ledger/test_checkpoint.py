@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 
-from gitcoord.core.ledger import checkpoint
 from gitcoord.core import limits
-from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.errors import Corrupt
-from gitcoord.core.format.event import Draft, seal
 from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.format.event import Draft, seal
 from gitcoord.core.format.keys import Verifier
+from gitcoord.core.ledger import checkpoint
+from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.ledger.log_files import open_path
 from gitcoord.core.ports import Entry
 from gitcoord.core.round.replica import Replica, advance_to
 from gitcoord.features import FEATURES
 from tests.core.driver import FLEET, World, replica_of
-from tests.core.lines import signer_of
 from tests.core.ledger.test_branch import commit_of, history
+from tests.core.lines import signer_of
 
 
 def empty(world: World) -> Branch:
@@ -37,9 +37,21 @@ def newcomer(world: World) -> Replica:
 def a_ledger(*, events: int = 120, at: int = 80) -> tuple[World, Branch, dict[str, Any]]:
     """A ledger of so many events, with a checkpoint of an earlier position, and that one's value."""
     world, branch, said = history(events)
-    election = seal(Draft("founder", "leader_election", "", world.wall(), world.uid(), term=1,
-                          data={"session": "s", "after": branch.fleet.digest}),
-                    node="n-1", after=None, signer=signer_of("founder"), fleet=FLEET)
+    election = seal(
+        Draft(
+            "founder",
+            "leader_election",
+            "",
+            world.wall(),
+            world.uid(),
+            term=1,
+            data={"session": "s", "after": branch.fleet.digest},
+        ),
+        node="n-1",
+        after=None,
+        signer=signer_of("founder"),
+        fleet=FLEET,
+    )
     branch.apply_commit(commit_of(world, branch, [election.line]))
     for event in said[:at]:
         branch.apply_commit(commit_of(world, branch, [event.line]))
@@ -110,7 +122,7 @@ SPOILT = {
     "more_files": lambda value: value | {"log": value["log"] | {"counts": [*value["log"]["counts"], *[1] * 500]}},
     "fewer_lines": lambda value: value | {"log": _with_first(value["log"], -1)},
     "more_lines": lambda value: value | {"log": _with_first(value["log"], 1)},
-    "no_lines": lambda value: value | {"log": _with_first(value["log"], -10**6)},
+    "no_lines": lambda value: value | {"log": _with_first(value["log"], -(10**6))},
     "later": lambda value: value | {"position": 5000, "void": list(range(1, 4920))},
     "far_later": lambda value: value | {"position": 10**15},
     "earlier": lambda value: value | {"position": value["position"] - 1, "uids": value["uids"][:-16]},

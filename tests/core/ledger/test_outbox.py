@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gitcoord.core import limits
-from gitcoord.core.ledger import outbox
 from gitcoord.core.format.event import Draft, Event, Head, hash_of, seal
+from gitcoord.core.ledger import outbox
 from gitcoord.core.ports import Entry
 from gitcoord.store.memory import MemoryServer, MemoryStore
 from tests.core.driver import FLEET, LEDGER, OUTBOXES, World, signer_of
@@ -27,8 +27,9 @@ def chain(count: int, *, start: Head = Head()) -> list[Event]:
 
 
 def written(store: MemoryStore, pending: list[Event], *, orphans: tuple[bytes, ...] = (), nonce: str = "n") -> str:
-    return outbox.write(store, node="one-1", pending=pending, heartbeats=(), orphans=orphans, nonce=nonce, parent=None,
-                        time_s=0)
+    return outbox.write(
+        store, node="one-1", pending=pending, heartbeats=(), orphans=orphans, nonce=nonce, parent=None, time_s=0
+    )
 
 
 def test_what_was_written_is_read_in_its_order(store: MemoryStore) -> None:
@@ -65,9 +66,17 @@ def test_two_images_of_one_queue_differ_by_their_nonce(store: MemoryStore) -> No
 def test_whatever_lies_in_an_outbox_never_stops_a_reader(store: MemoryStore) -> None:
     blob, empty = store.put_blob(b"\xff\xfe\n\n{}\n" + b"[" * 9000), store.put_tree({})
     roots: list[dict[str, Entry]] = [
-        {}, {"queue": Entry(blob)}, {"queue": Entry(empty, True)}, {"heartbeats.log": Entry(empty, True)},
-        {"orphans.log": Entry(empty, True)}, {"heartbeats.log": Entry("1" * 40)}, {"queue": Entry("1" * 40, True)},
-        {"queue": Entry(store.put_tree({"x": Entry(empty, True), "y": Entry(blob)}), True), "heartbeats.log": Entry(blob)},
+        {},
+        {"queue": Entry(blob)},
+        {"queue": Entry(empty, True)},
+        {"heartbeats.log": Entry(empty, True)},
+        {"orphans.log": Entry(empty, True)},
+        {"heartbeats.log": Entry("1" * 40)},
+        {"queue": Entry("1" * 40, True)},
+        {
+            "queue": Entry(store.put_tree({"x": Entry(empty, True), "y": Entry(blob)}), True),
+            "heartbeats.log": Entry(blob),
+        },
         {"queue": Entry(blob, True)},
     ]
     for root in roots:
@@ -91,8 +100,12 @@ def test_a_fleet_lives_on_beside_outboxes_of_nonsense() -> None:
     god = world.god
     for number, name in enumerate(["x", "../../up", "-rf", "A B", "\u00e9"]):
         blob = god.put_blob(bytes(range(256)) * 20 + b"\n" + b"{" * 5000)
-        root = {"queue": Entry(god.put_tree({"a": Entry(blob)}), True), "heartbeats.log": Entry(blob),
-                "orphans.log": Entry(blob), str(number): Entry(blob)}
+        root = {
+            "queue": Entry(god.put_tree({"a": Entry(blob)}), True),
+            "heartbeats.log": Entry(blob),
+            "orphans.log": Entry(blob),
+            str(number): Entry(blob),
+        }
         oid = god.put_commit(tree=god.put_tree(root), parents=[], message="", author="m", time_s=0)
         world.server.objects |= god.objects
         world.server.refs[OUTBOXES + name] = oid

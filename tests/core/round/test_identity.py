@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from gitcoord.core.ledger import outbox
-from gitcoord.core.round import reconcile
 from gitcoord.core.format.event import Draft, Event, Head, hash_of, seal
+from gitcoord.core.ledger import outbox
 from gitcoord.core.ports import Oid
+from gitcoord.core.round import reconcile
 from tests.core.driver import FLEET, LEDGER, OUTBOXES, Machine, World, signer_of
 
 ONE = f"{OUTBOXES}one-1"
@@ -30,8 +30,16 @@ def deface(world: World, ref: str, oid: Oid) -> None:
 
 def written(world: World, *, pending: Sequence[Event] = (), heartbeats: Sequence[bytes] = ()) -> Oid:
     world.god.fetch()
-    return outbox.write(world.god, node="one-1", pending=pending, heartbeats=heartbeats, orphans=(), nonce=world.uid(),
-                        parent=None, time_s=1)
+    return outbox.write(
+        world.god,
+        node="one-1",
+        pending=pending,
+        heartbeats=heartbeats,
+        orphans=(),
+        nonce=world.uid(),
+        parent=None,
+        time_s=1,
+    )
 
 
 def line_of(world: World, key: str, *, actor: str = "one", node: str = "one-1", seq: int = 50) -> Event:
@@ -62,13 +70,23 @@ def rubbish(world: World, one: Machine, kind: str) -> Oid:
             return written(world, pending=[line])
         case "heartbeats of ours, shown again":
             god.objects |= one.store.objects
-            heartbeats = [heartbeat.line for oid in one.disk.written.outboxes for heartbeat in outbox.read(god, oid).heartbeats]
+            heartbeats = [
+                heartbeat.line for oid in one.disk.written.outboxes for heartbeat in outbox.read(god, oid).heartbeats
+            ]
             return written(world, heartbeats=heartbeats)
     raise AssertionError(kind)
 
 
-KINDS = ["blob", "nothing", "another member's line", "our name and another key", "our line of another node",
-         "what we pushed before, in another commit", "a line of ours from the ledger", "heartbeats of ours, shown again"]
+KINDS = [
+    "blob",
+    "nothing",
+    "another member's line",
+    "our name and another key",
+    "our line of another node",
+    "what we pushed before, in another commit",
+    "a line of ours from the ledger",
+    "heartbeats of ours, shown again",
+]
 
 
 @pytest.mark.parametrize("restarted", [False, True])

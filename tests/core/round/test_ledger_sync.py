@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from gitcoord.core.round.effects import SaveOrphans
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.format.event import Draft, context_of, fleet_id_of, parse, seal
-from gitcoord.core.ports import PushOutcome
 from gitcoord.core.format.strict_json import Malformed
+from gitcoord.core.ports import PushOutcome
+from gitcoord.core.round.effects import SaveOrphans
 from tests.core.driver import FLEET, LEDGER, OUTBOXES, Machine, World, signer_of
 
 
@@ -152,9 +152,18 @@ def test_lines_of_an_author_who_is_gone_are_offered_again_by_whoever_saw_them() 
 def test_a_line_that_another_tool_wrote_comes_back_after_a_fork_or_was_never_one(encode: dict[str, Any]) -> None:
     world, one, other = a_fleet()
     third, old = world.machine("third"), world.tip or ""
-    fields = {"interaction": None, "actor": "third", "type": "note", "content": "by another tool",
-              "timestamp": world.wall(), "nonce": world.uid(), "node": "third-1", "seq": 2,
-              "prev": third.disk.pending()[-1].head.hash, "key": signer_of("third").key}
+    fields = {
+        "interaction": None,
+        "actor": "third",
+        "type": "note",
+        "content": "by another tool",
+        "timestamp": world.wall(),
+        "nonce": world.uid(),
+        "node": "third-1",
+        "seq": 2,
+        "prev": third.disk.pending()[-1].head.hash,
+        "key": signer_of("third").key,
+    }
     signed = json.dumps(fields, **encode)[:-1].encode()
     line = signed + b',"sig":"' + signer_of("third").sign(context_of(FLEET) + signed).encode() + b'"}'
     if " : " in encode["separators"]:

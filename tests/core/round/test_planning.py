@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitcoord.core import limits
-from gitcoord.core.format.event import Draft, Event, Head, seal, uid_of
 from gitcoord.core.fold.chains import Inadmissible
 from gitcoord.core.fold.fleet_state import Duty, FleetState
+from gitcoord.core.format.event import Draft, Event, Head, seal, uid_of
 from gitcoord.core.format.keys import Verifier
 from gitcoord.core.ports import PushOutcome
 from gitcoord.features import FEATURES
@@ -108,6 +108,7 @@ def test_a_batch_takes_a_chain_only_as_far_as_it_holds() -> None:
     lines = [event.line for event in other.disk.pending()]
     bad = lines[1].replace(b'"b"', b'"B"')
     from tests.core.leadership.test_sessions import put_outbox
+
     put_outbox(world, "m1-1", lines=[lines[0], bad, lines[2]])
     one.say("x")
     one.round()
@@ -118,8 +119,10 @@ def test_a_duty_is_appended_once_by_one_leader_and_its_successor(monkeypatch: py
     world = World()
     one, other = world.machine("one", runs=True), world.machine("other", runs=True)
     monkeypatch.setattr(
-        FEATURES["health"], "duty",
-        lambda state, ctx: [Duty("error", "due", "the-key")] if ctx.fleet.position > 4 else [])
+        FEATURES["health"],
+        "duty",
+        lambda state, ctx: [Duty("error", "due", "the-key")] if ctx.fleet.position > 4 else [],
+    )
     world.settle(10)
     assert one.leads or other.leads
     leader, heir = (one, other) if one.leads else (other, one)
@@ -172,20 +175,47 @@ def test_planning_limits_are_named() -> None:
 # Folds: any order of any events
 
 
-CORE = ["agent_joined", "agent_left", "agent_admitted", "key_changed", "config_changed", "leader_resigned", "error",
-        "note", "question", "heartbeat", "unheard_of", "fleet_founded", "leader_election", "leader_renewed"]
+CORE = [
+    "agent_joined",
+    "agent_left",
+    "agent_admitted",
+    "key_changed",
+    "config_changed",
+    "leader_resigned",
+    "error",
+    "note",
+    "question",
+    "heartbeat",
+    "unheard_of",
+    "fleet_founded",
+    "leader_election",
+    "leader_renewed",
+]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-limits.INTEGER_MAX, limits.INTEGER_MAX) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=5)
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
 DATA = st.dictionaries(
     st.sampled_from(["agent", "key", "set", "reason", "about", "admin", "session", "after", "fleet", "duty", "source"])
-    | st.text(max_size=4), JSON | st.sampled_from(["a", "b", {"recent": 5}, {"headings": {"x": "y"}}]), max_size=3)
-DRAFTS = st.lists(st.tuples(
-    st.sampled_from(["a", "b", "A", "founder"]), st.sampled_from(CORE), st.text(max_size=6),
-    st.none() | st.integers(0, 5), st.none() | st.integers(0, 8), st.none() | st.integers(0, 4) | st.just(2**53 - 1),
-    DATA, st.integers(0, 3), st.booleans(),
-), max_size=25)
+    | st.text(max_size=4),
+    JSON | st.sampled_from(["a", "b", {"recent": 5}, {"headings": {"x": "y"}}]),
+    max_size=3,
+)
+DRAFTS = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", "A", "founder"]),
+        st.sampled_from(CORE),
+        st.text(max_size=6),
+        st.none() | st.integers(0, 5),
+        st.none() | st.integers(0, 8),
+        st.none() | st.integers(0, 4) | st.just(2**53 - 1),
+        DATA,
+        st.integers(0, 3),
+        st.booleans(),
+    ),
+    max_size=25,
+)
 
 
 @settings(max_examples=150)
@@ -197,12 +227,25 @@ def test_any_order_of_any_events_of_any_author_folds_and_round_trips_at_any_pref
     resumed = fleet
     uids = [f"{number:016d}" for number in range(9)]
     for number, (actor, type_, content, interaction, re, term, data, key, control) in enumerate(drafts):
-        draft = Draft(actor, type_, content, world.wall(), uids[number % 9], interaction=interaction,
-                      re=None if re is None else uid_of("a", uids[re]), term=term,
-                      data=dict(data) | ({"after": fleet.digest} if control else {}))
+        draft = Draft(
+            actor,
+            type_,
+            content,
+            world.wall(),
+            uids[number % 9],
+            interaction=interaction,
+            re=None if re is None else uid_of("a", uids[re]),
+            term=term,
+            data=dict(data) | ({"after": fleet.digest} if control else {}),
+        )
         after = None if control else fleet.heads.get(f"{actor.lower()}-1", Head())
-        event: Event = seal(draft, node=f"{actor.lower()}-1", after=after, fleet=FLEET,
-                            signer=signer_of([actor, actor, actor.lower(), "mallory"][key]))
+        event: Event = seal(
+            draft,
+            node=f"{actor.lower()}-1",
+            after=after,
+            fleet=FLEET,
+            signer=signer_of([actor, actor, actor.lower(), "mallory"][key]),
+        )
         try:
             fleet.append(event.line)
         except Inadmissible:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from gitcoord.core.round import effects
 from gitcoord.core.errors import BadCredentials, Denied, Lost, Unreachable
 from gitcoord.core.format.event import Draft, parse, seal
-from gitcoord.core.ports import PushOutcome, Pushed, Update
+from gitcoord.core.ports import Pushed, PushOutcome, Update
+from gitcoord.core.round import effects
 from gitcoord.core.round.replica import QUIET_S
 from tests.core.driver import FLEET, LEDGER, OUTBOXES, Machine, World, run, signer_of
 
@@ -141,8 +141,10 @@ def test_of_those_whose_outboxes_lie_there_one_goes_first() -> None:
         with pytest.raises(Lost):
             machine.round()
         machine.push_through = machine.store.push
-    firsts = [next(effect for effect in machine.steps() if isinstance(effect, effects.Push | effects.Wait))
-              for machine in machines]
+    firsts = [
+        next(effect for effect in machine.steps() if isinstance(effect, effects.Push | effects.Wait))
+        for machine in machines
+    ]
     assert sorted(type(effect).__name__ for effect in firsts) == ["Push", "Wait", "Wait", "Wait"]
     for machine in machines:
         machine.round()
@@ -254,8 +256,10 @@ def minding(world: World, words: str, *, refs: str = "refs/") -> None:
         if update.new is None or not update.ref.startswith(refs):
             return False
         from gitcoord.store.memory import reachable_objects
-        old = {oid: None for oid in reachable_objects(world.server.objects, [update.old] if update.old else [],
-                                                      beside={})}
+
+        old = {
+            oid: None for oid in reachable_objects(world.server.objects, [update.old] if update.old else [], beside={})
+        }
         new = reachable_objects(world.server.objects, [update.new], beside=old)
         return any(kind == "blob" and words.encode() in data for kind, data in new.values())
 
@@ -265,6 +269,7 @@ def minding(world: World, words: str, *, refs: str = "refs/") -> None:
             if any(holds(update) for update in updates):
                 return {update.ref: Pushed(PushOutcome.DENIED, "hook declined") for update in updates}
             return machine.store.push(updates)
+
         machine.push_through = through
 
     for machine in world.machines.values():

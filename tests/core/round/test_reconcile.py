@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from gitcoord.core.round import effects
 from gitcoord.core.format.event import Head, parse, seal
+from gitcoord.core.round import effects
 from tests.core.driver import FLEET, LEDGER, OUTBOXES, Machine, World, Written, run, signer_of
 
 
@@ -286,6 +286,7 @@ def test_a_line_is_trimmed_only_when_the_ledger_holds_that_line() -> None:
     twin = seal(one.say("mine").draft(), node="one-1", after=head, signer=signer_of("one"), fleet=FLEET)
     assert twin.line == one.disk.pending()[0].line
     from gitcoord.core.format.event import Draft
+
     draft = Draft("one", "note", "another at its place", world.wall(), world.uid())
     world.attempted[draft.event_uid] = ("one", draft.content)
     taken = seal(draft, node="one-1", after=head, signer=signer_of("one"), fleet=FLEET)

@@ -15,11 +15,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gitcoord.core.format.event import Draft
 from gitcoord.core.secret_scan import rules
 from gitcoord.core.secret_scan.credentials import (
-    HIDDEN, OwnSecrets, first_secret, hidden, looks_like_credential, redacted, secret_in, without_secrets,
+    HIDDEN,
+    OwnSecrets,
+    first_secret,
+    hidden,
+    looks_like_credential,
+    redacted,
+    secret_in,
+    without_secrets,
 )
-from gitcoord.core.format.event import Draft
 from gitcoord.core.secret_scan.patterns import RULES
 from gitcoord.core.secret_scan.rules import Rule, compiled
 from tests.core.secret_samples import HEX, SAMPLES, some
@@ -53,26 +60,54 @@ def test_no_text_around_it_hides_it(before: str, kind: str, after: str) -> None:
     assert looks_like_credential(f"{before}\n{SAMPLES[kind]}\n{after}") is not None
 
 
-@pytest.mark.parametrize("hide", [
-    lambda text: text[:9] + "\u200b" + text[9:], lambda text: text[:9] + "\u00ad\u2060" + text[9:],
-    lambda text: "".join(chr(ord(one) + 0xFEE0) if "!" <= one <= "~" else one for one in text),
-    lambda text: b64(f"export X={text}".encode()),
-    lambda text: base64.urlsafe_b64encode(base64.b64encode(f"x {text}".encode())).decode().rstrip("="),
-])
+@pytest.mark.parametrize(
+    "hide",
+    [
+        lambda text: text[:9] + "\u200b" + text[9:],
+        lambda text: text[:9] + "\u00ad\u2060" + text[9:],
+        lambda text: "".join(chr(ord(one) + 0xFEE0) if "!" <= one <= "~" else one for one in text),
+        lambda text: b64(f"export X={text}".encode()),
+        lambda text: base64.urlsafe_b64encode(base64.b64encode(f"x {text}".encode())).decode().rstrip("="),
+    ],
+)
 def test_a_disguise_that_a_reader_would_not_notice_hides_nothing(hide: object) -> None:
     for kind in ("GitHub ghp_", "Slack bot", "AWS access key id", "OpenAI project"):
         assert looks_like_credential("see " + hide(SAMPLES[kind])) is not None, kind  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("spelled", [
-    SEED.hex(), SEED.hex().upper(), b64(SEED), b64(SEED).replace("+", "-").replace("/", "_").rstrip("="), SEED.hex(" "),
-    SEED.hex(":"), SEED.hex()[:32] + "\n" + SEED.hex()[32:], b64(SEED + SEED[::-1]), b64(b"key: " + SEED),
-    b64(b"x" + SEED.hex().encode()), ODD.decode(), ODD.hex(), b64(ODD),
-    ", ".join(f"0x{one:02x}" for one in SEED), "".join(f"\\x{one:02X}" for one in SEED), SEED.hex("%"), SEED.hex("-"),
-    str(list(SEED)), " ".join(map(str, SEED)), str(int.from_bytes(SEED)), "".join(f"\\u00{one:02x}" for one in SEED),
-    base64.b32encode(SEED).decode(), base64.b32encode(SEED).decode().lower().rstrip("="), "\n".join(b64(SEED)),
-    base64.b85encode(SEED).decode(), base64.a85encode(SEED).decode(), "\n".join(ODD.decode()), " ".join(ODD.decode()),
-])
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        SEED.hex(),
+        SEED.hex().upper(),
+        b64(SEED),
+        b64(SEED).replace("+", "-").replace("/", "_").rstrip("="),
+        SEED.hex(" "),
+        SEED.hex(":"),
+        SEED.hex()[:32] + "\n" + SEED.hex()[32:],
+        b64(SEED + SEED[::-1]),
+        b64(b"key: " + SEED),
+        b64(b"x" + SEED.hex().encode()),
+        ODD.decode(),
+        ODD.hex(),
+        b64(ODD),
+        ", ".join(f"0x{one:02x}" for one in SEED),
+        "".join(f"\\x{one:02X}" for one in SEED),
+        SEED.hex("%"),
+        SEED.hex("-"),
+        str(list(SEED)),
+        " ".join(map(str, SEED)),
+        str(int.from_bytes(SEED)),
+        "".join(f"\\u00{one:02x}" for one in SEED),
+        base64.b32encode(SEED).decode(),
+        base64.b32encode(SEED).decode().lower().rstrip("="),
+        "\n".join(b64(SEED)),
+        base64.b85encode(SEED).decode(),
+        base64.a85encode(SEED).decode(),
+        "\n".join(ODD.decode()),
+        " ".join(ODD.decode()),
+    ],
+)
 def test_our_own_secret_is_noticed_however_it_is_spelled(spelled: str) -> None:
     found = looks_like_credential(f"it is {spelled}, I think", OWN)
     assert found is not None and found.startswith(("the key of alice", "the value of GITHUB_TOKEN"))
@@ -87,21 +122,43 @@ def test_what_is_no_secret_of_ours_is_not_one() -> None:
 # Left alone
 
 
-@pytest.mark.parametrize("text", [
-    "", "my ghp_ prefix", "glpat-", "AKIA", "-----BEGIN PUBLIC KEY-----", "-----BEGIN CERTIFICATE-----",
-    "3f786850e387550fdab836ed7e6dc881de23001b", "the private key is in the safe", "sha256:" + "a1" * 32,
-    "the token ring at 10:30", "the password is too short", "password: see the safe",
-    "token = os.environ['API_TOKEN']",
-    "export API_KEY=$(pass show api)", "API_KEY=${API_KEY}", 'password = "changeme"',
-    "key: ${{ secrets.GITCOORD_KEY }}",
-    "secret: [hidden]", "https://user:password@host/path", "https://example.org/a/b?page=2&sort=asc",
-    "see https://github.com/OWNER/REPO/commit/3f786850e387550fdab836ed7e6dc881de23001b",
-    "keys/alice.key", "the next_token field of ListObjectsV2Request", "class TokenBucketRateLimiterFactory2:",
-    "refs/heads/feature/add-secret-manager-2024-support", "task-management-skeleton-for-everybody-1",
-    '{"key": "public_key", "tokens": 1234, "max_tokens": 200000}', "npm install eslint-plugin-security@2.1.0",
-    "node.append(draft, on_secret=OnSecret.HIDE)[0].uid", "token=settings.API_TOKEN2)",
-    "sha512-" + b64(bytes(range(64))), "etag W/\"5e1d6c0b2f7a4c8d9e0f1a2b3c4d5e6f\"",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "my ghp_ prefix",
+        "glpat-",
+        "AKIA",
+        "-----BEGIN PUBLIC KEY-----",
+        "-----BEGIN CERTIFICATE-----",
+        "3f786850e387550fdab836ed7e6dc881de23001b",
+        "the private key is in the safe",
+        "sha256:" + "a1" * 32,
+        "the token ring at 10:30",
+        "the password is too short",
+        "password: see the safe",
+        "token = os.environ['API_TOKEN']",
+        "export API_KEY=$(pass show api)",
+        "API_KEY=${API_KEY}",
+        'password = "changeme"',
+        "key: ${{ secrets.GITCOORD_KEY }}",
+        "secret: [hidden]",
+        "https://user:password@host/path",
+        "https://example.org/a/b?page=2&sort=asc",
+        "see https://github.com/OWNER/REPO/commit/3f786850e387550fdab836ed7e6dc881de23001b",
+        "keys/alice.key",
+        "the next_token field of ListObjectsV2Request",
+        "class TokenBucketRateLimiterFactory2:",
+        "refs/heads/feature/add-secret-manager-2024-support",
+        "task-management-skeleton-for-everybody-1",
+        '{"key": "public_key", "tokens": 1234, "max_tokens": 200000}',
+        "npm install eslint-plugin-security@2.1.0",
+        "node.append(draft, on_secret=OnSecret.HIDE)[0].uid",
+        "token=settings.API_TOKEN2)",
+        "sha512-" + b64(bytes(range(64))),
+        'etag W/"5e1d6c0b2f7a4c8d9e0f1a2b3c4d5e6f"',
+    ],
+)
 def test_ordinary_words_are_left_alone(text: str) -> None:
     assert looks_like_credential(text) is None
 
@@ -110,11 +167,20 @@ def test_hashes_uids_digests_and_images_are_left_alone() -> None:
     rng = random.Random(7)
     for _ in range(300):
         digest = base64.urlsafe_b64encode(rng.randbytes(32)).decode().rstrip("=")
-        text = json.dumps({
-            "head": rng.randbytes(20).hex(), "prev": digest, "digest": digest[::-1], "sig": some(86), "uid": some(16),
-            "id": str(uuid.UUID(bytes=rng.randbytes(16))), "sha256": rng.randbytes(32).hex(), "key": digest,
-            "node": f"laptop-{some(4, HEX)}", "integrity": "sha512-" + b64(rng.randbytes(64)),
-        })
+        text = json.dumps(
+            {
+                "head": rng.randbytes(20).hex(),
+                "prev": digest,
+                "digest": digest[::-1],
+                "sig": some(86),
+                "uid": some(16),
+                "id": str(uuid.UUID(bytes=rng.randbytes(16))),
+                "sha256": rng.randbytes(32).hex(),
+                "key": digest,
+                "node": f"laptop-{some(4, HEX)}",
+                "integrity": "sha512-" + b64(rng.randbytes(64)),
+            }
+        )
         assert looks_like_credential(text) is None, text
     for _ in range(5):
         image = base64.b64encode(b"\x89PNG\r\n\x1a\n" + rng.randbytes(40_000)).decode()
@@ -135,8 +201,13 @@ def test_the_documents_and_the_history_of_this_project_alarm_nobody() -> None:
 
 
 def hostile(keyword: str) -> list[str]:
-    return [keyword * (20_000 // len(keyword)), f"{keyword}-" * (20_000 // (len(keyword) + 1)), keyword + "a1" * 10_000,
-            f"{keyword}=" * (20_000 // (len(keyword) + 1)), keyword + " " * 20_000]
+    return [
+        keyword * (20_000 // len(keyword)),
+        f"{keyword}-" * (20_000 // (len(keyword) + 1)),
+        keyword + "a1" * 10_000,
+        f"{keyword}=" * (20_000 // (len(keyword) + 1)),
+        keyword + " " * 20_000,
+    ]
 
 
 def test_no_pattern_takes_more_than_linear_time() -> None:
@@ -146,14 +217,31 @@ def test_no_pattern_takes_more_than_linear_time() -> None:
             compiled(rule.pattern).findall(text)
 
 
-@pytest.mark.parametrize("text", [
-    "a" * 65_000, "gh" + "p_" * 30_000, "-----BEGIN " * 5_000, "A" * 76 * 800, "password=" * 7_000, "a_" * 30_000,
-    "://" * 20_000, "https://u:" + "a" * 60_000 + "!", "password=" + "a" * 60_000 + "!",
-    "password=" + "aB" * 140 + "1!",
-    "eyJ-" * 15_000, "curl -u " * 8_000, "\u200b" * 20_000, "YWJj" * 15_000, "login a password " * 4_000,
-    "token is " * 7_000,
-    "password=" + "a " * 30_000, 'secret="' * 8_000, "bearer a1" * 7_000,
-], ids=lambda text: text[:12])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 65_000,
+        "gh" + "p_" * 30_000,
+        "-----BEGIN " * 5_000,
+        "A" * 76 * 800,
+        "password=" * 7_000,
+        "a_" * 30_000,
+        "://" * 20_000,
+        "https://u:" + "a" * 60_000 + "!",
+        "password=" + "a" * 60_000 + "!",
+        "password=" + "aB" * 140 + "1!",
+        "eyJ-" * 15_000,
+        "curl -u " * 8_000,
+        "\u200b" * 20_000,
+        "YWJj" * 15_000,
+        "login a password " * 4_000,
+        "token is " * 7_000,
+        "password=" + "a " * 30_000,
+        'secret="' * 8_000,
+        "bearer a1" * 7_000,
+    ],
+    ids=lambda text: text[:12],
+)
 def test_long_hostile_text_is_read_in_no_time(text: str) -> None:
     looks_like_credential(text, OWN)
     redacted(text, OWN)
@@ -191,12 +279,17 @@ def test_a_private_key_is_hidden_to_its_end() -> None:
     assert shown == f"so:\n{HIDDEN}"
 
 
-@pytest.mark.parametrize("text, shown", [
-    ("https://me:word@host/path failed", "https://[hidden]@host/path failed"),
-    ("password: hunter2, then", "password: [hidden], then"), ('{"api_key": "abc"}', '{"api_key": "[hidden]"}'),
-    ("GITCOORD_TOKEN=abc", "GITCOORD_TOKEN=[hidden]"), ("the token ring at 10:30", "the token ring at 10:30"),
-    ("bad line at events.log:3", "bad line at events.log:3"),
-])
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("https://me:word@host/path failed", "https://[hidden]@host/path failed"),
+        ("password: hunter2, then", "password: [hidden], then"),
+        ('{"api_key": "abc"}', '{"api_key": "[hidden]"}'),
+        ("GITCOORD_TOKEN=abc", "GITCOORD_TOKEN=[hidden]"),
+        ("the token ring at 10:30", "the token ring at 10:30"),
+        ("bad line at events.log:3", "bad line at events.log:3"),
+    ],
+)
 def test_passwords_are_hidden_by_the_words_before_them(text: str, shown: str) -> None:
     assert redacted(text) == shown
 

@@ -44,9 +44,11 @@ def test_no_such_pull_request_is_refused(client: Client) -> None:
 def test_files_have_a_patch_or_none(fake: FakeGitHub, client: Client) -> None:
     fake.pull(3, files=[changed("a.py", PATCH), changed("b.png"), changed("c", previous="d", status="renamed")])
     files = client.files(3)
-    assert files.listed == (ChangedFile("a.py", "modified", 2, 1, PATCH, None),
-                            ChangedFile("b.png", "modified", 0, 0, None, None),
-                            ChangedFile("c", "renamed", 0, 0, None, "d"))
+    assert files.listed == (
+        ChangedFile("a.py", "modified", 2, 1, PATCH, None),
+        ChangedFile("b.png", "modified", 0, 0, None, None),
+        ChangedFile("c", "renamed", 0, 0, None, "d"),
+    )
     assert not files.cut
 
 

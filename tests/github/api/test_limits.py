@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from gitcoord.github.api.retry import Limited
 from gitcoord.github.api.limits import WRITES_PER_HOUR, WRITES_PER_MINUTE, Meter
 from gitcoord.github.api.models import Quota
+from gitcoord.github.api.retry import Limited
 
 
 class Clock:
@@ -61,11 +61,20 @@ def test_what_others_wrote_with_the_same_account_counts(meter: Meter) -> None:
     assert meter.wait_s() == 0
 
 
-@pytest.mark.parametrize("other", [
-    heartbeat([60, 60], account="somebody"), heartbeat([60, 60], session="mine"), heartbeat([60, 60], state="goodbye"),
-    heartbeat("many"), heartbeat([60]), heartbeat([-60, 0]), heartbeat([True, 1]), SimpleNamespace(data={}),
-    SimpleNamespace(data={"github": 5}),
-])
+@pytest.mark.parametrize(
+    "other",
+    [
+        heartbeat([60, 60], account="somebody"),
+        heartbeat([60, 60], session="mine"),
+        heartbeat([60, 60], state="goodbye"),
+        heartbeat("many"),
+        heartbeat([60]),
+        heartbeat([-60, 0]),
+        heartbeat([True, 1]),
+        SimpleNamespace(data={}),
+        SimpleNamespace(data={"github": 5}),
+    ],
+)
 def test_what_is_no_word_about_our_account_counts_for_nothing(meter: Meter, other: Any) -> None:
     meter.wrote()
     meter.heard([other], own_sessions=["mine"])

@@ -9,9 +9,9 @@ import pytest
 
 from gitcoord.core.errors import BadCredentials, Denied, GitcoordError, Lost, Unreachable
 from gitcoord.github.api import upsert
-from gitcoord.github.api.retry import Limited, in_our_words
 from gitcoord.github.api.client import Client
 from gitcoord.github.api.models import marker
+from gitcoord.github.api.retry import Limited, in_our_words
 from tests.github.conftest import Made
 from tests.github.fake import FakeGitHub, is_write
 
@@ -23,37 +23,68 @@ def headers(**more: str) -> dict[str, str]:
     return {"Date": formatdate(NOW, usegmt=True), **{name.replace("_", "-"): value for name, value in more.items()}}
 
 
-@pytest.mark.parametrize(("status", "message", "sent", "kind", "words", "code"), [
-    (401, "Bad credentials", {}, BadCredentials, "does not accept the token (401 Bad credentials): it has expired", 5),
-    (403, "Resource not accessible by personal access token",
-     {"X-Accepted-GitHub-Permissions": "pull_requests=write"}, BadCredentials, "it needs pull_requests=write", 5),
-    (403, "Must have admin rights to Repository.", {}, BadCredentials, "lacks a right", 5),
-    (403, "Resource protected by organization SAML enforcement.", {"X-GitHub-SSO": "required; url=u"}, BadCredentials,
-     "single sign-on", 5),
-    (403, "Repository was archived so is read-only.", {}, Denied, "GitHub refuses it (403", 1),
-    (404, "Not Found", {}, Denied, "a thing is not there, or the token may not see it", 1),
-    (409, "Git Repository is empty.", {}, Lost, "changed it meanwhile", 3),
-    (422, "Validation Failed", {}, Denied, "GitHub refuses it (422 Validation Failed)", 1),
-    (500, "Server Error", {}, Unreachable, "GitHub is in trouble (500)", 4),
-])
-def test_every_answer_has_its_own_words_and_exit_code(status: int, message: str, sent: dict[str, str],
-                                                      kind: type[GitcoordError], words: str, code: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "message", "sent", "kind", "words", "code"),
+    [
+        (
+            401,
+            "Bad credentials",
+            {},
+            BadCredentials,
+            "does not accept the token (401 Bad credentials): it has expired",
+            5,
+        ),
+        (
+            403,
+            "Resource not accessible by personal access token",
+            {"X-Accepted-GitHub-Permissions": "pull_requests=write"},
+            BadCredentials,
+            "it needs pull_requests=write",
+            5,
+        ),
+        (403, "Must have admin rights to Repository.", {}, BadCredentials, "lacks a right", 5),
+        (
+            403,
+            "Resource protected by organization SAML enforcement.",
+            {"X-GitHub-SSO": "required; url=u"},
+            BadCredentials,
+            "single sign-on",
+            5,
+        ),
+        (403, "Repository was archived so is read-only.", {}, Denied, "GitHub refuses it (403", 1),
+        (404, "Not Found", {}, Denied, "a thing is not there, or the token may not see it", 1),
+        (409, "Git Repository is empty.", {}, Lost, "changed it meanwhile", 3),
+        (422, "Validation Failed", {}, Denied, "GitHub refuses it (422 Validation Failed)", 1),
+        (500, "Server Error", {}, Unreachable, "GitHub is in trouble (500)", 4),
+    ],
+)
+def test_every_answer_has_its_own_words_and_exit_code(
+    status: int, message: str, sent: dict[str, str], kind: type[GitcoordError], words: str, code: int
+) -> None:
     wrong = in_our_words("a thing", "the token", status, message, sent)
     assert isinstance(wrong, kind)
     assert words in str(wrong)
     assert wrong.exit_code == code
 
 
-@pytest.mark.parametrize(("status", "message", "sent", "seconds"), [
-    (403, SECONDARY, headers(Retry_After="17"), 17),
-    (403, SECONDARY, headers(), 60),
-    (429, "Too Many Requests", headers(Retry_After="17"), 17),
-    (429, "Too Many Requests", headers(), 60),
-    (403, "API rate limit exceeded for user ID 1.",
-     headers(X_RateLimit_Remaining="0", X_RateLimit_Reset=str(NOW + 1800)), 1801),
-])
-def test_a_limit_says_how_long_by_githubs_own_clock(status: int, message: str, sent: dict[str, str], seconds: float
-                                                    ) -> None:
+@pytest.mark.parametrize(
+    ("status", "message", "sent", "seconds"),
+    [
+        (403, SECONDARY, headers(Retry_After="17"), 17),
+        (403, SECONDARY, headers(), 60),
+        (429, "Too Many Requests", headers(Retry_After="17"), 17),
+        (429, "Too Many Requests", headers(), 60),
+        (
+            403,
+            "API rate limit exceeded for user ID 1.",
+            headers(X_RateLimit_Remaining="0", X_RateLimit_Reset=str(NOW + 1800)),
+            1801,
+        ),
+    ],
+)
+def test_a_limit_says_how_long_by_githubs_own_clock(
+    status: int, message: str, sent: dict[str, str], seconds: float
+) -> None:
     wrong = in_our_words("a thing", "the token", status, message, sent)
     assert isinstance(wrong, Limited)
     assert wrong.wait_s == seconds

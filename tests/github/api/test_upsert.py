@@ -7,9 +7,9 @@ import pytest
 from gitcoord.core.errors import Unreachable
 from gitcoord.github import diff_lines
 from gitcoord.github.api import upsert
-from gitcoord.github.api.retry import Unfit
 from gitcoord.github.api.client import Client
 from gitcoord.github.api.models import Annotation, Remark, marker
+from gitcoord.github.api.retry import Unfit
 from tests.github.conftest import Made
 from tests.github.fake import FakeGitHub, changed, is_write
 
@@ -29,8 +29,10 @@ def put(client: Client, event: str = "COMMENT", body: str = "well", **more: obje
 
 def test_lines_of_a_patch_that_a_comment_may_stand_on(pull: None, client: Client) -> None:
     places = diff_lines.commentable(client.files(3).listed)
-    assert places == {"a.py": {("LEFT", 1), ("LEFT", 2), ("RIGHT", 1), ("RIGHT", 2), ("RIGHT", 3)},
-                      "b.png": frozenset()}
+    assert places == {
+        "a.py": {("LEFT", 1), ("LEFT", 2), ("RIGHT", 1), ("RIGHT", 2), ("RIGHT", 3)},
+        "b.png": frozenset(),
+    }
 
 
 def test_a_review_is_posted_once_and_then_updated(fake: FakeGitHub, pull: None, client: Client) -> None:
@@ -44,8 +46,9 @@ def test_a_review_is_posted_once_and_then_updated(fake: FakeGitHub, pull: None, 
     assert [method for method, _ in fake.writes()] == ["POST", "PUT"]
 
 
-def test_another_verdict_is_a_new_review_and_the_old_one_blocks_no_more(fake: FakeGitHub, pull: None, client: Client
-                                                                        ) -> None:
+def test_another_verdict_is_a_new_review_and_the_old_one_blocks_no_more(
+    fake: FakeGitHub, pull: None, client: Client
+) -> None:
     put(client, "REQUEST_CHANGES")
     put(client, "APPROVE")
     assert [one.state for one in client.reviews(3)] == ["DISMISSED", "APPROVED"]
@@ -132,8 +135,9 @@ def test_a_check_run_carries_all_its_annotations_in_pieces(fake: FakeGitHub, mad
     client = made(kind="workflow")
     notes = [Annotation("a.py", line, line, "warning", "look") for line in range(1, 121)]
     for _ in range(2):
-        check = upsert.put_check(client, HEAD, name="gitcoord", marker=MARK, conclusion="neutral", title="t",
-                                  summary="s", annotations=notes)
+        check = upsert.put_check(
+            client, HEAD, name="gitcoord", marker=MARK, conclusion="neutral", title="t", summary="s", annotations=notes
+        )
     assert (check.conclusion, check.marker) == ("neutral", MARK)
     assert len(fake.repos["o/r"].checks[HEAD][0]["output"]["annotations"]) == 120
     assert [method for method, _ in fake.writes()] == ["POST", "PATCH", "PATCH"]

@@ -13,13 +13,13 @@ import pytest
 
 import gitcoord
 from gitcoord.core import times
-from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.core.leadership.sessions import Crew
+from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.features import alerts as feature
 from gitcoord.node.agent.alert_sender import ATTEMPTS, RETRY_S, Alerts, addresses
+from gitcoord.node.agent.sessions import Seats
 from gitcoord.node.clock import utc_now
 from gitcoord.node.node import Node
-from gitcoord.node.agent.sessions import Seats
 from tests.waiting import wait_until
 
 

@@ -12,8 +12,8 @@ import pytest
 import gitcoord
 from gitcoord.core.format.event import Event
 from gitcoord.core.names import uid_from
-from gitcoord.node.node import Node
 from gitcoord.node.agent.event_handler import ATTEMPTS, COMMAND_S_MAX, RETRY_S, Reaction
+from gitcoord.node.node import Node
 from gitcoord.store import files
 from gitcoord.store.home.dead_letters import DeadLetters
 from tests.waiting import wait_until
@@ -48,7 +48,7 @@ def step_through(one: Reaction, now_s: float, attempts: int) -> float:
     for number in range(attempts):
         assert one.is_due(now_s) or not number
         step_to_end(one, now_s)
-        wait_s = min(RETRY_S[0] * 2 ** number, RETRY_S[1]) if number < attempts - 1 else 0.0
+        wait_s = min(RETRY_S[0] * 2**number, RETRY_S[1]) if number < attempts - 1 else 0.0
         if wait_s:
             assert not one.step(now_s + wait_s - 0.01) and not one.is_due(now_s + wait_s - 0.01)
         now_s += wait_s
@@ -93,8 +93,14 @@ def test_many_dead_letters_are_few_error_events(node: Node) -> None:
 
 def test_a_dead_letter_is_handled_again_when_asked_and_goes_when_that_went_well(node: Node, tmp_path: Path) -> None:
     bad = ask(node, "bad")
-    one = Reaction(node, "bob", f"test -e {tmp_path}/mended && echo $GITCOORD_EVENT_ID >> {tmp_path}/seen", reply=False,
-                   say=lambda kind, text: None, attempts=2)
+    one = Reaction(
+        node,
+        "bob",
+        f"test -e {tmp_path}/mended && echo $GITCOORD_EVENT_ID >> {tmp_path}/seen",
+        reply=False,
+        say=lambda kind, text: None,
+        attempts=2,
+    )
     step_to_end(one, 0.0)
     step_to_end(one, 10.0)
     new = ask(node, "new")
@@ -117,8 +123,9 @@ def test_an_event_whose_bytes_no_command_can_be_given_is_set_aside(
 ) -> None:
     ask(node, "bad")
     good = ask(node, "good")
-    one = Reaction(node, "bob", f"echo $GITCOORD_EVENT_ID >> {tmp_path}/seen", reply=False,
-                   say=lambda kind, text: None, attempts=1)
+    one = Reaction(
+        node, "bob", f"echo $GITCOORD_EVENT_ID >> {tmp_path}/seen", reply=False, say=lambda kind, text: None, attempts=1
+    )
     monkeypatch.setattr("gitcoord.node.agent.event_handler.Command", overflows)
     assert one.step(0.0) and not one.busy
     monkeypatch.undo()
@@ -194,9 +201,11 @@ def test_a_command_has_an_hour(node: Node) -> None:
 
 
 def test_only_what_counts_and_is_addressed_to_the_agent_is_handled(node: Node) -> None:
-    node.append(node.draft("question", "to carol", actor="alice", to=["carol"]),
-                node.draft("question", 'says "bob" only', actor="alice"),
-                node.draft("question", "of nobody's", actor="alice", to=["bob"], term=7))  # void: no such term
+    node.append(
+        node.draft("question", "to carol", actor="alice", to=["carol"]),
+        node.draft("question", 'says "bob" only', actor="alice"),
+        node.draft("question", "of nobody's", actor="alice", to=["bob"], term=7),
+    )  # void: no such term
     node.sync()
     one = reaction(node, "true")
     assert not one.step(0.0)

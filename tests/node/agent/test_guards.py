@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 
 import gitcoord
-from gitcoord.core.ledger import checkpoint
 from gitcoord.core import limits
-from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.commands import Context, NewEvent
 from gitcoord.core.errors import Corrupt, Refused
+from gitcoord.core.ledger import checkpoint
+from gitcoord.core.ledger.branch import Branch
 from gitcoord.features.pages import card
 from gitcoord.node import ledger_pages
-from gitcoord.node.agent.leader_jobs import LeaderJobs
 from gitcoord.node.agent.guards import RETRY_S, Guards
-from gitcoord.node.node import Node
+from gitcoord.node.agent.leader_jobs import LeaderJobs
 from gitcoord.node.agent.options import Options
 from gitcoord.node.agent.runner import Runner
 from gitcoord.node.agent.sessions import Seats
+from gitcoord.node.node import Node
 from tests.waiting import wait_until
 
 
@@ -37,15 +37,25 @@ def raising(wrong: Exception) -> Callable[..., bool]:
     return part
 
 
-@pytest.mark.parametrize("wrong", [OverflowError("date"), RecursionError(), ValueError("a\nb"), Refused("too large"),
-                                   KeyError("x"), OSError(28, "full"), AssertionError()])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        OverflowError("date"),
+        RecursionError(),
+        ValueError("a\nb"),
+        Refused("too large"),
+        KeyError("x"),
+        OSError(28, "full"),
+        AssertionError(),
+    ],
+)
 def test_a_part_that_fails_waits_longer_each_time_and_is_told_once(wrong: Exception) -> None:
     said: list[str] = []
     guards, now = Guards(lambda kind, text: said.append(text)), 0.0
     part = raising(wrong)
     for number in range(12):
         assert guards.run("pages", part, otherwise=False, now_s=now) is False
-        wait_s = min(RETRY_S[0] * 2 ** number, RETRY_S[1])
+        wait_s = min(RETRY_S[0] * 2**number, RETRY_S[1])
         assert guards.waits("pages", now + wait_s - 0.01) and not guards.waits("others", now)
         assert guards.run("pages", lambda: True, otherwise=False, now_s=now + wait_s - 0.01) is False
         now += wait_s
@@ -89,8 +99,12 @@ class Part:
 def test_a_run_outlives_each_of_its_parts(node: Node) -> None:
     said: list[str] = []
     bad, good = Part("is_due", "step", "ask_to_end", "end"), Part()
-    Runner(node, Options(agents=["alice"], for_s=1.0, say=lambda kind, text: said.append(f"{kind}: {text}"),
-                         reactions=[bad, good])).run()
+    Runner(
+        node,
+        Options(
+            agents=["alice"], for_s=1.0, say=lambda kind, text: said.append(f"{kind}: {text}"), reactions=[bad, good]
+        ),
+    ).run()
     assert good.steps > 1 and good.ended and said[-1] == "goodbye: goodbye"
     told = [words for words in said if "step" in words]
     assert len(told) == 1 and told[0].startswith("part_failed: part: ZeroDivisionError: step (test_guards.py:")
@@ -101,8 +115,10 @@ def test_a_run_outlives_what_follows_a_round(node: Node, monkeypatch: pytest.Mon
     said: list[str] = []
     monkeypatch.setattr(Runner, part, raising(OverflowError(part)))
     good = Part()
-    Runner(node, Options(agents=["alice"], for_s=0.5, say=lambda kind, text: said.append(f"{kind}: {text}"),
-                         reactions=[good])).run()
+    Runner(
+        node,
+        Options(agents=["alice"], for_s=0.5, say=lambda kind, text: said.append(f"{kind}: {text}"), reactions=[good]),
+    ).run()
     assert good.steps and said[-1] == "goodbye: goodbye" and len([one for one in said if part in one]) == 1
 
 

@@ -13,8 +13,8 @@ from gitcoord.core.commands import Context, NewEvent
 from gitcoord.core.errors import Unreachable
 from gitcoord.core.leadership.sessions import Crew
 from gitcoord.node.agent.leader_jobs import LeaderJobs, May, Work
-from gitcoord.node.node import Node
 from gitcoord.node.agent.sessions import Seats
+from gitcoord.node.node import Node
 from tests.waiting import wait_until
 
 

@@ -16,14 +16,14 @@ import pytest
 
 import gitcoord
 from gitcoord.core.errors import BadCredentials, Corrupt, GitcoordError, Lost, Refused, Unreachable
-from gitcoord.core.round.protocol import Report
 from gitcoord.core.leadership.sessions import Session
+from gitcoord.core.round.protocol import Report
 from gitcoord.node import push_budget
 from gitcoord.node.agent import sessions
-from gitcoord.node.node import Node
-from gitcoord.node.agent.sync_loop import ATTEMPTS, Rounds
 from gitcoord.node.agent.options import Options
 from gitcoord.node.agent.runner import Runner
+from gitcoord.node.agent.sync_loop import ATTEMPTS, Rounds
+from gitcoord.node.node import Node
 from gitcoord.node.shutdown import Stop
 
 
@@ -83,8 +83,14 @@ def test_an_outage_is_one_event_however_many_agents_of_the_node_see_it(
 
 
 def test_what_a_person_has_to_mend_is_said_once_for_each_kind(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = [BadCredentials("401"), BadCredentials("401 again"), Corrupt("odd"), Corrupt("odd"), None,
-             BadCredentials("401")]
+    wrong = [
+        BadCredentials("401"),
+        BadCredentials("401 again"),
+        Corrupt("odd"),
+        Corrupt("odd"),
+        None,
+        BadCredentials("401"),
+    ]
     rounds, said = rounds_of(node, monkeypatch, *wrong)
     for _ in wrong:
         rounds.one()

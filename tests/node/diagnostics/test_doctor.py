@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from gitcoord.core.errors import Corrupt, Unreachable
-from gitcoord.node.diagnostics import doctor, remote_checks, finding as findings
-from gitcoord.node.membership import init as found
 from gitcoord.node import store_repair
+from gitcoord.node.diagnostics import doctor, remote_checks
+from gitcoord.node.diagnostics import finding as findings
 from gitcoord.node.diagnostics.doctor import FAIL, OK, WARN, Finding
+from gitcoord.node.membership import init as found
 from gitcoord.node.membership.init import InitRequest
 from gitcoord.node.node import open_node
 from gitcoord.store.git import git_store
@@ -60,10 +61,33 @@ def test_a_sound_node_has_nothing_that_fails(clone: Path) -> None:
     assert {name: f for name, f in found.items() if f.state == FAIL} == {}
     assert [name for name, f in found.items() if f.state == WARN] == ["leader"]
     assert set(found) == {
-        "git", "python", "environment", "fleet", "paused", "disk", "lock", "queue", "keys", "sharing", "store",
-        "leftovers", "agent",
-        "leader", "verified", "trust", "remote", "credentials", "ledger", "namespace", "compare-and-swap", "rewriting",
-        "removal", "packing", "outboxes", "clock", "profile",
+        "git",
+        "python",
+        "environment",
+        "fleet",
+        "paused",
+        "disk",
+        "lock",
+        "queue",
+        "keys",
+        "sharing",
+        "store",
+        "leftovers",
+        "agent",
+        "leader",
+        "verified",
+        "trust",
+        "remote",
+        "credentials",
+        "ledger",
+        "namespace",
+        "compare-and-swap",
+        "rewriting",
+        "removal",
+        "packing",
+        "outboxes",
+        "clock",
+        "profile",
     }
     assert all(f.fix for f in found.values() if f.state != OK)
     assert doctor.exit_code(list(found.values())) == 0
@@ -128,8 +152,10 @@ def test_a_host_that_denies_the_namespace(clone: Path, remote: Path) -> None:
 def test_a_host_that_denies_rewriting_and_removal(clone: Path, remote: Path) -> None:
     hook = remote / "hooks" / "update"
     hook.parent.mkdir(exist_ok=True)
-    hook.write_text("#!/bin/sh\ncase $2 in 0000*) exit 0;; esac\n"
-                    "git merge-base --is-ancestor $2 $3 || { echo 'history stays' >&2; exit 1; }\n")
+    hook.write_text(
+        "#!/bin/sh\ncase $2 in 0000*) exit 0;; esac\n"
+        "git merge-base --is-ancestor $2 $3 || { echo 'history stays' >&2; exit 1; }\n"
+    )
     hook.chmod(0o755)
     found = examined(clone)
     assert found["compare-and-swap"].state == OK
@@ -274,8 +300,12 @@ def remove_store(clone: Path) -> None:
     subprocess.run(["rm", "-r", str(home(clone) / "store.git")], check=True)
 
 
-DAMAGES = {"objects removed": remove_all, "objects empty": empty_all, "objects torn": tear_all,
-           "folder removed": remove_store}
+DAMAGES = {
+    "objects removed": remove_all,
+    "objects empty": empty_all,
+    "objects torn": tear_all,
+    "folder removed": remove_store,
+}
 
 
 @pytest.mark.parametrize("damage", list(DAMAGES.values()), ids=list(DAMAGES))
@@ -340,8 +370,13 @@ def test_a_rollback_is_still_found_out_after_the_store_was_rebuilt(clone: Path, 
 
 
 def run(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "gitcoord", "doctor", *arguments], cwd=clone, text=True,
-                          capture_output=True, env=os.environ | {"PYTHONPATH": str(TOP)})
+    return subprocess.run(
+        [sys.executable, "-m", "gitcoord", "doctor", *arguments],
+        cwd=clone,
+        text=True,
+        capture_output=True,
+        env=os.environ | {"PYTHONPATH": str(TOP)},
+    )
 
 
 def test_the_command_prints_for_people_and_for_programs(clone: Path) -> None:
@@ -356,10 +391,21 @@ def test_the_command_prints_for_people_and_for_programs(clone: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP"])
-@pytest.mark.parametrize(("value", "bad"), [
-    ("{clone}", True), ("{clone}/src", True), ("/usr/lib{sep}{clone}/src", True), ("/usr/lib{sep}", True), (".", True),
-    ("src", True), ("{link}/src", True), ("{clone}-other", False), ("/usr/lib{sep}/opt", False), ("", False),
-])
+@pytest.mark.parametrize(
+    ("value", "bad"),
+    [
+        ("{clone}", True),
+        ("{clone}/src", True),
+        ("/usr/lib{sep}{clone}/src", True),
+        ("/usr/lib{sep}", True),
+        (".", True),
+        ("src", True),
+        ("{link}/src", True),
+        ("{clone}-other", False),
+        ("/usr/lib{sep}/opt", False),
+        ("", False),
+    ],
+)
 def test_a_variable_by_which_python_reads_the_checkout_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, bad: bool
 ) -> None:

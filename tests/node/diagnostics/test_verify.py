@@ -12,18 +12,18 @@ from click.testing import CliRunner
 
 from gitcoord.cli.verify import command
 from gitcoord.core import limits
-from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.fold.terms import LeaderElection
 from gitcoord.core.format.event import Draft, Event, Head, hash_of, parse, seal
 from gitcoord.core.format.keys import Ed25519Signer
+from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.ledger.log_files import Log, segment_path
-from gitcoord.core.ports import Oid, PushOutcome, Update
-from gitcoord.core.fold.terms import LeaderElection
 from gitcoord.core.ledger.trees import root_of
+from gitcoord.core.ports import Oid, PushOutcome, Update
 from gitcoord.node import ledger_pages
-from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.clock import new_uid, utc_now
-from gitcoord.node.node import Node
 from gitcoord.node.diagnostics.verify import Verdict, verify
+from gitcoord.node.membership.init import InitRequest, init
+from gitcoord.node.node import Node
 
 LEDGER = "refs/heads/gitcoord/ledger"
 STRANGER = Ed25519Signer(b"s" * 32)
@@ -66,12 +66,23 @@ def with_lines(node: Node, *lines: bytes) -> Log:
     return Log(log.segments, log.counts, (*log.open, *lines))
 
 
-def line(node: Node, *, signer: Ed25519Signer | None = None, actor: str = "alice", chain: str = "mallory-1",
-         after: Head = Head(), type_: str = "note", uid: str = "", fleet: str = "", content: str = "x") -> bytes:
+def line(
+    node: Node,
+    *,
+    signer: Ed25519Signer | None = None,
+    actor: str = "alice",
+    chain: str = "mallory-1",
+    after: Head = Head(),
+    type_: str = "note",
+    uid: str = "",
+    fleet: str = "",
+    content: str = "x",
+) -> bytes:
     """A line such as anybody can make who has read the ledger."""
     draft = Draft(actor, type_, content, utc_now(), uid or new_uid())
-    return seal(draft, node=chain, after=after, signer=signer or node.keyring.signer("alice"),
-                fleet=fleet or node.config.fleet).line
+    return seal(
+        draft, node=chain, after=after, signer=signer or node.keyring.signer("alice"), fleet=fleet or node.config.fleet
+    ).line
 
 
 def kinds(verdict: Verdict) -> list[str]:
@@ -234,7 +245,10 @@ def test_the_command_ends_with_6_and_names_each_finding_on_one_line(
     assert "\x1b" not in found.output and len(found.output.splitlines()) == 3
     value = json.loads(CliRunner().invoke(command, ["--json"]).output)
     assert {key: value[key] for key in ("schema", "position", "events")} == {
-        "schema": "gitcoord.verify/1", "position": 15, "events": 15}
+        "schema": "gitcoord.verify/1",
+        "position": 15,
+        "events": 15,
+    }
     assert [set(finding) for finding in value["findings"]] == [{"kind", "where", "text"}] * 2
 
 
@@ -245,8 +259,11 @@ def test_a_key_that_was_revoked_after_it_had_counted_makes_no_finding(node: Node
     put(node, log=with_lines(node, joined, line(node, actor="mallory", signer=STRANGER, after=head, content="said")))
     node.sync()
     said = node.fleet.position
-    node.append(node.draft("key_revoked", "mallory's key was stolen", actor="alice",
-                           data={"key": STRANGER.key, "after": said - 1}))
+    node.append(
+        node.draft(
+            "key_revoked", "mallory's key was stolen", actor="alice", data={"key": STRANGER.key, "after": said - 1}
+        )
+    )
     node.sync()
     assert node.fleet.members.revoked == {STRANGER.key: said - 1}
     verdict = verify(node, history=history)

@@ -25,22 +25,28 @@ def test_the_nine_are_read_in_the_order_of_their_dependencies() -> None:
         assert all(order.index(other) < order.index(name) for other in one.depends_on)
 
 
-@pytest.mark.parametrize(("text", "why"), [
-    ("", "agents: Field required"),
-    ("agents = {}", "agents: Dictionary should have at least 1 item"),
-    ("[agents.bob\n[agents.eve]", "at line 1"),
-    ("[agents.bob]\nexec = 'x'\nexec = 'y'\n", "at line 3"),
-    ("[agents.bob]\ncapability = ['x']", "agents.bob.capability: there is no such field; there are: capabilities, "),
-    ("[workers]\n[agents.bob]", "workers: there is no such field; there are: agents"),
-    ("[agents.bob]\nslots = 0", "agents.bob.slots: must be greater than or equal to 1"),
-    ("[agents.bob]\nexec = 'x'\nhandler = 'y:z'", "agents.bob: exec and handler say the same"),
-    ("[agents.'b/b']", "agents.b/b: that cannot name an agent"),
-    ("[agents.bob]\n[agents.BOB]", "agents.BOB: there is bob already"),
-    ("[agents.bob]\nbackup = 'bob'", "agents.bob.backup: it cannot be its own"),
-    ("[agents.bob]\nbackup = 'eve'", "agents.bob.backup: 'eve' is neither in this file nor in the fleet"),
-    ("[agents.bob]\ndepends_on = ['eve']", "agents.bob.depends_on: 'eve' is neither"),
-    ("[agents.bob]\ndepends_on = ['eve']\n[agents.eve]\ndepends_on = ['Bob']", "in a circle: bob → eve → bob"),
-])
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "agents: Field required"),
+        ("agents = {}", "agents: Dictionary should have at least 1 item"),
+        ("[agents.bob\n[agents.eve]", "at line 1"),
+        ("[agents.bob]\nexec = 'x'\nexec = 'y'\n", "at line 3"),
+        (
+            "[agents.bob]\ncapability = ['x']",
+            "agents.bob.capability: there is no such field; there are: capabilities, ",
+        ),
+        ("[workers]\n[agents.bob]", "workers: there is no such field; there are: agents"),
+        ("[agents.bob]\nslots = 0", "agents.bob.slots: must be greater than or equal to 1"),
+        ("[agents.bob]\nexec = 'x'\nhandler = 'y:z'", "agents.bob: exec and handler say the same"),
+        ("[agents.'b/b']", "agents.b/b: that cannot name an agent"),
+        ("[agents.bob]\n[agents.BOB]", "agents.BOB: there is bob already"),
+        ("[agents.bob]\nbackup = 'bob'", "agents.bob.backup: it cannot be its own"),
+        ("[agents.bob]\nbackup = 'eve'", "agents.bob.backup: 'eve' is neither in this file nor in the fleet"),
+        ("[agents.bob]\ndepends_on = ['eve']", "agents.bob.depends_on: 'eve' is neither"),
+        ("[agents.bob]\ndepends_on = ['eve']\n[agents.eve]\ndepends_on = ['Bob']", "in a circle: bob → eve → bob"),
+    ],
+)
 def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, text: str, why: str) -> None:
     with pytest.raises(Refused) as refused:
         plan(tmp_path, text)
@@ -60,5 +66,18 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_the_command_line_of_an_agent_says_what_the_file_says(tmp_path: Path) -> None:
     text = "[agents.bob]\ncapabilities = ['python,rust']\nexec = 'run it'\nslots = 2\nlead = false"
     words = child.words("bob", plan(tmp_path, text).agents["bob"])
-    assert words[3:] == ["agent", "run", "--id", "bob", "--quiet", "--until-eof", "--slots", "2", "--exec", "run it",
-                         "--capabilities", "python,rust", "--no-lead"]
+    assert words[3:] == [
+        "agent",
+        "run",
+        "--id",
+        "bob",
+        "--quiet",
+        "--until-eof",
+        "--slots",
+        "2",
+        "--exec",
+        "run it",
+        "--capabilities",
+        "python,rust",
+        "--no-lead",
+    ]

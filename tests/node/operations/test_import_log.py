@@ -13,8 +13,8 @@ import pytest
 
 from gitcoord.features import conversation
 from gitcoord.node.membership.init import InitRequest, init
-from gitcoord.node.operations.import_log import LINE_BYTES_MAX, Imported, import_log, nonce_of
 from gitcoord.node.node import Node
+from gitcoord.node.operations.import_log import LINE_BYTES_MAX, Imported, import_log, nonce_of
 
 TOP = Path(__file__).resolve().parents[3]
 TIME = "2026-01-31T08:00:00Z"
@@ -26,8 +26,14 @@ def node(tmp_path: Path) -> Iterator[Node]:
         yield joined
 
 
-def five(interaction: Any = 1, actor: Any = "bob", type_: Any = "question", content: Any = "hello", time: Any = TIME,
-         **more: Any) -> bytes:
+def five(
+    interaction: Any = 1,
+    actor: Any = "bob",
+    type_: Any = "question",
+    content: Any = "hello",
+    time: Any = TIME,
+    **more: Any,
+) -> bytes:
     fields = {"interaction": interaction, "actor": actor, "type": type_, "content": content, "timestamp": time}
     return json.dumps(fields | more).encode() + b"\n"
 
@@ -44,8 +50,11 @@ def errors(node: Node) -> list[dict[str, Any]]:
 def shown(node: Node) -> list[tuple[int | None, str, str, str]]:
     """(interaction, author, type, content) of the ledger's conversations."""
     state = node.fleet.states["conversation"]
-    return [(conversation.number_of(state, position), event.shown_actor, event.type, event.content)
-            for position, event in node.events() if "source" in event.data]
+    return [
+        (conversation.number_of(state, position), event.shown_actor, event.type, event.content)
+        for position, event in node.events()
+        if "source" in event.data
+    ]
 
 
 def test_the_importer_signs_and_the_author_is_shown(node: Node) -> None:
@@ -57,8 +66,15 @@ def test_the_importer_signs_and_the_author_is_shown(node: Node) -> None:
 
 def test_interactions_stay_together_under_numbers_of_their_own(node: Node) -> None:
     node.append(node.draft("question", "mine", actor="alice"))
-    take(node, five(9) + five(1, content="x") + five(9, type_="answer") + five(None) + five(1, type_="error")
-         + five(None, content="two"))
+    take(
+        node,
+        five(9)
+        + five(1, content="x")
+        + five(9, type_="answer")
+        + five(None)
+        + five(1, type_="error")
+        + five(None, content="two"),
+    )
     node.sync()
     assert [one[0] for one in shown(node)] == [2, 3, 2, 4, 3, 5]
 
@@ -109,8 +125,15 @@ def test_what_another_agent_imported_is_known_and_what_it_only_pretends_is_not(n
     with init(tmp_path / "other", InitRequest(agent="bob", remote=str(node.config.remote))).node as other:
         first, second = (nonce_of(node.fleet.id or "", json.loads(line), 1) for line in (five(1), five(2)))
         assert first != second
-        other.append(other.draft("note", "not what the log says", actor="bob", uid=first,
-                                 data={"source": {"actor": "a", "timestamp": "x", "interaction": 2}}))
+        other.append(
+            other.draft(
+                "note",
+                "not what the log says",
+                actor="bob",
+                uid=first,
+                data={"source": {"actor": "a", "timestamp": "x", "interaction": 2}},
+            )
+        )
         import_log(other, io.BytesIO(five(2)), name="old.log", actor="bob")
         other.sync()
     node.sync()

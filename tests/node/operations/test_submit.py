@@ -13,11 +13,11 @@ import pytest
 import gitcoord
 from gitcoord.core.commands import NewEvent
 from gitcoord.core.errors import NoEffect
-from gitcoord.core.format.event import Draft
 from gitcoord.core.fold.fleet_state import Duty, draft_of
-from gitcoord.node.operations import submit
-from gitcoord.node.membership.api import Member
+from gitcoord.core.format.event import Draft
 from gitcoord.node.clock import new_uid, utc_now
+from gitcoord.node.membership.api import Member
+from gitcoord.node.operations import submit
 from tests.core.lines import Story
 
 
@@ -78,11 +78,21 @@ def test_what_another_writes_in_our_name_with_our_nonce_is_not_taken_for_ours(al
 
     alice.append("note", "first", wait="sequenced")
     [mine] = alice.node.append(alice.node.draft("note", "mine", actor="alice"))
-    forged = seal(dataclasses.replace(mine.draft(), content="forged"), node="mallory-1", after=Head(),
-                  signer=Ed25519Signer(b"m" * 32), fleet=alice.node.fleet.id or "")
+    forged = seal(
+        dataclasses.replace(mine.draft(), content="forged"),
+        node="mallory-1",
+        after=Head(),
+        signer=Ed25519Signer(b"m" * 32),
+        fleet=alice.node.fleet.id or "",
+    )
     branch = alice.node.replica.branch
-    commit = alice.node.store.put_commit(tree=branch.write(branch.extend([forged.line]), {}),
-                                         parents=[branch.tip or ""], message="x", author="mallory", time_s=0)
+    commit = alice.node.store.put_commit(
+        tree=branch.write(branch.extend([forged.line]), {}),
+        parents=[branch.tip or ""],
+        message="x",
+        author="mallory",
+        time_s=0,
+    )
     from gitcoord.core.ports import Update
 
     alice.node.store.push([Update(alice.node.config.ledger, branch.tip, commit)])

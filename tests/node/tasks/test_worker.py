@@ -14,14 +14,15 @@ import psutil
 import pytest
 
 import gitcoord
-from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.core.errors import Refused
+from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.features.tasks.state import OVER, Task
-from gitcoord.node.operations import submit
-from gitcoord.node.tasks import attempt, worker as work, workspace
-from gitcoord.node.node import Node
 from gitcoord.node.agent.sessions import Seats
-from gitcoord.node.tasks.worker import WorkerConfig, Worker
+from gitcoord.node.node import Node
+from gitcoord.node.operations import submit
+from gitcoord.node.tasks import attempt, workspace
+from gitcoord.node.tasks import worker as work
+from gitcoord.node.tasks.worker import Worker, WorkerConfig
 from tests.waiting import wait_until
 
 NOW_S = 1000.0
@@ -65,6 +66,7 @@ def worker(node: Node, words: str, said: list[str] | None = None, **contract: An
 
 def done(node: Node, one: Worker, uid: str, now_s: Callable[[], float] = lambda: NOW_S) -> Task:
     """Let it work until the task is over."""
+
     def ended() -> bool:
         one.step(now_s())
         if not one.busy:
@@ -77,8 +79,11 @@ def done(node: Node, one: Worker, uid: str, now_s: Callable[[], float] = lambda:
 
 def test_the_command_gets_the_task_and_what_it_prints_is_the_result(node: Node) -> None:
     uid = create(node, "Mend the parser", body="It trips over tabs", priority="HIGH")
-    one = worker(node, "cat; echo; echo $GITCOORD_TASK_TITLE, attempt $GITCOORD_TASK_ATTEMPT, by $GITCOORD_AGENT; "
-                       "test \"$PWD\" -ef \"$GITCOORD_TASK_FOLDER\" && ls -A | wc -l")
+    one = worker(
+        node,
+        "cat; echo; echo $GITCOORD_TASK_TITLE, attempt $GITCOORD_TASK_ATTEMPT, by $GITCOORD_AGENT; "
+        'test "$PWD" -ef "$GITCOORD_TASK_FOLDER" && ls -A | wc -l',
+    )
     result = done(node, one, uid)
     first, *lines = result.result.splitlines()
     given = json.loads(first)
@@ -95,8 +100,11 @@ def test_what_goes_to_standard_error_is_no_part_of_the_result(node: Node) -> Non
 
 def test_lines_tell_progress_artifacts_and_questions_and_are_no_result(node: Node) -> None:
     uid = create(node, "Mend it")
-    one = worker(node, "echo ::progress 40% half of it; echo ::artifact src/a.py; echo '::input which tab width?'; "
-                       "sleep 0.3; echo '::unknown 1'; printf 'no newline'")
+    one = worker(
+        node,
+        "echo ::progress 40% half of it; echo ::artifact src/a.py; echo '::input which tab width?'; "
+        "sleep 0.3; echo '::unknown 1'; printf 'no newline'",
+    )
     result = done(node, one, uid)
     assert result.artifacts == ["src/a.py"] and result.result == "::unknown 1\nno newline"
     told = {event.type: event for _, event in node.events() if event.re == uid}
@@ -105,12 +113,19 @@ def test_lines_tell_progress_artifacts_and_questions_and_are_no_result(node: Nod
     assert (asked.to, asked.content) == (("alice",), "which tab width?")
 
 
-@pytest.mark.parametrize("words", [
-    r"printf 'a\0b\377\355\240\200'", r"printf '::artifact a\0b\n::artifact \033[31m\342\200\256x\n'",
-    r"printf '::progress 0.5 \0\n::progress nan \0\n::input \0\377\n'; sleep 0.2",
-    "for n in $(seq 60); do echo ::artifact a$n; done", "head -c 100000 /dev/urandom; head -c 100000 /dev/zero",
-    r"printf '\0' >&2; exit 3", r"printf '\0' >&2; exit 75", "printf '::input '; head -c 4000 /dev/zero",
-])
+@pytest.mark.parametrize(
+    "words",
+    [
+        r"printf 'a\0b\377\355\240\200'",
+        r"printf '::artifact a\0b\n::artifact \033[31m\342\200\256x\n'",
+        r"printf '::progress 0.5 \0\n::progress nan \0\n::input \0\377\n'; sleep 0.2",
+        "for n in $(seq 60); do echo ::artifact a$n; done",
+        "head -c 100000 /dev/urandom; head -c 100000 /dev/zero",
+        r"printf '\0' >&2; exit 3",
+        r"printf '\0' >&2; exit 75",
+        "printf '::input '; head -c 4000 /dev/zero",
+    ],
+)
 def test_whatever_bytes_a_command_prints_the_ledger_learns_how_it_ended(node: Node, words: str) -> None:
     """A void outcome would leave the task at work, and its agent's slot in use, forever."""
     uid = create(node, "Mend it", attempts=1)
@@ -122,13 +137,16 @@ def test_whatever_bytes_a_command_prints_the_ledger_learns_how_it_ended(node: No
     assert node.fleet.voids.known == {}
 
 
-@pytest.mark.parametrize(("words", "status", "reason"), [
-    ("echo why; exit 3", "ready", "its command ended with 3\nwhy"),
-    ("echo half a result; echo why >&2; exit 3", "ready", "its command ended with 3\nwhy"),
-    ("kill -9 $$", "ready", "killed by signal 9"),
-    ("echo not mine; exit 75", "ready", "not mine"),
-    ("/no/such/command", "ready", "its command ended with 127"),
-])
+@pytest.mark.parametrize(
+    ("words", "status", "reason"),
+    [
+        ("echo why; exit 3", "ready", "its command ended with 3\nwhy"),
+        ("echo half a result; echo why >&2; exit 3", "ready", "its command ended with 3\nwhy"),
+        ("kill -9 $$", "ready", "killed by signal 9"),
+        ("echo not mine; exit 75", "ready", "not mine"),
+        ("/no/such/command", "ready", "its command ended with 127"),
+    ],
+)
 def test_how_it_ended_is_the_reason_and_the_task_is_there_for_another(
     node: Node, words: str, status: str, reason: str
 ) -> None:
@@ -155,8 +173,10 @@ def test_a_command_that_takes_too_long_and_ignores_sigterm_is_ended_with_all_tha
     wait_until(lambda: one.step(NOW_S + 20) or not one.busy, what="its end")
     node.sync(tick=False)
     assert task(node, uid).last.reason.startswith("it did not end in 10 s")
-    wait_until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE,
-               what="the end of what it started")
+    wait_until(
+        lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE,
+        what="the end of what it started",
+    )
 
 
 def test_a_flood_is_ended_and_its_end_is_kept(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,13 +199,17 @@ def test_a_process_that_it_leaves_behind_is_ended(node: Node) -> None:
     uid = create(node, "Fork and go")
     result = done(node, worker(node, "sleep 100 & echo $!"), uid)
     child = int(result.result)
-    wait_until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE,
-               what="the end of what it started")
+    wait_until(
+        lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE,
+        what="the end of what it started",
+    )
 
 
 def test_as_many_at_a_time_as_there_are_slots_the_most_urgent_first(node: Node) -> None:
-    uids = [create(node, title, priority=priority) for title, priority in
-            [("low", "LOW"), ("critical", "CRITICAL"), ("high", "HIGH")]]
+    uids = [
+        create(node, title, priority=priority)
+        for title, priority in [("low", "LOW"), ("critical", "CRITICAL"), ("high", "HIGH")]
+    ]
     one = worker(node, "sleep 100", slots=2)
     while one.step(NOW_S):
         pass
@@ -252,8 +276,10 @@ def test_an_attempt_that_was_perhaps_begun_is_not_begun_again(
 
 def test_what_is_told_but_has_not_left_this_disk_is_not_done_again(node: Node) -> None:
     uid = create(node, "Once")
-    node.append(node.draft("task_started", "bob starts", actor="bob", re=uid, data={"attempt": 1}),
-                node.draft("task_finished", "bob finishes", actor="bob", re=uid, data={"attempt": 1}))
+    node.append(
+        node.draft("task_started", "bob starts", actor="bob", re=uid, data={"attempt": 1}),
+        node.draft("task_finished", "bob finishes", actor="bob", re=uid, data={"attempt": 1}),
+    )
     one = worker(node, "echo again")
     one.step(NOW_S)
     assert not one.busy
@@ -267,18 +293,26 @@ def test_the_late_outcome_of_an_attempt_that_was_taken_away_changes_nothing(node
     wait_until(lambda: running.command.code is not None, what="its command to end")
     lead = node.crew.leading(node.fleet.terms)
     assert lead is not None
-    node.append(node.draft("task_released", "gone", actor="alice", re=uid, term=node.fleet.terms.term,
-                           data={"attempt": 1, "reason": "bob is gone", "duty": "x"}))
+    node.append(
+        node.draft(
+            "task_released",
+            "gone",
+            actor="alice",
+            re=uid,
+            term=node.fleet.terms.term,
+            data={"attempt": 1, "reason": "bob is gone", "duty": "x"},
+        )
+    )
     one.step(NOW_S)  # has not seen it: says that it is done
     node.sync(tick=False)
     assert task(node, uid).status == "ready" and task(node, uid).attempts[0].late
 
 
-def test_a_python_function_is_as_good_as_a_command(
-    node: Node, tmp_path: Path
-) -> None:
-    (tmp_path / "mine.py").write_text("def work(task):\n    return {'title': task['title']}\n\n\n"
-                                      "def fail(task):\n    raise ValueError('no such file')\n")
+def test_a_python_function_is_as_good_as_a_command(node: Node, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "def work(task):\n    return {'title': task['title']}\n\n\n"
+        "def fail(task):\n    raise ValueError('no such file')\n"
+    )
     uid = create(node, "Mend it")
     words = attempt.handler_words(attempt.located("./mine.py:work", tmp_path))
     assert done(node, worker(node, words), uid).result == '{"title": "Mend it"}'  # type: ignore[arg-type]
@@ -290,18 +324,22 @@ def test_a_python_function_is_as_good_as_a_command(
         submit.propose(node, submit.named("task claim"), {"task": uid}, actor="alice")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("spec", [
-    "../mine.py:nothing", "mine:work", "nowhere.py:work", "../mine.py", "os:sep", "os:a b",
-])
+@pytest.mark.parametrize(
+    "spec", ["../mine.py:nothing", "mine:work", "nowhere.py:work", "../mine.py", "os:sep", "os:a b"]
+)
 def test_a_handler_that_is_none_is_refused_at_once_and_never_looked_for_in_the_working_folder(
     node: Node, tmp_path: Path, spec: str
 ) -> None:
     for folder in (tmp_path, tmp_path / "alice"):
         (folder / "mine.py").write_text("def work(task):\n    pass\n")
     (tmp_path / "alice" / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\ndef work(task):\n    pass\n")
-    check = subprocess.run([sys.executable, "-P", "-m", "gitcoord", "agent", "run", "--once", "--handler", spec],
-                           cwd=tmp_path / "alice", capture_output=True, text=True,
-                           env=os.environ | {"PYTHONPATH": str(TOP)})
+    check = subprocess.run(
+        [sys.executable, "-P", "-m", "gitcoord", "agent", "run", "--once", "--handler", spec],
+        cwd=tmp_path / "alice",
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(TOP)},
+    )
     assert check.returncode == 2 and ("FILE.py:function" in check.stderr or "is no function" in check.stderr)
     assert not (tmp_path / "ran").exists()
 
@@ -314,7 +352,7 @@ def test_a_title_that_begins_with_a_hyphen_is_no_option_of_the_command(node: Nod
     failed = done(node, worker(node, 'wc -l "$GITCOORD_TASK_TITLE"'), uid)
     assert failed.status == "failed" and "correct-horse" not in failed.last.reason
     uid = create(node, "-n x")
-    assert done(node, worker(node, "cat > given; grep -c '\"title\": \"-n x\"' given"), uid).result == "1"
+    assert done(node, worker(node, 'cat > given; grep -c \'"title": "-n x"\' given'), uid).result == "1"
 
 
 def test_in_a_work_tree_the_branch_is_the_artifact_and_nothing_else_is_left(node: Node, tmp_path: Path) -> None:
@@ -325,8 +363,16 @@ def test_in_a_work_tree_the_branch_is_the_artifact_and_nothing_else_is_left(node
     assert "needs a commit to begin at" in refused.reason
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
     uid = create(node, "Mend the parser!")
-    result = done(node, worker(node, "echo x > a; git add a; git -c user.name=b -c user.email=b@c commit -qm mended; "
-                                     "echo $GITCOORD_TASK_BRANCH", worktree=True, top=top), uid)
+    result = done(
+        node,
+        worker(
+            node,
+            "echo x > a; git add a; git -c user.name=b -c user.email=b@c commit -qm mended; echo $GITCOORD_TASK_BRANCH",
+            worktree=True,
+            top=top,
+        ),
+        uid,
+    )
     branch = f"task/{uid}-1-bob-mend-the-parser"
     assert (result.artifacts, result.result) == ([f"refs/heads/{branch}"], branch)
     uid = create(node, "Change nothing")
@@ -351,9 +397,14 @@ def test_a_title_that_no_command_can_be_given_or_that_no_log_takes_fails_or_hide
     data = {"title": title, "needs": ["python"], "attempts_max": 1}
     draft = node.draft("task_created", "t", actor="alice", data=data)
     [event] = node.append(draft, on_secret=OnSecret.ALLOW)  # as a member writes it who does not ask our client
-    wait_until(lambda: node.sync() and not node.disk.pending() and (
-        event.uid not in node.fleet.states["tasks"].tasks or task(node, event.uid).status == "assigned"),
-        what="the ledger's word")
+    wait_until(
+        lambda: (
+            node.sync()
+            and not node.disk.pending()
+            and (event.uid not in node.fleet.states["tasks"].tasks or task(node, event.uid).status == "assigned")
+        ),
+        what="the ledger's word",
+    )
     if event.uid not in node.fleet.states["tasks"].tasks:
         return  # the ledger takes no such title
     one = worker(node, "echo done")

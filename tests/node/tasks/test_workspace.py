@@ -82,10 +82,17 @@ def test_a_folder_that_is_gone_is_left_without_a_word(home: Path) -> None:
     assert place.leave() == ""
 
 
-@pytest.mark.parametrize("note", [
-    b"", b"[]", b"[" * 100_000, b"\xff", b"x" * 100_000,
-    *(json.dumps({"task": UID, "attempt": 1, "agent": "bob", "pid": pid}).encode() for pid in (10**30, -1)),
-])
+@pytest.mark.parametrize(
+    "note",
+    [
+        b"",
+        b"[]",
+        b"[" * 100_000,
+        b"\xff",
+        b"x" * 100_000,
+        *(json.dumps({"task": UID, "attempt": 1, "agent": "bob", "pid": pid}).encode() for pid in (10**30, -1)),
+    ],
+)
 def test_a_note_that_is_none_is_removed_and_ends_nothing(home: Path, note: bytes) -> None:
     place = make(home)
     place.note.write_bytes(note)

@@ -29,22 +29,25 @@ def askpass(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("question", "answer"), [
-    ("Username for 'https://forge.example:8443': ", "x-access-token"),
-    ("Password for 'https://x-access-token@forge.example:8443': ", TOKEN),
-    ("Password for 'https://a@b@forge.example:8443': ", TOKEN),
-    ("Password for 'https://u@forge.example:8443/o/r.git': ", TOKEN),
-    ("Password for 'https://forge.example': ", None),
-    ("Password for 'http://u@forge.example:8443': ", None),
-    ("Password for 'https://u@evil.example': ", None),
-    ("Password for 'https://forge.example:8443@evil.example': ", None),
-    ("Password for 'https://evil.example/@forge.example:8443': ", None),
-    ("Password for 'https://evil.example/forge.example:8443': ", None),
-    ("Password for 'https://forge.example:8443.evil.example': ", None),
-    ("Enter passphrase for key '/home/u/.ssh/id': ", None),
-    ("Password: ", None),
-    ("", None),
-])
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Username for 'https://forge.example:8443': ", "x-access-token"),
+        ("Password for 'https://x-access-token@forge.example:8443': ", TOKEN),
+        ("Password for 'https://a@b@forge.example:8443': ", TOKEN),
+        ("Password for 'https://u@forge.example:8443/o/r.git': ", TOKEN),
+        ("Password for 'https://forge.example': ", None),
+        ("Password for 'http://u@forge.example:8443': ", None),
+        ("Password for 'https://u@evil.example': ", None),
+        ("Password for 'https://forge.example:8443@evil.example': ", None),
+        ("Password for 'https://evil.example/@forge.example:8443': ", None),
+        ("Password for 'https://evil.example/forge.example:8443': ", None),
+        ("Password for 'https://forge.example:8443.evil.example': ", None),
+        ("Enter passphrase for key '/home/u/.ssh/id': ", None),
+        ("Password: ", None),
+        ("", None),
+    ],
+)
 def test_the_token_is_told_to_the_server_that_it_is_for(askpass: Path, question: str, answer: str | None) -> None:
     environ = {"PATH": os.environ["PATH"], "GITCOORD_ASKPASS_TOKEN": TOKEN, "GITCOORD_ASKPASS_FOR": FOR}
     done = subprocess.run([askpass, question], env=environ, capture_output=True, text=True, check=False)
@@ -114,9 +117,7 @@ def test_no_credential_follows_a_redirect_to_another_server(
     assert here and not told, "the first server is told, the other one is not"
 
 
-def test_a_repository_that_moved_on_its_server_is_found_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_repository_that_moved_on_its_server_is_found_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITCOORD_TOKEN", TOKEN)
     with HttpRemote(tmp_path / "server", token=TOKEN) as server:
         server.make("new.git")
@@ -157,8 +158,14 @@ def test_githubs_token_goes_to_its_very_server(tmp_path: Path) -> None:
     assert tokens("https://github.com:443/o/r", "https://github.com") == TOKEN
     assert tokens("https://github.com:8443/o/r", "https://github.com") == ""
     assert tokens("http://localhost:1/o/r", "http://localhost:2") == ""
-    assert tokens("https://github.com/o/r", "https://github.com",
-                  "local\0url.https://evil.example/.insteadof\nhttps://github.com/\0") == ""
+    assert (
+        tokens(
+            "https://github.com/o/r",
+            "https://github.com",
+            "local\0url.https://evil.example/.insteadof\nhttps://github.com/\0",
+        )
+        == ""
+    )
 
 
 @pytest.mark.parametrize("where", ["url", "insteadOf", "pushInsteadOf", "of itself", "twice", "user", "name"])

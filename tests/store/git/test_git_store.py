@@ -17,11 +17,17 @@ import psutil
 import pytest
 
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError, Paused, Refused, Unreachable
-from gitcoord.core.ports import Entry, Oid, PushOutcome, Pushed, Update
-from gitcoord.store.git import process, maintenance, git_output
+from gitcoord.core.ports import Entry, Oid, Pushed, PushOutcome, Update
 from gitcoord.store import program
+from gitcoord.store.git import git_output, maintenance, process
 from gitcoord.store.git.git_store import (
-    LEAST_GIT, GitStore, find_common_dir, git_version, init_repository, make_bare_remote, remote_url,
+    LEAST_GIT,
+    GitStore,
+    find_common_dir,
+    git_version,
+    init_repository,
+    make_bare_remote,
+    remote_url,
 )
 from gitcoord.store.git.process import Result
 from gitcoord.store.git.refs import loose_path
@@ -47,14 +53,10 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path / "clone"
 
 
-def new_store(
-    folder: Path, url: str, *, config_from: Path | None = None, timeout_s: float = 30.0
-) -> GitStore:
+def new_store(folder: Path, url: str, *, config_from: Path | None = None, timeout_s: float = 30.0) -> GitStore:
     path = folder / f"store-{len(list(folder.iterdir()))}.git"
     GitStore.create(path)
-    return GitStore(
-        path, url=url, ledger_ref=LEDGER, outbox_prefix=NODES, config_from=config_from, timeout_s=timeout_s
-    )
+    return GitStore(path, url=url, ledger_ref=LEDGER, outbox_prefix=NODES, config_from=config_from, timeout_s=timeout_s)
 
 
 @pytest.fixture
@@ -328,9 +330,7 @@ def test_a_helper_keeps_githubs_token_back_where_it_is_for_that_host(
                 assert store.fetch().refs == {}
 
 
-def test_a_token_is_kept_from_the_users_helper(
-    tmp_path: Path, clone: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_token_is_kept_from_the_users_helper(tmp_path: Path, clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = tmp_path / "asked"
     git(clone, "config", "credential.helper", f"!echo >> '{asked}'; true")
     monkeypatch.setenv("GITCOORD_TOKEN", TOKEN)
@@ -450,9 +450,7 @@ def test_the_users_hooks_and_push_settings_do_not_reach_us(
         assert set(store.fetch().refs) == {ONE}
 
 
-def test_the_settings_in_the_environment_are_kept(
-    tmp_path: Path, bare: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_settings_in_the_environment_are_kept(tmp_path: Path, bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
     monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.{bare.parent}/.insteadOf")
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", "https://forge.invalid/")
@@ -544,8 +542,12 @@ def test_a_quiet_look_starts_one_git_and_fetches_nothing(store: GitStore, tmp_pa
         store.push([Update(ONE, store.fetch().refs[ONE], commit(store, "y"))])
         store.fetch()
     commands = [words.removeprefix(str(program.git())) for words in started()]  # git's own children are called `git`
-    assert [words.removeprefix(" -c protocol.version=0").split()[0] for words in commands
-            if words.startswith(" ")] == ["ls-remote", "ls-remote", "push", "ls-remote"]
+    assert [words.removeprefix(" -c protocol.version=0").split()[0] for words in commands if words.startswith(" ")] == [
+        "ls-remote",
+        "ls-remote",
+        "push",
+        "ls-remote",
+    ]
 
 
 def test_a_remote_with_many_other_refs_is_not_listed_twice(store: GitStore, bare: Path, tmp_path: Path) -> None:
@@ -578,8 +580,11 @@ def tracing(path: Path) -> Iterator[Callable[[], list[str]]]:
     path.touch()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GIT_TRACE2_EVENT", str(path))
-        yield lambda: [" ".join(event["argv"]) for event in map(json.loads, path.read_text("utf-8").splitlines())
-                       if event["event"] == "start" and event["sid"].count("/") == 0]
+        yield lambda: [
+            " ".join(event["argv"])
+            for event in map(json.loads, path.read_text("utf-8").splitlines())
+            if event["event"] == "start" and event["sid"].count("/") == 0
+        ]
 
 
 def test_packed_refs_are_read(store: GitStore) -> None:
@@ -634,8 +639,9 @@ def test_a_fetch_outlasts_a_tidying_whose_process_was_killed(
     """It would take what is fetched for rubbish: no ref names that yet."""
     (store.path / maintenance.MARK).touch()
     environment = {**os.environ, "GIT_DIR": str(store.path)}
-    with subprocess.Popen(["git", "hash-object", "--stdin"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                          env=environment) as tidying:
+    with subprocess.Popen(
+        ["git", "hash-object", "--stdin"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment
+    ) as tidying:
         looked = []
 
         def works_on(path: Path) -> bool:
@@ -691,9 +697,7 @@ def test_ten_thousand_commits_are_walked_without_recursion(store: GitStore) -> N
     commits: list[Oid] = []
     for number in range(10_000):
         commits.append(
-            store.put_commit(
-                tree=tree, parents=commits[-1:], message=str(number), author="a", time_s=number
-            )
+            store.put_commit(tree=tree, parents=commits[-1:], message=str(number), author="a", time_s=number)
         )
     assert store.is_ancestor(commits[0], commits[-1])
     assert len(store.first_parents(commits[-1], stop=commits[0], limit=10_000)) == 9_999
@@ -708,9 +712,7 @@ def test_a_bare_remote_never_packs_its_refs_and_syncs_what_it_accepts(bare: Path
     assert git(bare, "config", "receive.autogc") == "false"
 
 
-def test_a_long_queue_stays_one_pack_on_a_bare_remote_and_a_short_one_is_unpacked(
-    store: GitStore, bare: Path
-) -> None:
+def test_a_long_queue_stays_one_pack_on_a_bare_remote_and_a_short_one_is_unpacked(store: GitStore, bare: Path) -> None:
     def packs_after(blobs: int) -> int:
         files = {f"{number}.log": Entry(store.put_blob(f"{blobs} {number}".encode())) for number in range(blobs)}
         tip = store.put_commit(tree=store.put_tree(files), parents=[], message="", author="a", time_s=0)

@@ -42,6 +42,7 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """The commands of git, as they are started."""
     words: list[str] = []
     from gitcoord.store.git import git_store as module
+
     spawn = module._spawn
 
     def noting(args, *rest, **more):  # type: ignore[no-untyped-def]

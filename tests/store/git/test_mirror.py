@@ -13,9 +13,9 @@ import pytest
 from gitcoord.core import limits
 from gitcoord.core.errors import Unreachable
 from gitcoord.core.ports import Entry, Oid, Update
-from gitcoord.store.git import isolated_fetch, mirror, maintenance
-from gitcoord.store.git.git_store import GitStore, make_bare_remote
+from gitcoord.store.git import isolated_fetch, maintenance, mirror
 from gitcoord.store.git.backoff import Backoff
+from gitcoord.store.git.git_store import GitStore, make_bare_remote
 from gitcoord.store.git.process import Bounds, Result
 from gitcoord.store.git.transport import Transport
 from tests.http_remote import HttpRemote
@@ -232,8 +232,9 @@ def test_a_fetch_that_is_at_work_keeps_its_unfinished_pack(tmp_path: Path, write
     pack.mkdir(exist_ok=True)
     (pack / "tmp_pack_x").write_bytes(b"x")
     environment = {**os.environ, "GIT_DIR": str(writer.path)}
-    with subprocess.Popen(["git", "hash-object", "--stdin"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                          env=environment) as living:
+    with subprocess.Popen(
+        ["git", "hash-object", "--stdin"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    ) as living:
         assert maintenance.remove_unfinished(writer.path) == 0
         living.communicate(b"")
     assert maintenance.remove_unfinished(writer.path) == 1
@@ -255,8 +256,13 @@ def test_refs_that_name_no_commit_cost_nobody_a_round(tmp_path: Path, writer: Gi
     [bare] = [path for path in (tmp_path / "fleet.git", tmp_path / "server" / "fleet.git") if path.exists()]
     tip = commit(writer, "tip")
     push(writer, ledger=tip, one=tip)
-    blob = subprocess.run(["git", "-C", str(bare), "hash-object", "-w", "--stdin"], input=b"x", capture_output=True,
-                          check=True).stdout.decode().strip()
+    blob = (
+        subprocess.run(
+            ["git", "-C", str(bare), "hash-object", "-w", "--stdin"], input=b"x", capture_output=True, check=True
+        )
+        .stdout.decode()
+        .strip()
+    )
     git(bare, "update-ref", f"{NODES}/blob", blob)
     git(bare, "update-ref", f"{NODES}/tree", writer.commit(tip).tree)
     git(bare, "-c", "user.name=x", "-c", "user.email=x", "tag", "-a", "-m", "x", "t", tip)
@@ -277,8 +283,9 @@ def test_thousands_of_refs_are_not_fetched_also_by_the_next_process(
     [bare] = [path for path in (tmp_path / "fleet.git", tmp_path / "server" / "fleet.git") if path.exists()]
     tip = commit(writer, "tip")
     push(writer, ledger=tip, mine=tip)
-    lines = "".join(f"create {NODES}/a{number:04d} {tip}\ncreate {NODES}/b{number:04d}/x {tip}\n"
-                    for number in range(2500))
+    lines = "".join(
+        f"create {NODES}/a{number:04d} {tip}\ncreate {NODES}/b{number:04d}/x {tip}\n" for number in range(2500)
+    )
     subprocess.run(["git", "-C", str(bare), "update-ref", "--stdin"], input=lines, text=True, check=True)
     found = reader.fetch(first={"mine"})
     assert len(found.refs) == limits.OUTBOXES_MAX + 1 and f"{NODES}/mine" in found.refs

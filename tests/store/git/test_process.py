@@ -16,11 +16,14 @@ WIDE = {"file_bytes": 64 * MIB, "memory_bytes": 1024 * MIB, "cpu_s": 100}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows bounds the time alone")
-@pytest.mark.parametrize(("bound", "program"), [
-    ({"file_bytes": MIB}, "open('large', 'wb').write(bytes(4 * 1024 * 1024))"),
-    ({"memory_bytes": 256 * MIB}, "bytes(512 * 1024 * 1024)"),
-    ({"cpu_s": 1}, "while True: pass"),
-])
+@pytest.mark.parametrize(
+    ("bound", "program"),
+    [
+        ({"file_bytes": MIB}, "open('large', 'wb').write(bytes(4 * 1024 * 1024))"),
+        ({"memory_bytes": 256 * MIB}, "bytes(512 * 1024 * 1024)"),
+        ({"cpu_s": 1}, "while True: pass"),
+    ],
+)
 def test_a_process_that_takes_more_is_ended(tmp_path: Path, bound: dict[str, int], program: str) -> None:
     def ends(bounds: Bounds, *words: str) -> int:
         command = bounds.applied([sys.executable, "-c", *words])

@@ -13,8 +13,19 @@ from gitcoord.store.home.dead_letters import LETTERS_MAX, TEXT_MAX, DeadLetters,
 
 
 def letter(event: str, **more: object) -> Letter:
-    return Letter(**{"event": event, "position": 1, "author": "alice", "type": "question", "text": "x", "attempts": 5,
-                     "reason": "ended with 3", "at": "2026-11-21T03:04:05.678Z", **more})  # type: ignore[arg-type]
+    return Letter(
+        **{
+            "event": event,
+            "position": 1,
+            "author": "alice",
+            "type": "question",
+            "text": "x",
+            "attempts": 5,
+            "reason": "ended with 3",
+            "at": "2026-11-21T03:04:05.678Z",
+            **more,
+        }
+    )  # type: ignore[arg-type]
 
 
 def test_the_oldest_goes_when_there_are_too_many_and_texts_are_cut(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gitcoord.core.errors import Corrupt, Paused, Refused
-from gitcoord.core.format.event import Event, Head, hash_of, Signer
+from gitcoord.core.format.event import Event, Head, Signer, hash_of
 from gitcoord.store import files
 from gitcoord.store.home import queue, queue_file
 from gitcoord.store.home.queue import Queue
@@ -229,8 +229,9 @@ OPERATIONS: dict[str, Change] = {
     "trim all": lambda q: q.trim(q.pending()[-1].head),
     "drop": lambda q: q.drop(q.pending()[0].uid, signer=signer, fleet=FLEET),
     "chain anew": lambda q: q.rechain(Head(7, hash_of(b"7")), without=frozenset(), signer=signer, fleet=FLEET),
-    "become a new node": lambda q: q.rechain(Head(), without=frozenset(), signer=signer, fleet=FLEET,
-                                                node="laptop-new"),
+    "become a new node": lambda q: q.rechain(
+        Head(), without=frozenset(), signer=signer, fleet=FLEET, node="laptop-new"
+    ),
 }
 MAY_GO = {"trim": 2, "trim all": 4, "drop": 1}  # of the first events: the ledger holds them, or the user said so
 
@@ -255,7 +256,7 @@ def assert_sound(home: Path, acknowledged: list[str], may_go: int) -> None:
     assert not again.broken
     assert {event.node for event in again.pending()} == {again.node}
     left = [uid for uid in uids if uid in acknowledged]
-    assert left == acknowledged[len(acknowledged) - len(left):], "in their order; the first may be gone"
+    assert left == acknowledged[len(acknowledged) - len(left) :], "in their order; the first may be gone"
     assert len(left) >= len(acknowledged) - may_go
     assert len(uids) == len(set(uids))
     assert again.pending()[-1].content == "after"

@@ -12,10 +12,10 @@ import pytest
 import gitcoord
 from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.core.format.event import Draft
-from gitcoord.node.diagnostics import local_checks
-from gitcoord.node.writer import Desk, find_home
 from gitcoord.node.clock import new_uid, utc_now
-from gitcoord.node.tasks.worker import WorkerConfig, Worker
+from gitcoord.node.diagnostics import local_checks
+from gitcoord.node.tasks.worker import Worker, WorkerConfig
+from gitcoord.node.writer import Desk, find_home
 from gitcoord.store import files
 from gitcoord.store.home import sharing
 from gitcoord.store.home.home import Home
@@ -34,8 +34,11 @@ def clone(path: Path, shared: str | None) -> Path:
 
 
 def modes(home: Path) -> dict[str, int]:
-    return {str(path.relative_to(home)): stat.S_IMODE(path.lstat().st_mode)
-            for path in home.rglob("*") if not path.is_symlink()}
+    return {
+        str(path.relative_to(home)): stat.S_IMODE(path.lstat().st_mode)
+        for path in home.rglob("*")
+        if not path.is_symlink()
+    }
 
 
 @pytest.mark.parametrize("umask", UMASKS, ids=oct)
@@ -144,8 +147,9 @@ def test_two_users_of_one_group_work_in_one_clone(shared_clone: Path, umask: int
 
 def writes(home: Home, agent: str) -> list[str]:
     desk = Desk(home)
-    return [one.uid for one in desk.append(Draft(actor=agent, type="note", content="x", timestamp=utc_now(),
-                                                 uid=new_uid()))]
+    return [
+        one.uid for one in desk.append(Draft(actor=agent, type="note", content="x", timestamp=utc_now(), uid=new_uid()))
+    ]
 
 
 @needs_root
