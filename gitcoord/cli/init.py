@@ -75,10 +75,8 @@ def command(
     if (source or force) and not github_actions:
         raise click.UsageError("--source and --force go with --github-actions")
     if git_store.git_version() < git_store.LEAST_GIT:
-        raise Refused(
-            f"{git_store.shown_version(git_store.git_version())} is too old: install {git_store.shown_version(git_store.LEAST_GIT)} "
-            "or later"
-        )
+        found, least = git_store.shown_version(git_store.git_version()), git_store.shown_version(git_store.LEAST_GIT)
+        raise Refused(f"{found} is too old: install {least} or later")
     if github_actions and source is None:
         source = _this_version()
     name = agent or os.environ.get("GITCOORD_AGENT") or _ask(path, yes)

@@ -27,10 +27,10 @@ def lines() -> list[str]:
 
 
 def test_from_nothing_to_a_reviewed_pull_request(
-    machine: Machine,
+    machine: Machine,  # noqa: F811
     fake: FakeGitHub,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(clients, "BETWEEN_WRITES_S", None)
     machine.git.make("robot/work.git")

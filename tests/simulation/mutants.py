@@ -181,7 +181,8 @@ MUTANTS: dict[str, Mutant] = {
                 "_ledger_accepted",
                 (
                     "yield SaveTip(plan.ledger_oid, max(disk.term, replica.branch.fleet.terms.highest))",
-                    "from gitcoord.core.round.effects import Trim\n    if plan.pending:\n        yield Trim(replica.heads[disk.node])",
+                    "from gitcoord.core.round.effects import Trim\n    if plan.pending:\n"
+                    "        yield Trim(replica.heads[disk.node])",
                 ),
             )
         ],
@@ -284,7 +285,7 @@ MUTANTS: dict[str, Mutant] = {
         start=180,
     ),
     "what_a_fork_lost_is_not_offered_again": Mutant(
-        "What vanished with a fork is orphans until it is back.",
+        "What vanished with a fork is offered again until it is back.",
         "cas,rollback",
         LOST,
         [
@@ -309,7 +310,8 @@ MUTANTS: dict[str, Mutant] = {
                 protocol,
                 "sync",
                 (
-                    "while True:\n        fetched: Fetched = yield Fetch(newcomer=disk.tip is None, first=_first(replica, disk))",
+                    "while True:\n"
+                    "        fetched: Fetched = yield Fetch(newcomer=disk.tip is None, first=_first(replica, disk))",
                     "fetched = yield Fetch()\n    while True:",
                 ),
             )
@@ -330,7 +332,7 @@ MUTANTS: dict[str, Mutant] = {
         ],
     ),
     "elections_queued_and_carried_by_others": Mutant(
-        "An election counts right after what its author saw, or never. (It campaign outside any chain and names the log "
+        "An election counts right after what its author saw, or never. (It stands outside any chain and names the log "
         "before it: here neither is asked for, by the fold and by the plain one.)",
         "partition,lost,delay",
         f"{DEPOSED}|{KNEW}|had two leaders",
@@ -360,7 +362,7 @@ MUTANTS: dict[str, Mutant] = {
     ),
     # Who lives
     "signs_of_life_from_any_change_of_the_outbox": Mutant(
-        "Only a heartbeat that claims_term the term is its leader's sign of life.",
+        "Only a heartbeat that claims the term is its leader's sign of life.",
         "restore,crash",
         "0 machines lead|waits for a leader",
         [
@@ -368,7 +370,9 @@ MUTANTS: dict[str, Mutant] = {
                 sessions.Crew,
                 "_sign",
                 (
-                    'heartbeat.actor == terms.leader and heartbeat.term == terms.term and heartbeat.data.get("session") == terms.session',
+                    "heartbeat.actor == terms.leader\n"
+                    "            and heartbeat.term == terms.term\n"
+                    '            and heartbeat.data.get("session") == terms.session',
                     "heartbeat.actor == terms.leader",
                 ),
                 ("type(count) is int and count > newest", "type(count) is int"),
@@ -389,7 +393,7 @@ MUTANTS: dict[str, Mutant] = {
         start=195,
     ),
     "an_impatient_follower": Mutant(
-        "Nobody campaign before T of silence.",
+        "Nobody campaigns before T of silence.",
         "partition,suspend,delay",
         DEPOSED,
         [

@@ -252,6 +252,12 @@ class FleetState:
             self.chains.take(event)
         self.position += 1
         self.digest = hash_of(self.digest.encode() + event.line)
+        self._fold_features(sequenced)
+        if void is None and payload is not None and (rule := self._rules.get(event.type)) and rule.who & _ADMIN:
+            self._depose_if_barred()  # an admin may have said that the leader leads no more
+        return sequenced
+
+    def _fold_features(self, sequenced: SequencedEvent) -> None:
         for name, feature in self.features.items():
             try:
                 reason = feature.fold(self.states[name], sequenced)
@@ -259,11 +265,8 @@ class FleetState:
                 raise  # of this machine, and not of the event: another one may fold it
             except Exception as wrong:  # a bug: a fold that ended here would end for everybody, forever
                 reason = f"{BUG}: {name} fails with {type(wrong).__name__}"
-            if reason is not None and void is None:
-                remember(self.refusals, event.uid, reason, limits.REFUSALS_REMEMBERED_MAX)
-        if void is None and payload is not None and (rule := self._rules.get(event.type)) and rule.who & _ADMIN:
-            self._depose_if_barred()  # an admin may have said that the leader leads no more
-        return sequenced
+            if reason is not None and sequenced.void is None:
+                remember(self.refusals, sequenced.event.uid, reason, limits.REFUSALS_REMEMBERED_MAX)
 
     def why_without_effect(self, event: Event) -> str | None:
         """Return why an event that is in the ledger changed nothing; None if it did.

@@ -139,12 +139,12 @@ class Runner:
 
     def _go_on(self, started: float) -> None:
         end = float("inf") if self.options.for_s is None else started + self.options.for_s
-        done: Callable[[], bool] = lambda: False
+        done: Callable[[], bool] | None = None
         if self.options.once:
             done = once.over(self.node, self._rounds, lambda: any(one.busy for one in self.reactions), started)
         while not self.stop.is_set() and since_boot_s() < end:
             self._turn()
-            if done() or not self.node.crew.sessions:
+            if (done is not None and done()) or not self.node.crew.sessions:
                 break
             self._sleep(end)
 
