@@ -101,11 +101,28 @@ def test_features_are_described_as_they_are() -> None:
 
 
 def test_every_module_of_core_and_node_is_in_the_architecture() -> None:
-    table = section(ARCHITECTURE, "Layers").split("| core |", 1)[1]
-    named = re.findall(r"`(\w+)(\*?)`", table)
-    modules = {path.stem for layer in ("core", "node") for path in (TOP / "gitcoord" / layer).glob("[a-z]*.py")}
-    known = {one for one in modules for name, star in named if one == name or (star and one.startswith(name))}
-    assert modules - known == set()
+    table = section(ARCHITECTURE, "Layers")
+    rows = [
+        (set(re.findall(r"`([\w/]+)/`", row)), set(re.findall(r"`(\w+)`", row)))
+        for row in re.findall(r"(?m)^\| ([^|]+) \|", table)
+    ]
+    lacking = []
+    for layer in ("core", "node"):
+        for path in sorted((TOP / "gitcoord" / layer).rglob("[a-z]*.py")):
+            room = path.parent.relative_to(TOP / "gitcoord").as_posix()
+            if not any((room in rooms if room != layer else not rooms) and path.stem in named for rooms, named in rows):
+                lacking.append(f"{room}/{path.name}")
+    assert lacking == []
+
+
+def test_no_folder_is_a_heap() -> None:
+    """One file a command is the exception (`cli/`)."""
+    crowded = {
+        folder: count
+        for folder in (TOP / "gitcoord").rglob("*")
+        if folder.is_dir() and folder.name != "cli" and (count := len([*folder.glob("[a-z]*.py")])) > 22
+    }
+    assert crowded == {}
 
 
 def test_every_requirement_has_its_row() -> None:

@@ -6,7 +6,7 @@ from gitcoord.core.format.event import Draft, Head, hash_of, parse, parse_all, s
 from gitcoord.core.ledger import outbox
 from gitcoord.core.ledger.log_files import LogFiles
 from gitcoord.core.ports import Oid
-from gitcoord.simulation import reference_fold
+from gitcoord.simulation.checking import reference_fold
 from gitcoord.simulation.disk import Files
 from gitcoord.simulation.image import resume
 from gitcoord.simulation.machine import Machine

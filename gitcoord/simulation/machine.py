@@ -14,8 +14,8 @@ from gitcoord.core.leadership.sessions import Crew
 from gitcoord.core.round.replica import Clock, Replica
 from gitcoord.node.agent.sessions import Seats
 from gitcoord.simulation import rounds
+from gitcoord.simulation.checking.folds import SharedBranch
 from gitcoord.simulation.disk import Crash, Files, SimDisk
-from gitcoord.simulation.folds import SharedBranch
 from gitcoord.simulation.objects import SimStore
 from gitcoord.simulation.remote import Remote
 from gitcoord.simulation.seat import Patience

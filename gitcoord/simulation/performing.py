@@ -9,8 +9,8 @@ from gitcoord.core.errors import GitcoordError
 from gitcoord.core.format.event import Draft, Event, Head
 from gitcoord.core.round import effects
 from gitcoord.core.round.protocol import Report
-from gitcoord.simulation import hostility
 from gitcoord.simulation.disk import Crash
+from gitcoord.simulation.hostile import gains
 from gitcoord.simulation.world import Life
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _write_down(machine: Machine, effect: effects.Effect) -> None:
             disk.save_orphans(lines)
             machine.say(f"carries {len(lines)} lines")
         case effects.Append(drafts):
-            hostility.check_tick(machine, drafts)
+            gains.check_tick(machine, drafts)
             _append(machine, drafts)
         case _:
             raise AssertionError(effect)

@@ -18,8 +18,8 @@ from gitcoord.core.ledger import outbox
 from gitcoord.core.ledger.log_files import LogFiles, lines_of
 from gitcoord.core.ledger.outbox import Outbox
 from gitcoord.core.ports import Fetched, Oid, Pushed, PushOutcome, Update
-from gitcoord.simulation import reference_fold
-from gitcoord.simulation.observer import Witness
+from gitcoord.simulation.checking import reference_fold
+from gitcoord.simulation.checking.observer import Witness
 from gitcoord.simulation.world import LEDGER, OUTBOXES, World
 from gitcoord.store.memory import MemoryStore, ObjectDict, check_leases
 

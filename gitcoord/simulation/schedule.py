@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from gitcoord.core.format.event import Head
 from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.features import FEATURES
-from gitcoord.simulation import checks, fault_injection, faults, memo
+from gitcoord.simulation import fault_injection, faults, memo
+from gitcoord.simulation.checking import checks
 from gitcoord.simulation.disk import Files
-from gitcoord.simulation.hostile import Hostile
+from gitcoord.simulation.hostile.member import Hostile
 from gitcoord.simulation.machine import Machine
 from gitcoord.simulation.remote import Remote
 from gitcoord.simulation.signing import Signers

@@ -16,14 +16,14 @@ from gitcoord.core.ledger.log_files import LogFiles, joined
 from gitcoord.core.names import uid_from
 from gitcoord.core.ports import Entry, Oid
 from gitcoord.simulation import chores
+from gitcoord.simulation.checking.folds import Folds
 from gitcoord.simulation.faults import Weather
-from gitcoord.simulation.folds import Folds
 from gitcoord.simulation.objects import Decoded, SimStore
 from gitcoord.simulation.signing import Signers
 from gitcoord.store.memory import MemoryServer
 
 if TYPE_CHECKING:
-    from gitcoord.simulation.hostile import Hostile
+    from gitcoord.simulation.hostile.member import Hostile
     from gitcoord.simulation.machine import Machine
 
 LEDGER = "refs/heads/gitcoord/ledger"

@@ -37,7 +37,7 @@ from gitcoord.features.tasks import state as task_state
 from gitcoord.features.workflows import DEFINED_MAX, RUNS_MAX
 from gitcoord.features.workflows.file import TASKS_MAX, Definition
 from gitcoord.features.workflows.runs import Made, Run
-from gitcoord.simulation.steps import steps
+from gitcoord.simulation.hostile.steps import steps
 
 NOW = "2026-11-21T03:04:05.678Z"
 MODELS: dict[str, type[BaseModel]] = {

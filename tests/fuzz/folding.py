@@ -25,7 +25,7 @@ from gitcoord.core.format.event import Head, parse
 from gitcoord.core.leadership.liveness import ALIVE, GONE, AgentLiveness
 from gitcoord.features import FEATURES, conversation
 from gitcoord.node import ledger_pages
-from gitcoord.simulation.grammar import MODELS, MOMENTS, TEXTS, data_of
+from gitcoord.simulation.hostile.grammar import MODELS, MOMENTS, TEXTS, data_of
 from tests.core.lines import Story, signer_of
 
 AGENTS = ("alice", "bob", "mal")

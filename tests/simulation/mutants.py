@@ -30,7 +30,8 @@ from gitcoord.core.format.keys import Verifier
 from gitcoord.core.leadership import leader_watch, sessions, timings
 from gitcoord.core.ports import Oid, Pushed, Update
 from gitcoord.core.round import ledger_sync, planning, protocol, reconcile
-from gitcoord.simulation import chores, reference_fold, remote
+from gitcoord.simulation import chores, remote
+from gitcoord.simulation.checking import reference_fold
 from gitcoord.simulation.disk import SimDisk
 from gitcoord.simulation.machine import Machine
 from gitcoord.simulation.schedule import Options

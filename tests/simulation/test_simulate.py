@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from gitcoord.cli.simulate import command
 from gitcoord.core.ledger.branch import Branch
 from gitcoord.simulation import disk, faults, many, story
-from gitcoord.simulation.folds import SharedBranch
+from gitcoord.simulation.checking.folds import SharedBranch
 from gitcoord.simulation.schedule import Options, run
 from gitcoord.store.home.queue_file import HeadFile
 

@@ -23,7 +23,8 @@ from hypothesis.stateful import (
 from gitcoord.core.format.event import Head
 from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.core.ports import Oid
-from gitcoord.simulation import checks, fault_injection, image, memo
+from gitcoord.simulation import fault_injection, image, memo
+from gitcoord.simulation.checking import checks
 from gitcoord.simulation.disk import Files
 from gitcoord.simulation.faults import Weather
 from gitcoord.simulation.machine import Backup, Machine

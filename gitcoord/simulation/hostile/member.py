@@ -16,8 +16,9 @@ from gitcoord.core.ledger import outbox
 from gitcoord.core.ledger.log_files import LogFiles
 from gitcoord.core.names import node_tag
 from gitcoord.core.ports import Entry, Oid
-from gitcoord.simulation import grammar, reference_fold
-from gitcoord.simulation.odd_trees import OddTrees
+from gitcoord.simulation.checking import reference_fold
+from gitcoord.simulation.hostile import grammar
+from gitcoord.simulation.hostile.odd_trees import OddTrees
 from gitcoord.simulation.remote import Remote
 from gitcoord.simulation.world import LEDGER, OUTBOXES, Life, World
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from gitcoord.core.format.event import parse_all
 from gitcoord.core.ports import Oid
-from gitcoord.simulation import reference_fold
+from gitcoord.simulation.checking import reference_fold
 from gitcoord.simulation.world import World
 
 LOOKS_MAX = 500  # of each machine: more than any silence is made of

@@ -13,9 +13,9 @@ from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.ledger.log_files import LogFiles, open_path
 from gitcoord.core.ports import Entry, Oid
-from gitcoord.simulation import reference_fold
+from gitcoord.simulation.checking import reference_fold
 from gitcoord.simulation.faults import Weather
-from gitcoord.simulation.odd_trees import OddTrees, Tree
+from gitcoord.simulation.hostile.odd_trees import OddTrees, Tree
 from gitcoord.simulation.signing import Signers
 from gitcoord.simulation.world import World
 

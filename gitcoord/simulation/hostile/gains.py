@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from gitcoord.core import limits
 from gitcoord.core.format.event import Draft, parse
-from gitcoord.simulation.hostile import NAME
-from gitcoord.simulation.reference_fold import Ledger
+from gitcoord.simulation.checking.reference_fold import Ledger
+from gitcoord.simulation.hostile.member import NAME
 
 if TYPE_CHECKING:
     from gitcoord.core.fold.fleet_state import FleetState

@@ -7,10 +7,12 @@ from collections import Counter
 from typing import Any
 
 from gitcoord.core.format.event import parse, parse_all
-from gitcoord.simulation import failover, faults, hostility, reference_fold, refold
+from gitcoord.simulation import failover, faults
+from gitcoord.simulation.checking import reference_fold, refold
+from gitcoord.simulation.checking.reference_fold import Ledger
 from gitcoord.simulation.fault_injection import outbox_lines
+from gitcoord.simulation.hostile import gains
 from gitcoord.simulation.machine import Machine
-from gitcoord.simulation.reference_fold import Ledger
 from gitcoord.simulation.remote import Remote
 from gitcoord.simulation.world import LEDGER, World
 
@@ -26,7 +28,7 @@ def all_of(world: World, remote: Remote, *, stops: bool) -> None:
     honest = frozenset(machine.agent for machine in world.machines) if world.hostile is not None else None
     ledger = reference_fold.read(world.god, world.tip, signed, honest=honest)
     if world.hostile is not None:
-        ledger = hostility.check(world, remote, ledger)
+        ledger = gains.check(world, remote, ledger)
         refold.check(world)
     _once_each(world, ledger)
     _duties(world, ledger, stops=stops)

@@ -12,7 +12,7 @@ from gitcoord.core import limits
 from gitcoord.core.fold.fleet_state import FleetState, SequencedEvent
 from gitcoord.core.format.event import Event
 from gitcoord.core.ledger.branch import Branch
-from gitcoord.simulation.steps import steps
+from gitcoord.simulation.hostile.steps import steps
 from gitcoord.simulation.world import World
 
 WRITTEN_DOWN_ONE_IN = 30  # commits

@@ -15,7 +15,8 @@ from gitcoord.core.fold import duties
 from gitcoord.core.fold.fleet_state import Duty
 from gitcoord.core.fold.occasions import Occasions
 from gitcoord.core.round import ledger_sync, protocol, reconcile
-from gitcoord.simulation import chores, faults, refold, story
+from gitcoord.simulation import chores, faults, story
+from gitcoord.simulation.checking import refold
 from gitcoord.simulation.schedule import Options, run
 
 ALONE = Options(nodes=3, seconds=700, only=frozenset({"hostile"}))
