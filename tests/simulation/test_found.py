@@ -13,10 +13,10 @@ def test_a_leader_that_asks_to_lead_on_shows_itself_to_the_others() -> None:
     assert alice.leads
     alice.session.claims_term = False
     alice.say("something that waits")
-    signs = alice.fleet.terms.signs
+    signs = alice.fleet.terms.leader_lines
     alice.round()
     assert alice.session.claims_term and alice.crew.act_until_s > world.now_s
-    assert alice.fleet.terms.signs > signs
+    assert alice.fleet.terms.leader_lines > signs
 
 
 def test_a_duty_that_comes_back_from_a_lost_ledger_does_not_count_twice() -> None:

@@ -60,7 +60,7 @@ def test_a_seed_replays_byte_for_byte_in_another_process() -> None:
 def test_what_machines_share_of_their_folds_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     seeds = (14, 29)  # nearly every class of faults
     shared = [run(seed, SHORT, keep_trace=True) for seed in seeds]
-    monkeypatch.setattr(SharedBranch, "absorb", Branch.apply_commit)
+    monkeypatch.setattr(SharedBranch, "apply_commit", Branch.apply_commit)
     assert [run(seed, SHORT, keep_trace=True) for seed in seeds] == shared
 
 

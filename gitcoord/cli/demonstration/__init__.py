@@ -1,0 +1,1 @@
+"""What `gitcoord demo` plays."""

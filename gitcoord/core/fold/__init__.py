@@ -1,0 +1,1 @@
+"""The fold: what follows from the lines of the ledger, the same everywhere."""

@@ -1,0 +1,1 @@
+"""The round: fetch, follow, reconcile, plan, push, apply."""

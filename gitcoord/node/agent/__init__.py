@@ -1,0 +1,1 @@
+"""`gitcoord agent run`: one process for one agent or several."""

@@ -1,0 +1,1 @@
+"""What is wrong: here, with the remote, with the log."""

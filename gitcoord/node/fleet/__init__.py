@@ -1,0 +1,1 @@
+"""The agents of a fleet file, started and watched."""

@@ -1,0 +1,1 @@
+"""Becoming a member of a fleet, and leaving it."""

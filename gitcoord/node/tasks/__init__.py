@@ -1,0 +1,1 @@
+"""Tasks as commands, each in a folder of its own."""

@@ -1,0 +1,1 @@
+"""The hostile member, and what it must not gain."""

@@ -1,0 +1,1 @@
+"""The private git store and its remote."""

@@ -1,0 +1,1 @@
+"""A node's home on the disk: queue, keys, locks, small files."""

@@ -104,12 +104,12 @@ def _ends_for_an_odd_ref(patch: pytest.MonkeyPatch) -> None:
 
 
 def _waits_while_its_outbox_rests(patch: pytest.MonkeyPatch) -> None:
-    decide = protocol.decide
+    decide = protocol.plan_push
     patch.setattr(reconcile, "DEFACED_PAUSE_S", 600.0)
     patch.setattr(reconcile, "DEFACED_FREE", 0)
     patch.setattr(
         protocol,
-        "decide",
+        "plan_push",
         lambda me, disk, crew, now_s: None if now_s < me.own_quiet_until_s else decide(me, disk, crew, now_s),
     )
 
