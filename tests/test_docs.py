@@ -305,8 +305,9 @@ def test_every_file_of_the_home_is_in_the_readme(shell: Shell, quickstart: dict[
 
 def test_every_file_that_the_code_puts_into_the_home_is_in_the_readme() -> None:
     named = section(README, "Files").split("On each machine", 1)[1]
-    code = "\n".join((TOP / "gitcoord" / "store" / name).read_text("utf-8") for name in ("home.py", "queue.py"))
-    code += "\n".join(path.read_text(encoding="utf-8") for path in (TOP / "gitcoord" / "node").glob("*.py"))
+    homes = [TOP / "gitcoord" / "store" / "home" / name for name in ("home.py", "queue.py", "node_key.py")]
+    code = "\n".join(path.read_text("utf-8") for path in homes)
+    code += "\n".join(path.read_text(encoding="utf-8") for path in (TOP / "gitcoord" / "node").rglob("*.py"))
     names = set(re.findall(r'(?:self\.path|self\.home|home|home\.path) / "([\w.]+)"', code))
     names = {name for name in names if not name.endswith((".anew", ".fresh", ".bak"))}  # in the middle of a write
     assert {"keys", "tip", "lock"} <= names

@@ -14,6 +14,10 @@ Oid = str
 """The name of a git object: 40 hexadecimal characters."""
 
 
+NAME_TAKEN = "name taken:"
+"""So begins the reason of a denied push where another ref has our ref's folder's name, or we have its."""
+
+
 class PushOutcome(enum.Enum):
     """What became of one compare-and-swap (DESIGN, section 4)."""
 

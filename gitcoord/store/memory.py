@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from gitcoord.core.errors import Corrupt, Oversized, Unreachable
 from gitcoord.core.ledger.outbox import chosen
-from gitcoord.core.ports import CommitInfo, Entry, Fetched, Oid, Pushed, PushOutcome, Update
+from gitcoord.core.ports import NAME_TAKEN, CommitInfo, Entry, Fetched, Oid, Pushed, PushOutcome, Update
 from gitcoord.store.git.objects import OID, decode_commit, decode_tree, encode_commit, encode_tree, oid_of
 from gitcoord.store.git.refs import NAME
 
@@ -37,7 +37,7 @@ class MemoryServer:
             return Pushed(PushOutcome.STALE, "failed to update ref")
         is_new = update.ref not in self.refs and update.new is not None
         if is_new and any(_is_folder_of(update.ref, ref) for ref in self.refs):
-            return Pushed(PushOutcome.DENIED, f"cannot create '{update.ref}': another ref has its folder's name")
+            return Pushed(PushOutcome.DENIED, f"{NAME_TAKEN} cannot create '{update.ref}'")
         if update.new is None:
             self.refs.pop(update.ref, None)
         else:

@@ -17,7 +17,7 @@ from gitcoord.core import limits
 from gitcoord.core.errors import BadCredentials, Denied, Lost, Unreachable
 from gitcoord.core.format.event import Event, Head, hash_of
 from gitcoord.core.leadership.sessions import Crew, Session
-from gitcoord.core.ports import Fetched, Oid, Pushed, PushOutcome
+from gitcoord.core.ports import NAME_TAKEN, Fetched, Oid, Pushed, PushOutcome
 from gitcoord.core.round.batch import why_waiting
 from gitcoord.core.round.effects import DurableState, Effect, Fetch, Notify, Push, SaveTip, Steps, Wait
 from gitcoord.core.round.ledger_sync import follow_ledger, tell_left
@@ -169,6 +169,8 @@ def _apply_results(
     if report.ledger is not None and _is(report.ledger, PushOutcome.DENIED):
         yield from _ledger_denied(replica, crew, plan, report.ledger)
     if _is(report.outbox, PushOutcome.DENIED):
+        if report.outbox is not None and report.outbox.reason.startswith(NAME_TAKEN) and not report.races_lost:
+            return True  # somebody made a ref below ours since our look: the next one shows it, and it is removed
         yield from _outbox_alone(replica, disk, crew, plan, report, started_s)
         return False
     return any(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError, Paused, Unreachable
-from gitcoord.core.ports import Pushed, PushOutcome, Update
+from gitcoord.core.ports import NAME_TAKEN, Pushed, PushOutcome, Update
 from gitcoord.core.text import Place, fit
 
 REASON_CHARS_MAX = 400  # a hook may print a page; one line of a terminal or log is what is shown
@@ -175,13 +175,17 @@ def _one(ref: str, flag: str, summary: str, stderr: str) -> Pushed:
     if reason == "unpacker error" and is_local_damage(stderr):
         return Pushed(PushOutcome.UNREACHABLE, f"nothing was sent: {words(stderr)}")
     said = words(stderr)
+    reason = f"{NAME_TAKEN} {reason}" if _is_taken(ref, stderr) else reason
     return Pushed(PushOutcome.DENIED, f"{reason}: {said}"[:REASON_CHARS_MAX] if said else reason)
+
+
+def _is_taken(ref: str, stderr: str) -> bool:
+    return f"cannot create '{ref}'" in stderr
 
 
 def _will_not_pass(ref: str, stderr: str) -> bool:
     """Whether "failed to update ref" is for good: a branch has a folder's name, or the disk refuses."""
-    taken = f"cannot create '{ref}'" in stderr
-    return taken or "Permission denied" in stderr or bool(_DISK_FULL.search(stderr))
+    return _is_taken(ref, stderr) or "Permission denied" in stderr or bool(_DISK_FULL.search(stderr))
 
 
 def _without_a_line(stderr: str) -> Pushed:

@@ -349,3 +349,18 @@ def test_copies_backups_rollbacks_and_crashes_in_any_order_lose_nothing(seed: in
     world.settle(30)
     agree(world)
     assert not any(machine.disk.orphans for machine in world.machines.values())
+
+
+def test_a_ref_made_below_our_outbox_between_our_look_and_our_push_costs_no_round() -> None:
+    world = World()
+    one = world.machine("one", "alice")
+    one.say("mine")
+    strays = [f"{OUTBOXES}{one.disk.node}/below"]
+
+    def meanwhile(effect: effects.Effect) -> None:
+        if isinstance(effect, effects.Push) and strays:
+            world.server.refs[strays.pop()] = world.tip or ""
+
+    one.on_effect = meanwhile
+    assert one.round() is not None
+    assert not strays and any(b'"content":"mine"' in line for line in world.lines())
