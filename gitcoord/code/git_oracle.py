@@ -35,7 +35,7 @@ def by_git_merge(repository: Path, pairs: list[tuple[str, str]]) -> Iterator[fro
         def git(*words: str, check: bool = True) -> bytes:
             return subprocess.run(
                 [
-                    "git",
+                    program.git(),
                     *program.WITHOUT_HOOKS,
                     "-c",
                     "user.name=truth",
@@ -45,7 +45,6 @@ def by_git_merge(repository: Path, pairs: list[tuple[str, str]]) -> Iterator[fro
                     "gc.auto=0",
                     *words,
                 ],
-                executable=program.git(),
                 cwd=folder,
                 check=check,
                 capture_output=True,

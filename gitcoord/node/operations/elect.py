@@ -146,12 +146,12 @@ def explain(node: Node) -> list[tuple[str, float, str]]:
     silence = profile.stretched_election_timeout_s(profile.heartbeat_s * stretch)
     bound = (2.2 * profile.poll_s + silence + profile.election_jitter_s) / 0.99 + travel
     return [
-        ("beat_s", profile.heartbeat_s * stretch, "between two heartbeats of the leader"),
-        ("follower_beat_s", profile.follower_heartbeat_s * stretch, "between two heartbeats of any other agent"),
-        ("act_s", profile.lease_s, "V: how long after a push began the leader may act outside the ledger"),
-        ("silence_s", silence, "T: silence, seen by one's own successful polls, after which a follower stands"),
+        ("heartbeat_s", profile.heartbeat_s * stretch, "between two heartbeats of the leader"),
+        ("follower_heartbeat_s", profile.follower_heartbeat_s * stretch, "between two heartbeats of any other agent"),
+        ("lease_s", profile.lease_s, "V: how long after a push began the leader may act outside the ledger"),
+        ("election_timeout_s", silence, "T: silence, seen by one's own successful polls, after which a follower stands"),
         ("poll_s", profile.poll_s, "P: between two looks at the remote"),
-        ("jitter_s", profile.election_jitter_s, "J: the longest random wait before standing"),
+        ("election_jitter_s", profile.election_jitter_s, "J: the longest random wait before standing"),
         ("travel_s", travel, "D: a fetch and a push"),
         ("bound_s", bound, "(2.2 P + T + J) / 0.99 + D: from a leader's death to its successor, at the most"),
     ]
