@@ -44,7 +44,7 @@ def read(home: Home) -> Trust:
     """What is written down; an unreadable file is none."""
     try:
         value = json.loads((home.path / FILE).read_bytes())
-        return Trust(int(value["position"]), bool(value["believes"]))
+        return Trust(int(value["position"]), bool(value["accepts_checkpoints"]))
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return Trust()
 

@@ -144,7 +144,7 @@ def test_a_lying_checkpoint_is_found_by_verifying_and_never_believed_again(clone
     honest = clones.reopen("deceived")
     clones.settle(1)
     assert honest.fleet.dump() == one.fleet.dump() and not honest.replica.branch.checkpoint_position
-    assert json.loads((honest.home.path / "verified.json").read_text())["believes"] is False
+    assert json.loads((honest.home.path / "verified.json").read_text())["accepts_checkpoints"] is False
 
 
 def test_a_checkpoint_of_other_log_files_is_believed_by_nobody_and_found_by_verifying(clones: Clones) -> None:

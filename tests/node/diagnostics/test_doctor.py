@@ -385,7 +385,7 @@ def test_the_command_prints_for_people_and_for_programs(clone: Path) -> None:
     assert "→ run `gitcoord agent run`" in done.stdout
     value = json.loads(run(clone, "--json").stdout)
     assert value["schema"] == "gitcoord.doctor/1"
-    assert all(set(one) == {"check", "state", "seen", "cure"} for one in value["findings"])
+    assert all(set(one) == {"check", "state", "seen", "fix"} for one in value["findings"])
     (home(clone) / "paused").write_text("no space\n", encoding="utf-8")
     assert run(clone).returncode == 1
 
