@@ -1,4 +1,4 @@
-"""Commands: what a member may ask for. `decide` refuses early and politely; the fold is the judge.
+"""Commands: what a member may ask for. `decide` refuses early, with a reason; the fold is the judge.
 
 The command line, the Python interface and the tools for AI agents are derived from these.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,7 +15,10 @@ from gitcoord.core import times
 from gitcoord.core.leadership.liveness import AgentLiveness
 
 if TYPE_CHECKING:
-    from gitcoord.core.fold.fleet_state import FleetState
+    from gitcoord.core.fold.ledger_time import LedgerTime
+    from gitcoord.core.fold.members import Members
+    from gitcoord.core.fold.quotas import Quotas
+    from gitcoord.core.fold.terms import Terms
 
 FROM_FILE: dict[str, Any] = {"file": True}
 """`json_schema_extra` of an argument that is a text: people name a file that holds it."""
@@ -29,28 +32,50 @@ class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True, defer_build=True, allow_inf_nan=False)
 
 
+class FleetView(Protocol):
+    """What commands and duties read of the folded ledger (`fold/fleet_state.py`). Nothing here is to be changed."""
+
+    @property
+    def id(self) -> str | None: ...
+    @property
+    def position(self) -> int: ...
+    @property
+    def positions(self) -> Mapping[str, int]: ...
+    @property
+    def members(self) -> Members: ...
+    @property
+    def terms(self) -> Terms: ...
+    @property
+    def time(self) -> LedgerTime: ...
+    @property
+    def quotas(self) -> Quotas: ...
+    @property
+    def states(self) -> Mapping[str, Any]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What one who decides can see: the fold, the time, who he is, and how alive the others were at the last look."""
+    """What a command or a duty decides by: the fold, the time, its author, and how alive the others were lately."""
 
-    fleet: FleetState
+    fleet: FleetView
     now: str  # UTC, as in events
     actor: str = ""
     node: str = ""
-    place: str = ""  # the work tree that he acts from; "" is the clone's own
+    place: str = ""  # the work tree that the author acts from; "" is the clone's own
     liveness: Mapping[str, AgentLiveness] = field(default_factory=dict)  # by agent, casefolded
     read: Callable[[int], bytes] | None = None  # the ledger's line at a position; None where only the fold is at hand
     seen_s: Callable[[int], float] | None = None  # seconds since this node first saw a position; None: by `now`
     head_of: Callable[[str, int], str] | None = None  # the commit of a pull request on the remote; "": none is seen
 
     def state(self, feature: str) -> Any:
-        """A feature's state. Not to be changed."""
+        """Return a feature's state, which is not to be changed."""
         return self.fleet.states[feature]
 
     def age_s(self, at: str, position: int) -> float:
         """Return the seconds since the event at `position`, which the ledger takes to be of the time `at`.
 
-        They are those that this node has seen pass, or more, where ledger time says so. No two clocks are compared.
+        The seconds are those that this node has seen pass, or more, where ledger time says so. No two machines' clocks
+        are compared.
         """
         if self.seen_s is None:
             return times.between_s(at, self.now)

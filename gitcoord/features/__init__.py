@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gitcoord.core.fold.fleet_state import Feature
+    from gitcoord.core.feature import Feature
 
 LISTED: dict[str, dict[str, str]] = {
     # a module of this package, in the order of folding: the words that it adds to the command line

@@ -11,14 +11,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from gitcoord.core import values
 from gitcoord.core.commands import Arguments, Command, Context, Query
+from gitcoord.core.feature import Duty, SequencedEvent
 from gitcoord.core.fields import Count, Given, Payload, Uid
 from gitcoord.core.fold.authority import LEADER, Who
-from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 from gitcoord.core.lookup import find
 from gitcoord.core.secret_scan.credentials import redacted
 from gitcoord.core.text import Place, fit
-from gitcoord.features import values
 from gitcoord.features.directives.orders import DirectiveEscalated
 from gitcoord.features.recovery.state import Escalated, FleetDegraded
 

@@ -13,16 +13,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from gitcoord.core import times
+from gitcoord.core import times, values
 from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Refused
+from gitcoord.core.feature import Duty, SequencedEvent
 from gitcoord.core.fields import NAMED, Agent, Count, Given, Payload, Words
 from gitcoord.core.fold import quotas
 from gitcoord.core.fold.authority import ADMIN, LEADER, MEMBER, OWNER, Asked, Persons, Resolver, Who, Whose
-from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 from gitcoord.core.format.event import Event
 from gitcoord.core.lookup import find
-from gitcoord.features import values
 from gitcoord.features.typed import AgentGiven
 
 OPEN_MAX = 2000

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from gitcoord.core.fold.fleet_state import SequencedEvent
+    from gitcoord.core.feature import SequencedEvent
 
 NOUNS = ("autonomy", "workflow")
 

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from gitcoord.core.commands import Command, Context, Query
+from gitcoord.core.feature import Duty, SequencedEvent
 from gitcoord.core.fold.authority import Who
-from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 from gitcoord.core.format.event import Event
 from gitcoord.features.pages.snapshot import ENTRIES_SHOWN_MAX, Entry, Interaction
 

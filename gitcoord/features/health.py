@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from gitcoord.core.commands import Command, Context, Query
+from gitcoord.core.feature import Duty, SequencedEvent
 from gitcoord.core.fold.authority import Who
-from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 
 EVENTS: Mapping[str, type[BaseModel]] = {}
 AUTHORITY: Mapping[str, Who] = {}

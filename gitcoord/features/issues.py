@@ -11,12 +11,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from gitcoord.core import values
 from gitcoord.core.commands import Command, Context, NewEvent, Query
+from gitcoord.core.feature import Duty, SequencedEvent
 from gitcoord.core.fields import Payload, Uid, Url
 from gitcoord.core.fold.authority import LEADER, Who
-from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 from gitcoord.core.secret_scan.credentials import redacted
-from gitcoord.features import alerts, values
+from gitcoord.features import alerts
 from gitcoord.features.alerts import Alert
 from gitcoord.features.pages.markdown import inline
 

@@ -13,18 +13,18 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from gitcoord.core import times
+from gitcoord.core import times, values
 from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Lost, Refused
+from gitcoord.core.feature import Duty, SequencedEvent
 from gitcoord.core.fields import NAMED, Given, Payload, Span, Words
 from gitcoord.core.fold import quotas
 from gitcoord.core.fold.authority import ADMIN, LEADER, MEMBER, OWNER, Asked, Persons, Resolver, Who, Whose, owned
-from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 from gitcoord.core.fold.membership import stripped
 from gitcoord.core.format.event import Event
 from gitcoord.core.lookup import find
 from gitcoord.core.names import same_agent
-from gitcoord.features import paths, values
+from gitcoord.features import paths
 from gitcoord.features.overlaps import Index, TooMuch, wild_characters
 from gitcoord.features.paths import Pattern
 from gitcoord.features.typed import AgentGiven, Chosen

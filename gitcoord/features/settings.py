@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from gitcoord.core.commands import Command, Context, Query
 from gitcoord.core.errors import Refused
+from gitcoord.core.feature import Duty, SequencedEvent
 from gitcoord.core.fields import NAMED, Agent, Json, Payload
 from gitcoord.core.fold.authority import ADMIN, Asked, Persons, Resolver, Role, Who, Whose
-from gitcoord.core.fold.fleet_state import Duty, FleetState, SequencedEvent
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.features import paths
 from gitcoord.features.pages.snapshot import check_headings
 

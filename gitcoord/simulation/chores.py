@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from pydantic import BaseModel
 
 from gitcoord.core.commands import Command, Context, Query
+from gitcoord.core.feature import Duty, SequencedEvent
 from gitcoord.core.fold.authority import LEADER, Who
-from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 
 NOTES_EACH = 5
 
@@ -50,11 +49,3 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
 
 def duty(state: State, ctx: Context) -> Iterable[Duty]:
     return [Duty("chore_done", f"chore {number}", f"chore:{number}", {"number": number}) for number in state.due]
-
-
-def dump(state: State) -> Any:
-    return {"notes": state.notes, "done": state.done[:]}
-
-
-def load(value: Any) -> State:
-    return State(**value)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gitcoord.core.fold.fleet_state import Feature
+from gitcoord.core.feature import Feature
 from gitcoord.core.format.event import Draft, fleet_id_of, seal
 from gitcoord.core.leadership.timings import Profile
 from gitcoord.core.ledger.log_files import LogFiles, joined

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from gitcoord.core import times
 from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
-from gitcoord.core.fold.fleet_state import draft_of
 from gitcoord.core.leadership.liveness import ALIVE, GONE, GOODBYE, LATE, AgentLiveness
 from gitcoord.features import agents
 from gitcoord.features.agents import commands as agent_commands
@@ -240,7 +239,7 @@ def tick(one: Story, now: str = NOW, **seen: AgentLiveness) -> list[str]:
     """The leader looks, and what it ought to say is said."""
     duties = list(agents.duty(one.fleet.states["agents"], ctx(one, now=now, **seen)))
     for duty in duties:
-        draft = draft_of(duty, actor="alice", term=one.fleet.terms.term, timestamp=now, uid="0" * 16)
+        draft = duty.draft(actor="alice", term=one.fleet.terms.term, timestamp=now, uid="0" * 16)
         sequenced = one.say(
             "alice", draft.type, draft.content, data=dict(draft.data), re=draft.re, term=draft.term, timestamp=now
         )

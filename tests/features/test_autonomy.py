@@ -10,7 +10,7 @@ import pytest
 from gitcoord.core import times
 from gitcoord.core.commands import Context
 from gitcoord.core.errors import Lost, Refused
-from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
+from gitcoord.core.feature import Duty, SequencedEvent
 from gitcoord.features import autonomy, control
 from gitcoord.features.autonomy import COMMANDS, Change, Chosen, Proposals, Rejected
 from tests.core.lines import NOW, Story

@@ -12,7 +12,6 @@ from gitcoord.core import times
 from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
 from gitcoord.core.fold.duties import wanted
-from gitcoord.core.fold.fleet_state import draft_of
 from gitcoord.core.leadership.liveness import ALIVE, GONE, AgentLiveness
 from gitcoord.core.names import uid_from
 from gitcoord.features import agents, messages, recovery
@@ -71,7 +70,7 @@ class Play:
             for duty in duties.values():
                 if duty.key in self.fleet.done:
                     continue
-                draft = draft_of(duty, actor="alice", term=1, timestamp=self.now, uid=uid_from(b"0" * 10))
+                draft = duty.draft(actor="alice", term=1, timestamp=self.now, uid=uid_from(b"0" * 10))
                 sequenced = self.story.say(
                     "alice",
                     draft.type,

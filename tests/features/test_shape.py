@@ -29,7 +29,7 @@ SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 def test_it_opens_with_one_sentence_and_has_every_name(name: str) -> None:
     module = FEATURES[name]
     assert (module.__doc__ or "").splitlines()[0].count(":") >= 1
-    for one in ("EVENTS", "COMMANDS", "State", "fold", "duty", "dump", "load"):
+    for one in ("EVENTS", "AUTHORITY", "COMMANDS", "State", "fold"):
         assert hasattr(module, one)
 
 

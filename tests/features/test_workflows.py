@@ -11,7 +11,6 @@ import pytest
 from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
 from gitcoord.core.fold.duties import wanted
-from gitcoord.core.fold.fleet_state import draft_of
 from gitcoord.features.workflows import commands as workflow_commands
 from gitcoord.features.workflows import file as workflow_file
 from gitcoord.features.workflows.commands import Status
@@ -52,7 +51,7 @@ class Fleet:
             if duty.key not in self.story.fleet.done and duty.type != "task_assigned"
         ]:
             for duty in duties:
-                draft = draft_of(duty, actor=self.leader, term=self.term, timestamp=NOW, uid="0" * 16)
+                draft = duty.draft(actor=self.leader, term=self.term, timestamp=NOW, uid="0" * 16)
                 self.story.say(
                     self.leader,
                     draft.type,

@@ -8,7 +8,7 @@ from typing import Any
 from gitcoord.core import times
 from gitcoord.core.commands import Command, Context, Query
 from gitcoord.core.errors import Refused
-from gitcoord.core.fold.fleet_state import Duty
+from gitcoord.core.feature import Duty
 from gitcoord.core.leadership.liveness import ALIVE, AgentLiveness
 from gitcoord.features import FEATURES
 from gitcoord.features.tasks.state import State, Task

@@ -17,7 +17,8 @@ import click
 from gitcoord.cli import feature_commands, tables
 from gitcoord.core.commands import Command, Context, Query
 from gitcoord.core.errors import Lost, Refused, Unreachable
-from gitcoord.core.fold.fleet_state import FleetState, SequencedEvent
+from gitcoord.core.feature import SequencedEvent
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.event import Event
 from gitcoord.core.format.keys import Verifier
 from gitcoord.core.leadership import liveness

@@ -13,8 +13,9 @@ from itertools import islice
 from gitcoord.core import limits, times
 from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
+from gitcoord.core.feature import Duty, duties
 from gitcoord.core.fields import as_text
-from gitcoord.core.fold.fleet_state import Duty, FleetState, draft_of
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.event import Draft, Head, Signer, hash_of, seal
 
 CAUSE_CHARACTERS_MAX = 300
@@ -37,7 +38,7 @@ def wanted(fleet: FleetState, ctx: Context, *, but: Container[str] = frozenset()
 
 def _asked(fleet: FleetState, name: str, ctx: Context) -> Iterator[Duty]:
     try:
-        yield from islice(fleet.features[name].duty(fleet.states[name], ctx), limits.DUTIES_LOOKED_AT_MAX)
+        yield from islice(duties(fleet.features[name], fleet.states[name], ctx), limits.DUTIES_LOOKED_AT_MAX)
     except Exception as wrong:  # the one place where a feature's bug ends: a leader that ends would be the next one's
         place = traceback.extract_tb(wrong.__traceback__)[-1]
         cause = f"{type(wrong).__name__} in {place.name}"
@@ -63,7 +64,7 @@ def draft(
     """The event for a duty, or the error that says why there is none; None where not even that may be written."""
 
     def made(one: Duty) -> Draft:
-        return draft_of(one, actor=actor, term=fleet.terms.term, timestamp=timestamp, uid=uid)
+        return one.draft(actor=actor, term=fleet.terms.term, timestamp=timestamp, uid=uid)
 
     def why_not(one: Duty) -> str | None:
         try:

@@ -7,14 +7,14 @@ position and changes nothing, with a reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 from pydantic import BaseModel
 
+from gitcoord.core import feature as features_of
 from gitcoord.core import limits
-from gitcoord.core.commands import Command, Context, Query
+from gitcoord.core.feature import Feature, SequencedEvent
 from gitcoord.core.fields import BUG, typed
 from gitcoord.core.fold import authority, members, quotas, terms
 from gitcoord.core.fold.authority import Asked, Role, Rule, Who
@@ -28,7 +28,7 @@ from gitcoord.core.fold.quotas import Quotas
 from gitcoord.core.fold.revocations import Revocations
 from gitcoord.core.fold.terms import Terms
 from gitcoord.core.fold.voids import Voids, positions_from, remember
-from gitcoord.core.format.event import FORMAT, FOUNDING, Draft, Event, Head, fleet_id_of, hash_of, parse
+from gitcoord.core.format.event import FORMAT, FOUNDING, Event, Head, fleet_id_of, hash_of, parse
 from gitcoord.core.format.keys import Verifier
 from gitcoord.core.format.strict_json import Malformed
 
@@ -47,52 +47,6 @@ _ADMIN = int(Who.ADMIN)  # a plain number: to join flags takes a microsecond, at
 
 EMPTY = hash_of(b"gitcoord ledger")
 """The digest of a log without lines."""
-
-
-class SequencedEvent(NamedTuple):
-    """An event at its position. `void` says why it has no effect; `payload` is its typed data.
-
-    `event.timestamp` is the time at which the ledger takes it to have been written, which may not be what its line
-    says; `now` is ledger time with this event (`ledger_time.py`).
-    """
-
-    position: int
-    event: Event
-    void: str | None = None
-    payload: BaseModel | None = None
-    parent: int | None = None  # position of the event that `re` names
-    now: str = ""
-    role: Role = "member"  # of its author, at this position
-
-
-class Feature(Protocol):
-    """A vertical slice: a module of `gitcoord.features` with these names."""
-
-    EVENTS: Mapping[str, type[BaseModel]]
-    AUTHORITY: Mapping[str, Who]
-    COMMANDS: Mapping[str, Command | Query]
-
-    def State(self) -> Any: ...
-
-    def fold(self, state: Any, sequenced: SequencedEvent) -> str | None: ...
-
-    def duty(self, state: Any, ctx: Context) -> Iterable[Duty]: ...
-
-    def dump(self, state: Any) -> Any: ...
-
-    def load(self, value: Any) -> Any: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Duty:
-    """An event that the leader ought to append; `key` names the occasion, so that it is appended once."""
-
-    type: str
-    content: str
-    key: str
-    data: Mapping[str, Any] = field(default_factory=dict)
-    to: tuple[str, ...] = ()
-    re: str | None = None
 
 
 class FleetState:
@@ -399,7 +353,7 @@ class FleetState:
             "occasions": self.occasions.dump(),
             "refusals": self.refusals,
             "voids": self.voids.dump(),
-            "features": {name: self.features[name].dump(state) for name, state in self.states.items()},
+            "features": {name: features_of.dump(self.features[name], state) for name, state in self.states.items()},
         }
 
     @classmethod
@@ -422,20 +376,5 @@ class FleetState:
         fleet.occasions = Occasions.load(value["occasions"])
         fleet.refusals = dict(value["refusals"])
         fleet.voids = Voids.load(value["voids"])
-        fleet.states = {name: feature.load(value["features"][name]) for name, feature in features.items()}
+        fleet.states = {name: features_of.load(one, value["features"][name]) for name, one in features.items()}
         return fleet
-
-
-def draft_of(duty: Duty, *, actor: str, term: int, timestamp: str, uid: str) -> Draft:
-    """The leader's event for a duty. Its `data.duty` is the occasion, so that a successor sees it done."""
-    return Draft(
-        actor=actor,
-        type=duty.type,
-        content=duty.content,
-        timestamp=timestamp,
-        uid=uid,
-        term=term,
-        data={**duty.data, "duty": duty.key},
-        to=duty.to,
-        re=duty.re,
-    )

@@ -8,8 +8,8 @@ from typing import Any
 
 from gitcoord.core import limits
 from gitcoord.core.commands import Context
+from gitcoord.core.feature import Duty
 from gitcoord.core.fold import duties as leader_duties
-from gitcoord.core.fold.fleet_state import Duty
 from gitcoord.core.format.event import Event, Head, parse, parse_all
 from gitcoord.core.leadership import neighbour_heartbeats
 from gitcoord.core.leadership.sessions import Crew, Session

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from gitcoord.core import values
 from gitcoord.core.commands import Context, NewEvent
-from gitcoord.features import values
 from gitcoord.features.agents import admission, presence, roster, watching
 from gitcoord.features.agents import commands as agent_commands
 from gitcoord.features.agents import events as agent_events

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gitcoord.core.fold.fleet_state import SequencedEvent
+from gitcoord.core.feature import SequencedEvent
 from gitcoord.core.fold.membership import AgentLeft, stripped
 from gitcoord.core.leadership.liveness import ALIVE, GONE, GOODBYE, LATE
 from gitcoord.features.agents import dependencies

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from gitcoord.core.commands import Context
-from gitcoord.core.fold.fleet_state import Duty
+from gitcoord.core.feature import Duty
 from gitcoord.core.leadership.liveness import ALIVE, GONE, GOODBYE, LATE, AgentLiveness
 from gitcoord.features.agents.roster import Agent, State
 

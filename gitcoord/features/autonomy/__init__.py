@@ -12,11 +12,12 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field
 
+from gitcoord.core import values
 from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.fields import Given, Reason
 from gitcoord.core.lookup import find
-from gitcoord.features import typed, values
+from gitcoord.features import typed
 from gitcoord.features.autonomy import proposals
 from gitcoord.features.autonomy.proposals import Approvers, Level, Proposal, why_not_judge
 

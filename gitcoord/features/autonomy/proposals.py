@@ -10,9 +10,9 @@ from pydantic import BaseModel, Field
 
 from gitcoord.core import limits
 from gitcoord.core.commands import Context
+from gitcoord.core.feature import Duty, SequencedEvent
 from gitcoord.core.fields import NAMED, Agent, Content, EventType, Json, Payload, Reason, Uid
 from gitcoord.core.fold.authority import ADMIN, APPROVER, LEADER, Asked, Persons, Resolver, Who, Whose
-from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 from gitcoord.core.format.event import Event
 from gitcoord.features import control
 

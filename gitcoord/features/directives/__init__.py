@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from gitcoord.core import limits
+from gitcoord.core import limits, values
 from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Lost, Refused
+from gitcoord.core.feature import Duty
 from gitcoord.core.fields import Content, Given, Reason, Span
-from gitcoord.core.fold.fleet_state import Duty
 from gitcoord.core.lookup import find, member
-from gitcoord.features import autonomy, values
+from gitcoord.features import autonomy
 from gitcoord.features.directives import orders
 from gitcoord.features.directives.orders import CONTINGENCY, Directive, Part
 from gitcoord.features.typed import AgentGiven, Agents, AnyCase, CapabilityGiven, small

@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from gitcoord.core import times
+from gitcoord.core.feature import SequencedEvent
 from gitcoord.core.fields import NAMED, Agent, Payload, Reason, check_agent
 from gitcoord.core.fold import quotas
 from gitcoord.core.fold.authority import (
@@ -27,7 +28,6 @@ from gitcoord.core.fold.authority import (
     Whose,
     owned,
 )
-from gitcoord.core.fold.fleet_state import SequencedEvent
 from gitcoord.core.format.event import Event
 from gitcoord.features.typed import Capability, Priority
 

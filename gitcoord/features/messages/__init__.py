@@ -10,13 +10,13 @@ from typing import Any
 
 from pydantic import Field
 
-from gitcoord.core import limits
+from gitcoord.core import limits, values
 from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import Content, Given, Span
 from gitcoord.core.lookup import member
 from gitcoord.core.names import IDS_SHOWN_MAX, told_apart
-from gitcoord.features import typed, values
+from gitcoord.features import typed
 from gitcoord.features.messages import post, queries
 from gitcoord.features.recovery import circuits
 from gitcoord.features.typed import Agents, AnyCase, CapabilityGiven, JsonObject, small

@@ -16,9 +16,9 @@ from pydantic import BaseModel, Field
 
 from gitcoord.core import times
 from gitcoord.core.commands import Context
+from gitcoord.core.feature import Duty, SequencedEvent
 from gitcoord.core.fields import Count, Json, Payload, Uid
 from gitcoord.core.fold.authority import GUEST, LEADER, Who
-from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 from gitcoord.core.format.event import Event
 from gitcoord.features.conversation import RECORDS, is_said
 from gitcoord.features.typed import Capability, Priority

@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import Field
 
+from gitcoord.core import values
 from gitcoord.core.commands import Arguments, Command, Context, Query
 from gitcoord.core.fields import Given
 from gitcoord.core.lookup import find, member
-from gitcoord.features import values
 from gitcoord.features.recovery import circuits
 from gitcoord.features.recovery import plan as recovery_plan
 from gitcoord.features.recovery import state as recovery_state

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 
 from gitcoord.core import times
 from gitcoord.core.commands import Context
+from gitcoord.core.feature import Duty, SequencedEvent
 from gitcoord.core.fields import Agent, Payload, Words
-from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 from gitcoord.core.leadership.liveness import GONE
 from gitcoord.features import agents
 from gitcoord.features.agents import roster

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from gitcoord.core import times
 from gitcoord.core.commands import Context
-from gitcoord.core.fold.fleet_state import Duty
+from gitcoord.core.feature import Duty
 from gitcoord.core.leadership.liveness import ALIVE, GONE
 from gitcoord.features import agents
 from gitcoord.features.agents import watching

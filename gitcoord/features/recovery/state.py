@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from gitcoord.core import times
+from gitcoord.core.feature import SequencedEvent
 from gitcoord.core.fields import NAMED, Agent, Count, Payload, Words
 from gitcoord.core.fold.authority import LEADER, MEMBER, Who
-from gitcoord.core.fold.fleet_state import SequencedEvent
 from gitcoord.core.fold.membership import AgentExpelled, AgentLeft, RoleChanged
 from gitcoord.features.agents.events import (
     REGISTERED_MAX,

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from gitcoord.core import values
 from gitcoord.core.commands import Context
-from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
+from gitcoord.core.feature import Duty, SequencedEvent
 from gitcoord.core.fold.membership import stripped
 from gitcoord.core.format.event import Event
-from gitcoord.features import values
 from gitcoord.features.reviews import commands, events
 from gitcoord.features.reviews.events import OfPull, ReviewPosted, ReviewRequested, ReviewStale, VoteCast
 from gitcoord.features.reviews.state import Posted, Pull, State, Vote, key

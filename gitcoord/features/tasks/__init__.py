@@ -13,8 +13,8 @@ from pydantic import BaseModel
 
 from gitcoord.core import times
 from gitcoord.core.commands import Command, Query
+from gitcoord.core.feature import SequencedEvent
 from gitcoord.core.fold.authority import ASSIGNEE, Asked, Persons, Resolver, Whose, owned
-from gitcoord.core.fold.fleet_state import SequencedEvent
 from gitcoord.core.format.event import Event
 from gitcoord.core.names import same_agent
 from gitcoord.features.tasks import duties as task_duties

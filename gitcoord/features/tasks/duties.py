@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gitcoord.core import times
 from gitcoord.core.commands import Context
-from gitcoord.core.fold.fleet_state import Duty
+from gitcoord.core.feature import Duty
 from gitcoord.features import autonomy
 from gitcoord.features.tasks import dispatch
 from gitcoord.features.tasks.state import ASSIGNED, INPUT_REQUIRED, State, Task

@@ -8,13 +8,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from gitcoord.core import values
 from gitcoord.core.commands import Context
+from gitcoord.core.feature import Duty, SequencedEvent
 from gitcoord.core.fold import quotas
 from gitcoord.core.fold.authority import Asked, Persons, Resolver, Whose, owned
-from gitcoord.core.fold.fleet_state import Duty, SequencedEvent
 from gitcoord.core.format.event import Event
 from gitcoord.core.names import same_agent
-from gitcoord.features import autonomy, control, values
+from gitcoord.features import autonomy, control
 from gitcoord.features.tasks.events import TaskCreated
 from gitcoord.features.tasks.state import DONE, FAILED, OVER, Task
 from gitcoord.features.workflows import commands as workflow_commands

@@ -18,7 +18,8 @@ import filelock
 
 from gitcoord.core import limits
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, Unreachable
-from gitcoord.core.fold.fleet_state import CONTROL, FleetState, SequencedEvent
+from gitcoord.core.feature import SequencedEvent
+from gitcoord.core.fold.fleet_state import CONTROL, FleetState
 from gitcoord.core.fold.revocations import Revocations
 from gitcoord.core.format.event import Event
 from gitcoord.core.format.keys import Verifier

@@ -9,6 +9,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from gitcoord.core.feature import dump, load
 from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.fold.occasions import Occasions
 from gitcoord.core.format.event import Event
@@ -81,5 +82,5 @@ def _copied(fleet: FleetState) -> FleetState:
     )
     other.revocations, other.time = copy.deepcopy(fleet.revocations), copy.deepcopy(fleet.time)
     other.terms = replace(fleet.terms)
-    other.states = {name: feature.load(feature.dump(fleet.states[name])) for name, feature in fleet.features.items()}
+    other.states = {name: load(one, dump(one, fleet.states[name])) for name, one in fleet.features.items()}
     return other

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 
 from gitcoord.core import limits
-from gitcoord.core.fold.fleet_state import FleetState, SequencedEvent
+from gitcoord.core.feature import SequencedEvent
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.event import Event
 from gitcoord.core.ledger.branch import Branch
 from gitcoord.simulation.hostile.steps import steps

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitcoord.core import limits
+from gitcoord.core.feature import dump
 from gitcoord.core.format.event import Draft, parse
 from gitcoord.simulation.checking.reference_fold import Ledger
 from gitcoord.simulation.hostile.member import NAME
@@ -95,7 +96,7 @@ def _no_right_gained(world: World, fleet: FleetState) -> None:
             world.fail(f"{member.id}, whom no admin gave any right, is {member.role}")
     if fleet.terms.leader is not None and fleet.terms.leader not in {machine.agent for machine in world.machines}:
         world.fail(f"{fleet.terms.leader} leads, and is none of those whom the setting `leaders` names")
-    settings = fleet.features["settings"].dump(fleet.states["settings"])
+    settings = dump(fleet.features["settings"], fleet.states["settings"])
     if sorted(settings) != ["leaders", "recovery"] or len(settings["leaders"]) != len(world.machines):
         world.fail(f"the settings are {settings}, and no admin changed them")
     if fleet.quotas.muted or fleet.members.revoked or fleet.members.admission != "open":

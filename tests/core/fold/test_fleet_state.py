@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitcoord.core import limits
+from gitcoord.core.feature import Duty
 from gitcoord.core.fold.chains import Inadmissible
-from gitcoord.core.fold.fleet_state import Duty, FleetState, draft_of
+from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.event import Head, fleet_id_of, hash_of
 from gitcoord.core.format.keys import Verifier
 from gitcoord.features import FEATURES
@@ -214,7 +215,7 @@ def test_the_event_that_is_answered_is_found_when_it_has_its_place() -> None:
 def test_a_duty_is_done_once_the_leader_said_so_in_its_term() -> None:
     story = Story().founded()
     story.elect("alice", 1)
-    duty = draft_of(Duty("error", "x", "bad:1"), actor="alice", term=1, timestamp="", uid="")
+    duty = Duty("error", "x", "bad:1").draft(actor="alice", term=1, timestamp="", uid="")
     story.say("alice", "error", data=duty.data)
     assert "bad:1" not in story.fleet.done
     story.say("alice", "error", data=duty.data, term=2)

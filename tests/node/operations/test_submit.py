@@ -13,7 +13,7 @@ import pytest
 import gitcoord
 from gitcoord.core.commands import NewEvent
 from gitcoord.core.errors import NoEffect
-from gitcoord.core.fold.fleet_state import Duty, draft_of
+from gitcoord.core.feature import Duty
 from gitcoord.core.format.event import Draft
 from gitcoord.node.clock import new_uid, utc_now
 from gitcoord.node.membership.api import Member
@@ -33,7 +33,7 @@ def test_no_field_of_a_proposal_or_a_duty_is_dropped(alice: Member) -> None:
     [draft] = alice.node.drafted([proposal], actor="alice")
     assert all(getattr(draft, field.name) == getattr(proposal, field.name) for field in dataclasses.fields(NewEvent))
     duty = Duty(**said, key="occasion")
-    of_duty = draft_of(duty, actor="alice", term=3, timestamp=utc_now(), uid=new_uid())
+    of_duty = duty.draft(actor="alice", term=3, timestamp=utc_now(), uid=new_uid())
     for field in dataclasses.fields(Duty):
         expected = {"a": 1, "duty": "occasion"} if field.name == "data" else getattr(duty, field.name)
         assert field.name == "key" or getattr(of_duty, field.name) == expected

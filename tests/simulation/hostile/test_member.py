@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from gitcoord.cli.simulate import command
 from gitcoord.core.errors import Refused
+from gitcoord.core.feature import Duty
 from gitcoord.core.fold import duties
-from gitcoord.core.fold.fleet_state import Duty
 from gitcoord.core.fold.occasions import Occasions
 from gitcoord.core.round import ledger_sync, protocol, reconcile
 from gitcoord.simulation import chores, faults, story

@@ -1,4 +1,4 @@
-"""States as JSON values and back, for checkpoints and caches: a state is a dataclass of plain values."""
+"""Values: a state as JSON values and back, for checkpoints and caches. A state is a dataclass of plain values."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pydantic import TypeAdapter
 T = TypeVar("T")
 
 
-_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}  # made once: it compiles the whole of a state
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}  # kept: an adapter compiles the whole shape of a state
 
 
 def dump(state: Any) -> Any:
-    """Equal values for equal states, on every machine. What is as it is by default is left out: half of the bytes."""
+    """Return a state as JSON values, equal for equal states on every machine. Defaults are left out: half the bytes."""
     return _adapter(type(state)).dump_python(state, mode="json", exclude_defaults=True)
 
 
 def load(kind: type[T], value: Any) -> T:
-    """What `dump` wrote down. Raises ValueError on anything else."""
+    """Return the state that `dump` wrote down. Raise ValueError on anything else."""
     state: T = _adapter(kind).validate_python(value)
     return state
 

@@ -1,0 +1,95 @@
+"""A feature, seen from the core: the names that its module has, the events that it folds, the duties that it asks for.
+
+A small feature writes only what it needs. Without `duty` it asks for no events; without `dump` and `load` its state is
+kept as `values.py` writes any dataclass of plain values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from pydantic import BaseModel
+
+from gitcoord.core import values
+from gitcoord.core.commands import Command, Context, Query
+from gitcoord.core.fold.authority import Role, Who
+from gitcoord.core.format.event import Draft, Event
+
+
+class SequencedEvent(NamedTuple):
+    """An event at its position. `void` says why it has no effect; `payload` is its typed data.
+
+    `event.timestamp` is the time at which the ledger takes it to have been written, which may not be what its line
+    says; `now` is ledger time with this event (`ledger_time.py`).
+    """
+
+    position: int
+    event: Event
+    void: str | None = None
+    payload: BaseModel | None = None
+    parent: int | None = None  # position of the event that `re` names
+    now: str = ""
+    role: Role = "member"  # of its author, at this position
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """An event that the leader ought to append; `key` names the occasion, so that it is appended once."""
+
+    type: str
+    content: str
+    key: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    to: tuple[str, ...] = ()
+    re: str | None = None
+
+    def draft(self, *, actor: str, term: int, timestamp: str, uid: str) -> Draft:
+        """Return the leader's event. Its `data.duty` is the occasion, so that a successor sees it done."""
+        return Draft(
+            actor=actor,
+            type=self.type,
+            content=self.content,
+            timestamp=timestamp,
+            uid=uid,
+            term=term,
+            data={**self.data, "duty": self.key},
+            to=self.to,
+            re=self.re,
+        )
+
+
+class Feature(Protocol):
+    """A vertical slice: a module of `gitcoord.features` with these names, and those of `OPTIONAL` that it needs."""
+
+    EVENTS: Mapping[str, type[BaseModel]]
+    AUTHORITY: Mapping[str, Who]
+    COMMANDS: Mapping[str, Command | Query]
+
+    def State(self) -> Any: ...
+
+    def fold(self, state: Any, sequenced: SequencedEvent) -> str | None: ...
+
+
+OPTIONAL = ("duty", "dump", "load")
+"""Names with a default: the functions below call them, or do without."""
+
+
+def duties(feature: Feature, state: Any, ctx: Context) -> Iterable[Duty]:
+    """Return the events that the leader ought to append now for a feature; none for one without `duty`."""
+    duty = getattr(feature, "duty", None)
+    found: Iterable[Duty] = () if duty is None else duty(state, ctx)
+    return found
+
+
+def dump(feature: Feature, state: Any) -> Any:
+    """Return a feature's state as JSON values, equal on every machine for equal states."""
+    own = getattr(feature, "dump", None)
+    return values.dump(state) if own is None else own(state)
+
+
+def load(feature: Feature, value: Any) -> Any:
+    """Return the state that `dump` wrote down. Raise KeyError, TypeError or ValueError on anything else."""
+    own = getattr(feature, "load", None)
+    return values.load(type(feature.State()), value) if own is None else own(value)
