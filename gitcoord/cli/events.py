@@ -163,7 +163,7 @@ def following(node: Node, wanted: Wanted, *, after: int, sync: bool) -> Iterator
     while True:
         if sync and time.monotonic() >= due_s and not node.home.running():
             complained = not refresh(node, quiet=complained)  # an outage is told once
-            due_s = time.monotonic() + node.crew.profile.poll_s
+            due_s = time.monotonic() + node.local.profile.poll_s
         position = node.fleet.position
         if position > after:
             yield from sequenced(node, Wanted(wanted.types, wanted.actors, wanted.interaction, after, None))

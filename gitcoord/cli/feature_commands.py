@@ -252,7 +252,7 @@ def _runs_query(name: str, what: Query) -> Callable[..., None]:
         def look() -> Sequence[Answer] | Answer:
             nonlocal complained
             if not no_sync:  # an outage is told once
-                complained = not refresh(node, quiet=complained, fresh_s=node.crew.profile.poll_s)
+                complained = not refresh(node, quiet=complained, fresh_s=node.local.profile.poll_s)
             answer = submit.ask(node, what, given, actor=who, again=not no_sync)
             return answer[after : after + limit] if isinstance(answer, Sequence) else answer
 

@@ -62,7 +62,7 @@ def command(watch: bool, folder: Path, recent: int | None, files: str, no_sync: 
         while True:
             if not no_sync and time.monotonic() >= due_s and not node.home.running():
                 complained = not refresh(node, quiet=complained)
-                due_s = time.monotonic() + node.crew.profile.poll_s
+                due_s = time.monotonic() + node.local.profile.poll_s
             now = (node.home.tip, node.home.queue.signature())
             if now != seen:
                 seen = now

@@ -59,7 +59,7 @@ def command(as_json: bool) -> None:
 
 def _wait_for_round(node: Node) -> None:
     """Until the running agent has ended a round. Raises Unreachable with what it met."""
-    profile = node.crew.profile
+    profile = node.local.profile
     limit_s = 2 * profile.poll_s + profile.probe_s + node.config.timeout_s
     deadline = time.monotonic() + limit_s
     rounds = node.home.progress().rounds

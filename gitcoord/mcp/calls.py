@@ -81,7 +81,7 @@ class Calls:
     def _look(self) -> None:
         """Ask the remote, unless a running agent of this clone does, or this process has just done so."""
         node = self.node
-        if node.home.running() or time.monotonic() - self._looked_s < node.crew.profile.poll_s:
+        if node.home.running() or time.monotonic() - self._looked_s < node.local.profile.poll_s:
             return
         with contextlib.suppress(GitcoordError, filelock.Timeout):  # an outage: what is known here is the answer
             node.sync(tick=False)

@@ -154,7 +154,7 @@ class _Wait:
             pause_s = (
                 max(0.1, node.budget.wait_s(since_boot_s()))
                 if report.waiting
-                else (min(FIRST_PAUSE_S * 2 ** min(self.tried, 10), node.crew.profile.poll_s))
+                else (min(FIRST_PAUSE_S * 2 ** min(self.tried, 10), node.local.profile.poll_s))
             )
             node.pause(min(pause_s, left_s))
 
@@ -225,7 +225,7 @@ def note(node: Node, replica: Replica, before: int, report: Report) -> None:
             node.home.cache,
             [*fetched, *own],
             time.time(),
-            poll_s=node.crew.profile.poll_s,
+            poll_s=node.local.profile.poll_s,
             first_seen=replica.first_seen,
         )
 
@@ -266,4 +266,4 @@ def _newest(node: Node, replica: Replica, before: int) -> list[tuple[int, Event]
 
 
 def _own_lines(node: Node) -> list[bytes]:
-    return [session.line for session in node.crew.sessions if session.line and session.heartbeat_at_s is not None]
+    return [session.line for session in node.local.sessions if session.line and session.heartbeat_at_s is not None]

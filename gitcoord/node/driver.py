@@ -41,7 +41,7 @@ def perform(node: Node, effect: effects.Effect) -> Any:
             return node.store.push(updates)
         case effects.Wait(losses):
             trip_s = max(node.round_trip_s, ROUND_TRIP_S_MIN)
-            most = min(max(node.crew.profile.poll_s, 4 * trip_s), trip_s * 2**losses)
+            most = min(max(node.local.profile.poll_s, 4 * trip_s), trip_s * 2**losses)
             began_s = time.monotonic()
             node.pause(node.rng.uniform(most / 4, most))  # the winner's next round takes others' lines along
             node.waited_s += time.monotonic() - began_s

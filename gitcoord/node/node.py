@@ -14,7 +14,7 @@ from gitcoord.core.errors import Corrupt, GitcoordError
 from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.event import Event, parse
 from gitcoord.core.leadership.budget import Budget
-from gitcoord.core.leadership.sessions import Crew
+from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.leadership.timings import PROFILES, Profile
 from gitcoord.core.ledger import checkpoint
 from gitcoord.core.ledger.branch import Branch
@@ -64,10 +64,10 @@ class Node:
         self.store = store
         self.tell = tell or (lambda kind, text: None)
         self.rng = random.SystemRandom()
-        self.crew = Crew(self.disk.node, PROFILES[self.config.profile or "local"], self.rng)
-        self.crew.standings = lambda: peers.standings(self, watched=True)
-        self.crew.neighbours = home.neighbours  # a command's push must not take the heartbeats of an `agent run` away
-        self.budget = Budget(self.crew.profile.pushes_per_minute)
+        self.local = LocalSessions(self.disk.node, PROFILES[self.config.profile or "local"], self.rng)
+        self.local.standings = lambda: peers.standings(self, watched=True)
+        self.local.neighbours = home.neighbours  # a command's push must not take the heartbeats of an `agent run` away
+        self.budget = Budget(self.local.profile.pushes_per_minute)
         self.pause: Callable[[float], None] = time.sleep
         self.round_trip_s = 0.0  # of a fetch and a push
         self.waited_s = 0.0  # in this round, for others
@@ -96,7 +96,7 @@ class Node:
     def profile(self) -> Profile:
         """The timings in force, once the fleet's settings have been read."""
         self._follow_profile(preferences.profile_of(self.config, self.fleet))
-        return self.crew.profile
+        return self.local.profile
 
     def use_profile(self, name: str) -> None:
         """Go by the timings and the push budget of this profile, whatever the fleet says."""
@@ -104,9 +104,9 @@ class Node:
         self._follow_profile(self.config.profile)
 
     def _follow_profile(self, name: str) -> None:
-        if self.crew.profile.name != name:
-            self.crew.profile = PROFILES[name]
-            self.budget = Budget(self.crew.profile.pushes_per_minute)
+        if self.local.profile.name != name:
+            self.local.profile = PROFILES[name]
+            self.budget = Budget(self.local.profile.pushes_per_minute)
 
     @property
     def replica(self) -> Replica:
@@ -151,7 +151,7 @@ class Node:
     def _sealed(self, data: bytes, branch: Branch) -> bytes:
         """Return a checkpoint as the leader here signs it."""
         fleet = branch.fleet
-        lead = self.crew.leading(fleet.terms)
+        lead = self.local.leading(fleet.terms)
         if lead is None:
             return data
         return checkpoint.sign(
@@ -275,7 +275,7 @@ class Node:
                     protocol.sync(
                         replica,
                         self.disk,
-                        self.crew,
+                        self.local,
                         tick=tick,
                         may_push=lambda borrow: self.budget.allows(since_boot_s(), urgent=borrow or urgent),
                     ),
@@ -300,11 +300,11 @@ class Node:
     def _leave_beats(self) -> None:
         """BEFORE the lock is asked for: whoever of this node holds it, or has it next, takes them along."""
         if self._replica is not None:
-            for session in self.crew.leave(self._replica.branch.fleet, since_boot_s(), timestamp=utc_now()):
+            for session in self.local.hand_over(self._replica.branch.fleet, since_boot_s(), timestamp=utc_now()):
                 self.home.save_heartbeat(session.agent, session.line or b"")
 
     def _save_beats(self) -> None:
-        for session in self.crew.sessions:
+        for session in self.local.sessions:
             if session.line:
                 self.home.save_heartbeat(session.agent, session.line)
 

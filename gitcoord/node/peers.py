@@ -81,7 +81,7 @@ def standings(node: Node, *, watched: bool = False) -> dict[str, AgentLiveness]:
     known, looked_s = observations(node.home.cache)
     if looked_s is None:
         return {}
-    found = liveness.standings(known, looked_s, poll_s=node.crew.profile.poll_s, watched=watched)
+    found = liveness.standings(known, looked_s, poll_s=node.local.profile.poll_s, watched=watched)
     here = [one for one in found.values() if one.node == node.disk.node and one.state != liveness.GOODBYE]
     running = set(node.home.running()) if here else set()
     return found | {one.agent.casefold(): at_home(one, one.agent.casefold() in running) for one in here}

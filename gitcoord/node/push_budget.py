@@ -36,14 +36,14 @@ def wait_s(node: Node, now_s: float) -> float:
 
     A poll at the most: a push waits for its budget, a look does not. Else the leader's silence is noticed too late.
     """
-    return min(max(0.1, node.budget.wait_s(now_s)), node.crew.profile.poll_s)
+    return min(max(0.1, node.budget.wait_s(now_s)), node.local.profile.poll_s)
 
 
 def share(node: Node, replica: Replica) -> None:
     """Share the repository's budget among the nodes seen alive; where it binds, heartbeats stretch."""
-    profile, crew = node.crew.profile, node.crew
+    profile, local = node.local.profile, node.local
     alive = {heartbeat.node for heartbeat in replica.heartbeats() if heartbeat.data.get("state") == "alive"}
-    leading = crew.leading(replica.branch.fleet.terms) is not None
+    leading = local.leading(replica.branch.fleet.terms) is not None
     node.budget.share(profile.pushes_per_minute, leading=leading, nodes=len(alive | {node.disk.node}))
     period = profile.heartbeat_s if leading else profile.follower_heartbeat_s
-    crew.stretch = max(1.0, 60 / node.budget.rate / period) if node.budget.rate else 1.0
+    local.stretch = max(1.0, 60 / node.budget.rate / period) if node.budget.rate else 1.0

@@ -31,6 +31,6 @@ def check(world: World, remote: Remote) -> None:
 
 def _machine_of(world: World, election: Election) -> Machine | None:
     return next(
-        (machine for machine in world.machines for session in machine.crew.sessions if session.id == election.session),
+        (machine for machine in world.machines for session in machine.local.sessions if session.id == election.session),
         None,
     )

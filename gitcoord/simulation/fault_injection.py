@@ -74,7 +74,7 @@ def _copy(world: World, remote: Remote) -> Life:
 def _leaders(world: World) -> list[Machine]:
     """Who believes to lead; everybody where nobody does."""
     return [
-        machine for machine in world.machines if machine.crew.leading(machine.replica.branch.fleet.terms)
+        machine for machine in world.machines if machine.local.leading(machine.replica.branch.fleet.terms)
     ] or world.machines
 
 

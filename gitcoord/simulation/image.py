@@ -10,7 +10,7 @@ from gitcoord.simulation.machine import Machine
 
 def resume(image: Machine, other: Machine, late_s: float) -> None:
     """Let `image` go on, in `late_s`, where the process of `other` is now; its clock stands still until then."""
-    world, old, crew = image.world, other.replica, other.crew
+    world, old, local = image.world, other.replica, other.local
     image.clock_rate, image.slept_s = other.clock_rate, other.slept_s
     image.clock_offset_s = other.clock_offset_s - late_s * other.clock_rate
     image.replica = replace(
@@ -31,8 +31,12 @@ def resume(image: Machine, other: Machine, late_s: float) -> None:
     )
     if old.branch.tip is not None:
         advance_to(image.replica, old.branch.tip)
-    sessions = [replace(session, made=dict(session.made)) for session in crew.sessions]
-    image.crew = replace(crew, sessions=sessions, watch=replace(crew.watch), rng=image.rng)
+    sessions = [
+        replace(session, made=dict(session.made), handed_over=dict(session.handed_over)) for session in local.sessions
+    ]
+    image.local = replace(
+        local, sessions=sessions, watch=replace(local.watch), lease=replace(local.lease), rng=image.rng
+    )
     image.budget = replace(other.budget)
     image.seated, image.due_s, image.not_before_s = other.seated, other.due_s, other.not_before_s
     witness = image.remote.witness

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.event import Draft, Head
 from gitcoord.core.leadership.budget import Budget
-from gitcoord.core.leadership.sessions import Crew
+from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.round.replica import Clock, Replica
 from gitcoord.node.agent.sessions import Seats
 from gitcoord.simulation import rounds
@@ -83,8 +83,8 @@ class Machine:
             clock=Clock(self.local_s, lambda: world.wall(self.clock_offset_s), lambda: int(world.now_s)),
             rng=self.rng,
         )
-        self.crew = Crew(self.disk.node, world.profile, self.rng)
-        self.crew.wants_to_act = self.acts
+        self.local = LocalSessions(self.disk.node, world.profile, self.rng)
+        self.local.lease.wanted = self.acts
         self.budget = Budget(world.profile.pushes_per_minute)
         self.failures, self.offline = 0, False
         self.due_s = self.not_before_s = self.local_s()
@@ -114,7 +114,7 @@ class Machine:
     @property
     def may_act(self) -> bool:
         """Whether it would act outside the ledger now."""
-        return not self.asleep and self.crew.may_act(self.replica.branch.fleet.terms, self.local_s())
+        return not self.asleep and self.local.holds_lease(self.replica.branch.fleet.terms, self.local_s())
 
     # Its life
 

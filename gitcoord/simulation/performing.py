@@ -69,7 +69,7 @@ def _lasting(machine: Machine, effect: effects.Effect) -> Generator[float, None,
             machine.budget.spend(machine.local_s())
             return (yield from machine.remote.push(machine.name, machine.store, updates))
         case effects.Wait(losses):
-            longest_s = min(machine.crew.profile.poll_s, max(machine.round_trip_s, 0.02) * 2**losses)
+            longest_s = min(machine.local.profile.poll_s, max(machine.round_trip_s, 0.02) * 2**losses)
             yield machine.rng.uniform(0, longest_s)
     return None
 

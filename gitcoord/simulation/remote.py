@@ -259,7 +259,7 @@ class Remote:
             session.id
             for machine in self.world.machines
             if machine.name == who and not machine.dead
-            for session in machine.crew.sessions
+            for session in machine.local.sessions
         }
         for sign in self.signs.values():
             if sign.at_s and sign.ref == ref and sign.session not in sessions | alive:
@@ -271,7 +271,7 @@ class Remote:
         disk = next(
             machine.disk
             for machine in self.world.machines
-            if not machine.dead and any(one.id == session for one in machine.crew.sessions)
+            if not machine.dead and any(one.id == session for one in machine.local.sessions)
         )
         lines = [event for event in parse_all(box.lines) if event.node == ref.removeprefix(OUTBOXES)]
         queued = {event.line for event in disk.content.all()}

@@ -27,7 +27,7 @@ def one(machine: Machine) -> Life:
             protocol.sync(
                 machine.replica,
                 machine.disk,
-                machine.crew,
+                machine.local,
                 tick=machine.seated,
                 may_push=lambda borrow: machine.budget.allows(machine.local_s(), urgent=borrow),
             ),
@@ -56,12 +56,12 @@ def _went_well(machine: Machine, report: Report, began_s: float) -> None:
     push_budget.share(cast("Node", machine), machine.replica)
     if not machine.seated:
         seat.take(machine)
-    for session in list(machine.crew.sessions):
+    for session in list(machine.local.sessions):
         if not session.leaving and machine.seats.lost(session, machine.replica.heartbeats()):
             machine.say(f"{session.agent} runs elsewhere: its session here ends")
-            machine.crew.sessions.remove(session)
+            machine.local.sessions.remove(session)
             machine.remote.ended.add(session.id)
-    machine.due_s = now + machine.crew.next_due_s(machine.replica.branch.fleet, now)
+    machine.due_s = now + machine.local.next_due_s(machine.replica.branch.fleet, now)
     if report.waiting:
         machine.not_before_s = machine.due_s = now + push_budget.wait_s(cast("Node", machine), now)
     if (terms.term, terms.session) != machine.leader_seen:
@@ -95,5 +95,5 @@ def _unreachable(machine: Machine, wrong: Unreachable) -> None:
 
 
 def _lapse(machine: Machine, pace_s: float) -> None:
-    machine.crew.watch.discard_interval()
+    machine.local.watch.discard_interval()
     machine.not_before_s = machine.local_s() + pace_s

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from gitcoord.core.leadership.sessions import Session
+from gitcoord.core.leadership.session import Session
 from gitcoord.node.agent import sessions
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def take(machine: Machine) -> None:
     here = terms.leader == machine.agent and terms.node == machine.disk.node
     if here or terms.session in {data["session"] for data in others.values()}:
         session.replaces_session = terms.session
-    machine.crew.sessions.append(session)
+    machine.local.sessions.append(session)
     machine.seated = True
 
 

@@ -16,7 +16,8 @@ from typing import Any
 from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.event import Draft, Event, Head, fleet_id_of, parse, seal
 from gitcoord.core.format.keys import Ed25519Signer, Verifier
-from gitcoord.core.leadership.sessions import Crew, Session
+from gitcoord.core.leadership.session import Session
+from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.leadership.timings import PROFILES, Profile
 from gitcoord.core.ledger.branch import Branch
 from gitcoord.core.ledger.log_files import Log, lines_of, open_path
@@ -282,7 +283,7 @@ class Machine:
         """A new process: everything that was not written down is gone."""
         self.replica = replica_of(self.store, self.world, lambda: self.world.now_s * self.clock_rate)
         self.replica.clock.timestamp = lambda: self.world.wall(self.wall_offset_s)
-        self.crew = Crew(
+        self.local = LocalSessions(
             self.disk.node,
             self.world.profile,
             self.world.rng,
@@ -290,7 +291,7 @@ class Machine:
         )
         if self.runs:
             for agent in self.agents:
-                self.crew.sessions.append(
+                self.local.sessions.append(
                     Session(agent, self.world.rng.randbytes(6).hex(), signer_of(agent), may_lead=self.may_lead)
                 )
 
@@ -317,11 +318,11 @@ class Machine:
 
     @property
     def session(self) -> Session:
-        return self.crew.sessions[0]
+        return self.local.sessions[0]
 
     @property
     def leads(self) -> bool:
-        return self.crew.leading(self.fleet.terms) is not None
+        return self.local.leading(self.fleet.terms) is not None
 
     def append(self, type_: str, content: str, *, actor: str | None = None, **more: Any) -> Event:
         """Queued and acknowledged."""
@@ -354,7 +355,7 @@ class Machine:
     def round(self, *, tick: bool = True, crash_at: int | None = None, after: bool = False) -> Report | None:
         """One round. `crash_at`: the power goes before (`after`: just after) the effect of that number; then None."""
         self.effects.clear()
-        steps = protocol.sync(self.replica, self.disk, self.crew, tick=tick)
+        steps = protocol.sync(self.replica, self.disk, self.local, tick=tick)
         answer: Any = None
         try:
             while True:
@@ -376,7 +377,7 @@ class Machine:
 
     def steps(self, *, tick: bool = True) -> Generator[Effect, None, Report]:
         """A round that stops at every effect, so that rounds of several machines can be interleaved."""
-        steps = protocol.sync(self.replica, self.disk, self.crew, tick=tick)
+        steps = protocol.sync(self.replica, self.disk, self.local, tick=tick)
         answer: Any = None
         while True:
             try:

@@ -30,7 +30,7 @@ def clones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clones]:
     one = clones.join("one")
     Seats(one, lambda kind, text: None, lambda: False).take("one", may_lead=True, takeover=False)
     wait_until(lambda: one.sync() and one.fleet.terms.leader, what="a leader")
-    one.crew.sessions.clear()  # it has led, and writes nothing more as a leader
+    one.local.sessions.clear()  # it has led, and writes nothing more as a leader
     for number in range(12):
         clones.say("one", f"early {number}")
         clones.settle(1)

@@ -72,7 +72,7 @@ class Stage:
 
     def _boot(self, name: str, agents: list[str]) -> None:
         machine = self.world.machine(name, *agents, runs=True)
-        machine.crew.standings = lambda: self._standings(machine)
+        machine.local.standings = lambda: self._standings(machine)
         self.homes |= dict.fromkeys(agents, machine)
         self._turn()
 
@@ -87,7 +87,7 @@ class Stage:
     def restart(self, agent: str) -> None:
         machine = self.homes[agent]
         machine.crash()
-        machine.crew.standings = lambda: self._standings(machine)
+        machine.local.standings = lambda: self._standings(machine)
         self.off.discard(machine.agents[0])
 
     def cut_off(self, agent: str) -> None:

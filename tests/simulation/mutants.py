@@ -28,7 +28,7 @@ from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format import event
 from gitcoord.core.format.event import Event
 from gitcoord.core.format.keys import Verifier
-from gitcoord.core.leadership import leader_watch, sessions, timings
+from gitcoord.core.leadership import leader_lease, leader_watch, session, timings
 from gitcoord.core.ports import Oid, Pushed, Update
 from gitcoord.core.round import ledger_sync, planning, protocol, reconcile
 from gitcoord.simulation import chores, remote
@@ -369,7 +369,7 @@ MUTANTS: dict[str, Mutant] = {
         "0 machines lead|waits for a leader",
         [
             rewritten(
-                sessions.Crew,
+                leader_watch.LeaderWatch,
                 "_sign",
                 (
                     "heartbeat.actor == terms.leader\n"
@@ -410,7 +410,7 @@ MUTANTS: dict[str, Mutant] = {
         "A copy's lock proves nothing about the session that it was copied from.",
         "copy",
         "deposed its own session",
-        [rewritten(sessions.Crew, "begin_anew", ("session.replaces_session = None", "pass"))],
+        [rewritten(session.Session, "begin_anew", ("self.replaces_session = None", "pass"))],
     ),
     # A hostile member
     "a_uid_is_not_bound_to_its_author": Mutant(
@@ -462,7 +462,7 @@ MUTANTS: dict[str, Mutant] = {
         "Only what our keys signed shows that a copy of this clone is at work.",
         "hostile",
         "takes itself for a copy",
-        [rewritten(reconcile, "check_own_outbox", ("if is_of_a_copy(replica, disk, crew, mine):", "if True:"))],
+        [rewritten(reconcile, "check_own_outbox", ("if is_of_a_copy(replica, disk, local, mine):", "if True:"))],
         options=SMALL,
     ),
     "a_key_speaks_for_others": Mutant(
@@ -504,20 +504,20 @@ MUTANTS: dict[str, Mutant] = {
         "A new leader waits V: so long may the one before it act that was copied, or whose ledger is lost.",
         "copy",
         TWO_ACT,
-        [rewritten(sessions.Crew, "confirmed", ("now_s + self.profile.outlast_s()", "now_s"))],
+        [rewritten(leader_lease.LeaderLease, "renew", ("now_s + profile.outlast_s()", "now_s"))],
     ),
     "a_leader_whose_time_had_run_out_acts_at_once": Mutant(
         "So does a leader whose V had run out: another may have led meanwhile, in a ledger that is lost.",
         "rollback,partition,suspend",
         TWO_ACT,
-        [rewritten(sessions.Crew, "confirmed", (" or now_s >= self.act_until_s", ""))],
+        [rewritten(leader_lease.LeaderLease, "renew", (" or now_s >= self.valid_until_s", ""))],
         start=460,
     ),
     "v_without_an_end": Mutant(
         "A leader acts for V after its last accepted push, and not for ever.",
         "partition,suspend",
         TWO_ACT,
-        [rewritten(sessions.Crew, "confirmed", ("started_s + self.profile.lease_s", "started_s + 1e6"))],
+        [rewritten(leader_lease.LeaderLease, "renew", ("started_s + profile.lease_s", "started_s + 1e6"))],
     ),
     "v_counted_from_the_answer": Mutant(
         "V counts from the start of the push. (A new leader waits V as well, which hides it: here it does not.)",
@@ -525,10 +525,10 @@ MUTANTS: dict[str, Mutant] = {
         TWO_ACT,
         [
             rewritten(
-                sessions.Crew,
-                "confirmed",
-                ("started_s + self.profile.lease_s", "now_s + self.profile.lease_s"),
-                ("now_s + self.profile.outlast_s()", "now_s"),
+                leader_lease.LeaderLease,
+                "renew",
+                ("started_s + profile.lease_s", "now_s + profile.lease_s"),
+                ("now_s + profile.outlast_s()", "now_s"),
             )
         ],
     ),
@@ -541,11 +541,12 @@ MUTANTS: dict[str, Mutant] = {
                 protocol,
                 "_own_accepted",
                 (
-                    "crew.heard()",
-                    "crew.heard()\n    crew.confirmed(replica.branch.fleet.terms, *[replica.clock.monotonic_s()] * 2)",
+                    "local.confirm_heartbeats()",
+                    "local.confirm_heartbeats()\n"
+                    "    local.renew_lease(replica.branch.fleet.terms, *[replica.clock.monotonic_s()] * 2)",
                 ),
             ),
-            rewritten(sessions.Crew, "confirmed", ("now_s + self.profile.outlast_s()", "now_s")),
+            rewritten(leader_lease.LeaderLease, "renew", ("now_s + profile.outlast_s()", "now_s")),
         ],
     ),
     "a_clock_that_stands_still_in_sleep": Mutant(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gitcoord.core.leadership.campaign import campaign
 from tests.core.driver import World
 
 
@@ -15,7 +16,7 @@ def test_a_leader_that_asks_to_lead_on_shows_itself_to_the_others() -> None:
     alice.say("something that waits")
     signs = alice.fleet.terms.leader_lines
     alice.round()
-    assert alice.session.claims_term and alice.crew.act_until_s > world.now_s
+    assert alice.session.claims_term and alice.local.lease.valid_until_s > world.now_s
     assert alice.fleet.terms.leader_lines > signs
 
 
@@ -65,7 +66,7 @@ def test_silence_of_one_leader_is_no_credit_against_the_next() -> None:
     alice, bob = world.machine("alice", runs=True), world.machine("bob", runs=True)
     world.settle()
     assert alice.leads
-    bob.crew.watch.silent_s, bob.crew.watch.polls = 1e3, 9
-    bob.crew.watch.campaign_at_s = 0.0
-    bob.crew.observe(bob.fleet, bob.replica.heartbeats(), world.now_s, trusted=False)
-    assert bob.crew.campaign(bob.fleet, world.now_s) is None
+    bob.local.watch.silent_s, bob.local.watch.polls = 1e3, 9
+    bob.local.watch.campaign_at_s = 0.0
+    bob.local.observe(bob.fleet, bob.replica.heartbeats(), world.now_s, trusted=False)
+    assert campaign(bob.local, bob.fleet, world.now_s) is None

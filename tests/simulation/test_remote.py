@@ -28,7 +28,7 @@ def leader() -> tuple[World, Machine]:
     machine.write("agent_joined", "joins", safely=True)
     world.spawn(machine.life())
     world.run()
-    assert machine.crew.leading(machine.replica.branch.fleet.terms) and machine.remote.signs
+    assert machine.local.leading(machine.replica.branch.fleet.terms) and machine.remote.signs
     return world, machine
 
 

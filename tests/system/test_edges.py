@@ -15,7 +15,7 @@ import pytest
 
 import gitcoord
 from gitcoord.core.errors import Refused
-from gitcoord.core.leadership.sessions import Session
+from gitcoord.core.leadership.session import Session
 from gitcoord.node import node as node_module
 from gitcoord.node import peers
 from tests.system.fleet import LONG_S, Clone, Fleet, surroundings
@@ -144,7 +144,7 @@ def test_clocks_an_hour_apart_neither_depose_nor_reorder(
 
     monkeypatch.setattr(node_module, "utc_now", an_hour_ago)
     with bob.node() as node:
-        node.crew.sessions = [Session("bob", "bobs", node.keyring.signer("bob"))]
+        node.local.sessions = [Session("bob", "bobs", node.keyring.signer("bob"))]
         polls: set[object] = set()
         for number in range(5):
             [event] = node.append(node.draft("note", f"number {number}", actor="bob"))
@@ -152,7 +152,7 @@ def test_clocks_an_hour_apart_neither_depose_nor_reorder(
 
         def watched() -> bool:
             node.sync()
-            polls.add(node.crew.watch.sign)
+            polls.add(node.local.watch.last_sign)
             return len(polls) >= 4
 
         wait_until(watched, timeout_s=LONG_S, what="four heartbeats of alice")
@@ -188,7 +188,7 @@ def test_two_hundred_agents_on_a_few_nodes_join_and_beat(fleet: Fleet) -> None:
                 node.home.save_seed(name, secrets.token_bytes(32))
             node.append(*[node.draft("agent_joined", f"{name} joins", actor=name) for name in names])
             node.sync()
-            node.crew.sessions = [Session(name, secrets.token_hex(6), node.keyring.signer(name)) for name in names]
+            node.local.sessions = [Session(name, secrets.token_hex(6), node.keyring.signer(name)) for name in names]
             node.sync()
             node.sync()
     status = nodes[1].json("status")

@@ -36,7 +36,7 @@ print("done by", os.environ["GITCOORD_AGENT"])
 
 
 @pytest.fixture
-def crew(fleet: Fleet) -> Iterator[dict[str, Clone]]:
+def local(fleet: Fleet) -> Iterator[dict[str, Clone]]:
     """By agent: its clone; two agents in each."""
     clones = {}
     for number in range(4):
@@ -93,13 +93,13 @@ def tasks(node: Node, rng: random.Random) -> list[Draft]:
 
 @pytest.mark.timeout(400)
 def test_every_task_is_done_once_in_effect_although_agents_are_killed(
-    fleet: Fleet, crew: dict[str, Clone], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    fleet: Fleet, local: dict[str, Clone], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rng = random.Random(SEED)
     work, done = tmp_path / "work.py", tmp_path / "done"
     work.write_text(WORK)
-    running = {agent: start(clone, agent, work, done) for agent, clone in crew.items()}
-    with crew["agent0"].node() as node:
+    running = {agent: start(clone, agent, work, done) for agent, clone in local.items()}
+    with local["agent0"].node() as node:
         drafts = tasks(node, rng)
         began_s = time.monotonic()
         node.append(*drafts)
@@ -116,7 +116,7 @@ def test_every_task_is_done_once_in_effect_although_agents_are_killed(
             victim = node.fleet.terms.leader if kill % 2 else rng.choice(sorted(running))
             assert victim is not None
             running[victim].kill()
-            running[victim] = start(crew[victim], victim, work, done)
+            running[victim] = start(local[victim], victim, work, done)
         wait_until(lambda: finished() == len(wanted), timeout_s=LIMIT_S, what="all tasks to be done")
         took_s = time.monotonic() - began_s
         state = node.fleet.states["tasks"].tasks

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from gitcoord.core import limits
 from gitcoord.core.format.event import Event, Head, parse
-from gitcoord.core.leadership.sessions import Crew
+from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.ledger.outbox import Outbox
 from gitcoord.core.round.effects import DurableState
 from gitcoord.core.round.replica import Replica
 
 
-def is_of_a_copy(replica: Replica, disk: DurableState, crew: Crew, box: Outbox) -> bool:
+def is_of_a_copy(replica: Replica, disk: DurableState, local: LocalSessions, box: Outbox) -> bool:
     """Return whether another clone writes under our id. `box` lies in our place; its heartbeats' signatures are
     checked."""
     if disk.pushed_last() is None:
@@ -23,7 +23,7 @@ def is_of_a_copy(replica: Replica, disk: DurableState, crew: Crew, box: Outbox) 
     lines = any(_is_foreign_line(replica, disk, line) for line in box.lines)
     return (
         lines
-        or any(_is_foreign_heartbeat(disk, crew, heartbeat) for heartbeat in box.heartbeats)
+        or any(_is_foreign_heartbeat(disk, local, heartbeat) for heartbeat in box.heartbeats)
         or _is_chain_taken(replica, disk)
     )
 
@@ -40,14 +40,14 @@ def _is_foreign_line(replica: Replica, disk: DurableState, line: bytes) -> bool:
     return event.seq > newest or not replica.is_sequenced(line)
 
 
-def _is_foreign_heartbeat(disk: DurableState, crew: Crew, heartbeat: Event) -> bool:
+def _is_foreign_heartbeat(disk: DurableState, local: LocalSessions, heartbeat: Event) -> bool:
     """Return whether a key of ours signed this heartbeat, and no process of this node did."""
     if heartbeat.node != disk.node or not disk.owns(heartbeat):
         return False
     session, count = heartbeat.data.get("session"), heartbeat.data.get("n")
     if not isinstance(session, str) or type(count) is not int:
         return False
-    ours = crew.made(session, count)
+    ours = local.made(session, count)
     return count > disk.heartbeats_pushed(session) or (ours is not None and ours != heartbeat.line)
 
 

@@ -11,8 +11,10 @@ from gitcoord.core.commands import Context
 from gitcoord.core.feature import Duty
 from gitcoord.core.fold import duties as leader_duties
 from gitcoord.core.format.event import Event, Head, parse, parse_all
-from gitcoord.core.leadership import neighbour_heartbeats
-from gitcoord.core.leadership.sessions import Crew, Session
+from gitcoord.core.leadership import control_lines, neighbour_heartbeats
+from gitcoord.core.leadership.campaign import campaign
+from gitcoord.core.leadership.session import Session
+from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.ledger import outbox
 from gitcoord.core.ledger.branch import BadLine
 from gitcoord.core.ledger.outbox import Outbox
@@ -44,15 +46,15 @@ class Plan:
     control: Event | None = None  # the election or renewal
 
 
-def do_duties(replica: Replica, disk: DurableState, crew: Crew) -> Steps:
+def do_duties(replica: Replica, disk: DurableState, local: LocalSessions) -> Steps:
     """What the leader alone appends; a duty that is pending already is not appended again."""
     fleet = replica.branch.fleet
-    lead = crew.leading(fleet.terms)
+    lead = local.leading(fleet.terms)
     if lead is None or lead.leaving or not lead.claims_term:
         return
     waiting = {duty for event in disk.pending() if isinstance(duty := event.data.get("duty"), str)}
     ctx = Context(
-        fleet, replica.clock.timestamp(), lead.agent, disk.node, liveness=crew.standings(), seen_s=replica.seen_s
+        fleet, replica.clock.timestamp(), lead.agent, disk.node, liveness=local.standings(), seen_s=replica.seen_s
     )
     found = leader_duties.wanted(fleet, ctx, but=waiting) + _bad_lines(replica, waiting)
     drafts = []
@@ -90,7 +92,7 @@ def _told(bads: Sequence[BadLine]) -> str:
     return f"{bads[0].where}: {bads[0].reason}"[:400] + more
 
 
-def plan_push(replica: Replica, disk: DurableState, crew: Crew, now_s: float) -> Plan | None:
+def plan_push(replica: Replica, disk: DurableState, local: LocalSessions, now_s: float) -> Plan | None:
     """What to push; None when there is nothing to say. Nothing is written yet: the budget may say no."""
     fleet = replica.branch.fleet
     plan = Plan(pending=unblocked(replica, disk.pending()))
@@ -101,13 +103,13 @@ def plan_push(replica: Replica, disk: DurableState, crew: Crew, now_s: float) ->
         if not plan.batch and replica.refused:
             again = {uid: until for uid, until in replica.refused.items() if now_s < until}
             plan.batch, own = admit(replica, disk, plan.pending, refused=again)
-    standing = None if quiet else crew.campaign(fleet, now_s, heartbeats=replica.heartbeats(), term_seen=disk.term)
+    standing = None if quiet else campaign(local, fleet, now_s, heartbeats=replica.heartbeats(), term_seen=disk.term)
     if standing:
         plan.candidate, plan.reason = standing
-    lead = crew.leading(fleet.terms)
+    lead = local.leading(fleet.terms)
     waited_s = _longest_wait_s(replica, plan.batch, now_s)
     is_held_back = lead is not None and fleet.places.is_full(lead.agent)  # so would be its renewal
-    if lead is not None and (is_held_back or waited_s >= crew.profile.election_timeout_s):
+    if lead is not None and (is_held_back or waited_s >= local.profile.election_timeout_s):
         lead.claims_term = False  # it lives, but it does not lead: let another one stand
     leads = lead is not None and lead.claims_term and not lead.leaving
     if leads and not quiet and not replica.suspects:
@@ -115,14 +117,14 @@ def plan_push(replica: Replica, disk: DurableState, crew: Crew, now_s: float) ->
     # One that stopped claiming asks the ledger whether it may lead on: a renewal that is accepted says so, also to
     # the others. Others' lines alone would be no sign of life, and it would act again while one of them stands.
     asks = lead is not None and not lead.claims_term and not lead.leaving and not is_held_back
-    plan.renews_term = not standing and (asks or (leads and crew.wants_to_act and not plan.batch and not plan.files))
+    plan.renews_term = not standing and (asks or (leads and local.lease.wanted and not plan.batch and not plan.files))
     turn = standing or own or plan.renews_term or (leads and (plan.batch or plan.files or replica.branch.damaged))
-    turn = turn or waited_s >= 2 * crew.profile.poll_s  # two ticks: anyone helps
+    turn = turn or waited_s >= 2 * local.profile.poll_s  # two ticks: anyone helps
     plan.writes_ledger = bool(turn) and not quiet
     box = replica.outboxes.get(disk.node)
-    heartbeat = crew.heartbeat_due(fleet, now_s)
+    heartbeat = local.heartbeat_due(fleet, now_s)
     news = is_news(replica, disk, plan.pending)
-    left = neighbour_heartbeats.is_due(crew.neighbours(), box.heartbeats if box else (), fleet.members)
+    left = neighbour_heartbeats.is_due(local.neighbours(), box.heartbeats if box else (), fleet.members)
     if not (plan.writes_ledger or heartbeat or news or left):
         return None
     if now_s < replica.own_quiet_until_s and not plan.writes_ledger:
@@ -143,13 +145,13 @@ def is_news(replica: Replica, disk: DurableState, pending: Sequence[Event]) -> b
     return lines or tuple(disk.orphans) != (box.orphans if box else ())
 
 
-def build_commits(replica: Replica, disk: DurableState, crew: Crew, plan: Plan, now_s: float) -> Steps:
+def build_commits(replica: Replica, disk: DurableState, local: LocalSessions, plan: Plan, now_s: float) -> Steps:
     """Make the plan's commits."""
     if plan.writes_ledger:
-        plan.control = _control(replica, disk, crew, plan)
-        author = _author(replica, crew, plan, disk)
+        plan.control = _control(replica, disk, local, plan)
+        author = _author(replica, local, plan, disk)
     if plan.pushes_outbox:
-        yield from add_outbox(replica, disk, crew, plan, now_s, fresh=plan.renews_heartbeats)
+        yield from add_outbox(replica, disk, local, plan, now_s, fresh=plan.renews_heartbeats)
     if plan.writes_ledger:
         events = [plan.control, *plan.batch] if plan.control else plan.batch
         log = replica.branch.extend([event.line for event in events], _cuts(events))
@@ -170,16 +172,20 @@ def _cuts(events: Sequence[Event]) -> frozenset[int]:
     return frozenset(index for index in range(1, len(events)) if chunks[index] != chunks[index - 1])
 
 
-def _control(replica: Replica, disk: DurableState, crew: Crew, plan: Plan) -> Event | None:
+def _control(replica: Replica, disk: DurableState, local: LocalSessions, plan: Plan) -> Event | None:
     """The election or renewal that opens the commit: it is valid only right after the log as folded."""
     fleet = replica.branch.fleet
-    lead = crew.leading(fleet.terms)
-    stamp: dict[str, Any] = {"timestamp": replica.clock.timestamp(), "uid": uid_from(replica.rng.randbytes(10))}
+    lead = local.leading(fleet.terms)
+    stamp: dict[str, Any] = {
+        "node": local.node,
+        "timestamp": replica.clock.timestamp(),
+        "uid": uid_from(replica.rng.randbytes(10)),
+    }
     if plan.candidate is not None:
         term = max(fleet.terms.highest, min(disk.term, fleet.terms.highest + limits.TERM_JUMP_MAX - 1)) + 1
-        return parse(crew.election(fleet, plan.candidate, plan.reason, term=term, **stamp))
+        return parse(control_lines.election(fleet, plan.candidate, plan.reason, term=term, **stamp))
     if plan.renews_term and lead is not None:
-        return parse(crew.renewal(fleet, lead, **stamp))
+        return parse(control_lines.renewal(fleet, lead, **stamp))
     return None
 
 
@@ -227,15 +233,17 @@ def _lacks(replica: Replica, box: Outbox) -> bool:
     return unread or bool(box.orphans) or any((e.seq or 0) > replica.heads.get(e.node, Head()).seq for e in last)
 
 
-def _author(replica: Replica, crew: Crew, plan: Plan, disk: DurableState) -> str:
+def _author(replica: Replica, local: LocalSessions, plan: Plan, disk: DurableState) -> str:
     if plan.control is not None:
         return plan.control.actor
-    lead = crew.leading(replica.branch.fleet.terms)
+    lead = local.leading(replica.branch.fleet.terms)
     return lead.agent if lead else next((event.actor for event in plan.batch if event.node == disk.node), disk.node)
 
 
-def add_outbox(replica: Replica, disk: DurableState, crew: Crew, plan: Plan, now_s: float, *, fresh: bool) -> Steps:
-    heartbeats = crew.heartbeats(replica.branch.fleet, now_s, timestamp=replica.clock.timestamp(), fresh=fresh)
+def add_outbox(
+    replica: Replica, disk: DurableState, local: LocalSessions, plan: Plan, now_s: float, *, fresh: bool
+) -> Steps:
+    heartbeats = local.heartbeats(replica.branch.fleet, now_s, timestamp=replica.clock.timestamp(), fresh=fresh)
     oid = outbox.write(
         replica.objects,
         node=disk.node,

@@ -16,7 +16,8 @@ from typing import Any
 from gitcoord.core import limits
 from gitcoord.core.errors import BadCredentials, Denied, Lost, Unreachable
 from gitcoord.core.format.event import Event, Head, hash_of
-from gitcoord.core.leadership.sessions import Crew, Session
+from gitcoord.core.leadership.session import Session
+from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.ports import NAME_TAKEN, Fetched, Oid, Pushed, PushOutcome
 from gitcoord.core.round.batch import why_waiting
 from gitcoord.core.round.effects import DurableState, Effect, Fetch, Notify, Push, SaveTip, Steps, Wait
@@ -45,7 +46,7 @@ class Report:
 def sync(
     replica: Replica,
     disk: DurableState,
-    crew: Crew,
+    local: LocalSessions,
     *,
     may_push: Callable[[bool], bool] = lambda urgent: True,
     tick: bool = True,
@@ -54,8 +55,8 @@ def sync(
     report = Report()
     goal: int | None = None  # the newest of our own events when the round began
     ceded = 0  # times that another one was let go first
-    if _gives_way(replica, disk, crew) and may_push(False):
-        yield from _offer(replica, disk, crew, unblocked(replica, disk.pending()), report, replica.clock.monotonic_s())
+    if _gives_way(replica, disk, local) and may_push(False):
+        yield from _offer(replica, disk, local, unblocked(replica, disk.pending()), report, replica.clock.monotonic_s())
         yield Wait(1)
     while True:
         fetched: Fetched = yield Fetch(newcomer=disk.tip is None, first=_first(replica, disk))
@@ -63,31 +64,31 @@ def sync(
         again = not (yield from follow_ledger(replica, disk, refs))
         if not again:
             yield from tell_left(replica, fetched)
-            yield from check_own_outbox(replica, disk, crew, fetched)
+            yield from check_own_outbox(replica, disk, local, fetched)
             yield from reconcile_queue(replica, disk)
-            plan, now_s = yield from _observe_and_plan(replica, disk, crew, refs, report, tick)
+            plan, now_s = yield from _observe_and_plan(replica, disk, local, refs, report, tick)
             if plan is None:
                 return report
             if goal is None:
                 goal = plan.pending[-1].seq or 0 if plan.pending else 0
             elif goal and report.sequenced.seq >= goal and plan.candidate is None:
                 return report  # winners carried it along; what was queued since is for the next round, not a chase
-            if not plan.pushes_outbox and ceded < _place(replica, disk, crew, plan):
+            if not plan.pushes_outbox and ceded < _place(replica, disk, local, plan):
                 ceded += 1
                 yield Wait(1)
                 continue
             if not may_push(plan.candidate is not None):
                 report.waiting = True
                 return report
-            yield from build_commits(replica, disk, crew, plan, now_s)
+            yield from build_commits(replica, disk, local, plan, now_s)
             answers: dict[str, Pushed] = yield Push(tuple(plan.updates))
-            if not (yield from _apply_results(replica, disk, crew, plan, answers, report, now_s)):
+            if not (yield from _apply_results(replica, disk, local, plan, answers, report, now_s)):
                 return report
         report.races_lost += 1
-        replica.contended_until_s = replica.clock.monotonic_s() + CONTENDED_POLLS * crew.profile.poll_s
+        replica.contended_until_s = replica.clock.monotonic_s() + CONTENDED_POLLS * local.profile.poll_s
         if report.races_lost >= limits.ROUND_RACES_MAX:
             raise Lost(f"{report.races_lost} races for the ledger lost in a row: the events stay queued, sync again")
-        if crew.leading(replica.branch.fleet.terms) is None:
+        if local.leading(replica.branch.fleet.terms) is None:
             yield Wait(report.races_lost)
 
 
@@ -96,7 +97,7 @@ def _first(replica: Replica, disk: DurableState) -> frozenset[str]:
     return frozenset((*replica.heads, disk.node))
 
 
-def _gives_way(replica: Replica, disk: DurableState, crew: Crew) -> bool:
+def _gives_way(replica: Replica, disk: DurableState, local: LocalSessions) -> bool:
     """Whether others extend the ledger just now: who lost a race lately offers its lines first, and mostly finds them
     carried along. Of eight writers each would otherwise push twice, and fetch everything twice, for every event.
 
@@ -105,20 +106,20 @@ def _gives_way(replica: Replica, disk: DurableState, crew: Crew) -> bool:
     if (
         replica.clock.monotonic_s() >= replica.contended_until_s
         or replica.own_seen is None
-        or crew.profile.pushes_per_minute
+        or local.profile.pushes_per_minute
     ):
         return False
-    return crew.leading(replica.branch.fleet.terms) is None and is_news(
+    return local.leading(replica.branch.fleet.terms) is None and is_news(
         replica, disk, unblocked(replica, disk.pending())
     )
 
 
-def _place(replica: Replica, disk: DurableState, crew: Crew, plan: Plan) -> int:
+def _place(replica: Replica, disk: DurableState, local: LocalSessions, plan: Plan) -> int:
     """How many of those who wait for the ledger go before us. All who have fetched the same draw the same lots."""
     if (
         replica.clock.monotonic_s() >= replica.contended_until_s
         or plan.candidate
-        or crew.leading(replica.branch.fleet.terms)
+        or local.leading(replica.branch.fleet.terms)
     ):
         return 0
     lots = {node: hash_of(f"{replica.branch.tip} {node}".encode()) for node in {event.node for event in plan.batch}}
@@ -127,30 +128,30 @@ def _place(replica: Replica, disk: DurableState, crew: Crew, plan: Plan) -> int:
 
 
 def _observe_and_plan(
-    replica: Replica, disk: DurableState, crew: Crew, refs: Mapping[str, Oid], report: Report, tick: bool
+    replica: Replica, disk: DurableState, local: LocalSessions, refs: Mapping[str, Oid], report: Report, tick: bool
 ) -> Generator[Effect, Any, tuple[Plan | None, float]]:
     """After a fetch: who lives, what the leader's duties are, and what there is to push."""
     now_s = replica.clock.monotonic_s()
     replica.first_seen.note(replica.branch.fleet.position, now_s)
     mine = refs.get(own_ref(replica, disk))
     # A remote that does not show our outbox as we pushed it may be a stale mirror: its silence proves nothing.
-    crew.observe(replica.branch.fleet, replica.heartbeats(), now_s, trusted=replica.confirm_own(mine))
+    local.observe(replica.branch.fleet, replica.heartbeats(), now_s, trusted=replica.confirm_own(mine))
     replica.own_seen = mine
-    if tick and crew.leading(replica.branch.fleet.terms):
-        yield from do_duties(replica, disk, crew)
+    if tick and local.leading(replica.branch.fleet.terms):
+        yield from do_duties(replica, disk, local)
     report.sequenced = replica.heads.get(disk.node, Head())
     report.durable = replica.durable
     waiting = why_waiting(replica, disk.pending())
     if waiting is not None and waiting != replica.told_waiting:
         yield Notify("waits", f"what is queued here does not come into the ledger today: {waiting}")
     replica.told_waiting = waiting
-    return plan_push(replica, disk, crew, now_s), now_s
+    return plan_push(replica, disk, local, now_s), now_s
 
 
 def _apply_results(
     replica: Replica,
     disk: DurableState,
-    crew: Crew,
+    local: LocalSessions,
     plan: Plan,
     answers: Mapping[str, Pushed],
     report: Report,
@@ -161,17 +162,17 @@ def _apply_results(
     report.outbox = answers.get(own_ref(replica, disk), unsent) if plan.outbox_oid else None
     report.ledger = answers.get(replica.ledger_ref, unsent) if plan.ledger_oid else None
     if _is(report.outbox, PushOutcome.ACCEPTED):
-        _own_accepted(replica, crew, plan, report)
+        _own_accepted(replica, local, plan, report)
     if plan.ledger_oid is not None and _is(report.ledger, PushOutcome.ACCEPTED):
-        yield from _ledger_accepted(replica, disk, crew, plan, report, started_s)
+        yield from _ledger_accepted(replica, disk, local, plan, report, started_s)
         return _is(report.outbox, PushOutcome.STALE)
     _raise_if_hopeless(report)
     if report.ledger is not None and _is(report.ledger, PushOutcome.DENIED):
-        yield from _ledger_denied(replica, crew, plan, report.ledger)
+        yield from _ledger_denied(replica, local, plan, report.ledger)
     if _is(report.outbox, PushOutcome.DENIED):
         if report.outbox is not None and report.outbox.reason.startswith(NAME_TAKEN) and not report.races_lost:
             return True  # somebody made a ref below ours since our look: the next one shows it, and it is removed
-        yield from _outbox_alone(replica, disk, crew, plan, report, started_s)
+        yield from _outbox_alone(replica, disk, local, plan, report, started_s)
         return False
     return any(
         _is(answer, bad)
@@ -181,16 +182,16 @@ def _apply_results(
 
 
 def _offer(
-    replica: Replica, disk: DurableState, crew: Crew, pending: list[Event], report: Report, now_s: float
+    replica: Replica, disk: DurableState, local: LocalSessions, pending: list[Event], report: Report, now_s: float
 ) -> Generator[Effect, Any, Pushed]:
     """Push the outbox alone, with these of our lines."""
     part = Plan(pending=pending)
-    yield from add_outbox(replica, disk, crew, part, now_s, fresh=False)
+    yield from add_outbox(replica, disk, local, part, now_s, fresh=False)
     answers: dict[str, Pushed] = yield Push(tuple(part.updates))
     answer = answers.get(own_ref(replica, disk), Pushed(PushOutcome.UNKNOWN))
     if answer.outcome is PushOutcome.ACCEPTED:
         replica.durable = Head()
-        _own_accepted(replica, crew, part, report)
+        _own_accepted(replica, local, part, report)
     return answer
 
 
@@ -198,22 +199,21 @@ def _is(answer: Pushed | None, outcome: PushOutcome) -> bool:
     return answer is not None and answer.outcome is outcome
 
 
-def _own_accepted(replica: Replica, crew: Crew, plan: Plan, report: Report) -> None:
+def _own_accepted(replica: Replica, local: LocalSessions, plan: Plan, report: Report) -> None:
     replica.own_seen = replica.merged = plan.outbox_oid
     replica.confirm_own(plan.outbox_oid)
     replica.durable = report.durable = plan.pending[-1].head if plan.pending else replica.durable
-    crew.heard()
+    local.confirm_heartbeats()
 
 
 def _ledger_accepted(
-    replica: Replica, disk: DurableState, crew: Crew, plan: Plan, report: Report, started_s: float
+    replica: Replica, disk: DurableState, local: LocalSessions, plan: Plan, report: Report, started_s: float
 ) -> Generator[Effect, Any, None]:
     assert plan.ledger_oid is not None
     events = [plan.control, *plan.batch] if plan.control else plan.batch
     advance_to(replica, plan.ledger_oid, known={event.line: event for event in events})
     yield SaveTip(plan.ledger_oid, max(disk.term, replica.branch.fleet.terms.highest))
-    for session in crew.sessions:
-        session.claims_term = True
+    local.claim_again()
     replica.denied_alone = False
     replica.contended_until_s = 0.0  # whoever won sequences for all, until it loses
     taken = {event.uid for event in plan.batch}
@@ -222,16 +222,16 @@ def _ledger_accepted(
     }
     replica.suspects = 2 * replica.suspects if replica.suspects < limits.BATCH_EVENTS_MAX else 0
     report.sequenced = replica.heads.get(disk.node, Head())
-    if plan.candidate is not None and crew.leading(replica.branch.fleet.terms) is plan.candidate:
+    if plan.candidate is not None and local.leading(replica.branch.fleet.terms) is plan.candidate:
         report.elected = plan.candidate
     if _is(report.outbox, PushOutcome.ACCEPTED):
-        crew.confirmed(replica.branch.fleet.terms, started_s, replica.clock.monotonic_s())
+        local.renew_lease(replica.branch.fleet.terms, started_s, replica.clock.monotonic_s())
 
 
-def _ledger_denied(replica: Replica, crew: Crew, plan: Plan, answer: Pushed) -> Steps:
+def _ledger_denied(replica: Replica, local: LocalSessions, plan: Plan, answer: Pushed) -> Steps:
     """Quiet for a minute, and no claim to lead. Perhaps one event is minded: fewer are offered next time."""
     replica.quiet_until_s = replica.clock.monotonic_s() + QUIET_S
-    lead = crew.leading(replica.branch.fleet.terms)
+    lead = local.leading(replica.branch.fleet.terms)
     if lead is not None:
         lead.claims_term = False
     yield Notify("ledger_denied", f"the remote refuses writes to the ledger: {answer.reason}")
@@ -259,11 +259,13 @@ def _raise_if_hopeless(report: Report) -> None:
             raise Unreachable(answer.reason or "the remote did not answer")
 
 
-def _outbox_alone(replica: Replica, disk: DurableState, crew: Crew, plan: Plan, report: Report, now_s: float) -> Steps:
+def _outbox_alone(
+    replica: Replica, disk: DurableState, local: LocalSessions, plan: Plan, report: Report, now_s: float
+) -> Steps:
     """A hook denied the push. Try without the ledger; then with fewer events, to name the one that it minds."""
 
     def offer(count: int) -> Generator[Effect, Any, Pushed]:
-        report.outbox = yield from _offer(replica, disk, crew, plan.pending[:count], report, now_s)
+        report.outbox = yield from _offer(replica, disk, local, plan.pending[:count], report, now_s)
         return report.outbox
 
     passes, fails = 0, len(plan.pending)
@@ -282,8 +284,7 @@ def _outbox_alone(replica: Replica, disk: DurableState, crew: Crew, plan: Plan, 
     event = plan.pending[fails - 1]
     # the cause is known: the others may go on
     replica.blocked, replica.quiet_until_s, replica.suspects = event.uid, 0.0, 0
-    for session in crew.sessions:
-        session.claims_term = True
+    local.claim_again()
     yield Notify(
         "event_denied",
         f"the remote refuses event {event.uid[:8]} by {event.actor} ({words}): "

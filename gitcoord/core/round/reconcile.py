@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from gitcoord.core import limits
 from gitcoord.core.format.event import Event, Head, hash_of, parse_all
-from gitcoord.core.leadership.sessions import Crew
+from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.ledger import outbox
 from gitcoord.core.ledger.outbox import Outbox
 from gitcoord.core.ports import Fetched, Pushed, PushOutcome, Update
@@ -32,7 +32,7 @@ DEFACED_PAUSE_S, DEFACED_PAUSE_S_MAX = 10.0, 600.0  # then so long after, double
 DEFACED_FORGOTTEN_S = 3600.0
 
 
-def check_own_outbox(replica: Replica, disk: DurableState, crew: Crew, fetched: Fetched) -> Steps:
+def check_own_outbox(replica: Replica, disk: DurableState, local: LocalSessions, fetched: Fetched) -> Steps:
     """Read the outboxes. One in our place that a copy of this clone wrote makes us a new node; any other is rubbish."""
     boxes, own = {}, disk.node
     for ref, oid in fetched.refs.items():
@@ -49,10 +49,10 @@ def check_own_outbox(replica: Replica, disk: DurableState, crew: Crew, fetched: 
     mine = boxes.get(own)
     if mine is None:
         replica.durable = Head()
-        yield from _clear_way(replica, disk, crew, fetched)
+        yield from _clear_way(replica, disk, local, fetched)
     elif not disk.pushed(mine.oid):
-        if is_of_a_copy(replica, disk, crew, mine):
-            yield from _become_new_node(replica, disk, crew, mine, COPIED)
+        if is_of_a_copy(replica, disk, local, mine):
+            yield from _become_new_node(replica, disk, local, mine, COPIED)
         else:
             yield from _pass_over(replica, disk, mine)
     elif mine.oid != replica.merged:
@@ -84,7 +84,7 @@ def _pass_over(replica: Replica, disk: DurableState, theirs: Outbox) -> Steps:
     )
 
 
-def _clear_way(replica: Replica, disk: DurableState, crew: Crew, fetched: Fetched) -> Steps:
+def _clear_way(replica: Replica, disk: DurableState, local: LocalSessions, fetched: Fetched) -> Steps:
     """Remove refs below our outbox's name: git holds no ref whose name is a folder of another's."""
     below = {ref: oid for ref, oid in fetched.strays.items() if ref.startswith(own_ref(replica, disk) + "/")}
     if not below:
@@ -97,16 +97,16 @@ def _clear_way(replica: Replica, disk: DurableState, crew: Crew, fetched: Fetche
     updates = tuple(Update(ref, oid, None) for ref, oid in sorted(below.items())[: limits.OUTBOXES_RETIRED_AT_ONCE])
     answers: Mapping[str, Pushed] = yield Push(updates)
     if any(answer.outcome is PushOutcome.DENIED for answer in answers.values()):
-        yield from _become_new_node(replica, disk, crew, Outbox(""), "refs below {}, its outbox, cannot be removed")
+        yield from _become_new_node(replica, disk, local, Outbox(""), "refs below {}, its outbox, cannot be removed")
 
 
-def _become_new_node(replica: Replica, disk: DurableState, crew: Crew, theirs: Outbox, reason: str) -> Steps:
+def _become_new_node(replica: Replica, disk: DurableState, local: LocalSessions, theirs: Outbox, reason: str) -> Steps:
     """Go on under another id. What its outbox holds and the ledger lacks is carried along, FIRST."""
     lacking = [line for line in theirs.lines if replica.check(line) and not replica.is_sequenced(line)]
     if lacking:
         yield SaveOrphans(tuple(dict.fromkeys([*disk.orphans, *lacking])))
-    crew.node = yield BecomeNewNode(reason.format(disk.node))
-    crew.begin_anew()
+    local.node = yield BecomeNewNode(reason.format(disk.node))
+    local.begin_anew()
     replica.durable, replica.own_seen, replica.own_newest, replica.merged = Head(), None, None, None
 
 

@@ -12,7 +12,7 @@ from gitcoord.core.fold.chains import Inadmissible
 from gitcoord.core.fold.ledger_time import FirstSeen
 from gitcoord.core.format.event import Event, Head, parse, parse_all
 from gitcoord.core.leadership.budget import Budget
-from gitcoord.core.leadership.sessions import Random
+from gitcoord.core.leadership.session import Random
 from gitcoord.core.ledger import anchors as anchor
 from gitcoord.core.ledger import checkpoint
 from gitcoord.core.ledger.anchors import Anchors

@@ -93,7 +93,7 @@ class Account:
         """Renew what ends soon, and hear the others. Never anything that a further step would go on with."""
         if self.is_due(now_s):
             self._renew()
-        self.meter.heard(self.node.replica.heartbeats(), {session.id for session in self.node.crew.sessions})
+        self.meter.heard(self.node.replica.heartbeats(), {session.id for session in self.node.local.sessions})
         return False
 
     def _renew(self) -> None:

@@ -67,11 +67,11 @@ class Alerts:
         """Send what is due, if the leader is here; conclude what was sent. True if anything was done."""
         if self.busy:
             return self._has_ended() and self._conclude(now_s)
-        crew, terms = self.node.crew, self.node.fleet.terms
-        lead = crew.leading(terms)
+        local, terms = self.node.local, self.node.fleet.terms
+        lead = local.leading(terms)
         wanted = self._wanted() if lead is not None and now_s >= self._not_before_s else None
-        crew.wants_to_act = wanted is not None
-        if wanted is None or not crew.may_act(terms, since_boot_s()):
+        local.lease.wanted = wanted is not None
+        if wanted is None or not local.holds_lease(terms, since_boot_s()):
             return False
         self._message = wanted
         wanted.failed = []
@@ -84,7 +84,7 @@ class Alerts:
 
     def end(self) -> None:
         """Wait a little for what is being sent, so that it is not sent again."""
-        self.node.crew.wants_to_act = False
+        self.node.local.lease.wanted = False
         if self._message is not None and self._message.thread is not None:
             self._message.thread.join(END_S)
             if self._has_ended():
@@ -143,7 +143,7 @@ class Alerts:
 
     def _answer(self, message: _Message, reached: int) -> None:
         terms = self.node.fleet.terms
-        lead = self.node.crew.leading(terms)
+        lead = self.node.local.leading(terms)
         if lead is None:
             self.say(
                 "alert",

@@ -69,9 +69,9 @@ class LeaderJobs:
 
     def step(self, now_s: float) -> bool:
         """Begin what is due, if the leader is here; conclude what has ended. True if anything was done."""
-        crew, terms = self.node.crew, self.node.fleet.terms
-        lead = crew.leading(terms)
-        self._until_s = crew.act_until_s if lead is not None else 0.0
+        local, terms = self.node.local, self.node.fleet.terms
+        lead = local.leading(terms)
+        self._until_s = local.lease.valid_until_s if lead is not None else 0.0
         if self._running is not None:
             return self._concluded(now_s)
         due = [one for one in self.jobs if now_s >= self._next_s.get(one.name, 0.0)] if lead is not None else []
@@ -89,8 +89,8 @@ class LeaderJobs:
                 continue
             if work is None:
                 continue
-            if not crew.may_act(terms, since_boot_s()):
-                crew.wants_to_act = self._waits = True
+            if not local.holds_lease(terms, since_boot_s()):
+                local.lease.wanted = self._waits = True
                 return False
             self._begin(job, work, now_s + interval_s)
             return True
@@ -140,7 +140,7 @@ class LeaderJobs:
             self._failed(name, running.wrong, now_s)
             return
         self._failures.pop(name, None)
-        lead = self.node.crew.leading(self.node.fleet.terms)
+        lead = self.node.local.leading(self.node.fleet.terms)
         if lead is None:  # what only a leader may write would have no effect; the next one finds it again
             self.say(name, "the leadership ended meanwhile: the next leader looks again")
             return

@@ -17,7 +17,7 @@ def over(node: Node, rounds: Rounds, busy: Callable[[], bool], started_s: float)
 
     `busy`: whether something is being done outside the ledger; `started_s`: when the visit began, since boot.
     """
-    bound_s = node.crew.profile.bound_s() * 1.5
+    bound_s = node.local.profile.bound_s() * 1.5
     first: object = None
     seen = False
 
@@ -25,7 +25,7 @@ def over(node: Node, rounds: Rounds, busy: Callable[[], bool], started_s: float)
         nonlocal first, seen
         if rounds.trouble is not None and not isinstance(rounds.trouble, Lost):
             return True
-        leading = node.crew.leading(node.fleet.terms) is not None
+        leading = node.local.leading(node.fleet.terms) is not None
         at_work = busy()
         if since_boot_s() - started_s > (max(bound_s, BUSY_S_MAX) if leading and at_work else bound_s):
             return True
@@ -33,10 +33,10 @@ def over(node: Node, rounds: Rounds, busy: Callable[[], bool], started_s: float)
             return False
         if leading:
             return not node.disk.pending() and not node.replica.publish(node.replica.branch)
-        if not any(session.may_lead for session in node.crew.sessions):
+        if not any(session.may_lead for session in node.local.sessions):
             return True
         if not seen:
-            first, seen = node.crew.watch.sign, True
-        return node.fleet.terms.leader is not None and node.crew.watch.sign != first
+            first, seen = node.local.watch.last_sign, True
+        return node.fleet.terms.leader is not None and node.local.watch.last_sign != first
 
     return done

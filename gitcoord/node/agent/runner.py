@@ -13,7 +13,7 @@ import filelock
 
 from gitcoord.core.errors import BadCredentials, GitcoordError, Lost, Unreachable
 from gitcoord.core.leadership import liveness
-from gitcoord.core.leadership.sessions import Session
+from gitcoord.core.leadership.session import Session
 from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.features import agents, settings
 from gitcoord.node import push_budget
@@ -68,8 +68,8 @@ class Runner:
         with sessions.locked(node, names), self.stop.on_signals():
             node.pause = lambda seconds: None if self.stop.wait(seconds) else None
             load = sessions.heartbeat_extras()
-            node.crew.heartbeat_extras = lambda: {**load(), **self.options.heartbeat_extras()}
-            node.crew.election_delay_factor = settings.election_delay_factor
+            node.local.heartbeat_extras = lambda: {**load(), **self.options.heartbeat_extras()}
+            node.local.election_delay_factor = settings.election_delay_factor
             self._first_round()
             started = since_boot_s()
             try:
@@ -125,7 +125,7 @@ class Runner:
             self.reactions.append(Alerts(self.node, urls, say=self.options.say))
         self.reactions += self.options.reactions
         self.options.say(
-            "start", f"{', '.join(names)} on node {self.node.disk.node}, profile {self.node.crew.profile.name}"
+            "start", f"{', '.join(names)} on node {self.node.disk.node}, profile {self.node.local.profile.name}"
         )
 
     def _enrol(self, agent: str) -> None:
@@ -144,7 +144,7 @@ class Runner:
             done = once.over(self.node, self._rounds, lambda: any(one.busy for one in self.reactions), started)
         while not self.stop.is_set() and since_boot_s() < end:
             self._turn()
-            if (done is not None and done()) or not self.node.crew.sessions:
+            if (done is not None and done()) or not self.node.local.sessions:
                 break
             self._sleep(end)
 
@@ -156,7 +156,7 @@ class Runner:
             except Exception as wrong:
                 self._rounds.failed(wrong)
         if not self._rounds.paused:
-            self.node.crew.wants_to_act = False  # each that does says so again
+            self.node.local.lease.wanted = False  # each that does says so again
             for reaction in self.reactions:
                 while self._guards.step(reaction):
                     pass
@@ -174,7 +174,7 @@ class Runner:
             self._guards.run("after a round", self._went_well, otherwise=None, now_s=since_boot_s())
         now = since_boot_s()
         gone_in_s = self._guards.run("who is gone", self._gone_in_s, otherwise=math.inf, now_s=now)
-        self._due_s = now + min(node.crew.next_due_s(node.fleet, now), gone_in_s)
+        self._due_s = now + min(node.local.next_due_s(node.fleet, now), gone_in_s)
         if report is not None and report.waiting:
             self._rounds.not_before_s = self._due_s = now + push_budget.wait_s(node, now)
         elif report is not None and now >= self._tidy_s and not (report.ledger or report.outbox):
@@ -186,17 +186,17 @@ class Runner:
 
     def _gone_in_s(self) -> float:
         """A leader does not wait for its next tick where somebody's work can be given to others before that."""
-        crew = self.node.crew
-        if crew.leading(self.node.fleet.terms) is None:
+        local = self.node.local
+        if local.leading(self.node.fleet.terms) is None:
             return math.inf
-        return liveness.gone_in_s(crew.standings().values(), poll_s=crew.profile.poll_s) + GONE_LATER_S
+        return liveness.gone_in_s(local.standings().values(), poll_s=local.profile.poll_s) + GONE_LATER_S
 
     def _went_well(self) -> None:
         node = self.node
         self._tell_leader()
         self._log_beat()
         heartbeats = node.replica.heartbeats()
-        for session in list(node.crew.sessions):
+        for session in list(node.local.sessions):
             why = None if session.leaving else self._seats.lost(session, heartbeats)
             if why is not None:
                 self._give_up(session, why)
@@ -212,14 +212,14 @@ class Runner:
         session.leaving = True
         with contextlib.suppress(GitcoordError, filelock.Timeout):
             self.node.sync(urgent=True)
-        self.node.crew.sessions.remove(session)
+        self.node.local.sessions.remove(session)
 
     def _tell_leader(self) -> None:
         terms = self.node.fleet.terms
         now = (terms.term, terms.leader, terms.session)
         if now != self._leader_seen:
             self._leader_seen = now
-            here = " (here)" if self.node.crew.leading(terms) else ""
+            here = " (here)" if self.node.local.leading(terms) else ""
             self.options.say("leader", f"{terms.leader or 'nobody'} leads term {terms.term}{here}")
 
     def _log_beat(self) -> None:
@@ -227,9 +227,9 @@ class Runner:
         node = self.node
         if node.fleet.states["settings"].settings.heartbeats != "log":
             return
-        leading = node.crew.leading(node.fleet.terms)
+        leading = node.local.leading(node.fleet.terms)
         now = since_boot_s()
-        if now - self._logged_beat_s >= node.crew.heartbeat_period_s(leading is not None):
+        if now - self._logged_beat_s >= node.local.heartbeat_period_s(leading is not None):
             self._logged_beat_s = now
             with contextlib.suppress(GitcoordError):
                 node.append(
@@ -240,13 +240,13 @@ class Runner:
                             actor=session.agent,
                             data={"session": session.id, "n": session.count},
                         )
-                        for session in node.crew.sessions
+                        for session in node.local.sessions
                     ]
                 )
 
     def _sleep(self, end_s: float) -> None:
         """Until the next round is due, the queue changed, a command wants to be looked at, or it is time to stop."""
-        look_s = min(max(LOOK_S, self.node.crew.profile.poll_s / 20), LOOK_S_MAX)
+        look_s = min(max(LOOK_S, self.node.local.profile.poll_s / 20), LOOK_S_MAX)
         if any(reaction.agent for reaction in self.reactions):
             look_s = LOOK_S
         while not self.stop.is_set():
@@ -278,7 +278,7 @@ class Runner:
         for reaction in self.reactions:
             self._guards.ending(reaction.ask_to_end)
         try:
-            if self.node.crew.sessions and not self.stop.at_once:
+            if self.node.local.sessions and not self.stop.at_once:
                 with contextlib.suppress(GitcoordError, filelock.Timeout):
                     self._last_words()
         finally:
@@ -288,8 +288,8 @@ class Runner:
 
     def _last_words(self) -> None:
         node = self.node
-        lead = node.crew.leading(node.fleet.terms)
-        for session in node.crew.sessions:
+        lead = node.local.leading(node.fleet.terms)
+        for session in node.local.sessions:
             session.leaving = True
         node.pause = time.sleep
         deadline = since_boot_s() + GOODBYE_S

@@ -14,7 +14,7 @@ import filelock
 
 from gitcoord.core.errors import BadCredentials, Denied, GitcoordError, Lost, Refused
 from gitcoord.core.format.event import Event
-from gitcoord.core.leadership.sessions import Session
+from gitcoord.core.leadership.session import Session
 from gitcoord.core.names import same_agent
 from gitcoord.node import peers
 from gitcoord.node.node import Node
@@ -85,7 +85,7 @@ class Seats:
             gone = {data["session"] for data in others.values()}
             if node.fleet.terms.session in gone:
                 session.replaces_session = node.fleet.terms.session
-        node.crew.sessions.append(session)
+        node.local.sessions.append(session)
         return session
 
     def _newest(self, agent: str, others: Mapping[str, Any]) -> str:
@@ -96,7 +96,7 @@ class Seats:
 
     def _watch(self, agent: str, others: Mapping[str, Mapping[str, Any]]) -> None:
         """Silence for two of its promised heartbeats proves a run gone; one heartbeat more, and it lives."""
-        poll_s = self.node.crew.profile.poll_s
+        poll_s = self.node.local.profile.poll_s
         patience = 2 * max(_promise_s(data) for data in others.values()) + poll_s
         self.say(
             "checking",

@@ -67,14 +67,14 @@ class Rounds:
         )
 
     def _with_retries(self) -> Report:
-        profile = self.node.crew.profile
+        profile = self.node.local.profile
         retrying = tenacity.Retrying(
             stop=lambda state: state.attempt_number >= ATTEMPTS or self.stop.is_set(),
             wait=tenacity.wait_random_exponential(multiplier=profile.retry_s, max=profile.probe_s),
             retry=tenacity.retry_if_exception_type(Unreachable),
             reraise=True,
             sleep=self.node.pause,
-            before_sleep=lambda state: self.node.crew.watch.discard_interval(),
+            before_sleep=lambda state: self.node.local.watch.discard_interval(),
         )
         report: Report = retrying(self.node.sync)
         return report
@@ -82,7 +82,7 @@ class Rounds:
     def _went_offline(self, wrong: Unreachable) -> None:
         """After the fifth retry: an `error` event and one message; then on with the queue, probing at a capped pace."""
         self.trouble = wrong
-        self._lapse(self.node.crew.profile.probe_s)
+        self._lapse(self.node.local.profile.probe_s)
         if self.offline or self.stop.is_set():
             return
         self.offline = True
@@ -100,14 +100,14 @@ class Rounds:
         self.trouble = wrong
         self.offline = False
         self.paused = isinstance(wrong, Paused)
-        self._lapse(PAUSED_LOOK_S if self.paused else self.node.crew.profile.probe_s)
+        self._lapse(PAUSED_LOOK_S if self.paused else self.node.local.profile.probe_s)
         kind = next((word for error, word in KINDS.items() if isinstance(wrong, error)), "error")
         if self._held is None or self._held[0] != kind:
             self._held = (kind, str(wrong))
             self.say(kind, str(wrong))
 
     def _lapse(self, pace_s: float) -> None:
-        self.node.crew.watch.discard_interval()
+        self.node.local.watch.discard_interval()
         self.not_before_s = since_boot_s() + pace_s
 
     def _went_well(self) -> None:

@@ -367,7 +367,7 @@ def _profile(ctx: DoctorContext) -> Iterator[Finding]:
     name = ctx.config.profile or ""
     if not name:
         with open_node(ctx.path) as node:
-            name = node.crew.profile.name
+            name = node.local.profile.name
     fitting = profile_for(ctx.common, ctx.config.remote)
     if fitting == "github" and name != "github":
         yield Finding(

@@ -87,7 +87,7 @@ class Member:
             if self.node.home.running():
                 time.sleep(0.1)  # `agent run` fetches for the whole node
             else:
-                time.sleep(self.node.crew.profile.poll_s if poll_s is None else poll_s)
+                time.sleep(self.node.local.profile.poll_s if poll_s is None else poll_s)
                 with contextlib.suppress(Unreachable, Lost, LockHeld):  # an outage, or others are busy: it goes on
                     self.node.sync()
 

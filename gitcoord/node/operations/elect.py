@@ -12,7 +12,7 @@ import filelock
 
 from gitcoord.core.errors import Lost, Unreachable
 from gitcoord.core.format.event import Draft
-from gitcoord.core.leadership.sessions import Session
+from gitcoord.core.leadership.session import Session
 from gitcoord.core.names import same_agent
 from gitcoord.features import settings
 from gitcoord.node.clock import since_boot_s
@@ -80,7 +80,7 @@ def take_part(node: Node, agent: str, *, wait: bool = False, timeout_s: float | 
 
     Where `agent run` lives on this node it takes part already: then this only watches it.
     """
-    deadline = time.monotonic() + (node.crew.profile.bound_s() * 1.5 if timeout_s is None else timeout_s)
+    deadline = time.monotonic() + (node.local.profile.bound_s() * 1.5 if timeout_s is None else timeout_s)
     with contextlib.ExitStack() as held:
         campaign = not node.home.running()
         if campaign:
@@ -90,8 +90,8 @@ def take_part(node: Node, agent: str, *, wait: bool = False, timeout_s: float | 
                 campaign = False
         session = Session(agent, secrets.token_hex(6), node.keyring.signer(agent), may_lead=node.config.lead)
         if campaign:
-            node.crew.election_delay_factor = settings.election_delay_factor
-            node.crew.sessions = [session]
+            node.local.election_delay_factor = settings.election_delay_factor
+            node.local.sessions = [session]
         return _watch(node, session, campaign=campaign, wait=wait, deadline=deadline)
 
 
@@ -103,14 +103,14 @@ def _watch(node: Node, session: Session, *, campaign: bool, wait: bool, deadline
             session.replaces_session = terms.session  # nobody runs it here, and we hold its lock
         node.sync(tick=False)
         terms = node.fleet.terms
-        if node.crew.leading(terms):
+        if node.local.leading(terms):
             return _standing(
                 node,
                 elected_here=True,
                 advice=f"nobody heartbeats for {session.agent} yet: start `gitcoord "
                 f"agent run --id '{session.agent}'`, or the fleet elects again",
             )
-        sign = node.crew.watch.sign
+        sign = node.local.watch.last_sign
         alive = terms.leader is not None and first is not None and sign != first
         first = first if first is not None else sign
         if terms.leader is not None and (alive or not campaign or (not wait and not session.may_lead)):
@@ -119,7 +119,7 @@ def _watch(node: Node, session: Session, *, campaign: bool, wait: bool, deadline
             if wait and terms.leader is None:
                 raise Lost("nobody leads yet: no agent may, or none runs; start `gitcoord agent run`")
             return _standing(node)
-        node.pause(min(node.crew.next_due_s(node.fleet, since_boot_s()) + 0.01, node.crew.profile.poll_s))
+        node.pause(min(node.local.next_due_s(node.fleet, since_boot_s()) + 0.01, node.local.profile.poll_s))
 
 
 def resign(node: Node, agent: str) -> LeadershipReport:
@@ -140,9 +140,9 @@ def resignation(node: Node, agent: str) -> Draft:
 
 def explain(node: Node) -> list[tuple[str, float, str]]:
     """The timings in force: name, seconds, what it is."""
-    profile, crew = node.profile, node.crew
+    profile, local = node.profile, node.local
     travel = max(node.round_trip_s, profile.travel_s)
-    stretch = crew.stretch
+    stretch = local.stretch
     silence = profile.stretched_election_timeout_s(profile.heartbeat_s * stretch)
     bound = (2.2 * profile.poll_s + silence + profile.election_jitter_s) / 0.99 + travel
     return [

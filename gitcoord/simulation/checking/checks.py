@@ -185,7 +185,7 @@ def _one_leader(world: World, ledger: Ledger) -> None:
         machine.name
         for machine in world.machines
         if not machine.dead
-        and (lead := machine.crew.leading(machine.replica.branch.fleet.terms)) is not None
+        and (lead := machine.local.leading(machine.replica.branch.fleet.terms)) is not None
         and lead.claims_term
         and lead.id == ledger.session
     ]

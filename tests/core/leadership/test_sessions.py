@@ -8,8 +8,10 @@ import pytest
 
 from gitcoord.core.errors import Unreachable
 from gitcoord.core.format.event import Draft, Event, Head, parse, seal
+from gitcoord.core.leadership import control_lines
+from gitcoord.core.leadership.campaign import campaign
 from gitcoord.core.leadership.leader_watch import LeaderWatch
-from gitcoord.core.leadership.sessions import Session
+from gitcoord.core.leadership.session import Session
 from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.core.ledger import outbox
 from gitcoord.core.ports import Fetched, Pushed, PushOutcome, Update
@@ -40,8 +42,8 @@ def live(world: World, machines: Sequence[Machine], seconds: float) -> None:
                 try:
                     machine.round()
                 except Unreachable:
-                    machine.crew.watch.discard_interval()
-                due[id(machine)] = world.now_s + machine.crew.next_due_s(machine.fleet, world.now_s)
+                    machine.local.watch.discard_interval()
+                due[id(machine)] = world.now_s + machine.local.next_due_s(machine.fleet, world.now_s)
         world.pass_time(STEP_S)
 
 
@@ -73,10 +75,10 @@ def test_of_two_that_stand_at_once_one_leads(seed: int) -> None:
     world = World()
     machines = [world.machine("one", runs=True), world.machine("other", runs=True)]
     for machine in machines:
-        machine.crew.sessions[0].may_lead = False
+        machine.local.sessions[0].may_lead = False
     world.settle(3)
     for machine in machines:
-        machine.crew.sessions[0].may_lead = True
+        machine.local.sessions[0].may_lead = True
     run(*machines, seed=seed)
     world.settle(2)
     assert len(elections(world)) == 1 and sum(machine.leads for machine in machines) == 1
@@ -150,8 +152,14 @@ def test_an_election_is_never_carried_by_others() -> None:
     """Put into an outbox, it waits there for ever: its author alone pushes it, against the tip that it names."""
     world, [leader, other] = a_fleet("leader", "other")
     fleet = other.fleet
-    line = other.crew.election(
-        fleet, other.session, "ambition", term=fleet.terms.highest + 1, timestamp=world.wall(), uid=world.uid()
+    line = control_lines.election(
+        fleet,
+        other.session,
+        "ambition",
+        node=other.disk.node,
+        term=fleet.terms.highest + 1,
+        timestamp=world.wall(),
+        uid=world.uid(),
     )
     put_outbox(world, "mallory-1", lines=[line], orphans=[line])
     leader.say("busy")
@@ -227,7 +235,7 @@ def test_what_a_deposed_leader_had_queued_has_no_effect() -> None:
 
 def test_a_deposed_leader_s_write_can_not_land() -> None:
     world, [old, new] = a_fleet("old", "new")
-    old.crew.wants_to_act = True
+    old.local.lease.wanted = True
     steps = old.steps()
     for effect in steps:
         if type(effect).__name__ == "Push":
@@ -236,7 +244,7 @@ def test_a_deposed_leader_s_write_can_not_land() -> None:
     for _ in steps:
         pass
     assert new.leads and old.fleet.terms.leader == "new"
-    assert old.crew.act_until_s < world.now_s
+    assert old.local.lease.valid_until_s < world.now_s
 
 
 # Signs of life, and what is none
@@ -266,8 +274,8 @@ def test_a_takeover_replaces_a_living_session_and_the_old_one_learns_of_it() -> 
     live(world, [second], 1)
     assert second.leads
     live(world, [leader, second], 1.5)
-    assert leader.crew.ousted(leader.replica.heartbeats()) is leader.session
-    assert second.crew.ousted(second.replica.heartbeats()) is None
+    assert leader.local.ousted(leader.replica.heartbeats()) is leader.session
+    assert second.local.ousted(second.replica.heartbeats()) is None
 
 
 def leader_written(world: World, node: str):  # type: ignore[no-untyped-def]
@@ -323,7 +331,7 @@ def test_a_stale_mirror_earns_no_credit() -> None:
         except Exception as wrong:
             assert type(wrong).__name__ == "Lost"
         assert not any(u.ref == LEDGER for updates in pushed for u in updates)  # type: ignore[attr-defined]
-    assert other.crew.watch.silent_s < LOCAL.election_timeout_s
+    assert other.local.watch.silent_s < LOCAL.election_timeout_s
 
 
 @pytest.mark.parametrize(
@@ -372,7 +380,7 @@ def test_a_beat_told_by_another_node_counts_when_the_leader_signed_it() -> None:
     number = 0
     for _ in range(40):
         number += 1
-        leader.crew.heartbeats(leader.fleet, world.now_s, timestamp=world.wall(), fresh=True)
+        leader.local.heartbeats(leader.fleet, world.now_s, timestamp=world.wall(), fresh=True)
         put_outbox(world, "relay-1", heartbeats=[leader.session.line or b""])
         live(world, [other], STEP_S)
     assert not other.leads
@@ -384,8 +392,8 @@ def test_one_long_gap_between_two_polls_is_little_credit_and_two_polls_are_none(
         watch.poll(now_s, (1, "s", 1, 0), 1.0)
     assert watch.silent_s == 1.0
     world, [leader, other] = a_fleet("leader", "other")
-    other.crew.watch.silent_s, other.crew.watch.polls = 1000.0, 2
-    assert other.crew.campaign(other.fleet, world.now_s) is None and other.crew.watch.campaign_at_s is None
+    other.local.watch.silent_s, other.local.watch.polls = 1000.0, 2
+    assert campaign(other.local, other.fleet, world.now_s) is None and other.local.watch.campaign_at_s is None
 
 
 def test_a_leader_that_has_seen_higher_terms_in_a_lost_ledger_stands_again_above_them() -> None:
@@ -500,20 +508,20 @@ def test_of_those_that_wait_the_one_preferred_stands_first() -> None:
 def test_the_random_wait_is_at_most_j() -> None:
     world, [leader, other] = a_fleet("leader", "other")
     for _ in range(100):
-        other.crew.watch.campaign_at_s = None
-        other.crew.watch.silent_s, other.crew.watch.polls = 100.0, 10
-        other.crew.campaign(other.fleet, 5.0)
-        assert other.crew.watch.campaign_at_s is not None
-        assert 5.0 <= other.crew.watch.campaign_at_s <= 5.0 + LOCAL.election_jitter_s
+        other.local.watch.campaign_at_s = None
+        other.local.watch.silent_s, other.local.watch.polls = 100.0, 10
+        campaign(other.local, other.fleet, 5.0)
+        assert other.local.watch.campaign_at_s is not None
+        assert 5.0 <= other.local.watch.campaign_at_s <= 5.0 + LOCAL.election_jitter_s
 
 
 def test_a_leader_that_promised_a_longer_silence_is_given_it_and_not_for_ever() -> None:
     world, [leader, other] = a_fleet("leader", "other")
-    leader.crew.stretch = 4.0
+    leader.local.stretch = 4.0
     leader.session.heartbeat_at_s = None
     leader.round()
     assert time_until(world, [other], other) > 3 * LOCAL.election_timeout_s
-    other.crew.watch.promised_s = 0.0
+    other.local.watch.promised_s = 0.0
     heartbeat = Draft(
         "other",
         "heartbeat",
@@ -524,14 +532,14 @@ def test_a_leader_that_promised_a_longer_silence_is_given_it_and_not_for_ever() 
         data={"session": other.session.id, "n": 10**9, "next_s": 1e308},
     )
     line = seal(heartbeat, node="other-1", after=None, signer=signer_of("other"), fleet=FLEET).line
-    leader.crew.observe(other.fleet, [parse(line)], world.now_s, trusted=True)
-    assert leader.crew.watch.promised_s == 600.0
+    leader.local.observe(other.fleet, [parse(line)], world.now_s, trusted=True)
+    assert leader.local.watch.promised_s == 600.0
 
 
 def test_a_leader_acts_outside_only_within_v_of_the_start_of_a_push_that_took_both() -> None:
     world, [leader] = a_fleet("leader")
     own = leader.store.push
-    leader.crew.act_until_s = 0.0
+    leader.local.lease.valid_until_s = 0.0
     start = world.now_s
 
     def slow(updates: Sequence[Update]) -> dict[str, Pushed]:
@@ -540,64 +548,64 @@ def test_a_leader_acts_outside_only_within_v_of_the_start_of_a_push_that_took_bo
         return answers
 
     leader.push_through = slow
-    leader.crew.wants_to_act = True
+    leader.local.lease.wanted = True
     leader.round()
-    assert leader.crew.act_until_s == start + LOCAL.lease_s
+    assert leader.local.lease.valid_until_s == start + LOCAL.lease_s
     leader.push_through = lambda updates: {
         u.ref: Pushed(PushOutcome.STALE) if u.ref == LEDGER else own([u])[u.ref] for u in updates
     }
-    before = leader.crew.act_until_s
-    leader.crew.wants_to_act = False
+    before = leader.local.lease.valid_until_s
+    leader.local.lease.wanted = False
     world.pass_time(2)
     leader.round()
-    assert leader.crew.act_until_s == before, "an accepted outbox alone says nothing"
+    assert leader.local.lease.valid_until_s == before, "an accepted outbox alone says nothing"
     leader.push_through = lambda updates: {
         u.ref: own([u])[u.ref] if u.ref == LEDGER else Pushed(PushOutcome.UNKNOWN) for u in updates
     }
     leader.say("something")
     leader.round()
-    assert leader.crew.act_until_s == before, "nor does an accepted ledger, without the claim beside it"
+    assert leader.local.lease.valid_until_s == before, "nor does an accepted ledger, without the claim beside it"
 
 
 def test_a_new_leader_and_one_whose_time_had_run_out_wait_v_before_they_act() -> None:
     """So long may another one act who was copied, or whose election the remote has lost."""
     world, [leader] = a_fleet("leader")
-    leader.crew.wants_to_act = True
-    crew, terms = leader.crew, leader.fleet.terms
+    leader.local.lease.wanted = True
+    local, terms = leader.local, leader.fleet.terms
 
     def acts() -> list[bool]:
         """At each of the next ten ticks."""
         ticks = []
         for _ in range(10):
             leader.round()
-            ticks.append(crew.may_act(terms, world.now_s))
+            ticks.append(local.holds_lease(terms, world.now_s))
             world.pass_time(LOCAL.poll_s)
         return ticks
 
     waiting_ticks = int(LOCAL.outlast_s() / LOCAL.poll_s) + 1
-    crew.reign = (0, None)  # as if it had been elected just now
+    local.lease.holder = (0, None)  # as if it had been elected just now
     assert acts() == [False] * waiting_ticks + [True] * (10 - waiting_ticks)
     assert acts() == [True] * 10
     world.pass_time(LOCAL.lease_s)
-    assert not crew.may_act(terms, world.now_s)
+    assert not local.holds_lease(terms, world.now_s)
     assert acts() == [False] * waiting_ticks + [True] * (10 - waiting_ticks)
     leader.session.leaving = True
-    assert not crew.may_act(terms, world.now_s)
+    assert not local.holds_lease(terms, world.now_s)
 
 
 def test_only_who_leads_gets_time_to_act() -> None:
     world, [leader, other] = a_fleet("leader", "other")
-    other.crew.act_until_s = 0.0
+    other.local.lease.valid_until_s = 0.0
     other.say("both refs of this push are taken")
     other.round()
-    assert other.crew.act_until_s == 0.0 and not other.crew.may_act(other.fleet.terms, world.now_s)
+    assert other.local.lease.valid_until_s == 0.0 and not other.local.holds_lease(other.fleet.terms, world.now_s)
 
 
 def test_a_renewal_is_written_when_there_is_nothing_else_to_write() -> None:
     world, [leader] = a_fleet("leader")
     leader.round()
     before = len(world.lines())
-    leader.crew.wants_to_act = True
+    leader.local.lease.wanted = True
     leader.round()
     assert world.events()[-1].type == "leader_renewed" and len(world.lines()) == before + 1
     leader.say("something")
@@ -607,7 +615,7 @@ def test_a_renewal_is_written_when_there_is_nothing_else_to_write() -> None:
 
 def test_an_agent_whose_key_is_not_the_members_does_not_stand() -> None:
     world, [leader, other] = a_fleet("leader", "other")
-    other.crew.sessions = [Session("other", "s2", signer_of("mallory"))]
+    other.local.sessions = [Session("other", "s2", signer_of("mallory"))]
     live(world, [other], 10)
     assert not other.leads
 
@@ -616,7 +624,7 @@ def test_beats_of_neighbours_go_along_and_junk_among_them_does_not() -> None:
     world, [leader, other] = a_fleet("leader", "other")
     draft = Draft("other", "heartbeat", "", world.wall(), "0" * 16, data={"session": "s", "n": 1})
     beside = seal(draft, node="leader-1", after=None, signer=signer_of("other"), fleet=FLEET).line
-    leader.crew.neighbours = lambda: [beside, b"junk", b"[]", b'{"actor":5}']
+    leader.local.neighbours = lambda: [beside, b"junk", b"[]", b'{"actor":5}']
     world.pass_time(2)
     leader.round()
     box = outbox.read(leader.store, world.server.refs[OUTBOXES + "leader-1"])
@@ -625,7 +633,7 @@ def test_beats_of_neighbours_go_along_and_junk_among_them_does_not() -> None:
 
 def test_a_beat_that_a_neighbour_left_is_pushed_when_its_promise_is_over_and_not_before() -> None:
     world, [leader, other, _] = a_fleet("leader", "other", "beside")
-    other.crew.sessions[0].may_lead = False
+    other.local.sessions[0].may_lead = False
 
     def left(count: int) -> bytes:
         data = {"session": "s", "n": count, "next_s": 10}
@@ -637,10 +645,10 @@ def test_a_beat_that_a_neighbour_left_is_pushed_when_its_promise_is_over_and_not
         return [heartbeat.data["n"] for heartbeat in box.heartbeats if heartbeat.actor == "beside"]
 
     lines = [left(1)]
-    other.crew.neighbours = lambda: lines
+    other.local.neighbours = lambda: lines
     other.round()
     assert boxed() == [1]
-    other.crew.sessions.clear()  # whoever has nothing to say itself
+    other.local.sessions.clear()  # whoever has nothing to say itself
     for passed_s, count, expected in ((5, 2, [1]), (6, 3, [3])):
         world.pass_time(passed_s)
         lines[:] = [left(count)]
@@ -652,18 +660,18 @@ def test_a_session_is_heard_of_when_a_neighbour_has_pushed_what_it_left() -> Non
     world, [leader, other] = a_fleet("leader", "other")
     world.pass_time(1)
     other.round()
-    crew, fleet = other.crew, other.fleet
-    assert crew.leave(fleet, world.now_s, timestamp=world.wall()) == []  # half of its promise is not over
+    local, fleet = other.local, other.fleet
+    assert local.hand_over(fleet, world.now_s, timestamp=world.wall()) == []  # half of its promise is not over
     world.pass_time(1.1)
-    assert crew.heartbeat_due(fleet, world.now_s)
-    [session] = crew.leave(fleet, world.now_s, timestamp=world.wall())
+    assert local.heartbeat_due(fleet, world.now_s)
+    [session] = local.hand_over(fleet, world.now_s, timestamp=world.wall())
     pushed = parse(session.line or b"")
     world.pass_time(0.7)
-    crew.leave(fleet, world.now_s, timestamp=world.wall())
-    crew.observe(fleet, [pushed], world.now_s, trusted=True)
-    assert not crew.heartbeat_due(fleet, world.now_s)
+    local.hand_over(fleet, world.now_s, timestamp=world.wall())
+    local.observe(fleet, [pushed], world.now_s, trusted=True)
+    assert not local.heartbeat_due(fleet, world.now_s)
     world.pass_time(0.4)
-    assert crew.heartbeat_due(fleet, world.now_s)
+    assert local.heartbeat_due(fleet, world.now_s)
 
 
 def test_heads_default_to_an_empty_chain() -> None:

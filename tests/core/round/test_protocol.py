@@ -354,7 +354,7 @@ def test_a_budget_that_is_spent_makes_the_round_wait_before_anything_is_written(
 
     world, [one, _] = fleet_of(2)
     one.say("later")
-    steps = protocol.sync(one.replica, one.disk, one.crew, may_push=lambda urgent: False)
+    steps = protocol.sync(one.replica, one.disk, one.local, may_push=lambda urgent: False)
     answer, noted = None, []
     while True:
         try:

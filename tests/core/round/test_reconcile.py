@@ -105,7 +105,7 @@ def test_a_copy_carries_along_what_the_original_had_only_in_its_outbox() -> None
 def test_a_copy_begins_other_sessions() -> None:
     world, one, other = a_fleet(runs=True)
     copy = one.copy("copy")
-    copy.crew.sessions[0].id = one.session.id  # the machine was copied while it ran
+    copy.local.sessions[0].id = one.session.id  # the machine was copied while it ran
     before = one.session.id
     world.pass_time(1.5)
     one.round()

@@ -13,7 +13,7 @@ import pytest
 
 import gitcoord
 from gitcoord.core import times
-from gitcoord.core.leadership.sessions import Crew
+from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.features import alerts as feature
 from gitcoord.node.agent.alert_sender import ATTEMPTS, RETRY_S, Alerts, addresses
@@ -65,7 +65,7 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
     """alice's, who leads, and may act."""
-    monkeypatch.setattr(Crew, "may_act", lambda self, terms, now_s: self.leading(terms) is not None)
+    monkeypatch.setattr(LocalSessions, "holds_lease", lambda self, terms, now_s: self.leading(terms) is not None)
     with gitcoord.join(tmp_path / "alice", agent="alice") as me:
         Seats(me.node, lambda kind, text: None, lambda: False).take("alice", may_lead=True, takeover=False)
         me.sync()
@@ -176,7 +176,7 @@ def test_while_nobody_takes_it_it_waits(node: Node) -> None:
 def test_who_does_not_lead_or_has_no_address_sends_nothing(node: Node, receiver: Receiver) -> None:
     fails(node, "hello")
     assert not reaction(node).step(0.0)
-    node.crew.sessions.clear()
+    node.local.sessions.clear()
     assert not reaction(node, receiver.url).step(0.0)
     assert receiver.got == []
 
@@ -184,11 +184,11 @@ def test_who_does_not_lead_or_has_no_address_sends_nothing(node: Node, receiver:
 def test_before_it_acts_a_leader_asks_for_the_right_to(node: Node, receiver: Receiver, monkeypatch: Any) -> None:
     one = reaction(node, receiver.url)
     one.step(0.0)
-    assert not node.crew.wants_to_act
+    assert not node.local.lease.wanted
     fails(node, "hello")
-    monkeypatch.setattr(Crew, "may_act", lambda *_: False)
+    monkeypatch.setattr(LocalSessions, "holds_lease", lambda *_: False)
     assert not one.step(0.0)
-    assert node.crew.wants_to_act and receiver.got == []
+    assert node.local.lease.wanted and receiver.got == []
 
 
 def test_only_what_the_fleet_wants_to_hear_and_is_news(node: Node, receiver: Receiver) -> None:

@@ -11,7 +11,7 @@ import pytest
 import gitcoord
 from gitcoord.core.commands import Context, NewEvent
 from gitcoord.core.errors import Unreachable
-from gitcoord.core.leadership.sessions import Crew
+from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.node.agent.leader_jobs import LeaderJobs, May, Work
 from gitcoord.node.agent.sessions import Seats
 from gitcoord.node.node import Node
@@ -45,12 +45,12 @@ class Notes:
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
     """alice's, who leads, and may act."""
-    monkeypatch.setattr(Crew, "may_act", lambda self, terms, now_s: self.leading(terms) is not None)
+    monkeypatch.setattr(LocalSessions, "holds_lease", lambda self, terms, now_s: self.leading(terms) is not None)
     with gitcoord.join(tmp_path / "alice", agent="alice") as me:
         Seats(me.node, lambda kind, text: None, lambda: False).take("alice", may_lead=True, takeover=False)
         me.sync()
         wait_until(lambda: me.node.sync() and me.node.fleet.terms.leader == "alice", what="alice to lead")
-        me.node.crew.act_until_s = float("inf")
+        me.node.local.lease.valid_until_s = float("inf")
         yield me.node
 
 
@@ -75,16 +75,16 @@ def test_each_is_done_as_often_as_it_is_wanted(node: Node) -> None:
 
 
 def test_who_does_not_lead_does_none(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Crew, "leading", lambda self, terms: None)
+    monkeypatch.setattr(LocalSessions, "leading", lambda self, terms: None)
     jobs = LeaderJobs(node, [Notes()], say=lambda kind, text: None)
     assert not jobs.step(1.0) and not jobs.busy
 
 
 def test_a_leader_that_may_not_act_yet_wants_to(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Crew, "may_act", lambda self, terms, now_s: False)
+    monkeypatch.setattr(LocalSessions, "holds_lease", lambda self, terms, now_s: False)
     jobs = LeaderJobs(node, [Notes()], say=lambda kind, text: None)
-    assert not jobs.step(1.0) and jobs.busy and node.crew.wants_to_act
-    monkeypatch.setattr(Crew, "may_act", lambda self, terms, now_s: True)
+    assert not jobs.step(1.0) and jobs.busy and node.local.lease.wanted
+    monkeypatch.setattr(LocalSessions, "holds_lease", lambda self, terms, now_s: True)
     assert to_end(jobs, 2.0) and not jobs.busy
 
 

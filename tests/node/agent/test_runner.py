@@ -16,7 +16,7 @@ import pytest
 
 import gitcoord
 from gitcoord.core.errors import BadCredentials, Corrupt, GitcoordError, Lost, Refused, Unreachable
-from gitcoord.core.leadership.sessions import Session
+from gitcoord.core.leadership.session import Session
 from gitcoord.core.round.protocol import Report
 from gitcoord.node import push_budget
 from gitcoord.node.agent import sessions
@@ -95,7 +95,7 @@ def test_what_a_person_has_to_mend_is_said_once_for_each_kind(node: Node, monkey
     for _ in wrong:
         rounds.one()
     assert said == ["credentials", "damaged", "resumed", "credentials"]
-    assert node.crew.watch.polled_at_s is None
+    assert node.local.watch.polled_at_s is None
 
 
 def test_lost_races_are_no_trouble_to_tell_and_a_clone_outside_a_fleet_ends(
@@ -136,14 +136,14 @@ def test_a_leader_whose_machine_slept_does_not_act_on_time_long_gone(
     name = "monotonic" if clock is None else "clock_gettime"  # the one that counts sleep here
     real, slept = getattr(time, name), [0.0]
     monkeypatch.setattr(time, name, lambda *which: real(*which) + (slept[0] if which in ((), (clock,)) else 0.0))
-    node.crew.sessions.append(Session("alice", secrets.token_hex(6), node.keyring.signer("alice")))
-    node.crew.wants_to_act = True
+    node.local.sessions.append(Session("alice", secrets.token_hex(6), node.keyring.signer("alice")))
+    node.local.lease.wanted = True
 
     def may_act() -> bool:
-        return node.crew.may_act(node.fleet.terms, node.replica.clock.monotonic_s())
+        return node.local.holds_lease(node.fleet.terms, node.replica.clock.monotonic_s())
 
     node.sync()
-    assert node.crew.leading(node.fleet.terms) and not may_act()
+    assert node.local.leading(node.fleet.terms) and not may_act()
     for _ in range(4):
         slept[0] += node.profile.lease_s * 0.4
         node.sync()
@@ -162,8 +162,8 @@ def test_a_beat_that_cannot_have_the_lock_is_pushed_by_whoever_has_it(node: Node
         assert [heartbeat.actor for heartbeat in node.replica.heartbeats()] == []
         node.sync()
         assert [heartbeat.actor for heartbeat in node.replica.heartbeats()] == ["bob"]
-        before = mine.crew.sessions[0].count
-        assert mine.sync().outbox is None and mine.crew.sessions[0].count <= before + 1
+        before = mine.local.sessions[0].count
+        assert mine.sync().outbox is None and mine.local.sessions[0].count <= before + 1
 
 
 def test_one_run_of_an_agent_on_a_node(node: Node) -> None:
@@ -203,7 +203,7 @@ def test_of_two_runs_that_see_each_other_move_the_smaller_session_stays(
 
 
 def test_a_round_that_leaves_nothing_to_do_is_not_followed_by_another(node: Node) -> None:
-    node.crew.sessions = [Session("alice", "s", node.keyring.signer("alice"))]
+    node.local.sessions = [Session("alice", "s", node.keyring.signer("alice"))]
     runner = Runner(node, Options(["alice"]))
     runner._round()
     now = runner._due_s - 0.001
@@ -220,10 +220,10 @@ def test_all_processes_of_a_node_share_one_push_budget(node: Node) -> None:
     node.use_profile("github")
     pushed = []
     for number in range(6):  # as many commands, one after the other
-        node.budget = type(node.budget)(node.crew.profile.pushes_per_minute)
+        node.budget = type(node.budget)(node.local.profile.pushes_per_minute)
         node.append(node.draft("note", f"number {number}", actor="alice"))
         pushed.append(not node.sync().waiting)
     assert pushed.count(True) <= 3 and not pushed[-1]
-    node.budget = type(node.budget)(node.crew.profile.pushes_per_minute)
+    node.budget = type(node.budget)(node.local.profile.pushes_per_minute)
     push_budget.take_up(node)
     assert 5 < node.budget.wait_s(node.budget.at_s or 0.0) <= 10.1

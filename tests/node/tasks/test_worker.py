@@ -36,7 +36,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
         seats = Seats(me.node, lambda kind, text: None, lambda: False)
         for agent in ("alice", "bob"):
             seats.take(agent, may_lead=agent == "alice", takeover=False)
-        me.node.crew.standings = dict  # no `agent run` holds these agents' locks: the ledger's word counts
+        me.node.local.standings = dict  # no `agent run` holds these agents' locks: the ledger's word counts
         act(me.node, "bob", "agent register", capabilities=["python"], slots=4)
         yield me.node
 
@@ -291,7 +291,7 @@ def test_the_late_outcome_of_an_attempt_that_was_taken_away_changes_nothing(node
     one.step(NOW_S)
     [running] = one.jobs.values()
     wait_until(lambda: running.command.code is not None, what="its command to end")
-    lead = node.crew.leading(node.fleet.terms)
+    lead = node.local.leading(node.fleet.terms)
     assert lead is not None
     node.append(
         node.draft(

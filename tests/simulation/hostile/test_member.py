@@ -110,7 +110,7 @@ def _waits_while_its_outbox_rests(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         protocol,
         "plan_push",
-        lambda me, disk, crew, now_s: None if now_s < me.own_quiet_until_s else decide(me, disk, crew, now_s),
+        lambda me, disk, local, now_s: None if now_s < me.own_quiet_until_s else decide(me, disk, local, now_s),
     )
 
 
