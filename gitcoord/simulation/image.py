@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gitcoord.core.round.line_cache import LineCache
 from gitcoord.core.round.replica import advance_to
 from gitcoord.simulation.machine import Machine
 
@@ -21,13 +22,12 @@ def resume(image: Machine, other: Machine, late_s: float) -> None:
         clock=image.replica.clock,
         rng=image.rng,
         outboxes=dict(old.outboxes),
-        own_past=dict(old.own_past),
+        own=old.own.copy(),
         waiting=dict(old.waiting),
         unchanged=dict(old.unchanged),
         reclaimed=set(old.reclaimed),
-        refused=dict(old.refused),
-        parsed={},
-        checked={},
+        refusals=replace(old.refusals, refused=dict(old.refusals.refused)),
+        lines=LineCache(),
     )
     if old.branch.tip is not None:
         advance_to(image.replica, old.branch.tip)

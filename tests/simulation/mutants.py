@@ -30,7 +30,7 @@ from gitcoord.core.format.event import Event
 from gitcoord.core.format.keys import Verifier
 from gitcoord.core.leadership import leader_lease, leader_watch, session, timings
 from gitcoord.core.ports import Oid, Pushed, Update
-from gitcoord.core.round import ledger_sync, planning, protocol, reconcile
+from gitcoord.core.round import commits, leader_round, ledger_sync, protocol, reconcile
 from gitcoord.simulation import chores, remote
 from gitcoord.simulation.checking import reference_fold
 from gitcoord.simulation.disk import SimDisk
@@ -153,12 +153,14 @@ def fails_after_a_flood(state: chores.State, look: Context) -> list[Duty]:
 
 ELECTED_FROM_THE_QUEUE = """    if plan.candidate and not any(e.type == "leader_election" for e in plan.pending):
         from gitcoord.core.format.event import Draft
+        from gitcoord.core.round.batch import admit
+        from gitcoord.core.round.effects import Append
         yield Append((Draft(
             plan.candidate.agent, "leader_election", plan.reason, replica.clock.timestamp(),
             uid_from(replica.rng.randbytes(10)), term=max(replica.branch.fleet.terms.highest, disk.term) + 1,
             data={"session": plan.candidate.id, "after": "", "reason": plan.reason}),))
         plan.pending = disk.pending()
-        plan.batch, _ = admit(replica, disk, plan.pending, refused=replica.refused)
+        plan.batch, _ = admit(replica, disk, plan.pending, refused=replica.refusals.refused)
     plan.candidate = None
     if plan.writes_ledger:
         plan.control ="""
@@ -340,9 +342,7 @@ MUTANTS: dict[str, Mutant] = {
         f"{DEPOSED}|{KNEW}|had two leaders",
         [
             rewritten(
-                planning,
-                "build_commits",
-                ("    if plan.writes_ledger:\n        plan.control =", ELECTED_FROM_THE_QUEUE),
+                commits, "build_commits", ("    if plan.writes_ledger:\n        plan.control =", ELECTED_FROM_THE_QUEUE)
             ),
             rewritten(FleetState, "check_place", ("(event.type in CONTROL) == (event.seq is not None)", "False")),
             rewritten(
@@ -360,7 +360,7 @@ MUTANTS: dict[str, Mutant] = {
         "Terms go on above every term ever seen.",
         "rollback,crash",
         KNEW,
-        [rewritten(planning, "_control", ("min(disk.term,", "min(0,"))],
+        [rewritten(commits, "_control", ("min(disk.term,", "min(0,"))],
     ),
     # Who lives
     "signs_of_life_from_any_change_of_the_outbox": Mutant(
@@ -478,7 +478,7 @@ MUTANTS: dict[str, Mutant] = {
         "leaders wrote .* events",
         [
             rewritten(
-                planning,
+                leader_round,
                 "_bad_lines",
                 (
                     "by_commit.setdefault(bad.commit, []).append(bad)",

@@ -17,11 +17,11 @@ from gitcoord.core.round.replica import Replica
 def admit(
     replica: Replica, disk: DurableState, pending: Sequence[Event], *, refused: Container[str]
 ) -> tuple[list[Event], bool]:
-    """The next events of every node that may be sequenced, and whether our own are among them."""
+    """Return the next events of every node that may be sequenced, and whether our own are among them."""
     if replica.branch.fleet.id is None:
         return [], False
-    batch = Batch(replica, refused, Room(replica.suspects or limits.BATCH_EVENTS_MAX, limits.BATCH_BYTES_MAX))
-    orphans = [event for line in disk.orphans if (event := replica.parse(line))]
+    batch = Batch(replica, refused, Room(replica.refusals.batch_events_max, limits.BATCH_BYTES_MAX))
+    orphans = [event for line in disk.orphans if (event := replica.lines.parse(line))]
     back = sum(batch.take(event) for event in orphans)  # what a ledger lost stood before everything that is new
     own = sum(batch.take(event, ours=True) for event in pending)  # what we signed ourselves needs no check of that
     nodes = _turns(replica)
@@ -31,12 +31,12 @@ def admit(
     batch.share(again, half)
     batch.share(new, batch.room)
     batch.share(again, batch.room)
-    replica.forget(itertools.chain(disk.orphans, *again, *new))
+    replica.lines.forget(itertools.chain(disk.orphans, *again, *new))
     return batch.events, bool(own or back)
 
 
 def _turns(replica: Replica) -> list[str]:
-    """The nodes, each time another one first: a batch that is capped rotates."""
+    """Return the nodes, each time another one first: a batch that is capped rotates."""
     nodes = sorted(replica.outboxes)
     replica.rotation += 1
     turn = replica.rotation % len(nodes) if nodes else 0
@@ -50,6 +50,7 @@ class Room(NamedTuple):
     size: int  # bytes
 
     def without(self, line: bytes) -> Room:
+        """Return what is left once `line` is in."""
         return Room(self.events - 1, self.size - len(line))
 
 
@@ -92,7 +93,7 @@ class Batch:
                     max(end.size, self.room.size - max(1, room.size // parts)),
                 )
                 while self.room.events > stop.events and self.room.size > stop.size and (line := next(lines, b"")):
-                    event = self.replica.parse(line)
+                    event = self.replica.lines.parse(line)
                     if event is not None:
                         self.take(event)
 

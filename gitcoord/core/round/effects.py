@@ -6,6 +6,7 @@ Tuples, like those of `ports`: one is made in a third of a dataclass's time, and
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from enum import Enum, auto
 from typing import Any, NamedTuple, Protocol
 
 from gitcoord.core.format.event import Draft, Event, Head
@@ -112,6 +113,14 @@ Effect = (
     | Notify
 )
 Steps = Generator[Effect, Any, None]
+
+
+class NextStep(Enum):
+    """What comes after a step of a round."""
+
+    CONTINUE = auto()  # the next step
+    RESTART = auto()  # the first one: the remote has moved, fetch again
+    FINISH = auto()  # none: the round is over
 
 
 class DurableState(Protocol):

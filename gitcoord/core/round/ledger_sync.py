@@ -10,14 +10,14 @@ from gitcoord.core.format.event import parse
 from gitcoord.core.ledger.branch import BadLine
 from gitcoord.core.ledger.trees import readable
 from gitcoord.core.ports import Fetched, Oid, PushOutcome, Update
-from gitcoord.core.round.effects import DurableState, Effect, Notify, Push, SaveOrphans, SaveTip, Steps
-from gitcoord.core.round.replica import QUIET_S, Replica, advance_to, descends
+from gitcoord.core.round.effects import DurableState, Effect, NextStep, Notify, Push, SaveOrphans, SaveTip, Steps
+from gitcoord.core.round.replica import Replica, advance_to, descends
 
 TOLD_AT_ONCE = 5  # refs, or bad lines; anybody who may push can make thousands
 
 
-def follow_ledger(replica: Replica, disk: DurableState, refs: dict[str, Oid]) -> Generator[Effect, Any, bool]:
-    """Fold what is new; False when the remote has moved meanwhile and must be fetched again.
+def follow_ledger(replica: Replica, disk: DurableState, refs: dict[str, Oid]) -> Generator[Effect, Any, NextStep]:
+    """Fold what is new. The round begins again if the remote has moved meanwhile.
 
     A tip that does not descend from the last one seen is never followed silently.
     """
@@ -32,16 +32,16 @@ def follow_ledger(replica: Replica, disk: DurableState, refs: dict[str, Oid]) ->
     if seen is not None and tip != seen and not (tip and descends(replica.objects, seen, tip)):
         if tip is None or descends(replica.objects, tip, seen):
             if not (yield from _restore_remote(replica, tip, seen)):
-                return False
+                return NextStep.RESTART
             tip = seen
         else:
             yield from _handle_fork(replica, disk, seen, tip)
     if tip is None:
-        return True
+        return NextStep.CONTINUE
     news: list[BadLine] = []
     if tip != replica.branch.tip:
         before = set(replica.branch.bad)
-        advance_to(replica, tip, known=replica.checked)  # most of it was offered in an outbox before
+        advance_to(replica, tip, known=replica.lines.verified())  # most of it was offered in an outbox before
         news = [bad for bad in replica.branch.bad if bad not in before]
     if tip != disk.tip:
         yield SaveTip(tip, max(disk.term, replica.branch.fleet.terms.highest))
@@ -52,7 +52,7 @@ def follow_ledger(replica: Replica, disk: DurableState, refs: dict[str, Oid]) ->
             "bad_line",
             f"and {len(news) - TOLD_AT_ONCE} more bad lines on the ledger branch: `gitcoord verify` names them",
         )
-    return True
+    return NextStep.CONTINUE
 
 
 def tell_left(replica: Replica, fetched: Fetched) -> Steps:
@@ -81,12 +81,12 @@ def _is_here(replica: Replica, commit: Oid) -> bool:
 
 
 def _restore_remote(replica: Replica, old: Oid | None, seen: Oid) -> Generator[Effect, Any, bool]:
-    """The remote was set back to an older ledger: give it ours, which is a fast-forward.
+    """Give the remote, which was set back to an older ledger, ours again: a fast-forward.
 
-    False when somebody else moved it meanwhile. Where the remote refuses, this node goes by what it has seen,
-    keeps its outbox up, and stays quiet about the ledger.
+    Return False if somebody else moved it meanwhile. If the remote refuses, this node goes by what it has seen,
+    pushes its outbox, and leaves the ledger alone for a while.
     """
-    if replica.clock.monotonic_s() < replica.quiet_until_s:
+    if replica.refusals.is_quiet(replica.clock.monotonic_s()):
         return True
     yield Notify("rollback", f"the remote's ledger was set back to {(old or 'nothing')[:12]}; restoring {seen[:12]}")
     answers = yield Push((Update(replica.ledger_ref, old, seen),))
@@ -96,7 +96,7 @@ def _restore_remote(replica: Replica, old: Oid | None, seen: Oid) -> Generator[E
     if answer.outcome is PushOutcome.UNREACHABLE:
         raise Unreachable(f"the ledger was set back; restoring it failed: {answer.reason}")
     if answer.outcome is PushOutcome.DENIED:
-        replica.quiet_until_s = replica.clock.monotonic_s() + QUIET_S
+        replica.refusals.back_off(replica.clock.monotonic_s())
         yield Notify(
             "ledger_denied", f"the ledger was set back, and the remote refuses to have it restored: {answer.reason}"
         )
@@ -104,7 +104,7 @@ def _restore_remote(replica: Replica, old: Oid | None, seen: Oid) -> Generator[E
 
 
 def _handle_fork(replica: Replica, disk: DurableState, seen: Oid, tip: Oid) -> Steps:
-    """The remote's ledger has parted from ours: go on from it, and offer again every line that vanished."""
+    """Go on from the remote's ledger, which has parted from ours, and offer again every line that vanished."""
     if replica.branch.tip != seen:
         advance_to(replica, seen)
     mine = replica.branch

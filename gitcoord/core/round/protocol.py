@@ -1,6 +1,6 @@
 """The sync round, sans I/O: it yields effects, and whoever drives it performs them for real or in a model.
 
-    fetch → follow the ledger → know oneself → settle the queue → (lead, stand) → one push → told
+    fetch → follow the ledger → reconcile outbox and queue → plan (duties, campaign) → push → apply the results
 
 One push carries the outbox, pinned to its own last value, and the ledger, pinned to the tip just folded.
 Every round fetches before it pushes, and sequences everyone's events that it fetched: only so does a winner
@@ -15,19 +15,19 @@ from typing import Any
 
 from gitcoord.core import limits
 from gitcoord.core.errors import BadCredentials, Denied, Lost, Unreachable
-from gitcoord.core.format.event import Event, Head, hash_of
+from gitcoord.core.format.event import Event, Head
 from gitcoord.core.leadership.session import Session
 from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.ports import NAME_TAKEN, Fetched, Oid, Pushed, PushOutcome
 from gitcoord.core.round.batch import why_waiting
-from gitcoord.core.round.effects import DurableState, Effect, Fetch, Notify, Push, SaveTip, Steps, Wait
+from gitcoord.core.round.commits import add_outbox, build_commits
+from gitcoord.core.round.contention import note_lost_race, note_won_race, should_offer_first, turns_to_yield
+from gitcoord.core.round.effects import DurableState, Effect, Fetch, NextStep, Notify, Push, SaveTip, Steps, Wait
+from gitcoord.core.round.leader_round import do_duties
 from gitcoord.core.round.ledger_sync import follow_ledger, tell_left
-from gitcoord.core.round.planning import Plan, add_outbox, build_commits, do_duties, is_news, plan_push, unblocked
+from gitcoord.core.round.planning import Plan, plan_push
 from gitcoord.core.round.reconcile import check_own_outbox, reconcile_queue
-from gitcoord.core.round.replica import QUIET_S, REFUSED_S, Replica, advance_to, own_ref
-
-CONTENDED_POLLS = 4.0  # after a lost race: others are at it for so many polls at least
-CEDES_MAX = 3  # waits for others whose turn it is, each as long as a push takes: they may be gone
+from gitcoord.core.round.replica import Replica, advance_to, own_ref
 
 
 @dataclass(slots=True)
@@ -51,30 +51,27 @@ def sync(
     may_push: Callable[[bool], bool] = lambda urgent: True,
     tick: bool = True,
 ) -> Generator[Effect, Any, Report]:
-    """One round. `may_push(urgent)` asks the budget; `tick`: the leader's duties are due."""
+    """Do one round. `may_push(urgent)` asks the budget; `tick`: the leader's duties are due."""
     report = Report()
     goal: int | None = None  # the newest of our own events when the round began
-    ceded = 0  # times that another one was let go first
-    if _gives_way(replica, disk, local) and may_push(False):
-        yield from _offer(replica, disk, local, unblocked(replica, disk.pending()), report, replica.clock.monotonic_s())
+    yields = 0  # times that another node was let go first
+    if should_offer_first(replica, disk, local) and may_push(False):
+        yield from _offer(replica, disk, local, replica.refusals.unblocked(disk.pending()), report)
         yield Wait(1)
     while True:
         fetched: Fetched = yield Fetch(newcomer=disk.tip is None, first=_first(replica, disk))
-        refs = fetched.refs
-        again = not (yield from follow_ledger(replica, disk, refs))
-        if not again:
-            yield from tell_left(replica, fetched)
-            yield from check_own_outbox(replica, disk, local, fetched)
-            yield from reconcile_queue(replica, disk)
-            plan, now_s = yield from _observe_and_plan(replica, disk, local, refs, report, tick)
+        step = yield from follow_ledger(replica, disk, fetched.refs)
+        if step is NextStep.CONTINUE:
+            yield from reconcile(replica, disk, local, fetched)
+            plan, now_s = yield from _observe_and_plan(replica, disk, local, fetched.refs, report, tick)
             if plan is None:
                 return report
             if goal is None:
                 goal = plan.pending[-1].seq or 0 if plan.pending else 0
             elif goal and report.sequenced.seq >= goal and plan.candidate is None:
                 return report  # winners carried it along; what was queued since is for the next round, not a chase
-            if not plan.pushes_outbox and ceded < _place(replica, disk, local, plan):
-                ceded += 1
+            if not plan.pushes_outbox and yields < turns_to_yield(replica, disk, local, plan):
+                yields += 1
                 yield Wait(1)
                 continue
             if not may_push(plan.candidate is not None):
@@ -82,65 +79,48 @@ def sync(
                 return report
             yield from build_commits(replica, disk, local, plan, now_s)
             answers: dict[str, Pushed] = yield Push(tuple(plan.updates))
-            if not (yield from _apply_results(replica, disk, local, plan, answers, report, now_s)):
-                return report
-        report.races_lost += 1
-        replica.contended_until_s = replica.clock.monotonic_s() + CONTENDED_POLLS * local.profile.poll_s
-        if report.races_lost >= limits.ROUND_RACES_MAX:
-            raise Lost(f"{report.races_lost} races for the ledger lost in a row: the events stay queued, sync again")
-        if local.leading(replica.branch.fleet.terms) is None:
-            yield Wait(report.races_lost)
+            step = yield from _apply_results(replica, disk, local, plan, answers, report, now_s)
+        if step is NextStep.FINISH:
+            return report
+        yield from _lose_race(replica, local, report)
+
+
+def reconcile(replica: Replica, disk: DurableState, local: LocalSessions, fetched: Fetched) -> Steps:
+    """Compare what was fetched with what is here: our outbox, then the queue."""
+    yield from tell_left(replica, fetched)
+    yield from check_own_outbox(replica, disk, local, fetched)
+    yield from reconcile_queue(replica, disk)
+
+
+def _lose_race(replica: Replica, local: LocalSessions, report: Report) -> Steps:
+    """Count a race lost to others, and wait before the next try. Raise Lost after too many."""
+    report.races_lost += 1
+    note_lost_race(replica, local.profile)
+    if report.races_lost >= limits.ROUND_RACES_MAX:
+        raise Lost(f"{report.races_lost} races for the ledger lost in a row: the events stay queued, sync again")
+    if local.leading(replica.branch.fleet.terms) is None:
+        yield Wait(report.races_lost)
 
 
 def _first(replica: Replica, disk: DurableState) -> frozenset[str]:
-    """The nodes whose outboxes matter most, where there are more than can be fetched."""
+    """Return the nodes whose outboxes matter most, where there are more than can be fetched."""
     return frozenset((*replica.heads, disk.node))
-
-
-def _gives_way(replica: Replica, disk: DurableState, local: LocalSessions) -> bool:
-    """Whether others extend the ledger just now: who lost a race lately offers its lines first, and mostly finds them
-    carried along. Of eight writers each would otherwise push twice, and fetch everything twice, for every event.
-
-    Not the leader, and not where each push counts.
-    """
-    if (
-        replica.clock.monotonic_s() >= replica.contended_until_s
-        or replica.own_seen is None
-        or local.profile.pushes_per_minute
-    ):
-        return False
-    return local.leading(replica.branch.fleet.terms) is None and is_news(
-        replica, disk, unblocked(replica, disk.pending())
-    )
-
-
-def _place(replica: Replica, disk: DurableState, local: LocalSessions, plan: Plan) -> int:
-    """How many of those who wait for the ledger go before us. All who have fetched the same draw the same lots."""
-    if (
-        replica.clock.monotonic_s() >= replica.contended_until_s
-        or plan.candidate
-        or local.leading(replica.branch.fleet.terms)
-    ):
-        return 0
-    lots = {node: hash_of(f"{replica.branch.tip} {node}".encode()) for node in {event.node for event in plan.batch}}
-    mine = lots.get(disk.node, "")
-    return min(CEDES_MAX, sum(lot < mine for lot in lots.values()))
 
 
 def _observe_and_plan(
     replica: Replica, disk: DurableState, local: LocalSessions, refs: Mapping[str, Oid], report: Report, tick: bool
 ) -> Generator[Effect, Any, tuple[Plan | None, float]]:
-    """After a fetch: who lives, what the leader's duties are, and what there is to push."""
+    """Note who lives, after a fetch; append the leader's duties; return what there is to push, and the time."""
     now_s = replica.clock.monotonic_s()
     replica.first_seen.note(replica.branch.fleet.position, now_s)
     mine = refs.get(own_ref(replica, disk))
     # A remote that does not show our outbox as we pushed it may be a stale mirror: its silence proves nothing.
-    local.observe(replica.branch.fleet, replica.heartbeats(), now_s, trusted=replica.confirm_own(mine))
-    replica.own_seen = mine
+    local.observe(replica.branch.fleet, replica.heartbeats(), now_s, trusted=replica.own.confirm(mine))
+    replica.own.seen = mine
     if tick and local.leading(replica.branch.fleet.terms):
         yield from do_duties(replica, disk, local)
     report.sequenced = replica.heads.get(disk.node, Head())
-    report.durable = replica.durable
+    report.durable = replica.own.durable
     waiting = why_waiting(replica, disk.pending())
     if waiting is not None and waiting != replica.told_waiting:
         yield Notify("waits", f"what is queued here does not come into the ledger today: {waiting}")
@@ -156,8 +136,8 @@ def _apply_results(
     answers: Mapping[str, Pushed],
     report: Report,
     started_s: float,
-) -> Generator[Effect, Any, bool]:
-    """Believe what the remote accepted; True when the round should begin again."""
+) -> Generator[Effect, Any, NextStep]:
+    """Apply the push results. The round begins again if the remote had moved."""
     unsent = Pushed(PushOutcome.UNKNOWN)
     report.outbox = answers.get(own_ref(replica, disk), unsent) if plan.outbox_oid else None
     report.ledger = answers.get(replica.ledger_ref, unsent) if plan.ledger_oid else None
@@ -165,32 +145,34 @@ def _apply_results(
         _own_accepted(replica, local, plan, report)
     if plan.ledger_oid is not None and _is(report.ledger, PushOutcome.ACCEPTED):
         yield from _ledger_accepted(replica, disk, local, plan, report, started_s)
-        return _is(report.outbox, PushOutcome.STALE)
+        return NextStep.RESTART if _is(report.outbox, PushOutcome.STALE) else NextStep.FINISH
     _raise_if_hopeless(report)
     if report.ledger is not None and _is(report.ledger, PushOutcome.DENIED):
         yield from _ledger_denied(replica, local, plan, report.ledger)
     if _is(report.outbox, PushOutcome.DENIED):
         if report.outbox is not None and report.outbox.reason.startswith(NAME_TAKEN) and not report.races_lost:
-            return True  # somebody made a ref below ours since our look: the next one shows it, and it is removed
-        yield from _outbox_alone(replica, disk, local, plan, report, started_s)
-        return False
-    return any(
+            # somebody made a ref below ours since our look: the next one shows it, and it is removed
+            return NextStep.RESTART
+        yield from _outbox_alone(replica, disk, local, plan, report)
+        return NextStep.FINISH
+    has_moved = any(
         _is(answer, bad)
         for answer in (report.outbox, report.ledger)
         for bad in (PushOutcome.STALE, PushOutcome.UNKNOWN)
     )
+    return NextStep.RESTART if has_moved else NextStep.FINISH
 
 
 def _offer(
-    replica: Replica, disk: DurableState, local: LocalSessions, pending: list[Event], report: Report, now_s: float
+    replica: Replica, disk: DurableState, local: LocalSessions, pending: list[Event], report: Report
 ) -> Generator[Effect, Any, Pushed]:
     """Push the outbox alone, with these of our lines."""
     part = Plan(pending=pending)
-    yield from add_outbox(replica, disk, local, part, now_s, fresh=False)
+    yield from add_outbox(replica, disk, local, part, replica.clock.monotonic_s(), fresh=False)
     answers: dict[str, Pushed] = yield Push(tuple(part.updates))
     answer = answers.get(own_ref(replica, disk), Pushed(PushOutcome.UNKNOWN))
     if answer.outcome is PushOutcome.ACCEPTED:
-        replica.durable = Head()
+        replica.own.empty()
         _own_accepted(replica, local, part, report)
     return answer
 
@@ -200,9 +182,8 @@ def _is(answer: Pushed | None, outcome: PushOutcome) -> bool:
 
 
 def _own_accepted(replica: Replica, local: LocalSessions, plan: Plan, report: Report) -> None:
-    replica.own_seen = replica.merged = plan.outbox_oid
-    replica.confirm_own(plan.outbox_oid)
-    replica.durable = report.durable = plan.pending[-1].head if plan.pending else replica.durable
+    replica.own.accept(plan.outbox_oid, plan.pending[-1].head if plan.pending else None)
+    report.durable = replica.own.durable
     local.confirm_heartbeats()
 
 
@@ -214,13 +195,8 @@ def _ledger_accepted(
     advance_to(replica, plan.ledger_oid, known={event.line: event for event in events})
     yield SaveTip(plan.ledger_oid, max(disk.term, replica.branch.fleet.terms.highest))
     local.claim_again()
-    replica.denied_alone = False
-    replica.contended_until_s = 0.0  # whoever won sequences for all, until it loses
-    taken = {event.uid for event in plan.batch}
-    replica.refused = {
-        uid: until or started_s + REFUSED_S for uid, until in replica.refused.items() if uid not in taken
-    }
-    replica.suspects = 2 * replica.suspects if replica.suspects < limits.BATCH_EVENTS_MAX else 0
+    note_won_race(replica)
+    replica.refusals.accept(plan.batch, started_s)
     report.sequenced = replica.heads.get(disk.node, Head())
     if plan.candidate is not None and local.leading(replica.branch.fleet.terms) is plan.candidate:
         report.elected = plan.candidate
@@ -229,29 +205,23 @@ def _ledger_accepted(
 
 
 def _ledger_denied(replica: Replica, local: LocalSessions, plan: Plan, answer: Pushed) -> Steps:
-    """Quiet for a minute, and no claim to lead. Perhaps one event is minded: fewer are offered next time."""
-    replica.quiet_until_s = replica.clock.monotonic_s() + QUIET_S
+    """Back off for a minute and stop claiming leadership. A hook may reject one event, so try a smaller batch."""
+    replica.refusals.back_off(replica.clock.monotonic_s())
     lead = local.leading(replica.branch.fleet.terms)
     if lead is not None:
         lead.claims_term = False
     yield Notify("ledger_denied", f"the remote refuses writes to the ledger: {answer.reason}")
-    if len(plan.batch) == 1:
-        event = plan.batch[0]
-        if replica.denied_alone:
-            # without the one named before, it was denied all the same: that one is not to blame
-            replica.refused.clear()
-        replica.refused[event.uid] = 0.0
-        replica.denied_alone, replica.suspects = True, 0
+    event = replica.refusals.deny(plan.batch)
+    if event is not None:
         yield Notify(
             "event_refused",
             f"the remote refuses the ledger with event {event.uid[:8]} by {event.actor}: "
             "going on without it, if the remote lets us",
         )
-    elif plan.batch:
-        replica.suspects = max(1, len(plan.batch) // 2)
 
 
 def _raise_if_hopeless(report: Report) -> None:
+    """Raise what the caller must know: credentials that were rejected, or no answer."""
     for answer in (report.ledger, report.outbox):
         if answer is not None and answer.reason.startswith("credentials:"):
             raise BadCredentials(answer.reason.removeprefix("credentials:").strip())
@@ -259,13 +229,11 @@ def _raise_if_hopeless(report: Report) -> None:
             raise Unreachable(answer.reason or "the remote did not answer")
 
 
-def _outbox_alone(
-    replica: Replica, disk: DurableState, local: LocalSessions, plan: Plan, report: Report, now_s: float
-) -> Steps:
-    """A hook denied the push. Try without the ledger; then with fewer events, to name the one that it minds."""
+def _outbox_alone(replica: Replica, disk: DurableState, local: LocalSessions, plan: Plan, report: Report) -> Steps:
+    """Push the outbox alone, since a hook denied the push; then with fewer events, to name the one that it rejects."""
 
     def offer(count: int) -> Generator[Effect, Any, Pushed]:
-        report.outbox = yield from _offer(replica, disk, local, plan.pending[:count], report, now_s)
+        report.outbox = yield from _offer(replica, disk, local, plan.pending[:count], report)
         return report.outbox
 
     passes, fails = 0, len(plan.pending)
@@ -282,8 +250,7 @@ def _outbox_alone(
             return
         passes, fails = (passes, middle) if answer.outcome is PushOutcome.DENIED else (middle, fails)
     event = plan.pending[fails - 1]
-    # the cause is known: the others may go on
-    replica.blocked, replica.quiet_until_s, replica.suspects = event.uid, 0.0, 0
+    replica.refusals.block(event)
     local.claim_again()
     yield Notify(
         "event_denied",

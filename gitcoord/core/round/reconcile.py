@@ -1,4 +1,4 @@
-"""Settling: know which outbox is one's own, and trim from the queue only what the ledger is seen to hold."""
+"""Reconciling: tell our own outbox from others' rubbish, and trim from the queue only what the ledger holds."""
 
 from __future__ import annotations
 
@@ -27,13 +27,10 @@ from gitcoord.core.round.identity import is_of_a_copy
 from gitcoord.core.round.replica import Replica, own_ref
 
 COPIED = "another clone writes as {}: identity shared (a copied clone?)"
-DEFACED_FREE = 3  # times that our outbox is written anew at once
-DEFACED_PAUSE_S, DEFACED_PAUSE_S_MAX = 10.0, 600.0  # then so long after, doubled each time
-DEFACED_FORGOTTEN_S = 3600.0
 
 
 def check_own_outbox(replica: Replica, disk: DurableState, local: LocalSessions, fetched: Fetched) -> Steps:
-    """Read the outboxes. One in our place that a copy of this clone wrote makes us a new node; any other is rubbish."""
+    """Read the outboxes. If a copy of this clone wrote the one in our place, become a new node; else it is rubbish."""
     boxes, own = {}, disk.node
     for ref, oid in fetched.refs.items():
         if ref.startswith(replica.outbox_prefix):
@@ -48,38 +45,32 @@ def check_own_outbox(replica: Replica, disk: DurableState, local: LocalSessions,
     replica.outboxes = boxes
     mine = boxes.get(own)
     if mine is None:
-        replica.durable = Head()
+        replica.own.empty()
         yield from _clear_way(replica, disk, local, fetched)
     elif not disk.pushed(mine.oid):
         if is_of_a_copy(replica, disk, local, mine):
             yield from _become_new_node(replica, disk, local, mine, COPIED)
         else:
             yield from _pass_over(replica, disk, mine)
-    elif mine.oid != replica.merged:
+    elif mine.oid != replica.own.merged:
         yield from _merge_own(replica, disk, mine)
-        replica.merged = mine.oid
+        replica.own.merge(mine.oid)
 
 
 def _pass_over(replica: Replica, disk: DurableState, theirs: Outbox) -> Steps:
-    """Somebody without our keys wrote to our outbox: our next push takes its place, after growing pauses.
+    """Ignore what somebody without our keys wrote to our outbox: our next push replaces it, after growing pauses.
 
-    Without them two who overwrite each other would do nothing else. Lines of ours come into the ledger all the same.
+    Our lines come into the ledger all the same.
     """
     del replica.outboxes[disk.node]
-    replica.durable, replica.merged = Head(), None
-    if theirs.oid == replica.defaced:
+    pause_s = replica.own.deface(theirs.oid, replica.clock.monotonic_s())
+    if pause_s is None:
         return
-    now_s = replica.clock.monotonic_s()
-    replica.defaced_times = replica.defaced_times + 1 if now_s - replica.defaced_at_s < DEFACED_FORGOTTEN_S else 1
-    replica.defaced, replica.defaced_at_s = theirs.oid, now_s
-    pause_s = min(DEFACED_PAUSE_S * 2 ** (replica.defaced_times - DEFACED_FREE), DEFACED_PAUSE_S_MAX)
-    if replica.defaced_times > DEFACED_FREE:
-        replica.own_quiet_until_s = now_s + pause_s
-    later = f" in {pause_s:.0f} s" if replica.defaced_times > DEFACED_FREE else " when there is something to push"
+    later = f" in {pause_s:.0f} s" if pause_s else " when there is something to push"
     yield Notify(
         "outbox_defaced",
         f"somebody without this node's keys wrote to its outbox {own_ref(replica, disk)} (commit "
-        f"{theirs.oid[:12]}; {replica.defaced_times} times lately): it is written anew{later}; the remote's owner "
+        f"{theirs.oid[:12]}; {replica.own.defaced_times} times lately): it is written anew{later}; the remote's owner "
         "can tell who pushes there",
     )
 
@@ -101,17 +92,17 @@ def _clear_way(replica: Replica, disk: DurableState, local: LocalSessions, fetch
 
 
 def _become_new_node(replica: Replica, disk: DurableState, local: LocalSessions, theirs: Outbox, reason: str) -> Steps:
-    """Go on under another id. What its outbox holds and the ledger lacks is carried along, FIRST."""
+    """Go on under another id. Lines of its outbox that the ledger lacks are kept to be offered again, FIRST."""
     lacking = [line for line in theirs.lines if replica.check(line) and not replica.is_sequenced(line)]
     if lacking:
         yield SaveOrphans(tuple(dict.fromkeys([*disk.orphans, *lacking])))
     local.node = yield BecomeNewNode(reason.format(disk.node))
     local.begin_anew()
-    replica.durable, replica.own_seen, replica.own_newest, replica.merged = Head(), None, None, None
+    replica.own.begin_anew()
 
 
 def _checked(replica: Replica, box: Outbox) -> Outbox:
-    """Without the heartbeats whose signatures are not their agents'."""
+    """Return the outbox without the heartbeats whose signatures are not their agents'."""
     fleet = replica.branch.fleet
     good = []
     for heartbeat in box.heartbeats:
@@ -125,8 +116,8 @@ def _checked(replica: Replica, box: Outbox) -> Outbox:
 def _merge_own(replica: Replica, disk: DurableState, mine: Outbox) -> Steps:
     """Take from our own outbox what the disk lacks, and see how much of the queue is durable.
 
-    What fits goes to the queue's end. What does not, because the queue grew before it was known, is carried: it
-    was acknowledged once, it is sequenced first, and the queue is chained anew after it.
+    A line that fits goes to the queue's end. A line that does not, because the queue grew before it was known, becomes
+    an orphan: it was acknowledged once, it is sequenced first, and the queue is chained anew after it.
     """
     pending = disk.pending()
     head = pending[-1].head if pending else disk.base
@@ -146,33 +137,33 @@ def _merge_own(replica: Replica, disk: DurableState, mine: Outbox) -> Steps:
         yield RestoreFromOutbox(tuple(lacking))
     if displaced:
         yield SaveOrphans(tuple(dict.fromkeys([*disk.orphans, *displaced])))
-    replica.durable = durable
+    replica.own.durable = durable
 
 
 def reconcile_queue(replica: Replica, disk: DurableState) -> Steps:
-    """Trim what the ledger holds, line for line; where it holds another line in its place, chain anew."""
+    """Trim what the ledger holds, line for line. If it holds another line in its place, chain the queue anew."""
     ledger, base, pending = replica.heads.get(disk.node, Head()), disk.base, disk.pending()
     if disk.broken:
         yield Rechain(ledger, frozenset(replica.branch.fleet.positions))
-        replica.durable = Head()
+        replica.own.empty()
     elif ledger == base:
         pass
     elif _at(pending, base, ledger.seq) == ledger:
         yield Trim(ledger)
     elif ledger.seq >= base.seq or not _continued(replica, disk, ledger):
         yield Rechain(ledger, frozenset(e.uid for e in pending if e.uid in replica.branch.fleet.positions))
-        replica.durable = Head()
+        replica.own.empty()
     yield from _settle_orphans(replica, disk)
 
 
 def _at(pending: Sequence[Event], base: Head, seq: int) -> Head | None:
-    """Where the queued chain stands at `seq`; the queue is contiguous from its base."""
+    """Return where the queued chain stands at `seq`; the queue is contiguous from its base."""
     place = seq - base.seq - 1
     return pending[place].head if 0 <= place < len(pending) else None
 
 
 def _continued(replica: Replica, disk: DurableState, head: Head) -> bool:
-    """Whether anyone still offers the line after `head` of our own chain."""
+    """Return whether anyone still offers the line after `head` of our own chain."""
     offered = [*disk.orphans, *(line for box in replica.outboxes.values() for line in (*box.lines, *box.orphans))]
     return any(e.node == disk.node and e.seq == head.seq + 1 and e.prev == head.hash for e in parse_all(offered))
 
@@ -181,7 +172,7 @@ def _continued(replica: Replica, disk: DurableState, head: Head) -> bool:
 
 
 def _settle_orphans(replica: Replica, disk: DurableState) -> Steps:
-    """Let go of carried lines that are back. One that cannot come back goes out again under its author's hand."""
+    """Let go of orphans that are back in the ledger. One that cannot come back is submitted again by its author."""
     orphans = tuple(disk.orphans)
     if not orphans and not any(box.orphans for box in replica.outboxes.values()):
         return
@@ -196,9 +187,9 @@ def _settle_orphans(replica: Replica, disk: DurableState) -> Steps:
 
 
 def _displaced(replica: Replica, orphans: Sequence[bytes]) -> list[Event]:
-    """Lines offered again that can never come back: their place is taken, or nobody has the line before them.
+    """Return orphans that can never come back: their place is taken, or nobody has the line before them.
 
-    Chained anew under the same uid they count once, should the missing line turn up after all.
+    Chained anew under the same uid they count once, even if the missing line turns up after all.
     """
     again = dict.fromkeys([*orphans, *(line for box in replica.outboxes.values() for line in box.orphans)])
     others = (line for box in replica.outboxes.values() for line in box.lines)
@@ -216,7 +207,7 @@ def _displaced(replica: Replica, orphans: Sequence[bytes]) -> list[Event]:
 
 
 def _still_needed(replica: Replica, orphans: Sequence[bytes]) -> tuple[bytes, ...]:
-    """The lines that are not back, and those that lead to them in their chains, in the order given."""
+    """Return the lines that are not back, and those that lead to them in their chains, in the order given."""
     events = {line: event for line in orphans if (event := replica.check(line))}
     by_hash = {hash_of(line): event for line, event in events.items()}
     needed: set[bytes] = set()

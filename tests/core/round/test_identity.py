@@ -9,7 +9,7 @@ import pytest
 from gitcoord.core.format.event import Draft, Event, Head, hash_of, seal
 from gitcoord.core.ledger import outbox
 from gitcoord.core.ports import Oid
-from gitcoord.core.round import reconcile
+from gitcoord.core.round import own_outbox
 from tests.core.driver import FLEET, LEDGER, OUTBOXES, Machine, World, signer_of
 
 ONE = f"{OUTBOXES}one-1"
@@ -146,12 +146,12 @@ def test_two_who_overwrite_each_other_do_so_less_and_less() -> None:
             rewritten += 1
             deface(world, ONE, written(world))
         one.round()
-    assert reconcile.DEFACED_FREE < rewritten < 15
+    assert own_outbox.DEFACED_FREE < rewritten < 15
     assert len(one.heard("outbox_defaced")) == rewritten
     one.say("goes on all the same")
     one.round()
     assert "goes on all the same" in [event.content for event in world.events()]
-    world.pass_time(2 * reconcile.DEFACED_FORGOTTEN_S)
+    world.pass_time(2 * own_outbox.DEFACED_FORGOTTEN_S)
     world.settle(2)
     assert one.disk.pushed(world.server.refs[ONE]), "left alone, it has its outbox back"
 

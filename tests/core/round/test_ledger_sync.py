@@ -82,7 +82,7 @@ def test_a_rollback_that_may_not_be_mended_is_told_and_the_outbox_still_goes_out
     one.round()
     assert "protected" in one.heard("ledger_denied")[0]
     assert one.fleet.position == before, "it goes by what it has seen"
-    assert one.replica.durable == one.disk.pending()[-1].head
+    assert one.replica.own.durable == one.disk.pending()[-1].head
     world.server.deny = lambda update: None
     world.pass_time(61)
     world.settle(2)
@@ -323,7 +323,7 @@ def test_a_win_that_the_remote_forgot_is_a_fork_and_comes_back() -> None:
     one.round()
     world.server.refs[LEDGER] = before
     other.say("won too")
-    other.replica.own_seen = None
+    other.replica.own.seen = None
     other.round()
     world.settle(3)
     assert sorted(notes(world)) == ["won", "won too"]

@@ -37,7 +37,7 @@ def durable_only(world: World, machine: Machine, *contents: str) -> None:
     world.server.deny = lambda update: "no" if update.ref == LEDGER else None
     machine.round()
     world.server.deny = lambda update: None
-    machine.replica.quiet_until_s = 1e12
+    machine.replica.refusals.quiet_until_s = 1e12
 
 
 def test_a_commit_says_who_wrote_and_what_in_its_subject_and_trailers() -> None:

@@ -11,7 +11,7 @@ from gitcoord.core.errors import BadCredentials, Denied, Lost, Unreachable
 from gitcoord.core.format.event import Draft, parse, seal
 from gitcoord.core.ports import Pushed, PushOutcome, Update
 from gitcoord.core.round import effects
-from gitcoord.core.round.replica import QUIET_S
+from gitcoord.core.round.hook_refusals import QUIET_S
 from tests.core.driver import FLEET, LEDGER, OUTBOXES, Machine, World, run, signer_of
 
 
@@ -200,7 +200,7 @@ def test_a_line_cut_in_mid_push_is_unreachable_and_what_arrived_counts() -> None
     one.push_through = half
     with pytest.raises(Unreachable, match="cut"):
         one.round()
-    assert one.replica.durable == one.disk.pending()[-1].head, "its outbox arrived"
+    assert one.replica.own.durable == one.disk.pending()[-1].head, "its outbox arrived"
     one.push_through = one.store.push
     one.round()
     world.check()
@@ -224,7 +224,7 @@ def test_a_node_that_is_denied_the_ledger_keeps_its_outbox_up_and_is_quiet_for_a
     one.say("through the outbox")
     one.round()
     assert one.heard("ledger_denied") == ["the remote refuses writes to the ledger: protected branch"]
-    assert one.replica.durable == one.disk.pending()[-1].head
+    assert one.replica.own.durable == one.disk.pending()[-1].head
     one.say("and this")
     one.pushes.clear()
     one.round()

@@ -63,7 +63,7 @@ def test_a_clone_copied_while_events_are_queued_has_them_once_in_effect(durable:
         world.server.deny = lambda update: "not now" if update.ref == LEDGER else None
         one.round()
         world.server.deny = lambda update: None
-        one.replica.quiet_until_s = 0
+        one.replica.refusals.quiet_until_s = 0
     copy = one.copy("copy")
     copy.say("copy")
     one.say("original")

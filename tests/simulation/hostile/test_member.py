@@ -14,7 +14,7 @@ from gitcoord.core.errors import Refused
 from gitcoord.core.feature import Duty
 from gitcoord.core.fold import duties
 from gitcoord.core.fold.occasions import Occasions
-from gitcoord.core.round import ledger_sync, protocol, reconcile
+from gitcoord.core.round import ledger_sync, own_outbox, protocol, reconcile
 from gitcoord.simulation import chores, faults, story
 from gitcoord.simulation.checking import refold
 from gitcoord.simulation.schedule import Options, run
@@ -105,12 +105,12 @@ def _ends_for_an_odd_ref(patch: pytest.MonkeyPatch) -> None:
 
 def _waits_while_its_outbox_rests(patch: pytest.MonkeyPatch) -> None:
     decide = protocol.plan_push
-    patch.setattr(reconcile, "DEFACED_PAUSE_S", 600.0)
-    patch.setattr(reconcile, "DEFACED_FREE", 0)
+    patch.setattr(own_outbox, "DEFACED_PAUSE_S", 600.0)
+    patch.setattr(own_outbox, "DEFACED_FREE", 0)
     patch.setattr(
         protocol,
         "plan_push",
-        lambda me, disk, local, now_s: None if now_s < me.own_quiet_until_s else decide(me, disk, local, now_s),
+        lambda me, disk, local, now_s: None if now_s < me.own.quiet_until_s else decide(me, disk, local, now_s),
     )
 
 
