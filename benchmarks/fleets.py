@@ -18,7 +18,7 @@ from pathlib import Path
 
 from floors import git
 
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.fold.members import FleetFounded
 from gitcoord.core.format.event import Draft, Event, Head, Signer, fleet_id_of, seal
 from gitcoord.core.format.keys import Ed25519Signer

@@ -15,7 +15,7 @@ from measure import Check, Figure, Series, in_turns, ratio, took
 from options import Options
 from writing import WORDS
 
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.ledger.branch import Branch
 from gitcoord.features import FEATURES
 

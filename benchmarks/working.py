@@ -19,7 +19,7 @@ from running import Agent, agents, until
 
 from gitcoord.core.commands import Command, Context, Query
 from gitcoord.core.errors import Lost
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.fold.members import FleetFounded
 from gitcoord.core.format.event import Draft, Head, seal
 from gitcoord.core.format.keys import Ed25519Signer

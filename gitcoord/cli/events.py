@@ -18,7 +18,7 @@ from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.core.names import event_type, same_agent
 
 if TYPE_CHECKING:
-    from gitcoord.core.fold.fleet_state import FleetState
+    from gitcoord.core.fleet_state import FleetState
     from gitcoord.core.format.event import Event
     from gitcoord.node.node import Node
 

@@ -11,7 +11,7 @@ from gitcoord.core.format.event import Event
 from gitcoord.core.text import Place, fit
 
 if TYPE_CHECKING:
-    from gitcoord.core.fold.fleet_state import FleetState
+    from gitcoord.core.fleet_state import FleetState
 
 WHOLE = 10_000_000  # columns, where no terminal limits them
 COLUMNS_MAX = 10_000  # of any terminal

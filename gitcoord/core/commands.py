@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from gitcoord.core import times
-from gitcoord.core.leadership.liveness import AgentLiveness
+from gitcoord.core.liveness import AgentLiveness
 
 if TYPE_CHECKING:
     from gitcoord.core.fold.ledger_time import LedgerTime
@@ -33,7 +33,7 @@ class Arguments(BaseModel):
 
 
 class FleetView(Protocol):
-    """What commands and duties read of the folded ledger (`fold/fleet_state.py`). Nothing here is to be changed."""
+    """What commands and duties read of the folded ledger (`fleet_state.py`). Nothing here is to be changed."""
 
     @property
     def id(self) -> str | None: ...

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from gitcoord.core import liveness
 from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
-from gitcoord.core.leadership import liveness
 from gitcoord.core.lookup import find
 from gitcoord.core.names import same_agent
 from gitcoord.features import agents

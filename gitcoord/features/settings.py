@@ -12,8 +12,8 @@ from gitcoord.core.commands import Command, Context, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.feature import Duty, SequencedEvent
 from gitcoord.core.fields import NAMED, Agent, Json, Payload
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.fold.authority import ADMIN, Asked, Persons, Resolver, Role, Who, Whose
-from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.features import paths
 from gitcoord.features.pages.snapshot import check_headings
 

@@ -12,7 +12,7 @@ from gitcoord.core.names import agent_id
 from gitcoord.store.home.home import TIMEOUT_S_MAX, Config
 
 if TYPE_CHECKING:
-    from gitcoord.core.fold.fleet_state import FleetState
+    from gitcoord.core.fleet_state import FleetState
 
 HOOK = ("warn", "refuse")
 YES_NO = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}

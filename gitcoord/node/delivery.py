@@ -21,7 +21,7 @@ from gitcoord.store.home import locks
 from gitcoord.store.home.home import Progress
 
 if TYPE_CHECKING:
-    from gitcoord.core.fold.fleet_state import FleetState
+    from gitcoord.core.fleet_state import FleetState
     from gitcoord.node.node import Node
 
 T = TypeVar("T")

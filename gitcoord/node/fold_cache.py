@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 
 from gitcoord.core.errors import Corrupt
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.keys import Verifier
 from gitcoord.core.ledger.branch import Branch
 from gitcoord.features import FEATURES

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt, GitcoordError
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import parse, type_of
 from gitcoord.core.ledger import checkpoint
 from gitcoord.core.ledger.branch import Branch

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gitcoord.core.errors import Corrupt, GitcoordError
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Event, parse
 from gitcoord.core.leadership.budget import Budget
 from gitcoord.core.leadership.sessions import LocalSessions

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gitcoord.core import times
+from gitcoord.core import liveness, times
 from gitcoord.core.fold.ledger_time import FirstSeen
 from gitcoord.core.format.event import Event
-from gitcoord.core.leadership import liveness
-from gitcoord.core.leadership.liveness import AgentLiveness, Observation
+from gitcoord.core.liveness import AgentLiveness, Observation
 from gitcoord.node.clock import since_boot_s
 from gitcoord.store import typed_json
 from gitcoord.store.files import make_folder, write_quickly

@@ -12,14 +12,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from gitcoord.core.format.keys import fingerprint
-from gitcoord.core.leadership.liveness import GONE
+from gitcoord.core.liveness import GONE
 from gitcoord.node.config import fleet_profile
 from gitcoord.store import typed_json
 from gitcoord.store.files import write_quickly
 from gitcoord.store.home.home import Home
 
 if TYPE_CHECKING:
-    from gitcoord.core.fold.fleet_state import FleetState
+    from gitcoord.core.fleet_state import FleetState
     from gitcoord.node.node import Node
 
 FILE = "glance.json"

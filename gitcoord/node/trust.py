@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.keys import fingerprint
 from gitcoord.core.ledger import anchors as anchor
 from gitcoord.core.ledger.anchors import Anchors

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
-from gitcoord.core.fold.chains import node_id
 from gitcoord.core.format.event import Event, Signer
 from gitcoord.core.format.keys import Ed25519Signer, Verifier, encode
+from gitcoord.core.format.vouches import node_id
 
 
 class StubSigner:

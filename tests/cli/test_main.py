@@ -298,7 +298,7 @@ def test_to_queue_an_event_imports_nothing_that_folds(alice: Clone) -> None:
         "rich",
         "tenacity",
         "psutil",
-        "gitcoord.core.fold.fleet_state",
+        "gitcoord.core.fleet_state",
         "gitcoord.store.git.git_store",
     ):
         assert f"'{module}'" not in modules
@@ -313,7 +313,7 @@ def test_status_imports_nothing_that_folds(alice: Clone) -> None:
         "rich",
         "tenacity",
         "psutil",
-        "gitcoord.core.fold.fleet_state",
+        "gitcoord.core.fleet_state",
         "gitcoord.store.git.git_store",
     ):
         assert f"'{module}'" not in modules

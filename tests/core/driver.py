@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Draft, Event, Head, fleet_id_of, parse, seal
 from gitcoord.core.format.keys import Ed25519Signer, Verifier
 from gitcoord.core.leadership.session import Session

@@ -9,7 +9,7 @@ from typing import Any
 
 from gitcoord.core.feature import SequencedEvent
 from gitcoord.core.fields import BUG
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Draft, Event, Head, seal
 from gitcoord.core.format.keys import Ed25519Signer, Verifier
 from gitcoord.core.names import uid_from

@@ -12,9 +12,9 @@ import pytest
 
 from gitcoord.core import feature as features_of
 from gitcoord.core.commands import Context
+from gitcoord.core.duties import wanted
 from gitcoord.core.feature import Duty, SequencedEvent
-from gitcoord.core.fold.duties import wanted
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.keys import Verifier
 from tests.core.lines import NOW, Story
 

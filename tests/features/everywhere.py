@@ -10,7 +10,7 @@ import json
 import random
 
 from gitcoord.core import times
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.keys import Verifier
 from gitcoord.features import FEATURES
 from tests.core.lines import NOW, Story

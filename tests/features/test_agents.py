@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from gitcoord.core import times
 from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
-from gitcoord.core.leadership.liveness import ALIVE, GONE, GOODBYE, LATE, AgentLiveness
+from gitcoord.core.liveness import ALIVE, GONE, GOODBYE, LATE, AgentLiveness
 from gitcoord.features import agents
 from gitcoord.features.agents import commands as agent_commands
 from gitcoord.features.agents import events as agent_events

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from gitcoord.core.duties import wanted
 from gitcoord.core.errors import Refused
-from gitcoord.core.fold.duties import wanted
-from gitcoord.core.leadership.liveness import GONE
+from gitcoord.core.liveness import GONE
 from gitcoord.features.conditions import FORMS, condition
 from tests.features.work import Work
 

@@ -16,14 +16,14 @@ from pydantic import BaseModel
 
 from gitcoord.core import limits
 from gitcoord.core.commands import Context
+from gitcoord.core.duties import wanted
 from gitcoord.core.feature import SequencedEvent
 from gitcoord.core.fields import BUG
+from gitcoord.core.fleet_state import CONTROL, CORE_EVENTS, FleetState
 from gitcoord.core.fold import quotas
-from gitcoord.core.fold.duties import wanted
-from gitcoord.core.fold.fleet_state import CONTROL, CORE_EVENTS, FleetState
 from gitcoord.core.fold.members import Member
 from gitcoord.core.format.event import Event, Head
-from gitcoord.core.leadership.liveness import ALIVE, GONE, AgentLiveness
+from gitcoord.core.liveness import ALIVE, GONE, AgentLiveness
 from gitcoord.features import FEATURES, control, paths
 from gitcoord.features.agents import roster
 from gitcoord.features.autonomy import proposals

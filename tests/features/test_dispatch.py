@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitcoord.core import times
-from gitcoord.core.leadership.liveness import GONE, GOODBYE, LATE
+from gitcoord.core.liveness import GONE, GOODBYE, LATE
 from gitcoord.features.tasks import dispatch
 from gitcoord.features.tasks.dispatch import RISES_EVERY_S
 from gitcoord.features.tasks.duties import ACCEPT_S, GRACE_S

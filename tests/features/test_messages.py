@@ -10,7 +10,7 @@ from gitcoord.core import times
 from gitcoord.core.commands import Context, NewEvent
 from gitcoord.core.errors import Refused
 from gitcoord.core.format.event import parse
-from gitcoord.core.leadership.liveness import ALIVE, AgentLiveness
+from gitcoord.core.liveness import ALIVE, AgentLiveness
 from gitcoord.features import conversation, messages
 from gitcoord.features.messages import COMMANDS
 from gitcoord.features.pages.snapshot import Interaction

@@ -10,9 +10,9 @@ import pytest
 
 from gitcoord.core import times
 from gitcoord.core.commands import Context
+from gitcoord.core.duties import wanted
 from gitcoord.core.errors import Refused
-from gitcoord.core.fold.duties import wanted
-from gitcoord.core.leadership.liveness import ALIVE, GONE, AgentLiveness
+from gitcoord.core.liveness import ALIVE, GONE, AgentLiveness
 from gitcoord.core.names import uid_from
 from gitcoord.features import agents, messages, recovery
 from gitcoord.features.agents import commands as agent_commands

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from gitcoord.core.commands import Command, Context, NewEvent
+from gitcoord.core.duties import wanted
 from gitcoord.core.errors import GitcoordError
-from gitcoord.core.fold.duties import wanted
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.keys import Verifier
 from gitcoord.features import FEATURES, LISTED
 from tests.core.lines import NOW, Story

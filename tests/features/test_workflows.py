@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gitcoord.core.commands import Context
+from gitcoord.core.duties import wanted
 from gitcoord.core.errors import Refused
-from gitcoord.core.fold.duties import wanted
 from gitcoord.features.workflows import commands as workflow_commands
 from gitcoord.features.workflows import file as workflow_file
 from gitcoord.features.workflows.commands import Status

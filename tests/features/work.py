@@ -9,7 +9,7 @@ from gitcoord.core import times
 from gitcoord.core.commands import Command, Context, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.feature import Duty
-from gitcoord.core.leadership.liveness import ALIVE, AgentLiveness
+from gitcoord.core.liveness import ALIVE, AgentLiveness
 from gitcoord.features import FEATURES
 from gitcoord.features.tasks.state import State, Task
 from tests.core.lines import NOW, Story

@@ -17,12 +17,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from gitcoord.core.commands import Context, Query
+from gitcoord.core.duties import draft, wanted
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.fields import BUG
-from gitcoord.core.fold.duties import draft, wanted
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Head, parse
-from gitcoord.core.leadership.liveness import ALIVE, GONE, AgentLiveness
+from gitcoord.core.liveness import ALIVE, GONE, AgentLiveness
 from gitcoord.features import FEATURES, conversation
 from gitcoord.node import ledger_pages
 from gitcoord.simulation.hostile.grammar import MODELS, MOMENTS, TEXTS, data_of

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gitcoord.core.errors import Corrupt, GitcoordError
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.fold.chains import Inadmissible
-from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.event import parse
 from gitcoord.core.format.keys import HmacSigner, Verifier
 from gitcoord.core.format.strict_json import Malformed

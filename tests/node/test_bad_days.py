@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from gitcoord.core.errors import Corrupt, GitcoordError, Refused
-from gitcoord.core.fold.chains import vouch
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Draft, Head, seal
 from gitcoord.core.format.keys import Ed25519Signer, Verifier
+from gitcoord.core.format.vouches import vouch
 from gitcoord.core.round.replica import advance_to
 from gitcoord.features import FEATURES
 from gitcoord.node.clock import new_uid, utc_now

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitcoord.core.leadership.liveness import ALIVE, GONE, LATE, AgentLiveness
+from gitcoord.core.liveness import ALIVE, GONE, LATE, AgentLiveness
 from gitcoord.node.peers import at_home
 
 

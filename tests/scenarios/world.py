@@ -15,13 +15,13 @@ from typing import Any
 import click
 
 from gitcoord.cli import feature_commands, tables
+from gitcoord.core import liveness
 from gitcoord.core.commands import Command, Context, Query
 from gitcoord.core.errors import Lost, Refused, Unreachable
 from gitcoord.core.feature import SequencedEvent
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Event
 from gitcoord.core.format.keys import Verifier
-from gitcoord.core.leadership import liveness
 from gitcoord.core.ports import Fetched
 from gitcoord.features import FEATURES
 from gitcoord.features.tasks import state as task_state

@@ -20,11 +20,12 @@ from typing import Any
 
 import pytest
 
+from gitcoord.core import duties
 from gitcoord.core.commands import Context
 from gitcoord.core.feature import Duty
-from gitcoord.core.fold import authority, duties, ledger_time, members, terms
+from gitcoord.core.fleet_state import FleetState
+from gitcoord.core.fold import authority, ledger_time, members, terms
 from gitcoord.core.fold.chains import Chains
-from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format import event
 from gitcoord.core.format.event import Event
 from gitcoord.core.format.keys import Verifier

@@ -18,7 +18,7 @@ from nacl.exceptions import BadSignatureError
 
 from gitcoord.core import names
 from gitcoord.core.errors import Refused
-from gitcoord.core.fold import chains
+from gitcoord.core.format import vouches
 from gitcoord.core.format.event import Event, context_of, signed_message
 
 if TYPE_CHECKING:
@@ -131,8 +131,8 @@ class Verifier:
     def _vouch_misses(self, event: Event, fleet: str) -> str | None:
         if event.vouch is None:
             return None
-        key, signature = chains.voucher_of(event)
-        message = chains.vouched_message(event, fleet)
+        key, signature = vouches.voucher_of(event)
+        message = vouches.vouched_message(event, fleet)
         if message is None:
             return f"its vouch is by another key than that of {event.node}"
         return None if self._is_of_node(key, message, signature) else "wrong signature in its vouch"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Event
 from gitcoord.core.leadership.leader_watch import said_goodbye
 from gitcoord.core.leadership.session import Session

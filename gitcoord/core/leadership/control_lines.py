@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Draft, seal
 from gitcoord.core.leadership.session import Session
 

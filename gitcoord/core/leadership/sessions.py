@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gitcoord.core import limits
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.fold.terms import Terms
 from gitcoord.core.format.event import Event
 from gitcoord.core.leadership import control_lines, neighbour_heartbeats
 from gitcoord.core.leadership.leader_lease import LeaderLease
 from gitcoord.core.leadership.leader_watch import LeaderWatch
-from gitcoord.core.leadership.liveness import AgentLiveness
 from gitcoord.core.leadership.session import Random, Session
 from gitcoord.core.leadership.timings import Profile
+from gitcoord.core.liveness import AgentLiveness
 
 
 @dataclass(slots=True)

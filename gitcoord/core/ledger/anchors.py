@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from gitcoord.core.errors import Corrupt, Refused
+from gitcoord.core.fleet_state import EMPTY, FleetState
 from gitcoord.core.fold import membership, terms
 from gitcoord.core.fold.chains import Inadmissible
-from gitcoord.core.fold.fleet_state import EMPTY, FleetState
 from gitcoord.core.format.event import hash_of, may_say, parse, type_of
 from gitcoord.core.format.keys import FINGERPRINT_PREFIX, fingerprint
 from gitcoord.core.format.strict_json import Malformed

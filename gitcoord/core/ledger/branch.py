@@ -12,8 +12,8 @@ from itertools import chain
 
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.fold.chains import Inadmissible
-from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.event import Event, parse
 from gitcoord.core.format.strict_json import Malformed
 from gitcoord.core.ledger.log_files import File, Log, LogFiles, lines_of, segment_path

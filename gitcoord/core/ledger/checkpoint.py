@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Signer, context_of, hash_of
 from gitcoord.core.ledger import anchors as anchor
 from gitcoord.core.ledger.anchors import Anchors

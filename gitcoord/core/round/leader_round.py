@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
+from gitcoord.core import duties as leader_duties
 from gitcoord.core import limits
 from gitcoord.core.commands import Context
 from gitcoord.core.feature import Duty
-from gitcoord.core.fold import duties as leader_duties
 from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.ledger.branch import BadLine
 from gitcoord.core.names import uid_from

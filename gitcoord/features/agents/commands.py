@@ -13,7 +13,7 @@ from gitcoord.core.errors import Refused
 from gitcoord.core.fields import Label, Span, Words
 from gitcoord.core.fold.membership import Login
 from gitcoord.core.format.keys import fingerprint
-from gitcoord.core.leadership.liveness import GONE, GOODBYE, SILENT
+from gitcoord.core.liveness import GONE, GOODBYE, SILENT
 from gitcoord.core.lookup import member
 from gitcoord.features.agents import admission, dependencies, roster
 from gitcoord.features.agents import events as said

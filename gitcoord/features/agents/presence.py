@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gitcoord.core.commands import Context
-from gitcoord.core.leadership.liveness import ALIVE, GONE, GOODBYE, SILENT
+from gitcoord.core.liveness import ALIVE, GONE, GOODBYE, SILENT
 from gitcoord.features.agents.roster import Agent
 
 

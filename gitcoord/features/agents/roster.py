@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from gitcoord.core.feature import SequencedEvent
 from gitcoord.core.fold.membership import AgentLeft, stripped
-from gitcoord.core.leadership.liveness import ALIVE, GONE, GOODBYE, LATE
+from gitcoord.core.liveness import ALIVE, GONE, GOODBYE, LATE
 from gitcoord.features.agents import dependencies
 from gitcoord.features.agents.events import (
     REGISTERED_MAX,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gitcoord.core.commands import Context
 from gitcoord.core.feature import Duty
-from gitcoord.core.leadership.liveness import ALIVE, GONE, GOODBYE, LATE, AgentLiveness
+from gitcoord.core.liveness import ALIVE, GONE, GOODBYE, LATE, AgentLiveness
 from gitcoord.features.agents.roster import Agent, State
 
 TOLD: Mapping[str, tuple[str, frozenset[str], str]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.keys import fingerprint
 from gitcoord.features.pages.markdown import inline
 

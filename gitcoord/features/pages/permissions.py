@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from gitcoord.core.fleet_state import CORE_AUTHORITY, CORE_EVENTS
 from gitcoord.core.fold.authority import MEANING, Who
-from gitcoord.core.fold.fleet_state import CORE_AUTHORITY, CORE_EVENTS
 
 HEAD = """# Who may write what
 

@@ -16,7 +16,7 @@ from gitcoord.core import times
 from gitcoord.core.commands import Context
 from gitcoord.core.feature import Duty, SequencedEvent
 from gitcoord.core.fields import Agent, Payload, Words
-from gitcoord.core.leadership.liveness import GONE
+from gitcoord.core.liveness import GONE
 from gitcoord.features import agents
 from gitcoord.features.agents import roster
 from gitcoord.features.tasks.events import TaskFailed, TaskFinished

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from gitcoord.core import times
 from gitcoord.core.commands import Context
 from gitcoord.core.feature import Duty
-from gitcoord.core.leadership.liveness import ALIVE, GONE
+from gitcoord.core.liveness import ALIVE, GONE
 from gitcoord.features import agents
 from gitcoord.features.agents import watching
 from gitcoord.features.agents.roster import Agent

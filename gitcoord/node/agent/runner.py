@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import filelock
 
+from gitcoord.core import liveness
 from gitcoord.core.errors import BadCredentials, GitcoordError, Lost, Unreachable
-from gitcoord.core.leadership import liveness
 from gitcoord.core.leadership.session import Session
 from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.features import agents, settings

@@ -19,7 +19,7 @@ import filelock
 from gitcoord.core import limits
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, Unreachable
 from gitcoord.core.feature import SequencedEvent
-from gitcoord.core.fold.fleet_state import CONTROL, FleetState
+from gitcoord.core.fleet_state import CONTROL, FleetState
 from gitcoord.core.fold.revocations import Revocations
 from gitcoord.core.format.event import Event
 from gitcoord.core.format.keys import Verifier

@@ -20,7 +20,7 @@ import filelock
 
 from gitcoord.core.errors import GitcoordError, Lost, Refused
 from gitcoord.core.format.event import parse
-from gitcoord.core.leadership.liveness import ALIVE, AgentLiveness
+from gitcoord.core.liveness import ALIVE, AgentLiveness
 from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.features import agents
 from gitcoord.features.recovery.state import Recovery

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from gitcoord.core.errors import Lost, Unreachable
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Event
 from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.node.membership.init import InitRequest, init

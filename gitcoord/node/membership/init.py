@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitcoord.core.errors import BadCredentials, Denied, Lost, Refused, Unreachable
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.fold.members import FleetFounded
 from gitcoord.core.format.event import FOUNDING, Draft, Head, fleet_id_of, seal
 from gitcoord.core.format.keys import SEED_BYTES

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from gitcoord.core import limits
 from gitcoord.core.errors import Denied
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.fold.chains import Inadmissible
-from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.fold.members import FleetFounded
 from gitcoord.core.format.event import Head
 from gitcoord.core.ledger import checkpoint

@@ -14,8 +14,8 @@ from pathlib import Path
 import filelock
 
 from gitcoord.core.errors import GitcoordError
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.fold.chains import Inadmissible
-from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.event import parse
 from gitcoord.core.format.strict_json import Malformed
 from gitcoord.core.ledger.branch import Branch

@@ -6,11 +6,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gitcoord.core import times
+from gitcoord.core import liveness, times
 from gitcoord.core.format.event import Event
-from gitcoord.core.leadership import liveness
-from gitcoord.core.leadership.liveness import Observation
 from gitcoord.core.leadership.timings import PROFILES
+from gitcoord.core.liveness import Observation
 from gitcoord.node import peers
 from gitcoord.node.status_cache import FINDINGS_KEPT, Glance
 from gitcoord.node.writer import Desk

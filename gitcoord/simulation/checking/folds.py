@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from gitcoord.core.feature import dump, load
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.fold.occasions import Occasions
 from gitcoord.core.format.event import Event
 from gitcoord.core.ledger.branch import BadLine, Branch

@@ -10,7 +10,7 @@ import json
 
 from gitcoord.core import limits
 from gitcoord.core.feature import SequencedEvent
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Event
 from gitcoord.core.ledger.branch import Branch
 from gitcoord.simulation.hostile.steps import steps

@@ -16,7 +16,7 @@ from gitcoord.simulation.checking.reference_fold import Ledger
 from gitcoord.simulation.hostile.member import NAME
 
 if TYPE_CHECKING:
-    from gitcoord.core.fold.fleet_state import FleetState
+    from gitcoord.core.fleet_state import FleetState
     from gitcoord.simulation.machine import Machine
     from gitcoord.simulation.remote import Remote
     from gitcoord.simulation.world import World

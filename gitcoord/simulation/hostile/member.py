@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gitcoord.core.errors import GitcoordError
-from gitcoord.core.fold.chains import vouch
 from gitcoord.core.format.event import Draft, Event, Head, hash_of, parse_all, seal
+from gitcoord.core.format.vouches import vouch
 from gitcoord.core.ledger import outbox
 from gitcoord.core.ledger.log_files import LogFiles
 from gitcoord.core.names import node_tag

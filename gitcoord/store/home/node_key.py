@@ -1,4 +1,4 @@
-"""The node's own key, by which it vouches for the keys of its agents (`core/fold/chains.py`).
+"""The node's own key, by which it vouches for the keys of its agents (`core/format/vouches.py`).
 
 It gives no right in the fleet. Whoever works in a shared home may read it: all of them write into one queue.
 """
@@ -10,9 +10,9 @@ import secrets
 from pathlib import Path
 
 from gitcoord.core.errors import Corrupt, Refused
-from gitcoord.core.fold.chains import node_id
 from gitcoord.core.format.event import Signer
 from gitcoord.core.format.keys import SEED_BYTES, Ed25519Signer
+from gitcoord.core.format.vouches import node_id
 from gitcoord.store.files import write_durably
 from gitcoord.store.home import sharing
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from gitcoord.core.fleet_state import CONTROL, CORE_AUTHORITY, CORE_EVENTS, FleetState
 from gitcoord.core.fold import authority
 from gitcoord.core.fold.account_proof import AccountProof
 from gitcoord.core.fold.authority import (
@@ -26,7 +27,6 @@ from gitcoord.core.fold.authority import (
     SELF,
     Who,
 )
-from gitcoord.core.fold.fleet_state import CONTROL, CORE_AUTHORITY, CORE_EVENTS, FleetState
 from gitcoord.core.format.keys import Verifier, possession
 from gitcoord.features import FEATURES
 from gitcoord.features.pages import permissions

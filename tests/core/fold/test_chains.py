@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from gitcoord.core import limits
-from gitcoord.core.fold.chains import Chains, Inadmissible, Sealing, node_id, vouch
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
+from gitcoord.core.fold.chains import Chains, Inadmissible, Sealing
 from gitcoord.core.format.event import Head, Signer
 from gitcoord.core.format.keys import HmacSigner, Verifier
+from gitcoord.core.format.vouches import node_id, vouch
 from gitcoord.core.names import node_tag
 from gitcoord.features import FEATURES
 from tests.core.lines import Story, draft, signer_of

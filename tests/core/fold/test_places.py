@@ -10,9 +10,9 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.fold import places
 from gitcoord.core.fold.chains import Inadmissible
-from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.fold.revocations import Revocations
 from gitcoord.core.format.event import Draft, Head, parse, seal
 from gitcoord.core.format.keys import Verifier, fingerprint

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from gitcoord.core import limits
+from gitcoord.core import duties, limits
 from gitcoord.core.feature import Duty
-from gitcoord.core.fold import duties, quotas
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
+from gitcoord.core.fold import quotas
 from gitcoord.core.format.keys import Verifier
 from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.features import FEATURES

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gitcoord.core import limits
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Draft, Event, Head, seal
 from gitcoord.core.format.keys import Ed25519Signer, Verifier, check_form, encode, fingerprint, is_named, possession
 from gitcoord.core.ledger.branch import Branch

@@ -1,6 +1,6 @@
 """What a state looks like when it is written down is known by its version: a checkpoint outlives the code.
 
-When this fails, raise the number in `STATE` (`core/fold/fleet_state.py`) if the code that is out there would misread
+When this fails, raise the number in `STATE` (`core/fleet_state.py`) if the code that is out there would misread
 the new shape, or the new code the old one; then write the golden file anew: `python -m
 tests.core.fold.test_state_shape`.
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gitcoord.core.fold.fleet_state import STATE, FleetState
+from gitcoord.core.fleet_state import STATE, FleetState
 from gitcoord.core.fold.ledger_time import LedgerTime
 from gitcoord.core.fold.members import Members
 from gitcoord.core.fold.places import Places

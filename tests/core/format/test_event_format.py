@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from gitcoord.core.fold.chains import Inadmissible, node_id, vouch
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
+from gitcoord.core.fold.chains import Inadmissible
 from gitcoord.core.format.event import FORMAT, Event, Head, fleet_id_of, parse, seal
 from gitcoord.core.format.keys import Ed25519Signer, Verifier
 from gitcoord.core.format.strict_json import Malformed
+from gitcoord.core.format.vouches import node_id, vouch
 
 DATA = Path(__file__).parents[2] / "data"
 FLEET = "251w27dqvn9dnbkp9g84vb9vn61g4hxg"

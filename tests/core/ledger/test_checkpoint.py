@@ -9,7 +9,7 @@ import pytest
 
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Draft, seal
 from gitcoord.core.format.keys import Verifier
 from gitcoord.core.ledger import checkpoint

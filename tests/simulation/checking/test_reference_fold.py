@@ -7,7 +7,7 @@ import random
 import pytest
 
 from gitcoord.core import limits
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Draft, Event, Head, parse, seal
 from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.core.ledger.branch import Branch

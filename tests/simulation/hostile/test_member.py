@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from gitcoord.cli.simulate import command
+from gitcoord.core import duties
 from gitcoord.core.errors import Refused
 from gitcoord.core.feature import Duty
-from gitcoord.core.fold import duties
 from gitcoord.core.fold.occasions import Occasions
 from gitcoord.core.round import ledger_sync, own_outbox, protocol, reconcile
 from gitcoord.simulation import chores, faults, story

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from gitcoord.core import limits
 from gitcoord.core.feature import Duty
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.fold.chains import Inadmissible
-from gitcoord.core.fold.fleet_state import FleetState
 from gitcoord.core.format.event import Head, fleet_id_of, hash_of
 from gitcoord.core.format.keys import Verifier
 from gitcoord.features import FEATURES

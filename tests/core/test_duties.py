@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from gitcoord.core import limits, times
+from gitcoord.core import duties, limits, times
 from gitcoord.core.commands import Context
+from gitcoord.core.duties import wanted
 from gitcoord.core.feature import Duty
-from gitcoord.core.fold import duties
-from gitcoord.core.fold.duties import wanted
 from gitcoord.features import FEATURES
 from tests.core.driver import Machine, World
 from tests.core.lines import NOW, Story

@@ -15,7 +15,7 @@ from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
 from gitcoord.core.feature import Duty, duties
 from gitcoord.core.fields import as_text
-from gitcoord.core.fold.fleet_state import FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Draft, Head, Signer, hash_of, seal
 
 CAUSE_CHARACTERS_MAX = 300

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gitcoord.core import liveness
 from gitcoord.core.format.event import Event, seal
-from gitcoord.core.leadership import liveness
-from gitcoord.core.leadership.liveness import Observation, newest, observe, state
+from gitcoord.core.liveness import Observation, newest, observe, state
 from tests.core.lines import FLEET, draft, signer_of
 
 NOW_S = 1795230245.678  # of the heartbeats' own timestamp
