@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gitcoord.simulation.machine import Machine
+from gitcoord.simulation.machine import Machine, machines
 from gitcoord.simulation.remote import Election, Remote
 from gitcoord.simulation.world import World
 
@@ -31,6 +31,11 @@ def check(world: World, remote: Remote) -> None:
 
 def _machine_of(world: World, election: Election) -> Machine | None:
     return next(
-        (machine for machine in world.machines for session in machine.local.sessions if session.id == election.session),
+        (
+            machine
+            for machine in machines(world)
+            for session in machine.local.sessions
+            if session.id == election.session
+        ),
         None,
     )

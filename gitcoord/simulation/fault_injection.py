@@ -9,7 +9,7 @@ from gitcoord.core.ports import Oid
 from gitcoord.simulation.checking import reference_fold
 from gitcoord.simulation.disk import Files
 from gitcoord.simulation.image import resume
-from gitcoord.simulation.machine import Machine
+from gitcoord.simulation.machine import Machine, machines
 from gitcoord.simulation.remote import Remote
 from gitcoord.simulation.world import LEDGER, OUTBOXES, Life, World
 
@@ -45,7 +45,7 @@ def _partitions(world: World, remote: Remote) -> Life:
     while True:
         yield dice.expovariate(1 / 250)
         length_s = dice.uniform(5, 4 * world.profile.election_timeout_s)
-        for machine in world.machines:
+        for machine in machines(world):
             if dice.random() < 0.4:
                 remote.cut_until_s[machine.name] = world.now_s + length_s
                 world.say(machine.name, f"is CUT OFF for {length_s:.0f} s")
@@ -54,8 +54,8 @@ def _partitions(world: World, remote: Remote) -> Life:
 def _death(world: World, remote: Remote) -> Life:
     dice = world.dice("death")
     yield dice.uniform(50, world.end_s)
-    machine = dice.choice(world.machines[1:])
-    if any(one.may_lead and one.runs and one is not machine and not one.dead for one in world.machines):
+    machine = dice.choice(machines(world)[1:])
+    if any(one.may_lead and one.runs and one is not machine and not one.dead for one in machines(world)):
         excuse(world, machine, None, "its machine is gone")
         machine.dead, machine.died_s = True, world.now_s
 
@@ -64,7 +64,7 @@ def _copy(world: World, remote: Remote) -> Life:
     dice = world.dice("copy")
     for number in range(2):
         yield dice.uniform(30, world.end_s / 2)
-        machine = dice.choice(_leaders(world) if dice.random() < 0.5 else world.machines)
+        machine = dice.choice(_leaders(world) if dice.random() < 0.5 else machines(world))
         if machine.dead or machine.fate is not None:
             continue
         copy = copied(world, remote, machine, f"{machine.name}c{number + 1}", runs=dice.random() < 0.6)
@@ -74,8 +74,8 @@ def _copy(world: World, remote: Remote) -> Life:
 def _leaders(world: World) -> list[Machine]:
     """Who believes to lead; everybody where nobody does."""
     return [
-        machine for machine in world.machines if machine.local.leading(machine.replica.branch.fleet.terms)
-    ] or world.machines
+        machine for machine in machines(world) if machine.local.leading(machine.replica.branch.fleet.terms)
+    ] or machines(world)
 
 
 def copied(world: World, remote: Remote, machine: Machine, name: str, *, runs: bool) -> Machine:
@@ -92,6 +92,7 @@ def copied(world: World, remote: Remote, machine: Machine, name: str, *, runs: b
         runs=runs,
         may_lead=machine.may_lead,
         acts=machine.acts,
+        one_round=machine.one_round,
     )
     copy.store.become(machine.store)
     remote.witness.wrote_down(name, copy.disk.tip)
@@ -104,7 +105,7 @@ def _image(world: World, remote: Remote) -> Life:
     """The leader's machine, most of the time: others have nothing to act on. Its clock stood still meanwhile."""
     dice = world.dice("image")
     yield dice.uniform(30, world.end_s / 2)
-    machine = dice.choice(_leaders(world) if dice.random() < 0.8 else world.machines)
+    machine = dice.choice(_leaders(world) if dice.random() < 0.8 else machines(world))
     while not machine.resting:
         yield 0.1
     late_s = dice.choice([0.0, dice.uniform(1, 300)])
@@ -118,7 +119,7 @@ def _restore(world: World, remote: Remote) -> Life:
     dice = world.dice("restore")
     while True:
         yield dice.uniform(20, world.end_s / 3)
-        machine = dice.choice(world.machines)
+        machine = dice.choice(machines(world))
         backup = machine.backup()
         yield dice.uniform(20, world.end_s / 3)
         if not machine.dead:
@@ -173,7 +174,7 @@ def _known_elsewhere(world: World, but: Machine | None) -> set[str]:
     for ref, oid in world.server.refs.items():
         if ref != LEDGER:
             lines.update(outbox_lines(world, oid))
-    for machine in world.machines:
+    for machine in machines(world):
         if machine is but or machine.dead:
             continue
         if machine.fate is not None:  # about to be restored: what the backup lacks is gone already
@@ -232,12 +233,12 @@ def _lie(world: World, remote: Remote) -> Life:
         lines = [line for line in world.god.blob(newest.oid).split(b"\n") if line]
         kind = dice.choice(["forged", "doubled", "re-ordered", "removed", "unchained", "misplaced"])
         if kind == "forged":
-            victim = dice.choice(world.machines).agent
+            victim = dice.choice(machines(world)).agent
             draft = Draft(victim, "note", "I never said this", world.wall(), world.uid("liar"))
             line = seal(
                 draft,
                 node=f"liar-{dice.randrange(3)}",
-                after=world.machines[0].disk.content.base,
+                after=machines(world)[0].disk.content.base,
                 signer=world.signers.of("liar"),
                 fleet=world.fleet_id,
             ).line
@@ -252,7 +253,7 @@ def _lie(world: World, remote: Remote) -> Life:
                 else b"nonsense"
             )
         elif kind == "misplaced":
-            head = dice.choice(world.machines).replica.branch.fleet.heads
+            head = dice.choice(machines(world)).replica.branch.fleet.heads
             node = dice.choice(sorted(head)) if head else "liar-8"
             draft = Draft("liar", "agent_joined", "in another's chain", world.wall(), world.uid("liar"))
             after = Head(head[node].seq if head else 1, hash_of(b"elsewhere"))
@@ -275,5 +276,5 @@ def _rush(world: World) -> None:
     dice = world.dice("rush")
     at_s = 0.0
     while (at_s := at_s + dice.uniform(60, 240)) < world.end_s - 300:
-        for machine in world.machines:
+        for machine in machines(world):
             machine.writes_s = sorted([*machine.writes_s, *[at_s] * dice.randrange(1, 4)])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Draft, Head
@@ -13,12 +13,10 @@ from gitcoord.core.leadership.budget import Budget
 from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.round.replica import Clock, Replica
 from gitcoord.node.agent.sessions import Seats
-from gitcoord.simulation import rounds
 from gitcoord.simulation.checking.folds import SharedBranch
 from gitcoord.simulation.disk import Crash, Files, SimDisk
 from gitcoord.simulation.objects import SimStore
 from gitcoord.simulation.remote import Remote
-from gitcoord.simulation.seat import Patience
 from gitcoord.simulation.world import LEDGER, OUTBOXES, Life, World
 
 if TYPE_CHECKING:
@@ -33,6 +31,15 @@ class Backup:
 
     files: Files
     store: SimStore
+
+
+@dataclass(slots=True)
+class Patience:
+    """How long to watch whether the agent's run elsewhere still heartbeats."""
+
+    until_s: float
+    counts: dict[str, Any]  # node → session and count of its newest heartbeat
+    polls: int = 0
 
 
 class Machine:
@@ -50,9 +57,11 @@ class Machine:
         runs: bool = True,
         may_lead: bool = True,
         acts: bool = False,
+        one_round: Callable[[Machine], Life],
     ) -> None:
         self.world, self.remote, self.name, self.agent = world, remote, name, agent
         self.runs, self.may_lead, self.acts = runs, may_lead, acts
+        self.one_round = one_round
         self.disk = SimDisk(files, world.signers.of, world.fleet_id, agent, world.signers.of_node)
         self.store = world.store()
         self.rng = world.dice(f"machine/{name}")
@@ -161,7 +170,7 @@ class Machine:
                 self.write("note", f"words {self.world.uid(self.name)[:6]}")
             now = self.local_s()
             if now >= self.not_before_s and (now >= self.due_s or self.queue != self.queue_seen):
-                yield from rounds.one(self)
+                yield from self.one_round(self)
                 continue
             wake_s = max(self.due_s, self.not_before_s) - now
             if self.writes_s:
@@ -187,3 +196,8 @@ class Machine:
         world.acknowledged[uid] = content
         self.remote.witness.promised_s[uid] = world.now_s
         self.say(f"acknowledges {uid[:6]} ({type_}), seq {self.disk.content.head.seq}")
+
+
+def machines(world: World) -> list[Machine]:
+    """Return the machines of a world, for those that may know all of a machine."""
+    return cast("list[Machine]", world.machines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.format.event import Draft, Event, Head
@@ -11,11 +11,8 @@ from gitcoord.core.round import effects
 from gitcoord.core.round.protocol import Report
 from gitcoord.simulation.disk import Crash
 from gitcoord.simulation.hostile import gains
+from gitcoord.simulation.machine import Machine
 from gitcoord.simulation.world import Life
-
-if TYPE_CHECKING:
-    from gitcoord.simulation.machine import Machine
-
 
 _LASTS = (effects.Fetch, effects.Push, effects.Wait)
 

@@ -9,11 +9,11 @@ from gitcoord.core.round import protocol
 from gitcoord.core.round.protocol import Report
 from gitcoord.node import push_budget
 from gitcoord.simulation import performing, seat
+from gitcoord.simulation.machine import Machine, machines
 from gitcoord.simulation.world import Life
 
 if TYPE_CHECKING:
     from gitcoord.node.node import Node
-    from gitcoord.simulation.machine import Machine
 
 RETRIES = 5
 
@@ -75,7 +75,7 @@ def _check_alone(machine: Machine) -> None:
     world = machine.world
     acting = [
         machine.name
-        for machine in world.machines
+        for machine in machines(world)
         if not machine.dead and machine.may_act and world.now_s >= machine.image_until_s
     ]
     if len(acting) > 1:

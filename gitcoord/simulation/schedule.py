@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from gitcoord.core.format.event import Head
 from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.features import FEATURES
-from gitcoord.simulation import fault_injection, faults, memo
+from gitcoord.simulation import fault_injection, faults, memo, rounds
 from gitcoord.simulation.checking import checks
 from gitcoord.simulation.disk import Files
 from gitcoord.simulation.hostile.member import Hostile
@@ -84,9 +84,9 @@ def run(seed: int, options: Options, *, keep_trace: bool = False) -> Result:
 def _invite(world: World, remote: Remote, nodes: int) -> None:
     """A hostile member joins a fleet with all features: each has something that it might misuse."""
     world.features = {**FEATURES, **world.features}
-    world.hostile = Hostile(world, remote)
-    world.hostile.join([f"agent{number + 1}" for number in range(nodes)])
-    world.spawn(world.hostile.life())
+    world.hostile = hostile = Hostile(world, remote)
+    hostile.join([f"agent{number + 1}" for number in range(nodes)])
+    world.spawn(hostile.life())
 
 
 def _people(world: World, remote: Remote, nodes: int) -> None:
@@ -109,6 +109,7 @@ def _people(world: World, remote: Remote, nodes: int) -> None:
             writes_s=writes,
             may_lead=number < 2 or dice.random() < 0.7,
             acts=acts,
+            one_round=rounds.one,
         )
         machine.write("agent_joined", f"{machine.agent} joins", safely=True)
         world.machines.append(machine)

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from gitcoord.core.leadership.session import Session
 from gitcoord.node.agent import sessions
+from gitcoord.simulation.machine import Machine, Patience
 
 if TYPE_CHECKING:
     from gitcoord.node.node import Node
-    from gitcoord.simulation.machine import Machine
-
-
-@dataclass(slots=True)
-class Patience:
-    """How long to watch whether the agent's run elsewhere still heartbeats."""
-
-    until_s: float
-    counts: dict[str, Any]  # node → session and count of its newest heartbeat
-    polls: int = 0
 
 
 def take(machine: Machine) -> None:

@@ -7,24 +7,23 @@ import heapq
 import random
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from gitcoord.core.feature import Feature
 from gitcoord.core.format.event import Draft, fleet_id_of, seal
+from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.leadership.timings import Profile
 from gitcoord.core.ledger.log_files import LogFiles, joined
 from gitcoord.core.names import uid_from
 from gitcoord.core.ports import Entry, Oid
+from gitcoord.core.round.replica import Replica
 from gitcoord.simulation import chores
 from gitcoord.simulation.checking.folds import Folds
+from gitcoord.simulation.disk import SimDisk
 from gitcoord.simulation.faults import Weather
 from gitcoord.simulation.objects import Decoded, SimStore
 from gitcoord.simulation.signing import Signers
 from gitcoord.store.memory import MemoryServer
-
-if TYPE_CHECKING:
-    from gitcoord.simulation.hostile.member import Hostile
-    from gitcoord.simulation.machine import Machine
 
 LEDGER = "refs/heads/gitcoord/ledger"
 OUTBOXES = "refs/gitcoord/nodes/"
@@ -41,6 +40,23 @@ class Violation(Exception):
     """Something that must always hold does not."""
 
 
+class Inhabitant(Protocol):
+    """A machine as the remote, its observer and a hostile member see it (`machine.py` has all of it)."""
+
+    name: str
+    agent: str
+    dead: bool
+    disk: SimDisk
+    replica: Replica
+    local: LocalSessions
+
+
+class Guest(Protocol):
+    """A hostile member, as far as the world knows of it."""
+
+    lines: int
+
+
 @dataclass(slots=True)
 class World:
     """One schedule: the remote, the time, the dice, and an independent record of what was promised."""
@@ -54,9 +70,9 @@ class World:
     trace: list[str] = field(default_factory=list)
     now_s: float = 0.0
     server: MemoryServer = field(default_factory=MemoryServer)
-    machines: list[Machine] = field(default_factory=list)
+    machines: list[Inhabitant] = field(default_factory=list)
     features: Mapping[str, Feature] = field(default_factory=lambda: FEATURES)
-    hostile: Hostile | None = None
+    hostile: Guest | None = None
     attempted: dict[str, str] = field(default_factory=dict)  # uid → content
     acknowledged: dict[str, str] = field(default_factory=dict)
     excused: dict[str, str] = field(default_factory=dict)  # uid → why its loss is nobody's broken promise

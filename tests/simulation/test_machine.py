@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gitcoord.core.format.event import Head
 from gitcoord.core.leadership.timings import PROFILES
+from gitcoord.simulation import rounds
 from gitcoord.simulation.disk import Files
 from gitcoord.simulation.faults import Weather
 from gitcoord.simulation.machine import Machine
@@ -18,7 +19,9 @@ DOWN_S_MAX = 200.0  # how long a crashed machine stays away at the most
 def alone() -> tuple[World, Machine]:
     """A world of one machine, in good weather."""
     world = World(0, Weather(frozenset({"restore"})), PROFILES["local"], Signers(real=False), float("inf"), 0.0)
-    machine = Machine(world, Remote(world), "m1", "agent1", Files(HeadFile("m1-1", Head())), writes_s=[])
+    machine = Machine(
+        world, Remote(world), "m1", "agent1", Files(HeadFile("m1-1", Head())), writes_s=[], one_round=rounds.one
+    )
     world.machines.append(machine)
     machine.write("agent_joined", "joins", safely=True)
     world.spawn(machine.life())

@@ -9,6 +9,7 @@ from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.core.ledger import outbox
 from gitcoord.core.ports import Update
 from gitcoord.core.round import reconcile
+from gitcoord.simulation import rounds
 from gitcoord.simulation.disk import Files
 from gitcoord.simulation.faults import Weather
 from gitcoord.simulation.machine import Machine
@@ -23,7 +24,9 @@ REF = f"{OUTBOXES}m1-1"
 def leader() -> tuple[World, Machine]:
     """A world in which one machine leads, and shows it."""
     world = World(0, Weather(frozenset({"copy"})), PROFILES["local"], Signers(real=False), float("inf"), 30.0)
-    machine = Machine(world, Remote(world), "m1", "agent1", Files(HeadFile("m1-1", Head())), writes_s=[])
+    machine = Machine(
+        world, Remote(world), "m1", "agent1", Files(HeadFile("m1-1", Head())), writes_s=[], one_round=rounds.one
+    )
     world.machines.append(machine)
     machine.write("agent_joined", "joins", safely=True)
     world.spawn(machine.life())

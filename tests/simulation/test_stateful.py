@@ -23,11 +23,11 @@ from hypothesis.stateful import (
 from gitcoord.core.format.event import Head
 from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.core.ports import Oid
-from gitcoord.simulation import fault_injection, image, memo
+from gitcoord.simulation import fault_injection, image, memo, rounds
 from gitcoord.simulation.checking import checks
 from gitcoord.simulation.disk import Files
 from gitcoord.simulation.faults import Weather
-from gitcoord.simulation.machine import Backup, Machine
+from gitcoord.simulation.machine import Backup, Machine, machines
 from gitcoord.simulation.remote import Remote
 from gitcoord.simulation.signing import Signers
 from gitcoord.simulation.world import LEDGER, Violation, World
@@ -66,13 +66,14 @@ class Story(RuleBasedStateMachine):
                 Files(HeadFile(f"m{number}-1", Head())),
                 writes_s=[],
                 acts=acts,
+                one_round=rounds.one,
             )
             machine.write("agent_joined", "joins", safely=True)
             self.world.machines.append(machine)
             self.world.spawn(machine.life(), number / 10)
 
     def machine(self, number: int) -> Machine:
-        return self.world.machines[number % len(self.world.machines)]
+        return machines(self.world)[number % len(self.world.machines)]
 
     # What happens
 

@@ -12,7 +12,7 @@ from gitcoord.simulation.checking import reference_fold, refold
 from gitcoord.simulation.checking.reference_fold import Ledger
 from gitcoord.simulation.fault_injection import outbox_lines
 from gitcoord.simulation.hostile import gains
-from gitcoord.simulation.machine import Machine
+from gitcoord.simulation.machine import Machine, machines
 from gitcoord.simulation.remote import Remote
 from gitcoord.simulation.world import LEDGER, World
 
@@ -25,7 +25,7 @@ def all_of(world: World, remote: Remote, *, stops: bool) -> None:
         events = parse_all([line])
         return bool(events) and verifier.rejects(events[0], world.fleet_id) is None
 
-    honest = frozenset(machine.agent for machine in world.machines) if world.hostile is not None else None
+    honest = frozenset(machine.agent for machine in machines(world)) if world.hostile is not None else None
     ledger = reference_fold.read(world.god, world.tip, signed, honest=honest)
     if world.hostile is not None:
         ledger = gains.check(world, remote, ledger)
@@ -48,7 +48,7 @@ def all_of(world: World, remote: Remote, *, stops: bool) -> None:
 def _nobody_starves(world: World, remote: Remote) -> None:
     """With nothing amiss but that all write at once, or a hostile member, the slowest one's words have a place soon."""
     waited_s, uid = remote.witness.slowest_s(remote.history)
-    polls = 2 if world.profile.pushes_per_minute is None else 2 + 1.5 * len(world.machines)  # measured: half of it
+    polls = 2 if world.profile.pushes_per_minute is None else 2 + 1.5 * len(machines(world))  # measured: half of it
     if world.hostile is not None:  # it wins races, and writes over outboxes, which then rest; measured: 0.6 of it
         polls *= 2
     if waited_s > polls * world.profile.poll_s:
@@ -64,7 +64,7 @@ def _once_each(world: World, ledger: Ledger) -> None:
 
 def _duties(world: World, ledger: Ledger, *, stops: bool) -> None:
     """No duty counts twice, and none is done twice in a term by a leader that nobody copied or set back."""
-    for machine in world.machines:
+    for machine in machines(world):
         chores = machine.replica.branch.fleet.states["chores"]
         for number, times in Counter(chores.done).items():
             if times > 1:
@@ -96,7 +96,7 @@ def _terms(world: World, remote: Remote, ledger: Ledger) -> None:
 def _same_state(world: World, ledger: Ledger) -> None:
     """The product's fold at the same tip says what the naive one says, on every machine the same bytes."""
     states: dict[int, str] = {}  # what machines share is written down once
-    for machine in world.machines:
+    for machine in machines(world):
         branch = machine.replica.branch
         if machine.dead or branch.tip != world.tip:
             continue
@@ -133,7 +133,7 @@ def _same_state(world: World, ledger: Ledger) -> None:
 
 
 def _nobody_flagged(world: World, ledger: Ledger) -> None:
-    for machine in world.machines:
+    for machine in machines(world):
         if machine.bad and not world.forged and world.hostile is None:
             world.fail(f"{machine.name} flags an honest fleet: {machine.bad[0]}")
     for fields in ledger.void:
@@ -148,7 +148,7 @@ def _missing(world: World, ledger: Ledger) -> list[str]:
 
 def _drained(world: World, ledger: Ledger) -> None:
     for uid in _missing(world, ledger):
-        where = [machine.name for machine in world.machines if _holds(machine, uid)]
+        where = [machine.name for machine in machines(world) if _holds(machine, uid)]
         if where:
             world.fail(f"event {uid[:6]} still waits on {', '.join(where)}, long after the faults stopped")
         world.fail(f"event {uid[:6]} was acknowledged and is LOST")
@@ -168,7 +168,7 @@ def _nothing_gone(world: World, ledger: Ledger) -> None:
         for event in parse_all(outbox_lines(world, oid))
         if world.is_honest(event.actor, event.key)
     }
-    tips = {machine.disk.tip for machine in world.machines if not machine.dead and machine.disk.tip}
+    tips = {machine.disk.tip for machine in machines(world) if not machine.dead and machine.disk.tip}
     seen = {
         event.uid
         for tip in sorted(tips - {world.tip})
@@ -176,14 +176,14 @@ def _nothing_gone(world: World, ledger: Ledger) -> None:
         if event.line not in world.forged
     }
     for uid in _missing(world, ledger):
-        if uid not in boxes | seen and not any(_holds(m, uid) for m in world.machines if not m.dead):
+        if uid not in boxes | seen and not any(_holds(m, uid) for m in machines(world) if not m.dead):
             world.fail(f"event {uid[:6]} was acknowledged and is LOST")
 
 
 def _one_leader(world: World, ledger: Ledger) -> None:
     leaders = [
         machine.name
-        for machine in world.machines
+        for machine in machines(world)
         if not machine.dead
         and (lead := machine.local.leading(machine.replica.branch.fleet.terms)) is not None
         and lead.claims_term

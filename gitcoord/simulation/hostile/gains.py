@@ -14,10 +14,10 @@ from gitcoord.core.feature import dump
 from gitcoord.core.format.event import Draft, parse
 from gitcoord.simulation.checking.reference_fold import Ledger
 from gitcoord.simulation.hostile.member import NAME
+from gitcoord.simulation.machine import Machine, machines
 
 if TYPE_CHECKING:
     from gitcoord.core.fleet_state import FleetState
-    from gitcoord.simulation.machine import Machine
     from gitcoord.simulation.remote import Remote
     from gitcoord.simulation.world import World
 
@@ -50,7 +50,7 @@ def check(world: World, remote: Remote, ledger: Ledger) -> Ledger:
 def machines_at_tip(world: World) -> Iterator[Machine]:
     """Yield honest machines that know the whole ledger; of those that share a fold, one."""
     seen = set()
-    for machine in world.machines:
+    for machine in machines(world):
         branch = machine.replica.branch
         if not machine.dead and branch.tip == world.tip and id(branch.fleet) not in seen:
             seen.add(id(branch.fleet))
@@ -94,10 +94,10 @@ def _no_right_gained(world: World, fleet: FleetState) -> None:
             world.fail(f"{member.id} is {member.role}{', expelled' if member.expelled else ''}, and no admin said so")
         if not honest and member.role != "member":
             world.fail(f"{member.id}, whom no admin gave any right, is {member.role}")
-    if fleet.terms.leader is not None and fleet.terms.leader not in {machine.agent for machine in world.machines}:
+    if fleet.terms.leader is not None and fleet.terms.leader not in {machine.agent for machine in machines(world)}:
         world.fail(f"{fleet.terms.leader} leads, and is none of those whom the setting `leaders` names")
     settings = dump(fleet.features["settings"], fleet.states["settings"])
-    if sorted(settings) != ["leaders", "recovery"] or len(settings["leaders"]) != len(world.machines):
+    if sorted(settings) != ["leaders", "recovery"] or len(settings["leaders"]) != len(machines(world)):
         world.fail(f"the settings are {settings}, and no admin changed them")
     if fleet.quotas.muted or fleet.members.revoked or fleet.members.admission != "open":
         world.fail("somebody was muted, a key revoked or the admission closed, and no admin said so")
