@@ -1,1 +1,1 @@
-"""Who acts: drives the protocol, retries, leads, reacts."""
+"""The processes that act: they drive the protocol, retry, lead, and run what users configured."""

@@ -10,7 +10,7 @@ from gitcoord.node.node import Node
 
 
 def of(node: Node, agent: str, repository: str) -> AccountProof:
-    """Return the proof of the account that the agent claims. Raises Refused where none would count."""
+    """Return the proof of the account that the agent claims. Raise Refused if no proof would count."""
     if node.config.auth == "hmac":
         raise Refused(
             "all agents of this fleet share one secret, so that no signature is one agent's: ask an admin to "

@@ -1,4 +1,4 @@
-"""Naming: what nobody else has, and when."""
+"""The clock and new identifiers: what each process must not share with another."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def utc_now() -> str:
 
 
 def since_boot_s() -> float:
-    """Monotonic seconds that go on while the machine sleeps: else a leader that wakes would act on time long gone.
+    """Return monotonic seconds that also count while the machine sleeps: otherwise a leader would wake with an old
+    lease.
 
     Linux counts sleep in CLOCK_BOOTTIME only, macOS in its CLOCK_MONOTONIC, Windows in Python's monotonic clock.
     """
@@ -28,10 +29,10 @@ def new_uid() -> str:
 
 
 def short_name(name: str) -> str:
-    """Return what a node id may begin with."""
+    """Return the beginning of a node id, made from a host's name."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:24].strip("-") or "node"
 
 
 def passing_node_id(name: str) -> str:
-    """Return an id for what writes in no chain, `doctor-3f9a7c21`: a founder's first line, a probe."""
+    """Return an id such as `doctor-3f9a7c21` for a writer without a chain: a founder's first line, a probe."""
     return f"{short_name(name)}-{secrets.token_hex(4)}"

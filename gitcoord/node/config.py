@@ -54,22 +54,22 @@ def _hook(text: str) -> str:
 
 NODE: dict[str, tuple[Callable[[str], Any], str]] = {
     # name: (reads a value as people type it, what it is)
-    "agent": (agent_id, "whose words these are when nobody says"),
-    "profile": (profile_name, "timings of this node; else the fleet's"),
-    "lead": (_yes_no, "whether agents of this node stand for election"),
+    "agent": (agent_id, "the agent that writes when a command names none"),
+    "profile": (profile_name, "timings of this node; default: the fleet's"),
+    "lead": (_yes_no, "whether agents of this node campaign for leadership"),
     "timeout_s": (_seconds, "seconds that one conversation with the remote may take"),
     "remote": (_remote, "the shared remote: a name in this clone, or a URL"),
-    "hook": (_hook, "what its pre-commit hook does; else what the fleet says"),
+    "hook": (_hook, "what its pre-commit hook does; default: the fleet's setting"),
 }
 
 
 def variable(name: str) -> str:
-    """The environment variable that stands above the node's file."""
+    """Return the environment variable that overrides the node's file."""
     return f"GITCOORD_{name.upper()}"
 
 
 def read(name: str, text: str) -> Any:
-    """The value of node setting `name` in `text`. Raises Refused with the reason."""
+    """Return the value of node setting `name` in `text`. Raise Refused with the reason."""
     if name not in NODE:
         raise Refused(f"no setting {name!r} of a node; there are: {', '.join(NODE)}")
     try:
@@ -79,7 +79,7 @@ def read(name: str, text: str) -> Any:
 
 
 def overlaid(config: Config, environ: Mapping[str, str]) -> Config:
-    """The node's file, with what the environment sets in its place."""
+    """Return the node's settings, with the environment's values in their place."""
     over: dict[str, Any] = {}
     for name in NODE:
         text = environ.get(variable(name), "").strip()
@@ -89,12 +89,12 @@ def overlaid(config: Config, environ: Mapping[str, str]) -> Config:
 
 
 def profile_of(config: Config, fleet: FleetState) -> str:
-    """The timings to go by: the node's own, else the fleet's."""
+    """Return the name of the timings to use: the node's own, otherwise the fleet's."""
     return config.profile or fleet_profile(fleet)
 
 
 def fleet_profile(fleet: FleetState) -> str:
-    """The fleet's timings: its setting, else the card's."""
+    """Return the name of the fleet's timings: its setting, otherwise the card's."""
     founded = fleet.members.founded
     profile: str = fleet.states["settings"].settings.profile or (founded.profile if founded else "local")
     return profile

@@ -1,4 +1,4 @@
-"""Levels: how far an event of this node got, told to every process of the node by the one that syncs."""
+"""Delivery: how far an event of this node got; the process that syncs writes it down for all others of the node."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LEVELS = ("queued", "durable", "sequenced")
-POSITIONS_KEPT = 200  # of newest events, told to processes that wait; older ones are found in the fold
-POSITIONS_READ_MAX = 20_000  # of a long absence's lines: nobody waits for those before
+POSITIONS_KEPT = 200  # newest events whose positions waiting processes can read; older ones are found in the fold
+POSITIONS_READ_MAX = 20_000  # lines parsed after a long absence: nobody waits for the ones before
 NEWS_POLL_S = 0.005
-RETRY_S_MAX = 12.8  # the longest random wait between rounds that fail
-RUNNING_POLL_S = 0.25  # between two looks whether an `agent run` lives here
+RETRY_S_MAX = 12.8  # the longest random wait between failed rounds
+RUNNING_POLL_S = 0.25  # between two checks whether an `agent run` lives here
 LOCK_POLL_S = 0.02
-SAID_SHOWN = 80  # characters of what came to nothing
+SAID_SHOWN = 80  # characters of an event that had no effect
 FIRST_PAUSE_S = 0.02  # after a round that did not help; doubles
-TROUBLE_WAIT_S = 2.0  # for the next round of an agent that was in trouble when asked
+TROUBLE_WAIT_S = 2.0  # for the next round of an agent that was in trouble at the start
 
 
 def level(node: Node, event: Event) -> tuple[str, int | None]:
-    """How far `event` got, as far as this node knows, and its position once sequenced.
+    """Return how far `event` got, as far as this node knows, and its position once sequenced.
 
-    Raises Lost when it was taken out of the queue.
+    Raise Lost if it was taken out of the queue.
     """
     progress = node.home.progress()
     queued = _queued(node, event)
     again = queued is not None and queued.line == event.line and (event.seq or 0) > progress.sequenced
-    if event.uid in progress.positions and not (again and progress.node == event.node):  # other words, under one nonce
+    if event.uid in progress.positions and not (again and progress.node == event.node):  # one nonce, two lines
         return "sequenced", progress.positions[event.uid]
     if queued is not None:
         reached = progress.node == node.disk.node and (queued.seq or 0) <= progress.durable
@@ -58,7 +58,7 @@ def level(node: Node, event: Event) -> tuple[str, int | None]:
 
 
 def why_without_effect(node: Node, event: Event) -> str | None:
-    """Return why an event of this node that is sequenced changed nothing; None if it did."""
+    """Return why a sequenced event of this node changed nothing; None if it had an effect."""
     progress = node.home.progress()
     if event.uid in progress.positions:
         return progress.reasons.get(event.head.hash, progress.reasons.get(event.uid))
@@ -71,17 +71,17 @@ def _queued(node: Node, event: Event) -> Event | None:
         place = (event.seq or 0) - (pending[0].seq or 0)
         if 0 <= place < len(pending) and pending[place].uid == event.uid:
             return pending[place]
-    return next((one for one in pending if one.uid == event.uid), None)  # chained anew meanwhile, or gone
+    return next((one for one in pending if one.uid == event.uid), None)  # chained again meanwhile, or gone
 
 
 def confirm(
     node: Node, event: Event, wanted: str, *, timeout_s: float, rounds: int | None = None, urgent: bool = False
 ) -> tuple[str, int | None]:
-    """Wait until `event` reached `wanted`. Whoever holds the lock syncs for all; others wait for its result.
+    """Wait until `event` reached `wanted`. The process that holds the lock syncs for all; others wait for its result.
 
-    `rounds`: how many rounds of one's own to try (None: until the time is up); `urgent` ones may borrow from the push
-    budget. Raises NotConfirmed; NoEffect where it is sequenced and changed nothing; and at once what a person has to
-    mend: BadCredentials, Denied, Paused.
+    `rounds`: how many own rounds to try (None: until the time is up); `urgent` rounds may borrow from the push budget.
+    Raise NotConfirmed; NoEffect if the event is sequenced and changed nothing; and, at once, what a person has to fix:
+    BadCredentials, Denied, Paused.
     """
     return _Wait(node, event, timeout_s, rounds, urgent).until(wanted)
 
@@ -159,7 +159,8 @@ class _Wait:
             node.pause(min(pause_s, left_s))
 
     def _others_sync(self, left_s: float) -> bool:
-        """Wait while another process of this node holds the lock: what it takes along, it tells. False: nobody does."""
+        """Wait while another process of this node holds the lock: it reports what it delivered. Return False if none
+        holds it."""
         path, before, end_s = self.node.home.path / "lock", self.node.home.progress(), time.monotonic() + left_s
         if not locks.is_held(path):
             return False
@@ -168,7 +169,7 @@ class _Wait:
         return True
 
     def _retrying(self, left_s: float) -> tenacity.Retrying:
-        """Rounds that fail are tried again until the time is up; a caller of one round gets one."""
+        """Return a policy that repeats failed rounds until the time is up; a caller with a limit of rounds gets one."""
         stop = tenacity.stop_after_delay(left_s) if self.rounds is None else tenacity.stop_after_attempt(1)
         return tenacity.Retrying(
             stop=stop,
@@ -179,7 +180,7 @@ class _Wait:
         )
 
     def _await_news(self, at_most_s: float, before: Progress) -> bool:
-        """Until whoever syncs has written down how it went; True when nothing was, for so long."""
+        """Wait until the syncing process has reported. Return True if it did not within the time."""
         until = time.monotonic() + at_most_s
         while self.node.home.progress() is before:
             if time.monotonic() >= until:
@@ -189,7 +190,7 @@ class _Wait:
 
 
 def note_failure(node: Node, wrong: GitcoordError) -> None:
-    """For those that wait: a round failed, and why."""
+    """Report to waiting processes that a round failed, and why."""
     old = node.home.progress()
     online = not isinstance(wrong, Unreachable) and old.online
     with contextlib.suppress(OSError):
@@ -199,7 +200,7 @@ def note_failure(node: Node, wrong: GitcoordError) -> None:
 
 
 def note(node: Node, replica: Replica, before: int, report: Report) -> None:
-    """For those that wait: how far this node's chain got, and the positions of its newest events."""
+    """Report to waiting processes how far this node's chain got, and the positions of its newest events."""
     old = node.home.progress()
     same = old.node == node.disk.node
     found = _newest(node, replica, before)
@@ -231,12 +232,12 @@ def note(node: Node, replica: Replica, before: int, report: Report) -> None:
 
 
 def _last(old: Mapping[str, T], new: Mapping[str, T]) -> dict[str, T]:
-    """Return those told last: of both, as many as are kept."""
+    """Return the newest entries of both, as many as are kept."""
     return dict([*{**{name: old[name] for name in old.keys() - new.keys()}, **new}.items()][-POSITIONS_KEPT:])
 
 
 def _reasons(fleet: FleetState, events: Sequence[tuple[int, Event]]) -> dict[str, str]:
-    """Return why some of the events changed nothing: by the line; by the uid, if no other line of it had an effect."""
+    """Return why some events changed nothing: by line, and by uid if no other line of that uid had an effect."""
     reasons = {}
     for _, event in events:
         reason = fleet.why_without_effect(event)
@@ -259,7 +260,8 @@ def _newest(node: Node, replica: Replica, before: int) -> list[tuple[int, Event]
         if may_be_of_node(line, node.disk.node):
             event = parse(line)
             member = replica.branch.fleet.members.get(event.actor)
-            # Another's line may stand in our chain, with the name and the nonce of one that still waits here.
+            # Another author's line may stand in our chain, with the name and the nonce of a line that is still queued
+            # here.
             if event.node == node.disk.node and event.seq and member is not None and member.key == event.key:
                 found.append((position, event))
     return found[::-1]

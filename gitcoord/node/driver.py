@@ -1,4 +1,4 @@
-"""Driving: do for real what the protocol asks for, and give it the answer."""
+"""The driver: performs the effects that the protocol asks for, and sends it the answers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def perform(node: Node, effect: effects.Effect) -> Any:
             trip_s = max(node.round_trip_s, ROUND_TRIP_S_MIN)
             most = min(max(node.local.profile.poll_s, 4 * trip_s), trip_s * 2**losses)
             began_s = time.monotonic()
-            node.pause(node.rng.uniform(most / 4, most))  # the winner's next round takes others' lines along
+            node.pause(node.rng.uniform(most / 4, most))  # the winner's next round carries others' lines along
             node.waited_s += time.monotonic() - began_s
             return None
         case effects.SaveTip(oid, term):
@@ -71,7 +71,7 @@ def perform(node: Node, effect: effects.Effect) -> Any:
 
 
 def _reclaim(node: Node, events: Sequence[Event]) -> None:
-    """Chain anew, under their own ids, the vanished events whose authors' keys are here."""
+    """Rechain, under their own ids, the lost events whose authors' keys are here."""
     mine = []
     for event in events:
         with contextlib.suppress(Refused):

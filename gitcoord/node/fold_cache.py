@@ -1,4 +1,4 @@
-"""The cache: the fold as last written down. It may be thrown away at any time, and is believed where it fits."""
+"""The fold's cache: the fold as last written to disk. It may be deleted at any time, and is used only where it fits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOT_OURS = (OSError, ValueError, LookupError, TypeError, AttributeError, Arithme
 
 
 def read(home: Home, branch: Branch, verifier: Verifier) -> Branch | None:
-    """`branch`, which is empty, as it was when saved; None where there is no such file, or anything else in it."""
+    """Return the empty `branch` filled with the saved state; None if there is no file, or it holds anything else."""
     try:
         value = json.loads((home.cache / FILE).read_bytes())
         branch.resume(FleetState.load(value["fleet"], FEATURES, verifier), [*map(int, value["counts"])], value["tip"])
@@ -34,8 +34,10 @@ def read(home: Home, branch: Branch, verifier: Verifier) -> Branch | None:
 
 @contextlib.contextmanager
 def gc_paused() -> Iterator[None]:
-    """While features are imported, a fold is read, or lines are folded: all of it stays, and the search for garbage in
-    it, again and again, took an eighth of a short command and a quarter of the fold of a long log.
+    """Pause the garbage collector while features are imported, a fold is read, or lines are folded.
+
+    All of that stays in memory. Searching it for garbage took an eighth of a short command and a quarter of a long
+    fold.
     """
     was_on = gc.isenabled()
     gc.disable()
@@ -47,7 +49,7 @@ def gc_paused() -> Iterator[None]:
 
 
 def age_s(home: Home) -> float:
-    """Seconds since any process of the node wrote it."""
+    """Return the seconds since any process of the node wrote the cache."""
     try:
         return abs(time.time() - os.stat(home.cache / FILE).st_mtime)
     except OSError:
@@ -55,7 +57,7 @@ def age_s(home: Home) -> float:
 
 
 def save(home: Home, branch: Branch) -> bool:
-    """Whether it was: a branch that waits to be repaired is not."""
+    """Save the fold. Return False if it was not saved: a branch that waits for its repair is not."""
     if branch.tip is None or branch.damaged:
         return False
     value = {

@@ -1,4 +1,4 @@
-"""Whose key is at hand: from the environment (a workflow, a container) or from the node's home."""
+"""The keyring: signing keys from the environment (a workflow, a container) or from the node's home."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gitcoord.store.home.home import Home
 
 
 class Keyring:
-    """Signers by agent. Ed25519: one key each; HMAC: the fleet's one secret for all."""
+    """Signers by agent. Ed25519: one key for each agent; HMAC: the fleet's one secret for all."""
 
     def __init__(self, home: Home, auth: str) -> None:
         self.home = home
@@ -21,7 +21,7 @@ class Keyring:
         self._signers: dict[str, Signer] = {}
 
     def signer(self, agent: str) -> Signer:
-        """Raises Refused when the agent's key is not here."""
+        """Return the agent's signer. Raise Refused if its key is not here."""
         known = self._signers.get(agent.casefold())
         if known is None:
             known = self._signers[agent.casefold()] = self._find(agent)
@@ -48,12 +48,12 @@ class Keyring:
         return HmacSigner(secret)
 
     def verifier(self) -> Verifier:
-        """Checks everyone's lines."""
+        """Return the verifier of everyone's lines."""
         return Verifier(self.auth, self._shared() if self.auth == "hmac" else None)
 
 
 def seed_from_environment(agent: str) -> bytes | None:
-    """The 32 bytes of GITCOORD_KEY (hexadecimal or base64url), if it is that agent's."""
+    """Return the 32 bytes of GITCOORD_KEY (hexadecimal or base64url), if it is that agent's."""
     text = os.environ.get("GITCOORD_KEY", "").strip()
     owner = os.environ.get("GITCOORD_AGENT", "").strip()
     if not text or (owner and not same_agent(owner, agent)):
@@ -62,7 +62,7 @@ def seed_from_environment(agent: str) -> bytes | None:
 
 
 def seed_from_text(text: str) -> bytes:
-    """A key as people pass it on: 64 hexadecimal characters, or base64url. Raises Refused, without the text."""
+    """Return the key in `text`: 64 hexadecimal characters, or base64url. Raise Refused, without the text."""
     for read in (bytes.fromhex, decode):
         try:
             seed = read(text)
@@ -74,7 +74,7 @@ def seed_from_text(text: str) -> bytes:
 
 
 def hmac_secret(home: Home) -> bytes | None:
-    """GITCOORD_HMAC_KEY, else the home's file."""
+    """Return GITCOORD_HMAC_KEY, otherwise the secret in the home's file."""
     text = os.environ.get("GITCOORD_HMAC_KEY", "").strip()
     if text:
         return text.encode()

@@ -1,4 +1,5 @@
-"""What the leader writes beside the log: the snapshot, the fleet's card, and now and then a checkpoint."""
+"""The ledger's pages: the snapshot, the fleet's card, and sometimes a checkpoint, which the leader writes beside the
+log."""
 
 from __future__ import annotations
 
@@ -17,9 +18,9 @@ from gitcoord.features.pages import card, snapshot
 from gitcoord.features.pages.snapshot import Entry, Interaction, Layout
 from gitcoord.node.agent.guards import in_words
 
-CHECKPOINT_EVENTS = 2048  # between checkpoints, at least: to replay so many takes a newcomer a quarter of a second
-CHECKPOINT_PART = 24  # and this part of the log: so all together grow as the log does, and not as its square
-POSITIONS_KEPT = 16  # of checkpoints read; one leads to the next
+CHECKPOINT_EVENTS = 2048  # events between checkpoints, at least: a newcomer replays so many in a quarter of a second
+CHECKPOINT_PART = 24  # and this part of the log: all checkpoints together grow linearly with it, not as its square
+POSITIONS_KEPT = 16  # positions of checkpoints read; one leads to the next
 README = "README.md"
 
 
@@ -28,14 +29,15 @@ Part = Callable[[Branch, Sealed], Mapping[str, bytes | None]]
 
 
 def due(branch: Branch, sealed: Sealed = lambda data, branch: data) -> dict[str, bytes | None]:
-    """The files that the tip lacks or that are out of date; empty when nothing is due. `sealed`: signs a checkpoint."""
+    """Return the files that the tip lacks or that are out of date; empty if nothing is due. `sealed` signs a
+    checkpoint."""
     return {path: data for part in PARTS.values() for path, data in part(branch, sealed).items()}
 
 
 class Publisher:
-    """`due` for a process that goes on: a part that fails is left out and told, and the round goes on without it.
+    """`due` for a long-running process: a part that fails is left out and reported, and the round goes on without it.
 
-    It is tried again when so many more events have come, twice as many each time: what it met is in the log.
+    It is tried again after so many more events, twice as many each time: the cause is in the log.
     """
 
     def __init__(self, tell: Callable[[str, str], None], sealed: Sealed) -> None:
@@ -50,9 +52,9 @@ class Publisher:
                 continue
             try:
                 files.update(part(branch, self.sealed))
-            except GitcoordError:  # the disk, or the store, which is repaired
+            except GitcoordError:  # the disk, or the store, which has its own repair
                 raise
-            except Exception as wrong:  # whatever the ledger made of it
+            except Exception as wrong:  # anything that the ledger's content caused
                 self._failures[name] = failures = self._failures.get(name, 0) + 1
                 self._after[name] = branch.fleet.position + 2 ** min(failures, 12)
                 self.tell("part_failed", f"the {name} cannot be written: {in_words(wrong)}; all else goes on")
@@ -73,7 +75,7 @@ def _checkpoint(branch: Branch, sealed: Sealed) -> Mapping[str, bytes | None]:
     if saved is not None and branch.fleet.position - saved < max(CHECKPOINT_EVENTS, saved // CHECKPOINT_PART):
         return {}
     data = sealed(checkpoint.write(branch), branch)
-    if len(data) > limits.CHECKPOINT_BYTES_MAX:  # nobody would read it, and a host may refuse the whole push for it
+    if len(data) > limits.CHECKPOINT_BYTES_MAX:  # nobody would read it, and a host may reject the whole push for it
         raise OverflowError(
             f"it has {len(data):,} bytes, and at most {limits.CHECKPOINT_BYTES_MAX:,} are read: "
             "newcomers fold all lines"
@@ -85,7 +87,7 @@ PARTS: Mapping[str, Part] = {"snapshot": _pages, "checkpoint": _checkpoint}
 
 
 def render(branch: Branch, *, since: int | None = None, layout: Layout | None = None) -> dict[str, bytes]:
-    """The snapshot's files; those that changed after position `since`, or (None) all."""
+    """Return the snapshot's files: those that changed after position `since`, or (None) all."""
     layout = layout or layout_of(branch.fleet)
     only = None if since is None else _changed(branch, since, layout)
     read = branch.line_at()
@@ -93,7 +95,7 @@ def render(branch: Branch, *, since: int | None = None, layout: Layout | None = 
 
 
 def newest_page(branch: Branch) -> bytes:
-    """`communication.md` alone, which costs no more where the archive is long."""
+    """Return `communication.md` alone; its cost does not depend on the archive's length."""
     read = branch.line_at()
     rendered = pages(
         branch.fleet,
@@ -107,7 +109,7 @@ def newest_page(branch: Branch) -> bytes:
 def pages(
     fleet: FleetState, layout: Layout, entry_at: Callable[[int], Entry], *, only: Collection[str] | None = None
 ) -> dict[str, bytes]:
-    """The snapshot's files (of `only`, where it is given), from what a page shows of the event at each position."""
+    """Return the snapshot's files (of `only`, if given), from what a page shows of the event at each position."""
     state: conversation.State = fleet.states["conversation"]
     wanted = set(state.positions) if only is None else _numbers_in(state, only, layout)
     interactions = [
@@ -119,7 +121,7 @@ def pages(
 
 
 def layout_of(fleet: FleetState) -> Layout:
-    """The fleet's own settings, over the built-in ones."""
+    """Return the fleet's own page settings, over the built-in ones."""
     settings = fleet.states["settings"].settings
     return Layout(recent=settings.recent, headings={**snapshot.HEADINGS, **settings.headings})
 
@@ -136,7 +138,7 @@ def _changed(branch: Branch, since: int, layout: Layout) -> Collection[str] | No
 
 
 def _numbers_in(state: conversation.State, only: Collection[str], layout: Layout) -> set[int]:
-    """The interactions whose events the files of `only` show."""
+    """Return the interactions whose events the files of `only` show."""
     archived, recent = snapshot.split(state.positions, layout)
     wanted = set(recent)
     if not snapshot.is_split(archived):
@@ -155,7 +157,7 @@ def _shown_position(branch: Branch) -> int | None:
 
 
 def _checkpointed(branch: Branch) -> int | None:
-    """The position of the checkpoint on the branch, 0 without one; None where a wrong one lies there."""
+    """Return the position of the branch's checkpoint: 0 without one, None if the file is no checkpoint."""
     entry = branch.root.get(checkpoint.PATH)
     if entry is None:
         return 0
@@ -172,12 +174,12 @@ def _checkpointed(branch: Branch) -> int | None:
 
 _POSITION = re.compile(rb'\{"schema":"[a-z_./0-9 ]{1,1000}","position":(\d{1,16}),')
 
-# Of checkpoints, by the blob's id: its bytes never change, and at 100,000 events there are megabytes of them.
+# Positions of checkpoints by the blob's id: its bytes never change, and at 100,000 events it has megabytes.
 _positions: dict[Oid, int | None] = {}
 
 
 def read_file(branch: Branch, path: str) -> bytes | None:
-    """A file at the top of the ledger branch's tip; None when it is not there."""
+    """Return a file at the top of the ledger branch's tip; None if it is not there."""
     entry = branch.root.get(path)
     if entry is None or entry.is_tree:
         return None

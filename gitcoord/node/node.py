@@ -35,14 +35,14 @@ from gitcoord.store.home import locks, sharing
 from gitcoord.store.home.home import Config, Home
 from gitcoord.store.home.locks import LockHeld
 
-CACHE_EVENTS = 64  # folded since the cache was written, before it is written anew
-CACHE_S = 10.0  # between two writings, by any process of the node: many that write fast would each write it
-COMMANDS_PATIENCE = 10  # where no `agent run` tidies up at a quiet moment, one command in hundreds does
+CACHE_EVENTS = 64  # events folded since the cache was written, before it is written again
+CACHE_S = 10.0  # between two writings by any process of the node: otherwise many fast commands would each write it
+COMMANDS_PATIENCE = 10  # without an `agent run` to tidy up at a quiet moment, one command in hundreds does
 OWN_MAX = 10_000  # lines of the queue remembered until they are folded
 
 
 class Store(Objects, Remote, Protocol):
-    """What a node needs of git."""
+    """The operations that a node needs of git."""
 
     def close(self) -> None: ...
 
@@ -52,7 +52,7 @@ class Store(Objects, Remote, Protocol):
 
 
 class Node:
-    """One process's hold on a node. Not shared between threads; closed when done."""
+    """One process's hold on a node. Do not share it between threads; close it when done."""
 
     def __init__(
         self, home: Home, store: Store, *, place: str = "", tell: Callable[[str, str], None] | None = None
@@ -60,20 +60,20 @@ class Node:
         self.desk = desk = Desk(home)
         self.home, self.config, self.keyring, self.disk = home, self.desk.config, self.desk.keyring, self.desk.disk
         self.draft, self.drafted, self.check, self.append = desk.draft, desk.drafted, desk.check, desk.append
-        self.place = place  # the work tree that is acted from; "" is the clone's own
+        self.place = place  # the work tree that this process acts from; "" is the clone's own
         self.store = store
         self.tell = tell or (lambda kind, text: None)
         self.rng = random.SystemRandom()
         self.local = LocalSessions(self.disk.node, PROFILES[self.config.profile or "local"], self.rng)
         self.local.standings = lambda: peers.standings(self, watched=True)
-        self.local.neighbours = home.neighbours  # a command's push must not take the heartbeats of an `agent run` away
+        self.local.neighbours = home.neighbours  # a command's push must not remove the heartbeats of an `agent run`
         self.budget = Budget(self.local.profile.pushes_per_minute)
         self.pause: Callable[[float], None] = time.sleep
-        self.round_trip_s = 0.0  # of a fetch and a push
-        self.waited_s = 0.0  # in this round, for others
-        self._own: dict[bytes, Event | None] = {}  # lines seen in our queue: signed here, whoever carried them along
+        self.round_trip_s = 0.0  # seconds of a fetch and a push
+        self.waited_s = 0.0  # seconds of this round spent waiting for other writers
+        self._own: dict[bytes, Event | None] = {}  # lines seen in our queue: signed here, whichever node sequenced them
         self._cached = 0  # position of the cache on disk
-        self._glanced: tuple[str | None, str] | None = None  # the tip and the node of the glance on disk
+        self._glanced: tuple[str | None, str] | None = None  # the tip and the node of the status cache on disk
         self._beside = guards.Beside(lambda kind, text: self.tell(kind, text))
         self._replica: Replica | None = None
 
@@ -88,18 +88,18 @@ class Node:
     def close(self) -> None:
         with contextlib.suppress(OSError, GitcoordError):
             self._save_cache()
-            if self.round_trip_s and self.home.exists:  # `leave` has moved it away
+            if self.round_trip_s and self.home.exists:  # false after `leave`, which moves the home away
                 self.tidy(COMMANDS_PATIENCE)
         self.store.close()
 
     @property
     def profile(self) -> Profile:
-        """The timings in force, once the fleet's settings have been read."""
+        """Return the timings in force, once the fleet's settings have been read."""
         self._follow_profile(preferences.profile_of(self.config, self.fleet))
         return self.local.profile
 
     def use_profile(self, name: str) -> None:
-        """Go by the timings and the push budget of this profile, whatever the fleet says."""
+        """Use this profile's timings and push budget, whatever the fleet's setting is."""
         self.config.profile = preferences.profile_name(name)
         self._follow_profile(self.config.profile)
 
@@ -110,7 +110,7 @@ class Node:
 
     @property
     def replica(self) -> Replica:
-        """The folded ledger as this process has it, caught up with what the node has fetched."""
+        """Return the folded ledger as this process has it, caught up with what the node has fetched."""
         try:
             return self._caught_up()
         except Corrupt as wrong:
@@ -164,7 +164,7 @@ class Node:
         )
 
     def _catch_up(self, replica: Replica) -> None:
-        """Another process of this node may have fetched more: fold it, from the local store."""
+        """Fold from the local store what another process of this node may have fetched."""
         tip = self.home.tip
         if tip is not None and tip != replica.branch.tip:
             advance_to(replica, tip, known=self._own)
@@ -177,28 +177,29 @@ class Node:
         if branch is None or branch.fleet.id != self.config.fleet:
             return None
         if branch.checkpoint_position and not trust.read(self.home).accepts_checkpoints:
-            return None  # a process that began with it, before its lie was found, wrote it down again
+            return None  # a process that began with this checkpoint, before it was found wrong, wrote the cache again
         self._cached = branch.fleet.position
         return branch
 
     def _save_cache(self) -> None:
-        """Now and then only: it costs as much as the history is long, and reading on from it costs little."""
+        """Write the cache now and then only: it costs as much as the history is long, and reading on from it costs
+        little."""
         branch = self._replica.branch if self._replica is not None else None
         if branch is not None and branch.fleet.position - self._cached >= CACHE_EVENTS:
-            # One that could not be read, and took a whole fold, is replaced however new it is.
+            # A cache that could not be read, and cost a whole fold, is replaced however new it is.
             if (not self._cached or fold_cache.age_s(self.home) >= CACHE_S) and fold_cache.save(self.home, branch):
                 self._cached = branch.fleet.position
 
-    # Writing: `draft`, `check` and `append` are the desk's
+    # Writing: `draft`, `check` and `append` are the writer's
 
     def level(self, event: Event) -> tuple[str, int | None]:
-        """How far an event of this node got, as far as this node knows, and its position once sequenced."""
+        """Return how far an event of this node got, as far as this node knows, and its position once sequenced."""
         return delivery.level(self, event)
 
     def confirm(
         self, event: Event, level: str, *, timeout_s: float, rounds: int | None = None, urgent: bool = False
     ) -> tuple[str, int | None]:
-        """Wait until `event` reached `level`, in at most `rounds` rounds of one's own. Raises NotConfirmed."""
+        """Wait until `event` reached `level`, in at most `rounds` own rounds. Raise NotConfirmed."""
         if len(self._own) < OWN_MAX:
             self._own.update((one.line, one) for one in self.disk.pending())
         return delivery.confirm(self, event, level, timeout_s=timeout_s, rounds=rounds, urgent=urgent)
@@ -206,15 +207,17 @@ class Node:
     # Syncing
 
     def sync(self, *, tick: bool = True, lock_timeout_s: float = 60.0, urgent: bool = False) -> Report:
-        """One round, for all processes of this node. While another one holds the lock for `lock_timeout_s`:
-        LockHeld, and an `error` event; with no time to wait, just filelock.Timeout at once.
+        """Do one round, for all processes of this node.
+
+        While another process holds the lock for `lock_timeout_s`, raise LockHeld and write an `error` event; without
+        time to wait, raise filelock.Timeout at once.
         """
         check_not_paused(self.home.path)
         with pausing(self.home.path):
             self._leave_beats()
         with pausing(self.home.path), self._sync_lock(lock_timeout_s):
             if self.home.queue.spool or self.home.queue.untidy:
-                self.disk.append(())  # words of one who could not lock the queue; what a crash left there
+                self.disk.append(())  # lines of a writer that could not lock the queue, and leftovers of a crash
             try:
                 return self._round(tick, urgent)
             except Corrupt as wrong:
@@ -244,14 +247,14 @@ class Node:
             lock.release()
 
     def _note_lock(self, text: str) -> None:
-        """As an event, once for as long as nobody syncs."""
+        """Write the text as an event, once for as long as nobody syncs."""
         actor = self.home.queue.speaker
         if actor and not any(e.type == "error" and e.content == text for e in self.disk.pending()):
             with contextlib.suppress(GitcoordError):
                 self.append(self.draft("error", text, actor=actor), on_secret=OnSecret.HIDE)
 
     def _mend_store(self, wrong: Corrupt) -> bool:
-        """Fetch the private store anew where it is damaged. False when something else is wrong."""
+        """Fetch a damaged private store again. Return False if something else is wrong."""
         from gitcoord.node import store_repair
 
         with self._sync_lock(60.0):
@@ -298,7 +301,7 @@ class Node:
             self._glanced = now
 
     def _leave_beats(self) -> None:
-        """BEFORE the lock is asked for: whoever of this node holds it, or has it next, takes them along."""
+        """Spool this node's heartbeats BEFORE asking for the lock: its holder, or the next one, pushes them along."""
         if self._replica is not None:
             for session in self.local.hand_over(self._replica.branch.fleet, since_boot_s(), timestamp=utc_now()):
                 self.home.save_heartbeat(session.agent, session.line or b"")
@@ -311,14 +314,14 @@ class Node:
     # Reading
 
     def events(self, since: int = 0) -> Iterator[tuple[int, Event]]:
-        """Sequenced events after position `since`, in order, with their positions; from the local copy."""
+        """Yield the sequenced events after position `since`, in order, with their positions; from the local copy."""
         read = self.replica.branch.line_at()
         for position in range(since + 1, self.fleet.position + 1):
             yield position, parse(read(position))
 
 
 def open_node(path: Path, *, tell: Callable[[str, str], None] | None = None) -> Node:
-    """The node of the clone (or worktree) at `path`. Raises Refused when it is in no fleet."""
+    """Open the node of the clone (or worktree) at `path`. Raise Refused if it is in no fleet."""
     home = find_home(path)
     config = preferences.overlaid(home.config(), os.environ)
     store = open_store(home, config, home.path.parent)
@@ -326,7 +329,7 @@ def open_node(path: Path, *, tell: Callable[[str, str], None] | None = None) -> 
 
 
 def open_store(home: Home, config: Config, common: Path) -> Store:
-    """The node's private object store, with the remote that the configuration names."""
+    """Return the node's private object store, with the remote that the configuration names."""
     from gitcoord.store.git import git_store
 
     sharing.check_trusted(common, home.store)

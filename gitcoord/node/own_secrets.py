@@ -1,4 +1,4 @@
-"""What this node keeps secret itself: keys in its home, and the keys, tokens and passwords in the environment."""
+"""This node's own secrets: keys in its home, and the keys, tokens and passwords in the environment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gitcoord.core.secret_scan.rules import is_secret_value
 from gitcoord.store.home import node_key
 
 FILE_BYTES_MAX = 16 * 1024  # of a key in a file: one of RSA with 8192 bits has 6,400
-FILES_MAX = 1000  # agents of one node
+FILES_MAX = 1000  # key files of one node
 KEY_BYTES = (32, 64)  # what is read as a key where it is spelled in hexadecimal or base64
 OURS = ("GITCOORD_KEY", "GITCOORD_HMAC_KEY", "GITCOORD_TOKEN", "GITCOORD_ASKPASS_TOKEN", "GITHUB_TOKEN", "GH_TOKEN")
 IN_FILES = ("GITCOORD_TOKEN_FILE", "GITCOORD_APP_KEY")  # these may name a file
@@ -21,7 +21,7 @@ NAMED = re.compile(r"(?i)(?:token|secret|passw(?:or)?d|passphrase|api_?key|acces
 
 
 def own_secrets(keys: Path, environ: Mapping[str, str]) -> OwnSecrets:
-    """Return what is in `keys`, a folder of a node's home, in `environ`, and the key of the node itself.
+    """Return the secrets in `keys` (a folder of a node's home), in `environ`, and the key of the node itself.
 
     Unreadable files are left out.
     """
@@ -33,7 +33,8 @@ def own_secrets(keys: Path, environ: Mapping[str, str]) -> OwnSecrets:
 
 
 def _texts(keys: Path, environ: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
-    """By what each is: one that looks like a path or a word is no secret, unless the variable is ours."""
+    """Yield texts with a description of each. A value that looks like a path or a word is no secret, unless the
+    variable is ours."""
     for path in [*sorted(keys.glob("*"))[:FILES_MAX], *sorted(keys.parent.glob(f"*{node_key.ENDS}"))[:FILES_MAX]]:
         yield f"the key in {path.relative_to(keys.parent).as_posix()}", _content(path)
     for name in IN_FILES:
@@ -53,7 +54,7 @@ def _content(path: Path) -> bytes:
 
 
 def _readings(text: bytes) -> Iterator[bytes]:
-    """The text itself, and the key that it spells."""
+    """Yield the text itself, and the key that it spells."""
     yield text
     for read in (bytes.fromhex, _decoded):
         try:

@@ -1,5 +1,4 @@
-"""What this node last saw of the others: their heartbeats, and what lies in their outboxes. Reading needs no
-network."""
+"""Peers: what this node last saw of the others, their heartbeats and their outboxes. Reading needs no network."""
 
 from __future__ import annotations
 
@@ -36,7 +35,7 @@ class _Seen:
 def note_beats(
     cache: Path, heartbeats: Sequence[Event], now_s: float, *, poll_s: float, first_seen: FirstSeen | None = None
 ) -> None:
-    """After a round: remember when each heartbeat was first seen, by this machine's own clock, and each position."""
+    """Remember after a round when each heartbeat and each position was first seen, by this machine's own clock."""
     make_folder(cache, exist_ok=True)
     known, looked_s = observations(cache)
     seen = liveness.observe(known, heartbeats, now_s, blind_s=liveness.blind_s(looked_s, now_s, poll_s=poll_s))
@@ -56,7 +55,7 @@ def first_seen(cache: Path) -> FirstSeen:
 
 
 def observations(cache: Path) -> tuple[list[Observation], float | None]:
-    """What is remembered, and when the last round that succeeded was (None: there was none)."""
+    """Return the remembered heartbeats, and when the last successful round was (None: there was none)."""
     try:
         value = typed_json.read(_Seen, (cache / FILE).read_bytes())
         return value.seen, value.at_s
@@ -65,7 +64,7 @@ def observations(cache: Path) -> tuple[list[Observation], float | None]:
 
 
 def in_force(cache: Path, glance: Glance) -> list[dict[str, Any]]:
-    """Return the reservations of a glance whose time is not up, as far as this machine has seen it pass."""
+    """Return the cached reservations whose time is not up, as far as this machine has seen it pass."""
     marks, now_s = first_seen(cache), since_boot_s()
     return [
         one
@@ -76,7 +75,7 @@ def in_force(cache: Path, glance: Glance) -> list[dict[str, Any]]:
 
 
 def standings(node: Node, *, watched: bool = False) -> dict[str, AgentLiveness]:
-    """How alive each agent was at this node's last look, by agent (casefolded). `watched` as in `liveness`."""
+    """Return how alive each agent was at this node's last look, by agent (casefolded). `watched` as in `liveness`."""
     known, looked_s = observations(node.home.cache)
     if looked_s is None:
         return {}
@@ -87,15 +86,14 @@ def standings(node: Node, *, watched: bool = False) -> dict[str, AgentLiveness]:
 
 
 def at_home(one: AgentLiveness, runs: bool) -> AgentLiveness:
-    """Of an agent of this node more is known than its heartbeats: a process that ended is gone, one that is slow is
-    not."""
+    """Correct the liveness of an agent of this node by its process: one that ended is gone, one that is slow is not."""
     if not runs:
         return replace(one, state=liveness.GONE)
     return replace(one, state=liveness.ALIVE) if one.silent_s < liveness.HUNG_AFTER * one.next_s else one
 
 
 def outboxes(node: Node) -> dict[str, Outbox]:
-    """All outboxes as the last fetch brought them here, by node id; heartbeats with wrong signatures are left out."""
+    """Return all outboxes of the last fetch, by node id; heartbeats with wrong signatures are left out."""
     from gitcoord.core.ledger import outbox
     from gitcoord.store.git.refs import read_refs
     from gitcoord.store.git.transport import MIRROR
@@ -106,7 +104,7 @@ def outboxes(node: Node) -> dict[str, Outbox]:
 
 
 def live_beats(node: Node) -> list[Event]:
-    """The newest heartbeats in all outboxes, signatures checked against the members' keys."""
+    """Return the newest heartbeats in all outboxes, with signatures checked against the members' keys."""
     fleet = node.fleet
     return [
         heartbeat
@@ -119,7 +117,8 @@ def live_beats(node: Node) -> list[Event]:
 
 
 def pending(node: Node) -> Iterator[tuple[str, Event]]:
-    """What waits to be sequenced, with its level: others' events as they lie in their outboxes, then our own."""
+    """Yield the events that wait to be sequenced, with their levels: first the others' from their outboxes, then our
+    own."""
     from gitcoord.core.fold.chains import Inadmissible
 
     fleet = node.fleet
@@ -137,7 +136,7 @@ def pending(node: Node) -> Iterator[tuple[str, Event]]:
 
 
 def own_pending(node: Node) -> Iterator[tuple[str, Event]]:
-    """This node's queue, with the levels."""
+    """Yield this node's queue, with the levels."""
     fleet, progress = node.fleet, node.home.progress()
     durable = progress.durable if progress.node == node.disk.node else 0
     for event in node.disk.pending():

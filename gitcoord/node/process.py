@@ -17,13 +17,13 @@ from gitcoord.core.errors import GitcoordError
 
 OUTPUT_BYTES_KEPT = 64 * 1024
 LINE_BYTES_MAX = 8 * 1024  # of one line of a log
-FLOOD_BYTES = 1024 * 1024  # a command that prints more than any event holds is not going to stop by itself
-READ_S = 0.2  # a process that left the group may hold the pipe open for ever
-TERM_S = 1.0  # between the request to end and the end
+FLOOD_BYTES = 1024 * 1024  # a command that prints more than any event holds does not stop by itself
+READ_S = 0.2  # a process that left the group may hold the pipe open forever
+TERM_S = 1.0  # between the request to end and the kill
 
 
 class Output(Protocol):
-    """Where the output of a command goes, from a thread that reads it."""
+    """A sink for a command's output, called from a thread that reads it."""
 
     flood_bytes: int  # a command that prints more is ended
 
@@ -31,7 +31,7 @@ class Output(Protocol):
 
 
 class Kept:
-    """The first of the output."""
+    """The first bytes of the output."""
 
     flood_bytes = FLOOD_BYTES
 
@@ -43,9 +43,9 @@ class Kept:
 
 
 class Told:
-    """Each line of the output, for a log that makes it fit; it goes to no terminal by itself."""
+    """Each line of the output, for a log that makes it safe to show; it goes to no terminal by itself."""
 
-    flood_bytes = 64 * 1024 * 1024  # a command may take an hour, and say what it does
+    flood_bytes = 64 * 1024 * 1024  # a command may take an hour, and report its progress
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
@@ -58,7 +58,7 @@ class Told:
                 self.flush()
 
     def flush(self) -> None:
-        """Tell what has no end of line yet."""
+        """Pass on a last line without an end."""
         while self._line.strip():
             self._tell(self._line[:LINE_BYTES_MAX].decode("utf-8", "replace").rstrip("\r\n"))
             del self._line[:LINE_BYTES_MAX]
@@ -66,13 +66,14 @@ class Told:
 
 
 class CannotStart(GitcoordError):
-    """The operating system refused to start a command, in one line that says why and names no value that was given."""
+    """The operating system refused to start a command. The one-line reason shows no value that the command was
+    given."""
 
 
 class Command:
-    """Started when made; raises CannotStart when it cannot be. Look at it with `code`, and `end` it in any case.
+    """A running command; raise CannotStart if it cannot be started. Poll it with `code`, and call `end` in any case.
 
-    `words` as one text go to the shell. Nothing of what it prints reaches our own output but through the two takers.
+    `args` as one text go to the shell. Its output reaches ours only through the two sinks.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Command:
         errors: Output,
         folder: Path | None = None,
     ) -> None:
-        self.floods = False  # it prints more than is meant to be read
+        self.floods = False  # it prints more than anybody reads
         _check(words, environment)
         try:
             with tempfile.TemporaryFile() as file:  # not a pipe: a command need not read it
@@ -112,7 +113,7 @@ class Command:
         try:
             for reader in self._readers:
                 reader.start()
-        except (RuntimeError, MemoryError) as wrong:  # no thread is to be had: what it prints would not be read
+        except (RuntimeError, MemoryError) as wrong:  # no thread is left: nothing would read its output
             self._readers = [reader for reader in self._readers if reader.ident is not None]
             self.end()
             for pipe in filter(None, (self._process.stdout, self._process.stderr)):
@@ -121,12 +122,12 @@ class Command:
 
     @property
     def pid(self) -> int:
-        """Of its process, and of its group."""
+        """Return the id of its process, and of its group."""
         return self._process.pid
 
     @property
     def code(self) -> int | None:
-        """Its exit status; None while it runs."""
+        """Return its exit status; None while it runs."""
         return self._process.poll()
 
     def ask_to_end(self) -> None:
@@ -134,7 +135,8 @@ class Command:
             self._signal(signal.SIGTERM)
 
     def end(self, *, grace_s: float = 0.0) -> None:
-        """End it and everything that it started in its group, which may outlive it. All its output has been taken."""
+        """End the command and everything that it started in its group, which may outlive it. All its output has been
+        taken."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(grace_s)
         self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
@@ -159,7 +161,7 @@ class Command:
 
 
 def _check(words: str | Sequence[str], environment: Mapping[str, str]) -> None:
-    """Raise CannotStart for what the system would refuse, with the name of what holds it."""
+    """Raise CannotStart for what the system would refuse, with the name of its source."""
     texts = [("the command", word) for word in ([words] if isinstance(words, str) else words)]
     for name, text in (*texts, *environment.items()):
         if "\0" in text:

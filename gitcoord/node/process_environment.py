@@ -1,7 +1,7 @@
 """The environment of a user's command (`--exec`, `--handler`, `--on-event`): without credentials, except named ones.
 
-What such a command does follows from what others wrote, and its output goes into the log. Withheld is a variable whose
-name or value says that it is a credential, and what would let a command rule over the later steps of a workflow.
+Such a command acts on what others wrote, and its output goes into the log. So a variable is withheld if its name or
+value looks like a credential, or if it lets a command control the later steps of a workflow.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def command_environment(
 
 
 def withheld(environ: Mapping[str, str], *, pass_env: Iterable[str] = ()) -> list[str]:
-    """Return the names of what a command is not given."""
+    """Return the names of the variables that a command does not get."""
     passed = set(pass_env)
     return sorted(name for name, value in environ.items() if name not in passed and _is_credential(name, value))
 
@@ -54,7 +54,7 @@ def _is_credential(name: str, value: str) -> bool:
 
 
 def checked(names: Iterable[str]) -> list[str]:
-    """Return the names of variables, each once. Raises Refused for what can be no variable's name."""
+    """Return the names of variables, each once. Raise Refused for anything that can be no variable's name."""
     found = list(dict.fromkeys(names))
     for name in found:
         if not NAME.match(name):

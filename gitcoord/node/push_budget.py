@@ -1,4 +1,4 @@
-"""Push economy: one bucket of tokens for all processes of a node, its rate the node's share of the repository's."""
+"""The push budget: one token bucket for all processes of a node; its rate is the node's share of the repository's."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 def take_up(node: Node) -> None:
-    """Go on with the tokens that the node's processes have left. A hundred short commands are no hundred budgets."""
+    """Continue with the tokens that the node's processes have left. A hundred short commands are no hundred budgets."""
     progress = node.home.progress()
     if node.budget.rate is None or progress.tokens is None:
         return
-    passed_s = max(0.0, time.time() - progress.tokens_at)  # by the wall's clock: monotonic ones are not shared
+    passed_s = max(0.0, time.time() - progress.tokens_at)  # wall clock: monotonic clocks are not shared by processes
     node.budget.tokens = min(node.budget.burst, progress.tokens + passed_s * node.budget.rate / 60)
     node.budget.at_s = since_boot_s()
 
 
 def saved(node: Node) -> Mapping[str, Any]:
-    """The fields of `Progress` that pass the bucket on."""
+    """Return the fields of `SyncProgress` that pass the bucket on."""
     if node.budget.rate is None:
         return {"tokens": None, "tokens_at": 0.0}
     node.budget.refill(since_boot_s())
@@ -32,9 +32,10 @@ def saved(node: Node) -> Mapping[str, Any]:
 
 
 def wait_s(node: Node, now_s: float) -> float:
-    """How long until the next round is worth its fetch, where something is due and the budget is spent.
+    """Return how long until the next round is worth its fetch, when something is due and the budget is spent.
 
-    A poll at the most: a push waits for its budget, a look does not. Else the leader's silence is noticed too late.
+    At most one poll: a push waits for its budget, a look at the remote does not. Otherwise the leader's silence is
+    noticed too late.
     """
     return min(max(0.1, node.budget.wait_s(now_s)), node.local.profile.poll_s)
 

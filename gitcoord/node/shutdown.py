@@ -1,4 +1,4 @@
-"""Stopping: a request to stop may come from a signal, in the middle of anything, and ends every wait at once."""
+"""Shutdown: a request to stop may come from a signal, in the middle of anything, and ends every wait at once."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stop:
-    """Like `threading.Event`, but safe to set from a signal handler.
+    """A flag like `threading.Event`, but safe to set from a signal handler.
 
-    An Event's lock is not reentrant: a signal that arrives inside its `wait` would wait for itself for ever.
+    An Event's lock is not reentrant: a signal that arrives inside its `wait` would wait for itself forever.
     """
 
     def __init__(self) -> None:
-        self.at_once = False  # asked twice: no last words
+        self.at_once = False  # requested twice: no last words
         self._set = False
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # its `put` is documented as reentrant
 
@@ -33,17 +33,17 @@ class Stop:
         return self._set
 
     def wait(self, seconds: float) -> bool:
-        """Sleep, but no longer than until `set`. Whether it is set."""
+        """Sleep, but no longer than until `set`. Return whether it is set."""
         if not self._set and seconds > 0:
             with contextlib.suppress(queue.Empty):
                 self._wake.get(timeout=seconds)
         return self._set
 
     def at_eof(self, stream: IO[bytes]) -> None:
-        """Be set when the stream ends."""
+        """Set the flag when the stream ends."""
 
         def read() -> None:
-            while os.read(stream.fileno(), 4096):  # past the buffer: its lock, still held at the exit, would be fatal
+            while os.read(stream.fileno(), 4096):  # unbuffered: the buffer's lock, held at the exit, is fatal
                 pass
             self.set()
 
@@ -51,9 +51,9 @@ class Stop:
 
     @contextlib.contextmanager
     def on_signals(self) -> Iterator[None]:
-        """SIGTERM and Ctrl-C ask to stop; the second one does not wait for the last words.
+        """Stop at SIGTERM or Ctrl-C; a second one skips the last words.
 
-        Only the main thread can be told.
+        Only the main thread gets signals.
         """
         if threading.current_thread() is not threading.main_thread():
             yield

@@ -1,7 +1,7 @@
-"""A glance at the fleet: what `status` shows of the ledger, and what the pre-commit hook needs.
+"""The status cache: what `status` shows of the ledger, and what the pre-commit hook needs.
 
-It is written down after each round, so that nobody has to fold the ledger in order to look. It is told by the tip that
-it is of: one of another tip is made anew.
+It is written after each round, so that reading it needs no fold. It names the tip that it describes: a cache of another
+tip is computed again.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from gitcoord.node.node import Node
 
 FILE = "glance.json"
-FINDINGS_KEPT = 10  # of each kind, the newest
+FINDINGS_KEPT = 10  # newest findings of each kind
 
 
 @dataclass(frozen=True, slots=True)
 class MemberRow:
-    """A member, as far as `status` tells."""
+    """A member, as far as `status` shows it."""
 
     id: str
     admitted: bool
     role: str
     left: bool
-    key: str  # its fingerprint
+    key: str  # the key's fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Glance:
     node: str
     position: int
     sequenced: int  # seq of the node's own chain
-    profile: str  # the fleet's
+    profile: str  # the fleet's setting
     term: int
     leader: str | None
     leader_node: str | None
@@ -59,14 +59,14 @@ class Glance:
     time: str  # the ledger's
     hook: str  # the fleet's setting
     held: list[dict[str, Any]]  # reservations, as `gitcoord reservations` shows them
-    proposals: int  # that wait for somebody's approval
-    floods: list[dict[str, Any]]  # who wrote much today: see `Quotas.floods`
-    full: dict[str, str]  # whose lines wait until tomorrow, and why: see `Places.full`
+    proposals: int  # proposals that wait for somebody's approval
+    floods: list[dict[str, Any]]  # authors who wrote much today: see `Quotas.floods`
+    full: dict[str, str]  # authors whose lines wait until tomorrow, and why: see `Places.full`
     lost: list[dict[str, Any]]  # registered agents that are gone: agent, since, outcome of its recovery
 
 
 def read(home: Home) -> Glance | None:
-    """The newest one, if it is of what this node fetched last."""
+    """Return the newest cached status, if it is of what this node fetched last."""
     try:
         glance = typed_json.read(Glance, (home.cache / FILE).read_bytes())
     except (FileNotFoundError, ValueError):
@@ -75,7 +75,7 @@ def read(home: Home) -> Glance | None:
 
 
 def take(node: Node) -> Glance:
-    """Of the fold as this process has it."""
+    """Compute the status from the fold as this process has it."""
     from gitcoord.features import reservations
     from gitcoord.features.pages import snapshot
     from gitcoord.node import ledger_pages, trust
@@ -125,7 +125,7 @@ def _lost(fleet: FleetState) -> list[dict[str, Any]]:
 
 
 def save(home: Home, glance: Glance) -> None:
-    """For those who look next. It can be made anew: a disk that refuses is told of elsewhere."""
+    """Save the status for the next reader. It can be computed again: a disk that refuses is reported elsewhere."""
     with contextlib.suppress(OSError):
         write_quickly(home.cache / FILE, json.dumps(asdict(glance), separators=(",", ":")).encode())
 

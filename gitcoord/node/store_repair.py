@@ -1,4 +1,5 @@
-"""The private store is a copy: where it is damaged it is made anew from the remote, and nothing is lost."""
+"""Repair of the private store: it is a copy, so where it is damaged it is fetched again from the remote, and nothing is
+lost."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from gitcoord.store.home.home import Config, Home
 
 
 def store_damage(home: Home) -> list[str]:
-    """What is wrong with the private store, for a person; empty when it is sound and holds the last tip seen."""
+    """Return what is wrong with the private store, for a person; empty if it is sound and holds the last tip seen."""
     found = repo_health.damage(home.store)
     tip = home.tip
     if not found and tip is not None and not repo_health.has_commit(home.store, tip):
@@ -21,10 +22,10 @@ def store_damage(home: Home) -> list[str]:
 
 
 def rebuild_store(home: Home, config: Config) -> Path:
-    """Make the private store anew, and move the old one aside; where it lies now. Call it with the sync lock held.
+    """Build the private store again, and return where the old one was moved. Call it with the sync lock held.
 
-    The remote is fetched BEFORE the old store goes: while it cannot be reached, what is left stays readable. The
-    last tip seen stays as it is, so that a ledger that was set back meanwhile is still found out.
+    The remote is fetched BEFORE the old store goes: while it cannot be reached, what is left stays readable. The last
+    tip seen stays as it is, so a ledger that was set back meanwhile is still detected.
     """
     fresh = home.path / "store.git.fresh"
     aside = home.path / "store.git.damaged"
@@ -54,7 +55,7 @@ def rebuild_store(home: Home, config: Config) -> Path:
         raise type(wrong)(
             f"the private store {home.store} is damaged, and cannot be fetched again now: {wrong}"
         ) from wrong
-    shutil.rmtree(aside, ignore_errors=True)  # of an earlier time: one is kept, for who wants to know
+    shutil.rmtree(aside, ignore_errors=True)  # of an earlier repair: one is kept for inspection
     if home.store.exists():
         home.store.rename(aside)
     fresh.rename(home.store)

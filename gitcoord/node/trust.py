@@ -18,30 +18,30 @@ FILE = "verified.json"
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """`position`: of the last event up to which `verify` found nothing. `accepts_checkpoints`: no checkpoint was a
-    lie yet."""
+    """`position` is that of the last event up to which `verify` found nothing. `accepts_checkpoints` is false after a
+    wrong checkpoint."""
 
     position: int = 0
     accepts_checkpoints: bool = True
 
 
 def anchors(config: Config) -> Anchors:
-    """Return what this clone was given to go by: in the environment, else in its own file. Raises Refused."""
+    """Return the anchors that this clone was given, in the environment or in its own file. Raise Refused."""
     return anchor.read(os.environ.get(anchor.VARIABLE, "") or config.trust)
 
 
 def founder_of(fleet: FleetState) -> str:
-    """Return the fingerprint of the key that founded the fleet: what to put into GITCOORD_TRUST elsewhere."""
+    """Return the fingerprint of the key that founded the fleet: a value for GITCOORD_TRUST elsewhere."""
     return fingerprint(fleet.members.founder_key) if fleet.members.founder_key else ""
 
 
 def newest_of(fleet: FleetState) -> str:
-    """Return `POSITION:DIGEST` of the log as it is known here: what else GITCOORD_TRUST may be; "" of an empty one."""
+    """Return `POSITION:DIGEST` of the log as known here, another value for GITCOORD_TRUST; "" if the log is empty."""
     return f"{fleet.position}:{fleet.digest}" if fleet.position else ""
 
 
 def read(home: Home) -> Trust:
-    """What is written down; an unreadable file is none."""
+    """Return the recorded trust; an unreadable file counts as none."""
     try:
         value = json.loads((home.path / FILE).read_bytes())
         return Trust(int(value["position"]), bool(value["accepts_checkpoints"]))

@@ -1,7 +1,7 @@
-"""A desk: what it takes to write on a node, its home, its settings and its keys.
+"""The writer: what it takes to write on a node, its home, its settings and its keys.
 
-To read what others wrote takes a `Node`, which folds the ledger. Who only writes needs none of that, nor the time
-that it takes to import.
+A reader of others' events needs a `Node`, which folds the ledger. A writer needs neither that nor the time to import
+it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Desk:
-    """One process's place to write on a node. All words that enter the ledger from here pass `append`."""
+    """One process's way to write on a node. Every text that enters the ledger from here passes `append`."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
@@ -53,7 +53,7 @@ class Desk:
         uid: str | None = None,
         term: int | None = None,
     ) -> Draft:
-        """A draft with a new identity."""
+        """Return a draft with a new identity."""
         return Draft(
             actor=actor,
             type=type_,
@@ -86,7 +86,7 @@ class Desk:
     def append(self, *drafts: Draft, on_secret: OnSecret | None = None) -> list[Event]:
         """Store the drafts on the local disk BEFORE this returns (QUEUED), in this order.
 
-        Raise Refused where a secret seems to stand in one; `on_secret` says otherwise.
+        Raise Refused if a secret seems to stand in one; `on_secret` overrides that.
         """
         return self.disk.append(self._guarded(drafts, on_secret))
 
@@ -129,7 +129,7 @@ class Desk:
 
 
 def find_home(path: Path) -> Home:
-    """The home of the node whose clone (or work tree) is around `path`. Raises Refused outside of any."""
+    """Return the home of the node whose clone (or work tree) is around `path`. Raise Refused outside of any."""
     common = repo_location.common_dir(path)
     if common is None:
         raise Refused(f"{path} is in no git repository: run `gitcoord init` there first")

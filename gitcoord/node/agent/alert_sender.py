@@ -1,8 +1,8 @@
-"""Alerts: the leader tells people, by mail, chat or webhook, what they ought to hear of; `alert_sent` is the answer.
+"""Alerts: the leader notifies people by mail, chat or webhook; `alert_sent` records it.
 
-Where to is known to this node alone (`GITCOORD_ALERTS`, addresses as apprise writes them): they hold tokens and
-passwords. A leader that has none leaves what waits to its successor. One that is killed between the message and its
-answer has told people, and its successor tells them again: twice is better than never.
+The addresses are known to this node alone (`GITCOORD_ALERTS`, as apprise writes them): they hold tokens and passwords.
+A leader without addresses leaves waiting alerts to its successor. If a leader is killed between the message and its
+record, its successor sends the message again: twice is better than never.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from gitcoord.node.node import Node
 
 VARIABLE = "GITCOORD_ALERTS"
 RETRY_S = (2.0, 300.0)  # after a failure: doubles from the first to the second
-ATTEMPTS = 5  # with one address, when another one has it
-END_S = 5.0  # to end what is being sent when told to stop
+ATTEMPTS = 5  # with one address, if another one has taken the alert
+END_S = 5.0  # to finish a message when told to stop
 
 
 def addresses(environ: Mapping[str, str]) -> list[str]:
-    """What `GITCOORD_ALERTS` names, with spaces between."""
+    """Return the addresses in `GITCOORD_ALERTS`, which are separated by spaces."""
     return environ.get(VARIABLE, "").split()
 
 
 @dataclass(slots=True)
 class _Message:
-    """On its way: a batch that stays as it is until it is told."""
+    """A batch of alerts on its way; it stays as it is until it is sent."""
 
     alerts: list[Alert]
     title: str
@@ -44,9 +44,9 @@ class _Message:
 
 
 class Alerts:
-    """The messages of one process. Looked after by `agent run`, between two rounds."""
+    """The messages of one process. `agent run` calls it between two rounds."""
 
-    agent = ""  # of no single one
+    agent = ""  # it belongs to no single agent
 
     def __init__(self, node: Node, urls: Sequence[str], *, say: Callable[[str, str], None]) -> None:
         self.node = node
@@ -60,11 +60,11 @@ class Alerts:
         return self._message is not None and self._message.thread is not None
 
     def is_due(self, now_s: float) -> bool:
-        """Whether `step` has something to do although no round brought news."""
+        """Return whether `step` has something to do although no round brought news."""
         return self.busy and self._has_ended()
 
     def step(self, now_s: float) -> bool:
-        """Send what is due, if the leader is here; conclude what was sent. True if anything was done."""
+        """Send what is due, if the leader is here; conclude what was sent. Return True if anything was done."""
         if self.busy:
             return self._has_ended() and self._conclude(now_s)
         local, terms = self.node.local, self.node.fleet.terms
@@ -80,10 +80,10 @@ class Alerts:
         return True
 
     def ask_to_end(self) -> None:
-        """Nothing to ask: a message takes seconds."""
+        """Do nothing: a message takes seconds."""
 
     def end(self) -> None:
-        """Wait a little for what is being sent, so that it is not sent again."""
+        """Wait a little for a message on its way, so that it is not sent again."""
         self.node.local.lease.wanted = False
         if self._message is not None and self._message.thread is not None:
             self._message.thread.join(END_S)
@@ -91,7 +91,8 @@ class Alerts:
                 self._conclude(float("inf"))
 
     def _wanted(self) -> _Message | None:
-        """What is to be sent: again, where somebody has not got it; else what is due. Another one may have told it."""
+        """Return the message to send: again, if an address has not got it; otherwise what is due. Another leader may
+        have sent it."""
         if not self._senders:
             return None
         waiting = self.node.fleet.states["alerts"].waiting
@@ -101,15 +102,15 @@ class Alerts:
         fleet = self.node.fleet
         due = alerts.due(Context(fleet, utc_now(), seen_s=self.node.replica.seen_s))
         if not due or any(event.type == "alert_sent" for event in self.node.disk.pending()):
-            return None  # what is told but not sequenced yet is told
+            return None  # sent already, though not sequenced yet
         return _Message(due, *alerts.message(due, fleet.id or ""), left=list(range(len(self._senders))))
 
     def _send(self, message: _Message) -> None:
-        """In a thread of its own: an address may take its time."""
+        """Send in a thread of its own: an address may take its time."""
         for number in message.left:
             try:
                 taken = self._senders[number](message.title, message.text)
-            except Exception:  # of somebody's package, which may do anything; what it says may hold the address
+            except Exception:  # of a third-party package, which may do anything; its text may hold the address
                 taken = False
             if not taken:
                 message.failed.append(number)
@@ -134,7 +135,7 @@ class Alerts:
             return False
         try:
             self._answer(message, reached)
-        except GitcoordError as wrong:  # the disk, or a lock: it is sent, and that is written down later
+        except GitcoordError as wrong:  # the disk, or a lock: it was sent, and the record follows later
             self._not_before_s, message.left = now_s + RETRY_S[0], []
             self.say("alert_waits", f"an alert is sent, but that cannot be noted: {wrong}")
             return False
@@ -166,7 +167,7 @@ class Alerts:
 
 
 def _senders(urls: Sequence[str], say: Callable[[str, str], None]) -> list[Callable[[str, str], bool]]:
-    """What sends a title and a text, one for each address."""
+    """Return a function for each address that sends a title and a text."""
     if not urls:
         return []
     try:

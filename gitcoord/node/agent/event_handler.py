@@ -1,8 +1,8 @@
-"""Reactions of an agent: a command of the user's for each event addressed to it, in order, one at a time.
+"""The event handler of an agent: a user's command for each event addressed to it, in order, one at a time.
 
-The checkpoint moves when the command ends with 0. Killed between the two, the agent handles that event once
+The checkpoint moves when the command ends with 0. If the agent is killed between the two, it handles that event once
 more; the command is told the event's id, and the answer's own id follows from it, so it counts once. An event on which
-the command fails again and again becomes a dead letter, so that it does not hold up the later ones for ever.
+the command fails repeatedly becomes a dead letter, so that it does not hold up the later ones forever.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from gitcoord.store.home.dead_letters import DeadLetters, Letter
 ANSWER_BYTES_MAX = 48 * 1024  # leaves room for the event around it
 ATTEMPTS = 5  # at an event, before it becomes a dead letter
 RETRY_S = (1.0, 60.0)  # after a failure: doubles from the first to the second
-ERRORS_S = 60.0  # between two `error` events about dead letters: somebody may send many
-DISK_RETRY_S = 1.0  # what a command has done is kept until it can be written down
+ERRORS_S = 60.0  # between two `error` events about dead letters: an author may send many
+DISK_RETRY_S = 1.0  # the result of a command is kept until it can be written down
 COMMAND_S_MAX = 3600.0
 
 
@@ -54,7 +54,7 @@ class _Running:
     problem: str = ""  # why it was ended
 
     def look(self, now_s: float) -> None:
-        """End it when it goes too far."""
+        """End the command when it goes too far."""
         if self.command.floods:
             self.problem = "printed without end"
         elif now_s - self.since_s > COMMAND_S_MAX:
@@ -63,14 +63,14 @@ class _Running:
             self.command.end()
 
     def end(self, *, grace_s: float = 0.0) -> None:
-        """End it, and tell the rest of what it printed."""
+        """End the command, and pass on the rest of what it printed."""
         self.command.end(grace_s=grace_s)
         for told in self.told:
             told.flush()
 
 
 class Reaction:
-    """One agent's handling of what is addressed to it."""
+    """One agent's handling of the events addressed to it."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Reaction:
         return self._running is not None
 
     def is_due(self, now_s: float) -> bool:
-        """Whether `step` has something to do although no round brought news."""
+        """Return whether `step` has something to do although no round brought news."""
         if now_s < self._not_before_s:
             return False
         if self._running is None:
@@ -111,7 +111,7 @@ class Reaction:
         return self._running.command.code is not None or self._running.command.floods
 
     def step(self, now_s: float) -> bool:
-        """Look after the running command, or start the next. True if anything was done."""
+        """Look after the running command, or start the next. Return True if anything was done."""
         if self._running is not None:
             return self._look_after(self._running, now_s)
         if now_s < self._not_before_s:
@@ -123,13 +123,13 @@ class Reaction:
         position, event = found
         try:
             self._start(position, event, now_s, replayed=wanted is not None)
-        except Exception as wrong:  # whatever the event holds: the later ones are not held up
+        except Exception as wrong:  # whatever the event holds must not hold up the later ones
             how = f"could not be started: {in_words(wrong)}"
             self._failed(event, position, how, now_s, replayed=wanted is not None)
         return True
 
     def _again(self, letter: Letter) -> tuple[int, Event] | None:
-        """The event of a dead letter; None when the ledger has it no more, and then the letter says so."""
+        """Return the event of a dead letter; None if the ledger no longer has it, and then the letter says so."""
         position = self.node.fleet.positions.get(letter.event)
         if position is None:
             self.letters.set_aside(replace(letter, replay=False, reason="the ledger holds this event no more"))
@@ -137,7 +137,8 @@ class Reaction:
         return position, parse(self.node.replica.branch.line_at()(position))
 
     def _next(self) -> tuple[int, Event] | None:
-        """The next event addressed to this agent. What lies before it is remembered in memory: not worth a sync."""
+        """Return the next event addressed to this agent. The position before it is kept in memory: it is not worth an
+        fsync."""
         fleet = self.node.fleet
         read = self.node.replica.branch.line_at()
         for position in range(self.position + 1, fleet.position + 1):
@@ -184,7 +185,7 @@ class Reaction:
         running.end()
         try:
             self._conclude(running, code, now_s)
-        except GitcoordError as wrong:  # the disk, or a lock: the command is done, and is not run again for that
+        except GitcoordError as wrong:  # the disk, or a lock: the command is done, and does not run again for that
             self._not_before_s = now_s + DISK_RETRY_S
             self.say("handler_waits", f"event {running.event.uid[:8]} is handled, but that cannot be noted: {wrong}")
             return False
@@ -198,7 +199,7 @@ class Reaction:
                 problem = self._answer(running.event, bytes(running.output.bytes))
             except GitcoordError:
                 raise
-            except Exception as wrong:  # whatever was printed
+            except Exception as wrong:  # whatever the command printed
                 problem = f"printed what cannot be an answer: {in_words(wrong)}"
         if problem:
             self._failed(running.event, running.position, problem, now_s, replayed=running.replayed)
@@ -210,12 +211,12 @@ class Reaction:
         self._failures, self._not_before_s = 0, 0.0
 
     def _answer(self, event: Event, output: bytes) -> str:
-        """Queue the answer; why that cannot be, or nothing."""
+        """Queue the answer. Return why that is impossible, or ""."""
         text = as_text(output.decode("utf-8", "replace").removesuffix("\n"))
         if len(output) > ANSWER_BYTES_MAX:
             return f"printed more than {ANSWER_BYTES_MAX} bytes"
         if not text or event.type == "answer":
-            return ""  # nothing to say; and two agents must not answer each other's answers for ever
+            return ""  # nothing to say; and two agents must not answer each other's answers forever
         nonce = uid_from(hashlib.sha256(f"answer {event.uid} {self.agent.casefold()}".encode()).digest())
         if uid_of(self.agent, nonce) in self.node.fleet.positions:
             return ""
@@ -246,7 +247,7 @@ class Reaction:
         self.say("set_aside", f"event {event.uid[:8]} is set aside: `gitcoord inbox --failed` shows it")
         if now_s - self._error_s >= ERRORS_S:
             self._error_s = now_s
-            with contextlib.suppress(GitcoordError):  # the letter is kept, and `status` tells of it
+            with contextlib.suppress(GitcoordError):  # the letter is kept, and `status` shows it
                 self.node.append(
                     self.node.draft(
                         "error", f"{text}, {failures} times in a row; it is set aside", actor=self.agent, re=event.uid
@@ -254,12 +255,12 @@ class Reaction:
                 )
 
     def ask_to_end(self) -> None:
-        """Tell the running command that it is time; `end` does not ask."""
+        """Ask the running command to end; `end` does not ask."""
         if self._running is not None:
             self._running.command.ask_to_end()
 
     def end(self) -> None:
-        """End the running command and whatever it started. Its event is handled anew by the next run."""
+        """End the running command and whatever it started. The next run handles its event again."""
         if self._running is not None:
             self._running.command.ask_to_end()
             self._running.end(grace_s=TERM_S)

@@ -1,6 +1,7 @@
-"""Guards: each part of a process that goes on fails by itself, whatever the ledger holds: told once, tried again later.
+"""Guards: each part of a long-running process fails by itself; it is reported once and tried again later.
 
-What a part raises ends neither the process nor the round. It is told with its cause, and again when it is another one.
+An error of a part ends neither the process nor the round. It is reported with its cause, and again if the cause
+changes.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 RETRY_S = (1.0, 60.0)  # after a failure: doubles from the first to the second
 TOLD_MAX = 100
-PARTS_MAX = 1000  # remembered; what a process consists of is some ten
+PARTS_MAX = 1000  # remembered; a process consists of about ten
 
 T = TypeVar("T")
 
@@ -39,23 +40,23 @@ class Guards:
     _troubles: dict[str, _Trouble] = field(default_factory=dict)
 
     def run(self, name: str, part: Callable[[], T], *, otherwise: T, now_s: float, key: str = "") -> T:
-        """What `part` answers; `otherwise` where it fails, and until it is to be tried again.
+        """Return what `part` returns; `otherwise` if it fails, and until it is to be tried again.
 
-        `key`: which one it is, where several have one name.
+        `key` tells parts of the same name apart.
         """
         trouble = self._troubles.get(key or name)
         if trouble is not None and now_s < trouble.not_before_s:
             return otherwise
         try:
             answer = part()
-        except Exception as wrong:  # a part is whatever the ledger made of it; the caller has others to look after
+        except Exception as wrong:  # a part may fail on anything in the ledger; the caller has other parts to run
             self._failed(name, key or name, wrong, now_s)
             return otherwise
         self._troubles.pop(key or name, None)
         return answer
 
     def waits(self, key: str, now_s: float) -> bool:
-        """Whether the part failed, and is not to be tried yet."""
+        """Return whether the part failed, and is not to be tried yet."""
         return key in self._troubles and now_s < self._troubles[key].not_before_s
 
     # What `agent run` looks after between two rounds
@@ -65,7 +66,7 @@ class Guards:
         return self.run(_name(one), partial(one.step, now_s), otherwise=False, now_s=now_s, key=str(id(one)))
 
     def is_due(self, one: Reacting) -> bool:
-        """Whether it has something to do. One that cannot even tell fails in its `step` as well, and waits then."""
+        """Return whether it has something to do. If even that fails, its `step` fails as well, and waits then."""
         now_s = time.monotonic()
         if self.waits(str(id(one)), now_s):
             return False
@@ -75,7 +76,7 @@ class Guards:
             return self.step(one)
 
     def ending(self, part: Callable[[], None]) -> None:
-        """What cannot end itself keeps no other from it."""
+        """Run `part`: a failure must not keep the others from ending."""
         try:
             part()
         except Exception as wrong:
@@ -95,7 +96,8 @@ class Guards:
 
 @dataclass(slots=True)
 class Beside:
-    """What comes along with a round, and may fail without it. The disk's and the store's own errors are the round's."""
+    """A part that runs along with a round, and may fail without it. The disk's and the store's own errors are the
+    round's."""
 
     tell: Callable[[str, str], None]
     _told: list[str] = field(default_factory=list)
@@ -105,7 +107,7 @@ class Beside:
             part()
         except (OSError, GitcoordError):
             raise
-        except Exception as wrong:  # whatever the ledger made of it
+        except Exception as wrong:  # anything that the ledger's content caused
             self.tell_once("part_failed", f"after a round: {in_words(wrong)}")
 
     def tell_once(self, kind: str, text: str) -> None:
@@ -119,7 +121,7 @@ def _name(one: Reacting) -> str:
 
 
 def in_words(wrong: BaseException) -> str:
-    """An error in one line: for a bug with the place in our code."""
+    """Return an error in one line; for a bug, with the place in our code."""
     if isinstance(wrong, GitcoordError):
         return str(wrong)
     frames = traceback.extract_tb(wrong.__traceback__)

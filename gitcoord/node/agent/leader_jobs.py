@@ -1,7 +1,7 @@
-"""Errands: what the leader does outside the ledger now and then, in a thread, and writes down when it is done.
+"""Leader jobs: what the leader does outside the ledger, in a thread, and records when it is done.
 
-The fold belongs to the main thread. So an errand is prepared there, from a look; what it is given to run in the thread
-holds copies, asks `may_act` before it changes anything outside, and returns the events to write.
+The fold belongs to the main thread. So a job is prepared there, from a context; what runs in the thread holds copies,
+asks `lease_held` before it changes anything outside, and returns the events to write.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from gitcoord.node.clock import since_boot_s
 from gitcoord.node.node import Node
 from gitcoord.node.operations import submit
 
-END_S = 5.0  # to end what is being done when told to stop
-WAIT_S_MAX = 3600.0  # after failures: the time between two doubles up to this
+END_S = 5.0  # to finish a job when told to stop
+WAIT_S_MAX = 3600.0  # after failures, the time between two attempts doubles up to this
 
 May = Callable[[], bool]
 Work = Callable[[May], Sequence[NewEvent]]
@@ -31,10 +31,10 @@ class LeaderJob(Protocol):
     name: str
 
     def interval_s(self, ctx: Context) -> float:
-        """How often it is wanted, in seconds; 0: not at all."""
+        """Return the interval in seconds; 0 if the job is not wanted."""
 
     def prepare(self, ctx: Context) -> Work | None:
-        """What there is to do now; None: nothing."""
+        """Return the work to do now; None if there is none."""
 
 
 @dataclass(slots=True)
@@ -46,9 +46,9 @@ class _Running:
 
 
 class LeaderJobs:
-    """The errands of one process, one at a time. Looked after by `agent run`, between two rounds."""
+    """The jobs of one process, one at a time. `agent run` calls it between two rounds."""
 
-    agent = ""  # of no single one
+    agent = ""  # it belongs to no single agent
 
     def __init__(self, node: Node, jobs: Sequence[LeaderJob], *, say: Callable[[str, str], None]) -> None:
         self.node = node
@@ -57,7 +57,7 @@ class LeaderJobs:
         self._running: _Running | None = None
         self._next_s: dict[str, float] = {}
         self._failures: dict[str, int] = {}
-        self._waits = False  # something is to be done, and may not be done yet
+        self._waits = False  # something is due, and the lease does not allow it yet
         self._until_s = 0.0  # read by the thread: until then the leader here may act
 
     @property
@@ -68,7 +68,7 @@ class LeaderJobs:
         return self._running is not None and self._has_ended()
 
     def step(self, now_s: float) -> bool:
-        """Begin what is due, if the leader is here; conclude what has ended. True if anything was done."""
+        """Begin what is due, if the leader is here; conclude what has ended. Return True if anything was done."""
         local, terms = self.node.local, self.node.fleet.terms
         lead = local.leading(terms)
         self._until_s = local.lease.valid_until_s if lead is not None else 0.0
@@ -83,7 +83,7 @@ class LeaderJobs:
             try:
                 interval_s = job.interval_s(ctx)
                 work = job.prepare(ctx) if interval_s > 0 else None
-            except Exception as wrong:  # whatever the ledger holds: the others have their turn
+            except Exception as wrong:  # whatever the ledger holds must not keep the other jobs from their turn
                 self._next_s[job.name] = now_s
                 self._failed(job.name, in_words(wrong), now_s)
                 continue
@@ -97,7 +97,7 @@ class LeaderJobs:
         return False
 
     def ask_to_end(self) -> None:
-        """No further write outside: an errand asks before each."""
+        """Stop further writes outside: a job asks before each."""
         self._until_s = 0.0
 
     def end(self) -> None:
@@ -115,7 +115,7 @@ class LeaderJobs:
         def run() -> None:
             try:
                 running.done = list(work(self._may_act))
-            except Exception as wrong:  # a bug there is no reason for an agent to end
+            except Exception as wrong:  # a bug in a job must not end the agent
                 running.wrong = in_words(wrong)
 
         running.thread = threading.Thread(target=run, daemon=True)
@@ -126,7 +126,8 @@ class LeaderJobs:
         return thread is not None and not thread.is_alive()
 
     def _concluded(self, now_s: float) -> bool:
-        """Whether it has ended: then the next one may begin at once, which a run of one turn would never see else."""
+        """Conclude a job that has ended. Return whether the next one may begin: a run of one turn needs that at
+        once."""
         if not self._has_ended():
             return False
         running, self._running = self._running, None
@@ -141,7 +142,7 @@ class LeaderJobs:
             return
         self._failures.pop(name, None)
         lead = self.node.local.leading(self.node.fleet.terms)
-        if lead is None:  # what only a leader may write would have no effect; the next one finds it again
+        if lead is None:  # events of a leader would have no effect; the next leader finds the work again
             self.say(name, "the leadership ended meanwhile: the next leader looks again")
             return
         drafts = []
@@ -149,13 +150,15 @@ class LeaderJobs:
             try:
                 [draft] = self.node.drafted([one], actor=lead.agent, term=self.node.fleet.terms.term)
                 self.node.check(draft)
-            except Refused as wrong:  # by what it found outside, such as a secret in a title: the others are noted
+            except (
+                Refused
+            ) as wrong:  # caused by what the job found outside, such as a secret in a title: the others are recorded
                 self.say("errand_failed", f"{name}: one of what it did cannot be noted: {wrong}")
             else:
                 drafts.append(draft)
         try:
             self.node.append(*drafts)
-        except GitcoordError as wrong:  # the disk: it is found again at the next look
+        except GitcoordError as wrong:  # the disk: the next run finds the work again
             self.say("errand_failed", f"{name} cannot be noted: {wrong}")
             return
         for noted in drafts:

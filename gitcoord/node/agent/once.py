@@ -1,4 +1,4 @@
-"""Once: a visit of `agent run --once`, as a scheduled job makes it, and when it is over."""
+"""One visit of `agent run --once`, as a scheduled job makes it, and when it is over."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from gitcoord.node.agent.sync_loop import Rounds
 from gitcoord.node.clock import since_boot_s
 from gitcoord.node.node import Node
 
-BUSY_S_MAX = 300.0  # for what a leader has begun to do outside the ledger, such as ten reviews
+BUSY_S_MAX = 300.0  # for work that a leader has begun outside the ledger, such as ten reviews
 
 
 def over(node: Node, rounds: Rounds, busy: Callable[[], bool], started_s: float) -> Callable[[], bool]:
-    """To be asked after each turn: true once a leader shows that it lives, or we lead and have done what is due.
+    """Return a check to call after each turn: true once another leader is alive, or we lead and have done what is due.
 
     `busy`: whether something is being done outside the ledger; `started_s`: when the visit began, since boot.
     """

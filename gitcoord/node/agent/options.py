@@ -1,4 +1,4 @@
-"""What `agent run` was told, and what it looks after between two rounds."""
+"""The options of `agent run`, and the interface of what it looks after between two rounds."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from gitcoord.node.tasks.worker import WorkerConfig
 
 
 class Reacting(Protocol):
-    """What is looked after between two rounds: it does a little at a time, and waits for nothing."""
+    """A part that `agent run` looks after between two rounds: it does a little at a time, and waits for nothing."""
 
-    agent: str  # whose it is; "" of no single one
+    agent: str  # its agent; "" if it belongs to no single one
 
     @property
     def busy(self) -> bool: ...
@@ -29,21 +29,21 @@ class Reacting(Protocol):
 
 @dataclass(slots=True)
 class Options:
-    """What `agent run` was told."""
+    """The options of `agent run`."""
 
     agents: Sequence[str]
     on_event: str | None = None
     reply: bool = False
-    attempts: int = ATTEMPTS  # of on_event, at an event
+    attempts: int = ATTEMPTS  # of on_event, at one event
     pass_env: Sequence[str] = ()  # variables that commands get although they look like credentials
     work: WorkerConfig | None = None
     capabilities: Sequence[str] = ()
-    drain_s: float = 0.0  # told to stop: how long what is begun may take, before it is given back
+    drain_s: float = 0.0  # after a request to stop: how long begun work may take, before it is given back
     lead: bool = True
     once: bool = False
     takeover: bool = False
     for_s: float | None = None
     say: Callable[[str, str], None] = lambda kind, text: None
-    wait_for_credentials: bool = False  # at the start: later it is always so
+    wait_for_credentials: bool = False  # at the start: later it always waits
     reactions: Sequence[Reacting] = ()  # of the layers above
-    heartbeat_extras: Callable[[], Mapping[str, Any]] = dict  # what those tell in heartbeats
+    heartbeat_extras: Callable[[], Mapping[str, Any]] = dict  # fields that those add to heartbeats

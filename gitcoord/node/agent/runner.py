@@ -1,4 +1,4 @@
-"""`agent run`: sessions that heartbeat, sync, stand and lead, until they are told to stop; then they say goodbye."""
+"""`agent run`: sessions that heartbeat, sync, campaign and lead, until they are told to stop; then they say goodbye."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from gitcoord.node.shutdown import Stop
 from gitcoord.node.tasks.worker import Worker
 from gitcoord.store.home.locks import LockHeld
 
-LOOK_S = 0.05  # how often the queue is looked at: what another process queued is picked up within 100 ms…
-LOOK_S_MAX = 0.5  # …or so: where a look at the remote takes a second, most of what an idle agent costs are these
-TIDY_S = 60.0  # between two looks whether the private store wants to be tidied up
-GONE_LATER_S = 0.02  # who is looked at then is gone, and not nearly
+LOOK_S = 0.05  # between two looks at the queue: what another process queued is picked up within 100 ms…
+LOOK_S_MAX = 0.5  # …or so: where a fetch takes a second, these looks are most of an idle agent's cost
+TIDY_S = 60.0  # between two checks whether the private store needs tidying
+GONE_LATER_S = 0.02  # so late that an agent counts as gone at that check, not as nearly gone
 GOODBYE_S = 10.0  # at most, for the last words
 
 
@@ -45,7 +45,7 @@ class Runner:
     options: Options
     stop: Stop = field(default_factory=Stop)
     reactions: list[Reacting] = field(default_factory=list)
-    ended: list[str] = field(default_factory=list)  # why sessions were lost to another run
+    ended: list[str] = field(default_factory=list)  # why sessions ended in favour of another run
     _rounds: Rounds = field(init=False)
     _guards: Guards = field(init=False)
     _seats: sessions.Seats = field(init=False)
@@ -57,12 +57,13 @@ class Runner:
 
     def __post_init__(self) -> None:
         self._guards = Guards(self.options.say)
-        self.node.desk.on_secret = OnSecret.HIDE  # nobody is here to be told: what a command prints counts without them
+        self.node.desk.on_secret = OnSecret.HIDE  # nobody is here to read a refusal
         self._rounds = Rounds(self.node, self.options.agents[0], self.options.say, self.stop)
         self._seats = sessions.Seats(self.node, self.options.say, self.stop.is_set)
 
     def run(self) -> None:
-        """Until told to stop, or `for_s` is over. Raises Lost when an agent runs elsewhere, or was taken over."""
+        """Run until told to stop, or until `for_s` is over. Raise Lost if an agent runs elsewhere, or was taken
+        over."""
         node = self.node
         names = list({agent.casefold(): agent for agent in self.options.agents}.values())
         with sessions.locked(node, names), self.stop.on_signals():
@@ -84,7 +85,8 @@ class Runner:
             raise self._rounds.trouble
 
     def _first_round(self) -> None:
-        """Wrong credentials halt at the start, like any refusal. An outage does not, nor do others that are busy."""
+        """Do the first round. Wrong credentials halt at the start, like any refusal. An outage or a busy lock does
+        not."""
         try:
             self.node.sync(tick=False)
         except Unreachable as wrong:
@@ -97,7 +99,9 @@ class Runner:
             pass
         except GitcoordError:
             raise
-        except Exception as wrong:  # whatever the ledger holds: the rounds that follow tell more, and go on
+        except (
+            Exception
+        ) as wrong:  # anything that the ledger's content caused: the following rounds report more, and go on
             self.options.say("part_failed", f"the first round: {in_words(wrong)}")
 
     def _take_seats(self, names: Sequence[str]) -> None:
@@ -129,7 +133,7 @@ class Runner:
         )
 
     def _enrol(self, agent: str) -> None:
-        """Tell the fleet what the agent can do, unless it knows."""
+        """Register the agent's abilities with the fleet, unless it knows them."""
         slots = self.options.work.slots if self.options.work is not None else 1
         ctx = submit.context(self.node, agent)
         proposals = agents.enrolled(ctx, capabilities=self.options.capabilities, slots=slots)
@@ -149,14 +153,15 @@ class Runner:
             self._sleep(end)
 
     def _turn(self) -> None:
-        """One round if one is due, with its retries; then the reactions, whose commands sleep when the machine does."""
+        """Do one round if it is due, with its retries; then the event handlers, whose commands sleep when the machine
+        does."""
         if self._is_due(since_boot_s()):
             try:
                 self._round()
             except Exception as wrong:
                 self._rounds.failed(wrong)
         if not self._rounds.paused:
-            self.node.local.lease.wanted = False  # each that does says so again
+            self.node.local.lease.wanted = False  # each part that wants the lease says so again
             for reaction in self.reactions:
                 while self._guards.step(reaction):
                     pass
@@ -185,7 +190,8 @@ class Runner:
         self._queue_seen = stamp if _last(node) in (before, None) else None
 
     def _gone_in_s(self) -> float:
-        """A leader does not wait for its next tick where somebody's work can be given to others before that."""
+        """Return in how many seconds an agent becomes gone: a leader does not wait for its next tick to reassign its
+        work."""
         local = self.node.local
         if local.leading(self.node.fleet.terms) is None:
             return math.inf
@@ -202,7 +208,7 @@ class Runner:
                 self._give_up(session, why)
 
     def _give_up(self, session: Session, why: str) -> None:
-        """One agent ends here, with a last heartbeat that says goodbye; the others of this process go on."""
+        """End one agent here, with a last heartbeat that says goodbye; the others of this process go on."""
         self.ended.append(why)
         self.options.say("lost", why)
         for reaction in self.reactions:
@@ -223,7 +229,7 @@ class Runner:
             self.options.say("leader", f"{terms.leader or 'nobody'} leads term {terms.term}{here}")
 
     def _log_beat(self) -> None:
-        """Where the fleet wants heartbeats in its history, each heartbeat is an event as well."""
+        """Write each heartbeat as an event as well, if the fleet wants heartbeats in its history."""
         node = self.node
         if node.fleet.states["settings"].settings.heartbeats != "log":
             return
@@ -245,7 +251,7 @@ class Runner:
                 )
 
     def _sleep(self, end_s: float) -> None:
-        """Until the next round is due, the queue changed, a command wants to be looked at, or it is time to stop."""
+        """Sleep until the next round is due, the queue changed, a command needs attention, or it is time to stop."""
         look_s = min(max(LOOK_S, self.node.local.profile.poll_s / 20), LOOK_S_MAX)
         if any(reaction.agent for reaction in self.reactions):
             look_s = LOOK_S
@@ -261,7 +267,7 @@ class Runner:
     # Ending
 
     def _drain(self) -> None:
-        """What is begun may end: the agent heartbeats on, but takes on nothing more. A second signal does not wait."""
+        """Let begun work end: the agent heartbeats on, but takes on nothing more. A second signal does not wait."""
         workers = [one for one in self.reactions if isinstance(one, Worker)]
         for worker in workers:
             worker.rest()
@@ -274,7 +280,7 @@ class Runner:
             time.sleep(LOOK_S)
 
     def _say_goodbye(self) -> None:
-        """Last words: the leader resigns, so that it is replaced at once; every heartbeat says goodbye."""
+        """Say the last words: the leader resigns, so that it is replaced at once; every heartbeat says goodbye."""
         for reaction in self.reactions:
             self._guards.ending(reaction.ask_to_end)
         try:
@@ -309,6 +315,6 @@ class Runner:
 
 
 def _last(node: Node) -> object:
-    """The newest event in the queue; None when it is empty."""
+    """Return the newest event in the queue; None if it is empty."""
     pending = node.disk.pending()
     return pending[-1].head if pending else None

@@ -1,4 +1,4 @@
-"""Seats: an agent may write from many nodes, but it runs on one at a time; a second run of it is told where."""
+"""Sessions: an agent may write from many nodes, but it runs on one at a time; a second run of it is told where."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from gitcoord.core.names import same_agent
 from gitcoord.node import peers
 from gitcoord.node.node import Node
 
-LOCK_S = 0.5  # somebody may only be looking whether it is held
+LOCK_S = 0.5  # another process may hold it only to check whether it is held
 
 
 @contextlib.contextmanager
 def locked(node: Node, agents: Sequence[str]) -> Iterator[None]:
-    """One run of an agent on a node. Raises Lost."""
+    """Hold the agents' run locks: one run of an agent on a node. Raise Lost."""
     with contextlib.ExitStack() as held:
         for agent in agents:
             try:
@@ -35,7 +35,7 @@ def locked(node: Node, agents: Sequence[str]) -> Iterator[None]:
 
 
 def elsewhere(node: Node, agent: str) -> dict[str, Mapping[str, Any]]:
-    """Heartbeats of the agent on other nodes that did not say goodbye, by node."""
+    """Return heartbeats of the agent on other nodes that did not say goodbye, by node."""
     return {
         heartbeat.node: heartbeat.data
         for heartbeat in node.replica.heartbeats()
@@ -49,7 +49,7 @@ def elsewhere(node: Node, agent: str) -> dict[str, Mapping[str, Any]]:
 
 @dataclass(slots=True)
 class Seats:
-    """The sessions of this process's agents, and who else claims to be one of them."""
+    """The sessions of this process's agents, and other runs that claim to be one of them."""
 
     node: Node
     say: Callable[[str, str], None]
@@ -57,7 +57,7 @@ class Seats:
     _first_seen: dict[str, tuple[str, int]] = field(default_factory=dict)  # agent and node → session and count
 
     def names(self, agents: Sequence[str]) -> list[str]:
-        """The agents as the fleet writes them, each once. Raises Refused for one that has not joined."""
+        """Return the agents as the fleet writes them, each once. Raise Refused for an agent that has not joined."""
         names: dict[str, str] = {}
         for agent in agents:
             self.node.keyring.signer(agent)
@@ -71,7 +71,7 @@ class Seats:
         return list(names.values())
 
     def take(self, agent: str, *, may_lead: bool, takeover: bool) -> Session:
-        """A session for the agent, once no other run of it is alive. Raises Lost when one is."""
+        """Return a session for the agent, once no other run of it is alive. Raise Lost if one is."""
         node = self.node
         session = Session(agent, secrets.token_hex(6), node.keyring.signer(agent), may_lead=may_lead)
         terms = node.fleet.terms
@@ -89,13 +89,13 @@ class Seats:
         return session
 
     def _newest(self, agent: str, others: Mapping[str, Any]) -> str:
-        """The node on which the agent's heartbeat moved last, as seen from here."""
+        """Return the node on which the agent's heartbeat moved last, as seen from here."""
         known, _ = peers.observations(self.node.home.cache)
         moved = {one.node: one.since_s for one in known if same_agent(one.agent, agent)}
         return max(others, key=lambda node: moved.get(node, 0.0))
 
     def _watch(self, agent: str, others: Mapping[str, Mapping[str, Any]]) -> None:
-        """Silence for two of its promised heartbeats proves a run gone; one heartbeat more, and it lives."""
+        """Watch for two of its promised heartbeats: silence proves a run gone; one heartbeat more, and it lives."""
         poll_s = self.node.local.profile.poll_s
         patience = 2 * max(_promise_s(data) for data in others.values()) + poll_s
         self.say(
@@ -120,7 +120,7 @@ class Seats:
                     raise Lost(f"{agent} runs on node {name}: stop it there, or start this one with --takeover")
 
     def lost(self, session: Session, heartbeats: Sequence[Event]) -> str | None:
-        """Why a session has to end: another run took over, or both began at once and the other one stays."""
+        """Return why a session has to end: another run took over, or both began at once and the other one stays."""
         for heartbeat in heartbeats:
             if heartbeat.actor == session.agent and heartbeat.data.get("takes_over_from") == session.id:
                 return f"{session.agent} was taken over by its run on node {heartbeat.node}: this one ends"
@@ -139,7 +139,7 @@ def _promise_s(data: Mapping[str, Any]) -> float:
 
 
 def heartbeat_extras() -> Callable[[], Mapping[str, Any]]:
-    """Tells the process's own load, for its heartbeat: the processor's share since the heartbeat before."""
+    """Return a function that reports the process's load since its last call, for a heartbeat."""
     import psutil
 
     process = psutil.Process(os.getpid())

@@ -1,4 +1,5 @@
-"""Rounds: one after the other, retried while the remote is away, held back where a person has to mend something."""
+"""The sync loop: rounds one after the other, retried during an outage, held back where a person has to fix
+something."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from gitcoord.node.node import Node
 from gitcoord.node.operations.status import OUTAGE
 from gitcoord.node.shutdown import Stop
 
-ATTEMPTS = 6  # one, and five retries; then the node is offline
+ATTEMPTS = 6  # one try, and five retries; then the node is offline
 PAUSED_LOOK_S = 1.0
 KINDS = {BadCredentials: "credentials", Denied: "refused", Paused: "paused", Corrupt: "damaged"}
 
@@ -29,7 +30,7 @@ class Rounds:
     """The rounds of one process, and how they have been going."""
 
     node: Node
-    agent: str  # who reports an outage
+    agent: str  # the agent that reports an outage
     say: Callable[[str, str], None]
     stop: Stop
     offline: bool = False
@@ -39,13 +40,13 @@ class Rounds:
     _held: tuple[str, str] | None = None
 
     def one(self) -> Report | None:
-        """One round; None when it failed. Raises Refused only, where this clone is no part of a fleet any more."""
+        """Do one round; return None if it failed. Raise Refused only, if this clone is no longer part of a fleet."""
         try:
             report = self._with_retries() if not self.offline else self.node.sync()
         except Unreachable as wrong:
             self._went_offline(wrong)
         except (filelock.Timeout, Lost) as wrong:
-            self._lapse(1.0)  # others are busy; what is queued goes along with theirs
+            self._lapse(1.0)  # others are busy; they push what is queued along with theirs
             self.trouble = Lost(str(wrong))
         except Exception as wrong:
             self.failed(wrong)
@@ -55,7 +56,7 @@ class Rounds:
         return None
 
     def failed(self, wrong: Exception) -> None:
-        """Go on at a capped pace, whatever the ledger has led to. Raises Refused where this clone left the fleet."""
+        """Go on at a capped pace, whatever the ledger's content caused. Raise Refused if this clone left the fleet."""
         if isinstance(wrong, Refused) and not (self.node.home.exists and self.node.home.queue.exists):
             raise wrong
         self._hold(
@@ -80,14 +81,14 @@ class Rounds:
         return report
 
     def _went_offline(self, wrong: Unreachable) -> None:
-        """After the fifth retry: an `error` event and one message; then on with the queue, probing at a capped pace."""
+        """Write an `error` event and one message after the fifth retry; then queue on, and probe at a capped pace."""
         self.trouble = wrong
         self._lapse(self.node.local.profile.probe_s)
         if self.offline or self.stop.is_set():
             return
         self.offline = True
         node = self.node
-        # All processes of a node give the event of one outage the same nonce: the first to see it tells of it.
+        # All processes of a node give the event of one outage the same nonce: the first that notices it reports it.
         outage = uid_from(hashlib.sha256(f"offline {node.disk.node} {node.home.tip}".encode()).digest())
         with contextlib.suppress(GitcoordError):
             if not any(event.type == "error" and event.nonce == outage for event in node.disk.pending()):
@@ -96,7 +97,7 @@ class Rounds:
         self.say("offline", f"offline: {wrong}; events are queued and go out when it answers")
 
     def _hold(self, wrong: GitcoordError) -> None:
-        """Something that a person may have to mend: said once, tried again at a capped pace."""
+        """Report a trouble that a person may have to fix once, and try again at a capped pace."""
         self.trouble = wrong
         self.offline = False
         self.paused = isinstance(wrong, Paused)

@@ -1,1 +1,1 @@
-"""What is wrong: here, with the remote, with the log."""
+"""Diagnostics: what is wrong here, with the remote, with the log."""

@@ -1,4 +1,5 @@
-"""The doctor: looks at everything that gitcoord stands on, names a cure for each trouble, and mends when asked to."""
+"""The doctor: examines everything that gitcoord depends on, names a fix for each trouble, and applies it if asked
+to."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ PYTHON_READS = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP")
 
 
 def examine(path: Path, *, fix: bool = False, more: Mapping[str, Check] | None = None) -> Iterator[Finding]:
-    """Every finding as it is made. Without `fix` nothing is changed; the remote sees scratch refs that go again.
+    """Yield every diagnosis as it is made. Without `fix` nothing is changed; the remote sees scratch refs that go
+    again.
 
     `more`: checks of the layers above, which need no fleet.
     """
@@ -31,7 +33,7 @@ def examine(path: Path, *, fix: bool = False, more: Mapping[str, Check] | None =
 
 
 def exit_code(findings: list[Finding]) -> int:
-    """0 when nothing fails, 5 when credentials do, 1 otherwise."""
+    """Return 0 if nothing fails, 5 if credentials do, 1 otherwise."""
     failed = {finding.check for finding in findings if finding.state == FAIL}
     return 5 if "credentials" in failed else 1 if failed else 0
 
@@ -75,7 +77,7 @@ def _environment(ctx: DoctorContext) -> Iterator[Finding]:
 
 
 def _is_of_checkout(place: str, top: Path | None) -> bool:
-    """Return whether a path in a variable is looked for in the working folder, or lies in the checkout."""
+    """Return whether a path in a variable is looked for in the working folder, or is in the checkout."""
     path = Path(place)
     return not path.is_absolute() or (top is not None and path.resolve().is_relative_to(top))
 

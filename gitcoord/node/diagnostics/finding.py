@@ -1,4 +1,4 @@
-"""A finding: what was looked at, how it is, what was seen, and the cure."""
+"""A diagnosis: what was examined, its state, what was seen, and the fix."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OK, WARN, FAIL = "ok", "warn", "fail"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`state` is "ok", "warn" or "fail"; `fix` is empty where there is nothing to do."""
+    """One result of a check. `state` is "ok", "warn" or "fail"; `fix` is empty if there is nothing to do."""
 
     check: str
     state: str
@@ -31,7 +31,7 @@ class Finding:
 
 @dataclass(slots=True)
 class DoctorContext:
-    """What is examined: a folder, and what of a clone, a fleet and a remote is found there."""
+    """The subject of an examination: a folder, and the clone, fleet and remote that are found there."""
 
     path: Path
     fix: bool = False
@@ -43,7 +43,7 @@ class DoctorContext:
     bad_credentials: bool = False
 
     def look_around(self) -> Iterator[Finding]:
-        """Which clone this is, and which fleet."""
+        """Find the clone and the fleet."""
         self.common = git_store.find_common_dir(self.path)
         if self.common is None:
             yield Finding("fleet", WARN, f"{self.path} is in no git repository", "run `gitcoord init` to begin here")
@@ -60,13 +60,13 @@ class DoctorContext:
 
 
 def age_s(timestamp: str) -> float:
-    """Seconds since an event's timestamp, by this machine's clock; negative where it lies ahead."""
+    """Return the seconds since an event's timestamp, by this machine's clock; negative if it is ahead."""
     then_s = times.seconds(timestamp)
     return time.time() - then_s if then_s else 0.0
 
 
 def rounded(seconds: float) -> str:
-    """A time as people say it."""
+    """Return a time as people say it."""
     for unit, length_s in (("days", 86400), ("h", 3600), ("min", 60)):
         if abs(seconds) >= 2 * length_s:
             return f"{seconds / length_s:.0f} {unit}"
@@ -77,7 +77,7 @@ Check = Callable[[DoctorContext], Iterator[Finding]]
 
 
 def performed(name: str, check: Check, ctx: DoctorContext) -> Iterator[Finding]:
-    """The check's findings; where it cannot be carried out, that is one."""
+    """Yield the check's results; a failure of the check itself is one of them."""
     try:
         yield from check(ctx)
     except BadCredentials as wrong:
@@ -86,9 +86,9 @@ def performed(name: str, check: Check, ctx: DoctorContext) -> Iterator[Finding]:
             "credentials",
             FAIL,
             str(wrong),
-            "set GITCOORD_TOKEN, or mend what `git fetch` uses in this clone; a running agent goes on by itself",
+            ("set GITCOORD_TOKEN, or fix what `git fetch` uses in this clone; a running agent goes on by itself"),
         )
     except GitcoordError as wrong:
         yield Finding(name, FAIL, str(wrong), "do what it says, then run `gitcoord doctor` again")
     except OSError as wrong:
-        yield Finding(name, FAIL, in_words(wrong), "mend disk or permissions, then run `gitcoord resume`")
+        yield Finding(name, FAIL, in_words(wrong), ("fix the disk or its permissions, then run `gitcoord resume`"))

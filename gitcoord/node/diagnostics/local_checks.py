@@ -1,4 +1,4 @@
-"""What the doctor looks at on this machine: disk, locks, queue, keys, and the private store."""
+"""The doctor's checks of this machine: disk, locks, queue, keys, and the private store."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _paused(ctx: DoctorContext) -> Iterator[Finding]:
         files.resume(home.path)
         yield Finding("paused", OK, f"was paused ({reason}); resumed")
     else:
-        yield Finding("paused", FAIL, f"paused: {reason}", "mend it, then run `gitcoord resume`")
+        yield Finding("paused", FAIL, f"paused: {reason}", "fix that, then run `gitcoord resume`")
 
 
 def _lock(ctx: DoctorContext) -> Iterator[Finding]:
@@ -90,7 +90,7 @@ def _queue(ctx: DoctorContext) -> Iterator[Finding]:
     home, _ = _parts(ctx)
     if ctx.fix and home.queue.damaged:
         with home.queue.locked():
-            pass  # who has the lock mends
+            pass  # the lock's holder repairs it
     pending = home.queue.pending()
     oldest_s = max((age_s(event.timestamp) for event in pending), default=0.0)
     seen = f"{len(pending)} events" + (f", the oldest of {rounded(oldest_s)} ago" if pending else "")
@@ -109,7 +109,7 @@ def _queue(ctx: DoctorContext) -> Iterator[Finding]:
             "queue",
             WARN,
             f"{seen}; the chain is broken where a line was damaged",
-            "run `gitcoord sync`: what stands behind is chained anew",
+            "run `gitcoord sync`: what stands behind is chained again",
         )
     elif len(pending) > QUEUE_EVENTS_MAX or oldest_s > QUEUE_AGE_S_MAX:
         yield Finding("queue", WARN, seen, "run `gitcoord sync`, which tells why they do not go out")
@@ -126,7 +126,7 @@ def _keys(ctx: DoctorContext) -> Iterator[Finding]:
         if path.exists() and os.name != "nt" and stat.S_IMODE(path.stat().st_mode) & ~allowed:
             loose.append(path)
             if ctx.fix:
-                with contextlib.suppress(PermissionError):  # another user's, who has to do it
+                with contextlib.suppress(PermissionError):  # another user's file, which that user has to fix
                     path.chmod(allowed)
     if loose and not ctx.fix:
         yield Finding(
@@ -153,7 +153,7 @@ def _keys(ctx: DoctorContext) -> Iterator[Finding]:
 
 
 def _sharing(ctx: DoctorContext) -> Iterator[Finding]:
-    """Whether those may write here who are meant to, and nobody else."""
+    """Check that those who are meant to may write here, and nobody else."""
     home, _ = _parts(ctx)
     found = list(sharing.astray(home.path)) if os.name != "nt" else []
     who = "its group works in this home" if sharing.is_shared(home.path) else "this home is its owner's alone"
@@ -200,7 +200,7 @@ def _store(ctx: DoctorContext) -> Iterator[Finding]:
 
 
 def _leftovers(ctx: DoctorContext) -> Iterator[Finding]:
-    """Files that killed processes were writing. Nobody reads them."""
+    """Find half-written files of killed processes. Nobody reads them."""
     home, _ = _parts(ctx)
     found = [
         path
@@ -231,7 +231,7 @@ def _is_being_written(path: Path) -> bool:
 
 
 def _identity(ctx: DoctorContext) -> Iterator[Finding]:
-    """Whether the fleet, as last seen, knows the clone's agent by the key that is here."""
+    """Check whether the fleet, as last seen, knows the clone's agent by the key that is here."""
     from gitcoord.node.node import open_node
 
     home, config = _parts(ctx)
@@ -285,7 +285,7 @@ def _identity(ctx: DoctorContext) -> Iterator[Finding]:
 
 
 def _verified(node: Node) -> Finding:
-    """Whether this clone has folded by itself all that its state is of."""
+    """Check whether this clone has folded every event itself."""
     checkpoint_position = node.replica.branch.checkpoint_position
     if checkpoint_position <= trust.read(node.home).position:
         return Finding("verified", OK, "every event was folded here")

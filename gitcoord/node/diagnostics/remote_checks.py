@@ -1,4 +1,4 @@
-"""What the doctor looks at beyond this machine: the remote, what it lets us do, and what others left there."""
+"""The doctor's checks beyond this machine: the remote, its permissions, and what others left there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gitcoord.store.git import git_store, repo_health
 from gitcoord.store.git.backoff import Backoff
 from gitcoord.store.git.repo_health import Probe
 
-AHEAD_S_MAX = 300.0  # a clock may be off by so much without anybody minding
+AHEAD_S_MAX = 300.0  # a clock may be off by so much without consequences
 LEFT_SHOWN = 5  # refs named in one finding
 OUTBOXES_MAX = 200  # a fetch of 100 refs takes 13 ms, of 1000 59 (measured)
 LOOSE_OBJECTS_MAX = 20_000  # 30,000 took 126 MB and 2.4 s for a cold fetch
@@ -78,7 +78,7 @@ def _remote(ctx: DoctorContext) -> Iterator[Finding]:
 
 
 def _ledger(ctx: DoctorContext) -> Iterator[Finding]:
-    """Whether the remote's ledger is the one that this clone has followed."""
+    """Check whether the remote's ledger is the one that this clone has followed."""
     if ctx.refs is None or ctx.home is None or ctx.config is None:
         return
     tip, seen = ctx.refs.get(ctx.config.ledger), ctx.home.tip
@@ -97,7 +97,7 @@ def _ledger(ctx: DoctorContext) -> Iterator[Finding]:
         yield Finding("ledger", OK, f"at {tip[:12]}, last seen at {seen[:12]}: the next sync tells whether it went on")
 
 
-# What the host lets us do: tried on a scratch ref that is removed again
+# What the host permits: tried on a scratch ref that is removed again
 
 
 class _Scratch:
@@ -127,7 +127,7 @@ class _Scratch:
 
 
 def _writing(ctx: DoctorContext) -> Iterator[Finding]:
-    """Namespace, compare-and-swap, rewriting and removal, on one scratch ref."""
+    """Check namespace, compare-and-swap, rewriting and removal, on one scratch ref."""
     if ctx.refs is None:
         return
     with _probe(ctx) as probe:
@@ -186,7 +186,7 @@ def _compare_and_swap(scratch: _Scratch) -> Finding:
 
 
 def _race(scratch: _Scratch) -> int:
-    """Two push at once from the same value: how many were told that they won."""
+    """Push twice at once from the same value; return how many pushes reported success."""
     before = scratch.at
     commits = [scratch.commit(before), scratch.commit(before)]
     start = threading.Barrier(2)
@@ -213,7 +213,8 @@ def _race(scratch: _Scratch) -> int:
 
 
 def _rewriting(scratch: _Scratch) -> Finding:
-    """Outboxes are rewritten at each push, where the host lets us; else each has its predecessor as parent."""
+    """Check rewriting: outboxes are rewritten at each push if the host allows it; otherwise each has its predecessor as
+    parent."""
     assert scratch.ctx.config is not None
     parented = scratch.ctx.config.namespace.startswith("refs/heads/")
     answer = scratch.push(scratch.at, scratch.commit())
@@ -234,7 +235,8 @@ def _rewriting(scratch: _Scratch) -> Finding:
 
 
 def _packing(ctx: DoctorContext) -> Iterator[Finding]:
-    """Git 2.39 on ext4: while packed-refs is rewritten with --prune, 84 of 150 races had two winners or more."""
+    """Check git's packing of refs. Git 2.39 on ext4: while packed-refs is rewritten with --prune, 84 of 150 races had
+    two winners or more."""
     folder = repo_health.local_folder(ctx.url or "")
     if folder is None:
         return
@@ -287,7 +289,7 @@ def _outboxes(ctx: DoctorContext) -> Iterator[Finding]:
 
 
 def _left(ctx: DoctorContext) -> Iterator[Finding]:
-    """What others put among the outboxes that no clone can use."""
+    """Find what others put among the outboxes that no clone can use."""
     assert ctx.home is not None and ctx.refs is not None
     for ref, pause in sorted(Backoff(ctx.home.store).failing().items())[:LEFT_SHOWN]:
         yield Finding(
@@ -315,12 +317,12 @@ def _left(ctx: DoctorContext) -> Iterator[Finding]:
             "outboxes",
             WARN,
             f"{own}, which is this node's, holds what was not written here ({there[:12]})",
-            "run `gitcoord sync`: it writes it anew, or goes on as a new node where a copy of this clone is at work",
+            ("run `gitcoord sync`: it writes it again, or goes on as a new node where a copy of this clone is at work"),
         )
 
 
 def _clock(ctx: DoctorContext) -> Iterator[Finding]:
-    """Timestamps of others ahead of our clock. Nothing depends on it but what people read."""
+    """Compare others' timestamps with our clock. Nothing depends on it but what people read."""
     with open_node(ctx.path) as node:
         heartbeats = _beats(node, ctx)
         others = [
@@ -357,7 +359,7 @@ def _events(node: Node) -> Sequence[Event]:
 
 
 def _beats(node: Node, ctx: DoctorContext) -> list[Event]:
-    """The heartbeats in those outboxes that the last sync fetched. Not fetched anew: nothing is changed here."""
+    """Return the heartbeats in the outboxes of the last sync. Nothing is fetched: nothing is changed here."""
     boxes = [oid for ref, oid in (ctx.refs or {}).items() if ref.startswith(_prefix(ctx))]
     return [heartbeat for oid in boxes[:OUTBOXES_MAX] for heartbeat in outbox.read(node.store, oid).heartbeats]
 
@@ -383,7 +385,7 @@ def _profile(ctx: DoctorContext) -> Iterator[Finding]:
 
 
 def _spread(ctx: DoctorContext) -> Iterator[Finding]:
-    """Scratch refs of a doctor, or of an init, that was killed."""
+    """Find scratch refs of a doctor, or of an init, that was killed."""
     if ctx.refs is None:
         return
     left = [ref for ref in ctx.refs if ref.startswith((_prefix(ctx) + "doctor-", _prefix(ctx) + "probe-"))]

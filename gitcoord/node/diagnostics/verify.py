@@ -1,7 +1,7 @@
-"""Verifying trusts nobody: the ledger is folded anew from its first event, and all that lies beside it is compared.
+"""Verification without trust: the ledger is folded again from its first event, and every file beside it is compared.
 
-A finding is something that no honest node could have written. What lost an honest race has its place in the log,
-no effect, and is only counted.
+A defect is something that no honest node could have written. A loser of an honest race has its place in the log, no
+effect, and is only counted.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from gitcoord.features.pages.snapshot import Entry
 from gitcoord.node import fold_cache, ledger_pages, trust
 from gitcoord.node.node import Node
 
-LOCK_S = 10.0  # another process of this node fetches: what it brings is as good
+LOCK_S = 10.0  # another process of this node fetches: its result is as good
 STEP_EVENTS = 500  # between two signs of progress
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`kind` is one word for machines; `where` a position, a file and line of a commit, or a file."""
+    """One defect. `kind` is one word for machines; `where` a position, a file and line of a commit, or a file."""
 
     kind: str
     where: str
@@ -49,7 +49,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Verdict:
-    """What verifying found. `races`: events without effect that lost an honest race; `notes`: for a person."""
+    """The result of verifying. `races`: events without effect that lost an honest race; `notes`: for a person."""
 
     position: int = 0
     commits: int = 0
@@ -65,8 +65,8 @@ class Verdict:
 def verify(
     node: Node, *, since: int = 0, history: bool = False, progress: Callable[[int], None] = lambda position: None
 ) -> Verdict:
-    """Recompute everything. `since`: lines up to that position are folded, but taken as good. `history`: every
-    commit is read, not only the newest one."""
+    """Recompute everything. `since`: lines up to that position are folded, but taken as good. `history`: every commit
+    is read, not only the newest one."""
     started = time.monotonic()
     verdict = Verdict()
     tip = _newest_tip(node, verdict)
@@ -82,7 +82,7 @@ def verify(
 
 
 def _remember(node: Node, verdict: Verdict) -> None:
-    """Write down how far this clone has checked the ledger itself, and that it is done with checkpoints if one lied."""
+    """Record how far this clone has checked the ledger itself, and stop its use of checkpoints if one was wrong."""
     kinds = {finding.kind for finding in verdict.findings}
     before = trust.read(node.home)
     if "checkpoint" in kinds:
@@ -97,7 +97,7 @@ def _remember(node: Node, verdict: Verdict) -> None:
 
 
 def _newest_tip(node: Node, verdict: Verdict) -> Oid | None:
-    """The remote's ledger after one fetch; the last one seen where the remote cannot be asked."""
+    """Return the remote's ledger after one fetch; the last one seen if the remote cannot be asked."""
     seen = node.home.tip
     try:
         with node.home.sync_lock.acquire(timeout=LOCK_S):
@@ -116,7 +116,7 @@ def _newest_tip(node: Node, verdict: Verdict) -> Oid | None:
 
 
 class Witness(FleetState):
-    """A fleet that tells apart, of the events without effect, what is forged from what was merely late."""
+    """A fleet state that tells forged events without effect from those that were merely late."""
 
     def __init__(
         self,
@@ -129,15 +129,17 @@ class Witness(FleetState):
     ) -> None:
         super().__init__(FEATURES, verifier, revocations)
         self.verdict, self.since, self.progress, self.pool = verdict, since, progress, pool
-        self.revoked_at = 0  # position of a line by which what came before it lost its effect
+        self.revoked_at = 0  # position of a line that revoked the effect of earlier ones
         self._before = list(verdict.findings), list(verdict.notes), verdict.races
         self.entries: list[Entry] = []  # what pages show: each line is parsed once
-        self.moments: dict[int, list[Callable[[Witness], None]]] = {}  # what to look at once that position is folded
+        self.moments: dict[
+            int, list[Callable[[Witness], None]]
+        ] = {}  # comparisons to make once that position is folded
         self._unchecked: list[Event] = []
         self._answers: list[Future[bool]] = []
 
     def anew(self) -> Witness:
-        """Begin once more, knowing which keys are revoked: what was found so far was of a fold without that."""
+        """Begin again, knowing which keys are revoked: earlier defects were of a fold without that knowledge."""
         self.verdict.findings[:], self.verdict.notes[:], self.verdict.races = self._before
         other = Witness(
             self.verifier,
@@ -148,12 +150,13 @@ class Witness(FleetState):
             self.revocations.learnt or self.revocations,
         )
         if self.pool is not None:
-            self._hand_over(self.pool)  # lines that were read before are not looked at again
+            self._hand_over(self.pool)  # lines that were read before are not checked again
         other.moments, other._answers, other.revoked_at = self.moments, self._answers, self.position
         return other
 
     def check_signature(self, event: Event) -> None:
-        """With a pool, beside the fold: 65 of the 100 µs that an event costs are spent without the interpreter."""
+        """Check the signature; with a pool, beside the fold: 65 of the 100 µs that an event costs are spent without the
+        interpreter."""
         if self.position < self.since:
             return
         if self.pool is None or self.position == 0:
@@ -168,7 +171,7 @@ class Witness(FleetState):
         self._answers.append(pool.submit(_all_signed, self.verifier, chunk, self.id or ""))
 
     def all_signed(self) -> bool:
-        """Whether every signature was good. If not, what was folded since is worth nothing."""
+        """Return whether every signature was good. If not, what was folded since is worthless."""
         if self.pool is not None:
             self._hand_over(self.pool)
         return all(answer.result() for answer in self._answers)
@@ -200,7 +203,8 @@ class Witness(FleetState):
         return recorded
 
     def _forged(self, event: Event) -> str | None:
-        """What is wrong with an event that an honest node cannot have written. Asked before it is folded."""
+        """Return what is wrong with an event that no honest node can have written. Call it before the event is
+        folded."""
         member = self.members.get(event.actor)
         if member is not None and member.key != event.key:
             return "wrong_key"
@@ -232,7 +236,7 @@ class _Check:
                 if pool is not None and not self.witness.all_signed():
                     pool = None  # somewhere a signature is wrong: again, each BEFORE its line is folded
                 elif self.branch.damaged and not history:
-                    history = True  # what to trust can only be told from what came before
+                    history = True  # only earlier commits show what to trust
                 else:
                     break
                 self.verdict.findings[:], self.verdict.notes[:], self.verdict.races = *before, 0
@@ -249,7 +253,7 @@ class _Check:
         with fold_cache.gc_paused():
             for commit in commits:
                 self.branch.apply_commit(commit)
-        witness = self.branch.fleet  # another one, where a key was revoked that had counted
+        witness = self.branch.fleet  # another object, if a key was revoked that had counted
         assert isinstance(witness, Witness)
         self.witness = witness
 
@@ -327,7 +331,7 @@ class _Check:
 
     def _check_log_of_state(self) -> None:
         if self.saved is None or self.branch.damaged or int(self.saved["position"]) > self.witness.position:
-            return  # found already
+            return  # reported already
         try:
             log = checkpoint.log_of(self.branch, root_of(self.node.store, self.tip), self.saved)
         except checkpoint.InvalidCheckpoint as wrong:
@@ -337,5 +341,5 @@ class _Check:
                 self.verdict.find("checkpoint", checkpoint.PATH, "it has other numbers of lines than the log files")
 
     def _file(self, path: str) -> bytes | None:
-        """A file of the tip; None when there is none."""
+        """Return a file of the tip; None if there is none."""
         return file_of(self.node.store, self.tip, path, bytes_max=limits.CHECKPOINT_BYTES_MAX)

@@ -1,5 +1,5 @@
-"""A child: one agent of a fleet file, its `agent run` as a process group, and how its heartbeats look from beside
-it."""
+"""A child process: one agent of a fleet file, its `agent run` as a process group, and its heartbeats as seen from
+outside."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 from gitcoord.node.fleet.fleet_file import Planned
 from gitcoord.store import program
 
-HUNG_S = 10.0  # a machine that is busy is no hung process
+HUNG_S = 10.0  # a busy machine is no hung process
 HUNG_PROMISES = 5.0
 FOLDER = "GITCOORD_FLEET_FOLDER"
 
@@ -25,8 +25,8 @@ WAITING, STARTED, UP, CRASHED, ENDED = "waiting", "started", "up", "crashed", "e
 
 @dataclass(slots=True)
 class Child:
-    """An agent of the plan. `session`, `heartbeat`, `heartbeat_s`, `promise_s` are those of its newest heartbeat on
-    this disk."""
+    """An agent of the file. `session`, `heartbeat`, `heartbeat_s`, `promise_s` are of its newest heartbeat on this
+    disk."""
 
     id: str
     planned: Planned
@@ -42,14 +42,14 @@ class Child:
 
     @property
     def hangs(self) -> bool:
-        """Whether its process lives, and its heartbeats stand still for long."""
+        """Return whether its heartbeats have not moved for long."""
         return time.monotonic() - self.heartbeat_s > max(HUNG_S, HUNG_PROMISES * self.promise_s)
 
     def becomes(self, state: str) -> None:
         self.state, self.changed_s = state, time.monotonic()
 
     def start(self, folder: Path, plan: Path) -> None:
-        """Raises OSError. Its standard input ends with us, and `agent run --until-eof` with it."""
+        """Start the process. Raise OSError. Its standard input ends with us, and `agent run --until-eof` with it."""
         environment = {**os.environ, "GITCOORD_AGENT": self.id, FOLDER: str(plan.resolve().parent)}
         self.process = subprocess.Popen(
             words(self.id, self.planned), cwd=folder, env=environment, start_new_session=True, stdin=subprocess.PIPE
@@ -59,7 +59,7 @@ class Child:
         self.becomes(STARTED)
 
     def see(self, heartbeat: Mapping[str, Any] | None) -> bool:
-        """Note the newest heartbeat. True if it is the first of a session: the agent is up."""
+        """Note the newest heartbeat. Return True if it is the first of a session: the agent is up."""
         if heartbeat is None or heartbeat == self.heartbeat:
             return False
         self.heartbeat, self.heartbeat_s, self.promise_s = (
@@ -75,7 +75,7 @@ class Child:
         return is_new
 
     def end(self) -> None:
-        """At once; nothing that it started in its group stays behind."""
+        """Kill the process group at once."""
         process, self.process = self.process, None
         if process is None:
             return
@@ -112,7 +112,7 @@ def words(agent: str, planned: Planned) -> Sequence[str]:
 
 
 def in_words(code: int) -> str:
-    """An exit status."""
+    """Return an exit status in words."""
     if code >= 0:
         return f"exit code {code}"
     with contextlib.suppress(ValueError):

@@ -1,4 +1,5 @@
-"""A fleet file: which agents a machine runs, what each can do and needs, and its command. TOML, checked as a whole."""
+"""A fleet file: the agents that a machine runs, their abilities, needs and commands. TOML, checked completely before
+use."""
 
 from __future__ import annotations
 
@@ -51,7 +52,7 @@ class Planned(BaseModel):
 
     @property
     def said(self) -> dict[str, Any]:
-        """What its registration says."""
+        """Return what its registration says."""
         return self.model_dump(include={"capabilities", "role", "about", "depends_on", "backup", "slots"})
 
 
@@ -63,14 +64,14 @@ class _File(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The agents of a file by id, those first that others need."""
+    """The agents of a file by id; an agent comes after those that it needs."""
 
     path: Path
     agents: Mapping[str, Planned]
 
 
 def read(path: Path, *, known: Iterable[str] = ()) -> Plan:
-    """The plan in the file; `known`: agents that need not be in it. Raises Refused, with what is wrong where."""
+    """Read the file; `known`: agents that need not be in it. Raise Refused, with what is wrong where."""
     try:
         text = read_regular(path, bytes_max=BYTES_MAX)
         file = _File.model_validate(tomllib.loads(text.decode()))

@@ -1,7 +1,8 @@
-"""A supervisor: runs the agents of a fleet file on its node, those first that others need; starts again who crashed.
+"""A supervisor: runs the agents of a fleet file on its node, in the order of their needs, and starts crashed ones
+again.
 
-Whether an agent is started again is for the leader to say (`restart_requested`): the supervisor tells it of the crash
-at once, and answers. Only where nobody leads does it decide by itself.
+The leader decides whether an agent is started again (`restart_requested`): the supervisor reports the crash at once,
+and answers. Only if nobody leads does it decide by itself.
 """
 
 from __future__ import annotations
@@ -38,18 +39,18 @@ from gitcoord.store.home import sharing
 from gitcoord.store.home.home import Home
 from gitcoord.store.home.locks import is_held
 
-LOOK_S = 0.2  # how often the processes are looked at: a crash is told within it
-STOP_S = 40.0  # for the agents' last words: what they have begun may end first
+LOOK_S = 0.2  # between two looks at the processes: a crash is reported within it
+STOP_S = 40.0  # for the agents' last words: begun work may end first
 TWO = "a supervisor runs on this node already: `gitcoord fleet stop` ends it"
-ALONE_BOUNDS = 2.0  # so many times the time for an election: then nobody leads
+ALONE_BOUNDS = 2.0  # after so many times an election's time without a leader, nobody leads
 
 
 class Supervisor:
-    """Of one node. `run` returns when told to stop, and nothing that it started is left then."""
+    """The supervisor of one node. When `run` returns, nothing that it started is left."""
 
     def __init__(self, node: Node, plan: Plan, *, folder: Path, say: Callable[[str, str], None], stop: Stop) -> None:
         self.node = node
-        node.desk.on_secret = OnSecret.HIDE  # nobody is here to be told, and what happened counts
+        node.desk.on_secret = OnSecret.HIDE  # nobody is here to read a refusal, and what happened counts
         self.plan = plan
         self.folder = folder
         self.say = say
@@ -61,7 +62,8 @@ class Supervisor:
         self._sync_s = 0.0
 
     def run(self) -> None:
-        """Raises Lost when another one runs here, Refused when an agent cannot be as the file says."""
+        """Run until told to stop. Raise Lost if another one runs here, Refused if an agent cannot be as the file
+        says."""
         with self._only_one(), self.stop.on_signals():
             self._write_status()
             self._enrol()
@@ -88,7 +90,7 @@ class Supervisor:
             lock.release()
 
     def _enrol(self) -> None:
-        """All join before any registers: each may name the others."""
+        """Let all agents join before any registers: each may name the others."""
         for child in self.children.values():
             member = self.node.fleet.members.get(child.id)
             if member is None or member.left:
@@ -116,7 +118,7 @@ class Supervisor:
         self._write_status()
 
     def _keep_in_touch(self) -> None:
-        """The agents sync for the whole node; while none runs, somebody has to."""
+        """Sync while no agent runs: otherwise the agents sync for the whole node."""
         now_s = time.monotonic()
         if now_s >= self._sync_s and not self.node.home.running():
             self._sync_s = now_s + self.node.profile.poll_s
@@ -124,7 +126,7 @@ class Supervisor:
                 self.node.sync(tick=False)
 
     def _beats(self) -> Mapping[str, Mapping[str, Any]]:
-        """What the newest heartbeats of the agents that run on this node say, by agent (casefolded)."""
+        """Return the newest heartbeats of the agents that run on this node, by agent (casefolded)."""
         heartbeats = [parse(line) for line in self.node.home.neighbours()]
         return {
             heartbeat.actor.casefold(): heartbeat.data
@@ -133,7 +135,7 @@ class Supervisor:
         }
 
     def _look_at(self, child: Child, heartbeats: Mapping[str, Mapping[str, Any]]) -> None:
-        """One that ended by itself (0), or runs elsewhere (3), is left alone."""
+        """Report a child that crashed; leave one alone that ended by itself (0), or runs elsewhere (3)."""
         if child.process is None:
             return
         code = child.process.poll()
@@ -159,7 +161,8 @@ class Supervisor:
             self._answer(recovery)
 
     def _answer(self, recovery: Recovery) -> None:
-        """Start again whom the leader wants started again. One that heartbeats is let alone, and that is told too."""
+        """Start again the agent that the leader wants restarted. One that heartbeats is left alone, and that is
+        reported too."""
         child = self.children.get(recovery.agent.casefold())
         wanted = recovery.tried("restart") and not recovery.tried("restarted") and not recovery.outcome
         if child is None or not wanted or recovery.id in self._answered:
@@ -191,7 +194,7 @@ class Supervisor:
         return standing is not None and standing.state == ALIVE
 
     def _is_alone(self, child: Child, standings: Mapping[str, AgentLiveness]) -> bool:
-        """Nobody leads, and for so long that an election would be over."""
+        """Return whether nobody leads, for so long that an election would be over."""
         if time.monotonic() - child.changed_s < ALONE_BOUNDS * self.node.profile.bound_s():
             return False
         settings = self.node.fleet.states["settings"].settings
@@ -220,7 +223,7 @@ class Supervisor:
                 self._written = value
 
     def _end(self) -> None:
-        """All at once: each says goodbye for itself. Who does not end in time is ended."""
+        """End all at once: each says goodbye for itself. After the time is up they are killed."""
         running = [one.process for one in self.children.values() if one.process is not None]
         for process in running:
             process.terminate()
@@ -235,7 +238,7 @@ class Supervisor:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the supervisor of a node says of itself and its agents."""
+    """The supervisor's own account of itself and its agents."""
 
     pid: int
     file: str
@@ -243,13 +246,13 @@ class Status:
 
 
 def check_alone(home: Home) -> None:
-    """Raises Lost when one runs here."""
+    """Raise Lost if a supervisor runs here."""
     if is_held(_lock_path(home)):
         raise Lost(TWO)
 
 
 def status(home: Home) -> Status | None:
-    """None: no supervisor runs here."""
+    """Return the supervisor's status; None if none runs here."""
     if not is_held(_lock_path(home)):
         return None
     with contextlib.suppress(OSError, ValueError):

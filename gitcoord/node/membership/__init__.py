@@ -1,1 +1,1 @@
-"""Becoming a member of a fleet, and leaving it."""
+"""Joining a fleet, and leaving it."""

@@ -76,10 +76,10 @@ Good manners:
 
 
 def write(file: Path, top: Path) -> bool:
-    """Put the guide into `file`, in the place of the one that is there, else at its end; all else stays as it is.
+    """Put the guide into `file`, in place of an earlier one, otherwise at its end; the rest stays as it is.
 
-    Whether anything changed. Raises Refused when the file is no text, its markers are not a pair, or a link leads out
-    of `top`: a branch may bring one.
+    Return whether anything changed. Raise Refused if the file is no text, its markers are not a pair, or a link leads
+    out of `top`: a branch may bring one.
     """
     try:
         data = work_files.read(file, top, bytes_max=FILE_BYTES_MAX) or b""

@@ -21,7 +21,7 @@ from gitcoord.store.home.locks import LockHeld
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What `append` achieved: `level` is "queued", "durable" or "sequenced"; `position` once sequenced."""
+    """The result of `append`: `level` is "queued", "durable" or "sequenced"; `position` once sequenced."""
 
     event: Event
     level: str
@@ -29,12 +29,12 @@ class Receipt:
 
     @property
     def id(self) -> str:
-        """The event's id, for ever."""
+        """Return the event's permanent id."""
         return self.event.uid
 
 
 class Member:
-    """An agent in a fleet; a context manager. Not shared between threads: one each."""
+    """An agent in a fleet; a context manager. Do not share it between threads: make one for each."""
 
     def __init__(self, node: Node, agent: str) -> None:
         self.node = node
@@ -63,7 +63,7 @@ class Member:
     ) -> Receipt:
         """Write an event: on the local disk when this returns, and at the level `wait` as well.
 
-        `re` is the id of the event that it answers. Raises Refused (wrong words, or a secret among them, unless
+        `re` is the id of the event that it answers. Raise Refused (wrong words, or a secret among them, unless
         `allow_secret`), NotConfirmed (the level was not reached within `timeout_s`; the event is queued all the same),
         NoEffect (a Lost: it has its place in the ledger and changed nothing; says why), Paused (the disk).
         """
@@ -74,11 +74,11 @@ class Member:
         return Receipt(event, *self.node.confirm(event, wait, timeout_s=timeout_s))
 
     def sync(self) -> None:
-        """One round with the remote. Raises Unreachable, BadCredentials, Denied."""
+        """Do one round with the remote. Raise Unreachable, BadCredentials, Denied."""
         self.node.sync()
 
     def events(self, *, since: int = 0, follow: bool = False, poll_s: float | None = None) -> Iterator[Event]:
-        """Sequenced events after position `since`, in the fleet's order; with `follow`, for ever."""
+        """Yield sequenced events after position `since`, in the fleet's order; with `follow`, forever."""
         while True:
             for since, event in self.node.events(since):
                 yield event
@@ -88,16 +88,16 @@ class Member:
                 time.sleep(0.1)  # `agent run` fetches for the whole node
             else:
                 time.sleep(self.node.local.profile.poll_s if poll_s is None else poll_s)
-                with contextlib.suppress(Unreachable, Lost, LockHeld):  # an outage, or others are busy: it goes on
+                with contextlib.suppress(Unreachable, Lost, LockHeld):  # an outage, or others are busy: go on
                     self.node.sync()
 
     @property
     def state(self) -> FleetState:
-        """Everything that the ledger says, as this node last saw it: members, terms, positions, features."""
+        """Return everything that the ledger says, as this node last saw it: members, terms, positions, features."""
         return self.node.fleet
 
 
 def join(path: str | Path = ".", *, agent: str, remote: str | None = None) -> Member:
-    """Take part in the fleet of the clone at `path`, as `agent`; found or join one first where there is none."""
+    """Take part in the fleet of the clone at `path`, as `agent`; found or join one first if there is none."""
     joined = init(Path(path).resolve(), InitRequest(agent=agent, remote=remote))
     return Member(joined.node, agent)

@@ -1,4 +1,4 @@
-"""A clone is where a node lives; it is made ready by one process at a time, however many begin at once."""
+"""The clone in which a node is made: one process at a time prepares it, however many begin at once."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from gitcoord.store.git import git_store
 from gitcoord.store.home import sharing
 from gitcoord.store.home.home import Home
 
-INIT_WAIT_S = 120.0  # for another `init` of the same clone: some conversations with the remote
+INIT_WAIT_S = 120.0  # for another `init` of the same clone: some round trips to the remote
 MAKING_ATTEMPTS = 12  # each after up to 0.2 s; git needs 0.02 s
 
 
 def common_dir(path: Path, said: list[str]) -> Path:
-    """The git directory of the clone around `path`, which becomes a repository if it is in none."""
+    """Return the git directory of the clone around `path`; make a repository there if it is in none."""
     path.mkdir(parents=True, exist_ok=True)
     # Of several `git init` in one folder all but one may fail: "could not lock config file" (16 at once: 6 of 16).
     return tenacity.Retrying(
@@ -44,7 +44,7 @@ def _common_dir(path: Path, said: list[str]) -> Path:
 
 @contextlib.contextmanager
 def alone(home: Home) -> Iterator[None]:
-    """One `init` of a clone at a time: two that made its home at once would each have thrown away the other's."""
+    """Hold the clone's lock: of two `init` that made its home at once, each would have thrown away the other's."""
     sharing.check_trusted(home.path.parent, home.store)
     with pausing(home.path):
         sharing.make_home(home.path, git_store.shared_repository(home.path.parent))

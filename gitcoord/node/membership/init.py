@@ -1,7 +1,7 @@
-"""Founding and joining: the first agent's push makes the fleet, and whoever comes later finds its card.
+"""Founding and joining: the first agent's push makes the fleet, and later ones find its card.
 
-The ledger's first line is a control line, pushed alone against "must not exist": of two who found at once,
-one has founded, and the other joins.
+The ledger's first line is a control line, pushed alone against "must not exist": of two agents that found at once, one
+has founded, and the other joins.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ NAMESPACES = ("refs/gitcoord", "refs/heads/gitcoord")
 
 @dataclass(slots=True)
 class InitRequest:
-    """What a user asked `init` for; None where the fleet's card or a default decides."""
+    """A user's request to `init`; None where the fleet's card or a default decides."""
 
     agent: str
     remote: str | None = None
@@ -60,7 +60,7 @@ class InitRequest:
 
 @dataclass(slots=True)
 class Joined:
-    """What `init` did, in words for a person."""
+    """The result of `init`, in words for a person."""
 
     node: Node
     founded: bool = False
@@ -69,7 +69,7 @@ class Joined:
 
 
 def init(path: Path, request: InitRequest) -> Joined:
-    """Make `path` part of a fleet. Run again it changes nothing. Raises GitcoordError's kinds."""
+    """Make `path` part of a fleet. A second run changes nothing. Raise GitcoordError's kinds."""
     said: list[str] = []
     agent_id(request.agent)
     if looks_like_credential(request.agent):
@@ -111,7 +111,7 @@ def _init(home: Home, common: Path, request: InitRequest, said: list[str]) -> Jo
 
 
 def _again(home: Home, common: Path, request: InitRequest, said: list[str]) -> Joined:
-    """The clone is in a fleet already; another agent may join from it."""
+    """Return the fleet that the clone is in already; another agent may join from it."""
     config = home.config()
     node = Node(home, open_store(home, config, common))
     for name, asked, has in (
@@ -140,7 +140,7 @@ def _introduced(joined: Joined, request: InitRequest) -> Joined:
 
 
 def whole(common: Path, remote: str | None) -> str | None:
-    """A path is remembered as absolute: the next command may be started in another folder."""
+    """Return a path as absolute: the next command may be started in another folder."""
     if remote and is_local(remote) and git_store.remote_url(common, remote) is None:
         return str(Path(remote).resolve())
     return remote
@@ -158,7 +158,7 @@ def _default_remote(common: Path, said: list[str]) -> str:
 
 
 def profile_for(common: Path, remote: str) -> str:
-    """Timings by the remote's host, until the card says otherwise."""
+    """Return timings by the remote's host, until the card names others."""
     url = git_store.remote_url(common, remote) or remote
     host = url.split("://", 1)[-1].split("@", 1)[-1].split("/", 1)[0].split(":", 1)[0].lower()
     if "://" not in url and not ("@" in url and ":" in url):
@@ -171,7 +171,7 @@ def profile_for(common: Path, remote: str) -> str:
 def _find_or_create(
     home: Home, common: Path, store: Store, config: Config, request: InitRequest, said: list[str]
 ) -> bool:
-    """Find the fleet, or found it; fills `config` from its card. True if we founded it."""
+    """Find the fleet, or found it; fill `config` from its card. Return True if we founded it."""
     for _ in range(FOUNDING_ATTEMPTS):
         refs = store.fetch(newcomer=True).refs
         if config.ledger in refs:
@@ -196,7 +196,7 @@ def _raise_refusal(answer: Pushed, what: str, config: Config) -> None:
 
 
 def _adopt_config(card: Card, config: Config, request: InitRequest) -> None:
-    """Take profile, namespace and signatures from the fleet's card."""
+    """Adopt profile, namespace and signatures from the fleet's card."""
     founded = card.founded
     for name, asked, has in (("namespace", request.namespace, founded.namespace), ("auth", request.auth, founded.auth)):
         if asked is not None and asked != has:
@@ -236,7 +236,7 @@ def _found(home: Home, store: Store, config: Config, request: InitRequest, timin
 
 
 def _accepted_namespace(store: Store) -> str:
-    """Where the host lets outboxes live: some accept refs/heads/* only. Probed with a ref that is removed again."""
+    """Return where the host accepts outboxes: some accept refs/heads/* only. Probe with a ref that is removed again."""
     for namespace in NAMESPACES:
         ref = f"{namespace}/nodes/{passing_node_id('probe')}"
         oid = outbox.write(
@@ -254,7 +254,7 @@ def _accepted_namespace(store: Store) -> str:
 
 
 def _create_home(home: Home, store: Store, config: Config) -> None:
-    """Take a node id, and take up the chain that the ledger and the outbox of that node hold."""
+    """Take a node id, and continue the chain that the ledger and the outbox of that node hold."""
     node, seed = _node(home, config)
     refs = store.fetch(newcomer=True, first={node}).refs
     base = Head()
@@ -264,7 +264,7 @@ def _create_home(home: Home, store: Store, config: Config) -> None:
         base = chain_of(store, tip, node)
     home.create(config, node=node, base=base, seed=seed)
     if mine is not None:
-        home.note_outbox(mine)  # born empty with an identity given: the outbox as found is its own
+        home.note_outbox(mine)  # new home, given identity: the outbox found there is its own
 
 
 def _node(home: Home, config: Config) -> tuple[str, bytes]:
@@ -287,7 +287,7 @@ def _ensure_member(joined: Joined, request: InitRequest) -> None:
     try:
         node.sync()
     except (Unreachable, Lost, LockHeld):
-        if not _is_known(node, request.agent):  # else an outage keeps nobody from writing to the queue
+        if not _is_known(node, request.agent):  # otherwise an outage keeps nobody from writing to the queue
             raise
     _ensure_key(node.home, node.config, request.agent)
     signer = node.keyring.signer(request.agent)

@@ -1,4 +1,4 @@
-"""Leaving: the last words are in the log, the outbox is retired, and what is kept on disk stands aside."""
+"""Leaving: the last events reach the log, the outbox is removed, and the home is moved aside."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SYNC_TRIES_S = 0.2
 
 @dataclass(slots=True)
 class Left:
-    """What became of it."""
+    """The result of leaving."""
 
     kept: Path
     agents: list[str]
@@ -29,7 +29,7 @@ class Left:
 
 
 def leave(node: Node, *, force: bool, timeout_s: float) -> Left:
-    """Take this clone out of its fleet. Raises NotConfirmed where events would stay behind, unless `force`."""
+    """Take this clone out of its fleet. Raise NotConfirmed if events would stay behind, unless `force`."""
     check(node)
     left = Left(Path(), [])
     _drain(node, timeout_s, left, force=force)
@@ -46,19 +46,19 @@ def leave(node: Node, *, force: bool, timeout_s: float) -> Left:
 
 
 def check(node: Node) -> None:
-    """Raises Refused while agents run here."""
+    """Raise Refused while agents run here."""
     running = node.home.running()
     if running:
         raise Refused(f"{', '.join(running)} runs on this node: end that `gitcoord agent run` first")
 
 
 def goodbyes(node: Node) -> list[Draft]:
-    """What the agents of this clone would say."""
+    """Return the events by which the agents of this clone leave."""
     return [node.draft("agent_left", f"{agent} leaves", actor=agent) for agent in agents_here(node)]
 
 
 def changes(node: Node) -> list[str]:
-    """What else leaving does, if everything queued can be delivered."""
+    """Return what else leaving does, if everything queued can be delivered."""
     waiting = len(_undelivered(node))
     return [
         *([f"first deliver what is queued ({waiting})"] if waiting else []),
@@ -68,7 +68,7 @@ def changes(node: Node) -> list[str]:
 
 
 def agents_here(node: Node) -> list[str]:
-    """Members whose keys this node keeps. One that is given its key by the environment lives elsewhere too."""
+    """Return members whose keys this node keeps. An agent whose key comes from the environment lives elsewhere too."""
     members = node.fleet.members.by_id.values()
     if node.config.auth == "hmac":  # one secret for all: only the clone's own agent is surely its
         own = node.home.config().agent
@@ -83,7 +83,7 @@ def agents_here(node: Node) -> list[str]:
 
 
 def _drain(node: Node, timeout_s: float, left: Left, *, force: bool) -> None:
-    """Until nothing is queued that the log lacks."""
+    """Sync until nothing is queued that the log lacks."""
     deadline = time.monotonic() + timeout_s
     problem = ""
     while True:
@@ -119,7 +119,7 @@ def _undelivered(node: Node) -> list[Event]:
 
 
 def _retire_outbox(node: Node, left: Left) -> None:
-    """Remove our outbox from the remote, unless it holds what the log lacks: others can still carry that along."""
+    """Remove our outbox from the remote, unless it holds what the log lacks: other nodes can still sequence that."""
     ref = _outbox(node)
     if left.problems:
         left.outbox_retired = False

@@ -1,4 +1,4 @@
-"""Joining: what a newcomer learns from the newest commits of a ledger, before it is a node of its fleet."""
+"""The ledger's card: what a newcomer learns from the newest commits, before it is a node of the fleet."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from gitcoord.features import FEATURES
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a fleet's first line says of it."""
+    """The content of a fleet's first line."""
 
     fleet_id: str
     founded: FleetFounded
 
 
 def card_of(objects: Objects, tip: Oid, *, ledger: str) -> Card:
-    """What the ledger's first line says; where somebody has spoilt the newest tree, the line that was pushed first.
+    """Return the card in the ledger's first line; if the newest tree is damaged, of the line that was pushed first.
 
-    Raises Denied where it founds no fleet that this version of gitcoord reads.
+    Raise Denied if it founds no fleet that this version of gitcoord reads.
     """
     files = LogFiles(objects)
     first = next(files.files(files.listing(root_of(objects, tip))))
@@ -50,7 +50,7 @@ def card_of(objects: Objects, tip: Oid, *, ledger: str) -> Card:
 
 
 def chain_of(objects: Objects, tip: Oid, node: str) -> Head:
-    """Where the chain of `node` stands in the ledger."""
+    """Return where the chain of `node` ends in the ledger."""
     branch = Branch(objects, FleetState(FEATURES))
     checkpoint.start(branch, tip)
     branch.apply_commit(tip)

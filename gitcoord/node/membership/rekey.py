@@ -14,7 +14,7 @@ from gitcoord.store.files import write_durably
 
 
 def rekey(node: Node, agent: str) -> tuple[Event, str]:
-    """Announce a new key, signed with the old one; it takes the old one's place once that is sequenced.
+    """Announce a new key, signed with the old one; it replaces the old one once that is sequenced.
 
     The new key is durable BEFORE it is announced: a crash between the two must not lose the only copy.
     """
@@ -31,14 +31,15 @@ def rekey(node: Node, agent: str) -> tuple[Event, str]:
 
 
 def check(node: Node, agent: str) -> None:
-    """Raises Refused where the agent's key cannot be changed from here."""
+    """Raise Refused if the agent's key cannot be changed from here."""
     if node.config.auth == "hmac" or seed_from_environment(agent) is not None:
         raise Refused("only a key in this clone's home can be changed here")
     node.keyring.signer(agent)
 
 
 def announced(node: Node, agent: str, new: Ed25519Signer | None = None) -> Draft:
-    """Return the event that tells of the key `new`, which proves that its holder wants it. None: there is none yet."""
+    """Return the event that announces the key `new`, with the proof that its holder wants it. None: there is none
+    yet."""
     data = {}
     if new is not None:
         old = node.keyring.signer(agent).key

@@ -1,1 +1,1 @@
-"""What single commands do with a node."""
+"""The operations of single commands on a node."""

@@ -1,4 +1,4 @@
-"""Taking part in an election from a single command: look, stand, resign, explain."""
+"""A single command's part in an election: look, campaign, resign, explain."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gitcoord.node.node import Node
 
 @dataclass(frozen=True, slots=True)
 class LeadershipReport:
-    """Who leads, and how that is known."""
+    """The leader, and how it is known."""
 
     leader: str | None
     term: int
@@ -45,7 +45,7 @@ class LeadershipReport:
 
 
 def leadership(node: Node, *, online: bool = True) -> LeadershipReport:
-    """Who leads, after one round (or, unreachable, as last seen)."""
+    """Return the leader after one round (without the remote: as last seen)."""
     known_by = ""
     if online:
         try:
@@ -76,9 +76,9 @@ def _standing(node: Node, known_by: str = "", *, elected_here: bool = False, adv
 
 
 def take_part(node: Node, agent: str, *, wait: bool = False, timeout_s: float | None = None) -> LeadershipReport:
-    """Stand if nobody leads, or when the leader's silence has lasted long enough; else tell who leads.
+    """Campaign if nobody leads, or once the leader has been silent long enough; otherwise report the leader.
 
-    Where `agent run` lives on this node it takes part already: then this only watches it.
+    An `agent run` on this node campaigns already: then this only watches it.
     """
     deadline = time.monotonic() + (node.local.profile.bound_s() * 1.5 if timeout_s is None else timeout_s)
     with contextlib.ExitStack() as held:
@@ -123,14 +123,15 @@ def _watch(node: Node, session: Session, *, campaign: bool, wait: bool, deadline
 
 
 def resign(node: Node, agent: str) -> LeadershipReport:
-    """Step down, by an event of one's own term: anyone may stand at once. Raises Lost if the agent does not lead."""
+    """Step down by an event of the leader's own term: anyone may campaign at once. Raise Lost if the agent does not
+    lead."""
     [event] = node.append(resignation(node, agent))
     node.confirm(event, "sequenced", timeout_s=60)
     return _standing(node)
 
 
 def resignation(node: Node, agent: str) -> Draft:
-    """After a look at the remote. Raises Lost if the agent does not lead."""
+    """Return the resignation, after a look at the remote. Raise Lost if the agent does not lead."""
     node.sync(tick=False)
     terms = node.fleet.terms
     if terms.leader is None or not same_agent(terms.leader, agent):
@@ -139,7 +140,7 @@ def resignation(node: Node, agent: str) -> Draft:
 
 
 def explain(node: Node) -> list[tuple[str, float, str]]:
-    """The timings in force: name, seconds, what it is."""
+    """Return the timings in force: name, seconds, meaning."""
     profile, local = node.profile, node.local
     travel = max(node.round_trip_s, profile.travel_s)
     stretch = local.stretch
@@ -149,9 +150,13 @@ def explain(node: Node) -> list[tuple[str, float, str]]:
         ("heartbeat_s", profile.heartbeat_s * stretch, "between two heartbeats of the leader"),
         ("follower_heartbeat_s", profile.follower_heartbeat_s * stretch, "between two heartbeats of any other agent"),
         ("lease_s", profile.lease_s, "V: how long after a push began the leader may act outside the ledger"),
-        ("election_timeout_s", silence, "T: silence, seen by one's own successful polls, after which a follower stands"),
+        (
+            "election_timeout_s",
+            silence,
+            "T: silence, seen by one's own successful polls, after which a follower campaigns",
+        ),
         ("poll_s", profile.poll_s, "P: between two looks at the remote"),
-        ("election_jitter_s", profile.election_jitter_s, "J: the longest random wait before standing"),
+        ("election_jitter_s", profile.election_jitter_s, "J: the longest random wait before campaigning"),
         ("travel_s", travel, "D: a fetch and a push"),
         ("bound_s", bound, "(2.2 P + T + J) / 0.99 + D: from a leader's death to its successor, at the most"),
     ]

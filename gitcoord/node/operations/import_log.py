@@ -1,8 +1,8 @@
-"""Importing: a log of five-field lines becomes events that the importer signs; who said them first stays named.
+"""The import of a log of five-field lines: they become events that the importer signs; their first authors stay named.
 
-The id of an imported event is made of the fleet, the line's five fields, and how often the same line stood in
-the file before: so a file imported twice, or after it has grown, adds only what is new. What another agent has imported
-is known too once it is in the ledger; two that import at the same moment have it twice, each in its own name.
+The id of an imported event is made of the fleet, the line's five fields, and how often the same line stood in the file
+before. So a file imported twice, or after it has grown, adds only what is new. Another agent's import is known too once
+it is in the ledger; two agents that import at the same moment have it twice, each in its own name.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Line(NamedTuple):
 
 @dataclass(slots=True)
 class Imported:
-    """What became of a file's lines."""
+    """The result of an import, by kinds of lines."""
 
     imported: int = 0
     known: int = 0  # in the ledger or the queue already
@@ -68,9 +68,9 @@ def import_log(
 ) -> Imported:
     """Queue the lines of `source` as events of `actor`; bad ones go to events.error.log, with their numbers.
 
-    `progress` is told how many bytes are done. When this returns, all is on the local disk. Raises Refused when
-    the actor's key is not here. `dry_run` only counts. A line in which a secret seems to stand is a bad one, unless the
-    desk allows secrets.
+    `progress` is told how many bytes are done. When this returns, all is on the local disk. Raise Refused if the
+    actor's key is not here. `dry_run` only counts. A line in which a secret seems to stand is a bad one, unless the
+    writer allows secrets.
     """
     node.keyring.signer(actor)
     node.check()
@@ -99,9 +99,9 @@ def import_log(
 
 
 def lines_of(source: BinaryIO) -> Iterator[Line]:
-    """The lines of a log that other tools wrote: with or without BOM and CR; empty ones are left out.
+    """Yield the lines of a log that other tools wrote: with or without BOM and CR; empty ones are left out.
 
-    No more than one line is held in memory, and of an oversized one only its beginning.
+    Only one line is held in memory, and of an oversized one only its beginning.
     """
     number, end = 0, 0
     while data := source.readline(LINE_BYTES_MAX + 2):
@@ -120,13 +120,13 @@ def lines_of(source: BinaryIO) -> Iterator[Line]:
 
 
 def nonce_of(fleet: str, fields: dict[str, Any], occurrence: int) -> str:
-    """The nonce of the `occurrence`-th (from 1) line of a file with these five fields."""
+    """Return the nonce of the `occurrence`-th (from 1) line of a file with these five fields."""
     words = [fleet, *(fields[name] for name in FIELDS), occurrence]
     return names.uid_from(hashlib.sha256(json.dumps(words).encode()).digest()[:10])
 
 
 class _Reader:
-    """Makes drafts of lines, and remembers what came before in the file."""
+    """A factory of drafts from lines; it remembers what came before in the file."""
 
     def __init__(
         self,
@@ -136,7 +136,8 @@ class _Reader:
         others: Mapping[tuple[Any, ...], str],
         own: OwnSecrets | None,
     ) -> None:
-        """`own`: what must not be in a line, besides all that looks like a secret; None: anything may."""
+        """Set up the reader. `own`: secrets that must not be in a line, besides all that looks like one; None: anything
+        may."""
         self.own = own
         self.fleet = fleet
         self.others = others
@@ -147,7 +148,7 @@ class _Reader:
         self.now = utc_now()
 
     def draft(self, line: Line) -> Draft | None:
-        """The draft for a line; None if there is such an event already. Raises Malformed with the reason."""
+        """Return the draft for a line; None if there is such an event already. Raise Malformed with the reason."""
         fields = checked(line)
         if self.own is not None:
             _check_secret(fields, self.own)
@@ -157,14 +158,14 @@ class _Reader:
         uid = uid_of(self.actor, nonce)
         number = fields["interaction"]
         source = {name: fields[name] for name in ("actor", "timestamp", "interaction")} | {"line": line.number}
-        imported = self.others.get(_same(nonce, fields["content"], source))  # whatever else has the same nonce
+        imported = self.others.get(_same(nonce, fields["content"], source))  # whatever other line has the same nonce
         parent = self.first.setdefault(number, imported or uid) if number is not None else uid
         if uid in self.known or imported is not None:
             return None
         self.known.add(uid)
         type_ = fields["type"]
         if self.fleet.model_of(type_) is not None:
-            # Words of another log must not act in this one: nobody is elected, admitted or sent away by them.
+            # Another log's events must not act in this one: nobody is elected, admitted or removed by them.
             source["type"], type_ = type_, f"imported_{type_}"[:64]
         return Draft(
             actor=self.actor,
@@ -178,7 +179,7 @@ class _Reader:
 
 
 def _by_others(node: Node) -> dict[tuple[Any, ...], str]:
-    """Return what the ledger holds of imports, by all that an importer cannot choose, with the uid."""
+    """Return the uids of the ledger's imports, by the fields that an importer cannot choose."""
     found = {}
     read = node.replica.branch.line_at()
     for position in range(1, node.fleet.position + 1):
@@ -195,7 +196,7 @@ def _same(nonce: str, content: str, source: Mapping[str, Any]) -> tuple[Any, ...
 
 
 def checked(line: Line) -> dict[str, Any]:
-    """The five fields of a line, fit to become an event. Raises Malformed."""
+    """Return the five fields of a line, fit to become an event. Raise Malformed."""
     if line.trouble:
         raise Malformed(line.trouble)
     value = json_object(line.data)
@@ -235,7 +236,7 @@ def _check_secret(fields: dict[str, Any], own: OwnSecrets) -> None:
 
 
 def is_time(text: str) -> bool:
-    """Whether `text` is a point in time: ISO 8601 with its distance from UTC."""
+    """Return whether `text` is a point in time: ISO 8601 with its distance from UTC."""
     return _TIMESTAMP.match(text) is not None and times.is_time(text)
 
 
@@ -244,7 +245,7 @@ def _queue(node: Node, done: Imported, batch: list[Draft], dry_run: bool) -> Non
         done.imported += len(batch)
         batch.clear()
     elif batch:
-        events = node.append(*batch, on_secret=OnSecret.ALLOW)  # each line was looked at
+        events = node.append(*batch, on_secret=OnSecret.ALLOW)  # each line was checked for secrets
         done.imported += len(events)
         done.known += len(batch) - len(events)
         done.last = events[-1] if events else done.last
@@ -258,7 +259,7 @@ def _count_bad(done: Imported, line: Line, reason: str) -> None:
 
 
 def _set_aside(node: Node, line: Line, name: str, reason: str) -> None:
-    """Isolate a bad line. What looks like a credential is not copied anywhere."""
+    """Isolate a bad line. A line that looks like a credential is not copied anywhere."""
     text = line.data[:LINE_SHOWN_BYTES].decode("utf-8", "backslashreplace")
     shown = "" if looks_like_credential(line.data.decode("utf-8", "replace"), node.desk.own_secrets()) else text
     node.home.add_error(

@@ -1,7 +1,7 @@
 """Pages in a work folder: a snapshot of the conversations, and `events.log`, rendered on this machine for people.
 
-A file that would hold the same bytes is not touched; any other is written beside, synced and renamed. Whatever
-dies in between, `communication.md` or `communication.md.bak` is a whole page.
+A file that would hold the same bytes is not touched; any other is written beside, synced and renamed. After a crash at
+any moment, `communication.md` or `communication.md.bak` is a complete page.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ LOG = "events.log"
 BASELINE = (LOG, snapshot.COMMUNICATION, snapshot.ARCHIVE)
 BACKUP = f"{snapshot.COMMUNICATION}.bak"
 FOREIGN = "events.log.old"
-LOCK_S = 60.0  # others hold it while they render and write: a second for 100,000 events
+LOCK_S = 60.0  # other processes hold it while they render and write: a second for 100,000 events
 
 
 @contextlib.contextmanager
 def writing(node: Node, folder: Path) -> Iterator[None]:
-    """One process of this node writes pages at a time, so that no older page comes after a newer one."""
+    """Hold the lock for pages: one process of this node writes at a time, so that no older page replaces a newer
+    one."""
     work_files.check_ground(folder, Path.cwd())
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -52,7 +53,8 @@ def writing(node: Node, folder: Path) -> Iterator[None]:
 
 
 def write_snapshot(node: Node, folder: Path, *, recent: int | None = None) -> list[str]:
-    """Bring the snapshot in `folder` up to what this node knows, queued events included; the files that changed."""
+    """Bring the snapshot in `folder` up to what this node knows, queued events included; return the files that
+    changed."""
     with writing(node, folder):
         branch = with_pending(node)
         layout = ledger_pages.layout_of(branch.fleet)
@@ -62,7 +64,8 @@ def write_snapshot(node: Node, folder: Path, *, recent: int | None = None) -> li
 
 
 def put_pages(folder: Path, pages: Mapping[str, bytes]) -> list[str]:
-    """Write the pages that differ from what lies there; the archive first, so that nothing is on no page."""
+    """Write the pages that differ from the files there; the archive first, so that each event is always on some
+    page."""
     order = sorted(pages, key=lambda path: (path == snapshot.COMMUNICATION, path == snapshot.ARCHIVE, path))
     changed = []
     for path in order:
@@ -77,15 +80,15 @@ def put_pages(folder: Path, pages: Mapping[str, bytes]) -> list[str]:
 
 
 def is_whole(page: bytes) -> bool:
-    """Whether a `communication.md` was written to its end."""
+    """Return whether a `communication.md` was written to its end."""
     return page.endswith(snapshot.END.encode() + b"\n")
 
 
 def write_log(node: Node, folder: Path) -> tuple[bool, Path | None]:
-    """Bring `events.log` in `folder` up to date: every event's own line, then those that are queued.
+    """Bring `events.log` in `folder` up to date: every event's own line, then the queued ones.
 
-    Whether it changed; and where its old content went, if that was somebody else's. A reader sees lines being
-    added, except where queued ones found another order in the ledger.
+    Return whether it changed, and where foreign content was moved. A reader sees lines being added, except where queued
+    ones found another order in the ledger.
     """
     with writing(node, folder):
         path = folder / LOG
@@ -106,7 +109,7 @@ def write_log(node: Node, folder: Path) -> tuple[bool, Path | None]:
 
 
 def _keep_foreign(folder: Path, old: bytes, ours: Sequence[bytes]) -> Path | None:
-    """Lines that no gitcoord wrote are the user's own: they are set aside, never overwritten."""
+    """Move lines that no gitcoord wrote aside: they are the user's own, and never overwritten."""
     lines = lines_of(old)
     if lines and not old.endswith(b"\n") and any(line.startswith(lines[-1]) for line in ours):
         lines.pop()  # torn by a crash while it was added
@@ -134,7 +137,7 @@ def _is_event(line: bytes) -> bool:
 
 
 def write_baseline(path: Path) -> list[str]:
-    """The original file layout, where it is missing: empty logs and pages, and a folder for scripts."""
+    """Write the original file layout, where it is missing: empty logs and pages, and a folder for scripts."""
     pages = {
         snapshot.COMMUNICATION: snapshot.communication([], Layout(), position=0),
         snapshot.ARCHIVE: snapshot.archive([], Layout()),
@@ -151,7 +154,7 @@ def write_baseline(path: Path) -> list[str]:
 
 
 def with_pending(node: Node) -> Branch:
-    """What this node knows of the log, as if its queued events followed the ledger's as they are."""
+    """Return the log as this node knows it, as if its queued events followed the ledger's as they are."""
     pending = node.disk.pending()  # BEFORE the ledger, as above
     branch = node.replica.branch
     pending = [event for event in pending if event.uid not in branch.fleet.positions]

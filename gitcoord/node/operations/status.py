@@ -1,4 +1,4 @@
-"""How things stand on a node, as last seen: the queue, the leader, the agents, and what needs attention first."""
+"""The status of a node, as last seen: the queue, the leader, the agents, and what needs attention first."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from gitcoord.store.git.backoff import Backoff
 from gitcoord.store.home import dead_letters
 from gitcoord.store.home.home import Home
 
-OUTAGE = "offline after "  # so begins an error that tells of an outage; with a position it tells of one that is over
+OUTAGE = "offline after "  # an error with this beginning reports an outage; with a position, one that is over
 QUEUE_LATE_S = 60.0  # a queue that is older needs attention, even where nobody noticed an outage
 RECENT_S = 3600.0  # errors in the log need attention this long; afterwards they are history
-LEFT_SHOWN = 5  # outboxes that could not be fetched; anybody who may push can make thousands
-TEXT_SHOWN = 100  # characters of an error: git may say much
+LEFT_SHOWN = 5  # outboxes that could not be fetched; anybody with push access can make thousands
+TEXT_SHOWN = 100  # characters of an error: git may print much
 
 
-LOST = {  # what nobody but a person can mend, by the outcome of the recovery
+LOST = {  # trouble that only a person can fix, by the outcome of the recovery
     "escalated": "somebody has to look after it (`gitcoord recovery show`)",
     "failed": "all that `recovery` lists was tried in vain (`gitcoord recovery show`)",
     "degraded": "nobody does what it did (`gitcoord recovery show`)",
@@ -33,7 +33,7 @@ LOST = {  # what nobody but a person can mend, by the outcome of the recovery
 
 
 def standing(desk: Desk, glance: Glance, now_s: float | None = None) -> dict[str, Any]:
-    """`gitcoord.status/1`, without asking the remote; docs/json.md tells what each field means."""
+    """Return `gitcoord.status/1`, without asking the remote; docs/json.md explains each field."""
     now_s = time.time() if now_s is None else now_s
     home, progress, running = desk.home, desk.home.progress(), desk.home.running()
     profile = PROFILES[desk.config.profile or glance.profile]
@@ -82,7 +82,9 @@ def standing(desk: Desk, glance: Glance, now_s: float | None = None) -> dict[str
         }
     if glance.snapshot is not None:
         value["snapshot"] = {"position": glance.snapshot, "behind": glance.position - glance.snapshot}
-    if profile.pushes_per_minute is not None:  # what the host recommends for all, and among how many it is shared
+    if (
+        profile.pushes_per_minute is not None
+    ):  # the host's recommendation for all, and the number of nodes that share it
         alive = {one.node for one in observed if liveness.state(one, now_s, poll_s=profile.poll_s) == liveness.ALIVE}
         value["pushes_per_minute"] = {"fleet": profile.pushes_per_minute, "nodes": len(alive | {desk.disk.node})}
     value["attention"] = attention(value, now_s)
@@ -90,11 +92,11 @@ def standing(desk: Desk, glance: Glance, now_s: float | None = None) -> dict[str
 
 
 def attention(value: dict[str, Any], now_s: float) -> list[str]:
-    """What a person should look at, the most urgent first, each with what to do."""
+    """Return what a person should look at, the most urgent first, each with what to do."""
     queue, leader = value["queue"], value["leader"]
     found = []
     if value["paused"]:
-        found.append(f"paused: {value['paused']}; mend it, then run `gitcoord resume`")
+        found.append(f"paused: {value['paused']}; fix that, then run `gitcoord resume`")
     if not value["online"]:  # said once, for the queue too: no other command helps meanwhile
         queued = f"; {count(queue['events'], 'event')} queued, to go out when it answers" if queue["events"] else ""
         found.append(f"offline: {value['problem']}{queued}; `gitcoord doctor` looks into it")
@@ -144,7 +146,7 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
 
 
 def _why_waiting(desk: Desk, glance: Glance) -> str | None:
-    """Return why the first event of the queue takes no place today; None if nothing is known to speak against it."""
+    """Return why the first event of the queue takes no place today; None if no reason is known."""
     first = next(iter(_waiting(desk, glance)), None) if glance.full else None
     if first is None:
         return None
@@ -154,7 +156,7 @@ def _why_waiting(desk: Desk, glance: Glance) -> str | None:
 
 
 def finding(one: Mapping[str, Any]) -> str:
-    """An error, or an event without effect, in one line; `gitcoord events` has the whole."""
+    """Return an error, or an event without effect, in one line; `gitcoord events` shows all of it."""
     place = f"position {one['position']}" if one["position"] else "queued"
     return f"{place}, {one['actor']}: {shortened(one['text'])}"
 
@@ -164,7 +166,7 @@ def shortened(text: str) -> str:
 
 
 def ago(seconds: float) -> str:
-    """A time span in words: `4 s`, `3 min`, `2 h`, `5 d`."""
+    """Return a time span in words: `4 s`, `3 min`, `2 h`, `5 d`."""
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
@@ -190,7 +192,7 @@ def _queue(desk: Desk, glance: Glance, now_s: float) -> dict[str, Any]:
 def _agents(
     glance: Glance, observed: Sequence[Observation], states: Mapping[str, str], running: Sequence[str], now_s: float
 ) -> list[dict[str, Any]]:
-    """Every member, those that matter first."""
+    """Return every member, those first that need attention first."""
     newest = liveness.newest(observed)
     agents = []
     for member in glance.members:
@@ -215,7 +217,7 @@ def _agents(
 
 
 def _failed(home: Home) -> list[dict[str, Any]]:
-    """Dead letters of the agents of this node; those that are to be handled again need nobody."""
+    """Return dead letters of this node's agents; those that are marked for a replay need nobody."""
     found = []
     for agent, letters in dead_letters.everyones(home.path):
         left = [one for one in letters if not one.replay]
@@ -229,12 +231,12 @@ def _errors(desk: Desk, glance: Glance) -> list[dict[str, Any]]:
         {"position": None, "actor": event.actor, "text": event.content, "time": event.timestamp}
         for event in _waiting(desk, glance)
         if event.type == "error" and not event.content.startswith(OUTAGE)
-    ]  # as long as it waits, `online` tells
+    ]  # while it lasts, `online` shows it
     return (glance.errors + waiting)[-FINDINGS_KEPT:]
 
 
 def _waiting(desk: Desk, glance: Glance) -> list[Event]:
-    """What the ledger lacks: the queue is trimmed only after it was seen there."""
+    """Return the queued events that the ledger lacks: the queue is trimmed only after they were seen there."""
     return [event for event in desk.disk.pending() if (event.seq or 0) > glance.sequenced]
 
 

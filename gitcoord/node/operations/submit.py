@@ -1,4 +1,5 @@
-"""Acting: a command goes into the queue and is judged by the ledger; a query is answered from the fold."""
+"""Commands of features: a command goes into the queue and is judged by the ledger; a query is answered from the
+fold."""
 
 from __future__ import annotations
 
@@ -24,23 +25,23 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TIMEOUT_S = 60.0  # for the ledger's word
+TIMEOUT_S = 60.0  # for the ledger's judgement
 BUSY_S = 5.0  # for the round of another process of this node
 
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """What became of a command: its events, how far they got, and what the feature says of it."""
+    """The result of a command: its events, how far they got, and what the feature says of it."""
 
     events: tuple[Event, ...]
     level: str
     position: int | None
     answer: Answer
-    trouble: GitcoordError | None = None  # why it got no further, where that is no failure
+    trouble: GitcoordError | None = None  # why the events got no further, if that is no failure
 
 
 def named(name: str) -> Command | Query:
-    """The command or query that people type as `name`, such as `task claim`. Raises Refused."""
+    """Return the command or query that people type as `name`, such as `task claim`. Raise Refused."""
     word = name.split(" ")[0]
     for feature, words in LISTED.items():
         if word in words and name in FEATURES[feature].COMMANDS:
@@ -49,7 +50,7 @@ def named(name: str) -> Command | Query:
 
 
 def context(node: Node, actor: str) -> Context:
-    """What `actor` can see from here and now."""
+    """Return the context of `actor` here and now."""
     fleet = node.fleet
     member = fleet.members.get(actor)
     return Context(
@@ -66,7 +67,7 @@ def context(node: Node, actor: str) -> Context:
 
 
 def _head_of(node: Node, repo: str, pr: int) -> str:
-    """Return the commit of a pull request as the fleet's remote shows it now, where it is a forge that does."""
+    """Return the commit of a pull request as the fleet's remote shows it now, if it is a forge that does."""
     if not repo:
         with contextlib.suppress(GitcoordError):
             return node.store.look_up(f"refs/pull/{pr}/head") or ""
@@ -74,7 +75,7 @@ def _head_of(node: Node, repo: str, pr: int) -> str:
 
 
 def arguments(what: Command | Query, given: Mapping[str, Any]) -> BaseModel:
-    """Raises Refused, naming the argument and what is wrong with it."""
+    """Return the checked arguments. Raise Refused, naming the argument and what is wrong with it."""
     try:
         return what.arguments.model_validate(dict(given))
     except ValidationError as wrong:
@@ -87,7 +88,7 @@ def arguments(what: Command | Query, given: Mapping[str, Any]) -> BaseModel:
 def ask(
     node: Node, query: Query, given: Mapping[str, Any], *, actor: str, again: bool = True
 ) -> Sequence[Answer] | Answer:
-    """The answer from the fold as this node has it; `again`: what is not known here is looked for. Raises Refused."""
+    """Answer from the fold as this node has it; with `again`, sync once for what is not known here. Raise Refused."""
     asked = arguments(query, given)
     if not again:
         return query.ask(context(node, actor), asked)
@@ -95,7 +96,7 @@ def ask(
 
 
 def propose(node: Node, command: Command, given: Mapping[str, Any], *, actor: str) -> Sequence[NewEvent]:
-    """What the command would write. Raises Refused, or Lost where that is known already."""
+    """Return the events that the command would write. Raise Refused, or Lost if that is known already."""
     asked = arguments(command, given)
 
     def judged() -> Sequence[NewEvent]:
@@ -103,7 +104,7 @@ def propose(node: Node, command: Command, given: Mapping[str, Any], *, actor: st
         for one in proposals:
             try:
                 typed(node.fleet.model_of(one.type), one.content, one.data)
-            except ValueError as wrong:  # the ledger would void it, for everybody and with the same words
+            except ValueError as wrong:  # the ledger would void it, for every node and for the same reason
                 raise Refused(str(wrong)) from None
             check_right(node, actor, one.type, re=one.re, data=one.data)
         return proposals
@@ -112,19 +113,19 @@ def propose(node: Node, command: Command, given: Mapping[str, Any], *, actor: st
 
 
 def check_right(node: Node, actor: str, type_: str, *, re: str | None, data: Mapping[str, Any]) -> None:
-    """Raise Refused where the ledger shows that `actor` may not write such an event. The fold is the judge."""
+    """Raise Refused if the ledger shows that `actor` may not write such an event. The fold is the judge."""
     reason = node.fleet.why_not(type_, actor=actor, re=re, data=data)
     if reason is not None:
         raise Refused(f"{reason}: `gitcoord agent roles` shows who is what")
 
 
 def drafted(node: Node, proposals: Sequence[NewEvent], actor: str) -> list[Draft]:
-    """The events that `actor` would write. Raises Refused where one looks like a credential."""
+    """Return the events that `actor` would write. Raise Refused if one looks like a credential."""
     return node.drafted(proposals, actor=actor)
 
 
 def _judged_anew(node: Node, judge: Callable[[], T]) -> T:
-    """What is refused, or not known here, may be news: nobody is told so before one more look at the remote."""
+    """Sync once before reporting a refusal: the local state may be stale."""
     try:
         return judge()
     except (Refused, Lost):
@@ -142,17 +143,17 @@ def _look_anew(node: Node) -> None:
         try:
             node.sync(tick=False, lock_timeout_s=0)
             return
-        except filelock.Timeout:  # another process of this node looks just now, perhaps since before the news
+        except filelock.Timeout:  # another process of this node syncs now, perhaps since before the news
             node.pause(0.05)
 
 
 def act(
     node: Node, command: Command, given: Mapping[str, Any], *, actor: str, timeout_s: float = TIMEOUT_S
 ) -> CommandResult:
-    """Write what the command asks for, and wait for the ledger's word on it.
+    """Write what the command asks for, and wait for the ledger's judgement.
 
-    Raises Refused; NoEffect (a Lost), when the ledger says so, such as when somebody else was first; NotConfirmed,
-    when the ledger has not judged it within `timeout_s` (it is queued all the same).
+    Raise Refused; NoEffect (a Lost) if the event has none, for instance if somebody else was first; NotConfirmed if the
+    ledger has not judged it within `timeout_s` (it is queued all the same).
     """
     drafts = drafted(node, propose(node, command, given, actor=actor), actor)
     if not drafts:
@@ -162,9 +163,9 @@ def act(
         level, position = node.confirm(
             events[-1], "sequenced", timeout_s=timeout_s, urgent=command.urgent, rounds=None if command.judged else 1
         )
-    except NoEffect:  # the first that has none is told below
+    except NoEffect:  # the first event without effect is reported below
         level, position = "sequenced", None
-    except GitcoordError as wrong:  # whatever the remote said: what nobody judges needs no more than this disk
+    except GitcoordError as wrong:  # whatever the remote answered: an event that nobody judges needs only this disk
         if command.judged:
             raise
         return CommandResult(events, node.level(events[-1])[0], None, {}, wrong)
@@ -179,7 +180,7 @@ def act(
 
 
 def check_data(node: Node, draft: Draft) -> None:
-    """Raise Refused where the ledger would void the event for its data, whatever the state."""
+    """Raise Refused if the ledger would void the event for its data, whatever the state."""
     try:
         typed(node.fleet.model_of(draft.type), draft.content, draft.data)
     except ValueError as wrong:
@@ -187,5 +188,5 @@ def check_data(node: Node, draft: Draft) -> None:
 
 
 def why_without_effect(node: Node, event: Event) -> str | None:
-    """Why a sequenced event changed nothing; None when it did."""
+    """Return why a sequenced event changed nothing; None if it had an effect."""
     return node.fleet.why_without_effect(event)

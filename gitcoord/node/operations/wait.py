@@ -1,4 +1,4 @@
-"""Waiting until something is so: by this node's own rounds, or beside those of an `agent run`."""
+"""Waiting for a condition: by this node's own rounds, or beside those of an `agent run`."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _Check = Callable[[], ConditionStatus]
 
 
 def wait_for(node: Node, text: str, *, actor: str, timeout_s: float) -> str:
-    """Return how it is, in words, once `text` is so.
+    """Return the condition's state, in words, once `text` is true.
 
-    Raises Refused where that is no condition; GitcoordError when it can never become so; NotConfirmed when it has
-    not within `timeout_s`; BadCredentials and Denied where the remote lets nobody look.
+    Raise Refused if that is no condition; GitcoordError if it can never become true; NotConfirmed if it has not within
+    `timeout_s`; BadCredentials and Denied if the remote refuses access.
     """
     check: _Check | None = None
     standing = ConditionStatus(False, "")
     for _ in _looks(node, time.monotonic() + timeout_s):
-        check = check or _checking(node, text, actor)  # after the first round: what is waited for may be news
+        check = check or _checking(node, text, actor)  # after the first round: the object of the condition may be new
         standing = check()
         if standing.met:
             return standing.words
@@ -49,7 +49,7 @@ def _checking(node: Node, text: str, actor: str) -> _Check:
 
 
 def _event(node: Node, type_: str) -> _Check:
-    """The next event of a type that gets its place and has effect."""
+    """Return a check for the next event of a type that is sequenced and has an effect."""
     read = node.fleet.position
 
     def standing() -> ConditionStatus:
@@ -64,11 +64,11 @@ def _event(node: Node, type_: str) -> _Check:
 
 
 def _looks(node: Node, deadline_s: float) -> Iterator[None]:
-    """Now, and again whenever there may be news, until the time is up; at least once."""
+    """Yield now, and again whenever there may be news, until the time is up; at least once."""
     due_s = 0.0
     while True:
         if time.monotonic() >= due_s and not node.home.running():
-            with contextlib.suppress(Unreachable, Lost, filelock.Timeout):  # an outage, or others are busy: it goes on
+            with contextlib.suppress(Unreachable, Lost, filelock.Timeout):  # an outage, or others are busy: go on
                 node.sync(lock_timeout_s=0)
             due_s = time.monotonic() + node.profile.poll_s
         yield

@@ -1,4 +1,4 @@
-"""A job: one attempt at a task, as a command of the user's in a folder of its own."""
+"""An attempt at a task: a command of the user's in a folder of its own."""
 
 from __future__ import annotations
 
@@ -22,24 +22,23 @@ from gitcoord.node.tasks.workspace import Workplace
 from gitcoord.store import program
 
 HANDED_BACK = 75  # EX_TEMPFAIL of sysexits.h: not now, not here
-TAIL_BYTES = 15_000  # of the output: the end says how it went; a result may have 16,000 characters
+TAIL_BYTES = 15_000  # of the output: its end shows how it went; a result may have 16,000 characters
 END_CHARACTERS = 400  # of the output, in the reason of a failure
 LINE_BYTES_MAX = 4096
-NOTES_MAX = 1000  # told and not yet read; more are dropped
+NOTES_MAX = 1000  # notes read from the output and not yet handled; more are dropped
 NAME_CHARS_MAX = 500  # of an artifact
 MARK = b"::"
-CHECK_S = 60.0  # to import a handler's module, with all that it imports
+CHECK_S = 60.0  # to import a handler's module, with its imports
 
 
 class Tail:
-    """The end of what goes to one stream, without the lines by which the command tells how far it is, such as
-    `::progress 0.4 x`."""
+    """The end of one stream's output, without the lines that report progress, such as `::progress 0.4 x`."""
 
-    flood_bytes = 64 * 1024 * 1024  # a long build prints a lot; this much is an error in a loop
+    flood_bytes = 64 * 1024 * 1024  # a long build prints a lot; so much is an error in a loop
 
     def __init__(self, notes: queue.Queue[tuple[str, str]]) -> None:
         self.text = bytearray()
-        self.notes = notes  # word, and what follows it
+        self.notes = notes  # a keyword, and what follows it
         self._line = bytearray()
 
     def take(self, chunk: bytes) -> None:
@@ -53,7 +52,7 @@ class Tail:
             self._line.clear()
 
     def ended(self) -> str:
-        """The end of what was printed."""
+        """Return the end of what was printed."""
         if self._line:
             self._take_line(bytes(self._line))
             self._line.clear()
@@ -86,14 +85,14 @@ class Job:
     since_s: float
     limit_s: float
     artifacts: list[str] = field(default_factory=list)
-    progress: tuple[float | None, str] | None = None  # newest, not told yet
+    progress: tuple[float | None, str] | None = None  # the newest, not reported yet
     question: str | None = None
     problem: str = ""
     dropped: bool = False
     asked_at_s: float | None = None
 
     def look(self, now_s: float) -> None:
-        """Read what it told, and end it when it goes too far."""
+        """Read the command's notes, and end it when it goes too far."""
         self._read_notes()
         if self.command.floods:
             self._must_end("it printed without end", now_s)
@@ -107,7 +106,7 @@ class Job:
         self.ask_to_end(now_s)
 
     def ask_to_end(self, now_s: float) -> None:
-        """SIGTERM; and a second later, when somebody looks, the end."""
+        """Send SIGTERM, and note when the kill is due."""
         if self.asked_at_s is None:
             self.asked_at_s = now_s
             self.command.ask_to_end()
@@ -125,7 +124,7 @@ class Job:
                 self.question = as_text(rest)[:REASON_CHARS_MAX]
 
     def outcome(self) -> tuple[str, Mapping[str, Any]]:
-        """The event that says how it went, and its data. The command has ended."""
+        """Return the event that records the outcome, and its data. The command has ended."""
         self._read_notes()
         said, errors, code = self.output.ended(), self.errors.ended(), self.command.code
         self._read_notes()
@@ -154,7 +153,7 @@ def _share(text: str) -> float | None:
 
 
 def _end_of(text: str) -> str:
-    """The last lines: they say what went wrong, and a reason is kept with each attempt."""
+    """Return the last lines: they show what went wrong, and a reason is kept with each attempt."""
     end = text[-END_CHARACTERS:]
     return end if len(text) <= END_CHARACTERS else end.partition("\n")[2] or end
 
@@ -170,7 +169,7 @@ def start(
     limit_s: float,
     pass_env: Sequence[str] = (),
 ) -> Job:
-    """Begin an attempt. Raises CannotStart when the command cannot be started."""
+    """Begin an attempt. Raise CannotStart if the command cannot be started."""
     notes: queue.Queue[tuple[str, str]] = queue.Queue(NOTES_MAX)
     output, errors = Tail(notes), Tail(notes)
     environment = command_environment(
@@ -197,7 +196,7 @@ def no_option(text: str) -> str:
 
 
 def located(spec: str, folder: Path) -> str:
-    """Return a handler's name with the path of its file made absolute: it is relative to `folder`. Raises Refused."""
+    """Return a handler's name with its file's absolute path; relative ones count from `folder`. Raise Refused."""
     place, colon, function = spec.rpartition(":")
     if not (place and colon and function.isidentifier()):
         raise Refused(f"handler {spec!r} names no function: {handler.HOW}")
@@ -212,9 +211,9 @@ def handler_words(spec: str) -> list[str]:
 
 
 def check_handler(spec: str, *, pass_env: Sequence[str] = ()) -> None:
-    """Raise Refused if there is no such function: that is told now, and not with the first task.
+    """Raise Refused if there is no such function: now, and not with the first task.
 
-    Its module is imported in a process of its own, as for a task: never in the one that holds the keys.
+    Its module is imported in a process of its own, as for a task: never in the process that holds the keys.
     """
     environment = command_environment(os.environ, {}, pass_env=pass_env)
     try:

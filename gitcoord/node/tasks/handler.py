@@ -1,8 +1,8 @@
 """A Python function that does tasks, called in a process of its own.
 
-The process is started as `python -I handler.py PLACE FUNCTION`, without the rest of gitcoord: what the user's module
-imports is the standard library, what is installed, and what lies beside the module's own file.
-It is given the task as a dict; its answer, text or what JSON can write, is the result. What it raises fails the task.
+The process is started as `python -I handler.py PLACE FUNCTION`, without the rest of gitcoord: the user's module can
+import the standard library, installed packages, and files beside its own. The function gets the task as a dict; its
+answer, text or what JSON can write, is the result. An exception fails the task.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WRONG = 2  # exit code of `--check`
 
 
 class Unfit(Exception):
-    """There is no such function."""
+    """The named function does not exist."""
 
 
 def load(place: str, name: str) -> Callable[[Any], Any]:
@@ -42,7 +42,7 @@ def _from_file(path: str) -> Any:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is no Python file")
-    sys.path.append(os.path.dirname(path))  # last: what lies beside it takes the place of nothing that is installed
+    sys.path.append(os.path.dirname(path))  # last: a file beside it replaces nothing that is installed
     module = importlib.util.module_from_spec(spec)
     sys.modules.setdefault(name, module)
     spec.loader.exec_module(module)
@@ -50,7 +50,7 @@ def _from_file(path: str) -> Any:
 
 
 def _look_where_python_does() -> None:
-    """Add what -I leaves out and the user has chosen: PYTHONPATH and the user's site-packages, after all else."""
+    """Add what -I leaves out and the user has chosen: PYTHONPATH and the user's site-packages, after the others."""
     sys.path += [one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(one)]
     own = site.getusersitepackages()
     if os.path.isabs(own) and os.path.isdir(own) and not os.environ.get("PYTHONNOUSERSITE"):
@@ -69,7 +69,7 @@ def main(place: str, name: str, *options: str) -> None:
     task = json.load(sys.stdin)
     try:
         answer = function(task)
-    except Exception as wrong:  # its trace is the reason of the failure, and begins in the user's own code
+    except Exception as wrong:  # its traceback is the reason of the failure, and begins in the user's own code
         traceback.print_exception(wrong.with_traceback(wrong.__traceback__ and wrong.__traceback__.tb_next))
         sys.exit(1)
     if answer is not None:

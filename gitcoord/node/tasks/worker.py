@@ -1,7 +1,7 @@
-"""Work: an agent does the tasks that the fleet gives it, each as a command, so many at a time.
+"""A worker: an agent does the tasks that the fleet assigns to it, each as a command, several at a time.
 
-An attempt counts by its number: what a killed agent had begun is done by another one, and what comes of the old attempt
-changes nothing. A run that finds attempts of an earlier one, which nobody looks after, ends them and gives them back.
+An attempt counts by its number: another agent repeats what a killed one had begun, and a late result of the old attempt
+changes nothing. A run that finds abandoned attempts of an earlier one ends them and gives them back.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from gitcoord.node.tasks import attempt as job
 from gitcoord.node.tasks import workspace
 from gitcoord.node.tasks.attempt import Job
 
-LIMIT_S = 3600.0  # of an attempt, unless the task or the command line says otherwise
-PROGRESS_S = 5.0  # between two events that tell it: each is kept for ever
+LIMIT_S = 3600.0  # of an attempt, unless the task or the command line sets another
+PROGRESS_S = 5.0  # between two progress events: each is kept forever
 DISK_RETRY_S = 1.0
-TEXTS = ("reason", "result", "text")  # in the data of a task's events: what a command, or a person, has said
+TEXTS = ("reason", "result", "text")  # fields of a task's events that hold a command's, or a person's, text
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """How an agent works. `words` as one text go to the shell."""
+    """How an agent works. `command` as one text goes to the shell."""
 
     words: str | Sequence[str]
     slots: int = 1
@@ -46,7 +46,7 @@ class WorkerConfig:
 
 
 class Worker:
-    """One agent's work. Looked after by `agent run`, between two rounds."""
+    """One agent's work. `agent run` calls it between two rounds."""
 
     def __init__(self, node: Node, agent: str, contract: WorkerConfig, *, say: Callable[[str, str], None]) -> None:
         self.node = node
@@ -54,11 +54,11 @@ class Worker:
         self.contract = contract
         self.say = say
         self.jobs: dict[str, Job] = {}
-        self.resting = False  # takes on nothing more
+        self.resting = False  # it takes on nothing more
         self._told_s: dict[str, float] = {}
         self._not_before_s = 0.0
         self._seen: object = None
-        self._done = _told_of(node, agent)  # tasks whose attempt is over here, though the ledger may not say so yet
+        self._done = _told_of(node, agent)  # tasks whose attempt is over here, though the ledger may not show it yet
         for left in workspace.clear(node.home.path, agent):
             self._tell(
                 left.task,
@@ -73,7 +73,7 @@ class Worker:
         return bool(self.jobs)
 
     def is_due(self, now_s: float) -> bool:
-        """Whether `step` has something to do although no round brought news."""
+        """Return whether `step` has something to do although no round brought news."""
         if now_s < self._not_before_s:
             return False
         return any(
@@ -86,14 +86,15 @@ class Worker:
         )
 
     def step(self, now_s: float) -> bool:
-        """Look after what runs, and begin what is new. True if anything was begun or ended."""
+        """Look after what runs, and begin what is new. Return True if anything was begun or ended."""
         if now_s < self._not_before_s:
             return False
         did = [self._tried(partial(self._look_after, one), now_s) for one in list(self.jobs.values())]
         return any(did) or now_s >= self._not_before_s and self._tried(self._begin, now_s)
 
     def _tried(self, part: Callable[[float], bool], now_s: float) -> bool:
-        """The disk may refuse, or a lock: a command that has ended is not run again for that, nor do others wait."""
+        """Run a part that the disk or a lock may refuse: the ended command does not run again for that, and others do
+        not wait."""
         try:
             return part(now_s)
         except (GitcoordError, OSError) as wrong:
@@ -104,7 +105,7 @@ class Worker:
     # Beginning
 
     def _begin(self, now_s: float) -> bool:
-        """One task that waits for this agent, the most urgent first."""
+        """Begin one task that waits for this agent, the most urgent first."""
         if self.resting or len(self.jobs) >= self.contract.slots or self._seen == self.node.fleet.digest:
             return False
         waiting = self._waiting()
@@ -115,7 +116,8 @@ class Worker:
         return True
 
     def _waiting(self) -> list[Task]:
-        """What the leader assigned to this agent and is not begun. What people claim as this agent is theirs."""
+        """Return the tasks that the leader assigned to this agent and that are not begun. Tasks that people claim as
+        this agent are theirs."""
         state = self.node.fleet.states["tasks"]
         held = [state.tasks[uid] for uid in state.held.get(self.agent.casefold(), ())]
         return sorted(
@@ -168,7 +170,7 @@ class Worker:
             )
             return
         self.jobs[task.id] = begun
-        with contextlib.suppress(OSError):  # the note that is there already has it found by its folder
+        with contextlib.suppress(OSError):  # the first note, without a process id, already finds it by its folder
             place.occupied_by(begun.command.pid, task.id, task.attempt, self.agent)
         self.say("task", f"{task.id[:8]} begins: {task.title}")
         self._tell(task.id, "task_started", f"{self.agent} starts {task.title}", {"attempt": task.attempt})
@@ -176,7 +178,7 @@ class Worker:
     # Going on
 
     def _look_after(self, one: Job, now_s: float) -> bool:
-        """True when it ended."""
+        """Look after one attempt. Return True if it ended."""
         one.look(now_s)
         if not one.dropped and self._is_taken_away(one):
             one.dropped = True
@@ -229,7 +231,7 @@ class Worker:
         self._told_s.pop(one.task, None)
 
     def _tell(self, task: str, type_: str, words: str, data: Mapping[str, Any], *, to: tuple[str, ...] = ()) -> None:
-        """A title, or what was printed, may look like a credential: the event is told without it, but it is told."""
+        """Record an event. If a title, or the output, looks like a credential, record it without that text."""
         plain = f"{self.agent}: {type_.replace('_', ' ')}"
         try:
             self._append(task, type_, words, data, to)
@@ -246,7 +248,7 @@ class Worker:
 
     def _append(self, task: str, type_: str, words: str, data: Mapping[str, Any], to: tuple[str, ...]) -> None:
         draft = self.node.draft(type_, words, actor=self.agent, re=task, data=data, to=to)
-        submit.check_data(self.node, draft)  # what is void would leave the task at work forever
+        submit.check_data(self.node, draft)  # a void event would leave the task at work forever
         self.node.append(draft)
 
     # Ending
@@ -256,7 +258,7 @@ class Worker:
         self.resting = True
 
     def ask_to_end(self) -> None:
-        """Tell what still runs that it is time; `end` does not ask."""
+        """Ask what still runs to end; `end` does not ask."""
         for one in self.jobs.values():
             one.command.ask_to_end()
 
@@ -279,7 +281,7 @@ class Worker:
 
 
 def _told_of(node: Node, agent: str) -> dict[str, int]:
-    """Task → attempt of what an earlier run has told, though it has not left this disk yet."""
+    """Return task → attempt of what an earlier run has reported, though it has not left this disk yet."""
     told: dict[str, int] = {}
     for event in node.disk.pending():
         attempt = event.data.get("attempt")

@@ -1,6 +1,6 @@
-"""A workplace: the folder in which one attempt at a task is made; a work tree on a branch of its own, where asked for.
+"""A workspace: the folder in which one attempt at a task is made; optionally a work tree on a branch of its own.
 
-It is the only thing that gitcoord does to the user's repository, and only with `agent run --worktree`.
+This is the only change that gitcoord makes to the user's repository, and only with `agent run --worktree`.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from gitcoord.store.removal import remove_tree
 
 FOLDER = "work"
 TITLE_WORDS = 40  # characters of a title in a branch's name
-NAMES_MAX = 100  # tried for a folder; each that is there already is somebody's
+NAMES_MAX = 100  # tried for a folder; each existing one belongs to somebody
 PID_MAX = 2**31 - 1
 NOTE_BYTES_MAX = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class _Note:
-    """Who works in the folder beside it."""
+    """The process that works in the folder beside it."""
 
     task: str
     attempt: int
@@ -42,18 +42,18 @@ class _Note:
 
 @dataclass(slots=True)
 class Workplace:
-    """`branch` is "" without a work tree."""
+    """A folder for one attempt. `branch` is "" without a work tree."""
 
     folder: Path
-    note: Path  # beside it: who works in it
+    note: Path  # beside it: the process that works in it
     top: Path
     branch: str = ""
     base: str = ""  # the commit that the branch began at
 
     def occupied_by(self, pid: int, task: str, attempt: int, agent: str) -> None:
-        """Write down which process works here, so that it can be ended should this one die.
+        """Write down which process works here, so that it can be ended if this one dies.
 
-        Pid 0 BEFORE it is started: an attempt that was perhaps begun is never begun again.
+        Write pid 0 BEFORE it is started: an attempt that may have begun is never begun again.
         """
         born = 0.0
         with contextlib.suppress(psutil.Error):
@@ -62,13 +62,13 @@ class Workplace:
         write_quickly(self.note, json.dumps(asdict(note)).encode())
 
     def keep(self) -> list[str]:
-        """What of the work lasts, as artifacts: the branch, if there is something on it."""
+        """Return the artifacts that last: the branch, if there is something on it."""
         if not self.branch or worktrees.tip(self.top, self.branch) in ("", self.base):
             return []
         return [f"refs/heads/{self.branch}"]
 
     def leave(self) -> str:
-        """Clear up. What was not committed is left where it is: then the answer says where."""
+        """Clear up. Uncommitted work stays where it is, and the answer says where."""
         self.note.unlink(missing_ok=True)
         if not self.branch:
             _remove(self.folder)
@@ -82,7 +82,7 @@ class Workplace:
 
 
 def make(home: Path, top: Path, agent: str, task: str, title: str, attempt: int, *, worktree: bool) -> Workplace:
-    """Make a fresh folder, or work tree at HEAD. Raises GitcoordError when git refuses, OSError when the disk does."""
+    """Make a fresh folder, or work tree at HEAD. Raise GitcoordError if git refuses, OSError if the disk does."""
     slug = re.sub(r"[^a-z0-9]+", "-", agent.lower()).strip("-")
     name = re.sub(r"[^A-Za-z0-9-]+", "-", f"{task}-{attempt}-{slug}")  # the full id: its author chooses how it begins
     folder = _make_folder(_ground(home), name)
@@ -103,7 +103,7 @@ def make(home: Path, top: Path, agent: str, task: str, title: str, attempt: int,
 
 
 def _ground(home: Path) -> Path:
-    """The folder of all work folders. Raises Refused where a link leads elsewhere: what is there is not ours."""
+    """Return the folder of all workspaces. Raise Refused if it is a link: its target is not ours."""
     ground = home / FOLDER
     with contextlib.suppress(FileExistsError):
         make_folder(ground)
@@ -113,7 +113,7 @@ def _ground(home: Path) -> Path:
 
 
 def _make_folder(ground: Path, name: str) -> Path:
-    """Make a new folder. What has the name already, in whatever case, is somebody's, and is left as it is."""
+    """Make a new folder. An existing one of that name, in any case, belongs to somebody and is left as it is."""
     for number in range(NAMES_MAX):
         folder = ground / (f"{name}-{number}" if number else name)
         with contextlib.suppress(FileExistsError):
@@ -123,7 +123,7 @@ def _make_folder(ground: Path, name: str) -> Path:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder of ours, or what was put in its place, and nothing that a link leads to."""
+    """Remove a folder of ours, or what replaced it, and nothing that a link leads to."""
     with contextlib.suppress(OSError):
         if stat.S_ISDIR(os.lstat(folder.parent).st_mode):
             remove_tree(folder)
@@ -138,13 +138,13 @@ class Leftover:
 
 
 def clear(home: Path, agent: str) -> list[Leftover]:
-    """End what an earlier run of the agent has left running, which nobody looks after; and tell what that was."""
+    """End what an earlier run of the agent has left running; return the attempts that it abandoned."""
     found = []
     for path in sorted((home / FOLDER).glob("*.json")):
         note = _read(path)
         if note is None:
             with contextlib.suppress(OSError):
-                path.unlink()  # cut off in the middle of being written: before the command was looked after
+                path.unlink()  # cut off while it was written: the command had not begun
         elif note.agent.casefold() == agent.casefold():
             folder = path.with_suffix("")
             _end(note.pid or _at(folder), note.born)
@@ -165,7 +165,7 @@ def _read(path: Path) -> _Note | None:
 
 
 def _at(folder: Path) -> int:
-    """The process that works in a folder; 0 when there is none."""
+    """Return the process that works in a folder; 0 if there is none."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if Path(process.cwd()) == folder:
@@ -174,7 +174,7 @@ def _at(folder: Path) -> int:
 
 
 def _end(pid: int, born: float) -> None:
-    """The process and what it started, if it is still that one: numbers are used again. `born` 0: not known."""
+    """End the process and what it started, if it is still the same one: ids are used again. `born` 0: not known."""
     if not pid:
         return
     try:
