@@ -47,12 +47,14 @@ def report(answers: tuple[Path, ...]) -> None:
     """
     from gitcoord.features.reviews.events import Verdict
     from gitcoord.github import annotations
-    from gitcoord.node.operations import status as standing
+    from gitcoord.node.operations import status as node_status
 
     values = [value for path in answers for value in _values(path)]
     now = status.read(desk())
     # A workflow's leader says goodbye at the end of its tick: that nobody leads until the next one is no news.
-    attention = standing.attention(now if now["leader"] else {**now, "leader": {"agent": "", "state": ""}}, time.time())
+    attention = node_status.attention(
+        now if now["leader"] else {**now, "leader": {"agent": "", "state": ""}}, time.time()
+    )
     found = [annotations.Annotation("warning", text) for text in attention]
     try:
         found += [one for value in values for one in annotations.of(value)]

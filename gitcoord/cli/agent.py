@@ -16,7 +16,7 @@ from gitcoord.core.names import agent_id
 
 if TYPE_CHECKING:
     from gitcoord.github.api.account import Account
-    from gitcoord.node.agent.options import Reacting
+    from gitcoord.node.agent.options import Component
     from gitcoord.node.node import Node
     from gitcoord.node.tasks.worker import WorkerConfig
 
@@ -127,7 +127,7 @@ def run(
       gitcoord agent run --for 1 --on-event 'cat > /dev/null; echo yes' --reply
     """
     from gitcoord.github.api import account
-    from gitcoord.node.agent.options import Options
+    from gitcoord.node.agent.options import RunOptions
     from gitcoord.node.agent.runner import Runner
     from gitcoord.node.process_environment import checked
     from gitcoord.node.shutdown import Stop
@@ -150,7 +150,7 @@ def run(
         there.check(stop, wait=wait_for_credentials)
     Runner(
         node,
-        Options(
+        RunOptions(
             agents=names,
             on_event=on_event,
             attempts=attempts,
@@ -165,14 +165,14 @@ def run(
             for_s=for_s,
             say=say,
             wait_for_credentials=wait_for_credentials,
-            reactions=_reactions(node, there, say),
+            components=_components(node, there, say),
             heartbeat_extras=there.heartbeat_extras if there is not None else dict,
         ),
         stop,
     ).run()
 
 
-def _reactions(node: Node, there: Account | None, say: Callable[[str, str], None]) -> list[Reacting]:
+def _components(node: Node, there: Account | None, say: Callable[[str, str], None]) -> list[Component]:
     """What the leader does outside the ledger."""
     from gitcoord.code.conflict_job import Looking
     from gitcoord.code.fetched import Source
@@ -261,7 +261,7 @@ def prove(repo: str | None, actor: str | None, as_json: bool) -> None:
 
     node = here()
     who = speaker(node, actor)
-    proof = account_proof.of(node, who, forge.at(node, repo).name)
+    proof = account_proof.make(node, who, forge.at(node, repo).name)
     if as_json:
         print_json(
             {

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from gitcoord.node.node import Node
-    from gitcoord.node.writer import Desk
+    from gitcoord.node.writer import Writer
 
 Line = Sequence[tuple[str, str]]  # parts, each with its style on a terminal
 F = TypeVar("F", bound=Callable[..., Any])
@@ -143,7 +143,7 @@ def here() -> Node:
 
     node = open_node(Path.cwd(), tell=tell)
     click.get_current_context().call_on_close(node.close)
-    _tell_desk(node.desk)
+    _tell_desk(node.writer)
     if os.environ.get("GITCOORD_APP_ID"):
         from gitcoord.github.api import account
 
@@ -151,16 +151,16 @@ def here() -> Node:
     return node
 
 
-def desk() -> Desk:
+def desk() -> Writer:
     """Where to write on that node; for commands that read nothing of the fleet."""
-    from gitcoord.node.writer import Desk, find_home
+    from gitcoord.node.writer import Writer, find_home
 
-    found = Desk(find_home(Path.cwd()))
+    found = Writer(find_home(Path.cwd()))
     _tell_desk(found)
     return found
 
 
-def _tell_desk(writer: Desk) -> None:
+def _tell_desk(writer: Writer) -> None:
     if click.get_current_context().meta.get(ALLOW_SECRET):
         from gitcoord.core.secret_scan.credentials import OnSecret
 
@@ -172,7 +172,7 @@ def tell(kind: str, text: str) -> None:
     echo(f"gitcoord: {text}", err=True)
 
 
-def speaker(node: Node | Desk, actor: str | None) -> str:
+def speaker(node: Node | Writer, actor: str | None) -> str:
     """Who speaks: --as, else GITCOORD_AGENT, else the clone's own agent; never a silent default."""
     named = actor or os.environ.get("GITCOORD_AGENT") or node.config.agent
     if not named:

@@ -220,7 +220,7 @@ def _change(
 def _node_changed(node: Node, name: str, text: str | None) -> tuple[Config, Any]:
     """What its file would hold, and the setting's value there."""
     from gitcoord.node import config as preferences
-    from gitcoord.node.membership.init import whole
+    from gitcoord.node.membership.init import absolute_remote
     from gitcoord.store.git.url import without_secret
     from gitcoord.store.home.home import Config
 
@@ -236,7 +236,7 @@ def _node_changed(node: Node, name: str, text: str | None) -> tuple[Config, Any]
                 "the remote's URL holds a login, which is not kept in a file: leave it out and set "
                 "GITCOORD_TOKEN, or let git's credential helper know it"
             )
-        value = whole(node.home.path.parent, value)
+        value = absolute_remote(node.home.path.parent, value)
     setattr(config, name, value)
     return config, value
 

@@ -12,14 +12,14 @@ from gitcoord.cli.common import F, echo, print_json
 if TYPE_CHECKING:
     from gitcoord.core.format.event import Draft
     from gitcoord.node.node import Node
-    from gitcoord.node.writer import Desk
+    from gitcoord.node.writer import Writer
 
 
 def dry_run_option(function: F) -> F:
     return click.option("--dry-run", is_flag=True, help="Only show what would be done.")(function)
 
 
-def would_write(node: Node | Desk, schema: str, drafts: Sequence[Draft], as_json: bool) -> None:
+def would_write(node: Node | Writer, schema: str, drafts: Sequence[Draft], as_json: bool) -> None:
     """Raises what the node would, were it to append these."""
     node.check(*drafts)
     would(schema, as_json, drafts=drafts)

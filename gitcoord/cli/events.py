@@ -152,7 +152,7 @@ def _waiting(node: Node, wanted: Wanted) -> Iterator[tuple[str, Event]]:
         if wanted.has(event) and wanted.interaction in (None, shown.interaction(fleet, event, None)):
             yield level, event
     if "heartbeat" in wanted.types and wanted.interaction is None:
-        for heartbeat in peers.live_beats(node):
+        for heartbeat in peers.live_heartbeats(node):
             if wanted.has(heartbeat):
                 yield "live", heartbeat
 

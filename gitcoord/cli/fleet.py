@@ -15,7 +15,7 @@ from gitcoord.cli.dry_run import dry_run_option, would
 from gitcoord.core.errors import GitcoordError
 
 if TYPE_CHECKING:
-    from gitcoord.node.fleet.supervisor import Status
+    from gitcoord.node.fleet.supervisor import SupervisorStatus
 
 STOP_S = 60.0  # the supervisor gives its agents less than that
 
@@ -124,7 +124,7 @@ def status(watch: bool, as_json: bool) -> None:
     show_again(lambda: supervisor.status(home), lambda found: _show(found, as_json), watch=watch)
 
 
-def _show(found: Status | None, as_json: bool) -> None:
+def _show(found: SupervisorStatus | None, as_json: bool) -> None:
     if as_json:
         print_json(
             {

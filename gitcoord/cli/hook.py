@@ -72,11 +72,11 @@ def _look(folder: Path) -> tuple[list[Touched], bool]:
         from gitcoord.node.node import open_node
 
         with open_node(folder, tell=tell) as node:
-            seen = status_cache.take(node)
+            seen = status_cache.compute(node)
     agent = os.environ.get("GITCOORD_AGENT") or at.config.agent or ""
     others = [
         one
-        for one in sightings.in_force(at.home.cache, seen)
+        for one in sightings.active_reservations(at.home.cache, seen)
         if not _is_own(one, agent, seen.node, repo_location.worktree_name(folder))
     ]
     return touched(others, paths), (at.config.hook or seen.hook) == "refuse"

@@ -16,7 +16,7 @@ from gitcoord.core.errors import NotConfirmed
 
 if TYPE_CHECKING:
     from gitcoord.node.node import Node
-    from gitcoord.node.operations.import_log import Imported
+    from gitcoord.node.operations.import_log import ImportResult
 
 TIMEOUT_S = 60.0
 
@@ -86,7 +86,7 @@ def command(file: BinaryIO, actor: str | None, timeout: float, no_sync: bool, dr
         click.get_current_context().exit(1)
 
 
-def _confirmed(node: Node, done: Imported, timeout_s: float) -> str:
+def _confirmed(node: Node, done: ImportResult, timeout_s: float) -> str:
     """The level that the last event reached in time."""
     if done.last is None:
         return "sequenced"
@@ -97,7 +97,7 @@ def _confirmed(node: Node, done: Imported, timeout_s: float) -> str:
         return node.level(done.last)[0]
 
 
-def _tell_bad(node: Node, done: Imported, dry_run: bool) -> None:
+def _tell_bad(node: Node, done: ImportResult, dry_run: bool) -> None:
     for reason in done.reasons:
         echo(f"gitcoord: {reason}", err=True)
     more = done.bad - len(done.reasons)

@@ -90,7 +90,7 @@ def command(
     )
     click.get_current_context().call_on_close(joined.node.close)
     made = write_baseline(path) if baseline else []
-    said = before + joined.said + ([f"made {', '.join(made)}"] if made else [])
+    said = before + joined.messages + ([f"made {', '.join(made)}"] if made else [])
     if agent_guide is not None and guide.write(path / agent_guide, path):
         said.append(f"wrote the guide for agents into {agent_guide}")
     if source is not None:
@@ -135,7 +135,7 @@ def _on_github(path: Path, name: str, remote: str | None, public: bool, said: li
 
     if remote is not None:
         raise click.UsageError("--github and --remote name two remotes: give one of them")
-    return repositories.connect(path.resolve(), name, public=public, said=said)
+    return repositories.connect(path.resolve(), name, public=public, messages=said)
 
 
 def _ready(path: Path, remote: str | None) -> None:

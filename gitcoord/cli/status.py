@@ -14,7 +14,7 @@ import click
 from gitcoord.cli.common import Line, desk, draw, json_option, print_json, styled, tell
 
 if TYPE_CHECKING:
-    from gitcoord.node.writer import Desk
+    from gitcoord.node.writer import Writer
 
 REDRAW_S = 1.0
 
@@ -48,22 +48,22 @@ def command(watch: bool, as_json: bool) -> None:
         _watch(here, as_json)
 
 
-def read(here: Desk) -> dict[str, Any]:
+def read(here: Writer) -> dict[str, Any]:
     """`gitcoord.status/1`, as this node saw things last."""
     from gitcoord.node import status_cache
-    from gitcoord.node.operations.status import standing
+    from gitcoord.node.operations.status import status
 
     seen = status_cache.read(here.home)
     if seen is None:  # a round was cut short before it wrote one
         from gitcoord.node.node import open_node
 
         with open_node(Path.cwd(), tell=tell) as node:
-            seen = status_cache.take(node)
+            seen = status_cache.compute(node)
         status_cache.save(here.home, seen)
-    return standing(here, seen)
+    return status(here, seen)
 
 
-def _watch(here: Desk, as_json: bool) -> None:
+def _watch(here: Writer, as_json: bool) -> None:
     if as_json:
         while True:
             print_json(read(here))
@@ -82,7 +82,7 @@ def _watch(here: Desk, as_json: bool) -> None:
 
 def lines(value: dict[str, Any]) -> Iterator[Line]:
     """The screen, line by line."""
-    from gitcoord.node.operations.status import ago, count, finding, shortened
+    from gitcoord.node.operations.status import ago, count, describe_error, shorten
 
     for text in value["attention"]:
         yield ((f"! {text}", "bold yellow"),)
@@ -119,9 +119,9 @@ def lines(value: dict[str, Any]) -> Iterator[Line]:
     yield from _agents(value["agents"])
     for title, entries in (("errors", value["errors"]), ("void", value["void"])):
         for one in entries:
-            if finding(one) in value["attention"]:
+            if describe_error(one) in value["attention"]:
                 continue
-            words = f"{one['position'] or '-'} {one['actor']}, {one['time']}: {shortened(one['text'])}"
+            words = f"{one['position'] or '-'} {one['actor']}, {one['time']}: {shorten(one['text'])}"
             yield (f"{title:<9} ", "dim"), (words, "")
     yield ()
     for name, path in value["paths"].items():

@@ -14,7 +14,7 @@ from gitcoord.code.objects import Repository
 from gitcoord.core.commands import Context, NewEvent
 from gitcoord.features import conflicts as told
 from gitcoord.features.settings import Settings
-from gitcoord.node.agent.leader_jobs import May, Work
+from gitcoord.node.agent.leader_jobs import LeaseHeld, PreparedJob
 
 BASES = ("main", "master")
 
@@ -34,12 +34,12 @@ class Looking:
         settings: Settings = ctx.state("settings").settings
         return settings.conflicts_every_s
 
-    def prepare(self, ctx: Context) -> Work | None:
+    def prepare(self, ctx: Context) -> PreparedJob | None:
         state = copy.deepcopy(ctx.state("conflicts"))
         agents = [member.id for member in ctx.fleet.members.by_id.values()]
         return lambda may_act: self._work(state, agents, may_act)
 
-    def _work(self, state: told.State, agents: list[str], may_act: May) -> list[NewEvent]:
+    def _work(self, state: told.State, agents: list[str], may_act: LeaseHeld) -> list[NewEvent]:
         with fetched.beside(self.source.clone) as repository:
             refs, base = self._branches(repository, agents)
             known = merge_cache.read(self.cache, repository)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gitcoord.core.errors import BadCredentials
 from gitcoord.github.api import credentials, urls
-from gitcoord.node.diagnostics.finding import OK, WARN, Check, DoctorContext, Finding, rounded
+from gitcoord.node.diagnostics.finding import OK, WARN, Check, DoctorContext, DoctorFinding, rounded
 
 if TYPE_CHECKING:
     from gitcoord.github.api.client import Client
@@ -37,14 +37,14 @@ def checked(client: Client) -> RepositoryFacts:
     return facts
 
 
-def _github(ctx: DoctorContext) -> Iterator[Finding]:
+def _github(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     """Only of a remote on GitHub, and only where there are credentials for its API."""
     name = urls.repository_of(ctx.url, os.environ) if ctx.url else None
     if name is None:
         return
     known = credentials.find(os.environ)
     if known is None:
-        yield Finding(
+        yield DoctorFinding(
             "github",
             WARN,
             "no credentials for GitHub's API: no reviews, statuses or issues from here",
@@ -56,16 +56,18 @@ def _github(ctx: DoctorContext) -> Iterator[Finding]:
     with Client(name, known, patience_s=0) as client:
         facts = checked(client)
         left = client.quota()
-    yield Finding("github", OK, f"{known.said} may use {facts.name}")
+    yield DoctorFinding("github", OK, f"{known.said} may use {facts.name}")
     now = datetime.datetime.now(datetime.UTC)
     renewed = rounded(max(0.0, left.reset_at - now.timestamp()))
     words = f"{left.left} of {left.limit} requests left, renewed in {renewed}"
     if left.left < SCARCE * left.limit:
-        yield Finding("quota", WARN, words, "reviews wait until then; find out what else uses this account's requests")
+        yield DoctorFinding(
+            "quota", WARN, words, "reviews wait until then; find out what else uses this account's requests"
+        )
     else:
-        yield Finding("quota", OK, words)
+        yield DoctorFinding("quota", OK, words)
     if facts.expires is not None and (facts.expires - now).total_seconds() < EXPIRES_SOON_S:
-        yield Finding(
+        yield DoctorFinding(
             "token",
             WARN,
             f"{known.said} expires at {facts.expires:%Y-%m-%d %H:%M} UTC",

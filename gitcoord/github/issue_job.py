@@ -11,7 +11,7 @@ from gitcoord.github.api.client import Client
 from gitcoord.github.api.credentials import Credentials
 from gitcoord.github.api.limits import Meter
 from gitcoord.github.api.models import marker
-from gitcoord.node.agent.leader_jobs import May, Work
+from gitcoord.node.agent.leader_jobs import LeaseHeld, PreparedJob
 
 EVERY_S = 60.0
 LABEL = "gitcoord"
@@ -30,11 +30,11 @@ class Escalating:
     def interval_s(self, ctx: Context) -> float:
         return EVERY_S if ctx.state("settings").settings.github_issues else 0.0
 
-    def prepare(self, ctx: Context) -> Work | None:
+    def prepare(self, ctx: Context) -> PreparedJob | None:
         due = copy.deepcopy(issues.due(ctx))
         return (lambda may_act: self._work(due, may_act)) if due else None
 
-    def _work(self, due: dict[str, issues.Due], may_act: May) -> list[NewEvent]:
+    def _work(self, due: dict[str, issues.Due], may_act: LeaseHeld) -> list[NewEvent]:
         written = []
         with Client(self.repository, self.known, patience_s=0, meter=self.meter) as client:
             for kind, one in due.items():

@@ -17,7 +17,7 @@ from gitcoord.github.api.limits import Meter
 from gitcoord.github.api.models import PullRequest
 from gitcoord.github.fleet_context import Surroundings
 from gitcoord.github.verdict import LABELS
-from gitcoord.node.agent.leader_jobs import May, Work
+from gitcoord.node.agent.leader_jobs import LeaseHeld, PreparedJob
 
 EVERY_S = 60.0
 AT_ONCE_MAX = 10  # reviews of one turn: about eight requests each
@@ -41,11 +41,11 @@ class Reviewing:
         settings: Settings = ctx.state("settings").settings
         return EVERY_S if settings.github_review and not self.meter.is_scarce() else 0.0
 
-    def prepare(self, ctx: Context) -> Work | None:
+    def prepare(self, ctx: Context) -> PreparedJob | None:
         around = fleet_context.around(ctx)
         return lambda may_act: self._work(around, may_act)
 
-    def _work(self, around: Surroundings, may_act: May) -> list[NewEvent]:
+    def _work(self, around: Surroundings, may_act: LeaseHeld) -> list[NewEvent]:
         self._turn += 1
         written: list[NewEvent] = []
         with Client(self.repository, self.known, patience_s=0, meter=self.meter) as client:

@@ -17,7 +17,7 @@ from gitcoord.mcp.tools import PAGE, tools
 from gitcoord.node import ledger_pages, status_cache
 from gitcoord.node.node import Node
 from gitcoord.node.operations import local_pages, submit
-from gitcoord.node.operations.status import standing
+from gitcoord.node.operations.status import status
 
 COMMAND_S = 60.0  # for the ledger's word; below the patience of the clients
 PAGE_BYTES_MAX = 200_000  # of communication.md: what a model can read
@@ -71,7 +71,7 @@ class Calls:
 
     def status(self) -> str:
         self._look()
-        return for_model({"notice": NOTICE, "data": standing(self.node.desk, status_cache.take(self.node))})
+        return for_model({"notice": NOTICE, "data": status(self.node.writer, status_cache.compute(self.node))})
 
     def communication(self) -> str:
         self._look()

@@ -9,7 +9,7 @@ from gitcoord.core.fold.account_proof import AccountProof
 from gitcoord.node.node import Node
 
 
-def of(node: Node, agent: str, repository: str) -> AccountProof:
+def make(node: Node, agent: str, repository: str) -> AccountProof:
     """Return the proof of the account that the agent claims. Raise Refused if no proof would count."""
     if node.config.auth == "hmac":
         raise Refused(

@@ -195,7 +195,7 @@ def note_failure(node: Node, wrong: GitcoordError) -> None:
     online = not isinstance(wrong, Unreachable) and old.online
     with contextlib.suppress(OSError):
         node.home.save_progress(
-            replace(old, rounds=old.rounds + 1, online=online, problem=str(wrong), **push_budget.saved(node))
+            replace(old, rounds=old.rounds + 1, online=online, problem=str(wrong), **push_budget.to_progress(node))
         )
 
 
@@ -216,13 +216,13 @@ def note(node: Node, replica: Replica, before: int, report: Report) -> None:
             online=True,
             positions=positions,
             reasons=_last(old.reasons if same else {}, _reasons(replica.branch.fleet, found)),
-            **push_budget.saved(node),
+            **push_budget.to_progress(node),
         )
     )
     with contextlib.suppress(OSError):
         fetched = [heartbeat for heartbeat in replica.heartbeats() if heartbeat.node != node.disk.node]
         own = [parse(line) for line in (*node.home.neighbours(), *_own_lines(node))]  # as pushed, not as fetched before
-        peers.note_beats(
+        peers.note_heartbeats(
             node.home.cache,
             [*fetched, *own],
             time.time(),

@@ -56,7 +56,7 @@ def perform(node: Node, effect: effects.Effect) -> Any:
         case effects.RestoreFromOutbox(events):
             return node.home.queue.adopt(events)
         case effects.Resubmit(events):
-            return _reclaim(node, events)
+            return _resubmit(node, events)
         case effects.BecomeNewNode(reason):
             return _become_new_node(node, reason)
         case effects.RecordOutbox(oid, heartbeats):
@@ -66,11 +66,11 @@ def perform(node: Node, effect: effects.Effect) -> Any:
         case effects.Append(drafts):
             return node.disk.append(drafts)
         case effects.Notify(kind, text):
-            return _told(node, kind, text)
+            return _notify(node, kind, text)
     raise AssertionError(f"an effect that nobody performs: {effect}")
 
 
-def _reclaim(node: Node, events: Sequence[Event]) -> None:
+def _resubmit(node: Node, events: Sequence[Event]) -> None:
     """Rechain, under their own ids, the lost events whose authors' keys are here."""
     mine = []
     for event in events:
@@ -86,11 +86,11 @@ def _become_new_node(node: Node, reason: str) -> str:
     node_key.keep(node.home.path, new, seed)
     node.disk.rechain(Head(), frozenset(node.fleet.positions), new)
     node_key.forget(node.home.path, old)
-    _told(node, "identity_shared", f"{reason}; this clone goes on as node {new}, with its agents and keys")
+    _notify(node, "identity_shared", f"{reason}; this clone goes on as node {new}, with its agents and keys")
     return new
 
 
-def _told(node: Node, kind: str, text: str) -> None:
+def _notify(node: Node, kind: str, text: str) -> None:
     if kind in ("bad_line", "outbox_defaced", "outbox_blocked"):
         node.home.add_error({"time": utc_now(), "kind": kind, "text": text})
     node.tell(kind, text)

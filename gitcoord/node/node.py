@@ -28,7 +28,7 @@ from gitcoord.node import config as preferences
 from gitcoord.node import delivery, driver, fold_cache, ledger_pages, peers, push_budget, status_cache, trust
 from gitcoord.node.agent import guards
 from gitcoord.node.clock import since_boot_s, utc_now
-from gitcoord.node.writer import Desk, find_home
+from gitcoord.node.writer import Writer, find_home
 from gitcoord.store.files import check_not_paused, pausing
 from gitcoord.store.git import repo_location
 from gitcoord.store.home import locks, sharing
@@ -57,15 +57,20 @@ class Node:
     def __init__(
         self, home: Home, store: Store, *, place: str = "", tell: Callable[[str, str], None] | None = None
     ) -> None:
-        self.desk = desk = Desk(home)
-        self.home, self.config, self.keyring, self.disk = home, self.desk.config, self.desk.keyring, self.desk.disk
-        self.draft, self.drafted, self.check, self.append = desk.draft, desk.drafted, desk.check, desk.append
+        self.writer = writer = Writer(home)
+        self.home, self.config, self.keyring, self.disk = (
+            home,
+            self.writer.config,
+            self.writer.keyring,
+            self.writer.disk,
+        )
+        self.draft, self.drafted, self.check, self.append = writer.draft, writer.drafted, writer.check, writer.append
         self.place = place  # the work tree that this process acts from; "" is the clone's own
         self.store = store
         self.tell = tell or (lambda kind, text: None)
         self.rng = random.SystemRandom()
         self.local = LocalSessions(self.disk.node, PROFILES[self.config.profile or "local"], self.rng)
-        self.local.standings = lambda: peers.standings(self, watched=True)
+        self.local.standings = lambda: peers.agent_liveness(self, watched=True)
         self.local.neighbours = home.neighbours  # a command's push must not remove the heartbeats of an `agent run`
         self.budget = Budget(self.local.profile.pushes_per_minute)
         self.pause: Callable[[float], None] = time.sleep
@@ -73,8 +78,8 @@ class Node:
         self.waited_s = 0.0  # seconds of this round spent waiting for other writers
         self._own: dict[bytes, Event | None] = {}  # lines seen in our queue: signed here, whichever node sequenced them
         self._cached = 0  # position of the cache on disk
-        self._glanced: tuple[str | None, str] | None = None  # the tip and the node of the status cache on disk
-        self._beside = guards.Beside(lambda kind, text: self.tell(kind, text))
+        self._status_cached: tuple[str | None, str] | None = None  # the tip and the node of the status cache on disk
+        self._round_guard = guards.RoundGuard(lambda kind, text: self.tell(kind, text))
         self._replica: Replica | None = None
 
     # Opening
@@ -114,7 +119,7 @@ class Node:
         try:
             return self._caught_up()
         except Corrupt as wrong:
-            if not self._mend_store(wrong):
+            if not self._repair_store(wrong):
                 raise
             return self._caught_up()
 
@@ -141,7 +146,7 @@ class Node:
             outbox_prefix=f"{self.config.namespace}/nodes/",
             clock=Clock(since_boot_s, utc_now, lambda: int(time.time())),
             rng=self.rng,
-            publish=ledger_pages.Publisher(self._beside.tell_once, self._sealed).due,
+            publish=ledger_pages.Publisher(self._round_guard.tell_once, self._sealed).due,
             anchors=trust.anchors(self.config),
             accepts_checkpoints=trust.read(self.home).accepts_checkpoints,
             parented_outbox=self.config.namespace.startswith("refs/heads/"),
@@ -214,14 +219,14 @@ class Node:
         """
         check_not_paused(self.home.path)
         with pausing(self.home.path):
-            self._leave_beats()
+            self._spool_heartbeats()
         with pausing(self.home.path), self._sync_lock(lock_timeout_s):
             if self.home.queue.spool or self.home.queue.untidy:
                 self.disk.append(())  # lines of a writer that could not lock the queue, and leftovers of a crash
             try:
                 return self._round(tick, urgent)
             except Corrupt as wrong:
-                if not self._mend_store(wrong):
+                if not self._repair_store(wrong):
                     raise
                 return self._round(tick, urgent)
 
@@ -253,7 +258,7 @@ class Node:
             with contextlib.suppress(GitcoordError):
                 self.append(self.draft("error", text, actor=actor), on_secret=OnSecret.HIDE)
 
-    def _mend_store(self, wrong: Corrupt) -> bool:
+    def _repair_store(self, wrong: Corrupt) -> bool:
         """Fetch a damaged private store again. Return False if something else is wrong."""
         from gitcoord.node import store_repair
 
@@ -268,7 +273,7 @@ class Node:
 
     def _round(self, tick: bool, urgent: bool) -> Report:
         replica = self.replica
-        push_budget.take_up(self)
+        push_budget.resume(self)
         before = replica.branch.fleet.position
         self.waited_s, started = 0.0, time.monotonic()
         try:
@@ -287,26 +292,26 @@ class Node:
             delivery.note_failure(self, wrong)
             raise
         self.round_trip_s = (time.monotonic() - started - self.waited_s) / (1 + report.races_lost)
-        self._save_beats()
+        self._save_heartbeats()
         push_budget.share(self, replica)
         delivery.note(self, replica, before, report)
-        for part in (self._glance, self._save_cache):
-            self._beside.run(part)
+        for part in (self._cache_status, self._save_cache):
+            self._round_guard.run(part)
         return report
 
-    def _glance(self) -> None:
+    def _cache_status(self) -> None:
         now = (self.replica.branch.tip, self.disk.node)
-        if now != self._glanced:
-            status_cache.save(self.home, status_cache.take(self))
-            self._glanced = now
+        if now != self._status_cached:
+            status_cache.save(self.home, status_cache.compute(self))
+            self._status_cached = now
 
-    def _leave_beats(self) -> None:
+    def _spool_heartbeats(self) -> None:
         """Spool this node's heartbeats BEFORE asking for the lock: its holder, or the next one, pushes them along."""
         if self._replica is not None:
             for session in self.local.hand_over(self._replica.branch.fleet, since_boot_s(), timestamp=utc_now()):
                 self.home.save_heartbeat(session.agent, session.line or b"")
 
-    def _save_beats(self) -> None:
+    def _save_heartbeats(self) -> None:
         for session in self.local.sessions:
             if session.line:
                 self.home.save_heartbeat(session.agent, session.line)

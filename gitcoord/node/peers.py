@@ -19,7 +19,7 @@ from gitcoord.store.files import make_folder, write_quickly
 if TYPE_CHECKING:
     from gitcoord.core.ledger.outbox import Outbox
     from gitcoord.node.node import Node
-    from gitcoord.node.status_cache import Glance
+    from gitcoord.node.status_cache import CachedStatus
 
 FILE = "heartbeats.json"
 
@@ -32,7 +32,7 @@ class _Seen:
     since_s: list[float] = field(default_factory=list)
 
 
-def note_beats(
+def note_heartbeats(
     cache: Path, heartbeats: Sequence[Event], now_s: float, *, poll_s: float, first_seen: FirstSeen | None = None
 ) -> None:
     """Remember after a round when each heartbeat and each position was first seen, by this machine's own clock."""
@@ -63,18 +63,18 @@ def observations(cache: Path) -> tuple[list[Observation], float | None]:
         return [], None
 
 
-def in_force(cache: Path, glance: Glance) -> list[dict[str, Any]]:
+def active_reservations(cache: Path, cached: CachedStatus) -> list[dict[str, Any]]:
     """Return the cached reservations whose time is not up, as far as this machine has seen it pass."""
     marks, now_s = first_seen(cache), since_boot_s()
     return [
         one
-        for one in glance.held
-        if one["until"] > glance.time
+        for one in cached.held
+        if one["until"] > cached.time
         and marks.age_s(one["position"], now_s) < times.between_s(one["since"], one["until"])
     ]
 
 
-def standings(node: Node, *, watched: bool = False) -> dict[str, AgentLiveness]:
+def agent_liveness(node: Node, *, watched: bool = False) -> dict[str, AgentLiveness]:
     """Return how alive each agent was at this node's last look, by agent (casefolded). `watched` as in `liveness`."""
     known, looked_s = observations(node.home.cache)
     if looked_s is None:
@@ -82,10 +82,10 @@ def standings(node: Node, *, watched: bool = False) -> dict[str, AgentLiveness]:
     found = liveness.standings(known, looked_s, poll_s=node.local.profile.poll_s, watched=watched)
     here = [one for one in found.values() if one.node == node.disk.node and one.state != liveness.GOODBYE]
     running = set(node.home.running()) if here else set()
-    return found | {one.agent.casefold(): at_home(one, one.agent.casefold() in running) for one in here}
+    return found | {one.agent.casefold(): with_process(one, one.agent.casefold() in running) for one in here}
 
 
-def at_home(one: AgentLiveness, runs: bool) -> AgentLiveness:
+def with_process(one: AgentLiveness, runs: bool) -> AgentLiveness:
     """Correct the liveness of an agent of this node by its process: one that ended is gone, one that is slow is not."""
     if not runs:
         return replace(one, state=liveness.GONE)
@@ -103,7 +103,7 @@ def outboxes(node: Node) -> dict[str, Outbox]:
     return {name: outbox.read(node.store, oid) for name, oid in sorted(refs.items())}
 
 
-def live_beats(node: Node) -> list[Event]:
+def live_heartbeats(node: Node) -> list[Event]:
     """Return the newest heartbeats in all outboxes, with signatures checked against the members' keys."""
     fleet = node.fleet
     return [

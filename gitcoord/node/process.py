@@ -30,7 +30,7 @@ class Output(Protocol):
     def take(self, chunk: bytes) -> None: ...
 
 
-class Kept:
+class CapturedOutput:
     """The first bytes of the output."""
 
     flood_bytes = FLOOD_BYTES
@@ -42,7 +42,7 @@ class Kept:
         self.bytes += chunk[: OUTPUT_BYTES_KEPT - len(self.bytes)]
 
 
-class Told:
+class LineOutput:
     """Each line of the output, for a log that makes it safe to show; it goes to no terminal by itself."""
 
     flood_bytes = 64 * 1024 * 1024  # a command may take an hour, and report its progress
@@ -70,7 +70,7 @@ class CannotStart(GitcoordError):
     given."""
 
 
-class Command:
+class UserCommand:
     """A running command; raise CannotStart if it cannot be started. Poll it with `code`, and call `end` in any case.
 
     `args` as one text go to the shell. Its output reaches ours only through the two sinks.
@@ -78,23 +78,23 @@ class Command:
 
     def __init__(
         self,
-        words: str | Sequence[str],
+        args: str | Sequence[str],
         *,
-        given: bytes,
+        stdin: bytes,
         environment: Mapping[str, str],
         output: Output,
         errors: Output,
         folder: Path | None = None,
     ) -> None:
         self.floods = False  # it prints more than anybody reads
-        _check(words, environment)
+        _check(args, environment)
         try:
             with tempfile.TemporaryFile() as file:  # not a pipe: a command need not read it
-                file.write(given)
+                file.write(stdin)
                 file.seek(0)
                 self._process = subprocess.Popen(
-                    words,
-                    shell=isinstance(words, str),
+                    args,
+                    shell=isinstance(args, str),
                     stdin=file,
                     cwd=folder,
                     env=environment,
@@ -106,8 +106,8 @@ class Command:
         except (OSError, ValueError, subprocess.SubprocessError, MemoryError) as wrong:
             raise CannotStart(_reason(wrong, folder)) from wrong
         self._readers = [
-            threading.Thread(target=self._read, args=(pipe, taker), daemon=True)
-            for pipe, taker in ((self._process.stdout, output), (self._process.stderr, errors))
+            threading.Thread(target=self._read, args=(pipe, sink), daemon=True)
+            for pipe, sink in ((self._process.stdout, output), (self._process.stderr, errors))
             if pipe
         ]
         try:
@@ -151,18 +151,18 @@ class Command:
             else:
                 self._process.kill()
 
-    def _read(self, pipe: IO[bytes], taker: Output) -> None:
+    def _read(self, pipe: IO[bytes], sink: Output) -> None:
         printed = 0
         with pipe, contextlib.suppress(OSError, ValueError):
             while chunk := os.read(pipe.fileno(), 65536):
-                taker.take(chunk)
+                sink.take(chunk)
                 printed += len(chunk)
-                self.floods = self.floods or printed > taker.flood_bytes
+                self.floods = self.floods or printed > sink.flood_bytes
 
 
-def _check(words: str | Sequence[str], environment: Mapping[str, str]) -> None:
+def _check(args: str | Sequence[str], environment: Mapping[str, str]) -> None:
     """Raise CannotStart for what the system would refuse, with the name of its source."""
-    texts = [("the command", word) for word in ([words] if isinstance(words, str) else words)]
+    texts = [("the command", word) for word in ([args] if isinstance(args, str) else args)]
     for name, text in (*texts, *environment.items()):
         if "\0" in text:
             raise CannotStart(f"{name} holds a NUL character, which no command can be given")

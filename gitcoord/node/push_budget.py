@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gitcoord.node.node import Node
 
 
-def take_up(node: Node) -> None:
+def resume(node: Node) -> None:
     """Continue with the tokens that the node's processes have left. A hundred short commands are no hundred budgets."""
     progress = node.home.progress()
     if node.budget.rate is None or progress.tokens is None:
@@ -23,7 +23,7 @@ def take_up(node: Node) -> None:
     node.budget.at_s = since_boot_s()
 
 
-def saved(node: Node) -> Mapping[str, Any]:
+def to_progress(node: Node) -> Mapping[str, Any]:
     """Return the fields of `SyncProgress` that pass the bucket on."""
     if node.budget.rate is None:
         return {"tokens": None, "tokens_at": 0.0}

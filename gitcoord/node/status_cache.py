@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gitcoord.core.fleet_state import FleetState
     from gitcoord.node.node import Node
 
-FILE = "glance.json"
+FILE = "status.json"
 FINDINGS_KEPT = 10  # newest findings of each kind
 
 
@@ -38,7 +38,7 @@ class MemberRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
+class CachedStatus:
     """The fold at `tip`, as node `node` sees it."""
 
     tip: str
@@ -65,16 +65,16 @@ class Glance:
     lost: list[dict[str, Any]]  # registered agents that are gone: agent, since, outcome of its recovery
 
 
-def read(home: Home) -> Glance | None:
+def read(home: Home) -> CachedStatus | None:
     """Return the newest cached status, if it is of what this node fetched last."""
     try:
-        glance = typed_json.read(Glance, (home.cache / FILE).read_bytes())
+        cached = typed_json.read(CachedStatus, (home.cache / FILE).read_bytes())
     except (FileNotFoundError, ValueError):
         return None
-    return glance if (glance.tip, glance.node) == (home.tip, home.queue.node) else None
+    return cached if (cached.tip, cached.node) == (home.tip, home.queue.node) else None
 
 
-def take(node: Node) -> Glance:
+def compute(node: Node) -> CachedStatus:
     """Compute the status from the fold as this process has it."""
     from gitcoord.features import reservations
     from gitcoord.features.pages import snapshot
@@ -84,7 +84,7 @@ def take(node: Node) -> Glance:
     fleet, terms, health = branch.fleet, branch.fleet.terms, branch.fleet.states["health"]
     page = ledger_pages.read_file(branch, snapshot.COMMUNICATION)
     own = fleet.heads.get(node.disk.node)
-    return Glance(
+    return CachedStatus(
         tip=branch.tip or "",
         node=node.disk.node,
         position=fleet.position,
@@ -124,10 +124,10 @@ def _lost(fleet: FleetState) -> list[dict[str, Any]]:
     ][:FINDINGS_KEPT]
 
 
-def save(home: Home, glance: Glance) -> None:
+def save(home: Home, cached: CachedStatus) -> None:
     """Save the status for the next reader. It can be computed again: a disk that refuses is reported elsewhere."""
     with contextlib.suppress(OSError):
-        write_quickly(home.cache / FILE, json.dumps(asdict(glance), separators=(",", ":")).encode())
+        write_quickly(home.cache / FILE, json.dumps(asdict(cached), separators=(",", ":")).encode())
 
 
 def _rows(findings: list[Any]) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gitcoord.core.commands import NewEvent
 
 
-class Desk:
+class Writer:
     """One process's way to write on a node. Every text that enters the ledger from here passes `append`."""
 
     def __init__(self, home: Home) -> None:

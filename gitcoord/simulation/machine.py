@@ -12,7 +12,8 @@ from gitcoord.core.format.event import Draft, Head
 from gitcoord.core.leadership.budget import Budget
 from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.round.replica import Clock, Replica
-from gitcoord.node.agent.sessions import Seats
+from gitcoord.node.agent.sessions import AgentSessions
+from gitcoord.simulation import rounds
 from gitcoord.simulation.checking.folds import SharedBranch
 from gitcoord.simulation.disk import Crash, Files, SimDisk
 from gitcoord.simulation.objects import SimStore
@@ -101,7 +102,7 @@ class Machine:
         self.queue_seen: Head | None = None
         self.seated = False
         self.patience: Patience | None = None
-        self.seats = Seats(cast("Node", self), lambda kind, text: None, lambda: False)
+        self.seats = AgentSessions(cast("Node", self), lambda kind, text: None, lambda: False)
         self.leader_seen: object = None
 
     def fresh(self) -> SharedBranch:

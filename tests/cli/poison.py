@@ -12,7 +12,7 @@ from gitcoord.core.format.event import Draft
 from gitcoord.core.ports import Update
 from gitcoord.features import FEATURES
 from gitcoord.node.clock import new_uid, utc_now
-from gitcoord.node.writer import Desk
+from gitcoord.node.writer import Writer
 from gitcoord.store.home.home import Home
 from tests.cli.clones import Clone
 
@@ -143,7 +143,7 @@ def _text(schema: Mapping[str, Any], path: Path, tried: dict[Path, int]) -> str:
 def write(hostile: Clone) -> dict[str, str]:
     """Write everything that a hostile leader can sign. By type: the id of the first event of it."""
     hostile("elect")
-    desk, ids = Desk(Home(hostile.home)), dict[str, str]()
+    desk, ids = Writer(Home(hostile.home)), dict[str, str]()
     term = hostile("elect", "--status", "--json").json()["leader"]["term"]
 
     def say(type_: str, *, re: str | None = None, leads: bool = False, to: tuple[str, ...] = (), **more: Any) -> str:

@@ -78,7 +78,7 @@ def held(clone: Clone) -> dict[str, object]:
     seen: dict[str, object] = {}
     for folder in (clone.home, clone.path / ".git" / "hooks"):
         for path in sorted(folder.rglob("*")):
-            kept = path.relative_to(folder).parts[0] not in ("store.git", "cache", "glance.json", "progress.json")
+            kept = path.relative_to(folder).parts[0] not in ("store.git", "cache", "status.json", "progress.json")
             if path.is_file() and kept and not path.name.endswith("lock"):
                 seen[str(path)] = path.read_bytes()
     seen["remote"] = subprocess.run(

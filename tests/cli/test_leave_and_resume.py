@@ -87,7 +87,7 @@ def test_resuming_takes_the_pause_away_and_tells_the_fleet(alice: Clone) -> None
     (alice.home / "paused").write_text("no space left on the disk\n")
     (alice.home / "reserve").unlink()
     assert "gitcoord resume" in alice("append", "note", "x", code=1).err
-    assert alice("status").out.startswith("! paused: no space left on the disk; mend it")
+    assert alice("status").out.startswith("! paused: no space left on the disk; fix that")
     assert "resumed after" in alice("resume").out
     assert not (alice.home / "paused").exists() and (alice.home / "reserve").stat().st_size > 0
     [event] = alice("events", "--type", "error", "--json").rows()

@@ -102,7 +102,7 @@ def test_a_killed_agent_grows_late_and_is_gone_but_not_by_our_own_silence(alice:
 
 def test_an_agent_that_is_gone_and_whom_nobody_replaced_is_told_of(alice: Clone) -> None:
     alice("sync")
-    path = alice.home / "cache" / "glance.json"
+    path = alice.home / "cache" / "status.json"
     glance = json.loads(path.read_bytes())
     assert alice("status", "--json").json()["lost"] == glance["lost"] == []
     lost = [{"agent": "bob", "since": "2026-11-21T10:00:00.000Z", "outcome": "escalated"}]
@@ -141,7 +141,7 @@ def test_what_a_glance_tells_is_what_the_fold_tells(alice: Clone, bob: Clone) ->
     bob("agent", "run", "--once", "--quiet")
     alice("append", "note", "waits", "--no-sync")
     alice("sync")
-    path = alice.home / "cache" / "glance.json"
+    path = alice.home / "cache" / "status.json"
     glanced = json.loads(path.read_bytes())
     path.write_text("{}")  # as a round leaves it that was cut short
     assert alice("status", "--json").json()["ledger"]["position"] == glanced["position"] > 4
@@ -149,7 +149,7 @@ def test_what_a_glance_tells_is_what_the_fold_tells(alice: Clone, bob: Clone) ->
 
 
 def test_a_glance_of_another_tip_is_not_believed(alice: Clone, bob: Clone) -> None:
-    path = alice.home / "cache" / "glance.json"
+    path = alice.home / "cache" / "status.json"
     old = path.read_bytes()
     bob("append", "error", "the build broke")
     alice("sync")

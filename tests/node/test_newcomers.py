@@ -11,7 +11,7 @@ import pytest
 
 from gitcoord.core import limits
 from gitcoord.node import ledger_pages
-from gitcoord.node.agent.sessions import Seats
+from gitcoord.node.agent.sessions import AgentSessions
 from gitcoord.node.diagnostics.doctor import examine
 from gitcoord.node.diagnostics.verify import verify
 from gitcoord.node.node import Node
@@ -28,7 +28,7 @@ def clones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clones]:
     monkeypatch.setattr("gitcoord.node.node.CACHE_EVENTS", 1)
     clones = Clones(tmp_path)
     one = clones.join("one")
-    Seats(one, lambda kind, text: None, lambda: False).take("one", may_lead=True, takeover=False)
+    AgentSessions(one, lambda kind, text: None, lambda: False).take("one", may_lead=True, takeover=False)
     wait_until(lambda: one.sync() and one.fleet.terms.leader, what="a leader")
     one.local.sessions.clear()  # it has led, and writes nothing more as a leader
     for number in range(12):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gitcoord.core.liveness import ALIVE, GONE, LATE, AgentLiveness
-from gitcoord.node.peers import at_home
+from gitcoord.node.peers import with_process
 
 
 @pytest.mark.parametrize(
@@ -20,4 +20,4 @@ from gitcoord.node.peers import at_home
     ],
 )
 def test_of_an_agent_of_ones_own_node_the_process_tells(state: str, silent_s: float, runs: bool, shown: str) -> None:
-    assert at_home(AgentLiveness("bob", state, "here", "s1", silent_s, 1.0), runs).state == shown
+    assert with_process(AgentLiveness("bob", state, "here", "s1", silent_s, 1.0), runs).state == shown

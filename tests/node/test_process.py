@@ -11,13 +11,18 @@ from typing import Any
 import psutil
 import pytest
 
-from gitcoord.node.process import LINE_BYTES_MAX, CannotStart, Command, Kept, Told
+from gitcoord.node.process import LINE_BYTES_MAX, CannotStart, CapturedOutput, LineOutput, UserCommand
 from tests.waiting import wait_until
 
 
-def start(words: Any = "true", folder: Path | None = None, **environment: str) -> Command:
-    return Command(
-        words, given=b"", environment={**os.environ, **environment}, output=Kept(), errors=Kept(), folder=folder
+def start(words: Any = "true", folder: Path | None = None, **environment: str) -> UserCommand:
+    return UserCommand(
+        words,
+        stdin=b"",
+        environment={**os.environ, **environment},
+        output=CapturedOutput(),
+        errors=CapturedOutput(),
+        folder=folder,
     )
 
 
@@ -85,7 +90,7 @@ def test_a_command_whose_output_nobody_can_read_is_ended(monkeypatch: pytest.Mon
 
 def test_what_is_told_of_an_output_is_lines_of_a_bounded_length() -> None:
     lines: list[str] = []
-    told = Told(lines.append)
+    told = LineOutput(lines.append)
     for chunk in (b"one\r\ntw", b"o\n\n", b"\xff\n", b"x" * LINE_BYTES_MAX * 3, b"rest"):
         told.take(chunk)
     told.flush()

@@ -67,7 +67,7 @@ def test_it_is_written_where_somebody_has_looked_at_it(node: Node) -> None:
 
 
 def test_what_a_program_tells_counts_without_it(node: Node) -> None:
-    node.desk.on_secret = OnSecret.HIDE
+    node.writer.on_secret = OnSecret.HIDE
     data = {"env": {"API_TOKEN": "x1y2z3w4v5"}}
     [event] = node.append(node.draft("error", f"push failed: {TOKEN}", actor="alice", data=data))
     assert event.content == "push failed: [hidden]" and event.data == {"env": {"API_TOKEN": "[hidden]"}}
@@ -97,7 +97,7 @@ def test_a_key_that_came_later_is_known_too(node: Node) -> None:
 
 def test_events_of_our_own_pass(node: Node) -> None:
     """They hold public keys, digests and positions."""
-    node.desk.on_secret = OnSecret.REFUSE
+    node.writer.on_secret = OnSecret.REFUSE
     for event in (one for _, one in node.events(0)):
         node.check(node.draft(event.type, event.content, actor="alice", data=event.data))
 

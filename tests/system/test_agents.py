@@ -39,7 +39,7 @@ def wait_for_beats(clone: Clone, agent: str, times: int) -> None:
     with clone.node() as node:
 
         def heard() -> bool:
-            numbers.update(heartbeat.data["n"] for heartbeat in peers.live_beats(node) if heartbeat.actor == agent)
+            numbers.update(heartbeat.data["n"] for heartbeat in peers.live_heartbeats(node) if heartbeat.actor == agent)
             return len(numbers) >= times
 
         wait_until(heard, timeout_s=LONG_S, what=f"{times} heartbeats of {agent}")
@@ -128,7 +128,7 @@ def test_several_agents_in_one_process_beat_in_one_outbox(fleet: Fleet) -> None:
 
 def alive(clone: Clone) -> set[str]:
     with clone.node() as node:
-        return {heartbeat.actor for heartbeat in peers.live_beats(node) if heartbeat.data.get("state") == "alive"}
+        return {heartbeat.actor for heartbeat in peers.live_heartbeats(node) if heartbeat.data.get("state") == "alive"}
 
 
 def test_several_processes_on_a_node_keep_each_others_beats_and_depose_nobody(fleet: Fleet) -> None:

@@ -166,7 +166,9 @@ def heartbeats(clone: Clone, agent: str) -> int:
     from gitcoord.node import peers
 
     with clone.node() as node:
-        return max([heartbeat.data["n"] for heartbeat in peers.live_beats(node) if heartbeat.actor == agent], default=0)
+        return max(
+            [heartbeat.data["n"] for heartbeat in peers.live_heartbeats(node) if heartbeat.actor == agent], default=0
+        )
 
 
 def test_a_flood_is_ended_and_counts_as_a_failure(pair: tuple[Clone, Clone]) -> None:

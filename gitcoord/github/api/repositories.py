@@ -20,13 +20,13 @@ from gitcoord.store.git import git_store, repo_health
 REMOTE = "origin"
 
 
-def connect(path: Path, name: str, *, public: bool, said: list[str]) -> str:
+def connect(path: Path, name: str, *, public: bool, messages: list[str]) -> str:
     """Make "owner/name" the remote of the clone at `path`, on GitHub too where it is missing. The remote's name.
 
     Raises Refused where the clone has another remote of that name, BadCredentials, Denied, Unreachable.
     """
     name = urls.repository_name(name)
-    common = common_dir(path, said)
+    common = common_dir(path, messages)
     url = git_store.remote_url(common, REMOTE)
     if url is not None and urls.repository_of(url, os.environ) != name:
         raise Refused(
@@ -37,7 +37,7 @@ def connect(path: Path, name: str, *, public: bool, said: list[str]) -> str:
         made = ensure(client, public=public)
         facts = checked(client)
     if made:
-        said.append(f"made {name} on GitHub, {'private' if facts.private else 'public'}")
+        messages.append(f"made {name} on GitHub, {'private' if facts.private else 'public'}")
     if url is None:
         for key, value in (
             (f"remote.{REMOTE}.url", facts.clone_url),
@@ -46,7 +46,7 @@ def connect(path: Path, name: str, *, public: bool, said: list[str]) -> str:
             wrong = repo_health.set_setting(common, key, value)
             if wrong:
                 raise Refused(f"cannot write {key} into this clone's configuration: {wrong}")
-        said.append(f"{REMOTE} is {facts.clone_url}")
+        messages.append(f"{REMOTE} is {facts.clone_url}")
     return REMOTE
 
 

@@ -23,7 +23,7 @@ from gitcoord.core.text import as_json
 from gitcoord.node.agent.guards import in_words
 from gitcoord.node.clock import utc_now
 from gitcoord.node.node import Node
-from gitcoord.node.process import TERM_S, Command, Kept, Told
+from gitcoord.node.process import TERM_S, CapturedOutput, LineOutput, UserCommand
 from gitcoord.node.process_environment import command_environment
 from gitcoord.store import typed_json
 from gitcoord.store.files import pausing, write_durably
@@ -43,12 +43,12 @@ class _Checkpoint:
 
 
 @dataclass(slots=True)
-class _Running:
+class _RunningCommand:
     event: Event
     position: int
-    command: Command
-    output: Kept | None
-    told: Sequence[Told]
+    command: UserCommand
+    output: CapturedOutput | None
+    told: Sequence[LineOutput]
     since_s: float
     replayed: bool  # a dead letter: the checkpoint is beyond it
     problem: str = ""  # why it was ended
@@ -69,7 +69,7 @@ class _Running:
             told.flush()
 
 
-class Reaction:
+class EventHandler:
     """One agent's handling of the events addressed to it."""
 
     def __init__(
@@ -93,7 +93,7 @@ class Reaction:
         self.position = self._read_checkpoint()
         self.attempts = attempts
         self.letters = DeadLetters(node.home.path, agent)
-        self._running: _Running | None = None
+        self._running: _RunningCommand | None = None
         self._failures = 0
         self._not_before_s = 0.0
         self._error_s = -ERRORS_S
@@ -163,21 +163,21 @@ class Reaction:
         environment = command_environment(
             os.environ, {"GITCOORD_EVENT_ID": event.uid, "GITCOORD_AGENT": self.agent}, pass_env=self.pass_env
         )
-        output = Kept() if self.reply else None
-        told = [Told(self._tell_printed) for _ in range(2)]  # two threads take it
-        command = Command(
+        output = CapturedOutput() if self.reply else None
+        told = [LineOutput(self._tell_printed) for _ in range(2)]  # two threads take it
+        command = UserCommand(
             self.command,
-            given=words.encode() + b"\n",
+            stdin=words.encode() + b"\n",
             environment=environment,
             output=output or told[0],
             errors=told[1],
         )
-        self._running = _Running(event, position, command, output, told, now_s, replayed)
+        self._running = _RunningCommand(event, position, command, output, told, now_s, replayed)
 
     def _tell_printed(self, line: str) -> None:
         self.say("handler", line)
 
-    def _look_after(self, running: _Running, now_s: float) -> bool:
+    def _look_after(self, running: _RunningCommand, now_s: float) -> bool:
         running.look(now_s)
         code = running.command.code
         if code is None or now_s < self._not_before_s:
@@ -192,7 +192,7 @@ class Reaction:
         self._running = None
         return True
 
-    def _conclude(self, running: _Running, code: int, now_s: float) -> None:
+    def _conclude(self, running: _RunningCommand, code: int, now_s: float) -> None:
         problem = running.problem or (f"ended with {code}" if code else "")
         if not problem and running.output is not None:
             try:

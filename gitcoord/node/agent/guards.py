@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from gitcoord.core.errors import GitcoordError
 
 if TYPE_CHECKING:
-    from gitcoord.node.agent.options import Reacting
+    from gitcoord.node.agent.options import Component
 
 RETRY_S = (1.0, 60.0)  # after a failure: doubles from the first to the second
 TOLD_MAX = 100
@@ -61,11 +61,11 @@ class Guards:
 
     # What `agent run` looks after between two rounds
 
-    def step(self, one: Reacting) -> bool:
+    def step(self, one: Component) -> bool:
         now_s = time.monotonic()
         return self.run(_name(one), partial(one.step, now_s), otherwise=False, now_s=now_s, key=str(id(one)))
 
-    def is_due(self, one: Reacting) -> bool:
+    def is_due(self, one: Component) -> bool:
         """Return whether it has something to do. If even that fails, its `step` fails as well, and waits then."""
         now_s = time.monotonic()
         if self.waits(str(id(one)), now_s):
@@ -95,7 +95,7 @@ class Guards:
 
 
 @dataclass(slots=True)
-class Beside:
+class RoundGuard:
     """A part that runs along with a round, and may fail without it. The disk's and the store's own errors are the
     round's."""
 
@@ -116,7 +116,7 @@ class Beside:
             self.tell(kind, text)
 
 
-def _name(one: Reacting) -> str:
+def _name(one: Component) -> str:
     return type(one).__name__.lower() + (f" of {one.agent}" if one.agent else "")
 
 

@@ -21,8 +21,8 @@ from gitcoord.node.operations import submit
 END_S = 5.0  # to finish a job when told to stop
 WAIT_S_MAX = 3600.0  # after failures, the time between two attempts doubles up to this
 
-May = Callable[[], bool]
-Work = Callable[[May], Sequence[NewEvent]]
+LeaseHeld = Callable[[], bool]
+PreparedJob = Callable[[LeaseHeld], Sequence[NewEvent]]
 
 
 class LeaderJob(Protocol):
@@ -33,12 +33,12 @@ class LeaderJob(Protocol):
     def interval_s(self, ctx: Context) -> float:
         """Return the interval in seconds; 0 if the job is not wanted."""
 
-    def prepare(self, ctx: Context) -> Work | None:
+    def prepare(self, ctx: Context) -> PreparedJob | None:
         """Return the work to do now; None if there is none."""
 
 
 @dataclass(slots=True)
-class _Running:
+class _RunningJob:
     job: LeaderJob
     thread: threading.Thread | None = None
     done: list[NewEvent] = field(default_factory=list)
@@ -54,7 +54,7 @@ class LeaderJobs:
         self.node = node
         self.jobs = jobs
         self.say = say
-        self._running: _Running | None = None
+        self._running: _RunningJob | None = None
         self._next_s: dict[str, float] = {}
         self._failures: dict[str, int] = {}
         self._waits = False  # something is due, and the lease does not allow it yet
@@ -108,9 +108,9 @@ class LeaderJobs:
     def _may_act(self) -> bool:
         return since_boot_s() < self._until_s
 
-    def _begin(self, job: LeaderJob, work: Work, next_s: float) -> None:
+    def _begin(self, job: LeaderJob, work: PreparedJob, next_s: float) -> None:
         self._next_s[job.name] = next_s
-        running = self._running = _Running(job)
+        running = self._running = _RunningJob(job)
 
         def run() -> None:
             try:
@@ -135,7 +135,7 @@ class LeaderJobs:
         self._conclude(running, now_s)
         return True
 
-    def _conclude(self, running: _Running, now_s: float) -> None:
+    def _conclude(self, running: _RunningJob, now_s: float) -> None:
         name = running.job.name
         if running.wrong:
             self._failed(name, running.wrong, now_s)
@@ -150,16 +150,14 @@ class LeaderJobs:
             try:
                 [draft] = self.node.drafted([one], actor=lead.agent, term=self.node.fleet.terms.term)
                 self.node.check(draft)
-            except (
-                Refused
-            ) as wrong:  # caused by what the job found outside, such as a secret in a title: the others are recorded
-                self.say("errand_failed", f"{name}: one of what it did cannot be noted: {wrong}")
+            except Refused as wrong:  # for a text from outside, such as a secret in a title: record the others
+                self.say("job_failed", f"{name}: one of what it did cannot be noted: {wrong}")
             else:
                 drafts.append(draft)
         try:
             self.node.append(*drafts)
         except GitcoordError as wrong:  # the disk: the next run finds the work again
-            self.say("errand_failed", f"{name} cannot be noted: {wrong}")
+            self.say("job_failed", f"{name} cannot be noted: {wrong}")
             return
         for noted in drafts:
             self.say(name, noted.content)
@@ -168,4 +166,4 @@ class LeaderJobs:
         count = self._failures[name] = self._failures.get(name, 0) + 1
         pause_s = max(0.0, self._next_s[name] - now_s)
         self._next_s[name] = now_s + min(max(pause_s, 1.0) * 2 ** min(count, 20), WAIT_S_MAX)
-        self.say("errand_failed", f"{name}: {wrong}")
+        self.say("job_failed", f"{name}: {wrong}")

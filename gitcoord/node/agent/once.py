@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gitcoord.core.errors import Lost
-from gitcoord.node.agent.sync_loop import Rounds
+from gitcoord.node.agent.sync_loop import SyncLoop
 from gitcoord.node.clock import since_boot_s
 from gitcoord.node.node import Node
 
 BUSY_S_MAX = 300.0  # for work that a leader has begun outside the ledger, such as ten reviews
 
 
-def over(node: Node, rounds: Rounds, busy: Callable[[], bool], started_s: float) -> Callable[[], bool]:
+def over(node: Node, rounds: SyncLoop, busy: Callable[[], bool], started_s: float) -> Callable[[], bool]:
     """Return a check to call after each turn: true once another leader is alive, or we lead and have done what is due.
 
     `busy`: whether something is being done outside the ledger; `started_s`: when the visit began, since boot.

@@ -10,7 +10,7 @@ from gitcoord.node.agent.event_handler import ATTEMPTS
 from gitcoord.node.tasks.worker import WorkerConfig
 
 
-class Reacting(Protocol):
+class Component(Protocol):
     """A part that `agent run` looks after between two rounds: it does a little at a time, and waits for nothing."""
 
     agent: str  # its agent; "" if it belongs to no single one
@@ -28,7 +28,7 @@ class Reacting(Protocol):
 
 
 @dataclass(slots=True)
-class Options:
+class RunOptions:
     """The options of `agent run`."""
 
     agents: Sequence[str]
@@ -45,5 +45,5 @@ class Options:
     for_s: float | None = None
     say: Callable[[str, str], None] = lambda kind, text: None
     wait_for_credentials: bool = False  # at the start: later it always waits
-    reactions: Sequence[Reacting] = ()  # of the layers above
+    components: Sequence[Component] = ()  # of the layers above
     heartbeat_extras: Callable[[], Mapping[str, Any]] = dict  # fields that those add to heartbeats

@@ -19,15 +19,15 @@ from gitcoord.features import agents, settings
 from gitcoord.node import push_budget
 from gitcoord.node.agent import once, sessions
 from gitcoord.node.agent.alert_sender import Alerts, addresses
-from gitcoord.node.agent.event_handler import Reaction
+from gitcoord.node.agent.event_handler import EventHandler
 from gitcoord.node.agent.guards import Guards, in_words
-from gitcoord.node.agent.options import Options, Reacting
-from gitcoord.node.agent.sync_loop import Rounds
+from gitcoord.node.agent.options import Component, RunOptions
+from gitcoord.node.agent.sync_loop import SyncLoop
 from gitcoord.node.clock import since_boot_s
 from gitcoord.node.node import Node
 from gitcoord.node.operations import submit
 from gitcoord.node.shutdown import Stop
-from gitcoord.node.tasks.worker import Worker
+from gitcoord.node.tasks.worker import TaskWorker
 from gitcoord.store.home.locks import LockHeld
 
 LOOK_S = 0.05  # between two looks at the queue: what another process queued is picked up within 100 ms…
@@ -42,13 +42,13 @@ class Runner:
     """The agents of one process, on one node."""
 
     node: Node
-    options: Options
+    options: RunOptions
     stop: Stop = field(default_factory=Stop)
-    reactions: list[Reacting] = field(default_factory=list)
+    components: list[Component] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)  # why sessions ended in favour of another run
-    _rounds: Rounds = field(init=False)
+    _loop: SyncLoop = field(init=False)
     _guards: Guards = field(init=False)
-    _seats: sessions.Seats = field(init=False)
+    _sessions: sessions.AgentSessions = field(init=False)
     _due_s: float = 0.0
     _queue_seen: object = None
     _leader_seen: object = None
@@ -57,9 +57,9 @@ class Runner:
 
     def __post_init__(self) -> None:
         self._guards = Guards(self.options.say)
-        self.node.desk.on_secret = OnSecret.HIDE  # nobody is here to read a refusal
-        self._rounds = Rounds(self.node, self.options.agents[0], self.options.say, self.stop)
-        self._seats = sessions.Seats(self.node, self.options.say, self.stop.is_set)
+        self.node.writer.on_secret = OnSecret.HIDE  # nobody is here to read a refusal
+        self._loop = SyncLoop(self.node, self.options.agents[0], self.options.say, self.stop)
+        self._sessions = sessions.AgentSessions(self.node, self.options.say, self.stop.is_set)
 
     def run(self) -> None:
         """Run until told to stop, or until `for_s` is over. Raise Lost if an agent runs elsewhere, or was taken
@@ -74,15 +74,15 @@ class Runner:
             self._first_round()
             started = since_boot_s()
             try:
-                self._take_seats(self._seats.names(names))
+                self._begin_sessions(self._sessions.names(names))
                 self._go_on(started)
                 self._drain()
             finally:
                 self._say_goodbye()
         if self.ended:
             raise Lost("; ".join(self.ended))
-        if self.options.once and self._rounds.trouble is not None:
-            raise self._rounds.trouble
+        if self.options.once and self._loop.trouble is not None:
+            raise self._loop.trouble
 
     def _first_round(self) -> None:
         """Do the first round. Wrong credentials halt at the start, like any refusal. An outage or a busy lock does
@@ -99,18 +99,16 @@ class Runner:
             pass
         except GitcoordError:
             raise
-        except (
-            Exception
-        ) as wrong:  # anything that the ledger's content caused: the following rounds report more, and go on
+        except Exception as wrong:  # anything that the ledger's content caused: the following rounds report more
             self.options.say("part_failed", f"the first round: {in_words(wrong)}")
 
-    def _take_seats(self, names: Sequence[str]) -> None:
+    def _begin_sessions(self, names: Sequence[str]) -> None:
         lead = self.options.lead and self.node.config.lead
         for agent in names:
-            self._seats.take(agent, may_lead=lead, takeover=self.options.takeover)
+            self._sessions.take(agent, may_lead=lead, takeover=self.options.takeover)
             if self.options.on_event:
-                self.reactions.append(
-                    Reaction(
+                self.components.append(
+                    EventHandler(
                         self.node,
                         agent,
                         self.options.on_event,
@@ -121,13 +119,13 @@ class Runner:
                     )
                 )
             if self.options.work is not None:
-                self.reactions.append(Worker(self.node, agent, self.options.work, say=self.options.say))
+                self.components.append(TaskWorker(self.node, agent, self.options.work, say=self.options.say))
             if self.options.work is not None or self.options.capabilities:
                 self._enrol(agent)
         urls = addresses(os.environ)
         if urls:
-            self.reactions.append(Alerts(self.node, urls, say=self.options.say))
-        self.reactions += self.options.reactions
+            self.components.append(Alerts(self.node, urls, say=self.options.say))
+        self.components += self.options.components
         self.options.say(
             "start", f"{', '.join(names)} on node {self.node.disk.node}, profile {self.node.local.profile.name}"
         )
@@ -145,7 +143,7 @@ class Runner:
         end = float("inf") if self.options.for_s is None else started + self.options.for_s
         done: Callable[[], bool] | None = None
         if self.options.once:
-            done = once.over(self.node, self._rounds, lambda: any(one.busy for one in self.reactions), started)
+            done = once.over(self.node, self._loop, lambda: any(one.busy for one in self.components), started)
         while not self.stop.is_set() and since_boot_s() < end:
             self._turn()
             if (done is not None and done()) or not self.node.local.sessions:
@@ -159,29 +157,29 @@ class Runner:
             try:
                 self._round()
             except Exception as wrong:
-                self._rounds.failed(wrong)
-        if not self._rounds.paused:
+                self._loop.failed(wrong)
+        if not self._loop.paused:
             self.node.local.lease.wanted = False  # each part that wants the lease says so again
-            for reaction in self.reactions:
-                while self._guards.step(reaction):
+            for component in self.components:
+                while self._guards.step(component):
                     pass
 
     def _is_due(self, now_s: float) -> bool:
-        if now_s < self._rounds.not_before_s:
+        if now_s < self._loop.not_before_s:
             return False
         return now_s >= self._due_s or self.node.home.queue.stamp() != self._queue_seen
 
     def _round(self) -> None:
         node = self.node
         before = _last(node)
-        report = self._rounds.one()
+        report = self._loop.one()
         if report is not None:
             self._guards.run("after a round", self._went_well, otherwise=None, now_s=since_boot_s())
         now = since_boot_s()
         gone_in_s = self._guards.run("who is gone", self._gone_in_s, otherwise=math.inf, now_s=now)
         self._due_s = now + min(node.local.next_due_s(node.fleet, now), gone_in_s)
         if report is not None and report.waiting:
-            self._rounds.not_before_s = self._due_s = now + push_budget.wait_s(node, now)
+            self._loop.not_before_s = self._due_s = now + push_budget.wait_s(node, now)
         elif report is not None and now >= self._tidy_s and not (report.ledger or report.outbox):
             self._tidy_s = now + TIDY_S
             node.tidy()
@@ -200,10 +198,10 @@ class Runner:
     def _went_well(self) -> None:
         node = self.node
         self._tell_leader()
-        self._log_beat()
+        self._log_heartbeat()
         heartbeats = node.replica.heartbeats()
         for session in list(node.local.sessions):
-            why = None if session.leaving else self._seats.lost(session, heartbeats)
+            why = None if session.leaving else self._sessions.lost(session, heartbeats)
             if why is not None:
                 self._give_up(session, why)
 
@@ -211,10 +209,10 @@ class Runner:
         """End one agent here, with a last heartbeat that says goodbye; the others of this process go on."""
         self.ended.append(why)
         self.options.say("lost", why)
-        for reaction in self.reactions:
-            if reaction.agent == session.agent:
-                self._guards.ending(reaction.end)
-        self.reactions = [reaction for reaction in self.reactions if reaction.agent != session.agent]
+        for component in self.components:
+            if component.agent == session.agent:
+                self._guards.ending(component.end)
+        self.components = [component for component in self.components if component.agent != session.agent]
         session.leaving = True
         with contextlib.suppress(GitcoordError, filelock.Timeout):
             self.node.sync(urgent=True)
@@ -228,7 +226,7 @@ class Runner:
             here = " (here)" if self.node.local.leading(terms) else ""
             self.options.say("leader", f"{terms.leader or 'nobody'} leads term {terms.term}{here}")
 
-    def _log_beat(self) -> None:
+    def _log_heartbeat(self) -> None:
         """Write each heartbeat as an event as well, if the fleet wants heartbeats in its history."""
         node = self.node
         if node.fleet.states["settings"].settings.heartbeats != "log":
@@ -253,14 +251,14 @@ class Runner:
     def _sleep(self, end_s: float) -> None:
         """Sleep until the next round is due, the queue changed, a command needs attention, or it is time to stop."""
         look_s = min(max(LOOK_S, self.node.local.profile.poll_s / 20), LOOK_S_MAX)
-        if any(reaction.agent for reaction in self.reactions):
+        if any(component.agent for component in self.components):
             look_s = LOOK_S
         while not self.stop.is_set():
             now = since_boot_s()
-            wake_s = min(max(self._due_s, self._rounds.not_before_s), end_s)
+            wake_s = min(max(self._due_s, self._loop.not_before_s), end_s)
             if now >= wake_s or self._is_due(now):
                 return
-            if not self._rounds.paused and any(map(self._guards.is_due, self.reactions)):
+            if not self._loop.paused and any(map(self._guards.is_due, self.components)):
                 return
             self.stop.wait(min(look_s, wake_s - now))
 
@@ -268,7 +266,7 @@ class Runner:
 
     def _drain(self) -> None:
         """Let begun work end: the agent heartbeats on, but takes on nothing more. A second signal does not wait."""
-        workers = [one for one in self.reactions if isinstance(one, Worker)]
+        workers = [one for one in self.components if isinstance(one, TaskWorker)]
         for worker in workers:
             worker.rest()
         if any(worker.busy for worker in workers):
@@ -281,15 +279,15 @@ class Runner:
 
     def _say_goodbye(self) -> None:
         """Say the last words: the leader resigns, so that it is replaced at once; every heartbeat says goodbye."""
-        for reaction in self.reactions:
-            self._guards.ending(reaction.ask_to_end)
+        for component in self.components:
+            self._guards.ending(component.ask_to_end)
         try:
             if self.node.local.sessions and not self.stop.at_once:
                 with contextlib.suppress(GitcoordError, filelock.Timeout):
                     self._last_words()
         finally:
-            for reaction in self.reactions:
-                self._guards.ending(reaction.end)
+            for component in self.components:
+                self._guards.ending(component.end)
         self.options.say("goodbye", "goodbye")
 
     def _last_words(self) -> None:
@@ -309,7 +307,7 @@ class Runner:
             with contextlib.suppress(Unreachable):
                 if not node.sync(lock_timeout_s=GOODBYE_S, urgent=True).waiting:
                     return
-            if self._rounds.offline:
+            if self._loop.offline:
                 return
             node.pause(0.2)
 

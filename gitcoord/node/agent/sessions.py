@@ -48,7 +48,7 @@ def elsewhere(node: Node, agent: str) -> dict[str, Mapping[str, Any]]:
 
 
 @dataclass(slots=True)
-class Seats:
+class AgentSessions:
     """The sessions of this process's agents, and other runs that claim to be one of them."""
 
     node: Node

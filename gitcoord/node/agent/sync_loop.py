@@ -26,7 +26,7 @@ KINDS = {BadCredentials: "credentials", Denied: "refused", Paused: "paused", Cor
 
 
 @dataclass(slots=True)
-class Rounds:
+class SyncLoop:
     """The rounds of one process, and how they have been going."""
 
     node: Node

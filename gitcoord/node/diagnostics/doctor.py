@@ -9,17 +9,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gitcoord.node.diagnostics import local_checks, remote_checks
-from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorContext, Finding, performed
+from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorContext, DoctorFinding, performed
 from gitcoord.node.store_repair import rebuild_store
 from gitcoord.store.git import git_store, repo_health, repo_location
 
-__all__ = ["FAIL", "OK", "WARN", "Finding", "examine", "exit_code", "rebuild_store"]
+__all__ = ["FAIL", "OK", "WARN", "DoctorFinding", "examine", "exit_code", "rebuild_store"]
 
 PYTHON_MIN = (3, 11)
 PYTHON_READS = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP")
 
 
-def examine(path: Path, *, fix: bool = False, more: Mapping[str, Check] | None = None) -> Iterator[Finding]:
+def examine(path: Path, *, fix: bool = False, more: Mapping[str, Check] | None = None) -> Iterator[DoctorFinding]:
     """Yield every diagnosis as it is made. Without `fix` nothing is changed; the remote sees scratch refs that go
     again.
 
@@ -32,31 +32,31 @@ def examine(path: Path, *, fix: bool = False, more: Mapping[str, Check] | None =
             yield from performed(name, check, ctx)
 
 
-def exit_code(findings: list[Finding]) -> int:
+def exit_code(findings: list[DoctorFinding]) -> int:
     """Return 0 if nothing fails, 5 if credentials do, 1 otherwise."""
     failed = {finding.check for finding in findings if finding.state == FAIL}
     return 5 if "credentials" in failed else 1 if failed else 0
 
 
-def _git(ctx: DoctorContext) -> Iterator[Finding]:
+def _git(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     fix = f"install {git_store.shown_version(git_store.LEAST_GIT)} or later"
     if repo_health.git_path() is None:
-        yield Finding("git", FAIL, "git is not installed, or not on PATH", fix)
+        yield DoctorFinding("git", FAIL, "git is not installed, or not on PATH", fix)
         return
     version = git_store.git_version()
     if version < git_store.LEAST_GIT:
-        yield Finding("git", FAIL, f"{git_store.shown_version(version)} is too old", fix)
+        yield DoctorFinding("git", FAIL, f"{git_store.shown_version(version)} is too old", fix)
     else:
-        yield Finding("git", OK, git_store.shown_version(version))
+        yield DoctorFinding("git", OK, git_store.shown_version(version))
 
 
-def _python(ctx: DoctorContext) -> Iterator[Finding]:
+def _python(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     shown = f"Python {sys.version.split()[0]}"
     good = sys.version_info >= PYTHON_MIN
-    yield Finding("python", OK if good else FAIL, shown, "" if good else "use Python 3.11 or later")
+    yield DoctorFinding("python", OK if good else FAIL, shown, "" if good else "use Python 3.11 or later")
 
 
-def _environment(ctx: DoctorContext) -> Iterator[Finding]:
+def _environment(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     """Find variables by which every Python started here reads files of the checkout, which a branch may bring."""
     top = repo_location.work_tree(ctx.path)
     wrong = []
@@ -64,7 +64,7 @@ def _environment(ctx: DoctorContext) -> Iterator[Finding]:
         places = os.environ.get(name, "").split(os.pathsep) if os.environ.get(name) else []
         wrong += [f"{name} names {place or 'the working folder'}" for place in places if _is_of_checkout(place, top)]
     if wrong:
-        yield Finding(
+        yield DoctorFinding(
             "environment",
             WARN,
             f"{'; '.join(wrong)}: each Python that is started here runs what a branch "
@@ -73,7 +73,7 @@ def _environment(ctx: DoctorContext) -> Iterator[Finding]:
             "absolute paths outside of the checkout; install what you need in an environment of its own",
         )
     else:
-        yield Finding("environment", OK, "no variable makes Python read files of the checkout")
+        yield DoctorFinding("environment", OK, "no variable makes Python read files of the checkout")
 
 
 def _is_of_checkout(place: str, top: Path | None) -> bool:

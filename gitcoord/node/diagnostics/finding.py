@@ -20,7 +20,7 @@ OK, WARN, FAIL = "ok", "warn", "fail"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DoctorFinding:
     """One result of a check. `state` is "ok", "warn" or "fail"; `fix` is empty if there is nothing to do."""
 
     check: str
@@ -42,21 +42,25 @@ class DoctorContext:
     refs: dict[str, Oid] | None = None  # of the remote, once it answered
     bad_credentials: bool = False
 
-    def look_around(self) -> Iterator[Finding]:
+    def look_around(self) -> Iterator[DoctorFinding]:
         """Find the clone and the fleet."""
         self.common = git_store.find_common_dir(self.path)
         if self.common is None:
-            yield Finding("fleet", WARN, f"{self.path} is in no git repository", "run `gitcoord init` to begin here")
+            yield DoctorFinding(
+                "fleet", WARN, f"{self.path} is in no git repository", "run `gitcoord init` to begin here"
+            )
             return
         self.url = repo_health.default_remote(self.common)
         home = Home(self.common / "gitcoord")
         if not home.exists:
-            yield Finding("fleet", WARN, "this clone is in no fleet", "run `gitcoord init --agent NAME` to join one")
+            yield DoctorFinding(
+                "fleet", WARN, "this clone is in no fleet", "run `gitcoord init --agent NAME` to join one"
+            )
             return
         self.home = home
         self.config = preferences.overlaid(home.config(), os.environ)
         self.url = git_store.remote_url(self.common, self.config.remote) or self.config.remote
-        yield Finding("fleet", OK, f"fleet {self.config.fleet}, node {home.queue.node}")
+        yield DoctorFinding("fleet", OK, f"fleet {self.config.fleet}, node {home.queue.node}")
 
 
 def age_s(timestamp: str) -> float:
@@ -73,22 +77,24 @@ def rounded(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-Check = Callable[[DoctorContext], Iterator[Finding]]
+Check = Callable[[DoctorContext], Iterator[DoctorFinding]]
 
 
-def performed(name: str, check: Check, ctx: DoctorContext) -> Iterator[Finding]:
+def performed(name: str, check: Check, ctx: DoctorContext) -> Iterator[DoctorFinding]:
     """Yield the check's results; a failure of the check itself is one of them."""
     try:
         yield from check(ctx)
     except BadCredentials as wrong:
         ctx.bad_credentials = True
-        yield Finding(
+        yield DoctorFinding(
             "credentials",
             FAIL,
             str(wrong),
             ("set GITCOORD_TOKEN, or fix what `git fetch` uses in this clone; a running agent goes on by itself"),
         )
     except GitcoordError as wrong:
-        yield Finding(name, FAIL, str(wrong), "do what it says, then run `gitcoord doctor` again")
+        yield DoctorFinding(name, FAIL, str(wrong), "do what it says, then run `gitcoord doctor` again")
     except OSError as wrong:
-        yield Finding(name, FAIL, in_words(wrong), ("fix the disk or its permissions, then run `gitcoord resume`"))
+        yield DoctorFinding(
+            name, FAIL, in_words(wrong), ("fix the disk or its permissions, then run `gitcoord resume`")
+        )

@@ -18,7 +18,7 @@ from gitcoord.core.errors import GitcoordError
 from gitcoord.core.format.keys import fingerprint
 from gitcoord.core.names import same_agent
 from gitcoord.node import store_repair, trust
-from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorContext, Finding, age_s, rounded
+from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorContext, DoctorFinding, age_s, rounded
 from gitcoord.node.keyring import Keyring, seed_from_environment
 from gitcoord.store import files
 from gitcoord.store.home import locks, sharing
@@ -41,7 +41,7 @@ def _parts(ctx: DoctorContext) -> tuple[Home, Config]:
     return ctx.home, ctx.config
 
 
-def _disk(ctx: DoctorContext) -> Iterator[Finding]:
+def _disk(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     home, _ = _parts(ctx)
     free = shutil.disk_usage(home.path).free
     started = time.perf_counter()
@@ -49,26 +49,26 @@ def _disk(ctx: DoctorContext) -> Iterator[Finding]:
     took_s = (time.perf_counter() - started) / 10  # five files and their folders
     seen = f"writable, {free // 2**20} MiB free, a sync takes {took_s * 1000:.1f} ms"
     if free < FREE_BYTES_MIN:
-        yield Finding("disk", WARN, seen, f"free some space: less than {FREE_BYTES_MIN // 2**20} MiB are left")
+        yield DoctorFinding("disk", WARN, seen, f"free some space: less than {FREE_BYTES_MIN // 2**20} MiB are left")
     elif took_s > FSYNC_S_MAX:
-        yield Finding("disk", WARN, seen, "appends are slow: move the clone to a faster or less busy disk")
+        yield DoctorFinding("disk", WARN, seen, "appends are slow: move the clone to a faster or less busy disk")
     else:
-        yield Finding("disk", OK, seen)
+        yield DoctorFinding("disk", OK, seen)
 
 
-def _paused(ctx: DoctorContext) -> Iterator[Finding]:
+def _paused(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     home, _ = _parts(ctx)
     reason = files.paused(home.path)
     if reason is None:
-        yield Finding("paused", OK, "not paused")
+        yield DoctorFinding("paused", OK, "not paused")
     elif ctx.fix:
         files.resume(home.path)
-        yield Finding("paused", OK, f"was paused ({reason}); resumed")
+        yield DoctorFinding("paused", OK, f"was paused ({reason}); resumed")
     else:
-        yield Finding("paused", FAIL, f"paused: {reason}", "fix that, then run `gitcoord resume`")
+        yield DoctorFinding("paused", FAIL, f"paused: {reason}", "fix that, then run `gitcoord resume`")
 
 
-def _lock(ctx: DoctorContext) -> Iterator[Finding]:
+def _lock(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     home, _ = _parts(ctx)
     held = []
     for name, what in (("queue.lock", "the queue"), ("lock", "syncing")):
@@ -78,15 +78,15 @@ def _lock(ctx: DoctorContext) -> Iterator[Finding]:
         if time.monotonic() >= deadline:
             held.append(f"{locks.holder(home.path / name)} holds {what} ({name}) for {LOCK_LOOK_S:g} s and more")
     if held:
-        yield Finding(
+        yield DoctorFinding(
             "lock", WARN, "; ".join(held), "if it does not end by itself, end that process; the lock goes with it"
         )
         return
     running = home.running()
-    yield Finding("lock", OK, "free" + (f"; running here: {', '.join(running)}" if running else ""))
+    yield DoctorFinding("lock", OK, "free" + (f"; running here: {', '.join(running)}" if running else ""))
 
 
-def _queue(ctx: DoctorContext) -> Iterator[Finding]:
+def _queue(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     home, _ = _parts(ctx)
     if ctx.fix and home.queue.damaged:
         with home.queue.locked():
@@ -98,26 +98,26 @@ def _queue(ctx: DoctorContext) -> Iterator[Finding]:
     if waiting:
         seen += f", {waiting} more in the spool"
     if home.queue.damaged:
-        yield Finding(
+        yield DoctorFinding(
             "queue",
             WARN,
             f"{seen}; {home.queue.damaged} damaged lines in {home.queue.path}",
             "run `gitcoord doctor --fix`: they are set aside in events.error.log; the others stay",
         )
     elif home.queue.broken:
-        yield Finding(
+        yield DoctorFinding(
             "queue",
             WARN,
             f"{seen}; the chain is broken where a line was damaged",
             "run `gitcoord sync`: what stands behind is chained again",
         )
     elif len(pending) > QUEUE_EVENTS_MAX or oldest_s > QUEUE_AGE_S_MAX:
-        yield Finding("queue", WARN, seen, "run `gitcoord sync`, which tells why they do not go out")
+        yield DoctorFinding("queue", WARN, seen, "run `gitcoord sync`, which tells why they do not go out")
     else:
-        yield Finding("queue", OK, seen)
+        yield DoctorFinding("queue", OK, seen)
 
 
-def _keys(ctx: DoctorContext) -> Iterator[Finding]:
+def _keys(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     home, config = _parts(ctx)
     loose: list[Path] = []
     folder = home.path / "keys"
@@ -129,30 +129,30 @@ def _keys(ctx: DoctorContext) -> Iterator[Finding]:
                 with contextlib.suppress(PermissionError):  # another user's file, which that user has to fix
                     path.chmod(allowed)
     if loose and not ctx.fix:
-        yield Finding(
+        yield DoctorFinding(
             "keys",
             FAIL,
             "others may read " + ", ".join(str(path) for path in loose),
             "run `gitcoord doctor --fix`; if somebody may have, change the key with `gitcoord agent rekey`",
         )
         return
-    mended = f"; closed {len(loose)} to others" if loose else ""
+    fixed = f"; closed {len(loose)} to others" if loose else ""
     agent = os.environ.get("GITCOORD_AGENT") or config.agent
     if agent is None:
-        yield Finding(
-            "keys", WARN, "no agent is named here" + mended, "set GITCOORD_AGENT, or run `gitcoord init --agent NAME`"
+        yield DoctorFinding(
+            "keys", WARN, "no agent is named here" + fixed, "set GITCOORD_AGENT, or run `gitcoord init --agent NAME`"
         )
         return
     try:
         Keyring(home, config.auth).signer(agent)
     except GitcoordError as wrong:
-        yield Finding("keys", FAIL, str(wrong), "bring the key of the agent here, or join as another")
+        yield DoctorFinding("keys", FAIL, str(wrong), "bring the key of the agent here, or join as another")
         return
     whose = "the environment" if seed_from_environment(agent) else "this home"
-    yield Finding("keys", OK, f"{agent} signs ({config.auth}) with a key from {whose}{mended}")
+    yield DoctorFinding("keys", OK, f"{agent} signs ({config.auth}) with a key from {whose}{fixed}")
 
 
-def _sharing(ctx: DoctorContext) -> Iterator[Finding]:
+def _sharing(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     """Check that those who are meant to may write here, and nobody else."""
     home, _ = _parts(ctx)
     found = list(sharing.astray(home.path)) if os.name != "nt" else []
@@ -160,14 +160,14 @@ def _sharing(ctx: DoctorContext) -> Iterator[Finding]:
     if found and ctx.fix:
         left = [path for path in found if not sharing.bring_back(home.path, path)]
         if not left:
-            yield Finding("sharing", OK, f"{who}; brought back {len(found)} files and folders that were not so")
+            yield DoctorFinding("sharing", OK, f"{who}; brought back {len(found)} files and folders that were not so")
             return
         found = left
     if not found:
-        yield Finding("sharing", OK, who)
+        yield DoctorFinding("sharing", OK, who)
         return
     shown = ", ".join(str(path.relative_to(home.path)) for path in found[:SHOWN_MAX])
-    yield Finding(
+    yield DoctorFinding(
         "sharing",
         WARN,
         f"{who}, and {len(found)} files or folders are not so: {shown}",
@@ -175,13 +175,13 @@ def _sharing(ctx: DoctorContext) -> Iterator[Finding]:
     )
 
 
-def _store(ctx: DoctorContext) -> Iterator[Finding]:
+def _store(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     home, config = _parts(ctx)
     found = store_repair.store_damage(home) if home.store.exists() else []
     if not found:
-        yield Finding("store", OK, f"{home.store} is sound" if home.store.exists() else "not made yet")
+        yield DoctorFinding("store", OK, f"{home.store} is sound" if home.store.exists() else "not made yet")
     elif not ctx.fix:
-        yield Finding(
+        yield DoctorFinding(
             "store",
             FAIL,
             f"{home.store} is damaged: {found[0]}",
@@ -192,14 +192,14 @@ def _store(ctx: DoctorContext) -> Iterator[Finding]:
             with home.sync_lock.acquire(timeout=LOCK_LOOK_S):
                 aside = store_repair.rebuild_store(home, config)
         except filelock.Timeout:
-            yield Finding(
+            yield DoctorFinding(
                 "store", FAIL, f"damaged ({found[0]}), and another process syncs", "try again when it is done"
             )
             return
-        yield Finding("store", OK, f"was damaged ({found[0]}); fetched again, the old one is {aside}")
+        yield DoctorFinding("store", OK, f"was damaged ({found[0]}); fetched again, the old one is {aside}")
 
 
-def _leftovers(ctx: DoctorContext) -> Iterator[Finding]:
+def _leftovers(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     """Find half-written files of killed processes. Nobody reads them."""
     home, _ = _parts(ctx)
     found = [
@@ -209,13 +209,13 @@ def _leftovers(ctx: DoctorContext) -> Iterator[Finding]:
         if LEFTOVER.match(path.name) and not _is_being_written(path)
     ]
     if not found:
-        yield Finding("leftovers", OK, "none")
+        yield DoctorFinding("leftovers", OK, "none")
     elif ctx.fix:
         for path in found:
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-        yield Finding("leftovers", OK, f"removed {len(found)} half-written files")
+        yield DoctorFinding("leftovers", OK, f"removed {len(found)} half-written files")
     else:
-        yield Finding(
+        yield DoctorFinding(
             "leftovers",
             WARN,
             f"{len(found)} half-written files of processes that were killed",
@@ -230,7 +230,7 @@ def _is_being_written(path: Path) -> bool:
         return True
 
 
-def _identity(ctx: DoctorContext) -> Iterator[Finding]:
+def _identity(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     """Check whether the fleet, as last seen, knows the clone's agent by the key that is here."""
     from gitcoord.node.node import open_node
 
@@ -243,29 +243,29 @@ def _identity(ctx: DoctorContext) -> Iterator[Finding]:
             member = next((one for one in [fleet.members.get(agent)] if one and same_agent(one.id, agent)), None)
             joining = any(e.type == "agent_joined" and same_agent(e.actor, agent) for e in node.disk.pending())
             if member is None:
-                yield Finding(
+                yield DoctorFinding(
                     "agent",
                     OK if joining else WARN,
                     f"{agent} " + ("is about to join" if joining else "has not joined this fleet"),
                     "" if joining else f"run `gitcoord init --agent '{agent}'`",
                 )
             elif member.key != node.keyring.signer(agent).key:
-                yield Finding(
+                yield DoctorFinding(
                     "agent",
                     FAIL,
                     f"the fleet knows {agent} by another key: what is written here has no effect",
                     "bring the right key (GITCOORD_KEY), or join under another name",
                 )
             elif not member.admitted:
-                yield Finding(
+                yield DoctorFinding(
                     "agent",
                     WARN,
                     f"{agent} waits to be admitted",
                     f"ask an admin of the fleet for `gitcoord agent admit '{agent}' --key {fingerprint(member.key)}`",
                 )
             else:
-                yield Finding("agent", OK, f"{agent} is a member")
-        yield Finding(
+                yield DoctorFinding("agent", OK, f"{agent} is a member")
+        yield DoctorFinding(
             "trust",
             OK,
             f"the fleet was founded with the key {trust.founder_of(fleet)}, and its log is "
@@ -274,22 +274,24 @@ def _identity(ctx: DoctorContext) -> Iterator[Finding]:
         )
         yield _verified(node)
         leader = fleet.terms.leader
-        yield Finding(
+        yield DoctorFinding(
             "leader",
             OK if leader else WARN,
             f"{leader} leads term {fleet.terms.term}, as last seen" if leader else "nobody leads",
             "" if leader else "run `gitcoord agent run` on a machine that stays on",
         )
         if errors:
-            yield Finding("errors", OK, f"{errors} error events in the log; `gitcoord events --type error` shows them")
+            yield DoctorFinding(
+                "errors", OK, f"{errors} error events in the log; `gitcoord events --type error` shows them"
+            )
 
 
-def _verified(node: Node) -> Finding:
+def _verified(node: Node) -> DoctorFinding:
     """Check whether this clone has folded every event itself."""
     checkpoint_position = node.replica.branch.checkpoint_position
     if checkpoint_position <= trust.read(node.home).position:
-        return Finding("verified", OK, "every event was folded here")
-    return Finding(
+        return DoctorFinding("verified", OK, "every event was folded here")
+    return DoctorFinding(
         "verified",
         WARN,
         f"the first {checkpoint_position} events were not folded here: this clone began with a "

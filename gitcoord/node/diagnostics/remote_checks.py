@@ -14,7 +14,7 @@ from gitcoord.core.ledger.trees import readable
 from gitcoord.core.names import NODE
 from gitcoord.core.ports import Oid, Pushed, PushOutcome, Update
 from gitcoord.node.clock import new_uid, passing_node_id
-from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorContext, Finding, age_s, rounded
+from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorContext, DoctorFinding, age_s, rounded
 from gitcoord.node.membership.init import profile_for
 from gitcoord.node.node import Node, open_node
 from gitcoord.store.git import git_store, repo_health
@@ -47,13 +47,13 @@ def _prefix(ctx: DoctorContext) -> str:
     return f"{ctx.config.namespace}/nodes/"
 
 
-def _remote(ctx: DoctorContext) -> Iterator[Finding]:
+def _remote(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     with _probe(ctx) as probe:
         started = time.monotonic()
         try:
             ctx.refs = probe.refs()
         except Unreachable as wrong:
-            yield Finding(
+            yield DoctorFinding(
                 "remote",
                 FAIL,
                 str(wrong),
@@ -61,29 +61,29 @@ def _remote(ctx: DoctorContext) -> Iterator[Finding]:
             )
             return
         except Denied as wrong:
-            yield Finding("remote", FAIL, str(wrong), "ask the remote's owner for access")
+            yield DoctorFinding("remote", FAIL, str(wrong), "ask the remote's owner for access")
             return
         took_ms = (time.monotonic() - started) * 1000
     moved = probe.store._transport.moved_to
     if moved:
-        yield Finding(
+        yield DoctorFinding(
             "remote",
             WARN,
             f"it redirects to {moved}: each command asks twice",
             "give the remote that address: `git remote set-url`, or `gitcoord config set remote URL --node`",
         )
-    yield Finding("remote", OK, f"answers in {took_ms:.0f} ms, {len(ctx.refs)} refs")
+    yield DoctorFinding("remote", OK, f"answers in {took_ms:.0f} ms, {len(ctx.refs)} refs")
     more = "" if ctx.config else "; whether it may write is tried in a fleet"
-    yield Finding("credentials", OK, f"may read{more}")
+    yield DoctorFinding("credentials", OK, f"may read{more}")
 
 
-def _ledger(ctx: DoctorContext) -> Iterator[Finding]:
+def _ledger(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     """Check whether the remote's ledger is the one that this clone has followed."""
     if ctx.refs is None or ctx.home is None or ctx.config is None:
         return
     tip, seen = ctx.refs.get(ctx.config.ledger), ctx.home.tip
     if tip is None:
-        yield Finding(
+        yield DoctorFinding(
             "ledger",
             FAIL,
             f"{ctx.config.ledger} is not on the remote",
@@ -92,9 +92,11 @@ def _ledger(ctx: DoctorContext) -> Iterator[Finding]:
             else "check that the remote is the right one",
         )
     elif seen is None or tip == seen:
-        yield Finding("ledger", OK, f"at {tip[:12]}")
+        yield DoctorFinding("ledger", OK, f"at {tip[:12]}")
     else:
-        yield Finding("ledger", OK, f"at {tip[:12]}, last seen at {seen[:12]}: the next sync tells whether it went on")
+        yield DoctorFinding(
+            "ledger", OK, f"at {tip[:12]}, last seen at {seen[:12]}: the next sync tells whether it went on"
+        )
 
 
 # What the host permits: tried on a scratch ref that is removed again
@@ -126,7 +128,7 @@ class _Scratch:
         return self.push(self.at, None)
 
 
-def _writing(ctx: DoctorContext) -> Iterator[Finding]:
+def _writing(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     """Check namespace, compare-and-swap, rewriting and removal, on one scratch ref."""
     if ctx.refs is None:
         return
@@ -134,7 +136,7 @@ def _writing(ctx: DoctorContext) -> Iterator[Finding]:
         scratch = _Scratch(ctx, probe)
         answer = scratch.push(None, scratch.commit())
         if answer.outcome is not PushOutcome.ACCEPTED:
-            yield Finding(
+            yield DoctorFinding(
                 "namespace",
                 FAIL,
                 f"the host refuses {_prefix(ctx)}*: {answer.reason}",
@@ -142,15 +144,15 @@ def _writing(ctx: DoctorContext) -> Iterator[Finding]:
             )
             return
         try:
-            yield Finding("namespace", OK, f"{_prefix(ctx)}* may be written")
+            yield DoctorFinding("namespace", OK, f"{_prefix(ctx)}* may be written")
             yield _compare_and_swap(scratch)
             yield _rewriting(scratch)
         finally:
             gone = scratch.remove()
         if gone.outcome is PushOutcome.ACCEPTED:
-            yield Finding("removal", OK, "outboxes may be removed")
+            yield DoctorFinding("removal", OK, "outboxes may be removed")
         else:
-            yield Finding(
+            yield DoctorFinding(
                 "removal",
                 WARN,
                 f"the host refuses to remove {scratch.ref}: {gone.reason}",
@@ -158,7 +160,7 @@ def _writing(ctx: DoctorContext) -> Iterator[Finding]:
             )
 
 
-def _compare_and_swap(scratch: _Scratch) -> Finding:
+def _compare_and_swap(scratch: _Scratch) -> DoctorFinding:
     first, second = scratch.at, scratch.commit(scratch.at)
     tries = [
         ("create what exists", scratch.push(None, second), PushOutcome.STALE),
@@ -171,7 +173,7 @@ def _compare_and_swap(scratch: _Scratch) -> Finding:
     winners = [_race(scratch) for _ in range(races)] if not wrong else []
     wrong += [f"a race had {count} winners" for count in winners if count != 1]
     if wrong:
-        return Finding(
+        return DoctorFinding(
             "compare-and-swap",
             FAIL,
             "; ".join(wrong),
@@ -180,7 +182,7 @@ def _compare_and_swap(scratch: _Scratch) -> Finding:
     # FACTS of git: pushing the value that is there already is not checked at all, whatever the lease.
     noop = scratch.push(first, scratch.at)
     said = "refused too" if noop.outcome is PushOutcome.STALE else "not checked (so every commit carries a nonce)"
-    return Finding(
+    return DoctorFinding(
         "compare-and-swap", OK, f"works: one winner in each of {races} races; a push of what is there already is {said}"
     )
 
@@ -212,17 +214,21 @@ def _race(scratch: _Scratch) -> int:
     return outcomes.count(PushOutcome.ACCEPTED)
 
 
-def _rewriting(scratch: _Scratch) -> Finding:
+def _rewriting(scratch: _Scratch) -> DoctorFinding:
     """Check rewriting: outboxes are rewritten at each push if the host allows it; otherwise each has its predecessor as
     parent."""
     assert scratch.ctx.config is not None
     parented = scratch.ctx.config.namespace.startswith("refs/heads/")
     answer = scratch.push(scratch.at, scratch.commit())
     if answer.outcome is PushOutcome.ACCEPTED:
-        return Finding("rewriting", OK, "allowed" + ("; outboxes keep their history all the same" if parented else ""))
+        return DoctorFinding(
+            "rewriting", OK, "allowed" + ("; outboxes keep their history all the same" if parented else "")
+        )
     if parented:
-        return Finding("rewriting", OK, f"refused ({answer.reason}): outboxes keep their history, as they should here")
-    return Finding(
+        return DoctorFinding(
+            "rewriting", OK, f"refused ({answer.reason}): outboxes keep their history, as they should here"
+        )
+    return DoctorFinding(
         "rewriting",
         FAIL,
         f"the host refuses it in {_prefix(scratch.ctx)}*: {answer.reason}",
@@ -234,7 +240,7 @@ def _rewriting(scratch: _Scratch) -> Finding:
 # What others left there
 
 
-def _packing(ctx: DoctorContext) -> Iterator[Finding]:
+def _packing(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     """Check git's packing of refs. Git 2.39 on ext4: while packed-refs is rewritten with --prune, 84 of 150 races had
     two winners or more."""
     folder = repo_health.local_folder(ctx.url or "")
@@ -244,16 +250,16 @@ def _packing(ctx: DoctorContext) -> Iterator[Finding]:
     if lacking and ctx.fix:
         failed = [words for key in lacking if (words := repo_health.set_setting(folder, key, git_store.REMOTE[key]))]
         if failed:
-            yield Finding(
+            yield DoctorFinding(
                 "packing",
                 WARN,
                 f"cannot set {', '.join(lacking)} in {folder}: {failed[0]}",
                 "let the remote's owner set them to false",
             )
         else:
-            yield Finding("packing", OK, f"set {', '.join(lacking)} to false in {folder}")
+            yield DoctorFinding("packing", OK, f"set {', '.join(lacking)} to false in {folder}")
     elif lacking:
-        yield Finding(
+        yield DoctorFinding(
             "packing",
             WARN,
             f"{folder} may pack its refs while they are pushed to ({', '.join(lacking)} not "
@@ -261,10 +267,10 @@ def _packing(ctx: DoctorContext) -> Iterator[Finding]:
             "run `gitcoord doctor --fix`, which sets them",
         )
     else:
-        yield Finding("packing", OK, "the remote does not pack its refs by itself")
+        yield DoctorFinding("packing", OK, "the remote does not pack its refs by itself")
     loose = repo_health.loose_objects(folder)
     if loose > LOOSE_OBJECTS_MAX:
-        yield Finding(
+        yield DoctorFinding(
             "objects",
             WARN,
             f"about {loose} loose objects in {folder}: new clones are slow",
@@ -272,27 +278,27 @@ def _packing(ctx: DoctorContext) -> Iterator[Finding]:
         )
 
 
-def _outboxes(ctx: DoctorContext) -> Iterator[Finding]:
+def _outboxes(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     if ctx.refs is None:
         return
     boxes = [ref for ref in ctx.refs if ref.startswith(_prefix(ctx))]
     yield from _left(ctx)
     if len(boxes) > OUTBOXES_MAX:
-        yield Finding(
+        yield DoctorFinding(
             "outboxes",
             WARN,
             f"{len(boxes)} outboxes: every fetch reads their names",
             "run `gitcoord leave` in clones that are done; the leader retires those silent for a day",
         )
     else:
-        yield Finding("outboxes", OK, f"{len(boxes)} on the remote")
+        yield DoctorFinding("outboxes", OK, f"{len(boxes)} on the remote")
 
 
-def _left(ctx: DoctorContext) -> Iterator[Finding]:
+def _left(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     """Find what others put among the outboxes that no clone can use."""
     assert ctx.home is not None and ctx.refs is not None
     for ref, pause in sorted(Backoff(ctx.home.store).failing().items())[:LEFT_SHOWN]:
-        yield Finding(
+        yield DoctorFinding(
             "outboxes",
             WARN,
             f"{ref} stays on the remote: {pause.why}",
@@ -304,7 +310,7 @@ def _left(ctx: DoctorContext) -> Iterator[Finding]:
     )
     if odd:
         shown = ", ".join(readable(ref) for ref in odd[:LEFT_SHOWN])
-        yield Finding(
+        yield DoctorFinding(
             "outboxes",
             WARN,
             f"{len(odd)} refs, which can be no outboxes by their names, are passed over: {shown}",
@@ -313,7 +319,7 @@ def _left(ctx: DoctorContext) -> Iterator[Finding]:
     own = _prefix(ctx) + ctx.home.queue.node
     there = ctx.refs.get(own)
     if there is not None and not ctx.home.pushed(there):
-        yield Finding(
+        yield DoctorFinding(
             "outboxes",
             WARN,
             f"{own}, which is this node's, holds what was not written here ({there[:12]})",
@@ -321,10 +327,10 @@ def _left(ctx: DoctorContext) -> Iterator[Finding]:
         )
 
 
-def _clock(ctx: DoctorContext) -> Iterator[Finding]:
+def _clock(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     """Compare others' timestamps with our clock. Nothing depends on it but what people read."""
     with open_node(ctx.path) as node:
-        heartbeats = _beats(node, ctx)
+        heartbeats = _heartbeats(node, ctx)
         others = [
             (event, -age_s(event.timestamp)) for event in (*heartbeats, *_events(node)) if event.node != node.disk.node
         ]
@@ -333,17 +339,17 @@ def _clock(ctx: DoctorContext) -> Iterator[Finding]:
     newest = {event.node: -by_s for event, by_s in others}
     if ahead:
         whose = "this clock is slow, or theirs are fast" if len(ahead) > 1 else "one of the two clocks is wrong"
-        yield Finding(
+        yield DoctorFinding(
             "clock",
             WARN,
             f"words of {', '.join(ahead[:5])} come from up to {rounded(most_s)} in the future: {whose}",
             "set the clock by the network's time; order and elections do not need it",
         )
     elif not newest:
-        yield Finding("clock", OK, "no other node has written anything to compare with")
+        yield DoctorFinding("clock", OK, "no other node has written anything to compare with")
     else:
         middle_s = statistics.median(newest.values())
-        yield Finding(
+        yield DoctorFinding(
             "clock",
             OK,
             f"agrees with {len(newest)} other nodes: their newest words are {rounded(middle_s)} old (median)",
@@ -358,13 +364,13 @@ def _events(node: Node) -> Sequence[Event]:
     ]
 
 
-def _beats(node: Node, ctx: DoctorContext) -> list[Event]:
+def _heartbeats(node: Node, ctx: DoctorContext) -> list[Event]:
     """Return the heartbeats in the outboxes of the last sync. Nothing is fetched: nothing is changed here."""
     boxes = [oid for ref, oid in (ctx.refs or {}).items() if ref.startswith(_prefix(ctx))]
     return [heartbeat for oid in boxes[:OUTBOXES_MAX] for heartbeat in outbox.read(node.store, oid).heartbeats]
 
 
-def _profile(ctx: DoctorContext) -> Iterator[Finding]:
+def _profile(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     assert ctx.config is not None and ctx.common is not None
     name = ctx.config.profile or ""
     if not name:
@@ -372,19 +378,21 @@ def _profile(ctx: DoctorContext) -> Iterator[Finding]:
             name = node.local.profile.name
     fitting = profile_for(ctx.common, ctx.config.remote)
     if fitting == "github" and name != "github":
-        yield Finding(
+        yield DoctorFinding(
             "profile",
             WARN,
             f"{name}, on a forge that asks for at most 6 pushes a minute",
             "run `gitcoord config set profile github`",
         )
     elif fitting == "local" and name == "github":
-        yield Finding("profile", OK, "github: slower than a remote on this machine needs (a failover takes 110 s)")
+        yield DoctorFinding(
+            "profile", OK, "github: slower than a remote on this machine needs (a failover takes 110 s)"
+        )
     else:
-        yield Finding("profile", OK, name)
+        yield DoctorFinding("profile", OK, name)
 
 
-def _spread(ctx: DoctorContext) -> Iterator[Finding]:
+def _spread(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     """Find scratch refs of a doctor, or of an init, that was killed."""
     if ctx.refs is None:
         return
@@ -394,9 +402,9 @@ def _spread(ctx: DoctorContext) -> Iterator[Finding]:
     if ctx.fix:
         with _probe(ctx) as probe:
             probe.store.push([Update(ref, ctx.refs[ref], None) for ref in left])
-        yield Finding("scratch", OK, f"removed {len(left)} scratch refs")
+        yield DoctorFinding("scratch", OK, f"removed {len(left)} scratch refs")
     else:
-        yield Finding(
+        yield DoctorFinding(
             "scratch",
             WARN,
             f"{len(left)} scratch refs of a probe that was killed",

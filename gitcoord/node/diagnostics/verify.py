@@ -1,6 +1,6 @@
 """Verification without trust: the ledger is folded again from its first event, and every file beside it is compared.
 
-A defect is something that no honest node could have written. A loser of an honest race has its place in the log, no
+A finding is something that no honest node could have written. A loser of an honest race has its place in the log, no
 effect, and is only counted.
 """
 
@@ -39,8 +39,8 @@ STEP_EVENTS = 500  # between two signs of progress
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One defect. `kind` is one word for machines; `where` a position, a file and line of a commit, or a file."""
+class VerifyFinding:
+    """One finding. `kind` is one word for machines; `where` a position, a file and line of a commit, or a file."""
 
     kind: str
     where: str
@@ -48,55 +48,55 @@ class Finding:
 
 
 @dataclass(slots=True)
-class Verdict:
+class VerifyReport:
     """The result of verifying. `races`: events without effect that lost an honest race; `notes`: for a person."""
 
     position: int = 0
     commits: int = 0
     races: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[VerifyFinding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
-    def find(self, kind: str, where: str, text: str) -> None:
-        self.findings.append(Finding(kind, where, text))
+    def add(self, kind: str, where: str, text: str) -> None:
+        self.findings.append(VerifyFinding(kind, where, text))
 
 
 def verify(
     node: Node, *, since: int = 0, history: bool = False, progress: Callable[[int], None] = lambda position: None
-) -> Verdict:
+) -> VerifyReport:
     """Recompute everything. `since`: lines up to that position are folded, but taken as good. `history`: every commit
     is read, not only the newest one."""
     started = time.monotonic()
-    verdict = Verdict()
-    tip = _newest_tip(node, verdict)
+    report = VerifyReport()
+    tip = _newest_tip(node, report)
     if tip is not None:
         try:
-            _Check(node, tip, verdict, since, progress).run(history)
+            _Check(node, tip, report, since, progress).run(history)
         except Corrupt as wrong:
-            verdict.find("object", f"commit {tip[:12]}", str(wrong))
+            report.add("object", f"commit {tip[:12]}", str(wrong))
         if not since:
-            _remember(node, verdict)
-    verdict.seconds = time.monotonic() - started
-    return verdict
+            _remember(node, report)
+    report.seconds = time.monotonic() - started
+    return report
 
 
-def _remember(node: Node, verdict: Verdict) -> None:
+def _remember(node: Node, report: VerifyReport) -> None:
     """Record how far this clone has checked the ledger itself, and stop its use of checkpoints if one was wrong."""
-    kinds = {finding.kind for finding in verdict.findings}
+    kinds = {finding.kind for finding in report.findings}
     before = trust.read(node.home)
     if "checkpoint" in kinds:
         trust.note(node.home, replace(before, accepts_checkpoints=False))
         fold_cache.drop(node.home)
-        verdict.notes.append(
+        report.notes.append(
             "this clone begins with no checkpoint again: end `gitcoord agent run` where it runs here, "
             "so that it, too, folds every event itself"
         )
     elif not kinds:
-        trust.note(node.home, replace(before, position=verdict.position))
+        trust.note(node.home, replace(before, position=report.position))
 
 
-def _newest_tip(node: Node, verdict: Verdict) -> Oid | None:
+def _newest_tip(node: Node, report: VerifyReport) -> Oid | None:
     """Return the remote's ledger after one fetch; the last one seen if the remote cannot be asked."""
     seen = node.home.tip
     try:
@@ -104,10 +104,10 @@ def _newest_tip(node: Node, verdict: Verdict) -> Oid | None:
             tip = node.store.fetch().refs.get(node.config.ledger)
     except (Unreachable, BadCredentials, Denied, filelock.Timeout) as wrong:
         reason = "another process holds the lock" if isinstance(wrong, filelock.Timeout) else str(wrong)
-        verdict.notes.append(f"the remote could not be asked ({reason}): verifying what is here")
+        report.notes.append(f"the remote could not be asked ({reason}): verifying what is here")
         return seen
     if seen is not None and (tip is None or not descends(node.store, seen, tip)):
-        verdict.find(
+        report.add(
             "rollback",
             f"commit {(tip or 'none')[:12]}",
             f"the remote's ledger does not descend from the last one seen here, {seen[:12]}",
@@ -115,35 +115,35 @@ def _newest_tip(node: Node, verdict: Verdict) -> Oid | None:
     return tip or seen
 
 
-class Witness(FleetState):
+class AuditedState(FleetState):
     """A fleet state that tells forged events without effect from those that were merely late."""
 
     def __init__(
         self,
         verifier: Verifier | None,
-        verdict: Verdict,
+        report: VerifyReport,
         since: int,
         progress: Callable[[int], None],
         pool: ThreadPoolExecutor | None,
         revocations: Revocations | None = None,
     ) -> None:
         super().__init__(FEATURES, verifier, revocations)
-        self.verdict, self.since, self.progress, self.pool = verdict, since, progress, pool
+        self.report, self.since, self.progress, self.pool = report, since, progress, pool
         self.revoked_at = 0  # position of a line that revoked the effect of earlier ones
-        self._before = list(verdict.findings), list(verdict.notes), verdict.races
+        self._before = list(report.findings), list(report.notes), report.races
         self.entries: list[Entry] = []  # what pages show: each line is parsed once
         self.moments: dict[
-            int, list[Callable[[Witness], None]]
+            int, list[Callable[[AuditedState], None]]
         ] = {}  # comparisons to make once that position is folded
         self._unchecked: list[Event] = []
         self._answers: list[Future[bool]] = []
 
-    def anew(self) -> Witness:
-        """Begin again, knowing which keys are revoked: earlier defects were of a fold without that knowledge."""
-        self.verdict.findings[:], self.verdict.notes[:], self.verdict.races = self._before
-        other = Witness(
+    def anew(self) -> AuditedState:
+        """Begin again, knowing which keys are revoked: earlier findings were of a fold without that knowledge."""
+        self.report.findings[:], self.report.notes[:], self.report.races = self._before
+        other = AuditedState(
             self.verifier,
-            self.verdict,
+            self.report,
             self.since,
             self.progress,
             self.pool,
@@ -182,16 +182,16 @@ class Witness(FleetState):
         self.entries.append(conversation.entry(recorded.position, event))
         if recorded.void is not None and recorded.position > self.since:
             if forged or event.type in CONTROL:
-                self.verdict.find(
+                self.report.add(
                     forged or "election",
                     f"position {recorded.position}",
                     f"{event.type} by {event.actor} from {event.node}: {recorded.void}",
                 )
             else:
-                self.verdict.races += 1
+                self.report.races += 1
         looks = self.moments.get(recorded.position, ())
         if looks and recorded.position < self.revoked_at:
-            self.verdict.notes.append(
+            self.report.notes.append(
                 f"files of position {recorded.position} are not compared: position "
                 f"{self.revoked_at} has revoked a key that counted when they were written"
             )
@@ -216,69 +216,69 @@ class Witness(FleetState):
         return None
 
 
-def _all_signed(verifier: Verifier | None, events: Sequence[Event], fleet: str) -> bool:
-    return verifier is None or not any(verifier.rejects(event, fleet) for event in events)
+def _all_signed(verifier: Verifier | None, events: Sequence[Event], fleet_id: str) -> bool:
+    return verifier is None or not any(verifier.rejects(event, fleet_id) for event in events)
 
 
 class _Check:
     """One verification of one tip."""
 
-    def __init__(self, node: Node, tip: Oid, verdict: Verdict, since: int, progress: Callable[[int], None]) -> None:
-        self.node, self.tip, self.verdict, self.since, self.progress = node, tip, verdict, since, progress
+    def __init__(self, node: Node, tip: Oid, report: VerifyReport, since: int, progress: Callable[[int], None]) -> None:
+        self.node, self.tip, self.report, self.since, self.progress = node, tip, report, since, progress
         self.saved: dict[str, Any] | None = None
 
     def run(self, history: bool) -> None:
-        before = list(self.verdict.findings), list(self.verdict.notes)
+        before = list(self.report.findings), list(self.report.notes)
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
             pool: ThreadPoolExecutor | None = threads
             while True:
                 self._read(history, pool)
-                if pool is not None and not self.witness.all_signed():
+                if pool is not None and not self.state.all_signed():
                     pool = None  # somewhere a signature is wrong: again, each BEFORE its line is folded
                 elif self.branch.damaged and not history:
                     history = True  # only earlier commits show what to trust
                 else:
                     break
-                self.verdict.findings[:], self.verdict.notes[:], self.verdict.races = *before, 0
+                self.report.findings[:], self.report.notes[:], self.report.races = *before, 0
         self._conclude()
 
     def _read(self, history: bool, pool: ThreadPoolExecutor | None) -> None:
-        self.witness = Witness(self.node.keyring.verifier(), self.verdict, self.since, self.progress, pool)
-        self.branch = Branch(self.node.store, self.witness)
+        self.state = AuditedState(self.node.keyring.verifier(), self.report, self.since, self.progress, pool)
+        self.branch = Branch(self.node.store, self.state)
         self._expect()
         commits = [self.tip]
         if history:
             commits = self.node.store.first_parents(self.tip, stop=None, limit=limits.COMMITS_MAX)
-            self.verdict.commits = len(commits)
+            self.report.commits = len(commits)
         with fold_cache.gc_paused():
             for commit in commits:
                 self.branch.apply_commit(commit)
-        witness = self.branch.fleet  # another object, if a key was revoked that had counted
-        assert isinstance(witness, Witness)
-        self.witness = witness
+        state = self.branch.fleet  # another object, if a key was revoked that had counted
+        assert isinstance(state, AuditedState)
+        self.state = state
 
     def _conclude(self) -> None:
-        verdict = self.verdict
+        report = self.report
         for bad in self.branch.bad:
-            verdict.find("line", bad.where, bad.reason)
-        verdict.position = self.witness.position
-        if self.witness.id != self.node.config.fleet:
-            verdict.find(
+            report.add("line", bad.where, bad.reason)
+        report.position = self.state.position
+        if self.state.id != self.node.config.fleet:
+            report.add(
                 "fleet",
                 f"commit {self.tip[:12]}",
-                f"this is the ledger of fleet {self.witness.id}; this clone belongs to {self.node.config.fleet}",
+                f"this is the ledger of fleet {self.state.id}; this clone belongs to {self.node.config.fleet}",
             )
         self._check_log_of_state()
-        for position in sorted(self.witness.moments):
-            if position > verdict.position:
-                verdict.find("snapshot", f"position {position}", "files beside the log claim to know more than it")
+        for position in sorted(self.state.moments):
+            if position > report.position:
+                report.add("snapshot", f"position {position}", "files beside the log claim to know more than it")
 
     def _expect(self) -> None:
         """Note at which positions the files beside the log were made, to compare them when the fold gets there."""
         page = self._file(snapshot.COMMUNICATION)
         shown = snapshot.parse_position(page.decode("utf-8", "replace")) if page is not None else None
         if page is not None and shown is None:
-            self.verdict.find("snapshot", snapshot.COMMUNICATION, "it does not tell the position that it shows")
+            self.report.add("snapshot", snapshot.COMMUNICATION, "it does not tell the position that it shows")
         if shown:
             self._at(shown, self._check_pages)
         if page is None or shown:
@@ -287,8 +287,8 @@ class _Check:
         if self.saved is not None:
             self._at(int(self.saved["position"]), self._check_state)
 
-    def _at(self, position: int, look: Callable[[Witness], None]) -> None:
-        self.witness.moments.setdefault(position, []).append(look)
+    def _at(self, position: int, look: Callable[[AuditedState], None]) -> None:
+        self.state.moments.setdefault(position, []).append(look)
 
     def _saved(self) -> dict[str, Any] | None:
         data = self._file(checkpoint.PATH)
@@ -296,49 +296,49 @@ class _Check:
             return None
         try:
             value: dict[str, Any] = json.loads(data)
-            if value["schema"] == self.witness.schema and type(value["position"]) is int and value["position"] > 0:
+            if value["schema"] == self.state.schema and type(value["position"]) is int and value["position"] > 0:
                 return value
-            if value["schema"] != self.witness.schema:
-                self.verdict.notes.append(f"{checkpoint.PATH} is of another version: it is not compared")
+            if value["schema"] != self.state.schema:
+                self.report.notes.append(f"{checkpoint.PATH} is of another version: it is not compared")
                 return None
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             pass
-        self.verdict.find("checkpoint", checkpoint.PATH, "it is not a checkpoint")
+        self.report.add("checkpoint", checkpoint.PATH, "it is not a checkpoint")
         return None
 
-    def _check_pages(self, witness: Witness) -> None:
-        entries = witness.entries
-        pages = ledger_pages.pages(witness, ledger_pages.layout_of(witness), lambda position: entries[position - 1])
+    def _check_pages(self, state: AuditedState) -> None:
+        entries = state.entries
+        pages = ledger_pages.pages(state, ledger_pages.layout_of(state), lambda position: entries[position - 1])
         for path, expected in pages.items():
-            self._compare("snapshot", path, expected, witness.position)
+            self._compare("snapshot", path, expected, state.position)
 
-    def _check_card(self, witness: Witness) -> None:
-        self._compare("snapshot", ledger_pages.README, card.readme(witness).encode(), witness.position)
+    def _check_card(self, state: AuditedState) -> None:
+        self._compare("snapshot", ledger_pages.README, card.readme(state).encode(), state.position)
 
     def _compare(self, kind: str, path: str, expected: bytes, position: int) -> None:
         found = self._file(path)
         if found != expected:
             what = "it is missing" if found is None else "it differs from what the log gives"
-            self.verdict.find(kind, path, f"{what} at position {position}")
+            self.report.add(kind, path, f"{what} at position {position}")
 
-    def _check_state(self, witness: Witness) -> None:
+    def _check_state(self, state: AuditedState) -> None:
         assert self.saved is not None
         saved = {name: part for name, part in self.saved.items() if name not in ("log", "signed")}
-        if saved != json.loads(json.dumps(witness.dump())):
-            self.verdict.find(
-                "checkpoint", checkpoint.PATH, f"it differs from the fold of the log at position {witness.position}"
+        if saved != json.loads(json.dumps(state.dump())):
+            self.report.add(
+                "checkpoint", checkpoint.PATH, f"it differs from the fold of the log at position {state.position}"
             )
 
     def _check_log_of_state(self) -> None:
-        if self.saved is None or self.branch.damaged or int(self.saved["position"]) > self.witness.position:
+        if self.saved is None or self.branch.damaged or int(self.saved["position"]) > self.state.position:
             return  # reported already
         try:
             log = checkpoint.log_of(self.branch, root_of(self.node.store, self.tip), self.saved)
         except checkpoint.InvalidCheckpoint as wrong:
-            self.verdict.find("checkpoint", checkpoint.PATH, str(wrong))
+            self.report.add("checkpoint", checkpoint.PATH, str(wrong))
         else:
             if log.counts != self.branch.log.counts[: len(log.counts)]:
-                self.verdict.find("checkpoint", checkpoint.PATH, "it has other numbers of lines than the log files")
+                self.report.add("checkpoint", checkpoint.PATH, "it has other numbers of lines than the log files")
 
     def _file(self, path: str) -> bytes | None:
         """Return a file of the tip; None if there is none."""

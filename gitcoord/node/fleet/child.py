@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gitcoord.node.fleet.fleet_file import Planned
+from gitcoord.node.fleet.fleet_file import AgentSpec
 from gitcoord.store import program
 
 HUNG_S = 10.0  # a busy machine is no hung process
@@ -24,12 +24,12 @@ WAITING, STARTED, UP, CRASHED, ENDED = "waiting", "started", "up", "crashed", "e
 
 
 @dataclass(slots=True)
-class Child:
+class AgentProcess:
     """An agent of the file. `session`, `heartbeat`, `heartbeat_s`, `promise_s` are of its newest heartbeat on this
     disk."""
 
     id: str
-    planned: Planned
+    spec: AgentSpec
     state: str = WAITING
     process: subprocess.Popen[bytes] | None = None
     code: int | None = None  # of the last process that ended
@@ -52,7 +52,7 @@ class Child:
         """Start the process. Raise OSError. Its standard input ends with us, and `agent run --until-eof` with it."""
         environment = {**os.environ, "GITCOORD_AGENT": self.id, FOLDER: str(plan.resolve().parent)}
         self.process = subprocess.Popen(
-            words(self.id, self.planned), cwd=folder, env=environment, start_new_session=True, stdin=subprocess.PIPE
+            argv(self.id, self.spec), cwd=folder, env=environment, start_new_session=True, stdin=subprocess.PIPE
         )
         self.starts += 1
         self.heartbeat_s = time.monotonic()
@@ -88,7 +88,7 @@ class Child:
         if process.stdin is not None:
             process.stdin.close()
 
-    def shown(self) -> dict[str, Any]:
+    def to_row(self) -> dict[str, Any]:
         return {
             "agent": self.id,
             "state": self.state,
@@ -98,20 +98,20 @@ class Child:
         }
 
 
-def words(agent: str, planned: Planned) -> Sequence[str]:
+def argv(agent: str, spec: AgentSpec) -> Sequence[str]:
     """Return the command line of one agent's run."""
-    line = program.gitcoord_argv("agent", "run", "--id", agent, "--quiet", "--until-eof", "--slots", str(planned.slots))
-    line += [word for name in planned.pass_env for word in ("--pass-env", name)]
+    line = program.gitcoord_argv("agent", "run", "--id", agent, "--quiet", "--until-eof", "--slots", str(spec.slots))
+    line += [word for name in spec.pass_env for word in ("--pass-env", name)]
     for name, value in (
-        ("--exec", planned.exec),
-        ("--handler", planned.handler),
-        ("--capabilities", ",".join(planned.capabilities)),
+        ("--exec", spec.exec),
+        ("--handler", spec.handler),
+        ("--capabilities", ",".join(spec.capabilities)),
     ):
         line += [name, value] if value else []
-    return line if planned.lead else [*line, "--no-lead"]
+    return line if spec.lead else [*line, "--no-lead"]
 
 
-def in_words(code: int) -> str:
+def describe_exit(code: int) -> str:
     """Return an exit status in words."""
     if code >= 0:
         return f"exit code {code}"

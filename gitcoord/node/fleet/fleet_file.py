@@ -24,7 +24,7 @@ AGENTS_MAX = 64  # processes of one machine
 BYTES_MAX = 1024 * 1024
 
 
-class Planned(BaseModel):
+class AgentSpec(BaseModel):
     """One agent of the file, under `[agents.NAME]`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -41,7 +41,7 @@ class Planned(BaseModel):
     lead: bool = True
 
     @model_validator(mode="after")
-    def _one_command(self) -> Planned:
+    def _one_command(self) -> AgentSpec:
         if self.exec and self.handler:
             raise ValueError("exec and handler say the same in two ways: keep one")
         try:
@@ -51,45 +51,45 @@ class Planned(BaseModel):
         return self
 
     @property
-    def said(self) -> dict[str, Any]:
+    def registration(self) -> dict[str, Any]:
         """Return what its registration says."""
         return self.model_dump(include={"capabilities", "role", "about", "depends_on", "backup", "slots"})
 
 
-class _File(BaseModel):
+class _FleetFileModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    agents: dict[str, Planned] = Field(min_length=1, max_length=AGENTS_MAX)
+    agents: dict[str, AgentSpec] = Field(min_length=1, max_length=AGENTS_MAX)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class FleetFile:
     """The agents of a file by id; an agent comes after those that it needs."""
 
     path: Path
-    agents: Mapping[str, Planned]
+    agents: Mapping[str, AgentSpec]
 
 
-def read(path: Path, *, known: Iterable[str] = ()) -> Plan:
+def read(path: Path, *, known: Iterable[str] = ()) -> FleetFile:
     """Read the file; `known`: agents that need not be in it. Raise Refused, with what is wrong where."""
     try:
         text = read_regular(path, bytes_max=BYTES_MAX)
-        file = _File.model_validate(tomllib.loads(text.decode()))
+        file = _FleetFileModel.model_validate(tomllib.loads(text.decode()))
     except OSError as wrong:
         raise Refused(f"{path}: {wrong.strerror}") from None
     except ValidationError as wrong:
         first = wrong.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        fields = (Planned if len(first["loc"]) > 1 else _File).model_fields
+        fields = (AgentSpec if len(first["loc"]) > 1 else _FleetFileModel).model_fields
         unknown = f"there is no such field; there are: {', '.join(fields)}"
         told = unknown if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
         raise Refused(f"{path}: {place}: {told.replace('Input should be', 'must be')}") from None
     except ValueError as wrong:  # of TOML, with its line, or of UTF-8
         raise Refused(f"{path}: {wrong}") from None
-    return Plan(path, _checked(path, file.agents, known))
+    return FleetFile(path, _checked(path, file.agents, known))
 
 
-def _checked(path: Path, agents: Mapping[str, Planned], known: Iterable[str]) -> dict[str, Planned]:
+def _checked(path: Path, agents: Mapping[str, AgentSpec], known: Iterable[str]) -> dict[str, AgentSpec]:
     names: dict[str, str] = {}
     for name in agents:
         if not is_agent_id(name):

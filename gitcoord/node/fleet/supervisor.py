@@ -27,8 +27,8 @@ from gitcoord.features import agents
 from gitcoord.features.recovery.state import Recovery
 from gitcoord.node import peers
 from gitcoord.node.agent.guards import Guards
-from gitcoord.node.fleet.child import CRASHED, ENDED, UP, WAITING, Child, in_words
-from gitcoord.node.fleet.fleet_file import Plan
+from gitcoord.node.fleet.child import CRASHED, ENDED, UP, WAITING, AgentProcess, describe_exit
+from gitcoord.node.fleet.fleet_file import FleetFile
 from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.node import Node
 from gitcoord.node.operations import submit
@@ -48,14 +48,16 @@ ALONE_BOUNDS = 2.0  # after so many times an election's time without a leader, n
 class Supervisor:
     """The supervisor of one node. When `run` returns, nothing that it started is left."""
 
-    def __init__(self, node: Node, plan: Plan, *, folder: Path, say: Callable[[str, str], None], stop: Stop) -> None:
+    def __init__(
+        self, node: Node, plan: FleetFile, *, folder: Path, say: Callable[[str, str], None], stop: Stop
+    ) -> None:
         self.node = node
-        node.desk.on_secret = OnSecret.HIDE  # nobody is here to read a refusal, and what happened counts
+        node.writer.on_secret = OnSecret.HIDE  # nobody is here to read a refusal, and what happened counts
         self.plan = plan
         self.folder = folder
         self.say = say
         self.stop = stop
-        self.children = {name.casefold(): Child(name, one) for name, one in plan.agents.items()}
+        self.children = {name.casefold(): AgentProcess(name, one) for name, one in plan.agents.items()}
         self._answered: set[str] = set()  # recoveries
         self._written: object = None
         self._guard = Guards(say)
@@ -96,7 +98,7 @@ class Supervisor:
             if member is None or member.left:
                 init(self.folder, InitRequest(agent=child.id)).node.close()
         for child in self.children.values():
-            proposals = agents.announced(submit.context(self.node, child.id), **child.planned.said)
+            proposals = agents.announced(submit.context(self.node, child.id), **child.spec.registration)
             self.node.append(*self.node.drafted(proposals, actor=child.id))
         self.node.sync()
 
@@ -104,15 +106,15 @@ class Supervisor:
 
     def _turn(self) -> None:
         self._keep_in_touch()
-        heartbeats = self._beats()
+        heartbeats = self._heartbeats()
         for child in self.children.values():
             self._look_at(child, heartbeats)
         self._guard.run("recoveries", self._answer_all, otherwise=None, now_s=time.monotonic())
-        standings = peers.standings(self.node)
+        liveness = peers.agent_liveness(self.node)
         for child in self.children.values():
-            if child.state == WAITING and all(self._is_up(one, standings) for one in child.planned.depends_on):
+            if child.state == WAITING and all(self._is_up(one, liveness) for one in child.spec.depends_on):
                 self._start(child)
-            elif child.state == CRASHED and self._is_alone(child, standings):
+            elif child.state == CRASHED and self._is_alone(child, liveness):
                 self.say("alone", f"nobody leads: {child.id} is started again without being asked to")
                 self._start(child)
         self._write_status()
@@ -125,7 +127,7 @@ class Supervisor:
             with contextlib.suppress(GitcoordError, filelock.Timeout):
                 self.node.sync(tick=False)
 
-    def _beats(self) -> Mapping[str, Mapping[str, Any]]:
+    def _heartbeats(self) -> Mapping[str, Mapping[str, Any]]:
         """Return the newest heartbeats of the agents that run on this node, by agent (casefolded)."""
         heartbeats = [parse(line) for line in self.node.home.neighbours()]
         return {
@@ -134,7 +136,7 @@ class Supervisor:
             if heartbeat.data.get("state") == "alive"
         }
 
-    def _look_at(self, child: Child, heartbeats: Mapping[str, Mapping[str, Any]]) -> None:
+    def _look_at(self, child: AgentProcess, heartbeats: Mapping[str, Mapping[str, Any]]) -> None:
         """Report a child that crashed; leave one alone that ended by itself (0), or runs elsewhere (3)."""
         if child.process is None:
             return
@@ -149,7 +151,7 @@ class Supervisor:
             self.say("ended", f"{child.id} ended" if code == 0 else f"{child.id} runs elsewhere, or was taken over")
             return
         child.becomes(CRASHED)
-        words = f"{child.id} crashed ({in_words(code)})"
+        words = f"{child.id} crashed ({describe_exit(code)})"
         self.say("crashed", words)
         with contextlib.suppress(GitcoordError):  # the disk: its silence tells the leader as well
             self.node.append(
@@ -186,23 +188,23 @@ class Supervisor:
                 )
             )
 
-    def _is_up(self, name: str, standings: Mapping[str, AgentLiveness]) -> bool:
+    def _is_up(self, name: str, liveness: Mapping[str, AgentLiveness]) -> bool:
         child = self.children.get(name.casefold())
         if child is not None:
             return child.state == UP
-        standing = standings.get(name.casefold())
-        return standing is not None and standing.state == ALIVE
+        known = liveness.get(name.casefold())
+        return known is not None and known.state == ALIVE
 
-    def _is_alone(self, child: Child, standings: Mapping[str, AgentLiveness]) -> bool:
+    def _is_alone(self, child: AgentProcess, liveness: Mapping[str, AgentLiveness]) -> bool:
         """Return whether nobody leads, for so long that an election would be over."""
         if time.monotonic() - child.changed_s < ALONE_BOUNDS * self.node.profile.bound_s():
             return False
         settings = self.node.fleet.states["settings"].settings
-        leader = standings.get((self.node.fleet.terms.leader or "").casefold())
+        leader = liveness.get((self.node.fleet.terms.leader or "").casefold())
         leads = leader is not None and leader.state == ALIVE
         return not leads and "restart" in settings.recovery and child.starts <= settings.restarts_max
 
-    def _start(self, child: Child) -> None:
+    def _start(self, child: AgentProcess) -> None:
         try:
             child.start(self.folder, self.plan.path)
         except (OSError, ValueError) as wrong:  # ValueError: a NUL in a word of the file
@@ -215,7 +217,7 @@ class Supervisor:
         value = {
             "pid": os.getpid(),
             "file": str(self.plan.path.resolve()),
-            "agents": [one.shown() for one in self.children.values()],
+            "agents": [one.to_row() for one in self.children.values()],
         }
         if value != self._written:
             with contextlib.suppress(OSError):
@@ -237,7 +239,7 @@ class Supervisor:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class SupervisorStatus:
     """The supervisor's own account of itself and its agents."""
 
     pid: int
@@ -251,12 +253,12 @@ def check_alone(home: Home) -> None:
         raise Lost(TWO)
 
 
-def status(home: Home) -> Status | None:
+def status(home: Home) -> SupervisorStatus | None:
     """Return the supervisor's status; None if none runs here."""
     if not is_held(_lock_path(home)):
         return None
     with contextlib.suppress(OSError, ValueError):
-        return typed_json.read(Status, _status_path(home).read_bytes())
+        return typed_json.read(SupervisorStatus, _status_path(home).read_bytes())
     return None
 
 

@@ -19,7 +19,7 @@ INIT_WAIT_S = 120.0  # for another `init` of the same clone: some round trips to
 MAKING_ATTEMPTS = 12  # each after up to 0.2 s; git needs 0.02 s
 
 
-def common_dir(path: Path, said: list[str]) -> Path:
+def common_dir(path: Path, messages: list[str]) -> Path:
     """Return the git directory of the clone around `path`; make a repository there if it is in none."""
     path.mkdir(parents=True, exist_ok=True)
     # Of several `git init` in one folder all but one may fail: "could not lock config file" (16 at once: 6 of 16).
@@ -28,14 +28,14 @@ def common_dir(path: Path, said: list[str]) -> Path:
         wait=tenacity.wait_random(0, 0.2),
         reraise=True,
         retry=tenacity.retry_if_exception_type(Paused),
-    )(_common_dir, path, said)
+    )(_common_dir, path, messages)
 
 
-def _common_dir(path: Path, said: list[str]) -> Path:
+def _common_dir(path: Path, messages: list[str]) -> Path:
     common = git_store.find_common_dir(path)
     if common is None:
         git_store.init_repository(path)
-        said.append(f"made {path} a git repository")
+        messages.append(f"made {path} a git repository")
         common = git_store.find_common_dir(path)
     if common is None:
         raise Paused(f"{path} is still no git repository after `git init`: see what `git -C {path} status` says")

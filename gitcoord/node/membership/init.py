@@ -59,34 +59,38 @@ class InitRequest:
 
 
 @dataclass(slots=True)
-class Joined:
+class InitResult:
     """The result of `init`, in words for a person."""
 
     node: Node
     founded: bool = False
     joined: bool = False
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
 
-def init(path: Path, request: InitRequest) -> Joined:
+def init(path: Path, request: InitRequest) -> InitResult:
     """Make `path` part of a fleet. A second run changes nothing. Raise GitcoordError's kinds."""
-    said: list[str] = []
+    messages: list[str] = []
     agent_id(request.agent)
     if looks_like_credential(request.agent):
         raise Refused("the agent's name looks like a secret, and the ledger cannot forget: choose another one")
-    common = common_dir(path, said)
+    common = common_dir(path, messages)
     home = Home(common / "gitcoord")
     with alone(home):
-        return _init(home, common, request, said)
+        return _init(home, common, request, messages)
 
 
-def _init(home: Home, common: Path, request: InitRequest, said: list[str]) -> Joined:
-    request.remote = whole(common, request.remote)
+def _init(home: Home, common: Path, request: InitRequest, messages: list[str]) -> InitResult:
+    request.remote = absolute_remote(common, request.remote)
     if home.exists:
-        return _again(home, common, request, said)
-    remote = request.remote or whole(common, os.environ.get("GITCOORD_REMOTE")) or _default_remote(common, said)
+        return _init_again(home, common, request, messages)
+    remote = (
+        request.remote
+        or absolute_remote(common, os.environ.get("GITCOORD_REMOTE"))
+        or _default_remote(common, messages)
+    )
     if without_secret(remote) != remote:
-        said.append(
+        messages.append(
             "the login in the remote's URL is not kept: set GITCOORD_TOKEN or GITCOORD_REMOTE for each "
             "command, or let git's credential helper know it"
         )
@@ -100,17 +104,17 @@ def _init(home: Home, common: Path, request: InitRequest, said: list[str]) -> Jo
     )
     store = open_store(home, config, common)
     try:
-        founded = _find_or_create(home, common, store, config, request, said)
+        founded = _find_or_create(home, common, store, config, request, messages)
         store.close()
         store = open_store(home, config, common)  # the card may have named another namespace
         _create_home(home, store, config)
     except BaseException:
         store.close()
         raise
-    return _introduced(Joined(Node(home, store), founded=founded, said=said), request)
+    return _with_member(InitResult(Node(home, store), founded=founded, messages=messages), request)
 
 
-def _again(home: Home, common: Path, request: InitRequest, said: list[str]) -> Joined:
+def _init_again(home: Home, common: Path, request: InitRequest, messages: list[str]) -> InitResult:
     """Return the fleet that the clone is in already; another agent may join from it."""
     config = home.config()
     node = Node(home, open_store(home, config, common))
@@ -122,38 +126,38 @@ def _again(home: Home, common: Path, request: InitRequest, said: list[str]) -> J
     ):
         if asked is not None and asked != has:
             node.close()
-            cure = f"gitcoord config set {name} {asked} --node" if name in NODE else "gitcoord leave"
+            fix = f"gitcoord config set {name} {asked} --node" if name in NODE else "gitcoord leave"
             raise Refused(
                 f"this clone is in fleet {config.fleet} with {name} {has}, not {asked}: "
-                f"run `{cure}` first to change that"
+                f"run `{fix}` first to change that"
             )
-    return _introduced(Joined(node, said=said), request)
+    return _with_member(InitResult(node, messages=messages), request)
 
 
-def _introduced(joined: Joined, request: InitRequest) -> Joined:
+def _with_member(result: InitResult, request: InitRequest) -> InitResult:
     try:
-        _ensure_member(joined, request)
+        _ensure_member(result, request)
     except BaseException:
-        joined.node.close()
+        result.node.close()
         raise
-    return joined
+    return result
 
 
-def whole(common: Path, remote: str | None) -> str | None:
+def absolute_remote(common: Path, remote: str | None) -> str | None:
     """Return a path as absolute: the next command may be started in another folder."""
     if remote and is_local(remote) and git_store.remote_url(common, remote) is None:
         return str(Path(remote).resolve())
     return remote
 
 
-def _default_remote(common: Path, said: list[str]) -> str:
+def _default_remote(common: Path, messages: list[str]) -> str:
     if git_store.remote_url(common, "origin") is not None:
         return "origin"
     embedded = common / "gitcoord-remote.git"
     if not (embedded / "HEAD").exists():
         sharing.make_home(embedded, git_store.shared_repository(common))
         git_store.make_bare_remote(embedded, granted=sharing.mode_in(embedded))
-    said.append(f"no remote: made one at {embedded}")
+    messages.append(f"no remote: made one at {embedded}")
     return str(embedded)
 
 
@@ -169,18 +173,18 @@ def profile_for(common: Path, remote: str) -> str:
 
 
 def _find_or_create(
-    home: Home, common: Path, store: Store, config: Config, request: InitRequest, said: list[str]
+    home: Home, common: Path, store: Store, config: Config, request: InitRequest, messages: list[str]
 ) -> bool:
     """Find the fleet, or found it; fill `config` from its card. Return True if we founded it."""
     for _ in range(FOUNDING_ATTEMPTS):
         refs = store.fetch(newcomer=True).refs
         if config.ledger in refs:
             _adopt_config(card_of(store, refs[config.ledger], ledger=config.ledger), config, request)
-            said.append(f"joins fleet {config.fleet}")
+            messages.append(f"joins fleet {config.fleet}")
             return False
-        answer = _found(home, store, config, request, profile_for(common, config.remote))
+        answer = _push_founding(home, store, config, request, profile_for(common, config.remote))
         if answer.outcome is PushOutcome.ACCEPTED:
-            said.append(f"founds fleet {config.fleet}")
+            messages.append(f"founds fleet {config.fleet}")
             return True
         _raise_refusal(answer, "the ledger", config)
     raise Unreachable("the remote gave no clear answer while the fleet was founded: run `gitcoord init` again")
@@ -205,7 +209,7 @@ def _adopt_config(card: Card, config: Config, request: InitRequest) -> None:
     config.profile = request.profile if request.profile != founded.profile else None
 
 
-def _found(home: Home, store: Store, config: Config, request: InitRequest, timings: str) -> Pushed:
+def _push_founding(home: Home, store: Store, config: Config, request: InitRequest, timings: str) -> Pushed:
     """Push the ledger's first commit against "must not exist"."""
     if request.namespace is None:
         config.namespace = _accepted_namespace(store)
@@ -281,9 +285,9 @@ def _seed(home: Home, agent: str) -> bytes | None:
     return seed_from_environment(agent) or home.seed(agent)
 
 
-def _ensure_member(joined: Joined, request: InitRequest) -> None:
+def _ensure_member(result: InitResult, request: InitRequest) -> None:
     """Make the agent a member, unless it is one; its key is made here, or comes from the environment."""
-    node = joined.node
+    node = result.node
     try:
         node.sync()
     except (Unreachable, Lost, LockHeld):
@@ -302,8 +306,8 @@ def _ensure_member(joined: Joined, request: InitRequest) -> None:
     waiting = any(e.type == "agent_joined" and e.actor == request.agent for e in node.disk.pending())
     if (member is None or member.left) and not waiting:
         node.append(node.draft("agent_joined", f"{request.agent} joins", actor=request.agent))
-        joined.joined = True
-        joined.said.append(f"{request.agent} joins from node {node.disk.node}")
+        result.joined = True
+        result.messages.append(f"{request.agent} joins from node {node.disk.node}")
         with contextlib.suppress(Unreachable, Lost, LockHeld):  # it is queued
             node.sync()
     own = node.home.config()
@@ -311,8 +315,8 @@ def _ensure_member(joined: Joined, request: InitRequest) -> None:
         own.agent = node.config.agent = own.agent or request.agent
         own.trust = node.config.trust = own.trust or trust.founder_of(node.fleet)
         node.home.save_config(own)
-    if joined.said:
-        joined.said.append(
+    if result.messages:
+        result.messages.append(
             f"trusts the fleet that was founded with the key {trust.founder_of(node.fleet)}, and whose "
             f"log is {trust.newest_of(node.fleet)}; GITCOORD_TRUST elsewhere is one of the two"
         )

@@ -18,7 +18,7 @@ SYNC_TRIES_S = 0.2
 
 
 @dataclass(slots=True)
-class Left:
+class LeaveResult:
     """The result of leaving."""
 
     kept: Path
@@ -28,21 +28,21 @@ class Left:
     problems: list[str] = field(default_factory=list)
 
 
-def leave(node: Node, *, force: bool, timeout_s: float) -> Left:
+def leave(node: Node, *, force: bool, timeout_s: float) -> LeaveResult:
     """Take this clone out of its fleet. Raise NotConfirmed if events would stay behind, unless `force`."""
     check(node)
-    left = Left(Path(), [])
-    _drain(node, timeout_s, left, force=force)
+    result = LeaveResult(Path(), [])
+    _drain(node, timeout_s, result, force=force)
     drafts = goodbyes(node)
-    left.agents = [draft.actor for draft in drafts]
+    result.agents = [draft.actor for draft in drafts]
     if drafts:
         node.append(*drafts)
-    _drain(node, timeout_s, left, force=force)
+    _drain(node, timeout_s, result, force=force)
     with node.home.sync_lock.acquire(timeout=timeout_s):
-        left.undelivered = len(_undelivered(node))
-        _retire_outbox(node, left)
-    left.kept = _set_aside(node)
-    return left
+        result.undelivered = len(_undelivered(node))
+        _retire_outbox(node, result)
+    result.kept = _set_aside(node)
+    return result
 
 
 def check(node: Node) -> None:
@@ -82,7 +82,7 @@ def agents_here(node: Node) -> list[str]:
     return found
 
 
-def _drain(node: Node, timeout_s: float, left: Left, *, force: bool) -> None:
+def _drain(node: Node, timeout_s: float, result: LeaveResult, *, force: bool) -> None:
     """Sync until nothing is queued that the log lacks."""
     deadline = time.monotonic() + timeout_s
     problem = ""
@@ -110,30 +110,30 @@ def _drain(node: Node, timeout_s: float, left: Left, *, force: bool) -> None:
             if pending
             else f"the fleet cannot be told{because}: try again later, or leave with --force"
         )
-    if problem not in left.problems:
-        left.problems.append(problem or f"{len(pending)} events were not taken in time")
+    if problem not in result.problems:
+        result.problems.append(problem or f"{len(pending)} events were not taken in time")
 
 
 def _undelivered(node: Node) -> list[Event]:
     return [event for event in node.disk.pending() if event.uid not in node.fleet.positions]
 
 
-def _retire_outbox(node: Node, left: Left) -> None:
+def _retire_outbox(node: Node, result: LeaveResult) -> None:
     """Remove our outbox from the remote, unless it holds what the log lacks: other nodes can still sequence that."""
     ref = _outbox(node)
-    if left.problems:
-        left.outbox_retired = False
+    if result.problems:
+        result.outbox_retired = False
         return
     try:
         mine = node.store.fetch(first={node.disk.node}).refs.get(ref)
         if mine is not None:
             answer = node.store.push([Update(ref, mine, None)])[ref]
-            left.outbox_retired = answer.outcome is PushOutcome.ACCEPTED
-            if not left.outbox_retired:
-                left.problems.append(f"the outbox stays on the remote: {answer.reason or answer.outcome.value}")
+            result.outbox_retired = answer.outcome is PushOutcome.ACCEPTED
+            if not result.outbox_retired:
+                result.problems.append(f"the outbox stays on the remote: {answer.reason or answer.outcome.value}")
     except GitcoordError as wrong:
-        left.outbox_retired = False
-        left.problems.append(f"the outbox stays on the remote: {wrong}")
+        result.outbox_retired = False
+        result.problems.append(f"the outbox stays on the remote: {wrong}")
 
 
 def _outbox(node: Node) -> str:

@@ -49,9 +49,9 @@ def card_of(objects: Objects, tip: Oid, *, ledger: str) -> Card:
     return Card(fleet.id, fleet.members.founded)
 
 
-def chain_of(objects: Objects, tip: Oid, node: str) -> Head:
-    """Return where the chain of `node` ends in the ledger."""
+def chain_of(objects: Objects, tip: Oid, node_id: str) -> Head:
+    """Return where the chain of `node_id` ends in the ledger."""
     branch = Branch(objects, FleetState(FEATURES))
     checkpoint.start(branch, tip)
     branch.apply_commit(tip)
-    return branch.fleet.heads.get(node, Head())
+    return branch.fleet.heads.get(node_id, Head())

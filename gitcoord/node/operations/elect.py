@@ -52,10 +52,10 @@ def leadership(node: Node, *, online: bool = True) -> LeadershipReport:
             node.sync(tick=False)
         except Unreachable as wrong:
             known_by = f"the ledger as last seen here ({wrong})"
-    return _standing(node, known_by)
+    return _report(node, known_by)
 
 
-def _standing(node: Node, known_by: str = "", *, elected_here: bool = False, advice: str = "") -> LeadershipReport:
+def _report(node: Node, known_by: str = "", *, elected_here: bool = False, advice: str = "") -> LeadershipReport:
     terms = node.fleet.terms
     heartbeat = next((b for b in node.replica.heartbeats() if b.term == terms.term and b.actor == terms.leader), None)
     if not known_by:
@@ -104,7 +104,7 @@ def _watch(node: Node, session: Session, *, campaign: bool, wait: bool, deadline
         node.sync(tick=False)
         terms = node.fleet.terms
         if node.local.leading(terms):
-            return _standing(
+            return _report(
                 node,
                 elected_here=True,
                 advice=f"nobody heartbeats for {session.agent} yet: start `gitcoord "
@@ -114,11 +114,11 @@ def _watch(node: Node, session: Session, *, campaign: bool, wait: bool, deadline
         alive = terms.leader is not None and first is not None and sign != first
         first = first if first is not None else sign
         if terms.leader is not None and (alive or not campaign or (not wait and not session.may_lead)):
-            return _standing(node)
+            return _report(node)
         if time.monotonic() >= deadline:
             if wait and terms.leader is None:
                 raise Lost("nobody leads yet: no agent may, or none runs; start `gitcoord agent run`")
-            return _standing(node)
+            return _report(node)
         node.pause(min(node.local.next_due_s(node.fleet, since_boot_s()) + 0.01, node.local.profile.poll_s))
 
 
@@ -127,7 +127,7 @@ def resign(node: Node, agent: str) -> LeadershipReport:
     lead."""
     [event] = node.append(resignation(node, agent))
     node.confirm(event, "sequenced", timeout_s=60)
-    return _standing(node)
+    return _report(node)
 
 
 def resignation(node: Node, agent: str) -> Draft:

@@ -44,7 +44,7 @@ class Line(NamedTuple):
 
 
 @dataclass(slots=True)
-class Imported:
+class ImportResult:
     """The result of an import, by kinds of lines."""
 
     imported: int = 0
@@ -65,7 +65,7 @@ def import_log(
     actor: str,
     progress: Callable[[int], None] = lambda end: None,
     dry_run: bool = False,
-) -> Imported:
+) -> ImportResult:
     """Queue the lines of `source` as events of `actor`; bad ones go to events.error.log, with their numbers.
 
     `progress` is told how many bytes are done. When this returns, all is on the local disk. Raise Refused if the
@@ -75,9 +75,9 @@ def import_log(
     node.keyring.signer(actor)
     node.check()
     pending = {event.uid for event in node.disk.pending()}  # BEFORE the fleet: what leaves the queue is in there
-    own = None if node.desk.on_secret is OnSecret.ALLOW else node.desk.own_secrets()
-    reader = _Reader(node.fleet, actor, pending | set(node.fleet.positions), _by_others(node), own)
-    done = Imported()
+    own = None if node.writer.on_secret is OnSecret.ALLOW else node.writer.own_secrets()
+    reader = _LineReader(node.fleet, actor, pending | set(node.fleet.positions), _by_others(node), own)
+    done = ImportResult()
     batch: list[Draft] = []
     for line in lines_of(source):
         try:
@@ -119,13 +119,13 @@ def lines_of(source: BinaryIO) -> Iterator[Line]:
             yield Line(number, data, end, trouble)
 
 
-def nonce_of(fleet: str, fields: dict[str, Any], occurrence: int) -> str:
+def nonce_of(fleet_id: str, fields: dict[str, Any], occurrence: int) -> str:
     """Return the nonce of the `occurrence`-th (from 1) line of a file with these five fields."""
-    words = [fleet, *(fields[name] for name in FIELDS), occurrence]
+    words = [fleet_id, *(fields[name] for name in FIELDS), occurrence]
     return names.uid_from(hashlib.sha256(json.dumps(words).encode()).digest()[:10])
 
 
-class _Reader:
+class _LineReader:
     """A factory of drafts from lines; it remembers what came before in the file."""
 
     def __init__(
@@ -240,7 +240,7 @@ def is_time(text: str) -> bool:
     return _TIMESTAMP.match(text) is not None and times.is_time(text)
 
 
-def _queue(node: Node, done: Imported, batch: list[Draft], dry_run: bool) -> None:
+def _queue(node: Node, done: ImportResult, batch: list[Draft], dry_run: bool) -> None:
     if dry_run:
         done.imported += len(batch)
         batch.clear()
@@ -252,7 +252,7 @@ def _queue(node: Node, done: Imported, batch: list[Draft], dry_run: bool) -> Non
         batch.clear()
 
 
-def _count_bad(done: Imported, line: Line, reason: str) -> None:
+def _count_bad(done: ImportResult, line: Line, reason: str) -> None:
     done.bad += 1
     if len(done.reasons) < REASONS_SHOWN_MAX:
         done.reasons.append(f"line {line.number}: {reason}")
@@ -261,7 +261,7 @@ def _count_bad(done: Imported, line: Line, reason: str) -> None:
 def _set_aside(node: Node, line: Line, name: str, reason: str) -> None:
     """Isolate a bad line. A line that looks like a credential is not copied anywhere."""
     text = line.data[:LINE_SHOWN_BYTES].decode("utf-8", "backslashreplace")
-    shown = "" if looks_like_credential(line.data.decode("utf-8", "replace"), node.desk.own_secrets()) else text
+    shown = "" if looks_like_credential(line.data.decode("utf-8", "replace"), node.writer.own_secrets()) else text
     node.home.add_error(
         {"time": utc_now(), "kind": "import", "file": name, "number": line.number, "reason": reason, "line": shown}
     )

@@ -11,8 +11,8 @@ from gitcoord.core.format.event import Event
 from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.core.liveness import Observation
 from gitcoord.node import peers
-from gitcoord.node.status_cache import FINDINGS_KEPT, Glance
-from gitcoord.node.writer import Desk
+from gitcoord.node.status_cache import FINDINGS_KEPT, CachedStatus
+from gitcoord.node.writer import Writer
 from gitcoord.store.files import paused
 from gitcoord.store.git.backoff import Backoff
 from gitcoord.store.home import dead_letters
@@ -32,11 +32,11 @@ LOST = {  # trouble that only a person can fix, by the outcome of the recovery
 }
 
 
-def standing(desk: Desk, glance: Glance, now_s: float | None = None) -> dict[str, Any]:
+def status(writer: Writer, cached: CachedStatus, now_s: float | None = None) -> dict[str, Any]:
     """Return `gitcoord.status/1`, without asking the remote; docs/json.md explains each field."""
     now_s = time.time() if now_s is None else now_s
-    home, progress, running = desk.home, desk.home.progress(), desk.home.running()
-    profile = PROFILES[desk.config.profile or glance.profile]
+    home, progress, running = writer.home, writer.home.progress(), writer.home.running()
+    profile = PROFILES[writer.config.profile or cached.profile]
     observed, looked_s = peers.observations(home.cache)
     states = {
         agent: liveness.state(one, looked_s or now_s, poll_s=profile.poll_s)
@@ -44,49 +44,49 @@ def standing(desk: Desk, glance: Glance, now_s: float | None = None) -> dict[str
     }  # as of the last look: our outage is no silence
     value: dict[str, Any] = {
         "schema": "gitcoord.status/1",
-        "fleet": desk.config.fleet,
-        "node": desk.disk.node,
-        "agent": desk.config.agent,
+        "fleet": writer.config.fleet,
+        "node": writer.disk.node,
+        "agent": writer.config.agent,
         "profile": profile.name,
         "online": progress.online,
         "seen_s": None if looked_s is None else round(max(0.0, now_s - looked_s), 1),
         "problem": progress.problem,
         "paused": paused(home.path),
         "running": running,
-        "queue": _queue(desk, glance, now_s),
-        "ledger": {"position": glance.position, "tip": glance.tip or None},
+        "queue": _queue(writer, cached, now_s),
+        "ledger": {"position": cached.position, "tip": cached.tip or None},
         "leader": None,
-        "agents": _agents(glance, observed, states, running, now_s),
+        "agents": _agents(cached, observed, states, running, now_s),
         "snapshot": None,
-        "errors": _errors(desk, glance),
-        "void": glance.void,
+        "errors": _errors(writer, cached),
+        "void": cached.void,
         "pushes_per_minute": None,
         "left": [{"ref": ref, "why": pause.why} for ref, pause in sorted(Backoff(home.store).failing().items())],
-        "trust": glance.founder or None,
-        "trust_digest": glance.newest or None,
-        "proposals": glance.proposals,
-        "lost": glance.lost,
-        "floods": glance.floods,
-        "waiting": _why_waiting(desk, glance),
+        "trust": cached.founder or None,
+        "trust_digest": cached.newest or None,
+        "proposals": cached.proposals,
+        "lost": cached.lost,
+        "floods": cached.floods,
+        "waiting": _why_waiting(writer, cached),
         "failed": _failed(home),
         "paths": home.paths(),
     }
-    if glance.leader is not None:
-        state = states.get(glance.leader.casefold(), liveness.SILENT)
+    if cached.leader is not None:
+        state = states.get(cached.leader.casefold(), liveness.SILENT)
         value["leader"] = {
-            "agent": glance.leader,
-            "term": glance.term,
-            "node": glance.leader_node,
-            "since": glance.since,
+            "agent": cached.leader,
+            "term": cached.term,
+            "node": cached.leader_node,
+            "since": cached.since,
             "state": state,
         }
-    if glance.snapshot is not None:
-        value["snapshot"] = {"position": glance.snapshot, "behind": glance.position - glance.snapshot}
+    if cached.snapshot is not None:
+        value["snapshot"] = {"position": cached.snapshot, "behind": cached.position - cached.snapshot}
     if (
         profile.pushes_per_minute is not None
     ):  # the host's recommendation for all, and the number of nodes that share it
         alive = {one.node for one in observed if liveness.state(one, now_s, poll_s=profile.poll_s) == liveness.ALIVE}
-        value["pushes_per_minute"] = {"fleet": profile.pushes_per_minute, "nodes": len(alive | {desk.disk.node})}
+        value["pushes_per_minute"] = {"fleet": profile.pushes_per_minute, "nodes": len(alive | {writer.disk.node})}
     value["attention"] = attention(value, now_s)
     return value
 
@@ -111,7 +111,7 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
     if leader is not None and leader["state"] in (liveness.LATE, liveness.GONE, liveness.GOODBYE):
         found.append(f"the leader, {leader['agent']}, is {leader['state']}: `gitcoord elect` tells more, or stands")
     for one in value["left"][:LEFT_SHOWN]:
-        found.append(f"{one['ref']} stays on the remote: {shortened(one['why'])}; `gitcoord doctor` tells more")
+        found.append(f"{one['ref']} stays on the remote: {shorten(one['why'])}; `gitcoord doctor` tells more")
     if value["proposals"]:
         found.append(
             f"{count(value['proposals'], 'proposal')} of the leader's to be approved or rejected: "
@@ -141,27 +141,27 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
     for one in value["errors"] + value["void"]:
         when = _epoch_s(one["time"])
         if when is not None and now_s - when < RECENT_S and not one["text"].startswith(OUTAGE):
-            found.append(finding(one))
+            found.append(describe_error(one))
     return found
 
 
-def _why_waiting(desk: Desk, glance: Glance) -> str | None:
+def _why_waiting(writer: Writer, cached: CachedStatus) -> str | None:
     """Return why the first event of the queue takes no place today; None if no reason is known."""
-    first = next(iter(_waiting(desk, glance)), None) if glance.full else None
+    first = next(iter(_waiting(writer, cached)), None) if cached.full else None
     if first is None:
         return None
     name = first.actor.casefold()
-    known = any(one.id.casefold() == name and one.admitted for one in glance.members)
-    return glance.full.get(name if known else "")
+    known = any(one.id.casefold() == name and one.admitted for one in cached.members)
+    return cached.full.get(name if known else "")
 
 
-def finding(one: Mapping[str, Any]) -> str:
+def describe_error(one: Mapping[str, Any]) -> str:
     """Return an error, or an event without effect, in one line; `gitcoord events` shows all of it."""
     place = f"position {one['position']}" if one["position"] else "queued"
-    return f"{place}, {one['actor']}: {shortened(one['text'])}"
+    return f"{place}, {one['actor']}: {shorten(one['text'])}"
 
 
-def shortened(text: str) -> str:
+def shorten(text: str) -> str:
     return text if len(text) <= TEXT_SHOWN else text[: TEXT_SHOWN - 1].rstrip() + "…"
 
 
@@ -177,10 +177,10 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _queue(desk: Desk, glance: Glance, now_s: float) -> dict[str, Any]:
-    progress = desk.home.progress()
-    durable = progress.durable if progress.node == desk.disk.node else 0
-    waiting = _waiting(desk, glance)
+def _queue(writer: Writer, cached: CachedStatus, now_s: float) -> dict[str, Any]:
+    progress = writer.home.progress()
+    durable = progress.durable if progress.node == writer.disk.node else 0
+    waiting = _waiting(writer, cached)
     ages = [now_s - (_epoch_s(event.timestamp) or now_s) for event in waiting]
     return {
         "events": len(waiting),
@@ -190,19 +190,23 @@ def _queue(desk: Desk, glance: Glance, now_s: float) -> dict[str, Any]:
 
 
 def _agents(
-    glance: Glance, observed: Sequence[Observation], states: Mapping[str, str], running: Sequence[str], now_s: float
+    cached: CachedStatus,
+    observed: Sequence[Observation],
+    states: Mapping[str, str],
+    running: Sequence[str],
+    now_s: float,
 ) -> list[dict[str, Any]]:
     """Return every member, those first that need attention first."""
     newest = liveness.newest(observed)
     agents = []
-    for member in glance.members:
+    for member in cached.members:
         one = newest.get(member.id.casefold())
         state = states.get(member.id.casefold(), liveness.SILENT)
         agents.append(
             {
                 "id": member.id,
                 "state": "left" if member.left else state if member.admitted else "waiting",
-                "leads": glance.leader == member.id,
+                "leads": cached.leader == member.id,
                 "node": one.node if one else None,
                 "heard_s": round(max(0.0, now_s - one.since_s) + one.silent_s, 1) if one else None,
                 "next_s": one.next_s if one else None,
@@ -226,18 +230,18 @@ def _failed(home: Home) -> list[dict[str, Any]]:
     return found
 
 
-def _errors(desk: Desk, glance: Glance) -> list[dict[str, Any]]:
+def _errors(writer: Writer, cached: CachedStatus) -> list[dict[str, Any]]:
     waiting = [
         {"position": None, "actor": event.actor, "text": event.content, "time": event.timestamp}
-        for event in _waiting(desk, glance)
+        for event in _waiting(writer, cached)
         if event.type == "error" and not event.content.startswith(OUTAGE)
     ]  # while it lasts, `online` shows it
-    return (glance.errors + waiting)[-FINDINGS_KEPT:]
+    return (cached.errors + waiting)[-FINDINGS_KEPT:]
 
 
-def _waiting(desk: Desk, glance: Glance) -> list[Event]:
+def _waiting(writer: Writer, cached: CachedStatus) -> list[Event]:
     """Return the queued events that the ledger lacks: the queue is trimmed only after they were seen there."""
-    return [event for event in desk.disk.pending() if (event.seq or 0) > glance.sequenced]
+    return [event for event in writer.disk.pending() if (event.seq or 0) > cached.sequenced]
 
 
 def _epoch_s(timestamp: str) -> float | None:

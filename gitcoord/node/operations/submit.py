@@ -59,7 +59,7 @@ def context(node: Node, actor: str) -> Context:
         member.id if member else actor,
         node.disk.node,
         node.place,
-        peers.standings(node),
+        peers.agent_liveness(node),
         node.replica.branch.line_at(),
         node.replica.seen_s,
         lambda repo, pr: _head_of(node, repo, pr),
@@ -92,7 +92,7 @@ def ask(
     asked = arguments(query, given)
     if not again:
         return query.ask(context(node, actor), asked)
-    return _judged_anew(node, lambda: query.ask(context(node, actor), asked))
+    return _judge_with_sync(node, lambda: query.ask(context(node, actor), asked))
 
 
 def propose(node: Node, command: Command, given: Mapping[str, Any], *, actor: str) -> Sequence[NewEvent]:
@@ -109,7 +109,7 @@ def propose(node: Node, command: Command, given: Mapping[str, Any], *, actor: st
             check_right(node, actor, one.type, re=one.re, data=one.data)
         return proposals
 
-    return _judged_anew(node, judged)
+    return _judge_with_sync(node, judged)
 
 
 def check_right(node: Node, actor: str, type_: str, *, re: str | None, data: Mapping[str, Any]) -> None:
@@ -124,20 +124,20 @@ def drafted(node: Node, proposals: Sequence[NewEvent], actor: str) -> list[Draft
     return node.drafted(proposals, actor=actor)
 
 
-def _judged_anew(node: Node, judge: Callable[[], T]) -> T:
+def _judge_with_sync(node: Node, judge: Callable[[], T]) -> T:
     """Sync once before reporting a refusal: the local state may be stale."""
     try:
         return judge()
     except (Refused, Lost):
         position = node.fleet.position
         with contextlib.suppress(GitcoordError):  # an outage
-            _look_anew(node)
+            _sync_once(node)
         if node.fleet.position == position:
             raise
     return judge()
 
 
-def _look_anew(node: Node) -> None:
+def _sync_once(node: Node) -> None:
     until_s = time.monotonic() + BUSY_S
     while time.monotonic() < until_s:
         try:

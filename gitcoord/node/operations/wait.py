@@ -29,15 +29,15 @@ def wait_for(node: Node, text: str, *, actor: str, timeout_s: float) -> str:
     `timeout_s`; BadCredentials and Denied if the remote refuses access.
     """
     check: _Check | None = None
-    standing = ConditionStatus(False, "")
-    for _ in _looks(node, time.monotonic() + timeout_s):
+    status = ConditionStatus(False, "")
+    for _ in _polls(node, time.monotonic() + timeout_s):
         check = check or _checking(node, text, actor)  # after the first round: the object of the condition may be new
-        standing = check()
-        if standing.met:
-            return standing.words
-        if standing.never:
-            raise GitcoordError(f"{text!r} can never be: {standing.words}")
-    raise NotConfirmed(f"{text!r} is not so after {timeout_s:.1f} s: {standing.words}")
+        status = check()
+        if status.met:
+            return status.words
+        if status.never:
+            raise GitcoordError(f"{text!r} can never be: {status.words}")
+    raise NotConfirmed(f"{text!r} is not so after {timeout_s:.1f} s: {status.words}")
 
 
 def _checking(node: Node, text: str, actor: str) -> _Check:
@@ -52,7 +52,7 @@ def _event(node: Node, type_: str) -> _Check:
     """Return a check for the next event of a type that is sequenced and has an effect."""
     read = node.fleet.position
 
-    def standing() -> ConditionStatus:
+    def status() -> ConditionStatus:
         nonlocal read
         for position, event in node.events(read):
             read = position
@@ -60,10 +60,10 @@ def _event(node: Node, type_: str) -> _Check:
                 return ConditionStatus(True, f"{type_} {event.uid[:8]} of {event.actor} is at position {position}")
         return ConditionStatus(False, f"no new {type_} up to position {read}")
 
-    return standing
+    return status
 
 
-def _looks(node: Node, deadline_s: float) -> Iterator[None]:
+def _polls(node: Node, deadline_s: float) -> Iterator[None]:
     """Yield now, and again whenever there may be news, until the time is up; at least once."""
     due_s = 0.0
     while True:

@@ -15,10 +15,10 @@ from gitcoord.core.errors import Refused
 from gitcoord.core.fields import REASON_CHARS_MAX, WORDS_CHARS_MAX, as_name, as_text
 from gitcoord.core.text import Place, as_json, fit
 from gitcoord.features.tasks.events import ARTIFACTS_MAX
-from gitcoord.node.process import TERM_S, Command
+from gitcoord.node.process import TERM_S, UserCommand
 from gitcoord.node.process_environment import command_environment
 from gitcoord.node.tasks import handler
-from gitcoord.node.tasks.workspace import Workplace
+from gitcoord.node.tasks.workspace import Workspace
 from gitcoord.store import program
 
 HANDED_BACK = 75  # EX_TEMPFAIL of sysexits.h: not now, not here
@@ -72,16 +72,16 @@ class Tail:
 
 
 @dataclass(slots=True)
-class Job:
+class Attempt:
     """One attempt at work. `problem`: why it was ended; `dropped`: nobody waits for its outcome any more."""
 
     task: str
     attempt: int
     agent: str
-    command: Command
+    command: UserCommand
     output: Tail
     errors: Tail
-    place: Workplace
+    place: Workspace
     since_s: float
     limit_s: float
     artifacts: list[str] = field(default_factory=list)
@@ -163,12 +163,12 @@ def start(
     task: Mapping[str, Any],
     attempt: int,
     agent: str,
-    place: Workplace,
+    place: Workspace,
     *,
     now_s: float,
     limit_s: float,
     pass_env: Sequence[str] = (),
-) -> Job:
+) -> Attempt:
     """Begin an attempt. Raise CannotStart if the command cannot be started."""
     notes: queue.Queue[tuple[str, str]] = queue.Queue(NOTES_MAX)
     output, errors = Tail(notes), Tail(notes)
@@ -186,8 +186,10 @@ def start(
         pass_env=pass_env,
     )
     given = as_json({"schema": "gitcoord.task/1", **task}).encode() + b"\n"
-    command = Command(words, given=given, environment=environment, output=output, errors=errors, folder=place.folder)
-    return Job(str(task["id"]), attempt, agent, command, output, errors, place, now_s, limit_s)
+    command = UserCommand(
+        words, stdin=given, environment=environment, output=output, errors=errors, folder=place.folder
+    )
+    return Attempt(str(task["id"]), attempt, agent, command, output, errors, place, now_s, limit_s)
 
 
 def no_option(text: str) -> str:

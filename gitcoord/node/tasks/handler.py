@@ -21,7 +21,7 @@ HOW = "write FILE.py:function, or package.module:function for a module that is i
 WRONG = 2  # exit code of `--check`
 
 
-class Unfit(Exception):
+class NoSuchFunction(Exception):
     """The named function does not exist."""
 
 
@@ -31,9 +31,9 @@ def load(place: str, name: str) -> Callable[[Any], Any]:
         module = _from_file(place) if os.path.isabs(place) else importlib.import_module(place)
         found: Callable[[Any], Any] = getattr(module, name)
     except (ImportError, AttributeError, ValueError, OSError, SyntaxError) as wrong:
-        raise Unfit(f"{wrong}; {HOW}. No module is looked for in the working folder") from None
+        raise NoSuchFunction(f"{wrong}; {HOW}. No module is looked for in the working folder") from None
     if not callable(found):
-        raise Unfit(f"{name} is no function")
+        raise NoSuchFunction(f"{name} is no function")
     return found
 
 
@@ -61,7 +61,7 @@ def main(place: str, name: str, *options: str) -> None:
     _look_where_python_does()
     try:
         function = load(place, name)
-    except Unfit as wrong:
+    except NoSuchFunction as wrong:
         print(wrong, file=sys.stderr)
         sys.exit(WRONG)
     if options == ("--check",):

@@ -23,9 +23,8 @@ from gitcoord.node.agent.guards import in_words
 from gitcoord.node.node import Node
 from gitcoord.node.operations import submit
 from gitcoord.node.process import TERM_S
-from gitcoord.node.tasks import attempt as job
-from gitcoord.node.tasks import workspace
-from gitcoord.node.tasks.attempt import Job
+from gitcoord.node.tasks import attempt, workspace
+from gitcoord.node.tasks.attempt import Attempt
 
 LIMIT_S = 3600.0  # of an attempt, unless the task or the command line sets another
 PROGRESS_S = 5.0  # between two progress events: each is kept forever
@@ -37,7 +36,7 @@ TEXTS = ("reason", "result", "text")  # fields of a task's events that hold a co
 class WorkerConfig:
     """How an agent works. `command` as one text goes to the shell."""
 
-    words: str | Sequence[str]
+    command: str | Sequence[str]
     slots: int = 1
     limit_s: float = LIMIT_S
     worktree: bool = False
@@ -45,20 +44,20 @@ class WorkerConfig:
     pass_env: Sequence[str] = ()  # variables that the command gets although they look like credentials
 
 
-class Worker:
+class TaskWorker:
     """One agent's work. `agent run` calls it between two rounds."""
 
-    def __init__(self, node: Node, agent: str, contract: WorkerConfig, *, say: Callable[[str, str], None]) -> None:
+    def __init__(self, node: Node, agent: str, config: WorkerConfig, *, say: Callable[[str, str], None]) -> None:
         self.node = node
         self.agent = agent
-        self.contract = contract
+        self.config = config
         self.say = say
-        self.jobs: dict[str, Job] = {}
+        self.attempts: dict[str, Attempt] = {}
         self.resting = False  # it takes on nothing more
         self._told_s: dict[str, float] = {}
         self._not_before_s = 0.0
         self._seen: object = None
-        self._done = _told_of(node, agent)  # tasks whose attempt is over here, though the ledger may not show it yet
+        self._done = _reported(node, agent)  # tasks whose attempt is over here, though the ledger may not show it yet
         for left in workspace.clear(node.home.path, agent):
             self._tell(
                 left.task,
@@ -70,7 +69,7 @@ class Worker:
 
     @property
     def busy(self) -> bool:
-        return bool(self.jobs)
+        return bool(self.attempts)
 
     def is_due(self, now_s: float) -> bool:
         """Return whether `step` has something to do although no round brought news."""
@@ -82,14 +81,14 @@ class Worker:
             or not one.output.notes.empty()
             or now_s - one.since_s > one.limit_s
             or one.asked_at_s is not None
-            for one in self.jobs.values()
+            for one in self.attempts.values()
         )
 
     def step(self, now_s: float) -> bool:
         """Look after what runs, and begin what is new. Return True if anything was begun or ended."""
         if now_s < self._not_before_s:
             return False
-        did = [self._tried(partial(self._look_after, one), now_s) for one in list(self.jobs.values())]
+        did = [self._tried(partial(self._look_after, one), now_s) for one in list(self.attempts.values())]
         return any(did) or now_s >= self._not_before_s and self._tried(self._begin, now_s)
 
     def _tried(self, part: Callable[[float], bool], now_s: float) -> bool:
@@ -106,7 +105,7 @@ class Worker:
 
     def _begin(self, now_s: float) -> bool:
         """Begin one task that waits for this agent, the most urgent first."""
-        if self.resting or len(self.jobs) >= self.contract.slots or self._seen == self.node.fleet.digest:
+        if self.resting or len(self.attempts) >= self.config.slots or self._seen == self.node.fleet.digest:
             return False
         waiting = self._waiting()
         if not waiting:
@@ -125,36 +124,36 @@ class Worker:
                 task
                 for task in held
                 if task.status == task_state.ASSIGNED
-                and task.id not in self.jobs
+                and task.id not in self.attempts
                 and self._done.get(task.id, 0) < task.attempt
             ),
             key=lambda task: (PRIORITIES.index(task.priority), task.ready),
         )
 
     def _start(self, task: Task, now_s: float) -> None:
-        limit_s = min(task.timeout_s or self.contract.limit_s, self.contract.limit_s)
+        limit_s = min(task.timeout_s or self.config.limit_s, self.config.limit_s)
         place = None
         try:
             place = workspace.make(
                 self.node.home.path,
-                self.contract.top,
+                self.config.top,
                 self.agent,
                 task.id,
                 task.title,
                 task.attempt,
-                worktree=self.contract.worktree,
+                worktree=self.config.worktree,
             )
             shown = task_queries.shown(submit.context(self.node, self.agent), task)
             place.occupied_by(0, task.id, task.attempt, self.agent)
-            begun = job.start(
-                self.contract.words,
+            begun = attempt.start(
+                self.config.command,
                 shown,
                 task.attempt,
                 self.agent,
                 place,
                 now_s=now_s,
                 limit_s=limit_s,
-                pass_env=self.contract.pass_env,
+                pass_env=self.config.pass_env,
             )
         except Exception as wrong:  # whatever a task holds fails its attempt, and neither this process nor other tasks
             if place is not None:
@@ -169,7 +168,7 @@ class Worker:
                 {"attempt": task.attempt, "reason": f"could not be started: {reason}"},
             )
             return
-        self.jobs[task.id] = begun
+        self.attempts[task.id] = begun
         with contextlib.suppress(OSError):  # the first note, without a process id, already finds it by its folder
             place.occupied_by(begun.command.pid, task.id, task.attempt, self.agent)
         self.say("task", f"{task.id[:8]} begins: {task.title}")
@@ -177,7 +176,7 @@ class Worker:
 
     # Going on
 
-    def _look_after(self, one: Job, now_s: float) -> bool:
+    def _look_after(self, one: Attempt, now_s: float) -> bool:
         """Look after one attempt. Return True if it ended."""
         one.look(now_s)
         if not one.dropped and self._is_taken_away(one):
@@ -191,13 +190,13 @@ class Worker:
         if not one.dropped:
             self._conclude(one)
         self._done[one.task] = one.attempt
-        del self.jobs[one.task]
+        del self.attempts[one.task]
         left = one.place.leave()
         if left:
             self.say("task", f"{one.task[:8]}: {left}")
         return True
 
-    def _is_taken_away(self, one: Job) -> bool:
+    def _is_taken_away(self, one: Attempt) -> bool:
         task = self.node.fleet.states["tasks"].tasks.get(one.task)
         return (
             task is None
@@ -206,7 +205,7 @@ class Worker:
             or not same_agent(task.last.agent, self.agent)
         )
 
-    def _tell_progress(self, one: Job, now_s: float) -> None:
+    def _tell_progress(self, one: Attempt, now_s: float) -> None:
         if one.question is not None:
             question, one.question = one.question, None
             asked = self.node.fleet.states["tasks"].tasks[one.task].created_by
@@ -222,7 +221,7 @@ class Worker:
             self._told_s[one.task] = now_s
             self._tell(one.task, "task_progressed", text, {"attempt": one.attempt, "share": share, "text": text})
 
-    def _conclude(self, one: Job) -> None:
+    def _conclude(self, one: Attempt) -> None:
         type_, data = one.outcome()
         words = {"task_finished": "finishes", "task_failed": "fails in", "task_released": "gives back"}[type_]
         title = self.node.fleet.states["tasks"].tasks[one.task].title
@@ -259,12 +258,12 @@ class Worker:
 
     def ask_to_end(self) -> None:
         """Ask what still runs to end; `end` does not ask."""
-        for one in self.jobs.values():
+        for one in self.attempts.values():
             one.command.ask_to_end()
 
     def end(self) -> None:
         """End what still runs, and whatever it started, and give it back to the fleet."""
-        for one in list(self.jobs.values()):
+        for one in list(self.attempts.values()):
             one.command.ask_to_end()
             one.command.end(grace_s=TERM_S)
             if one.command.code == 0 and not one.problem:
@@ -277,10 +276,10 @@ class Worker:
                     {"attempt": one.attempt, "reason": f"{self.agent} was told to stop"},
                 )
             one.place.leave()
-        self.jobs.clear()
+        self.attempts.clear()
 
 
-def _told_of(node: Node, agent: str) -> dict[str, int]:
+def _reported(node: Node, agent: str) -> dict[str, int]:
     """Return task → attempt of what an earlier run has reported, though it has not left this disk yet."""
     told: dict[str, int] = {}
     for event in node.disk.pending():

@@ -41,7 +41,7 @@ class _Note:
 
 
 @dataclass(slots=True)
-class Workplace:
+class Workspace:
     """A folder for one attempt. `branch` is "" without a work tree."""
 
     folder: Path
@@ -81,12 +81,12 @@ class Workplace:
         return ""
 
 
-def make(home: Path, top: Path, agent: str, task: str, title: str, attempt: int, *, worktree: bool) -> Workplace:
+def make(home: Path, top: Path, agent: str, task: str, title: str, attempt: int, *, worktree: bool) -> Workspace:
     """Make a fresh folder, or work tree at HEAD. Raise GitcoordError if git refuses, OSError if the disk does."""
     slug = re.sub(r"[^a-z0-9]+", "-", agent.lower()).strip("-")
     name = re.sub(r"[^A-Za-z0-9-]+", "-", f"{task}-{attempt}-{slug}")  # the full id: its author chooses how it begins
     folder = _make_folder(_ground(home), name)
-    place = Workplace(folder, folder.with_name(f"{folder.name}.json"), top)
+    place = Workspace(folder, folder.with_name(f"{folder.name}.json"), top)
     if not worktree:
         return place
     try:

@@ -17,7 +17,7 @@ from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.features import alerts as feature
 from gitcoord.node.agent.alert_sender import ATTEMPTS, RETRY_S, Alerts, addresses
-from gitcoord.node.agent.sessions import Seats
+from gitcoord.node.agent.sessions import AgentSessions
 from gitcoord.node.clock import utc_now
 from gitcoord.node.node import Node
 from tests.waiting import wait_until
@@ -67,7 +67,7 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
     """alice's, who leads, and may act."""
     monkeypatch.setattr(LocalSessions, "holds_lease", lambda self, terms, now_s: self.leading(terms) is not None)
     with gitcoord.join(tmp_path / "alice", agent="alice") as me:
-        Seats(me.node, lambda kind, text: None, lambda: False).take("alice", may_lead=True, takeover=False)
+        AgentSessions(me.node, lambda kind, text: None, lambda: False).take("alice", may_lead=True, takeover=False)
         me.sync()
         wait_until(lambda: me.node.sync() and me.node.fleet.terms.leader == "alice", what="alice to lead")
         yield me.node
@@ -80,7 +80,7 @@ def fails(node: Node, *texts: str) -> list[str]:
     return [event.uid for event in events]
 
 
-def reaction(node: Node, *urls: str, said: list[str] | None = None) -> Alerts:
+def alerts(node: Node, *urls: str, said: list[str] | None = None) -> Alerts:
     words = said if said is not None else []
     return Alerts(node, urls, say=lambda kind, text: words.append(f"{kind}: {text}"))
 
@@ -96,7 +96,7 @@ def step_to_end(one: Alerts, now_s: float = 0.0) -> bool:
 
 
 def test_an_error_reaches_the_webhook_once_and_the_ledger_says_so(node: Node, receiver: Receiver) -> None:
-    one = reaction(node, receiver.url)
+    one = alerts(node, receiver.url)
     assert not one.step(0.0)
     [uid] = fails(node, "the disk of bob is full")
     assert step_to_end(one)
@@ -110,21 +110,21 @@ def test_an_error_reaches_the_webhook_once_and_the_ledger_says_so(node: Node, re
 
 def test_a_successor_does_not_repeat_what_was_told(node: Node, receiver: Receiver) -> None:
     fails(node, "once")
-    assert step_to_end(reaction(node, receiver.url))
-    assert not reaction(node, receiver.url).step(0.0)
+    assert step_to_end(alerts(node, receiver.url))
+    assert not alerts(node, receiver.url).step(0.0)
     # Nor while the answer lies in the queue: it was told, though not everybody knows.
     fails(node, "twice")
     node.fleet.states["alerts"].last = ""
-    first = reaction(node, receiver.url)
+    first = alerts(node, receiver.url)
     assert first.step(0.0)
     wait_until(lambda: first.is_due(0.0), what="the message to be taken")
     first.step(0.0)
-    assert not reaction(node, receiver.url).step(0.0)
+    assert not alerts(node, receiver.url).step(0.0)
     assert len(receiver.got) == 2
 
 
 def test_what_comes_meanwhile_goes_into_one_message(node: Node, receiver: Receiver) -> None:
-    one = reaction(node, receiver.url)
+    one = alerts(node, receiver.url)
     fails(node, "the first")
     assert step_to_end(one)
     fails(node, *(f"number {n} of many" for n in range(30)))
@@ -138,7 +138,7 @@ def test_what_comes_meanwhile_goes_into_one_message(node: Node, receiver: Receiv
 
 def test_secrets_do_not_leave(node: Node, receiver: Receiver) -> None:
     fails(node, "push to https://bob:hunter2@host/x failed, token=abcdef")
-    assert step_to_end(reaction(node, receiver.url))
+    assert step_to_end(alerts(node, receiver.url))
     assert "hunter2" not in receiver.texts[0] and "abcdef" not in receiver.texts[0] and "[hidden]" in receiver.texts[0]
 
 
@@ -152,7 +152,7 @@ def test_a_refusal_is_tried_again_later_and_then_only_where_it_failed(node: Node
     said: list[str] = []
     with Receiver() as other:
         other.status = 500
-        one = reaction(node, receiver.url, other.url, said=said)
+        one = alerts(node, receiver.url, other.url, said=said)
         fails(node, "hello")
         now_s = 0.0
         for attempt in range(1, ATTEMPTS + 1):
@@ -166,7 +166,7 @@ def test_a_refusal_is_tried_again_later_and_then_only_where_it_failed(node: Node
 
 
 def test_while_nobody_takes_it_it_waits(node: Node) -> None:
-    one = reaction(node, "json://127.0.0.1:9/nobody")
+    one = alerts(node, "json://127.0.0.1:9/nobody")
     fails(node, "hello")
     for now_s in range(0, 3000, 300):
         assert step_to_end(one, float(now_s))
@@ -175,14 +175,14 @@ def test_while_nobody_takes_it_it_waits(node: Node) -> None:
 
 def test_who_does_not_lead_or_has_no_address_sends_nothing(node: Node, receiver: Receiver) -> None:
     fails(node, "hello")
-    assert not reaction(node).step(0.0)
+    assert not alerts(node).step(0.0)
     node.local.sessions.clear()
-    assert not reaction(node, receiver.url).step(0.0)
+    assert not alerts(node, receiver.url).step(0.0)
     assert receiver.got == []
 
 
 def test_before_it_acts_a_leader_asks_for_the_right_to(node: Node, receiver: Receiver, monkeypatch: Any) -> None:
-    one = reaction(node, receiver.url)
+    one = alerts(node, receiver.url)
     one.step(0.0)
     assert not node.local.lease.wanted
     fails(node, "hello")
@@ -192,7 +192,7 @@ def test_before_it_acts_a_leader_asks_for_the_right_to(node: Node, receiver: Rec
 
 
 def test_only_what_the_fleet_wants_to_hear_and_is_news(node: Node, receiver: Receiver) -> None:
-    one = reaction(node, receiver.url)
+    one = alerts(node, receiver.url)
     node.append(node.draft("config_changed", "", actor="alice", data={"set": {"alerts": ["escalated"]}}))
     fails(node, "nobody cares")
     assert not one.step(0.0)

@@ -17,9 +17,9 @@ from gitcoord.features.pages import card
 from gitcoord.node import ledger_pages
 from gitcoord.node.agent.guards import RETRY_S, Guards
 from gitcoord.node.agent.leader_jobs import LeaderJobs
-from gitcoord.node.agent.options import Options
+from gitcoord.node.agent.options import RunOptions
 from gitcoord.node.agent.runner import Runner
-from gitcoord.node.agent.sessions import Seats
+from gitcoord.node.agent.sessions import AgentSessions
 from gitcoord.node.node import Node
 from tests.waiting import wait_until
 
@@ -101,8 +101,8 @@ def test_a_run_outlives_each_of_its_parts(node: Node) -> None:
     bad, good = Part("is_due", "step", "ask_to_end", "end"), Part()
     Runner(
         node,
-        Options(
-            agents=["alice"], for_s=1.0, say=lambda kind, text: said.append(f"{kind}: {text}"), reactions=[bad, good]
+        RunOptions(
+            agents=["alice"], for_s=1.0, say=lambda kind, text: said.append(f"{kind}: {text}"), components=[bad, good]
         ),
     ).run()
     assert good.steps > 1 and good.ended and said[-1] == "goodbye: goodbye"
@@ -117,7 +117,9 @@ def test_a_run_outlives_what_follows_a_round(node: Node, monkeypatch: pytest.Mon
     good = Part()
     Runner(
         node,
-        Options(agents=["alice"], for_s=0.5, say=lambda kind, text: said.append(f"{kind}: {text}"), reactions=[good]),
+        RunOptions(
+            agents=["alice"], for_s=0.5, say=lambda kind, text: said.append(f"{kind}: {text}"), components=[good]
+        ),
     ).run()
     assert good.steps and said[-1] == "goodbye: goodbye" and len([one for one in said if part in one]) == 1
 
@@ -139,7 +141,7 @@ def test_a_round_went_well_though_what_comes_along_fails(
 
 
 def leading(node: Node) -> Branch:
-    Seats(node, lambda kind, text: None, lambda: False).take("alice", may_lead=True, takeover=False)
+    AgentSessions(node, lambda kind, text: None, lambda: False).take("alice", may_lead=True, takeover=False)
     wait_until(lambda: node.sync() and node.fleet.terms.leader, what="a leader")
     return node.replica.branch
 
@@ -219,8 +221,8 @@ def test_an_errand_that_cannot_be_prepared_keeps_no_other_waiting_and_one_refuse
     leading(node)
     said: list[str] = []
     jobs = LeaderJobs(node, [Bad(place), Fine()], say=lambda kind, text: said.append(f"{kind}: {text}"))
-    wait_until(lambda: node.sync() and jobs.step(10.0), what="the errand to begin")
+    wait_until(lambda: node.sync() and jobs.step(10.0), what="the job to begin")
     wait_until(lambda: not jobs.busy or jobs.step(10.0), what="its end")
-    assert any(words.startswith(f"errand_failed: bad: OverflowError: {place}") for words in said)
+    assert any(words.startswith(f"job_failed: bad: OverflowError: {place}") for words in said)
     assert any("one of what it did cannot be noted" in words for words in said)
     assert "the other one" in [event.content for event in node.disk.pending()]

@@ -12,8 +12,8 @@ import gitcoord
 from gitcoord.core.commands import Context, NewEvent
 from gitcoord.core.errors import Unreachable
 from gitcoord.core.leadership.sessions import LocalSessions
-from gitcoord.node.agent.leader_jobs import LeaderJobs, May, Work
-from gitcoord.node.agent.sessions import Seats
+from gitcoord.node.agent.leader_jobs import LeaderJobs, LeaseHeld, PreparedJob
+from gitcoord.node.agent.sessions import AgentSessions
 from gitcoord.node.node import Node
 from tests.waiting import wait_until
 
@@ -31,10 +31,10 @@ class Notes:
     def interval_s(self, ctx: Context) -> float:
         return self.often_s
 
-    def prepare(self, ctx: Context) -> Work | None:
+    def prepare(self, ctx: Context) -> PreparedJob | None:
         return self.work
 
-    def work(self, may_act: May) -> list[NewEvent]:
+    def work(self, may_act: LeaseHeld) -> list[NewEvent]:
         self.hold.wait(10)
         self.may.append(may_act())
         if self.wrong is not None:
@@ -47,7 +47,7 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
     """alice's, who leads, and may act."""
     monkeypatch.setattr(LocalSessions, "holds_lease", lambda self, terms, now_s: self.leading(terms) is not None)
     with gitcoord.join(tmp_path / "alice", agent="alice") as me:
-        Seats(me.node, lambda kind, text: None, lambda: False).take("alice", may_lead=True, takeover=False)
+        AgentSessions(me.node, lambda kind, text: None, lambda: False).take("alice", may_lead=True, takeover=False)
         me.sync()
         wait_until(lambda: me.node.sync() and me.node.fleet.terms.leader == "alice", what="alice to lead")
         me.node.local.lease.valid_until_s = float("inf")
@@ -58,7 +58,7 @@ def to_end(jobs: LeaderJobs, now_s: float) -> bool:
     """Whether something was begun; it has ended now."""
     if not jobs.step(now_s):
         return False
-    wait_until(lambda: jobs.is_due(now_s), what="the errand to end")
+    wait_until(lambda: jobs.is_due(now_s), what="the job to end")
     jobs.step(now_s)
     return True
 
@@ -105,7 +105,7 @@ def test_a_failure_is_told_and_tried_again_later_and_later(node: Node, wrong: Ex
     one = Notes()
     one.wrong = wrong
     jobs = LeaderJobs(node, [one], say=lambda kind, text: said.append(f"{kind}: {text}"))
-    assert to_end(jobs, 0.0) and said[0].startswith("errand_failed: note: ")
+    assert to_end(jobs, 0.0) and said[0].startswith("job_failed: note: ")
     assert not to_end(jobs, 119.0) and to_end(jobs, 120.0) and not to_end(jobs, 359.0)
     one.wrong = None
     assert to_end(jobs, 360.0) and notes(node) == ["note is done"] and to_end(jobs, 420.0)

@@ -20,9 +20,9 @@ from gitcoord.core.leadership.session import Session
 from gitcoord.core.round.protocol import Report
 from gitcoord.node import push_budget
 from gitcoord.node.agent import sessions
-from gitcoord.node.agent.options import Options
+from gitcoord.node.agent.options import RunOptions
 from gitcoord.node.agent.runner import Runner
-from gitcoord.node.agent.sync_loop import ATTEMPTS, Rounds
+from gitcoord.node.agent.sync_loop import ATTEMPTS, SyncLoop
 from gitcoord.node.node import Node
 from gitcoord.node.shutdown import Stop
 
@@ -34,8 +34,10 @@ def node(tmp_path: Path) -> Iterator[Node]:
         yield me.node
 
 
-def rounds_of(node: Node, monkeypatch: pytest.MonkeyPatch, *answers: GitcoordError | None) -> tuple[Rounds, list[str]]:
-    """Rounds whose syncs fail as listed (None: they go well), and what they say."""
+def rounds_of(
+    node: Node, monkeypatch: pytest.MonkeyPatch, *answers: GitcoordError | None
+) -> tuple[SyncLoop, list[str]]:
+    """SyncLoop whose syncs fail as listed (None: they go well), and what they say."""
     left = list(answers)
     said: list[str] = []
 
@@ -46,7 +48,7 @@ def rounds_of(node: Node, monkeypatch: pytest.MonkeyPatch, *answers: GitcoordErr
         return Report()
 
     monkeypatch.setattr(node, "sync", sync)
-    return Rounds(node, "alice", lambda kind, text: said.append(kind), Stop()), said
+    return SyncLoop(node, "alice", lambda kind, text: said.append(kind), Stop()), said
 
 
 def test_a_remote_that_answers_at_the_fifth_retry_was_never_away(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +157,7 @@ def test_a_leader_whose_machine_slept_does_not_act_on_time_long_gone(
 def test_a_beat_that_cannot_have_the_lock_is_pushed_by_whoever_has_it(node: Node, tmp_path: Path) -> None:
     with gitcoord.join(tmp_path / "alice", agent="bob") as me, sessions.locked(me.node, ["bob"]):
         mine = me.node
-        sessions.Seats(mine, lambda kind, text: None, lambda: False).take("bob", may_lead=False, takeover=False)
+        sessions.AgentSessions(mine, lambda kind, text: None, lambda: False).take("bob", may_lead=False, takeover=False)
         with node.home.sync_lock, pytest.raises(filelock.Timeout):
             mine.sync(lock_timeout_s=0)
         assert node.sync().outbox is not None
@@ -176,7 +178,7 @@ def test_one_run_of_an_agent_on_a_node(node: Node) -> None:
 
 def test_names_are_taken_as_the_fleet_writes_them(node: Node) -> None:
     node.sync()
-    taking = sessions.Seats(node, lambda kind, text: None, lambda: False)
+    taking = sessions.AgentSessions(node, lambda kind, text: None, lambda: False)
     assert taking.names(["ALICE", "alice"]) == ["alice"]
     with pytest.raises(Refused, match="the key of bob is not on this node"):
         taking.names(["bob"])
@@ -188,7 +190,7 @@ def test_names_are_taken_as_the_fleet_writes_them(node: Node) -> None:
 def test_of_two_runs_that_see_each_other_move_the_smaller_session_stays(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taking = sessions.Seats(node, lambda kind, text: None, lambda: False)
+    taking = sessions.AgentSessions(node, lambda kind, text: None, lambda: False)
     other: dict[str, Any] = {"session": "aaa", "n": 1, "state": "alive"}
     monkeypatch.setattr(sessions, "elsewhere", lambda node, agent: {"far": dict(other)})
     session = Session("alice", "mmm", node.keyring.signer("alice"))
@@ -204,7 +206,7 @@ def test_of_two_runs_that_see_each_other_move_the_smaller_session_stays(
 
 def test_a_round_that_leaves_nothing_to_do_is_not_followed_by_another(node: Node) -> None:
     node.local.sessions = [Session("alice", "s", node.keyring.signer("alice"))]
-    runner = Runner(node, Options(["alice"]))
+    runner = Runner(node, RunOptions(["alice"]))
     runner._round()
     now = runner._due_s - 0.001
     assert not runner._is_due(now)
@@ -212,7 +214,7 @@ def test_a_round_that_leaves_nothing_to_do_is_not_followed_by_another(node: Node
     assert runner._is_due(now)  # the queue is watched: no poll is waited for
     runner._round()
     assert not runner._is_due(runner._due_s - 0.001)
-    runner._rounds.not_before_s = runner._due_s + 100
+    runner._loop.not_before_s = runner._due_s + 100
     assert not runner._is_due(runner._due_s + 50)  # an outage: neither polls nor news make it faster
 
 
@@ -225,5 +227,5 @@ def test_all_processes_of_a_node_share_one_push_budget(node: Node) -> None:
         pushed.append(not node.sync().waiting)
     assert pushed.count(True) <= 3 and not pushed[-1]
     node.budget = type(node.budget)(node.local.profile.pushes_per_minute)
-    push_budget.take_up(node)
+    push_budget.resume(node)
     assert 5 < node.budget.wait_s(node.budget.at_s or 0.0) <= 10.1

@@ -16,7 +16,7 @@ from gitcoord.core.errors import Corrupt, Unreachable
 from gitcoord.node import store_repair
 from gitcoord.node.diagnostics import doctor, remote_checks
 from gitcoord.node.diagnostics import finding as findings
-from gitcoord.node.diagnostics.doctor import FAIL, OK, WARN, Finding
+from gitcoord.node.diagnostics.doctor import FAIL, OK, WARN, DoctorFinding
 from gitcoord.node.membership import init as found
 from gitcoord.node.membership.init import InitRequest
 from gitcoord.node.node import open_node
@@ -40,7 +40,7 @@ def clone(tmp_path: Path, remote: Path) -> Path:
     return tmp_path / "alice"
 
 
-def examined(path: Path, *, fix: bool = False) -> dict[str, Finding]:
+def examined(path: Path, *, fix: bool = False) -> dict[str, DoctorFinding]:
     return {finding.check: finding for finding in doctor.examine(path, fix=fix)}
 
 

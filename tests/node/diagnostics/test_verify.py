@@ -21,7 +21,7 @@ from gitcoord.core.ledger.trees import root_of
 from gitcoord.core.ports import Oid, PushOutcome, Update
 from gitcoord.node import ledger_pages
 from gitcoord.node.clock import new_uid, utc_now
-from gitcoord.node.diagnostics.verify import Verdict, verify
+from gitcoord.node.diagnostics.verify import VerifyReport, verify
 from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.node import Node
 
@@ -85,7 +85,7 @@ def line(
     ).line
 
 
-def kinds(verdict: Verdict) -> list[str]:
+def kinds(verdict: VerifyReport) -> list[str]:
     return [finding.kind for finding in verdict.findings]
 
 

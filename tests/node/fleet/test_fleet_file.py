@@ -55,7 +55,7 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, text: str, why: s
 
 def test_agents_of_other_machines_may_be_named(tmp_path: Path) -> None:
     text = "[agents.bob]\ndepends_on = ['alice']\nbackup = 'Alice'"
-    assert plan(tmp_path, text, known=("alice",)).agents["bob"].said["backup"] == "Alice"
+    assert plan(tmp_path, text, known=("alice",)).agents["bob"].registration["backup"] == "Alice"
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from gitcoord.features import conversation
 from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.node import Node
-from gitcoord.node.operations.import_log import LINE_BYTES_MAX, Imported, import_log, nonce_of
+from gitcoord.node.operations.import_log import LINE_BYTES_MAX, ImportResult, import_log, nonce_of
 
 TOP = Path(__file__).resolve().parents[3]
 TIME = "2026-01-31T08:00:00Z"
@@ -38,7 +38,7 @@ def five(
     return json.dumps(fields | more).encode() + b"\n"
 
 
-def take(node: Node, data: bytes) -> Imported:
+def take(node: Node, data: bytes) -> ImportResult:
     return import_log(node, io.BytesIO(data), name="old.log", actor="alice")
 
 

@@ -17,12 +17,12 @@ import gitcoord
 from gitcoord.core.errors import Refused
 from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.features.tasks.state import OVER, Task
-from gitcoord.node.agent.sessions import Seats
+from gitcoord.node.agent.sessions import AgentSessions
 from gitcoord.node.node import Node
 from gitcoord.node.operations import submit
 from gitcoord.node.tasks import attempt, workspace
 from gitcoord.node.tasks import worker as work
-from gitcoord.node.tasks.worker import Worker, WorkerConfig
+from gitcoord.node.tasks.worker import TaskWorker, WorkerConfig
 from tests.waiting import wait_until
 
 NOW_S = 1000.0
@@ -33,7 +33,7 @@ TOP = Path(__file__).resolve().parents[3]
 def node(tmp_path: Path) -> Iterator[Node]:
     """Alice leads, bob is able to do anything in python, both on one node."""
     with gitcoord.join(tmp_path / "alice", agent="alice") as me, gitcoord.join(tmp_path / "alice", agent="bob"):
-        seats = Seats(me.node, lambda kind, text: None, lambda: False)
+        seats = AgentSessions(me.node, lambda kind, text: None, lambda: False)
         for agent in ("alice", "bob"):
             seats.take(agent, may_lead=agent == "alice", takeover=False)
         me.node.local.standings = dict  # no `agent run` holds these agents' locks: the ledger's word counts
@@ -59,12 +59,14 @@ def task(node: Node, uid: str) -> Task:
     return found
 
 
-def worker(node: Node, words: str, said: list[str] | None = None, **contract: Any) -> Worker:
+def worker(node: Node, words: str, said: list[str] | None = None, **config: Any) -> TaskWorker:
     texts = said if said is not None else []
-    return Worker(node, "bob", WorkerConfig(words, **contract), say=lambda kind, text: texts.append(f"{kind}: {text}"))
+    return TaskWorker(
+        node, "bob", WorkerConfig(words, **config), say=lambda kind, text: texts.append(f"{kind}: {text}")
+    )
 
 
-def done(node: Node, one: Worker, uid: str, now_s: Callable[[], float] = lambda: NOW_S) -> Task:
+def done(node: Node, one: TaskWorker, uid: str, now_s: Callable[[], float] = lambda: NOW_S) -> Task:
     """Let it work until the task is over."""
 
     def ended() -> bool:
@@ -163,7 +165,7 @@ def test_a_command_that_takes_too_long_and_ignores_sigterm_is_ended_with_all_tha
     uid = create(node, "Hang", time_limit=10)
     one = worker(node, "trap '' TERM; sleep 100 & echo $!; wait; sleep 100")
     one.step(NOW_S)
-    [running] = one.jobs.values()
+    [running] = one.attempts.values()
     wait_until(lambda: running.output.text, what="the child's number")
     child = int(running.output.text.split()[0])
     one.rest()
@@ -189,7 +191,7 @@ def test_a_flood_is_ended_and_its_end_is_kept(node: Node, monkeypatch: pytest.Mo
 
 
 def test_a_secret_in_a_result_is_hidden_and_the_task_is_done(node: Node) -> None:
-    node.desk.on_secret = OnSecret.HIDE  # as `agent run` does
+    node.writer.on_secret = OnSecret.HIDE  # as `agent run` does
     uid = create(node, "Look up the token")
     result = done(node, worker(node, "echo it is ghp_" + "a1B2" * 9), uid)
     assert result.status == "done" and result.result == "it is [hidden]"
@@ -213,7 +215,7 @@ def test_as_many_at_a_time_as_there_are_slots_the_most_urgent_first(node: Node) 
     one = worker(node, "sleep 100", slots=2)
     while one.step(NOW_S):
         pass
-    assert list(one.jobs) == [uids[1], uids[2]]
+    assert list(one.attempts) == [uids[1], uids[2]]
     one.end()
 
 
@@ -256,14 +258,14 @@ def test_an_attempt_that_was_perhaps_begun_is_not_begun_again(
 ) -> None:
     """The power goes just when the command has started, before its process is written down."""
     uid = create(node, "Once")
-    real = work.job.start
+    real = work.attempt.start
 
     def start(*words: Any, **more: Any) -> Any:
         begun.append(real(*words, **more))
         raise KeyboardInterrupt
 
-    begun: list[attempt.Job] = []
-    monkeypatch.setattr(work.job, "start", start)
+    begun: list[attempt.Attempt] = []
+    monkeypatch.setattr(work.attempt, "start", start)
     with pytest.raises(KeyboardInterrupt):
         worker(node, "exec sleep 600").step(NOW_S)
     monkeypatch.undo()
@@ -289,7 +291,7 @@ def test_the_late_outcome_of_an_attempt_that_was_taken_away_changes_nothing(node
     uid = create(node, "Slow")
     one = worker(node, "echo late")
     one.step(NOW_S)
-    [running] = one.jobs.values()
+    [running] = one.attempts.values()
     wait_until(lambda: running.command.code is not None, what="its command to end")
     lead = node.local.leading(node.fleet.terms)
     assert lead is not None
@@ -425,16 +427,16 @@ def test_what_fails_about_one_command_keeps_no_other_from_being_looked_after(
     one = worker(node, f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done", said, slots=2)
     assert one.step(NOW_S) and one.step(NOW_S)
     (tmp_path / "go").touch()
-    wait_until(lambda: all(each.command.code is not None for each in one.jobs.values()), what="their end")
-    looked_after = Worker._look_after
+    wait_until(lambda: all(each.command.code is not None for each in one.attempts.values()), what="their end")
+    looked_after = TaskWorker._look_after
 
-    def fails_for_the_first(self: Worker, each: attempt.Job, now_s: float) -> bool:
+    def fails_for_the_first(self: TaskWorker, each: attempt.Attempt, now_s: float) -> bool:
         if each.task == first:
             raise OSError(28, "No space left on device")
         return looked_after(self, each, now_s)
 
-    monkeypatch.setattr(Worker, "_look_after", fails_for_the_first)
-    assert one.step(NOW_S) and list(one.jobs) == [first] and any("work_waits" in words for words in said)
+    monkeypatch.setattr(TaskWorker, "_look_after", fails_for_the_first)
+    assert one.step(NOW_S) and list(one.attempts) == [first] and any("work_waits" in words for words in said)
     monkeypatch.undo()
     one.step(NOW_S + 2)
     node.sync()

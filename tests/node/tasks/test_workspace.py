@@ -9,7 +9,7 @@ import pytest
 
 from gitcoord.core.errors import Refused
 from gitcoord.node.tasks import workspace
-from gitcoord.node.tasks.workspace import Workplace
+from gitcoord.node.tasks.workspace import Workspace
 
 UID = "63ed1cr7a5hvrkan"
 
@@ -20,7 +20,7 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-def make(home: Path, task: str = UID, agent: str = "bob", attempt: int = 1) -> Workplace:
+def make(home: Path, task: str = UID, agent: str = "bob", attempt: int = 1) -> Workspace:
     return workspace.make(home, home, agent, task, "a title", attempt, worktree=False)
 
 

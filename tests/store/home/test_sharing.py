@@ -15,7 +15,7 @@ from gitcoord.core.format.event import Draft
 from gitcoord.node.clock import new_uid, utc_now
 from gitcoord.node.diagnostics import local_checks
 from gitcoord.node.tasks.worker import Worker, WorkerConfig
-from gitcoord.node.writer import Desk, find_home
+from gitcoord.node.writer import Writer, find_home
 from gitcoord.store import files
 from gitcoord.store.home import sharing
 from gitcoord.store.home.home import Home
@@ -146,7 +146,7 @@ def test_two_users_of_one_group_work_in_one_clone(shared_clone: Path, umask: int
 
 
 def writes(home: Home, agent: str) -> list[str]:
-    desk = Desk(home)
+    desk = Writer(home)
     return [
         one.uid for one in desk.append(Draft(actor=agent, type="note", content="x", timestamp=utc_now(), uid=new_uid()))
     ]
