@@ -162,7 +162,7 @@ def _unforeseen(wrong: Exception) -> str:
     from gitcoord.store import files
 
     if isinstance(wrong, OSError) and files.is_disk_trouble(wrong):
-        return f"{files.in_words(wrong)}: nothing acknowledged is lost; {files.REMEDY}"
+        return f"{files.describe(wrong)}: nothing acknowledged is lost; {files.REMEDY}"
     return (
         f"{type(wrong).__name__}: {wrong}\nThis is a bug in gitcoord, or something it did not foresee; "
         "GITCOORD_DEBUG=1 shows where. What was acknowledged is safe."

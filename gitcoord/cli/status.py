@@ -82,7 +82,7 @@ def _watch(here: Writer, as_json: bool) -> None:
 
 def lines(value: dict[str, Any]) -> Iterator[Line]:
     """The screen, line by line."""
-    from gitcoord.node.operations.status import ago, count, describe_error, shorten
+    from gitcoord.node.operations.status import ago, count, describe_finding, shorten
 
     for text in value["attention"]:
         yield ((f"! {text}", "bold yellow"),)
@@ -119,7 +119,7 @@ def lines(value: dict[str, Any]) -> Iterator[Line]:
     yield from _agents(value["agents"])
     for title, entries in (("errors", value["errors"]), ("void", value["void"])):
         for one in entries:
-            if describe_error(one) in value["attention"]:
+            if describe_finding(one) in value["attention"]:
                 continue
             words = f"{one['position'] or '-'} {one['actor']}, {one['time']}: {shorten(one['text'])}"
             yield (f"{title:<9} ", "dim"), (words, "")

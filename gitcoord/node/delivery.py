@@ -18,7 +18,7 @@ from gitcoord.core.round.replica import Replica
 from gitcoord.node import peers, push_budget
 from gitcoord.node.clock import since_boot_s
 from gitcoord.store.home import locks
-from gitcoord.store.home.home import Progress
+from gitcoord.store.home.home import SyncProgress
 
 if TYPE_CHECKING:
     from gitcoord.core.fleet_state import FleetState
@@ -179,7 +179,7 @@ class _Wait:
             sleep=lambda seconds: self.node.pause(max(0.0, min(seconds, self.deadline - time.monotonic()))),
         )
 
-    def _await_news(self, at_most_s: float, before: Progress) -> bool:
+    def _await_news(self, at_most_s: float, before: SyncProgress) -> bool:
         """Wait until the syncing process has reported. Return True if it did not within the time."""
         until = time.monotonic() + at_most_s
         while self.node.home.progress() is before:
@@ -208,7 +208,7 @@ def note(node: Node, replica: Replica, before: int, report: Report) -> None:
     told = {event.uid: effective.get(event.uid, position) for position, event in found}
     positions = _last(old.positions if same else {}, told)
     node.home.save_progress(
-        Progress(
+        SyncProgress(
             node=node.disk.node,
             durable=report.durable.seq,
             sequenced=report.sequenced.seq,

@@ -16,7 +16,7 @@ from gitcoord.core.ports import Oid
 from gitcoord.features import conversation
 from gitcoord.features.pages import card, snapshot
 from gitcoord.features.pages.snapshot import Entry, Interaction, Layout
-from gitcoord.node.agent.guards import in_words
+from gitcoord.node.agent.guards import describe_error
 
 CHECKPOINT_EVENTS = 2048  # events between checkpoints, at least: a newcomer replays so many in a quarter of a second
 CHECKPOINT_PART = 24  # and this part of the log: all checkpoints together grow linearly with it, not as its square
@@ -57,7 +57,7 @@ class Publisher:
             except Exception as wrong:  # anything that the ledger's content caused
                 self._failures[name] = failures = self._failures.get(name, 0) + 1
                 self._after[name] = branch.fleet.position + 2 ** min(failures, 12)
-                self.tell("part_failed", f"the {name} cannot be written: {in_words(wrong)}; all else goes on")
+                self.tell("part_failed", f"the {name} cannot be written: {describe_error(wrong)}; all else goes on")
             else:
                 self._failures.pop(name, None)
         return files

@@ -38,7 +38,7 @@ class Writer:
         self.on_secret = OnSecret.REFUSE
         self._keys = str(home.path / "keys")
         self._own: tuple[tuple[int, str], OwnSecrets] | None = None
-        self.disk = NodeDisk(home, fleet=self.config.fleet, signer=self.keyring.signer)
+        self.disk = NodeDisk(home, fleet_id=self.config.fleet, signer=self.keyring.signer)
 
     def draft(
         self,

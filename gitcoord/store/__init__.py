@@ -1,1 +1,1 @@
-"""Where bytes live: git, the queue, the home of a node, and the in-memory twin of the remote."""
+"""Storage: git, the queue, a node's home, and the in-memory twin of the remote."""

@@ -1,4 +1,4 @@
-"""Files that must survive a power cut: written beside, synced, renamed, and the folder synced."""
+"""Files that survive a power cut: written beside, synced, renamed, and the folder synced."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 from gitcoord.core.errors import Paused
 from gitcoord.store.home import sharing
 
-RESERVE_BYTES = 64 * 1024  # set free when the disk is full, so that the pause itself can be written down
-REMEDY = "mend it, then run `gitcoord resume`"
+RESERVE_BYTES = 64 * 1024  # freed when the disk is full, so that the pause itself can be written down
+REMEDY = "fix that, then run `gitcoord resume`"
 
-NEW_ATTEMPTS = 5  # to make a file of a name that others make as well
+NEW_ATTEMPTS = 5  # to create a file whose name others create as well
 
 _BINARY = getattr(os, "O_BINARY", 0)
 _NOT_THROUGH = getattr(os, "O_NOFOLLOW", 0)  # a link in the place of a file is not written through
@@ -35,7 +35,7 @@ _WORDS = {
 def write_durably(path: Path, data: bytes, *, mode: int | None = None, umask: bool = False) -> None:
     """Replace `path` by `data`: after a crash it holds the old bytes or the new ones, never a mixture.
 
-    The mode is `mode`, or what the folder grants to whom, whatever the umask says; with `umask` it is the umask's.
+    The mode is `mode`, or what the folder grants, whatever the umask; with `umask` it is the umask's.
     """
     beside = path.with_name(path.name + ".new")
     if mode is None and not umask:
@@ -68,22 +68,22 @@ def append_durably(path: Path, data: bytes) -> None:
                 sync_folder(path.parent)
         except BaseException:
             with contextlib.suppress(OSError):
-                os.ftruncate(file, start)  # what was not acknowledged must not be sent either
+                os.ftruncate(file, start)  # bytes that were not acknowledged must not be sent either
             raise
     finally:
         os.close(file)
 
 
 def open_new(path: Path, *, mode: int | None) -> int:
-    """Open a file that is made now, in the place of what has its name: a crash leaves halves, a branch brings links.
+    """Create a file in place of an existing one: a crash leaves halves, a branch brings links.
 
-    No umask changes its mode; None: the umask makes it.
+    No umask changes its mode; None: the umask sets it.
     """
     for attempt in range(NEW_ATTEMPTS):
         path.unlink(missing_ok=True)
         try:
             file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666 if mode is None else mode)
-        except FileExistsError:  # another process makes it at the same time
+        except FileExistsError:  # another process creates it at the same time
             if attempt == NEW_ATTEMPTS - 1:
                 raise
             continue
@@ -94,7 +94,7 @@ def open_new(path: Path, *, mode: int | None) -> int:
 
 
 def make_folder(path: Path, *, exist_ok: bool = False) -> None:
-    """Make a folder in one of ours, which grants what that one does."""
+    """Make a folder inside one of ours, with the permissions of that one."""
     try:
         os.mkdir(path)
     except FileExistsError:
@@ -105,16 +105,16 @@ def make_folder(path: Path, *, exist_ok: bool = False) -> None:
 
 
 def make_folders(path: Path) -> None:
-    """Make a folder, and those around it, as the umask says: the user's, and none of ours."""
+    """Make a folder and its parents with the umask's permissions: the folder is the user's, not ours."""
     path.mkdir(parents=True, exist_ok=True)
 
 
 def read_regular(path: Path, *, bytes_max: int) -> bytes:
     """Read a file that others may have put there: no pipe, device or folder, and no more than `bytes_max`.
 
-    Raises OSError; its errno is EOVERFLOW where the file is larger, EINVAL where it is none.
+    Raise OSError; its errno is EOVERFLOW if the file is larger, EINVAL if it is no file.
     """
-    file = os.open(path, os.O_RDONLY | _BINARY | getattr(os, "O_NONBLOCK", 0))  # a pipe would have us wait for ever
+    file = os.open(path, os.O_RDONLY | _BINARY | getattr(os, "O_NONBLOCK", 0))  # a pipe would block forever
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise OSError(errno.EINVAL, "is no regular file", str(path))
@@ -128,14 +128,14 @@ def read_regular(path: Path, *, bytes_max: int) -> bytes:
 
 
 def write_all(file: int, data: bytes) -> None:
-    """All of `data`, however little the system takes at a time."""
+    """Write all of `data`, however little the system takes at a time."""
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(file, rest) :]
 
 
 def write_quickly(path: Path, data: bytes) -> None:
-    """Replace `path` at once but without waiting for the disk: for what can be made anew."""
+    """Replace `path` at once without waiting for the disk: for files that can be rebuilt."""
     beside = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         file = open_new(beside, mode=sharing.mode_in(path.parent))
@@ -151,7 +151,7 @@ def write_quickly(path: Path, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` durable, where the system can (Windows cannot, and need not)."""
+    """Make a rename in `folder` durable, if the system can (Windows cannot, and need not)."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -168,12 +168,12 @@ def sync_folder(folder: Path) -> None:
 
 
 def is_disk_trouble(wrong: OSError) -> bool:
-    """Whether it takes a person to go on: full, read-only, forbidden, broken."""
+    """Return whether only a person can fix this: full, read-only, forbidden, broken."""
     return wrong.errno in _WORDS
 
 
-def in_words(wrong: OSError) -> str:
-    """What is wrong, and with which file."""
+def describe(wrong: OSError) -> str:
+    """Return what is wrong, and with which file."""
     words = _WORDS.get(wrong.errno or 0) or wrong.strerror or str(wrong)
     return f"{words} ({os.fspath(wrong.filename)})" if isinstance(wrong.filename, str | os.PathLike) else words
 
@@ -202,7 +202,7 @@ def pausing(home: Path) -> Iterator[None]:
     except OSError as wrong:
         if not is_disk_trouble(wrong):
             raise
-        words = in_words(wrong) if wrong.filename else f"{in_words(wrong)} ({home})"
+        words = describe(wrong) if wrong.filename else f"{describe(wrong)} ({home})"
         forbid_another(home, wrong, words)
         note(home, words)
         raise Paused(f"{words}: nothing acknowledged is lost; {REMEDY}") from wrong
@@ -217,7 +217,7 @@ def pausing(home: Path) -> Iterator[None]:
 
 
 def note(home: Path, words: str) -> None:
-    """Leave the pause's reason in the home, unless one is there. On a full disk the reserve makes room for it."""
+    """Record the pause's reason in the home, unless one is there. On a full disk the reserve makes room for it."""
     path = home / "paused"
     if path.exists():
         return
@@ -228,9 +228,9 @@ def note(home: Path, words: str) -> None:
 
 
 def paused(home: Path) -> str | None:
-    """Why the node is paused; None when it is not."""
+    """Return why the node is paused; None if it is not."""
     if not os.path.exists(f"{home}/paused"):
-        return None  # asked at each write: to open a file that is not there takes four times as long
+        return None  # checked at each write: opening a missing file takes four times as long
     try:
         return (home / "paused").read_text(encoding="utf-8", errors="replace").strip() or "writing to the disk failed"
     except FileNotFoundError:
@@ -238,14 +238,14 @@ def paused(home: Path) -> str | None:
 
 
 def check_not_paused(home: Path) -> None:
-    """Raises Paused while a person has not resumed."""
+    """Raise Paused until a person has resumed."""
     reason = paused(home)
     if reason is not None:
         raise Paused(f"paused: {reason}; {REMEDY}")
 
 
 def resume(home: Path, *, dry_run: bool = False) -> str | None:
-    """Go on after a pause: why it was one (None: there was none). Raises Paused while writing still fails.
+    """Resume after a pause; return its reason (None: there was no pause). Raise Paused while writing still fails.
 
     `dry_run` only looks.
     """
@@ -253,11 +253,11 @@ def resume(home: Path, *, dry_run: bool = False) -> str | None:
     try:
         check_writable(home)
         if not dry_run:
-            keep_reserve(home, anew=True)
+            keep_reserve(home, again=True)
             (home / "paused").unlink(missing_ok=True)
             sync_folder(home)
     except OSError as wrong:
-        raise Paused(f"still paused: {in_words(wrong)}; {REMEDY}") from wrong
+        raise Paused(f"still paused: {describe(wrong)}; {REMEDY}") from wrong
     return reason
 
 
@@ -277,8 +277,8 @@ def check_writable(home: Path) -> None:
             os.close(os.open(home / name, os.O_RDWR))
 
 
-def keep_reserve(home: Path, *, anew: bool = False) -> None:
-    """Hold back some space for the day when there is none."""
+def keep_reserve(home: Path, *, again: bool = False) -> None:
+    """Hold back some space for a full disk."""
     path = home / "reserve"
-    if anew or not path.exists():
+    if again or not path.exists():
         write_durably(path, os.urandom(RESERVE_BYTES))  # random: a compressing file system would keep no room for zeros

@@ -31,9 +31,10 @@ if [ -x "$before" ]; then "$before" "$@" || exit $?; fi
 
 
 def staged_paths(folder: Path) -> list[str]:
-    """What the commit that is being made in `folder`'s work tree changes, from its top; both sides of a rename.
+    """Return the paths that the commit in progress in `folder`'s work tree changes, from its top; both sides of a
+    rename.
 
-    Of a merge, only what is in it as it is on neither side. Raises Refused.
+    For a merge, only paths that differ from both sides. Raise Refused.
     """
     diff = ("diff", "--cached", "--name-only", "--no-renames", "-z")
     paths = _git(folder, *diff)
@@ -44,20 +45,21 @@ def staged_paths(folder: Path) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where git looks for hooks of the clone. `shared`: with other clones, by the user's own configuration."""
+class HooksFolder:
+    """The folder in which git looks for the clone's hooks. `shared`: with other clones, by the user's own
+    configuration."""
 
     folder: Path
     shared: bool
-    own: bool  # in the git directory, where nothing else is kept
+    own: bool  # in the git directory, which holds nothing else there
 
     @property
     def file(self) -> Path:
         return self.folder / NAME
 
 
-def place(folder: Path) -> Place:
-    """Of the clone around `folder`. Raises Refused outside of any work tree."""
+def hooks_folder(folder: Path) -> HooksFolder:
+    """Return the hooks' folder of the clone around `folder`. Raise Refused outside of any work tree."""
     top = Path(_git(folder, "rev-parse", "--show-toplevel").rstrip("\n"))
     named = Path(os.path.abspath(top / _git(top, "rev-parse", "--git-path", "hooks").rstrip("\n")))
     hooks = named.resolve()
@@ -65,15 +67,15 @@ def place(folder: Path) -> Place:
         raise Refused(f"core.hooksPath is {named}, a link of this checkout that leads out of it, to {hooks}: remove it")
     common = (top / _git(top, "rev-parse", "--git-common-dir").rstrip("\n")).resolve()
     configured = _git(top, "config", "--show-scope", "--default", "", "--get", "core.hooksPath").split("\t")[0]
-    return Place(hooks, configured in ("global", "system", "command"), hooks.is_relative_to(common))
+    return HooksFolder(hooks, configured in ("global", "system", "command"), hooks.is_relative_to(common))
 
 
 def install(folder: Path, *, dry_run: bool = False) -> str:
-    """Write the hook; what was done, in words ("": nothing). A hook that is there is kept, and runs first.
+    """Write the hook; return what was done, in words ("": nothing). An existing hook is kept, and runs first.
 
-    `dry_run`: what would be done, as an imperative.
+    `dry_run`: return what would be done, as an imperative.
     """
-    where = place(folder)
+    where = hooks_folder(folder)
     by_hand = f"call `gitcoord hook {NAME}; [ $? -ne 3 ] || exit 1` from {where.file} yourself"
     if where.shared:
         raise Refused(
@@ -104,7 +106,7 @@ def install(folder: Path, *, dry_run: bool = False) -> str:
             if aside:
                 where.file.rename(before)
             where.folder.mkdir(parents=True, exist_ok=True)
-            write_durably(where.file, script.encode(), mode=0o755)  # a link in its place goes, and is not followed
+            write_durably(where.file, script.encode(), mode=0o755)  # a link in its place is replaced, not followed
     except OSError as wrong:
         raise Refused(f"{wrong.filename}: {wrong.strerror}; {by_hand}") from None
     kept = f"; the hook that was there is kept as {BEFORE}, and runs first" if aside or before.exists() else ""
@@ -112,8 +114,8 @@ def install(folder: Path, *, dry_run: bool = False) -> str:
 
 
 def uninstall(folder: Path, *, dry_run: bool = False) -> str:
-    """Take the hook away, and put the one before it back; in words as of `install`."""
-    where = place(folder)
+    """Remove the hook, and put the one before it back; return words as of `install`."""
+    where = hooks_folder(folder)
     before = where.folder / BEFORE
     try:
         if not _is_ours(where.file):
@@ -143,7 +145,7 @@ def _is_ours(file: Path) -> bool:
 
 
 def _git(folder: Path, *args: str) -> str:
-    """In the environment as it is: git tells its hooks there which index the commit is made from."""
+    """Run git in the environment as it is: git tells its hooks there which index the commit is made from."""
     done = _run(folder, *args)
     if done.returncode:
         raise Refused(f"git {args[0]}: {done.stderr.decode('utf-8', 'replace').strip()}")

@@ -15,7 +15,7 @@ ObjectDict = dict[Oid, tuple[str, bytes]]
 
 
 class MemoryServer:
-    """A remote that several stores share. `reachable` and `deny` are its weather and its hook."""
+    """A remote that several stores share. `reachable` and `deny` simulate its network and its hook."""
 
     def __init__(self) -> None:
         self.refs: dict[str, Oid] = {}
@@ -24,11 +24,11 @@ class MemoryServer:
         self.deny: Callable[[Update], str | None] = lambda update: None
 
     def advertise(self) -> dict[str, Oid]:
-        """The first half of every conversation: all refs as they are now."""
+        """Return all refs as they are now: the first half of every conversation."""
         return dict(self.refs)
 
     def apply(self, update: Update, objects: Mapping[Oid, tuple[str, bytes]]) -> Pushed:
-        """The second half, for one ref: `update.old` is what was advertised, and must still hold."""
+        """Apply the second half, for one ref: `update.old` is what was advertised, and must still hold."""
         self.objects.update(objects)
         refusal = self.deny(update)
         if refusal is not None:
@@ -46,9 +46,9 @@ class MemoryServer:
 
 
 def check_leases(advertised: Mapping[str, Oid], updates: Sequence[Update]) -> tuple[list[Update], dict[str, Pushed]]:
-    """What a client sends after the advertisement, and what it answers by itself.
+    """Return the updates that a client sends after the advertisement, and those that it answers itself.
 
-    As git does: a value that is there already is not compared with anything, and counts as pushed.
+    As in git: a value that is there already is not compared with anything, and counts as pushed.
     """
     send: list[Update] = []
     told: dict[str, Pushed] = {}
@@ -64,7 +64,7 @@ def check_leases(advertised: Mapping[str, Oid], updates: Sequence[Update]) -> tu
 
 
 def reachable_objects(source: ObjectDict, tips: Iterable[Oid], *, beside: Mapping[Oid, object]) -> ObjectDict:
-    """What `tips` reach in `source`, stopping at objects that `beside` has already."""
+    """Return what `tips` reach in `source`, stopping at objects that `beside` has already."""
     found: ObjectDict = {}
     waiting = list(tips)
     while waiting:
@@ -109,7 +109,7 @@ class MemoryStore:
         return data
 
     def ahead(self, oids: Sequence[Oid]) -> None:
-        """Nothing takes time here."""
+        """Do nothing: here no read takes time."""
 
     def tree(self, oid: Oid) -> dict[str, Entry]:
         return decode_tree(oid, self._read(oid, "tree"))
@@ -155,7 +155,7 @@ class MemoryStore:
         return self.take(self.server.advertise(), first)
 
     def take(self, advertised: Mapping[str, Oid], first: Collection[str] = ()) -> Fetched:
-        """Copy here what the advertised refs of this fleet reach. An outbox that is not whole stays there."""
+        """Copy the objects that the advertised refs of this fleet reach. An incomplete outbox stays on the remote."""
         found = chosen(advertised, ledger_ref=self._ledger_ref, outboxes=self._outboxes, first=first)
         left = dict(found.left)
         for ref, oid in found.refs.items():
@@ -177,12 +177,13 @@ class MemoryStore:
         return told
 
     def to_send(self, update: Update) -> ObjectDict:
-        """The objects that the server needs for `update` and lacks."""
+        """Return the objects that the server needs for `update` and lacks."""
         tips = [] if update.new is None else [update.new]
         return self.reach(self.objects, tips, beside=self.server.objects)
 
     def reach(self, source: ObjectDict, tips: Iterable[Oid], *, beside: Mapping[Oid, object]) -> ObjectDict:
-        """What `tips` reach in `source`, stopping at what `beside` has already. Raises Corrupt for what is missing."""
+        """Return what `tips` reach in `source`, stopping at what `beside` has already. Raise Corrupt for missing
+        objects."""
         return reachable_objects(source, tips, beside=beside)
 
     def _put(self, kind: str, data: bytes) -> Oid:
@@ -205,5 +206,5 @@ class MemoryStore:
 
 
 def _is_folder_of(one: str, other: str) -> bool:
-    """Whether one of two ref names is a folder in the other: git cannot hold both."""
+    """Return whether one of two ref names is a folder in the other: git cannot hold both."""
     return one.startswith(other + "/") or other.startswith(one + "/")

@@ -1,6 +1,6 @@
 """The programs that gitcoord starts, itself and git: found at absolute paths, never in the working folder.
 
-The working folder is mostly a checkout, and whoever may push decides which files lie in it. `python -m X` and
+The working folder is mostly a checkout, and anybody with push access decides which files are in it. `python -m X` and
 `python -c` take modules from there before the standard library, and an empty or relative entry of PATH or PYTHONPATH
 names it as well.
 """
@@ -17,7 +17,7 @@ MAIN = Path(__file__).absolute().parents[1] / "__main__.py"
 
 # -I: no working folder, no folder of the script, and no variable PYTHON… or user's site-packages, which an entry like
 # the empty one in `PYTHONPATH=/opt/lib:` may turn into the working folder. `__main__.py` makes up for an installation
-# that is found by those: it knows where it lies itself.
+# that is found by those: it knows its own place.
 ISOLATED = "-I"
 
 # For git in somebody's checkout. A folder of the tree may look like a bare repository, whose configuration git would

@@ -1,4 +1,4 @@
-"""Removal: a folder with all that lies in it, however deep that is. Commands of tasks may leave anything behind."""
+"""Removal of a folder with its content, however deep it is. Commands of tasks may leave anything behind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW"
 
 
 class _Level(NamedTuple):
-    """A folder above the one that is being emptied: which it is, and the name of the next one in it."""
+    """A folder above the one that is being emptied: its identity, and the name of the next one in it."""
 
     folder: tuple[int, int]
     name: str
@@ -23,7 +23,7 @@ def remove_tree(path: Path) -> None:
     """Remove what is at `path`, and nothing that a link leads to. What the system keeps us from removing stays.
 
     `shutil.rmtree` calls itself for each level, and ends in a RecursionError some hundred levels down. Here one folder
-    is open at a time, by no path, for that may be longer than the system takes.
+    is open at a time, by no path, because that may be longer than the system takes.
     """
     if os.rmdir not in os.supports_dir_fd:
         shutil.rmtree(path, ignore_errors=True)  # Windows: no path is so deep there

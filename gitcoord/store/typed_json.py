@@ -1,7 +1,7 @@
-"""The shape of a JSON file: it is read with its types, or it is damaged, whatever lies in it.
+"""Typed JSON files: a file is read with its types, or it counts as damaged, whatever it holds.
 
-Every command reads some of these files first. To import pydantic for them would take longer than all else that a
-short command does.
+Every command reads some of these files first. Importing pydantic for them would take longer than the rest of a short
+command.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _WORDS = {str: "text", int: "an integer", float: "a number", bool: "true or fals
 
 
 def read(kind: type[T], data: bytes) -> T:
-    """The `kind` (a dataclass) that `data` holds; fields that it does not know are passed over.
+    """Return the `kind` (a dataclass) that `data` holds; unknown fields are ignored.
 
-    Fields may be text, numbers, booleans, `X | None`, lists, tuples of one kind, objects, dataclasses and Any.
-    Raises ValueError, in one line, on anything else: no JSON, nested without end, a field of another type.
+    Fields may be text, numbers, booleans, `X | None`, lists, tuples of one kind, objects, dataclasses and Any. Raise
+    ValueError, in one line, for anything else: no JSON, nested without end, a field of another type.
     """
     try:
         text = data.decode("utf-8")
@@ -36,7 +36,7 @@ def read(kind: type[T], data: bytes) -> T:
 
 
 def _fitting(kind: Any, value: Any, where: str) -> Any:
-    """`value` as a `kind`; `where` it stands is told if it is none."""
+    """Return `value` as a `kind`; `where` names its place in the error if it is none."""
     if kind is Any:
         return value
     outer, inner = get_origin(kind) or kind, get_args(kind)
@@ -79,7 +79,7 @@ def _check(fits: bool, where: str, words: str) -> None:
 
 @lru_cache(maxsize=32)
 def _fields(kind: Any) -> dict[str, tuple[Any, bool]]:
-    """Of a dataclass: each field's kind, and whether it must be there."""
+    """Return the fields of a dataclass: each one's kind, and whether it is required."""
     hints = get_type_hints(kind)
     return {
         one.name: (hints[one.name], one.default is MISSING and one.default_factory is MISSING) for one in fields(kind)

@@ -1,7 +1,8 @@
 """Work files: read and written in a folder that others fill, such as a checkout, where a branch may bring links.
 
 A link may lead to another file of the same tree (CLAUDE.md is often one to AGENTS.md), and never out of it, nor into
-what git keeps of itself. Pipes and devices are not read, and what is written replaces a file, its other names excepted.
+git's own folder. Pipes and devices are not read, and a written file replaces the old one; a file with several names is
+replaced under this name only.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ FILE_BYTES_MAX = 2**30
 
 
 def inside(path: Path, top: Path) -> Path:
-    """Where `path` leads to. Raises Refused out of `top`, which the user named, and for what is no regular file.
+    """Return where `path` leads to. Raise Refused out of `top`, which the user named, and for anything but a regular
+    file.
 
     A path that is not below `top` was named by the user as well: then its own folder takes the place of `top`.
     """
@@ -45,12 +47,12 @@ def inside(path: Path, top: Path) -> Path:
 
 
 def check_ground(folder: Path, top: Path) -> None:
-    """Raise Refused where a folder below `top` is, or lies behind, a link that leads out of it."""
+    """Raise Refused if a folder below `top` is, or is behind, a link that leads out of it."""
     inside(folder / "any", top)
 
 
 def read(path: Path, top: Path, *, bytes_max: int = FILE_BYTES_MAX) -> bytes | None:
-    """The bytes of a file; None where there is none. Raises Refused as `inside` does, and where it is too large."""
+    """Return the bytes of a file; None if there is none. Raise Refused as `inside` does, and if it is too large."""
     try:
         return read_regular(inside(path, top), bytes_max=bytes_max)
     except FileNotFoundError:
@@ -60,7 +62,7 @@ def read(path: Path, top: Path, *, bytes_max: int = FILE_BYTES_MAX) -> bytes | N
 
 
 def write(path: Path, top: Path, data: bytes) -> None:
-    """Replace a file, which keeps its mode; a new one has what the umask leaves. Raises as `read` does."""
+    """Replace a file, which keeps its mode; a new one has what the umask leaves. Raise as `read` does."""
     real = inside(path, top)
     make_folders(real.parent)
     try:
@@ -71,7 +73,7 @@ def write(path: Path, top: Path, data: bytes) -> None:
 
 
 def append(path: Path, top: Path, data: bytes, *, old: bytes) -> None:
-    """Add to a file that holds `old`. One that has other names, which may lie anywhere, is replaced instead."""
+    """Add to a file that holds `old`. A file with other names, which may be anywhere, is replaced instead."""
     real = inside(path, top)
     file = os.open(real, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0))
     try:

@@ -136,7 +136,7 @@ def test_watching_draws_until_ctrl_c(alice: Clone) -> None:
     assert watcher.returncode == 0
 
 
-def test_what_a_glance_tells_is_what_the_fold_tells(alice: Clone, bob: Clone) -> None:
+def test_what_the_status_cache_tells_is_what_the_fold_tells(alice: Clone, bob: Clone) -> None:
     bob("append", "error", "the build broke")
     bob("agent", "run", "--once", "--quiet")
     alice("append", "note", "waits", "--no-sync")
@@ -148,7 +148,7 @@ def test_what_a_glance_tells_is_what_the_fold_tells(alice: Clone, bob: Clone) ->
     assert json.loads(path.read_bytes()) == glanced
 
 
-def test_a_glance_of_another_tip_is_not_believed(alice: Clone, bob: Clone) -> None:
+def test_a_status_cache_of_another_tip_is_not_used(alice: Clone, bob: Clone) -> None:
     path = alice.home / "cache" / "status.json"
     old = path.read_bytes()
     bob("append", "error", "the build broke")

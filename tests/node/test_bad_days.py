@@ -351,7 +351,7 @@ def test_a_hook_that_minds_one_event_names_it_and_drop_sets_the_rest_free(clones
     clones.settle(2)
     assert clones.notes() == ["fine"]
     [bad] = [event for event in one.disk.pending() if event.content == "FORBIDDEN"]
-    one.home.queue.drop(bad.uid, signer=one.keyring.signer, fleet=one.config.fleet)
+    one.home.queue.drop(bad.uid, signer=one.keyring.signer, fleet_id=one.config.fleet)
     clones.settle(3)
     assert clones.notes() == ["fine", "behind"]
     clones.agree()

@@ -20,7 +20,7 @@ from gitcoord.core.fleet_state import CORE_EVENTS
 from gitcoord.core.format.event import Event, may_name, parse, uid_of
 from gitcoord.core.names import same_agent, uid_from
 from gitcoord.core.text import as_json
-from gitcoord.node.agent.guards import in_words
+from gitcoord.node.agent.guards import describe_error
 from gitcoord.node.clock import utc_now
 from gitcoord.node.node import Node
 from gitcoord.node.process import TERM_S, CapturedOutput, LineOutput, UserCommand
@@ -124,7 +124,7 @@ class EventHandler:
         try:
             self._start(position, event, now_s, replayed=wanted is not None)
         except Exception as wrong:  # whatever the event holds must not hold up the later ones
-            how = f"could not be started: {in_words(wrong)}"
+            how = f"could not be started: {describe_error(wrong)}"
             self._failed(event, position, how, now_s, replayed=wanted is not None)
         return True
 
@@ -200,7 +200,7 @@ class EventHandler:
             except GitcoordError:
                 raise
             except Exception as wrong:  # whatever the command printed
-                problem = f"printed what cannot be an answer: {in_words(wrong)}"
+                problem = f"printed what cannot be an answer: {describe_error(wrong)}"
         if problem:
             self._failed(running.event, running.position, problem, now_s, replayed=running.replayed)
             return

@@ -6,6 +6,7 @@ changes.
 
 from __future__ import annotations
 
+import re
 import time
 import traceback
 from collections.abc import Callable
@@ -80,7 +81,7 @@ class Guards:
         try:
             part()
         except Exception as wrong:
-            self.say("part_failed", f"while ending: {in_words(wrong)}")
+            self.say("part_failed", f"while ending: {describe_error(wrong)}")
 
     def _failed(self, name: str, key: str, wrong: Exception, now_s: float) -> None:
         if len(self._troubles) >= PARTS_MAX:
@@ -88,7 +89,7 @@ class Guards:
         trouble = self._troubles.setdefault(key, _Trouble())
         trouble.failures += 1
         trouble.not_before_s = now_s + min(RETRY_S[0] * 2 ** min(trouble.failures - 1, 20), RETRY_S[1])
-        words = in_words(wrong)
+        words = describe_error(wrong)
         if words != trouble.words:
             trouble.words = words
             self.say("part_failed", f"{name}: {words}; it is tried again, all else goes on")
@@ -108,7 +109,7 @@ class RoundGuard:
         except (OSError, GitcoordError):
             raise
         except Exception as wrong:  # anything that the ledger's content caused
-            self.tell_once("part_failed", f"after a round: {in_words(wrong)}")
+            self.tell_once("part_failed", f"after a round: {describe_error(wrong)}")
 
     def tell_once(self, kind: str, text: str) -> None:
         if text not in self._told:
@@ -117,10 +118,11 @@ class RoundGuard:
 
 
 def _name(one: Component) -> str:
-    return type(one).__name__.lower() + (f" of {one.agent}" if one.agent else "")
+    words = re.sub(r"(?<!^)(?=[A-Z])", " ", type(one).__name__).lower()
+    return words + (f" of {one.agent}" if one.agent else "")
 
 
-def in_words(wrong: BaseException) -> str:
+def describe_error(wrong: BaseException) -> str:
     """Return an error in one line; for a bug, with the place in our code."""
     if isinstance(wrong, GitcoordError):
         return str(wrong)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from gitcoord.core.commands import Context, NewEvent
 from gitcoord.core.errors import GitcoordError, Refused
-from gitcoord.node.agent.guards import in_words
+from gitcoord.node.agent.guards import describe_error
 from gitcoord.node.clock import since_boot_s
 from gitcoord.node.node import Node
 from gitcoord.node.operations import submit
@@ -85,7 +85,7 @@ class LeaderJobs:
                 work = job.prepare(ctx) if interval_s > 0 else None
             except Exception as wrong:  # whatever the ledger holds must not keep the other jobs from their turn
                 self._next_s[job.name] = now_s
-                self._failed(job.name, in_words(wrong), now_s)
+                self._failed(job.name, describe_error(wrong), now_s)
                 continue
             if work is None:
                 continue
@@ -116,7 +116,7 @@ class LeaderJobs:
             try:
                 running.done = list(work(self._may_act))
             except Exception as wrong:  # a bug in a job must not end the agent
-                running.wrong = in_words(wrong)
+                running.wrong = describe_error(wrong)
 
         running.thread = threading.Thread(target=run, daemon=True)
         running.thread.start()

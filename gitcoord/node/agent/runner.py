@@ -20,7 +20,7 @@ from gitcoord.node import push_budget
 from gitcoord.node.agent import once, sessions
 from gitcoord.node.agent.alert_sender import Alerts, addresses
 from gitcoord.node.agent.event_handler import EventHandler
-from gitcoord.node.agent.guards import Guards, in_words
+from gitcoord.node.agent.guards import Guards, describe_error
 from gitcoord.node.agent.options import Component, RunOptions
 from gitcoord.node.agent.sync_loop import SyncLoop
 from gitcoord.node.clock import since_boot_s
@@ -100,7 +100,7 @@ class Runner:
         except GitcoordError:
             raise
         except Exception as wrong:  # anything that the ledger's content caused: the following rounds report more
-            self.options.say("part_failed", f"the first round: {in_words(wrong)}")
+            self.options.say("part_failed", f"the first round: {describe_error(wrong)}")
 
     def _begin_sessions(self, names: Sequence[str]) -> None:
         lead = self.options.lead and self.node.config.lead

@@ -14,7 +14,7 @@ import tenacity
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError, Lost, Paused, Refused, Unreachable
 from gitcoord.core.names import uid_from
 from gitcoord.core.round.protocol import Report
-from gitcoord.node.agent.guards import in_words
+from gitcoord.node.agent.guards import describe_error
 from gitcoord.node.clock import since_boot_s
 from gitcoord.node.node import Node
 from gitcoord.node.operations.status import OUTAGE
@@ -62,9 +62,7 @@ class SyncLoop:
         self._hold(
             wrong
             if isinstance(wrong, GitcoordError)
-            else GitcoordError(
-                f"{in_words(wrong)}: this is a bug in gitcoord; it is tried again, and what was acknowledged is safe"
-            )
+            else GitcoordError(f"{describe_error(wrong)}; it is tried again, and what was acknowledged is safe")
         )
 
     def _with_retries(self) -> Report:

@@ -12,7 +12,7 @@ from gitcoord.core import times
 from gitcoord.core.errors import BadCredentials, GitcoordError
 from gitcoord.core.ports import Oid
 from gitcoord.node import config as preferences
-from gitcoord.store.files import in_words
+from gitcoord.store.files import describe
 from gitcoord.store.git import git_store, repo_health
 from gitcoord.store.home.home import Config, Home
 
@@ -96,5 +96,5 @@ def performed(name: str, check: Check, ctx: DoctorContext) -> Iterator[DoctorFin
         yield DoctorFinding(name, FAIL, str(wrong), "do what it says, then run `gitcoord doctor` again")
     except OSError as wrong:
         yield DoctorFinding(
-            name, FAIL, in_words(wrong), ("fix the disk or its permissions, then run `gitcoord resume`")
+            name, FAIL, describe(wrong), ("fix the disk or its permissions, then run `gitcoord resume`")
         )

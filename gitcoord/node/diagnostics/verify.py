@@ -132,9 +132,7 @@ class AuditedState(FleetState):
         self.revoked_at = 0  # position of a line that revoked the effect of earlier ones
         self._before = list(report.findings), list(report.notes), report.races
         self.entries: list[Entry] = []  # what pages show: each line is parsed once
-        self.moments: dict[
-            int, list[Callable[[AuditedState], None]]
-        ] = {}  # comparisons to make once that position is folded
+        self.moments: dict[int, list[Callable[[AuditedState], None]]] = {}
         self._unchecked: list[Event] = []
         self._answers: list[Future[bool]] = []
 

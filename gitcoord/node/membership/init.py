@@ -266,7 +266,7 @@ def _create_home(home: Home, store: Store, config: Config) -> None:
     tip = refs.get(config.ledger)
     if tip is not None and os.environ.get("GITCOORD_NODE"):
         base = chain_of(store, tip, node)
-    home.create(config, node=node, base=base, seed=seed)
+    home.create(config, node_id=node, base=base, seed=seed)
     if mine is not None:
         home.note_outbox(mine)  # new home, given identity: the outbox found there is its own
 

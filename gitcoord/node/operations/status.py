@@ -141,7 +141,7 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
     for one in value["errors"] + value["void"]:
         when = _epoch_s(one["time"])
         if when is not None and now_s - when < RECENT_S and not one["text"].startswith(OUTAGE):
-            found.append(describe_error(one))
+            found.append(describe_finding(one))
     return found
 
 
@@ -155,7 +155,7 @@ def _why_waiting(writer: Writer, cached: CachedStatus) -> str | None:
     return cached.full.get(name if known else "")
 
 
-def describe_error(one: Mapping[str, Any]) -> str:
+def describe_finding(one: Mapping[str, Any]) -> str:
     """Return an error, or an event without effect, in one line; `gitcoord events` shows all of it."""
     place = f"position {one['position']}" if one["position"] else "queued"
     return f"{place}, {one['actor']}: {shorten(one['text'])}"

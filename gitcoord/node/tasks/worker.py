@@ -19,7 +19,7 @@ from gitcoord.features.tasks import queries as task_queries
 from gitcoord.features.tasks import state as task_state
 from gitcoord.features.tasks.state import Task
 from gitcoord.features.typed import PRIORITIES
-from gitcoord.node.agent.guards import in_words
+from gitcoord.node.agent.guards import describe_error
 from gitcoord.node.node import Node
 from gitcoord.node.operations import submit
 from gitcoord.node.process import TERM_S
@@ -159,7 +159,7 @@ class TaskWorker:
             if place is not None:
                 place.leave()
             self._done[task.id] = task.attempt
-            reason = str(wrong) if isinstance(wrong, OSError) else in_words(wrong)
+            reason = str(wrong) if isinstance(wrong, OSError) else describe_error(wrong)
             self.say("task", f"{task.id[:8]} could not be started: {reason}")
             self._tell(
                 task.id,

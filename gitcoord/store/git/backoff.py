@@ -1,6 +1,7 @@
 """Backoff: refs of the remote that could not be fetched, and until when each is left alone.
 
-It is kept in a file, for every command is a process of its own: one hostile outbox must not cost each of them its time.
+It is kept in a file, because every command is a process of its own: one hostile outbox must not cost each of them its
+time.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from gitcoord.store import typed_json
 from gitcoord.store.files import write_quickly
 
 FILE = "backoff.json"
-PAUSE_S = 10.0  # after the first failure: an honest node pushes its outbox anew within seconds
+PAUSE_S = 10.0  # after the first failure: an honest node pushes its outbox again within seconds
 PAUSE_S_MAX = 3600.0  # doubled at each further failure up to this
 REFS_MAX = 1000  # remembered; those whose pause is over first are forgotten
 DOUBLINGS_MAX = 20
@@ -63,7 +64,8 @@ class Backoff:
         self._write()
 
     def succeeded(self, ref: str) -> None:
-        """Forget half of what is held against `ref`: one that fails every other time is not trusted anew each time."""
+        """Forget half of what is held against `ref`: one that fails every other time does not regain full trust each
+        time."""
         self._read()
         if ref in self._refs:
             pause = self._refs.pop(ref)
@@ -72,7 +74,7 @@ class Backoff:
             self._write()
 
     def forget(self, keep: Container[str]) -> None:
-        """Forget refs that are not on the remote any more, once their pause is over."""
+        """Forget refs that are no longer on the remote, once their pause is over."""
         self._read()
         gone = [ref for ref, pause in self._refs.items() if ref not in keep and self._remains_s(pause) <= 0]
         for ref in gone:
@@ -81,7 +83,8 @@ class Backoff:
             self._write()
 
     def _remains_s(self, pause: Pause) -> float:
-        """Return how long a pause lasts yet. None is longer than the longest: then the clock was set back."""
+        """Return how long a pause still lasts. No pause is longer than the longest: otherwise the clock was set
+        back."""
         rest_s = pause.until - self._now()
         return rest_s if rest_s <= PAUSE_S_MAX else 0.0
 

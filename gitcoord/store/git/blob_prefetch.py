@@ -1,7 +1,7 @@
-"""Reading ahead: many objects whose order is known are poured out by one child of git, and none is asked for.
+"""Prefetch of blobs: many objects whose order is known are streamed by one child of git, without a request for each.
 
-To ask for one object after the other takes 0.2 ms each on a busy machine, nearly all of it waiting for the other
-process to be woken; so half of a newcomer's time went into the three thousand files of a log.
+One request after the other takes 0.2 ms each on a busy machine, nearly all of it waiting for the other process to wake.
+Half of a newcomer's time went into the three thousand files of a log that way.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from gitcoord.core.ports import Oid
 from gitcoord.store import program
 
 
-class Ahead:
-    """Blobs of the repository at `store`, to be read in this order; what is odd is left to whoever reads as ever."""
+class BlobPrefetch:
+    """Blobs of the repository at `store`, read in this order; odd objects are left to the ordinary reader."""
 
     def __init__(self, store: Path, oids: Iterable[Oid]) -> None:
         self._next = deque(oids)
@@ -42,7 +42,8 @@ class Ahead:
             self._child.communicate()
 
     def blob(self, oid: Oid, bytes_max: int) -> bytes | None:
-        """The blob, if it is the next one; None for any other, and for all from the first that is none or too large."""
+        """Return the blob, if it is the next one; None for any other, and for all after one that is no blob or too
+        large."""
         if not self._next or self._next[0] != oid:
             return None
         assert self._child.stdout is not None

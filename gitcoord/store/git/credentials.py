@@ -30,7 +30,7 @@ Password*) printf '%s\\n' "$GITCOORD_ASKPASS_TOKEN" ;;
 esac
 """
 
-# What a clone may say about reaching its remote; everything else in its configuration is its own affair.
+# The clone's settings about reaching its remote; the rest of its configuration does not concern us.
 _FORWARDED = re.compile(r"(?:http|credential|protocol)\..+|ssh\.variant|core\.(?:sshcommand|askpass|gitproxy)\Z", re.I)
 
 # A hook runs with these set for the repository it belongs to; git would follow them instead of us
@@ -64,9 +64,9 @@ Pairs = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Access:
-    """How one remote is reached: its URL without a password, git's environment, what to blot out.
+    """The way to reach one remote: its URL without a password, git's environment, texts to blot out.
 
-    `environment` makes the URL of `git_url.ALIAS`, which is what git is given: what it is given, it rewrites.
+    `environment` makes git rewrite `git_url.ALIAS`, the URL that git is given.
     """
 
     url: str
@@ -75,7 +75,7 @@ class Access:
 
 
 def transport_settings(listing: str) -> Pairs:
-    """From `git config --list --show-scope -z`: the clone's own settings about transport, in order."""
+    """Return the clone's own transport settings, in order, from `git config --list --show-scope -z`."""
     parts = listing.split("\0")
     pairs: Pairs = []
     for scope, entry in zip(parts[0::2], parts[1::2], strict=False):
@@ -86,7 +86,7 @@ def transport_settings(listing: str) -> Pairs:
 
 
 def is_set_for(listing: str, name: str, url: str) -> bool:
-    """Whether any scope sets `name`, such as `http.extraheader`, for all URLs or for those that begin as `url` does."""
+    """Return whether any scope sets `name`, such as `http.extraheader`, for all URLs or for a beginning of `url`."""
     kind, _, last = name.partition(".")
     for entry in listing.split("\0")[1::2]:
         key, _, value = entry.partition("\n")
@@ -107,7 +107,7 @@ def access(
 ) -> Access:
     """Decide how `url` is reached, to fetch or to push, from git's configuration (`listing`) and the environment.
 
-    Raises BadCredentials where a token would be sent in the clear, Refused for a URL that would show a password.
+    Raise BadCredentials if a token would be sent in the clear, Refused for a URL that would show a password.
     """
     url, user, password = git_url.without_login(git_url.rewritten(url, listing, pushes=pushes))
     own = "" if password else _token(url, listing, environ)
@@ -133,9 +133,9 @@ def access(
 
 
 def _to_one_server(url: str) -> Pairs:
-    """Settings by which git goes nowhere else, be it with our token or with what a helper gives it.
+    """Return settings by which git goes nowhere else, be it with our token or with a helper's.
 
-    The second one outdoes what a clone says of this URL: to git, the longest URL counts.
+    The second one overrides the clone's setting for this URL: to git, the longest URL counts.
     """
     if not git_url.origin_of(url):
         return []
@@ -143,13 +143,13 @@ def _to_one_server(url: str) -> Pairs:
 
 
 def _asked_for(url: str) -> str:
-    """The server as git names it when it asks for a password: scheme and host, and a port that stands in the URL."""
+    """Return the server as git names it when it asks for a password: scheme and host, and a port if the URL has one."""
     match = re.match(r"(https?://[^/?#]*)", url)
     return match[1] if match else ""
 
 
 def config_environment(pairs: Pairs, environ: Mapping[str, str]) -> dict[str, str]:
-    """Settings for git that no process list shows, after those that the environment has already."""
+    """Return settings for git that no process list shows, after those that the environment has already."""
     first = int(environ.get("GIT_CONFIG_COUNT") or 0)
     result = {"GIT_CONFIG_COUNT": str(first + len(pairs))}
     for number, (key, value) in enumerate(pairs, start=first):
@@ -180,7 +180,7 @@ def _token(url: str, listing: str, environ: Mapping[str, str]) -> str:
 
 
 def own_token(environ: Mapping[str, str]) -> str:
-    """The token that is set for gitcoord: in the environment, or in a file that may be written anew at any time."""
+    """Return the token set for gitcoord: in the environment, or in a file that may be replaced at any time."""
     path = environ.get("GITCOORD_TOKEN_FILE", "")
     if environ.get("GITCOORD_TOKEN") or not path:
         return environ.get("GITCOORD_TOKEN", "").strip()

@@ -1,4 +1,4 @@
-"""Git's words: what its output says became of a fetch, or of each ref of a push."""
+"""Git's output: what it says about a fetch, or about each ref of a push."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _STALE = re.compile(
 
 
 def scrub(text: str, secrets: Sequence[str]) -> str:
-    """`text` without secrets, without users in URLs, with nothing unseen, its lines cut."""
+    """Return `text` without secrets, users in URLs and invisible characters, its lines cut."""
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, "***")
     text = text.replace("\r", "\n")  # progress is overwritten on a terminal, not in a log
@@ -72,7 +72,7 @@ def scrub(text: str, secrets: Sequence[str]) -> str:
 
 
 def words(stderr: str) -> str:
-    """The lines of `stderr` that say something, as one line for a person."""
+    """Return the lines of `stderr` that matter, as one line for a person."""
     kept: dict[str, None] = {}
     length = 0
     for line in filter(None, stderr.split("\n")):
@@ -90,7 +90,7 @@ def is_redirect(stderr: str) -> bool:
 
 
 def moved(url: str, elsewhere: str) -> str:
-    """As standard error: that the remote redirects to another server, where our credentials do not go."""
+    """Return standard error of our own: the remote redirects to another server, where our credentials do not go."""
     return (
         f"fatal: unable to access '{url}': it says that {_MOVED}{elsewhere or 'an address that is no repository'}; "
         "if that is right, name it: `git remote set-url`, or `gitcoord config set remote URL --node`"
@@ -98,12 +98,12 @@ def moved(url: str, elsewhere: str) -> str:
 
 
 def is_gone(stderr: str) -> bool:
-    """Whether a ref that was to be fetched is not on the remote any more."""
+    """Return whether a ref to fetch is no longer on the remote."""
     return "couldn't find remote ref" in stderr
 
 
 def is_of_the_way(stderr: str) -> bool:
-    """Whether a fetch failed on the way to the remote, or at its door, whatever lies there."""
+    """Return whether a fetch failed on the way to the remote, or at its door, whatever the remote holds."""
     return bool(_NEVER_CONNECTED.search(stderr) or _OF_THE_WAY.search(stderr))
 
 
@@ -112,7 +112,7 @@ def is_local_damage(stderr: str) -> bool:
 
 
 def fetch_error(url: str, stderr: str) -> GitcoordError:
-    """The error that a failed fetch is. `url` and `stderr` are scrubbed already."""
+    """Return the error for a failed fetch. `url` and `stderr` are scrubbed already."""
     said = words(stderr) or "git gave no reason"
     if _DISK_FULL.search(stderr):
         return Paused(f"the local disk refused what was fetched ({said}); free some space and try again")
@@ -134,10 +134,10 @@ def fetch_error(url: str, stderr: str) -> GitcoordError:
 
 
 def push_outcomes(updates: Sequence[Update], stdout: str, stderr: str, *, late: str = "") -> dict[str, Pushed]:
-    """What became of each update, from `git push --porcelain`'s output (scrubbed).
+    """Return the outcome of each update, from `git push --porcelain`'s output (scrubbed).
 
-    A ref's own line decides; what broke afterwards does not: over file:// a lost race is followed by
-    "the remote end hung up unexpectedly". `late` says that git was killed, and after what time.
+    A ref's own line decides; later trouble does not: over file:// a lost race is followed by "the remote end hung up
+    unexpectedly". `late` says that git was killed, and after what time.
     """
     told = _porcelain(stdout)
     silent = Pushed(PushOutcome.UNKNOWN, late) if late else _without_a_line(stderr)
@@ -159,8 +159,8 @@ def _porcelain(stdout: str) -> dict[str, tuple[str, str]]:
 
 def _one(ref: str, flag: str, summary: str, stderr: str) -> Pushed:
     if flag == "=":
-        # Git compares nothing when the value is there already. Every commit that claims something carries a
-        # nonce, so the value is there because an earlier push of it, whose answer was lost, did arrive.
+        # Git compares nothing when the value is there already. Every commit that claims something carries a nonce, so
+        # the value is there because an earlier push of it, whose answer was lost, did arrive.
         return Pushed(PushOutcome.ACCEPTED, "already there")
     if flag != "!":
         return Pushed(PushOutcome.ACCEPTED)
@@ -184,7 +184,7 @@ def _is_taken(ref: str, stderr: str) -> bool:
 
 
 def _will_not_pass(ref: str, stderr: str) -> bool:
-    """Whether "failed to update ref" is for good: a branch has a folder's name, or the disk refuses."""
+    """Return whether "failed to update ref" is permanent: a branch has a folder's name, or the disk refuses."""
     return _is_taken(ref, stderr) or "Permission denied" in stderr or bool(_DISK_FULL.search(stderr))
 
 

@@ -16,10 +16,10 @@ from gitcoord.store import files, program
 from gitcoord.store.git import credentials, git_output, maintenance, repo_location
 from gitcoord.store.git import refs as git_refs
 from gitcoord.store.git import url as git_url
-from gitcoord.store.git.loose_objects import Loose
+from gitcoord.store.git.loose_objects import LooseObjects
 from gitcoord.store.git.mirror import Mirror
 from gitcoord.store.git.objects import OID, decode_commit, decode_tree, encode_commit, encode_tree
-from gitcoord.store.git.process import Bounds, Result, finish
+from gitcoord.store.git.process import Bounds, GitResult, finish
 from gitcoord.store.git.reader import Reader
 from gitcoord.store.git.transport import MIRROR, PRIVATE, Transport
 from gitcoord.store.home import locks, sharing
@@ -27,7 +27,7 @@ from gitcoord.store.home import locks, sharing
 LEAST_GIT = (2, 38)  # the first with `merge-tree --write-tree`; README and scripts/env.sh say so too
 OBJECT_BYTES_MAX = 64 * 1024 * 1024  # far above what gitcoord writes; a hostile blob must not fill memory
 TREE_BYTES_MAX = 8 * 1024 * 1024  # two hundred thousand names; a ledger of ten million events has 4,000 in one
-NEAR_COMMITS = 64  # an ancestor is nearly always this close: 0.08 ms a commit in process, 3 ms a process
+NEAR_COMMITS = 64  # an ancestor is nearly always this close: 0.08 ms for a commit in process, 3 ms for a process
 
 KEPT = "refs/gitcoord/kept/"
 LOCAL_S = 30.0  # git without a network; only a hung disk takes longer
@@ -39,8 +39,8 @@ REMOTE = {
     # By default git does not fsync the loose objects of small pushes: what it accepted would not outlive a
     # power loss. 13.8 ms a push instead of 12.8.
     "core.fsync": "all",
-    # What has more objects stays the pack as which it came, with one fsync for each file of that. Ten thousand events
-    # are 88 objects: unpacked, each synced, they took 0.21 s of processor time and up to three times as long; now 0.14.
+    # A larger pack stays the pack as which it came, with one fsync for each of its files. Ten thousand events are 88
+    # objects: unpacked, each synced, they took 0.21 s of processor time and up to three times as long; now 0.14.
     "receive.unpackLimit": "32",
 }
 
@@ -48,8 +48,8 @@ REMOTE = {
 class GitStore:
     """Objects and Remote on a private bare repository. For one thread; close it.
 
-    `url` is the shared remote; `config_from` the user's repository, whose credential and transport
-    settings hold for it. Errors never contain a token, nor a user or password of a URL.
+    `url` is the shared remote; `config_from` the user's repository, whose credential and transport settings apply.
+    Errors never contain a token, nor a user or password of a URL.
     """
 
     def __init__(
@@ -66,14 +66,14 @@ class GitStore:
         self._transport = Transport(self.path, url=url, config_from=config_from, timeout_s=timeout_s, spawn=_spawn)
         self._mirror = Mirror(self.path, self._transport, ledger_ref=ledger_ref, outbox_prefix=outbox_prefix)
         self._ledger_ref, self._timeout_s = ledger_ref, timeout_s
-        self._loose = Loose(self.path)
+        self._loose = LooseObjects(self.path)
         self._reader = Reader(self.path, MIRROR)
 
     @classmethod
     def create(cls, path: Path) -> None:
-        """Make the private repository at `path` if it is not there, or complete one whose making was interrupted.
+        """Make the private repository at `path` if it is not there, or complete an interrupted one.
 
-        Several processes may do so at once. Raises Paused, or LockHeld when one of them does not come to an end.
+        Several processes may do so at once. Raise Paused, or LockHeld if one of them does not come to an end.
         """
         last = path / "askpass"
         if _is_askpass(last):
@@ -82,7 +82,7 @@ class GitStore:
         files.make_folder(path, exist_ok=True)
         with locks.holding(path / "making", guards="the making of the store", wait_s=LOCAL_S):
             if not _is_askpass(last):
-                granted = sharing.mode_in(path)  # git, too, makes files that no umask closes or opens
+                granted = sharing.mode_in(path)  # git, too, makes files whose modes no umask changes
                 _init_bare(path, {**PRIVATE, "core.sharedRepository": f"0{granted:03o}"})
                 askpass = credentials.ASKPASS.encode("ascii")
                 files.write_durably(last, askpass, mode=granted | (granted & 0o444) >> 2)
@@ -96,7 +96,7 @@ class GitStore:
         self.close()
 
     def close(self) -> None:
-        """End the children that read objects. The store may still be used; they start anew."""
+        """End the children that read objects. The store may still be used; they start again."""
         self._reader.close()
 
     # -- objects ---------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ class GitStore:
         return self._mirror.fetch(newcomer=newcomer, first=first)
 
     def look_up(self, ref: str) -> Oid | None:
-        """Return what the remote shows under a ref, which may be none of ours. Raises what a fetch would raise."""
+        """Return what the remote shows under a ref, which may be none of ours. Raise what a fetch would raise."""
         return self._transport.ls_remote().get(ref)
 
     def push(self, updates: Sequence[Update]) -> dict[str, Pushed]:
@@ -189,18 +189,19 @@ class GitStore:
             lost = outcomes[update.ref].outcome in (PushOutcome.UNREACHABLE, PushOutcome.UNKNOWN, PushOutcome.DENIED)
             if lost and update.new is not None:
                 self._reader.close()
-                self.commit(update.new)  # Corrupt, if it is our own disk that lacks what was to be sent
+                self.commit(update.new)  # Corrupt, if our own disk lacks the object to send
         return outcomes
 
     def _sync_ledger(self, updates: Sequence[Update]) -> None:
-        """fsync what a ledger is made of while it is sent: it will be kept, and git does not wait for our disk."""
-        with contextlib.suppress(OSError):  # `keep` tries again, and tells
+        """fsync the ledger's objects while they are sent: they will be kept, and git does not wait for our disk."""
+        with contextlib.suppress(OSError):  # `keep` tries again, and reports
             for update in updates:
                 if update.ref == self._ledger_ref and update.new is not None:
                     self._loose.sync(update.new)
 
     def tidy(self, patience: int = 1) -> bool:
-        """Pack what many fetches and writes left lying, and let go of what no ref names; whether it was time for that.
+        """Pack what many fetches and writes left lying, and drop what no ref names; return whether it was time for
+        that.
 
         Nobody else may write here meanwhile. `patience`: leave so many times as much lying.
         """
@@ -240,7 +241,7 @@ def make_bare_remote(path: Path, *, granted: int | None = None) -> None:
     `granted`: the mode of its files, whatever the umask of those who push to it; without it git's own settings hold.
     """
     _init_bare(path, REMOTE if granted is None else {**REMOTE, "core.sharedRepository": f"0{granted:03o}"})
-    if granted is not None:  # `git init` forbids it where a group works; each outbox is written anew
+    if granted is not None:  # `git init` forbids it where a group works; each outbox is rewritten
         _spawn(["config", "--file", str(path / "config"), "receive.denyNonFastforwards", "false"], {}, LOCAL_S)
 
 
@@ -250,11 +251,11 @@ def init_repository(path: Path) -> None:
     made = _spawn(["init", "--quiet", "--", str(path)], {}, LOCAL_S)
     if made.status:
         said = git_output.words(made.stderr)
-        raise Paused(f"cannot make a repository at {path}: {said}; mend that, then try again")
+        raise Paused(f"cannot make a repository at {path}: {said}; fix that, then try again")
 
 
 def find_common_dir(path: Path) -> Path | None:
-    """The git directory that all worktrees of the clone around `path` share; None outside of any."""
+    """Return the git directory that all worktrees of the clone around `path` share; None outside of any."""
     credentials.leave_hook()
     plain = repo_location.plain_common_dir(path)
     if plain is not None:
@@ -269,7 +270,7 @@ def find_common_dir(path: Path) -> Path | None:
 
 
 def remote_url(path: Path, name: str) -> str | None:
-    """Where remote `name` of the clone around `path` is, as configured; a relative path made absolute."""
+    """Return where remote `name` of the clone around `path` is, as configured; a relative path becomes absolute."""
     if not git_url.is_named(name):  # git would be asked for it in an argument, which may hold a password
         return None
     credentials.leave_hook()
@@ -285,25 +286,27 @@ def remote_url(path: Path, name: str) -> str | None:
 
 
 def shared_repository(path: Path) -> str:
-    """What core.sharedRepository of the repository at `path` says: who of the machine's users works in it."""
+    """Return core.sharedRepository of the repository at `path`: which of the machine's users work in it."""
     return _spawn(["-C", str(path), "config", "--get", "core.sharedRepository"], {}, LOCAL_S).stdout.strip()
 
 
 def git_version() -> tuple[int, ...]:
-    """The version of the git that is run, like (2, 39, 5)."""
+    """Return the version of the git that is run, like (2, 39, 5)."""
     found = re.search(r"(\d+(?:\.\d+)*)", _spawn(["version"], {}, LOCAL_S).stdout)
     return tuple(map(int, found[1].split("."))) if found else (0,)
 
 
 def shown_version(version: Sequence[int]) -> str:
-    """Like `git 2.39.5`."""
+    """Return a version in words, like `git 2.39.5`."""
     return f"git {'.'.join(map(str, version))}"
 
 
 def _init_bare(path: Path, settings: Mapping[str, str]) -> None:
     credentials.leave_hook()
     path.mkdir(parents=True, exist_ok=True)
-    if not (path / "HEAD").exists():  # before it is a repository, so that none is without them; and in no process
+    if not (
+        path / "HEAD"
+    ).exists():  # before it is a repository, so that none exists without them; and without a process
         files.write_durably(path / "config", _as_config(settings))
         settings = {}
     options = ["--quiet", "--bare", "--template=", "--initial-branch=main"]
@@ -315,7 +318,7 @@ def _init_bare(path: Path, settings: Mapping[str, str]) -> None:
 
 
 def _as_config(settings: Mapping[str, str]) -> bytes:
-    """In the format of git's configuration; for values without quotes and backslashes."""
+    """Return settings in the format of git's configuration; for values without quotes and backslashes."""
     named = [(*key.split("."), value) for key, value in settings.items()]
     return "".join(f'[{section}]\n\t{name} = "{value}"\n' for section, name, value in named).encode()
 
@@ -326,7 +329,7 @@ def _spawn(
     timeout_s: float,
     meanwhile: Callable[[], None] = lambda: None,
     bounds: Bounds | None = None,
-) -> Result:
+) -> GitResult:
     command = [program.git(), *args]
     command = bounds.applied(command) if bounds is not None else command
     whole = {**os.environ, "PATH": program.search_path(os.environ), "LANGUAGE": "C", "LC_ALL": "C", **environment}

@@ -1,4 +1,4 @@
-"""Apart: the ledger comes by itself, then the outboxes, so that one that cannot be brought fails alone, and is named.
+"""Isolated fetches: the ledger comes by itself, then the outboxes, so that a bad outbox fails alone, and is named.
 
 A member's outbox of a few megabytes may unpack to gigabytes. Each fetch has bounds, and a ref that does not fit into
 them is left alone for a while, longer each time.
@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from gitcoord.core.errors import Unreachable
 from gitcoord.store.git import git_output
 from gitcoord.store.git.backoff import Backoff
-from gitcoord.store.git.process import Bounds, Result
+from gitcoord.store.git.process import Bounds, GitResult
 from gitcoord.store.git.transport import Transport
 
 MIB = 1024 * 1024
@@ -22,13 +22,13 @@ TOGETHER = Bounds(file_bytes=1024 * MIB, memory_bytes=512 * MIB, cpu_s=10)
 # A ledger grows for years: ten million events are 2 GiB. None of its objects comes near the limit of memory.
 LEDGER = Bounds(file_bytes=16 * 1024 * MIB, memory_bytes=2048 * MIB)
 
-GROUPS = (200, 16, 1)  # outboxes that one fetch asks for: fewer at a time while it is sought which one is bad
+GROUPS = (200, 16, 1)  # outboxes in one fetch: fewer at a time during the search for the bad one
 LEDGER_FAILS_MAX = 3  # its pauses grow to 40 s and no longer: nothing goes on without it
 STRANGERS = "*"  # in the backoff: outboxes of nodes that the log does not know, of which anybody can make more
 
 
-class Apart:
-    """Brings chosen refs into the mirror. `outboxes`: what the names of their refs begin with."""
+class IsolatedFetch:
+    """Fetches chosen refs into the mirror. `outboxes`: the beginning of the names of their refs."""
 
     def __init__(self, transport: Transport, backoff: Backoff, ledger_ref: str, outboxes: str) -> None:
         self._transport = transport
@@ -37,7 +37,7 @@ class Apart:
         self._outboxes = outboxes
 
     def bring_ledger(self, more: Sequence[str]) -> None:
-        """Bring the ledger. Raise Unreachable where that cannot be done: nothing goes on without it."""
+        """Fetch the ledger. Raise Unreachable if that is impossible: nothing goes on without it."""
         pause = self._backoff.paused().get(self._ledger_ref)
         if pause is not None:
             raise Unreachable(pause.why)
@@ -58,7 +58,7 @@ class Apart:
         raise Unreachable(why)
 
     def bring(self, refs: Sequence[str], first: Collection[str], more: Sequence[str]) -> dict[str, str]:
-        """Bring outboxes; return those that stay on the remote, and why. `first`: nodes that come before the others."""
+        """Fetch outboxes; return those that stay on the remote, and why. `first`: nodes that come before the others."""
         deadline_s = time.monotonic() + self._transport.timeout_s
         paused, left = self._backoff.paused(), {}
         known = [ref for ref in refs if ref.removeprefix(self._outboxes) in first]
@@ -79,7 +79,7 @@ class Apart:
     def _bring_in_groups(
         self, refs: Sequence[str], sizes: Sequence[int], what: str, more: Sequence[str], deadline_s: float
     ) -> dict[str, str]:
-        """As `bring`, in groups of the first of `sizes`; one that cannot be brought is taken apart by the next."""
+        """Fetch as `bring` does, in groups of the first of `sizes`; a failing group is split by the next size."""
         left: dict[str, str] = {}
         for start in range(0, len(refs), sizes[0]):
             group = refs[start : start + sizes[0]]
@@ -101,7 +101,7 @@ class Apart:
         return True
 
     def _bring_one(self, ref: str, what: str, more: Sequence[str]) -> dict[str, str]:
-        """Bring an outbox; nothing is left where it is here then, or is gone from the remote."""
+        """Fetch an outbox; if it fails, or is gone from the remote, nothing of it is left here."""
         patience_s = self._transport.timeout_s / 4
         result = self._transport.bring([ref], ONE_OUTBOX, *more, timeout_s=patience_s)
         if not result.status:
@@ -118,7 +118,7 @@ class Apart:
         return {ref: why}
 
     @staticmethod
-    def _why(result: Result, patience_s: float) -> str:
+    def _why(result: GitResult, patience_s: float) -> str:
         if result.timed_out:
             return f"it took longer than {patience_s:g} s"
         said = git_output.words(result.stderr)

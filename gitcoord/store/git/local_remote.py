@@ -1,6 +1,6 @@
 """A remote on this machine: what its own files show, without starting git.
 
-It answers one question only, whether anything is new; so what it cannot tell for certain it does not tell.
+It answers one question only, whether anything is new; where it is not certain, it gives no answer.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _ELSEWHERE = re.compile(r"(?:^|\0)url\..+\.(?:push)?insteadof\n", re.I)
 
 
 def repository(url: str, listing: str) -> Path | None:
-    """The git directory that git reaches by `url`; None where its refs may be kept otherwise, or lie elsewhere.
+    """Return the git directory that git reaches by `url`; None if its refs may be kept otherwise, or are elsewhere.
 
-    `listing` is what `git config --list -z` says: it may send git to another place.
+    `listing` is the output of `git config --list -z`: it may send git to another place.
     """
     path = Path(url.removeprefix("file://"))
     if not path.is_absolute() or "%" in url or not listing or _ELSEWHERE.search(listing):
@@ -31,7 +31,8 @@ def repository(url: str, listing: str) -> Path | None:
 
 
 def shown(repository: Path, ledger_ref: str, outbox_prefix: str) -> dict[str, Oid] | None:
-    """The ledger and the outboxes; perhaps torn, when somebody writes them now. None for what git has to tell."""
+    """Return the ledger and the outboxes; perhaps torn, if somebody writes them now. Return None if git must be
+    asked."""
     parent, name = ledger_ref.rsplit("/", 1)
     try:
         if _packed_bytes(repository) > PACKED_BYTES_MAX:

@@ -17,20 +17,20 @@ from gitcoord.store.git.objects import encoded, oid_of
 from gitcoord.store.home import sharing
 
 UNSYNCED_MAX = 2000  # objects remembered; then all are fsynced
-ZLIB_LEVEL = 1  # git's own for loose objects; what is pushed is compressed anew
+ZLIB_LEVEL = 1  # git's own for loose objects; a push compresses again
 
 _numbers = itertools.count()
 
 
-class Loose:
-    """Writes into the repository at `store`: 0.1 ms an object, where GitPython's object database takes 0.3."""
+class LooseObjects:
+    """A writer into the repository at `store`: 0.1 ms for an object, where GitPython's object database takes 0.3."""
 
     def __init__(self, store: Path) -> None:
         self._store = store
-        self._unsynced: dict[Oid, tuple[Oid, ...]] = {}  # written, not yet fsynced: what each names in turn
+        self._unsynced: dict[Oid, tuple[Oid, ...]] = {}  # written, not yet fsynced, with the names that each holds
 
     def put(self, kind: str, data: bytes, names: Sequence[Oid]) -> Oid:
-        """Write an object, which names these others; its own name. Raises Paused where the disk refuses."""
+        """Write an object, which names these others; return its own name. Raise Paused if the disk refuses."""
         oid = oid_of(kind, data)
         if len(self._unsynced) >= UNSYNCED_MAX:
             git_refs.sync_files([git_refs.loose_path(self._store, one) for one in self._unsynced])
@@ -38,7 +38,7 @@ class Loose:
         self._unsynced[oid] = tuple(names)
         path = git_refs.loose_path(self._store, oid)
         try:
-            # A torn file, as a power loss leaves them, is written anew: git would leave it and report success.
+            # A torn file, as a power loss leaves it, is written again: git would leave it and report success.
             if not (path.exists() and git_refs.is_sound(path, oid)):
                 _write(path, zlib.compress(encoded(kind, data), ZLIB_LEVEL))
         except OSError as error:
@@ -46,7 +46,7 @@ class Loose:
         return oid
 
     def sync(self, tip: Oid) -> None:
-        """fsync what `tip` reaches of the objects written here. Outboxes are not: their lines are in the queue."""
+        """fsync the objects written here that `tip` reaches. Outboxes are left out: their lines are in the queue."""
         below, found = [tip], dict.fromkeys([tip] if tip in self._unsynced else ())
         while below:
             named = [oid for oid in self._unsynced.get(below.pop(), ()) if oid in self._unsynced and oid not in found]
@@ -58,7 +58,7 @@ class Loose:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Beside and renamed: whoever finds the name finds all of it."""
+    """Write beside and rename: the name never shows a half-written object."""
     make_folder(path.parent, exist_ok=True)
     beside = path.with_name(f"tmp_obj_{os.getpid()}_{next(_numbers)}")  # `git prune` removes what a crash left
     file = open_new(beside, mode=sharing.mode_in(path.parent) & 0o444)

@@ -1,7 +1,7 @@
-"""Tidying the private store up: what many fetches and writes left lying is packed, and what no ref names is let go.
+"""Maintenance of the private store: what many fetches and writes left lying is packed, and unreferenced objects go.
 
-A git that tidies goes on when the process that started it is killed, and takes what is fetched meanwhile for rubbish:
-no ref names it yet. A mark lies there from before the first git until after the last, so that who comes next can wait.
+A git that tidies goes on when the process that started it is killed, and takes newly fetched objects for rubbish: no
+ref names them yet. A mark stands from before the first git until after the last, so that the next process can wait.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gitcoord.core.errors import Paused
 from gitcoord.store.git import refs as git_refs
-from gitcoord.store.git.process import Result, works_on
+from gitcoord.store.git.process import GitResult, works_on
 from gitcoord.store.home import sharing
 
 LOOSE_MAX = 4000  # objects; git's own limit is 6,700
@@ -25,13 +25,13 @@ UNFINISHED_S_MAX = 86_400.0  # no fetch takes a day: `timeout_s` ends it long be
 
 
 def is_due(store: Path, patience: int) -> bool:
-    """Whether so much lies about that packing pays, and no other git is at it. `patience`: so many times as much."""
+    """Return whether packing pays, and no other git is at it. `patience`: wait for so many times as much."""
     loose, packs = git_refs.clutter(store)
     return (loose >= LOOSE_MAX * patience or packs >= PACKS_MAX * patience) and not works_on(store)
 
 
-def tidy(store: Path, run: Callable[..., Result]) -> bool:
-    """Nobody else may write there meanwhile. Whether it was done."""
+def tidy(store: Path, run: Callable[..., GitResult]) -> bool:
+    """Pack the store, while nobody else writes there. Return whether it was done."""
     mark = store / MARK
     sharing.touch(mark)
     packed = run("repack", "-a", "-d", "-q").status == 0  # synced BEFORE what it replaces goes
@@ -43,8 +43,8 @@ def tidy(store: Path, run: Callable[..., Result]) -> bool:
 def remove_unfinished(store: Path) -> int:
     """Remove the packs that fetches began and did not finish: git leaves them when it is killed. Return how many.
 
-    Not one that is being written: those that lie there are listed BEFORE it is asked whether a git is at work. Another
-    user's git cannot be seen, so what is not ours goes only when no fetch can have lasted that long.
+    A pack that is being written stays: files are listed BEFORE the check whether a git is at work. Another user's git
+    cannot be seen, so files of others go only when no fetch can have lasted that long.
     """
     unfinished = list((store / "objects" / "pack").glob("tmp_*"))
     if not unfinished or works_on(store):
@@ -64,7 +64,7 @@ def _user() -> int:
 
 
 def outlast(store: Path, timeout_s: float) -> None:
-    """Wait for the end of a tidying whose process was killed. Raises Paused when that takes too long."""
+    """Wait for the end of a tidying whose process was killed. Raise Paused if that takes too long."""
     mark = store / MARK
     if not mark.exists():
         return

@@ -1,10 +1,11 @@
-"""The mirror: what of the remote is here, and how the rest of it comes, whatever others have put there.
+"""The mirror: the part of the remote that is here, and how the rest comes, whatever others have put there.
 
-Mostly one fetch brings everything. Where that fails, or refs are known that made it fail, the refs are looked at first:
-the ledger comes by itself, then the outboxes, so that a bad one fails alone; and it is left alone for a while.
+Mostly one fetch brings everything. If that fails, or refs are known that made it fail, the refs are listed first: the
+ledger comes by itself, then the outboxes, so that a bad one fails alone; and it is left alone for a while.
 
 `git fetch --filter=blob:limit=` would not do: it counts no trees and no number of blobs, a server may ignore it, and it
-turns the store into a partial clone, with the remote's URL in its configuration, which fetches what is read there.
+turns the store into a partial clone, with the remote's URL in its configuration, which fetches each object that is read
+there.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ from gitcoord.core.ports import Fetched, Oid
 from gitcoord.store.git import local_remote, maintenance
 from gitcoord.store.git import refs as git_refs
 from gitcoord.store.git.backoff import Backoff
-from gitcoord.store.git.isolated_fetch import STRANGERS, TOGETHER, Apart
-from gitcoord.store.git.process import Result
+from gitcoord.store.git.isolated_fetch import STRANGERS, TOGETHER, IsolatedFetch
+from gitcoord.store.git.process import GitResult
 from gitcoord.store.git.transport import MIRROR, Transport, copy_of
 
 OTHERS_MAX = 200  # refs that are not ours; `ls-remote` lists all there are, and a fetch asks for ours only
-WARY = "?"  # in the backoff: refs were found among the outboxes that are none, or too many
-WARY_S = 600.0  # so long every process looks at the refs before it fetches any
+WARY = "?"  # in the backoff: refs among the outboxes that are none, or too many of them
+WARY_S = 600.0  # so long every process lists the refs before it fetches any
 
 
 class Mirror:
-    """A copy of the remote's refs in the private repository at `path`, with all that they reach."""
+    """A copy of the remote's refs in the private repository at `path`, with the objects that they reach."""
 
     def __init__(self, path: Path, transport: Transport, *, ledger_ref: str, outbox_prefix: str) -> None:
         for ref in (ledger_ref, outbox_prefix):
@@ -40,10 +41,10 @@ class Mirror:
         self._ledger_ref = ledger_ref
         self._outboxes = outbox_prefix.rstrip("/") + "/"
         self._backoff = Backoff(path)
-        self._apart = Apart(transport, self._backoff, ledger_ref, self._outboxes)
-        self._calm = False  # the last look brought nothing new: look at the refs before fetching anything
-        self._crowded = False  # the remote has so many other refs that looking at all of them takes longer
-        self._is_clean = False  # what earlier processes left unfinished is gone
+        self._isolated = IsolatedFetch(transport, self._backoff, ledger_ref, self._outboxes)
+        self._nothing_new = False  # the last look brought nothing new: list the refs before fetching anything
+        self._crowded = False  # the remote has so many other refs that listing all of them takes longer
+        self._is_clean = False  # unfinished packs of earlier processes are removed
 
     def fetch(self, *, newcomer: bool, first: Collection[str]) -> Fetched:
         if not self._is_clean:
@@ -51,12 +52,12 @@ class Mirror:
             self._is_clean = True
         before = self._read()
         more = [f"--depth={limits.LOOK_BACK_COMMITS}"] if newcomer and not before else []
-        # All of a ledger may take long, and has wider bounds than outboxes may have: the first time it comes by itself.
+        # All of a ledger may take long, and has wider bounds than outboxes have: the first time it comes by itself.
         wary = not before or bool(self._backoff.paused())
-        shown = self._shown(look=wary or (self._calm and not self._crowded))
+        shown = self._shown(look=wary or (self._nothing_new and not self._crowded))
         found = self._chosen(shown, first) if shown is not None else None
         if found is not None and found.refs == before and before and not found.left:
-            self._calm = True
+            self._nothing_new = True
             return found
         if not wary and (found is None or not found.left and not found.strays):
             result = self._bring_all()
@@ -72,35 +73,36 @@ class Mirror:
         return self._bring_apart(found, before, first, more)
 
     def note(self, ref: str, oid: Oid) -> None:
-        """What was pushed is here: the mirror says so, and the next look finds nothing new in it."""
+        """Record a pushed ref: its objects are here, and the next look finds nothing new in it."""
         if self._is_ours(ref):
             git_refs.write_copy(self._path, copy_of(ref), oid)
 
     def deepen(self) -> bool:
-        """Bring here what a newcomer's fetch left on the remote; whether that changed anything."""
+        """Fetch what a newcomer's fetch left on the remote; return whether that changed anything."""
         boundary = self._path / "shallow"
         if not boundary.exists():
             return False
         before = boundary.read_bytes()
-        self._apart.bring_ledger(["--unshallow"])
+        self._isolated.bring_ledger(["--unshallow"])
         return not boundary.exists() or boundary.read_bytes() != before
 
-    # What the remote has, and what of it is wanted
+    # The remote's refs, and the ones that are wanted
 
     def _read(self) -> dict[str, Oid]:
-        """Our refs on the remote as last fetched, or pushed, by any process of this node: their objects are here."""
+        """Return our refs on the remote as last fetched, or pushed, by any process of this node: their objects are
+        here."""
         return {ref: oid for ref, oid in self._copies().items() if self._is_ours(ref)}
 
     def _copies(self) -> dict[str, Oid]:
         try:
             return {"refs/" + name: oid for name, oid in git_refs.read_refs(self._path, MIRROR).items()}
-        except Corrupt:  # a power cut: the fetch mends it
+        except Corrupt:  # a power cut: the fetch repairs it
             return {}
 
     def _shown(self, *, look: bool) -> dict[str, Oid] | None:
-        """All refs, and nothing fetched; None where to fetch takes no longer than to look first.
+        """Return all refs without fetching; None if a fetch takes no longer than a listing.
 
-        A look takes half the time of a fetch that brings nothing but looks what is here; at files hardly any.
+        A listing takes half the time of a fetch that finds nothing new; with a remote in local files hardly any.
         """
         near = self._transport.near()
         shown = local_remote.shown(near, self._ledger_ref, self._outboxes.rstrip("/")) if near is not None else None
@@ -123,18 +125,18 @@ class Mirror:
         return found
 
     def _drop(self, refs: Iterable[str]) -> None:
-        """Let go of copies of refs."""
+        """Delete copies of refs."""
         gone = [copy_of(ref) for ref in refs]
         for copy in gone:
             (self._path / copy).unlink(missing_ok=True)
-        packed = git_refs.read_refs(self._path, MIRROR) if gone else {}  # a git that was told so packs refs
+        packed = git_refs.read_refs(self._path, MIRROR) if gone else {}  # a git with such settings packs refs
         for copy in gone:
             if copy.removeprefix(MIRROR) in packed:
                 self._transport.run("update-ref", "--no-deref", "-d", copy)
 
     # Everything in one fetch
 
-    def _bring_all(self) -> Result:
+    def _bring_all(self) -> GitResult:
         # An exact ref that is missing fails the fetch, a pattern does not: the star stands before the last
         # letter, where hardly any other ref fits; those that do are left out of the answer.
         refs = [self._ledger_ref[:-1] + "*" + self._ledger_ref[-1], self._outboxes + "*"]
@@ -146,7 +148,7 @@ class Mirror:
         for ref in self._backoff.failing().keys() & found.refs.keys():
             self._backoff.succeeded(ref)
         self._backoff.forget({*found.refs, STRANGERS, WARY})
-        self._calm = found.refs == before
+        self._nothing_new = found.refs == before
         return found
 
     # Ref by ref
@@ -158,7 +160,7 @@ class Mirror:
         self._backoff.forget({*found.refs, STRANGERS, WARY})
         left = dict(found.left)
         try:
-            for again in (False, True):  # what is mended on the way may take the mirror along
+            for again in (False, True):  # the repair of the store may remove the mirror as well
                 copies = self._read()
                 behind = [
                     ref
@@ -166,13 +168,13 @@ class Mirror:
                     if ref not in left and (ref not in copies or not again and copies[ref] != oid)
                 ]
                 if self._ledger_ref in behind:
-                    self._apart.bring_ledger(more)
-                left |= self._apart.bring([ref for ref in behind if ref != self._ledger_ref], first, more)
+                    self._isolated.bring_ledger(more)
+                left |= self._isolated.bring([ref for ref in behind if ref != self._ledger_ref], first, more)
         finally:
             maintenance.remove_unfinished(self._path)
         copies = self._read()
         refs = {
             ref: oid if ref in left else copies[ref] for ref, oid in found.refs.items() if ref in left or ref in copies
         }
-        self._calm = False
+        self._nothing_new = False
         return Fetched(refs, left, found.strays)

@@ -1,4 +1,4 @@
-"""Objects: a git object is its kind, its length and its bytes, and is named by their SHA-1."""
+"""Git objects: an object is its kind, its length and its bytes, and is named by their SHA-1."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _NOT_IN_A_SLUG = re.compile(r"[^a-z0-9]+")
 
 
 def oid_of(kind: str, data: bytes) -> Oid:
-    """The name that git gives to an object of `kind` ("blob", "tree", "commit")."""
+    """Return the name that git gives to an object of `kind` ("blob", "tree", "commit")."""
     return hashlib.sha1(encoded(kind, data), usedforsecurity=False).hexdigest()
 
 
 def encoded(kind: str, data: bytes) -> bytes:
-    """An object as git names and stores it."""
+    """Return an object as git names and stores it."""
     return b"%s %d\0%s" % (kind.encode(), len(data), data)
 
 
 def encode_tree(entries: Mapping[str, Entry]) -> bytes:
-    """A tree's bytes. Git sorts a folder as if its name ended in a slash: `a.b` comes before `a/`."""
+    """Return a tree's bytes. Git sorts a folder as if its name ended in a slash: `a.b` comes before `a/`."""
     rows = []
     for name, entry in entries.items():
         raw = name.encode("utf-8", "surrogateescape")
@@ -42,7 +42,7 @@ def encode_tree(entries: Mapping[str, Entry]) -> bytes:
 
 
 def decode_tree(oid: Oid, data: bytes) -> dict[str, Entry]:
-    """The entries of a tree, whoever wrote it; Corrupt if the bytes are no tree."""
+    """Return the entries of a tree, whoever wrote it. Raise Corrupt if the bytes are no tree."""
     entries: dict[str, Entry] = {}
     at = 0
     while at < len(data):
@@ -52,8 +52,8 @@ def decode_tree(oid: Oid, data: bytes) -> dict[str, Entry]:
             raise Corrupt(f"object {oid} is not a well-formed tree")
         name = data[space + 1 : end].decode("utf-8", "surrogateescape")
         mode = data[at:space].lstrip(b"0")
-        # A submodule names a commit of another repository: nothing of it lies here. A name that git would not check
-        # out was put there by hand: left out, it is gone with the next commit, which could not be made with it.
+        # A submodule names a commit of another repository, which is not here. A name that git would not check out was
+        # put there by hand: left out, it is gone with the next commit, which could not be made with it.
         if mode != _SUBMODULE_MODE and _is_plain(data[space + 1 : end]):
             entries[name] = Entry(data[end + 1 : end + 21].hex(), mode == _TREE_MODE)
         at = end + 21
@@ -61,12 +61,12 @@ def decode_tree(oid: Oid, data: bytes) -> dict[str, Entry]:
 
 
 def _is_plain(name: bytes) -> bool:
-    """Whether a tree's entry may have this name."""
+    """Return whether a tree's entry may have this name."""
     return bool(name) and name.lower() not in (b".", b"..", b".git") and b"/" not in name and b"\0" not in name
 
 
 def encode_commit(*, tree: Oid, parents: Sequence[Oid], message: str, author: str, time_s: int) -> bytes:
-    """A commit's bytes; author and committer are one, and the zone is always +0000."""
+    """Return a commit's bytes; author and committer are one, and the zone is always +0000."""
     name = _NOT_IN_A_NAME.sub(" ", author).strip(" .,:;\"'") or "gitcoord"
     slug = _NOT_IN_A_SLUG.sub("-", name.lower()).strip("-") or "agent"
     who = f"{name} <{slug}@gitcoord.invalid> {max(0, time_s)} +0000"
@@ -76,7 +76,7 @@ def encode_commit(*, tree: Oid, parents: Sequence[Oid], message: str, author: st
 
 
 def decode_commit(oid: Oid, data: bytes) -> CommitInfo:
-    """What a commit says, whoever wrote it; headers that gitcoord does not know are passed over."""
+    """Return a commit's content, whoever wrote it; unknown headers are ignored."""
     head, _, message = data.partition(b"\n\n")
     tree = ""
     parents: list[Oid] = []

@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-OUTPUT_BYTES_MAX = 1024 * 1024  # a hook may print for ever; porcelain of a push of 1000 refs is 0.1 MB
+OUTPUT_BYTES_MAX = 1024 * 1024  # a hook may print forever; porcelain of a push of 1000 refs is 0.1 MB
 TERMINATE_S = 0.5  # git removes its lock files when it is told to stop, not when it is killed
 LINGER_S = 0.2  # ssh's ControlPersist master keeps standard error open long after git has ended
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one process, git or a child of it, may use at most. (On Windows its time alone is bounded.)"""
+    """The most that one process, git or a child of it, may use. (On Windows only its time is bounded.)"""
 
     file_bytes: int  # of one file that it writes: a pack is one
     memory_bytes: int  # git unpacks a difference in memory, and a few bytes may be one of gigabytes
@@ -29,13 +29,13 @@ class Bounds:
             return list(command)
         limits = [f"-f {self.file_bytes // 512}", f"-d {self.memory_bytes // 1024}"]
         limits += [f"-t {self.cpu_s}"] if self.cpu_s is not None else []
-        set_all = "".join(f"ulimit {one} 2>/dev/null; " for one in limits)  # a stricter one of the user's stays
+        set_all = "".join(f"ulimit {one} 2>/dev/null; " for one in limits)  # a stricter limit of the user's stays
         return ["/bin/sh", "-c", f'{set_all}exec "$@"', "sh", *command]
 
 
 @dataclass(frozen=True)
-class Result:
-    """How git ended and what it said; `status` is not 0 when it was killed."""
+class GitResult:
+    """The exit status and output of git; `status` is not 0 if it was killed."""
 
     status: int
     stdout: str
@@ -43,14 +43,14 @@ class Result:
     timed_out: bool = False
 
 
-def finish(process: subprocess.Popen[bytes], timeout_s: float, meanwhile: Callable[[], None]) -> Result:
-    """Wait for a process that leads a session of its own, reading what it says within bounds; `meanwhile` comes first.
+def finish(process: subprocess.Popen[bytes], timeout_s: float, meanwhile: Callable[[], None]) -> GitResult:
+    """Wait for a process that leads a session of its own, reading its output within bounds; `meanwhile` comes first.
 
-    Not `communicate(timeout=…)`: that waits for the pipes to close, which a background ssh does not do,
-    and `kill()` reaches git alone, not the ssh or git-remote-https that hangs.
+    Not `communicate(timeout=…)`: that waits for the pipes to close, which a background ssh does not do, and `kill()`
+    reaches git alone, not the ssh or git-remote-https that hangs.
     """
     assert process.stdout is not None and process.stderr is not None
-    readers = [_Reader(process.stdout.fileno()), _Reader(process.stderr.fileno())]
+    readers = [_PipeReader(process.stdout.fileno()), _PipeReader(process.stderr.fileno())]
     late = threading.Event()
 
     def stop() -> None:
@@ -72,29 +72,29 @@ def finish(process: subprocess.Popen[bytes], timeout_s: float, meanwhile: Callab
     finally:
         watchdog.cancel()
     if late.is_set():
-        _signal_group(process, hard=True)  # what git started and did not take along
+        _signal_group(process, hard=True)  # children of git that outlived it
     for reader in readers:
         reader.join(LINGER_S)
     out, err = (bytes(reader.kept).decode("utf-8", "replace") for reader in readers)
-    return Result(status if not late.is_set() else status or 124, out, err, late.is_set())
+    return GitResult(status if not late.is_set() else status or 124, out, err, late.is_set())
 
 
 def works_on(store: Path) -> bool:
-    """Whether a git, perhaps of a process that was killed meanwhile, writes to the repository at `store` now."""
+    """Return whether a git, perhaps of a process that was killed meanwhile, writes to the repository at `store` now."""
     import psutil
 
     for process in psutil.process_iter():
         try:
             if process.name().startswith("git") and process.environ().get("GIT_DIR") == str(store):
-                if "cat-file" not in process.cmdline():  # reads, for as long as we live
+                if "cat-file" not in process.cmdline():  # it reads, for as long as we live
                     return True
         except psutil.Error:  # it has ended, or it is another user's
             continue
     return False
 
 
-class _Reader(threading.Thread):
-    """Reads one pipe to its end through a descriptor of its own, and keeps the first part."""
+class _PipeReader(threading.Thread):
+    """A reader of one pipe to its end through a descriptor of its own; it keeps the first part."""
 
     def __init__(self, fd: int) -> None:
         super().__init__(daemon=True)

@@ -1,4 +1,4 @@
-"""Reading objects: through one child of git that stays, and from memory what was written or read just now.
+"""The reader of objects: through one long-lived child of git, and from memory what was written or read just now.
 
 GitPython takes 0.1 s to import, as long as a whole command may: it is imported when an object is first read from disk.
 """
@@ -15,25 +15,25 @@ from gitcoord.core.errors import Corrupt, Oversized
 from gitcoord.core.ports import Oid
 from gitcoord.store import program
 from gitcoord.store.git import refs as git_refs
-from gitcoord.store.git.blob_prefetch import Ahead
+from gitcoord.store.git.blob_prefetch import BlobPrefetch
 from gitcoord.store.git.objects import OID
 
 if TYPE_CHECKING:
     from git import Git
 
-RECENT_BYTES_MAX = 1024 * 1024  # what a round wrote, or read of the tip, is asked for again several times
+RECENT_BYTES_MAX = 1024 * 1024  # a round asks several times for what it wrote, or read of the tip
 RECENT_OBJECT_BYTES_MAX = 64 * 1024
 
 
 class Reader:
-    """Reads from the repository at `store`, whose copy of the remote's refs is under `mirror`."""
+    """A reader of the repository at `store`, whose copy of the remote's refs is under `mirror`."""
 
     def __init__(self, store: Path, mirror: str) -> None:
         self._store = store
         self._mirror = mirror
         self._recent: dict[Oid, tuple[str, bytes]] = {}
         self._recent_bytes = 0
-        self._ahead: Ahead | None = None
+        self._prefetch: BlobPrefetch | None = None
 
     @cached_property
     def _git(self) -> Git:
@@ -44,22 +44,22 @@ class Reader:
         return reader
 
     def close(self) -> None:
-        """End the children, and believe nothing but the disk. It may still be used; they start anew."""
+        """End the children, and trust nothing but the disk. The reader may still be used; they start again."""
         self._recent.clear()
         self._recent_bytes = 0
-        if self._ahead is not None:
-            self._ahead.close()
+        if self._prefetch is not None:
+            self._prefetch.close()
         if "_git" in self.__dict__:
             self._git.clear_cache()
 
     def ahead(self, oids: Sequence[Oid]) -> None:
-        """These blobs are read next, in this order."""
-        if self._ahead is not None:
-            self._ahead.close()
-        self._ahead = Ahead(self._store, oids) if all(map(OID.match, oids)) else None
+        """Prefetch these blobs, which are read next, in this order."""
+        if self._prefetch is not None:
+            self._prefetch.close()
+        self._prefetch = BlobPrefetch(self._store, oids) if all(map(OID.match, oids)) else None
 
     def remember(self, oid: Oid, kind: str, data: bytes) -> None:
-        """The object was just written."""
+        """Remember an object that was just written."""
         if oid in self._recent or len(data) > RECENT_OBJECT_BYTES_MAX:
             return
         self._recent[oid] = (kind, data)
@@ -69,14 +69,15 @@ class Reader:
             self._recent_bytes -= len(oldest)
 
     def read(self, oid: Oid, kind: str, bytes_max: int) -> bytes:
-        """The object's bytes. Raises Oversized, before anything is read, and Corrupt for what is not there or torn."""
+        """Return the object's bytes. Raise Oversized, before anything is read, and Corrupt for a missing or torn
+        object."""
         if not OID.match(oid):
             raise Corrupt(f"{oid!r} does not name a git object")
         if oid in self._recent:
             found, data = self._recent[oid]
             return _checked(oid, found, kind, data, bytes_max)
-        if self._ahead is not None and kind == "blob":
-            poured = self._ahead.blob(oid, bytes_max)
+        if self._prefetch is not None and kind == "blob":
+            poured = self._prefetch.blob(oid, bytes_max)
             if poured is not None:
                 return poured
         try:
@@ -92,7 +93,7 @@ class Reader:
             return self._cat(oid, bytes_max)
         except (EOFError, OSError) as error:
             self.close()
-            git_refs.heal(self._store, self._mirror)  # or the next fetch would believe that it is here
+            git_refs.heal(self._store, self._mirror)  # otherwise the next fetch would believe that it is here
             raise Corrupt(
                 f"object {oid} in {self._store} was damaged; sync again, and if that does not help delete "
                 "the folder: what it holds is fetched again"
@@ -111,11 +112,11 @@ class Reader:
                 raise Corrupt(f"object {oid} is not in {self._store}; sync, and it may be fetched") from error
             raise EOFError(oid) from error
         except BaseException:
-            _let_go(stream)
+            _detach(stream)
             self.close()  # the stream stands somewhere inside this object
             raise
         if len(data) != size:
-            _let_go(stream)
+            _detach(stream)
             raise EOFError(oid)
         name: object = found  # GitPython 3.2 declares text and gives bytes
         return (name.decode() if isinstance(name, bytes) else str(name)), data
@@ -133,7 +134,7 @@ def _oversized(oid: Oid, size: int, bytes_max: int) -> Oversized:
     return Oversized(f"object {oid} has {size} bytes, more than {bytes_max}: not gitcoord's")
 
 
-def _let_go(stream: Any) -> None:
-    """Else GitPython reads what is left of a stream when it is collected: of what is too large, or a closed file."""
+def _detach(stream: Any) -> None:
+    """Detach a stream: otherwise GitPython reads its rest when it is collected, too large or closed as it is."""
     if stream is not None:
         stream._nbr = stream._size

@@ -1,4 +1,4 @@
-"""Refs: small files that name objects; the ones that remember are fsynced before anyone relies on them."""
+"""Refs: small files that name objects; the durable ones are fsynced before anyone relies on them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAME = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)*\Z")
 
 
 def read_refs(store: Path, under: str) -> dict[str, Oid]:
-    """All refs under `under` ("refs/x/"), by what follows it. A loose ref wins over a packed one."""
+    """Return all refs under `under` ("refs/x/"), by the rest of their names. A loose ref wins over a packed one."""
     refs = {name[len(under) :]: oid for name, oid in _packed(store).items() if name.startswith(under)}
     top = os.path.join(store, under)
     for path in _loose_files(top):
@@ -85,7 +85,7 @@ def write_copy(store: Path, ref: str, oid: Oid) -> None:
 
 
 def _make_folders(folder: Path) -> list[Path]:
-    """Make a folder and those around it; those that were missing."""
+    """Make a folder and its parents; return those that were missing."""
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     for one in reversed(missing):
         make_folder(one, exist_ok=True)
@@ -93,7 +93,7 @@ def _make_folders(folder: Path) -> list[Path]:
 
 
 def delete_ref(store: Path, ref: str) -> bool:
-    """Delete a loose ref, durably. False if packed-refs holds it too, which only git may rewrite."""
+    """Delete a loose ref, durably. Return False if packed-refs holds it too, which only git may rewrite."""
     path = store / ref
     path.unlink(missing_ok=True)
     if path.parent.is_dir():
@@ -133,13 +133,13 @@ def loose_path(store: Path, oid: Oid) -> Path:
 
 
 def clutter(store: Path) -> tuple[int, int]:
-    """About how many loose objects there are (one folder of 256, counted), and how many packs."""
+    """Return about how many loose objects there are (one folder of 256, counted), and how many packs."""
     packs = (store / "objects" / "pack").glob("*.pack")
     return 256 * sum(1 for _ in (store / "objects" / "17").glob("*")), sum(1 for _ in packs)
 
 
 def is_sound(path: Path, oid: Oid) -> bool:
-    """Whether a loose object's file holds the object that it is named for."""
+    """Return whether a loose object's file holds the object that it is named for."""
     try:
         raw = zlib.decompress(path.read_bytes())
     except (OSError, zlib.error):
@@ -152,11 +152,11 @@ def is_sound(path: Path, oid: Oid) -> bool:
 def heal(store: Path, mirror: str) -> int:
     """Remove loose objects that a power loss emptied or tore, and the mirror of the remote's refs.
 
-    Git fetches nothing that it believes to have: it freshens an empty object file instead of writing it
-    anew, and one ref that names such an object makes every later fetch fail (git 2.39). Both are copies.
+    Git fetches nothing that it believes to have: it freshens an empty object file instead of writing it again, and one
+    ref that names such an object makes every later fetch fail (git 2.39). Both are copies.
     """
     removed = 0
-    for folder, _, files in os.walk(store / "objects"):  # which passes over what another git removes meanwhile
+    for folder, _, files in os.walk(store / "objects"):  # it skips what another git removes meanwhile
         for name in files:
             path = Path(folder, name)
             if OID.fullmatch(path.parent.name + name) and not is_sound(path, path.parent.name + name):

@@ -1,4 +1,4 @@
-"""What can be asked about repositories when something is wrong: their objects' health, their settings, their host."""
+"""The health of repositories: their objects, their settings, their host, for when something is wrong."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from gitcoord.store import program
 from gitcoord.store.git import credentials, git_store
 from gitcoord.store.git import url as git_url
 from gitcoord.store.git.git_output import words
-from gitcoord.store.git.process import Result
+from gitcoord.store.git.process import GitResult
 
 LOCAL_S = 30.0
-FSCK_S = 600.0  # 100,000 objects take seconds; a hung disk for ever
+FSCK_S = 600.0  # 100,000 objects take seconds; a hung disk takes forever
 SHOWN_MAX = 5
 
-# "error in commit …" is said of odd objects that somebody made on purpose: those are whole, and not our damage.
+# "error in commit …" is said of odd objects that somebody made on purpose: those are complete, and not our damage.
 _DAMAGE = re.compile(r"(?:error: |fatal: |missing |broken link)", re.I)
 
 
 def damage(store: Path) -> list[str]:
-    """What git finds damaged or missing in the repository at `store`, at most a few lines; empty when it is sound."""
+    """Return what git finds damaged or missing in the repository at `store`, at most a few lines; empty if it is
+    sound."""
     if not (store / "objects").is_dir() or not (store / "HEAD").is_file():
         return ["it is no git repository"]
     found = _run(store, "fsck", "--full", "--no-dangling", "--no-reflogs", "--no-progress", timeout_s=FSCK_S)
@@ -36,7 +37,7 @@ def has_commit(store: Path, oid: Oid) -> bool:
 
 
 def salvage(old: Path, into: Path) -> None:
-    """Take along, as far as it can still be read, what local refs of the old store keep."""
+    """Copy what local refs of the old store keep, as far as it can still be read."""
     _run(
         into,
         "fetch",
@@ -50,41 +51,41 @@ def salvage(old: Path, into: Path) -> None:
 
 
 def local_folder(url: str) -> Path | None:
-    """The folder of a remote on this machine; None for any other."""
+    """Return the folder of a remote on this machine; None for any other."""
     path = Path(url.removeprefix("file://")) if url.startswith("file://") or git_url.is_local(url) else None
     return path if path is not None and path.is_dir() else None
 
 
 def setting(repository: Path, key: str) -> str:
-    """A setting as it holds in the repository; empty when it is not set."""
+    """Return a setting as it applies in the repository; empty if it is not set."""
     return _run(repository, "config", "--get", key).stdout.strip()
 
 
 def set_setting(repository: Path, key: str, value: str) -> str:
-    """Set it in the repository's own file. What went wrong, or nothing."""
+    """Set a setting in the repository's own file. Return what went wrong, or ""."""
     done = _run(repository, "config", "--local", key, value)
     return words(done.stderr) if done.status else ""
 
 
 def git_folder(repository: Path) -> Path:
-    """Where the repository at a remote's path has its objects: the path itself, or `.git` in it."""
+    """Return where the repository at a remote's path has its objects: the path itself, or `.git` in it."""
     return repository / ".git" if (repository / ".git").is_dir() else repository
 
 
 def packs(repository: Path) -> tuple[int, bool]:
-    """How many packs it has, and whether its refs were packed by somebody."""
+    """Return how many packs it has, and whether its refs were packed by somebody."""
     folder = git_folder(repository)
     return len(list((folder / "objects" / "pack").glob("*.pack"))), (folder / "packed-refs").exists()
 
 
 def loose_objects(repository: Path) -> int:
-    """About how many loose objects there are: one folder of 256, counted."""
+    """Return about how many loose objects there are: one folder of 256, counted."""
     folders = [folder for folder in (git_folder(repository) / "objects").glob("[0-9a-f][0-9a-f]")][:16]
     return sum(len(list(folder.iterdir())) for folder in folders) * 256 // max(16, len(folders)) if folders else 0
 
 
 def default_remote(repository: Path) -> str | None:
-    """`origin` as the clone around `repository` has it."""
+    """Return `origin` as the clone around `repository` has it."""
     return git_store.remote_url(repository, "origin")
 
 
@@ -95,7 +96,7 @@ def git_path() -> str | None:
         return None
 
 
-def _run(repository: Path, *args: str, timeout_s: float = LOCAL_S) -> Result:
+def _run(repository: Path, *args: str, timeout_s: float = LOCAL_S) -> GitResult:
     credentials.leave_hook()
     return git_store._spawn(["--git-dir", str(git_folder(repository)), *args], {}, timeout_s)
 
@@ -129,11 +130,11 @@ class Probe:
         self._folder.cleanup()
 
     def refs(self) -> dict[str, Oid]:
-        """All refs of the remote, without fetching anything. Raises what a fetch would raise."""
+        """Return all refs of the remote, without fetching anything. Raise what a fetch would raise."""
         return self.store._transport.ls_remote()
 
     def commit(self, nonce: str, parent: Oid | None, time_s: int) -> Oid:
-        """A scratch commit in the shape of an empty outbox, unlike any other."""
+        """Make a scratch commit in the form of an empty outbox, unlike any other."""
         return outbox.write(
             self.store, node="doctor", pending=(), heartbeats=(), orphans=(), nonce=nonce, parent=parent, time_s=time_s
         )

@@ -1,4 +1,4 @@
-"""Where a path stands: in which clone, in which of its work trees. Found in the files, without starting git."""
+"""The location of a path: its clone, and the clone's work tree. Found in the files, without starting git."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from gitcoord.core.errors import Refused
 
 
 def common_dir(path: Path) -> Path | None:
-    """The git directory that all work trees of the clone around `path` share; None outside of any."""
+    """Return the git directory that all work trees of the clone around `path` share; None outside of any."""
     plain = plain_common_dir(path)
     if plain is not None:
         return plain
-    from gitcoord.store.git import git_store  # 0.1 s to import, for what is found seldom
+    from gitcoord.store.git import git_store  # 0.1 s to import, for a rare case
 
     return git_store.find_common_dir(path)
 
 
 def plain_common_dir(path: Path) -> Path | None:
-    """That of an ordinary clone, or of a linked work tree; None for anything else, which GitPython looks at."""
+    """Return the git directory of an ordinary clone, or of a linked work tree; None otherwise: then GitPython
+    decides."""
     path = path.absolute()
     for folder in (path, *path.parents):
         found = folder / ".git"
@@ -38,7 +39,8 @@ def work_tree(path: Path) -> Path | None:
 
 
 def _of_linked(found: Path) -> Path | None:
-    """`.git` is a file that names the work tree's own git directory, and that one names the common one."""
+    """Return the common git directory of a linked work tree: `.git` is a file that names the tree's own git directory,
+    which names the common one."""
     try:
         own = found.parent / found.read_text("utf-8").removeprefix("gitdir:").strip()
         common = (own / (own / "commondir").read_text("utf-8").strip()).resolve()
@@ -60,14 +62,14 @@ def not_in_tree(git_dir: Path) -> Path:
     for folder in git_dir.parents if ".git" not in git_dir.parts else ():
         if (folder / ".git").exists():
             raise Refused(
-                f"{git_dir} looks like a repository and lies in the work tree {folder}, whose branches may "
+                f"{git_dir} looks like a repository and is in the work tree {folder}, whose branches may "
                 "hold it: it is not used. Run the command elsewhere, or move that repository away"
             )
     return git_dir
 
 
 def worktree_name(path: Path) -> str:
-    """The name of the linked work tree around `path`, as git keeps it; "" in a clone's own."""
+    """Return the name of the linked work tree around `path`, as git keeps it; "" in a clone's own."""
     for folder in (path.absolute(), *path.absolute().parents):
         found = folder / ".git"
         if found.is_dir():

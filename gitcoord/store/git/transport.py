@@ -1,4 +1,4 @@
-"""The way to the shared remote: its refs, a fetch, a push, and what a crash left lying in between."""
+"""The transport to the shared remote: its refs, a fetch, a push, and the repair of what a crash left in between."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from gitcoord.core.ports import Oid, Pushed, PushOutcome, Update
 from gitcoord.store.git import credentials, git_output, local_remote
 from gitcoord.store.git import refs as git_refs
 from gitcoord.store.git import url as git_url
-from gitcoord.store.git.process import Bounds, Result, works_on
+from gitcoord.store.git.process import Bounds, GitResult, works_on
 
 MIRROR = "refs/gitcoord/remote/"
 
 PRIVATE = {
     "core.hooksPath": os.devnull,  # the user's hooks (or their global hooksPath) are not about our pushes
-    # What is fetched comes as one pack, and is synced: eight changed refs took 32 ms as loose objects, each synced,
-    # and as a pack 18. The mirror's refs are not: a copy, which `heal` makes anew. The ones that remember are ours.
+    # A fetch arrives as one pack, and is synced: eight changed refs took 32 ms as loose objects, each synced, and 18 as
+    # a pack. The mirror's refs are not synced: they are a copy, which `heal` rebuilds. The durable refs are ours.
     "core.fsync": "pack,pack-metadata",
     "fetch.unpackLimit": "1",
-    # What is larger is streamed, so that nobody's large blob fills our memory; and git looks for no deltas in it: of
-    # a long queue's signed lines there are none, and looking took three quarters of the push: 1.8 s, not 0.45.
+    # A larger blob is streamed, so that nobody's large blob fills our memory; and git looks for no deltas in it: a long
+    # queue's signed lines have none, and looking took three quarters of the push: 1.8 s, not 0.45.
     "core.bigFileThreshold": "64k",
     "gc.auto": "0",
     "gc.packRefs": "false",
@@ -41,11 +41,11 @@ PRIVATE = {
     "fetch.fsckObjects": "false",
 }
 
-FETCHES_BESIDE_MAX = 5  # tries again while a fetch that a killed process left behind is still at work
+FETCHES_BESIDE_MAX = 5  # tries again while a fetch of a killed process is still at work
 MOVES_MAX = 3  # addresses on one server, each of which names the next
 
 
-Spawn = Callable[[Sequence[str], Mapping[str, str], float, Callable[[], None], Bounds | None], Result]
+Spawn = Callable[[Sequence[str], Mapping[str, str], float, Callable[[], None], Bounds | None], GitResult]
 """Runs git with arguments and additional environment, for at most so many seconds; does something meanwhile."""
 
 
@@ -55,14 +55,15 @@ def copy_of(ref: str) -> str:
 
 
 class Transport:
-    """Talks with the remote for the private repository at `path`: its refs, a fetch into the mirror of them, a push."""
+    """A connection to the remote for the private repository at `path`: its refs, a fetch into the mirror of them, a
+    push."""
 
     def __init__(self, path: Path, *, url: str, config_from: Path | None, timeout_s: float, spawn: Spawn) -> None:
         if url.startswith("-") or not url:
             raise Refused(f"{url!r} cannot be a remote; give a URL or a path")
         credentials.leave_hook()
         self.timeout_s = timeout_s
-        self.moved_to = ""  # where on its server the remote is now, if it is not where it is said to be
+        self.moved_to = ""  # the remote's present place on its server, if it moved
         self._path = path
         url = str(Path(url).resolve()) if git_url.is_local(url) else url
         self._urls = {False: url, True: url}  # as they are configured: of fetches, and of pushes
@@ -70,14 +71,14 @@ class Transport:
         self._spawn = spawn
         self._access: dict[bool, credentials.Access] = {}  # of fetches, and of pushes
         self._near: Path | None = None  # the remote, where its own files may be looked at
-        self._lent = ""  # what it was made with: a lent token is renewed before it fails
+        self._lent = ""  # its source: a lent token is renewed before it fails
 
     def near(self) -> Path | None:
         """Return the remote's git directory, where its own files may be looked at."""
         self._reach()
         return self._near
 
-    def bring(self, refs: Iterable[str], bounds: Bounds, *options: str, timeout_s: float | None = None) -> Result:
+    def bring(self, refs: Iterable[str], bounds: Bounds, *options: str, timeout_s: float | None = None) -> GitResult:
         """Fetch refs of the remote, or what fits their patterns, into the mirror: all of them, or none."""
         specs = [f"+{ref}:{copy_of(ref)}" for ref in refs]
         fixed = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap="]
@@ -85,15 +86,15 @@ class Transport:
         may_heal = True
         for _ in range(FETCHES_BESIDE_MAX):
             result = self.talk("fetch", *fixed, after=specs, bounds=bounds, timeout_s=timeout_s)
-            if not result.status or result.timed_out or not self._can_mend(result.stderr, may_heal):
+            if not result.status or result.timed_out or not self._repaired(result.stderr, may_heal):
                 break
             may_heal = may_heal and not git_output.is_local_damage(result.stderr)
         return result
 
-    def raise_trouble(self, result: Result) -> None:
+    def raise_trouble(self, result: GitResult) -> None:
         """Return if a fetch failed for what others put on the remote, or may have.
 
-        Raise what a fetch raises where it is the way there that fails, or what lets us in.
+        Raise what a fetch raises if the network fails, or if the credentials do.
         """
         if not result.timed_out:
             error = git_output.fetch_error(self.name(), result.stderr)
@@ -103,7 +104,8 @@ class Transport:
         self.ls_remote(timeout_s=self.timeout_s / 2)
 
     def check_empty(self, ref: str) -> None:
-        """Raises Unreachable where what answered is no git server: git takes a page without a line for an empty one.
+        """Raise Unreachable if a server that is no git server answered: git takes a page without a line for an empty
+        repository.
 
         (The old HTTP protocol, in which refs are a plain file; a push does not speak it.) `ref`: one that is not there.
         """
@@ -114,8 +116,8 @@ class Transport:
             raise git_output.fetch_error(self.name(), result.stderr)
 
     def ls_remote(self, *, timeout_s: float | None = None) -> dict[str, Oid]:
-        """All refs that the remote shows, without fetching anything. Raises what a fetch would raise."""
-        # In the newer protocol the server is asked twice: what it can do, and for its refs.
+        """Return all refs that the remote shows, without fetching anything. Raise what a fetch would raise."""
+        # In the newer protocol the server is asked twice: for its abilities, and for its refs.
         result = self.talk("-c", "protocol.version=0", "ls-remote", "--quiet", "--refs", timeout_s=timeout_s)
         if result.timed_out:
             raise Unreachable(f"{self.name()} did not answer in {self.timeout_s:g} s; it is tried again")
@@ -126,7 +128,7 @@ class Transport:
         return {ref: oid for oid, ref in rows}
 
     def push(self, updates: Sequence[Update], meanwhile: Callable[[], None]) -> dict[str, Pushed]:
-        """Try each update; `meanwhile` is done while git is at it, and its disk trouble is not a push's."""
+        """Try each update; `meanwhile` runs while git is at it, and its disk trouble is not a push's."""
         if not updates:
             return {}
         leases = [f"--force-with-lease={update.ref}:{update.old or ''}" for update in updates]
@@ -147,10 +149,10 @@ class Transport:
         bounds: Bounds | None = None,
         timeout_s: float | None = None,
         meanwhile: Callable[[], None] = lambda: None,
-    ) -> Result:
+    ) -> GitResult:
         """Run git with the remote's URL between `words` and `after`.
 
-        git follows no redirect, for it would take the token along. One on the same server is followed here.
+        git follows no redirect, because it would take the token along. A redirect on the same server is followed here.
         """
         pushes = words[0] == "push"
         for _ in range(MOVES_MAX):
@@ -164,7 +166,7 @@ class Transport:
         return result
 
     def _follow(self, pushes: bool) -> str | None:
-        """Go on with the address that the remote redirects to, if that is on the same server; return any other."""
+        """Continue with the address that the remote redirects to, if that is on the same server; return any other."""
         location, access = self._location(pushes), self._reach(pushes)
         base = git_url.moved_to(location)
         if not base or git_url.origin_of(base) != git_url.origin_of(access.url):
@@ -176,7 +178,7 @@ class Transport:
         return None
 
     def _location(self, pushes: bool) -> str:
-        """Return what the remote redirects git's first request to, with the login that git itself finds."""
+        """Return the redirect target of git's first request, with the login that git itself finds."""
         result = self.run("ls-remote", "--quiet", "--", git_url.ALIAS, extra=git_url.TRACES_LOCATION, pushes=pushes)
         return git_url.location_in(result.stderr)
 
@@ -188,16 +190,16 @@ class Transport:
         meanwhile: Callable[[], None] = lambda: None,
         extra: Mapping[str, str] | None = None,
         pushes: bool = False,
-    ) -> Result:
-        """Run git in the private repository; what it said is scrubbed."""
+    ) -> GitResult:
+        """Run git in the private repository; its output is scrubbed."""
         access = self._reach(pushes)
         environment = {**access.environment, "GIT_DIR": str(self._path), **(extra or {})}
         result = self._spawn(args, environment, timeout_s or self.timeout_s, meanwhile, bounds)
         out, err = (git_output.scrub(text, access.secrets) for text in (result.stdout, result.stderr))
-        return Result(result.status, out, err, result.timed_out)
+        return GitResult(result.status, out, err, result.timed_out)
 
-    def _can_mend(self, stderr: str, may_heal: bool) -> bool:
-        """Whether what stopped a fetch was left behind by a crash, and is now out of the way."""
+    def _repaired(self, stderr: str, may_heal: bool) -> bool:
+        """Return whether a crash left what stopped a fetch, and it is now removed."""
         if re.search(r"cannot lock ref 'refs/\S+': (?:is at|reference already exists|unable to resolve)", stderr):
             return True  # the fetch of a killed process went on for a while beside ours, and moved the mirror
         lock = re.search(r"Unable to create '(.+?\.lock)': File exists", stderr)

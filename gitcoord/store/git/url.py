@@ -1,4 +1,4 @@
-"""URLs of remotes: what git makes of one, whom it would reach, and what of it no process list may show."""
+"""URLs of remotes: how git rewrites one, which host it reaches, and which part of it no process list may show."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from gitcoord.core.errors import Refused
 
-INFO_REFS = "/info/refs?service=git-upload-pack"  # what git asks an HTTP server first; a redirect's address ends so
+INFO_REFS = "/info/refs?service=git-upload-pack"  # git's first request to an HTTP server; a redirect's address ends so
 
 ALIAS = "gitcoord://remote"
 """What stands for the remote's URL in git's arguments: a setting of ours makes the URL of it."""
@@ -74,7 +74,7 @@ def without_secret(url: str) -> str:
 
 
 def rewritten(url: str, listing: str, *, pushes: bool) -> str:
-    """Return what git makes of `url` by `url.BASE.insteadOf`, and for a push by `pushInsteadOf`, which goes first.
+    """Return how git rewrites `url` by `url.BASE.insteadOf`, and for a push by `pushInsteadOf`, which goes first.
 
     `listing` is from `git config --list --show-scope -z`. git would put the result into its children's arguments, with
     a password that BASE may hold. So git is given `ALIAS` in place of the URL, and rewrites nothing else.
@@ -118,20 +118,20 @@ def is_in_the_clear(url: str) -> bool:
 def moved_to(location: str) -> str:
     """Return where a repository is now, from the address that its server redirects git's first request to.
 
-    Empty where the address is none that git's first request could have.
+    The result is empty if the address fits no first request of git.
     """
     base = location.removesuffix(INFO_REFS)
     return without_login(base).url if base != location and origin_of(base) else ""
 
 
 def location_in(trace: str) -> str:
-    """Return the address of the last redirect that git's standard error tells of, under `TRACES_LOCATION`."""
+    """Return the address of the last redirect in git's standard error, under `TRACES_LOCATION`."""
     found = re.findall(r"<= Recv header: location: *(\S+)", trace, re.I)
     return found[-1] if found else ""
 
 
 def with_login_of(url: str, base: str) -> str:
-    """Return `base`, which holds no login, with that of `url`."""
+    """Return `base`, which holds no login, with the login of `url`."""
     match = _HTTP.match(url)
     login = match[2].rpartition("@")[0] if match else ""
     scheme, _, rest = base.partition("://")

@@ -1,4 +1,4 @@
-"""Work trees of the user's repository, made for a task and taken away: the only writes to it, and asked for."""
+"""Work trees of the user's repository, made for a task and removed: the only writes to it, on request."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ OPTIONS = (*program.IN_CHECKOUT, *program.WITHOUT_HOOKS)
 
 
 def tip(top: Path, name: str) -> str:
-    """The commit that a branch, or HEAD, is at; "" when there is none."""
+    """Return the commit that a branch, or HEAD, is at; "" if there is none."""
     found = _git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", check=False)
     return found.strip()
 
 
 def add(top: Path, folder: Path, branch: str, base: str) -> None:
-    """A work tree in `folder` on the new `branch` at `base`. Raises GitcoordError with git's reason."""
+    """Make a work tree in `folder` on the new `branch` at `base`. Raise GitcoordError with git's reason."""
     _git(top, "worktree", "add", "--quiet", "-b", branch, str(folder), base)
 
 
 def is_dirty(folder: Path) -> bool:
-    """Whether something in the work tree is not committed."""
+    """Return whether something in the work tree is not committed."""
     return bool(_git(folder, "status", "--porcelain", check=False).strip())
 
 
@@ -33,7 +33,7 @@ def remove(top: Path, folder: Path) -> None:
 
 
 def delete_branch(top: Path, branch: str) -> None:
-    """Only when nothing was committed on it."""
+    """Delete the branch; for one without commits of its own."""
     _git(top, "branch", "--quiet", "-D", "--", branch, check=False)
 
 

@@ -1,6 +1,7 @@
-"""Dead letters: events that an agent's handler failed on so often that the later ones go first; a file in the home.
+"""Dead letters: events on which an agent's handler failed so often that the later ones go first; a file in the home.
 
-Elsewhere called a dead-letter queue. The events themselves are in the ledger: a letter says which, how often, and why.
+Elsewhere called a dead-letter queue. The events themselves are in the ledger: a letter holds the event's id, the number
+of failures, and the reason.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from gitcoord.store import typed_json
 from gitcoord.store.files import check_not_paused, pausing, read_regular, write_durably
 from gitcoord.store.home.locks import holding
 
-LETTERS_MAX = 1000  # an agent; then the oldest goes, whose event stays in the ledger and in the inbox
+LETTERS_MAX = 1000  # per agent; then the oldest goes, whose event stays in the ledger and in the inbox
 TRIED_MAX = 10  # one event is being handled, and perhaps a dead letter
 TEXT_MAX = 300  # characters of an event, or of a reason, in a letter
 FILE_BYTES_MAX = 8 * 1024 * 1024
@@ -42,8 +43,8 @@ class Letter:
 
 
 @dataclass(slots=True)
-class _File:
-    """`tried`: how often handling failed, by event, of those that are not done with."""
+class _LettersFile:
+    """The file's content. `tried`: failures by event, of events that are not done with."""
 
     agent: str = ""
     tried: dict[str, int] = field(default_factory=dict)
@@ -51,28 +52,28 @@ class _File:
 
 
 class DeadLetters:
-    """Those of one agent. Several processes share them, under a short lock."""
+    """The dead letters of one agent. Several processes share them, under a short lock."""
 
     def __init__(self, home: Path, agent: str) -> None:
         self.home = home
         self.agent = agent
         self.path = home / f"agent-{agent_id(agent).casefold()}.failed.json"
-        self._read: tuple[object, _File] = (None, _File())
+        self._read: tuple[object, _LettersFile] = (None, _LettersFile())
 
     def all(self) -> list[Letter]:
-        """Oldest first. Raises Corrupt when the file is damaged."""
+        """Return all letters, oldest first. Raise Corrupt if the file is damaged."""
         return list(self._file().letters)
 
     def wanted(self) -> Letter | None:
-        """The first that a person wants handled again."""
+        """Return the first letter that a person wants handled again."""
         return next((one for one in self._file().letters if one.replay), None)
 
     def tried(self, event: str) -> int:
-        """How often handling the event has failed in this try, by earlier processes as well."""
+        """Return how often handling the event has failed in this try, by earlier processes as well."""
         return self._file().tried.get(event, 0)
 
     def note_failure(self, event: str, tried: int) -> None:
-        def change(file: _File) -> None:
+        def change(file: _LettersFile) -> None:
             file.tried = {**dict(list(file.tried.items())[-TRIED_MAX:]), event: tried}
 
         self._change(change)
@@ -81,7 +82,7 @@ class DeadLetters:
         """Keep a letter, durably, in the place of one of the same event."""
         letter = replace(letter, text=letter.text[:TEXT_MAX], reason=letter.reason[:TEXT_MAX])
 
-        def change(file: _File) -> None:
+        def change(file: _LettersFile) -> None:
             others = [one for one in file.letters if one.event != letter.event]
             file.tried.pop(letter.event, None)
             file.letters = [*others, letter][-LETTERS_MAX:]
@@ -91,14 +92,14 @@ class DeadLetters:
     def remove(self, event: str) -> None:
         """Forget the letter of an event that was handled."""
 
-        def change(file: _File) -> None:
+        def change(file: _LettersFile) -> None:
             file.tried.pop(event, None)
             file.letters = [one for one in file.letters if one.event != event]
 
         self._change(change)
 
     def replay(self, beginning: str = "") -> list[Letter]:
-        """Have all letters handled again, or the one whose event's id begins so; which. Raises Refused."""
+        """Mark all letters for a replay, or the one whose event's id begins so; return them. Raise Refused."""
         found = [one for one in self.all() if one.event.startswith(beginning.lower())]
         if beginning and len(found) != 1:
             raise (
@@ -110,7 +111,7 @@ class DeadLetters:
             )
         chosen = {one.event for one in found}
 
-        def change(file: _File) -> None:
+        def change(file: _LettersFile) -> None:
             file.letters = [replace(one, replay=True) if one.event in chosen else one for one in file.letters]
 
         if chosen:
@@ -118,30 +119,30 @@ class DeadLetters:
         return found
 
     def stamp(self) -> object:
-        """Differs whenever a process has changed the file."""
+        """Return a value that differs whenever a process has changed the file."""
         try:
             seen = os.stat(self.path)
         except FileNotFoundError:
             return None
         return seen.st_ino, seen.st_size, seen.st_mtime_ns
 
-    def _file(self) -> _File:
+    def _file(self) -> _LettersFile:
         stamp = self.stamp()
         if stamp != self._read[0]:
             self._read = stamp, self._parsed()
         return self._read[1]
 
-    def _parsed(self) -> _File:
+    def _parsed(self) -> _LettersFile:
         try:
-            return typed_json.read(_File, read_regular(self.path, bytes_max=FILE_BYTES_MAX))
+            return typed_json.read(_LettersFile, read_regular(self.path, bytes_max=FILE_BYTES_MAX))
         except FileNotFoundError:
-            return _File()
+            return _LettersFile()
         except (OSError, ValueError) as wrong:
             raise Corrupt(
                 f"{self.path} cannot be read ({wrong}): move it away; what it names stays in the ledger"
             ) from None
 
-    def _change(self, change: Callable[[_File], None]) -> None:
+    def _change(self, change: Callable[[_LettersFile], None]) -> None:
         check_not_paused(self.home)
         with pausing(self.home), holding(self.path.with_suffix(".lock"), guards=self.path.name, wait_s=LOCK_WAIT_S):
             file = self._parsed()
@@ -151,9 +152,9 @@ class DeadLetters:
 
 
 def everyones(home: Path) -> Iterator[tuple[str, list[Letter]]]:
-    """Each agent of the home that has dead letters, and which. A damaged file is passed over."""
+    """Yield each agent of the home that has dead letters, with its letters. A damaged file is skipped."""
     for path in sorted(home.glob(PATTERN)):
         with contextlib.suppress(OSError, ValueError):
-            file = typed_json.read(_File, read_regular(path, bytes_max=FILE_BYTES_MAX))
+            file = typed_json.read(_LettersFile, read_regular(path, bytes_max=FILE_BYTES_MAX))
             if file.letters:
                 yield file.agent, file.letters

@@ -1,4 +1,4 @@
-"""A disk: a home as the protocol sees it, its durable memory and the effects that change it."""
+"""The durable state of a node: its home as the protocol sees it, and the effects that change it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class NodeDisk:
     """The home of one node, and the keys of its agents."""
 
-    def __init__(self, home: Home, *, fleet: str, signer: Callable[[str], Signer]) -> None:
+    def __init__(self, home: Home, *, fleet_id: str, signer: Callable[[str], Signer]) -> None:
         self.home = home
-        self.fleet = fleet
+        self.fleet_id = fleet_id
         self.signer = signer
 
     @property
@@ -64,7 +64,7 @@ class NodeDisk:
         return self.home.pushed_last()
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
-        return self.home.queue.append(drafts, signer=self.signer, fleet=self.fleet)
+        return self.home.queue.append(drafts, signer=self.signer, fleet_id=self.fleet_id)
 
-    def rechain(self, head: Head, without: frozenset[str], node: str | None = None) -> None:
-        self.home.queue.rechain(head, without=without, node=node, signer=self.signer, fleet=self.fleet)
+    def rechain(self, head: Head, without: frozenset[str], node_id: str | None = None) -> None:
+        self.home.queue.rechain(head, without=without, node_id=node_id, signer=self.signer, fleet_id=self.fleet_id)

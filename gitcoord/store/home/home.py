@@ -1,4 +1,4 @@
-"""A node's home, `<git common dir>/gitcoord/`: what of it survives a crash, and where each thing lies."""
+"""A node's home, `<git common dir>/gitcoord/`: the part of a node that survives a crash, and where each file is."""
 
 from __future__ import annotations
 
@@ -44,25 +44,25 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Config:
-    """The node's own settings, `config.json`. Made by `init`; a person may edit it."""
+    """The node's own settings, `config.json`. `init` writes it; a person may edit it."""
 
     fleet: str
     remote: str  # a remote's name in the user's repository, or a URL
     namespace: str = "refs/gitcoord"
     auth: str = "ed25519"
     profile: str | None = None  # None: the fleet's
-    agent: str | None = None  # whose words these are when nobody says
+    agent: str | None = None  # the agent that writes when a command names none
     lead: bool = True
     ledger: str = "refs/heads/gitcoord/ledger"
     timeout_s: float = 60.0
-    hook: str | None = None  # None: what the fleet says
+    hook: str | None = None  # None: the fleet's setting
     trust: str = ""  # the founder's fingerprint, or POSITION:DIGEST (`core/ledger/anchors.py`)
     extra: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far this node's chain got; written by who syncs, read by who waits."""
+class SyncProgress:
+    """How far this node's chain got; written by the process that syncs, read by those that wait."""
 
     node: str = ""
     durable: int = 0  # seq
@@ -77,7 +77,7 @@ class Progress:
 
 
 class Home:
-    """The files of one node. `queue` is its log; the rest is small and replaced whole."""
+    """The files of one node. `queue` is its log; each other file is small and replaced as a whole."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -85,7 +85,7 @@ class Home:
         self.store = path / "store.git"
         self.cache = path / "cache"
         self._progress_path = path / "progress.json"
-        self._progress: tuple[tuple[int, ...], Progress] = ((), Progress())
+        self._progress: tuple[tuple[int, ...], SyncProgress] = ((), SyncProgress())
         self._read: dict[str, tuple[Any, Any]] = {}
         self.sync_lock = filelock.FileLock(path / "lock")
 
@@ -93,15 +93,15 @@ class Home:
     def exists(self) -> bool:
         return (self.path / "config.json").exists()
 
-    def create(self, config: Config, *, node: str, base: Head = Head(), seed: bytes | None = None) -> None:
-        """Make a home; `seed` is the node's own key. The configuration comes last: without it, none is there."""
+    def create(self, config: Config, *, node_id: str, base: Head = Head(), seed: bytes | None = None) -> None:
+        """Make a home; `seed` is the node's own key. The configuration comes last: without it there is no home."""
         sharing.make_home(self.path, "")
         for folder in (self.cache, self.path / "heartbeats"):
             make_folder(folder, exist_ok=True)
         self.make_keys()
         if seed is not None:
-            node_key.keep(self.path, node, seed)
-        self.queue = Queue.create(self.path, node=node, base=base)
+            node_key.keep(self.path, node_id, seed)
+        self.queue = Queue.create(self.path, node_id=node_id, base=base)
         for name in ("lock", self.queue.path.name):
             sharing.touch(self.path / name)
         keep_reserve(self.path)  # syncs the folder: the queue's name is durable, and so must be the folder's
@@ -109,13 +109,13 @@ class Home:
         self.save_config(config)
 
     def save_config(self, config: Config) -> None:
-        """Keep the configuration. A password in the remote's URL is not kept: others may read this file."""
+        """Save the configuration. A password in the remote's URL is not kept: others may read this file."""
         config = replace(config, remote=git_url.without_secret(config.remote))
         text = json.dumps(asdict(config), indent=2, sort_keys=True)
         write_durably(self.path / "config.json", text.encode() + b"\n")
 
     def config(self) -> Config:
-        """Raises Refused where there is no fleet, Corrupt where the file is not one."""
+        """Return the configuration. Raise Refused if there is no fleet, Corrupt if the file is damaged."""
         path = self.path / "config.json"
         try:
             config = typed_json.read(Config, path.read_bytes())
@@ -125,7 +125,7 @@ class Home:
         except FileNotFoundError:
             raise Refused("this clone is in no fleet yet: run `gitcoord init --agent NAME`") from None
         except ValueError as wrong:
-            raise Corrupt(f"{path} cannot be read ({wrong}): mend it, or run `gitcoord init` again") from None
+            raise Corrupt(f"{path} cannot be read ({wrong}): fix it, or run `gitcoord init` again") from None
 
     # Keys
 
@@ -140,11 +140,11 @@ class Home:
         return self.path / "keys" / f"{agent_id(agent).casefold()}.key"
 
     def save_seed(self, agent: str, seed: bytes) -> None:
-        """Keep an agent's secret key, readable by this user only."""
+        """Save an agent's secret key, readable by this user only."""
         write_durably(self.key_path(agent), seed.hex().encode() + b"\n", mode=0o600)
 
     def seed(self, agent: str) -> bytes | None:
-        """An agent's 32 secret bytes; None when its key is not here."""
+        """Return an agent's 32 secret bytes; None if its key is not here."""
         path = self.key_path(agent)
         try:
             return bytes.fromhex(self.secret(path).decode("ascii").strip())
@@ -154,7 +154,7 @@ class Home:
             raise Corrupt(f"{path} is not a key (64 hexadecimal characters): restore it from a backup") from None
 
     def secret(self, path: Path) -> bytes:
-        """What a file of keys holds. Raises Refused where others may read it, or where it is another user's."""
+        """Return the content of a key file. Raise Refused if others may read it, or if it is another user's."""
         try:
             with open(path, "rb") as file:
                 mode = os.fstat(file.fileno()).st_mode
@@ -172,7 +172,7 @@ class Home:
             )
         return data
 
-    # The last tip seen: no cache, but what tells a rollback
+    # The last tip seen: no cache, but the proof of a rollback
 
     @property
     def tip(self) -> Oid | None:
@@ -194,7 +194,7 @@ class Home:
     def save_tip(self, oid: Oid, term: int) -> None:
         write_durably(self.path / "tip", f"{oid} {term}\n".encode())
 
-    # Outbox commits of ours: what is not among them was written by a copy of this clone
+    # Our outbox commits: any other one was written by a copy of this clone
 
     def pushed(self, oid: Oid) -> bool:
         return oid in self._pushed()
@@ -203,7 +203,7 @@ class Home:
         return [row[0] for row in self._noted()]
 
     def _noted(self) -> list[list[str]]:
-        """Rows: an outbox commit, then the session and number of each heartbeat in it, like 3f9a00c2d11e:17."""
+        """Return rows: an outbox commit, then the session and number of each heartbeat in it, like 3f9a00c2d11e:17."""
         return self._rows("pushed", _whole_rows)
 
     def pushed_last(self) -> Oid | None:
@@ -211,12 +211,12 @@ class Home:
         return known[-1] if known else None
 
     def heartbeats_pushed(self, session: str) -> int:
-        """The highest number of this session's heartbeats that any process of this node pushed; 0 for none."""
+        """Return the highest number of this session's heartbeats that any process of this node pushed; 0 for none."""
         counts = (heartbeat.rpartition(":") for row in self._noted() for heartbeat in row[1:])
         return max((int(count) for name, _, count in counts if name == session and count.isdigit()), default=0)
 
     def note_outbox(self, oid: Oid, heartbeats: Sequence[tuple[str, int]] = ()) -> None:
-        """Remember, durably, an outbox commit that is about to be pushed, and the heartbeats in it."""
+        """Record, durably, an outbox commit that is about to be pushed, and the heartbeats in it."""
         path = self.path / "pushed"
         known = self._noted()
         row = " ".join([oid, *(f"{session}:{count}" for session, count in heartbeats)])
@@ -235,7 +235,7 @@ class Home:
         return self._rows("orphans.log", lambda data: data.split(b"\n")[:-1])
 
     def _rows(self, name: str, split: Callable[[bytes], list[T]]) -> list[T]:
-        """A small file's rows, read again only when it was written since: a round asks for them several times."""
+        """Return a small file's rows, read again only after a change: a round asks for them several times."""
         path = self.path / name
         try:
             stat = path.stat()
@@ -256,31 +256,31 @@ class Home:
 
     # Shared with the node's other processes
 
-    def progress(self) -> Progress:
-        """How far the node got. The same object as before while nobody wrote it anew: cheap to ask often."""
+    def progress(self) -> SyncProgress:
+        """Return how far the node got: the same object as before until the file changes, so asking often is cheap."""
         try:
             stat = os.stat(self._progress_path)
             made = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
             if made != self._progress[0]:
-                self._progress = (made, typed_json.read(Progress, self._progress_path.read_bytes()))
+                self._progress = (made, typed_json.read(SyncProgress, self._progress_path.read_bytes()))
         except (FileNotFoundError, ValueError):
             if self._progress[0]:
-                self._progress = ((), Progress())
+                self._progress = ((), SyncProgress())
         return self._progress[1]
 
-    def save_progress(self, progress: Progress) -> None:
+    def save_progress(self, progress: SyncProgress) -> None:
         write_quickly(self._progress_path, json.dumps(asdict(progress)).encode())
 
     def run_lock(self, agent: str) -> filelock.FileLock:
-        """Held by the one `agent run` of an agent on this node, for as long as it lives."""
+        """Return the lock that the one `agent run` of an agent on this node holds for as long as it lives."""
         with pausing(self.path):
             return filelock.FileLock(sharing.touch(self.path / "heartbeats" / f"{agent_id(agent).casefold()}.lock"))
 
     def running(self) -> list[str]:
-        """Agents (casefolded) that an `agent run` on this node holds now."""
+        """Return the agents (casefolded) that an `agent run` on this node holds now."""
         found = []
         for path in sorted((self.path / "heartbeats").glob("*.lock")):
-            with contextlib.suppress(OSError):  # a disk that cannot be written to says nothing of others
+            with contextlib.suppress(OSError):  # a disk that cannot be written to says nothing about others
                 if is_held(path):
                     found.append(path.name.removesuffix(".lock"))
         return found
@@ -289,11 +289,11 @@ class Home:
         write_quickly(self.path / "heartbeats" / f"{agent.casefold()}.line", line)
 
     def neighbours(self) -> list[bytes]:
-        """The newest heartbeats of the agents of this node that run, or that said goodbye when they ended."""
+        """Return the newest heartbeats of the agents of this node that run, or that said goodbye when they ended."""
         lines = []
         running = self.running()
         for path in sorted((self.path / "heartbeats").glob("*.line")):
-            with contextlib.suppress(FileNotFoundError, Malformed):  # a power cut leaves what is none
+            with contextlib.suppress(FileNotFoundError, Malformed):  # a power cut leaves broken ones
                 line = path.read_bytes()
                 goodbye = parse(line).data.get("state") == "goodbye"
                 if path.name.removesuffix(".line") in running or goodbye:
@@ -301,14 +301,14 @@ class Home:
         return lines
 
     def add_error(self, record: dict[str, Any]) -> None:
-        """One line into `events.error.log`: what was not taken, from where, and why."""
+        """Write one line into `events.error.log`: what was not taken, its source, and the reason."""
         append_durably(self.path / "events.error.log", as_json(record).encode() + b"\n")
 
     def checkpoint_path(self, agent: str) -> Path:
         return self.path / f"agent-{agent_id(agent)}.checkpoint"
 
     def paths(self) -> dict[str, str]:
-        """What `status` prints."""
+        """Return the paths that `status` prints."""
         names = ["events.offline.log", "events.error.log", "config.json", "keys", "store.git", "cache", "lock"]
         return {"home": str(self.path)} | {name: str(self.path / name) for name in names}
 

@@ -15,7 +15,9 @@ from gitcoord.store.home import sharing
 
 LOCK_ATTEMPTS = 3
 POLL_S = 0.002  # between looks at a lock whose holder needs milliseconds
-ROUND_POLL_S = 0.01  # at one whose holder talks to the remote; with 2 ms each who waits takes 4 % of a processor, not 2
+ROUND_POLL_S = (
+    0.01  # between looks at one whose holder talks to the remote; 2 ms would cost each waiter 4 % of a processor, not 2
+)
 
 
 class LockHeld(GitcoordError):
@@ -23,7 +25,7 @@ class LockHeld(GitcoordError):
 
 
 def acquire(lock: filelock.FileLock, *, guards: str, wait_s: float) -> None:
-    """Take `lock`, held for whole rounds, in three attempts of at most `wait_s`. Raises LockHeld with who has it."""
+    """Take `lock`, held for whole rounds, in three attempts of at most `wait_s`. Raise LockHeld with its holder."""
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
@@ -34,7 +36,7 @@ def acquire(lock: filelock.FileLock, *, guards: str, wait_s: float) -> None:
 def holding(path: Path, *, guards: str, wait_s: float) -> Iterator[None]:
     """Hold the lock file at `path`, for so short a time that a FileLock's own 60 µs would be most of it.
 
-    Not reentrant. Raises LockHeld as `acquire` does.
+    Not reentrant. Raise LockHeld as `acquire` does.
     """
     file = sharing.opened(path, os.O_RDWR)
     try:
@@ -57,7 +59,7 @@ def _wait(file: int, path: Path, wait_s: float) -> None:
 
 
 def _retry(attempt: Callable[[], object], path: Path, guards: str) -> None:
-    import tenacity  # most locks are free: who has to wait has the time for this
+    import tenacity  # most locks are free: only a waiter needs it, and has the time
 
     try:
         tenacity.Retrying(
@@ -74,7 +76,7 @@ def _retry(attempt: Callable[[], object], path: Path, guards: str) -> None:
 
 
 def is_held(path: Path) -> bool:
-    """Whether any process holds the lock file at `path` now. A file that is there says nothing."""
+    """Return whether any process holds the lock file at `path` now. The file's existence means nothing."""
     try:
         file = os.open(path, os.O_RDWR)
     except FileNotFoundError:
@@ -89,7 +91,7 @@ def is_held(path: Path) -> bool:
 
 
 def holder(path: Path) -> str:
-    """Who holds the lock file at `path`, for a person: a process and its command where the system tells."""
+    """Return the holder of the lock file at `path`, for a person: a process and its command where the system tells."""
     pid = _pid_of(path)
     if pid is None:
         return "another process"

@@ -1,6 +1,6 @@
 """The node's own key, by which it vouches for the keys of its agents (`core/format/vouches.py`).
 
-It gives no right in the fleet. Whoever works in a shared home may read it: all of them write into one queue.
+It gives no right in the fleet. Everybody who works in a shared home may read it: all of them write into one queue.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ ENDS = ".key"
 
 
 def new(name: str, seed: bytes | None = None) -> tuple[str, bytes]:
-    """Return the id of a new node and the 32 secret bytes of its key; those given, where it is to be found again."""
+    """Return the id of a new node and the 32 secret bytes of its key; `seed`, if the same key must be found again."""
     seed = seed or secrets.token_bytes(SEED_BYTES)
     return node_id(name, Ed25519Signer(seed).key), seed
 
 
-def keep(home: Path, node: str, seed: bytes) -> None:
-    """Write the key down, BEFORE the node is named anywhere."""
-    write_durably(_path(home, node), seed.hex().encode() + b"\n", mode=sharing.mode_in(home) & _mask(home))
+def keep(home: Path, node_id: str, seed: bytes) -> None:
+    """Save the key BEFORE the node is named anywhere."""
+    write_durably(_path(home, node_id), seed.hex().encode() + b"\n", mode=sharing.mode_in(home) & _mask(home))
 
 
-def signer(home: Path, node: str) -> Signer:
-    """Raise Refused where the key is not here, Corrupt where the file is none."""
-    path = _path(home, node)
+def signer(home: Path, node_id: str) -> Signer:
+    """Return the node's signer. Raise Refused if the key is not here, Corrupt if the file is none."""
+    path = _path(home, node_id)
     try:
         return Ed25519Signer(bytes.fromhex(path.read_text(encoding="ascii")))
     except FileNotFoundError:
@@ -44,14 +44,14 @@ def signer(home: Path, node: str) -> Signer:
         raise Corrupt(f"{path} is not a key (64 hexadecimal characters): restore it from a backup") from None
 
 
-def forget(home: Path, node: str) -> None:
-    """Remove the key of a node that this home is no more."""
+def forget(home: Path, node_id: str) -> None:
+    """Remove the key of a node that this home no longer is."""
     with contextlib.suppress(OSError):
-        _path(home, node).unlink()
+        _path(home, node_id).unlink()
 
 
-def _path(home: Path, node: str) -> Path:
-    return home / f"{node}{ENDS}"
+def _path(home: Path, node_id: str) -> Path:
+    return home / f"{node_id}{ENDS}"
 
 
 def _mask(home: Path) -> int:

@@ -1,7 +1,7 @@
 """The offline queue: every write goes through it, and is durable here before anybody is told.
 
-`events.offline.log` holds the lines that the ledger was not yet seen to hold; `head.json` the node's id and
-where its chain stood before the first of them. All processes of a node share both, under one short lock.
+`events.offline.log` holds the lines that the ledger was not yet seen to hold; `head.json` the node's id and the end of
+its chain before the first of them. All processes of a node share both, under one short lock.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ Signers = Callable[[str], Signer]
 
 
 class Queue:
-    """One node's queue on the local disk. Reads are cached; what others append is read from where it begins."""
+    """One node's queue on the local disk. Reads are cached; lines that others append are read from their beginning."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
         self.path = home / "events.offline.log"
-        self._file = str(self.path)  # for what is done at each look: a Path is turned into text each time
+        self._file = str(self.path)  # used at each look: a Path is turned into text each time
         self.spool = Spool(home)
-        self.speaker: str | None = None  # who is the author of an error that concerns no one event
+        self.speaker: str | None = None  # the author of an error that concerns no one event
         self._head_path = home / "head.json"
-        self._anew_path = home / "events.offline.anew"
+        self._rechained_path = home / "events.offline.rechained"
         self._lock_path = home / "queue.lock"
         self._seen: tuple[object, ...] = ()
         self._head = HeadFile("", Head())
         self._content = Content()
 
     @classmethod
-    def create(cls, home: Path, *, node: str, base: Head = Head()) -> Queue:
-        """A new, empty queue for `node`."""
+    def create(cls, home: Path, *, node_id: str, base: Head = Head()) -> Queue:
+        """Return a new, empty queue for `node_id`."""
         queue = cls(home)
-        queue._write_head(HeadFile(node, base))
+        queue._write_head(HeadFile(node_id, base))
         return queue
 
     @property
@@ -67,37 +67,37 @@ class Queue:
         return self._head.base
 
     def pending(self) -> list[Event]:
-        """The queued events in their order."""
+        """Return the queued events in their order."""
         self._refresh()
         return list(self._content.events)
 
     @property
     def broken(self) -> bool:
-        """Whether lines are queued that do not fit the chain: a damaged line stood between."""
+        """Return whether lines are queued that do not fit the chain: a damaged line stood between."""
         self._refresh()
         return bool(self._content.loose)
 
     @property
     def untidy(self) -> bool:
-        """Whether the file holds what counts for nothing; who next has the lock tidies up."""
+        """Return whether the file holds dead bytes; the next holder of the lock tidies up."""
         self._refresh()
         return self._content.untidy
 
     @property
     def damaged(self) -> int:
-        """How many lines are no events; who next has the lock sets them aside."""
+        """Return how many lines are no events; the next holder of the lock sets them aside."""
         self._refresh()
         return len(self._content.damaged)
 
     # Writing
 
-    def append(self, drafts: Sequence[Draft], *, signer: Signers, fleet: str) -> list[Event]:
+    def append(self, drafts: Sequence[Draft], *, signer: Signers, fleet_id: str) -> list[Event]:
         """Chain, sign and store `drafts`, synced to the disk BEFORE this returns. All of them or none.
 
-        What waits in the spool goes before them. Raises LockHeld, and leaves that as an error in the spool.
+        Drafts in the spool go before them. Raise LockHeld, and leave that as an error in the spool.
         """
         with self.locked(actor=drafts[0].actor if drafts else None):
-            chained = self._sealing(self._head.node, self._content.head, self._content.keys, signer, fleet)
+            chained = self._sealing(self._head.node, self._content.head, self._content.keys, signer, fleet_id)
             spooled, done = self.spool.take(chained, self._content.uids)
             events: list[Event] = []
             new: set[str] = set()
@@ -120,12 +120,12 @@ class Queue:
                     fitting.append(event)
                     head = event.head
             self._add(fitting)
-            self._seen = ()  # a line that was damaged here may be back: what was loose may fit again
+            self._seen = ()  # a line that was damaged here may be back: loose lines may fit again
 
     def trim(self, head: Head) -> None:
         """Forget lines up to `head`, which the ledger holds. The head is durable BEFORE they go."""
         with self.locked():
-            # By the line's hash, never by number alone: another process may have chained the queue anew.
+            # By the line's hash, never by number alone: another process may have chained the queue again.
             if self._content.loose or not self._content.holds(head):
                 return
             rest = self._content.after(head)
@@ -136,45 +136,45 @@ class Queue:
                 self._took(Content(head, keys=keys))
             elif self.path.stat().st_size - sum(len(event.line) + 1 for event in rest) > DEAD_BYTES_MAX:
                 self._replace(rest)
-            else:  # nor to write all anew, each time another line waits already
+            else:  # no rewrite each time another line waits already
                 self._content.forget(head)
                 self._seen = self.signature()
 
-    def drop(self, uid: str, *, signer: Signers, fleet: str) -> None:
-        """Remove an event that nobody has seen, and chain the ones after it anew."""
+    def drop(self, uid: str, *, signer: Signers, fleet_id: str) -> None:
+        """Remove an event that nobody has seen, and chain the ones after it again."""
         with self.locked():
             if uid not in self._content.uids:
                 raise Refused(f"no event {uid} in the queue: `gitcoord queue list` shows what there is")
             rest = [event for event in self._content.all() if event.uid != uid]
-            self._rechain(self._head, rest, signer, fleet)
+            self._rechain(self._head, rest, signer, fleet_id)
 
     def rechain(
-        self, head: Head, *, without: frozenset[str], signer: Signers, fleet: str, node: str | None = None
+        self, head: Head, *, without: frozenset[str], signer: Signers, fleet_id: str, node_id: str | None = None
     ) -> None:
-        """Chain what is queued after `head`, same uids; under another node id when `node` is given."""
+        """Chain the queue after `head`, same uids; under another node id if `node_id` is given."""
         with self.locked():
             rest = [event for event in self._content.all() if event.uid not in without]
-            self._rechain(HeadFile(node or self._head.node, head), rest, signer, fleet)
+            self._rechain(HeadFile(node_id or self._head.node, head), rest, signer, fleet_id)
 
-    def _rechain(self, to: HeadFile, events: Sequence[Event], signer: Signers, fleet: str) -> None:
-        chained = self._sealing(to.node, to.base, to.keys, signer, fleet)
-        anew = [chained(event.draft()) for event in events]
-        # The new lines are durable beside the old ones, THEN the head points to them, THEN they take their place:
-        # a crash between leaves one or the other, whole.
-        write_durably(self._anew_path, queue_file.joined(anew))
+    def _rechain(self, to: HeadFile, events: Sequence[Event], signer: Signers, fleet_id: str) -> None:
+        chained = self._sealing(to.node, to.base, to.keys, signer, fleet_id)
+        rechained = [chained(event.draft()) for event in events]
+        # The new lines are durable beside the old ones, THEN the head points to them, THEN they replace the old: a
+        # crash between leaves one or the other complete.
+        write_durably(self._rechained_path, queue_file.joined(rechained))
         self._write_head(to._replace(swap=True))
         self._finish_swap()
-        self._took(Content(to.base, anew, keys=to.keys))
+        self._took(Content(to.base, rechained, keys=to.keys))
 
-    def _sealing(self, node: str, after: Head, keys: Iterable[str], signer: Signers, fleet: str) -> Sealing:
-        def node_signer(node: str) -> Signer:
-            return node_key.signer(self.home, node)
+    def _sealing(self, node_id: str, after: Head, keys: Iterable[str], signer: Signers, fleet_id: str) -> Sealing:
+        def node_signer(own_id: str) -> Signer:
+            return node_key.signer(self.home, own_id)
 
-        return Sealing(node, after, keys, signer=signer, node_signer=node_signer, fleet=fleet)
+        return Sealing(node_id, after, keys, signer=signer, node_signer=node_signer, fleet=fleet_id)
 
     def _finish_swap(self) -> None:
         with contextlib.suppress(FileNotFoundError):  # a crash came after this step
-            os.replace(self._anew_path, self.path)
+            os.replace(self._rechained_path, self.path)
         sync_folder(self.home)  # BEFORE the head: a file system may order two renames as it likes
         self._write_head(self._head._replace(swap=False))
 
@@ -189,7 +189,7 @@ class Queue:
         self._took(Content(self._head.base, rest, keys=self._head.keys))
 
     def _took(self, content: Content) -> None:
-        """What the file holds now that it was written under the lock."""
+        """Remember the file's content, as written under the lock."""
         self._content, self._seen = content, self.signature()
 
     def _write_head(self, head: HeadFile) -> None:
@@ -206,10 +206,10 @@ class Queue:
             try:
                 with holding(self._lock_path, guards=self.path.name, wait_s=LOCK_WAIT_S):
                     try:
-                        self._refresh(mend=True)
+                        self._refresh(repair=True)
                         yield
                     except BaseException:
-                        self._seen = ()  # what was half done is read again
+                        self._seen = ()  # a half-done change is read again
                         raise
             except LockHeld as wrong:
                 speaker = actor or self.speaker
@@ -220,42 +220,42 @@ class Queue:
     # Reading
 
     def signature(self) -> tuple[object, ...]:
-        """Differs whenever any process has changed the queue."""
+        """Return a value that differs whenever any process has changed the queue."""
         return (queue_file.read(self._head_path), *self.stamp())
 
     def stamp(self) -> tuple[object, ...]:
-        """Differs whenever any process has queued something: a look that costs next to nothing."""
+        """Return a value that differs whenever any process has queued something: a look that costs next to nothing."""
         try:
             stat = os.stat(self._file)
         except FileNotFoundError:
             return (None,)
         return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
-    def _refresh(self, *, mend: bool = False) -> None:
-        """Read what changed. Without the lock the files may change meanwhile; with it (`mend`) damage is mended."""
+    def _refresh(self, *, repair: bool = False) -> None:
+        """Read what changed. Without the lock the files may change meanwhile; with it (`repair`) damage is repaired."""
         before = self.signature()
-        if before == self._seen and not (mend and self._content.untidy):
+        if before == self._seen and not (repair and self._content.untidy):
             return
-        if before[:2] == self._seen[:2] and self._content.grow(self.path, self._head.node, whole=mend):
+        if before[:2] == self._seen[:2] and self._content.grow(self.path, self._head.node, whole=repair):
             self._seen = before
             return
         for _ in range(READS_MAX):
             before = self.signature()
             head = HeadFile.parse(queue_file.read(self._head_path), self._head_path)
-            if head.swap and mend:
+            if head.swap and repair:
                 self._head = head
                 self._finish_swap()
                 continue
-            data = queue_file.read(self._anew_path) if head.swap else None
+            data = queue_file.read(self._rechained_path) if head.swap else None
             data = queue_file.read(self.path) if data is None else data
             if queue_file.read(self._head_path) == before[0]:
-                break  # else another process trimmed or swapped between the two files
-        self._head, self._content = head, Content.parse(head, data or b"", whole=mend)
+                break  # otherwise another process trimmed or swapped between the two files
+        self._head, self._content = head, Content.parse(head, data or b"", whole=repair)
         self._seen = before
-        if mend and self._content.untidy:
-            self._mend()
+        if repair and self._content.untidy:
+            self._repair()
 
-    def _mend(self) -> None:
+    def _repair(self) -> None:
         """Set aside what is no event (durably, BEFORE it goes), so that the next line begins a line."""
         for record in self._content.damaged:
             append_durably(self.home / "events.error.log", record.text(self.path.name))

@@ -1,4 +1,5 @@
-"""What the queue's two files hold, as read: the chained lines, those that do not fit, and those that are no lines."""
+"""The content of the queue's two files, as read: the chained lines, those that do not fit, and those that are no
+lines."""
 
 from __future__ import annotations
 
@@ -31,12 +32,12 @@ class _Head:
 
 
 class HeadFile(NamedTuple):
-    """`head.json`: who the node is, and where its chain stood before the queue."""
+    """`head.json`: the node's id, and the end of its chain before the queue."""
 
     node: str
     base: Head
-    swap: bool = False  # a queue chained anew waits beside the old one
-    keys: tuple[str, ...] = ()  # that wrote in the chain before the queue, as far as is known
+    swap: bool = False  # a rechained queue waits beside the old one
+    keys: tuple[str, ...] = ()  # keys in the chain before the queue, as far as is known
 
     def text(self) -> bytes:
         value: dict[str, Any] = {"node": self.node, "seq": self.base.seq, "hash": self.base.hash}
@@ -45,7 +46,7 @@ class HeadFile(NamedTuple):
 
     @classmethod
     def parse(cls, data: bytes | None, path: Path) -> HeadFile:
-        """Raises Refused when there is none, Corrupt when it is not one."""
+        """Return the head in `data`. Raise Refused if there is none, Corrupt if it is damaged."""
         if data is None:
             raise Refused(f"no queue at {path.parent}: run `gitcoord init` first")
         try:
@@ -81,14 +82,14 @@ class _Tail:
 
 
 class Content:
-    """The queue as read. `untidy`: it holds bytes that count for nothing, to be mended by who has the lock."""
+    """The queue as read. `untidy`: it holds dead bytes, which the holder of the lock removes."""
 
     def __init__(
         self, base: Head = Head(), events: Iterable[Event] = (), loose: Iterable[Event] = (), keys: Iterable[str] = ()
     ) -> None:
         self.base = base
         self.head = base
-        self.keys = set(keys)  # that write in the chain up to its end
+        self.keys = set(keys)  # keys in the chain up to its end
         self.events: list[Event] = []
         self.loose = list(loose)
         self.uids: set[str] = {event.uid for event in self.loose}
@@ -100,30 +101,30 @@ class Content:
             self._passed(event.line)
 
     def add(self, events: Sequence[Event]) -> None:
-        """Chained lines, as they are written to the file's end."""
+        """Add chained lines, as they are written to the file's end."""
         for event in events:
             self._passed(event.line)
         self._chain(events)
 
     def all(self) -> list[Event]:
-        """Every event once: the chained ones, then those that do not fit."""
+        """Return every event once: the chained ones, then those that do not fit."""
         found: dict[str, Event] = {}
         for event in (*self.events, *self.loose):
             found.setdefault(event.uid, event)
         return list(found.values())
 
     def holds(self, head: Head) -> bool:
-        """Whether the chained line with that number has that hash."""
+        """Return whether the chained line with that number has that hash."""
         place = head.seq - self.base.seq - 1
         return 0 <= place < len(self.events) and self.events[place].head == head
 
     def forget(self, head: Head) -> None:
-        """The lines up to `head`, which is held, count no more; in the file they may lie on."""
+        """Forget the lines up to `head`, which is held; they may stay in the file."""
         self.base, self.events = head, self.after(head)
         self.uids = {event.uid for event in (*self.events, *self.loose)}
 
     def keys_until(self, head: Head) -> set[str]:
-        """Those of the lines up to `head`, which is held."""
+        """Return the keys of the lines up to `head`, which is held."""
         return {event.key for event in self.events[: head.seq - self.base.seq]}
 
     def after(self, head: Head) -> list[Event]:
@@ -145,8 +146,8 @@ class Content:
     def parse(cls, head: HeadFile, data: bytes, *, whole: bool) -> Content:
         """Read all of the file. `whole`: nobody is writing, so a last line without its end is torn.
 
-        A torn line was never acknowledged. Lines up to the base are those that the ledger holds, if they chain to
-        it; a crash came before they went.
+        A torn line was never acknowledged. Lines up to the base are those that the ledger holds, if they chain to it; a
+        crash came before they were removed.
         """
         content = cls(head.base, keys=head.keys)
         old: dict[str, Event] = {}
@@ -181,7 +182,7 @@ class Content:
             return None
 
     def _fit(self, others: Sequence[Event]) -> None:
-        """A line may have come back after those that follow it; what fits nowhere is loose."""
+        """Fit other lines into the chain: a line may have come back after its successors; the rest is loose."""
         after = {event.prev: event for event in others}
         fitting = {}
         while (event := after.get(self.head.hash)) is not None and event.seq == self.head.seq + 1:
@@ -191,7 +192,7 @@ class Content:
         self.uids.update(event.uid for event in self.loose)
 
     def grow(self, path: Path, node: str, *, whole: bool) -> bool:
-        """Take in what was put at the file's end since. False: the file must be read anew."""
+        """Read what was put at the file's end since. Return False if the file must be read from its beginning."""
         if self.loose or self.untidy or not self._tail.at:
             return False
         last = self._tail.last + b"\n"
@@ -226,7 +227,7 @@ def joined(events: Iterable[Event]) -> bytes:
 
 
 def read(path: Path) -> bytes | None:
-    """The file's bytes; None when it is not there. No file object: the head is read at each look."""
+    """Return the file's bytes; None if it is not there. It opens no file object: the head is read at each look."""
     try:
         file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:

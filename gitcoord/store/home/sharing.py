@@ -1,7 +1,7 @@
-"""Sharing: who of the machine's users may read and write a home, whatever the umask of each process says.
+"""Sharing: which users of the machine may read and write a home, whatever the umask of each process.
 
-The home's own folder says it: made once, as core.sharedRepository of the user's repository asks for. Each folder and
-file below grants what its folder does, and nobody grants writing to all. Keys are their owner's alone, everywhere.
+The home's own folder decides: it is made once, as core.sharedRepository of the user's repository asks for. Each folder
+and file below grants what its folder does, and nobody grants writing to all. Keys are their owner's alone, everywhere.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from gitcoord.store import program
 
 PRIVATE = 0o755  # and what the umask takes from it
 NOT_OTHERS = 0o775
-SETS_GROUP = 0o2000  # what is made in the folder belongs to its group
+SETS_GROUP = 0o2000  # a new file in the folder belongs to the folder's group
 KEYS_SHARED = 0o3770  # each user of the group may add a key, and remove none of another's
 ALL, GROUP = {"all", "world", "everybody", "2"}, {"group", "true", "yes", "on", "1"}
 
 
 def mode_in(folder: Path) -> int:
-    """The mode of a new file in `folder`."""
+    """Return the mode of a new file in `folder`."""
     return stat.S_IMODE(os.stat(folder).st_mode) & NOT_OTHERS & 0o666
 
 
 def folder_mode_in(folder: Path) -> int:
-    """The mode of a new folder in `folder`."""
+    """Return the mode of a new folder in `folder`."""
     return stat.S_IMODE(os.stat(folder).st_mode) & (SETS_GROUP | NOT_OTHERS)
 
 
 def settle(made: int | Path, mode: int) -> None:
-    """Give what was just made its mode, whatever the umask took. Another user's, or no mode at all here: it stays."""
+    """Give a new file its mode, whatever the umask took. Another user's file, or one on a disk without modes, stays."""
     if os.name != "nt" and stat.S_IMODE(os.stat(made).st_mode) != mode:
         with contextlib.suppress(PermissionError):
             os.chmod(made, mode)
 
 
 def opened(path: Path, flags: int) -> int:
-    """Open a file for locks or marks, which is made if it is not there; a link in its place is not followed."""
+    """Open a file for locks or marks, which is created if it is missing; a link in its place is not followed."""
     flags |= getattr(os, "O_NOFOLLOW", 0)
     try:
         return os.open(path, flags)
@@ -62,7 +62,7 @@ def touch(path: Path) -> Path:
 
 
 def is_shared(folder: Path) -> bool:
-    """Whether a group works in a folder of ours."""
+    """Return whether a group works in a folder of ours."""
     return bool(os.stat(folder).st_mode & stat.S_IWGRP)
 
 
@@ -94,9 +94,9 @@ def _granted(shared: str, made: int, around: int) -> int:
 
 
 def astray(home: Path) -> Iterator[Path]:
-    """What of a home all users may write, and, where a group works in it, what the group cannot.
+    """Yield what of a home all users may write, and, if a group works in it, what the group cannot.
 
-    Not the keys, and not what tasks leave in their folders.
+    Keys are left out, and what tasks leave in their folders.
     """
     shared = is_shared(home)
     for folder, folders, files in os.walk(home):
@@ -119,7 +119,7 @@ def _is_astray(found: os.stat_result, shared: bool) -> bool:
 
 
 def bring_back(home: Path, path: Path) -> bool:
-    """Give what went astray the mode that its place has; False where it is another user's."""
+    """Give a file the mode of its place; return False if it is another user's."""
     mode = os.lstat(path).st_mode
     granted = folder_mode_in(home) if stat.S_ISDIR(mode) else mode_in(home)
     if not stat.S_ISDIR(mode):
@@ -134,7 +134,7 @@ def bring_back(home: Path, path: Path) -> bool:
 
 
 def another_owner(*paths: Path) -> str | None:
-    """The name of the first other user to whom one of the paths, or the folder around it, belongs."""
+    """Return the name of the first other user to whom one of the paths, or the folder around it, belongs."""
     if not hasattr(os, "geteuid"):
         return None
     for path in paths:
@@ -148,7 +148,8 @@ def another_owner(*paths: Path) -> str | None:
 
 
 def check_trusted(*repositories: Path) -> None:
-    """Raise Refused, with what to run, where git will not work in another user's repository. Ours cost no process."""
+    """Raise Refused, with what to run, if git will not work in another user's repository. Our own repositories cost no
+    process."""
     untrusted = []
     for path in repositories:
         if path.exists() and another_owner(path) is not None:
@@ -171,7 +172,7 @@ def check_trusted(*repositories: Path) -> None:
 
 
 def user(number: int | None = None) -> str:
-    """A user of this machine, for a person; ours without `number`."""
+    """Return a user of this machine, for a person; ours without `number`."""
     import pwd  # not on Windows, which has no such owners
 
     number = os.geteuid() if number is None else number
@@ -182,7 +183,7 @@ def user(number: int | None = None) -> str:
 
 
 def remedy(home: Path) -> str:
-    """What the owner of a home runs so that the group of its repository may work in it, too."""
+    """Return the commands by which the owner of a home lets the group of its repository work in it, too."""
     home_, around = shlex.quote(str(home)), shlex.quote(str(home.parent))
     return (
         f"`git -C {around} config core.sharedRepository group`, then `chgrp -R GROUP {around} && chmod -R g+rwX "

@@ -1,4 +1,4 @@
-"""The spool: words for the queue of one who could not lock it; whoever locks it next takes them in."""
+"""The spool: drafts of processes that could not lock the queue; the next holder of the lock takes them in."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Spool:
         return self.folder.is_dir() and any(self.folder.glob("*.json"))
 
     def put_error(self, actor: str, text: str) -> None:
-        """Record, durably, that `actor` met an error, once. A disk that refuses has its own way to be told of."""
+        """Record, durably, that `actor` met an error, once. A disk that refuses is reported in its own way."""
         timestamp = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")[:23] + "Z"
         uid = names.uid_from(secrets.token_bytes(10))
         draft = Draft(actor=actor, type="error", content=redacted(text), timestamp=timestamp, uid=uid)
@@ -43,10 +43,10 @@ class Spool:
                 write_durably(self.folder / f"{uid}.json", json.dumps(asdict(draft)).encode())
 
     def take(self, seal: Callable[[Draft], Event], known: Container[str]) -> tuple[list[Event], list[Path]]:
-        """The events of what waits, oldest first, and the files to remove once they are durable.
+        """Return the events of the waiting drafts, oldest first, and the files to remove once they are durable.
 
-        A draft whose agent's key is not here waits on. One that is `known` was taken before a crash; that one, and
-        a file that is no draft, only go.
+        A draft whose agent's key is not here waits on. A `known` draft was taken before a crash; that one, and a file
+        that is no draft, are only removed.
         """
         drafts: list[tuple[Draft, Path]] = []
         done: list[Path] = []

@@ -124,7 +124,7 @@ def test_a_run_outlives_what_follows_a_round(node: Node, monkeypatch: pytest.Mon
     assert good.steps and said[-1] == "goodbye: goodbye" and len([one for one in said if part in one]) == 1
 
 
-@pytest.mark.parametrize("name", ["_glance", "_save_cache"])
+@pytest.mark.parametrize("name", ["_cache_status", "_save_cache"])
 def test_a_round_went_well_though_what_comes_along_fails(
     node: Node, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

@@ -58,7 +58,7 @@ def test_what_is_too_large_is_refused_before_it_is_read(store: GitStore) -> None
 
 def test_no_process_stays_behind(store: GitStore) -> None:
     oids = [store.put_blob(b"%d" % n * 1000) for n in range(200)]
-    ahead = blob_prefetch.Ahead(store.path, oids)
+    ahead = blob_prefetch.BlobPrefetch(store.path, oids)
     assert ahead.blob(oids[0], 10_000) is not None
     ahead.close()
     ahead.close()

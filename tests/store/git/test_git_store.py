@@ -29,7 +29,7 @@ from gitcoord.store.git.git_store import (
     make_bare_remote,
     remote_url,
 )
-from gitcoord.store.git.process import Result
+from gitcoord.store.git.process import GitResult
 from gitcoord.store.git.refs import loose_path
 from gitcoord.store.git.transport import PRIVATE
 from tests.http_remote import HttpRemote, is_push
@@ -755,7 +755,7 @@ def test_making_a_store_again_completes_it(tmp_path: Path, store: GitStore) -> N
 def test_a_store_has_its_settings_before_it_is_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "store.git"
     with monkeypatch.context() as killed:
-        killed.setattr("gitcoord.store.git.git_store._spawn", lambda *_: Result(-9, "", "killed"))
+        killed.setattr("gitcoord.store.git.git_store._spawn", lambda *_: GitResult(-9, "", "killed"))
         with pytest.raises(Paused):
             GitStore.create(path)
     assert not (path / "HEAD").exists()

@@ -16,7 +16,7 @@ from gitcoord.core.ports import Entry, Oid, Update
 from gitcoord.store.git import isolated_fetch, maintenance, mirror
 from gitcoord.store.git.backoff import Backoff
 from gitcoord.store.git.git_store import GitStore, make_bare_remote
-from gitcoord.store.git.process import Bounds, Result
+from gitcoord.store.git.process import Bounds, GitResult
 from gitcoord.store.git.transport import Transport
 from tests.http_remote import HttpRemote
 from tests.store.git.test_git_store import LEDGER, NODES, ONE, commit, git, new_store
@@ -163,7 +163,7 @@ def test_one_that_takes_all_its_time_is_named_and_the_remote_is_not_called_unrea
 
     def slow(self: Transport, *words: str, after: list[str] = [], **options: object) -> object:  # noqa: B006
         if words[0] == "fetch" and any("*" in spec or EVIL in spec for spec in after):
-            return Result(-9, "", "", timed_out=True)
+            return GitResult(-9, "", "", timed_out=True)
         return real(self, *words, after=after, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Transport, "talk", slow)

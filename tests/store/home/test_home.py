@@ -13,7 +13,7 @@ import pytest
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt, Refused
 from gitcoord.store import files
-from gitcoord.store.home.home import Config, Home, Progress
+from gitcoord.store.home.home import Config, Home, SyncProgress
 from tests.store.drafts import Crash, FaultyOs
 from tests.waiting import wait_until
 
@@ -21,7 +21,7 @@ from tests.waiting import wait_until
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     made = Home(tmp_path / "gitcoord")
-    made.create(Config(fleet="f" * 16, remote="origin", agent="alice"), node="laptop-3f9a")
+    made.create(Config(fleet="f" * 16, remote="origin", agent="alice"), node_id="laptop-3f9a")
     return made
 
 
@@ -36,7 +36,7 @@ def test_a_home_is_there_only_once_it_is_whole(tmp_path: Path, monkeypatch: pyte
         with monkeypatch.context() as patch:
             patch.setattr(files, "os", disk)
             try:
-                made.create(Config(fleet="f" * 16, remote="origin"), node="laptop-3f9a")
+                made.create(Config(fleet="f" * 16, remote="origin"), node_id="laptop-3f9a")
             except Crash:
                 pass
         again = Home(made.path)
@@ -131,10 +131,10 @@ def test_carried_lines_come_back_until_they_are_done(home: Home) -> None:
 
 
 def test_progress_that_cannot_be_read_is_none(home: Home) -> None:
-    home.save_progress(Progress(node="laptop-3f9a", durable=3))
+    home.save_progress(SyncProgress(node="laptop-3f9a", durable=3))
     assert Home(home.path).progress().durable == 3
     (home.path / "progress.json").write_bytes(b"{")
-    assert Home(home.path).progress() == Progress()
+    assert Home(home.path).progress() == SyncProgress()
 
 
 def _holds(path: str, ready: Any) -> None:

@@ -26,12 +26,12 @@ Change = Callable[[Queue], object]
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    Queue.create(tmp_path, node="laptop-3f9a")
+    Queue.create(tmp_path, node_id="laptop-3f9a")
     return tmp_path
 
 
 def put(home: Path, *contents: str) -> list[Event]:
-    return Queue(home).append([draft(content) for content in contents], signer=signer, fleet=FLEET)
+    return Queue(home).append([draft(content) for content in contents], signer=signer, fleet_id=FLEET)
 
 
 def contents(home: Path) -> list[str]:
@@ -70,7 +70,7 @@ def test_torn_last_line_seen_by_a_reader_is_still_mended_by_the_same_process(hom
     with open(home / "events.offline.log", "ab") as file:
         file.write(b'{"inter')
     assert len(mine.pending()) == 1
-    mine.append([draft("two")], signer=signer, fleet=FLEET)
+    mine.append([draft("two")], signer=signer, fleet_id=FLEET)
     assert contents(home) == ["one", "two"]
 
 
@@ -98,9 +98,9 @@ def test_damaged_line_in_the_middle_loses_no_good_line(home: Path) -> None:
     (home / "events.offline.log").write_bytes(b"\n".join(rows))
     mine = Queue(home)
     assert [e.content for e in mine.pending()] == ["one"] and mine.broken
-    mine.append([draft("five")], signer=signer, fleet=FLEET)
+    mine.append([draft("five")], signer=signer, fleet_id=FLEET)
     assert mine.broken
-    mine.rechain(Head(), without=frozenset(), signer=signer, fleet=FLEET)
+    mine.rechain(Head(), without=frozenset(), signer=signer, fleet_id=FLEET)
     assert not mine.broken
     assert sorted(contents(home)) == ["five", "four", "one", "three"]
     assert_chained(Queue(home).pending())
@@ -113,10 +113,10 @@ def test_what_does_not_fit_is_never_trimmed_by_number(home: Path) -> None:
     rows = lines(home)
     (home / "events.offline.log").write_bytes(b"\n".join([rows[0], b"rubbish", rows[2], b""]))
     mine = Queue(home)
-    mine.append([draft("a"), draft("b"), draft("c")], signer=signer, fleet=FLEET)
+    mine.append([draft("a"), draft("b"), draft("c")], signer=signer, fleet_id=FLEET)
     mine.trim(mine.pending()[-1].head)
     again = Queue(home)
-    again.rechain(Head(), without=frozenset(), signer=signer, fleet=FLEET)
+    again.rechain(Head(), without=frozenset(), signer=signer, fleet_id=FLEET)
     assert sorted(contents(home)) == ["a", "b", "c", "one", "three"]
 
 
@@ -156,7 +156,7 @@ def test_damaged_head_is_named_with_a_remedy(home: Path) -> None:
 def test_trim_goes_by_the_line_and_not_by_its_number(home: Path) -> None:
     [one, two] = put(home, "one", "two")
     mine = Queue(home)
-    mine.drop(one.uid, signer=signer, fleet=FLEET)
+    mine.drop(one.uid, signer=signer, fleet_id=FLEET)
     mine.trim(one.head)  # the ledger's word about a line that is no more
     assert contents(home) == ["two"]
     assert mine.base == Head()
@@ -172,7 +172,7 @@ def test_a_trim_while_another_line_waits_leaves_the_file_and_another_process_agr
         mine.trim(event.head)
     assert len(lines(home)) == 3 + 1
     assert mine.pending() == other.pending() == Queue(home).pending() == events[2:]
-    [four] = other.append([draft("four")], signer=signer, fleet=FLEET)
+    [four] = other.append([draft("four")], signer=signer, fleet_id=FLEET)
     assert_chained(mine.pending(), events[1].head)
     mine.trim(four.head)
     assert lines(home) == [b""]
@@ -193,51 +193,51 @@ def test_lines_that_a_crash_left_before_the_head_are_taken_out(home: Path) -> No
     (home / "events.offline.log").write_bytes(data)  # the head was written, the file was not cut
     again = Queue(home)
     assert again.untidy and again.pending() == []
-    again.append([], signer=signer, fleet=FLEET)
+    again.append([], signer=signer, fleet_id=FLEET)
     assert lines(home) == [b""] and not again.untidy
 
 
 def test_drop_chains_the_rest_anew_with_the_same_uids(home: Path) -> None:
     events = put(home, "one", "two", "three")
-    Queue(home).drop(events[0].uid, signer=signer, fleet=FLEET)
+    Queue(home).drop(events[0].uid, signer=signer, fleet_id=FLEET)
     left = Queue(home).pending()
     assert [e.uid for e in left] == [e.uid for e in events[1:]]
     assert_chained(left)
     with pytest.raises(Refused, match="gitcoord queue list"):
-        Queue(home).drop(events[0].uid, signer=signer, fleet=FLEET)
+        Queue(home).drop(events[0].uid, signer=signer, fleet_id=FLEET)
 
 
 def test_a_draft_appended_twice_is_queued_once(home: Path) -> None:
     same = draft("one")
-    assert len(Queue(home).append([same, same], signer=signer, fleet=FLEET)) == 1
-    assert Queue(home).append([same], signer=signer, fleet=FLEET) == []
+    assert len(Queue(home).append([same, same], signer=signer, fleet_id=FLEET)) == 1
+    assert Queue(home).append([same], signer=signer, fleet_id=FLEET) == []
     assert contents(home) == ["one"]
 
 
 def test_an_append_with_one_bad_draft_writes_nothing(home: Path) -> None:
     mine = Queue(home)
     with pytest.raises(Refused):
-        mine.append([draft("one"), draft("x" * 70_000)], signer=signer, fleet=FLEET)
+        mine.append([draft("one"), draft("x" * 70_000)], signer=signer, fleet_id=FLEET)
     assert mine.pending() == [] and contents(home) == []
 
 
 # Crashes: at every change of the disk, of every operation
 
 OPERATIONS: dict[str, Change] = {
-    "append": lambda q: q.append([draft("new"), draft("newer")], signer=signer, fleet=FLEET),
+    "append": lambda q: q.append([draft("new"), draft("newer")], signer=signer, fleet_id=FLEET),
     "trim": lambda q: q.trim(q.pending()[1].head),
     "trim all": lambda q: q.trim(q.pending()[-1].head),
-    "drop": lambda q: q.drop(q.pending()[0].uid, signer=signer, fleet=FLEET),
-    "chain anew": lambda q: q.rechain(Head(7, hash_of(b"7")), without=frozenset(), signer=signer, fleet=FLEET),
+    "drop": lambda q: q.drop(q.pending()[0].uid, signer=signer, fleet_id=FLEET),
+    "chain anew": lambda q: q.rechain(Head(7, hash_of(b"7")), without=frozenset(), signer=signer, fleet_id=FLEET),
     "become a new node": lambda q: q.rechain(
-        Head(), without=frozenset(), signer=signer, fleet=FLEET, node="laptop-new"
+        Head(), without=frozenset(), signer=signer, fleet_id=FLEET, node_id="laptop-new"
     ),
 }
 MAY_GO = {"trim": 2, "trim all": 4, "drop": 1}  # of the first events: the ledger holds them, or the user said so
 
 
 def filled(home: Path) -> tuple[Queue, list[str]]:
-    Queue.create(home, node="laptop-3f9a")
+    Queue.create(home, node_id="laptop-3f9a")
     events = put(home, "1", "2", "3", "4")
     return Queue(home), [event.uid for event in events]
 
@@ -249,7 +249,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch, disk: FaultyOs) -> None:
 
 def assert_sound(home: Path, acknowledged: list[str], may_go: int) -> None:
     mine = Queue(home)
-    mine.append([draft("after")], signer=signer, fleet=FLEET)  # mends, and goes on
+    mine.append([draft("after")], signer=signer, fleet_id=FLEET)  # mends, and goes on
     again = Queue(home)
     uids = [event.uid for event in again.pending()]
     assert_chained(again.pending(), again.base)
@@ -329,13 +329,13 @@ def test_an_error_at_any_step_pauses_and_loses_nothing(
             return
         if (home / "paused").exists():
             with pytest.raises(Paused, match="paused: .*gitcoord resume"):
-                mine.append([draft("refused")], signer=signer, fleet=FLEET)
+                mine.append([draft("refused")], signer=signer, fleet_id=FLEET)
             if name == "append":
                 assert [e.uid for e in mine.pending()] == acknowledged, "what was refused must not be sent"
         files.resume(home)
         assert "refused" not in contents(home)
         assert_sound(home, acknowledged, MAY_GO.get(name, 0))
-        mine.append([draft("the same process goes on")], signer=signer, fleet=FLEET)
+        mine.append([draft("the same process goes on")], signer=signer, fleet_id=FLEET)
         assert contents(home)[-1] == "the same process goes on"
     raise AssertionError("never finished")
 
@@ -383,7 +383,7 @@ def test_a_spooled_draft_of_an_agent_without_a_key_here_waits_and_rubbish_goes(h
     Spool(home).put_error("bob", "could not lock")
     (home / "spool" / "rubbish.json").write_bytes(b"{")
     (home / "spool" / "wrong.json").write_bytes(b'{"actor": 1}')
-    Queue(home).append([draft("one")], signer=only_alice, fleet=FLEET)
+    Queue(home).append([draft("one")], signer=only_alice, fleet_id=FLEET)
     assert contents(home) == ["one"]
     assert len(list((home / "spool").iterdir())) == 1
     put(home, "two")
@@ -402,7 +402,7 @@ def test_the_spool_is_bounded(home: Path) -> None:
 def _appends(home: str, name: str, count: int) -> None:
     mine = Queue(Path(home))
     for number in range(count):
-        mine.append([draft(f"{name} {number}")], signer=signer, fleet=FLEET)
+        mine.append([draft(f"{name} {number}")], signer=signer, fleet_id=FLEET)
 
 
 def _trims(home: str, stop: object) -> None:
@@ -466,7 +466,7 @@ def test_a_reader_takes_over_from_the_swap_of_a_dead_process(home: Path, monkeyp
         with monkeypatch.context() as patch:
             faulty(patch, disk)
             try:
-                mine.rechain(Head(), without=frozenset(), signer=signer, fleet=FLEET, node=f"node-{step}")
+                mine.rechain(Head(), without=frozenset(), signer=signer, fleet_id=FLEET, node_id=f"node-{step}")
             except Crash:
                 pass
         reader = Queue(home)
@@ -492,15 +492,15 @@ def test_threads_of_one_process_each_with_a_queue(home: Path) -> None:
 def test_what_another_process_appends_is_read_from_where_it_begins(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mine, other = Queue(home), Queue(home)
     started = time.perf_counter()
-    other.append([draft(f"{n}") for n in range(10_000)], signer=signer, fleet=FLEET)
+    other.append([draft(f"{n}") for n in range(10_000)], signer=signer, fleet_id=FLEET)
     assert time.perf_counter() - started < 10, "measured: 0.55 s"
     assert len(mine.pending()) == 10_000
     parsed = []
     real = queue_file.parse
     monkeypatch.setattr(queue_file, "parse", lambda line: parsed.append(line) or real(line))
-    other.append([draft("one more")], signer=signer, fleet=FLEET)
+    other.append([draft("one more")], signer=signer, fleet_id=FLEET)
     assert mine.pending()[-1].content == "one more"
-    mine.append([draft("and mine")], signer=signer, fleet=FLEET)
+    mine.append([draft("and mine")], signer=signer, fleet_id=FLEET)
     assert other.pending()[-1].content == "and mine"
     assert len(parsed) == 2, "each process parses the other's one line, and nothing else"
     mine.trim(mine.pending()[5000].head)
