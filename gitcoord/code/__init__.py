@@ -1,1 +1,1 @@
-"""The code that is coordinated: trial merges of branches, and what would conflict."""
+"""The coordinated code: trial merges of branches, and their conflicts."""

@@ -1,4 +1,4 @@
-"""Branches: which of a repository's are worth a look, and whose they are."""
+"""Branches: which of a repository's are worth examining, and which agents they belong to."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ BASES = ("refs/remotes/origin/HEAD", "refs/heads/main", "refs/heads/master", "HE
 
 
 def base_of(repository: Repository, name: str | None) -> Ref | None:
-    """What the branches are to be merged into: `name`, else the remote's default, main, master or HEAD.
+    """Return the target of merges: `name`, otherwise the remote's default, main, master or HEAD.
 
-    None where there is no commit yet. Raises Refused for a name that is none.
+    None if there is no commit yet. Raise Refused for an unknown name.
     """
     if name is not None:
         return Ref(name, repository.commit(name))
@@ -34,7 +34,7 @@ def _short(name: str, repository: Repository) -> str:
 
 
 def branches(repository: Repository, base: Ref, agents: Iterable[str]) -> list[Ref]:
-    """Local and remote branches that are not in the base yet, each commit once."""
+    """Return local and remote branches that are not in the base yet, each commit once."""
     out = repository.git(
         "for-each-ref",
         f"--no-merged={base.commit}",
@@ -54,7 +54,7 @@ def branches(repository: Repository, base: Ref, agents: Iterable[str]) -> list[R
 
 
 def shared(repository: Repository, remote: str) -> dict[str, str]:
-    """By commit, the branches of a remote (its name or its URL) as they were fetched last: as all clones know them."""
+    """Return, by commit, the branches of a remote (its name or its URL) as last fetched: as all clones know them."""
     known = repository.git("config", "--get-regexp", r"^remote\..*\.url$", codes=(0, 1)).decode()
     urls = {
         url: key[len("remote.") : -len(".url")] for key, _, url in (line.partition(" ") for line in known.splitlines())
@@ -68,13 +68,13 @@ def shared(repository: Repository, remote: str) -> dict[str, str]:
 
 
 def chosen(repository: Repository, names: Iterable[str], agents: Iterable[str]) -> list[Ref]:
-    """The branches of these names. Raises Refused."""
+    """Return the branches of these names. Raise Refused."""
     known = list(agents)
     return [Ref(name, repository.commit(name), agent_of(name, known)) for name in names]
 
 
 def agent_of(branch: str, agents: Iterable[str]) -> str | None:
-    """The agent whose name is a part of a branch's, as in `alice/parser` or `task/k3f97hq2-1-alice-mend`."""
+    """Return the agent whose name is a part of a branch's, as in `alice/parser` or `task/k3f97hq2-1-alice-mend`."""
     words = f"-{_words(branch)}-"
     fitting = [agent for agent in agents if f"-{_words(agent)}-" in words]
     return max(fitting, key=len, default=None)

@@ -1,7 +1,7 @@
-"""What a branch touched: two branches that touched nothing in common cannot conflict, and need no trial.
+"""Changed paths of branches: two branches that changed nothing in common cannot conflict, and need no trial.
 
-All paths that any commit since the common ancestor changed count, also those that were changed back: a merge may
-begin at any commit between.
+All paths that any commit since the common ancestor changed count, also those that were changed back: a merge may begin
+at any commit between.
 """
 
 from __future__ import annotations
@@ -14,35 +14,35 @@ from gitcoord.code.objects import Repository
 
 
 @dataclass(frozen=True, slots=True)
-class Touched:
+class ChangedPaths:
     """Paths that were changed; all folders above them; folders that lost a file, and may have been renamed."""
 
     paths: frozenset[str]
     folders: frozenset[str]
     left: frozenset[str]
 
-    def meets(self, other: Touched) -> bool:
-        """Whether a merge of the two could conflict."""
+    def meets(self, other: ChangedPaths) -> bool:
+        """Return whether a merge of the two could conflict."""
         return bool(
             self.paths & other.paths
             or self.paths & other.folders
             or self.folders & other.paths
-            # One renamed a folder, the other put something into it: git moves that along, and asks.
+            # One side renamed a folder, the other put something into it: git moves that along, and asks.
             or self.left & other.folders
             or self.folders & other.left
         )
 
 
 def common_ancestor(repository: Repository, commits: Sequence[str]) -> str | None:
-    """The best commit that all have in their history; None when they have none."""
+    """Return the best commit that all have in their history; None if they have none."""
     if len(commits) < 2:
         return commits[0] if commits else None
     found = repository.git("merge-base", "--octopus", *commits, codes=(0, 1)).decode().split()
     return found[0] if found else None
 
 
-def touched(repository: Repository, base: str | None, tip: str) -> Touched:
-    """By the commits of `tip` since `base`."""
+def touched(repository: Repository, base: str | None, tip: str) -> ChangedPaths:
+    """Return the paths that the commits of `tip` since `base` changed."""
     since = [f"{base}..{tip}"] if base else [tip]
     parts = repository.records("log", "--format=", "--name-status", "-z", "-m", "--no-renames", "--root", *since, "--")
     paths: set[str] = set()
@@ -55,9 +55,11 @@ def touched(repository: Repository, base: str | None, tip: str) -> Touched:
         paths.add(path)
         if status == "D":
             left.update(_above(path))
-    return Touched(frozenset(paths), frozenset(folder for path in paths for folder in _above(path)), frozenset(left))
+    return ChangedPaths(
+        frozenset(paths), frozenset(folder for path in paths for folder in _above(path)), frozenset(left)
+    )
 
 
 def _above(path: str) -> list[str]:
-    """All folders that it lies in, but the top, which everything does."""
+    """Return all folders above a path, without the top, which is above everything."""
     return [str(folder) for folder in PurePosixPath(path).parents if str(folder) != "."]

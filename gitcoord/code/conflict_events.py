@@ -1,4 +1,4 @@
-"""What the others are told of a conflict: where it is and how bad, without the lines, which their repositories hold."""
+"""The events about conflicts: where each is and how bad, without the lines, which the repositories hold."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from gitcoord.features.conflicts import (
 )
 
 
-def told(conflicts: Sequence[Conflict]) -> list[ConflictFound]:
-    """As they can be written down: what is unseen in a name or path is spelled out, and what is too long is cut."""
+def to_payloads(conflicts: Sequence[Conflict]) -> list[ConflictFound]:
+    """Return conflicts as they can be recorded: invisible characters are spelled out, and long texts are cut."""
     return [
         ConflictFound(
             a=_branch(one.a),
@@ -48,7 +48,7 @@ def told(conflicts: Sequence[Conflict]) -> list[ConflictFound]:
 def shared(
     conflicts: Sequence[Conflict], refs: Sequence[Ref], names: Mapping[str, str]
 ) -> tuple[list[Conflict], list[Ref]]:
-    """Conflicts, and all refs that were looked at, by the `names` that every clone knows commits by.
+    """Return conflicts, and all examined refs, by the `names` that every clone knows commits by.
 
     A branch that has such a name and another commit is this clone's affair until it is pushed: it is left out.
     """
@@ -74,5 +74,5 @@ def _branch(ref: Ref) -> Branch:
 
 
 def _text(path: str, most: int) -> str:
-    """A path need not be UTF-8, and whoever pushes names it; an event has only what people can see in a name."""
+    """Return a path as visible text: it need not be UTF-8, and anybody with push access names it."""
     return as_name(path.encode("utf-8", "surrogateescape").decode("utf-8", "replace"), most)

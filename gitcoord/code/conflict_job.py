@@ -1,4 +1,4 @@
-"""The leader looks for conflicts among the remote's branches now and then, and tells those whose they are."""
+"""The conflict job: the leader looks for conflicts among the remote's branches regularly, and tells their authors."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from gitcoord.node.agent.leader_jobs import LeaseHeld, PreparedJob
 BASES = ("main", "master")
 
 
-class Looking:
-    """An errand (`node/agent/leader_jobs.py`). The clone is left as it is: what it lacks is fetched beside it.
+class ConflictJob:
+    """A leader job (`node/agent/leader_jobs.py`). The clone stays as it is: missing commits are fetched beside it.
 
     `cache`: the node's, which knows the pairs that were tried before.
     """
@@ -37,19 +37,19 @@ class Looking:
     def prepare(self, ctx: Context) -> PreparedJob | None:
         state = copy.deepcopy(ctx.state("conflicts"))
         agents = [member.id for member in ctx.fleet.members.by_id.values()]
-        return lambda may_act: self._work(state, agents, may_act)
+        return lambda lease_held: self._work(state, agents, lease_held)
 
-    def _work(self, state: told.State, agents: list[str], may_act: LeaseHeld) -> list[NewEvent]:
+    def _work(self, state: told.State, agents: list[str], lease_held: LeaseHeld) -> list[NewEvent]:
         with fetched.beside(self.source.clone) as repository:
             refs, base = self._branches(repository, agents)
             known = merge_cache.read(self.cache, repository)
             found = conflicts.between(repository, refs, base=base, now_s=time.time(), known=known)
             merge_cache.save(self.cache, repository, found.outcomes)
         names = conflict_events.names_of([*refs, *([base] if base else [])])
-        return told.news(state, conflict_events.told(found.conflicts), names)
+        return told.news(state, conflict_events.to_payloads(found.conflicts), names)
 
     def _branches(self, repository: Repository, agents: list[str]) -> tuple[list[Ref], Ref | None]:
-        """Those of the remote, and the one that HEAD is."""
+        """Return the remote's branches, and the one that HEAD is."""
         heads = fetched.heads(repository, self.source, ["HEAD", "refs/heads/*"])
         default = heads.pop("HEAD", None)
         names = {name.removeprefix("refs/heads/"): commit for name, commit in heads.items()}

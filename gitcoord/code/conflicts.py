@@ -1,4 +1,4 @@
-"""Conflicts between branches, before anybody merges them: who, where, how bad, and in what order to merge."""
+"""Conflicts between branches, before anybody merges them: whose, where, how bad, and in what order to merge."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gitcoord.code import merges
-from gitcoord.code.changed_paths import Touched, common_ancestor, touched
+from gitcoord.code.changed_paths import ChangedPaths, common_ancestor, touched
 from gitcoord.code.hunks import Hunk
 from gitcoord.code.merge_result import Outcome, Pair, Unmerged, outcome
 from gitcoord.code.objects import Repository
@@ -23,7 +23,7 @@ WEIGHTS = {"content": 1.0, "mode": 0.5, "rename": 2.0, "delete": 2.0, "directory
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """A branch or a pull request, by its commit; `agent`: who works on it, where that is known."""
+    """A branch or a pull request, by its commit; `agent`: its author, if known."""
 
     name: str
     commit: str
@@ -56,7 +56,7 @@ class Conflict:
 
     @property
     def score(self) -> float:
-        """Lines and files, each path the more the more refs touch it; growing slowly with age."""
+        """Return the weight: lines and files, each path more if more refs touch it; growing slowly with age."""
         size = sum((WEIGHTS[one.kind] * 5 + one.lines) * math.sqrt(one.central) for one in self.paths)
         return size * (1 + min(self.age_s / 86_400, 30) / 30)
 
@@ -66,14 +66,14 @@ class Conflict:
 
 
 @dataclass(slots=True)
-class Found:
+class ConflictReport:
     """All conflicts among some refs, the worst first."""
 
     conflicts: list[Conflict] = field(default_factory=list)
     pairs: int = 0
     tried: int = 0  # pairs that had something in common
     order: list[tuple[Ref, int]] = field(default_factory=list)  # each with how many before it conflict with it
-    outcomes: dict[Pair, Outcome] = field(default_factory=dict)  # all that are known; those of these refs come last
+    outcomes: dict[Pair, Outcome] = field(default_factory=dict)  # all known outcomes; those of these refs come last
 
 
 def between(
@@ -84,8 +84,8 @@ def between(
     now_s: float,
     known: Mapping[Pair, Outcome] | None = None,
     of: Ref | None = None,
-) -> Found:
-    """Every pair of refs, and each with the base; `of`: only the pairs of this one of them.
+) -> ConflictReport:
+    """Try every pair of refs, and each with the base; `of`: only the pairs of this one of them.
 
     `known`: outcomes of pairs that were tried before.
     """
@@ -112,16 +112,16 @@ def between(
         if (unmerged := done[a.commit, b.commit])
     ]
     conflicts.sort(key=lambda one: (-one.score, one.a.name, one.b.name))
-    return Found(conflicts, len(pairs), len(tried), order(refs, conflicts), done)
+    return ConflictReport(conflicts, len(pairs), len(tried), order(refs, conflicts), done)
 
 
-def _path(one: Unmerged, marks: Mapping[str, Touched]) -> ConflictedPath:
+def _path(one: Unmerged, marks: Mapping[str, ChangedPaths]) -> ConflictedPath:
     central = sum(one.path in mark.paths for mark in marks.values())
     return ConflictedPath(one.path, one.kind, one.hunks, max(central, 1), one.said)
 
 
 def _dates(repository: Repository, refs: Iterable[Ref]) -> dict[str, float]:
-    """When each commit was made, in seconds since 1970."""
+    """Return when each commit was made, in seconds since 1970."""
     commits = list(dict.fromkeys(ref.commit for ref in refs))
     if not commits:
         return {}
@@ -130,9 +130,9 @@ def _dates(repository: Repository, refs: Iterable[Ref]) -> dict[str, float]:
 
 
 def order(refs: Sequence[Ref], conflicts: Sequence[Conflict]) -> list[tuple[Ref, int]]:
-    """An order of merging: again and again the one that conflicts least with what is still to come.
+    """Return an order of merging: repeatedly the ref that conflicts least with the remaining ones.
 
-    Whoever comes before its rival is merged without help; so those that would get in the way of many come last.
+    A ref that comes before its rival is merged without help; so those that would get in the way of many come last.
     """
     rivals: dict[str, set[str]] = {ref.name: set() for ref in refs}
     for one in conflicts:

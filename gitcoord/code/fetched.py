@@ -20,7 +20,7 @@ from gitcoord.store.git import credentials, git_output
 from gitcoord.store.git import url as git_url
 
 AT_ONCE = 500  # commits that one fetch asks for
-ALONE_MAX = 20  # that are asked for one by one, where they cannot be had together
+ALONE_MAX = 20  # that are fetched one by one, if they cannot be fetched together
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,8 @@ class Source:
 
 @contextlib.contextmanager
 def beside(clone: Path | None) -> Iterator[Repository]:
-    """The clone's objects, where it has whole histories; else an empty repository, for as long as it is needed."""
+    """Yield the clone's objects, if it has whole histories; otherwise an empty repository, for as long as it is
+    needed."""
     if clone is not None and _is_whole(clone):
         with Repository(clone) as repository:
             yield repository
@@ -45,14 +46,14 @@ def beside(clone: Path | None) -> Iterator[Repository]:
 
 
 def _is_whole(clone: Path) -> bool:
-    """Trial merges need all commits since the ancestor, and all files."""
+    """Return whether the clone has all commits since the ancestor, and all files: trial merges need them."""
     done = _git(["-C", str(clone), "rev-parse", "--is-shallow-repository"], {}, check=False)
     partial = _git(["-C", str(clone), "config", "--get", "extensions.partialClone"], {}, check=False)
     return done.strip() == "false" and not partial.strip()
 
 
 def heads(repository: Repository, source: Source, patterns: Sequence[str]) -> dict[str, str]:
-    """Refs of the remote and their commits. Raises GitcoordError."""
+    """Return refs of the remote and their commits. Raise GitcoordError."""
     with _reaching(repository, source) as environment:
         out = _git(["ls-remote", "--quiet", "--", git_url.ALIAS, *patterns], environment)
     pairs = (line.split("\t") for line in out.splitlines())
@@ -60,7 +61,7 @@ def heads(repository: Repository, source: Source, patterns: Sequence[str]) -> di
 
 
 def bring(repository: Repository, source: Source, commits: Iterable[str]) -> set[str]:
-    """Fetch what the repository lacks of these commits. Those that are there now. Raises GitcoordError."""
+    """Fetch those of the commits that the repository lacks. Return those that are there now. Raise GitcoordError."""
     wanted = list(dict.fromkeys(commits))
     missing = [one for one in wanted if not _has(repository, one)]
     with _reaching(repository, source) as environment:
@@ -73,7 +74,7 @@ def bring(repository: Repository, source: Source, commits: Iterable[str]) -> set
                     raise
                 if len(some) == 1:
                     continue
-                for one in some[:ALONE_MAX]:  # one that is gone from the remote spoils them all
+                for one in some[:ALONE_MAX]:  # one that is gone from the remote fails all of them
                     with contextlib.suppress(GitcoordError):
                         _fetch([one], environment)
     return {one for one in wanted if one not in missing or _has(repository, one)}
@@ -93,7 +94,7 @@ def _fetch(commits: Sequence[str], environment: dict[str, str]) -> None:
             git_url.ALIAS,
         ],
         environment,
-        given="".join(f"{one}\n" for one in commits),
+        stdin="".join(f"{one}\n" for one in commits),
     )
 
 
@@ -107,7 +108,7 @@ def _has(repository: Repository, commit: str) -> bool:
 
 @contextlib.contextmanager
 def _reaching(repository: Repository, source: Source) -> Iterator[dict[str, str]]:
-    """Git's environment: the way to `git_url.ALIAS`, a repository of no refs, and of the scratch objects."""
+    """Yield git's environment: the way to `git_url.ALIAS`, a repository without refs, and the scratch objects."""
     plain = {
         name: value
         for name, value in os.environ.items()
@@ -135,7 +136,7 @@ def _reaching(repository: Repository, source: Source) -> Iterator[dict[str, str]
 
 
 def _moved_to(environment: dict[str, str]) -> str:
-    """Return where the remote redirects to, without a login. git itself follows none, for its token would go too."""
+    """Return where the remote redirects to, without a login. git itself follows no redirect: its token would go too."""
     try:
         _git(["ls-remote", "--quiet", "--", git_url.ALIAS], {**environment, **git_url.TRACES_LOCATION})
     except GitcoordError as traced:
@@ -144,8 +145,8 @@ def _moved_to(environment: dict[str, str]) -> str:
     return ""
 
 
-def _git(words: Sequence[str], environment: dict[str, str], *, given: str | None = None, check: bool = True) -> str:
-    """What git answers; with `check` off also what it said before it failed. Raises GitcoordError."""
+def _git(words: Sequence[str], environment: dict[str, str], *, stdin: str | None = None, check: bool = True) -> str:
+    """Return git's output; with `check` off also what it printed before it failed. Raise GitcoordError."""
     from gitcoord.code.objects import GIT_S
 
     plain = environment or {name: value for name, value in os.environ.items() if name not in credentials.HOOK_VARIABLES}
@@ -159,7 +160,7 @@ def _git(words: Sequence[str], environment: dict[str, str], *, given: str | None
             errors="replace",
             timeout=GIT_S,
             capture_output=True,
-            **({"input": given} if given is not None else {"stdin": subprocess.DEVNULL}),
+            **({"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}),
         )
     except subprocess.TimeoutExpired:
         raise GitcoordError(f"git {words[0]} did not end in {GIT_S:g} s") from None

@@ -1,4 +1,4 @@
-"""The truth about conflicts: what `git merge` itself leaves unmerged, for the merges in the history of a repository.
+"""An oracle for conflicts: what `git merge` itself leaves unmerged, for the merges in the history of a repository.
 
 `scripts/conflict-check REPO` compares it with the trial merges; a scratch clone is merged in, REPO is only read.
 """
@@ -21,7 +21,7 @@ MERGES_MAX = 500  # the newest of a repository
 
 
 def merge_commits(repository: Repository, limit: int = MERGES_MAX) -> list[tuple[str, str]]:
-    """The parents of each merge of two, newest first."""
+    """Return the parents of each merge of two, newest first."""
     out = repository.git(
         "rev-list", "--all", "--min-parents=2", "--max-parents=2", "--parents", f"--max-count={limit}"
     ).decode()
@@ -29,7 +29,7 @@ def merge_commits(repository: Repository, limit: int = MERGES_MAX) -> list[tuple
 
 
 def by_git_merge(repository: Path, pairs: list[tuple[str, str]]) -> Iterator[frozenset[str]]:
-    """The unmerged paths after `git merge` of the second into the first, in a scratch clone."""
+    """Yield the unmerged paths after `git merge` of the second into the first, in a scratch clone."""
     with tempfile.TemporaryDirectory(prefix="gitcoord-truth-") as folder:
 
         def git(*words: str, check: bool = True) -> bytes:
@@ -62,17 +62,17 @@ def by_git_merge(repository: Path, pairs: list[tuple[str, str]]) -> Iterator[fro
 
 
 @dataclass(slots=True)
-class Compared:
-    """How many merges there are, how many of them conflict, and what is said of each that is judged differently."""
+class Comparison:
+    """Counts of merges and of conflicting ones, and a text for each that is judged differently."""
 
     merges: int = 0
     conflicting: int = 0
     differing: list[str] = field(default_factory=list)
 
 
-def compare(path: Path, limit: int = MERGES_MAX) -> Compared:
-    """The newest merges in the history of the repository at `path`, each judged in both ways."""
-    compared = Compared()
+def compare(path: Path, limit: int = MERGES_MAX) -> Comparison:
+    """Judge the newest merges in the history of the repository at `path` in both ways."""
+    compared = Comparison()
     with Repository(path) as repository:
         pairs = merge_commits(repository, limit)
         trials = merges.trial(repository, pairs)

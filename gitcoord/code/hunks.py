@@ -26,12 +26,12 @@ class Hunk:
 
     @property
     def lines(self) -> int:
-        """How much there is to look at: the longer of both sides."""
+        """Return how much there is to look at: the longer of both sides."""
         return max(len(self.ours), len(self.theirs))
 
 
 def hunks(repository: Repository, merge: Merge, file: Conflicted) -> list[Hunk]:
-    """Of a conflict in content; empty for every other kind."""
+    """Return the hunks of a conflict in content; none for every other kind."""
     if file.kind not in ("content", "rename") or file.ours is None or file.theirs is None:
         return []
     merged = repository.blob(f"{merge.tree}:{file.path}") if "\n" not in file.path else b""
@@ -50,7 +50,7 @@ def hunks(repository: Repository, merge: Merge, file: Conflicted) -> list[Hunk]:
 
 
 def _marked(merged: bytes, ours_name: str, theirs_name: str) -> Iterator[Hunk]:
-    """What stands between git's markers, which carry the names of the sides."""
+    """Yield the hunks between git's markers, which carry the names of the sides."""
     side, ours, theirs = "", list[str](), list[str]()
     counts = {"ours": 1, "theirs": 1}
     for raw in merged.split(b"\n"):
@@ -74,7 +74,7 @@ def _marked(merged: bytes, ours_name: str, theirs_name: str) -> Iterator[Hunk]:
 
 
 def _functions(repository: Repository, merge: Merge, file: Conflicted) -> list[tuple[int, int, str]]:
-    """First line, last line and function of each change of our side."""
+    """Return first line, last line and function of each change of our side."""
     base = repository.merge_base(merge.ours, merge.theirs)
     if base is None:
         return []

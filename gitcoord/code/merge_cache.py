@@ -1,6 +1,6 @@
-"""Outcomes of trial merges that were made before, by the pair of commits. Disposable, in the cache of a fleet's node.
+"""A cache of trial merges' outcomes, by the pair of commits. Disposable, in the cache of a fleet's node.
 
-Outside of a fleet there is nowhere to keep them: the repository is left as it was, and every pair is tried each time.
+Outside of a fleet there is no place for them: the repository is left as it was, and every pair is tried each time.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from gitcoord.code.objects import Repository
 from gitcoord.store.files import write_quickly
 
 FILE = "trial-merges"
-FORMAT = 1  # of the lines, and of how an outcome is judged
+FORMAT = 1  # version of the lines, and of how an outcome is judged
 BYTES_MAX = 4 * 1024 * 1024  # 46,000 pairs that merge cleanly, at 90 bytes each
 OUTCOME_BYTES_MAX = 16 * 1024  # a larger one is tried again each time
 SETTINGS = (b"merge.", b"diff.", b"core.attributesfile")  # of git, on which the outcome of a merge may depend
 
 
 def read(cache: Path, repository: Repository) -> dict[Pair, Outcome]:
-    """The oldest first; none where git or its settings are others now, or the file is damaged."""
+    """Return the outcomes, oldest first; none if git or its settings have changed, or the file is damaged."""
     with contextlib.suppress(OSError):
         digest, _, lines = (cache / FILE).read_bytes().partition(b"\n")
         if digest == _digest(repository, lines):
@@ -34,7 +34,7 @@ def read(cache: Path, repository: Repository) -> dict[Pair, Outcome]:
 
 
 def save(cache: Path, repository: Repository, outcomes: Mapping[Pair, Outcome]) -> None:
-    """The newest of them, which come last."""
+    """Save the newest outcomes, which come last."""
     kept: list[bytes] = []
     left = BYTES_MAX
     for pair, outcome in reversed([*outcomes.items()]):
@@ -51,7 +51,7 @@ def save(cache: Path, repository: Repository, outcomes: Mapping[Pair, Outcome]) 
 
 
 def _digest(repository: Repository, lines: bytes) -> bytes:
-    """Of the lines, and of all beside the commits that they depend on."""
+    """Return a digest of the lines, and of everything but the commits that they depend on."""
     settings = repository.git("config", "--list", "-z").split(b"\0")
     attributes = repository.git_dir / "info" / "attributes"
     parts = (

@@ -1,4 +1,4 @@
-"""Outcomes: what is worth keeping of a trial merge. They are of two commits alone, and these never change."""
+"""The outcome of a trial merge, as far as it is worth keeping. It depends on two commits alone, which never change."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ Outcome = tuple[Unmerged, ...]  # empty: they merge cleanly
 
 
 def outcome(repository: Repository, merge: Merge) -> Outcome:
-    """Each path once: of a file against a link git leaves two entries, one of them under a name that nobody gave."""
+    """Return each unmerged path once: for a file against a link git leaves two entries, one of them under a name that
+    nobody gave."""
     found: dict[str, Unmerged] = {}
     for file in merge.conflicted:
         name = file.name(merge.ours, merge.theirs)

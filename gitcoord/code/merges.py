@@ -1,4 +1,4 @@
-"""Trial merges: what `git merge` would say of two commits, many pairs at a time, in nobody's work tree."""
+"""Trial merges: the result of `git merge` for pairs of commits, many at a time, in nobody's work tree."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gitcoord.code.objects import Repository
 from gitcoord.core.errors import GitcoordError
 
 KINDS = {
-    # a word of git's own type of conflict → what it is called here; the first that fits
+    # a word of git's own type of conflict → our kind; the first that fits
     "submodule": "submodule",
     "binary": "binary",
     "rename": "rename",
@@ -42,13 +42,13 @@ class Conflicted:
     said: tuple[str, ...] = ()  # git's own words
 
     def name(self, ours: str, theirs: str) -> str:
-        """The path without the side that git adds where a file and a folder want the same place."""
+        """Return the path without the side that git adds if a file and a folder want the same place."""
         return self.path.removesuffix(f"~{ours}").removesuffix(f"~{theirs}")
 
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """What became of merging commit `theirs` into `ours`; `tree` holds the files, with markers where they conflict."""
+    """The result of merging commit `theirs` into `ours`; `tree` holds the files, with markers where they conflict."""
 
     ours: str
     theirs: str
@@ -63,13 +63,13 @@ class Merge:
 def trial(repository: Repository, pairs: Sequence[tuple[str, str]]) -> Iterator[Merge]:
     """Merge each pair of commits, by one process of git; in the order of the pairs.
 
-    Raises GitcoordError when git cannot (an object is missing, as in a shallow or partial clone).
+    Raise GitcoordError if git cannot (an object is missing, as in a shallow or partial clone).
     """
     if not pairs:
         return
-    given = "".join(f"{ours} {theirs}\n" for ours, theirs in pairs).encode()
+    stdin = "".join(f"{ours} {theirs}\n" for ours, theirs in pairs).encode()
     parts = repository.records(
-        "merge-tree", "--write-tree", "--stdin", "-z", "--allow-unrelated-histories", given=given, codes=(0, 1)
+        "merge-tree", "--write-tree", "--stdin", "-z", "--allow-unrelated-histories", stdin=stdin, codes=(0, 1)
     )
     for ours, theirs in pairs:
         flag = next(parts, "")
@@ -83,7 +83,7 @@ def trial(repository: Repository, pairs: Sequence[tuple[str, str]]) -> Iterator[
 
 
 def _messages(parts: Iterator[str]) -> dict[str, list[str]]:
-    """By path: type and text, with a zero between, of what git says about it."""
+    """Return git's messages by path: type and text, with a zero between."""
     said: dict[str, list[str]] = {}
     while (count := next(parts)).isdigit():  # then comes nothing, or git's advice on submodules, outside its own format
         paths = [next(parts) for _ in range(int(count))]

@@ -1,6 +1,6 @@
 """The objects of a user's repository, read beside new ones that are thrown away: the repository stays as it is.
 
-What a trial merge writes goes into a folder of its own, which borrows the user's objects (`alternates`).
+The objects of a trial merge go into a folder of their own, which borrows the user's objects (`alternates`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from gitcoord.store.git import repo_location
 
 GIT_S = 300.0
 LEAST_GIT = (2, 39)  # merge-tree --stdin
-ANSWERS_MAX = 256  # that are kept, of one kind
-BLOB_BYTES_MAX = 2 * 1024 * 1024  # of a merged file whose conflicts are looked at
+ANSWERS_MAX = 256  # answers kept, of one kind
+BLOB_BYTES_MAX = 2 * 1024 * 1024  # of a merged file whose conflicts are examined
 
 
 class Repository:
@@ -57,7 +57,7 @@ class Repository:
             "LC_ALL": "C",
         }
         self._cat: subprocess.Popen[bytes] | None = None
-        # One branch against many others, and many paths of one pair: the same is asked again and again.
+        # One branch against many others, and many paths of one pair: the same question comes repeatedly.
         self.merge_base = functools.lru_cache(ANSWERS_MAX)(self._merge_base)
         self.hunk_headers = functools.lru_cache(ANSWERS_MAX)(self._hunk_headers)
 
@@ -73,19 +73,20 @@ class Repository:
 
     @property
     def scratch(self) -> dict[str, str]:
-        """For another process of git: new objects go to the folder that is thrown away, beside the user's."""
+        """Return the environment for another process of git: new objects go to the scratch folder, beside the
+        user's."""
         return {name: self._environment[name] for name in ("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES")}
 
-    def git(self, *words: str, given: bytes | None = None, codes: Sequence[int] = (0,)) -> bytes:
-        """What git answers. Raises GitcoordError with its reason."""
+    def git(self, *words: str, stdin: bytes | None = None, codes: Sequence[int] = (0,)) -> bytes:
+        """Return git's output. Raise GitcoordError with its reason."""
         try:
             done = subprocess.run(
                 ["git", *words],
                 executable=program.git(),
                 cwd=self._folder.name,
                 env=self._environment,
-                input=given,
-                stdin=subprocess.DEVNULL if given is None else None,
+                input=stdin,
+                stdin=subprocess.DEVNULL if stdin is None else None,
                 capture_output=True,
                 timeout=GIT_S,
             )
@@ -96,7 +97,7 @@ class Repository:
         return done.stdout
 
     def commit(self, name: str) -> str:
-        """The commit that a ref or an id names. Raises Refused."""
+        """Return the commit that a ref or an id names. Raise Refused."""
         found = self.git(
             "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", codes=(0, 1, 128)
         )
@@ -105,11 +106,11 @@ class Repository:
         return found.decode().strip()
 
     def _merge_base(self, one: str, other: str) -> str | None:
-        """The best common ancestor, or None."""
+        """Return the best common ancestor, or None."""
         return self.git("merge-base", one, other, codes=(0, 1)).decode().strip() or None
 
     def _hunk_headers(self, base: str, tip: str, path: str) -> list[bytes]:
-        """The lines `@@ … @@ function` of a file's changes between two commits, as `git diff` tells them."""
+        """Return the lines `@@ … @@ function` of a file's changes between two commits, as `git diff` shows them."""
         out = self.git(
             "diff",
             "--no-ext-diff",
@@ -124,12 +125,12 @@ class Repository:
         return [line for line in out.split(b"\n") if line.startswith(b"@@ ")]
 
     def changed(self, base: str, tip: str) -> frozenset[str]:
-        """Paths that differ between two commits, both names of what was renamed."""
+        """Return paths that differ between two commits, both names of renamed ones."""
         out = self.git("diff-tree", "-r", "-z", "--no-renames", "--name-only", base, tip)
         return frozenset(_path(part) for part in out.split(b"\0") if part)
 
     def blob(self, oid: str) -> bytes:
-        """The content of a blob, up to `BLOB_BYTES_MAX`."""
+        """Return the content of a blob, up to `BLOB_BYTES_MAX`."""
         if self._cat is None:
             self._cat = subprocess.Popen(
                 ["git", "cat-file", "--batch"],
@@ -149,9 +150,9 @@ class Repository:
         data = self._cat.stdout.read(size + 1)[:-1]
         return data[:BLOB_BYTES_MAX]
 
-    def records(self, *words: str, given: bytes | None = None, codes: Sequence[int] = (0,)) -> Iterator[str]:
-        """What git answers with -z, part by part."""
-        for part in self.git(*words, given=given, codes=codes).split(b"\0"):
+    def records(self, *words: str, stdin: bytes | None = None, codes: Sequence[int] = (0,)) -> Iterator[str]:
+        """Yield git's output with -z, part by part."""
+        for part in self.git(*words, stdin=stdin, codes=codes).split(b"\0"):
             yield _path(part)
 
 
@@ -160,6 +161,6 @@ def _path(part: bytes) -> str:
 
 
 def _quoted(path: Path) -> str:
-    """For a list with colons between."""
+    """Return a path quoted for a list with colons between."""
     text = str(path)
     return text if not {":", '"', "\n"} & set(text) else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gitcoord.code.conflict_job import Looking
+from gitcoord.code.conflict_job import ConflictJob
 from gitcoord.core.commands import Context
 from tests.core.lines import NOW, Story
 from tests.github.test_review import Forge
@@ -13,7 +13,7 @@ from tests.github.test_review import Forge
 
 def test_conflicts_among_the_remotes_branches_are_told_and_closed(tmp_path: Path) -> None:
     forge, story = Forge(tmp_path), Story().founded().joined("bob")
-    job = Looking(forge.source, tmp_path)
+    job = ConflictJob(forge.source, tmp_path)
     assert job.interval_s(Context(story.fleet, NOW)) == 0
     story.say("alice", "config_changed", data={"set": {"conflicts_every_s": 60}})
     assert job.interval_s(Context(story.fleet, NOW)) == 60
@@ -46,7 +46,7 @@ def test_a_name_that_hides_something_is_told_as_people_see_it_and_keeps_no_other
 ) -> None:
     """Whoever pushes names branches, files and functions; one odd name stopped every look of the leader."""
     forge, story = Forge(tmp_path), Story().founded()
-    job = Looking(forge.source, tmp_path)
+    job = ConflictJob(forge.source, tmp_path)
     odd = "o\N{RIGHT-TO-LEFT OVERRIDE}dd\x1b[2J\n.txt"
 
     def turn() -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 
 from gitcoord.code import branches, conflict_events, conflicts, merge_cache, merges
 from gitcoord.code.changed_paths import common_ancestor, touched
-from gitcoord.code.conflicts import Conflict, ConflictedPath, Found, Ref
+from gitcoord.code.conflicts import Conflict, ConflictedPath, ConflictReport, Ref
 from gitcoord.code.hunks import Hunk, hunks
 from gitcoord.code.merge_result import Outcome, Pair, Unmerged
 from gitcoord.code.objects import Repository
@@ -36,7 +36,7 @@ def alice(tmp_path: Path) -> Clone:
     return copied(tmp_path, "alice")[0]
 
 
-def among(path: Path, *names: str, now_s: float = BUILT_S + DAY_S) -> Found:
+def among(path: Path, *names: str, now_s: float = BUILT_S + DAY_S) -> ConflictReport:
     with Repository(path) as repository:
         refs = branches.chosen(repository, names, ["alice", "bob"])
         return conflicts.between(repository, refs, base=branches.base_of(repository, "main"), now_s=now_s)
@@ -150,7 +150,7 @@ def test_whose_a_branch_is(branch: str, agent: str | None) -> None:
 
 
 def test_what_is_told_fits_an_event(path: Path) -> None:
-    [told] = [one for one in conflict_events.told(among(path, "two-hunks-a", "two-hunks-b").conflicts)]
+    [told] = [one for one in conflict_events.to_payloads(among(path, "two-hunks-a", "two-hunks-b").conflicts)]
     assert told.paths[0].functions == ["def first():", "def second():"] and told.paths[0].lines == 2
 
 
@@ -252,7 +252,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[Pair]:
     return found
 
 
-def remembering(path: Path, cache: Path, *names: str) -> Found:
+def remembering(path: Path, cache: Path, *names: str) -> ConflictReport:
     """A look at the branches of these names (all) that knows what those before it found."""
     with Repository(path) as repository:
         names = names or tuple(

@@ -163,6 +163,12 @@ class FakeGitHub:
         """Answer the next `times` requests that fit with `status`; `applied`: after doing what was asked."""
         self._faults.append(Fault(status, when, times, headers or {}, message, applied))
 
+    def post_as(self, login: str, path: str, body: Any) -> None:
+        """Do what a POST of another account would do."""
+        own, self.login = self.login, login
+        self._routed("POST", path, {}, body)
+        self.login = own
+
     def requests(self, when: When = is_any) -> list[tuple[str, str]]:
         return [(method, path) for method, path, _ in self.log if when(method, path)]
 

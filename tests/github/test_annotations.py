@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from gitcoord.github.annotations import SHOWN_MAX, Annotation, commands, of
+from gitcoord.github.annotations import SHOWN_MAX, WorkflowAnnotation, commands, of
 
 
 def test_a_line_of_code_is_named() -> None:
-    one = Annotation("error", "both changed it", "high conflict", "src/a.py", 12)
+    one = WorkflowAnnotation("error", "both changed it", "high conflict", "src/a.py", 12)
     assert one.command() == "::error title=high conflict,file=src/a.py,line=12::both changed it"
-    assert Annotation("notice", "hello").command() == "::notice title=gitcoord::hello"
+    assert WorkflowAnnotation("notice", "hello").command() == "::notice title=gitcoord::hello"
 
 
 def test_nothing_in_it_begins_another_command() -> None:
-    one = Annotation("warning", "a\n::error::b\r100%", "x::y", "odd,line=1:\n::error::.py", 3)
+    one = WorkflowAnnotation("warning", "a\n::error::b\r100%", "x::y", "odd,line=1:\n::error::.py", 3)
     assert one.command() == (
         "::warning title=x%3A%3Ay,file=odd%2Cline=1%3A%0A%3A%3Aerror%3A%3A.py,line=3::a%0A::error::b␍100%25"
     )
 
 
 def test_as_many_as_github_shows_of_each_level_and_how_many_more() -> None:
-    found = [Annotation("warning", f"w{number}") for number in range(15)] + [Annotation("error", "e")]
+    found = [WorkflowAnnotation("warning", f"w{number}") for number in range(15)] + [WorkflowAnnotation("error", "e")]
     lines = list(commands(found))
     assert len([line for line in lines if line.startswith("::warning ")]) == SHOWN_MAX
     assert "::error title=gitcoord::e" in lines

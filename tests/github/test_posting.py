@@ -12,8 +12,8 @@ from gitcoord.features.reviews.state import Tally
 from gitcoord.features.settings import Settings
 from gitcoord.github import posting, verdict
 from gitcoord.github.api.client import Client
-from gitcoord.github.posting import Posted
-from gitcoord.github.verdict import Clash, Place, ReviewInput
+from gitcoord.github.posting import PostingResult
+from gitcoord.github.verdict import ConflictPlace, PullConflict, ReviewInput
 from tests.github.conftest import Made
 from tests.github.fake import FakeGitHub, changed, is_write
 
@@ -26,15 +26,15 @@ def pull(fake: FakeGitHub) -> None:
     fake.pull(3, files=[changed("a.py", PATCH), changed("b.py")], labels=("bug",))
 
 
-def picture(client: Client, **more: Any) -> ReviewInput:
+def pull_input(client: Client, **more: Any) -> ReviewInput:
     settings = Settings.model_validate({"review_quorum": 0})
-    clash = Clash("main", True, (Place("a.py", "content", 2, 2), Place("b.py", "binary")))
-    more = {"clashes": (clash,)} | more
+    conflict = PullConflict("main", True, (ConflictPlace("a.py", "content", 2, 2), ConflictPlace("b.py", "binary")))
+    more = {"conflicts": (conflict,)} | more
     return ReviewInput(client.pull(3), client.files(3), settings, Tally((), (), 0, 0, 0), **more)
 
 
-def post(client: Client, **more: Any) -> Posted:
-    seen = picture(client, **more)
+def post(client: Client, **more: Any) -> PostingResult:
+    seen = pull_input(client, **more)
     return posting.post(client, seen, verdict.judged(seen))
 
 
@@ -69,14 +69,14 @@ def test_twice_is_one_review_one_status_and_the_labels_of_ours(fake: FakeGitHub,
 
 def test_what_has_changed_is_said_in_its_place(client: Client) -> None:
     post(client)
-    post(client, clashes=())
+    post(client, conflicts=())
     assert [one.state for one in client.reviews(3)] == ["DISMISSED", "APPROVED"]
     assert client.statuses(HEAD)[0].state == "success"
     assert sorted(client.labels(3)) == ["bug", "gitcoord: approved"]
 
 
 def test_a_push_before_it_is_posted_leaves_nothing_behind(fake: FakeGitHub, client: Client) -> None:
-    seen = picture(client)
+    seen = pull_input(client)
     push(fake)
     posted = posting.post(client, seen, verdict.judged(seen))
     assert (posted.event, posted.stale) == (None, NEXT) and fake.writes() == []
@@ -94,7 +94,7 @@ def test_a_push_while_it_is_posted_is_told_and_the_review_names_its_commit(
 def test_a_line_that_is_not_in_the_diff_after_all_costs_the_remarks_and_not_the_review(
     fake: FakeGitHub, client: Client
 ) -> None:
-    seen = picture(client)
+    seen = pull_input(client)
     fake.repos["o/r"].files[3] = [changed("a.py", "@@ -90 +90 @@\n+z")]
     posted = posting.post(client, seen, verdict.judged(seen))
     [review] = client.reviews(3)
@@ -134,6 +134,6 @@ def test_an_app_makes_a_check_with_annotations(fake: FakeGitHub, made: Made) -> 
 
 def test_a_pull_request_from_a_fork_that_is_gone_is_reviewed_like_any(fake: FakeGitHub, client: Client) -> None:
     fake.pull(3, files=[changed("a.py", PATCH)], fork=None, author="ghost")
-    seen = replace(picture(client), clashes=())
+    seen = replace(pull_input(client), conflicts=())
     posted = posting.post(client, seen, verdict.judged(seen))
     assert posted.event == "APPROVE" and "a fork that was deleted" in client.reviews(3)[0].body

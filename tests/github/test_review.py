@@ -1,4 +1,4 @@
-"""Reviewing: the API says what there is, trial merges say what conflicts, and the user's clone is left as it was."""
+"""ReviewJob: the API says what there is, trial merges say what conflicts, and the user's clone is left as it was."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from gitcoord.features.reviews.state import Pull, Vote
 from gitcoord.features.settings import Settings
 from gitcoord.github import pull_conflicts, review
 from gitcoord.github.api.client import Client
-from gitcoord.github.fleet_context import Surroundings
-from gitcoord.github.review import Reviewed
+from gitcoord.github.fleet_context import FleetContext
+from gitcoord.github.review import ReviewResult
 from tests.code.kinds import Builder
 from tests.github.fake import FakeGitHub, changed
 from tests.github.test_posting import during
@@ -70,17 +70,17 @@ def forge(tmp_path: Path) -> Forge:
     return Forge(tmp_path)
 
 
-def around(**more: Any) -> Surroundings:
+def fleet(**more: Any) -> FleetContext:
     settings = Settings.model_validate({"review_quorum": 0} | more.pop("settings", {}))
-    return Surroundings(settings, ("alice", "bob"), **more)
+    return FleetContext(settings, ("alice", "bob"), **more)
 
 
-def reviewed(client: Client, forge: Forge, number: int = 3, **more: Any) -> Reviewed:
+def reviewed(client: Client, forge: Forge, number: int = 3, **more: Any) -> ReviewResult:
     more = {"source": forge.source, "repo": ""} | more
-    return review.reviewed(client, number, more.pop("around", around()), **more)
+    return review.reviewed(client, number, more.pop("fleet", fleet()), **more)
 
 
-def texts(one: Reviewed) -> list[str]:
+def texts(one: ReviewResult) -> list[str]:
     return [finding.text for finding in one.judgement.findings]
 
 
@@ -158,7 +158,7 @@ def test_a_force_push_in_mid_review_is_looked_at_again(
     during(fake, monkeypatch, "GET /repos/o/r/pulls/3/files", push)
     one = reviewed(client, forge)
     assert one.posted is not None and one.posted.stale is None
-    assert [found.commit for found in client.reviews(3)] == pushed == [one.picture.pull.head]
+    assert [found.commit for found in client.reviews(3)] == pushed == [one.pull_input.pull.head]
 
 
 def test_who_pushes_without_end_is_left_to_the_next_run(
@@ -185,11 +185,13 @@ def test_a_dry_run_writes_nothing(fake: FakeGitHub, client: Client, forge: Forge
 def test_votes_and_what_others_do_count(fake: FakeGitHub, client: Client, forge: Forge) -> None:
     head = forge.pull(fake, 3, "line 1\n", "line one\n", ref="carol/topic")
     votes = {agent: Vote(agent, "approve", "", head, "") for agent in ("bob", "carol")}
-    known = around(pulls={"#3": Pull("1", "", 3, "dave", votes)}, settings={"review_quorum": 2})
-    assert reviewed(client, forge, around=known).picture.tally.approve == 2  # the branch's name says nothing
+    known = fleet(pulls={"#3": Pull("1", "", 3, "dave", votes)}, settings={"review_quorum": 2})
+    assert reviewed(client, forge, fleet=known).pull_input.tally.approve == 2  # the branch's name says nothing
     known = dataclasses.replace(known, logins={"alice": frozenset({"bob"})})
-    one = reviewed(client, forge, around=known)
-    assert one.picture.tally.approve == 1 and one.judgement.verdict == "comment"  # bob's is his own: he is alice there
+    one = reviewed(client, forge, fleet=known)
+    assert (
+        one.pull_input.tally.approve == 1 and one.judgement.verdict == "comment"
+    )  # bob's is his own: he is alice there
 
 
 def test_a_namesake_of_the_author_does_not_approve_but_may_reject(
@@ -197,8 +199,8 @@ def test_a_namesake_of_the_author_does_not_approve_but_may_reject(
 ) -> None:
     head = forge.pull(fake, 3, "line 1\n", "line one\n")
     for verdict, count in (("approve", 0), ("reject", 1)):
-        known = around(pulls={"#3": Pull("1", "", 3, "dave", {"alice": Vote("alice", verdict, "", head, "")})})
-        found = reviewed(client, forge, around=known).picture.tally
+        known = fleet(pulls={"#3": Pull("1", "", 3, "dave", {"alice": Vote("alice", verdict, "", head, "")})})
+        found = reviewed(client, forge, fleet=known).pull_input.tally
         assert found.approve + found.reject == count
 
 
@@ -222,4 +224,4 @@ def test_rivals_of_another_base_are_none(fake: FakeGitHub, client: Client, forge
     forge.pull(fake, 3, "line 1\n", "line one\n")
     forge.pull(fake, 4, "line 1\n", "line uno\n", base_ref="next")
     found = pull_conflicts.of(client, client.pull(3), (), client.open_pulls(), source=forge.source, agents=())
-    assert found == pull_conflicts.Clashes(())
+    assert found == pull_conflicts.PullConflicts(())

@@ -15,8 +15,8 @@ from gitcoord.github.api.client import Client
 from gitcoord.github.api.credentials import Credentials
 from gitcoord.github.api.limits import Meter
 from gitcoord.github.api.models import Quota
-from gitcoord.github.issue_job import Escalating
-from gitcoord.github.review_job import Reviewing
+from gitcoord.github.issue_job import IssueJob
+from gitcoord.github.review_job import ReviewJob
 from tests.core.lines import NOW, Story, signer_of
 from tests.github.fake import FakeGitHub
 from tests.github.test_review import Forge, forge  # noqa: F401
@@ -52,17 +52,17 @@ class Leader:
 
 
 @pytest.fixture
-def reviewer(fake: FakeGitHub, monkeypatch: pytest.MonkeyPatch, forge: Forge) -> tuple[Leader, Reviewing]:  # noqa: F811
+def reviewer(fake: FakeGitHub, monkeypatch: pytest.MonkeyPatch, forge: Forge) -> tuple[Leader, ReviewJob]:  # noqa: F811
     leader = Leader(fake, monkeypatch, github_review=True, review_quorum=0)
     for number in (3, 4):
         forge.pull(fake, number, f"line {number * 5}\n", f"line {number}{number}\n")
-    return leader, Reviewing("o/r", leader.known, forge.source, Meter())
+    return leader, ReviewJob("o/r", leader.known, forge.source, Meter())
 
 
 def test_what_is_new_is_reviewed_once_and_what_has_changed_again(
     fake: FakeGitHub,
     client: Client,
-    reviewer: tuple[Leader, Reviewing],
+    reviewer: tuple[Leader, ReviewJob],
     forge: Forge,  # noqa: F811
 ) -> None:
     leader, job = reviewer
@@ -82,13 +82,13 @@ def test_what_is_new_is_reviewed_once_and_what_has_changed_again(
 
 def test_a_successor_looks_again_and_changes_nothing(
     fake: FakeGitHub,
-    reviewer: tuple[Leader, Reviewing],
+    reviewer: tuple[Leader, ReviewJob],
     forge: Forge,  # noqa: F811
 ) -> None:
     leader, job = reviewer
     leader.turn(job)
     writes = fake.writes()
-    assert leader.turn(Reviewing("o/r", leader.known, forge.source, Meter())) == [] and fake.writes() == writes
+    assert leader.turn(ReviewJob("o/r", leader.known, forge.source, Meter())) == [] and fake.writes() == writes
 
 
 def proof_of(leader: Leader, *, signer: str = "bob", login: str = "octocat", repository: str = "o/r") -> str:
@@ -103,7 +103,7 @@ def comment(fake: FakeGitHub, author: str, body: str) -> None:
 
 
 def test_an_account_is_confirmed_by_the_agents_line_that_the_account_posts(
-    fake: FakeGitHub, reviewer: tuple[Leader, Reviewing]
+    fake: FakeGitHub, reviewer: tuple[Leader, ReviewJob]
 ) -> None:
     leader, job = reviewer
     comment(fake, "octocat", proof_of(leader))
@@ -117,7 +117,7 @@ def test_an_account_is_confirmed_by_the_agents_line_that_the_account_posts(
 
 
 def test_a_line_that_another_posts_or_signs_or_that_is_for_elsewhere_proves_nothing(
-    fake: FakeGitHub, reviewer: tuple[Leader, Reviewing]
+    fake: FakeGitHub, reviewer: tuple[Leader, ReviewJob]
 ) -> None:
     leader, job = reviewer
     leader.story.say("bob", "github_claimed", data={"login": "octocat"})
@@ -138,7 +138,7 @@ def test_a_line_that_another_posts_or_signs_or_that_is_for_elsewhere_proves_noth
 
 
 def test_not_wanted_not_allowed_or_no_requests_left_is_no_review(
-    fake: FakeGitHub, reviewer: tuple[Leader, Reviewing]
+    fake: FakeGitHub, reviewer: tuple[Leader, ReviewJob]
 ) -> None:
     leader, job = reviewer
     assert leader.turn(job, may_act=False) == [] and fake.writes() == []
@@ -149,7 +149,7 @@ def test_not_wanted_not_allowed_or_no_requests_left_is_no_review(
     assert leader.turn(job) == [] and fake.writes() == []
 
 
-def test_many_are_reviewed_a_few_at_a_time(reviewer: tuple[Leader, Reviewing], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_are_reviewed_a_few_at_a_time(reviewer: tuple[Leader, ReviewJob], monkeypatch: pytest.MonkeyPatch) -> None:
     leader, job = reviewer
     monkeypatch.setattr(review_job, "AT_ONCE_MAX", 1)
     assert [len(leader.turn(job)) for _ in range(3)] == [1, 1, 0]
@@ -159,7 +159,7 @@ def test_an_error_is_put_into_one_issue_and_the_next_one_beside_it(
     fake: FakeGitHub, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leader = Leader(fake, monkeypatch, github_issues=["error"])
-    job = Escalating("o/r", leader.known, Meter())
+    job = IssueJob("o/r", leader.known, Meter())
     assert leader.turn(job) == []
     for text in ("the disk is full", "the disk is full again"):
         leader.story.say("bob", "error", text)
@@ -176,4 +176,4 @@ def test_an_error_is_put_into_one_issue_and_the_next_one_beside_it(
 def test_nobody_who_may_not_act_opens_one(fake: FakeGitHub, monkeypatch: pytest.MonkeyPatch) -> None:
     leader = Leader(fake, monkeypatch, github_issues=["error"])
     leader.story.say("bob", "error", "the disk is full")
-    assert leader.turn(Escalating("o/r", leader.known, Meter()), may_act=False) == [] and fake.writes() == []
+    assert leader.turn(IssueJob("o/r", leader.known, Meter()), may_act=False) == [] and fake.writes() == []

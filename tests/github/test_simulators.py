@@ -16,8 +16,8 @@ from gitcoord.github import review
 from gitcoord.github.api import repositories, upsert
 from gitcoord.github.api.client import Client
 from gitcoord.github.api.credentials import App
-from gitcoord.github.api.models import Annotation, Remark, marker
-from gitcoord.github.fleet_context import Surroundings
+from gitcoord.github.api.models import CheckAnnotation, Remark, marker
+from gitcoord.github.fleet_context import FleetContext
 from tests.github import simulators
 from tests.github.conftest import Made
 from tests.github.fake import FakeGitHub, changed
@@ -121,7 +121,7 @@ def test_a_pull_request_is_reviewed_once_on_a_github_of_others_and_again_when_it
 
         def reviewed() -> list[tuple[str, str]]:
             settings = Settings.model_validate({"review_quorum": 0})
-            found = review.reviewed(client, pull.number, Surroundings(settings), repo="", source=None)
+            found = review.reviewed(client, pull.number, FleetContext(settings), repo="", source=None)
             assert found.posted is not None and found.posted.failed == []
             return [(one.commit, one.state) for one in client.reviews(pull.number)]
 
@@ -215,7 +215,7 @@ def everything(fake: FakeGitHub, made: Made) -> None:
             conclusion="neutral",
             title="t",
             summary=words,
-            annotations=[Annotation("a.py", 1, 2, "failure", "look", "here")] * 51,
+            annotations=[CheckAnnotation("a.py", 1, 2, "failure", "look", "here")] * 51,
         )
     for issue in client.issues():
         upsert.close_issue(client, issue.number)

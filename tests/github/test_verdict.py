@@ -1,4 +1,4 @@
-"""The verdict on a pull request: what is wrong, what is waited for, and the same words for the same picture."""
+"""The verdict on a pull request: what is wrong, what is waited for, and the same words for the same pull_input."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from gitcoord.features.reviews.state import Tally, Vote
 from gitcoord.features.settings import Settings
 from gitcoord.github import fleet_context
 from gitcoord.github import render as words
-from gitcoord.github.api.models import ChangedFile, Check, Files, PullRequest, Status
-from gitcoord.github.fleet_context import Overlap, Running, Surroundings
-from gitcoord.github.verdict import Clash, Place, ReviewInput, judged, states, touched
+from gitcoord.github.api.models import ChangedFile, ChangedFiles, CheckResult, PullRequest, StatusCheck
+from gitcoord.github.fleet_context import FleetContext, Overlap, RunningTask
+from gitcoord.github.verdict import ConflictPlace, PullConflict, ReviewInput, changed_paths, judged, states
 
 HEAD = "a" * 40
 PATCH = "@@ -10,2 +10,3 @@ def f():\n a\n+b\n c"
@@ -43,7 +43,7 @@ def settings(**values: Any) -> Settings:
     return Settings.model_validate({"review_quorum": 0} | values)
 
 
-def picture(
+def pull_input(
     *,
     files: tuple[ChangedFile, ...] = (ChangedFile("src/a.py", "modified", 1, 0, PATCH, None),),
     cut: bool = False,
@@ -55,7 +55,11 @@ def picture(
     gates = gates or settings()
     approve = sum(vote.verdict == "approve" for vote in votes)
     return ReviewInput(
-        pull, Files(files, cut), gates, Tally(votes, (), approve, len(votes) - approve, gates.review_quorum), **more
+        pull,
+        ChangedFiles(files, cut),
+        gates,
+        Tally(votes, (), approve, len(votes) - approve, gates.review_quorum),
+        **more,
     )
 
 
@@ -69,7 +73,7 @@ def said(one: ReviewInput) -> tuple[str, list[str]]:
 
 
 def test_nothing_against_it_and_no_quorum_is_an_approval() -> None:
-    assert said(picture()) == ("approve", [])
+    assert said(pull_input()) == ("approve", [])
 
 
 @pytest.mark.parametrize(
@@ -82,31 +86,31 @@ def test_nothing_against_it_and_no_quorum_is_an_approval() -> None:
     ],
 )
 def test_votes_decide_once_they_are_the_quorum(votes: tuple[Vote, ...], verdict: str) -> None:
-    assert said(picture(votes=votes, gates=settings(review_quorum=2)))[0] == verdict
+    assert said(pull_input(votes=votes, gates=settings(review_quorum=2)))[0] == verdict
 
 
 @pytest.mark.parametrize(
-    "clash, verdict, words",
+    "conflict, verdict, words",
     [
         (
-            Clash("main", True, (Place("src/a.py", "content", 11, 11, "def f():"),)),
+            PullConflict("main", True, (ConflictPlace("src/a.py", "content", 11, 11, "def f():"),)),
             "request_changes",
             "conflicts with main (content, in `def f():`)",
         ),
         (
-            Clash("#4", False, (Place("src/a.py", "delete"),), agent="carol"),
+            PullConflict("#4", False, (ConflictPlace("src/a.py", "delete"),), agent="carol"),
             "comment",
             "conflicts with `#4` (carol) (delete)",
         ),
         (
-            Clash("#4", False, (Place("src/a.py", "content"),), certain=False),
+            PullConflict("#4", False, (ConflictPlace("src/a.py", "content"),), certain=False),
             "comment",
             "changes the same lines as `#4` (content)",
         ),
     ],
 )
-def test_a_conflict_with_the_base_has_to_be_settled_first(clash: Clash, verdict: str, words: str) -> None:
-    assert said(picture(clashes=(clash,))) == (verdict, [words])
+def test_a_conflict_with_the_base_has_to_be_settled_first(conflict: PullConflict, verdict: str, words: str) -> None:
+    assert said(pull_input(conflicts=(conflict,))) == (verdict, [words])
 
 
 @pytest.mark.parametrize(
@@ -120,13 +124,13 @@ def test_a_conflict_with_the_base_has_to_be_settled_first(clash: Clash, verdict:
     ],
 )
 def test_a_status_that_is_required_must_succeed(state: str | None, verdict: str, text: str | None) -> None:
-    found = said(picture(gates=settings(review_statuses=["tests"]), statuses={"tests": state} if state else {}))
+    found = said(pull_input(gates=settings(review_statuses=["tests"]), statuses={"tests": state} if state else {}))
     assert found[0] == verdict and (text is None or text in found[1][0])
 
 
 def test_labels_sizes_and_owners_are_gates() -> None:
     gates = settings(review_labels=["Ready"], review_max_lines=1, review_owners={"src/**": ["alice", "carol"]})
-    assert said(picture(gates=gates)) == (
+    assert said(pull_input(gates=gates)) == (
         "request_changes",
         [
             "changes 2 lines, 1 are allowed: make several pull requests of it",
@@ -135,13 +139,16 @@ def test_labels_sizes_and_owners_are_gates() -> None:
         ],
     )
     ready = replace(PULL, labels=("ready",), additions=1, deletions=0)
-    assert said(picture(gates=gates, pull=ready, votes=(vote("Carol"),))) == ("approve", [])
-    assert said(picture(gates=gates, pull=ready, votes=(vote("dora"),)))[0] == "comment"
+    assert said(pull_input(gates=gates, pull=ready, votes=(vote("Carol"),))) == ("approve", [])
+    assert said(pull_input(gates=gates, pull=ready, votes=(vote("dora"),)))[0] == "comment"
 
 
 def test_what_others_do_there_is_told() -> None:
     overlap = Overlap("carol", "has reserved this until noon", ("src/a.py", "src/b.py"))
-    assert said(picture(overlaps=(overlap,))) == ("comment", ["carol has reserved this until noon, and 1 more paths"])
+    assert said(pull_input(overlaps=(overlap,))) == (
+        "comment",
+        ["carol has reserved this until noon, and 1 more paths"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -154,17 +161,17 @@ def test_what_others_do_there_is_told() -> None:
     ],
 )
 def test_what_was_not_seen_is_not_approved(change: dict[str, Any], verdict: str, text: str) -> None:
-    found = said(picture(**change))
+    found = said(pull_input(**change))
     assert found[0] == verdict and text in found[1][0]
 
 
 def test_our_own_status_is_no_gate_and_a_check_counts_like_a_status() -> None:
     assert states(
-        [Status("gitcoord/review", "failure", "", "", "x"), Status("tests", "success", "", "", "x")],
+        [StatusCheck("gitcoord/review", "failure", "", "", "x"), StatusCheck("tests", "success", "", "", "x")],
         [
-            Check(1, "lint", "completed", "neutral", "", ""),
-            Check(2, "build", "in_progress", None, "", ""),
-            Check(3, "tests", "completed", "failure", "", ""),
+            CheckResult(1, "lint", "completed", "neutral", "", ""),
+            CheckResult(2, "build", "in_progress", None, "", ""),
+            CheckResult(3, "tests", "completed", "failure", "", ""),
         ],
     ) == {"lint": "neutral", "build": "pending", "tests": "success"}
 
@@ -173,16 +180,16 @@ def test_our_own_status_is_no_gate_and_a_check_counts_like_a_status() -> None:
 
 
 def test_a_finding_stands_beside_a_line_of_the_diff_or_in_the_body() -> None:
-    clash = Clash(
+    conflict = PullConflict(
         "main",
         True,
         (
-            Place("src/a.py", "content", 9, 11),
-            Place("src/a.py", "content", 40, 50),
-            Place("src/b.py", "content", 11, 11),
+            ConflictPlace("src/a.py", "content", 9, 11),
+            ConflictPlace("src/a.py", "content", 40, 50),
+            ConflictPlace("src/b.py", "content", 11, 11),
         ),
     )
-    one = picture(clashes=(clash,))
+    one = pull_input(conflicts=(conflict,))
     found = words.review(one, judged(one))
     assert [(remark.path, remark.line) for remark in found.remarks] == [("src/a.py", 10)]
     assert "`src/a.py:40`: conflicts" in found.body and "`src/b.py:11`: conflicts" in found.body
@@ -193,17 +200,17 @@ def test_a_finding_stands_beside_a_line_of_the_diff_or_in_the_body() -> None:
 
 def test_a_file_without_a_patch_and_a_renamed_one_have_their_place_in_the_body() -> None:
     files = (ChangedFile("new.png", "renamed", 0, 0, None, "old.png"),)
-    one = picture(files=files, clashes=(Clash("main", True, (Place("new.png", "binary"),)),))
-    assert touched(one.files) == ["new.png", "old.png"]
+    one = pull_input(files=files, conflicts=(PullConflict("main", True, (ConflictPlace("new.png", "binary"),)),))
+    assert changed_paths(one.files) == ["new.png", "old.png"]
     found = words.review(one, judged(one))
     assert found.remarks == () and "`new.png`: conflicts with main (binary)" in found.body
 
 
 def test_words_of_others_are_code_and_nothing_else() -> None:
     evil = "@team fixes #1 <!-- gitcoord:review --> `x` ![](http://x)"
-    one = picture(
+    one = pull_input(
         votes=(vote("alice", "reject", evil),),
-        clashes=(Clash("main", True, (Place("src/a.py", "content", 10, 10, evil),)),),
+        conflicts=(PullConflict("main", True, (ConflictPlace("src/a.py", "content", 10, 10, evil),)),),
         pull=replace(PULL, base_ref="@x"),
     )
     found = words.review(one, judged(one))
@@ -214,15 +221,17 @@ def test_words_of_others_are_code_and_nothing_else() -> None:
 
 def test_so_many_findings_stay_a_page() -> None:
     files = tuple(ChangedFile(f"f{n:04}.py", "modified", 1, 0, PATCH, None) for n in range(3000))
-    clashes = tuple(Clash(f"#{n}", False, (Place(f"f{n:04}.py", "content", 10, 11),)) for n in range(900))
-    one = picture(files=files, cut=True, clashes=clashes)
+    conflicts = tuple(
+        PullConflict(f"#{n}", False, (ConflictPlace(f"f{n:04}.py", "content", 10, 11),)) for n in range(900)
+    )
+    one = pull_input(files=files, cut=True, conflicts=conflicts)
     found = words.review(one, judged(one))
     assert len(found.remarks) == words.REMARKS_MAX and "… and 350 more." in found.body
     assert len(found.body) < 20_000 and len(words.annotated(judged(one), one)) <= 500
 
 
 def test_the_status_is_a_line() -> None:
-    one = picture(gates=settings(review_labels=["x"], review_max_lines=1))
+    one = pull_input(gates=settings(review_labels=["x"], review_max_lines=1))
     assert words.status(judged(one)) == "changes are wanted: 1 to be changed, 1 to be settled"
 
 
@@ -234,20 +243,20 @@ def held(agent: str, *patterns: str) -> Held:
 
 
 def test_reservations_and_tasks_of_others_are_found_by_their_paths() -> None:
-    around = Surroundings(
+    fleet = FleetContext(
         reservations=(held("alice", "src/**"), held("bob", "src/a.py"), held("carol", "docs/*.md", "src/?.py")),
         tasks=(
-            Running("k3f97hq2m0x4w8zt", "Mend", "alice", ("src/a.py",)),
-            Running("x" * 16, "Other", "dora", ("lib",)),
-            Running("z" * 16, "All of it", "Bob", ("src",)),
+            RunningTask("k3f97hq2m0x4w8zt", "Mend", "alice", ("src/a.py",)),
+            RunningTask("x" * 16, "Other", "dora", ("lib",)),
+            RunningTask("z" * 16, "All of it", "Bob", ("src",)),
         ),
     )
-    found = fleet_context.overlaps(around, ["src/a.py", "src/sub/b.py", "README.md"], author={"bob"}, branch="topic")
+    found = fleet_context.overlaps(fleet, ["src/a.py", "src/sub/b.py", "README.md"], author={"bob"}, branch="topic")
     assert [(one.agent, one.paths) for one in found] == [
         ("alice", ("src/a.py", "src/sub/b.py")),
         ("carol", ("src/a.py",)),
         ("alice", ("src/a.py",)),
     ]
-    found = fleet_context.overlaps(around, ["src/a.py"], author=(), branch="task/k3f97hq2-1-alice-mend")
+    found = fleet_context.overlaps(fleet, ["src/a.py"], author=(), branch="task/k3f97hq2-1-alice-mend")
     assert [one.agent for one in found] == ["alice", "bob", "carol", "alice", "Bob"], "a branch's name hides nothing"
     assert "which the branch's name mentions" in found[3].what

@@ -61,7 +61,7 @@ def test_of_more_than_3000_files_3000_are_listed_and_it_is_said(fake: FakeGitHub
 
 def test_the_newest_status_of_each_context_counts(fake: FakeGitHub, client: Client) -> None:
     for state in ("pending", "success"):
-        fake._routed("POST", f"/repos/o/r/statuses/{'a' * 40}", {}, {"state": state, "context": "ci"})
+        fake.post_as("robot", f"/repos/o/r/statuses/{'a' * 40}", {"state": state, "context": "ci"})
     [status] = client.statuses("a" * 40)
     assert (status.context, status.state, status.creator) == ("ci", "success", "robot")
 

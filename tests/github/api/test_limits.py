@@ -94,12 +94,12 @@ def test_what_is_told_in_beats(meter: Meter) -> None:
 
 
 def test_a_write_keeps_to_the_budget(meter: Meter, clock: Clock) -> None:
-    from gitcoord.github.api.retry import Asking
+    from gitcoord.github.api.retry import RetryPolicy
 
     slept: list[float] = []
     for _ in range(WRITES_PER_MINUTE):
         meter.wrote()
-    Asking(meter, who="a token", patience_s=90, sleep=slept.append).write("a thing", lambda: lambda: 1)
+    RetryPolicy(meter, who="a token", patience_s=90, sleep=slept.append).write("a thing", lambda: lambda: 1)
     assert slept == [60]
     with pytest.raises(Limited, match="the fleet has used up the writes"):
-        Asking(meter, who="a token", patience_s=5, sleep=slept.append).write("a thing", lambda: lambda: 1)
+        RetryPolicy(meter, who="a token", patience_s=5, sleep=slept.append).write("a thing", lambda: lambda: 1)

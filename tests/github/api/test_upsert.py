@@ -8,8 +8,8 @@ from gitcoord.core.errors import Unreachable
 from gitcoord.github import diff_lines
 from gitcoord.github.api import upsert
 from gitcoord.github.api.client import Client
-from gitcoord.github.api.models import Annotation, Remark, marker
-from gitcoord.github.api.retry import Unfit
+from gitcoord.github.api.models import CheckAnnotation, Remark, marker
+from gitcoord.github.api.retry import Unprocessable
 from tests.github.conftest import Made
 from tests.github.fake import FakeGitHub, changed, is_write
 
@@ -55,15 +55,13 @@ def test_another_verdict_is_a_new_review_and_the_old_one_blocks_no_more(
 
 
 def test_a_marker_in_the_words_of_somebody_else_is_not_ours(fake: FakeGitHub, pull: None, client: Client) -> None:
-    fake.login = "mallory"
-    fake._routed("POST", "/repos/o/r/pulls/3/reviews", {}, {"event": "COMMENT", "body": f"look: {MARK}"})
-    fake.login = "robot"
+    fake.post_as("mallory", "/repos/o/r/pulls/3/reviews", {"event": "COMMENT", "body": f"look: {MARK}"})
     put(client)
     assert [one.author for one in client.reviews(3)] == ["mallory", "robot"]
 
 
 def test_a_remark_outside_the_diff_is_told(pull: None, client: Client) -> None:
-    with pytest.raises(Unfit, match="422 Unprocessable Entity; Line could not be resolved"):
+    with pytest.raises(Unprocessable, match="422 Unprocessable Entity; Line could not be resolved"):
         put(client, remarks=[Remark("a.py", 99, "why?")])
     assert client.reviews(3) == []
 
@@ -133,7 +131,7 @@ def test_a_comment_is_made_once_and_updated(fake: FakeGitHub, pull: None, client
 
 def test_a_check_run_carries_all_its_annotations_in_pieces(fake: FakeGitHub, made: Made) -> None:
     client = made(kind="workflow")
-    notes = [Annotation("a.py", line, line, "warning", "look") for line in range(1, 121)]
+    notes = [CheckAnnotation("a.py", line, line, "warning", "look") for line in range(1, 121)]
     for _ in range(2):
         check = upsert.put_check(
             client, HEAD, name="gitcoord", marker=MARK, conclusion="neutral", title="t", summary="s", annotations=notes

@@ -1,9 +1,10 @@
-"""Reading ahead: what was announced comes as it would have come, and what is odd is left to the ordinary way."""
+"""Prefetch of blobs: announced blobs come as they would have come; odd ones are left to the ordinary reader."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import psutil
 import pytest
 
 from gitcoord.core.errors import Corrupt, Oversized
@@ -58,9 +59,11 @@ def test_what_is_too_large_is_refused_before_it_is_read(store: GitStore) -> None
 
 def test_no_process_stays_behind(store: GitStore) -> None:
     oids = [store.put_blob(b"%d" % n * 1000) for n in range(200)]
+    store.close()
+    before = set(psutil.Process().children())
     ahead = blob_prefetch.BlobPrefetch(store.path, oids)
     assert ahead.blob(oids[0], 10_000) is not None
+    assert len(set(psutil.Process().children()) - before) == 1
     ahead.close()
     ahead.close()
-    assert ahead._child.returncode is not None and ahead.blob(oids[1], 10_000) is None
-    store.close()
+    assert set(psutil.Process().children()) <= before and ahead.blob(oids[1], 10_000) is None

@@ -14,7 +14,7 @@ from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.core.format.event import Draft
 from gitcoord.node.clock import new_uid, utc_now
 from gitcoord.node.diagnostics import local_checks
-from gitcoord.node.tasks.worker import Worker, WorkerConfig
+from gitcoord.node.tasks.worker import TaskWorker, WorkerConfig
 from gitcoord.node.writer import Writer, find_home
 from gitcoord.store import files
 from gitcoord.store.home import sharing
@@ -50,7 +50,7 @@ def test_no_umask_opens_a_home_or_closes_it_to_its_group(tmp_path: Path, umask: 
         with gitcoord.join(path, agent="alice") as me:
             me.node.append(me.node.draft("note", "x", actor="alice"))
             me.sync()
-            Worker(me.node, "alice", WorkerConfig("true"), say=lambda kind, text: None)
+            TaskWorker(me.node, "alice", WorkerConfig("true"), say=lambda kind, text: None)
             me.node.home.save_heartbeat("alice", b"{}")
             me.node.home.queue.spool.put_error("alice", "a lock")
             me.node.home.run_lock("alice")
