@@ -55,7 +55,7 @@ def report(answers: tuple[Path, ...]) -> None:
     attention = node_status.attention(
         now if now["leader"] else {**now, "leader": {"agent": "", "state": ""}}, time.time()
     )
-    found = [annotations.Annotation("warning", text) for text in attention]
+    found = [annotations.WorkflowAnnotation("warning", text) for text in attention]
     try:
         found += [one for value in values for one in annotations.of(value)]
     except (KeyError, TypeError, AttributeError):

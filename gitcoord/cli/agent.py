@@ -130,7 +130,7 @@ def run(
     from gitcoord.node.agent.options import RunOptions
     from gitcoord.node.agent.runner import Runner
     from gitcoord.node.process_environment import checked
-    from gitcoord.node.shutdown import Stop
+    from gitcoord.node.shutdown import StopFlag
 
     if reply and not on_event:
         raise click.UsageError("--reply goes with --on-event")
@@ -142,7 +142,7 @@ def run(
     passed = checked(pass_env)
     work = _contract(words, handler, slots, time_limit, worktree, passed)
     _tell_withheld(passed, say, concerned=bool(on_event or work))
-    stop = Stop()
+    stop = StopFlag()
     if until_eof:
         stop.at_eof(sys.stdin.buffer)
     there = account.of(node, say=say)
@@ -174,19 +174,19 @@ def run(
 
 def _components(node: Node, there: Account | None, say: Callable[[str, str], None]) -> list[Component]:
     """What the leader does outside the ledger."""
-    from gitcoord.code.conflict_job import Looking
+    from gitcoord.code.conflict_job import ConflictJob
     from gitcoord.code.fetched import Source
     from gitcoord.github.api import account
     from gitcoord.node.agent.leader_jobs import LeaderJob, LeaderJobs
 
     source = Source(account.remote_url(node), node.home.path.parent)
-    jobs: list[LeaderJob] = [Looking(source, node.home.cache)]
+    jobs: list[LeaderJob] = [ConflictJob(source, node.home.cache)]
     if there is None:
         return [LeaderJobs(node, jobs, say=say)]
-    from gitcoord.github.issue_job import Escalating
-    from gitcoord.github.review_job import Reviewing
+    from gitcoord.github.issue_job import IssueJob
+    from gitcoord.github.review_job import ReviewJob
 
-    jobs += [Reviewing(there.name, there.known, source, there.meter), Escalating(there.name, there.known, there.meter)]
+    jobs += [ReviewJob(there.name, there.known, source, there.meter), IssueJob(there.name, there.known, there.meter)]
     return [there, LeaderJobs(node, jobs, say=say)]
 
 

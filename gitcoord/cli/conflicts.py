@@ -17,7 +17,7 @@ from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.core.secret_scan.credentials import OnSecret
 
 if TYPE_CHECKING:
-    from gitcoord.code.conflicts import Conflict, Found, Ref
+    from gitcoord.code.conflicts import Conflict, ConflictReport, Ref
     from gitcoord.code.objects import Repository
     from gitcoord.core.format.event import Draft
     from gitcoord.node.node import Node
@@ -156,7 +156,7 @@ def _plain(one: Conflict) -> dict[str, Any]:
     }
 
 
-def _show(found: Found, base: str) -> None:
+def _show(found: ConflictReport, base: str) -> None:
     from gitcoord.cli.shown import plain
     from gitcoord.node.operations.status import ago
 
@@ -195,7 +195,9 @@ def _news(node: Node, found: list[Conflict], actor: str, looked_at: list[Ref], n
 
     shared, refs = conflict_events.shared(found, looked_at, names)
     proposals = conflicts.news(
-        submit.context(node, actor).state("conflicts"), conflict_events.told(shared), conflict_events.names_of(refs)
+        submit.context(node, actor).state("conflicts"),
+        conflict_events.to_payloads(shared),
+        conflict_events.names_of(refs),
     )
     return submit.drafted(node, proposals, actor)
 

@@ -49,7 +49,7 @@ def start(file: Path, check: bool, dry_run: bool, as_json: bool) -> None:
       gitcoord fleet start examples/nine.toml --check
     """
     from gitcoord.node.fleet import fleet_file, supervisor
-    from gitcoord.node.shutdown import Stop
+    from gitcoord.node.shutdown import StopFlag
 
     node = here()
     plan = fleet_file.read(file, known=[one.id for one in node.fleet.members.by_id.values()])
@@ -75,7 +75,7 @@ def start(file: Path, check: bool, dry_run: bool, as_json: bool) -> None:
         )
     else:
         node.tell = say = teller(quiet=False, json_logs=as_json)
-        supervisor.Supervisor(node, plan, folder=Path.cwd(), say=say, stop=Stop()).run()
+        supervisor.Supervisor(node, plan, folder=Path.cwd(), say=say, stop=StopFlag()).run()
 
 
 @command.command("stop")

@@ -16,7 +16,7 @@ from gitcoord.core.secret_scan.credentials import OnSecret
 
 if TYPE_CHECKING:
     from gitcoord.core.commands import NewEvent
-    from gitcoord.github.review import Reviewed
+    from gitcoord.github.review import ReviewResult
     from gitcoord.node.node import Node
 
 
@@ -47,11 +47,11 @@ def command(number: int, repo: str | None, dry_run: bool, actor: str | None, as_
     node = node_if_any()
     who = speaker(node, actor) if node is not None and not dry_run else ""
     forge = at(node, repo)
-    around = fleet_context.around(submit.context(node, who)) if node is not None else fleet_context.Surroundings()
+    fleet = fleet_context.gather(submit.context(node, who)) if node is not None else fleet_context.FleetContext()
     with Client(forge.name, known) as client:
-        found = review.reviewed(client, number, around, repo=forge.told, source=forge.source(client), dry_run=dry_run)
+        found = review.reviewed(client, number, fleet, repo=forge.told, source=forge.source(client), dry_run=dry_run)
     if node is not None and not dry_run:
-        _record(node, recording.proposals(around, found, forge.told), who)
+        _record(node, recording.proposals(fleet, found, forge.told), who)
     _show(found, forge.name, as_json)
     if found.posted is not None and found.posted.event is None:
         raise Lost(f"{found.posted.stale} was pushed meanwhile: run it again")
@@ -73,7 +73,7 @@ def _record(node: Node, proposals: Sequence[NewEvent], actor: str) -> None:
             node.sync()
 
 
-def _show(found: Reviewed, name: str, as_json: bool) -> None:
+def _show(found: ReviewResult, name: str, as_json: bool) -> None:
     from gitcoord.cli.shown import plain
     from gitcoord.github import render
 
@@ -81,7 +81,9 @@ def _show(found: Reviewed, name: str, as_json: bool) -> None:
         print_json(_plain(found, name))
         return
     posted = found.posted
-    echo(f"{name}#{found.picture.pull.number} at {found.picture.pull.head[:12]}: {render.status(found.judgement)}")
+    echo(
+        f"{name}#{found.pull_input.pull.number} at {found.pull_input.pull.head[:12]}: {render.status(found.judgement)}"
+    )
     for one in found.judgement.findings:
         at = f"{plain(one.path)}{f':{one.first}' if one.first else ''}: " if one.path else ""
         echo(f"  {one.severity}: {at}{plain(one.text)}")
@@ -96,8 +98,8 @@ def _show(found: Reviewed, name: str, as_json: bool) -> None:
         tell("review", f"stale: {posted.stale[:12]} was pushed meanwhile; run it again")
 
 
-def _plain(found: Reviewed, name: str) -> dict[str, Any]:
-    posted, pull = found.posted, found.picture.pull
+def _plain(found: ReviewResult, name: str) -> dict[str, Any]:
+    posted, pull = found.posted, found.pull_input.pull
     return {
         "schema": "gitcoord.review/1",
         "repo": name,

@@ -1,1 +1,1 @@
-"""What only GitHub has: pull requests, reviews, statuses, issues, quotas. Nothing else here knows PyGithub."""
+"""GitHub's own features: pull requests, reviews, statuses, issues, quotas. Nothing else here knows PyGithub."""

@@ -1,4 +1,4 @@
-"""Account proofs in a pull request: what an agent has signed, posted by the account that it says it is."""
+"""Account proofs in a pull request: an agent's signed statement, posted by the account that it claims."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from gitcoord.core.commands import NewEvent
 from gitcoord.core.fold.account_proof import AccountProof, found_in
 from gitcoord.github.api.client import Client
 from gitcoord.github.api.models import PullRequest
-from gitcoord.github.fleet_context import Surroundings
+from gitcoord.github.fleet_context import FleetContext
 
 
-def shown(client: Client, pull: PullRequest, around: Surroundings) -> tuple[AccountProof, ...]:
-    """Return the proofs in the body and the comments that hold. Nothing is asked while nobody's claim waits for one."""
-    if not around.claims:
+def shown(client: Client, pull: PullRequest, fleet: FleetContext) -> tuple[AccountProof, ...]:
+    """Return the proofs in the body and the comments that hold. Ask GitHub only if somebody's claim waits for one."""
+    if not fleet.claims:
         return ()
     posted = [(pull.author, pull.body), *((one.author, one.body) for one in client.comments(pull.number))]
     found = {
         proof.agent: proof
         for author, text in posted
         for proof in found_in(text)
-        if _holds(proof, author, client.repository, around)
+        if _holds(proof, author, client.repository, fleet)
     }
     return tuple(found.values())
 
 
-def _holds(proof: AccountProof, author: str, repository: str, around: Surroundings) -> bool:
-    claim = around.claims.get(proof.agent)
+def _holds(proof: AccountProof, author: str, repository: str, fleet: FleetContext) -> bool:
+    claim = fleet.claims.get(proof.agent)
     return (
         claim is not None
-        and proof.fleet_id == around.fleet_id
+        and proof.fleet_id == fleet.fleet_id
         and proof.login.casefold() == author.casefold() == claim.login.casefold()
         and proof.repository.casefold() == repository.casefold()
         and proof.is_by(claim.key)
@@ -37,7 +37,7 @@ def _holds(proof: AccountProof, author: str, repository: str, around: Surroundin
 
 
 def proposals(proofs: tuple[AccountProof, ...]) -> Iterator[NewEvent]:
-    """Return what is to be recorded of them. The fold checks each signature again."""
+    """Yield the events that record the proofs. The fold checks each signature again."""
     for one in proofs:
         yield NewEvent(
             "github_confirmed",

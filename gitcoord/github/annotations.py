@@ -19,8 +19,8 @@ FINDINGS: Mapping[str, Level] = {"error": "error", "warning": "warning", "note":
 
 
 @dataclass(frozen=True, slots=True)
-class Annotation:
-    """`line` counts from 1; without a `file` it stands on the workflow's own page."""
+class WorkflowAnnotation:
+    """An annotation. `line` counts from 1; without a `file` it stands on the workflow's own page."""
 
     level: Level
     text: str
@@ -29,43 +29,46 @@ class Annotation:
     line: int | None = None
 
     def command(self) -> str:
-        """The line that a step prints. Nothing in it can end the command, or begin another."""
+        """Return the line that a step prints. Nothing in it can end the command, or begin another."""
         where = {"title": self.title, "file": self.file, "line": self.line}
         said = ",".join(f"{name}={_property(str(value))}" for name, value in where.items() if value is not None)
         return f"::{self.level} {said}::{_data(self.text[:TEXT_CHARS_MAX])}"
 
 
-def commands(found: Iterable[Annotation]) -> Iterator[str]:
-    """Those that GitHub would show, the first ones of each level; the last one says how many more there are."""
+def commands(found: Iterable[WorkflowAnnotation]) -> Iterator[str]:
+    """Yield the annotations that GitHub would show, the first ones of each level; the last one says how many more there
+    are."""
     shown: dict[str, int] = {}
     left = 0
     for one in found:
         shown[one.level] = shown.get(one.level, 0) + 1
-        if shown[one.level] < SHOWN_MAX:  # one place is for what is said last
+        if shown[one.level] < SHOWN_MAX:  # one place is for the count of the rest
             yield one.command()
         else:
             left += 1
     if left:
-        yield Annotation("warning", f"{left} more are in the log of the step that found them, not here").command()
+        yield WorkflowAnnotation(
+            "warning", f"{left} more are in the log of the step that found them, not here"
+        ).command()
 
 
-def of(value: Mapping[str, Any]) -> Iterator[Annotation]:
-    """From what a command printed with --json; nothing from what is about no lines of code."""
+def of(value: Mapping[str, Any]) -> Iterator[WorkflowAnnotation]:
+    """Yield annotations for what a command printed with --json; none if it concerns no lines of code."""
     if value["schema"] == "gitcoord.conflicts/1":
         yield from _conflicts(value)
     elif value["schema"] == "gitcoord.review/1":
         yield from _findings(value)
 
 
-def _conflicts(value: Mapping[str, Any]) -> Iterator[Annotation]:
-    """One for each hunk, else for each path, the worst conflict first."""
+def _conflicts(value: Mapping[str, Any]) -> Iterator[WorkflowAnnotation]:
+    """Yield one for each hunk, otherwise for each path, the worst conflict first."""
     for conflict in value["conflicts"]:
         level: Level = "error" if conflict["severity"] in ("high", "critical") else "warning"
         names = " and ".join(conflict[side]["name"] for side in ("a", "b"))
         for path in conflict["paths"]:
             for hunk in path["hunks"] or [None]:
                 within = f", in {hunk['function']}" if hunk and hunk["function"] else ""
-                yield Annotation(
+                yield WorkflowAnnotation(
                     level,
                     f"{names} conflict here{within} ({path['kind']})",
                     f"{conflict['severity']} conflict",
@@ -74,9 +77,9 @@ def _conflicts(value: Mapping[str, Any]) -> Iterator[Annotation]:
                 )
 
 
-def _findings(value: Mapping[str, Any]) -> Iterator[Annotation]:
+def _findings(value: Mapping[str, Any]) -> Iterator[WorkflowAnnotation]:
     for one in value["findings"]:
-        yield Annotation(FINDINGS[one["severity"]], one["text"], "gitcoord review", one["path"], one["first"])
+        yield WorkflowAnnotation(FINDINGS[one["severity"]], one["text"], "gitcoord review", one["path"], one["first"])
 
 
 def _data(text: str) -> str:

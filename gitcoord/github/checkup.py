@@ -1,4 +1,4 @@
-"""Credentials are looked at before anything is begun with them: each way in which they do not fit has its own words."""
+"""Checks of GitHub credentials before they are used: each kind of trouble has its own message."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EXPIRES_SOON_S = 7 * 86400.0
 
 
 def checked(client: Client) -> RepositoryFacts:
-    """What the credentials may do there. Raises BadCredentials where that is less than an agent needs."""
+    """Return what the credentials may do. Raise BadCredentials if that is less than an agent needs."""
     facts, who = client.facts(), client.credentials.said
     enough = {"repo"} if facts.private else {"repo", "public_repo"}
     if facts.scopes is not None and not enough & set(facts.scopes):
@@ -28,7 +28,7 @@ def checked(client: Client) -> RepositoryFacts:
         raise BadCredentials(
             f"{who} lacks the scope `repo` (it has {has}): add it in GitHub's settings, or make a token that has it"
         )
-    # An app's rights are not a collaborator's: what it may do is told by git, and by the first request.
+    # An app's rights are not a collaborator's: git shows what it may do, and so does the first request.
     if client.credentials.kind == "token" and not facts.may_push:
         raise BadCredentials(
             f"{who} may read {facts.name} and not write to it: give it write access, or ask the "
@@ -38,7 +38,7 @@ def checked(client: Client) -> RepositoryFacts:
 
 
 def _github(ctx: DoctorContext) -> Iterator[DoctorFinding]:
-    """Only of a remote on GitHub, and only where there are credentials for its API."""
+    """Check the credentials of a remote on GitHub, if there are credentials for its API."""
     name = urls.repository_of(ctx.url, os.environ) if ctx.url else None
     if name is None:
         return

@@ -1,4 +1,4 @@
-"""Patches: which lines of a file an inline comment may stand on. One line outside the diff fails a whole review."""
+"""Lines of diffs: where an inline comment may stand. One line outside the diff fails a whole review."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 
 
 def lines(patch: str | None) -> Iterator[tuple[Side, int, str]]:
-    """(side, line number, mark) of each line that a patch shows; an unchanged one (" ") is on both sides."""
+    """Yield (side, line number, mark) of each line that a patch shows; an unchanged one (" ") is on both sides."""
     old = new = 0
     for line in (patch or "").split("\n"):
         hunk = _HUNK.match(line)
@@ -36,17 +36,17 @@ def lines(patch: str | None) -> Iterator[tuple[Side, int, str]]:
 
 
 def commentable(files: Iterable[ChangedFile]) -> dict[str, frozenset[tuple[Side, int]]]:
-    """By path: where a comment may stand. A file without a patch has no such place."""
+    """Return the places for comments by path. A file without a patch has none."""
     return {file.path: frozenset((side, number) for side, number, _ in lines(file.patch)) for file in files}
 
 
 def added(file: ChangedFile) -> list[int]:
-    """The line numbers that the change wrote, on the new side."""
+    """Return the line numbers that the change wrote, on the new side."""
     return [number for side, number, mark in lines(file.patch) if mark == "+"]
 
 
 def spans(patch: str) -> list[tuple[int, int]]:
-    """First and last line of the base in each hunk of a patch, with the unchanged ones that it stands on."""
+    """Return first and last line of the base in each hunk of a patch, with the unchanged lines around it."""
     found = []
     for line in patch.split("\n"):
         hunk = _SPAN.match(line)

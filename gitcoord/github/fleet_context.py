@@ -1,4 +1,4 @@
-"""What a fleet knows that a review goes by: copied from the fold, so that it may be read while the fold goes on."""
+"""The fleet's state as a review needs it: copied from the fold, so that it may be read while the fold goes on."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from gitcoord.features.tasks import state as task_state
 from gitcoord.features.tasks.state import Task
 
 TASKS_MAX = 1000
-WORDS_MAX = 200  # of a task's text that may be a path
+WORDS_MAX = 200  # words of a task's text that may be paths
 TEXT_MAX = 20_000
 _WORD = re.compile(r"[\w.+@-]*(?:/[\w.*?+@-]+)+/?|[\w+@-]+(?:\.[\w+-]+)+")
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """A task in an agent's hands, and what may be paths in its words."""
+class RunningTask:
+    """A task at work, and the words in it that may be paths."""
 
     id: str
     title: str
@@ -34,34 +34,34 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """What an agent says of its account, and the key that a proof of it is signed with."""
+class AccountClaim:
+    """An agent's claim to an account, and the key that signs a proof of it."""
 
     login: str
     key: str
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """Of a fleet at a moment; empty where there is none."""
+class FleetContext:
+    """The fleet at a moment; empty without a fleet."""
 
     settings: Settings = field(default_factory=lambda: Settings.model_validate({}))
     agents: tuple[str, ...] = ()
     reservations: tuple[Held, ...] = ()
-    tasks: tuple[Running, ...] = ()
+    tasks: tuple[RunningTask, ...] = ()
     pulls: Mapping[str, Pull] = field(default_factory=dict)
-    logins: Mapping[str, frozenset[str]] = field(default_factory=dict)  # confirmed ones → agents; all casefolded
+    logins: Mapping[str, frozenset[str]] = field(default_factory=dict)  # confirmed logins → agents; all casefolded
     fleet_id: str = ""
-    claims: Mapping[str, Claim] = field(default_factory=dict)  # of agents whose account is not confirmed
+    claims: Mapping[str, AccountClaim] = field(default_factory=dict)  # of agents whose account is not confirmed
 
     def namesake(self, login: str | None) -> str:
-        """Return the agent (casefolded) with the account's name, of which nobody has said which account it is."""
+        """Return the agent (casefolded) with the account's name, if it has claimed no account."""
         name = (login or "").casefold()
         known = {agent for agents in self.logins.values() for agent in agents}
         return "" if name in known else name
 
     def agents_of(self, login: str | None) -> frozenset[str]:
-        """Return the agents that are confirmed to be this account. A branch's name says nothing of that."""
+        """Return the agents that are confirmed to be this account. A branch's name proves nothing."""
         return self.logins.get((login or "").casefold(), frozenset())
 
     def pull(self, repo: str, number: int) -> Pull | None:
@@ -70,18 +70,18 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Somebody else is at work on paths that a pull request changes."""
+    """Work of somebody else on paths that a pull request changes."""
 
     agent: str
     what: str  # in words for Markdown: "has reserved this until …"
     paths: tuple[str, ...]
 
 
-def around(ctx: Context) -> Surroundings:
-    """What is so now."""
+def gather(ctx: Context) -> FleetContext:
+    """Return the fleet's present state."""
     tasks: task_state.State = ctx.state("tasks")
     held = [uid for ids in tasks.held.values() for uid in ids][:TASKS_MAX]
-    return Surroundings(
+    return FleetContext(
         ctx.state("settings").settings,
         tuple(member.id for member in ctx.fleet.members.by_id.values()),
         tuple(reservations.in_force(ctx)),
@@ -97,39 +97,39 @@ def around(ctx: Context) -> Surroundings:
     )
 
 
-def _claims(members: Members) -> dict[str, Claim]:
+def _claims(members: Members) -> dict[str, AccountClaim]:
     """Return the claims that a proof can confirm (`Members` says the same of the event)."""
     if members.founded is not None and members.founded.auth == "hmac":
         return {}
     return {
-        one.id: Claim(one.claim, one.key)
+        one.id: AccountClaim(one.claim, one.key)
         for one in members.by_id.values()
         if one.claim and not one.github and members.role_of(one.id) and one.key not in members.revoked
     }
 
 
-def _running(task: Task) -> Running:
+def _running(task: Task) -> RunningTask:
     named = task.data.get("paths", [])
     said = [str(path) for path in named] if isinstance(named, list) else []
     words = _WORD.findall(f"{task.title}\n{task.body}"[:TEXT_MAX])
-    return Running(task.id, task.title, task.agent or "", tuple(dict.fromkeys([*said, *words]))[:WORDS_MAX])
+    return RunningTask(task.id, task.title, task.agent or "", tuple(dict.fromkeys([*said, *words]))[:WORDS_MAX])
 
 
 def overlaps(
-    around: Surroundings, changed: Iterable[str], *, author: Collection[str], branch: str = ""
+    fleet: FleetContext, changed: Iterable[str], *, author: Collection[str], branch: str = ""
 ) -> list[Overlap]:
-    """Reservations and tasks that have to do with these paths, in the order of the log; not those of `author`.
+    """Yield reservations and tasks that concern these paths, in the order of the log; not those of `author`.
 
-    Whoever opens a pull request chooses the name of its branch: that hides nothing, and is only mentioned.
+    The author of a pull request chooses the name of its branch: that hides nothing, and is only mentioned.
     """
-    touched = _Touched(changed)
+    touched = _PathMatcher(changed)
     found = []
-    for held in around.reservations:
+    for held in fleet.reservations:
         hit = touched.by(held.paths) if held.agent.casefold() not in author else []
         if hit:
             why = f", for {inline(held.why)}" if held.why else ""
             found.append(Overlap(held.agent, f"has reserved this until {held.until}{why}", tuple(hit)))
-    for task in around.tasks:
+    for task in fleet.tasks:
         hit = touched.by(task.words) if task.agent.casefold() not in author else []
         if hit:
             maybe = ", which the branch's name mentions" if task.id[:8] in branch else ""
@@ -137,8 +137,8 @@ def overlaps(
     return found
 
 
-class _Touched:
-    """Changed paths, found by pattern without trying them all."""
+class _PathMatcher:
+    """Changed paths, searched by pattern without trying them all."""
 
     def __init__(self, changed: Iterable[str]) -> None:
         self.paths = sorted(set(changed))

@@ -1,6 +1,7 @@
-"""Origin: where a fresh machine can have this very version from, told by how it came here; a name alone is nobody's.
+"""The install source: where a fresh machine gets this very version, found by how it was installed; never a name alone.
 
-What an index calls gitcoord may be somebody else's package. So nothing is guessed: it is a commit, or it is asked for.
+What an index calls gitcoord may be somebody else's package. So nothing is guessed: the source is a commit, or the user
+names it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ ELSE = "say --source git+https://HOST/OWNER/REPO@COMMIT, or whatever else pip ta
 
 
 def of_this_version() -> str:
-    """What pip takes. Raises Refused where nothing that another machine can reach is known to hold this version."""
+    """Return a requirement for pip. Raise Refused if nothing that another machine can reach is known to hold this
+    version."""
     try:
         told = importlib.metadata.distribution("gitcoord").read_text("direct_url.json")  # PEP 610
     except importlib.metadata.PackageNotFoundError:
@@ -39,7 +41,7 @@ def of_this_version() -> str:
 
 
 def of_checkout(top: Path) -> str:
-    """The commit of a checkout of this project, as its remote has it. Raises Refused."""
+    """Return the commit of a checkout of this project, as its remote has it. Raise Refused."""
     commit = _git(top, "rev-parse", "--verify", "--quiet", "HEAD")
     url = _public(_git(top, "remote", "get-url", "origin"))
     if not commit or url is None:
@@ -55,7 +57,7 @@ def of_checkout(top: Path) -> str:
 
 
 def _public(url: str) -> str | None:
-    """A URL that a machine without keys can use, and that holds no password; None where there is none."""
+    """Return a URL that a machine without keys can use, and that holds no password; None if there is none."""
     name = urls.repository_of(url, os.environ)
     if name is not None:
         return f"{urls.server_url(os.environ)}/{name}"
@@ -64,7 +66,7 @@ def _public(url: str) -> str | None:
 
 
 def _git(top: Path, *words: str) -> str:
-    """What git answers; nothing where it refuses."""
+    """Return git's output; "" if it refuses."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     done = subprocess.run(
         ["git", *program.IN_CHECKOUT, "-C", str(top), *words],

@@ -1,4 +1,4 @@
-"""Escalation: the leader puts what went wrong into one open issue of each kind that the fleet wants to see there."""
+"""The issue job: the leader puts trouble into one open issue for each kind that the fleet wants to see there."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ EVERY_S = 60.0
 LABEL = "gitcoord"
 
 
-class Escalating:
-    """An errand (`node/agent/leader_jobs.py`)."""
+class IssueJob:
+    """A leader job (`node/agent/leader_jobs.py`)."""
 
     name = "issue"
 
@@ -32,15 +32,15 @@ class Escalating:
 
     def prepare(self, ctx: Context) -> PreparedJob | None:
         due = copy.deepcopy(issues.due(ctx))
-        return (lambda may_act: self._work(due, may_act)) if due else None
+        return (lambda lease_held: self._work(due, lease_held)) if due else None
 
-    def _work(self, due: dict[str, issues.Due], may_act: LeaseHeld) -> list[NewEvent]:
+    def _work(self, due: dict[str, issues.Due], lease_held: LeaseHeld) -> list[NewEvent]:
         written = []
         with Client(self.repository, self.known, patience_s=0, meter=self.meter) as client:
             for kind, one in due.items():
                 mark = marker(f"issue:{kind}")
                 known = client.issue_with(mark, labels=[LABEL])
-                if not may_act():
+                if not lease_held():
                     break
                 issue = upsert.put_issue(
                     client,

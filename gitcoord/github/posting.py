@@ -1,4 +1,4 @@
-"""Posting: one review of one commit, a status, labels and a check; again, it is updated and never repeated.
+"""Posting: one review of one commit, a status, labels and a check; a second run updates them and repeats none.
 
 A push in between makes a verdict stale: the head is read right before the review is posted, and once more after it.
 """
@@ -15,7 +15,7 @@ from gitcoord.github import render
 from gitcoord.github.api import upsert
 from gitcoord.github.api.client import Client
 from gitcoord.github.api.models import Event, Review, State, marker
-from gitcoord.github.api.retry import Unfit
+from gitcoord.github.api.retry import Unprocessable
 from gitcoord.github.verdict import LABELS, STATUS, Judgement, ReviewInput
 
 MARKER = marker("review")
@@ -25,8 +25,9 @@ CONCLUSIONS: Mapping[Verdict, str] = {"approve": "success", "comment": "neutral"
 
 
 @dataclass(slots=True)
-class Posted:
-    """What was written. `stale`: the commit that was pushed meanwhile; `failed`: what GitHub did not take, and why."""
+class PostingResult:
+    """The result of posting. `stale`: the commit that was pushed meanwhile; `failed`: what GitHub did not take, and
+    why."""
 
     url: str = ""
     stale: str | None = None
@@ -34,14 +35,14 @@ class Posted:
     failed: list[str] = field(default_factory=list)
 
 
-def post(client: Client, picture: ReviewInput, judgement: Judgement) -> Posted:
-    """Say it on GitHub. Raises errors of ours when the review itself cannot be posted."""
-    pull = picture.pull
+def post(client: Client, pull_input: ReviewInput, judgement: Judgement) -> PostingResult:
+    """Post the judgement on GitHub. Raise our errors if the review itself cannot be posted."""
+    pull = pull_input.pull
     head = client.pull(pull.number).head
     if head != pull.head:
-        return Posted(stale=head)
-    review, event = _review(client, picture, judgement)
-    posted = Posted(review.url, event=event)
+        return PostingResult(stale=head)
+    review, event = _review(client, pull_input, judgement)
+    posted = PostingResult(review.url, event=event)
     with _told(posted, f"the status {STATUS}"):
         upsert.put_status(
             client,
@@ -55,53 +56,55 @@ def post(client: Client, picture: ReviewInput, judgement: Judgement) -> Posted:
         upsert.put_labels(client, pull.number, judgement.labels, prefix=LABELS)
     if client.credentials.may_check:
         with _told(posted, "the check"):
-            _check(client, picture, judgement, review.url)
+            _check(client, pull_input, judgement, review.url)
     after = client.pull(pull.number).head
     posted.stale = after if after != pull.head else None
     return posted
 
 
-def _review(client: Client, picture: ReviewInput, judgement: Judgement) -> tuple[Review, Event]:
-    """With remarks; where GitHub takes none of them, without; and its own author may only comment."""
-    own = picture.pull.author.casefold() == client.me().casefold()
+def _review(client: Client, pull_input: ReviewInput, judgement: Judgement) -> tuple[Review, Event]:
+    """Post the review with remarks; without, if GitHub takes none of them; its own author may only comment."""
+    own = pull_input.pull.author.casefold() == client.me().casefold()
     event: Event = "COMMENT" if own else EVENTS[judgement.verdict]
     tries: list[tuple[Event, bool]] = [(event, True), (event, False), ("COMMENT", False)]
     for number, (as_event, with_remarks) in enumerate(tries, start=1):
-        said = render.review(picture, judgement, inline_too=with_remarks)
+        said = render.review(pull_input, judgement, inline_too=with_remarks)
         try:
             return upsert.put_review(
                 client,
-                picture.pull.number,
+                pull_input.pull.number,
                 marker=MARKER,
-                commit=picture.pull.head,
+                commit=pull_input.pull.head,
                 event=as_event,
                 body=said.body,
                 remarks=said.remarks,
             ), as_event
-        except Unfit:  # a line that the patch showed and the diff does not have, or a verdict that is not ours to give
+        except (
+            Unprocessable
+        ):  # a line that the patch showed and the diff does not have, or a verdict that is not ours to give
             if number == len(tries):
                 raise
     raise AssertionError
 
 
-def _check(client: Client, picture: ReviewInput, judgement: Judgement, url: str) -> None:
-    said = render.review(picture, judgement, inline_too=False)
+def _check(client: Client, pull_input: ReviewInput, judgement: Judgement, url: str) -> None:
+    said = render.review(pull_input, judgement, inline_too=False)
     upsert.put_check(
         client,
-        picture.pull.head,
+        pull_input.pull.head,
         name="gitcoord review",
         marker="gitcoord-review",
         conclusion=CONCLUSIONS[judgement.verdict],
         title=render.status(judgement),
         summary=said.body,
-        annotations=render.annotated(judgement, picture),
+        annotations=render.annotated(judgement, pull_input),
         url=url,
     )
 
 
 @contextlib.contextmanager
-def _told(posted: Posted, what: str) -> Iterator[None]:
-    """The review counts though GitHub takes the rest from nobody with these rights."""
+def _told(posted: PostingResult, what: str) -> Iterator[None]:
+    """Suppress and record a failure: the review counts even if GitHub rejects the rest."""
     try:
         yield
     except (BadCredentials, Denied) as wrong:

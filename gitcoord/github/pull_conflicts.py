@@ -1,4 +1,4 @@
-"""Clashes of a pull request with its base and others: by trial merges, or by patches where git has no objects."""
+"""Conflicts of a pull request with its base and others: by trial merges, or by patches if git has no objects."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from gitcoord.features.pages.markdown import inline
 from gitcoord.github import diff_lines
 from gitcoord.github.api.client import Client
 from gitcoord.github.api.models import ChangedFile, PullRequest
-from gitcoord.github.verdict import Clash, Place
+from gitcoord.github.verdict import ConflictPlace, PullConflict
 
-BY_PATCHES_MAX = 30  # other pull requests whose files are asked for: one request each, at least
+BY_PATCHES_MAX = 30  # other pull requests whose files are fetched: one request each, at least
 
 
 @dataclass(frozen=True, slots=True)
-class Clashes:
-    """`not_checked`: what could not be looked at, in words."""
+class PullConflicts:
+    """Conflicts, and in `not_checked` what could not be examined, in words."""
 
-    found: tuple[Clash, ...]
+    found: tuple[PullConflict, ...]
     not_checked: tuple[str, ...] = ()
 
 
@@ -35,8 +35,8 @@ def of(
     *,
     source: Source | None,
     agents: Iterable[str],
-) -> Clashes:
-    """With the base and with `others`, of which those of another base are left out."""
+) -> PullConflicts:
+    """Find conflicts with the base and with `others`; those of another base are left out."""
     rivals = [one for one in others if one.number != pull.number and one.base_ref == pull.base_ref]
     why = "this is no clone of it"
     if source is not None:
@@ -47,7 +47,7 @@ def of(
     return _by_patches(client, pull, files, rivals, why)
 
 
-def _by_merging(pull: PullRequest, rivals: Sequence[PullRequest], source: Source, agents: list[str]) -> Clashes:
+def _by_merging(pull: PullRequest, rivals: Sequence[PullRequest], source: Source, agents: list[str]) -> PullConflicts:
     with fetched.beside(source.clone) as repository:
         base_ref = f"refs/heads/{pull.base_ref}"
         base = fetched.heads(repository, source, [base_ref]).get(base_ref, pull.base)
@@ -63,55 +63,55 @@ def _by_merging(pull: PullRequest, rivals: Sequence[PullRequest], source: Source
         found = conflicts.between(repository, [mine, *refs], base=Ref(pull.base_ref, base), now_s=time.time(), of=mine)
     gone = ", ".join(f"#{one.number}" for one in rivals if one.head not in there)
     not_checked = (f"could not be merged on trial with {inline(gone)}: the commits are gone",) if gone else ()
-    return Clashes(tuple(_clash(one, mine, pull.base_ref) for one in found.conflicts), not_checked)
+    return PullConflicts(tuple(_conflict(one, mine, pull.base_ref) for one in found.conflicts), not_checked)
 
 
-def _clash(one: Conflict, mine: Ref, base: str) -> Clash:
+def _conflict(one: Conflict, mine: Ref, base: str) -> PullConflict:
     ours_first = one.a == mine
     rival = one.b if ours_first else one.a
     places = tuple(place for path in one.paths for place in _places(path, ours_first))
-    return Clash(rival.name, rival.name == base, places, one.severity, rival.agent)
+    return PullConflict(rival.name, rival.name == base, places, one.severity, rival.agent)
 
 
-def _places(path: ConflictedPath, ours_first: bool) -> list[Place]:
+def _places(path: ConflictedPath, ours_first: bool) -> list[ConflictPlace]:
     name = path.path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if not path.hunks:
-        return [Place(name, path.kind)]
+        return [ConflictPlace(name, path.kind)]
     sides = [
         (hunk.ours_at, hunk.ours, hunk) if ours_first else (hunk.theirs_at, hunk.theirs, hunk) for hunk in path.hunks
     ]
-    return [Place(name, path.kind, at, at + max(len(lines), 1) - 1, hunk.function) for at, lines, hunk in sides]
+    return [ConflictPlace(name, path.kind, at, at + max(len(lines), 1) - 1, hunk.function) for at, lines, hunk in sides]
 
 
 def _by_patches(
     client: Client, pull: PullRequest, files: Sequence[ChangedFile], rivals: Sequence[PullRequest], why: str
-) -> Clashes:
-    """What GitHub itself says of the base, and others that change the same lines: a guess, and said to be one."""
-    found = [Clash(pull.base_ref, True, ())] if pull.mergeable is False else []
+) -> PullConflicts:
+    """Use GitHub's own answer for the base, and compare changed lines for others: a guess, and labelled as one."""
+    found = [PullConflict(pull.base_ref, True, ())] if pull.mergeable is False else []
     mine = {file.path: _spans(file) for file in files}
     for rival in rivals[:BY_PATCHES_MAX]:
         places = [place for file in client.files(rival.number).listed for place in _meeting(file, mine)]
         if places:
-            found.append(Clash(f"#{rival.number}", False, tuple(places), certain=False))
+            found.append(PullConflict(f"#{rival.number}", False, tuple(places), certain=False))
     not_checked = [f"was not merged on trial, its patches were compared: {inline(why, most=200)}"]
     if pull.mergeable is None:
         not_checked.append(f"GitHub has not said yet whether it can be merged into {inline(pull.base_ref)}")
     if len(rivals) > BY_PATCHES_MAX:
         not_checked.append(f"was compared with the {BY_PATCHES_MAX} of {len(rivals)} pull requests that changed last")
-    return Clashes(tuple(found), tuple(not_checked))
+    return PullConflicts(tuple(found), tuple(not_checked))
 
 
-def _meeting(file: ChangedFile, mine: dict[str, list[tuple[int, int]] | None]) -> list[Place]:
+def _meeting(file: ChangedFile, mine: dict[str, list[tuple[int, int]] | None]) -> list[ConflictPlace]:
     if file.path not in mine:
         return []
     ours, theirs = mine[file.path], _spans(file)
     if ours is None or theirs is None:
-        return [Place(file.path, "no patch")]
-    return [Place(file.path, "content") for a in ours if any(a[0] <= b[1] and b[0] <= a[1] for b in theirs)][:1]
+        return [ConflictPlace(file.path, "no patch")]
+    return [ConflictPlace(file.path, "content") for a in ours if any(a[0] <= b[1] and b[0] <= a[1] for b in theirs)][:1]
 
 
 def _spans(file: ChangedFile) -> list[tuple[int, int]] | None:
-    """Lines of the base that a file's patch changes or stands on; None where GitHub shows no patch."""
+    """Return the lines of the base that a file's patch changes or stands on; None if GitHub shows no patch."""
     if file.patch is None:
         return None
     return diff_lines.spans(file.patch)

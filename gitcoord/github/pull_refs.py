@@ -14,8 +14,8 @@ from gitcoord.github.api.client import Client
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """`names`: the branches that they are of, by commit; one from a fork has none here."""
+class PullRefs:
+    """Pull requests by commit. `names`: their branches; one from a fork has none here."""
 
     refs: list[Ref]
     base: Ref
@@ -24,11 +24,12 @@ class Opened:
 
 def opened(
     client: Client, repository: Repository, source: Source, agents: Iterable[str], *, base: str | None
-) -> Opened:
-    """Those to be merged into `base` (the repository's default branch), fetched by their commits into `repository`.
+) -> PullRefs:
+    """Return the pull requests to be merged into `base` (the repository's default branch), fetched by their commits
+    into `repository`.
 
-    GitHub gives the commits of forks too. One whose commit is gone is left out. Raises Refused where there is no such
-    branch.
+    GitHub gives the commits of forks too. A pull request whose commit is gone is left out. Raise Refused if there is no
+    such branch.
     """
     onto = base or client.facts().default_branch
     known = list(agents)
@@ -43,4 +44,4 @@ def opened(
     ]
     here = client.repository.casefold()
     own = {one.head: one.head_ref for one in pulls if (one.head_repository or "").casefold() == here}
-    return Opened(refs, Ref(onto, tip), own | {tip: onto})
+    return PullRefs(refs, Ref(onto, tip), own | {tip: onto})

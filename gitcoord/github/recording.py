@@ -1,17 +1,17 @@
-"""What of a review goes into the ledger: that it was posted, or is stale, and whose account is proven in it."""
+"""The events of a review: it was posted, or is stale, or proved an account."""
 
 from __future__ import annotations
 
 from gitcoord.core.commands import NewEvent
 from gitcoord.features.reviews import commands
 from gitcoord.github import account_proofs
-from gitcoord.github.fleet_context import Surroundings
-from gitcoord.github.review import Reviewed
+from gitcoord.github.fleet_context import FleetContext
+from gitcoord.github.review import ReviewResult
 
 
-def proposals(around: Surroundings, found: Reviewed, repo: str) -> list[NewEvent]:
-    """`repo` is empty for that of the fleet's remote."""
-    pull = around.pull(repo, found.picture.pull.number)
+def proposals(fleet: FleetContext, found: ReviewResult, repo: str) -> list[NewEvent]:
+    """Return the events. `repo` is empty for that of the fleet's remote."""
+    pull = fleet.pull(repo, found.pull_input.pull.number)
     posted, stale = found.event(repo), found.stale(repo)
     written = list(commands.news(pull, posted)) if posted is not None else []
     if stale is not None and posted is not None:

@@ -1,4 +1,5 @@
-"""The words of a review: what of a judgement goes beside which line, and what into the body. Others' words are code."""
+"""The text of a review: which part of a judgement goes beside which line, and which into the body. Others' words are
+code."""
 
 from __future__ import annotations
 
@@ -9,9 +10,9 @@ from typing import Literal
 from gitcoord.features.pages.markdown import inline
 from gitcoord.features.reviews.events import Verdict
 from gitcoord.github import diff_lines
-from gitcoord.github.api.models import Annotation, Remark
+from gitcoord.github.api.models import CheckAnnotation, Remark
 from gitcoord.github.diff_lines import Side
-from gitcoord.github.verdict import SEVERITIES, Finding, Judgement, ReviewInput, Severity
+from gitcoord.github.verdict import SEVERITIES, Judgement, ReviewFinding, ReviewInput, Severity
 
 REMARKS_MAX = 50  # inline comments of one review: more of them nobody reads
 BODY_FINDINGS_MAX = 100
@@ -35,10 +36,10 @@ class Words:
     remarks: tuple[Remark, ...]
 
 
-def review(picture: ReviewInput, judgement: Judgement, *, inline_too: bool = True) -> Words:
-    """Each finding once: beside its line where the diff shows that, else in the body."""
-    places = diff_lines.commentable(picture.files.listed) if inline_too else {}
-    beside: dict[tuple[str, int], list[Finding]] = {}
+def review(pull_input: ReviewInput, judgement: Judgement, *, inline_too: bool = True) -> Words:
+    """Render each finding once: beside its line if the diff shows that, otherwise in the body."""
+    places = diff_lines.commentable(pull_input.files.listed) if inline_too else {}
+    beside: dict[tuple[str, int], list[ReviewFinding]] = {}
     rest = []
     for finding in judgement.findings:
         line = _line(finding, places)
@@ -50,11 +51,11 @@ def review(picture: ReviewInput, judgement: Judgement, *, inline_too: bool = Tru
         Remark(path, line, "\n\n".join(f"{_capital(one.text)}." for one in some))
         for (path, line), some in sorted(beside.items())
     )
-    return Words("\n".join(_body(picture, judgement, rest, len(remarks))), remarks)
+    return Words("\n".join(_body(pull_input, judgement, rest, len(remarks))), remarks)
 
 
-def _line(finding: Finding, places: Mapping[str, frozenset[tuple[Side, int]]]) -> int | None:
-    """The first line of a finding's that the new side of the diff shows."""
+def _line(finding: ReviewFinding, places: Mapping[str, frozenset[tuple[Side, int]]]) -> int | None:
+    """Return the first line of a finding that the new side of the diff shows."""
     if finding.path is None or finding.first is None:
         return None
     shown = places.get(finding.path, frozenset())
@@ -62,11 +63,11 @@ def _line(finding: Finding, places: Mapping[str, frozenset[tuple[Side, int]]]) -
     return next((line for line in lines if ("RIGHT", line) in shown), None)
 
 
-def _body(picture: ReviewInput, judgement: Judgement, rest: Sequence[Finding], beside: int) -> list[str]:
-    pull = picture.pull
+def _body(pull_input: ReviewInput, judgement: Judgement, rest: Sequence[ReviewFinding], beside: int) -> list[str]:
+    pull = pull_input.pull
     lines = [
         f"**gitcoord: {SAID[judgement.verdict]}.** Looked at commit {inline(pull.head)} "
-        f"({_counted(len(picture.files.listed), 'file')}), to be merged into "
+        f"({_counted(len(pull_input.files.listed), 'file')}), to be merged into "
         f"{inline(pull.base_ref, most=PATH_CHARS_MAX)}. What is pushed after that commit was not looked at."
     ]
     for severity in SEVERITIES:
@@ -77,21 +78,21 @@ def _body(picture: ReviewInput, judgement: Judgement, rest: Sequence[Finding], b
         lines += ["", f"… and {len(rest) - BODY_FINDINGS_MAX} more."]
     if beside:
         lines += ["", f"{_capital(_counted(beside, 'remark'))} {'stand' if beside > 1 else 'stands'} beside the lines."]
-    lines += _votes(picture)
-    if any(not clash.with_base for clash in picture.clashes):
+    lines += _votes(pull_input)
+    if any(not conflict.with_base for conflict in pull_input.conflicts):
         lines += ["", "`gitcoord conflicts --prs` suggests an order of merging."]
     return lines
 
 
-def _in_line(one: Finding) -> str:
+def _in_line(one: ReviewFinding) -> str:
     where = ""
     if one.path is not None:
         where = inline(one.path + (f":{one.first}" if one.first else ""), most=PATH_CHARS_MAX) + ": "
     return f"{where}{one.text if where else _capital(one.text)}"
 
 
-def _votes(picture: ReviewInput) -> list[str]:
-    count = picture.tally
+def _votes(pull_input: ReviewInput) -> list[str]:
+    count = pull_input.tally
     if not count.votes:
         return []
     lines = ["", f"Votes: {count.approve} for, {count.reject} against, {count.quorum} needed."]
@@ -102,17 +103,17 @@ def _votes(picture: ReviewInput) -> list[str]:
 
 
 def status(judgement: Judgement) -> str:
-    """In a line, for a commit's status."""
+    """Return the judgement in one line, for a commit's status."""
     counts = [(judgement.count("error"), "to be changed"), (judgement.count("warning"), "to be settled")]
     told = ", ".join(f"{count} {what}" for count, what in counts if count)
     return SAID[judgement.verdict] + (f": {told}" if told else "")
 
 
-def annotated(judgement: Judgement, picture: ReviewInput) -> list[Annotation]:
-    """Of a check run, which takes any line of a changed file."""
-    changed = {file.path for file in picture.files.listed if file.status != "removed"}
+def annotated(judgement: Judgement, pull_input: ReviewInput) -> list[CheckAnnotation]:
+    """Return the annotations of a check run, which takes any line of a changed file."""
+    changed = {file.path for file in pull_input.files.listed if file.status != "removed"}
     return [
-        Annotation(
+        CheckAnnotation(
             one.path, one.first or 1, one.last or one.first or 1, LEVELS[one.severity], _capital(one.text), "gitcoord"
         )
         for one in judgement.findings

@@ -1,4 +1,4 @@
-"""Reviewing: a pull request is read through the API, merged on trial, and judged. Its code is never run."""
+"""The review: a pull request is read through the API, merged on trial, and judged. Its code is never run."""
 
 from __future__ import annotations
 
@@ -12,55 +12,55 @@ from gitcoord.features.reviews.state import tally
 from gitcoord.github import account_proofs, fleet_context, posting, pull_conflicts, verdict
 from gitcoord.github.api.client import Client
 from gitcoord.github.api.models import PullRequest
-from gitcoord.github.fleet_context import Surroundings
-from gitcoord.github.posting import Posted
+from gitcoord.github.fleet_context import FleetContext
+from gitcoord.github.posting import PostingResult
 from gitcoord.github.verdict import Judgement, ReviewInput
 
 STALE_MAX = 3  # pushes in mid-review, before it is left to the next run
 
 
 @dataclass(frozen=True, slots=True)
-class Reviewed:
-    """`posted` is None after a dry run."""
+class ReviewResult:
+    """The result of a review. `posted` is None after a dry run."""
 
-    picture: ReviewInput
+    pull_input: ReviewInput
     judgement: Judgement
-    posted: Posted | None = None
-    proofs: tuple[AccountProof, ...] = ()  # of accounts, that stand in the pull request
+    posted: PostingResult | None = None
+    proofs: tuple[AccountProof, ...] = ()  # account proofs in the pull request
 
     def event(self, repo: str) -> ReviewPosted | None:
-        """What is to be recorded of it; `repo` is empty for that of the fleet's remote."""
+        """Return the event that records the review; `repo` is empty for that of the fleet's remote."""
         if self.posted is None or self.posted.event is None:
             return None
         return ReviewPosted(
-            pr=self.picture.pull.number,
+            pr=self.pull_input.pull.number,
             repo=repo,
-            commit=self.picture.pull.head,
+            commit=self.pull_input.pull.head,
             verdict=self.judgement.verdict,
             url=self.posted.url,
             findings=len(self.judgement.findings),
         )
 
     def stale(self, repo: str) -> ReviewStale | None:
-        """That a push came in between."""
+        """Return the event that a push came in between."""
         if self.posted is None or self.posted.stale is None:
             return None
-        pull = self.picture.pull
+        pull = self.pull_input.pull
         return ReviewStale(pr=pull.number, repo=repo, commit=pull.head, head=self.posted.stale)
 
 
 def look(
     client: Client,
     number: int,
-    around: Surroundings,
+    fleet: FleetContext,
     *,
     repo: str,
     source: Source | None,
     others: list[PullRequest] | None = None,
 ) -> ReviewInput:
-    """A picture of a pull request as it is now. Raises Refused where there is no such open one.
+    """Gather a pull request as it is now. Raise Refused if there is no such open one.
 
-    `source` is the git remote, where there is one to try merges from; `others`: the open ones, where they are known.
+    `source` is the git remote to try merges from, if there is one; `others`: the open ones, if they are known.
     """
     pull = client.pull(number)
     if pull.state != "open":
@@ -72,19 +72,17 @@ def look(
         files.listed,
         others if others is not None else client.open_pulls(),
         source=source,
-        agents=around.agents,
+        agents=fleet.agents,
     )
-    author = around.agents_of(pull.author)
+    author = fleet.agents_of(pull.author)
     return ReviewInput(
         pull,
         files,
-        around.settings,
-        tally(
-            around.pull(repo, number), pull.head, around.settings, author=author, namesake=around.namesake(pull.author)
-        ),
+        fleet.settings,
+        tally(fleet.pull(repo, number), pull.head, fleet.settings, author=author, namesake=fleet.namesake(pull.author)),
         found.found,
-        tuple(fleet_context.overlaps(around, verdict.touched(files), author=author, branch=pull.head_ref)),
-        _statuses(client, pull.head) if around.settings.review_statuses else None,
+        tuple(fleet_context.overlaps(fleet, verdict.changed_paths(files), author=author, branch=pull.head_ref)),
+        _statuses(client, pull.head) if fleet.settings.review_statuses else None,
         found.not_checked,
     )
 
@@ -99,20 +97,20 @@ def _statuses(client: Client, commit: str) -> dict[str, str] | None:
 def reviewed(
     client: Client,
     number: int,
-    around: Surroundings,
+    fleet: FleetContext,
     *,
     repo: str,
     source: Source | None,
     others: list[PullRequest] | None = None,
     dry_run: bool = False,
-) -> Reviewed:
-    """Look, judge and post; once more where somebody pushed before it was posted."""
+) -> ReviewResult:
+    """Look, judge and post; again if somebody pushed before it was posted."""
     for _ in range(STALE_MAX):
-        picture = look(client, number, around, repo=repo, source=source, others=others)
-        judgement = verdict.judged(picture)
+        pull_input = look(client, number, fleet, repo=repo, source=source, others=others)
+        judgement = verdict.judged(pull_input)
         if dry_run:
-            return Reviewed(picture, judgement)
-        posted = posting.post(client, picture, judgement)
+            return ReviewResult(pull_input, judgement)
+        posted = posting.post(client, pull_input, judgement)
         if posted.event is not None:
             break
-    return Reviewed(picture, judgement, posted, account_proofs.shown(client, picture.pull, around))
+    return ReviewResult(pull_input, judgement, posted, account_proofs.shown(client, pull_input.pull, fleet))

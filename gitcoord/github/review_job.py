@@ -1,7 +1,8 @@
-"""The leader reviews: with `github_review` it looks at pull requests that are new, changed, voted on, or asked about.
+"""The review job: with `github_review` the leader reviews pull requests that are new, changed, voted on, or asked
+about.
 
-What it has seen of each is remembered by this process alone: a new leader looks once more, which changes nothing where
-nothing changed, as a review is updated and not repeated.
+What it has seen of each is remembered by this process alone. A new leader reviews again, which changes nothing if
+nothing changed, because a review is updated and not repeated.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ from gitcoord.github.api.client import Client
 from gitcoord.github.api.credentials import Credentials
 from gitcoord.github.api.limits import Meter
 from gitcoord.github.api.models import PullRequest
-from gitcoord.github.fleet_context import Surroundings
+from gitcoord.github.fleet_context import FleetContext
 from gitcoord.github.verdict import LABELS
 from gitcoord.node.agent.leader_jobs import LeaseHeld, PreparedJob
 
 EVERY_S = 60.0
-AT_ONCE_MAX = 10  # reviews of one turn: about eight requests each
-AGAIN_TURNS = 10  # where statuses are waited for, whose change is not seen in the list
+AT_ONCE_MAX = 10  # reviews in one turn: about eight requests each
+AGAIN_TURNS = 10  # while statuses are pending, whose change does not show in the list
 
 
-class Reviewing:
-    """An errand (`node/agent/leader_jobs.py`)."""
+class ReviewJob:
+    """A leader job (`node/agent/leader_jobs.py`)."""
 
     name = "review"
 
@@ -42,10 +43,10 @@ class Reviewing:
         return EVERY_S if settings.github_review and not self.meter.is_scarce() else 0.0
 
     def prepare(self, ctx: Context) -> PreparedJob | None:
-        around = fleet_context.around(ctx)
-        return lambda may_act: self._work(around, may_act)
+        fleet = fleet_context.gather(ctx)
+        return lambda lease_held: self._work(fleet, lease_held)
 
-    def _work(self, around: Surroundings, may_act: LeaseHeld) -> list[NewEvent]:
+    def _work(self, fleet: FleetContext, lease_held: LeaseHeld) -> list[NewEvent]:
         self._turn += 1
         written: list[NewEvent] = []
         with Client(self.repository, self.known, patience_s=0, meter=self.meter) as client:
@@ -53,27 +54,27 @@ class Reviewing:
             self._seen = {
                 number: seen for number, seen in self._seen.items() if number in {one.number for one in pulls}
             }
-            wanted = [one for one in pulls if self._seen.get(one.number) != self._mark(one, around)]
+            wanted = [one for one in pulls if self._seen.get(one.number) != self._mark(one, fleet)]
             for pull in wanted[:AT_ONCE_MAX]:
-                if not may_act() or self.meter.is_scarce():
+                if not lease_held() or self.meter.is_scarce():
                     break
                 try:
-                    found = review.reviewed(client, pull.number, around, repo="", source=self.source, others=pulls)
+                    found = review.reviewed(client, pull.number, fleet, repo="", source=self.source, others=pulls)
                 except Refused:
                     continue  # it was closed meanwhile
-                written += [one for one in recording.proposals(around, found, "") if one not in written]
+                written += [one for one in recording.proposals(fleet, found, "") if one not in written]
                 if found.posted is not None and found.posted.event is not None and not found.posted.stale:
-                    self._seen[pull.number] = self._mark(pull, around)
+                    self._seen[pull.number] = self._mark(pull, fleet)
         return written
 
-    def _mark(self, pull: PullRequest, around: Surroundings) -> object:
-        """What makes another look worth its requests, as far as it costs none to find out."""
-        told = around.pull("", pull.number)
+    def _mark(self, pull: PullRequest, fleet: FleetContext) -> object:
+        """Return a value whose change is worth another review, as far as it costs no request."""
+        told = fleet.pull("", pull.number)
         votes = sorted((voter, vote.verdict, vote.commit) for voter, vote in told.votes.items()) if told else []
         labels = [label for label in pull.labels if not label.startswith(LABELS)]
-        gates = around.settings.model_dump_json(exclude_unset=True)
-        turn = self._turn // AGAIN_TURNS if around.settings.review_statuses else 0
-        said = pull.updated if around.claims else None  # a new comment may prove whose account it is
+        gates = fleet.settings.model_dump_json(exclude_unset=True)
+        turn = self._turn // AGAIN_TURNS if fleet.settings.review_statuses else 0
+        said = pull.updated if fleet.claims else None  # a new comment may prove an account
         return (
             pull.head,
             pull.base,

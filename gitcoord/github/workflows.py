@@ -1,4 +1,4 @@
-"""Workflows: the files in `.github/workflows/` with which a fleet is led, and pull requests reviewed, on GitHub."""
+"""Workflows: the files in `.github/workflows/` that run the leader, and reviews of pull requests, on GitHub."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ NAMES = ("gitcoord-leader.yml", "gitcoord-review.yml")
 FOLDER = Path(".github", "workflows")
 SOURCE_CHARS_MAX = 300
 
-# What pip takes, and what is the same between a YAML file's quotes. No `$`: an expression would be carried out.
+# What pip takes, and what is the same between a YAML file's quotes. No `$`: an expression would be evaluated.
 _SOURCE = re.compile(r"[A-Za-z0-9./~][A-Za-z0-9 ./:@+=<>!~,;_#&?%\[\]()-]*")
 
 
 def write(path: Path, source: str, *, force: bool = False) -> list[str]:
-    """Write the workflows into the work tree around `path`; which of them changed, relative to its top.
+    """Write the workflows into the work tree around `path`; return which of them changed, relative to its top.
 
-    `source`: what pip installs gitcoord from, see `origin.of_this_version`. Raises Refused, and writes nothing,
-    where another file would be lost (unless `force`).
+    `source`: what pip installs gitcoord from, see `install_source.of_this_version`. Raise Refused, and write nothing,
+    if another file would be lost (unless `force`).
     """
     top = _top(path.resolve())
     files = {top / FOLDER / name: text.encode() for name, text in _texts(source).items()}
@@ -65,5 +65,5 @@ def built_with() -> str:
 
 
 def _top(path: Path) -> Path:
-    """GitHub looks for workflows at the top of a work tree only."""
+    """Return the top of the work tree: GitHub looks for workflows there only."""
     return next((one for one in (path, *path.parents) if (one / ".git").exists()), path)

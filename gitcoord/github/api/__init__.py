@@ -1,1 +1,1 @@
-"""GitHub's API: asked, retried, limited, written to once."""
+"""GitHub's API: reads, retries, limits, and writes that happen once."""

@@ -1,8 +1,7 @@
-"""An agent's standing with GitHub while it runs: looked at when it starts, its app's token renewed, its use told.
+"""An agent's account with GitHub: checked at the start, its app's token renewed, its use of the limits shared.
 
 git gets an installation's token by the environment, like any other token: it lives for an hour, and is renewed here
-long before. What this process has used of GitHub's limits goes into its heartbeats; what the others' heartbeats say
-is heeded.
+long before. This process's use of GitHub's limits goes into its heartbeats, and it takes the others' into account.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ from gitcoord.github.api import credentials, urls
 from gitcoord.github.api.credentials import Credentials
 from gitcoord.github.api.limits import Meter
 from gitcoord.node.node import Node
-from gitcoord.node.shutdown import Stop
+from gitcoord.node.shutdown import StopFlag
 from gitcoord.store.git.credentials import LENT
 
-LIFE_S, RENEW_S = 3600.0, 600.0  # of an installation's token; and how long before its end it is renewed
-RETRY_S = 60.0  # after a failure, and between two looks at credentials that are waited for
+LIFE_S, RENEW_S = 3600.0, 600.0  # lifetime of an installation's token; time before its end at which it is renewed
+RETRY_S = 60.0  # after a failure, and between two checks of credentials that are waited for
 Say = Callable[[str, str], None]
 
 
 def lend(name: str, environ: MutableMapping[str, str]) -> float:
-    """Put a new token of the app's installation where git finds it; when it ends, in seconds since 1970.
+    """Put a new token of the app's installation where git finds it; return its end, in seconds since 1970.
 
-    Does nothing, and says infinity, where the environment names no app. Raises BadCredentials, Unreachable.
+    Do nothing, and return infinity, if the environment names no app. Raise BadCredentials, Unreachable.
     """
     known = credentials.find(environ)
     if known is None or known.app is None:
@@ -44,9 +43,9 @@ def lend(name: str, environ: MutableMapping[str, str]) -> float:
 
 
 class Account:
-    """Looked after by `agent run`, between two rounds."""
+    """The account of one process. `agent run` calls it between two rounds."""
 
-    agent = ""  # of no single one
+    agent = ""  # it belongs to no single agent
     busy = False
 
     def __init__(self, node: Node, name: str, known: Credentials, *, say: Say) -> None:
@@ -55,12 +54,13 @@ class Account:
         self.known = known
         self.meter = Meter()
         self.say = say
-        # By the wall's clock, as GitHub says it. The command that opened the node has just lent one, if it could.
+        # By the wall clock, as GitHub gives it. The command that opened the node has just lent a token, if it could.
         lent = known.app is None or LENT in os.environ
         self._renew_at = time.time() + LIFE_S - RENEW_S if lent else 0.0
 
-    def check(self, stop: Stop, *, wait: bool) -> None:
-        """Raises BadCredentials; or `wait`s until they fit, with a look each minute. An outage is no obstacle."""
+    def check(self, stop: StopFlag, *, wait: bool) -> None:
+        """Check the credentials. Raise BadCredentials; or with `wait`, retry each minute until they fit. An outage is
+        no obstacle."""
         while True:
             try:
                 return self._look()
@@ -90,14 +90,14 @@ class Account:
         return time.time() >= self._renew_at
 
     def step(self, now_s: float) -> bool:
-        """Renew what ends soon, and hear the others. Never anything that a further step would go on with."""
+        """Renew a token that ends soon, and read the others' use. One step is enough."""
         if self.is_due(now_s):
             self._renew()
         self.meter.heard(self.node.replica.heartbeats(), {session.id for session in self.node.local.sessions})
         return False
 
     def _renew(self) -> None:
-        """For credentials that are no app's there is nothing to renew, and it is never due again."""
+        """Renew the token. Credentials that are no app's need no renewal, and are never due again."""
         try:
             self._renew_at = lend(self.name, os.environ) - RENEW_S
         except GitcoordError as wrong:
@@ -105,14 +105,14 @@ class Account:
             self.say("credentials", f"{wrong}; tried again in {RETRY_S:.0f} s")
 
     def ask_to_end(self) -> None:
-        """Nothing to ask."""
+        """Do nothing: a step is short."""
 
     def end(self) -> None:
-        """Nothing to end."""
+        """Do nothing: no resource is held."""
 
 
 def of(node: Node, *, say: Say) -> Account | None:
-    """The account of a node whose remote lies on GitHub, where credentials are set for gitcoord; else None.
+    """Return the account of a node whose remote is on GitHub, if credentials are set for gitcoord; otherwise None.
 
     GITHUB_TOKEN on a developer's machine may be for reading only, and of another program: it is left alone.
     """
@@ -122,7 +122,7 @@ def of(node: Node, *, say: Say) -> Account | None:
 
 
 def ready(url: str, *, say: Say) -> None:
-    """Look at the credentials for a remote on GitHub before anything is begun. Raises BadCredentials."""
+    """Check the credentials for a remote on GitHub before anything is begun. Raise BadCredentials."""
     name = urls.repository_of(url, os.environ)
     known = credentials.find(os.environ) if name is not None else None
     if name is None or known is None or not known.is_ours:
@@ -139,7 +139,8 @@ def ready(url: str, *, say: Say) -> None:
 
 
 def lend_here(url: str, *, say: Say) -> None:
-    """For a command that talks with a remote on GitHub. An outage of the API is said, and leaves git what it has."""
+    """Lend a token to a command that talks with a remote on GitHub. An outage of the API is reported, and git keeps its
+    own means."""
     name = urls.repository_of(url, os.environ)
     if name is None or not os.environ.get("GITCOORD_APP_ID"):
         return
@@ -150,7 +151,7 @@ def lend_here(url: str, *, say: Say) -> None:
 
 
 def lend_beside(path: Path) -> None:
-    """The same for the doctor, who tells by himself what is wrong with credentials."""
+    """Lend a token to the doctor, which reports by itself what is wrong with credentials."""
     from gitcoord.store.git import git_store, repo_health
 
     common = git_store.find_common_dir(path)
@@ -161,7 +162,7 @@ def lend_beside(path: Path) -> None:
 
 
 def repository(node: Node) -> str | None:
-    """ "owner/name" of the node's remote; None where that is not on GitHub."""
+    """Return "owner/name" of the node's remote; None if that is not on GitHub."""
     return urls.repository_of(remote_url(node), os.environ)
 
 

@@ -1,4 +1,4 @@
-"""A client of GitHub's API, for one repository: what it says. What is written there is in `writing.py`."""
+"""A client of GitHub's API, for one repository: the reads. The writes are in `upsert.py`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,18 @@ from gitcoord.core.errors import BadCredentials, Denied, Refused
 from gitcoord.github.api import convert, models, urls
 from gitcoord.github.api.credentials import Credentials
 from gitcoord.github.api.limits import Meter
-from gitcoord.github.api.models import Check, Comment, Files, Issue, PullRequest, Quota, RepositoryFacts, Review, Status
-from gitcoord.github.api.retry import PATIENCE_S, Asking, NotFound, Plan
+from gitcoord.github.api.models import (
+    ChangedFiles,
+    CheckResult,
+    Comment,
+    IssueSummary,
+    PullRequest,
+    Quota,
+    RepositoryFacts,
+    Review,
+    StatusCheck,
+)
+from gitcoord.github.api.retry import PATIENCE_S, NotFound, Plan, RetryPolicy
 from gitcoord.store.git.url import is_in_the_clear, without_secret
 
 G = TypeVar("G", bound=GithubObject)
@@ -36,7 +46,7 @@ PULLS_MAX, REVIEWS_MAX, ISSUES_MAX, STATUSES_MAX, COMMENTS_MAX, CHECKS_MAX = 100
 class Client:
     """One repository ("owner/name") as GitHub shows it to these credentials; for one thread.
 
-    Requests raise errors of `gitcoord.core.errors` only: BadCredentials, Denied (`NotFound`, `Unfit`), Lost
+    Requests raise errors of `gitcoord.core.errors` only: BadCredentials, Denied (`NotFound`, `Unprocessable`), Lost
     (`Changed`), and Unreachable (`Limited`) after retries within `patience_s` seconds.
     """
 
@@ -53,7 +63,7 @@ class Client:
         self.repository = repository
         self.credentials = credentials
         self.meter = meter or Meter()
-        self.asking = Asking(self.meter, who=credentials.said, patience_s=patience_s, sleep=sleep)
+        self.retries = RetryPolicy(self.meter, who=credentials.said, patience_s=patience_s, sleep=sleep)
         self._me: str | None = None
         address = base_url or urls.api_url(os.environ)
         if is_in_the_clear(address):
@@ -69,8 +79,8 @@ class Client:
             user_agent=f"gitcoord/{gitcoord.__version__}",
             retry=None,
             seconds_between_requests=None,
-            seconds_between_writes=BETWEEN_WRITES_S,  # see `asking.py`
-            lazy=True,  # an object is asked for when something of it is read: not for its URL alone
+            seconds_between_writes=BETWEEN_WRITES_S,  # see `retry.py`
+            lazy=True,  # fetch an object when something of it is read: not for its URL alone
         )
 
     def close(self) -> None:
@@ -84,18 +94,18 @@ class Client:
 
     @property
     def there(self) -> Repository:
-        """The repository as PyGithub's object; for this package only."""
+        """Return the repository as PyGithub's object; for this package only."""
         return self.github.get_repo(self.repository)
 
     def read(self, what: str, ask: Callable[[], T]) -> T:
         try:
-            return self.asking.read(f"{what} of {self.repository}", ask)
+            return self.retries.read(f"{what} of {self.repository}", ask)
         finally:
             self._note_quota()
 
     def write(self, what: str, plan: Plan[T]) -> T:
         try:
-            return self.asking.write(f"{what} of {self.repository}", plan)
+            return self.retries.write(f"{what} of {self.repository}", plan)
         finally:
             self._note_quota()
 
@@ -107,10 +117,10 @@ class Client:
         if limit > 0:
             self.meter.quota = Quota(limit, left, float(self.github.requester.rate_limiting_resettime))
 
-    # Who and where
+    # Account and repository
 
     def facts(self) -> RepositoryFacts:
-        """What these credentials may do with the repository. Raises BadCredentials where they cannot see it."""
+        """Return what these credentials may do with the repository. Raise BadCredentials if they cannot see it."""
         try:
             return self.read("the page", lambda: convert.facts(self.there))
         except NotFound:
@@ -120,7 +130,7 @@ class Client:
             ) from None
 
     def me(self) -> str:
-        """The account that writes here: the login of a token's user, of an app with `[bot]` after it."""
+        """Return the account that writes here: the login of a token's user, of an app with `[bot]` after it."""
         if self._me is None:
             self._me = self.meter.account = self._asked_me()
         return self._me
@@ -133,7 +143,7 @@ class Client:
         return self.read("the account", lambda: self.github.get_user().login)
 
     def installation_token(self) -> tuple[str, datetime]:
-        """A new token of the app's installation, for git, and when it ends."""
+        """Return a new token of the app's installation, for git, and its end."""
         app = self.credentials.app
         assert app is not None, "a token is made for an app's installation"
         return self.read("the installation", lambda: convert.token(self._as_app().get_access_token(app.installation)))
@@ -146,11 +156,11 @@ class Client:
         )
 
     def quota(self) -> Quota:
-        """Asked for; which costs nothing of it."""
+        """Return the quota. The request does not count against it."""
         return self.read("the quota", lambda: convert.quota(self.github.get_rate_limit().resources.core))
 
     def permission(self, login: str) -> str:
-        """admin, write, read or none: what a user may do with the repository."""
+        """Return what a user may do with the repository: admin, write, read or none."""
         try:
             return self.read(f"the rights of {login}", lambda: self.there.get_collaborator_permission(login))
         except NotFound:
@@ -159,7 +169,7 @@ class Client:
     # Pull requests
 
     def pull(self, number: int) -> PullRequest:
-        """Raises Refused where there is none with that number."""
+        """Return a pull request. Raise Refused if there is none with that number."""
         try:
             return self.read(f"pull request #{number}", lambda: convert.pull(self.there.get_pull(number), whole=True))
         except NotFound as wrong:
@@ -168,7 +178,7 @@ class Client:
             ) from wrong
 
     def open_pulls(self) -> list[PullRequest]:
-        """The newest first, at most PULLS_MAX."""
+        """Return the open pull requests, the newest first, at most PULLS_MAX."""
         return self._list(
             "open pull requests",
             lambda: self.there.get_pulls(state="open", sort="updated", direction="desc"),
@@ -176,18 +186,18 @@ class Client:
             PULLS_MAX,
         )
 
-    def files(self, number: int) -> Files:
-        """The changed files of a pull request, with their patches: `patches.py` tells the lines in them."""
+    def files(self, number: int) -> ChangedFiles:
+        """Return the changed files of a pull request, with their patches: `diff_lines.py` reads the lines in them."""
         listed = self._list(
             f"the files of pull request #{number}",
             lambda: self.there.get_pull(number).get_files(),
             convert.file,
             models.FILES_MAX,
         )
-        return Files(tuple(listed), cut=len(listed) >= models.FILES_MAX)
+        return ChangedFiles(tuple(listed), cut=len(listed) >= models.FILES_MAX)
 
     def reviews(self, number: int) -> list[Review]:
-        """The oldest first."""
+        """Return the reviews, the oldest first."""
         return self._list(
             f"the reviews of pull request #{number}",
             lambda: self.there.get_pull(number).get_reviews(),
@@ -196,7 +206,7 @@ class Client:
         )
 
     def comments(self, number: int) -> list[Comment]:
-        """Of an issue's or a pull request's conversation, the oldest first."""
+        """Return the comments of an issue's or a pull request's conversation, the oldest first."""
         return self._list(
             f"the comments of #{number}",
             lambda: self.there.get_issue(number).get_comments(),
@@ -205,7 +215,7 @@ class Client:
         )
 
     def remarks(self, number: int) -> list[Comment]:
-        """The inline comments of a pull request."""
+        """Return the inline comments of a pull request."""
         return self._list(
             f"the inline comments of pull request #{number}",
             lambda: self.there.get_pull(number).get_review_comments(),
@@ -223,23 +233,24 @@ class Client:
 
     # Commits
 
-    def statuses(self, commit: str) -> list[Status]:
-        """The newest of each context."""
+    def statuses(self, commit: str) -> list[StatusCheck]:
+        """Return the newest status of each context."""
         listed = self._list(
             f"the statuses of {commit[:12]}", lambda: self.statuses_of(commit), convert.status, STATUSES_MAX
         )
-        newest: dict[str, Status] = {}
+        newest: dict[str, StatusCheck] = {}
         for one in listed:  # the newest first
             newest.setdefault(one.context, one)
         return list(newest.values())
 
     def statuses_of(self, commit: str) -> PaginatedList[CommitStatus]:
-        """For this package only. (PyGithub's own goes to an address that GitHub documents no more.)"""
+        """Return PyGithub's list; for this package only. (PyGithub's own goes to an address that GitHub no longer
+        documents.)"""
         there = self.there.get_commit(commit)
         return PaginatedList(CommitStatus, there.requester, f"{there.url}/statuses", None)
 
-    def checks(self, commit: str) -> list[Check]:
-        """The newest check run of each name and app. Empty where these credentials may not read them."""
+    def checks(self, commit: str) -> list[CheckResult]:
+        """Return the newest check run of each name and app; none if these credentials may not read them."""
         try:
             return self._list(
                 f"the checks of {commit[:12]}",
@@ -252,8 +263,8 @@ class Client:
 
     # Issues
 
-    def issues(self, *, labels: Iterable[str] = (), state: str = "open") -> list[Issue]:
-        """The newest first; pull requests are left out."""
+    def issues(self, *, labels: Iterable[str] = (), state: str = "open") -> list[IssueSummary]:
+        """Return issues, the newest first; pull requests are left out."""
         wanted = list(labels)
         return [
             convert.issue(one)
@@ -263,6 +274,6 @@ class Client:
             if one.pull_request is None
         ]
 
-    def issue_with(self, marker: str, *, labels: Iterable[str] = (), state: str = "open") -> Issue | None:
-        """The oldest issue whose body holds `marker` (`shapes.marker`)."""
+    def issue_with(self, marker: str, *, labels: Iterable[str] = (), state: str = "open") -> IssueSummary | None:
+        """Return the oldest issue whose body holds `marker` (`models.marker`)."""
         return next((one for one in reversed(self.issues(labels=labels, state=state)) if marker in one.body), None)

@@ -1,4 +1,4 @@
-"""From PyGithub's objects to values of our own: done while asking, as an object asks for what it lacks."""
+"""Conversion of PyGithub's objects to our own values: done while asking, because an object fetches what it lacks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _login(user: Any) -> str:
 
 
 def facts(one: Repository) -> models.RepositoryFacts:
-    name, may = one.raw_data["full_name"], one.permissions  # asked by now: what follows is of the answer
+    name, may = one.raw_data["full_name"], one.permissions  # loaded by now: the following attributes are of that answer
     scopes: Sequence[str] | None = one.requester.oauth_scopes
     return models.RepositoryFacts(
         name=name,
@@ -44,7 +44,7 @@ def facts(one: Repository) -> models.RepositoryFacts:
 
 
 def _expiry(text: object) -> datetime | None:
-    """A token's end, as GitHub writes it: "2026-12-01 12:00:00 UTC"."""
+    """Return a token's end, as GitHub writes it: "2026-12-01 12:00:00 UTC"."""
     try:
         return datetime.strptime(str(text)[:19], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
     except ValueError:
@@ -60,7 +60,8 @@ def quota(one: Rate) -> models.Quota:
 
 
 def pull(one: PullRequest, whole: bool = False) -> models.PullRequest:
-    """`whole`: asked for by itself, so that its size is known; of one in a list PyGithub would ask for it."""
+    """Convert a pull request. `whole`: it was fetched by itself, so its size is known; for one of a list PyGithub would
+    fetch it."""
     data = one.raw_data if whole else one._rawData
     return models.PullRequest(
         number=one.number,
@@ -105,12 +106,12 @@ def remark(one: PullRequestComment) -> models.Comment:
     )
 
 
-def status(one: CommitStatus) -> models.Status:
-    return models.Status(one.context, one.state, one.description or "", one.target_url or "", _login(one.creator))
+def status(one: CommitStatus) -> models.StatusCheck:
+    return models.StatusCheck(one.context, one.state, one.description or "", one.target_url or "", _login(one.creator))
 
 
-def check(one: CheckRun) -> models.Check:
-    return models.Check(
+def check(one: CheckRun) -> models.CheckResult:
+    return models.CheckResult(
         one.id,
         one.name,
         one.status,
@@ -121,8 +122,8 @@ def check(one: CheckRun) -> models.Check:
     )
 
 
-def issue(one: Issue) -> models.Issue:
-    return models.Issue(
+def issue(one: Issue) -> models.IssueSummary:
+    return models.IssueSummary(
         one.number,
         one.title or "",
         one.body or "",

@@ -1,4 +1,4 @@
-"""Whose word GitHub takes here: a token, a workflow's token, or an app's installation, found in the environment.
+"""Credentials for GitHub, from the environment: a token, a workflow's token, or an app's installation.
 
 They never go into an argument, a URL, a log or a file. An installation's token lives for an hour and is renewed.
 """
@@ -21,7 +21,7 @@ KEY_BYTES_MAX = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """An installation of a GitHub app, and the key that it is known by."""
+    """An installation of a GitHub app, and the app's key."""
 
     id: str
     installation: int
@@ -30,21 +30,21 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """`said` names them in messages, without their value."""
+    """Credentials for the API. `said` names them in messages, without their value."""
 
     kind: Literal["token", "workflow", "app"]
     said: str
     token: str = field(default="", repr=False)
     app: App | None = None
-    is_ours: bool = True  # set for gitcoord: not found lying about, as GITHUB_TOKEN may be
+    is_ours: bool = True  # set for gitcoord, unlike GITHUB_TOKEN, which may be another program's
 
     @property
     def may_check(self) -> bool:
-        """Whether check runs may be written: by apps only, and a workflow's token is one's."""
+        """Return whether check runs may be written: by apps only, and a workflow's token is one's."""
         return self.kind != "token"
 
     def auth(self) -> Auth.Auth:
-        """What PyGithub signs its requests with; an installation's token is renewed by itself."""
+        """Return what PyGithub signs its requests with; an installation's token is renewed by itself."""
         from github import Auth
         from jwt import PyJWTError
 
@@ -52,7 +52,7 @@ class Credentials:
             return Auth.Token(self.token)
         as_app = Auth.AppAuth(self.app.id, self.app.key)
         try:
-            as_app.create_jwt()  # signs: a key that cannot is told here
+            as_app.create_jwt()  # signs: a bad key is reported here
         except (PyJWTError, ValueError) as wrong:
             raise BadCredentials(
                 "what GITCOORD_APP_KEY holds is no private key that can sign: download a new one from "
@@ -62,9 +62,9 @@ class Credentials:
 
 
 def find(environ: Mapping[str, str]) -> Credentials | None:
-    """The credentials that the environment holds: an app's before a token of our own before a workflow's.
+    """Return the credentials in the environment: an app's before a token of our own before a workflow's.
 
-    Raises BadCredentials where they are there and make no sense.
+    Raise BadCredentials if they are set and invalid.
     """
     if environ.get("GITCOORD_APP_ID"):
         app = _app(environ)
@@ -80,7 +80,7 @@ def find(environ: Mapping[str, str]) -> Credentials | None:
 
 
 def required(environ: Mapping[str, str]) -> Credentials:
-    """As `find`. Raises BadCredentials where there are none."""
+    """Return the credentials as `find` does. Raise BadCredentials if there are none."""
     found = find(environ)
     if found is None:
         raise BadCredentials(
@@ -104,7 +104,7 @@ def _app(environ: Mapping[str, str]) -> App:
 
 
 def _pem(key: str) -> str:
-    """The key itself; a variable may hold its file's path, or its lines with `\\n` between them."""
+    """Return the key; a variable may hold its file's path, or its lines with `\\n` between them."""
     if "PRIVATE KEY" in key:
         return key.replace("\\n", "\n")
     try:

@@ -1,8 +1,7 @@
-"""GitHub's limits, kept by the whole fleet: each session tells in its heartbeats what it has used, and heeds the
-others.
+"""GitHub's limits, kept by the whole fleet: each session shares its use in its heartbeats, and counts the others'.
 
 GitHub counts for an account: 5,000 requests an hour (a workflow's token: 1,000), of writes 80 a minute and 500 an hour.
-Who goes on after a limit is reached may be shut out, so nobody here goes near it.
+A client that continues at a limit may be shut out, so nobody here goes near it.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any
 from gitcoord.core.format.event import Event
 from gitcoord.github.api.models import Quota
 
-WRITES_PER_MINUTE = 60  # of 80: heartbeats are some seconds old
+WRITES_PER_MINUTE = 60  # of 80: others' heartbeats are some seconds old
 WRITES_PER_HOUR = 400  # of 500
 MINUTE_S, HOUR_S = 60.0, 3600.0
 RESERVE = 50  # requests that reviews leave to people and to other programs of the same account
@@ -24,10 +23,10 @@ RESERVE = 50  # requests that reviews leave to people and to other programs of t
 
 @dataclass(slots=True)
 class Meter:
-    """What this process has used of its account's limits, and what it has heard of the others'."""
+    """This process's use of its account's limits, and what it has heard of the others'."""
 
     clock_s: Callable[[], float] = time.monotonic
-    account: str = ""  # GitHub counts by account; told in heartbeats, as it is public
+    account: str = ""  # GitHub counts by account; it is public, so heartbeats may hold it
     quota: Quota | None = None
     _writes: deque[float] = field(default_factory=deque)
     _others: tuple[int, int] = (0, 0)  # writes of others with this account: in a minute, in an hour
@@ -36,14 +35,14 @@ class Meter:
         self._writes.append(self.clock_s())
 
     def used(self) -> tuple[int, int]:
-        """This process's writes in the last minute, and in the last hour."""
+        """Return this process's writes in the last minute, and in the last hour."""
         now_s = self.clock_s()
         while self._writes and now_s - self._writes[0] >= HOUR_S:
             self._writes.popleft()
         return sum(1 for at_s in self._writes if now_s - at_s < MINUTE_S), len(self._writes)
 
     def told(self) -> Mapping[str, Any]:
-        """For a heartbeat; empty before the first request."""
+        """Return the fields for a heartbeat; empty before the first request."""
         if self.quota is None and not self._writes:
             return {}
         minute, hour = self.used()
@@ -53,7 +52,7 @@ class Meter:
         return {"github": told}
 
     def heard(self, heartbeats: Iterable[Event], own_sessions: Iterable[str] = ()) -> None:
-        """What the others' newest heartbeats say. Others wrote them: what is not of the shape counts for nothing."""
+        """Count the use in the others' newest heartbeats. Others wrote them: a malformed field counts for nothing."""
         own = set(own_sessions)
         minute = hour = 0
         for heartbeat in heartbeats:
@@ -68,7 +67,7 @@ class Meter:
         self._others = (minute, hour)
 
     def wait_s(self) -> float:
-        """Seconds until the next write keeps the account within its limits; 0 when it does now."""
+        """Return the seconds until the next write keeps the account within its limits; 0 if it does now."""
         waits = [0.0]
         for length_s, most, others in (
             (MINUTE_S, WRITES_PER_MINUTE, self._others[0]),
@@ -78,15 +77,15 @@ class Meter:
         return max(waits)
 
     def _until_room_s(self, length_s: float, room: int) -> float:
-        """Until fewer than `room` of our writes lie within the last `length_s`."""
+        """Return the seconds until fewer than `room` of our writes are within the last `length_s`."""
         now_s = self.clock_s()
         recent = [at_s for at_s in self._writes if now_s - at_s < length_s]
         if len(recent) < room:
             return 0.0
         if room <= 0:
-            return length_s  # the others have it all: what they have used is over by then
+            return length_s  # the others use all of it: their use has expired by then
         return recent[len(recent) - room] + length_s - now_s
 
     def is_scarce(self) -> bool:
-        """Whether so few requests are left that what can wait should."""
+        """Return whether so few requests are left that what can wait should."""
         return self.quota is not None and self.quota.left < RESERVE and time.time() < self.quota.reset_at

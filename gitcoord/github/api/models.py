@@ -1,4 +1,4 @@
-"""What GitHub says, as values of our own: no object of a library leaves this package, and none asks anything again."""
+"""GitHub's answers as our own values: no object of a library leaves this package, and none sends a request later."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ FILES_MAX = 3000  # of a pull request: GitHub lists no more
 BODY_CHARS_MAX = 65_536
 DESCRIPTION_CHARS_MAX = 140
 ANNOTATIONS_MAX = 50  # that one request may carry
-GHOST = "ghost"  # whose account is gone
+GHOST = "ghost"  # the author of content whose account is gone
 
 
 @dataclass(frozen=True, slots=True)
 class PullRequest:
-    """A pull request. `head` and `base` are commits; `head_repository` is None where the fork was deleted.
+    """A pull request. `head` and `base` are commits; `head_repository` is None if the fork was deleted.
 
-    `additions`, `deletions`, `changed_files` are None in a list: GitHub counts them only for one that is asked for.
+    `additions`, `deletions`, `changed_files` are None in a list: GitHub counts them only for a single request.
     """
 
     number: int
@@ -41,12 +41,12 @@ class PullRequest:
     changed_files: int | None = None
     body: str = ""
     merged: bool = False
-    mergeable: bool | None = None  # None: GitHub has not found out yet, or it was not asked for by itself
+    mergeable: bool | None = None  # None: GitHub has not found out yet, or it is of a list
 
 
 @dataclass(frozen=True, slots=True)
 class ChangedFile:
-    """`patch` is None where GitHub shows none: a binary, a rename alone, or a diff that is too large."""
+    """A changed file. `patch` is None if GitHub shows none: a binary, a rename alone, or a diff that is too large."""
 
     path: str
     status: str  # added, removed, modified, renamed, copied, changed, unchanged
@@ -57,7 +57,7 @@ class ChangedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class ChangedFiles:
     """The changed files of a pull request. `cut`: GitHub lists no more, there may be others."""
 
     listed: tuple[ChangedFile, ...]
@@ -77,7 +77,7 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """An inline comment to be: `line` is one of the diff's, on its new side (RIGHT) or its old one (LEFT)."""
+    """An inline comment to write: `line` is one of the diff's, on its new side (RIGHT) or its old one (LEFT)."""
 
     path: str
     line: int
@@ -87,7 +87,7 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """Of a conversation (`path` and `line` are None), or inline."""
+    """A comment of a conversation (`path` and `line` are None), or inline."""
 
     id: int
     author: str
@@ -99,7 +99,7 @@ class Comment:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class StatusCheck:
     """The newest status of a commit in one context."""
 
     context: str
@@ -110,7 +110,7 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CheckResult:
     """A check run. `conclusion` is None until it is completed."""
 
     id: int
@@ -123,7 +123,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Annotation:
+class CheckAnnotation:
     path: str
     start_line: int
     end_line: int
@@ -133,7 +133,7 @@ class Annotation:
 
 
 @dataclass(frozen=True, slots=True)
-class Issue:
+class IssueSummary:
     number: int
     title: str
     body: str
@@ -154,7 +154,7 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class RepositoryFacts:
-    """What the token may do there, and how it may be reached."""
+    """What the token may do with a repository, and how the repository is reached."""
 
     name: str
     private: bool
@@ -164,15 +164,15 @@ class RepositoryFacts:
     may_push: bool
     may_admin: bool
     scopes: tuple[str, ...] | None  # of a classic token; None for others, which have permissions
-    expires: datetime | None  # of the token, where GitHub tells it
+    expires: datetime | None  # of the token, if GitHub tells it
 
 
 def marker(name: str) -> str:
-    """What is put into a body so that it is found again: it shows on no page."""
+    """Return a text that marks a body so that it is found again: it shows on no page."""
     assert "--" not in name and "\n" not in name, name
     return f"<!-- gitcoord:{name} -->"
 
 
 def clipped(text: str, chars_max: int) -> str:
-    """`text`, its end left out where GitHub would refuse it."""
+    """Return `text`, cut at the end if GitHub would refuse it."""
     return text if len(text) <= chars_max else text[: chars_max - 1] + "…"

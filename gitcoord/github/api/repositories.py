@@ -1,4 +1,4 @@
-"""Repositories on GitHub: made where they are missing, and made a clone's remote."""
+"""Repositories on GitHub: created if missing, and set as a clone's remote."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gitcoord.core.errors import BadCredentials, Denied, Refused
 from gitcoord.github.api import convert, credentials, urls
 from gitcoord.github.api.client import Client
 from gitcoord.github.api.models import RepositoryFacts
-from gitcoord.github.api.retry import Done, NotFound, Unfit
+from gitcoord.github.api.retry import AlreadyDone, NotFound, Unprocessable
 from gitcoord.github.checkup import checked
 from gitcoord.node.membership.clone import common_dir
 from gitcoord.store.git import git_store, repo_health
@@ -21,9 +21,9 @@ REMOTE = "origin"
 
 
 def connect(path: Path, name: str, *, public: bool, messages: list[str]) -> str:
-    """Make "owner/name" the remote of the clone at `path`, on GitHub too where it is missing. The remote's name.
+    """Make "owner/name" the remote of the clone at `path`, on GitHub too if it is missing. Return the remote's name.
 
-    Raises Refused where the clone has another remote of that name, BadCredentials, Denied, Unreachable.
+    Raise Refused if the clone has another remote of that name, BadCredentials, Denied, Unreachable.
     """
     name = urls.repository_name(name)
     common = common_dir(path, messages)
@@ -51,7 +51,7 @@ def connect(path: Path, name: str, *, public: bool, messages: list[str]) -> str:
 
 
 def ensure(client: Client, *, public: bool) -> bool:
-    """Make the repository where it is missing; whether it was."""
+    """Make the repository if it is missing; return whether it was."""
     owner, _, short = client.repository.partition("/")
     made = False
 
@@ -63,9 +63,9 @@ def ensure(client: Client, *, public: bool) -> bool:
             return convert.facts(user.create_repo(short, private=not public))
         return convert.facts(client.github.get_organization(owner).create_repo(short, private=not public))
 
-    def plan() -> Done[RepositoryFacts] | Callable[[], RepositoryFacts]:
+    def plan() -> AlreadyDone[RepositoryFacts] | Callable[[], RepositoryFacts]:
         try:
-            return Done(convert.facts(client.there))
+            return AlreadyDone(convert.facts(client.there))
         except GithubException as wrong:
             if wrong.status != 404:
                 raise
@@ -77,6 +77,6 @@ def ensure(client: Client, *, public: bool) -> bool:
         raise BadCredentials(
             f"GitHub knows no {owner}, or {client.credentials.said} may not make repositories there"
         ) from None
-    except Unfit as wrong:
+    except Unprocessable as wrong:
         raise Denied(f"{wrong}; where it is there already, {client.credentials.said} may not see it") from wrong
     return made

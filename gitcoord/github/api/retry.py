@@ -1,8 +1,8 @@
-"""How GitHub is asked: what went wrong in our words, and one policy of trying again for reads and writes alike.
+"""Retries: GitHub's failures as our errors, and one retry policy for reads and writes alike.
 
 PyGithub's own retries are off, on purpose. They send a POST again after a 502 that may have been applied, a PATCH
-never; they sleep through any `Retry-After`, however long, and know no 429 without one; and what they give up on comes
-as a `RetryError` that hides the reason. Here a write looks first, at every attempt, and too long a wait is told.
+never; they sleep through any `Retry-After`, however long, and know no 429 without one; and they give up with a
+`RetryError` that hides the reason. Here a write looks first, at every attempt, and too long a wait is an error.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ T = TypeVar("T")
 
 ATTEMPTS = 5
 PATIENCE_S = 90.0  # a secondary limit asks for 60
-SECONDARY_WAIT_S = 60.0  # GitHub: "wait at least one minute", where it names no time
-WORDS_CHARS_MAX = 300  # of GitHub's, in a message of ours
+SECONDARY_WAIT_S = 60.0  # GitHub: "wait at least one minute", when it names no time
+WORDS_CHARS_MAX = 300  # of GitHub's message, in one of ours
 FIRST_WAIT_S, WAIT_S_MAX = 1.0, 20.0
 
 
 class Limited(Unreachable):
-    """GitHub counts no more requests of ours until `again_at` (seconds since 1970)."""
+    """GitHub accepts no more requests of ours until `again_at` (seconds since 1970)."""
 
     def __init__(self, words: str, wait_s: float) -> None:
         self.wait_s = wait_s
@@ -41,10 +41,10 @@ class Limited(Unreachable):
 
 
 class NotFound(Denied):
-    """It is not there, or this token may not see it: GitHub does not tell which."""
+    """It does not exist, or this token may not see it: GitHub does not tell which."""
 
 
-class Unfit(Denied):
+class Unprocessable(Denied):
     """GitHub understood the request and cannot do it (422): a line outside the diff, a branch that is gone."""
 
 
@@ -53,18 +53,18 @@ class Changed(Lost):
 
 
 @dataclass(frozen=True, slots=True)
-class Done(Generic[T]):
-    """What a look before writing found: it is as it should be."""
+class AlreadyDone(Generic[T]):
+    """The answer of a look before writing: it is as it should be."""
 
     found: T
 
 
-Plan = Callable[[], Done[T] | Callable[[], T]]
-"""A look before writing: `Done`, or what is to be done."""
+Plan = Callable[[], AlreadyDone[T] | Callable[[], T]]
+"""A look before writing: `AlreadyDone`, or what is to be done."""
 
 
-class Asking:
-    """Asks with retries. `patience_s`: how long all waits of one request may be together."""
+class RetryPolicy:
+    """A retry policy. `patience_s`: how long all waits of one request may be together."""
 
     def __init__(
         self, meter: Meter, *, who: str, patience_s: float = PATIENCE_S, sleep: Callable[[float], None] = time.sleep
@@ -75,19 +75,19 @@ class Asking:
         self.sleep = sleep
 
     def read(self, what: str, ask: Callable[[], T]) -> T:
-        """What GitHub says. `what` is for messages: "pull request #3 of o/n". Raises errors of ours only."""
+        """Return GitHub's answer. `what` is for messages: "pull request #3 of o/n". Raise only our own errors."""
         said: T = self._retrying()(self._once, what, ask)
         return said
 
     def write(self, what: str, plan: Plan[T]) -> T:
-        """What `plan` finds done, or the result of what it gives to do.
+        """Return what `plan` finds done, or the result of the write that it returns.
 
-        After a failure, even one that leaves open whether the write was applied, it is asked again.
+        After a failure, even one that leaves open whether the write was applied, `plan` is called again.
         """
 
         def once() -> T:
             todo = plan()
-            if isinstance(todo, Done):
+            if isinstance(todo, AlreadyDone):
                 return todo.found
             self._keep_to_budget()
             self.meter.wrote()
@@ -143,7 +143,7 @@ def _wait(state: tenacity.RetryCallState) -> float:
 
 
 def in_our_words(what: str, who: str, status: int, message: str, headers: Mapping[str, str]) -> GitcoordError:
-    """The error of ours that an answer of GitHub's stands for."""
+    """Return our error for an answer of GitHub's."""
     headers = {name.lower(): value for name, value in headers.items()}
     limit_s = limited_s(status, message, headers)
     if limit_s is not None:
@@ -166,16 +166,16 @@ def in_our_words(what: str, who: str, status: int, message: str, headers: Mappin
     if status == 409:
         return Changed(f"{what}: somebody changed it meanwhile (409 {message})")
     if status == 422:
-        return Unfit(f"{what}: GitHub refuses it (422 {message})")
+        return Unprocessable(f"{what}: GitHub refuses it (422 {message})")
     if status >= 500:
         return Unreachable(f"{what}: GitHub is in trouble ({status}); try again later")
     return Denied(f"{what}: GitHub refuses it ({status} {message})")
 
 
 def limited_s(status: int, message: str, headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, where an answer says that a limit is reached; None where it says something else.
+    """Return the seconds to wait, if an answer says that a limit is reached; otherwise None.
 
-    (GitHub, "Rate limits for the REST API": `retry-after` first, then `x-ratelimit-reset`, else a minute.)
+    (GitHub, "Rate limits for the REST API": `retry-after` first, then `x-ratelimit-reset`, otherwise a minute.)
     """
     if status not in (403, 429):
         return None
@@ -189,7 +189,7 @@ def limited_s(status: int, message: str, headers: Mapping[str, str]) -> float | 
 
 
 def _date_s(headers: Mapping[str, str]) -> float:
-    """GitHub's own clock, so that ours may be wrong."""
+    """Return the time of GitHub's own clock, because ours may be wrong."""
     try:
         return parsedate_to_datetime(headers["date"]).timestamp()
     except (KeyError, ValueError):
@@ -202,7 +202,7 @@ def _lacks_right(message: str) -> bool:
 
 
 def _words(data: object) -> str:
-    """GitHub's own: its message, and what is wrong in particular."""
+    """Return GitHub's words: its message, and what is wrong in particular."""
     if not isinstance(data, Mapping):
         return str(data or "")[:WORDS_CHARS_MAX]
     errors = data.get("errors")

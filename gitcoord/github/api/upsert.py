@@ -1,4 +1,4 @@
-"""What is written to GitHub. Each writes once, however often it is called: it looks for its marker before it writes."""
+"""Writes to GitHub. Each function writes once, however often it is called: it looks for its marker before it writes."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from gitcoord.github.api.models import (
     ANNOTATIONS_MAX,
     BODY_CHARS_MAX,
     DESCRIPTION_CHARS_MAX,
-    Annotation,
-    Check,
+    CheckAnnotation,
+    CheckResult,
     Comment,
     Event,
-    Issue,
+    IssueSummary,
     Remark,
     Review,
     State,
-    Status,
+    StatusCheck,
     clipped,
 )
-from gitcoord.github.api.retry import Done
+from gitcoord.github.api.retry import AlreadyDone
 
 C = TypeVar("C", PullRequestReview, IssueComment)
 T = TypeVar("T")
@@ -44,11 +44,12 @@ LABEL_CHARS_MAX, TITLE_CHARS_MAX = 50, 256
 def put_review(
     client: Client, number: int, *, marker: str, commit: str, event: Event, body: str, remarks: Sequence[Remark] = ()
 ) -> Review:
-    """Our review of `commit`, the one whose body holds `marker`.
+    """Put our review of `commit`, the one whose body holds `marker`.
 
-    One of the same commit and verdict is updated: its body, as GitHub takes inline comments with a new review only.
-    Otherwise a new one is made, and then our older ones that still approve or block are dismissed. Raises Unfit where
-    a remark stands outside the diff, or the verdict is not ours to give (on a pull request of our own: only COMMENT).
+    A review of the same commit and verdict is updated: its body only, because GitHub takes inline comments with a new
+    review only. Otherwise a new one is made, and then our older ones that still approve or block are dismissed. Raise
+    Unprocessable if a remark stands outside the diff, or the verdict is not ours to give (on a pull request of our own:
+    only COMMENT).
     """
     text, me, what = _signed(body, marker), client.me(), f"a review of pull request #{number}"
 
@@ -63,7 +64,7 @@ def put_review(
         ]
         return convert.review(pull.create_review(commit=of, body=text, event=event, comments=inline))
 
-    def plan() -> Done[Review] | Callable[[], Review]:
+    def plan() -> AlreadyDone[Review] | Callable[[], Review]:
         same = [one for one in ours() if one.commit_id == commit and one.state == STATES[event]]
         return _updated(same[-1], text, convert.review) if same else make
 
@@ -73,26 +74,26 @@ def put_review(
 
 
 def _dismiss(client: Client, what: str, older: Callable[[], list[PullRequestReview]]) -> None:
-    def plan() -> Done[None] | Callable[[], None]:
+    def plan() -> AlreadyDone[None] | Callable[[], None]:
         reviews = older()
 
         def dismiss() -> None:
             for one in reviews:
                 one.dismiss(SUPERSEDED)
 
-        return dismiss if reviews else Done(None)
+        return dismiss if reviews else AlreadyDone(None)
 
     try:
         client.write(what, plan)
     except (BadCredentials, Denied):
-        pass  # only who may push can dismiss; of one reviewer GitHub counts the newest verdict
+        pass  # dismissing needs push access; of one reviewer GitHub counts the newest verdict
 
 
 def put_comment(client: Client, number: int, *, marker: str, body: str) -> Comment:
-    """Our comment in a conversation, the one with `marker`: made, or updated where it says something new."""
+    """Put our comment into a conversation, the one with `marker`: made, or updated if it says something new."""
     text, me = _signed(body, marker), client.me()
 
-    def plan() -> Done[Comment] | Callable[[], Comment]:
+    def plan() -> AlreadyDone[Comment] | Callable[[], Comment]:
         issue = client.there.get_issue(number)
         ours = next((one for one in issue.get_comments() if _is_ours(one, me, marker)), None)
         return _updated(ours, text, convert.comment) if ours else lambda: convert.comment(issue.create_comment(text))
@@ -101,27 +102,29 @@ def put_comment(client: Client, number: int, *, marker: str, body: str) -> Comme
 
 
 def _is_ours(one: PullRequestReview | IssueComment | GithubIssue, me: str, marker: str) -> bool:
-    """Not by its marker alone: anybody can write one."""
+    """Return whether it is ours. The marker alone is no proof: anybody can write one."""
     return one.user is not None and one.user.login == me and marker in (one.body or "")
 
 
-def _updated(one: C, text: str, shape: Callable[[C], T]) -> Done[T] | Callable[[], T]:
+def _updated(one: C, text: str, shape: Callable[[C], T]) -> AlreadyDone[T] | Callable[[], T]:
     def edit() -> T:
         one.edit(text)
         return shape(one)
 
-    return Done(shape(one)) if one.body == text else edit
+    return AlreadyDone(shape(one)) if one.body == text else edit
 
 
-def put_status(client: Client, commit: str, *, context: str, state: State, description: str, url: str = "") -> Status:
-    """The status of a commit in one context; written only where it says something new."""
+def put_status(
+    client: Client, commit: str, *, context: str, state: State, description: str, url: str = ""
+) -> StatusCheck:
+    """Put the status of a commit in one context; written only if it says something new."""
     words = _fit(description, DESCRIPTION_CHARS_MAX)
 
-    def plan() -> Done[Status] | Callable[[], Status]:
+    def plan() -> AlreadyDone[StatusCheck] | Callable[[], StatusCheck]:
         listed = client.statuses_of(commit)
         newest = next((convert.status(one) for one in listed if one.context == context), None)
         if newest is not None and (newest.state, newest.description, newest.url) == (state, words, url):
-            return Done(newest)
+            return AlreadyDone(newest)
         return lambda: convert.status(
             client.there.get_commit(commit).create_status(state, url or NotSet, words, context)
         )
@@ -130,11 +133,11 @@ def put_status(client: Client, commit: str, *, context: str, state: State, descr
 
 
 def put_labels(client: Client, number: int, wanted: Iterable[str], *, prefix: str = "gitcoord") -> None:
-    """Of the labels that begin with `prefix` the wanted ones, and no others; labels of other people stay."""
+    """Put the wanted labels, and of those that begin with `prefix` no others; labels of other people stay."""
     goal = {_fit(name, LABEL_CHARS_MAX) for name in wanted}
     assert all(name.startswith(prefix) for name in goal), goal
 
-    def plan() -> Done[None] | Callable[[], None]:
+    def plan() -> AlreadyDone[None] | Callable[[], None]:
         issue = client.there.get_issue(number)
         ours = {label.name for label in issue.get_labels() if label.name.startswith(prefix)}
 
@@ -144,43 +147,47 @@ def put_labels(client: Client, number: int, wanted: Iterable[str], *, prefix: st
             for name in sorted(ours - goal):
                 issue.remove_from_labels(name)
 
-        return Done(None) if ours == goal else change
+        return AlreadyDone(None) if ours == goal else change
 
     client.write(f"the labels of #{number}", plan)
 
 
-def put_issue(client: Client, *, marker: str, title: str, body: str, labels: Sequence[str] = ("gitcoord",)) -> Issue:
-    """The open issue of ours with `marker`: opened, or updated where it says something new. There is one, not many."""
+def put_issue(
+    client: Client, *, marker: str, title: str, body: str, labels: Sequence[str] = ("gitcoord",)
+) -> IssueSummary:
+    """Put our open issue with `marker`: opened, or updated if it says something new. There is one, not many."""
     text, head, me = _signed(body, marker), _fit(title, TITLE_CHARS_MAX), client.me()
 
-    def open_one() -> Issue:
+    def open_one() -> IssueSummary:
         return convert.issue(client.there.create_issue(title=head, body=text, labels=list(labels)))
 
-    def plan() -> Done[Issue] | Callable[[], Issue]:
+    def plan() -> AlreadyDone[IssueSummary] | Callable[[], IssueSummary]:
         listed = client.there.get_issues(state="open", labels=list(labels), sort="created", direction="asc")
         ours = next((one for one in listed if one.pull_request is None and _is_ours(one, me, marker)), None)
         if ours is None:
             return open_one
         same = (ours.title, ours.body) == (head, text)
-        return Done(convert.issue(ours)) if same else lambda: _edited(ours, title=head, body=text)
+        return AlreadyDone(convert.issue(ours)) if same else lambda: _edited(ours, title=head, body=text)
 
     return client.write("an issue", plan)
 
 
 def close_issue(client: Client, number: int) -> None:
-    """Closed, as completed; nothing where it is closed already."""
+    """Close an issue as completed; do nothing if it is closed already."""
 
-    def plan() -> Done[Issue] | Callable[[], Issue]:
+    def plan() -> AlreadyDone[IssueSummary] | Callable[[], IssueSummary]:
         issue = client.there.get_issue(number)
         closed = issue.state == "closed"
         return (
-            Done(convert.issue(issue)) if closed else lambda: _edited(issue, state="closed", state_reason="completed")
+            AlreadyDone(convert.issue(issue))
+            if closed
+            else lambda: _edited(issue, state="closed", state_reason="completed")
         )
 
     client.write(f"issue #{number}", plan)
 
 
-def _edited(issue: GithubIssue, **changes: Any) -> Issue:
+def _edited(issue: GithubIssue, **changes: Any) -> IssueSummary:
     issue.edit(**changes)
     return convert.issue(issue)
 
@@ -194,12 +201,12 @@ def put_check(
     conclusion: str,
     title: str,
     summary: str,
-    annotations: Sequence[Annotation] = (),
+    annotations: Sequence[CheckAnnotation] = (),
     url: str = "",
-) -> Check:
-    """A completed check run of a commit, the one with `marker` as its external id. For an app's credentials only.
+) -> CheckResult:
+    """Put a completed check run of a commit, the one with `marker` as its external id. For an app's credentials only.
 
-    Written anew only where conclusion, title or summary differ: GitHub adds annotations to a run, and takes none away.
+    It is replaced only if conclusion, title or summary differ: GitHub adds annotations to a run, and removes none.
     """
     if not client.credentials.may_check:
         raise ValueError("check runs are written by apps: use a commit status")
@@ -208,7 +215,7 @@ def put_check(
     told = [_annotation(one) for one in annotations]
     pieces = [told[at : at + ANNOTATIONS_MAX] for at in range(0, len(told), ANNOTATIONS_MAX)] or [[]]
 
-    def make() -> Check:
+    def make() -> CheckResult:
         run = client.there.create_check_run(
             name,
             commit,
@@ -222,12 +229,12 @@ def put_check(
             run.edit(output=output | {"annotations": more})
         return convert.check(run)
 
-    def plan() -> Done[Check] | Callable[[], Check]:
+    def plan() -> AlreadyDone[CheckResult] | Callable[[], CheckResult]:
         ours = [
             one for one in client.there.get_commit(commit).get_check_runs(check_name=name) if one.external_id == marker
         ]
         same = ours and _says(ours[0]) == (conclusion, heading, output["summary"])
-        return Done(convert.check(ours[0])) if same else make
+        return AlreadyDone(convert.check(ours[0])) if same else make
 
     return client.write(f"a check of {commit[:12]}", plan)
 
@@ -236,7 +243,7 @@ def _says(run: CheckRun) -> tuple[str | None, str | None, str | None]:
     return run.conclusion, run.output.title, run.output.summary
 
 
-def _annotation(one: Annotation) -> dict[str, Any]:
+def _annotation(one: CheckAnnotation) -> dict[str, Any]:
     told: dict[str, Any] = {
         "path": one.path,
         "start_line": one.start_line,
@@ -248,10 +255,10 @@ def _annotation(one: Annotation) -> dict[str, Any]:
 
 
 def _fit(text: str, chars_max: int) -> str:
-    """Without secrets: what agents and pull requests say is shown there to everybody who may read."""
+    """Return the text without secrets: GitHub shows agents' and pull requests' text to everybody who may read."""
     return clipped(without_secrets(text), chars_max)
 
 
 def _signed(body: str, marker: str) -> str:
-    """With its marker at the end, and no longer than GitHub takes."""
+    """Return the body with its marker at the end, and no longer than GitHub takes."""
     return f"{_fit(body.rstrip(), BODY_CHARS_MAX - len(marker) - 2)}\n\n{marker}"

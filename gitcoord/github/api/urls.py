@@ -1,4 +1,4 @@
-"""Where a remote lies on GitHub, and where GitHub's API is; light, so that everybody may ask."""
+"""URLs on GitHub: a remote's repository, and the API's address; light, so that every module may import it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ def server_url(environ: Mapping[str, str]) -> str:
 
 
 def api_url(environ: Mapping[str, str]) -> str:
-    """As the environment says; else the public API, or that of the enterprise server that it names."""
+    """Return the API's address from the environment; otherwise the public API, or that of the enterprise server in
+    use."""
     said = environ.get("GITHUB_API_URL", "").rstrip("/")
     server = server_url(environ)
     return said or (PUBLIC_API if server == PUBLIC else f"{server}/api/v3")
 
 
 def repository_of(url: str, environ: Mapping[str, str]) -> str | None:
-    """ "owner/name" of a remote on GitHub; None for a remote elsewhere."""
+    """Return "owner/name" of a remote on GitHub; None for a remote elsewhere."""
     scp = None if "://" in url else _SCP_LIKE.fullmatch(url)
     host, path = (scp[1], scp[2]) if scp else (urlsplit(url).hostname or "", urlsplit(url).path)
     if host.lower() not in (urlsplit(server_url(environ)).hostname, "ssh.github.com"):
@@ -36,7 +37,7 @@ def repository_of(url: str, environ: Mapping[str, str]) -> str | None:
 
 
 def repository_name(text: str) -> str:
-    """`text` as "owner/name". Raises Refused."""
+    """Return `text` as "owner/name". Raise Refused."""
     name = text.strip().removesuffix(".git")
     if not _NAME.fullmatch(name):
         raise Refused(f"{text!r} is no repository: write owner/name")
