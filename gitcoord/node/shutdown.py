@@ -14,7 +14,7 @@ from typing import IO
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Stop:
+class StopFlag:
     """A flag like `threading.Event`, but safe to set from a signal handler.
 
     An Event's lock is not reentrant: a signal that arrives inside its `wait` would wait for itself forever.

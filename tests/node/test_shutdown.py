@@ -7,7 +7,10 @@ import sys
 
 from tests.cli.clones import TOP
 
-ENDS = "import sys, time; from gitcoord.node.shutdown import Stop; Stop().at_eof(sys.stdin.buffer); time.sleep(0.2)"
+ENDS = (
+    "import sys, time; from gitcoord.node.shutdown import StopFlag; "
+    "StopFlag().at_eof(sys.stdin.buffer); time.sleep(0.2)"
+)
 
 
 def test_a_process_that_watches_its_standard_input_may_end_before_that_does() -> None:

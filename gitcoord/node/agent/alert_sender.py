@@ -43,7 +43,7 @@ class _Message:
     thread: threading.Thread | None = None
 
 
-class Alerts:
+class AlertSender:
     """The messages of one process. `agent run` calls it between two rounds."""
 
     agent = ""  # it belongs to no single agent

@@ -18,7 +18,7 @@ from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.features import agents, settings
 from gitcoord.node import push_budget
 from gitcoord.node.agent import once, sessions
-from gitcoord.node.agent.alert_sender import Alerts, addresses
+from gitcoord.node.agent.alert_sender import AlertSender, addresses
 from gitcoord.node.agent.event_handler import EventHandler
 from gitcoord.node.agent.guards import Guards, describe_error
 from gitcoord.node.agent.options import Component, RunOptions
@@ -26,7 +26,7 @@ from gitcoord.node.agent.sync_loop import SyncLoop
 from gitcoord.node.clock import since_boot_s
 from gitcoord.node.node import Node
 from gitcoord.node.operations import submit
-from gitcoord.node.shutdown import Stop
+from gitcoord.node.shutdown import StopFlag
 from gitcoord.node.tasks.worker import TaskWorker
 from gitcoord.store.home.locks import LockHeld
 
@@ -43,7 +43,7 @@ class Runner:
 
     node: Node
     options: RunOptions
-    stop: Stop = field(default_factory=Stop)
+    stop: StopFlag = field(default_factory=StopFlag)
     components: list[Component] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)  # why sessions ended in favour of another run
     _loop: SyncLoop = field(init=False)
@@ -124,7 +124,7 @@ class Runner:
                 self._enrol(agent)
         urls = addresses(os.environ)
         if urls:
-            self.components.append(Alerts(self.node, urls, say=self.options.say))
+            self.components.append(AlertSender(self.node, urls, say=self.options.say))
         self.components += self.options.components
         self.options.say(
             "start", f"{', '.join(names)} on node {self.node.disk.node}, profile {self.node.local.profile.name}"

@@ -18,7 +18,7 @@ from gitcoord.node.agent.guards import describe_error
 from gitcoord.node.clock import since_boot_s
 from gitcoord.node.node import Node
 from gitcoord.node.operations.status import OUTAGE
-from gitcoord.node.shutdown import Stop
+from gitcoord.node.shutdown import StopFlag
 
 ATTEMPTS = 6  # one try, and five retries; then the node is offline
 PAUSED_LOOK_S = 1.0
@@ -32,7 +32,7 @@ class SyncLoop:
     node: Node
     agent: str  # the agent that reports an outage
     say: Callable[[str, str], None]
-    stop: Stop
+    stop: StopFlag
     offline: bool = False
     paused: bool = False
     trouble: GitcoordError | None = None  # of the last round

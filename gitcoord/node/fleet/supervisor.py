@@ -32,7 +32,7 @@ from gitcoord.node.fleet.fleet_file import FleetFile
 from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.node import Node
 from gitcoord.node.operations import submit
-from gitcoord.node.shutdown import Stop
+from gitcoord.node.shutdown import StopFlag
 from gitcoord.store import typed_json
 from gitcoord.store.files import write_quickly
 from gitcoord.store.home import sharing
@@ -49,7 +49,7 @@ class Supervisor:
     """The supervisor of one node. When `run` returns, nothing that it started is left."""
 
     def __init__(
-        self, node: Node, plan: FleetFile, *, folder: Path, say: Callable[[str, str], None], stop: Stop
+        self, node: Node, plan: FleetFile, *, folder: Path, say: Callable[[str, str], None], stop: StopFlag
     ) -> None:
         self.node = node
         node.writer.on_secret = OnSecret.HIDE  # nobody is here to read a refusal, and what happened counts

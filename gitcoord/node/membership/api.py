@@ -33,7 +33,7 @@ class Receipt:
         return self.event.uid
 
 
-class Member:
+class Member:  # the public name in `gitcoord`, though the fold has a Member too
     """An agent in a fleet; a context manager. Do not share it between threads: make one for each."""
 
     def __init__(self, node: Node, agent: str) -> None:

@@ -72,7 +72,7 @@ class Tail:
 
 
 @dataclass(slots=True)
-class Attempt:
+class RunningAttempt:
     """One attempt at work. `problem`: why it was ended; `dropped`: nobody waits for its outcome any more."""
 
     task: str
@@ -168,7 +168,7 @@ def start(
     now_s: float,
     limit_s: float,
     pass_env: Sequence[str] = (),
-) -> Attempt:
+) -> RunningAttempt:
     """Begin an attempt. Raise CannotStart if the command cannot be started."""
     notes: queue.Queue[tuple[str, str]] = queue.Queue(NOTES_MAX)
     output, errors = Tail(notes), Tail(notes)
@@ -189,7 +189,7 @@ def start(
     command = UserCommand(
         words, stdin=given, environment=environment, output=output, errors=errors, folder=place.folder
     )
-    return Attempt(str(task["id"]), attempt, agent, command, output, errors, place, now_s, limit_s)
+    return RunningAttempt(str(task["id"]), attempt, agent, command, output, errors, place, now_s, limit_s)
 
 
 def no_option(text: str) -> str:

@@ -24,7 +24,7 @@ from gitcoord.node.node import Node
 from gitcoord.node.operations import submit
 from gitcoord.node.process import TERM_S
 from gitcoord.node.tasks import attempt, workspace
-from gitcoord.node.tasks.attempt import Attempt
+from gitcoord.node.tasks.attempt import RunningAttempt
 
 LIMIT_S = 3600.0  # of an attempt, unless the task or the command line sets another
 PROGRESS_S = 5.0  # between two progress events: each is kept forever
@@ -52,7 +52,7 @@ class TaskWorker:
         self.agent = agent
         self.config = config
         self.say = say
-        self.attempts: dict[str, Attempt] = {}
+        self.attempts: dict[str, RunningAttempt] = {}
         self.resting = False  # it takes on nothing more
         self._told_s: dict[str, float] = {}
         self._not_before_s = 0.0
@@ -176,7 +176,7 @@ class TaskWorker:
 
     # Going on
 
-    def _look_after(self, one: Attempt, now_s: float) -> bool:
+    def _look_after(self, one: RunningAttempt, now_s: float) -> bool:
         """Look after one attempt. Return True if it ended."""
         one.look(now_s)
         if not one.dropped and self._is_taken_away(one):
@@ -196,7 +196,7 @@ class TaskWorker:
             self.say("task", f"{one.task[:8]}: {left}")
         return True
 
-    def _is_taken_away(self, one: Attempt) -> bool:
+    def _is_taken_away(self, one: RunningAttempt) -> bool:
         task = self.node.fleet.states["tasks"].tasks.get(one.task)
         return (
             task is None
@@ -205,7 +205,7 @@ class TaskWorker:
             or not same_agent(task.last.agent, self.agent)
         )
 
-    def _tell_progress(self, one: Attempt, now_s: float) -> None:
+    def _tell_progress(self, one: RunningAttempt, now_s: float) -> None:
         if one.question is not None:
             question, one.question = one.question, None
             asked = self.node.fleet.states["tasks"].tasks[one.task].created_by
@@ -221,7 +221,7 @@ class TaskWorker:
             self._told_s[one.task] = now_s
             self._tell(one.task, "task_progressed", text, {"attempt": one.attempt, "share": share, "text": text})
 
-    def _conclude(self, one: Attempt) -> None:
+    def _conclude(self, one: RunningAttempt) -> None:
         type_, data = one.outcome()
         words = {"task_finished": "finishes", "task_failed": "fails in", "task_released": "gives back"}[type_]
         title = self.node.fleet.states["tasks"].tasks[one.task].title

@@ -16,7 +16,7 @@ from gitcoord.core import times
 from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.features import alerts as feature
-from gitcoord.node.agent.alert_sender import ATTEMPTS, RETRY_S, Alerts, addresses
+from gitcoord.node.agent.alert_sender import ATTEMPTS, RETRY_S, AlertSender, addresses
 from gitcoord.node.agent.sessions import AgentSessions
 from gitcoord.node.clock import utc_now
 from gitcoord.node.node import Node
@@ -80,12 +80,12 @@ def fails(node: Node, *texts: str) -> list[str]:
     return [event.uid for event in events]
 
 
-def alerts(node: Node, *urls: str, said: list[str] | None = None) -> Alerts:
+def alerts(node: Node, *urls: str, said: list[str] | None = None) -> AlertSender:
     words = said if said is not None else []
-    return Alerts(node, urls, say=lambda kind, text: words.append(f"{kind}: {text}"))
+    return AlertSender(node, urls, say=lambda kind, text: words.append(f"{kind}: {text}"))
 
 
-def step_to_end(one: Alerts, now_s: float = 0.0) -> bool:
+def step_to_end(one: AlertSender, now_s: float = 0.0) -> bool:
     """Whether it told somebody, or tried to."""
     if not one.step(now_s):
         return False
@@ -205,6 +205,6 @@ def test_only_what_the_fleet_wants_to_hear_and_is_news(node: Node, receiver: Rec
 
 def test_an_address_that_is_none_is_told_without_being_shown() -> None:
     said: list[str] = []
-    Alerts(None, ["nonsense://secret"], say=lambda kind, text: said.append(text))  # type: ignore[arg-type]
+    AlertSender(None, ["nonsense://secret"], say=lambda kind, text: said.append(text))  # type: ignore[arg-type]
     assert said == ["address 1 of GITCOORD_ALERTS is none that apprise knows: see its list of services"]
     assert addresses({"GITCOORD_ALERTS": " json://a  mailto://b\n"}) == ["json://a", "mailto://b"]

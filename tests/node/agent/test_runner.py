@@ -24,7 +24,7 @@ from gitcoord.node.agent.options import RunOptions
 from gitcoord.node.agent.runner import Runner
 from gitcoord.node.agent.sync_loop import ATTEMPTS, SyncLoop
 from gitcoord.node.node import Node
-from gitcoord.node.shutdown import Stop
+from gitcoord.node.shutdown import StopFlag
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def rounds_of(
         return Report()
 
     monkeypatch.setattr(node, "sync", sync)
-    return SyncLoop(node, "alice", lambda kind, text: said.append(kind), Stop()), said
+    return SyncLoop(node, "alice", lambda kind, text: said.append(kind), StopFlag()), said
 
 
 def test_a_remote_that_answers_at_the_fifth_retry_was_never_away(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +120,7 @@ def test_nothing_that_the_ledger_leads_to_ends_the_rounds(node: Node, monkeypatc
 
 
 def test_stop_may_be_set_by_a_signal_inside_its_own_wait() -> None:
-    stop = Stop()
+    stop = StopFlag()
     with stop.on_signals():
         threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM)).start()
         assert stop.wait(30.0)

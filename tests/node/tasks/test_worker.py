@@ -264,7 +264,7 @@ def test_an_attempt_that_was_perhaps_begun_is_not_begun_again(
         begun.append(real(*words, **more))
         raise KeyboardInterrupt
 
-    begun: list[attempt.Attempt] = []
+    begun: list[attempt.RunningAttempt] = []
     monkeypatch.setattr(work.attempt, "start", start)
     with pytest.raises(KeyboardInterrupt):
         worker(node, "exec sleep 600").step(NOW_S)
@@ -430,7 +430,7 @@ def test_what_fails_about_one_command_keeps_no_other_from_being_looked_after(
     wait_until(lambda: all(each.command.code is not None for each in one.attempts.values()), what="their end")
     looked_after = TaskWorker._look_after
 
-    def fails_for_the_first(self: TaskWorker, each: attempt.Attempt, now_s: float) -> bool:
+    def fails_for_the_first(self: TaskWorker, each: attempt.RunningAttempt, now_s: float) -> bool:
         if each.task == first:
             raise OSError(28, "No space left on device")
         return looked_after(self, each, now_s)
