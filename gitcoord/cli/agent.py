@@ -16,7 +16,7 @@ from gitcoord.core.names import agent_id
 
 if TYPE_CHECKING:
     from gitcoord.github.api.account import Account
-    from gitcoord.node.agent.options import Component
+    from gitcoord.node.guards import Component
     from gitcoord.node.node import Node
     from gitcoord.node.tasks.worker import WorkerConfig
 

@@ -72,7 +72,7 @@ def _look(folder: Path) -> tuple[list[Touched], bool]:
         from gitcoord.node.node import open_node
 
         with open_node(folder, tell=tell) as node:
-            seen = status_cache.compute(node)
+            seen = status_cache.compute(node.replica.branch, node.disk.node)
     agent = os.environ.get("GITCOORD_AGENT") or at.config.agent or ""
     others = [
         one

@@ -58,7 +58,7 @@ def read(here: Writer) -> dict[str, Any]:
         from gitcoord.node.node import open_node
 
         with open_node(Path.cwd(), tell=tell) as node:
-            seen = status_cache.compute(node)
+            seen = status_cache.compute(node.replica.branch, node.disk.node)
         status_cache.save(here.home, seen)
     return status(here, seen)
 

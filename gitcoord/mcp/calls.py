@@ -71,7 +71,12 @@ class Calls:
 
     def status(self) -> str:
         self._look()
-        return for_model({"notice": NOTICE, "data": status(self.node.writer, status_cache.compute(self.node))})
+        return for_model(
+            {
+                "notice": NOTICE,
+                "data": status(self.node.writer, status_cache.compute(self.node.replica.branch, self.node.disk.node)),
+            }
+        )
 
     def communication(self) -> str:
         self._look()

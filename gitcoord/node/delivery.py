@@ -195,7 +195,9 @@ def note_failure(node: Node, wrong: GitcoordError) -> None:
     online = not isinstance(wrong, Unreachable) and old.online
     with contextlib.suppress(OSError):
         node.home.save_progress(
-            replace(old, rounds=old.rounds + 1, online=online, problem=str(wrong), **push_budget.to_progress(node))
+            replace(
+                old, rounds=old.rounds + 1, online=online, problem=str(wrong), **push_budget.to_progress(node.budget)
+            )
         )
 
 
@@ -216,7 +218,7 @@ def note(node: Node, replica: Replica, before: int, report: Report) -> None:
             online=True,
             positions=positions,
             reasons=_last(old.reasons if same else {}, _reasons(replica.branch.fleet, found)),
-            **push_budget.to_progress(node),
+            **push_budget.to_progress(node.budget),
         )
     )
     with contextlib.suppress(OSError):

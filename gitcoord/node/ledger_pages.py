@@ -16,7 +16,7 @@ from gitcoord.core.ports import Oid
 from gitcoord.features import conversation
 from gitcoord.features.pages import card, snapshot
 from gitcoord.features.pages.snapshot import Entry, Interaction, Layout
-from gitcoord.node.agent.guards import describe_error
+from gitcoord.node.guards import describe_error
 
 CHECKPOINT_EVENTS = 2048  # events between checkpoints, at least: a newcomer replays so many in a quarter of a second
 CHECKPOINT_PART = 24  # and this part of the log: all checkpoints together grow linearly with it, not as its square

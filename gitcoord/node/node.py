@@ -25,8 +25,7 @@ from gitcoord.core.round.replica import Clock, Replica, advance_to
 from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.features import FEATURES
 from gitcoord.node import config as preferences
-from gitcoord.node import delivery, driver, fold_cache, ledger_pages, peers, push_budget, status_cache, trust
-from gitcoord.node.agent import guards
+from gitcoord.node import delivery, driver, fold_cache, guards, ledger_pages, peers, push_budget, status_cache, trust
 from gitcoord.node.clock import since_boot_s, utc_now
 from gitcoord.node.writer import Writer, find_home
 from gitcoord.store.files import check_not_paused, pausing
@@ -273,7 +272,7 @@ class Node:
 
     def _round(self, tick: bool, urgent: bool) -> Report:
         replica = self.replica
-        push_budget.resume(self)
+        push_budget.resume(self.budget, self.home.progress())
         before = replica.branch.fleet.position
         self.waited_s, started = 0.0, time.monotonic()
         try:
@@ -293,7 +292,7 @@ class Node:
             raise
         self.round_trip_s = (time.monotonic() - started - self.waited_s) / (1 + report.races_lost)
         self._save_heartbeats()
-        push_budget.share(self, replica)
+        push_budget.share(self.budget, self.crew, replica, node_id=self.disk.node)
         delivery.note(self, replica, before, report)
         for part in (self._cache_status, self._save_cache):
             self._round_guard.run(part)
@@ -302,7 +301,7 @@ class Node:
     def _cache_status(self) -> None:
         now = (self.replica.branch.tip, self.disk.node)
         if now != self._status_cached:
-            status_cache.save(self.home, status_cache.compute(self))
+            status_cache.save(self.home, status_cache.compute(self.replica.branch, self.disk.node))
             self._status_cached = now
 
     def _spool_heartbeats(self) -> None:

@@ -19,8 +19,8 @@ from gitcoord.store.files import write_quickly
 from gitcoord.store.home.home import Home
 
 if TYPE_CHECKING:
-    from gitcoord.core.fleet_state import FleetState
-    from gitcoord.node.node import Node
+    from gitcoord.core.fold.fleet_state import FleetState
+    from gitcoord.core.ledger.branch import Branch
 
 FILE = "status.json"
 FINDINGS_KEPT = 10  # newest findings of each kind
@@ -74,19 +74,18 @@ def read(home: Home) -> CachedStatus | None:
     return cached if (cached.tip, cached.node) == (home.tip, home.queue.node) else None
 
 
-def compute(node: Node) -> CachedStatus:
-    """Compute the status from the fold as this process has it."""
+def compute(branch: Branch, node_id: str) -> CachedStatus:
+    """Compute the status of a node from the fold as this process has it."""
     from gitcoord.features import reservations
     from gitcoord.features.pages import snapshot
     from gitcoord.node import ledger_pages, trust
 
-    branch = node.replica.branch
     fleet, terms, health = branch.fleet, branch.fleet.terms, branch.fleet.states["health"]
     page = ledger_pages.read_file(branch, snapshot.COMMUNICATION)
-    own = fleet.heads.get(node.disk.node)
+    own = fleet.heads.get(node_id)
     return CachedStatus(
         tip=branch.tip or "",
-        node=node.disk.node,
+        node=node_id,
         position=fleet.position,
         sequenced=own.seq if own else 0,
         profile=fleet_profile(fleet),

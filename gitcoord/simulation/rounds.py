@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from gitcoord.core.errors import Corrupt, GitcoordError, Lost, Unreachable
 from gitcoord.core.round import protocol
@@ -13,7 +13,7 @@ from gitcoord.simulation.machine import Machine, machines
 from gitcoord.simulation.world import Life
 
 if TYPE_CHECKING:
-    from gitcoord.node.node import Node
+    from gitcoord.simulation.machine import Machine
 
 RETRIES = 5
 
@@ -53,7 +53,7 @@ def _went_well(machine: Machine, report: Report, began_s: float) -> None:
     now, terms = machine.local_s(), machine.replica.branch.fleet.terms
     machine.failures, machine.offline, machine.not_before_s = 0, False, 0.0
     machine.round_trip_s = now - began_s
-    push_budget.share(cast("Node", machine), machine.replica)
+    push_budget.share(machine.budget, machine.crew, machine.replica, node_id=machine.disk.node)
     if not machine.seated:
         seat.take(machine)
     for session in list(machine.local.sessions):
@@ -63,7 +63,9 @@ def _went_well(machine: Machine, report: Report, began_s: float) -> None:
             machine.remote.ended.add(session.id)
     machine.due_s = now + machine.local.next_due_s(machine.replica.branch.fleet, now)
     if report.waiting:
-        machine.not_before_s = machine.due_s = now + push_budget.wait_s(cast("Node", machine), now)
+        machine.not_before_s = machine.due_s = now + push_budget.wait_s(
+            machine.budget, now, poll_s=machine.crew.profile.poll_s
+        )
     if (terms.term, terms.session) != machine.leader_seen:
         machine.leader_seen = (terms.term, terms.session)
         machine.say(f"sees {terms.leader} lead term {terms.term}")

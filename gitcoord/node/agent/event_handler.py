@@ -20,8 +20,8 @@ from gitcoord.core.fleet_state import CORE_EVENTS
 from gitcoord.core.format.event import Event, may_name, parse, uid_of
 from gitcoord.core.names import same_agent, uid_from
 from gitcoord.core.text import as_json
-from gitcoord.node.agent.guards import describe_error
 from gitcoord.node.clock import utc_now
+from gitcoord.node.guards import describe_error
 from gitcoord.node.node import Node
 from gitcoord.node.process import TERM_S, CapturedOutput, LineOutput, UserCommand
 from gitcoord.node.process_environment import command_environment

@@ -13,8 +13,8 @@ from typing import Protocol
 
 from gitcoord.core.commands import Context, NewEvent
 from gitcoord.core.errors import GitcoordError, Refused
-from gitcoord.node.agent.guards import describe_error
 from gitcoord.node.clock import since_boot_s
+from gitcoord.node.guards import describe_error
 from gitcoord.node.node import Node
 from gitcoord.node.operations import submit
 

@@ -1,30 +1,14 @@
-"""The options of `agent run`, and the interface of what it looks after between two rounds."""
+"""The options of `agent run`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from gitcoord.node.agent.event_handler import ATTEMPTS
+from gitcoord.node.guards import Component
 from gitcoord.node.tasks.worker import WorkerConfig
-
-
-class Component(Protocol):
-    """A part that `agent run` looks after between two rounds: it does a little at a time, and waits for nothing."""
-
-    agent: str  # its agent; "" if it belongs to no single one
-
-    @property
-    def busy(self) -> bool: ...
-
-    def is_due(self, now_s: float) -> bool: ...
-
-    def step(self, now_s: float) -> bool: ...
-
-    def ask_to_end(self) -> None: ...
-
-    def end(self) -> None: ...
 
 
 @dataclass(slots=True)

@@ -20,10 +20,10 @@ from gitcoord.node import push_budget
 from gitcoord.node.agent import once, sessions
 from gitcoord.node.agent.alert_sender import AlertSender, addresses
 from gitcoord.node.agent.event_handler import EventHandler
-from gitcoord.node.agent.guards import Guards, describe_error
-from gitcoord.node.agent.options import Component, RunOptions
+from gitcoord.node.agent.options import RunOptions
 from gitcoord.node.agent.sync_loop import SyncLoop
 from gitcoord.node.clock import since_boot_s
+from gitcoord.node.guards import Component, Guards, describe_error
 from gitcoord.node.node import Node
 from gitcoord.node.operations import submit
 from gitcoord.node.shutdown import StopFlag
@@ -179,7 +179,9 @@ class Runner:
         gone_in_s = self._guards.run("who is gone", self._gone_in_s, otherwise=math.inf, now_s=now)
         self._due_s = now + min(node.local.next_due_s(node.fleet, now), gone_in_s)
         if report is not None and report.waiting:
-            self._loop.not_before_s = self._due_s = now + push_budget.wait_s(node, now)
+            self._loop.not_before_s = self._due_s = now + push_budget.wait_s(
+                node.budget, now, poll_s=node.crew.profile.poll_s
+            )
         elif report is not None and now >= self._tidy_s and not (report.ledger or report.outbox):
             self._tidy_s = now + TIDY_S
             node.tidy()

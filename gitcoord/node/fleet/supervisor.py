@@ -26,9 +26,9 @@ from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.features import agents
 from gitcoord.features.recovery.state import Recovery
 from gitcoord.node import peers
-from gitcoord.node.agent.guards import Guards
 from gitcoord.node.fleet.child import CRASHED, ENDED, UP, WAITING, AgentProcess, describe_exit
 from gitcoord.node.fleet.fleet_file import FleetFile
+from gitcoord.node.guards import Guards
 from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.node import Node
 from gitcoord.node.operations import submit

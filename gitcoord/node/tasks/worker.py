@@ -19,7 +19,7 @@ from gitcoord.features.tasks import queries as task_queries
 from gitcoord.features.tasks import state as task_state
 from gitcoord.features.tasks.state import Task
 from gitcoord.features.typed import PRIORITIES
-from gitcoord.node.agent.guards import describe_error
+from gitcoord.node.guards import describe_error
 from gitcoord.node.node import Node
 from gitcoord.node.operations import submit
 from gitcoord.node.process import TERM_S

@@ -227,5 +227,5 @@ def test_all_processes_of_a_node_share_one_push_budget(node: Node) -> None:
         pushed.append(not node.sync().waiting)
     assert pushed.count(True) <= 3 and not pushed[-1]
     node.budget = type(node.budget)(node.local.profile.pushes_per_minute)
-    push_budget.resume(node)
+    push_budget.resume(node.budget, node.home.progress())
     assert 5 < node.budget.wait_s(node.budget.at_s or 0.0) <= 10.1

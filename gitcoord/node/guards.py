@@ -12,18 +12,32 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
 from gitcoord.core.errors import GitcoordError
-
-if TYPE_CHECKING:
-    from gitcoord.node.agent.options import Component
 
 RETRY_S = (1.0, 60.0)  # after a failure: doubles from the first to the second
 TOLD_MAX = 100
 PARTS_MAX = 1000  # remembered; a process consists of about ten
 
 T = TypeVar("T")
+
+
+class Component(Protocol):
+    """A part that `agent run` looks after between two rounds: it does a little at a time, and waits for nothing."""
+
+    agent: str  # its agent; "" if it belongs to no single one
+
+    @property
+    def busy(self) -> bool: ...
+
+    def is_due(self, now_s: float) -> bool: ...
+
+    def step(self, now_s: float) -> bool: ...
+
+    def ask_to_end(self) -> None: ...
+
+    def end(self) -> None: ...
 
 
 @dataclass(slots=True)

@@ -15,11 +15,11 @@ from gitcoord.core.ledger import checkpoint
 from gitcoord.core.ledger.branch import Branch
 from gitcoord.features.pages import card
 from gitcoord.node import ledger_pages
-from gitcoord.node.agent.guards import RETRY_S, Guards
 from gitcoord.node.agent.leader_jobs import LeaderJobs
 from gitcoord.node.agent.options import RunOptions
 from gitcoord.node.agent.runner import Runner
 from gitcoord.node.agent.sessions import AgentSessions
+from gitcoord.node.guards import RETRY_S, Guards
 from gitcoord.node.node import Node
 from tests.waiting import wait_until
 
