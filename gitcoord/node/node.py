@@ -292,7 +292,7 @@ class Node:
             raise
         self.round_trip_s = (time.monotonic() - started - self.waited_s) / (1 + report.races_lost)
         self._save_heartbeats()
-        push_budget.share(self.budget, self.crew, replica, node_id=self.disk.node)
+        push_budget.share(self.budget, self.local, replica, node_id=self.disk.node)
         delivery.note(self, replica, before, report)
         for part in (self._cache_status, self._save_cache):
             self._round_guard.run(part)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gitcoord.core.leadership.budget import Budget
-from gitcoord.core.leadership.sessions import Crew
+from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.round.replica import Replica
 from gitcoord.node.clock import since_boot_s
 from gitcoord.store.home.home import SyncProgress
@@ -39,7 +39,7 @@ def wait_s(budget: Budget, now_s: float, *, poll_s: float) -> float:
     return min(max(0.1, budget.wait_s(now_s)), poll_s)
 
 
-def share(budget: Budget, crew: Crew, replica: Replica, *, node_id: str) -> None:
+def share(budget: Budget, local: LocalSessions, replica: Replica, *, node_id: str) -> None:
     """Share the repository's budget among the nodes seen alive; where it binds, heartbeats stretch."""
     profile = local.profile
     alive = {heartbeat.node for heartbeat in replica.heartbeats() if heartbeat.data.get("state") == "alive"}

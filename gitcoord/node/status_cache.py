@@ -19,7 +19,7 @@ from gitcoord.store.files import write_quickly
 from gitcoord.store.home.home import Home
 
 if TYPE_CHECKING:
-    from gitcoord.core.fold.fleet_state import FleetState
+    from gitcoord.core.fleet_state import FleetState
     from gitcoord.core.ledger.branch import Branch
 
 FILE = "status.json"

@@ -13,7 +13,6 @@ from gitcoord.core.leadership.budget import Budget
 from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.round.replica import Clock, Replica
 from gitcoord.node.agent.sessions import AgentSessions
-from gitcoord.simulation import rounds
 from gitcoord.simulation.checking.folds import SharedBranch
 from gitcoord.simulation.disk import Crash, Files, SimDisk
 from gitcoord.simulation.objects import SimStore

@@ -53,7 +53,7 @@ def _went_well(machine: Machine, report: Report, began_s: float) -> None:
     now, terms = machine.local_s(), machine.replica.branch.fleet.terms
     machine.failures, machine.offline, machine.not_before_s = 0, False, 0.0
     machine.round_trip_s = now - began_s
-    push_budget.share(machine.budget, machine.crew, machine.replica, node_id=machine.disk.node)
+    push_budget.share(machine.budget, machine.local, machine.replica, node_id=machine.disk.node)
     if not machine.seated:
         seat.take(machine)
     for session in list(machine.local.sessions):
@@ -64,7 +64,7 @@ def _went_well(machine: Machine, report: Report, began_s: float) -> None:
     machine.due_s = now + machine.local.next_due_s(machine.replica.branch.fleet, now)
     if report.waiting:
         machine.not_before_s = machine.due_s = now + push_budget.wait_s(
-            machine.budget, now, poll_s=machine.crew.profile.poll_s
+            machine.budget, now, poll_s=machine.local.profile.poll_s
         )
     if (terms.term, terms.session) != machine.leader_seen:
         machine.leader_seen = (terms.term, terms.session)

@@ -180,7 +180,7 @@ class Runner:
         self._due_s = now + min(node.local.next_due_s(node.fleet, now), gone_in_s)
         if report is not None and report.waiting:
             self._loop.not_before_s = self._due_s = now + push_budget.wait_s(
-                node.budget, now, poll_s=node.crew.profile.poll_s
+                node.budget, now, poll_s=node.local.profile.poll_s
             )
         elif report is not None and now >= self._tidy_s and not (report.ledger or report.outbox):
             self._tidy_s = now + TIDY_S
