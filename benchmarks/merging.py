@@ -30,13 +30,13 @@ print(json.dumps([seconds, mib, told["tried"], len(told["conflicts"])]))
 
 
 def conflicts(options: Options) -> Iterator[Figure]:
-    """gitcoord conflicts: 1,035 pairs of branches in a repository of 10,000 files; outside of a fleet, so no cache"""
+    """gitcoord conflict check: 1,035 pairs of branches in a repository of 10,000 files; outside a fleet, so no cache"""
     files, count, few = options.times(10_000, 200), options.times(46, 12), options.times(10, 4)
     for name, words, clashing in (("clean", "few conflict", False), ("worst", "all conflict", True)):
         folder = options.folder / name
         tips = _build(folder, files, count, clashing=clashing)
         pairs = list(itertools.combinations(tips, 2))
-        seconds, peak = Series("gitcoord conflicts, as a process", "s"), Series("peak memory", "MiB")
+        seconds, peak = Series("gitcoord conflict check, as a process", "s"), Series("peak memory", "MiB")
         peak_of_few = Series(f"peak memory, {few * (few - 1) // 2} pairs", "MiB")
         floor = Series("git merge-tree, as one process", "s")
         for _ in range(options.times(3, 1)):
@@ -87,7 +87,8 @@ def _conflicts(folder: Path, count: int, expected: int) -> tuple[float, float]:
         sys.executable,
         "-m",
         "gitcoord",
-        "conflicts",
+        "conflict",
+        "check",
         "--json",
         "--base",
         "main",

@@ -18,46 +18,98 @@ from gitcoord.core.text import Place
 from gitcoord.features import LISTED, control
 from gitcoord.store.program import search_path
 
-COMMANDS: dict[str, tuple[str, str]] = {
-    # name: (module with an attribute `command`, what it does). Listed by hand: nothing is imported to show help.
-    "init": ("gitcoord.cli.init", "Make a fleet, or join the one that the remote has"),
-    "append": ("gitcoord.cli.append", "Write an event"),
-    "events": ("gitcoord.cli.events", "Show events, newest last"),
-    "status": ("gitcoord.cli.status", "Show what needs attention, and how things stand"),
-    "sync": ("gitcoord.cli.sync", "Exchange events with the remote now"),
-    "wait": ("gitcoord.cli.wait", "Wait until something is so"),
-    "agent": ("gitcoord.cli.agent", "Run an agent, say what it can do, see who takes part"),
-    "fleet": ("gitcoord.cli.fleet", "Run the agents of a fleet file on this machine"),
-    "elect": ("gitcoord.cli.elect", "Take part in the election of a leader"),
-    "snapshot": ("gitcoord.cli.snapshot", "Render the conversations for people"),
-    "import": ("gitcoord.cli.import_", "Take over a log of five-field JSON lines"),
-    "queue": ("gitcoord.cli.queue", "Look at what waits on this disk"),
-    "config": ("gitcoord.cli.config", "Show and change settings of fleet and node"),
-    "hook": ("gitcoord.cli.hook", "Be told before a commit touches what is reserved"),
-    "verify": ("gitcoord.cli.verify", "Check the whole ledger from its first event"),
-    "doctor": ("gitcoord.cli.doctor", "Find out what is wrong here, and how to mend it"),
-    "simulate": ("gitcoord.cli.simulate", "Try the protocol in virtual time, with faults"),
-    "resume": ("gitcoord.cli.resume", "Go on after a pause for disk or permission"),
-    "leave": ("gitcoord.cli.leave", "Take this clone out of the fleet"),
-    "conflicts": ("gitcoord.cli.conflicts", "See which branches conflict, before they are merged"),
-    "review": ("gitcoord.cli.review", "Say on GitHub what the fleet thinks of a pull request"),
-    "actions": ("gitcoord.cli.actions", "Tell a workflow on GitHub how the fleet stands"),
-    "mcp": ("gitcoord.cli.mcp", "Serve the fleet to an AI agent (Model Context Protocol)"),
-    "demo": ("gitcoord.cli.demo", "See the main job done by real processes"),
+GROUPS: dict[str, dict[str, str]] = {
+    # heading: {command, or several that belong together: what they do}, in the order in which a newcomer needs them.
+    "Begin": {
+        "init": "Create a fleet, or join the one on the remote",
+        "status": "Show what needs attention, and the state of the fleet",
+        "demo, simulate": "Watch a demonstration; test the protocol with faults",
+    },
+    "Talk": {
+        "append": "Write an event to the log",
+        "events, wait": "List events, newest last; wait for a condition",
+        "inbox": "List your unread messages, oldest first",
+        "message": "Send messages, reply to them, and see who read them",
+    },
+    "Share the work": {
+        "reserve": "Reserve paths, to keep other agents out of them",
+        "release, reservations": "Give reserved paths back; list who holds which paths",
+        "task, ready": "Create, claim and finish tasks; list claimable tasks",
+        "directive": "Give orders to agents, and follow their progress",
+        "workflow": "Run graphs of tasks that outlive their agents",
+        "conflict": "Find branches that conflict; settle conflicts",
+        "review": "Request, post and list reviews of pull requests; vote",
+    },
+    "Run agents": {
+        "agent": "Run, register, list and admit agents",
+        "fleet": "Run the agents of a fleet file on this machine",
+        "elect": "Show the leader, or campaign to become the leader",
+        "autonomy": "Limit what the leader decides alone; approve proposals",
+        "recovery, alerts": "List agent failures, how they were handled, and alerts",
+        "mcp": "Serve the fleet to an AI agent (Model Context Protocol)",
+        "hook, actions": "Install the git hook; report to a GitHub workflow",
+    },
+    "Look after this clone": {
+        "sync": "Exchange events with the remote now",
+        "config": "Show and change the settings of fleet and node",
+        "queue, resume": "List unsent events; resume after a full disk",
+        "doctor, verify": "Find problems and their fixes; check the whole ledger",
+        "snapshot, import": "Render the ledger for people; import a log",
+        "leave": "Remove this clone from the fleet",
+    },
 }
+NEW_WORDS = "Share the work"  # the heading of words that a feature adds, and that are not listed above
 
+COMMANDS: dict[str, str] = {
+    # name: the module with an attribute `command`. Listed by hand: nothing is imported to show help.
+    "init": "gitcoord.cli.init",
+    "status": "gitcoord.cli.status",
+    "demo": "gitcoord.cli.demo",
+    "simulate": "gitcoord.cli.simulate",
+    "append": "gitcoord.cli.append",
+    "events": "gitcoord.cli.events",
+    "wait": "gitcoord.cli.wait",
+    "conflict": "gitcoord.cli.conflict",
+    "review": "gitcoord.cli.review",
+    "agent": "gitcoord.cli.agent",
+    "fleet": "gitcoord.cli.fleet",
+    "elect": "gitcoord.cli.elect",
+    "mcp": "gitcoord.cli.mcp",
+    "hook": "gitcoord.cli.hook",
+    "actions": "gitcoord.cli.actions",
+    "sync": "gitcoord.cli.sync",
+    "config": "gitcoord.cli.config",
+    "queue": "gitcoord.cli.queue",
+    "resume": "gitcoord.cli.resume",
+    "doctor": "gitcoord.cli.doctor",
+    "verify": "gitcoord.cli.verify",
+    "snapshot": "gitcoord.cli.snapshot",
+    "import": "gitcoord.cli.import_",
+    "leave": "gitcoord.cli.leave",
+}
 
 FEATURE_WORDS = {word: help_ for words in LISTED.values() for word, help_ in words.items() if word not in COMMANDS}
 
+EXTENDED = {"inbox": "gitcoord.cli.inbox"}  # a feature's words, to which this machine adds what only it knows
 
-EXTENDED = {"inbox": "gitcoord.cli.inbox"}  # a feature's words, with what this machine alone knows
+
+def groups() -> dict[str, dict[str, str]]:
+    """Return the rows of `--help` under their headings, with the words of features that are not listed by hand."""
+    listed = {name for rows in GROUPS.values() for names in rows for name in names.split(", ")}
+    more = {word: help_ for word, help_ in FEATURE_WORDS.items() if word not in listed}
+    return {heading: rows | (more if heading == NEW_WORDS else {}) for heading, rows in GROUPS.items()}
+
+
+def words() -> list[str]:
+    """Return all commands in the order of `--help`."""
+    return [name for rows in groups().values() for row in rows for name in row.split(", ")]
 
 
 class Commands(click.Group):
     """Imports a command's module only when that command is asked for: `--help` stays fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*COMMANDS, *FEATURE_WORDS]
+        return words()
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -76,34 +128,36 @@ class Commands(click.Group):
             return importlib.import_module(EXTENDED[name]).extended(command) if name in EXTENDED else command
         if name not in COMMANDS:
             return None
-        command = importlib.import_module(COMMANDS[name][0]).command
+        command = importlib.import_module(COMMANDS[name]).command
         if isinstance(command, click.Group) and any(name in words for words in LISTED.values()):
             from gitcoord.cli import feature_commands
 
             feature_commands.extend(command, name)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("What agents do together"):
-            formatter.write_dl(list(FEATURE_WORDS.items()))
-        with formatter.section("The fleet, and this clone"):
-            formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands in groups without blank lines between them: all of them fit on one screen."""
+        formatter.write_paragraph()
+        width = max(len(names) for rows in groups().values() for names in rows)
+        for heading, rows in groups().items():
+            formatter.write(f"{heading}:\n")
+            for names, help_ in rows.items():
+                formatter.write(f"  {names:<{width}}  {help_}\n")
 
 
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    options_metavar="[-C DIRECTORY]",
+    epilog="""\b
+    -C DIRECTORY acts as if started there. COMMAND --help shows an example.
+    Exit codes: 0 done, 1 failed, 2 wrong use, 3 lost (a claim, a race),
+    4 not confirmed in time, 5 credentials, 6 verification found something.""",
+)
 @click.version_option(__version__, prog_name="gitcoord")
 @click.option("-C", "directory", type=click.Path(file_okay=False), help="Act as if started in this folder.")
 def gitcoord(directory: str | None) -> None:
-    """Let agents on many machines work together through one git remote.
-
-    \b
-    Begin:     gitcoord init --agent alice
-    Say:       gitcoord append question "Who takes the parser?"
-    Take part: gitcoord agent run
-
-    Exit codes: 0 done, 1 failed, 2 wrong use, 3 lost (a claim, a race), 4 not confirmed in time (queued, or the
-    remote is unreachable), 5 credentials, 6 verification found something.
-    """
+    """Coordinate agents on many machines through one git remote."""
     if directory is not None:
         try:
             os.chdir(directory)

@@ -1,4 +1,4 @@
-"""`gitcoord review`: look at a pull request, and say on GitHub what the fleet thinks of it."""
+"""`gitcoord review post`: look at a pull request, and say on GitHub what the fleet thinks of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcoord.cli.common import as_option, echo, json_option, print_json, speaker, tell
+from gitcoord.cli.common import Noun, as_option, echo, json_option, print_json, speaker, tell
 from gitcoord.cli.forge import at, node_if_any
 from gitcoord.core.errors import GitcoordError, Lost
 from gitcoord.core.secret_scan.credentials import OnSecret
@@ -20,13 +20,23 @@ if TYPE_CHECKING:
     from gitcoord.node.node import Node
 
 
-@click.command("review")
+@click.group("review", cls=Noun)
+def command() -> None:
+    """Request reviews of pull requests, vote, and post the fleet's verdict on GitHub.
+
+    \b
+    Example:
+      gitcoord review list
+    """
+
+
+@command.command("post")
 @click.option("--pr", "number", metavar="N", type=click.IntRange(1), required=True, help="The pull request.")
 @click.option("--repo", metavar="OWNER/NAME", help="Its repository.  [default: that of the remote]")
 @click.option("--dry-run", is_flag=True, help="Write nothing: show what would be said.")
 @as_option
 @json_option
-def command(number: int, repo: str | None, dry_run: bool, actor: str | None, as_json: bool) -> None:
+def post(number: int, repo: str | None, dry_run: bool, actor: str | None, as_json: bool) -> None:
     """Review a pull request on GitHub: conflicts, what others are at, gates, votes.
 
     It is read through the API and merged on trial; its code is never checked out or run. One review is posted, with a
@@ -36,7 +46,7 @@ def command(number: int, repo: str | None, dry_run: bool, actor: str | None, as_
 
     \b
     Example:
-      gitcoord review --pr 12 --repo OWNER/REPO --dry-run
+      gitcoord review post --pr 12 --repo OWNER/REPO --dry-run
     """
     from gitcoord.github import fleet_context, recording, review
     from gitcoord.github.api import credentials
@@ -101,7 +111,7 @@ def _show(found: ReviewResult, name: str, as_json: bool) -> None:
 def _plain(found: ReviewResult, name: str) -> dict[str, Any]:
     posted, pull = found.posted, found.pull_input.pull
     return {
-        "schema": "gitcoord.review/1",
+        "schema": "gitcoord.review.post/1",
         "repo": name,
         "pr": pull.number,
         "commit": pull.head,

@@ -31,19 +31,11 @@ LISTED: dict[str, dict[str, str]] = {
     },
     "directives": {"directive": "Give orders to the fleet or a part of it, and see what came of them"},
     "workflows": {"workflow": "Run graphs of tasks that outlive their agents"},
-    "autonomy": {
-        "approve": "Let the leader do what it proposed",
-        "reject": "See to it that what the leader proposed is never done",
-        "proposals": "Show what the leader would do if it were let",
-        "autonomy": "Say how much the leader decides by itself",
-    },
+    "autonomy": {"autonomy": "Set how much the leader decides alone; approve or reject its proposals"},
     "recovery": {"recovery": "Show who was gone, and what was done about it"},
     "alerts": {"alerts": "Show what people were alerted to"},
     "issues": {},
-    "reviews": {
-        "vote": "Say whether a pull request should be merged",
-        "reviews": "Ask for reviews of pull requests, and see what came of them",
-    },
+    "reviews": {"review": "Request reviews of pull requests, vote, and post the fleet's verdict on GitHub"},
 }
 
 

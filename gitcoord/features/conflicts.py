@@ -1,7 +1,7 @@
 """Conflicts: branches that cannot be merged without help, found before anybody merges; told to both, closed when gone.
 
-Whoever looks (`gitcoord conflicts --record`, or the leader now and then) says all that it found among the branches it
-looked at; what is known of these and not found again is closed.
+An agent that looks (`gitcoord conflict check --record`, or the leader at intervals) records all that it found among the
+branches that it looked at. A known conflict of these branches that is not found again is closed.
 """
 
 from __future__ import annotations
@@ -311,7 +311,7 @@ COMMANDS: Mapping[str, Command | Query] = {
 
 
 def duty(state: State, ctx: Context) -> Iterable[Duty]:
-    return ()  # only who has the code can look: `gitcoord conflicts`
+    return ()  # only who has the code can look: `gitcoord conflict check`
 
 
 def dump(state: State) -> Any:

@@ -97,7 +97,7 @@ def test_conflicts_in_a_clone_of_the_jobs_are_told_beside_their_lines(job: Job, 
         work.commit(word)
     work.git("checkout", "--quiet", "main")
     before = work.git("for-each-ref"), work.git("status", "--porcelain")
-    _, outputs, steps = job.use("conflicts", "--json", directory="code")
+    _, outputs, steps = job.use("conflict", "check", "--json", directory="code")
     assert [step.code for step in steps] == [0, 0, 0], [step.log for step in steps]
     [found] = json.loads(outputs["answer"])["conflicts"]
     assert {found[side]["name"] for side in "ab"} == {"alice/uno", "bob/eins"}

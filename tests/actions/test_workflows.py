@@ -123,7 +123,7 @@ def test_the_leaders_tick_reviews_where_the_fleet_wants_it(
             assert [one["commit_id"] for one in repo.reviews[9]] == [head]
             assert len(repo.statuses[head]) == 1 and not list((tmp_path / machine / "temp").rglob("b.py"))
         carol.gitcoord("sync")
-        rows = json.loads(carol.gitcoord("reviews", "list", "--json"))["items"]
+        rows = json.loads(carol.gitcoord("review", "list", "--json"))["items"]
         assert [(row["pr"], row["commit"], row["by"]) for row in rows if row["pr"] == 9] == [
             (9, head, "github-actions")
         ]

@@ -20,7 +20,7 @@ FORGED = "12:00:00.000 leader: mallory leads term 9"
 POISON = (
     "p\x1b[2J\x1b]0;x\x07\x9b31m\x7f\x08\u202e\u2066\u200f\u061c\u200b\ufeff\u2028\u00ad\U000e0041\u180e"
     f"\r\n{FORGED}\n::set-output name=v::{FORGED}\n  ##[error]{FORGED}\n"
-    '{"schema": "gitcoord.review/1"}'
+    '{"schema": "gitcoord.review.post/1"}'
 )
 SHOWN = "␛[2J"  # how its beginning looks where it is made visible
 Path = tuple[str, ...]
@@ -62,7 +62,9 @@ def faults(text: str) -> list[str]:
     """What in a command's output could steer a terminal or a runner, hide, or be taken for a line of ours."""
     found = unseen(text)
     for line in text.split("\n"):
-        if line.startswith((FORGED, '{"schema": "gitcoord.review/1"}')) or line.lstrip().startswith("::set-output"):
+        if line.startswith((FORGED, '{"schema": "gitcoord.review.post/1"}')) or line.lstrip().startswith(
+            "::set-output"
+        ):
             found.append(line)
         found += [line] if "##[" in line else []
     return found

@@ -47,7 +47,7 @@ def test_answers_of_other_commands_are_annotated_and_others_passed_over(alice: C
         "hello\n"
         + json.dumps(
             {
-                "schema": "gitcoord.review/1",
+                "schema": "gitcoord.review.post/1",
                 "verdict": "comment",
                 "findings": [
                     {"severity": "warning", "text": "bob has reserved it", "path": "a.py", "first": None, "last": None}

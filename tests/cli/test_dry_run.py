@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from gitcoord.cli.main import COMMANDS, FEATURE_WORDS, gitcoord
+from gitcoord.cli.main import gitcoord, words
 from gitcoord.store import files
 from tests.cli.clones import TOP, Clone
 
@@ -23,7 +23,7 @@ READ = {
     "ready",
     "inbox",
     "reservations",
-    "proposals",
+    "autonomy proposals",
     "alerts",
     "fleet status",
     "queue list",
@@ -45,7 +45,7 @@ WITHOUT: Mapping[str, str] = {
 
 def commands() -> Iterator[tuple[str, click.Command]]:
     context = click.Context(gitcoord)
-    for word in (*COMMANDS, *FEATURE_WORDS):
+    for word in words():
         found = gitcoord.get_command(context, word)
         if isinstance(found, click.Group):
             for name in found.list_commands(context):
@@ -143,11 +143,11 @@ def test_what_is_refused_is_refused_without_it_too(alice: Clone, bob: Clone) -> 
         "agent rekey --as bob": 2,
         "append note hi --as bob": 2,
         "import none.log": 2,
-        "conflicts": 2,
+        "conflict check": 2,
     }.items():
         stdin = b"x" * 70_000
         dry = alice(*line.split(), "--dry-run", code=code, stdin=stdin)
-        if line != "conflicts":  # which looks only, unless it is to --record
+        if line != "conflict check":  # which looks only, unless it is to --record
             assert alice(*line.split(), code=code, stdin=stdin).err == dry.err
 
 

@@ -34,7 +34,7 @@ QUEUED = "k3f97hq2"  # stands in the help of `queue drop` for an event that wait
 
 def modules() -> Iterator[str]:
     """The commands whose module is there."""
-    for name, (module, _) in COMMANDS.items():
+    for name, module in COMMANDS.items():
         if importlib.util.find_spec(module) is not None:
             yield name
 

@@ -30,7 +30,7 @@ MORE = {
     "simulate": ("--schedules", "1", "--seconds", "10"),
     "elect": ("--dry-run",),
     "import": ("--dry-run",),
-    "review": ("--pr", "1"),
+    "review post": ("--pr", "1"),
 }
 ABOUT = {
     "task": "task_created",
@@ -40,9 +40,9 @@ ABOUT = {
     "reservations": "paths_reserved",
     "conflict": "conflict_found",
     "workflow": "workflow_started",
-    "approve": "proposal_made",
-    "reject": "proposal_made",
-    "proposals": "proposal_made",
+    "autonomy approve": "proposal_made",
+    "autonomy reject": "proposal_made",
+    "autonomy proposals": "proposal_made",
     "alerts": "error",
 }
 SHOWING = (
@@ -51,12 +51,12 @@ SHOWING = (
     ["inbox"],
     ["message", "list"],
     ["directive", "list"],
-    ["proposals"],
+    ["autonomy", "proposals"],
     ["reservations"],
     ["workflow", "defined"],
     ["alerts"],
     ["recovery", "circuits"],
-    ["conflicts"],
+    ["conflict", "check"],
     ["hook", "pre-commit"],
 )
 
@@ -103,11 +103,12 @@ def alice(tmp_path: Path) -> Clone:
 
 def arguments(name: str, one: click.Command, ids: dict[str, str], *, known: bool) -> list[str]:
     """What the command needs: things that there are, and otherwise hostile words."""
-    word, found = name.split()[0], list(MORE.get(name, ()))
+    word = name if name in ABOUT else name.split()[0]
+    found = list(MORE.get(name, ()))
     if name == "wait":
         found += ["--for", f"task {ids['task_created']} done" if known else ARGV]
     for parameter in one.params:
-        if not isinstance(parameter, click.Argument) or (known and name in ("conflicts", "actions report")):
+        if not isinstance(parameter, click.Argument) or (known and name in ("conflict check", "actions report")):
             continue
         first = parameter.name in ("task", "message", "messages", "directive", "id", "ids", "run", "conflict")
         if isinstance(parameter.type, click.Choice):
@@ -222,7 +223,7 @@ def test_what_was_not_taken_is_noted_where_people_read_it(alice: Clone) -> None:
 
 def test_a_workflow_is_told_nothing_that_others_made_up(alice: Clone, tmp_path: Path) -> None:
     answers = tmp_path / "answers"
-    printed = [alice(*words, code=None).out for words in (["approve", "--all"], ["release"], *SHOWING)]
+    printed = [alice(*words, code=None).out for words in (["autonomy", "approve", "--all"], ["release"], *SHOWING)]
     answers.write_text("".join(printed), "utf-8")
     output, summary = tmp_path / "output", tmp_path / "summary"
     said = alice("actions", "report", str(answers), GITHUB_OUTPUT=str(output), GITHUB_STEP_SUMMARY=str(summary))
@@ -233,7 +234,9 @@ def test_a_workflow_is_told_nothing_that_others_made_up(alice: Clone, tmp_path: 
     ]
     assert faults(said.out) == unseen(summary.read_text("utf-8")) == []
     assert all(line.startswith("::warning title=gitcoord::") for line in said.out.splitlines()) and said.out
-    answers.write_text(json.dumps({"schema": "gitcoord.review/1", "verdict": f"x\n{FORGED}", "findings": []}), "utf-8")
+    answers.write_text(
+        json.dumps({"schema": "gitcoord.review.post/1", "verdict": f"x\n{FORGED}", "findings": []}), "utf-8"
+    )
     alice("actions", "report", str(answers), GITHUB_OUTPUT=str(output), GITHUB_STEP_SUMMARY=str(summary))
     assert "verdict" not in output.read_text("utf-8")
 

@@ -1,4 +1,4 @@
-"""`gitcoord review` and `vote`: what was said on GitHub stands in the ledger once."""
+"""`gitcoord review post` and `review vote`: what was said on GitHub stands in the ledger once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gitcoord.github.api import client as clients
 from tests.cli.clones import Clone
 from tests.github.fake import FakeGitHub, changed, forge
 
-PR = ("review", "--pr", "12", "--repo", "OWNER/REPO")
+PR = ("review", "post", "--pr", "12", "--repo", "OWNER/REPO")
 
 
 def test_a_review_is_posted_and_recorded_once_and_votes_change_it(
@@ -17,15 +17,15 @@ def test_a_review_is_posted_and_recorded_once_and_votes_change_it(
     monkeypatch.setattr(clients, "BETWEEN_WRITES_S", None)
     with forge() as variables:
         alice(*PR, "--dry-run", **variables)
-        assert alice("reviews", "list", "--json").json()["items"] == []
+        assert alice("review", "list", "--json").json()["items"] == []
         first = alice(*PR, "--json", **variables).json()
         assert (first["verdict"], first["posted"], first["commit"]) == ("comment", True, "a" * 40)
         assert alice(*PR, "--json", **variables).json() == first
-        bob("vote", "12", "approve", "--repo", "OWNER/REPO", "--commit", "a" * 40)
+        bob("review", "vote", "12", "approve", "--repo", "OWNER/REPO", "--commit", "a" * 40)
         alice("sync")
         again = alice(*PR, "--json", **variables).json()
         assert not any("votes" in one["text"] for one in again["findings"])
-    [row] = alice("reviews", "list", "--json").json()["items"]
+    [row] = alice("review", "list", "--json").json()["items"]
     assert (row["pull"], row["by"], row["outcome"]) == ("OWNER/REPO#12", "alice", "approved")
     posted = alice("events", "--type", "review_posted", "--json").rows()
     assert len(posted) == 2 and not any("void" in one for one in posted)  # one finding less is news
@@ -51,9 +51,9 @@ def test_somebody_who_pushes_all_the_time_has_lost_the_race(alice: Clone, monkey
 def test_without_credentials_or_a_repository_it_says_what_to_do(alice: Clone) -> None:
     result = alice(*PR, code=5, GITCOORD_TOKEN="", GITHUB_TOKEN="")
     assert "GITCOORD_TOKEN" in result.err
-    result = alice("review", "--pr", "12", code=2, GITCOORD_TOKEN="x")
+    result = alice("review", "post", "--pr", "12", code=2, GITCOORD_TOKEN="x")
     assert "give --repo owner/name" in result.err
-    assert "give --repo" in alice("conflicts", "--prs", code=2, GITCOORD_TOKEN="x").err
+    assert "give --repo" in alice("conflict", "check", "--prs", code=2, GITCOORD_TOKEN="x").err
 
 
 def test_an_account_that_posts_what_its_agent_signed_is_confirmed_without_an_admins_word(

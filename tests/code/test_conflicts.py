@@ -175,23 +175,23 @@ def test_the_command_tells_records_and_closes(alice: Clone, tried: list[Pair]) -
     commit("alice/one", "def f():\n    return 1\n")
     commit("bob/two", "def f():\n    return 2\n")
     git("checkout", "-q", "main")
-    would = alice("conflicts", "--record", "--dry-run")
+    would = alice("conflict", "check", "--record", "--dry-run")
     assert "would write conflict_found: alice/one and bob/two conflict in a.py" in would.out and would.err == ""
-    shown = alice("conflicts", "--record")
+    shown = alice("conflict", "check", "--record")
     assert "low: alice/one (alice) and bob/two, 1 path" in shown.out and "line 2 and 2, def f():" in shown.out
     assert "merge into main in this order: alice/one, bob/two (1 to settle)" in shown.out
     assert "alice/one and bob/two conflict in a.py" in shown.err
     assert len(tried) == 1
-    assert alice("conflicts", "--record").err == ""  # said once
+    assert alice("conflict", "check", "--record").err == ""  # said once
     [row] = alice("conflict", "list", "--json").json()["items"]
     assert (row["files"], row["a"]["agent"]) == (["a.py"], "alice")
-    assert alice("conflicts", "--json").json()["conflicts"][0]["paths"][0]["hunks"][0]["a"] == ["    return 1"]
+    assert alice("conflict", "check", "--json").json()["conflicts"][0]["paths"][0]["hunks"][0]["a"] == ["    return 1"]
     assert len(tried) == 1  # and merged once
     commit("bob/two", "def f():\n    return 1\n")
     git("checkout", "-q", "main")
-    assert "they can be merged" in alice("conflicts", "--record").err
-    assert "no conflicts: 3 pairs" in alice("conflicts").out
-    assert "no branch or commit 'nothing'" in alice("conflicts", "nothing", code=2).err
+    assert "they can be merged" in alice("conflict", "check", "--record").err
+    assert "no conflicts: 3 pairs" in alice("conflict", "check").out
+    assert "no branch or commit 'nothing'" in alice("conflict", "check", "nothing", code=2).err
 
 
 def test_no_pair_is_tried_twice_whether_it_conflicts_or_not(path: Path, tmp_path: Path, tried: list[Pair]) -> None:

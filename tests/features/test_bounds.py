@@ -114,13 +114,13 @@ GIVEN: Mapping[str, dict[str, Any]] = {
     "workflow stop": {"run": "RUN", "why": "marker why"},
     "workflow define": {"file": DEFINITION},
     "workflow auto": {"name": "known", "on": "merged"},
-    "approve": {"all": True},
-    "reject": {"all": True, "why": "marker why"},
+    "autonomy approve": {"all": True},
+    "autonomy reject": {"all": True, "why": "marker why"},
     "autonomy full": {"approvers": "admins"},
     "autonomy supervised": {"approvers": "admins"},
     "autonomy manual": {"approvers": "admins"},
-    "vote": {"pr": 7, "verdict": "approve", "repo": "marker/repo", "commit": "a" * 40, "why": "marker why"},
-    "reviews request": {"pr": 7, "repo": "marker/repo", "to": ["carol"], "why": "marker why"},
+    "review vote": {"pr": 7, "verdict": "approve", "repo": "marker/repo", "commit": "a" * 40, "why": "marker why"},
+    "review request": {"pr": 7, "repo": "marker/repo", "to": ["carol"], "why": "marker why"},
 }
 
 TOO_LONG = "x" * 66_000

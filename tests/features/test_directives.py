@@ -172,7 +172,7 @@ def test_under_supervision_the_plan_waits_for_a_word() -> None:
     lose(work, "bob")
     assert lead(work) == [("proposal_made", ())] and lead(work) == []
     assert parts(work, uid) == {"bob": "open"}
-    work.do("carol", "approve", all=True)
+    work.do("carol", "autonomy approve", all=True)
     assert lead(work) == [("directive_reassigned", ("carol",))]
     assert parts(work, uid) == {"bob": "failed, agent", "carol": "open"}
 

@@ -239,7 +239,7 @@ def test_under_supervision_an_assignment_waits_and_nobody_gets_more_than_its_slo
     assert [content.split(":")[0] for content in one.lead()] == ["proposes"] * 2
     assert not one.state.held and not one.lead()
     one.do("carol", "task claim", task=one.create("carol's own"))  # so that what was proposed for her must wait
-    one.do("bob", "approve", all=True)
+    one.do("bob", "autonomy approve", all=True)
     one.lead()
     assert given_to(one) == {"first": "bob", "carol's own": "carol"}
     one.do("bob", "task finish", task=first)
@@ -254,9 +254,9 @@ def test_what_was_rejected_is_not_given_and_keeps_nothing_from_the_others() -> N
     one.do("alice", "autonomy supervised")
     first, second = one.create("first"), one.create("second")
     one.lead()
-    one.do("bob", "reject", all=True, why="not today")
+    one.do("bob", "autonomy reject", all=True, why="not today")
     one.lead()
-    one.do("bob", "approve", all=True)
+    one.do("bob", "autonomy approve", all=True)
     one.lead()
     assert given_to(one) == {"second": "bob"}
     assert "bob rejected it (not today): it can be claimed" in one.ask("bob", "task explain", task=first)["because"]

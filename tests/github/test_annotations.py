@@ -35,7 +35,7 @@ def test_conflicts_stand_at_their_hunks_and_those_without_at_their_path() -> Non
         {"path": "logo.png", "kind": "binary", "hunks": []},
     ]
     value = {
-        "schema": "gitcoord.conflicts/1",
+        "schema": "gitcoord.conflict.check/1",
         "conflicts": [
             {"severity": "high", "a": {"name": "one"}, "b": {"name": "two"}, "paths": paths},
             {"severity": "low", "a": {"name": "one"}, "b": {"name": "three"}, "paths": paths[1:]},
@@ -51,7 +51,7 @@ def test_conflicts_stand_at_their_hunks_and_those_without_at_their_path() -> Non
 
 def test_findings_of_a_review_stand_at_their_lines() -> None:
     value = {
-        "schema": "gitcoord.review/1",
+        "schema": "gitcoord.review.post/1",
         "verdict": "comment",
         "findings": [
             {"severity": "error", "text": "conflicts with main", "path": "a.py", "first": 3, "last": 5},

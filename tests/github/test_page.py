@@ -64,11 +64,11 @@ def test_from_nothing_to_a_reviewed_pull_request(
         else:
             shell(line)
     repo, head = fake.repos["robot/work"], shell("git rev-parse two")
-    assert "nothing was posted" in said["review --pr 1 --dry-run"].out
+    assert "nothing was posted" in said["review post --pr 1 --dry-run"].out
     assert [one["commit_id"] for one in repo.reviews[1]] == [head]
     assert [(one["context"], one["state"]) for one in repo.statuses[head]] == [("gitcoord/review", "success")]
     assert [one["name"] for one in repo.issues[1]["labels"]] == ["gitcoord: approved"]
-    assert "#1" in said["reviews list"].out and "1 for, 0 against" in said["reviews list"].out
+    assert "#1" in said["review list"].out and "1 for, 0 against" in said["review list"].out
 
 
 def test_each_message_that_the_page_explains_is_one_of_ours() -> None:

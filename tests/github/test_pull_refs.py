@@ -1,4 +1,4 @@
-"""`gitcoord conflicts --prs`: the API tells which are open, git brings their commits, and nothing of them stays."""
+"""`gitcoord conflict check --prs`: the API lists the open ones, git fetches their commits and keeps nothing."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_open_pull_requests_are_merged_on_trial_with_each_other_and_the_base(for
     forge.fake.pull(7, head="d" * 40, base=forge.first)  # its commit is gone
     forge.change("b.txt", 9, "as main has it now", "refs/heads/main")
     before = forge.refs()
-    found = forge.alice("conflicts", "--prs", "--json").json()
+    found = forge.alice("conflict", "check", "--prs", "--json").json()
     assert (found["base"], found["refs"]) == ("main", 5)
     pairs = {(one["a"]["name"], one["b"]["name"]): one for one in found["conflicts"]}
     assert set(pairs) == {("#1", "#2"), ("#1", "#3"), ("#2", "#3"), ("#5", "main")}
@@ -86,7 +86,7 @@ def test_open_pull_requests_are_merged_on_trial_with_each_other_and_the_base(for
     assert found["order"] == [
         {"ref": name, "conflicts": count} for name, count in (("#4", 0), ("#5", 0), ("#1", 0), ("#2", 1), ("#3", 2))
     ]
-    text = forge.alice("conflicts", "--prs").out
+    text = forge.alice("conflict", "check", "--prs").out
     assert "merge into main in this order: #4, #5, #1, #2 (1 to settle), #3 (2 to settle)" in text
     assert forge.refs() == before and forge.fake.writes() == []
     held = subprocess.run(["git", "cat-file", "-e", heads[3]], cwd=forge.alice.path, capture_output=True)
@@ -95,11 +95,11 @@ def test_open_pull_requests_are_merged_on_trial_with_each_other_and_the_base(for
 
 def test_into_another_base_and_none_at_all(forge: Forge) -> None:
     forge.pull(1, "a.txt", 3, "one", base_ref="next")
-    assert "no branch 'next'" in forge.alice("conflicts", "--prs", "--base", "next", code=2).err
+    assert "no branch 'next'" in forge.alice("conflict", "check", "--prs", "--base", "next", code=2).err
     forge.change("a.txt", 3, "next", "refs/heads/next")
-    [one] = forge.alice("conflicts", "--prs", "--base", "next", "--json").json()["conflicts"]
+    [one] = forge.alice("conflict", "check", "--prs", "--base", "next", "--json").json()["conflicts"]
     assert (one["a"]["name"], one["b"]["name"]) == ("#1", "next")
-    assert "no conflicts: 0 pairs" in forge.alice("conflicts", "--prs").out
+    assert "no conflicts: 0 pairs" in forge.alice("conflict", "check", "--prs").out
 
 
 def test_one_conflict_is_recorded_once_whoever_finds_it(forge: Forge) -> None:
@@ -107,12 +107,12 @@ def test_one_conflict_is_recorded_once_whoever_finds_it(forge: Forge) -> None:
     forge.alice("config", "set", "conflicts_every_s", "60")
     forge.pull(1, "a.txt", 3, "alice/three")
     forge.pull(2, "a.txt", 3, "bob/three")
-    assert "alice/three and bob/three conflict in a.txt" in forge.alice("conflicts", "--prs", "--record").err
+    assert "alice/three and bob/three conflict in a.txt" in forge.alice("conflict", "check", "--prs", "--record").err
     url = forge.git.url("o/r.git", password=forge.fake.token)
     subprocess.run(
         ["git", "fetch", "--quiet", url, "+refs/heads/*:refs/remotes/origin/*"], cwd=forge.alice.path, check=True
     )
-    again = forge.alice("conflicts", "--record")
+    again = forge.alice("conflict", "check", "--record")
     assert "origin/alice/three (alice) and origin/bob/three" in again.out and again.err == ""
     forge.alice("agent", "run", "--once")
     [known] = forge.alice("conflict", "list", "--json").json()["items"]

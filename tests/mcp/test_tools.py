@@ -33,7 +33,7 @@ def test_names_are_a_noun_and_a_verb_and_each_argument_is_described() -> None:
 def test_what_agents_need_is_among_them_and_what_people_decide_is_not() -> None:
     offered = {name for one in tools().values() for name in one.names.values()}
     assert {"agent show", "agent leave", "message list", "workflow list", "workflow defined"} <= offered
-    assert not {"directive issue", "approve", "reject", "autonomy full", "agent order"} & offered
+    assert not {"directive issue", "autonomy approve", "autonomy reject", "autonomy full", "agent order"} & offered
 
 
 def test_the_instructions_name_tools_that_there_are() -> None:

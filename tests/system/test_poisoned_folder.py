@@ -88,7 +88,7 @@ def test_the_poison_works(alice: Clone, poison: Poison) -> None:
         "doctor",
         "hook install",
         "task create Work --needs nobody",
-        "conflicts",
+        "conflict check",
         "agent run --once",
         "init --agent-guide AGENTS.md",
         "simulate --schedules 2 --seed 1",
@@ -220,7 +220,7 @@ def test_a_folder_that_looks_like_a_repository_is_not_used(alice: Clone, tmp_pat
     command = f"echo x >> {tmp_path / 'ran'}; false"
     subprocess.run([GIT, "-C", str(evil), "config", "core.fsmonitor", command], check=True)
     shutil.copytree(alice.home, evil / "gitcoord")
-    for line in ("status", "init --agent bob", "append note x", "conflicts", "hook install"):
+    for line in ("status", "init --agent bob", "append note x", "conflict check", "hook install"):
         for folder in (evil, evil / "refs"):
             done = subprocess.run(program.gitcoord_argv(*line.split()), cwd=folder, text=True, capture_output=True)
             assert done.returncode != 0, (line, done.stdout)

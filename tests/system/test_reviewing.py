@@ -79,7 +79,7 @@ class Forge:
         ]
 
     def recorded(self) -> list[tuple[Any, ...]]:
-        items = json.loads(self.as_bob("reviews", "list", "--json"))["items"]
+        items = json.loads(self.as_bob("review", "list", "--json"))["items"]
         return [(one["pr"], one["commit"], one["verdict"], one["by"]) for one in items]
 
     def count(self, type_: str) -> int:
@@ -109,7 +109,7 @@ def test_what_is_new_or_changed_is_reviewed_and_told_once(forge: Forge) -> None:
     wait_until(lambda: len(forge.api.requests()) > looks + 2, what="the leader to look again", timeout_s=LONG_S)
     assert len(forge.reviews(3)) == 1 and forge.count("review_posted") == 1
 
-    forge.as_bob("vote", "3", "reject", "--why", "no tests")
+    forge.as_bob("review", "vote", "3", "reject", "--why", "no tests")
     leader.wait_for("review", f"#3 at {head[:12]}: request changes")
     assert forge.reviews(3) == [(head, "CHANGES_REQUESTED")]
 

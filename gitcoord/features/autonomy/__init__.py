@@ -98,8 +98,11 @@ def _reject(ctx: Context, asked: Rejected) -> list[NewEvent]:
 def _chosen(ctx: Context, asked: Chosen) -> list[Proposal]:
     state: State = ctx.state("autonomy")
     if not asked.ids and not asked.all:
-        raise Refused("which ones? `gitcoord proposals` shows what waits; --all is all of it")
-    chosen = [state.proposals[find(ctx, state.proposals, text, "proposal", shown_by="proposals")] for text in asked.ids]
+        raise Refused("which ones? `gitcoord autonomy proposals` shows what waits; --all is all of it")
+    chosen = [
+        state.proposals[find(ctx, state.proposals, text, "proposal", shown_by="autonomy proposals")]
+        for text in asked.ids
+    ]
     chosen += [one for one in state.proposals.values() if asked.all and one.status == "pending" and one not in chosen]
     for one in chosen:
         reason = why_not_judge(one)
@@ -123,7 +126,7 @@ def _status(ctx: Context) -> dict[str, Any]:
 def _proposals(ctx: Context, asked: Proposals) -> Sequence[dict[str, Any]] | dict[str, Any]:
     state: State = ctx.state("autonomy")
     if asked.id is not None:
-        one = state.proposals[find(ctx, state.proposals, asked.id, "proposal", shown_by="proposals --all")]
+        one = state.proposals[find(ctx, state.proposals, asked.id, "proposal", shown_by="autonomy proposals --all")]
         return {**shown(one), "changed": one.changed or None, "position": ctx.fleet.positions.get(one.id)}
     return [
         shown(one)
@@ -159,26 +162,26 @@ HELP: Mapping[Level, str] = {
 }
 
 COMMANDS: Mapping[str, Command | Query] = {
-    "approve": Command(
+    "autonomy approve": Command(
         help="Let the leader do what it proposed",
-        example="gitcoord approve --all",
+        example="gitcoord autonomy approve --all",
         arguments=Chosen,
         decide=_approve,
         positional=("ids",),
         answer=_answer,
         urgent=True,
     ),
-    "reject": Command(
+    "autonomy reject": Command(
         help="See to it that what the leader proposed is never done",
         arguments=Rejected,
-        example="gitcoord reject --all --why 'not on a Friday'",
+        example="gitcoord autonomy reject --all --why 'not on a Friday'",
         decide=_reject,
         positional=("ids",),
         answer=_answer,
     ),
-    "proposals": Query(
+    "autonomy proposals": Query(
         help="Show what the leader would do if it were let",
-        example="gitcoord proposals",
+        example="gitcoord autonomy proposals",
         arguments=Proposals,
         ask=_proposals,
         positional=("id",),

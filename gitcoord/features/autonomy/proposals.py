@@ -195,7 +195,7 @@ def withholds(state: State, event: Event) -> str | None:
         return None
     proposal = state.proposals.get(str(event.data.get("proposal")))
     if proposal is None or proposal.status != "approved":
-        return f"autonomy is {state.level}: {event.type} waits for an approved proposal (`gitcoord proposals`)"
+        return f"autonomy is {state.level}: {event.type} waits for an approved proposal (`gitcoord autonomy proposals`)"
     data = {**proposal.data, "proposal": proposal.id, "duty": proposal.occasion}
     if (event.type, event.content, event.data, event.to, event.re) != (
         proposal.type,

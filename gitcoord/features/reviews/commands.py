@@ -90,7 +90,7 @@ def list_(ctx: Context, asked: Reviews) -> list[dict[str, Any]]:
 def show(ctx: Context, asked: OnPull) -> dict[str, Any]:
     pull = find(ctx, asked.repo, asked.pr)
     if pull is None:
-        raise Refused(f"nobody has said anything of {asked.repo}#{asked.pr}: `gitcoord reviews list` shows the others")
+        raise Refused(f"nobody has said anything of {asked.repo}#{asked.pr}: `gitcoord review list` shows the others")
     return shown(ctx, pull) | {"ballots": [asdict(vote) for vote in pull.votes.values()]}
 
 
@@ -129,40 +129,40 @@ def _answer(ctx: Context, uid: str) -> dict[str, Any]:
 
 
 COMMANDS: Mapping[str, Command | Query] = {
-    "vote": Command(
+    "review vote": Command(
         help="Vote on a pull request",
-        example="gitcoord vote 12 approve --why 'tests are in'",
+        example="gitcoord review vote 12 approve --why 'tests are in'",
         arguments=CastVote,
         decide=cast,
         positional=("pr", "verdict"),
         idempotent=True,
         answer=_answer,
-        tool="proposal_decide",
+        tool="review_vote",
     ),
-    "reviews request": Command(
+    "review request": Command(
         help="Ask for a review of a pull request, and agents for their votes",
-        example="gitcoord reviews request 12 --why 'the parser is new'",
+        example="gitcoord review request 12 --why 'the parser is new'",
         arguments=Request,
         decide=request,
         positional=("pr",),
         judged=False,
         idempotent=True,
     ),
-    "reviews list": Query(
+    "review list": Query(
         help="Show reviews and votes",
-        example="gitcoord reviews list --stale",
+        example="gitcoord review list --stale",
         arguments=Reviews,
         ask=list_,
         columns=("pull", "verdict", "commit", "stale", "votes", "at"),
         tool="fleet_show",
     ),
-    "reviews show": Query(
+    "review show": Query(
         help="Show the review of a pull request, and who voted how",
-        example="gitcoord reviews show 12",
+        example="gitcoord review show 12",
         arguments=OnPull,
         ask=show,
         positional=("pr",),
-        before=("gitcoord vote 12 approve",),
+        before=("gitcoord review vote 12 approve",),
     ),
 }
 

@@ -102,7 +102,7 @@ def _decided(ctx: Context, task: Task) -> str:
     if asked is None or asked.status not in ("pending", "approved", "rejected"):
         return ""
     if asked.status == "pending":
-        return f"it waits for approval: `gitcoord approve {asked.id[:8]}` ({asked.content})"
+        return f"it waits for approval: `gitcoord autonomy approve {asked.id[:8]}` ({asked.content})"
     if asked.status == "approved":
         return f"{asked.judge} approved it, and it waits until {asked.data.get('agent')} is free"
     why = f" ({asked.why})" if asked.why else ""

@@ -69,7 +69,7 @@ Good manners:
 - What others wrote may begin with `--`, or be a path of this machine. Put it after `--`, one argument in quotes, or on
   standard input (`gitcoord append note -`); never into a line that a shell reads.
 - Write no secrets: the log cannot forget. Name the file or the commit instead of pasting it.
-- `gitcoord approve`, `reject` and `autonomy` are for people. Use them only if one told you to.
+- `gitcoord autonomy` is for people: it approves what the leader proposed. Use it only if one told you to.
 - Leave `.git/gitcoord` and the branch `gitcoord/ledger` to gitcoord.
 {END}
 """

@@ -115,7 +115,7 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
     if value["proposals"]:
         found.append(
             f"{count(value['proposals'], 'proposal')} of the leader's to be approved or rejected: "
-            "`gitcoord proposals` shows what waits"
+            "`gitcoord autonomy proposals` shows what waits"
         )
     found += [
         f"{count(one['events'], 'event')} that {one['agent']}'s handler failed on, the newest "

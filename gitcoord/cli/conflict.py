@@ -1,4 +1,4 @@
-"""`gitcoord conflicts`: which branches would conflict, before anybody merges them."""
+"""`gitcoord conflict`: which branches would conflict, before anybody merges them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcoord.cli.common import as_option, echo, json_option, print_json, speaker, tell
+from gitcoord.cli.common import Noun, as_option, echo, json_option, print_json, speaker, tell
 from gitcoord.cli.dry_run import dry_run_option, events
 from gitcoord.cli.forge import at, node_if_any
 from gitcoord.core.errors import GitcoordError, Refused
@@ -25,7 +25,17 @@ if TYPE_CHECKING:
 HUNK_LINES = 3  # of each side, for a person
 
 
-@click.command("conflicts")
+@click.group("conflict", cls=Noun)
+def command() -> None:
+    """Find branches that conflict, and mark conflicts as settled.
+
+    \b
+    Example:
+      gitcoord conflict check
+    """
+
+
+@command.command("check")
 @click.argument("refs", metavar="[REF]...", nargs=-1)
 @click.option("--base", metavar="REF", help="What they are to be merged into.  [default: the remote's default branch]")
 @click.option("--prs", is_flag=True, help="Instead of branches: the open pull requests on GitHub.")
@@ -33,7 +43,7 @@ HUNK_LINES = 3  # of each side, for a person
 @as_option
 @dry_run_option
 @json_option
-def command(
+def check(
     refs: tuple[str, ...], base: str | None, prs: bool, record: bool, actor: str | None, dry_run: bool, as_json: bool
 ) -> None:
     """Try to merge branches with each other and with the base, in nobody's work tree.
@@ -44,8 +54,8 @@ def command(
 
     \b
     Example:
-      gitcoord conflicts
-      gitcoord conflicts --json
+      gitcoord conflict check
+      gitcoord conflict check --json
     """
     from gitcoord.code import conflicts, fetched, merge_cache
     from gitcoord.code.objects import Repository
@@ -78,7 +88,7 @@ def command(
     if as_json:
         print_json(
             {
-                "schema": "gitcoord.conflicts/1",
+                "schema": "gitcoord.conflict.check/1",
                 "base": onto.name if onto else None,
                 "refs": len(chosen),
                 "pairs": found.pairs,
