@@ -24,7 +24,7 @@ ANSWER_BYTES_MAX = 16 * 1024 * 1024
 
 @click.group("actions", cls=Noun)
 def command() -> None:
-    """Tell a workflow on GitHub how the fleet stands; `gitcoord init --github-actions` writes such workflows.
+    """Report the fleet's state in a GitHub workflow; `gitcoord init --github-actions` writes such workflows.
 
     \b
     Example:
@@ -35,7 +35,7 @@ def command() -> None:
 @command.command("report")
 @click.argument("answers", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path))
 def report(answers: tuple[Path, ...]) -> None:
-    """Write the job's summary and outputs, and print annotations for what needs attention.
+    """Write the job's summary and outputs, and annotate what needs attention.
 
     FILE is what a command printed with --json: the conflicts in it, and a review's findings, become annotations of
     their lines; any other is passed over. The summary goes to GITHUB_STEP_SUMMARY and the outputs to GITHUB_OUTPUT;

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.group("agent", cls=Noun)
 def command() -> None:
-    """Run an agent, say what it can do, see who takes part; admit one to a closed fleet; change one's key.
+    """Run, register, list and admit agents.
 
     \b
     Example:
@@ -32,24 +32,26 @@ def command() -> None:
 
 
 @command.command("run")
-@click.option("--id", "agents", metavar="ID", multiple=True, help="An agent to run; repeatable.")
-@click.option("--profile", type=click.Choice(["local", "lan", "github"]), help="Timings, other than the fleet's.")
-@click.option("--on-event", metavar="CMD", help="Run this for each event addressed to the agent: JSON on its input.")
+@click.option("--id", "agents", metavar="ID", multiple=True, help="An agent to run; repeatable")
+@click.option("--profile", type=click.Choice(["local", "lan", "github"]), help="Timings  [default: the fleet's]")
+@click.option("--on-event", metavar="CMD", help="Run this for each event addressed to the agent: JSON on its input")
 @click.option(
     "--attempts",
     metavar="N",
     type=click.IntRange(1, 100),
     default=5,
     show_default=True,
-    help="With --on-event: after N failures an event is set aside.",
+    help="With --on-event: set an event aside after N failures",
 )
-@click.option("--reply", is_flag=True, help="With --on-event: what the command prints becomes the answer.")
-@click.option("--capabilities", metavar="LIST", multiple=True, help="What the agent can do, such as python,backend.")
-@click.option("--exec", "words", metavar="CMD", help="Run this for each task given to it: JSON on its input.")
-@click.option("--handler", metavar="FILE.py:FUNCTION", help="Call this Python function for each task instead.")
-@click.option("--pass-env", metavar="NAME", multiple=True, help="A credential that these commands get; repeatable.")
+@click.option("--reply", is_flag=True, help="With --on-event: send the command's output as the answer")
+@click.option("--capabilities", metavar="LIST", multiple=True, help="The agent's capabilities, such as python,backend")
+@click.option("--exec", "words", metavar="CMD", help="Run this for each task given to it: JSON on its input")
+@click.option("--handler", metavar="FILE.py:FUNCTION", help="Call this Python function for each task instead")
 @click.option(
-    "--slots", metavar="N", type=click.IntRange(1, 100), default=1, show_default=True, help="Tasks at a time."
+    "--pass-env", metavar="NAME", multiple=True, help="Pass this environment variable to these commands; repeatable"
+)
+@click.option(
+    "--slots", metavar="N", type=click.IntRange(1, 100), default=1, show_default=True, help="Number of tasks at a time"
 )
 @click.option(
     "--time-limit",
@@ -57,25 +59,29 @@ def command() -> None:
     type=click.FloatRange(min=0, min_open=True),
     default=3600.0,
     show_default=True,
-    help="For one task; its own limit counts as well.",
+    help="The time limit of each task; a task's own limit also holds",
 )
-@click.option("--worktree", is_flag=True, help="Do each task in a fresh git worktree, on a branch of its own.")
+@click.option("--worktree", is_flag=True, help="Run each task in a new git worktree, on its own branch")
 @click.option(
     "--drain",
     metavar="SECONDS",
     type=click.FloatRange(min=0),
     default=20.0,
     show_default=True,
-    help="Told to stop: how long tasks may go on before they are given back.",
+    help="At a stop: how long tasks may run before they are released",
 )
-@click.option("--no-lead", is_flag=True, help="Never stand for election.")
-@click.option("--once", is_flag=True, help="Do what is due, lead if nobody does, and say goodbye.")
-@click.option("--wait-for-credentials", is_flag=True, help="Wrong credentials at the start: wait for others.")
-@click.option("--takeover", is_flag=True, help="Take over from the same agent that runs elsewhere.")
-@click.option("--for", "for_s", metavar="SECONDS", type=click.FloatRange(min=0), help="Stop after that long.")
-@click.option("--until-eof", is_flag=True, help="Stop when standard input ends, as it does when a parent dies.")
-@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
-@click.option("--json-logs", is_flag=True, help="One JSON object a line.")
+@click.option("--no-lead", is_flag=True, help="Never campaign")
+@click.option("--once", is_flag=True, help="Do what is due, lead if there is no leader, then stop")
+@click.option(
+    "--wait-for-credentials", is_flag=True, help="If the credentials are wrong at the start, wait for new ones"
+)
+@click.option("--takeover", is_flag=True, help="Take over from the same agent on another machine")
+@click.option("--for", "for_s", metavar="SECONDS", type=click.FloatRange(min=0), help="Stop after this time")
+@click.option(
+    "--until-eof", is_flag=True, help="Stop at the end of standard input, such as when the parent process ends"
+)
+@click.option("--quiet", is_flag=True, help="Print only errors")
+@click.option("--json-logs", is_flag=True, help="Print one JSON object per line")
 def run(
     agents: tuple[str, ...],
     profile: str | None,
@@ -99,7 +105,7 @@ def run(
     quiet: bool,
     json_logs: bool,
 ) -> None:
-    """Run agents of this clone: send heartbeats, sync, stand for election, lead. Ctrl-C or SIGTERM says goodbye.
+    """Run agents of this clone: send heartbeats, sync, campaign, lead. Ctrl-C or SIGTERM stops them.
 
     The command of --on-event gets the event as JSON on standard input and its id in GITCOORD_EVENT_ID; it is
     called for each event, in order, until it ends with 0: again after 1 s, 2 s, 4 s, … up to a minute. After --attempts
@@ -220,7 +226,7 @@ def _contract(
 @dry_run_option
 @json_option
 def rekey(actor: str | None, dry_run: bool, as_json: bool) -> None:
-    """Give an agent of this clone a new key, announced by an event that the old one signs.
+    """Replace the key of an agent of this clone; the old key signs the announcement.
 
     \b
     Example:
@@ -242,11 +248,11 @@ def rekey(actor: str | None, dry_run: bool, as_json: bool) -> None:
 
 
 @command.command("prove")
-@click.option("--repo", metavar="OWNER/NAME", help="The repository where you post it.  [default: that of the remote]")
+@click.option("--repo", metavar="OWNER/NAME", help="The repository to post in  [default: that of the remote]")
 @as_option
 @json_option
 def prove(repo: str | None, actor: str | None, as_json: bool) -> None:
-    """Print a line that proves, posted by the account on GitHub, that the agent is that account.
+    """Print a line that proves an agent's GitHub account, once that account posts it.
 
     Say first which account it is, with `gitcoord agent set --github LOGIN`. Then post the line under that account, as a
     comment of a pull request or in its text. The next review of that pull request finds it and records it: no admin has

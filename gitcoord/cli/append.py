@@ -29,21 +29,21 @@ ROUND_S = 20.0  # without --wait: how long one round, or that of a running agent
 @click.command("append")
 @click.argument("type_", metavar="TYPE")
 @click.argument("content")
-@click.option("--interaction", metavar="N|new", help="The conversation it belongs to.  [default: that of --re, or new]")
-@click.option("--to", "recipients", metavar="ID", multiple=True, help="An agent that it is addressed to; repeatable.")
-@click.option("--re", "parent", metavar="EVENT", help="The event that it answers: an id, its beginning, or a position.")
-@click.option("--data", metavar="JSON", help="A JSON object to go with it.")
+@click.option("--interaction", metavar="N|new", help="Interaction number  [default: that of --re, otherwise a new one]")
+@click.option("--to", "recipients", metavar="ID", multiple=True, help="A recipient; repeatable")
+@click.option("--re", "parent", metavar="EVENT", help="The event to answer: an id, its beginning, or a position")
+@click.option("--data", metavar="JSON", help="A JSON object to attach")
 @as_option
-@click.option("--wait", type=click.Choice(["queued", "durable", "sequenced"]), help="Wait until it is that safe.")
+@click.option("--wait", type=click.Choice(["queued", "durable", "sequenced"]), help="Wait for this level of safety")
 @click.option(
     "--timeout",
     metavar="SECONDS",
     type=click.FloatRange(min=0),
     default=60.0,
     show_default=True,
-    help="How long to wait.",
+    help="Seconds to wait",
 )
-@click.option("--no-sync", is_flag=True, help="Only queue it.")
+@click.option("--no-sync", is_flag=True, help="Only queue the events")
 @allow_secret_option
 @dry_run_option
 @json_option

@@ -99,11 +99,11 @@ def print_json(value: Any) -> None:
 
 
 def json_option(function: F) -> F:
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(function)
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs")(function)
 
 
 def as_option(function: F) -> F:
-    return click.option("--as", "actor", metavar="ID", help="The agent that speaks.  [default: this clone's]")(function)
+    return click.option("--as", "actor", metavar="ID", help="The acting agent  [default: this clone's agent]")(function)
 
 
 def allow_secret_option(function: F) -> F:
@@ -113,16 +113,12 @@ def allow_secret_option(function: F) -> F:
         ctx.meta[ALLOW_SECRET] = value
 
     return click.option(
-        "--allow-secret",
-        is_flag=True,
-        expose_value=False,
-        callback=allow,
-        help="Write it though it looks like a secret.",
+        "--allow-secret", is_flag=True, expose_value=False, callback=allow, help="Write text that looks like a secret"
     )(function)
 
 
 def watch_option(function: F) -> F:
-    return click.option("--watch", is_flag=True, help="Show it again whenever it changed, until Ctrl-C.")(function)
+    return click.option("--watch", is_flag=True, help="Show the answer again when it changes, until Ctrl-C")(function)
 
 
 def show_again(look: Callable[[], T], show: Callable[[T], None], *, watch: bool) -> None:
@@ -172,11 +168,11 @@ def tell(kind: str, text: str) -> None:
     echo(f"gitcoord: {text}", err=True)
 
 
-def speaker(node: Node | Writer, actor: str | None) -> str:
-    """Who speaks: --as, else GITCOORD_AGENT, else the clone's own agent; never a silent default."""
+def speaker(node: Node | Desk, actor: str | None) -> str:
+    """Return the acting agent: --as, otherwise GITCOORD_AGENT, otherwise the clone's own. Raises Refused if none is set."""
     named = actor or os.environ.get("GITCOORD_AGENT") or node.config.agent
     if not named:
-        raise Refused("who speaks? Name the agent with --as or GITCOORD_AGENT")
+        raise Refused("no agent is chosen here: name one with --as or GITCOORD_AGENT")
     return named
 
 

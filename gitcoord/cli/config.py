@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 60.0
 
-node_option = click.option("--node", "of_node", is_flag=True, help="This node's own, in its file.")
+node_option = click.option("--node", "of_node", is_flag=True, help="Change this node's own setting, not the fleet's")
 
 
 @click.group("config", cls=Noun)
 def command() -> None:
-    """Show and change settings of fleet and node.
+    """Show and change the settings of fleet and node.
 
     What counts is a command's own option, then GITCOORD_… in the environment, then this node's file, then the fleet.
 
@@ -71,7 +71,7 @@ class Setting:
 @watch_option
 @json_option
 def list_(watch: bool, as_json: bool) -> None:
-    """List all settings, as they count here and now, and where each comes from.
+    """List all settings in effect here, and the source of each.
 
     \b
     Example:
@@ -100,7 +100,7 @@ def _show(found: dict[str, Setting], as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def get(name: str, as_json: bool) -> None:
-    """Print the value of NAME as it counts here.
+    """Print the value of NAME that is in effect here.
 
     \b
     Example:
@@ -124,7 +124,7 @@ def get(name: str, as_json: bool) -> None:
 @dry_run_option
 @json_option
 def set_(name: str, value: str, of_node: bool, actor: str | None, dry_run: bool, as_json: bool) -> None:
-    """Set NAME to VALUE, for the whole fleet or (--node) for this clone.
+    """Set NAME to VALUE for the fleet, or for this clone (--node).
 
     A list is given as alice,bob; headings as JSON. The fleet's settings are events: everyone goes by them from their
     place in the log on.
@@ -145,7 +145,7 @@ def set_(name: str, value: str, of_node: bool, actor: str | None, dry_run: bool,
 @dry_run_option
 @json_option
 def unset(name: str, of_node: bool, actor: str | None, dry_run: bool, as_json: bool) -> None:
-    """Take NAME back to its default.
+    """Reset NAME to its default.
 
     \b
     Example:

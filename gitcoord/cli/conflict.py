@@ -37,16 +37,16 @@ def command() -> None:
 
 @command.command("check")
 @click.argument("refs", metavar="[REF]...", nargs=-1)
-@click.option("--base", metavar="REF", help="What they are to be merged into.  [default: the remote's default branch]")
-@click.option("--prs", is_flag=True, help="Instead of branches: the open pull requests on GitHub.")
-@click.option("--record", is_flag=True, help="Write down what is new and what is gone, and tell those whose it is.")
+@click.option("--base", metavar="REF", help="The branch to merge into  [default: the remote's default branch]")
+@click.option("--prs", is_flag=True, help="Check the open pull requests on GitHub, not branches")
+@click.option("--record", is_flag=True, help="Record new and settled conflicts, and notify their authors")
 @as_option
 @dry_run_option
 @json_option
 def check(
     refs: tuple[str, ...], base: str | None, prs: bool, record: bool, actor: str | None, dry_run: bool, as_json: bool
 ) -> None:
-    """Try to merge branches with each other and with the base, in nobody's work tree.
+    """Merge branches on trial, with each other and with the base, and list conflicts.
 
     Without REF: all branches, local and fetched, that the base does not hold. Nothing in the repository is changed.
     The worst conflict comes first; at the end, an order of merging that conflicts least.

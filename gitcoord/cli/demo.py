@@ -22,12 +22,12 @@ FAST_AGENTS, AGENTS = 3, 5
     "--agents",
     metavar="N",
     type=click.IntRange(2, 10),
-    help=f"How many.  [default: {AGENTS}; {FAST_AGENTS} with --fast]",
+    help=f"Number of agents.  [default: {AGENTS}; {FAST_AGENTS} with --fast]",
 )
-@click.option("--fast", is_flag=True, help="Fewer agents and less of everything.")
-@click.option("--keep", is_flag=True, help="Keep the temporary folder, to look around in.")
+@click.option("--fast", is_flag=True, help="Use fewer agents and events")
+@click.option("--keep", is_flag=True, help="Keep the temporary folder")
 def command(agents: int | None, fast: bool, keep: bool) -> None:
-    """See the main job done by real processes: join, talk, an outage, the leader's death, snapshots, verify.
+    """Run a demonstration with real processes: join, talk, outage, failover, snapshots, verification.
 
     It plays in a temporary folder, touches nothing else, and needs no network. Every promise is checked as it is
     made; exit code 1 if one was broken, and then the folder is kept.

@@ -13,10 +13,10 @@ MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "
 
 
 @click.command("doctor")
-@click.option("--fix", is_flag=True, help="Mend what can be mended from here.")
+@click.option("--fix", is_flag=True, help="Apply the fixes that are possible on this machine")
 @json_option
 def command(fix: bool, as_json: bool) -> None:
-    """Find out what is wrong here, and how to mend it.
+    """Find problems of this clone and the remote, and how to fix them.
 
     Looks at git, disk, locks, queue, keys, the private store, the remote and what it lets us do (tried on a scratch
     ref that is removed again), the clock, and for a remote on GitHub at the credentials for its API and what is left

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def dry_run_option(function: F) -> F:
-    return click.option("--dry-run", is_flag=True, help="Only show what would be done.")(function)
+    return click.option("--dry-run", is_flag=True, help="Show what would be done; change nothing")(function)
 
 
 def would_write(node: Node | Writer, schema: str, drafts: Sequence[Draft], as_json: bool) -> None:

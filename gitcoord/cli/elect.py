@@ -14,11 +14,17 @@ if TYPE_CHECKING:
 
 
 @click.command("elect")
-@click.option("--status", "only_status", is_flag=True, help="Only tell; take no part.")
-@click.option("--resign", is_flag=True, help="Step down, if an agent of this clone leads.")
-@click.option("--explain", is_flag=True, help="Print the timings, and the failover bound that follows from them.")
-@click.option("--wait", is_flag=True, help="Wait until somebody leads.")
-@click.option("--timeout", type=click.FloatRange(min=0), default=None, metavar="S", help="At most.  [the bound]")
+@click.option("--status", "only_status", is_flag=True, help="Show the leader; do not campaign")
+@click.option("--resign", is_flag=True, help="Resign, if an agent of this clone leads")
+@click.option("--explain", is_flag=True, help="Show the timings and the failover bound")
+@click.option("--wait", is_flag=True, help="Wait until an agent leads")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    default=None,
+    metavar="S",
+    help="Seconds to wait  [default: the failover bound]",
+)
 @as_option
 @dry_run_option
 @json_option
@@ -32,7 +38,7 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Take part in the election now: tell who leads, and stand if nobody does.
+    """Show the leader, or campaign if there is none.
 
     A leader that is silent for longer than its profile allows (--explain) is replaced. Without --wait one look
     decides, except that a leader's silence takes its time to be certain of. Who was elected so and then started no

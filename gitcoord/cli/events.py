@@ -28,13 +28,15 @@ LOOK_S = 0.1  # while following: how often this node's files are looked at, betw
 
 
 @click.command("events")
-@click.option("-f", "--follow", is_flag=True, help="Go on, with each event that gets its place, until Ctrl-C.")
-@click.option("--type", "types", metavar="T", multiple=True, help="Only this type. `heartbeat`: live heartbeats.")
-@click.option("--actor", "actors", metavar="A", multiple=True, help="Only what this agent wrote.")
-@click.option("--interaction", type=click.IntRange(min=1), metavar="N", help="Only this conversation.")
-@click.option("--since", metavar="POS|TIME", help="Only after this position, or from this time on (UTC).")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
-@click.option("--no-sync", is_flag=True, help="Show what is here, without asking the remote.")
+@click.option("-f", "--follow", is_flag=True, help="Follow the ledger until Ctrl-C")
+@click.option(
+    "--type", "types", metavar="T", multiple=True, help="Only events of this type; `heartbeat`: live heartbeats"
+)
+@click.option("--actor", "actors", metavar="A", multiple=True, help="Only events of this agent")
+@click.option("--interaction", type=click.IntRange(min=1), metavar="N", help="Only events of this interaction")
+@click.option("--since", metavar="POS|TIME", help="Only events after this position, or from this time on (UTC)")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N events")
+@click.option("--no-sync", is_flag=True, help="Show the local state; do not sync first")
 @json_option
 def command(
     follow: bool,
@@ -46,7 +48,7 @@ def command(
     no_sync: bool,
     as_json: bool,
 ) -> None:
-    """Show events, newest last; then those that still wait for their place, marked so.
+    """List events, newest last; events that are not sequenced yet follow, marked.
 
     Asks the remote once before it shows them. What was imported is shown with its original author and time.
 

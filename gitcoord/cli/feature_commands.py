@@ -106,7 +106,7 @@ def _parameter(name: str, field: FieldInfo, positional: bool) -> Callable[[Calla
             required=required,
         )
     option = f"--{name.replace('_', '-')}"
-    text = f"{field.description}.{'  Repeatable.' if many else ''}{_default(field)}"
+    text = f"{field.description}{'; repeatable' if many else ''}{_default(field)}"
     if inner is bool:
         return click.option(option, name, is_flag=True, default=None, help=text)
     kinds: dict[Any, str] = {int: "N", float: "X", dict: "JSON"}
@@ -186,7 +186,7 @@ def _runs_command(name: str, what: Command) -> Callable[..., None]:
         type=click.FloatRange(min=0),
         default=60.0,
         show_default=True,
-        help="How long to wait for the ledger's word.",
+        help="Seconds to wait for the ledger's answer",
     )
     @allow_secret_option
     @dry_run_option
@@ -231,7 +231,7 @@ def _show_outcome(name: str, outcome: Any, as_json: bool) -> None:
 def _runs_query(name: str, what: Query) -> Callable[..., None]:
     @as_option
     @watch_option
-    @click.option("--no-sync", is_flag=True, help="Show what is here, without asking the remote.")
+    @click.option("--no-sync", is_flag=True, help="Show the local state; do not sync first")
     @json_option
     def run(
         *,
@@ -260,16 +260,14 @@ def _runs_query(name: str, what: Query) -> Callable[..., None]:
 
     if not what.columns:
         return run
-    run = click.option(
-        "--after", metavar="N", type=click.IntRange(min=0), default=0, help="Leave out so many from the first."
-    )(run)
+    run = click.option("--after", metavar="N", type=click.IntRange(min=0), default=0, help="Skip the first N rows")(run)
     return click.option(
         "--limit",
         metavar="N",
         type=click.IntRange(1, ROWS_MAX),
         default=ROWS_MAX,
         show_default=True,
-        help="Show at most so many.",
+        help="Show at most N rows",
     )(run)
 
 

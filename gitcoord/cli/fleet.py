@@ -32,11 +32,11 @@ def command() -> None:
 
 @command.command("start")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--check", is_flag=True, help="Only read the file, and show the order of the start.")
+@click.option("--check", is_flag=True, help="Check the file and show the start order; start nothing")
 @dry_run_option
 @json_option
 def start(file: Path, check: bool, dry_run: bool, as_json: bool) -> None:
-    """Start the agents of FILE, those first that others need, and look after them until Ctrl-C or SIGTERM.
+    """Start the agents of FILE in the order of their dependencies, and supervise them until Ctrl-C or SIGTERM.
 
     FILE is TOML, with a table [agents.NAME] for each: capabilities, role, depends_on, backup, slots, exec (the command
     for its tasks) or handler (FILE.py:FUNCTION, relative to the fleet file), lead, about, and pass_env: the names of
@@ -82,7 +82,7 @@ def start(file: Path, check: bool, dry_run: bool, as_json: bool) -> None:
 @dry_run_option
 @json_option
 def stop(dry_run: bool, as_json: bool) -> None:
-    """Stop the agents of this node's supervisor: what they have begun may end, then each says goodbye.
+    """Stop the agents of this node's supervisor, after the work that they have begun.
 
     \b
     Example:
@@ -112,7 +112,7 @@ def stop(dry_run: bool, as_json: bool) -> None:
 @watch_option
 @json_option
 def status(watch: bool, as_json: bool) -> None:
-    """Show how the agents of this node's supervisor are.
+    """Show the state of the agents of this node's supervisor.
 
     \b
     Example:

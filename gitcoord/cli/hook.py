@@ -22,7 +22,7 @@ PATHS_SHOWN = 3
 
 @click.group("hook", cls=Noun)
 def command() -> None:
-    """Be told before a commit touches what another agent has reserved.
+    """Warn before a commit touches paths that another agent reserved.
 
     Whether that is a warning or stops the commit is set with `gitcoord config set hook warn` (or refuse), for the
     fleet or with --node for this clone.
@@ -36,7 +36,7 @@ def command() -> None:
 @command.command("pre-commit")
 @json_option
 def pre_commit(as_json: bool) -> None:
-    """Look at what is about to be committed; what git calls, once the hook is installed.
+    """Check the staged paths; the installed hook runs this.
 
     As far as this clone knows: the remote is not asked. Exit code 3: it is to be refused. Where gitcoord itself is in
     trouble, it says so and lets the commit pass.
@@ -116,7 +116,7 @@ def _in_words(row: Touched) -> str:
 @dry_run_option
 @json_option
 def install(dry_run: bool, as_json: bool) -> None:
-    """Write the pre-commit hook of this clone and its work trees; one that is there is kept, and runs first.
+    """Install the pre-commit hook of this clone and its work trees; an existing hook is kept and runs first.
 
     \b
     Example:
@@ -131,7 +131,7 @@ def install(dry_run: bool, as_json: bool) -> None:
 @dry_run_option
 @json_option
 def uninstall(dry_run: bool, as_json: bool) -> None:
-    """Take the hook away, and put the one that was there before back.
+    """Remove the hook, and restore the previous one.
 
     \b
     Example:

@@ -30,19 +30,19 @@ TIMEOUT_S = 60.0
     type=click.FloatRange(min=0),
     default=TIMEOUT_S,
     show_default=True,
-    help="How long to wait until all is sequenced.",
+    help="Seconds to wait until all events are sequenced",
 )
-@click.option("--no-sync", is_flag=True, help="Only queue it.")
+@click.option("--no-sync", is_flag=True, help="Only queue the events")
 @allow_secret_option
 @dry_run_option
 @json_option
 def command(file: BinaryIO, actor: str | None, timeout: float, no_sync: bool, dry_run: bool, as_json: bool) -> None:
-    """Take over FILE (`-`: standard input), a log of JSON lines with the five fields interaction, actor, type,
-    content and timestamp; others are left out.
+    """Import FILE (`-`: standard input), a log of JSON lines.
 
-    The importer signs. Original author, time, interaction and line number stay with each event and are what is
-    shown. Interactions stay together, under numbers of their own. Bad lines go to events.error.log with their
-    numbers. A file imported twice adds nothing. Exit code 1: there was nothing but bad lines.
+    Each line has the five fields interaction, actor, type, content and timestamp; other fields are dropped.
+    The importer signs. Each event keeps its original author, time, interaction and line number, and commands show
+    these. Interactions stay together, under new numbers. Bad lines go to events.error.log with their
+    numbers. A second import of the same file adds nothing. Exit code 1: all lines were bad.
 
     \b
     Example:

@@ -28,13 +28,13 @@ def extended(command: click.Command) -> click.Command:
     words, example, lines = (command.help or "").partition("\n\n\b\n")
     command.help = words + HELP.rstrip("\n") + example + lines + EXAMPLE
     command.params += [
-        click.Option(["--failed"], is_flag=True, help="Show what the agent's handler failed on and set aside."),
+        click.Option(["--failed"], is_flag=True, help="Show what the agent's handler failed on and set aside"),
         click.Option(
             ["--replay"],
             is_flag=False,
             flag_value="",
             metavar="[ID]",
-            help="With --failed: have them handled again, or this one.",
+            help="With --failed: have them handled again, or this one",
         ),
     ]
 

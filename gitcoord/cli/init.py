@@ -14,29 +14,35 @@ from gitcoord.core.errors import Refused
 
 @click.command("init")
 @click.argument("path", type=click.Path(file_okay=False, path_type=Path), default=".")
-@click.option("--remote", metavar="NAME|URL", help="The shared remote.  [default: origin, else one made here]")
-@click.option("--github", metavar="OWNER/NAME", help="A repository on GitHub as origin; made where it is missing.")
-@click.option("--public", is_flag=True, help="With --github: a new repository is public, not private.")
-@click.option("--agent", metavar="ID", help="Who you are in the fleet.  [default: GITCOORD_AGENT, else asked for]")
-@click.option("--profile", type=click.Choice(["local", "lan", "github"]), help="Timings.  [default: by the remote]")
-@click.option("--namespace", type=click.Choice(["refs/gitcoord", "refs/heads/gitcoord"]), help="Where outboxes live.")
-@click.option("--auth", type=click.Choice(["ed25519", "hmac"]), help="Signatures.  [default: ed25519]")
-@click.option("--baseline", is_flag=True, help="Also make events.log, communication.md, archive.md and scripts/.")
+@click.option(
+    "--remote", metavar="NAME|URL", help="The shared remote  [default: origin, otherwise a new one in this folder]"
+)
+@click.option("--github", metavar="OWNER/NAME", help="Use this GitHub repository as origin; create it if it is missing")
+@click.option("--public", is_flag=True, help="With --github: create a public repository, not a private one")
+@click.option("--agent", metavar="ID", help="Your agent id in the fleet  [default: GITCOORD_AGENT, otherwise a prompt]")
+@click.option(
+    "--profile", type=click.Choice(["local", "lan", "github"]), help="Timings  [default: chosen by the remote]"
+)
+@click.option(
+    "--namespace", type=click.Choice(["refs/gitcoord", "refs/heads/gitcoord"]), help="The namespace of the outboxes"
+)
+@click.option("--auth", type=click.Choice(["ed25519", "hmac"]), help="Signatures  [default: ed25519]")
+@click.option("--baseline", is_flag=True, help="Also create events.log, communication.md, archive.md and scripts/")
 @click.option(
     "--agent-guide",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Also write what an AI agent must know into FILE of PATH, such as AGENTS.md; the rest of it stays.",
+    help="Also write what an AI agent must know into FILE of PATH, such as AGENTS.md; the rest of it stays",
 )
-@click.option("--github-actions", is_flag=True, help="Also write workflows that lead the fleet, and review, on GitHub.")
+@click.option("--github-actions", is_flag=True, help="Also write workflows that lead the fleet, and review, on GitHub")
 @click.option(
     "--source",
     metavar="WHAT",
-    help="What they install gitcoord from, as pip takes it.  [default: the commit of this version]",
+    help="With --github-actions: the pip requirement of gitcoord  [default: this version's commit]",
 )
-@click.option("--force", is_flag=True, help="Replace workflows of the same name that hold something else.")
-@click.option("--no-lead", is_flag=True, help="Agents of this clone never stand for election.")
-@click.option("--yes", is_flag=True, help="Ask nothing.")
+@click.option("--force", is_flag=True, help="Replace different workflows of the same name")
+@click.option("--no-lead", is_flag=True, help="Never let agents of this clone campaign")
+@click.option("--yes", is_flag=True, help="Never prompt")
 @json_option
 def command(
     path: Path,
@@ -56,7 +62,7 @@ def command(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Make a fleet in PATH, or join the one that its remote has. Run again, it changes nothing.
+    """Create a fleet in PATH, or join the one on its remote. Another run changes nothing.
 
     Without any remote it makes a bare one beside its home. With --github it makes the repository there, and sets it
     as this clone's origin. Asks nothing where GITCOORD_REMOTE, GITCOORD_AGENT, GITCOORD_KEY and GITCOORD_NODE are set.
@@ -159,6 +165,6 @@ def _ask(path: Path, yes: bool) -> str:
         if known:
             return known
     if yes or not sys.stdin.isatty():
-        raise Refused("who are you in the fleet? Say --agent NAME, or set GITCOORD_AGENT")
-    name: str = click.prompt("Who are you in the fleet (an agent's name)")
+        raise Refused("the agent has no name yet: give --agent NAME, or set GITCOORD_AGENT")
+    name: str = click.prompt("Name of your agent in the fleet")
     return name

@@ -11,19 +11,19 @@ from gitcoord.cli.dry_run import dry_run_option, would
 
 
 @click.command("leave")
-@click.option("--force", is_flag=True, help="Go even if events cannot be delivered; they are kept in a file.")
+@click.option("--force", is_flag=True, help="Leave even if events cannot be delivered; keep them in a file")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0),
     default=30.0,
     show_default=True,
     metavar="S",
-    help="Seconds to try to deliver what is queued.",
+    help="Seconds to wait for the delivery of queued events",
 )
 @dry_run_option
 @json_option
 def command(force: bool, timeout: float, dry_run: bool, as_json: bool) -> None:
-    """Take this clone, and the agents whose keys it keeps, out of the fleet.
+    """Remove this clone, and the agents whose keys it holds, from the fleet.
 
     First everything queued goes out; where it cannot, nothing is changed (exit code 4). The log keeps what was said,
     and the agents' names stay theirs. Keys, queue and logs are moved aside, not deleted.

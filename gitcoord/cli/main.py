@@ -155,7 +155,7 @@ class Commands(click.Group):
     4 not confirmed in time, 5 credentials, 6 verification found something.""",
 )
 @click.version_option(__version__, prog_name="gitcoord")
-@click.option("-C", "directory", type=click.Path(file_okay=False), help="Act as if started in this folder.")
+@click.option("-C", "directory", type=click.Path(file_okay=False), help="Act as if started in this folder")
 def gitcoord(directory: str | None) -> None:
     """Coordinate agents on many machines through one git remote."""
     if directory is not None:
@@ -212,12 +212,18 @@ def _traced() -> str:
 
 
 def _unforeseen(wrong: Exception) -> str:
-    """The disk may refuse where no write pauses the node: a lock cannot be made, or a folder. All else is a bug."""
+    """Describe an exception that no command handles: a trouble of the machine, or a fault of the program.
+
+    The disk may refuse where no write pauses the node, such as a lock or a folder that cannot be created.
+    """
     from gitcoord.store import files
 
     if isinstance(wrong, OSError) and files.is_disk_trouble(wrong):
-        return f"{files.describe(wrong)}: nothing acknowledged is lost; {files.REMEDY}"
+        return f"{files.in_words(wrong)}: nothing acknowledged is lost; {files.REMEDY}"
+    safe = "Acknowledged events are safe."
+    if isinstance(wrong, OSError | MemoryError):
+        return f"this machine refused: {wrong or type(wrong).__name__}. {safe} Run `gitcoord doctor`, then try again"
     return (
-        f"{type(wrong).__name__}: {wrong}\nThis is a bug in gitcoord, or something it did not foresee; "
-        "GITCOORD_DEBUG=1 shows where. What was acknowledged is safe."
+        f"unexpected {type(wrong).__name__}: {wrong}\n{safe} Run the command again with GITCOORD_DEBUG=1, "
+        "and report the traceback that it prints"
     )

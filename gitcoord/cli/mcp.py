@@ -18,7 +18,7 @@ GOODBYE_S = 15.0  # for the agent's last words
 
 @click.command("mcp")
 @as_option
-@click.option("--no-run", is_flag=True, help="Do not run the agent: it only writes, and nobody sees that it lives.")
+@click.option("--no-run", is_flag=True, help="Do not run the agent: it sends no heartbeats")
 def command(actor: str | None, no_run: bool) -> None:
     """Serve the fleet to an AI agent over standard input and output (Model Context Protocol).
 

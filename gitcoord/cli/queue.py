@@ -23,7 +23,7 @@ LOCK_S = 30.0  # a round in progress may be pushing the very event that is to go
 
 @click.group("queue", cls=Noun)
 def command() -> None:
-    """Look at what waits on this disk, and drop what a remote refuses.
+    """List events that wait on this disk, and drop those that the remote refuses.
 
     \b
     Example:
@@ -35,7 +35,7 @@ def command() -> None:
 @watch_option
 @json_option
 def list_(watch: bool, as_json: bool) -> None:
-    """List the events that have no place in the log yet, oldest first.
+    """List events that are not sequenced yet, oldest first.
 
     QUEUED: only on this disk. DURABLE: on the remote too, it gets its place with the next round of anyone. If it does
     not come into the ledger today, because its author wrote too much without effect, the last line says why.
@@ -72,11 +72,11 @@ def _show(node: Node, waiting: list[tuple[str, Event]], as_json: bool) -> None:
 
 @command.command("drop")
 @click.argument("id_", metavar="ID")
-@click.option("--force", is_flag=True, help="Also what others may have seen already.")
+@click.option("--force", is_flag=True, help="Also drop events that others may have seen")
 @dry_run_option
 @json_option
 def drop(id_: str, force: bool, dry_run: bool, as_json: bool) -> None:
-    """Remove the event ID, or the one that ID begins, from the queue for ever.
+    """Drop the event ID (or the beginning of its id) from the queue, forever.
 
     For an event that a hook of the remote refuses because of what it says: nobody has seen it, and what is queued
     behind it can go on. One that is on the remote already (DURABLE) is anybody's to put into the log: --force only

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @dry_run_option
 @json_option
 def command(actor: str | None, dry_run: bool, as_json: bool) -> None:
-    """Go on after a pause: try whether the disk can be written to, then take the pause away.
+    """Resume after a pause: check that the disk is writable, then end the pause.
 
     The pause itself becomes an `error` event, so that the fleet knows of it. Where nothing is paused it does nothing.
 

@@ -31,13 +31,13 @@ def command() -> None:
 
 
 @command.command("post")
-@click.option("--pr", "number", metavar="N", type=click.IntRange(1), required=True, help="The pull request.")
-@click.option("--repo", metavar="OWNER/NAME", help="Its repository.  [default: that of the remote]")
-@click.option("--dry-run", is_flag=True, help="Write nothing: show what would be said.")
+@click.option("--pr", "number", metavar="N", type=click.IntRange(1), required=True, help="Pull request number")
+@click.option("--repo", metavar="OWNER/NAME", help="The repository  [default: that of the remote]")
+@click.option("--dry-run", is_flag=True, help="Show the review; post nothing")
 @as_option
 @json_option
 def post(number: int, repo: str | None, dry_run: bool, actor: str | None, as_json: bool) -> None:
-    """Review a pull request on GitHub: conflicts, what others are at, gates, votes.
+    """Post a review of a pull request on GitHub, from conflicts, reservations, gates and votes.
 
     It is read through the API and merged on trial; its code is never checked out or run. One review is posted, with a
     status and labels; run again, it is updated. The verdict is approve, comment, or request changes.

@@ -20,26 +20,41 @@ FAILED = 6  # verification found something
 
 
 @click.command("simulate")
-@click.option("--schedules", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="How many.")
-@click.option("--seed", type=click.IntRange(0), default=None, metavar="S", help="Of the first one.  [default: random]")
-@click.option("--nodes", type=click.IntRange(2, 50), default=4, show_default=True, metavar="N", help="Machines.")
 @click.option(
-    "--profile", type=click.Choice(list(PROFILES)), default="github", show_default=True, help="The fleet's timings."
+    "--schedules", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="Number of schedules"
 )
 @click.option(
-    "--seconds", type=click.FloatRange(10), default=1500, show_default=True, metavar="S", help="Virtual time of each."
+    "--seed",
+    type=click.IntRange(0),
+    default=None,
+    metavar="S",
+    help="The seed of the first schedule  [default: random]",
 )
-@click.option("--only", default=None, metavar="FAULTS", help="Only these classes of faults; `none` for none.")
-@click.option("--without", default="", metavar="FAULTS", help="Leave these classes of faults out.")
-@click.option("--hostile", is_flag=True, help="Have a hostile member in each schedule.")
+@click.option(
+    "--nodes", type=click.IntRange(2, 50), default=4, show_default=True, metavar="N", help="Number of machines"
+)
+@click.option(
+    "--profile", type=click.Choice(list(PROFILES)), default="github", show_default=True, help="The fleet's timings"
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(10),
+    default=1500,
+    show_default=True,
+    metavar="S",
+    help="Virtual time of each schedule",
+)
+@click.option("--only", default=None, metavar="FAULTS", help="Only these classes of faults; `none` for no faults")
+@click.option("--without", default="", metavar="FAULTS", help="Leave these classes of faults out")
+@click.option("--hostile", is_flag=True, help="Add a hostile member to each schedule")
 @click.option(
     "--processes",
     type=click.IntRange(1),
     default=None,
     metavar="N",
-    help="Schedules at a time.  [default: as many as processors]",
+    help="Schedules at a time  [default: the number of processors]",
 )
-@click.option("--trace", is_flag=True, help="Print everything that happened.")
+@click.option("--trace", is_flag=True, help="Print every step")
 @json_option
 def command(
     schedules: int,
@@ -54,7 +69,7 @@ def command(
     trace: bool,
     as_json: bool,
 ) -> None:
-    """Run the protocol in virtual time, against a remote and machines that fail in every way known.
+    """Test the protocol in virtual time, with a remote and machines that fail in every known way.
 
     Each schedule has its own seed, draws its faults from it, and is checked against an independent record of what
     was promised. A seed that fails is told as a story, with the command that replays it; exit code 6.

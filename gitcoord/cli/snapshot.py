@@ -18,33 +18,33 @@ FILES = ("pages", "log", "all")
 
 
 @click.command("snapshot")
-@click.option("--watch", is_flag=True, help="Follow the log and render again, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Follow the ledger and render again, until Ctrl-C")
 @click.option(
     "--out",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
     default=".",
     metavar="DIR",
-    help="Where to write.  [default: the working folder]",
+    help="The output folder  [default: the working folder]",
 )
 @click.option(
     "-k",
     "recent",
     type=click.IntRange(1, 100),
     metavar="N",
-    help="Conversations on the first page.  [default: the fleet's setting, 3]",
+    help="Interactions on the first page  [default: the fleet's setting, 3]",
 )
 @click.option(
     "--files",
     type=click.Choice(FILES),
     default="pages",
     show_default=True,
-    help="communication.md and archive.md; events.log; or all of them.",
+    help="Files to write: communication.md and archive.md, events.log, or all",
 )
-@click.option("--no-sync", is_flag=True, help="Render what is here, without asking the remote.")
+@click.option("--no-sync", is_flag=True, help="Render the local state; do not sync first")
 @json_option
 def command(watch: bool, folder: Path, recent: int | None, files: str, no_sync: bool, as_json: bool) -> None:
-    """Write communication.md with the newest conversations and archive.md with the older ones into DIR.
+    """Render communication.md (newest interactions) and archive.md (older ones) into DIR.
 
     Files that would not change are not touched; the last good page is kept as communication.md.bak. What is
     queued here is shown as well.

@@ -22,10 +22,10 @@ STYLES = {"alive": "green", "late": "yellow", "gone": "red", "waiting": "yellow"
 
 
 @click.command("status")
-@click.option("--watch", is_flag=True, help="Draw it anew each second, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Refresh each second, until Ctrl-C")
 @json_option
 def command(watch: bool, as_json: bool) -> None:
-    """Show how things stand, what needs attention first.
+    """Show what needs attention, and the state of the fleet.
 
     Tells what this node saw last, and how long ago; `gitcoord sync` looks anew. Agents are alive as long as they keep
     their own promises of the next heartbeat: then late, then gone. One that is silent only writes.

@@ -16,17 +16,12 @@ FOUND = 6  # exit code
 
 @click.command("verify")
 @click.option(
-    "--from",
-    "since",
-    type=click.IntRange(min=0),
-    default=0,
-    metavar="POS",
-    help="Take the log up to this position as good.",
+    "--from", "since", type=click.IntRange(min=0), default=0, metavar="POS", help="Trust the log up to this position"
 )
-@click.option("--history", is_flag=True, help="Read every commit of the ledger, not only the newest.")
+@click.option("--history", is_flag=True, help="Read every commit of the ledger, not only the newest one")
 @json_option
 def command(since: int, history: bool, as_json: bool) -> None:
-    """Recompute the ledger from its first event: chains, signatures, order, terms, snapshots and checkpoint.
+    """Verify the ledger from its first event: chains, signatures, order, terms, snapshots and checkpoint.
 
     Changes nothing. Exit code 6: something was found that no honest node writes, one line each. Events that lost a
     race and have no effect are only counted.

@@ -14,7 +14,7 @@ from gitcoord.cli.common import as_option, echo, here, json_option, print_json
     metavar="CONDITION",
     multiple=True,
     required=True,
-    help="What to wait for; repeatable, then all of it.",
+    help="A condition to wait for; if repeated, all must hold",
 )
 @click.option(
     "--timeout",
@@ -22,12 +22,12 @@ from gitcoord.cli.common import as_option, echo, here, json_option, print_json
     type=click.FloatRange(min=0),
     default=60.0,
     show_default=True,
-    help="How long to wait.",
+    help="Seconds to wait",
 )
 @as_option
 @json_option
 def command(wanted: tuple[str, ...], timeout: float, actor: str | None, as_json: bool) -> None:
-    """Wait until something is so.
+    """Wait for a condition, such as a finished task.
 
     \b
     A CONDITION is one of

@@ -132,8 +132,8 @@ def message(alerts: list[Alert], fleet: str) -> tuple[str, str]:
 
 
 class Alerts(Arguments):
-    id: Given | None = Field(None, description="Only this one, with all that is known of it")
-    waiting: bool = Field(False, description="Only those that nobody was told of yet")
+    id: Given | None = Field(None, description="Show all details of this one")
+    waiting: bool = Field(False, description="Only unsent alerts")
 
 
 def alerts(ctx: Context, asked: Alerts) -> list[dict[str, Any]] | dict[str, Any]:
@@ -156,7 +156,7 @@ def shown(one: Alert) -> dict[str, Any]:
 
 COMMANDS: Mapping[str, Command | Query] = {
     "alerts": Query(
-        help="Show what people were alerted to, and what they are still to be",
+        help="List alerts to people, sent and unsent",
         example="gitcoord alerts --waiting",
         arguments=Alerts,
         ask=alerts,

@@ -209,21 +209,20 @@ def _closing(known: Known, reason: str) -> NewEvent:
 
 
 class List(Arguments):
-    agent: AgentGiven | None = Field(None, description="Only those of this agent's branches")
-    all: bool = Field(False, description="Those that are closed too")
+    agent: AgentGiven | None = Field(None, description="Only conflicts of this agent's branches")
+    all: bool = Field(False, description="Include closed ones")
 
 
 class Show(Arguments):
     conflict: Given | None = Field(
-        None,
-        description="The conflict: the beginning of its id, or its event's position; none: the newest that is open",
+        None, description="Conflict id, its beginning, or its event's position (default: the newest open conflict)"
     )
 
 
 class Resolve(Arguments):
-    conflict: Given | None = Field(None, description="The conflict: the beginning of its id, or its event's position")
-    all: bool = Field(False, description="All that are open")
-    why: Words = Field("settled", description="How it was settled, to be shown to the others")
+    conflict: Given | None = Field(None, description="Conflict id, its beginning, or its event's position")
+    all: bool = Field(False, description="All open conflicts")
+    why: Words = Field("settled", description="How it was settled, shown to other agents")
 
 
 def list_(ctx: Context, asked: List) -> list[dict[str, Any]]:
@@ -285,7 +284,7 @@ def resolve(ctx: Context, asked: Resolve) -> list[NewEvent]:
 
 COMMANDS: Mapping[str, Command | Query] = {
     "conflict list": Query(
-        help="Show the conflicts between branches that were recorded",
+        help="List recorded conflicts between branches",
         example="gitcoord conflict list --all",
         arguments=List,
         ask=list_,
@@ -293,14 +292,14 @@ COMMANDS: Mapping[str, Command | Query] = {
         tool="fleet_show",
     ),
     "conflict show": Query(
-        help="Show one conflict that was recorded, path by path",
+        help="Show a recorded conflict, path by path",
         example="gitcoord conflict show",
         arguments=Show,
         ask=show,
         positional=("conflict",),
     ),
     "conflict resolve": Command(
-        help="Say that a conflict is settled",
+        help="Mark a conflict as settled",
         example="gitcoord conflict resolve --all --why 'alice takes both'",
         arguments=Resolve,
         decide=resolve,

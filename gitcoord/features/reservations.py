@@ -235,17 +235,17 @@ class Reserve(Arguments):
         max_length=PATTERNS_MAX,
     )
     for_s: Span = Field(HOLD_S, alias="for", le=HOLD_S_MAX, description="How long: 90s, 15m, 2h, 3d")
-    why: Words = Field("", description="What for, to be shown to the others")
+    why: Words = Field("", description="The reason, shown to other agents")
 
 
 class Release(Arguments):
-    ids: Chosen = Field([], description="Reservations; none: all of this work tree")
+    ids: Chosen = Field([], description="Reservation ids (default: all of this work tree)")
 
 
 class Reservations(Arguments):
-    id: Given | None = Field(None, description="Only this one, with all that is known of it")
-    path: PatternGiven | None = Field(None, description="Only those that this path is in")
-    agent: AgentGiven | None = Field(None, description="Only this agent's")
+    id: Given | None = Field(None, description="Show all details of this one")
+    path: PatternGiven | None = Field(None, description="Only reservations that contain this path")
+    agent: AgentGiven | None = Field(None, description="Only this agent's reservations")
 
 
 def reserve(ctx: Context, asked: Reserve) -> list[NewEvent]:
@@ -308,7 +308,7 @@ def _answer(ctx: Context, uid: str) -> dict[str, Any]:
 
 COMMANDS: Mapping[str, Command | Query] = {
     "reserve": Command(
-        help="Keep others out of paths for a while",
+        help="Reserve paths, to keep other agents out of them",
         example="gitcoord reserve 'src/auth/**' --for 2h --why 'new login'",
         arguments=Reserve,
         decide=reserve,
@@ -328,7 +328,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         tool="path_reserve",
     ),
     "reservations": Query(
-        help="Show who holds which paths",
+        help="List reserved paths and their holders",
         example="gitcoord reservations --path src/auth/login.py",
         arguments=Reservations,
         ask=reservations,

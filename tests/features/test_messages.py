@@ -244,7 +244,7 @@ def test_bad_recipients_are_refused() -> None:
     post.say("dave", "agent_left")
     with pytest.raises(Refused, match="dave has left"):
         post.decide("alice", "message send", text="x", to=["dave"])
-    with pytest.raises(Refused, match="whose messages"):
+    with pytest.raises(Refused, match="name your agent with --as"):
         post.ask("", "inbox")
 
 

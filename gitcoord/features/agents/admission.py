@@ -19,37 +19,37 @@ from gitcoord.features.typed import AgentGiven
 
 
 class Admit(Arguments):
-    agent: AgentGiven = Field(description="Its id")
+    agent: AgentGiven = Field(description="Agent id")
     key: KeyName | None = Field(
-        None, description="The fingerprint that it told you, or the whole key; none: the key that the ledger shows"
+        None, description="The fingerprint that the agent told you, or the whole key (default: the key in the ledger)"
     )
-    role: Role | None = Field(None, description="What it may do; none: as it is, member for a new one")
+    role: Role | None = Field(None, description="Its role (default: unchanged; member for a new agent)")
 
 
 class Admission(Arguments):
-    who: Literal["open", "closed"] = Field(description="Whoever comes, or only those that an admin admits")
+    who: Literal["open", "closed"] = Field(description="Every newcomer, or only agents that an admin admits")
 
 
 class GiveRole(Arguments):
-    agent: AgentGiven = Field(description="Its id")
-    role: Role = Field(description="What it may do: `gitcoord agent roles` tells")
+    agent: AgentGiven = Field(description="Agent id")
+    role: Role = Field(description="Its new role; `gitcoord agent roles` lists roles")
 
 
 class Expel(Arguments):
-    agent: AgentGiven = Field(description="Its id")
-    reason: Words = Field("", description="Why, to be shown to the others")
+    agent: AgentGiven = Field(description="Agent id")
+    reason: Words = Field("", description="The reason, shown to other agents")
 
 
 class Revoke(Arguments):
-    key: str = Field(max_length=64, description="The key, its fingerprint, or the agent whose key it is")
+    key: str = Field(max_length=64, description="The key, its fingerprint, or the agent that owns it")
     after: int | None = Field(
-        None, ge=1, le=COUNT_MAX, description="The last position at which it counts; none: from here on"
+        None, ge=1, le=COUNT_MAX, description="The last position at which the key counts (default: the newest position)"
     )
 
 
 class Confirm(Arguments):
-    agent: AgentGiven = Field(description="Its id")
-    github: Login = Field(description="Its account on GitHub")
+    agent: AgentGiven = Field(description="Agent id")
+    github: Login = Field(description="Its GitHub account")
 
 
 class Nothing(Arguments):
@@ -172,7 +172,7 @@ _OF_DORA = "SHA256:Mp2rV0OYrkJ2Yp2u3wBGiVfA6W1rYlWOXBpOfIpHiqY"
 
 COMMANDS: Mapping[str, Command | Query] = {
     "agent admit": Command(
-        help="Let an agent into the fleet, with the key that it has; only an admin may",
+        help="Admit an agent and its key to the fleet (admins only)",
         example=f"gitcoord agent admit dora --key {_OF_DORA}",
         arguments=Admit,
         decide=_admit,
@@ -180,7 +180,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         idempotent=True,
     ),
     "agent admission": Command(
-        help="Open the fleet to whoever comes, or close it: then an admin admits each new agent",
+        help="Open the fleet to every newcomer, or close it: then an admin admits each agent",
         example="gitcoord agent admission open",
         arguments=Admission,
         decide=_admission,
@@ -188,7 +188,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         idempotent=True,
     ),
     "agent role": Command(
-        help="Give an agent another role; only an admin may",
+        help="Change an agent's role (admins only)",
         example="gitcoord agent role alice admin",
         arguments=GiveRole,
         decide=_role,
@@ -196,14 +196,14 @@ COMMANDS: Mapping[str, Command | Query] = {
         idempotent=True,
     ),
     "agent roles": Query(
-        help="Show each member's role, key and account on GitHub",
+        help="List each member's role, key and GitHub account",
         example="gitcoord agent roles",
         arguments=Nothing,
         ask=_roles,
         columns=("agent", "role", "state", "key", "github", "claims"),
     ),
     "agent expel": Command(
-        help="Send an agent away: nothing that it writes counts any more; only an admin may",
+        help="Expel an agent: its new events have no effect (admins only)",
         example="gitcoord agent expel bob",
         arguments=Expel,
         decide=_expel,
@@ -212,7 +212,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         idempotent=True,
     ),
     "agent revoke": Command(
-        help="Take a key away, also for what it signed already; only an admin may",
+        help="Revoke a key, also for events that it already signed (admins only)",
         example="gitcoord agent revoke bob",
         arguments=Revoke,
         decide=_revoke,
@@ -221,7 +221,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         idempotent=True,
     ),
     "agent confirm": Command(
-        help="Say which account on GitHub an agent is; only an admin may",
+        help="Confirm an agent's GitHub account (admins only)",
         example="gitcoord agent confirm alice --github octocat",
         arguments=Confirm,
         decide=_confirm,

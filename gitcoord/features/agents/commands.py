@@ -26,60 +26,60 @@ Shown = Literal["active", "busy", "idle", "input-required", "paused", "offline",
 
 
 class Register(Arguments):
-    capabilities: Capabilities = Field([], description="What it can do, such as python,backend")
-    role: Label = Field("", description="What it is there for, in a word or two")
-    depends_on: list[AgentGiven] = Field([], max_length=NEEDS_MAX, description="An agent that it needs")
-    backup: AgentGiven | None = Field(None, description="The agent that stands in for it when it is gone")
-    slots: int = Field(1, ge=1, le=SLOTS_MAX, description="How many tasks it does at a time")
-    about: Words = Field("", description="A sentence about it")
+    capabilities: Capabilities = Field([], description="Its capabilities, such as python,backend")
+    role: Label = Field("", description="Its role, in a word or two")
+    depends_on: list[AgentGiven] = Field([], max_length=NEEDS_MAX, description="An agent that it depends on")
+    backup: AgentGiven | None = Field(None, description="The agent that replaces it when it is gone")
+    slots: int = Field(1, ge=1, le=SLOTS_MAX, description="How many tasks it works on at a time")
+    about: Words = Field("", description="One sentence about it")
 
 
 class Set(Arguments):
-    agent: AgentGiven | None = Field(None, description="Whose; none: one's own")
-    status: said.Status | None = Field(None, description="What it is doing")
-    task: TaskWords | None = Field(None, description="What it is at, in words; '' is nothing")
-    workload: float | None = Field(None, ge=0, le=1, description="How loaded it is, 0 to 1")
-    capabilities: Capabilities | None = Field(None, description="In place of those that it had")
-    role: Label | None = Field(None, description="What it is there for")
+    agent: AgentGiven | None = Field(None, description="Agent id (default: your own)")
+    status: said.Status | None = Field(None, description="The agent's status")
+    task: TaskWords | None = Field(None, description="The current work, in words; '' for none")
+    workload: float | None = Field(None, ge=0, le=1, description="The workload, from 0 to 1")
+    capabilities: Capabilities | None = Field(None, description="Replace its capabilities")
+    role: Label | None = Field(None, description="Replace its role")
     depends_on: list[AgentGiven] | None = Field(
-        None, max_length=NEEDS_MAX, description="In place of those that it needed"
+        None, max_length=NEEDS_MAX, description="Replace the agents that it depends on"
     )
-    backup: AgentGiven | None = Field(None, description="Who stands in for it; '' is nobody")
-    slots: int | None = Field(None, ge=1, le=SLOTS_MAX, description="How many tasks it does at a time")
+    backup: AgentGiven | None = Field(None, description="The agent that replaces it when it is gone; '' for none")
+    slots: int | None = Field(None, ge=1, le=SLOTS_MAX, description="How many tasks it works on at a time")
     github: Login | None = Field(
-        None, description="Its account on GitHub, to be confirmed by an admin or by `agent prove`"
+        None, description="Its GitHub account, to be confirmed by an admin or by `agent prove`"
     )
 
 
 class Leave(Arguments):
-    agent: AgentGiven | None = Field(None, description="Who; none: oneself")
+    agent: AgentGiven | None = Field(None, description="Agent id (default: your own)")
 
 
 class Mute(Arguments):
-    agent: AgentGiven = Field(description="Whose words shall have no effect")
+    agent: AgentGiven = Field(description="Agent id")
     for_s: Span | None = Field(
-        None, alias="for", description="For how long: 90s, 15m, 2h, 3d; none: until it is unmuted"
+        None, alias="for", description="How long: 90s, 15m, 2h, 3d (default: until it is unmuted)"
     )
-    why: Words = Field("", description="Why, to be shown to the others")
+    why: Words = Field("", description="The reason, shown to other agents")
 
 
 class Unmute(Arguments):
-    agent: AgentGiven = Field(description="Whose words shall count again")
+    agent: AgentGiven = Field(description="Agent id")
 
 
 class List(Arguments):
-    capability: CapabilityGiven | None = Field(None, description="Only those that can do this")
-    status: Shown | None = Field(None, description="Only those that are so")
-    registered: bool = Field(False, description="Only those that registered, not every member")
+    capability: CapabilityGiven | None = Field(None, description="Only agents with this capability")
+    status: Shown | None = Field(None, description="Only agents with this status")
+    registered: bool = Field(False, description="Only registered agents, not every member")
 
 
 class Show(Arguments):
-    agent: AgentGiven = Field(description="Its id")
+    agent: AgentGiven = Field(description="Agent id")
 
 
 class Order(Arguments):
-    agents: Agents = Field([], description="These and all that they need; none: everybody")
-    down: bool = Field(False, description="Only those that are gone or offline: the order to restore them in")
+    agents: Agents = Field([], description="Agents, with all that they depend on (default: all agents)")
+    down: bool = Field(False, description="Only agents that are gone or offline, in the order in which to restore them")
 
 
 def said_before(known: Agent | None) -> dict[str, Any]:
@@ -298,7 +298,7 @@ COLUMNS = ("agent", "status", "liveness", "role", "capabilities", "task", "workl
 
 COMMANDS: Mapping[str, Command | Query] = {
     "agent register": Command(
-        help="Take part in the fleet's work",
+        help="Register an agent for work in the fleet",
         example="gitcoord agent register --capabilities python,backend",
         arguments=Register,
         decide=register,
@@ -307,7 +307,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         tool="agent_register",
     ),
     "agent list": Query(
-        help="Show who takes part, what each can do, and how it is",
+        help="List agents, their capabilities and their health",
         example="gitcoord agent list --status idle",
         arguments=List,
         ask=list_,
@@ -315,7 +315,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         tool="fleet_show",
     ),
     "agent show": Query(
-        help="Show one agent, whom it needs and who needs it",
+        help="Show an agent and its dependencies, in both directions",
         example="gitcoord agent show alice",
         arguments=Show,
         ask=show,
@@ -323,7 +323,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         tool="fleet_show",
     ),
     "agent set": Command(
-        help="Say what one is doing, or change what one said at the registration",
+        help="Update an agent's status or its registration",
         example="gitcoord agent set --status busy --task 'the parser' --workload 0.7",
         before=("gitcoord agent register --capabilities python",),
         arguments=Set,
@@ -335,7 +335,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         tool="agent_register",
     ),
     "agent order": Query(
-        help="Show in which order agents are started or restored: a layer at once, after those before it",
+        help="List agents in the order in which they are started or restored, layer by layer",
         example="gitcoord agent order --down",
         arguments=Order,
         ask=order,
@@ -343,7 +343,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         columns=("layer", "agents"),
     ),
     "agent mute": Command(
-        help="Let what an agent says have no effect, such as one that floods the fleet",
+        help="Mute an agent, such as one that floods the fleet: its events have no effect",
         arguments=Mute,
         decide=mute,
         example="gitcoord agent mute bob --for 2h --why 'it loops'",
@@ -351,7 +351,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         destructive=True,
     ),
     "agent unmute": Command(
-        help="Let what a muted agent says count again",
+        help="Unmute an agent: its new events count again",
         arguments=Unmute,
         decide=unmute,
         positional=("agent",),
@@ -360,7 +360,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         idempotent=True,
     ),
     "agent leave": Command(
-        help="Take no more part in the work; the agent stays a member",
+        help="Withdraw an agent from work; it stays a member",
         example="gitcoord agent leave",
         before=("gitcoord agent register",),
         arguments=Leave,

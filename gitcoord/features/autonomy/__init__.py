@@ -34,7 +34,9 @@ withholds = proposals.withholds
 
 
 class Change(Arguments):
-    approvers: Approvers | None = Field(None, description="Who approves: any member but the proposer, or admins only")
+    approvers: Approvers | None = Field(
+        None, description="Members who may approve: any but the proposer, or only admins"
+    )
 
 
 class Nothing(Arguments):
@@ -42,21 +44,21 @@ class Nothing(Arguments):
 
 
 class Chosen(Arguments):
-    ids: typed.Chosen = Field([], description="Proposals")
-    all: bool = Field(False, description="All that wait")
+    ids: typed.Chosen = Field([], description="Proposal ids")
+    all: bool = Field(False, description="All pending proposals")
 
 
 class Rejected(Chosen):
-    why: Reason = Field("", description="Why not, to be shown to the others")
+    why: Reason = Field("", description="The reason, shown to other agents")
 
 
 class Proposals(Arguments):
-    id: Given | None = Field(None, description="Only this one, with all that is known of it")
+    id: Given | None = Field(None, description="Show all details of this one")
     status: Literal["pending", "approved", "rejected", "done", "lapsed", "overtaken"] | None = Field(
-        None, description="Only these; else those that wait"
+        None, description="Only proposals with this status (default: pending)"
     )
-    kind: Given | None = Field(None, description="Only this kind of decision, such as assignment")
-    all: bool = Field(False, description="Also those that are done with")
+    kind: Given | None = Field(None, description="Only decisions of this kind, such as assignment")
+    all: bool = Field(False, description="Include closed proposals")
 
 
 def _changes(level: Level) -> Command:
@@ -156,14 +158,14 @@ def _answer(ctx: Context, uid: str) -> dict[str, Any]:
 
 
 HELP: Mapping[Level, str] = {
-    "full": "Let the leader decide everything by itself",
-    "supervised": "Let major decisions of the leader wait for approval",
-    "manual": "Let every decision of the leader wait for approval",
+    "full": "Let the leader decide everything alone",
+    "supervised": "Require approval for the leader's major decisions",
+    "manual": "Require approval for every decision of the leader",
 }
 
 COMMANDS: Mapping[str, Command | Query] = {
     "autonomy approve": Command(
-        help="Let the leader do what it proposed",
+        help="Approve proposals of the leader",
         example="gitcoord autonomy approve --all",
         arguments=Chosen,
         decide=_approve,
@@ -172,7 +174,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         urgent=True,
     ),
     "autonomy reject": Command(
-        help="See to it that what the leader proposed is never done",
+        help="Reject proposals of the leader",
         arguments=Rejected,
         example="gitcoord autonomy reject --all --why 'not on a Friday'",
         decide=_reject,
@@ -180,7 +182,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         answer=_answer,
     ),
     "autonomy proposals": Query(
-        help="Show what the leader would do if it were let",
+        help="List the leader's proposals",
         example="gitcoord autonomy proposals",
         arguments=Proposals,
         ask=_proposals,
@@ -188,7 +190,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         columns=("id", "kind", "status", "proposal", "by", "since"),
     ),
     "autonomy status": Query(
-        help="Show how much the leader decides by itself",
+        help="Show how much the leader decides alone",
         example="gitcoord autonomy status",
         arguments=Nothing,
         ask=lambda ctx, asked: _status(ctx),

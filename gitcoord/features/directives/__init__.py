@@ -33,26 +33,26 @@ EVERYBODY = "all"
 
 class Issue(Arguments):
     text: Content = Field(min_length=1, description="The order; - reads standard input")
-    to: Agents = Field([], description="An agent that it is for; all: every one")
-    capability: CapabilityGiven | None = Field(None, description="All agents that can do this")
-    priority: AnyCase = Field("MEDIUM", description="How urgent it is")
-    ack: Agents = Field([], description="An agent that must acknowledge it; all: each that it is for")
-    ack_within_s: Span | None = Field(None, alias="ack_within", description="In which time they must")
+    to: Agents = Field([], description="A recipient, or `all`")
+    capability: CapabilityGiven | None = Field(None, description="Address all agents with this capability")
+    priority: AnyCase = Field("MEDIUM", description="The priority")
+    ack: Agents = Field([], description="An agent that must acknowledge it, or `all` for each recipient")
+    ack_within_s: Span | None = Field(None, alias="ack_within", description="How long they may take to acknowledge")
     on_failure: str | None = Field(
-        None, max_length=orders.TEXT_KEPT, description=f"What follows when an agent fails: {PLANS}"
+        None, max_length=orders.TEXT_KEPT, description=f"The plan if an agent fails: {PLANS}"
     )
 
 
 class One(Arguments):
-    directive: Given = Field(description="The beginning of its id, or its position")
+    directive: Given = Field(description="Its id, the beginning of its id, or its position")
 
 
 class Done(One):
-    result: Reason = Field("", description="What came of it")
+    result: Reason = Field("", description="The result")
 
 
 class Because(One):
-    reason: Reason = Field("", description="Why")
+    reason: Reason = Field("", description="The reason")
 
 
 class List(Arguments):
@@ -263,7 +263,7 @@ ISSUED = ("gitcoord directive issue 'Freeze the schema' --to bob",)
 
 COMMANDS: Mapping[str, Command | Query] = {
     "directive issue": Command(
-        help="Give an order to agents, to those with a capability, or to all",
+        help="Issue a directive to agents, to all with a capability, or to all agents",
         arguments=Issue,
         decide=_issue,
         example="gitcoord directive issue 'Freeze the schema' --to bob --ack all --on-failure 'task Freeze the schema'",
@@ -271,7 +271,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         answer=_answer,
     ),
     "directive list": Query(
-        help="Show directives and whom they wait for",
+        help="List directives and the agents that they wait for",
         example="gitcoord directive list --all",
         arguments=List,
         ask=_list,
@@ -279,7 +279,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         tool="fleet_show",
     ),
     "directive show": Query(
-        help="Show a directive with each agent's part",
+        help="Show a directive and each agent's progress",
         before=ISSUED,
         example="gitcoord directive show 3",
         arguments=One,
@@ -287,7 +287,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         positional=("directive",),
     ),
     "directive ack": Command(
-        help="Say that you have a directive",
+        help="Acknowledge a directive",
         before=ISSUED,
         example="gitcoord directive ack 3 --as bob",
         arguments=One,
@@ -296,7 +296,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         tool="directive_update",
     ),
     "directive done": Command(
-        help="Say that your part of a directive is done",
+        help="Mark your part of a directive as done",
         before=ISSUED,
         arguments=Done,
         example="gitcoord directive done 3 'it is frozen' --as bob",
@@ -305,7 +305,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         tool="directive_update",
     ),
     "directive fail": Command(
-        help="Say that you cannot do your part, so that its plan is followed",
+        help="Report that you cannot do your part; the directive's plan takes effect",
         before=ISSUED,
         arguments=Because,
         example="gitcoord directive fail 3 'no access' --as bob",
@@ -314,7 +314,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         tool="directive_update",
     ),
     "directive withdraw": Command(
-        help="Take back a directive of yours",
+        help="Withdraw your directive",
         before=ISSUED,
         example="gitcoord directive withdraw 3",
         arguments=Because,

@@ -31,15 +31,15 @@ WITHIN_S = 600.0  # for an answer: an agent at work looks up now and then
 
 
 class Broadcast(Arguments):
-    text: Content = Field(min_length=1, description="What to say; - reads standard input")
-    priority: AnyCase = Field("MEDIUM", description="How urgent it is")
-    expires_s: Span | None = Field(None, alias="expires", description="After how long nobody needs it any more")
-    data: JsonObject = Field({}, description="A JSON object to go with it")
+    text: Content = Field(min_length=1, description="The text; - reads standard input")
+    priority: AnyCase = Field("MEDIUM", description="The priority")
+    expires_s: Span | None = Field(None, alias="expires", description="When the message expires, as a span")
+    data: JsonObject = Field({}, description="A JSON object to attach")
 
 
 class Send(Broadcast):
-    to: Agents = Field([], description="An agent that it is for")
-    capability: CapabilityGiven | None = Field(None, description="All agents that can do this")
+    to: Agents = Field([], description="A recipient")
+    capability: CapabilityGiven | None = Field(None, description="Address all agents with this capability")
 
 
 class Request(Send):
@@ -47,18 +47,20 @@ class Request(Send):
 
 
 class Reply(Arguments):
-    message: Given = Field(description="What is answered: the beginning of its id, or its position")
-    text: Content = Field(min_length=1, description="What to say; - reads standard input")
-    priority: AnyCase = Field("MEDIUM", description="How urgent it is")
-    data: JsonObject = Field({}, description="A JSON object to go with it")
+    message: Given = Field(description="The message or event: its id, the beginning of its id, or its position")
+    text: Content = Field(min_length=1, description="The text; - reads standard input")
+    priority: AnyCase = Field("MEDIUM", description="The priority")
+    data: JsonObject = Field({}, description="A JSON object to attach")
 
 
 class Chosen(Arguments):
-    messages: typed.Chosen = Field([], description="Messages: ids, or positions")
+    messages: typed.Chosen = Field([], description="Message ids or positions")
 
 
 class Read(Arguments):
-    messages: list[Given] = Field([], max_length=post.IDS_MAX, description="Messages; none: all that the inbox shows")
+    messages: list[Given] = Field(
+        [], max_length=post.IDS_MAX, description="Message ids or positions (default: all in the inbox)"
+    )
 
 
 def _send(ctx: Context, asked: Send) -> list[NewEvent]:
@@ -173,7 +175,7 @@ COLUMNS = ("id", "at", "from", "to", "priority", "text", "request")
 
 COMMANDS: Mapping[str, Command | Query] = {
     "message send": Command(
-        help="Say something to agents, or to those with a capability",
+        help="Send a message to agents, or to all with a capability",
         example="gitcoord message send 'The parser is yours' --to bob --priority high",
         arguments=Send,
         decide=_send,
@@ -183,7 +185,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         tool="message_send",
     ),
     "message broadcast": Command(
-        help="Say something to all",
+        help="Send a message to all agents",
         example="gitcoord message broadcast 'Release at noon' --expires 4h",
         arguments=Broadcast,
         decide=_broadcast,
@@ -193,7 +195,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         tool="message_send",
     ),
     "message request": Command(
-        help="Ask agents for something, and be told if nobody answers in time",
+        help="Send a request; report if no answer arrives in time",
         example="gitcoord message request 'Which schema has the API?' --to bob --within 10m",
         arguments=Request,
         decide=_request,
@@ -204,7 +206,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         tool="message_send",
     ),
     "message reply": Command(
-        help="Answer what somebody said; the answer belongs to the same conversation",
+        help="Reply to a message or an event, in its conversation",
         before=("gitcoord append question 'Who takes the parser?' --to bob --wait sequenced",),
         example="gitcoord message reply 3 'I do'",
         arguments=Reply,
@@ -215,7 +217,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         tool="message_send",
     ),
     "message ack": Command(
-        help="Acknowledge messages, so that their authors know",
+        help="Acknowledge messages to their authors",
         arguments=Chosen,
         decide=_acknowledge,
         before=("gitcoord append question 'Who takes the parser?' --to bob --wait sequenced",),
@@ -225,7 +227,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         tool="message_send",
     ),
     "message read": Command(
-        help="Say what you have read, so that the inbox shows it no more",
+        help="Mark messages as read; the inbox omits them",
         example="gitcoord message read",
         arguments=Read,
         decide=_read,
@@ -235,7 +237,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         tool="message_send",
     ),
     "message list": Query(
-        help="Show what you said and what was said to you",
+        help="List messages from you and to you",
         example="gitcoord message list --waiting",
         arguments=queries.List,
         ask=queries.list_,
@@ -243,7 +245,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         tool="message_show",
     ),
     "message show": Query(
-        help="Show a message, and how far it got with each recipient",
+        help="Show a message and its delivery to each recipient",
         arguments=queries.Show,
         ask=queries.show,
         before=("gitcoord message broadcast 'Release at noon'",),
@@ -252,7 +254,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         tool="message_show",
     ),
     "inbox": Query(
-        help="Show what was said to you and is unread, in order",
+        help="List your unread messages, oldest first",
         example="gitcoord inbox",
         arguments=queries.Inbox,
         ask=queries.inbox,

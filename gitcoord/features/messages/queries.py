@@ -19,22 +19,24 @@ from gitcoord.features.typed import PRIORITIES, AgentGiven, AnyCase
 
 
 class Show(Arguments):
-    message: Given = Field(description="The beginning of its id, or its position")
+    message: Given = Field(description="Its id, the beginning of its id, or its position")
 
 
 class Filters(Arguments):
-    by: AgentGiven | None = Field(None, alias="from", description="Only from this agent")
-    priority: AnyCase | None = Field(None, description="Only these, and what is more urgent")
-    interaction: int | None = Field(None, ge=0, le=limits.INTERACTION_MAX, description="Only of this conversation")
+    by: AgentGiven | None = Field(None, alias="from", description="Only messages from this agent")
+    priority: AnyCase | None = Field(None, description="Only messages of this priority or higher")
+    interaction: int | None = Field(
+        None, ge=0, le=limits.INTERACTION_MAX, description="Only messages of this conversation"
+    )
 
 
 class Inbox(Filters):
-    all: bool = Field(False, description="Also what was read or is past its time")
-    order: Literal["ledger", "priority"] = Field("ledger", description="As it was said, or the most urgent first")
+    all: bool = Field(False, description="Include read and expired messages")
+    order: Literal["ledger", "priority"] = Field("ledger", description="Oldest first, or most urgent first")
 
 
 class List(Filters):
-    to: AgentGiven | None = Field(None, description="Only what is for this agent")
+    to: AgentGiven | None = Field(None, description="Only messages to this agent")
     waiting: bool = Field(False, description="Only requests without an answer")
     all: bool = Field(False, description="Also what others said to each other")
 
@@ -48,7 +50,7 @@ def mine(ctx: Context) -> list[Said]:
     """What is for him who looks, since he joined, as it was said."""
     known = ctx.fleet.members.get(ctx.actor)
     if known is None:
-        raise Refused("whose messages? Say who you are with --as or GITCOORD_AGENT")
+        raise Refused("no member of the fleet is chosen: name your agent with --as or GITCOORD_AGENT")
     return [one for one in ctx.state("messages").said.values() if post.is_for(one, known.id, joined=known.joined)]
 
 

@@ -28,12 +28,12 @@ duty = recovery_plan.duty
 
 
 class List(Arguments):
-    agent: AgentGiven | None = Field(None, description="Only this agent's")
-    open: bool = Field(False, description="Only those that last")
+    agent: AgentGiven | None = Field(None, description="Only this agent's reservations")
+    open: bool = Field(False, description="Only open failures")
 
 
 class Show(Arguments):
-    id: Given | None = Field(None, description="The recovery; none: the newest")
+    id: Given | None = Field(None, description="Recovery id (default: the newest)")
 
 
 class Nothing(Arguments):
@@ -81,27 +81,27 @@ def broken(ctx: Context, asked: Nothing) -> list[dict[str, Any]]:
 
 COMMANDS: Mapping[str, Command | Query] = {
     "recovery list": Query(
-        help="Show who was gone, what was done about it, and what came of it",
+        help="List agent failures and how they were handled",
         example="gitcoord recovery list --open",
         arguments=List,
         ask=list_,
         columns=("id", "agent", "outcome", "strategies", "lost", "seconds"),
     ),
     "recovery show": Query(
-        help="Show one recovery, step by step",
+        help="Show a recovery, step by step",
         example="gitcoord recovery show",
         arguments=Show,
         ask=show,
         positional=("id",),
     ),
     "recovery rate": Query(
-        help="Show how many recoveries needed nobody, and how long they took",
+        help="Show how many recoveries were automatic, and how long they took",
         example="gitcoord recovery rate",
         arguments=Nothing,
         ask=rate,
     ),
     "recovery circuits": Query(
-        help="Show which agents fail, and from when they may be tried again",
+        help="List failing agents, and when each is tried again",
         example="gitcoord recovery circuits",
         arguments=Nothing,
         ask=broken,

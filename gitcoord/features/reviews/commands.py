@@ -26,22 +26,24 @@ def _bare(given: object) -> object:
 
 class OnPull(Arguments):
     pr: Annotated[int, BeforeValidator(_bare)] = Field(ge=1, le=2**31, description="The pull request's number")
-    repo: Repository = Field("", description="Its owner/name, unless it is the fleet's own")
+    repo: Repository = Field("", description="The repository, OWNER/NAME (default: the fleet's own)")
 
 
 class CastVote(OnPull):
-    verdict: Voice = Field(description="Your opinion")
-    commit: Commit = Field("", description="What you looked at; none: the newest one reviewed or on GitHub")
-    why: Words = Field("", description="Why, in public")
+    verdict: Voice = Field(description="Your vote")
+    commit: Commit = Field(
+        "", description="The commit that you looked at (default: the newest reviewed, or the newest on GitHub)"
+    )
+    why: Words = Field("", description="The reason, shown in public")
 
 
 class Request(OnPull):
     to: Agents = Field([], description="Agents that are asked to vote")
-    why: Words = Field("", description="What to look at")
+    why: Words = Field("", description="A note for the reviewers")
 
 
 class Reviews(Arguments):
-    stale: bool = Field(False, description="Only those to be reviewed again")
+    stale: bool = Field(False, description="Only pull requests that must be reviewed again")
 
 
 def cast(ctx: Context, asked: CastVote) -> list[NewEvent]:
@@ -140,7 +142,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         tool="review_vote",
     ),
     "review request": Command(
-        help="Ask for a review of a pull request, and agents for their votes",
+        help="Request a review of a pull request, and votes from agents",
         example="gitcoord review request 12 --why 'the parser is new'",
         arguments=Request,
         decide=request,
@@ -149,7 +151,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         idempotent=True,
     ),
     "review list": Query(
-        help="Show reviews and votes",
+        help="List reviews and votes",
         example="gitcoord review list --stale",
         arguments=Reviews,
         ask=list_,
@@ -157,7 +159,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         tool="fleet_show",
     ),
     "review show": Query(
-        help="Show the review of a pull request, and who voted how",
+        help="Show a pull request's review and each vote",
         example="gitcoord review show 12",
         arguments=OnPull,
         ask=show,

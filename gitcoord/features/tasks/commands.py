@@ -19,22 +19,22 @@ from gitcoord.features.tasks.queries import named, shown
 from gitcoord.features.tasks.state import ASSIGNED, CANCELLED, DONE, FAILED, HELD, OVER, READY, Task, in_a_line
 from gitcoord.features.typed import AgentGiven, AnyCase, Capabilities, JsonObject
 
-ID = Field(max_length=GIVEN_CHARS_MAX, description="The beginning of its id, or the position of its event")
-ATTEMPT = Field(None, ge=1, le=said.ATTEMPTS_MAX, description="Which attempt; none: one's newest")
+ID = Field(max_length=GIVEN_CHARS_MAX, description="Task id, its beginning, or its event's position")
+ATTEMPT = Field(None, ge=1, le=said.ATTEMPTS_MAX, description="Attempt number (default: your latest)")
 IN_A_FILE = "write what is longer to a file, commit it, and name that"
 
 
 class Create(Arguments):
-    title: Title = Field(description="What to do, in one line")
-    body: Content = Field("", description="All that one must know to do it; - is standard input")
-    needs: Capabilities = Field([], description="A capability that its agent must have")
-    priority: AnyCase = Field("MEDIUM", description="How urgent it is")
-    deadline: Given | None = Field(None, description="When it must be done: a span such as 2h, or a time (UTC)")
-    after: list[Given] = Field([], max_length=said.AFTER_MAX, description="A task that must be done before")
-    attempts: int = Field(3, ge=1, le=said.ATTEMPTS_MAX, description="How many times it may fail")
-    time_limit: Span | None = Field(None, le=said.TIMEOUT_S_MAX, description="How long one attempt may take")
-    agent: AgentGiven | None = Field(None, description="Who it is meant for, unless that one is away")
-    data: JsonObject = Field({}, description="A JSON object for its agent")
+    title: Title = Field(description="The task, in one line")
+    body: Content = Field("", description="The full description; - reads standard input")
+    needs: Capabilities = Field([], description="A capability that the agent must have")
+    priority: AnyCase = Field("MEDIUM", description="The priority")
+    deadline: Given | None = Field(None, description="The deadline: a span such as 2h, or a time (UTC)")
+    after: list[Given] = Field([], max_length=said.AFTER_MAX, description="A task that must be done first")
+    attempts: int = Field(3, ge=1, le=said.ATTEMPTS_MAX, description="The number of attempts")
+    time_limit: Span | None = Field(None, le=said.TIMEOUT_S_MAX, description="The time limit of each attempt")
+    agent: AgentGiven | None = Field(None, description="The preferred agent; another one gets the task if it is away")
+    data: JsonObject = Field({}, description="A JSON object for the agent")
 
 
 class Claim(Arguments):
@@ -46,22 +46,22 @@ class Start(Claim):
 
 
 class Progress(Claim):
-    share: float | None = Field(None, ge=0, le=1, description="How much is done, 0 to 1")
-    text: Words = Field("", description="What is being done")
-    ask: Reason = Field("", description="What one must know to go on")
+    share: float | None = Field(None, ge=0, le=1, description="The share that is done, from 0 to 1")
+    text: Words = Field("", description="The current work")
+    ask: Reason = Field("", description="A question that must be answered before you can go on")
     attempt: int | None = ATTEMPT
 
 
 class Finish(Claim):
-    result: Content = Field("", description="What came of it")
+    result: Content = Field("", description="The result")
     artifacts: list[said.Artifact] = Field(
-        [], alias="artifact", max_length=said.ARTIFACTS_MAX, description="A ref or a path that it made"
+        [], alias="artifact", max_length=said.ARTIFACTS_MAX, description="A ref or a path that the task produced"
     )
     attempt: int | None = ATTEMPT
 
 
 class Fail(Claim):
-    reason: Reason = Field("", description="Why")
+    reason: Reason = Field("", description="The reason")
     attempt: int | None = ATTEMPT
 
 
@@ -70,7 +70,7 @@ class Release(Fail):
 
 
 class Cancel(Claim):
-    reason: Reason = Field("", description="Why")
+    reason: Reason = Field("", description="The reason")
 
 
 def create(ctx: Context, asked: Create) -> list[NewEvent]:
@@ -78,7 +78,7 @@ def create(ctx: Context, asked: Create) -> list[NewEvent]:
     after = [named(ctx, text) for text in asked.after]
     for task in after:
         if task.status in (FAILED, CANCELLED):
-            raise Refused(f"the new task would wait for ever for {task.id[:8]}: {in_a_line(task)}")
+            raise Refused(f"the new task would wait forever for {task.id[:8]}: {in_a_line(task)}")
     data = {
         "title": asked.title,
         "body": asked.body,
@@ -243,7 +243,7 @@ _CLAIMED = (*_MADE, "gitcoord task claim 3")
 
 COMMANDS: Mapping[str, Command] = {
     "task create": Command(
-        help="Open a task",
+        help="Create a task",
         example="gitcoord task create 'Mend the parser' --priority high --needs python",
         arguments=Create,
         decide=create,
@@ -252,7 +252,7 @@ COMMANDS: Mapping[str, Command] = {
         tool="task_create",
     ),
     "task claim": Command(
-        help="Take a task; who is first in the ledger has it",
+        help="Claim a task; the first claim in the ledger wins",
         example="gitcoord task claim 3",
         before=_MADE,
         arguments=Claim,
@@ -265,7 +265,7 @@ COMMANDS: Mapping[str, Command] = {
         tool="task_update",
     ),
     "task start": Command(
-        help="Say that one works on it now",
+        help="Mark a task as in progress",
         example="gitcoord task start 3",
         before=_CLAIMED,
         arguments=Start,
@@ -277,7 +277,7 @@ COMMANDS: Mapping[str, Command] = {
         tool="task_update",
     ),
     "task progress": Command(
-        help="Say how far one is, or what one must know to go on",
+        help="Report progress, or ask for input",
         before=_CLAIMED,
         example="gitcoord task progress 3 0.5 'tests are written'",
         arguments=Progress,
@@ -288,7 +288,7 @@ COMMANDS: Mapping[str, Command] = {
         tool="task_update",
     ),
     "task finish": Command(
-        help="Say that it is done, and what came of it",
+        help="Mark a task as done, with its result",
         example="gitcoord task finish 3 'merged' --artifact main",
         before=_CLAIMED,
         arguments=Finish,
@@ -300,7 +300,7 @@ COMMANDS: Mapping[str, Command] = {
         tool="task_update",
     ),
     "task fail": Command(
-        help="Say that this attempt came to nothing",
+        help="Mark an attempt as failed",
         before=_CLAIMED,
         example="gitcoord task fail 3 'no access'",
         arguments=Fail,
@@ -311,7 +311,7 @@ COMMANDS: Mapping[str, Command] = {
         tool="task_update",
     ),
     "task release": Command(
-        help="Give it back, for another one to do",
+        help="Release a task for another agent",
         example="gitcoord task release 3 'going home'",
         before=_CLAIMED,
         arguments=Release,
@@ -322,7 +322,7 @@ COMMANDS: Mapping[str, Command] = {
         tool="task_update",
     ),
     "task cancel": Command(
-        help="End it; nobody needs to do it",
+        help="Cancel a task",
         example="gitcoord task cancel 3 'no longer needed'",
         before=_MADE,
         arguments=Cancel,

@@ -20,18 +20,18 @@ Status = Literal["created", "ready", "assigned", "accepted", "running", "input-r
 
 
 class List(Arguments):
-    status: Status | None = Field(None, description="Only those that are so")
+    status: Status | None = Field(None, description="Only agents with this status")
     agent: AgentGiven | None = Field(None, description="Only what this agent has or did")
-    needs: CapabilityGiven | None = Field(None, description="Only those that need this capability")
+    needs: CapabilityGiven | None = Field(None, description="Only tasks that need this capability")
     all: bool = Field(False, description="Those that are over too")
 
 
 class Ready(Arguments):
-    agent: AgentGiven | None = Field(None, description="Only what this agent is able to do")
+    agent: AgentGiven | None = Field(None, description="Only tasks that this agent can do")
 
 
 class Show(Arguments):
-    task: Given = Field(description="The beginning of its id, or the position of its event")
+    task: Given = Field(description="Task id, its beginning, or its event's position")
 
 
 def named(ctx: Context, text: str) -> Task:
@@ -89,9 +89,9 @@ def explain(ctx: Context, asked: Show) -> dict[str, Any]:
 def _awaited(ctx: Context, uid: str) -> str:
     other: Task | None = ctx.state("tasks").tasks.get(uid)
     if other is None:
-        return f"it waits for {uid[:8]}, which failed or was cancelled long ago: cancel it, or open it anew"
+        return f"it waits for {uid[:8]}, which failed or was cancelled long ago: cancel it, or create it again"
     if other.status in OVER:
-        return f"it waits for {uid[:8]} {other.title!r}, and {in_a_line(other)}: cancel it, or open it anew"
+        return f"it waits for {uid[:8]} {other.title!r}, and {in_a_line(other)}: cancel it, or create it again"
     return f"it waits for {uid[:8]} {other.title!r}: {in_a_line(other)}"
 
 
@@ -106,7 +106,7 @@ def _decided(ctx: Context, task: Task) -> str:
     if asked.status == "approved":
         return f"{asked.judge} approved it, and it waits until {asked.data.get('agent')} is free"
     why = f" ({asked.why})" if asked.why else ""
-    return f"{asked.judge} rejected it{why}: it can be claimed, or opened anew"
+    return f"{asked.judge} rejected it{why}: it can be claimed, or opened again"
 
 
 def _unassigned(task: Task, crowd: list[dispatch.Worker], reasons: Mapping[str, str]) -> str:
@@ -182,7 +182,7 @@ _MADE = ("gitcoord task create 'Mend the parser' --needs python",)
 
 QUERIES: Mapping[str, Query] = {
     "task list": Query(
-        help="Show the tasks that are open",
+        help="List open tasks",
         example="gitcoord task list --status ready",
         before=_MADE,
         arguments=List,
@@ -191,7 +191,7 @@ QUERIES: Mapping[str, Query] = {
         tool="task_show",
     ),
     "task show": Query(
-        help="Show one task, with its attempts",
+        help="Show a task and its attempts",
         example="gitcoord task show 3",
         before=_MADE,
         arguments=Show,
@@ -200,7 +200,7 @@ QUERIES: Mapping[str, Query] = {
         tool="task_show",
     ),
     "task explain": Query(
-        help="Say why nobody has a task, or why the one who has it",
+        help="Explain why a task is assigned to its agent, or to none",
         example="gitcoord task explain 3",
         before=_MADE,
         arguments=Show,
@@ -209,7 +209,7 @@ QUERIES: Mapping[str, Query] = {
         tool="task_show",
     ),
     "ready": Query(
-        help="Show what can be taken now, the most urgent first",
+        help="List tasks that can be claimed now, most urgent first",
         example="gitcoord ready --agent alice",
         before=_MADE,
         arguments=Ready,

@@ -20,8 +20,10 @@ from gitcoord.features.workflows import runs as workflow_runs
 from gitcoord.features.workflows.file import Definition
 from gitcoord.features.workflows.runs import RUNNING, SKIPPED, UNDO, Run
 
-FILE = Field(max_length=workflow_file.FILE_BYTES_MAX, description="Its file, YAML or TOML", json_schema_extra=FROM_FILE)
-RUN = Field(max_length=GIVEN_CHARS_MAX, description="The run: the beginning of its id, or the position of its event")
+FILE = Field(
+    max_length=workflow_file.FILE_BYTES_MAX, description="A workflow file, YAML or TOML", json_schema_extra=FROM_FILE
+)
+RUN = Field(max_length=GIVEN_CHARS_MAX, description="Run id, its beginning, or its event's position")
 
 
 class Check(Arguments):
@@ -31,19 +33,19 @@ class Check(Arguments):
 class Start(Arguments):
     workflow: str = Field(
         max_length=workflow_file.FILE_BYTES_MAX,
-        description="Its file, or the name of one that is defined",
+        description="A workflow file, or the name of a defined workflow",
         json_schema_extra=FROM_FILE,
     )
 
 
 class Stop(Arguments):
     run: str = RUN
-    why: Words = Field("", description="Why, to be shown to the others")
+    why: Words = Field("", description="The reason, shown to other agents")
 
 
 class Auto(Arguments):
-    name: Given = Field(description="A workflow that is defined")
-    on: Given | None = Field(None, description="The type of event after which it starts; none: it does so no more")
+    name: Given = Field(description="The name of a defined workflow")
+    on: Given | None = Field(None, description="The event type that starts it (default: none, stop starting it)")
 
 
 class List(Arguments):
@@ -51,7 +53,7 @@ class List(Arguments):
 
 
 class Status(Arguments):
-    run: Given | None = Field(None, description="A run; none: how all of them go")
+    run: Given | None = Field(None, description="Run id, its beginning, or its event's position (default: all runs)")
 
 
 class Nothing(Arguments):
@@ -204,7 +206,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         answer=lambda ctx, uid: {"run": row(ctx, ctx.state("workflows").runs[uid])},
     ),
     "workflow stop": Command(
-        help="Stop a run: cancel what is open, take back what is done",
+        help="Stop a run: cancel open tasks, compensate finished ones",
         arguments=Stop,
         decide=stop,
         example="gitcoord workflow stop 3",
@@ -214,7 +216,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         tool="workflow_run",
     ),
     "workflow status": Query(
-        help="Show how a run goes, or all of them: what is complete, and what takes longest",
+        help="Show the progress of a run, or of all runs, and their slowest steps",
         example="gitcoord workflow status",
         arguments=Status,
         ask=status,
@@ -222,7 +224,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         tool="fleet_show",
     ),
     "workflow list": Query(
-        help="Show the runs",
+        help="List runs",
         example="gitcoord workflow list --all",
         arguments=List,
         ask=list_,
@@ -230,14 +232,14 @@ COMMANDS: Mapping[str, Command | Query] = {
         tool="fleet_show",
     ),
     "workflow check": Query(
-        help="Check a workflow's file, and show the order of its steps",
+        help="Check a workflow file, and show the order of its steps",
         example="gitcoord workflow check examples/release.yaml",
         arguments=Check,
         ask=check,
         positional=("file",),
     ),
     "workflow define": Command(
-        help="Make a workflow known by its name",
+        help="Define a workflow, to start it by its name",
         example="gitcoord workflow define examples/release.yaml",
         arguments=Check,
         decide=define,
@@ -245,7 +247,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         idempotent=True,
     ),
     "workflow defined": Query(
-        help="Show the workflows that are known by name",
+        help="List defined workflows",
         example="gitcoord workflow defined",
         arguments=Nothing,
         ask=defined,
@@ -254,7 +256,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         tool="fleet_show",
     ),
     "workflow auto": Command(
-        help="Start a workflow by itself after each event of a type, or no more",
+        help="Start a workflow automatically after events of a type, or stop doing so",
         arguments=Auto,
         decide=auto,
         example="gitcoord workflow auto release --on merged",

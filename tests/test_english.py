@@ -1,0 +1,134 @@
+"""Help and messages are in plain English, as far as a machine can check it in the folders that print them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from gitcoord.cli.main import GROUPS, gitcoord, words
+from gitcoord.core.commands import Command, Query
+from gitcoord.features import FEATURES, LISTED
+
+TOP = Path(__file__).resolve().parents[1] / "gitcoord"
+FOLDERS = ("cli", "features", "mcp")
+BARE = re.compile(r"(?:\A|[.?!] +|\n\s*)(?:Who|What|Whose|Of|That)\b")  # a sentence that names no subject
+BARE_START = re.compile(r"\A(?:who|what|whose|of)\b(?! is\b)", re.IGNORECASE)  # messages begin in lower case
+ARCHAIC = re.compile(
+    r"\b(?:mend(?:s|ed|ing)?|anew|for ever|oneself|whosoever|naught|a bug in gitcoord)\b", re.IGNORECASE
+)
+NO_VERBS = {"a", "an", "the", "all", "its", "how", "this", "these", "those", "it", "one", "nobody", "nothing"}
+TELLS = {"echo", "tell", "say", "UsageError", "BadParameter", "ClickException", "Refused", "Lost", "Corrupt"}
+TELLS |= {"Unreachable", "GitcoordError", "CredentialsRefused", "NotConfirmed"}
+
+
+def walk(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    yield name, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for part in command.list_commands(context):
+            found = command.get_command(context, part)
+            assert found is not None
+            yield from walk(found, f"{name} {part}")
+
+
+def every_command() -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(gitcoord)
+    for word in words():
+        found = gitcoord.get_command(context, word)
+        assert found is not None
+        yield from walk(found, word)
+
+
+def declared() -> Iterator[tuple[str, Command | Query]]:
+    for feature in FEATURES.values():
+        yield from feature.COMMANDS.items()
+
+
+def helps() -> Iterator[tuple[str, str]]:
+    """Yield each line of help that describes one command, with its name."""
+    for name, command in every_command():
+        yield name, (command.help or "").split("\n\n")[0].replace("\n", " ").split(". ")[0].removesuffix(".")
+    for name, what in declared():
+        yield name, what.help
+    for heading in (*GROUPS.values(), *LISTED.values()):
+        yield from heading.items()
+
+
+def descriptions() -> Iterator[tuple[str, str]]:
+    """Yield what describes each option."""
+    for name, command in every_command():
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help, (name, parameter.name)
+                yield f"{name} --{parameter.name}", parameter.help
+    for name, what in declared():
+        for field_name, field in what.arguments.model_fields.items():
+            yield f"{name} {field_name}", field.description or ""
+
+
+def messages(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the words of each text that a module's calls tell people, or that it returns (the reasons of the fold)."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Return) and node.value is not None and " " in words_of(node.value):
+            yield node.lineno, words_of(node.value)
+        called = getattr(node.func, "attr", getattr(node.func, "id", "")) if isinstance(node, ast.Call) else ""
+        if called in TELLS and isinstance(node, ast.Call):
+            for argument in node.args:
+                text = words_of(argument)
+                if " " in text:
+                    yield node.lineno, text
+
+
+def words_of(node: ast.expr) -> str:
+    """Return the text of a literal, with `{}` in the place of what is filled in; "" for anything else."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(words_of(part) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+    return ""
+
+
+def test_each_help_line_begins_with_a_verb_and_has_no_full_stop() -> None:
+    wrong = [
+        (name, text)
+        for name, text in helps()
+        if not text[:1].isupper()
+        or text.endswith(".")
+        or "\n" in text
+        or text.split()[0].casefold() in NO_VERBS
+        or BARE.search(text)
+        or ARCHAIC.search(text)
+    ]
+    assert wrong == []
+
+
+def test_each_option_is_described_in_plain_words_without_a_full_stop() -> None:
+    wrong = [
+        (name, text)
+        for name, text in descriptions()
+        if not text or text.endswith(".") or BARE.search(text) or ARCHAIC.search(text)
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_messages_name_their_subject_and_have_no_archaic_words(folder: str) -> None:
+    found = [
+        (path.relative_to(TOP).as_posix(), line, text)
+        for path in sorted((TOP / folder).rglob("*.py"))
+        for line, text in messages(path)
+    ]
+    assert folder == "mcp" or len(found) > 10
+    wrong = [row for row in found if BARE.search(row[2]) or BARE_START.search(row[2]) or ARCHAIC.search(row[2])]
+    assert wrong == []
+
+
+def test_the_checks_can_fail() -> None:
+    assert BARE.search("It ends. Who never beat is not in it") and BARE.search("Whose; none: one's own")
+    assert BARE_START.search("who speaks? Name the agent") and ARCHAIC.search("Mend it, for ever")
+    assert not BARE.search("The file that is named here. The others stay")
