@@ -73,7 +73,7 @@ def report(answers: tuple[Path, ...]) -> None:
 
 
 def _values(path: Path) -> Iterator[Mapping[str, Any]]:
-    """The JSON objects in a file of lines; what a person was to read is none."""
+    """Yield the JSON objects in a file of lines; skip lines for people."""
     try:
         with open(path, "rb") as file:
             data = file.read(ANSWER_BYTES_MAX + 1)
@@ -92,7 +92,7 @@ def _values(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _summary(now: dict[str, Any]) -> Iterator[str]:
-    """Markdown: the screen of `gitcoord status`, and the newest conversations."""
+    """Return Markdown: the screen of `gitcoord status`, and the newest conversations."""
     from gitcoord.node import ledger_pages
     from gitcoord.node.operations import local_pages
 

@@ -94,7 +94,7 @@ def styled(line: Line) -> Text:
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on one line."""
+    """Print one JSON value on one line."""
     click.echo(text_.as_json(value))
 
 
@@ -107,7 +107,7 @@ def as_option(function: F) -> F:
 
 
 def allow_secret_option(function: F) -> F:
-    """For every command that writes somebody's words. The desk that the command opens is told of it."""
+    """Add --allow-secret, to every command that writes text. The desk that the command opens honours it."""
 
     def allow(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         ctx.meta[ALLOW_SECRET] = value
@@ -134,7 +134,7 @@ def show_again(look: Callable[[], T], show: Callable[[T], None], *, watch: bool)
 
 
 def here() -> Node:
-    """The node of the clone that the command was started in; closed with the command."""
+    """Open the node of the clone that the command was started in, and close it with the command."""
     from gitcoord.node.node import open_node
 
     node = open_node(Path.cwd(), tell=tell)
@@ -147,9 +147,9 @@ def here() -> Node:
     return node
 
 
-def desk() -> Writer:
-    """Where to write on that node; for commands that read nothing of the fleet."""
-    from gitcoord.node.writer import Writer, find_home
+def desk() -> Desk:
+    """Return the desk that writes on that node, for commands that read nothing of the fleet."""
+    from gitcoord.node.writer import Desk, find_home
 
     found = Writer(find_home(Path.cwd()))
     _tell_desk(found)
@@ -164,12 +164,12 @@ def _tell_desk(writer: Writer) -> None:
 
 
 def tell(kind: str, text: str) -> None:
-    """A remark of the protocol's, to the person at the terminal."""
+    """Print a remark of the protocol to the terminal."""
     echo(f"gitcoord: {text}", err=True)
 
 
 def speaker(node: Node | Desk, actor: str | None) -> str:
-    """Return the acting agent: --as, otherwise GITCOORD_AGENT, otherwise the clone's own. Raises Refused if none is set."""
+    """Return the acting agent: --as, GITCOORD_AGENT or the clone's own. Raise Refused if none is set."""
     named = actor or os.environ.get("GITCOORD_AGENT") or node.config.agent
     if not named:
         raise Refused("no agent is chosen here: name one with --as or GITCOORD_AGENT")
@@ -177,7 +177,7 @@ def speaker(node: Node | Desk, actor: str | None) -> str:
 
 
 def event_id(node: Node, short: str) -> str:
-    """The full id of the event that `short` begins, as git takes short commits; a position will do too."""
+    """Return the full id of the event that `short` begins, or that stands at the position `short`. Raise Refused."""
     if short.isdigit() and len(short) < 16:
         found = [uid for uid, position in node.fleet.positions.items() if position == int(short)]
     else:
@@ -191,7 +191,7 @@ def event_id(node: Node, short: str) -> str:
 
 
 def content_or_stdin(content: str) -> str:
-    """`-` reads standard input, as UTF-8, without its last newline."""
+    """Return the content; `-` reads standard input, as UTF-8, without its last newline."""
     if content != "-":
         return content
     try:
@@ -202,7 +202,7 @@ def content_or_stdin(content: str) -> str:
 
 
 def teller(*, quiet: bool, json_logs: bool) -> Callable[[str, str], None]:
-    """What a process that goes on says of itself, line by line."""
+    """Return the function that prints the log of a long-running process, line by line."""
     from gitcoord.node.clock import utc_now
 
     def say(kind: str, text: str) -> None:

@@ -155,7 +155,7 @@ def unset(name: str, of_node: bool, actor: str | None, dry_run: bool, as_json: b
 
 
 def settings(node: Node) -> dict[str, Setting]:
-    """Every setting by name."""
+    """Return every setting by name."""
     from gitcoord.features.settings import Settings
     from gitcoord.node import config as preferences
     from gitcoord.store.git.url import without_secret
@@ -218,7 +218,7 @@ def _change(
 
 
 def _node_changed(node: Node, name: str, text: str | None) -> tuple[Config, Any]:
-    """What its file would hold, and the setting's value there."""
+    """Return what the node's file would hold, and the setting's value there."""
     from gitcoord.node import config as preferences
     from gitcoord.node.membership.init import absolute_remote
     from gitcoord.store.git.url import without_secret
@@ -242,7 +242,7 @@ def _node_changed(node: Node, name: str, text: str | None) -> tuple[Config, Any]
 
 
 def _fleet_changed(node: Node, name: str, text: str | None, actor: str) -> tuple[Draft, Any]:
-    """The event that says so, and the setting's value after it."""
+    """Return the event that changes the setting, and the setting's value after it."""
     from gitcoord.features.settings import changed
     from gitcoord.node.operations import submit
 
@@ -254,7 +254,7 @@ def _fleet_changed(node: Node, name: str, text: str | None, actor: str) -> tuple
 
 
 def _write(node: Node, draft: Draft) -> str:
-    """The level that it has reached."""
+    """Write the event, and return the level that it reached."""
     from gitcoord.core.errors import NotConfirmed
 
     [event] = node.append(draft)
@@ -266,7 +266,7 @@ def _write(node: Node, draft: Draft) -> str:
 
 
 def _value(name: str, text: str) -> Any:
-    """What a person typed, as the setting's model wants it: JSON, a plain word, or words with commas between."""
+    """Parse what a person typed, for the setting's model: JSON, a plain word, or words separated by commas."""
     from gitcoord.features.settings import Settings
 
     if isinstance(Settings.model_fields[name].default, list) and not text.startswith("["):

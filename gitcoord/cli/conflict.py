@@ -107,7 +107,7 @@ def check(
 def _branches(
     repository: Repository, node: Node | None, refs: tuple[str, ...], agents: list[str], base: str | None
 ) -> tuple[list[Ref], Ref | None, dict[str, str]]:
-    """What to look at, what to merge it into, and by commit what the fleet's remote calls it."""
+    """Return the refs to check, the ref to merge into, and by commit the name that the fleet's remote has for it."""
     from gitcoord.code import branches
 
     onto = branches.base_of(repository, base)
@@ -198,7 +198,7 @@ def _show(found: ConflictReport, base: str) -> None:
 
 
 def _news(node: Node, found: list[Conflict], actor: str, looked_at: list[Ref], names: dict[str, str]) -> list[Draft]:
-    """By the remote's names, as the leader tells them: one conflict is one conversation, whoever finds it."""
+    """Return the news by the remote's names, as the leader does: one conflict is one conversation, whoever finds it."""
     from gitcoord.code import conflict_events
     from gitcoord.features import conflicts
     from gitcoord.node.operations import submit

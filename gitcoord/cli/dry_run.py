@@ -19,8 +19,8 @@ def dry_run_option(function: F) -> F:
     return click.option("--dry-run", is_flag=True, help="Show what would be done; change nothing")(function)
 
 
-def would_write(node: Node | Writer, schema: str, drafts: Sequence[Draft], as_json: bool) -> None:
-    """Raises what the node would, were it to append these."""
+def would_write(node: Node | Desk, schema: str, drafts: Sequence[Draft], as_json: bool) -> None:
+    """Show what would be appended. Raise what the node would raise for these drafts."""
     node.check(*drafts)
     would(schema, as_json, drafts=drafts)
 
@@ -28,7 +28,7 @@ def would_write(node: Node | Writer, schema: str, drafts: Sequence[Draft], as_js
 def would(
     schema: str, as_json: bool, *, drafts: Sequence[Draft] = (), changes: Sequence[str] = (), **more: Any
 ) -> None:
-    """`changes`: what else would be done, imperative. `more`: fields of the JSON that are the command's own."""
+    """Show what would be done. `changes`: other effects, imperative. `more`: the command's own JSON fields."""
     if as_json:
         print_json(
             {
@@ -49,7 +49,7 @@ def would(
 
 
 def events(drafts: Sequence[Draft]) -> list[dict[str, Any]]:
-    """As JSON has those that would be written: without what they get when they are."""
+    """Return the JSON of events that would be written, without the fields that they get at the write."""
     return [
         {"type": one.type, "content": one.content, "data": one.data, "to": list(one.to), "re": one.re} for one in drafts
     ]

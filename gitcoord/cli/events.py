@@ -71,7 +71,7 @@ def command(
 
 
 def _show(node: Node, wanted: Wanted, show: Printer, *, limit: int | None, sync: bool, pending: bool = True) -> int:
-    """What there is now; returns the position up to which it was shown."""
+    """Show the present events, and return the position up to which they were shown."""
     if sync:
         refresh(node)
     fleet = node.fleet
@@ -103,7 +103,7 @@ class Wanted:
         return self.from_time is None or _comparable(event.shown_timestamp) >= self.from_time
 
     def may_have(self, line: bytes) -> bool:
-        """False when the line certainly holds no such event: so most lines need not be parsed."""
+        """Return False if the line certainly holds no such event, so that most lines need not be parsed."""
         from gitcoord.core.format.event import may_name, times_in, type_of
 
         if self.types and type_of(line) not in self.types:
@@ -114,7 +114,7 @@ class Wanted:
 
 
 def sequenced(node: Node, wanted: Wanted, *, newest_first: bool = False) -> Iterator[tuple[int, Event]]:
-    """The events of the ledger that are wanted, with their positions."""
+    """Yield the wanted events of the ledger, with their positions."""
     from gitcoord.core.format.event import parse
 
     read = node.replica.branch.line_at()
@@ -136,7 +136,7 @@ def _positions(node: Node, wanted: Wanted, newest_first: bool) -> Iterable[int]:
 
 
 def _newest(node: Node, wanted: Wanted, limit: int | None) -> Iterable[tuple[int, Event]]:
-    """The newest `limit` (None: all), oldest of them first; of the others none is parsed."""
+    """Return the newest `limit` events (None: all), oldest first; parse no others."""
     if limit is None:
         return sequenced(node, wanted)
     newest = list(islice(sequenced(node, wanted, newest_first=True), limit))
@@ -144,7 +144,7 @@ def _newest(node: Node, wanted: Wanted, limit: int | None) -> Iterable[tuple[int
 
 
 def _waiting(node: Node, wanted: Wanted) -> Iterator[tuple[str, Event]]:
-    """Pending events and, where asked for, live heartbeats, with their levels. They have no position yet to be
+    """Return pending events and, if asked for, live heartbeats, with their levels. They have no position yet to be
     `after`."""
     from gitcoord.cli import shown
     from gitcoord.node import peers
@@ -160,7 +160,7 @@ def _waiting(node: Node, wanted: Wanted) -> Iterator[tuple[str, Event]]:
 
 
 def following(node: Node, wanted: Wanted, *, after: int, sync: bool) -> Iterator[tuple[int, Event]]:
-    """Each wanted event that gets its place after position `after`, for ever."""
+    """Yield each wanted event that is sequenced after position `after`, forever."""
     due_s, complained = 0.0, False
     while True:
         if sync and time.monotonic() >= due_s and not node.home.running():
@@ -174,7 +174,7 @@ def following(node: Node, wanted: Wanted, *, after: int, sync: bool) -> Iterator
 
 
 def refresh(node: Node, *, quiet: bool = False, fresh_s: float = 0.0) -> bool:
-    """One round, unless a running agent does them, or the last one was less than `fresh_s` ago.
+    """Do one round, unless a running agent does them, or the last round was less than `fresh_s` ago.
 
     Trouble is told, not raised: what is here can be shown.
     """
@@ -217,7 +217,7 @@ def _line_printer() -> Printer:
 
 
 def _since(text: str | None) -> tuple[int, str | None]:
-    """--since: a position, or a time as it is compared with others."""
+    """Parse --since: a position, or a time in its comparable form."""
     if text is None:
         return 0, None
     if re.fullmatch(r"[0-9]{1,15}", text):
@@ -228,6 +228,6 @@ def _since(text: str | None) -> tuple[int, str | None]:
 
 
 def _comparable(timestamp: str) -> str:
-    """UTC times have from 0 to 6 digits behind the point: equal lengths compare as text."""
+    """Pad a UTC time to 6 digits after the point: times of equal length compare as text."""
     whole, _, part = timestamp.removesuffix("Z").removesuffix("+00:00").partition(".")
     return f"{whole}.{part:0<6}"

@@ -49,7 +49,7 @@ METAVARS = {
 
 
 def command(word: str) -> click.Command:
-    """What `gitcoord WORD` runs: a command, or a group of those that begin with it."""
+    """Return what `gitcoord WORD` runs: a command, or a group of commands."""
     found = _named(word)
     if word in found:
         return _click(word, found[word])
@@ -89,7 +89,7 @@ def _click(name: str, what: Command | Query) -> click.Command:
 
 
 def _parameter(name: str, field: FieldInfo, positional: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """One argument or option; values stay text here, the model reads them."""
+    """Add one argument or option; values stay text here, the model parses them."""
     kind = _inner(field.annotation)
     many = get_origin(kind) is list
     inner = _inner(get_args(kind)[0]) if many else kind
@@ -137,7 +137,7 @@ def _is_span(field: FieldInfo) -> bool:
 
 
 def _inner(annotation: Any) -> Any:
-    """Without `Annotated` and `| None`."""
+    """Return the annotation without `Annotated` and `| None`."""
     if hasattr(annotation, "__metadata__"):
         return _inner(annotation.__origin__)
     options = [one for one in get_args(annotation) if one is not type(None)]
@@ -147,7 +147,7 @@ def _inner(annotation: Any) -> Any:
 
 
 def said(values: Mapping[str, Any], what: Command | Query) -> dict[str, Any]:
-    """What was said on the command line; `-` stands for standard input, a file's name for what it holds."""
+    """Return the arguments of a command line, with `-` replaced by standard input and a file's name by its text."""
     given = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in values.items()
@@ -165,7 +165,7 @@ def said(values: Mapping[str, Any], what: Command | Query) -> dict[str, Any]:
 
 
 def _text_of(name: str) -> str:
-    """Of the file, if there is one of that name; else the name, which may be that of something known."""
+    """Return the text of the file of that name; if there is none, the name, which may name something in the ledger."""
     path = Path(name)
     if not path.is_file():
         return name
@@ -272,7 +272,7 @@ def _runs_query(name: str, what: Query) -> Callable[..., None]:
 
 
 def _whoever(node: Node) -> str:
-    """Reading needs no name: who has none sees what everybody sees."""
+    """Return the acting agent, or "" if none is set: reading needs no name."""
     return os.environ.get("GITCOORD_AGENT") or node.config.agent or ""
 
 

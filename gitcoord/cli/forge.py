@@ -26,11 +26,11 @@ class Forge:
 
     @property
     def told(self) -> str:
-        """As events name it: the fleet's own has no name."""
+        """Return the name that events use: the fleet's own repository has none."""
         return "" if self.remote is not None else self.name
 
     def source(self, client: Client) -> Source | None:
-        """Where its commits can be fetched from."""
+        """Return where its commits can be fetched from."""
         from gitcoord.code.fetched import Source
 
         if self.remote is not None:
@@ -40,14 +40,14 @@ class Forge:
 
 
 def node_if_any() -> Node | None:
-    """That of the fleet that this clone is in, for commands that work without one too."""
+    """Open the node of this clone's fleet, if there is one: these commands also work without a fleet."""
     with contextlib.suppress(GitcoordError):
         return here()
     return None
 
 
 def at(node: Node | None, repo: str | None) -> Forge:
-    """What `--repo` names, else what the remote here is. Raises Refused."""
+    """Return the repository that `--repo` names, otherwise that of the remote here. Raise Refused."""
     from gitcoord.code.fetched import Source
     from gitcoord.github.api import urls
     from gitcoord.store.git import git_store, repo_location

@@ -59,7 +59,7 @@ def pre_commit(as_json: bool) -> None:
 
 
 def _look(folder: Path) -> tuple[list[Touched], bool]:
-    """What is touched of the others' reservations, and whether that is to be refused. Raises GitcoordError."""
+    """Return which reservations of others the commit touches, and whether to refuse it. Raise GitcoordError."""
     from gitcoord.node import peers as sightings
     from gitcoord.node import status_cache
     from gitcoord.store import hooks
@@ -83,13 +83,13 @@ def _look(folder: Path) -> tuple[list[Touched], bool]:
 
 
 def _is_own(one: Reservation, agent: str, node: str, place: str) -> bool:
-    """Where nobody says who acts, all that this work tree has is his."""
+    """Return whether the reservation is the actor's own. If no actor is named, those of this work tree are."""
     same = one["agent"].casefold() == agent.casefold() or not agent
     return same and (one["node"], one["place"]) == (node, place)
 
 
 def touched(held: Iterable[Reservation], changed: Sequence[str]) -> list[Touched]:
-    """Reservations that any of the changed paths is in, each with those paths."""
+    """Return the reservations that contain changed paths, each with those paths."""
     from gitcoord.features import paths
 
     found: list[Touched] = []

@@ -86,8 +86,8 @@ def command(file: BinaryIO, actor: str | None, timeout: float, no_sync: bool, dr
         click.get_current_context().exit(1)
 
 
-def _confirmed(node: Node, done: ImportResult, timeout_s: float) -> str:
-    """The level that the last event reached in time."""
+def _confirmed(node: Node, done: Imported, timeout_s: float) -> str:
+    """Wait, and return the level that the last event reached in time."""
     if done.last is None:
         return "sequenced"
     try:
@@ -110,7 +110,7 @@ def _tell_bad(node: Node, done: ImportResult, dry_run: bool) -> None:
 
 @contextlib.contextmanager
 def _progress(file: BinaryIO) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal; nothing elsewhere."""
+    """Show a progress bar on a terminal, and nothing elsewhere."""
     if not sys.stderr.isatty():
         yield lambda end: None
         return
@@ -123,7 +123,7 @@ def _progress(file: BinaryIO) -> Iterator[Callable[[int], None]]:
 
 
 def _size(file: BinaryIO) -> int | None:
-    """None where it cannot be known: a pipe."""
+    """Return the size; None for a pipe, whose size cannot be known."""
     try:
         return os.fstat(file.fileno()).st_size or None
     except (OSError, ValueError):

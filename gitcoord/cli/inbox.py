@@ -23,7 +23,7 @@ EXAMPLE = "\n  gitcoord inbox --failed\n  gitcoord inbox --failed --replay"
 
 
 def extended(command: click.Command) -> click.Command:
-    """The feature's command, with `--failed`."""
+    """Return the feature's command with `--failed` added."""
     shows: Callable[..., Any] | None = command.callback
     words, example, lines = (command.help or "").partition("\n\n\b\n")
     command.help = words + HELP.rstrip("\n") + example + lines + EXAMPLE

@@ -145,7 +145,7 @@ def _on_github(path: Path, name: str, remote: str | None, public: bool, said: li
 
 
 def _ready(path: Path, remote: str | None) -> None:
-    """The credentials for a remote on GitHub, looked at before anything is made with them."""
+    """Check the credentials for a remote on GitHub BEFORE anything is created with them."""
     from gitcoord.github.api import account
     from gitcoord.store.git import git_store
 

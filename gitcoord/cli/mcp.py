@@ -45,7 +45,7 @@ def command(actor: str | None, no_run: bool) -> None:
 
 @contextlib.contextmanager
 def _running(agent: str) -> Iterator[None]:
-    """A process that sends heartbeats and syncs for the agent. One that runs already is as good: this one then ends
+    """Run a process that sends heartbeats and syncs for the agent. If another one runs already, this one ends
     by itself.
 
     It ends with the pipe to it, so that it never outlives this process, however that ends.

@@ -60,7 +60,7 @@ def command(actor: str | None, dry_run: bool, as_json: bool) -> None:
 
 
 def _news(node: Node, actor: str | None, reason: str, paused_s: float) -> Draft | None:
-    """For the fleet; None where nobody speaks."""
+    """Return the event for the fleet; None if no agent is set."""
     from gitcoord.node.operations.status import ago
 
     speaker = actor or os.environ.get("GITCOORD_AGENT") or node.config.agent

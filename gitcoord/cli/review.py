@@ -68,7 +68,7 @@ def post(number: int, repo: str | None, dry_run: bool, actor: str | None, as_jso
 
 
 def _record(node: Node, proposals: Sequence[NewEvent], actor: str) -> None:
-    """In the ledger, once; an outage of the remote is no failure: it is queued."""
+    """Record the review in the ledger, once. If the remote is unreachable, it is queued."""
     for one in proposals:
         reason = node.fleet.why_not(one.type, actor=actor, re=one.re, data=one.data)
         if reason is not None:

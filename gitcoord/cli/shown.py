@@ -19,7 +19,7 @@ _TIME = re.compile(r"\d{4}-(\d\d-\d\d)T(\d\d:\d\d:\d\d)\.\d+Z\Z")
 
 
 def as_json(fleet: FleetState, event: Event, *, position: int | None, level: str) -> dict[str, Any]:
-    """`gitcoord.event/1`; docs/json.md tells what each field means."""
+    """Return `gitcoord.event/1`; docs/json.md explains each field."""
     value: dict[str, Any] = {
         "schema": "gitcoord.event/1",
         "position": position,
@@ -32,7 +32,7 @@ def as_json(fleet: FleetState, event: Event, *, position: int | None, level: str
 
 
 def one_line(fleet: FleetState, event: Event, *, position: int | None, level: str, columns: int | None = None) -> str:
-    """`12  alice  question  #3  2026-…  hello`, cut to the terminal's width where there is one."""
+    """Return `12  alice  question  #3  2026-…  hello`, cut to the width of the terminal, if there is one."""
     number = interaction(fleet, event, position)
     place = str(position) if position else "-"
     who = plain(event.shown_actor)
@@ -54,7 +54,7 @@ def one_line(fleet: FleetState, event: Event, *, position: int | None, level: st
 
 
 def cut(text: str, width: int) -> str:
-    """At most `width` columns of a terminal, of which some characters take two."""
+    """Cut a text to `width` columns of a terminal; some characters take two."""
     from rich.text import Text
 
     line = Text(text)
@@ -63,7 +63,7 @@ def cut(text: str, width: int) -> str:
 
 
 def plain(text: str) -> str:
-    """Text of others as part of one line of a terminal."""
+    """Return text of others as a part of one line of a terminal."""
     return fit(text, Place.LINE)
 
 
@@ -72,7 +72,7 @@ def terminal_columns() -> int:
 
 
 def beat_words(heartbeat: Event) -> str:
-    """What a heartbeat says, in words."""
+    """Describe a heartbeat in words."""
     data = heartbeat.data
     words = [f"{key} {data[key]}" for key in ("state", "n", "next_s", "cpu_pct", "rss_mib") if key in data]
     return plain(
@@ -81,7 +81,7 @@ def beat_words(heartbeat: Event) -> str:
 
 
 def void_reason(fleet: FleetState, event: Event, position: int | None) -> str | None:
-    """Why a sequenced event has no effect; None when it has."""
+    """Return why a sequenced event has no effect; None if it has one."""
     if position is None:
         return None
     if fleet.positions.get(event.uid) == position:
@@ -90,7 +90,7 @@ def void_reason(fleet: FleetState, event: Event, position: int | None) -> str | 
 
 
 def interaction(fleet: FleetState, event: Event, position: int | None) -> int | None:
-    """The conversation's number; of a pending event as far as it is known already."""
+    """Return the event's interaction number; None for a pending event whose number is not known yet."""
     from gitcoord.features import conversation
 
     if position is None and event.interaction is not None:

@@ -121,7 +121,7 @@ def _classes(text: str) -> frozenset[str]:
 
 
 def _run(seeds: range, options: Options, *, processes: int | None, trace: bool) -> list[Result]:
-    """All results. Those that failed are told as they come: a long run may be cut short."""
+    """Return all results. Show failures at once: a long run may be cut short."""
     from gitcoord.simulation import many, schedule
 
     traced = (_traced(schedule.run(seed, options, keep_trace=True)) for seed in seeds)

@@ -48,8 +48,8 @@ def command(watch: bool, as_json: bool) -> None:
         _watch(here, as_json)
 
 
-def read(here: Writer) -> dict[str, Any]:
-    """`gitcoord.status/1`, as this node saw things last."""
+def read(here: Desk) -> dict[str, Any]:
+    """Return `gitcoord.status/1`, as this node last saw the fleet."""
     from gitcoord.node import status_cache
     from gitcoord.node.operations.status import status
 
@@ -81,8 +81,8 @@ def _watch(here: Writer, as_json: bool) -> None:
 
 
 def lines(value: dict[str, Any]) -> Iterator[Line]:
-    """The screen, line by line."""
-    from gitcoord.node.operations.status import ago, count, describe_finding, shorten
+    """Yield the lines of the screen."""
+    from gitcoord.node.operations.status import ago, count, finding, shortened
 
     for text in value["attention"]:
         yield ((f"! {text}", "bold yellow"),)

@@ -58,7 +58,7 @@ def command(as_json: bool) -> None:
 
 
 def _wait_for_round(node: Node) -> None:
-    """Until the running agent has ended a round. Raises Unreachable with what it met."""
+    """Wait until the running agent has ended a round. Raise Unreachable with the agent's error."""
     profile = node.local.profile
     limit_s = 2 * profile.poll_s + profile.probe_s + node.config.timeout_s
     deadline = time.monotonic() + limit_s

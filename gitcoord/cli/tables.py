@@ -15,7 +15,7 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.\d+Z")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Answer], *, wrapped: str = "") -> None:
-    """On a terminal with a header, as wide as it is; elsewhere whole, so that programs lose nothing.
+    """Print a table: with a header and cut to the width on a terminal; elsewhere whole, so that programs lose nothing.
 
     What is too long for its column is cut; in the column `wrapped` it goes on in the next line.
     """
@@ -46,7 +46,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Answer], *, wrapped: str 
 
 
 def detail(answer: Answer) -> Iterator[str]:
-    """One thing: a line for each field that says something; for each row of one that has rows, or lines."""
+    """Print one item: a line for each field that is not empty, and for each of its rows or lines."""
     kept = {key: value for key, value in answer.items() if value not in EMPTY}
     width = max((len(_label(key)) for key in kept), default=0)
     for key, value in kept.items():
@@ -57,7 +57,7 @@ def detail(answer: Answer) -> Iterator[str]:
 
 
 def in_words(value: Any) -> str:
-    """For one line of a terminal: nothing in it can move the cursor or hide. Times are cut to whole seconds."""
+    """Describe a value in one line of a terminal: nothing in it can move the cursor or hide. Cut times to seconds."""
     if value in EMPTY:
         return "-"
     if isinstance(value, bool):
@@ -77,6 +77,6 @@ def _label(key: str) -> str:
 
 
 def _with_unit(key: str, value: Any) -> str:
-    """Seconds are told as such: `timeout_s` is shown as `timeout  90 s`."""
+    """Move the unit from the name to the value: `timeout_s` is shown as `timeout  90 s`."""
     is_seconds = key.endswith("_s") and isinstance(value, int | float)
     return in_words(value) + (" s" if is_seconds else "")

@@ -65,7 +65,7 @@ def command(since: int, history: bool, as_json: bool) -> None:
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[int], None]]:
-    """A count on a terminal; nothing elsewhere."""
+    """Show a count on a terminal, and nothing elsewhere."""
     if not sys.stderr.isatty():
         yield lambda position: None
         return

@@ -13,12 +13,12 @@ _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}  # kept: an adapter compiles t
 
 
 def dump(state: Any) -> Any:
-    """Return a state as JSON values, equal for equal states on every machine. Defaults are left out: half the bytes."""
+    """Dump equal states as equal values, on every machine. Defaults are left out: half of the bytes."""
     return _adapter(type(state)).dump_python(state, mode="json", exclude_defaults=True)
 
 
 def load(kind: type[T], value: Any) -> T:
-    """Return the state that `dump` wrote down. Raise ValueError on anything else."""
+    """Load what `dump` wrote. Raise ValueError on anything else."""
     state: T = _adapter(kind).validate_python(value)
     return state
 

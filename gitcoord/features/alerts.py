@@ -109,7 +109,7 @@ def _note_sent(state: State, sequenced: SequencedEvent, told: AlertSent) -> str 
 
 
 def due(ctx: Context) -> list[Alert]:
-    """What a message should be sent about now; nothing, while the last one is too fresh."""
+    """Return the alerts to send a message about now; none while the last message is too recent."""
     state: State = ctx.state("alerts")
     kinds = ctx.state("settings").settings.alerts
     found = [
@@ -120,7 +120,7 @@ def due(ctx: Context) -> list[Alert]:
 
 
 def message(alerts: list[Alert], fleet: str) -> tuple[str, str]:
-    """Title and text, without what looks like a secret."""
+    """Return title and text, without what looks like a secret."""
     first = alerts[0]
     title = f"gitcoord {fleet[:8]}: {first.kind}" + (f" and {len(alerts) - 1} more" if len(alerts) > 1 else "")
     lines = [

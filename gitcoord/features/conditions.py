@@ -57,7 +57,7 @@ Condition = Callable[[Context], ConditionStatus]
 
 
 def condition(ctx: Context, text: str) -> Condition:
-    """What `text` says. Raises Refused where it names nothing that is known, or nothing at all."""
+    """Parse the condition `text`. Raise Refused if it names nothing known, or nothing at all."""
     kind, *words = text.split() or [""]
     if kind not in KINDS:
         forms = "\n  ".join(FORMS.values())

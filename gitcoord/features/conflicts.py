@@ -166,13 +166,13 @@ def _close(state: State, event: Event, reason: str) -> str | None:
 
 
 def between(state: State, a: str, b: str) -> Known | None:
-    """The open conflict of two branches."""
+    """Return the open conflict of two branches, or None."""
     uid = state.ids.get((min(a, b), max(a, b)))
     return state.open[uid] if uid is not None else None
 
 
 def news(state: State, found: Sequence[ConflictFound], looked_at: Iterable[str]) -> list[NewEvent]:
-    """What is to be written after a look at some branches: what is new or has moved on, and what is gone."""
+    """Return the events to write after a look at some branches: conflicts that are new, changed or gone."""
     proposals, seen = [], set[str]()
     for one in found:
         known = between(state, one.a.name, one.b.name)
@@ -237,7 +237,7 @@ def list_(ctx: Context, asked: List) -> list[dict[str, Any]]:
 
 
 def shown(one: Known) -> dict[str, Any]:
-    """A conflict as it was recorded."""
+    """Return a recorded conflict as a JSON row."""
     return {
         "id": one.id,
         "severity": one.severity,

@@ -28,7 +28,7 @@ class Word(NamedTuple):
 
 
 def read(text: str) -> Word | None:
-    """The control word that is all of `text`."""
+    """Return the control word if it is all of `text`, otherwise None."""
     if not text.startswith("*") or len(text) > WORD_CHARACTERS_MAX:
         return None
     found = _WORD.match(text.rstrip())
@@ -36,7 +36,7 @@ def read(text: str) -> Word | None:
 
 
 def said(sequenced: SequencedEvent, noun: str) -> Word | None:
-    """What somebody says to the feature `noun` in conversation: in a message, or in any event that no feature owns.
+    """Return the control word for the feature `noun` in a message, or in any event that no feature owns.
 
     What was imported was said long ago, and to others. What a program says as somebody's agent (an answer, a task's
     question) may repeat what others gave it: it would be their order by that agent's right.
@@ -51,7 +51,7 @@ def said(sequenced: SequencedEvent, noun: str) -> Word | None:
 
 
 def command_line(arguments: Sequence[str]) -> list[str]:
-    """`'*workflow:start' code_sync` as `workflow start code_sync`; anything else as it is."""
+    """Return `'*workflow:start' code_sync` as `workflow start code_sync`; anything else unchanged."""
     word = read(arguments[0]) if arguments else None
     if word is None:
         return list(arguments)

@@ -40,7 +40,7 @@ def fold(state: State, sequenced: SequencedEvent) -> None:
 
 
 def _number(state: State, sequenced: SequencedEvent) -> int:
-    """The caller's number, else the parent's, else a new one: so two nodes that are offline never collide."""
+    """Return the caller's number, otherwise the parent's, otherwise a new one: two offline nodes never collide."""
     event, parent = sequenced.event, sequenced.parent
     if event.interaction is not None:
         return event.interaction
@@ -57,12 +57,12 @@ def _is_record(sequenced: SequencedEvent) -> bool:
 
 @cache
 def is_said(model: type[BaseModel]) -> bool:
-    """Whether events with such a payload are conversation. (Pydantic takes 1 to 2 µs to say what a class lacks.)"""
+    """Return whether such a payload is conversation. (Pydantic takes 1 to 2 µs to report a missing attribute.)"""
     return getattr(model, "SAID", False)
 
 
 def _was_said(event: Event) -> bool:
-    """Whether it was imported from a conversation: there it stays, whatever its type."""
+    """Return whether the event was imported from a conversation: it stays there, whatever its type."""
     source = event.data.get("source")
     return isinstance(source, dict) and source.get("interaction") is not None
 
@@ -76,19 +76,19 @@ def _place(state: State, number: int) -> None:
 
 
 def number_of(state: State, position: int) -> int | None:
-    """The interaction of the event at `position`; None when it belongs to none."""
+    """Return the interaction of the event at `position`; None if it belongs to none."""
     return state.numbers[position - 1] or None
 
 
 def interaction(state: State, number: int, entry_at: Callable[[int], Entry]) -> Interaction:
-    """One interaction with its newest events, as many as a page shows."""
+    """Return an interaction with its newest events, as many as a page shows."""
     positions = state.positions[number]
     shown = positions[-ENTRIES_SHOWN_MAX:]
     return Interaction(number, [entry_at(position) for position in shown], len(positions) - len(shown))
 
 
 def entry(position: int | None, event: Event) -> Entry:
-    """What a page shows of an event."""
+    """Return what a page shows of an event."""
     return Entry(
         position=position,
         actor=event.shown_actor,

@@ -64,12 +64,12 @@ class Due:
     told: dict[int, list[Alert]]
 
     def shown(self, number: int) -> list[Alert]:
-        """What an issue should hold now; 0: one that is opened now."""
+        """Return the alerts that the issue `number` should hold now; 0: an issue that is opened now."""
         return [*self.told.get(number, []), *self.new][-SHOWN_MAX:]
 
 
 def due(ctx: Context) -> dict[str, Due]:
-    """By kind."""
+    """Return the due alerts by kind."""
     known: alerts.State = ctx.state("alerts")
     told = ctx.state("issues").told
     found: dict[str, Due] = {}
@@ -93,7 +93,7 @@ def title(kind: str) -> str:
 
 
 def body(shown: Iterable[Alert]) -> str:
-    """Without what looks like a secret, and without anything that a forge would act on."""
+    """Return the text without what looks like a secret, and without anything that a forge would act on."""
     lines = [f"- {one.at} {inline(one.actor)}: {inline(redacted(one.text), most=alerts.TEXT_MAX)}" for one in shown]
     return "\n".join(
         ["The newest comes last. Close this issue when it is dealt with: what comes then opens another.", "", *lines]

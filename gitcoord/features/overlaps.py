@@ -77,14 +77,14 @@ class Index:
 
 @lru_cache(maxsize=10_000)  # more than may be in force
 def _split(pattern: str) -> tuple[str, str]:
-    """The parts before the first that is wild, each with its slash, and the rest. `src/**` is all that is below src."""
+    """Split a pattern into the parts before its first wildcard, each with its slash, and the rest."""
     parts = paths.parts(pattern)
     wild = next((number for number, part in enumerate(parts) if paths.is_wild(part)), len(parts))
     return "".join(f"{part}/" for part in parts[:wild]), "/".join(parts[wild:])
 
 
 def _ways(head: str) -> list[str]:
-    """The folders on the way to `head`, the top ("") first and itself last."""
+    """Return the folders on the way to `head`, from the top ("") to `head` itself."""
     ways = [""]
     for name in head.split("/")[:-1]:
         ways.append(f"{ways[-1]}{name}/")

@@ -22,7 +22,7 @@ _WILD = re.compile(r"[*?]")
 
 
 def check(pattern: str) -> None:
-    """Raises Refused unless it is one."""
+    """Raise Refused unless `pattern` is valid."""
     names = pattern.strip("/").split("/")
     if pattern.startswith("/") or not {"", ".", ".."}.isdisjoint(names) or "\\" in pattern:
         raise Refused(f"{pattern!r} is no path inside the repository: write it from the top, such as src/auth/**")
@@ -50,7 +50,7 @@ Pattern = Annotated[str, Field(min_length=1, max_length=PATTERN_CHARS_MAX), Afte
 
 
 def holds(pattern: str, path: str) -> bool:
-    """Whether a pattern stands for a path. Most are told apart by their beginnings."""
+    """Return whether a pattern matches a path. The beginnings of most of them differ, which is quick to see."""
     head = _WILD.split(pattern.strip("/"), maxsplit=1)[0]
     return f"{path}/".startswith(head) and overlap(pattern, path)
 
@@ -78,7 +78,7 @@ def may_meet(one: str, other: str) -> bool:
 
 
 def overlap(one: str, other: str) -> bool:
-    """Whether some path is in both."""
+    """Return whether some path matches both patterns."""
     return compare(one, other)[0]
 
 
@@ -100,7 +100,7 @@ def _names_meet(one: str, other: str) -> tuple[bool, int]:
 def _meet(
     one: Sequence[str], other: Sequence[str], star: str, meets: Callable[[str, str], tuple[bool, int]]
 ) -> tuple[bool, int]:
-    """Whether two patterns have a word in common, where `star` stands for any number of letters.
+    """Return whether some word matches both patterns, where `star` matches any number of letters.
 
     Row by row, as for an edit distance: whether the first i of one and the first j of the other have one.
     """

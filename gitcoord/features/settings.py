@@ -112,7 +112,7 @@ def fold(state: State, sequenced: SequencedEvent) -> None:
 
 
 def changed(settings: Settings, name: str, value: Any) -> Settings:
-    """`settings` with one value set (None: the default). Raises Refused with the reason."""
+    """Return `settings` with one value set (None: the default). Raise Refused with the reason."""
     if name not in Settings.model_fields:
         raise Refused(f"no setting {name!r}; there are: {', '.join(Settings.model_fields)}")
     if value is None:
@@ -131,7 +131,7 @@ def newcomer(state: State) -> Role:
 
 
 def _candidates(state: State, asked: Asked, persons: Persons) -> Whose | None:
-    """Those whom `leaders` names; None while it names nobody."""
+    """Return the agents that `leaders` names; None if it names none."""
     named = [one.casefold() for one in state.settings.leaders]
     words = "an agent that the setting `leaders` names"
     return Whose(words, lambda agent: agent in named) if named else None
@@ -141,7 +141,7 @@ WHOSE: Mapping[str, Resolver] = {"leader_election": _candidates}
 
 
 def election_delay_factor(fleet: FleetState, agent: str) -> float | None:
-    """Its share of the random wait before standing: 0 for the first of `leaders`. None: it never stands."""
+    """Return the share of the random wait before a campaign: 0 for the first of `leaders`; None: it never campaigns."""
     leaders = [one.casefold() for one in fleet.states["settings"].settings.leaders]
     if not leaders:
         return 1.0

@@ -47,7 +47,7 @@ class Calls:
             self._node.close()
 
     def call(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        """What the tool answers, as JSON values: `data` holds all words of others. Raises GitcoordError."""
+        """Call the tool and return its answer as JSON values: `data` holds all text of others. Raise GitcoordError."""
         return {"notice": NOTICE, "data": fit_value(self._answer(name, given))}
 
     def _answer(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ of it alone. What cannot be seen in it is spelled out, such as ⟨U+202E⟩."""
 
 
 def server(calls: Calls, worker: ThreadPoolExecutor) -> Server[Any]:
-    """It touches the node in `worker` only, which has one thread."""
+    """Build the server. It uses the node only in `worker`, which has one thread."""
 
     async def in_worker(function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(worker, function, *arguments)
@@ -113,13 +113,13 @@ def server(calls: Calls, worker: ThreadPoolExecutor) -> Server[Any]:
 
 
 def _error(text: str) -> types.CallToolResult:
-    """What was refused, in our words; others' words in it are marked line by line, and told to be theirs."""
+    """Return an error result in our words; text of others in it is marked line by line as theirs."""
     words = f"{fit(text, Place.LINES)}\n\n{QUOTED}"
     return types.CallToolResult(content=[types.TextContent(text=words)], is_error=True)
 
 
 def serve(calls: Calls) -> None:
-    """Until standard input ends."""
+    """Serve until standard input ends."""
 
     async def run() -> None:
         async with stdio_server() as (reading, writing):

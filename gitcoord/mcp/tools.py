@@ -43,7 +43,7 @@ class Tool:
 
     @property
     def schema(self) -> dict[str, Any]:
-        """Of the arguments, as JSON Schema: those of all its actions; each says by itself which it needs."""
+        """Return the JSON Schema of the arguments of all actions; each action says which arguments it needs."""
         properties: dict[str, Any] = {}
         required: set[str] | None = None
         for one in self.actions.values():
@@ -60,7 +60,7 @@ class Tool:
         return {"type": "object", "properties": properties, "required": sorted(required or ())}
 
     def chosen(self, given: Mapping[str, Any]) -> tuple[str, Command | Query, dict[str, Any]]:
-        """What people would type, the command, and its arguments. Raises Refused."""
+        """Return the command's name on the command line, the command, and its arguments. Raise Refused."""
         rest = dict(given)
         action = rest.pop("action", None) if len(self.actions) > 1 else next(iter(self.actions))
         if action not in self.actions:
@@ -69,7 +69,7 @@ class Tool:
 
 
 def tools() -> dict[str, Tool]:
-    """All of them, by name."""
+    """Return all tools by name."""
     found: dict[str, Tool] = {}
     for feature in FEATURES.values():
         for name, what in feature.COMMANDS.items():
@@ -81,13 +81,13 @@ def tools() -> dict[str, Tool]:
 
 
 def _action(name: str, tool: str) -> str:
-    """`task finish` in `task_update` is `finish`; a word of another noun stays whole."""
+    """Return the action's name: `task finish` in `task_update` is `finish`; a command of another noun stays whole."""
     noun, _, verb = name.partition(" ")
     return verb if verb and tool.startswith(f"{noun}_") else name.replace(" ", "_")
 
 
 def _plain(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """What a model needs in order to fill it in. Bounds are left to the command, whose refusal names them."""
+    """Return the part of a schema that a model needs. Bounds are left to the command, whose refusal names them."""
     value = {key: one for key, one in schema.items() if key in ("type", "enum", "description")}
     if "description" in value:
         value["description"] = str(value["description"]).removesuffix(STDIN)

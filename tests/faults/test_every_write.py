@@ -21,7 +21,7 @@ from tests.system.fleet import Clone, Fleet
 pytestmark = pytest.mark.timeout(3600 if WANTED else 120)
 
 ERRORS = KINDS[1:]
-MANNERS = ("Traceback", "This is a bug")
+MANNERS = ("Traceback", "report the traceback", "this machine refused")
 TURNS_MAX = 4  # commands after a fault until all is well: resume, and a round that finds what a killed one left
 
 

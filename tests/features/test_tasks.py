@@ -218,9 +218,10 @@ def test_who_waits_for_what_failed_says_so() -> None:
     one.do("bob", "task claim", task=first)
     one.do("bob", "task fail", task=first, reason="no access")
     assert one.ask("bob", "task explain", task=last)["because"] == (
-        f"it waits for {first[:8]} 'first', and it has failed (tried once; last: no access): cancel it, or open it anew"
+        f"it waits for {first[:8]} 'first', and it has failed (tried once; last: no access): "
+        "cancel it, or create it again"
     )
-    with pytest.raises(Refused, match="the new task would wait for ever for"):
+    with pytest.raises(Refused, match="the new task would wait forever for"):
         one.create("another", after=[first])
     one.do("alice", "task cancel", task=last)
     assert not one.state.dependants.get(first)

@@ -13,7 +13,7 @@ from gitcoord.features.pages.snapshot import ARCHIVE, COMMUNICATION, parse_posit
 
 
 def snapshots(play: Play) -> None:
-    """The leader's pages, shown; and every clone renders the same."""
+    """Show the leader's pages, and check that every clone renders the same ones."""
     stage, cast = play.stage, play.cast
     stage.title(
         7,
@@ -45,7 +45,7 @@ def snapshots(play: Play) -> None:
 
 
 def settled(play: Play) -> bool:
-    """Whether the leader has nothing left to write, and all clones have seen it."""
+    """Return whether the leader has nothing left to write, and all clones have seen that."""
     stage = play.stage
     tip = stage.tip()
     if any(stage.queued(agent) or stage.seen_tip(agent) != tip for agent in play.cast):
@@ -55,12 +55,12 @@ def settled(play: Play) -> bool:
 
 
 def read(folder: Path) -> dict[str, bytes]:
-    """Every rendered file by its path in `folder`."""
+    """Read every rendered file, by its path in `folder`."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.md"))}
 
 
 def verify(play: Play) -> None:
-    """The whole log is checked, by the command and against what the demo itself was told."""
+    """Check the whole log, by the command and against what the demo itself was told."""
     stage, cast = play.stage, play.cast
     stage.title(
         8,
@@ -113,7 +113,7 @@ def _one_leader_a_term(play: Play) -> None:
 
 
 def goodbye(play: Play) -> None:
-    """Agents that are told to stop say so."""
+    """Stop the agents, and check that each says goodbye."""
     stage = play.stage
     stage.title(
         9,

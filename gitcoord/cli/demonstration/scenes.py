@@ -51,7 +51,7 @@ class Play:
     views: dict[str, Node] = field(default_factory=dict)
 
     def view(self, agent: str) -> Node:
-        """The fleet as an agent's clone knows it, read from its disk."""
+        """Open the fleet as an agent's clone knows it, from its disk."""
         from gitcoord.node.node import open_node
 
         if agent not in self.views:
@@ -66,7 +66,7 @@ class Play:
         return list(self.view(agent).events())
 
     def leader(self, *, seen_by: str = "") -> tuple[str, int]:
-        """The agent that leads, and its term, as the ledger tells a clone."""
+        """Return the leader and its term, as a clone's ledger shows them."""
         terms = self.view(seen_by or self.cast[0]).fleet.terms
         return terms.leader or "nobody", terms.term
 
@@ -76,7 +76,7 @@ class Play:
 
 
 def join(play: Play) -> None:
-    """Clones of one remote become a fleet."""
+    """Make a fleet of clones of one remote."""
     from gitcoord.store.git.git_store import make_bare_remote
 
     stage, cast = play.stage, play.cast
@@ -101,7 +101,7 @@ def join(play: Play) -> None:
 
 
 def elect(play: Play) -> None:
-    """Agents start, and one of them leads."""
+    """Start the agents, and wait until one of them leads."""
     stage, cast = play.stage, play.cast
     stage.title(
         2,
@@ -135,7 +135,7 @@ def elect(play: Play) -> None:
 
 
 def talk(play: Play) -> None:
-    """Agents ask, and the others' programs answer."""
+    """Let agents ask, and the others' programs answer."""
     stage, cast = play.stage, play.cast
     stage.title(
         3,
@@ -175,7 +175,7 @@ def talk(play: Play) -> None:
 
 
 def take_over(play: Play) -> None:
-    """A log that another tool has written while its remote was down goes in, once."""
+    """Import, once, a log that another tool wrote while its remote was down."""
     stage, who = play.stage, play.cast[-1]
     stage.title(
         4,
@@ -209,7 +209,7 @@ def _four(*fields: str) -> tuple[str, ...]:
 
 
 def sample_path() -> bytes:
-    """The recorded sample: of the tree that this runs from, else the package's own copy of it."""
+    """Return the recorded sample: the source tree's, otherwise the package's own copy."""
     top = Path(__file__).resolve().parents[3] / SAMPLE
     if top.is_file():
         return top.read_bytes()
@@ -217,7 +217,7 @@ def sample_path() -> bytes:
 
 
 def outage(play: Play) -> None:
-    """The remote is away; everybody goes on; it comes back, and everything arrives."""
+    """Take the remote away while all agents go on; check that everything arrives after its return."""
     stage, cast = play.stage, play.cast
     stage.title(
         5,
@@ -266,7 +266,7 @@ def _return(play: Play, away: Path, began: float, before: tuple[str, int]) -> No
 
 
 def failover(play: Play) -> None:
-    """The leader is killed outright; another one leads, and the dead one's work is waiting for it."""
+    """Kill the leader; check that another agent leads, and that the dead leader's work waits for it."""
     stage, cast = play.stage, play.cast
     stage.title(
         6,

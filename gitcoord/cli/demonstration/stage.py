@@ -71,7 +71,7 @@ class Child:
                 self.lines.append((time.monotonic(), json.loads(line)))
 
     def said(self, kind: str, *, ending: str = "", since: int = 0) -> tuple[float, str] | None:
-        """When the process first logged `kind`, after `since` lines, with a text that ends so; and the text."""
+        """Return when the process first logged `kind`, after `since` lines, with a text that ends so; and the text."""
         for moment, line in self.lines[since:]:
             if line.get("kind") == kind and str(line.get("text", "")).endswith(ending):
                 return moment, str(line["text"])
@@ -82,12 +82,12 @@ class Child:
         return self.process.poll() is None
 
     def kill(self) -> None:
-        """SIGKILL: no last words."""
+        """Kill the process with SIGKILL: it says no goodbye."""
         self.process.kill()
         self.process.wait()
 
     def end(self) -> None:
-        """Whatever is left of the process and of what it started."""
+        """End all that is left of the process and of its children."""
         if self.alive:
             self.process.kill()
         with contextlib.suppress(OSError, AttributeError):
@@ -142,7 +142,7 @@ class Stage:
         self.console.print(words, style=style or None, markup=False, soft_wrap=True)
 
     def shell(self, words: str) -> None:
-        """The command that a user would type."""
+        """Show the command that a user would type."""
         self.say(f"$ {words}", style="green")
 
     def promise(self, what: str, seen: str, kept: bool) -> None:
@@ -156,7 +156,7 @@ class Stage:
     # Processes
 
     def environment(self) -> dict[str, str]:
-        """Nobody's fleet, remote or git settings but the demo's own."""
+        """Return the environment with the demo's own fleet, remote and git settings only."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("GITCOORD_", "GIT_"))}
         return kept | {"PYTHONUTF8": "1", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
 
@@ -164,7 +164,7 @@ class Stage:
         return program.gitcoord_argv("-C", str(self.folder / clone), *arguments)
 
     def run(self, clone: str, *arguments: str) -> str:
-        """What a `gitcoord` command in a clone prints. Raises Broken when it fails."""
+        """Run a `gitcoord` command in a clone and return its output. Raise Broken when it fails."""
         return self._run(self.command(clone, *arguments), f"gitcoord {' '.join(arguments)} (in {clone})")
 
     def json(self, clone: str, *arguments: str) -> dict[str, Any]:
@@ -172,11 +172,11 @@ class Stage:
         return value
 
     def git(self, *arguments: str) -> str:
-        """What git prints about the shared remote."""
+        """Run git on the shared remote and return its output."""
         return self._run([program.git(), f"--git-dir={self.remote}", *arguments], f"git {' '.join(arguments)}")
 
     def clone(self, agent: str) -> None:
-        """A clone of the shared remote, for one agent."""
+        """Clone the shared remote for one agent."""
         self._run([program.git(), "clone", "--quiet", str(self.remote), str(self.folder / agent)], "git clone")
 
     def _run(self, command: Sequence[str], shown: str) -> str:
@@ -198,7 +198,7 @@ class Stage:
         return done.stdout.decode("utf-8")
 
     def start(self, agent: str, *arguments: str) -> Child:
-        """`gitcoord agent run` in the agent's own clone."""
+        """Start `gitcoord agent run` in the agent's own clone."""
         child = Child(
             agent,
             self.command(agent, "agent", "run", "--json-logs", "--for", str(RUN_S_MAX), *arguments),
@@ -210,13 +210,13 @@ class Stage:
         return child
 
     def together(self, work: Callable[[A], T], items: Iterable[A]) -> list[T]:
-        """`work` on all items at the same time."""
+        """Run `work` on all items at the same time."""
         todo = list(items)
         with ThreadPoolExecutor(max_workers=max(1, len(todo))) as pool:
             return list(pool.map(work, todo))
 
     def append(self, agent: str, type_: str, content: str, *options: str) -> dict[str, Any]:
-        """An event by `agent`; what the command acknowledged, with the seconds that it took."""
+        """Append an event as `agent`, and return what the command acknowledged, with the seconds that it took."""
         began = time.monotonic()
         answer = self.json(agent, "append", type_, content, *options)
         self.acknowledged[answer["id"]] = agent
@@ -225,7 +225,7 @@ class Stage:
     # Waiting
 
     def until(self, what: str, look: Callable[[], T | None], *, limit_s: float) -> T:
-        """What `look` finds at last. Raises Broken when the limit is over, or an agent that should live died."""
+        """Wait for what `look` finds. Raise Broken when the limit is over, or when an agent that should live died."""
         deadline = time.monotonic() + limit_s
         while True:
             found = look()
@@ -240,7 +240,7 @@ class Stage:
             time.sleep(LOOK_S)
 
     def goodbye(self) -> float:
-        """SIGTERM to all agents; the seconds until the last has said goodbye. Raises Broken when one does not."""
+        """Send SIGTERM to all agents, and return the seconds until the last goodbye. Raise Broken if one is missing."""
         began = time.monotonic()
         leaving, self.agents = list(self.agents.values()), {}
         for child in leaving:
@@ -257,17 +257,17 @@ class Stage:
     # Looking
 
     def queued(self, agent: str) -> int:
-        """Lines that wait on the disk of an agent's clone."""
+        """Return the lines that wait on the disk of an agent's clone."""
         return (self.folder / agent / ".git" / "gitcoord" / "events.offline.log").read_bytes().count(b"\n")
 
     def tip(self) -> str:
-        """The ledger on the shared remote: its newest commit."""
+        """Return the newest commit of the ledger on the shared remote."""
         return self.git("rev-parse", "refs/heads/gitcoord/ledger").strip()
 
     def seen_tip(self, agent: str) -> str:
-        """The newest commit of the ledger that an agent's clone knows."""
+        """Return the newest commit of the ledger that an agent's clone knows."""
         return (self.folder / agent / ".git" / "gitcoord" / "tip").read_text(encoding="ascii").split()[0]
 
     def published(self, name: str) -> str:
-        """A file of the ledger branch, as the leader published it."""
+        """Return a file of the ledger branch, as the leader published it."""
         return self.git("show", f"refs/heads/gitcoord/ledger:{name}")

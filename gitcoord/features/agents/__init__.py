@@ -29,7 +29,7 @@ available = presence.available
 
 
 def enrolled(ctx: Context, *, capabilities: Sequence[str] = (), slots: int = 1) -> list[NewEvent]:
-    """What is to be written when `ctx.actor` begins to work: nothing, where the ledger says it already.
+    """Return the events to write when `ctx.actor` begins to work: none if the ledger has them already.
 
     An agent that registered before keeps its role, its dependencies and its backup.
     """
@@ -47,7 +47,7 @@ def enrolled(ctx: Context, *, capabilities: Sequence[str] = (), slots: int = 1) 
 
 
 def announced(ctx: Context, **said: Any) -> list[NewEvent]:
-    """What a supervisor writes in an agent's name before it starts it: nothing, where the ledger says it already.
+    """Return the events that a supervisor writes for an agent BEFORE it starts it: none if the ledger has them already.
 
     `said` as in `AgentRegistered`. Raises Refused.
     """

@@ -125,7 +125,7 @@ def set_(ctx: Context, asked: Set) -> list[NewEvent]:
 
 
 def checked(ctx: Context, data: Mapping[str, Any]) -> NewEvent:
-    """A registration of the actor's. Raises Refused when it cannot be."""
+    """Return the actor's registration. Raise Refused if its data is not valid."""
     others = [member(ctx, one) for one in data["depends_on"]]
     backup = member(ctx, data["backup"]) if data["backup"] is not None else None
     key = ctx.actor.casefold()

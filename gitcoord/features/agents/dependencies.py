@@ -8,7 +8,7 @@ Graph = Mapping[str, Sequence[str]]  # name → the names that it needs; who sta
 
 
 def cycle(graph: Graph, start: str, *, needs: Sequence[str] | None = None) -> list[str]:
-    """A way from `start` over what it needs back to itself: `[a, b, a]`; empty when there is none.
+    """Return a path from `start` over its dependencies back to itself, such as `[a, b, a]`; empty if there is none.
 
     `needs` stands for what `graph` says of `start`.
     """
@@ -33,7 +33,7 @@ def _way(before: Mapping[str, str], start: str, last: str) -> list[str]:
 
 
 def layers(graph: Graph, wanted: Iterable[str]) -> list[list[str]]:
-    """The `wanted` in the order of starting (Kahn): all of a layer at once, when those before it are up.
+    """Return the `wanted` in start order (Kahn): a layer starts at once, as soon as the layers before it are up.
 
     Only what stands among the `wanted` counts. A cycle, which a fold never lets in, comes last as one layer.
     """
@@ -51,12 +51,12 @@ def layers(graph: Graph, wanted: Iterable[str]) -> list[list[str]]:
 
 
 def needed_by(graph: Graph, one: str) -> list[str]:
-    """All that `one` needs, directly or not, in no particular order; without itself."""
+    """Return all that `one` needs, directly or not, in no particular order, without `one` itself."""
     return _reached(graph, one)
 
 
 def dependants(graph: Graph, one: str) -> list[str]:
-    """All that need `one`, directly or not, nearest first."""
+    """Return all that need `one`, directly or not, nearest first."""
     turned: dict[str, list[str]] = {}
     for name, needs in graph.items():
         for needed in needs:

@@ -10,13 +10,13 @@ from gitcoord.features.agents.roster import Agent
 
 
 def get(ctx: Context, agent: str) -> Agent | None:
-    """The registered agent of that id, in any case."""
+    """Return the registered agent of that id, in upper or lower case."""
     found: Agent | None = ctx.state("agents").agents.get(agent.casefold())
     return found
 
 
 def liveness(ctx: Context, agent: Agent) -> str:
-    """How it is as far as one knows here: by its heartbeats as they were last seen, else by the ledger's word."""
+    """Return the agent's liveness as known here: by its last heartbeats, otherwise by the ledger."""
     standing = ctx.liveness.get(agent.key)
     if standing is None:
         return SILENT if ctx.liveness and agent.liveness == ALIVE else agent.liveness
@@ -24,12 +24,12 @@ def liveness(ctx: Context, agent: Agent) -> str:
 
 
 def status(ctx: Context, agent: Agent) -> str:
-    """As shown: what it says of itself, unless it is gone or has said goodbye."""
+    """Return the status to show: the agent's own report, unless it is gone or said goodbye."""
     return {GONE: "gone", GOODBYE: "offline"}.get(liveness(ctx, agent), agent.status)
 
 
 def away(ctx: Context, agent: Agent) -> str:
-    """Why it cannot be given work now, whatever its load; "" when it can.
+    """Return why the agent cannot be given work now, whatever its load; "" if it can.
 
     Where nothing has been seen at all yet, the ledger's word counts.
     """
@@ -43,6 +43,6 @@ def away(ctx: Context, agent: Agent) -> str:
 
 
 def available(ctx: Context) -> list[Agent]:
-    """Who can be given work now."""
+    """Return the agents that can be given work now."""
     agents: Mapping[str, Agent] = ctx.state("agents").agents
     return [one for one in agents.values() if not away(ctx, one)]

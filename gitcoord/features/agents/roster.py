@@ -73,7 +73,7 @@ class Agent:
 
     @property
     def capabilities(self) -> list[str]:
-        """Its own, and those of the agents that it stands in for."""
+        """Return the agent's own capabilities, and those of the agents that it replaces."""
         return list(dict.fromkeys([*self.own, *(one for able in self.stands_in.values() for one in able)]))
 
 
@@ -160,7 +160,7 @@ def _remove(state: State, agent: str) -> None:
 
 
 def _relieve(state: State, agent: str) -> None:
-    """Nobody stands in for it any more."""
+    """Remove the backups that stand in for the agent."""
     for other in state.agents.values():
         other.stands_in.pop(agent.casefold(), None)
 
@@ -237,11 +237,11 @@ APPLY: Mapping[type[Any], Callable[[State, SequencedEvent, Any], str | None]] = 
 
 
 def graph(state: State) -> dict[str, list[str]]:
-    """Casefolded id → casefolded ids of those it needs. Not to be changed."""
+    """Return the casefolded ids of the agents that each agent needs, by its casefolded id. Do not change the result."""
     return state.needs
 
 
 def circle(state: State, way: list[str], actor: str) -> str:
-    """A cycle in words, with the names as they were written."""
+    """Describe a cycle, with the names as they were written."""
     names = [actor if one == actor.casefold() else state.agents[one].id for one in way]
     return f"the dependencies would go in a circle: {' → '.join(names)}"

@@ -26,7 +26,7 @@ News = Sequence[tuple[Agent, AgentLiveness]]
 
 
 def duty(state: State, ctx: Context) -> Iterator[Duty]:
-    """What the ledger does not say yet of the agents' liveness."""
+    """Yield the changes of the agents' liveness that the ledger does not hold yet."""
     news = _news(state, ctx)
     silent = [(agent, standing) for agent, standing in news if standing.state == GONE]
     if _too_many(state, ctx, silent) and _doubted_s(state, ctx, silent) is None:
@@ -47,7 +47,7 @@ def duty(state: State, ctx: Context) -> Iterator[Duty]:
 
 
 def lost(state: State, ctx: Context) -> News:
-    """Those that are declared lost now: the ledger does not say so yet, and the leader does not doubt its sight."""
+    """Return the agents to declare lost now: the ledger does not say so yet, and the leader does not doubt its view."""
     silent = [(agent, standing) for agent, standing in _news(state, ctx) if standing.state == GONE]
     return [] if _too_many(state, ctx, silent) and not _has_looked_again(state, ctx, silent) else silent
 
@@ -71,7 +71,7 @@ def _is_news(agent: Agent, standing: AgentLiveness, ctx: Context) -> bool:
 
 
 def _too_many(state: State, ctx: Context, lost: News) -> bool:
-    """Whether two or more fell silent at once, and they are half of those that were heard of, or more."""
+    """Return whether two or more agents fell silent at once, and are at least half of the agents that were heard."""
     others = [
         agent
         for agent in state.agents.values()
@@ -81,7 +81,7 @@ def _too_many(state: State, ctx: Context, lost: News) -> bool:
 
 
 def _doubted_s(state: State, ctx: Context, lost: News) -> float | None:
-    """How long ago this leader doubted that these are lost; None when it has not.
+    """Return how long ago this leader doubted that these agents are lost; None if it did not.
 
     A doubt is about a silence that began before it: after another one of the same agents, it doubts anew.
     """
@@ -95,7 +95,7 @@ def _doubted_s(state: State, ctx: Context, lost: News) -> float | None:
 
 
 def _has_looked_again(state: State, ctx: Context, lost: News) -> bool:
-    """Long enough after the doubt for every one of them to have been heard once more."""
+    """Return whether each of them had the time to be heard once more after the doubt."""
     ago_s = _doubted_s(state, ctx, lost)
     return ago_s is not None and ago_s >= max(standing.next_s for _, standing in lost)
 

@@ -144,7 +144,7 @@ class State:
 
 
 def _approvers(state: State, asked: Asked, persons: Persons) -> Whose | None:
-    """By admins or any members, as the fleet has set it; never by the proposer, under whatever name."""
+    """Return the rule for approvers: admins or any member, as set, and never the proposer under another name."""
     proposal = state.proposals.get(asked.re or "")
     if proposal is None:
         return None
@@ -161,7 +161,7 @@ WHOSE: Mapping[str, Resolver] = {"proposal_approved": _approvers, "proposal_reje
 
 
 def gate(ctx: Context, kind: str, duty: Duty) -> tuple[Duty, ...]:
-    """What the leader may append for the sake of `duty`: itself, a proposal, or nothing while that waits for an answer.
+    """Return what the leader may append for `duty`: the duty, a proposal, or nothing while the proposal is pending.
 
     `kind` is one of MAJOR, or anything else for a minor decision. Ask again for as long as the duty is wanted: what was
     approved is appended only then, as it was approved. What was rejected is given no more. Where the proposal names

@@ -118,7 +118,7 @@ def _named(ctx: Context, text: str) -> Directive:
 
 
 def _reports(type_: str, verb: str, words: str) -> Any:
-    """The `decide` of an agent's word on its own part."""
+    """Return the `decide` of an agent's report on its own part."""
 
     def decide(ctx: Context, asked: One) -> list[NewEvent]:
         one = _named(ctx, asked.directive)
@@ -221,7 +221,7 @@ def duty(state: orders.State, ctx: Context) -> Iterable[Duty]:
 
 
 def _failing(ctx: Context, one: Directive, key: str, part: Part, must: Set[str] = frozenset()) -> str:
-    """Why an agent's part needs the plan; "" while it does not."""
+    """Return why an agent's part needs the plan; "" while it does not."""
     if part.status == "failed":
         return part.words or "it says that it failed"
     if part.status == "done":
@@ -237,7 +237,7 @@ def _failing(ctx: Context, one: Directive, key: str, part: Part, must: Set[str] 
 
 
 def _follows(ctx: Context, one: Directive, part: Part, reason: str) -> Duty:
-    """The planned duty; another agent that fails itself, or has a part already, is no help: it is escalated."""
+    """Return the planned duty. If the backup agent failed or has a part already, escalate instead."""
     assert one.plan is not None
     key = f"{CONTINGENCY}{one.id}:{part.agent.casefold()}"
     why = f"{part.agent} failed at {one.text[:80]!r} ({reason})"

@@ -48,7 +48,7 @@ class Plan(Payload):
 
     @model_validator(mode="after")
     def _fits(self) -> Plan:
-        """Raises ValueError where the leader could not follow it."""
+        """Raise ValueError if the leader could not follow the plan."""
         if self.kind == "agent":
             check_agent(self.text)
         elif (self.kind == "task") != bool(self.text.strip()):
@@ -166,12 +166,12 @@ class Directive:
 
     @property
     def ack_by(self) -> str | None:
-        """By when it is to be acknowledged, in the ledger's time."""
+        """Return the ledger time by which it must be acknowledged."""
         return None if self.ack_s is None else times.later(self.at, self.ack_s)
 
     @property
     def status(self) -> str:
-        """withdrawn, open, failed (some part failed, and nothing made it good), done."""
+        """Return withdrawn, open, failed (a part failed and nothing replaced it) or done."""
         if self.withdrawn:
             return "withdrawn"
         failed = [part for part in self.parts.values() if part.status == "failed"]
@@ -251,7 +251,7 @@ def _issue(state: State, sequenced: SequencedEvent, said: DirectiveIssued) -> st
 
 
 def why_not(one: Directive | None, agent: str) -> str | None:
-    """Why an agent has nothing to say of a directive; None when its part is open."""
+    """Return why an agent's report on a directive has no effect; None if its part is open."""
     if one is None or one.status != "open":
         return f"it is {one.status} already" if one is not None else "no directive of that id is open"
     part = one.parts.get(agent.casefold())
@@ -286,7 +286,7 @@ def _withdraw(state: State, event: Event) -> str | None:
 
 
 def _follow(state: State, duty: str, sequenced: SequencedEvent) -> str | None:
-    """The leader did what is planned for one agent's failing."""
+    """Apply the leader's event that follows the plan for an agent's failure."""
     uid, _, agent = duty.removeprefix(CONTINGENCY).partition(":")
     one = state.open.get(uid)
     part = one.parts.get(agent) if one is not None else None

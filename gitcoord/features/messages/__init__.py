@@ -89,7 +89,7 @@ def _request(ctx: Context, asked: Request) -> list[NewEvent]:
 
 
 def _recipients(ctx: Context, asked: Send) -> list[str]:
-    """Those named, and those that can do what is asked for, but the author himself."""
+    """Return the named agents and those with the capability, without the author."""
     to = [_present(ctx, text) for text in asked.to]
     if asked.capability is not None:
         wanted = small(asked.capability.strip())
@@ -111,7 +111,7 @@ def _present(ctx: Context, text: str) -> str:
 
 
 def _proposals(ctx: Context, asked: Broadcast, to: Sequence[str], more: Mapping[str, Any]) -> list[NewEvent]:
-    """One for each hundred recipients, and one for all."""
+    """Return one event for each hundred recipients, or one for all agents."""
     data: dict[str, Any] = {"priority": asked.priority, **more}
     if asked.expires_s is not None:
         data["expires_s"] = asked.expires_s

@@ -260,7 +260,7 @@ def _names(said: Said) -> str:
 
 
 def is_for(said: Said, agent: str, *, joined: int = 0) -> bool:
-    """Whether it is addressed to that agent, who joined at that position."""
+    """Return whether the message is addressed to that agent, which joined at that position."""
     key = agent.casefold()
     if not said.to:
         return said.author.casefold() != key and said.position > joined
@@ -277,7 +277,7 @@ def is_over(said: Said, ctx: Context) -> bool:
 
 
 def recipients(ctx: Context, said: Said) -> list[str]:
-    """Whom it is for; of what is for all, those who were members then and still are."""
+    """Return the recipients; of a broadcast, the members of that time that still are members."""
     if said.to:
         return [*said.to.values()]
     return [
@@ -286,7 +286,7 @@ def recipients(ctx: Context, said: Said) -> list[str]:
 
 
 def receipt(ctx: Context, said: Said, agent: str) -> str:
-    """How far it got with one recipient: acknowledged, read, delivered (its node has folded it), sent."""
+    """Return the delivery to one recipient: acknowledged, read, delivered (its node folded it) or sent."""
     if agent.casefold() in said.acknowledged:
         return "acknowledged"
     if is_read(ctx.state("messages"), said, agent):
@@ -296,7 +296,7 @@ def receipt(ctx: Context, said: Said, agent: str) -> str:
 
 
 def request(said: Said) -> str | None:
-    """Of a request: waiting, answered, lapsed; None of anything else."""
+    """Return the status of a request: waiting, answered or lapsed; None for anything else."""
     if said.request_s is None:
         return None
     return "answered" if said.answer else "lapsed" if said.lapsed else "waiting"

@@ -47,7 +47,7 @@ def named(ctx: Context, text: str) -> Said:
 
 
 def mine(ctx: Context) -> list[Said]:
-    """What is for him who looks, since he joined, as it was said."""
+    """Return the messages to the reader since it joined, oldest first. Raise Refused if it is no member."""
     known = ctx.fleet.members.get(ctx.actor)
     if known is None:
         raise Refused("no member of the fleet is chosen: name your agent with --as or GITCOORD_AGENT")

@@ -8,7 +8,7 @@ from gitcoord.features.pages.markdown import inline
 
 
 def readme(fleet: FleetState) -> str:
-    """A pure function of the state: the same bytes on every machine."""
+    """Render the card from the state alone: the same bytes on every machine."""
     founded = fleet.members.founded
     if founded is None:
         return ""

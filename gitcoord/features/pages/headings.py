@@ -62,13 +62,13 @@ class Interaction:
 
 
 def heading(entry: Entry, interaction: Interaction, template: str) -> str:
-    """The words of an entry's heading, without the `####`."""
+    """Return the text of an entry's heading, without the `####`."""
     words = _FIELD.sub(lambda found: _value(found[1], entry, interaction), template)
     return f"{words} (via {inline(entry.via)})" if entry.via else words
 
 
 def check_headings(table: Mapping[str, str]) -> list[str]:
-    """What is wrong with a configured table, each with what to do; nothing if it is fine."""
+    """Return the faults of a configured table, each with its fix; empty if there are none."""
     problems = [
         f"{kind!r} is no event type: use a-z 0-9 _, or {ANY_TYPE} for all others"
         for kind in table
@@ -86,7 +86,7 @@ def _value(field: str, entry: Entry, interaction: Interaction) -> str:
 
 
 def _recipients(entry: Entry, interaction: Interaction) -> str:
-    """Whom it is for: those it names; an answer is for the asker."""
+    """Return the recipients: those that the event names; for an answer, the asker."""
     if entry.to:
         names = [inline(name) for name in entry.to[:RECIPIENTS_SHOWN_MAX]]
         more = len(entry.to) - len(names)

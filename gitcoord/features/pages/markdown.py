@@ -32,12 +32,12 @@ _BLANK = " \t\n"
 
 
 def visible(text: str) -> str:
-    """`text` with every character that cannot be seen, or that would deceive, spelled out."""
+    """Return `text` with every invisible or deceptive character spelled out."""
     return text_.compiled(_UNSEEN).sub(lambda found: text_.spelled(found[0]), text)
 
 
 def block(text: str, *, indent: str = "") -> list[str]:
-    """The lines of a code block that shows `text`; none for no text. A blank line belongs before it.
+    """Return the lines of a code block that shows `text`; none for no text. A blank line must stand before it.
 
     `indent` is that of the list item which the block is part of.
     """
@@ -54,7 +54,7 @@ def block(text: str, *, indent: str = "") -> list[str]:
 
 
 def inline(text: str, *, most: int = NAME_CHARACTERS_MAX) -> str:
-    """`text` as a part of one line: bare if it is a plain name or time, else as a code span of `most` characters."""
+    """Return `text` as a part of a line: bare if a plain name or time, otherwise a code span of `most` characters."""
     if len(text) > most:
         text = text[: most - 1] + "…"
     if _PLAIN.match(text) and not _REFERENCE.search(text):
@@ -68,7 +68,7 @@ def inline(text: str, *, most: int = NAME_CHARACTERS_MAX) -> str:
 
 
 def _edges_shown(text: str) -> str:
-    """Blank lines at either end are no part of a code block, in Markdown: so they are spelled out."""
+    """Spell out blank lines at either end: Markdown does not count them as a part of a code block."""
     kept = text.strip(_BLANK)
     if not kept:
         return "".join(text_.spelled(character) for character in text)

@@ -76,7 +76,7 @@ class Layout:
 
 
 def communication(interactions: Sequence[Interaction], layout: Layout, *, position: int) -> str:
-    """The page of the last `layout.recent` of the `interactions`, which are in the order of their first events.
+    """Render the page of the last `layout.recent` of the `interactions`, which are in the order of their first events.
 
     Not by number: anybody can give one, and the largest would stay on the page forever.
     """
@@ -96,7 +96,7 @@ def communication(interactions: Sequence[Interaction], layout: Layout, *, positi
 
 
 def archive(interactions: Sequence[Interaction], layout: Layout) -> str:
-    """`archive.md`: all that is older than the page; the index of volumes once it has grown."""
+    """Render `archive.md`: all that is older than the page, or the index of volumes as soon as there are volumes."""
     archived, _ = split([one.number for one in interactions], layout)
     if is_split(archived):
         return render_archive_index(archived)
@@ -109,7 +109,7 @@ def archive(interactions: Sequence[Interaction], layout: Layout) -> str:
 
 
 def render_archive_index(archived: Iterable[int]) -> str:
-    """`archive.md` once there are volumes: links to them, the newest first."""
+    """Render `archive.md` as links to the volumes, newest first."""
     lines = [
         "# Communication Archive",
         "",
@@ -126,7 +126,7 @@ def render_archive_index(archived: Iterable[int]) -> str:
 
 
 def render_volume(volume: int, interactions: Iterable[Interaction]) -> str:
-    """One volume of the archive. `interactions` are those archived in it: `volumes_of` tells which."""
+    """Render one volume of the archive. `interactions` are those archived in it, as `volumes_of` says."""
     return _archived_page(
         f"# Communication Archive, volume {volume}",
         f"All volumes: [{ARCHIVE}](../{ARCHIVE}) · the newest interactions: [{COMMUNICATION}](../{COMMUNICATION})",
@@ -135,7 +135,7 @@ def render_volume(volume: int, interactions: Iterable[Interaction]) -> str:
 
 
 def split(numbers: Iterable[int], layout: Layout) -> tuple[list[int], list[int]]:
-    """The numbers of (archived, recent) interactions, from those in the order of their first events.
+    """Return the numbers of (archived, recent) interactions, from `numbers` in the order of their first events.
 
     What is archived is ascending, what is recent stays in that order.
     """
@@ -144,17 +144,17 @@ def split(numbers: Iterable[int], layout: Layout) -> tuple[list[int], list[int]]
 
 
 def is_split(archived: Collection[int]) -> bool:
-    """Whether the archive has grown out of one file. Interactions never vanish, so it never goes back."""
+    """Return whether the archive needs more than one file. Interactions never vanish, so it never goes back."""
     return len(archived) > VOLUME_INTERACTIONS
 
 
 def volume_of(number: int) -> int:
-    """1 holds interactions 1 to 100, 2 holds 101 to 200 …; 0 whatever an imported log counts from 0."""
+    """Return the volume of an interaction: 1 holds 1 to 100, 2 holds 101 to 200 …; 0 holds 0 and below."""
     return max(0, (number - 1) // VOLUME_INTERACTIONS + 1)
 
 
 def volumes_of(archived: Iterable[int]) -> dict[int, list[int]]:
-    """The archived numbers of each volume that has any, ascending."""
+    """Return the archived numbers of each volume that has any, ascending."""
     volumes: dict[int, list[int]] = {}
     for number in sorted(set(archived)):
         volumes.setdefault(volume_of(number), []).append(number)
@@ -166,14 +166,14 @@ def volume_path(volume: int) -> str:
 
 
 def paths(numbers: Iterable[int], layout: Layout) -> list[str]:
-    """Every file of a snapshot of these interactions. Others under `archive/` are left-overs."""
+    """Return every file of a snapshot of these interactions. Other files under `archive/` are left-overs."""
     archived, _ = split(numbers, layout)
     volumes = [volume_path(volume) for volume in volumes_of(archived)] if is_split(archived) else []
     return [COMMUNICATION, ARCHIVE, *volumes]
 
 
 def changed(before: Iterable[int], after: Iterable[int], *, touched: Collection[int], layout: Layout) -> set[str]:
-    """The files to render again, one layout throughout: all others have the bytes that they had.
+    """Return the files to render again, for an unchanged layout: all others keep their bytes.
 
     `before`, `after`: the numbers of all interactions at the last snapshot and now, in the order of their first
     events; `touched`: those that have had events since.
@@ -192,7 +192,7 @@ def changed(before: Iterable[int], after: Iterable[int], *, touched: Collection[
 def files(
     interactions: Sequence[Interaction], layout: Layout, *, position: int, only: Collection[str] | None = None
 ) -> dict[str, str]:
-    """The snapshot's files by path: all of them, or those of `only` that exist (see `changed`).
+    """Render the snapshot's files by path: all of them, or those of `only` that exist (see `changed`).
 
     `interactions` are in the order of their first events.
     """
@@ -211,7 +211,7 @@ def files(
 
 
 def parse_position(text: str) -> int | None:
-    """The ledger position that a `communication.md` says it shows; None if it says none."""
+    """Return the ledger position that a `communication.md` names; None if it names none."""
     found = _POSITION.search(text.partition(BEGIN)[0])
     return int(found[1]) if found else None
 

@@ -83,7 +83,7 @@ class Circuit:
 
     @property
     def wait_s(self) -> float:
-        """Before it may be tried: at once when it is back from a first absence, then longer each time."""
+        """Return the wait BEFORE the agent is tried again: none after a first absence, then longer each time."""
         if self.reason == IS_GONE and self.tries <= 1:
             return 0.0
         return min(OPEN_S * float(2 ** min(max(self.tries - 1, 0), 20)), OPEN_S_MAX)
@@ -125,7 +125,7 @@ def _of(circuits: Circuits, agent: str) -> Circuit:
 
 
 def duty(circuits: Circuits, ctx: Context) -> Iterator[Duty]:
-    """The turns that are due."""
+    """Yield the state changes of circuits that are due."""
     needed: dict[str, list[str]] = {}
     for agent in ctx.state("agents").agents.values():
         for other in agent.depends_on:
@@ -188,7 +188,7 @@ def shown(one: Circuit, ctx: Context) -> dict[str, Any]:
 
 
 def why_not_ask(ctx: Context, agent: str) -> str | None:
-    """Why nobody should ask this agent for anything now; None when all is well, or a trial is welcome."""
+    """Return why no agent should send this one a request now; None if all is well, or if a trial is welcome."""
     one: Circuit | None = ctx.state("recovery").circuits.get(agent.casefold())
     if one is None or one.state != OPEN:
         return None

@@ -47,14 +47,14 @@ class Case:
 
     @property
     def repeated(self) -> bool:
-        """Whether it was lost more often than it may be restarted."""
+        """Return whether the agent was lost more often than it may be restarted."""
         since = times.later(self.ctx.now, -WINDOW_S)
         most: int = _settings(self.ctx).restarts_max
         return sum(at >= since for at in self.losses) > most
 
 
 def duty(state: State, ctx: Context) -> Iterator[Duty]:
-    """A recovery begins with the same look that finds the agent lost: a tick in between would be waited for."""
+    """Yield the duties of recoveries. A recovery begins in the tick that finds the agent lost, to save a tick."""
     strategies: Sequence[Strategy] = _settings(ctx).recovery
     yield from circuits.duty(state.circuits, ctx)
     for case in _cases(state, ctx) if strategies else ():
@@ -84,7 +84,7 @@ def _cases(state: State, ctx: Context) -> Iterator[Case]:
 
 
 def _steps(case: Case, strategies: Sequence[Strategy]) -> Iterator[Duty]:
-    """The next strategy that applies, and what follows from it at once."""
+    """Yield the duties of the next strategy that applies."""
     for strategy in strategies:
         step = case.recovery.tried(strategy) if case.recovery is not None else None
         if step is not None:
@@ -105,7 +105,7 @@ Done = tuple[list[Duty], bool]  # what to append, and whether that is enough
 
 
 def _restart(case: Case) -> Done:
-    """Where its supervisor lives, and it was not lost too often."""
+    """Request a restart, if the agent's supervisor is alive and the agent was not lost too often."""
     ctx, agent = case.ctx, case.agent
     neighbour = any(one.node == agent.node and one.state == ALIVE for one in ctx.liveness.values())
     if not agent.supervised or case.repeated or not (case.loss.told or neighbour):
@@ -114,7 +114,7 @@ def _restart(case: Case) -> Done:
 
 
 def _backup(case: Case) -> Done:
-    """The first one in the chain of backups that is there."""
+    """Return the first available agent in the chain of backups."""
     free = {one.key: one for one in agents.available(case.ctx)}
     passed = {case.agent.key}
     name = case.agent.backup
@@ -132,7 +132,7 @@ def _backup(case: Case) -> Done:
 
 
 def _redistribute(case: Case) -> Done:
-    """Its tasks go to whoever can do them. Not enough, where nobody can do what it did."""
+    """Give the agent's tasks to agents that can do them. It is not enough if a capability is missing."""
     released = _released(case)
     told = case.duty("work_redistributed", f"is gone: {len(released)} of its tasks go to others", tasks=len(released))
     return [*released, told], not _missing(case)
@@ -181,7 +181,7 @@ def _released(case: Case) -> list[Duty]:
 
 
 def _missing(case: Case) -> tuple[list[str], list[str]] | None:
-    """Capabilities that nobody has any more, and agents that need this one; None when there are neither."""
+    """Return the capabilities that no agent has any more, and the dependants; None if there are neither."""
     others = {able for one in agents.available(case.ctx) if one.key != case.agent.key for able in one.capabilities}
     capabilities = [one for one in case.agent.capabilities if one not in others]
     dependants = [

@@ -250,13 +250,13 @@ def _conclude(state: State, sequenced: SequencedEvent) -> str | None:
 
 
 def _of(state: State, agent: str) -> Recovery | None:
-    """The recovery of an agent that is gone."""
+    """Return the open recovery of an agent that is gone, or None."""
     loss = state.lost.get(agent.casefold())
     return state.recoveries.get(loss.recovery) if loss is not None else None
 
 
 def _finish(state: State, recovery: Recovery, outcome: str, sequenced: SequencedEvent) -> None:
-    """The last word counts: work that went to others, and still a fleet that lacks something."""
+    """Close the recovery. The last outcome counts: work may be reassigned while the fleet stays degraded."""
     took_s = max(0.0, times.between_s(recovery.lost, sequenced.event.timestamp))
     if recovery.outcome:
         state.outcomes[recovery.outcome] -= 1

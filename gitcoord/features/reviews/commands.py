@@ -20,7 +20,7 @@ from gitcoord.features.typed import Agents
 
 
 def _bare(given: object) -> object:
-    """A number may be given as it is shown: #12."""
+    """Accept a number as it is shown: #12."""
     return given.removeprefix("#") if isinstance(given, str) else given
 
 
@@ -97,7 +97,7 @@ def show(ctx: Context, asked: OnPull) -> dict[str, Any]:
 
 
 def shown(ctx: Context, pull: Pull) -> dict[str, Any]:
-    """As recorded; the votes as they count for the commit that was reviewed."""
+    """Return the recorded review, and the votes as they count for the reviewed commit."""
     review = pull.review
     count = tally(pull, review.commit if review else "", ctx.state("settings").settings)
     return {
@@ -118,7 +118,7 @@ def shown(ctx: Context, pull: Pull) -> dict[str, Any]:
 
 
 def _answer(ctx: Context, uid: str) -> dict[str, Any]:
-    """With a `warning` where the vote counts for nothing."""
+    """Return a `warning` if the vote counts for nothing."""
     state: State = ctx.state("reviews")
     votes = [vote for pull in state.pulls.values() for vote in pull.votes.values() if same_agent(vote.agent, ctx.actor)]
     newest = max(votes, key=lambda vote: vote.at, default=None)
@@ -170,7 +170,7 @@ COMMANDS: Mapping[str, Command | Query] = {
 
 
 def news(pull: Pull | None, posted: ReviewPosted) -> list[NewEvent]:
-    """What is to be written after a review was posted: nothing, where the ledger has it."""
+    """Return the events to write after a review was posted: none if the ledger has it already."""
     known = pull.review if pull else None
     if (
         pull is not None
@@ -192,7 +192,7 @@ def news(pull: Pull | None, posted: ReviewPosted) -> list[NewEvent]:
 
 
 def outdated(pull: Pull | None, stale: ReviewStale) -> NewEvent:
-    """What is to be written when a push came in between."""
+    """Return the event to write when a push came during the review."""
     return _about(
         pull,
         "review_stale",
@@ -202,5 +202,5 @@ def outdated(pull: Pull | None, stale: ReviewStale) -> NewEvent:
 
 
 def _about(pull: Pull | None, type_: str, words: str, payload: OfPull, to: Iterable[str] = ()) -> NewEvent:
-    """One pull request is one conversation."""
+    """Return an event about a pull request: one pull request is one conversation."""
     return NewEvent(type_, words, payload.model_dump(mode="json"), to=tuple(to), re=pull.id if pull else None)

@@ -91,7 +91,7 @@ class Tally:
 def tally(
     pull: Pull | None, commit: str, settings: Settings, *, author: Collection[str] = (), namesake: str = ""
 ) -> Tally:
-    """What the votes on `commit` amount to. Those of the agents in `author` (casefolded) are its own author's.
+    """Count the votes on `commit`. The agents in `author` (casefolded) are the pull request's own author.
 
     `namesake` may be its author, as its name is the account's, and nobody has said so: it does not approve, but it may
     well reject. Otherwise whoever takes a member's name for its account would silence that one.

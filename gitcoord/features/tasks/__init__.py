@@ -70,7 +70,7 @@ NEXT: Mapping[str, Mapping[str, str]] = {
 
 
 def _worker(state: State, asked: Asked, persons: Persons) -> Whose | None:
-    """Whoever had the attempt that is spoken of. Whether it lasts is for the fold to say."""
+    """Return the agent of the attempt that the event names. The fold decides whether the attempt is still open."""
     task, number = state.tasks.get(asked.re or ""), getattr(asked.payload, "attempt", 0)
     if task is None or not 0 < number <= task.attempt:
         return None
@@ -225,7 +225,7 @@ def _fail(state: State, sequenced: SequencedEvent, told: said.TaskFailed) -> str
 
 
 def _release(state: State, sequenced: SequencedEvent, told: said.TaskReleased) -> str | None:
-    """A task that was lost while it was worked on may be what its agents die of: that counts as a failure."""
+    """Release the task. If it was lost while in progress, count a failure: the task may be what kills its agents."""
     event = sequenced.event
     if event.term is None:
         task, reason = _of_attempt(state, event, told.attempt)
@@ -285,7 +285,7 @@ def _note_overdue(state: State, sequenced: SequencedEvent, _: said.TaskOverdue) 
 
 
 def _of_attempt(state: State, event: Event, number: int) -> tuple[Task | None, str | None]:
-    """The task, if the event's author has it and this is the attempt that lasts; else why the event has no effect."""
+    """Return the task if the author has it and `number` is its current attempt, otherwise the reason for a void."""
     task = state.tasks.get(event.re or "")
     if task is None:
         return None, _not_so(None)

@@ -202,7 +202,7 @@ def cancel(ctx: Context, asked: Cancel) -> list[NewEvent]:
 
 
 def _own(ctx: Context, text: str, attempt: int | None) -> tuple[Task, int]:
-    """The task and the speaker's attempt at it. What is said of one that is over is recorded, without effect."""
+    """Return the task and the actor's attempt. A report on a closed attempt is recorded without effect."""
     task = named(ctx, text)
     mine = [number for number, one in enumerate(task.attempts, 1) if same_agent(one.agent, ctx.actor)]
     if not mine:
@@ -219,7 +219,7 @@ def _answer(ctx: Context, uid: str) -> dict[str, Any]:
 
 
 def _created(ctx: Context, uid: str) -> dict[str, Any]:
-    """With a `warning` where nobody can do it as yet."""
+    """Return a `warning` if no agent can do the task yet."""
     answer = _answer(ctx, uid)
     lacking = (
         [

@@ -49,19 +49,19 @@ class Choice:
 
 
 def urgency(task: Task, age_s: Age) -> tuple[int, int, str]:
-    """Sorts the most urgent first: by level, then by age. Who waits long rises, and so does who is overdue."""
+    """Return the sort key, most urgent first: by priority, then by age. Tasks that wait long or are overdue rise."""
     waited_s = age_s(task.ready, task.ready_position)
     level = 0 if task.overdue else max(0, LEVELS[task.priority] - int(max(0.0, waited_s) // RISES_EVERY_S))
     return level, task.ready_position, task.id
 
 
 def in_order(state: State, age_s: Age) -> list[Task]:
-    """The ready tasks, the most urgent first."""
+    """Return the ready tasks, most urgent first."""
     return sorted((state.tasks[uid] for uid in state.ready), key=lambda task: urgency(task, age_s))
 
 
 def workers(ctx: Context) -> list[Worker]:
-    """Every registered agent, by name."""
+    """Return every registered agent, by name."""
     registered: dict[str, agents.Agent] = ctx.state("agents").agents
     held = ctx.state("tasks").held
     return [
@@ -82,7 +82,7 @@ def workers(ctx: Context) -> list[Worker]:
 def assignments(
     state: State, crowd: Sequence[Worker], age_s: Age, *, but: Container[str] = frozenset()
 ) -> Iterator[Choice]:
-    """What to give to whom now, the most urgent first, `but` these tasks; nobody gets more than its slots."""
+    """Return the assignments to make now, most urgent first, without the tasks in `but`; no agent exceeds its slots."""
     free = {worker.id: worker.slots - worker.held for worker in crowd if not worker.away and not worker.full}
     if not free or not state.ready:
         return
@@ -104,7 +104,7 @@ def assignments(
 
 
 def _by_capability(workers: Iterable[Worker]) -> dict[str, dict[str, Worker]]:
-    """Each capability's agents by id; "" has all of them."""
+    """Return each capability's agents by id; "" has all agents."""
     able: dict[str, dict[str, Worker]] = {}
     for worker in workers:
         for one in ("", *worker.capabilities):
@@ -113,7 +113,7 @@ def _by_capability(workers: Iterable[Worker]) -> dict[str, dict[str, Worker]]:
 
 
 def _candidates(task: Task, able: Mapping[str, Mapping[str, Worker]], known: dict[str, Worker]) -> Iterable[Worker]:
-    """The agents that have all that a task needs, and for which it is not too good. Few are looked at."""
+    """Return the agents that have all that a task needs; only the wished agent, if it is available."""
     rarest = min((able.get(need, {}) for need in task.needs), key=len, default=able[""])
     wished = known.get(task.wished.casefold()) if task.wished is not None else None
     if wished is not None and not wished.away and not lacks(wished, task):
@@ -122,7 +122,7 @@ def _candidates(task: Task, able: Mapping[str, Mapping[str, Worker]], known: dic
 
 
 def unfit(task: Task, worker: Worker, crowd: Sequence[Worker], age_s: Age) -> str:
-    """Why this agent is not given the task; "" when it may be."""
+    """Return why this agent is not given the task; "" if it may get it."""
     known = {one.id.casefold(): one for one in crowd}
     return (
         lacks(worker, task)
@@ -139,7 +139,7 @@ def lacks(worker: Worker, task: Task) -> str:
 
 
 def reserved(task: Task, worker: Worker, known: dict[str, Worker]) -> str:
-    """A task that is meant for one agent waits for it, unless that one cannot do it or is away."""
+    """Return why the task waits for the agent that it is meant for; "" if it does not (that agent is away)."""
     if task.wished is None or task.wished.casefold() == worker.id.casefold():
         return ""
     wished = known.get(task.wished.casefold())
@@ -147,7 +147,7 @@ def reserved(task: Task, worker: Worker, known: dict[str, Worker]) -> str:
 
 
 def rests(task: Task, worker: Worker, age_s: Age) -> str:
-    """Who could not do it is not given it again at once."""
+    """Return why the task is not given again yet to an agent that failed at it; "" if it may be."""
     before = [one for one in task.attempts if one.agent.casefold() == worker.id.casefold()]
     if not before:
         return ""
@@ -161,7 +161,7 @@ _Preference = tuple[bool, bool, bool, float, float, float, str]
 
 
 def _preference(state: State, task: Task, worker: Worker, held: int) -> _Preference:
-    """The least is the best."""
+    """Return the sort key of a worker for a task: the smallest is the best."""
     tried = any(one.agent.casefold() == worker.id.casefold() for one in task.attempts)
     wished = task.wished is not None and task.wished.casefold() == worker.id.casefold()
     heir = bool(task.attempts) and task.last.agent.casefold() in worker.stands_in
@@ -178,7 +178,7 @@ def _preference(state: State, task: Task, worker: Worker, held: int) -> _Prefere
 
 
 def mean_s(state: State, agent: str, task: Task) -> float | None:
-    """The mean duration of what the agent finished of this kind; None: nothing yet."""
+    """Return the mean duration of the agent's finished tasks of this kind; None if there are none."""
     known = state.speeds.get(agent.casefold(), {})
     means = [known[one][1] for one in task.needs or [""] if one in known]
     return sum(means) / len(means) if means else None

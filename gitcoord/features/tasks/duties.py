@@ -48,19 +48,19 @@ def _assignments(state: State, ctx: Context) -> Iterator[Duty]:
 
 
 def occasion(task: Task) -> str:
-    """The key of its next assignment."""
+    """Return the key of the task's next assignment."""
     return f"assign:{task.id}:{task.attempt + 1}"
 
 
 def _rejected(state: State, ctx: Context) -> set[str]:
-    """Ready tasks that somebody did not let the leader give out: they keep no slot from the others."""
+    """Return ready tasks whose assignment was rejected: they keep no slot from other tasks."""
     known = ctx.state("autonomy")
     rejected = {one.occasion for one in known.proposals.values() if one.status == "rejected"}
     return {uid for uid in state.ready if occasion(state.tasks[uid]) in rejected} if rejected else set()
 
 
 def _taken_back(task: Task, ctx: Context) -> Iterator[Duty]:
-    """What is in hands in which it does not go on. Of agents that are gone, recovery takes care."""
+    """Yield releases of tasks whose agent cannot go on. Recovery handles agents that are gone."""
     last = task.last
     member = ctx.fleet.members.get(last.agent)
     if member is not None and member.left:
@@ -88,5 +88,5 @@ def release(task: Task, reason: str, *, occasion: str = "release", only: str | N
 
 
 def release_all(state: State, agent: str, reason: str) -> list[Duty]:
-    """The same for everything that an agent has."""
+    """Return the releases of all tasks that an agent has."""
     return [release(state.tasks[uid], reason) for uid in state.held.get(agent.casefold(), ())]

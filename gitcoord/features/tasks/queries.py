@@ -35,7 +35,7 @@ class Show(Arguments):
 
 
 def named(ctx: Context, text: str) -> Task:
-    """The task that `text` names. Raises Refused."""
+    """Return the task that `text` names. Raise Refused."""
     tasks: Mapping[str, Task] = ctx.state("tasks").tasks
     return tasks[find(ctx, tasks, text, "task", shown_by="task list --all")]
 
@@ -68,7 +68,7 @@ def show(ctx: Context, asked: Show) -> dict[str, Any]:
 
 
 def explain(ctx: Context, asked: Show) -> dict[str, Any]:
-    """Why a task is where it is; of one that is ready, what keeps each agent from it."""
+    """Explain the task's state; for a ready task, also what keeps each agent from it."""
     task = named(ctx, asked.task)
     answer: dict[str, Any] = {"task": task.id, "title": task.title, "status": task.status, "because": "", "agents": []}
     if task.status == CREATED:
@@ -96,7 +96,7 @@ def _awaited(ctx: Context, uid: str) -> str:
 
 
 def _decided(ctx: Context, task: Task) -> str:
-    """What people said of its assignment, or have yet to say; "" when nobody was asked."""
+    """Describe the people's decision on the task's assignment, made or pending; "" if none is needed."""
     state = ctx.state("autonomy")
     asked = state.proposals.get(state.newest.get(task_duties.occasion(task), ""))
     if asked is None or asked.status not in ("pending", "approved", "rejected"):
@@ -126,7 +126,7 @@ def _unassigned(task: Task, crowd: list[dispatch.Worker], reasons: Mapping[str, 
 
 
 def row(task: Task) -> dict[str, Any]:
-    """A task in one line."""
+    """Return a task as one row."""
     return {
         "id": task.id,
         "status": task.status,
@@ -142,7 +142,7 @@ def row(task: Task) -> dict[str, Any]:
 
 
 def shown(ctx: Context, task: Task) -> dict[str, Any]:
-    """All of it."""
+    """Return the whole task as JSON."""
     return {
         **row(task),
         "position": ctx.fleet.positions.get(task.id),

@@ -78,12 +78,12 @@ class Task:
 
     @property
     def attempt(self) -> int:
-        """The number of the newest attempt; 0: there was none."""
+        """Return the number of the newest attempt; 0 if there was none."""
         return len(self.attempts)
 
     @property
     def agent(self) -> str | None:
-        """Whoever has it, or did it."""
+        """Return the agent that has or had the task."""
         return self.attempts[-1].agent if self.status in HELD or self.status == DONE else None
 
     @property
@@ -151,14 +151,14 @@ class State:
         return None
 
     def give(self, task: Task, agent: str, *, at: str, position: int, status: str, why: str = "") -> None:
-        """A new attempt."""
+        """Start a new attempt."""
         self.ready.pop(task.id, None)
         self.held.setdefault(agent.casefold(), {})[task.id] = None
         task.attempts.append(Attempt(agent, at, why, position=position))
         task.status, task.share, task.text = status, 0.0, ""
 
     def take_back(self, task: Task, outcome: str, *, at: str, position: int, reason: str) -> None:
-        """The attempt is over; where the task goes from here is for the caller to say."""
+        """Close the attempt; the caller decides the task's next status."""
         last = task.last
         holding = self.held[last.agent.casefold()]
         del holding[task.id]
@@ -173,7 +173,7 @@ class State:
         self.ready[task.id] = None
 
     def end(self, task: Task, status: str, *, at: str, position: int, bytes_more: int = 0) -> None:
-        """It is over. What waited for it becomes ready, if it is done; the oldest that are over are forgotten."""
+        """Close the task. If it is done, tasks that waited for it become ready. Forget the oldest closed tasks."""
         self.ready.pop(task.id, None)
         self.dated.pop(task.id, None)
         for uid in task.waits:
@@ -210,7 +210,7 @@ class State:
 
 
 def in_words(task: Task) -> str:
-    """How it stands, for somebody who wanted it otherwise."""
+    """Describe the task's status, for the reason of a refusal."""
     if task.status in HELD:
         return f"{task.last.agent} has it ({task.status}, attempt {task.attempt}, since {times.shown(task.last.since)})"
     if task.status == DONE:
@@ -221,7 +221,7 @@ def in_words(task: Task) -> str:
 
 
 def in_a_line(task: Task) -> str:
-    """The same for a person who is told so now: of a reason with many lines, as a trace has, the first and the last."""
+    """Describe the same in one line; of a reason with many lines, such as a traceback, keep the first and the last."""
     lines = in_words(task).splitlines()
     return lines[0] if len(lines) == 1 else f"{lines[0]}{': ' if len(lines) == 2 else ' … '}{lines[-1].strip()}"
 
@@ -233,7 +233,7 @@ _ATTEMPT_FIELDS = [one.name for one in fields(Attempt)]
 
 
 def dump(state: State) -> Any:
-    """Only what differs from a blank task: ten thousand are read by every command."""
+    """Dump only what differs from a blank task: every command reads ten thousand of them."""
     over = [state.tasks[uid] for uid in state.over]
     still_open = [task for task in state.tasks.values() if task.id not in state.over]
     return {
@@ -258,7 +258,7 @@ def _dump_task(task: Task) -> dict[str, Any]:
 
 
 def load(value: Any) -> State:
-    """Raises KeyError, TypeError or ValueError on what `dump` did not write: a checkpoint comes from others."""
+    """Load what `dump` wrote. Raise KeyError, TypeError or ValueError otherwise: a checkpoint comes from others."""
     state = State(
         speeds={
             str(agent): {str(name): [int(count), float(mean_s)] for name, (count, mean_s) in known.items()}

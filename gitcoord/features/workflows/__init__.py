@@ -71,7 +71,7 @@ class State:
 
 
 def _author(state: State, asked: Asked, persons: Persons) -> Whose | None:
-    """Whoever defined the workflow first; None of a new name, which any member may take."""
+    """Return the agent that defined the workflow first; None for a new name, which any member may take."""
     definition = getattr(asked.payload, "definition", None)
     author = state.definers.get(definition.name if definition is not None else getattr(asked.payload, "name", ""))
     return owned(author, "who defined it") if author is not None else None
@@ -191,7 +191,7 @@ def _automate(state: State, said: WorkflowAutomated) -> str | None:
 
 
 def _obey(state: State, sequenced: SequencedEvent, word: control.Word) -> str | None:
-    """`*workflow:start NAME` and `*workflow:stop RUN`, said in conversation. Who may is as in AUTHORITY."""
+    """Obey `*workflow:start NAME` and `*workflow:stop RUN` in a conversation. AUTHORITY says which members may."""
     event = sequenced.event
     if sequenced.role == "guest":
         return f"{event.actor} is a guest, whose words bind nobody"
@@ -254,7 +254,7 @@ def duty(state: State, ctx: Context) -> Iterator[Duty]:
 
 
 def _go_on(run: Run, tasks: Mapping[str, Task]) -> Iterator[Duty]:
-    """What is next in a run. All of it is said anew until the ledger holds it."""
+    """Yield the next duties of a run. All of them are repeated until the ledger holds them."""
     yield from _ends(run, tasks)
     steps = workflow_runs.stand(run, tasks)
     if run.status == RUNNING:
@@ -316,7 +316,7 @@ def _cancellations(run: Run, tasks: Mapping[str, Task]) -> Iterator[Duty]:
 
 
 def _end(run: Run, steps: Mapping[str, Now], tasks: Mapping[str, Task]) -> Iterable[Duty]:
-    """Where it failed or was stopped, what is done is taken back first, one step after the other."""
+    """End the run. If it failed or was stopped, compensate the finished steps first, one after the other."""
     failed = workflow_runs.failed(run, steps)
     if failed or run.status == STOPPING:
         for name in workflow_runs.to_undo(run, steps):

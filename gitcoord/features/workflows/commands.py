@@ -121,7 +121,7 @@ def defined(ctx: Context, asked: Nothing) -> list[dict[str, Any]]:
 
 
 def row(ctx: Context, run: Run) -> dict[str, Any]:
-    """A run in one line. `complete`: the share of its steps that are over."""
+    """Return a run as one row. `complete`: the share of its closed steps."""
     steps = workflow_runs.stand(run, ctx.state("tasks").tasks)
     over = sum(now.status in (DONE, "failed", SKIPPED) for now in steps.values())
     return {
@@ -161,7 +161,7 @@ def status(ctx: Context, asked: Status) -> dict[str, Any]:
 
 
 def _overall(ctx: Context) -> dict[str, Any]:
-    """Rates over the runs that are known: those that go on, and the newest of those that are over."""
+    """Return rates over the known runs: all open ones, and the newest closed ones."""
     runs: Sequence[Run] = list(ctx.state("workflows").runs.values())
     over = [run for run in runs if run.over]
     counts = {
@@ -177,7 +177,7 @@ def _overall(ctx: Context) -> dict[str, Any]:
 
 
 def _bottleneck(ctx: Context, run: Run) -> dict[str, Any] | None:
-    """The step that took longest, or takes."""
+    """Return the slowest step so far."""
     took = [
         (name, _took_s(ctx, now.since, now.until))
         for name, now in workflow_runs.stand(run, ctx.state("tasks").tasks).items()

@@ -73,7 +73,7 @@ class Definition(Payload):
 
 
 def read(text: str) -> Definition:
-    """Raises Refused, with the line and what is wrong there."""
+    """Parse a workflow file. Raise Refused, with the line and its fault."""
     if len(text.encode("utf-8", "surrogatepass")) > FILE_BYTES_MAX:
         raise Refused(f"a workflow's file has at most {FILE_BYTES_MAX} bytes: put long texts where its tasks find them")
     value, lines = _toml(text) if _looks_like_toml(text) else _yaml(text)
@@ -100,14 +100,14 @@ def read(text: str) -> Definition:
 
 
 def _at(lines: Lines, place: Sequence[str | int], reason: str) -> Refused:
-    """The error with the line of the innermost thing that has one."""
+    """Return the error with the line of the innermost item that has one."""
     known = next((lines[tuple(place[:end])] for end in range(len(place), -1, -1) if tuple(place[:end]) in lines), 1)
     where = ".".join(map(str, place))
     return Refused(f"line {known}: {where + ': ' if where else ''}{reason}")
 
 
 def faults(definition: Definition) -> Iterator[tuple[list[str | int], str]]:
-    """What each step says of others, and what all of them amount to."""
+    """Yield the faults in references between steps, and in the definition as a whole."""
     steps = definition.steps
     if sum(_tasks(step) for step in steps.values()) > TASKS_MAX:
         yield ["steps"], f"its steps may become more than {TASKS_MAX} tasks: make workflows of it that start each other"
@@ -126,13 +126,13 @@ def faults(definition: Definition) -> Iterator[tuple[list[str | int], str]]:
 
 
 def _tasks(step: Step) -> int:
-    """How many it may become, with what takes it back."""
+    """Return how many tasks a step may become, with those that compensate it."""
     items = len(step.for_each) if isinstance(step.for_each, list) else 1 if step.for_each is None else ITEMS_MAX
     return items + (step.undo is not None)
 
 
 def _before(steps: Mapping[str, Step]) -> dict[str, frozenset[str]]:
-    """What comes before each step, directly or not; without those that wait for each other."""
+    """Return all predecessors of each step, direct or not, without steps that wait for each other."""
     before: dict[str, frozenset[str]] = {}
     waiting = {name: {other for other in step.after if other in steps} for name, step in steps.items()}
     behind: dict[str, list[str]] = {}
@@ -182,7 +182,7 @@ def condition_characters(definition: Definition) -> int:
 
 @lru_cache(maxsize=1000)
 def condition_names(text: str) -> frozenset[str]:
-    """The steps that a condition speaks of. Raises ValueError when it is none."""
+    """Return the steps that a condition names. Raise ValueError if it is not a condition."""
     return frozenset(
         one.value.id
         for one in ast.walk(_condition(text))
@@ -191,7 +191,7 @@ def condition_names(text: str) -> frozenset[str]:
 
 
 def holds(text: str, steps: Mapping[str, tuple[str, str]]) -> bool:
-    """Whether the condition is true of the steps' status and result. Raises ValueError when it is none."""
+    """Return whether the condition holds for the steps' status and result. Raise ValueError if it is none."""
     return bool(_value(_condition(text).body, steps))
 
 
@@ -262,7 +262,7 @@ def _compare(op: ast.cmpop, left: str, right: str) -> bool:
 
 
 def _looks_like_toml(text: str) -> bool:
-    """Its first line that says something is a table or has an equals sign before any colon."""
+    """Return whether the first significant line is a table, or has an equals sign before any colon."""
     for line in text.splitlines():
         line = line.strip()
         if line and not line.startswith("#"):

@@ -60,7 +60,7 @@ class Now:
 
 
 def ended(made: Made, tasks: Mapping[str, Task]) -> tuple[str, str, str] | None:
-    """How a task ended, with its result and when; None while it is open."""
+    """Return how and when a task ended, with its result; None while it is open."""
     if made.status:
         return made.status, made.result, made.until
     task = tasks.get(made.task)
@@ -72,7 +72,7 @@ def ended(made: Made, tasks: Mapping[str, Task]) -> tuple[str, str, str] | None:
 
 
 def stand(run: Run, tasks: Mapping[str, Task]) -> dict[str, Now]:
-    """All steps as they are."""
+    """Return the present state of all steps."""
     made: dict[str, list[Made]] = {}
     for key, one in run.made.items():
         made.setdefault(key.partition("#")[0], []).append(one)
@@ -95,7 +95,7 @@ def _stand(run: Run, name: str, mine: Sequence[Made], tasks: Mapping[str, Task])
 
 
 def due(run: Run, steps: Mapping[str, Now]) -> Iterator[tuple[str, str]]:
-    """The steps whose turn it is, each with why it is skipped ("": it starts)."""
+    """Yield the steps that are due, each with the reason to skip it ("": it starts)."""
     for name, step in run.definition.steps.items():
         before = [steps[other] for other in step.after]
         if steps[name].status != WAITING or any(one.status in (WAITING, "running") for one in before):
@@ -119,7 +119,7 @@ def _is_good(step: Step, now: Now) -> bool:
 
 
 def failed(run: Run, steps: Mapping[str, Now]) -> list[str]:
-    """The steps whose failure is the run's. One that another step answers to by a condition is not."""
+    """Return the steps whose failure fails the run, without steps that another step's condition handles."""
     answered = {
         other
         for step in run.definition.steps.values()
@@ -134,13 +134,13 @@ def failed(run: Run, steps: Mapping[str, Now]) -> list[str]:
 
 
 def to_undo(run: Run, steps: Mapping[str, Now]) -> list[str]:
-    """The steps that are to be taken back, the last one that was done first."""
+    """Return the steps to compensate, the last finished one first."""
     done = [name for name, now in steps.items() if now.status == DONE and run.definition.steps[name].undo is not None]
     return sorted(reversed(done), key=lambda name: steps[name].until, reverse=True)
 
 
 def items(step: Step, steps: Mapping[str, Now]) -> list[str]:
-    """What the step is done for; one empty word where it is no fan-out."""
+    """Return the items of the step; one empty item if it is no fan-out."""
     if step.for_each is None:
         return [""]
     if isinstance(step.for_each, list):
@@ -150,7 +150,7 @@ def items(step: Step, steps: Mapping[str, Now]) -> list[str]:
 
 
 def filled(text: str, item: str, steps: Mapping[str, Now]) -> str:
-    """With `{item}` and `{step.result}` in their places."""
+    """Fill in `{item}` and `{step.result}`."""
 
     def value(found: re.Match[str]) -> str:
         if found[1] is None:
@@ -161,7 +161,7 @@ def filled(text: str, item: str, steps: Mapping[str, Now]) -> str:
 
 
 def task_of(run: Run, key: str, work: Work, item: str, steps: Mapping[str, Now]) -> dict[str, object]:
-    """The data of the task that a step becomes."""
+    """Return the data of the task that a step becomes."""
     step = work if isinstance(work, Step) else None
     return {
         "title": as_name(filled(work.title, item, steps)),
