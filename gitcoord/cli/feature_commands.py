@@ -146,9 +146,9 @@ def _inner(annotation: Any) -> Any:
     return annotation
 
 
-def said(values: Mapping[str, Any], what: Command | Query) -> dict[str, Any]:
+def raw_arguments(values: Mapping[str, Any], what: Command | Query) -> dict[str, Any]:
     """Return the arguments of a command line, with `-` replaced by standard input and a file's name by its text."""
-    given = {
+    raw_args = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in values.items()
         if value is not None and value != ()
@@ -160,7 +160,7 @@ def said(values: Mapping[str, Any], what: Command | Query) -> dict[str, Any]:
     }
     return {
         name: content_or_stdin(value) if value == "-" else _text_of(str(value)) if name in files else value
-        for name, value in given.items()
+        for name, value in raw_args.items()
     }
 
 
@@ -195,12 +195,12 @@ def _runs_command(name: str, what: Command) -> Callable[..., None]:
         from gitcoord.node.operations import submit
 
         node = here()
-        who, given = speaker(node, actor), said(values, what)
+        who, raw_args = speaker(node, actor), raw_arguments(values, what)
         if dry_run:
-            drafts = submit.drafted(node, submit.propose(node, what, given, actor=who), who)
+            drafts = submit.drafted(node, submit.propose(node, what, raw_args, actor=who), who)
             would_write(node, name.replace(" ", "."), drafts, as_json)
             return
-        _show_outcome(name, submit.act(node, what, given, actor=who, timeout_s=timeout), as_json)
+        _show_outcome(name, submit.act(node, what, raw_args, actor=who, timeout_s=timeout), as_json)
 
     return run
 
@@ -247,16 +247,16 @@ def _runs_query(name: str, what: Query) -> Callable[..., None]:
 
         node = here()
         who = actor or _whoever(node)
-        given, complained = said(values, what), False
+        raw_args, complained = raw_arguments(values, what), False
 
         def look() -> Sequence[Answer] | Answer:
             nonlocal complained
             if not no_sync:  # an outage is told once
                 complained = not refresh(node, quiet=complained, fresh_s=node.local.profile.poll_s)
-            answer = submit.ask(node, what, given, actor=who, again=not no_sync)
+            answer = submit.ask(node, what, raw_args, actor=who, again=not no_sync)
             return answer[after : after + limit] if isinstance(answer, Sequence) else answer
 
-        show_again(look, lambda answer: _show_answer(name, what, given, answer, as_json), watch=watch)
+        show_again(look, lambda answer: _show_answer(name, what, raw_args, answer, as_json), watch=watch)
 
     if not what.columns:
         return run
@@ -277,7 +277,7 @@ def _whoever(node: Node) -> str:
 
 
 def _show_answer(
-    name: str, what: Query, given: Mapping[str, Any], answer: Sequence[Answer] | Answer, as_json: bool
+    name: str, what: Query, raw_args: Mapping[str, Any], answer: Sequence[Answer] | Answer, as_json: bool
 ) -> None:
     if as_json:
         value = {"items": list(answer)} if isinstance(answer, Sequence) else dict(answer)
@@ -286,13 +286,13 @@ def _show_answer(
         if answer:
             print_table(what.columns, answer)
         else:  # beside the output: a program that counts lines counts none
-            echo(_nothing(what, given), err=True)
+            echo(_nothing(what, raw_args), err=True)
     else:
         for line in detail(answer):
             echo(line)
 
 
-def _nothing(what: Query, given: Mapping[str, Any]) -> str:
+def _nothing(what: Query, raw_args: Mapping[str, Any]) -> str:
     more = what.arguments.model_fields.get("all")
     words = f"; --all: {more.description[0].lower()}{more.description[1:]}" if more and more.description else ""
-    return "gitcoord: nothing to show" + (words if not given.get("all") else "")
+    return "gitcoord: nothing to show" + (words if not raw_args.get("all") else "")

@@ -33,7 +33,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Answer], *, wrapped: str 
         # What may not wrap shrinks last: ids stay whole, because they are typed. The texts are cut, not wrapped.
         table.add_column(Text(column.replace("_", " "), no_wrap=True, overflow="ellipsis"), no_wrap=column == "id")
     for row in rows:
-        words = {column: in_words(row[column][:8] if column == "id" else row[column]) for column in columns}
+        words = {column: describe(row[column][:8] if column == "id" else row[column]) for column in columns}
         table.add_row(*(Text(text, no_wrap=column != wrapped, overflow="ellipsis") for column, text in words.items()))
     if console.is_terminal:
         console.print(table)
@@ -56,7 +56,7 @@ def detail(answer: Answer) -> Iterator[str]:
             yield f"{'' if number else _label(key):<{width}}  {_with_unit(key, one)}"
 
 
-def in_words(value: Any) -> str:
+def describe(value: Any) -> str:
     """Describe a value in one line of a terminal: nothing in it can move the cursor or hide. Cut times to seconds."""
     if value in EMPTY:
         return "-"
@@ -65,7 +65,7 @@ def in_words(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.2f}".rstrip("0").rstrip(".")
     if isinstance(value, list):
-        return ", ".join(in_words(one) for one in value)
+        return ", ".join(describe(one) for one in value)
     if isinstance(value, Mapping):
         return ", ".join(f"{_label(key)}: {_with_unit(key, one)}" for key, one in value.items() if one not in EMPTY)
     text = fit(str(value).strip().replace("\n", " / "), Place.LINE)
@@ -79,4 +79,4 @@ def _label(key: str) -> str:
 def _with_unit(key: str, value: Any) -> str:
     """Move the unit from the name to the value: `timeout_s` is shown as `timeout  90 s`."""
     is_seconds = key.endswith("_s") and isinstance(value, int | float)
-    return in_words(value) + (" s" if is_seconds else "")
+    return describe(value) + (" s" if is_seconds else "")

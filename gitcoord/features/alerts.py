@@ -136,19 +136,19 @@ class Alerts(Arguments):
     waiting: bool = Field(False, description="Only unsent alerts")
 
 
-def alerts(ctx: Context, asked: Alerts) -> list[dict[str, Any]] | dict[str, Any]:
+def alerts(ctx: Context, args: Alerts) -> list[dict[str, Any]] | dict[str, Any]:
     state: State = ctx.state("alerts")
-    if asked.id is not None:
+    if args.id is not None:
         known = {**state.sent, **state.waiting}
-        one = known[find(ctx, known, asked.id, "alert", shown_by="alerts")]
-        return {**shown(one), "position": ctx.fleet.positions.get(one.id)}
+        one = known[find(ctx, known, args.id, "alert", shown_by="alerts")]
+        return {**to_row(one), "position": ctx.fleet.positions.get(one.id)}
     kinds = ctx.state("settings").settings.alerts
-    rows = [] if asked.waiting else list(state.sent.values())
+    rows = [] if args.waiting else list(state.sent.values())
     rows += [one for one in state.waiting.values() if one.kind in kinds]
-    return [shown(one) for one in rows]
+    return [to_row(one) for one in rows]
 
 
-def shown(one: Alert) -> dict[str, Any]:
+def to_row(one: Alert) -> dict[str, Any]:
     row = asdict(one)
     del row["position"]
     return {**row, "sent": one.sent or None}

@@ -225,18 +225,17 @@ class Resolve(Arguments):
     why: Words = Field("settled", description="How it was settled, shown to other agents")
 
 
-def list_(ctx: Context, asked: List) -> list[dict[str, Any]]:
+def list_(ctx: Context, args: List) -> list[dict[str, Any]]:
     state: State = ctx.state("conflicts")
-    chosen = [*state.open.values(), *(state.closed.values() if asked.all else ())]
+    chosen = [*state.open.values(), *(state.closed.values() if args.all else ())]
     return [
-        shown(one)
+        to_row(one)
         for one in chosen
-        if asked.agent is None
-        or asked.agent.casefold() in {(branch.agent or "").casefold() for branch in (one.a, one.b)}
+        if args.agent is None or args.agent.casefold() in {(branch.agent or "").casefold() for branch in (one.a, one.b)}
     ]
 
 
-def shown(one: Known) -> dict[str, Any]:
+def to_row(one: Known) -> dict[str, Any]:
     """Return a recorded conflict as a JSON row."""
     return {
         "id": one.id,
@@ -254,14 +253,14 @@ def shown(one: Known) -> dict[str, Any]:
     }
 
 
-def show(ctx: Context, asked: Show) -> dict[str, Any]:
-    named = asked.conflict
+def show(ctx: Context, args: Show) -> dict[str, Any]:
+    named = args.conflict
     if named is None:
         named = next(reversed(ctx.state("conflicts").open), None)
     if named is None:
         return {}
     one = _named(ctx, named)
-    return {**shown(one), "position": ctx.fleet.positions.get(one.id)}
+    return {**to_row(one), "position": ctx.fleet.positions.get(one.id)}
 
 
 def _named(ctx: Context, text: str) -> Known:
@@ -270,16 +269,16 @@ def _named(ctx: Context, text: str) -> Known:
     return known[find(ctx, known, text, "conflict", shown_by="conflict list --all")]
 
 
-def resolve(ctx: Context, asked: Resolve) -> list[NewEvent]:
+def resolve(ctx: Context, args: Resolve) -> list[NewEvent]:
     state: State = ctx.state("conflicts")
-    if asked.all:
-        return [_closing(one, asked.why) for one in state.open.values()]
-    if asked.conflict is None:
+    if args.all:
+        return [_closing(one, args.why) for one in state.open.values()]
+    if args.conflict is None:
         raise Refused("which one? `gitcoord conflict list` shows them; --all is all of them")
-    chosen = _named(ctx, asked.conflict)
+    chosen = _named(ctx, args.conflict)
     if chosen.until:
         raise Refused(f"conflict {chosen.id[:8]} is closed since {times.shown(chosen.until)}: {chosen.reason}")
-    return [_closing(chosen, asked.why)]
+    return [_closing(chosen, args.why)]
 
 
 COMMANDS: Mapping[str, Command | Query] = {

@@ -184,7 +184,7 @@ def _reserve(state: State, sequenced: SequencedEvent, wish: PathsReserved) -> st
     except TooMuch as wrong:
         return str(wrong)
     if other is not None:
-        return in_words(other)
+        return describe(other)
     reason = state.full(new)
     if reason is None:
         state.put(new)
@@ -220,7 +220,7 @@ def in_force(ctx: Context) -> Iterator[Held]:
     return (one for one in held.values() if not is_over(one, ctx))
 
 
-def in_words(one: Held) -> str:
+def describe(one: Held) -> str:
     why = f" ({one.why})" if one.why else ""
     return f"{one.agent} has {', '.join(one.paths[:3])} until {times.shown(one.until)}{why}"
 
@@ -248,27 +248,27 @@ class Reservations(Arguments):
     agent: AgentGiven | None = Field(None, description="Only this agent's reservations")
 
 
-def reserve(ctx: Context, asked: Reserve) -> list[NewEvent]:
-    for pattern in asked.paths:
+def reserve(ctx: Context, args: Reserve) -> list[NewEvent]:
+    for pattern in args.paths:
         paths.check(pattern)
     party = (ctx.actor, ctx.node, ctx.place)
-    for other in overlapping(ctx.state("reservations"), party, asked.paths):
+    for other in overlapping(ctx.state("reservations"), party, args.paths):
         if not is_over(other, ctx):
-            raise Lost(in_words(other))
+            raise Lost(describe(other))
         if other.until > ctx.fleet.time.now:
             raise Lost(
-                f"{in_words(other)}: that time is up, but the ledger does not know it yet. It will when "
+                f"{describe(other)}: that time is up, but the ledger does not know it yet. It will when "
                 f"{other.agent} or another member writes; a leader (`gitcoord agent run`) or an admin can end "
                 f"it now: `gitcoord release {other.id[:8]}`"
             )
-    data = {"paths": asked.paths, "for_s": asked.for_s, "place": ctx.place, "why": asked.why}
-    return [NewEvent("paths_reserved", f"{ctx.actor} reserves {', '.join(asked.paths)}", data)]
+    data = {"paths": args.paths, "for_s": args.for_s, "place": ctx.place, "why": args.why}
+    return [NewEvent("paths_reserved", f"{ctx.actor} reserves {', '.join(args.paths)}", data)]
 
 
-def release(ctx: Context, asked: Release) -> list[NewEvent]:
+def release(ctx: Context, args: Release) -> list[NewEvent]:
     held = ctx.state("reservations").held
-    if asked.ids:
-        chosen = [held[find(ctx, held, text, "reservation", shown_by="reservations")] for text in asked.ids]
+    if args.ids:
+        chosen = [held[find(ctx, held, text, "reservation", shown_by="reservations")] for text in args.ids]
     else:
         chosen = [one for one in held.values() if one.party == (ctx.actor, ctx.node, ctx.place)]
     if not chosen:
@@ -276,20 +276,20 @@ def release(ctx: Context, asked: Release) -> list[NewEvent]:
     return [NewEvent("paths_released", f"{ctx.actor} releases {', '.join(one.paths)}", re=one.id) for one in chosen]
 
 
-def reservations(ctx: Context, asked: Reservations) -> list[dict[str, Any]] | dict[str, Any]:
+def reservations(ctx: Context, args: Reservations) -> list[dict[str, Any]] | dict[str, Any]:
     held = {one.id: one for one in in_force(ctx)}
-    if asked.id is not None:
-        one = held[find(ctx, held, asked.id, "reservation", shown_by="reservations")]
-        return {**shown(one), "position": ctx.fleet.positions.get(one.id)}
-    among = ctx.state("reservations").index.owners([asked.path]) if asked.path is not None else held
+    if args.id is not None:
+        one = held[find(ctx, held, args.id, "reservation", shown_by="reservations")]
+        return {**to_row(one), "position": ctx.fleet.positions.get(one.id)}
+    among = ctx.state("reservations").index.owners([args.path]) if args.path is not None else held
     return [
-        shown(one)
+        to_row(one)
         for one in held.values()
-        if (asked.agent is None or one.agent.casefold() == asked.agent.casefold()) and one.id in among
+        if (args.agent is None or one.agent.casefold() == args.agent.casefold()) and one.id in among
     ]
 
 
-def shown(one: Held) -> dict[str, Any]:
+def to_row(one: Held) -> dict[str, Any]:
     return {
         "id": one.id,
         "agent": one.agent,
@@ -303,7 +303,7 @@ def shown(one: Held) -> dict[str, Any]:
 
 
 def _answer(ctx: Context, uid: str) -> dict[str, Any]:
-    return {"reservation": shown(ctx.state("reservations").held[uid])}
+    return {"reservation": to_row(ctx.state("reservations").held[uid])}
 
 
 COMMANDS: Mapping[str, Command | Query] = {

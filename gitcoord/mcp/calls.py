@@ -46,12 +46,12 @@ class Calls:
         if self._node is not None:
             self._node.close()
 
-    def call(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    def call(self, name: str, raw_args: Mapping[str, Any]) -> dict[str, Any]:
         """Call the tool and return its answer as JSON values: `data` holds all text of others. Raise GitcoordError."""
-        return {"notice": NOTICE, "data": fit_value(self._answer(name, given))}
+        return {"notice": NOTICE, "data": fit_value(self._answer(name, raw_args))}
 
-    def _answer(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        _, what, rest = tools()[name].chosen(given)
+    def _answer(self, name: str, raw_args: Mapping[str, Any]) -> dict[str, Any]:
+        _, what, rest = tools()[name].chosen(raw_args)
         after = rest.pop("after", 0) if "after" not in what.arguments.model_fields else 0
         self._look()
         if isinstance(what, Command):

@@ -59,9 +59,9 @@ class Tool:
             required = {"action"} | (required or set())
         return {"type": "object", "properties": properties, "required": sorted(required or ())}
 
-    def chosen(self, given: Mapping[str, Any]) -> tuple[str, Command | Query, dict[str, Any]]:
+    def chosen(self, raw_args: Mapping[str, Any]) -> tuple[str, Command | Query, dict[str, Any]]:
         """Return the command's name on the command line, the command, and its arguments. Raise Refused."""
-        rest = dict(given)
+        rest = dict(raw_args)
         action = rest.pop("action", None) if len(self.actions) > 1 else next(iter(self.actions))
         if action not in self.actions:
             raise Refused(f"`action` is one of {', '.join(self.actions)}")

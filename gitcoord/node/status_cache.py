@@ -105,7 +105,7 @@ def compute(branch: Branch, node_id: str) -> CachedStatus:
         time=fleet.time.now,
         hook=fleet.states["settings"].settings.hook,
         held=[
-            {**reservations.shown(one), "position": one.position} for one in fleet.states["reservations"].held.values()
+            {**reservations.to_row(one), "position": one.position} for one in fleet.states["reservations"].held.values()
         ],
         proposals=sum(one.status == "pending" for one in fleet.states["autonomy"].proposals.values()),
         floods=fleet.quotas.floods(),

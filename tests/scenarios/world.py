@@ -283,7 +283,7 @@ def _table(what: Query, answer: Any) -> Iterator[str]:
         yield from tables.detail({key: value for key, value in answer.items() if key != "id"})
         return
     columns = [column for column in what.columns if column != "id"]
-    rows = [[tables.in_words(row[column]) for column in columns] for row in answer]
+    rows = [[tables.describe(row[column]) for column in columns] for row in answer]
     widths = [max(map(len, cells)) for cells in zip(*rows)]
     yield from ("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
     if not rows:

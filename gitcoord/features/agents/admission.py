@@ -56,92 +56,90 @@ class Nothing(Arguments):
     pass
 
 
-def _admit(ctx: Context, asked: Admit) -> list[NewEvent]:
-    agent = agent_id(asked.agent)
+def _admit(ctx: Context, args: Admit) -> list[NewEvent]:
+    agent = agent_id(args.agent)
     member = ctx.fleet.members.get(agent)
-    if member is None and asked.key is None:
+    if member is None and args.key is None:
         raise Refused(
             f"{agent} has not joined: `gitcoord init --agent '{agent}'` on its machine comes first, or name "
             "its key with --key"
         )
     if member is None:
-        key, shown = asked.key or "", asked.key or ""
+        key, shown = args.key or "", args.key or ""
     else:
-        agent, key = member.id, asked.key or member.key
+        agent, key = member.id, args.key or member.key
         if is_named(member.key, key):
             key = member.key  # in full, so that no other key can come to mean the same
-            if member.admitted and not member.expelled and asked.role in (None, member.role):
+            if member.admitted and not member.expelled and args.role in (None, member.role):
                 return []
         shown = fingerprint(key) if key == member.key else key
-    role = f" as {asked.role}" if asked.role else ""
+    role = f" as {args.role}" if args.role else ""
     return [
         NewEvent(
             "agent_admitted",
             f"{ctx.actor} admits {agent} with the key {shown}{role}",
-            {"agent": agent, "key": key, "role": asked.role},
+            {"agent": agent, "key": key, "role": args.role},
         )
     ]
 
 
-def _admission(ctx: Context, asked: Admission) -> list[NewEvent]:
-    if ctx.fleet.members.admission == asked.who:
+def _admission(ctx: Context, args: Admission) -> list[NewEvent]:
+    if ctx.fleet.members.admission == args.who:
         return []
-    return [NewEvent("admission_changed", f"{ctx.actor} makes the fleet {asked.who}", {"admission": asked.who})]
+    return [NewEvent("admission_changed", f"{ctx.actor} makes the fleet {args.who}", {"admission": args.who})]
 
 
-def _role(ctx: Context, asked: GiveRole) -> list[NewEvent]:
-    agent = lookup.member(ctx, asked.agent)
+def _role(ctx: Context, args: GiveRole) -> list[NewEvent]:
+    agent = lookup.member(ctx, args.agent)
     known = ctx.fleet.members.get(agent)
-    if known is not None and known.role == asked.role:
+    if known is not None and known.role == args.role:
         return []
-    return [NewEvent("role_changed", f"{ctx.actor} makes {agent} {asked.role}", {"agent": agent, "role": asked.role})]
+    return [NewEvent("role_changed", f"{ctx.actor} makes {agent} {args.role}", {"agent": agent, "role": args.role})]
 
 
-def _expel(ctx: Context, asked: Expel) -> list[NewEvent]:
-    agent = asked.agent if asked.agent.casefold() in ctx.fleet.members.expected else lookup.member(ctx, asked.agent)
+def _expel(ctx: Context, args: Expel) -> list[NewEvent]:
+    agent = args.agent if args.agent.casefold() in ctx.fleet.members.expected else lookup.member(ctx, args.agent)
     known = ctx.fleet.members.get(agent)
     if known is not None and known.expelled:
         return []
-    because = f": {asked.reason}" if asked.reason else ""
-    return [
-        NewEvent("agent_expelled", f"{ctx.actor} expels {agent}{because}", {"agent": agent, "reason": asked.reason})
-    ]
+    because = f": {args.reason}" if args.reason else ""
+    return [NewEvent("agent_expelled", f"{ctx.actor} expels {agent}{because}", {"agent": agent, "reason": args.reason})]
 
 
-def _revoke(ctx: Context, asked: Revoke) -> list[NewEvent]:
+def _revoke(ctx: Context, args: Revoke) -> list[NewEvent]:
     members = ctx.fleet.members
-    owner_of = members.get(asked.key)
-    key = owner_of.key if owner_of is not None else members.key_named(asked.key)
+    owner_of = members.get(args.key)
+    key = owner_of.key if owner_of is not None else members.key_named(args.key)
     if key is None:
-        raise Refused(f"no member has or had the key {asked.key}: `gitcoord agent list` shows the fingerprints")
-    if asked.after is not None and asked.after > ctx.fleet.position:
+        raise Refused(f"no member has or had the key {args.key}: `gitcoord agent list` shows the fingerprints")
+    if args.after is not None and args.after > ctx.fleet.position:
         raise Refused(f"the ledger has {ctx.fleet.position} positions: --after names an earlier one")
-    since = f"after position {asked.after}" if asked.after is not None else "from here on"
+    since = f"after position {args.after}" if args.after is not None else "from here on"
     owner = members.by_id[members.owners[key]].id if members.owners[key] in members.by_id else members.owners[key]
     return [
         NewEvent(
             "key_revoked",
             f"{ctx.actor} revokes the key {fingerprint(key)} of {owner} {since}",
-            {"key": key, "after": asked.after},
+            {"key": key, "after": args.after},
         )
     ]
 
 
-def _confirm(ctx: Context, asked: Confirm) -> list[NewEvent]:
-    agent = lookup.member(ctx, asked.agent)
+def _confirm(ctx: Context, args: Confirm) -> list[NewEvent]:
+    agent = lookup.member(ctx, args.agent)
     known = ctx.fleet.members.get(agent)
-    if known is not None and known.github.casefold() == asked.github.casefold():
+    if known is not None and known.github.casefold() == args.github.casefold():
         return []
     return [
         NewEvent(
             "github_confirmed",
-            f"{ctx.actor} confirms that {agent} is {asked.github} on GitHub",
-            {"agent": agent, "login": asked.github},
+            f"{ctx.actor} confirms that {agent} is {args.github} on GitHub",
+            {"agent": agent, "login": args.github},
         )
     ]
 
 
-def _roles(ctx: Context, asked: Nothing) -> list[dict[str, Any]]:
+def _roles(ctx: Context, args: Nothing) -> list[dict[str, Any]]:
     return [
         {
             "agent": one.id,

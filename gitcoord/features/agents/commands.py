@@ -93,21 +93,21 @@ def registration(actor: str, data: Mapping[str, Any]) -> NewEvent:
     return NewEvent("agent_registered", f"{actor} registers{can}", data)
 
 
-def register(ctx: Context, asked: Register) -> list[NewEvent]:
-    return [checked(ctx, asked.model_dump())]
+def register(ctx: Context, args: Register) -> list[NewEvent]:
+    return [checked(ctx, args.model_dump())]
 
 
-def set_(ctx: Context, asked: Set) -> list[NewEvent]:
-    whose = member(ctx, asked.agent or ctx.actor)
-    claims = [] if asked.github is None else [admission.claimed(ctx, asked.github)]
+def set_(ctx: Context, args: Set) -> list[NewEvent]:
+    whose = member(ctx, args.agent or ctx.actor)
+    claims = [] if args.github is None else [admission.claimed(ctx, args.github)]
     known = get(ctx, whose)
     if claims and whose != ctx.actor:
         raise Refused(f"only {whose} can say which account it is: `gitcoord agent confirm` is what an admin says")
-    if claims and not asked.model_dump(exclude={"agent", "github"}, exclude_none=True):
+    if claims and not args.model_dump(exclude={"agent", "github"}, exclude_none=True):
         return claims
     if known is None:
         raise Refused(f"{whose} is not registered: `gitcoord agent register` comes first")
-    given = asked.model_dump(exclude={"agent", "github"}, exclude_none=True)
+    given = args.model_dump(exclude={"agent", "github"}, exclude_none=True)
     told: dict[str, Any] = {name: given.pop(name) for name in ("status", "task", "workload") if name in given}
     if given and whose != ctx.actor:
         raise Refused(f"only {whose} can say what it is able to do and needs: act as it with --as")
@@ -139,10 +139,10 @@ def checked(ctx: Context, data: Mapping[str, Any]) -> NewEvent:
     return registration(ctx.actor, {**data, "capabilities": capabilities, "depends_on": others, "backup": backup})
 
 
-def leave(ctx: Context, asked: Leave) -> list[NewEvent]:
-    known = get(ctx, asked.agent or ctx.actor)
+def leave(ctx: Context, args: Leave) -> list[NewEvent]:
+    known = get(ctx, args.agent or ctx.actor)
     if known is None:
-        raise Refused(f"{asked.agent or ctx.actor} is not registered: `gitcoord agent list` shows who is")
+        raise Refused(f"{args.agent or ctx.actor} is not registered: `gitcoord agent list` shows who is")
     tasks = ctx.state("tasks")
     held = tasks.held.get(known.key, ()) if known.id == ctx.actor else ()  # another one's are the leader's to take
     given_back = [
@@ -158,23 +158,23 @@ def leave(ctx: Context, asked: Leave) -> list[NewEvent]:
     return [*given_back, NewEvent("agent_unregistered", words, {"agent": known.id})]
 
 
-def mute(ctx: Context, asked: Mute) -> list[NewEvent]:
-    whose = _for_admins(ctx, asked.agent)
+def mute(ctx: Context, args: Mute) -> list[NewEvent]:
+    whose = _for_admins(ctx, args.agent)
     if whose == ctx.actor:
         raise Refused(f"{whose} would mute itself: name another agent")
-    until = times.later(ctx.now, asked.for_s) if asked.for_s is not None else None
+    until = times.later(ctx.now, args.for_s) if args.for_s is not None else None
     words = f"{ctx.actor} mutes {whose}" + (f" until {times.shown(until)}" if until else "")
     return [
         NewEvent(
             "agent_muted",
-            words + (f": {asked.why}" if asked.why else ""),
-            {"agent": whose, "until": until, "reason": asked.why},
+            words + (f": {args.why}" if args.why else ""),
+            {"agent": whose, "until": until, "reason": args.why},
         )
     ]
 
 
-def unmute(ctx: Context, asked: Unmute) -> list[NewEvent]:
-    whose = _for_admins(ctx, asked.agent)
+def unmute(ctx: Context, args: Unmute) -> list[NewEvent]:
+    whose = _for_admins(ctx, args.agent)
     if ctx.fleet.quotas.mute_of(whose, "") is None:
         return []
     return [NewEvent("agent_unmuted", f"{ctx.actor} unmutes {whose}", {"agent": whose})]
@@ -188,40 +188,40 @@ def _for_admins(ctx: Context, agent: str) -> str:
     return member(ctx, agent)
 
 
-def list_(ctx: Context, asked: List) -> list[dict[str, Any]]:
+def list_(ctx: Context, args: List) -> list[dict[str, Any]]:
     agents: Mapping[str, Agent] = ctx.state("agents").agents
-    rows = [shown(ctx, agent) for agent in agents.values()]
-    if not asked.registered:
+    rows = [to_row(ctx, agent) for agent in agents.values()]
+    if not args.registered:
         rows += [
             _member(ctx, one.id) for key, one in ctx.fleet.members.by_id.items() if key not in agents and not one.left
         ]
-    wanted = asked.capability.strip().casefold() if asked.capability else None
+    wanted = args.capability.strip().casefold() if args.capability else None
     return [
         row
         for row in rows
-        if (wanted is None or wanted in row["capabilities"]) and (asked.status is None or asked.status == row["status"])
+        if (wanted is None or wanted in row["capabilities"]) and (args.status is None or args.status == row["status"])
     ]
 
 
-def show(ctx: Context, asked: Show) -> dict[str, Any]:
-    known = get(ctx, asked.agent)
+def show(ctx: Context, args: Show) -> dict[str, Any]:
+    known = get(ctx, args.agent)
     if known is None:
-        return _member(ctx, member(ctx, asked.agent))
+        return _member(ctx, member(ctx, args.agent))
     needs = [
         {"agent": one, "status": status(ctx, other) if (other := get(ctx, one)) else "not registered"}
         for one in known.depends_on
     ]
     behind = dependencies.dependants(roster.graph(ctx.state("agents")), known.key)
     names = {key: one.id for key, one in ctx.state("agents").agents.items()}
-    return {**shown(ctx, known), "needs": needs, "needed_by": [names[key] for key in behind]}
+    return {**to_row(ctx, known), "needs": needs, "needed_by": [names[key] for key in behind]}
 
 
-def order(ctx: Context, asked: Order) -> list[dict[str, Any]]:
+def order(ctx: Context, args: Order) -> list[dict[str, Any]]:
     state = ctx.state("agents")
     graph = roster.graph(state)
-    chosen = [member(ctx, one).casefold() for one in asked.agents] or list(graph)
+    chosen = [member(ctx, one).casefold() for one in args.agents] or list(graph)
     wanted = {one for first in chosen for one in (first, *dependencies.needed_by(graph, first))}
-    if asked.down:
+    if args.down:
         wanted = {one for one in wanted if _is_down(ctx, one)}
     names = {one: found.id if (found := ctx.fleet.members.get(one)) else one for one in wanted}
     return [
@@ -235,7 +235,7 @@ def _is_down(ctx: Context, agent: str) -> bool:
     return known is None or liveness(ctx, known) in (GONE, GOODBYE, SILENT) or known.status == "offline"
 
 
-def shown(ctx: Context, agent: Agent) -> dict[str, Any]:
+def to_row(ctx: Context, agent: Agent) -> dict[str, Any]:
     return {
         "agent": agent.id,
         "status": status(ctx, agent),
@@ -291,7 +291,7 @@ def _membership(ctx: Context, agent: str) -> dict[str, Any]:
 
 def _answer(ctx: Context, uid: str) -> dict[str, Any]:
     known = get(ctx, ctx.actor)
-    return {"agent": shown(ctx, known)} if known is not None else {}
+    return {"agent": to_row(ctx, known)} if known is not None else {}
 
 
 COLUMNS = ("agent", "status", "liveness", "role", "capabilities", "task", "workload")

@@ -62,15 +62,13 @@ class Proposals(Arguments):
 
 
 def _changes(level: Level) -> Command:
-    def decide(ctx: Context, asked: Change) -> list[NewEvent]:
+    def decide(ctx: Context, args: Change) -> list[NewEvent]:
         state: State = ctx.state("autonomy")
-        if state.level == level and asked.approvers in (None, state.approvers):
+        if state.level == level and args.approvers in (None, state.approvers):
             return []
-        approvers = f", approved by {asked.approvers}" if asked.approvers else ""
+        approvers = f", approved by {args.approvers}" if args.approvers else ""
         return [
-            NewEvent(
-                "autonomy_changed", f"autonomy: {level}{approvers}", {"level": level, "approvers": asked.approvers}
-            )
+            NewEvent("autonomy_changed", f"autonomy: {level}{approvers}", {"level": level, "approvers": args.approvers})
         ]
 
     return Command(
@@ -83,29 +81,29 @@ def _changes(level: Level) -> Command:
     )
 
 
-def _approve(ctx: Context, asked: Chosen) -> list[NewEvent]:
+def _approve(ctx: Context, args: Chosen) -> list[NewEvent]:
     return [
-        NewEvent("proposal_approved", f"{ctx.actor} approves: {one.content}", re=one.id) for one in _chosen(ctx, asked)
+        NewEvent("proposal_approved", f"{ctx.actor} approves: {one.content}", re=one.id) for one in _chosen(ctx, args)
     ]
 
 
-def _reject(ctx: Context, asked: Rejected) -> list[NewEvent]:
-    why = f" ({asked.why})" if asked.why else ""
+def _reject(ctx: Context, args: Rejected) -> list[NewEvent]:
+    why = f" ({args.why})" if args.why else ""
     return [
-        NewEvent("proposal_rejected", f"{ctx.actor} rejects: {one.content}{why}", {"why": asked.why}, re=one.id)
-        for one in _chosen(ctx, asked)
+        NewEvent("proposal_rejected", f"{ctx.actor} rejects: {one.content}{why}", {"why": args.why}, re=one.id)
+        for one in _chosen(ctx, args)
     ]
 
 
-def _chosen(ctx: Context, asked: Chosen) -> list[Proposal]:
+def _chosen(ctx: Context, args: Chosen) -> list[Proposal]:
     state: State = ctx.state("autonomy")
-    if not asked.ids and not asked.all:
+    if not args.ids and not args.all:
         raise Refused("which ones? `gitcoord autonomy proposals` shows what waits; --all is all of it")
     chosen = [
         state.proposals[find(ctx, state.proposals, text, "proposal", shown_by="autonomy proposals")]
-        for text in asked.ids
+        for text in args.ids
     ]
-    chosen += [one for one in state.proposals.values() if asked.all and one.status == "pending" and one not in chosen]
+    chosen += [one for one in state.proposals.values() if args.all and one.status == "pending" and one not in chosen]
     for one in chosen:
         reason = why_not_judge(one)
         if reason is not None:
@@ -125,20 +123,20 @@ def _status(ctx: Context) -> dict[str, Any]:
     }
 
 
-def _proposals(ctx: Context, asked: Proposals) -> Sequence[dict[str, Any]] | dict[str, Any]:
+def _proposals(ctx: Context, args: Proposals) -> Sequence[dict[str, Any]] | dict[str, Any]:
     state: State = ctx.state("autonomy")
-    if asked.id is not None:
-        one = state.proposals[find(ctx, state.proposals, asked.id, "proposal", shown_by="autonomy proposals --all")]
-        return {**shown(one), "changed": one.changed or None, "position": ctx.fleet.positions.get(one.id)}
+    if args.id is not None:
+        one = state.proposals[find(ctx, state.proposals, args.id, "proposal", shown_by="autonomy proposals --all")]
+        return {**to_row(one), "changed": one.changed or None, "position": ctx.fleet.positions.get(one.id)}
     return [
-        shown(one)
+        to_row(one)
         for one in state.proposals.values()
-        if (asked.all or (one.waits if asked.status is None else one.status == asked.status))
-        and asked.kind in (None, one.kind)
+        if (args.all or (one.waits if args.status is None else one.status == args.status))
+        and args.kind in (None, one.kind)
     ]
 
 
-def shown(one: Proposal) -> dict[str, Any]:
+def to_row(one: Proposal) -> dict[str, Any]:
     event = {"type": one.type, "data": one.data, "to": one.to, "re": one.re}
     return {
         "id": one.id,
@@ -193,7 +191,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         help="Show how much the leader decides alone",
         example="gitcoord autonomy status",
         arguments=Nothing,
-        ask=lambda ctx, asked: _status(ctx),
+        ask=lambda ctx, args: _status(ctx),
     ),
     **{f"autonomy {level}": _changes(level) for level in get_args(Level)},
 }

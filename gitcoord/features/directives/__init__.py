@@ -61,27 +61,27 @@ class List(Arguments):
     all: bool = Field(False, description="Also those that are over")
 
 
-def _issue(ctx: Context, asked: Issue) -> list[NewEvent]:
-    agents = _agents(ctx, asked)
-    data: dict[str, Any] = {"agents": agents, "priority": asked.priority}
-    if asked.capability is not None:
-        data["capability"] = asked.capability
-    if asked.ack or asked.ack_within_s is not None:
-        data["acknowledge"] = agents if EVERYBODY in asked.ack or not asked.ack else _some_of(ctx, agents, asked.ack)
-        data["ack_s"] = asked.ack_within_s
-    if asked.on_failure is not None:
-        data["plan"] = _plan(ctx, asked.on_failure)
+def _issue(ctx: Context, args: Issue) -> list[NewEvent]:
+    agents = _agents(ctx, args)
+    data: dict[str, Any] = {"agents": agents, "priority": args.priority}
+    if args.capability is not None:
+        data["capability"] = args.capability
+    if args.ack or args.ack_within_s is not None:
+        data["acknowledge"] = agents if EVERYBODY in args.ack or not args.ack else _some_of(ctx, agents, args.ack)
+        data["ack_s"] = args.ack_within_s
+    if args.on_failure is not None:
+        data["plan"] = _plan(ctx, args.on_failure)
     to = tuple(agents) if len(agents) <= limits.AGENTS_PER_EVENT_MAX else ()
-    return [NewEvent("directive_issued", asked.text, data, to=to)]
+    return [NewEvent("directive_issued", args.text, data, to=to)]
 
 
-def _agents(ctx: Context, asked: Issue) -> list[str]:
-    if EVERYBODY in asked.to:
+def _agents(ctx: Context, args: Issue) -> list[str]:
+    if EVERYBODY in args.to:
         agents = [one.id for one in ctx.fleet.members.by_id.values() if not one.left and one.id != ctx.actor]
     else:
-        agents = [member(ctx, text) for text in asked.to]
-    if asked.capability is not None:
-        wanted = small(asked.capability.strip())
+        agents = [member(ctx, text) for text in args.to]
+    if args.capability is not None:
+        wanted = small(args.capability.strip())
         able = [one.id for one in ctx.state("agents").agents.values() if wanted in one.capabilities]
         if not able:
             raise Refused(f"nobody can {wanted!r}: `gitcoord agent list` shows who can do what")
@@ -120,30 +120,26 @@ def _named(ctx: Context, text: str) -> Directive:
 def _reports(type_: str, verb: str, words: str) -> Any:
     """Return the `decide` of an agent's report on its own part."""
 
-    def decide(ctx: Context, asked: One) -> list[NewEvent]:
-        one = _named(ctx, asked.directive)
+    def decide(ctx: Context, args: One) -> list[NewEvent]:
+        one = _named(ctx, args.directive)
         reason = orders.why_not(one, ctx.actor)
         if reason is not None:
             raise (Lost if one.status != "open" else Refused)(_refusal(one, reason))
-        data = asked.model_dump(exclude={"directive"}, exclude_defaults=True)
-        more = f": {getattr(asked, words)}" if words and getattr(asked, words) else ""
+        data = args.model_dump(exclude={"directive"}, exclude_defaults=True)
+        more = f": {getattr(args, words)}" if words and getattr(args, words) else ""
         return [NewEvent(type_, f"{ctx.actor} {verb} {one.text[:60]!r}{more}", data, to=(one.issuer,), re=one.id)]
 
     return decide
 
 
-def _withdraw(ctx: Context, asked: Because) -> list[NewEvent]:
-    one = _named(ctx, asked.directive)
+def _withdraw(ctx: Context, args: Because) -> list[NewEvent]:
+    one = _named(ctx, args.directive)
     if one.status != "open":
         raise Lost(_refusal(one, f"it is {one.status} already"))
     to = tuple(part.agent for part in one.parts.values())[: limits.AGENTS_PER_EVENT_MAX]
     return [
         NewEvent(
-            "directive_withdrawn",
-            f"{ctx.actor} withdraws {one.text[:60]!r}",
-            {"reason": asked.reason},
-            to=to,
-            re=one.id,
+            "directive_withdrawn", f"{ctx.actor} withdraws {one.text[:60]!r}", {"reason": args.reason}, to=to, re=one.id
         )
     ]
 
@@ -152,17 +148,17 @@ def _refusal(one: Directive, reason: str) -> str:
     return f"directive {one.id[:8]} {one.text[:60]!r}: {reason}; `gitcoord directive show {one.id[:8]}` tells more"
 
 
-def _list(ctx: Context, asked: List) -> list[dict[str, Any]]:
+def _list(ctx: Context, args: List) -> list[dict[str, Any]]:
     state: orders.State = ctx.state("directives")
-    wanted = asked.status or ("" if asked.all else "open")
+    wanted = args.status or ("" if args.all else "open")
     return [
-        shown(one)
+        to_row(one)
         for one in [*state.over.values(), *state.open.values()]
-        if wanted in ("", one.status) and (asked.agent is None or asked.agent.casefold() in one.parts)
+        if wanted in ("", one.status) and (args.agent is None or args.agent.casefold() in one.parts)
     ]
 
 
-def shown(one: Directive) -> dict[str, Any]:
+def to_row(one: Directive) -> dict[str, Any]:
     unacknowledged = [
         part.agent for key, part in one.parts.items() if key in one.must_acknowledge and not part.acknowledged
     ]
@@ -181,10 +177,10 @@ def shown(one: Directive) -> dict[str, Any]:
     }
 
 
-def _show(ctx: Context, asked: One) -> dict[str, Any]:
-    one = _named(ctx, asked.directive)
+def _show(ctx: Context, args: One) -> dict[str, Any]:
+    one = _named(ctx, args.directive)
     return {
-        **shown(one),
+        **to_row(one),
         "parts": [
             {
                 "agent": part.agent,
@@ -200,7 +196,7 @@ def _show(ctx: Context, asked: One) -> dict[str, Any]:
 
 def _answer(ctx: Context, uid: str) -> dict[str, Any]:
     one = ctx.state("directives").open.get(uid)
-    return {"directive": shown(one)} if one is not None else {}
+    return {"directive": to_row(one)} if one is not None else {}
 
 
 # What the leader does
@@ -231,8 +227,8 @@ def _failing(ctx: Context, one: Directive, key: str, part: Part, must: Set[str] 
         return "it has left the fleet"
     if registered is not None and registered.liveness == "gone":
         return "it is gone"
-    asked = one.ack_s is not None and not part.acknowledged and key in must
-    late = asked and ctx.age_s(one.at, one.position) > (one.ack_s or 0.0)
+    must_ack = one.ack_s is not None and not part.acknowledged and key in must
+    late = must_ack and ctx.age_s(one.at, one.position) > (one.ack_s or 0.0)
     return "it did not acknowledge in time" if late else ""
 
 

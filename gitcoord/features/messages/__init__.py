@@ -63,36 +63,36 @@ class Read(Arguments):
     )
 
 
-def _send(ctx: Context, asked: Send) -> list[NewEvent]:
-    to = _recipients(ctx, asked)
+def _send(ctx: Context, args: Send) -> list[NewEvent]:
+    to = _recipients(ctx, args)
     if not to:
         raise Refused("to whom? Name agents with --to, or a --capability; `gitcoord message broadcast` is for all")
-    return _proposals(ctx, asked, to, {"capability": asked.capability} if asked.capability else {})
+    return _proposals(ctx, args, to, {"capability": args.capability} if args.capability else {})
 
 
-def _broadcast(ctx: Context, asked: Broadcast) -> list[NewEvent]:
-    return _proposals(ctx, asked, [], {})
+def _broadcast(ctx: Context, args: Broadcast) -> list[NewEvent]:
+    return _proposals(ctx, args, [], {})
 
 
-def _request(ctx: Context, asked: Request) -> list[NewEvent]:
-    to = _recipients(ctx, asked)
+def _request(ctx: Context, args: Request) -> list[NewEvent]:
+    to = _recipients(ctx, args)
     if not to or len(to) > limits.AGENTS_PER_EVENT_MAX:
         most = limits.AGENTS_PER_EVENT_MAX
         raise Refused(f"a request is for 1 to {most} agents: name them with --to, or a --capability")
-    named = [member(ctx, text) for text in asked.to]
+    named = [member(ctx, text) for text in args.to]
     reasons = {one: reason for one in to if (reason := circuits.why_not_ask(ctx, one)) is not None}
     to = [one for one in to if one in named or one not in reasons]  # who was not named is left out
     if reasons and (not to or any(one in reasons for one in to)):
         raise Refused(f"{next(iter(reasons.values()))}: `gitcoord recovery circuits` shows whom not to ask")
-    more = {"capability": asked.capability} if asked.capability else {}
-    return _proposals(ctx, asked, to, {**more, "request_s": asked.within_s})
+    more = {"capability": args.capability} if args.capability else {}
+    return _proposals(ctx, args, to, {**more, "request_s": args.within_s})
 
 
-def _recipients(ctx: Context, asked: Send) -> list[str]:
+def _recipients(ctx: Context, args: Send) -> list[str]:
     """Return the named agents and those with the capability, without the author."""
-    to = [_present(ctx, text) for text in asked.to]
-    if asked.capability is not None:
-        wanted = small(asked.capability.strip())
+    to = [_present(ctx, text) for text in args.to]
+    if args.capability is not None:
+        wanted = small(args.capability.strip())
         able = [
             one.id for one in ctx.state("agents").agents.values() if wanted in one.capabilities and one.id != ctx.actor
         ]
@@ -110,31 +110,31 @@ def _present(ctx: Context, text: str) -> str:
     return found
 
 
-def _proposals(ctx: Context, asked: Broadcast, to: Sequence[str], more: Mapping[str, Any]) -> list[NewEvent]:
+def _proposals(ctx: Context, args: Broadcast, to: Sequence[str], more: Mapping[str, Any]) -> list[NewEvent]:
     """Return one event for each hundred recipients, or one for all agents."""
-    data: dict[str, Any] = {"priority": asked.priority, **more}
-    if asked.expires_s is not None:
-        data["expires_s"] = asked.expires_s
-    if asked.data:
-        data["payload"] = asked.data
+    data: dict[str, Any] = {"priority": args.priority, **more}
+    if args.expires_s is not None:
+        data["expires_s"] = args.expires_s
+    if args.data:
+        data["payload"] = args.data
     size = limits.AGENTS_PER_EVENT_MAX
     parts = [tuple(to[at : at + size]) for at in range(0, len(to), size)] or [()]
-    return [NewEvent("message", asked.text, data, to=part) for part in parts]
+    return [NewEvent("message", args.text, data, to=part) for part in parts]
 
 
-def _reply(ctx: Context, asked: Reply) -> list[NewEvent]:
-    one = queries.named(ctx, asked.message)
+def _reply(ctx: Context, args: Reply) -> list[NewEvent]:
+    one = queries.named(ctx, args.message)
     others = [*one.to.values()] if one.author == ctx.actor else [one.author]  # one's own: a word more to the same
-    data: dict[str, Any] = {"priority": asked.priority}
-    if asked.data:
-        data["payload"] = asked.data
-    return [NewEvent("message", asked.text, data, to=tuple(others), re=one.id)]
+    data: dict[str, Any] = {"priority": args.priority}
+    if args.data:
+        data["payload"] = args.data
+    return [NewEvent("message", args.text, data, to=tuple(others), re=one.id)]
 
 
-def _acknowledge(ctx: Context, asked: Chosen) -> list[NewEvent]:
-    if not asked.messages:
+def _acknowledge(ctx: Context, args: Chosen) -> list[NewEvent]:
+    if not args.messages:
         raise Refused(_which(ctx))
-    chosen = [queries.named(ctx, text) for text in asked.messages]
+    chosen = [queries.named(ctx, text) for text in args.messages]
     for one in chosen:
         if not post.is_for(one, ctx.actor):
             raise Refused(f"{one.id[:8]} is not for {ctx.actor or 'nobody'}: `gitcoord inbox` shows what is")
@@ -153,10 +153,10 @@ def _which(ctx: Context) -> str:
     return f"which message? `gitcoord message ack {ids}` acknowledges what waits; `gitcoord inbox --all` shows it"
 
 
-def _read(ctx: Context, asked: Read) -> list[NewEvent]:
+def _read(ctx: Context, args: Read) -> list[NewEvent]:
     unread = [one for one in queries.mine(ctx) if not post.is_read(ctx.state("messages"), one, ctx.actor)]
-    if asked.messages:
-        ids = [queries.named(ctx, text).id for text in asked.messages]
+    if args.messages:
+        ids = [queries.named(ctx, text).id for text in args.messages]
         chosen = [one for one in unread if one.id in ids]
         data: dict[str, Any] = {"ids": [one.id for one in chosen]}
     else:
@@ -168,7 +168,7 @@ def _read(ctx: Context, asked: Read) -> list[NewEvent]:
 
 
 def _answer(ctx: Context, uid: str) -> dict[str, Any]:
-    return {"message": queries.shown(ctx, ctx.state("messages").said[uid])}
+    return {"message": queries.to_row(ctx, ctx.state("messages").said[uid])}
 
 
 COLUMNS = ("id", "at", "from", "to", "priority", "text", "request")

@@ -54,34 +54,34 @@ def mine(ctx: Context) -> list[Said]:
     return [one for one in ctx.state("messages").said.values() if post.is_for(one, known.id, joined=known.joined)]
 
 
-def inbox(ctx: Context, asked: Inbox) -> list[dict[str, Any]]:
+def inbox(ctx: Context, args: Inbox) -> list[dict[str, Any]]:
     state = ctx.state("messages")
     rows = [
-        shown(ctx, one)
+        to_row(ctx, one)
         for one in mine(ctx)
-        if (asked.all or not (post.is_read(state, one, ctx.actor) or post.is_over(one, ctx))) and _fits(ctx, one, asked)
+        if (args.all or not (post.is_read(state, one, ctx.actor) or post.is_over(one, ctx))) and _fits(ctx, one, args)
     ]
-    if asked.order == "priority":
+    if args.order == "priority":
         rows.sort(key=lambda row: PRIORITIES.index(row["priority"]))
     return rows
 
 
-def list_(ctx: Context, asked: List) -> list[dict[str, Any]]:
+def list_(ctx: Context, args: List) -> list[dict[str, Any]]:
     return [
-        shown(ctx, one)
+        to_row(ctx, one)
         for one in ctx.state("messages").said.values()
-        if (asked.all or one.author == ctx.actor or post.is_for(one, ctx.actor))
-        and (asked.to is None or post.is_for(one, asked.to))
-        and (not asked.waiting or post.request(one) == "waiting")
-        and _fits(ctx, one, asked)
+        if (args.all or one.author == ctx.actor or post.is_for(one, ctx.actor))
+        and (args.to is None or post.is_for(one, args.to))
+        and (not args.waiting or post.request(one) == "waiting")
+        and _fits(ctx, one, args)
     ]
 
 
-def _fits(ctx: Context, one: Said, asked: Filters) -> bool:
+def _fits(ctx: Context, one: Said, args: Filters) -> bool:
     return (
-        (asked.by is None or one.author.casefold() == asked.by.casefold())
-        and (asked.priority is None or PRIORITIES.index(one.priority) <= PRIORITIES.index(asked.priority))
-        and (asked.interaction is None or _interaction(ctx, one) == asked.interaction)
+        (args.by is None or one.author.casefold() == args.by.casefold())
+        and (args.priority is None or PRIORITIES.index(one.priority) <= PRIORITIES.index(args.priority))
+        and (args.interaction is None or _interaction(ctx, one) == args.interaction)
     )
 
 
@@ -89,7 +89,7 @@ def _interaction(ctx: Context, one: Said) -> int | None:
     return conversation.number_of(ctx.state("conversation"), one.position)
 
 
-def shown(ctx: Context, one: Said) -> dict[str, Any]:
+def to_row(ctx: Context, one: Said) -> dict[str, Any]:
     event = parse(ctx.read(one.position)) if ctx.read is not None else None
     payload = event.data.get("payload") if event is not None else None
     return {
@@ -110,8 +110,8 @@ def shown(ctx: Context, one: Said) -> dict[str, Any]:
     }
 
 
-def show(ctx: Context, asked: Show) -> dict[str, Any]:
-    one = named(ctx, asked.message)
+def show(ctx: Context, args: Show) -> dict[str, Any]:
+    one = named(ctx, args.message)
     receipts = {agent: post.receipt(ctx, one, agent) for agent in post.recipients(ctx, one)}
     answers = [other.id for other in ctx.state("messages").said.values() if other.re == one.id]
-    return {**shown(ctx, one), "capability": one.capability, "receipts": receipts, "answers": answers}
+    return {**to_row(ctx, one), "capability": one.capability, "receipts": receipts, "answers": answers}

@@ -17,7 +17,7 @@ from gitcoord.core.lookup import find, member
 from gitcoord.features.recovery import circuits
 from gitcoord.features.recovery import plan as recovery_plan
 from gitcoord.features.recovery import state as recovery_state
-from gitcoord.features.recovery.state import AUTOMATIC, Recovery, shown
+from gitcoord.features.recovery.state import AUTOMATIC, Recovery, to_row
 from gitcoord.features.typed import AgentGiven
 
 EVENTS = recovery_state.EVENTS
@@ -40,24 +40,24 @@ class Nothing(Arguments):
     pass
 
 
-def list_(ctx: Context, asked: List) -> list[dict[str, Any]]:
-    whose = member(ctx, asked.agent) if asked.agent is not None else None
+def list_(ctx: Context, args: List) -> list[dict[str, Any]]:
+    whose = member(ctx, args.agent) if args.agent is not None else None
     found: list[Recovery] = list(ctx.state("recovery").recoveries.values())
     return [
-        {**shown(one), "strategies": [step.strategy for step in one.steps if step.strategy]}
+        {**to_row(one), "strategies": [step.strategy for step in one.steps if step.strategy]}
         for one in found
-        if whose in (None, one.agent) and not (asked.open and one.outcome)
+        if whose in (None, one.agent) and not (args.open and one.outcome)
     ]
 
 
-def show(ctx: Context, asked: Show) -> dict[str, Any]:
+def show(ctx: Context, args: Show) -> dict[str, Any]:
     known: Mapping[str, Recovery] = ctx.state("recovery").recoveries
-    if asked.id is None:
-        return shown(list(known.values())[-1]) if known else {}
-    return shown(known[find(ctx, known, asked.id, "recovery", shown_by="recovery list")])
+    if args.id is None:
+        return to_row(list(known.values())[-1]) if known else {}
+    return to_row(known[find(ctx, known, args.id, "recovery", shown_by="recovery list")])
 
 
-def rate(ctx: Context, asked: Nothing) -> dict[str, Any]:
+def rate(ctx: Context, args: Nothing) -> dict[str, Any]:
     state = ctx.state("recovery")
     ended = sum(state.outcomes.values())
     automatic = sum(state.outcomes.get(one, 0) for one in AUTOMATIC)
@@ -71,9 +71,9 @@ def rate(ctx: Context, asked: Nothing) -> dict[str, Any]:
     }
 
 
-def broken(ctx: Context, asked: Nothing) -> list[dict[str, Any]]:
+def broken(ctx: Context, args: Nothing) -> list[dict[str, Any]]:
     return [
-        circuits.shown(one, ctx)
+        circuits.to_row(one, ctx)
         for one in ctx.state("recovery").circuits.values()
         if one.state != circuits.CLOSED or one.failures
     ]

@@ -175,7 +175,7 @@ Turn = Callable[[Circuit, roster.Agent, Context, bool], "tuple[str, str] | None"
 TURNS: Mapping[str, Turn] = {CLOSED: _when_closed, OPEN: _when_open, HALF_OPEN: _when_half_open}
 
 
-def shown(one: Circuit, ctx: Context) -> dict[str, Any]:
+def to_row(one: Circuit, ctx: Context) -> dict[str, Any]:
     tried_from = times.later(one.since, one.wait_s) if one.state == OPEN else None
     return {
         "agent": one.agent,

@@ -267,7 +267,7 @@ def _finish(state: State, recovery: Recovery, outcome: str, sequenced: Sequenced
     state.outcomes[outcome] = state.outcomes.get(outcome, 0) + 1
 
 
-def shown(recovery: Recovery) -> dict[str, Any]:
+def to_row(recovery: Recovery) -> dict[str, Any]:
     return {
         "id": recovery.id,
         "agent": recovery.agent,

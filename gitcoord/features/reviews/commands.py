@@ -46,57 +46,57 @@ class Reviews(Arguments):
     stale: bool = Field(False, description="Only pull requests that must be reviewed again")
 
 
-def cast(ctx: Context, asked: CastVote) -> list[NewEvent]:
-    pull = find(ctx, asked.repo, asked.pr)
+def cast(ctx: Context, args: CastVote) -> list[NewEvent]:
+    pull = find(ctx, args.repo, args.pr)
     review = pull.review if pull else None
-    commit = asked.commit or (review.commit if review and not review.stale else "")
+    commit = args.commit or (review.commit if review and not review.stale else "")
     if not commit and ctx.head_of is not None:
-        commit = ctx.head_of(asked.repo, asked.pr)
-    payload = VoteCast(pr=asked.pr, repo=asked.repo, commit=commit, verdict=asked.verdict, why=asked.why)
-    verb = "approves" if asked.verdict == "approve" else "rejects"
+        commit = ctx.head_of(args.repo, args.pr)
+    payload = VoteCast(pr=args.pr, repo=args.repo, commit=commit, verdict=args.verdict, why=args.why)
+    verb = "approves" if args.verdict == "approve" else "rejects"
     return [
         _about(
             pull,
             "vote_cast",
-            f"{ctx.actor} {verb} {asked.repo}#{asked.pr}"
+            f"{ctx.actor} {verb} {args.repo}#{args.pr}"
             + (f" at {commit[:12]}" if commit else "")
-            + (f": {asked.why}" if asked.why else ""),
+            + (f": {args.why}" if args.why else ""),
             payload,
         )
     ]
 
 
-def request(ctx: Context, asked: Request) -> list[NewEvent]:
-    voters = [lookup.member(ctx, agent) for agent in asked.to]
-    payload = ReviewRequested(pr=asked.pr, repo=asked.repo, why=asked.why)
+def request(ctx: Context, args: Request) -> list[NewEvent]:
+    voters = [lookup.member(ctx, agent) for agent in args.to]
+    payload = ReviewRequested(pr=args.pr, repo=args.repo, why=args.why)
     return [
         _about(
-            find(ctx, asked.repo, asked.pr),
+            find(ctx, args.repo, args.pr),
             "review_requested",
-            f"{ctx.actor} asks for a review of {asked.repo}#{asked.pr}" + (f": {asked.why}" if asked.why else ""),
+            f"{ctx.actor} asks for a review of {args.repo}#{args.pr}" + (f": {args.why}" if args.why else ""),
             payload,
             voters,
         )
     ]
 
 
-def list_(ctx: Context, asked: Reviews) -> list[dict[str, Any]]:
+def list_(ctx: Context, args: Reviews) -> list[dict[str, Any]]:
     state: State = ctx.state("reviews")
     return [
-        shown(ctx, pull)
+        to_row(ctx, pull)
         for pull in state.pulls.values()
-        if not asked.stale or pull.requested or (pull.review is not None and pull.review.stale)
+        if not args.stale or pull.requested or (pull.review is not None and pull.review.stale)
     ]
 
 
-def show(ctx: Context, asked: OnPull) -> dict[str, Any]:
-    pull = find(ctx, asked.repo, asked.pr)
+def show(ctx: Context, args: OnPull) -> dict[str, Any]:
+    pull = find(ctx, args.repo, args.pr)
     if pull is None:
-        raise Refused(f"nobody has said anything of {asked.repo}#{asked.pr}: `gitcoord review list` shows the others")
-    return shown(ctx, pull) | {"ballots": [asdict(vote) for vote in pull.votes.values()]}
+        raise Refused(f"nobody has said anything of {args.repo}#{args.pr}: `gitcoord review list` shows the others")
+    return to_row(ctx, pull) | {"ballots": [asdict(vote) for vote in pull.votes.values()]}
 
 
-def shown(ctx: Context, pull: Pull) -> dict[str, Any]:
+def to_row(ctx: Context, pull: Pull) -> dict[str, Any]:
     """Return the recorded review, and the votes as they count for the reviewed commit."""
     review = pull.review
     count = tally(pull, review.commit if review else "", ctx.state("settings").settings)

@@ -39,7 +39,7 @@ from gitcoord.features.tasks.state import (
     RUNNING,
     State,
     Task,
-    in_words,
+    describe,
 )
 
 EVENTS = said.EVENTS
@@ -159,7 +159,7 @@ def _claim(state: State, sequenced: SequencedEvent, _: said.TaskClaimed) -> str 
     if task.status == READY:
         state.give(task, event.actor, at=event.timestamp, position=sequenced.position, status=status)
     elif not same_agent(task.last.agent, event.actor):
-        return in_words(task)
+        return describe(task)
     task.status = status
     return None
 
@@ -235,7 +235,7 @@ def _release(state: State, sequenced: SequencedEvent, told: said.TaskReleased) -
         if task is None or task.status not in HELD or told.attempt != task.attempt:
             return _not_so(task)
         if told.only not in (None, task.status):
-            return in_words(task)
+            return describe(task)
         reason, lost = None, task.status != ASSIGNED
     if task is not None:
         _again(state, task, "released", sequenced, told.reason, counts=lost)
@@ -290,16 +290,16 @@ def _of_attempt(state: State, event: Event, number: int) -> tuple[Task | None, s
     if task is None:
         return None, _not_so(None)
     if number > task.attempt:
-        return None, f"there was no attempt {number} yet: {in_words(task)}"
+        return None, f"there was no attempt {number} yet: {describe(task)}"
     attempt = task.attempts[number - 1]
     if number < task.attempt or task.status not in HELD:
         attempt.late = f"{event.type.removeprefix('task_')} at {event.timestamp}"
-        return None, f"attempt {number} was {attempt.outcome} before: {in_words(task)}"
+        return None, f"attempt {number} was {attempt.outcome} before: {describe(task)}"
     return task, None
 
 
 def _not_so(task: Task | None) -> str:
-    return "no such task is known: it never was, or it was over long ago" if task is None else in_words(task)
+    return "no such task is known: it never was, or it was over long ago" if task is None else describe(task)
 
 
 CHANGES: Mapping[type[BaseModel] | type[None], Callable[[State, SequencedEvent, Any], str | None]] = {

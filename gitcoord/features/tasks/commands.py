@@ -15,7 +15,7 @@ from gitcoord.core.lookup import member
 from gitcoord.core.names import same_agent
 from gitcoord.features.tasks import dispatch
 from gitcoord.features.tasks import events as said
-from gitcoord.features.tasks.queries import named, shown
+from gitcoord.features.tasks.queries import named, to_row
 from gitcoord.features.tasks.state import ASSIGNED, CANCELLED, DONE, FAILED, HELD, OVER, READY, Task, in_a_line
 from gitcoord.features.typed import AgentGiven, AnyCase, Capabilities, JsonObject
 
@@ -73,29 +73,27 @@ class Cancel(Claim):
     reason: Reason = Field("", description="The reason")
 
 
-def create(ctx: Context, asked: Create) -> list[NewEvent]:
-    _bounded("body", asked.body, said.BODY_MAX)
-    after = [named(ctx, text) for text in asked.after]
+def create(ctx: Context, args: Create) -> list[NewEvent]:
+    _bounded("body", args.body, said.BODY_MAX)
+    after = [named(ctx, text) for text in args.after]
     for task in after:
         if task.status in (FAILED, CANCELLED):
             raise Refused(f"the new task would wait forever for {task.id[:8]}: {in_a_line(task)}")
     data = {
-        "title": asked.title,
-        "body": asked.body,
-        "needs": list(dict.fromkeys(asked.needs)),
-        "priority": asked.priority,
-        "deadline": _moment(ctx, asked.deadline),
+        "title": args.title,
+        "body": args.body,
+        "needs": list(dict.fromkeys(args.needs)),
+        "priority": args.priority,
+        "deadline": _moment(ctx, args.deadline),
         "after": [task.id for task in after],
-        "attempts_max": asked.attempts,
-        "timeout_s": asked.time_limit,
-        "data": asked.data,
-        "agent": member(ctx, asked.agent) if asked.agent else None,
+        "attempts_max": args.attempts,
+        "timeout_s": args.time_limit,
+        "data": args.data,
+        "agent": member(ctx, args.agent) if args.agent else None,
     }
     return [
         NewEvent(
-            "task_created",
-            asked.title,
-            {name: value for name, value in data.items() if value not in (None, "", [], {})},
+            "task_created", args.title, {name: value for name, value in data.items() if value not in (None, "", [], {})}
         )
     ]
 
@@ -117,8 +115,8 @@ def _bounded(what: str, text: str, characters_max: int) -> None:
         raise Refused(f"the {what} has {len(text)} characters, and {characters_max} go into an event: {IN_A_FILE}")
 
 
-def claim(ctx: Context, asked: Claim) -> list[NewEvent]:
-    task = named(ctx, asked.task)
+def claim(ctx: Context, args: Claim) -> list[NewEvent]:
+    task = named(ctx, args.task)
     if task.status in HELD and same_agent(task.last.agent, ctx.actor):
         if task.status != ASSIGNED:
             return []  # it has it
@@ -139,65 +137,65 @@ def claim(ctx: Context, asked: Claim) -> list[NewEvent]:
     return [NewEvent("task_claimed", f"{ctx.actor} claims {task.title!r}", re=task.id)]
 
 
-def start(ctx: Context, asked: Start) -> list[NewEvent]:
-    task, attempt = _own(ctx, asked.task, asked.attempt)
+def start(ctx: Context, args: Start) -> list[NewEvent]:
+    task, attempt = _own(ctx, args.task, args.attempt)
     return [NewEvent("task_started", f"{ctx.actor} starts {task.title!r}", {"attempt": attempt}, re=task.id)]
 
 
-def progress(ctx: Context, asked: Progress) -> list[NewEvent]:
-    task, attempt = _own(ctx, asked.task, asked.attempt)
-    if asked.ask:
+def progress(ctx: Context, args: Progress) -> list[NewEvent]:
+    task, attempt = _own(ctx, args.task, args.attempt)
+    if args.ask:
         to = () if same_agent(task.created_by, ctx.actor) else (task.created_by,)
-        return [NewEvent("task_input_requested", asked.ask, {"attempt": attempt, "text": asked.ask}, to, task.id)]
-    if asked.share is None and not asked.text:
+        return [NewEvent("task_input_requested", args.ask, {"attempt": attempt, "text": args.ask}, to, task.id)]
+    if args.share is None and not args.text:
         raise Refused("say how much is done, from 0 to 1, or what, or what to --ask")
-    data = {"attempt": attempt, "share": asked.share, "text": asked.text}
-    percent = f"{asked.share:.0%} " if asked.share is not None else ""
-    return [NewEvent("task_progressed", f"{percent}{asked.text}".strip(), data, re=task.id)]
+    data = {"attempt": attempt, "share": args.share, "text": args.text}
+    percent = f"{args.share:.0%} " if args.share is not None else ""
+    return [NewEvent("task_progressed", f"{percent}{args.text}".strip(), data, re=task.id)]
 
 
-def finish(ctx: Context, asked: Finish) -> list[NewEvent]:
-    _bounded("result", asked.result, said.RESULT_MAX)
-    task, attempt = _own(ctx, asked.task, asked.attempt)
-    data = {"attempt": attempt, "result": asked.result, "artifacts": asked.artifacts}
+def finish(ctx: Context, args: Finish) -> list[NewEvent]:
+    _bounded("result", args.result, said.RESULT_MAX)
+    task, attempt = _own(ctx, args.task, args.attempt)
+    data = {"attempt": attempt, "result": args.result, "artifacts": args.artifacts}
     return [NewEvent("task_finished", f"{ctx.actor} has done {task.title!r}", data, re=task.id)]
 
 
-def fail(ctx: Context, asked: Fail) -> list[NewEvent]:
-    task, attempt = _own(ctx, asked.task, asked.attempt)
-    because = f": {asked.reason}" if asked.reason else ""
+def fail(ctx: Context, args: Fail) -> list[NewEvent]:
+    task, attempt = _own(ctx, args.task, args.attempt)
+    because = f": {args.reason}" if args.reason else ""
     return [
         NewEvent(
             "task_failed",
             f"{ctx.actor} could not do {task.title!r}{because}",
-            {"attempt": attempt, "reason": asked.reason},
+            {"attempt": attempt, "reason": args.reason},
             re=task.id,
         )
     ]
 
 
-def release(ctx: Context, asked: Release) -> list[NewEvent]:
-    task, attempt = _own(ctx, asked.task, asked.attempt)
-    because = f": {asked.reason}" if asked.reason else ""
+def release(ctx: Context, args: Release) -> list[NewEvent]:
+    task, attempt = _own(ctx, args.task, args.attempt)
+    because = f": {args.reason}" if args.reason else ""
     return [
         NewEvent(
             "task_released",
             f"{ctx.actor} gives {task.title!r} back{because}",
-            {"attempt": attempt, "reason": asked.reason},
+            {"attempt": attempt, "reason": args.reason},
             re=task.id,
         )
     ]
 
 
-def cancel(ctx: Context, asked: Cancel) -> list[NewEvent]:
-    task = named(ctx, asked.task)
+def cancel(ctx: Context, args: Cancel) -> list[NewEvent]:
+    task = named(ctx, args.task)
     if task.status == CANCELLED:
         return []
     if task.status in OVER:
         raise Refused(f"{task.id[:8]} cannot be cancelled: {in_a_line(task)}")
-    because = f": {asked.reason}" if asked.reason else ""
+    because = f": {args.reason}" if args.reason else ""
     return [
-        NewEvent("task_cancelled", f"{ctx.actor} cancels {task.title!r}{because}", {"reason": asked.reason}, re=task.id)
+        NewEvent("task_cancelled", f"{ctx.actor} cancels {task.title!r}{because}", {"reason": args.reason}, re=task.id)
     ]
 
 
@@ -215,7 +213,7 @@ def _own(ctx: Context, text: str, attempt: int | None) -> tuple[Task, int]:
 
 def _answer(ctx: Context, uid: str) -> dict[str, Any]:
     task = ctx.state("tasks").tasks.get(uid)
-    return {"task": shown(ctx, task)} if task is not None else {}
+    return {"task": to_row(ctx, task)} if task is not None else {}
 
 
 def _created(ctx: Context, uid: str) -> dict[str, Any]:

@@ -40,36 +40,36 @@ def named(ctx: Context, text: str) -> Task:
     return tasks[find(ctx, tasks, text, "task", shown_by="task list --all")]
 
 
-def list_(ctx: Context, asked: List) -> list[dict[str, Any]]:
+def list_(ctx: Context, args: List) -> list[dict[str, Any]]:
     tasks: Mapping[str, Task] = ctx.state("tasks").tasks
     positions = ctx.fleet.positions
     chosen = [
         task
         for task in tasks.values()
-        if (asked.all or asked.status in OVER or task.status not in OVER)
-        and asked.status in (None, task.status)
-        and (asked.needs is None or small(asked.needs) in task.needs)
-        and (asked.agent is None or (task.agent is not None and same_agent(task.agent, asked.agent)))
+        if (args.all or args.status in OVER or task.status not in OVER)
+        and args.status in (None, task.status)
+        and (args.needs is None or small(args.needs) in task.needs)
+        and (args.agent is None or (task.agent is not None and same_agent(task.agent, args.agent)))
     ]
     return [row(task) for task in sorted(chosen, key=lambda task: positions.get(task.id, 0))]
 
 
-def ready(ctx: Context, asked: Ready) -> list[dict[str, Any]]:
+def ready(ctx: Context, args: Ready) -> list[dict[str, Any]]:
     tasks = dispatch.in_order(ctx.state("tasks"), ctx.age_s)
-    if asked.agent is not None:
-        who = member(ctx, asked.agent)
+    if args.agent is not None:
+        who = member(ctx, args.agent)
         able = {one for worker in dispatch.workers(ctx) if worker.id == who for one in worker.capabilities}
         tasks = [task for task in tasks if able.issuperset(task.needs)]
     return [row(task) for task in tasks]
 
 
-def show(ctx: Context, asked: Show) -> dict[str, Any]:
-    return shown(ctx, named(ctx, asked.task))
+def show(ctx: Context, args: Show) -> dict[str, Any]:
+    return to_row(ctx, named(ctx, args.task))
 
 
-def explain(ctx: Context, asked: Show) -> dict[str, Any]:
+def explain(ctx: Context, args: Show) -> dict[str, Any]:
     """Explain the task's state; for a ready task, also what keeps each agent from it."""
-    task = named(ctx, asked.task)
+    task = named(ctx, args.task)
     answer: dict[str, Any] = {"task": task.id, "title": task.title, "status": task.status, "because": "", "agents": []}
     if task.status == CREATED:
         answer["because"] = "; ".join(_awaited(ctx, uid) for uid in task.waits)
@@ -98,15 +98,15 @@ def _awaited(ctx: Context, uid: str) -> str:
 def _decided(ctx: Context, task: Task) -> str:
     """Describe the people's decision on the task's assignment, made or pending; "" if none is needed."""
     state = ctx.state("autonomy")
-    asked = state.proposals.get(state.newest.get(task_duties.occasion(task), ""))
-    if asked is None or asked.status not in ("pending", "approved", "rejected"):
+    args = state.proposals.get(state.newest.get(task_duties.occasion(task), ""))
+    if args is None or args.status not in ("pending", "approved", "rejected"):
         return ""
-    if asked.status == "pending":
-        return f"it waits for approval: `gitcoord autonomy approve {asked.id[:8]}` ({asked.content})"
-    if asked.status == "approved":
-        return f"{asked.judge} approved it, and it waits until {asked.data.get('agent')} is free"
-    why = f" ({asked.why})" if asked.why else ""
-    return f"{asked.judge} rejected it{why}: it can be claimed, or opened again"
+    if args.status == "pending":
+        return f"it waits for approval: `gitcoord autonomy approve {args.id[:8]}` ({args.content})"
+    if args.status == "approved":
+        return f"{args.judge} approved it, and it waits until {args.data.get('agent')} is free"
+    why = f" ({args.why})" if args.why else ""
+    return f"{args.judge} rejected it{why}: it can be claimed, or opened again"
 
 
 def _unassigned(task: Task, crowd: list[dispatch.Worker], reasons: Mapping[str, str]) -> str:
@@ -141,7 +141,7 @@ def row(task: Task) -> dict[str, Any]:
     }
 
 
-def shown(ctx: Context, task: Task) -> dict[str, Any]:
+def to_row(ctx: Context, task: Task) -> dict[str, Any]:
     """Return the whole task as JSON."""
     return {
         **row(task),

@@ -209,7 +209,7 @@ class State:
             del known[next(iter(known))]
 
 
-def in_words(task: Task) -> str:
+def describe(task: Task) -> str:
     """Describe the task's status, for the reason of a refusal."""
     if task.status in HELD:
         return f"{task.last.agent} has it ({task.status}, attempt {task.attempt}, since {times.shown(task.last.since)})"
@@ -222,7 +222,7 @@ def in_words(task: Task) -> str:
 
 def in_a_line(task: Task) -> str:
     """Describe the same in one line; of a reason with many lines, such as a traceback, keep the first and the last."""
-    lines = in_words(task).splitlines()
+    lines = describe(task).splitlines()
     return lines[0] if len(lines) == 1 else f"{lines[0]}{': ' if len(lines) == 2 else ' … '}{lines[-1].strip()}"
 
 

@@ -60,25 +60,25 @@ class Nothing(Arguments):
     pass
 
 
-def check(ctx: Context, asked: Check) -> dict[str, Any]:
-    found = workflow_file.read(asked.file)
+def check(ctx: Context, args: Check) -> dict[str, Any]:
+    found = workflow_file.read(args.file)
     layers = dependencies.layers({name: step.after for name, step in found.steps.items()}, found.steps)
     return {"name": found.name, "about": found.about, "steps": len(found.steps), "order": layers}
 
 
-def define(ctx: Context, asked: Check) -> list[NewEvent]:
-    found = workflow_file.read(asked.file)
+def define(ctx: Context, args: Check) -> list[NewEvent]:
+    found = workflow_file.read(args.file)
     return [NewEvent("workflow_defined", f"{ctx.actor} defines {found.name}", {"definition": _plain(found)})]
 
 
-def start(ctx: Context, asked: Start) -> list[NewEvent]:
+def start(ctx: Context, args: Start) -> list[NewEvent]:
     defined: Mapping[str, Definition] = ctx.state("workflows").defined
-    found = defined.get(asked.workflow)
+    found = defined.get(args.workflow)
     if found is None:
-        if "\n" not in asked.workflow:
+        if "\n" not in args.workflow:
             known = f"there are: {', '.join(defined)}" if defined else "none is defined"
-            raise Refused(f"no file and no workflow {asked.workflow!r}; {known}")
-        found = workflow_file.read(asked.workflow)
+            raise Refused(f"no file and no workflow {args.workflow!r}; {known}")
+        found = workflow_file.read(args.workflow)
     return [NewEvent("workflow_started", f"{ctx.actor} starts {found.name}", {"definition": _plain(found)})]
 
 
@@ -87,20 +87,20 @@ def _plain(definition: Definition) -> dict[str, Any]:
     return value
 
 
-def stop(ctx: Context, asked: Stop) -> list[NewEvent]:
-    run = _named(ctx, asked.run)
+def stop(ctx: Context, args: Stop) -> list[NewEvent]:
+    run = _named(ctx, args.run)
     if run.status != RUNNING:
         raise Refused(f"{run.definition.name} is {run.status}")
-    return [NewEvent("workflow_stopped", f"{ctx.actor} stops {run.definition.name}", {"reason": asked.why}, re=run.id)]
+    return [NewEvent("workflow_stopped", f"{ctx.actor} stops {run.definition.name}", {"reason": args.why}, re=run.id)]
 
 
-def auto(ctx: Context, asked: Auto) -> list[NewEvent]:
-    if asked.name not in ctx.state("workflows").defined:
-        raise Refused(f"no workflow {asked.name!r} is defined: `gitcoord workflow define FILE` does that")
-    if asked.on is not None and not EVENT_TYPE.match(asked.on):
-        raise Refused(f"{asked.on!r} is no type of event")
-    words = f"{asked.name} starts after each {asked.on}" if asked.on else f"{asked.name} starts by itself no more"
-    return [NewEvent("workflow_automated", words, {"name": asked.name, "on": asked.on})]
+def auto(ctx: Context, args: Auto) -> list[NewEvent]:
+    if args.name not in ctx.state("workflows").defined:
+        raise Refused(f"no workflow {args.name!r} is defined: `gitcoord workflow define FILE` does that")
+    if args.on is not None and not EVENT_TYPE.match(args.on):
+        raise Refused(f"{args.on!r} is no type of event")
+    words = f"{args.name} starts after each {args.on}" if args.on else f"{args.name} starts by itself no more"
+    return [NewEvent("workflow_automated", words, {"name": args.name, "on": args.on})]
 
 
 def _named(ctx: Context, text: str) -> Run:
@@ -108,11 +108,11 @@ def _named(ctx: Context, text: str) -> Run:
     return runs[find(ctx, runs, text, "run of a workflow", shown_by="workflow list --all")]
 
 
-def list_(ctx: Context, asked: List) -> list[dict[str, Any]]:
-    return [row(ctx, run) for run in ctx.state("workflows").runs.values() if asked.all or not run.over]
+def list_(ctx: Context, args: List) -> list[dict[str, Any]]:
+    return [row(ctx, run) for run in ctx.state("workflows").runs.values() if args.all or not run.over]
 
 
-def defined(ctx: Context, asked: Nothing) -> list[dict[str, Any]]:
+def defined(ctx: Context, args: Nothing) -> list[dict[str, Any]]:
     state = ctx.state("workflows")
     return [
         {"name": one.name, "steps": len(one.steps), "on": state.automated.get(one.name), "about": one.about}
@@ -136,10 +136,10 @@ def row(ctx: Context, run: Run) -> dict[str, Any]:
     }
 
 
-def status(ctx: Context, asked: Status) -> dict[str, Any]:
-    if asked.run is None:
+def status(ctx: Context, args: Status) -> dict[str, Any]:
+    if args.run is None:
         return _overall(ctx)
-    run = _named(ctx, asked.run)
+    run = _named(ctx, args.run)
     steps = workflow_runs.stand(run, ctx.state("tasks").tasks)
     return {
         **row(ctx, run),

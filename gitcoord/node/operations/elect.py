@@ -153,7 +153,7 @@ def explain(node: Node) -> list[tuple[str, float, str]]:
         (
             "election_timeout_s",
             silence,
-            "T: silence, seen by one's own successful polls, after which a follower campaigns",
+            "T: silence, seen by one's own successful polls, after which a follower stands",
         ),
         ("poll_s", profile.poll_s, "P: between two looks at the remote"),
         ("election_jitter_s", profile.election_jitter_s, "J: the longest random wait before campaigning"),

@@ -143,7 +143,7 @@ class TaskWorker:
                 task.attempt,
                 worktree=self.config.worktree,
             )
-            shown = task_queries.shown(submit.context(self.node, self.agent), task)
+            shown = task_queries.to_row(submit.context(self.node, self.agent), task)
             place.occupied_by(0, task.id, task.attempt, self.agent)
             begun = attempt.start(
                 self.config.command,

@@ -448,7 +448,7 @@ def test_whatever_fails_when_a_task_is_begun_fails_its_attempt(node: Node, monke
         raise OverflowError("date value out of range")
 
     uid = create(node, "Mend it", attempts=1)
-    monkeypatch.setattr("gitcoord.features.tasks.queries.shown", overflows)
+    monkeypatch.setattr("gitcoord.features.tasks.queries.to_row", overflows)
     one = worker(node, "true")
     one.step(NOW_S)
     node.sync()
