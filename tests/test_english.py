@@ -21,7 +21,12 @@ BARE_START = re.compile(r"\A(?:who|what|whose|of)\b(?! is\b)", re.IGNORECASE)  #
 ARCHAIC = re.compile(
     r"\b(?:mend(?:s|ed|ing)?|anew|for ever|oneself|whosoever|naught|a bug in gitcoord)\b", re.IGNORECASE
 )
-NO_VERBS = {"a", "an", "the", "all", "its", "how", "this", "these", "those", "it", "one", "nobody", "nothing"}
+NO_VERBS = {
+    *("a", "all", "an", "any", "as", "at", "before", "by", "each", "every", "for", "from", "how", "in", "it", "its"),
+    *("nobody", "none", "nothing", "of", "on", "one", "only", "that", "the", "these", "this", "those", "to", "until"),
+    *("what", "whatever", "when", "where", "whether", "which", "who", "whoever", "whom", "whose", "why", "with"),
+    *("without", "some", "two", "there", "if", "none", "once", "while"),
+}
 TELLS = {"echo", "tell", "say", "UsageError", "BadParameter", "ClickException", "Refused", "Lost", "Corrupt"}
 TELLS |= {"Unreachable", "GitcoordError", "CredentialsRefused", "NotConfirmed"}
 
@@ -112,6 +117,19 @@ def test_each_option_is_described_in_plain_words_without_a_full_stop() -> None:
         (name, text)
         for name, text in descriptions()
         if not text or text.endswith(".") or BARE.search(text) or ARCHAIC.search(text)
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_the_docstring_of_a_function_begins_with_a_verb(folder: str) -> None:
+    """`ruff check` (D401) finds verbs in a wrong form; this finds what is no verb."""
+    wrong = [
+        (path.relative_to(TOP).as_posix(), node.name, text)
+        for path in sorted((TOP / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (text := ast.get_docstring(node) or "")
+        if not text[0].isupper() or text.split()[0].strip(",:").casefold() in NO_VERBS
     ]
     assert wrong == []
 

@@ -213,7 +213,7 @@ def test_help_is_quick_and_imports_no_git_and_no_models() -> None:
     )
     for module in ("git", "github", "pydantic", "nacl", "rich", "psutil", "requests", "urllib3"):
         assert f"'{module}'" not in done.stderr
-    assert all(f"  {name} " in done.stdout for name in COMMANDS)
+    assert set(COMMANDS) <= set(done.stdout.replace(",", " ").split())
 
 
 @pytest.mark.parametrize(

@@ -46,13 +46,13 @@ def enrolled(ctx: Context, *, capabilities: Sequence[str] = (), slots: int = 1) 
     return events
 
 
-def announced(ctx: Context, **said: Any) -> list[NewEvent]:
+def announced(ctx: Context, **payload: Any) -> list[NewEvent]:
     """Return the events that a supervisor writes for an agent BEFORE it starts it: none if the ledger has them already.
 
-    `said` as in `AgentRegistered`. Raises Refused.
+    `payload` as in `AgentRegistered`. Raise Refused.
     """
     known = get(ctx, ctx.actor)
-    wanted = AgentRegistered.model_validate({**said, "supervised": True}).model_dump()
+    wanted = AgentRegistered.model_validate({**payload, "supervised": True}).model_dump()
     if known is not None and known.node == ctx.node and agent_commands.said_before(known) == wanted:
         return []
     return [agent_commands.checked(ctx, wanted)]

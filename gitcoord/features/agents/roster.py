@@ -108,11 +108,11 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
     return apply(state, sequenced, sequenced.payload) if apply is not None else None
 
 
-def _register(state: State, sequenced: SequencedEvent, said: AgentRegistered) -> str | None:
+def _register(state: State, sequenced: SequencedEvent, payload: AgentRegistered) -> str | None:
     event, key = sequenced.event, sequenced.event.actor.casefold()
-    if said.backup is not None and said.backup.casefold() == key:
+    if payload.backup is not None and payload.backup.casefold() == key:
         return f"{event.actor} cannot be its own backup"
-    known, needs = state.agents.get(key), [one.casefold() for one in dict.fromkeys(said.depends_on)]
+    known, needs = state.agents.get(key), [one.casefold() for one in dict.fromkeys(payload.depends_on)]
     if needs and sum(map(len, state.needs.values())) + len(needs) > DEPENDENCIES_MAX:
         return f"the agents here name {DEPENDENCIES_MAX} dependencies already: name only what one needs directly"
     way = dependencies.cycle(state.needs, key, needs=needs) if needs else []
@@ -123,13 +123,13 @@ def _register(state: State, sequenced: SequencedEvent, said: AgentRegistered) ->
     agent = Agent(
         event.actor,
         known.registration if known else event.uid,
-        list(dict.fromkeys(said.capabilities)),
-        said.role,
-        said.depends_on,
-        said.backup,
-        said.slots,
-        said.about,
-        said.supervised,
+        list(dict.fromkeys(payload.capabilities)),
+        payload.role,
+        payload.depends_on,
+        payload.backup,
+        payload.slots,
+        payload.about,
+        payload.supervised,
         event.node,
         event.timestamp,
     )
@@ -141,15 +141,15 @@ def _register(state: State, sequenced: SequencedEvent, said: AgentRegistered) ->
     return None
 
 
-def _unregister(state: State, sequenced: SequencedEvent, said: AgentUnregistered) -> str | None:
-    name = said.agent or sequenced.event.actor
+def _unregister(state: State, sequenced: SequencedEvent, payload: AgentUnregistered) -> str | None:
+    name = payload.agent or sequenced.event.actor
     if name.casefold() not in state.agents:
         return f"{name} is not registered"
     _remove(state, name)
     return None
 
 
-def _leave(state: State, sequenced: SequencedEvent, said: AgentLeft) -> None:
+def _leave(state: State, sequenced: SequencedEvent, payload: AgentLeft) -> None:
     if sequenced.event.actor.casefold() in state.agents:
         _remove(state, sequenced.event.actor)
 
@@ -165,10 +165,10 @@ def _relieve(state: State, agent: str) -> None:
         other.stands_in.pop(agent.casefold(), None)
 
 
-def _activate(state: State, sequenced: SequencedEvent, said: BackupActivated) -> str | None:
-    agent, backup = state.agents.get(said.agent.casefold()), state.agents.get(said.backup.casefold())
+def _activate(state: State, sequenced: SequencedEvent, payload: BackupActivated) -> str | None:
+    agent, backup = state.agents.get(payload.agent.casefold()), state.agents.get(payload.backup.casefold())
     if agent is None or backup is None:
-        return f"{said.agent if agent is None else said.backup} is not registered"
+        return f"{payload.agent if agent is None else payload.backup} is not registered"
     if agent is backup:
         return f"{agent.id} cannot stand in for itself"
     if len(backup.stands_in) >= STANDS_IN_MAX and agent.key not in backup.stands_in:
@@ -178,32 +178,32 @@ def _activate(state: State, sequenced: SequencedEvent, said: BackupActivated) ->
     return None
 
 
-def _change_status(state: State, sequenced: SequencedEvent, said: AgentStatusChanged) -> str | None:
-    name = said.agent or sequenced.event.actor
+def _change_status(state: State, sequenced: SequencedEvent, payload: AgentStatusChanged) -> str | None:
+    name = payload.agent or sequenced.event.actor
     agent = state.agents.get(name.casefold())
     if agent is None:
         return f"{name} is not registered"
-    if said.status is not None:
-        agent.status, agent.since = said.status, sequenced.event.timestamp
-    agent.task = agent.task if said.task is None else said.task
-    agent.workload = agent.workload if said.workload is None else said.workload
+    if payload.status is not None:
+        agent.status, agent.since = payload.status, sequenced.event.timestamp
+    agent.task = agent.task if payload.task is None else payload.task
+    agent.workload = agent.workload if payload.workload is None else payload.workload
     return None
 
 
-def _exit(state: State, sequenced: SequencedEvent, said: AgentExited) -> str | None:
+def _exit(state: State, sequenced: SequencedEvent, payload: AgentExited) -> str | None:
     agent = state.agents.get(sequenced.event.actor.casefold())
     if agent is None:
         return f"{sequenced.event.actor} is not registered"
     _becomes(agent, GONE, sequenced)
-    agent.ended = said.session
+    agent.ended = payload.session
     return None
 
 
-def _see(state: State, sequenced: SequencedEvent, said: Sighting) -> str | None:
-    agent = state.agents.get(said.agent.casefold())
+def _see(state: State, sequenced: SequencedEvent, payload: Sighting) -> str | None:
+    agent = state.agents.get(payload.agent.casefold())
     if agent is None:
-        return f"{said.agent} is not registered"
-    _becomes(agent, SEEN[type(said)], sequenced)
+        return f"{payload.agent} is not registered"
+    _becomes(agent, SEEN[type(payload)], sequenced)
     if agent.liveness == ALIVE:
         _relieve(state, agent.id)
     return None
@@ -214,11 +214,11 @@ def _becomes(agent: Agent, liveness: str, sequenced: SequencedEvent) -> None:
     agent.changes += 1
 
 
-def _doubt(state: State, sequenced: SequencedEvent, said: SightDoubted) -> str | None:
+def _doubt(state: State, sequenced: SequencedEvent, payload: SightDoubted) -> str | None:
     state.doubt = Doubt(
         sequenced.event.term or 0,
         sequenced.event.timestamp,
-        [one.casefold() for one in said.agents],
+        [one.casefold() for one in payload.agents],
         sequenced.position,
     )
     return None

@@ -18,7 +18,7 @@ from gitcoord.core.fold.authority import ASSIGNEE, Asked, Persons, Resolver, Who
 from gitcoord.core.format.event import Event
 from gitcoord.core.names import same_agent
 from gitcoord.features.tasks import duties as task_duties
-from gitcoord.features.tasks import events as said
+from gitcoord.features.tasks import events
 from gitcoord.features.tasks import state as task_state
 from gitcoord.features.tasks.commands import COMMANDS as ACTIONS
 from gitcoord.features.tasks.queries import QUERIES
@@ -42,8 +42,8 @@ from gitcoord.features.tasks.state import (
     describe,
 )
 
-EVENTS = said.EVENTS
-AUTHORITY = said.AUTHORITY
+EVENTS = events.EVENTS
+AUTHORITY = events.AUTHORITY
 COMMANDS: Mapping[str, Command | Query] = {**ACTIONS, **QUERIES}
 
 _WORKED_ON: Mapping[str, str] = {
@@ -99,7 +99,7 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
     return change(state, sequenced, sequenced.payload) if change else None
 
 
-def _create(state: State, sequenced: SequencedEvent, new: said.TaskCreated) -> str | None:
+def _create(state: State, sequenced: SequencedEvent, new: events.TaskCreated) -> str | None:
     event = sequenced.event
     if len(state.tasks) - len(state.over) >= OPEN_MAX:
         return f"{OPEN_MAX} tasks are open already: finish or cancel some"
@@ -141,7 +141,7 @@ def _create(state: State, sequenced: SequencedEvent, new: said.TaskCreated) -> s
     return None
 
 
-def _assign(state: State, sequenced: SequencedEvent, given: said.TaskAssigned) -> str | None:
+def _assign(state: State, sequenced: SequencedEvent, given: events.TaskAssigned) -> str | None:
     event = sequenced.event
     task = state.tasks.get(event.re or "")
     if task is None or event.type not in NEXT[task.status] or given.attempt != task.attempt + 1:
@@ -150,7 +150,7 @@ def _assign(state: State, sequenced: SequencedEvent, given: said.TaskAssigned) -
     return None
 
 
-def _claim(state: State, sequenced: SequencedEvent, _: said.TaskClaimed) -> str | None:
+def _claim(state: State, sequenced: SequencedEvent, _: events.TaskClaimed) -> str | None:
     event = sequenced.event
     task = state.tasks.get(event.re or "")
     if task is None or event.type not in NEXT[task.status]:
@@ -164,7 +164,7 @@ def _claim(state: State, sequenced: SequencedEvent, _: said.TaskClaimed) -> str 
     return None
 
 
-def _accept(state: State, sequenced: SequencedEvent, told: said.TaskAccepted) -> str | None:
+def _accept(state: State, sequenced: SequencedEvent, told: events.TaskAccepted) -> str | None:
     event = sequenced.event
     task, reason = _of_attempt(state, event, told.attempt)
     if task is not None:
@@ -172,7 +172,7 @@ def _accept(state: State, sequenced: SequencedEvent, told: said.TaskAccepted) ->
     return reason
 
 
-def _start(state: State, sequenced: SequencedEvent, told: said.TaskStarted) -> str | None:
+def _start(state: State, sequenced: SequencedEvent, told: events.TaskStarted) -> str | None:
     event = sequenced.event
     task, reason = _of_attempt(state, event, told.attempt)
     if task is not None:
@@ -186,7 +186,7 @@ def _begin(task: Task, sequenced: SequencedEvent) -> None:
         task.last.started, task.last.position = sequenced.event.timestamp, sequenced.position
 
 
-def _progress(state: State, sequenced: SequencedEvent, told: said.TaskProgressed) -> str | None:
+def _progress(state: State, sequenced: SequencedEvent, told: events.TaskProgressed) -> str | None:
     event = sequenced.event
     task, reason = _of_attempt(state, event, told.attempt)
     if task is not None:
@@ -196,7 +196,7 @@ def _progress(state: State, sequenced: SequencedEvent, told: said.TaskProgressed
     return reason
 
 
-def _ask_for_input(state: State, sequenced: SequencedEvent, told: said.TaskInputRequested) -> str | None:
+def _ask_for_input(state: State, sequenced: SequencedEvent, told: events.TaskInputRequested) -> str | None:
     event = sequenced.event
     task, reason = _of_attempt(state, event, told.attempt)
     if task is not None:
@@ -204,7 +204,7 @@ def _ask_for_input(state: State, sequenced: SequencedEvent, told: said.TaskInput
     return reason
 
 
-def _finish(state: State, sequenced: SequencedEvent, told: said.TaskFinished) -> str | None:
+def _finish(state: State, sequenced: SequencedEvent, told: events.TaskFinished) -> str | None:
     event = sequenced.event
     task, reason = _of_attempt(state, event, told.attempt)
     if task is not None:
@@ -216,7 +216,7 @@ def _finish(state: State, sequenced: SequencedEvent, told: said.TaskFinished) ->
     return reason
 
 
-def _fail(state: State, sequenced: SequencedEvent, told: said.TaskFailed) -> str | None:
+def _fail(state: State, sequenced: SequencedEvent, told: events.TaskFailed) -> str | None:
     event = sequenced.event
     task, reason = _of_attempt(state, event, told.attempt)
     if task is not None:
@@ -224,7 +224,7 @@ def _fail(state: State, sequenced: SequencedEvent, told: said.TaskFailed) -> str
     return reason
 
 
-def _release(state: State, sequenced: SequencedEvent, told: said.TaskReleased) -> str | None:
+def _release(state: State, sequenced: SequencedEvent, told: events.TaskReleased) -> str | None:
     """Release the task. If it was lost while in progress, count a failure: the task may be what kills its agents."""
     event = sequenced.event
     if event.term is None:
@@ -248,7 +248,7 @@ def _again(state: State, task: Task, outcome: str, sequenced: SequencedEvent, re
         task, outcome, at=event.timestamp, position=sequenced.position, reason=reason[: task_state.REASON_KEPT]
     )
     task.failures += counts
-    if task.failures >= task.attempts_max or task.attempt >= said.ATTEMPTS_MAX:
+    if task.failures >= task.attempts_max or task.attempt >= events.ATTEMPTS_MAX:
         times_ = "once" if task.attempt == 1 else f"{task.attempt} times"
         task.reason = f"tried {times_}; last: {task.last.reason or outcome}"
         state.end(task, FAILED, at=event.timestamp, position=sequenced.position)
@@ -256,7 +256,7 @@ def _again(state: State, task: Task, outcome: str, sequenced: SequencedEvent, re
         state.make_ready(task, at=event.timestamp, position=sequenced.position)
 
 
-def _cancel(state: State, sequenced: SequencedEvent, told: said.TaskCancelled) -> str | None:
+def _cancel(state: State, sequenced: SequencedEvent, told: events.TaskCancelled) -> str | None:
     event = sequenced.event
     task = state.tasks.get(event.re or "")
     if task is None or event.type not in NEXT[task.status]:
@@ -274,7 +274,7 @@ def _cancel(state: State, sequenced: SequencedEvent, told: said.TaskCancelled) -
     return None
 
 
-def _note_overdue(state: State, sequenced: SequencedEvent, _: said.TaskOverdue) -> str | None:
+def _note_overdue(state: State, sequenced: SequencedEvent, _: events.TaskOverdue) -> str | None:
     event = sequenced.event
     task = state.tasks.get(event.re or "")
     if task is None or task.status in OVER:
@@ -303,18 +303,18 @@ def _not_so(task: Task | None) -> str:
 
 
 CHANGES: Mapping[type[BaseModel] | type[None], Callable[[State, SequencedEvent, Any], str | None]] = {
-    said.TaskCreated: _create,
-    said.TaskAssigned: _assign,
-    said.TaskClaimed: _claim,
-    said.TaskAccepted: _accept,
-    said.TaskStarted: _start,
-    said.TaskProgressed: _progress,
-    said.TaskInputRequested: _ask_for_input,
-    said.TaskFinished: _finish,
-    said.TaskFailed: _fail,
-    said.TaskReleased: _release,
-    said.TaskCancelled: _cancel,
-    said.TaskOverdue: _note_overdue,
+    events.TaskCreated: _create,
+    events.TaskAssigned: _assign,
+    events.TaskClaimed: _claim,
+    events.TaskAccepted: _accept,
+    events.TaskStarted: _start,
+    events.TaskProgressed: _progress,
+    events.TaskInputRequested: _ask_for_input,
+    events.TaskFinished: _finish,
+    events.TaskFailed: _fail,
+    events.TaskReleased: _release,
+    events.TaskCancelled: _cancel,
+    events.TaskOverdue: _note_overdue,
 }
 
 

@@ -13,14 +13,13 @@ from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.fields import GIVEN_CHARS_MAX, Content, Given, Reason, Span, Title, Words
 from gitcoord.core.lookup import member
 from gitcoord.core.names import same_agent
-from gitcoord.features.tasks import dispatch
-from gitcoord.features.tasks import events as said
+from gitcoord.features.tasks import dispatch, events
 from gitcoord.features.tasks.queries import named, to_row
 from gitcoord.features.tasks.state import ASSIGNED, CANCELLED, DONE, FAILED, HELD, OVER, READY, Task, in_a_line
 from gitcoord.features.typed import AgentGiven, AnyCase, Capabilities, JsonObject
 
 ID = Field(max_length=GIVEN_CHARS_MAX, description="Task id, its beginning, or its event's position")
-ATTEMPT = Field(None, ge=1, le=said.ATTEMPTS_MAX, description="Attempt number (default: your latest)")
+ATTEMPT = Field(None, ge=1, le=events.ATTEMPTS_MAX, description="Attempt number (default: your latest)")
 IN_A_FILE = "write what is longer to a file, commit it, and name that"
 
 
@@ -30,9 +29,9 @@ class Create(Arguments):
     needs: Capabilities = Field([], description="A capability that the agent must have")
     priority: AnyCase = Field("MEDIUM", description="The priority")
     deadline: Given | None = Field(None, description="The deadline: a span such as 2h, or a time (UTC)")
-    after: list[Given] = Field([], max_length=said.AFTER_MAX, description="A task that must be done first")
-    attempts: int = Field(3, ge=1, le=said.ATTEMPTS_MAX, description="The number of attempts")
-    time_limit: Span | None = Field(None, le=said.TIMEOUT_S_MAX, description="The time limit of each attempt")
+    after: list[Given] = Field([], max_length=events.AFTER_MAX, description="A task that must be done first")
+    attempts: int = Field(3, ge=1, le=events.ATTEMPTS_MAX, description="The number of attempts")
+    time_limit: Span | None = Field(None, le=events.TIMEOUT_S_MAX, description="The time limit of each attempt")
     agent: AgentGiven | None = Field(None, description="The preferred agent; another one gets the task if it is away")
     data: JsonObject = Field({}, description="A JSON object for the agent")
 
@@ -54,8 +53,8 @@ class Progress(Claim):
 
 class Finish(Claim):
     result: Content = Field("", description="The result")
-    artifacts: list[said.Artifact] = Field(
-        [], alias="artifact", max_length=said.ARTIFACTS_MAX, description="A ref or a path that the task produced"
+    artifacts: list[events.Artifact] = Field(
+        [], alias="artifact", max_length=events.ARTIFACTS_MAX, description="A ref or a path that the task produced"
     )
     attempt: int | None = ATTEMPT
 
@@ -74,7 +73,7 @@ class Cancel(Claim):
 
 
 def create(ctx: Context, args: Create) -> list[NewEvent]:
-    _bounded("body", args.body, said.BODY_MAX)
+    _bounded("body", args.body, events.BODY_MAX)
     after = [named(ctx, text) for text in args.after]
     for task in after:
         if task.status in (FAILED, CANCELLED):
@@ -155,7 +154,7 @@ def progress(ctx: Context, args: Progress) -> list[NewEvent]:
 
 
 def finish(ctx: Context, args: Finish) -> list[NewEvent]:
-    _bounded("result", args.result, said.RESULT_MAX)
+    _bounded("result", args.result, events.RESULT_MAX)
     task, attempt = _own(ctx, args.task, args.attempt)
     data = {"attempt": attempt, "result": args.result, "artifacts": args.artifacts}
     return [NewEvent("task_finished", f"{ctx.actor} has done {task.title!r}", data, re=task.id)]

@@ -103,22 +103,22 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
     return reason
 
 
-def _fold_own(state: State, event: Event, said: BaseModel) -> str | None:
-    match said:
+def _fold_own(state: State, event: Event, payload: BaseModel) -> str | None:
+    match payload:
         case WorkflowDefined():
-            return _define(state, event, said.definition)
+            return _define(state, event, payload.definition)
         case WorkflowStarted():
-            return _start(state, event, said)
+            return _start(state, event, payload)
         case WorkflowStopped():
-            return _stop(state, event, said.reason)
+            return _stop(state, event, payload.reason)
         case WorkflowAutomated():
-            return _automate(state, said)
-        case TaskCreated() if said.workflow is not None and event.term is not None:
-            run = state.runs.get(said.workflow.run)
+            return _automate(state, payload)
+        case TaskCreated() if payload.workflow is not None and event.term is not None:
+            run = state.runs.get(payload.workflow.run)
             if run is not None and not run.over:
-                _note_made(run, event, said.workflow.step)
+                _note_made(run, event, payload.workflow.step)
         case WorkflowStepEnded() | WorkflowStepSkipped() | WorkflowFinished():
-            return _note(state, event, said)
+            return _note(state, event, payload)
     return None
 
 
@@ -142,17 +142,17 @@ def _define(state: State, event: Event, definition: Definition) -> str | None:
     return None
 
 
-def _start(state: State, event: Event, said: WorkflowStarted) -> str | None:
-    definition, by = said.definition, event.actor
-    if said.wish is not None:
+def _start(state: State, event: Event, payload: WorkflowStarted) -> str | None:
+    definition, by = payload.definition, event.actor
+    if payload.wish is not None:
         if event.term is None:
             return "only the leader fulfils a wish"
-        wished = state.wishes.pop(said.wish, None)
+        wished = state.wishes.pop(payload.wish, None)
         if wished is None or wished.name not in state.defined:
             return "nobody waits for that start"
         definition, by = state.defined[wished.name], wished.by
     assert definition is not None  # as its model says
-    wrong = next(faults(definition), None) if said.wish is None else None
+    wrong = next(faults(definition), None) if payload.wish is None else None
     if wrong is not None:
         return wrong[1]
     running = [run for run in state.runs.values() if not run.over]
@@ -177,16 +177,16 @@ def _stop(state: State, event: Event, reason: str) -> str | None:
     return None
 
 
-def _automate(state: State, said: WorkflowAutomated) -> str | None:
-    if said.on is not None and said.name not in state.defined:
-        return f"no workflow {said.name!r} is defined"
-    before = state.automated.pop(said.name, None)
+def _automate(state: State, payload: WorkflowAutomated) -> str | None:
+    if payload.on is not None and payload.name not in state.defined:
+        return f"no workflow {payload.name!r} is defined"
+    before = state.automated.pop(payload.name, None)
     if before is not None:
-        state.types[before].remove(said.name)
-    if said.on is None:
+        state.types[before].remove(payload.name)
+    if payload.on is None:
         return None if before else "it does not start by itself"
-    state.automated[said.name] = said.on
-    state.types.setdefault(said.on, []).append(said.name)
+    state.automated[payload.name] = payload.on
+    state.types.setdefault(payload.on, []).append(payload.name)
     return None
 
 
@@ -218,21 +218,23 @@ def _wish(state: State, event: Event, wish: str, name: str) -> str | None:
     return None
 
 
-def _note(state: State, event: Event, said: WorkflowStepEnded | WorkflowStepSkipped | WorkflowFinished) -> str | None:
+def _note(
+    state: State, event: Event, payload: WorkflowStepEnded | WorkflowStepSkipped | WorkflowFinished
+) -> str | None:
     run = state.runs.get(event.re or "")
     if run is None or run.over:
         return "that run is over"
-    match said:
+    match payload:
         case WorkflowStepEnded():
-            made = run.made.get(said.key)
+            made = run.made.get(payload.key)
             if made is None or made.status:
                 return "that is known"
-            made.status, made.result, made.until = said.status, said.result, said.until
+            made.status, made.result, made.until = payload.status, payload.result, payload.until
         case WorkflowStepSkipped():
-            run.skipped.setdefault(said.step, said.reason)
+            run.skipped.setdefault(payload.step, payload.reason)
         case WorkflowFinished():
-            run.status = said.status if said.status in (DONE, FAILED, STOPPED) else FAILED
-            run.until, run.reason = event.timestamp, said.reason
+            run.status = payload.status if payload.status in (DONE, FAILED, STOPPED) else FAILED
+            run.until, run.reason = event.timestamp, payload.reason
             over = [one.id for one in state.runs.values() if one.over]
             for uid in over[:-KEPT_MAX]:
                 del state.runs[uid]
