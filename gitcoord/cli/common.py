@@ -1,4 +1,4 @@
-"""What commands share: opening the node, saying who speaks, and printing for people or for programs."""
+"""Common parts of commands: open the node, choose the acting agent, print for people or for programs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CHATTER = (
     "task",
     "draining",
     "withheld",
-)  # what --quiet leaves out
+)  # kinds that --quiet leaves out
 
 
 class Noun(click.Group):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gitcoord.core.format.event import Draft
     from gitcoord.node.node import Node
 
-HUNK_LINES = 3  # of each side, for a person
+HUNK_LINES = 3  # per side, for a person
 
 
 @click.group("conflict", cls=Noun)

@@ -1,4 +1,4 @@
-"""`gitcoord doctor`: what is wrong here, and how to mend it."""
+"""`gitcoord doctor`: problems of this clone and the remote, and how to fix them."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def _show(node: Node, wanted: Wanted, show: Printer, *, limit: int | None, sync:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a user asked to see."""
+    """The events that a user asked for."""
 
     types: frozenset[str] = frozenset()
     actors: tuple[str, ...] = ()

@@ -54,7 +54,7 @@ def command(file: BinaryIO, actor: str | None, timeout: float, no_sync: bool, dr
     node = here()
     who = speaker(node, actor)
     if not no_sync:
-        refresh(node)  # what others imported meanwhile is not imported again
+        refresh(node)  # events that others imported meanwhile are not imported again
     with _progress(file) as progress:
         done = import_log(node, file, name=file.name, actor=who, progress=progress, dry_run=dry_run)
     level = "queued" if no_sync or dry_run else _confirmed(node, done, timeout)

@@ -130,5 +130,5 @@ def _named(waiting: list[tuple[str, Event]], short: str) -> tuple[str, Event]:
 def _drop(node: Node, event: Event) -> None:
     node.home.queue.drop(event.uid, signer=node.keyring.signer, fleet_id=node.config.fleet)
     progress = node.home.progress()
-    # What stood behind it is chained anew: none of those lines is on the remote any more.
+    # Later lines are chained again: none of them is on the remote any more.
     node.home.save_progress(replace(progress, durable=min(progress.durable, (event.seq or 1) - 1)))

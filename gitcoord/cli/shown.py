@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gitcoord.core.fleet_state import FleetState
 
 WHOLE = 10_000_000  # columns, where no terminal limits them
-COLUMNS_MAX = 10_000  # of any terminal
+COLUMNS_MAX = 10_000  # no terminal is wider
 _TIME = re.compile(r"\d{4}-(\d\d-\d\d)T(\d\d:\d\d:\d\d)\.\d+Z\Z")
 
 

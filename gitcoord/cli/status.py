@@ -27,7 +27,7 @@ STYLES = {"alive": "green", "late": "yellow", "gone": "red", "waiting": "yellow"
 def command(watch: bool, as_json: bool) -> None:
     """Show what needs attention, and the state of the fleet.
 
-    Tells what this node saw last, and how long ago; `gitcoord sync` looks anew. Agents are alive as long as they keep
+    Tells what this node saw last, and how long ago; `gitcoord sync` looks again. Agents are alive as long as they keep
     their own promises of the next heartbeat: then late, then gone. One that is silent only writes.
 
     \b

@@ -1,4 +1,4 @@
-"""What agents do together. Pure; one small file each; listed by hand below."""
+"""Features: what agents do together. Pure; one small file each; listed by hand below."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from gitcoord.features.directives.orders import DirectiveEscalated
 from gitcoord.features.recovery.state import Escalated, FleetDegraded
 
 WAITING_MAX = 500  # the oldest go first: who has so many to hear of looks at the log
-WAITING_OF_ONE_MAX = 100  # of one author: a flood of its errors hides nobody else's
+WAITING_OF_ONE_MAX = 100  # per author: a flood of its errors hides no other author's
 SENT_MAX = 100  # kept, to be shown
 AT_ONCE_MAX = 20  # in one message; it says how many more there are
 EVERY_S = 60.0  # between two messages: what comes meanwhile goes into the next one

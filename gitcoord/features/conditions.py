@@ -35,7 +35,7 @@ _MESSAGE_STATES = ("delivered", "read", "acknowledged", "answered")
 
 FORMS = {
     "task": f"task ID {'|'.join((*STATUSES, 'over'))}",
-    "workflow": f"workflow ID|NAME {'|'.join(_RUN_STATES)}",  # of a name, its newest run
+    "workflow": f"workflow ID|NAME {'|'.join(_RUN_STATES)}",  # a name means its newest run
     "agent": f"agent NAME {'|'.join(_AGENT_STATES)}",
     "leader": "leader [NAME]",
     "message": f"message ID {'|'.join(_MESSAGE_STATES)}",

@@ -26,8 +26,8 @@ from gitcoord.features.typed import AgentGiven
 
 OPEN_MAX = 2000
 CLOSED_KEPT = 200
-PATHS_TOLD = 20  # of one conflict; there may be more
-FUNCTIONS_TOLD = 20  # of one path
+PATHS_TOLD = 20  # per conflict; there may be more
+FUNCTIONS_TOLD = 20  # per path
 NAME_CHARS_MAX, PATH_CHARS_MAX, FUNCTION_CHARS_MAX = 250, 500, 200
 
 Name = Annotated[str, Field(min_length=1, max_length=NAME_CHARS_MAX), NAMED]

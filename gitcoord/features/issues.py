@@ -22,7 +22,7 @@ from gitcoord.features.alerts import Alert
 from gitcoord.features.pages.markdown import inline
 
 TOLD_MAX = 1000  # events that are known to stand in an issue; more than the alerts that are kept
-SHOWN_MAX = 50  # of the newest events, in an issue's body
+SHOWN_MAX = 50  # newest events in an issue's body
 
 
 class IssueUpdated(Payload):
@@ -58,7 +58,7 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What should stand in an issue and does not; `told`: what stands in which. The oldest first."""
+    """Alerts that an issue lacks, oldest first; `told`: the alerts in each issue."""
 
     new: list[Alert]
     told: dict[int, list[Alert]]

@@ -14,7 +14,7 @@ from functools import lru_cache
 from gitcoord.core.errors import Refused
 from gitcoord.features import paths
 
-STEPS_MAX = 50_000  # of one look: 30 ms; a look for ten paths among fifty patterns with wildcards takes half of it
+STEPS_MAX = 50_000  # per look: 30 ms; a look for ten paths among fifty patterns with wildcards takes half of it
 PAIR_STEPS = 10  # to compare two that are soon told apart
 
 Owners = dict[str, None]
@@ -53,7 +53,7 @@ class Index:
     def owners(self, wanted: Iterable[str], counts: Callable[[str], bool] = lambda owner: True) -> Owners:
         """Return who has a path in common with `wanted`, of those that count. Raises TooMuch."""
         found: Owners = {}
-        left = STEPS_MAX  # what is left does not depend on the order: a state read from a disk has another one
+        left = STEPS_MAX  # the rest does not depend on the order, which differs in a state read from a disk
         for one in dict.fromkeys(wanted):
             for other, owners in self._near(_split(one)[0]):
                 new = [owner for owner in owners if counts(owner)]

@@ -31,10 +31,10 @@ from gitcoord.features.typed import AgentGiven, Chosen
 
 HOLD_S = 2 * 3600.0  # unless asked for otherwise: a long morning, and no longer than a forgotten one hurts
 HOLD_S_MAX = 7 * 86_400.0
-PATTERNS_MAX = 50  # of one reservation
+PATTERNS_MAX = 50  # per reservation
 GRACE_S = 60.0  # before the leader ends what ledger time does not: mostly that follows as soon as somebody writes
 HELD_MAX = 2000  # in a fleet at a time
-PATTERNS_HELD_MAX = 5000  # of all of them
+PATTERNS_HELD_MAX = 5000  # by all agents together
 
 Place = Annotated[str, Field(max_length=200), NAMED]
 
@@ -79,7 +79,7 @@ class Held:
 
 @dataclass(slots=True)
 class Count:
-    """What one author holds."""
+    """The number of things that one author holds."""
 
     reservations: int = 0
     patterns: int = 0

@@ -19,10 +19,10 @@ from gitcoord.features.pages.snapshot import check_headings
 
 LEADERS_MAX = 200
 HEADINGS_MAX = 200  # types of events
-LINES_MAX = 10_000_000  # of a change
+LINES_MAX = 10_000_000  # per change
 SET_MAX = 50  # settings in one event: each is judged by itself
 VOTE_WEIGHT_MAX = 1000
-OWNERS_MAX = 50  # of one pattern
+OWNERS_MAX = 50  # per pattern
 
 Check = Annotated[str, Field(min_length=1, max_length=200), NAMED]
 Weight = Annotated[int, Field(ge=0, le=VOTE_WEIGHT_MAX)]
@@ -30,7 +30,7 @@ Owners = Annotated[list[Agent], Field(min_length=1, max_length=OWNERS_MAX)]
 
 
 class Settings(BaseModel):
-    """What a fleet can set, with its defaults."""
+    """The settings of a fleet, with their defaults."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -38,7 +38,7 @@ class Settings(BaseModel):
     headings: dict[str, str] = Field(
         {}, max_length=HEADINGS_MAX, description="event type to heading, added to the built-in table"
     )
-    profile: Literal["local", "lan", "github"] | None = Field(None, description="timings; else the card's")
+    profile: Literal["local", "lan", "github"] | None = Field(None, description="timings (default: the card's)")
     heartbeats: Literal["live", "log"] = Field("live", description="where heartbeats go: outboxes only, or the log too")
     leaders: list[Agent] = Field(
         [], max_length=LEADERS_MAX, description="agents that may lead, the preferred first; empty: every one"

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from gitcoord.core.fields import AGENT_CHARS_MAX, GIVEN_CHARS_MAX, NAMED, Json
 
-CAPABILITIES_MAX = 50  # of one agent, or that one task needs
+CAPABILITIES_MAX = 50  # per agent, or needed per task
 AGENTS_GIVEN_MAX = 1000  # by hand, or by a program, in one command
 CHOSEN_MAX = 100  # things that one command is about
 
@@ -59,4 +59,4 @@ Capability = Annotated[
 ]
 CapabilityGiven = Annotated[str, Field(max_length=100)]
 Capabilities = Annotated[list[Capability], BeforeValidator(_apart), Field(max_length=CAPABILITIES_MAX)]
-"""What an agent can do: words that the fleet agrees on, in small letters; `python,backend` is two."""
+"""An agent's capabilities: words that the fleet agrees on, in small letters; `python,backend` is two."""

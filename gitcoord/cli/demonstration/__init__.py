@@ -1,1 +1,1 @@
-"""What `gitcoord demo` plays."""
+"""The scenes of `gitcoord demo`."""

@@ -41,7 +41,7 @@ if event["type"] == "question":
 
 @dataclass(slots=True)
 class Play:
-    """What one scene leaves to the next."""
+    """The state that one scene leaves to the next."""
 
     stage: Stage
     cast: list[str]

@@ -1,4 +1,4 @@
-"""What people ask of agents: to register, to say how they are, to be listed, and in which order they start."""
+"""Commands about agents: register, report a status, list, and show the start order."""
 
 from __future__ import annotations
 

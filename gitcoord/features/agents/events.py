@@ -1,4 +1,4 @@
-"""What is said of agents: each registers and speaks for itself; how others look is said by the leader alone."""
+"""Events about agents: each agent registers and reports for itself; only the leader reports how others look."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class AgentUnregistered(Payload):
 
 
 class AgentStatusChanged(Payload):
-    """Of the author, or of the agent named. What is null stays as it is; an empty task is none."""
+    """The author's status, or that of the named agent. A null field stays unchanged; an empty task is none."""
 
     agent: Agent | None = None
     status: Status | None = None

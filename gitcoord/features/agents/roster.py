@@ -32,7 +32,7 @@ from gitcoord.features.agents.events import (
 )
 from gitcoord.features.typed import CAPABILITIES_MAX
 
-DEPENDENCIES_MAX = 10_000  # of all agents: ten each of a thousand; a circle is looked for among them
+DEPENDENCIES_MAX = 10_000  # for all agents: ten each for a thousand; the search for a cycle visits all of them
 STANDS_IN_MAX = 20  # agents that one stands in for at a time
 
 SEEN: Mapping[type[BaseModel], str] = {

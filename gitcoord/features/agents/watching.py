@@ -83,7 +83,7 @@ def _too_many(state: State, ctx: Context, lost: News) -> bool:
 def _doubted_s(state: State, ctx: Context, lost: News) -> float | None:
     """Return how long ago this leader doubted that these agents are lost; None if it did not.
 
-    A doubt is about a silence that began before it: after another one of the same agents, it doubts anew.
+    A doubt is about a silence that began before it: after another one of the same agents, it doubts again.
     """
     doubt = state.doubt
     if doubt is None or doubt.term != ctx.fleet.terms.term:

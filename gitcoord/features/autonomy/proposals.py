@@ -31,9 +31,9 @@ GATED: Mapping[str, str] = {
 """Types of the leader's events that are such a decision, whatever is said in them: the fold asks `withholds`."""
 
 WAITING_MAX = 200  # proposals at a time: more than anybody reads; the leader makes no more
-KEPT_MAX = 1000  # of those that wait: a leader sees its newest ones only when they are in the ledger
+KEPT_MAX = 1000  # pending proposals: a leader sees its newest ones only when they are in the ledger
 FINISHED_MAX = 500  # kept, so that what was rejected stays so
-PENDING_S = 86_400.0  # unanswered for a day, it is proposed anew if it is still wanted
+PENDING_S = 86_400.0  # unanswered for a day, it is proposed again if it is still wanted
 APPROVED_S = 3600.0  # not asked for since then: what it was about is over
 
 OVER = {
@@ -41,7 +41,7 @@ OVER = {
     "rejected": "{judge} rejected it already",
     "done": "{judge} approved it, and it is done",
     "overtaken": "a newer proposal took its place",
-    "lapsed": "it lapsed without an answer; what is still wanted is proposed anew",
+    "lapsed": "it lapsed without an answer; what is still wanted is proposed again",
 }
 """Why nobody judges a proposal of that status any more."""
 
@@ -106,7 +106,7 @@ AUTHORITY: Mapping[str, Who] = {
 
 @dataclass(slots=True)
 class Proposal:
-    """What the leader would do. `status`: pending, approved, rejected, done, lapsed, or overtaken by a newer one."""
+    """A proposed decision. `status`: pending, approved, rejected, done, lapsed, or overtaken by a newer one."""
 
     id: str
     kind: str
@@ -123,7 +123,7 @@ class Proposal:
     judge: str = ""
     why: str = ""
     changed: str = ""
-    position: int = 0  # of the event that made it what it is
+    position: int = 0  # of the event that set its status
 
     @property
     def waits(self) -> bool:
@@ -134,7 +134,7 @@ class Proposal:
 class State:
     level: Level = "full"
     approvers: Approvers = "members"
-    by: str = ""  # who set the level
+    by: str = ""  # the agent that set the level
     since: str = ""
     proposals: dict[str, Proposal] = field(default_factory=dict)  # by id, oldest first
     newest: dict[str, str] = field(default_factory=dict)  # occasion → id
@@ -165,7 +165,7 @@ def gate(ctx: Context, kind: str, duty: Duty) -> tuple[Duty, ...]:
 
     `kind` is one of MAJOR, or anything else for a minor decision. Ask again for as long as the duty is wanted: what was
     approved is appended only then, as it was approved. What was rejected is given no more. Where the proposal names
-    an agent (`data["agent"]`) that is gone, and the duty names another one, it is proposed anew.
+    an agent (`data["agent"]`) that is gone, and the duty names another one, it is proposed again.
     """
     state: State = ctx.state("autonomy")
     if not _asks(state.level, kind):

@@ -57,7 +57,9 @@ class Because(One):
 
 class List(Arguments):
     agent: AgentGiven | None = Field(None, description="Only those that have a part for this agent")
-    status: Literal["open", "done", "failed", "withdrawn"] | None = Field(None, description="Only these; else the open")
+    status: Literal["open", "done", "failed", "withdrawn"] | None = Field(
+        None, description="Only directives with this status (default: open)"
+    )
     all: bool = Field(False, description="Also those that are over")
 
 

@@ -31,9 +31,9 @@ from gitcoord.core.fold.authority import (
 from gitcoord.core.format.event import Event
 from gitcoord.features.typed import Capability, Priority
 
-AGENTS_MAX = 1000  # of one directive
+AGENTS_MAX = 1000  # per directive
 OPEN_MAX = 500  # at a time
-PARTS_MAX = 20_000  # of all that are open: the leader looks at each of them at every tick
+PARTS_MAX = 20_000  # of all open directives: the leader looks at each part at every tick
 OVER_MAX = 200  # kept of those that are over
 TEXT_KEPT = 200  # characters, for lists and plans; the ledger has all of it
 
@@ -41,7 +41,7 @@ CONTINGENCY = "contingency:"
 
 
 class Plan(Payload):
-    """What follows when an agent fails: a task of that title, another agent in its place, or word to the issuer."""
+    """The plan if an agent fails: create a task of that title, give the order to another agent, or tell the issuer."""
 
     kind: Literal["task", "agent", "escalate"]
     text: Annotated[str, Field(max_length=TEXT_KEPT), NAMED] = ""

@@ -81,7 +81,7 @@ def _request(ctx: Context, args: Request) -> list[NewEvent]:
         raise Refused(f"a request is for 1 to {most} agents: name them with --to, or a --capability")
     named = [member(ctx, text) for text in args.to]
     reasons = {one: reason for one in to if (reason := circuits.why_not_ask(ctx, one)) is not None}
-    to = [one for one in to if one in named or one not in reasons]  # who was not named is left out
+    to = [one for one in to if one in named or one not in reasons]  # an agent that was not named is left out
     if reasons and (not to or any(one in reasons for one in to)):
         raise Refused(f"{next(iter(reasons.values()))}: `gitcoord recovery circuits` shows whom not to ask")
     more = {"capability": args.capability} if args.capability else {}

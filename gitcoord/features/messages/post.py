@@ -23,11 +23,11 @@ from gitcoord.core.format.event import Event
 from gitcoord.features.conversation import RECORDS, is_said
 from gitcoord.features.typed import Capability, Priority
 
-KEPT_MAX = 3000  # of what was said: the newest; the ledger has the rest
-AUTHORS_MAX = 1000  # of what was said to nobody in particular: so many may still be answered
+KEPT_MAX = 3000  # newest messages; the ledger has the rest
+AUTHORS_MAX = 1000  # of events without a recipient: so many may still be answered
 IDS_MAX = 1000  # named as read by one event
-KEPT_OF_ONE_MAX = 1000  # of one author: who says more has its own oldest forgotten, and not the others'
-READERS_MAX = 1000  # of one message that are remembered
+KEPT_OF_ONE_MAX = 1000  # per author: beyond it, the author's own oldest ones are forgotten, and not the others'
+READERS_MAX = 1000  # remembered per message
 NAMED_MAX = 10  # in one sentence
 
 
@@ -90,7 +90,7 @@ class Said:
     priority: Priority = "MEDIUM"
     capability: str | None = None
     expires_s: float | None = None
-    request_s: float | None = None  # of a request: in which time an answer is wanted
+    request_s: float | None = None  # a request's time limit for an answer
     answer: str | None = None  # its first one, or the word that there is none
     lapsed: bool = False
     read: dict[str, None] = field(default_factory=dict)  # by whom, casefolded, beside those whose mark lies behind it
@@ -105,7 +105,7 @@ class State:
     said: OrderedDict[str, Said] = field(default_factory=OrderedDict)  # by id, oldest first
     marks: dict[str, int] = field(default_factory=dict)  # agent, casefolded → all up to that position is read
     waiting: dict[str, None] = field(default_factory=dict)  # ids of requests without an answer
-    authors: OrderedDict[str, str] = field(default_factory=OrderedDict)  # of what was said to nobody in particular
+    authors: OrderedDict[str, str] = field(default_factory=OrderedDict)  # of events without a recipient
 
     def __post_init__(self) -> None:
         self.by_author: dict[str, OrderedDict[str, None]] = {}
@@ -154,7 +154,7 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
 def _say(state: State, sequenced: SequencedEvent) -> None:
     event = sequenced.event
     if event.type in RECORDS or "source" in event.data:
-        return  # what was imported was said long ago
+        return  # an imported event was sent long ago
     # A directive to more than an event can name has a list of its own.
     to, known = event.to or tuple(getattr(sequenced.payload, "agents", ())), state.said.get(event.re or "")
     if known is not None and event.type != "request_lapsed":

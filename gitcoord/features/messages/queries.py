@@ -1,4 +1,4 @@
-"""What is read of messages: an inbox, what was said, and how far a message got with each recipient."""
+"""Queries about messages: the inbox, the list, and the delivery of one message to each recipient."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ TEMPLATE_CHARACTERS_MAX = 200
 RECIPIENTS_SHOWN_MAX = 5  # an event may name 100
 
 _FIELD = re.compile("{(" + "|".join(FIELDS) + ")}")
-_ACTIVE = re.compile(r"[`<>\[\]&\\*_~|$@#!:{}\n\t]")  # what Markdown or a forge acts on
+_ACTIVE = re.compile(r"[`<>\[\]&\\*_~|$@#!:{}\n\t]")  # Markdown or a forge acts on these
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Entry:
     to: tuple[str, ...] = ()
     uid: str = ""
     re: str = ""
-    via: str = ""  # who imported it: the author is that one's word
+    via: str = ""  # the importer: the author is known by its word only
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ _UNSEEN = (
 )
 _TOO_LONG = re.compile(rf"(?=.{{{WIDTH + 1}}})(?:.{{{WIDTH // 2},{WIDTH - 1}}} |.{{{WIDTH}}})")
 _PLAIN = re.compile(r"[A-Za-z0-9]+(?:[ _-][A-Za-z0-9]+)*\Z|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z\Z")
-_REFERENCE = re.compile(r"(?i)\bGH-\d|\b[0-9a-f]{7,64}\b")  # what a forge links: an issue, a commit
+_REFERENCE = re.compile(r"(?i)\bGH-\d|\b[0-9a-f]{7,64}\b")  # a forge links these: an issue, a commit
 _BLANK = " \t\n"
 
 

@@ -42,13 +42,13 @@ BEGIN = "<!-- BEGIN COMMUNICATION -->"
 END = "<!-- END COMMUNICATION -->"
 
 CONTENT_CHARACTERS_MAX = 4000  # shown of one event: some screens of text; the log keeps all
-ENTRIES_SHOWN_MAX = 1000  # of one interaction, the newest: a forge does not render files of megabytes
-PAGE_BYTES_MAX = 400_000  # of what is said on one page: a forge shows no page of megabytes
+ENTRIES_SHOWN_MAX = 1000  # newest entries per interaction: a forge does not render files of megabytes
+PAGE_BYTES_MAX = 400_000  # of text per page: a forge shows no page of megabytes
 VOLUMES_SHOWN_MAX = 5000  # in the index, the newest; the folder has all
 RECENT_MAX = 100  # interactions on one page
 VOLUME_INTERACTIONS = 100  # in one file of the archive, by number: a late reply changes one file only
 
-_BYTES, _ENTRY_BYTES = 2, 300  # of a character and of a heading, as a page shows them: with margins, in most scripts
+_BYTES, _ENTRY_BYTES = 2, 300  # per character and per heading on a page: with margins, in most scripts
 
 _POSITION = re.compile(r"^Ledger position (\d{1,16})\b", re.MULTILINE | re.ASCII)
 

@@ -69,16 +69,16 @@ IS_GONE = "it is gone, do not ask it"
 
 @dataclass(slots=True)
 class Circuit:
-    """Of one agent."""
+    """The circuit breaker of one agent."""
 
     agent: str
     state: Literal["open", "half-open", "closed"] = CLOSED
     since: str = ""
-    position: int = 0  # of the event that turned it
+    position: int = 0  # of the event that changed it
     reason: str = ""
     turns: int = 0  # how often it changed
     tries: int = 0  # how often it opened since it was last closed
-    failures: int = 0  # of its tasks, in a row
+    failures: int = 0  # failed tasks in a row
     tried: Literal["", "failed", "done"] = ""  # how the trial went
 
     @property

@@ -1,4 +1,4 @@
-"""What the leader does about an agent that is gone: one strategy after the other, as the fleet has configured them."""
+"""Plan: the leader handles an agent that is gone by one strategy after the other, as the fleet has configured them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Case:
     number: int
     loss: Loss
     recovery: Recovery | None  # None: it begins now
-    losses: Sequence[str]  # of this agent, lately
+    losses: Sequence[str]  # this agent's recent ones
 
     def duty(self, type_: str, words: str, *, to: Iterable[str] = (), **data: Any) -> Duty:
         return Duty(
@@ -101,7 +101,7 @@ def _steps(case: Case, strategies: Sequence[Strategy]) -> Iterator[Duty]:
         yield case.duty("recovery_failed", "is not recovered: all that is configured was tried")
 
 
-Done = tuple[list[Duty], bool]  # what to append, and whether that is enough
+Done = tuple[list[Duty], bool]  # the duties to append, and whether they are enough
 
 
 def _restart(case: Case) -> Done:

@@ -1,4 +1,4 @@
-"""What is known of recoveries: who was lost, what was tried, what came of it."""
+"""The state of recoveries: the lost agents, the strategies tried, and their outcomes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from gitcoord.features.typed import Capability
 
 HISTORY_MAX = 200  # recoveries kept; the ledger has the older ones
 LACKING_MAX = 1000  # capabilities, or agents, that one loss touches
-LOSSES_MAX = 50  # of one agent, that are remembered
+LOSSES_MAX = 50  # remembered per agent
 
 
 class _Model(Payload):
@@ -130,7 +130,7 @@ class Step:
 
 @dataclass(slots=True)
 class Recovery:
-    """What was done about one loss of one agent. `lost`, `finished`, `returned` are times."""
+    """The recovery from one loss of one agent. `lost`, `finished`, `returned` are times."""
 
     id: str
     agent: str
@@ -162,7 +162,7 @@ class State:
     lost: dict[str, Loss] = field(default_factory=dict)  # by casefolded agent, until it is back
     losses: dict[str, list[str]] = field(default_factory=dict)  # by casefolded agent: when it was lost, oldest first
     outcomes: dict[str, int] = field(default_factory=dict)  # how many recoveries ended so, ever
-    seconds: float = 0.0  # of all that ended, from the loss on
+    seconds: float = 0.0  # sum over closed recoveries, from the loss on
     circuits: dict[str, Circuit] = field(default_factory=dict)
 
 

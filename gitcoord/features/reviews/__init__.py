@@ -19,7 +19,7 @@ from gitcoord.features.reviews.events import OfPull, ReviewPosted, ReviewRequest
 from gitcoord.features.reviews.state import Posted, Pull, State, Vote, key
 
 PULLS_MAX = 1000  # the ones that were quiet for longest are forgotten
-PULLS_OF_ONE_MAX = 200  # that one author was the first to speak of
+PULLS_OF_ONE_MAX = 200  # first named by one author
 VOTES_MAX = 200  # on one
 
 EVENTS = events.EVENTS

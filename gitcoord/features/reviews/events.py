@@ -1,4 +1,4 @@
-"""What is said of pull requests: each event names one by its number, and a commit of it where that matters."""
+"""Events about pull requests: each names one by its number, and a commit of it where that matters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Verdict = Literal["approve", "comment", "request_changes"]
 
 
 class OfPull(Payload):
-    """What an event is about. An empty `repo` is the one that the fleet's remote is; an empty `commit` any."""
+    """The subject of an event. An empty `repo` is that of the fleet's remote; an empty `commit` is any."""
 
     pr: Number
     repo: Repository = ""
@@ -26,7 +26,7 @@ class OfPull(Payload):
 
 
 class VoteCast(OfPull):
-    """The author's opinion, in place of an earlier one of his."""
+    """The author's vote, which replaces its earlier one."""
 
     verdict: Voice
     why: Words = ""

@@ -1,4 +1,4 @@
-"""What a fleet has said of pull requests: the votes of agents, and the newest review of each."""
+"""The state of pull requests: the votes of agents, and the newest review of each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Outcome = Literal["none", "waiting", "approved", "rejected"]
 
 @dataclass(slots=True)
 class Vote:
-    """Of one agent, on the commit that it named. Without one it counts for nothing: nobody knows what was looked at."""
+    """An agent's vote, on the commit that it named. A vote without a commit counts for nothing."""
 
     agent: str
     verdict: str
@@ -38,12 +38,12 @@ class Posted:
 
 @dataclass(slots=True)
 class Pull:
-    """What the fleet has said of a pull request; `id` is that of the first event about it."""
+    """The fleet's knowledge of a pull request; `id` is that of the first event about it."""
 
     id: str
     repo: str
     pr: int
-    by: str  # who was the first to speak of it
+    by: str  # the first author of an event about it
     votes: dict[str, Vote] = field(default_factory=dict)  # by agent, casefolded
     requested: str = ""  # since when a review is wanted
     review: Posted | None = None

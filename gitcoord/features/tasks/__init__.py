@@ -66,7 +66,7 @@ NEXT: Mapping[str, Mapping[str, str]] = {
     FAILED: {},
     CANCELLED: {},
 }
-"""What follows when an event comes to a task in a status. READY after an attempt is FAILED when it was the last."""
+"""The status after an event, by the status before. READY after the last attempt is FAILED."""
 
 
 def _worker(state: State, asked: Asked, persons: Persons) -> Whose | None:

@@ -1,4 +1,4 @@
-"""What people and agents do with tasks. Each refuses early what cannot be; the fold is the judge."""
+"""Commands about tasks. Each refuses an impossible request early; the fold decides."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ def _preference(state: State, task: Task, worker: Worker, held: int) -> _Prefere
         worker.workload,
         speed_s if speed_s is not None else 0.0,
         worker.id,
-    )  # who is new gets its chance
+    )  # a new agent gets its chance
 
 
 def mean_s(state: State, agent: str, task: Task) -> float | None:

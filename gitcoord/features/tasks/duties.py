@@ -41,7 +41,7 @@ def _assignments(state: State, ctx: Context) -> Iterator[Duty]:
             re=task.id,
         )
         for duty in autonomy.gate(ctx, "assignment", wanted):
-            agent = duty.data.get("agent", one.agent)  # what was approved may be for another one than now
+            agent = duty.data.get("agent", one.agent)  # an approved proposal may name another agent than now
             if slots.get(agent, 0) > 0:
                 slots[agent] -= 1
                 yield duty

@@ -1,4 +1,4 @@
-"""What is said of tasks: each event but the first names its task by `re`, so that they share one thread."""
+"""Events about tasks: each event but the first names its task by `re`, so that they share one thread."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ BODY_MAX = 16_000  # characters: four in UTF-8 still fit into an event
 RESULT_MAX = 16_000
 AFTER_MAX = 200  # tasks that one waits for; a wider join takes a task in between
 ARTIFACTS_MAX = 50
-ATTEMPTS_MAX = 100  # of all kinds: what went from hand to hand so often goes to a person
+ATTEMPTS_MAX = 100  # of all kinds: a task that changed hands so often goes to a person
 TIMEOUT_S_MAX = 30 * 86_400.0
 
 StepKey = Annotated[str, Field(max_length=60, pattern=r"^(undo:)?[a-z][a-z0-9_]{0,40}(#[0-9]{1,3})?$")]
-"""Of a workflow: `step`, `step#2` for the third item of a fan-out, or `undo:step`."""
+"""The place in a workflow: `step`, `step#2` for the third item of a fan-out, or `undo:step`."""
 
 Attempt = Annotated[int, Field(ge=1, le=ATTEMPTS_MAX)]
 Body = Annotated[str, Field(max_length=BODY_MAX), FREE]

@@ -1,4 +1,4 @@
-"""What can be asked of tasks: which there are, how one stands, and why nobody has it."""
+"""Queries about tasks: list them, show one, and explain why no agent has it."""
 
 from __future__ import annotations
 

@@ -18,14 +18,14 @@ OVER = (DONE, FAILED, CANCELLED)
 STATUSES = (CREATED, READY, *HELD, *OVER)
 
 OPEN_MAX = 20_000  # tasks that are not over: an hour's work for a hundred agents at a third of a minute each
-OPEN_BYTES_MAX = 16 * 1024 * 1024  # of their events: the state is read by every command
-OVER_MAX = 1000  # that are over and still known; the ledger has the others
+OPEN_BYTES_MAX = 16 * 1024 * 1024  # of events of open tasks: every command reads the state
+OVER_MAX = 1000  # closed tasks that are still known; the ledger has the others
 OVER_BYTES_MAX = 4 * 1024 * 1024
 DEPENDANTS_MAX = 500  # tasks that wait for one: all of them become ready with one event
 REASON_KEPT = 500  # characters of a reason; the event has all of it
 SPEEDS_MAX = 50  # capabilities of one agent whose speed is known
 SPEED_AGENTS_MAX = 2000
-SPEED_WEIGHT = 20  # of a mean: what an agent did long ago counts less and less
+SPEED_WEIGHT = 20  # attempts in a mean: what an agent did long ago counts less and less
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class Attempt:
     until: str = ""
     outcome: str = ""  # done, failed, released, cancelled
     reason: str = ""
-    late: str = ""  # what its agent still said of it when it was over
+    late: str = ""  # the agent's report after the attempt was closed
     position: int = 0  # of the event that gave it, started it or ended it
 
 

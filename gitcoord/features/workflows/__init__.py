@@ -34,8 +34,8 @@ from gitcoord.features.workflows.file import TASKS_MAX, Definition, condition_ch
 from gitcoord.features.workflows.runs import RUNNING, STOPPED, STOPPING, UNDO, WAITING, Made, Now, Run
 
 DEFINED_MAX = 200
-RUNS_MAX = 200  # that go on
-KEPT_MAX = 100  # that are over and still known
+RUNS_MAX = 200  # open runs
+KEPT_MAX = 100  # closed runs that are still known
 ECHOES = frozenset({"error", "proposal_made", "proposal_lapsed", "alert_sent", "issue_updated"})
 """The leader writes these of what a start leads to: a workflow that starts after one would start itself without end."""
 WISHES_MAX = 100  # to start one, that the leader has not seen yet
@@ -123,7 +123,7 @@ def _fold_own(state: State, event: Event, payload: BaseModel) -> str | None:
 
 
 def _note_made(run: Run, event: Event, key: str) -> None:
-    if len(run.made) < 2 * TASKS_MAX:  # what the leader makes of a definition is less than half
+    if len(run.made) < 2 * TASKS_MAX:  # a definition makes less than half of that
         run.made.setdefault(key, Made(event.uid, event.timestamp))
 
 
@@ -136,7 +136,7 @@ def _define(state: State, event: Event, definition: Definition) -> str | None:
         return f"{DEFINED_MAX} workflows are defined already"
     mine = [one for one, by in state.definers.items() if by == event.actor]
     if len(mine) >= quotas.WORKFLOWS_DEFINED and name not in state.defined:
-        return quotas.full(event.actor, "workflows defined", quotas.WORKFLOWS_DEFINED, "define one of these anew")
+        return quotas.full(event.actor, "workflows defined", quotas.WORKFLOWS_DEFINED, "define one of these again")
     state.defined[name] = definition
     state.definers.setdefault(name, event.actor)
     return None

@@ -1,4 +1,4 @@
-"""What can be asked of workflows, and for."""
+"""Commands and queries about workflows."""
 
 from __future__ import annotations
 

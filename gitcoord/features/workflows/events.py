@@ -1,4 +1,4 @@
-"""What is said of workflows: members define, start and stop them, the leader says how their steps end."""
+"""Events about workflows: members define, start and stop them; the leader records how their steps end."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ from gitcoord.features.typed import Capabilities, Priority
 FILE_BYTES_MAX = 40_000  # it goes into one event
 STEPS_MAX = 100
 CONDITION_CHARS_MAX = 1000
-ITEMS_MAX = 100  # of one fan-out
-TASKS_MAX = 1000  # of one run: the leader looks at all of them at every tick
+ITEMS_MAX = 100  # per fan-out
+TASKS_MAX = 1000  # per run: the leader looks at all of them at every tick
 PLACES = re.compile(r"\{(?:item|([a-z][a-z0-9_]*)\.result)\}")  # {item} has no name
 PLACES_MAX = 20  # in one text: what is filled in may be long
 
@@ -39,7 +39,7 @@ StepNames = Annotated[list[StepName], BeforeValidator(_listed), Field(max_length
 
 
 class Work(Payload):
-    """What becomes a task. `{item}` and `{step.result}` in title and body are filled in when it starts."""
+    """A step's task. `{item}` and `{step.result}` in title and body are filled in when it starts."""
 
     model_config = ConfigDict(extra="forbid")
 
