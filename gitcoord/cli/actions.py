@@ -59,7 +59,7 @@ def report(answers: tuple[Path, ...]) -> None:
     try:
         found += [one for value in values for one in annotations.of(value)]
     except (KeyError, TypeError, AttributeError):
-        raise Refused(f"{' '.join(map(str, answers))}: this is not what a command printed with --json") from None
+        raise Refused(f"{' '.join(map(str, answers))}: it does not hold the output of a command with --json") from None
     _put("GITHUB_STEP_SUMMARY", "".join(_summary(now)))
     outputs = {
         "position": now["ledger"]["position"],
@@ -87,7 +87,7 @@ def _values(path: Path) -> Iterator[Mapping[str, Any]]:
                 yield json.loads(line)
             except ValueError:
                 raise Refused(
-                    f"{path}: a line of it is cut off: it is not what a command printed with --json"
+                    f"{path}: its last line is cut off: it does not hold the whole output of a command with --json"
                 ) from None
 
 

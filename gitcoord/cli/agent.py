@@ -211,7 +211,7 @@ def _contract(
     from gitcoord.node.tasks.worker import WorkerConfig
 
     if words and handler:
-        raise click.UsageError("--exec and --handler say the same in two ways: give one of them")
+        raise click.UsageError("--exec and --handler exclude each other: give one of them")
     if not words and not handler:
         return None
     top = Path.cwd()
@@ -244,7 +244,7 @@ def rekey(actor: str | None, dry_run: bool, as_json: bool) -> None:
     if as_json:
         print_json({"schema": "gitcoord.rekey/1", "id": event.uid, "agent": who, "key": key})
     else:
-        echo(f"{who} has a new key; the old one is worth nothing from here on")
+        echo(f"{who} has a new key; the old key is not valid any more")
 
 
 @command.command("prove")

@@ -225,7 +225,7 @@ def _node_changed(node: Node, name: str, text: str | None) -> tuple[Config, Any]
     from gitcoord.store.home.home import Config
 
     if name not in preferences.NODE:
-        raise Refused(f"{name} is the fleet's alone: leave --node out")
+        raise Refused(f"{name} is a setting of the fleet: leave --node out")
     config = node.home.config()
     if text is None and name == "remote":
         raise Refused("a node needs a remote: set another one")

@@ -63,7 +63,7 @@ def check(
     if prs and refs:
         raise click.UsageError("--prs takes all open pull requests: leave REF out")
     if dry_run and not record:
-        raise click.UsageError("--dry-run goes with --record: else nothing is written")
+        raise click.UsageError("--dry-run goes with --record: without --record nothing is written")
     node = node_if_any()
     if record and node is None:
         raise Refused("--record writes into a fleet's log: run `gitcoord init` here first")

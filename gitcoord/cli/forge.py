@@ -58,7 +58,7 @@ def at(node: Node | None, repo: str | None) -> Forge:
     url = (git_store.remote_url(common, remote) or remote) if common is not None else ""
     own = urls.repository_of(url, os.environ) if url else None
     if wanted is None and own is None:
-        raise Refused("which repository? The remote here is not on GitHub: give --repo owner/name")
+        raise Refused("the remote here is not on GitHub: name a repository with --repo OWNER/NAME")
     if own is not None and (wanted is None or wanted.casefold() == own.casefold()):
         return Forge(own, Source(url, common))
     return Forge(wanted or "", None)

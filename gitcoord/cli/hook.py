@@ -48,14 +48,14 @@ def pre_commit(as_json: bool) -> None:
     try:
         found, refuses = _look(Path.cwd())
     except GitcoordError as wrong:
-        echo(f"gitcoord: reservations were not looked at: {wrong}", err=True)
+        echo(f"gitcoord: reservations were not checked: {wrong}", err=True)
         return
     if as_json:
         print_json({"schema": "gitcoord.hook.pre_commit/1", "refused": bool(found and refuses), "touched": found})
     for one in found if not as_json else ():
         echo(f"gitcoord: {_in_words(one)}", err=True)
     if found and refuses:
-        raise Lost("the commit is refused: talk to them, wait, or commit with --no-verify")
+        raise Lost("the commit is refused: ask the holders, wait, or commit with --no-verify")
 
 
 def _look(folder: Path) -> tuple[list[Touched], bool]:

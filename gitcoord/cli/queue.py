@@ -67,7 +67,7 @@ def _show(node: Node, waiting: list[tuple[str, Event]], as_json: bool) -> None:
     if not waiting:
         echo("nothing is queued")
     if why is not None:
-        echo(f"none of it comes into the ledger today: {why}")
+        echo(f"none of these events can be sequenced today: {why}")
 
 
 @command.command("drop")
@@ -95,7 +95,7 @@ def drop(id_: str, force: bool, dry_run: bool, as_json: bool) -> None:
         if level == "durable" and not force:
             raise Refused(
                 f"event {event.uid[:8]} is on the remote already, others may have seen it: "
-                "let it go out, or stop offering it with --force"
+                "let it be sequenced, or drop it with --force"
             )
         if dry_run:
             would("queue.drop", as_json, changes=[f"drop {event.uid[:8]} ({event.type} by {event.actor})"])
@@ -124,7 +124,7 @@ def _named(waiting: list[tuple[str, Event]], short: str) -> tuple[str, Event]:
         return found[0]
     if found:
         raise names.ambiguous(short, [event.uid for _, event in found])
-    raise Refused(f"no event {short!r} is queued here: `gitcoord queue list` shows what there is")
+    raise Refused(f"no event {short!r} is queued here: `gitcoord queue list` shows the queue")
 
 
 def _drop(node: Node, event: Event) -> None:

@@ -40,7 +40,7 @@ def command(as_json: bool) -> None:
         else:
             races = node.sync().races_lost
     except Unreachable as wrong:
-        raise Unreachable(f"{wrong}; what is queued is safe on this disk, and goes out when it can") from None
+        raise Unreachable(f"{wrong}; queued events are safe on this disk; the next sync sends them") from None
     except filelock.Timeout:
         raise NotConfirmed("another process of this node is syncing and does not end: try again") from None
     outcome = _outcome(node, before, races)
@@ -75,7 +75,7 @@ def _wait_for_round(node: Node) -> None:
         time.sleep(LOOK_S)
     progress = node.home.progress()
     if not progress.online:
-        raise Unreachable(f"{progress.problem} (met by the agent that runs here)")
+        raise Unreachable(f"{progress.problem} (reported by the agent that runs here)")
 
 
 def _outcome(node: Node, events: list[Event], races: int) -> dict[str, Any]:

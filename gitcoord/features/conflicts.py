@@ -274,7 +274,7 @@ def resolve(ctx: Context, args: Resolve) -> list[NewEvent]:
     if args.all:
         return [_closing(one, args.why) for one in state.open.values()]
     if args.conflict is None:
-        raise Refused("which one? `gitcoord conflict list` shows them; --all is all of them")
+        raise Refused("name a conflict, or give --all: `gitcoord conflict list` lists them")
     chosen = _named(ctx, args.conflict)
     if chosen.until:
         raise Refused(f"conflict {chosen.id[:8]} is closed since {times.shown(chosen.until)}: {chosen.reason}")

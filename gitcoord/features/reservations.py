@@ -272,7 +272,7 @@ def release(ctx: Context, args: Release) -> list[NewEvent]:
     else:
         chosen = [one for one in held.values() if one.party == (ctx.actor, ctx.node, ctx.place)]
     if not chosen:
-        raise Refused("nothing is reserved from here: `gitcoord reservations` shows what is")
+        raise Refused("nothing is reserved from here: `gitcoord reservations` lists all reservations")
     return [NewEvent("paths_released", f"{ctx.actor} releases {', '.join(one.paths)}", re=one.id) for one in chosen]
 
 

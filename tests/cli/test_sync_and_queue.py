@@ -50,7 +50,9 @@ def test_what_a_round_brought_to_its_place_without_effect_is_told_with_the_reaso
 def test_an_unreachable_remote_is_4(alice: Clone) -> None:
     with alice.outage():
         result = alice("sync", code=4)
-    assert "cannot be reached" in result.err and "goes out when it can" in result.err and result.err.count("\n") == 1
+    assert (
+        "cannot be reached" in result.err and "the next sync sends them" in result.err and result.err.count("\n") == 1
+    )
 
 
 def test_beside_a_running_agent_it_waits_for_that_ones_round(alice: Clone) -> None:
@@ -140,7 +142,7 @@ def test_what_does_not_come_into_the_ledger_today_is_told_with_the_reason(
     assert contents(alice) == ["x", "x"], "one place is spare, for a control line"
     reason = alice("queue", "list", "--json").json()["waiting"]
     assert reason.startswith("alice has put 1 lines without effect into the ledger on ")
-    assert f"none of it comes into the ledger today: {reason}" in alice("queue", "list").out
+    assert f"none of these events can be sequenced today: {reason}" in alice("queue", "list").out
     assert "takes no more: it waits until the ledger's next day" in alice("status", "--json").json()["waiting"]
     assert any(line.startswith("! ") and "into the ledger today" in line for line in alice("status").out.splitlines())
     for _ in range(2):

@@ -141,7 +141,7 @@ def test_leaving_ends_the_registration_and_so_does_leaving_the_fleet() -> None:
         ({"backup": "bob"}, "cannot be its own backup"),
         ({"backup": "nobody"}, "no agent 'nobody'"),
         ({"depends_on": ["nobody"]}, "no agent 'nobody'"),
-        ({"depends_on": ["Bob"]}, "in a circle: bob → bob"),
+        ({"depends_on": ["Bob"]}, "form a cycle: bob → bob"),
     ],
 )
 def test_what_cannot_be_is_refused(wish: dict[str, Any], why: str) -> None:
@@ -177,7 +177,7 @@ def test_a_cycle_is_refused_with_its_agents_named() -> None:
     with pytest.raises(Refused, match="carol → alice → bob → carol"):
         agent_commands.register(ctx(one, "carol"), Register(depends_on=["alice"]))
     assert register(one, "carol", depends_on=["alice"]) == (
-        "the dependencies would go in a circle: carol → alice → bob → carol"
+        "the dependencies would form a cycle: carol → alice → bob → carol"
     )
     assert "carol" not in one.fleet.states["agents"].agents
 

@@ -190,7 +190,7 @@ def test_who_could_not_do_it_rests_while_another_one_tries() -> None:
     one.do("bob", "task fail", task=uid, reason="no access")
     assert not one.lead()
     assert one.ask("bob", "task explain", task=uid)["because"] == (
-        "none of those who could do it is free (bob: its last attempt was failed: again after 5s)"
+        "none of the able agents is free (bob: its last attempt was failed: again after 5s)"
     )
     one.story.joined("carol")
     one.do("carol", "agent register")
@@ -209,7 +209,7 @@ def test_explain_says_why_nobody_has_it() -> None:
     def because() -> str:
         return str(one.ask("alice", "task explain", task=uid)["because"])
 
-    assert because() == "nobody is registered for work: `gitcoord agent register` is what an agent does"
+    assert because() == "no agent is registered for work: run `gitcoord agent register` for one"
     for agent, capability in (("bob", "python"), ("dave", "go")):
         one.story.joined(agent)
         one.do(agent, "agent register", capabilities=[capability])
@@ -217,11 +217,11 @@ def test_explain_says_why_nobody_has_it() -> None:
     one.do("dave", "agent set", capabilities=["rust"])
     assert because() == "nobody has all of python, rust" or because() == "nobody has all of rust, python"
     one.do("dave", "agent set", capabilities=["rust", "python"], status="paused")
-    assert because() == "none of those who could do it is free (dave: it is paused)"
+    assert because() == "none of the able agents is free (dave: it is paused)"
     one.do("dave", "agent set", status="active")
     other = one.create("other")
     one.do("dave", "task claim", task=other)
-    assert because() == "none of those who could do it is free (dave: it is full (1 of 1))"
+    assert because() == "none of the able agents is free (dave: it is full (1 of 1))"
     one.do("dave", "task finish", task=other)
     assert because().startswith("dave can have it")
     one.lead()

@@ -274,7 +274,7 @@ def test_the_examples_are_right(path: Path) -> None:
         ("ask.result\n", "aks.result\n", "line 36: steps.publish.when: 'aks' is not known then"),
         ("ask.status ==", "exit() or ask.status ==", "line 36: steps.publish.when: "),
         ("name: release", "name: release\nname: twice", "line 3: name stands twice"),
-        ("steps:", "steps: [", "this is no YAML"),
+        ("steps:", "steps: [", "this is not YAML"),
         ('"{ask.result}"', '"{tell.result}"', "line 42: steps.tell.body: {tell.result} is not known then"),
         ('["3.11", "3.12", "3.13"]', "publish.result", "line 14: steps.test.for_each: a list, or STEP.result"),
         ("name: release", "name: Release!", "line 2: name: "),
@@ -292,7 +292,7 @@ def test_what_is_wrong_in_a_file_is_told_by_its_line(old: str, new: str, told: s
     ("text", "told"),
     [
         ('name = "w"\n[steps.a]\ntitle = "A"\nretries = -1\n', "line 4: steps.a.retries"),
-        ('name = "w"\n[steps.a]\n\ntitle = \n', "this is no TOML"),
+        ('name = "w"\n[steps.a]\n\ntitle = \n', "this is not TOML"),
         ("x" * 50_000, "at most 40000 bytes"),
         ("", "line 1"),
         ("- a\n- b\n", "line 1"),

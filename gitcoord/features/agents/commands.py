@@ -102,7 +102,7 @@ def set_(ctx: Context, args: Set) -> list[NewEvent]:
     claims = [] if args.github is None else [admission.claimed(ctx, args.github)]
     known = get(ctx, whose)
     if claims and whose != ctx.actor:
-        raise Refused(f"only {whose} can say which account it is: `gitcoord agent confirm` is what an admin says")
+        raise Refused(f"only {whose} can name its account; an admin confirms it with `gitcoord agent confirm`")
     if claims and not args.model_dump(exclude={"agent", "github"}, exclude_none=True):
         return claims
     if known is None:
@@ -110,7 +110,7 @@ def set_(ctx: Context, args: Set) -> list[NewEvent]:
     given = args.model_dump(exclude={"agent", "github"}, exclude_none=True)
     told: dict[str, Any] = {name: given.pop(name) for name in ("status", "task", "workload") if name in given}
     if given and whose != ctx.actor:
-        raise Refused(f"only {whose} can say what it is able to do and needs: act as it with --as")
+        raise Refused(f"only {whose} can change its own registration: act as that agent with --as")
     if not given and not told:
         raise Refused("nothing to set: see `gitcoord agent set --help`")
     events = (
@@ -142,7 +142,7 @@ def checked(ctx: Context, data: Mapping[str, Any]) -> NewEvent:
 def leave(ctx: Context, args: Leave) -> list[NewEvent]:
     known = get(ctx, args.agent or ctx.actor)
     if known is None:
-        raise Refused(f"{args.agent or ctx.actor} is not registered: `gitcoord agent list` shows who is")
+        raise Refused(f"{args.agent or ctx.actor} is not registered: `gitcoord agent list` shows registered agents")
     tasks = ctx.state("tasks")
     held = tasks.held.get(known.key, ()) if known.id == ctx.actor else ()  # another one's are the leader's to take
     given_back = [

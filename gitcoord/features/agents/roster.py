@@ -244,4 +244,4 @@ def graph(state: State) -> dict[str, list[str]]:
 def circle(state: State, way: list[str], actor: str) -> str:
     """Describe a cycle, with the names as they were written."""
     names = [actor if one == actor.casefold() else state.agents[one].id for one in way]
-    return f"the dependencies would go in a circle: {' → '.join(names)}"
+    return f"the dependencies would form a cycle: {' → '.join(names)}"

@@ -98,7 +98,7 @@ def _reject(ctx: Context, args: Rejected) -> list[NewEvent]:
 def _chosen(ctx: Context, args: Chosen) -> list[Proposal]:
     state: State = ctx.state("autonomy")
     if not args.ids and not args.all:
-        raise Refused("which ones? `gitcoord autonomy proposals` shows what waits; --all is all of it")
+        raise Refused("name proposals, or give --all: `gitcoord autonomy proposals` lists them")
     chosen = [
         state.proposals[find(ctx, state.proposals, text, "proposal", shown_by="autonomy proposals")]
         for text in args.ids

@@ -255,7 +255,7 @@ def _command(state: State, sequenced: SequencedEvent, word: control.Word) -> str
     if level is None or word.rest:
         return f"*autonomy:{word.verb} is none of *autonomy:full, *autonomy:supervised, *autonomy:manual"
     if sequenced.role != "admin":
-        return "only an admin says how much the leader decides by itself"
+        return "only an admin sets how much the leader decides alone"
     return _change(state, sequenced, level, None)
 
 
@@ -312,7 +312,7 @@ def _forget(state: State) -> None:
 def _judge(state: State, sequenced: SequencedEvent, status: str, why: str) -> str | None:
     proposal = state.proposals.get(sequenced.event.re or "")
     if proposal is None:
-        return "it is no proposal that is known"
+        return "no such proposal is known"
     reason = why_not_judge(proposal)
     if reason is None:
         proposal.judge, proposal.why = sequenced.event.actor, why

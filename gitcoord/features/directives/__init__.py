@@ -86,10 +86,10 @@ def _agents(ctx: Context, args: Issue) -> list[str]:
         wanted = small(args.capability.strip())
         able = [one.id for one in ctx.state("agents").agents.values() if wanted in one.capabilities]
         if not able:
-            raise Refused(f"nobody can {wanted!r}: `gitcoord agent list` shows who can do what")
+            raise Refused(f"nobody can {wanted!r}: `gitcoord agent list` lists capabilities")
         agents += able
     if not agents:
-        raise Refused("for whom? Name agents with --to (all: every one), or a --capability")
+        raise Refused("no recipient: name agents with --to (all: every agent), or a --capability")
     if len(agents) > orders.AGENTS_MAX:
         raise Refused(f"a directive is for at most {orders.AGENTS_MAX} agents: issue several")
     return list(dict.fromkeys(agents))

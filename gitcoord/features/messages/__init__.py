@@ -66,7 +66,9 @@ class Read(Arguments):
 def _send(ctx: Context, args: Send) -> list[NewEvent]:
     to = _recipients(ctx, args)
     if not to:
-        raise Refused("to whom? Name agents with --to, or a --capability; `gitcoord message broadcast` is for all")
+        raise Refused(
+            "no recipient: name agents with --to, or a --capability; `gitcoord message broadcast` addresses all"
+        )
     return _proposals(ctx, args, to, {"capability": args.capability} if args.capability else {})
 
 
@@ -83,7 +85,7 @@ def _request(ctx: Context, args: Request) -> list[NewEvent]:
     reasons = {one: reason for one in to if (reason := circuits.why_not_ask(ctx, one)) is not None}
     to = [one for one in to if one in named or one not in reasons]  # an agent that was not named is left out
     if reasons and (not to or any(one in reasons for one in to)):
-        raise Refused(f"{next(iter(reasons.values()))}: `gitcoord recovery circuits` shows whom not to ask")
+        raise Refused(f"{next(iter(reasons.values()))}: `gitcoord recovery circuits` lists failing agents")
     more = {"capability": args.capability} if args.capability else {}
     return _proposals(ctx, args, to, {**more, "request_s": args.within_s})
 
@@ -97,7 +99,7 @@ def _recipients(ctx: Context, args: Send) -> list[str]:
             one.id for one in ctx.state("agents").agents.values() if wanted in one.capabilities and one.id != ctx.actor
         ]
         if not able:
-            raise Refused(f"nobody else can {wanted!r}: `gitcoord agent list` shows who can do what")
+            raise Refused(f"nobody else can {wanted!r}: `gitcoord agent list` lists capabilities")
         to += able
     return list(dict.fromkeys(to))
 
@@ -106,7 +108,7 @@ def _present(ctx: Context, text: str) -> str:
     found = member(ctx, text)
     known = ctx.fleet.members.get(found)
     if known is not None and known.left:
-        raise Refused(f"{found} has left the fleet: `gitcoord agent list` shows who is there")
+        raise Refused(f"{found} has left the fleet: `gitcoord agent list` lists the members")
     return found
 
 
@@ -137,7 +139,7 @@ def _acknowledge(ctx: Context, args: Chosen) -> list[NewEvent]:
     chosen = [queries.named(ctx, text) for text in args.messages]
     for one in chosen:
         if not post.is_for(one, ctx.actor):
-            raise Refused(f"{one.id[:8]} is not for {ctx.actor or 'nobody'}: `gitcoord inbox` shows what is")
+            raise Refused(f"{one.id[:8]} is not for {ctx.actor or 'nobody'}: `gitcoord inbox` lists your messages")
     ids = [one.id for one in chosen if ctx.actor.casefold() not in one.acknowledged]
     words = f"{ctx.actor} acknowledges {', '.join(uid[:8] for uid in ids[:5])}"
     return [NewEvent("messages_acknowledged", words, {"ids": ids})] if ids else []
@@ -148,9 +150,9 @@ def _which(ctx: Context) -> str:
         one for one in queries.mine(ctx) if ctx.actor.casefold() not in one.acknowledged and not post.is_over(one, ctx)
     ]
     if not waiting:
-        return "which message? None waits for your word: `gitcoord inbox --all` shows what was said to you"
+        return "no message waits for your acknowledgement: `gitcoord inbox --all` lists your messages"
     ids = " ".join(told_apart(one.id for one in waiting[-IDS_SHOWN_MAX:]))
-    return f"which message? `gitcoord message ack {ids}` acknowledges what waits; `gitcoord inbox --all` shows it"
+    return f"name a message: `gitcoord message ack {ids}` acknowledges all that wait; `gitcoord inbox --all` lists them"
 
 
 def _read(ctx: Context, args: Read) -> list[NewEvent]:

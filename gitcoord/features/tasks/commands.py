@@ -131,7 +131,7 @@ def claim(ctx: Context, args: Claim) -> list[NewEvent]:
     if task.needs and (me is None or dispatch.lacks(me, task)):
         raise Refused(
             f"{task.id[:8]} needs {', '.join(task.needs)}: "
-            f"`gitcoord agent register --capabilities {','.join(task.needs)}` says that one can"
+            f"`gitcoord agent register --capabilities {','.join(task.needs)}` registers what it can do"
         )
     return [NewEvent("task_claimed", f"{ctx.actor} claims {task.title!r}", re=task.id)]
 
@@ -147,7 +147,7 @@ def progress(ctx: Context, args: Progress) -> list[NewEvent]:
         to = () if same_agent(task.created_by, ctx.actor) else (task.created_by,)
         return [NewEvent("task_input_requested", args.ask, {"attempt": attempt, "text": args.ask}, to, task.id)]
     if args.share is None and not args.text:
-        raise Refused("say how much is done, from 0 to 1, or what, or what to --ask")
+        raise Refused("give a share from 0 to 1, a text, or a question with --ask")
     data = {"attempt": attempt, "share": args.share, "text": args.text}
     percent = f"{args.share:.0%} " if args.share is not None else ""
     return [NewEvent("task_progressed", f"{percent}{args.text}".strip(), data, re=task.id)]
@@ -230,7 +230,7 @@ def _created(ctx: Context, uid: str) -> dict[str, Any]:
     if lacking:
         answer["warning"] = (
             f"no agent can {', '.join(map(repr, lacking))}: it waits until one that can registers "
-            "(`gitcoord agent list` shows who can do what)"
+            "(`gitcoord agent list` lists capabilities)"
         )
     return answer
 

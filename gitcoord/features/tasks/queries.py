@@ -111,7 +111,7 @@ def _decided(ctx: Context, task: Task) -> str:
 
 def _unassigned(task: Task, crowd: list[dispatch.Worker], reasons: Mapping[str, str]) -> str:
     if not crowd:
-        return "nobody is registered for work: `gitcoord agent register` is what an agent does"
+        return "no agent is registered for work: run `gitcoord agent register` for one"
     able = [one for one in crowd if not dispatch.lacks(one, task)]
     if not able:
         for need in task.needs:
@@ -120,7 +120,7 @@ def _unassigned(task: Task, crowd: list[dispatch.Worker], reasons: Mapping[str, 
         return f"nobody has all of {', '.join(task.needs)}"
     if all(reasons[one.id] for one in able):
         who = "; ".join(f"{one.id}: {reasons[one.id]}" for one in able)
-        return f"none of those who could do it is free ({who})"
+        return f"none of the able agents is free ({who})"
     free = next(one for one in able if not reasons[one.id])
     return f"{free.id} can have it: the leader gives it out with its next round, the most urgent first"
 

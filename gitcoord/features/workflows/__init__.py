@@ -146,7 +146,7 @@ def _start(state: State, event: Event, payload: WorkflowStarted) -> str | None:
     definition, by = payload.definition, event.actor
     if payload.wish is not None:
         if event.term is None:
-            return "only the leader fulfils a wish"
+            return "only the leader starts a requested workflow"
         wished = state.wishes.pop(payload.wish, None)
         if wished is None or wished.name not in state.defined:
             return "nobody waits for that start"
@@ -194,7 +194,7 @@ def _obey(state: State, sequenced: SequencedEvent, word: control.Word) -> str | 
     """Obey `*workflow:start NAME` and `*workflow:stop RUN` in a conversation. AUTHORITY says which members may."""
     event = sequenced.event
     if sequenced.role == "guest":
-        return f"{event.actor} is a guest, whose words bind nobody"
+        return f"{event.actor} is a guest, and guests bind no member"
     if word.verb == "start":
         return _wish(state, event, event.uid, word.rest)
     if word.verb == "stop":

@@ -274,7 +274,7 @@ def _toml(text: str) -> tuple[Any, Lines]:
     try:
         value = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as wrong:
-        raise Refused(f"this is no TOML: {wrong}") from None
+        raise Refused(f"this is not TOML: {wrong}") from None
     lines: dict[tuple[str | int, ...], int] = {}
     table: tuple[str, ...] = ()
     for number, line in enumerate(text.splitlines(), 1):
@@ -297,9 +297,9 @@ def _yaml(text: str) -> tuple[Any, Lines]:
         value = yaml.safe_load(text)
     except yaml.MarkedYAMLError as wrong:
         line = wrong.problem_mark.line + 1 if wrong.problem_mark else 1
-        raise Refused(f"line {line}: this is no YAML: {wrong.problem}") from None
+        raise Refused(f"line {line}: this is not YAML: {wrong.problem}") from None
     except (yaml.YAMLError, RecursionError, ValueError) as wrong:
-        raise Refused(f"this is no YAML: {wrong}") from None
+        raise Refused(f"this is not YAML: {wrong}") from None
     lines: dict[tuple[str | int, ...], int] = {}
     if root is not None:
         _note_lines(root, (), lines)
