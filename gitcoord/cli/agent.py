@@ -178,9 +178,9 @@ def run(
     ).run()
 
 
-def _reactions(node: Node, there: Account | None, say: Callable[[str, str], None]) -> list[Reacting]:
+def _components(node: Node, there: Account | None, say: Callable[[str, str], None]) -> list[Component]:
     """Return the jobs that the leader does outside the ledger."""
-    from gitcoord.code.conflict_job import Looking
+    from gitcoord.code.conflict_job import ConflictJob
     from gitcoord.code.fetched import Source
     from gitcoord.github.api import account
     from gitcoord.node.agent.leader_jobs import LeaderJob, LeaderJobs

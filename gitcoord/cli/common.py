@@ -147,9 +147,9 @@ def here() -> Node:
     return node
 
 
-def desk() -> Desk:
+def desk() -> Writer:
     """Return the desk that writes on that node, for commands that read nothing of the fleet."""
-    from gitcoord.node.writer import Desk, find_home
+    from gitcoord.node.writer import find_home
 
     found = Writer(find_home(Path.cwd()))
     _tell_desk(found)
@@ -168,7 +168,7 @@ def tell(kind: str, text: str) -> None:
     echo(f"gitcoord: {text}", err=True)
 
 
-def speaker(node: Node | Desk, actor: str | None) -> str:
+def speaker(node: Node | Writer, actor: str | None) -> str:
     """Return the acting agent: --as, GITCOORD_AGENT or the clone's own. Raise Refused if none is set."""
     named = actor or os.environ.get("GITCOORD_AGENT") or node.config.agent
     if not named:

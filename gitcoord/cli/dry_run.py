@@ -19,7 +19,7 @@ def dry_run_option(function: F) -> F:
     return click.option("--dry-run", is_flag=True, help="Show what would be done; change nothing")(function)
 
 
-def would_write(node: Node | Desk, schema: str, drafts: Sequence[Draft], as_json: bool) -> None:
+def would_write(node: Node | Writer, schema: str, drafts: Sequence[Draft], as_json: bool) -> None:
     """Show what would be appended. Raise what the node would raise for these drafts."""
     node.check(*drafts)
     would(schema, as_json, drafts=drafts)

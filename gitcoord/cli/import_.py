@@ -86,7 +86,7 @@ def command(file: BinaryIO, actor: str | None, timeout: float, no_sync: bool, dr
         click.get_current_context().exit(1)
 
 
-def _confirmed(node: Node, done: Imported, timeout_s: float) -> str:
+def _confirmed(node: Node, done: ImportResult, timeout_s: float) -> str:
     """Wait, and return the level that the last event reached in time."""
     if done.last is None:
         return "sequenced"

@@ -219,7 +219,7 @@ def _unforeseen(wrong: Exception) -> str:
     from gitcoord.store import files
 
     if isinstance(wrong, OSError) and files.is_disk_trouble(wrong):
-        return f"{files.in_words(wrong)}: nothing acknowledged is lost; {files.REMEDY}"
+        return f"{files.describe(wrong)}: nothing acknowledged is lost; {files.REMEDY}"
     safe = "Acknowledged events are safe."
     if isinstance(wrong, OSError | MemoryError):
         return f"this machine refused: {wrong or type(wrong).__name__}. {safe} Run `gitcoord doctor`, then try again"

@@ -48,7 +48,7 @@ def command(watch: bool, as_json: bool) -> None:
         _watch(here, as_json)
 
 
-def read(here: Desk) -> dict[str, Any]:
+def read(here: Writer) -> dict[str, Any]:
     """Return `gitcoord.status/1`, as this node last saw the fleet."""
     from gitcoord.node import status_cache
     from gitcoord.node.operations.status import status
@@ -82,7 +82,7 @@ def _watch(here: Writer, as_json: bool) -> None:
 
 def lines(value: dict[str, Any]) -> Iterator[Line]:
     """Yield the lines of the screen."""
-    from gitcoord.node.operations.status import ago, count, finding, shortened
+    from gitcoord.node.operations.status import ago, count, describe_finding, shorten
 
     for text in value["attention"]:
         yield ((f"! {text}", "bold yellow"),)

@@ -52,8 +52,8 @@ def commands(found: Iterable[WorkflowAnnotation]) -> Iterator[str]:
         ).command()
 
 
-def of(value: Mapping[str, Any]) -> Iterator[Annotation]:
-    """From what a command printed with --json; nothing from what is about no lines of code."""
+def of(value: Mapping[str, Any]) -> Iterator[WorkflowAnnotation]:
+    """Yield annotations for what a command printed with --json; none if it concerns no lines of code."""
     if value["schema"] == "gitcoord.conflict.check/1":
         yield from _conflicts(value)
     elif value["schema"] == "gitcoord.review.post/1":

@@ -78,8 +78,8 @@ def _body(pull_input: ReviewInput, judgement: Judgement, rest: Sequence[ReviewFi
         lines += ["", f"… and {len(rest) - BODY_FINDINGS_MAX} more."]
     if beside:
         lines += ["", f"{_capital(_counted(beside, 'remark'))} {'stand' if beside > 1 else 'stands'} beside the lines."]
-    lines += _votes(picture)
-    if any(not clash.with_base for clash in picture.clashes):
+    lines += _votes(pull_input)
+    if any(not conflict.with_base for conflict in pull_input.conflicts):
         lines += ["", "`gitcoord conflict check --prs` suggests an order of merging."]
     return lines
 

@@ -141,7 +141,7 @@ def _votes(pull_input: ReviewInput) -> Iterator[ReviewFinding]:
         yield ReviewFinding(
             "warning",
             f"waits for votes: {count.approve + count.reject} of {count.quorum}, by "
-            f"`gitcoord review vote {picture.pull.number} approve`",
+            f"`gitcoord review vote {pull_input.pull.number} approve`",
         )
     if count.stale:
         names = ", ".join(sorted({inline(vote.agent) for vote in count.stale}))
