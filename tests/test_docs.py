@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import os
 import re
@@ -14,9 +15,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
-from gitcoord.cli.main import words
+from gitcoord import __version__
+from gitcoord.cli.main import FEATURE_WORDS, gitcoord
 from gitcoord.core import errors
 from gitcoord.core.feature import OPTIONAL, Feature
 from gitcoord.core.leadership.timings import PROFILES
@@ -24,18 +27,22 @@ from gitcoord.features import FEATURES
 from gitcoord.features.settings import Settings
 from gitcoord.node import config
 from gitcoord.store.git.git_store import LEAST_GIT
+from scripts import commands_page
 from tests.cli.clones import copied
 from tests.github.fake import forge
 from tests.waiting import wait_until
 
 TOP = Path(__file__).resolve().parents[1]
+PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((TOP / "docs").glob("*.md"))}
 README = (TOP / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (TOP / "ARCHITECTURE.md").read_text(encoding="utf-8")
-THREAT_MODEL = (TOP / "docs" / "threat-model.md").read_text(encoding="utf-8")
-FROM_THE_DOCUMENTS = (TOP / "docs" / "from-the-documents.md").read_text(encoding="utf-8")
-DOCUMENTS = [TOP / "README.md", TOP / "ARCHITECTURE.md", *sorted((TOP / "docs").glob("*.md"))]
+THREAT_MODEL = PAGES["threat-model"]
+FROM_THE_DOCUMENTS = PAGES["from-the-documents"]
+DOCUMENTS = [*sorted(TOP.glob("*.md")), *sorted((TOP / "docs").glob("*.md"))]
 NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
+VARIABLE = re.compile(r"\b(?:GITCOORD|GITHUB)_[A-Z_]*[A-Z]\b")
 GITHUB_URL = "git@github.com:OWNER/REPO.git"
+README_LINES_MAX = 110  # two screens
 
 
 def section(text: str, heading: str) -> str:
@@ -60,36 +67,141 @@ def source() -> str:
 # What is listed
 
 
-def test_every_command_is_in_the_readme_and_no_other() -> None:
-    rows = [name for name in first_cells(section(README, "Commands")) if name.isalpha()]
-    assert sorted(rows) == sorted(words())
+def test_the_readme_fits_on_two_screens_and_leads_to_every_page() -> None:
+    assert len(README.splitlines()) <= README_LINES_MAX
+    linked = set(re.findall(r"\]\(docs/([\w-]+)\.md", README))
+    assert sorted(set(PAGES) - linked) == ["from-the-documents"]  # for those who know the old documents
 
 
-def test_every_environment_variable_is_in_the_readme_and_no_other() -> None:
+def test_the_page_of_commands_is_what_the_command_line_says() -> None:
+    assert commands_page.page(PAGES["commands"]) == PAGES["commands"], "run scripts/docs"
+
+
+def test_every_environment_variable_is_in_the_configuration_and_no_other() -> None:
     text = source()
-    used = set(re.findall(r"\b(?:GITCOORD|GITHUB)_[A-Z_]*[A-Z]\b", text))
+    used = set(VARIABLE.findall(text))
     used |= {config.variable(name) for name in config.NODE} | {"NO_COLOR"}
     used = {name for name in used if not name.startswith("GITCOORD_ASKPASS")}  # between gitcoord and its own git
-    assert set(first_cells(section(README, "Configuration"))) == used
+    assert set(first_cells(section(PAGES["configuration"], "The environment"))) == used
+    named = {name for path in DOCUMENTS for name in VARIABLE.findall(path.read_text(encoding="utf-8"))}
+    secrets = {"GITCOORD_KEY_CI", "GITCOORD_NODE_REVIEW"}  # a workflow's secrets and variables, which it passes on
+    assert named <= used | secrets | {"GITCOORD_TASK"}  # the last: the beginning of several
 
 
-def test_every_exit_code_is_in_the_readme_and_no_other() -> None:
+def test_every_setting_is_in_the_configuration_and_no_other() -> None:
+    page = PAGES["configuration"]
+    assert sorted(first_cells(section(page, "Settings of the fleet"))) == sorted(Settings.model_fields)
+    assert sorted(first_cells(section(page, "Settings of this node"))) == sorted(config.NODE)
+
+
+def test_every_exit_code_is_in_the_page_of_commands_and_no_other() -> None:
     codes = {
         kind.exit_code
         for _, kind in inspect.getmembers(errors, inspect.isclass)
         if issubclass(kind, errors.GitcoordError)
     }
-    table = section(README, "Commands").split("Exit codes", 1)[1]
+    table = PAGES["commands"].split("| exit code", 1)[1].split("\n\n")[0]
     assert {int(code) for code in re.findall(r"^\| (\d) \|", table, re.MULTILINE)} == codes | {0}
 
 
-def test_every_setting_of_the_fleet_is_in_the_readme() -> None:
-    text = section(README, "Configuration")
-    assert [name for name in Settings.model_fields if f"`{name}`" not in text] == []
+def test_every_profile_is_in_the_operations_and_no_other() -> None:
+    assert first_cells(section(PAGES["operations"], "Timings")) == list(PROFILES)
+    named = {name for text in (README, *PAGES.values()) for name in re.findall(r"profile `(\w+)`", text)}
+    assert named <= set(PROFILES)
 
 
-def test_every_word_of_a_profile_is_one() -> None:
-    assert set(re.findall(r"profile `(\w+)`", README)) <= set(PROFILES)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_and_option_that_is_named_exists(document: Path) -> None:
+    text = re.sub(r"```\w*\n.*?```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+    named = [code for code in re.findall(r"`(gitcoord [^`\n]+)`", text) if code.split()[1].isidentifier()]
+    assert [code for code in named if not is_command(code) and " poll " not in code] == []  # a feature to be
+
+
+def is_command(text: str) -> bool:
+    """Whether the words of `text` are a command, and its options that command's."""
+    words = text.replace("…", " ").split()[1:]
+    command: click.Command | None = gitcoord
+    context = click.Context(gitcoord, info_name="gitcoord")
+    while words and isinstance(command, click.Group) and not words[0].startswith("-"):
+        command = command.get_command(context, words.pop(0))
+    if command is None:
+        return False
+    known = {name for one in command.params for name in (*one.opts, *one.secondary_opts)} | {"--help"}
+    return all(word.split("=")[0] in known for word in words if re.match(r"--?[a-z]", word))
+
+
+def test_a_row_that_says_room_names_nothing_that_exists() -> None:
+    """A row works, works in part, or is room; what it calls room is no command, option, setting, file or folder."""
+    rows = [
+        [cell.strip() for cell in line[1:-1].split("|")]
+        for line in FROM_THE_DOCUMENTS.splitlines()
+        if re.match(r"\| [A-Z]\d", line)
+    ]
+    assert [row for row in rows if not re.match(r"works|room", row[-1])] == []
+    wrong = []
+    for row in rows:
+        clauses = [clause for clause in row[-1].split(";") if "room" in clause]
+        claimed = [row[2] if len(row) > 3 and row[-1].startswith("room") else "", *clauses]
+        named = [code for text in claimed for code in re.findall(r"`([^`]+)`", text)]
+        wrong += [(row[0], code) for code in named if exists(code)]
+    assert wrong == []
+
+
+def exists(code: str) -> bool:
+    """Whether a command, a command's option or setting, or a file or folder of that name is there."""
+    if code.startswith("gitcoord "):
+        return is_command(code)
+    if code.startswith("--"):
+        return f"`{code.split()[0]}" in PAGES["commands"]
+    is_path = any((base / code).exists() for base in (TOP, TOP / "gitcoord"))
+    return is_path or code in Settings.model_fields or code in config.NODE
+
+
+def test_the_newest_version_is_in_the_changelog() -> None:
+    assert re.search(
+        rf"^## \[{re.escape(__version__)}\]|\b{re.escape(__version__)}\b, is ready", changelog(), re.MULTILINE
+    )
+
+
+def changelog() -> str:
+    return (TOP / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", *(f"docs/{name}.md" for name in PAGES)]
+)
+def test_every_name_in_code_type_is_in_the_code(page: str) -> None:
+    """Functions, classes, fields, modules: what is written as code and looks like a name of ours."""
+    if page in ("docs/from-the-documents.md", "docs/commands.md"):  # the one names others', the other is generated
+        return
+    text = re.sub(r"```\w*\n.*?```", "", (TOP / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    names = {
+        name
+        for code in re.findall(r"`([^`\n]+)`", text)
+        if (found := re.fullmatch(r"([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?(?:\(.*\))?", code))
+        for name in found.groups()
+        if name is not None and (len(name) > 6 or "_" in name.strip("_")) and not VARIABLE.fullmatch(name)
+    }
+    known = words_of_the_tree()
+    assert sorted(names - known - NOT_OURS) == []
+
+
+NOT_OURS = {"allowFilter", "uploadpack", "unidiff"}  # git's, a library's
+
+
+@functools.cache
+def words_of_the_tree() -> frozenset[str]:
+    """The words of all sources, and the names of all files."""
+    files = [
+        path for name in ("gitcoord", "tests", "scripts", "benchmarks", ".github") for path in (TOP / name).rglob("*")
+    ]
+    files += [TOP / "setup.cfg", TOP / "action.yml", TOP / ".ci" / "run"]
+    texts = [
+        path.read_text("utf-8", "replace")
+        for path in files
+        if path.suffix in (".py", ".cfg", ".yml", ".txt", "") and path.is_file()
+    ]
+    return frozenset(word for text in texts for word in re.findall(r"\w+", text)) | {path.stem for path in files}
 
 
 def test_features_are_described_as_they_are() -> None:
@@ -167,7 +279,7 @@ def functions_of(path: Path) -> set[str]:
 
 def test_all_ask_for_the_same_git() -> None:
     least = ".".join(map(str, LEAST_GIT))
-    assert f"git ≥ {least}," in README
+    assert f"git ≥ {least}," in README and f"git ≥ {least} " in (TOP / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert f"GIT_MIN={least} " in (TOP / "scripts" / "env.sh").read_text(encoding="utf-8")
 
 
@@ -229,6 +341,15 @@ class Shell:
         assert done.returncode in codes, f"{script}\n{done.stdout}{done.stderr}"
         return done.stdout
 
+    def seed(self, *names: str) -> None:
+        """Push a first commit with these files."""
+        self.run(
+            f"""git init --quiet code && cd code && for name in {" ".join(names)}; do echo "pass" > $name; done
+            git add . && git commit --quiet -m code && git push --quiet {shlex.quote(str(self.remote))} HEAD:main""",
+            self.folder,
+        )
+        subprocess.run(["git", "-C", str(self.remote), "symbolic-ref", "HEAD", "refs/heads/main"], check=True)
+
     def start(self, line: str, folder: Path) -> None:
         """It ends with this process, however that ends: then nobody holds the other end of its standard input."""
         self.running.append(
@@ -249,9 +370,9 @@ def block(machine: str) -> list[str]:
     return sh(f"quickstart on {machine}").splitlines()
 
 
-def sh(name: str) -> str:
-    """The README's block of that name."""
-    found = re.search(rf"<!-- test: {name} -->\n```sh\n(.*?)```", README, re.DOTALL)
+def sh(name: str, page: str = PAGES["agents"]) -> str:
+    """The block of that name."""
+    found = re.search(rf"<!-- test: {name} -->\n```sh\n(.*?)```", page, re.DOTALL)
     assert found is not None
     return found[1]
 
@@ -271,14 +392,20 @@ def quickstart(shell: Shell) -> dict[str, str]:
     return printed
 
 
+def test_four_agents_do_what_the_readme_says(tmp_path: Path) -> None:
+    with Shell(tmp_path) as shell:
+        shell.seed("README.md")
+        shell.run(sh("four agents", README), tmp_path)
+        printed = shell.run(sh("what the agents do", README), tmp_path / "work")
+        assert "ben claims 'Fix the parser'" in printed and "The parser is mine" in printed
+        guide = (tmp_path / "work" / "AGENTS.md").read_text(encoding="utf-8")
+        assert "gitcoord ready" in guide and (tmp_path / "cleo").is_dir()
+        shell.run("gitcoord reserve src/parser/a.py", tmp_path / "cleo", codes=(3,))
+
+
 def test_a_fleet_of_three_does_what_it_says(tmp_path: Path) -> None:
     with Shell(tmp_path) as shell:
-        shell.run(
-            f"""git init --quiet code && cd code && for name in one two three; do echo "pass" > $name.py; done
-            git add . && git commit --quiet -m code && git push --quiet {shlex.quote(str(shell.remote))} HEAD:main""",
-            tmp_path,
-        )
-        subprocess.run(["git", "-C", str(shell.remote), "symbolic-ref", "HEAD", "refs/heads/main"], check=True)
+        shell.seed("one.py", "two.py", "three.py")
         lines = sh("a fleet of three").splitlines()
         printed = shell.run("\n".join(line.replace("toml &", "toml > fleet.log 2>&1 &") for line in lines), tmp_path)
     rows = [line.split() for line in printed.splitlines() if line.split()[1:2] == ["done"]]
@@ -293,8 +420,8 @@ def test_the_quickstart_does_what_it_says(shell: Shell, quickstart: dict[str, st
     assert (bob / ".git").is_dir()
 
 
-def test_every_file_of_the_home_is_in_the_readme(shell: Shell, quickstart: dict[str, str]) -> None:
-    named = section(README, "Files").split("On each machine", 1)[1]
+def test_every_file_of_the_home_is_in_the_page_of_files(shell: Shell, quickstart: dict[str, str]) -> None:
+    named = section(PAGES["files"], "On each machine")
     for machine in ("alice", "bob"):
         home = shell.folder / machine / "work" / ".git" / "gitcoord"
         names = {re.sub(r"agent-.*\.checkpoint", "agent-<id>.checkpoint", path.name) for path in home.iterdir()}
@@ -303,8 +430,8 @@ def test_every_file_of_the_home_is_in_the_readme(shell: Shell, quickstart: dict[
         assert [name for name in sorted(names) if f"`{name}`" not in named and f"`{name}/`" not in named] == []
 
 
-def test_every_file_that_the_code_puts_into_the_home_is_in_the_readme() -> None:
-    named = section(README, "Files").split("On each machine", 1)[1]
+def test_every_file_that_the_code_puts_into_the_home_is_in_the_page_of_files() -> None:
+    named = section(PAGES["files"], "On each machine")
     homes = [TOP / "gitcoord" / "store" / "home" / name for name in ("home.py", "queue.py", "node_key.py")]
     code = "\n".join(path.read_text("utf-8") for path in homes)
     code += "\n".join(path.read_text(encoding="utf-8") for path in (TOP / "gitcoord" / "node").rglob("*.py"))
@@ -314,19 +441,23 @@ def test_every_file_that_the_code_puts_into_the_home_is_in_the_readme() -> None:
     assert [name for name in sorted(names) if f"`{name}`" not in named and f"`{name}/`" not in named] == []
 
 
-def test_every_file_of_the_branch_is_in_the_readme(shell: Shell, quickstart: dict[str, str]) -> None:
-    named = section(README, "Files")
+def test_every_file_of_the_branch_is_in_the_page_of_files(shell: Shell, quickstart: dict[str, str]) -> None:
+    named = section(PAGES["files"], "On the remote")
     listing = shell.run(f"git --git-dir={shell.remote} ls-tree --name-only gitcoord/ledger", shell.folder)
     assert [name for name in listing.split() if f"`{name}`" not in named and f"`{name}/`" not in named] == []
 
 
 def examples() -> list[str]:
-    rows = [line for line in section(README, "Commands").splitlines() if line.startswith("| `")]
-    return [re.findall(r"`([^`]+)`", row.split("|")[3])[0] for row in rows]
+    """The first example of each command; of a feature's, all lines, which build on each other."""
+    found = []
+    for word in commands_page.top_level():
+        part = PAGES["commands"].split(f"\n## {word}\n", 1)[1].split("```sh\n", 1)[1].split("\n```", 1)[0]
+        found += part.splitlines()[: None if word in FEATURE_WORDS else 1]
+    return found
 
 
 def test_every_example_of_a_command_runs(shell: Shell, tmp_path: Path) -> None:
-    """In the order of the table, but `leave` at the end, and without the demo (which has tests of its own)."""
+    """In the order of the page, but `leave` at the end, and without the demo (which has tests of its own)."""
     alice, _ = copied(tmp_path, "alice", "bob")
     shutil.copy(TOP / "events.offline.log", alice.path)
     shutil.copytree(TOP / "examples", alice.path / "examples")
@@ -341,7 +472,7 @@ def test_every_example_of_a_command_runs(shell: Shell, tmp_path: Path) -> None:
 
 
 def test_the_python_example_runs(shell: Shell, tmp_path: Path) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", PAGES["agents"], re.DOTALL)
     assert blocks
     shell.run(f"git init -q {tmp_path / 'work'}", tmp_path)
     for number, code in enumerate(blocks):
@@ -352,7 +483,7 @@ def test_the_python_example_runs(shell: Shell, tmp_path: Path) -> None:
 
 
 def test_completion_is_what_click_makes(shell: Shell) -> None:
-    assert "_GITCOORD_COMPLETE=bash_source gitcoord" in README
+    assert "_GITCOORD_COMPLETE=bash_source gitcoord" in PAGES["commands"]
     assert "complete" in shell.run("_GITCOORD_COMPLETE=bash_source gitcoord", shell.folder)
     words = shell.run('COMP_WORDS="gitcoord ele" COMP_CWORD=1 _GITCOORD_COMPLETE=bash_complete gitcoord', shell.folder)
     assert "elect" in words
