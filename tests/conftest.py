@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -44,8 +45,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Isolation(in_ci=in_ci), "isolation")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="of the contract's remotes only the one in memory")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The longest first: at the end of a run no worker is left alone with a minute of real processes."""
+    if config.getoption("quick"):
+        slow = [item for item in items if item.path.name == "test_contract.py" and "[memory" not in item.name]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
     items.sort(key=lambda item: item.path.parent.name != "system")
 
 
@@ -57,6 +66,8 @@ class Isolation:
         self.home = Path(tempfile.mkdtemp(prefix="gitcoord-tests-"))
         for name in [name for name in os.environ if OURS_OR_THEIRS.fullmatch(name)]:
             del os.environ[name]
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # by nohup, or `&` in a script: children would inherit it
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         (self.home / "gitconfig").write_text(GITCONFIG, encoding="utf-8")
         os.environ |= {
             "HOME": str(self.home),

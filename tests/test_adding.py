@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gitcoord.store.git.git_store import make_bare_remote
+from tests.waiting import WAIT_S
 
 TOP = Path(__file__).resolve().parents[1]
 TEXT = (TOP / "ARCHITECTURE.md").read_text(encoding="utf-8")
@@ -46,7 +47,7 @@ def run(tree: Path, *words: str, where: Path | None = None) -> str:
         env=os.environ | {"PYTHONPATH": str(tree)},
         text=True,
         capture_output=True,
-        timeout=100,
+        timeout=WAIT_S,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

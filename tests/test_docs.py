@@ -30,7 +30,7 @@ from gitcoord.store.git.git_store import LEAST_GIT
 from scripts import commands_page
 from tests.cli.clones import copied
 from tests.github.fake import forge
-from tests.waiting import wait_until
+from tests.waiting import WAIT_S, wait_until
 
 TOP = Path(__file__).resolve().parents[1]
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((TOP / "docs").glob("*.md"))}
@@ -321,7 +321,7 @@ class Shell:
             process.stdin.close()
         for process in self.running:
             try:
-                process.wait(timeout=15)
+                process.wait(timeout=WAIT_S)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
@@ -332,7 +332,7 @@ class Shell:
             ["bash", "-ec", script],
             cwd=folder,
             env=self.environment,
-            timeout=90,
+            timeout=WAIT_S,
             text=True,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -415,7 +415,7 @@ def test_a_fleet_of_three_does_what_it_says(tmp_path: Path) -> None:
 def test_the_quickstart_does_what_it_says(shell: Shell, quickstart: dict[str, str]) -> None:
     assert "SEQUENCED at position" in quickstart["bob"]
     bob = shell.folder / "bob" / "work"
-    wait_until(lambda: "I do" in shell.run("gitcoord events --type answer", bob), timeout_s=30, what="alice's answer")
+    wait_until(lambda: "I do" in shell.run("gitcoord events --type answer", bob), what="alice's answer")
     assert (bob / "pages" / "communication.md").exists()
     assert (bob / ".git").is_dir()
 

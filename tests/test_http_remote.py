@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from tests.http_remote import HttpRemote, is_fetch, is_push
-from tests.waiting import wait_until
+from tests.waiting import WAIT_S, wait_until
 
 REF = "refs/heads/main"
 
 
 def git(*arguments: str | Path, at: Path, ok: bool = True) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(["git", *map(str, arguments)], cwd=at, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["git", *map(str, arguments)], cwd=at, capture_output=True, text=True, timeout=WAIT_S)
     assert (done.returncode == 0) == ok, f"git {arguments}: {done}"
     return done
 

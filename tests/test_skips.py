@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import WAIT_S
+
 TOP = Path(__file__).parents[1]
 SAMPLE = """
 import pytest
@@ -45,7 +47,7 @@ def run(folder: Path, skips: str, *, sample: str = SAMPLE, workers: str = "0") -
         f"--basetemp={folder / 'temporary'}",
     ]
     environment = os.environ | {"PYTHONPATH": str(TOP)}
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment, timeout=60)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment, timeout=WAIT_S)
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.cli.clones import Clone, Result
-from tests.waiting import wait_until
+from tests.waiting import WAIT_S, wait_until
 
 
 def contents(result: Result) -> list[str]:
@@ -126,7 +126,7 @@ def test_live_beats_are_asked_for_by_type(alice: Clone, bob: Clone) -> None:
         rows = wait_until(lambda: alice("events", "--type", "heartbeat", "--json").rows(), what="a heartbeat")
     finally:
         runner.send_signal(signal.SIGTERM)
-        runner.communicate(timeout=20)
+        runner.communicate(timeout=WAIT_S)
     assert (rows[0]["level"], rows[0]["event"]["actor"], rows[0]["position"]) == ("live", "bob", None)
     assert alice("events", "--json").rows()[-1]["event"]["type"] != "heartbeat"
     assert "state goodbye" in alice("events", "--type", "heartbeat").out
@@ -143,7 +143,7 @@ def test_following_shows_each_event_once_and_ends_with_ctrl_c(alice: Clone, bob:
         assert '"content": "second"' in follower.stdout.readline()
     finally:
         follower.send_signal(signal.SIGINT)
-        out, err = follower.communicate(timeout=20)
+        out, err = follower.communicate(timeout=WAIT_S)
     assert (follower.returncode, out, err) == (0, "", "")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.clones import Clone
-from tests.waiting import wait_until
+from tests.waiting import WAIT_S, wait_until
 
 
 def refs(clone: Clone) -> list[str]:
@@ -70,7 +70,7 @@ def test_nobody_leaves_while_their_agent_runs(alice: Clone) -> None:
         assert "alice runs on this node" in alice("leave", code=2).err
     finally:
         runner.send_signal(signal.SIGTERM)
-        runner.communicate(timeout=20)
+        runner.communicate(timeout=WAIT_S)
 
 
 def test_nothing_to_resume(alice: Clone) -> None:

@@ -24,6 +24,7 @@ from gitcoord.core.commands import Query
 from gitcoord.features import FEATURES
 from tests.cli.clones import TOP, Clone, gitcoord, make_remote, process_environment
 from tests.github.fake import forge
+from tests.waiting import WAIT_S
 
 EXAMPLE_S_MAX = 90.0
 OF_A_SHELL = re.compile(r"[#<>|;&]")
@@ -272,7 +273,7 @@ def test_a_closed_pipe_is_no_error(alice: Clone) -> None:
     process.stdout.close()
     assert process.stderr.read() == ""
     process.stderr.close()
-    assert process.wait(20) == 0
+    assert process.wait(WAIT_S) == 0
 
 
 def imported(clone: Clone, *arguments: str) -> str:

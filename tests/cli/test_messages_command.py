@@ -40,9 +40,9 @@ def test_who_looks_into_the_inbox_sees_what_is_on_the_remote(alice: Clone, bob: 
     bob("inbox")
     alice("message", "send", "news", "--to", "bob")
     assert bob("inbox", "--no-sync").out == ""
-    wait_until(lambda: "news" in bob("inbox").out, timeout_s=30, what="the message")  # not twice within a poll
+    wait_until(lambda: "news" in bob("inbox").out, what="the message")  # not twice within a poll
     with bob.outage():
-        wait_until(lambda: "showing what is here" in bob("inbox").err, timeout_s=30, what="the outage to be told")
+        wait_until(lambda: "showing what is here" in bob("inbox").err, what="the outage to be told")
         assert "news" in bob("inbox").out
 
 

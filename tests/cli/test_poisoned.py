@@ -21,7 +21,7 @@ import pytest
 from tests.cli.clones import TOP, Clone, Result, copied, process_environment
 from tests.cli.poison import FORGED, POISON, SHOWN, faults, unseen, write
 from tests.cli.test_dry_run import commands
-from tests.waiting import wait_until
+from tests.waiting import WAIT_S, wait_until
 
 ALONE = {"agent run", "mcp", "demo", "fleet start"}  # they go on; tested below, in tests/mcp, or with no ledger at all
 ARGV = POISON.replace("\0", "")  # no argument can hold NUL
@@ -166,10 +166,10 @@ def test_the_log_of_a_running_agent_is_lines_of_its_own_only(alice: Clone, tmp_p
             stderr=file,
         )
     try:
-        wait_until(lambda: "⟨U+202E⟩" in log.read_text("utf-8"), timeout_s=90, what="the remote's words")
+        wait_until(lambda: "⟨U+202E⟩" in log.read_text("utf-8"), what="the remote's words")
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(WAIT_S)
     text = log.read_text("utf-8")
     assert faults(text) == []
 
@@ -196,7 +196,7 @@ def test_what_a_handler_of_events_prints_is_lines_of_the_agents_log(tmp_path: Pa
         env=process_environment({}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=120,
+        timeout=WAIT_S,
     )
     text = (done.stdout + done.stderr).decode()
     assert faults(text) == [], text
@@ -274,7 +274,7 @@ def test_a_terminal_is_sent_our_own_colours_and_nothing_of_others(alice: Clone, 
         while some := os.read(ours, 65536):
             shown += some
     os.close(ours)
-    process.wait(60)
+    process.wait(WAIT_S)
     text = shown.decode().replace("\r\n", "\n")
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
     assert faults(plain) == [] and plain

@@ -19,7 +19,7 @@ from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.node import Node
 from gitcoord.node.operations import local_pages
 from gitcoord.store import files
-from tests.waiting import wait_until
+from tests.waiting import WAIT_S, wait_until
 
 TOP = Path(__file__).resolve().parents[2]
 
@@ -162,11 +162,11 @@ def test_watch_follows_the_log_until_told_to_stop(node: Node, tmp_path: Path) ->
     )
     try:
         page = tmp_path / "pages" / "communication.md"
-        wait_until(lambda: page.exists() and b"first" in page.read_bytes(), timeout_s=20, what="the first page")
+        wait_until(lambda: page.exists() and b"first" in page.read_bytes(), what="the first page")
         say(node, "second", sync=False)
-        wait_until(lambda: b"second" in page.read_bytes(), timeout_s=20, what="what was queued")
+        wait_until(lambda: b"second" in page.read_bytes(), what="what was queued")
         watch.send_signal(signal.SIGINT)
-        assert watch.wait(20) == 0
+        assert watch.wait(WAIT_S) == 0
     finally:
         watch.kill()
         watch.wait()

@@ -8,7 +8,7 @@ import signal
 import subprocess
 
 from tests.cli.clones import Clone, gitcoord
-from tests.waiting import wait_until
+from tests.waiting import WAIT_S, wait_until
 
 
 def test_the_json_has_the_documented_fields(alice: Clone) -> None:
@@ -74,7 +74,7 @@ def test_a_running_agent_is_alive_and_leads_until_it_says_goodbye(alice: Clone, 
         assert bob("status", "--json").json()["running"] == ["bob"]
     finally:
         runner.send_signal(signal.SIGTERM)
-        runner.communicate(timeout=20)
+        runner.communicate(timeout=WAIT_S)
     seen = bobs()
     assert seen["state"] == "goodbye" and seen["leader"] is None
 
@@ -132,7 +132,7 @@ def test_watching_draws_until_ctrl_c(alice: Clone) -> None:
         if seen == 2:
             break
     watcher.send_signal(signal.SIGINT)
-    watcher.communicate(timeout=20)
+    watcher.communicate(timeout=WAIT_S)
     assert watcher.returncode == 0
 
 

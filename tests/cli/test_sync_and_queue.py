@@ -8,7 +8,7 @@ import pytest
 
 from gitcoord.core.format.event import Draft
 from tests.cli.clones import Clone
-from tests.waiting import wait_until
+from tests.waiting import WAIT_S, wait_until
 
 NO_POISON = (
     "while read old new ref; do"
@@ -67,7 +67,7 @@ def test_beside_a_running_agent_it_waits_for_that_ones_round(alice: Clone) -> No
             assert "showing what is here" in alice("task", "list").err
     finally:
         runner.send_signal(signal.SIGTERM)
-        runner.communicate(timeout=20)
+        runner.communicate(timeout=WAIT_S)
 
 
 def test_the_queue_is_listed_in_its_order_with_levels(alice: Clone) -> None:

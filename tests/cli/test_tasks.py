@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from tests.cli.clones import Clone
-from tests.waiting import wait_until
+from tests.waiting import WAIT_S, wait_until
 
 
 def create(clone: Clone, title: str, *options: str) -> str:
@@ -19,7 +19,7 @@ def test_of_two_clones_that_claim_a_task_at_once_one_has_it_and_the_other_knows_
     uid = create(alice, "Mend the parser")
     bob("sync")
     claims = [clone.start("task", "claim", uid[:8]) for clone in (alice, bob)]
-    outcomes = [(claim.communicate(timeout=60), claim.returncode) for claim in claims]
+    outcomes = [(claim.communicate(timeout=WAIT_S), claim.returncode) for claim in claims]
     assert sorted(code for _, code in outcomes) == [0, 3], outcomes
     winner = ("alice", "bob")[[code for _, code in outcomes].index(0)]
     told = next(err for (_, err), code in outcomes if code == 3)
@@ -91,7 +91,7 @@ def test_waiting_ends_when_it_is_so(alice: Clone, bob: Clone) -> None:
     waiting = bob.start("wait", "--for", f"task {uid[:8]} done", "--for", "event note", "--timeout", "60", "--json")
     alice("task", "finish", uid)
     _say_until_it_ends(alice, waiting)
-    out, err = waiting.communicate(timeout=60)
+    out, err = waiting.communicate(timeout=WAIT_S)
     assert waiting.returncode == 0, err
     first, second = (json.loads(line) for line in out.splitlines())
     assert first["for"] == f"task {uid[:8]} done" and "it is done, by alice" in first["because"]
@@ -103,7 +103,7 @@ def _say_until_it_ends(clone: Clone, waiting: subprocess.Popen[str]) -> None:
         clone("append", "note", "x", "--wait", "sequenced")
         return waiting.poll() is not None
 
-    wait_until(said, timeout_s=60, what="the next note to be seen")
+    wait_until(said, what="the next note to be seen")
 
 
 def test_waiting_tells_what_is_not_so_and_what_can_never_be(alice: Clone, bob: Clone) -> None:
@@ -132,4 +132,4 @@ def test_waiting_beside_an_agent_that_leads(alice: Clone) -> None:
         assert "alice is alive" in alice("wait", "--for", "agent alice alive", "--timeout", "60").out
     finally:
         runner.terminate()
-        runner.communicate(timeout=20)
+        runner.communicate(timeout=WAIT_S)

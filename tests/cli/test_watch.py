@@ -11,6 +11,7 @@ import filelock
 import pytest
 
 from tests.cli.clones import Clone
+from tests.waiting import WAIT_S
 
 
 def supervised(alice: Clone) -> object:
@@ -52,4 +53,4 @@ def test_it_is_shown_again_when_it_has_changed(
         del held
     finally:
         watcher.send_signal(signal.SIGINT)
-        watcher.communicate(timeout=20)
+        watcher.communicate(timeout=WAIT_S)

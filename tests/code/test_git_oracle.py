@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gitcoord.code import git_oracle
+from tests.waiting import WAIT_S
 
 TOP = Path(__file__).resolve().parents[2]
 BUNDLE = TOP / "tests" / "data" / "merges.bundle"
@@ -47,7 +48,7 @@ def check(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         text=True,
         capture_output=True,
         env=os.environ | {"PYTHON": str(python)},
-        timeout=110,
+        timeout=WAIT_S,
     )
 
 

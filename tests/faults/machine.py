@@ -110,7 +110,7 @@ class Machine:
             assert tracer.poll() is None, tracer.communicate()[1]
             return "TracerPid:\t0\n" not in Path(f"/proc/{pid}/status").read_text()
 
-        wait_until(attached, timeout_s=COMMAND_S_MAX, what="strace to attach")
+        wait_until(attached, what="strace to attach")
         return tracer
 
     def _layer(self, log: Path, fault: Fault | None) -> dict[str, object]:

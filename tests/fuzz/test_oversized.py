@@ -15,6 +15,7 @@ from gitcoord.core.ledger import outbox
 from gitcoord.core.ports import Entry
 from tests.fuzz.parsers import store
 from tests.system.fleet import Clone, Fleet, surroundings
+from tests.waiting import WAIT_S
 
 LEDGER = "refs/heads/gitcoord/ledger"
 MIB = 1024 * 1024
@@ -65,7 +66,7 @@ def run(clone: Clone, *words: str) -> int:
         env=surroundings(),
         text=True,
         capture_output=True,
-        timeout=120,
+        timeout=WAIT_S,
     )
     assert done.returncode == 0, done.stderr
     return int(done.stderr.rsplit("peak ", 1)[1])

@@ -14,7 +14,7 @@ from gitcoord.core.errors import Refused
 from gitcoord.node.fleet import fleet_file
 from gitcoord.node.process_environment import checked, command_environment, withheld
 from tests.cli.clones import copied
-from tests.waiting import wait_until
+from tests.waiting import WAIT_S, wait_until
 
 TOKEN = "16C7e42F292c6912E7710c838347Ae178B4a"[::-1]  # in GitHub's shape, and nobody's
 SECRETS = {
@@ -131,7 +131,7 @@ def test_commands_of_an_agent(tmp_path: Path, option: str, passed: tuple[str, ..
         seen = told(file)
     finally:
         process.terminate()
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=WAIT_S)
         print(said)
     assert {name for name in SECRETS if name in seen} == set(passed)
     assert seen["GITCOORD_AGENT"] == "alice"
@@ -161,5 +161,5 @@ def test_gitcoord_in_a_tasks_command_speaks_with_the_key_of_the_home(tmp_path: P
         alice("wait", "--for", f"task {uid} done", "--timeout", "60")
     finally:
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate(timeout=WAIT_S)
     assert [row["event"]["actor"] for row in alice("events", "--type", "note", "--json").rows()] == ["alice"]

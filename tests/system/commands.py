@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import WAIT_S
+
 TOP = Path(__file__).resolve().parents[2]
 GITCOORD = (sys.executable, "-m", "gitcoord")
 
@@ -29,7 +31,7 @@ class Clone:
     def home(self) -> Path:
         return self.path / ".git" / "gitcoord"
 
-    def run(self, *arguments: str, code: int | None = 0, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, code: int | None = 0, timeout_s: float = WAIT_S) -> subprocess.CompletedProcess[str]:
         """Run to its end, and check its exit code and its manners."""
         done = subprocess.run(
             [*self.prefix, *GITCOORD, *arguments],

@@ -16,10 +16,9 @@ from typing import Any
 from gitcoord.node.node import Node, open_node
 from gitcoord.store.git.git_store import make_bare_remote
 from tests.cli.clones import gitcoord
-from tests.waiting import wait_until
+from tests.waiting import WAIT_S, wait_until
 
 TOP = Path(__file__).resolve().parents[2]
-LONG_S = 60.0  # how long a test waits for what takes a moment on a machine with nothing else to do
 
 
 class Agent:
@@ -49,7 +48,7 @@ class Agent:
         records = [json.loads(line) for line in lines if line.endswith("\n") and line.startswith("{")]
         return [record["text"] for record in records if kind in ("", record["kind"])]
 
-    def wait_for(self, kind: str, text: str = "", *, times: int = 1, timeout_s: float = LONG_S) -> str:
+    def wait_for(self, kind: str, text: str = "", *, times: int = 1) -> str:
         """The newest log line of a kind that holds `text`, once there are so many of them."""
 
         def found() -> list[str]:
@@ -58,7 +57,7 @@ class Agent:
                 raise AssertionError(f"ended with {self.process.returncode}: {self.said()}\n{self.complaint()}")
             return lines if len(lines) >= times else []
 
-        return wait_until(found, timeout_s=timeout_s, what=f"{kind} {text!r} in {self.log.name}: {self.said()}")[-1]
+        return wait_until(found, what=f"{kind} {text!r} in {self.log.name}: {self.said()}")[-1]
 
     def complaint(self) -> str:
         return self.errors.read_text(encoding="utf-8", errors="replace")
@@ -68,12 +67,12 @@ class Agent:
         self.process.kill()
         self.process.wait()
 
-    def terminate(self, *, timeout_s: float = LONG_S) -> int:
+    def terminate(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout_s)
+        return self.process.wait(WAIT_S)
 
-    def wait(self, timeout_s: float = LONG_S) -> int:
-        return self.process.wait(timeout_s)
+    def wait(self) -> int:
+        return self.process.wait(WAIT_S)
 
 
 @dataclass
@@ -100,7 +99,7 @@ class Clone:
             capture_output=True,
             text=True,
             encoding="utf-8",
-            timeout=LONG_S,
+            timeout=WAIT_S,
         )
         assert code is None or done.returncode == code, f"{words} ended with {done.returncode}: {done.stderr}"
         return done
@@ -116,9 +115,7 @@ class Clone:
         """`agent run`; returns once it has its seat (or has ended)."""
         names = [word for name in ids or [self.agent] for word in ("--id", name)]
         agent = self.launch("-m", "gitcoord", "agent", "run", "--json-logs", *names, *options, **environment)
-        wait_until(
-            lambda: agent.said("start") or agent.process.poll() is not None, timeout_s=LONG_S, what="an agent to start"
-        )
+        wait_until(lambda: agent.said("start") or agent.process.poll() is not None, what="an agent to start")
         return agent
 
     def launch(self, *words: str, **environment: str) -> Agent:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gitcoord.core.format.event import Event
 from gitcoord.node import peers
-from tests.system.fleet import LONG_S, Clone, Fleet, children_of, is_alive
+from tests.system.fleet import Clone, Fleet, children_of, is_alive
 from tests.waiting import wait_until
 
 SLACK_S = 8.0  # for two shared processors; the bound itself is computed
@@ -42,7 +42,7 @@ def wait_for_beats(clone: Clone, agent: str, times: int) -> None:
             numbers.update(heartbeat.data["n"] for heartbeat in peers.live_heartbeats(node) if heartbeat.actor == agent)
             return len(numbers) >= times
 
-        wait_until(heard, timeout_s=LONG_S, what=f"{times} heartbeats of {agent}")
+        wait_until(heard, what=f"{times} heartbeats of {agent}")
 
 
 def test_who_says_goodbye_is_replaced_at_once(pair: tuple[Clone, Clone]) -> None:
@@ -146,7 +146,6 @@ def test_several_processes_on_a_node_keep_each_others_beats_and_depose_nobody(fl
     second_or_third = [second, third]
     wait_until(
         lambda: any(run.said("leader")[-1:] and "term 2 (here)" in run.said("leader")[-1] for run in second_or_third),
-        timeout_s=30,
         what="a successor on either node",
     )
 
@@ -198,9 +197,7 @@ def test_two_runs_of_one_agent_that_began_at_once_end_as_one(pair: tuple[Clone, 
         alice.launch("-m", "gitcoord", "agent", "run", "--json-logs"),
         bob.launch("-m", "gitcoord", "agent", "run", "--json-logs", "--id", "alice"),
     ]
-    ended = wait_until(
-        lambda: [run for run in runs if run.process.poll() is not None], timeout_s=40, what="one of the two to end"
-    )
+    ended = wait_until(lambda: [run for run in runs if run.process.poll() is not None], what="one of the two to end")
     assert len(ended) == 1 and ended[0].process.returncode == 3, ended[0].complaint()
     assert "runs on node" in ended[0].complaint()
     [stays] = [run for run in runs if run not in ended]
@@ -235,7 +232,6 @@ def test_nothing_is_left_behind_and_the_second_signal_does_not_wait(pair: tuple[
     pair[1].append("question", "Are you busy?", "--to", "alice", "--wait", "sequenced")
     sleeping = wait_until(
         lambda: {pid for pid in children_of(run.pid) if command_of(pid).startswith("sleep")},
-        timeout_s=30,
         what="the command to start",
     )
     everyone = children_of(run.pid)

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import WAIT_S
+
 TOP = Path(__file__).resolve().parents[2]
 BENCH = TOP / "benchmarks"
 RESULTS = sorted((BENCH / "results").glob("*.json"))
@@ -27,7 +29,7 @@ def bench(*words: str, code: int = 0, where: Path = BENCH) -> subprocess.Complet
         text=True,
         capture_output=True,
         env=os.environ | {"PYTHONPATH": str(TOP)},
-        timeout=110,
+        timeout=WAIT_S,
     )
     assert done.returncode == code, done.stderr
     return done

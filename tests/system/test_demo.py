@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.waiting import wait_until
+from tests.waiting import WAIT_S, wait_until
 
 TOP = Path(__file__).resolve().parents[2]
 
@@ -69,9 +69,9 @@ def test_a_demo_that_is_interrupted_ends_its_children_and_removes_its_folder(tmp
             cwd=tmp_path,
         )
         try:
-            wait_until(lambda: b"3. Talk" in output.read_bytes(), timeout_s=60, what="agents that run")
+            wait_until(lambda: b"3. Talk" in output.read_bytes(), what="agents that run")
             demo.send_signal(number)
-            code = demo.wait(timeout=30)
+            code = demo.wait(timeout=WAIT_S)
         finally:
             demo.kill()
             demo.wait()

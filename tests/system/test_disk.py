@@ -122,10 +122,10 @@ def test_a_running_agent_pauses_says_so_once_and_goes_on(tmp_path: Path) -> None
         disk = Disk(new_clone(tmp_path / "disk" / "alice", tmp_path / "remote.git"), is_mounted=ours)
         clone, output = disk.clone, tmp_path / "output"
         with clone.started("agent", "run", output=output) as runner:
-            wait_until(lambda: b"leads term 1" in output.read_bytes(), timeout_s=30, what="a leader")
+            wait_until(lambda: b"leads term 1" in output.read_bytes(), what="a leader")
             disk.fill()
             clone.run("append", "note", LARGE + LARGE, code=1)
-            wait_until(lambda: b"gitcoord resume" in output.read_bytes(), timeout_s=30, what="the pause to be told")
+            wait_until(lambda: b"gitcoord resume" in output.read_bytes(), what="the pause to be told")
             disk.free()
             clone.run("resume")
             uid = clone.append("after", "--wait", "sequenced")

@@ -18,8 +18,8 @@ from gitcoord.core.errors import Refused
 from gitcoord.core.leadership.session import Session
 from gitcoord.node import node as node_module
 from gitcoord.node import peers
-from tests.system.fleet import LONG_S, Clone, Fleet, surroundings
-from tests.waiting import wait_until
+from tests.system.fleet import Clone, Fleet, surroundings
+from tests.waiting import WAIT_S, wait_until
 
 CORPUS = [
     "one\ntwo",
@@ -148,14 +148,14 @@ def test_clocks_an_hour_apart_neither_depose_nor_reorder(
         polls: set[object] = set()
         for number in range(5):
             [event] = node.append(node.draft("note", f"number {number}", actor="bob"))
-            node.confirm(event, "sequenced", timeout_s=LONG_S)
+            node.confirm(event, "sequenced", timeout_s=WAIT_S)
 
         def watched() -> bool:
             node.sync()
             polls.add(node.local.watch.last_sign)
             return len(polls) >= 4
 
-        wait_until(watched, timeout_s=LONG_S, what="four heartbeats of alice")
+        wait_until(watched, what="four heartbeats of alice")
         assert node.fleet.terms.term == 1 and node.fleet.terms.leader == "alice"
         notes = [event for _, event in node.events() if event.type == "note"]
     assert [event.content for event in notes] == [f"number {number}" for number in range(5)]
@@ -218,7 +218,7 @@ print([child.cmdline() for child in psutil.Process().children()])
     assert process.stdout.readline() == "Who takes the parser?\n"
     other = fleet.clone("bob")
     other.append("note", "the end", "--wait", "sequenced")
-    out, _ = process.communicate(timeout=LONG_S)
+    out, _ = process.communicate(timeout=WAIT_S)
     assert out.splitlines() == ["bob joins", "the end", "True sequenced", "[]"]
     assert process.returncode == 0
 

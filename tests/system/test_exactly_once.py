@@ -14,7 +14,7 @@ import pytest
 
 from gitcoord.node import ledger_pages
 from tests.http_remote import HttpRemote
-from tests.system.fleet import LONG_S, Agent, Clone, Fleet
+from tests.system.fleet import Agent, Clone, Fleet
 from tests.waiting import wait_until
 
 CLONES, WRITERS, EVENTS = 4, 4, 50
@@ -32,7 +32,7 @@ def test_nothing_is_lost_doubled_or_out_of_order(tmp_path: Path) -> None:
         kills = Torment(fleet, writers, tmp_path).run(server)
         assert kills >= KILLS_MIN
         for clone in [*clones, *clones]:
-            wait_until(partial(drained, clone), timeout_s=LONG_S, what="queues to drain")
+            wait_until(partial(drained, clone), what="queues to drain")
         check(clones, writers, tmp_path)
 
 
@@ -70,9 +70,7 @@ class Torment:
 
     def interrupt(self, server: HttpRemote) -> None:
         wait_until(
-            lambda: sum(1 for _ in self.folder.glob("*.acknowledged")) >= WRITERS,
-            timeout_s=LONG_S,
-            what="some writers to be at work",
+            lambda: sum(1 for _ in self.folder.glob("*.acknowledged")) >= WRITERS, what="some writers to be at work"
         )
         with server.outage():
             time.sleep(OUTAGE_S)  # it is away for three seconds: that is the fault, not a wait

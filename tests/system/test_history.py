@@ -18,6 +18,7 @@ from gitcoord.node.diagnostics.verify import verify
 from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.node import Node
 from gitcoord.node.operations import local_pages
+from tests.waiting import WAIT_S
 
 TOP = Path(__file__).resolve().parents[2]
 WHOLE = TOP.parent / "shared" / "data" / "history.jsonl"
@@ -41,7 +42,7 @@ def gitcoord(folder: Path, *arguments: str) -> str:
         [sys.executable, "-m", "gitcoord", *arguments],
         cwd=folder,
         capture_output=True,
-        timeout=90,
+        timeout=WAIT_S,
         env=os.environ | {"PYTHONPATH": str(TOP)},
     )
     assert done.returncode == 0, done.stderr.decode()

@@ -55,7 +55,7 @@ def test_a_round_records_what_waits_in_the_spool(clone: Clone) -> None:
 def test_a_running_agent_outlives_a_held_queue(clone: Clone, tmp_path: Path) -> None:
     output = tmp_path / "output"
     with clone.started("agent", "run", output=output) as runner:
-        wait_until(lambda: b"leads term 1" in output.read_bytes(), timeout_s=30, what="a leader")
+        wait_until(lambda: b"leads term 1" in output.read_bytes(), what="a leader")
         with holding(clone.home / "queue.lock"):
             clone.run("append", "note", "lost words", code=1)
             assert runner.poll() is None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gitcoord.core.format.event import Event
-from tests.system.fleet import LONG_S, Clone, Fleet, is_alive
+from tests.system.fleet import Clone, Fleet, is_alive
 from tests.waiting import wait_until
 
 
@@ -53,7 +53,7 @@ def wait_for_answers(clone: Clone, count: int) -> list[Event]:
             known = [event for _, event in node.events() if event.type == "answer"]
             return known if len(known) >= count else []
 
-        return wait_until(found, timeout_s=LONG_S, what=f"{count} answers")
+        return wait_until(found, what=f"{count} answers")
 
 
 def test_an_agent_that_was_away_handles_all_in_order_one_at_a_time_and_answers(
@@ -92,7 +92,7 @@ def test_what_fails_is_tried_again_before_anything_else(pair: tuple[Clone, Clone
     assert not (bob.home / "agent-bob.checkpoint").exists()
     assert {content for _, _, content in handled(tmp_path)} == {"one"}  # in order: what comes after it waits
     (tmp_path / "mended").touch()
-    wait_until(lambda: handled(tmp_path)[-1][2] == "two", timeout_s=LONG_S, what="the second event to be handled")
+    wait_until(lambda: handled(tmp_path)[-1][2] == "two", what="the second event to be handled")
     run.terminate()
     assert answers(alice) == []  # it printed nothing
 
@@ -132,7 +132,7 @@ print("yes")""",
     assert len(handled(tmp_path)) == 2
     (bob.home / "agent-bob.checkpoint").unlink()  # as if it had been killed after the answer was sequenced
     third = bob.start("--on-event", command, "--reply")
-    wait_until(lambda: len(handled(tmp_path)) == 3, timeout_s=LONG_S, what="the event to be handled again")
+    wait_until(lambda: len(handled(tmp_path)) == 3, what="the event to be handled again")
     third.terminate()
     assert len(answers(alice)) == 1
 
@@ -153,10 +153,10 @@ print("done at last")""",
     )
     run.wait_for("leader", "bob leads term 1 (here)")
     follower = alice.start()
-    wait_until(lambda: handled(tmp_path), timeout_s=LONG_S, what="the command to begin")
+    wait_until(lambda: handled(tmp_path), what="the command to begin")
     follower.wait_for("leader", "bob leads term 1")
     before = heartbeats(alice, "bob")
-    wait_until(lambda: heartbeats(alice, "bob") >= before + 5, timeout_s=LONG_S, what="five heartbeats more")
+    wait_until(lambda: heartbeats(alice, "bob") >= before + 5, what="five heartbeats more")
     assert follower.said("leader")[-1].startswith("bob leads term 1")
     (tmp_path / "enough").touch()
     assert wait_for_answers(alice, 1)[0].content == "done at last"
@@ -212,7 +212,7 @@ with open(folder + "/pids", "w") as file:
 time.sleep(1000)""",
         ),
     )
-    pids = wait_until(lambda: read_pids(tmp_path, 2), timeout_s=LONG_S, what="the command to start")
+    pids = wait_until(lambda: read_pids(tmp_path, 2), what="the command to start")
     assert run.terminate() == 0
     wait_until(lambda: not any(is_alive(pid) for pid in pids), what="the command and its child to be gone")
 
@@ -261,7 +261,7 @@ def test_the_command_is_told_all_about_the_event(pair: tuple[Clone, Clone], tmp_
         "sequenced",
     )
     run = bob.start("--on-event", f"cat > {tmp_path}/given; env > {tmp_path}/env; mv {tmp_path}/env {tmp_path}/done")
-    wait_until((tmp_path / "done").exists, timeout_s=LONG_S, what="the command to end")
+    wait_until((tmp_path / "done").exists, what="the command to end")
     run.terminate()
     given: dict[str, Any] = json.loads((tmp_path / "given").read_text(encoding="utf-8"))
     assert given["schema"] == "gitcoord.event/1" and given["position"] == said["position"]

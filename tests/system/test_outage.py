@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.http_remote import HttpRemote, is_any, is_fetch, is_push
-from tests.system.fleet import LONG_S, Clone, Fleet
+from tests.system.fleet import Clone, Fleet
 from tests.waiting import wait_until
 
 
@@ -47,9 +47,9 @@ def test_an_outage_is_a_queue_that_drains_late_and_is_told_once(server: HttpRemo
         status = alice.json("status")
         assert status["online"] is False and status["queue"]["events"] == 5  # and the error
         begun = rounds(alice)
-        wait_until(lambda: rounds(alice) >= begun + 3, timeout_s=LONG_S, what="three more tries")
+        wait_until(lambda: rounds(alice) >= begun + 3, what="three more tries")
     run.wait_for("online", "online again")
-    wait_until(lambda: alice.json("status")["queue"]["events"] == 0, timeout_s=LONG_S, what="the queue to drain")
+    wait_until(lambda: alice.json("status")["queue"]["events"] == 0, what="the queue to drain")
     assert contents(bob, "note") == [f"number {number}" for number in range(4)]
     [error] = contents(bob, "error")
     assert error.startswith("offline after 5 retries")
@@ -134,9 +134,9 @@ def test_credentials_that_end_are_told_once_and_it_goes_on_when_they_are_back(
         said = json.loads(alice.run("append", "note", "kept", "--json", code=None).stdout)
         assert said["level"] == "queued"
         seen = fault.hits
-        wait_until(lambda: fault.hits >= seen + 4, timeout_s=LONG_S, what="more tries")
+        wait_until(lambda: fault.hits >= seen + 4, what="more tries")
     run.wait_for("resumed")
-    wait_until(lambda: alice.json("status")["queue"]["events"] == 0, timeout_s=LONG_S, what="the queue to drain")
+    wait_until(lambda: alice.json("status")["queue"]["events"] == 0, what="the queue to drain")
     assert contents(alice, "note") == ["kept"]
     assert len(run.said(kind)) == 1
     assert run.terminate() == 0
@@ -156,7 +156,7 @@ def test_beside_an_agent_a_command_does_not_sync_on_its_own(server: HttpRemote, 
         assert len(server.requests()) == before
     finally:
         os.kill(run.pid, signal.SIGCONT)
-    wait_until(lambda: "alone" in contents(alice, "note"), timeout_s=LONG_S, what="the agent to take it along")
+    wait_until(lambda: "alone" in contents(alice, "note"), what="the agent to take it along")
 
 
 def test_an_idle_agent_asks_at_its_pace_and_pushes_its_beats_only(server: HttpRemote, web: Fleet) -> None:
@@ -165,7 +165,7 @@ def test_an_idle_agent_asks_at_its_pace_and_pushes_its_beats_only(server: HttpRe
     run.wait_for("leader", "(here)")
     begun = len(server.requests(is_fetch))
     pushed = len(server.requests(is_push))
-    wait_until(lambda: len(server.requests(is_fetch)) >= begun + 20, timeout_s=LONG_S, what="ten polls")
+    wait_until(lambda: len(server.requests(is_fetch)) >= begun + 20, what="ten polls")
     assert run.process.poll() is None
     # A heartbeat a second, a poll every half: no more pushes than polls, whatever the machine's pace.
     assert len(server.requests(is_push)) - pushed <= (len(server.requests(is_fetch)) - begun) / 2

@@ -19,7 +19,7 @@ import pytest
 from gitcoord.store import program
 from tests.cli.clones import Clone, copied
 from tests.poison import Poison, careless
-from tests.waiting import wait_until
+from tests.waiting import WAIT_S, wait_until
 
 GIT = shutil.which("git") or "git"
 
@@ -43,7 +43,7 @@ def gitcoord(clone: Clone, *arguments: str, code: int | None = 0, **more: str) -
         text=True,
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=90,
+        timeout=WAIT_S,
     )
     assert code is None or done.returncode == code, done.stderr
     return done
@@ -254,7 +254,7 @@ def test_scripts(
         capture_output=True,
         env=os.environ | {"PATH": path},
         stdin=subprocess.DEVNULL,
-        timeout=90,
+        timeout=WAIT_S,
     )
     assert done.returncode == 0, done.stderr
     assert poison.ran == []

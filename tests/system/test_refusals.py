@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.fleet import LONG_S, Clone, Fleet
+from tests.system.fleet import Clone, Fleet
 from tests.waiting import wait_until
 
 DENY_TEXT = """#!/bin/sh
@@ -70,11 +70,7 @@ def test_a_running_agent_names_the_event_once_and_does_not_spin(fleet: Fleet) ->
     run.wait_for("event_denied", said["id"][:8])
     begun = rounds(alice)
     bob.append("note", "others go on", "--wait", "sequenced")
-    wait_until(
-        lambda: run.said("leader")[-1].endswith("(here)") and rounds(alice) > begun + 6,
-        timeout_s=LONG_S,
-        what="some rounds more",
-    )
+    wait_until(lambda: run.said("leader")[-1].endswith("(here)") and rounds(alice) > begun + 6, what="some rounds more")
     assert len(run.said("event_denied")) == 1
     alice.run("queue", "drop", said["id"])
     alice.append("note", "mended", "--wait", "sequenced")

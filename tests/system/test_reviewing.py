@@ -13,7 +13,7 @@ import pytest
 from tests.code.kinds import LINES, Builder
 from tests.github.fake import FakeGitHub, changed
 from tests.http_remote import HttpRemote
-from tests.system.fleet import LONG_S, Agent, Fleet
+from tests.system.fleet import Agent, Fleet
 from tests.waiting import wait_until
 
 # The leader as it is started by hand, but that it looks each second, and does not rest a second between two writes.
@@ -103,10 +103,10 @@ def test_what_is_new_or_changed_is_reviewed_and_told_once(forge: Forge) -> None:
     assert forge.reviews(3) == [(head, "APPROVED")]
     [status] = forge.api.repos["o/r"].statuses[head]
     assert (status["context"], status["state"]) == ("gitcoord/review", "success")
-    wait_until(lambda: forge.recorded() == [(3, head, "approve", "alice")], what="it in the ledger", timeout_s=LONG_S)
+    wait_until(lambda: forge.recorded() == [(3, head, "approve", "alice")], what="it in the ledger")
 
     looks = len(forge.api.requests())
-    wait_until(lambda: len(forge.api.requests()) > looks + 2, what="the leader to look again", timeout_s=LONG_S)
+    wait_until(lambda: len(forge.api.requests()) > looks + 2, what="the leader to look again")
     assert len(forge.reviews(3)) == 1 and forge.count("review_posted") == 1
 
     forge.as_bob("review", "vote", "3", "reject", "--why", "no tests")
@@ -116,7 +116,7 @@ def test_what_is_new_or_changed_is_reviewed_and_told_once(forge: Forge) -> None:
     pushed = forge.pull(3, 1, "line uno")
     leader.wait_for("review", f"#3 at {pushed[:12]}: approve")
     assert forge.reviews(3)[-1] == (pushed, "APPROVED")
-    wait_until(lambda: forge.recorded() == [(3, pushed, "approve", "alice")], what="the new one", timeout_s=LONG_S)
+    wait_until(lambda: forge.recorded() == [(3, pushed, "approve", "alice")], what="the new one")
     assert forge.count("review_posted") == 3
     assert leader.terminate() == 0 and not leader.complaint()
 
@@ -130,12 +130,10 @@ def test_what_github_still_grants_is_left_to_people_and_told_to_the_fleet(forge:
         refs = forge.git.git("for-each-ref", "--format=%(refname)", "refs/gitcoord/nodes", name="o/r.git").split()
         return "".join(forge.git.git("show", f"{ref}:heartbeats.log", name="o/r.git") for ref in refs)
 
-    wait_until(
-        lambda: '"account":"robot"' in heartbeats(), what="a heartbeat that tells what is left", timeout_s=LONG_S
-    )
+    wait_until(lambda: '"account":"robot"' in heartbeats(), what="a heartbeat that tells what is left")
     asked = forge.api.requests()
     looks = len(forge.git.requests())
-    wait_until(lambda: len(forge.git.requests()) > looks + 20, what="some rounds of the leader", timeout_s=LONG_S)
+    wait_until(lambda: len(forge.git.requests()) > looks + 20, what="some rounds of the leader")
     assert forge.api.requests() == asked and forge.api.writes() == [], "it went on"
     assert leader.terminate() == 0
     forge.api.left = 4000

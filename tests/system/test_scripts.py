@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import WAIT_S
+
 TOP = Path(__file__).resolve().parents[2]
 CALLS = 16
 
@@ -49,7 +51,7 @@ def run(script: str, *arguments: str, cwd: Path, env: Mapping[str, str]) -> subp
         cwd=cwd,
         env=env,
         text=True,
-        timeout=250,
+        timeout=WAIT_S,
         capture_output=True,
         stdin=subprocess.DEVNULL,
     )

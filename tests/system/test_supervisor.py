@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from tests.system.fleet import LONG_S, Agent, Clone, Fleet, is_alive
+from tests.system.fleet import Agent, Clone, Fleet, is_alive
 from tests.waiting import wait_until
 
 # Two agents that need each other's work done, and one on another machine.
@@ -50,7 +50,7 @@ def outcome(clone: Clone, agent: str, wanted: str) -> dict[str, Any]:
         one = recoveries(clone).get(agent)
         return one if one is not None and one["outcome"] == wanted else None
 
-    return wait_until(found, timeout_s=LONG_S, what=f"{agent} to be {wanted}")
+    return wait_until(found, what=f"{agent} to be {wanted}")
 
 
 def test_a_killed_agent_is_started_again_all_end_with_their_supervisor_and_the_next_one_goes_on(fleet: Fleet) -> None:
@@ -65,10 +65,10 @@ def test_a_killed_agent_is_started_again_all_end_with_their_supervisor_and_the_n
     second, third = pid_of(clone, "bob"), pid_of(clone, "carol")
     assert second != first
     task = clone.json("task", "create", "prove it", "--needs", "rust")["ids"][0]
-    wait_until(lambda: clone.json("task", "show", task)["status"] == "done", timeout_s=LONG_S, what="the task")
+    wait_until(lambda: clone.json("task", "show", task)["status"] == "done", what="the task")
     assert clone.run("fleet", "start", "fleet.toml", code=3).stderr.startswith("gitcoord: a supervisor runs")
     supervisor.kill()
-    wait_until(lambda: not is_alive(second) and not is_alive(third), timeout_s=LONG_S, what="all to end with it")
+    wait_until(lambda: not is_alive(second) and not is_alive(third), what="all to end with it")
     again = supervise(clone, FLEET)
     clone.run("fleet", "stop")
     assert again.wait() == 0
@@ -94,7 +94,7 @@ def test_where_no_restart_helps_backup_redistribution_degradation_and_escalation
     assert outcome(alice, "bob", "backup")["automatic"]
     assert "rust" in _agent(alice, "carol")["capabilities"]
     task = alice.json("task", "create", "for the backup", "--needs", "rust")["ids"][0]
-    wait_until(lambda: _task(alice, task)["status"] == "done", timeout_s=LONG_S, what="the task")
+    wait_until(lambda: _task(alice, task)["status"] == "done", what="the task")
     assert _task(alice, task)["agent"] == "carol"
 
     os.killpg(pid_of(machine, "dave"), signal.SIGKILL)
@@ -103,9 +103,9 @@ def test_where_no_restart_helps_backup_redistribution_degradation_and_escalation
     found = outcome(alice, "carol", "escalated")
     assert [step["strategy"] for step in found["steps"]] == ["redistribute", "degrade", "escalate"]
     assert "nobody else can do rust" in found["steps"][1]["text"]  # nor bob, in whose place it was
-    told = wait_until(lambda: alert.exists() and alert.read_text(), timeout_s=LONG_S, what="the alert")
+    told = wait_until(lambda: alert.exists() and alert.read_text(), what="the alert")
     assert "carol" in told and "a person has to look after it" in told
-    wait_until(lambda: alice.json("alerts")["items"][0]["sent"], timeout_s=LONG_S, what="the ledger to say so")
+    wait_until(lambda: alice.json("alerts")["items"][0]["sent"], what="the ledger to say so")
     rate = alice.json("recovery", "rate")
     assert (rate["recoveries"], rate["automatic"]) == (3, 2)
 

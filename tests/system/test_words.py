@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.system.fleet import LONG_S, Clone
+from tests.system.fleet import Clone
 from tests.waiting import wait_until
 
 
@@ -20,15 +20,13 @@ def test_under_supervision_the_leader_does_what_was_approved_and_nothing_else(pa
     bob.run("agent", "register", "--capabilities", "python", "--slots", "2")
     bob.start()
     ids = [bob.json("task", "create", title, "--needs", "python")["ids"][0] for title in ("parser", "schema")]
-    waiting = wait_until(
-        lambda: len(rows := items(bob, "autonomy", "proposals")) == 2 and rows, timeout_s=LONG_S, what="proposals"
-    )
+    waiting = wait_until(lambda: len(rows := items(bob, "proposals")) == 2 and rows, what="proposals")
     assert {row["event"]["data"]["agent"] for row in waiting} == {"bob"}
     assert "2 proposals of the leader's" in bob.run("status").stdout
     parser, schema = sorted(waiting, key=lambda row: "schema" in row["proposal"])
-    bob.run("autonomy", "reject", schema["id"], "--why", "not today")
-    bob.run("autonomy", "approve", parser["id"])
-    wait_until(lambda: items(bob, "task", "list")[0]["status"] != "ready", timeout_s=LONG_S, what="the assignment")
+    bob.run("reject", schema["id"], "--why", "not today")
+    bob.run("approve", parser["id"])
+    wait_until(lambda: items(bob, "task", "list")[0]["status"] != "ready", what="the assignment")
     assert {row["id"]: row["status"] for row in items(bob, "task", "list")} == {ids[0]: "assigned", ids[1]: "ready"}
     assert sorted(row["status"] for row in items(bob, "autonomy", "proposals", "--all")) == ["done", "rejected"]
 
@@ -41,7 +39,6 @@ def test_a_killed_agents_order_goes_to_its_stand_in_and_a_lapsed_request_is_told
     sent = alice.json("message", "send", "the parser is yours", "--to", "bob")["ids"][0]
     wait_until(
         lambda: alice.json("message", "show", sent)["receipts"] == {"bob": "delivered"},
-        timeout_s=LONG_S,
         what="bob's heartbeat that says how far he has read",
     )
     running.kill()
@@ -49,11 +46,8 @@ def test_a_killed_agents_order_goes_to_its_stand_in_and_a_lapsed_request_is_told
     alice.run("message", "request", "which schema?", "--to", "bob", "--within", "1s")
     wait_until(
         lambda: [part["agent"] for part in alice.json("directive", "show", order)["parts"]] == ["bob", "alice"],
-        timeout_s=LONG_S,
         what="the plan to be followed",
     )
     wait_until(
-        lambda: any(row["type"] == "request_lapsed" for row in items(alice, "inbox")),
-        timeout_s=LONG_S,
-        what="word of the lapsed request",
+        lambda: any(row["type"] == "request_lapsed" for row in items(alice, "inbox")), what="word of the lapsed request"
     )
