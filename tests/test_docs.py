@@ -436,7 +436,7 @@ def test_every_file_that_the_code_puts_into_the_home_is_in_the_page_of_files() -
     code = "\n".join(path.read_text("utf-8") for path in homes)
     code += "\n".join(path.read_text(encoding="utf-8") for path in (TOP / "gitcoord" / "node").rglob("*.py"))
     names = set(re.findall(r'(?:self\.path|self\.home|home|home\.path) / "([\w.]+)"', code))
-    names = {name for name in names if not name.endswith((".anew", ".fresh", ".bak"))}  # in the middle of a write
+    names = {name for name in names if not name.endswith((".fresh", ".bak"))}  # in the middle of a write
     assert {"keys", "tip", "lock"} <= names
     assert [name for name in sorted(names) if f"`{name}`" not in named and f"`{name}/`" not in named] == []
 

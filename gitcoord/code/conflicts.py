@@ -18,7 +18,7 @@ REFS_MAX = 2000
 BATCH = 200  # pairs that one process of git merges
 LEVELS: tuple[Severity, ...] = ("low", "medium", "high", "critical")
 WEIGHTS = {"content": 1.0, "mode": 0.5, "rename": 2.0, "delete": 2.0, "directory": 3.0, "binary": 3.0, "submodule": 3.0}
-"""Of a conflicted path, beside a line of text: what no marker shows is harder to settle."""
+"""The weight of a conflicted path, beside a line of text: a conflict without markers is harder to settle."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The install source: where a fresh machine gets this very version, found by how it was installed; never a name alone.
 
-What an index calls gitcoord may be somebody else's package. So nothing is guessed: the source is a commit, or the user
+A package named gitcoord in an index may be somebody else's. So nothing is guessed: the source is a commit, or the user
 names it.
 """
 
@@ -20,7 +20,7 @@ from gitcoord.store import program
 
 GIT_S = 30
 MADE_OF = ("gitcoord", "pyproject.toml", "setup.cfg")
-ELSE = "say --source git+https://HOST/OWNER/REPO@COMMIT, or whatever else pip takes"
+ELSE = "say --source git+https://HOST/OWNER/REPO@COMMIT, or another requirement that pip takes"
 
 
 def of_this_version() -> str:

@@ -68,7 +68,7 @@ def _body(pull_input: ReviewInput, judgement: Judgement, rest: Sequence[ReviewFi
     lines = [
         f"**gitcoord: {SAID[judgement.verdict]}.** Looked at commit {inline(pull.head)} "
         f"({_counted(len(pull_input.files.listed), 'file')}), to be merged into "
-        f"{inline(pull.base_ref, most=PATH_CHARS_MAX)}. What is pushed after that commit was not looked at."
+        f"{inline(pull.base_ref, most=PATH_CHARS_MAX)}. Later pushes were not looked at."
     ]
     for severity in SEVERITIES:
         some = [one for one in rest[:BODY_FINDINGS_MAX] if one.severity == severity]

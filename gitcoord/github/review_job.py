@@ -1,7 +1,7 @@
 """The review job: with `github_review` the leader reviews pull requests that are new, changed, voted on, or asked
 about.
 
-What it has seen of each is remembered by this process alone. A new leader reviews again, which changes nothing if
+Only this process remembers what it has seen of each. A new leader reviews again, which changes nothing if
 nothing changed, because a review is updated and not repeated.
 """
 

@@ -13,7 +13,7 @@ NAMES = ("gitcoord-leader.yml", "gitcoord-review.yml")
 FOLDER = Path(".github", "workflows")
 SOURCE_CHARS_MAX = 300
 
-# What pip takes, and what is the same between a YAML file's quotes. No `$`: an expression would be evaluated.
+# Requirements for pip that are the same between a YAML file's quotes. No `$`: an expression would be evaluated.
 _SOURCE = re.compile(r"[A-Za-z0-9./~][A-Za-z0-9 ./:@+=<>!~,;_#&?%\[\]()-]*")
 
 

@@ -74,7 +74,7 @@ class Guards:
         """Return whether the part failed, and is not to be tried yet."""
         return key in self._troubles and now_s < self._troubles[key].not_before_s
 
-    # What `agent run` looks after between two rounds
+    # The components of `agent run`, which it looks after between two rounds
 
     def step(self, one: Component) -> bool:
         now_s = time.monotonic()

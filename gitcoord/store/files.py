@@ -28,7 +28,7 @@ _WORDS = {
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
     errno.EIO: "the disk reports an error",
-    errno.ELOOP: "a link lies where a file should be",
+    errno.ELOOP: "a link is in the place of a file",
 }
 
 

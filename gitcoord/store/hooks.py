@@ -26,7 +26,7 @@ before="${{0%/*}}/{before}"
 if [ -x "$before" ]; then "$before" "$@" || exit $?; fi
 {found} || exit 0
 {command} hook pre-commit
-[ $? -ne 3 ]  # whatever else befalls gitcoord stops no commit
+[ $? -ne 3 ]  # no other failure of gitcoord stops a commit
 """
 
 

@@ -20,7 +20,7 @@ class _Level(NamedTuple):
 
 
 def remove_tree(path: Path) -> None:
-    """Remove what is at `path`, and nothing that a link leads to. What the system keeps us from removing stays.
+    """Remove what is at `path`, and nothing that a link leads to. The rest stays if the system refuses.
 
     `shutil.rmtree` calls itself for each level, and ends in a RecursionError some hundred levels down. Here one folder
     is open at a time, by no path, because that may be longer than the system takes.

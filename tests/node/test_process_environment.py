@@ -143,7 +143,7 @@ def test_a_fleet_file_names_what_its_agents_pass_on(tmp_path: Path) -> None:
 
     file = tmp_path / "f.toml"
     file.write_text("[agents.a]\nhandler = 'sub/mine.py:work'\npass_env = ['GH_TOKEN', 'X', 'X']\n")
-    words = list(child.words("a", fleet_file.read(file).agents["a"]))
+    words = list(child.argv("a", fleet_file.read(file).agents["a"]))
     assert words[words.index("--pass-env") :][:4] == ["--pass-env", "GH_TOKEN", "--pass-env", "X"]
     assert words[words.index("--handler") + 1] == f"{tmp_path}/sub/mine.py:work"
 

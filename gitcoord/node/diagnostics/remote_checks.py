@@ -99,7 +99,7 @@ def _ledger(ctx: DoctorContext) -> Iterator[DoctorFinding]:
         )
 
 
-# What the host permits: tried on a scratch ref that is removed again
+# The host's permissions: tried on a scratch ref that is removed again
 
 
 class _Scratch:
@@ -237,7 +237,7 @@ def _rewriting(scratch: _Scratch) -> DoctorFinding:
     )
 
 
-# What others left there
+# Leftovers of others
 
 
 def _packing(ctx: DoctorContext) -> Iterator[DoctorFinding]:

@@ -22,7 +22,7 @@ MAKING_ATTEMPTS = 12  # each after up to 0.2 s; git needs 0.02 s
 def common_dir(path: Path, messages: list[str]) -> Path:
     """Return the git directory of the clone around `path`; make a repository there if it is in none."""
     path.mkdir(parents=True, exist_ok=True)
-    # Of several `git init` in one folder all but one may fail: "could not lock config file" (16 at once: 6 of 16).
+    # If several `git init` run in one folder, all but one may fail: "could not lock config file" (16 at once: 6 of 16).
     return tenacity.Retrying(
         stop=tenacity.stop_after_attempt(MAKING_ATTEMPTS),
         wait=tenacity.wait_random(0, 0.2),

@@ -1,4 +1,4 @@
-"""A new key for an agent: announced by an event that the old key signs, in force once that is sequenced."""
+"""A new key for an agent: announced by an event that the old key signs, valid as soon as that event is sequenced."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gitcoord.store.files import write_durably
 
 
 def rekey(node: Node, agent: str) -> tuple[Event, str]:
-    """Announce a new key, signed with the old one; it replaces the old one once that is sequenced.
+    """Announce a new key, signed with the old one; it replaces the old one as soon as the event is sequenced.
 
     The new key is durable BEFORE it is announced: a crash between the two must not lose the only copy.
     """

@@ -54,7 +54,7 @@ def _is_whole(folder: Path) -> bool:
 
 
 def not_in_tree(git_dir: Path) -> Path:
-    """Return the git directory. Raise Refused if it lies among the files of another work tree.
+    """Return the git directory. Raise Refused if it is among the files of another work tree.
 
     A branch may hold a folder that looks like a bare repository; its configuration names commands, which git runs.
     It cannot hold anything whose path has `.git` in it.

@@ -12,10 +12,10 @@ from gitcoord.core.errors import Refused
 INFO_REFS = "/info/refs?service=git-upload-pack"  # git's first request to an HTTP server; a redirect's address ends so
 
 ALIAS = "gitcoord://remote"
-"""What stands for the remote's URL in git's arguments: a setting of ours makes the URL of it."""
+"""A placeholder for the remote's URL in git's arguments: a setting of ours rewrites it to the URL."""
 
 TRACES_LOCATION = {"GIT_TRACE_CURL": "1", "GIT_TRACE_CURL_NO_DATA": "1", "GIT_TRACE_REDACT": "1"}
-"""Of git's environment: its standard error tells where a server redirects it to, and no secret."""
+"""A setting of git's environment: its standard error shows where a server redirects it to, and no secret."""
 
 _SCP_LIKE = re.compile(r"(?![A-Za-z]:[\\/])[^/]+:")
 _HTTP = re.compile(r"(https?)://([^/?#]*)(.*)", re.I | re.S)

@@ -39,7 +39,7 @@ class Queue:
         self.spool = Spool(home)
         self.speaker: str | None = None  # the author of an error that concerns no one event
         self._head_path = home / "head.json"
-        self._rechained_path = home / "events.offline.rechained"
+        self._rechained_path = home / "events.offline.fresh"
         self._lock_path = home / "queue.lock"
         self._seen: tuple[object, ...] = ()
         self._head = HeadFile("", Head())

@@ -134,7 +134,7 @@ def bring_back(home: Path, path: Path) -> bool:
 
 
 def another_owner(*paths: Path) -> str | None:
-    """Return the name of the first other user to whom one of the paths, or the folder around it, belongs."""
+    """Return the name of the first other user that owns one of the paths, or the folder around it."""
     if not hasattr(os, "geteuid"):
         return None
     for path in paths:

@@ -65,7 +65,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 def test_the_command_line_of_an_agent_says_what_the_file_says(tmp_path: Path) -> None:
     text = "[agents.bob]\ncapabilities = ['python,rust']\nexec = 'run it'\nslots = 2\nlead = false"
-    words = child.words("bob", plan(tmp_path, text).agents["bob"])
+    words = child.argv("bob", plan(tmp_path, text).agents["bob"])
     assert words[3:] == [
         "agent",
         "run",
