@@ -18,11 +18,14 @@ import base64
 import contextlib
 import errno
 import os
+import select
+import signal
 import socket
 import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,6 +42,7 @@ BODY_BYTES_MAX = 256 * 1024 * 1024
 BLOCK_BYTES = 64 * 1024
 BACKEND_SECONDS_MAX = 60
 SOCKET_SECONDS_MAX = 60
+LOOK_SECONDS = 0.5  # between two looks whether a client still waits
 PROBE_BYTES = 4  # `0000`, posted before a body too large to be sent twice: pushes nothing, no fault is for it
 
 BARE = "[gc]\n\tauto = 0\n\tpackRefs = false\n[receive]\n\tautogc = false\n[http]\n\treceivepack = true\n"
@@ -344,13 +348,47 @@ class _Exchange(BaseHTTPRequestHandler):
             "REMOTE_ADDR": self.client_address[0],
             "REMOTE_USER": request.user or "",
         }
-        done = subprocess.run(
-            [self.server.remote.backend], input=body, capture_output=True, env=environment, timeout=BACKEND_SECONDS_MAX
-        )
+        found = self.said_by_backend(environment, body, is_read=is_fetch(self.command, self.path))
+        if found is None:
+            return 504, {}, b""
         request.applied = True
-        head, _, answer = done.stdout.partition(b"\r\n\r\n")
+        head, _, answer = found.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode("latin-1").splitlines())
         return int(headers.pop("Status", "200").split()[0]), headers, answer
+
+    def said_by_backend(self, environment: Mapping[str, str], body: bytes, *, is_read: bool) -> bytes | None:
+        """What the backend says; None when it takes too long. One that is read from ends when its client has gone."""
+        process = subprocess.Popen(
+            [self.server.remote.backend],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,
+        )
+        end_s = time.monotonic() + BACKEND_SECONDS_MAX
+        given: bytes | None = body
+        try:
+            while time.monotonic() < end_s:
+                try:
+                    return process.communicate(given, timeout=LOOK_SECONDS)[0]
+                except subprocess.TimeoutExpired:
+                    given = None  # it goes on with what it was given
+                    if is_read and self.hung_up():
+                        raise ConnectionError("the client hung up before the answer") from None
+            return None
+        finally:
+            if process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with contextlib.suppress(OSError):  # what it did not read
+                    pipe.close()  # type: ignore[union-attr]
+
+    def hung_up(self) -> bool:
+        readable, _, _ = select.select([self.connection], [], [], 0)  # recv() itself would wait for its timeout
+        return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
 
     def answer(
         self, request: Request, status: int, headers: Mapping[str, str], body: bytes = b"", cut: Fault | None = None

@@ -201,3 +201,29 @@ def test_nothing_but_loopback_can_be_reached(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="loopback only"):
         urllib.request.build_opener(urllib.request.ProxyHandler({})).open("http://a.invalid/", timeout=1)
     assert "127.0.0.1" in git("ls-remote", "http://192.0.2.1/fleet.git", at=tmp_path, ok=False).stderr
+
+
+def test_a_backend_that_takes_its_time_answers_all_the_same(
+    http_remote: HttpRemote, alice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.http_remote.LOOK_SECONDS", 0.001)
+    first = commit(alice, "first")
+    push(alice, expect="")
+    assert git("rev-parse", "HEAD", at=clone(http_remote.url(), tmp_path / "bob")).stdout.strip() == first
+
+
+def test_a_read_ends_when_its_client_has_gone_and_one_that_takes_too_long_is_504(
+    http_remote: HttpRemote, alice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / "slow"
+    slow.write_text("#!/bin/sh\necho $$ >>pids\nexec sleep 1000\n")
+    slow.chmod(0o700)
+    monkeypatch.chdir(tmp_path)
+    http_remote.backend = str(slow)
+    with socket.create_connection(("127.0.0.1", http_remote.port)) as client:
+        client.sendall(b"GET /fleet.git/info/refs?service=git-upload-pack HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_until(lambda: (tmp_path / "pids").exists(), what="the backend to begin")
+    wait_until(lambda: not http_remote._connections, what="the backend to end")
+    monkeypatch.setattr("tests.http_remote.BACKEND_SECONDS_MAX", 0.2)
+    with pytest.raises(urllib.error.HTTPError, match="504"):
+        urllib.request.urlopen(f"{http_remote.url()}/info/refs?service=git-upload-pack")

@@ -1,6 +1,7 @@
 """The soak: writers and running agents in several clones, killed at random, the remote away at random; then the books.
 
-Run by `scripts/soak`; a test runs a short one.
+With a hostile member beside them (`hostile_member.py`) the books are those of the honest ones, and hold all the same.
+Run by `scripts/soak`; a test runs a short one of each kind.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 
 from gitcoord.core.errors import GitcoordError
 from gitcoord.node import ledger_pages
+from tests.faults.hostile_books import HostileBooks
 from tests.http_remote import HttpRemote
 from tests.system.fleet import Agent, Clone, Fleet
 
@@ -30,6 +32,9 @@ OUTAGE_EVERY_S = (2.0, 15.0)
 OUTAGE_S = (0.5, 6.0)
 TELL_EVERY_S = 60.0
 DRAIN_S = 240.0
+HOSTILE_ACTS_MIN = 8
+ENDS = {3, 4}  # exit codes of who could not join now
+ENDS_BY_FOREIGN_LEDGER = {6}  # or at that moment met another fleet's ledger; who runs as an agent goes on
 STORY_LINES = 60  # shown of what happened, the newest
 ALONE = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"}
 
@@ -44,6 +49,7 @@ class Soak:
     nodes: int
     seed: int
     over_http: bool = True
+    is_hostile: bool = False  # whether a hostile member is there too
     story: list[str] = field(default_factory=list)
     kills: int = 0
     outages: int = 0
@@ -62,6 +68,7 @@ class Soak:
             weather.start()
             self._torment()
             weather.join()
+            self._recover()
             self._drain()
             self._account()
         return not self.wrong
@@ -71,6 +78,9 @@ class Soak:
         self.writers = {f"w{number}": self.clones[number % self.nodes] for number in range(self.agents)}
         for agent, clone in self.writers.items():
             clone.run("init", "--agent", agent)
+        self.hostile = HostileBooks(self.fleet, self.clones, self.folder, self.seed) if self.is_hostile else None
+        if self.hostile is not None:
+            self.hostile.start()
         self.running: dict[str, Agent] = {}
         self.began_s = time.monotonic()
         self.end_s = self.began_s + self.seconds
@@ -95,7 +105,7 @@ class Soak:
     def _torment(self) -> None:
         next_kill_s = time.monotonic() + 1
         next_told_s = self.began_s + TELL_EVERY_S
-        while (now_s := time.monotonic()) < self.end_s:
+        while (now_s := time.monotonic()) < self.end_s or self._is_too_early(now_s):
             for name, process in list(self.running.items()):
                 code = process.process.poll()
                 if code is not None:
@@ -113,12 +123,19 @@ class Soak:
             time.sleep(0.02)
         for name, process in self.running.items():
             process.kill()
+        if self.hostile is not None:
+            self.wrong += self.hostile.stop()
         self.note("all are killed")
+
+    def _is_too_early(self, now_s: float) -> bool:
+        """Whether the hostile member, on a busy machine, has hardly begun."""
+        return self.hostile is not None and self.hostile.acted() < HOSTILE_ACTS_MIN and now_s < self.end_s + DRAIN_S
 
     def _ended(self, name: str, process: Agent, code: int) -> None:
         said = process.complaint()
         self.note(f"{name} ended with {code}: {said[-300:]}")
-        if code not in (3, 4) or "Traceback" in said:
+        borne = ENDS | (ENDS_BY_FOREIGN_LEDGER if self.hostile is not None and name in self.writers else set())
+        if code not in borne or "Traceback" in said:
             self.wrong.append(f"{name} ended by itself with {code}: {said[-2000:]}")
         self._start(name)
 
@@ -172,24 +189,46 @@ class Soak:
             flush=True,
         )
 
-    def _drain(self) -> None:
+    def _recover(self) -> None:
+        """Let the agents that run repair what a hostile member left: then `verify` finds nothing else of anybody's."""
+        if self.hostile is None:
+            return
+        names = [clone.agent for clone in self.clones]
+        for name in names:
+            self._start(name)
         deadline_s = time.monotonic() + DRAIN_S
-        for _ in range(2):  # what the second one carried along is news to the first
-            for clone in self.clones:
-                while not self._drained(clone):
-                    if time.monotonic() > deadline_s:
-                        self.wrong.append(f"the queue of {clone.path.name} does not drain in {DRAIN_S:g} s")
-                        return
-                    time.sleep(0.2)
+        while others := self.hostile.others_findings(self.clones[0]):
+            if time.monotonic() > deadline_s:
+                self.wrong.append(f"verify finds, {DRAIN_S:g} s after the hostile member has gone: {others}")
+                break
+            time.sleep(1)
+        for name in names:
+            code = self.running[name].terminate()
+            self._expect(code == 0, f"{name}, told to end, ended with {code}", self.running[name].complaint())
 
-    def _drained(self, clone: Clone) -> bool:
+    def _drain(self) -> None:
+        """Sync each clone until all know the same ledger, twice in a row, and nothing waits."""
+        deadline_s = time.monotonic() + DRAIN_S
+        before: set[str | None] = set()
+        while True:
+            tips = {self._drained(clone) for clone in self.clones}
+            if len(tips) == 1 and None not in tips and tips == before:
+                return
+            if time.monotonic() > deadline_s:
+                self.wrong.append(f"the queues do not drain in {DRAIN_S:g} s")
+                return
+            before = tips
+            time.sleep(0.2)
+
+    def _drained(self, clone: Clone) -> str | None:
+        """The ledger's tip after a round of this clone's; None while it failed, or something waits."""
         try:
             with clone.node() as node:
                 node.sync()
-                return not node.disk.pending()
+                return node.home.tip if not node.disk.pending() else None
         except GitcoordError as wrong:
             self.note(f"{clone.path.name}: {wrong}")
-            return False
+            return None
 
     def _account(self) -> None:
         ledgers, states, pages = [], set(), set()
@@ -204,7 +243,8 @@ class Soak:
                 f"{sorted({len(lines) for lines in ledgers})} lines"
             )
         events = [json.loads(line) for line in ledgers[0]]
-        held = [event["content"] for event in events if event["type"] == "note"]
+        honest = [event for event in events if self.hostile is None or self.hostile.is_honest(event)]
+        held = [event["content"] for event in honest if event["type"] == "note"]
         attempted, acknowledged = set(self.lines("attempted")), set(self.lines("acknowledged"))
         self.figures = (
             f"{len(acknowledged)} acknowledged, {len(held)} in the ledger, {len(attempted)} attempted, "
@@ -220,8 +260,17 @@ class Soak:
         for agent in self.writers:
             mine = [int(content.split()[1]) for content in held if content.split()[0] == agent]
             self._expect(mine == sorted(mine), f"{agent} is out of order", mine)
-        done = self.clones[0].run("verify", code=None)
-        self._expect(done.returncode == 0, "verify found something", [done.stdout, done.stderr])
+        for process in self.fleet.agents:  # those too that were killed
+            self._expect(
+                "Traceback" not in process.complaint(), f"a traceback in {process.errors}", process.complaint()
+            )
+        if self.hostile is None:
+            done = self.clones[0].run("verify", code=None)
+            self._expect(done.returncode == 0, "verify found something", [done.stdout, done.stderr])
+            return
+        self.figures += f", {self.hostile.figures(events)}"
+        with self.clones[0].node() as node:
+            self.wrong += self.hostile.check(node.fleet, events, acknowledged)
 
     def _expect(self, fine: bool, what: str, which: object) -> None:
         if not fine:
@@ -235,6 +284,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--nodes", type=int, default=3, help="clones, each with an agent that runs beside its writers")
     parser.add_argument("--seed", type=int, default=None, help="of the kills and the weather")
     parser.add_argument("--remote", choices=("http", "file"), default="http")
+    parser.add_argument("--hostile", action="store_true", help="a hostile member, too")
     parser.add_argument("--folder", type=Path, default=None, help="kept; else it is removed when all is well")
     asked = parser.parse_args(arguments)
     for name in [name for name in os.environ if name.startswith(("GIT_", "GITCOORD_"))]:
@@ -243,7 +293,7 @@ def main(arguments: list[str]) -> int:
     folder = asked.folder or Path(tempfile.mkdtemp(prefix="gitcoord-soak-"))
     folder.mkdir(parents=True, exist_ok=True)
     seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(10**6)
-    soak = Soak(folder, 60 * asked.minutes, asked.agents, asked.nodes, seed, asked.remote == "http")
+    soak = Soak(folder, 60 * asked.minutes, asked.agents, asked.nodes, seed, asked.remote == "http", asked.hostile)
     if soak.run():
         print(f"all is well: {soak.figures} (seed {seed})")
         if asked.folder is None:
@@ -259,7 +309,8 @@ def main(arguments: list[str]) -> int:
                 *soak.wrong,
                 "",
                 f"all of it is in {folder}; again: scripts/soak --seed {seed} --minutes {asked.minutes:g} "
-                f"--agents {asked.agents} --nodes {asked.nodes}",
+                f"--agents {asked.agents} --nodes {asked.nodes} --remote {asked.remote}"
+                f"{' --hostile' if asked.hostile else ''}",
             ]
         ),
         file=sys.stderr,

@@ -1,4 +1,4 @@
-"""A short soak; the long one is `scripts/soak`. And its books can be wrong: what is lost or doubled is found."""
+"""Short soaks; the long ones are `scripts/soak`. And their books can be wrong: what is lost or gained is found."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.soak import Soak
+from tests.faults.soak import HOSTILE_ACTS_MIN, Soak
 
 SECONDS = 12
+HOSTILE_SECONDS = 18
 
 
 @pytest.mark.timeout(400)
@@ -34,3 +35,39 @@ def test_the_books_find_what_is_lost_doubled_or_never_attempted(tmp_path: Path) 
     assert not soak.run()
     found = [wrong.partition(":")[0] for wrong in soak.wrong]
     assert {"acknowledged and lost", "never attempted", "sequenced twice"} <= set(found), soak.wrong
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("over_http", [True, False], ids=["http", "file"])
+def test_a_hostile_member_takes_nothing_from_the_honest_ones(tmp_path: Path, over_http: bool) -> None:
+    soak = Soak(tmp_path, HOSTILE_SECONDS, agents=3, nodes=3, seed=7, over_http=over_http, is_hostile=True)
+    assert soak.run(), "\n".join([*soak.story, *soak.wrong])
+    assert soak.hostile is not None and soak.hostile.acts.total() >= HOSTILE_ACTS_MIN
+
+
+@pytest.mark.timeout(400)
+def test_the_books_find_what_a_hostile_member_would_have_gained(tmp_path: Path) -> None:
+    class Cheat(Soak):
+        def _recover(self) -> None:
+            super()._recover()
+            self.clones[0].run("config", "set", "profile", "lan")
+            self.clones[0].run("agent", "role", "mallory", "admin")
+            self.clones[0].run("agent", "mute", "w0")
+
+    soak = Cheat(tmp_path, 4, agents=1, nodes=1, seed=7, is_hostile=True)
+    assert not soak.run()
+    found = " ".join(soak.wrong)
+    for gained in ("mallory is admin", "the settings are", "somebody was muted"):
+        assert gained in found, soak.wrong
+    books, clone = soak.hostile, soak.clones[0]
+    assert books is not None
+    (clone.home / "store.git" / "objects" / "pack" / "tmp_pack_1").touch()
+    led = [{"key": "", "term": 1, "seq": number, "content": ""} for number in range(10_000)]
+    with clone.node() as node:
+        node.fleet.positions.clear()
+        found = " ".join(books.check(node.fleet, led, {"w0 1"}))
+    for gained in ("clone0 has unfinished packs", "leaders wrote 10000 events", "acknowledged and without effect"):
+        assert gained in found
+    mine = {"kind": "line", "where": f"events-0000000000.log:3 in commit {min(books.commits)}"}
+    assert books.did(mine, []) and not books.did(mine | {"where": "in commit abcdef012345"}, [])
+    assert not books.did({"kind": "checkpoint", "where": "state.json"}, [])

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import gitcoord
-from gitcoord.core.errors import GitcoordError, Lost, Unreachable
+from gitcoord.core.errors import Corrupt, GitcoordError, Lost, Unreachable
 
 
 def main(clone: str, agent: str, count: str, folder: str) -> None:
@@ -40,6 +40,6 @@ def note(path: Path, line: str) -> None:
 if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
-    except (Unreachable, Lost) as wrong:  # it could not join now
+    except (Unreachable, Lost, Corrupt) as wrong:  # it could not join now; or somebody laid another fleet's ledger
         print(wrong, file=sys.stderr)
         sys.exit(wrong.exit_code)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import filelock
 
 from gitcoord.core import liveness
-from gitcoord.core.errors import BadCredentials, GitcoordError, Lost, Unreachable
+from gitcoord.core.errors import BadCredentials, Corrupt, GitcoordError, Lost, Unreachable
 from gitcoord.core.leadership.session import Session
 from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.features import agents, settings
@@ -86,11 +86,14 @@ class Runner:
 
     def _first_round(self) -> None:
         """Do the first round. Wrong credentials halt at the start, like any refusal. An outage or a busy lock does
-        not."""
+        not. Nor does another fleet's ledger on the remote: otherwise anybody who may push could end all that start.
+        """
         try:
             self.node.sync(tick=False)
         except Unreachable as wrong:
             self.options.say("unreachable", f"{wrong}; starting all the same, events are queued")
+        except Corrupt as wrong:
+            self.options.say("damaged", f"{wrong}; starting all the same, events are queued")
         except BadCredentials as wrong:
             if not self.options.wait_for_credentials:
                 raise

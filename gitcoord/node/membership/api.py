@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from gitcoord.core.errors import Lost, Unreachable
+from gitcoord.core.errors import Corrupt, Lost, Unreachable
 from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Event
 from gitcoord.core.secret_scan.credentials import OnSecret
@@ -88,7 +88,8 @@ class Member:  # the public name in `gitcoord`, though the fold has a Member too
                 time.sleep(0.1)  # `agent run` fetches for the whole node
             else:
                 time.sleep(self.node.local.profile.poll_s if poll_s is None else poll_s)
-                with contextlib.suppress(Unreachable, Lost, LockHeld):  # an outage, or others are busy: go on
+                # An outage, another fleet's ledger on the remote, or others are busy: go on.
+                with contextlib.suppress(Unreachable, Corrupt, Lost, LockHeld):
                     self.node.sync()
 
     @property

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import filelock
 
-from gitcoord.core.errors import GitcoordError, Lost, NotConfirmed, Unreachable
+from gitcoord.core.errors import Corrupt, GitcoordError, Lost, NotConfirmed, Unreachable
 from gitcoord.core.names import event_type
 from gitcoord.features.conditions import ConditionStatus, condition
 from gitcoord.node.operations import submit
@@ -68,7 +68,8 @@ def _polls(node: Node, deadline_s: float) -> Iterator[None]:
     due_s = 0.0
     while True:
         if time.monotonic() >= due_s and not node.home.running():
-            with contextlib.suppress(Unreachable, Lost, filelock.Timeout):  # an outage, or others are busy: go on
+            # An outage, another fleet's ledger on the remote, or others are busy: go on.
+            with contextlib.suppress(Unreachable, Corrupt, Lost, filelock.Timeout):
                 node.sync(lock_timeout_s=0)
             due_s = time.monotonic() + node.profile.poll_s
         yield

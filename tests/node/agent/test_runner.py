@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,9 @@ from gitcoord.node.agent import sessions
 from gitcoord.node.agent.options import RunOptions
 from gitcoord.node.agent.runner import Runner
 from gitcoord.node.agent.sync_loop import ATTEMPTS, SyncLoop
+from gitcoord.node.membership.api import Member
 from gitcoord.node.node import Node
+from gitcoord.node.operations import wait
 from gitcoord.node.shutdown import StopFlag
 
 
@@ -229,3 +233,50 @@ def test_all_processes_of_a_node_share_one_push_budget(node: Node) -> None:
     node.budget = type(node.budget)(node.local.profile.pushes_per_minute)
     push_budget.resume(node.budget, node.home.progress())
     assert 5 < node.budget.wait_s(node.budget.at_s or 0.0) <= 10.1
+
+
+@pytest.fixture
+def foreign(node: Node, tmp_path: Path) -> Iterator[Callable[[], None]]:
+    """Another fleet's ledger lies on the remote; call it to put ours back."""
+    node.sync()
+    with gitcoord.join(tmp_path / "mallory", agent="mallory") as other:
+        other.sync()
+        theirs = other.node.config
+
+    def put(source: str, ref: str) -> None:
+        fetch = ["git", "-C", node.config.remote, "fetch", "--quiet", "--force", source]
+        subprocess.run([*fetch, f"{ref}:{node.config.ledger}"], check=True)
+
+    subprocess.run(["git", "-C", node.config.remote, "branch", "kept", node.config.ledger], check=True)
+    put(theirs.remote, theirs.ledger)
+    yield lambda: put(".", "refs/heads/kept")
+
+
+def test_another_fleets_ledger_on_the_remote_ends_nobody_who_starts(node: Node, foreign: Callable[[], None]) -> None:
+    said: list[str] = []
+    Runner(node, RunOptions(["alice"], for_s=0.5, say=lambda kind, text: said.append(f"{kind}: {text[:32]}"))).run()
+    assert said[0] == "damaged: the remote's ledger was replaced" and said[-1] == "goodbye: goodbye"
+
+
+@pytest.mark.parametrize("way", ["follows", "waits"])
+def test_another_fleets_ledger_on_the_remote_ends_nobody_who_follows_or_waits(
+    node: Node, foreign: Callable[[], None], monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    member, sync, failed = Member(node, "alice"), node.sync, []
+
+    def noted(**options: Any) -> Report:
+        if failed:
+            foreign()
+            member.append("note", "news")
+        try:
+            return sync(**options)
+        except Corrupt as wrong:
+            failed.append(str(wrong))
+            raise
+
+    monkeypatch.setattr(node, "sync", noted)
+    if way == "follows":
+        assert "news" in [event.content for event in islice(member.events(follow=True, poll_s=0.01), 3)]
+    else:
+        assert wait.wait_for(node, "event note", actor="alice", timeout_s=60).startswith("note ")
+    assert failed
