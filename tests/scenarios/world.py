@@ -141,7 +141,7 @@ class Stage:
             uids = {label: uid for uid, label in self.labels.items()}
             values = command.make_context(name, [uids.get(word, word) for word in rest]).params
         what = submit.named(name)
-        return what, feature_commands.said({one: values[one] for one in _fields(what) & values.keys()}, what)
+        return what, feature_commands.raw_arguments({one: values[one] for one in _fields(what) & values.keys()}, what)
 
     def _decide(self, agent: str, what: Command, given: Mapping[str, Any]) -> list[Event]:
         machine = self.homes[agent]
