@@ -115,7 +115,7 @@ def test_somebody_else_may_pause_an_agent_but_not_speak_for_it() -> None:
     one.say("alice", paused.type, data=dict(paused.data))
     assert rows(one)["bob"]["status"] == "paused"
     assert agents.available(ctx(one)) == []
-    with pytest.raises(Refused, match="only bob can say"):
+    with pytest.raises(Refused, match="only bob can change its own registration"):
         agent_commands.set_(ctx(one), Set(agent="bob", role="cook"))
     with pytest.raises(Refused, match="alice is not registered"):
         agent_commands.set_(ctx(one), Set(status="idle"))

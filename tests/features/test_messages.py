@@ -144,7 +144,7 @@ def test_receipts_go_from_sent_over_delivered_and_read_to_acknowledged() -> None
     assert post.decide("bob", "message ack", messages=[uid]) == []
     with pytest.raises(Refused, match="is not for dave"):
         post.decide("dave", "message ack", messages=[uid])
-    with pytest.raises(Refused, match=f"message ack {uid[:8]}` acknowledges what waits"):
+    with pytest.raises(Refused, match=f"message ack {uid[:8]}` acknowledges all that wait"):
         post.decide("carol", "message ack")
     with pytest.raises(Refused, match="None waits for your word"):
         post.decide("bob", "message ack")
@@ -238,7 +238,7 @@ def test_who_does_not_lead_cannot_let_a_request_lapse() -> None:
 
 def test_bad_recipients_are_refused() -> None:
     post = Post()
-    for given, words in (({"to": ["nobody"]}, "no agent 'nobody'"), ({}, "to whom")):
+    for given, words in (({"to": ["nobody"]}, "no agent 'nobody'"), ({}, "no recipient")):
         with pytest.raises(Refused, match=words):
             post.decide("alice", "message send", text="x", **given)
     post.say("dave", "agent_left")
