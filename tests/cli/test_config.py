@@ -96,7 +96,7 @@ def test_what_only_a_node_has_is_its_own_without_saying_so(alice: Clone, name: s
         (["set", "profile", "fast"], "profile: "),
         (["set", "leaders", "../x"], "leaders: "),
         (["set", "headings", '{"question": "# x"}'], "headings: "),
-        (["set", "recent", "4", "--node"], "the fleet's alone"),
+        (["set", "recent", "4", "--node"], "a setting of the fleet"),
         (["set", "profile", "fast", "--node"], "profile: "),
         (["set", "timeout_s", "-1"], "No such option"),
         (["set", "timeout_s", "nan"], "timeout_s: "),

@@ -144,7 +144,7 @@ def test_trouble_of_gitcoords_own_stops_no_commit(held: Clone) -> None:
     held("config", "set", "hook", "refuse", "--node")
     held("leave", "--force")
     write(held.path, "src/auth/login.py")
-    assert "were not looked at" in run(held.path, "commit", "-m", "mine").err
+    assert "were not checked" in run(held.path, "commit", "-m", "mine").err
     script = held.path / ".git" / "hooks" / "pre-commit"
     script.write_text(script.read_text().replace("__main__.py", "uninstalled.py"))
     assert run(held.path, "commit", "--allow-empty", "-m", "again").err == ""

@@ -217,7 +217,7 @@ def test_only_the_leader_proposes_and_ends_proposals() -> None:
 
 def test_all_needs_a_word_and_nothing_waiting_is_nothing_to_do() -> None:
     one = story()
-    with pytest.raises(Refused, match="--all is all of it"):
+    with pytest.raises(Refused, match="name proposals, or give --all"):
         decide(one, "alice", "autonomy approve", Chosen())
     assert COMMANDS["autonomy approve"].decide(ctx(one, "alice"), Chosen(all=True)) == []  # type: ignore[union-attr]
 

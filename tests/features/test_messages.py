@@ -146,7 +146,7 @@ def test_receipts_go_from_sent_over_delivered_and_read_to_acknowledged() -> None
         post.decide("dave", "message ack", messages=[uid])
     with pytest.raises(Refused, match=f"message ack {uid[:8]}` acknowledges all that wait"):
         post.decide("carol", "message ack")
-    with pytest.raises(Refused, match="None waits for your word"):
+    with pytest.raises(Refused, match="no message waits for your acknowledgement"):
         post.decide("bob", "message ack")
     late = post.say("dave", "messages_acknowledged", data={"ids": [uid]})
     assert post.story.fleet.refusals[late] == "none of them is for dave"
