@@ -149,7 +149,7 @@ def here() -> Node:
 
 def desk() -> Writer:
     """Return the desk that writes on that node, for commands that read nothing of the fleet."""
-    from gitcoord.node.writer import find_home
+    from gitcoord.node.writer import Writer, find_home
 
     found = Writer(find_home(Path.cwd()))
     _tell_desk(found)
