@@ -251,6 +251,7 @@ def test_a_new_run_ends_what_a_killed_one_left_and_gives_it_back(node: Node, tmp
     result = done(node, other, uid)
     assert (result.status, result.attempt, result.result) == ("done", 2, "again")
     assert result.attempts[0].reason == "its agent ended in the middle of it"
+    one.attempts[uid].command.end()  # its process, which nobody waited for
 
 
 def test_an_attempt_that_was_perhaps_begun_is_not_begun_again(
