@@ -62,7 +62,7 @@ def test_beside_a_running_agent_it_waits_for_that_ones_round(alice: Clone) -> No
         assert alice("sync", "--json").json()["races_lost"] == 0
         with alice.outage():
             # A round that began before the outage may still end well.
-            wait_until(lambda: "met by the agent" in alice("sync", code=None).err, what="the agent to meet it")
+            wait_until(lambda: "reported by the agent" in alice("sync", code=None).err, what="the agent to meet it")
             alice("sync", code=4)
             assert "showing what is here" in alice("task", "list").err
     finally:
