@@ -52,7 +52,7 @@ def test_without_credentials_or_a_repository_it_says_what_to_do(alice: Clone) ->
     result = alice(*PR, code=5, GITCOORD_TOKEN="", GITHUB_TOKEN="")
     assert "GITCOORD_TOKEN" in result.err
     result = alice("review", "post", "--pr", "12", code=2, GITCOORD_TOKEN="x")
-    assert "give --repo owner/name" in result.err
+    assert "name a repository with --repo OWNER/NAME" in result.err
     assert "give --repo" in alice("conflict", "check", "--prs", code=2, GITCOORD_TOKEN="x").err
 
 
