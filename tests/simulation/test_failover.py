@@ -20,7 +20,7 @@ def test_a_follower_whose_budget_is_spent_still_looks_for_its_leader() -> None:
 
 
 def test_a_successor_that_is_late_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(push_budget, "wait_s", lambda node, now_s: max(0.1, node.budget.wait_s(now_s)))
+    monkeypatch.setattr(push_budget, "wait_s", lambda budget, now_s, **_: max(0.1, budget.wait_s(now_s)))
     assert "nobody led for 144" in run(10, BUSY).violation
 
 
