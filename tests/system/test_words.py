@@ -20,12 +20,12 @@ def test_under_supervision_the_leader_does_what_was_approved_and_nothing_else(pa
     bob.run("agent", "register", "--capabilities", "python", "--slots", "2")
     bob.start()
     ids = [bob.json("task", "create", title, "--needs", "python")["ids"][0] for title in ("parser", "schema")]
-    waiting = wait_until(lambda: len(rows := items(bob, "proposals")) == 2 and rows, what="proposals")
+    waiting = wait_until(lambda: len(rows := items(bob, "autonomy", "proposals")) == 2 and rows, what="proposals")
     assert {row["event"]["data"]["agent"] for row in waiting} == {"bob"}
     assert "2 proposals of the leader's" in bob.run("status").stdout
     parser, schema = sorted(waiting, key=lambda row: "schema" in row["proposal"])
-    bob.run("reject", schema["id"], "--why", "not today")
-    bob.run("approve", parser["id"])
+    bob.run("autonomy", "reject", schema["id"], "--why", "not today")
+    bob.run("autonomy", "approve", parser["id"])
     wait_until(lambda: items(bob, "task", "list")[0]["status"] != "ready", what="the assignment")
     assert {row["id"]: row["status"] for row in items(bob, "task", "list")} == {ids[0]: "assigned", ids[1]: "ready"}
     assert sorted(row["status"] for row in items(bob, "autonomy", "proposals", "--all")) == ["done", "rejected"]
