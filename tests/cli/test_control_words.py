@@ -11,4 +11,7 @@ def test_a_control_word_is_typed_or_said(alice: Clone) -> None:
     alice("-C", ".", "append", "note", "*autonomy:manual", "--wait", "sequenced")
     assert "manual" in alice("autonomy", "status").out
     assert "No such command" in alice("*sync:force", code=2).err
-    assert "'nonsense': one of approve, full, manual, proposals, reject, status, supervised" in alice("*autonomy:nonsense", code=2).err
+    assert (
+        "'nonsense': one of approve, full, manual, proposals, reject, status, supervised"
+        in alice("*autonomy:nonsense", code=2).err
+    )
