@@ -19,8 +19,9 @@ from tests.waiting import wait_until
 # The leader as it is started by hand, but that it looks each second, and does not rest a second between two writes.
 LEAD = """
 import sys
-from gitcoord.github import client, reviewing
-reviewing.EVERY_S, client.BETWEEN_WRITES_S = 1.0, None
+from gitcoord.github import review_job
+from gitcoord.github.api import client
+review_job.EVERY_S, client.BETWEEN_WRITES_S = 1.0, None
 from gitcoord.cli.main import main
 sys.exit(main(["agent", "run", "--json-logs"]))
 """
