@@ -53,7 +53,7 @@ def test_without_credentials_or_a_repository_it_says_what_to_do(alice: Clone) ->
     assert "GITCOORD_TOKEN" in result.err
     result = alice("review", "post", "--pr", "12", code=2, GITCOORD_TOKEN="x")
     assert "name a repository with --repo OWNER/NAME" in result.err
-    assert "give --repo" in alice("conflict", "check", "--prs", code=2, GITCOORD_TOKEN="x").err
+    assert "name a repository with --repo" in alice("conflict", "check", "--prs", code=2, GITCOORD_TOKEN="x").err
 
 
 def test_an_account_that_posts_what_its_agent_signed_is_confirmed_without_an_admins_word(
