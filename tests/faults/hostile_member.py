@@ -66,9 +66,9 @@ class Ground:
         self.seen: dict[str, Oid] = {}
         self.forged: set[bytes] = set()
         self.said: list[str] = []
-        self.entropy = self.rng("ids")
+        self.entropy = self.dice("ids")
 
-    def rng(self, what: str) -> random.Random:
+    def dice(self, what: str) -> random.Random:
         return random.Random(f"{self.seed} {what}")
 
     def look(self) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.soak import Soak
+from tests.faults.soak import HOSTILE_ACTS_MIN, Soak
 
 SECONDS = 12
+HOSTILE_SECONDS = 18
 
 
 @pytest.mark.timeout(400)
@@ -34,6 +35,13 @@ def test_the_books_find_what_is_lost_doubled_or_never_attempted(tmp_path: Path) 
     assert not soak.run()
     found = [wrong.partition(":")[0] for wrong in soak.wrong]
     assert {"acknowledged and lost", "never attempted", "sequenced twice"} <= set(found), soak.wrong
+
+
+@pytest.mark.timeout(600)
+def test_a_hostile_member_takes_nothing_from_the_honest_ones(tmp_path: Path) -> None:
+    soak = Soak(tmp_path, HOSTILE_SECONDS, agents=3, nodes=3, seed=7, over_http=False, is_hostile=True)
+    assert soak.run(), "\n".join([*soak.story, *soak.wrong])
+    assert soak.hostile is not None and soak.hostile.acts.total() >= HOSTILE_ACTS_MIN
 
 
 @pytest.mark.timeout(400)
