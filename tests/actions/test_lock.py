@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import configparser
 import importlib.metadata
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -126,6 +128,21 @@ def test_a_release_is_built_listed_attested_and_published_with_no_more_rights_th
     assert "secrets." not in text and "scripts/sbom" in text and "attest-build-provenance@" in text
     privileged = [step for name in ("attest", "publish") for step in jobs[name]["steps"]]
     assert all("run" not in step and "actions/checkout" not in step["uses"] for step in privileged)
+
+
+def test_a_release_takes_its_version_from_the_tag_and_its_links_from_the_repository(tmp_path: Path) -> None:
+    release = yaml.safe_load((TOP / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8"))
+    (step,) = [
+        step for step in release["jobs"]["build"]["steps"] if "TAG" in step.get("env", {}) and "sed" in step["run"]
+    ]
+    for name in ("setup.cfg", "gitcoord/__init__.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(TOP / name, tmp_path / name)
+    environment = os.environ | {"TAG": "v7.8.9rc1", "REPOSITORY": "somebody/tool"}
+    subprocess.run(["bash", "-euc", step["run"]], cwd=tmp_path, env=environment, check=True)
+    assert '\n__version__ = "7.8.9rc1"\n' in (tmp_path / "gitcoord" / "__init__.py").read_text(encoding="utf-8")
+    links = (tmp_path / "setup.cfg").read_text(encoding="utf-8")
+    assert "https://github.com/somebody/tool/issues" in links and "github.com/OWNER" not in links
 
 
 # The collection of secrets' patterns
