@@ -22,7 +22,7 @@ from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.fold.members import FleetFounded
 from gitcoord.core.format.event import Draft, Event, Head, Signer, fleet_id_of, seal
 from gitcoord.core.format.keys import Ed25519Signer
-from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.names import uid_from
 from gitcoord.features import FEATURES
 from gitcoord.node import ledger_pages
@@ -128,7 +128,7 @@ def _build(events: int, kept: Path) -> None:
 def _write_ledger(events: int, remote: Path) -> None:
     """Commit by commit, as nodes and a leader would, every line signed and folded: in memory, then as a pack."""
     store = MemoryStore(MemoryServer(), ledger_ref=LEDGER, outbox_prefix=OUTBOXES)
-    branch = Branch(store, FleetState(FEATURES))
+    branch = LedgerBranch(store, FleetState(FEATURES))
     stream = _Authors(random.Random(events)).lines(events)
     number = 0
     while branch.fleet.position < events:

@@ -16,7 +16,7 @@ from options import Options
 from writing import WORDS
 
 from gitcoord.core.fleet_state import FleetState
-from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.features import FEATURES
 
 
@@ -93,7 +93,7 @@ def refold(options: Options) -> Iterator[Figure]:
         assert tip is not None
 
         def fold(*, checking: bool) -> None:
-            branch = Branch(node.store, FleetState(FEATURES, node.keyring.verifier() if checking else None))
+            branch = LedgerBranch(node.store, FleetState(FEATURES, node.keyring.verifier() if checking else None))
             branch.apply_commit(tip)
             assert branch.fleet.position >= events and not branch.damaged
 

@@ -17,7 +17,7 @@ from gitcoord.core import limits
 from gitcoord.core.feature import Feature, SequencedEvent
 from gitcoord.core.fields import BUG, typed
 from gitcoord.core.fold import authority, members, quotas, terms
-from gitcoord.core.fold.authority import Asked, Role, Rule, Who
+from gitcoord.core.fold.authority import Asked, Permission, Role, Who
 from gitcoord.core.fold.chains import Chains, Inadmissible
 from gitcoord.core.fold.ledger_time import LedgerTime
 from gitcoord.core.fold.members import Members
@@ -81,7 +81,7 @@ class FleetState:
             for name, feature in self.features.items()
             if (withholds := getattr(feature, "withholds", None)) is not None
         ]
-        self._rules: Mapping[str, Rule] = authority.rules(CORE_AUTHORITY, self.features)
+        self._permissions: Mapping[str, Permission] = authority.permissions(CORE_AUTHORITY, self.features)
 
     def anew(self) -> FleetState:
         """Return an empty fold of the same ledger that knows beforehand which keys are revoked."""
@@ -207,7 +207,12 @@ class FleetState:
         self.position += 1
         self.digest = hash_of(self.digest.encode() + event.line)
         self._fold_features(sequenced)
-        if void is None and payload is not None and (rule := self._rules.get(event.type)) and rule.who & _ADMIN:
+        if (
+            void is None
+            and payload is not None
+            and (permission := self._permissions.get(event.type))
+            and permission.who & _ADMIN
+        ):
             self._depose_if_barred()  # an admin may have said that the leader leads no more
         return sequenced
 
@@ -277,11 +282,11 @@ class FleetState:
 
     def forbids(self, type_: str, *, actor: str, leads: bool, re: str | None, payload: BaseModel | None) -> str | None:
         """Return why `actor`, whose key is right, may not write such an event here and now; None when it may."""
-        rule = self._rules.get(type_)
-        if rule is None:
+        permission = self._permissions.get(type_)
+        if permission is None:
             return None
         asked = Asked(type_, actor, self.members.role_of(actor) or "guest", leads, re, payload)
-        return authority.rejects(rule, asked, self.states.get(rule.feature or ""), self.members)
+        return authority.rejects(permission, asked, self.states.get(permission.feature or ""), self.members)
 
     def why_not(self, type_: str, *, actor: str, re: str | None, data: Mapping[str, Any]) -> str | None:
         """Return why a member's event, not written yet, would be void for want of a right; None when it would not."""

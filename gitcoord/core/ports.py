@@ -56,7 +56,7 @@ class Fetched(NamedTuple):
     """Refs among the outboxes that can be none, by their names: nothing of them is fetched."""
 
 
-class Entry(NamedTuple):
+class TreeEntry(NamedTuple):
     """One name in a tree."""
 
     oid: Oid
@@ -80,7 +80,7 @@ class Objects(Protocol):
 
     def put_blob(self, data: bytes) -> Oid: ...
 
-    def put_tree(self, entries: Mapping[str, Entry]) -> Oid: ...
+    def put_tree(self, entries: Mapping[str, TreeEntry]) -> Oid: ...
 
     def put_commit(self, *, tree: Oid, parents: Sequence[Oid], message: str, author: str, time_s: int) -> Oid:
         """`author` is an agent id; `time_s` seconds since 1970, UTC."""
@@ -91,7 +91,7 @@ class Objects(Protocol):
     def ahead(self, oids: Sequence[Oid]) -> None:
         """A hint, which changes no answer: these blobs are read next, in this order."""
 
-    def tree(self, oid: Oid) -> dict[str, Entry]: ...
+    def tree(self, oid: Oid) -> dict[str, TreeEntry]: ...
 
     def commit(self, oid: Oid) -> CommitInfo: ...
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.keys import Verifier
-from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.features import FEATURES
 from gitcoord.store.files import write_quickly
 from gitcoord.store.home.home import Home
@@ -21,7 +21,7 @@ FILE = "replica.json"
 NOT_OURS = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, Corrupt)
 
 
-def read(home: Home, branch: Branch, verifier: Verifier) -> Branch | None:
+def read(home: Home, branch: LedgerBranch, verifier: Verifier) -> LedgerBranch | None:
     """Return the empty `branch` filled with the saved state; None if there is no file, or it holds anything else."""
     try:
         value = json.loads((home.cache / FILE).read_bytes())
@@ -56,7 +56,7 @@ def age_s(home: Home) -> float:
         return float("inf")
 
 
-def save(home: Home, branch: Branch) -> bool:
+def save(home: Home, branch: LedgerBranch) -> bool:
     """Save the fold. Return False if it was not saved: a branch that waits for its repair is not."""
     if branch.tip is None or branch.damaged:
         return False

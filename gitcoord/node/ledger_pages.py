@@ -11,7 +11,7 @@ from gitcoord.core.errors import Corrupt, GitcoordError
 from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import parse, type_of
 from gitcoord.core.ledger import checkpoint
-from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.ports import Oid
 from gitcoord.features import conversation
 from gitcoord.features.pages import card, snapshot
@@ -24,11 +24,11 @@ POSITIONS_KEPT = 16  # positions of checkpoints read; one leads to the next
 README = "README.md"
 
 
-Sealed = Callable[[bytes, Branch], bytes]
-Part = Callable[[Branch, Sealed], Mapping[str, bytes | None]]
+Sealed = Callable[[bytes, LedgerBranch], bytes]
+Part = Callable[[LedgerBranch, Sealed], Mapping[str, bytes | None]]
 
 
-def due(branch: Branch, sealed: Sealed = lambda data, branch: data) -> dict[str, bytes | None]:
+def due(branch: LedgerBranch, sealed: Sealed = lambda data, branch: data) -> dict[str, bytes | None]:
     """Return the files that the tip lacks or that are out of date; empty if nothing is due. `sealed` signs a
     checkpoint."""
     return {path: data for part in PARTS.values() for path, data in part(branch, sealed).items()}
@@ -45,7 +45,7 @@ class Publisher:
         self._failures: dict[str, int] = {}
         self._after: dict[str, int] = {}  # the position from which a part is tried again
 
-    def due(self, branch: Branch) -> dict[str, bytes | None]:
+    def due(self, branch: LedgerBranch) -> dict[str, bytes | None]:
         files: dict[str, bytes | None] = {}
         for name, part in PARTS.items():
             if branch.fleet.position < self._after.get(name, 0):
@@ -63,14 +63,14 @@ class Publisher:
         return files
 
 
-def _pages(branch: Branch, sealed: Sealed) -> Mapping[str, bytes | None]:
+def _pages(branch: LedgerBranch, sealed: Sealed) -> Mapping[str, bytes | None]:
     shown = _shown_position(branch)
     if shown == branch.fleet.position:
         return {}
     return {**render(branch, since=shown), README: card.readme(branch.fleet).encode()}
 
 
-def _checkpoint(branch: Branch, sealed: Sealed) -> Mapping[str, bytes | None]:
+def _checkpoint(branch: LedgerBranch, sealed: Sealed) -> Mapping[str, bytes | None]:
     saved = _checkpointed(branch)
     if saved is not None and branch.fleet.position - saved < max(CHECKPOINT_EVENTS, saved // CHECKPOINT_PART):
         return {}
@@ -86,7 +86,7 @@ def _checkpoint(branch: Branch, sealed: Sealed) -> Mapping[str, bytes | None]:
 PARTS: Mapping[str, Part] = {"snapshot": _pages, "checkpoint": _checkpoint}
 
 
-def render(branch: Branch, *, since: int | None = None, layout: Layout | None = None) -> dict[str, bytes]:
+def render(branch: LedgerBranch, *, since: int | None = None, layout: Layout | None = None) -> dict[str, bytes]:
     """Return the snapshot's files: those that changed after position `since`, or (None) all."""
     layout = layout or layout_of(branch.fleet)
     only = None if since is None else _changed(branch, since, layout)
@@ -94,7 +94,7 @@ def render(branch: Branch, *, since: int | None = None, layout: Layout | None = 
     return pages(branch.fleet, layout, lambda at: conversation.entry(at, parse(read(at))), only=only)
 
 
-def newest_page(branch: Branch) -> bytes:
+def newest_page(branch: LedgerBranch) -> bytes:
     """Return `communication.md` alone; its cost does not depend on the archive's length."""
     read = branch.line_at()
     rendered = pages(
@@ -126,7 +126,7 @@ def layout_of(fleet: FleetState) -> Layout:
     return Layout(recent=settings.recent, headings={**snapshot.HEADINGS, **settings.headings})
 
 
-def _changed(branch: Branch, since: int, layout: Layout) -> Collection[str] | None:
+def _changed(branch: LedgerBranch, since: int, layout: Layout) -> Collection[str] | None:
     state: conversation.State = branch.fleet.states["conversation"]
     read = branch.line_at()
     for position in range(since + 1, branch.fleet.position + 1):
@@ -149,14 +149,14 @@ def _numbers_in(state: conversation.State, only: Collection[str], layout: Layout
     return wanted
 
 
-def _shown_position(branch: Branch) -> int | None:
+def _shown_position(branch: LedgerBranch) -> int | None:
     page = read_file(branch, snapshot.COMMUNICATION)
     shown = snapshot.parse_position(page.decode("utf-8", "replace")) if page else None
     # A page that claims to know more than the log was not written by a leader.
     return shown if shown is not None and shown <= branch.fleet.position else None
 
 
-def _checkpointed(branch: Branch) -> int | None:
+def _checkpointed(branch: LedgerBranch) -> int | None:
     """Return the position of the branch's checkpoint: 0 without one, None if the file is no checkpoint."""
     entry = branch.root.get(checkpoint.PATH)
     if entry is None:
@@ -178,7 +178,7 @@ _POSITION = re.compile(rb'\{"schema":"[a-z_./0-9 ]{1,1000}","position":(\d{1,16}
 _positions: dict[Oid, int | None] = {}
 
 
-def read_file(branch: Branch, path: str) -> bytes | None:
+def read_file(branch: LedgerBranch, path: str) -> bytes | None:
     """Return a file at the top of the ledger branch's tip; None if it is not there."""
     entry = branch.root.get(path)
     if entry is None or entry.is_tree:

@@ -17,7 +17,7 @@ from gitcoord.core.leadership.budget import Budget
 from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.leadership.timings import PROFILES, Profile
 from gitcoord.core.ledger import checkpoint
-from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.ports import Objects, Remote
 from gitcoord.core.round import protocol
 from gitcoord.core.round.protocol import Report
@@ -133,8 +133,8 @@ class Node:
     def fleet(self) -> FleetState:
         return self.replica.branch.fleet
 
-    def _fresh_branch(self) -> Branch:
-        return Branch(self.store, FleetState(FEATURES, self.keyring.verifier()))
+    def _fresh_branch(self) -> LedgerBranch:
+        return LedgerBranch(self.store, FleetState(FEATURES, self.keyring.verifier()))
 
     def _open_replica(self) -> Replica:
         return Replica(
@@ -152,7 +152,7 @@ class Node:
             first_seen=peers.first_seen(self.home.cache),
         )
 
-    def _sealed(self, data: bytes, branch: Branch) -> bytes:
+    def _sealed(self, data: bytes, branch: LedgerBranch) -> bytes:
         """Return a checkpoint as the leader here signs it."""
         fleet = branch.fleet
         lead = self.local.leading(fleet.terms)
@@ -176,7 +176,7 @@ class Node:
         self._own.clear()
         self._follow_profile(preferences.profile_of(self.config, replica.branch.fleet))
 
-    def _cached_branch(self) -> Branch | None:
+    def _cached_branch(self) -> LedgerBranch | None:
         branch = fold_cache.read(self.home, self._fresh_branch(), self.keyring.verifier())
         if branch is None or branch.fleet.id != self.config.fleet:
             return None

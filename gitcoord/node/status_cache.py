@@ -20,7 +20,7 @@ from gitcoord.store.home.home import Home
 
 if TYPE_CHECKING:
     from gitcoord.core.fleet_state import FleetState
-    from gitcoord.core.ledger.branch import Branch
+    from gitcoord.core.ledger.branch import LedgerBranch
 
 FILE = "status.json"
 FINDINGS_KEPT = 10  # newest findings of each kind
@@ -74,7 +74,7 @@ def read(home: Home) -> CachedStatus | None:
     return cached if (cached.tip, cached.node) == (home.tip, home.queue.node) else None
 
 
-def compute(branch: Branch, node_id: str) -> CachedStatus:
+def compute(branch: LedgerBranch, node_id: str) -> CachedStatus:
     """Compute the status of a node from the fold as this process has it."""
     from gitcoord.features import reservations
     from gitcoord.features.pages import snapshot

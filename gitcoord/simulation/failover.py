@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from gitcoord.simulation.machine import Machine, machines
-from gitcoord.simulation.remote import Election, Remote
+from gitcoord.simulation.remote import Election, SimulatedRemote
 from gitcoord.simulation.world import World
 
 HARMLESS = {"death", "clock", "rush"}
 """What may strike beside a leader's death without making its successor late."""
 
 
-def gaps_s(world: World, remote: Remote) -> list[float]:
+def gaps_s(world: World, remote: SimulatedRemote) -> list[float]:
     """From each death of a leader's machine to its successor's election, as the remote took it; or to the end."""
     elections = [*remote.elections.values()]
     ends = [*(after.at_s for after in elections[1:]), world.end_s]
@@ -21,7 +21,7 @@ def gaps_s(world: World, remote: Remote) -> list[float]:
     ]
 
 
-def check(world: World, remote: Remote) -> None:
+def check(world: World, remote: SimulatedRemote) -> None:
     """A dead leader is replaced within the bound, wherever nothing else is amiss."""
     bound_s = world.profile.bound_s()
     for gap_s in gaps_s(world, remote) if world.weather.on <= HARMLESS else ():

@@ -10,11 +10,11 @@ from gitcoord.simulation.checking import reference_fold
 from gitcoord.simulation.disk import Files
 from gitcoord.simulation.image import resume
 from gitcoord.simulation.machine import Machine, machines
-from gitcoord.simulation.remote import Remote
+from gitcoord.simulation.remote import SimulatedRemote
 from gitcoord.simulation.world import LEDGER, OUTBOXES, Life, World
 
 
-def plan(world: World, remote: Remote) -> None:
+def plan(world: World, remote: SimulatedRemote) -> None:
     """Set off what the weather knows of."""
     lives = {
         "partition": _partitions,
@@ -40,7 +40,7 @@ def _while_faults_last(world: World, life: Life) -> Life:
         yield sleep_s
 
 
-def _partitions(world: World, remote: Remote) -> Life:
+def _partitions(world: World, remote: SimulatedRemote) -> Life:
     dice = world.dice("partition")
     while True:
         yield dice.expovariate(1 / 250)
@@ -51,7 +51,7 @@ def _partitions(world: World, remote: Remote) -> Life:
                 world.say(machine.name, f"is CUT OFF for {length_s:.0f} s")
 
 
-def _death(world: World, remote: Remote) -> Life:
+def _death(world: World, remote: SimulatedRemote) -> Life:
     dice = world.dice("death")
     yield dice.uniform(50, world.end_s)
     machine = dice.choice(machines(world)[1:])
@@ -60,7 +60,7 @@ def _death(world: World, remote: Remote) -> Life:
         machine.dead, machine.died_s = True, world.now_s
 
 
-def _copy(world: World, remote: Remote) -> Life:
+def _copy(world: World, remote: SimulatedRemote) -> Life:
     dice = world.dice("copy")
     for number in range(2):
         yield dice.uniform(30, world.end_s / 2)
@@ -78,7 +78,7 @@ def _leaders(world: World) -> list[Machine]:
     ] or machines(world)
 
 
-def copied(world: World, remote: Remote, machine: Machine, name: str, *, runs: bool) -> Machine:
+def copied(world: World, remote: SimulatedRemote, machine: Machine, name: str, *, runs: bool) -> Machine:
     """Another machine with the same disk."""
     dice = world.dice("copy")
     writes = sorted(dice.uniform(world.now_s, world.end_s * 0.8) for _ in range(dice.randrange(8)))
@@ -101,7 +101,7 @@ def copied(world: World, remote: Remote, machine: Machine, name: str, *, runs: b
     return copy
 
 
-def _image(world: World, remote: Remote) -> Life:
+def _image(world: World, remote: SimulatedRemote) -> Life:
     """The leader's machine, most of the time: others have nothing to act on. Its clock stood still meanwhile."""
     dice = world.dice("image")
     yield dice.uniform(30, world.end_s / 2)
@@ -115,7 +115,7 @@ def _image(world: World, remote: Remote) -> Life:
     world.spawn(image.life(), late_s)
 
 
-def _restore(world: World, remote: Remote) -> Life:
+def _restore(world: World, remote: SimulatedRemote) -> Life:
     dice = world.dice("restore")
     while True:
         yield dice.uniform(20, world.end_s / 3)
@@ -129,14 +129,14 @@ def _restore(world: World, remote: Remote) -> Life:
                 _delete_outbox(world, remote, OUTBOXES + machine.disk.node)
 
 
-def _deletions(world: World, remote: Remote) -> Life:
+def _deletions(world: World, remote: SimulatedRemote) -> Life:
     dice = world.dice("deleted")
     while True:
         yield dice.expovariate(1 / 300)
         _delete_outbox(world, remote, dice.choice(sorted(world.server.refs)))
 
 
-def _delete_outbox(world: World, remote: Remote, ref: str) -> None:
+def _delete_outbox(world: World, remote: SimulatedRemote, ref: str) -> None:
     """Signs of life go with it, and nobody is blamed who had not seen them."""
     if ref == LEDGER or ref not in world.server.refs:
         return
@@ -198,7 +198,7 @@ def _ledger_of(world: World, tip: Oid | None) -> list[bytes]:
     return [line for line in reference_fold.raw_lines(world.god, tip) if line not in world.forged]
 
 
-def _rollback(world: World, remote: Remote) -> Life:
+def _rollback(world: World, remote: SimulatedRemote) -> Life:
     dice = world.dice("rollback")
     for _ in range(2):
         yield dice.uniform(50, world.end_s / 2)
@@ -223,7 +223,7 @@ def _rollback(world: World, remote: Remote) -> Life:
         excuse_second_losses(world)
 
 
-def _lie(world: World, remote: Remote) -> Life:
+def _lie(world: World, remote: SimulatedRemote) -> Life:
     """A member whose commits hold lines that no honest one would sequence."""
     dice = world.dice("liar")
     while True:

@@ -16,7 +16,7 @@ from gitcoord.node.agent.sessions import AgentSessions
 from gitcoord.simulation.checking.folds import SharedBranch
 from gitcoord.simulation.disk import Crash, Files, SimDisk
 from gitcoord.simulation.objects import SimStore
-from gitcoord.simulation.remote import Remote
+from gitcoord.simulation.remote import SimulatedRemote
 from gitcoord.simulation.world import LEDGER, OUTBOXES, Life, World
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Machine:
     def __init__(
         self,
         world: World,
-        remote: Remote,
+        remote: SimulatedRemote,
         name: str,
         agent: str,
         files: Files,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gitcoord.core.errors import Corrupt
-from gitcoord.core.ports import CommitInfo, Entry, Oid
+from gitcoord.core.ports import CommitInfo, Oid, TreeEntry
 from gitcoord.store.memory import MemoryServer, MemoryStore, ObjectDict
 
 
@@ -15,7 +15,7 @@ class Decoded:
     """Objects as they were written: their names are their contents, so nobody can read them otherwise."""
 
     commits: dict[Oid, CommitInfo] = field(default_factory=dict)
-    trees: dict[Oid, dict[str, Entry]] = field(default_factory=dict)
+    trees: dict[Oid, dict[str, TreeEntry]] = field(default_factory=dict)
     links: dict[Oid, tuple[Oid, ...]] = field(default_factory=dict)
 
 
@@ -26,7 +26,7 @@ class SimStore(MemoryStore):
         super().__init__(server, ledger_ref=ledger_ref, outbox_prefix=outbox_prefix)
         self.decoded = decoded
 
-    def put_tree(self, entries: Mapping[str, Entry]) -> Oid:
+    def put_tree(self, entries: Mapping[str, TreeEntry]) -> Oid:
         oid = super().put_tree(entries)
         if oid not in self.decoded.trees:
             self.decoded.trees[oid] = dict(entries)
@@ -45,7 +45,7 @@ class SimStore(MemoryStore):
             info = self.decoded.commits[oid] = super().commit(oid)
         return info
 
-    def tree(self, oid: Oid) -> dict[str, Entry]:
+    def tree(self, oid: Oid) -> dict[str, TreeEntry]:
         tree = self.decoded.trees.get(oid)
         if tree is None or oid not in self.objects:
             tree = self.decoded.trees[oid] = super().tree(oid)

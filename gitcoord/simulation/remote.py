@@ -73,7 +73,7 @@ class Election:
 
 
 @dataclass(slots=True)
-class Remote:
+class SimulatedRemote:
     """What all machines talk to, and what an observer beside it saw."""
 
     world: World

@@ -13,7 +13,7 @@ from gitcoord.simulation.checking import checks
 from gitcoord.simulation.disk import Files
 from gitcoord.simulation.hostile.member import Hostile
 from gitcoord.simulation.machine import Machine
-from gitcoord.simulation.remote import Remote
+from gitcoord.simulation.remote import SimulatedRemote
 from gitcoord.simulation.signing import Signers
 from gitcoord.simulation.world import Violation, World
 from gitcoord.store.home.queue_file import HeadFile
@@ -59,7 +59,7 @@ def run(seed: int, options: Options, *, keep_trace: bool = False) -> Result:
         seed, weather, profile, Signers(real=seed % REAL_ONE_IN == REAL_ONE_IN - 1), calm_at_s, options.seconds
     )
     result = Result(seed, classes=tuple(sorted(weather.on)))
-    remote = Remote(world)
+    remote = SimulatedRemote(world)
     try:
         with memo.shared(world.signers):
             if "hostile" in weather.on:
@@ -81,7 +81,7 @@ def run(seed: int, options: Options, *, keep_trace: bool = False) -> Result:
     return result
 
 
-def _invite(world: World, remote: Remote, nodes: int) -> None:
+def _invite(world: World, remote: SimulatedRemote, nodes: int) -> None:
     """A hostile member joins a fleet with all features: each has something that it might misuse."""
     world.features = {**FEATURES, **world.features}
     world.hostile = hostile = Hostile(world, remote)
@@ -89,7 +89,7 @@ def _invite(world: World, remote: Remote, nodes: int) -> None:
     world.spawn(hostile.life())
 
 
-def _people(world: World, remote: Remote, nodes: int) -> None:
+def _people(world: World, remote: SimulatedRemote, nodes: int) -> None:
     """Each machine has one agent, that joins and then has something to say now and then."""
     dice = world.dice("people")
     pace_s = dice.choice([40, 100, 300, 600])

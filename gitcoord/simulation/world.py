@@ -15,7 +15,7 @@ from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.leadership.timings import Profile
 from gitcoord.core.ledger.log_files import LogFiles, joined
 from gitcoord.core.names import uid_from
-from gitcoord.core.ports import Entry, Oid
+from gitcoord.core.ports import Oid, TreeEntry
 from gitcoord.core.round.replica import Replica
 from gitcoord.simulation import chores
 from gitcoord.simulation.checking.folds import Folds
@@ -172,10 +172,10 @@ class World:
 
     def put_commit(self, lines: list[bytes], *, parents: tuple[Oid, ...], author: str) -> Oid:
         """A ledger commit whose open file is `lines`; the other files are the parent's. Forced there."""
-        tree: dict[str, Entry] = {}
+        tree: dict[str, TreeEntry] = {}
         if parents:
             tree = self.god.tree(self.god.commit(parents[0]).tree)
-        tree[LogFiles(self.god).listing(tree).open_path] = Entry(self.god.put_blob(joined(lines)))
+        tree[LogFiles(self.god).listing(tree).open_path] = TreeEntry(self.god.put_blob(joined(lines)))
         commit = self.god.put_commit(
             tree=self.god.put_tree(tree),
             parents=parents,

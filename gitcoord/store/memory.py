@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from gitcoord.core.errors import Corrupt, Oversized, Unreachable
 from gitcoord.core.ledger.outbox import chosen
-from gitcoord.core.ports import NAME_TAKEN, CommitInfo, Entry, Fetched, Oid, Pushed, PushOutcome, Update
+from gitcoord.core.ports import NAME_TAKEN, CommitInfo, Fetched, Oid, Pushed, PushOutcome, TreeEntry, Update
 from gitcoord.store.git.objects import OID, decode_commit, decode_tree, encode_commit, encode_tree, oid_of
 from gitcoord.store.git.refs import NAME
 
@@ -95,7 +95,7 @@ class MemoryStore:
     def put_blob(self, data: bytes) -> Oid:
         return self._put("blob", data)
 
-    def put_tree(self, entries: Mapping[str, Entry]) -> Oid:
+    def put_tree(self, entries: Mapping[str, TreeEntry]) -> Oid:
         return self._put("tree", encode_tree(entries))
 
     def put_commit(self, *, tree: Oid, parents: Sequence[Oid], message: str, author: str, time_s: int) -> Oid:
@@ -111,7 +111,7 @@ class MemoryStore:
     def ahead(self, oids: Sequence[Oid]) -> None:
         """Do nothing: here no read takes time."""
 
-    def tree(self, oid: Oid) -> dict[str, Entry]:
+    def tree(self, oid: Oid) -> dict[str, TreeEntry]:
         return decode_tree(oid, self._read(oid, "tree"))
 
     def commit(self, oid: Oid) -> CommitInfo:

@@ -19,10 +19,10 @@ from gitcoord.core.format.keys import Ed25519Signer, Verifier
 from gitcoord.core.leadership.session import Session
 from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.leadership.timings import PROFILES, Profile
-from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.ledger.log_files import Log, lines_of, open_path
 from gitcoord.core.names import uid_from
-from gitcoord.core.ports import Entry, Fetched, Objects, Oid, Pushed, PushOutcome, Update
+from gitcoord.core.ports import Fetched, Objects, Oid, Pushed, PushOutcome, TreeEntry, Update
 from gitcoord.core.round import effects, protocol
 from gitcoord.core.round.effects import Effect
 from gitcoord.core.round.protocol import Report
@@ -171,10 +171,10 @@ class World:
 
     def put_by_hand(self, lines: Sequence[bytes], *, parents: Sequence[Oid] | None = None, **files: bytes) -> Oid:
         """A commit on the ledger branch whose events.log is `lines`, forced there as a person could."""
-        root = {open_path(0): Entry(self.god.put_blob(b"".join(line + b"\n" for line in lines)))}
-        return self.put_tree(root | {n: Entry(self.god.put_blob(d)) for n, d in files.items()}, parents=parents)
+        root = {open_path(0): TreeEntry(self.god.put_blob(b"".join(line + b"\n" for line in lines)))}
+        return self.put_tree(root | {n: TreeEntry(self.god.put_blob(d)) for n, d in files.items()}, parents=parents)
 
-    def put_tree(self, root: Mapping[str, Entry], *, parents: Sequence[Oid] | None = None) -> Oid:
+    def put_tree(self, root: Mapping[str, TreeEntry], *, parents: Sequence[Oid] | None = None) -> Oid:
         self.god.fetch()
         before = [self.tip] if self.tip else []
         commit = self.god.put_commit(
@@ -188,7 +188,7 @@ class World:
         self.server.refs[LEDGER] = commit
         return commit
 
-    def root(self) -> dict[str, Entry]:
+    def root(self) -> dict[str, TreeEntry]:
         """The tip's tree."""
         self.god.fetch()
         assert self.tip
@@ -234,8 +234,8 @@ def raw_lines(objects: Objects, commit: Oid) -> list[bytes]:
 
 
 def replica_of(store: MemoryStore, world: World, clock: Callable[[], float]) -> Replica:
-    def fresh() -> Branch:
-        return Branch(store, FleetState(FEATURES, Verifier()))
+    def fresh() -> LedgerBranch:
+        return LedgerBranch(store, FleetState(FEATURES, Verifier()))
 
     return Replica(
         objects=store,

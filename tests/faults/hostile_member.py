@@ -24,7 +24,7 @@ from gitcoord.core import names
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.format.event import FOUNDING, Draft, seal
 from gitcoord.core.ledger import log_files, outbox
-from gitcoord.core.ports import Entry, Oid
+from gitcoord.core.ports import Oid, TreeEntry
 from gitcoord.core.round.replica import advance_to
 from gitcoord.node.clock import utc_now
 from gitcoord.node.node import Node, open_node
@@ -210,8 +210,8 @@ class RealHostile(Hostile):
         files = {}
         for number in range(self.rng.choice(LARGE_BLOBS)):
             period = self.rng.randbytes(LARGE_PERIOD_BYTES)
-            files[f"{number:08d}.log"] = Entry(god.put_blob(period * (LARGE_BLOB_BYTES // LARGE_PERIOD_BYTES)))
-        root = {outbox.QUEUE: Entry(god.put_tree(files), is_tree=True)}
+            files[f"{number:08d}.log"] = TreeEntry(god.put_blob(period * (LARGE_BLOB_BYTES // LARGE_PERIOD_BYTES)))
+        root = {outbox.QUEUE: TreeEntry(god.put_tree(files), is_tree=True)}
         oid = god.put_commit(
             tree=god.put_tree(root),
             parents=[],
@@ -254,10 +254,10 @@ class RealHostile(Hostile):
             tree=tree, parents=parents, message=f"lies\n\n{message}", author=NAME, time_s=int(self.world.now_s)
         )
 
-    def _foreign(self) -> dict[str, Entry]:
+    def _foreign(self) -> dict[str, TreeEntry]:
         draft = Draft(NAME, FOUNDING, "mine", self.ground.wall(), self.world.uid(""))
         line = seal(draft, node=NODE, after=None, signer=self.signer, fleet="").line
-        return {log_files.open_path(0): Entry(self.world.god.put_blob(line + b"\n"))}
+        return {log_files.open_path(0): TreeEntry(self.world.god.put_blob(line + b"\n"))}
 
 
 def done_by(folder: Path) -> Iterator[dict[str, Any]]:

@@ -18,9 +18,9 @@ from gitcoord.core.format.keys import HmacSigner, Verifier
 from gitcoord.core.format.strict_json import Malformed
 from gitcoord.core.leadership import neighbour_heartbeats
 from gitcoord.core.ledger import checkpoint, outbox
-from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.ledger.log_files import SEALED, open_path
-from gitcoord.core.ports import Entry, PushOutcome, Update
+from gitcoord.core.ports import PushOutcome, TreeEntry, Update
 from gitcoord.features import FEATURES
 from gitcoord.features.pages import snapshot
 from gitcoord.node import ledger_pages, peers
@@ -60,15 +60,15 @@ def event(data: bytes) -> None:
 def log(data: bytes) -> None:
     """A log file on the ledger branch, open and sealed, after good lines."""
     objects = store()
-    blob = Entry(objects.put_blob(data))
-    folder = Entry(objects.put_tree({open_path(0): blob, "odd\udcff.log": blob}), is_tree=True)
+    blob = TreeEntry(objects.put_blob(data))
+    folder = TreeEntry(objects.put_tree({open_path(0): blob, "odd\udcff.log": blob}), is_tree=True)
     root = {
         open_path(1): blob,
-        SEALED: Entry(objects.put_tree({"0000000": folder}), is_tree=True),
+        SEALED: TreeEntry(objects.put_tree({"0000000": folder}), is_tree=True),
         "state.json": blob,
         "communication.md": blob,
     }
-    branch = Branch(objects, FleetState(FEATURES, Verifier()))
+    branch = LedgerBranch(objects, FleetState(FEATURES, Verifier()))
     tip = objects.put_commit(tree=objects.put_tree(root), parents=[], message="by hand", author="x", time_s=0)
     checkpoint.start(branch, tip)
     branch.apply_commit(tip)
@@ -81,8 +81,8 @@ def log(data: bytes) -> None:
 def box(data: bytes) -> None:
     """An outbox of which each file holds `data`."""
     objects = store()
-    blob = Entry(objects.put_blob(data))
-    queue = Entry(objects.put_tree({"00000000.log": blob, "x": blob}), is_tree=True)
+    blob = TreeEntry(objects.put_blob(data))
+    queue = TreeEntry(objects.put_tree({"00000000.log": blob, "x": blob}), is_tree=True)
     for root in (
         {"queue": queue, "heartbeats.log": blob, "orphans.log": blob},
         {"queue": blob, "heartbeats.log": queue, "orphans.log": queue},
@@ -96,10 +96,10 @@ def state(data: bytes) -> None:
     """A checkpoint beside a good log."""
     objects = store()
     story = Story().founded()
-    branch = Branch(objects, story.fleet)
+    branch = LedgerBranch(objects, story.fleet)
     tree = branch.write(branch.extend([b"a line"]), {checkpoint.PATH: data, "communication.md": data})
     tip = objects.put_commit(tree=tree, parents=[], message="by hand", author="x", time_s=0)
-    began = Branch(objects, FleetState(FEATURES, Verifier()))
+    began = LedgerBranch(objects, FleetState(FEATURES, Verifier()))
     checkpoint.start(began, tip)
     assert not began.checkpoint_position
     began.apply_commit(tip)

@@ -12,7 +12,7 @@ import pytest
 
 from gitcoord.core import limits
 from gitcoord.core.ledger import outbox
-from gitcoord.core.ports import Entry
+from gitcoord.core.ports import TreeEntry
 from tests.fuzz.parsers import store
 from tests.system.fleet import Clone, Fleet, surroundings
 from tests.waiting import WAIT_S
@@ -119,12 +119,12 @@ def test_of_a_long_outbox_the_first_lines_are_taken_and_the_own_one_is_read_whol
     objects = store()
     lines = [b"%0200d" % number for number in range(limits.OUTBOX_LINES_MAX + 500)]
     files = {
-        f"{at:08d}.log": Entry(objects.put_blob(b"\n".join(lines[at : at + 256]) + b"\n"))
+        f"{at:08d}.log": TreeEntry(objects.put_blob(b"\n".join(lines[at : at + 256]) + b"\n"))
         for at in range(0, len(lines), 256)
     }
     root = {
-        "queue": Entry(objects.put_tree(files), is_tree=True),
-        "orphans.log": Entry(objects.put_blob(b"\n".join(lines) + b"\n")),
+        "queue": TreeEntry(objects.put_tree(files), is_tree=True),
+        "orphans.log": TreeEntry(objects.put_blob(b"\n".join(lines) + b"\n")),
     }
     oid = objects.put_commit(tree=objects.put_tree(root), parents=[], message="", author="x", time_s=0)
     theirs, mine = outbox.read(objects, oid), outbox.read(objects, oid, whole=True)

@@ -12,7 +12,7 @@ from gitcoord.core import limits
 from gitcoord.core.commands import Context, NewEvent
 from gitcoord.core.errors import Corrupt, Refused
 from gitcoord.core.ledger import checkpoint
-from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.features.pages import card
 from gitcoord.node import ledger_pages
 from gitcoord.node.agent.leader_jobs import LeaderJobs
@@ -140,7 +140,7 @@ def test_a_round_went_well_though_what_comes_along_fails(
 # Pages
 
 
-def leading(node: Node) -> Branch:
+def leading(node: Node) -> LedgerBranch:
     AgentSessions(node, lambda kind, text: None, lambda: False).take("alice", may_lead=True, takeover=False)
     wait_until(lambda: node.sync() and node.fleet.terms.leader, what="a leader")
     return node.replica.branch
@@ -166,7 +166,7 @@ def test_a_page_that_cannot_be_made_is_left_out_and_the_round_goes_on(
 def test_a_part_that_fails_is_tried_after_ever_more_events_and_keeps_no_other_from_being_written(node: Node) -> None:
     branch, tried = node.replica.branch, 0
 
-    def fails(branch: Branch, sealed: object) -> dict[str, bytes | None]:
+    def fails(branch: LedgerBranch, sealed: object) -> dict[str, bytes | None]:
         nonlocal tried
         tried += 1
         raise OverflowError("date")

@@ -412,7 +412,7 @@ MUTANTS: dict[str, Mutant] = {
         "Only who the tables name may write an event.",
         "hostile",
         "no admin|by somebody else|leads, and is none|differ from those of a plain fold",
-        [rewritten(authority, "rejects", ("if rule.who & _HAS[asked.role, asked.leads]:", "if True:"))],
+        [rewritten(authority, "rejects", ("if permission.who & _HAS[asked.role, asked.leads]:", "if True:"))],
         options=SMALL,
     ),
     "the_owner_of_a_thing_is_not_asked_for": Mutant(

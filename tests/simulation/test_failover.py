@@ -7,7 +7,7 @@ import pytest
 from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.node import push_budget
 from gitcoord.simulation import failover
-from gitcoord.simulation.remote import Remote
+from gitcoord.simulation.remote import SimulatedRemote
 from gitcoord.simulation.schedule import Options, run
 from gitcoord.simulation.world import World
 
@@ -30,7 +30,7 @@ def test_a_gap_is_longer_than_the_silence_and_shorter_than_the_bound(
 ) -> None:
     gaps: list[float] = []
 
-    def measure(world: World, remote: Remote) -> None:
+    def measure(world: World, remote: SimulatedRemote) -> None:
         gaps.extend(failover.gaps_s(world, remote))
 
     monkeypatch.setattr(failover, "check", measure)

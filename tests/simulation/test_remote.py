@@ -13,7 +13,7 @@ from gitcoord.simulation import rounds
 from gitcoord.simulation.disk import Files
 from gitcoord.simulation.faults import Weather
 from gitcoord.simulation.machine import Machine
-from gitcoord.simulation.remote import Remote
+from gitcoord.simulation.remote import SimulatedRemote
 from gitcoord.simulation.signing import Signers
 from gitcoord.simulation.world import OUTBOXES, Violation, World
 from gitcoord.store.home.queue_file import HeadFile
@@ -25,7 +25,13 @@ def leader() -> tuple[World, Machine]:
     """A world in which one machine leads, and shows it."""
     world = World(0, Weather(frozenset({"copy"})), PROFILES["local"], Signers(real=False), float("inf"), 30.0)
     machine = Machine(
-        world, Remote(world), "m1", "agent1", Files(HeadFile("m1-1", Head())), writes_s=[], one_round=rounds.one
+        world,
+        SimulatedRemote(world),
+        "m1",
+        "agent1",
+        Files(HeadFile("m1-1", Head())),
+        writes_s=[],
+        one_round=rounds.one,
     )
     world.machines.append(machine)
     machine.write("agent_joined", "joins", safely=True)

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from gitcoord.cli.simulate import command
-from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.simulation import disk, faults, many, story
 from gitcoord.simulation.checking.folds import SharedBranch
 from gitcoord.simulation.schedule import Options, run
@@ -60,7 +60,7 @@ def test_a_seed_replays_byte_for_byte_in_another_process() -> None:
 def test_what_machines_share_of_their_folds_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     seeds = (14, 29)  # nearly every class of faults
     shared = [run(seed, SHORT, keep_trace=True) for seed in seeds]
-    monkeypatch.setattr(SharedBranch, "apply_commit", Branch.apply_commit)
+    monkeypatch.setattr(SharedBranch, "apply_commit", LedgerBranch.apply_commit)
     assert [run(seed, SHORT, keep_trace=True) for seed in seeds] == shared
 
 

@@ -28,7 +28,7 @@ from gitcoord.simulation.checking import checks
 from gitcoord.simulation.disk import Files
 from gitcoord.simulation.faults import Weather
 from gitcoord.simulation.machine import Backup, Machine, machines
-from gitcoord.simulation.remote import Remote
+from gitcoord.simulation.remote import SimulatedRemote
 from gitcoord.simulation.signing import Signers
 from gitcoord.simulation.world import LEDGER, Violation, World
 from gitcoord.store.home.queue_file import HeadFile
@@ -50,7 +50,7 @@ class Story(RuleBasedStateMachine):
         self.open = ExitStack()
         weather = Weather(frozenset({"copy", "image", "restore", "rollback"}))  # only rules make them happen
         self.world = World(0, weather, LOCAL, Signers(real=False), float("inf"), 0.0)
-        self.remote = Remote(self.world)
+        self.remote = SimulatedRemote(self.world)
         self.open.enter_context(memo.shared(self.world.signers))
         self.backup: tuple[Machine, Backup] | None = None
         self.snapshot: dict[str, Oid] | None = None

@@ -13,7 +13,7 @@ import pytest
 
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt, Unreachable
-from gitcoord.core.ports import Entry, Objects, Oid, PushOutcome, Remote, Update
+from gitcoord.core.ports import Objects, Oid, PushOutcome, Remote, TreeEntry, Update
 from gitcoord.store.git.git_store import GitStore, make_bare_remote
 from gitcoord.store.git.refs import loose_path
 from gitcoord.store.memory import MemoryServer, MemoryStore
@@ -102,7 +102,7 @@ def git_world(stack: ExitStack, folder: Path, url: str, bare: Path, down: Callab
 
 
 def commit(store: Objects, text: str, *parents: Oid) -> Oid:
-    tree = store.put_tree({"events.log": Entry(store.put_blob(text.encode()))})
+    tree = store.put_tree({"events.log": TreeEntry(store.put_blob(text.encode()))})
     return store.put_commit(tree=tree, parents=parents, message=text, author="alice", time_s=1_700_000_000)
 
 
@@ -123,11 +123,11 @@ def line(store: Objects, length: int) -> list[Oid]:
 def test_what_is_put_can_be_read_again(world: World) -> None:
     store = world.store()
     blob = store.put_blob(b"hello\n")
-    tree = store.put_tree({"a": Entry(blob)})
+    tree = store.put_tree({"a": TreeEntry(blob)})
     root = store.put_commit(tree=tree, parents=[], message="first", author="Agent A", time_s=1)
     tip = store.put_commit(tree=tree, parents=[root, blob], message="zwölf\n\nbody\n", author="a", time_s=2)
     assert store.blob(blob) == b"hello\n"
-    assert store.tree(tree) == {"a": Entry(blob)}
+    assert store.tree(tree) == {"a": TreeEntry(blob)}
     assert store.commit(tip).parents == (root, blob)
     assert store.commit(tip).tree == tree
     assert store.commit(tip).message == "zwölf\n\nbody\n"
@@ -156,8 +156,8 @@ def test_writing_twice_gives_the_same_object(world: World) -> None:
 def test_folders_sort_as_if_they_ended_in_a_slash(world: World) -> None:
     store = world.store()
     blob = store.put_blob(b"x")
-    folder = store.put_tree({"inner": Entry(blob)})
-    names = {"a": Entry(folder, is_tree=True), "a.b": Entry(blob), "a0": Entry(blob), "a-": Entry(blob)}
+    folder = store.put_tree({"inner": TreeEntry(blob)})
+    names = {"a": TreeEntry(folder, is_tree=True), "a.b": TreeEntry(blob), "a0": TreeEntry(blob), "a-": TreeEntry(blob)}
     tree = store.put_tree(names)
     assert list(store.tree(tree)) == ["a-", "a.b", "a", "a0"]
     assert store.tree(tree) == names
@@ -167,7 +167,7 @@ def test_folders_sort_as_if_they_ended_in_a_slash(world: World) -> None:
 def test_a_large_blob_travels_whole(world: World) -> None:
     writer, reader = world.store(), world.store()
     data = b"0123456789abcde\n" * (5 * 1024 * 1024 // 16)
-    tree = writer.put_tree({"large": Entry(writer.put_blob(data))})
+    tree = writer.put_tree({"large": TreeEntry(writer.put_blob(data))})
     tip = writer.put_commit(tree=tree, parents=[], message="large", author="a", time_s=1)
     assert push(writer, ONE, None, tip) is PushOutcome.ACCEPTED
     reader.fetch()
@@ -488,8 +488,8 @@ def test_git_finds_nothing_wrong_with_what_was_pushed(tmp_path: Path) -> None:
     make_bare_remote(bare)
     with ExitStack() as stack:
         store = git_world(stack, tmp_path, str(bare), bare, lambda: None).store()
-        folder = store.put_tree({"0001.log": Entry(store.put_blob(b"x"))})
-        tree = store.put_tree({"a": Entry(folder, is_tree=True), "a.b": Entry(store.put_blob(b"y"))})
+        folder = store.put_tree({"0001.log": TreeEntry(store.put_blob(b"x"))})
+        tree = store.put_tree({"a": TreeEntry(folder, is_tree=True), "a.b": TreeEntry(store.put_blob(b"y"))})
         tip = store.put_commit(tree=tree, parents=[], message="m\n", author=" <a>.. ", time_s=5)
         assert push(store, LEDGER, None, tip) is PushOutcome.ACCEPTED
     checked = subprocess.run(

@@ -100,7 +100,7 @@ Resolver = Callable[[Any, Asked, Persons], Whose | None]
 """By the feature's state. None: the thing is not known, or belongs to nobody; then the fold gives its own reason."""
 
 
-class Rule(NamedTuple):
+class Permission(NamedTuple):
     """What the tables say of one type, ready for use."""
 
     who: int
@@ -108,14 +108,14 @@ class Rule(NamedTuple):
     whose: Resolver | None
 
 
-def rules(core: Mapping[str, Who], features: Mapping[str, Any]) -> dict[str, Rule]:
-    """Return each type's rule. Raise ValueError where a feature does not say who may write one of its events."""
+def permissions(core: Mapping[str, Who], features: Mapping[str, Any]) -> dict[str, Permission]:
+    """Return each type's permission. Raise ValueError where a feature does not say who may write one of its events."""
     whose = {
         type_: (name, resolver)
         for name, feature in features.items()
         for type_, resolver in getattr(feature, "WHOSE", {}).items()
     }
-    found = {type_: Rule(int(who), *whose.get(type_, (None, None))) for type_, who in core.items()}
+    found = {type_: Permission(int(who), *whose.get(type_, (None, None))) for type_, who in core.items()}
     for name, feature in features.items():
         table: Mapping[str, Who] = getattr(feature, "AUTHORITY", {})
         if table.keys() != feature.EVENTS.keys():
@@ -124,20 +124,22 @@ def rules(core: Mapping[str, Who], features: Mapping[str, Any]) -> dict[str, Rul
         for type_, who in table.items():
             if who & RESOLVED and type_ not in whose:
                 raise ValueError(f"{name} has no function in WHOSE for {type_}")
-            found[type_] = Rule(int(who), *whose.get(type_, (None, None)))
+            found[type_] = Permission(int(who), *whose.get(type_, (None, None)))
     return found
 
 
-def rejects(rule: Rule, asked: Asked, state: Any, persons: Persons) -> str | None:
+def rejects(permission: Permission, asked: Asked, state: Any, persons: Persons) -> str | None:
     """Return why the author may not write this event; None when it may."""
-    if rule.who & _HAS[asked.role, asked.leads]:
+    if permission.who & _HAS[asked.role, asked.leads]:
         return None
     found = None
-    if rule.who & _RESOLVED:  # without a function there is nothing to ask: no feature here knows more of `leaders`
-        found = rule.whose(state, asked, persons) if rule.whose is not None else None
+    if (
+        permission.who & _RESOLVED
+    ):  # without a function there is nothing to ask: no feature here knows more of `leaders`
+        found = permission.whose(state, asked, persons) if permission.whose is not None else None
         if asked.role != "guest" and (found is None or found.holds(asked.actor.casefold())):
             return None
-    words = [_IN_WORDS[one] for one in (ADMIN, REVIEWER, LEADER, MEMBER) if one & rule.who]
+    words = [_IN_WORDS[one] for one in (ADMIN, REVIEWER, LEADER, MEMBER) if one & permission.who]
     words += [found.words] if found is not None else []
     words = words or [_IN_WORDS[MEMBER]]
     allowed = " or ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)

@@ -32,11 +32,11 @@ from gitcoord.core.format import keys
 from gitcoord.core.format.event import Event
 from gitcoord.core.format.keys import Verifier, fingerprint, is_named
 
-__all__ = ["AUTHORITY", "EVENTS", "Member", "Members", "AgentAdmitted", "AgentLeft", "FleetFounded"]
+__all__ = ["AUTHORITY", "EVENTS", "MemberRecord", "Members", "AgentAdmitted", "AgentLeft", "FleetFounded"]
 
 
 @dataclass(slots=True)
-class Member:
+class MemberRecord:
     """An agent as the ledger knows it."""
 
     id: str
@@ -61,12 +61,12 @@ class Members:
     founded: FleetFounded | None = None
     founder_key: str = ""  # that signed the ledger's first line
     admission: Literal["open", "closed"] = "open"
-    by_id: dict[str, Member] = field(default_factory=dict)
+    by_id: dict[str, MemberRecord] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)  # each key that ever spoke for a member → its casefolded id
     expected: dict[str, tuple[str, Role]] = field(default_factory=dict)  # admitted before they joined: key, role
     revoked: dict[str, int] = field(default_factory=dict)  # key → the last position at which it counts
 
-    def get(self, agent: str) -> Member | None:
+    def get(self, agent: str) -> MemberRecord | None:
         return self.by_id.get(agent.casefold())
 
     def signed(self, event: Event) -> bool:
@@ -115,7 +115,7 @@ class Members:
             return f"{member.id} waits to be admitted: its key is {fingerprint(member.key)}"
         return None
 
-    def _is_replaced(self, member: Member, key: str) -> bool:
+    def _is_replaced(self, member: MemberRecord, key: str) -> bool:
         """Whether an admin has admitted `key` under the name of a member who waits, or whose key is revoked."""
         bound = self.expected.get(member.id.casefold())
         return bound is not None and is_named(key, bound[0])
@@ -177,7 +177,7 @@ class Members:
             return f"{agent} has not joined"
         return f"{member.id} is the last admin" if role != "admin" and self._is_last_admin(member) else None
 
-    def _is_last_admin(self, member: Member) -> bool:
+    def _is_last_admin(self, member: MemberRecord) -> bool:
         return member.admin and not any(
             one.admin and one.admitted and not one.left and not one.expelled and one.key not in self.revoked
             for one in self.by_id.values()
@@ -244,7 +244,7 @@ class Members:
         match payload:
             case FleetFounded():
                 self.founded, self.founder_key, self.admission = payload, event.key, payload.admission
-                self._enter(Member(event.actor, event.key, position, admitted=True, role="admin"))
+                self._enter(MemberRecord(event.actor, event.key, position, admitted=True, role="admin"))
             case AgentJoined():
                 self._join(position, event, newcomer)
             case AgentAdmitted():
@@ -273,11 +273,11 @@ class Members:
         if member is None or member.key != event.key:
             role = bound[1] if bound is not None else newcomer
             admitted = bound is not None or self.admission == "open"
-            member = Member(event.actor, event.key, position, admitted=admitted, role=role)
+            member = MemberRecord(event.actor, event.key, position, admitted=admitted, role=role)
             self._enter(member)
         member.left = False
 
-    def _enter(self, member: Member) -> None:
+    def _enter(self, member: MemberRecord) -> None:
         self.by_id[member.id.casefold()] = member
         self.owners[member.key] = member.id.casefold()
 
@@ -313,7 +313,7 @@ class Members:
         founded = FleetFounded.model_validate(value["founded"]) if value["founded"] else None
         members = cls(founded, str(value["founder_key"]), value["admission"])
         for found in value["members"]:
-            member = Member(*found)
+            member = MemberRecord(*found)
             if [*map(type, found)] != _KINDS or member.role not in ROLES:
                 raise TypeError(f"no member: {found!r}")
             members.by_id[member.id.casefold()] = member
@@ -325,5 +325,5 @@ class Members:
         return members
 
 
-_FIELDS = [one.name for one in fields(Member)]
+_FIELDS = [one.name for one in fields(MemberRecord)]
 _KINDS = [str, str, int, bool, str, bool, bool, str, str]

@@ -64,7 +64,7 @@ AUTHORITY: Mapping[str, Who] = {"agent_muted": ADMIN, "agent_unmuted": ADMIN}
 
 
 @dataclass(slots=True)
-class Tally:
+class AuthorUsage:
     """Of one author, in this day of the ledger. `void`: what came beyond the quota, or while it was muted."""
 
     events: int = 0
@@ -78,7 +78,7 @@ class Tally:
 
 
 @dataclass(slots=True)
-class Mute:
+class ActiveMute:
     agent: str
     by: str
     since: str
@@ -92,10 +92,10 @@ class Quotas:
 
     at: str = ""  # the newest time of the ledger
     day: str = ""
-    tallies: dict[str, Tally] = field(default_factory=dict)
-    muted: dict[str, Mute] = field(default_factory=dict)  # by casefolded agent
+    tallies: dict[str, AuthorUsage] = field(default_factory=dict)
+    muted: dict[str, ActiveMute] = field(default_factory=dict)  # by casefolded agent
 
-    def mute_of(self, agent: str, now: str) -> Mute | None:
+    def mute_of(self, agent: str, now: str) -> ActiveMute | None:
         """Why what it says has no effect now; None when it has."""
         one = self.muted.get(agent.casefold()) if self.muted else None
         return one if one is not None and (not one.until or one.until > now) else None
@@ -156,7 +156,7 @@ class Quotas:
             return
         tally = self.tallies.get(event.actor)
         if tally is None:
-            tally = self.tallies[event.actor] = Tally()
+            tally = self.tallies[event.actor] = AuthorUsage()
         if void is None and event.term is not None:
             tally.led_events += 1
             tally.led_bytes += len(event.line)
@@ -178,7 +178,7 @@ class Quotas:
             member = members.get(payload.agent)
             name = member.id if member is not None else payload.agent
             self.muted.pop(name.casefold(), None)
-            self.muted[name.casefold()] = Mute(name, event.actor, at, payload.until or "", payload.reason)
+            self.muted[name.casefold()] = ActiveMute(name, event.actor, at, payload.until or "", payload.reason)
             if len(self.muted) > MUTES_MAX:
                 del self.muted[next(iter(self.muted))]
         elif isinstance(payload, AgentUnmuted):
@@ -202,16 +202,16 @@ class Quotas:
         for fields in value["muted"]:
             if [*map(type, fields)] != [str] * 5:
                 raise TypeError(f"no mute: {fields!r}")
-        mutes = [Mute(*fields) for fields in value["muted"]]
+        mutes = [ActiveMute(*fields) for fields in value["muted"]]
         return cls(
             str(value["at"]),
             str(value["day"]),
-            {agent: Tally(*fields) for agent, fields in tallies.items()},
+            {agent: AuthorUsage(*fields) for agent, fields in tallies.items()},
             {one.agent.casefold(): one for one in mutes},
         )
 
 
-def in_words(mute: Mute) -> str:
+def in_words(mute: ActiveMute) -> str:
     until = f" until {times.shown(mute.until)}" if mute.until else ""
     why = f" ({mute.reason})" if mute.reason else ""
     return f"{mute.agent} is muted{until} by {mute.by}{why}: `gitcoord agent unmute {mute.agent}` of an admin ends that"

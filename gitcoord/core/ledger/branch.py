@@ -18,7 +18,7 @@ from gitcoord.core.format.event import Event, parse
 from gitcoord.core.format.strict_json import Malformed
 from gitcoord.core.ledger.log_files import File, Log, LogFiles, lines_of, segment_path
 from gitcoord.core.ledger.trees import clean, place, root_of
-from gitcoord.core.ports import Entry, Objects, Oid
+from gitcoord.core.ports import Objects, Oid, TreeEntry
 
 SEGMENTS_AT_HAND = 32  # of which a reader keeps the lines: half a megabyte
 
@@ -47,7 +47,7 @@ class RawLine:
     line: bytes
 
 
-class Branch:
+class LedgerBranch:
     """One reader's trusted copy of the ledger, and its fold. Feed it commits in their order."""
 
     def __init__(self, objects: Objects, fleet: FleetState) -> None:
@@ -56,7 +56,7 @@ class Branch:
         self.files = LogFiles(objects)
         self.log = Log()
         self.tip: Oid | None = None
-        self.root: dict[str, Entry] = {}  # what lies at the top of the tip
+        self.root: dict[str, TreeEntry] = {}  # what lies at the top of the tip
         self.damaged = False  # what lies on the branch differs from the trusted copy
         self.damages = 0  # commits absorbed that did
         self.fully_walked = True  # every commit from the root was read, so that any tampering between was seen
@@ -243,7 +243,7 @@ class Branch:
 class _Taking:
     """The lines of one commit, on their way into the fold."""
 
-    def __init__(self, branch: Branch, commit: Oid, known: Mapping[bytes, Event | None]) -> None:
+    def __init__(self, branch: LedgerBranch, commit: Oid, known: Mapping[bytes, Event | None]) -> None:
         self.branch, self.commit, self.known = branch, commit, known
         self.whole = True  # nothing bad was met
         self.taken: list[bytes] = []

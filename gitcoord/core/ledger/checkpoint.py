@@ -21,10 +21,10 @@ from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Signer, context_of, hash_of
 from gitcoord.core.ledger import anchors as anchor
 from gitcoord.core.ledger.anchors import Anchors
-from gitcoord.core.ledger.branch import BadLine, Branch
+from gitcoord.core.ledger.branch import BadLine, LedgerBranch
 from gitcoord.core.ledger.log_files import Log, joined
 from gitcoord.core.ledger.trees import root_of
-from gitcoord.core.ports import Entry, Oid
+from gitcoord.core.ports import Oid, TreeEntry
 
 PATH = "state.json"
 _SEAL = b',"signed":'
@@ -35,7 +35,7 @@ class InvalidCheckpoint(ValueError):
     """The checkpoint is not of the log that it lies beside; says why."""
 
 
-def write(branch: Branch) -> bytes:
+def write(branch: LedgerBranch) -> bytes:
     """The checkpoint of a fold and its log: the same bytes on every machine."""
     value = branch.fleet.dump() | {"log": {"counts": branch.log.counts, "files": _name_of(branch.log)}}
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
@@ -95,7 +95,7 @@ def _name_of(log: Log) -> str:
     return hash_of("".join(f"{oid}\n" for oid in log.segments).encode() + joined(log.open))
 
 
-def start(branch: Branch, commit: Oid, anchors: Anchors = Anchors()) -> None:
+def start(branch: LedgerBranch, commit: Oid, anchors: Anchors = Anchors()) -> None:
     """Let `branch`, which is empty, begin with the checkpoint in the tree of `commit`.
 
     Where there is none, or one of another version, it stays empty; also in a closed fleet without an anchor, and where
@@ -119,7 +119,7 @@ def start(branch: Branch, commit: Oid, anchors: Anchors = Anchors()) -> None:
         _disbelieve(branch, commit, oid, str(wrong))
 
 
-def _is_anchored(branch: Branch, root: Mapping[str, Entry], fleet: FleetState, anchors: Anchors) -> bool:
+def _is_anchored(branch: LedgerBranch, root: Mapping[str, TreeEntry], fleet: FleetState, anchors: Anchors) -> bool:
     """Return whether members and keys are known to be right, or need not be: the fleet is open, and there is no anchor.
 
     Raises Unbelievable where they are wrong.
@@ -141,7 +141,7 @@ def _is_anchored(branch: Branch, root: Mapping[str, Entry], fleet: FleetState, a
     return True
 
 
-def check(branch: Branch, commit: Oid) -> None:
+def check(branch: LedgerBranch, commit: Oid) -> None:
     """Compare the checkpoint that `commit` brings, if it does, with the fold of `branch`, which is at its parent."""
     oid = _oid_in(root_of(branch.objects, commit))
     if oid is None or oid == _oid_in(branch.root) or branch.tip is None or branch.damaged:
@@ -162,17 +162,17 @@ def check(branch: Branch, commit: Oid) -> None:
             _disbelieve(branch, commit, oid, f"it differs from the fold at position {branch.fleet.position}")
 
 
-def _oid_in(root: Mapping[str, Entry]) -> Oid | None:
+def _oid_in(root: Mapping[str, TreeEntry]) -> Oid | None:
     entry = root.get(PATH)
     return None if entry is None or entry.is_tree else entry.oid
 
 
-def _disbelieve(branch: Branch, commit: Oid, oid: Oid, reason: str) -> None:
+def _disbelieve(branch: LedgerBranch, commit: Oid, oid: Oid, reason: str) -> None:
     branch.rejected_checkpoint = oid
     branch.note(BadLine(commit, PATH, 0, b"", f"the checkpoint is not believed: {reason}"))
 
 
-def _bytes(branch: Branch, oid: Oid) -> bytes:
+def _bytes(branch: LedgerBranch, oid: Oid) -> bytes:
     """Raises Unbelievable where there are too many."""
     try:
         return branch.objects.blob(oid, bytes_max=limits.CHECKPOINT_BYTES_MAX)
@@ -180,7 +180,7 @@ def _bytes(branch: Branch, oid: Oid) -> bytes:
         raise _no_state(wrong) from None
 
 
-def _read(branch: Branch, data: bytes) -> Mapping[str, Any] | None:
+def _read(branch: LedgerBranch, data: bytes) -> Mapping[str, Any] | None:
     """What was written down; None where another version wrote it. Raises Unbelievable."""
     try:
         value: dict[str, Any] = json.loads(data)
@@ -190,7 +190,7 @@ def _read(branch: Branch, data: bytes) -> Mapping[str, Any] | None:
     return None if of_others else value
 
 
-def _fleet_of(branch: Branch, value: Mapping[str, Any]) -> FleetState:
+def _fleet_of(branch: LedgerBranch, value: Mapping[str, Any]) -> FleetState:
     try:
         return FleetState.load(value, branch.fleet.features, branch.fleet.verifier)
     except NOT_OURS as wrong:
@@ -201,7 +201,7 @@ def _no_state(wrong: Exception) -> InvalidCheckpoint:
     return InvalidCheckpoint(f"it is no state of a fleet ({type(wrong).__name__})")
 
 
-def log_of(branch: Branch, root: Mapping[str, Entry], value: Mapping[str, Any]) -> Log:
+def log_of(branch: LedgerBranch, root: Mapping[str, TreeEntry], value: Mapping[str, Any]) -> Log:
     """The log that a checkpoint is of, as it lies in the same tree. Raises Unbelievable where it does not."""
     try:
         position, counts, files = int(value["position"]), tuple(map(int, value["log"]["counts"])), value["log"]["files"]

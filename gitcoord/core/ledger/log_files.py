@@ -19,7 +19,7 @@ from typing import NamedTuple
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt, Oversized
 from gitcoord.core.ledger.trees import readable, tree_of
-from gitcoord.core.ports import Entry, Objects, Oid
+from gitcoord.core.ports import Objects, Oid, TreeEntry
 
 SEALED = "events"
 AHEAD_FILES_MIN = 32  # to start a process takes as long as to ask for some
@@ -44,7 +44,7 @@ class Listing(NamedTuple):
     """The log files that a tree names. `odd`: what lies there and is none of ours ("" when all is)."""
 
     segments: tuple[Oid, ...]
-    open: Entry | None
+    open: TreeEntry | None
     odd: str
 
     @property
@@ -104,7 +104,7 @@ class LogFiles:
 
     # Reading
 
-    def listing(self, root: Mapping[str, Entry]) -> Listing:
+    def listing(self, root: Mapping[str, TreeEntry]) -> Listing:
         """What a commit's tree names as its log."""
         segments, odd = self._segments_of(root)
         name = open_path(len(segments))
@@ -145,7 +145,7 @@ class LogFiles:
             return File(path, (), f"more than {most} lines: no log file of ours")
         return File(path, lines_of(data))
 
-    def _segments_of(self, root: Mapping[str, Entry]) -> tuple[tuple[Oid, ...], str]:
+    def _segments_of(self, root: Mapping[str, TreeEntry]) -> tuple[tuple[Oid, ...], str]:
         sealed = root.get(SEALED)
         if sealed is None:
             return (), ""
@@ -180,7 +180,7 @@ class LogFiles:
                     seen.add(file)
         return tuple(segments), odd if segments or odd else SEALED
 
-    def _whole(self, name: str, folder: Entry, first: int) -> tuple[Oid, ...]:
+    def _whole(self, name: str, folder: TreeEntry, first: int) -> tuple[Oid, ...]:
         """The files of a folder that is just as we would write it, from number `first` on; none of any other."""
         key = (folder.oid, first)
         if key not in self._wholes:
@@ -217,13 +217,13 @@ class LogFiles:
         oids = [self.objects.put_blob(joined(piece)) for piece in sealed]
         return Log((*log.segments, *oids), (*log.counts, *map(len, sealed)), rest)
 
-    def put(self, log: Log, root: dict[str, Entry]) -> None:
+    def put(self, log: Log, root: dict[str, TreeEntry]) -> None:
         """Make `root` hold the files of `log`, and no other log files."""
         for name in [name for name in root if name == SEALED or _OPEN.match(name)]:
             del root[name]
-        root[log.open_path] = Entry(self.objects.put_blob(joined(log.open)))
+        root[log.open_path] = TreeEntry(self.objects.put_blob(joined(log.open)))
         if log.segments:
-            root[SEALED] = Entry(self._put_sealed(log.segments), is_tree=True)
+            root[SEALED] = TreeEntry(self._put_sealed(log.segments), is_tree=True)
 
     def _put_sealed(self, segments: tuple[Oid, ...]) -> Oid:
         if self._sealed[1:] == (segments, ""):
@@ -234,10 +234,10 @@ class LogFiles:
             oids = segments[start : start + per]
             folder = self._folder_oids.get((start, oids))
             if folder is None:
-                folder = self.objects.put_tree({open_path(start + n): Entry(oid) for n, oid in enumerate(oids)})
+                folder = self.objects.put_tree({open_path(start + n): TreeEntry(oid) for n, oid in enumerate(oids)})
                 if len(oids) == per:
                     self._folder_oids[start, oids] = folder
-            folders[_folder(start)] = Entry(folder, is_tree=True)
+            folders[_folder(start)] = TreeEntry(folder, is_tree=True)
         return self.objects.put_tree(folders)
 
 

@@ -14,7 +14,7 @@ from gitcoord.core.format.event import Event, parse
 from gitcoord.core.format.strict_json import Malformed
 from gitcoord.core.ledger.log_files import lines_of
 from gitcoord.core.names import NODE
-from gitcoord.core.ports import Entry, Fetched, Objects, Oid
+from gitcoord.core.ports import Fetched, Objects, Oid, TreeEntry
 
 QUEUE, HEARTBEATS, ORPHANS = "queue", "heartbeats.log", "orphans.log"
 
@@ -47,11 +47,11 @@ def write(
     for event in pending:
         chunks.setdefault(chunk_of(event), []).append(event.line)
     if chunks:
-        names = {f"{number:08d}.log": Entry(objects.put_blob(_joined(lines))) for number, lines in chunks.items()}
-        root[QUEUE] = Entry(objects.put_tree(names), is_tree=True)
-    root[HEARTBEATS] = Entry(objects.put_blob(_joined(heartbeats)))
+        names = {f"{number:08d}.log": TreeEntry(objects.put_blob(_joined(lines))) for number, lines in chunks.items()}
+        root[QUEUE] = TreeEntry(objects.put_tree(names), is_tree=True)
+    root[HEARTBEATS] = TreeEntry(objects.put_blob(_joined(heartbeats)))
     if orphans:
-        root[ORPHANS] = Entry(objects.put_blob(_joined(orphans)))
+        root[ORPHANS] = TreeEntry(objects.put_blob(_joined(orphans)))
     message = f"outbox of {node}: {len(pending)} pending, {len(heartbeats)} heartbeats [skip ci]\n\nNonce: {nonce}\n"
     parents = [parent] if parent else []
     return objects.put_commit(tree=objects.put_tree(root), parents=parents, message=message, author=node, time_s=time_s)
@@ -89,14 +89,14 @@ def read(objects: Objects, oid: Oid, before: Outbox | None = None, *, whole: boo
     blobs: dict[Oid, tuple[bytes, ...]] = {}
     old = before.blobs if before is not None else {}
 
-    def lines_in(entry: Entry | None, bytes_max: int | None) -> tuple[bytes, ...]:
+    def lines_in(entry: TreeEntry | None, bytes_max: int | None) -> tuple[bytes, ...]:
         if entry is None or entry.is_tree:
             return ()
         if entry.oid not in blobs:
             blobs[entry.oid] = old[entry.oid] if entry.oid in old else _lines(objects, entry.oid, bytes_max)
         return blobs[entry.oid]
 
-    def taken(entries: Iterable[Entry | None]) -> tuple[bytes, ...]:
+    def taken(entries: Iterable[TreeEntry | None]) -> tuple[bytes, ...]:
         taken: list[bytes] = []
         room = limits.OUTBOX_BYTES_MAX
         for entry in entries:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gitcoord.core.errors import Corrupt, Oversized
-from gitcoord.core.ports import Entry, Objects, Oid
+from gitcoord.core.ports import Objects, Oid, TreeEntry
 
 _NO_NAMES = (".", "..", ".git")
 
 
-def root_of(objects: Objects, commit: Oid) -> dict[str, Entry]:
+def root_of(objects: Objects, commit: Oid) -> dict[str, TreeEntry]:
     """What lies at the top of a commit; nothing, where somebody has put more than can be read."""
     try:
         return objects.tree(objects.commit(commit).tree)
@@ -18,7 +18,7 @@ def root_of(objects: Objects, commit: Oid) -> dict[str, Entry]:
         return {}
 
 
-def tree_of(objects: Objects, oid: Oid) -> dict[str, Entry]:
+def tree_of(objects: Objects, oid: Oid) -> dict[str, TreeEntry]:
     """A tree that somebody else wrote; what is none reads as empty."""
     try:
         return objects.tree(oid)
@@ -43,21 +43,21 @@ def readable(path: str) -> str:
     return path.encode("unicode_escape", "backslashreplace").decode("ascii")[:100]
 
 
-def clean(entries: dict[str, Entry]) -> dict[str, Entry]:
+def clean(entries: dict[str, TreeEntry]) -> dict[str, TreeEntry]:
     """Without names that git itself would refuse to check out: somebody else may have put them there."""
     return {name: entry for name, entry in entries.items() if name and "/" not in name and name not in _NO_NAMES}
 
 
-def place(objects: Objects, root: dict[str, Entry], path: Sequence[str], data: bytes | None) -> None:
+def place(objects: Objects, root: dict[str, TreeEntry], path: Sequence[str], data: bytes | None) -> None:
     """Put a file at `path` into `root`, which changes, and into the folders on the way (None: remove it)."""
     name = path[0]
     if len(path) == 1:
         if data is None:
             root.pop(name, None)
         else:
-            root[name] = Entry(objects.put_blob(data))
+            root[name] = TreeEntry(objects.put_blob(data))
         return
     inside = root.get(name)
     entries = clean(tree_of(objects, inside.oid)) if inside is not None and inside.is_tree else {}
     place(objects, entries, path[1:], data)
-    root[name] = Entry(objects.put_tree(entries), is_tree=True)
+    root[name] = TreeEntry(objects.put_tree(entries), is_tree=True)

@@ -13,12 +13,12 @@ from gitcoord.core.ledger import outbox
 from gitcoord.core.names import uid_from
 from gitcoord.core.ports import Update
 from gitcoord.core.round.effects import DurableState, RecordOutbox, Steps
-from gitcoord.core.round.planning import Plan
+from gitcoord.core.round.planning import PushPlan
 from gitcoord.core.round.replica import Replica, own_ref
 from gitcoord.core.text import Place, fit
 
 
-def build_commits(replica: Replica, disk: DurableState, local: LocalSessions, plan: Plan, now_s: float) -> Steps:
+def build_commits(replica: Replica, disk: DurableState, local: LocalSessions, plan: PushPlan, now_s: float) -> Steps:
     """Write the plan's commits, and note the updates that push them."""
     if plan.writes_ledger:
         plan.control = _control(replica, disk, local, plan)
@@ -45,7 +45,7 @@ def _cuts(events: Sequence[Event]) -> frozenset[int]:
     return frozenset(index for index in range(1, len(events)) if chunks[index] != chunks[index - 1])
 
 
-def _control(replica: Replica, disk: DurableState, local: LocalSessions, plan: Plan) -> Event | None:
+def _control(replica: Replica, disk: DurableState, local: LocalSessions, plan: PushPlan) -> Event | None:
     """Return the election or renewal that opens the commit: it is valid only right after the log as folded."""
     fleet = replica.branch.fleet
     lead = local.leading(fleet.terms)
@@ -62,7 +62,7 @@ def _control(replica: Replica, disk: DurableState, local: LocalSessions, plan: P
     return None
 
 
-def _author(replica: Replica, local: LocalSessions, plan: Plan, disk: DurableState) -> str:
+def _author(replica: Replica, local: LocalSessions, plan: PushPlan, disk: DurableState) -> str:
     if plan.control is not None:
         return plan.control.actor
     lead = local.leading(replica.branch.fleet.terms)
@@ -70,7 +70,7 @@ def _author(replica: Replica, local: LocalSessions, plan: Plan, disk: DurableSta
 
 
 def add_outbox(
-    replica: Replica, disk: DurableState, local: LocalSessions, plan: Plan, now_s: float, *, fresh: bool
+    replica: Replica, disk: DurableState, local: LocalSessions, plan: PushPlan, now_s: float, *, fresh: bool
 ) -> Steps:
     """Write the outbox with the plan's lines, and note the update that pushes it. `fresh`: with new heartbeats."""
     heartbeats = local.heartbeats(replica.branch.fleet, now_s, timestamp=replica.clock.timestamp(), fresh=fresh)

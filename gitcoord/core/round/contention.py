@@ -9,7 +9,7 @@ from gitcoord.core.format.event import hash_of
 from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.leadership.timings import Profile
 from gitcoord.core.round.effects import DurableState
-from gitcoord.core.round.planning import Plan, is_news
+from gitcoord.core.round.planning import PushPlan, is_news
 from gitcoord.core.round.replica import Replica
 
 CONTENDED_POLLS = 4.0  # after a lost race: others are at it for so many polls at least
@@ -37,7 +37,7 @@ def should_offer_first(replica: Replica, disk: DurableState, local: LocalSession
     return local.leading(replica.branch.fleet.terms) is None and is_news(replica, disk, pending)
 
 
-def turns_to_yield(replica: Replica, disk: DurableState, local: LocalSessions, plan: Plan) -> int:
+def turns_to_yield(replica: Replica, disk: DurableState, local: LocalSessions, plan: PushPlan) -> int:
     """Return how many of those who wait for the ledger go before us. All who fetched the same draw the same lots."""
     if not _is_contended(replica) or plan.candidate or local.leading(replica.branch.fleet.terms):
         return 0

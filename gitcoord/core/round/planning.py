@@ -19,7 +19,7 @@ from gitcoord.core.round.replica import Replica
 
 
 @dataclass(slots=True)
-class Plan:
+class PushPlan:
     """What one push is to say. `build_commits` makes its commits."""
 
     pending: list[Event] = field(default_factory=list)
@@ -38,10 +38,10 @@ class Plan:
     control: Event | None = None  # the election or renewal
 
 
-def plan_push(replica: Replica, disk: DurableState, local: LocalSessions, now_s: float) -> Plan | None:
+def plan_push(replica: Replica, disk: DurableState, local: LocalSessions, now_s: float) -> PushPlan | None:
     """Return what to push; None when there is nothing to say. Nothing is written yet: the budget may say no."""
     fleet = replica.branch.fleet
-    plan = Plan(pending=replica.refusals.unblocked(disk.pending()))
+    plan = PushPlan(pending=replica.refusals.unblocked(disk.pending()))
     is_open = fleet.id is not None and not replica.refusals.is_quiet(now_s)  # the ledger may be written
     holds_own = is_open and _fill_batch(replica, disk, plan, now_s)
     found = campaign(local, fleet, now_s, heartbeats=replica.heartbeats(), term_seen=disk.term) if is_open else None
@@ -67,7 +67,7 @@ def plan_push(replica: Replica, disk: DurableState, local: LocalSessions, now_s:
     return plan
 
 
-def _fill_batch(replica: Replica, disk: DurableState, plan: Plan, now_s: float) -> bool:
+def _fill_batch(replica: Replica, disk: DurableState, plan: PushPlan, now_s: float) -> bool:
     """Choose the events that may be sequenced now; return whether our own are among them."""
     refusals = replica.refusals
     plan.batch, holds_own = admit(replica, disk, plan.pending, refused=refusals.refused)
@@ -94,7 +94,7 @@ def _stop_claim_if_stuck(replica: Replica, local: LocalSessions, waited_s: float
         lead.claims_term = False
 
 
-def _renews_term(replica: Replica, local: LocalSessions, plan: Plan) -> bool:
+def _renews_term(replica: Replica, local: LocalSessions, plan: PushPlan) -> bool:
     """Return whether the leader here asks the ledger whether it leads on.
 
     A leader that stopped claiming asks so: an accepted renewal says that it leads, also to the others. Others' lines
@@ -108,7 +108,7 @@ def _renews_term(replica: Replica, local: LocalSessions, plan: Plan) -> bool:
     return local.lease.wanted and not plan.batch and not plan.files
 
 
-def _plan_outbox(replica: Replica, disk: DurableState, local: LocalSessions, plan: Plan, now_s: float) -> bool:
+def _plan_outbox(replica: Replica, disk: DurableState, local: LocalSessions, plan: PushPlan, now_s: float) -> bool:
     """Decide whether the outbox goes along, and with new heartbeats; return whether there is anything to push."""
     fleet, box = replica.branch.fleet, replica.outboxes.get(disk.node)
     heartbeat = local.heartbeat_due(fleet, now_s)

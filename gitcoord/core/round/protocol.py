@@ -25,7 +25,7 @@ from gitcoord.core.round.contention import note_lost_race, note_won_race, should
 from gitcoord.core.round.effects import DurableState, Effect, Fetch, NextStep, Notify, Push, SaveTip, Steps, Wait
 from gitcoord.core.round.leader_round import do_duties
 from gitcoord.core.round.ledger_sync import follow_ledger, tell_left
-from gitcoord.core.round.planning import Plan, plan_push
+from gitcoord.core.round.planning import PushPlan, plan_push
 from gitcoord.core.round.reconcile import check_own_outbox, reconcile_queue
 from gitcoord.core.round.replica import Replica, advance_to, own_ref
 
@@ -109,7 +109,7 @@ def _first(replica: Replica, disk: DurableState) -> frozenset[str]:
 
 def _observe_and_plan(
     replica: Replica, disk: DurableState, local: LocalSessions, refs: Mapping[str, Oid], report: Report, tick: bool
-) -> Generator[Effect, Any, tuple[Plan | None, float]]:
+) -> Generator[Effect, Any, tuple[PushPlan | None, float]]:
     """Note who lives, after a fetch; append the leader's duties; return what there is to push, and the time."""
     now_s = replica.clock.monotonic_s()
     replica.first_seen.note(replica.branch.fleet.position, now_s)
@@ -132,7 +132,7 @@ def _apply_results(
     replica: Replica,
     disk: DurableState,
     local: LocalSessions,
-    plan: Plan,
+    plan: PushPlan,
     answers: Mapping[str, Pushed],
     report: Report,
     started_s: float,
@@ -167,7 +167,7 @@ def _offer(
     replica: Replica, disk: DurableState, local: LocalSessions, pending: list[Event], report: Report
 ) -> Generator[Effect, Any, Pushed]:
     """Push the outbox alone, with these of our lines."""
-    part = Plan(pending=pending)
+    part = PushPlan(pending=pending)
     yield from add_outbox(replica, disk, local, part, replica.clock.monotonic_s(), fresh=False)
     answers: dict[str, Pushed] = yield Push(tuple(part.updates))
     answer = answers.get(own_ref(replica, disk), Pushed(PushOutcome.UNKNOWN))
@@ -181,14 +181,14 @@ def _is(answer: Pushed | None, outcome: PushOutcome) -> bool:
     return answer is not None and answer.outcome is outcome
 
 
-def _own_accepted(replica: Replica, local: LocalSessions, plan: Plan, report: Report) -> None:
+def _own_accepted(replica: Replica, local: LocalSessions, plan: PushPlan, report: Report) -> None:
     replica.own.accept(plan.outbox_oid, plan.pending[-1].head if plan.pending else None)
     report.durable = replica.own.durable
     local.confirm_heartbeats()
 
 
 def _ledger_accepted(
-    replica: Replica, disk: DurableState, local: LocalSessions, plan: Plan, report: Report, started_s: float
+    replica: Replica, disk: DurableState, local: LocalSessions, plan: PushPlan, report: Report, started_s: float
 ) -> Generator[Effect, Any, None]:
     assert plan.ledger_oid is not None
     events = [plan.control, *plan.batch] if plan.control else plan.batch
@@ -204,7 +204,7 @@ def _ledger_accepted(
         local.renew_lease(replica.branch.fleet.terms, started_s, replica.clock.monotonic_s())
 
 
-def _ledger_denied(replica: Replica, local: LocalSessions, plan: Plan, answer: Pushed) -> Steps:
+def _ledger_denied(replica: Replica, local: LocalSessions, plan: PushPlan, answer: Pushed) -> Steps:
     """Back off for a minute and stop claiming leadership. A hook may reject one event, so try a smaller batch."""
     replica.refusals.back_off(replica.clock.monotonic_s())
     lead = local.leading(replica.branch.fleet.terms)
@@ -229,7 +229,7 @@ def _raise_if_hopeless(report: Report) -> None:
             raise Unreachable(answer.reason or "the remote did not answer")
 
 
-def _outbox_alone(replica: Replica, disk: DurableState, local: LocalSessions, plan: Plan, report: Report) -> Steps:
+def _outbox_alone(replica: Replica, disk: DurableState, local: LocalSessions, plan: PushPlan, report: Report) -> Steps:
     """Push the outbox alone, since a hook denied the push; then with fewer events, to name the one that it rejects."""
 
     def offer(count: int) -> Generator[Effect, Any, Pushed]:

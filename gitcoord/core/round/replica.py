@@ -15,7 +15,7 @@ from gitcoord.core.leadership.session import Random
 from gitcoord.core.ledger import anchors as anchor
 from gitcoord.core.ledger import checkpoint
 from gitcoord.core.ledger.anchors import Anchors
-from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.ledger.outbox import Outbox
 from gitcoord.core.ports import Objects, Oid
 from gitcoord.core.round.effects import DurableState
@@ -38,14 +38,14 @@ class Replica:
     """What one process holds in memory of fleet and remote."""
 
     objects: Objects
-    fresh: Callable[[], Branch]  # an empty branch reader, to fold from the start
-    branch: Branch
+    fresh: Callable[[], LedgerBranch]  # an empty branch reader, to fold from the start
+    branch: LedgerBranch
     ledger_ref: str
     outbox_prefix: str  # "refs/gitcoord/nodes/"
     clock: Clock
     rng: Random
     outboxes: dict[str, Outbox] = field(default_factory=dict)
-    publish: Callable[[Branch], Mapping[str, bytes | None]] = lambda branch: {}
+    publish: Callable[[LedgerBranch], Mapping[str, bytes | None]] = lambda branch: {}
     anchors: Anchors = field(default_factory=Anchors)  # what was given to go by: the founder's key, a digest
     accepts_checkpoints: bool = True  # a newcomer may begin with a checkpoint
     parented_outbox: bool = False  # the host denies rewriting: give outbox commits their predecessor
@@ -169,7 +169,7 @@ def _only_grew(replica: Replica, tip: Oid) -> bool:
     return all(scan.extends(older, newer) for older, newer in pairwise(commits))
 
 
-def _walk(replica: Replica, tip: Oid) -> Branch:
+def _walk(replica: Replica, tip: Oid) -> LedgerBranch:
     fresh = replica.fresh()
     for commit in replica.objects.first_parents(tip, stop=None, limit=limits.COMMITS_MAX):
         fresh.apply_commit(commit)

@@ -24,7 +24,7 @@ from gitcoord.core.fold.revocations import Revocations
 from gitcoord.core.format.event import Event
 from gitcoord.core.format.keys import Verifier
 from gitcoord.core.ledger import checkpoint
-from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.ledger.trees import file_of, root_of
 from gitcoord.core.ports import Oid
 from gitcoord.core.round.replica import descends
@@ -242,7 +242,7 @@ class _Check:
 
     def _read(self, history: bool, pool: ThreadPoolExecutor | None) -> None:
         self.state = AuditedState(self.node.keyring.verifier(), self.report, self.since, self.progress, pool)
-        self.branch = Branch(self.node.store, self.state)
+        self.branch = LedgerBranch(self.node.store, self.state)
         self._expect()
         commits = [self.tip]
         if history:

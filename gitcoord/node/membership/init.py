@@ -21,7 +21,7 @@ from gitcoord.core.fold.members import FleetFounded
 from gitcoord.core.format.event import FOUNDING, Draft, Head, fleet_id_of, seal
 from gitcoord.core.format.keys import SEED_BYTES
 from gitcoord.core.ledger import outbox
-from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.names import agent_id, node_name
 from gitcoord.core.ports import Pushed, PushOutcome, Update
 from gitcoord.core.secret_scan.credentials import looks_like_credential
@@ -228,10 +228,10 @@ def _push_founding(home: Home, store: Store, config: Config, request: InitReques
     )
     event = seal(draft, node=passing_node_id("founder"), after=None, signer=signer, fleet="")
     config.fleet = fleet_id_of(event.line)
-    branch = Branch(store, FleetState(FEATURES))
+    branch = LedgerBranch(store, FleetState(FEATURES))
     branch.fleet.append(event.line)
     files = {"README.md": card.readme(branch.fleet).encode()}
-    tree = Branch(store, FleetState(FEATURES)).write(branch.extend([event.line]), files)
+    tree = LedgerBranch(store, FleetState(FEATURES)).write(branch.extend([event.line]), files)
     subject = fit(draft.content, Place.SUBJECT)
     commit = store.put_commit(
         tree=tree, parents=[], message=f"{subject} [skip ci]\n\nPosition: 1\n", author=request.agent, time_s=_now_s()

@@ -11,7 +11,7 @@ from gitcoord.core.fold.chains import Inadmissible
 from gitcoord.core.fold.members import FleetFounded
 from gitcoord.core.format.event import Head
 from gitcoord.core.ledger import checkpoint
-from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.ledger.log_files import LogFiles
 from gitcoord.core.ledger.trees import root_of
 from gitcoord.core.ports import Objects, Oid
@@ -38,7 +38,7 @@ def card_of(objects: Objects, tip: Oid, *, ledger: str) -> Card:
     try:
         fleet.append(b"".join(first.lines[:1]))
     except Inadmissible as wrong:
-        branch = Branch(objects, FleetState(FEATURES))
+        branch = LedgerBranch(objects, FleetState(FEATURES))
         branch.apply_commit(objects.first_parents(tip, stop=None, limit=limits.COMMITS_MAX)[0])
         fleet, reason = branch.fleet, f" ({wrong})" if first.lines else ""
     if fleet.id is None or fleet.members.founded is None:
@@ -51,7 +51,7 @@ def card_of(objects: Objects, tip: Oid, *, ledger: str) -> Card:
 
 def chain_of(objects: Objects, tip: Oid, node_id: str) -> Head:
     """Return where the chain of `node_id` ends in the ledger."""
-    branch = Branch(objects, FleetState(FEATURES))
+    branch = LedgerBranch(objects, FleetState(FEATURES))
     checkpoint.start(branch, tip)
     branch.apply_commit(tip)
     return branch.fleet.heads.get(node_id, Head())

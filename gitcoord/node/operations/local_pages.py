@@ -18,7 +18,7 @@ from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.fold.chains import Inadmissible
 from gitcoord.core.format.event import parse
 from gitcoord.core.format.strict_json import Malformed
-from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.ledger.log_files import Log, lines_of
 from gitcoord.features import FEATURES
 from gitcoord.features.pages import snapshot
@@ -153,7 +153,7 @@ def write_baseline(path: Path) -> list[str]:
     return made
 
 
-def with_pending(node: Node) -> Branch:
+def with_pending(node: Node) -> LedgerBranch:
     """Return the log as this node knows it, as if its queued events followed the ledger's as they are."""
     pending = node.disk.pending()  # BEFORE the ledger, as above
     branch = node.replica.branch
@@ -166,6 +166,6 @@ def with_pending(node: Node) -> Branch:
         with contextlib.suppress(Inadmissible):
             taken.append(fleet.append_verified(event).event.line)
     fleet.position = branch.fleet.position  # the page tells the ledger's position: the queue has none yet
-    ahead = Branch(branch.objects, fleet)
+    ahead = LedgerBranch(branch.objects, fleet)
     ahead.log = Log(branch.log.segments, branch.log.counts, (*branch.log.open, *taken))
     return ahead

@@ -13,11 +13,11 @@ from gitcoord.simulation.checking.reference_fold import Ledger
 from gitcoord.simulation.fault_injection import outbox_lines
 from gitcoord.simulation.hostile import gains
 from gitcoord.simulation.machine import Machine, machines
-from gitcoord.simulation.remote import Remote
+from gitcoord.simulation.remote import SimulatedRemote
 from gitcoord.simulation.world import LEDGER, World
 
 
-def all_of(world: World, remote: Remote, *, stops: bool) -> None:
+def all_of(world: World, remote: SimulatedRemote, *, stops: bool) -> None:
     """Raises Violation for the first thing that does not hold."""
     verifier = world.signers.verifier
 
@@ -45,7 +45,7 @@ def all_of(world: World, remote: Remote, *, stops: bool) -> None:
         _nothing_gone(world, ledger)
 
 
-def _nobody_starves(world: World, remote: Remote) -> None:
+def _nobody_starves(world: World, remote: SimulatedRemote) -> None:
     """With nothing amiss but that all write at once, or a hostile member, the slowest one's words have a place soon."""
     waited_s, uid = remote.witness.slowest_s(remote.history)
     polls = 2 if world.profile.pushes_per_minute is None else 2 + 1.5 * len(machines(world))  # measured: half of it
@@ -79,7 +79,7 @@ def _duties(world: World, ledger: Ledger, *, stops: bool) -> None:
                 world.fail(f"the duty {duty} was done {times} times in term {term}")
 
 
-def _terms(world: World, remote: Remote, ledger: Ledger) -> None:
+def _terms(world: World, remote: SimulatedRemote, ledger: Ledger) -> None:
     last = 0
     for fields in ledger.elections:
         if fields["term"] <= last:

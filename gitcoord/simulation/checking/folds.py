@@ -13,9 +13,9 @@ from gitcoord.core.feature import dump, load
 from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.fold.occasions import Occasions
 from gitcoord.core.format.event import Event
-from gitcoord.core.ledger.branch import BadLine, Branch
+from gitcoord.core.ledger.branch import BadLine, LedgerBranch
 from gitcoord.core.ledger.log_files import Log
-from gitcoord.core.ports import Entry, Objects, Oid
+from gitcoord.core.ports import Objects, Oid, TreeEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Fold:
     number: int
     fleet: FleetState
     log: Log
-    root: dict[str, Entry]
+    root: dict[str, TreeEntry]
     damaged: bool
     damages: int
     bad: list[BadLine]
@@ -36,7 +36,7 @@ Folds = dict[tuple[int, Oid], Fold]
 """By the number of the fold before (0: nothing was read yet), and the commit taken then."""
 
 
-class SharedBranch(Branch):
+class SharedBranch(LedgerBranch):
     """A branch that takes each commit as another one took it that knew the same."""
 
     def __init__(self, objects: Objects, fleet: FleetState, folds: Folds) -> None:

@@ -12,7 +12,7 @@ from gitcoord.core import limits
 from gitcoord.core.feature import SequencedEvent
 from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Event
-from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.simulation.hostile.steps import steps
 from gitcoord.simulation.world import World
 
@@ -46,7 +46,7 @@ def check(world: World) -> None:
     if not at_tip:
         return
     dice = world.dice("refold")
-    branch = Branch(world.god, _counting(world, Counting(world.features, world.signers.verifier)))
+    branch = LedgerBranch(world.god, _counting(world, Counting(world.features, world.signers.verifier)))
     for commit in world.god.first_parents(world.tip, stop=None, limit=limits.COMMITS_MAX):
         branch.apply_commit(commit)
         if dice.random() < 1 / WRITTEN_DOWN_ONE_IN:

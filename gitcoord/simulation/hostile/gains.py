@@ -18,7 +18,7 @@ from gitcoord.simulation.machine import Machine, machines
 
 if TYPE_CHECKING:
     from gitcoord.core.fleet_state import FleetState
-    from gitcoord.simulation.remote import Remote
+    from gitcoord.simulation.remote import SimulatedRemote
     from gitcoord.simulation.world import World
 
 LEADER_EVENTS_EACH = 1.0  # that one line of anybody may make a leader write; measured: 0.2
@@ -29,7 +29,7 @@ LOSES_EVENTS = {"restore", "rollback", "cas"}  # faults after which a leader doe
 CLOCK_ERROR_S = 1.5e5  # of the simulated clocks, at most
 
 
-def check(world: World, remote: Remote, ledger: Ledger) -> Ledger:
+def check(world: World, remote: SimulatedRemote, ledger: Ledger) -> Ledger:
     """Raise Violation for the first thing that it gained; return what honest agents did in the ledger."""
     honest = replace(
         ledger,

@@ -15,11 +15,11 @@ from gitcoord.core.format.vouches import vouch
 from gitcoord.core.ledger import outbox
 from gitcoord.core.ledger.log_files import LogFiles
 from gitcoord.core.names import node_tag
-from gitcoord.core.ports import Entry, Oid
+from gitcoord.core.ports import Oid, TreeEntry
 from gitcoord.simulation.checking import reference_fold
 from gitcoord.simulation.hostile import grammar
 from gitcoord.simulation.hostile.odd_trees import OddTrees
-from gitcoord.simulation.remote import Remote
+from gitcoord.simulation.remote import SimulatedRemote
 from gitcoord.simulation.world import LEDGER, OUTBOXES, Life, World
 
 NAME, NODE = "mallory", "mallory-1"
@@ -34,7 +34,7 @@ GARBAGE = (b"", b"{}", b"\xff\xfe\x00", b"[" * 5000, b"null", b'{"interaction":n
 class Hostile:
     """What it signed, and what it may do next."""
 
-    def __init__(self, world: World, remote: Remote) -> None:
+    def __init__(self, world: World, remote: SimulatedRemote) -> None:
         self.world, self.remote = world, remote
         self.rng = world.dice("hostile")
         self.signer = world.signers.of(NAME)
@@ -273,8 +273,8 @@ class Hostile:
         tree = self.world.god.tree(self.world.god.commit(self.world.tip).tree)
         put = self.world.god.put_blob
         forged = {"schema": "1", "members": {"founder_key": self.signer.key}, "position": 10**6, "seal": [NAME] * 6}
-        tree["state.json"] = Entry(put(self.rng.choice([b"", b"\xff", json.dumps(forged).encode(), b"[" * 9999])))
-        tree[self.rng.choice(["README.md", "events", "communication.md"])] = Entry(put(b"\x1b[2J"))
+        tree["state.json"] = TreeEntry(put(self.rng.choice([b"", b"\xff", json.dumps(forged).encode(), b"[" * 9999])))
+        tree[self.rng.choice(["README.md", "events", "communication.md"])] = TreeEntry(put(b"\x1b[2J"))
         self._sequence([], tree)
 
     def _rearrange(self) -> None:
@@ -324,9 +324,9 @@ class Hostile:
         )
         data = b"".join(line + b"\n" for line in lines)
         root = {
-            outbox.QUEUE: Entry(god.put_tree({"00000000.log": Entry(god.put_blob(data))}), is_tree=True),
-            outbox.HEARTBEATS: Entry(god.put_blob(heartbeat.line + b"\n" if heartbeat is not None else b"")),
-            outbox.ORPHANS: Entry(god.put_blob(data[:2000])),
+            outbox.QUEUE: TreeEntry(god.put_tree({"00000000.log": TreeEntry(god.put_blob(data))}), is_tree=True),
+            outbox.HEARTBEATS: TreeEntry(god.put_blob(heartbeat.line + b"\n" if heartbeat is not None else b"")),
+            outbox.ORPHANS: TreeEntry(god.put_blob(data[:2000])),
         }
         self.world.forged.update(line for one in lines for line in one.split(b"\n") if not parse_all([line]))
         return god.put_commit(
@@ -337,14 +337,14 @@ class Hostile:
             time_s=int(self.world.now_s),
         )
 
-    def _sequence(self, lines: Sequence[bytes], tree: dict[str, Entry] | None = None) -> None:
+    def _sequence(self, lines: Sequence[bytes], tree: dict[str, TreeEntry] | None = None) -> None:
         """Put lines at the end of the ledger, on top of its tip."""
         god, tip = self.world.god, self.world.tip
         tree = god.tree(god.commit(tip).tree) if tree is None else tree
         entry = LogFiles(god).listing(tree).open
         open_ = god.blob(entry.oid) if entry is not None and not entry.is_tree else b""
         path = LogFiles(god).listing(tree).open_path
-        tree[path] = Entry(god.put_blob(open_ + b"".join(line + b"\n" for line in lines)))
+        tree[path] = TreeEntry(god.put_blob(open_ + b"".join(line + b"\n" for line in lines)))
         self.world.server.refs[LEDGER] = god.put_commit(
             tree=god.put_tree(tree),
             parents=[tip],

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from gitcoord.core import limits
 from gitcoord.core.ledger.log_files import SEALED, open_path
-from gitcoord.core.ports import Entry, Objects
+from gitcoord.core.ports import Objects, TreeEntry
 
-Tree = dict[str, Entry]
+Tree = dict[str, TreeEntry]
 Folders = dict[str, Tree]
 
 
@@ -43,9 +43,9 @@ class OddTrees:
         inside = self.objects.tree(entry.oid) if entry is not None and entry.is_tree else {}
         return {name: self.objects.tree(folder.oid) for name, folder in inside.items() if folder.is_tree}
 
-    def _put(self, root: Tree, folders: Folders, **beside: Entry) -> None:
-        entries = {name: Entry(self.objects.put_tree(files), is_tree=True) for name, files in folders.items()}
-        root[SEALED] = Entry(self.objects.put_tree(entries | beside), is_tree=True)
+    def _put(self, root: Tree, folders: Folders, **beside: TreeEntry) -> None:
+        entries = {name: TreeEntry(self.objects.put_tree(files), is_tree=True) for name, files in folders.items()}
+        root[SEALED] = TreeEntry(self.objects.put_tree(entries | beside), is_tree=True)
 
     def _open_of(self, root: Tree) -> str:
         return max((name for name in root if name.startswith("events-")), default=open_path(0))
@@ -88,7 +88,7 @@ class OddTrees:
         folders, files = self._files(root)
         for folder, name in files[-1:]:
             inner = self.objects.put_tree({"a.log": folders[folder][name]})
-            folders[folder][self.rng.choice([name, "zz.log"])] = Entry(inner, is_tree=True)
+            folders[folder][self.rng.choice([name, "zz.log"])] = TreeEntry(inner, is_tree=True)
         self._put(root, folders)
 
     def _pad(self, root: Tree) -> None:
@@ -97,7 +97,7 @@ class OddTrees:
         data = self._data(root, path)
         most, lines = limits.LOG_FILE_BYTES_MAX, limits.LOG_FILE_LINES_MAX - data.count(b"\n")
         rest = max(0, most - len(data))
-        root[path] = Entry(
+        root[path] = TreeEntry(
             self.objects.put_blob(
                 data
                 + self.rng.choice([b"x" * (rest - 1) + b"\n", b"x" * rest + b"\n", b"\n" * lines, b"\n" * (lines + 1)])
@@ -108,7 +108,7 @@ class OddTrees:
         path = self._open_of(root)
         data = self._data(root, path)
         at = self.rng.randrange(len(data) + 1)
-        root[path] = Entry(
+        root[path] = TreeEntry(
             self.objects.put_blob(
                 self.rng.choice(
                     [data[:at], data[at:], data[:-1], data.replace(b"\n", b"\r\n"), data.replace(b"\n", b"\n\n")]
@@ -123,11 +123,11 @@ class OddTrees:
         if self.rng.random() < 0.5 and entry is not None:
             self._put(root, folders, **{self.rng.choice([path, "0000000x"]): entry})
         else:
-            root[path] = Entry(self.objects.put_tree({"a.log": entry} if entry is not None else {}), is_tree=True)
+            root[path] = TreeEntry(self.objects.put_tree({"a.log": entry} if entry is not None else {}), is_tree=True)
 
     def _open_another(self, root: Tree) -> None:
         path = open_path(self.rng.randrange(70))
-        root[path] = root.pop(self._open_of(root), Entry(self.objects.put_blob(b"")))
+        root[path] = root.pop(self._open_of(root), TreeEntry(self.objects.put_blob(b"")))
 
     def _close(self, root: Tree) -> None:
         root.pop(self._open_of(root), None)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from gitcoord.core.errors import Corrupt, GitcoordError, Paused
-from gitcoord.core.ports import CommitInfo, Entry, Fetched, Oid, Pushed, PushOutcome, Update
+from gitcoord.core.ports import CommitInfo, Fetched, Oid, Pushed, PushOutcome, TreeEntry, Update
 from gitcoord.store import files, program
 from gitcoord.store.git import credentials, git_output, maintenance, repo_location
 from gitcoord.store.git import refs as git_refs
@@ -104,7 +104,7 @@ class GitStore:
     def put_blob(self, data: bytes) -> Oid:
         return self._put("blob", data, ())
 
-    def put_tree(self, entries: Mapping[str, Entry]) -> Oid:
+    def put_tree(self, entries: Mapping[str, TreeEntry]) -> Oid:
         return self._put("tree", encode_tree(entries), [entry.oid for entry in entries.values()])
 
     def put_commit(self, *, tree: Oid, parents: Sequence[Oid], message: str, author: str, time_s: int) -> Oid:
@@ -117,7 +117,7 @@ class GitStore:
     def ahead(self, oids: Sequence[Oid]) -> None:
         self._reader.ahead(oids)
 
-    def tree(self, oid: Oid) -> dict[str, Entry]:
+    def tree(self, oid: Oid) -> dict[str, TreeEntry]:
         return decode_tree(oid, self._read(oid, "tree", TREE_BYTES_MAX))
 
     def commit(self, oid: Oid) -> CommitInfo:

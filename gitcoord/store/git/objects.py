@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from gitcoord.core.errors import Corrupt
-from gitcoord.core.ports import CommitInfo, Entry, Oid
+from gitcoord.core.ports import CommitInfo, Oid, TreeEntry
 
 OID = re.compile(r"[0-9a-f]{40}\Z")
 
@@ -28,7 +28,7 @@ def encoded(kind: str, data: bytes) -> bytes:
     return b"%s %d\0%s" % (kind.encode(), len(data), data)
 
 
-def encode_tree(entries: Mapping[str, Entry]) -> bytes:
+def encode_tree(entries: Mapping[str, TreeEntry]) -> bytes:
     """Return a tree's bytes. Git sorts a folder as if its name ended in a slash: `a.b` comes before `a/`."""
     rows = []
     for name, entry in entries.items():
@@ -41,9 +41,9 @@ def encode_tree(entries: Mapping[str, Entry]) -> bytes:
     return b"".join(row for _, row in sorted(rows))
 
 
-def decode_tree(oid: Oid, data: bytes) -> dict[str, Entry]:
+def decode_tree(oid: Oid, data: bytes) -> dict[str, TreeEntry]:
     """Return the entries of a tree, whoever wrote it. Raise Corrupt if the bytes are no tree."""
-    entries: dict[str, Entry] = {}
+    entries: dict[str, TreeEntry] = {}
     at = 0
     while at < len(data):
         space = data.find(b" ", at)
@@ -55,7 +55,7 @@ def decode_tree(oid: Oid, data: bytes) -> dict[str, Entry]:
         # A submodule names a commit of another repository, which is not here. A name that git would not check out was
         # put there by hand: left out, it is gone with the next commit, which could not be made with it.
         if mode != _SUBMODULE_MODE and _is_plain(data[space + 1 : end]):
-            entries[name] = Entry(data[end + 1 : end + 21].hex(), mode == _TREE_MODE)
+            entries[name] = TreeEntry(data[end + 1 : end + 21].hex(), mode == _TREE_MODE)
         at = end + 21
     return entries
 

@@ -368,10 +368,10 @@ def test_each_event_stands_in_a_table_and_one_that_does_not_is_an_error() -> Non
         AUTHORITY: dict[str, Who] = {}
 
     with pytest.raises(ValueError, match="AUTHORITY of lacking and its EVENTS differ: x"):
-        authority.rules({}, {"lacking": Lacking})
+        authority.permissions({}, {"lacking": Lacking})
     Lacking.AUTHORITY = {"x": OWNER}
     with pytest.raises(ValueError, match="no function in WHOSE for x"):
-        authority.rules({}, {"lacking": Lacking})
+        authority.permissions({}, {"lacking": Lacking})
 
 
 def test_every_word_is_used_and_explained() -> None:

@@ -11,7 +11,7 @@ from gitcoord.core import limits
 from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Draft, Event, Head, seal
 from gitcoord.core.format.keys import Ed25519Signer, Verifier, check_form, encode, fingerprint, is_named, possession
-from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.names import uid_from
 from gitcoord.features import FEATURES
 from tests.core.driver import FLEET, World
@@ -193,8 +193,8 @@ class Ledger:
     def fleet(self) -> FleetState:
         return self.branch.fleet
 
-    def fresh(self) -> Branch:
-        return Branch(self.world.god, FleetState(FEATURES, Verifier()))
+    def fresh(self) -> LedgerBranch:
+        return LedgerBranch(self.world.god, FleetState(FEATURES, Verifier()))
 
     def say(
         self,

@@ -176,15 +176,15 @@ def put_outbox(
     heartbeats: Sequence[bytes] = (),
 ) -> None:
     """An outbox that somebody wrote by hand."""
-    from gitcoord.core.ports import Entry
+    from gitcoord.core.ports import TreeEntry
 
     god = world.god
 
-    def blob(rows: Sequence[bytes]) -> Entry:
-        return Entry(god.put_blob(b"".join(row + b"\n" for row in rows)))
+    def blob(rows: Sequence[bytes]) -> TreeEntry:
+        return TreeEntry(god.put_blob(b"".join(row + b"\n" for row in rows)))
 
     root = {
-        "queue": Entry(god.put_tree({"00000000.log": blob(lines)}), True),
+        "queue": TreeEntry(god.put_tree({"00000000.log": blob(lines)}), True),
         "orphans.log": blob(orphans),
         "heartbeats.log": blob(heartbeats),
     }

@@ -12,7 +12,7 @@ from gitcoord.core.format.event import Draft, Head, seal
 from gitcoord.core.format.keys import fingerprint
 from gitcoord.core.ledger import anchors, checkpoint
 from gitcoord.core.ledger.anchors import Anchors
-from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.round.replica import advance_to
 from tests.core.driver import FLEET, World, replica_of
 from tests.core.ledger.test_branch import commit_of, history
@@ -22,7 +22,7 @@ from tests.core.lines import signer_of
 FOUNDER = fingerprint(signer_of("founder").key)
 
 
-def a_ledger(*, closed: bool = True) -> tuple[World, Branch, dict[str, Any]]:
+def a_ledger(*, closed: bool = True) -> tuple[World, LedgerBranch, dict[str, Any]]:
     """A ledger that founder leads, with a checkpoint of its newest position, and that one's value."""
     world, branch, _ = history(0)
     election = seal(
@@ -59,7 +59,7 @@ def a_ledger(*, closed: bool = True) -> tuple[World, Branch, dict[str, Any]]:
     return world, branch, json.loads(sealed)
 
 
-def newcomer(world: World, given: Anchors = Anchors()) -> Branch:
+def newcomer(world: World, given: Anchors = Anchors()) -> LedgerBranch:
     world.god.fetch()
     replica = replica_of(world.god, world, lambda: 0.0)
     replica.anchors = given
@@ -79,7 +79,7 @@ def with_mallory(value: dict[str, Any]) -> dict[str, Any]:
     return value | {"members": members}
 
 
-def digest_at(branch: Branch, position: int) -> str:
+def digest_at(branch: LedgerBranch, position: int) -> str:
     fleet = branch.fleet.anew()
     read = branch.line_at()
     for at in range(1, position + 1):

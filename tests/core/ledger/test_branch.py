@@ -13,9 +13,9 @@ from gitcoord.core.errors import Corrupt
 from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Draft, Event, Head, hash_of, parse, seal
 from gitcoord.core.format.keys import Verifier
-from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.ledger.log_files import lines_of, open_path, segment_path
-from gitcoord.core.ports import Entry
+from gitcoord.core.ports import TreeEntry
 from gitcoord.core.round.ledger_sync import TOLD_AT_ONCE
 from gitcoord.core.round.replica import advance_to
 from gitcoord.features import FEATURES
@@ -194,15 +194,15 @@ def test_an_old_swap_that_is_well_formed_deceives_a_newcomer_only_until_it_is_me
 def test_garbage_beside_the_log_is_no_harm() -> None:
     world, leader, witness = a_fleet()
     blob = world.god.put_blob(b"#!/bin/sh\n")
-    tree = world.god.put_tree({"x": Entry(blob), "y.log": Entry(blob)})
+    tree = world.god.put_tree({"x": TreeEntry(blob), "y.log": TreeEntry(blob)})
     root = world.root() | {
-        "garbage.bin": Entry(world.god.put_blob(bytes(range(256)))),
-        "-rf": Entry(blob),
-        "a\nb": Entry(blob),
-        "archive": Entry(blob),
-        "README.md": Entry(tree, is_tree=True),
-        "deep": Entry(tree, is_tree=True),
-        "\udcff": Entry(blob),
+        "garbage.bin": TreeEntry(world.god.put_blob(bytes(range(256)))),
+        "-rf": TreeEntry(blob),
+        "a\nb": TreeEntry(blob),
+        "archive": TreeEntry(blob),
+        "README.md": TreeEntry(tree, is_tree=True),
+        "deep": TreeEntry(tree, is_tree=True),
+        "\udcff": TreeEntry(blob),
     }
     world.put_tree(root)
     before = witness.fleet.position
@@ -236,28 +236,28 @@ def test_trees_of_the_wrong_shape_are_survived_and_mended(wrong: str) -> None:
     huge = god.put_blob(b"\n" * (limits.LOG_FILE_BYTES_MAX + 1))
     empty = god.put_tree({})
 
-    def sealed(name: str, entry: Entry) -> Entry:
-        return Entry(god.put_tree({"0000000": Entry(god.put_tree({name: entry}), True)}), True)
+    def sealed(name: str, entry: TreeEntry) -> TreeEntry:
+        return TreeEntry(god.put_tree({"0000000": TreeEntry(god.put_tree({name: entry}), True)}), True)
 
     root = world.root()
     if wrong == "log_missing":
         del root[open_path(0)]
     root |= {
-        "log_is_tree": {open_path(0): Entry(empty, True)},
-        "events_is_file": {"events": Entry(blob)},
-        "events_empty": {"events": Entry(empty, True)},
-        "bogus_segment": {"events": sealed(open_path(0), Entry(blob))},
-        "segment_is_tree": {"events": sealed(open_path(0), Entry(empty, True))},
-        "folder_is_a_blob": {"events": Entry(god.put_tree({"0000000": Entry(blob)}), True)},
-        "huge_log": {open_path(0): Entry(huge)},
+        "log_is_tree": {open_path(0): TreeEntry(empty, True)},
+        "events_is_file": {"events": TreeEntry(blob)},
+        "events_empty": {"events": TreeEntry(empty, True)},
+        "bogus_segment": {"events": sealed(open_path(0), TreeEntry(blob))},
+        "segment_is_tree": {"events": sealed(open_path(0), TreeEntry(empty, True))},
+        "folder_is_a_blob": {"events": TreeEntry(god.put_tree({"0000000": TreeEntry(blob)}), True)},
+        "huge_log": {open_path(0): TreeEntry(huge)},
     }.get(wrong, {})
     if wrong in ("log_is_missing_object", "segment_missing_object", "sealed_tree_is_a_blob"):
         # Objects that no fetch could bring: the reader meets them in its own store only.
         lacking = "1" * 40
         root |= {
-            "log_is_missing_object": {open_path(0): Entry(lacking)},
-            "segment_missing_object": {"events": sealed(open_path(0), Entry(lacking))},
-            "sealed_tree_is_a_blob": {"events": Entry(odd, True)},
+            "log_is_missing_object": {open_path(0): TreeEntry(lacking)},
+            "segment_missing_object": {"events": sealed(open_path(0), TreeEntry(lacking))},
+            "sealed_tree_is_a_blob": {"events": TreeEntry(odd, True)},
         }[wrong]
         store = witness.store
         store.objects |= god.objects
@@ -305,9 +305,9 @@ def test_a_merge_that_has_the_ledger_at_its_side_only_is_a_fork_for_everyone() -
 # Segments
 
 
-def history(count: int, *, content: str = "x" * 40) -> tuple[World, Branch, list[Event]]:
+def history(count: int, *, content: str = "x" * 40) -> tuple[World, LedgerBranch, list[Event]]:
     world = World()
-    branch = Branch(world.god, FleetState(FEATURES, Verifier()))
+    branch = LedgerBranch(world.god, FleetState(FEATURES, Verifier()))
     world.god.fetch()
     assert world.tip
     branch.apply_commit(world.tip)
@@ -320,7 +320,7 @@ def history(count: int, *, content: str = "x" * 40) -> tuple[World, Branch, list
     return world, branch, events
 
 
-def commit_of(world: World, branch: Branch, lines: list[bytes]) -> str:
+def commit_of(world: World, branch: LedgerBranch, lines: list[bytes]) -> str:
     tree = branch.write(branch.extend(lines), {})
     parents = [branch.tip] if branch.tip else []
     commit = world.god.put_commit(tree=tree, parents=parents, message=world.uid(), author="a", time_s=0)
@@ -364,7 +364,7 @@ def test_segments_lie_64_to_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = [len(world.god.tree(folder.oid)) for _, folder in sorted(root.items())]
     assert list(sorted(root)) == ["0000000", "0000001", "0000002", "0000003"] and sizes[:3] == [64, 64, 64]
     assert segment_path(199) == "events/0000003/events-0000003013.log"
-    again = Branch(world.god, FleetState(FEATURES, Verifier()))
+    again = LedgerBranch(world.god, FleetState(FEATURES, Verifier()))
     again.apply_commit(world.tip or "")
     assert again.log == branch.log and again.fleet.dump() == branch.fleet.dump()
 
@@ -402,8 +402,8 @@ def test_a_sealed_segment_that_was_altered_is_found_and_mended(which: str) -> No
     name = sorted(folder)[0 if which == "first" else -1]
     lines = lines_of(world.god.blob(folder[name].oid))
     lines[1] = lines[1].replace(b"xxx", b"yyy")
-    folder[name] = Entry(world.god.put_blob(b"\n".join(lines) + b"\n"))
-    root["events"] = Entry(world.god.put_tree({"0000000": Entry(world.god.put_tree(folder), True)}), True)
+    folder[name] = TreeEntry(world.god.put_blob(b"\n".join(lines) + b"\n"))
+    root["events"] = TreeEntry(world.god.put_tree({"0000000": TreeEntry(world.god.put_tree(folder), True)}), True)
     world.put_tree(root)
     witness.round()
     assert witness.fleet.dump() == before
@@ -432,7 +432,7 @@ def test_catching_up_by_the_tip_s_tree_equals_catching_up_commit_by_commit(monke
 
 def test_a_ledger_of_another_form_is_refused_rather_than_taken_for_one_in_ruins() -> None:
     world, _, _ = a_fleet()
-    log = Entry(world.god.put_blob(b"".join(line + b"\n" for line in world.lines())))
+    log = TreeEntry(world.god.put_blob(b"".join(line + b"\n" for line in world.lines())))
     world.put_tree({"events.log": log}, parents=[])
     tip = world.put_tree({"events.log": log})
     with pytest.raises(Corrupt, match="use the version that wrote it"):
@@ -446,7 +446,7 @@ def test_a_fold_that_was_written_down_goes_on_where_it_stood() -> None:
         branch.apply_commit(commit_of(world, branch, [event.line]))
         saved.append((json.loads(json.dumps(branch.fleet.dump())), branch.log.counts, branch.tip or ""))
     for value, counts, tip in saved[::13]:
-        resumed = Branch(world.god, FleetState(FEATURES, Verifier()))
+        resumed = LedgerBranch(world.god, FleetState(FEATURES, Verifier()))
         resumed.resume(FleetState.load(value, FEATURES, Verifier()), counts, tip)
         assert resumed.tip == tip and resumed.fleet.position == len(world.lines(tip))
         resumed.apply_commit(world.tip or "")
@@ -454,7 +454,7 @@ def test_a_fold_that_was_written_down_goes_on_where_it_stood() -> None:
     value, counts, tip = saved[-1]
     for wrong in ([], [*counts, 1], [counts[0] + 1, *counts[1:]]):
         with pytest.raises(ValueError):
-            Branch(world.god, FleetState(FEATURES)).resume(FleetState.load(value, FEATURES), wrong, tip)
+            LedgerBranch(world.god, FleetState(FEATURES)).resume(FleetState.load(value, FEATURES), wrong, tip)
 
 
 def test_extend_changes_nothing_here() -> None:

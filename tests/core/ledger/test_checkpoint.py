@@ -13,9 +13,9 @@ from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Draft, seal
 from gitcoord.core.format.keys import Verifier
 from gitcoord.core.ledger import checkpoint
-from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.ledger.log_files import open_path
-from gitcoord.core.ports import Entry
+from gitcoord.core.ports import TreeEntry
 from gitcoord.core.round.replica import Replica, advance_to
 from gitcoord.features import FEATURES
 from tests.core.driver import FLEET, World, replica_of
@@ -23,8 +23,8 @@ from tests.core.ledger.test_branch import commit_of, history
 from tests.core.lines import signer_of
 
 
-def empty(world: World) -> Branch:
-    return Branch(world.god, FleetState(FEATURES, Verifier()))
+def empty(world: World) -> LedgerBranch:
+    return LedgerBranch(world.god, FleetState(FEATURES, Verifier()))
 
 
 def newcomer(world: World) -> Replica:
@@ -34,7 +34,7 @@ def newcomer(world: World) -> Replica:
     return replica
 
 
-def a_ledger(*, events: int = 120, at: int = 80) -> tuple[World, Branch, dict[str, Any]]:
+def a_ledger(*, events: int = 120, at: int = 80) -> tuple[World, LedgerBranch, dict[str, Any]]:
     """A ledger of so many events, with a checkpoint of an earlier position, and that one's value."""
     world, branch, said = history(events)
     election = seal(
@@ -76,8 +76,8 @@ def written(value: Any, position: int) -> bytes:
     return signed(json.dumps(unsigned, separators=(",", ":"), ensure_ascii=False).encode() + b"\n", position)
 
 
-def _entry(world: World, data: bytes) -> Entry:
-    return Entry(world.god.put_blob(data))
+def _entry(world: World, data: bytes) -> TreeEntry:
+    return TreeEntry(world.god.put_blob(data))
 
 
 def put(world: World, data: bytes) -> str:

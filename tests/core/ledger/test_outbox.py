@@ -7,7 +7,7 @@ import pytest
 from gitcoord.core import limits
 from gitcoord.core.format.event import Draft, Event, Head, hash_of, seal
 from gitcoord.core.ledger import outbox
-from gitcoord.core.ports import Entry
+from gitcoord.core.ports import TreeEntry
 from gitcoord.store.memory import MemoryServer, MemoryStore
 from tests.core.driver import FLEET, LEDGER, OUTBOXES, World, signer_of
 
@@ -65,19 +65,19 @@ def test_two_images_of_one_queue_differ_by_their_nonce(store: MemoryStore) -> No
 
 def test_whatever_lies_in_an_outbox_never_stops_a_reader(store: MemoryStore) -> None:
     blob, empty = store.put_blob(b"\xff\xfe\n\n{}\n" + b"[" * 9000), store.put_tree({})
-    roots: list[dict[str, Entry]] = [
+    roots: list[dict[str, TreeEntry]] = [
         {},
-        {"queue": Entry(blob)},
-        {"queue": Entry(empty, True)},
-        {"heartbeats.log": Entry(empty, True)},
-        {"orphans.log": Entry(empty, True)},
-        {"heartbeats.log": Entry("1" * 40)},
-        {"queue": Entry("1" * 40, True)},
+        {"queue": TreeEntry(blob)},
+        {"queue": TreeEntry(empty, True)},
+        {"heartbeats.log": TreeEntry(empty, True)},
+        {"orphans.log": TreeEntry(empty, True)},
+        {"heartbeats.log": TreeEntry("1" * 40)},
+        {"queue": TreeEntry("1" * 40, True)},
         {
-            "queue": Entry(store.put_tree({"x": Entry(empty, True), "y": Entry(blob)}), True),
-            "heartbeats.log": Entry(blob),
+            "queue": TreeEntry(store.put_tree({"x": TreeEntry(empty, True), "y": TreeEntry(blob)}), True),
+            "heartbeats.log": TreeEntry(blob),
         },
-        {"queue": Entry(blob, True)},
+        {"queue": TreeEntry(blob, True)},
     ]
     for root in roots:
         oid = store.put_commit(tree=store.put_tree(root), parents=[], message="", author="m", time_s=0)
@@ -87,8 +87,10 @@ def test_whatever_lies_in_an_outbox_never_stops_a_reader(store: MemoryStore) -> 
 
 def test_one_bad_file_does_not_hide_the_good_ones(store: MemoryStore) -> None:
     [event] = chain(1)
-    queue = store.put_tree({"00000000.log": Entry(store.put_blob(event.line + b"\n")), "00000001.log": Entry("1" * 40)})
-    root = store.put_tree({"queue": Entry(queue, True), "orphans.log": Entry(store.put_tree({}), True)})
+    queue = store.put_tree(
+        {"00000000.log": TreeEntry(store.put_blob(event.line + b"\n")), "00000001.log": TreeEntry("1" * 40)}
+    )
+    root = store.put_tree({"queue": TreeEntry(queue, True), "orphans.log": TreeEntry(store.put_tree({}), True)})
     oid = store.put_commit(tree=root, parents=[], message="", author="m", time_s=0)
     assert outbox.read(store, oid).lines == (event.line,)
 
@@ -101,10 +103,10 @@ def test_a_fleet_lives_on_beside_outboxes_of_nonsense() -> None:
     for number, name in enumerate(["x", "../../up", "-rf", "A B", "\u00e9"]):
         blob = god.put_blob(bytes(range(256)) * 20 + b"\n" + b"{" * 5000)
         root = {
-            "queue": Entry(god.put_tree({"a": Entry(blob)}), True),
-            "heartbeats.log": Entry(blob),
-            "orphans.log": Entry(blob),
-            str(number): Entry(blob),
+            "queue": TreeEntry(god.put_tree({"a": TreeEntry(blob)}), True),
+            "heartbeats.log": TreeEntry(blob),
+            "orphans.log": TreeEntry(blob),
+            str(number): TreeEntry(blob),
         }
         oid = god.put_commit(tree=god.put_tree(root), parents=[], message="", author="m", time_s=0)
         world.server.objects |= god.objects

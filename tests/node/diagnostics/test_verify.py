@@ -15,7 +15,7 @@ from gitcoord.core import limits
 from gitcoord.core.fold.terms import LeaderElection
 from gitcoord.core.format.event import Draft, Event, Head, hash_of, parse, seal
 from gitcoord.core.format.keys import Ed25519Signer
-from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.ledger.log_files import Log, segment_path
 from gitcoord.core.ledger.trees import root_of
 from gitcoord.core.ports import Oid, PushOutcome, Update
@@ -53,7 +53,7 @@ def put(node: Node, *, files: Mapping[str, bytes | None] | None = None, log: Log
     """A commit on the remote's ledger, by hand; whoever makes it needs no more than access."""
     tip = node.store.fetch().refs[LEDGER]
     branch = node.replica.branch
-    writer = Branch(node.store, branch.fleet)
+    writer = LedgerBranch(node.store, branch.fleet)
     writer.root = root_of(node.store, tip)
     tree = writer.write(branch.log if log is None else log, files or {})
     commit = node.store.put_commit(tree=tree, parents=[tip], message=f"by hand {new_uid()}", author="m", time_s=0)

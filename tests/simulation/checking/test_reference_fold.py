@@ -10,9 +10,9 @@ from gitcoord.core import limits
 from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Draft, Event, Head, parse, seal
 from gitcoord.core.leadership.timings import PROFILES
-from gitcoord.core.ledger.branch import Branch
+from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.ledger.log_files import LogFiles, open_path
-from gitcoord.core.ports import Entry, Oid
+from gitcoord.core.ports import Oid, TreeEntry
 from gitcoord.simulation.checking import reference_fold
 from gitcoord.simulation.faults import Weather
 from gitcoord.simulation.hostile.odd_trees import OddTrees, Tree
@@ -29,7 +29,7 @@ class Ledger:
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
         self.world = World(seed, Weather(), PROFILES["github"], Signers(real=False), 0.0, 100.0)
-        self.branch = Branch(self.world.god, FleetState({}, self.world.signers.verifier))
+        self.branch = LedgerBranch(self.world.god, FleetState({}, self.world.signers.verifier))
         self.branch.apply_commit(self.world.tip)
         self.head = Head()
         self.odd = OddTrees(self.world.god, self.rng)
@@ -80,7 +80,7 @@ class Ledger:
         listing = LogFiles(self.world.god).listing(tree)
         entry = listing.open
         data = b"" if entry is None or entry.is_tree else self.world.god.blob(entry.oid)
-        tree[listing.open_path] = Entry(self.world.god.put_blob(data + b"".join(line + b"\n" for line in lines)))
+        tree[listing.open_path] = TreeEntry(self.world.god.put_blob(data + b"".join(line + b"\n" for line in lines)))
 
     def plain(self) -> reference_fold.Ledger:
         verifier = self.world.signers.verifier
@@ -117,6 +117,6 @@ def test_a_file_larger_than_any_log_file_holds_no_lines(rest: bytes) -> None:
     ledger.append(tree, [line, rest])
     ledger.commit(ledger.world.god.put_tree(tree))
     assert ledger.branch.fleet.position == len(ledger.plain().lines) == before
-    tree[open_path(0)] = Entry(ledger.world.god.put_blob(line + b"\n"))
+    tree[open_path(0)] = TreeEntry(ledger.world.god.put_blob(line + b"\n"))
     ledger.commit(ledger.world.god.put_tree(tree))
     assert ledger.branch.fleet.position == len(ledger.plain().lines) == before + 1

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError, Paused, Refused, Unreachable
-from gitcoord.core.ports import Entry, Oid, Pushed, PushOutcome, Update
+from gitcoord.core.ports import Oid, Pushed, PushOutcome, TreeEntry, Update
 from gitcoord.store import program
 from gitcoord.store.git import git_output, maintenance, process
 from gitcoord.store.git.git_store import (
@@ -66,7 +66,7 @@ def store(tmp_path: Path, bare: Path) -> Iterator[GitStore]:
 
 
 def commit(store: GitStore, text: str, *parents: Oid) -> Oid:
-    tree = store.put_tree({"events.log": Entry(store.put_blob(text.encode()))})
+    tree = store.put_tree({"events.log": TreeEntry(store.put_blob(text.encode()))})
     return store.put_commit(tree=tree, parents=parents, message=text, author="alice", time_s=1_700_000_000)
 
 
@@ -714,7 +714,7 @@ def test_a_bare_remote_never_packs_its_refs_and_syncs_what_it_accepts(bare: Path
 
 def test_a_long_queue_stays_one_pack_on_a_bare_remote_and_a_short_one_is_unpacked(store: GitStore, bare: Path) -> None:
     def packs_after(blobs: int) -> int:
-        files = {f"{number}.log": Entry(store.put_blob(f"{blobs} {number}".encode())) for number in range(blobs)}
+        files = {f"{number}.log": TreeEntry(store.put_blob(f"{blobs} {number}".encode())) for number in range(blobs)}
         tip = store.put_commit(tree=store.put_tree(files), parents=[], message="", author="a", time_s=0)
         store.push([Update(f"{NODES}/of-{blobs}", None, tip)])
         return len(list((bare / "objects" / "pack").glob("*.pack")))
@@ -781,10 +781,10 @@ def test_a_push_over_http_is_one_conversation(http_remote: HttpRemote, tmp_path:
 
 @pytest.mark.parametrize("name", [b".git", b".GIT", b"..", b".", b"a/b", b""])
 def test_a_name_that_git_would_not_check_out_is_left_out_of_a_tree_and_cannot_be_put_into_one(name: bytes) -> None:
-    from gitcoord.core.ports import Entry
+    from gitcoord.core.ports import TreeEntry
     from gitcoord.store.git.objects import decode_tree, encode_tree
 
     row = b"100644 " + name + b"\0" + b"\1" * 20
-    assert decode_tree("x", row + b"100644 kept\0" + b"\2" * 20) == {"kept": Entry("02" * 20, False)}
+    assert decode_tree("x", row + b"100644 kept\0" + b"\2" * 20) == {"kept": TreeEntry("02" * 20, False)}
     with pytest.raises(ValueError):
-        encode_tree({name.decode(): Entry("01" * 20, False)})
+        encode_tree({name.decode(): TreeEntry("01" * 20, False)})

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gitcoord.core.errors import Unreachable
-from gitcoord.core.ports import Entry, Oid, Update
+from gitcoord.core.ports import Oid, TreeEntry, Update
 from gitcoord.store.git import local_remote
 from gitcoord.store.git.git_store import GitStore, init_repository, make_bare_remote
 
@@ -62,7 +62,7 @@ def store(tmp_path: Path, bare: Path, clone: Path, started: list[str]) -> Iterat
 
 
 def commit(store: GitStore, text: str, *parents: Oid) -> Oid:
-    tree = store.put_tree({"events.log": Entry(store.put_blob(text.encode()))})
+    tree = store.put_tree({"events.log": TreeEntry(store.put_blob(text.encode()))})
     return store.put_commit(tree=tree, parents=parents, message=text, author="alice", time_s=1_700_000_000)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from gitcoord.core import limits
 from gitcoord.core.errors import Unreachable
-from gitcoord.core.ports import Entry, Oid, Update
+from gitcoord.core.ports import Oid, TreeEntry, Update
 from gitcoord.store.git import isolated_fetch, maintenance, mirror
 from gitcoord.store.git.backoff import Backoff
 from gitcoord.store.git.git_store import GitStore, make_bare_remote
@@ -56,7 +56,7 @@ def reader(tmp_path: Path, url: str) -> Iterator[GitStore]:
 
 def large(store: GitStore) -> Oid:
     """A commit that does not fit into the bounds, unlike any other."""
-    tree = store.put_tree({"heartbeats.log": Entry(store.put_blob(os.urandom(300_000)))})
+    tree = store.put_tree({"heartbeats.log": TreeEntry(store.put_blob(os.urandom(300_000)))})
     return store.put_commit(tree=tree, parents=[], message="large", author="mallory", time_s=1)
 
 
