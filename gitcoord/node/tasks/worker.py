@@ -58,7 +58,8 @@ class TaskWorker:
         self._not_before_s = 0.0
         self._seen: object = None
         self._done = _reported(node, agent)  # tasks whose attempt is over here, though the ledger may not show it yet
-        for left in workspace.clear(node.home.path, agent):
+        for left in workspace.clear(node.home.path, config.top, agent):
+            self._say_left(left.task, left.left)
             self._tell(
                 left.task,
                 "task_released",
@@ -191,9 +192,7 @@ class TaskWorker:
             self._conclude(one)
         self._done[one.task] = one.attempt
         del self.attempts[one.task]
-        left = one.place.leave()
-        if left:
-            self.say("task", f"{one.task[:8]}: {left}")
+        self._say_left(one.task, one.place.leave())
         return True
 
     def _is_taken_away(self, one: RunningAttempt) -> bool:
@@ -275,8 +274,13 @@ class TaskWorker:
                     f"{self.agent} gives it back",
                     {"attempt": one.attempt, "reason": f"{self.agent} was told to stop"},
                 )
-            one.place.leave()
+            self._say_left(one.task, one.place.leave())
         self.attempts.clear()
+
+    def _say_left(self, task: str, left: str) -> None:
+        """Say where a person finds work that an attempt did not finish."""
+        if left:
+            self.say("task", f"{task[:8]}: {left}")
 
 
 def _reported(node: Node, agent: str) -> dict[str, int]:

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import stat
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import psutil
@@ -38,6 +38,7 @@ class _Note:
     pid: int = 0
     born: float = 0.0
     branch: str = ""
+    base: str = ""
 
 
 @dataclass(slots=True)
@@ -49,6 +50,7 @@ class Workspace:
     top: Path
     branch: str = ""
     base: str = ""  # the commit that the branch began at
+    _held: list[str] = field(default_factory=list)  # branches made for commits that were on none
 
     def occupied_by(self, pid: int, task: str, attempt: int, agent: str) -> None:
         """Write down which process works here, so that it can be ended if this one dies.
@@ -58,27 +60,38 @@ class Workspace:
         born = 0.0
         with contextlib.suppress(psutil.Error):
             born = psutil.Process(pid).create_time() if pid else 0.0
-        note = _Note(task, attempt, agent, pid, born, self.branch)
+        note = _Note(task, attempt, agent, pid, born, self.branch, self.base)
         write_quickly(self.note, json.dumps(asdict(note)).encode())
 
     def keep(self) -> list[str]:
-        """Return the artifacts that last: the branch, if there is something on it."""
-        if not self.branch or worktrees.tip(self.top, self.branch) in ("", self.base):
+        """Return the branches that hold what was committed here. What no branch holds gets one."""
+        if not self.branch:
             return []
-        return [f"refs/heads/{self.branch}"]
+        with contextlib.suppress(GitcoordError):  # `leave` asks again
+            self._held += worktrees.hold(self.folder, f"{self.branch}-left")
+        now = worktrees.current_branch(self.folder)
+        names = [self.branch, *([now] if now not in ("", self.branch) else []), *self._held]
+        return [f"refs/heads/{one}" for one in names if worktrees.has_new_commits(self.top, one, self.base)]
 
     def leave(self) -> str:
-        """Clear up. Uncommitted work stays where it is, and the answer says where."""
+        """Clear up, and return where work is that is not finished. A work tree that holds some stays where it is."""
         self.note.unlink(missing_ok=True)
         if not self.branch:
             _remove(self.folder)
             return ""
-        if worktrees.is_dirty(self.folder):
-            return f"what is not committed is left in {self.folder}"
-        worktrees.remove(self.top, self.folder)
-        if worktrees.tip(self.top, self.branch) == self.base:
+        if not self.folder.is_dir():
+            return f"its work tree {self.folder} is gone"
+        try:
+            self._held += worktrees.hold(self.folder, f"{self.branch}-left")
+            lost = worktrees.unsaved(self.folder)
+            if lost:
+                return f"{self.folder} is kept: it has {lost}"
+            worktrees.remove(self.top, self.folder)
+        except GitcoordError as wrong:
+            return f"{self.folder} is kept: {wrong}"
+        if worktrees.tip(self.top, f"refs/heads/{self.branch}") == self.base:
             worktrees.delete_branch(self.top, self.branch)
-        return ""
+        return f"commits that were on no branch are on {', '.join(self._held)}" if self._held else ""
 
 
 def make(home: Path, top: Path, agent: str, task: str, title: str, attempt: int, *, worktree: bool) -> Workspace:
@@ -97,6 +110,8 @@ def make(home: Path, top: Path, agent: str, task: str, title: str, attempt: int,
         place.branch, place.base = f"task/{folder.name}" + (f"-{words}" if words else ""), base
         worktrees.add(top, folder, place.branch, base)  # git takes an empty folder
     except GitcoordError:
+        with contextlib.suppress(GitcoordError):  # it may be half made, and nobody has worked in it
+            worktrees.remove(top, folder)
         _remove(folder)
         raise
     return place
@@ -135,9 +150,10 @@ class Leftover:
 
     task: str
     attempt: int
+    left: str = ""  # where work is that it did not finish
 
 
-def clear(home: Path, agent: str) -> list[Leftover]:
+def clear(home: Path, top: Path, agent: str) -> list[Leftover]:
     """End what an earlier run of the agent has left running; return the attempts that it abandoned."""
     found = []
     for path in sorted((home / FOLDER).glob("*.json")):
@@ -148,11 +164,10 @@ def clear(home: Path, agent: str) -> list[Leftover]:
         elif note.agent.casefold() == agent.casefold():
             folder = path.with_suffix("")
             _end(note.pid or _at(folder), note.born)
-            found.append(Leftover(note.task, note.attempt))
+            left = ""
             with contextlib.suppress(OSError):
-                if not note.branch:
-                    _remove(folder)
-                path.unlink(missing_ok=True)
+                left = Workspace(folder, path, top, note.branch, note.base).leave()
+            found.append(Leftover(note.task, note.attempt, left))
     return found
 
 

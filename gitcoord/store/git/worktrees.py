@@ -1,8 +1,15 @@
-"""Work trees of the user's repository, made for a task and removed: the only writes to it, on request."""
+"""Work trees of the user's repository, made for a task and removed: the only writes to it, on request.
+
+A work tree is removed only where that loses nothing (`unsaved`), after its commits that no ref holds have got one
+(`hold`). What git cannot tell counts as work.
+"""
 
 from __future__ import annotations
 
+import itertools
+import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from gitcoord.core.errors import GitcoordError
@@ -10,6 +17,12 @@ from gitcoord.store import program
 
 GIT_S = 120.0  # a checkout of a large repository
 OPTIONS = (*program.IN_CHECKOUT, *program.WITHOUT_HOOKS)
+REFLOG_MAX = 1000  # entries of a work tree's HEAD that are looked at
+NAMED_MAX = 3  # files that a message names
+DEPTH_MAX = 5  # of submodules in submodules
+SHARED = ("--branches", "--tags", "--remotes", "--glob=refs/stash", "--glob=refs/notes")
+"""What a removed work tree leaves behind. Git keeps refs/worktree, refs/bisect and refs/rewritten for each alone."""
+_LEFT_HEAD = re.compile(r"(?:checkout|reset):")
 
 
 def tip(top: Path, name: str) -> str:
@@ -18,23 +31,117 @@ def tip(top: Path, name: str) -> str:
     return found.strip()
 
 
+def current_branch(folder: Path) -> str:
+    """Return the branch that is checked out; "" where HEAD is detached."""
+    return _git(folder, "symbolic-ref", "--quiet", "--short", "HEAD", check=False).strip()
+
+
 def add(top: Path, folder: Path, branch: str, base: str) -> None:
     """Make a work tree in `folder` on the new `branch` at `base`. Raise GitcoordError with git's reason."""
     _git(top, "worktree", "add", "--quiet", "-b", branch, str(folder), base)
 
 
-def is_dirty(folder: Path) -> bool:
-    """Return whether something in the work tree is not committed."""
-    return bool(_git(folder, "status", "--porcelain", check=False).strip())
+def unsaved(folder: Path) -> str:
+    """Return what would be lost with this work tree, beside its commits; "" if nothing would be.
+
+    Files that the tree's own .gitignore files name do not count: the repository says that they can be made again.
+    No setting of the user's, no `.git/info/exclude` and no bit of the index hides anything else.
+    """
+    try:
+        return _unsaved(folder, DEPTH_MAX)
+    except GitcoordError as wrong:
+        return f"it is not known what is in it ({wrong})"
+
+
+def _unsaved(folder: Path, depth: int) -> str:
+    changed = _git(folder, "status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=none")
+    if changed:
+        return f"changes that are not committed ({_named([one[3:] for one in changed.split(chr(0)) if one])})"
+    others = _paths(folder, "--others", "--exclude-per-directory=.gitignore")
+    if others:
+        return f"files that are not committed ({_named(others)})"
+    # `h` for assume-unchanged, `S` for skip-worktree: git does not look at these files
+    hidden = [one[2:] for one in _paths(folder, "-v") if one[0].islower() or one[0] == "S"]
+    hidden = [one for one in hidden if (folder / one).is_symlink() or (folder / one).exists()]
+    if hidden:
+        return f"files that git was told not to look at ({_named(hidden)})"
+    inner = [one.partition("\t")[2] for one in _paths(folder, "--stage") if one.startswith("160000 ")]
+    for name in inner:
+        if (folder / name / ".git").exists():
+            lost = _unsaved_submodule(folder / name, depth - 1)
+            if lost:
+                return f"in the submodule {name}: {lost}"
+    return ""
+
+
+def _unsaved_submodule(folder: Path, depth: int) -> str:
+    """Return what would be lost with a submodule: its repository, with all refs, is removed with the work tree."""
+    if depth < 0:
+        return "submodules nested too deep to look at"
+    if _git(folder, "rev-list", "--max-count=1", "HEAD", "--all", "--reflog", "--not", "--remotes"):
+        return "commits that no remote is known to have"
+    return _unsaved(folder, depth)
+
+
+def hold(folder: Path, prefix: str) -> list[str]:
+    """Give a branch to each commit that only this work tree's HEAD held, now or before it went elsewhere.
+
+    The branches are `prefix`, `prefix-2` and so on. What an amend or a rebase replaced is not held. Return their names.
+    Raise GitcoordError if git cannot tell.
+    """
+    held: list[str] = []
+    for commit in _heads(folder):
+        if _git(folder, "rev-list", "--max-count=1", commit, "--not", *SHARED):
+            held.append(_new_branch(folder, prefix, commit))
+    return held
+
+
+def _heads(folder: Path) -> Iterator[str]:
+    """Yield the commits that the work tree was at when it turned to others, the newest first."""
+    head = tip(folder, "HEAD")
+    if head:
+        yield head
+    own = _git(folder, "for-each-ref", "--format=%(objectname)", "refs/worktree", "refs/bisect", "refs/rewritten")
+    yield from own.split()
+    log = _git(folder, "log", "-g", f"--max-count={REFLOG_MAX}", "--format=%H %gs", "HEAD", check=False)
+    entries = [one.partition(" ") for one in log.splitlines()]
+    yield from (
+        before[0] for after, before in itertools.pairwise(entries) if _LEFT_HEAD.match(after[2])
+    )  # each entry is the commit after what its words say
+
+
+def _new_branch(folder: Path, prefix: str, commit: str) -> str:
+    for number in itertools.count(1):
+        name = prefix if number == 1 else f"{prefix}-{number}"
+        if not tip(folder, f"refs/heads/{name}"):
+            # the empty old value: it must not exist yet
+            _git(folder, "update-ref", "--end-of-options", f"refs/heads/{name}", commit, "")
+            return name
+    raise AssertionError
+
+
+def has_new_commits(folder: Path, branch: str, base: str) -> bool:
+    """Return whether the branch holds a commit that `base` does not."""
+    return bool(_git(folder, "rev-list", "--max-count=1", f"refs/heads/{branch}", "--not", base, check=False))
 
 
 def remove(top: Path, folder: Path) -> None:
-    _git(top, "worktree", "remove", "--force", str(folder), check=False)
+    """Remove a work tree with all that is in it. Raise GitcoordError if git refuses, as for one that is locked."""
+    _git(top, "worktree", "remove", "--force", str(folder))
 
 
 def delete_branch(top: Path, branch: str) -> None:
     """Delete the branch; for one without commits of its own."""
     _git(top, "branch", "--quiet", "-D", "--", branch, check=False)
+
+
+def _paths(folder: Path, *words: str) -> list[str]:
+    return [one for one in _git(folder, "ls-files", "-z", *words).split("\0") if one]
+
+
+def _named(paths: list[str]) -> str:
+    more = len(paths) - NAMED_MAX
+    return ", ".join(paths[:NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
 
 
 def _git(folder: Path, *words: str, check: bool = True) -> str:

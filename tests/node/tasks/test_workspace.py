@@ -97,13 +97,13 @@ def test_a_note_that_is_none_is_removed_and_ends_nothing(home: Path, note: bytes
     place = make(home)
     place.note.write_bytes(note)
     (place.folder.parent / "a folder.json").mkdir()
-    assert workspace.clear(home, "bob") == []
+    assert workspace.clear(home, home, "bob") == []
     assert not place.note.exists()
 
 
 def test_what_was_cut_off_is_told_and_cleared(home: Path) -> None:
     place = make(home)
     place.occupied_by(0, UID, 1, "bob")
-    assert workspace.clear(home, "alice") == [] and place.folder.exists()
-    assert workspace.clear(home, "BOB") == [workspace.Leftover(UID, 1)]
+    assert workspace.clear(home, home, "alice") == [] and place.folder.exists()
+    assert workspace.clear(home, home, "BOB") == [workspace.Leftover(UID, 1)]
     assert list(place.folder.parent.iterdir()) == []
