@@ -20,7 +20,7 @@ SAME_NAMES = {
     "List": "arguments of `agent list`, `conflict list`, `directive list`, `message list`, `task list`, …",
     "Show": "arguments of `agent show`, `conflict show`, `message show`, `task show`, …",
     "Start": "arguments of `task start` and `workflow start`",
-    "Release": "arguments of `reserve release` and `task release`",
+    "Release": "arguments of `release` and `task release`",
     "Request": "arguments of `review request` and `message request`",
     # In features/, to be renamed there
     "Chosen": "arguments that choose one proposal, or one message",

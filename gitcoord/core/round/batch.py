@@ -1,4 +1,4 @@
-"""A batch: the events that go into one ledger commit, each next in its node's chain, from all who offer some."""
+"""A batch: the events that go into one ledger commit, each next in its node's chain, from all nodes that offer any."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def admit(
         return [], False
     batch = Batch(replica, refused, Room(replica.refusals.batch_events_max, limits.BATCH_BYTES_MAX))
     orphans = [event for line in disk.orphans if (event := replica.lines.parse(line))]
-    back = sum(batch.take(event) for event in orphans)  # what a ledger lost stood before everything that is new
-    own = sum(batch.take(event, ours=True) for event in pending)  # what we signed ourselves needs no check of that
+    back = sum(batch.take(event) for event in orphans)  # a ledger held them once: they come before all new events
+    own = sum(batch.take(event, ours=True) for event in pending)  # we signed them: no signature to check
     nodes = _turns(replica)
     again = [replica.outboxes[node].orphans for node in nodes]
     new = [replica.outboxes[node].lines for node in nodes if node != disk.node]
@@ -36,7 +36,7 @@ def admit(
 
 
 def _turns(replica: Replica) -> list[str]:
-    """Return the nodes, each time another one first: a batch that is capped rotates."""
+    """Return the nodes, beginning with another one each time: a batch's limit never cuts off the same node."""
     nodes = sorted(replica.outboxes)
     replica.rotation += 1
     turn = replica.rotation % len(nodes) if nodes else 0
@@ -44,13 +44,13 @@ def _turns(replica: Replica) -> list[str]:
 
 
 class Room(NamedTuple):
-    """How much more goes into a batch."""
+    """The room that is left in a batch."""
 
     events: int
     size: int  # bytes
 
     def without(self, line: bytes) -> Room:
-        """Return what is left once `line` is in."""
+        """Return the room that is left after `line`."""
         return Room(self.events - 1, self.size - len(line))
 
 
@@ -83,7 +83,7 @@ class Batch:
         return True
 
     def share(self, offers: Sequence[Sequence[bytes]], room: Room) -> None:
-        """Take of each outbox its part of `room`; what the others leave goes to those that offer more."""
+        """Take from each outbox its equal part of `room`; outboxes that offer more share what the others leave."""
         rest = [iter(lines) for lines in offers if lines]
         end = Room(self.room.events - room.events, self.room.size - room.size)
         for parts in (len(rest), 1):
@@ -99,7 +99,7 @@ class Batch:
 
 
 def why_waiting(replica: Replica, pending: Sequence[Event]) -> str | None:
-    """Return why the first event of our queue does not take its place today; None if it may, or another one is next."""
+    """Return why the ledger does not admit our first queued event today; None if it does, or if another one is next."""
     if not pending or replica.branch.fleet.id is None:
         return None
     try:

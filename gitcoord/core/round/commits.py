@@ -1,4 +1,4 @@
-"""The commits of a push, written as it was planned: the ledger's and the outbox's."""
+"""The commits of a planned push: the ledger's and the outbox's."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def build_commits(replica: Replica, disk: DurableState, local: LocalSessions, pl
 
 
 def _cuts(events: Sequence[Event]) -> frozenset[int]:
-    """Return where an outbox is cut as well: a long queue's lines are then the same objects in both, sent once."""
+    """Return where outboxes are cut too: a long queue's lines are then the same objects in both, sent once."""
     chunks = [outbox.chunk_of(event) for event in events]
     return frozenset(index for index in range(1, len(events)) if chunks[index] != chunks[index - 1])
 
@@ -84,14 +84,14 @@ def add_outbox(
         time_s=replica.clock.epoch_s(),
         parent=replica.own.seen if replica.parented_outbox else None,
     )
-    # durable BEFORE it is pushed: otherwise we would not know it for ours
+    # durable BEFORE it is pushed: otherwise we would not recognise it as ours after a crash
     yield RecordOutbox(oid, neighbour_heartbeats.numbers(heartbeats))
     plan.outbox_oid = oid
     plan.updates.append(Update(own_ref(replica, disk), replica.own.seen, oid))
 
 
 def _message(replica: Replica, events: Sequence[Event], files: Mapping[str, bytes | None], node: str) -> str:
-    """Return subject and trailers of a ledger commit. Forges act on @ and #12 in subjects: neutralised."""
+    """Return subject and trailers of a ledger commit. `fit` takes apart the @ and #12 on which forges would act."""
     fleet = replica.branch.fleet
     if len(events) == 1:
         subject = f"{events[0].actor}: {events[0].type}"

@@ -1,6 +1,6 @@
 """Contention: what a node does while others extend the ledger at the same time.
 
-Of eight writers each would otherwise push twice, and fetch everything twice, for every event.
+Without this, each of eight writers would push twice, and fetch everything twice, for every event.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from gitcoord.core.round.effects import DurableState
 from gitcoord.core.round.planning import PushPlan, is_news
 from gitcoord.core.round.replica import Replica
 
-CONTENDED_POLLS = 4.0  # after a lost race: others are at it for so many polls at least
-YIELDS_MAX = 3  # waits for others whose turn it is, each as long as a push takes: they may be gone
+CONTENDED_POLLS = 4.0  # after a lost race, expect other writers for so many polls
+YIELDS_MAX = 3  # waits for nodes whose turn comes first, each as long as a push takes; no more, for they may be gone
 
 
 def note_lost_race(replica: Replica, profile: Profile) -> None:
-    """Take the ledger to be contended for some polls."""
+    """Expect other writers for some polls."""
     replica.contended_until_s = replica.clock.monotonic_s() + CONTENDED_POLLS * profile.poll_s
 
 
 def note_won_race(replica: Replica) -> None:
-    """Take the ledger to be ours: the winner of a race sequences for all, until it loses one."""
+    """Expect no other writers: the winner of a race sequences for all, until it loses one."""
     replica.contended_until_s = 0.0
 
 
 def should_offer_first(replica: Replica, disk: DurableState, local: LocalSessions) -> bool:
-    """Return whether to push the outbox before anything else: usually the next winner sequences our lines then.
+    """Return whether to push the outbox before anything else: usually the next winner then sequences our lines.
 
-    The leader does not, and nobody does where each push counts.
+    The leader never does this, and no node does where pushes are counted.
     """
     if not _is_contended(replica) or replica.own.seen is None or local.profile.pushes_per_minute:
         return False
@@ -38,7 +38,7 @@ def should_offer_first(replica: Replica, disk: DurableState, local: LocalSession
 
 
 def turns_to_yield(replica: Replica, disk: DurableState, local: LocalSessions, plan: PushPlan) -> int:
-    """Return how many of those who wait for the ledger go before us. All who fetched the same draw the same lots."""
+    """Return how many of the waiting nodes go before us. Nodes that fetched the same tip draw the same lots."""
     if not _is_contended(replica) or plan.candidate or local.leading(replica.branch.fleet.terms):
         return 0
     lots = {node: hash_of(f"{replica.branch.tip} {node}".encode()) for node in {event.node for event in plan.batch}}

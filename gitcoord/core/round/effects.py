@@ -1,6 +1,6 @@
-"""Effects: what the protocol asks of its driver, for real or in a model; behind each, what it is answered with.
+"""Effects: what the protocol asks its driver to do, for real or in a model. Each docstring begins with the answer.
 
-Tuples, like those of `ports`: one is made in a third of a dataclass's time, and a round makes many.
+They are tuples, as in `ports`: one is made in a third of a dataclass's time, and a round makes many.
 """
 
 from __future__ import annotations
@@ -14,84 +14,83 @@ from gitcoord.core.ports import Oid, Update
 
 
 class Fetch(NamedTuple):
-    """→ `Fetched`; raises Unreachable, BadCredentials, Denied. Both as in `Remote.fetch`"""
+    """→ `Fetched`; raises Unreachable, BadCredentials, Denied. The fields are the arguments of `Remote.fetch`."""
 
     newcomer: bool = False
     first: frozenset[str] = frozenset()
 
 
 class Push(NamedTuple):
-    """→ `Pushed` by ref"""
+    """→ `Pushed` by ref."""
 
     updates: tuple[Update, ...]
 
 
 class Wait(NamedTuple):
-    """→ None, after a random time of at most this (or two round trips × 2^losses, whichever is less)"""
+    """→ None, after a random time that grows with `losses`, the races lost in this round."""
 
     losses: int
 
 
 class SaveTip(NamedTuple):
-    """→ None, once the last tip seen and the highest term are durable"""
+    """→ None, as soon as the last tip seen and the highest term are durable."""
 
     oid: Oid
     term: int
 
 
 class Trim(NamedTuple):
-    """→ None. Queued lines up to `head` are in the ledger. The head is made durable BEFORE they go"""
+    """→ None. Queued lines up to `head` are in the ledger. The head is made durable BEFORE they are removed."""
 
     head: Head
 
 
 class Rechain(NamedTuple):
-    """→ None. What is queued is chained again after `head`, same uids, without those that are sequenced"""
+    """→ None. The queue is chained again after `head`, with the same uids, without the `sequenced` events."""
 
     head: Head
     sequenced: frozenset[str]
 
 
 class RestoreFromOutbox(NamedTuple):
-    """→ None. Lines of our own outbox that the disk lacks go to the queue's end"""
+    """→ None. Lines of our own outbox that the disk lacks go to the queue's end."""
 
     events: tuple[Event, ...]
 
 
 class Resubmit(NamedTuple):
-    """→ None. Vanished events whose place in their chain is taken: those whose key is here go to the queue's end"""
+    """→ None. Lost events whose place in their chain is taken: those whose key is here go to the queue's end."""
 
     events: tuple[Event, ...]
 
 
 class BecomeNewNode(NamedTuple):
-    """→ the new node id, durable, with the queue chained anew under it"""
+    """→ the new node id, durable, with the queue rechained under it."""
 
     reason: str
 
 
 class RecordOutbox(NamedTuple):
-    """→ None, once the id of the outbox commit about to be pushed is durable, and the sessions of its heartbeats,
-    counted"""
+    """→ None, as soon as the id of the outbox commit about to be pushed is durable, with its heartbeats' numbers."""
 
     oid: Oid
     heartbeats: tuple[tuple[str, int], ...] = ()
 
 
 class SaveOrphans(NamedTuple):
-    """→ None, once these lines, which a ledger lost, are durable here to be offered again"""
+    """→ None, as soon as these lines, which a ledger lost, are durable here, to be offered again."""
 
     lines: tuple[bytes, ...]
 
 
 class Append(NamedTuple):
-    """→ None, once the leader's own events are durable in the queue"""
+    """→ None, as soon as the leader's own events are durable in the queue."""
 
     drafts: tuple[Draft, ...]
 
 
 class Notify(NamedTuple):
-    """→ None. `kind` is one word for machines, `text` for people"""
+    """→ None. `kind` is one word for machines, `text` is for people."""
 
     kind: str
     text: str
@@ -118,13 +117,13 @@ Steps = Generator[Effect, Any, None]
 class NextStep(Enum):
     """What comes after a step of a round."""
 
-    CONTINUE = auto()  # the next step
-    RESTART = auto()  # the first one: the remote has moved, fetch again
-    FINISH = auto()  # none: the round is over
+    CONTINUE = auto()  # the next step follows
+    RESTART = auto()  # the remote has moved: fetch again
+    FINISH = auto()  # the round is over
 
 
 class DurableState(Protocol):
-    """What of a node survives a crash; only effects change it."""
+    """The part of a node's state that survives a crash. Only effects change it."""
 
     @property
     def node(self) -> str: ...
@@ -150,17 +149,16 @@ class DurableState(Protocol):
         """Whether lines are queued that do not fit the chain."""
 
     def pending(self) -> list[Event]:
-        """The queue, in order."""
+        """Return the queued events in their order."""
 
     def pushed(self, oid: Oid) -> bool:
-        """Whether this node wrote that outbox commit."""
+        """Return whether this node wrote that outbox commit."""
 
     def owns(self, event: Event) -> bool:
-        """Whether the event's key is that of an agent of this node."""
+        """Return whether the event's key is that of an agent of this node."""
 
     def heartbeats_pushed(self, session: str) -> int:
-        """The highest number of the session's heartbeats that this node, by any of its processes, pushed; 0 for
-        none."""
+        """Return the highest number of a heartbeat of `session` that any process of this node pushed; 0 for none."""
 
     def pushed_last(self) -> Oid | None:
-        """The outbox commit that this node, by any of its processes, wrote last."""
+        """Return the outbox commit that any process of this node wrote last."""

@@ -1,4 +1,4 @@
-"""Refusals of the remote's hooks: which writes were denied, and what is tried or left alone because of that.
+"""Refusals of the remote's hooks: which writes were denied, and what to try or to leave alone because of that.
 
 A hook that denies a batch seldom says which event it rejects. So after a denied batch the next one is smaller, until a
 single event is suspected; the fleet then goes on without that one, and tries it again later.
@@ -12,20 +12,20 @@ from dataclasses import dataclass, field
 from gitcoord.core import limits
 from gitcoord.core.format.event import Event
 
-QUIET_S = 60.0  # after the remote denied the ledger: leave it alone for so long
+QUIET_S = 60.0  # for which the ledger is left alone after the remote denied it
 REFUSED_S = 3600.0  # an event that a hook rejects is tried again after that: hooks change
 
 
 @dataclass(slots=True)
 class HookRefusals:
-    """What the remote refuses, as far as this process knows. Times are monotonic seconds."""
+    """The remote's refusals, as far as this process knows them. Times are monotonic seconds."""
 
     quiet_until_s: float = 0.0  # the ledger is left alone until then
     blocked: str | None = None  # uid of a queued event that is refused even in an outbox
     # uids that the ledger's hook seems to reject → until when; 0.0: until the ledger is accepted without it
     refused: dict[str, float] = field(default_factory=dict)
     denied_alone: bool = False  # the last ledger write held one event and was denied
-    suspects: int = 0  # after a denied batch: no more than so many events in the next; 0: no limit
+    suspects: int = 0  # the most events in the next batch, after a denied one; 0: no limit
 
     @property
     def batch_events_max(self) -> int:
@@ -58,7 +58,7 @@ class HookRefusals:
         return event
 
     def accept(self, batch: Sequence[Event], started_s: float) -> None:
-        """Note that the remote took the ledger with this batch: what it left out is to blame, for an hour."""
+        """Note that the remote took the ledger with this batch: blame the events that it left out, for an hour."""
         taken = {event.uid for event in batch}
         self.denied_alone = False
         self.refused = {

@@ -1,8 +1,8 @@
-"""Identity: whether what lies in our outbox's place was written by a copy of this clone, or by somebody else.
+"""Identity: whether a copy of this clone wrote the outbox under our node id, or somebody else.
 
-A copy has our keys, and writes lines that we did not. Anybody who may push can put anything else there, also lines and
-heartbeats of ours that lay there before: to become a new node for that would mean to become one as often as somebody
-likes.
+A copy has our keys, and writes lines that we did not write. Anybody who may push can put anything else there, even
+lines and heartbeats of ours that were there before. If we became a new node for that, anybody could make us do so
+again and again.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from gitcoord.core.round.replica import Replica
 
 
 def is_of_a_copy(replica: Replica, disk: DurableState, local: LocalSessions, box: Outbox) -> bool:
-    """Return whether another clone writes under our id. `box` lies in our place; its heartbeats' signatures are
-    checked."""
+    """Return whether another clone wrote `box`, which is under our node id. Its heartbeats' signatures were checked."""
     if disk.pushed_last() is None:
-        return True  # the list of what was pushed here is gone: nothing tells whose it is
+        return True  # the list of what we pushed is gone: nothing shows that we wrote it
     lines = any(_is_foreign_line(replica, disk, line) for line in box.lines)
     return (
         lines
@@ -29,7 +28,7 @@ def is_of_a_copy(replica: Replica, disk: DurableState, local: LocalSessions, box
 
 
 def _is_foreign_line(replica: Replica, disk: DurableState, line: bytes) -> bool:
-    """Return whether a key of ours signed this line for our chain, and not here."""
+    """Return whether one of our keys signed this line for our chain, in another clone."""
     event = replica.check(line)
     if event is None or event.seq is None or event.node != disk.node or not disk.owns(event):
         return False
@@ -41,7 +40,7 @@ def _is_foreign_line(replica: Replica, disk: DurableState, line: bytes) -> bool:
 
 
 def _is_foreign_heartbeat(disk: DurableState, local: LocalSessions, heartbeat: Event) -> bool:
-    """Return whether a key of ours signed this heartbeat, and no process of this node did."""
+    """Return whether one of our keys signed this heartbeat, in another clone."""
     if heartbeat.node != disk.node or not disk.owns(heartbeat):
         return False
     session, count = heartbeat.data.get("session"), heartbeat.data.get("n")
@@ -52,7 +51,7 @@ def _is_foreign_heartbeat(disk: DurableState, local: LocalSessions, heartbeat: E
 
 
 def _is_chain_taken(replica: Replica, disk: DurableState) -> bool:
-    """Return whether the ledger holds a line of our chain that a key of ours signed, and not here."""
+    """Return whether the ledger holds a line of our chain that one of our keys signed in another clone."""
     head, base = replica.heads.get(disk.node, Head()), disk.base
     if head.seq < base.seq or head == base or any(event.head == head for event in disk.pending()):
         return False

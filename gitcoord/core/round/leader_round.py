@@ -17,7 +17,7 @@ from gitcoord.core.round.replica import Replica
 
 
 def do_duties(replica: Replica, disk: DurableState, local: LocalSessions) -> Steps:
-    """Append what the leader alone appends; a duty that is pending already is not appended again."""
+    """Append the leader's duties, except those that are pending already."""
     fleet = replica.branch.fleet
     lead = local.leading(fleet.terms)
     if lead is None or lead.leaving or not lead.claims_term:
@@ -48,7 +48,7 @@ def do_duties(replica: Replica, disk: DurableState, local: LocalSessions) -> Ste
 
 
 def _bad_lines(replica: Replica, waiting: Container[str]) -> list[Duty]:
-    """Return a duty for each commit that somebody tampered with: a commit may hold any number of bad lines."""
+    """Return one duty for each commit that somebody tampered with, however many bad lines it holds."""
     by_commit: dict[Oid, list[BadLine]] = {}
     for bad in replica.branch.bad:
         by_commit.setdefault(bad.commit, []).append(bad)

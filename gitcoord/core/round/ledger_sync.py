@@ -17,7 +17,7 @@ TOLD_AT_ONCE = 5  # refs, or bad lines; anybody who may push can make thousands
 
 
 def follow_ledger(replica: Replica, disk: DurableState, refs: dict[str, Oid]) -> Generator[Effect, Any, NextStep]:
-    """Fold what is new. The round begins again if the remote has moved meanwhile.
+    """Fold the new commits; return RESTART if the remote has moved meanwhile.
 
     A tip that does not descend from the last one seen is never followed silently.
     """
@@ -56,7 +56,7 @@ def follow_ledger(replica: Replica, disk: DurableState, refs: dict[str, Oid]) ->
 
 
 def tell_left(replica: Replica, fetched: Fetched) -> Steps:
-    """Name the outboxes that stay on the remote, each once while it does; and say that there are odd refs."""
+    """Report each outbox that is left on the remote, once while it is left, and refs that cannot be outboxes."""
     news = sorted(fetched.left.keys() - replica.told_left)
     if news:
         shown = "; ".join(f"{readable(ref)}: {fetched.left[ref]}" for ref in news[:TOLD_AT_ONCE])
@@ -81,10 +81,10 @@ def _is_here(replica: Replica, commit: Oid) -> bool:
 
 
 def _restore_remote(replica: Replica, old: Oid | None, seen: Oid) -> Generator[Effect, Any, bool]:
-    """Give the remote, which was set back to an older ledger, ours again: a fast-forward.
+    """Push our ledger to a remote that was set back to an older one: a fast-forward.
 
-    Return False if somebody else moved it meanwhile. If the remote refuses, this node goes by what it has seen,
-    pushes its outbox, and leaves the ledger alone for a while.
+    Return False if somebody else moved the remote meanwhile. If the remote denies the push, this node relies on what
+    it has seen, pushes its outbox, and leaves the ledger alone for a while.
     """
     if replica.refusals.is_quiet(replica.clock.monotonic_s()):
         return True

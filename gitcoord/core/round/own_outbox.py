@@ -1,4 +1,4 @@
-"""Our own outbox on the remote: which of its values were seen, how much of the queue it holds, who overwrites it."""
+"""Our own outbox on the remote: its values that were seen, the part of the queue that it holds, who overwrites it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from gitcoord.core import limits
 from gitcoord.core.format.event import Head
 from gitcoord.core.ports import Oid
 
-DEFACED_FREE = 3  # times that our outbox is written anew at once
-DEFACED_PAUSE_S, DEFACED_PAUSE_S_MAX = 10.0, 600.0  # then so long after, doubled each time
+DEFACED_FREE = 3  # times that our outbox is pushed again at once
+DEFACED_PAUSE_S, DEFACED_PAUSE_S_MAX = 10.0, 600.0  # before each further time, doubled each time
 DEFACED_FORGOTTEN_S = 3600.0
 
 
@@ -17,15 +17,15 @@ DEFACED_FORGOTTEN_S = 3600.0
 class OwnOutbox:
     """What this process knows of its node's outbox. Times are monotonic seconds."""
 
-    seen: Oid | None = None  # as the last fetch showed it, or as accepted since
+    seen: Oid | None = None  # the value that the last fetch showed, or that was accepted since then
     newest: Oid | None = None  # the newest value that the remote is known to have had
-    past: dict[Oid, None] = field(default_factory=dict)  # values that came before that one
+    past: dict[Oid, None] = field(default_factory=dict)  # values before `newest`
     merged: Oid | None = None  # the value whose lines were compared with the queue
     durable: Head = Head()  # our chain as the outbox has it
-    defaced: Oid | None = None  # what somebody without our keys put into its place
-    defaced_times: int = 0  # lately
-    defaced_at_s: float = 0.0  # when it was found the last time
-    quiet_until_s: float = 0.0  # somebody overwrites it again and again: push none until then
+    defaced: Oid | None = None  # the value that somebody without our keys wrote
+    defaced_times: int = 0  # within DEFACED_FORGOTTEN_S of each other
+    defaced_at_s: float = 0.0  # when that was found the last time
+    quiet_until_s: float = 0.0  # somebody overwrites the outbox again and again: do not push it until then
 
     def is_quiet(self, now_s: float) -> bool:
         """Return whether no outbox is pushed now, because somebody overwrites it again and again."""
@@ -62,7 +62,7 @@ class OwnOutbox:
     def deface(self, oid: Oid, now_s: float) -> float | None:
         """Note that somebody without our keys wrote this value. Return the seconds until ours is pushed again.
 
-        None: that value was noted before. Without pauses two who overwrite each other would do nothing else.
+        None: that value was noted before. Without pauses, two writers that overwrite each other would never stop.
         """
         self.durable, self.merged = Head(), None
         if oid == self.defaced:

@@ -1,4 +1,4 @@
-"""Planning a push: whether it is our turn to extend the ledger, and what else there is to say."""
+"""Planning a push: whether it is our turn to extend the ledger, and what else there is to push."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gitcoord.core.round.replica import Replica
 
 @dataclass(slots=True)
 class PushPlan:
-    """What one push is to say. `build_commits` makes its commits."""
+    """The contents of one push. `build_commits` makes its commits."""
 
     pending: list[Event] = field(default_factory=list)
     batch: list[Event] = field(default_factory=list)
@@ -29,17 +29,17 @@ class PushPlan:
     reason: str = ""  # of its campaign
     renews_term: bool = False
     writes_ledger: bool = False
-    pushes_outbox: bool = True  # the outbox goes along: it has something new
+    pushes_outbox: bool = True  # the outbox has something new
     renews_heartbeats: bool = False
     deletes: list[Update] = field(default_factory=list)  # outboxes of nodes that are gone
     updates: list[Update] = field(default_factory=list)
-    ledger_oid: Oid | None = None  # of the ledger's new commit
-    outbox_oid: Oid | None = None  # of the outbox's
+    ledger_oid: Oid | None = None  # the ledger's new commit
+    outbox_oid: Oid | None = None  # the outbox's new commit
     control: Event | None = None  # the election or renewal
 
 
 def plan_push(replica: Replica, disk: DurableState, local: LocalSessions, now_s: float) -> PushPlan | None:
-    """Return what to push; None when there is nothing to say. Nothing is written yet: the budget may say no."""
+    """Return what to push; None when there is nothing to push. Nothing is written yet: the budget may refuse."""
     fleet = replica.branch.fleet
     plan = PushPlan(pending=replica.refusals.unblocked(disk.pending()))
     is_open = fleet.id is not None and not replica.refusals.is_quiet(now_s)  # the ledger may be written
@@ -77,28 +77,28 @@ def _fill_batch(replica: Replica, disk: DurableState, plan: PushPlan, now_s: flo
 
 
 def _leads(replica: Replica, local: LocalSessions) -> bool:
-    """Return whether a session here leads, claims the term and goes on."""
+    """Return whether a session here leads, claims the term and is not leaving."""
     lead = local.leading(replica.branch.fleet.terms)
     return lead is not None and lead.claims_term and not lead.leaving
 
 
 def _is_held_back(replica: Replica, lead: Session) -> bool:
-    """Return whether a day takes no more lines of the leader, so that not even a renewal would take its place."""
+    """Return whether the ledger admits no more lines of the leader today, so that not even a renewal would do."""
     return replica.branch.fleet.places.is_full(lead.agent)
 
 
 def _stop_claim_if_stuck(replica: Replica, local: LocalSessions, waited_s: float) -> None:
-    """Let another node's session lead where ours lives, and does not lead: events wait too long for their places."""
+    """Stop claiming the term if events wait too long for their positions: a session of another node may lead then."""
     lead = local.leading(replica.branch.fleet.terms)
     if lead is not None and (_is_held_back(replica, lead) or waited_s >= local.profile.election_timeout_s):
         lead.claims_term = False
 
 
 def _renews_term(replica: Replica, local: LocalSessions, plan: PushPlan) -> bool:
-    """Return whether the leader here asks the ledger whether it leads on.
+    """Return whether the leader here asks the ledger, by a renewal, whether it still leads.
 
-    A leader that stopped claiming asks so: an accepted renewal says that it leads, also to the others. Others' lines
-    alone would be no sign of life, and it would act again while another session campaigns.
+    A leader that stopped claiming the term has to ask: an accepted renewal proves to itself and to the others that it
+    leads. Others' lines alone would be no sign of life, and the leader would act while another session campaigns.
     """
     lead = local.leading(replica.branch.fleet.terms)
     if lead is None or lead.leaving or plan.candidate is not None:
@@ -109,7 +109,7 @@ def _renews_term(replica: Replica, local: LocalSessions, plan: PushPlan) -> bool
 
 
 def _plan_outbox(replica: Replica, disk: DurableState, local: LocalSessions, plan: PushPlan, now_s: float) -> bool:
-    """Decide whether the outbox goes along, and with new heartbeats; return whether there is anything to push."""
+    """Decide whether to push the outbox, and with new heartbeats; return whether there is anything to push."""
     fleet, box = replica.branch.fleet, replica.outboxes.get(disk.node)
     heartbeat = local.heartbeat_due(fleet, now_s)
     news = is_news(replica, disk, plan.pending) or neighbour_heartbeats.is_due(
@@ -122,14 +122,14 @@ def _plan_outbox(replica: Replica, disk: DurableState, local: LocalSessions, pla
 
 
 def is_news(replica: Replica, disk: DurableState, pending: Sequence[Event]) -> bool:
-    """Return whether our outbox on the remote lacks something that it is to hold."""
+    """Return whether our outbox on the remote lacks something that it has to hold."""
     box = replica.outboxes.get(disk.node)
     lines = bool(pending) and pending[-1].head != replica.own.durable
     return lines or tuple(disk.orphans) != (box.orphans if box else ())
 
 
 def _longest_wait_s(replica: Replica, batch: Sequence[Event], now_s: float) -> float:
-    """Return how long the event that waits longest for its place has been seen to wait."""
+    """Return the seconds for which we have seen the longest waiting event wait for its position."""
     waiting = {}
     for event in batch:
         if event.node not in waiting:
@@ -143,7 +143,7 @@ def _longest_wait_s(replica: Replica, batch: Sequence[Event], now_s: float) -> f
 def _forsaken(replica: Replica, disk: DurableState, now_s: float) -> list[Update]:
     """Return deletions of outboxes that this process saw unchanged for a day, and that hold nothing unsequenced.
 
-    Nothing is lost if their node comes back: it then finds no outbox, and pushes a new one.
+    Nothing is lost if such a node comes back: it finds no outbox then, and pushes a new one.
     """
     since = {}
     for node, box in replica.outboxes.items():

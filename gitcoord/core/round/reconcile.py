@@ -30,7 +30,7 @@ COPIED = "another clone writes as {}: identity shared (a copied clone?)"
 
 
 def check_own_outbox(replica: Replica, disk: DurableState, local: LocalSessions, fetched: Fetched) -> Steps:
-    """Read the outboxes. If a copy of this clone wrote the one in our place, become a new node; else it is rubbish."""
+    """Read the outboxes. If a copy of this clone wrote ours, become a new node; what others wrote is ignored."""
     boxes, own = {}, disk.node
     for ref, oid in fetched.refs.items():
         if ref.startswith(replica.outbox_prefix):
@@ -60,7 +60,7 @@ def check_own_outbox(replica: Replica, disk: DurableState, local: LocalSessions,
 def _pass_over(replica: Replica, disk: DurableState, theirs: Outbox) -> Steps:
     """Ignore what somebody without our keys wrote to our outbox: our next push replaces it, after growing pauses.
 
-    Our lines come into the ledger all the same.
+    Our lines are sequenced all the same.
     """
     del replica.outboxes[disk.node]
     pause_s = replica.own.deface(theirs.oid, replica.clock.monotonic_s())
@@ -92,7 +92,7 @@ def _clear_way(replica: Replica, disk: DurableState, local: LocalSessions, fetch
 
 
 def _become_new_node(replica: Replica, disk: DurableState, local: LocalSessions, theirs: Outbox, reason: str) -> Steps:
-    """Go on under another id. Lines of its outbox that the ledger lacks are kept to be offered again, FIRST."""
+    """Continue under another node id. FIRST keep the lines of `theirs` that the ledger lacks, to offer them again."""
     lacking = [line for line in theirs.lines if replica.check(line) and not replica.is_sequenced(line)]
     if lacking:
         yield SaveOrphans(tuple(dict.fromkeys([*disk.orphans, *lacking])))
@@ -102,7 +102,7 @@ def _become_new_node(replica: Replica, disk: DurableState, local: LocalSessions,
 
 
 def _checked(replica: Replica, box: Outbox) -> Outbox:
-    """Return the outbox without the heartbeats whose signatures are not their agents'."""
+    """Return the outbox without heartbeats that their agents did not sign."""
     fleet = replica.branch.fleet
     good = []
     for heartbeat in box.heartbeats:
@@ -114,7 +114,7 @@ def _checked(replica: Replica, box: Outbox) -> Outbox:
 
 
 def _merge_own(replica: Replica, disk: DurableState, mine: Outbox) -> Steps:
-    """Take from our own outbox what the disk lacks, and see how much of the queue is durable.
+    """Restore from our own outbox what the disk lacks, and note how much of the queue is durable there.
 
     A line that fits goes to the queue's end. A line that does not, because the queue grew before it was known, becomes
     an orphan: it was acknowledged once, it is sequenced first, and the queue is chained anew after it.
@@ -141,7 +141,7 @@ def _merge_own(replica: Replica, disk: DurableState, mine: Outbox) -> Steps:
 
 
 def reconcile_queue(replica: Replica, disk: DurableState) -> Steps:
-    """Trim what the ledger holds, line for line. If it holds another line in its place, chain the queue anew."""
+    """Trim what the ledger holds, line for line. If it holds another line in its place, rechain the queue."""
     ledger, base, pending = replica.heads.get(disk.node, Head()), disk.base, disk.pending()
     if disk.broken:
         yield Rechain(ledger, frozenset(replica.branch.fleet.positions))
@@ -163,16 +163,16 @@ def _at(pending: Sequence[Event], base: Head, seq: int) -> Head | None:
 
 
 def _continued(replica: Replica, disk: DurableState, head: Head) -> bool:
-    """Return whether anyone still offers the line after `head` of our own chain."""
+    """Return whether any node still offers the line after `head` of our own chain."""
     offered = [*disk.orphans, *(line for box in replica.outboxes.values() for line in (*box.lines, *box.orphans))]
     return any(e.node == disk.node and e.seq == head.seq + 1 and e.prev == head.hash for e in parse_all(offered))
 
 
-# What a ledger lost
+# Orphans
 
 
 def _settle_orphans(replica: Replica, disk: DurableState) -> Steps:
-    """Let go of orphans that are back in the ledger. One that cannot come back is submitted again by its author."""
+    """Drop orphans that are back in the ledger. Resubmit those that cannot come back, if their author's key is here."""
     orphans = tuple(disk.orphans)
     if not orphans and not any(box.orphans for box in replica.outboxes.values()):
         return
@@ -187,9 +187,9 @@ def _settle_orphans(replica: Replica, disk: DurableState) -> Steps:
 
 
 def _displaced(replica: Replica, orphans: Sequence[bytes]) -> list[Event]:
-    """Return orphans that can never come back: their place is taken, or nobody has the line before them.
+    """Return orphans that can never come back: their place is taken, or no node has the line before them.
 
-    Chained anew under the same uid they count once, even if the missing line turns up after all.
+    Rechained under the same uid they count once, even if the missing line turns up after all.
     """
     again = dict.fromkeys([*orphans, *(line for box in replica.outboxes.values() for line in box.orphans)])
     others = (line for box in replica.outboxes.values() for line in box.lines)
@@ -207,7 +207,7 @@ def _displaced(replica: Replica, orphans: Sequence[bytes]) -> list[Event]:
 
 
 def _still_needed(replica: Replica, orphans: Sequence[bytes]) -> tuple[bytes, ...]:
-    """Return the lines that are not back, and those that lead to them in their chains, in the order given."""
+    """Return the lines that are not back, and the lines before them in their chains, in the given order."""
     events = {line: event for line in orphans if (event := replica.check(line))}
     by_hash = {hash_of(line): event for line, event in events.items()}
     needed: set[bytes] = set()

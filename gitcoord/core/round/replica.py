@@ -46,19 +46,19 @@ class Replica:
     rng: Random
     outboxes: dict[str, Outbox] = field(default_factory=dict)
     publish: Callable[[LedgerBranch], Mapping[str, bytes | None]] = lambda branch: {}
-    anchors: Anchors = field(default_factory=Anchors)  # what was given to go by: the founder's key, a digest
+    anchors: Anchors = field(default_factory=Anchors)  # what a newcomer was told to trust: the founder's key, a digest
     accepts_checkpoints: bool = True  # a newcomer may begin with a checkpoint
     parented_outbox: bool = False  # the host denies rewriting: give outbox commits their predecessor
-    lines: LineCache = field(default_factory=LineCache)  # what the outboxes offer
+    lines: LineCache = field(default_factory=LineCache)  # lines that the outboxes offer
     own: OwnOutbox = field(default_factory=OwnOutbox)
     refusals: HookRefusals = field(default_factory=HookRefusals)
     contended_until_s: float = 0.0  # others extend the ledger until then (`contention.py`)
     waiting: dict[str, tuple[int, float]] = field(default_factory=dict)  # node → its first unsequenced seq, since
     unchanged: dict[str, tuple[Oid, float]] = field(default_factory=dict)  # node → its outbox, seen so since
-    told_left: frozenset[str] = frozenset()  # outboxes of which it was told that they stay on the remote
+    told_left: frozenset[str] = frozenset()  # outboxes that were reported to be left on the remote
     told_strays: bool = False
-    told_waiting: str | None = None  # why our first event does not take its place today, as it was told
-    reclaimed: set[str] = field(default_factory=set)  # uids of vanished events that were chained anew here
+    told_waiting: str | None = None  # why our first event is not admitted today, as it was reported
+    reclaimed: set[str] = field(default_factory=set)  # uids of lost events that were resubmitted here
     first_seen: FirstSeen = field(default_factory=FirstSeen)
     void_uids: tuple[Oid | None, frozenset[tuple[str, str, str]]] | None = None  # at a tip: uid, actor, key
     rotation: int = 0  # of the nodes whose lines come first into a batch
@@ -71,11 +71,11 @@ class Replica:
         return self.first_seen.age_s(position, self.clock.monotonic_s())
 
     def check(self, line: bytes) -> Event | None:
-        """Return the event in an offered line, if it is well formed and rightly signed."""
+        """Return the event in an offered line; None if it is not well formed and rightly signed."""
         return self.lines.check(line, self.branch.fleet)
 
     def is_sequenced(self, line: bytes) -> bool:
-        """Return whether the ledger holds this event, or it can never count (a lost term's)."""
+        """Return whether the ledger holds this event, or the event can never count (its term was lost)."""
         event = self.check(line)
         if event is None or event.seq is None or event.uid in self.branch.fleet.positions:
             return True
@@ -112,7 +112,7 @@ def own_ref(replica: Replica, disk: DurableState) -> str:
 
 
 def descends(objects: Objects, old: Oid, new: Oid) -> bool:
-    """Return whether `new` extends `old` along first parents: what a merge brings in from the side is no ledger."""
+    """Return whether `new` extends `old` along first parents: commits that a merge brings in are no ledger."""
     if old == new:
         return True
     try:
@@ -125,9 +125,9 @@ def descends(objects: Objects, old: Oid, new: Oid) -> bool:
 def advance_to(replica: Replica, tip: Oid, *, known: Mapping[bytes, Event | None] | None = None) -> None:
     """Bring the branch to `tip`: commit by commit where they are few, otherwise from the tip's tree and checkpoint.
 
-    What is trusted is a function of the whole history. If a tree was believed without a look at what came before it,
-    and damage is found then or later, every commit is walked from the start: so a newcomer and a node that was there
-    all the time trust the same lines.
+    Which lines are trusted is a function of the whole history. If a tree was believed without reading the commits
+    before it, and damage is found then or later, every commit is walked from the first. So a newcomer and a node that
+    was there all the time trust the same lines.
     """
     branch = replica.branch
     if branch.tip is not None and descends(replica.objects, branch.tip, tip):
@@ -163,7 +163,7 @@ def advance_to(replica: Replica, tip: Oid, *, known: Mapping[bytes, Event | None
 
 
 def _only_grew(replica: Replica, tip: Oid) -> bool:
-    """Return whether none of the newest commits took lines away: what was tampered with may look well formed."""
+    """Return whether none of the newest commits removed lines: a log that was tampered with may look well formed."""
     commits = replica.objects.first_parents(tip, stop=None, limit=limits.LOOK_BACK_COMMITS)
     scan = replica.fresh()
     return all(scan.extends(older, newer) for older, newer in pairwise(commits))
