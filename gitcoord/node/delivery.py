@@ -13,8 +13,8 @@ import tenacity
 
 from gitcoord.core.errors import GitcoordError, Lost, NoEffect, NotConfirmed, Unreachable
 from gitcoord.core.format.event import Event, Head, may_be_of_node, parse
-from gitcoord.core.round.protocol import Report
 from gitcoord.core.round.replica import Replica
+from gitcoord.core.round.results import Report
 from gitcoord.node import peers, push_budget
 from gitcoord.node.clock import since_boot_s
 from gitcoord.store.home import locks

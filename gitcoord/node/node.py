@@ -20,8 +20,8 @@ from gitcoord.core.ledger import checkpoint
 from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.ports import Objects, Remote
 from gitcoord.core.round import protocol
-from gitcoord.core.round.protocol import Report
 from gitcoord.core.round.replica import Clock, Replica, advance_to
+from gitcoord.core.round.results import Report
 from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.features import FEATURES
 from gitcoord.node import config as preferences

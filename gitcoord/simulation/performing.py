@@ -8,7 +8,7 @@ from typing import Any
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.format.event import Draft, Event, Head
 from gitcoord.core.round import effects
-from gitcoord.core.round.protocol import Report
+from gitcoord.core.round.results import Report
 from gitcoord.simulation.disk import Crash
 from gitcoord.simulation.hostile import gains
 from gitcoord.simulation.machine import Machine

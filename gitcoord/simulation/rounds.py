@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gitcoord.core.errors import Corrupt, GitcoordError, Lost, Unreachable
 from gitcoord.core.round import protocol
-from gitcoord.core.round.protocol import Report
+from gitcoord.core.round.results import Report
 from gitcoord.node import push_budget
 from gitcoord.simulation import performing, seat
 from gitcoord.simulation.machine import Machine, machines

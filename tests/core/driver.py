@@ -25,8 +25,8 @@ from gitcoord.core.names import uid_from
 from gitcoord.core.ports import Fetched, Objects, Oid, Pushed, PushOutcome, TreeEntry, Update
 from gitcoord.core.round import effects, protocol
 from gitcoord.core.round.effects import Effect
-from gitcoord.core.round.protocol import Report
 from gitcoord.core.round.replica import Clock, Replica
+from gitcoord.core.round.results import Report
 from gitcoord.features import FEATURES
 from gitcoord.store.memory import MemoryServer, MemoryStore, reachable_objects
 

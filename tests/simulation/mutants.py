@@ -30,7 +30,7 @@ from gitcoord.core.format import event
 from gitcoord.core.format.event import Event
 from gitcoord.core.leadership import leader_lease, leader_watch, session, timings
 from gitcoord.core.ports import Oid, Pushed, Update
-from gitcoord.core.round import commits, leader_round, ledger_sync, protocol, reconcile
+from gitcoord.core.round import commits, leader_round, ledger_sync, protocol, reconcile, results
 from gitcoord.simulation import chores, remote
 from gitcoord.simulation.checking import reference_fold
 from gitcoord.simulation.disk import SimDisk
@@ -181,7 +181,7 @@ MUTANTS: dict[str, Mutant] = {
         LOST,
         [
             rewritten(
-                protocol,
+                results,
                 "_ledger_accepted",
                 (
                     "yield SaveTip(plan.ledger_oid, max(disk.term, replica.branch.fleet.terms.highest))",
@@ -523,7 +523,7 @@ MUTANTS: dict[str, Mutant] = {
         TWO_ACT,
         [
             rewritten(
-                protocol,
+                results,
                 "_own_accepted",
                 (
                     "local.confirm_heartbeats()",

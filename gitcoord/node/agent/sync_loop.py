@@ -13,7 +13,7 @@ import tenacity
 
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError, Lost, Paused, Refused, Unreachable
 from gitcoord.core.names import uid_from
-from gitcoord.core.round.protocol import Report
+from gitcoord.core.round.results import Report
 from gitcoord.node.clock import since_boot_s
 from gitcoord.node.guards import describe_error
 from gitcoord.node.node import Node

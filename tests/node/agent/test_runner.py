@@ -19,7 +19,7 @@ import pytest
 import gitcoord
 from gitcoord.core.errors import BadCredentials, Corrupt, GitcoordError, Lost, Refused, Unreachable
 from gitcoord.core.leadership.session import Session
-from gitcoord.core.round.protocol import Report
+from gitcoord.core.round.results import Report
 from gitcoord.node import push_budget
 from gitcoord.node.agent import sessions
 from gitcoord.node.agent.options import RunOptions
