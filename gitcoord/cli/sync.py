@@ -18,12 +18,16 @@ LOOK_S = 0.02
 
 
 @click.command("sync")
+@click.option("--restore", is_flag=True, help="Put this fleet's ledger back, where another one took its place")
 @json_option
-def command(as_json: bool) -> None:
+def command(restore: bool, as_json: bool) -> None:
     """Exchange events with the remote now: one round.
 
     Beside a running agent it waits for that one's next round. Exit code 4: the remote did not answer, or some events
-    are still on this disk only; 5: it does not know us.
+    are still on this disk only; 5: it does not know us; 6: another fleet's ledger took the place of ours.
+
+    A clone that saw the fleet's ledger within the last week puts it back by itself. One that did not, or that put it
+    back too often in a day, asks for --restore: somebody may have founded a fleet anew there, on purpose.
 
     \b
     Example:
@@ -31,11 +35,15 @@ def command(as_json: bool) -> None:
     """
     import filelock
 
+    from gitcoord.core.round.sight import Sight
+
     node = here()
     before = [event for event in node.disk.pending() if node.fleet.position_of(event) is None]
     races = 0
+    if restore:
+        node.home.save_sight(Sight().seen(int(time.time())))
     try:
-        if node.home.running():
+        if node.home.running() and not restore:  # after a refusal the agent's next round may be far
             _wait_for_round(node)
         else:
             races = node.sync().races_lost

@@ -58,6 +58,10 @@ class Corrupt(GitcoordError):
     exit_code = 6
 
 
+class ForeignLedger(Corrupt):
+    """What lies on the ledger's branch is no ledger of the fleet that this clone belongs to."""
+
+
 class Oversized(Corrupt):
     """An object is larger than what it stands for can be; it was not read."""
 

@@ -17,6 +17,9 @@ Oid = str
 NAME_TAKEN = "name taken:"
 """So begins the reason of a denied push where another ref has our ref's folder's name, or we have its."""
 
+ALREADY_THERE = "already there"
+"""The reason of an accepted push whose ref had the new value before: git compares nothing then."""
+
 
 class PushOutcome(enum.Enum):
     """What became of one compare-and-swap (DESIGN, section 4)."""

@@ -49,6 +49,8 @@ def perform(node: Node, effect: effects.Effect) -> Any:
         case effects.SaveTip(oid, term):
             node.store.keep("ledger", oid)
             return node.home.save_tip(oid, term)
+        case effects.SaveSight(sight):
+            return node.home.save_sight(sight)
         case effects.Trim(head):
             return node.home.queue.trim(head)
         case effects.Rechain(head, sequenced):
@@ -91,6 +93,6 @@ def _become_new_node(node: Node, reason: str) -> str:
 
 
 def _notify(node: Node, kind: str, text: str) -> None:
-    if kind in ("bad_line", "outbox_defaced", "outbox_blocked"):
+    if kind in ("bad_line", "outbox_defaced", "outbox_blocked", "replaced"):
         node.home.add_error({"time": utc_now(), "kind": kind, "text": text})
     node.tell(kind, text)

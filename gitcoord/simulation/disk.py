@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from gitcoord.core.fold.chains import Sealing
 from gitcoord.core.format.event import Draft, Event, Head, Signer
 from gitcoord.core.ports import Oid
+from gitcoord.core.round.sight import Sight
 from gitcoord.store.home.queue_file import Content, HeadFile, joined
 
 
@@ -27,6 +28,7 @@ class Files:
     anew: bytes = b""
     tip: Oid | None = None
     term: int = 0
+    sight: Sight = Sight()
     orphans: tuple[bytes, ...] = ()
     outboxes: tuple[Oid, ...] = ()
     heartbeats: tuple[tuple[str, int], ...] = ()
@@ -63,6 +65,10 @@ class SimDisk:
     @property
     def term(self) -> int:
         return self.files.term
+
+    @property
+    def sight(self) -> Sight:
+        return self.files.sight
 
     @property
     def orphans(self) -> Sequence[bytes]:
@@ -128,6 +134,10 @@ class SimDisk:
     def save_tip(self, oid: Oid, term: int) -> None:
         self._step()
         self.files.tip, self.files.term = oid, term
+
+    def save_sight(self, sight: Sight) -> None:
+        self._step()
+        self.files.sight = sight
 
     def note_outbox(self, oid: Oid, heartbeats: Sequence[tuple[str, int]]) -> None:
         self._step()

@@ -91,6 +91,7 @@ class Machine:
             outbox_prefix=OUTBOXES,
             clock=Clock(self.local_s, lambda: world.wall(self.clock_offset_s), lambda: int(world.now_s)),
             rng=self.rng,
+            fleet_id=world.fleet_id,
         )
         self.local = LocalSessions(self.disk.node, world.profile, self.rng)
         self.local.lease.wanted = self.acts

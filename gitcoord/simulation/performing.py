@@ -91,6 +91,8 @@ def _write_down(machine: Machine, effect: effects.Effect) -> None:
             machine.store.keep("ledger", oid)
             disk.save_tip(oid, term)
             machine.remote.witness.wrote_down(machine.name, oid)
+        case effects.SaveSight(sight):
+            disk.save_sight(sight)
         case effects.Trim(head):
             disk.trim(head)
             machine.say(f"trims up to {head.seq}")

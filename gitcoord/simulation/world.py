@@ -55,6 +55,7 @@ class Guest(Protocol):
     """A hostile member, as far as the world knows of it."""
 
     lines: int
+    replaced_s: list[float]  # when it laid what is no ledger in the place of ours
 
 
 @dataclass(slots=True)

@@ -6,7 +6,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from gitcoord.core.errors import Corrupt, Oversized, Unreachable
 from gitcoord.core.ledger.outbox import chosen
-from gitcoord.core.ports import NAME_TAKEN, CommitInfo, Fetched, Oid, Pushed, PushOutcome, TreeEntry, Update
+from gitcoord.core.ports import (
+    ALREADY_THERE,
+    NAME_TAKEN,
+    CommitInfo,
+    Fetched,
+    Oid,
+    Pushed,
+    PushOutcome,
+    TreeEntry,
+    Update,
+)
 from gitcoord.store.git.objects import OID, decode_commit, decode_tree, encode_commit, encode_tree, oid_of
 from gitcoord.store.git.refs import NAME
 
@@ -55,7 +65,7 @@ def check_leases(advertised: Mapping[str, Oid], updates: Sequence[Update]) -> tu
     for update in updates:
         current = advertised.get(update.ref)
         if update.new is not None and current == update.new:
-            told[update.ref] = Pushed(PushOutcome.ACCEPTED, "already there")
+            told[update.ref] = Pushed(PushOutcome.ACCEPTED, ALREADY_THERE)
         elif current != update.old:
             told[update.ref] = Pushed(PushOutcome.STALE, "stale info")
         else:

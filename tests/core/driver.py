@@ -27,6 +27,7 @@ from gitcoord.core.round import effects, protocol
 from gitcoord.core.round.effects import Effect
 from gitcoord.core.round.replica import Clock, Replica
 from gitcoord.core.round.results import Report
+from gitcoord.core.round.sight import Sight
 from gitcoord.features import FEATURES
 from gitcoord.store.memory import MemoryServer, MemoryStore, reachable_objects
 
@@ -61,6 +62,7 @@ class Written:
     queue: tuple[Event, ...] = ()
     tip: Oid | None = None
     term: int = 0
+    sight: Sight = Sight()
     orphans: tuple[bytes, ...] = ()
     outboxes: tuple[Oid, ...] = ()
     heartbeats: tuple[tuple[str, int], ...] = ()
@@ -77,6 +79,7 @@ class DurableState:
     base = property(lambda self: self.written.base)
     tip = property(lambda self: self.written.tip)
     term = property(lambda self: self.written.term)
+    sight = property(lambda self: self.written.sight)
     orphans = property(lambda self: self.written.orphans)
     broken = property(lambda self: self.written.broken)
 
@@ -107,6 +110,7 @@ class World:
     machines: dict[str, Machine] = field(default_factory=dict)
     acknowledged: dict[str, tuple[str, str]] = field(default_factory=dict)  # uid → actor, content
     attempted: dict[str, tuple[str, str]] = field(default_factory=dict)
+    lost_tip: Oid = ""  # of the ledger before somebody replaced it
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
@@ -401,6 +405,8 @@ class Machine:
             case effects.SaveTip(oid, term):
                 self.store.keep("ledger", oid)
                 written.tip, written.term = oid, term
+            case effects.SaveSight(sight):
+                written.sight = sight
             case effects.Trim(head):
                 written.base = head
                 written.queue = tuple(e for e in written.queue if (e.seq or 0) > head.seq)

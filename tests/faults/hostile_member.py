@@ -3,7 +3,7 @@
 It has the good key of a plain member of an open fleet and the right to push. It does what the simulator's hostile
 member does (`gitcoord/simulation/hostile.py`), by real git, and more that only a real remote can show: it deletes
 outboxes and puts refs where they would be, lays outboxes that unpack large, sets the ledger back, cuts, forks and
-deletes it, and lays another fleet's in its place. It notes in FOLDER what it does, and its commits, before it pushes.
+deletes it. It notes in FOLDER what it does, and its commits, before it pushes.
 """
 
 from __future__ import annotations
@@ -22,13 +22,12 @@ from typing import Any
 
 from gitcoord.core import names
 from gitcoord.core.errors import GitcoordError
-from gitcoord.core.format.event import FOUNDING, Draft, seal
-from gitcoord.core.ledger import log_files, outbox
+from gitcoord.core.ledger import outbox
 from gitcoord.core.ports import Oid, TreeEntry
 from gitcoord.core.round.replica import advance_to
 from gitcoord.node.clock import utc_now
 from gitcoord.node.node import Node, open_node
-from gitcoord.simulation.hostile.member import NAME, NODE, Hostile
+from gitcoord.simulation.hostile.member import NAME, Hostile
 from gitcoord.simulation.world import LEDGER, OUTBOXES
 
 DONE = "hostile.jsonl"  # in FOLDER: a line for each thing that it did
@@ -94,9 +93,12 @@ class Ground:
             node = ref.removeprefix(OUTBOXES)
             if ref.startswith(OUTBOXES) and node in fleet.heads and names.node_tag(node):
                 found.append(
-                    SimpleNamespace(agent=self.agent_of(node), disk=SimpleNamespace(node=node), replica=self.replica)
+                    SimpleNamespace(
+                        agent=self.agent_of(node), disk=SimpleNamespace(node=node, tip=self.tip), replica=self.replica
+                    )
                 )
-        return found or [SimpleNamespace(agent="ghost", disk=SimpleNamespace(node="ghost"), replica=self.replica)]
+        ghost = SimpleNamespace(node="ghost", tip=self.tip)
+        return found or [SimpleNamespace(agent="ghost", disk=ghost, replica=self.replica)]
 
     def agent_of(self, node: str) -> str:
         others = [member.id for member in self.replica.branch.fleet.members.by_id.values() if member.id != NAME]
@@ -159,8 +161,7 @@ class RealHostile(Hostile):
         self.ground = ground
         self.large_at_s = 0.0
         self.next_acts: list[str] = []  # each kind comes once before any comes again
-        self.foreign: dict[Oid, Oid] = {}  # ledgers that everybody refuses, and what each was laid over
-        self.owes = False  # one of them may lie there
+        self.replaces = True
         self.acts |= {
             "takes outboxes away": self._take_away,
             "lays a large outbox": self._lay_large,
@@ -172,25 +173,21 @@ class RealHostile(Hostile):
         ground, rng = self.ground, self.rng
         ground.said.clear()
         ground.look()
-        self.owes = ground.seen.get(LEDGER) in self.foreign
-        if self.owes:  # until then nobody goes on: that is what whoever may push can do
-            name, ground.refs[LEDGER] = "gives the ledger back", self.foreign[ground.tip]
-        elif LEDGER not in ground.seen:
+        if LEDGER not in ground.seen:
             return
-        else:
-            ground.fold()
-            self.old_boxes += [oid for ref, oid in sorted(ground.refs.items()) if ref != LEDGER]
-            del self.old_boxes[:-50]
-            if not ground.replica.branch.fleet.members.get(NAME):
-                self._next(NAME, "agent_joined", "I am harmless", timestamp=ground.wall())
-            self.next_acts = self.next_acts or rng.sample(sorted(self.acts), len(self.acts))
-            name = self.next_acts.pop()
-            self.acts[name]()
-            self._offer()
+        ground.fold()  # it waits, like all others, while what it laid there is no ledger of this fleet
+        self.old_boxes += [oid for ref, oid in sorted(ground.refs.items()) if ref != LEDGER]
+        del self.old_boxes[:-50]
+        if not ground.replica.branch.fleet.members.get(NAME):
+            self._next(NAME, "agent_joined", "I am harmless", timestamp=ground.wall())
+        self.next_acts = self.next_acts or rng.sample(sorted(self.acts), len(self.acts))
+        name = self.next_acts.pop()
+        self.acts[name]()
+        self._offer()
         made = [oid for ref, oid in ground.refs.items() if ground.seen.get(ref) != oid]
         ground.note(act=name, said=ground.said, lines=self.lines, commits=made)  # BEFORE anybody can see them
-        forces = name in ("tampers with the ledger", "gives the ledger back") or rng.random() < FORCES
-        if not ground.push(ledger_by_force=forces) and name in self.acts:
+        forces = name in ("tampers with the ledger", "replaces the ledger") or rng.random() < FORCES
+        if not ground.push(ledger_by_force=forces):
             self.next_acts.insert(0, name)
 
     def _take_away(self) -> None:
@@ -224,9 +221,9 @@ class RealHostile(Hostile):
         self.world.say("", f"{len(files) * LARGE_BLOB_BYTES // 10**6} MB at {ref}")
 
     def _tamper(self) -> None:
-        """Set the ledger back, cut it off from its past, fork it, turn it round, delete it, or lay another's there."""
+        """Set the ledger back, cut it off from its past, fork it, turn it round, or delete it."""
         refs, god, rng = self.ground.refs, self.world.god, self.rng
-        tip, way = self.world.tip, rng.choice(["back", "cut", "fork", "turn", "delete", "foreign", "lie", "empty"])
+        tip, way = self.world.tip, rng.choice(["back", "cut", "fork", "turn", "delete", "lie", "empty"])
         older = rng.choice([tip, *god.first_parents(tip, stop=None, limit=BACK_COMMITS)])
         tree = god.commit(tip).tree
         self.world.say("", f"the ledger: {way}")
@@ -234,30 +231,20 @@ class RealHostile(Hostile):
             del refs[LEDGER]
         elif way == "back":
             refs[LEDGER] = older
-        elif way == "foreign":
-            refs[LEDGER] = self._commit(god.put_tree(self._foreign()))
-            self.foreign[refs[LEDGER]], self.owes = tip, True
         elif way == "fork":
             refs[LEDGER] = older
             self._sequence([event.line for event in self._pending()[:5]])
         elif way == "empty":
-            refs[LEDGER] = self._commit(god.put_tree({}), rng.choice([tip, older]))
+            refs[LEDGER] = self._lying(god.put_tree({}), rng.choice([tip, older]))
         else:
             parents = {"cut": [], "turn": [older, tip], "lie": [tip]}[way]
-            refs[LEDGER] = self._commit(tree, *parents)
-            if way == "cut":  # where the tree is an odd one, nobody goes on from it
-                self.foreign[refs[LEDGER]], self.owes = tip, True
+            refs[LEDGER] = self._lying(tree, *parents)
 
-    def _commit(self, tree: Oid, *parents: Oid) -> Oid:
+    def _lying(self, tree: Oid, *parents: Oid) -> Oid:
         message = f"Position: {10**9}\nTerm: {2**53}\nSequenced-by: {NAME}\nNonce: {self.world.uid('')}\n"
         return self.world.god.put_commit(
             tree=tree, parents=parents, message=f"lies\n\n{message}", author=NAME, time_s=int(self.world.now_s)
         )
-
-    def _foreign(self) -> dict[str, TreeEntry]:
-        draft = Draft(NAME, FOUNDING, "mine", self.ground.wall(), self.world.uid(""))
-        line = seal(draft, node=NODE, after=None, signer=self.signer, fleet="").line
-        return {log_files.open_path(0): TreeEntry(self.world.god.put_blob(line + b"\n"))}
 
 
 def done_by(folder: Path) -> Iterator[dict[str, Any]]:
@@ -275,7 +262,7 @@ def main(clone: str, folder: str, seed: str) -> None:
         ground.note(key=hostile.signer.key)
         asked: list[int] = []
         signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
-        while not asked or hostile.owes:
+        while not asked:
             try:
                 hostile.step()
             except (GitcoordError, subprocess.TimeoutExpired) as wrong:  # the remote's weather is everybody's

@@ -11,16 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from gitcoord.core.errors import Corrupt, GitcoordError, Refused
+from gitcoord.core.errors import ForeignLedger, GitcoordError, Refused
 from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Draft, Head, seal
 from gitcoord.core.format.keys import Ed25519Signer, Verifier
 from gitcoord.core.format.vouches import vouch
+from gitcoord.core.limits import LOOK_BACK_COMMITS
 from gitcoord.core.round.replica import advance_to
+from gitcoord.core.round.sight import DAY_S, Sight
 from gitcoord.features import FEATURES
 from gitcoord.node.clock import new_uid, utc_now
 from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.node import Node, open_node
+from tests.cli.clones import gitcoord
 
 LEDGER = "refs/heads/gitcoord/ledger"
 
@@ -166,22 +169,85 @@ def test_a_ledger_replaced_by_a_fork_gets_every_vanished_line_back(clones: Clone
     clones.agree()
 
 
-def test_the_ledger_of_another_fleet_is_refused(clones: Clones, tmp_path: Path) -> None:
-    mine = clones.tip()
-    strange = Clones(tmp_path / "strange")
+def lay_another_fleets(clones: Clones) -> None:
+    """Lay another fleet's ledger on the branch, by force."""
+    strange = Clones(clones.folder / "strange")
     strange.join("stranger").close()
     subprocess.run(
         ["git", "-C", str(clones.remote), "fetch", "-q", str(strange.remote), f"+{LEDGER}:{LEDGER}"], check=True
     )
+
+
+def lay_rubbish(clones: Clones, *, name: str = "") -> None:
+    """Lay a commit on the branch that is no ledger: an empty tree, or one file."""
+    blob = clones.git("hash-object", "-w", "--stdin", data=b"print('hello')\n")
+    tree = clones.git("mktree", data=f"100644 blob {blob}\t{name}\n".encode() if name else b"")
+    who = ["-c", "user.name=m", "-c", "user.email=m@example.invalid"]
+    clones.git("update-ref", LEDGER, clones.git(*who, "commit-tree", tree, "-m", "rubbish"))
+
+
+REPLACED = {
+    "another fleet's": lay_another_fleets,
+    "source code": lambda clones: lay_rubbish(clones, name="main.py"),
+    "an empty tree": lay_rubbish,
+    "lines that are none": lambda clones: lay_rubbish(clones, name="events-0000000000.log"),
+}
+
+
+@pytest.mark.parametrize("what", REPLACED)
+def test_a_ledger_that_was_replaced_is_put_back_by_whoever_followed_it(clones: Clones, what: str) -> None:
+    mine, before = clones.tip(), clones.log()
+    REPLACED[what](clones)
     clones.say("one", "kept")
-    with pytest.raises(Corrupt, match="belongs to|this is another fleet"):
-        clones.open["one"].sync()
-    with pytest.raises(Corrupt, match="belongs to|this is another fleet"):
-        clones.reopen("one").sync()
-    clones.git("update-ref", LEDGER, mine)
+    clones.reopen("one").sync()
+    assert "replaced" in clones.told["one"] and clones.log().startswith(before)
+    assert "was replaced by" in (clones.open["one"].home.path / "events.error.log").read_text()
+    clones.git("merge-base", "--is-ancestor", mine, clones.tip())
     clones.settle()
     assert clones.notes() == ["kept"]
     clones.agree()
+
+
+def test_a_clone_that_comes_back_after_months_puts_it_back_only_if_told_to(clones: Clones) -> None:
+    lay_another_fleets(clones)
+    theirs, home = clones.tip(), clones.open["one"].home
+    home.save_sight(Sight((home.sight.seen_s or 0) - 60 * DAY_S))
+    clones.say("one", "kept")
+    with pytest.raises(ForeignLedger, match="`gitcoord sync --restore`"):
+        clones.open["one"].sync()
+    clone = clones.folder / "one"
+    refused = gitcoord(clone, "sync")
+    assert refused.code == 6 and "gitcoord leave" in refused.err and clones.tip() == theirs
+    assert gitcoord(clone, "sync", "--restore").code == 0
+    assert clones.tip() != theirs
+    clones.settle()
+    assert clones.notes() == ["kept"]
+    clones.agree()
+
+
+def test_a_newcomer_that_has_only_the_newest_commits_loses_nothing_when_the_ledger_is_replaced(clones: Clones) -> None:
+    for number in range(LOOK_BACK_COMMITS + 5):
+        clones.say("one", f"number {number}")
+        clones.open["one"].sync()
+    late = clones.join("late")
+    assert (late.home.store / "shallow").exists()
+    lay_another_fleets(clones)
+    clones.say("late", "kept")
+    with contextlib.suppress(GitcoordError):
+        late.sync()
+    clones.settle()
+    assert clones.notes()[-1] == "kept"
+    clones.agree()
+
+
+def test_a_damaged_note_of_when_the_ledger_was_seen_counts_as_none(clones: Clones) -> None:
+    home = clones.open["one"].home
+    assert home.sight.seen_s
+    for data in (b"", b"\0\0", b"yesterday\n", b"- x\n"):
+        (home.path / "sight").write_bytes(data)
+        assert home.sight == Sight()
+    home.save_sight(Sight(None, (5, 6)))
+    assert home.sight == Sight(None, (5, 6))
 
 
 @pytest.mark.parametrize("queued", [False, True])

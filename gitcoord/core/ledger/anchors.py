@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from gitcoord.core.errors import Corrupt, Refused
+from gitcoord.core.errors import ForeignLedger, Refused
 from gitcoord.core.fleet_state import EMPTY, FleetState
 from gitcoord.core.fold import membership, terms
 from gitcoord.core.fold.chains import Inadmissible
@@ -61,14 +61,14 @@ def may_be_closed(lines: Iterable[bytes]) -> bool:
 
 
 def check(anchors: Anchors, lines: Sequence[bytes]) -> None:
-    """Raise Corrupt where the log is not the one that the anchors are of."""
+    """Raise ForeignLedger where the log is not the one that the anchors are of."""
     if anchors.founders:
         try:
             founder = fingerprint(parse(lines[0]).key) if lines else "nobody's"
         except Malformed:
             founder = "unreadable"
         if founder not in anchors.founders:
-            raise Corrupt(
+            raise ForeignLedger(
                 f"this is another fleet than the one that this clone trusts ({VARIABLE}): the key of its "
                 f"founder is {founder}, not {' or '.join(sorted(anchors.founders))}. Name the right remote, "
                 "or run `gitcoord leave` and `gitcoord init` to join that fleet"
@@ -76,14 +76,14 @@ def check(anchors: Anchors, lines: Sequence[bytes]) -> None:
     wanted, digest = dict(anchors.digests), EMPTY
     for position in wanted:
         if position > len(lines):
-            raise Corrupt(
+            raise ForeignLedger(
                 f"the ledger ends at position {len(lines)}, before position {position} of {VARIABLE}: "
                 "somebody has set it back"
             )
     for position, line in enumerate(lines[: max(wanted, default=0)], 1):
         digest = hash_of(digest.encode() + line)
         if wanted.get(position, digest) != digest:
-            raise Corrupt(
+            raise ForeignLedger(
                 f"the ledger's digest at position {position} is {digest}, and {VARIABLE} names "
                 f"{wanted[position]}: this is another ledger, or somebody has rewritten it"
             )

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from gitcoord.core.format.event import Draft, Event, Head
 from gitcoord.core.ports import Oid, Update
+from gitcoord.core.round.sight import Sight
 
 
 class Fetch(NamedTuple):
@@ -37,6 +38,12 @@ class SaveTip(NamedTuple):
 
     oid: Oid
     term: int
+
+
+class SaveSight(NamedTuple):
+    """→ None, once it is durable when the ledger was seen on its branch last, and when it was put back there"""
+
+    sight: Sight
 
 
 class Trim(NamedTuple):
@@ -101,6 +108,7 @@ Effect = (
     | Push
     | Wait
     | SaveTip
+    | SaveSight
     | Trim
     | Rechain
     | RestoreFromOutbox
@@ -139,6 +147,10 @@ class DurableState(Protocol):
     @property
     def term(self) -> int:
         """The highest term ever seen."""
+
+    @property
+    def sight(self) -> Sight:
+        """When the ledger was seen on its branch last, and when it was put back there."""
 
     @property
     def orphans(self) -> Sequence[bytes]:

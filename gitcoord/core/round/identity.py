@@ -33,7 +33,7 @@ def _is_foreign_line(replica: Replica, disk: DurableState, line: bytes) -> bool:
     if event is None or event.seq is None or event.node != disk.node or not disk.owns(event):
         return False
     pending = disk.pending()
-    if any(event.uid == ours.uid for ours in pending):
+    if any(event.uid == ours.uid for ours in pending) or line in disk.orphans:  # or what a set back ledger lost
         return False
     newest = pending[-1].seq or 0 if pending else disk.base.seq
     return event.seq > newest or not replica.is_sequenced(line)

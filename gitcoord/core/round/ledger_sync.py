@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from gitcoord.core.errors import BadCredentials, Corrupt, Unreachable
+from gitcoord.core.errors import BadCredentials, Corrupt, ForeignLedger, Unreachable
 from gitcoord.core.format.event import parse
-from gitcoord.core.ledger.branch import BadLine
+from gitcoord.core.ledger.branch import BadLine, LedgerBranch
+from gitcoord.core.ledger.origin import fleet_of, is_some_ledger
 from gitcoord.core.ledger.trees import readable
-from gitcoord.core.ports import Fetched, Oid, PushOutcome, Update
-from gitcoord.core.round.effects import DurableState, Effect, NextStep, Notify, Push, SaveOrphans, SaveTip, Steps
+from gitcoord.core.ports import ALREADY_THERE, Fetched, Oid, Pushed, PushOutcome, Update
+from gitcoord.core.round.effects import (
+    DurableState,
+    Effect,
+    NextStep,
+    Notify,
+    Push,
+    SaveOrphans,
+    SaveSight,
+    SaveTip,
+    Steps,
+)
 from gitcoord.core.round.replica import Replica, advance_to, descends
 
 TOLD_AT_ONCE = 5  # refs, or bad lines; anybody who may push can make thousands
@@ -30,12 +41,9 @@ def follow_ledger(replica: Replica, disk: DurableState, refs: dict[str, Oid]) ->
         )
         seen = None
     if seen is not None and tip != seen and not (tip and descends(replica.objects, seen, tip)):
-        if tip is None or descends(replica.objects, tip, seen):
-            if not (yield from _restore_remote(replica, tip, seen)):
-                return NextStep.RESTART
-            tip = seen
-        else:
-            yield from _handle_fork(replica, disk, seen, tip)
+        if not (yield from _settle(replica, disk, seen, tip)):
+            return NextStep.RESTART
+        tip = disk.tip
     if tip is None:
         return NextStep.CONTINUE
     news: list[BadLine] = []
@@ -45,6 +53,9 @@ def follow_ledger(replica: Replica, disk: DurableState, refs: dict[str, Oid]) ->
         news = [bad for bad in replica.branch.bad if bad not in before]
     if tip != disk.tip:
         yield SaveTip(tip, max(disk.term, replica.branch.fleet.terms.highest))
+    sight = disk.sight.seen(replica.clock.epoch_s())
+    if sight != disk.sight and tip == refs.get(replica.ledger_ref):
+        yield SaveSight(sight)
     for bad in news[:TOLD_AT_ONCE]:
         yield Notify("bad_line", f"{bad.where}: {bad.reason}")
     if len(news) > TOLD_AT_ONCE:
@@ -80,49 +91,108 @@ def _is_here(replica: Replica, commit: Oid) -> bool:
     return True
 
 
-def _restore_remote(replica: Replica, old: Oid | None, seen: Oid) -> Generator[Effect, Any, bool]:
-    """Push our ledger to a remote that was set back to an older one: a fast-forward.
+def _settle(replica: Replica, disk: DurableState, seen: Oid, tip: Oid | None) -> Generator[Effect, Any, bool]:
+    """Follow a fork of our ledger, and put ours in the place of anything else. Then `disk.tip` is what to go by.
 
-    Return False if somebody else moved the remote meanwhile. If the remote denies the push, this node relies on what
-    it has seen, pushes its outbox, and leaves the ledger alone for a while.
+    Return False if somebody else moved the ledger meanwhile.
+    """
+    if tip is None or descends(replica.objects, tip, seen):
+        words = f"the remote's ledger was set back to {(tip or 'nothing')[:12]}; restoring {seen[:12]}"
+        answer = yield from _restore_remote(replica, tip, seen, Notify("rollback", words))
+    elif (yield from _handle_fork(replica, disk, seen, tip)):
+        return True
+    else:
+        answer = yield from _restore_replaced(replica, disk, seen, tip)
+    return answer is None or answer.outcome not in (PushOutcome.STALE, PushOutcome.UNKNOWN)
+
+
+def _restore_remote(
+    replica: Replica, old: Oid | None, seen: Oid, told: Notify
+) -> Generator[Effect, Any, Pushed | None]:
+    """Give the remote our ledger again, in the place of `old`. Return what it answers; None while it is left alone.
+
+    If the remote refuses, this node goes by what it has seen, pushes its outbox, and leaves the ledger alone for a
+    while.
     """
     if replica.refusals.is_quiet(replica.clock.monotonic_s()):
-        return True
-    yield Notify("rollback", f"the remote's ledger was set back to {(old or 'nothing')[:12]}; restoring {seen[:12]}")
+        return None
+    yield told
     answers = yield Push((Update(replica.ledger_ref, old, seen),))
-    answer = answers[replica.ledger_ref]
+    answer: Pushed = answers[replica.ledger_ref]
     if answer.reason.startswith("credentials:"):
         raise BadCredentials(answer.reason.removeprefix("credentials:").strip())
     if answer.outcome is PushOutcome.UNREACHABLE:
-        raise Unreachable(f"the ledger was set back; restoring it failed: {answer.reason}")
+        raise Unreachable(f"the ledger was set back or replaced; restoring it failed: {answer.reason}")
     if answer.outcome is PushOutcome.DENIED:
         replica.refusals.back_off(replica.clock.monotonic_s())
         yield Notify(
-            "ledger_denied", f"the ledger was set back, and the remote refuses to have it restored: {answer.reason}"
+            "ledger_denied",
+            f"the ledger was set back or replaced, and the remote refuses to have it restored: {answer.reason}",
         )
-    return answer.outcome in (PushOutcome.ACCEPTED, PushOutcome.DENIED)
+    return answer
 
 
-def _handle_fork(replica: Replica, disk: DurableState, seen: Oid, tip: Oid) -> Steps:
-    """Go on from the remote's ledger, which has parted from ours, and offer again every line that vanished."""
+def _restore_replaced(
+    replica: Replica, disk: DurableState, seen: Oid, tip: Oid
+) -> Generator[Effect, Any, Pushed | None]:
+    """Put our ledger in the place of what is none of this fleet. Raise ForeignLedger where a person has to decide.
+
+    What is no ledger at all gives way always, as if the branch had been deleted.
+    """
+    sight, now_s, theirs_id = disk.sight, replica.clock.epoch_s(), fleet_of(replica.objects, tip)
+    what = f"that of fleet {theirs_id}" if theirs_id else "what is no ledger that this version of gitcoord reads"
+    words = f"the remote's ledger was replaced by {what} (commit {tip[:12]})"
+    is_ledger = is_some_ledger(replica.objects, tip)
+    if is_ledger and (sight.is_spent(now_s) or not sight.is_recent(now_s)):
+        why = "has not seen its own ledger there for days"
+        if sight.is_spent(now_s):
+            why = f"has put its own ledger back {len(sight.restored_s)} times in a day"
+            if sight.seen_s is not None:
+                yield SaveSight(sight.forgotten())
+        raise ForeignLedger(
+            f"{words}; this clone belongs to {replica.branch.fleet.id}, and {why}: run `gitcoord sync --restore` to "
+            "put it back for the whole fleet, or `gitcoord leave` and `gitcoord init` to join the other one"
+        )
+    answer = yield from _restore_remote(replica, tip, seen, Notify("replaced", f"{words}; restoring {seen[:12]}"))
+    if is_ledger and answer is not None and answer.outcome in (PushOutcome.ACCEPTED, PushOutcome.UNKNOWN):
+        if answer.reason != ALREADY_THERE:  # then another clone did it
+            yield SaveSight(disk.sight.restored(now_s))
+    return answer
+
+
+def _read_fork(replica: Replica, tip: Oid) -> LedgerBranch | None:
+    """Return a ledger that has parted from ours; None where it is not of this fleet.
+
+    Every line of it is folded: a checkpoint that lies may be laid beside a fork.
+    """
+    mine, accepts = replica.branch, replica.accepts_checkpoints
+    if fleet_of(replica.objects, tip) != mine.fleet.id:
+        return None
+    replica.branch, replica.accepts_checkpoints = replica.fresh(), False
+    try:
+        advance_to(replica, tip)
+        return replica.branch if replica.branch.fleet.id == mine.fleet.id else None
+    except ForeignLedger:
+        return None
+    finally:
+        replica.branch, replica.accepts_checkpoints = mine, accepts
+
+
+def _handle_fork(replica: Replica, disk: DurableState, seen: Oid, tip: Oid) -> Generator[Effect, Any, bool]:
+    """Go on from the remote's ledger, which has parted from ours, and offer again every line that vanished.
+
+    Return False where it is no ledger of this fleet: no line of it is folded.
+    """
     if replica.branch.tip != seen:
         advance_to(replica, seen)
     mine = replica.branch
+    theirs = _read_fork(replica, tip)
+    if theirs is None:
+        return False
     read = mine.line_at()
     ours = [read(position) for position in range(1, mine.fleet.position + 1)]
     replica.objects.keep(f"forks/{seen[:12]}", seen)
-    replica.branch = replica.fresh()
-    try:
-        advance_to(replica, tip)
-    except Corrupt:
-        replica.branch = mine
-        raise
-    if mine.fleet.id != replica.branch.fleet.id:
-        theirs_id, replica.branch = replica.branch.fleet.id, mine
-        raise Corrupt(
-            f"the remote's ledger was replaced by that of fleet {theirs_id}; this clone belongs to {mine.fleet.id}: "
-            "restore the remote, or run `gitcoord leave` and `gitcoord init`"
-        )
+    replica.branch = theirs
     read = replica.branch.line_at()
     kept = {read(position) for position in range(1, replica.branch.fleet.position + 1)}
     lost = [line for line in ours if line not in kept and parse(line).seq is not None]
@@ -133,3 +203,4 @@ def _handle_fork(replica: Replica, disk: DurableState, seen: Oid, tip: Oid) -> S
         f"the remote's ledger parted from the one seen before ({seen[:12]}, kept here as forks/{seen[:12]}): "
         f"{len(lost)} events that vanished are offered again",
     )
+    return True

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from gitcoord.core import limits
-from gitcoord.core.errors import Corrupt
+from gitcoord.core.errors import Corrupt, ForeignLedger
 from gitcoord.core.fold.ledger_time import FirstSeen
 from gitcoord.core.format.event import Event, Head, parse
 from gitcoord.core.leadership.budget import Budget
@@ -44,6 +44,7 @@ class Replica:
     outbox_prefix: str  # "refs/gitcoord/nodes/"
     clock: Clock
     rng: Random
+    fleet_id: str = ""  # "": the first ledger that is read says it
     outboxes: dict[str, Outbox] = field(default_factory=dict)
     publish: Callable[[LedgerBranch], Mapping[str, bytes | None]] = lambda branch: {}
     anchors: Anchors = field(default_factory=Anchors)  # what a newcomer was told to trust: the founder's key, a digest
@@ -150,9 +151,10 @@ def advance_to(replica: Replica, tip: Oid, *, known: Mapping[bytes, Event | None
     fresh.fully_walked = not replica.objects.commit(tip).parents
     if fresh.damaged or not _only_grew(replica, tip):
         fresh = _walk(replica, tip)
-    if branch.fleet.id and fresh.fleet.id != branch.fleet.id:
-        raise Corrupt(
-            f"the remote's ledger is of fleet {fresh.fleet.id}, this clone belongs to {branch.fleet.id}: "
+    mine = branch.fleet.id or replica.fleet_id
+    if mine and fresh.fleet.id != mine:
+        raise ForeignLedger(
+            f"the remote's ledger is of fleet {fresh.fleet.id}, this clone belongs to {mine}: "
             "name the right remote, or run `gitcoord leave` and `gitcoord init` to join the new one"
         )
     if replica.anchors and not fresh.checkpoint_position:
@@ -175,7 +177,7 @@ def _walk(replica: Replica, tip: Oid) -> LedgerBranch:
         fresh.apply_commit(commit)
         if not fresh.fleet.position:  # each of thousands of commits would be damage that nobody repairs
             reason = f": {fresh.bad[0].reason}" if fresh.bad else ""
-            raise Corrupt(
+            raise ForeignLedger(
                 f"the ledger does not begin as this version of gitcoord writes one ({commit[:12]}{reason}): "
                 "use the version that wrote it, or run `gitcoord leave` and `gitcoord init` elsewhere"
             )

@@ -31,7 +31,7 @@ def all_of(world: World, remote: SimulatedRemote, *, stops: bool) -> None:
         ledger = gains.check(world, remote, ledger)
         refold.check(world)
     _once_each(world, ledger)
-    _duties(world, ledger, stops=stops)
+    _duties(world, remote, ledger, stops=stops)
     _terms(world, remote, ledger)
     _same_state(world, ledger)
     _nobody_flagged(world, ledger)
@@ -51,6 +51,10 @@ def _nobody_starves(world: World, remote: SimulatedRemote) -> None:
     polls = 2 if world.profile.pushes_per_minute is None else 2 + 1.5 * len(machines(world))  # measured: half of it
     if world.hostile is not None:  # it wins races, and writes over outboxes, which then rest; measured: 0.6 of it
         polls *= 2
+    for at_s in world.hostile.replaced_s if world.hostile is not None else ():
+        until_s = min(at_s + polls * world.profile.poll_s, world.end_s)
+        if until_s < world.end_s and not any(at_s < when_s <= until_s for when_s, _, _ in remote.history):
+            world.fail(f"the ledger that was replaced after {at_s:.0f} s was not put back")
     if waited_s > polls * world.profile.poll_s:
         world.fail(f"event {uid[:6]} waited {waited_s:.0f} s for its place, and nothing was amiss that delays anybody")
 
@@ -62,7 +66,7 @@ def _once_each(world: World, ledger: Ledger) -> None:
             world.fail(f"event {uid[:6]} of {fields['actor']} is in the ledger, and nobody wrote it")
 
 
-def _duties(world: World, ledger: Ledger, *, stops: bool) -> None:
+def _duties(world: World, remote: SimulatedRemote, ledger: Ledger, *, stops: bool) -> None:
     """No duty counts twice, and none is done twice in a term by a leader that nobody copied or set back."""
     for machine in machines(world):
         chores = machine.replica.branch.fleet.states["chores"]
@@ -71,7 +75,7 @@ def _duties(world: World, ledger: Ledger, *, stops: bool) -> None:
                 world.fail(f"chore {number} counts {times} times on {machine.name}")
         if stops and chores.due and not machine.dead and machine.replica.branch.tip == world.tip:
             world.fail(f"chore {chores.due[0]} still waits for a leader, long after the faults stopped")
-    if world.weather.on.isdisjoint({"copy", "image", "rollback", "cas"}):
+    if world.weather.on.isdisjoint({"copy", "image", "rollback", "cas"}) and remote.set_back_at_s is None:
         lines = [*ledger.effective.values(), *ledger.void]
         done = {(line["term"], duty, line["uid"]) for line in lines if (duty := line.get("data", {}).get("duty"))}
         for (term, duty), times in Counter((term, duty) for term, duty, _ in done).items():

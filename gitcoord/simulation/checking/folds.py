@@ -44,7 +44,7 @@ class SharedBranch(LedgerBranch):
         self._folds = folds
         self._number = 0
 
-    def advance_to(self, commit: Oid, *, known: Mapping[bytes, Event | None] | None = None) -> None:
+    def apply_commit(self, commit: Oid, *, known: Mapping[bytes, Event | None] | None = None) -> None:
         key = (self._number, commit)
         fold = self._folds.get(key)
         if fold is None:

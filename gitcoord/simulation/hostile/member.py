@@ -10,14 +10,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gitcoord.core.errors import GitcoordError
-from gitcoord.core.format.event import Draft, Event, Head, hash_of, parse_all, seal
+from gitcoord.core.format.event import FOUNDING, Draft, Event, Head, hash_of, parse_all, seal
 from gitcoord.core.format.vouches import vouch
 from gitcoord.core.ledger import outbox
 from gitcoord.core.ledger.log_files import LogFiles
 from gitcoord.core.names import node_tag
 from gitcoord.core.ports import Oid, TreeEntry
+from gitcoord.core.round.sight import RESTORATIONS_PER_DAY
 from gitcoord.simulation.checking import reference_fold
 from gitcoord.simulation.hostile import grammar
+from gitcoord.simulation.hostile.foreign_ledgers import ForeignLedgers
 from gitcoord.simulation.hostile.odd_trees import OddTrees
 from gitcoord.simulation.remote import SimulatedRemote
 from gitcoord.simulation.world import LEDGER, OUTBOXES, Life, World
@@ -26,6 +28,7 @@ NAME, NODE = "mallory", "mallory-1"
 PACE_S = 12.0  # between two acts, on average: a remote's limit of pushes holds for everybody
 OUTBOX_EVENTS_MAX = 200
 FLOOD_EVENTS = 60
+REPLACES_SHARE = 0.5  # of the schedules: where no ledger is set back, leaders are held to more
 STRAYS_MAX = 30
 ODD_REFS = ("deep/er", "UPPER", "-x", "a..b", "x" * 60, "\u202e")
 GARBAGE = (b"", b"{}", b"\xff\xfe\x00", b"[" * 5000, b"null", b'{"interaction":null}', b"x" * 70_000, b"\n\n\n")
@@ -42,6 +45,9 @@ class Hostile:
         self.uids: list[str] = []
         self.lines = 0  # that it wrote anywhere
         self.odd = OddTrees(world.god, self.rng)
+        self.foreign = ForeignLedgers(world.god, self.rng, self._founding, self._commit)
+        self.replaced_s: list[float] = []
+        self.replaces = self.rng.random() < REPLACES_SHARE
         self.old_boxes: list[Oid] = []
         self.acts: dict[str, Callable[[], None]] = {
             "says anything": self._say,
@@ -55,6 +61,7 @@ class Hostile:
             "replays lines": self._replay,
             "joins others' chains": self._squat,
             "rearranges files": self._rearrange,
+            "replaces the ledger": self._replace,
         }
 
     def life(self) -> Life:
@@ -105,6 +112,7 @@ class Hostile:
         node: str,
         after: Head | None,
         vouch: str | None = None,
+        fleet_id: str | None = None,
         **fields: Any,
     ) -> Event | None:
         """Return an event by its key, also under others' names; None where there is no such line."""
@@ -118,7 +126,7 @@ class Hostile:
                 node=node,
                 after=after,
                 signer=self.signer,
-                fleet=self.world.fleet_id,
+                fleet=self.world.fleet_id if fleet_id is None else fleet_id,
                 vouch=vouch,
             )
         except GitcoordError:
@@ -280,9 +288,31 @@ class Hostile:
     def _rearrange(self) -> None:
         """Lay the log's files otherwise than anybody else does, and go on in them."""
         god = self.world.god
-        tree, way = self.odd.rearranged(god.tree(god.commit(self.world.tip).tree))
+        root = god.tree(god.commit(self.world.tip).tree)
+        if not root:  # of a ledger that it replaced
+            return
+        tree, way = self.odd.rearranged(root)
         self.world.say("the hostile", f"lays a tree that {way}")
         self._sequence([event.line for event in self._pending()[:3]], tree)
+
+    def _replace(self) -> None:
+        """Lay what is no ledger of this fleet in its place, once all machines have seen it: a newcomer cannot tell.
+
+        More often in a day than one clone may put it back, a member does stop the fleet: a person decides then.
+        """
+        world, is_spent = self.world, len(self.replaced_s) >= RESTORATIONS_PER_DAY
+        if not self.replaces or is_spent or any(machine.disk.tip is None for machine in world.machines):
+            return
+        world.server.refs[LEDGER], way = self.foreign.made(world.tip)
+        self.replaced_s.append(world.now_s)
+        self.remote.set_back_at_s = world.now_s  # a clone that has seen less than others may be the first to restore it
+        world.say("the hostile", f"LEDGER is {world.tip[:8]}: {way}")
+
+    def _founding(self) -> bytes:
+        """Return the first line of a fleet of its own."""
+        event = self.sealed(NAME, FOUNDING, "mine", node=NODE, after=None, fleet_id="", timestamp=self.world.wall())
+        assert event is not None
+        return event.line
 
     def _replay(self) -> None:
         """Write lines of the ledger, in any order and once more, and what is no line at all."""
@@ -345,16 +375,19 @@ class Hostile:
         open_ = god.blob(entry.oid) if entry is not None and not entry.is_tree else b""
         path = LogFiles(god).listing(tree).open_path
         tree[path] = TreeEntry(god.put_blob(open_ + b"".join(line + b"\n" for line in lines)))
-        self.world.server.refs[LEDGER] = god.put_commit(
-            tree=god.put_tree(tree),
-            parents=[tip],
+        self.world.server.refs[LEDGER] = self._commit(god.put_tree(tree), tip)
+        self.world.forged.update(line for one in lines for line in one.split(b"\n") if not parse_all([line]))
+        self.remote.witness.extended(tip, self.world.tip, 0)
+        self.world.say("the hostile", f"LEDGER is {self.world.tip[:8]}: {len(lines)} lines")
+
+    def _commit(self, tree: Oid, *parents: Oid) -> Oid:
+        return self.world.god.put_commit(
+            tree=tree,
+            parents=parents,
             message=f"by {NAME} {self.world.uid('hostile')}",
             author=NAME,
             time_s=int(self.world.now_s),
         )
-        self.world.forged.update(line for one in lines for line in one.split(b"\n") if not parse_all([line]))
-        self.remote.witness.extended(tip, self.world.tip, 0)
-        self.world.say("the hostile", f"LEDGER is {self.world.tip[:8]}: {len(lines)} lines")
 
 
 def box_head(box: outbox.Outbox) -> Head:

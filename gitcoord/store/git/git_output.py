@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError, Paused, Unreachable
-from gitcoord.core.ports import NAME_TAKEN, Pushed, PushOutcome, Update
+from gitcoord.core.ports import ALREADY_THERE, NAME_TAKEN, Pushed, PushOutcome, Update
 from gitcoord.core.text import Place, fit
 
 REASON_CHARS_MAX = 400  # a hook may print a page; one line of a terminal or log is what is shown
@@ -161,7 +161,7 @@ def _one(ref: str, flag: str, summary: str, stderr: str) -> Pushed:
     if flag == "=":
         # Git compares nothing when the value is there already. Every commit that claims something carries a nonce, so
         # the value is there because an earlier push of it, whose answer was lost, did arrive.
-        return Pushed(PushOutcome.ACCEPTED, "already there")
+        return Pushed(PushOutcome.ACCEPTED, ALREADY_THERE)
     if flag != "!":
         return Pushed(PushOutcome.ACCEPTED)
     opened = summary.find("(")

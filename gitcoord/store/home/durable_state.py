@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.format.event import Draft, Event, Head, Signer
+from gitcoord.core.round.sight import Sight
 from gitcoord.store.home.home import Home
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ class NodeDisk:
     @property
     def term(self) -> int:
         return self.home.term
+
+    @property
+    def sight(self) -> Sight:
+        return self.home.sight
 
     @property
     def orphans(self) -> Sequence[bytes]:

@@ -17,6 +17,7 @@ from gitcoord.core.errors import Corrupt, Refused
 from gitcoord.core.format.event import Head, parse
 from gitcoord.core.format.strict_json import Malformed
 from gitcoord.core.names import agent_id
+from gitcoord.core.round.sight import Sight
 from gitcoord.core.text import as_json
 from gitcoord.store import typed_json
 from gitcoord.store.files import (
@@ -193,6 +194,19 @@ class Home:
 
     def save_tip(self, oid: Oid, term: int) -> None:
         write_durably(self.path / "tip", f"{oid} {term}\n".encode())
+
+    @property
+    def sight(self) -> Sight:
+        rows = self._rows("sight", lambda data: data.split())
+        try:
+            seen_s, *restored_s = (None if row == b"-" else int(row) for row in rows)
+            return Sight(seen_s, tuple(at_s for at_s in restored_s if at_s is not None))
+        except ValueError:  # none yet; or damaged, and then a person decides
+            return Sight()
+
+    def save_sight(self, sight: Sight) -> None:
+        words = ["-" if sight.seen_s is None else str(sight.seen_s), *map(str, sight.restored_s)]
+        write_durably(self.path / "sight", " ".join(words).encode() + b"\n")
 
     # Our outbox commits: any other one was written by a copy of this clone
 

@@ -113,6 +113,24 @@ def test_a_line_that_only_a_copy_can_have_written_makes_a_new_node() -> None:
     assert one.disk.node != "one-1" and one.heard("identity_shared")
 
 
+def test_a_line_of_ours_that_a_ledger_lost_is_none_of_a_copy() -> None:
+    """Somebody sets the ledger back, and shows in our outbox what stood there before."""
+    world, one, _ = a_fleet()
+    old = world.tip or ""
+    event = one.say("said")
+    one.round()
+    one.round()
+    world.server.refs[LEDGER] = old
+    del world.server.refs[ONE]
+    world.machine("third").round()
+    deface(world, ONE, written(world, pending=[event]))
+    one.round()
+    assert one.heard("fork") and event.line in one.disk.orphans
+    assert one.heard("outbox_defaced") and not one.heard("identity_shared")
+    world.settle(4)
+    world.check()
+
+
 def test_a_copy_that_only_beats_makes_a_new_node() -> None:
     world, one, other = a_fleet(runs=True)
     copy = one.copy("copy")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from gitcoord.core.errors import Corrupt
+from gitcoord.core.errors import ForeignLedger
 from gitcoord.core.format.event import Draft, context_of, fleet_id_of, parse, seal
 from gitcoord.core.format.strict_json import Malformed
-from gitcoord.core.ports import PushOutcome
-from gitcoord.core.round.effects import SaveOrphans
+from gitcoord.core.ledger import checkpoint
+from gitcoord.core.ledger.log_files import open_path
+from gitcoord.core.ports import PushOutcome, TreeEntry
+from gitcoord.core.round.effects import Push, SaveOrphans
+from gitcoord.core.round.sight import DAY_S, RESTORATIONS_PER_DAY, SAVED_EVERY_S, Sight
 from tests.core.driver import FLEET, LEDGER, OUTBOXES, Machine, World, signer_of
 
 
@@ -254,37 +258,217 @@ def test_terms_go_on_above_every_term_of_a_lost_ledger() -> None:
     assert elected == sorted(set(elected))
 
 
-def test_the_ledger_of_another_fleet_is_refused_and_nothing_is_lost() -> None:
+def founding_of_another(world: World) -> bytes:
+    """The first line of another fleet, whose founder is the same."""
+    draft = Draft("founder", "fleet_founded", "x", world.wall(), world.uid())
+    return seal(draft, node="x-1", after=None, signer=signer_of("founder"), fleet="").line
+
+
+def lay_another(world: World) -> str:
+    """Lay another fleet's ledger on the branch; return that fleet's id."""
+    line = founding_of_another(world)
+    world.put_by_hand([line], parents=[])
+    return fleet_id_of(line)
+
+
+def entry(world: World, data: bytes) -> TreeEntry:
+    return TreeEntry(world.god.put_blob(data))
+
+
+def lines_below(world: World, bottom: bytes) -> None:
+    """Our newest tree, on a first commit that is none of ours: nobody who walks from the first one can read it."""
+    root = world.root()
+    world.put_tree(root, parents=[world.put_by_hand([bottom], parents=[])])
+
+
+REPLACED: dict[str, Callable[[World], object]] = {
+    "another fleet's ledger": lay_another,
+    "another fleet's, and its parent is ours": lambda world: world.put_tree(
+        {open_path(0): entry(world, founding_of_another(world) + b"\n")},
+        parents=[world.put_by_hand([founding_of_another(world)], parents=[]), world.lost_tip],
+    ),
+    "our tree, on another's first commit": lambda world: lines_below(world, founding_of_another(world)),
+    "our tree, on rubbish": lambda world: lines_below(world, b"rubbish"),
+    "lines that are none": lambda world: world.put_by_hand([b"print('hello')"], parents=[]),
+    "a later version's ledger": lambda world: world.put_tree({"events.v9": entry(world, b"{}")}, parents=[]),
+    "source code": lambda world: world.put_tree({"main.py": entry(world, b"print()")}, parents=[]),
+    "an empty tree": lambda world: world.put_tree({}, parents=[]),
+    "an empty tree, on an empty one": lambda world: world.put_tree({}, parents=[world.put_tree({}, parents=[])]),
+}
+NO_LEDGER = {"source code", "an empty tree", "an empty tree, on an empty one"}
+
+
+@pytest.mark.parametrize("name", REPLACED)
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_replaces_the_ledger_gives_way_to_it_and_the_fleet_goes_on(name: str, restarted: bool) -> None:
     world, one, other = a_fleet()
     one.say("before")
     world.settle(2)
-    tip, outboxes = world.tip or "", dict(world.server.refs)
+    tip = world.lost_tip = world.tip or ""
     before = one.fleet.dump()
-    founded = Draft("founder", "fleet_founded", "x", world.wall(), world.uid())
-    line = seal(founded, node="x-1", after=None, signer=signer_of("founder"), fleet="").line
-    world.put_by_hand([line], parents=[])
-    event = one.say("meanwhile")
-    for restarted in (False, True):
-        if restarted:
-            one.crash()
-        with pytest.raises(Corrupt, match=fleet_id_of(line)):
-            one.round()
-        assert one.disk.tip == tip and one.disk.pending()[-1].uid == event.uid
-    world.server.refs = outboxes
+    REPLACED[name](world)
+    if restarted:
+        one.crash()
+    one.round()
+    assert world.tip == tip and one.fleet.dump() == before
+    [told] = one.heard("replaced")
+    assert "was replaced by" in told and tip[:12] in told and not one.heard("fork")
+    other.say("after")
     world.settle(2)
-    assert one.fleet.dump() != before
+    assert notes(world) == ["before", "after"]
     agree(world, one, other)
 
 
-def test_a_branch_that_is_no_ledger_at_all_is_refused() -> None:
+@pytest.mark.parametrize("name", REPLACED)
+def test_who_was_away_for_months_overwrites_no_ledger_until_a_person_says_so(name: str) -> None:
     world, one, other = a_fleet()
-    tip = world.tip or ""
-    world.put_by_hand([b"print('hello')"], parents=[])
-    with pytest.raises(Corrupt):
+    tip = world.lost_tip = world.tip or ""
+    REPLACED[name](world)
+    theirs, event = world.tip, one.say("meanwhile")
+    world.pass_time(60 * DAY_S)
+    if name in NO_LEDGER:
         one.round()
-    world.server.refs[LEDGER] = tip
-    world.settle(1)
+        assert one.heard("replaced")
+        return
+    for _ in range(2):
+        with pytest.raises(ForeignLedger, match="not seen its own ledger there for days: run `gitcoord sync --restore"):
+            one.round()
+        assert world.tip == theirs and one.disk.tip == tip and one.disk.pending()[-1].uid == event.uid
+    one.disk.written.sight = Sight().seen(int(world.now_s))  # as the command does
+    one.round()
+    world.settle(2)
+    assert notes(world) == ["meanwhile"]
     agree(world, one, other)
+
+
+def test_a_clone_whose_clock_was_set_back_by_years_overwrites_nobody() -> None:
+    world, one, _ = a_fleet()
+    lay_another(world)
+    one.disk.written.sight = Sight(int(world.now_s) + 400 * DAY_S)
+    with pytest.raises(ForeignLedger):
+        one.round()
+
+
+def test_a_ledger_that_is_seen_is_written_down_now_and_then_only() -> None:
+    world, one, _ = a_fleet()
+    seen = []
+    for _ in range(10):
+        world.pass_time(600)
+        one.round()
+        seen.append(one.disk.sight.seen_s)
+    assert len(set(seen)) == 2 and world.now_s - (seen[-1] or 0) < SAVED_EVERY_S
+
+
+def test_two_fleets_do_not_fight_forever_over_one_branch() -> None:
+    world, one, other = a_fleet()
+    for machine in (one, other):
+        for number in range(RESTORATIONS_PER_DAY):
+            world.pass_time(60)
+            lay_another(world)
+            machine.round()
+        assert len(machine.heard("replaced")) == RESTORATIONS_PER_DAY
+        lay_another(world)
+        with pytest.raises(ForeignLedger, match=f"put its own ledger back {RESTORATIONS_PER_DAY} times in a day"):
+            machine.round()
+    theirs = world.tip
+    for _ in range(30):
+        world.pass_time(DAY_S / 3)
+        for machine in (one, other):
+            with pytest.raises(ForeignLedger):
+                machine.round()
+    assert world.tip == theirs
+
+
+def test_who_has_put_it_back_too_often_goes_on_when_another_clone_does_it() -> None:
+    world, one, other = a_fleet()
+    for _ in range(RESTORATIONS_PER_DAY):
+        lay_another(world)
+        one.round()
+    lay_another(world)
+    with pytest.raises(ForeignLedger):
+        one.round()
+    other.round()
+    one.say("on")
+    world.settle(2)
+    assert "on" in notes(world)
+    world.pass_time(DAY_S + 1)
+    world.settle(1)
+    lay_another(world)
+    one.round()  # a day later it may again
+    assert len(one.heard("replaced")) == RESTORATIONS_PER_DAY + 1
+    agree(world, one, other)
+
+
+def test_a_restoration_that_was_denied_is_told_and_the_outbox_still_goes_out() -> None:
+    world, one, other = a_fleet()
+    lay_another(world)
+    theirs = world.tip
+    world.server.deny = lambda update: "protected" if update.ref == LEDGER else None
+    event = one.say("b")
+    one.round()
+    assert "protected" in one.heard("ledger_denied")[0] and world.tip == theirs
+    assert one.replica.own.durable == event.head and not one.disk.sight.restored_s
+    world.server.deny = lambda update: None
+    world.pass_time(61)
+    world.settle(2)
+    assert notes(world) == ["b"]
+    agree(world, one, other)
+
+
+def test_of_two_who_restore_at_once_only_the_winner_has_done_it() -> None:
+    world, one, other = a_fleet()
+    lay_another(world)
+    steps = one.steps()
+    while not isinstance(next(steps), Push):
+        pass
+    other.round()
+    for _ in steps:
+        pass
+    assert (len(one.disk.sight.restored_s), len(other.disk.sight.restored_s)) == (0, 1)
+    agree(world, one, other)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_crash_at_any_effect_of_a_restoration_loses_nothing(after: bool) -> None:
+    for number in range(40):
+        world, one, other = a_fleet()
+        one.say("a")
+        one.round()
+        lay_another(world)
+        one.say("b")
+        done = one.round(crash_at=number, after=after)
+        world.settle(4)
+        assert notes(world) == ["a", "b"]
+        agree(world, one, other)
+        if done is not None:
+            break
+    assert 5 < number < 40
+
+
+def test_a_fork_with_a_checkpoint_that_lies_is_folded_line_by_line() -> None:
+    world, one, other = a_fleet()
+    forged = one.fleet.dump() | {"position": 10**6}
+    lines = world.lines()
+    world.put_by_hand(lines, parents=[], **{checkpoint.PATH: json.dumps(forged).encode()})
+    begun: list[object] = []
+    start = checkpoint.start
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint, "start", lambda *given: begun.append(given) or start(*given))
+        one.round()
+    assert one.heard("fork") and not begun
+    world.settle(2)
+    agree(world, one, other)
+
+
+def test_without_its_store_a_clone_still_follows_no_other_fleet() -> None:
+    world, one, _ = a_fleet()
+    one.store.objects.clear()
+    one.start()
+    one.replica.fleet_id = FLEET
+    theirs = lay_another(world)
+    with pytest.raises(ForeignLedger, match=theirs):
+        one.round()
+    assert one.fleet.id != theirs
 
 
 def test_a_private_store_that_was_deleted_is_fetched_anew() -> None:

@@ -20,6 +20,7 @@ import gitcoord
 from gitcoord.core.errors import BadCredentials, Corrupt, GitcoordError, Lost, Refused, Unreachable
 from gitcoord.core.leadership.session import Session
 from gitcoord.core.round.results import Report
+from gitcoord.core.round.sight import Sight
 from gitcoord.node import push_budget
 from gitcoord.node.agent import sessions
 from gitcoord.node.agent.options import RunOptions
@@ -237,7 +238,7 @@ def test_all_processes_of_a_node_share_one_push_budget(node: Node) -> None:
 
 @pytest.fixture
 def foreign(node: Node, tmp_path: Path) -> Iterator[Callable[[], None]]:
-    """Another fleet's ledger lies on the remote; call it to put ours back."""
+    """Another fleet's ledger lies on the remote, and a person has to decide; call it to put ours back."""
     node.sync()
     with gitcoord.join(tmp_path / "mallory", agent="mallory") as other:
         other.sync()
@@ -249,6 +250,7 @@ def foreign(node: Node, tmp_path: Path) -> Iterator[Callable[[], None]]:
 
     subprocess.run(["git", "-C", node.config.remote, "branch", "kept", node.config.ledger], check=True)
     put(theirs.remote, theirs.ledger)
+    node.home.save_sight(Sight())  # as if we had been away for months: otherwise ours is put back at once
     yield lambda: put(".", "refs/heads/kept")
 
 

@@ -14,7 +14,8 @@ from gitcoord.core import duties
 from gitcoord.core.errors import Refused
 from gitcoord.core.feature import Duty
 from gitcoord.core.fold.occasions import Occasions
-from gitcoord.core.round import ledger_sync, own_outbox, protocol, reconcile
+from gitcoord.core.round import ledger_sync, own_outbox, protocol, reconcile, sight
+from gitcoord.core.round.replica import advance_to
 from gitcoord.simulation import chores, faults, story
 from gitcoord.simulation.checking import refold
 from gitcoord.simulation.schedule import Options, run
@@ -52,8 +53,9 @@ def test_a_hostile_member_does_all_that_it_can() -> None:
         "replays lines",
         "joins others' chains",
         "rearranges files",
+        "replaces the ledger",
     }
-    for found in ("outbox_defaced", "bad_line", "odd_refs"):
+    for found in ("outbox_defaced", "bad_line", "odd_refs", "replaced"):
         assert found in told, f"and honest machines tell {found}"
 
 
@@ -114,9 +116,24 @@ def _waits_while_its_outbox_rests(patch: pytest.MonkeyPatch) -> None:
     )
 
 
+def _restores_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(sight, "SIGHT_S", -1)
+
+
+def _takes_any_ledger_for_a_fork(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ledger_sync, "_read_fork", lambda me, tip: (advance_to(me, tip), me.branch)[1])
+
+
+def _leaves_what_is_no_ledger(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ledger_sync, "_restore_replaced", lambda *_: iter(()))
+
+
 @pytest.mark.parametrize(
     ("wrong", "seen"),
     [
+        (_restores_nothing, "round ends with ForeignLedger"),
+        (_takes_any_ledger_for_a_fork, "round ends with ForeignLedger"),
+        (_leaves_what_is_no_ledger, "was not put back|waited"),
         (_waits_while_its_outbox_rests, "waited .* s for its place"),
         (_forgets_what_was_done, "who folds the ledger anew has another state"),
         (_is_slow, f"takes .* steps; {refold.STEPS_MAX} is the bound"),
