@@ -13,7 +13,7 @@ from typing import Any, get_args
 import click
 
 from gitcoord.cli import status
-from gitcoord.cli.common import Noun, desk, echo, here
+from gitcoord.cli.common import Noun, echo, node_here, writer_here
 from gitcoord.core.errors import Refused
 from gitcoord.core.text import Place, fit
 
@@ -50,7 +50,7 @@ def report(answers: tuple[Path, ...]) -> None:
     from gitcoord.node.operations import status as node_status
 
     values = [value for path in answers for value in _values(path)]
-    now = status.read(desk())
+    now = status.read(writer_here())
     # A workflow's leader says goodbye at the end of its tick: that nobody leads until the next one is no news.
     attention = node_status.attention(
         now if now["leader"] else {**now, "leader": {"agent": "", "state": ""}}, time.time()
@@ -98,7 +98,7 @@ def _summary(now: dict[str, Any]) -> Iterator[str]:
 
     screen = "\n".join("".join(fit(words, Place.LINE) for words, _ in line) for line in status.lines(now))
     yield f"## gitcoord\n\n<pre>{html.escape(screen[:SCREEN_CHARS_MAX])}</pre>\n\n"
-    page = ledger_pages.newest_page(local_pages.with_pending(here()))
+    page = ledger_pages.newest_page(local_pages.with_pending(node_here()))
     if len(page) > PAGE_BYTES_MAX:
         page = page[:PAGE_BYTES_MAX].rpartition(b"\n")[0] + b"\n\nCut here: the branch gitcoord/ledger has all.\n"
     yield page.decode("utf-8", "ignore")

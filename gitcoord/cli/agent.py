@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitcoord.cli.common import Noun, as_option, echo, here, json_option, print_json, speaker, teller
+from gitcoord.cli.common import Noun, as_option, echo, json_option, node_here, print_json, speaker, teller
 from gitcoord.cli.dry_run import dry_run_option, would_write
 from gitcoord.core.names import agent_id
 
@@ -140,7 +140,7 @@ def run(
 
     if reply and not on_event:
         raise click.UsageError("--reply goes with --on-event")
-    node = here()
+    node = node_here()
     node.tell = say = teller(quiet=quiet, json_logs=json_logs)
     if profile:
         node.use_profile(profile)
@@ -234,7 +234,7 @@ def rekey(actor: str | None, dry_run: bool, as_json: bool) -> None:
     """
     from gitcoord.node.membership import rekey as keys
 
-    node = here()
+    node = node_here()
     who = speaker(node, actor)
     keys.check(node, who)
     if dry_run:
@@ -265,7 +265,7 @@ def prove(repo: str | None, actor: str | None, as_json: bool) -> None:
     from gitcoord.cli import forge
     from gitcoord.node import account_proof
 
-    node = here()
+    node = node_here()
     who = speaker(node, actor)
     proof = account_proof.make(node, who, forge.at(node, repo).name)
     if as_json:

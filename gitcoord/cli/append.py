@@ -11,13 +11,13 @@ from gitcoord.cli.common import (
     allow_secret_option,
     as_option,
     content_or_stdin,
-    desk,
     echo,
     event_id,
-    here,
     json_option,
+    node_here,
     print_json,
     speaker,
+    writer_here,
 )
 from gitcoord.cli.dry_run import dry_run_option, would_write
 from gitcoord.core.errors import GitcoordError, NoEffect, Refused
@@ -71,8 +71,8 @@ def command(
     Example:
       gitcoord append question "Who takes the parser?" --to bob
     """
-    node = here() if wait or parent or not no_sync else None
-    writer = node or desk()
+    node = node_here() if wait or parent or not no_sync else None
+    writer = node or writer_here()
     draft = writer.draft(
         type_,
         content_or_stdin(content),

@@ -107,7 +107,7 @@ def as_option(function: F) -> F:
 
 
 def allow_secret_option(function: F) -> F:
-    """Add --allow-secret, to every command that writes text. The desk that the command opens honours it."""
+    """Add --allow-secret, to every command that writes text. `node_here` and `writer_here` apply it."""
 
     def allow(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         ctx.meta[ALLOW_SECRET] = value
@@ -133,13 +133,13 @@ def show_again(look: Callable[[], T], show: Callable[[T], None], *, watch: bool)
         shown = answer
 
 
-def here() -> Node:
+def node_here() -> Node:
     """Open the node of the clone that the command was started in, and close it with the command."""
     from gitcoord.node.node import open_node
 
     node = open_node(Path.cwd(), tell=tell)
     click.get_current_context().call_on_close(node.close)
-    _tell_desk(node.writer)
+    _apply_allow_secret(node.writer)
     if os.environ.get("GITCOORD_APP_ID"):
         from gitcoord.github.api import account
 
@@ -147,16 +147,16 @@ def here() -> Node:
     return node
 
 
-def desk() -> Writer:
-    """Return the desk that writes on that node, for commands that read nothing of the fleet."""
+def writer_here() -> Writer:
+    """Open that node for writing only, for commands that read nothing of the fleet."""
     from gitcoord.node.writer import Writer, find_home
 
     found = Writer(find_home(Path.cwd()))
-    _tell_desk(found)
+    _apply_allow_secret(found)
     return found
 
 
-def _tell_desk(writer: Writer) -> None:
+def _apply_allow_secret(writer: Writer) -> None:
     if click.get_current_context().meta.get(ALLOW_SECRET):
         from gitcoord.core.secret_scan.credentials import OnSecret
 
@@ -177,17 +177,10 @@ def speaker(node: Node | Writer, actor: str | None) -> str:
 
 
 def event_id(node: Node, short: str) -> str:
-    """Return the full id of the event that `short` begins, or that stands at the position `short`. Raise Refused."""
-    if short.isdigit() and len(short) < 16:
-        found = [uid for uid, position in node.fleet.positions.items() if position == int(short)]
-    else:
-        known = {*node.fleet.positions, *(event.uid for event in node.disk.pending())}
-        found = [uid for uid in known if uid.startswith(short.lower())]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise Refused(f"no event {short!r} is known here: `gitcoord events` shows them")
-    raise names.ambiguous(short, found)
+    """Return the full id of the event that `short` names: by its beginning, or by its position. Raise Refused."""
+    positions = node.fleet.positions
+    known = {*positions, *(event.uid for event in node.disk.pending())}
+    return names.named_id(short, known, positions, "event", shown_by="events")
 
 
 def content_or_stdin(content: str) -> str:

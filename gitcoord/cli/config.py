@@ -14,8 +14,8 @@ from gitcoord.cli.common import (
     allow_secret_option,
     as_option,
     echo,
-    here,
     json_option,
+    node_here,
     print_json,
     show_again,
     speaker,
@@ -78,7 +78,7 @@ def list_(watch: bool, as_json: bool) -> None:
       gitcoord config list
       gitcoord config list --json
     """
-    node = here()
+    node = node_here()
     show_again(lambda: settings(node), lambda found: _show(found, as_json), watch=watch)
 
 
@@ -106,7 +106,7 @@ def get(name: str, as_json: bool) -> None:
     Example:
       gitcoord config get recent
     """
-    found = settings(here())
+    found = settings(node_here())
     if name not in found:
         raise Refused(f"no setting {name!r}; there are: {', '.join(found)}")
     if as_json:
@@ -135,7 +135,7 @@ def set_(name: str, value: str, of_node: bool, actor: str | None, dry_run: bool,
       gitcoord config set headings '{"proposal": "{actor} proposes"}'
       gitcoord config set profile lan --node
     """
-    _change(here(), name, value, of_node=of_node, actor=actor, dry_run=dry_run, as_json=as_json)
+    _change(node_here(), name, value, of_node=of_node, actor=actor, dry_run=dry_run, as_json=as_json)
 
 
 @command.command("unset")
@@ -151,7 +151,7 @@ def unset(name: str, of_node: bool, actor: str | None, dry_run: bool, as_json: b
     Example:
       gitcoord config unset recent
     """
-    _change(here(), name, None, of_node=of_node, actor=actor, dry_run=dry_run, as_json=as_json)
+    _change(node_here(), name, None, of_node=of_node, actor=actor, dry_run=dry_run, as_json=as_json)
 
 
 def settings(node: Node) -> dict[str, Setting]:
@@ -164,7 +164,7 @@ def settings(node: Node) -> dict[str, Setting]:
     fleet: Settings = node.fleet.states["settings"].settings
     own, found = node.home.config(), {}
     counts = preferences.overlaid(own, os.environ)
-    defaults = Config(fleet="", remote="")
+    defaults = Config(fleet_id="", remote="")
     for name, (_, words) in preferences.NODE.items():
         value, source = getattr(counts, name), "node"
         if os.environ.get(preferences.variable(name), "").strip():
@@ -229,7 +229,7 @@ def _node_changed(node: Node, name: str, text: str | None) -> tuple[Config, Any]
     config = node.home.config()
     if text is None and name == "remote":
         raise Refused("a node needs a remote: set another one")
-    value = getattr(Config(fleet="", remote=""), name) if text is None else preferences.read(name, text)
+    value = getattr(Config(fleet_id="", remote=""), name) if text is None else preferences.read(name, text)
     if name == "remote":
         if without_secret(value) != value:
             raise Refused(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcoord.cli.common import as_option, echo, here, json_option, print_json, speaker
+from gitcoord.cli.common import as_option, echo, json_option, node_here, print_json, speaker
 from gitcoord.cli.dry_run import dry_run_option, would, would_write
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def command(
     """
     from gitcoord.node.operations import elect
 
-    node = here()
+    node = node_here()
     if explain:
         _print_explanation(node, as_json)
         return

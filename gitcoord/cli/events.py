@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitcoord.cli.common import echo, here, json_option, print_json
+from gitcoord.cli.common import echo, json_option, node_here, print_json
 from gitcoord.core import times
 from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.core.names import event_type, same_agent
@@ -58,8 +58,8 @@ def command(
       gitcoord events --actor alice --type question --since 2026-01-31
       gitcoord events --follow --json
     """
-    node = here()
-    wanted = Wanted(frozenset(map(event_type, types)), actors, interaction, *_since(since))
+    node = node_here()
+    wanted = EventFilter(frozenset(map(event_type, types)), actors, interaction, *_since(since))
     show = _json_printer() if as_json else _line_printer()
     if not follow:
         _show(node, wanted, show, limit=limit, sync=not no_sync)
@@ -70,7 +70,9 @@ def command(
             show(node.fleet, place, "sequenced", event)
 
 
-def _show(node: Node, wanted: Wanted, show: Printer, *, limit: int | None, sync: bool, pending: bool = True) -> int:
+def _show(
+    node: Node, wanted: EventFilter, show: Printer, *, limit: int | None, sync: bool, pending: bool = True
+) -> int:
     """Show the present events, and return the position up to which they were shown."""
     if sync:
         refresh(node)
@@ -85,7 +87,7 @@ def _show(node: Node, wanted: Wanted, show: Printer, *, limit: int | None, sync:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class EventFilter:
     """The events that a user asked for."""
 
     types: frozenset[str] = frozenset()
@@ -113,7 +115,7 @@ class Wanted:
         return self.from_time is None or any(_comparable(one) >= self.from_time for one in times_in(line))
 
 
-def sequenced(node: Node, wanted: Wanted, *, newest_first: bool = False) -> Iterator[tuple[int, Event]]:
+def sequenced(node: Node, wanted: EventFilter, *, newest_first: bool = False) -> Iterator[tuple[int, Event]]:
     """Yield the wanted events of the ledger, with their positions."""
     from gitcoord.core.format.event import parse
 
@@ -126,7 +128,7 @@ def sequenced(node: Node, wanted: Wanted, *, newest_first: bool = False) -> Iter
                 yield position, event
 
 
-def _positions(node: Node, wanted: Wanted, newest_first: bool) -> Iterable[int]:
+def _positions(node: Node, wanted: EventFilter, newest_first: bool) -> Iterable[int]:
     if wanted.interaction is None:
         positions: Sequence[int] = range(wanted.after + 1, node.fleet.position + 1)
     else:
@@ -135,7 +137,7 @@ def _positions(node: Node, wanted: Wanted, newest_first: bool) -> Iterable[int]:
     return reversed(positions) if newest_first else positions
 
 
-def _newest(node: Node, wanted: Wanted, limit: int | None) -> Iterable[tuple[int, Event]]:
+def _newest(node: Node, wanted: EventFilter, limit: int | None) -> Iterable[tuple[int, Event]]:
     """Return the newest `limit` events (None: all), oldest first; parse no others."""
     if limit is None:
         return sequenced(node, wanted)
@@ -143,7 +145,7 @@ def _newest(node: Node, wanted: Wanted, limit: int | None) -> Iterable[tuple[int
     return newest[::-1]
 
 
-def _waiting(node: Node, wanted: Wanted) -> Iterator[tuple[str, Event]]:
+def _waiting(node: Node, wanted: EventFilter) -> Iterator[tuple[str, Event]]:
     """Return pending events and, if asked for, live heartbeats, with their levels. They have no position yet to be
     `after`."""
     from gitcoord.cli import shown
@@ -159,7 +161,7 @@ def _waiting(node: Node, wanted: Wanted) -> Iterator[tuple[str, Event]]:
                 yield "live", heartbeat
 
 
-def following(node: Node, wanted: Wanted, *, after: int, sync: bool) -> Iterator[tuple[int, Event]]:
+def following(node: Node, wanted: EventFilter, *, after: int, sync: bool) -> Iterator[tuple[int, Event]]:
     """Yield each wanted event that is sequenced after position `after`, forever."""
     due_s, complained = 0.0, False
     while True:
@@ -168,7 +170,7 @@ def following(node: Node, wanted: Wanted, *, after: int, sync: bool) -> Iterator
             due_s = time.monotonic() + node.local.profile.poll_s
         position = node.fleet.position
         if position > after:
-            yield from sequenced(node, Wanted(wanted.types, wanted.actors, wanted.interaction, after, None))
+            yield from sequenced(node, EventFilter(wanted.types, wanted.actors, wanted.interaction, after, None))
             after = position
         time.sleep(LOOK_S)
 

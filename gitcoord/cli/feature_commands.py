@@ -16,8 +16,8 @@ from gitcoord.cli.common import (
     as_option,
     content_or_stdin,
     echo,
-    here,
     json_option,
+    node_here,
     print_json,
     show_again,
     speaker,
@@ -194,7 +194,7 @@ def _runs_command(name: str, what: Command) -> Callable[..., None]:
     def run(*, actor: str | None, timeout: float, dry_run: bool, as_json: bool, **values: Any) -> None:
         from gitcoord.node.operations import submit
 
-        node = here()
+        node = node_here()
         who, raw_args = speaker(node, actor), raw_arguments(values, what)
         if dry_run:
             drafts = submit.drafted(node, submit.propose(node, what, raw_args, actor=who), who)
@@ -245,7 +245,7 @@ def _runs_query(name: str, what: Query) -> Callable[..., None]:
     ) -> None:
         from gitcoord.node.operations import submit
 
-        node = here()
+        node = node_here()
         who = actor or _whoever(node)
         raw_args, complained = raw_arguments(values, what), False
 

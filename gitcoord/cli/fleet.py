@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitcoord.cli.common import Noun, desk, echo, here, json_option, print_json, show_again, teller, watch_option
+from gitcoord.cli.common import (
+    Noun,
+    echo,
+    json_option,
+    node_here,
+    print_json,
+    show_again,
+    teller,
+    watch_option,
+    writer_here,
+)
 from gitcoord.cli.dry_run import dry_run_option, would
 from gitcoord.core.errors import GitcoordError
 
@@ -51,7 +61,7 @@ def start(file: Path, check: bool, dry_run: bool, as_json: bool) -> None:
     from gitcoord.node.fleet import fleet_file, supervisor
     from gitcoord.node.shutdown import StopFlag
 
-    node = here()
+    node = node_here()
     plan = fleet_file.read(file, known=[one.id for one in node.fleet.members.by_id.values()])
     if check and as_json:
         print_json(
@@ -90,7 +100,7 @@ def stop(dry_run: bool, as_json: bool) -> None:
     """
     from gitcoord.node.fleet import supervisor
 
-    home = desk().home
+    home = writer_here().home
     found = supervisor.status(home)
     if dry_run:
         would("fleet.stop", as_json, changes=[f"stop process {found.pid}, which runs {found.file}"] if found else [])
@@ -120,7 +130,7 @@ def status(watch: bool, as_json: bool) -> None:
     """
     from gitcoord.node.fleet import supervisor
 
-    home = desk().home
+    home = writer_here().home
     show_again(lambda: supervisor.status(home), lambda found: _show(found, as_json), watch=watch)
 
 

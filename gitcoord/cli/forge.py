@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitcoord.cli.common import here
+from gitcoord.cli.common import node_here
 from gitcoord.core.errors import GitcoordError, Refused
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Forge:
 def node_if_any() -> Node | None:
     """Open the node of this clone's fleet, if there is one: these commands also work without a fleet."""
     with contextlib.suppress(GitcoordError):
-        return here()
+        return node_here()
     return None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from gitcoord.cli.common import Noun, desk, echo, json_option, print_json, tell
+from gitcoord.cli.common import Noun, echo, json_option, print_json, tell, writer_here
 from gitcoord.cli.dry_run import dry_run_option, would
 from gitcoord.core import times
 from gitcoord.core.errors import GitcoordError, Lost
@@ -66,20 +66,20 @@ def _look(folder: Path) -> tuple[list[Touched], bool]:
     from gitcoord.store.git import repo_location
 
     paths = hooks.staged_paths(folder)  # BEFORE a repository is opened: that forgets which index a surrounding git uses
-    at = desk()
-    seen = status_cache.read(at.home)
+    writer = writer_here()
+    seen = status_cache.read(writer.home)
     if seen is None:  # no round has ended here since the last fetch
         from gitcoord.node.node import open_node
 
         with open_node(folder, tell=tell) as node:
             seen = status_cache.compute(node.replica.branch, node.disk.node)
-    agent = os.environ.get("GITCOORD_AGENT") or at.config.agent or ""
+    agent = os.environ.get("GITCOORD_AGENT") or writer.config.agent or ""
     others = [
         one
-        for one in sightings.active_reservations(at.home.cache, seen)
+        for one in sightings.active_reservations(writer.home.cache, seen)
         if not _is_own(one, agent, seen.node, repo_location.worktree_name(folder))
     ]
-    return touched(others, paths), (at.config.hook or seen.hook) == "refuse"
+    return touched(others, paths), (writer.config.hook or seen.hook) == "refuse"
 
 
 def _is_own(one: Reservation, agent: str, node: str, place: str) -> bool:

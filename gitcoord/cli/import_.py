@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from gitcoord.cli.common import allow_secret_option, as_option, echo, here, json_option, print_json, speaker
+from gitcoord.cli.common import allow_secret_option, as_option, echo, json_option, node_here, print_json, speaker
 from gitcoord.cli.dry_run import dry_run_option, would
 from gitcoord.core.errors import NotConfirmed
 
@@ -51,7 +51,7 @@ def command(file: BinaryIO, actor: str | None, timeout: float, no_sync: bool, dr
     from gitcoord.cli.events import refresh
     from gitcoord.node.operations.import_log import import_log
 
-    node = here()
+    node = node_here()
     who = speaker(node, actor)
     if not no_sync:
         refresh(node)  # events that others imported meanwhile are not imported again

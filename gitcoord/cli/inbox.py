@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcoord.cli.common import desk, echo, print_json, speaker
+from gitcoord.cli.common import echo, print_json, speaker, writer_here
 
 if TYPE_CHECKING:
     from gitcoord.store.home.dead_letters import Letter
@@ -53,8 +53,8 @@ def extended(command: click.Command) -> click.Command:
 def _failed(actor: str | None, replay: str | None, *, as_json: bool) -> None:
     from gitcoord.store.home.dead_letters import DeadLetters
 
-    here = desk()
-    letters = DeadLetters(here.home.path, speaker(here, actor))
+    writer = writer_here()
+    letters = DeadLetters(writer.home.path, speaker(writer, actor))
     if replay is not None:
         chosen = letters.replay(replay)
         rows = [_shown(one) | {"replay": True} for one in chosen]

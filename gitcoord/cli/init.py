@@ -106,7 +106,7 @@ def command(
         print_json(
             {
                 "schema": "gitcoord.init/1",
-                "fleet": node.config.fleet,
+                "fleet": node.config.fleet_id,
                 "node": node.disk.node,
                 "agent": name,
                 "founded": joined.founded,
@@ -118,7 +118,7 @@ def command(
     for line in said:
         echo(line)
     if not said:
-        echo(f"nothing to do: {name} is in fleet {node.config.fleet}")
+        echo(f"nothing to do: {name} is in fleet {node.config.fleet_id}")
     else:
         echo('next: gitcoord agent run, and gitcoord append question "…"')
 

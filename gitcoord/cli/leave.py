@@ -6,7 +6,7 @@ import shlex
 
 import click
 
-from gitcoord.cli.common import echo, here, json_option, print_json
+from gitcoord.cli.common import echo, json_option, node_here, print_json
 from gitcoord.cli.dry_run import dry_run_option, would
 
 
@@ -35,8 +35,8 @@ def command(force: bool, timeout: float, dry_run: bool, as_json: bool) -> None:
     from gitcoord.node.membership import leave
     from gitcoord.node.operations.status import count
 
-    node = here()
-    fleet, undelivered_file = node.config.fleet, node.home.queue.path.name
+    node = node_here()
+    fleet, undelivered_file = node.config.fleet_id, node.home.queue.path.name
     if dry_run:
         leave.check(node)
         would("leave", as_json, drafts=leave.goodbyes(node), changes=leave.changes(node))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from gitcoord.cli.common import as_option, here, speaker, tell
+from gitcoord.cli.common import as_option, node_here, speaker, tell
 from gitcoord.core.errors import Refused
 from gitcoord.store import program
 
@@ -37,7 +37,7 @@ def command(actor: str | None, no_run: bool) -> None:
     from gitcoord.mcp.calls import Calls
     from gitcoord.node.node import open_node
 
-    who = speaker(here(), actor)
+    who = speaker(node_here(), actor)
     calls = Calls(lambda: open_node(Path.cwd(), tell=tell), who)
     with contextlib.nullcontext() if no_run else _running(who):
         server.serve(calls)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitcoord.cli.common import Noun, echo, here, json_option, print_json, show_again, watch_option
+from gitcoord.cli.common import Noun, echo, json_option, node_here, print_json, show_again, watch_option
 from gitcoord.cli.dry_run import dry_run_option, would
 from gitcoord.core import names
 from gitcoord.core.errors import NotConfirmed, Refused
@@ -47,7 +47,7 @@ def list_(watch: bool, as_json: bool) -> None:
     """
     from gitcoord.node import peers
 
-    node = here()
+    node = node_here()
     show_again(lambda: list(peers.own_pending(node)), lambda waiting: _show(node, waiting, as_json), watch=watch)
 
 
@@ -88,7 +88,7 @@ def drop(id_: str, force: bool, dry_run: bool, as_json: bool) -> None:
     """
     from gitcoord.node import peers
 
-    node = here()
+    node = node_here()
     with _no_round(node):
         waiting = list(peers.own_pending(node))
         level, event = _named(waiting, id_)
@@ -119,16 +119,12 @@ def _no_round(node: Node) -> Iterator[None]:
 
 
 def _named(waiting: list[tuple[str, Event]], short: str) -> tuple[str, Event]:
-    found = [row for row in waiting if short and row[1].uid.startswith(short.lower())]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise names.ambiguous(short, [event.uid for _, event in found])
-    raise Refused(f"no event {short!r} is queued here: `gitcoord queue list` shows the queue")
+    by_id = {event.uid: (level, event) for level, event in waiting}
+    return by_id[names.named_id(short, by_id, {}, "queued event", shown_by="queue list")]
 
 
 def _drop(node: Node, event: Event) -> None:
-    node.home.queue.drop(event.uid, signer=node.keyring.signer, fleet_id=node.config.fleet)
+    node.home.queue.drop(event.uid, signer=node.keyring.signer, fleet_id=node.config.fleet_id)
     progress = node.home.progress()
     # Later lines are chained again: none of them is on the remote any more.
     node.home.save_progress(replace(progress, durable=min(progress.durable, (event.seq or 1) - 1)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitcoord.cli.common import as_option, echo, here, json_option, print_json
+from gitcoord.cli.common import as_option, echo, json_option, node_here, print_json
 from gitcoord.cli.dry_run import dry_run_option, would
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def command(actor: str | None, dry_run: bool, as_json: bool) -> None:
     from gitcoord.node.operations.status import ago
     from gitcoord.store import files
 
-    node = here()
+    node = node_here()
     mark = node.home.path / "paused"
     since_s = mark.stat().st_mtime if mark.exists() else time.time()
     # Looks whether writing works even where the pause could not be noted.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitcoord.cli.common import echo, here, json_option, print_json
+from gitcoord.cli.common import echo, json_option, node_here, print_json
 
 if TYPE_CHECKING:
     from gitcoord.node.node import Node
@@ -56,7 +56,7 @@ def command(watch: bool, folder: Path, recent: int | None, files: str, no_sync: 
     """
     from gitcoord.cli.events import refresh
 
-    node = here()
+    node = node_here()
     due_s, complained, seen = 0.0, False, None
     try:
         while True:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcoord.cli.common import Line, desk, draw, json_option, print_json, styled, tell
+from gitcoord.cli.common import Line, draw, json_option, print_json, styled, tell, writer_here
 
 if TYPE_CHECKING:
     from gitcoord.node.writer import Writer
@@ -36,47 +36,47 @@ def command(watch: bool, as_json: bool) -> None:
       gitcoord status --json
       gitcoord status --watch
     """
-    here = desk()
+    writer = writer_here()
     if not watch:
-        value = read(here)
+        value = read(writer)
         if as_json:
             print_json(value)
         else:
             draw(lines(value))
         return
     with contextlib.suppress(KeyboardInterrupt):
-        _watch(here, as_json)
+        _watch(writer, as_json)
 
 
-def read(here: Writer) -> dict[str, Any]:
+def read(writer: Writer) -> dict[str, Any]:
     """Return `gitcoord.status/1`, as this node last saw the fleet."""
     from gitcoord.node import status_cache
     from gitcoord.node.operations.status import status
 
-    seen = status_cache.read(here.home)
+    seen = status_cache.read(writer.home)
     if seen is None:  # a round was cut short before it wrote one
         from gitcoord.node.node import open_node
 
         with open_node(Path.cwd(), tell=tell) as node:
             seen = status_cache.compute(node.replica.branch, node.disk.node)
-        status_cache.save(here.home, seen)
-    return status(here, seen)
+        status_cache.save(writer.home, seen)
+    return status(writer, seen)
 
 
-def _watch(here: Writer, as_json: bool) -> None:
+def _watch(writer: Writer, as_json: bool) -> None:
     if as_json:
         while True:
-            print_json(read(here))
+            print_json(read(writer))
             time.sleep(REDRAW_S)
     while not sys.stdout.isatty():
-        draw(lines(read(here)))
+        draw(lines(read(writer)))
         time.sleep(REDRAW_S)
     from rich.console import Console, Group
     from rich.live import Live
 
     with Live(console=Console(highlight=False), auto_refresh=False, screen=True) as live:
         while True:
-            live.update(Group(*map(styled, lines(read(here)))), refresh=True)
+            live.update(Group(*map(styled, lines(read(writer)))), refresh=True)
             time.sleep(REDRAW_S)
 
 

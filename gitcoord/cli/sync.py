@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcoord.cli.common import echo, here, json_option, print_json
+from gitcoord.cli.common import echo, json_option, node_here, print_json
 from gitcoord.core.errors import NotConfirmed, Unreachable
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def command(restore: bool, as_json: bool) -> None:
 
     from gitcoord.core.round.sight import Sight
 
-    node = here()
+    node = node_here()
     before = [event for event in node.disk.pending() if node.fleet.position_of(event) is None]
     races = 0
     if restore:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 import click
 
-from gitcoord.cli.common import echo, here, json_option, print_json
+from gitcoord.cli.common import echo, json_option, node_here, print_json
 
 FOUND = 6  # exit code
 
@@ -34,7 +34,7 @@ def command(since: int, history: bool, as_json: bool) -> None:
     from gitcoord.cli.shown import plain
     from gitcoord.node.diagnostics.verify import verify
 
-    node = here()
+    node = node_here()
     with _progress() as progress:
         verdict = verify(node, since=since, history=history, progress=progress)
     if as_json:

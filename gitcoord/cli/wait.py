@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gitcoord.cli.common import as_option, echo, here, json_option, print_json
+from gitcoord.cli.common import as_option, echo, json_option, node_here, print_json
 
 
 @click.command("wait")
@@ -48,7 +48,7 @@ def command(wanted: tuple[str, ...], timeout: float, actor: str | None, as_json:
 
     from gitcoord.node.operations import wait
 
-    node = here()
+    node = node_here()
     deadline = time.monotonic() + timeout
     for text in wanted:
         left_s = max(0.0, deadline - time.monotonic())

@@ -13,9 +13,9 @@ from gitcoord.features.conflicts import (
     NAME_CHARS_MAX,
     PATH_CHARS_MAX,
     PATHS_TOLD,
-    Branch,
+    BranchTip,
     ConflictFound,
-    Place,
+    PathConflict,
 )
 
 
@@ -28,7 +28,7 @@ def to_payloads(conflicts: Sequence[Conflict]) -> list[ConflictFound]:
             severity=one.severity,
             more=max(0, len(one.paths) - PATHS_TOLD),
             paths=[
-                Place(
+                PathConflict(
                     path=_text(path.path, PATH_CHARS_MAX),
                     kind=path.kind,
                     lines=path.lines,
@@ -69,8 +69,8 @@ def names_of(refs: Iterable[Ref]) -> list[str]:
     return [_text(one.name, NAME_CHARS_MAX) for one in refs]
 
 
-def _branch(ref: Ref) -> Branch:
-    return Branch(name=_text(ref.name, NAME_CHARS_MAX), commit=ref.commit, agent=ref.agent)
+def _branch(ref: Ref) -> BranchTip:
+    return BranchTip(name=_text(ref.name, NAME_CHARS_MAX), commit=ref.commit, agent=ref.agent)
 
 
 def _text(path: str, most: int) -> str:

@@ -39,7 +39,7 @@ CORE_EVENTS: dict[str, type[BaseModel]] = {**members.EVENTS, **terms.EVENTS, **q
 
 CORE_AUTHORITY: dict[str, Who] = {**members.AUTHORITY, **terms.AUTHORITY, **quotas.AUTHORITY}
 
-STATE = "gitcoord.state/8"
+STATE = "gitcoord.state/9"
 """Of what `dump` gives, without the features' names. It changes with the shape of any part: a checkpoint or a cache of
 another one is not read (`tests/core/fold/test_state_shape.py` tells)."""
 

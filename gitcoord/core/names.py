@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 from gitcoord.core.errors import Refused
@@ -13,6 +13,7 @@ NODE = re.compile(r"[a-z0-9][a-z0-9-]{0,40}\Z")
 NODE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,23}\Z")  # of a node id, before its tag
 EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 UID_CHARACTERS = 16
+SHORT_LEAST = 4  # digits that may be the beginning of an id, if they are no position
 SHORT_SHOWN = 8  # characters of an id, where they tell it from the others
 IDS_SHOWN_MAX = 5  # in a message that asks which one is meant
 UID = re.compile(r"[0-9a-hjkmnp-tv-z]{16}\Z")  # of UID_ALPHABET
@@ -100,7 +101,23 @@ def uid_from(entropy: bytes) -> str:
     )  # a loop takes twice
 
 
-def ambiguous(text: str, ids: Iterable[str]) -> Refused:
+def named_id(text: str, known: Iterable[str], positions: Mapping[str, int], what: str, *, shown_by: str) -> str:
+    """Return the one of the `known` ids that `text` names, by its beginning or its event's position. Raise Refused."""
+    given = text.strip().lower()
+    ids = list(known)
+    if given.isdigit() and len(given) < UID_CHARACTERS:
+        found = [uid for uid in ids if positions.get(uid) == int(given)]
+        found = found or [uid for uid in ids if len(given) >= SHORT_LEAST and uid.startswith(given)]
+    else:
+        found = [uid for uid in ids if given and uid.startswith(given)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise Refused(f"no {what} {text!r} is known here: `gitcoord {shown_by}` lists them")
+    raise _ambiguous(text, found)
+
+
+def _ambiguous(text: str, ids: Iterable[str]) -> Refused:
     """Return the error for a beginning of several ids."""
     found = told_apart(sorted(set(ids)))
     more = f" or {len(found) - IDS_SHOWN_MAX} more" if len(found) > IDS_SHOWN_MAX else ""

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from gitcoord.core import values
 from gitcoord.core.commands import Arguments, Command, Context, Query
 from gitcoord.core.feature import Duty, SequencedEvent
 from gitcoord.core.fields import Count, Given, Payload, Uid
@@ -19,7 +18,7 @@ from gitcoord.core.fold.authority import LEADER, Who
 from gitcoord.core.lookup import find
 from gitcoord.core.secret_scan.credentials import redacted
 from gitcoord.core.text import Place, fit
-from gitcoord.features.directives.orders import DirectiveEscalated
+from gitcoord.features.directives.events import DirectiveEscalated
 from gitcoord.features.recovery.state import Escalated, FleetDegraded
 
 WAITING_MAX = 500  # the oldest go first: who has so many to hear of looks at the log
@@ -168,11 +167,3 @@ COMMANDS: Mapping[str, Command | Query] = {
 
 def duty(state: State, ctx: Context) -> Iterable[Duty]:
     return ()  # to send a message is no duty but a reaction: gitcoord/node/agent/alert_sender.py
-
-
-def dump(state: State) -> Any:
-    return values.dump(state)
-
-
-def load(value: Any) -> State:
-    return values.load(State, value)

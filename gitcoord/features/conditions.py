@@ -11,7 +11,7 @@ from gitcoord.core.errors import Refused
 from gitcoord.core.lookup import find
 from gitcoord.core.names import same_agent
 from gitcoord.features import agents
-from gitcoord.features.messages import post
+from gitcoord.features.messages import state as message_state
 from gitcoord.features.tasks import queries as task_queries
 from gitcoord.features.tasks.state import DONE, FAILED, OVER, STATUSES, in_a_line
 from gitcoord.features.workflows import runs as workflow_runs
@@ -135,19 +135,19 @@ def _leader(ctx: Context, words: Sequence[str]) -> Condition:
 
 def _message(ctx: Context, words: Sequence[str]) -> Condition:
     name, wanted = _two(words, "message", _MESSAGE_STATES)
-    said: Mapping[str, post.Said] = ctx.state("messages").said
-    uid = find(ctx, said, name, "message", shown_by="message list")
-    if wanted == "answered" and post.request(said[uid]) is None:
+    messages: Mapping[str, message_state.StoredMessage] = ctx.state("messages").messages
+    uid = find(ctx, messages, name, "message", shown_by="message list")
+    if wanted == "answered" and message_state.request(messages[uid]) is None:
         raise Refused(f"message {uid[:8]} asks for no answer: `gitcoord message request` does")
 
     def standing(ctx: Context) -> ConditionStatus:
-        one: post.Said | None = ctx.state("messages").said.get(uid)
+        one: message_state.StoredMessage | None = ctx.state("messages").messages.get(uid)
         if one is None:
             return ConditionStatus(False, f"message {uid[:8]} was over long ago", never=True)
         if wanted == "answered":
-            now = post.request(one)
+            now = message_state.request(one)
             return ConditionStatus(now == wanted, f"message {uid[:8]} is {now}", never=now == "lapsed")
-        got = {agent: post.receipt(ctx, one, agent) for agent in post.recipients(ctx, one)}
+        got = {agent: message_state.receipt(ctx, one, agent) for agent in message_state.recipients(ctx, one)}
         met = (
             all(
                 _MESSAGE_STATES.index(wanted) <= _MESSAGE_STATES.index(state)

@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from gitcoord.core import times, values
+from gitcoord.core import times
 from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Refused
-from gitcoord.core.feature import Duty, SequencedEvent
+from gitcoord.core.feature import SequencedEvent
 from gitcoord.core.fields import NAMED, Agent, Count, Given, Payload, Words
 from gitcoord.core.fold import quotas
 from gitcoord.core.fold.authority import ADMIN, LEADER, MEMBER, OWNER, Asked, Persons, Resolver, Who, Whose
@@ -38,7 +38,7 @@ Function = Annotated[str, Field(max_length=FUNCTION_CHARS_MAX), NAMED]
 Severity = Literal["low", "medium", "high", "critical"]
 
 
-class Branch(Payload):
+class BranchTip(Payload):
     """A branch or pull request, by the commit that was looked at."""
 
     name: Name
@@ -46,7 +46,7 @@ class Branch(Payload):
     agent: Agent | None = None
 
 
-class Place(Payload):
+class PathConflict(Payload):
     """A path that both changed, and how git calls that."""
 
     path: PathName
@@ -58,9 +58,9 @@ class Place(Payload):
 class ConflictFound(Payload):
     """The author tried to merge two branches."""
 
-    a: Branch
-    b: Branch
-    paths: list[Place] = Field(min_length=1, max_length=PATHS_TOLD)
+    a: BranchTip
+    b: BranchTip
+    paths: list[PathConflict] = Field(min_length=1, max_length=PATHS_TOLD)
     more: Count = Field(0, description="paths beside those")
     severity: Severity
 
@@ -76,13 +76,13 @@ AUTHORITY: Mapping[str, Who] = {"conflict_found": MEMBER, "conflict_closed": OWN
 
 
 @dataclass(slots=True)
-class Known:
+class RecordedConflict:
     """A conflict between two branches, in the order of their names."""
 
     id: str
-    a: Branch
-    b: Branch
-    paths: list[Place]
+    a: BranchTip
+    b: BranchTip
+    paths: list[PathConflict]
     more: int
     severity: str
     by: str
@@ -99,8 +99,8 @@ class Known:
 class State:
     """`ids` and `counts` follow from what is open: of two branches, and of who found how many."""
 
-    open: dict[str, Known] = field(default_factory=dict)
-    closed: dict[str, Known] = field(default_factory=dict)
+    open: dict[str, RecordedConflict] = field(default_factory=dict)
+    closed: dict[str, RecordedConflict] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.ids = {one.names: one.id for one in self.open.values()}
@@ -144,7 +144,7 @@ def _find(state: State, event: Event, found: ConflictFound) -> str | None:
     if known is not None:  # the same two, further on: one conversation
         known.a, known.b, known.paths, known.more, known.severity = a, b, found.paths, found.more, found.severity
         return None
-    state.open[event.uid] = Known(
+    state.open[event.uid] = RecordedConflict(
         event.uid, a, b, found.paths, found.more, found.severity, event.actor, event.timestamp
     )
     state.ids[a.name, b.name] = event.uid
@@ -165,7 +165,7 @@ def _close(state: State, event: Event, reason: str) -> str | None:
     return None
 
 
-def between(state: State, a: str, b: str) -> Known | None:
+def between(state: State, a: str, b: str) -> RecordedConflict | None:
     """Return the open conflict of two branches, or None."""
     uid = state.ids.get((min(a, b), max(a, b)))
     return state.open[uid] if uid is not None else None
@@ -198,7 +198,7 @@ def news(state: State, found: Sequence[ConflictFound], looked_at: Iterable[str])
     return proposals
 
 
-def _closing(known: Known, reason: str) -> NewEvent:
+def _closing(known: RecordedConflict, reason: str) -> NewEvent:
     to = tuple(dict.fromkeys(agent for agent in (known.a.agent, known.b.agent) if agent))
     return NewEvent(
         "conflict_closed", f"{known.a.name} and {known.b.name}: {reason}", {"reason": reason}, to=to, re=known.id
@@ -208,24 +208,24 @@ def _closing(known: Known, reason: str) -> NewEvent:
 # Commands
 
 
-class List(Arguments):
+class ListConflicts(Arguments):
     agent: AgentGiven | None = Field(None, description="Only conflicts of this agent's branches")
     all: bool = Field(False, description="Include closed ones")
 
 
-class Show(Arguments):
+class ShowConflict(Arguments):
     conflict: Given | None = Field(
         None, description="Conflict id, its beginning, or its event's position (default: the newest open conflict)"
     )
 
 
-class Resolve(Arguments):
+class ResolveConflicts(Arguments):
     conflict: Given | None = Field(None, description="Conflict id, its beginning, or its event's position")
     all: bool = Field(False, description="All open conflicts")
     why: Words = Field("settled", description="How it was settled, shown to other agents")
 
 
-def list_(ctx: Context, args: List) -> list[dict[str, Any]]:
+def list_(ctx: Context, args: ListConflicts) -> list[dict[str, Any]]:
     state: State = ctx.state("conflicts")
     chosen = [*state.open.values(), *(state.closed.values() if args.all else ())]
     return [
@@ -235,7 +235,7 @@ def list_(ctx: Context, args: List) -> list[dict[str, Any]]:
     ]
 
 
-def to_row(one: Known) -> dict[str, Any]:
+def to_row(one: RecordedConflict) -> dict[str, Any]:
     """Return a recorded conflict as a JSON row."""
     return {
         "id": one.id,
@@ -253,7 +253,7 @@ def to_row(one: Known) -> dict[str, Any]:
     }
 
 
-def show(ctx: Context, args: Show) -> dict[str, Any]:
+def show(ctx: Context, args: ShowConflict) -> dict[str, Any]:
     named = args.conflict
     if named is None:
         named = next(reversed(ctx.state("conflicts").open), None)
@@ -263,13 +263,13 @@ def show(ctx: Context, args: Show) -> dict[str, Any]:
     return {**to_row(one), "position": ctx.fleet.positions.get(one.id)}
 
 
-def _named(ctx: Context, text: str) -> Known:
+def _named(ctx: Context, text: str) -> RecordedConflict:
     state: State = ctx.state("conflicts")
     known = {**state.open, **state.closed}
     return known[find(ctx, known, text, "conflict", shown_by="conflict list --all")]
 
 
-def resolve(ctx: Context, args: Resolve) -> list[NewEvent]:
+def resolve(ctx: Context, args: ResolveConflicts) -> list[NewEvent]:
     state: State = ctx.state("conflicts")
     if args.all:
         return [_closing(one, args.why) for one in state.open.values()]
@@ -285,7 +285,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     "conflict list": Query(
         help="List recorded conflicts between branches",
         example="gitcoord conflict list --all",
-        arguments=List,
+        arguments=ListConflicts,
         ask=list_,
         columns=("id", "severity", "between", "files", "since"),
         tool="fleet_show",
@@ -293,28 +293,16 @@ COMMANDS: Mapping[str, Command | Query] = {
     "conflict show": Query(
         help="Show a recorded conflict, path by path",
         example="gitcoord conflict show",
-        arguments=Show,
+        arguments=ShowConflict,
         ask=show,
         positional=("conflict",),
     ),
     "conflict resolve": Command(
         help="Mark a conflict as settled",
         example="gitcoord conflict resolve --all --why 'alice takes both'",
-        arguments=Resolve,
+        arguments=ResolveConflicts,
         decide=resolve,
         positional=("conflict",),
         idempotent=True,
     ),
 }
-
-
-def duty(state: State, ctx: Context) -> Iterable[Duty]:
-    return ()  # only who has the code can look: `gitcoord conflict check`
-
-
-def dump(state: State) -> Any:
-    return values.dump(state)
-
-
-def load(value: Any) -> State:
-    return values.load(State, value)

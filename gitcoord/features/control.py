@@ -19,7 +19,7 @@ OF_PROGRAMS = frozenset({"answer", "error"})  # their content comes from command
 WORD_CHARACTERS_MAX = 200  # longer than the longest name of a workflow; what is longer is a message
 
 
-class Word(NamedTuple):
+class ControlWord(NamedTuple):
     """`*noun:verb rest`."""
 
     noun: str
@@ -27,15 +27,15 @@ class Word(NamedTuple):
     rest: str = ""
 
 
-def read(text: str) -> Word | None:
+def read(text: str) -> ControlWord | None:
     """Return the control word if it is all of `text`, otherwise None."""
     if not text.startswith("*") or len(text) > WORD_CHARACTERS_MAX:
         return None
     found = _WORD.match(text.rstrip())
-    return Word(found[1], found[2], found[3] or "") if found else None
+    return ControlWord(found[1], found[2], found[3] or "") if found else None
 
 
-def said(sequenced: SequencedEvent, noun: str) -> Word | None:
+def word_in(sequenced: SequencedEvent, noun: str) -> ControlWord | None:
     """Return the control word for the feature `noun` in a message, or in any event that no feature owns.
 
     What was imported was said long ago, and to others. What a program says as somebody's agent (an answer, a task's

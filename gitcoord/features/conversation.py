@@ -21,7 +21,7 @@ COMMANDS: Mapping[str, Command | Query] = {}
 
 RECORDS = frozenset({"heartbeat", "error"})
 """Types that open no interaction of their own, as those that a feature knows; with a number given, they still belong
-to that one. A payload model with `SAID = True` is conversation all the same."""
+to that one. A payload model with `CONVERSATION = True` is conversation all the same."""
 
 JUMP_MAX = 100_000  # a caller's number further above than that does not move the numbers given here
 
@@ -46,22 +46,22 @@ def _number(state: State, sequenced: SequencedEvent) -> int:
         return event.interaction
     if parent is not None and state.numbers[parent - 1]:
         return state.numbers[parent - 1]
-    return 0 if _is_record(sequenced) and not _was_said(event) else state.highest + 1
+    return 0 if _is_record(sequenced) and not _is_imported_conversation(event) else state.highest + 1
 
 
 def _is_record(sequenced: SequencedEvent) -> bool:
     if sequenced.event.type in RECORDS:
         return True
-    return sequenced.payload is not None and not is_said(type(sequenced.payload))
+    return sequenced.payload is not None and not is_conversation(type(sequenced.payload))
 
 
 @cache
-def is_said(model: type[BaseModel]) -> bool:
+def is_conversation(model: type[BaseModel]) -> bool:
     """Return whether such a payload is conversation. (Pydantic takes 1 to 2 µs to report a missing attribute.)"""
-    return getattr(model, "SAID", False)
+    return getattr(model, "CONVERSATION", False)
 
 
-def _was_said(event: Event) -> bool:
+def _is_imported_conversation(event: Event) -> bool:
     """Return whether the event was imported from a conversation: it stays there, whatever its type."""
     source = event.data.get("source")
     return isinstance(source, dict) and source.get("interaction") is not None

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from gitcoord.core import values
 from gitcoord.core.commands import Command, Context, NewEvent, Query
 from gitcoord.core.feature import Duty, SequencedEvent
 from gitcoord.core.fields import Payload, Uid, Url
@@ -110,11 +109,3 @@ def updated(kind: str, number: int, url: str, new: Iterable[Alert]) -> NewEvent:
 
 def duty(state: State, ctx: Context) -> Iterable[Duty]:
     return ()  # to write an issue is a reaction: gitcoord/github/issue_job.py
-
-
-def dump(state: State) -> Any:
-    return values.dump(state)
-
-
-def load(value: Any) -> State:
-    return values.load(State, value)

@@ -52,7 +52,7 @@ JsonObject = Annotated[Json, BeforeValidator(_object)]
 AgentGiven = Annotated[str, Field(max_length=AGENT_CHARS_MAX)]
 Agents = Annotated[list[AgentGiven], BeforeValidator(_apart), Field(max_length=AGENTS_GIVEN_MAX)]
 """Ids of agents; `alice,bob` is two."""
-Chosen = Annotated[list[Annotated[str, Field(max_length=GIVEN_CHARS_MAX)]], Field(max_length=CHOSEN_MAX)]
+Ids = Annotated[list[Annotated[str, Field(max_length=GIVEN_CHARS_MAX)]], Field(max_length=CHOSEN_MAX)]
 """Beginnings of ids, or positions."""
 Capability = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), AfterValidator(small), NAMED

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from gitcoord.core.commands import Context
 from gitcoord.core.fold.members import Members
-from gitcoord.features import paths, reservations
+from gitcoord.features import paths
 from gitcoord.features.pages.markdown import inline
-from gitcoord.features.reservations import Held
+from gitcoord.features.reservations.state import Reservation, in_force
 from gitcoord.features.reviews.state import Pull, key
 from gitcoord.features.settings import Settings
 from gitcoord.features.tasks import state as task_state
@@ -47,7 +47,7 @@ class FleetContext:
 
     settings: Settings = field(default_factory=lambda: Settings.model_validate({}))
     agents: tuple[str, ...] = ()
-    reservations: tuple[Held, ...] = ()
+    reservations: tuple[Reservation, ...] = ()
     tasks: tuple[RunningTask, ...] = ()
     pulls: Mapping[str, Pull] = field(default_factory=dict)
     logins: Mapping[str, frozenset[str]] = field(default_factory=dict)  # confirmed logins → agents; all casefolded
@@ -84,7 +84,7 @@ def gather(ctx: Context) -> FleetContext:
     return FleetContext(
         ctx.state("settings").settings,
         tuple(member.id for member in ctx.fleet.members.by_id.values()),
-        tuple(reservations.in_force(ctx)),
+        tuple(in_force(ctx)),
         tuple(_running(tasks.tasks[uid]) for uid in held),
         copy.deepcopy(ctx.state("reviews").pulls),
         {

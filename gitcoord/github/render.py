@@ -92,7 +92,7 @@ def _in_line(one: ReviewFinding) -> str:
 
 
 def _votes(pull_input: ReviewInput) -> list[str]:
-    count = pull_input.tally
+    count = pull_input.vote_count
     if not count.votes:
         return []
     lines = ["", f"Votes: {count.approve} for, {count.reject} against, {count.quorum} needed."]

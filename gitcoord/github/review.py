@@ -8,7 +8,7 @@ from gitcoord.code.fetched import Source
 from gitcoord.core.errors import Denied, Refused
 from gitcoord.core.fold.account_proof import AccountProof
 from gitcoord.features.reviews.events import ReviewPosted, ReviewStale
-from gitcoord.features.reviews.state import tally
+from gitcoord.features.reviews.state import count_votes
 from gitcoord.github import account_proofs, fleet_context, posting, pull_conflicts, verdict
 from gitcoord.github.api.client import Client
 from gitcoord.github.api.models import PullRequest
@@ -79,7 +79,9 @@ def look(
         pull,
         files,
         fleet.settings,
-        tally(fleet.pull(repo, number), pull.head, fleet.settings, author=author, namesake=fleet.namesake(pull.author)),
+        count_votes(
+            fleet.pull(repo, number), pull.head, fleet.settings, author=author, namesake=fleet.namesake(pull.author)
+        ),
         found.found,
         tuple(fleet_context.overlaps(fleet, verdict.changed_paths(files), author=author, branch=pull.head_ref)),
         _statuses(client, pull.head) if fleet.settings.review_statuses else None,

@@ -9,7 +9,7 @@ from typing import Literal
 from gitcoord.features import paths
 from gitcoord.features.pages.markdown import inline
 from gitcoord.features.reviews.events import Verdict
-from gitcoord.features.reviews.state import Tally
+from gitcoord.features.reviews.state import VoteCount
 from gitcoord.features.settings import Settings
 from gitcoord.github.api.models import ChangedFiles, CheckResult, PullRequest, StatusCheck
 from gitcoord.github.fleet_context import Overlap
@@ -53,7 +53,7 @@ class ReviewInput:
     pull: PullRequest
     files: ChangedFiles
     settings: Settings
-    tally: Tally
+    vote_count: VoteCount
     conflicts: tuple[PullConflict, ...] = ()
     overlaps: tuple[Overlap, ...] = ()
     statuses: Mapping[str, str] | None = None
@@ -134,7 +134,7 @@ def _size(pull_input: ReviewInput) -> Iterator[ReviewFinding]:
 
 
 def _votes(pull_input: ReviewInput) -> Iterator[ReviewFinding]:
-    count = pull_input.tally
+    count = pull_input.vote_count
     if count.outcome == "rejected":
         yield ReviewFinding("error", f"agents reject it: {count.reject} against, {count.approve} for")
     elif count.outcome == "waiting":
@@ -171,7 +171,7 @@ def _labels(pull_input: ReviewInput) -> Iterator[ReviewFinding]:
 
 def _owners(pull_input: ReviewInput) -> Iterator[ReviewFinding]:
     """Yield one finding for each pattern, at the first path that it holds."""
-    approving = {vote.agent.casefold() for vote in pull_input.tally.votes if vote.verdict == "approve"}
+    approving = {vote.agent.casefold() for vote in pull_input.vote_count.votes if vote.verdict == "approve"}
     for pattern, owners in pull_input.settings.review_owners.items():
         hit = next((path for path in changed_paths(pull_input.files) if paths.holds(pattern, path)), None)
         if hit is not None and approving.isdisjoint(owner.casefold() for owner in owners):

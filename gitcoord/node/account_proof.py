@@ -27,5 +27,5 @@ def make(node: Node, agent: str, repository: str) -> AccountProof:
             f"{agent} has not said which account on GitHub it is: run `gitcoord agent set --github LOGIN`, "
             "then this again"
         )
-    proof = AccountProof(node.config.fleet, member.id if member is not None else agent, claim, repository)
+    proof = AccountProof(node.config.fleet_id, member.id if member is not None else agent, claim, repository)
     return dataclasses.replace(proof, signature=signer.sign(proof.message))

@@ -179,7 +179,7 @@ class Node:
 
     def _cached_branch(self) -> LedgerBranch | None:
         branch = fold_cache.read(self.home, self._fresh_branch(), self.keyring.verifier())
-        if branch is None or branch.fleet.id != self.config.fleet:
+        if branch is None or branch.fleet.id != self.config.fleet_id:
             return None
         if branch.checkpoint_position and not trust.read(self.home).accepts_checkpoints:
             return None  # a process that began with this checkpoint, before it was found wrong, wrote the cache again

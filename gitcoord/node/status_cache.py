@@ -76,8 +76,8 @@ def read(home: Home) -> CachedStatus | None:
 
 def compute(branch: LedgerBranch, node_id: str) -> CachedStatus:
     """Compute the status of a node from the fold as this process has it."""
-    from gitcoord.features import reservations
     from gitcoord.features.pages import snapshot
+    from gitcoord.features.reservations.commands import to_row
     from gitcoord.node import ledger_pages, trust
 
     fleet, terms, health = branch.fleet, branch.fleet.terms, branch.fleet.states["health"]
@@ -104,9 +104,7 @@ def compute(branch: LedgerBranch, node_id: str) -> CachedStatus:
         snapshot=snapshot.parse_position(page.decode("utf-8", "replace")) if page else None,
         time=fleet.time.now,
         hook=fleet.states["settings"].settings.hook,
-        held=[
-            {**reservations.to_row(one), "position": one.position} for one in fleet.states["reservations"].held.values()
-        ],
+        held=[{**to_row(one), "position": one.position} for one in fleet.states["reservations"].held.values()],
         proposals=sum(one.status == "pending" for one in fleet.states["autonomy"].proposals.values()),
         floods=fleet.quotas.floods(),
         full=fleet.places.full(),

@@ -38,7 +38,7 @@ class Writer:
         self.on_secret = OnSecret.REFUSE
         self._keys = str(home.path / "keys")
         self._own: tuple[tuple[int, str], OwnSecrets] | None = None
-        self.disk = NodeDisk(home, fleet_id=self.config.fleet, signer=self.keyring.signer)
+        self.disk = NodeDisk(home, fleet_id=self.config.fleet_id, signer=self.keyring.signer)
 
     def draft(
         self,
@@ -124,7 +124,7 @@ class Writer:
                 node=self.disk.node,
                 after=Head(),
                 signer=self.keyring.signer(draft.actor),
-                fleet=self.config.fleet,
+                fleet=self.config.fleet_id,
             )
 
 

@@ -38,7 +38,7 @@ FIXED = {
     "deadline": None,
     "backup": "alice",
     "depends_on": [],
-    "wish": None,
+    "request": None,
     "definition": {"name": "flow", "about": POISON, "steps": {"a": {"title": "t", "body": POISON}}},
 }  # of these fields, what makes an event count
 OPENED_BY = {

@@ -118,7 +118,7 @@ def test_what_is_on_the_remote_is_not_dropped_unless_forced(alice: Clone) -> Non
 
 
 def test_dropping_needs_one_event_that_is_queued(alice: Clone) -> None:
-    assert "no event" in alice("queue", "drop", "zzz", code=2).err
+    assert "no queued event" in alice("queue", "drop", "zzz", code=2).err
     drafts: dict[str, Draft] = {}
     with alice.node() as node:
         while True:

@@ -13,9 +13,9 @@ from gitcoord.core.names import (
     UID,
     UID_ALPHABET,
     agent_id,
-    ambiguous,
     event_type,
     is_agent_id,
+    named_id,
     node_id,
     same_agent,
     uid_from,
@@ -93,9 +93,11 @@ def test_ids_hold_all_80_bits(one: bytes, other: bytes) -> None:
     [
         (["x7e11a9e00000000", "x7e11a9e00000001"], "x7e11a9e00000000, x7e11a9e00000001: "),
         (["x7e11a9e0z000000", "x7e22", "x7e11a9e0y000000"], "x7e11a9e0y, x7e11a9e0z, x7e22: "),
-        (["a" * 16, "b" * 16], "aaaaaaaa, bbbbbbbb: "),
-        ([f"{n:016}" for n in range(7)], "0000000000000004 or 2 more: "),
+        (["x7aaaaaa" * 2, "x7bbbbbb" * 2], "x7aaaaaa, x7bbbbbb: "),
+        ([f"x7{n:014}" for n in range(7)], "x700000000000004 or 2 more: "),
     ],
 )
 def test_ids_that_begin_alike_are_shown_until_they_differ(ids: list[str], shown: str) -> None:
-    assert shown in str(ambiguous("x7", ids))
+    with pytest.raises(Refused) as refused:
+        named_id("x7", ids, {}, "event", shown_by="events")
+    assert shown in str(refused.value)

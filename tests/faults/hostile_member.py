@@ -58,7 +58,7 @@ class Ground:
     def __init__(self, node: Node, folder: Path, seed: int) -> None:
         self.node, self.god, self.folder, self.seed = node, node.store, folder, seed
         self.replica = node.replica
-        self.fleet_id = node.config.fleet
+        self.fleet_id = node.config.fleet_id
         self.signers = SimpleNamespace(of=node.keyring.signer)
         self.refs = Refs()
         self.server = SimpleNamespace(refs=self.refs)

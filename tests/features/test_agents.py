@@ -14,7 +14,7 @@ from gitcoord.core.liveness import ALIVE, GONE, GOODBYE, LATE, AgentLiveness
 from gitcoord.features import agents
 from gitcoord.features.agents import commands as agent_commands
 from gitcoord.features.agents import events as agent_events
-from gitcoord.features.agents.commands import Leave, List, Order, Register, Set, Show
+from gitcoord.features.agents.commands import ListAgents, OrderAgents, RegisterAgent, SetAgent, ShowAgent, WithdrawAgent
 from tests.core.lines import NOW, Story
 
 NINE = {
@@ -65,7 +65,7 @@ def standing(agent: str, state: str, *, session: str = "s1", silent_s: float = 0
 
 
 def rows(one: Story, **asked: Any) -> dict[str, Any]:
-    return {row["agent"]: row for row in agent_commands.list_(ctx(one), List.model_validate(asked))}
+    return {row["agent"]: row for row in agent_commands.list_(ctx(one), ListAgents.model_validate(asked))}
 
 
 # What an agent says of itself
@@ -84,7 +84,7 @@ def test_whoever_registers_is_listed_with_what_it_can_do() -> None:
 
 
 def test_seeds_way_of_writing_capabilities_is_read() -> None:
-    given = Register.model_validate({"capabilities": ["python,backend", "API"]})
+    given = RegisterAgent.model_validate({"capabilities": ["python,backend", "API"]})
     assert given.capabilities == ["python", "backend", "api"]
 
 
@@ -100,9 +100,9 @@ def test_registering_again_says_it_anew_and_keeps_status() -> None:
 def test_set_changes_only_what_it_names() -> None:
     one = story("bob")
     register(one, "bob", "python", role="developer", backup="alice")
-    [told] = agent_commands.set_(ctx(one, "bob"), Set(workload=0.2))
+    [told] = agent_commands.set_(ctx(one, "bob"), SetAgent(workload=0.2))
     assert told.data == {"agent": "bob", "workload": 0.2}
-    [registered, told] = agent_commands.set_(ctx(one, "bob"), Set(role="tester", status="idle", backup=""))
+    [registered, told] = agent_commands.set_(ctx(one, "bob"), SetAgent(role="tester", status="idle", backup=""))
     assert registered.data["role"] == "tester" and registered.data["capabilities"] == ["python"]
     assert registered.data["backup"] is None
     assert told.data == {"agent": "bob", "status": "idle"}
@@ -111,28 +111,28 @@ def test_set_changes_only_what_it_names() -> None:
 def test_somebody_else_may_pause_an_agent_but_not_speak_for_it() -> None:
     one = story("bob")
     register(one, "bob", "python")
-    [paused] = agent_commands.set_(ctx(one), Set(agent="BOB", status="paused"))
+    [paused] = agent_commands.set_(ctx(one), SetAgent(agent="BOB", status="paused"))
     one.say("alice", paused.type, data=dict(paused.data))
     assert rows(one)["bob"]["status"] == "paused"
     assert agents.available(ctx(one)) == []
     with pytest.raises(Refused, match="only bob can change its own registration"):
-        agent_commands.set_(ctx(one), Set(agent="bob", role="cook"))
+        agent_commands.set_(ctx(one), SetAgent(agent="bob", role="cook"))
     with pytest.raises(Refused, match="alice is not registered"):
-        agent_commands.set_(ctx(one), Set(status="idle"))
+        agent_commands.set_(ctx(one), SetAgent(status="idle"))
     with pytest.raises(Refused, match="nothing to set"):
-        agent_commands.set_(ctx(one, "bob"), Set())
+        agent_commands.set_(ctx(one, "bob"), SetAgent())
 
 
 def test_leaving_ends_the_registration_and_so_does_leaving_the_fleet() -> None:
     one = story("bob", "carol")
     register(one, "bob")
     register(one, "carol")
-    [left] = agent_commands.leave(ctx(one, "bob"), Leave())
+    [left] = agent_commands.leave(ctx(one, "bob"), WithdrawAgent())
     one.say("bob", left.type, data=dict(left.data))
     one.say("carol", "agent_left")
     assert rows(one, registered=True) == {}
     with pytest.raises(Refused, match="bob is not registered"):
-        agent_commands.leave(ctx(one, "bob"), Leave())
+        agent_commands.leave(ctx(one, "bob"), WithdrawAgent())
 
 
 @pytest.mark.parametrize(
@@ -146,13 +146,13 @@ def test_leaving_ends_the_registration_and_so_does_leaving_the_fleet() -> None:
 )
 def test_what_cannot_be_is_refused(wish: dict[str, Any], why: str) -> None:
     with pytest.raises(Refused, match=why):
-        agent_commands.register(ctx(story("bob"), "bob"), Register.model_validate(wish))
+        agent_commands.register(ctx(story("bob"), "bob"), RegisterAgent.model_validate(wish))
 
 
 @pytest.mark.parametrize("wish", [{"workload": 1.5}, {"status": "gone"}, {"slots": 0}, {"capabilities": ["x" * 65]}])
 def test_what_is_no_value_is_refused(wish: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        Set.model_validate(wish)
+        SetAgent.model_validate(wish)
 
 
 def test_an_agent_that_begins_to_work_is_enrolled_once() -> None:
@@ -175,7 +175,7 @@ def test_a_cycle_is_refused_with_its_agents_named() -> None:
     register(one, "alice", depends_on=["bob"])
     register(one, "bob", depends_on=["Carol"])
     with pytest.raises(Refused, match="carol → alice → bob → carol"):
-        agent_commands.register(ctx(one, "carol"), Register(depends_on=["alice"]))
+        agent_commands.register(ctx(one, "carol"), RegisterAgent(depends_on=["alice"]))
     assert register(one, "carol", depends_on=["alice"]) == (
         "the dependencies would form a cycle: carol → alice → bob → carol"
     )
@@ -183,7 +183,7 @@ def test_a_cycle_is_refused_with_its_agents_named() -> None:
 
 
 def test_the_order_of_start_is_by_layers() -> None:
-    found = agent_commands.order(ctx(nine()), Order())
+    found = agent_commands.order(ctx(nine()), OrderAgents())
     assert [layer["agents"] for layer in found] == [
         ["Pattern Master", "Risk Genius", "Session Expert"],
         ["Execution Expert", "Pair Specialist"],
@@ -191,7 +191,7 @@ def test_the_order_of_start_is_by_layers() -> None:
         ["Sentiment Integration Genius"],
         ["AI Model Coordinator"],
     ]
-    named = agent_commands.order(ctx(nine()), Order(agents=["Decision Master"]))
+    named = agent_commands.order(ctx(nine()), OrderAgents(agents=["Decision Master"]))
     assert [layer["agents"] for layer in named] == [
         ["Pattern Master", "Risk Genius"],
         ["Execution Expert"],
@@ -204,14 +204,14 @@ def test_the_order_of_restoring_has_only_those_that_are_down() -> None:
     seen = {name.casefold(): standing(name, ALIVE) for name in NINE}
     for name in ("Decision Master", "Risk Genius"):
         seen[name.casefold()] = standing(name, GONE)
-    assert [layer["agents"] for layer in agent_commands.order(ctx(one, **seen), Order(down=True))] == [
+    assert [layer["agents"] for layer in agent_commands.order(ctx(one, **seen), OrderAgents(down=True))] == [
         ["Risk Genius"],
         ["Decision Master"],
     ]
 
 
 def test_one_is_shown_with_whom_it_needs_and_who_needs_it() -> None:
-    found = agent_commands.show(ctx(nine()), Show(agent="execution expert"))
+    found = agent_commands.show(ctx(nine()), ShowAgent(agent="execution expert"))
     assert found["needs"] == [{"agent": "Risk Genius", "status": "idle"}, {"agent": "Pattern Master", "status": "idle"}]
     assert found["needed_by"] == [
         "Decision Master",
@@ -219,9 +219,9 @@ def test_one_is_shown_with_whom_it_needs_and_who_needs_it() -> None:
         "AI Model Coordinator",
         "Sentiment Integration Genius",
     ]
-    assert agent_commands.show(ctx(nine()), Show(agent="alice"))["registered"] is False
+    assert agent_commands.show(ctx(nine()), ShowAgent(agent="alice"))["registered"] is False
     with pytest.raises(Refused, match="no agent 'nobody'"):
-        agent_commands.show(ctx(nine()), Show(agent="nobody"))
+        agent_commands.show(ctx(nine()), ShowAgent(agent="nobody"))
 
 
 # Liveness
@@ -273,7 +273,7 @@ def test_status_shows_who_is_gone_and_work_goes_to_nobody_that_is() -> None:
         "carol": standing("carol", GOODBYE),
         "dave": standing("dave", LATE),
     }
-    listed = {row["agent"]: row for row in agent_commands.list_(ctx(one, **seen), List())}
+    listed = {row["agent"]: row for row in agent_commands.list_(ctx(one, **seen), ListAgents())}
     assert [listed[name]["status"] for name in ("alice", "bob", "carol", "dave", "eve")] == [
         "idle",
         "gone",

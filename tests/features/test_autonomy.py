@@ -12,7 +12,7 @@ from gitcoord.core.commands import Context
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.feature import Duty, SequencedEvent
 from gitcoord.features import autonomy, control
-from gitcoord.features.autonomy import COMMANDS, Change, Chosen, Proposals, Rejected
+from gitcoord.features.autonomy import COMMANDS, ApproveProposals, ListProposals, RejectProposals, SetAutonomy
 from tests.core.lines import NOW, Story
 
 ASSIGN = Duty("task_assigned", "the parser goes to bob", "assign:t1:1", {"agent": "bob", "attempt": 1})
@@ -64,15 +64,15 @@ def decide(one: Story, actor: str, name: str, asked: Any) -> SequencedEvent:
 
 
 def status(one: Story) -> Mapping[str, str]:
-    rows = COMMANDS["autonomy proposals"].ask(ctx(one), Proposals(all=True))  # type: ignore[union-attr]
+    rows = COMMANDS["autonomy proposals"].ask(ctx(one), ListProposals(all=True))  # type: ignore[union-attr]
     return {row["id"]: row["status"] for row in rows}
 
 
 def test_one_proposal_is_shown_by_its_id_also_when_it_is_done_with() -> None:
     one = story()
     uid = proposed(one)
-    decide(one, "alice", "autonomy reject", Rejected(ids=[uid], why="not today"))
-    shown = COMMANDS["autonomy proposals"].ask(ctx(one), Proposals(id=uid[:6]))  # type: ignore[union-attr]
+    decide(one, "alice", "autonomy reject", RejectProposals(ids=[uid], why="not today"))
+    shown = COMMANDS["autonomy proposals"].ask(ctx(one), ListProposals(id=uid[:6]))  # type: ignore[union-attr]
     assert isinstance(shown, Mapping) and (shown["id"], shown["why"], shown["judge"]) == (uid, "not today", "alice")
     assert (shown["position"], shown["changed"]) == (one.fleet.positions[uid], NOW)
 
@@ -90,7 +90,7 @@ def test_what_waits_is_not_proposed_again_and_an_approved_one_is_done_as_it_was_
     uid = proposed(one)
     later = Duty(ASSIGN.type, "the parser goes to carol", ASSIGN.key, {"agent": "carol", "attempt": 1})
     assert autonomy.gate(ctx(one), "assignment", later) == ()  # the leader thinks again; bob is still there
-    decide(one, "carol", "autonomy approve", Chosen(ids=[uid]))
+    decide(one, "carol", "autonomy approve", ApproveProposals(ids=[uid]))
     [done] = autonomy.gate(ctx(one), "assignment", later)
     assert (done.key, done.data["agent"], done.data["proposal"]) == (ASSIGN.key, "bob", uid)
     lead(one, done)
@@ -100,7 +100,7 @@ def test_what_waits_is_not_proposed_again_and_an_approved_one_is_done_as_it_was_
 def test_what_was_rejected_is_never_done() -> None:
     one = story()
     uid = proposed(one)
-    decide(one, "carol", "autonomy reject", Rejected(ids=[uid], why="not on a Friday"))
+    decide(one, "carol", "autonomy reject", RejectProposals(ids=[uid], why="not on a Friday"))
     assert autonomy.gate(ctx(one), "assignment", ASSIGN) == ()
     again = Duty(
         "proposal_made",
@@ -110,17 +110,17 @@ def test_what_was_rejected_is_never_done() -> None:
     )
     assert one.fleet.refusals[lead(one, again).event.uid] == "it was rejected before"
     with pytest.raises(Lost, match="carol rejected it already"):
-        decide(one, "alice", "autonomy approve", Chosen(ids=[uid]))
+        decide(one, "alice", "autonomy approve", ApproveProposals(ids=[uid]))
 
 
 def test_who_answers_what_is_over_is_told_how_it_ended() -> None:
     one = story()
     uid = proposed(one)
-    decide(one, "carol", "autonomy approve", Chosen(ids=[uid]))
+    decide(one, "carol", "autonomy approve", ApproveProposals(ids=[uid]))
     lead(one, *autonomy.gate(ctx(one), "assignment", ASSIGN))
     assert status(one) == {uid: "done"}
     with pytest.raises(Lost, match="carol approved it, and it is done"):
-        decide(one, "alice", "autonomy approve", Chosen(ids=[uid]))
+        decide(one, "alice", "autonomy approve", ApproveProposals(ids=[uid]))
 
 
 def test_the_first_answer_in_the_ledger_counts() -> None:
@@ -135,7 +135,7 @@ def test_the_first_answer_in_the_ledger_counts() -> None:
 def test_an_approved_assignment_to_an_agent_that_is_gone_is_proposed_anew() -> None:
     one = story()
     first = proposed(one)
-    decide(one, "carol", "autonomy approve", Chosen(all=True))
+    decide(one, "carol", "autonomy approve", ApproveProposals(all=True))
     lead(one, Duty("agent_lost", "bob is lost", "lost:bob", {"agent": "bob", "session": "s", "silent_s": 9.0}))
     other = Duty(ASSIGN.type, "the parser goes to carol", ASSIGN.key, {"agent": "carol", "attempt": 1})
     second = proposed(one, other)
@@ -145,7 +145,7 @@ def test_an_approved_assignment_to_an_agent_that_is_gone_is_proposed_anew() -> N
 def test_what_is_wanted_no_more_is_not_done_and_lapses() -> None:
     one = story()
     uid = proposed(one)
-    decide(one, "carol", "autonomy approve", Chosen(all=True))
+    decide(one, "carol", "autonomy approve", ApproveProposals(all=True))
     state = one.fleet.states["autonomy"]
     assert list(autonomy.duty(state, ctx(one, now=times.later(NOW, 3599)))) == []
     [lapse] = autonomy.duty(state, ctx(one, now=times.later(NOW, 3601)))
@@ -159,12 +159,12 @@ def test_who_proposes_does_not_approve_but_another_member_does() -> None:
     one = story()
     uid = proposed(one)
     with pytest.raises(Refused, match="other than bob .who proposed it"):
-        decide(one, "bob", "autonomy approve", Chosen(ids=[uid]))
+        decide(one, "bob", "autonomy approve", ApproveProposals(ids=[uid]))
     sequenced = one.say("bob", "proposal_approved", re=uid)  # past the command: the fold judges
     assert "who proposed it" in str(sequenced.void)
     one.say("alice", "role_changed", data={"agent": "bob", "role": "admin"})
     assert "who proposed it" in str(one.say("bob", "proposal_approved", re=uid).void)  # not as an admin either
-    decide(one, "alice", "autonomy approve", Chosen(ids=[uid]))
+    decide(one, "alice", "autonomy approve", ApproveProposals(ids=[uid]))
 
 
 def test_who_proposes_does_not_approve_under_another_name_of_the_same_account() -> None:
@@ -178,27 +178,29 @@ def test_who_proposes_does_not_approve_under_another_name_of_the_same_account() 
 
 def test_a_fleet_can_leave_it_to_its_admins() -> None:
     one = story()
-    decide(one, "alice", "autonomy supervised", Change(approvers="admins"))
+    decide(one, "alice", "autonomy supervised", SetAutonomy(approvers="admins"))
     uid = proposed(one)
     with pytest.raises(Refused, match="only an admin other than bob"):
-        decide(one, "carol", "autonomy approve", Chosen(ids=[uid]))
+        decide(one, "carol", "autonomy approve", ApproveProposals(ids=[uid]))
     with pytest.raises(Refused, match="only an admin may"):
-        decide(one, "carol", "autonomy full", Change())
+        decide(one, "carol", "autonomy full", SetAutonomy())
     carols = one.say("carol", "note", "*autonomy:full")
     assert "only an admin" in one.fleet.refusals[carols.event.uid]
     one.say("alice", "role_changed", data={"agent": "carol", "role": "admin"})
-    decide(one, "carol", "autonomy approve", Chosen(ids=[uid]))
+    decide(one, "carol", "autonomy approve", ApproveProposals(ids=[uid]))
 
 
 def test_beyond_what_anybody_reads_nothing_is_proposed_until_something_is_answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gitcoord.features.autonomy.proposals.WAITING_MAX", 2)
+    monkeypatch.setattr("gitcoord.features.autonomy.approval.WAITING_MAX", 2)
     one = story()
     for number in range(2):
         proposed(one, Duty("x", "y", f"key{number}"))
     assert autonomy.gate(ctx(one), "assignment", ASSIGN) == ()
-    decide(one, "carol", "autonomy approve", Chosen(ids=[next(iter(status(one)))]))  # it waits for the leader now
+    decide(
+        one, "carol", "autonomy approve", ApproveProposals(ids=[next(iter(status(one)))])
+    )  # it waits for the leader now
     assert autonomy.gate(ctx(one), "assignment", ASSIGN) == ()
     [done] = autonomy.gate(ctx(one), "assignment", Duty("x", "y", "key0"))
     lead(one, done)
@@ -218,8 +220,8 @@ def test_only_the_leader_proposes_and_ends_proposals() -> None:
 def test_all_needs_a_word_and_nothing_waiting_is_nothing_to_do() -> None:
     one = story()
     with pytest.raises(Refused, match="name proposals, or give --all"):
-        decide(one, "alice", "autonomy approve", Chosen())
-    assert COMMANDS["autonomy approve"].decide(ctx(one, "alice"), Chosen(all=True)) == []  # type: ignore[union-attr]
+        decide(one, "alice", "autonomy approve", ApproveProposals())
+    assert COMMANDS["autonomy approve"].decide(ctx(one, "alice"), ApproveProposals(all=True)) == []  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("type_, data", [("note", {}), ("message", {})])
@@ -280,7 +282,7 @@ def given_out(one: Story, uid: str = "", **changed: Any) -> str | None:
         ("task_assigned", {"agent": "dave", "attempt": 1}),
         ("recovery_started", {"agent": "dave"}),
         ("directive_reassigned", {"agent": "dave", "instead_of": "carol"}),
-        ("workflow_started", {"wish": "0" * 16}),
+        ("workflow_started", {"request": "0" * 16}),
     ],
 )
 def test_what_a_leader_decides_without_asking_is_void(level: str, type_: str, data: dict[str, Any]) -> None:
@@ -297,7 +299,7 @@ def test_what_was_approved_is_done_once_as_it_was_approved_and_nothing_else() ->
     uid = proposed(one)
     assert "waits for an approved proposal" in (given_out(one, uid) or ""), "it is pending"
     assert "may not write proposal_approved" in (one.say("bob", "proposal_approved", re=uid).void or "")
-    decide(one, "carol", "autonomy approve", Chosen(ids=[uid]))
+    decide(one, "carol", "autonomy approve", ApproveProposals(ids=[uid]))
     for changed in (
         {"data": {"agent": "dave"}},
         {"data": {"duty": "assign:t2:1"}},
@@ -314,12 +316,12 @@ def test_what_was_approved_is_done_once_as_it_was_approved_and_nothing_else() ->
 def test_what_was_rejected_is_void_also_if_the_leader_does_it() -> None:
     one = story()
     uid = proposed(one)
-    decide(one, "carol", "autonomy reject", Rejected(ids=[uid]))
+    decide(one, "carol", "autonomy reject", RejectProposals(ids=[uid]))
     assert "waits for an approved proposal" in (given_out(one, uid) or "")
 
 
 def test_each_decision_that_comes_to_the_gate_is_one_that_the_fold_knows() -> None:
     """A kind of decision that somebody adds without its type would be kept by honest leaders only."""
-    from gitcoord.features.autonomy import proposals
+    from gitcoord.features.autonomy import approval
 
-    assert {*proposals.GATED.values()} == proposals.MAJOR
+    assert {*approval.GATED.values()} == approval.MAJOR

@@ -9,15 +9,15 @@ import pytest
 from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
 from gitcoord.features import conflicts
-from gitcoord.features.conflicts import Branch, ConflictFound, List, Place, Resolve
+from gitcoord.features.conflicts import BranchTip, ConflictFound, ListConflicts, PathConflict, ResolveConflicts
 from tests.core.lines import NOW, Story
 
 
 def found(a: str, b: str, *, commits: str = "ab", paths: int = 1) -> ConflictFound:
     return ConflictFound(
-        a=Branch(name=a, commit=commits[0] * 40, agent="alice"),
-        b=Branch(name=b, commit=commits[1] * 40, agent="bob"),
-        paths=[Place(path=f"src/{number}.py", kind="content", lines=3) for number in range(paths)],
+        a=BranchTip(name=a, commit=commits[0] * 40, agent="alice"),
+        b=BranchTip(name=b, commit=commits[1] * 40, agent="bob"),
+        paths=[PathConflict(path=f"src/{number}.py", kind="content", lines=3) for number in range(paths)],
         severity="low",
     )
 
@@ -38,7 +38,7 @@ class Fleet:
         return [one.content for one in proposals]
 
     def rows(self, **asked: Any) -> list[dict[str, Any]]:
-        return conflicts.list_(self.ctx(), List(**asked))
+        return conflicts.list_(self.ctx(), ListConflicts(**asked))
 
 
 def test_a_conflict_is_told_once_to_both_and_closed_when_it_is_gone() -> None:
@@ -67,11 +67,11 @@ def test_who_settles_it_says_how_and_whose_it_is_can_be_asked() -> None:
     fleet = Fleet()
     fleet.tell(found("one", "two"))
     assert len(fleet.rows(agent="BOB")) == 1 and fleet.rows(agent="carol") == []
-    [closing] = conflicts.resolve(fleet.ctx(), Resolve(conflict="3", why="alice takes both"))
+    [closing] = conflicts.resolve(fleet.ctx(), ResolveConflicts(conflict="3", why="alice takes both"))
     assert closing.to == ("alice", "bob")
     fleet.story.say("bob", closing.type, closing.content, data=dict(closing.data), re=closing.re)
     with pytest.raises(Refused, match="closed since .* alice takes both"):
-        conflicts.resolve(fleet.ctx(), Resolve(conflict="3"))
+        conflicts.resolve(fleet.ctx(), ResolveConflicts(conflict="3"))
 
 
 def test_two_who_look_at_once_tell_it_once() -> None:

@@ -27,17 +27,18 @@ from gitcoord.core.liveness import ALIVE, GONE, AgentLiveness
 from gitcoord.features import FEATURES, control, paths
 from gitcoord.features.agents import roster
 from gitcoord.features.autonomy import proposals
-from gitcoord.features.conflicts import OPEN_MAX, Branch, Known, Place
-from gitcoord.features.directives import orders
-from gitcoord.features.messages import post
+from gitcoord.features.conflicts import OPEN_MAX, BranchTip, PathConflict, RecordedConflict
+from gitcoord.features.directives import state as directive_state
+from gitcoord.features.directives.events import AGENTS_MAX, ContingencyPlan
+from gitcoord.features.messages import state as message_state
 from gitcoord.features.recovery.state import Loss
-from gitcoord.features.reservations import PATTERNS_HELD_MAX, Held
+from gitcoord.features.reservations.state import PATTERNS_HELD_MAX, Reservation
 from gitcoord.features.reviews import PULLS_MAX, VOTES_MAX
 from gitcoord.features.reviews.state import Pull, Vote, key
 from gitcoord.features.tasks import state as task_state
-from gitcoord.features.workflows import DEFINED_MAX, RUNS_MAX
-from gitcoord.features.workflows.file import TASKS_MAX, Definition
-from gitcoord.features.workflows.runs import Made, Run
+from gitcoord.features.workflows.file import TASKS_MAX, WorkflowDefinition
+from gitcoord.features.workflows.runs import MadeTask, Run
+from gitcoord.features.workflows.state import DEFINED_MAX, RUNS_MAX
 from gitcoord.simulation.hostile.steps import steps
 
 NOW = "2026-11-21T03:04:05.678Z"
@@ -85,7 +86,9 @@ def fill_reservations(state: Any) -> None:
             held = [f"src/{next(numbers)}/" + "a/" * 40 for _ in range(45)]
             held += [f"{wild}{next(numbers)}" for _ in range(5)]
             state.put(
-                Held(uid(next(numbers)), name(author), f"node{number}", "", held, NOW, "2027-01-01T00:00:00.000Z", "")
+                Reservation(
+                    uid(next(numbers)), name(author), f"node{number}", "", held, NOW, "2027-01-01T00:00:00.000Z", ""
+                )
             )
 
 
@@ -109,21 +112,23 @@ def fill_agents(state: roster.State) -> None:
     state.__post_init__()
 
 
-def fill_messages(state: post.State) -> None:
+def fill_messages(state: message_state.State) -> None:
     everybody = {name(number): name(number) for number in range(AGENTS)}
-    for number in range(post.KEPT_MAX):
-        said = post.Said(uid(number), number + 1, NOW, name(number % AUTHORS), "message", everybody, None)
+    for number in range(message_state.KEPT_MAX):
+        said = message_state.StoredMessage(
+            uid(number), number + 1, NOW, name(number % AUTHORS), "message", everybody, None
+        )
         said.read = dict.fromkeys(everybody)
         said.request_s = 60.0
         state.put(said)
         state.waiting[said.id] = None
 
 
-def fill_directives(state: orders.State) -> None:
-    plan = orders.Plan(kind="agent", text=name(2))
-    for number in range(orders.PARTS_MAX // orders.AGENTS_MAX - 1):
-        parts = {name(one): orders.Part(name(one)) for one in range(orders.AGENTS_MAX)}
-        state.open[uid(number)] = orders.Directive(
+def fill_directives(state: directive_state.State) -> None:
+    plan = ContingencyPlan(kind="agent", text=name(2))
+    for number in range(directive_state.PARTS_MAX // AGENTS_MAX - 1):
+        parts = {name(one): directive_state.Part(name(one)) for one in range(AGENTS_MAX)}
+        state.open[uid(number)] = directive_state.Directive(
             uid(number),
             number + 1,
             NOW,
@@ -138,9 +143,9 @@ def fill_directives(state: orders.State) -> None:
         )
 
 
-def definition(number: int, steps: int = 100) -> Definition:
+def definition(number: int, steps: int = 100) -> WorkflowDefinition:
     after = {f"s{one}": [f"s{before}" for before in range(max(0, one - 15), one)] for one in range(steps)}
-    return Definition.model_validate(
+    return WorkflowDefinition.model_validate(
         {
             "name": f"w{number}",
             "steps": {
@@ -158,7 +163,7 @@ def fill_workflows(state: Any) -> None:
         state.automated[f"w{number}"] = "note"
     for number in range(RUNS_MAX):
         run = Run(uid(number), one, name(number % AUTHORS), NOW)
-        run.made = {f"s0#{item}": Made(uid(item), NOW) for item in range(TASKS_MAX if number < 10 else 20)}
+        run.made = {f"s0#{item}": MadeTask(uid(item), NOW) for item in range(TASKS_MAX if number < 10 else 20)}
         state.runs[run.id] = run
     state.__post_init__()
 
@@ -175,8 +180,10 @@ def fill_autonomy(state: proposals.State) -> None:
 
 def fill_others(fleet: FleetState) -> None:
     for number in range(OPEN_MAX - 1):
-        a, b = (Branch(name=f"{side}{number}", commit=side * 40) for side in "ab")
-        known = Known(uid(number), a, b, [Place(path="x", kind="x")], 0, "low", name(number % AUTHORS), NOW)
+        a, b = (BranchTip(name=f"{side}{number}", commit=side * 40) for side in "ab")
+        known = RecordedConflict(
+            uid(number), a, b, [PathConflict(path="x", kind="x")], 0, "low", name(number % AUTHORS), NOW
+        )
         fleet.states["conflicts"].open[known.id] = known
     fleet.states["conflicts"].__post_init__()
     for number in range(PULLS_MAX):

@@ -8,7 +8,9 @@ import pytest
 
 from gitcoord.core import times
 from gitcoord.core.errors import Lost, Refused
-from gitcoord.features import directives, messages
+from gitcoord.features import directives
+from gitcoord.features.directives.commands import IssueDirective, ListDirectives, OneDirective
+from gitcoord.features.messages.state import is_for
 from tests.features.work import Work
 
 
@@ -23,7 +25,7 @@ def issue(work: Work, text: str = "freeze the schema", **given: Any) -> str:
 
 def shown(work: Work, uid: str) -> dict[str, Any]:
     row: dict[str, Any] = directives.COMMANDS["directive show"].ask(  # type: ignore[union-attr]
-        work.ctx("alice"), directives.One(directive=uid)
+        work.ctx("alice"), OneDirective(directive=uid)
     )
     return row
 
@@ -223,28 +225,28 @@ def test_orders_and_what_comes_of_them_are_in_the_inbox() -> None:
     work = fleet()
     uid = issue(work, priority="high")
     state = work.story.fleet.states["messages"]
-    [order] = [one for one in state.said.values() if messages.post.is_for(one, "bob")]
+    [order] = [one for one in state.messages.values() if is_for(one, "bob")]
     assert (order.id, order.priority) == (uid, "HIGH")
     work.do("bob", "directive fail", directive=uid, reason="no access")
-    assert [one.type for one in state.said.values() if messages.post.is_for(one, "alice")] == ["directive_failed"]
+    assert [one.type for one in state.messages.values() if is_for(one, "alice")] == ["directive_failed"]
 
 
 def test_one_to_more_than_an_event_can_name_lists_them_itself() -> None:
     work = fleet(**{f"agent{number}": [] for number in range(120)})
     what = directives.COMMANDS["directive issue"]
-    [one] = what.decide(work.ctx("alice"), directives.Issue(text="x", to=["all"]))  # type: ignore[union-attr]
+    [one] = what.decide(work.ctx("alice"), IssueDirective(text="x", to=["all"]))  # type: ignore[union-attr]
     assert one.to == () and len(one.data["agents"]) == 123
     uid = work.do("alice", "directive issue", text="x", to=["all"])
-    assert messages.post.is_for(work.story.fleet.states["messages"].said[uid], "agent119")
+    assert is_for(work.story.fleet.states["messages"].messages[uid], "agent119")
 
 
 def test_what_is_over_is_kept_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gitcoord.features.directives.orders.OVER_MAX", 2)
+    monkeypatch.setattr("gitcoord.features.directives.state.OVER_MAX", 2)
     work = fleet()
     for number in range(4):
         work.now = times.later(work.now, 1)
         work.do("bob", "directive done", directive=issue(work, text=str(number)))
     listed = directives.COMMANDS["directive list"].ask(  # type: ignore[union-attr]
-        work.ctx("alice"), directives.List(all=True)
+        work.ctx("alice"), ListDirectives(all=True)
     )
     assert [row["text"] for row in listed] == ["2", "3"]

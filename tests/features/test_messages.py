@@ -249,7 +249,7 @@ def test_bad_recipients_are_refused() -> None:
 
 
 def test_what_is_kept_is_bounded_and_the_oldest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gitcoord.features.messages.post.KEPT_MAX", 5)
+    monkeypatch.setattr("gitcoord.features.messages.state.KEPT_MAX", 5)
     post = Post()
     for number in range(8):
         post.do("alice", "message request", text=str(number), to=["bob"])

@@ -16,7 +16,7 @@ from gitcoord.core.liveness import ALIVE, GONE, AgentLiveness
 from gitcoord.core.names import uid_from
 from gitcoord.features import agents, messages, recovery
 from gitcoord.features.agents import commands as agent_commands
-from gitcoord.features.recovery import List, Nothing, Show, circuits
+from gitcoord.features.recovery import Arguments, ListRecoveries, ShowRecovery, circuits
 from tests.core.lines import NOW, Story
 
 
@@ -94,7 +94,7 @@ class Play:
         self.sessions[agent] += 1
 
     def recoveries(self) -> list[dict[str, Any]]:
-        return recovery.list_(self.ctx, List())
+        return recovery.list_(self.ctx, ListRecoveries())
 
     def holder(self, task: str) -> str | None:
         found: str | None = self.fleet.states["tasks"].tasks[task].agent
@@ -207,7 +207,7 @@ def test_where_nobody_else_can_do_it_the_fleet_is_degraded_dependants_are_told_a
         "escalated",
         "circuit_opened",
     ]
-    found = recovery.show(play.ctx, Show())
+    found = recovery.show(play.ctx, ShowRecovery())
     assert found["outcome"] == "escalated" and not found["automatic"]
     assert [step["strategy"] for step in found["steps"]] == ["redistribute", "degrade", "escalate"]
     assert "nobody else can do rust; carol must do without it" in found["steps"][1]["text"]
@@ -235,7 +235,7 @@ def test_who_is_lost_again_and_again_is_no_longer_restarted_and_a_person_is_told
     play.say("bob", "agent_exited", session="s3", code=1)
     assert play.tick(ticks=3) == ["recovery_started", "work_redistributed", "escalated"]
     assert [one["outcome"] for one in play.recoveries()] == ["restarted", "restarted", "escalated"]
-    assert recovery.rate(play.ctx, Nothing()) == {
+    assert recovery.rate(play.ctx, Arguments()) == {
         "recoveries": 3,
         "automatic": 2,
         "rate": 0.66667,
@@ -303,7 +303,7 @@ def test_only_those_that_need_the_failing_one_are_told_and_nothing_goes_on_from_
     assert [(duty.data["agent"], duty.to) for duty in opened] == [("bob", ("carol",))]
     assert circuits.why_not_ask(play.ctx, "BOB") == "bob: it is gone, do not ask it (again once it is back)"
     assert circuits.why_not_ask(play.ctx, "carol") is None
-    assert [one["agent"] for one in recovery.broken(play.ctx, Nothing())] == ["bob"]
+    assert [one["agent"] for one in recovery.broken(play.ctx, Arguments())] == ["bob"]
 
 
 def test_a_breaker_is_tried_after_a_while_and_closed_by_success() -> None:
@@ -348,7 +348,7 @@ def test_who_leaves_gives_back_what_it_has() -> None:
     play.register("bob", "python")
     task = play.task("python")
     play.tick()
-    left = agent_commands.leave(replace(play.ctx, actor="bob"), agent_commands.Leave())
+    left = agent_commands.leave(replace(play.ctx, actor="bob"), agent_commands.WithdrawAgent())
     assert [one.type for one in left] == ["task_released", "agent_unregistered"]
     for one in left:
         play.say("bob", one.type, re=one.re, **one.data)

@@ -8,7 +8,9 @@ from gitcoord.core import times
 from gitcoord.core.commands import Context
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.features import reservations
-from gitcoord.features.reservations import Release, Reservations, Reserve
+from gitcoord.features.reservations import commands
+from gitcoord.features.reservations.commands import ListReservations, ReleasePaths, ReservePaths
+from gitcoord.features.reservations.state import GRACE_S
 from tests.core.lines import NOW, Story
 
 HOUR_LATER = times.later(NOW, 3600)
@@ -32,7 +34,7 @@ def ctx(one: Story, actor: str, now: str = NOW, place: str = "") -> Context:
 def held(one: Story, now: str = NOW) -> list[str]:
     return [
         f"{row['agent']}{row['place']}: {' '.join(row['paths'])}"
-        for row in reservations.reservations(ctx(one, "alice", now), Reservations())
+        for row in commands.reservations(ctx(one, "alice", now), ListReservations())
     ]
 
 
@@ -44,7 +46,7 @@ def test_first_reservation_in_ledger_order_wins_and_the_loser_is_told() -> None:
     )
     assert held(one) == ["alice: src/auth/**"]
     with pytest.raises(Lost, match="alice has src/auth"):
-        reservations.reserve(ctx(one, "bob"), Reserve(paths=["src"]))
+        commands.reserve(ctx(one, "bob"), ReservePaths(paths=["src"]))
 
 
 def test_two_work_trees_of_one_clone_are_two_parties() -> None:
@@ -103,7 +105,7 @@ def test_the_leader_ends_what_it_saw_last_for_its_span_though_nobody_else_writes
         return [duty.type for duty in reservations.duty(one.fleet.states["reservations"], seen)]
 
     assert duties() == []
-    age_s += reservations.GRACE_S + 1
+    age_s += GRACE_S + 1
     assert duties() == ["paths_released"]
 
 
@@ -112,16 +114,16 @@ def test_who_wants_what_only_the_ledger_takes_for_held_is_told_what_to_do() -> N
     reserve(one, "alice", "src", for_s=3600)
     later = Context(one.fleet, HOUR_LATER, "bob", "node-bob", seen_s=lambda position: 3601.0)
     with pytest.raises(Lost, match="the ledger does not know it yet.*gitcoord release"):
-        reservations.reserve(later, Reserve(paths=["src"]))
+        commands.reserve(later, ReservePaths(paths=["src"]))
 
 
 def test_release_gives_back_all_of_a_work_tree_or_what_is_named() -> None:
     one = story()
     reserve(one, "alice", "src")
     reserve(one, "alice", "docs")
-    both = reservations.release(ctx(one, "alice"), Release())
+    both = commands.release(ctx(one, "alice"), ReleasePaths())
     assert [proposal.content for proposal in both] == ["alice releases src", "alice releases docs"]
-    [named] = reservations.release(ctx(one, "alice"), Release(ids=["3"]))  # by its position
+    [named] = commands.release(ctx(one, "alice"), ReleasePaths(ids=["3"]))  # by its position
     assert named.re is not None
     void = one.say("bob", named.type, re=named.re).void
     assert void is not None and "only an admin, the leader (by its term) or alice (whose reservation it is) may" in void
@@ -129,10 +131,10 @@ def test_release_gives_back_all_of_a_work_tree_or_what_is_named() -> None:
     assert held(one) == ["alice: docs"]
     assert one.fleet.refusals.get(one.say("bob", named.type, re=named.re).event.uid) == "it is over already"
     with pytest.raises(Refused, match="nothing is reserved from here"):
-        reservations.release(ctx(one, "bob"), Release())
+        commands.release(ctx(one, "bob"), ReleasePaths())
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a/../../b", "", "/", "a\\b"])
 def test_what_is_no_path_inside_is_refused(path: str) -> None:
     with pytest.raises((Refused, ValueError)):
-        reservations.reserve(ctx(story(), "alice"), Reserve(paths=[path]))
+        commands.reserve(ctx(story(), "alice"), ReservePaths(paths=[path]))

@@ -11,9 +11,9 @@ from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
 from gitcoord.features import reviews
 from gitcoord.features.reviews import commands, state
-from gitcoord.features.reviews.commands import CastVote, OnPull, Request, Reviews
+from gitcoord.features.reviews.commands import CastVote, ListReviews, OnPull, RequestReview
 from gitcoord.features.reviews.events import ReviewPosted, ReviewStale
-from gitcoord.features.reviews.state import Tally
+from gitcoord.features.reviews.state import VoteCount
 from tests.core.lines import NOW, Story
 
 OLD, NEW = "a" * 40, "b" * 40
@@ -45,20 +45,20 @@ class Fleet:
     def pull(self) -> state.Pull | None:
         return state.find(self.ctx(), "", 12)
 
-    def tally(self, commit: str = OLD, *author: str) -> Tally:
+    def count(self, commit: str = OLD, *author: str) -> VoteCount:
         pull = state.find(self.ctx(), "", 12)
-        return state.tally(pull, commit, self.ctx().state("settings").settings, author=author)
+        return state.count_votes(pull, commit, self.ctx().state("settings").settings, author=author)
 
 
 def test_votes_count_by_weight_once_they_are_the_quorum_and_an_agents_last_one_counts() -> None:
     fleet = Fleet(review_quorum=4, review_weights={"Bob": 3})
-    assert fleet.tally().outcome == "waiting"
+    assert fleet.count().outcome == "waiting"
     fleet.vote("alice", "reject")
-    assert (fleet.tally().reject, fleet.tally().outcome) == (1, "waiting")
+    assert (fleet.count().reject, fleet.count().outcome) == (1, "waiting")
     fleet.vote("bob", "approve")
-    assert (fleet.tally().approve, fleet.tally().outcome) == (3, "approved")
+    assert (fleet.count().approve, fleet.count().outcome) == (3, "approved")
     fleet.vote("bob", "reject", why="no tests")
-    assert (fleet.tally().approve, fleet.tally().reject, fleet.tally().outcome) == (0, 4, "rejected")
+    assert (fleet.count().approve, fleet.count().reject, fleet.count().outcome) == (0, 4, "rejected")
     assert fleet.vote("bob", "reject", why="no tests") == "bob has said so already"
 
 
@@ -78,13 +78,13 @@ def test_a_tie_is_no_approval_and_silence_none_either(quorum: int, votes: str, o
     fleet = Fleet(review_quorum=quorum)
     for agent, vote in zip(("alice", "bob", "carol"), votes, strict=False):
         fleet.vote(agent, "approve" if vote == "a" else "reject")
-    assert fleet.tally().outcome == outcome
+    assert fleet.count().outcome == outcome
 
 
 def test_nobody_approves_of_what_is_his_own() -> None:
     fleet = Fleet(review_quorum=1)
     fleet.vote("bob", "approve")
-    assert fleet.tally(OLD, "bob").outcome == "waiting" and fleet.tally(OLD, "carol").outcome == "approved"
+    assert fleet.count(OLD, "bob").outcome == "waiting" and fleet.count(OLD, "carol").outcome == "approved"
 
 
 def test_nobody_elses_event_pins_a_vote_to_a_commit() -> None:
@@ -92,7 +92,7 @@ def test_nobody_elses_event_pins_a_vote_to_a_commit() -> None:
     fleet.vote("bob", "approve", commit="")
     assert "counts for nothing" in commands._answer(fleet.ctx("bob"), "")["warning"]
     fleet.write("alice", commands.news(fleet.pull, fleet.posted(OLD)))
-    assert fleet.tally(OLD).outcome == "waiting" and [vote.agent for vote in fleet.tally(OLD).stale] == ["bob"]
+    assert fleet.count(OLD).outcome == "waiting" and [vote.agent for vote in fleet.count(OLD).stale] == ["bob"]
 
 
 def test_a_vote_without_a_commit_is_for_the_one_that_the_remote_shows() -> None:
@@ -116,12 +116,12 @@ def test_a_vote_is_for_one_commit_and_a_push_takes_its_weight_away() -> None:
     fleet = Fleet()
     fleet.vote("bob", "approve")
     fleet.write("alice", commands.news(fleet.pull, fleet.posted(OLD)))
-    assert fleet.tally(OLD).outcome == "approved"
-    assert (fleet.tally(NEW).outcome, [vote.agent for vote in fleet.tally(NEW).stale]) == ("waiting", ["bob"])
+    assert fleet.count(OLD).outcome == "approved"
+    assert (fleet.count(NEW).outcome, [vote.agent for vote in fleet.count(NEW).stale]) == ("waiting", ["bob"])
     fleet.vote("carol", "approve", commit="")  # who says nothing of a commit means the one that he can have read of
-    assert fleet.tally(NEW).approve == 0 and fleet.tally(OLD).approve == 2
+    assert fleet.count(NEW).approve == 0 and fleet.count(OLD).approve == 2
     fleet.vote("carol", "approve", commit=NEW)
-    assert fleet.tally(NEW).approve == 1
+    assert fleet.count(NEW).approve == 1
 
 
 def test_a_review_is_recorded_once_and_again_when_it_says_something_new() -> None:
@@ -141,28 +141,29 @@ def test_a_push_in_between_makes_it_stale_until_the_next_review() -> None:
     fleet.write("alice", commands.news(fleet.pull, fleet.posted(OLD)))
     assert fleet.write("alice", [commands.outdated(fleet.pull, stale)]) is None
     assert fleet.write("bob", [commands.outdated(fleet.pull, stale)]) == "that is known already"
-    [row] = commands.list_(fleet.ctx(), Reviews(stale=True))
+    [row] = commands.list_(fleet.ctx(), ListReviews(stale=True))
     assert (row["commit"], row["stale"]) == (OLD, NEW)
     fleet.write("alice", commands.news(fleet.pull, fleet.posted(NEW)))
-    assert commands.list_(fleet.ctx(), Reviews(stale=True)) == [] and len(commands.list_(fleet.ctx(), Reviews())) == 1
+    assert commands.list_(fleet.ctx(), ListReviews(stale=True)) == []
+    assert len(commands.list_(fleet.ctx(), ListReviews())) == 1
 
 
 def test_who_wants_a_review_is_heard_until_there_is_one_and_asks_others_for_their_votes() -> None:
     fleet = Fleet()
-    [wish] = commands.request(fleet.ctx("bob"), Request(pr=12, to=["Carol", "alice"], why="the parser"))
+    [wish] = commands.request(fleet.ctx("bob"), RequestReview(pr=12, to=["Carol", "alice"], why="the parser"))
     assert wish.to == ("carol", "alice")
     fleet.write("bob", [wish])
-    assert commands.list_(fleet.ctx(), Reviews(stale=True))[0]["requested"] == NOW
+    assert commands.list_(fleet.ctx(), ListReviews(stale=True))[0]["requested"] == NOW
     fleet.write("alice", commands.news(fleet.pull, fleet.posted()))
-    assert commands.list_(fleet.ctx(), Reviews(stale=True)) == []
+    assert commands.list_(fleet.ctx(), ListReviews(stale=True)) == []
     with pytest.raises(Refused, match="no agent 'dora'"):
-        commands.request(fleet.ctx(), Request(pr=12, to=["dora"]))
+        commands.request(fleet.ctx(), RequestReview(pr=12, to=["dora"]))
 
 
 def test_repositories_are_told_apart() -> None:
     fleet = Fleet()
     fleet.write("bob", commands.cast(fleet.ctx("bob"), CastVote(pr=12, repo="Other/Name", verdict="reject")))
-    assert fleet.tally().votes == ()
+    assert fleet.count().votes == ()
     assert commands.show(fleet.ctx(), OnPull(pr=12, repo="other/name"))["ballots"][0]["agent"] == "bob"
     with pytest.raises(Refused, match="nobody has said anything of #12"):
         commands.show(fleet.ctx(), OnPull(pr=12))
@@ -178,5 +179,5 @@ def test_the_quiet_ones_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(reviews, "PULLS_MAX", 2)
     fleet = Fleet()
     for pr in (1, 2, 1, 3):
-        fleet.write("bob", commands.request(fleet.ctx("bob"), Request(pr=pr)))
+        fleet.write("bob", commands.request(fleet.ctx("bob"), RequestReview(pr=pr)))
     assert list(fleet.ctx().state("reviews").pulls) == ["#1", "#3"]

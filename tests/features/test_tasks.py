@@ -13,6 +13,7 @@ from gitcoord.core import times
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.format.event import uid_of
 from gitcoord.features import tasks
+from gitcoord.features.tasks import changes
 from gitcoord.features.tasks import queries as task_queries
 from gitcoord.features.tasks import state as task_state
 from gitcoord.features.tasks.events import ATTEMPTS_MAX, BODY_MAX, EVENTS
@@ -256,7 +257,7 @@ def test_what_is_too_large_is_refused_with_the_remedy() -> None:
 
 
 def test_open_tasks_have_a_limit_and_the_oldest_that_are_over_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "OPEN_MAX", 3)
+    monkeypatch.setattr(changes, "OPEN_MAX", 3)
     monkeypatch.setattr(task_state, "OVER_MAX", 2)
     one = work()
     uids = [one.create() for _ in range(3)]
@@ -269,7 +270,7 @@ def test_open_tasks_have_a_limit_and_the_oldest_that_are_over_are_forgotten(monk
 
 
 def test_texts_of_open_tasks_are_bounded_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "OPEN_BYTES_MAX", 10_000)
+    monkeypatch.setattr(changes, "OPEN_BYTES_MAX", 10_000)
     one = work()
     one.create(body="x" * 8000)
     assert "keep long texts in files" in str(one.say("bob", "task_created", title="more", body="x" * 8000))
@@ -283,7 +284,7 @@ def test_the_table_knows_every_status_and_every_event_in_it() -> None:
     for moves in tasks.NEXT.values():
         assert set(moves) <= set(EVENTS) and set(moves.values()) <= set(STATUSES)
     assert all(tasks.NEXT[one] == {} for one in OVER) and all("task_finished" in tasks.NEXT[one] for one in HELD)
-    assert set(tasks.CHANGES) == set(EVENTS.values())
+    assert set(changes.CHANGES) == set(EVENTS.values())
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from gitcoord.core.duties import wanted
 from gitcoord.core.errors import Refused
 from gitcoord.features.workflows import commands as workflow_commands
 from gitcoord.features.workflows import file as workflow_file
-from gitcoord.features.workflows.commands import Status
+from gitcoord.features.workflows import step_conditions
+from gitcoord.features.workflows.commands import WorkflowStatus
 from gitcoord.features.workflows.runs import Run
 from tests.core.lines import NOW, Story
 
@@ -33,7 +34,7 @@ class Fleet:
         self.run_id = self.start(text) if steps else ""
 
     def start(self, text: str) -> str:
-        [proposal] = workflow_commands.start(self.ctx(), workflow_commands.Start(workflow=text))
+        [proposal] = workflow_commands.start(self.ctx(), workflow_commands.StartWorkflow(workflow=text))
         return self.story.say("bob", proposal.type, proposal.content, data=dict(proposal.data)).event.uid
 
     def ctx(self) -> Context:
@@ -83,7 +84,7 @@ class Fleet:
         self.tick()
 
     def statuses(self) -> dict[str, str]:
-        shown = workflow_commands.status(self.ctx(), Status(run=self.run_id))
+        shown = workflow_commands.status(self.ctx(), WorkflowStatus(run=self.run_id))
         return {row["step"]: row["status"] for row in shown["steps"]}
 
 
@@ -229,9 +230,9 @@ def test_what_the_leader_writes_of_a_start_starts_no_other() -> None:
             term=1,
             data={"kind": "workflow", "occasion": type_, "event": {"type": "workflow_started", "content": "w starts"}},
         )
-        assert fleet.story.fleet.states["workflows"].wishes == {}
+        assert fleet.story.fleet.states["workflows"].start_requests == {}
     fleet.story.say("bob", "error", "the disk is full")
-    assert len(fleet.story.fleet.states["workflows"].wishes) == 1, "a member's error is news"
+    assert len(fleet.story.fleet.states["workflows"].start_requests) == 1, "a member's error is news"
 
 
 def test_only_the_leader_says_how_a_step_ended() -> None:
@@ -251,10 +252,10 @@ def test_rates_and_the_slowest_step_are_shown() -> None:
     fleet = Fleet("a: {title: A}", "b: {title: B, after: a}")
     fleet.tick()
     fleet.do("A")
-    shown = workflow_commands.status(fleet.ctx(), Status(run=fleet.run_id[:8]))
+    shown = workflow_commands.status(fleet.ctx(), WorkflowStatus(run=fleet.run_id[:8]))
     assert (shown["complete"], shown["bottleneck"]["workflow"]) == (0.5, "w")
     fleet.do("B")
-    overall = workflow_commands.status(fleet.ctx(), Status())
+    overall = workflow_commands.status(fleet.ctx(), WorkflowStatus())
     assert (overall["done"], overall["completion_rate"]) == (1, 1.0)
 
 
@@ -316,7 +317,7 @@ def test_other_files_that_are_wrong(text: str, told: str) -> None:
     ],
 )
 def test_conditions(condition: str, wanted: bool) -> None:
-    assert workflow_file.holds(condition, {"a": ("done", "y"), "b": ("failed", "")}) is wanted
+    assert step_conditions.holds(condition, {"a": ("done", "y"), "b": ("failed", "")}) is wanted
 
 
 @pytest.mark.parametrize(
@@ -337,4 +338,4 @@ def test_conditions(condition: str, wanted: bool) -> None:
 )
 def test_what_is_no_condition_is_never_run(condition: str) -> None:
     with pytest.raises(ValueError, match="no condition"):
-        workflow_file.holds(condition, {"a": ("done", "")})
+        step_conditions.holds(condition, {"a": ("done", "")})

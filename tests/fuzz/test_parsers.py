@@ -59,7 +59,7 @@ FIELDS = [
     "sig",
 ]
 SHAPES: dict[str, dict[str, Any]] = {
-    "config": {"fleet": "f" * 16, "remote": "origin", "timeout_s": 60.0, "agent": None, "lead": True, "extra": {}},
+    "config": {"fleet_id": "f" * 16, "remote": "origin", "timeout_s": 60.0, "agent": None, "lead": True, "extra": {}},
     "head": {"node": "laptop-1", "seq": 3, "hash": "h", "swap": False},
     "progress": {"node": "laptop-1", "durable": 1, "positions": {"u": 1}, "tokens": None, "tokens_at": 0.5},
     "heartbeats": {

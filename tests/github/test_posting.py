@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gitcoord.features.reviews.state import Tally
+from gitcoord.features.reviews.state import VoteCount
 from gitcoord.features.settings import Settings
 from gitcoord.github import posting, verdict
 from gitcoord.github.api.client import Client
@@ -30,7 +30,7 @@ def pull_input(client: Client, **more: Any) -> ReviewInput:
     settings = Settings.model_validate({"review_quorum": 0})
     conflict = PullConflict("main", True, (ConflictPlace("a.py", "content", 2, 2), ConflictPlace("b.py", "binary")))
     more = {"conflicts": (conflict,)} | more
-    return ReviewInput(client.pull(3), client.files(3), settings, Tally((), (), 0, 0, 0), **more)
+    return ReviewInput(client.pull(3), client.files(3), settings, VoteCount((), (), 0, 0, 0), **more)
 
 
 def post(client: Client, **more: Any) -> PostingResult:

@@ -186,11 +186,11 @@ def test_votes_and_what_others_do_count(fake: FakeGitHub, client: Client, forge:
     head = forge.pull(fake, 3, "line 1\n", "line one\n", ref="carol/topic")
     votes = {agent: Vote(agent, "approve", "", head, "") for agent in ("bob", "carol")}
     known = fleet(pulls={"#3": Pull("1", "", 3, "dave", votes)}, settings={"review_quorum": 2})
-    assert reviewed(client, forge, fleet=known).pull_input.tally.approve == 2  # the branch's name says nothing
+    assert reviewed(client, forge, fleet=known).pull_input.vote_count.approve == 2  # the branch's name says nothing
     known = dataclasses.replace(known, logins={"alice": frozenset({"bob"})})
     one = reviewed(client, forge, fleet=known)
     assert (
-        one.pull_input.tally.approve == 1 and one.judgement.verdict == "comment"
+        one.pull_input.vote_count.approve == 1 and one.judgement.verdict == "comment"
     )  # bob's is his own: he is alice there
 
 
@@ -200,7 +200,7 @@ def test_a_namesake_of_the_author_does_not_approve_but_may_reject(
     head = forge.pull(fake, 3, "line 1\n", "line one\n")
     for verdict, count in (("approve", 0), ("reject", 1)):
         known = fleet(pulls={"#3": Pull("1", "", 3, "dave", {"alice": Vote("alice", verdict, "", head, "")})})
-        found = reviewed(client, forge, fleet=known).pull_input.tally
+        found = reviewed(client, forge, fleet=known).pull_input.vote_count
         assert found.approve + found.reject == count
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gitcoord.features.reservations import Held
-from gitcoord.features.reviews.state import Tally, Vote
+from gitcoord.features.reservations.state import Reservation
+from gitcoord.features.reviews.state import Vote, VoteCount
 from gitcoord.features.settings import Settings
 from gitcoord.github import fleet_context
 from gitcoord.github import render as words
@@ -58,7 +58,7 @@ def pull_input(
         pull,
         ChangedFiles(files, cut),
         gates,
-        Tally(votes, (), approve, len(votes) - approve, gates.review_quorum),
+        VoteCount(votes, (), approve, len(votes) - approve, gates.review_quorum),
         **more,
     )
 
@@ -238,8 +238,8 @@ def test_the_status_is_a_line() -> None:
 # What is going on around it
 
 
-def held(agent: str, *patterns: str) -> Held:
-    return Held("1" * 16, agent, "node", "", list(patterns), "", "2026-11-21T05:00:00.000Z", "a reason")
+def held(agent: str, *patterns: str) -> Reservation:
+    return Reservation("1" * 16, agent, "node", "", list(patterns), "", "2026-11-21T05:00:00.000Z", "a reason")
 
 
 def test_reservations_and_tasks_of_others_are_found_by_their_paths() -> None:

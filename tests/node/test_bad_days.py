@@ -368,7 +368,7 @@ def test_nobody_takes_the_place_of_a_dead_machines_durable_line(clones: Clones, 
     dead.append(dead.draft("note", "mine", actor="one"))
     with contextlib.suppress(GitcoordError):
         dead.sync()
-    node, fleet, head = dead.disk.node, dead.config.fleet, dead.fleet.heads.get(dead.disk.node, Head())
+    node, fleet, head = dead.disk.node, dead.config.fleet_id, dead.fleet.heads.get(dead.disk.node, Head())
     dead.close()
     hook.unlink()
     thief = Ed25519Signer(bytes(32))
@@ -417,7 +417,7 @@ def test_a_hook_that_minds_one_event_names_it_and_drop_sets_the_rest_free(clones
     clones.settle(2)
     assert clones.notes() == ["fine"]
     [bad] = [event for event in one.disk.pending() if event.content == "FORBIDDEN"]
-    one.home.queue.drop(bad.uid, signer=one.keyring.signer, fleet_id=one.config.fleet)
+    one.home.queue.drop(bad.uid, signer=one.keyring.signer, fleet_id=one.config.fleet_id)
     clones.settle(3)
     assert clones.notes() == ["fine", "behind"]
     clones.agree()

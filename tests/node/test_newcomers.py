@@ -78,7 +78,7 @@ def commits_of(node: Node) -> int:
 def test_a_newcomer_has_the_newest_commits_and_the_whole_state(clones: Clones) -> None:
     one, late = clones.open["one"], clones.open["late"]
     assert commits_of(late) < commits_of(one)
-    assert late.replica.branch.checkpoint_position > 10 and late.fleet.id == one.config.fleet
+    assert late.replica.branch.checkpoint_position > 10 and late.fleet.id == one.config.fleet_id
     clones.say("late", "hello")
     clones.say("one", "hello yourself")
     clones.settle()

@@ -35,7 +35,7 @@ PARTS_OPEN = 4000  # of 20,000: agents that one's directives wait for, all toget
 WORKFLOWS_DEFINED = 50  # of 200
 WORKFLOWS_RUNNING = 50  # of 200
 CONDITION_CHARACTERS_RUNNING = 40_000  # of `when` in running workflows: the largest file, were it full of them
-WORKFLOWS_WISHED = 20  # of 100
+WORKFLOWS_REQUESTED = 20  # of 100
 CONFLICTS_OPEN = 500  # of 2000: a leader that looks at fifty branches finds some dozens
 
 MUTES_MAX = 1000

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gitcoord.core import values
 from gitcoord.core.commands import Context, NewEvent
 from gitcoord.features.agents import admission, presence, roster, watching
 from gitcoord.features.agents import commands as agent_commands
@@ -56,11 +55,3 @@ def announced(ctx: Context, **payload: Any) -> list[NewEvent]:
     if known is not None and known.node == ctx.node and agent_commands.said_before(known) == wanted:
         return []
     return [agent_commands.checked(ctx, wanted)]
-
-
-def dump(state: State) -> Any:
-    return values.dump(state)
-
-
-def load(value: Any) -> State:
-    return values.load(State, value)

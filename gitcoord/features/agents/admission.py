@@ -18,7 +18,7 @@ from gitcoord.core.names import agent_id
 from gitcoord.features.typed import AgentGiven
 
 
-class Admit(Arguments):
+class AdmitAgent(Arguments):
     agent: AgentGiven = Field(description="Agent id")
     key: KeyName | None = Field(
         None, description="The fingerprint that the agent told you, or the whole key (default: the key in the ledger)"
@@ -26,37 +26,33 @@ class Admit(Arguments):
     role: Role | None = Field(None, description="Its role (default: unchanged; member for a new agent)")
 
 
-class Admission(Arguments):
+class SetAdmission(Arguments):
     who: Literal["open", "closed"] = Field(description="Every newcomer, or only agents that an admin admits")
 
 
-class GiveRole(Arguments):
+class SetRole(Arguments):
     agent: AgentGiven = Field(description="Agent id")
     role: Role = Field(description="Its new role; `gitcoord agent roles` lists roles")
 
 
-class Expel(Arguments):
+class ExpelAgent(Arguments):
     agent: AgentGiven = Field(description="Agent id")
     reason: Words = Field("", description="The reason, shown to other agents")
 
 
-class Revoke(Arguments):
+class RevokeKey(Arguments):
     key: str = Field(max_length=64, description="The key, its fingerprint, or the agent that owns it")
     after: int | None = Field(
         None, ge=1, le=COUNT_MAX, description="The last position at which the key counts (default: the newest position)"
     )
 
 
-class Confirm(Arguments):
+class ConfirmAccount(Arguments):
     agent: AgentGiven = Field(description="Agent id")
     github: Login = Field(description="Its GitHub account")
 
 
-class Nothing(Arguments):
-    pass
-
-
-def _admit(ctx: Context, args: Admit) -> list[NewEvent]:
+def _admit(ctx: Context, args: AdmitAgent) -> list[NewEvent]:
     agent = agent_id(args.agent)
     member = ctx.fleet.members.get(agent)
     if member is None and args.key is None:
@@ -83,13 +79,13 @@ def _admit(ctx: Context, args: Admit) -> list[NewEvent]:
     ]
 
 
-def _admission(ctx: Context, args: Admission) -> list[NewEvent]:
+def _admission(ctx: Context, args: SetAdmission) -> list[NewEvent]:
     if ctx.fleet.members.admission == args.who:
         return []
     return [NewEvent("admission_changed", f"{ctx.actor} makes the fleet {args.who}", {"admission": args.who})]
 
 
-def _role(ctx: Context, args: GiveRole) -> list[NewEvent]:
+def _role(ctx: Context, args: SetRole) -> list[NewEvent]:
     agent = lookup.member(ctx, args.agent)
     known = ctx.fleet.members.get(agent)
     if known is not None and known.role == args.role:
@@ -97,7 +93,7 @@ def _role(ctx: Context, args: GiveRole) -> list[NewEvent]:
     return [NewEvent("role_changed", f"{ctx.actor} makes {agent} {args.role}", {"agent": agent, "role": args.role})]
 
 
-def _expel(ctx: Context, args: Expel) -> list[NewEvent]:
+def _expel(ctx: Context, args: ExpelAgent) -> list[NewEvent]:
     agent = args.agent if args.agent.casefold() in ctx.fleet.members.expected else lookup.member(ctx, args.agent)
     known = ctx.fleet.members.get(agent)
     if known is not None and known.expelled:
@@ -106,7 +102,7 @@ def _expel(ctx: Context, args: Expel) -> list[NewEvent]:
     return [NewEvent("agent_expelled", f"{ctx.actor} expels {agent}{because}", {"agent": agent, "reason": args.reason})]
 
 
-def _revoke(ctx: Context, args: Revoke) -> list[NewEvent]:
+def _revoke(ctx: Context, args: RevokeKey) -> list[NewEvent]:
     members = ctx.fleet.members
     owner_of = members.get(args.key)
     key = owner_of.key if owner_of is not None else members.key_named(args.key)
@@ -125,7 +121,7 @@ def _revoke(ctx: Context, args: Revoke) -> list[NewEvent]:
     ]
 
 
-def _confirm(ctx: Context, args: Confirm) -> list[NewEvent]:
+def _confirm(ctx: Context, args: ConfirmAccount) -> list[NewEvent]:
     agent = lookup.member(ctx, args.agent)
     known = ctx.fleet.members.get(agent)
     if known is not None and known.github.casefold() == args.github.casefold():
@@ -139,7 +135,7 @@ def _confirm(ctx: Context, args: Confirm) -> list[NewEvent]:
     ]
 
 
-def _roles(ctx: Context, args: Nothing) -> list[dict[str, Any]]:
+def _roles(ctx: Context, args: Arguments) -> list[dict[str, Any]]:
     return [
         {
             "agent": one.id,
@@ -172,7 +168,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     "agent admit": Command(
         help="Admit an agent and its key to the fleet (admins only)",
         example=f"gitcoord agent admit dora --key {_OF_DORA}",
-        arguments=Admit,
+        arguments=AdmitAgent,
         decide=_admit,
         positional=("agent",),
         idempotent=True,
@@ -180,7 +176,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     "agent admission": Command(
         help="Open the fleet to every newcomer, or close it: then an admin admits each agent",
         example="gitcoord agent admission open",
-        arguments=Admission,
+        arguments=SetAdmission,
         decide=_admission,
         positional=("who",),
         idempotent=True,
@@ -188,7 +184,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     "agent role": Command(
         help="Change an agent's role (admins only)",
         example="gitcoord agent role alice admin",
-        arguments=GiveRole,
+        arguments=SetRole,
         decide=_role,
         positional=("agent", "role"),
         idempotent=True,
@@ -196,14 +192,14 @@ COMMANDS: Mapping[str, Command | Query] = {
     "agent roles": Query(
         help="List each member's role, key and GitHub account",
         example="gitcoord agent roles",
-        arguments=Nothing,
+        arguments=Arguments,
         ask=_roles,
         columns=("agent", "role", "state", "key", "github", "claims"),
     ),
     "agent expel": Command(
         help="Expel an agent: its new events have no effect (admins only)",
         example="gitcoord agent expel bob",
-        arguments=Expel,
+        arguments=ExpelAgent,
         decide=_expel,
         positional=("agent",),
         destructive=True,
@@ -212,7 +208,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     "agent revoke": Command(
         help="Revoke a key, also for events that it already signed (admins only)",
         example="gitcoord agent revoke bob",
-        arguments=Revoke,
+        arguments=RevokeKey,
         decide=_revoke,
         positional=("key",),
         destructive=True,
@@ -221,7 +217,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     "agent confirm": Command(
         help="Confirm an agent's GitHub account (admins only)",
         example="gitcoord agent confirm alice --github octocat",
-        arguments=Confirm,
+        arguments=ConfirmAccount,
         decide=_confirm,
         positional=("agent",),
         idempotent=True,

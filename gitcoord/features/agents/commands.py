@@ -1,9 +1,9 @@
-"""Commands about agents: register, report a status, list, and show the start order."""
+"""Commands about agents: register, report a status, mute, and leave."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
@@ -12,20 +12,16 @@ from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import Label, Span, Words
 from gitcoord.core.fold.membership import Login
-from gitcoord.core.format.keys import fingerprint
-from gitcoord.core.liveness import GONE, GOODBYE, SILENT
 from gitcoord.core.lookup import member
-from gitcoord.features.agents import admission, dependencies, roster
-from gitcoord.features.agents import events as said
+from gitcoord.features.agents import admission, dependencies, events, roster
 from gitcoord.features.agents.events import NEEDS_MAX, SLOTS_MAX, TaskWords
-from gitcoord.features.agents.presence import get, liveness, status
+from gitcoord.features.agents.presence import get
+from gitcoord.features.agents.queries import COLUMNS, ListAgents, OrderAgents, ShowAgent, list_, order, show, to_row
 from gitcoord.features.agents.roster import Agent
-from gitcoord.features.typed import AgentGiven, Agents, Capabilities, CapabilityGiven
-
-Shown = Literal["active", "busy", "idle", "input-required", "paused", "offline", "gone"]
+from gitcoord.features.typed import AgentGiven, Capabilities
 
 
-class Register(Arguments):
+class RegisterAgent(Arguments):
     capabilities: Capabilities = Field([], description="Its capabilities, such as python,backend")
     role: Label = Field("", description="Its role, in a word or two")
     depends_on: list[AgentGiven] = Field([], max_length=NEEDS_MAX, description="An agent that it depends on")
@@ -34,9 +30,9 @@ class Register(Arguments):
     about: Words = Field("", description="One sentence about it")
 
 
-class Set(Arguments):
+class SetAgent(Arguments):
     agent: AgentGiven | None = Field(None, description="Agent id (default: your own)")
-    status: said.Status | None = Field(None, description="The agent's status")
+    status: events.Status | None = Field(None, description="The agent's status")
     task: TaskWords | None = Field(None, description="The current work, in words; '' for none")
     workload: float | None = Field(None, ge=0, le=1, description="The workload, from 0 to 1")
     capabilities: Capabilities | None = Field(None, description="Replace its capabilities")
@@ -51,11 +47,11 @@ class Set(Arguments):
     )
 
 
-class Leave(Arguments):
+class WithdrawAgent(Arguments):
     agent: AgentGiven | None = Field(None, description="Agent id (default: your own)")
 
 
-class Mute(Arguments):
+class MuteAgent(Arguments):
     agent: AgentGiven = Field(description="Agent id")
     for_s: Span | None = Field(
         None, alias="for", description="How long: 90s, 15m, 2h, 3d (default: until it is unmuted)"
@@ -63,29 +59,14 @@ class Mute(Arguments):
     why: Words = Field("", description="The reason, shown to other agents")
 
 
-class Unmute(Arguments):
+class UnmuteAgent(Arguments):
     agent: AgentGiven = Field(description="Agent id")
-
-
-class List(Arguments):
-    capability: CapabilityGiven | None = Field(None, description="Only agents with this capability")
-    status: Shown | None = Field(None, description="Only agents with this status")
-    registered: bool = Field(False, description="Only registered agents, not every member")
-
-
-class Show(Arguments):
-    agent: AgentGiven = Field(description="Agent id")
-
-
-class Order(Arguments):
-    agents: Agents = Field([], description="Agents, with all that they depend on (default: all agents)")
-    down: bool = Field(False, description="Only agents that are gone or offline, in the order in which to restore them")
 
 
 def said_before(known: Agent | None) -> dict[str, Any]:
     if known is None:
         return {}
-    return {name: getattr(known, name) for name in said.AgentRegistered.model_fields} | {"capabilities": known.own}
+    return {name: getattr(known, name) for name in events.AgentRegistered.model_fields} | {"capabilities": known.own}
 
 
 def registration(actor: str, data: Mapping[str, Any]) -> NewEvent:
@@ -93,11 +74,11 @@ def registration(actor: str, data: Mapping[str, Any]) -> NewEvent:
     return NewEvent("agent_registered", f"{actor} registers{can}", data)
 
 
-def register(ctx: Context, args: Register) -> list[NewEvent]:
+def register(ctx: Context, args: RegisterAgent) -> list[NewEvent]:
     return [checked(ctx, args.model_dump())]
 
 
-def set_(ctx: Context, args: Set) -> list[NewEvent]:
+def set_(ctx: Context, args: SetAgent) -> list[NewEvent]:
     whose = member(ctx, args.agent or ctx.actor)
     claims = [] if args.github is None else [admission.claimed(ctx, args.github)]
     known = get(ctx, whose)
@@ -139,7 +120,7 @@ def checked(ctx: Context, data: Mapping[str, Any]) -> NewEvent:
     return registration(ctx.actor, {**data, "capabilities": capabilities, "depends_on": others, "backup": backup})
 
 
-def leave(ctx: Context, args: Leave) -> list[NewEvent]:
+def leave(ctx: Context, args: WithdrawAgent) -> list[NewEvent]:
     known = get(ctx, args.agent or ctx.actor)
     if known is None:
         raise Refused(f"{args.agent or ctx.actor} is not registered: `gitcoord agent list` shows registered agents")
@@ -158,7 +139,7 @@ def leave(ctx: Context, args: Leave) -> list[NewEvent]:
     return [*given_back, NewEvent("agent_unregistered", words, {"agent": known.id})]
 
 
-def mute(ctx: Context, args: Mute) -> list[NewEvent]:
+def mute(ctx: Context, args: MuteAgent) -> list[NewEvent]:
     whose = _for_admins(ctx, args.agent)
     if whose == ctx.actor:
         raise Refused(f"{whose} would mute itself: name another agent")
@@ -173,7 +154,7 @@ def mute(ctx: Context, args: Mute) -> list[NewEvent]:
     ]
 
 
-def unmute(ctx: Context, args: Unmute) -> list[NewEvent]:
+def unmute(ctx: Context, args: UnmuteAgent) -> list[NewEvent]:
     whose = _for_admins(ctx, args.agent)
     if ctx.fleet.quotas.mute_of(whose, "") is None:
         return []
@@ -188,119 +169,16 @@ def _for_admins(ctx: Context, agent: str) -> str:
     return member(ctx, agent)
 
 
-def list_(ctx: Context, args: List) -> list[dict[str, Any]]:
-    agents: Mapping[str, Agent] = ctx.state("agents").agents
-    rows = [to_row(ctx, agent) for agent in agents.values()]
-    if not args.registered:
-        rows += [
-            _member(ctx, one.id) for key, one in ctx.fleet.members.by_id.items() if key not in agents and not one.left
-        ]
-    wanted = args.capability.strip().casefold() if args.capability else None
-    return [
-        row
-        for row in rows
-        if (wanted is None or wanted in row["capabilities"]) and (args.status is None or args.status == row["status"])
-    ]
-
-
-def show(ctx: Context, args: Show) -> dict[str, Any]:
-    known = get(ctx, args.agent)
-    if known is None:
-        return _member(ctx, member(ctx, args.agent))
-    needs = [
-        {"agent": one, "status": status(ctx, other) if (other := get(ctx, one)) else "not registered"}
-        for one in known.depends_on
-    ]
-    behind = dependencies.dependants(roster.graph(ctx.state("agents")), known.key)
-    names = {key: one.id for key, one in ctx.state("agents").agents.items()}
-    return {**to_row(ctx, known), "needs": needs, "needed_by": [names[key] for key in behind]}
-
-
-def order(ctx: Context, args: Order) -> list[dict[str, Any]]:
-    state = ctx.state("agents")
-    graph = roster.graph(state)
-    chosen = [member(ctx, one).casefold() for one in args.agents] or list(graph)
-    wanted = {one for first in chosen for one in (first, *dependencies.needed_by(graph, first))}
-    if args.down:
-        wanted = {one for one in wanted if _is_down(ctx, one)}
-    names = {one: found.id if (found := ctx.fleet.members.get(one)) else one for one in wanted}
-    return [
-        {"layer": number, "agents": [names[one] for one in layer]}
-        for number, layer in enumerate(dependencies.layers(graph, wanted), start=1)
-    ]
-
-
-def _is_down(ctx: Context, agent: str) -> bool:
-    known = get(ctx, agent)
-    return known is None or liveness(ctx, known) in (GONE, GOODBYE, SILENT) or known.status == "offline"
-
-
-def to_row(ctx: Context, agent: Agent) -> dict[str, Any]:
-    return {
-        "agent": agent.id,
-        "status": status(ctx, agent),
-        "liveness": liveness(ctx, agent),
-        "role": agent.role,
-        "capabilities": agent.capabilities,
-        "task": agent.task,
-        "workload": agent.workload,
-        "slots": agent.slots,
-        "depends_on": agent.depends_on,
-        "backup": agent.backup,
-        "node": agent.node,
-        "supervised": agent.supervised,
-        "stands_in_for": list(agent.stands_in),
-        "about": agent.about,
-        "since": agent.since,
-        "registered": True,
-        **_membership(ctx, agent.id),
-    }
-
-
-def _member(ctx: Context, agent: str) -> dict[str, Any]:
-    standing = ctx.liveness.get(agent.casefold())
-    return {
-        "agent": agent,
-        "status": None,
-        "liveness": standing.state if standing else SILENT,
-        "role": "",
-        "capabilities": [],
-        "task": "",
-        "workload": None,
-        "slots": None,
-        "depends_on": [],
-        "backup": None,
-        "node": standing.node if standing else None,
-        "supervised": False,
-        "stands_in_for": [],
-        "about": "",
-        "since": None,
-        "registered": False,
-        **_membership(ctx, agent),
-    }
-
-
-def _membership(ctx: Context, agent: str) -> dict[str, Any]:
-    known = ctx.fleet.members.get(agent)
-    return {
-        "rights": known.role if known else None,
-        "key": fingerprint(known.key) if known else None,
-        "github": known.github or None if known else None,
-    }
-
-
 def _answer(ctx: Context, uid: str) -> dict[str, Any]:
     known = get(ctx, ctx.actor)
     return {"agent": to_row(ctx, known)} if known is not None else {}
 
 
-COLUMNS = ("agent", "status", "liveness", "role", "capabilities", "task", "workload")
-
 COMMANDS: Mapping[str, Command | Query] = {
     "agent register": Command(
         help="Register an agent for work in the fleet",
         example="gitcoord agent register --capabilities python,backend",
-        arguments=Register,
+        arguments=RegisterAgent,
         decide=register,
         answer=_answer,
         idempotent=True,
@@ -309,7 +187,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     "agent list": Query(
         help="List agents, their capabilities and their health",
         example="gitcoord agent list --status idle",
-        arguments=List,
+        arguments=ListAgents,
         ask=list_,
         columns=COLUMNS,
         tool="fleet_show",
@@ -317,7 +195,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     "agent show": Query(
         help="Show an agent and its dependencies, in both directions",
         example="gitcoord agent show alice",
-        arguments=Show,
+        arguments=ShowAgent,
         ask=show,
         positional=("agent",),
         tool="fleet_show",
@@ -326,7 +204,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         help="Update an agent's status or its registration",
         example="gitcoord agent set --status busy --task 'the parser' --workload 0.7",
         before=("gitcoord agent register --capabilities python",),
-        arguments=Set,
+        arguments=SetAgent,
         decide=set_,
         positional=("agent",),
         answer=_answer,
@@ -337,14 +215,14 @@ COMMANDS: Mapping[str, Command | Query] = {
     "agent order": Query(
         help="List agents in the order in which they are started or restored, layer by layer",
         example="gitcoord agent order --down",
-        arguments=Order,
+        arguments=OrderAgents,
         ask=order,
         positional=("agents",),
         columns=("layer", "agents"),
     ),
     "agent mute": Command(
         help="Mute an agent, such as one that floods the fleet: its events have no effect",
-        arguments=Mute,
+        arguments=MuteAgent,
         decide=mute,
         example="gitcoord agent mute bob --for 2h --why 'it loops'",
         positional=("agent",),
@@ -352,7 +230,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     ),
     "agent unmute": Command(
         help="Unmute an agent: its new events count again",
-        arguments=Unmute,
+        arguments=UnmuteAgent,
         decide=unmute,
         positional=("agent",),
         example="gitcoord agent unmute bob",
@@ -363,7 +241,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         help="Withdraw an agent from work; it stays a member",
         example="gitcoord agent leave",
         before=("gitcoord agent register",),
-        arguments=Leave,
+        arguments=WithdrawAgent,
         decide=leave,
         positional=("agent",),
         destructive=True,

@@ -12,47 +12,43 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field
 
-from gitcoord.core import values
 from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.fields import Given, Reason
 from gitcoord.core.lookup import find
 from gitcoord.features import typed
-from gitcoord.features.autonomy import proposals
-from gitcoord.features.autonomy.proposals import Approvers, Level, Proposal, why_not_judge
+from gitcoord.features.autonomy import approval, events, proposals
+from gitcoord.features.autonomy.events import Approvers, Level
+from gitcoord.features.autonomy.proposals import Proposal, why_not_judge
 
-EVENTS = proposals.EVENTS
-AUTHORITY = proposals.AUTHORITY
+EVENTS = events.EVENTS
+AUTHORITY = events.AUTHORITY
 WHOSE = proposals.WHOSE
 State = proposals.State
 fold = proposals.fold
 duty = proposals.duty
-gate = proposals.gate
-withholds = proposals.withholds
+gate = approval.gate
+withholds = approval.withholds
 
 # Commands
 
 
-class Change(Arguments):
+class SetAutonomy(Arguments):
     approvers: Approvers | None = Field(
         None, description="Members who may approve: any but the proposer, or only admins"
     )
 
 
-class Nothing(Arguments):
-    pass
-
-
-class Chosen(Arguments):
-    ids: typed.Chosen = Field([], description="Proposal ids")
+class ApproveProposals(Arguments):
+    ids: typed.Ids = Field([], description="Proposal ids")
     all: bool = Field(False, description="All pending proposals")
 
 
-class Rejected(Chosen):
+class RejectProposals(ApproveProposals):
     why: Reason = Field("", description="The reason, shown to other agents")
 
 
-class Proposals(Arguments):
+class ListProposals(Arguments):
     id: Given | None = Field(None, description="Show all details of this one")
     status: Literal["pending", "approved", "rejected", "done", "lapsed", "overtaken"] | None = Field(
         None, description="Only proposals with this status (default: pending)"
@@ -62,7 +58,7 @@ class Proposals(Arguments):
 
 
 def _changes(level: Level) -> Command:
-    def decide(ctx: Context, args: Change) -> list[NewEvent]:
+    def decide(ctx: Context, args: SetAutonomy) -> list[NewEvent]:
         state: State = ctx.state("autonomy")
         if state.level == level and args.approvers in (None, state.approvers):
             return []
@@ -74,20 +70,20 @@ def _changes(level: Level) -> Command:
     return Command(
         help=HELP[level],
         example=f"gitcoord autonomy {level}",
-        arguments=Change,
+        arguments=SetAutonomy,
         decide=decide,
         answer=lambda ctx, uid: _status(ctx),
         idempotent=True,
     )
 
 
-def _approve(ctx: Context, args: Chosen) -> list[NewEvent]:
+def _approve(ctx: Context, args: ApproveProposals) -> list[NewEvent]:
     return [
         NewEvent("proposal_approved", f"{ctx.actor} approves: {one.content}", re=one.id) for one in _chosen(ctx, args)
     ]
 
 
-def _reject(ctx: Context, args: Rejected) -> list[NewEvent]:
+def _reject(ctx: Context, args: RejectProposals) -> list[NewEvent]:
     why = f" ({args.why})" if args.why else ""
     return [
         NewEvent("proposal_rejected", f"{ctx.actor} rejects: {one.content}{why}", {"why": args.why}, re=one.id)
@@ -95,7 +91,7 @@ def _reject(ctx: Context, args: Rejected) -> list[NewEvent]:
     ]
 
 
-def _chosen(ctx: Context, args: Chosen) -> list[Proposal]:
+def _chosen(ctx: Context, args: ApproveProposals) -> list[Proposal]:
     state: State = ctx.state("autonomy")
     if not args.ids and not args.all:
         raise Refused("name proposals, or give --all: `gitcoord autonomy proposals` lists them")
@@ -123,7 +119,7 @@ def _status(ctx: Context) -> dict[str, Any]:
     }
 
 
-def _proposals(ctx: Context, args: Proposals) -> Sequence[dict[str, Any]] | dict[str, Any]:
+def _proposals(ctx: Context, args: ListProposals) -> Sequence[dict[str, Any]] | dict[str, Any]:
     state: State = ctx.state("autonomy")
     if args.id is not None:
         one = state.proposals[find(ctx, state.proposals, args.id, "proposal", shown_by="autonomy proposals --all")]
@@ -165,7 +161,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     "autonomy approve": Command(
         help="Approve proposals of the leader",
         example="gitcoord autonomy approve --all",
-        arguments=Chosen,
+        arguments=ApproveProposals,
         decide=_approve,
         positional=("ids",),
         answer=_answer,
@@ -173,7 +169,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     ),
     "autonomy reject": Command(
         help="Reject proposals of the leader",
-        arguments=Rejected,
+        arguments=RejectProposals,
         example="gitcoord autonomy reject --all --why 'not on a Friday'",
         decide=_reject,
         positional=("ids",),
@@ -182,7 +178,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     "autonomy proposals": Query(
         help="List the leader's proposals",
         example="gitcoord autonomy proposals",
-        arguments=Proposals,
+        arguments=ListProposals,
         ask=_proposals,
         positional=("id",),
         columns=("id", "kind", "status", "proposal", "by", "since"),
@@ -190,16 +186,8 @@ COMMANDS: Mapping[str, Command | Query] = {
     "autonomy status": Query(
         help="Show how much the leader decides alone",
         example="gitcoord autonomy status",
-        arguments=Nothing,
+        arguments=Arguments,
         ask=lambda ctx, args: _status(ctx),
     ),
     **{f"autonomy {level}": _changes(level) for level in get_args(Level)},
 }
-
-
-def dump(state: State) -> Any:
-    return values.dump(state)
-
-
-def load(value: Any) -> State:
-    return values.load(State, value)

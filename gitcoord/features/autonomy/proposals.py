@@ -4,33 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, get_args
 
-from pydantic import BaseModel, Field
-
-from gitcoord.core import limits
 from gitcoord.core.commands import Context
 from gitcoord.core.feature import Duty, SequencedEvent
-from gitcoord.core.fields import NAMED, Agent, Content, EventType, Json, Payload, Reason, Uid
-from gitcoord.core.fold.authority import ADMIN, APPROVER, LEADER, Asked, Persons, Resolver, Who, Whose
-from gitcoord.core.format.event import Event
+from gitcoord.core.fold.authority import Asked, Persons, Resolver, Whose
 from gitcoord.features import control
+from gitcoord.features.autonomy.events import (
+    Approvers,
+    AutonomyChanged,
+    Level,
+    ProposalApproved,
+    ProposalLapsed,
+    ProposalMade,
+    ProposalRejected,
+)
 
-Level = Literal["full", "supervised", "manual"]
-Approvers = Literal["members", "admins"]
-
-MAJOR = frozenset({"assignment", "recovery", "contingency", "workflow"})
-"""Kinds of decisions that wait under `supervised`; under `manual` all do that come to `gate`."""
-
-GATED: Mapping[str, str] = {
-    "task_assigned": "assignment",
-    "recovery_started": "recovery",
-    "directive_reassigned": "contingency",
-    "workflow_started": "workflow",
-}
-"""Types of the leader's events that are such a decision, whatever is said in them: the fold asks `withholds`."""
-
-WAITING_MAX = 200  # proposals at a time: more than anybody reads; the leader makes no more
 KEPT_MAX = 1000  # pending proposals: a leader sees its newest ones only when they are in the ledger
 FINISHED_MAX = 500  # kept, so that what was rejected stays so
 PENDING_S = 86_400.0  # unanswered for a day, it is proposed again if it is still wanted
@@ -44,64 +33,6 @@ OVER = {
     "lapsed": "it lapsed without an answer; what is still wanted is proposed again",
 }
 """Why nobody judges a proposal of that status any more."""
-
-Key = Annotated[str, Field(max_length=300), NAMED]
-
-
-class AutonomyChanged(Payload):
-    """From here on the leader decides so much by itself; `approvers` null: as before."""
-
-    level: Level
-    approvers: Approvers | None = None
-
-
-class Wanted(Payload):
-    """The event that the leader would append."""
-
-    type: EventType
-    content: Content
-    data: Json = {}
-    to: list[Agent] = Field([], max_length=limits.AGENTS_PER_EVENT_MAX)
-    re: Uid | None = None
-
-
-class ProposalMade(Payload):
-    """The leader would do this. `occasion` is the key of the duty, `round` counts the proposals for it from 1."""
-
-    kind: Annotated[str, Field(max_length=64), NAMED]
-    occasion: Key
-    round: int = Field(1, ge=1, le=1_000_000)
-    event: Wanted
-
-
-class ProposalApproved(Payload):
-    """The proposal that the event's `re` names shall be done."""
-
-
-class ProposalRejected(Payload):
-    """It shall never be done."""
-
-    why: Reason = ""
-
-
-class ProposalLapsed(Payload):
-    """By the leader: nobody answered in a day, or what was approved is wanted no more."""
-
-
-EVENTS: Mapping[str, type[BaseModel]] = {
-    "autonomy_changed": AutonomyChanged,
-    "proposal_made": ProposalMade,
-    "proposal_approved": ProposalApproved,
-    "proposal_rejected": ProposalRejected,
-    "proposal_lapsed": ProposalLapsed,
-}
-AUTHORITY: Mapping[str, Who] = {
-    "autonomy_changed": ADMIN,
-    "proposal_made": LEADER,
-    "proposal_approved": APPROVER,
-    "proposal_rejected": APPROVER,
-    "proposal_lapsed": LEADER,
-}
 
 
 @dataclass(slots=True)
@@ -160,73 +91,6 @@ def _approvers(state: State, asked: Asked, persons: Persons) -> Whose | None:
 WHOSE: Mapping[str, Resolver] = {"proposal_approved": _approvers, "proposal_rejected": _approvers}
 
 
-def gate(ctx: Context, kind: str, duty: Duty) -> tuple[Duty, ...]:
-    """Return what the leader may append for `duty`: the duty, a proposal, or nothing while the proposal is pending.
-
-    `kind` is one of MAJOR, or anything else for a minor decision. Ask again for as long as the duty is wanted: what was
-    approved is appended only then, as it was approved. What was rejected is given no more. Where the proposal names
-    an agent (`data["agent"]`) that is gone, and the duty names another one, it is proposed again.
-    """
-    state: State = ctx.state("autonomy")
-    if not _asks(state.level, kind):
-        return (duty,)
-    known = state.proposals.get(state.newest.get(duty.key, ""))
-    if known is None or known.status == "lapsed" or (known.waits and _is_moot(ctx, known, duty)):
-        if state.waiting >= WAITING_MAX:
-            return ()
-        return (_proposed(kind, duty, known.round + 1 if known else 1),)
-    if known.status == "approved":
-        data = {**known.data, "proposal": known.id}
-        return (Duty(known.type, known.content, duty.key, data, tuple(known.to), known.re),)
-    return ()
-
-
-def _asks(level: Level, kind: str) -> bool:
-    return level == "manual" or (level == "supervised" and kind in MAJOR)
-
-
-def withholds(state: State, event: Event) -> str | None:
-    """Return why the leader may not decide this by itself; None when it may, or when somebody approved just this.
-
-    The fold asks for it at each line of the leader's: a leader that does not come to `gate` gains nothing.
-    """
-    kind = GATED.get(event.type)
-    if kind is None or not _asks(state.level, kind):
-        return None
-    proposal = state.proposals.get(str(event.data.get("proposal")))
-    if proposal is None or proposal.status != "approved":
-        return f"autonomy is {state.level}: {event.type} waits for an approved proposal (`gitcoord autonomy proposals`)"
-    data = {**proposal.data, "proposal": proposal.id, "duty": proposal.occasion}
-    if (event.type, event.content, event.data, event.to, event.re) != (
-        proposal.type,
-        proposal.content,
-        data,
-        tuple(proposal.to),
-        proposal.re,
-    ):
-        return f"it is not what {proposal.judge} approved by proposal {proposal.id[:8]}"
-    return None
-
-
-def _proposed(kind: str, duty: Duty, round_: int) -> Duty:
-    event = {"type": duty.type, "content": duty.content, "data": dict(duty.data), "to": list(duty.to), "re": duty.re}
-    return Duty(
-        "proposal_made",
-        f"proposes: {duty.content}",
-        f"propose:{duty.key}:{round_}",
-        {"kind": kind, "occasion": duty.key, "round": round_, "event": event},
-        re=duty.re,
-    )
-
-
-def _is_moot(ctx: Context, known: Proposal, duty: Duty) -> bool:
-    agent, wanted = known.data.get("agent"), duty.data.get("agent")
-    if not isinstance(agent, str) or agent == wanted:
-        return False
-    registered = ctx.state("agents").agents.get(agent.casefold())
-    return registered is None or registered.liveness == "gone"
-
-
 def fold(state: State, sequenced: SequencedEvent) -> str | None:
     event, payload = sequenced.event, sequenced.payload
     if sequenced.void is not None:
@@ -234,7 +98,7 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
     if event.term is not None and state.newest:
         _note_done(state, sequenced)
     if payload is None or event.content.startswith("*"):
-        word = control.said(sequenced, "autonomy")
+        word = control.word_in(sequenced, "autonomy")
         return _command(state, sequenced, word) if word is not None and word.verb != "status" else None
     match payload:
         case AutonomyChanged(level=level, approvers=approvers):
@@ -250,7 +114,7 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
     return None
 
 
-def _command(state: State, sequenced: SequencedEvent, word: control.Word) -> str | None:
+def _command(state: State, sequenced: SequencedEvent, word: control.ControlWord) -> str | None:
     level = next((level for level in get_args(Level) if level == word.verb), None)
     if level is None or word.rest:
         return f"*autonomy:{word.verb} is none of *autonomy:full, *autonomy:supervised, *autonomy:manual"

@@ -13,16 +13,16 @@ from gitcoord.core.fields import Given
 from gitcoord.core.format.event import parse
 from gitcoord.core.lookup import find
 from gitcoord.features import conversation
-from gitcoord.features.messages import post
-from gitcoord.features.messages.post import Said
+from gitcoord.features.messages import state as message_state
+from gitcoord.features.messages.state import StoredMessage, is_for, is_over, is_read
 from gitcoord.features.typed import PRIORITIES, AgentGiven, AnyCase
 
 
-class Show(Arguments):
+class ShowMessage(Arguments):
     message: Given = Field(description="Its id, the beginning of its id, or its position")
 
 
-class Filters(Arguments):
+class MessageFilters(Arguments):
     by: AgentGiven | None = Field(None, alias="from", description="Only messages from this agent")
     priority: AnyCase | None = Field(None, description="Only messages of this priority or higher")
     interaction: int | None = Field(
@@ -30,54 +30,54 @@ class Filters(Arguments):
     )
 
 
-class Inbox(Filters):
+class ShowInbox(MessageFilters):
     all: bool = Field(False, description="Include read and expired messages")
     order: Literal["ledger", "priority"] = Field("ledger", description="Oldest first, or most urgent first")
 
 
-class List(Filters):
+class ListMessages(MessageFilters):
     to: AgentGiven | None = Field(None, description="Only messages to this agent")
     waiting: bool = Field(False, description="Only requests without an answer")
     all: bool = Field(False, description="Also what others said to each other")
 
 
-def named(ctx: Context, text: str) -> Said:
-    said: dict[str, Said] = ctx.state("messages").said
-    return said[find(ctx, said, text, "message", shown_by="message list")]
+def named(ctx: Context, text: str) -> StoredMessage:
+    messages: dict[str, StoredMessage] = ctx.state("messages").messages
+    return messages[find(ctx, messages, text, "message", shown_by="message list")]
 
 
-def mine(ctx: Context) -> list[Said]:
+def mine(ctx: Context) -> list[StoredMessage]:
     """Return the messages to the reader since it joined, oldest first. Raise Refused if it is no member."""
     known = ctx.fleet.members.get(ctx.actor)
     if known is None:
         raise Refused("no member of the fleet is chosen: name your agent with --as or GITCOORD_AGENT")
-    return [one for one in ctx.state("messages").said.values() if post.is_for(one, known.id, joined=known.joined)]
+    return [one for one in ctx.state("messages").messages.values() if is_for(one, known.id, joined=known.joined)]
 
 
-def inbox(ctx: Context, args: Inbox) -> list[dict[str, Any]]:
+def inbox(ctx: Context, args: ShowInbox) -> list[dict[str, Any]]:
     state = ctx.state("messages")
     rows = [
         to_row(ctx, one)
         for one in mine(ctx)
-        if (args.all or not (post.is_read(state, one, ctx.actor) or post.is_over(one, ctx))) and _fits(ctx, one, args)
+        if (args.all or not (is_read(state, one, ctx.actor) or is_over(one, ctx))) and _fits(ctx, one, args)
     ]
     if args.order == "priority":
         rows.sort(key=lambda row: PRIORITIES.index(row["priority"]))
     return rows
 
 
-def list_(ctx: Context, args: List) -> list[dict[str, Any]]:
+def list_(ctx: Context, args: ListMessages) -> list[dict[str, Any]]:
     return [
         to_row(ctx, one)
-        for one in ctx.state("messages").said.values()
-        if (args.all or one.author == ctx.actor or post.is_for(one, ctx.actor))
-        and (args.to is None or post.is_for(one, args.to))
-        and (not args.waiting or post.request(one) == "waiting")
+        for one in ctx.state("messages").messages.values()
+        if (args.all or one.author == ctx.actor or is_for(one, ctx.actor))
+        and (args.to is None or is_for(one, args.to))
+        and (not args.waiting or message_state.request(one) == "waiting")
         and _fits(ctx, one, args)
     ]
 
 
-def _fits(ctx: Context, one: Said, args: Filters) -> bool:
+def _fits(ctx: Context, one: StoredMessage, args: MessageFilters) -> bool:
     return (
         (args.by is None or one.author.casefold() == args.by.casefold())
         and (args.priority is None or PRIORITIES.index(one.priority) <= PRIORITIES.index(args.priority))
@@ -85,11 +85,11 @@ def _fits(ctx: Context, one: Said, args: Filters) -> bool:
     )
 
 
-def _interaction(ctx: Context, one: Said) -> int | None:
+def _interaction(ctx: Context, one: StoredMessage) -> int | None:
     return conversation.number_of(ctx.state("conversation"), one.position)
 
 
-def to_row(ctx: Context, one: Said) -> dict[str, Any]:
+def to_row(ctx: Context, one: StoredMessage) -> dict[str, Any]:
     event = parse(ctx.read(one.position)) if ctx.read is not None else None
     payload = event.data.get("payload") if event is not None else None
     return {
@@ -106,12 +106,12 @@ def to_row(ctx: Context, one: Said) -> dict[str, Any]:
         "at": one.at,
         "expires": None if one.expires_s is None else times.later(one.at, one.expires_s),
         "answer_by": None if one.request_s is None else times.later(one.at, one.request_s),
-        "request": post.request(one),
+        "request": message_state.request(one),
     }
 
 
-def show(ctx: Context, args: Show) -> dict[str, Any]:
+def show(ctx: Context, args: ShowMessage) -> dict[str, Any]:
     one = named(ctx, args.message)
-    receipts = {agent: post.receipt(ctx, one, agent) for agent in post.recipients(ctx, one)}
-    answers = [other.id for other in ctx.state("messages").said.values() if other.re == one.id]
+    receipts = {agent: message_state.receipt(ctx, one, agent) for agent in message_state.recipients(ctx, one)}
+    answers = [other.id for other in ctx.state("messages").messages.values() if other.re == one.id]
     return {**to_row(ctx, one), "capability": one.capability, "receipts": receipts, "answers": answers}

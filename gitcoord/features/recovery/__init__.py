@@ -10,7 +10,6 @@ from typing import Any
 
 from pydantic import Field
 
-from gitcoord.core import values
 from gitcoord.core.commands import Arguments, Command, Context, Query
 from gitcoord.core.fields import Given
 from gitcoord.core.lookup import find, member
@@ -27,20 +26,16 @@ fold = recovery_state.fold
 duty = recovery_plan.duty
 
 
-class List(Arguments):
+class ListRecoveries(Arguments):
     agent: AgentGiven | None = Field(None, description="Only this agent's reservations")
     open: bool = Field(False, description="Only open failures")
 
 
-class Show(Arguments):
+class ShowRecovery(Arguments):
     id: Given | None = Field(None, description="Recovery id (default: the newest)")
 
 
-class Nothing(Arguments):
-    pass
-
-
-def list_(ctx: Context, args: List) -> list[dict[str, Any]]:
+def list_(ctx: Context, args: ListRecoveries) -> list[dict[str, Any]]:
     whose = member(ctx, args.agent) if args.agent is not None else None
     found: list[Recovery] = list(ctx.state("recovery").recoveries.values())
     return [
@@ -50,14 +45,14 @@ def list_(ctx: Context, args: List) -> list[dict[str, Any]]:
     ]
 
 
-def show(ctx: Context, args: Show) -> dict[str, Any]:
+def show(ctx: Context, args: ShowRecovery) -> dict[str, Any]:
     known: Mapping[str, Recovery] = ctx.state("recovery").recoveries
     if args.id is None:
         return to_row(list(known.values())[-1]) if known else {}
     return to_row(known[find(ctx, known, args.id, "recovery", shown_by="recovery list")])
 
 
-def rate(ctx: Context, args: Nothing) -> dict[str, Any]:
+def rate(ctx: Context, args: Arguments) -> dict[str, Any]:
     state = ctx.state("recovery")
     ended = sum(state.outcomes.values())
     automatic = sum(state.outcomes.get(one, 0) for one in AUTOMATIC)
@@ -71,7 +66,7 @@ def rate(ctx: Context, args: Nothing) -> dict[str, Any]:
     }
 
 
-def broken(ctx: Context, args: Nothing) -> list[dict[str, Any]]:
+def broken(ctx: Context, args: Arguments) -> list[dict[str, Any]]:
     return [
         circuits.to_row(one, ctx)
         for one in ctx.state("recovery").circuits.values()
@@ -83,36 +78,28 @@ COMMANDS: Mapping[str, Command | Query] = {
     "recovery list": Query(
         help="List agent failures and how they were handled",
         example="gitcoord recovery list --open",
-        arguments=List,
+        arguments=ListRecoveries,
         ask=list_,
         columns=("id", "agent", "outcome", "strategies", "lost", "seconds"),
     ),
     "recovery show": Query(
         help="Show a recovery, step by step",
         example="gitcoord recovery show",
-        arguments=Show,
+        arguments=ShowRecovery,
         ask=show,
         positional=("id",),
     ),
     "recovery rate": Query(
         help="Show how many recoveries were automatic, and how long they took",
         example="gitcoord recovery rate",
-        arguments=Nothing,
+        arguments=Arguments,
         ask=rate,
     ),
     "recovery circuits": Query(
         help="List failing agents, and when each is tried again",
         example="gitcoord recovery circuits",
-        arguments=Nothing,
+        arguments=Arguments,
         ask=broken,
         columns=("agent", "circuit", "failures", "reason", "half_open_from"),
     ),
 }
-
-
-def dump(state: State) -> Any:
-    return values.dump(state)
-
-
-def load(value: Any) -> State:
-    return values.load(State, value)

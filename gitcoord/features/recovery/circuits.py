@@ -32,22 +32,22 @@ HALF_OPEN: Literal["half-open"] = "half-open"
 CLOSED: Literal["closed"] = "closed"
 
 
-class _Turned(Payload):
+class _CircuitEvent(Payload):
     """By the leader; `to` has the agents that depend on it."""
 
     agent: Agent
     reason: Words = ""
 
 
-class CircuitOpened(_Turned):
+class CircuitOpened(_CircuitEvent):
     """It fails: do not ask it."""
 
 
-class CircuitHalfOpened(_Turned):
+class CircuitHalfOpened(_CircuitEvent):
     """It may be tried."""
 
 
-class CircuitClosed(_Turned):
+class CircuitClosed(_CircuitEvent):
     """It works again."""
 
 
@@ -101,12 +101,12 @@ def fold(circuits: Circuits, sequenced: SequencedEvent) -> str | None:
             if sequenced.event.actor.casefold() in circuits:
                 one = circuits[sequenced.event.actor.casefold()]
                 one.failures, one.tried = 0, "done"
-        case _Turned() as told:
+        case _CircuitEvent() as told:
             return _turn(circuits, sequenced, told)
     return None
 
 
-def _turn(circuits: Circuits, sequenced: SequencedEvent, told: _Turned) -> str | None:
+def _turn(circuits: Circuits, sequenced: SequencedEvent, told: _CircuitEvent) -> str | None:
     one = _of(circuits, told.agent)
     one.state, one.since, one.reason = BECOMES[type(told)], sequenced.event.timestamp, told.reason
     one.position = sequenced.position

@@ -10,10 +10,9 @@ from gitcoord.core import times
 from gitcoord.core.commands import Context
 from gitcoord.core.feature import Duty
 from gitcoord.core.liveness import ALIVE, GONE
-from gitcoord.features import agents
+from gitcoord.features import agents, autonomy
 from gitcoord.features.agents import watching
 from gitcoord.features.agents.roster import Agent
-from gitcoord.features.autonomy import proposals
 from gitcoord.features.recovery import circuits
 from gitcoord.features.recovery.state import LACKING_MAX, Loss, Recovery, State
 from gitcoord.features.tasks import duties as task_duties
@@ -59,7 +58,7 @@ def duty(state: State, ctx: Context) -> Iterator[Duty]:
     yield from circuits.duty(state.circuits, ctx)
     for case in _cases(state, ctx) if strategies else ():
         if case.recovery is None:
-            begun = proposals.gate(
+            begun = autonomy.gate(
                 ctx,
                 "recovery",
                 case.duty("recovery_started", f"is recovered: {case.loss.reason}", reason=case.loss.reason),

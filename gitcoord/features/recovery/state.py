@@ -32,48 +32,48 @@ LACKING_MAX = 1000  # capabilities, or agents, that one loss touches
 LOSSES_MAX = 50  # remembered per agent
 
 
-class _Model(Payload):
+class _RecoveryEvent(Payload):
     agent: Agent
 
 
-class RecoveryStarted(_Model):
+class RecoveryStarted(_RecoveryEvent):
     """By the leader: this agent is gone, and something is done about it. `re` is its registration."""
 
     reason: Words = ""
 
 
-class RestartRequested(_Model):
+class RestartRequested(_RecoveryEvent):
     """By the leader: the supervisor on that node shall start it again."""
 
     node: Annotated[str, Field(max_length=64), NAMED]
 
 
-class AgentRestarted(_Model):
+class AgentRestarted(_RecoveryEvent):
     """By the supervisor, in the agent's name: its process is started."""
 
     pid: Count = 0
 
 
-class WorkRedistributed(_Model):
+class WorkRedistributed(_RecoveryEvent):
     """By the leader: its tasks were taken back, for others to do."""
 
     tasks: Count = 0
 
 
-class FleetDegraded(_Model):
+class FleetDegraded(_RecoveryEvent):
     """By the leader: nobody does what it did. `to` has those that depend on it."""
 
     capabilities: list[Capability] = Field([], max_length=LACKING_MAX)
     dependants: list[Agent] = Field([], max_length=LACKING_MAX)
 
 
-class Escalated(_Model):
+class Escalated(_RecoveryEvent):
     """By the leader: a person has to look after it."""
 
     reason: Words = ""
 
 
-class RecoveryFailed(_Model):
+class RecoveryFailed(_RecoveryEvent):
     """By the leader: all that is configured was tried."""
 
 
@@ -119,7 +119,7 @@ AUTOMATIC = ("returned", "restarted", "backup", "redistributed")
 
 
 @dataclass(slots=True)
-class Step:
+class RecoveryStep:
     """A strategy that was tried."""
 
     strategy: str
@@ -137,12 +137,12 @@ class Recovery:
     reason: str
     lost: str
     started: str
-    steps: list[Step] = field(default_factory=list)
+    steps: list[RecoveryStep] = field(default_factory=list)
     outcome: str = ""  # empty while it lasts
     finished: str = ""
     returned: str = ""
 
-    def tried(self, strategy: str) -> Step | None:
+    def tried(self, strategy: str) -> RecoveryStep | None:
         return next((step for step in self.steps if step.strategy == strategy), None)
 
 
@@ -233,7 +233,7 @@ def _restart(state: State, sequenced: SequencedEvent) -> str | None:
         return f"{agent} is not being recovered"
     if len(recovery.steps) < LOSSES_MAX:
         strategy = "restart" if isinstance(sequenced.payload, RestartRequested) else "restarted"
-        recovery.steps.append(Step(strategy, event.timestamp, event.content[:200], sequenced.position))
+        recovery.steps.append(RecoveryStep(strategy, event.timestamp, event.content[:200], sequenced.position))
     return None
 
 
@@ -244,7 +244,7 @@ def _conclude(state: State, sequenced: SequencedEvent) -> str | None:
         return f"{agent} is not being recovered" if not isinstance(sequenced.payload, BackupActivated) else None
     strategy, outcome = CONCLUDED[type(sequenced.payload)] if sequenced.payload is not None else ("", "")
     if len(recovery.steps) < LOSSES_MAX:
-        recovery.steps.append(Step(strategy, event.timestamp, event.content[:200], sequenced.position))
+        recovery.steps.append(RecoveryStep(strategy, event.timestamp, event.content[:200], sequenced.position))
     _finish(state, recovery, outcome, sequenced)
     return None
 

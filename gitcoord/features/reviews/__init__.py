@@ -6,12 +6,7 @@ takes its weight away. A vote that names none counts for nothing: nobody else's 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
-from gitcoord.core import values
-from gitcoord.core.commands import Context
-from gitcoord.core.feature import Duty, SequencedEvent
+from gitcoord.core.feature import SequencedEvent
 from gitcoord.core.fold.membership import stripped
 from gitcoord.core.format.event import Event
 from gitcoord.features.reviews import commands, events
@@ -90,15 +85,3 @@ def _outdate(pull: Pull, stale: ReviewStale) -> str | None:
         return "that is known already"
     pull.review.stale = stale.head
     return None
-
-
-def duty(state: State, ctx: Context) -> Iterable[Duty]:
-    return ()  # only who can reach the forge can review: gitcoord/github/review_job.py
-
-
-def dump(state: State) -> Any:
-    return values.dump(state)
-
-
-def load(value: Any) -> State:
-    return values.load(State, value)

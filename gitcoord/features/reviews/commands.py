@@ -15,7 +15,7 @@ from gitcoord.core.fields import Words
 from gitcoord.core.fold.membership import Repository
 from gitcoord.core.names import same_agent
 from gitcoord.features.reviews.events import Commit, OfPull, ReviewPosted, ReviewRequested, ReviewStale, Voice, VoteCast
-from gitcoord.features.reviews.state import Pull, State, find, tally
+from gitcoord.features.reviews.state import Pull, State, count_votes, find
 from gitcoord.features.typed import Agents
 
 
@@ -37,12 +37,12 @@ class CastVote(OnPull):
     why: Words = Field("", description="The reason, shown in public")
 
 
-class Request(OnPull):
+class RequestReview(OnPull):
     to: Agents = Field([], description="Agents that are asked to vote")
     why: Words = Field("", description="A note for the reviewers")
 
 
-class Reviews(Arguments):
+class ListReviews(Arguments):
     stale: bool = Field(False, description="Only pull requests that must be reviewed again")
 
 
@@ -66,7 +66,7 @@ def cast(ctx: Context, args: CastVote) -> list[NewEvent]:
     ]
 
 
-def request(ctx: Context, args: Request) -> list[NewEvent]:
+def request(ctx: Context, args: RequestReview) -> list[NewEvent]:
     voters = [lookup.member(ctx, agent) for agent in args.to]
     payload = ReviewRequested(pr=args.pr, repo=args.repo, why=args.why)
     return [
@@ -80,7 +80,7 @@ def request(ctx: Context, args: Request) -> list[NewEvent]:
     ]
 
 
-def list_(ctx: Context, args: Reviews) -> list[dict[str, Any]]:
+def list_(ctx: Context, args: ListReviews) -> list[dict[str, Any]]:
     state: State = ctx.state("reviews")
     return [
         to_row(ctx, pull)
@@ -99,7 +99,7 @@ def show(ctx: Context, args: OnPull) -> dict[str, Any]:
 def to_row(ctx: Context, pull: Pull) -> dict[str, Any]:
     """Return the recorded review, and the votes as they count for the reviewed commit."""
     review = pull.review
-    count = tally(pull, review.commit if review else "", ctx.state("settings").settings)
+    count = count_votes(pull, review.commit if review else "", ctx.state("settings").settings)
     return {
         "id": pull.id,
         "pull": pull.name,
@@ -144,7 +144,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     "review request": Command(
         help="Request a review of a pull request, and votes from agents",
         example="gitcoord review request 12 --why 'the parser is new'",
-        arguments=Request,
+        arguments=RequestReview,
         decide=request,
         positional=("pr",),
         judged=False,
@@ -153,7 +153,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     "review list": Query(
         help="List reviews and votes",
         example="gitcoord review list --stale",
-        arguments=Reviews,
+        arguments=ListReviews,
         ask=list_,
         columns=("pull", "verdict", "commit", "stale", "votes", "at"),
         tool="fleet_show",

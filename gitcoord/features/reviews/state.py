@@ -70,7 +70,7 @@ def find(ctx: Context, repo: str, pr: int) -> Pull | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class VoteCount:
     """Votes on one commit, by their weight. `outcome`: whoever has more, once all together are the quorum."""
 
     votes: tuple[Vote, ...]
@@ -88,9 +88,9 @@ class Tally:
         return "approved" if self.approve else "none"
 
 
-def tally(
+def count_votes(
     pull: Pull | None, commit: str, settings: Settings, *, author: Collection[str] = (), namesake: str = ""
-) -> Tally:
+) -> VoteCount:
     """Count the votes on `commit`. The agents in `author` (casefolded) are the pull request's own author.
 
     `namesake` may be its author, as its name is the account's, and nobody has said so: it does not approve, but it may
@@ -107,7 +107,7 @@ def tally(
         voice: sum(weights.get(vote.agent.casefold(), 1) for vote in counted if vote.verdict == voice)
         for voice in ("approve", "reject")
     }
-    return Tally(
+    return VoteCount(
         counted,
         tuple(vote for vote in cast if vote not in counted),
         sums["approve"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from pydantic import Field
@@ -23,7 +24,7 @@ ATTEMPT = Field(None, ge=1, le=events.ATTEMPTS_MAX, description="Attempt number 
 IN_A_FILE = "write what is longer to a file, commit it, and name that"
 
 
-class Create(Arguments):
+class CreateTask(Arguments):
     title: Title = Field(description="The task, in one line")
     body: Content = Field("", description="The full description; - reads standard input")
     needs: Capabilities = Field([], description="A capability that the agent must have")
@@ -36,22 +37,22 @@ class Create(Arguments):
     data: JsonObject = Field({}, description="A JSON object for the agent")
 
 
-class Claim(Arguments):
+class OneTask(Arguments):
     task: str = ID
 
 
-class Start(Claim):
+class StartTask(OneTask):
     attempt: int | None = ATTEMPT
 
 
-class Progress(Claim):
+class ReportProgress(OneTask):
     share: float | None = Field(None, ge=0, le=1, description="The share that is done, from 0 to 1")
     text: Words = Field("", description="The current work")
     ask: Reason = Field("", description="A question that must be answered before you can go on")
     attempt: int | None = ATTEMPT
 
 
-class Finish(Claim):
+class FinishTask(OneTask):
     result: Content = Field("", description="The result")
     artifacts: list[events.Artifact] = Field(
         [], alias="artifact", max_length=events.ARTIFACTS_MAX, description="A ref or a path that the task produced"
@@ -59,20 +60,16 @@ class Finish(Claim):
     attempt: int | None = ATTEMPT
 
 
-class Fail(Claim):
+class FailTask(OneTask):
     reason: Reason = Field("", description="The reason")
     attempt: int | None = ATTEMPT
 
 
-class Release(Fail):
-    pass
-
-
-class Cancel(Claim):
+class CancelTask(OneTask):
     reason: Reason = Field("", description="The reason")
 
 
-def create(ctx: Context, args: Create) -> list[NewEvent]:
+def create(ctx: Context, args: CreateTask) -> list[NewEvent]:
     _bounded("body", args.body, events.BODY_MAX)
     after = [named(ctx, text) for text in args.after]
     for task in after:
@@ -114,7 +111,7 @@ def _bounded(what: str, text: str, characters_max: int) -> None:
         raise Refused(f"the {what} has {len(text)} characters, and {characters_max} go into an event: {IN_A_FILE}")
 
 
-def claim(ctx: Context, args: Claim) -> list[NewEvent]:
+def claim(ctx: Context, args: OneTask) -> list[NewEvent]:
     task = named(ctx, args.task)
     if task.status in HELD and same_agent(task.last.agent, ctx.actor):
         if task.status != ASSIGNED:
@@ -136,12 +133,12 @@ def claim(ctx: Context, args: Claim) -> list[NewEvent]:
     return [NewEvent("task_claimed", f"{ctx.actor} claims {task.title!r}", re=task.id)]
 
 
-def start(ctx: Context, args: Start) -> list[NewEvent]:
+def start(ctx: Context, args: StartTask) -> list[NewEvent]:
     task, attempt = _own(ctx, args.task, args.attempt)
     return [NewEvent("task_started", f"{ctx.actor} starts {task.title!r}", {"attempt": attempt}, re=task.id)]
 
 
-def progress(ctx: Context, args: Progress) -> list[NewEvent]:
+def progress(ctx: Context, args: ReportProgress) -> list[NewEvent]:
     task, attempt = _own(ctx, args.task, args.attempt)
     if args.ask:
         to = () if same_agent(task.created_by, ctx.actor) else (task.created_by,)
@@ -153,40 +150,28 @@ def progress(ctx: Context, args: Progress) -> list[NewEvent]:
     return [NewEvent("task_progressed", f"{percent}{args.text}".strip(), data, re=task.id)]
 
 
-def finish(ctx: Context, args: Finish) -> list[NewEvent]:
+def finish(ctx: Context, args: FinishTask) -> list[NewEvent]:
     _bounded("result", args.result, events.RESULT_MAX)
     task, attempt = _own(ctx, args.task, args.attempt)
     data = {"attempt": attempt, "result": args.result, "artifacts": args.artifacts}
     return [NewEvent("task_finished", f"{ctx.actor} has done {task.title!r}", data, re=task.id)]
 
 
-def fail(ctx: Context, args: Fail) -> list[NewEvent]:
+def fail(ctx: Context, args: FailTask) -> list[NewEvent]:
+    return _give_up(ctx, args, "task_failed", "could not do {}")
+
+
+def release(ctx: Context, args: FailTask) -> list[NewEvent]:
+    return _give_up(ctx, args, "task_released", "gives {} back")
+
+
+def _give_up(ctx: Context, args: FailTask, type_: str, words: str) -> list[NewEvent]:
     task, attempt = _own(ctx, args.task, args.attempt)
-    because = f": {args.reason}" if args.reason else ""
-    return [
-        NewEvent(
-            "task_failed",
-            f"{ctx.actor} could not do {task.title!r}{because}",
-            {"attempt": attempt, "reason": args.reason},
-            re=task.id,
-        )
-    ]
+    content = f"{ctx.actor} {words.format(repr(task.title))}" + (f": {args.reason}" if args.reason else "")
+    return [NewEvent(type_, content, {"attempt": attempt, "reason": args.reason}, re=task.id)]
 
 
-def release(ctx: Context, args: Release) -> list[NewEvent]:
-    task, attempt = _own(ctx, args.task, args.attempt)
-    because = f": {args.reason}" if args.reason else ""
-    return [
-        NewEvent(
-            "task_released",
-            f"{ctx.actor} gives {task.title!r} back{because}",
-            {"attempt": attempt, "reason": args.reason},
-            re=task.id,
-        )
-    ]
-
-
-def cancel(ctx: Context, args: Cancel) -> list[NewEvent]:
+def cancel(ctx: Context, args: CancelTask) -> list[NewEvent]:
     task = named(ctx, args.task)
     if task.status == CANCELLED:
         return []
@@ -235,100 +220,81 @@ def _created(ctx: Context, uid: str) -> dict[str, Any]:
     return answer
 
 
-_MADE = ("gitcoord task create 'Mend the parser'",)
+_MADE = ("gitcoord task create 'Fix the parser'",)
 _CLAIMED = (*_MADE, "gitcoord task claim 3")
+
+_update = partial(Command, answer=_answer, answers_thread=True, tool="task_update")  # a command about a known task
 
 COMMANDS: Mapping[str, Command] = {
     "task create": Command(
         help="Create a task",
-        example="gitcoord task create 'Mend the parser' --priority high --needs python",
-        arguments=Create,
+        example="gitcoord task create 'Fix the parser' --priority high --needs python",
+        arguments=CreateTask,
         decide=create,
         positional=("title",),
         answer=_created,
         tool="task_create",
     ),
-    "task claim": Command(
+    "task claim": _update(
         help="Claim a task; the first claim in the ledger wins",
         example="gitcoord task claim 3",
         before=_MADE,
-        arguments=Claim,
+        arguments=OneTask,
         decide=claim,
         positional=("task",),
         urgent=True,
         idempotent=True,
-        answer=_answer,
-        answers_thread=True,
-        tool="task_update",
     ),
-    "task start": Command(
+    "task start": _update(
         help="Mark a task as in progress",
         example="gitcoord task start 3",
         before=_CLAIMED,
-        arguments=Start,
+        arguments=StartTask,
         decide=start,
         positional=("task",),
         idempotent=True,
-        answer=_answer,
-        answers_thread=True,
-        tool="task_update",
     ),
-    "task progress": Command(
+    "task progress": _update(
         help="Report progress, or ask for input",
         before=_CLAIMED,
         example="gitcoord task progress 3 0.5 'tests are written'",
-        arguments=Progress,
+        arguments=ReportProgress,
         decide=progress,
         positional=("task", "share", "text"),
-        answer=_answer,
-        answers_thread=True,
-        tool="task_update",
     ),
-    "task finish": Command(
+    "task finish": _update(
         help="Mark a task as done, with its result",
         example="gitcoord task finish 3 'merged' --artifact main",
         before=_CLAIMED,
-        arguments=Finish,
+        arguments=FinishTask,
         decide=finish,
         positional=("task", "result"),
         urgent=True,
-        answer=_answer,
-        answers_thread=True,
-        tool="task_update",
     ),
-    "task fail": Command(
+    "task fail": _update(
         help="Mark an attempt as failed",
         before=_CLAIMED,
         example="gitcoord task fail 3 'no access'",
-        arguments=Fail,
+        arguments=FailTask,
         decide=fail,
         positional=("task", "reason"),
-        answer=_answer,
-        answers_thread=True,
-        tool="task_update",
     ),
-    "task release": Command(
+    "task release": _update(
         help="Release a task for another agent",
         example="gitcoord task release 3 'going home'",
         before=_CLAIMED,
-        arguments=Release,
+        arguments=FailTask,
         decide=release,
         positional=("task", "reason"),
-        answer=_answer,
-        answers_thread=True,
-        tool="task_update",
     ),
-    "task cancel": Command(
+    "task cancel": _update(
         help="Cancel a task",
         example="gitcoord task cancel 3 'no longer needed'",
         before=_MADE,
-        arguments=Cancel,
+        arguments=CancelTask,
         decide=cancel,
         positional=("task", "reason"),
         destructive=True,
         idempotent=True,
-        answer=_answer,
-        answers_thread=True,
-        tool="task_update",
     ),
 }

@@ -27,7 +27,7 @@ Result = Annotated[str, Field(max_length=RESULT_MAX), FREE]
 Artifact = Annotated[str, Field(min_length=1, max_length=500), NAMED]
 
 
-class Step(Payload):
+class WorkflowPlace(Payload):
     """The place of a task in a workflow."""
 
     run: Uid
@@ -46,7 +46,7 @@ class TaskCreated(Payload):
     attempts_max: int = Field(3, ge=1, le=ATTEMPTS_MAX)
     timeout_s: float | None = Field(None, gt=0, le=TIMEOUT_S_MAX)
     agent: Agent | None = None
-    workflow: Step | None = None
+    workflow: WorkflowPlace | None = None
     data: Json = Field(default_factory=dict)
 
 
@@ -85,7 +85,7 @@ class TaskProgressed(Payload):
 class TaskInputRequested(Payload):
     """The author cannot go on without an answer. It is a question like any other."""
 
-    SAID: ClassVar[bool] = True
+    CONVERSATION: ClassVar[bool] = True
 
     attempt: Attempt
     text: Reason = ""

@@ -19,18 +19,18 @@ from gitcoord.features.typed import AgentGiven, CapabilityGiven, small
 Status = Literal["created", "ready", "assigned", "accepted", "running", "input-required", "done", "failed", "cancelled"]
 
 
-class List(Arguments):
-    status: Status | None = Field(None, description="Only agents with this status")
+class ListTasks(Arguments):
+    status: Status | None = Field(None, description="Only tasks with this status")
     agent: AgentGiven | None = Field(None, description="Only what this agent has or did")
     needs: CapabilityGiven | None = Field(None, description="Only tasks that need this capability")
-    all: bool = Field(False, description="Those that are over too")
+    all: bool = Field(False, description="Include closed tasks")
 
 
-class Ready(Arguments):
+class ListReady(Arguments):
     agent: AgentGiven | None = Field(None, description="Only tasks that this agent can do")
 
 
-class Show(Arguments):
+class ShowTask(Arguments):
     task: Given = Field(description="Task id, its beginning, or its event's position")
 
 
@@ -40,7 +40,7 @@ def named(ctx: Context, text: str) -> Task:
     return tasks[find(ctx, tasks, text, "task", shown_by="task list --all")]
 
 
-def list_(ctx: Context, args: List) -> list[dict[str, Any]]:
+def list_(ctx: Context, args: ListTasks) -> list[dict[str, Any]]:
     tasks: Mapping[str, Task] = ctx.state("tasks").tasks
     positions = ctx.fleet.positions
     chosen = [
@@ -54,7 +54,7 @@ def list_(ctx: Context, args: List) -> list[dict[str, Any]]:
     return [row(task) for task in sorted(chosen, key=lambda task: positions.get(task.id, 0))]
 
 
-def ready(ctx: Context, args: Ready) -> list[dict[str, Any]]:
+def ready(ctx: Context, args: ListReady) -> list[dict[str, Any]]:
     tasks = dispatch.in_order(ctx.state("tasks"), ctx.age_s)
     if args.agent is not None:
         who = member(ctx, args.agent)
@@ -63,11 +63,11 @@ def ready(ctx: Context, args: Ready) -> list[dict[str, Any]]:
     return [row(task) for task in tasks]
 
 
-def show(ctx: Context, args: Show) -> dict[str, Any]:
+def show(ctx: Context, args: ShowTask) -> dict[str, Any]:
     return to_row(ctx, named(ctx, args.task))
 
 
-def explain(ctx: Context, args: Show) -> dict[str, Any]:
+def explain(ctx: Context, args: ShowTask) -> dict[str, Any]:
     """Explain the task's state; for a ready task, also what keeps each agent from it."""
     task = named(ctx, args.task)
     answer: dict[str, Any] = {"task": task.id, "title": task.title, "status": task.status, "because": "", "agents": []}
@@ -178,14 +178,14 @@ def to_row(ctx: Context, task: Task) -> dict[str, Any]:
     }
 
 
-_MADE = ("gitcoord task create 'Mend the parser' --needs python",)
+_MADE = ("gitcoord task create 'Fix the parser' --needs python",)
 
 QUERIES: Mapping[str, Query] = {
     "task list": Query(
         help="List open tasks",
         example="gitcoord task list --status ready",
         before=_MADE,
-        arguments=List,
+        arguments=ListTasks,
         ask=list_,
         columns=("id", "status", "priority", "agent", "title"),
         tool="task_show",
@@ -194,7 +194,7 @@ QUERIES: Mapping[str, Query] = {
         help="Show a task and its attempts",
         example="gitcoord task show 3",
         before=_MADE,
-        arguments=Show,
+        arguments=ShowTask,
         ask=show,
         positional=("task",),
         tool="task_show",
@@ -203,7 +203,7 @@ QUERIES: Mapping[str, Query] = {
         help="Explain why a task is assigned to its agent, or to none",
         example="gitcoord task explain 3",
         before=_MADE,
-        arguments=Show,
+        arguments=ShowTask,
         ask=explain,
         positional=("task",),
         tool="task_show",
@@ -212,7 +212,7 @@ QUERIES: Mapping[str, Query] = {
         help="List tasks that can be claimed now, most urgent first",
         example="gitcoord ready --agent alice",
         before=_MADE,
-        arguments=Ready,
+        arguments=ListReady,
         ask=ready,
         columns=("id", "priority", "needs", "title"),
         tool="task_show",

@@ -17,7 +17,7 @@ from gitcoord.features.agents import dependencies
 from gitcoord.features.tasks.state import DONE
 from gitcoord.features.workflows import file as workflow_file
 from gitcoord.features.workflows import runs as workflow_runs
-from gitcoord.features.workflows.file import Definition
+from gitcoord.features.workflows.file import WorkflowDefinition
 from gitcoord.features.workflows.runs import RUNNING, SKIPPED, UNDO, Run
 
 FILE = Field(
@@ -26,11 +26,11 @@ FILE = Field(
 RUN = Field(max_length=GIVEN_CHARS_MAX, description="Run id, its beginning, or its event's position")
 
 
-class Check(Arguments):
+class WorkflowFile(Arguments):
     file: str = FILE
 
 
-class Start(Arguments):
+class StartWorkflow(Arguments):
     workflow: str = Field(
         max_length=workflow_file.FILE_BYTES_MAX,
         description="A workflow file, or the name of a defined workflow",
@@ -38,41 +38,37 @@ class Start(Arguments):
     )
 
 
-class Stop(Arguments):
+class StopWorkflow(Arguments):
     run: str = RUN
     why: Words = Field("", description="The reason, shown to other agents")
 
 
-class Auto(Arguments):
+class AutomateWorkflow(Arguments):
     name: Given = Field(description="The name of a defined workflow")
     on: Given | None = Field(None, description="The event type that starts it (default: none, stop starting it)")
 
 
-class List(Arguments):
+class ListRuns(Arguments):
     all: bool = Field(False, description="Those that are over too")
 
 
-class Status(Arguments):
+class WorkflowStatus(Arguments):
     run: Given | None = Field(None, description="Run id, its beginning, or its event's position (default: all runs)")
 
 
-class Nothing(Arguments):
-    pass
-
-
-def check(ctx: Context, args: Check) -> dict[str, Any]:
+def check(ctx: Context, args: WorkflowFile) -> dict[str, Any]:
     found = workflow_file.read(args.file)
     layers = dependencies.layers({name: step.after for name, step in found.steps.items()}, found.steps)
     return {"name": found.name, "about": found.about, "steps": len(found.steps), "order": layers}
 
 
-def define(ctx: Context, args: Check) -> list[NewEvent]:
+def define(ctx: Context, args: WorkflowFile) -> list[NewEvent]:
     found = workflow_file.read(args.file)
     return [NewEvent("workflow_defined", f"{ctx.actor} defines {found.name}", {"definition": _plain(found)})]
 
 
-def start(ctx: Context, args: Start) -> list[NewEvent]:
-    defined: Mapping[str, Definition] = ctx.state("workflows").defined
+def start(ctx: Context, args: StartWorkflow) -> list[NewEvent]:
+    defined: Mapping[str, WorkflowDefinition] = ctx.state("workflows").defined
     found = defined.get(args.workflow)
     if found is None:
         if "\n" not in args.workflow:
@@ -82,19 +78,19 @@ def start(ctx: Context, args: Start) -> list[NewEvent]:
     return [NewEvent("workflow_started", f"{ctx.actor} starts {found.name}", {"definition": _plain(found)})]
 
 
-def _plain(definition: Definition) -> dict[str, Any]:
+def _plain(definition: WorkflowDefinition) -> dict[str, Any]:
     value: dict[str, Any] = definition.model_dump(mode="json", exclude_defaults=True)
     return value
 
 
-def stop(ctx: Context, args: Stop) -> list[NewEvent]:
+def stop(ctx: Context, args: StopWorkflow) -> list[NewEvent]:
     run = _named(ctx, args.run)
     if run.status != RUNNING:
         raise Refused(f"{run.definition.name} is {run.status}")
     return [NewEvent("workflow_stopped", f"{ctx.actor} stops {run.definition.name}", {"reason": args.why}, re=run.id)]
 
 
-def auto(ctx: Context, args: Auto) -> list[NewEvent]:
+def auto(ctx: Context, args: AutomateWorkflow) -> list[NewEvent]:
     if args.name not in ctx.state("workflows").defined:
         raise Refused(f"no workflow {args.name!r} is defined: `gitcoord workflow define FILE` does that")
     if args.on is not None and not EVENT_TYPE.match(args.on):
@@ -108,11 +104,11 @@ def _named(ctx: Context, text: str) -> Run:
     return runs[find(ctx, runs, text, "run of a workflow", shown_by="workflow list --all")]
 
 
-def list_(ctx: Context, args: List) -> list[dict[str, Any]]:
+def list_(ctx: Context, args: ListRuns) -> list[dict[str, Any]]:
     return [row(ctx, run) for run in ctx.state("workflows").runs.values() if args.all or not run.over]
 
 
-def defined(ctx: Context, args: Nothing) -> list[dict[str, Any]]:
+def defined(ctx: Context, args: Arguments) -> list[dict[str, Any]]:
     state = ctx.state("workflows")
     return [
         {"name": one.name, "steps": len(one.steps), "on": state.automated.get(one.name), "about": one.about}
@@ -122,7 +118,7 @@ def defined(ctx: Context, args: Nothing) -> list[dict[str, Any]]:
 
 def row(ctx: Context, run: Run) -> dict[str, Any]:
     """Return a run as one row. `complete`: the share of its closed steps."""
-    steps = workflow_runs.stand(run, ctx.state("tasks").tasks)
+    steps = workflow_runs.step_statuses(run, ctx.state("tasks").tasks)
     over = sum(now.status in (DONE, "failed", SKIPPED) for now in steps.values())
     return {
         "id": run.id,
@@ -136,11 +132,11 @@ def row(ctx: Context, run: Run) -> dict[str, Any]:
     }
 
 
-def status(ctx: Context, args: Status) -> dict[str, Any]:
+def status(ctx: Context, args: WorkflowStatus) -> dict[str, Any]:
     if args.run is None:
         return _overall(ctx)
     run = _named(ctx, args.run)
-    steps = workflow_runs.stand(run, ctx.state("tasks").tasks)
+    steps = workflow_runs.step_statuses(run, ctx.state("tasks").tasks)
     return {
         **row(ctx, run),
         "until": run.until or None,
@@ -180,7 +176,7 @@ def _bottleneck(ctx: Context, run: Run) -> dict[str, Any] | None:
     """Return the slowest step so far."""
     took = [
         (name, _took_s(ctx, now.since, now.until))
-        for name, now in workflow_runs.stand(run, ctx.state("tasks").tasks).items()
+        for name, now in workflow_runs.step_statuses(run, ctx.state("tasks").tasks).items()
         if now.since
     ]
     if not took:
@@ -199,7 +195,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     "workflow start": Command(
         help="Start a workflow",
         example="gitcoord workflow start examples/release.yaml",
-        arguments=Start,
+        arguments=StartWorkflow,
         decide=start,
         positional=("workflow",),
         tool="workflow_run",
@@ -207,7 +203,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     ),
     "workflow stop": Command(
         help="Stop a run: cancel open tasks, compensate finished ones",
-        arguments=Stop,
+        arguments=StopWorkflow,
         decide=stop,
         example="gitcoord workflow stop 3",
         before=("gitcoord workflow start examples/release.yaml",),
@@ -218,7 +214,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     "workflow status": Query(
         help="Show the progress of a run, or of all runs, and their slowest steps",
         example="gitcoord workflow status",
-        arguments=Status,
+        arguments=WorkflowStatus,
         ask=status,
         positional=("run",),
         tool="fleet_show",
@@ -226,7 +222,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     "workflow list": Query(
         help="List runs",
         example="gitcoord workflow list --all",
-        arguments=List,
+        arguments=ListRuns,
         ask=list_,
         columns=("id", "name", "status", "complete", "since", "reason"),
         tool="fleet_show",
@@ -234,14 +230,14 @@ COMMANDS: Mapping[str, Command | Query] = {
     "workflow check": Query(
         help="Check a workflow file, and show the order of its steps",
         example="gitcoord workflow check examples/release.yaml",
-        arguments=Check,
+        arguments=WorkflowFile,
         ask=check,
         positional=("file",),
     ),
     "workflow define": Command(
         help="Define a workflow, to start it by its name",
         example="gitcoord workflow define examples/release.yaml",
-        arguments=Check,
+        arguments=WorkflowFile,
         decide=define,
         positional=("file",),
         idempotent=True,
@@ -249,7 +245,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     "workflow defined": Query(
         help="List defined workflows",
         example="gitcoord workflow defined",
-        arguments=Nothing,
+        arguments=Arguments,
         ask=defined,
         columns=("name", "steps", "on", "about"),
         before=_MADE,
@@ -257,7 +253,7 @@ COMMANDS: Mapping[str, Command | Query] = {
     ),
     "workflow auto": Command(
         help="Start a workflow automatically after events of a type, or stop doing so",
-        arguments=Auto,
+        arguments=AutomateWorkflow,
         decide=auto,
         example="gitcoord workflow auto release --on merged",
         before=_MADE,

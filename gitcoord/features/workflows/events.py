@@ -10,29 +10,29 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from gitcoord.core.fields import FREE, NAMED, EventType, Payload, Reason, Words
 from gitcoord.core.fold.authority import ADMIN, LEADER, MEMBER, OWNER, Who
 from gitcoord.features.tasks.events import StepKey
-from gitcoord.features.workflows.file import Definition, Name, StepName
+from gitcoord.features.workflows.file import Name, StepName, WorkflowDefinition
 from gitcoord.features.workflows.runs import RESULT_MAX
 
-Wish = Annotated[str, Field(max_length=58, pattern=r"^[0-9a-z]{16}(\.[a-z0-9][a-z0-9_-]{0,40})?$")]
+RequestId = Annotated[str, Field(max_length=58, pattern=r"^[0-9a-z]{16}(\.[a-z0-9][a-z0-9_-]{0,40})?$")]
 """The event that asked for a start, and the workflow that starts by itself after such."""
 
 
 class WorkflowDefined(Payload):
     """From now on it can be started by its name."""
 
-    definition: Definition
+    definition: WorkflowDefinition
 
 
 class WorkflowStarted(Payload):
-    """A run of it begins; its id is the event's. By the leader: of what is defined, since `wish` asked for it."""
+    """A run of it begins; its id is the event's. By the leader: it was requested, by the event that `request` names."""
 
-    definition: Definition | None = None
-    wish: Wish | None = None
+    definition: WorkflowDefinition | None = None
+    request: RequestId | None = None
 
     @model_validator(mode="after")
     def _is_one(self) -> WorkflowStarted:
-        if (self.definition is None) == (self.wish is None):
-            raise ValueError("a run is of a definition, or of what a wish names")
+        if (self.definition is None) == (self.request is None):
+            raise ValueError("a run is of a definition, or of what a request names")
         return self
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence, Set
-from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
@@ -16,6 +14,7 @@ from gitcoord.core.fields import FREE, NAMED, Agent, Payload, Span, Words
 from gitcoord.features.agents import dependencies
 from gitcoord.features.tasks.events import ATTEMPTS_MAX, TIMEOUT_S_MAX
 from gitcoord.features.typed import Capabilities, Priority
+from gitcoord.features.workflows.step_conditions import condition_names
 
 FILE_BYTES_MAX = 40_000  # it goes into one event
 STEPS_MAX = 100
@@ -38,7 +37,7 @@ def _listed(value: object) -> object:
 StepNames = Annotated[list[StepName], BeforeValidator(_listed), Field(max_length=STEPS_MAX)]
 
 
-class Work(Payload):
+class StepTask(Payload):
     """A step's task. `{item}` and `{step.result}` in title and body are filled in when it starts."""
 
     model_config = ConfigDict(extra="forbid")
@@ -50,7 +49,7 @@ class Work(Payload):
     agent: Agent | None = None
 
 
-class Step(Work):
+class WorkflowStep(StepTask):
     """`when`: a condition over the steps before, in place of "all of them are done". `undo`: what takes it back."""
 
     after: StepNames = []
@@ -59,37 +58,37 @@ class Step(Work):
     retries: int = Field(2, ge=0, lt=ATTEMPTS_MAX)
     timeout: Annotated[Span, Field(le=TIMEOUT_S_MAX)] | None = None
     optional: bool = False
-    undo: Work | None = None
+    undo: StepTask | None = None
 
 
-class Definition(Payload):
+class WorkflowDefinition(Payload):
     """A graph of steps by name."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: Name
     about: Words = ""
-    steps: dict[StepName, Step] = Field(min_length=1, max_length=STEPS_MAX)
+    steps: dict[StepName, WorkflowStep] = Field(min_length=1, max_length=STEPS_MAX)
 
 
-def read(text: str) -> Definition:
+def read(text: str) -> WorkflowDefinition:
     """Parse a workflow file. Raise Refused, with the line and its fault."""
     if len(text.encode("utf-8", "surrogatepass")) > FILE_BYTES_MAX:
         raise Refused(f"a workflow's file has at most {FILE_BYTES_MAX} bytes: put long texts where its tasks find them")
     value, lines = _toml(text) if _looks_like_toml(text) else _yaml(text)
     try:
-        definition = Definition.model_validate(value)
+        definition = WorkflowDefinition.model_validate(value)
     except ValidationError as wrong:
         errors = wrong.errors(include_url=False)
         # A word that is mistyped is also missing: the first is what helps.
         first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
         place = [part for part in first["loc"] if part != "[key]" and not str(part).startswith(("function-", "list["))]
         fields = (
-            Definition.model_fields
+            WorkflowDefinition.model_fields
             if len(place) < 2
-            else Work.model_fields
+            else StepTask.model_fields
             if "undo" in place[2:-1]
-            else Step.model_fields
+            else WorkflowStep.model_fields
         )
         unknown = f"there is no such field; there are: {', '.join(fields)}"
         told = unknown if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
@@ -106,7 +105,7 @@ def _at(lines: Lines, place: Sequence[str | int], reason: str) -> Refused:
     return Refused(f"line {known}: {where + ': ' if where else ''}{reason}")
 
 
-def faults(definition: Definition) -> Iterator[tuple[list[str | int], str]]:
+def faults(definition: WorkflowDefinition) -> Iterator[tuple[list[str | int], str]]:
     """Yield the faults in references between steps, and in the definition as a whole."""
     steps = definition.steps
     if sum(_tasks(step) for step in steps.values()) > TASKS_MAX:
@@ -125,13 +124,13 @@ def faults(definition: Definition) -> Iterator[tuple[list[str | int], str]]:
         yield from _references(name, step, before.get(name, frozenset()))
 
 
-def _tasks(step: Step) -> int:
+def _tasks(step: WorkflowStep) -> int:
     """Return how many tasks a step may become, with those that compensate it."""
     items = len(step.for_each) if isinstance(step.for_each, list) else 1 if step.for_each is None else ITEMS_MAX
     return items + (step.undo is not None)
 
 
-def _before(steps: Mapping[str, Step]) -> dict[str, frozenset[str]]:
+def _before(steps: Mapping[str, WorkflowStep]) -> dict[str, frozenset[str]]:
     """Return all predecessors of each step, direct or not, without steps that wait for each other."""
     before: dict[str, frozenset[str]] = {}
     waiting = {name: {other for other in step.after if other in steps} for name, step in steps.items()}
@@ -150,7 +149,7 @@ def _before(steps: Mapping[str, Step]) -> dict[str, frozenset[str]]:
     return before
 
 
-def _references(name: str, step: Step, before: Set[str]) -> Iterator[tuple[list[str | int], str]]:
+def _references(name: str, step: WorkflowStep, before: Set[str]) -> Iterator[tuple[list[str | int], str]]:
     for field, text in (("title", step.title), ("body", step.body)):
         used = PLACES.findall(text)
         if len(used) > PLACES_MAX:
@@ -175,87 +174,9 @@ def _references(name: str, step: Step, before: Set[str]) -> Iterator[tuple[list[
 # Conditions: a few of Python's expressions, never run by Python
 
 
-def condition_characters(definition: Definition) -> int:
+def condition_characters(definition: WorkflowDefinition) -> int:
     """Return how long its conditions are, all together: the leader reads them at every look."""
     return sum(len(step.when) for step in definition.steps.values() if step.when is not None)
-
-
-@lru_cache(maxsize=1000)
-def condition_names(text: str) -> frozenset[str]:
-    """Return the steps that a condition names. Raise ValueError if it is not a condition."""
-    return frozenset(
-        one.value.id
-        for one in ast.walk(_condition(text))
-        if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name)
-    )
-
-
-def holds(text: str, steps: Mapping[str, tuple[str, str]]) -> bool:
-    """Return whether the condition holds for the steps' status and result. Raise ValueError if it is none."""
-    return bool(_value(_condition(text).body, steps))
-
-
-@lru_cache(maxsize=1000)
-def _condition(text: str) -> ast.Expression:
-    if not _PLAIN.match(_WORDS.sub("''", text)) or text.count("(") > DEPTH_MAX or text.count("not") > DEPTH_MAX:
-        raise ValueError(f"{text!r} is no condition: {_SUCH}")
-    try:
-        tree = ast.parse(text, mode="eval")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ValueError(f"{text!r} is no condition: {_SUCH}") from None
-    for one in ast.walk(tree):
-        if not isinstance(one, _ALLOWED) or (
-            isinstance(one, ast.Attribute)
-            and (one.attr not in ("status", "result") or not isinstance(one.value, ast.Name))
-        ):
-            raise ValueError(f"{text!r} is no condition: {_SUCH}")
-    return tree
-
-
-# Before Python's own parser sees it, whose answer to odd texts is another one in each version.
-_WORDS = re.compile(r"'[^'\\\n]*'|\"[^\"\\\n]*\"")
-_PLAIN = re.compile(r"[A-Za-z0-9_ .()=!']*\Z")
-DEPTH_MAX = 20
-_SUCH = "write such as test.status == 'failed' and 'yes' in ask.result"
-_ALLOWED = (
-    ast.Expression,
-    ast.BoolOp,
-    ast.And,
-    ast.Or,
-    ast.UnaryOp,
-    ast.Not,
-    ast.Compare,
-    ast.Eq,
-    ast.NotEq,
-    ast.In,
-    ast.NotIn,
-    ast.Attribute,
-    ast.Name,
-    ast.Load,
-    ast.Constant,
-)
-
-
-def _value(node: ast.expr, steps: Mapping[str, tuple[str, str]]) -> Any:
-    match node:
-        case ast.Constant(value=value):
-            return value if isinstance(value, bool) else str(value)
-        case ast.Attribute(value=ast.Name(id=name), attr=attribute):
-            return steps.get(name, ("", ""))[attribute == "result"]
-        case ast.UnaryOp(operand=operand):
-            return not _value(operand, steps)
-        case ast.BoolOp(op=op, values=values):
-            found = (bool(_value(one, steps)) for one in values)
-            return all(found) if isinstance(op, ast.And) else any(found)
-        case ast.Compare(left=left, ops=[op], comparators=[right]):
-            return _compare(op, str(_value(left, steps)), str(_value(right, steps)))
-    raise ValueError(f"no condition: {_SUCH}")
-
-
-def _compare(op: ast.cmpop, left: str, right: str) -> bool:
-    if isinstance(op, ast.Eq | ast.NotEq):
-        return (left == right) is isinstance(op, ast.Eq)
-    return (left in right) is isinstance(op, ast.In)
 
 
 # Reading, with the line of each thing

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from gitcoord.core.fields import as_name
 from gitcoord.features.tasks.state import CANCELLED, DONE, FAILED, OVER, Task
-from gitcoord.features.workflows import file as workflow_file
-from gitcoord.features.workflows.file import ITEMS_MAX, PLACES, Definition, Step, Work
+from gitcoord.features.workflows import step_conditions
+from gitcoord.features.workflows.file import ITEMS_MAX, PLACES, StepTask, WorkflowDefinition, WorkflowStep
 
 RUNNING, STOPPING, STOPPED = "running", "stopping", "stopped"
 WAITING, SKIPPED = "waiting", "skipped"
@@ -18,7 +18,7 @@ RESULT_MAX = 4000  # characters of a step's result that the others can use
 
 
 @dataclass(slots=True)
-class Made:
+class MadeTask:
     """A task that came of a step. `status` is empty until the leader wrote down how it ended."""
 
     task: str
@@ -33,13 +33,13 @@ class Run:
     """`made`: by `step`, `step#2` for the third item of a fan-out, or `undo:step`."""
 
     id: str
-    definition: Definition
+    definition: WorkflowDefinition
     by: str
     since: str
     status: str = RUNNING  # running, stopping, done, failed, stopped
     until: str = ""
     reason: str = ""
-    made: dict[str, Made] = field(default_factory=dict)
+    made: dict[str, MadeTask] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)  # step → why
 
     @property
@@ -48,7 +48,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Now:
+class StepStatus:
     """How a step stands, from what is written down and from how its tasks are."""
 
     status: str  # waiting, running, done, failed, skipped
@@ -59,7 +59,7 @@ class Now:
     done: int = 0
 
 
-def ended(made: Made, tasks: Mapping[str, Task]) -> tuple[str, str, str] | None:
+def ended(made: MadeTask, tasks: Mapping[str, Task]) -> tuple[str, str, str] | None:
     """Return how and when a task ended, with its result; None while it is open."""
     if made.status:
         return made.status, made.result, made.until
@@ -71,30 +71,30 @@ def ended(made: Made, tasks: Mapping[str, Task]) -> tuple[str, str, str] | None:
     return task.status, (task.result if task.status == DONE else task.reason)[:RESULT_MAX], task.over
 
 
-def stand(run: Run, tasks: Mapping[str, Task]) -> dict[str, Now]:
+def step_statuses(run: Run, tasks: Mapping[str, Task]) -> dict[str, StepStatus]:
     """Return the present state of all steps."""
-    made: dict[str, list[Made]] = {}
+    made: dict[str, list[MadeTask]] = {}
     for key, one in run.made.items():
         made.setdefault(key.partition("#")[0], []).append(one)
-    return {name: _stand(run, name, made.get(name, []), tasks) for name in run.definition.steps}
+    return {name: _status_of(run, name, made.get(name, []), tasks) for name in run.definition.steps}
 
 
-def _stand(run: Run, name: str, mine: Sequence[Made], tasks: Mapping[str, Task]) -> Now:
+def _status_of(run: Run, name: str, mine: Sequence[MadeTask], tasks: Mapping[str, Task]) -> StepStatus:
     if name in run.skipped:
-        return Now(SKIPPED, run.skipped[name])
+        return StepStatus(SKIPPED, run.skipped[name])
     if not mine:
-        return Now(WAITING)
+        return StepStatus(WAITING)
     ends = [one for one in (ended(made, tasks) for made in mine) if one is not None]
     since, done = min(made.since for made in mine), sum(status == DONE for status, _, _ in ends)
     if len(ends) < len(mine):
-        return Now("running", "", since, "", len(mine), done)
+        return StepStatus("running", "", since, "", len(mine), done)
     failed = next((result for status, result, _ in ends if status in (FAILED, CANCELLED)), None)
     status = DONE if failed is None else FAILED
     result = "\n".join(result for _, result, _ in ends) if failed is None else failed
-    return Now(status, result[:RESULT_MAX], since, max(until for _, _, until in ends), len(mine), done)
+    return StepStatus(status, result[:RESULT_MAX], since, max(until for _, _, until in ends), len(mine), done)
 
 
-def due(run: Run, steps: Mapping[str, Now]) -> Iterator[tuple[str, str]]:
+def due(run: Run, steps: Mapping[str, StepStatus]) -> Iterator[tuple[str, str]]:
     """Yield the steps that are due, each with the reason to skip it ("": it starts)."""
     for name, step in run.definition.steps.items():
         before = [steps[other] for other in step.after]
@@ -102,7 +102,7 @@ def due(run: Run, steps: Mapping[str, Now]) -> Iterator[tuple[str, str]]:
             continue
         if step.when is not None:
             try:
-                holds = workflow_file.holds(step.when, {key: (one.status, one.result) for key, one in steps.items()})
+                holds = step_conditions.holds(step.when, {key: (one.status, one.result) for key, one in steps.items()})
             except ValueError:
                 holds = False
             yield name, "" if holds else f"its condition does not hold: {step.when}"
@@ -114,17 +114,17 @@ def due(run: Run, steps: Mapping[str, Now]) -> Iterator[tuple[str, str]]:
             yield name, "" if items(step, steps) else "there is nothing to do it for"
 
 
-def _is_good(step: Step, now: Now) -> bool:
+def _is_good(step: WorkflowStep, now: StepStatus) -> bool:
     return now.status == DONE or (now.status == FAILED and step.optional)
 
 
-def failed(run: Run, steps: Mapping[str, Now]) -> list[str]:
+def failed(run: Run, steps: Mapping[str, StepStatus]) -> list[str]:
     """Return the steps whose failure fails the run, without steps that another step's condition handles."""
     answered = {
         other
         for step in run.definition.steps.values()
         if step.when is not None
-        for other in workflow_file.condition_names(step.when)
+        for other in step_conditions.condition_names(step.when)
     }
     return [
         name
@@ -133,13 +133,13 @@ def failed(run: Run, steps: Mapping[str, Now]) -> list[str]:
     ]
 
 
-def to_undo(run: Run, steps: Mapping[str, Now]) -> list[str]:
+def to_undo(run: Run, steps: Mapping[str, StepStatus]) -> list[str]:
     """Return the steps to compensate, the last finished one first."""
     done = [name for name, now in steps.items() if now.status == DONE and run.definition.steps[name].undo is not None]
     return sorted(reversed(done), key=lambda name: steps[name].until, reverse=True)
 
 
-def items(step: Step, steps: Mapping[str, Now]) -> list[str]:
+def items(step: WorkflowStep, steps: Mapping[str, StepStatus]) -> list[str]:
     """Return the items of the step; one empty item if it is no fan-out."""
     if step.for_each is None:
         return [""]
@@ -149,7 +149,7 @@ def items(step: Step, steps: Mapping[str, Now]) -> list[str]:
     return [line.strip() for line in lines if line.strip()][:ITEMS_MAX]
 
 
-def filled(text: str, item: str, steps: Mapping[str, Now]) -> str:
+def filled(text: str, item: str, steps: Mapping[str, StepStatus]) -> str:
     """Fill in `{item}` and `{step.result}`."""
 
     def value(found: re.Match[str]) -> str:
@@ -160,9 +160,9 @@ def filled(text: str, item: str, steps: Mapping[str, Now]) -> str:
     return PLACES.sub(value, text)
 
 
-def task_of(run: Run, key: str, work: Work, item: str, steps: Mapping[str, Now]) -> dict[str, object]:
+def task_of(run: Run, key: str, work: StepTask, item: str, steps: Mapping[str, StepStatus]) -> dict[str, object]:
     """Return the data of the task that a step becomes."""
-    step = work if isinstance(work, Step) else None
+    step = work if isinstance(work, WorkflowStep) else None
     return {
         "title": as_name(filled(work.title, item, steps)),
         "body": filled(work.body, item, steps)[:16_000],

@@ -60,7 +60,7 @@ class DoctorContext:
         self.home = home
         self.config = preferences.overlaid(home.config(), os.environ)
         self.url = git_store.remote_url(self.common, self.config.remote) or self.config.remote
-        yield DoctorFinding("fleet", OK, f"fleet {self.config.fleet}, node {home.queue.node}")
+        yield DoctorFinding("fleet", OK, f"fleet {self.config.fleet_id}, node {home.queue.node}")
 
 
 def age_s(timestamp: str) -> float:

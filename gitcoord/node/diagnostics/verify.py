@@ -260,11 +260,11 @@ class _Check:
         for bad in self.branch.bad:
             report.add("line", bad.where, bad.reason)
         report.position = self.state.position
-        if self.state.id != self.node.config.fleet:
+        if self.state.id != self.node.config.fleet_id:
             report.add(
                 "fleet",
                 f"commit {self.tip[:12]}",
-                f"this is the ledger of fleet {self.state.id}; this clone belongs to {self.node.config.fleet}",
+                f"this is the ledger of fleet {self.state.id}; this clone belongs to {self.node.config.fleet_id}",
             )
         self._check_log_of_state()
         for position in sorted(self.state.moments):

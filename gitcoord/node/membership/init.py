@@ -95,7 +95,7 @@ def _init(home: Home, common: Path, request: InitRequest, messages: list[str]) -
             "command, or let git's credential helper know it"
         )
     config = Config(
-        fleet="",
+        fleet_id="",
         remote=remote,
         agent=request.agent,
         lead=request.lead,
@@ -128,7 +128,7 @@ def _init_again(home: Home, common: Path, request: InitRequest, messages: list[s
             node.close()
             fix = f"gitcoord config set {name} {asked} --node" if name in NODE else "gitcoord leave"
             raise Refused(
-                f"this clone is in fleet {config.fleet} with {name} {has}, not {asked}: "
+                f"this clone is in fleet {config.fleet_id} with {name} {has}, not {asked}: "
                 f"run `{fix}` first to change that"
             )
     return _with_member(InitResult(node, messages=messages), request)
@@ -180,11 +180,11 @@ def _find_or_create(
         refs = store.fetch(newcomer=True).refs
         if config.ledger in refs:
             _adopt_config(card_of(store, refs[config.ledger], ledger=config.ledger), config, request)
-            messages.append(f"joins fleet {config.fleet}")
+            messages.append(f"joins fleet {config.fleet_id}")
             return False
         answer = _push_founding(home, store, config, request, profile_for(common, config.remote))
         if answer.outcome is PushOutcome.ACCEPTED:
-            messages.append(f"founds fleet {config.fleet}")
+            messages.append(f"founds fleet {config.fleet_id}")
             return True
         _raise_refusal(answer, "the ledger", config)
     raise Unreachable("the remote gave no clear answer while the fleet was founded: run `gitcoord init` again")
@@ -205,7 +205,7 @@ def _adopt_config(card: Card, config: Config, request: InitRequest) -> None:
     for name, asked, has in (("namespace", request.namespace, founded.namespace), ("auth", request.auth, founded.auth)):
         if asked is not None and asked != has:
             raise Refused(f"the fleet there has {name} {has}, not {asked}: leave the option out to join it")
-    config.fleet, config.namespace, config.auth = card.fleet_id, founded.namespace, founded.auth
+    config.fleet_id, config.namespace, config.auth = card.fleet_id, founded.namespace, founded.auth
     config.profile = request.profile if request.profile != founded.profile else None
 
 
@@ -227,7 +227,7 @@ def _push_founding(home: Home, store: Store, config: Config, request: InitReques
         data=founded.model_dump(),
     )
     event = seal(draft, node=passing_node_id("founder"), after=None, signer=signer, fleet="")
-    config.fleet = fleet_id_of(event.line)
+    config.fleet_id = fleet_id_of(event.line)
     branch = LedgerBranch(store, FleetState(FEATURES))
     branch.fleet.append(event.line)
     files = {"README.md": card.readme(branch.fleet).encode()}

@@ -43,5 +43,5 @@ def announced(node: Node, agent: str, new: Ed25519Signer | None = None) -> Draft
     data = {}
     if new is not None:
         old = node.keyring.signer(agent).key
-        data = {"key": new.key, "proof": new.sign(possession(node.config.fleet, agent, old, new.key))}
+        data = {"key": new.key, "proof": new.sign(possession(node.config.fleet_id, agent, old, new.key))}
     return node.draft("key_changed", f"{agent} has a new key", actor=agent, data=data)

@@ -44,7 +44,7 @@ def status(writer: Writer, cached: CachedStatus, now_s: float | None = None) -> 
     }  # as of the last look: our outage is no silence
     value: dict[str, Any] = {
         "schema": "gitcoord.status/1",
-        "fleet": writer.config.fleet,
+        "fleet": writer.config.fleet_id,
         "node": writer.disk.node,
         "agent": writer.config.agent,
         "profile": profile.name,

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from gitcoord.core.errors import Corrupt, Refused
-from gitcoord.core.names import agent_id, ambiguous
+from gitcoord.core.errors import Corrupt
+from gitcoord.core.names import agent_id, named_id
 from gitcoord.store import typed_json
 from gitcoord.store.files import check_not_paused, pausing, read_regular, write_durably
 from gitcoord.store.home.locks import holding
@@ -100,23 +100,18 @@ class DeadLetters:
 
     def replay(self, beginning: str = "") -> list[Letter]:
         """Mark all letters for a replay, or the one whose event's id begins so; return them. Raise Refused."""
-        found = [one for one in self.all() if one.event.startswith(beginning.lower())]
-        if beginning and len(found) != 1:
-            raise (
-                ambiguous(beginning, [one.event for one in found])
-                if found
-                else Refused(
-                    f"no failed event of {self.agent} begins with {beginning!r}: `gitcoord inbox --failed` shows them"
-                )
-            )
-        chosen = {one.event for one in found}
+        found = {one.event: one for one in self.all()}
+        if beginning:
+            event = named_id(beginning, found, {}, "failed event", shown_by="inbox --failed")
+            found = {event: found[event]}
+        chosen = set(found)
 
         def change(file: _LettersFile) -> None:
             file.letters = [replace(one, replay=True) if one.event in chosen else one for one in file.letters]
 
         if chosen:
             self._change(change)
-        return found
+        return list(found.values())
 
     def stamp(self) -> object:
         """Return a value that differs whenever a process has changed the file."""

@@ -47,7 +47,7 @@ T = TypeVar("T")
 class Config:
     """The node's own settings, `config.json`. `init` writes it; a person may edit it."""
 
-    fleet: str
+    fleet_id: str
     remote: str  # a remote's name in the user's repository, or a URL
     namespace: str = "refs/gitcoord"
     auth: str = "ed25519"

@@ -247,9 +247,9 @@ def test_a_guests_words_bind_nobody() -> None:
     story.say("owner", "workflow_automated", data={"name": "release", "on": "merged"})
     story.say("guest", "merged")
     story.say("guest", "error", "wake up")
-    assert story.fleet.states["workflows"].wishes == {} and story.fleet.states["alerts"].waiting == {}
+    assert story.fleet.states["workflows"].start_requests == {} and story.fleet.states["alerts"].waiting == {}
     story.say("member", "merged")
-    assert len(story.fleet.states["workflows"].wishes) == 1
+    assert len(story.fleet.states["workflows"].start_requests) == 1
 
 
 def test_who_is_made_a_guest_or_expelled_holds_nothing_any_more() -> None:

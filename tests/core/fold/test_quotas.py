@@ -155,7 +155,7 @@ def test_an_author_may_hold_so_much_open_and_the_others_as_well(monkeypatch: pyt
         ("DIRECTIVES_OPEN", 1),
         ("WORKFLOWS_DEFINED", 1),
         ("WORKFLOWS_RUNNING", 1),
-        ("WORKFLOWS_WISHED", 1),
+        ("WORKFLOWS_REQUESTED", 1),
         ("CONFLICTS_OPEN", 1),
     ):
         monkeypatch.setattr(quotas, name, most)
@@ -190,11 +190,16 @@ def test_an_author_may_hold_so_much_open_and_the_others_as_well(monkeypatch: pyt
 
 def test_messages_of_one_do_not_make_those_of_others_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     work = Work(bob=[], carol=[])
-    monkeypatch.setattr("gitcoord.features.messages.post.KEPT_OF_ONE_MAX", 3)
+    monkeypatch.setattr("gitcoord.features.messages.state.KEPT_OF_ONE_MAX", 3)
     work.do("carol", "message send", text="mind this", to=["alice"])
     for number in range(9):
         work.do("bob", "message send", text=str(number), to=["alice"])
-    assert [one.author for one in work.story.fleet.states["messages"].said.values()] == ["carol", "bob", "bob", "bob"]
+    assert [one.author for one in work.story.fleet.states["messages"].messages.values()] == [
+        "carol",
+        "bob",
+        "bob",
+        "bob",
+    ]
 
 
 def test_conditions_of_running_workflows_of_one_author_are_bounded_and_those_of_others_run(
@@ -214,6 +219,8 @@ def test_conditions_of_running_workflows_of_one_author_are_bounded_and_those_of_
     work.say("bob", "workflow_defined", definition=definition(3))
     request = work.story.say("bob", "note", "*workflow:start w").event.uid
     work.story.elect("alice", 9)
-    started = work.story.say("alice", "workflow_started", term=9, data={"wish": request})
-    assert "bob has 100 characters" in work.story.fleet.refusals[started.event.uid], "who wished it is asked for"
+    started = work.story.say("alice", "workflow_started", term=9, data={"request": request})
+    assert "bob has 100 characters" in work.story.fleet.refusals[started.event.uid], (
+        "the quota is that of the member who requested it"
+    )
     assert work.say("bob", "workflow_started", definition=definition(1)) is None

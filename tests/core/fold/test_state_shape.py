@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from gitcoord.core import feature as features_of
 from gitcoord.core.fleet_state import STATE, FleetState
 from gitcoord.core.fold.ledger_time import LedgerTime
 from gitcoord.core.fold.members import Members
@@ -59,7 +60,7 @@ def shape() -> dict[str, Any]:
             **shape_of(Places),
         },
         "features": {
-            name: {"dump": type(feature.dump(feature.State())).__name__, **shape_of(feature.State)}
+            name: {"dump": type(features_of.dump(feature, feature.State())).__name__, **shape_of(feature.State)}
             for name, feature in sorted(FEATURES.items())
         },
     }

@@ -81,7 +81,11 @@ def line(
     """A line such as anybody can make who has read the ledger."""
     draft = Draft(actor, type_, content, utc_now(), uid or new_uid())
     return seal(
-        draft, node=chain, after=after, signer=signer or node.keyring.signer("alice"), fleet=fleet or node.config.fleet
+        draft,
+        node=chain,
+        after=after,
+        signer=signer or node.keyring.signer("alice"),
+        fleet=fleet or node.config.fleet_id,
     ).line
 
 
@@ -174,7 +178,7 @@ def test_an_identity_used_for_other_words_is_a_finding(node: Node) -> None:
 def test_a_replayed_election_is_a_finding(node: Node) -> None:
     data = LeaderElection(session="s", after="elsewhere").model_dump()
     draft = Draft("alice", "leader_election", "", utc_now(), new_uid(), term=1, data=data)
-    event = seal(draft, node="mallory-1", after=None, signer=node.keyring.signer("alice"), fleet=node.config.fleet)
+    event = seal(draft, node="mallory-1", after=None, signer=node.keyring.signer("alice"), fleet=node.config.fleet_id)
     put(node, log=with_lines(node, event.line))
     assert [finding.text for finding in verify(node).findings] == ["leader_election that extends another log"]
 
@@ -182,7 +186,7 @@ def test_a_replayed_election_is_a_finding(node: Node) -> None:
 def test_an_election_whose_term_is_not_new_is_a_finding(node: Node) -> None:
     data = LeaderElection(session="s", after=node.fleet.digest).model_dump()
     draft = Draft("alice", "leader_election", "", utc_now(), new_uid(), term=0, data=data)
-    event = seal(draft, node="mallory-1", after=None, signer=node.keyring.signer("alice"), fleet=node.config.fleet)
+    event = seal(draft, node="mallory-1", after=None, signer=node.keyring.signer("alice"), fleet=node.config.fleet_id)
     put(node, log=with_lines(node, event.line))
     assert kinds(verify(node)) == ["election"]
 
@@ -192,7 +196,7 @@ def test_who_lost_a_race_is_only_counted(node: Node) -> None:
     first = say(node, "once")
     again = line(node, uid=first.nonce, content="once", type_="question")
     late = Draft("alice", "note", "as leader", utc_now(), new_uid(), term=7)
-    deposed = seal(late, node="copy-2", after=Head(), signer=node.keyring.signer("alice"), fleet=node.config.fleet)
+    deposed = seal(late, node="copy-2", after=Head(), signer=node.keyring.signer("alice"), fleet=node.config.fleet_id)
     early = line(node, actor="bob", signer=STRANGER, chain="bobs-3")
     put(node, log=with_lines(node, again, deposed.line, early))
     verdict = verify(node)

@@ -55,7 +55,7 @@ def test_what_is_replayed_has_to_be_named_without_doubt(tmp_path: Path) -> None:
     letters.set_aside(letter("aa2"))
     with pytest.raises(Refused, match="may be aa1, aa2"):
         letters.replay("aa")
-    with pytest.raises(Refused, match="no failed event of bob begins with"):
+    with pytest.raises(Refused, match="no failed event .* is known here"):
         letters.replay("b")
     assert letters.wanted() is None
     letters.replay("AA2")

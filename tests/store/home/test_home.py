@@ -21,7 +21,7 @@ from tests.waiting import wait_until
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     made = Home(tmp_path / "gitcoord")
-    made.create(Config(fleet="f" * 16, remote="origin", agent="alice"), node_id="laptop-3f9a")
+    made.create(Config(fleet_id="f" * 16, remote="origin", agent="alice"), node_id="laptop-3f9a")
     return made
 
 
@@ -36,12 +36,12 @@ def test_a_home_is_there_only_once_it_is_whole(tmp_path: Path, monkeypatch: pyte
         with monkeypatch.context() as patch:
             patch.setattr(files, "os", disk)
             try:
-                made.create(Config(fleet="f" * 16, remote="origin"), node_id="laptop-3f9a")
+                made.create(Config(fleet_id="f" * 16, remote="origin"), node_id="laptop-3f9a")
             except Crash:
                 pass
         again = Home(made.path)
         if again.exists:
-            assert again.config().fleet == "f" * 16 and again.queue.pending() == []
+            assert again.config().fleet_id == "f" * 16 and again.queue.pending() == []
         if not disk.crashed:
             assert again.exists
             return
@@ -52,7 +52,7 @@ def test_configuration_is_read_as_it_was_saved(home: Home) -> None:
     assert Home(home.path).config() == home.config()
     with pytest.raises(Refused, match="gitcoord init"):
         Home(home.path / "elsewhere").config()
-    (home.path / "config.json").write_bytes(b'{"fleet": 1')
+    (home.path / "config.json").write_bytes(b'{"fleet_id": 1')
     with pytest.raises(Corrupt, match="config.json cannot be read"):
         home.config()
 

@@ -1,135 +1,37 @@
-"""Orders: each directive has a part for every agent that it is for; a part is open, done, or failed and then made good.
+"""Directives and their parts: each agent has one, which is open, done, or failed; the plan may replace a failed one.
 
-Whatever makes a part good, by the contingency plan, is a duty of the leader's with the key `contingency:ID:AGENT`.
+What the leader does by the plan for a failed part is a duty with the key `contingency:ID:AGENT`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Literal
-
-from pydantic import BaseModel, Field, model_validator
+from typing import Literal
 
 from gitcoord.core import times
 from gitcoord.core.feature import SequencedEvent
-from gitcoord.core.fields import NAMED, Agent, Payload, Reason, check_agent
 from gitcoord.core.fold import quotas
-from gitcoord.core.fold.authority import (
-    ADMIN,
-    ASSIGNEE,
-    LEADER,
-    MEMBER,
-    OWNER,
-    Asked,
-    Persons,
-    Resolver,
-    Who,
-    Whose,
-    owned,
-)
+from gitcoord.core.fold.authority import Asked, Persons, Resolver, Whose, owned
 from gitcoord.core.format.event import Event
-from gitcoord.features.typed import Capability, Priority
+from gitcoord.features.directives.events import (
+    TEXT_KEPT,
+    ContingencyPlan,
+    DirectiveAcknowledged,
+    DirectiveDone,
+    DirectiveEscalated,
+    DirectiveFailed,
+    DirectiveIssued,
+    DirectiveReassigned,
+    DirectiveWithdrawn,
+)
+from gitcoord.features.typed import Priority
 
-AGENTS_MAX = 1000  # per directive
 OPEN_MAX = 500  # at a time
 PARTS_MAX = 20_000  # of all open directives: the leader looks at each part at every tick
 OVER_MAX = 200  # kept of those that are over
-TEXT_KEPT = 200  # characters, for lists and plans; the ledger has all of it
 
 CONTINGENCY = "contingency:"
-
-
-class Plan(Payload):
-    """The plan if an agent fails: create a task of that title, give the order to another agent, or tell the issuer."""
-
-    kind: Literal["task", "agent", "escalate"]
-    text: Annotated[str, Field(max_length=TEXT_KEPT), NAMED] = ""
-
-    @model_validator(mode="after")
-    def _fits(self) -> Plan:
-        """Raise ValueError if the leader could not follow the plan."""
-        if self.kind == "agent":
-            check_agent(self.text)
-        elif (self.kind == "task") != bool(self.text.strip()):
-            raise ValueError("a task needs a title, and an escalation has none")
-        return self
-
-
-class DirectiveIssued(Payload):
-    """The content is the order. Those in `acknowledge` say that they have it, within `ack_s` if that is given."""
-
-    SAID: ClassVar[bool] = True
-
-    agents: list[Agent] = Field(min_length=1, max_length=AGENTS_MAX)
-    capability: Capability | None = None
-    priority: Priority = "MEDIUM"
-    acknowledge: list[Agent] = Field([], max_length=AGENTS_MAX)
-    ack_s: float | None = Field(None, gt=0, le=times.SPAN_S_MAX)
-    plan: Plan | None = None
-
-
-class DirectiveAcknowledged(Payload):
-    """The author has it."""
-
-
-class DirectiveDone(Payload):
-    """The author has done its part."""
-
-    SAID: ClassVar[bool] = True
-
-    result: Reason = ""
-
-
-class DirectiveFailed(Payload):
-    """The author cannot do its part."""
-
-    SAID: ClassVar[bool] = True
-
-    reason: Reason = ""
-
-
-class DirectiveWithdrawn(Payload):
-    """Its issuer, or an admin, wants it no more."""
-
-    SAID: ClassVar[bool] = True
-
-    reason: Reason = ""
-
-
-class DirectiveReassigned(Payload):
-    """By the leader, as planned: another agent is to do what one did not."""
-
-    agent: Agent
-    instead_of: Agent
-
-
-class DirectiveEscalated(Payload):
-    """By the leader: an agent failed, and nobody stands in for it."""
-
-    SAID: ClassVar[bool] = True
-
-    agent: Agent
-
-
-EVENTS: Mapping[str, type[BaseModel]] = {
-    "directive_issued": DirectiveIssued,
-    "directive_acknowledged": DirectiveAcknowledged,
-    "directive_done": DirectiveDone,
-    "directive_failed": DirectiveFailed,
-    "directive_withdrawn": DirectiveWithdrawn,
-    "directive_reassigned": DirectiveReassigned,
-    "directive_escalated": DirectiveEscalated,
-}
-AUTHORITY: Mapping[str, Who] = {
-    "directive_issued": MEMBER,
-    "directive_acknowledged": ASSIGNEE,
-    "directive_done": ASSIGNEE,
-    "directive_failed": ASSIGNEE,
-    "directive_withdrawn": OWNER | ADMIN,
-    "directive_reassigned": LEADER,
-    "directive_escalated": LEADER,
-}
 
 
 @dataclass(slots=True)
@@ -160,7 +62,7 @@ class Directive:
     priority: Priority
     must_acknowledge: list[str]  # casefolded
     ack_s: float | None
-    plan: Plan | None
+    plan: ContingencyPlan | None
     parts: dict[str, Part]
     withdrawn: bool = False
 

@@ -1,0 +1,137 @@
+"""Commands about reservations: reserve paths, release them, list them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
+from gitcoord.core.errors import Lost, Refused
+from gitcoord.core.fields import Given, Span, Words
+from gitcoord.core.lookup import find
+from gitcoord.features import paths
+from gitcoord.features.reservations.state import (
+    HOLD_S,
+    HOLD_S_MAX,
+    PATTERNS_MAX,
+    PatternGiven,
+    Reservation,
+    describe,
+    in_force,
+    is_over,
+    overlapping,
+)
+from gitcoord.features.typed import AgentGiven, Ids
+
+
+class ReservePaths(Arguments):
+    paths: list[PatternGiven] = Field(
+        description="Paths from the top of the repository; *, ** and ? as in .gitignore",
+        min_length=1,
+        max_length=PATTERNS_MAX,
+    )
+    for_s: Span = Field(HOLD_S, alias="for", le=HOLD_S_MAX, description="How long: 90s, 15m, 2h, 3d")
+    why: Words = Field("", description="The reason, shown to other agents")
+
+
+class ReleasePaths(Arguments):
+    ids: Ids = Field([], description="Reservation ids (default: all of this work tree)")
+
+
+class ListReservations(Arguments):
+    id: Given | None = Field(None, description="Show all details of this one")
+    path: PatternGiven | None = Field(None, description="Only reservations that contain this path")
+    agent: AgentGiven | None = Field(None, description="Only this agent's reservations")
+
+
+def reserve(ctx: Context, args: ReservePaths) -> list[NewEvent]:
+    for pattern in args.paths:
+        paths.check(pattern)
+    party = (ctx.actor, ctx.node, ctx.place)
+    for other in overlapping(ctx.state("reservations"), party, args.paths):
+        if not is_over(other, ctx):
+            raise Lost(describe(other))
+        if other.until > ctx.fleet.time.now:
+            raise Lost(
+                f"{describe(other)}: that time is up, but the ledger does not know it yet. It will when "
+                f"{other.agent} or another member writes; a leader (`gitcoord agent run`) or an admin can end "
+                f"it now: `gitcoord release {other.id[:8]}`"
+            )
+    data = {"paths": args.paths, "for_s": args.for_s, "place": ctx.place, "why": args.why}
+    return [NewEvent("paths_reserved", f"{ctx.actor} reserves {', '.join(args.paths)}", data)]
+
+
+def release(ctx: Context, args: ReleasePaths) -> list[NewEvent]:
+    held = ctx.state("reservations").held
+    if args.ids:
+        chosen = [held[find(ctx, held, text, "reservation", shown_by="reservations")] for text in args.ids]
+    else:
+        chosen = [one for one in held.values() if one.party == (ctx.actor, ctx.node, ctx.place)]
+    if not chosen:
+        raise Refused("nothing is reserved from here: `gitcoord reservations` lists all reservations")
+    return [NewEvent("paths_released", f"{ctx.actor} releases {', '.join(one.paths)}", re=one.id) for one in chosen]
+
+
+def reservations(ctx: Context, args: ListReservations) -> list[dict[str, Any]] | dict[str, Any]:
+    held = {one.id: one for one in in_force(ctx)}
+    if args.id is not None:
+        one = held[find(ctx, held, args.id, "reservation", shown_by="reservations")]
+        return {**to_row(one), "position": ctx.fleet.positions.get(one.id)}
+    among = ctx.state("reservations").index.owners([args.path]) if args.path is not None else held
+    return [
+        to_row(one)
+        for one in held.values()
+        if (args.agent is None or one.agent.casefold() == args.agent.casefold()) and one.id in among
+    ]
+
+
+def to_row(one: Reservation) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "agent": one.agent,
+        "node": one.node,
+        "place": one.place,
+        "paths": one.paths,
+        "since": one.since,
+        "until": one.until,
+        "why": one.why,
+    }
+
+
+def _answer(ctx: Context, uid: str) -> dict[str, Any]:
+    return {"reservation": to_row(ctx.state("reservations").held[uid])}
+
+
+COMMANDS: Mapping[str, Command | Query] = {
+    "reserve": Command(
+        help="Reserve paths, to keep other agents out of them",
+        example="gitcoord reserve 'src/auth/**' --for 2h --why 'new login'",
+        arguments=ReservePaths,
+        decide=reserve,
+        positional=("paths",),
+        answer=_answer,
+        urgent=True,
+        tool="path_reserve",
+    ),
+    "release": Command(
+        help="Give reserved paths back",
+        example="gitcoord release",
+        before=("gitcoord reserve README.md",),
+        arguments=ReleasePaths,
+        decide=release,
+        positional=("ids",),
+        idempotent=True,
+        tool="path_reserve",
+    ),
+    "reservations": Query(
+        help="List reserved paths and their holders",
+        example="gitcoord reservations --path src/auth/login.py",
+        arguments=ListReservations,
+        ask=reservations,
+        positional=("id",),
+        columns=("id", "agent", "place", "paths", "until", "why"),
+        tool="fleet_show",
+    ),
+}
