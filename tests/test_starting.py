@@ -81,5 +81,5 @@ def test_only_one_module_knows_how_a_program_is_found() -> None:
     assert [(str(one.relative_to(TOP)), hit) for one, text in code.items() for hit in found(GIT, text)] == []
     assert found(GIT, 'subprocess.run(["git", "status"], cwd=x)')
     # The demo's own command is a script in the demo's own folder.
-    allowed = {"gitcoord/cli/demonstration/scenes.py"}
+    allowed = {"gitcoord/cli/demonstration/play.py"}
     assert {str(one.relative_to(TOP)) for one, text in code.items() if found(BY_NAME, text)} <= allowed

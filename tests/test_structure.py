@@ -15,19 +15,7 @@ GRAPH = grimp.build_graph("gitcoord")
 
 SAME_NAMES = {
     # By convention: `State()` is looked for in each feature (ARCHITECTURE.md)
-    "State": "what one feature keeps; the simulator's feature has one too",
-    # The arguments of commands: each is named for the verb that a person types, below the noun that is its feature
-    "List": "arguments of `agent list`, `conflict list`, `directive list`, `message list`, `task list`, …",
-    "Show": "arguments of `agent show`, `conflict show`, `message show`, `task show`, …",
-    "Start": "arguments of `task start` and `workflow start`",
-    "Release": "arguments of `release` and `task release`",
-    "Request": "arguments of `review request` and `message request`",
-    # In features/, to be renamed there
-    "Chosen": "arguments that choose one proposal, or one message",
-    "Nothing": "arguments of commands that take none",
-    "Place": "core/text.py: where text is shown; features/conflicts.py: where a file conflicts",
-    "Step": "of a task, of a workflow, of a recovery",
-    "Wanted": "what a proposal wants to write; which events `gitcoord events` selects",
+    "State": "what one feature keeps; the simulator's feature has one too"
 }
 """Class names that occur more than once in `gitcoord/`, each with the reason."""
 

@@ -38,7 +38,7 @@ def command(agents: int | None, fast: bool, keep: bool) -> None:
     """
     from rich.console import Console
 
-    from gitcoord.cli.demonstration.scenes import NAMES, Play
+    from gitcoord.cli.demonstration.play import NAMES, Play
     from gitcoord.cli.demonstration.stage import Stage
 
     for stream in (sys.stdout, sys.stderr):

@@ -14,7 +14,7 @@ from rich.console import Console
 import gitcoord
 from gitcoord.cli import demo
 from gitcoord.cli.demonstration import checks
-from gitcoord.cli.demonstration.scenes import Play
+from gitcoord.cli.demonstration.play import Play
 from gitcoord.cli.demonstration.stage import Broken, Stage
 from gitcoord.core.errors import Refused
 

@@ -21,7 +21,7 @@ from gitcoord.core.feature import SequencedEvent
 from gitcoord.core.fields import BUG
 from gitcoord.core.fleet_state import CONTROL, CORE_EVENTS, FleetState
 from gitcoord.core.fold import quotas
-from gitcoord.core.fold.members import Member
+from gitcoord.core.fold.members import MemberRecord
 from gitcoord.core.format.event import Event, Head
 from gitcoord.core.liveness import ALIVE, GONE, AgentLiveness
 from gitcoord.features import FEATURES, control, paths
@@ -191,7 +191,7 @@ def fill_others(fleet: FleetState) -> None:
         fleet.states["reviews"].pulls[key("", number + 1)] = Pull(uid(number), "", number + 1, name(1), votes)
     for number in range(AGENTS):
         fleet.states["recovery"].lost[name(number)] = Loss(NOW, True, "x")
-        fleet.members.by_id[name(number)] = Member(name(number), f"k{number}", 1, True, "admin")
+        fleet.members.by_id[name(number)] = MemberRecord(name(number), f"k{number}", 1, True, "admin")
 
 
 @pytest.fixture(scope="module")
@@ -329,7 +329,7 @@ def event(type_: str, data: Mapping[str, Any], number: int, *, term: int | None,
 
 def cost(fleet: FleetState, one: Event) -> tuple[int, str | None]:
     """The steps of an event, and why the core gives it no effect."""
-    fleet.members.by_id[name(0)] = Member(name(0), "k", 1, True, "admin")
+    fleet.members.by_id[name(0)] = MemberRecord(name(0), "k", 1, True, "admin")
     fleet.terms.term, fleet.terms.highest, fleet.terms.leader, fleet.terms.session = 1, 1, name(0), "s"
     fleet.quotas.muted.clear()
     paths.compare.cache_clear()

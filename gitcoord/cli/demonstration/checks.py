@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from gitcoord.cli.demonstration.scenes import Play
+from gitcoord.cli.demonstration.play import Play
 from gitcoord.features.pages.snapshot import ARCHIVE, COMMUNICATION, parse_position
 
 

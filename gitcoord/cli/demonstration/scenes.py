@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
-from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gitcoord.cli.demonstration.stage import Child, Stage
+from gitcoord.cli.demonstration.play import Play
+from gitcoord.cli.demonstration.stage import Child
 
 if TYPE_CHECKING:
-    from gitcoord.core.format.event import Event
-    from gitcoord.node.node import Node
+    pass
 
-NAMES = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy")
 SAMPLE = "events.offline.log"
 FAILOVER_S_MAX = 5.0  # promised of the local profile, whatever the bound
 
@@ -37,42 +34,6 @@ known = json.loads(pathlib.Path(__file__).with_name("answers.json").read_text("u
 if event["type"] == "question":
     print(known.get(event["content"], "I have read it."))
 '''
-
-
-@dataclass(slots=True)
-class Play:
-    """The state that one scene leaves to the next."""
-
-    stage: Stage
-    cast: list[str]
-    fast: bool = False
-    sample: list[dict[str, Any]] = field(default_factory=list)
-    questions: dict[str, float] = field(default_factory=dict)  # id → when it was asked
-    views: dict[str, Node] = field(default_factory=dict)
-
-    def view(self, agent: str) -> Node:
-        """Open the fleet as an agent's clone knows it, from its disk."""
-        from gitcoord.node.node import open_node
-
-        if agent not in self.views:
-            self.views[agent] = open_node(self.stage.folder / agent)
-        return self.views[agent]
-
-    def close(self) -> None:
-        for node in self.views.values():
-            node.close()
-
-    def events(self, agent: str) -> list[tuple[int, Event]]:
-        return list(self.view(agent).events())
-
-    def leader(self, *, seen_by: str = "") -> tuple[str, int]:
-        """Return the leader and its term, as a clone's ledger shows them."""
-        terms = self.view(seen_by or self.cast[0]).fleet.terms
-        return terms.leader or "nobody", terms.term
-
-    def run(self, agent: str) -> Child:
-        handler = f'"{sys.executable}" -I "{self.stage.folder / "answer.py"}"'
-        return self.stage.start(agent, "--on-event", handler, "--reply")
 
 
 def join(play: Play) -> None:
