@@ -145,7 +145,7 @@ class Node:
             outbox_prefix=f"{self.config.namespace}/nodes/",
             clock=Clock(since_boot_s, utc_now, lambda: int(time.time())),
             rng=self.rng,
-            fleet_id=self.config.fleet,
+            fleet_id=self.config.fleet_id,
             publish=ledger_pages.Publisher(self._round_guard.tell_once, self._sealed).due,
             anchors=trust.anchors(self.config),
             accepts_checkpoints=trust.read(self.home).accepts_checkpoints,
