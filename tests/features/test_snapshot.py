@@ -225,7 +225,7 @@ def test_position_is_read_from_the_page_only_where_we_write_it() -> None:
     assert snapshot.parse_position(f"{snapshot.BEGIN}\nLedger position 5\n") is None
 
 
-def test_the_archive_becomes_volumes_by_number_once_it_has_grown() -> None:
+def test_the_archive_becomes_volumes_of_a_hundred_once_it_has_grown() -> None:
     small = snapshot.files(conversation(range(1, 104)), PLAIN, position=1)
     assert set(small) == {"communication.md", "archive.md"}
     rendered = snapshot.files(conversation(range(1, 254)), PLAIN, position=1)
@@ -239,11 +239,17 @@ def test_the_archive_becomes_volumes_by_number_once_it_has_grown() -> None:
     assert "[Interactions #7](archive/0001.md)" in snapshot.render_archive_index([7])
 
 
-@pytest.mark.parametrize(
-    ("number", "path"), [(-5, "0000"), (0, "0000"), (1, "0001"), (100, "0001"), (101, "0002"), (10**6 + 1, "10001")]
-)
-def test_an_interactions_volume_is_its_number(number: int, path: str) -> None:
-    assert snapshot.volume_path(snapshot.volume_of(number)) == f"archive/{path}.md"
+def test_numbers_far_apart_fill_the_same_volumes_as_others() -> None:
+    """Authors choose numbers: those that were 100 apart made one file each."""
+    far = [number * 100_000 for number in range(1, 254)]
+    rendered = snapshot.files(conversation(far), PLAIN, position=1)
+    assert list(rendered) == ["communication.md", "archive.md", *(f"archive/000{n}.md" for n in (1, 2, 3))]
+    assert "#10100000 to #20000000](archive/0002.md)" in rendered["archive.md"]
+
+
+def test_a_number_given_later_moves_no_older_interaction_to_another_file() -> None:
+    before = snapshot.volumes_of(range(201, 401))
+    assert snapshot.volumes_of([*range(201, 401), 5, -3]) == {**before, 3: [-3, 5]}
 
 
 @settings(max_examples=60, deadline=None)

@@ -31,7 +31,6 @@ __all__ = [
     "render_archive_index",
     "render_volume",
     "split",
-    "volume_of",
     "volume_path",
     "volumes_of",
 ]
@@ -46,7 +45,7 @@ ENTRIES_SHOWN_MAX = 1000  # newest entries per interaction: a forge does not ren
 PAGE_BYTES_MAX = 400_000  # of text per page: a forge shows no page of megabytes
 VOLUMES_SHOWN_MAX = 5000  # in the index, the newest; the folder has all
 RECENT_MAX = 100  # interactions on one page
-VOLUME_INTERACTIONS = 100  # in one file of the archive, by number: a late reply changes one file only
+VOLUME_INTERACTIONS = 100  # in one file of the archive: a late reply changes one file only
 
 _BYTES, _ENTRY_BYTES = 2, 300  # per character and per heading on a page: with margins, in most scripts
 
@@ -109,11 +108,11 @@ def archive(interactions: Sequence[Interaction], layout: Layout) -> str:
 
 
 def render_archive_index(archived: Iterable[int]) -> str:
-    """Render `archive.md` as links to the volumes, newest first."""
+    """Render `archive.md` as links to the volumes, newest first. `archived`: in the order of their first events."""
     lines = [
         "# Communication Archive",
         "",
-        f"The newest interactions are in [{COMMUNICATION}]({COMMUNICATION}). Older ones, by number:",
+        f"The newest interactions are in [{COMMUNICATION}]({COMMUNICATION}). Older ones, the newest first:",
         "",
     ]
     volumes = volumes_of(archived)
@@ -135,12 +134,9 @@ def render_volume(volume: int, interactions: Iterable[Interaction]) -> str:
 
 
 def split(numbers: Iterable[int], layout: Layout) -> tuple[list[int], list[int]]:
-    """Return the numbers of (archived, recent) interactions, from `numbers` in the order of their first events.
-
-    What is archived is ascending, what is recent stays in that order.
-    """
+    """Return the numbers of (archived, recent) interactions; all are in the order of their first events."""
     ordered = list(dict.fromkeys(numbers))
-    return sorted(ordered[: -layout.recent]), ordered[-layout.recent :]
+    return ordered[: -layout.recent], ordered[-layout.recent :]
 
 
 def is_split(archived: Collection[int]) -> bool:
@@ -148,17 +144,17 @@ def is_split(archived: Collection[int]) -> bool:
     return len(archived) > VOLUME_INTERACTIONS
 
 
-def volume_of(number: int) -> int:
-    """Return the volume of an interaction: 1 holds 1 to 100, 2 holds 101 to 200 …; 0 holds 0 and below."""
-    return max(0, (number - 1) // VOLUME_INTERACTIONS + 1)
-
-
 def volumes_of(archived: Iterable[int]) -> dict[int, list[int]]:
-    """Return the archived numbers of each volume that has any, ascending."""
-    volumes: dict[int, list[int]] = {}
-    for number in sorted(set(archived)):
-        volumes.setdefault(volume_of(number), []).append(number)
-    return volumes
+    """Return the numbers of each volume, ascending; `archived` has them in the order of their first events.
+
+    Volume 1 holds the first 100 interactions, 2 the next 100. Not by number: authors choose numbers, and far apart
+    ones would make a file each.
+    """
+    ordered = list(archived)
+    return {
+        start // VOLUME_INTERACTIONS + 1: sorted(ordered[start : start + VOLUME_INTERACTIONS])
+        for start in range(0, len(ordered), VOLUME_INTERACTIONS)
+    }
 
 
 def volume_path(volume: int) -> str:
@@ -185,7 +181,7 @@ def changed(before: Iterable[int], after: Iterable[int], *, touched: Collection[
     stale = moved.union(touched).intersection(new)
     if not is_split(new):
         return {COMMUNICATION, ARCHIVE} if moved or stale or not old else {COMMUNICATION}
-    volumes = {volume_path(volume_of(number)) for number in stale}
+    volumes = {volume_path(volume) for volume, numbers in volumes_of(new).items() if stale.intersection(numbers)}
     return {COMMUNICATION, *volumes} | ({ARCHIVE} if moved else set())
 
 
