@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
+from typing import AnyStr
 
 from gitcoord.core.errors import Refused
 
@@ -127,10 +128,10 @@ def _ambiguous(text: str, ids: Iterable[str]) -> Refused:
 def told_apart(ids: Iterable[str]) -> list[str]:
     """Return these ids in their order, each as short as it may be shown to differ from the others."""
     listed = list(ids)
-    most = max((_alike(one, other) for one, other in pairwise(sorted(set(listed)))), default=0)
+    most = max((shared_beginning(one, other) for one, other in pairwise(sorted(set(listed)))), default=0)
     return [one[: max(SHORT_SHOWN, most + 1)] for one in listed]
 
 
-def _alike(one: str, other: str) -> int:
-    """Return how many characters two texts begin with together."""
+def shared_beginning(one: AnyStr, other: AnyStr) -> int:
+    """Return how many characters (or bytes) two texts begin with together."""
     return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

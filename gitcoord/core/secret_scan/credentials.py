@@ -18,6 +18,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gitcoord.core.secret_scan import rules
+from gitcoord.core.secret_scan.fragments import KeyFragments
 from gitcoord.core.secret_scan.rules import Rule, compiled, entropy, is_prefixed_token, is_secret_value
 
 if TYPE_CHECKING:
@@ -59,12 +60,13 @@ class OwnSecrets:
     """This node's own keys and tokens, however they are spelled.
 
     As they are, in hexadecimal (`ab cd`, `0xab, 0xcd`, `\\xab\\xcd`, `%ab%cd`), as numbers, in base64, base64url,
-    base32 or base85, and with blanks in between.
+    base32 or base85, and with blanks in between. Of a key also a large part, in hexadecimal or base64.
     """
 
     def __init__(self, secrets: Mapping[str, bytes]) -> None:
         """`secrets`: by what each is, such as "the key of alice"."""
         self.raw = {name: secret for name, secret in secrets.items() if len(secret) >= TEXT_MIN}
+        self._fragments = KeyFragments(self.raw)
         self._plain = [(name, secret.decode()) for name, secret in self.raw.items() if secret.isascii()]
         self._plain += [(name, written) for name, secret in self.raw.items() for written in _written(secret)]
         self._squeezed = [(name, compiled(r"\s").sub("", text)) for name, text in self._plain]
@@ -99,10 +101,12 @@ class OwnSecrets:
         for name, spelled in self._base64:
             if spelled in standard:
                 return _own(name, text.replace("-", "+").replace("_", "/"), spelled)
-        return None
+        found = self._fragments.in_base64(standard) or self._fragments.in_hex(low)
+        return _own(found[0], text, found[1]) if found else None
 
     def in_bytes(self, data: bytes) -> str | None:
-        return next((name for name, secret in self.raw.items() if secret in data), None)
+        whole = next((name for name, secret in self.raw.items() if secret in data), None)
+        return whole or self._fragments.in_bytes(data)
 
 
 def _written(secret: bytes) -> Iterator[str]:

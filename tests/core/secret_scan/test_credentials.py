@@ -114,6 +114,31 @@ def test_our_own_secret_is_noticed_however_it_is_spelled(spelled: str) -> None:
     assert spelled not in without_secrets(f"it is {spelled}, I think", OWN)
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        b64(SEED)[:24],
+        b64(SEED)[-25:-1],
+        b64(SEED)[9:33].replace("+", "-").replace("/", "_"),
+        " ".join(b64(SEED)[:30]),
+        SEED.hex()[:36],
+        SEED.hex().upper()[-40:],
+        SEED[14:].hex(":"),
+        b64(SEED[5:]),
+        b64(b"x" + SEED[:20] + b"y"),
+        b64(SEED.hex()[:36].encode()),
+    ],
+)
+def test_a_large_part_of_our_own_key_is_noticed(part: str) -> None:
+    found = looks_like_credential(f"the first half is {part}, I think", OWN)
+    assert found is not None and found.startswith("a part of the key of alice")
+    assert part not in without_secrets(f"the first half is {part}, I think", OWN)
+
+
+def test_a_few_characters_of_our_own_key_are_none() -> None:
+    assert looks_like_credential(f"its fingerprint begins with {b64(SEED)[:20]}", OWN) is None
+
+
 def test_what_is_no_secret_of_ours_is_not_one() -> None:
     assert looks_like_credential(f"digest {hashlib.sha256(b'other').hexdigest()}", OWN) is None
     assert looks_like_credential("anything at all", OwnSecrets({"an empty file": b"", "a short one": b"abc"})) is None
