@@ -286,7 +286,9 @@ class FleetState:
         if permission is None:
             return None
         asked = Asked(type_, actor, self.members.role_of(actor) or "guest", leads, re, payload)
-        return authority.rejects(permission, asked, self.states.get(permission.feature or ""), self.members)
+        void = authority.rejects(permission, asked, self.states.get(permission.feature or ""), self.members)
+        member = self.members.get(actor)
+        return f"{void}; {actor} has left: `gitcoord init` joins again" if void and member and member.left else void
 
     def why_not(self, type_: str, *, actor: str, re: str | None, data: Mapping[str, Any]) -> str | None:
         """Return why a member's event, not written yet, would be void for want of a right; None when it would not."""

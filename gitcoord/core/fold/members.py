@@ -75,9 +75,11 @@ class Members:
         return member is not None and member.key == event.key
 
     def role_of(self, agent: str) -> Role | None:
-        """Return its role; None of an agent whose lines do not count."""
+        """Return its role; None of an agent whose lines do not count. One that left is a guest until it joins again."""
         member = self.get(agent)
-        return member.role if member is not None and member.admitted and not member.expelled else None
+        if member is None or not member.admitted or member.expelled:
+            return None
+        return "guest" if member.left else member.role
 
     def same_person(self, one: str, other: str) -> bool:
         """Return whether two agents are known to be the same person: one id, one key, or one confirmed account."""
@@ -294,6 +296,7 @@ class Members:
         if member is None or not is_named(member.key, wish.key):
             self.expected[wish.agent.casefold()] = (wish.key, wish.role or "member")
         else:
+            member.left = member.left and not member.expelled  # whom an admin lets in again need not join again
             member.admitted, member.expelled, member.role = True, False, wish.role or member.role
 
     def dump(self) -> Any:

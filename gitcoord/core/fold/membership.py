@@ -100,7 +100,10 @@ class GithubConfirmed(Payload):
 
 
 class AgentLeft(Payload):
-    """The agent is done here. Its key stays known, so that nobody else takes the name."""
+    """The agent is done here: it speaks as a guest until it joins again, and then has its role back.
+
+    Its key stays known, so that nobody else takes the name.
+    """
 
 
 EVENTS: dict[str, type[BaseModel]] = {

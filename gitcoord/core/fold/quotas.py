@@ -223,8 +223,7 @@ def full(author: str, what: str, most: int, cure: str) -> str:
 
 
 def _is_admin(members: Members, event: Event) -> bool:
-    member = members.get(event.actor)
-    return member is not None and member.admin
+    return members.role_of(event.actor) == "admin"
 
 
 def _is_imported(members: Members, event: Event) -> bool:

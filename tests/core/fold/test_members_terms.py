@@ -96,6 +96,26 @@ def test_a_name_stays_its_owners_after_leaving_and_may_come_back() -> None:
     assert story.say("bob", "agent_joined").void is None and not bob.left
 
 
+def test_who_left_speaks_as_a_guest_until_it_joins_again() -> None:
+    """A note that was written before, on another clone, is not lost; nothing is bound by it."""
+    story = Story().founded().joined("bob")
+    assert story.say("alice", "role_changed", data={"agent": "bob", "role": "admin"}).void is None
+    assert story.say("bob", "agent_left").void is None
+    note, setting = story.say("bob", "note", "goodbye"), story.say("bob", "config_changed", data={"set": {"recent": 5}})
+    assert (note.void, note.role) == (None, "guest")
+    assert "`gitcoord init` joins again" in str(setting.void)
+    assert not story.fleet.may_lead("bob") and story.elect("bob", 1).void is not None
+    assert story.say("bob", "agent_joined").role == "admin"
+    assert story.say("bob", "config_changed", data={"set": {"recent": 5}}).void is None
+
+
+def test_whom_an_admin_lets_in_again_need_not_join_again() -> None:
+    story = Story().founded().joined("bob")
+    story.say("alice", "agent_expelled", data={"agent": "bob"})
+    story.say("alice", "agent_admitted", data={"agent": "bob", "key": fingerprint(signer_of("bob").key)})
+    assert story.say("bob", "note").role == "member"
+
+
 def test_a_fleet_is_founded_once() -> None:
     story = Story().founded()
     with pytest.raises(ValueError, match="begins with fleet_founded, and has one"):

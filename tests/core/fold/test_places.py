@@ -112,7 +112,6 @@ def test_so_many_join_by_themselves_in_a_day_and_whom_an_admin_admits_joins_alwa
 
 
 def test_an_admin_ends_a_flood_whatever_it_wrote_itself(story: Story) -> None:
-    story.say("alice", "agent_left")
     for _ in range(3):
         story.say("alice", "fleet_founded_again", data={}, term=7)
     waits(story, "alice")
