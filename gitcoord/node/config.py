@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -78,10 +78,10 @@ def read(name: str, text: str) -> Any:
         raise Refused(f"{name}: {wrong}") from None
 
 
-def overlaid(config: Config, environ: Mapping[str, str]) -> Config:
-    """Return the node's settings, with the environment's values in their place."""
+def overlaid(config: Config, environ: Mapping[str, str], *, names: Collection[str] = tuple(NODE)) -> Config:
+    """Return the node's settings, with the environment's values in the place of those in `names`."""
     over: dict[str, Any] = {}
-    for name in NODE:
+    for name in names:
         text = environ.get(variable(name), "").strip()
         if text:
             over[name] = read(name, text)

@@ -30,7 +30,7 @@ from gitcoord.features import FEATURES
 from gitcoord.features.pages import card
 from gitcoord.node import trust
 from gitcoord.node.clock import new_uid, passing_node_id, short_name, utc_now
-from gitcoord.node.config import NODE, profile_of
+from gitcoord.node.config import NODE, overlaid, profile_of
 from gitcoord.node.keyring import Keyring, hmac_secret, seed_from_environment
 from gitcoord.node.membership.clone import alone, common_dir
 from gitcoord.node.membership.ledger_card import Card, card_of, chain_of
@@ -102,11 +102,11 @@ def _init(home: Home, common: Path, request: InitRequest, messages: list[str]) -
         auth=request.auth or "ed25519",
         namespace=request.namespace or NAMESPACES[0],
     )
-    store = open_store(home, config, common)
+    store = _opened(home, config, common)
     try:
         founded = _find_or_create(home, common, store, config, request, messages)
         store.close()
-        store = open_store(home, config, common)  # the card may have named another namespace
+        store = _opened(home, config, common)  # the card may have named another namespace
         _create_home(home, store, config)
     except BaseException:
         store.close()
@@ -114,10 +114,15 @@ def _init(home: Home, common: Path, request: InitRequest, messages: list[str]) -
     return _with_member(InitResult(Node(home, store), founded=founded, messages=messages), request)
 
 
+def _opened(home: Home, config: Config, common: Path) -> Store:
+    """Open the store. Of the environment only the patience counts here: all else is what was asked for."""
+    return open_store(home, overlaid(config, os.environ, names=("timeout_s",)), common)
+
+
 def _init_again(home: Home, common: Path, request: InitRequest, messages: list[str]) -> InitResult:
     """Return the fleet that the clone is in already; another agent may join from it."""
     config = home.config()
-    node = Node(home, open_store(home, config, common))
+    node = Node(home, _opened(home, config, common))
     for name, asked, has in (
         ("profile", request.profile, profile_of(config, node.fleet)),
         ("auth", request.auth, config.auth),
