@@ -21,6 +21,7 @@ GIT_S = 300.0
 LEAST_GIT = (2, 39)  # merge-tree --stdin
 ANSWERS_MAX = 256  # answers kept, of one kind
 BLOB_BYTES_MAX = 2 * 1024 * 1024  # of a merged file whose conflicts are examined
+PART_BYTES = 64 * 1024  # of the rest, which is thrown away
 
 
 class Repository:
@@ -147,8 +148,11 @@ class Repository:
         if len(header) < 3:
             return b""
         size = int(header[2])
-        data = self._cat.stdout.read(size + 1)[:-1]
-        return data[:BLOB_BYTES_MAX]
+        data = self._cat.stdout.read(min(size, BLOB_BYTES_MAX))
+        left = size - len(data) + 1  # with the newline at its end
+        while left and (part := self._cat.stdout.read(min(left, PART_BYTES))):
+            left -= len(part)
+        return data
 
     def records(self, *words: str, stdin: bytes | None = None, codes: Sequence[int] = (0,)) -> Iterator[str]:
         """Yield git's output with -z, part by part."""
