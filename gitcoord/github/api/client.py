@@ -14,6 +14,7 @@ from github.CommitStatus import CommitStatus
 from github.GithubObject import GithubObject
 from github.PaginatedList import PaginatedList
 from github.Repository import Repository
+from github.Requester import Requester
 
 import gitcoord
 from gitcoord.core.errors import BadCredentials, Denied, Refused
@@ -32,7 +33,7 @@ from gitcoord.github.api.models import (
     StatusCheck,
 )
 from gitcoord.github.api.retry import PATIENCE_S, NotFound, Plan, RetryPolicy
-from gitcoord.store.git.url import is_in_the_clear, without_secret
+from gitcoord.store.git.url import is_in_the_clear, origin_of, without_secret
 
 G = TypeVar("G", bound=GithubObject)
 T = TypeVar("T")
@@ -41,6 +42,23 @@ PER_PAGE = 100
 TIMEOUT_S = 30
 BETWEEN_WRITES_S = 1.0  # GitHub: "pause at least one second between each request" that changes something
 PULLS_MAX, REVIEWS_MAX, ISSUES_MAX, STATUSES_MAX, COMMENTS_MAX, CHECKS_MAX = 1000, 1000, 500, 1000, 2000, 500
+
+
+def _keep_to(address: str, requester: Requester) -> None:
+    """Let `requester` send nothing to another server than that of `address`.
+
+    Answers name further addresses, such as the next page of a list. PyGithub sends the token to any that is below the
+    server's domain, also by plain HTTP; it asserts no more, which `python -O` leaves out.
+    """
+
+    def check(url: str) -> None:
+        if origin_of(url) != origin_of(address):
+            raise Denied(
+                f"GitHub's answer leads to {origin_of(url) or 'no server'}, and the token is for {origin_of(address)} "
+                "only: nothing was sent there. If the API has moved, set GITHUB_API_URL"
+            )
+
+    setattr(requester, "_Requester__assertUrlAllowed", check)  # it has no public place for this; a test tells
 
 
 class Client:
@@ -82,6 +100,7 @@ class Client:
             seconds_between_writes=BETWEEN_WRITES_S,  # see `retry.py`
             lazy=True,  # fetch an object when something of it is read: not for its URL alone
         )
+        _keep_to(address, self.github.requester)
 
     def close(self) -> None:
         self.github.close()
@@ -151,9 +170,10 @@ class Client:
     def _as_app(self) -> github.GithubIntegration:
         app = self.credentials.app
         assert app is not None
-        return github.GithubIntegration(
-            auth=github.Auth.AppAuth(app.id, app.key), retry=None, base_url=self.github.requester.base_url
-        )
+        address = self.github.requester.base_url
+        made = github.GithubIntegration(auth=github.Auth.AppAuth(app.id, app.key), retry=None, base_url=address)
+        _keep_to(address, made.requester)
+        return made
 
     def quota(self) -> Quota:
         """Return the quota. The request does not count against it."""

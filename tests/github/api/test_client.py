@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitcoord.core.errors import BadCredentials, GitcoordError, Refused
+from gitcoord.core.errors import BadCredentials, Denied, GitcoordError, Refused
 from gitcoord.github.api.client import Client
 from gitcoord.github.api.models import ChangedFile
 from tests.github.conftest import Made
@@ -105,6 +105,22 @@ def test_the_token_follows_no_redirect_to_another_server(fake: FakeGitHub, made:
                 made(patience_s=0).facts()
             assert fake.token not in str(caught.value)
         assert not other.requests()
+
+
+@pytest.mark.parametrize(
+    "there", ["{other}", "http://localhost:{port}", "https://127.0.0.1:{own}", "http://evil.invalid"]
+)
+def test_the_token_follows_no_next_page_to_another_server(fake: FakeGitHub, made: Made, there: str) -> None:
+    client = made(patience_s=0)
+    for number in range(1, 151):
+        fake.pull(number)
+    with FakeGitHub() as other:
+        own, port = (url.rpartition(":")[2] for url in (fake.url, other.url))
+        fake.url = there.format(other=other.url, port=port, own=own)
+        with pytest.raises(Denied, match="GitHub's answer leads to .* nothing was sent there.*GITHUB_API_URL"):
+            client.open_pulls()
+        assert not other.requests()
+    assert len(fake.requests()) == 1
 
 
 def test_the_token_is_sent_over_no_plain_line(made: Made) -> None:
