@@ -93,6 +93,11 @@ class FleetState:
         return " ".join([STATE, *sorted(self.features)])
 
     @property
+    def has_shared_secret(self) -> bool:
+        """Whether all agents sign with one secret: a line that is signed with another one can be checked by nobody."""
+        return self.verifier is not None and self.verifier.auth == "hmac"
+
+    @property
     def done(self) -> Mapping[str, None]:
         """The duties that the ledger holds."""
         return self.occasions.done

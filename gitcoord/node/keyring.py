@@ -7,7 +7,15 @@ import os
 
 from gitcoord.core.errors import Refused
 from gitcoord.core.format.event import Signer
-from gitcoord.core.format.keys import SEED_BYTES, Ed25519Signer, HmacSigner, Verifier, decode
+from gitcoord.core.format.keys import (
+    FINGERPRINT_PREFIX,
+    SEED_BYTES,
+    Ed25519Signer,
+    HmacSigner,
+    Verifier,
+    decode,
+    fingerprint,
+)
 from gitcoord.core.names import same_agent
 from gitcoord.store.home.home import Home
 
@@ -15,9 +23,11 @@ from gitcoord.store.home.home import Home
 class Keyring:
     """Signers by agent. Ed25519: one key for each agent; HMAC: the fleet's one secret for all."""
 
-    def __init__(self, home: Home, auth: str) -> None:
+    def __init__(self, home: Home, auth: str, *, founder: str = "") -> None:
+        """`founder`: the fingerprint of the key that founded the fleet, as far as the node knows it."""
         self.home = home
         self.auth = auth
+        self._founder = founder
         self._signers: dict[str, Signer] = {}
 
     def signer(self, agent: str) -> Signer:
@@ -45,7 +55,13 @@ class Keyring:
                 f"this fleet signs with HMAC: set GITCOORD_HMAC_KEY, or put it into "
                 f"{self.home.path / 'keys' / 'hmac.secret'}"
             )
-        return HmacSigner(secret)
+        signer = HmacSigner(secret)
+        if self._founder.startswith(FINGERPRINT_PREFIX) and fingerprint(signer.key) != self._founder:
+            raise Refused(
+                f"the secret here is not this fleet's: set GITCOORD_HMAC_KEY to what the founder has in "
+                f"keys/hmac.secret, or unset it if {self.home.path / 'keys' / 'hmac.secret'} has it"
+            )
+        return signer
 
     def verifier(self) -> Verifier:
         """Return the verifier of everyone's lines."""

@@ -33,7 +33,7 @@ class Writer:
     def __init__(self, home: Home) -> None:
         self.home = home
         self.config: Config = config.overlaid(home.config(), os.environ)
-        self.keyring = Keyring(home, self.config.auth)
+        self.keyring = Keyring(home, self.config.auth, founder=self.config.trust)
         home.queue.speaker = os.environ.get("GITCOORD_AGENT") or self.config.agent
         self.on_secret = OnSecret.REFUSE
         self._keys = str(home.path / "keys")

@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 
 from gitcoord.core.errors import Refused
+from gitcoord.core.format.keys import HmacSigner
+from gitcoord.core.round.batch import why_waiting
 from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.node.membership.init import InitRequest, init
 from gitcoord.node.node import Node
 from gitcoord.node.own_secrets import own_secrets
+from gitcoord.node.writer import Writer
 
 TOKEN = "ghp_" + "a1B2" * 9
 
@@ -24,6 +27,34 @@ TOKEN = "ghp_" + "a1B2" * 9
 def node(tmp_path: Path) -> Iterator[Node]:
     with init(tmp_path / "clone", InitRequest(agent="alice")).node as joined:
         yield joined
+
+
+def test_nothing_is_written_with_another_fleets_shared_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody could check such a line: it is no event, and all that its node says later waits for it."""
+    with init(tmp_path / "clone", InitRequest(agent="alice", auth="hmac")).node as joined:
+        joined.sync()
+    monkeypatch.setenv("GITCOORD_HMAC_KEY", "the secret of another fleet")
+    writer = Writer(joined.home)
+    with pytest.raises(Refused, match="not this fleet's.*GITCOORD_HMAC_KEY"):
+        writer.append(writer.draft("note", "lost", actor="alice"))
+    assert not writer.disk.pending()
+
+
+def test_a_line_that_is_signed_with_another_secret_takes_no_place_and_is_named(tmp_path: Path) -> None:
+    """It was folded here and nowhere else: whoever wrote it was told SEQUENCED for all that came after it."""
+    with init(tmp_path / "clone", InitRequest(agent="alice", auth="hmac")).node as node:
+        position = node.fleet.position
+        wrong = HmacSigner(b"the secret of another fleet")
+        [lost] = node.home.queue.append(
+            [node.draft("note", "lost", actor="alice")], signer=lambda agent: wrong, fleet_id=node.config.fleet
+        )
+        [later] = node.append(node.draft("note", "later", actor="alice"))
+        node.sync()
+        assert node.fleet.position == position and node.disk.pending() == [lost, later]
+        assert "signed with another secret" in str(why_waiting(node.replica, node.disk.pending()))
+        node.home.queue.drop(lost.uid, signer=node.keyring.signer, fleet_id=node.config.fleet)
+        node.sync()
+        assert later.uid in node.fleet.positions and lost.uid not in node.fleet.positions
 
 
 def key_of(node: Node) -> bytes:

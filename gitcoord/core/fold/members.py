@@ -226,6 +226,8 @@ class Members:
         return None if proof.is_by(member.key) else f"the proof is not signed with the key of {member.id}"
 
     def _objects_to_revoking(self, wish: KeyRevoked, position: int) -> str | None:
+        if self.founded is not None and self.founded.auth == "hmac":
+            return "all agents of this fleet share one secret: without it nobody could speak"
         key = self.key_named(wish.key)
         if key is None:
             return f"no member has or had the key {wish.key}"

@@ -23,7 +23,7 @@ def admit(
     batch = Batch(replica, refused, Room(replica.refusals.batch_events_max, limits.BATCH_BYTES_MAX))
     orphans = [event for line in disk.orphans if (event := replica.lines.parse(line))]
     back = sum(batch.take(event) for event in orphans)  # a ledger held them once: they come before all new events
-    own = sum(batch.take(event, ours=True) for event in pending)  # we signed them: no signature to check
+    own = sum(batch.take(event, ours=True) for event in pending)
     nodes = _turns(replica)
     again = [replica.outboxes[node].orphans for node in nodes]
     new = [replica.outboxes[node].lines for node in nodes if node != disk.node]
@@ -64,7 +64,10 @@ class Batch:
         self.ahead = Ahead()
 
     def take(self, event: Event, *, ours: bool = False) -> bool:
-        """Add an event if it may be sequenced now; return whether it is."""
+        """Add an event if it may be sequenced now; return whether it is.
+
+        What we signed ourselves is signed rightly, except with a secret that all share: it may be another fleet's.
+        """
         fleet, head = self.replica.branch.fleet, self.chains.heads.get(event.node)
         if event.seq != (head.seq if head is not None else 0) + 1:
             return False
@@ -74,7 +77,7 @@ class Batch:
             fleet.check_place(event, chains=self.chains, ahead=self.ahead)
         except Inadmissible:
             return False
-        if not ours and self.replica.check(event.line) is None:
+        if (not ours or fleet.has_shared_secret) and self.replica.check(event.line) is None:
             return False
         self.chains.take(event)
         self.ahead.add(event, fleet.members, fleet.position + 1)
@@ -102,6 +105,8 @@ def why_waiting(replica: Replica, pending: Sequence[Event]) -> str | None:
     """Return why the ledger does not admit our first queued event today; None if it does, or if another one is next."""
     if not pending or replica.branch.fleet.id is None:
         return None
+    if replica.branch.fleet.has_shared_secret and replica.check(pending[0].line) is None:
+        return "it is signed with another secret than the fleet's; `gitcoord queue drop --force` takes it out"
     try:
         replica.branch.fleet.check_place(pending[0], ahead=Ahead())
     except Inadmissible as wrong:

@@ -10,7 +10,16 @@ import pytest
 from gitcoord.core import limits
 from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Draft, Event, Head, seal
-from gitcoord.core.format.keys import Ed25519Signer, Verifier, check_form, encode, fingerprint, is_named, possession
+from gitcoord.core.format.keys import (
+    Ed25519Signer,
+    HmacSigner,
+    Verifier,
+    check_form,
+    encode,
+    fingerprint,
+    is_named,
+    possession,
+)
 from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.names import uid_from
 from gitcoord.features import FEATURES
@@ -341,6 +350,17 @@ def test_a_revocation_may_undo_an_earlier_one() -> None:
     assert not ledger.counts(stolen) and ledger.counts(ledger.say("alice", "note"))
     assert list(ledger.fleet.members.revoked) == [signer_of("bob").key]
     ledger.check()
+
+
+def test_a_secret_that_all_share_is_not_revoked() -> None:
+    """It was known as the key of whoever joined last, so the last admin's was revoked along, and nobody spoke again."""
+    shared = HmacSigner(b"0123456789abcdef")
+    story = Story(FleetState(FEATURES, Verifier("hmac", shared)))
+    story.control("alice", "fleet_founded", signer=shared, data={"auth": "hmac"})
+    story.say("bob", "agent_joined", signer=shared)
+    void = story.say("alice", "key_revoked", signer=shared, data={"key": shared.key}).void
+    assert "share one secret" in str(void)
+    assert story.say("alice", "note", signer=shared).void is None
 
 
 def test_revocations_that_reach_back_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
