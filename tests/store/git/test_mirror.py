@@ -6,12 +6,13 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gitcoord.core import limits
-from gitcoord.core.errors import Unreachable
+from gitcoord.core.errors import Corrupt, Oversized, Unreachable
 from gitcoord.core.ports import Oid, TreeEntry, Update
 from gitcoord.store.git import isolated_fetch, maintenance, mirror
 from gitcoord.store.git.backoff import Backoff
@@ -19,17 +20,22 @@ from gitcoord.store.git.git_store import GitStore, make_bare_remote
 from gitcoord.store.git.process import Bounds, GitResult
 from gitcoord.store.git.transport import Transport
 from tests.http_remote import HttpRemote
+from tests.store.git import packs
 from tests.store.git.test_git_store import LEDGER, NODES, ONE, commit, git, new_store
 
 TWO, EVIL = f"{NODES}/two", f"{NODES}/evil"
 SMALL = Bounds(file_bytes=64 * 1024, memory_bytes=512 * 1024 * 1024, cpu_s=60)
 
 
+def bound(monkeypatch: pytest.MonkeyPatch, bounds: Bounds) -> None:
+    for module, name in ((isolated_fetch, "ONE_OUTBOX"), (isolated_fetch, "TOGETHER"), (mirror, "TOGETHER")):
+        monkeypatch.setattr(module, name, bounds)
+
+
 @pytest.fixture(autouse=True)
 def small_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """An outbox may have 64 KiB: what is larger need not be large, for these tests to be quick."""
-    for module, name in ((isolated_fetch, "ONE_OUTBOX"), (isolated_fetch, "TOGETHER"), (mirror, "TOGETHER")):
-        monkeypatch.setattr(module, name, SMALL)
+    bound(monkeypatch, SMALL)
 
 
 @pytest.fixture(params=["file", "http"])
@@ -78,6 +84,12 @@ def fetches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(Transport, "bring", noted)
     return asked
+
+
+def bare_of(folder: Path) -> Path:
+    """The remote that `url` made in a test's folder."""
+    [bare] = [path for path in (folder / "fleet.git", folder / "server" / "fleet.git") if path.exists()]
+    return bare
 
 
 def unfinished(store: GitStore) -> list[Path]:
@@ -187,6 +199,34 @@ def test_where_the_way_fails_no_outbox_is_blamed(writer: GitStore, reader: GitSt
     assert not reader.fetch().left
 
 
+# Small packs, giant objects
+
+
+def test_a_small_pack_that_unpacks_to_a_giant_costs_its_own_outbox_only(
+    tmp_path: Path, writer: GitStore, reader: GitStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound(monkeypatch, Bounds(file_bytes=packs.PIECE, memory_bytes=64 * packs.PIECE, cpu_s=60))
+    push(writer, ledger=commit(writer, "l"), one=commit(writer, "a"))
+    evil, large, size = packs.delta_bomb(bare_of(tmp_path), "heartbeats.log", 128)
+    git(bare_of(tmp_path), "update-ref", EVIL, evil)
+    found = reader.fetch()
+    assert size < 2000 and set(found.left) == {EVIL} and reader.commit(found.refs[ONE]).message == "a"
+    with pytest.raises(Corrupt):
+        reader.blob(large)
+
+
+def test_a_giant_that_could_be_brought_is_not_read(
+    tmp_path: Path, writer: GitStore, reader: GitStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound(monkeypatch, replace(SMALL, file_bytes=packs.PIECE))
+    push(writer, one=commit(writer, "a"))
+    evil, large, _ = packs.delta_bomb(bare_of(tmp_path), "heartbeats.log", 65)
+    git(bare_of(tmp_path), "update-ref", EVIL, evil)
+    assert not reader.fetch().left
+    with pytest.raises(Oversized, match="more than"):
+        reader.blob(large)
+
+
 # The ledger
 
 
@@ -253,7 +293,7 @@ def test_what_a_killed_process_left_goes_at_the_next_start(writer: GitStore, rea
 
 
 def test_refs_that_name_no_commit_cost_nobody_a_round(tmp_path: Path, writer: GitStore, reader: GitStore) -> None:
-    [bare] = [path for path in (tmp_path / "fleet.git", tmp_path / "server" / "fleet.git") if path.exists()]
+    bare = bare_of(tmp_path)
     tip = commit(writer, "tip")
     push(writer, ledger=tip, one=tip)
     blob = (
@@ -280,7 +320,7 @@ def test_refs_that_name_no_commit_cost_nobody_a_round(tmp_path: Path, writer: Gi
 def test_thousands_of_refs_are_not_fetched_also_by_the_next_process(
     tmp_path: Path, writer: GitStore, reader: GitStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [bare] = [path for path in (tmp_path / "fleet.git", tmp_path / "server" / "fleet.git") if path.exists()]
+    bare = bare_of(tmp_path)
     tip = commit(writer, "tip")
     push(writer, ledger=tip, mine=tip)
     lines = "".join(
