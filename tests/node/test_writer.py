@@ -46,13 +46,13 @@ def test_a_line_that_is_signed_with_another_secret_takes_no_place_and_is_named(t
         position = node.fleet.position
         wrong = HmacSigner(b"the secret of another fleet")
         [lost] = node.home.queue.append(
-            [node.draft("note", "lost", actor="alice")], signer=lambda agent: wrong, fleet_id=node.config.fleet
+            [node.draft("note", "lost", actor="alice")], signer=lambda agent: wrong, fleet_id=node.config.fleet_id
         )
         [later] = node.append(node.draft("note", "later", actor="alice"))
         node.sync()
         assert node.fleet.position == position and node.disk.pending() == [lost, later]
         assert "signed with another secret" in str(why_waiting(node.replica, node.disk.pending()))
-        node.home.queue.drop(lost.uid, signer=node.keyring.signer, fleet_id=node.config.fleet)
+        node.home.queue.drop(lost.uid, signer=node.keyring.signer, fleet_id=node.config.fleet_id)
         node.sync()
         assert later.uid in node.fleet.positions and lost.uid not in node.fleet.positions
 
