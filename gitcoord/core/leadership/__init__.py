@@ -1,1 +1,1 @@
-"""Who lives and who leads: heartbeats, silence, elections."""
+"""Leadership: heartbeats, silence, elections."""

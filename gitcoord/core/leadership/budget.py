@@ -9,7 +9,7 @@ LEADER_SHARE = 0.5  # simulated: leader every 20 s, three followers every 60 s, 
 
 @dataclass(slots=True)
 class Budget:
-    """`rate` pushes a minute (None: no limit), at most `burst` saved. Urgent work may borrow as much."""
+    """A budget of `rate` pushes a minute (None: no limit), at most `burst` saved. Urgent pushes may borrow `burst`."""
 
     rate: float | None
     burst: float = 3.0
@@ -22,14 +22,14 @@ class Budget:
         self.at_s = now_s
 
     def allows(self, now_s: float, *, urgent: bool = False) -> bool:
-        """Whether a push may go now. `urgent`: a claim, an election."""
+        """Return whether a push is allowed now. `urgent`: somebody waits for it, or it is an election."""
         if self.rate is None:
             return True
         self.refill(now_s)
         return self.tokens >= (1 - self.burst if urgent else 1)
 
     def wait_s(self, now_s: float) -> float:
-        """Seconds until a push that is not urgent may go."""
+        """Return the seconds until a push that is not urgent is allowed."""
         if self.rate is None:
             return 0.0
         self.refill(now_s)

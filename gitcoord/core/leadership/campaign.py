@@ -27,7 +27,7 @@ class Campaign(NamedTuple):
 def campaign(
     local: LocalSessions, fleet: FleetState, now_s: float, *, heartbeats: Sequence[Event] = (), term_seen: int = 0
 ) -> Campaign | None:
-    """Return the session that campaigns now, and why; None when none should.
+    """Return the session that campaigns now, and why; None if none should.
 
     `term_seen`: the highest term ever seen, also in a ledger that was lost.
     """
@@ -54,7 +54,7 @@ def campaign(
 
 
 def is_promotable(local: LocalSessions, fleet: FleetState, session: Session) -> bool:
-    """Return whether an election of `session` could count, and its node and its agent want one."""
+    """Return whether an election of `session` could count, and its node and its agent want it to lead."""
     member = fleet.members.get(session.agent)
     return (
         session.may_lead
@@ -70,9 +70,9 @@ def is_promotable(local: LocalSessions, fleet: FleetState, session: Session) -> 
 
 
 def _in_place_of_own_session(local: LocalSessions, fleet: FleetState, promotable: Sequence[Session]) -> Campaign | None:
-    """Return the campaign of a session whose own agent leads by an older session, which ended or is taken over."""
+    """Return the campaign of a session whose own agent leads in an older session that ended or is taken over."""
     terms = fleet.terms
-    looked = local.watch.polled_at_s is not None  # a stale mirror does not show who lives
+    looked = local.watch.polled_at_s is not None  # a stale mirror does not show who is alive
     for session in promotable:
         dead = session.replaces_session if looked else None
         if session.agent == terms.leader and terms.session in (dead, session.takes_over_from):
@@ -81,14 +81,14 @@ def _in_place_of_own_session(local: LocalSessions, fleet: FleetState, promotable
 
 
 def _vacancy(fleet: FleetState, heartbeats: Sequence[Event]) -> str | None:
-    """Return why there is no leader to be disturbed; None if there is one."""
+    """Return why a campaign would disturb no leader; None if it would."""
     if fleet.terms.leader is None:
         return "nobody leads"
     return f"{fleet.terms.leader} said goodbye" if said_goodbye(fleet.terms, heartbeats) else None
 
 
 def _silence(local: LocalSessions, fleet: FleetState) -> str | None:
-    """Return how long the leader has been silent, if that is an election timeout or more."""
+    """Return how long the leader has been silent, in words; None if that is less than an election timeout."""
     if not local.watch.is_silent_for(local.profile.stretched_election_timeout_s(local.watch.promised_s)):
         return None
     return f"no sign of {fleet.terms.leader} for {local.watch.silent_s:.1f} s"

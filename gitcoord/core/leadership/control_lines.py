@@ -1,4 +1,4 @@
-"""Control lines of sessions: elections, renewals and heartbeats, signed, and outside any chain."""
+"""Control lines of sessions: elections, renewals and heartbeats. They are signed, and outside any chain."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Draft, seal
 from gitcoord.core.leadership.session import Session
 
-HEARTBEAT_UID = "0" * 16  # a heartbeat takes no position, and nobody asks for it by its uid
+HEARTBEAT_UID = "0" * 16  # a heartbeat takes no position, so nothing refers to its uid
 
 
 def election(
@@ -30,7 +30,7 @@ def election(
 
 
 def renewal(fleet: FleetState, session: Session, *, node: str, timestamp: str, uid: str) -> bytes:
-    """Return the line of a leader that has nothing to write and must know that it still could."""
+    """Return the line by which a leader that has nothing to write finds out whether it still leads."""
     draft = Draft(
         actor=session.agent,
         type="leader_renewed",
@@ -53,7 +53,7 @@ def heartbeat(
     next_s: float,
     extras: Mapping[str, Any],
 ) -> bytes:
-    """Return a sign of life of `session`, numbered by its count; it claims the term if the session leads."""
+    """Return a heartbeat of `session`, numbered by its count. It claims the term if the session leads."""
     data: dict[str, Any] = {
         "session": session.id,
         "n": session.count,

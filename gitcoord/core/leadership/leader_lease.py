@@ -17,10 +17,10 @@ Holder = tuple[int, str | None]
 class LeaderLease:
     """The lease of the leader in this process, if one leads here. Times are this machine's monotonic seconds."""
 
-    wanted: bool = False  # something is to be done outside the ledger: the lease must not run out
+    wanted: bool = False  # there is work outside the ledger: the lease must not run out
     valid_from_s: float = 0.0
     valid_until_s: float = 0.0
-    holder: Holder = (0, None)  # the lease is about this one, and no other
+    holder: Holder = (0, None)  # the only one for whom the lease is valid
 
     def held(self, holder: Holder, now_s: float) -> bool:
         """Return whether `holder` may act outside the ledger now."""
@@ -29,8 +29,8 @@ class LeaderLease:
     def renew(self, holder: Holder, profile: Profile, *, started_s: float, now_s: float) -> None:
         """Extend the lease: the remote took ledger and outbox from a push that began at `started_s`.
 
-        A new holder, or one whose lease had run out, first waits for as long as a lease lasts: until then another one
-        may act that was copied, or whose ledger is lost.
+        A new holder, or one whose lease had run out, first waits for as long as a lease lasts: until then another
+        session may act, of a copied clone or by an election in a ledger that was lost.
         """
         if holder != self.holder or now_s >= self.valid_until_s:
             self.holder, self.valid_from_s = holder, now_s + profile.outlast_s()

@@ -1,6 +1,6 @@
-"""The leader watch: how long the leader was silent, counted between this node's own polls that succeeded.
+"""The leader watch: how long the leader was silent, counted between this node's own successful polls.
 
-One's own outage is nobody's silence, and no two machines' clocks are compared.
+Our own outage does not count as the leader's silence, and no two machines' clocks are compared.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from gitcoord.core import limits
 from gitcoord.core.fold.terms import Terms
 from gitcoord.core.format.event import Event
 
-POLLS_MIN = 3  # a follower that has looked less often than this knows nothing yet
+POLLS_MIN = 3  # a follower with fewer polls knows too little
 
 
 class LeaderSign(NamedTuple):
-    """A leader's newest sign of life. Another one than the last is new."""
+    """A leader's newest sign of life. A sign that differs from the last one is new."""
 
     term: int
     session: str
     heartbeat: int  # the number of its newest heartbeat that claims the term
-    lines: int  # lines of its term in the ledger
+    lines: int  # number of lines of its term in the ledger
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class LeaderWatch:
     polls: int = 0
     polled_at_s: float | None = None  # None: the time until the next poll does not count
     last_sign: LeaderSign | None = None
-    promised_s: float = 0.0  # the leader promised its next heartbeat after so long
+    promised_s: float = 0.0  # the period after which the leader promised its next heartbeat
     campaign_at_s: float | None = None
 
     def observe(self, terms: Terms, heartbeats: Iterable[Event], now_s: float, cap_s: float) -> None:
@@ -50,11 +50,11 @@ class LeaderWatch:
         self.polled_at_s = now_s
 
     def discard_interval(self) -> None:
-        """Forget the last poll: one failed or cannot be trusted, so the time until the next is nobody's silence."""
+        """Forget the last poll: the time until the next one counts as nobody's silence. A poll failed, or was stale."""
         self.polled_at_s = None
 
     def is_silent_for(self, timeout_s: float) -> bool:
-        """Return whether the leader has been silent for so long, by enough polls up to now."""
+        """Return whether the leader has been silent for `timeout_s`, in enough polls up to now."""
         return self.polled_at_s is not None and self.polls >= POLLS_MIN and self.silent_s >= timeout_s
 
     def _sign(self, terms: Terms, heartbeats: Iterable[Event]) -> LeaderSign | None:
@@ -62,12 +62,12 @@ class LeaderWatch:
             return None
         newest = 0
         if self.last_sign is not None and self.last_sign[:2] == (terms.term, terms.session):
-            # A heartbeat shown again is none: within a session they only count up.
+            # A heartbeat shown again is no sign: within a session their numbers only grow.
             newest = self.last_sign.heartbeat
         else:
             self.promised_s = 0.0
         for heartbeat in heartbeats:
-            # Only a heartbeat that claims the term is one: otherwise a restarted leader would keep its place, unled.
+            # Only a heartbeat that claims the term counts: otherwise a restarted leader would stay, and not lead.
             if (
                 heartbeat.actor == terms.leader
                 and heartbeat.term == terms.term
@@ -82,7 +82,7 @@ class LeaderWatch:
 
 
 def said_goodbye(terms: Terms, heartbeats: Sequence[Event]) -> bool:
-    """Return whether the leader's own session says that it ends."""
+    """Return whether the leader's own session said that it ends."""
     return terms.leader is not None and any(
         heartbeat.actor == terms.leader
         and heartbeat.data.get("session") == terms.session

@@ -1,5 +1,4 @@
-"""Beside: the processes of a node leave their agents' heartbeats for each other; whoever pushes takes all of them
-along."""
+"""Neighbours' heartbeats: the processes of a node leave theirs for each other, and whichever pushes takes all along."""
 
 from __future__ import annotations
 
@@ -13,12 +12,12 @@ from gitcoord.core.format.event import Event
 
 
 def others(lines: Sequence[bytes], own: Container[str]) -> list[bytes]:
-    """Of the heartbeats that lie there, those of other agents; what is no heartbeat is left out."""
+    """Return the heartbeats in `lines` that are not of the agents in `own`; other lines are left out."""
     return [line for line in lines if (left := _read(line)) and left.get("actor") not in own]
 
 
 def numbers(lines: Sequence[bytes]) -> tuple[tuple[str, int], ...]:
-    """The session and the number of each heartbeat."""
+    """Return the session and the number of each heartbeat."""
     said = [left["data"] for line in lines if (left := _read(line))]
     return tuple(
         (one["session"], one["n"]) for one in said if isinstance(one.get("session"), str) and type(one.get("n")) is int
@@ -26,12 +25,12 @@ def numbers(lines: Sequence[bytes]) -> tuple[tuple[str, int], ...]:
 
 
 def is_due(lines: Sequence[bytes], sent: Sequence[Event], members: Members) -> bool:
-    """Whether one lies there that, by what its agent promised, the remote ought to have; it has `sent`."""
+    """Return whether the remote, which has `sent`, lacks a heartbeat in `lines` that its agent promised by now."""
     known = {heartbeat.actor: heartbeat for heartbeat in sent}
     for left in filter(None, map(_read, lines)):
         member = members.get(str(left.get("actor")))
         if member is None or member.key != left.get("key"):
-            continue  # one that nobody believes goes along, and is no reason to push
+            continue  # a heartbeat with another key is pushed along, but is no reason to push
         before = known.get(member.id)
         if before is None or before.data.get("session") != left["data"].get("session"):
             return True

@@ -1,4 +1,4 @@
-"""A session: one start of one agent. A restarted or copied process has another id, and does not lead by memory."""
+"""A session: one start of one agent. A restarted or copied process gets another id, and does not lead by memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 from gitcoord.core.format.event import Signer
 
-HANDED_OVER_MAX = 16  # heartbeats handed over to neighbours that are remembered: older ones were pushed, or never are
+HANDED_OVER_MAX = 16  # remembered heartbeats that neighbours may push: older ones were pushed, or never will be
 
 
 class Random(Protocol):
@@ -26,17 +26,17 @@ class Session:
     id: str
     signer: Signer
     may_lead: bool = True
-    replaces_session: str | None = None  # an older session of this agent, known to be dead: campaign in its place
-    takes_over_from: str | None = None  # a living session of this agent that this one takes over from
+    replaces_session: str | None = None  # an older session of this agent, known to have ended: campaign in its place
+    takes_over_from: str | None = None  # a running session of this agent that this one takes over from
     leaving: bool = False
     count: int = 0
     made_at_s: float = 0.0  # when the newest heartbeat was made
     heartbeat_at_s: float | None = None  # when the newest heartbeat that the remote took was made
     line: bytes | None = None  # the newest heartbeat
-    made: dict[int, bytes] = field(default_factory=dict)  # the newest ones, by their numbers
-    # counts of heartbeats that a neighbour may push → when made
+    made: dict[int, bytes] = field(default_factory=dict)  # the newest heartbeats, by their numbers
+    # numbers of heartbeats that a neighbour may push → when they were made
     handed_over: dict[object, float] = field(default_factory=dict)
-    claims_term: bool = True  # False once denied the ledger: it leads no more, and says so by silence
+    claims_term: bool = True  # False after the remote denied the ledger: its heartbeats claim no term then
 
     def take_heartbeat(self, line: bytes, now_s: float) -> None:
         """Make `line` the newest heartbeat. Its number was `count` when it was written."""
@@ -55,10 +55,10 @@ class Session:
         self.handed_over.clear()
 
     def begin_anew(self, session_id: str) -> None:
-        """Go on under another id, which leads nothing: a copy of this process may live on elsewhere."""
+        """Continue under another id, which leads nothing: a copy of this process may run elsewhere."""
         self.id = session_id
         self.count, self.heartbeat_at_s, self.line, self.claims_term = 0, None, None, True
         self.handed_over.clear()
         self.made.clear()
-        # its lock proves nothing: the session before it may live where the copy was made from
+        # our lock proves nothing: the older session may still run where this clone was copied from
         self.replaces_session = None

@@ -1,7 +1,7 @@
 """The sessions of this process: each sends heartbeats, and one of them may lead.
 
-No clock is compared between machines. All of it is arithmetic on what a round saw; the round (`protocol.py`) calls it.
-Elections are in `campaign.py`.
+No two machines' clocks are compared: all is computed from what the rounds of this process saw. The round
+(`protocol.py`) calls it. Elections are in `campaign.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gitcoord.core.liveness import AgentLiveness
 
 @dataclass(slots=True)
 class LocalSessions:
-    """The sessions of one process, none in a process that runs no agent."""
+    """The sessions of one process; none if the process runs no agent."""
 
     node: str
     profile: Profile
@@ -37,17 +37,17 @@ class LocalSessions:
     neighbours: Callable[[], Sequence[bytes]] = tuple  # newest heartbeats of this node's other processes
     watch: LeaderWatch = field(default_factory=LeaderWatch)
     lease: LeaderLease = field(default_factory=LeaderLease)
-    stretch: float = 1.0  # of the heartbeats' period, where the push budget binds
+    stretch: float = 1.0  # factor of the heartbeats' period, above 1 if the push budget is short
 
     def leading(self, terms: Terms) -> Session | None:
-        """Return the session here that leads, if the fold says that one does."""
+        """Return the session of this process that leads; None if none does."""
         for session in self.sessions:
             if session.agent == terms.leader and session.id == terms.session:
                 return session
         return None
 
     def made(self, session_id: str, count: int) -> bytes | None:
-        """Return the heartbeat of that number that a session here made, as far as that is remembered."""
+        """Return the heartbeat of that number that a session here made; None if it is not remembered."""
         return next((session.made.get(count) for session in self.sessions if session.id == session_id), None)
 
     def holds_lease(self, terms: Terms, now_s: float) -> bool:
@@ -56,12 +56,12 @@ class LocalSessions:
         return lead is not None and not lead.leaving and self.lease.held((terms.term, terms.session), now_s)
 
     def renew_lease(self, terms: Terms, started_s: float, now_s: float) -> None:
-        """Extend the lease of a leader here: the remote took ledger and outbox from a push begun at `started_s`."""
+        """Extend the lease of a leader here: the remote accepted ledger and outbox of a push begun at `started_s`."""
         if self.leading(terms) is not None:
             self.lease.renew((terms.term, terms.session), self.profile, started_s=started_s, now_s=now_s)
 
     def claim_again(self) -> None:
-        """Let each session here claim the term again, if it leads: the remote takes our writes to the ledger."""
+        """Let each session here claim the term again, if it leads: the remote accepts our writes to the ledger."""
         for session in self.sessions:
             session.claims_term = True
 
@@ -81,18 +81,18 @@ class LocalSessions:
                 and after != before
                 and session.replaces_session == after.session
             ):
-                # it was only asleep: a session that campaigned in its place would depose the living
+                # it was only asleep: a session that campaigned in its place would depose a running leader
                 session.replaces_session = None
 
     def begin_anew(self) -> None:
-        """Give all sessions other ids, which lead nothing: a copy of this process may live on elsewhere."""
+        """Give all sessions other ids, which lead nothing: a copy of this process may run elsewhere."""
         for session in self.sessions:
             session.begin_anew(self.rng.randbytes(6).hex())
         self.watch = LeaderWatch()
         self.lease.drop()
 
     def ousted(self, heartbeats: Sequence[Event]) -> Session | None:
-        """Return a session here that another one, of the same agent elsewhere, says it takes over from."""
+        """Return a session here from which another session of the same agent elsewhere says it takes over."""
         for session in self.sessions:
             for heartbeat in heartbeats:
                 if heartbeat.actor == session.agent and heartbeat.data.get("takes_over_from") == session.id:
@@ -100,7 +100,7 @@ class LocalSessions:
         return None
 
     def next_due_s(self, fleet: FleetState, now_s: float) -> float:
-        """Return the seconds until the next round is wanted, for the sake of heartbeats and campaigns."""
+        """Return the seconds until heartbeats and campaigns need the next round."""
         due = now_s + self.profile.poll_s
         lead = self.leading(fleet.terms)
         for session in self.sessions:
@@ -118,7 +118,7 @@ class LocalSessions:
         return min(period * self.stretch, limits.HEARTBEAT_PROMISE_S_MAX)
 
     def heartbeat_due(self, fleet: FleetState, now_s: float) -> bool:
-        """Return whether a session here should be heard of now."""
+        """Return whether a session here should send a heartbeat now."""
         lead = self.leading(fleet.terms)
         return any(
             s.leaving or s.heartbeat_at_s is None or now_s - s.heartbeat_at_s >= self.heartbeat_period_s(s is lead)
@@ -126,7 +126,7 @@ class LocalSessions:
         )
 
     def heartbeats(self, fleet: FleetState, now_s: float, *, timestamp: str, fresh: bool) -> list[bytes]:
-        """Return the newest heartbeat of every session of the node. `fresh`: make new ones for those that run here."""
+        """Return the newest heartbeat of every session of the node. `fresh`: make new ones for this process's own."""
         for session in self.sessions:
             if fresh or session.line is None:
                 self._renew_heartbeat(fleet, session, now_s, timestamp)
@@ -136,7 +136,7 @@ class LocalSessions:
         )
 
     def hand_over(self, fleet: FleetState, now_s: float, *, timestamp: str) -> list[Session]:
-        """Return the sessions with a new heartbeat for a neighbour's push to take along: half of a promise is over."""
+        """Make new heartbeats after half of the promised period, for a neighbour to push; return their sessions."""
         lead, due = self.leading(fleet.terms), []
         for session in self.sessions:
             half_s = self.heartbeat_period_s(session is lead) / 2
@@ -147,12 +147,12 @@ class LocalSessions:
         return due
 
     def confirm_heartbeats(self) -> None:
-        """Note that the remote took the outbox with the newest heartbeats."""
+        """Note that the remote accepted the outbox with the newest heartbeats."""
         for session in self.sessions:
             session.confirm_heartbeat()
 
     def _confirm_handed_over(self, heartbeats: Sequence[Event]) -> None:
-        """Note which of the heartbeats that were handed over a neighbour's push took along."""
+        """Note which handed over heartbeats a neighbour has pushed."""
         for session in self.sessions:
             mine = [one for one in heartbeats if one.actor == session.agent and one.data.get("session") == session.id]
             for count in {one.data.get("n") for one in mine} & session.handed_over.keys():

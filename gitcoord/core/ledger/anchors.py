@@ -1,8 +1,8 @@
-"""Anchors: what a newcomer was given by somebody it trusts, and goes by before it believes what others folded.
+"""Anchors: facts that a newcomer got from somebody it trusts, and checks before it believes others' checkpoints.
 
 An anchor is the fingerprint of the founder's key, or `POSITION:DIGEST`, the digest of the log up to a position. With
-one, a newcomer works out from the log itself who is a member, with which role and key, and who leads. Only the lines
-about these are parsed, and their signatures checked. A checkpoint that says anything else is not believed.
+an anchor, a newcomer folds the lines about members, roles, keys and leaders itself. Only these lines are parsed, and
+their signatures checked. A checkpoint that says anything else is not believed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FINGERPRINT = re.compile(FINGERPRINT_PREFIX + r"[A-Za-z0-9_-]{43}")
 
 @dataclass(frozen=True, slots=True)
 class Anchors:
-    """The founder's fingerprints and the digests that were given; empty: none was."""
+    """The given fingerprints of the founder, and the given digests by position. Empty: no anchor was given."""
 
     founders: frozenset[str] = field(default_factory=frozenset)
     digests: tuple[tuple[int, str], ...] = ()
@@ -39,7 +39,7 @@ class Anchors:
 
 
 def read(text: str) -> Anchors:
-    """Return the anchors in `text`, with spaces or commas between. Raise Refused where one is none."""
+    """Return the anchors in `text`, separated by spaces or commas. Raise Refused if a word is not an anchor."""
     founders, digests = set(), []
     for word in re.split(r"[\s,]+", text.strip()) if text.strip() else ():
         found = _DIGEST.fullmatch(word)
@@ -56,12 +56,12 @@ def read(text: str) -> Anchors:
 
 
 def may_be_closed(lines: Iterable[bytes]) -> bool:
-    """Return whether any line says, rightly or not, that an admin has to admit newcomers."""
+    """Return whether any line says, validly or not, that an admin has to admit newcomers."""
     return any(may_say(line, "admission", "closed") for line in lines)
 
 
 def check(anchors: Anchors, lines: Sequence[bytes]) -> None:
-    """Raise ForeignLedger where the log is not the one that the anchors are of."""
+    """Raise ForeignLedger if the log does not fit the anchors."""
     if anchors.founders:
         try:
             founder = fingerprint(parse(lines[0]).key) if lines else "nobody's"
@@ -90,10 +90,10 @@ def check(anchors: Anchors, lines: Sequence[bytes]) -> None:
 
 
 def members_of(lines: Sequence[bytes], like: FleetState) -> FleetState:
-    """Return a fold of the lines about members and leaders alone, for its `members` and `terms`.
+    """Return a fold of the lines about members and leaders only, for its `members` and `terms`.
 
-    It is of a fleet with the features of `like`. It can differ from the whole fold, as where a line's term was used up
-    by others. Then a checkpoint is not believed, and everything is folded.
+    It has those features of `like` that matter for these. It can differ from the complete fold, for example if other
+    lines used up a line's term. In this case a checkpoint is not believed, and everything is folded.
     """
     governing, digest = [], EMPTY
     for position, line in enumerate(lines, 1):
@@ -116,7 +116,7 @@ def _take(fleet: FleetState, position: int, line: bytes, before: str) -> None:
         event = parse(line)
         if event.type in GOVERNING:
             fleet.check_signature(event)
-            fleet.position, fleet.digest = position - 1, before  # an election counts only right after its log
+            fleet.position, fleet.digest = position - 1, before  # an election counts only after the log that it names
             fleet.apply(event)
     except (Malformed, Inadmissible):
-        return  # then the whole fold differs, and is what counts
+        return  # the complete fold decides about such a line

@@ -1,6 +1,6 @@
-"""The ledger branch: how a reader keeps what it trusts, whoever wrote there, and folds it.
+"""The ledger branch: how a reader keeps the lines that it trusts, whoever wrote there, and folds them.
 
-A commit's tree is always written from the trusted copy, never from what was found: to write is to repair.
+A commit's tree is always written from the trusted copy, never from the tree that was found: to write is to repair.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from gitcoord.core.ledger.log_files import File, Log, LogFiles, lines_of, segmen
 from gitcoord.core.ledger.trees import clean, place, root_of
 from gitcoord.core.ports import Objects, Oid, TreeEntry
 
-SEGMENTS_AT_HAND = 32  # of which a reader keeps the lines: half a megabyte
+SEGMENTS_AT_HAND = 32  # segments whose lines a reader caches: half a megabyte
 
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that takes no position (or, `missing`, a trusted line that is gone from the branch)."""
+    """A line that takes no position, or a trusted line that is gone from the branch."""
 
     commit: Oid
     file: str
-    number: int  # in that file, from 1
+    number: int  # in that file, from 1; 0: the file itself is bad
     line: bytes
     reason: str
 
@@ -40,7 +40,7 @@ class BadLine:
 
 @dataclass(frozen=True, slots=True)
 class RawLine:
-    """One raw line as it lies in a commit's tree."""
+    """One raw line as found in a commit's tree."""
 
     file: str
     number: int
@@ -56,19 +56,19 @@ class LedgerBranch:
         self.files = LogFiles(objects)
         self.log = Log()
         self.tip: Oid | None = None
-        self.root: dict[str, TreeEntry] = {}  # what lies at the top of the tip
-        self.damaged = False  # what lies on the branch differs from the trusted copy
-        self.damages = 0  # commits absorbed that did
-        self.fully_walked = True  # every commit from the root was read, so that any tampering between was seen
+        self.root: dict[str, TreeEntry] = {}  # the root of the tip's tree
+        self.damaged = False  # the tip's lines differ from the trusted copy
+        self.damages = 0  # number of applied commits whose lines did
+        self.fully_walked = True  # every commit from the first was read, so that any tampering between was seen
         # position of the checkpoint that this fold began with; 0: every line was folded here
         self.checkpoint_position = 0
-        self.rejected_checkpoint: Oid | None = None  # the newest checkpoint that is not what the log gives
+        self.rejected_checkpoint: Oid | None = None  # the newest checkpoint that differs from the fold
         self.bad: list[BadLine] = []
-        self._reported: set[tuple[bytes, str]] = set()  # while the damage lasts: each line is named once
-        self._shapes: dict[Oid, tuple[tuple[Oid, ...], bytes]] = {}  # of the commits compared last
+        self._reported: set[tuple[bytes, str]] = set()  # lines in `bad`, while the damage lasts: each is noted once
+        self._shapes: dict[Oid, tuple[tuple[Oid, ...], bytes]] = {}  # the log files of the commits compared last
 
     def apply_commit(self, commit: Oid, *, known: Mapping[bytes, Event | None] | None = None) -> None:
-        """Read one commit on top of what is trusted, and fold what is new. Never fails on bad content.
+        """Read one commit after the trusted ones, and fold its new lines. Bad content never makes it fail.
 
         `known`: lines whose form and signature were checked already.
         """
@@ -98,14 +98,14 @@ class LedgerBranch:
         self.tip, self.root = commit, root
 
     def note(self, bad: BadLine) -> None:
-        """Remember what is wrong with the branch: each once while it lasts."""
+        """Add a bad line to `bad`, once while the damage lasts."""
         key = (bad.line, bad.reason)
         if key not in self._reported and len(self.bad) < limits.BAD_LINES_MAX:
             self._reported.add(key)
             self.bad.append(bad)
 
     def extends(self, older: Oid, newer: Oid) -> bool:
-        """Whether the log of commit `newer` is that of `older` and then more; no line is looked at."""
+        """Return whether the log of commit `newer` begins with the log of `older`. No line is parsed."""
         segments, tail = self._shape(older)
         more, end = self._shape(newer)
         if more[: len(segments)] != segments:
@@ -121,7 +121,7 @@ class LedgerBranch:
         return self._shapes[commit]
 
     def _trusted(self, common: int) -> list[RawLine]:
-        """The trusted lines after the first `common` segments, and where they belong."""
+        """Return the trusted lines after the first `common` segments, with their files and numbers."""
         trusted = []
         for index, oid in enumerate(self.log.segments[common:], common):
             path = segment_path(index)
@@ -129,7 +129,7 @@ class LedgerBranch:
         return trusted + [RawLine(self.log.open_path, number, line) for number, line in enumerate(self.log.open, 1)]
 
     def _compare(self, commit: Oid, trusted: Sequence[RawLine], files: Sequence[File]) -> Iterator[RawLine]:
-        """The found lines that are not trusted ones; what is gone or moved is recorded as bad."""
+        """Yield the found lines that are not trusted ones; note trusted lines that are gone or moved as bad."""
         for file in files:
             if file.trouble:
                 self.note(BadLine(commit, file.path, 0, b"", file.trouble))
@@ -160,9 +160,9 @@ class LedgerBranch:
                 )
 
     def resume(self, fleet: FleetState, counts: Sequence[int], commit: Oid) -> None:
-        """Go on from `fleet`, which was folded up to `commit`, where the segments had so many lines each.
+        """Continue from `fleet`, which was folded up to `commit`; `counts` are the numbers of lines of its segments.
 
-        Raises ValueError if that does not fit.
+        Raise ValueError if they do not fit.
         """
         root = root_of(self.objects, commit)
         listing = self.files.listing(root)
@@ -174,13 +174,13 @@ class LedgerBranch:
         self.tip, self.root, self.fully_walked = commit, root, False
 
     def fold_anew(self, taken: Sequence[bytes]) -> None:
-        """Fold all lines once more, those of the log and `taken` after them: what counts among them has changed.
+        """Fold all lines again, those of the log and `taken` after them, since a revocation reaches back.
 
-        Raises Corrupt where a checkpoint was believed, and is not of the lines that lie before it.
+        Raise Corrupt if the fold began with a checkpoint that does not fit the lines before it.
         """
         read, before = self.line_at(), sum(self.log.counts) + len(self.log.open)
         lines = [*(read(position) for position in range(1, before + 1)), *taken]
-        while self.fleet.revocations.learnt is not None:  # each time it knows one more, or refuses one more
+        while self.fleet.revocations.learnt is not None:  # each fold knows one revocation more, or refuses one more
             fleet = self.fleet.anew()
             for line in lines:
                 try:
@@ -201,11 +201,11 @@ class LedgerBranch:
     # Writing
 
     def extend(self, lines: Sequence[bytes], cuts: Container[int] = ()) -> Log:
-        """The trusted log with `lines` after it, sealed where due; many lines at `cuts`. Changes nothing."""
+        """Return the trusted log with `lines` appended, and full files sealed; many lines are cut at `cuts` too."""
         return self.files.extended(self.log, lines, cuts)
 
     def write(self, log: Log, files: Mapping[str, bytes | None]) -> Oid:
-        """The tree that holds `log`, the tip's other files, and `files` in their place (None: removed)."""
+        """Write the tree that holds `log`, the tip's other files, and `files` (None: removed). Return its id."""
         root = clean(self.root)
         self.files.put(log, root)
         for path, data in files.items():
@@ -215,7 +215,7 @@ class LedgerBranch:
     # Reading
 
     def line_at(self) -> Callable[[int], bytes]:
-        """A reader of lines by position, that keeps the segments read last at hand."""
+        """Return a function that reads the line at a position, and caches the segments that it read last."""
         starts, total = [], 1
         for count in self.log.counts:
             starts.append(total)
@@ -230,7 +230,7 @@ class LedgerBranch:
                 if len(cache) > SEGMENTS_AT_HAND:
                     cache.clear()
                 cache[index] = lines_of(self.objects.blob(self.log.segments[index]))
-                if len(cache[index]) != self.log.counts[index]:  # as a checkpoint said that was believed
+                if len(cache[index]) != self.log.counts[index]:  # the counts may come from a checkpoint
                     raise Corrupt(
                         f"{segment_path(index)} does not hold {self.log.counts[index]} lines, as the "
                         "checkpoint says with which this clone began: run `gitcoord verify`"
@@ -241,17 +241,17 @@ class LedgerBranch:
 
 
 class _Taking:
-    """The lines of one commit, on their way into the fold."""
+    """Folds the lines of one commit, and notes the bad ones."""
 
     def __init__(self, branch: LedgerBranch, commit: Oid, known: Mapping[bytes, Event | None]) -> None:
         self.branch, self.commit, self.known = branch, commit, known
-        self.whole = True  # nothing bad was met
+        self.whole = True  # no bad line was met
         self.taken: list[bytes] = []
-        self.counts: list[int] = []  # of the lines of each file
-        self.last: Sequence[bytes] = ()  # the lines of the last one
+        self.counts: list[int] = []  # the number of lines of each file
+        self.last: Sequence[bytes] = ()  # the lines of the last file
 
     def files(self, files: Iterable[File], *, skip: int) -> None:
-        """All lines but the first `skip`."""
+        """Fold all lines but the first `skip`."""
         for file in files:
             if file.trouble:
                 self._note(file.path, 0, b"", file.trouble)
@@ -285,7 +285,7 @@ class _Taking:
 
 
 def _in_common(mine: Sequence[Oid], theirs: Sequence[Oid]) -> int:
-    """How many leading segments are the same."""
+    """Return how many segments from the first on are the same."""
     if mine is theirs:
         return len(mine)
     return next((n for n, (one, other) in enumerate(zip(mine, theirs)) if one != other), min(len(mine), len(theirs)))

@@ -1,12 +1,12 @@
-"""A checkpoint: the fold as it stood at some position, so that a newcomer need not replay what came before.
+"""A checkpoint: the fold at some position, so that a newcomer need not replay the lines before it.
 
-What is believed, and why: a checkpoint names the log files that it was folded from, by the ids of their objects, and
-is signed by the leader that wrote it. A newcomer believes it only beside these very files: nobody took a line away or
-changed one. In a fleet that is closed, or whose founder's key or digest it was given (`anchors.py`), it works out from
-the lines themselves who is a member with which role and key, and believes no checkpoint that says anything else, or
-that is signed by anybody else; without an anchor it folds everything there. That the rest of the fold was honest it
-cannot see: everybody who follows the ledger compares each new checkpoint with their own fold, byte for byte, and
-`gitcoord verify` folds all lines anew.
+Which checkpoints a newcomer believes, and why: A checkpoint names the log files that it was folded from, by the ids of
+their objects, and the leader that wrote it signs it. A newcomer believes it only beside these very files: nobody
+removed a line or changed one. If the newcomer was given the founder's key or a digest (`anchors.py`), it folds the
+lines about members itself, and believes no checkpoint with other members, roles or keys, or signed by anybody else. In
+a closed fleet without an anchor it believes none, and folds everything. A newcomer cannot see whether the rest of the
+fold was honest. But everybody who follows the ledger compares each new checkpoint with their own fold, byte for byte,
+and `gitcoord verify` folds all lines.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ NOT_OURS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
 
 
 class InvalidCheckpoint(ValueError):
-    """The checkpoint is not of the log that it lies beside; says why."""
+    """The checkpoint does not fit the log beside it; says why."""
 
 
 def write(branch: LedgerBranch) -> bytes:
-    """The checkpoint of a fold and its log: the same bytes on every machine."""
+    """Return the checkpoint of a fold and its log: the same bytes on every machine."""
     value = branch.fleet.dump() | {"log": {"counts": branch.log.counts, "files": _name_of(branch.log)}}
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
 def sign(data: bytes, *, agent: str, term: int, position: int, signer: Signer, fleet_id: str) -> bytes:
-    """Return the checkpoint `data` as its author, the leader of that term, hands it out."""
+    """Return the checkpoint `data` with the signature of its author, the leader of `term`."""
     seal = Seal(agent, signer.key, term, position, "")
     seal = seal._replace(sig=signer.sign(_message(data, seal, fleet_id)))
     written = json.dumps(seal._asdict(), separators=(",", ":"), ensure_ascii=False)
@@ -50,7 +50,7 @@ def sign(data: bytes, *, agent: str, term: int, position: int, signer: Signer, f
 
 
 class Seal(NamedTuple):
-    """By whom a checkpoint was signed."""
+    """The signature of a checkpoint, and its author."""
 
     agent: str
     key: str
@@ -60,13 +60,13 @@ class Seal(NamedTuple):
 
 
 def _message(data: bytes, seal: Seal, fleet_id: str) -> bytes:
-    """Return what is signed; no event begins so."""
+    """Return the bytes to sign. No event begins with the same bytes."""
     named = json.dumps(["checkpoint", *seal[:4], hash_of(data)])
     return context_of(fleet_id) + named.encode()
 
 
 def _split(data: bytes) -> tuple[bytes, Seal | None]:
-    """Return what the fold gives, and by whom it is signed."""
+    """Return the checkpoint without its signature, and the signature; None if there is none."""
     at = data.rfind(_SEAL)
     try:
         seal = Seal(**json.loads(data[at + len(_SEAL) : -2])) if at >= 0 else None
@@ -77,7 +77,7 @@ def _split(data: bytes) -> tuple[bytes, Seal | None]:
 
 
 def _unsigned(data: bytes, seal: Seal | None, fleet: FleetState) -> str | None:
-    """Return why a checkpoint is not signed by the leader of its term, as `fleet`, which it is of, has it."""
+    """Return why a checkpoint of `fleet` is not signed by the leader of its term; None if it is."""
     if fleet.verifier is None:
         return None
     member, terms = fleet.members.get(seal.agent) if seal is not None else None, fleet.terms
@@ -98,8 +98,9 @@ def _name_of(log: Log) -> str:
 def start(branch: LedgerBranch, commit: Oid, anchors: Anchors = Anchors()) -> None:
     """Let `branch`, which is empty, begin with the checkpoint in the tree of `commit`.
 
-    Where there is none, or one of another version, it stays empty; also in a closed fleet without an anchor, and where
-    the checkpoint is wrong, or the log beside it is not the one that `anchors` are of, which is noted as bad.
+    The branch stays empty if there is no checkpoint, if another version wrote it, or if the fleet is closed and there
+    is no anchor. It also stays empty if the checkpoint is wrong, or the log beside it is not that of `anchors`; this is
+    noted as bad.
     """
     root = root_of(branch.objects, commit)
     oid = _oid_in(root)
@@ -120,9 +121,9 @@ def start(branch: LedgerBranch, commit: Oid, anchors: Anchors = Anchors()) -> No
 
 
 def _is_anchored(branch: LedgerBranch, root: Mapping[str, TreeEntry], fleet: FleetState, anchors: Anchors) -> bool:
-    """Return whether members and keys are known to be right, or need not be: the fleet is open, and there is no anchor.
+    """Return whether members and keys were checked, or need no check: the fleet is open, and there is no anchor.
 
-    Raises Unbelievable where they are wrong.
+    Raise InvalidCheckpoint if they are wrong.
     """
     lines = [line for file in branch.files.files(branch.files.listing(root), 0) for line in file.lines]
     if not anchors and not anchor.may_be_closed(lines):
@@ -142,7 +143,7 @@ def _is_anchored(branch: LedgerBranch, root: Mapping[str, TreeEntry], fleet: Fle
 
 
 def check(branch: LedgerBranch, commit: Oid) -> None:
-    """Compare the checkpoint that `commit` brings, if it does, with the fold of `branch`, which is at its parent."""
+    """Compare a new checkpoint in `commit` with the fold of `branch`, which is at the commit's parent."""
     oid = _oid_in(root_of(branch.objects, commit))
     if oid is None or oid == _oid_in(branch.root) or branch.tip is None or branch.damaged:
         return
@@ -173,7 +174,7 @@ def _disbelieve(branch: LedgerBranch, commit: Oid, oid: Oid, reason: str) -> Non
 
 
 def _bytes(branch: LedgerBranch, oid: Oid) -> bytes:
-    """Raises Unbelievable where there are too many."""
+    """Return the checkpoint's bytes. Raise InvalidCheckpoint if it is too large."""
     try:
         return branch.objects.blob(oid, bytes_max=limits.CHECKPOINT_BYTES_MAX)
     except Corrupt as wrong:
@@ -181,7 +182,7 @@ def _bytes(branch: LedgerBranch, oid: Oid) -> bytes:
 
 
 def _read(branch: LedgerBranch, data: bytes) -> Mapping[str, Any] | None:
-    """What was written down; None where another version wrote it. Raises Unbelievable."""
+    """Return the checkpoint's JSON; None if another version wrote it. Raise InvalidCheckpoint if it cannot be read."""
     try:
         value: dict[str, Any] = json.loads(data)
         of_others = value["schema"] != branch.fleet.schema and str(value["schema"]).startswith("gitcoord.state/")
@@ -202,7 +203,7 @@ def _no_state(wrong: Exception) -> InvalidCheckpoint:
 
 
 def log_of(branch: LedgerBranch, root: Mapping[str, TreeEntry], value: Mapping[str, Any]) -> Log:
-    """The log that a checkpoint is of, as it lies in the same tree. Raises Unbelievable where it does not."""
+    """Return the log of a checkpoint, as found in the same tree. Raise InvalidCheckpoint if it is not there."""
     try:
         position, counts, files = int(value["position"]), tuple(map(int, value["log"]["counts"])), value["log"]["files"]
     except NOT_OURS as wrong:

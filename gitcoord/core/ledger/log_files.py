@@ -1,4 +1,4 @@
-"""Log files: the ledger's lines lie in numbered files, of which only the last one grows.
+"""Log files: the ledger's lines are in numbered files, of which only the last one grows.
 
 `events-0000000030.log` is the open end. When it holds 16 KiB, the next commit moves it as it is into a folder of
 `events/`, 64 to each, and begins the next one. The name is made for git, which looks for differences between objects
@@ -22,14 +22,14 @@ from gitcoord.core.ledger.trees import readable, tree_of
 from gitcoord.core.ports import Objects, Oid, TreeEntry
 
 SEALED = "events"
-AHEAD_FILES_MIN = 32  # to start a process takes as long as to ask for some
+AHEAD_FILES_MIN = 32  # for fewer files, a process that reads ahead would start too slowly to help
 _OPEN = re.compile(r"events-\d+\.log\Z", re.ASCII)
 _SHIFTS = range(2 * limits.SEGMENT_DIGITS - 2, -1, -2)
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The lines of a ledger: sealed segments (blob ids, with their numbers of lines) and the open end."""
+    """The lines of a ledger: sealed segments (blob ids, and their numbers of lines) and the open file's lines."""
 
     segments: tuple[Oid, ...] = ()
     counts: tuple[int, ...] = ()
@@ -41,7 +41,7 @@ class Log:
 
 
 class Listing(NamedTuple):
-    """The log files that a tree names. `odd`: what lies there and is none of ours ("" when all is)."""
+    """The log files that a tree names. `odd`: a path among them that we would not write; "" if there is none."""
 
     segments: tuple[Oid, ...]
     open: TreeEntry | None
@@ -62,17 +62,17 @@ class File(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def open_path(index: int) -> str:
-    """The path of log file `index` while it is the last one."""
+    """Return the path of log file `index` while it is the last one."""
     return f"events-{_digits(index)}.log"
 
 
 def segment_path(index: int) -> str:
-    """The path of log file `index` once it is sealed."""
+    """Return the path of log file `index` after it is sealed."""
     return f"{SEALED}/{_folder(index)}/{open_path(index)}"
 
 
 def _folder(index: int) -> str:
-    """The name of the folder in which log file `index` lies once it is sealed: the leading digits of its number."""
+    """Return the name of the folder of the sealed log file `index`: the leading digits of its number."""
     return _digits(index)[: -limits.SEGMENT_DIGITS_IN_FOLDER]
 
 
@@ -81,7 +81,7 @@ def _digits(index: int) -> str:
 
 
 def lines_of(data: bytes) -> list[bytes]:
-    """The lines of a log file; a last one without a newline counts too."""
+    """Return the lines of a log file. A last line without a newline counts too."""
     lines = data.split(b"\n")
     if lines and lines[-1] == b"":
         lines.pop()
@@ -97,7 +97,7 @@ class LogFiles:
 
     def __init__(self, objects: Objects) -> None:
         self.objects = objects
-        self._sealed: tuple[Oid, tuple[Oid, ...], str] = ("", (), "")  # the `events` tree met last, and what is in it
+        self._sealed: tuple[Oid, tuple[Oid, ...], str] = ("", (), "")  # the `events` tree read last, and its content
         self._folders: dict[Oid, tuple[tuple[str, Oid], ...]] = {}
         self._wholes: dict[tuple[Oid, int], tuple[Oid, ...]] = {}
         self._folder_oids: dict[tuple[int, tuple[Oid, ...]], Oid] = {}
@@ -105,14 +105,14 @@ class LogFiles:
     # Reading
 
     def listing(self, root: Mapping[str, TreeEntry]) -> Listing:
-        """What a commit's tree names as its log."""
+        """Return the log files that a commit's tree names."""
         segments, odd = self._segments_of(root)
         name = open_path(len(segments))
         strays = (other for other in root if other != name and _OPEN.match(other))
         return Listing(segments, root.get(name), odd or next(strays, ""))
 
     def files(self, listing: Listing, first: int = 0) -> Iterator[File]:
-        """The log files in their order, from segment number `first` on; the open end is the last one."""
+        """Yield the log files in their order, from segment number `first` on. The last one is the open file."""
         if listing.odd:
             yield File(readable(listing.odd), (), "not a log file of ours")
         if len(listing.segments) - first >= AHEAD_FILES_MIN:
@@ -127,7 +127,7 @@ class LogFiles:
             yield self._file(listing.open_path, listing.open.oid)
 
     def bytes_of(self, oid: Oid) -> bytes:
-        """A log file's bytes; none where it is no such file."""
+        """Return a log file's bytes; none if it cannot be read."""
         try:
             return self.objects.blob(oid, bytes_max=limits.LOG_FILE_BYTES_MAX)
         except Corrupt:
@@ -165,7 +165,7 @@ class LogFiles:
                 segments += ours
                 seen.update((folder.oid, *ours))
                 continue
-            # Lines stand once: a small tree could name one folder, or one file, a million times.
+            # Each file counts once: a small tree could name one folder, or one file, a million times.
             files = self._files_in(folder.oid) if folder.is_tree and folder.oid not in seen else ()
             seen.add(folder.oid)
             if not files:
@@ -181,7 +181,7 @@ class LogFiles:
         return tuple(segments), odd if segments or odd else SEALED
 
     def _whole(self, name: str, folder: TreeEntry, first: int) -> tuple[Oid, ...]:
-        """The files of a folder that is just as we would write it, from number `first` on; none of any other."""
+        """Return the files of a folder if it is exactly as we would write it, from number `first` on; () if not."""
         key = (folder.oid, first)
         if key not in self._wholes:
             files = self._files_in(folder.oid) if folder.is_tree else ()
@@ -200,9 +200,9 @@ class LogFiles:
     # Writing
 
     def extended(self, log: Log, lines: Sequence[bytes], cuts: Container[int] = ()) -> Log:
-        """`log` with `lines` after it. A full open end is sealed as it is: its object is there already.
+        """Return `log` with `lines` appended. A full open file is sealed as it is: its object exists already.
 
-        Where there are so many lines that they are cut in any case, they are cut before those at `cuts`, too.
+        If there are so many lines that they are cut in any case, they are also cut before those at `cuts`.
         """
         if not lines:
             return log
@@ -242,7 +242,7 @@ class LogFiles:
 
 
 def _pieces(lines: Sequence[bytes], bytes_max: int, is_cut: Callable[[int], bool]) -> list[tuple[bytes, ...]]:
-    """`lines`, of which there are some, cut where that is wished, or a piece would have more than `bytes_max`."""
+    """Cut `lines`, at least one, where `is_cut` says so, or where a piece would have more than `bytes_max`."""
     pieces: list[tuple[bytes, ...]] = []
     start = size = 0
     for index, line in enumerate(lines):

@@ -1,6 +1,6 @@
-"""An outbox: the pushed image of one node's queue, and the heartbeats of its agents. Written by that node alone.
+"""An outbox: the pushed image of one node's queue, and the heartbeats of its agents. That node alone writes it.
 
-A parentless commit, rewritten at each push: nobody needs its history, and it cannot lose a race.
+It is a commit without a parent, replaced at each push: nobody needs its history, and it cannot lose a race.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ QUEUE, HEARTBEATS, ORPHANS = "queue", "heartbeats.log", "orphans.log"
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """What a node's outbox holds. `lines` are its own pending ones, `orphans` others' offered again."""
+    """The content of a node's outbox: `lines` are its own pending lines, `orphans` lines that a ledger lost."""
 
     oid: Oid
     lines: tuple[bytes, ...] = ()
     orphans: tuple[bytes, ...] = ()
     heartbeats: tuple[Event, ...] = ()  # parsed, signatures NOT checked
-    blobs: Mapping[Oid, tuple[bytes, ...]] = field(default_factory=dict)  # its files, to be read once
+    blobs: Mapping[Oid, tuple[bytes, ...]] = field(default_factory=dict)  # its files, so that each is read once
 
 
 def write(
@@ -41,7 +41,7 @@ def write(
     parent: Oid | None,
     time_s: int,
 ) -> Oid:
-    """The outbox commit. `nonce` makes it differ from every other: git does not check a push of what is there."""
+    """Write the outbox commit; return its id. `nonce` makes it unique: git does not check a push of an equal value."""
     root = {}
     chunks: dict[int, list[bytes]] = {}
     for event in pending:
@@ -58,9 +58,9 @@ def write(
 
 
 def chosen(shown: Mapping[str, Oid], *, ledger_ref: str, outboxes: str, first: Collection[str] = ()) -> Fetched:
-    """Return what of a remote's refs is to be fetched. `outboxes`: what the names of their refs begin with.
+    """Return which of a remote's refs to fetch. `outboxes`: the prefix of their refs. `first`: nodes to prefer.
 
-    There may be any number, of any names: anybody who may push can make them. `first`: nodes that go before others.
+    There may be any number of refs with any names: anybody who may push can make them.
     """
     below = {ref: ref.removeprefix(outboxes) for ref in shown if ref.startswith(outboxes)}
     boxes = sorted(ref for ref, node in below.items() if NODE.match(node))
@@ -76,15 +76,15 @@ def chosen(shown: Mapping[str, Oid], *, ledger_ref: str, outboxes: str, first: C
 
 
 def chunk_of(event: Event) -> int:
-    """The number of the file that holds an event in its node's outbox."""
+    """Return the number of the file that holds an event in its node's outbox."""
     return (event.seq or 0) // limits.OUTBOX_CHUNK_EVENTS
 
 
 def read(objects: Objects, oid: Oid, before: Outbox | None = None, *, whole: bool = False) -> Outbox:
-    """What lies in an outbox. Others wrote it: what is not of its shape reads as nothing.
+    """Return the content of an outbox. Others wrote it: files of another shape count as empty.
 
-    Files that were in `before` (the same outbox, earlier) are not read again. Unless `whole` (it is our own) no more
-    is taken than fits into memory: when that is sequenced, the outbox shrinks, and the rest has its turn.
+    Files that were in `before` (the same outbox, earlier) are not read again. Unless `whole` (it is our own), the size
+    is limited: after these lines are sequenced the outbox shrinks, and the rest can be read.
     """
     blobs: dict[Oid, tuple[bytes, ...]] = {}
     old = before.blobs if before is not None else {}

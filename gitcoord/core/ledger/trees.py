@@ -1,4 +1,4 @@
-"""Trees: folders of a commit, read with distrust, for somebody else may have written them."""
+"""Trees: folders of a commit. Nothing in them is trusted: somebody else may have written them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NO_NAMES = (".", "..", ".git")
 
 
 def root_of(objects: Objects, commit: Oid) -> dict[str, TreeEntry]:
-    """What lies at the top of a commit; nothing, where somebody has put more than can be read."""
+    """Return the root of a commit's tree; an empty one if it is too large to be read."""
     try:
         return objects.tree(objects.commit(commit).tree)
     except Oversized:
@@ -19,7 +19,7 @@ def root_of(objects: Objects, commit: Oid) -> dict[str, TreeEntry]:
 
 
 def tree_of(objects: Objects, oid: Oid) -> dict[str, TreeEntry]:
-    """A tree that somebody else wrote; what is none reads as empty."""
+    """Return a tree that somebody else wrote; an empty one if it cannot be read."""
     try:
         return objects.tree(oid)
     except Corrupt:
@@ -27,7 +27,7 @@ def tree_of(objects: Objects, oid: Oid) -> dict[str, TreeEntry]:
 
 
 def file_of(objects: Objects, commit: Oid, path: str, *, bytes_max: int | None = None) -> bytes | None:
-    """A file of a commit; None when there is none, or a larger one."""
+    """Return a file of a commit; None if there is none, or if it has more than `bytes_max`."""
     entries = root_of(objects, commit)
     *folders, name = path.split("/")
     try:
@@ -39,17 +39,17 @@ def file_of(objects: Objects, commit: Oid, path: str, *, bytes_max: int | None =
 
 
 def readable(path: str) -> str:
-    """A path that somebody else chose, as it may stand in an event."""
+    """Return a path that somebody else chose as ASCII text of at most 100 characters, for an event or a message."""
     return path.encode("unicode_escape", "backslashreplace").decode("ascii")[:100]
 
 
 def clean(entries: dict[str, TreeEntry]) -> dict[str, TreeEntry]:
-    """Without names that git itself would refuse to check out: somebody else may have put them there."""
+    """Drop names that git itself would refuse to check out: somebody else may have put them there."""
     return {name: entry for name, entry in entries.items() if name and "/" not in name and name not in _NO_NAMES}
 
 
 def place(objects: Objects, root: dict[str, TreeEntry], path: Sequence[str], data: bytes | None) -> None:
-    """Put a file at `path` into `root`, which changes, and into the folders on the way (None: remove it)."""
+    """Put a file at `path` into `root`, and change the folders on the way (None: remove the file)."""
     name = path[0]
     if len(path) == 1:
         if data is None:
