@@ -11,9 +11,9 @@ from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Draft, Head
 from gitcoord.core.leadership.budget import Budget
 from gitcoord.core.leadership.sessions import LocalSessions
+from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.round.replica import Clock, Replica
 from gitcoord.node.agent.sessions import AgentSessions
-from gitcoord.simulation.checking.folds import SharedBranch
 from gitcoord.simulation.disk import Crash, Files, SimDisk
 from gitcoord.simulation.objects import SimStore
 from gitcoord.simulation.remote import SimulatedRemote
@@ -105,9 +105,9 @@ class Machine:
         self.seats = AgentSessions(cast("Node", self), lambda kind, text: None, lambda: False)
         self.leader_seen: object = None
 
-    def fresh(self) -> SharedBranch:
+    def fresh(self) -> LedgerBranch:
         """A reader that has read nothing yet."""
-        return SharedBranch(self.store, FleetState(self.world.features, self.world.signers.verifier), self.world.folds)
+        return LedgerBranch(self.store, FleetState(self.world.features, self.world.signers.verifier))
 
     def local_s(self) -> float:
         """This machine's own monotonic clock."""

@@ -18,7 +18,6 @@ from gitcoord.core.names import uid_from
 from gitcoord.core.ports import Oid, TreeEntry
 from gitcoord.core.round.replica import Replica
 from gitcoord.simulation import chores
-from gitcoord.simulation.checking.folds import Folds
 from gitcoord.simulation.disk import SimDisk
 from gitcoord.simulation.faults import Weather
 from gitcoord.simulation.objects import Decoded, SimStore
@@ -80,7 +79,6 @@ class World:
     at_risk: dict[str, str] = field(default_factory=dict)  # uid → why its author's disk has it no more
     forged: set[bytes] = field(default_factory=set)  # lines that a liar made
     decoded: Decoded = field(default_factory=Decoded)
-    folds: Folds = field(default_factory=dict)
     god: SimStore = field(init=False)
     fleet_id: str = field(init=False)
     _dice: dict[str, random.Random] = field(default_factory=dict)

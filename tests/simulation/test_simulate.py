@@ -11,9 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from gitcoord.cli.simulate import command
-from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.simulation import disk, faults, many, story
-from gitcoord.simulation.checking.folds import SharedBranch
 from gitcoord.simulation.schedule import Options, run
 from gitcoord.store.home.queue_file import HeadFile
 
@@ -55,13 +53,6 @@ def test_a_seed_replays_byte_for_byte_in_another_process() -> None:
     }
     assert len(told) == 1
     assert "LEDGER" in told.pop()
-
-
-def test_what_machines_share_of_their_folds_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    seeds = (14, 29)  # nearly every class of faults
-    shared = [run(seed, SHORT, keep_trace=True) for seed in seeds]
-    monkeypatch.setattr(SharedBranch, "apply_commit", LedgerBranch.apply_commit)
-    assert [run(seed, SHORT, keep_trace=True) for seed in seeds] == shared
 
 
 def test_processes_beside_each_other_find_what_one_finds() -> None:

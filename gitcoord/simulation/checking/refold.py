@@ -1,7 +1,7 @@
-"""The ledger folded anew, by one who was never there: the same state, at a bounded price for each event.
+"""The ledger folded again by a newcomer: the same state, at a bounded price for each event.
 
-Machines of a schedule share their folds, so they could hardly differ. This reader shares nothing with them, writes its
-fold down and reads it back on the way, as a cache and a checkpoint do, and counts the steps of what others wrote.
+This reader writes its fold down and reads it back on the way, as a cache and a checkpoint do, and counts the steps that
+each event of the hostile member takes.
 """
 
 from __future__ import annotations
