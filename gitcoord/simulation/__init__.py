@@ -1,1 +1,1 @@
-"""A fleet in virtual time: the product's own protocol against a world that loses, delays, reorders and lies."""
+"""A fleet in virtual time: the product's own protocol in a world that loses, delays, reorders and forges messages."""

@@ -1,4 +1,4 @@
-"""Chores: what a simulated leader has for duties, one for every few notes that anybody wrote."""
+"""Chores: the duties of a simulated leader, one for every few notes that anybody wrote."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COMMANDS: Mapping[str, Command | Query] = {}
 
 @dataclass(slots=True)
 class State:
-    """How many notes there are, and which chores were done, in that order."""
+    """The number of notes, and the chores that were done, in their order."""
 
     notes: int = 0
     done: list[int] = field(default_factory=list)

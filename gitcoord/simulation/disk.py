@@ -1,6 +1,6 @@
-"""A modelled disk: what was synced survives a crash, and a crash may come before any write.
+"""A simulated disk: synced data survives a crash, and a crash may happen before any write.
 
-The queue's files are read back by the product's own reader, so that half-done trims and swaps are met as they are.
+The product's own reader reads the queue's files back, so that it meets half-done trims and swaps as they are.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from gitcoord.store.home.queue_file import Content, HeadFile, joined
 
 
 class Crash(Exception):
-    """The power went."""
+    """The power failed."""
 
 
 @dataclass(slots=True)
 class Files:
-    """What lies on the disk, synced."""
+    """The synced content of the disk."""
 
     head: HeadFile
     log: bytes = b""
@@ -36,15 +36,15 @@ class Files:
 
 @dataclass(slots=True)
 class SimDisk:
-    """`Files`, as the protocol sees them, and the effects that change them."""
+    """A node's durable state (`DurableState`) on `Files`, and the effects that change it."""
 
     files: Files
     signer: Callable[[str], Signer]
     fleet: str
     agent: str
     node_signer: Callable[[str], Signer]
-    fuse: int | None = None  # the power goes before the write of that number
-    torn: float = 0.0  # how much of that write arrives, if it is an append
+    fuse: int | None = None  # number of writes until the power fails
+    torn: float = 0.0  # the part of the failing write that is kept, from 0 to 1, if it is an append
     content: Content = field(init=False)
 
     def __post_init__(self) -> None:
@@ -94,10 +94,10 @@ class SimDisk:
         return self.files.outboxes[-1] if self.files.outboxes else None
 
     def image(self) -> Files:
-        """A copy of what lies here, as a backup or a copied clone has it."""
+        """Return a copy of the files, as a backup or a copied clone has it."""
         return replace(self.files)
 
-    # Writing: the order of the steps is the queue's own (`store/home/queue.py`)
+    # Writing, with the steps in the order of `store/home/queue.py`
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         chained = self._sealing(self.node, self.content.head, self.content.keys)
@@ -142,7 +142,7 @@ class SimDisk:
     def note_outbox(self, oid: Oid, heartbeats: Sequence[tuple[str, int]]) -> None:
         self._step()
         self.files.outboxes += (oid,)
-        # within a session they count up
+        # within a session the numbers grow
         self.files.heartbeats = tuple({**dict(self.files.heartbeats), **dict(heartbeats)}.items())
 
     def save_orphans(self, lines: tuple[bytes, ...]) -> None:
@@ -150,7 +150,7 @@ class SimDisk:
         self.files.orphans = lines
 
     def recover(self) -> None:
-        """What a process finds that starts here."""
+        """Read the files, as a process does that starts."""
         self.fuse = None
         if self.files.head.swap:
             self.files.log, self.files.head = self.files.anew, self.files.head._replace(swap=False)

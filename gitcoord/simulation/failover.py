@@ -1,4 +1,4 @@
-"""Failover: how long a fleet was without its leader, against the bound that its timings promise."""
+"""Failover: how long a fleet was without a leader, against the bound that its timings promise."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from gitcoord.simulation.remote import Election, SimulatedRemote
 from gitcoord.simulation.world import World
 
 HARMLESS = {"death", "clock", "rush"}
-"""What may strike beside a leader's death without making its successor late."""
+"""Faults that may happen beside a leader's death without delaying its successor."""
 
 
 def gaps_s(world: World, remote: SimulatedRemote) -> list[float]:
-    """From each death of a leader's machine to its successor's election, as the remote took it; or to the end."""
+    """Return the seconds from each death of a leader's machine to its successor's election, or to the end."""
     elections = [*remote.elections.values()]
     ends = [*(after.at_s for after in elections[1:]), world.end_s]
     return [
@@ -22,7 +22,7 @@ def gaps_s(world: World, remote: SimulatedRemote) -> list[float]:
 
 
 def check(world: World, remote: SimulatedRemote) -> None:
-    """A dead leader is replaced within the bound, wherever nothing else is amiss."""
+    """Fail if a dead leader was not replaced within the bound, where no other fault delays that."""
     bound_s = world.profile.bound_s()
     for gap_s in gaps_s(world, remote) if world.weather.on <= HARMLESS else ():
         if gap_s > bound_s:

@@ -1,4 +1,4 @@
-"""What happens to a fleet from outside: machines cut off, copied, restored, gone; a remote set back; a liar."""
+"""Faults from outside: machines cut off, copied, restored, gone; a remote that is set back; a liar."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gitcoord.simulation.world import LEDGER, OUTBOXES, Life, World
 
 
 def plan(world: World, remote: SimulatedRemote) -> None:
-    """Set off what the weather knows of."""
+    """Start the faults of the weather."""
     lives = {
         "partition": _partitions,
         "copy": _copy,
@@ -72,14 +72,14 @@ def _copy(world: World, remote: SimulatedRemote) -> Life:
 
 
 def _leaders(world: World) -> list[Machine]:
-    """Who believes to lead; everybody where nobody does."""
+    """Return the machines that believe to lead; all machines if none does."""
     return [
         machine for machine in machines(world) if machine.local.leading(machine.replica.branch.fleet.terms)
     ] or machines(world)
 
 
 def copied(world: World, remote: SimulatedRemote, machine: Machine, name: str, *, runs: bool) -> Machine:
-    """Another machine with the same disk."""
+    """Add another machine with the same disk."""
     dice = world.dice("copy")
     writes = sorted(dice.uniform(world.now_s, world.end_s * 0.8) for _ in range(dice.randrange(8)))
     copy = Machine(
@@ -102,7 +102,7 @@ def copied(world: World, remote: SimulatedRemote, machine: Machine, name: str, *
 
 
 def _image(world: World, remote: SimulatedRemote) -> Life:
-    """The leader's machine, most of the time: others have nothing to act on. Its clock stood still meanwhile."""
+    """Copy a running machine, mostly the leader's, and resume the image later. Its clock stands still until then."""
     dice = world.dice("image")
     yield dice.uniform(30, world.end_s / 2)
     machine = dice.choice(_leaders(world) if dice.random() < 0.8 else machines(world))
@@ -137,7 +137,7 @@ def _deletions(world: World, remote: SimulatedRemote) -> Life:
 
 
 def _delete_outbox(world: World, remote: SimulatedRemote, ref: str) -> None:
-    """Signs of life go with it, and nobody is blamed who had not seen them."""
+    """Delete an outbox with its heartbeats: nobody is blamed for not having seen them."""
     if ref == LEDGER or ref not in world.server.refs:
         return
     for heartbeat in outbox.read(world.god, world.server.refs.pop(ref)).heartbeats:
@@ -149,7 +149,7 @@ def _delete_outbox(world: World, remote: SimulatedRemote, ref: str) -> None:
 
 
 def excuse(world: World, machine: Machine, backup: Files | None, why: str) -> None:
-    """What only this disk held is lost with it, and nobody promised otherwise."""
+    """Excuse the loss of events that only this disk held: nobody promised to keep them."""
     elsewhere = _known_elsewhere(world, machine)
     held = [*machine.disk.content.all(), *map(parse, machine.disk.orphans)]
     held += [parse(line) for line in _ledger_of(world, machine.disk.tip)]
@@ -161,7 +161,7 @@ def excuse(world: World, machine: Machine, backup: Files | None, why: str) -> No
 
 
 def excuse_second_losses(world: World) -> None:
-    """The remote was set back: what a disk had lost before, and nobody else had seen, is gone with it."""
+    """Excuse the loss of events that a disk had lost before, if the remote, now set back, alone had them."""
     elsewhere = _known_elsewhere(world, None)
     for uid, why in world.at_risk.items():
         if uid not in elsewhere:
@@ -169,7 +169,7 @@ def excuse_second_losses(world: World) -> None:
 
 
 def _known_elsewhere(world: World, but: Machine | None) -> set[str]:
-    """Events on the remote, or in the ledger that another machine remembers durably."""
+    """Return the uids of events on the remote, or on another machine's disk, or in the ledger that it saw last."""
     lines = set(_ledger_of(world, world.tip))
     for ref, oid in world.server.refs.items():
         if ref != LEDGER:
@@ -177,7 +177,7 @@ def _known_elsewhere(world: World, but: Machine | None) -> set[str]:
     for machine in machines(world):
         if machine is but or machine.dead:
             continue
-        if machine.fate is not None:  # about to be restored: what the backup lacks is gone already
+        if machine.fate is not None:  # about to be restored: what the backup lacks counts as gone
             files = machine.fate.files
             lines.update(_ledger_of(world, files.tip), files.orphans, files.log.split(b"\n")[:-1])
         else:
@@ -187,7 +187,7 @@ def _known_elsewhere(world: World, but: Machine | None) -> set[str]:
 
 
 def outbox_lines(world: World, oid: Oid) -> list[bytes]:
-    """The lines in an outbox, pending and carried."""
+    """Return the lines in an outbox, pending ones and orphans."""
     box = outbox.read(world.god, oid)
     return [*box.lines, *box.orphans]
 
@@ -224,7 +224,7 @@ def _rollback(world: World, remote: SimulatedRemote) -> Life:
 
 
 def _lie(world: World, remote: SimulatedRemote) -> Life:
-    """A member whose commits hold lines that no honest one would sequence."""
+    """Push commits with lines that no honest member would sequence."""
     dice = world.dice("liar")
     while True:
         yield dice.uniform(30, 300)

@@ -1,4 +1,4 @@
-"""Faults: what may go wrong, each with a rate that the seed draws; some schedules know few of them, some all."""
+"""Faults: what may go wrong, each with a rate that the seed draws. Some schedules have few of them, some all."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ FAULTS: dict[str, str] = {
 BESIDE_HOSTILE = frozenset(
     {"hostile", "lost", "late", "delay", "partition", "pause", "crash", "clock", "suspend", "torn", "refused", "rush"}
 )
-"""What may strike beside a hostile member. The others break promises by themselves, and would hide what it breaks."""
-ALONE_SHARE = 0.3  # of the schedules with one: nothing else delays anybody, so that all are held to their bounds
+"""Faults that may happen beside a hostile member. The others break promises, and would hide what it breaks."""
+ALONE_SHARE = 0.3  # of the schedules with a hostile member: no other fault delays anybody, so all bounds are checked
 NO_DELAY = frozenset({"hostile", "clock", "rush"})
-HOSTILE_SHARE = 0.3  # of the schedules in which its class is drawn: the features that it aims at take time to fold
+HOSTILE_SHARE = 0.3  # of the schedules that draw a hostile member: the features that it attacks take time to fold
 
 
 @dataclass(frozen=True, slots=True)
 class Weather:
-    """Rates of one schedule. A class that is not in `on` never happens."""
+    """The rates of one schedule's faults. A class that is not in `on` never happens."""
 
     on: frozenset[str] = frozenset()
     rates: dict[str, float] = field(default_factory=dict)
 
     def rate(self, name: str) -> float:
-        """A chance per occasion, from 0 to 1; 0 where the class is off."""
+        """Return the probability per occasion, from 0 to 1; 0 if the class is off."""
         return self.rates[name] if name in self.on else 0.0
 
 
@@ -64,13 +64,13 @@ MOST = {
 def draw(
     seed: int, *, only: Collection[str] | None = None, without: Collection[str] = (), hostile: bool = False
 ) -> Weather:
-    """The weather of a seed. `only` and `without` take classes away and leave the other rates as they were.
+    """Draw the weather of a seed. `only` and `without` remove classes and leave the other rates as they were.
 
-    `hostile`: there is a hostile member, whatever the seed draws.
+    `hostile`: add a hostile member, whatever the seed draws.
     """
     rng = random.Random(f"{seed}/weather")
     rates, on = {}, set()
-    calm = rng.random()  # how many classes stay away
+    calm = rng.random()  # the share of classes that are off
     for name in FAULTS:
         rates[name] = rng.random() ** 2 * MOST.get(name, 1.0)
         if rng.random() > calm or only is not None:

@@ -27,7 +27,7 @@ LEAST_SLEEP_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """All that lay on a machine's disk: its files, and its objects with the refs that keep them."""
+    """A copy of a machine's disk: its files, and its objects with the refs that keep them."""
 
     files: Files
     store: SimStore
@@ -35,7 +35,7 @@ class Backup:
 
 @dataclass(slots=True)
 class Patience:
-    """How long to watch whether the agent's run elsewhere still heartbeats."""
+    """How long to watch whether the agent's other run still sends heartbeats."""
 
     until_s: float
     counts: dict[str, Any]  # node → session and count of its newest heartbeat
@@ -72,16 +72,16 @@ class Machine:
         self.writes_s = list(writes_s)
         self.dead = False
         self.died_s = 0.0
-        self.fate: Backup | None = None  # what is to be put back
+        self.fate: Backup | None = None  # the backup that is to be restored
         self.bad: list[str] = []
-        self.duties_done: Counter[tuple[int | None, object]] = Counter()  # by term and occasion: events that it wrote
+        self.duties_done: Counter[tuple[int | None, object]] = Counter()  # events written, by term and occasion
         self.resting = self.asleep = False
         self.slept_s = 0.0
-        self.image_until_s = 0.0  # a machine's image, resumed: so long it may act by what it remembers
+        self.image_until_s = 0.0  # until then a resumed image may act by what it remembers
         self.start()
 
     def start(self) -> None:
-        """A new process: everything that was not written down is gone."""
+        """Start a new process: everything that is not on the disk is gone."""
         world = self.world
         self.replica = Replica(
             objects=self.store,
@@ -106,11 +106,11 @@ class Machine:
         self.leader_seen: object = None
 
     def fresh(self) -> LedgerBranch:
-        """A reader that has read nothing yet."""
+        """Return a reader that has read nothing yet."""
         return LedgerBranch(self.store, FleetState(self.world.features, self.world.signers.verifier))
 
     def local_s(self) -> float:
-        """This machine's own monotonic clock."""
+        """Return the time of this machine's own monotonic clock."""
         return self.clock_offset_s + 2e5 + self.world.now_s * self.clock_rate
 
     def say(self, text: str) -> None:
@@ -118,7 +118,7 @@ class Machine:
 
     @property
     def queue(self) -> Head:
-        """Where the queue ends."""
+        """The end of the queue."""
         return self.disk.content.head
 
     @property
@@ -129,7 +129,7 @@ class Machine:
     # Its life
 
     def life(self) -> Life:
-        """For ever: run, crash, start again from what was synced."""
+        """Run, crash, and start again from what was synced, until the machine is gone."""
         while not self.dead:
             try:
                 yield from self._run()
@@ -158,7 +158,7 @@ class Machine:
 
     def _put_back(self, backup: Backup) -> None:
         self.fate, self.disk.files = None, replace(backup.files)
-        self.disk.recover()  # while it is down, nobody takes what only the lost disk held for kept
+        self.disk.recover()  # at once: while it is down, nobody shall count what only the lost disk held as kept
         self.store.become(backup.store)
         self.remote.witness.wrote_down(self.name, backup.files.tip, anew=True)
         self.say("is RESTORED from an old backup")
@@ -181,12 +181,12 @@ class Machine:
             self.resting = False
 
     def look_at_fate(self) -> None:
-        """What befell it while it was not looking ends this process."""
+        """Raise Crash if the machine died, or is to be restored, while this process waited."""
         if self.dead or self.fate is not None:
             raise Crash
 
     def write(self, type_: str, content: str, *, safely: bool = False) -> None:
-        """Queued, and promised to its author. `safely`: no crash in between."""
+        """Queue an event, which promises it to its author. `safely`: without a crash in between."""
         world = self.world
         draft = Draft(self.agent, type_, content, world.wall(self.clock_offset_s), world.uid(self.name))
         uid = draft.event_uid
@@ -200,5 +200,5 @@ class Machine:
 
 
 def machines(world: World) -> list[Machine]:
-    """Return the machines of a world, for those that may know all of a machine."""
+    """Return the machines of a world, with all their attributes."""
     return cast("list[Machine]", world.machines)

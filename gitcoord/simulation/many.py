@@ -1,4 +1,4 @@
-"""Many schedules, on all processors: a seed's result does not depend on who runs it, nor beside what."""
+"""Many schedules, on all processors. A seed's result does not depend on the process that runs it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHUNK = 4
 
 
 def results(seeds: range, options: Options, *, processes: int | None = None) -> Iterator[Result]:
-    """In the order of the seeds."""
+    """Yield the results in the order of the seeds."""
     processes = min(processes or os.cpu_count() or 1, len(seeds))
     if processes <= 1:
         yield from map(partial(run, options=options), seeds)

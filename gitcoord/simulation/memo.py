@@ -1,4 +1,4 @@
-"""A line, a file, a signature or an outbox means the same to everybody: within one schedule each is read once."""
+"""A cache for one schedule: a line, a file, a signature or an outbox reads the same on every machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @contextmanager
 def shared(signers: Signers) -> Iterator[None]:
-    """While this lasts, all machines share one memory of what they parsed and checked."""
+    """Let all machines share one cache of what they parsed and checked, in this context."""
     verifier, verdicts = signers.verifier, dict[tuple[bytes, str], str | None]()
     rejects = verifier.rejects
 
@@ -62,7 +62,7 @@ def _remembering(real: Callable[[bytes], T]) -> Callable[[bytes], T]:
 
 @contextmanager
 def _in_place_of(real: Any, other: Any) -> Iterator[None]:
-    """Every module of the product that has `real` gets `other`, for as long as this lasts."""
+    """Replace `real` by `other` in every module of the product, in this context."""
     name = real.__name__
     places = [
         module

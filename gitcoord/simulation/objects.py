@@ -1,4 +1,4 @@
-"""Object stores of simulated machines: what each one has is its own, how an object reads is known to all."""
+"""Object stores of simulated machines: each has its own objects, and all share how an object is decoded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gitcoord.store.memory import MemoryServer, MemoryStore, ObjectDict
 
 @dataclass(slots=True)
 class Decoded:
-    """Objects as they were written: their names are their contents, so nobody can read them otherwise."""
+    """Decoded objects. An object's id follows from its content, so it reads the same in every store."""
 
     commits: dict[Oid, CommitInfo] = field(default_factory=dict)
     trees: dict[Oid, dict[str, TreeEntry]] = field(default_factory=dict)
@@ -52,15 +52,15 @@ class SimStore(MemoryStore):
         return dict(tree)
 
     def become(self, other: SimStore) -> None:
-        """Hold what `other` holds, and nothing else."""
+        """Hold the objects and refs of `other`, and no others."""
         self.objects, self._kept = dict(other.objects), other.kept()
 
     def forget_unkept(self) -> None:
-        """Objects that no kept ref reaches were never synced."""
+        """Drop objects that no kept ref reaches: they were never synced."""
         self.objects = self.reach(self.objects, self.kept().values(), beside={})
 
     def reach(self, source: ObjectDict, tips: Iterable[Oid], *, beside: Mapping[Oid, object]) -> ObjectDict:
-        """What `tips` reach in `source`, stopping at what `beside` has already."""
+        """Return the objects that `tips` reach in `source`, without those that `beside` has already."""
         found: ObjectDict = {}
         links = self.decoded.links
         waiting = [oid for oid in tips if oid not in beside]

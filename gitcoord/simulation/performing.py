@@ -1,4 +1,4 @@
-"""Effects of a round performed on a simulated machine, in weather that may strike before any of them."""
+"""The driver of a simulated machine: it performs a round's effects, and a fault may happen before any of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LASTS = (effects.Fetch, effects.Push, effects.Wait)
 
 
 def drive(machine: Machine, steps: Generator[effects.Effect, Any, Report]) -> Generator[float, None, Report]:
-    """The protocol's own generator, to its end."""
+    """Drive the protocol's own generator to its end."""
     answer: Any = None
     wrong: GitcoordError | None = None
     while True:

@@ -1,7 +1,7 @@
-"""The line to the remote, in two phases: the client looks and checks its leases, the server applies later.
+"""The simulated remote. A push has two phases: the client checks its leases, the server applies each ref later.
 
-A push that one model call performs at once hides real bugs: here each ref is applied by itself, perhaps after the
-client gave up, perhaps beside another's.
+A model that performs a push in one step hides real bugs. Here each ref is applied by itself, perhaps after the client
+gave up, perhaps while another push is applied.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ LATE_S_MAX = 90.0  # how long after that a server may still apply it
 
 @dataclass(slots=True)
 class Sign:
-    """Heartbeats of a session that claim a term: when the remote took each, and on which outbox they stand."""
+    """Heartbeats of a session that claim a term: when the remote took each, and in which outbox."""
 
     session: str
     ref: str
     count: int = 0
     at_s: list[float] = field(default_factory=list)
-    given_up_s: float = math.inf  # when the session first showed that it claims the term no more
+    given_up_s: float = math.inf  # when the session first showed that it no longer claims the term
 
     def add(self, count: int, now_s: float) -> None:
-        """A heartbeat shown again, or that of an older image, is none: within a session they only count up."""
+        """Note a heartbeat, unless it is an old one shown again: within a session their numbers only grow."""
         if count > self.count:
             self.count = count
             self.at_s.append(now_s)
 
     def age_s(self, seen_s: float) -> float | None:
-        """How old the newest was for who looked then; None where none was to see, or the leader had given up."""
+        """Return the age of the newest heartbeat at `seen_s`; None if there was none, or the leader had given up."""
         if self.given_up_s < seen_s:
             return None
         place = bisect.bisect_left(self.at_s, seen_s)
@@ -53,7 +53,7 @@ class Sign:
 
 @dataclass(slots=True)
 class Overwritten:
-    """A session's sign was written over by another process, on this outbox."""
+    """A session's heartbeats that another process overwrote in this outbox."""
 
     by: str
     ref: str
@@ -74,7 +74,7 @@ class Election:
 
 @dataclass(slots=True)
 class SimulatedRemote:
-    """What all machines talk to, and what an observer beside it saw."""
+    """The remote of all machines, and what an observer saw there."""
 
     world: World
     signs: dict[tuple[int, str], Sign] = field(default_factory=dict)
@@ -82,12 +82,12 @@ class SimulatedRemote:
     elections: dict[str, Election] = field(default_factory=dict)  # by uid
     nodes: dict[str, str] = field(default_factory=dict)  # where each was written, by uid
     leader: Election | None = None
-    fetched_at_s: dict[str, float] = field(default_factory=dict)  # by machine: when its last look was true
+    fetched_at_s: dict[str, float] = field(default_factory=dict)  # by machine: the time of its last good fetch
     cut_until_s: dict[str, float] = field(default_factory=dict)
     backups: list[dict[str, Oid]] = field(default_factory=list)
-    set_back_at_s: float | None = None  # or a compare-and-swap had two winners
+    set_back_at_s: float | None = None  # when the ledger was set back, or a compare-and-swap had two winners
     twice_left: int = 1  # violated compare-and-swaps that may still happen
-    history: list[tuple[float, str, Oid]] = field(default_factory=list)  # of the ledger: when, by whom, what
+    history: list[tuple[float, str, Oid]] = field(default_factory=list)  # of the ledger: time, machine, commit
     pushes: int = 0
     ended: set[str] = field(default_factory=set)  # sessions that ended themselves
     witness: Witness = field(init=False)
@@ -164,7 +164,7 @@ class SimulatedRemote:
         return told
 
     def _send(self, who: str, store: MemoryStore, send: Sequence[Update], told: dict[str, Pushed]) -> float:
-        """Each ref by itself, in either order; when the last one will have been applied."""
+        """Let the server apply each ref by itself, in either order; return the time at which all are applied."""
         world, dice = self.world, self.world.dice(f"apply/{who}")
         late_s = dice.uniform(TIMEOUT_S, LATE_S_MAX) if world.happens("late", who) else 0.0
         at_s = world.now_s + late_s
@@ -183,10 +183,10 @@ class SimulatedRemote:
         return apply
 
     def apply(self, who: str, update: Update, objects: ObjectDict) -> Pushed:
-        """The server's half. Once in a while two who compare with the same value both win."""
+        """Apply one update, as the server does. Sometimes two updates of the same value both win."""
         world, server = self.world, self.world.server
         there = server.refs.get(update.ref)
-        if there is None:  # deleted: nobody can see any more who had written over whom
+        if there is None:  # deleted: nothing shows any more who had overwritten whom
             self.overwritten = {name: past for name, past in self.overwritten.items() if past.ref != update.ref}
         answer = server.apply(update, objects)
         stale = answer.outcome is PushOutcome.STALE and update.ref == LEDGER and update.new is not None
@@ -201,7 +201,7 @@ class SimulatedRemote:
             self._note(who, update.ref, update.new)
         return answer
 
-    # What an observer beside the remote writes down
+    # What the observer notes
 
     def _note(self, who: str, ref: str, oid: Oid) -> None:
         world = self.world
@@ -244,11 +244,12 @@ class SimulatedRemote:
         return self.signs.get((election.term, election.session)) if election is not None else None
 
     def _overwritten(self, who: str, ref: str, box: Outbox) -> None:
-        """A sign that stands no more is none, if it was a copy or a later process of the same node that took its place.
+        """Forget heartbeats that a copy, or a later process of the same node, overwrote; check who goes on after that.
 
-        What it overwrote was the end of that session: a process that died, or one that finds its outbox taken over by a
-        copy, begins anew, and leads nothing. Who still has the session must keep its sign, or is to blame. But a copy
-        that has not beaten yet, and shows nothing that its original lacks, is rubbish to that one, as an old image is.
+        Such a session is over. A process that died starts a new session, and so does one that finds a copy's outbox in
+        its place: neither leads anything. A process that goes on with the old session is at fault. One case is
+        excepted: the copy has no heartbeat yet, and its outbox holds nothing that the original lacks. The original
+        then rightly ignores it, as it ignores an old image of itself.
         """
         sessions = {str(heartbeat.data.get("session")) for heartbeat in box.heartbeats}
         for session in sorted(sessions & self.overwritten.keys()):
@@ -287,7 +288,7 @@ class SimulatedRemote:
         world.say(who, f"{election.actor} is ELECTED for term {election.term}: {reason}")
         known, seen_s = self.witness.offered.get(election.commit, (0, 0.0))
         if election.term <= known:
-            world.fail(f"{election.actor} stood for term {election.term}, and its disk knew of term {known}")
+            world.fail(f"{election.actor} campaigned for term {election.term}, and its disk knew of term {known}")
         if before is None or self.set_back_at_s is not None:
             return
         sign = self._sign(before)

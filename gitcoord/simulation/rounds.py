@@ -19,7 +19,7 @@ RETRIES = 5
 
 
 def one(machine: Machine) -> Life:
-    """One round, and when the next one is due."""
+    """Do one round, and note when the next one is due."""
     seen, began_s = machine.queue, machine.local_s()
     try:
         report = yield from performing.drive(
@@ -73,7 +73,7 @@ def _went_well(machine: Machine, report: Report, began_s: float) -> None:
 
 
 def _check_alone(machine: Machine) -> None:
-    """Two leaders never act outside at once, whatever the host does to the ledger; but for a resumed image."""
+    """Fail if two leaders may act outside the ledger at once; a resumed image is excepted."""
     world = machine.world
     acting = [
         machine.name

@@ -1,4 +1,4 @@
-"""One schedule: a fleet, its work and its weather from one seed; what it did, and whether all held that must."""
+"""One schedule: a fleet, its work and its faults from one seed; what happened, and whether every promise was kept."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REAL_ONE_IN = 50  # schedules with real signatures
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is simulated, besides the seed."""
+    """The settings of a schedule, besides its seed."""
 
     nodes: int = 4
     profile: str = "github"
@@ -35,7 +35,7 @@ class Options:
 
 @dataclass(slots=True)
 class Result:
-    """How a schedule ended. `violation` is empty where everything held."""
+    """The end of a schedule. `violation` is empty if every promise was kept."""
 
     seed: int
     violation: str = ""
@@ -50,7 +50,7 @@ class Result:
 def run(seed: int, options: Options, *, keep_trace: bool = False) -> Result:
     """Simulate one seed. The same seed and options give the same result, byte for byte."""
     weather = faults.draw(seed, only=options.only, without=options.without, hostile=options.hostile)
-    # Half of the schedules end while faults still strike; in the others these stop, and the fleet must recover.
+    # Half of the schedules end while faults still happen. In the others these stop, and the fleet must recover.
     profile = PROFILES[options.profile]
     bound_s = profile.bound_s()
     stops = seed % 2 == 0
@@ -82,7 +82,7 @@ def run(seed: int, options: Options, *, keep_trace: bool = False) -> Result:
 
 
 def _invite(world: World, remote: SimulatedRemote, nodes: int) -> None:
-    """A hostile member joins a fleet with all features: each has something that it might misuse."""
+    """Add a hostile member to a fleet with all features: each has something that it might misuse."""
     world.features = {**FEATURES, **world.features}
     world.hostile = hostile = Hostile(world, remote)
     hostile.join([f"agent{number + 1}" for number in range(nodes)])
@@ -90,7 +90,7 @@ def _invite(world: World, remote: SimulatedRemote, nodes: int) -> None:
 
 
 def _people(world: World, remote: SimulatedRemote, nodes: int) -> None:
-    """Each machine has one agent, that joins and then has something to say now and then."""
+    """Add the machines. Each has one agent, which joins and then writes an event now and then."""
     dice = world.dice("people")
     pace_s = dice.choice([40, 100, 300, 600])
     acts = dice.random() < 0.5

@@ -1,4 +1,4 @@
-"""The seat of a simulated machine's agent, given as `node/agent/sessions.py` gives it: one runs at a time."""
+"""The session of a simulated machine's agent, started as in `node/agent/sessions.py`: one at a time runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def take(machine: Machine) -> None:
-    """A session for the machine's agent, once no other run of it is alive; called after each round until then."""
+    """Start the session of the machine's agent, if no other run of it is alive. Called after each round until then."""
     if not machine.runs:
         machine.seated = True
         return

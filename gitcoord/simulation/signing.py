@@ -1,4 +1,4 @@
-"""Signatures that cost nothing: in a simulation nobody guesses a key, so a keyed digest proves who wrote."""
+"""Cheap signatures: in a simulation nobody guesses a key, so a keyed digest proves the author."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gitcoord.core.format.vouches import node_id
 
 
 class StubSigner:
-    """Signs as its key says; who knows the key could forge, and no simulated liar does. All looks like the real."""
+    """Signs with a digest that follows from the public key: it looks real, and no simulated liar forges it."""
 
     def __init__(self, agent: str) -> None:
         self.key = encode(hashlib.sha256(agent.encode()).digest())
@@ -20,7 +20,7 @@ class StubSigner:
 
 
 class StubVerifier(Verifier):
-    """Checks what `StubSigner` signed."""
+    """Checks signatures of `StubSigner`."""
 
     def _misses(self, event: Event, message: bytes) -> str | None:
         return None if event.sig == _digest(event.key, message) else "wrong signature"

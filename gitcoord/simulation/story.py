@@ -1,4 +1,4 @@
-"""A failing seed told to a person: with no more faults and no more time than it takes to fail."""
+"""A failing seed, shown to a person: with no more faults and no more time than it needs to fail."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TRIES_MAX = 60  # runs that shrinking may take
 
 
 def shrink(seed: int, options: Options) -> tuple[Options, Result]:
-    """The mildest weather and the shortest time, found greedily, in which the seed fails in the same way."""
+    """Return the fewest faults and the shortest time, found greedily, with which the seed fails in the same way."""
     best, tries = run(seed, options, keep_trace=True), 0
     kind = _kind(best.violation)
     going = bool(best.violation)
@@ -33,7 +33,7 @@ def shrink(seed: int, options: Options) -> tuple[Options, Result]:
 
 
 def _kind(violation: str) -> str:
-    """What is violated, whoever does it and whenever."""
+    """Return the violation without names of machines, ids and numbers."""
     return re.sub(r"\b(?:m\d\w*|agent\d|[0-9a-z]{6}|bad:\S+|[\d.]+)(?: and (?=m))?|, ", "", violation)
 
 
@@ -42,14 +42,14 @@ def _milder(options: Options, result: Result) -> Iterator[Options]:
         yield replace(options, without=options.without | {name})
     if options.nodes > 2:
         yield replace(options, nodes=options.nodes - 1)
-    least_s = 5 * PROFILES[options.profile].bound_s() if result.seed % 2 == 0 else 10  # time to recover in
+    least_s = 5 * PROFILES[options.profile].bound_s() if result.seed % 2 == 0 else 10  # time to recover
     for part in (0.5, 0.75, 0.9):
         if options.seconds * part >= least_s:
             yield replace(options, seconds=float(int(options.seconds * part)))
 
 
 def command(seed: int, options: Options) -> str:
-    """What replays it."""
+    """Return the command that replays the seed."""
     words = [f"gitcoord simulate --seed {seed} --schedules 1 --trace"]
     default = Options()
     if options.nodes != default.nodes:
@@ -68,7 +68,7 @@ def command(seed: int, options: Options) -> str:
 
 
 def tell(options: Options, result: Result) -> str:
-    """The end of the story: what concerns the violation, and what the weather and the ledger did."""
+    """Return the end of the story: lines about the violation, the faults and the ledger."""
     named = set(re.findall(r"\b(?:m\d+(?:c\d|i)?|[0-9a-z]{6})\b", result.violation))
     loud = re.compile(
         r"LEDGER|ELECTED|CRASH|COPY|IMAGE|RESTORED|SET BACK|DELETED|CUT OFF|WINS|liar|the hostile|"

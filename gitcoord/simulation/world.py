@@ -1,4 +1,4 @@
-"""Virtual time: whatever is due next happens next, ties in the order of asking; every die is thrown from one seed."""
+"""The simulated world: virtual time, one seed for all random numbers, the remote's refs and what was promised."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ OUTBOXES = "refs/gitcoord/nodes/"
 EPOCH = datetime.datetime(2026, 11, 21)  # UTC, which need not be said again for each event
 
 FEATURES: dict[str, Feature] = {"chores": chores}
-"""To the protocol they are all one: what they fold, it never looks at, and of duties it has plenty here."""
+"""The protocol never looks at what a feature folds. So one feature is enough, if its leader has many duties."""
 
 Life = Generator[float, None, None]
 """A process: it yields the seconds that it sleeps."""
 
 
 class Violation(Exception):
-    """Something that must always hold does not."""
+    """A rule that must always hold was broken."""
 
 
 class Inhabitant(Protocol):
-    """A machine as the remote, its observer and a hostile member see it (`machine.py` has all of it)."""
+    """A machine as the remote, its observer and a hostile member see it (`machine.py` has the rest)."""
 
     name: str
     agent: str
@@ -59,13 +59,13 @@ class Guest(Protocol):
 
 @dataclass(slots=True)
 class World:
-    """One schedule: the remote, the time, the dice, and an independent record of what was promised."""
+    """One schedule: the remote, the time, the random numbers, and an independent record of what was promised."""
 
     seed: int
     weather: Weather
     profile: Profile
     signers: Signers
-    calm_at_s: float  # faults stop then
+    calm_at_s: float  # when faults stop
     end_s: float
     trace: list[str] = field(default_factory=list)
     now_s: float = 0.0
@@ -75,7 +75,7 @@ class World:
     hostile: Guest | None = None
     attempted: dict[str, str] = field(default_factory=dict)  # uid → content
     acknowledged: dict[str, str] = field(default_factory=dict)
-    excused: dict[str, str] = field(default_factory=dict)  # uid → why its loss is nobody's broken promise
+    excused: dict[str, str] = field(default_factory=dict)  # uid → why its loss breaks no promise
     at_risk: dict[str, str] = field(default_factory=dict)  # uid → why its author's disk has it no more
     forged: set[bytes] = field(default_factory=set)  # lines that a liar made
     decoded: Decoded = field(default_factory=Decoded)
@@ -103,10 +103,10 @@ class World:
     def store(self) -> SimStore:
         return SimStore(self.server, self.decoded, ledger_ref=LEDGER, outbox_prefix=OUTBOXES)
 
-    # Dice
+    # Random numbers
 
     def dice(self, concern: str) -> random.Random:
-        """Each concern throws its own: to take one fault away does not change the others."""
+        """Return the random numbers of one concern: leaving one fault out does not change those of the others."""
         if concern not in self._dice:
             self._dice[concern] = random.Random(f"{self.seed}/{concern}")
         return self._dice[concern]
@@ -117,7 +117,7 @@ class World:
         return self.now_s < self.calm_at_s and not self.weather.on.isdisjoint(("crash", "suspend", "pause"))
 
     def happens(self, fault: str, who: str = "") -> bool:
-        """Whether a fault strikes now. None does once calm has come."""
+        """Return whether a fault happens now. None does after `calm_at_s`."""
         if fault not in self.weather.on or self.now_s >= self.calm_at_s:
             return False
         return self.dice(f"{fault}/{who}").random() < self.weather.rates[fault]
@@ -150,7 +150,7 @@ class World:
         self.now_s = self.end_s
 
     def is_honest(self, actor: str, key: str) -> bool:
-        """Whether an honest agent wrote under this name. Without a hostile member, or a liar, all do."""
+        """Return whether an honest agent wrote under this name. Without a hostile member all are honest."""
         if self.hostile is None:
             return True
         names = {machine.agent for machine in self.machines} | {"founder"}
@@ -163,14 +163,14 @@ class World:
         self.say("VIOLATION", text)
         raise Violation(text)
 
-    # The remote, by hand
+    # The remote, changed directly
 
     @property
     def tip(self) -> Oid:
         return self.server.refs[LEDGER]
 
     def put_commit(self, lines: list[bytes], *, parents: tuple[Oid, ...], author: str) -> Oid:
-        """A ledger commit whose open file is `lines`; the other files are the parent's. Forced there."""
+        """Force a ledger commit whose open file is `lines`, with the parent's other files; return its id."""
         tree: dict[str, TreeEntry] = {}
         if parents:
             tree = self.god.tree(self.god.commit(parents[0]).tree)

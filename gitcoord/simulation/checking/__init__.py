@@ -1,1 +1,1 @@
-"""What must hold when a schedule is over, seen by code that shares nothing with the product."""
+"""Checks of what must hold at the end of a schedule, by code that shares nothing with the product."""

@@ -1,4 +1,4 @@
-"""What must hold when a schedule is over, against the independent record of what was promised."""
+"""Checks at the end of a schedule, against the independent record of what was promised."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gitcoord.simulation.world import LEDGER, World
 
 
 def all_of(world: World, remote: SimulatedRemote, *, stops: bool) -> None:
-    """Raises Violation for the first thing that does not hold."""
+    """Raise Violation for the first promise that was broken."""
     verifier = world.signers.verifier
 
     def signed(line: bytes) -> bool:
@@ -46,10 +46,10 @@ def all_of(world: World, remote: SimulatedRemote, *, stops: bool) -> None:
 
 
 def _nobody_starves(world: World, remote: SimulatedRemote) -> None:
-    """With nothing amiss but that all write at once, or a hostile member, the slowest one's words have a place soon."""
+    """Fail if an event waited too long for its position, where no fault delays anybody."""
     waited_s, uid = remote.witness.slowest_s(remote.history)
     polls = 2 if world.profile.pushes_per_minute is None else 2 + 1.5 * len(machines(world))  # measured: half of it
-    if world.hostile is not None:  # it wins races, and writes over outboxes, which then rest; measured: 0.6 of it
+    if world.hostile is not None:  # it wins races, and overwrites outboxes, which then pause; measured: 0.6 of it
         polls *= 2
     for at_s in world.hostile.replaced_s if world.hostile is not None else ():
         until_s = min(at_s + polls * world.profile.poll_s, world.end_s)
@@ -67,7 +67,7 @@ def _once_each(world: World, ledger: Ledger) -> None:
 
 
 def _duties(world: World, remote: SimulatedRemote, ledger: Ledger, *, stops: bool) -> None:
-    """No duty counts twice, and none is done twice in a term by a leader that nobody copied or set back."""
+    """Fail if a duty counts twice, or if a leader that nobody copied or set back did one twice in a term."""
     for machine in machines(world):
         chores = machine.replica.branch.fleet.states["chores"]
         for number, times in Counter(chores.done).items():
@@ -90,7 +90,7 @@ def _terms(world: World, remote: SimulatedRemote, ledger: Ledger) -> None:
             world.fail(f"term {fields['term']} begins after term {last}")
         last = fields["term"]
     if remote.set_back_at_s is not None:
-        return  # of a ledger that was set back only the promise above is left
+        return  # after a ledger was set back, only the promise above holds
     by_term: dict[int, str] = {}
     for election in remote.elections.values():
         if by_term.setdefault(election.term, election.session) != election.session:
@@ -98,7 +98,7 @@ def _terms(world: World, remote: SimulatedRemote, ledger: Ledger) -> None:
 
 
 def _same_state(world: World, ledger: Ledger) -> None:
-    """The product's fold at the same tip says what the naive one says, on every machine the same bytes."""
+    """Fail if a machine's fold differs from the reference fold of the same tip, or from another machine's fold."""
     states = set()
     for machine in machines(world):
         branch = machine.replica.branch
@@ -114,7 +114,7 @@ def _same_state(world: World, ledger: Ledger) -> None:
             fleet.terms.session,
             fleet.digest,
         )
-        if world.hostile is not None:  # which of its own words have effect, a plain fold cannot say
+        if world.hostile is not None:  # the reference fold cannot tell which of its own events have effect
             mine = (mine[0], {uid: at for uid, at in mine[1].items() if uid in ledger.positions}, *mine[2:])
         plain = (
             ledger.heads,
@@ -163,7 +163,7 @@ def _holds(machine: Machine, uid: str) -> bool:
 
 
 def _nothing_gone(world: World, ledger: Ledger) -> None:
-    """In the middle of it: what was promised is in the ledger, on a disk, or in an outbox."""
+    """Fail, while faults still happen, if an acknowledged event is not in the ledger, on a disk or in an outbox."""
     boxes = {
         event.uid
         for ref, oid in world.server.refs.items()

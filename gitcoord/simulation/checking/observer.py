@@ -1,4 +1,4 @@
-"""A witness beside the remote: what each machine was shown, and when, so that nobody's own account is believed."""
+"""An observer at the remote: what each machine was shown, and when, so that no machine's own account is trusted."""
 
 from __future__ import annotations
 
@@ -9,42 +9,43 @@ from gitcoord.core.ports import Oid
 from gitcoord.simulation.checking import reference_fold
 from gitcoord.simulation.world import World
 
-LOOKS_MAX = 500  # of each machine: more than any silence is made of
-START_S = 60.0  # until everybody has begun
+LOOKS_MAX = 500  # of each machine: more than fit into any election timeout
+START_S = 60.0  # until all machines have started
 
 
 @dataclass(slots=True)
 class Witness:
-    """Looks, terms seen, promises made."""
+    """Fetches of machines, terms that they saw, promises that they made."""
 
     world: World
     looks: dict[str, list[tuple[float, bool]]] = field(default_factory=dict)  # by machine: when, whether it succeeded
-    saved: dict[str, int] = field(default_factory=dict)  # by machine: the highest term of any ledger it wrote down
-    offered: dict[Oid, tuple[int, float]] = field(default_factory=dict)  # by commit: its maker's, and when that looked
+    saved: dict[str, int] = field(default_factory=dict)  # by machine: the highest term of any ledger on its disk
+    # by commit: the `saved` term of the machine that made it, and the time of that machine's last fetch
+    offered: dict[Oid, tuple[int, float]] = field(default_factory=dict)
     terms: dict[Oid, int] = field(default_factory=dict)  # by ledger commit: the highest term in it
     promised_s: dict[str, float] = field(default_factory=dict)  # by uid: when it was acknowledged
 
     def looked(self, who: str, *, well: bool) -> None:
-        """A fetch of `who` was answered, or failed."""
+        """Note that a fetch of `who` was answered, or failed."""
         looks = self.looks.setdefault(who, [])
         looks.append((self.world.now_s, well))
         del looks[:-LOOKS_MAX]
 
     def wrote_down(self, who: str, tip: Oid | None, *, anew: bool = False) -> None:
-        """`who` has this ledger's tip on its disk. `anew`: and knows no other, its disk being an older one."""
+        """Note that `who` has this tip on its disk. `anew`: it knows no other one, since its disk was restored."""
         before = 0 if anew else self.saved.get(who, 0)
         self.saved[who] = max(before, self.terms.get(tip or "", 0))
 
     def offers(self, who: str, commit: Oid, looked_s: float) -> None:
-        """`who` pushes it, perhaps to be applied much later, after a look at that time."""
+        """Note that `who`, which fetched at `looked_s`, pushes this commit; it may be applied much later."""
         self.offered.setdefault(commit, (self.saved.get(who, 0), looked_s))
 
     def extended(self, parent: Oid | None, tip: Oid, term: int) -> None:
-        """The remote took a ledger whose newest commit elects nobody (0) or somebody for `term`."""
+        """Note that the remote accepted a ledger commit with an election for `term`, or without one (0)."""
         self.terms[tip] = max(self.terms.get(parent or "", 0), term)
 
     def election_timeout_s(self, who: str, since_s: float) -> float:
-        """How long `who` can have watched a leader be silent since then: not while its own looks failed."""
+        """Return for how long `who` can have watched a silent leader since then, without times of failed fetches."""
         looks, cap_s = self.looks.get(who, []), 2 * self.world.profile.poll_s
         pairs = zip(looks, looks[1:])
         return sum(
@@ -54,7 +55,7 @@ class Witness:
         )
 
     def slowest_s(self, history: list[tuple[float, str, Oid]]) -> tuple[float, str]:
-        """The longest time from a promise to a place in the ledger, and whose event it was; by its uid."""
+        """Return the longest time from a promise to a position in the ledger, and the uid of that event."""
         blobs: dict[Oid, list[bytes]] = {}
         placed: dict[str, float] = {}
         for at_s, _, tip in history:

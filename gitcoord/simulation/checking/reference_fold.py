@@ -1,6 +1,6 @@
-"""The ledger folded once more, from scratch and as plainly as can be, by code that shares nothing with the fold.
+"""A second fold of the ledger, as simple as possible, by code that shares nothing with the product's fold.
 
-Slow and simple on purpose: where both agree, neither is likely to be wrong.
+It is slow and simple on purpose: if both agree, neither is likely to be wrong.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LEADERS = ("leader_election", "leader_renewed", "leader_resigned")
 
 @dataclass
 class Ledger:
-    """What the lines mean."""
+    """The state that follows from the lines."""
 
     lines: list[bytes] = field(default_factory=list)
     heads: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -54,7 +54,7 @@ def identity(actor: str, nonce: str) -> str:
 def read(
     objects: Objects, tip: Oid, signed: Callable[[bytes], bool], *, honest: frozenset[str] | None = None
 ) -> Ledger:
-    """Every commit from the root to `tip`: good new lines count, in the order in which they came."""
+    """Fold the good new lines of every commit from the first to `tip`, in the order in which they came."""
     commits: list[Oid] = []
     at: Oid | None = tip
     while at is not None:
@@ -71,7 +71,7 @@ def read(
 
 
 def raw_lines(objects: Objects, commit: Oid, seen: dict[Oid, list[bytes]] | None = None) -> list[bytes]:
-    """The lines as they lie in a commit's tree: sealed files in the order of their names, then the open one.
+    """Return the lines in a commit's tree: those of sealed files in the order of their names, then the open file's.
 
     Anybody may have written that tree. A folder or a file that it names twice is read once.
     """
@@ -100,14 +100,14 @@ def raw_lines(objects: Objects, commit: Oid, seen: dict[Oid, list[bytes]] | None
 
 
 def _lines_in(data: bytes) -> list[bytes]:
-    """The lines of a file; none of one that is larger than any log file may be."""
+    """Return the lines of a file; none if it is larger than any log file may be."""
     if len(data) > FILE_BYTES_MAX or data.count(b"\n") > FILE_LINES_MAX:
         return []
     return [line for line in data.split(b"\n") if line]
 
 
 def take(ledger: Ledger, line: bytes, signed: Callable[[bytes], bool]) -> bool:
-    """Whether the line gets the next position; it is folded then."""
+    """Fold the line if it gets the next position; return whether it does."""
     try:
         fields = json.loads(line)
         actor, kind, node = (fields[name] for name in ("actor", "type", "node"))
@@ -150,7 +150,7 @@ def take(ledger: Ledger, line: bytes, signed: Callable[[bytes], bool]) -> bool:
 
 
 def _may_lead(ledger: Ledger, fields: dict[str, Any]) -> bool:
-    """Whether it is no election, or one by an agent that may stand."""
+    """Return whether the line is no election, or one by an agent that may campaign."""
     return (
         fields["type"] != "leader_election"
         or ledger.honest is None

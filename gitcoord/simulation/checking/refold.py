@@ -16,12 +16,12 @@ from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.simulation.hostile.steps import steps
 from gitcoord.simulation.world import World
 
-WRITTEN_DOWN_ONE_IN = 30  # commits
+WRITTEN_DOWN_ONE_IN = 30  # the fold is written down and read back after one commit in so many
 STEPS_MAX = 50_000  # of one event; measured: 4,000. `tests/features/test_costs.py` has the bound at a full state
 
 
 class Counting(FleetState):
-    """A fold that counts the steps of what no honest agent wrote; of anything, it would take fifty times as long."""
+    """A fold that counts the steps for events of hostile agents; for all events it would take fifty times as long."""
 
     world: World | None = None
 
@@ -37,7 +37,7 @@ class Counting(FleetState):
 
 
 def check(world: World) -> None:
-    """Raise Violation unless a newcomer who walks the ledger has the state of those who followed it."""
+    """Raise Violation unless a newcomer that reads all commits has the state of the machines that followed them."""
     at_tip = [
         machine.replica.branch.fleet
         for machine in world.machines

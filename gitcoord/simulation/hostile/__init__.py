@@ -1,1 +1,1 @@
-"""The hostile member, and what it must not gain."""
+"""The hostile member, and checks of what it must not gain."""

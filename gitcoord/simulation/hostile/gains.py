@@ -1,6 +1,6 @@
-"""What a hostile member has not gained when a schedule is over: no right, no time, no name, no flood by the leader.
+"""Checks that a hostile member gained nothing: no right, no influence on time, no name, no flood by the leader.
 
-Each check goes by what honest machines believe, or by what honest agents did, and never by what the hostile one says.
+Each check relies on the state of honest machines, or on the acts of honest agents, never on the hostile member's words.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from gitcoord.simulation.remote import SimulatedRemote
     from gitcoord.simulation.world import World
 
-LEADER_EVENTS_EACH = 1.0  # that one line of anybody may make a leader write; measured: 0.2
+LEADER_EVENTS_EACH = 1.0  # the most events that a leader may write for one line of anybody; measured: 0.2
 LEADER_EVENTS_MIN = 50
-TICK_EVENTS_MAX = 4 * limits.DUTIES_PER_TICK  # that a leader writes in one round; measured: 84
-OCCASION_EVENTS_MAX = limits.DUTY_TRIES_MAX + 1  # of one term: its tries, and the error that says they were void
-LOSES_EVENTS = {"restore", "rollback", "cas"}  # faults after which a leader does again what it has done
+TICK_EVENTS_MAX = 4 * limits.DUTIES_PER_TICK  # that a leader may write in one round; measured: 84
+OCCASION_EVENTS_MAX = limits.DUTY_TRIES_MAX + 1  # in one term: its tries, and the error after the last one
+LOSES_EVENTS = {"restore", "rollback", "cas"}  # faults after which a leader repeats its duties
 CLOCK_ERROR_S = 1.5e5  # of the simulated clocks, at most
 
 
 def check(world: World, remote: SimulatedRemote, ledger: Ledger) -> Ledger:
-    """Raise Violation for the first thing that it gained; return what honest agents did in the ledger."""
+    """Raise Violation for the first thing that it gained; return the ledger with honest agents' events only."""
     honest = replace(
         ledger,
         effective={uid: fields for uid, fields in ledger.effective.items() if _is_honest(world, fields)},
@@ -59,7 +59,7 @@ def _is_honest(world: World, fields: dict[str, object]) -> bool:
 
 
 def _leader_is_bounded(world: World, honest: Ledger) -> None:
-    """All that leaders wrote, against what anybody gave them to write about."""
+    """Fail if leaders wrote more events than all others' lines can explain."""
     assert world.hostile is not None
     written = [
         fields
@@ -72,7 +72,7 @@ def _leader_is_bounded(world: World, honest: Ledger) -> None:
 
 
 def check_tick(machine: Machine, drafts: Sequence[Draft]) -> None:
-    """Raise Violation where a leader writes too much at once, or of one occasion more often than it may try."""
+    """Raise Violation if a leader writes too much at once, or too often about one occasion."""
     world, by_duty = machine.world, machine.duties_done
     if len(drafts) > TICK_EVENTS_MAX:
         world.fail(f"{machine.name} writes {len(drafts)} events in one round; {TICK_EVENTS_MAX} are the most")
@@ -102,7 +102,7 @@ def _no_right_gained(world: World, fleet: FleetState) -> None:
 
 
 def _nothing_taken(world: World, fleet: FleetState) -> None:
-    """The founder said nothing more: it still has what it had."""
+    """Fail if the founder, which wrote nothing more, lost its reservation or its task."""
     held = fleet.states["reservations"].held.values()
     if not any(one.agent == "founder" for one in held):
         world.fail("the founder's reservation was ended by somebody else")
@@ -112,7 +112,7 @@ def _nothing_taken(world: World, fleet: FleetState) -> None:
 
 
 def _names_are_kept(world: World, machine: Machine) -> None:
-    """Each honest event that has effect says what its author wrote, under its own name and by its own key."""
+    """Fail if an honest event that has effect has another content, name or key than its author wrote."""
     branch = machine.replica.branch
     read = branch.line_at()
     for uid, content in world.attempted.items():

@@ -1,4 +1,4 @@
-"""A grammar of what members may say: every type of event, with values from the edges of its fields and from beyond."""
+"""A grammar of events: every type, with values at the bounds of its fields and beyond them."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ NUMBERS = (
     1000,
 )
 RIGHT: Mapping[str, tuple[Any, ...]] = {
-    # what random words hardly ever are
+    # values that random choice hardly ever makes
     "workflow_defined": (
         {
             "definition": {
@@ -133,11 +133,11 @@ RIGHT: Mapping[str, tuple[Any, ...]] = {
     ),
     "task_finished": ({"attempt": 1, "result": "x\n\u202e\n\x1b[31m\n{a.result}"},),
 }
-NOISE = 0.03  # of values that are of another kind
+NOISE = 0.03  # the share of values of a wrong type
 
 
 def data_of(rng: random.Random, type_: str, agents: Sequence[str], uids: Sequence[str]) -> dict[str, Any]:
-    """Return data for an event of this type: of the form that its model wants, mostly."""
+    """Return data for an event of this type, mostly as its model requires it."""
     schema = SCHEMAS.get(type_, {})
     data = value_of(rng, schema, schema.get("$defs", {}), agents, uids) if schema else {}
     if type_ in RIGHT and rng.random() < 0.4:

@@ -1,6 +1,6 @@
-"""A hostile member: it holds one good key and may push, and keeps none of the rules that honest machines keep.
+"""A hostile member: it has one good key and may push, and keeps none of the rules that honest machines keep.
 
-It is a plain member of an open fleet. It knows all that lies on the remote, and no key but its own.
+It is a plain member of an open fleet. It can read everything on the remote, and has no other key.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ GARBAGE = (b"", b"{}", b"\xff\xfe\x00", b"[" * 5000, b"null", b'{"interaction":n
 
 
 class Hostile:
-    """What it signed, and what it may do next."""
+    """A hostile member: what it signed, and the acts among which it chooses."""
 
     def __init__(self, world: World, remote: SimulatedRemote) -> None:
         self.world, self.remote = world, remote
@@ -43,7 +43,7 @@ class Hostile:
         self.signer = world.signers.of(NAME)
         self.chain: list[Event] = []  # all of its node's, in order
         self.uids: list[str] = []
-        self.lines = 0  # that it wrote anywhere
+        self.lines = 0  # number of lines that it wrote anywhere
         self.odd = OddTrees(world.god, self.rng)
         self.foreign = ForeignLedgers(world.god, self.rng, self._founding, self._commit)
         self.replaced_s: list[float] = []
@@ -65,9 +65,9 @@ class Hostile:
         }
 
     def life(self) -> Life:
-        """Do harm, also after the faults have stopped: the fleet recovers beside it. Only outboxes are safe then.
+        """Act now and then, also after the faults have stopped: the fleet must recover all the same.
 
-        It stops shortly before the end, so that the leader can have answered all that it said.
+        It then leaves others' outboxes alone, and stops shortly before the end, so that the leader can answer it.
         """
         while True:
             yield self.rng.expovariate(1 / PACE_S)
@@ -83,9 +83,9 @@ class Hostile:
             self._offer()
 
     def join(self, agents: Sequence[str]) -> None:
-        """Let the founder begin what nobody else may end, and join as a plain member.
+        """Let the founder begin things that nobody else may end, and join as a plain member.
 
-        The founder, an admin, is never seen again: what it holds at the end, it holds by the ledger alone.
+        The founder, an admin, writes nothing more: at the end it still has to hold all of these.
         """
         world, head, lines = self.world, Head(), [*reference_fold.raw_lines(self.world.god, self.world.tip)]
         for type_, data in (
@@ -101,7 +101,7 @@ class Hostile:
         self._next(NAME, "agent_joined", "I am harmless", timestamp=world.wall())
         world.put_commit([*lines, self.chain[0].line], parents=(world.tip,), author="founder")
 
-    # What it signs
+    # Lines that it signs
 
     def sealed(
         self,
@@ -115,7 +115,7 @@ class Hostile:
         fleet_id: str | None = None,
         **fields: Any,
     ) -> Event | None:
-        """Return an event by its key, also under others' names; None where there is no such line."""
+        """Return an event signed with its key, also under others' names; None if no such line can be written."""
         fields = {
             "timestamp": self.rng.choice([self.world.wall(), *grammar.MOMENTS]),
             "uid": self.world.uid("hostile"),
@@ -167,7 +167,7 @@ class Hostile:
             self._next(NAME, "note", "x" * (60_000 if number < 2 else 10))
 
     def _lead(self) -> None:
-        """Elections, renewals and resignations, right after the log and out of turn."""
+        """Write elections, renewals and resignations that are not its own to write."""
         rng, world = self.rng, self.world
         fleet = world.machines[0].replica.branch.fleet
         session = rng.choice([fleet.terms.session or "0" * 12, "f" * 12])
@@ -188,7 +188,7 @@ class Hostile:
         self._sequence(lines)
 
     def _front_run(self) -> None:
-        """Sign what waits in others' outboxes first: the same nonce, under its own name and under the author's."""
+        """Sign events that wait in others' outboxes, before them: with the same nonce, under both names."""
         for _, box in self._boxes()[:4]:
             for event in parse_all(box.lines[:5]):
                 for actor in (NAME, event.actor):
@@ -206,7 +206,7 @@ class Hostile:
         self._sequence([event.line for event in self._pending()])
 
     def _squat(self) -> None:
-        """Take the next place in another node's chain, and the first in one that is new to the ledger."""
+        """Write the next line in another node's chain, or the first line in a chain new to the ledger."""
         heads = self.world.machines[0].replica.branch.fleet.heads
         nodes = sorted({machine.disk.node for machine in self.world.machines} | set(filter(node_tag, heads)))
         lines = []
@@ -218,10 +218,10 @@ class Hostile:
             lines += [event.line] if event is not None else []
         self._sequence(lines)
 
-    # What it writes elsewhere
+    # Refs and files that it writes
 
     def _deface(self) -> None:
-        """Write over others' outboxes: with rubbish, with what lay there, with another's and with its own lines."""
+        """Overwrite others' outboxes: with rubbish, with older values, with other nodes' and with its own lines."""
         rng, world = self.rng, self.world
         for ref, box in self._boxes():
             if rng.random() < 0.5:
@@ -240,7 +240,7 @@ class Hostile:
             for heartbeat in box.heartbeats:
                 sign = self.remote.signs.get((heartbeat.term or 0, str(heartbeat.data.get("session"))))
                 if sign is not None:
-                    sign.at_s.clear()  # nobody is blamed who cannot see it any more
+                    sign.at_s.clear()  # nobody is blamed for not having seen it
             world.server.refs[ref] = oid
             world.say("the hostile", f"overwrites {ref} ({kind})")
 
@@ -254,7 +254,7 @@ class Hostile:
             refs[ref] = self.rng.choice([self.world.tip, rubbish, *self.old_boxes[:3]])
 
     def _respell(self) -> None:
-        """Write others' lines, which are rightly signed, in other words than their authors."""
+        """Sequence others' lines, which are rightly signed, in another spelling."""
         lines = [line for _, box in self._boxes() for line in box.lines[:10]]
         self._sequence(self._respelt(lines[: self.rng.randrange(1, 9)]))
 
@@ -277,7 +277,7 @@ class Hostile:
         return found
 
     def _checkpoint(self) -> None:
-        """Give the fold out for another one, beside things that belong into no ledger."""
+        """Push a forged checkpoint, and files that do not belong into a ledger."""
         tree = self.world.god.tree(self.world.god.commit(self.world.tip).tree)
         put = self.world.god.put_blob
         forged = {"schema": "1", "members": {"founder_key": self.signer.key}, "position": 10**6, "seal": [NAME] * 6}
@@ -286,7 +286,7 @@ class Hostile:
         self._sequence([], tree)
 
     def _rearrange(self) -> None:
-        """Lay the log's files otherwise than anybody else does, and go on in them."""
+        """Rearrange the log's files in a way in which nobody else does, and append lines to them."""
         god = self.world.god
         root = god.tree(god.commit(self.world.tip).tree)
         if not root:  # of a ledger that it replaced
@@ -315,20 +315,20 @@ class Hostile:
         return event.line
 
     def _replay(self) -> None:
-        """Write lines of the ledger, in any order and once more, and what is no line at all."""
+        """Append lines that the ledger has already, in any order, and bytes that are no line."""
         lines = reference_fold.raw_lines(self.world.god, self.world.tip)
         again = [self.rng.choice(lines) for _ in range(5 if lines else 0)]
         garbage = self.rng.sample(GARBAGE, 3)
         self.lines += len(again) + len(garbage)
         self._sequence([*again, *garbage, *(event.line for event in self._pending()[:3])])
 
-    # The remote, as it writes there
+    # Reading and writing the remote
 
     def _honest(self) -> set[str]:
         return {machine.agent for machine in self.world.machines} | {"founder"}
 
     def _boxes(self) -> list[tuple[str, outbox.Outbox]]:
-        """Return the honest nodes' outboxes, as they lie on the remote."""
+        """Return the refs and the content of the honest nodes' outboxes."""
         refs = {OUTBOXES + machine.disk.node for machine in self.world.machines} & self.world.server.refs.keys()
         return [(ref, outbox.read(self.world.god, self.world.server.refs[ref])) for ref in sorted(refs)]
 
@@ -341,7 +341,7 @@ class Hostile:
         self.world.server.refs[ref] = self._box(ref, [event.line for event in self._pending()])
 
     def _box(self, ref: str, lines: Sequence[bytes]) -> Oid:
-        """Make an outbox of these lines, and with a heartbeat of its own."""
+        """Write an outbox with these lines and a heartbeat of its own; return its commit."""
         god, terms = self.world.god, self.world.machines[0].replica.branch.fleet.terms
         heartbeat = self.sealed(
             self.rng.choice([NAME, terms.leader or NAME]),
@@ -368,7 +368,7 @@ class Hostile:
         )
 
     def _sequence(self, lines: Sequence[bytes], tree: dict[str, TreeEntry] | None = None) -> None:
-        """Put lines at the end of the ledger, on top of its tip."""
+        """Push a ledger commit that appends lines to its tip."""
         god, tip = self.world.god, self.world.tip
         tree = god.tree(god.commit(tip).tree) if tree is None else tree
         entry = LogFiles(god).listing(tree).open
@@ -391,6 +391,6 @@ class Hostile:
 
 
 def box_head(box: outbox.Outbox) -> Head:
-    """Return where the chain in an outbox ends."""
+    """Return the end of the chain in an outbox."""
     events = parse_all(box.lines[-1:])
     return events[0].head if events else Head()

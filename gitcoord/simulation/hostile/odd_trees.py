@@ -1,4 +1,4 @@
-"""Odd trees: the files of a ledger as no honest writer lays them, though git and a host take them."""
+"""Odd trees: a ledger's files as no honest writer arranges them, though git and a host accept them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Folders = dict[str, Tree]
 
 
 class OddTrees:
-    """Rearranges the log files of a tree. Lines are taken away, doubled and moved; none is made."""
+    """Rearranges the log files of a tree. Lines are removed, doubled and moved; none is made."""
 
     def __init__(self, objects: Objects, rng: random.Random) -> None:
         self.objects, self.rng = objects, rng
@@ -33,7 +33,7 @@ class OddTrees:
         }
 
     def rearranged(self, root: Tree, way: str | None = None) -> tuple[Tree, str]:
-        """Return the tree in another arrangement, and which."""
+        """Return the tree in another arrangement, and the name of that arrangement."""
         other, way = dict(root), way or self.rng.choice(sorted(self.ways))
         self.ways[way](other)
         return other, way

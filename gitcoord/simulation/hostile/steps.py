@@ -1,4 +1,4 @@
-"""How much work something takes: instructions of Python, which are as many on a slow machine as on a fast one."""
+"""Work counted in instructions of Python: a slow machine needs as many as a fast one."""
 
 from __future__ import annotations
 
