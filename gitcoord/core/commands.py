@@ -1,4 +1,4 @@
-"""Commands: what a member may ask for. `decide` refuses early, with a reason; the fold is the judge.
+"""Commands: what a member may ask for. `decide` refuses early, with a reason; the fold decides in the end.
 
 The command line, the Python interface and the tools for AI agents are derived from these.
 """
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from gitcoord.core.fold.terms import Terms
 
 FROM_FILE: dict[str, Any] = {"file": True}
-"""`json_schema_extra` of an argument that is a text: people name a file that holds it."""
+"""`json_schema_extra` of a text argument for which people name a file."""
 
-ROWS_MAX = 1000  # of one answer; `--after` goes on
+ROWS_MAX = 1000  # in one answer; `--after` shows the next rows
 
 
 class Arguments(BaseModel):
-    """What a command is told: each field an option (or a positional) with its description. No others."""
+    """The arguments of a command: each field is an option, or a positional, with its description."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, defer_build=True, allow_inf_nan=False)
 
 
 class FleetView(Protocol):
-    """What commands and duties read of the folded ledger (`fleet_state.py`). Nothing here is to be changed."""
+    """The parts of the fold (`fleet_state.py`) that commands and duties read. They must not change anything."""
 
     @property
     def id(self) -> str | None: ...
@@ -55,27 +55,27 @@ class FleetView(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a command or a duty decides by: the fold, the time, its author, and how alive the others were lately."""
+    """The input of a command or a duty: the fold, the time, its author, and the liveness of the other agents."""
 
     fleet: FleetView
     now: str  # UTC, as in events
     actor: str = ""
     node: str = ""
-    place: str = ""  # the work tree that the author acts from; "" is the clone's own
+    place: str = ""  # the author's work tree; "" is the clone's main one
     liveness: Mapping[str, AgentLiveness] = field(default_factory=dict)  # by agent, casefolded
-    read: Callable[[int], bytes] | None = None  # the ledger's line at a position; None where only the fold is at hand
+    read: Callable[[int], bytes] | None = None  # the ledger's line at a position; None if there is only the fold
     seen_s: Callable[[int], float] | None = None  # seconds since this node first saw a position; None: by `now`
     head_of: Callable[[str, int], str] | None = None  # the commit of a pull request on the remote; "": none is seen
 
     def state(self, feature: str) -> Any:
-        """Return a feature's state, which is not to be changed."""
+        """Return a feature's state. The caller must not change it."""
         return self.fleet.states[feature]
 
     def age_s(self, at: str, position: int) -> float:
-        """Return the seconds since the event at `position`, which the ledger takes to be of the time `at`.
+        """Return the seconds since the event at `position`, whose accepted time is `at`.
 
-        The seconds are those that this node has seen pass, or more, where ledger time says so. No two machines' clocks
-        are compared.
+        They are the seconds that this node has seen pass, or more if ledger time says so. No two machines' clocks are
+        compared.
         """
         if self.seen_s is None:
             return times.between_s(at, self.now)
@@ -84,7 +84,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event that a command wants to be written."""
+    """An event that a command wants to write."""
 
     type: str
     content: str
@@ -99,32 +99,32 @@ Answer = Mapping[str, Any]  # JSON values
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Changes something. Its key in `COMMANDS` is what people type: `task claim`."""
+    """A command that changes something. Its key in `COMMANDS` is what people type: `task claim`."""
 
     help: str  # imperative, one line, no full stop
     example: str  # a line that runs after `before`
     arguments: type[BaseModel]
-    decide: Callable[[Context, Any], Sequence[NewEvent]]  # raises Refused, or Lost where the ledger shows that it is
+    decide: Callable[[Context, Any], Sequence[NewEvent]]  # raises Refused, or Lost if somebody else was first
     positional: tuple[str, ...] = ()
     before: tuple[str, ...] = ()  # lines that the example needs
-    answer: Callable[[Context, str], Answer] | None = None  # what came of it, by the id of its first event
-    answers_thread: bool = False  # or by the id of what that event is about: its `re`
-    judged: bool = True  # only the ledger can tell whether it took effect: without its word the exit code is 4
-    urgent: bool = False  # somebody waits for the outcome: may borrow from the push budget
+    answer: Callable[[Context, str], Answer] | None = None  # the result, by the id of its first event
+    answers_thread: bool = False  # the result by that event's `re` instead
+    judged: bool = True  # only the ledger tells whether it took effect: if that is not known, the exit code is 4
+    urgent: bool = False  # somebody waits for the result: it may borrow from the push budget
     destructive: bool = False
     idempotent: bool = False
-    tool: str | None = None  # the tool, `noun_verb`, that offers it to AI agents, perhaps with others; None: none does
+    tool: str | None = None  # the tool, `noun_verb`, that offers it to AI agents; None: no tool does
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Reads. The answer is a list of rows, or one thing."""
+    """A command that reads. Its answer is a list of rows, or one object."""
 
     help: str
     example: str
     arguments: type[BaseModel]
     ask: Callable[[Context, Any], Sequence[Answer] | Answer]  # raises Refused
-    columns: tuple[str, ...] = ()  # of a list's table; () for one thing
+    columns: tuple[str, ...] = ()  # of a list's table; () for one object
     positional: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
     tool: str | None = None

@@ -1,7 +1,7 @@
-"""Duties: what the leader alone appends. No round fails for the sake of one, and none is tried without end.
+"""Duties: what the leader alone appends. No duty makes a round fail, and none is tried forever.
 
-A feature that fails when it is asked, and a duty that cannot be written, becomes one `error` whose key counts as done.
-What the ledger voids all the same is tried again a few times, with growing pauses.
+If a feature's `duty` raises, or a duty cannot be written, the leader appends one `error` under the duty's key, which
+then counts as done. If the ledger voids a duty all the same, it is tried again a few times, with growing pauses.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Draft, Head, Signer, hash_of, seal
 
 CAUSE_CHARACTERS_MAX = 300
-_LAST = Head(limits.SEQ_MAX - 1, hash_of(b""))  # the longest place that a line can name
+_LAST = Head(limits.SEQ_MAX - 1, hash_of(b""))  # the place in a chain that takes the most bytes
 
 
 def wanted(fleet: FleetState, ctx: Context, *, but: Container[str] = frozenset()) -> list[Duty]:
-    """What the leader ought to append now, `but` these keys: of each feature no more than a tick appends."""
+    """Return the duties to append now, `but` those with these keys: at most `DUTIES_PER_TICK` of each feature."""
     found: dict[str, Duty] = {}
     for name in fleet.features:
         new = (
@@ -39,7 +39,7 @@ def wanted(fleet: FleetState, ctx: Context, *, but: Container[str] = frozenset()
 def _asked(fleet: FleetState, name: str, ctx: Context) -> Iterator[Duty]:
     try:
         yield from islice(duties(fleet.features[name], fleet.states[name], ctx), limits.DUTIES_LOOKED_AT_MAX)
-    except Exception as wrong:  # the one place where a feature's bug ends: a leader that ends would be the next one's
+    except Exception as wrong:  # a feature's bug ends here: a leader that it ended would end every successor too
         place = traceback.extract_tb(wrong.__traceback__)[-1]
         cause = f"{type(wrong).__name__} in {place.name}"
         yield Duty(
@@ -50,7 +50,7 @@ def _asked(fleet: FleetState, name: str, ctx: Context) -> Iterator[Duty]:
 
 
 def _rests(fleet: FleetState, key: str, now: str) -> bool:
-    """Whether the ledger voided it so lately that it is not tried again yet."""
+    """Return whether the ledger voided the duty so recently that it is not tried again yet."""
     tried = fleet.occasions.tried.get(key)
     if tried is None or tried.times >= limits.DUTY_TRIES_MAX:
         return False
@@ -61,7 +61,7 @@ def _rests(fleet: FleetState, key: str, now: str) -> bool:
 def draft(
     fleet: FleetState, duty: Duty, signer: Signer, *, actor: str, node: str, timestamp: str, uid: str
 ) -> Draft | None:
-    """The event for a duty, or the error that says why there is none; None where not even that may be written."""
+    """Return the event for a duty, or an `error` that says why there is none; None if not even that may be written."""
 
     def made(one: Duty) -> Draft:
         return one.draft(actor=actor, term=fleet.terms.term, timestamp=timestamp, uid=uid)
@@ -83,5 +83,5 @@ def draft(
 
 
 def _plain(text: str) -> str:
-    """Short, and of characters that any line can hold."""
+    """Cut a text, and replace characters that no line can hold."""
     return as_text(text)[:CAUSE_CHARACTERS_MAX]

@@ -1,19 +1,19 @@
-"""Errors, named for whose fault they are. Each says what happened and what to do next.
+"""Errors, named for whose fault they are. Each message says what happened and what to do next.
 
-Exit codes are made from them once, at the edge (`gitcoord.cli.main`).
+The command line makes exit codes from them in one place (`gitcoord.cli.main`).
 """
 
 from __future__ import annotations
 
 
 class GitcoordError(Exception):
-    """Any failure that a user is told of. `exit_code` is what the command line ends with."""
+    """A failure that is reported to a user. `exit_code` is the exit code of the command line."""
 
     exit_code = 1
 
 
 class Refused(GitcoordError):
-    """The caller asked for something that cannot be: wrong words, too large, not allowed."""
+    """The caller asked for something impossible: wrong arguments, too large, not allowed."""
 
     exit_code = 2
 
@@ -25,35 +25,35 @@ class Lost(GitcoordError):
 
 
 class NoEffect(Lost):
-    """The event has its place in the ledger, and it changed nothing there; says why."""
+    """The event is in the ledger, and changed nothing; the message says why."""
 
 
 class NotConfirmed(GitcoordError):
-    """The event is safe on the local disk, but did not reach the asked level in time."""
+    """The event is safe on the local disk, but did not reach the requested level in time."""
 
     exit_code = 4
 
 
 class Unreachable(GitcoordError):
-    """The remote did not answer. What was queued goes out when it does."""
+    """The remote did not answer. Queued events are pushed as soon as it does."""
 
     exit_code = 4
 
 
 class BadCredentials(GitcoordError):
-    """The remote knows us not, or no longer."""
+    """The remote rejected our credentials."""
 
     exit_code = 5
 
 
 class Denied(GitcoordError):
-    """The remote answered and will not: permission, a hook, a protected ref."""
+    """The remote denied the request: permission, a hook, a protected ref."""
 
     exit_code = 1
 
 
 class Corrupt(GitcoordError):
-    """Data on disk or on the remote is not what gitcoord wrote there."""
+    """Data on the disk or on the remote differs from what gitcoord wrote."""
 
     exit_code = 6
 
@@ -63,10 +63,10 @@ class ForeignLedger(Corrupt):
 
 
 class Oversized(Corrupt):
-    """An object is larger than what it stands for can be; it was not read."""
+    """An object is larger than any that gitcoord writes for its purpose. It was not read."""
 
 
 class Paused(GitcoordError):
-    """Writing to the local disk failed; nothing is attempted until a person resumes."""
+    """Writing to the local disk failed. Nothing more is tried until somebody runs `gitcoord resume`."""
 
     exit_code = 1

@@ -1,7 +1,7 @@
-"""A feature, seen from the core: the names that its module has, the events that it folds, the duties that it asks for.
+"""A feature, as the core sees it: the names in its module, the events that it folds, the duties that it wants done.
 
-A small feature writes only what it needs. Without `duty` it asks for no events; without `dump` and `load` its state is
-kept as `values.py` writes any dataclass of plain values.
+A small feature defines only what it needs. Without `duty` it has no duties. Without `dump` and `load` its state is
+written as `values.py` writes any dataclass of plain values.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from gitcoord.core.format.event import Draft, Event
 class SequencedEvent(NamedTuple):
     """An event at its position. `void` says why it has no effect; `payload` is its typed data.
 
-    `event.timestamp` is the time at which the ledger takes it to have been written, which may not be what its line
-    says; `now` is ledger time with this event (`ledger_time.py`).
+    `event.timestamp` is the accepted time of writing, which may differ from the time in its line. `now` is ledger time
+    with this event (`ledger_time.py`).
     """
 
     position: int
@@ -46,7 +46,7 @@ class Duty:
     re: str | None = None
 
     def draft(self, *, actor: str, term: int, timestamp: str, uid: str) -> Draft:
-        """Return the leader's event. Its `data.duty` is the occasion, so that a successor sees it done."""
+        """Return the leader's event. Its `data.duty` names the occasion, so that a successor knows that it was done."""
         return Draft(
             actor=actor,
             type=self.type,
@@ -73,11 +73,11 @@ class Feature(Protocol):
 
 
 OPTIONAL = ("duty", "dump", "load")
-"""Names with a default: the functions below call them, or do without."""
+"""Names that a feature may omit: the functions below have a default for each."""
 
 
 def duties(feature: Feature, state: Any, ctx: Context) -> Iterable[Duty]:
-    """Return the events that the leader ought to append now for a feature; none for one without `duty`."""
+    """Return the events that the leader ought to append now for a feature; none if it has no `duty`."""
     duty = getattr(feature, "duty", None)
     found: Iterable[Duty] = () if duty is None else duty(state, ctx)
     return found
@@ -90,6 +90,6 @@ def dump(feature: Feature, state: Any) -> Any:
 
 
 def load(feature: Feature, value: Any) -> Any:
-    """Return the state that `dump` wrote down. Raise KeyError, TypeError or ValueError on anything else."""
+    """Return the state that `dump` wrote. Raise KeyError, TypeError or ValueError for anything else."""
     own = getattr(feature, "load", None)
     return values.load(type(feature.State()), value) if own is None else own(value)

@@ -1,7 +1,8 @@
-"""Fields: the types of what events and commands hold. Each has its bound here, and the fold judges by it.
+"""Fields: the types of the fields of events and commands. Each has its bound here, and the fold applies it.
 
-What NAMES something (an id, a title, a capability, a branch) is `NAMED`: people compare it by eye, so nothing in it is
-unseen. Free text (a body, a reason) is `FREE`: what is unseen in it is spelled out where it is shown.
+A field that NAMES something (an id, a title, a capability, a branch) is `NAMED`: people compare names by eye, so no
+character in it is invisible. Free text (a body, a reason) is `FREE`: invisible characters are spelled out where it is
+shown.
 """
 
 from __future__ import annotations
@@ -18,25 +19,25 @@ from gitcoord.core.text import UNSEEN, Place, compiled, fit, spelled
 
 AGENT_CHARS_MAX = 63
 TITLE_CHARS_MAX = 200  # what a table can show
-WORDS_CHARS_MAX = 500  # some sentences: of an agent about itself, of a reason in a list
+WORDS_CHARS_MAX = 500  # some sentences, such as an agent's text about itself, or a reason in a list
 REASON_CHARS_MAX = 2000
-GIVEN_CHARS_MAX = 200  # of what people type to name something: an id, the beginning of one, a position
+GIVEN_CHARS_MAX = 200  # of the text by which people name something: an id, its beginning, a position
 COUNT_MAX = 2**53 - 1  # what every reader of JSON holds exactly
 
 BUG = "a bug"
-"""How the reason begins why an event has no effect where our own code failed at it."""
+"""The beginning of the reason why an event has no effect, if our own code failed at it."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Payload(BaseModel):
-    """The data of an event, or a part of it. No number in it is infinite."""
+    """The data of an event, or a part of it. It holds no infinite number."""
 
     model_config = ConfigDict(defer_build=True, allow_inf_nan=False)
 
 
 def typed(model: type[BaseModel] | None, content: str, data: Mapping[str, Any]) -> BaseModel | None:
-    """Return the typed data of an event; None for a type that nobody owns. Raises ValueError with what is wrong."""
+    """Return the typed data of an event; None if the type is unknown. Raise ValueError with what is wrong."""
     check_text(content)
     try:
         return model.model_validate(data) if model is not None else None
@@ -45,13 +46,13 @@ def typed(model: type[BaseModel] | None, content: str, data: Mapping[str, Any]) 
         place = ".".join(map(str, first["loc"]))
         raise ValueError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
     except (MemoryError, RecursionError):
-        raise  # of this machine, and not of the event: another one may read it
-    except Exception as wrong:  # in a check of ours: it must not end whoever folds this
+        raise  # the fault is this machine's, not the event's: another machine may read it
+    except Exception as wrong:  # a bug in a check of ours must not end the fold
         raise ValueError(f"{BUG}: its model fails with {type(wrong).__name__}") from None
 
 
 def check_name(text: str) -> str:
-    """Return `text` if nothing in it is unseen. Raises ValueError."""
+    """Return `text`. Raise ValueError if a character in it is invisible."""
     if text.isascii() and text.isprintable():
         return text
     found = next((one for one in "\n\t" if one in text), None) or compiled(UNSEEN).search(text)
@@ -62,17 +63,17 @@ def check_name(text: str) -> str:
 
 
 def as_name(text: str, most: int = TITLE_CHARS_MAX) -> str:
-    """Return what others wrote as it may name something: in one line, with what is unseen spelled out."""
+    """Return others' text as a name: in one line, with invisible characters spelled out, cut after `most`."""
     return fit(text.strip(), Place.LINE)[:most].rstrip("\u200c\u200d\ufe0f") or "…"
 
 
 def as_text(text: str) -> str:
-    """Return what a program printed as an event may hold it: `check_text` lets it through, and nothing is dropped."""
+    """Return a program's output as text for an event: `check_text` accepts it, and nothing is dropped."""
     return text.encode("utf-8", "replace").decode().replace("\0", spelled("\0"))
 
 
 def check_text(text: str) -> str:
-    """Return `text` if every program can hold it. Raises ValueError."""
+    """Return `text`. Raise ValueError if it holds NUL or half a character, which some programs cannot take."""
     if "\0" in text:
         raise ValueError("it holds NUL, which no program can be given: leave that out")
     if not text.isascii() and _SURROGATE.search(text):
@@ -81,30 +82,30 @@ def check_text(text: str) -> str:
 
 
 def check_agent(text: str) -> str:
-    """Return `text` if it may be an agent's id. Raises ValueError."""
+    """Return `text`. Raise ValueError if it is not an agent's id."""
     if not names.is_agent_id(text):
         raise ValueError(f"{text!r} is not an agent id: 1 to {AGENT_CHARS_MAX} of A-Z a-z 0-9 space . _ -")
     return text
 
 
 def check_uid(text: str) -> str:
-    """Return `text` if it may be an event's id. Raises ValueError."""
+    """Return `text`. Raise ValueError if it is not an event's id."""
     if not names.UID.match(text):
         raise ValueError(f"{text!r} is not an event's id")
     return text
 
 
 def check_event_type(text: str) -> str:
-    """Return `text` if it may be a type of event. Raises ValueError."""
+    """Return `text`. Raise ValueError if it is not a type of event."""
     if not names.EVENT_TYPE.match(text):
         raise ValueError(f"{text!r} is no type of event: use a-z 0-9 _, beginning with a letter, at most 64")
     return text
 
 
 def check_json(value: Any) -> Any:
-    """Return a JSON value in which no number is infinite and no text holds NUL. Raises ValueError."""
+    """Return a JSON value. Raise ValueError if a number in it is infinite, or a text holds NUL."""
     waiting = [value]
-    for one in waiting:  # grows; its whole is bounded by the event that it came in
+    for one in waiting:  # the list grows, at most to the size of the event that holds the value
         if isinstance(one, dict):
             waiting += one
             waiting += one.values()
@@ -117,7 +118,7 @@ def check_json(value: Any) -> Any:
     return value
 
 
-NAMED = AfterValidator(check_name)  # stands behind the bound of its length
+NAMED = AfterValidator(check_name)  # after the bound of the length
 FREE = AfterValidator(check_text)
 
 Agent = Annotated[str, Field(min_length=1, max_length=AGENT_CHARS_MAX), AfterValidator(check_agent)]
@@ -132,10 +133,10 @@ Reason = Annotated[str, Field(max_length=REASON_CHARS_MAX), FREE]
 Content = Annotated[str, Field(max_length=limits.EVENT_BYTES_MAX), FREE]
 Count = Annotated[int, Field(ge=0, le=COUNT_MAX)]
 Json = Annotated[dict[str, Any], AfterValidator(check_json)]
-"""A JSON object of the author's own; its size is bounded by the event."""
+"""A JSON object of the author's own. The event bounds its size."""
 
 Given = Annotated[str, Field(max_length=GIVEN_CHARS_MAX)]
-"""What people type to name something that is there: the beginning of an id, a position, an agent."""
+"""The text by which people name something that exists: the beginning of an id, a position, an agent."""
 
 
 READS_SPAN = BeforeValidator(times.span_s)

@@ -1,8 +1,8 @@
-"""The fleet is a fold of the ledger: lines go in one by one, and everything that anybody knows comes out.
+"""The state of a fleet: a fold of the ledger's lines, one after the other.
 
-A line is *admissible* when it is well formed, rightly signed, next in its node's chain, and not beyond what a day takes
-of lines without effect (`places.py`); then it takes a position. An admissible line may still be *void*: it keeps its
-position and changes nothing, with a reason.
+A line is *admissible* if it is well formed, rightly signed, next in its node's chain, and within the daily number of
+lines without effect (`places.py`). An admissible line takes the next position. It may still be *void*: then it keeps
+its position and changes nothing, for a known reason.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from gitcoord.core.format.keys import Verifier
 from gitcoord.core.format.strict_json import Malformed
 
 CONTROL = frozenset({FOUNDING, "leader_election", "leader_renewed"})
-"""Types that stand outside any chain, and only outside."""
+"""Types of lines that are outside any chain, and never in one."""
 
 CORE_EVENTS: dict[str, type[BaseModel]] = {**members.EVENTS, **terms.EVENTS, **quotas.EVENTS}
 
 CORE_AUTHORITY: dict[str, Who] = {**members.AUTHORITY, **terms.AUTHORITY, **quotas.AUTHORITY}
 
 STATE = "gitcoord.state/9"
-"""Of what `dump` gives, without the features' names. It changes with the shape of any part: a checkpoint or a cache of
-another one is not read (`tests/core/fold/test_state_shape.py` tells)."""
+"""The schema of `dump`, without the features' names. It changes with the shape of any part: a checkpoint or a cache of
+another schema is not read (`tests/core/fold/test_state_shape.py`)."""
 
 _ADMIN = int(Who.ADMIN)  # a plain number: to join flags takes a microsecond, at every line
 
@@ -50,18 +50,18 @@ EMPTY = hash_of(b"gitcoord ledger")
 
 
 class FleetState:
-    """The folded ledger. `take` is the only way in; the same lines give the same state anywhere."""
+    """The folded ledger. `apply` alone changes it, and the same lines give the same state on every machine."""
 
     def __init__(
         self, features: Mapping[str, Feature], verifier: Verifier | None = None, revocations: Revocations | None = None
     ) -> None:
-        self.features = dict(features)  # at hand: each is asked for at every event
+        self.features = dict(features)
         self.verifier = verifier
-        self.id: str | None = None  # follows from the ledger's first line
+        self.id: str | None = None  # it follows from the ledger's first line
         self.position = 0
         self.digest = EMPTY
-        self.chains = Chains()  # of each node, as sequenced
-        self.positions: dict[str, int] = {}  # uid → the position that has effect
+        self.chains = Chains()
+        self.positions: dict[str, int] = {}  # uid → position, of events with effect
         self.revocations = revocations or Revocations()
         self.members = Members(revoked=self.revocations.by_key())
         self.terms = Terms()
@@ -75,7 +75,7 @@ class FleetState:
         self._models = dict(CORE_EVENTS)
         for feature in features.values():
             self._models.update(feature.EVENTS)
-        # Features that let the leader decide some things only with somebody's approval
+        # Features that let the leader do some things only after an approval
         self._withhold = [
             (name, withholds)
             for name, feature in self.features.items()
@@ -84,17 +84,17 @@ class FleetState:
         self._permissions: Mapping[str, Permission] = authority.permissions(CORE_AUTHORITY, self.features)
 
     def anew(self) -> FleetState:
-        """Return an empty fold of the same ledger that knows beforehand which keys are revoked."""
+        """Return an empty fold of the same ledger that knows from the start which keys are revoked."""
         return type(self)(self.features, self.verifier, self.revocations.learnt or self.revocations)
 
     @property
     def schema(self) -> str:
-        """Of what `dump` gives: with another set of features it is another one."""
+        """The schema of `dump`. Another set of features has another one."""
         return " ".join([STATE, *sorted(self.features)])
 
     @property
     def has_shared_secret(self) -> bool:
-        """Whether all agents sign with one secret: a line that is signed with another one can be checked by nobody."""
+        """Whether all agents sign with one secret. Nobody can check a line that is signed with another one."""
         return self.verifier is not None and self.verifier.auth == "hmac"
 
     @property
@@ -104,11 +104,11 @@ class FleetState:
 
     @property
     def heads(self) -> Mapping[str, Head]:
-        """Where each node's chain stands."""
+        """The end of each node's chain."""
         return self.chains.heads
 
     def admissible(self, line: bytes, *, chains: Chains | None = None, is_again: bool = False) -> Event:
-        """The event in `line`, if it may come next; raises Inadmissible. Changes nothing. See `check_place`."""
+        """Return the event in `line` if it may come next; raise Inadmissible otherwise. See `check_place`."""
         try:
             event = parse(line)
         except Malformed as wrong:
@@ -120,10 +120,10 @@ class FleetState:
     def check_place(
         self, event: Event, *, chains: Chains | None = None, ahead: Ahead | None = None, is_again: bool = False
     ) -> None:
-        """Raises Inadmissible unless `event` may come next; without a look at its signature.
+        """Raise Inadmissible unless `event` may come next. Its signature is not checked.
 
-        `chains` stands in for the fold's own while a batch is put together, and `ahead` is what it holds.
-        `is_again`: it took its place in a fold that knew less; what a day takes was judged then.
+        `chains` replaces the fold's own while a batch is filled, and `ahead` is what the batch holds. `is_again`: an
+        earlier fold, which knew fewer revocations, gave it its position; the daily numbers were checked then.
         """
         if (event.type in CONTROL) == (event.seq is not None):
             raise Inadmissible(f"{event.type} inside a chain" if event.seq else f"{event.type} outside a chain")
@@ -134,7 +134,7 @@ class FleetState:
         if event.type == FOUNDING:
             self._check_founding(event)
         if event.seq is None and self.position and event.data.get("after") != self.digest:
-            raise Inadmissible(f"{event.type} that extends another log")  # replayed, or carried along by another
+            raise Inadmissible(f"{event.type} that extends another log")  # replayed, or sequenced by somebody else
         if self.position and not is_again:
             reason = self.places.holds_back(
                 event,
@@ -148,7 +148,7 @@ class FleetState:
                 raise Inadmissible(reason, waits=True)
 
     def _check_founding(self, event: Event) -> None:
-        """Raise Inadmissible where the line founds no fleet: there would be nobody who could ever speak in it."""
+        """Raise Inadmissible if the line founds no fleet: nobody could ever write in such a ledger."""
         format_ = event.data.get("format", FORMAT)
         if type(format_) is not int or format_ != FORMAT:
             raise Inadmissible(f"written in format {format_} of gitcoord's events; this version reads {FORMAT}")
@@ -157,21 +157,21 @@ class FleetState:
             raise Inadmissible(f"it founds no fleet: {void}")
 
     def check_signature(self, event: Event) -> None:
-        """Raises Inadmissible when it is not good."""
+        """Raise Inadmissible if the event's signature is wrong."""
         if self.verifier is None:
             return
         if self.id is None and event.type != FOUNDING:
-            raise Inadmissible("no fleet is founded")  # under no id at all a line would be good in any such ledger
+            raise Inadmissible("no fleet is founded")  # without an id a line would be valid in any such ledger
         wrong = self.verifier.rejects(event, self.id or "")
         if wrong:
             raise Inadmissible(wrong)
 
     def append(self, line: bytes, *, is_again: bool = False) -> SequencedEvent:
-        """Give `line` the next position and fold it; raises Inadmissible and changes nothing."""
+        """Fold `line` at the next position. Raise Inadmissible, and change nothing, if it may not come next."""
         return self.apply(self.admissible(line, is_again=is_again))
 
     def append_verified(self, event: Event, *, is_again: bool = False) -> SequencedEvent:
-        """As `take`, for an event whose signature was checked before."""
+        """Fold an event whose signature was checked before. Raise Inadmissible if it may not come next."""
         self.check_place(event, is_again=is_again)
         return self.apply(event)
 
@@ -180,7 +180,7 @@ class FleetState:
         payload, void = self.judge(event)
         parent = self.positions.get(event.re) if event.re else None
         standing = standing_of(event, self.members, self.position + 1)
-        if event.term is not None and standing == "member":  # others' terms would only use numbers up
+        if event.term is not None and standing == "member":  # terms of others would only use up numbers
             if event.type != "leader_election" or self.may_lead(event.actor):
                 self.terms.see(event.term)
         if void is None:
@@ -218,7 +218,7 @@ class FleetState:
             and (permission := self._permissions.get(event.type))
             and permission.who & _ADMIN
         ):
-            self._depose_if_barred()  # an admin may have said that the leader leads no more
+            self._depose_if_barred()  # an admin may have taken the leader's right to lead
         return sequenced
 
     def _fold_features(self, sequenced: SequencedEvent) -> None:
@@ -226,16 +226,16 @@ class FleetState:
             try:
                 reason = feature.fold(self.states[name], sequenced)
             except (MemoryError, RecursionError):
-                raise  # of this machine, and not of the event: another one may fold it
-            except Exception as wrong:  # a bug: a fold that ended here would end for everybody, forever
+                raise  # the fault is this machine's, not the event's: another machine may fold it
+            except Exception as wrong:  # a bug: a fold that ended here would end on every machine, forever
                 reason = f"{BUG}: {name} fails with {type(wrong).__name__}"
             if reason is not None and sequenced.void is None:
                 remember(self.refusals, sequenced.event.uid, reason, limits.REFUSALS_REMEMBERED_MAX)
 
     def why_without_effect(self, event: Event) -> str | None:
-        """Return why an event that is in the ledger changed nothing; None if it did.
+        """Return why an event that is in the ledger changed nothing; None if it had effect.
 
-        An event with the uid of one that its author wrote before has none, unless it is that one, chained anew.
+        A second event with the same uid has no effect. The same event rechained counts as the first one.
         """
         void = self.voids.of(event)
         if event.uid in self.positions:
@@ -243,7 +243,7 @@ class FleetState:
         return void.reason if void else "why is no longer at hand here: `gitcoord verify` finds what was forged"
 
     def position_of(self, event: Event) -> int | None:
-        """Return where the ledger holds an event, with or without effect; None where that is not known."""
+        """Return the ledger's position of an event, with or without effect; None if it is not known."""
         void = self.voids.of(event)
         if void is not None and (void.hash == event.head.hash or event.uid not in self.positions):
             return void.position
@@ -259,7 +259,7 @@ class FleetState:
             self.occasions.note_void(duty, event.timestamp, void)
 
     def judge(self, event: Event) -> tuple[BaseModel | None, str | None]:
-        """Return the event's typed data, and why it has no effect here (None: it has). Changes nothing."""
+        """Return the event's typed data, and why it has no effect here (None: it has one). Change nothing."""
         try:
             payload = typed(self._models.get(event.type), event.content, event.data)
         except ValueError as wrong:
@@ -282,11 +282,11 @@ class FleetState:
             void = next(filter(None, (withholds(self.states[name], event) for name, withholds in self._withhold)), None)
         duty = event.data.get("duty")
         if void is None and event.term is not None and isinstance(duty, str) and duty in self.done:
-            void = "its duty was done before"  # a ledger lost it, and it came back after it was done again
+            void = "its duty was done before"  # a ledger lost it, and it came back after the duty was done again
         return payload, void
 
     def forbids(self, type_: str, *, actor: str, leads: bool, re: str | None, payload: BaseModel | None) -> str | None:
-        """Return why `actor`, whose key is right, may not write such an event here and now; None when it may."""
+        """Return why `actor`, whose key is right, may not write such an event now; None if it may."""
         permission = self._permissions.get(type_)
         if permission is None:
             return None
@@ -296,9 +296,9 @@ class FleetState:
         return f"{void}; {actor} has left: `gitcoord init` joins again" if void and member and member.left else void
 
     def why_not(self, type_: str, *, actor: str, re: str | None, data: Mapping[str, Any]) -> str | None:
-        """Return why a member's event, not written yet, would be void for want of a right; None when it would not."""
+        """Return why the author would have no right to an event that is not written yet; None if it would."""
         if self.members.role_of(actor) is None:
-            return None  # who waits to be admitted, or is queued to join: the ledger says how that went
+            return None  # it waits to be admitted, or its joining is queued: the ledger decides
         try:
             payload = typed(self._models.get(type_), "", data)
         except ValueError:
@@ -318,7 +318,7 @@ class FleetState:
         )
 
     def _newcomer_role(self, payload: BaseModel | None) -> Role:
-        """Return the role of an agent that joins by itself; a feature may have a setting for it."""
+        """Return the role of an agent that joins by itself. A feature may have a setting for it."""
         if isinstance(payload, AgentJoined):
             for name, feature in self.features.items():
                 if hasattr(feature, "newcomer"):
@@ -342,11 +342,11 @@ class FleetState:
             self.terms.depose()
 
     def model_of(self, type_: str) -> type[BaseModel] | None:
-        """The payload model of an event type that a feature or the core knows."""
+        """Return the payload model of an event type; None if no feature, nor the core, knows the type."""
         return self._models.get(type_)
 
     def dump(self) -> dict[str, Any]:
-        """The state as JSON values, equal on every machine for equal lines."""
+        """Return the state as JSON values, equal on every machine for equal lines."""
         effective = set(self.positions.values())
         return {
             "schema": self.schema,
@@ -372,7 +372,7 @@ class FleetState:
     def load(
         cls, value: Mapping[str, Any], features: Mapping[str, Feature], verifier: Verifier | None = None
     ) -> FleetState:
-        """The fleet that `dump` wrote down. Raises KeyError, TypeError or ValueError on anything else."""
+        """Return the state that `dump` wrote. Raise KeyError, TypeError or ValueError for anything else."""
         fleet = cls(features, verifier, Revocations.load(value["revocations"]))
         if value["schema"] != fleet.schema:
             raise ValueError("a state of another version")

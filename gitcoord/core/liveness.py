@@ -1,6 +1,6 @@
-"""Liveness: an agent is as alive as its own last promise says, timed from when this node first saw that heartbeat.
+"""Liveness: how long an agent has been silent, compared with the period after which it promised its next heartbeat.
 
-Clocks of two machines are not compared: what counts is how long ago, by this machine, a heartbeat's counter last moved.
+No two machines' clocks are compared: silence counts from when this machine last saw the heartbeat's counter change.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from gitcoord.core.format.event import Event
 
 ALIVE, LATE, GONE, GOODBYE, SILENT = "alive", "late", "gone", "goodbye", "silent"
 
-LATE_AFTER = 1.5  # promises; a heartbeat may wait for a push budget or a slow round
+LATE_AFTER = 1.5  # promised periods; a heartbeat may wait for the push budget or a slow round
 GONE_AFTER = 3.0
-HUNG_AFTER = 15.0  # of an agent whose process is known to live: a machine may be busy
-SKEW_S_MAX = 2 * 3600  # an outbox met for the first time: only a heartbeat older than any clock error tells its age
+HUNG_AFTER = 15.0  # for an agent whose process is known to run: its machine may be busy
+SKEW_S_MAX = 2 * 3600  # in an outbox seen for the first time, only a timestamp older than any clock error counts
 OBSERVED_MAX = 1000
 
 
@@ -33,18 +33,18 @@ class Observation:
     next_s: float
     goodbye: bool
     since_s: float
-    silent_s: float = 0.0  # how old it was known to be even then
-    position: int = 0  # of the ledger, as far as its node had folded it
-    blind_s: float = 0.0  # of the time since then, how long nobody here could look
+    silent_s: float = 0.0  # its age when it was first seen, as far as that was known
+    position: int = 0  # the ledger position up to which its node had folded
+    blind_s: float = 0.0  # the part of the time since then in which this node could not look
 
 
 def observe(
     known: Iterable[Observation], heartbeats: Iterable[Event], now_s: float, *, blind_s: float = 0.0
 ) -> list[Observation]:
-    """What is known after a look at all outboxes at `now_s`: heartbeats that moved on are seen anew.
+    """Return the observations after a look at all outboxes at `now_s`: a heartbeat with a new counter counts as new.
 
-    An agent whose outbox went away keeps its last observation, so that it grows late and gone. `blind_s`: how long
-    it was since the last look, beyond what lies between two looks.
+    An agent whose outbox is gone keeps its last observation, so that it becomes late, then gone. `blind_s`: the time
+    since the last look, beyond the usual time between two looks.
     """
     seen = {(one.agent, one.node): replace(one, blind_s=one.blind_s + blind_s) if blind_s else one for one in known}
     for heartbeat in heartbeats:
@@ -79,7 +79,7 @@ def _observed(heartbeat: Event, now_s: float) -> Observation | None:
 
 
 def state(one: Observation, at_s: float, *, poll_s: float) -> str:
-    """How the agent stands, as of this node's last successful look at `at_s`; `poll_s` lies between two looks."""
+    """Return the agent's state as of this node's last successful look at `at_s`. `poll_s`: time between two looks."""
     if one.goodbye:
         return GOODBYE
     silent_s = max(0.0, at_s - one.since_s) + one.silent_s
@@ -89,15 +89,15 @@ def state(one: Observation, at_s: float, *, poll_s: float) -> str:
 
 
 def gone_in_s(found: Iterable[AgentLiveness], *, poll_s: float) -> float:
-    """From the look until the next of these is gone, unless it is heard of before; infinite where none will be."""
+    """Return the seconds from the look until the next of these agents is gone, if it stays silent; or infinity."""
     lasts = (GONE_AFTER * one.next_s + poll_s - one.silent_s for one in found if one.state in (ALIVE, LATE))
     return min((last_s for last_s in lasts if last_s > 0), default=math.inf)
 
 
 def newest(observations: Sequence[Observation]) -> dict[str, Observation]:
-    """By agent (casefolded): the observation that speaks for it, should it have run on several nodes.
+    """Return one observation for each agent (casefolded), which may have run on several nodes.
 
-    A session that goes on counts for more than one that said goodbye, the one seen last for more than an older one.
+    A session that said no goodbye is preferred, then the newest one.
     """
     ranked = sorted(observations, key=lambda one: (not one.goodbye, one.since_s - one.silent_s))
     return {one.agent.casefold(): one for one in ranked}
@@ -105,7 +105,7 @@ def newest(observations: Sequence[Observation]) -> dict[str, Observation]:
 
 @dataclass(frozen=True, slots=True)
 class AgentLiveness:
-    """How an agent stood at this node's last look."""
+    """An agent's liveness at this node's last look."""
 
     agent: str
     state: str  # ALIVE, LATE, GONE, GOODBYE
@@ -113,15 +113,16 @@ class AgentLiveness:
     session: str
     silent_s: float
     next_s: float
-    position: int = 0  # of the ledger, as far as its node has folded it
+    position: int = 0  # the ledger position up to which its node has folded
 
 
 def standings(
     observations: Sequence[Observation], at_s: float, *, poll_s: float, watched: bool = False
 ) -> dict[str, AgentLiveness]:
-    """By agent (casefolded), as of the last successful look at `at_s`. Agents without a heartbeat are omitted.
+    """Return the liveness of each agent (casefolded) at the last successful look at `at_s`. Others are omitted.
 
-    `watched`: only silence that was listened to counts; one's own outage is nobody's. Who judges others looks so.
+    `watched`: count only silence during which this node could look. The leader judges other agents in this way: its
+    own outage is nobody's silence.
     """
     found = {}
     for agent, one in newest(observations).items():
@@ -139,7 +140,7 @@ def standings(
 
 
 def blind_s(last_s: float | None, now_s: float, *, poll_s: float) -> float:
-    """Between two successful looks: what is more than two polls, as for a follower's credit."""
+    """Return the time between two successful looks beyond two polls, in which this node could not look."""
     return 0.0 if last_s is None else max(0.0, now_s - last_s - 2 * poll_s)
 
 
@@ -148,5 +149,5 @@ def dump(observations: Iterable[Observation]) -> list[Any]:
 
 
 def load(value: Iterable[Any]) -> list[Observation]:
-    """Raises TypeError on anything that `dump` did not write."""
+    """Return the observations that `dump` wrote. Raise TypeError for anything else."""
     return [Observation(**one) for one in value]

@@ -15,7 +15,7 @@ def find(ctx: Context, known: Iterable[str], text: str, what: str, *, shown_by: 
 
 
 def member(ctx: Context, text: str) -> str:
-    """Return the id of the agent that `text` names, as the fleet writes it. Raise Refused."""
+    """Return the id of the agent that `text` names, as the fleet writes it. Raise Refused if there is none."""
     found = ctx.fleet.members.get(text)
     if found is None:
         raise Refused(f"no agent {text!r} in this fleet: `gitcoord agent list` lists the agents")

@@ -29,9 +29,9 @@ TIMESTAMP = re.compile(
     rf"|{_YEAR}-(?:0[13578]|1[02])-31|{_LEAP_YEAR}-02-29)"
     r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?Z\Z"
 )
-"""A time in UTC of a real day from 1970 to 9999, as events carry it. A pattern, because each line is asked for it."""
+"""A time in UTC of a real day from 1970 to 9999, as events have it. A pattern is fast, and every line is checked."""
 
-# Of base64 there is one text for some bytes: the bits that the last character has to spare are zero.
+# Canonical base64 has one spelling for the same bytes: the spare bits of the last character are zero.
 HASH = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]\Z")  # 32 bytes
 KEY_CHARACTERS = 43
 KEY = re.compile(r"(?:[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]|hmac-[A-Za-z0-9_-]{16})\Z")  # Ed25519's, or of a secret
@@ -48,11 +48,12 @@ def inner(pattern: re.Pattern[str]) -> str:
 
 
 def is_agent_id(text: str) -> bool:
+    """Return whether `text` may name an agent."""
     return bool(AGENT.match(text)) and text[-1] not in " ."
 
 
 def agent_id(text: str) -> str:
-    """`text` if it may name an agent; Refused with the rule otherwise."""
+    """Return `text`. Raise Refused, with the rule, if it may not name an agent."""
     if is_agent_id(text):
         return text
     raise Refused(
@@ -62,44 +63,44 @@ def agent_id(text: str) -> str:
 
 
 def same_agent(one: str, other: str) -> bool:
-    """Agent ids are unique without regard to case: files on macOS and Windows are named for them."""
+    """Return whether two ids name the same agent. Case does not count: on macOS and Windows files have such names."""
     return one.casefold() == other.casefold()
 
 
 def node_id(text: str) -> str:
-    """`text` if it may name a node; Refused with the rule otherwise."""
+    """Return `text`. Raise Refused, with the rule, if it may not name a node."""
     if NODE.match(text):
         return text
     raise Refused(f"{text!r} cannot name a node: use 1 to 41 of a-z 0-9 -, beginning with a letter or digit")
 
 
 def node_name(text: str) -> str:
-    """`text` if a node id may begin with it; Refused with the rule otherwise."""
+    """Return `text`. Raise Refused, with the rule, if no node id may begin with it."""
     if NODE_NAME.match(text):
         return text
     raise Refused(f"{text!r} cannot name a node: use 1 to 24 of a-z 0-9 -, beginning with a letter or digit")
 
 
 def node_tag(node: str) -> str | None:
-    """Return the end of a node id that follows from the node's key; None where it has none."""
+    """Return the end of a node id that follows from the node's key; None if it has no such end."""
     tag = node[-UID_CHARACTERS:]
     return tag if node[-UID_CHARACTERS - 1 : -UID_CHARACTERS] == "-" and UID.match(tag) else None
 
 
 def event_type(text: str) -> str:
-    """`text` if it may be an event's type; Refused with the rule otherwise."""
+    """Return `text`. Raise Refused, with the rule, if it may not be an event's type."""
     if EVENT_TYPE.match(text):
         return text
     raise Refused(f"{text!r} cannot be an event's type: use a-z 0-9 _, beginning with a letter, at most 64")
 
 
 def uid_from(entropy: bytes) -> str:
-    """An event's id from 10 bytes: 80 bits as 16 characters of base32."""
+    """Return an event's id made of 10 bytes: 80 bits as 16 characters of base32."""
     n, pair = int.from_bytes(entropy[:10], "big"), _PAIRS
     return (
         f"{pair[n >> 70]}{pair[n >> 60 & 1023]}{pair[n >> 50 & 1023]}{pair[n >> 40 & 1023]}"
         f"{pair[n >> 30 & 1023]}{pair[n >> 20 & 1023]}{pair[n >> 10 & 1023]}{pair[n & 1023]}"
-    )  # a loop takes twice
+    )  # a loop takes twice the time
 
 
 def named_id(text: str, known: Iterable[str], positions: Mapping[str, int], what: str, *, shown_by: str) -> str:
@@ -119,14 +120,14 @@ def named_id(text: str, known: Iterable[str], positions: Mapping[str, int], what
 
 
 def _ambiguous(text: str, ids: Iterable[str]) -> Refused:
-    """Return the error for a beginning of several ids."""
+    """Return the error for a text with which several ids begin."""
     found = told_apart(sorted(set(ids)))
     more = f" or {len(found) - IDS_SHOWN_MAX} more" if len(found) > IDS_SHOWN_MAX else ""
     return Refused(f"{text!r} may be {', '.join(found[:IDS_SHOWN_MAX])}{more}: give more of it")
 
 
 def told_apart(ids: Iterable[str]) -> list[str]:
-    """Return these ids in their order, each as short as it may be shown to differ from the others."""
+    """Return these ids in their order, each as short as it can be and still differ from the others."""
     listed = list(ids)
     most = max((shared_beginning(one, other) for one, other in pairwise(sorted(set(listed)))), default=0)
     return [one[: max(SHORT_SHOWN, most + 1)] for one in listed]

@@ -1,7 +1,7 @@
-"""What the core asks of the world: content-addressed objects, one remote, one durable disk.
+"""Ports: what the core needs from the world, a store of content-addressed objects and one remote.
 
-`store/git/git_store.py` answers with git, `store/memory.py` with dicts; one contract suite
-(`tests/store/test_contract.py`) holds both to the words below.
+`store/git/git_store.py` implements them with git, `store/memory.py` with dicts. One contract suite
+(`tests/store/test_contract.py`) tests both against the docstrings below.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ Oid = str
 
 
 NAME_TAKEN = "name taken:"
-"""So begins the reason of a denied push where another ref has our ref's folder's name, or we have its."""
+"""The beginning of the reason of a push that was denied because the ref's name and another ref's exclude each other."""
 
 ALREADY_THERE = "already there"
 """The reason of an accepted push whose ref had the new value before: git compares nothing then."""
 
 
 class PushOutcome(enum.Enum):
-    """What became of one compare-and-swap (DESIGN, section 4)."""
+    """The result of one compare-and-swap."""
 
     ACCEPTED = "accepted"
     STALE = "stale"  # the ref was not at `old`: a lost race
     DENIED = "denied"  # permission, a hook, a protected ref
     UNREACHABLE = "unreachable"  # the push certainly did not arrive
-    UNKNOWN = "unknown"  # no answer: the server may still apply it; only a fetch can tell
+    UNKNOWN = "unknown"  # no answer: the server may still apply it; only a fetch shows that
 
 
 class Update(NamedTuple):
@@ -40,23 +40,23 @@ class Update(NamedTuple):
 
 
 class Pushed(NamedTuple):
-    """The answer to one `Update`; `reason` is the remote's own words, one line, for a person."""
+    """The answer to one `Update`. `reason` is the remote's own message, one line, for a person."""
 
     outcome: PushOutcome
     reason: str = ""
 
 
 class Fetched(NamedTuple):
-    """What a fetch found. Whatever others put on the remote, it costs them their own outboxes only."""
+    """The result of a fetch. An outbox that cannot be fetched does not keep the others from being fetched."""
 
     refs: dict[str, Oid]
-    """The ledger and the outboxes, as the remote has them. All that they reach is here, but for those in `left`."""
+    """The ledger and the outboxes, as the remote has them. All objects that they reach are here, except for `left`."""
 
     left: dict[str, str] = {}
-    """Outboxes that stay on the remote, and why: too large, damaged, more than there may be. Perhaps not in `refs`."""
+    """Outboxes that were not fetched, and why: too large, damaged, too many. They may be missing in `refs`."""
 
     strays: dict[str, Oid] = {}
-    """Refs among the outboxes that can be none, by their names: nothing of them is fetched."""
+    """Refs among the outboxes whose names cannot be an outbox's. They are not fetched."""
 
 
 class TreeEntry(NamedTuple):
@@ -67,7 +67,7 @@ class TreeEntry(NamedTuple):
 
 
 class CommitInfo(NamedTuple):
-    """What a commit object says."""
+    """The content of a commit object."""
 
     oid: Oid
     tree: Oid
@@ -78,7 +78,7 @@ class CommitInfo(NamedTuple):
 class Objects(Protocol):
     """The node's private object database. Writing is idempotent; equal content has equal oids.
 
-    Reading an object that is not there, or is of another kind, raises `Corrupt`.
+    Reading an object that is missing, or of another kind, raises `Corrupt`.
     """
 
     def put_blob(self, data: bytes) -> Oid: ...
@@ -86,45 +86,45 @@ class Objects(Protocol):
     def put_tree(self, entries: Mapping[str, TreeEntry]) -> Oid: ...
 
     def put_commit(self, *, tree: Oid, parents: Sequence[Oid], message: str, author: str, time_s: int) -> Oid:
-        """`author` is an agent id; `time_s` seconds since 1970, UTC."""
+        """Write a commit; return its id. `author` is an agent id; `time_s` are seconds since 1970, UTC."""
 
     def blob(self, oid: Oid, *, bytes_max: int | None = None) -> bytes:
-        """Raises Oversized, before anything is read, where there is more than `bytes_max`."""
+        """Return a blob's bytes. Raise Oversized, before anything is read, if there are more than `bytes_max`."""
 
     def ahead(self, oids: Sequence[Oid]) -> None:
-        """A hint, which changes no answer: these blobs are read next, in this order."""
+        """Prepare to read these blobs next, in this order. This is a hint, and changes no answer."""
 
     def tree(self, oid: Oid) -> dict[str, TreeEntry]: ...
 
     def commit(self, oid: Oid) -> CommitInfo: ...
 
     def is_ancestor(self, old: Oid, new: Oid) -> bool:
-        """Whether `new` descends from `old` (or is it). False when either is not here."""
+        """Return whether `new` descends from `old`, or is the same. False if one of them is not here."""
 
     def first_parents(self, tip: Oid, *, stop: Oid | None, limit: int) -> list[Oid]:
-        """Commits from just after `stop` (None: from the root) to `tip`, oldest first.
+        """Return the commits after `stop` (None: from the first) up to `tip`, oldest first, along first parents.
 
-        Follows first parents. When there are more than `limit`, only the newest `limit` of them. What a newcomer's
-        fetch left on the remote is brought here first (Unreachable, if it cannot be); Corrupt, where it is nowhere.
+        If there are more than `limit`, return the newest `limit`. Commits that a newcomer's fetch left on the remote
+        are fetched first. Raise Unreachable if that fails, and Corrupt if the remote does not have them either.
         """
 
     def keep(self, name: str, oid: Oid | None) -> None:
-        """Set (None: delete) a local ref, so that what it reaches stays here. `name` is `[a-z0-9/-]+`."""
+        """Set (None: delete) a local ref, so that the objects that it reaches are kept. `name` is `[a-z0-9/-]+`."""
 
     def kept(self, prefix: str = "") -> dict[str, Oid]:
-        """Local refs set by `keep`, by name, that begin with `prefix`."""
+        """Return the local refs set by `keep` whose names begin with `prefix`."""
 
 
 class Remote(Protocol):
     """The shared git remote."""
 
     def fetch(self, *, newcomer: bool = False, first: Collection[str] = ()) -> Fetched:
-        """Bring the ledger and the outboxes here.
+        """Fetch the ledger and the outboxes.
 
-        `newcomer`: of a ledger that is not here at all, the newest `LOOK_BACK_COMMITS` are enough for now.
-        `first`: nodes whose outboxes are brought before others', where not all are: there may be `OUTBOXES_MAX`.
-        Raises `Unreachable`, `BadCredentials` or `Denied`, and for no outbox's sake.
+        `newcomer`: if the ledger is not here at all, its newest `LOOK_BACK_COMMITS` commits are enough. `first`: nodes
+        whose outboxes to prefer, if there are more than `OUTBOXES_MAX`. Raise `Unreachable`, `BadCredentials` or
+        `Denied`, but never because of an outbox.
         """
 
     def push(self, updates: Sequence[Update]) -> dict[str, Pushed]:
-        """Try each update by itself, in one conversation. Never raises for what the remote did."""
+        """Try each update by itself, in one request. Return the remote's answers; never raise because of them."""

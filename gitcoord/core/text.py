@@ -1,10 +1,11 @@
-"""Text of others, made fit for the place where it is shown: a terminal, a log, a workflow, a commit, a chat, a model.
+"""Others' text, made safe for the place where it is shown: a terminal, a log, a workflow, a commit, a chat, a model.
 
-`fit` is the one door. It drops nothing: what the eye cannot see, or what would lie about order, is spelled out (`␛`,
-`⟨U+202E⟩`), and what a place would act on is taken apart. Letters of every script and emoji stay as they are.
+All text of others goes through `fit`. It drops nothing: it spells out invisible characters and those that change the
+order of others (`␛`, `⟨U+202E⟩`), and takes apart sequences on which the place would act. Letters of every script and
+emoji stay as they are.
 
-The sets of characters are spelled out and not asked of `unicodedata`, whose answers differ between
-versions of Python: the same text must give the same bytes on every machine.
+The sets of characters are listed here. `unicodedata` differs between versions of Python, and the same text must give
+the same bytes on every machine.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import re
 from enum import Enum
 from typing import Any
 
-MARK = "  | "  # before each line of others' but the first: no line of theirs begins as one of ours
+MARK = "  | "  # before each line of others' text but the first: none of them begins like a line of ours
 
 _EMOJI = (
     "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u2460-\u24ff\u25a0-\u27bf\u2900-\u297f"
@@ -38,15 +39,15 @@ HIDDEN = (
 )
 UNSEEN = (
     f"[{CONTROL}{HIDDEN}]"
-    # Invisible, but part of what is seen where they stand rightly: once, within an emoji or a word that needs them.
+    # These are invisible, but needed in the right place: once, within an emoji or a word.
     rf"|\u200d(?!(?:(?<=[{_EMOJI}]\u200d)|(?<=[{_EMOJI}]\ufe0f\u200d))[{_EMOJI}]|(?<=[{_JOINED}]\u200d)[{_JOINED}])"
     rf"|\u200c(?!(?<=[{_JOINED}]\u200c)[{_JOINED}])"
     rf"|\ufe0f(?!(?<=[{_EMOJI}]\ufe0f)|(?<=[0-9#*]\ufe0f)\u20e3)"
     rf"|(?<=[{_COMBINING}]{{4}})[{_COMBINING}]"  # a fifth mark on one letter: it paints over other lines
 )
-"""A pattern of what is spelled out everywhere."""
+"""The pattern of the characters that are spelled out everywhere."""
 
-# The runner of GitHub's workflows takes a line for a command if it begins so after blanks, or holds `##[` anywhere.
+# The runner of GitHub's workflows runs a line as a command if it begins with `::` after blanks, or holds `##[`.
 _RUNNER = re.compile(r"(?m)^([^\S\n]*):(?=:)|#(?=#\[)")
 # Forges and chats act on @name, #12, GH-12, fixes #12, <!channel>.
 _CALLS = re.compile(r"(?<!\w)[@#](?=\w)|(?i:\bGH)-(?=\d)|<(?=[!@#])")
@@ -56,17 +57,17 @@ _PICTURES = {**{chr(code): chr(0x2400 + code) for code in range(33)}, "\x7f": "�
 
 
 class Place(Enum):
-    """Where others' text is to stand."""
+    """The place where others' text is shown."""
 
     LINE = "line"  # of a terminal or log, a cell of a table, an output of a workflow, an environment variable
-    LINES = "lines"  # of a terminal or log: the first line may follow words of ours, each other one is marked
-    DATA = "data"  # a value in a structure that no text can leave, as JSON has it: lines stay lines
+    LINES = "lines"  # of a terminal or log: the first line may follow our own text, each other one is marked
+    DATA = "data"  # a value in a structure that no text can leave, such as JSON: lines stay lines
     SUBJECT = "subject"  # of a commit: one line, on which no forge acts
     CHAT = "chat"  # a message to people: several lines, on which no forge or chat acts
 
 
 def fit(text: str, place: Place) -> str:
-    """Return `text` as it may stand in `place`. It is fit already if it went through this before."""
+    """Return `text` made safe for `place`. A second call with the same place changes nothing more."""
     if place is not Place.DATA:
         text = _RUNNER.sub(_apart, text)
     if place in (Place.SUBJECT, Place.CHAT):
@@ -88,12 +89,12 @@ def fit_value(value: Any) -> Any:
 
 
 def as_json(value: Any) -> str:
-    """Return one line of JSON, for programs: what is read from it is exactly `value`, and nothing in it is unseen."""
+    """Return one line of JSON, for programs: it reads as exactly `value`, and has no invisible character."""
     return compiled(_JSON_UNSEEN).sub(lambda found: _escaped(found[0]), json.dumps(value, ensure_ascii=False))
 
 
 def for_model(value: Any) -> str:
-    """Return JSON for a language model: no text in it looks like a tag that ends what it stands in, or is unseen."""
+    """Return JSON for a language model: no text in it looks like a tag, or has invisible characters."""
     return compiled(_TAG).sub(r"\\u003c", as_json(fit_value(value)))
 
 
@@ -113,6 +114,6 @@ def _apart(found: re.Match[str]) -> str:
 
 
 def _escaped(character: str) -> str:
-    """As JSON escapes it: above U+FFFF in two halves."""
+    """Return a character as JSON escapes it: above U+FFFF as two halves."""
     data = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{data[at : at + 2].hex()}" for at in range(0, len(data), 2))

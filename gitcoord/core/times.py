@@ -36,7 +36,7 @@ def is_time(text: str) -> bool:
 
 
 def seconds(timestamp: str) -> float:
-    """Return the seconds since 1970. A text that is no time is 0: a fold never fails.
+    """Return the seconds since 1970; 0 if the text is no time, for a fold never fails.
 
     A time may have an offset such as `+02:00`. Without one it is UTC.
     """
@@ -75,18 +75,18 @@ def moment(timestamp: str) -> str:
 
 
 def later(timestamp: str, span: float) -> str:
-    """Return `timestamp` and so many seconds, to the millisecond."""
+    """Return the time `span` seconds after `timestamp`, to the millisecond."""
     at_s = min(max(seconds(timestamp) + span, 0.0), LAST_S)
     return f"{(_EPOCH + timedelta(milliseconds=int(at_s * 1000 + 0.5))).isoformat(timespec='milliseconds')[:23]}Z"
 
 
 def between_s(earlier: str, now: str) -> float:
-    """Seconds from one to the other; negative when the order is wrong."""
+    """Return the seconds from `earlier` to `now`; negative if the order is wrong."""
     return seconds(now) - seconds(earlier)
 
 
 def shown(timestamp: str) -> str:
-    """As people read it in a sentence: `21 Nov 12:03 UTC`. What is no time stays as it is."""
+    """Return a time as text for people: `21 Nov 12:03 UTC`. A text that is no time stays as it is."""
     at_s = _read(timestamp)
     if at_s is None:
         return timestamp
@@ -95,7 +95,7 @@ def shown(timestamp: str) -> str:
 
 
 def span_s(text: object) -> object:
-    """Seconds of `2h`; what is no text goes on to be validated. Raises ValueError."""
+    """Return the seconds of a text such as `2h`, and other values unchanged. Raise ValueError for other texts."""
     if not isinstance(text, str):
         return text
     found = _SPAN.match(text.strip().lower())
@@ -105,7 +105,7 @@ def span_s(text: object) -> object:
 
 
 def in_words(span: float) -> str:
-    """Seconds as people type them: `2h`, `90s`."""
+    """Return seconds as people type them: `2h`, `90s`."""
     for unit, length in (("d", 86_400), ("h", 3600), ("m", 60)):
         if span >= length and span % length == 0:
             return f"{span / length:.0f}{unit}"

@@ -13,12 +13,12 @@ _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}  # kept: an adapter compiles t
 
 
 def dump(state: Any) -> Any:
-    """Dump equal states as equal values, on every machine. Defaults are left out: half of the bytes."""
+    """Return a state as JSON values, the same on every machine. Defaults are omitted: half of the bytes."""
     return _adapter(type(state)).dump_python(state, mode="json", exclude_defaults=True)
 
 
 def load(kind: type[T], value: Any) -> T:
-    """Load what `dump` wrote. Raise ValueError on anything else."""
+    """Return the state that `dump` wrote. Raise ValueError for anything else."""
     state: T = _adapter(kind).validate_python(value)
     return state
 

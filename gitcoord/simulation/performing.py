@@ -98,7 +98,7 @@ def _write_down(machine: Machine, effect: effects.Effect) -> None:
             machine.say(f"trims up to {head.seq}")
         case effects.Rechain(head, sequenced):
             disk.rechain(head, sequenced)
-            machine.say(f"chains its queue anew after {head.seq}")
+            machine.say(f"rechains its queue after {head.seq}")
         case effects.RestoreFromOutbox(events):
             disk.adopt(events)
         case effects.Resubmit(events):

@@ -72,7 +72,7 @@ def tell(options: Options, result: Result) -> str:
     named = set(re.findall(r"\b(?:m\d+(?:c\d|i)?|[0-9a-z]{6})\b", result.violation))
     loud = re.compile(
         r"LEDGER|ELECTED|CRASH|COPY|IMAGE|RESTORED|SET BACK|DELETED|CUT OFF|WINS|liar|the hostile|"
-        r"becomes|carries|anew|VIOLATION|suspended|gone for good|fork|BUG|forgotten"
+        r"becomes|carries|rechains|VIOLATION|suspended|gone for good|fork|BUG|forgotten"
     )
     shown = [line for line in result.trace if loud.search(line) or any(name in line for name in named)]
     left_out = len(shown) - LINES_MAX

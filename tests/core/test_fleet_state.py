@@ -188,7 +188,7 @@ def test_what_founds_no_fleet_takes_no_position(data: dict[str, Any], words: str
     story = Story()
     with pytest.raises(Inadmissible, match=words):
         story.founded(**data)
-    with pytest.raises(Inadmissible, match="it founds no fleet: of term 1"):
+    with pytest.raises(Inadmissible, match="it founds no fleet: its term is 1"):
         story.control("alice", "fleet_founded", term=1)
     assert (story.fleet.position, story.fleet.id) == (0, None)
 

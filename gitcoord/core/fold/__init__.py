@@ -1,1 +1,1 @@
-"""The fold: what follows from the lines of the ledger, the same everywhere."""
+"""The fold: the state that follows from the ledger's lines, the same on every machine."""

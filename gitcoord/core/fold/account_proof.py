@@ -1,8 +1,8 @@
 """Account proofs: one line, signed with an agent's key, that is posted on GitHub by the account that it names.
 
-The account posts the line, and the agent's key signs it: so both say that they are one. The line is good for one fleet,
-agent, account and repository. Whoever records reviews puts its signature into the ledger, where the fold checks it
-(`members.py`).
+The account posts the line, and the agent's key signs it, so both confirm that they are the same. The line is valid for
+one fleet, agent, account and repository. The agent that records reviews writes the signature into the ledger, where the
+fold checks it (`members.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gitcoord.core import names
 from gitcoord.core.format.event import context_of
 from gitcoord.core.format.keys import is_signed
 
-PROOFS_MAX = 20  # in one text: each costs a check of a signature
+PROOFS_MAX = 20  # in one text: each needs a check of a signature
 
 _LINE = re.compile(
     r"gitcoord-proof fleet=([0-9a-z]{32}) agent=\"([A-Za-z0-9][A-Za-z0-9 ._-]{0,62})\" "
@@ -27,7 +27,7 @@ _LINE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class AccountProof:
-    """Agent `agent` of the fleet is the account `login`, and posts this in "owner/name"."""
+    """A proof that `agent` of the fleet is the account `login`, posted in `repository` ("owner/name")."""
 
     fleet_id: str
     agent: str
@@ -37,7 +37,7 @@ class AccountProof:
 
     @property
     def message(self) -> bytes:
-        """Return what the agent's key signs."""
+        """The bytes that the agent's key signs."""
         return (
             context_of(self.fleet_id) + json.dumps(["github_account", self.agent, self.login, self.repository]).encode()
         )
@@ -55,7 +55,7 @@ class AccountProof:
 
 
 def found_in(text: str) -> Iterator[AccountProof]:
-    """Return the proofs that stand in what somebody posted, the first PROOFS_MAX; their signatures are not checked."""
+    """Yield the first PROOFS_MAX proofs in a posted text. Their signatures are not checked."""
     for number, found in enumerate(_LINE.finditer(text)):
         if number >= PROOFS_MAX:
             return

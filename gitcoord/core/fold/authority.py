@@ -1,7 +1,7 @@
 """Authority: which member may write which event. Each feature has a table `AUTHORITY` beside its `EVENTS`.
 
-The fold judges every line by these tables, and by nothing else: what a client refuses is courtesy. An event of a type
-that stands in no table is speech. Any member may write it, guests too, and it binds nobody.
+The fold applies these tables to every line; that a client refuses earlier is a courtesy. An event whose type is in no
+table is free speech: any member may write it, guests too, and nothing follows from it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ROLES: tuple[Role, ...] = get_args(Role)  # the one with the most rights first
 
 
 class Who(enum.IntFlag):
-    """Who may write an event, as the tables say it. All but ANYBODY and GUEST leave guests out."""
+    """The members that may write an event, as the tables name them. All but ANYBODY and GUEST exclude guests."""
 
     ANYBODY = enum.auto()
     GUEST = enum.auto()
@@ -56,7 +56,7 @@ MEANING: Mapping[Who, str] = {
     CANDIDATE: "a member that the setting `leaders` names, any while it names nobody",
 }
 RESOLVED = OWNER | SELF | ASSIGNEE | APPROVER | CANDIDATE
-"""These need a look at the state: the feature has a function for the type in its `WHOSE`."""
+"""Members that depend on the feature's state: the feature has a function for the type in its `WHOSE`."""
 
 _OF_ROLE: Mapping[Role, Who] = {
     "admin": ANYBODY | GUEST | MEMBER | REVIEWER | ADMIN,
@@ -71,25 +71,25 @@ _HAS: Mapping[tuple[Role, bool], int] = {  # plain numbers: to join flags takes 
 
 
 class Asked(NamedTuple):
-    """An event that somebody wrote or wants to write, as far as its right to it is asked for."""
+    """An event that somebody wrote or wants to write, with all that the right to write it depends on."""
 
     type: str
     actor: str
     role: Role
-    leads: bool  # it carries the term of the leader, who is its author
+    leads: bool  # its author is the leader, and it has the leader's term
     re: str | None
     payload: BaseModel | None
 
 
 class Whose(NamedTuple):
-    """Of the thing that an event is about: in words whose it is, and whether it is an agent's (by casefolded id)."""
+    """The owner of the thing that an event is about: as text, and as a test of an agent's casefolded id."""
 
     words: str
     holds: Callable[[str], bool]
 
 
 class Persons(Protocol):
-    """What a resolver may ask of the members."""
+    """The questions that a resolver may ask about members."""
 
     def same_person(self, one: str, other: str) -> bool: ...
 
@@ -97,19 +97,19 @@ class Persons(Protocol):
 
 
 Resolver = Callable[[Any, Asked, Persons], Whose | None]
-"""By the feature's state. None: the thing is not known, or belongs to nobody; then the fold gives its own reason."""
+"""It finds the owner in the feature's state. None: the thing is unknown, or belongs to nobody; the fold says why."""
 
 
 class Permission(NamedTuple):
-    """What the tables say of one type, ready for use."""
+    """One type's row of the tables, ready for use."""
 
     who: int
-    feature: str | None  # whose state the resolver is given
+    feature: str | None  # the feature whose state the resolver gets
     whose: Resolver | None
 
 
 def permissions(core: Mapping[str, Who], features: Mapping[str, Any]) -> dict[str, Permission]:
-    """Return each type's permission. Raise ValueError where a feature does not say who may write one of its events."""
+    """Return each type's permission. Raise ValueError if a feature does not say who may write one of its events."""
     whose = {
         type_: (name, resolver)
         for name, feature in features.items()
@@ -129,13 +129,11 @@ def permissions(core: Mapping[str, Who], features: Mapping[str, Any]) -> dict[st
 
 
 def rejects(permission: Permission, asked: Asked, state: Any, persons: Persons) -> str | None:
-    """Return why the author may not write this event; None when it may."""
+    """Return why the author may not write this event; None if it may."""
     if permission.who & _HAS[asked.role, asked.leads]:
         return None
     found = None
-    if (
-        permission.who & _RESOLVED
-    ):  # without a function there is nothing to ask: no feature here knows more of `leaders`
+    if permission.who & _RESOLVED:  # CANDIDATE has no resolver if no feature has the setting `leaders`
         found = permission.whose(state, asked, persons) if permission.whose is not None else None
         if asked.role != "guest" and (found is None or found.holds(asked.actor.casefold())):
             return None
@@ -156,13 +154,13 @@ _IN_WORDS: Mapping[Who, str] = {
 
 
 def owned(agent: str, words: str) -> Whose:
-    """Return that it belongs to one agent: `owned("bob", "whose task it is")`."""
+    """Return one agent as the owner: `owned("bob", "whose task it is")`."""
     key = agent.casefold()
     return Whose(f"{agent} ({words})", lambda other: other == key)
 
 
 def itself(name: str = "agent") -> Resolver:
-    """Return the resolver of SELF: the payload's field `name` has the agent that it is about; None: its author."""
+    """Return the resolver of SELF: the payload's field `name` has the agent; without that it is the author."""
 
     def whose(state: Any, asked: Asked, persons: Persons) -> Whose:
         return owned(getattr(asked.payload, name, None) or asked.actor, "itself")

@@ -1,8 +1,8 @@
-"""Chains: each node's events, one after the other, and the keys by which a chain goes on.
+"""Chains: each node's events, one after the other, and the keys that may continue a chain.
 
-A node has a key of its own. The node's id ends in a tag that follows from it, and whoever writes from the node for the
-first time brings a `vouch`: the node key's signature over the author's key. A line by any other key takes no place in
-the chain, so nobody else can take the next one, not even the first. (A node id without a tag belongs to nobody.)
+A node has a key of its own, and its id ends in a tag that follows from the key. The first line of each author in the
+chain has a `vouch`: the node key's signature of the author's key. A line by any other key is inadmissible, so nobody
+else can take a place in the chain, not even the first. (A node id without a tag belongs to nobody.)
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NO_KEYS: frozenset[str] = frozenset()
 
 
 class Inadmissible(ValueError):
-    """The line cannot take a position; says why. `gap`: an earlier line of its node is missing; `waits`: not today."""
+    """The line cannot take a position; says why. `gap`: an earlier line is missing. `waits`: it may come tomorrow."""
 
     def __init__(self, reason: str, *, gap: bool = False, waits: bool = False) -> None:
         super().__init__(reason)
@@ -27,18 +27,18 @@ class Inadmissible(ValueError):
 
 
 class Chains:
-    """Where each node's chain stands, and by which keys those with a tag go on."""
+    """The end of each node's chain, and the keys for which the node vouched."""
 
     def __init__(self, heads: Mapping[str, Head] = {}, keys: Mapping[str, frozenset[str]] = {}) -> None:
         self.heads = dict(heads)
         self.keys = dict(keys)
 
     def fork(self) -> Chains:
-        """Return a copy, to put a batch together."""
+        """Return a copy, to fill a batch."""
         return Chains(self.heads, self.keys)
 
     def check(self, event: Event) -> None:
-        """Raise Inadmissible unless `event`, which stands in a chain, comes next in it. Its vouch is not checked."""
+        """Raise Inadmissible unless `event` comes next in its chain. The signature in its vouch is not checked."""
         head, seq = self.heads.get(event.node, _EMPTY), event.seq or 0
         if seq <= head.seq:
             raise Inadmissible(f"{event.node} has sequenced its event {seq} already")
@@ -54,7 +54,7 @@ class Chains:
                 raise Inadmissible(f"more than {limits.NODE_KEYS_MAX} keys write from {event.node}")
 
     def take(self, event: Event) -> None:
-        """Go on in the chain with an event that `check` let through."""
+        """Append an event that `check` accepted to its chain."""
         self.heads[event.node] = event.head
         if event.vouch is not None:
             self.keys[event.node] = self.keys.get(event.node, _NO_KEYS) | {event.key}
@@ -66,7 +66,7 @@ class Chains:
 
     @classmethod
     def load(cls, value: Mapping[str, Any]) -> Chains:
-        """Raise TypeError or ValueError where something is of another kind."""
+        """Return what `dump` wrote. Raise TypeError or ValueError for anything else."""
         chains = cls()
         for node, (seq, hash, *keys) in value.items():
             chains.heads[node] = Head(int(seq), str(hash))
@@ -88,12 +88,12 @@ class Sealing:
         node_signer: Callable[[str], Signer],
         fleet: str,
     ) -> None:
-        """`signer` gives an agent's and `node_signer` a node's; `keys` are those that the chain is known to have."""
+        """Begin after the head `after`. `keys` are those for which the chain is known to have a vouch."""
         self.node, self.head, self.keys = node, after, set(keys)
         self._signer, self._node_signer, self._fleet = signer, node_signer, fleet
 
     def __call__(self, draft: Draft) -> Event:
-        """Raise Refused where a key is not here, or the event is too large; then nothing is changed."""
+        """Return the next event. Raise Refused, and change nothing, if a key is missing or the event is too large."""
         signer, vouched = self._signer(draft.actor), None
         if signer.key not in self.keys and names.node_tag(self.node):
             vouched = vouch(self._node_signer(self.node), self.node, signer.key, self._fleet)

@@ -1,12 +1,12 @@
-"""Ledger time: what a fold takes for the time, so that no author's clock alone moves anybody else's things.
+"""Ledger time: the time of the fold, so that no author's clock alone changes what happens to others.
 
 Every event has its author's time, which may be wrong or a lie. Ledger time is the newest time that two different
-members have reached, each by its latest event. Where only one member ever wrote, it is that member's. It never lies
-more than `ADMIN_LEAD_S` behind the latest event of an admin: otherwise one member whose clock has stopped would hold it
-back in a fleet of two.
+members have reached, each by its latest event. If only one member ever wrote, it is that member's. It is never more
+than `ADMIN_LEAD_S` behind the latest event of an admin: otherwise one member whose clock has stopped would hold it back
+in a fleet of two.
 
-An event is taken to be of its author's time, but not older than ledger time, and at most `LEAD_S` newer: the author was
-perhaps the only one who wrote since then.
+The accepted time of an event is its author's time, but not older than ledger time, and at most `LEAD_S` newer: perhaps
+the author alone wrote since then.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from typing import Any
 
 from gitcoord.core import times
 
-ADMIN_LEAD_S = 86_400.0  # no clock of an admin's is wrong by more, unless it is reset: then it is wrong by years
-LEAD_S = 7 * 86_400.0  # for so long may all but one be silent, as over holidays; as long as a reservation lasts at most
+ADMIN_LEAD_S = 86_400.0  # no admin's clock is wrong by more, unless it was reset: then it is wrong by years
+LEAD_S = 7 * 86_400.0  # all but one member may be silent for so long, as over holidays; the longest reservation
 
 _BEGINNING = "1970-01-01T00:00:00.000Z"
 
 
 @dataclass(slots=True)
 class LedgerTime:
-    """The latest time of each member (by id, casefolded), as `times.moment` writes it, and what follows from these."""
+    """The latest time of each member (by casefolded id), as `times.moment` writes it, and ledger time."""
 
     latest: dict[str, str] = field(default_factory=dict)
-    admins: dict[str, str] = field(default_factory=dict)  # of these, the admins'
+    admins: dict[str, str] = field(default_factory=dict)  # the admins' part of `latest`
     now: str = _BEGINNING
     _ordered: list[str] = field(default_factory=list)
 
     def witness(self, author: str, timestamp: str, *, admin: bool) -> None:
-        """Count an event with effect by a member. It costs the logarithm of the members, and the admins."""
+        """Count an event with effect by a member. The cost grows with the logarithm of the members, and the admins."""
         key, moment = author.casefold(), times.moment(timestamp)
         self._set(key, moment)
         if admin:
@@ -44,14 +44,14 @@ class LedgerTime:
         self._advance()
 
     def forget(self, author: str) -> None:
-        """Take a member's time out of the count, as when it is expelled."""
+        """Remove a member's time, for example if it is expelled."""
         key = author.casefold()
         self._set(key, None)
         self.admins.pop(key, None)
         self._advance()
 
     def with_witness(self, author: str, timestamp: str, *, admin: bool) -> str:
-        """Return what ledger time would be after an event with effect by a member. Changes nothing."""
+        """Return the ledger time after an event with effect by a member. Change nothing."""
         key, moment = author.casefold(), times.moment(timestamp)
         newest, before = self._ordered[-3:], self.latest.get(key)
         if before in newest:
@@ -61,11 +61,11 @@ class LedgerTime:
         return _now(newest, admins)
 
     def accepted(self, timestamp: str) -> str:
-        """Return the time at which an event with this timestamp is taken to have been written."""
+        """Return the accepted time of an event with this timestamp."""
         moment = times.moment(timestamp)
         if moment <= self.now:
             return self.now
-        if moment[:10] == self.now[:10]:  # nearly all: the same day
+        if moment[:10] == self.now[:10]:  # nearly all events: the same day
             return moment
         return min(moment, times.later(self.now, LEAD_S))
 
@@ -85,7 +85,7 @@ class LedgerTime:
 
     @classmethod
     def load(cls, value: Mapping[str, Any]) -> LedgerTime:
-        """Raise KeyError, TypeError or ValueError on what `dump` did not write."""
+        """Return what `dump` wrote. Raise KeyError, TypeError or ValueError for anything else."""
         latest = {str(key): str(moment) for key, moment in value["latest"].items()}
         if not all(times.is_moment(moment) and len(moment) == times.MOMENT_CHARACTERS for moment in latest.values()):
             raise ValueError("no times of members")
@@ -104,15 +104,15 @@ def _now(ordered: Sequence[str], admins: Mapping[str, str]) -> str:
 
 
 MARKS_MAX = 512
-_COARSENESS = 0.05  # of its age: what a mark may lose when it is merged with the next one
+_COARSENESS = 0.05  # the part of its age that a mark may lose when it is merged with the next one
 
 
 @dataclass(slots=True)
 class FirstSeen:
     """When this machine first saw the ledger reach a position, by its own time since it was started.
 
-    A leader measures all spans with it. It never compares its own clock with another machine's, and what it has not
-    seen happen is as young as its own first look: a span may last longer than it was meant to, and never shorter.
+    A leader measures all spans with it, and never compares its own clock with another machine's. The age of an older
+    event counts from the leader's own first look. So a span may last longer than intended, and never ends early.
     """
 
     positions: list[int] = field(default_factory=list)
@@ -129,12 +129,12 @@ class FirstSeen:
             self._thin(now_s)
 
     def age_s(self, position: int, now_s: float) -> float:
-        """Return the seconds since the event at `position` was first seen here; 0 if it was not."""
+        """Return the seconds since the event at `position` was first seen here; 0 if it was not seen yet."""
         index = bisect_left(self.positions, position)
         if index == len(self.positions):
             return 0.0
         since_s = self.since_s[index]
-        return now_s - since_s if since_s <= now_s else now_s  # of before the machine was started anew
+        return now_s - since_s if since_s <= now_s else now_s  # a mark from before the machine was restarted
 
     def _thin(self, now_s: float) -> None:
         """Drop marks that are nearly as old as the next one. Their events then count as a little younger."""

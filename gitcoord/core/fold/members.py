@@ -1,6 +1,6 @@
-"""Members: an agent's first event carries its key; from then on only that key speaks for it.
+"""Members: an agent's first event holds its key, and from then on only that key may write for it.
 
-An event by a key that is not its actor's keeps its position and has no effect: a chain never blocks on it.
+An event by a key that is not its actor's keeps its position and has no effect, so that it blocks no chain.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class MemberRecord:
     role: Role = "member"
     left: bool = False
     expelled: bool = False
-    github: str = ""  # the login that is confirmed
-    claim: str = ""  # the login that it claims
+    github: str = ""  # its confirmed login on GitHub
+    claim: str = ""  # the login that it claims to have
 
     @property
     def admin(self) -> bool:
@@ -56,13 +56,13 @@ class MemberRecord:
 
 @dataclass(slots=True)
 class Members:
-    """Who belongs to the fleet, by id without regard to case."""
+    """The members of the fleet, by casefolded id."""
 
     founded: FleetFounded | None = None
-    founder_key: str = ""  # that signed the ledger's first line
+    founder_key: str = ""  # the key that signed the ledger's first line
     admission: Literal["open", "closed"] = "open"
     by_id: dict[str, MemberRecord] = field(default_factory=dict)
-    owners: dict[str, str] = field(default_factory=dict)  # each key that ever spoke for a member → its casefolded id
+    owners: dict[str, str] = field(default_factory=dict)  # each key that a member ever had → its casefolded id
     expected: dict[str, tuple[str, Role]] = field(default_factory=dict)  # admitted before they joined: key, role
     revoked: dict[str, int] = field(default_factory=dict)  # key → the last position at which it counts
 
@@ -70,12 +70,12 @@ class Members:
         return self.by_id.get(agent.casefold())
 
     def signed(self, event: Event) -> bool:
-        """Return whether an event is by the key that speaks for its author."""
+        """Return whether an event is signed with its author's key."""
         member = self.get(event.actor)
         return member is not None and member.key == event.key
 
     def role_of(self, agent: str) -> Role | None:
-        """Return its role; None of an agent whose lines do not count. One that left is a guest until it joins again."""
+        """Return an agent's role; None if its lines do not count. One that left is a guest until it joins again."""
         member = self.get(agent)
         if member is None or not member.admitted or member.expelled:
             return None
@@ -88,16 +88,16 @@ class Members:
         a, b = self.get(one), self.get(other)
         if a is None or b is None:
             return False
-        shared = self.founded is not None and self.founded.auth == "hmac"  # there all have one key
+        shared = self.founded is not None and self.founded.auth == "hmac"  # all members have the same key
         return (a.key == b.key and not shared) or bool(a.github and a.github.casefold() == b.github.casefold())
 
     def of_login(self, login: str) -> frozenset[str]:
-        """Return the agents (casefolded) that are this account on GitHub, as it was confirmed."""
+        """Return the agents (casefolded) that are confirmed to be this account on GitHub."""
         wanted = login.casefold()
         return frozenset(key for key, one in self.by_id.items() if wanted and one.github.casefold() == wanted)
 
     def rejects(self, event: Event, position: int) -> str | None:
-        """Why an event may have no effect; None when its author is a member whose key it is. Changes nothing."""
+        """Return why an event has no effect; None if its author is a member and signed it. Change nothing."""
         if self.revoked and position > self.revoked.get(event.key, position):
             return f"its key was revoked: nothing that it signed after position {self.revoked[event.key]} counts"
         member = self.get(event.actor)
@@ -118,7 +118,7 @@ class Members:
         return None
 
     def _is_replaced(self, member: MemberRecord, key: str) -> bool:
-        """Whether an admin has admitted `key` under the name of a member who waits, or whose key is revoked."""
+        """Return whether an admin admitted `key` for a member that waits, or whose key is revoked."""
         bound = self.expected.get(member.id.casefold())
         return bound is not None and is_named(key, bound[0])
 
@@ -132,7 +132,7 @@ class Members:
         fleet_id: str,
         verifier: Verifier | None,
     ) -> str | None:
-        """Why a change of members cannot be, whoever wants it; None when it can."""
+        """Return why a change of members is impossible, whoever wants it; None if it is possible."""
         match payload:
             case AgentJoined():
                 return self._objects_to_joining(actor, key)
@@ -173,7 +173,7 @@ class Members:
         return None if wish.role in (None, "admin") else self._objects_to_losing(wish.agent, wish.role)
 
     def _objects_to_losing(self, agent: str, role: Role | None) -> str | None:
-        """Somebody can always mend what went wrong: a fleet keeps an admin."""
+        """Return why an agent cannot lose its role: a fleet keeps an admin, who can repair what goes wrong."""
         member = self.get(agent)
         if member is None:
             return f"{agent} has not joined"
@@ -206,7 +206,7 @@ class Members:
         return "it is the key that it has" if change.key == key else self._taken(change.key, actor)
 
     def _objects_to_account(self, wish: GithubConfirmed, actor: str, fleet_id: str) -> str | None:
-        """Admins say so by their own word. Any other shows the agent's, which counts until something was confirmed."""
+        """Return why an account cannot be confirmed. An admin needs no proof; others need the agent's signature."""
         member = self.get(wish.agent)
         if member is None:
             return f"{wish.agent} has not joined"
@@ -238,13 +238,13 @@ class Members:
         return f"it is the key of {member.id}, the last admin" if last and member is not None else None
 
     def key_named(self, name: str) -> str | None:
-        """Return the key that speaks or spoke for a member, by itself or by its fingerprint."""
+        """Return the key of a member, present or past, that `name`, a key or a fingerprint, names."""
         return name if name in self.owners else next((key for key in self.owners if is_named(key, name)), None)
 
     def fold(self, position: int, event: Event, payload: BaseModel | None, *, newcomer: Role = "member") -> None:
-        """Apply an event that nothing speaks against. `newcomer`: the role of an agent that nobody has admitted."""
+        """Apply an event that has effect. `newcomer`: the role of an agent that nobody has admitted."""
         if payload is None:
-            return  # nearly all that is said
+            return  # nearly all events
         match payload:
             case FleetFounded():
                 self.founded, self.founder_key, self.admission = payload, event.key, payload.admission
@@ -286,7 +286,7 @@ class Members:
         self.owners[member.key] = member.id.casefold()
 
     def _expel(self, agent: str) -> None:
-        """It also loses its role, and an admission that still waits for it."""
+        """Expel an agent. It also loses its role, and an admission that waits for it."""
         self.expected.pop(agent.casefold(), None)
         member = self.get(agent)
         if member is not None:
@@ -314,7 +314,7 @@ class Members:
 
     @classmethod
     def load(cls, value: Any) -> Members:
-        """Raises TypeError or ValueError where something is of another kind."""
+        """Return what `dump` wrote. Raise TypeError or ValueError for anything else."""
         founded = FleetFounded.model_validate(value["founded"]) if value["founded"] else None
         members = cls(founded, str(value["founder_key"]), value["admission"])
         for found in value["members"]:

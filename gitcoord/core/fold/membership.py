@@ -1,4 +1,4 @@
-"""Membership: what is said of members, their roles, keys and accounts, and which of them may say it."""
+"""Membership: the events about members, their roles, keys and accounts, and which members may write them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Version = Annotated[str, Field(max_length=40), NAMED]
 
 
 class FleetFounded(Payload):
-    """The ledger's first line, a control line: what the fleet is."""
+    """The ledger's first line, a control line: the fleet's fixed properties."""
 
     format: Count = FORMAT
     least_version: Version = "0.1.0"
@@ -37,7 +37,7 @@ class AgentJoined(Payload):
 
 
 class AgentAdmitted(Payload):
-    """An admin lets the agent with this key in, also before it has joined. `role` null: as it is, or a member."""
+    """An admin admits the agent with this key, also before it has joined. `role` null: as it is, or `member`."""
 
     agent: Agent
     key: KeyName
@@ -45,7 +45,7 @@ class AgentAdmitted(Payload):
 
 
 class AdmissionChanged(Payload):
-    """An admin opens the fleet to whoever comes, or closes it."""
+    """An admin opens the fleet to everybody, or closes it."""
 
     admission: Literal["open", "closed"]
 
@@ -58,23 +58,23 @@ class RoleChanged(Payload):
 
 
 class AgentExpelled(Payload):
-    """An admin sends an agent away: nothing that it writes counts, and it cannot join again. Its role is gone too."""
+    """An admin expels an agent: nothing that it writes counts, it cannot join again, and it loses its role."""
 
     agent: Agent
     reason: Words = ""
 
 
 class KeyRevoked(Payload):
-    """An admin takes a key away. Nothing that it signed after position `after` counts; null: from this line on."""
+    """An admin revokes a key. Nothing that it signed after position `after` counts; null: from this line on."""
 
     key: KeyName
     after: Annotated[int, Field(ge=1, le=COUNT_MAX)] | None = None
 
 
 class KeyChanged(Payload):
-    """Signed with the old key: from the next event on, the new one speaks for the agent.
+    """An agent changes its key, by a line signed with the old one. The new key counts from the next event on.
 
-    `proof` is a signature by the new key (`keys.possession`): nobody claims a key that is not theirs.
+    `proof` is a signature by the new key (`keys.possession`), so that nobody claims a key that is not theirs.
     """
 
     key: Annotated[str, Field(max_length=64), NAMED]
@@ -82,15 +82,15 @@ class KeyChanged(Payload):
 
 
 class GithubClaimed(Payload):
-    """The author says that it is this account on GitHub. It counts once that is confirmed."""
+    """The author claims to be this account on GitHub. The claim counts as soon as it is confirmed."""
 
     login: Login
 
 
 class GithubConfirmed(Payload):
-    """The agent is this account on GitHub. An admin says so; whoever else says it shows `proof`.
+    """The agent is this account on GitHub. An admin may say so; anybody else needs `proof`.
 
-    `proof` is the agent's own signature (`account_proof.py`), found in what the account posted in `repository`.
+    `proof` is the agent's own signature (`account_proof.py`), which the account posted in `repository`.
     """
 
     agent: Agent
@@ -100,9 +100,9 @@ class GithubConfirmed(Payload):
 
 
 class AgentLeft(Payload):
-    """The agent is done here: it speaks as a guest until it joins again, and then has its role back.
+    """The agent leaves the fleet: it is a guest until it joins again, and then has its role back.
 
-    Its key stays known, so that nobody else takes the name.
+    Its key stays known, so that nobody else takes its name.
     """
 
 
@@ -135,7 +135,7 @@ AUTHORITY: Mapping[str, Who] = {
 
 
 def stripped(payload: BaseModel | None) -> str | None:
-    """Return the agent that may bind nobody from this event on: it was expelled, or is a guest now."""
+    """Return the agent that lost its rights by this event: it was expelled, or is a guest now."""
     if isinstance(payload, AgentExpelled) or (isinstance(payload, RoleChanged) and payload.role == "guest"):
         return payload.agent
     return None

@@ -1,4 +1,4 @@
-"""Occasions: which of the leader's duties the ledger holds, and which it voided. A duty is known by its key."""
+"""Occasions: the leader's duties that the ledger holds, and those that it voided, by their keys."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gitcoord.core import limits
 
 
 class Tried(NamedTuple):
-    """A duty that the ledger voided: how many times, when last by its leader's clock, and why."""
+    """A duty that the ledger voided: how many times, the last time by its leader's clock, and why."""
 
     times: int
     at: str
@@ -19,7 +19,7 @@ class Tried(NamedTuple):
 
 @dataclass(slots=True)
 class Occasions:
-    """By key, oldest first."""
+    """Duties by key, oldest first: done, and tried in vain."""
 
     done: dict[str, None] = field(default_factory=dict)
     tried: dict[str, Tried] = field(default_factory=dict)
@@ -41,6 +41,6 @@ class Occasions:
 
     @classmethod
     def load(cls, value: Mapping[str, Any]) -> Occasions:
-        """Raises KeyError, TypeError or ValueError on anything else than what `dump` wrote."""
+        """Return what `dump` wrote. Raise KeyError, TypeError or ValueError for anything else."""
         tried = {str(key): Tried(int(times), str(at), str(why)) for key, (times, at, why) in value["tried"].items()}
         return cls(dict.fromkeys(value["done"]), tried)

@@ -1,8 +1,9 @@
-"""Places: how many lines without effect, newcomers and new nodes a day of the ledger takes. What comes beyond waits.
+"""Places: how many void lines, newcomers and new nodes the ledger admits in a day. Further ones wait.
 
-A void line keeps its place forever, for everybody who reads the ledger. So the fold counts them: each member's by
-themselves, those of all others together, for a key costs nothing. Beyond the day's number a line is inadmissible: it
-stays in its author's outbox until the ledger's next day, and only the chain of its own node waits behind it.
+A void line keeps its position forever, and everybody who reads the ledger reads it. So the fold counts void lines:
+those of each member separately, those of all other keys together, for a key costs nothing. Beyond the day's number a
+line is inadmissible: it stays in its author's outbox until the ledger's next day, and only its own node's chain waits
+behind it.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from gitcoord.core.fold.ledger_time import LedgerTime
 from gitcoord.core.fold.members import Members
 from gitcoord.core.format.event import Event
 
-# Of one member: a tenth of what it may write with effect. More than one batch holds, since a batch is put together as
-# if each of its lines were void; and ten thousand queued events come twice after a fork, the second time void.
+# Of one member: a tenth of what it may write with effect. It is more than one batch holds, since a batch is filled as
+# if each line were void. And ten thousand queued events come twice after a fork, the second time void.
 VOID_LINES_OF_MEMBER_MAX = 25_000
 VOID_BYTES_OF_MEMBER_MAX = 24 * 1024 * 1024
-# Of all keys together that are no member's: half a minute of folding, and less than 2 % of one member's day.
+# Of all keys together that are no member's: half a minute of folding, and less than 2 % of what a member may write.
 LINES_OF_STRANGERS_MAX = 5000
 BYTES_OF_STRANGERS_MAX = 8 * 1024 * 1024
-NEWCOMERS_MAX = 500  # that no admin admitted: fleets of 200 agents begin in one day; larger ones can be admitted
-NODES_OF_MEMBER_MAX = 1000  # new chains: a clone made anew every two minutes by workflows has 720
+NEWCOMERS_MAX = 500  # that no admin admitted: a fleet of 200 agents starts in one day; an admin can admit more
+NODES_OF_MEMBER_MAX = 1000  # new chains: workflows that make a new clone every two minutes have 720
 
 ALWAYS = frozenset(
     {
@@ -37,14 +38,14 @@ ALWAYS = frozenset(
         "admission_changed",
     }
 )
-"""What an admin can write in any case: it ends a flood."""
+"""Types that an admin can always write, to end a flood."""
 
 _WHEN = "it waits until the ledger's next day, which comes when members write"
 
 
 @dataclass(slots=True)
 class Used:
-    """What one author, or all strangers together, took of a day."""
+    """The numbers that one author, or all strangers together, used in a day."""
 
     day: str = ""
     lines: int = 0
@@ -56,7 +57,7 @@ Standing = Literal["member", "expected", "newcomer", "stranger"]
 
 
 def standing_of(event: Event, members: Members, position: int) -> Standing:
-    """Return what the author is at `position`: a member whose key it is, one who comes, or any other key."""
+    """Return what the author is at `position`: a member with this key, somebody who joins, or a stranger."""
     member = members.get(event.actor)
     if member is not None and member.key == event.key and member.admitted and not member.expelled:
         if position <= members.revoked.get(event.key, position):
@@ -68,7 +69,7 @@ def standing_of(event: Event, members: Members, position: int) -> Standing:
 
 @dataclass(slots=True)
 class Ahead:
-    """What a batch holds that nobody has folded yet. Each of its lines may turn out to be void, and is counted so."""
+    """The lines of a batch that are not folded yet. Each may turn out to be void, and counts as void."""
 
     lines: Counter[str] = field(default_factory=Counter)  # by casefolded author
     bytes: Counter[str] = field(default_factory=Counter)
@@ -76,11 +77,11 @@ class Ahead:
     strange_lines: int = 0
     strange_bytes: int = 0
     newcomers: int = 0
-    touched: set[str] = field(default_factory=set)  # casefolded names, and keys, whose standing the batch may change
-    spare: int = 1  # for the control line that may open the commit
+    touched: set[str] = field(default_factory=set)  # casefolded ids, and keys, whose standing the batch may change
+    spare: int = 1  # for a control line at the beginning of the commit
 
     def add(self, event: Event, members: Members, position: int) -> None:
-        """Count a line that goes into the batch."""
+        """Count a line of the batch."""
         name, size = event.actor.casefold(), len(event.line)
         if name in self.touched or standing_of(event, members, position) != "member":
             self.strange_lines += 1
@@ -107,7 +108,7 @@ _NOTHING = Ahead(spare=0)
 
 @dataclass(slots=True)
 class Places:
-    """What was taken of the ledger's newest day. A member's own day may be a later one: see `_day`."""
+    """The numbers used in the ledger's newest day. A member's own day may be a later one: see `_day`."""
 
     day: str = ""
     members: dict[str, Used] = field(default_factory=dict)  # by casefolded id
@@ -124,13 +125,13 @@ class Places:
         has_effect: Callable[[Event], bool],
         ahead: Ahead | None = None,
     ) -> str | None:
-        """Return why a line does not take its place today; None when it may. Changes nothing.
+        """Return why a line is not admitted today; None if it is. Change nothing.
 
-        `has_effect` tells it of a line that would come right now; `ahead` is what goes before it in a batch.
+        `has_effect` tells whether a line would have effect if it came now. `ahead` are the lines before it in a batch.
         """
         if ahead is None:
             if event.seq != 1 and event.type != "agent_joined" and not self.members and not self.strangers.lines:
-                return None  # nearly all
+                return None  # nearly all lines
             ahead = _NOTHING
         name = event.actor.casefold()
         standing, sure = standing_of(event, members, position), name not in ahead.touched
@@ -153,7 +154,7 @@ class Places:
 
     def _member_waits(self, event: Event, members: Members, time: LedgerTime, ahead: Ahead) -> str | None:
         used = self.members.get(event.actor.casefold())
-        # What goes before it in a batch may set ledger time back: only the first line of one can make a new day.
+        # The lines before it in a batch may set ledger time back: only the first line of a batch can begin a new day.
         if used is None or (not ahead.lines and used.day < self._day(event, members, time)):
             used = Used()
         return self._full(event.actor, used, ahead, new=event.seq == 1)
@@ -193,12 +194,12 @@ class Places:
         )
 
     def is_full(self, member: str) -> bool:
-        """Return whether nothing of a member's takes its place now, as far as that shows without a line."""
+        """Return whether no line of a member would be admitted now, as far as that is known without the line."""
         used = self.members.get(member.casefold())
         return used is not None and self._full(member, used, Ahead(), new=False) is not None
 
     def full(self) -> dict[str, str]:
-        """Return whose lines wait now, and why: casefolded members, and "" for all who are none."""
+        """Return the authors whose lines wait now, and why: casefolded ids of members, and "" for all strangers."""
         found = {
             name: reason
             for name, used in self.members.items()
@@ -211,9 +212,9 @@ class Places:
         return found
 
     def _day(self, event: Event, members: Members, time: LedgerTime) -> str:
-        """Return the day that the ledger would have if this line of a member's had effect, or has.
+        """Return the day that the ledger would have if this line of a member had effect.
 
-        Where only one member writes, nothing but its own lines makes a day: if these wait, no day would ever come.
+        If only one member writes, only its own lines begin a new day. If these waited, the next day would never come.
         """
         role = members.role_of(event.actor)
         if role is None or role == "guest":
@@ -221,7 +222,7 @@ class Places:
         return max(self.day, time.with_witness(event.actor, event.timestamp, admin=role == "admin")[:10])
 
     def count(self, event: Event, members: Members, time: LedgerTime, *, void: bool, standing: Standing) -> None:
-        """Count a line that was folded; `standing` is its author's before it."""
+        """Count a line that was folded. `standing` is what its author was before the line."""
         day = time.now[:10]
         if day > self.day:
             self.day, self.strangers, self.newcomers = day, Used(day), 0
@@ -262,7 +263,7 @@ class Places:
 
     @classmethod
     def load(cls, value: Mapping[str, Any]) -> Places:
-        """Raise KeyError, TypeError or ValueError on what `dump` did not write."""
+        """Return what `dump` wrote. Raise KeyError, TypeError or ValueError for anything else."""
         rows: Mapping[str, list[Any]] = value["members"]
         for row in (*rows.values(), value["strangers"]):
             if [*map(type, row)] != [str, int, int, int]:

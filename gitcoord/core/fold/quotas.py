@@ -1,6 +1,6 @@
-"""Quotas: what one author may write in a day and hold open, so that a flood costs its author and not the fleet.
+"""Quotas: how much one author may write in a day and hold open, so that a flood costs its author and not the fleet.
 
-Judged by the fold. The leader's own lines (those with a term) have a quota of their own: it writes for all.
+The fold applies them. The leader's lines (those with a term) have a quota of their own, since it writes for all.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from gitcoord.core.fold.members import Members
 from gitcoord.core.format.event import Event
 
 EVENTS_A_DAY = 250_000  # nearly three a second all day; a busy agent writes one every few seconds
-BYTES_A_DAY = 128 * 1024 * 1024  # four years of commits of the linux kernel; 100,000 usual events have half of it
-# Of an author's lines with a term: at every look of a day (`lan`: each 3 s) all that one feature's tick may append (50)
-# is 1.44 million. An honest leader that comes so far appends no more, and the others' words go on.
+BYTES_A_DAY = 128 * 1024 * 1024  # commits of the linux kernel of four years; 100,000 usual events need half of it
+# Of an author's lines with a term: one feature's most duties of a tick (50), in every tick of a day (`lan`: each 3 s),
+# are 1.44 million. An honest leader that reaches the quota appends no more, and the others' events go on.
 LED_EVENTS_A_DAY = 2_000_000
 LED_BYTES_A_DAY = 1024 * 1024 * 1024
-# Of one author, open at a time; each is a part of what the whole fleet may have (in the feature), so that a few floods
-# leave room for the others.
+# Open at a time, of one author. Each is a part of the whole fleet's limit (in the feature), so that a few floods leave
+# room for the others.
 TASKS_OPEN = 5000  # of 20,000: what a hundred agents do in a quarter of an hour
 TASK_BYTES_OPEN = 4 * 1024 * 1024  # of 16 MiB
-RESERVATIONS_HELD = 100  # of 2000: an agent works at a few places
+RESERVATIONS_HELD = 100  # of 2000: an agent works on a few files
 PATTERNS_HELD = 500  # of 5000: ten reservations of the largest kind
-WILD_CHARACTERS_HELD = 1000  # of patterns that are no plain folders: each takes steps of whoever reserves later
+WILD_CHARACTERS_HELD = 1000  # of patterns that are no plain folders: each slows down later reservations
 DIRECTIVES_OPEN = 100  # of 500
-PARTS_OPEN = 4000  # of 20,000: agents that one's directives wait for, all together
+PARTS_OPEN = 4000  # of 20,000: agents for whom all directives of one author wait
 WORKFLOWS_DEFINED = 50  # of 200
 WORKFLOWS_RUNNING = 50  # of 200
-CONDITION_CHARACTERS_RUNNING = 40_000  # of `when` in running workflows: the largest file, were it full of them
+CONDITION_CHARACTERS_RUNNING = 40_000  # of `when` in running workflows: as much as fits into the largest file
 WORKFLOWS_REQUESTED = 20  # of 100
-CONFLICTS_OPEN = 500  # of 2000: a leader that looks at fifty branches finds some dozens
+CONFLICTS_OPEN = 500  # of 2000: a leader finds some dozens among fifty branches
 
 MUTES_MAX = 1000
 FLOODS_SHOWN = 10
 
 HEARD = frozenset({"agent_left", "agent_unregistered", "agent_unmuted", "leader_resigned", "task_released"})
-"""What a muted agent may still say: to go, and to give back what it has."""
+"""Types that a muted agent may still write: to leave, and to give back what it has."""
 
 
 class AgentMuted(Payload):
-    """By an admin: what this agent says has no effect, until then if that is given."""
+    """An admin mutes an agent: its events have no effect, until the time `until` if that is given."""
 
     agent: Agent
     until: Moment | None = None
@@ -54,7 +54,7 @@ class AgentMuted(Payload):
 
 
 class AgentUnmuted(Payload):
-    """By an admin: what it says counts again."""
+    """An admin ends a mute: the agent's events count again."""
 
     agent: Agent
 
@@ -65,11 +65,11 @@ AUTHORITY: Mapping[str, Who] = {"agent_muted": ADMIN, "agent_unmuted": ADMIN}
 
 @dataclass(slots=True)
 class AuthorUsage:
-    """Of one author, in this day of the ledger. `void`: what came beyond the quota, or while it was muted."""
+    """One author's events in this day of the ledger. `void`: those beyond the quota, or while it was muted."""
 
     events: int = 0
     bytes: int = 0
-    hour: str = ""  # the newest one in which it wrote
+    hour: str = ""  # the newest hour in which it wrote
     hour_events: int = 0
     hour_bytes: int = 0
     void: int = 0
@@ -82,13 +82,13 @@ class ActiveMute:
     agent: str
     by: str
     since: str
-    until: str  # "" is until somebody ends it
+    until: str  # "": until an admin ends it
     reason: str
 
 
 @dataclass(slots=True)
 class Quotas:
-    """By author. Only the ledger's newest day is counted."""
+    """The usage of each author in the ledger's newest day, and the mutes."""
 
     at: str = ""  # the newest time of the ledger
     day: str = ""
@@ -96,12 +96,12 @@ class Quotas:
     muted: dict[str, ActiveMute] = field(default_factory=dict)  # by casefolded agent
 
     def mute_of(self, agent: str, now: str) -> ActiveMute | None:
-        """Why what it says has no effect now; None when it has."""
+        """Return the mute of an agent that is in force at `now`; None if there is none."""
         one = self.muted.get(agent.casefold()) if self.muted else None
         return one if one is not None and (not one.until or one.until > now) else None
 
     def floods(self) -> list[dict[str, Any]]:
-        """Return who has written much in this day, the most first: a hundredth of a quota, or anything void."""
+        """Return the authors with much in this day, the most first: a hundredth of a quota, or any void event."""
         total = sum(one.events for one in self.tallies.values())
         hour = self.at[11:13]
         rows: list[dict[str, Any]] = [
@@ -121,7 +121,7 @@ class Quotas:
         return sorted(rows, key=lambda row: (-row["void"], -row["events"], row["agent"]))[:FLOODS_SHOWN]
 
     def rejects(self, event: Event, at: str, members: Members) -> str | None:
-        """Why a line of a member's has no effect for the sake of the others; None otherwise. Changes nothing."""
+        """Return why a member's line has no effect because of a mute or a quota; None otherwise. Change nothing."""
         if self.muted and event.type not in HEARD:
             mute = self.mute_of(event.actor, at)
             if mute is not None:
@@ -146,7 +146,7 @@ class Quotas:
         return f"{event.actor} has written {much} on {self.day}, and a day has no more for one author: go on tomorrow"
 
     def count(self, event: Event, at: str, members: Members, void: str | None) -> None:
-        """Count a member's line. One that is void counts as well: it takes its place in the ledger."""
+        """Count a member's line. A void line counts too: it takes a position in the ledger."""
         if at != self.at:
             self.at = max(self.at, at)
             if at[:10] > self.day:
@@ -194,7 +194,7 @@ class Quotas:
 
     @classmethod
     def load(cls, value: Any) -> Quotas:
-        """Raises TypeError or ValueError where something is of another kind."""
+        """Return what `dump` wrote. Raise TypeError or ValueError for anything else."""
         tallies: Mapping[str, list[Any]] = value["tallies"]
         for fields in tallies.values():
             if [*map(type, fields)] != [int, int, str, int, int, int, int, int]:
@@ -218,7 +218,7 @@ def in_words(mute: ActiveMute) -> str:
 
 
 def full(author: str, what: str, most: int, cure: str) -> str:
-    """The refusal of one thing more: which quota, whose, and what to do."""
+    """Return the message for an author that reached a quota: which one, and what to do."""
     return f"{author} has {most:,} {what}, and one author may have no more: {cure}"
 
 
@@ -227,5 +227,5 @@ def _is_admin(members: Members, event: Event) -> bool:
 
 
 def _is_imported(members: Members, event: Event) -> bool:
-    """What an admin brings in from another log came to be over years, and is said once."""
+    """Return whether an admin imported the event from another log: years of events come in one day then."""
     return "source" in event.data and _is_admin(members, event)

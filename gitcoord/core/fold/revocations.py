@@ -1,8 +1,8 @@
-"""Revocations that reach back: a key counts for nothing after a position that lies before the line that says so.
+"""Revocations that reach back: a key does not count after a position that is before the revoking line.
 
-A fold cannot undo. So the line makes the fold incomplete (`learnt`), and whoever holds the lines folds them anew from
-the first one, with a fleet that knows the revocation beforehand (`Fleet.anew`). A revocation that would take away the
-right by which it was made is void instead. All of that follows from the lines, so everybody comes to the same fold.
+A fold cannot undo. So such a line makes the fold incomplete (`learnt`), and the reader folds all lines again from the
+first, with a state that knows the revocation from the start (`FleetState.anew`). A revocation that would take away the
+right by which it was made is void instead. All of this follows from the lines, so every reader gets the same fold.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from gitcoord.core import limits
 
 @dataclass(slots=True)
 class Revocations:
-    """By the position of the line that revokes: the key, and the last position at which it counts."""
+    """By the position of each revoking line: the key, and the last position at which it counts."""
 
     known: dict[int, tuple[str, int]] = field(default_factory=dict)
-    refused: set[int] = field(default_factory=set)  # those that would undo themselves
-    learnt: Revocations | None = None  # what the next fold is to know: this one is wrong
+    refused: set[int] = field(default_factory=set)  # positions of revocations that would undo themselves
+    learnt: Revocations | None = None  # the revocations that the next fold must know, since this one is wrong
 
     def __contains__(self, position: int) -> bool:
-        """Return whether the revocation at `position` is known, or refused, beforehand."""
+        """Return whether the revocation at `position` was known, or refused, from the start."""
         return position in self.known or position in self.refused
 
     def by_key(self) -> dict[str, int]:
-        """Return for each revoked key the last position at which it counts."""
+        """Return the last position at which each revoked key counts."""
         found: dict[str, int] = {}
         for key, after in self.known.values():
             found[key] = min(after, found.get(key, after))
@@ -36,9 +36,9 @@ class Revocations:
     def judge(
         self, position: int, key: str, after: int | None, void: str | None, counts_until: int | None
     ) -> str | None:
-        """Return why the revocation at `position` has no effect; None when it has. May find that this fold is wrong.
+        """Return why the revocation at `position` has no effect; None if it has. Set `learnt` if this fold is wrong.
 
-        `void`: what else speaks against it. `counts_until`: the last position at which the key counts as it is.
+        `void`: another reason against it. `counts_until`: the last position at which the key counts already.
         """
         if position in self.known:
             if void is not None:

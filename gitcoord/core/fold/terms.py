@@ -1,7 +1,7 @@
-"""Terms: one leader each, numbers that only grow, decided by where an election stands in the ledger.
+"""Terms: numbers that only grow, with one leader each. An election's position in the ledger decides.
 
-An election names the digest of the log that it extends and is valid only there; so it can be neither carried
-along, nor replayed, nor land after something that its author had not seen.
+An election names the digest of the log that it extends, and is valid only there. So nobody can sequence it later or
+replay it, and it cannot follow a line that its author had not seen.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Digest = Annotated[str, Field(max_length=43), NAMED]
 
 
 class LeaderElection(Payload):
-    """A control line: its author leads from here on, in the session named."""
+    """A control line: its author leads from here on, in the session `session`."""
 
     session: Annotated[Session, Field(min_length=1)]
     after: Digest  # the digest of the log before this line
@@ -29,14 +29,14 @@ class LeaderElection(Payload):
 
 
 class LeaderRenewed(Payload):
-    """A control line: the leader had nothing to write, and shows that it still could."""
+    """A control line: the leader had nothing to write, and asks whether it still leads."""
 
     session: Session
     after: Digest
 
 
 class LeaderResigned(Payload):
-    """The leader steps down; anyone may stand at once."""
+    """The leader steps down; any candidate may campaign at once."""
 
     reason: Words = ""
 
@@ -54,10 +54,10 @@ _OR_NONE = ("leader", "session", "node", "resigned")
 
 @dataclass(slots=True)
 class Terms:
-    """Who leads, as the ledger tells it."""
+    """The leader and its term, by the ledger."""
 
     term: int = 0  # of the newest valid election
-    highest: int = 0  # ever seen in any line, valid or not: the next term goes above it
+    highest: int = 0  # the highest term in any line, valid or not: the next one is above it
     leader: str | None = None  # agent id; None when nobody ever led, or the leader resigned
     session: str | None = None
     node: str | None = None
@@ -68,7 +68,7 @@ class Terms:
     leader_lines: int = 0  # lines of this term by its leader: each is a sign of life
 
     def rejects(self, event: Event, payload: BaseModel | None, digest: str) -> str | None:
-        """Why a line has no effect for want of the right term; None otherwise. Changes nothing."""
+        """Return why a line has no effect because of its term; None otherwise. Change nothing."""
         if isinstance(payload, LeaderElection):
             if event.term is None or event.term <= self.highest:
                 return f"term {event.term} is not above {self.highest}"
@@ -80,16 +80,16 @@ class Terms:
         if isinstance(payload, LeaderRenewed) and payload.after != digest:
             return "a renewal that extends another log"
         if event.term is not None and (event.term != self.term or event.actor != self.leader):
-            return f"of term {event.term}, but here {self.leader or 'nobody'} leads term {self.term}"
+            return f"its term is {event.term}, but here {self.leader or 'nobody'} leads term {self.term}"
         return None
 
     def see(self, term: int | None) -> None:
-        """Remember a term seen in any line, valid or not; but nobody may use them all up with one."""
+        """Note the term of any line, valid or not. A limited jump keeps one line from using up all terms."""
         if term is not None and self.highest < term <= self.highest + limits.TERM_JUMP_MAX:
             self.highest = term
 
     def fold(self, position: int, event: Event, payload: BaseModel | None) -> None:
-        """Apply a line that `rejects` let through."""
+        """Apply a line that `rejects` accepted."""
         if isinstance(payload, LeaderElection) and event.term is not None:
             self.term, self.leader, self.session = event.term, event.actor, payload.session
             self.node, self.since, self.since_time = event.node, position, event.timestamp
@@ -100,7 +100,7 @@ class Terms:
             self.leader_lines += 1
 
     def depose(self) -> None:
-        """Nobody leads from here on, and anyone may stand at once."""
+        """Let nobody lead from here on, so that any candidate may campaign at once."""
         self.resigned = self.leader
         self.leader = self.session = self.node = None
 
@@ -109,7 +109,7 @@ class Terms:
 
     @classmethod
     def load(cls, value: Any) -> Terms:
-        """Raises TypeError where something is of another kind: a fold that goes on from here must not fail later."""
+        """Return what `dump` wrote. Raise TypeError for anything else: a fold that continues from it must not fail."""
         terms, empty = cls(**value), cls()
         for name, found in asdict(terms).items():
             usual = getattr(empty, name)

@@ -1,4 +1,4 @@
-"""Events without effect: why, and where they stand, for their authors to look up."""
+"""Events without effect, with their positions and the reasons, for their authors to look up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Void(NamedTuple):
-    """What became of an event without effect: its place, why, and the hash of the very line."""
+    """An event without effect: its position, the reason, and the hash of its line."""
 
     position: int
     reason: str
@@ -20,7 +20,7 @@ class Void(NamedTuple):
 
 
 class Voids:
-    """The newest events without effect, bounded. By uid and key: with a copied nonce another key hides no reason."""
+    """The newest events without effect, a limited number. By uid and key: a copied nonce hides no one else's reason."""
 
     def __init__(self) -> None:
         self.known: dict[str, Void] = {}  # oldest first
@@ -29,7 +29,7 @@ class Voids:
         remember(self.known, _name_of(event), Void(position, reason, event.head.hash), limits.REFUSALS_REMEMBERED_MAX)
 
     def of(self, event: Event) -> Void | None:
-        """Return what is known of an event, or of another line by its author with its uid."""
+        """Return the entry of an event, or of another line by its author with the same uid; None if there is none."""
         return self.known.get(_name_of(event))
 
     def copy(self) -> Voids:
@@ -42,14 +42,14 @@ class Voids:
 
     @classmethod
     def load(cls, value: Mapping[str, Any]) -> Voids:
-        """Raise TypeError or ValueError on what is no `dump`."""
+        """Return what `dump` wrote. Raise TypeError or ValueError for anything else."""
         voids = cls()
         voids.known = {name: Void(int(at), str(why), str(hash)) for name, (at, why, hash) in value.items()}
         return voids
 
 
 def positions_from(uids: str, void: Set[int], last: int) -> dict[str, int]:
-    """Each event's position, from the ids of those with effect, in their order."""
+    """Return the position of each event with effect, from their joined ids in order and the void positions."""
     size = names.UID_CHARACTERS
     if len(uids) != (last - len(void)) * size:
         raise ValueError(f"{len(uids)} characters are not the ids of {last - len(void)} events")
@@ -58,7 +58,7 @@ def positions_from(uids: str, void: Set[int], last: int) -> dict[str, int]:
 
 
 def remember(known: dict[str, T], name: str, what: T, most: int) -> None:
-    """Add to `known`, and forget the oldest once there are more than `most`."""
+    """Add an entry to `known`, and forget the oldest one if there are more than `most`."""
     known[name] = what
     if len(known) > most:
         del known[next(iter(known))]

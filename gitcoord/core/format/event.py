@@ -1,10 +1,10 @@
-"""An event is one signed line of JSON; its bytes are its truth and are never written anew.
+"""An event: one signed line of JSON. Its bytes are what counts; they are never serialised again.
 
-The first five fields are those of the original five-field log format. `seq` and `prev` chain the events of
-one node; control lines (an election, a heartbeat) stand outside any chain and have neither.
+The first five fields are those of the original log format. `seq` and `prev` chain the events of one node. Control lines
+(an election, a heartbeat) are outside any chain and have neither.
 
-A line has exactly one spelling: what `seal` would not write byte for byte is no event. All that the code knows of that
-spelling is here; other modules ask `parse`, or the functions below that look at a line without parsing it.
+A line has exactly one spelling: a line that `seal` would not write byte for byte is no event. Only the modules of this
+folder know the spelling. Others call `parse`, or the functions below that look at a line without parsing it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from gitcoord.core.format.strict_json import (
 FORMAT = event_fields.FORMAT
 
 FOUNDING = "fleet_founded"
-"""The type of a ledger's first line: it is signed before there is a fleet, whose id follows from the line."""
+"""The type of a ledger's first line. It is signed before there is a fleet: the fleet's id follows from the line."""
 
 _SIG = b',"sig":"'
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
@@ -48,13 +48,13 @@ class Signer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What an author wants to say, before it has a place in a chain."""
+    """An event as its author wrote it, before it has a place in a chain."""
 
     actor: str
     type: str
     content: str
     timestamp: str
-    uid: str  # the nonce: 16 characters of base32 that the author drew; with the author it gives the event's uid
+    uid: str  # the nonce: 16 random characters of base32. The event's uid follows from the author and the nonce
     interaction: int | None = None
     re: str | None = None
     to: tuple[str, ...] = ()
@@ -76,19 +76,19 @@ class Head:
 
 
 class Event(NamedTuple):
-    """A parsed line. `seq` and `prev` are None on control lines. (A tuple: made in a third of a dataclass's time.)"""
+    """A parsed line. Control lines have no `seq` and `prev`. (A tuple is made in a third of a dataclass's time.)"""
 
     interaction: int | None
     actor: str
     type: str
     content: str
     timestamp: str
-    uid: str  # the permanent identity: not in the line, it follows from `actor` and `nonce`
+    uid: str  # the permanent identity: it is not in the line, but follows from `actor` and `nonce`
     nonce: str
     node: str
     seq: int | None
     prev: str | None
-    vouch: str | None  # of the node's key for `key`, where that is new to the chain (`chains.py`)
+    vouch: str | None  # the node key's vouch for `key`, if that is new to the chain (`chains.py`)
     re: str | None
     to: tuple[str, ...]
     term: int | None
@@ -96,10 +96,10 @@ class Event(NamedTuple):
     key: str
     sig: str
     line: bytes
-    head: Head  # where the chain of its node stands after this event
+    head: Head  # the end of its node's chain after this event
 
     def draft(self) -> Draft:
-        """The same words, free to be chained anew; the identity (`uid`) stays."""
+        """Return the event as a draft, to be chained again. Its identity (`uid`) stays."""
         return Draft(
             actor=self.actor,
             type=self.type,
@@ -125,41 +125,41 @@ class Event(NamedTuple):
 
     @property
     def source(self) -> Mapping[str, Any]:
-        """Of an imported event: whom and when its importer says that it is from."""
+        """The original author and time of an imported event, as its importer wrote them."""
         source = self.data.get("source")
         return source if isinstance(source, dict) else {}
 
     def as_json(self) -> dict[str, Any]:
-        """The line as a JSON object, and the event's `uid`."""
+        """Return the line as a JSON object, with the event's `uid` added."""
         return json_object(self.line) | {"uid": self.uid}
 
 
 def hash_of(line: bytes) -> str:
-    """SHA-256 of a line, base64url without padding: 43 characters."""
+    """Return the SHA-256 of a line in base64url without padding: 43 characters."""
     digest = hashlib.sha256(line).digest()
     return b2a_base64(digest, newline=False)[:43].translate(_URL_SAFE).decode()
 
 
 def uid_of(actor: str, nonce: str) -> str:
-    """Return the identity of what `actor` says with `nonce`: another author's event cannot have it."""
+    """Return the identity of an event of `actor` with `nonce`. No event of another author can have it."""
     return names.uid_from(hashlib.sha256(f"{actor.casefold()}\n{nonce}".encode("utf-8", "surrogatepass")).digest())
 
 
 def fleet_id_of(founding: bytes) -> str:
-    """Return the id of the fleet that this line founds: 160 bits, so that no founder can make two fleets of one id."""
+    """Return the id of the fleet that a line founds: 160 bits, so that nobody can make two fleets with one id."""
     digest = hashlib.sha256(founding).digest()
     return names.uid_from(digest) + names.uid_from(digest[10:])
 
 
 def context_of(fleet: str) -> bytes:
-    """What precedes the signed bytes, so that no signature is good in another fleet or format."""
+    """Return the bytes to sign before a message, so that no signature is valid in another fleet or format."""
     return f"gitcoord/{FORMAT} {fleet}\n".encode()
 
 
 def seal(draft: Draft, *, node: str, after: Head | None, signer: Signer, fleet: str, vouch: str | None = None) -> Event:
-    """The signed event for `draft`: next after `after` in the node's chain, or a control line (None).
+    """Return the signed event for `draft`: the next one after `after` in the node's chain, or a control line (None).
 
-    Raises Refused when a name is wrong or the line is too large.
+    Raise Refused if a name is wrong, or the line is too large.
     """
     names.agent_id(draft.actor)
     names.event_type(draft.type)
@@ -169,7 +169,7 @@ def seal(draft: Draft, *, node: str, after: Head | None, signer: Signer, fleet: 
     except (ValueError, TypeError, RecursionError) as wrong:
         raise Refused(f"this cannot be written as JSON text: {wrong}") from None
     line = signed + _SIG + signer.sign(_context(draft.type, fleet) + signed).encode() + b'"}'
-    most = limits.EVENT_BYTES_MAX - limits.VOUCH_BYTES  # so that a vouch fits in, wherever it is needed
+    most = limits.EVENT_BYTES_MAX - limits.VOUCH_BYTES  # so that a vouch can be added where it is needed
     size = len(line) - (limits.VOUCH_BYTES if vouch else 0)
     if size > most:
         raise Refused(
@@ -182,7 +182,7 @@ def seal(draft: Draft, *, node: str, after: Head | None, signer: Signer, fleet: 
 
 
 def _signed_text(said: Draft, node: str, seq: int | None, prev: str | None, vouch: str | None, key: str) -> bytes:
-    """Return the line up to its signature, in the one spelling that it has."""
+    """Return the line up to its signature, in its one spelling."""
     fields: dict[str, Any] = {
         "interaction": said.interaction,
         "actor": said.actor,
@@ -217,21 +217,21 @@ def signed_message(event: Event, fleet: str) -> bytes:
 
 
 def signed_part(line: bytes) -> bytes:
-    """The bytes of a line that its signature covers."""
+    """Return the bytes of a line that its signature covers."""
     return line[: line.rindex(_SIG)]
 
 
 def parse(line: bytes) -> Event:
-    """The event that `line` (without its newline) holds. Raises Malformed, never anything else."""
+    """Return the event in `line` (without its newline). Raise Malformed, and no other error."""
     if len(line) > limits.EVENT_BYTES_MAX:
         raise Malformed(f"{len(line)} bytes, more than {limits.EVENT_BYTES_MAX}")
     return _usual(line) or _looked_through(line)
 
 
 def _usual(line: bytes) -> Event | None:
-    """The event, if the line fits the pattern of nearly all; None of any other.
+    """Return the event if the line matches the pattern of nearly all lines; None otherwise.
 
-    It takes half of the time: where all fits one pattern, there is no field to be looked at by itself.
+    It takes half of the time: no field has to be checked by itself.
     """
     try:
         found = _USUAL.match(line.decode())
@@ -268,7 +268,7 @@ def _usual(line: bytes) -> Event | None:
 
 
 def _looked_through(line: bytes) -> Event:
-    """The event, read field by field: as strict, and it says what is wrong."""
+    """Return the event, read field by field. It is as strict as `_usual`, and Malformed says what is wrong."""
     fields = json_object(line)
     event_fields.check(fields)
     spelled_object(line.decode())
@@ -301,7 +301,7 @@ def _looked_through(line: bytes) -> Event:
 
 
 def parse_all(lines: Iterable[bytes]) -> list[Event]:
-    """The events among `lines`; what is none is left out."""
+    """Return the events in `lines`. Malformed lines are left out."""
     events = []
     for line in lines:
         try:
@@ -311,7 +311,7 @@ def parse_all(lines: Iterable[bytes]) -> list[Event]:
     return events
 
 
-# Lines that `parse` accepts, looked at without parsing: most need not be
+# Lines looked at without parsing
 def type_of(line: bytes) -> str:
     """Return the type of the event in `line`."""
     found = _TYPE_OF.match(line)

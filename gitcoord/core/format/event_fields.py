@@ -1,4 +1,4 @@
-"""Fields of a line: what each may be. Asked where a line is not of the usual form, so it says what is wrong with it."""
+"""The fields of a line: which values each may have. They are checked one by one if a line is not of the usual form."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gitcoord.core import limits, names
 from gitcoord.core.format.strict_json import Malformed
 
 FORMAT = 2
-"""The version of the event format; part of what is signed."""
+"""The version of the event format. It is part of the signed bytes."""
 
 _PATTERNS = {
     "type": (names.EVENT_TYPE, "an event type"),
@@ -28,7 +28,7 @@ _NAMES = frozenset({*_TEXTS, *_TEXTS_OR_ABSENT, *_INTEGERS, "to", "data"})
 
 
 def check(fields: Mapping[str, Any]) -> None:
-    """Raise Malformed with what is wrong with the fields of a line, whatever their spelling."""
+    """Raise Malformed with the first field of a line that is wrong. The spelling of the line is not checked."""
     if "uid" in fields and "nonce" not in fields:
         raise Malformed(f"written by format 1 of gitcoord's events; this version reads and writes format {FORMAT}")
     for name in sorted(fields.keys() - _NAMES):

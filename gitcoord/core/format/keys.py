@@ -1,7 +1,7 @@
-"""Signatures: Ed25519, which proves who wrote; or HMAC-SHA256, which proves only that an insider did.
+"""Signatures: Ed25519, which proves the author; or HMAC-SHA256, which proves only that some insider wrote.
 
-A line names its key in full, so that its signature can be checked before anything is known of its author;
-whether the key *is* its author's is the members' fold to say (`members.py`).
+A line holds its full key, so that its signature can be checked before anything is known about its author. Whether the
+key *is* its author's is decided in the fold (`members.py`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def encode(raw: bytes) -> str:
 
 
 def decode(text: str) -> bytes:
-    """Raises ValueError (binascii.Error is one)."""
+    """Decode base64url without padding. Raise ValueError (binascii.Error is one)."""
     return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
 
 
@@ -54,9 +54,9 @@ def is_named(key: str, name: str) -> bool:
 
 
 def check_form(key: str) -> None:
-    """Raise ValueError unless `key` is the one spelling of an Ed25519 public key with which signatures prove something.
+    """Raise ValueError unless `key` is the one spelling of a safe Ed25519 public key.
 
-    A weak point, one of small order, would let anybody make signatures that some verifiers accept.
+    With a weak point, one of small order, anybody could make signatures that some verifiers accept.
     """
     from nacl.bindings import crypto_core_ed25519_is_valid_point
 
@@ -68,18 +68,18 @@ def check_form(key: str) -> None:
 
 
 def possession(fleet: str, agent: str, old: str, new: str) -> bytes:
-    """Return what the NEW key signs to prove that its holder makes the change, and makes this one."""
+    """Return the bytes that the NEW key signs, to prove that its holder makes this very change."""
     return context_of(fleet) + json.dumps(["key_changed", agent, old, new]).encode()
 
 
 def is_signed(key: str, message: bytes, signature: str) -> bool:
-    """Return whether `signature`, in its one spelling, is that of `message` by an Ed25519 key."""
+    """Return whether an Ed25519 key signed `message` with `signature`, which is in its one spelling."""
     try:
         raw = decode(signature)
         _verify_key(key).verify(message, raw)
     except (BadSignatureError, ValueError, TypeError):
         return False
-    # One signature has one spelling. Otherwise anybody could make a second line of one that its author has signed.
+    # A signature has one spelling. Otherwise anybody could make a second line of a line that its author signed.
     return encode(raw) == signature
 
 
@@ -95,7 +95,7 @@ class Ed25519Signer:
 
 
 class HmacSigner:
-    """The fleet's one secret. Everyone who can check a signature can also make one."""
+    """The fleet's shared secret. Everybody who can check a signature can also make one."""
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) < 16:
@@ -115,7 +115,7 @@ class Verifier:
         self.shared = shared
 
     def rejects(self, event: Event, fleet: str) -> str | None:
-        """Why the signatures are not good; None when they are."""
+        """Return why the signatures of an event are wrong; None if they are right."""
         return self._misses(event, signed_message(event, fleet)) or self._vouch_misses(event, fleet)
 
     def _misses(self, event: Event, message: bytes) -> str | None:
@@ -150,14 +150,14 @@ class Verifier:
 
 @lru_cache(maxsize=4096)
 def _verify_key(key: str) -> VerifyKey:
-    from nacl.signing import VerifyKey  # who only signs needs none of that
+    from nacl.signing import VerifyKey  # imported here: signing alone does not need it
 
     raw = decode(key)
-    if encode(raw) != key:  # otherwise one key would have several names, and a revoked one would speak on under another
+    if encode(raw) != key:  # otherwise a key would have several names, and a revoked key would count under another one
         raise ValueError("not the one spelling of a key")
     return VerifyKey(raw)
 
 
 def is_public_key(text: str) -> bool:
-    """Whether `text` can be the `key` of a line."""
+    """Return whether `text` can be the `key` of a line."""
     return bool(names.KEY.match(text))

@@ -1,4 +1,4 @@
-"""Strict JSON: whatever two readers make of a text, they make the same of it, or both refuse it."""
+"""Strict JSON: two readers of a text read the same value, or both refuse it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 TEXT = r'[^"\\\x00-\x1f]*+(?:\\(?:["\\bfnrt]|u00(?:0[0-7bef]|1[0-9a-f]))[^"\\\x00-\x1f]*+)*+'
-"""The pattern of what `written` puts between the quotes of a text. It has no other way to write that text."""
+"""The pattern of a text between its quotes, as `written` writes it: each text has one spelling."""
 
 ONE_SPELLING = "an event has one spelling"
 
@@ -22,19 +22,19 @@ class Malformed(ValueError):
 
 
 def written(value: Any) -> str:
-    """Return `value` as JSON, in the one spelling that events have. Raises ValueError, TypeError, RecursionError."""
+    """Return `value` as JSON, in the one spelling of events. Raise ValueError, TypeError or RecursionError."""
     return _ENCODER.encode(value)
 
 
 def text_of(inner: str) -> str:
-    """Return the text that is written as `inner` between quotes; it fits `TEXT`."""
+    """Return the text whose JSON is `inner` between quotes. `inner` must match `TEXT`."""
     return str(_DECODER.decode(f'"{inner}"'))
 
 
 def spelled_object(text: str) -> dict[str, Any]:
-    """Return the JSON object of `text`, if `text` is how `written` writes it. Raises Malformed.
+    """Return the JSON object of `text`. Raise Malformed if `written` would write it in another way.
 
-    No field stands twice in it, no number is infinite, and no surrogate is alone: they would not come out again.
+    So no field occurs twice in it, no number is infinite, and no surrogate is alone.
     """
     try:
         value: dict[str, Any] = _SPELLED.decode(text)
@@ -46,7 +46,7 @@ def spelled_object(text: str) -> dict[str, Any]:
 
 
 def json_object(line: bytes) -> dict[str, Any]:
-    """The JSON object of a line: strict, so that no two readers see two different events in it."""
+    """Return the JSON object of a line. Raise Malformed if two readers could read it in two ways."""
     if b"\n" in line or b"\r" in line:
         raise Malformed("a newline inside the line")
     try:

@@ -1,4 +1,4 @@
-"""Vouches: a node's own key says which authors' keys may write from the node (`fold/chains.py` asks for it).
+"""Vouches: a node's own key signs the authors' keys that may write from the node (`fold/chains.py` requires it).
 
 The node's id ends in a tag that follows from the node's key, so nobody else can vouch for it.
 """
@@ -18,7 +18,7 @@ def node_id(name: str, key: str) -> str:
 
 
 def vouch(signer: Signer, node: str, key: str, fleet: str) -> str:
-    """Return what lets the holder of `key` write from `node`, whose key `signer` has: both keys' tie, signed."""
+    """Return the vouch for `key`: `signer`, which has the key of `node`, signs that it may write from there."""
     return signer.key + signer.sign(_vouched(node, key, fleet))
 
 
@@ -29,7 +29,7 @@ def voucher_of(event: Event) -> tuple[str, str]:
 
 
 def vouched_message(event: Event, fleet: str) -> bytes | None:
-    """Return the bytes that the signature in an event's vouch covers; None where it names a key of another node."""
+    """Return the bytes that the signature in an event's vouch covers; None if it names the key of another node."""
     key, _ = voucher_of(event)
     return _vouched(event.node, event.key, fleet) if _tag_of(key) == names.node_tag(event.node) else None
 

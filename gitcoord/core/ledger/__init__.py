@@ -1,1 +1,1 @@
-"""How the ledger and the outboxes lie in git, and what a reader keeps of them."""
+"""The ledger and the outboxes as git objects, and what a reader keeps of them."""

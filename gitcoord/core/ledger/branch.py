@@ -190,7 +190,7 @@ class LedgerBranch:
                         fleet.append_verified(parse(line), is_again=True)
                 except (Inadmissible, Malformed) as wrong:
                     raise Corrupt(
-                        f"position {fleet.position + 1} cannot be folded anew ({wrong}): run "
+                        f"position {fleet.position + 1} cannot be folded again ({wrong}): run "
                         "`gitcoord verify`, which folds every event"
                     ) from None
                 if fleet.revocations.learnt is not None:

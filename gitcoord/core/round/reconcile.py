@@ -70,7 +70,7 @@ def _pass_over(replica: Replica, disk: DurableState, theirs: Outbox) -> Steps:
     yield Notify(
         "outbox_defaced",
         f"somebody without this node's keys wrote to its outbox {own_ref(replica, disk)} (commit "
-        f"{theirs.oid[:12]}; {replica.own.defaced_times} times lately): it is written anew{later}; the remote's owner "
+        f"{theirs.oid[:12]}; {replica.own.defaced_times} times lately): it is pushed again{later}; the remote's owner "
         "can tell who pushes there",
     )
 
@@ -117,7 +117,7 @@ def _merge_own(replica: Replica, disk: DurableState, mine: Outbox) -> Steps:
     """Restore from our own outbox what the disk lacks, and note how much of the queue is durable there.
 
     A line that fits goes to the queue's end. A line that does not, because the queue grew before it was known, becomes
-    an orphan: it was acknowledged once, it is sequenced first, and the queue is chained anew after it.
+    an orphan: it was acknowledged once, it is sequenced first, and the queue is rechained after it.
     """
     pending = disk.pending()
     head = pending[-1].head if pending else disk.base

@@ -1,1 +1,1 @@
-"""Text that looks like a secret."""
+"""The scan for text that looks like a secret."""

@@ -1,11 +1,11 @@
-"""Text that looks like a secret is refused before it reaches a log that cannot forget.
+"""Credentials in text: a text that looks like a secret is refused before it reaches a log that cannot forget.
 
-This is courtesy to the one who writes: it runs where the words are written. The fold cannot judge it, so whoever wants
-to write a secret can, and one of a kind that nobody has described passes.
+This is a courtesy to the author: it runs where the text is written. The fold does not check it, so anybody who wants to
+write a secret can, and a kind of secret that nobody has described is not found.
 
-What a kind looks like is in two lists: `secret_patterns` (Betterleaks', of many issuers) and `secret_rules` (ours).
-Each looks for its keywords first, which takes a twentieth of the time. No pattern takes more than linear time on
-hostile text.
+There are two lists of kinds: `patterns` (of Betterleaks, for many issuers) and `rules` (ours). Each pattern is tried
+only if one of its keywords is in the text, which takes a twentieth of the time. No pattern takes more than linear time
+on hostile text.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 HIDDEN = "[hidden]"
 SAID = r"(?i)\b((?:[\w-]{0,80}(?:token|passw(?:or)?d|secret|api[_-]?key))[\"']?\s{0,9}[=:]\s{0,9}[\"']?)[^\s\"',;]+"
 IN_URL = r"(\b[a-z][a-z0-9+.-]{0,30}://)[^\s/@]{1,300}@"
-DECODED_MAX = 100  # stretches of base64 that are read, in one text
+DECODED_MAX = 100  # pieces of base64 that are decoded, in one text
 DECODED_DEPTH_MAX = 2
-TEXT_MIN = 8  # characters: nothing shorter is looked at
+TEXT_MIN = 8  # characters: a shorter text is not scanned
 
-_RUN = r"[A-Za-z0-9_+/=.~$:@%&?-]{16,}"  # a text without one holds no token
-_MIXED = r"[A-Z0-9]"  # a run without any is a path, or words that are joined
+_RUN = r"[A-Za-z0-9_+/=.~$:@%&?-]{16,}"  # a text without such a run holds no token
+_MIXED = r"[A-Z0-9]"  # a run without such a character is a path, or joined words
 _BASE64 = r"[A-Za-z0-9+/_-]{24,}={0,2}"
 _INVISIBLE = "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e01ef]"
 _BETWEEN_DIGITS = r"\\u00|\\x|0x|[^0-9a-z]"
@@ -41,15 +41,15 @@ _keywords: dict[str, list[Rule]] = {}
 
 
 class OnSecret(Enum):
-    """What becomes of an event in which a secret seems to stand."""
+    """What to do with an event that seems to hold a secret."""
 
-    REFUSE = "refuse"  # a person's words, or a model's: its author is told, and nothing is written
-    HIDE = "hide"  # what a program printed or the network said: the event counts, the secret is left out
-    ALLOW = "allow"  # somebody has looked at it: --allow-secret
+    REFUSE = "refuse"  # text of a person or a model: its author is told, and nothing is written
+    HIDE = "hide"  # output of a program, or of the network: the event is written without the secret
+    ALLOW = "allow"  # somebody has checked it: --allow-secret
 
 
 class Found(NamedTuple):
-    """A kind of secret, and where it stands in the text that `visible` gives."""
+    """A kind of secret, and its place in the text that `visible` returns."""
 
     kind: str
     start: int
@@ -57,14 +57,14 @@ class Found(NamedTuple):
 
 
 class OwnSecrets:
-    """This node's own keys and tokens, however they are spelled.
+    """This node's own keys and tokens, to be found in any spelling.
 
-    As they are, in hexadecimal (`ab cd`, `0xab, 0xcd`, `\\xab\\xcd`, `%ab%cd`), as numbers, in base64, base64url,
-    base32 or base85, and with blanks in between. Of a key also a large part, in hexadecimal or base64.
+    They are found as they are, in hexadecimal (`ab cd`, `0xab, 0xcd`, `\\xab\\xcd`, `%ab%cd`), as numbers, in base64,
+    base64url, base32 or base85, and with blanks in between. A large part of a key is found in hexadecimal and base64.
     """
 
     def __init__(self, secrets: Mapping[str, bytes]) -> None:
-        """`secrets`: by what each is, such as "the key of alice"."""
+        """Prepare the spellings of `secrets`. Their names say what each is, such as "the key of alice"."""
         self.raw = {name: secret for name, secret in secrets.items() if len(secret) >= TEXT_MIN}
         self._fragments = KeyFragments(self.raw)
         self._plain = [(name, secret.decode()) for name, secret in self.raw.items() if secret.isascii()]
@@ -110,14 +110,14 @@ class OwnSecrets:
 
 
 def _written(secret: bytes) -> Iterator[str]:
-    """Spellings that are rare, so each is looked for as it stands."""
+    """Yield rare spellings of a secret. They are searched for without removing blanks."""
     yield base64.b85encode(secret).decode()
     yield base64.a85encode(secret).decode()
     yield str(int.from_bytes(secret))
 
 
 def _own(name: str, text: str, spelled: str) -> Found:
-    """Where it stands; one that is written with blanks in between is all of the text."""
+    """Return the place of a secret; the whole text if it is written with blanks in between."""
     start = text.find(spelled)
     return Found(name, start, start + len(spelled)) if start >= 0 else Found(name, 0, len(text))
 
@@ -126,7 +126,7 @@ NOBODYS = OwnSecrets({})
 
 
 def visible(text: str) -> str:
-    """Return `text` without characters that nobody sees, and wide letters as plain ones: what a reader would copy."""
+    """Return `text` without invisible characters, and with wide letters as plain ones: what a reader would copy."""
     return text if text.isascii() else compiled(_INVISIBLE).sub("", text).translate(_FULL_WIDTH)
 
 
@@ -167,7 +167,7 @@ def _line(place: str, text: str, found: Found) -> str:
 
 
 def _in_value(place: str, value: Any, own: OwnSecrets) -> tuple[str, str] | None:
-    """Depth first. A text that has a name is looked at with it: `password` makes a secret of much."""
+    """Return the first secret in a JSON value, depth first. A text is scanned with its name, such as `password`."""
     waiting: list[tuple[str, str, Any]] = [(place, "", value)]
     while waiting:
         where, name, one = waiting.pop()
@@ -206,7 +206,7 @@ def _hidden(name: str, value: Any, own: OwnSecrets) -> Any:
 
 
 def without_secrets(text: str, own: OwnSecrets = NOBODYS) -> str:
-    """Return `text` with every secret in it hidden; unchanged where none was found."""
+    """Return `text` with every secret in it hidden; unchanged if none was found."""
     shown = visible(text)
     places = sorted((one.start, _end(shown, one)) for one in _secrets(shown, own))
     if not places:
@@ -220,13 +220,12 @@ def without_secrets(text: str, own: OwnSecrets = NOBODYS) -> str:
 
 
 def _end(text: str, found: Found) -> int:
-    """A private key's first line is found; the key stands below it."""
+    """Return the end of a secret. Of a private key, the first line is found, and the key follows below it."""
     return len(text) if "private" in found.kind or "minisign" in found.kind else found.end
 
 
 def redacted(text: str, own: OwnSecrets = NOBODYS) -> str:
-    """Return `text` for a place outside of the log: without secrets, without a URL's user, and without anything that
-    follows the word password or token."""
+    """Return `text` for a place outside of the log: without secrets, a URL's user, or the value of a password."""
     return compiled(SAID).sub(rf"\1{HIDDEN}", compiled(IN_URL).sub(rf"\1{HIDDEN}@", without_secrets(text, own)))
 
 
@@ -251,9 +250,9 @@ def _secrets(text: str, own: OwnSecrets, depth: int = 0) -> Iterator[Found]:
 
 
 def _by_keyword(low: str) -> list[Rule]:
-    """Return the rules of which a keyword stands in a text of small letters."""
+    """Return the rules with a keyword in a text of small letters."""
     if not _keywords:
-        from gitcoord.core.secret_scan.patterns import RULES  # few texts need them: a command starts without
+        from gitcoord.core.secret_scan.patterns import RULES  # imported here: few texts need them
 
         for rule in (*rules.TOKENS, *(Rule(*one) for one in RULES)):
             for keyword in rule.keywords:
@@ -280,7 +279,7 @@ def _assigned(text: str) -> Iterator[Found]:
 
 
 def _in_base64(text: str, own: OwnSecrets, depth: int) -> Iterator[Found]:
-    """What somebody encoded is as open as before. An image is no text, and is not looked at."""
+    """Yield secrets in base64, which hides nothing. An image decodes to no text, and is not scanned."""
     for number, match in enumerate(compiled(_BASE64).finditer(text)):
         if number >= DECODED_MAX:
             return

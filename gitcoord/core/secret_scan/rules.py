@@ -1,7 +1,7 @@
-"""Secrets that Betterleaks' patterns do not find in prose, and how random a value looks.
+"""Rules for secrets that Betterleaks' patterns do not find in prose, and measures of how random a value looks.
 
-Betterleaks looks through source code. Here people and agents write sentences, settings and commands. The formats below
-are those that the issuers document.
+Betterleaks scans source code. Here people and agents write sentences, settings and commands. The issuers document the
+formats below.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 
 class Rule(NamedTuple):
-    """`pattern` is tried only where one of `keywords` stands, in lower case. `entropy` is that of its first group."""
+    """A kind of secret. `pattern` is tried if one of `keywords` is in the text in lower case. The match of its first
+    group must have more than `entropy`."""
 
     kind: str
     keywords: tuple[str, ...]
@@ -26,7 +27,7 @@ class Rule(NamedTuple):
 _END = r"(?![A-Za-z0-9])"
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
-# Private keys of every kind. Their first line is enough, whatever follows it.
+# Private keys of every kind. Their first line is enough.
 HEADERS = (
     Rule("private-key", ("private key",), r"(?i)-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}"),
     Rule("putty-private-key", ("putty-user-key-file",), r"(?i)PuTTY-User-Key-File-\d"),
@@ -193,7 +194,7 @@ _FILE = r"[\w./-]*\.(?:py|md|txt|json|ya?ml|toml|pem|key|crt|sh|js|ts|go|rs|log)
 
 @functools.lru_cache(maxsize=None)
 def compiled(pattern: str) -> re.Pattern[str]:
-    """Return the pattern, compiled when it is first needed: all of them would double the start of a command."""
+    """Compile a pattern when it is first needed: to compile all would double the start of a command."""
     return re.compile(pattern, re.ASCII)
 
 
@@ -204,7 +205,7 @@ def entropy(text: str) -> float:
 
 
 def is_secret_value(value: str) -> bool:
-    """Return whether `value`, which something called a password or a token is set to, looks like one.
+    """Return whether `value`, the value of something called a password or a token, looks like a secret.
 
     Words, references (`$TOKEN`, `os.environ[...]`), paths, numbers and placeholders do not.
     """

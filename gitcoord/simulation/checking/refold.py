@@ -53,7 +53,7 @@ def check(world: World) -> None:
             value = json.loads(json.dumps(branch.fleet.dump(), allow_nan=False))
             branch.fleet = _counting(world, Counting.load(value, world.features, world.signers.verifier))
     if json.dumps(branch.fleet.dump()) != json.dumps(at_tip[0].dump()):
-        world.fail("who folds the ledger anew has another state than those who followed it")
+        world.fail("a newcomer that folds the ledger has another state than those who followed it")
 
 
 def _counting(world: World, fleet: FleetState) -> FleetState:

@@ -174,10 +174,10 @@ def test_a_leaders_line_counts_in_its_own_term_only() -> None:
     story.say("bob", "agent_joined")
     story.elect("alice", 1)
     assert story.say("alice", "note", term=1).void is None
-    assert story.say("bob", "note", term=1).void == "of term 1, but here alice leads term 1"
-    assert story.say("alice", "note", term=2).void == "of term 2, but here alice leads term 1"
+    assert story.say("bob", "note", term=1).void == "its term is 1, but here alice leads term 1"
+    assert story.say("alice", "note", term=2).void == "its term is 2, but here alice leads term 1"
     story.elect("bob", 3)
-    assert story.say("alice", "note", term=1).void == "of term 1, but here bob leads term 3"
+    assert story.say("alice", "note", term=1).void == "its term is 1, but here bob leads term 3"
     assert "only the leader (by its term) may" in str(story.say("alice", "leader_resigned").void)
     assert story.fleet.terms.leader == "bob"
 

@@ -230,7 +230,7 @@ def test_what_a_deposed_leader_had_queued_has_no_effect() -> None:
     old.round()
     world.settle(3)
     assert event.uid not in new.fleet.positions
-    assert any(f"of term {term}" in finding.text for finding in new.fleet.states["health"].void)
+    assert any(f"its term is {term}" in finding.text for finding in new.fleet.states["health"].void)
 
 
 def test_a_deposed_leader_s_write_can_not_land() -> None:

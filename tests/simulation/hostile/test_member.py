@@ -135,7 +135,7 @@ def _leaves_what_is_no_ledger(patch: pytest.MonkeyPatch) -> None:
         (_takes_any_ledger_for_a_fork, "round ends with ForeignLedger"),
         (_leaves_what_is_no_ledger, "was not put back|waited"),
         (_waits_while_its_outbox_rests, "waited .* s for its place"),
-        (_forgets_what_was_done, "who folds the ledger anew has another state"),
+        (_forgets_what_was_done, "a newcomer that folds the ledger has another state"),
         (_is_slow, f"takes .* steps; {refold.STEPS_MAX} is the bound"),
         (_says_it_again, "writes of chore:1 .* times in one term"),
         (_says_too_much, "events in one round"),
