@@ -110,6 +110,43 @@ def test_where_no_restart_helps_backup_redistribution_degradation_and_escalation
     assert (rate["recoveries"], rate["automatic"]) == (3, 2)
 
 
+def test_a_fleet_that_starts_during_an_outage_waits_until_its_agents_have_joined(fleet: Fleet) -> None:
+    clone, remote = fleet.clone("alice"), fleet.folder / "remote.git"
+    (clone.path / "fleet.toml").write_text(FLEET)
+    remote.rename(remote.with_suffix(".away"))
+    supervisor = clone.launch("-m", "gitcoord", "fleet", "start", "fleet.toml", "--json")
+    assert "the agents start as soon as all have joined" in supervisor.wait_for("unreachable")
+    assert clone.json("fleet", "status")["running"] and not supervisor.said("start")
+    remote.with_suffix(".away").rename(remote)
+    for name in ("bob", "carol"):
+        supervisor.wait_for("up", f"{name} is up")
+    assert supervisor.terminate() == 0
+    registered = clone.json("agent", "list", "--registered")["items"]
+    assert sorted(one["agent"] for one in registered) == ["bob", "carol"]
+
+
+def test_a_fleet_whose_agents_have_joined_before_starts_without_the_remote(fleet: Fleet) -> None:
+    clone, remote = fleet.clone("alice"), fleet.folder / "remote.git"
+    supervisor = supervise(clone, FLEET)
+    assert supervisor.terminate() == 0
+    remote.rename(remote.with_suffix(".away"))
+    again = clone.launch("-m", "gitcoord", "fleet", "start", "fleet.toml", "--json")
+    assert "starting all the same" in again.wait_for("unreachable")
+    again.wait_for("start", "bob starts")
+    remote.with_suffix(".away").rename(remote)
+    again.wait_for("up", "carol is up")
+    assert again.terminate() == 0
+
+
+def test_a_fleet_that_is_told_to_stop_while_it_waits_for_the_remote_ends(fleet: Fleet) -> None:
+    clone, remote = fleet.clone("alice"), fleet.folder / "remote.git"
+    (clone.path / "fleet.toml").write_text(FLEET)
+    remote.rename(remote.with_suffix(".away"))
+    supervisor = clone.launch("-m", "gitcoord", "fleet", "start", "fleet.toml", "--json")
+    supervisor.wait_for("unreachable")
+    assert supervisor.terminate() == 0 and not supervisor.said("start")
+
+
 def _agent(clone: Clone, agent: str) -> dict[str, Any]:
     shown: dict[str, Any] = clone.json("agent", "show", agent)
     return shown

@@ -19,7 +19,7 @@ from typing import Any
 
 import filelock
 
-from gitcoord.core.errors import GitcoordError, Lost, Refused
+from gitcoord.core.errors import Corrupt, GitcoordError, Lost, Refused, Unreachable
 from gitcoord.core.format.event import parse
 from gitcoord.core.liveness import ALIVE, AgentLiveness
 from gitcoord.core.secret_scan.credentials import OnSecret
@@ -37,7 +37,7 @@ from gitcoord.store import typed_json
 from gitcoord.store.files import write_quickly
 from gitcoord.store.home import sharing
 from gitcoord.store.home.home import Home
-from gitcoord.store.home.locks import is_held
+from gitcoord.store.home.locks import LockHeld, is_held
 
 LOOK_S = 0.2  # between two looks at the processes: a crash is reported within it
 STOP_S = 40.0  # for the agents' last words: begun work may end first
@@ -92,15 +92,36 @@ class Supervisor:
             lock.release()
 
     def _enrol(self) -> None:
-        """Let all agents join before any registers: each may name the others."""
-        for child in self.children.values():
-            member = self.node.fleet.members.get(child.id)
-            if member is None or member.left:
-                init(self.folder, InitRequest(agent=child.id)).node.close()
+        """Let all agents join before any registers: each may name the others. While they cannot, wait and try again.
+
+        What only waits in the queue holds nobody up: agents start without the remote as well.
+        """
+        told = None
+        while (wrong := _later(self._join_all)) is not None:
+            if told is not type(wrong):
+                told = type(wrong)
+                self.say("unreachable", f"{wrong}; the agents start as soon as all have joined, it is tried again")
+            if self.stop.wait(self.node.profile.probe_s):
+                return
         for child in self.children.values():
             proposals = agents.announced(submit.context(self.node, child.id), **child.spec.registration)
             self.node.append(*self.node.drafted(proposals, actor=child.id))
-        self.node.sync()
+        wrong = _later(self.node.sync)
+        if wrong is not None:
+            self.say("unreachable", f"{wrong}; starting all the same, events are queued")
+
+    def _join_all(self) -> None:
+        """Let the agents join that are no members. Raise Unreachable while the ledger does not hold that."""
+        fleet = self.node.fleet
+        for child in self.children.values():
+            member = fleet.members.get(child.id)
+            if member is None or member.left:
+                init(self.folder, InitRequest(agent=child.id)).node.close()
+        joining = [event for event in self.node.disk.pending() if event.type == "agent_joined"]
+        waiting = [event.actor for event in joining if self.node.fleet.position_of(event) is None]
+        waiting = [name for name in waiting if name.casefold() in self.children]
+        if waiting:
+            raise Unreachable(f"that {', '.join(waiting)} joined is on this disk only")
 
     # Going on
 
@@ -259,6 +280,15 @@ def status(home: Home) -> SupervisorStatus | None:
         return None
     with contextlib.suppress(OSError, ValueError):
         return typed_json.read(SupervisorStatus, _status_path(home).read_bytes())
+    return None
+
+
+def _later(step: Callable[[], object]) -> GitcoordError | None:
+    """Return what went wrong and may go well later: the remote, a lock, another fleet's ledger. Raise all else."""
+    try:
+        step()
+    except (Unreachable, Lost, LockHeld, Corrupt) as wrong:
+        return wrong
     return None
 
 
