@@ -19,7 +19,7 @@ import pytest
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError, Paused, Refused, Unreachable
 from gitcoord.core.ports import Oid, Pushed, PushOutcome, TreeEntry, Update
 from gitcoord.store import program
-from gitcoord.store.git import git_output, maintenance, process
+from gitcoord.store.git import git_output, git_store, maintenance, process
 from gitcoord.store.git.git_store import (
     LEAST_GIT,
     GitStore,
@@ -701,6 +701,31 @@ def test_ten_thousand_commits_are_walked_without_recursion(store: GitStore) -> N
         )
     assert store.is_ancestor(commits[0], commits[-1])
     assert len(store.first_parents(commits[-1], stop=commits[0], limit=10_000)) == 9_999
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 100])
+def test_a_very_deep_ledger_is_walked_by_git_and_gives_the_same(
+    store: GitStore, page: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree, line = store.put_tree({}), []
+    side = store.put_commit(tree=tree, parents=[], message="side", author="a", time_s=9)
+    for number in range(12):
+        parents = [*line[-1:], *([side] if number == 5 else [])]
+        line.append(store.put_commit(tree=tree, parents=parents, message=str(number), author="a", time_s=number))
+    cases = [(line[-1], stop, limit) for stop in [None, side, *line] for limit in (1, 4, 11, 12, 100)]
+    expected = [store.first_parents(tip, stop=stop, limit=limit) for tip, stop, limit in cases]
+    monkeypatch.setattr(git_store, "FAR_COMMITS", 3)
+    monkeypatch.setattr(git_store, "PAGE_COMMITS", page)
+    assert [store.first_parents(tip, stop=stop, limit=limit) for tip, stop, limit in cases] == expected
+    monkeypatch.setattr(git_output, "scrub", lambda text, secrets: text.replace("a", "***"))  # a login of one letter
+    assert [store.first_parents(tip, stop=stop, limit=limit) for tip, stop, limit in cases] == expected
+    monkeypatch.undo()
+    monkeypatch.setattr(git_store, "FAR_COMMITS", 3)
+    missing = store.put_commit(tree=tree, parents=["1" * 40], message="x", author="a", time_s=1)
+    for number in range(5):
+        missing = store.put_commit(tree=tree, parents=[missing], message=str(number), author="a", time_s=1)
+    with pytest.raises(Corrupt):
+        store.first_parents(missing, stop=None, limit=100)
 
 
 # Setting up
