@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gitcoord.node.diagnostics import local_checks, remote_checks
+from gitcoord.node.diagnostics import fleet_checks, host_checks, local_checks, remote_checks
 from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorContext, DoctorFinding, performed
 from gitcoord.node.store_repair import rebuild_store
 from gitcoord.store.git import git_store, repo_health, repo_location
@@ -88,4 +88,6 @@ OUTSIDE: dict[str, Check] = {
     "environment": _environment,
     "fleet": DoctorContext.look_around,
 }
-CHECKS: dict[str, Check] = OUTSIDE | local_checks.CHECKS | remote_checks.CHECKS
+CHECKS: dict[str, Check] = (
+    OUTSIDE | local_checks.CHECKS | remote_checks.CHECKS | host_checks.CHECKS | fleet_checks.CHECKS
+)

@@ -14,9 +14,11 @@ from gitcoord.core.ports import Oid
 from gitcoord.node import config as preferences
 from gitcoord.store.files import describe
 from gitcoord.store.git import git_store, repo_health
+from gitcoord.store.git.repo_health import Probe
 from gitcoord.store.home.home import Config, Home
 
 OK, WARN, FAIL = "ok", "warn", "fail"
+PROBE_S_MAX = 30.0  # for one conversation with the remote: somebody waits for the doctor
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,22 @@ class DoctorContext:
     url: str | None = None
     refs: dict[str, Oid] | None = None  # of the remote, once it answered
     bad_credentials: bool = False
+
+    @property
+    def outbox_prefix(self) -> str:
+        """The beginning of the names of outboxes on the remote."""
+        return f"{self.config.namespace if self.config else 'refs/gitcoord'}/nodes/"
+
+    def probe(self) -> Probe:
+        """Return a throw-away repository from which the remote is asked."""
+        assert self.url is not None and self.common is not None
+        return Probe(
+            self.url,
+            config_from=self.common,
+            timeout_s=min(self.config.timeout_s, PROBE_S_MAX) if self.config else PROBE_S_MAX,
+            ledger_ref=self.config.ledger if self.config else "refs/heads/gitcoord/ledger",
+            outbox_prefix=self.outbox_prefix,
+        )
 
     def look_around(self) -> Iterator[DoctorFinding]:
         """Find the clone and the fleet."""

@@ -10,22 +10,16 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import filelock
 
 from gitcoord.core.errors import GitcoordError
-from gitcoord.core.format.keys import fingerprint
-from gitcoord.core.names import same_agent
-from gitcoord.node import store_repair, trust
+from gitcoord.node import store_repair
 from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorContext, DoctorFinding, age_s, rounded
 from gitcoord.node.keyring import Keyring, seed_from_environment
 from gitcoord.store import files
 from gitcoord.store.home import locks, sharing
 from gitcoord.store.home.home import Config, Home
-
-if TYPE_CHECKING:
-    from gitcoord.node.node import Node
 
 FREE_BYTES_MIN = 64 * 1024 * 1024
 FSYNC_S_MAX = 0.25  # an append waits for two of them
@@ -230,76 +224,6 @@ def _is_being_written(path: Path) -> bool:
         return True
 
 
-def _identity(ctx: DoctorContext) -> Iterator[DoctorFinding]:
-    """Check whether the fleet, as last seen, knows the clone's agent by the key that is here."""
-    from gitcoord.node.node import open_node
-
-    home, config = _parts(ctx)
-    with open_node(ctx.path) as node:
-        fleet = node.fleet
-        agent = os.environ.get("GITCOORD_AGENT") or config.agent
-        errors = fleet.states["health"].errors_total
-        if agent is not None:
-            member = next((one for one in [fleet.members.get(agent)] if one and same_agent(one.id, agent)), None)
-            joining = any(e.type == "agent_joined" and same_agent(e.actor, agent) for e in node.disk.pending())
-            if member is None:
-                yield DoctorFinding(
-                    "agent",
-                    OK if joining else WARN,
-                    f"{agent} " + ("is about to join" if joining else "has not joined this fleet"),
-                    "" if joining else f"run `gitcoord init --agent '{agent}'`",
-                )
-            elif member.key != node.keyring.signer(agent).key:
-                yield DoctorFinding(
-                    "agent",
-                    FAIL,
-                    f"the fleet knows {agent} by another key: what is written here has no effect",
-                    "bring the right key (GITCOORD_KEY), or join under another name",
-                )
-            elif not member.admitted:
-                yield DoctorFinding(
-                    "agent",
-                    WARN,
-                    f"{agent} waits to be admitted",
-                    f"ask an admin of the fleet for `gitcoord agent admit '{agent}' --key {fingerprint(member.key)}`",
-                )
-            else:
-                yield DoctorFinding("agent", OK, f"{agent} is a member")
-        yield DoctorFinding(
-            "trust",
-            OK,
-            f"the fleet was founded with the key {trust.founder_of(fleet)}, and its log is "
-            f"{trust.newest_of(fleet)}: where the fleet is closed, a machine that is born empty needs one of "
-            "the two in GITCOORD_TRUST",
-        )
-        yield _verified(node)
-        leader = fleet.terms.leader
-        yield DoctorFinding(
-            "leader",
-            OK if leader else WARN,
-            f"{leader} leads term {fleet.terms.term}, as last seen" if leader else "nobody leads",
-            "" if leader else "run `gitcoord agent run` on a machine that stays on",
-        )
-        if errors:
-            yield DoctorFinding(
-                "errors", OK, f"{errors} error events in the log; `gitcoord events --type error` shows them"
-            )
-
-
-def _verified(node: Node) -> DoctorFinding:
-    """Check whether this clone has folded every event itself."""
-    checkpoint_position = node.replica.branch.checkpoint_position
-    if checkpoint_position <= trust.read(node.home).position:
-        return DoctorFinding("verified", OK, "every event was folded here")
-    return DoctorFinding(
-        "verified",
-        WARN,
-        f"the first {checkpoint_position} events were not folded here: this clone began with a "
-        "checkpoint, which is of these events, and took on trust that it tells what they come to",
-        "run `gitcoord verify`",
-    )
-
-
 CHECKS: dict[str, Check] = {
     "paused": _paused,
     "disk": _disk,
@@ -309,5 +233,4 @@ CHECKS: dict[str, Check] = {
     "sharing": _sharing,
     "store": _store,
     "leftovers": _leftovers,
-    "agent": _identity,
 }

@@ -9,57 +9,28 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import filelock
 
 from gitcoord.core import limits
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, Unreachable
-from gitcoord.core.feature import SequencedEvent
-from gitcoord.core.fleet_state import CONTROL, FleetState
-from gitcoord.core.fold.revocations import Revocations
-from gitcoord.core.format.event import Event
-from gitcoord.core.format.keys import Verifier
 from gitcoord.core.ledger import checkpoint
 from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.ledger.trees import file_of, root_of
 from gitcoord.core.ports import Oid
 from gitcoord.core.round.replica import descends
-from gitcoord.features import FEATURES, conversation
 from gitcoord.features.pages import card, snapshot
-from gitcoord.features.pages.snapshot import Entry
 from gitcoord.node import fold_cache, ledger_pages, trust
+from gitcoord.node.diagnostics.audited_state import AuditedState, VerifyFinding, VerifyReport
 from gitcoord.node.node import Node
 
+__all__ = ["VerifyFinding", "VerifyReport", "verify"]
+
 LOCK_S = 10.0  # another process of this node fetches: its result is as good
-STEP_EVENTS = 500  # between two signs of progress
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyFinding:
-    """One finding. `kind` is one word for machines; `where` a position, a file and line of a commit, or a file."""
-
-    kind: str
-    where: str
-    text: str
-
-
-@dataclass(slots=True)
-class VerifyReport:
-    """The result of verifying. `races`: events without effect that lost an honest race; `notes`: for a person."""
-
-    position: int = 0
-    commits: int = 0
-    races: int = 0
-    findings: list[VerifyFinding] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-
-    def add(self, kind: str, where: str, text: str) -> None:
-        self.findings.append(VerifyFinding(kind, where, text))
 
 
 def verify(
@@ -113,109 +84,6 @@ def _newest_tip(node: Node, report: VerifyReport) -> Oid | None:
             f"the remote's ledger does not descend from the last one seen here, {seen[:12]}",
         )
     return tip or seen
-
-
-class AuditedState(FleetState):
-    """A fleet state that tells forged events without effect from those that were merely late."""
-
-    def __init__(
-        self,
-        verifier: Verifier | None,
-        report: VerifyReport,
-        since: int,
-        progress: Callable[[int], None],
-        pool: ThreadPoolExecutor | None,
-        revocations: Revocations | None = None,
-    ) -> None:
-        super().__init__(FEATURES, verifier, revocations)
-        self.report, self.since, self.progress, self.pool = report, since, progress, pool
-        self.revoked_at = 0  # position of a line that revoked the effect of earlier ones
-        self._before = list(report.findings), list(report.notes), report.races
-        self.entries: list[Entry] = []  # what pages show: each line is parsed once
-        self.moments: dict[int, list[Callable[[AuditedState], None]]] = {}
-        self._unchecked: list[Event] = []
-        self._answers: list[Future[bool]] = []
-
-    def anew(self) -> AuditedState:
-        """Begin again, knowing which keys are revoked: earlier findings were of a fold without that knowledge."""
-        self.report.findings[:], self.report.notes[:], self.report.races = self._before
-        other = AuditedState(
-            self.verifier,
-            self.report,
-            self.since,
-            self.progress,
-            self.pool,
-            self.revocations.learnt or self.revocations,
-        )
-        if self.pool is not None:
-            self._hand_over(self.pool)  # lines that were read before are not checked again
-        other.moments, other._answers, other.revoked_at = self.moments, self._answers, self.position
-        return other
-
-    def check_signature(self, event: Event) -> None:
-        """Check the signature; with a pool, beside the fold: 65 of the 100 µs that an event costs are spent without the
-        interpreter."""
-        if self.position < self.since:
-            return
-        if self.pool is None or self.position == 0:
-            super().check_signature(event)
-            return
-        self._unchecked.append(event)
-        if len(self._unchecked) >= STEP_EVENTS:
-            self._hand_over(self.pool)
-
-    def _hand_over(self, pool: ThreadPoolExecutor) -> None:
-        chunk, self._unchecked = self._unchecked, []
-        self._answers.append(pool.submit(_all_signed, self.verifier, chunk, self.id or ""))
-
-    def all_signed(self) -> bool:
-        """Return whether every signature was good. If not, what was folded since is worthless."""
-        if self.pool is not None:
-            self._hand_over(self.pool)
-        return all(answer.result() for answer in self._answers)
-
-    def apply(self, event: Event) -> SequencedEvent:
-        forged = self._forged(event) if self.position >= self.since else None
-        recorded = super().apply(event)
-        self.entries.append(conversation.entry(recorded.position, event))
-        if recorded.void is not None and recorded.position > self.since:
-            if forged or event.type in CONTROL:
-                self.report.add(
-                    forged or "election",
-                    f"position {recorded.position}",
-                    f"{event.type} by {event.actor} from {event.node}: {recorded.void}",
-                )
-            else:
-                self.report.races += 1
-        looks = self.moments.get(recorded.position, ())
-        if looks and recorded.position < self.revoked_at:
-            self.report.notes.append(
-                f"files of position {recorded.position} are not compared: position "
-                f"{self.revoked_at} has revoked a key that counted when they were written"
-            )
-            looks = ()
-        for look in looks:
-            look(self)
-        if recorded.position % STEP_EVENTS == 0:
-            self.progress(recorded.position)
-        return recorded
-
-    def _forged(self, event: Event) -> str | None:
-        """Return what is wrong with an event that no honest node can have written. Call it before the event is
-        folded."""
-        member = self.members.get(event.actor)
-        if member is not None and member.key != event.key:
-            return "wrong_key"
-        before = self.positions.get(event.uid)
-        if before is not None:
-            first = self.entries[before - 1]
-            if (first.type, first.content) != (event.type, event.content):
-                return "uid_reused"
-        return None
-
-
-def _all_signed(verifier: Verifier | None, events: Sequence[Event], fleet_id: str) -> bool:
-    return verifier is None or not any(verifier.rejects(event, fleet_id) for event in events)
 
 
 class _Check:

@@ -101,6 +101,11 @@ class GitStore:
         """End the children that read objects. The store may still be used; they start again."""
         self._reader.close()
 
+    @property
+    def moved_to(self) -> str:
+        """The address to which the remote redirects on its server; empty while it does not."""
+        return self._transport.moved_to
+
     # -- objects ---------------------------------------------------------------------------------
 
     def put_blob(self, data: bytes) -> Oid:

@@ -14,7 +14,7 @@ import pytest
 
 from gitcoord.core.errors import Corrupt, Unreachable
 from gitcoord.node import store_repair
-from gitcoord.node.diagnostics import doctor, remote_checks
+from gitcoord.node.diagnostics import doctor, fleet_checks
 from gitcoord.node.diagnostics import finding as findings
 from gitcoord.node.diagnostics.doctor import FAIL, OK, WARN, DoctorFinding
 from gitcoord.node.membership import init as found
@@ -249,7 +249,7 @@ def test_words_from_the_future(clone: Path, remote: Path, tmp_path: Path, monkey
 
 
 def test_a_profile_that_a_forge_would_not_bear(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote_checks, "profile_for", lambda common, remote: "github")
+    monkeypatch.setattr(fleet_checks, "profile_for", lambda common, remote: "github")
     assert examined(clone)["profile"].state == WARN
 
 

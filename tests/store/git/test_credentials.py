@@ -127,7 +127,7 @@ def test_a_repository_that_moved_on_its_server_is_found_there(tmp_path: Path, mo
             assert store.fetch().refs == {}
             assert push_one(store).outcome is PushOutcome.ACCEPTED
             assert set(store.fetch().refs) == {ONE}
-            assert store._transport.moved_to == server.url("new.git")
+            assert store.moved_to == server.url("new.git")
 
 
 def test_addresses_that_name_each_other_come_to_an_end(tmp_path: Path) -> None:
